@@ -1,0 +1,17 @@
+"""Trains one run, or with -m a sweep; `python scripts/train.py --help` tells how."""
+
+from pathlib import Path
+
+from mlplab.cli import hydra_command
+from mlplab.config import TrainConfig
+
+
+def train(config: TrainConfig, folder: Path) -> None:
+    """Trains one network into its run folder."""
+    from mlplab.runs.train import train_one  # here, so that --help need not wait for torch
+
+    train_one(config, folder)
+
+
+if __name__ == "__main__":
+    hydra_command(train, conf=Path(__file__).resolve().parents[1] / "conf", name="train")

@@ -1,0 +1,81 @@
+"""The LightningDataModule: one table, and for each member its own split of it."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int64
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from mlplab.data.loader import Batch, Loader
+from mlplab.data.schema import Schema, Statistics
+from mlplab.data.split import Split
+from mlplab.data.table import Table
+
+EVALUATION_ROWS = 4096
+"""Rows of a validation or test batch: enough to be fast, few enough for a wide network's memory."""
+
+SHARE_OF_FREE_MEMORY = 0.5
+"""The table moves to the GPU if it takes at most this share of the memory that is free there."""
+
+
+class TableDataModule(LightningDataModule):
+    """Serves the rows of `table` to K members, each with its own split and seed.
+
+    Args:
+        table: the rows.
+        schema: its columns' meaning.
+        splits: one for each member, all with parts of the same sizes.
+        seeds: one for each member; it orders the training rows.
+        batch_size: training rows a step and member; None takes all at once.
+        dtype: of the tensors; float64 columns are centred before they are rounded to it.
+
+    Attributes:
+        statistics: of each member's training rows.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        schema: Schema,
+        splits: Sequence[Split],
+        seeds: Sequence[int],
+        batch_size: int | None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.seeds, self.batch_size = list(seeds), batch_size
+        x, y = schema.centred(table)
+        self.statistics = Statistics.of(x, y, [split.train for split in splits])
+        self.x, self.y = torch.from_numpy(x).to(dtype), torch.from_numpy(y).to(dtype)
+        self.train, self.val, self.test = (
+            torch.stack([torch.from_numpy(getattr(split, part)) for split in splits])
+            for part in ("train", "val", "test")
+        )
+
+    def setup(self, stage: str) -> None:
+        """Moves the table to the training device, once, if it fits there."""
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if device.type == "cuda" and self.x.device != device:
+            free, _ = torch.cuda.mem_get_info(device)
+            if self.x.nbytes + self.y.nbytes <= SHARE_OF_FREE_MEMORY * free:
+                self.x, self.y = self.x.to(device), self.y.to(device)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Nothing to do where the table lies on the device."""
+        return batch if batch.x.device == device else Batch(batch.x.to(device), batch.y.to(device))
+
+    def train_dataloader(self) -> Loader:
+        """Training rows, in each member's own order."""
+        return Loader(self.x, self.y, self.train, self.batch_size, self.seeds)
+
+    def val_dataloader(self) -> Loader:
+        """Validation rows, in the table's order."""
+        return self._evaluation(self.val)
+
+    def test_dataloader(self) -> Loader:
+        """Test rows, in the table's order."""
+        return self._evaluation(self.test)
+
+    def _evaluation(self, rows: Int64[Tensor, "member rows"]) -> Loader:
+        return Loader(self.x, self.y, rows, EVALUATION_ROWS)

@@ -1,0 +1,89 @@
+"""What the columns mean, and what the training rows of each member say about them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from mlplab.data.split import Rows
+from mlplab.data.table import Table, as_matrix
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers; `offset` is taken off in float64, before anything is rounded to float32.
+
+    The offset keeps the digits of columns whose values are large beside their spread, such as time stamps;
+    nothing else depends on it.
+    """
+
+    name: str
+    offset: float
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The input columns in the network's order, and the target."""
+
+    inputs: tuple[Column, ...]
+    target: Column
+
+    @classmethod
+    def of(cls, table: Table, *, raw: bool = False) -> Self:
+        """The schema of a table; `raw` leaves the offsets 0: the network sees values as they are."""
+
+        def column(name: str) -> Column:
+            return Column(name, 0.0 if raw else float(table.frame[name].median()))  # type: ignore[arg-type]
+
+        return cls(tuple(column(name) for name in table.features), column(table.target))
+
+    def plain(self) -> dict[str, Any]:
+        """As strings, numbers, lists and dicts."""
+        return asdict(self)
+
+    def centred(
+        self, table: Table
+    ) -> tuple[Float64[np.ndarray, "row feature"], Float64[np.ndarray, "row 1"]]:
+        """Inputs and target of a table with the columns' offsets taken off."""
+        return (
+            as_matrix(table.frame, [column.name for column in self.inputs])
+            - np.array([column.offset for column in self.inputs]),
+            as_matrix(table.frame, [self.target.name]) - self.target.offset,
+        )
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Mean and standard deviation of the centred columns over each member's training rows.
+
+    The deviation of a column that is constant there is given as 1, so that it can be divided by.
+    """
+
+    x_mean: Float[Tensor, "member 1 feature"]
+    x_std: Float[Tensor, "member 1 feature"]
+    y_mean: Float[Tensor, "member 1 target"]
+    y_std: Float[Tensor, "member 1 target"]
+
+    @classmethod
+    def of(
+        cls,
+        x: Float64[np.ndarray, "row feature"],
+        y: Float64[np.ndarray, "row target"],
+        train: Sequence[Rows],
+    ) -> Self:
+        """Computed in float64; `train` holds the training rows of each member."""
+        x_mean, x_std = _moments(x, train)
+        y_mean, y_std = _moments(y, train)
+        return cls(x_mean, x_std, y_mean, y_std)
+
+
+def _moments(
+    values: Float64[np.ndarray, "row column"], train: Sequence[Rows]
+) -> tuple[Float[Tensor, "member 1 column"], Float[Tensor, "member 1 column"]]:
+    mean = np.stack([values[rows].mean(0, keepdims=True) for rows in train])
+    std = np.stack([values[rows].std(0, keepdims=True) for rows in train])
+    return torch.from_numpy(mean), torch.from_numpy(np.where(std > 0, std, 1.0))

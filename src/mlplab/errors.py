@@ -1,0 +1,82 @@
+"""What a user gets told when the input or the configuration is wrong, or a run fails."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+MAX_LINES = 5
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong: `where` it stands, `what` it is, and the `remedy`.
+
+    `found` and `expected` are left out where the sentence in `what` already says them.
+    """
+
+    what: str
+    where: str = ""
+    found: str = ""
+    expected: str = ""
+    remedy: str = ""
+
+    def sentence(self) -> str:
+        """The fault in one line, without its remedy."""
+        details = [f"found {self.found}"] if self.found else []
+        details += [f"expected {self.expected}"] if self.expected else []
+        return (
+            (f"{self.where}: " if self.where else "")
+            + self.what
+            + (f" ({', '.join(details)})" if details else "")
+        )
+
+
+class UserError(Exception):
+    """The user's input or configuration is wrong; commands end with status 2."""
+
+    status = 2
+
+    def __init__(self, *faults: Fault) -> None:
+        self.faults: tuple[Fault, ...] = faults
+        super().__init__(render(faults))
+
+
+class RunFailed(Exception):  # noqa: N818 - it names what happened, as Python's own KeyboardInterrupt does
+    """A run began and could not end well; commands end with status 1."""
+
+    status = 1
+
+    def __str__(self) -> str:
+        return f"error: {super().__str__()}"
+
+
+class Interrupted(RunFailed):
+    """A run was stopped by a signal, after its checkpoints were written."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.status = 128 + signal_number
+
+
+def render(faults: Sequence[Fault]) -> str:
+    """Faults as a message of at most `MAX_LINES` lines, the remedies of those shown last."""
+    remedies = list(dict.fromkeys(fault.remedy for fault in faults if fault.remedy))
+    room = MAX_LINES - 1
+    if len(faults) == 1:
+        return "\n".join([f"error: {faults[0].sentence()}", *(f"  {line}" for line in remedies)])
+    shown = faults if len(faults) <= room else faults[: room - 1]
+    lines = [f"error: {fault.sentence()}" for fault in shown]
+    if len(faults) > len(shown):
+        lines.append(f"error: … and {len(faults) - len(shown)} more like these")
+    return "\n".join([*lines, *(f"  {remedy}" for remedy in remedies[: MAX_LINES - len(lines)])])
+
+
+def listed(names: Iterable[str], limit: int = 12) -> str:
+    """Names joined by commas, cut after `limit`."""
+    names = list(names)
+    return ", ".join(names[:limit]) + (f", … ({len(names)} in all)" if len(names) > limit else "")
+
+
+def nearest(word: str, names: Iterable[str]) -> list[str]:
+    """The names that a mistyped `word` may have meant, best first, none if none is close."""
+    return get_close_matches(word, list(names), n=3, cutoff=0.6)

@@ -1,0 +1,8 @@
+"""Networks with a leading member axis: K independent networks in one, each with its own seed."""
+
+from mlplab.nets.encoder import Encoder
+from mlplab.nets.layers import BatchNorm, Dropout, LayerNorm, Linear
+from mlplab.nets.mlp import MLP
+from mlplab.nets.network import Network, build_body
+
+__all__ = ["MLP", "BatchNorm", "Dropout", "Encoder", "LayerNorm", "Linear", "Network", "build_body"]

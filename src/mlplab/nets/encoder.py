@@ -1,0 +1,55 @@
+"""The network's first and last step: centred columns in, target units out."""
+
+from typing import Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Encoder(nn.Module):
+    """Standardises inputs and target with the mean and deviation of each member's training rows.
+
+    The hidden layers see inputs, and the loss sees targets, of zero mean and unit variance; predictions come
+    back in the target's own units.
+    """
+
+    x_mean: Float[Tensor, "member 1 feature"]
+    x_std: Float[Tensor, "member 1 feature"]
+    y_mean: Float[Tensor, "member 1 target"]
+    y_std: Float[Tensor, "member 1 target"]
+
+    def __init__(
+        self,
+        x_mean: Float[Tensor, "member 1 feature"],
+        x_std: Float[Tensor, "member 1 feature"],
+        y_mean: Float[Tensor, "member 1 target"],
+        y_std: Float[Tensor, "member 1 target"],
+    ) -> None:
+        super().__init__()
+        self.register_buffer("x_mean", x_mean)
+        self.register_buffer("x_std", x_std)
+        self.register_buffer("y_mean", y_mean)
+        self.register_buffer("y_std", y_std)
+
+    @classmethod
+    def identity(cls, members: int, features: int, targets: int) -> Self:
+        """One that changes nothing."""
+        return cls(
+            torch.zeros(members, 1, features),
+            torch.ones(members, 1, features),
+            torch.zeros(members, 1, targets),
+            torch.ones(members, 1, targets),
+        )
+
+    def encode(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
+        """Inputs as the hidden layers see them."""
+        return (x - self.x_mean) / self.x_std
+
+    def encode_target(self, y: Float[Tensor, "member batch target"]) -> Float[Tensor, "member batch target"]:
+        """Targets as the loss sees them."""
+        return (y - self.y_mean) / self.y_std
+
+    def decode(self, z: Float[Tensor, "member batch target"]) -> Float[Tensor, "member batch target"]:
+        """The output layer's values in the target's units."""
+        return z * self.y_std + self.y_mean

@@ -1,0 +1,123 @@
+"""Member-stacked layers: `[member, batch, input]` to `[member, batch, output]`, members never mixed."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mlplab.randomness import generator
+
+
+class Linear(nn.Module):
+    """An affine map for each member: xW + b.
+
+    Weights and biases are drawn from U(−1/√in, 1/√in), the law of `torch.nn.Linear`, each member's from the
+    generator of its own seed.
+
+    Args:
+        seeds: one for each member.
+        index: the layer's place in the network, so that layers of one member differ.
+    """
+
+    weight: Float[Tensor, "member input output"]
+    bias: Float[Tensor, "member 1 output"]
+
+    def __init__(self, in_features: int, out_features: int, seeds: Sequence[int], index: int = 0) -> None:
+        super().__init__()
+        bound = in_features**-0.5
+        drawn = [
+            torch.empty(in_features + 1, out_features).uniform_(
+                -bound, bound, generator=generator(seed, "weights", index)
+            )
+            for seed in seeds
+        ]
+        stacked = torch.stack(drawn)
+        self.weight = nn.Parameter(stacked[:, :-1].clone())
+        self.bias = nn.Parameter(stacked[:, -1:].clone())
+
+    def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
+        """One `baddbmm`; with a single output a product and a sum.
+
+        The latter is faster there, and gives a member the same bits alone and in a stack, which `baddbmm`
+        does not for one column.
+        """
+        if self.weight.shape[2] == 1:
+            return (x * self.weight.mT).sum(2, keepdim=True) + self.bias
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class Dropout(nn.Module):
+    """Inverted dropout (Srivastava et al. 2014), each member with its own rate and its own masks.
+
+    Args:
+        rates: the chance that a value is dropped, one for each member.
+        seeds: one for each member; masks come from a generator of each.
+        index: the layer's place in the network.
+    """
+
+    keep: Float[Tensor, "member 1 1"]
+
+    def __init__(self, rates: Sequence[float], seeds: Sequence[int], index: int = 0) -> None:
+        super().__init__()
+        self.seeds, self.index = list(seeds), index
+        self.register_buffer("keep", 1 - torch.tensor(rates).reshape(-1, 1, 1), persistent=False)
+        self._generators: list[torch.Generator] = []
+
+    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
+        """Masks and rescales in training, passes through otherwise."""
+        if not self.training:
+            return x
+        if not self._generators or self._generators[0].device != x.device:
+            self._generators = [generator(seed, "dropout", self.index, x.device) for seed in self.seeds]
+        drawn = torch.stack(
+            [
+                torch.rand(x.shape[1:], generator=source, device=x.device, dtype=x.dtype)
+                for source in self._generators
+            ]
+        )
+        return x * ((drawn < self.keep) / self.keep)
+
+
+class LayerNorm(nn.Module):
+    """Zero mean and unit variance over a row's features, then a scale and a shift (Ba et al. 2016)."""
+
+    def __init__(self, features: int, members: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(members, 1, features))
+        self.bias = nn.Parameter(torch.zeros(members, 1, features))
+
+    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
+        """Row by row."""
+        normed = nn.functional.layer_norm(x, x.shape[-1:], eps=self.eps)
+        return torch.addcmul(self.bias, normed, self.weight)
+
+
+class BatchNorm(nn.Module):
+    """Zero mean and unit variance over a member's batch, then a scale and a shift (Ioffe & Szegedy 2015).
+
+    As `torch.nn.BatchNorm1d`: the running variance is the unbiased one, and momentum weighs the new batch.
+    """
+
+    running_mean: Float[Tensor, "member 1 feature"]
+    running_var: Float[Tensor, "member 1 feature"]
+
+    def __init__(self, features: int, members: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(members, 1, features))
+        self.bias = nn.Parameter(torch.zeros(members, 1, features))
+        self.register_buffer("running_mean", torch.zeros(members, 1, features))
+        self.register_buffer("running_var", torch.ones(members, 1, features))
+
+    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
+        """The batch's own statistics in training, the running ones otherwise."""
+        mean, var = self.running_mean, self.running_var
+        if self.training and x.shape[1] > 1:
+            mean, var = x.mean(1, keepdim=True), x.var(1, keepdim=True, correction=0)
+            with torch.no_grad():
+                rows = x.shape[1]
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(var * (rows / (rows - 1)), self.momentum)
+        return torch.addcmul(self.bias, (x - mean) * (var + self.eps).rsqrt(), self.weight)

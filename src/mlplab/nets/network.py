@@ -1,0 +1,63 @@
+"""A whole network: encoder, body, decoder."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mlplab import config
+from mlplab.nets.encoder import Encoder
+from mlplab.nets.layers import Linear
+from mlplab.nets.mlp import MLP
+from mlplab.targets import resolve
+
+
+class Network(nn.Module):
+    """Maps centred columns to the target in its own (centred) units.
+
+    Args:
+        encoder: what stands on both sides of the body.
+        body: `[member, batch, feature]` to `[member, batch, target]`, in encoded units.
+    """
+
+    def __init__(self, encoder: Encoder, body: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.body = encoder, body
+
+    def encoded(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch target"]:
+        """Predictions in the units of the loss."""
+        return self.body(self.encoder.encode(x))
+
+    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch target"]:
+        """Predictions in the target's units."""
+        return self.encoder.decode(self.encoded(x))
+
+
+def build_body(
+    models: Sequence[config.Mlp | config.Linear | config.OwnModel],
+    seeds: Sequence[int],
+    in_features: int,
+    out_features: int,
+) -> nn.Module:
+    """What stands between encoder and decoder, for members whose models have one shape.
+
+    Raises:
+        UserError: if the user's own network class cannot be found.
+    """
+    shape = models[0]
+    match shape:
+        case config.Linear():
+            return Linear(in_features, out_features, seeds)
+        case config.OwnModel():
+            return resolve(shape.target, nn.Module)(in_features, out_features, seeds=seeds, **shape.arguments)
+        case config.Mlp():
+            return MLP(
+                in_features,
+                out_features,
+                hidden=shape.hidden,
+                activation=shape.activation,
+                dropout=[model.dropout for model in models if isinstance(model, config.Mlp)],
+                norm=shape.norm,
+                residual=shape.residual,
+                seeds=seeds,
+            )

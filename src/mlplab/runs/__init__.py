@@ -1,0 +1,1 @@
+"""Run folders, and the verbs that make and use them."""

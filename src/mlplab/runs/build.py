@@ -1,0 +1,136 @@
+"""From configurations to the objects of a training. What is wrong with either is told here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
+
+from mlplab import config
+from mlplab.data import synthetic
+from mlplab.data.module import TableDataModule
+from mlplab.data.schema import Schema, Statistics
+from mlplab.data.split import Split, file_split, random_split
+from mlplab.data.table import Table, concrete, read_csv
+from mlplab.errors import Fault, UserError
+from mlplab.nets import Encoder, Network, build_body
+from mlplab.targets import resolve
+from mlplab.training.module import StackModule
+
+DTYPES = {32: torch.float32, 64: torch.float64}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """All that a Trainer needs for runs that share a table and a shape."""
+
+    configs: list[config.TrainConfig]
+    accelerator: str
+    table: Table
+    schema: Schema
+    splits: list[Split]
+    data: TableDataModule
+    module: StackModule
+
+
+def build_stack(configs: Sequence[config.TrainConfig]) -> Stack:
+    """Reads the table and makes network and batches for all members.
+
+    Raises:
+        UserError: if the device is absent, or the data cannot be used.
+    """
+    configs = list(configs)
+    first = configs[0]
+    accelerator = choose_accelerator(first.trainer.accelerator)
+    table = load_table(first.data)
+    splits = [make_split(each.data.split, table.frame.height) for each in configs]
+    schema = Schema.of(table, raw=first.model.encoder.name == "none")
+    seeds, dtype = [each.seed for each in configs], DTYPES[first.trainer.precision]
+    data = TableDataModule(table, schema, splits, seeds, first.data.batch_size, dtype)
+    network = build_network(configs, data.statistics).to(dtype)
+    module = StackModule(network, configs, steps=first.trainer.max_epochs * len(data.train_dataloader()))
+    return Stack(configs, accelerator, table, schema, splits, data, module)
+
+
+def choose_accelerator(wanted: str) -> str:
+    """`auto` is CUDA where there is a device, else the CPU."""
+    present = torch.cuda.is_available()
+    if wanted == "cuda" and not present:
+        raise UserError(
+            Fault(
+                "there is no CUDA device that torch can use",
+                "trainer.accelerator",
+                "cuda",
+                remedy="use trainer.accelerator=cpu, or auto, which takes CUDA where there is one",
+            )
+        )
+    return ("cuda" if present else "cpu") if wanted == "auto" else wanted
+
+
+def load_table(data: config.ConcreteData | config.CsvData | config.SyntheticData) -> Table:
+    """The table that a data section names."""
+    match data:
+        case config.ConcreteData():
+            return concrete()
+        case config.CsvData():
+            return read_csv(data.path, data.target)
+        case config.SyntheticData():
+            return synthetic.draw(
+                data.function, rows=data.rows, features=data.features, noise=data.noise, seed=data.seed
+            )
+
+
+def make_split(split: config.RandomSplit | config.FileSplit, rows: int) -> Split:
+    """The parts of a table of that many rows."""
+    match split:
+        case config.RandomSplit():
+            return random_split(rows, val=split.val, test=split.test, seed=split.seed)
+        case config.FileSplit():
+            return file_split(rows, split.path, val=split.val, seed=split.seed)
+
+
+def build_network(configs: Sequence[config.TrainConfig], statistics: Statistics) -> Network:
+    """The networks of members whose models have one shape, in float64 statistics and float32 weights."""
+    features, targets = statistics.x_mean.shape[2], statistics.y_mean.shape[2]
+    if configs[0].model.encoder.name == "standard":
+        encoder = Encoder(statistics.x_mean, statistics.x_std, statistics.y_mean, statistics.y_std)
+    else:
+        encoder = Encoder.identity(len(configs), features, targets)
+    models, seeds = [each.model for each in configs], [each.seed for each in configs]
+    return Network(encoder, build_body(models, seeds, features, targets))
+
+
+def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
+    """The loggers of one run; each has the run folder as its `save_dir`."""
+    return [
+        resolve(each.target, Logger)(save_dir=folder, **each.arguments)  # type: ignore[call-arg, type-abstract]
+        for each in run.logger.values()
+    ]
+
+
+def build_trainer(
+    stack: Stack, callbacks: Sequence[Callback], loggers: Sequence[Logger], folder: str
+) -> Trainer:
+    """The Trainer, with the user's callbacks after ours; bars and checkpoints are not Lightning's."""
+    first = stack.configs[0]
+    section = first.trainer
+    added = [resolve(each.target, Callback)(**each.arguments) for each in first.callbacks.added.values()]
+    return resolve(section.target, Trainer)(
+        max_epochs=section.max_epochs,
+        min_epochs=0,  # or a signal in the first epoch would wait for its end
+        accelerator=stack.accelerator,
+        devices=1,
+        precision="64-true" if section.precision == 64 else "32-true",
+        gradient_clip_val=section.gradient_clip_val,
+        fast_dev_run=section.fast_dev_run,
+        callbacks=[*callbacks, *added],
+        log_every_n_steps=len(stack.data.train_dataloader()),  # for callbacks of the user's, once an epoch
+        logger=list(loggers),
+        default_root_dir=folder,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )

@@ -1,0 +1,129 @@
+"""What a run leaves behind."""
+
+import json
+import logging
+import math
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+
+from mlplab.errors import Fault, UserError
+from mlplab.files import replacing
+
+Status = Literal["running", "done", "failed", "interrupted", "diverged"]
+Metrics = dict[str, Any]
+"""Content of a `metrics.json`: names to numbers, None and text."""
+
+
+class RunFolder:
+    """A folder of one run, and of nothing else.
+
+    It holds `config.yaml`, `metrics.json`, `environment.json`, `train.log`, `checkpoints/best.ckpt`,
+    `checkpoints/last.ckpt` and what the loggers write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def claim(cls, path: Path, config: Mapping[str, Any]) -> Self:
+        """Makes the folder, or takes an empty one; of several processes that try, one succeeds.
+
+        Raises:
+            UserError: if the folder holds anything, or is a file.
+        """
+        used = Fault("exists and is not empty", str(path), remedy="give another: name=… or hydra.run.dir=…")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise UserError(used)
+            (path / "metrics.json").touch(exist_ok=False)
+        except FileExistsError:
+            raise UserError(used) from None
+        except OSError as error:
+            raise UserError(Fault(f"cannot be made: {error.strerror}", str(path))) from error
+        folder = cls(path)
+        folder.write_metrics("running", {})
+        (path / "checkpoints").mkdir()
+        (path / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
+        return folder
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best epoch."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint of the last epoch."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    def write_metrics(self, status: Status, metrics: Metrics, reason: str | None = None) -> Metrics:
+        """`metrics.json`, flat, with the status and, if it is not a good one, the reason."""
+        content: Metrics = {"status": status, **({"reason": reason} if reason else {}), **metrics}
+        self._write_json("metrics.json", content)
+        return content
+
+    def write_environment(self, device: str) -> None:
+        """`environment.json`: what the figures depend on beside configuration and data."""
+        packages = ("mlplab", "torch", "lightning", "hydra-core", "torchmetrics", "polars", "numpy")
+        self._write_json(
+            "environment.json",
+            {
+                "versions": {
+                    "python": platform.python_version(),
+                    **{each: version(each) for each in packages},
+                },
+                "platform": platform.platform(),
+                "device": device,
+                "git": _git_state(),
+                "command": sys.argv,
+            },
+        )
+
+    @contextmanager
+    def log(self) -> Iterator[None]:
+        """Also writes what this package logs to `train.log`."""
+        handler = logging.FileHandler(self.path / "train.log", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+        logger = logging.getLogger("mlplab")
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            handler.close()
+
+    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        with replacing(self.path / name) as partial:
+            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def finite(metrics: Metrics) -> Metrics:
+    """Metrics with None for what is not finite, which JSON has no word for."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in metrics.items()
+    }
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the code, and whether it was changed since; None outside a git checkout."""
+    code = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", os.fspath(code), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    with suppress(OSError, subprocess.SubprocessError):
+        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
+    return None

@@ -1,0 +1,179 @@
+"""The verb train: from a configuration to a run folder with a tested network."""
+
+import logging
+import os
+import shlex
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import Logger
+from rich.console import Console
+from rich.table import Table as Grid
+
+from mlplab.config import TrainConfig
+from mlplab.errors import Interrupted
+from mlplab.runs.build import Stack, build_loggers, build_stack, build_trainer
+from mlplab.runs.folder import Metrics, RunFolder, Status
+from mlplab.runs.record import State, log_hyperparameters, run_metrics, save_checkpoints
+from mlplab.training.callbacks import BestWeights, Curves, EarlyStopping, Signals
+from mlplab.training.module import Diverged
+from mlplab.training.progress import Bar, EpochLines
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One configuration, and the folder that its run is to fill."""
+
+    config: TrainConfig
+    folder: Path
+
+
+def train(runs: Sequence[Run], console: Console) -> list[Metrics]:
+    """Trains runs that share a table and a shape as one stack, tests their best weights, fills their folders.
+
+    Gives the content of each run's metrics.json.
+
+    Raises:
+        UserError: before any folder is made, if configuration or data are wrong or a folder is in use.
+        Diverged: if a loss is not finite.
+        Interrupted: after SIGINT or SIGTERM, with the checkpoints written.
+    """
+    torch.set_num_threads(runs[0].config.threads)
+    stack = build_stack([run.config for run in runs])
+    folders = [RunFolder.claim(run.folder, run.config.plain()) for run in runs]
+    loggers = [build_loggers(run.config, str(run.folder)) for run in runs]
+    best, signals = BestWeights(), Signals()
+    trainer = _trainer(stack, folders, loggers, best, signals, console)
+    last: State | None = None
+    started = time.perf_counter()
+
+    def finish(status: Status, reason: str | None = None) -> list[Metrics]:
+        seconds = time.perf_counter() - started
+        written = []
+        for index, (run, folder) in enumerate(zip(runs, folders, strict=True)):
+            metrics = run_metrics(stack, best, index, tested=status == "done")
+            save_checkpoints(stack, folder, index, best, last, metrics)
+            log_hyperparameters(loggers[index], run.config, metrics)
+            written.append(folder.write_metrics(status, metrics | {"seconds": seconds}, reason))
+        return written
+
+    with ExitStack() as logs:
+        logs.enter_context(_lightning_quiet())
+        for folder in folders:
+            logs.enter_context(folder.log())
+            folder.write_environment(_device(trainer))
+        _announce(stack, trainer)
+        try:
+            trainer.fit(stack.module, datamodule=stack.data)
+            last = {name: tensor.clone() for name, tensor in stack.module.network.state_dict().items()}
+            if signals.received:
+                raise Interrupted(
+                    f"stopped by {signals.received.name} after step {trainer.global_step}", signals.received
+                )
+            stack.module.network.load_state_dict(best.state)
+            trainer.test(stack.module, datamodule=stack.data, verbose=False)
+        except BaseException as error:
+            finish(_status(error), str(error))
+            raise
+        return finish("done")
+
+
+@contextmanager
+def _lightning_quiet() -> Iterator[None]:
+    """Without Lightning's banners, nor its use of what torch has deprecated since."""
+    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+def _status(error: BaseException) -> Status:
+    if isinstance(error, Diverged):
+        return "diverged"
+    return "interrupted" if isinstance(error, Interrupted) else "failed"
+
+
+def _trainer(
+    stack: Stack,
+    folders: Sequence[RunFolder],
+    loggers: Sequence[Sequence[Logger]],
+    best: BestWeights,
+    signals: Signals,
+    console: Console,
+) -> Trainer:
+    """The Trainer with this project's callbacks, in the order in which they look at an epoch."""
+    stopping = [each.callbacks.early_stopping for each in stack.configs]
+    section = stack.configs[0].trainer
+    callbacks = [
+        best,
+        Curves(loggers, section.log_every_n_steps),
+        EarlyStopping([each.patience for each in stopping], [each.min_delta for each in stopping]),
+        EpochLines(logging.DEBUG if console.is_terminal else logging.INFO),
+        *([Bar(console)] if console.is_terminal else []),
+        signals,
+    ]
+    flat = [logger for each in loggers for logger in each]
+    return build_trainer(stack, callbacks, flat, str(folders[0].path))
+
+
+def _device(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _announce(stack: Stack, trainer: Trainer) -> None:
+    split, first = stack.splits[0], stack.configs[0]
+    log.info(
+        "%s: %d rows, %d columns → %s; train %d, val %d, test %d",
+        stack.table.source,
+        stack.table.frame.height,
+        len(stack.table.features),
+        stack.table.target,
+        *map(len, (split.train, split.val, split.test)),
+    )
+    weights = sum(parameter[0].numel() for parameter in stack.module.network.parameters())
+    log.info(
+        "network of %d weights; %s, lr %g; up to %d epochs of %d steps on %s",
+        weights,
+        first.optimizer.name,
+        first.optimizer.lr,
+        first.trainer.max_epochs,
+        len(stack.data.train_dataloader()),
+        _device(trainer),
+    )
+
+
+def train_one(run: TrainConfig, folder: Path, console: Console | None = None) -> None:
+    """Trains one run and prints what came of it; raises as `train`."""
+    console = console or Console()
+    [metrics] = train([Run(run, folder)], console)
+    grid = Grid("test", "rmse", "mae", "r2", title_justify="left")
+    for title, prefix in (("this network", ""), ("ridge regression", "ridge/"), ("mean", "mean/")):
+        scores = [metrics[f"{prefix}test/{score}"] for score in ("rmse", "mae", "r2")]
+        grid.add_row(title, *("–" if value is None else f"{value:.4g}" for value in scores))
+    log.info("best epoch %s of %s; %.1f s", metrics["best_epoch"], metrics["epochs"], metrics["seconds"])
+    console.print(grid)
+    relative = os.path.relpath(folder)
+    shown = folder if relative.startswith("..") else relative
+    console.print(f"run folder: {shown}", soft_wrap=True, highlight=False)
+    console.print(
+        f"{_launcher()}tensorboard --logdir {shlex.quote(str(shown))}", soft_wrap=True, highlight=False
+    )
+
+
+def _launcher() -> str:
+    """`uv run ` for those who came that way: their shell knows no tensorboard."""
+    return "uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else ""

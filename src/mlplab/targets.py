@@ -1,0 +1,57 @@
+"""Which classes a configuration's `_target_` may name, and how they are found.
+
+Attributes of modules lead anywhere (`package.module.os.system`), so that an allowed name is either written
+out in full or one class directly in a package's public face; and it must resolve to the expected kind.
+"""
+
+import os
+import re
+from pkgutil import resolve_name
+from typing import TypeVar
+
+from mlplab.errors import Fault, UserError
+
+VARIABLE = "MLPLAB_ALLOWED_TARGETS"
+"""Environment variable with the full names of the user's own classes, separated by commas.
+
+An environment variable, since no file that came with somebody's run can set it.
+"""
+
+T = TypeVar("T")
+
+
+def check_target(target: str, pattern: str) -> str:
+    """The target itself, if it matches `pattern` or the user's environment names it.
+
+    Raises:
+        ValueError: otherwise.
+    """
+    own = [name.strip() for name in os.environ.get(VARIABLE, "").split(",")]
+    if target in own or re.fullmatch(pattern, target):
+        return target
+    readable = pattern.replace(r"\.", ".").replace(r"[A-Z]\w*", "<Class>") or "only classes of your own"
+    raise ValueError(
+        f"the target '{target}' is not allowed here (allowed: {readable}); "
+        f"to allow a class of your own, set {VARIABLE}=package.Class in the environment"
+    )
+
+
+def resolve(target: str, kind: type[T]) -> type[T]:
+    """The class that an allowed target names.
+
+    Raises:
+        UserError: if there is no such class, or it is not a `kind`.
+    """
+    try:
+        found = resolve_name(target)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            Fault(
+                f"cannot be imported: {error}",
+                f"_target_={target}",
+                remedy="check its spelling and PYTHONPATH",
+            )
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise UserError(Fault(f"is not a {kind.__module__}.{kind.__qualname__}", f"_target_={target}"))
+    return found
