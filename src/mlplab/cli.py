@@ -35,7 +35,7 @@ def hydra_command(verb: Callable[[TrainConfig, Path], None], *, conf: Path, name
     def job(cfg: DictConfig) -> None:
         statuses.append(_run(verb, cfg))
 
-    _register_resolvers()
+    register_resolvers()
     _log_to_terminal()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets its exceptions through, for us to explain
     try:
@@ -77,7 +77,7 @@ def _log_to_terminal() -> None:
     handler.setLevel(logging.INFO)
     logger = logging.getLogger("mlplab")
     logger.setLevel(logging.DEBUG)
-    logger.addHandler(handler)
+    logger.handlers = [handler]
 
 
 def _tell(error: UserError | RunFailed) -> int:
@@ -126,7 +126,8 @@ def _check_folder(folder: Path) -> None:
             )
 
 
-def _register_resolvers() -> None:
+def register_resolvers() -> None:
+    """Lets `conf/` use `${pid:}`, `${below:root,name}` and `${differing:overrides}`."""
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
     OmegaConf.register_new_resolver("below", _below, replace=True)
     OmegaConf.register_new_resolver("differing", _differing, replace=True)
@@ -197,6 +198,8 @@ def _fault(error: BaseException) -> Fault | None:
         return Fault("needs a value", key, remedy=f"give it one: {key}=…")
     if match := re.match(r"Could not override '([^']+)'", str(error)):
         return unknown_key(match[1])
+    if match := re.search(r"An item is already at '([^']+)'", str(error)):
+        return Fault("exists already", match[1], remedy=f"leave out the +: {match[1]}=…")
     if match := re.search(r"config group '([^']+)' does not exist", str(error)):
         return unknown_key(match[1])
     if isinstance(error, OmegaConfBaseException):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -74,7 +74,7 @@ class RandomSplit(Section):
     seed: Seed
 
     @model_validator(mode="after")
-    def _leaves_rows_to_train(self) -> Self:
+    def _leaves_rows_to_train(self) -> "RandomSplit":
         if self.val + self.test >= 1:
             raise ValueError(f"val + test = {self.val + self.test:g} leaves no row to train on")
         return self
@@ -164,7 +164,7 @@ class Mlp(Section):
     encoder: Encoder
 
     @model_validator(mode="after")
-    def _has_layers_to_skip(self) -> Self:
+    def _has_layers_to_skip(self) -> "Mlp":
         if self.residual and not any(a == b for a, b in pairwise(self.hidden)):
             raise ValueError(
                 f"residual=true needs two neighbouring hidden layers of one width, hidden is {self.hidden}"
@@ -234,7 +234,7 @@ class Sgd(Section):
     weight_decay: NotNegative
 
     @model_validator(mode="after")
-    def _nesterov_has_momentum(self) -> Self:
+    def _nesterov_has_momentum(self) -> "Sgd":
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=true needs momentum above 0")
         return self

@@ -18,7 +18,9 @@ def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
     near = near or [leaves[leaf] for leaf in nearest(key.rpartition(".")[2], leaves)]
     section = key.rpartition(".")[0]
     siblings = [full for full in owners if full.rpartition(".")[0] == section]
-    if owners.get(key):
+    if section.startswith("hydra"):
+        remedy = "--hydra-help tells of Hydra's own keys"
+    elif owners.get(key):
         group = section.replace(".", "/")
         remedy = f"{key} belongs to " + " or ".join(f"{group}={option}" for option in owners[key])
     elif near:
@@ -54,10 +56,10 @@ def _walk(kind: Any, prefix: str, option: tuple[str, ...]) -> Iterator[tuple[str
 
 
 _RANGES = {
-    "greater_than": "above {gt}",
-    "greater_than_equal": "{ge} or above",
-    "less_than": "below {lt}",
-    "less_than_equal": "{le} or below",
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "{ge:g} or above",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "{le:g} or below",
 }
 _KINDS = {
     "int_type": "a whole number",
@@ -74,8 +76,8 @@ _KINDS = {
 
 def fault_of(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> Fault:
     """One of pydantic's error details as a fault that names the key as users write it."""
-    key = _dotted(detail["loc"], values)
     kind, found, context = detail["type"], repr(detail["input"]), detail.get("ctx", {})
+    key = _dotted(detail["loc"], values, absent=kind == "missing")
     if kind == "extra_forbidden":
         return unknown_key_fault(key, root)
     if kind == "missing":
@@ -96,12 +98,15 @@ def fault_of(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> F
     return Fault(detail["msg"].removeprefix("Value error, "), where=key)
 
 
-def _dotted(location: Sequence[str | int], values: Any) -> str:
-    """A pydantic location as a configuration key: without the tags of unions, which are no keys."""
+def _dotted(location: Sequence[str | int], values: Any, *, absent: bool) -> str:
+    """A pydantic location as a configuration key: without the tags of unions, which are no keys.
+
+    `absent` says that the last part is a key that `values` lack.
+    """
     key = ""
     for position, part in enumerate(location):
         if isinstance(part, int):
             key, values = f"{key}[{part}]", values[part]
-        elif isinstance(values, Mapping) and (part in values or position == len(location) - 1):
+        elif isinstance(values, Mapping) and (part in values or (absent and position == len(location) - 1)):
             key, values = f"{key}.{part}" if key else part, values.get(part)
     return key

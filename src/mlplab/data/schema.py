@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class Schema:
     target: Column
 
     @classmethod
-    def of(cls, table: Table, *, raw: bool = False) -> Self:
+    def of(cls, table: Table, *, raw: bool = False) -> "Schema":
         """The schema of a table; `raw` leaves the offsets 0: the network sees values as they are."""
 
         def column(name: str) -> Column:
@@ -74,7 +74,7 @@ class Statistics:
         x: Float64[np.ndarray, "row feature"],
         y: Float64[np.ndarray, "row target"],
         train: Sequence[Rows],
-    ) -> Self:
+    ) -> "Statistics":
         """Computed in float64; `train` holds the training rows of each member."""
         x_mean, x_std = _moments(x, train)
         y_mean, y_std = _moments(y, train)

@@ -10,7 +10,8 @@ from mlplab.errors import Fault, UserError, listed
 
 PARTS = ("train", "val", "test")
 
-Rows = Int64[np.ndarray, " rows"]
+Rows = Int64[np.ndarray, " _"]
+"""Row numbers of a table."""
 
 
 @dataclass(frozen=True)

@@ -45,37 +45,37 @@ def register(*bounds: Bounds) -> Callable[[Callable[[X], Y]], Callable[[X], Y]]:
     return add
 
 
-@register((-1, 1), (-1, 1))
+@register((-1.0, 1.0), (-1.0, 1.0))
 def linear(x: X) -> Y:
     """2x₁ − 3x₂ + 1."""
     return 2 * x[:, 0] - 3 * x[:, 1] + 1
 
 
-@register((-1, 1), (-1, 1))
+@register((-1.0, 1.0), (-1.0, 1.0))
 def product(x: X) -> Y:
     """x₁x₂ + x₁, the article's."""
     return x[:, 0] * x[:, 1] + x[:, 0]
 
 
-@register((-1, 1))
+@register((-1.0, 1.0))
 def sine(x: X) -> Y:
     """Two periods: sin(2πx₁)."""
     return np.sin(2 * np.pi * x[:, 0])
 
 
-@register((-1, 1))
+@register((-1.0, 1.0))
 def step(x: X) -> Y:
     """A jump from 0 to 1 at x₁ = 0."""
     return (x[:, 0] >= 0).astype(np.float64)
 
 
-@register(*[(0, 1)] * 5)
+@register(*[(0.0, 1.0)] * 5)
 def friedman1(x: X) -> Y:
     """10 sin(πx₁x₂) + 20(x₃ − ½)² + 10x₄ + 5x₅ (Friedman, Annals of Statistics 19, 1991)."""
     return 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
 
 
-FRIEDMAN_CIRCUIT = ((0, 100), (40 * np.pi, 560 * np.pi), (0, 1), (1, 11))
+FRIEDMAN_CIRCUIT = ((0.0, 100.0), (40 * np.pi, 560 * np.pi), (0.0, 1.0), (1.0, 11.0))
 
 
 @register(*FRIEDMAN_CIRCUIT)

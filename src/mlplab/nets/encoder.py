@@ -1,7 +1,5 @@
 """The network's first and last step: centred columns in, target units out."""
 
-from typing import Self
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -33,7 +31,7 @@ class Encoder(nn.Module):
         self.register_buffer("y_std", y_std)
 
     @classmethod
-    def identity(cls, members: int, features: int, targets: int) -> Self:
+    def identity(cls, members: int, features: int, targets: int) -> "Encoder":
         """One that changes nothing."""
         return cls(
             torch.zeros(members, 1, features),

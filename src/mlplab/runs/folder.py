@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import yaml
 
@@ -34,7 +34,7 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def claim(cls, path: Path, config: Mapping[str, Any]) -> Self:
+    def claim(cls, path: Path, config: Mapping[str, Any]) -> "RunFolder":
         """Makes the folder, or takes an empty one; of several processes that try, one succeeds.
 
         Raises:

@@ -51,7 +51,8 @@ def train(runs: Sequence[Run], console: Console) -> list[Metrics]:
     folders = [RunFolder.claim(run.folder, run.config.plain()) for run in runs]
     loggers = [build_loggers(run.config, str(run.folder)) for run in runs]
     best, signals = BestWeights(), Signals()
-    trainer = _trainer(stack, folders, loggers, best, signals, console)
+    with lightning_quiet():
+        trainer = _trainer(stack, folders, loggers, best, signals, console)
     last: State | None = None
     started = time.perf_counter()
 
@@ -66,7 +67,7 @@ def train(runs: Sequence[Run], console: Console) -> list[Metrics]:
         return written
 
     with ExitStack() as logs:
-        logs.enter_context(_lightning_quiet())
+        logs.enter_context(lightning_quiet())
         for folder in folders:
             logs.enter_context(folder.log())
             folder.write_environment(_device(trainer))
@@ -87,7 +88,7 @@ def train(runs: Sequence[Run], console: Console) -> list[Metrics]:
 
 
 @contextmanager
-def _lightning_quiet() -> Iterator[None]:
+def lightning_quiet() -> Iterator[None]:
     """Without Lightning's banners, nor its use of what torch has deprecated since."""
     loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]

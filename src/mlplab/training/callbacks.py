@@ -63,7 +63,7 @@ class BestWeights(EpochCallback):
 
 
 class EarlyStopping(EpochCallback):
-    """Ends a member's training once its monitored metric has not fallen for long, the Trainer's with the last.
+    """Ends a member's training once its monitored metric has not fallen for long; with the last, all.
 
     Args:
         patience: epochs without improvement, for each member; None never stops.

@@ -1,0 +1,49 @@
+"""What tests share: typed configurations, and commands that have ended."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from mlplab import cli
+from mlplab.config import TrainConfig, parse
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def config(*overrides: str) -> TrainConfig:
+    """The typed configuration that `train.py` would make of these overrides."""
+    cli.register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        composed = compose("train", list(overrides))
+    values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    assert isinstance(values, dict)
+    return parse({str(key): value for key, value in values.items()})
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def process(arguments: Sequence[str], cwd: Path, **environment: str) -> Ended:
+    """A Python process of its own, in this environment."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,71 @@
+"""The article's network against its formulas written out by hand in NumPy."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lightning.pytorch import Callback
+from numpy.typing import NDArray
+
+from mlplab.runs import train as verb
+from mlplab.runs.build import Stack, build_stack
+from support import config
+
+Array = NDArray[np.float64]
+
+
+class Losses(Callback):
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def on_train_batch_end(self, trainer, pl_module, *_) -> None:
+        self.seen.append(pl_module.last_losses().item())
+
+
+def adam_losses(x: Array, y: Array, parameters: list[Array], steps: int) -> Iterator[float]:
+    """z = xW + b, a = max(z, 0); gradients by the chain rule; Adam with bias correction."""
+    w1, b1, w2, b2 = parameters = [parameter.copy() for parameter in parameters]
+    mean = [np.zeros_like(p) for p in parameters]
+    square = [np.zeros_like(p) for p in parameters]
+    lr, beta1, beta2, eps = 0.01, 0.9, 0.999, 1e-8
+    for step in range(1, steps + 1):
+        z = x @ w1 + b1
+        a = np.maximum(z, 0)
+        error = a @ w2 + b2 - y
+        yield float(np.mean(error**2))
+        slope = 2 * error / len(y)
+        back = (slope @ w2.T) * (z > 0)
+        gradients = [x.T @ back, back.sum(0, keepdims=True), a.T @ slope, slope.sum(0, keepdims=True)]
+        for p, g, m, v in zip(parameters, gradients, mean, square, strict=True):
+            m += (1 - beta1) * (g - m)
+            v += (1 - beta2) * (g * g - v)
+            p -= lr * (m / (1 - beta1**step)) / (np.sqrt(v / (1 - beta2**step)) + eps)
+
+
+def trained(stack: Stack, folder: Path) -> list[float]:
+    """The losses of a training as the verb sets it up."""
+    losses = Losses()
+    with verb.lightning_quiet():
+        trainer = verb.build_trainer(stack, [losses], [], str(folder))
+        trainer.fit(stack.module, datamodule=stack.data)
+    return losses.seen
+
+
+@pytest.mark.parametrize(("precision", "steps", "tolerance"), [(64, 1000, 1e-9), (32, 100, 1e-4)])
+def test_losses_are_those_of_the_formulas(
+    tmp_path: Path, precision: int, steps: int, tolerance: float
+) -> None:
+    stack = build_stack([config("experiment=article", f"trainer.precision={precision}", f"trainer.max_epochs={steps}")])
+    body = stack.module.network.body
+    assert [tuple(p.shape) for p in body.parameters()] == [(1, 2, 4), (1, 1, 4), (1, 4, 1), (1, 1, 1)]
+    start = [parameter.detach()[0].double().clone().numpy() for parameter in body.parameters()]
+    rows = stack.splits[0].train
+    x = stack.table.frame.select("x1", "x2").to_numpy()[rows]
+    y = stack.table.frame.select("target").to_numpy()[rows]
+    np.testing.assert_allclose(y[:, 0], x[:, 0] * x[:, 1] + x[:, 0])
+
+    losses = trained(stack, tmp_path)
+
+    np.testing.assert_allclose(losses, list(adam_losses(x, y, start, steps)), rtol=tolerance)
+    assert losses[-1] < losses[0]
