@@ -46,6 +46,10 @@ def hydra_command(verb: Callable[[TrainConfig, Path], None], *, conf: Path, name
         statuses.append(_tell(error))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         statuses.append(_tell(explain(error)))
+    except ValueError as error:
+        if not str(error).startswith("Config group override"):  # Hydra's word on optimizer=3
+            raise
+        statuses.append(_tell(UserError(Fault(str(error), remedy="--help lists the options of each group"))))
     sys.exit(next((status for status in statuses if status), 0))
 
 

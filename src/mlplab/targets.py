@@ -27,7 +27,7 @@ def check_target(target: str, pattern: str) -> str:
         ValueError: otherwise.
     """
     own = [name.strip() for name in os.environ.get(VARIABLE, "").split(",")]
-    if target in own or re.fullmatch(pattern, target):
+    if target and (target in own or re.fullmatch(pattern, target)):
         return target
     readable = pattern.replace(r"\.", ".").replace(r"[A-Z]\w*", "<Class>") or "only classes of your own"
     raise ValueError(

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from lightning.pytorch import Callback
 from numpy.typing import NDArray
+from support import config
 
 from mlplab.runs import train as verb
 from mlplab.runs.build import Stack, build_stack
-from support import config
 
 Array = NDArray[np.float64]
 
@@ -56,7 +56,9 @@ def trained(stack: Stack, folder: Path) -> list[float]:
 def test_losses_are_those_of_the_formulas(
     tmp_path: Path, precision: int, steps: int, tolerance: float
 ) -> None:
-    stack = build_stack([config("experiment=article", f"trainer.precision={precision}", f"trainer.max_epochs={steps}")])
+    stack = build_stack(
+        [config("experiment=article", f"trainer.precision={precision}", f"trainer.max_epochs={steps}")]
+    )
     body = stack.module.network.body
     assert [tuple(p.shape) for p in body.parameters()] == [(1, 2, 4), (1, 1, 4), (1, 4, 1), (1, 1, 1)]
     start = [parameter.detach()[0].double().clone().numpy() for parameter in body.parameters()]

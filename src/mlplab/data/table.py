@@ -99,6 +99,17 @@ def _header(path: Path) -> list[str]:
 
 def _faults(path: Path, header: Sequence[str], target: str) -> list[Fault]:
     """What is wrong with a file that does not read as finite numbers; looks at every line."""
+    try:
+        path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return [
+            Fault(
+                f"byte {error.object[error.start]:#04x} is not UTF-8 text",
+                f"{path}, line {line}",
+                remedy="save the file with the encoding UTF-8",
+            )
+        ]
     ragged = _ragged(path, len(header))
     if ragged:
         return ragged

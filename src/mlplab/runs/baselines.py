@@ -23,7 +23,7 @@ def baselines(x: X, y: Y, split: Split) -> dict[str, Scores]:
     return {name: scores(predicted, y[test]) for name, predicted in predictions.items()}
 
 
-def ridge(x: X, y: Y, new: X) -> Y:
+def ridge(x: X, y: Y, new: Float64[np.ndarray, "new feature"]) -> Float64[np.ndarray, " new"]:
     """Predictions for `new` of the linear model with the least Σ(y − xw − b)² + penalty·|w|²."""
     mean, std = x.mean(0), x.std(0)
     scale = np.where(std > 0, std, 1.0)

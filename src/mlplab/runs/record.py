@@ -1,6 +1,7 @@
 """What is written of each run when a training ends."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from mlplab import config
 from mlplab.runs.baselines import baselines
 from mlplab.runs.build import Stack
-from mlplab.runs.folder import Metrics, RunFolder, finite
+from mlplab.runs.folder import Metrics, RunFolder, Status, finite
 from mlplab.training import checkpoint
 from mlplab.training.callbacks import BestWeights
 
@@ -22,40 +23,69 @@ HPARAM_METRICS = {
 """Metrics of the HParams tab by their names in metrics.json; TensorBoard would show a curve's last point, not
 its best, under the curve's own name."""
 
-State = Mapping[str, Tensor]
 
+class Record:
+    """Writes the folders of a training's runs when it ends, well or not.
 
-def run_metrics(stack: Stack, best: BestWeights, index: int, *, tested: bool) -> Metrics:
-    """One member's figures: those of its best epoch, and after a test those of the test and its baselines."""
-    metrics: Metrics = {}
-    if best.state:
-        metrics |= {name: value[index].item() for name, value in best.values.items() if name != "lr"}
-        metrics["best_epoch"] = int(best.epochs[index])
-    metrics["epochs"] = int(stack.module.epochs[index])
-    if tested:
-        values = stack.module.values
-        metrics |= {name: values[name][index].item() for name in values if name.startswith("test/")}
-        x, y = stack.schema.centred(stack.table)
-        for name, scores in baselines(x, y[:, 0], stack.splits[index]).items():
-            metrics |= {f"{name}/test/{score}": value for score, value in scores.items()}
-    return finite(metrics)
+    Args:
+        loggers: of each run.
+        best: the callback that kept the best weights.
 
+    Attributes:
+        last: the network's tensors at the end of each member's training; None where they are not to be kept.
+    """
 
-def save_checkpoints(
-    stack: Stack, folder: RunFolder, index: int, best: BestWeights, last: State | None, metrics: Metrics
-) -> None:
-    """One member's `best.ckpt` and `last.ckpt`, each if there is such a state."""
-    states = ((folder.best, best.state, metrics.get("best_epoch", 0)), (folder.last, last, metrics["epochs"]))
-    for path, state, epoch in states:
-        if state:
-            checkpoint.save(
-                path,
-                {name: tensor[index : index + 1] for name, tensor in state.items()},
-                config=stack.configs[index].plain(),
-                schema=stack.schema.plain(),
-                epoch=epoch,
-                metrics=metrics,
-            )
+    def __init__(
+        self,
+        stack: Stack,
+        folders: Sequence[RunFolder],
+        loggers: Sequence[Sequence[Logger]],
+        best: BestWeights,
+    ) -> None:
+        self.stack, self.folders, self.loggers, self.best = stack, folders, loggers, best
+        self.last: dict[str, Tensor] | None = None
+        self.started = time.perf_counter()
+
+    def write(self, status: Status, reason: str | None = None) -> list[Metrics]:
+        """Checkpoints, curves' hyperparameters and metrics.json of each run; gives the latter's contents."""
+        seconds = time.perf_counter() - self.started
+        written = []
+        for index, folder in enumerate(self.folders):
+            metrics = self._metrics(index, tested=status == "done")
+            self._save_checkpoints(index, metrics)
+            log_hyperparameters(self.loggers[index], self.stack.configs[index], metrics)
+            written.append(folder.write_metrics(status, metrics | {"seconds": seconds}, reason))
+        return written
+
+    def _metrics(self, index: int, *, tested: bool) -> Metrics:
+        """Figures of a member's best epoch, and after a test those of the test and its baselines."""
+        metrics: Metrics = {}
+        if self.best.state:
+            metrics |= {name: value[index].item() for name, value in self.best.values.items() if name != "lr"}
+            metrics["best_epoch"] = int(self.best.epochs[index])
+        metrics["epochs"] = int(self.stack.module.epochs[index])
+        if tested:
+            values = self.stack.module.values
+            metrics |= {name: values[name][index].item() for name in values if name.startswith("test/")}
+            x, y = self.stack.schema.centred(self.stack.table)
+            for name, scores in baselines(x, y[:, 0], self.stack.splits[index]).items():
+                metrics |= {f"{name}/test/{score}": value for score, value in scores.items()}
+        return finite(metrics)
+
+    def _save_checkpoints(self, index: int, metrics: Metrics) -> None:
+        folder = self.folders[index]
+        best = (folder.best, self.best.state, metrics.get("best_epoch", 0))
+        last = (folder.last, self.last, metrics["epochs"])
+        for path, state, epoch in (best, last):
+            if state:
+                checkpoint.save(
+                    path,
+                    {name: tensor[index : index + 1] for name, tensor in state.items()},
+                    config=self.stack.configs[index].plain(),
+                    schema=self.stack.schema.plain(),
+                    epoch=epoch,
+                    metrics=metrics,
+                )
 
 
 def log_hyperparameters(loggers: Sequence[Logger], run: config.TrainConfig, metrics: Metrics) -> None:

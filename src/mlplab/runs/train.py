@@ -3,7 +3,6 @@
 import logging
 import os
 import shlex
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import Logger
 from rich.console import Console
 from rich.table import Table as Grid
 
@@ -20,7 +18,7 @@ from mlplab.config import TrainConfig
 from mlplab.errors import Interrupted
 from mlplab.runs.build import Stack, build_loggers, build_stack, build_trainer
 from mlplab.runs.folder import Metrics, RunFolder, Status
-from mlplab.runs.record import State, log_hyperparameters, run_metrics, save_checkpoints
+from mlplab.runs.record import Record
 from mlplab.training.callbacks import BestWeights, Curves, EarlyStopping, Signals
 from mlplab.training.module import Diverged
 from mlplab.training.progress import Bar, EpochLines
@@ -48,43 +46,41 @@ def train(runs: Sequence[Run], console: Console) -> list[Metrics]:
     """
     torch.set_num_threads(runs[0].config.threads)
     stack = build_stack([run.config for run in runs])
-    folders = [RunFolder.claim(run.folder, run.config.plain()) for run in runs]
     loggers = [build_loggers(run.config, str(run.folder)) for run in runs]
+    section, stops = runs[0].config.trainer, [run.config.callbacks.early_stopping for run in runs]
     best, signals = BestWeights(), Signals()
-    with lightning_quiet():
-        trainer = _trainer(stack, folders, loggers, best, signals, console)
-    last: State | None = None
-    started = time.perf_counter()
-
-    def finish(status: Status, reason: str | None = None) -> list[Metrics]:
-        seconds = time.perf_counter() - started
-        written = []
-        for index, (run, folder) in enumerate(zip(runs, folders, strict=True)):
-            metrics = run_metrics(stack, best, index, tested=status == "done")
-            save_checkpoints(stack, folder, index, best, last, metrics)
-            log_hyperparameters(loggers[index], run.config, metrics)
-            written.append(folder.write_metrics(status, metrics | {"seconds": seconds}, reason))
-        return written
-
-    with ExitStack() as logs:
-        logs.enter_context(lightning_quiet())
+    stopping = EarlyStopping([each.patience for each in stops], [each.min_delta for each in stops])
+    in_order = [
+        best,
+        Curves(loggers, section.log_every_n_steps),
+        stopping,
+        EpochLines(logging.DEBUG if console.is_terminal else logging.INFO),
+        *([Bar(console)] if console.is_terminal else []),
+        signals,
+    ]
+    with ExitStack() as contexts:
+        contexts.enter_context(lightning_quiet())
+        trainer = build_trainer(
+            stack, in_order, [each for own in loggers for each in own], str(runs[0].folder)
+        )
+        folders = [RunFolder.claim(run.folder, run.config.plain()) for run in runs]
         for folder in folders:
-            logs.enter_context(folder.log())
+            contexts.enter_context(folder.log())
             folder.write_environment(_device(trainer))
         _announce(stack, trainer)
+        record = Record(stack, folders, loggers, best)
         try:
             trainer.fit(stack.module, datamodule=stack.data)
-            last = {name: tensor.clone() for name, tensor in stack.module.network.state_dict().items()}
+            record.last = stopping.last_state(stack.module)
             if signals.received:
-                raise Interrupted(
-                    f"stopped by {signals.received.name} after step {trainer.global_step}", signals.received
-                )
+                name, step = signals.received.name, trainer.global_step
+                raise Interrupted(f"stopped by {name} after step {step}", signals.received)
             stack.module.network.load_state_dict(best.state)
             trainer.test(stack.module, datamodule=stack.data, verbose=False)
         except BaseException as error:
-            finish(_status(error), str(error))
+            record.write(_status(error), str(error))
             raise
-        return finish("done")
+        return record.write("done")
 
 
 @contextmanager
@@ -105,29 +101,6 @@ def _status(error: BaseException) -> Status:
     if isinstance(error, Diverged):
         return "diverged"
     return "interrupted" if isinstance(error, Interrupted) else "failed"
-
-
-def _trainer(
-    stack: Stack,
-    folders: Sequence[RunFolder],
-    loggers: Sequence[Sequence[Logger]],
-    best: BestWeights,
-    signals: Signals,
-    console: Console,
-) -> Trainer:
-    """The Trainer with this project's callbacks, in the order in which they look at an epoch."""
-    stopping = [each.callbacks.early_stopping for each in stack.configs]
-    section = stack.configs[0].trainer
-    callbacks = [
-        best,
-        Curves(loggers, section.log_every_n_steps),
-        EarlyStopping([each.patience for each in stopping], [each.min_delta for each in stopping]),
-        EpochLines(logging.DEBUG if console.is_terminal else logging.INFO),
-        *([Bar(console)] if console.is_terminal else []),
-        signals,
-    ]
-    flat = [logger for each in loggers for logger in each]
-    return build_trainer(stack, callbacks, flat, str(folders[0].path))
 
 
 def _device(trainer: Trainer) -> str:

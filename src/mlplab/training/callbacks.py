@@ -68,6 +68,9 @@ class EarlyStopping(EpochCallback):
     Args:
         patience: epochs without improvement, for each member; None never stops.
         min_delta: what a fall must exceed to count, in the metric's units, for each member.
+
+    Attributes:
+        stopped: the network's tensors, each member's as they were when it stopped.
     """
 
     def __init__(self, patience: Sequence[int | None], min_delta: Sequence[float]) -> None:
@@ -75,6 +78,7 @@ class EarlyStopping(EpochCallback):
         self.min_delta = torch.tensor(min_delta, dtype=torch.float64)
         self.lowest = torch.full((len(patience),), torch.inf, dtype=torch.float64)
         self.waited = torch.zeros(len(patience), dtype=torch.int64)
+        self.stopped: dict[str, Tensor] = {}
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Counts, and marks members as stopped."""
@@ -82,9 +86,22 @@ class EarlyStopping(EpochCallback):
         better: Bool[Tensor, " member"] = monitored < self.lowest - self.min_delta
         self.lowest = torch.where(better, monitored, self.lowest)
         self.waited = torch.where(better, 0, self.waited + 1)
-        module.active &= self.waited < self.patience
+        stops = module.active & (self.waited >= self.patience)
+        if stops.any():
+            state = module.network.state_dict()
+            self.stopped = self.stopped or {name: tensor.clone() for name, tensor in state.items()}
+            for name, tensor in self.stopped.items():
+                tensor[stops] = state[name][stops]
+            module.active &= ~stops
         if not module.active.any():
             trainer.should_stop = True
+
+    def last_state(self, module: StackModule) -> dict[str, Tensor]:
+        """The network's tensors, each member's from the end of its own training."""
+        state = {name: tensor.clone() for name, tensor in module.network.state_dict().items()}
+        for name, tensor in self.stopped.items():
+            state[name][~module.active] = tensor[~module.active]
+        return state
 
 
 class Curves(EpochCallback):

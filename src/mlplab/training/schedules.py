@@ -19,7 +19,7 @@ class Schedule(nn.Module):
     Settings of members are buffers, so that they move and are saved with the module they belong to.
     """
 
-    def __init__(self, members: int, **settings: Sequence[float]) -> None:
+    def __init__(self, members: int, **settings: Sequence[float | int]) -> None:
         super().__init__()
         self.register_buffer("one", torch.ones(members))
         for name, values in settings.items():
@@ -70,7 +70,7 @@ class Plateau(Schedule):
     lowest: Factors
     waited: Factors
 
-    def __init__(self, members: int, **settings: Sequence[float]) -> None:
+    def __init__(self, members: int, **settings: Sequence[float | int]) -> None:
         super().__init__(members, **settings)
         self.register_buffer("current", torch.ones(members))
         self.register_buffer("lowest", torch.full((members,), torch.inf))

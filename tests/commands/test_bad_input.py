@@ -1,0 +1,190 @@
+"""What users get for a mistake: status 2, a short message that says what and where, nothing left behind."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from support import ROOT, Ended, process
+
+CSV = ("data=csv", "data.path=t.csv", "data.target=y")
+GOOD = "a,b,y\n" + "\n".join(f"{i},{i * i % 7},{i / 2}" for i in range(40)) + "\n"
+LATE = "a,b,y\n" + "1,2,3\n" * 5000 + '4,"1,176.2",5\n'
+
+# A case: its row in the list of bad input, the files it needs, the arguments, and what the message must say.
+Case = tuple[str, dict[str, str], tuple[str, ...], tuple[str, ...]]
+TABLES: list[Case] = [
+    ("1 file missing", {"tt.csv": ""}, CSV, ("t.csv: no such file", "did you mean tt.csv?")),
+    ("2 a directory", {"t.csv/x": ""}, CSV, ("t.csv: is a folder, not a file",)),
+    ("3 empty file", {"t.csv": ""}, CSV, ("t.csv: is empty", "a header line and rows of numbers")),
+    ("4 header only", {"t.csv": "a,b,y\n"}, CSV, ("t.csv: has a header but no rows",)),
+    (
+        "6 wrong delimiter",
+        {"t.csv": GOOD.replace(",", ";")},
+        CSV,
+        ("separated by semicolons", "'a;b;y'", "columns separated by commas"),
+    ),
+    (
+        "8 long row",
+        {"t.csv": "a,b,y\n1,2,3\n1,2,3,4\n"},
+        CSV,
+        ("t.csv, line 3: the line has 4 fields, the header 3",),
+    ),
+    (
+        "18 text in a column of numbers",
+        {"t.csv": "a,b,y\n1,2,3\n1,?,3\n"},
+        CSV,
+        ("t.csv, column 'b', line 3", "found '?'", "expected a number", "plain numbers"),
+    ),
+    ("18 late in the file", {"t.csv": LATE}, CSV, ("column 'b', line 5002 (data row 5001)", "'1,176.2'")),
+    (
+        "25 target column missing",
+        {"t.csv": GOOD.replace("y", "price")},
+        ("data=csv", "data.path=t.csv", "data.target=pryce"),
+        ("t.csv: has no column 'pryce'; its columns are a, b, price", "did you mean data.target=price?"),
+    ),
+    (
+        "26 target not numeric",
+        {"t.csv": "a,b,y\n1,2,low\n1,2,high\n"},
+        CSV,
+        ("target column 'y', line 2", "'low'", "2 such cells"),
+    ),
+    (
+        "33 fewer rows than the split needs",
+        {"t.csv": "a,b,y\n1,2,3\n4,5,6\n"},
+        CSV,
+        ("data.split: leaves no row for val, test", "2 rows: train 2, val 0, test 0", "data.split.val"),
+    ),
+]
+CONFIGURATION: list[Case] = [
+    ("49 unknown key", {}, ("sed=2",), ("sed: unknown key", "did you mean seed?")),
+    ("49 of another option", {}, ("optimizer.momentum=0.5",), ("belongs to optimizer=sgd",)),
+    ("49 added", {}, ("+optimizer.momentum=0.5",), ("optimizer.momentum belongs to optimizer=sgd",)),
+    ("49 without its section", {}, ("lr=0.1",), ("did you mean optimizer.lr?",)),
+    (
+        "50 unknown option",
+        {},
+        ("optimizer=adm",),
+        ("optimizer: unknown option", "adam, adamw, sgd", "=adam?"),
+    ),
+    ("50 unknown group", {}, ("optimzer=adam",), ("did you mean optimizer?",)),
+    ("50 no option at all", {}, ("optimizer=3",), ("Config group override must be a string",)),
+    ("51 wrong type", {}, ("optimizer.lr=abc",), ("optimizer.lr: wrong type", "'abc'", "a number")),
+    ("52 lr", {}, ("optimizer.lr=0",), ("optimizer.lr: out of range", "found 0", "above 0")),
+    ("52 dropout", {}, ("model.dropout=1",), ("model.dropout: out of range", "below 1")),
+    ("52 batch size", {}, ("data.batch_size=0",), ("data.batch_size: out of range", "1 or above")),
+    ("52 batch size", {}, ("data.batch_size=1e23",), ("data.batch_size: wrong type", "a whole number")),
+    ("52 epochs", {}, ("trainer.max_epochs=0",), ("trainer.max_epochs: out of range", "1 or above")),
+    ("52 decay", {}, ("optimizer.weight_decay=-1",), ("optimizer.weight_decay: out of range", "0 or above")),
+    ("52 width", {}, ("model.hidden=[64,0]",), ("model.hidden[1]: out of range", "1 or above")),
+    ("53 empty seed", {}, ("seed=",), ("seed: wrong type", "a whole number")),
+    ("53 negative seed", {}, ("seed=-1",), ("seed: out of range", "0 or above")),
+    ("54 the same key twice", {}, ("seed=1", "seed=2"), ("seed: is given twice", "seed=1 and seed=2")),
+    ("54 the same group twice", {}, ("loss=mse", "loss=mae"), ("loss: is given twice",)),
+    (
+        "55 a list without -m",
+        {},
+        ("seed=1,2",),
+        ("seed: several values", "1. to train", "add -m", "seed=[1,2]"),
+    ),
+    ("55 a range without -m", {}, ("seed=range(3)",), ("add -m",)),
+    (
+        "58 target",
+        {},
+        ("trainer._target_=os.system",),
+        ("'os.system' is not allowed", "MLPLAB_ALLOWED_TARGETS"),
+    ),
+    (
+        "58 added target",
+        {},
+        ("+callbacks.x._target_=pathlib.Path.unlink",),
+        ("callbacks.x._target_", "lightning.pytorch.callbacks.<Class>"),
+    ),
+    ("61 name leaves outputs", {}, ("name=../x",), ("name: ", "outputs/", "'../x'")),
+    ("61 absolute name", {}, ("name=/tmp/x",), ("no absolute path",)),
+    (
+        "61 name from a file",
+        {"conf/experiment/e.yaml": "# @package _global_\nname: ../../x\n"},
+        ("--config-dir=conf", "experiment=e"),
+        ("name: ", "'../../x'"),
+    ),
+    (
+        "61 folder from a file",
+        {"conf/experiment/e.yaml": "# @package _global_\nhydra: {run: {dir: elsewhere}}\n"},
+        ("--config-dir=conf", "experiment=e"),
+        ("elsewhere: leaves outputs/", "hydra.run.dir="),
+    ),
+    ("62 folder in use", {"used/x": ""}, ("hydra.run.dir=used",), ("used: exists and is not empty", "name=")),
+    ("a value that is needed", {}, ("data=csv", "data.target=y"), ("data.path: needs a value",)),
+    ("no override", {}, ("seed",), ("seed: cannot be read as an override",)),
+    ("an addition of what is there", {}, ("+seed=1",), ("seed: exists already", "leave out the +")),
+    ("56 dangling interpolation", {}, ("seed=${nope}",), ("seed: ", "'nope' not found")),
+    (
+        "57 bad YAML",
+        {"conf/experiment/e.yaml": "seed: 1\n  lr: [\n"},
+        ("--config-dir=conf", "experiment=e"),
+        ("e.yaml, line 2: is not YAML",),
+    ),
+    ("unknown function", {}, ("data=synthetic", "data.function=sin"), ("friedman1", "did you mean sine?")),
+    ("37 split file", {"s": "train"}, ("data/split=file", "data.split.path=s"), ("s: has 1 words",)),
+]
+if not torch.cuda.is_available():
+    CONFIGURATION.append(
+        ("59 no GPU", {}, ("trainer.accelerator=cuda",), ("trainer.accelerator: there is no CUDA", "=cpu"))
+    )
+
+
+def make(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def left(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path != folder / "outputs")
+
+
+@pytest.mark.parametrize(("row", "files", "arguments", "said"), TABLES + CONFIGURATION, ids=lambda part: part)
+def test_a_mistake_gets_a_short_answer(
+    command: Callable[..., Ended],
+    tmp_path: Path,
+    row: str,
+    files: dict[str, str],
+    arguments: tuple[str, ...],
+    said: tuple[str, ...],
+) -> None:
+    make(tmp_path, files)
+    before = left(tmp_path)
+    ended = command(*arguments)
+    assert ended.status == 2, ended
+    for words in said:
+        assert words in ended.err
+    assert len(ended.err.splitlines()) <= 5
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    assert left(tmp_path) == before
+
+
+@pytest.mark.parametrize("case", [TABLES[6], CONFIGURATION[0], CONFIGURATION[19]], ids=lambda case: case[0])
+def test_a_process_says_the_same(tmp_path: Path, case: Case) -> None:
+    _, files, arguments, said = case
+    make(tmp_path, files)
+    before = left(tmp_path)
+    ended = process([str(ROOT / "scripts/train.py"), *arguments], tmp_path)
+    assert ended.status == 2
+    assert all(words in ended.err for words in said)
+    assert ended.out == ""
+    assert left(tmp_path) == before
+
+
+def test_a_mistake_in_one_job_of_a_sweep_leaves_the_others(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
+    small = ("data=synthetic", "data.rows=40", "trainer.max_epochs=1", "name=s")
+    ended = command("-m", "optimizer.lr=0.1,-1,0.2", *small)
+    assert ended.status == 2
+    assert "optimizer.lr: out of range" in ended.err
+    done = sorted(path.parent.name for path in (tmp_path / "outputs/s").glob("*/metrics.json"))
+    assert [name for name in done if "lr=0.1" in name or "lr=0.2" in name] == done
+    assert len(done) == 2

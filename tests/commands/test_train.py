@@ -1,0 +1,192 @@
+"""`train.py` as users run it."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from support import ROOT, Ended, process
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+SCRIPT = str(ROOT / "scripts/train.py")
+SMALL = ("data=synthetic", "data.rows=60", "data.batch_size=16", "model.hidden=[8]")
+PROBE = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as ended:
+    assert not ended.code, ended.code
+heavy = {"torch", "lightning", "torchmetrics", "tensorboard"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+@pytest.mark.parametrize("flags", [["--help"], ["--cfg", "job"], ["--hydra-help"], ["--info", "defaults"]])
+def test_asking_imports_neither_torch_nor_lightning(tmp_path: Path, flags: list[str]) -> None:
+    ended = process(["-c", PROBE, SCRIPT, *flags], tmp_path)
+    assert ended.status == 0, ended.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_tells_of_every_group(tmp_path: Path) -> None:
+    ended = process([SCRIPT, "--help"], tmp_path)
+    groups = {
+        path.parent.relative_to(ROOT / "conf").as_posix()
+        for path in (ROOT / "conf").rglob("*/*.yaml")
+        if "hydra" not in path.parts
+    }
+    before_keys, _, _ = ended.out.partition("== Keys")
+    described, _, listed = (
+        before_keys.partition("$") if "$" in before_keys else (before_keys, "", before_keys)
+    )
+    assert all(f"{group}: " in listed for group in groups)
+    assert all(group in described for group in groups)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
+    """The default command, as short as may be, in a process of its own."""
+    folder = tmp_path_factory.mktemp("run")
+    ended = process([SCRIPT, "trainer.max_epochs=4", "name=r", "logger=[tensorboard,csv]"], folder)
+    assert ended.status == 0, ended.err
+    assert ended.err == ""
+    return folder / "outputs/r", ended
+
+
+def test_a_run_folder_is_complete(run: tuple[Path, Ended]) -> None:
+    folder, _ = run
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["trainer"]["max_epochs"] == 4
+    assert config["data"] == {
+        "name": "concrete",
+        "batch_size": 32,
+        "split": {"name": "random", "val": 0.15, "test": 0.15, "seed": 0},
+    }
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["status"] == "done"
+    assert {"val/loss", "val/rmse", "test/rmse", "test/mae", "test/r2", "best_epoch", "seconds"} <= set(
+        metrics
+    )
+    assert all(not isinstance(value, dict | list) for value in metrics.values())
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert environment["device"] == "cpu" or torch.cuda.is_available()
+    assert "epoch 4/4" in (folder / "train.log").read_text()
+    assert {path.name for path in folder.iterdir()} == {
+        *("config.yaml", "metrics.json", "environment.json", "train.log", "checkpoints", "tensorboard", "csv")
+    }
+
+
+def test_checkpoints_open_in_plain_torch(run: tuple[Path, Ended]) -> None:
+    folder, _ = run
+    for name in ("best.ckpt", "last.ckpt"):
+        content = torch.load(folder / "checkpoints" / name, weights_only=True)
+        assert content["config"] == yaml.safe_load((folder / "config.yaml").read_text())
+        assert [column["name"] for column in content["schema"]["inputs"]][:2] == [
+            "cement",
+            "blast_furnace_slag",
+        ]
+        assert all(tensor.shape[0] == 1 for tensor in content["state"].values())
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_tensorboard_shows_curves_and_hyperparameters(run: tuple[Path, Ended]) -> None:
+    folder, _ = run
+    metrics = json.loads((folder / "metrics.json").read_text())
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    scalars = set(events.Tags()["scalars"])
+    assert {"train/loss", "val/loss", "val/rmse", "lr"} <= scalars
+    curve = events.Scalars("val/rmse")
+    assert [point.step for point in curve] == [1, 2, 3, 4]
+    best = min(curve, key=lambda point: point.value)
+    assert best.step == metrics["best_epoch"]
+    assert best.value == pytest.approx(metrics["val/rmse"])
+    for tag, name in (("best/val/rmse", "val/rmse"), ("test/rmse", "test/rmse"), ("test/r2", "test/r2")):
+        (point,) = events.Scalars(tag)
+        assert point.value == pytest.approx(metrics[name])
+
+    def hparams(tag: str) -> Any:
+        data = plugin_data_pb2.HParamsPluginData()
+        data.ParseFromString(events.SummaryMetadata(tag).plugin_data.content)
+        return data
+
+    started = hparams("_hparams_/session_start_info").session_start_info.hparams
+    assert started["lr"].number_value == 0.01
+    assert started["hidden"].string_value == "128-128"
+    shown = {info.name.tag for info in hparams("_hparams_/experiment").experiment.metric_infos}
+    assert shown == {"best/val/loss", "best/val/rmse", "test/rmse", "test/mae", "test/r2"}
+
+
+def test_a_run_ends_with_its_scores_and_the_tensorboard_command(run: tuple[Path, Ended]) -> None:
+    _, ended = run
+    lines = ended.out.splitlines()
+    assert lines[-1].removeprefix("uv run ") == "tensorboard --logdir outputs/r"
+    assert lines[-2] == "run folder: outputs/r"
+    for name in ("this network", "ridge regression", "mean"):
+        assert any(name in line for line in lines[-10:])
+
+
+def test_the_same_command_gives_the_same_figures(command: Callable[..., Ended], tmp_path: Path) -> None:
+    figures = []
+    for name in ("a", "b", "c"):
+        assert command(*SMALL, "trainer.max_epochs=3", f"name={name}", f"seed={int(name == 'c')}").status == 0
+        figures.append(json.loads((tmp_path / f"outputs/{name}/metrics.json").read_text()))
+        figures[-1].pop("seconds")
+    assert figures[0] == figures[1]
+    assert figures[0]["test/rmse"] != figures[2]["test/rmse"]
+
+
+def test_a_run_that_diverges_ends_with_status_1(command: Callable[..., Ended], tmp_path: Path) -> None:
+    ended = command(*SMALL, "optimizer=sgd", "optimizer.lr=1e20", "model/encoder=none", "name=r")
+    assert ended.status == 1
+    assert ended.err.startswith("error: the loss became ")
+    assert len(ended.err.splitlines()) == 1
+    assert json.loads((tmp_path / "outputs/r/metrics.json").read_text())["status"] == "diverged"
+
+
+def test_a_sweep_trains_each_run_into_its_folder(command: Callable[..., Ended], tmp_path: Path) -> None:
+    ended = command("-m", "optimizer.lr=0.01,0.1", "seed=range(2)", *SMALL, "trainer.max_epochs=1", "name=s")
+    assert ended.status == 0, ended.err
+    folders = [path.parent for path in (tmp_path / "outputs/s").glob("*/metrics.json")]
+    assert len(folders) == 4
+    seen = {
+        (config["optimizer"]["lr"], config["seed"])
+        for config in (yaml.safe_load((folder / "config.yaml").read_text()) for folder in folders)
+    }
+    assert seen == {(0.01, 0), (0.01, 1), (0.1, 0), (0.1, 1)}
+    assert all(f"lr={0.01}" in folder.name or f"lr={0.1}" in folder.name for folder in folders)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_with_its_checkpoints(tmp_path: Path, number: signal.Signals) -> None:
+    arguments = [SCRIPT, *SMALL, "trainer.max_epochs=1000000", "name=r", "scheduler=constant"]
+    running = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    log = tmp_path / "outputs/r/train.log"
+    deadline = time.monotonic() + 60
+    while not (log.exists() and "epoch 1/" in log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running.send_signal(number)
+    _, error = running.communicate(timeout=30)
+    assert running.returncode == 128 + number
+    assert error.startswith(f"error: stopped by {number.name} after step ")
+    metrics = json.loads((tmp_path / "outputs/r/metrics.json").read_text())
+    assert metrics["status"] == "interrupted"
+    for name in ("best.ckpt", "last.ckpt"):
+        assert torch.load(tmp_path / "outputs/r/checkpoints" / name, weights_only=True)["epoch"] >= 1

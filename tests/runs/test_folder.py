@@ -1,0 +1,52 @@
+import json
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mlplab.errors import UserError
+from mlplab.runs.folder import RunFolder, finite
+
+
+def test_one_of_many_gets_a_folder(tmp_path: Path) -> None:
+    outcomes: list[bool] = []
+    barrier = threading.Barrier(20)
+
+    def claim() -> None:
+        barrier.wait()
+        try:
+            RunFolder.claim(tmp_path / "run", {})
+            outcomes.append(True)
+        except UserError:
+            outcomes.append(False)
+
+    threads = [threading.Thread(target=claim) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == [False] * 19 + [True]
+
+
+def test_a_claimed_folder_says_that_its_run_goes_on(tmp_path: Path) -> None:
+    RunFolder.claim(tmp_path / "run", {"seed": 3})
+    assert json.loads((tmp_path / "run/metrics.json").read_text()) == {"status": "running"}
+    assert yaml.safe_load((tmp_path / "run/config.yaml").read_text()) == {"seed": 3}
+
+
+def test_a_folder_in_use_and_a_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file"):
+        with pytest.raises(UserError, match="exists and is not empty"):
+            RunFolder.claim(path, {})
+
+
+def test_what_json_cannot_say_becomes_null() -> None:
+    assert finite({"a": 1.0, "b": float("nan"), "c": "text", "d": None, "e": 3}) == {
+        "a": 1.0,
+        "b": None,
+        "c": "text",
+        "d": None,
+        "e": 3,
+    }

@@ -1,0 +1,190 @@
+"""The verb train, on stacks of one and of several."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from support import config
+
+from mlplab.data.split import random_split
+from mlplab.data.table import concrete
+from mlplab.errors import UserError
+from mlplab.runs.build import build_stack
+from mlplab.runs.train import Run, train
+from mlplab.targets import VARIABLE
+from mlplab.training import checkpoint
+from mlplab.training.module import Diverged
+
+SMALL = ("data=synthetic", "data.rows=60", "data.batch_size=16", "model.hidden=[8,8]", "trainer.max_epochs=5")
+
+
+def trained(folder: Path, *members: Sequence[str]) -> list[dict[str, Any]]:
+    """Metrics, and the tensors of both checkpoints, of runs trained as one stack."""
+    runs = [Run(config(*overrides), folder / str(index)) for index, overrides in enumerate(members)]
+    metrics = train(runs, Console(file=io.StringIO()))
+    return [
+        {
+            "metrics": {name: value for name, value in each.items() if name != "seconds"},
+            "best": checkpoint.load(run.folder / "checkpoints/best.ckpt")["state"],
+            "last": checkpoint.load(run.folder / "checkpoints/last.ckpt")["state"],
+        }
+        for run, each in zip(runs, metrics, strict=True)
+    ]
+
+
+def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert one["metrics"] == other["metrics"]
+    for part in ("best", "last"):
+        assert one[part].keys() == other[part].keys()
+        assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
+
+
+MEMBERS = (
+    ["seed=0"],
+    ["seed=1", "optimizer.lr=0.003", "data.split.seed=1"],
+    ["seed=2", "optimizer.weight_decay=0", "callbacks.early_stopping.patience=1"],
+)
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        ["model.dropout=0.2"],
+        ["model.norm=layer", "model.activation=gelu", "scheduler=plateau"],
+        ["model.norm=batch", "model.residual=true", "optimizer=sgd", "loss=huber", "scheduler=step"],
+        ["trainer.gradient_clip_val=0.1", "optimizer=adam", "loss=mae", "model.activation=tanh"],
+    ],
+    ids=" ".join,
+)
+def test_a_member_alone_and_in_a_stack_are_bit_equal(tmp_path: Path, shared: list[str]) -> None:
+    members = [[*SMALL, *shared, *own] for own in MEMBERS]
+    stack = trained(tmp_path / "stack", *members)
+    for index, member in enumerate(members):
+        (alone,) = trained(tmp_path / str(index), member)
+        assert_same(alone, stack[index])
+    assert len({each["metrics"]["test/rmse"] for each in stack}) == len(members)
+
+
+def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) -> None:
+    overrides = ("model.hidden=[8]", "trainer.max_epochs=4", "data.batch_size=256")
+    (run,) = trained(tmp_path, overrides)
+    saved = checkpoint.load(tmp_path / "0/checkpoints/best.ckpt")
+    assert saved["epoch"] == run["metrics"]["best_epoch"]
+
+    stack = build_stack([config(*overrides)])
+    stack.module.network.load_state_dict(run["best"])
+    frame = concrete().frame
+    x = frame.select([column["name"] for column in saved["schema"]["inputs"]]).to_numpy()
+    x = x - [column["offset"] for column in saved["schema"]["inputs"]]
+    y = frame["target"].to_numpy()
+    with torch.no_grad():
+        predicted = stack.module(torch.from_numpy(x).float().unsqueeze(0))[0, :, 0].double().numpy()
+    error = predicted + saved["schema"]["target"]["offset"] - y
+    split = random_split(1030, val=0.15, test=0.15, seed=0)
+    for part, rows in (("val", split.val), ("test", split.test)):
+        rmse = np.sqrt(np.mean(error[rows] ** 2))
+        assert run["metrics"][f"{part}/rmse"] == pytest.approx(rmse, rel=1e-5)
+        assert run["metrics"][f"{part}/loss"] == pytest.approx(rmse**2, rel=1e-5)  # MSE, in target units
+        assert run["metrics"][f"{part}/mae"] == pytest.approx(np.mean(np.abs(error[rows])), rel=1e-5)
+        assert run["metrics"][f"{part}/r2"] == pytest.approx(1 - rmse**2 / np.var(y[rows]), rel=1e-5)
+
+
+def test_scaling_the_target_scales_the_errors(tmp_path: Path) -> None:
+    frame = concrete().frame
+    frame.write_csv(tmp_path / "once.csv")
+    frame.with_columns(frame["target"] * 1000 + 1e6).write_csv(tmp_path / "thousand.csv")
+    common = ("data=csv", "data.target=target", "trainer.max_epochs=3", "trainer.precision=64")
+    once, thousand = (
+        trained(tmp_path / name, (*common, f"data.path={tmp_path / name}.csv"))[0]["metrics"]
+        for name in ("once", "thousand")
+    )
+    for name, power in (("rmse", 1), ("mae", 1), ("r2", 0), ("loss", 2)):
+        assert thousand[f"test/{name}"] == pytest.approx(once[f"test/{name}"] * 1000**power, rel=1e-6)
+
+
+def test_early_stopping_ends_the_run_and_keeps_the_best_epoch(tmp_path: Path) -> None:
+    (run,) = trained(
+        tmp_path,
+        (*SMALL, "trainer.max_epochs=200", "optimizer.lr=0.1", "callbacks.early_stopping.patience=4"),
+    )
+    metrics = run["metrics"]
+    assert metrics["epochs"] == metrics["best_epoch"] + 4 < 200
+    assert not torch.equal(run["best"]["body.output.weight"], run["last"]["body.output.weight"])
+
+
+def test_min_delta_must_be_exceeded(tmp_path: Path) -> None:
+    stopping = ("callbacks.early_stopping.patience=2", "callbacks.early_stopping.min_delta=1e9")
+    (run,) = trained(tmp_path, (*SMALL, *stopping))
+    assert run["metrics"]["epochs"] == 3
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    overrides = (*SMALL, "optimizer=sgd", "optimizer.lr=1e20", "model/encoder=none")
+    with pytest.raises(Diverged, match=r"the loss became (nan|inf) at step [23], in epoch 1; try a lower"):
+        trained(tmp_path, overrides)
+    metrics = json.loads((tmp_path / "0/metrics.json").read_text())
+    assert metrics["status"] == "diverged"
+    assert "at step" in metrics["reason"]
+    assert "test/rmse" not in metrics
+
+
+def test_a_golden_run(tmp_path: Path) -> None:
+    """The default network's first epochs on the package's table; other machines differ in the last digits."""
+    (run,) = trained(tmp_path, ("trainer.max_epochs=3", "trainer.precision=64"))
+    golden = {"train/loss": 48.215504551, "val/rmse": 6.965901059, "test/rmse": 8.256396409}
+    assert {name: run["metrics"][name] for name in golden} == pytest.approx(golden, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "option", ["model=linear", "trainer.fast_dev_run=true", "trainer.log_every_n_steps=2"]
+)
+def test_other_options_train(tmp_path: Path, option: str) -> None:
+    common = SMALL if option != "model=linear" else SMALL[:3]
+    (run,) = trained(tmp_path, (*common, option))
+    assert run["metrics"]["status"] == "done"
+
+
+def test_a_network_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mynets.py").write_text(
+        "from mlplab.nets import Linear\n"
+        "from torch import nn\n"
+        "class Wide(nn.Sequential):\n"
+        "    def __init__(self, in_features, out_features, seeds, width):\n"
+        "        super().__init__(Linear(in_features, width, seeds, 0), nn.Tanh(),\n"
+        "                         Linear(width, out_features, seeds, 1))\n"
+        "text = 'no class'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(VARIABLE, "mynets.Wide,mynets.text,mynets.Gone")
+    own = ("data=synthetic", "data.rows=60", "trainer.max_epochs=2", "model=own", "+model.width=6")
+    (run,) = trained(tmp_path / "run", (*own, "model._target_=mynets.Wide"))
+    assert run["best"]["body.0.weight"].shape == (1, 5, 6)
+    for target, said in (("mynets.text", "is not a torch.nn"), ("mynets.Gone", "cannot be imported")):
+        with pytest.raises(UserError, match=said):
+            trained(tmp_path / "run", (*own, f"model._target_={target}"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_is_refused_where_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no CUDA device that torch can use"):
+        trained(tmp_path, ("trainer.accelerator=cuda",))
+    assert not (tmp_path / "0").exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, none is present")
+@pytest.mark.parametrize("shared", [["model.norm=batch"], ["optimizer=sgd", "loss=huber"]], ids=" ".join)
+def test_cuda_gives_what_the_cpu_gives(tmp_path: Path, shared: list[str]) -> None:
+    members = [[*SMALL, *shared, *own] for own in MEMBERS[:2]]
+    cpu, cuda = (
+        trained(tmp_path / device, *([*member, f"trainer.accelerator={device}"] for member in members))
+        for device in ("cpu", "cuda")
+    )
+    for one, other in zip(cpu, cuda, strict=True):
+        assert one["metrics"] == pytest.approx(other["metrics"], rel=1e-4)

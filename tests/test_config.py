@@ -1,0 +1,122 @@
+import json
+
+import pytest
+from support import ROOT, config
+
+from mlplab.config import parse
+from mlplab.errors import UserError
+from mlplab.targets import VARIABLE
+
+
+def test_every_option_of_every_group_composes_and_survives_a_round_trip(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(VARIABLE, "mine.Net")
+    groups = {
+        path.relative_to(ROOT / "conf").parent.as_posix()
+        for path in (ROOT / "conf").rglob("*.yaml")
+        if path.parent.name not in ("conf", "help")
+    }
+    assert {"data", "data/split", "model", "model/encoder", "optimizer", "experiment"} <= groups
+    needed = {
+        "data/csv": ["data.path=x", "data.target=y"],
+        "data/split/file": ["data.split.path=x"],
+        "model/own": ["model._target_=mine.Net"],
+    }
+    for group in groups:
+        for path in (ROOT / "conf" / group).glob("*.yaml"):
+            choice = f"[{path.stem}]" if group == "logger" else path.stem
+            parsed = config(f"{group}={choice}", *needed.get(f"{group}/{path.stem}", []))
+            assert parse(json.loads(json.dumps(parsed.plain()))) == parsed, path
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("optimizer.lr=0", "optimizer.lr: out of range (found 0, expected above 0)"),
+        ("optimizer.lr=nan", "optimizer.lr: wrong type (found nan, expected a finite number)"),
+        ("optimizer.weight_decay=-1", "optimizer.weight_decay: out of range (found -1, expected 0 or above)"),
+        ("optimizer.betas=[0.9]", "optimizer.betas: wrong length (found [0.9], expected 2 values)"),
+        ("optimizer.betas=[0.9,1]", "optimizer.betas[1]: out of range (found 1, expected below 1)"),
+        ("model.hidden=64", "model.hidden: wrong type (found 64, expected a list, as in [64,64])"),
+        ("model.hidden=[64,0]", "model.hidden[1]: out of range (found 0, expected 1 or above)"),
+        (
+            "model.residual=true model.hidden=[3,4]",
+            "model: residual=true needs two neighbouring hidden layers",
+        ),
+        ("model.residual=1", "model.residual: wrong type (found 1, expected true or false)"),
+        (
+            "optimizer=sgd optimizer.momentum=0 optimizer.nesterov=true",
+            "optimizer: nesterov=true needs momentum",
+        ),
+        ("data.split.val=0.5 data.split.test=0.5", "data.split: val + test = 1 leaves no row to train on"),
+        ("trainer.precision=16", "trainer.precision: unknown choice (found 16, expected 32 or 64)"),
+        ("monitor=val/r3", "monitor: unknown choice (found 'val/r3'"),
+        (
+            "optimizer.name=adagrad",
+            "optimizer.name: unknown choice (found 'adagrad', expected 'adam', 'adamw'",
+        ),
+    ],
+)
+def test_wrong_values_are_told(override: str, said: str) -> None:
+    with pytest.raises(UserError) as told:
+        config(*override.split())
+    assert said in str(told.value)
+
+
+def test_unknown_keys_are_told_with_the_nearest() -> None:
+    values = config().plain()
+    values["optimizer"]["momentum"] = 0.9
+    values["sede"] = 1
+    del values["threads"]
+    with pytest.raises(UserError) as told:
+        parse(values)
+    message = str(told.value)
+    assert "optimizer.momentum: unknown key" in message
+    assert "optimizer.momentum belongs to optimizer=sgd" in message
+    assert "sede: unknown key" in message
+    assert "threads: is missing" in message
+
+
+HOSTILE = [
+    "os.system",
+    "builtins.eval",
+    "subprocess.Popen",
+    "pathlib.Path.unlink",
+    "torch.load",
+    "hydra.utils.instantiate",
+    "lightning.pytorch.callbacks.timer.logging.os.system",
+    "lightning.pytorch.loggers.os.system",
+    "lightning.pytorch.Trainer.fit",
+    "lightning.pytorch.callbacks:Timer",
+    "lightning.pytorch.callbacks.Timer\n",
+    "",
+]
+
+
+@pytest.mark.parametrize("target", HOSTILE)
+def test_targets_outside_the_allowlist_are_refused(target: str) -> None:
+    for section in ("trainer", "callbacks", "logger", "model"):
+        values = config().plain()
+        if section in ("callbacks", "logger"):
+            values[section]["added"] = {"_target_": target}
+        else:
+            values[section]["_target_"] = target
+        with pytest.raises(UserError) as told:
+            parse(values)
+        assert "is not allowed here" in str(told.value)
+
+
+def test_a_target_is_refused_where_none_belongs() -> None:
+    with pytest.raises(UserError, match="unknown key"):
+        config("+optimizer._target_=torch.optim.Adam")
+
+
+def test_a_class_of_the_users_is_allowed_by_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = config().plain()
+    values["model"] = {"_target_": "mine.Net", "width": 3, "encoder": {"name": "none"}}
+    monkeypatch.setenv(VARIABLE, "other.Net, mine.Net")
+    assert parse(values).plain()["model"] == values["model"]
+    values["model"]["_target_"] = "mine.os.system"
+    with pytest.raises(UserError, match="is not allowed here"):
+        parse(values)

@@ -1,0 +1,34 @@
+import pytest
+import torch
+from support import config
+from torch import nn
+
+from mlplab.training.losses import build_loss
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [("mse", nn.MSELoss()), ("mae", nn.L1Loss()), ("huber", nn.HuberLoss(delta=0.7))],
+)
+def test_each_members_loss_is_torchs(name: str, theirs: nn.Module) -> None:
+    section = config(f"loss={name}", *(["loss.delta=0.7"] if name == "huber" else [])).loss
+    loss = build_loss([section, section])
+    predicted, target = torch.randn(2, 3, 9, 1).unbind()
+    predicted, target = predicted[:2], target[:2]
+    expected = torch.stack([theirs(p, t) for p, t in zip(predicted, target, strict=True)])
+    torch.testing.assert_close(loss(predicted, target), expected)
+    # In another unit of the target: that is what `degree` says of a loss (of Huber's if delta goes along).
+    if name != "huber":
+        torch.testing.assert_close(loss(10 * predicted, 10 * target), expected * 10**loss.degree)
+
+
+def test_members_have_their_own_delta() -> None:
+    loss = build_loss([config("loss=huber", f"loss.delta={delta}").loss for delta in (0.5, 2)])
+    error = torch.full((2, 1, 1), 3.0)
+    assert loss(error, torch.zeros_like(error)).tolist() == [0.5 * (3 - 0.25), 2 * (3 - 1)]
+
+
+def test_shapes_that_would_broadcast_are_refused() -> None:
+    loss = build_loss([config().loss])
+    with pytest.raises(TypeError):
+        loss(torch.zeros(1, 4, 1), torch.zeros(1, 4))

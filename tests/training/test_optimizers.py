@@ -1,0 +1,83 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from support import config
+from torch import nn
+
+from mlplab.training.module import clip_by_member
+from mlplab.training.optimizers import build_optimizer
+
+MEMBERS = 3
+Make = Callable[[list[nn.Parameter], float, float], torch.optim.Optimizer]
+KINDS: dict[str, tuple[list[str], Make]] = {
+    "adam": (["optimizer=adam"], lambda p, lr, wd: torch.optim.Adam(p, lr=lr, weight_decay=wd)),
+    "adamw": (
+        ["optimizer=adamw"],
+        lambda p, lr, wd: torch.optim.AdamW(p, lr=lr, weight_decay=wd, betas=(0.9, 0.95)),
+    ),
+    "sgd": (["optimizer=sgd"], lambda p, lr, wd: torch.optim.SGD(p, lr=lr, weight_decay=wd, momentum=0.9)),
+    "plain sgd": (
+        ["optimizer=sgd", "optimizer.momentum=0"],
+        lambda p, lr, wd: torch.optim.SGD(p, lr=lr, weight_decay=wd),
+    ),
+    "nesterov": (
+        ["optimizer=sgd", "optimizer.nesterov=true"],
+        lambda p, lr, wd: torch.optim.SGD(p, lr=lr, weight_decay=wd, momentum=0.9, nesterov=True),
+    ),
+}
+
+
+def gradients(parameters: list[nn.Parameter], generator: torch.Generator) -> None:
+    for parameter in parameters:
+        parameter.grad = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
+    overrides, make = KINDS[kind]
+    rates = [0.1, 0.01, 0.003]
+    settings = [
+        config(*overrides, f"optimizer.lr={lr}", f"optimizer.weight_decay={decay}").optimizer for lr in rates
+    ]
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((MEMBERS, 4, 2), (MEMBERS, 1, 2))
+    ours = [nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64)) for shape in shapes]
+    theirs = [[nn.Parameter(p.detach()[k].clone()) for p in ours] for k in range(MEMBERS)]
+    optimizer = build_optimizer(ours, settings)
+    references = [make(p, lr, decay) for p, lr in zip(theirs, rates, strict=True)]
+    for step in range(20):
+        gradients(ours, generator)
+        factor = 0.9**step
+        optimizer.scale_lr(torch.full((MEMBERS,), factor, dtype=torch.float64))
+        optimizer.step()
+        for k, (reference, lr) in enumerate(zip(references, rates, strict=True)):
+            reference.param_groups[0]["lr"] = lr * factor
+            for mine, yours in zip(ours, theirs[k], strict=True):
+                assert mine.grad is not None
+                yours.grad = mine.grad[k].clone()
+            reference.step()
+            for mine, yours in zip(ours, theirs[k], strict=True):
+                torch.testing.assert_close(mine[k], yours, rtol=1e-12, atol=1e-14)
+
+
+def test_clipping_is_torchs_member_by_member() -> None:
+    generator = torch.Generator().manual_seed(0)
+    stacked = [nn.Parameter(torch.zeros(2, 3, 3)), nn.Parameter(torch.zeros(2, 1, 3))]
+    gradients(stacked, generator)
+    assert stacked[0].grad is not None
+    stacked[0].grad[1] *= 0.01  # the second member's norm stays below the bound
+    assert stacked[1].grad is not None
+    stacked[1].grad[1] *= 0.01
+    alone = [[nn.Parameter(p.detach()[k].clone()) for p in stacked] for k in range(2)]
+    for k in range(2):
+        for mine, yours in zip(stacked, alone[k], strict=True):
+            assert mine.grad is not None
+            yours.grad = mine.grad[k].clone()
+        nn.utils.clip_grad_norm_(alone[k], 0.5)
+    clip_by_member(stacked, 0.5)
+    for k in range(2):
+        for mine, yours in zip(stacked, alone[k], strict=True):
+            assert mine.grad is not None
+            torch.testing.assert_close(mine.grad[k], yours.grad, rtol=1e-5, atol=0)
