@@ -134,20 +134,24 @@ def train_one(run: TrainConfig, folder: Path, console: Console | None = None) ->
     """Trains one run and prints what came of it; raises as `train`."""
     console = console or Console()
     [metrics] = train([Run(run, folder)], console)
-    grid = Grid("test", "rmse", "mae", "r2", title_justify="left")
-    for title, prefix in (("this network", ""), ("ridge regression", "ridge/"), ("mean", "mean/")):
-        scores = [metrics[f"{prefix}test/{score}"] for score in ("rmse", "mae", "r2")]
-        grid.add_row(title, *("–" if value is None else f"{value:.4g}" for value in scores))
     log.info("best epoch %s of %s; %.1f s", metrics["best_epoch"], metrics["epochs"], metrics["seconds"])
-    console.print(grid)
+    console.print(_scores(metrics))
     relative = os.path.relpath(folder)
     shown = folder if relative.startswith("..") else relative
-    console.print(f"run folder: {shown}", soft_wrap=True, highlight=False)
-    console.print(
-        f"{_launcher()}tensorboard --logdir {shlex.quote(str(shown))}", soft_wrap=True, highlight=False
-    )
+    # `uv run ` for those who came that way: their shell knows no tensorboard.
+    launcher = "uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else ""
+    for line in (f"run folder: {shown}", f"{launcher}tensorboard --logdir {shlex.quote(str(shown))}"):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _launcher() -> str:
-    """`uv run ` for those who came that way: their shell knows no tensorboard."""
-    return "uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else ""
+def _scores(metrics: Metrics) -> Grid:
+    """The network's test scores beside those of its baselines."""
+    formats = {"rmse": ".4g", "mae": ".4g", "r2": ".4f"}
+    grid = Grid("test", *formats)
+    for title, prefix in (("this network", ""), ("ridge regression", "ridge/"), ("mean", "mean/")):
+        values = {score: metrics[f"{prefix}test/{score}"] for score in formats}
+        grid.add_row(
+            title,
+            *("–" if value is None else format(value, formats[score]) for score, value in values.items()),
+        )
+    return grid

@@ -1,0 +1,70 @@
+"""The README's commands, as written, in a copy of the project."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+TABLE = re.findall(r"^\| [^|]+ \| `(uv run [^`]+)` \|$", README, re.MULTILINE)
+COMMANDS = [
+    command for command in BLOCKS + TABLE if " tensorboard " not in command and "pytest" not in command
+]
+
+MY_CSV = "area,rooms,price\n" + "".join(f"{50 + 3 * i},{1 + i % 5},{90 + 7 * i}\n" for i in range(60))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's files and a table of the user's; the environment is the one that the tests run in."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("conf", "scripts", "src"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "my.csv").write_text(MY_CSV)
+    (wide,) = re.findall(r"```python\n# mynets.py\n(.*?)```", README, re.DOTALL)
+    (folder / "mynets.py").write_text(wide)
+    return folder
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    assert BLOCKS[:2] == ["uv run scripts/train.py", "uv run pytest"]
+    assert len(COMMANDS) >= 10
+
+
+@pytest.mark.skipif(not shutil.which("uv"), reason="the README's commands need uv")
+@pytest.mark.skipif(sys.platform == "win32", reason="the README's commands are for a POSIX shell")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_works_as_written(clone: Path, command: str) -> None:
+    here = {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1", "UV_FROZEN": "1"}
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=clone,
+        env={**os.environ, **here},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    if "--" not in command:
+        assert "tensorboard --logdir outputs/" in done.stdout.splitlines()[-1]
+
+
+def test_the_data_function_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlplab.data import synthetic
+
+    monkeypatch.setattr(synthetic, "FUNCTIONS", dict(synthetic.FUNCTIONS))
+    (source,) = re.findall(r"```python\n(@register.*?)```", README, re.DOTALL)
+    exec(source, vars(synthetic) | {})
+    table = synthetic.draw("saddle", rows=5, features=None, noise=0.0, seed=0)
+    x1, x2, y = (table.frame[name].to_numpy() for name in ("x1", "x2", "target"))
+    assert y == pytest.approx(x1**2 - x2**2)
