@@ -340,7 +340,9 @@ class TrainConfig(Section):
     ]
     trainer: Trainer
     callbacks: Callbacks
-    logger: Annotated[dict[str, AnyLogger], Field(default_factory=dict)]  # logger=[] composes to no key at all
+    logger: Annotated[
+        dict[str, AnyLogger], Field(default_factory=dict)
+    ]  # logger=[] composes to no key at all
 
     def plain(self) -> dict[str, Any]:
         """As numbers, strings, lists and dicts; `parse` reads it back."""

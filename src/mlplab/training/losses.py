@@ -32,6 +32,12 @@ class Loss:
         """The mean over a member's rows and targets."""
         return self.elementwise(predicted - target).mean((1, 2))
 
+    def in_target_units(
+        self, losses: Float[Tensor, " member"], y_std: Float[Tensor, "member 1 target"]
+    ) -> Float[Tensor, " member"]:
+        """Losses as they would be of errors in the target's own units."""
+        return losses * y_std.flatten() ** self.degree
+
 
 def build_loss(losses: Sequence[config.PlainLoss | config.HuberLoss]) -> Loss:
     """The loss of members whose losses have one name."""

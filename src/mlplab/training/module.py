@@ -7,14 +7,13 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
 
 from mlplab import config
 from mlplab.data.loader import Batch
 from mlplab.errors import RunFailed
 from mlplab.nets import Network
+from mlplab.training.evaluation import Evaluation, Mean, Values
 from mlplab.training.losses import build_loss
-from mlplab.training.metrics import R2
 from mlplab.training.optimizers import MemberOptimizer, build_optimizer
 from mlplab.training.schedules import build_schedule
 
@@ -24,9 +23,6 @@ CHECK_EVERY = 1000
 
 class Diverged(RunFailed):
     """A loss that is no longer finite."""
-
-
-Values = dict[str, Float[Tensor, " member"]]
 
 
 class StackModule(LightningModule):
@@ -53,12 +49,11 @@ class StackModule(LightningModule):
         self.loss = build_loss([each.loss for each in configs])
         self.schedule = build_schedule([each.scheduler for each in configs])
         self.monitor = configs[0].monitor
-        self.val_metrics, self.test_metrics = (_metrics(len(configs), part) for part in ("val/", "test/"))
+        self.val, self.test = (Evaluation(self.loss, len(configs), part) for part in ("val", "test"))
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)
         self.values: Values = {}
-        self._train = _Mean()
-        self._evaluated = _Mean()
+        self._train = Mean()
         self._first_step = 0
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch target"]:
@@ -105,11 +100,11 @@ class StackModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to the validation metrics."""
-        self._evaluate(batch, self.val_metrics)
+        self.val.add(self.network, batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to the test metrics."""
-        self._evaluate(batch, self.test_metrics)
+        self.test.add(self.network, batch)
 
     def on_validation_epoch_end(self) -> None:
         """The epoch's values; a schedule that follows the monitored metric learns it here."""
@@ -122,7 +117,7 @@ class StackModule(LightningModule):
                 "train/loss": self._in_target_units(self._train.take()),
                 "lr": optimizer.param_groups[0]["lr"].flatten(),
             }
-        self._finish_evaluation("val/", self.val_metrics)
+        self.values |= self.val.take(self.network)
         if not self.values["val/loss"].isfinite().all():
             self._diverged(
                 self.values["val/loss"], f"the validation loss became {{}} after step {self.global_step}"
@@ -131,22 +126,10 @@ class StackModule(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """The test metrics."""
-        self._finish_evaluation("test/", self.test_metrics)
-
-    def _evaluate(self, batch: Batch, metrics: MetricCollection) -> None:
-        z = self.network.encoded(batch.x)
-        losses = self.loss(z, self.network.encoder.encode_target(batch.y))
-        self._evaluated.add(losses, batch.x.shape[1])
-        predicted = self.network.encoder.decode(z)
-        metrics.update(predicted.squeeze(2).T.double(), batch.y.squeeze(2).T.double())
-
-    def _finish_evaluation(self, part: str, metrics: MetricCollection) -> None:
-        self.values[f"{part}loss"] = self._in_target_units(self._evaluated.take())
-        self.values.update({name: value.reshape(-1) for name, value in metrics.compute().items()})
-        metrics.reset()
+        self.values |= self.test.take(self.network)
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float[Tensor, " member"]:
-        return losses * self.network.encoder.y_std.flatten() ** self.loss.degree
+        return self.loss.in_target_units(losses, self.network.encoder.y_std)
 
     def _refuse_divergence(self) -> None:
         finite = torch.stack(self._train.values).isfinite().all(1)
@@ -161,38 +144,6 @@ class StackModule(LightningModule):
             f"{what.format(value)}, in epoch {self.current_epoch + 1}; "
             "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
         )
-
-
-class _Mean:
-    """A mean over batches for each member, weighted by rows."""
-
-    def __init__(self) -> None:
-        self.values: list[Float[Tensor, " member"]] = []
-        self.rows: list[int] = []
-
-    def add(self, values: Float[Tensor, " member"], rows: int) -> None:
-        self.values.append(values)
-        self.rows.append(rows)
-
-    def take(self) -> Float[Tensor, " member"]:
-        """The mean in float64, and a fresh start."""
-        values = torch.stack(self.values).double()
-        weights = values.new_tensor(self.rows).unsqueeze(1)
-        self.values, self.rows = [], []
-        return (values * weights).sum(0) / weights.sum()
-
-
-def _metrics(members: int, part: str) -> MetricCollection:
-    """Errors for each member, summed up in float64."""
-    metrics = MetricCollection(
-        {
-            "rmse": MeanSquaredError(squared=False, num_outputs=members),
-            "mae": MeanAbsoluteError(num_outputs=members),
-            "r2": R2(members),
-        },
-        prefix=part,
-    )
-    return metrics.set_dtype(torch.float64)
 
 
 def clip_by_member(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
