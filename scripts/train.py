@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mlplab.cli import hydra_command
 from mlplab.config import TrainConfig
+from mlplab.hydra_cli import hydra_command
 
 
 def train(config: TrainConfig, folder: Path) -> None:

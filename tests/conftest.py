@@ -8,7 +8,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from support import ROOT, Ended
 
-from mlplab import cli
+from mlplab import hydra_cli
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def command(
     def run(*arguments: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         with pytest.raises(SystemExit) as ended:
-            cli.hydra_command(script.train, conf=ROOT / "conf", name="train")
+            hydra_cli.hydra_command(script.train, conf=ROOT / "conf", name="train")
         GlobalHydra.instance().clear()
         captured = capsys.readouterr()
         assert isinstance(ended.value.code, int)

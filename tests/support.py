@@ -10,7 +10,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from mlplab import cli
+from mlplab import hydra_cli
 from mlplab.config import TrainConfig, parse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def config(*overrides: str) -> TrainConfig:
     """The typed configuration that `train.py` would make of these overrides."""
-    cli.register_resolvers()
+    hydra_cli.register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         composed = compose("train", list(overrides))
     values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)

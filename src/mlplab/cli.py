@@ -1,230 +1,97 @@
-"""Where commands meet Hydra: its overrides and errors in, our messages and exit statuses out."""
+"""Commands: what they print on which stream, their exit statuses, and `key=value` arguments."""
 
-import hashlib
 import logging
-import os
-import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
-import hydra
-import yaml
-from hydra._internal.utils import get_args_parser
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mlplab.config import TrainConfig, check_name, parse, unknown_key
-from mlplab.errors import Fault, Interrupted, RunFailed, UserError, listed, nearest
-
-OUTPUTS = "outputs"
+from mlplab.errors import Fault, Interrupted, RunFailed, UserError
+from mlplab.keys import fault_of
 
 
-def hydra_command(verb: Callable[[TrainConfig, Path], None], *, conf: Path, name: str) -> None:
-    """Composes `conf/<name>.yaml` with the command line and hands each job to `verb`; ends the process.
+class Arguments(BaseModel):
+    """Keys of a command that needs no composed configuration; values come as text."""
 
-    Exit status: 0 done; 2 the user's input or configuration is wrong; 1 a run failed; 128 + n on signal n.
-    In a sweep the jobs after a failed one still run, and the status is that of the first that failed.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def command(verb: Callable[[Any], None], arguments: type[Arguments], usage: str) -> None:
+    """Reads `key=value` arguments, runs a verb with them, and ends the process with its status."""
+    words = sys.argv[1:]
+    if not words or {"-h", "--help"} & set(words):
+        print(usage.strip())
+        sys.exit(0 if words else 2)
+    log_to_terminal("stderr")
+    sys.exit(status_of(lambda: verb(read_arguments(words, arguments))))
+
+
+def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
+    """The typed form of `key=value` words.
+
+    Values are text, not YAML: a file may be called `null`, `1e3` or `-`.
+
+    Raises:
+        UserError: for a word that is no key=value, a key given twice, and all that the types refuse.
     """
-    statuses: list[int] = []
-
-    def job(cfg: DictConfig) -> None:
-        statuses.append(_run(verb, cfg))
-
-    register_resolvers()
-    _log_to_terminal()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets its exceptions through, for us to explain
+    values: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UserError(Fault("cannot be read", word, expected="key=value"))
+        *sections, last = key.split(".")
+        place = values
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise UserError(Fault("is given twice", key))
+        if last in place:
+            raise UserError(Fault("is given twice", key, remedy="keep the one that you mean"))
+        place[last] = value
     try:
-        arguments = get_args_parser().parse_args()
-        _check_overrides(arguments.overrides, multirun=arguments.multirun)
-        hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(job)()
-    except UserError as error:
-        statuses.append(_tell(error))
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        statuses.append(_tell(explain(error)))
-    except ValueError as error:
-        if not str(error).startswith("Config group override"):  # Hydra's word on optimizer=3
-            raise
-        statuses.append(_tell(UserError(Fault(str(error), remedy="--help lists the options of each group"))))
-    sys.exit(next((status for status in statuses if status), 0))
+        return arguments.model_validate(values)
+    except ValidationError as error:
+        raise UserError(*(fault_of(detail, values, arguments) for detail in error.errors())) from None
 
 
-def _run(verb: Callable[[TrainConfig, Path], None], cfg: DictConfig) -> int:
-    """One job; its status. An interrupted one ends the process, and with it a sweep."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
+def status_of(work: Callable[[], None]) -> int:
+    """Does the work; the exit status it ends with, its message told.
+
+    An interrupted run ends the process at once, and with it a sweep.
+    """
     try:
-        _check_folder(folder)
-        values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-        assert isinstance(values, dict)
-        verb(parse({str(key): value for key, value in values.items()}), folder)
+        work()
     except Interrupted as error:
-        sys.exit(_tell(error))
+        sys.exit(tell(error))
     except (UserError, RunFailed) as error:
-        return _tell(error)
-    except OmegaConfBaseException as error:
-        return _tell(explain(error))
+        return tell(error)
+    except BrokenPipeError:
+        return 1  # whoever read our output has gone
     except Exception:
         traceback.print_exc()
         return 1
-    finally:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # Hydra makes it before the job starts; nothing came of it
     return 0
 
 
-def _log_to_terminal() -> None:
-    handler = logging.StreamHandler(sys.stdout)
+def tell(error: UserError | RunFailed) -> int:
+    """Prints a message where errors go; gives its exit status."""
+    print(error, file=sys.stderr)
+    return error.status
+
+
+def log_to_terminal(stream: Literal["stdout", "stderr"]) -> None:
+    """Shows what this package logs; warnings and worse with their level."""
+    handler = logging.StreamHandler(getattr(sys, stream))
     handler.setLevel(logging.INFO)
+    handler.setFormatter(_Formatter())
     logger = logging.getLogger("mlplab")
     logger.setLevel(logging.DEBUG)
     logger.handlers = [handler]
 
 
-def _tell(error: UserError | RunFailed) -> int:
-    print(error, file=sys.stderr)
-    return error.status
-
-
-# --- what the command line says -------------------------------------------------------------------------
-
-
-def _check_overrides(overrides: Sequence[str], *, multirun: bool) -> None:
-    """Refuses a key given twice, of which Hydra would take the last, and a sweep without -m."""
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    seen: dict[str, str] = {}
-    for override in parsed:
-        key, line = override.get_key_element().lstrip("+~"), override.input_line or ""
-        if key in seen and not override.is_delete():
-            raise UserError(
-                Fault("is given twice", key, f"{seen[key]} and {line}", remedy="keep the one that you mean")
-            )
-        seen[key] = line
-        if override.is_sweep_override() and not multirun:
-            values = line.partition("=")[2]
-            raise UserError(
-                Fault(
-                    "several values for one run",
-                    key,
-                    values,
-                    remedy=f"1. to train a run for each, add -m\n"
-                    f"  2. to give one list, write '{key}=[{values}]'\n"
-                    f"  3. to give text with a comma, write \"{key}='{values}'\"",
-                )
-            )
-
-
-def _check_folder(folder: Path) -> None:
-    """A folder typed on the command line may lie anywhere; one that a file brings lies below outputs/."""
-    typed = [line.lstrip("+").partition("=")[0] for line in HydraConfig.get().overrides.hydra]
-    if {"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"}.isdisjoint(typed):
-        root = (Path.cwd() / OUTPUTS).resolve()
-        if not folder.resolve().is_relative_to(root):
-            raise UserError(
-                Fault(
-                    f"leaves {OUTPUTS}/", str(folder), remedy="type it on the command line: hydra.run.dir=…"
-                )
-            )
-
-
-def register_resolvers() -> None:
-    """Lets `conf/` use `${pid:}`, `${below:root,name}` and `${differing:overrides}`."""
-    OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
-    OmegaConf.register_new_resolver("below", _below, replace=True)
-    OmegaConf.register_new_resolver("differing", _differing, replace=True)
-
-
-def _below(root: str, name: object) -> str:
-    """The folder `name` in `root`, which it must not leave; asked before Hydra makes the folder."""
-    try:
-        return f"{root}/{check_name(str(name))}"
-    except ValueError as error:
-        raise UserError(Fault(str(error), "name", repr(name))) from None
-
-
-def _differing(overrides: Sequence[str], longest: int = 120) -> str:
-    """A run's folder in a sweep, named by its overrides: `lr=0.001,seed=3`."""
-    parts = []
-    for override in sorted(overrides):
-        key, _, value = override.partition("=")
-        parts.append(f"{key.rpartition('.')[2].lstrip('+~')}={value}")
-    name = re.sub(r"[^\w.,=+\-\[\]]", "_", ",".join(parts)) or "run"
-    if len(name) > longest:
-        name = f"{name[:longest]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return name
-
-
-# --- what Hydra, OmegaConf and YAML say -----------------------------------------------------------------
-
-
-def explain(error: Exception) -> UserError:
-    """The user's mistake behind an exception of Hydra, OmegaConf or YAML."""
-    chain = list(_causes(error))
-    for cause in chain:
-        if isinstance(cause, UserError):
-            return cause
-    for cause in chain:
-        if fault := _fault(cause):
-            return UserError(fault)
-    return UserError(Fault(_first_line(error), remedy=_first_line(chain[-1]) if len(chain) > 1 else ""))
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    while True:
-        yield error
-        following = error.__cause__ or error.__context__
-        if following is None:
-            return
-        error = following
-
-
-def _fault(error: BaseException) -> Fault | None:
-    if isinstance(error, OverrideParseException):
-        return Fault(
-            "cannot be read as an override",
-            error.override,
-            expected="key=value or group=option",
-            remedy="quote values with special characters: \"key='a, b'\"",
-        )
-    if isinstance(error, MissingConfigException):
-        return _unknown_option(error)
-    if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark
-        where = f"{mark.name}, line {mark.line + 1}" if mark else "a configuration file"
-        return Fault(
-            f"is not YAML: {error.problem}", where, remedy="mend that line; spaces, not tabs, indent"
-        )
-    if isinstance(error, MissingMandatoryValue):
-        key = str(error.full_key or "").strip()
-        return Fault("needs a value", key, remedy=f"give it one: {key}=…")
-    if match := re.match(r"Could not override '([^']+)'", str(error)):
-        return unknown_key(match[1])
-    if match := re.search(r"An item is already at '([^']+)'", str(error)):
-        return Fault("exists already", match[1], remedy=f"leave out the +: {match[1]}=…")
-    if match := re.search(r"config group '([^']+)' does not exist", str(error)):
-        return unknown_key(match[1])
-    if isinstance(error, OmegaConfBaseException):
-        return Fault(_first_line(error), str(error.full_key or ""))
-    return None
-
-
-def _unknown_option(error: MissingConfigException) -> Fault:
-    group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    options = list(error.options or ())
-    if not group:
-        return Fault(_first_line(error))
-    near = nearest(option, options)
-    return Fault(
-        "unknown option",
-        group,
-        f"'{option}'",
-        f"one of {listed(options, 20)}",
-        f"did you mean {group}={near[0]}?" if near else "",
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        return level + super().format(record)

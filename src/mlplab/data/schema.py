@@ -58,13 +58,14 @@ class Schema:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean and standard deviation of the centred columns over each member's training rows.
+    """Mean, standard deviation and median of the centred columns over each member's training rows.
 
     The deviation of a column that is constant there is given as 1, so that it can be divided by.
     """
 
     x_mean: Float[Tensor, "member 1 feature"]
     x_std: Float[Tensor, "member 1 feature"]
+    x_median: Float[Tensor, "member 1 feature"]
     y_mean: Float[Tensor, "member 1 target"]
     y_std: Float[Tensor, "member 1 target"]
 
@@ -78,7 +79,8 @@ class Statistics:
         """Computed in float64; `train` holds the training rows of each member."""
         x_mean, x_std = _moments(x, train)
         y_mean, y_std = _moments(y, train)
-        return cls(x_mean, x_std, y_mean, y_std)
+        x_median = torch.from_numpy(np.stack([np.median(x[rows], 0, keepdims=True) for rows in train]))
+        return cls(x_mean, x_std, x_median, y_mean, y_std)
 
 
 def _moments(

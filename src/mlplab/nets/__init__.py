@@ -3,6 +3,6 @@
 from mlplab.nets.encoder import Encoder
 from mlplab.nets.layers import BatchNorm, Dropout, LayerNorm, Linear
 from mlplab.nets.mlp import MLP
-from mlplab.nets.network import Network, build_body
+from mlplab.nets.network import Network, build_network
 
-__all__ = ["MLP", "BatchNorm", "Dropout", "Encoder", "LayerNorm", "Linear", "Network", "build_body"]
+__all__ = ["MLP", "BatchNorm", "Dropout", "Encoder", "LayerNorm", "Linear", "Network", "build_network"]

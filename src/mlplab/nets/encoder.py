@@ -10,10 +10,14 @@ class Encoder(nn.Module):
 
     The hidden layers see inputs, and the loss sees targets, of zero mean and unit variance; predictions come
     back in the target's own units.
+
+    Attributes:
+        x_median: what a missing value is taken for.
     """
 
     x_mean: Float[Tensor, "member 1 feature"]
     x_std: Float[Tensor, "member 1 feature"]
+    x_median: Float[Tensor, "member 1 feature"]
     y_mean: Float[Tensor, "member 1 target"]
     y_std: Float[Tensor, "member 1 target"]
 
@@ -27,6 +31,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.register_buffer("x_mean", x_mean)
         self.register_buffer("x_std", x_std)
+        self.register_buffer("x_median", x_mean.clone())
         self.register_buffer("y_mean", y_mean)
         self.register_buffer("y_std", y_std)
 
@@ -43,6 +48,10 @@ class Encoder(nn.Module):
     def encode(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
         """Inputs as the hidden layers see them."""
         return (x - self.x_mean) / self.x_std
+
+    def filled(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
+        """Inputs with the training rows' median for what is missing (NaN)."""
+        return torch.where(x.isnan(), self.x_median, x)
 
     def encode_target(self, y: Float[Tensor, "member batch target"]) -> Float[Tensor, "member batch target"]:
         """Targets as the loss sees them."""

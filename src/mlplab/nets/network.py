@@ -33,17 +33,24 @@ class Network(nn.Module):
         return self.encoder.decode(self.encoded(x))
 
 
-def build_body(
+def build_network(
+    models: Sequence[config.Mlp | config.Linear | config.OwnModel], seeds: Sequence[int], encoder: Encoder
+) -> Network:
+    """A network of members whose models have one shape; the encoder says how many columns go in and out.
+
+    Raises:
+        UserError: if the user's own network class cannot be found.
+    """
+    in_features, out_features = encoder.x_mean.shape[2], encoder.y_mean.shape[2]
+    return Network(encoder, _build_body(models, seeds, in_features, out_features))
+
+
+def _build_body(
     models: Sequence[config.Mlp | config.Linear | config.OwnModel],
     seeds: Sequence[int],
     in_features: int,
     out_features: int,
 ) -> nn.Module:
-    """What stands between encoder and decoder, for members whose models have one shape.
-
-    Raises:
-        UserError: if the user's own network class cannot be found.
-    """
     shape = models[0]
     match shape:
         case config.Linear():

@@ -14,7 +14,7 @@ from mlplab.data.schema import Schema, Statistics
 from mlplab.data.split import Split, file_split, random_split
 from mlplab.data.table import Table, concrete, read_csv
 from mlplab.errors import Fault, UserError
-from mlplab.nets import Encoder, Network, build_body
+from mlplab.nets import Encoder, build_network
 from mlplab.targets import resolve
 from mlplab.training.module import StackModule
 
@@ -48,7 +48,8 @@ def build_stack(configs: Sequence[config.TrainConfig]) -> Stack:
     schema = Schema.of(table, raw=first.model.encoder.name == "none")
     seeds, dtype = [each.seed for each in configs], DTYPES[first.trainer.precision]
     data = TableDataModule(table, schema, splits, seeds, first.data.batch_size, dtype)
-    network = build_network(configs, data.statistics).to(dtype)
+    encoder = _encoder(configs, data.statistics)
+    network = build_network([each.model for each in configs], seeds, encoder).to(dtype)
     module = StackModule(network, configs, steps=first.trainer.max_epochs * len(data.train_dataloader()))
     return Stack(configs, accelerator, table, schema, splits, data, module)
 
@@ -90,15 +91,14 @@ def make_split(split: config.RandomSplit | config.FileSplit, rows: int) -> Split
             return file_split(rows, split.path, val=split.val, seed=split.seed)
 
 
-def build_network(configs: Sequence[config.TrainConfig], statistics: Statistics) -> Network:
-    """The networks of members whose models have one shape, in float64 statistics and float32 weights."""
-    features, targets = statistics.x_mean.shape[2], statistics.y_mean.shape[2]
+def _encoder(configs: Sequence[config.TrainConfig], statistics: Statistics) -> Encoder:
+    members, features, targets = len(configs), statistics.x_mean.shape[2], statistics.y_mean.shape[2]
     if configs[0].model.encoder.name == "standard":
         encoder = Encoder(statistics.x_mean, statistics.x_std, statistics.y_mean, statistics.y_std)
     else:
-        encoder = Encoder.identity(len(configs), features, targets)
-    models, seeds = [each.model for each in configs], [each.seed for each in configs]
-    return Network(encoder, build_body(models, seeds, features, targets))
+        encoder = Encoder.identity(members, features, targets)
+    encoder.x_median.copy_(statistics.x_median)
+    return encoder
 
 
 def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:

@@ -1,0 +1,72 @@
+"""Run folders, found without torch."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mlplab.errors import Fault, UserError, listed
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is one run's."""
+    return (folder / "metrics.json").is_file() and (folder / "config.yaml").is_file()
+
+
+def runs_below(folder: Path) -> Iterator[Path]:
+    """The run folders in a folder, at any depth, in order of their names; itself if it is one."""
+    if is_run(folder):
+        yield folder
+        return
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_dir() and not entry.name.startswith("."):
+            yield from runs_below(Path(entry.path))
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """The content of a run's metrics.json.
+
+    Raises:
+        UserError: if it is damaged.
+    """
+    path = folder / "metrics.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or not isinstance(content.get("status"), str):
+        raise UserError(Fault("is damaged", str(path), expected="the flat JSON that a run writes"))
+    return content
+
+
+def finished_runs(folder: Path) -> list[Path]:
+    """A finished run's folder itself, or those of a sweep's finished runs.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            Fault("no such folder", str(folder), remedy="name a run's or a sweep's folder: run=…")
+        )
+    found = {run: read_metrics(run)["status"] for run in runs_below(folder)}
+    if not found:
+        raise UserError(
+            Fault(
+                "is not a run folder, nor a sweep's",
+                str(folder),
+                expected="config.yaml and metrics.json in it, or in folders below it",
+                remedy="the runs of train.py are below outputs/",
+            )
+        )
+    done = [run for run, status in found.items() if status == "done"]
+    if not done:
+        raise UserError(
+            Fault(
+                "holds no finished run",
+                str(folder),
+                listed(f"{run.name}: {status}" for run, status in found.items()),
+            )
+        )
+    return done
