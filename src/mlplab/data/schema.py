@@ -1,6 +1,6 @@
 """What the columns mean, and what the training rows of each member say about them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from mlplab.data.numbers import as_matrix
 from mlplab.data.split import Rows
-from mlplab.data.table import Table, as_matrix
+from mlplab.data.table import Table
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,32 @@ class Schema:
 
         return cls(tuple(column(name) for name in table.features), column(table.target))
 
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Schema":
+        """What `plain` gave."""
+        return cls(tuple(Column(**each) for each in plain["inputs"]), Column(**plain["target"]))
+
     def plain(self) -> dict[str, Any]:
         """As strings, numbers, lists and dicts."""
-        return asdict(self)
+        return asdict(self) | {"inputs": [asdict(column) for column in self.inputs]}
+
+    @property
+    def names(self) -> list[str]:
+        """The input columns' names."""
+        return [column.name for column in self.inputs]
+
+    @property
+    def offsets(self) -> Float64[np.ndarray, " feature"]:
+        """The input columns' offsets."""
+        return np.array([column.offset for column in self.inputs])
 
     def centred(
         self, table: Table
     ) -> tuple[Float64[np.ndarray, "row feature"], Float64[np.ndarray, "row 1"]]:
         """Inputs and target of a table with the columns' offsets taken off."""
         return (
-            as_matrix(table.frame, [column.name for column in self.inputs])
-            - np.array([column.offset for column in self.inputs]),
-            as_matrix(table.frame, [self.target.name]) - self.target.offset,
+            as_matrix(table.frame, self.names, table.source) - self.offsets,
+            as_matrix(table.frame, [self.target.name], table.source) - self.target.offset,
         )
 
 

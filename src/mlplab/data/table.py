@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-import polars.selectors as cs
 
+from mlplab.data.numbers import cell_faults
 from mlplab.errors import Fault, UserError, listed, nearest
 
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -42,7 +41,7 @@ def read_csv(path: str | Path, target: str) -> Table:
         UserError: naming the file, and the column, line and value of what is not a finite number.
     """
     path = Path(path)
-    header = _header(path)
+    header = read_header(path)
     if target not in header:
         near = nearest(target, header)
         remedy = f"did you mean data.target={near[0]}?" if near else "name one of them: data.target=…"
@@ -63,7 +62,12 @@ def read_csv(path: str | Path, target: str) -> Table:
     return Table(str(path), frame, target)
 
 
-def _header(path: Path) -> list[str]:
+def read_header(path: Path) -> list[str]:
+    """The names of a CSV file's columns.
+
+    Raises:
+        UserError: if there is no such file, or no header line in it.
+    """
     where = str(path)
     if path.is_dir():
         raise UserError(Fault("is a folder, not a file", where, remedy="name a CSV file in it"))
@@ -114,36 +118,8 @@ def _faults(path: Path, header: Sequence[str], target: str) -> list[Fault]:
     if ragged:
         return ragged
     text = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True)
-    faults = []
-    for column in header:
-        number = text[column].str.strip_chars().cast(pl.Float64, strict=False)
-        good = number.is_finite().fill_null(False)
-        if bad := int((~good).sum()):
-            at = int((~good).arg_max() or 0)
-            faults.append(_cell_fault(path, column, at, text[column][at], bad, is_target=column == target))
+    faults = cell_faults(text, header, str(path), target=target, missing=False)
     return faults or [Fault("cannot be read as CSV of numbers", str(path))]
-
-
-def _cell_fault(
-    path: Path, column: str, row: int, value: str | None, count: int, *, is_target: bool
-) -> Fault:
-    role = "target column" if is_target else "column"
-    where = f"{path}, {role} '{column}', line {row + 2} (data row {row + 1})"
-    more = f"; {count} such cells in this column" if count > 1 else ""
-    if value is None or value.strip().lower() in ("", "nan"):
-        return Fault(
-            f"a value is missing{more}",
-            where,
-            expected="a number",
-            remedy="fill in the missing values, or leave such rows or columns out",
-        )
-    return Fault(
-        f"is not a finite number{more}",
-        where,
-        found=f"'{value}'",
-        expected="a number such as 1176.2",
-        remedy="write plain numbers (no thousands separators, no units), or leave such rows or columns out",
-    )
 
 
 def _ragged(path: Path, width: int) -> list[Fault]:
@@ -170,8 +146,3 @@ def _ragged(path: Path, width: int) -> list[Fault]:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
-
-
-def as_matrix(frame: pl.DataFrame, columns: Sequence[str]) -> np.ndarray:
-    """Columns as float64 [row, column]."""
-    return frame.select(cs.by_name(*columns, require_all=True)).to_numpy()

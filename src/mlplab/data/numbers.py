@@ -1,0 +1,94 @@
+"""Columns as numbers, and the cells that are none told by column, row and value."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float64
+
+from mlplab.errors import Fault, UserError
+
+MISSING_WORDS = ("", "nan")
+"""What a cell says, in lower case and without spaces, that holds no value."""
+
+
+def as_matrix(
+    frame: pl.DataFrame, columns: Sequence[str], where: str, first_row: int = 0
+) -> Float64[np.ndarray, "row column"]:
+    """Columns of numbers, or of text that says numbers, as float64; NaN where a value is missing.
+
+    Args:
+        where: what messages call the data.
+        first_row: how many rows of the data came before this frame.
+
+    Raises:
+        UserError: for each column with a cell that is neither a finite number nor missing.
+    """
+    # A plain cast first: looking closer costs as much again, and most data is clean.
+    numbers = frame.select(pl.col(*columns).cast(pl.Float64, strict=False))
+    lost = numbers.null_count().row(0) != frame.select(*columns).null_count().row(0)
+    if lost or not numbers.select(pl.all_horizontal(pl.all().is_finite().fill_null(True)).all()).item():
+        faults = cell_faults(frame, columns, where, first_row)
+        if faults:
+            raise UserError(*faults)
+        numbers = frame.select(_number(name) for name in columns)
+    return numbers.to_numpy(order="c") if numbers.height else np.empty((0, len(columns)))
+
+
+def cell_faults(
+    frame: pl.DataFrame,
+    columns: Sequence[str],
+    where: str,
+    first_row: int = 0,
+    *,
+    target: str | None = None,
+    missing: bool = True,
+) -> list[Fault]:
+    """For each column, its first cell that is no finite number, and how many there are.
+
+    Args:
+        target: is called the target column.
+        missing: whether a cell may hold no value.
+    """
+    faults = []
+    for name in columns:
+        number = frame.select(_number(name)).to_series()
+        good = number.is_finite().fill_null(False)
+        if missing:
+            good |= number.is_nan().fill_null(False) | frame.select(_says_nothing(name)).to_series()
+        if count := int((~good).sum()):
+            row = int((~good).arg_max() or 0)
+            role = "target column" if name == target else "column"
+            at = first_row + row + 1
+            place = f"{where}, {role} '{name}', line {at + 1} (data row {at})"
+            faults.append(_cell_fault(place, frame[name][row], count))
+    return faults
+
+
+def _number(name: str) -> pl.Expr:
+    text = pl.col(name).cast(pl.String).str.strip_chars()
+    return text.cast(pl.Float64, strict=False).alias(name)
+
+
+def _says_nothing(name: str) -> pl.Expr:
+    return (
+        pl.col(name).cast(pl.String).str.strip_chars().str.to_lowercase().is_in(MISSING_WORDS).fill_null(True)
+    )
+
+
+def _cell_fault(place: str, value: object, count: int) -> Fault:
+    more = f"; {count} such cells in this column" if count > 1 else ""
+    if value is None or str(value).strip().lower() in MISSING_WORDS:
+        return Fault(
+            f"a value is missing{more}",
+            place,
+            expected="a number",
+            remedy="fill in the missing values, or leave such rows or columns out",
+        )
+    return Fault(
+        f"is not a finite number{more}",
+        place,
+        found=f"'{value}'",
+        expected="a number such as 1176.2",
+        remedy="write plain numbers (no thousands separators, no units), or leave such rows or columns out",
+    )
