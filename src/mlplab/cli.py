@@ -4,12 +4,14 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlplab.errors import Fault, Interrupted, RunFailed, UserError
 from mlplab.keys import fault_of
+
+Text = Annotated[str, Field(min_length=1)]
 
 
 class Arguments(BaseModel):

@@ -65,6 +65,7 @@ _KINDS = {
     "int_type": "a whole number",
     "float_type": "a number",
     "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "string_type": "text",
     "list_type": "a list, as in [64,64]",
     "finite_number": "a finite number",

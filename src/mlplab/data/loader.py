@@ -9,6 +9,9 @@ from torch import Tensor
 
 from mlplab.randomness import generator
 
+EVALUATION_ROWS = 4096
+"""Rows of a validation or test batch: enough to be fast, few enough for a wide network's memory."""
+
 
 class Batch(NamedTuple):
     """Inputs and targets of one step, a row of the batch for each member its own."""

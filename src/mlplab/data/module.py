@@ -7,13 +7,10 @@ from jaxtyping import Int64
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from mlplab.data.loader import Batch, Loader
+from mlplab.data.loader import EVALUATION_ROWS, Batch, Loader
 from mlplab.data.schema import Schema, Statistics
 from mlplab.data.split import Split
 from mlplab.data.table import Table
-
-EVALUATION_ROWS = 4096
-"""Rows of a validation or test batch: enough to be fast, few enough for a wide network's memory."""
 
 SHARE_OF_FREE_MEMORY = 0.5
 """The table moves to the GPU if it takes at most this share of the memory that is free there."""

@@ -62,24 +62,47 @@ def read_csv(path: str | Path, target: str) -> Table:
     return Table(str(path), frame, target)
 
 
-def read_header(path: Path) -> list[str]:
-    """The names of a CSV file's columns.
+def scan(path: Path, where: str) -> tuple[pl.LazyFrame, list[str]]:
+    """A CSV or Parquet file's rows, those of CSV as the text they are, and its columns.
 
     Raises:
-        UserError: if there is no such file, or no header line in it.
+        UserError: if there is no such file, or its beginning cannot be read.
     """
+    if not is_parquet(path):
+        names = read_header(path)
+        return pl.scan_csv(path, infer_schema=False), names
+    _check_is_file(path)
+    try:
+        rows = pl.scan_parquet(path)
+        return rows, rows.collect_schema().names()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UserError(Fault(f"cannot be read as Parquet: {_first_line(error)}", where)) from error
+
+
+def is_parquet(path: Path | str) -> bool:
+    """Whether a file is Parquet, by its ending."""
+    return Path(path).suffix.lower() in (".parquet", ".pq")
+
+
+def _check_is_file(path: Path) -> None:
     where = str(path)
     if path.is_dir():
         raise UserError(Fault("is a folder, not a file", where, remedy="name a CSV file in it"))
     if not path.exists():
         parent = path.parent if path.parent.is_dir() else Path()
         near = nearest(path.name, [entry.name for entry in parent.iterdir()])
-        remedy = (
-            f"did you mean {parent / near[0]}?"
-            if near
-            else f"relative paths start at {Path.cwd()}; check data.path"
-        )
+        remedy = f"did you mean {parent / near[0]}?" if near else f"relative paths start at {Path.cwd()}"
         raise UserError(Fault("no such file", where, remedy=remedy))
+
+
+def read_header(path: Path) -> list[str]:
+    """The names of a CSV file's columns.
+
+    Raises:
+        UserError: if there is no such file, or no header line in it.
+    """
+    _check_is_file(path)
+    where = str(path)
     try:
         header = pl.read_csv(path, n_rows=0, infer_schema=False).columns
     except pl.exceptions.NoDataError:
@@ -103,23 +126,28 @@ def read_header(path: Path) -> list[str]:
 
 def _faults(path: Path, header: Sequence[str], target: str) -> list[Fault]:
     """What is wrong with a file that does not read as finite numbers; looks at every line."""
-    try:
-        path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        return [
-            Fault(
-                f"byte {error.object[error.start]:#04x} is not UTF-8 text",
-                f"{path}, line {line}",
-                remedy="save the file with the encoding UTF-8",
-            )
-        ]
-    ragged = _ragged(path, len(header))
-    if ragged:
-        return ragged
-    text = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True)
-    faults = cell_faults(text, header, str(path), target=target, missing=False)
+    faults = text_faults(path, len(header))
+    if not faults:
+        text = pl.read_csv(path, infer_schema=False)
+        faults = cell_faults(text, header, str(path), target=target, missing=False)
     return faults or [Fault("cannot be read as CSV of numbers", str(path))]
+
+
+def text_faults(path: Path, width: int) -> list[Fault]:
+    """What is wrong with a file as text in lines of `width` fields; reads all of it."""
+    with path.open("rb") as file:
+        for line, content in enumerate(file, 1):
+            try:
+                content.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return [
+                    Fault(
+                        f"byte {content[error.start]:#04x} is not UTF-8 text",
+                        f"{path}, line {line}",
+                        remedy="save the file with the encoding UTF-8",
+                    )
+                ]
+    return _ragged(path, width)
 
 
 def _ragged(path: Path, width: int) -> list[Fault]:

@@ -8,13 +8,13 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
 from mlplab import config
-from mlplab.data import synthetic
 from mlplab.data.module import TableDataModule
 from mlplab.data.schema import Schema, Statistics
-from mlplab.data.split import Split, file_split, random_split
-from mlplab.data.table import Table, concrete, read_csv
+from mlplab.data.split import Split
+from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
 from mlplab.nets import Encoder, build_network
+from mlplab.runs.inputs import load_table, make_split
 from mlplab.targets import resolve
 from mlplab.training.module import StackModule
 
@@ -67,28 +67,6 @@ def choose_accelerator(wanted: str) -> str:
             )
         )
     return ("cuda" if present else "cpu") if wanted == "auto" else wanted
-
-
-def load_table(data: config.ConcreteData | config.CsvData | config.SyntheticData) -> Table:
-    """The table that a data section names."""
-    match data:
-        case config.ConcreteData():
-            return concrete()
-        case config.CsvData():
-            return read_csv(data.path, data.target)
-        case config.SyntheticData():
-            return synthetic.draw(
-                data.function, rows=data.rows, features=data.features, noise=data.noise, seed=data.seed
-            )
-
-
-def make_split(split: config.RandomSplit | config.FileSplit, rows: int) -> Split:
-    """The parts of a table of that many rows."""
-    match split:
-        case config.RandomSplit():
-            return random_split(rows, val=split.val, test=split.test, seed=split.seed)
-        case config.FileSplit():
-            return file_split(rows, split.path, val=split.val, seed=split.seed)
 
 
 def _encoder(configs: Sequence[config.TrainConfig], statistics: Statistics) -> Encoder:

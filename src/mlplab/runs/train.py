@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Trainer
 from rich.console import Console
-from rich.table import Table as Grid
 
 from mlplab.config import TrainConfig
 from mlplab.errors import Interrupted
 from mlplab.runs.build import Stack, build_loggers, build_stack, build_trainer
 from mlplab.runs.folder import Metrics, RunFolder, Status
 from mlplab.runs.record import Record
+from mlplab.runs.show import SCORES, score_grid
 from mlplab.training.callbacks import BestWeights, Curves, EarlyStopping, Signals
 from mlplab.training.module import Diverged
 from mlplab.training.progress import Bar, EpochLines
@@ -135,23 +135,18 @@ def train_one(run: TrainConfig, folder: Path, console: Console | None = None) ->
     console = console or Console()
     [metrics] = train([Run(run, folder)], console)
     log.info("best epoch %s of %s; %.1f s", metrics["best_epoch"], metrics["epochs"], metrics["seconds"])
-    console.print(_scores(metrics))
+    titles = {"this network": "", "ridge regression": "ridge/", "mean": "mean/"}
+    console.print(
+        score_grid(
+            {
+                title: {score: metrics[f"{prefix}test/{score}"] for score in SCORES}
+                for title, prefix in titles.items()
+            }
+        )
+    )
     relative = os.path.relpath(folder)
     shown = folder if relative.startswith("..") else relative
     # `uv run ` for those who came that way: their shell knows no tensorboard.
     launcher = "uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else ""
     for line in (f"run folder: {shown}", f"{launcher}tensorboard --logdir {shlex.quote(str(shown))}"):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def _scores(metrics: Metrics) -> Grid:
-    """The network's test scores beside those of its baselines."""
-    formats = {"rmse": ".4g", "mae": ".4g", "r2": ".4f"}
-    grid = Grid("test", *formats)
-    for title, prefix in (("this network", ""), ("ridge regression", "ridge/"), ("mean", "mean/")):
-        values = {score: metrics[f"{prefix}test/{score}"] for score in formats}
-        grid.add_row(
-            title,
-            *("–" if value is None else format(value, formats[score]) for score, value in values.items()),
-        )
-    return grid

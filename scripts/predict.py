@@ -1,0 +1,34 @@
+"""Predicts the rows of a file with a trained run.
+
+python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
+
+  run=FOLDER       a run's folder; of a sweep's folder the finished runs' mean is taken
+  input=FILE       CSV, or Parquet by its ending; - is standard input
+  output=FILE      its rows, in their order, with all their columns and a column `prediction`;
+                   CSV, or Parquet by its ending; - is standard output
+  overwrite=true   the output may exist
+"""
+
+from pathlib import Path
+
+from mlplab.cli import Arguments, Text, command
+
+
+class Predict(Arguments):
+    """What predict is told."""
+
+    run: Text
+    input: Text
+    output: Text
+    overwrite: bool = False
+
+
+def predict(arguments: Predict) -> None:
+    """Writes the output file."""
+    from mlplab.runs.predict import predict
+
+    predict(Path(arguments.run), arguments.input, arguments.output, overwrite=arguments.overwrite)
+
+
+if __name__ == "__main__":
+    command(predict, Predict, __doc__)
