@@ -1,11 +1,13 @@
-"""What tests share: typed configurations, and commands that have ended."""
+"""What tests share: typed configurations, runs trained in this process, and commands that have ended."""
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -14,6 +16,8 @@ from mlplab import hydra_cli
 from mlplab.config import TrainConfig, parse
 
 ROOT = Path(__file__).resolve().parents[1]
+
+SMALL = ("data=synthetic", "data.rows=60", "data.batch_size=16", "model.hidden=[8,8]", "trainer.max_epochs=5")
 
 
 def config(*overrides: str) -> TrainConfig:
@@ -26,6 +30,16 @@ def config(*overrides: str) -> TrainConfig:
     return parse({str(key): value for key, value in values.items()})
 
 
+def train_into(folder: Path, *members: Sequence[str]) -> list[dict[str, Any]]:
+    """Trains runs as one stack into folders 0, 1, …; the contents of their metrics.json."""
+    from rich.console import Console
+
+    from mlplab.runs.train import Run, train
+
+    runs = [Run(config(*overrides), folder / str(index)) for index, overrides in enumerate(members)]
+    return train(runs, Console(file=io.StringIO()))
+
+
 @dataclass(frozen=True)
 class Ended:
     """A command that has ended."""
@@ -35,12 +49,13 @@ class Ended:
     err: str
 
 
-def process(arguments: Sequence[str], cwd: Path, **environment: str) -> Ended:
+def process(arguments: Sequence[str], cwd: Path, stdin: str | None = None, **environment: str) -> Ended:
     """A Python process of its own, in this environment."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
         env={**os.environ, **environment},
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=120,

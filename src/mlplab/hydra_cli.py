@@ -133,7 +133,8 @@ def _differing(overrides: Sequence[str], longest: int = 120) -> str:
     parts = []
     for override in sorted(overrides):
         key, _, value = override.partition("=")
-        parts.append(f"{key.rpartition('.')[2].lstrip('+~')}={value}")
+        if key != "name":  # it is the sweep's
+            parts.append(f"{key.rpartition('.')[2].lstrip('+~')}={value}")
     name = re.sub(r"[^\w.,=+\-\[\]]", "_", ",".join(parts)) or "run"
     if len(name) > longest:
         name = f"{name[:longest]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,6 +1,5 @@
 """The verb train, on stacks of one and of several."""
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,32 +8,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
-from support import config
+from support import SMALL, config, train_into
 
 from mlplab.data.split import random_split
 from mlplab.data.table import concrete
 from mlplab.errors import UserError
 from mlplab.runs.build import build_stack
-from mlplab.runs.train import Run, train
 from mlplab.targets import VARIABLE
 from mlplab.training import checkpoint
 from mlplab.training.module import Diverged
 
-SMALL = ("data=synthetic", "data.rows=60", "data.batch_size=16", "model.hidden=[8,8]", "trainer.max_epochs=5")
-
 
 def trained(folder: Path, *members: Sequence[str]) -> list[dict[str, Any]]:
     """Metrics, and the tensors of both checkpoints, of runs trained as one stack."""
-    runs = [Run(config(*overrides), folder / str(index)) for index, overrides in enumerate(members)]
-    metrics = train(runs, Console(file=io.StringIO()))
     return [
         {
-            "metrics": {name: value for name, value in each.items() if name != "seconds"},
-            "best": checkpoint.load(run.folder / "checkpoints/best.ckpt")["state"],
-            "last": checkpoint.load(run.folder / "checkpoints/last.ckpt")["state"],
+            "metrics": {name: value for name, value in metrics.items() if name != "seconds"},
+            "best": checkpoint.load(folder / f"{index}/checkpoints/best.ckpt")["state"],
+            "last": checkpoint.load(folder / f"{index}/checkpoints/last.ckpt")["state"],
         }
-        for run, each in zip(runs, metrics, strict=True)
+        for index, metrics in enumerate(train_into(folder, *members))
     ]
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ from mlplab.errors import Fault, UserError, listed, nearest
 log = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class FrameLike(Protocol):
     """A polars or pandas data frame, or a dict of columns: names when iterated, columns by name."""
 

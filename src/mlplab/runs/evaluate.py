@@ -52,7 +52,7 @@ class Report:
         return mean, {name: float(np.std(each, ddof=1)) for name, each in values.items()}
 
     def plain(self) -> dict[str, float | int | str | None]:
-        """As evaluation.json holds it, flat: `test/…`; of several runs `mean/test/…`, `sd/…`, `ensemble/…`."""
+        """As evaluation.json holds it: `test/…`; of several runs `mean/test/…`, `sd/…` and `ensemble/…`."""
         parts = {"": self.members[0]}
         if len(self.members) > 1:
             mean, sd = self.spread()

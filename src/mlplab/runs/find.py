@@ -14,14 +14,16 @@ def is_run(folder: Path) -> bool:
     return (folder / "metrics.json").is_file() and (folder / "config.yaml").is_file()
 
 
-def runs_below(folder: Path) -> Iterator[Path]:
-    """The run folders in a folder, at any depth, in order of their names; itself if it is one."""
+def runs_below(folder: Path, depth: int) -> Iterator[Path]:
+    """The run folders in a folder, at most so deep, in order of their names; itself if it is one."""
     if is_run(folder):
         yield folder
         return
+    if depth == 0:
+        return
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.is_dir() and not entry.name.startswith("."):
-            yield from runs_below(Path(entry.path))
+            yield from runs_below(Path(entry.path), depth - 1)
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -50,13 +52,13 @@ def finished_runs(folder: Path) -> list[Path]:
         raise UserError(
             Fault("no such folder", str(folder), remedy="name a run's or a sweep's folder: run=…")
         )
-    found = {run: read_metrics(run)["status"] for run in runs_below(folder)}
+    found = {run: read_metrics(run)["status"] for run in runs_below(folder, depth=1)}
     if not found:
         raise UserError(
             Fault(
                 "is not a run folder, nor a sweep's",
                 str(folder),
-                expected="config.yaml and metrics.json in it, or in folders below it",
+                expected="config.yaml and metrics.json in it, or in the folders in it",
                 remedy="the runs of train.py are below outputs/",
             )
         )

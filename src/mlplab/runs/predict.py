@@ -55,10 +55,10 @@ def predict(run: Path, source: str, target: str, *, overwrite: bool = False) -> 
         check_columns(network.schema, names, where)
         if PREDICTION in names:
             raise UserError(Fault(f"has a column '{PREDICTION}' already", where, remedy="rename or drop it"))
-        if rows.head(1).collect().is_empty():
-            raise UserError(Fault("has no rows to predict", where))
         predictions = _Predictions(network, rows, where, contexts.enter_context(_progress()))
         try:
+            if rows.head(1).collect().is_empty():
+                raise UserError(Fault("has no rows to predict", where))
             _write(predictions.as_frame(), target)
         except pl.exceptions.PolarsError as error:
             faults = [] if is_parquet(path) else text_faults(path, len(names))

@@ -1,8 +1,14 @@
 """Scores as people read them."""
 
+import csv
+import io
+import math
 from collections.abc import Mapping
 
+from rich.markup import escape
 from rich.table import Table as Grid
+
+from mlplab.runs.results import METRICS, Group, Results
 
 SCORES = {"rmse": ".4g", "mae": ".4g", "r2": ".4f"}
 """The test scores that are shown, and how."""
@@ -18,3 +24,64 @@ def score_grid(rows: Mapping[str, Mapping[str, float | None]]) -> Grid:
             *("–" if value is None or value != value else format(value, form) for value, form in values),
         )
     return grid
+
+
+def results_grid(found: Results) -> Grid:
+    """A line for each group of runs, scores as mean ± SD (SE)."""
+    grid = Grid()
+    for name in _header(found):
+        grid.add_column(escape(name), overflow="fold")
+    for line in _lines(found):
+        grid.add_row(*map(escape, line))
+    return grid
+
+
+def results_markdown(found: Results) -> str:
+    """As `results_grid`."""
+    table = [_header(found), ["---"] * len(_header(found)), *_lines(found)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in table)
+
+
+def results_csv(found: Results) -> str:
+    """With columns of their own for mean, SD and SE, in full precision."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    parts = ("", " SD", " SE")
+    writer.writerow([*found.by, "runs", *(f"{name}{part}" for name in METRICS for part in parts), "not done"])
+    for group in found.groups:
+        scores = [value for name in METRICS for value in group.scores[name]]
+        shown = ["" if math.isnan(value) else repr(value) for value in scores]
+        writer.writerow([*group.key, group.runs, *shown, _others(group)])
+    return file.getvalue()
+
+
+def _header(found: Results) -> list[str]:
+    several = any(group.runs > 1 for group in found.groups)
+    scores = [f"{name} ± SD (SE)" if several else name for name in METRICS]
+    unfinished = ["not done"] if any(group.others for group in found.groups) else []
+    return [*found.by, "runs", *scores, *unfinished]
+
+
+def _lines(found: Results) -> list[list[str]]:
+    unfinished = any(group.others for group in found.groups)
+    return [
+        [
+            *group.key,
+            str(group.runs),
+            *(_told(group, name) for name in METRICS),
+            *([_others(group)] if unfinished else []),
+        ]
+        for group in found.groups
+    ]
+
+
+def _told(group: Group, name: str) -> str:
+    mean, sd, se = group.scores[name]
+    form = SCORES[name.partition("/")[2]]
+    if math.isnan(mean):
+        return "–"
+    return format(mean, form) + ("" if math.isnan(sd) else f" ± {sd:.2g} ({se:.2g})")
+
+
+def _others(group: Group) -> str:
+    return ", ".join(f"{count} {status}" for status, count in group.others.items())

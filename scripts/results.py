@@ -1,0 +1,55 @@
+"""One table over runs and sweeps, from what their folders say.
+
+python scripts/results.py outputs
+python scripts/results.py outputs/sweep --by optimizer.lr --sort val/rmse
+python scripts/results.py outputs/a outputs/b --by run --format csv > results.csv
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mlplab.cli import log_to_terminal, status_of
+
+
+def results(arguments: argparse.Namespace) -> None:
+    """Prints the table."""
+    from rich.console import Console
+
+    from mlplab.runs import show
+    from mlplab.runs.results import results
+
+    by = arguments.by.split(",") if arguments.by else None
+    found = results(arguments.folders, by, arguments.sort)
+    if arguments.format == "csv":
+        print(show.results_csv(found), end="")
+    elif arguments.format == "markdown":
+        print(show.results_markdown(found))
+    else:
+        Console().print(show.results_grid(found))
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="FOLDER", help="runs, sweeps, or all of outputs"
+    )
+    parser.add_argument(
+        "--by",
+        metavar="KEYS",
+        help="keys to group by, with commas; 'run' lists each run. Without it: the keys in which runs "
+        "differ, but for seeds and folds, over which scores are averaged",
+    )
+    parser.add_argument(
+        "--sort", metavar="NAME", default="test/rmse", help="a metric, best first, or a grouping key"
+    )
+    parser.add_argument("--format", choices=["terminal", "markdown", "csv"], default="terminal")
+    log_to_terminal("stderr")
+    sys.exit(status_of(lambda: results(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    main()

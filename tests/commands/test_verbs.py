@@ -1,0 +1,337 @@
+"""evaluate, predict and results as users run them, on what train left."""
+
+import json
+import pickle
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from support import ROOT, SMALL, Ended, process, train_into
+
+from mlplab.data import synthetic
+
+FRAME = synthetic.draw("friedman1", rows=40, features=None, noise=0.5, seed=5).frame
+COLUMNS = "x1,x2,x3,x4,x5"
+NUMBERS = "0.1,0.2,0.3,0.4,0.5"
+Verb = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    train_into(folder / "s", [*SMALL, "seed=0"], [*SMALL, "seed=1"])
+    return folder / "s"
+
+
+@pytest.fixture
+def here(trained: Path, tmp_path: Path) -> Path:
+    """An empty folder but for a run, a sweep and a table."""
+    shutil.copytree(trained, tmp_path / "s")
+    shutil.copytree(trained / "0", tmp_path / "r")
+    FRAME.write_csv(tmp_path / "t.csv")
+    return tmp_path
+
+
+def test_predict_keeps_rows_columns_and_text(verb: Verb, here: Path) -> None:
+    text = f'name,{COLUMNS}\nb é,{NUMBERS}\n"a, ""b""",1.50,2e-1,0.30,004,5\n,{NUMBERS}\n'
+    (here / "n.csv").write_text(text, encoding="utf-8")
+    ended = verb("predict", "run=r", "input=n.csv", "output=o.csv")
+    assert ended.status == 0
+    assert ended.out == ""
+    assert "warning: n.csv: ignoring columns not seen in training: name" in ended.err
+    lines, given = ((here / name).read_text(encoding="utf-8").splitlines() for name in ("o.csv", "n.csv"))
+    assert [line.rpartition(",")[0] for line in lines] == given
+    assert lines[0].endswith(",prediction")
+    assert lines[1].rpartition(",")[2] == lines[3].rpartition(",")[2]
+    assert not list(here.glob(".*"))
+
+
+def test_predict_reads_and_writes_parquet(verb: Verb, here: Path) -> None:
+    FRAME.write_parquet(here / "t.parquet")
+    assert verb("predict", "run=s", "input=t.parquet", "output=o.parquet").status == 0
+    assert verb("predict", "run=s", "input=t.csv", "output=o.csv").status == 0
+    parquet, csv = pl.read_parquet(here / "o.parquet"), pl.read_csv(here / "o.csv")
+    assert parquet.drop("prediction").equals(FRAME)
+    np.testing.assert_allclose(parquet["prediction"], csv["prediction"], rtol=1e-12)
+
+
+def test_predict_from_standard_input_to_standard_output_in_a_process(here: Path) -> None:
+    text = (here / "t.csv").read_text()
+    ended = process([str(ROOT / "scripts/predict.py"), "run=r", "input=-", "output=-"], here, stdin=text)
+    assert ended.status == 0, ended.err
+    assert ended.err == ""
+    assert [line.rpartition(",")[0] for line in ended.out.splitlines()] == text.splitlines()
+
+
+@pytest.mark.parametrize("script", ["predict.py", "results.py"])
+def test_no_lightning_is_imported(here: Path, script: str) -> None:
+    arguments = {"predict.py": ["run=r", "input=t.csv", "output=o.csv"], "results.py": ["s"]}[script]
+    probe = (
+        "import runpy, sys\n"
+        "sys.argv = sys.argv[1:]\n"
+        "try:\n    runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "except SystemExit as ended:\n    assert not ended.code\n"
+        "assert not {'lightning', 'torchmetrics', 'hydra'} & set(sys.modules)\n"
+        f"assert ('torch' in sys.modules) == {script == 'predict.py'}\n"
+    )
+    ended = process(["-c", probe, str(ROOT / "scripts" / script), *arguments], here)
+    assert ended.status == 0, ended.err
+
+
+def test_training_on_a_part_and_predicting_the_rest(command: Verb, verb: Verb, tmp_path: Path) -> None:
+    """The test rows' predictions, out of a file in another order, have the error that training reported."""
+    frame = pl.read_csv(ROOT / "src/mlplab/data/concrete.csv")
+    parts = np.random.default_rng(0).permutation(["test"] * 206 + ["train"] * 824)
+    (tmp_path / "parts.txt").write_text("\n".join(parts))
+    frame.write_csv(tmp_path / "all.csv")
+    data = ("data=csv", "data.path=all.csv", "data.target=target")
+    split = ("data/split=file", "data.split.path=parts.txt")
+    assert command(*data, *split, "trainer.max_epochs=5", "name=r").status == 0
+    rest = frame.filter(pl.Series(parts == "test")).sample(fraction=1, shuffle=True, seed=1)
+    rest.select(reversed(frame.columns)).write_csv(tmp_path / "rest.csv")
+    assert verb("predict", "run=outputs/r", "input=rest.csv", "output=o.csv").status == 0
+    predicted = pl.read_csv(tmp_path / "o.csv")
+    rmse = float(np.sqrt(((predicted["prediction"] - predicted["target"]) ** 2).mean()))
+    metrics = json.loads((tmp_path / "outputs/r/metrics.json").read_text())
+    assert rmse == pytest.approx(metrics["test/rmse"], rel=1e-6)
+
+
+def test_evaluate_prints_and_writes(verb: Verb, here: Path) -> None:
+    ended = verb("evaluate", "run=r")
+    assert ended.status == 0
+    assert "9 rows" in ended.out
+    assert "this network" in ended.out
+    ended = verb("evaluate", "run=s", "data.path=t.csv")
+    assert ended.status == 0
+    assert all(words in ended.out for words in ("mean of 2 networks", "their ensemble", "t.csv: 40 rows"))
+    assert "ensemble/test/rmse" in json.loads((here / "s/evaluation.json").read_text())
+
+
+def test_results_prints(verb: Verb, here: Path) -> None:
+    ended = verb("results", "s", "r", "--by", "seed", "--format", "markdown")
+    assert ended.status == 0
+    assert [line.split(" | ")[1] for line in ended.out.splitlines()[2:]] in (["2", "1"], ["1", "2"])
+
+
+class Planted:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.path,)
+
+
+def plant(here: Path) -> None:
+    torch.save({"format": 1, "state": Planted(here / "ran")}, here / "r/checkpoints/best.ckpt")
+
+
+def plain_pickle(here: Path) -> None:
+    (here / "r/checkpoints/best.ckpt").write_bytes(pickle.dumps(Planted(here / "ran")))
+
+
+def flip(here: Path) -> None:
+    path = here / "r/checkpoints/best.ckpt"
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda info: info.file_size)
+    content = bytearray(path.read_bytes())
+    content[largest.header_offset + len(largest.filename) + 200] ^= 1
+    path.write_bytes(content)
+
+
+def rewrite(**changes: object) -> Callable[[Path], None]:
+    def change(here: Path) -> None:
+        path = here / "r/checkpoints/best.ckpt"
+        torch.save(torch.load(path, weights_only=True) | changes, path)
+
+    return change
+
+
+def another_network(here: Path) -> None:
+    path = here / "r/checkpoints/best.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["config"]["model"]["hidden"] = [9]
+    torch.save(content, path)
+
+
+def cut(length: int) -> Callable[[Path], None]:
+    def change(here: Path) -> None:
+        path = here / "r/checkpoints/best.ckpt"
+        path.write_bytes(path.read_bytes()[:length])
+
+    return change
+
+
+def put(name: str, text: str) -> Callable[[Path], None]:
+    def change(here: Path) -> None:
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text(text, encoding="utf-8")
+
+    return change
+
+
+def nothing(here: Path) -> None:
+    """No preparation."""
+
+
+PREDICT = ("predict", "run=r", "input=n.csv", "output=o.csv")
+KNOWN = ("predict", "run=r", "input=t.csv", "output=o.csv")
+Case = tuple[str, Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
+CASES: list[Case] = [
+    ("39 missing column", put("n.csv", "x1,x2,x3,x4\n1,2,3,4\n"), PREDICT, ("n.csv: lacks the column x5",)),
+    (
+        "41 renamed column",
+        put("n.csv", f"{COLUMNS.replace('x5', 'x_5')}\n{NUMBERS}\n"),
+        PREDICT,
+        ("n.csv: lacks the column x5", "rename x_5 → x5?"),
+    ),
+    (
+        "42 text where a number was",
+        put("n.csv", f"{COLUMNS}\n{NUMBERS}\n1,2,high,4,5\n"),
+        PREDICT,
+        ("n.csv, column 'x3', line 3 (data row 2): is not a finite number", "'high'"),
+    ),
+    ("45 zero rows", put("n.csv", f"{COLUMNS}\n"), PREDICT, ("n.csv: has no rows to predict",)),
+    (
+        "46 no target when evaluating",
+        put("n.csv", f"{COLUMNS}\n{NUMBERS}\n"),
+        ("evaluate", "run=r", "data.path=n.csv"),
+        ("n.csv: has no target column 'target'", "only predict"),
+    ),
+    (
+        "46 a missing target",
+        put("n.csv", f"{COLUMNS},target\n{NUMBERS},\n"),
+        ("evaluate", "run=r", "data.path=n.csv"),
+        ("target column 'target', line 2", "a value is missing"),
+    ),
+    ("47 output exists", put("o.csv", ""), KNOWN, ("output=o.csv: exists already", "overwrite=true")),
+    (
+        "48 output folder missing",
+        nothing,
+        ("predict", "run=r", "input=t.csv", "output=no/o.csv"),
+        ("output=no/o.csv: there is no such folder",),
+    ),
+    ("1 no input", nothing, PREDICT, ("n.csv: no such file",)),
+    (
+        "8 long row",
+        put("n.csv", f"{COLUMNS}\n{NUMBERS},6\n"),
+        PREDICT,
+        ("n.csv, line 2: the line has 6 fields",),
+    ),
+    ("24 no Parquet", put("n.pq", "x"), ("predict", "run=r", "input=n.pq", "output=o.csv"), ("as Parquet",)),
+    (
+        "a column of that name",
+        put("n.csv", f"{COLUMNS},prediction\n{NUMBERS},1\n"),
+        PREDICT,
+        ("has a column 'prediction' already",),
+    ),
+    (
+        "49 unknown key",
+        nothing,
+        (*KNOWN, "overwite=true"),
+        ("overwite: unknown key", "did you mean overwrite?"),
+    ),
+    ("51 wrong type", nothing, (*KNOWN, "overwrite=maybe"), ("overwrite: wrong type", "true or false")),
+    ("53 empty", nothing, ("predict", "run=", "input=t.csv", "output=o.csv"), ("run: is empty",)),
+    ("54 twice", nothing, (*KNOWN, "run=s"), ("run: is given twice",)),
+    ("missing key", nothing, ("predict", "run=r"), ("input: is missing", "output: is missing")),
+    ("no key", nothing, ("evaluate", "r"), ("r: cannot be read", "key=value")),
+    ("65 no folder", nothing, ("evaluate", "run=nowhere"), ("nowhere: no such folder",)),
+    (
+        "65 not a run folder",
+        put("d/x", ""),
+        ("evaluate", "run=d"),
+        ("d: is not a run folder", "metrics.json"),
+    ),
+    (
+        "65 not finished",
+        put("r/metrics.json", '{"status": "diverged"}'),
+        ("evaluate", "run=r"),
+        ("r: holds no finished run", "diverged"),
+    ),
+    (
+        "66 no checkpoint",
+        lambda here: (here / "r/checkpoints/best.ckpt").unlink(),
+        KNOWN,
+        ("best.ckpt: no such",),
+    ),
+    ("66 empty", cut(0), KNOWN, ("r/checkpoints/best.ckpt: is damaged",)),
+    ("66 truncated", cut(2000), KNOWN, ("r/checkpoints/best.ckpt: is damaged",)),
+    ("66 text", put("r/checkpoints/best.ckpt", "text"), KNOWN, ("r/checkpoints/best.ckpt: is damaged",)),
+    ("66 a flipped bit", flip, KNOWN, ("r/checkpoints/best.ckpt: is damaged", "checksum")),
+    ("66 metrics", put("r/metrics.json", "{"), KNOWN, ("r/metrics.json: is damaged",)),
+    (
+        "67 code in a checkpoint",
+        plant,
+        KNOWN,
+        ("best.ckpt: holds more than tensors", "nothing in it was run"),
+    ),
+    ("67 code in a plain pickle", plain_pickle, KNOWN, ("best.ckpt: is damaged",)),
+    ("68 of another version", rewrite(format=99), KNOWN, ("found format 99, expected format 1",)),
+    (
+        "68 of another program",
+        lambda here: torch.save([1], here / "r/checkpoints/best.ckpt"),
+        KNOWN,
+        ("another",),
+    ),
+    ("69 of another network", another_network, KNOWN, ("holds the weights of another network",)),
+]
+
+
+@pytest.mark.parametrize(("row", "prepare", "arguments", "said"), CASES, ids=[case[0] for case in CASES])
+def test_a_mistake_gets_a_short_answer(
+    verb: Verb,
+    here: Path,
+    row: str,
+    prepare: Callable[[Path], None],
+    arguments: tuple[str, ...],
+    said: tuple[str, ...],
+) -> None:
+    prepare(here)
+    before = sorted(here.rglob("*"))
+    ended = verb(*arguments)
+    assert ended.status == 2, ended
+    for words in said:
+        assert words in ended.err
+    assert len(ended.err.splitlines()) <= 5
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    assert sorted(here.rglob("*")) == before
+
+
+def test_nothing_planted_runs_yet_would_if_it_were_unpickled(here: Path) -> None:
+    """The planted object does what it threatens, so that the test above could fail."""
+    pickle.loads(pickle.dumps(Planted(here / "ran")))
+    assert (here / "ran").exists()
+
+
+WARNED: list[tuple[str, str, str]] = [
+    ("40 extra column", f"{COLUMNS},more\n{NUMBERS},x\n", "ignoring columns not seen in training: more"),
+    ("44 missing values", f"{COLUMNS}\n{NUMBERS}\n1,,3,4,5\n", "missing values, of which training had none"),
+    ("9 short row", f"{COLUMNS}\n{NUMBERS}\n1,2,3\n", "x4 (1), x5 (1)"),
+]
+
+
+@pytest.mark.parametrize(("row", "text", "said"), WARNED, ids=[case[0] for case in WARNED])
+def test_what_can_be_gone_on_with_is_warned_of(
+    verb: Verb, here: Path, row: str, text: str, said: str
+) -> None:
+    (here / "n.csv").write_text(text)
+    ended = verb(*PREDICT)
+    assert ended.status == 0
+    assert ended.err.startswith("warning: n.csv: ")
+    assert said in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert (here / "o.csv").exists()
+
+
+def test_an_output_is_overwritten_only_when_asked(verb: Verb, here: Path) -> None:
+    (here / "o.csv").write_text("before")
+    assert verb(*KNOWN, "overwrite=true").status == 0
+    assert pl.read_csv(here / "o.csv").height == 40
