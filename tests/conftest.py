@@ -2,12 +2,22 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from support import ROOT, Ended
+
+from mlplab.targets import own_targets
+
+
+@pytest.fixture(autouse=True)
+def _environment_read_anew() -> Iterator[None]:
+    """A process reads the allowed targets once; each test may set its own."""
+    own_targets.cache_clear()
+    yield
+    own_targets.cache_clear()
 
 
 @pytest.fixture
@@ -16,7 +26,7 @@ def verb(
 ) -> Callable[..., Ended]:
     """Runs a script of `scripts/` with arguments in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # what a command sets is undone
 
     def run(name: str, *arguments: str) -> Ended:
         path = ROOT / "scripts" / f"{name}.py"

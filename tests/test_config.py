@@ -113,9 +113,9 @@ def test_a_target_is_refused_where_none_belongs() -> None:
 
 
 def test_a_class_of_the_users_is_allowed_by_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "other.Net, mine.Net")
     values = config().plain()
     values["model"] = {"_target_": "mine.Net", "width": 3, "encoder": {"name": "none"}}
-    monkeypatch.setenv(VARIABLE, "other.Net, mine.Net")
     assert parse(values).plain()["model"] == values["model"]
     values["model"]["_target_"] = "mine.os.system"
     with pytest.raises(UserError, match="is not allowed here"):

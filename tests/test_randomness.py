@@ -10,7 +10,7 @@ def drawn(*arguments: object) -> int:
 def test_streams_are_functions_of_seed_use_and_index() -> None:
     uses = [
         (seed, stream, i)
-        for seed in (0, 1, 2**62)
+        for seed in (0, 1, 2**32, 2**62)
         for stream in ("weights", "order", "dropout")
         for i in (0, 1)
     ]

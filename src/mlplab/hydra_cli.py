@@ -1,84 +1,141 @@
-"""Where commands meet Hydra: its overrides and errors in, our messages and exit statuses out."""
+"""Where commands meet Hydra: its overrides and errors in, our messages and exit statuses out.
 
+A single run is composed with Hydra's compose API and run from here: Hydra's own way composes twice, makes
+folders before anything is checked, and calls whatever a configuration file names below `hydra.callbacks`.
+"""
+
+import argparse
 import hashlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import hydra
 import yaml
-from hydra._internal.utils import get_args_parser
+from hydra._internal.utils import get_args_parser  # an internal, since no other place has Hydra's flags
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from mlplab.cli import log_to_terminal, status_of, tell
+from mlplab.cli import log_to_terminal, status_of
 from mlplab.config import TrainConfig, check_name, parse, unknown_key
 from mlplab.errors import Fault, UserError, listed, nearest
+from mlplab.targets import own_targets
 
 OUTPUTS = "outputs"
+MULTIRUN_FILE = "multirun.yaml"
+"""What Hydra's sweeper leaves in a sweep's folder."""
+
+Verb = Callable[[TrainConfig, Path], None]
 
 
-def hydra_command(verb: Callable[[TrainConfig, Path], None], *, conf: Path, name: str) -> None:
-    """Composes `conf/<name>.yaml` with the command line and hands each job to `verb`; ends the process.
+def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
+    """Composes `conf/<name>.yaml` with the command line, hands each run to `verb`, and ends the process.
 
     Exit status: 0 done; 2 the user's input or configuration is wrong; 1 a run failed; 128 + n on signal n.
-    In a sweep the jobs after a failed one still run, and the status is that of the first that failed.
+    In a sweep the runs after a failed one still go on, and the status is that of the first that failed.
     """
+    own_targets()  # read before any configuration could change the environment
+    log_to_terminal("stdout")
+    flags = get_args_parser().parse_args()
     statuses: list[int] = []
 
-    def job(cfg: DictConfig) -> None:
-        statuses.append(_run(verb, cfg))
+    def work() -> None:
+        swept = _check_overrides(flags.overrides, multirun=flags.multirun)
+        register_resolvers(swept)
+        if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
+            _hand_to_hydra(lambda _: None, conf, name)
+            return
+        composed = _compose(
+            conf, flags, name, [each for each in flags.overrides if each not in swept.values()]
+        )
+        _refuse_what_calls(composed.hydra)
+        typed = {line.lstrip("+").partition("=")[0] for line in flags.overrides}
+        if flags.multirun:
+            root = _folder(composed, "hydra.sweep.dir", typed)
+            if root.exists() and (root.is_file() or any(root.iterdir())):
+                raise UserError(Fault("exists and is not empty", str(root), remedy="give another: name=…"))
+            _sweep(verb, conf, name, root, statuses)
+        else:
+            _run(verb, composed, _folder(composed, "hydra.run.dir", typed))
 
-    register_resolvers()
-    log_to_terminal("stdout")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets its exceptions through, for us to explain
-    try:
-        arguments = get_args_parser().parse_args()
-        _check_overrides(arguments.overrides, multirun=arguments.multirun)
-        hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(job)()
-    except UserError as error:
-        statuses.append(tell(error))
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        statuses.append(tell(explain(error)))
-    except ValueError as error:
-        if not str(error).startswith("Config group override"):  # Hydra's word on optimizer=3
-            raise
-        statuses.append(tell(UserError(Fault(str(error), remedy="--help lists the options of each group"))))
+    statuses.append(status_of(work))
     sys.exit(next((status for status in statuses if status), 0))
 
 
-def _run(verb: Callable[[TrainConfig, Path], None], cfg: DictConfig) -> int:
-    """One job; its status."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
-
-    def work() -> None:
-        _check_folder(folder)
-        try:
-            values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-        except OmegaConfBaseException as error:
-            raise explain(error) from error
-        assert isinstance(values, dict)
-        verb(parse({str(key): value for key, value in values.items()}), folder)
-
-    try:
-        return status_of(work)
-    finally:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # Hydra makes it before the job starts; nothing came of it
+def _compose(conf: Path, flags: argparse.Namespace, name: str, overrides: Sequence[str]) -> DictConfig:
+    """The configuration of a run, Hydra's part included."""
+    conf = Path(flags.config_path).resolve() if flags.config_path else conf
+    further = [f"hydra.searchpath=[file://{Path(flags.config_dir).resolve()}]"] if flags.config_dir else []
+    with _explained(), hydra.initialize_config_dir(str(conf), version_base="1.3"):
+        return hydra.compose(flags.config_name or name, [*overrides, *further], return_hydra_config=True)
 
 
-# --- what the command line says -------------------------------------------------------------------------
+def _run(verb: Verb, composed: DictConfig, folder: Path) -> None:
+    HydraConfig.instance().set_config(composed)
+    with open_dict(composed):
+        del composed["hydra"]
+    verb(_typed(composed), folder)
 
 
-def _check_overrides(overrides: Sequence[str], *, multirun: bool) -> None:
-    """Refuses a key given twice, of which Hydra would take the last, and a sweep without -m."""
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
+def _typed(composed: DictConfig) -> TrainConfig:
+    with _explained():
+        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    assert isinstance(values, dict)
+    return parse({str(key): value for key, value in values.items()})
+
+
+def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -> None:
+    """Lets Hydra's sweeper and launcher make the runs; `statuses` gets one of each."""
+
+    def job(cfg: DictConfig) -> None:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+
+        def work() -> None:
+            _refuse_what_calls(HydraConfig.get())
+            if not folder.resolve().is_relative_to(root.resolve()):
+                raise UserError(Fault("leaves the sweep's folder", str(folder)))
+            verb(_typed(cfg), folder)
+
+        statuses.append(status_of(work))
+        _remove_if_empty(folder)  # Hydra makes it before the job starts
+
+    _hand_to_hydra(job, conf, name)
+    if {path.name for path in root.iterdir()} == {MULTIRUN_FILE}:
+        (root / MULTIRUN_FILE).unlink()
+        root.rmdir()
+
+
+def _hand_to_hydra(job: Callable[[DictConfig], None], conf: Path, name: str) -> None:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets its exceptions through, for us to explain
+    with _explained():
+        hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(job)()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+# --- what the command line and files may say ------------------------------------------------------------
+
+
+def _check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, str]:
+    """The overrides with several values, by their keys.
+
+    Raises:
+        UserError: for a key given twice, of which Hydra would take the last, and several values without -m.
+    """
+    with _explained():
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
     seen: dict[str, str] = {}
+    swept: dict[str, str] = {}
     for override in parsed:
         key, line = override.get_key_element().lstrip("+~"), override.input_line or ""
         if key in seen and not override.is_delete():
@@ -86,62 +143,95 @@ def _check_overrides(overrides: Sequence[str], *, multirun: bool) -> None:
                 Fault("is given twice", key, f"{seen[key]} and {line}", remedy="keep the one that you mean")
             )
         seen[key] = line
-        if override.is_sweep_override() and not multirun:
+        if override.is_sweep_override():
+            swept[key] = line
             values = line.partition("=")[2]
-            raise UserError(
-                Fault(
-                    "several values for one run",
-                    key,
-                    values,
-                    remedy=f"1. to train a run for each, add -m\n"
-                    f"  2. to give one list, write '{key}=[{values}]'\n"
-                    f"  3. to give text with a comma, write \"{key}='{values}'\"",
+            if not multirun:
+                raise UserError(
+                    Fault(
+                        "several values for one run",
+                        key,
+                        values,
+                        remedy=f"1. to train a run for each, add -m\n"
+                        f"  2. to give one list, write '{key}=[{values}]'\n"
+                        f"  3. to give text with a comma, write \"{key}='{values}'\"",
+                    )
                 )
-            )
+    return swept
 
 
-def _check_folder(folder: Path) -> None:
-    """A folder typed on the command line may lie anywhere; one that a file brings lies below outputs/."""
-    typed = [line.lstrip("+").partition("=")[0] for line in HydraConfig.get().overrides.hydra]
-    if {"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"}.isdisjoint(typed):
-        root = (Path.cwd() / OUTPUTS).resolve()
-        if not folder.resolve().is_relative_to(root):
-            raise UserError(
-                Fault(
-                    f"leaves {OUTPUTS}/", str(folder), remedy="type it on the command line: hydra.run.dir=…"
-                )
-            )
+def _refuse_what_calls(section: Any) -> None:
+    """Refuses what Hydra would call or change before a run is checked, and folders that it would write to."""
+    with _explained():
+        set_by_file = {
+            "hydra.callbacks": bool(section.callbacks),
+            "hydra.job.env_set": bool(section.job.env_set),
+            "hydra.job.chdir": bool(section.job.chdir),
+            "hydra.output_subdir": section.output_subdir is not None,
+            "hydra.mode": section.mode is not None and section.mode.name != "RUN" and not section.sweep,
+        }
+    for key, is_set in set_by_file.items():
+        if is_set:
+            raise UserError(Fault("is not supported by this project", key, remedy="leave it as it is"))
 
 
-def register_resolvers() -> None:
-    """Lets `conf/` use `${pid:}`, `${below:root,name}` and `${differing:overrides}`."""
+def _folder(composed: DictConfig, key: str, typed: set[str]) -> Path:
+    """The run's or sweep's folder: typed on the command line it may lie anywhere, else below outputs/."""
+    with _explained():
+        folder = Path(str(OmegaConf.select(composed, key)))
+    if key not in typed and not folder.resolve().is_relative_to((Path.cwd() / OUTPUTS).resolve()):
+        raise UserError(
+            Fault(f"leaves {OUTPUTS}/", str(folder), remedy=f"type it on the command line: {key}=…")
+        )
+    return folder
+
+
+def register_resolvers(swept: Mapping[str, str] | None = None) -> None:
+    """Lets `conf/` use `${pid:}`, `${below:root,name}` and `${differing:overrides}`; `swept` has keys."""
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
     OmegaConf.register_new_resolver("below", _below, replace=True)
-    OmegaConf.register_new_resolver("differing", _differing, replace=True)
+    OmegaConf.register_new_resolver("differing", lambda lines: _differing(lines, swept or {}), replace=True)
 
 
 def _below(root: str, name: object) -> str:
-    """The folder `name` in `root`, which it must not leave; asked before Hydra makes the folder."""
+    """The folder `name` in `root`, which it must not leave."""
     try:
         return f"{root}/{check_name(str(name))}"
     except ValueError as error:
         raise UserError(Fault(str(error), "name", repr(name))) from None
 
 
-def _differing(overrides: Sequence[str], longest: int = 120) -> str:
-    """A run's folder in a sweep, named by its overrides: `lr=0.001,seed=3`."""
+def _differing(overrides: Sequence[str], swept: Mapping[str, str], longest: int = 120) -> str:
+    """A run's folder in a sweep, named by what differs from the others: `lr=0.001,seed=3`."""
     parts = []
     for override in sorted(overrides):
         key, _, value = override.partition("=")
-        if key != "name":  # it is the sweep's
+        if key.lstrip("+~") in swept:
             parts.append(f"{key.rpartition('.')[2].lstrip('+~')}={value}")
-    name = re.sub(r"[^\w.,=+\-\[\]]", "_", ",".join(parts)) or "run"
-    if len(name) > longest:
-        name = f"{name[:longest]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    text = ",".join(parts) or "run"
+    name = re.sub(r"[^\w.,=+\-\[\]]", "_", text)
+    if name != text or len(name) > longest:  # two texts must not become one name
+        name = f"{name[:longest]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     return name
 
 
 # --- what Hydra, OmegaConf and YAML say -----------------------------------------------------------------
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turns what Hydra, OmegaConf and YAML raise into the user's mistake behind it."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise explain(error) from error
+    except ValueError as error:
+        if not str(error).startswith("Config group override"):  # Hydra's word on optimizer=3
+            raise
+        raise UserError(Fault(str(error), remedy="--help lists the options of each group")) from error
+    except OSError as error:
+        where = str(error.filename or "")
+        raise UserError(Fault(f"cannot be used: {error.strerror}", where)) from error
 
 
 def explain(error: Exception) -> UserError:
@@ -171,7 +261,7 @@ def _fault(error: BaseException) -> Fault | None:
             "cannot be read as an override",
             error.override,
             expected="key=value or group=option",
-            remedy="quote values with special characters: \"key='a, b'\"",
+            remedy=f"quote what has spaces or signs in it: {_quoted(error.override)}",
         )
     if isinstance(error, MissingConfigException):
         return _unknown_option(error)
@@ -193,6 +283,11 @@ def _fault(error: BaseException) -> Fault | None:
     if isinstance(error, OmegaConfBaseException):
         return Fault(_first_line(error), str(error.full_key or ""))
     return None
+
+
+def _quoted(override: str) -> str:
+    key, _, value = override.partition("=")
+    return f"\"{key}='{value or '…'}'\""
 
 
 def _unknown_option(error: MissingConfigException) -> Fault:

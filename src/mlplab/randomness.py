@@ -17,5 +17,5 @@ def generator(
     seed: int, stream: Stream, index: int = 0, device: torch.device | str = "cpu"
 ) -> torch.Generator:
     """The generator of one stream; `index` tells apart the uses within it (the epoch, the layer)."""
-    state = np.random.SeedSequence((seed, _STREAMS[stream], index)).generate_state(1, np.uint64)
+    state = np.random.SeedSequence(seed, spawn_key=(_STREAMS[stream], index)).generate_state(1, np.uint64)
     return torch.Generator(device).manual_seed(int(state[0] >> np.uint64(1)))

@@ -6,8 +6,9 @@ out in full or one class directly in a package's public face; and it must resolv
 
 import os
 import re
+from functools import cache
 from pkgutil import resolve_name
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mlplab.errors import Fault, UserError
 
@@ -20,14 +21,19 @@ An environment variable, since no file that came with somebody's run can set it.
 T = TypeVar("T")
 
 
+@cache
+def own_targets() -> tuple[str, ...]:
+    """The names in `VARIABLE`, as it was when they were first asked for."""
+    return tuple(name for each in os.environ.get(VARIABLE, "").split(",") if (name := each.strip()))
+
+
 def check_target(target: str, pattern: str) -> str:
     """The target itself, if it matches `pattern` or the user's environment names it.
 
     Raises:
         ValueError: otherwise.
     """
-    own = [name.strip() for name in os.environ.get(VARIABLE, "").split(",")]
-    if target and (target in own or re.fullmatch(pattern, target)):
+    if target in own_targets() or (pattern and re.fullmatch(pattern, target)):
         return target
     readable = pattern.replace(r"\.", ".").replace(r"[A-Z]\w*", "<Class>") or "only classes of your own"
     raise ValueError(
@@ -55,3 +61,17 @@ def resolve(target: str, kind: type[T]) -> type[T]:
     if not (isinstance(found, type) and issubclass(found, kind)):
         raise UserError(Fault(f"is not a {kind.__module__}.{kind.__qualname__}", f"_target_={target}"))
     return found
+
+
+def build(target: str, kind: type[T], *arguments: Any, **named: Any) -> T:
+    """An object of the class that an allowed target names.
+
+    Raises:
+        UserError: also if the class does not take these arguments.
+    """
+    try:
+        return resolve(target, kind)(*arguments, **named)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            Fault(f"cannot be made: {error}", f"_target_={target}", remedy="mend its keys")
+        ) from error

@@ -9,7 +9,7 @@ from mlplab.data.loader import Loader
 def loader(rows: int, batch_size: int | None, seeds: list[int] | None) -> Loader:
     values = torch.arange(3.0 * rows).reshape(-1, 1)
     members = torch.stack([torch.arange(rows) + rows * k for k in range(len(seeds or [0]))])
-    return Loader(values.expand(-1, 2), -values, members, batch_size, seeds)
+    return Loader(values.expand(-1, 2), -values.double(), members, batch_size, seeds)
 
 
 @given(

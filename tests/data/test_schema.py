@@ -1,9 +1,11 @@
 import numpy as np
 import polars as pl
+import pytest
 import torch
 
 from mlplab.data.schema import Schema, Statistics
 from mlplab.data.table import Table
+from mlplab.errors import UserError
 
 TABLE = Table("t", pl.DataFrame({"a": [1.0, 2, 3, 10], "y": [5.0, 5, 8, 9], "c": [7.0, 7, 7, 8]}), "y")
 
@@ -13,7 +15,14 @@ def test_offsets_keep_the_digits_of_large_values() -> None:
     table = Table("t", pl.DataFrame({"a": large, "y": -large}), "y")
     x, y = Schema.of(table).centred(table)
     assert np.diff(x.astype(np.float32)[:, 0]).tolist() == [1.0] * 7
-    assert np.diff(y.astype(np.float32)[:, 0]).tolist() == [-1.0] * 7
+    assert np.diff(y[:, 0]).tolist() == [-1.0] * 7
+
+
+@pytest.mark.parametrize("value", [1e39, 1e300, 1e-40])
+def test_values_beyond_float32_are_told(value: float) -> None:
+    table = Table("t", pl.DataFrame({"a": [0.0, 0.0, value], "y": [1.0, 2, 3]}), "y")
+    with pytest.raises(UserError, match="t, column 'a': its values are too small or too large"):
+        Schema.of(table)
 
 
 def test_a_raw_schema_changes_nothing() -> None:

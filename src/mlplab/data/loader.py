@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from mlplab.randomness import generator
@@ -17,7 +17,7 @@ class Batch(NamedTuple):
     """Inputs and targets of one step, a row of the batch for each member its own."""
 
     x: Float[Tensor, "member batch feature"]
-    y: Float[Tensor, "member batch target"]
+    y: Float64[Tensor, "member batch target"]
 
 
 class Loader:
@@ -25,7 +25,7 @@ class Loader:
 
     Args:
         x: inputs of the whole table, on the device where batches are wanted or on the CPU.
-        y: targets of the whole table.
+        y: targets of the whole table, in their own units.
         rows: the row numbers each member sees.
         batch_size: rows of a batch; the last one may be shorter. None puts all rows into one batch.
         seeds: a seed for each member; None keeps the order of `rows`.
@@ -34,7 +34,7 @@ class Loader:
     def __init__(
         self,
         x: Float[Tensor, "row feature"],
-        y: Float[Tensor, "row target"],
+        y: Float64[Tensor, "row target"],
         rows: Int64[Tensor, "member rows"],
         batch_size: int | None,
         seeds: Sequence[int] | None = None,

@@ -33,7 +33,7 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
         UserError: if one that it needs is missing.
     """
     missing = [name for name in schema.names if name not in names]
-    further = [name for name in names if name not in (*schema.names, schema.target.name)]
+    further = [name for name in names if name not in (*schema.names, schema.target)]
     if missing:
         near = [f"{match[0]} → {name}" for name in missing if (match := nearest(name, further))]
         raise UserError(

@@ -25,7 +25,7 @@ class TableDataModule(LightningDataModule):
         splits: one for each member, all with parts of the same sizes.
         seeds: one for each member; it orders the training rows.
         batch_size: training rows a step and member; None takes all at once.
-        dtype: of the tensors; float64 columns are centred before they are rounded to it.
+        dtype: of the inputs, which are centred before they are rounded to it.
 
     Attributes:
         statistics: of each member's training rows.
@@ -44,7 +44,7 @@ class TableDataModule(LightningDataModule):
         self.seeds, self.batch_size = list(seeds), batch_size
         x, y = schema.centred(table)
         self.statistics = Statistics.of(x, y, [split.train for split in splits])
-        self.x, self.y = torch.from_numpy(x).to(dtype), torch.from_numpy(y).to(dtype)
+        self.x, self.y = torch.from_numpy(x).to(dtype), torch.from_numpy(y)
         self.train, self.val, self.test = (
             torch.stack([torch.from_numpy(getattr(split, part)) for split in splits])
             for part in ("train", "val", "test")

@@ -12,6 +12,10 @@ from torch import Tensor
 from mlplab.data.numbers import as_matrix
 from mlplab.data.split import Rows
 from mlplab.data.table import Table
+from mlplab.errors import Fault, UserError
+
+MAGNITUDES = (1e-30, 1e30)
+"""Smallest and largest centred values of a column, with room to square them in float32."""
 
 
 @dataclass(frozen=True)
@@ -28,28 +32,39 @@ class Column:
 
 @dataclass(frozen=True)
 class Schema:
-    """The input columns in the network's order, and the target."""
+    """The input columns in the network's order, and the target's name.
+
+    The target has no offset: it stays float64 until each member's own statistics are taken off.
+    """
 
     inputs: tuple[Column, ...]
-    target: Column
+    target: str
 
     @classmethod
     def of(cls, table: Table, *, raw: bool = False) -> "Schema":
-        """The schema of a table; `raw` leaves the offsets 0: the network sees values as they are."""
+        """The schema of a table; `raw` leaves the offsets 0: the network sees values as they are.
+
+        Raises:
+            UserError: for a column whose values float32 cannot hold.
+        """
 
         def column(name: str) -> Column:
-            return Column(name, 0.0 if raw else float(table.frame[name].median()))  # type: ignore[arg-type]
+            offset = 0.0 if raw else float(table.frame[name].median())  # type: ignore[arg-type]
+            _check_magnitude(table, name, offset)
+            return Column(name, offset)
 
-        return cls(tuple(column(name) for name in table.features), column(table.target))
+        _check_magnitude(table, table.target, 0.0)
+
+        return cls(tuple(column(name) for name in table.features), table.target)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Schema":
         """What `plain` gave."""
-        return cls(tuple(Column(**each) for each in plain["inputs"]), Column(**plain["target"]))
+        return cls(tuple(Column(**each) for each in plain["inputs"]), plain["target"])
 
     def plain(self) -> dict[str, Any]:
         """As strings, numbers, lists and dicts."""
-        return asdict(self) | {"inputs": [asdict(column) for column in self.inputs]}
+        return {"inputs": [asdict(column) for column in self.inputs], "target": self.target}
 
     @property
     def names(self) -> list[str]:
@@ -64,10 +79,26 @@ class Schema:
     def centred(
         self, table: Table
     ) -> tuple[Float64[np.ndarray, "row feature"], Float64[np.ndarray, "row 1"]]:
-        """Inputs and target of a table with the columns' offsets taken off."""
+        """Inputs of a table with the columns' offsets taken off, and its target."""
         return (
             as_matrix(table.frame, self.names, table.source) - self.offsets,
-            as_matrix(table.frame, [self.target.name], table.source) - self.target.offset,
+            as_matrix(table.frame, [self.target], table.source),
+        )
+
+
+def _check_magnitude(table: Table, name: str, offset: float) -> None:
+    smallest, greatest = MAGNITUDES
+    with np.errstate(over="ignore"):
+        largest = float(np.abs(table.frame[name].to_numpy() - offset).max())
+    if largest and not smallest <= largest <= greatest:
+        raise UserError(
+            Fault(
+                "its values are too small or too large for float32",
+                f"{table.source}, column '{name}'",
+                f"{largest:.3g} as the largest",
+                f"one between {smallest:g} and {greatest:g}",
+                "give them in another unit",
+            )
         )
 
 
@@ -102,5 +133,13 @@ def _moments(
     values: Float64[np.ndarray, "row column"], train: Sequence[Rows]
 ) -> tuple[Float[Tensor, "member 1 column"], Float[Tensor, "member 1 column"]]:
     mean = np.stack([values[rows].mean(0, keepdims=True) for rows in train])
-    std = np.stack([values[rows].std(0, keepdims=True) for rows in train])
-    return torch.from_numpy(mean), torch.from_numpy(np.where(std > 0, std, 1.0))
+    std = np.stack([deviation(values[rows])[None] for rows in train])
+    return torch.from_numpy(mean), torch.from_numpy(std)
+
+
+def deviation(values: Float64[np.ndarray, "row column"]) -> Float64[np.ndarray, " column"]:
+    """Standard deviation of each column, and 1 for a constant one, so that it can be divided by.
+
+    A constant is one by its smallest and largest value: rounding gives it a deviation of about 1e-16.
+    """
+    return np.where(values.min(0) < values.max(0), values.std(0), 1.0)

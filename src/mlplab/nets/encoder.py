@@ -1,12 +1,14 @@
 """The network's first and last step: centred columns in, target units out."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 
 class Encoder(nn.Module):
     """Standardises inputs and target with the mean and deviation of each member's training rows.
+
+    Inputs have the network's dtype, targets in their own units are float64.
 
     The hidden layers see inputs, and the loss sees targets, of zero mean and unit variance; predictions come
     back in the target's own units.
@@ -18,8 +20,8 @@ class Encoder(nn.Module):
     x_mean: Float[Tensor, "member 1 feature"]
     x_std: Float[Tensor, "member 1 feature"]
     x_median: Float[Tensor, "member 1 feature"]
-    y_mean: Float[Tensor, "member 1 target"]
-    y_std: Float[Tensor, "member 1 target"]
+    y_mean: Float64[Tensor, "member 1 target"]
+    y_std: Float64[Tensor, "member 1 target"]
 
     def __init__(
         self,
@@ -27,22 +29,26 @@ class Encoder(nn.Module):
         x_std: Float[Tensor, "member 1 feature"],
         y_mean: Float[Tensor, "member 1 target"],
         y_std: Float[Tensor, "member 1 target"],
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.register_buffer("x_mean", x_mean)
-        self.register_buffer("x_std", x_std)
-        self.register_buffer("x_median", x_mean.clone())
-        self.register_buffer("y_mean", y_mean)
-        self.register_buffer("y_std", y_std)
+        self.register_buffer("x_mean", x_mean.to(dtype))
+        self.register_buffer("x_std", x_std.to(dtype))
+        self.register_buffer("x_median", x_mean.to(dtype, copy=True))
+        self.register_buffer("y_mean", y_mean.double())
+        self.register_buffer("y_std", y_std.double())
 
     @classmethod
-    def identity(cls, members: int, features: int, targets: int) -> "Encoder":
+    def identity(
+        cls, members: int, features: int, targets: int, dtype: torch.dtype = torch.float32
+    ) -> "Encoder":
         """One that changes nothing."""
         return cls(
             torch.zeros(members, 1, features),
             torch.ones(members, 1, features),
             torch.zeros(members, 1, targets),
             torch.ones(members, 1, targets),
+            dtype,
         )
 
     def encode(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
@@ -53,10 +59,12 @@ class Encoder(nn.Module):
         """Inputs with the training rows' median for what is missing (NaN)."""
         return torch.where(x.isnan(), self.x_median, x)
 
-    def encode_target(self, y: Float[Tensor, "member batch target"]) -> Float[Tensor, "member batch target"]:
+    def encode_target(
+        self, y: Float64[Tensor, "member batch target"]
+    ) -> Float[Tensor, "member batch target"]:
         """Targets as the loss sees them."""
-        return (y - self.y_mean) / self.y_std
+        return ((y - self.y_mean) / self.y_std).to(self.x_mean.dtype)
 
-    def decode(self, z: Float[Tensor, "member batch target"]) -> Float[Tensor, "member batch target"]:
+    def decode(self, z: Float[Tensor, "member batch target"]) -> Float64[Tensor, "member batch target"]:
         """The output layer's values in the target's units."""
-        return z * self.y_std + self.y_mean
+        return z.double() * self.y_std + self.y_mean

@@ -2,18 +2,22 @@
 
 from collections.abc import Sequence
 
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from mlplab import config
+from mlplab.errors import Fault, UserError
 from mlplab.nets.encoder import Encoder
 from mlplab.nets.layers import Linear
 from mlplab.nets.mlp import MLP
-from mlplab.targets import resolve
+from mlplab.targets import build
+
+MEMBER_DIMENSIONS = 3
+"""Of every tensor of a network: member, row, column."""
 
 
 class Network(nn.Module):
-    """Maps centred columns to the target in its own (centred) units.
+    """Maps centred columns to the target in its own units.
 
     Args:
         encoder: what stands on both sides of the body.
@@ -28,7 +32,7 @@ class Network(nn.Module):
         """Predictions in the units of the loss."""
         return self.body(self.encoder.encode(x))
 
-    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch target"]:
+    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch target"]:
         """Predictions in the target's units."""
         return self.encoder.decode(self.encoded(x))
 
@@ -39,10 +43,21 @@ def build_network(
     """A network of members whose models have one shape; the encoder says how many columns go in and out.
 
     Raises:
-        UserError: if the user's own network class cannot be found.
+        UserError: if the user's own network class cannot be found, or its tensors have no member axis.
     """
     in_features, out_features = encoder.x_mean.shape[2], encoder.y_mean.shape[2]
-    return Network(encoder, _build_body(models, seeds, in_features, out_features))
+    body = _build_body(models, seeds, in_features, out_features).to(encoder.x_mean.dtype)
+    for name, tensor in (*body.named_parameters(), *body.named_buffers()):
+        if tensor.dim() != MEMBER_DIMENSIONS or tensor.shape[0] != len(seeds):
+            raise UserError(
+                Fault(
+                    f"its tensor {name} has the shape {tuple(tensor.shape)}",
+                    type(body).__name__,
+                    expected=f"[member, row, column], here with {len(seeds)} members",
+                    remedy="make it of layers with a member axis, such as those of mlplab.nets",
+                )
+            )
+    return Network(encoder, body)
 
 
 def _build_body(
@@ -56,7 +71,7 @@ def _build_body(
         case config.Linear():
             return Linear(in_features, out_features, seeds)
         case config.OwnModel():
-            return resolve(shape.target, nn.Module)(in_features, out_features, seeds=seeds, **shape.arguments)
+            return build(shape.target, nn.Module, in_features, out_features, seeds=seeds, **shape.arguments)
         case config.Mlp():
             return MLP(
                 in_features,

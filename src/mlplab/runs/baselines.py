@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float64
 
+from mlplab.data.schema import deviation
 from mlplab.data.split import Split
 
 RIDGE_PENALTY = 1.0
@@ -25,8 +26,7 @@ def baselines(x: X, y: Y, split: Split) -> dict[str, Scores]:
 
 def ridge(x: X, y: Y, new: Float64[np.ndarray, "new feature"]) -> Float64[np.ndarray, " new"]:
     """Predictions for `new` of the linear model with the least Σ(y − xw − b)² + penalty·|w|²."""
-    mean, std = x.mean(0), x.std(0)
-    scale = np.where(std > 0, std, 1.0)
+    mean, scale = x.mean(0), deviation(x)
     standard = (x - mean) / scale
     gram = standard.T @ standard + RIDGE_PENALTY * np.eye(x.shape[1])
     weights = np.linalg.solve(gram, standard.T @ (y - y.mean()))

@@ -15,7 +15,7 @@ from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
 from mlplab.nets import Encoder, build_network
 from mlplab.runs.inputs import load_table, make_split
-from mlplab.targets import resolve
+from mlplab.targets import build
 from mlplab.training.module import StackModule
 
 DTYPES = {32: torch.float32, 64: torch.float64}
@@ -48,8 +48,8 @@ def build_stack(configs: Sequence[config.TrainConfig]) -> Stack:
     schema = Schema.of(table, raw=first.model.encoder.name == "none")
     seeds, dtype = [each.seed for each in configs], DTYPES[first.trainer.precision]
     data = TableDataModule(table, schema, splits, seeds, first.data.batch_size, dtype)
-    encoder = _encoder(configs, data.statistics)
-    network = build_network([each.model for each in configs], seeds, encoder).to(dtype)
+    encoder = _encoder(configs, data.statistics, dtype)
+    network = build_network([each.model for each in configs], seeds, encoder)
     module = StackModule(network, configs, steps=first.trainer.max_epochs * len(data.train_dataloader()))
     return Stack(configs, accelerator, table, schema, splits, data, module)
 
@@ -69,12 +69,12 @@ def choose_accelerator(wanted: str) -> str:
     return ("cuda" if present else "cpu") if wanted == "auto" else wanted
 
 
-def _encoder(configs: Sequence[config.TrainConfig], statistics: Statistics) -> Encoder:
+def _encoder(configs: Sequence[config.TrainConfig], statistics: Statistics, dtype: torch.dtype) -> Encoder:
     members, features, targets = len(configs), statistics.x_mean.shape[2], statistics.y_mean.shape[2]
     if configs[0].model.encoder.name == "standard":
-        encoder = Encoder(statistics.x_mean, statistics.x_std, statistics.y_mean, statistics.y_std)
+        encoder = Encoder(statistics.x_mean, statistics.x_std, statistics.y_mean, statistics.y_std, dtype)
     else:
-        encoder = Encoder.identity(members, features, targets)
+        encoder = Encoder.identity(members, features, targets, dtype)
     encoder.x_median.copy_(statistics.x_median)
     return encoder
 
@@ -82,7 +82,7 @@ def _encoder(configs: Sequence[config.TrainConfig], statistics: Statistics) -> E
 def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
     """The loggers of one run; each has the run folder as its `save_dir`."""
     return [
-        resolve(each.target, Logger)(save_dir=folder, **each.arguments)  # type: ignore[call-arg, type-abstract]
+        build(each.target, Logger, save_dir=folder, **each.arguments)  # type: ignore[type-abstract]
         for each in run.logger.values()
     ]
 
@@ -93,8 +93,10 @@ def build_trainer(
     """The Trainer, with the user's callbacks after ours; bars and checkpoints are not Lightning's."""
     first = stack.configs[0]
     section = first.trainer
-    added = [resolve(each.target, Callback)(**each.arguments) for each in first.callbacks.added.values()]
-    return resolve(section.target, Trainer)(
+    added = [build(each.target, Callback, **each.arguments) for each in first.callbacks.added.values()]
+    return build(
+        section.target,
+        Trainer,
         max_epochs=section.max_epochs,
         min_epochs=0,  # or a signal in the first epoch would wait for its end
         accelerator=stack.accelerator,

@@ -97,7 +97,7 @@ def run_scores(run: TrainedRun, data: Data) -> Scores:
     """Loss, rmse, mae and r2, computed as training computes them."""
     dtype = run.network.encoder.x_mean.dtype
     x = torch.from_numpy(data.x - run.schema.offsets).to(dtype)
-    y = torch.from_numpy(data.y[:, None] - run.schema.target.offset).to(dtype)
+    y = torch.from_numpy(data.y[:, None])
     evaluation = Evaluation(build_loss([run.config.loss]), 1, "test")
     rows = torch.from_numpy(data.rows).unsqueeze(0)
     with torch.inference_mode():
@@ -117,7 +117,7 @@ def _own_rows(run: TrainedRun) -> Data:
 
 def _other_rows(run: TrainedRun, path: str) -> Data:
     rows, names = scan(Path(path), path)
-    target = run.schema.target.name
+    target = run.schema.target
     if target not in names:
         raise UserError(
             Fault(

@@ -36,9 +36,9 @@ class TrainedRun:
         content = checkpoint.load(path)
         self.config: TrainConfig = parse(content["config"])
         self.schema = Schema.from_plain(content["schema"])
-        encoder = Encoder.identity(1, len(self.schema.inputs), 1)
+        dtype = content["state"]["encoder.x_mean"].dtype
+        encoder = Encoder.identity(1, len(self.schema.inputs), 1, dtype)
         self.network: Network = build_network([self.config.model], [self.config.seed], encoder)
-        self.network.to(next(value.dtype for value in content["state"].values() if value.is_floating_point()))
         try:
             self.network.load_state_dict(content["state"])
         except RuntimeError as error:
@@ -66,7 +66,7 @@ class TrainedRun:
                 self.network(self.network.encoder.filled(rows.unsqueeze(0)))[0, :, 0]
                 for rows in torch.split(centred, ROWS_AT_ONCE)
             ]
-        return torch.cat(parts).double().numpy() + self.schema.target.offset
+        return torch.cat(parts).numpy()
 
 
 class Ensemble:
@@ -85,10 +85,7 @@ class Ensemble:
         self.config = tuple(member.config for member in members)
         self.metrics = tuple(member.metrics for member in members)
         for member in members:
-            if (
-                member.schema.names != self.schema.names
-                or member.schema.target.name != self.schema.target.name
-            ):
+            if member.schema.names != self.schema.names or member.schema.target != self.schema.target:
                 raise UserError(
                     Fault(
                         "takes other columns than the first run of its sweep",

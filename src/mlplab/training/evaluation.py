@@ -60,7 +60,7 @@ class Evaluation(torch.nn.Module):
         z = network.encoded(batch.x)
         self.losses.add(self.loss(z, network.encoder.encode_target(batch.y)), batch.x.shape[1])
         predicted = network.encoder.decode(z)
-        self.metrics.update(predicted.squeeze(2).T.double(), batch.y.squeeze(2).T.double())
+        self.metrics.update(predicted.squeeze(2).T, batch.y.squeeze(2).T)
 
     def take(self, network: Network) -> Values:
         """The values over all batches since the last time."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mlplab import config
@@ -33,10 +33,10 @@ class Loss:
         return self.elementwise(predicted - target).mean((1, 2))
 
     def in_target_units(
-        self, losses: Float[Tensor, " member"], y_std: Float[Tensor, "member 1 target"]
-    ) -> Float[Tensor, " member"]:
+        self, losses: Float[Tensor, " member"], y_std: Float64[Tensor, "member 1 target"]
+    ) -> Float64[Tensor, " member"]:
         """Losses as they would be of errors in the target's own units."""
-        return losses * y_std.flatten() ** self.degree
+        return losses.double() * y_std.flatten() ** self.degree
 
 
 def build_loss(losses: Sequence[config.PlainLoss | config.HuberLoss]) -> Loss:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
@@ -56,7 +56,7 @@ class StackModule(LightningModule):
         self._train = Mean()
         self._first_step = 0
 
-    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch target"]:
+    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch target"]:
         """Predictions in the target's units."""
         return self.network(x)
 
