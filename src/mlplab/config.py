@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -32,9 +33,10 @@ def check_name(name: str) -> str:
     Raises:
         ValueError: otherwise.
     """
-    if re.search(r"[\x00-\x1f\\:]", name) or name.startswith(("/", "~")) or ".." in name.split("/"):
+    parts = name.split("/")
+    if re.search(r"[\x00-\x1f\\:]", name) or name.startswith("~") or {"", ".", ".."} & set(parts):
         raise ValueError(
-            "a run's name is a folder below outputs/: no absolute path, no '..', no backslash, no colon"
+            "a run's name is a folder below outputs/: no absolute path, no '.' or '..', no backslash, no colon"
         )
     return name
 
@@ -47,13 +49,20 @@ LoggerTarget = Annotated[
     str, AfterValidator(partial(check_target, pattern=r"lightning\.pytorch\.loggers\.[A-Z]\w*"))
 ]
 OwnTarget = Annotated[str, AfterValidator(partial(check_target, pattern=""))]
+
+
+def _as_text(value: object) -> object:
+    """A number as it was typed: a column or a run may be called 2024."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
-Text = Annotated[str, Field(min_length=1)]
-RunName = Annotated[str, Field(min_length=1), AfterValidator(check_name)]
+Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+RunName = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), AfterValidator(check_name)]
 
 
 class Section(BaseModel):
@@ -299,15 +308,30 @@ class _Target(Section):
 
 
 class AddedCallback(_Target):
-    """A further Lightning callback."""
+    """A further Lightning callback; checkpoints are this project's own."""
 
     target: CallbackTarget = Field(alias="_target_")
 
+    @model_validator(mode="after")
+    def _writes_no_checkpoints(self) -> "AddedCallback":
+        if self.target.endswith("Checkpoint"):
+            raise ValueError("every run writes best.ckpt and last.ckpt itself; leave this callback out")
+        return self
+
 
 class AnyLogger(_Target):
-    """A Lightning logger; it gets the run folder as `save_dir`."""
+    """A Lightning logger; it gets the run folder as `save_dir`, and its `name` is a folder in it."""
 
     target: LoggerTarget = Field(alias="_target_")
+
+    @model_validator(mode="after")
+    def _stays_in_the_run_folder(self) -> "AnyLogger":
+        if "save_dir" in self.arguments:
+            raise ValueError("save_dir is the run folder; leave it out")
+        for key in ("name", "version", "sub_dir", "prefix"):
+            if value := self.arguments.get(key):
+                check_name(str(value))
+        return self
 
 
 class Callbacks(Section):
@@ -329,7 +353,7 @@ class TrainConfig(Section):
 
     name: RunName
     seed: Seed
-    threads: Count
+    threads: Annotated[int, Field(ge=1, le=1024)]
     monitor: Literal["val/loss", "val/rmse", "val/mae"]
     data: Annotated[ConcreteData | CsvData | SyntheticData, Discriminator("name")]
     model: Model

@@ -36,7 +36,7 @@ TABLES: list[Case] = [
         CSV,
         ("t.csv, column 'b', line 3", "found '?'", "expected a number", "plain numbers"),
     ),
-    ("18 late in the file", {"t.csv": LATE}, CSV, ("column 'b', line 5002 (data row 5001)", "'1,176.2'")),
+    ("18 late in the file", {"t.csv": LATE}, CSV, ("column 'b', line 5002, data row 5001", "'1,176.2'")),
     (
         "25 target column missing",
         {"t.csv": GOOD.replace("y", "price")},

@@ -195,7 +195,7 @@ CASES: list[Case] = [
         "42 text where a number was",
         put("n.csv", f"{COLUMNS}\n{NUMBERS}\n1,2,high,4,5\n"),
         PREDICT,
-        ("n.csv, column 'x3', line 3 (data row 2): is not a finite number", "'high'"),
+        ("n.csv, column 'x3', data row 2: is not a finite number", "'high'"),
     ),
     ("45 zero rows", put("n.csv", f"{COLUMNS}\n"), PREDICT, ("n.csv: has no rows to predict",)),
     (
@@ -208,7 +208,7 @@ CASES: list[Case] = [
         "46 a missing target",
         put("n.csv", f"{COLUMNS},target\n{NUMBERS},\n"),
         ("evaluate", "run=r", "data.path=n.csv"),
-        ("target column 'target', line 2", "a value is missing"),
+        ("target column 'target', data row 1", "a value is missing"),
     ),
     ("47 output exists", put("o.csv", ""), KNOWN, ("output=o.csv: exists already", "overwrite=true")),
     (

@@ -28,5 +28,5 @@ def test_spaces_and_words_for_nothing() -> None:
 @pytest.mark.parametrize("value", ["x", "1,5", "inf", float("inf")])
 def test_what_is_no_number_is_told(value: object) -> None:
     frame = pl.DataFrame({"a": [None, value]}, strict=False)
-    with pytest.raises(UserError, match=r"t, column 'a', line 13 \(data row 12\): is not a finite number"):
+    with pytest.raises(UserError, match=r"t, column 'a', data row 12: is not a finite number"):
         as_matrix(frame, ["a"], "t", first_row=10)

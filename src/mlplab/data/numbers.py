@@ -41,12 +41,14 @@ def cell_faults(
     where: str,
     first_row: int = 0,
     *,
+    lines: Sequence[int] | None = None,
     target: str | None = None,
     missing: bool = True,
 ) -> list[Fault]:
     """For each column, its first cell that is no finite number, and how many there are.
 
     Args:
+        lines: on which line of a file each row begins, where that is known.
         target: is called the target column.
         missing: whether a cell may hold no value.
     """
@@ -59,8 +61,8 @@ def cell_faults(
         if count := int((~good).sum()):
             row = int((~good).arg_max() or 0)
             role = "target column" if name == target else "column"
-            at = first_row + row + 1
-            place = f"{where}, {role} '{name}', line {at + 1} (data row {at})"
+            line = f"line {lines[row]}, " if lines else ""
+            place = f"{where}, {role} '{name}', {line}data row {first_row + row + 1}"
             faults.append(_cell_fault(place, frame[name][row], count))
     return faults
 
@@ -76,6 +78,10 @@ def _says_nothing(name: str) -> pl.Expr:
     )
 
 
+def _shortened(text: str, longest: int = 60) -> str:
+    return repr(text if len(text) <= longest else f"{text[:longest]}…")
+
+
 def _cell_fault(place: str, value: object, count: int) -> Fault:
     more = f"; {count} such cells in this column" if count > 1 else ""
     if value is None or str(value).strip().lower() in MISSING_WORDS:
@@ -88,7 +94,7 @@ def _cell_fault(place: str, value: object, count: int) -> Fault:
     return Fault(
         f"is not a finite number{more}",
         place,
-        found=f"'{value}'",
+        found=_shortened(str(value)),
         expected="a number such as 1176.2",
         remedy="write plain numbers (no thousands separators, no units), or leave such rows or columns out",
     )

@@ -36,7 +36,9 @@ def random_split(rows: int, *, val: float, test: float, seed: int) -> Split:
         val=np.sort(order[:n_val]),
         test=np.sort(order[n_val : n_val + n_test]),
     )
-    _check(split, rows, "data.split")
+    _check(
+        split, rows, "data.split", "give the table more rows, or change data.split.val and data.split.test"
+    )
     return split
 
 
@@ -51,7 +53,8 @@ def file_split(rows: int, path: str | Path, *, val: float, seed: int) -> Split:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(Fault("no such file", str(path), remedy="check data.split.path"))
+        what = "is a folder, not a file" if path.is_dir() else "no such file"
+        raise UserError(Fault(what, str(path), remedy="check data.split.path"))
     words = np.array(path.read_text(encoding="utf-8", errors="replace").split())
     unknown = [(line, str(word)) for line, word in enumerate(words, 1) if word not in PARTS]
     if unknown:
@@ -74,11 +77,11 @@ def file_split(rows: int, path: str | Path, *, val: float, seed: int) -> Split:
         n_val = round(val * len(train))
         train, held = np.sort(train[order[n_val:]]), np.sort(train[order[:n_val]])
     split = Split(train, held, test)
-    _check(split, rows, str(path))
+    _check(split, rows, str(path), "give each part a row in that file, or change data.split.val")
     return split
 
 
-def _check(split: Split, rows: int, where: str) -> None:
+def _check(split: Split, rows: int, where: str, remedy: str) -> None:
     sizes = {part: len(getattr(split, part)) for part in PARTS}
     empty = [part for part, size in sizes.items() if size == 0]
     if empty:
@@ -88,6 +91,6 @@ def _check(split: Split, rows: int, where: str) -> None:
                 where,
                 found=f"{rows} rows: " + ", ".join(f"{part} {size}" for part, size in sizes.items()),
                 expected="at least one row in each part",
-                remedy="give the table more rows, or change data.split.val and data.split.test",
+                remedy=remedy,
             )
         )

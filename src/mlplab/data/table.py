@@ -1,14 +1,12 @@
 """A table of numbers: read from a CSV file, with every fault of the file told where it stands."""
 
-import csv
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import polars as pl
 
-from mlplab.data.numbers import cell_faults
+from mlplab.data.diagnosis import number_faults
 from mlplab.errors import Fault, UserError, listed, nearest
 
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -44,21 +42,25 @@ def read_csv(path: str | Path, target: str) -> Table:
     header = read_header(path)
     if target not in header:
         near = nearest(target, header)
-        remedy = f"did you mean data.target={near[0]}?" if near else "name one of them: data.target=…"
+        typed = near[0] if near and near[0].isidentifier() else repr(near[0]) if near else ""
+        remedy = f"did you mean data.target={typed}?" if near else "name one of them: data.target=…"
         raise UserError(
             Fault(f"has no column '{target}'; its columns are {listed(header)}", str(path), remedy=remedy)
         )
     try:
         frame = pl.read_csv(path, schema=dict.fromkeys(header, pl.Float64))
     except pl.exceptions.PolarsError as error:
-        raise UserError(*_faults(path, header, target)) from error
+        raise UserError(*number_faults(path, header, target)) from error
+    empty = pl.all_horizontal(pl.all().is_null())
+    if frame.select(empty.any()).item():
+        frame = frame.filter(~empty)  # lines without anything, at the end of the file most often
     if frame.height == 0:
         raise UserError(Fault("has a header but no rows", str(path), remedy="give it rows of data"))
     if frame.width < 2:
         raise UserError(Fault(f"has no column but the target '{target}'", str(path)))
     finite = frame.select(pl.all_horizontal(pl.all().is_finite().fill_null(False)).all()).item()
     if not finite:
-        raise UserError(*_faults(path, header, target))
+        raise UserError(*number_faults(path, header, target))
     return Table(str(path), frame, target)
 
 
@@ -86,9 +88,13 @@ def is_parquet(path: Path | str) -> bool:
 
 def _check_is_file(path: Path) -> None:
     where = str(path)
-    if path.is_dir():
-        raise UserError(Fault("is a folder, not a file", where, remedy="name a CSV file in it"))
-    if not path.exists():
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:
+        raise UserError(Fault(f"cannot be looked at: {error.strerror}", f"{where[:60]}…")) from error
+    if is_folder:
+        raise UserError(Fault("is a folder, not a file", where, remedy="name a file in it"))
+    if not exists:
         parent = path.parent if path.parent.is_dir() else Path()
         near = nearest(path.name, [entry.name for entry in parent.iterdir()])
         remedy = f"did you mean {parent / near[0]}?" if near else f"relative paths start at {Path.cwd()}"
@@ -122,54 +128,6 @@ def read_header(path: Path) -> list[str]:
                     )
                 )
     return header
-
-
-def _faults(path: Path, header: Sequence[str], target: str) -> list[Fault]:
-    """What is wrong with a file that does not read as finite numbers; looks at every line."""
-    faults = text_faults(path, len(header))
-    if not faults:
-        text = pl.read_csv(path, infer_schema=False)
-        faults = cell_faults(text, header, str(path), target=target, missing=False)
-    return faults or [Fault("cannot be read as CSV of numbers", str(path))]
-
-
-def text_faults(path: Path, width: int) -> list[Fault]:
-    """What is wrong with a file as text in lines of `width` fields; reads all of it."""
-    with path.open("rb") as file:
-        for line, content in enumerate(file, 1):
-            try:
-                content.decode("utf-8")
-            except UnicodeDecodeError as error:
-                return [
-                    Fault(
-                        f"byte {content[error.start]:#04x} is not UTF-8 text",
-                        f"{path}, line {line}",
-                        remedy="save the file with the encoding UTF-8",
-                    )
-                ]
-    return _ragged(path, width)
-
-
-def _ragged(path: Path, width: int) -> list[Fault]:
-    """The lines with more or fewer fields than the header."""
-    faults: list[Fault] = []
-    count = 0
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.reader(file)
-        for fields in reader:
-            if fields and len(fields) != width:
-                count += 1
-                if len(faults) < 3:
-                    faults.append(
-                        Fault(
-                            f"the line has {len(fields)} fields, the header {width}",
-                            f"{path}, line {reader.line_num}",
-                            remedy="give every line as many fields as the header; quote text with commas",
-                        )
-                    )
-    if count > len(faults):
-        faults[-1] = Fault(f"and {count - 2} more lines of another length than the header", str(path))
-    return faults
 
 
 def _first_line(error: Exception) -> str:

@@ -16,9 +16,10 @@ from polars.io.plugins import register_io_source
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mlplab.data.diagnosis import text_faults
 from mlplab.data.matching import check_columns, warn_of_missing
 from mlplab.data.numbers import as_matrix
-from mlplab.data.table import is_parquet, scan, text_faults
+from mlplab.data.table import is_parquet, scan
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.runs.load import Ensemble, TrainedRun, load
