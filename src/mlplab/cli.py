@@ -1,6 +1,7 @@
 """Commands: what they print on which stream, their exit statuses, and `key=value` arguments."""
 
 import logging
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -69,6 +70,8 @@ def status_of(work: Callable[[], None]) -> int:
         sys.exit(tell(error))
     except (UserError, RunFailed) as error:
         return tell(error)
+    except KeyboardInterrupt:
+        return tell(Interrupted("interrupted before there was anything to keep", signal.SIGINT))
     except BrokenPipeError:
         return 1  # whoever read our output has gone
     except Exception:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -47,7 +48,7 @@ def _walk(kind: Any, prefix: str, option: tuple[str, ...]) -> Iterator[tuple[str
             yield from _walk(info.annotation, f"{key}.", ())
     elif get_origin(kind) is Annotated:
         yield from _walk(get_args(kind)[0], prefix, option)
-    elif get_origin(kind) is Union or type(kind).__name__ == "UnionType":
+    elif get_origin(kind) is Union or isinstance(kind, UnionType):
         for variant in get_args(kind):
             inner = get_args(variant)[0] if get_origin(variant) is Annotated else variant
             named = isinstance(inner, type) and issubclass(inner, BaseModel) and "name" in inner.model_fields
@@ -89,6 +90,8 @@ def fault_of(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> F
         return Fault("wrong type", key, found, _KINDS[kind])
     if kind == "literal_error":
         return Fault("unknown choice", key, found, context["expected"])
+    if kind == "union_tag_not_found":
+        return Fault("is missing", where=f"{key}.name", remedy=f"give it a value: {key}.name=…")
     if kind == "union_tag_invalid":
         return Fault("unknown choice", f"{key}.name", repr(context["tag"]), context["expected_tags"])
     if kind == "string_too_short":

@@ -1,6 +1,8 @@
 """`train.py` as users run it."""
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,12 +14,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from support import ROOT, Ended, process
+from support import ROOT, SMALL, Ended, process
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+QUICK = SMALL[:-1]  # without the epochs
 SCRIPT = str(ROOT / "scripts/train.py")
-SMALL = ("data=synthetic", "data.rows=60", "data.batch_size=16", "model.hidden=[8]")
 PROBE = """
 import runpy, sys
 sys.argv = sys.argv[1:]
@@ -77,7 +79,9 @@ def test_a_run_folder_is_complete(run: tuple[Path, Ended]) -> None:
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["versions"]["torch"] == torch.__version__.partition("+")[0]
     assert environment["device"] == "cpu" or torch.cuda.is_available()
-    assert "epoch 4/4" in (folder / "train.log").read_text()
+    log = (folder / "train.log").read_text()
+    assert "epoch 4/4" in log
+    assert f"best epoch {metrics['best_epoch']} of 4; test rmse {metrics['test/rmse']}" in log
     assert {path.name for path in folder.iterdir()} == {
         *("config.yaml", "metrics.json", "environment.json", "train.log", "checkpoints", "tensorboard", "csv")
     }
@@ -103,6 +107,7 @@ def test_tensorboard_shows_curves_and_hyperparameters(run: tuple[Path, Ended]) -
     events.Reload()
     scalars = set(events.Tags()["scalars"])
     assert {"train/loss", "val/loss", "val/rmse", "lr"} <= scalars
+    assert not {tag for tag in scalars if "step" in tag}  # nothing is logged per step unless asked
     curve = events.Scalars("val/rmse")
     assert [point.step for point in curve] == [1, 2, 3, 4]
     best = min(curve, key=lambda point: point.value)
@@ -136,15 +141,56 @@ def test_a_run_ends_with_its_scores_and_the_tensorboard_command(run: tuple[Path,
 def test_the_same_command_gives_the_same_figures(command: Callable[..., Ended], tmp_path: Path) -> None:
     figures = []
     for name in ("a", "b", "c"):
-        assert command(*SMALL, "trainer.max_epochs=3", f"name={name}", f"seed={int(name == 'c')}").status == 0
+        assert command(*QUICK, "trainer.max_epochs=3", f"name={name}", f"seed={int(name == 'c')}").status == 0
         figures.append(json.loads((tmp_path / f"outputs/{name}/metrics.json").read_text()))
         figures[-1].pop("seconds")
     assert figures[0] == figures[1]
     assert figures[0]["test/rmse"] != figures[2]["test/rmse"]
 
 
+def test_steps_are_logged_when_asked(command: Callable[..., Ended], tmp_path: Path) -> None:
+    assert command(*QUICK, "trainer.max_epochs=2", "trainer.log_every_n_steps=2", "name=r").status == 0
+    events = EventAccumulator(str(tmp_path / "outputs/r/tensorboard"))
+    events.Reload()
+    assert [point.step for point in events.Scalars("train/loss_step")] == [2, 4, 6]
+
+
+def test_callbacks_of_lightnings_see_the_metrics(command: Callable[..., Ended], tmp_path: Path) -> None:
+    stopping = ("_target_=lightning.pytorch.callbacks.EarlyStopping", "monitor=val/rmse", "patience=1")
+    added = [f"+callbacks.stop.{each}" for each in (*stopping, "min_delta=1e9")]
+    assert command(*QUICK, "trainer.max_epochs=9", *added, "name=r").status == 0
+    assert json.loads((tmp_path / "outputs/r/metrics.json").read_text())["epochs"] == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+@pytest.mark.parametrize("diverges", [False, True])
+def test_a_terminal_gets_a_bar_and_its_cursor_back(tmp_path: Path, diverges: bool) -> None:
+    import pty
+
+    wrong = ["optimizer=sgd", "optimizer.lr=1e20", "model/encoder=none"] if diverges else []
+    ours, theirs = pty.openpty()
+    running = subprocess.Popen(
+        [sys.executable, SCRIPT, *QUICK, "trainer.max_epochs=3", *wrong],
+        cwd=tmp_path,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other side has closed
+        while piece := os.read(ours, 65536):
+            shown += piece
+    assert running.wait(60) == int(diverges)
+    text = shown.decode()
+    hidden, back = text.rfind("\x1b[?25l"), text.rfind("\x1b[?25h")
+    assert 0 <= hidden < back
+    assert "epoch" in text
+    assert ("error: the loss became" in text) == diverges
+
+
 def test_a_run_that_diverges_ends_with_status_1(command: Callable[..., Ended], tmp_path: Path) -> None:
-    ended = command(*SMALL, "optimizer=sgd", "optimizer.lr=1e20", "model/encoder=none", "name=r")
+    ended = command(*QUICK, "optimizer=sgd", "optimizer.lr=1e20", "model/encoder=none", "name=r")
     assert ended.status == 1
     assert ended.err.startswith("error: the loss became ")
     assert len(ended.err.splitlines()) == 1
@@ -152,7 +198,7 @@ def test_a_run_that_diverges_ends_with_status_1(command: Callable[..., Ended], t
 
 
 def test_a_sweep_trains_each_run_into_its_folder(command: Callable[..., Ended], tmp_path: Path) -> None:
-    ended = command("-m", "optimizer.lr=0.01,0.1", "seed=range(2)", *SMALL, "trainer.max_epochs=1", "name=s")
+    ended = command("-m", "optimizer.lr=0.01,0.1", "seed=range(2)", *QUICK, "trainer.max_epochs=1", "name=s")
     assert ended.status == 0, ended.err
     folders = [path.parent for path in (tmp_path / "outputs/s").glob("*/metrics.json")]
     assert len(folders) == 4
@@ -161,13 +207,15 @@ def test_a_sweep_trains_each_run_into_its_folder(command: Callable[..., Ended], 
         for config in (yaml.safe_load((folder / "config.yaml").read_text()) for folder in folders)
     }
     assert seen == {(0.01, 0), (0.01, 1), (0.1, 0), (0.1, 1)}
-    assert all(f"lr={0.01}" in folder.name or f"lr={0.1}" in folder.name for folder in folders)
+    assert {folder.name for folder in folders} == {
+        f"lr={lr},seed={seed}" for lr in (0.01, 0.1) for seed in (0, 1)
+    }
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_with_its_checkpoints(tmp_path: Path, number: signal.Signals) -> None:
-    arguments = [SCRIPT, *SMALL, "trainer.max_epochs=1000000", "name=r", "scheduler=constant"]
+    arguments = [SCRIPT, *QUICK, "trainer.max_epochs=1000000", "name=r", "scheduler=constant"]
     running = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=tmp_path,
@@ -178,6 +226,7 @@ def test_a_signal_ends_a_run_with_its_checkpoints(tmp_path: Path, number: signal
     log = tmp_path / "outputs/r/train.log"
     deadline = time.monotonic() + 60
     while not (log.exists() and "epoch 1/" in log.read_text()) and time.monotonic() < deadline:
+        assert running.poll() is None
         time.sleep(0.05)
     running.send_signal(number)
     _, error = running.communicate(timeout=30)

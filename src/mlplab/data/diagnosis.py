@@ -1,4 +1,4 @@
-"""What is wrong with a CSV file that does not read as it should, told line by line. Slow, and only run then."""
+"""What is wrong with a CSV file that does not read as it should, line by line. Slow, and only run then."""
 
 import csv
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def text_faults(path: Path, width: int) -> list[Fault]:
 
 
 def _records(path: Path, width: int) -> tuple[list[Fault], list[int | None]]:
-    """Faults of the text, and the line on which each record after the header begins; None for an empty line."""
+    """Faults of the text, and the line where each record after the header begins; None for an empty line."""
     if fault := _encoding_fault(path):
         return [fault], []
     faults: list[Fault] = []

@@ -53,12 +53,14 @@ class Record:
         for index, folder in enumerate(self.folders):
             metrics = self._metrics(index, tested=status == "done")
             self._save_checkpoints(index, metrics)
-            log_hyperparameters(self.loggers[index], self.stack.configs[index], metrics)
+            if status == "done":
+                metrics |= self._baselines(index)
+            close_loggers(self.loggers[index], self.stack.configs[index], metrics, status)
             written.append(folder.write_metrics(status, metrics | {"seconds": seconds}, reason))
         return written
 
     def _metrics(self, index: int, *, tested: bool) -> Metrics:
-        """Figures of a member's best epoch, and after a test those of the test and its baselines."""
+        """Figures of a member's best epoch, and after a test those of the test."""
         metrics: Metrics = {}
         if self.best.state:
             metrics |= {name: value[index].item() for name, value in self.best.values.items() if name != "lr"}
@@ -67,10 +69,14 @@ class Record:
         if tested:
             values = self.stack.module.values
             metrics |= {name: values[name][index].item() for name in values if name.startswith("test/")}
-            x, y = self.stack.schema.centred(self.stack.table)
-            for name, scores in baselines(x, y[:, 0], self.stack.splits[index]).items():
-                metrics |= {f"{name}/test/{score}": value for score, value in scores.items()}
         return finite(metrics)
+
+    def _baselines(self, index: int) -> Metrics:
+        x, y = self.stack.schema.centred(self.stack.table)
+        each = baselines(x, y[:, 0], self.stack.splits[index])
+        return finite(
+            {f"{name}/test/{k}": value for name, scores in each.items() for k, value in scores.items()}
+        )
 
     def _save_checkpoints(self, index: int, metrics: Metrics) -> None:
         folder = self.folders[index]
@@ -88,7 +94,9 @@ class Record:
                 )
 
 
-def log_hyperparameters(loggers: Sequence[Logger], run: config.TrainConfig, metrics: Metrics) -> None:
+def close_loggers(
+    loggers: Sequence[Logger], run: config.TrainConfig, metrics: Metrics, status: Status
+) -> None:
     """Fills the HParams tab of TensorBoard loggers, and closes all loggers."""
     scores = {tag: metrics[name] for name, tag in HPARAM_METRICS.items() if metrics.get(name) is not None}
     for logger in loggers:
@@ -96,7 +104,7 @@ def log_hyperparameters(loggers: Sequence[Logger], run: config.TrainConfig, metr
             logger.log_hyperparams(hyperparameters(run), scores)
         else:
             logger.log_hyperparams(hyperparameters(run))
-        logger.finalize("success")
+        logger.finalize("success" if status == "done" else "failed")
 
 
 def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:

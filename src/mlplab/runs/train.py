@@ -50,12 +50,13 @@ def train(runs: Sequence[Run], console: Console) -> list[Metrics]:
     section, stops = runs[0].config.trainer, [run.config.callbacks.early_stopping for run in runs]
     best, signals = BestWeights(), Signals()
     stopping = EarlyStopping([each.patience for each in stops], [each.min_delta for each in stops])
+    bars = [Bar(console)] if console.is_terminal else []
     in_order = [
         best,
         Curves(loggers, section.log_every_n_steps),
         stopping,
-        EpochLines(logging.DEBUG if console.is_terminal else logging.INFO),
-        *([Bar(console)] if console.is_terminal else []),
+        EpochLines(logging.DEBUG if bars else logging.INFO),
+        *bars,
         signals,
     ]
     with ExitStack() as contexts:
@@ -66,21 +67,36 @@ def train(runs: Sequence[Run], console: Console) -> list[Metrics]:
         folders = [RunFolder.claim(run.folder, run.config.plain()) for run in runs]
         for folder in folders:
             contexts.enter_context(folder.log())
-            folder.write_environment(_device(trainer))
-        _announce(stack, trainer)
         record = Record(stack, folders, loggers, best)
         try:
-            trainer.fit(stack.module, datamodule=stack.data)
+            for folder in folders:
+                folder.write_environment(_device(trainer))
+            _announce(stack, trainer)
+            with ExitStack() as shown:
+                for bar in bars:
+                    shown.callback(bar.progress.stop)
+                trainer.fit(stack.module, datamodule=stack.data)
             record.last = stopping.last_state(stack.module)
             if signals.received:
                 name, step = signals.received.name, trainer.global_step
                 raise Interrupted(f"stopped by {name} after step {step}", signals.received)
             stack.module.network.load_state_dict(best.state)
             trainer.test(stack.module, datamodule=stack.data, verbose=False)
+            written = record.write("done")
         except BaseException as error:
-            record.write(_status(error), str(error))
+            reason = str(error).removeprefix("error: ") or type(error).__name__
+            log.debug("%s: %s", _status_of(error), reason)
+            record.write(_status_of(error), reason)
             raise
-        return record.write("done")
+        for run, metrics in zip(runs, written, strict=True):
+            log.log(logging.INFO if len(runs) == 1 else logging.DEBUG, "%s", _summary(run, metrics))
+        return written
+
+
+def _summary(run: Run, metrics: Metrics) -> str:
+    scores = ", ".join(f"{name} {metrics[f'test/{name}']}" for name in SCORES)
+    epochs = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}"
+    return f"{run.folder.name}: {epochs}; test {scores}; {metrics['seconds']:.1f} s"
 
 
 @contextmanager
@@ -97,7 +113,7 @@ def lightning_quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _status(error: BaseException) -> Status:
+def _status_of(error: BaseException) -> Status:
     if isinstance(error, Diverged):
         return "diverged"
     return "interrupted" if isinstance(error, Interrupted) else "failed"
@@ -134,7 +150,6 @@ def train_one(run: TrainConfig, folder: Path, console: Console | None = None) ->
     """Trains one run and prints what came of it; raises as `train`."""
     console = console or Console()
     [metrics] = train([Run(run, folder)], console)
-    log.info("best epoch %s of %s; %.1f s", metrics["best_epoch"], metrics["epochs"], metrics["seconds"])
     titles = {"this network": "", "ridge regression": "ridge/", "mean": "mean/"}
     console.print(
         score_grid(
@@ -144,8 +159,8 @@ def train_one(run: TrainConfig, folder: Path, console: Console | None = None) ->
             }
         )
     )
-    relative = os.path.relpath(folder)
-    shown = folder if relative.startswith("..") else relative
+    inside = folder.resolve().is_relative_to(Path.cwd())
+    shown = folder.resolve().relative_to(Path.cwd()) if inside else folder
     # `uv run ` for those who came that way: their shell knows no tensorboard.
     launcher = "uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else ""
     for line in (f"run folder: {shown}", f"{launcher}tensorboard --logdir {shlex.quote(str(shown))}"):

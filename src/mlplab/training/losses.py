@@ -1,10 +1,11 @@
 """Losses, one value for each member.
 
-A new loss is a function in `build_loss`'s table, a section in `mlplab.config` and a file in `conf/loss/`.
+A new loss is a function in `LOSSES`, a section in `mlplab.config` and a file in `conf/loss/`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Float64
@@ -39,17 +40,31 @@ class Loss:
         return losses.double() * y_std.flatten() ** self.degree
 
 
+def mse(losses: Sequence[config.PlainLoss]) -> Loss:
+    """e²."""
+    return Loss(torch.square, degree=2)
+
+
+def mae(losses: Sequence[config.PlainLoss]) -> Loss:
+    """|e|."""
+    return Loss(torch.abs, degree=1)
+
+
+def huber(losses: Sequence[config.HuberLoss]) -> Loss:
+    """½e² up to |e| = δ, and δ(|e| − ½δ) beyond (Huber 1964), each member with its own δ."""
+    deltas = [loss.delta for loss in losses]
+
+    def elementwise(error: Values) -> Values:
+        size, delta = error.abs(), error.new_tensor(deltas).reshape(-1, 1, 1)
+        return torch.where(size <= delta, error.square() / 2, delta * (size - delta / 2))
+
+    return Loss(elementwise, degree=2)
+
+
+LOSSES: dict[str, Callable[[Any], Loss]] = {"mse": mse, "mae": mae, "huber": huber}
+"""By their names in the configuration: from the sections of all members to their loss."""
+
+
 def build_loss(losses: Sequence[config.PlainLoss | config.HuberLoss]) -> Loss:
     """The loss of members whose losses have one name."""
-    if losses[0].name == "mse":
-        return Loss(torch.square, degree=2)
-    if losses[0].name == "mae":
-        return Loss(torch.abs, degree=1)
-    deltas = [loss.delta for loss in losses if isinstance(loss, config.HuberLoss)]
-    return Loss(lambda error: huber(error, error.new_tensor(deltas).reshape(-1, 1, 1)), degree=2)
-
-
-def huber(error: Values, delta: Float[Tensor, "member 1 1"]) -> Values:
-    """½e² up to |e| = δ, and δ(|e| − ½δ) beyond (Huber 1964)."""
-    size = error.abs()
-    return torch.where(size <= delta, error.square() / 2, delta * (size - delta / 2))
+    return LOSSES[losses[0].name](losses)

@@ -123,6 +123,8 @@ class StackModule(LightningModule):
                 self.values["val/loss"], f"the validation loss became {{}} after step {self.global_step}"
             )
         self.schedule.observe(self.values[self.monitor])
+        # For callbacks of the user's, which look here; `self.log` would cost as much as the epoch.
+        self.trainer.callback_metrics.update({name: value.mean() for name, value in self.values.items()})
 
     def on_test_epoch_end(self) -> None:
         """The test metrics."""

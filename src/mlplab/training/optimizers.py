@@ -1,7 +1,7 @@
 """SGD, Adam and AdamW with settings that differ from member to member.
 
 As torch's, value by value; torch's own refuse a learning rate that is a tensor of several values. Every
-parameter has a leading member axis and three dimensions; every setting is `[member, 1, 1]`.
+parameter has a leading member axis and three dimensions; every setting is `[member, 1, 1]` and float64.
 """
 
 from abc import abstractmethod
@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from mlplab import config
 
-Setting = Float[Tensor, "member 1 1"]
+Setting = Float64[Tensor, "member 1 1"]
 Values = Float[Tensor, "member row column"]
 
 
@@ -71,7 +71,8 @@ class SGD(MemberOptimizer):
         self.has_momentum = bool(momentum.any())
 
     def _update(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
-        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+        dtype = parameters[0].dtype
+        lr, momentum, decay = (group[name].to(dtype) for name in ("lr", "momentum", "weight_decay"))
         for parameter in parameters:
             gradient = _gradient(parameter)
             if self.decays:
@@ -108,11 +109,12 @@ class Adam(MemberOptimizer):
         self.decoupled = decoupled
 
     def _update(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
-        lr, beta1, beta2, eps = group["lr"], group["beta1"], group["beta2"], group["eps"]
-        decay, steps = group["weight_decay"], group["steps"]
-        first, second = 1 - beta1, 1 - beta2
-        step_size = lr / (1 - beta1**steps)
-        correction = (1 - beta2**steps).sqrt()
+        steps, dtype = group["steps"], parameters[0].dtype
+        eps, beta2 = group["eps"].to(dtype), group["beta2"].to(dtype)
+        first, second = (1 - group["beta1"]).to(dtype), (1 - group["beta2"]).to(dtype)
+        step_size = (group["lr"] / (1 - group["beta1"] ** steps)).to(dtype)
+        correction = (1 - group["beta2"] ** steps).sqrt().to(dtype)
+        decay, kept = group["weight_decay"].to(dtype), (1 - group["lr"] * group["weight_decay"]).to(dtype)
         for parameter in parameters:
             gradient = _gradient(parameter)
             state = self.state[parameter]
@@ -120,7 +122,7 @@ class Adam(MemberOptimizer):
                 state["mean"] = torch.zeros_like(parameter)
                 state["square"] = torch.zeros_like(parameter)
             if self.decays and self.decoupled:
-                parameter.mul_(1 - lr * decay)
+                parameter.mul_(kept)
             elif self.decays:
                 gradient = gradient + decay * parameter
             state["mean"].lerp_(gradient, first)
@@ -141,7 +143,7 @@ def build_optimizer(
     parameters = list(parameters)
 
     def setting(*values: float) -> Setting:
-        return torch.tensor(values, dtype=parameters[0].dtype, device=parameters[0].device).reshape(-1, 1, 1)
+        return torch.tensor(values, dtype=torch.float64, device=parameters[0].device).reshape(-1, 1, 1)
 
     lr = setting(*(each.lr for each in optimizers))
     decay = setting(*(each.weight_decay for each in optimizers))

@@ -38,7 +38,10 @@ class EpochLines(EpochCallback):
 
 
 class Bar(EpochCallback):
-    """A bar over all steps, with the values of the last epoch."""
+    """A bar over all steps, with the values of the last epoch.
+
+    Who makes it stops its `progress`, in whatever way training ends.
+    """
 
     def __init__(self, console: Console) -> None:
         self.progress = Progress(
@@ -74,10 +77,6 @@ class Bar(EpochCallback):
                 epoch=f"{trainer.current_epoch + 1}/{trainer.max_epochs}",
                 values=_told(module),
             )
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leaves the bar as it stands."""
-        self.progress.stop()
 
 
 def _told(module: StackModule, names: Sequence[str] = ("train/loss", "val/loss", "val/rmse")) -> str:
