@@ -131,9 +131,7 @@ CONFIGURATION: list[Case] = [
     ("61 the outputs themselves", {}, ("name=.",), ("name: ",)),
     (
         "58 a callback of Hydra's from a file",
-        {
-            "conf/experiment/e.yaml": f"{GLOBAL}hydra: {{callbacks: {{x: {{_target_: os.getcwd}}}}}}\n"
-        },
+        {"conf/experiment/e.yaml": f"{GLOBAL}hydra: {{callbacks: {{x: {{_target_: os.getcwd}}}}}}\n"},
         ("--config-dir=conf", "experiment=e"),
         ("hydra.callbacks: is not supported",),
     ),

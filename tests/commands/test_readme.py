@@ -39,10 +39,14 @@ def test_the_readme_opens_with_the_two_commands() -> None:
     assert len(COMMANDS) >= 10
 
 
-@pytest.mark.skipif(not shutil.which("uv"), reason="the README's commands need uv")
-@pytest.mark.skipif(sys.platform == "win32", reason="the README's commands are for a POSIX shell")
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_works_as_written(clone: Path, command: str) -> None:
+USES = [command for command in COMMANDS if "outputs" in command]
+(SWEEP,) = (command for command in COMMANDS if "name=sweep" in command)
+ALONE = [command for command in COMMANDS if command not in (SWEEP, *USES)]
+(EXAMPLE,) = re.findall(r"```python\n(import mlplab\n.*?)```", README, re.DOTALL)
+
+
+def run(clone: Path, command: str) -> str:
+    """What a command prints that must end well."""
     here = {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1", "UV_FROZEN": "1"}
     done = subprocess.run(
         command,
@@ -55,8 +59,30 @@ def test_a_command_works_as_written(clone: Path, command: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("uv"), reason="the README's commands need uv"),
+    pytest.mark.skipif(sys.platform == "win32", reason="the README's commands are for a POSIX shell"),
+]
+
+
+@pytest.mark.parametrize("command", ALONE)
+def test_a_command_works_as_written(clone: Path, command: str) -> None:
+    printed = run(clone, command)
     if "--" not in command:
-        assert "tensorboard --logdir outputs/" in done.stdout.splitlines()[-1]
+        assert "tensorboard --logdir outputs/" in printed.splitlines()[-1]
+
+
+def test_a_sweep_and_what_is_done_with_it(clone: Path) -> None:
+    run(clone, SWEEP)
+    evaluated, _, table = (run(clone, command) for command in USES)
+    assert "their ensemble" in evaluated
+    assert len((clone / "predictions.csv").read_text().splitlines()) == 1031
+    assert "0.001" in table
+    (clone / "example.py").write_text(EXAMPLE)
+    assert "cement" in run(clone, "uv run python example.py")
 
 
 def test_the_data_function_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,15 +24,17 @@ def as_matrix(
     Raises:
         UserError: for each column with a cell that is neither a finite number nor missing.
     """
+    if frame.is_empty():
+        return np.empty((0, len(columns)))
     # A plain cast first: looking closer costs as much again, and most data is clean.
-    numbers = frame.select(pl.col(*columns).cast(pl.Float64, strict=False))
-    lost = numbers.null_count().row(0) != frame.select(*columns).null_count().row(0)
-    if lost or not numbers.select(pl.all_horizontal(pl.all().is_finite().fill_null(True)).all()).item():
-        faults = cell_faults(frame, columns, where, first_row)
-        if faults:
-            raise UserError(*faults)
-        numbers = frame.select(_number(name) for name in columns)
-    return numbers.to_numpy(order="c") if numbers.height else np.empty((0, len(columns)))
+    numbers = frame.select(pl.col(name).cast(pl.Float64, strict=False) for name in columns).to_numpy(
+        writable=True
+    )
+    if np.isfinite(numbers).all():
+        return numbers
+    if faults := cell_faults(frame, columns, where, first_row):
+        raise UserError(*faults)
+    return frame.select(_number(name) for name in columns).to_numpy(writable=True)
 
 
 def cell_faults(

@@ -89,14 +89,10 @@ def train(runs: Sequence[Run], console: Console) -> list[Metrics]:
             record.write(_status_of(error), reason)
             raise
         for run, metrics in zip(runs, written, strict=True):
-            log.log(logging.INFO if len(runs) == 1 else logging.DEBUG, "%s", _summary(run, metrics))
+            epochs, seconds = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}", metrics["seconds"]
+            log.info("%s: %s; %.1f s", run.folder.name, epochs, seconds)
+            log.debug("test %s", ", ".join(f"{name} {metrics[f'test/{name}']}" for name in SCORES))
         return written
-
-
-def _summary(run: Run, metrics: Metrics) -> str:
-    scores = ", ".join(f"{name} {metrics[f'test/{name}']}" for name in SCORES)
-    epochs = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}"
-    return f"{run.folder.name}: {epochs}; test {scores}; {metrics['seconds']:.1f} s"
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -79,6 +78,7 @@ class Bar(EpochCallback):
             )
 
 
-def _told(module: StackModule, names: Sequence[str] = ("train/loss", "val/loss", "val/rmse")) -> str:
-    """The mean over members of an epoch's values."""
+def _told(module: StackModule) -> str:
+    """The mean over members of an epoch's values, the monitored one among them."""
+    names = dict.fromkeys(("train/loss", "val/loss", "val/rmse", module.monitor))
     return "  ".join(f"{name} {module.values[name].mean().item():.4g}" for name in names)

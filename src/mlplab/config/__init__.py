@@ -1,0 +1,99 @@
+"""Every key of the configuration: its type, its range, and what a wrong one is told.
+
+The values live in `conf/`; nothing here has a default, so that each stands in one place. `parse`
+turns the composed configuration into a `TrainConfig`, or tells all that is wrong with it.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, ValidationError
+
+from mlplab.config.data import ConcreteData, CsvData, FileSplit, RandomSplit, SyntheticData
+from mlplab.config.model import Encoder, Linear, Mlp, Model, OwnModel
+from mlplab.config.run import AddedCallback, AnyLogger, Callbacks, EarlyStopping, Trainer
+from mlplab.config.training import (
+    Adam,
+    ConstantSchedule,
+    CosineSchedule,
+    HuberLoss,
+    PlainLoss,
+    PlateauSchedule,
+    Sgd,
+    StepSchedule,
+)
+from mlplab.config.types import RunName, Section, Seed, check_name
+from mlplab.errors import Fault, UserError
+from mlplab.keys import fault_of, unknown_key_fault
+
+__all__ = [
+    "Adam",
+    "AddedCallback",
+    "AnyLogger",
+    "Callbacks",
+    "ConcreteData",
+    "ConstantSchedule",
+    "CosineSchedule",
+    "CsvData",
+    "EarlyStopping",
+    "Encoder",
+    "FileSplit",
+    "HuberLoss",
+    "Linear",
+    "Mlp",
+    "Model",
+    "OwnModel",
+    "PlainLoss",
+    "PlateauSchedule",
+    "RandomSplit",
+    "Sgd",
+    "StepSchedule",
+    "SyntheticData",
+    "TrainConfig",
+    "Trainer",
+    "check_name",
+    "parse",
+    "unknown_key",
+]
+
+
+class TrainConfig(Section):
+    """One run."""
+
+    name: RunName
+    seed: Seed
+    threads: Annotated[int, Field(ge=1, le=1024)]
+    monitor: Literal["val/loss", "val/rmse", "val/mae"]
+    data: Annotated[ConcreteData | CsvData | SyntheticData, Discriminator("name")]
+    model: Model
+    loss: Annotated[PlainLoss | HuberLoss, Discriminator("name")]
+    optimizer: Annotated[Adam | Sgd, Discriminator("name")]
+    scheduler: Annotated[
+        ConstantSchedule | CosineSchedule | StepSchedule | PlateauSchedule, Discriminator("name")
+    ]
+    trainer: Trainer
+    callbacks: Callbacks
+    logger: Annotated[
+        dict[str, AnyLogger], Field(default_factory=dict)
+    ]  # logger=[] composes to no key at all
+
+    def plain(self) -> dict[str, Any]:
+        """As numbers, strings, lists and dicts; `parse` reads it back."""
+        return self.model_dump()
+
+
+def parse(values: Mapping[str, Any]) -> TrainConfig:
+    """The typed form of a composed configuration.
+
+    Raises:
+        UserError: with every unknown key, wrong type and value out of range.
+    """
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        raise UserError(*(fault_of(detail, values, TrainConfig) for detail in error.errors())) from None
+
+
+def unknown_key(key: str) -> Fault:
+    """The fault of a `key` that no option knows, or that belongs to another option of its group."""
+    return unknown_key_fault(key, TrainConfig)

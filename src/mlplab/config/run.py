@@ -1,0 +1,85 @@
+"""The Trainer, its callbacks, and loggers."""
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from mlplab.config.types import (
+    CallbackTarget,
+    Count,
+    LoggerTarget,
+    NotNegative,
+    Positive,
+    Section,
+    TrainerTarget,
+    check_name,
+)
+
+
+class Trainer(Section):
+    """Arguments of the Trainer; `log_every_n_steps` null logs per epoch only."""
+
+    target: TrainerTarget = Field(alias="_target_")
+    max_epochs: Count
+    accelerator: Literal["auto", "cpu", "cuda"]
+    precision: Literal[32, 64]
+    gradient_clip_val: Positive | None
+    fast_dev_run: bool
+    log_every_n_steps: Count | None
+
+
+class EarlyStopping(Section):
+    """Stops after `patience` epochs in which the monitored metric fell by no more than `min_delta`."""
+
+    patience: Count | None
+    min_delta: NotNegative
+
+
+class _Target(Section):
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the class is called with."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class AddedCallback(_Target):
+    """A further Lightning callback; checkpoints are this project's own."""
+
+    target: CallbackTarget = Field(alias="_target_")
+
+    @model_validator(mode="after")
+    def _writes_no_checkpoints(self) -> "AddedCallback":
+        if self.target.endswith("Checkpoint"):
+            raise ValueError("every run writes best.ckpt and last.ckpt itself; leave this callback out")
+        return self
+
+
+class AnyLogger(_Target):
+    """A Lightning logger; it gets the run folder as `save_dir`, and its `name` is a folder in it."""
+
+    target: LoggerTarget = Field(alias="_target_")
+
+    @model_validator(mode="after")
+    def _stays_in_the_run_folder(self) -> "AnyLogger":
+        if "save_dir" in self.arguments:
+            raise ValueError("save_dir is the run folder; leave it out")
+        for key in ("name", "version", "sub_dir", "prefix"):
+            if value := self.arguments.get(key):
+                check_name(str(value))
+        return self
+
+
+class Callbacks(Section):
+    """Early stopping, and any callbacks the user adds by name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, AddedCallback]
+
+    early_stopping: EarlyStopping
+
+    @property
+    def added(self) -> dict[str, AddedCallback]:
+        """The callbacks that are not this project's own."""
+        return self.__pydantic_extra__
