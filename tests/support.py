@@ -62,3 +62,13 @@ def process(arguments: Sequence[str], cwd: Path, stdin: str | None = None, **env
         check=False,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def assert_short_answer(ended: Ended, said: Sequence[str]) -> None:
+    """A mistake was answered as promised: status 2, a few lines that say all this, and nothing else."""
+    assert ended.status == 2, ended
+    for words in said:
+        assert words in ended.err
+    assert len(ended.err.splitlines()) <= 5
+    assert "Traceback" not in ended.err
+    assert ended.out == ""

@@ -9,23 +9,20 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
-import yaml
 from hydra._internal.utils import get_args_parser  # an internal, since no other place has Hydra's flags
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mlplab.cli import log_to_terminal, status_of
-from mlplab.config import TrainConfig, check_name, parse, unknown_key
-from mlplab.errors import Fault, UserError, listed, nearest
+from mlplab.config import TrainConfig, check_name, parse
+from mlplab.errors import Fault, UserError
+from mlplab.hydra_errors import explained
 from mlplab.targets import own_targets
 
 OUTPUTS = "outputs"
@@ -73,7 +70,7 @@ def _compose(conf: Path, flags: argparse.Namespace, name: str, overrides: Sequen
     """The configuration of a run, Hydra's part included."""
     conf = Path(flags.config_path).resolve() if flags.config_path else conf
     further = [f"hydra.searchpath=[file://{Path(flags.config_dir).resolve()}]"] if flags.config_dir else []
-    with _explained(), hydra.initialize_config_dir(str(conf), version_base="1.3"):
+    with explained(), hydra.initialize_config_dir(str(conf), version_base="1.3"):
         return hydra.compose(flags.config_name or name, [*overrides, *further], return_hydra_config=True)
 
 
@@ -85,7 +82,7 @@ def _run(verb: Verb, composed: DictConfig, folder: Path) -> None:
 
 
 def _typed(composed: DictConfig) -> TrainConfig:
-    with _explained():
+    with explained():
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
     return parse({str(key): value for key, value in values.items()})
@@ -114,7 +111,7 @@ def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -
 
 def _hand_to_hydra(job: Callable[[DictConfig], None], conf: Path, name: str) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets its exceptions through, for us to explain
-    with _explained():
+    with explained():
         hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(job)()
 
 
@@ -132,7 +129,7 @@ def _check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, s
     Raises:
         UserError: for a key given twice, of which Hydra would take the last, and several values without -m.
     """
-    with _explained():
+    with explained():
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     seen: dict[str, str] = {}
     swept: dict[str, str] = {}
@@ -162,7 +159,7 @@ def _check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, s
 
 def _refuse_what_calls(section: Any) -> None:
     """Refuses what Hydra would call or change before a run is checked, and folders that it would write to."""
-    with _explained():
+    with explained():
         set_by_file = {
             "hydra.callbacks": bool(section.callbacks),
             "hydra.job.env_set": bool(section.job.env_set),
@@ -177,7 +174,7 @@ def _refuse_what_calls(section: Any) -> None:
 
 def _folder(composed: DictConfig, key: str, typed: set[str]) -> Path:
     """The run's or sweep's folder: typed on the command line it may lie anywhere, else below outputs/."""
-    with _explained():
+    with explained():
         folder = Path(str(OmegaConf.select(composed, key)))
     if key not in typed and not folder.resolve().is_relative_to((Path.cwd() / OUTPUTS).resolve()):
         raise UserError(
@@ -213,97 +210,3 @@ def _differing(overrides: Sequence[str], swept: Mapping[str, str], longest: int 
     if name != text or len(name) > longest:  # two texts must not become one name
         name = f"{name[:longest]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     return name
-
-
-# --- what Hydra, OmegaConf and YAML say -----------------------------------------------------------------
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turns what Hydra, OmegaConf and YAML raise into the user's mistake behind it."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        raise explain(error) from error
-    except ValueError as error:
-        if not str(error).startswith("Config group override"):  # Hydra's word on optimizer=3
-            raise
-        raise UserError(Fault(str(error), remedy="--help lists the options of each group")) from error
-    except OSError as error:
-        where = str(error.filename or "")
-        raise UserError(Fault(f"cannot be used: {error.strerror}", where)) from error
-
-
-def explain(error: Exception) -> UserError:
-    """The user's mistake behind an exception of Hydra, OmegaConf or YAML."""
-    chain = list(_causes(error))
-    for cause in chain:
-        if isinstance(cause, UserError):
-            return cause
-    for cause in chain:
-        if fault := _fault(cause):
-            return UserError(fault)
-    return UserError(Fault(_first_line(error), remedy=_first_line(chain[-1]) if len(chain) > 1 else ""))
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    while True:
-        yield error
-        following = error.__cause__ or error.__context__
-        if following is None:
-            return
-        error = following
-
-
-def _fault(error: BaseException) -> Fault | None:
-    if isinstance(error, OverrideParseException):
-        return Fault(
-            "cannot be read as an override",
-            error.override,
-            expected="key=value or group=option",
-            remedy=f"quote what has spaces or signs in it: {_quoted(error.override)}",
-        )
-    if isinstance(error, MissingConfigException):
-        return _unknown_option(error)
-    if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark
-        where = f"{mark.name}, line {mark.line + 1}" if mark else "a configuration file"
-        return Fault(
-            f"is not YAML: {error.problem}", where, remedy="mend that line; spaces, not tabs, indent"
-        )
-    if isinstance(error, MissingMandatoryValue):
-        key = str(error.full_key or "").strip()
-        return Fault("needs a value", key, remedy=f"give it one: {key}=…")
-    if match := re.match(r"Could not override '([^']+)'", str(error)):
-        return unknown_key(match[1])
-    if match := re.search(r"An item is already at '([^']+)'", str(error)):
-        return Fault("exists already", match[1], remedy=f"leave out the +: {match[1]}=…")
-    if match := re.search(r"config group '([^']+)' does not exist", str(error)):
-        return unknown_key(match[1])
-    if isinstance(error, OmegaConfBaseException):
-        return Fault(_first_line(error), str(error.full_key or ""))
-    return None
-
-
-def _quoted(override: str) -> str:
-    key, _, value = override.partition("=")
-    return f"\"{key}='{value or '…'}'\""
-
-
-def _unknown_option(error: MissingConfigException) -> Fault:
-    group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    options = list(error.options or ())
-    if not group:
-        return Fault(_first_line(error))
-    near = nearest(option, options)
-    return Fault(
-        "unknown option",
-        group,
-        f"'{option}'",
-        f"one of {listed(options, 20)}",
-        f"did you mean {group}={near[0]}?" if near else "",
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

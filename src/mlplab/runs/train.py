@@ -104,9 +104,11 @@ def lightning_quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
         for logger in loggers:
             logger.setLevel(logging.WARNING)
-        yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def _status_of(error: BaseException) -> Status:

@@ -1,0 +1,103 @@
+"""What Hydra, OmegaConf and YAML raise, as the user's mistake behind it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import yaml
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from mlplab.config import unknown_key
+from mlplab.errors import Fault, UserError, listed, nearest
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns what Hydra, OmegaConf and YAML raise into the user's mistake behind it."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise explain(error) from error
+    except ValueError as error:
+        if not str(error).startswith("Config group override"):  # Hydra's word on optimizer=3
+            raise
+        raise UserError(Fault(str(error), remedy="--help lists the options of each group")) from error
+    except OSError as error:
+        where = str(error.filename or "")
+        raise UserError(Fault(f"cannot be used: {error.strerror}", where)) from error
+
+
+def explain(error: Exception) -> UserError:
+    """The user's mistake behind an exception of Hydra, OmegaConf or YAML."""
+    chain = list(_causes(error))
+    for cause in chain:
+        if isinstance(cause, UserError):
+            return cause
+    for cause in chain:
+        if fault := _fault(cause):
+            return UserError(fault)
+    return UserError(Fault(_first_line(error), remedy=_first_line(chain[-1]) if len(chain) > 1 else ""))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    while True:
+        yield error
+        following = error.__cause__ or error.__context__
+        if following is None:
+            return
+        error = following
+
+
+def _fault(error: BaseException) -> Fault | None:
+    if isinstance(error, OverrideParseException):
+        return Fault(
+            "cannot be read as an override",
+            error.override,
+            expected="key=value or group=option",
+            remedy=f"quote what has spaces or signs in it: {_quoted(error.override)}",
+        )
+    if isinstance(error, MissingConfigException):
+        return _unknown_option(error)
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark
+        where = f"{mark.name}, line {mark.line + 1}" if mark else "a configuration file"
+        return Fault(
+            f"is not YAML: {error.problem}", where, remedy="mend that line; spaces, not tabs, indent"
+        )
+    if isinstance(error, MissingMandatoryValue):
+        key = str(error.full_key or "").strip()
+        return Fault("needs a value", key, remedy=f"give it one: {key}=…")
+    if match := re.match(r"Could not override '([^']+)'", str(error)):
+        return unknown_key(match[1])
+    if match := re.search(r"An item is already at '([^']+)'", str(error)):
+        return Fault("exists already", match[1], remedy=f"leave out the +: {match[1]}=…")
+    if match := re.search(r"config group '([^']+)' does not exist", str(error)):
+        return unknown_key(match[1])
+    if isinstance(error, OmegaConfBaseException):
+        return Fault(_first_line(error), str(error.full_key or ""))
+    return None
+
+
+def _quoted(override: str) -> str:
+    key, _, value = override.partition("=")
+    return f"\"{key}='{value or '…'}'\""
+
+
+def _unknown_option(error: MissingConfigException) -> Fault:
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    options = list(error.options or ())
+    if not group:
+        return Fault(_first_line(error))
+    near = nearest(option, options)
+    return Fault(
+        "unknown option",
+        group,
+        f"'{option}'",
+        f"one of {listed(options, 20)}",
+        f"did you mean {group}={near[0]}?" if near else "",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
