@@ -1,6 +1,7 @@
 """Commands: what they print on which stream, their exit statuses, and `key=value` arguments."""
 
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -73,6 +74,7 @@ def status_of(work: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         return tell(Interrupted("interrupted before there was anything to keep", signal.SIGINT))
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains on leaving
         return 1  # whoever read our output has gone
     except Exception:
         traceback.print_exc()

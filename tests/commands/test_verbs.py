@@ -3,6 +3,8 @@
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +68,23 @@ def test_predict_from_standard_input_to_standard_output_in_a_process(here: Path)
     assert ended.status == 0, ended.err
     assert ended.err == ""
     assert [line.rpartition(",")[0] for line in ended.out.splitlines()] == text.splitlines()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_predict_ends_quietly_when_its_reader_goes(here: Path) -> None:
+    (here / "n.csv").write_text(f"{COLUMNS}\n" + f"{NUMBERS}\n" * 200_000)
+    script = f"{sys.executable} {ROOT / 'scripts/predict.py'} run=r input=n.csv output=- | head -1"
+    done = subprocess.run(
+        script, shell=True, cwd=here, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.stdout == f"{COLUMNS},prediction\n"
+    assert done.stderr == ""
+
+
+def test_empty_lines_are_no_rows(verb: Verb, here: Path) -> None:
+    (here / "n.csv").write_text(f"{COLUMNS}\n{NUMBERS}\n\n{NUMBERS}\n\n")
+    assert verb(*PREDICT).status == 0
+    assert len((here / "o.csv").read_text().splitlines()) == 3
 
 
 @pytest.mark.parametrize("script", ["predict.py", "results.py"])
@@ -189,7 +208,7 @@ CASES: list[Case] = [
         "41 renamed column",
         put("n.csv", f"{COLUMNS.replace('x5', 'x_5')}\n{NUMBERS}\n"),
         PREDICT,
-        ("n.csv: lacks the column x5", "rename x_5 → x5?"),
+        ("n.csv: lacks the column x5", "rename 'x_5' → 'x5'?"),
     ),
     (
         "42 text where a number was",

@@ -53,6 +53,15 @@ def test_predictions_do_not_depend_on_the_form_of_the_frame(sweep: Path) -> None
     np.testing.assert_allclose(run.predict(FRAME[:1]), expected[:1], rtol=1e-6)
 
 
+def test_pandas_columns_of_any_kind(sweep: Path) -> None:
+    run = mlplab.load(sweep / "0")
+    plain = pd.DataFrame({f"x{i}": [1.0, 0.0, 1.0] for i in range(1, 6)})
+    odd = plain.astype({"x1": "Int64", "x2": bool, "x3": str, "x4": object, "x5": "float32"})
+    np.testing.assert_array_equal(run.predict(odd), run.predict(plain))
+    odd["x1"], plain["x1"] = pd.array([1, None, 1], dtype="Int64"), [1.0, np.nan, 1.0]
+    np.testing.assert_array_equal(run.predict(odd), run.predict(plain))
+
+
 def test_a_sweep_predicts_the_mean_of_its_runs(sweep: Path) -> None:
     both = mlplab.load(sweep)
     assert isinstance(both, Ensemble)
@@ -85,7 +94,7 @@ def test_renamed_columns_are_told(sweep: Path) -> None:
     with pytest.raises(UserError) as told:
         mlplab.load(sweep / "0").predict(FRAME.rename({"x3": "x_3"}))
     assert "lacks the column x3 (found also x_3, not seen in training" in str(told.value)
-    assert "rename x_3 → x3?" in str(told.value)
+    assert "rename 'x_3' → 'x3'?" in str(told.value)
 
 
 def test_evaluate_gives_the_figures_of_the_training(sweep: Path) -> None:

@@ -35,7 +35,7 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
     missing = [name for name in schema.names if name not in names]
     further = [name for name in names if name not in (*schema.names, schema.target)]
     if missing:
-        near = [f"{match[0]} → {name}" for name in missing if (match := nearest(name, further))]
+        near = [f"{found[0]!r} → {name!r}" for name in missing if (found := nearest(name, further))]
         raise UserError(
             Fault(
                 f"lacks the column{'s' * (len(missing) > 1)} {listed(missing)}",
@@ -59,12 +59,19 @@ def match(schema: Schema, frame: FrameLike, where: str = "the frame") -> Float64
         names = [str(name) for name in frame]
         columns = {name: frame[name] for name in schema.names if name in names}
         check_columns(schema, names, where)
-        frame = pl.DataFrame({name: list(column) for name, column in columns.items()}, strict=False)
+        frame = pl.DataFrame({name: _values(column) for name, column in columns.items()}, strict=False)
     else:
         check_columns(schema, frame.columns, where)
     x = as_matrix(frame, schema.names, where)
     warn_of_missing(schema, np.isnan(x).sum(0), where)
     return x
+
+
+def _values(column: Any) -> list[Any]:
+    """A column as Python objects, None where a pandas column has none (it has several words for that)."""
+    if hasattr(column, "notna"):
+        column = column.astype(object).where(column.notna(), None)
+    return list(column)
 
 
 def warn_of_missing(schema: Schema, counts: Sequence[int] | np.ndarray, where: str) -> None:

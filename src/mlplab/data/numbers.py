@@ -34,7 +34,7 @@ def as_matrix(
         return numbers
     if faults := cell_faults(frame, columns, where, first_row):
         raise UserError(*faults)
-    return frame.select(_number(name) for name in columns).to_numpy(writable=True)
+    return frame.select(_number(frame, name) for name in columns).to_numpy(writable=True)
 
 
 def cell_faults(
@@ -56,7 +56,7 @@ def cell_faults(
     """
     faults = []
     for name in columns:
-        number = frame.select(_number(name)).to_series()
+        number = frame.select(_number(frame, name)).to_series()
         good = number.is_finite().fill_null(False)
         if missing:
             good |= number.is_nan().fill_null(False) | frame.select(_says_nothing(name)).to_series()
@@ -69,9 +69,11 @@ def cell_faults(
     return faults
 
 
-def _number(name: str) -> pl.Expr:
-    text = pl.col(name).cast(pl.String).str.strip_chars()
-    return text.cast(pl.Float64, strict=False).alias(name)
+def _number(frame: pl.DataFrame, name: str) -> pl.Expr:
+    column = pl.col(name)
+    if frame.schema[name] == pl.String:
+        column = column.str.strip_chars()
+    return column.cast(pl.Float64, strict=False)
 
 
 def _says_nothing(name: str) -> pl.Expr:

@@ -12,6 +12,10 @@ from mlplab.errors import Fault, UserError, listed, nearest
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
+NOTHING = pl.all_horizontal(pl.all().is_null())
+"""Rows without anything: to polars an empty line is one (most files with it end so), to us it is none."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of Float64 columns, of which `target` is to be predicted from the others."""
@@ -51,9 +55,8 @@ def read_csv(path: str | Path, target: str) -> Table:
         frame = pl.read_csv(path, schema=dict.fromkeys(header, pl.Float64))
     except pl.exceptions.PolarsError as error:
         raise UserError(*number_faults(path, header, target)) from error
-    empty = pl.all_horizontal(pl.all().is_null())
-    if frame.select(empty.any()).item():
-        frame = frame.filter(~empty)  # lines without anything, at the end of the file most often
+    if frame.select(NOTHING.any()).item():
+        frame = frame.filter(~NOTHING)
     if frame.height == 0:
         raise UserError(Fault("has a header but no rows", str(path), remedy="give it rows of data"))
     if frame.width < 2:
@@ -65,14 +68,14 @@ def read_csv(path: str | Path, target: str) -> Table:
 
 
 def scan(path: Path, where: str) -> tuple[pl.LazyFrame, list[str]]:
-    """A CSV or Parquet file's rows, those of CSV as the text they are, and its columns.
+    """A CSV or Parquet file's rows, those of CSV as the text they are without empty lines, and its columns.
 
     Raises:
         UserError: if there is no such file, or its beginning cannot be read.
     """
     if not is_parquet(path):
         names = read_header(path)
-        return pl.scan_csv(path, infer_schema=False), names
+        return pl.scan_csv(path, infer_schema=False).filter(~NOTHING), names
     _check_is_file(path)
     try:
         rows = pl.scan_parquet(path)

@@ -116,7 +116,12 @@ def _check_target(target: str, *, overwrite: bool) -> None:
 
 def _write(frame: pl.LazyFrame, target: str) -> None:
     if target == STANDARD:
-        frame.sink_csv(sys.stdout.buffer)
+        try:
+            frame.sink_csv(sys.stdout.buffer)
+        except OSError as error:
+            if "Broken pipe" in str(error):  # polars says no number
+                raise BrokenPipeError from error
+            raise
         return
     with replacing(Path(target)) as partial:
         (frame.sink_parquet if is_parquet(target) else frame.sink_csv)(partial)
