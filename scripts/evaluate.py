@@ -28,11 +28,13 @@ class Evaluate(Arguments):
 
 def evaluate(arguments: Evaluate) -> None:
     """Prints a table of scores."""
+    import torch
     from rich.console import Console
 
     from mlplab.runs.evaluate import evaluate
     from mlplab.runs.show import score_grid
 
+    torch.set_num_threads(1)
     report = evaluate(Path(arguments.run), arguments.data.path if arguments.data else None)
     console = Console()
     console.print(f"{report.source}: {report.rows} rows", soft_wrap=True, highlight=False, markup=False)

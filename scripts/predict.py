@@ -25,8 +25,11 @@ class Predict(Arguments):
 
 def predict(arguments: Predict) -> None:
     """Writes the output file."""
+    import torch
+
     from mlplab.runs.predict import predict
 
+    torch.set_num_threads(1)
     predict(Path(arguments.run), arguments.input, arguments.output, overwrite=arguments.overwrite)
 
 

@@ -19,14 +19,14 @@ def results(arguments: argparse.Namespace) -> None:
     from mlplab.runs import show
     from mlplab.runs.results import results
 
-    by = arguments.by.split(",") if arguments.by else None
+    by = [key for key in arguments.by.split(",") if key] if arguments.by else None
     found = results(arguments.folders, by, arguments.sort)
     if arguments.format == "csv":
         print(show.results_csv(found), end="")
     elif arguments.format == "markdown":
         print(show.results_markdown(found))
     else:
-        Console().print(show.results_grid(found))
+        Console(width=None if sys.stdout.isatty() else 200).print(show.results_grid(found))
 
 
 def main() -> None:

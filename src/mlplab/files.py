@@ -12,6 +12,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     If the block raises, `path` stays as it was.
     """
+    path = Path(os.path.realpath(path))  # a link stays, and what it points to is replaced
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield partial

@@ -81,6 +81,39 @@ def test_predict_ends_quietly_when_its_reader_goes(here: Path) -> None:
     assert done.stderr == ""
 
 
+def test_a_name_is_a_name_and_no_pattern(verb: Verb, here: Path) -> None:
+    (here / "n1.csv").write_text(f"{COLUMNS}\n{NUMBERS}\n")
+    (here / "n[1].csv").write_text(f"{COLUMNS}\n" + f"{NUMBERS}\n" * 3)
+    assert verb("predict", "run=r", "input=n[1].csv", "output=o.csv").status == 0
+    assert len((here / "o.csv").read_text().splitlines()) == 4
+
+
+def test_rows_keep_their_order_over_batches(verb: Verb, here: Path) -> None:
+    rows = [f"{i},{i / 120_000},0.2,0.3,0.4,0.5" for i in range(120_000)]
+    (here / "n.csv").write_text("\n".join([f"id,{COLUMNS}", *rows]) + "\n")
+    assert verb(*PREDICT).status == 0
+    lines = (here / "o.csv").read_text().splitlines()
+    assert [line.rpartition(",")[0] for line in lines[1:]] == rows
+    last = pl.read_csv(here / "o.csv").tail(1)
+    (here / "n.csv").write_text(f"id,{COLUMNS}\n{rows[-1]}\n")
+    assert verb(*PREDICT, "overwrite=true").status == 0
+    np.testing.assert_allclose(pl.read_csv(here / "o.csv")["prediction"], last["prediction"], rtol=1e-6)
+
+
+def test_evaluate_refuses_data_that_have_changed(command: Verb, verb: Verb, here: Path) -> None:
+    data = ("data=csv", "data.path=t.csv", "data.target=target")
+    assert command(*data, "trainer.max_epochs=1", "name=r").status == 0
+    assert verb("evaluate", "run=outputs/r").status == 0
+    FRAME[::-1].write_csv(here / "t.csv")
+    ended = verb("evaluate", "run=outputs/r")
+    assert ended.status == 2
+    assert "t.csv: has changed since the training" in ended.err
+    (here / "t.csv").unlink()
+    ended = verb("evaluate", "run=outputs/r")
+    assert "t.csv: no such file" in ended.err
+    assert "outputs/r was trained on it" in ended.err
+
+
 def test_empty_lines_are_no_rows(verb: Verb, here: Path) -> None:
     (here / "n.csv").write_text(f"{COLUMNS}\n{NUMBERS}\n\n{NUMBERS}\n\n")
     assert verb(*PREDICT).status == 0
@@ -134,7 +167,8 @@ def test_evaluate_prints_and_writes(verb: Verb, here: Path) -> None:
 def test_results_prints(verb: Verb, here: Path) -> None:
     ended = verb("results", "s", "r", "--by", "seed", "--format", "markdown")
     assert ended.status == 0
-    assert [line.split(" | ")[1] for line in ended.out.splitlines()[2:]] in (["2", "1"], ["1", "2"])
+    counts = {line.split(" | ")[0].strip("| "): line.split(" | ")[1] for line in ended.out.splitlines()[2:]}
+    assert counts == {"0": "2", "1": "1"}
 
 
 class Planted:
@@ -172,6 +206,13 @@ def rewrite(**changes: object) -> Callable[[Path], None]:
     return change
 
 
+def spoil(here: Path) -> None:
+    path = here / "r/checkpoints/best.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["state"]["body.output.bias"][:] = torch.nan
+    torch.save(content, path)
+
+
 def another_network(here: Path) -> None:
     path = here / "r/checkpoints/best.ckpt"
     content = torch.load(path, weights_only=True)
@@ -203,6 +244,36 @@ PREDICT = ("predict", "run=r", "input=n.csv", "output=o.csv")
 KNOWN = ("predict", "run=r", "input=t.csv", "output=o.csv")
 Case = tuple[str, Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
 CASES: list[Case] = [
+    (
+        "9 short target row when evaluating",
+        put("n.csv", f"{COLUMNS},target\n{NUMBERS},1\n{NUMBERS},1,2\n"),
+        ("evaluate", "run=r", "data.path=n.csv"),
+        ("n.csv, line 3: the line has 7 fields",),
+    ),
+    (
+        "10 duplicate column",
+        put("n.csv", f"{COLUMNS},x1\n{NUMBERS},1\n"),
+        PREDICT,
+        ("n.csv: has two columns 'x1'",),
+    ),
+    (
+        "42 late in a large file",
+        put("n.csv", f"{COLUMNS}\n" + f"{NUMBERS}\n" * 60_000 + "1,2,x,4,5\n"),
+        PREDICT,
+        ("n.csv, column 'x3', data row 60001", "'x'"),
+    ),
+    (
+        "42 a date where a number was",
+        lambda here: FRAME.with_columns(x1=pl.lit("2024-05-06").str.to_date()).write_parquet(here / "n.pq"),
+        ("predict", "run=r", "input=n.pq", "output=o.csv"),
+        ("n.pq, column 'x1': holds Date, not numbers",),
+    ),
+    (
+        "a number too large for the network",
+        put("n.csv", f"{COLUMNS}\n{NUMBERS}\n1e300,1,1,1,1\n"),
+        PREDICT,
+        ("the prediction of data row 2 is not a finite number",),
+    ),
     ("39 missing column", put("n.csv", "x1,x2,x3,x4\n1,2,3,4\n"), PREDICT, ("n.csv: lacks the column x5",)),
     (
         "41 renamed column",
@@ -298,6 +369,14 @@ CASES: list[Case] = [
         lambda here: torch.save([1], here / "r/checkpoints/best.ckpt"),
         KNOWN,
         ("another",),
+    ),
+    ("66 a part is missing", rewrite(state={}), KNOWN, ("best.ckpt: is damaged: it lacks a part",)),
+    ("66 no finite weights", spoil, KNOWN, ("best.ckpt: holds weights that are not finite",)),
+    (
+        "68 a configuration of another version",
+        rewrite(config={"zzz": 1}),
+        KNOWN,
+        ("best.ckpt: its configuration",),
     ),
     ("69 of another network", another_network, KNOWN, ("holds the weights of another network",)),
 ]

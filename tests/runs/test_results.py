@@ -54,6 +54,18 @@ def test_a_key_that_only_some_runs_have_differs(sweep: Path) -> None:
     assert set(results([sweep]).by) == {"optimizer.lr", "loss.delta"}
 
 
+def test_a_run_counts_once_however_often_it_is_named(sweep: Path) -> None:
+    found = results([sweep, sweep / "s", sweep / "s/lr=0.1,seed=0"])
+    assert [group.runs for group in found.groups] == [1, 3]
+
+
+def test_a_run_without_metrics_is_shown(sweep: Path) -> None:
+    run = sweep / "s/lr=0.1,seed=0"
+    (run / "metrics.json").unlink()
+    (run / "checkpoints").mkdir()
+    assert results([sweep], sort="optimizer.lr").groups[1].others == {"unknown": 1}
+
+
 def test_the_three_forms(sweep: Path) -> None:
     found = results([sweep])
     assert (

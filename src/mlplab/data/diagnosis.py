@@ -19,7 +19,7 @@ def number_faults(path: Path, header: Sequence[str], target: str) -> list[Fault]
     if faults:
         return faults
     try:
-        text = pl.read_csv(path, infer_schema=False)
+        text = pl.read_csv(path, infer_schema=False, glob=False)
     except pl.exceptions.PolarsError as error:
         return [Fault(f"cannot be read as CSV: {str(error).strip().partition(chr(10))[0]}", str(path))]
     if text.height == len(lines):  # a line without anything is a row to polars, and none to us

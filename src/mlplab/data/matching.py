@@ -55,11 +55,16 @@ def match(schema: Schema, frame: FrameLike, where: str = "the frame") -> Float64
     Raises:
         UserError: if a column is missing, or holds what is not a number.
     """
+    if isinstance(frame, pl.LazyFrame):
+        frame = frame.collect()
     if not isinstance(frame, pl.DataFrame):
         names = [str(name) for name in frame]
         columns = {name: frame[name] for name in schema.names if name in names}
         check_columns(schema, names, where)
-        frame = pl.DataFrame({name: _values(column) for name, column in columns.items()}, strict=False)
+        try:
+            frame = pl.DataFrame({name: _values(column) for name, column in columns.items()}, strict=False)
+        except (pl.exceptions.PolarsError, TypeError) as error:
+            raise UserError(Fault(f"is no table: {error}", where)) from error
     else:
         check_columns(schema, frame.columns, where)
     x = as_matrix(frame, schema.names, where)

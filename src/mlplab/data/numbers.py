@@ -24,6 +24,17 @@ def as_matrix(
     Raises:
         UserError: for each column with a cell that is neither a finite number nor missing.
     """
+    others = [name for name in columns if not _may_be_numbers(frame, name)]
+    if others:
+        raise UserError(
+            *(
+                Fault(f"holds {frame.schema[name]}, not numbers", f"{where}, column '{name}'")
+                for name in others
+            )
+        )
+    frame = frame.with_columns(
+        pl.col(name).cast(pl.String) for name in columns if frame.schema[name] in (pl.Categorical, pl.Enum)
+    )
     if frame.is_empty():
         return np.empty((0, len(columns)))
     # A plain cast first: looking closer costs as much again, and most data is clean.
@@ -67,6 +78,12 @@ def cell_faults(
             place = f"{where}, {role} '{name}', {line}data row {first_row + row + 1}"
             faults.append(_cell_fault(place, frame[name][row], count))
     return faults
+
+
+def _may_be_numbers(frame: pl.DataFrame, name: str) -> bool:
+    """Numbers, truth values as 0 and 1, and what is text or nothing; dates would become counts of days."""
+    kind = frame.schema[name]
+    return kind.is_numeric() or kind in (pl.Boolean, pl.String, pl.Categorical, pl.Enum, pl.Null)
 
 
 def _number(frame: pl.DataFrame, name: str) -> pl.Expr:

@@ -1,12 +1,15 @@
 """A table of numbers: read from a CSV file, with every fault of the file told where it stands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import polars as pl
 
-from mlplab.data.diagnosis import number_faults
+from mlplab.data.diagnosis import number_faults, text_faults
 from mlplab.errors import Fault, UserError, listed, nearest
 
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -23,6 +26,13 @@ class Table:
     source: str
     frame: pl.DataFrame
     target: str
+
+    def fingerprint(self) -> dict[str, int | str]:
+        """Number of rows, and a hash of names and values: what tells whether data are the same later."""
+        digest = sha256(repr(self.frame.columns).encode())
+        for column in self.frame.iter_columns():
+            digest.update(column.to_numpy().tobytes())
+        return {"rows": self.frame.height, "sha256": digest.hexdigest()}
 
     @property
     def features(self) -> list[str]:
@@ -52,7 +62,7 @@ def read_csv(path: str | Path, target: str) -> Table:
             Fault(f"has no column '{target}'; its columns are {listed(header)}", str(path), remedy=remedy)
         )
     try:
-        frame = pl.read_csv(path, schema=dict.fromkeys(header, pl.Float64))
+        frame = pl.read_csv(path, schema=dict.fromkeys(header, pl.Float64), glob=False)
     except pl.exceptions.PolarsError as error:
         raise UserError(*number_faults(path, header, target)) from error
     if frame.select(NOTHING.any()).item():
@@ -75,13 +85,23 @@ def scan(path: Path, where: str) -> tuple[pl.LazyFrame, list[str]]:
     """
     if not is_parquet(path):
         names = read_header(path)
-        return pl.scan_csv(path, infer_schema=False).filter(~NOTHING), names
+        return pl.scan_csv(path, infer_schema=False, glob=False).filter(~NOTHING), names
     _check_is_file(path)
     try:
-        rows = pl.scan_parquet(path)
+        rows = pl.scan_parquet(path, glob=False)
         return rows, rows.collect_schema().names()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UserError(Fault(f"cannot be read as Parquet: {_first_line(error)}", where)) from error
+
+
+@contextmanager
+def faults_told(path: Path, width: int, where: str) -> Iterator[None]:
+    """Turns what polars raises while it reads a file of `width` columns into what is wrong with the file."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        faults = [] if is_parquet(path) else text_faults(path, width)
+        raise UserError(*(faults or [Fault(f"cannot be read: {_first_line(error)}", where)])) from error
 
 
 def is_parquet(path: Path | str) -> bool:
@@ -113,11 +133,15 @@ def read_header(path: Path) -> list[str]:
     _check_is_file(path)
     where = str(path)
     try:
-        header = pl.read_csv(path, n_rows=0, infer_schema=False).columns
+        header = pl.read_csv(path, n_rows=0, infer_schema=False, glob=False).columns
     except pl.exceptions.NoDataError:
         raise UserError(Fault("is empty", where, expected="a header line and rows of numbers")) from None
     except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
         raise UserError(Fault(f"cannot be read as CSV: {_first_line(error)}", where)) from error
+    for name in header:
+        first, renamed, _ = name.rpartition("_duplicated_")
+        if renamed and first in header:
+            raise UserError(Fault(f"has two columns '{first}'", where, remedy="give each a name of its own"))
     if len(header) == 1:
         for mark, name in DELIMITERS.items():
             if mark in header[0]:

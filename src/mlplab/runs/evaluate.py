@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from mlplab.data.loader import EVALUATION_ROWS, Loader
 from mlplab.data.matching import match
 from mlplab.data.numbers import as_matrix, cell_faults
 from mlplab.data.split import Rows
-from mlplab.data.table import scan
+from mlplab.data.table import faults_told, scan
 from mlplab.errors import Fault, UserError, listed
 from mlplab.files import replacing
 from mlplab.runs.baselines import Scores, scores
@@ -73,7 +73,6 @@ def evaluate(folder: Path, path: str | None = None) -> Report:
     Raises:
         UserError: if the folder holds no finished run, or the data do not fit it.
     """
-    torch.set_num_threads(1)
     trained = load(folder)
     members = trained.members if isinstance(trained, Ensemble) else (trained,)
     data = [_other_rows(members[0], path)] * len(members) if path else [_own_rows(run) for run in members]
@@ -108,7 +107,15 @@ def run_scores(run: TrainedRun, data: Data) -> Scores:
 
 
 def _own_rows(run: TrainedRun) -> Data:
-    table = load_table(run.config.data)
+    remedy = f"{run.folder} was trained on it; name a file to evaluate on with data.path=…"
+    try:
+        table = load_table(run.config.data)
+    except UserError as error:
+        raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
+    if table.fingerprint() != run.table:
+        raise UserError(
+            Fault("has changed since the training, test rows may be others", table.source, remedy=remedy)
+        )
     split = make_split(run.config.data.split, table.frame.height)
     x = match(run.schema, table.frame, table.source)
     y = as_matrix(table.frame, [table.target], table.source)[:, 0]
@@ -127,7 +134,8 @@ def _other_rows(run: TrainedRun, path: str) -> Data:
                 remedy="add that column, or only predict: scripts/predict.py",
             )
         )
-    frame = rows.collect()
+    with faults_told(Path(path), len(names), path):
+        frame = rows.collect()
     if frame.is_empty():
         raise UserError(Fault("has no rows", path))
     if faults := cell_faults(frame, [target], path, target=target, missing=False):

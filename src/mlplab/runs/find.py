@@ -11,7 +11,9 @@ from mlplab.errors import Fault, UserError, listed
 
 def is_run(folder: Path) -> bool:
     """Whether a folder is one run's."""
-    return (folder / "metrics.json").is_file() and (folder / "config.yaml").is_file()
+    return (folder / "config.yaml").is_file() and (
+        (folder / "metrics.json").is_file() or (folder / "checkpoints").is_dir()
+    )
 
 
 def runs_below(folder: Path, depth: int) -> Iterator[Path]:
@@ -27,12 +29,14 @@ def runs_below(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """The content of a run's metrics.json.
+    """The content of a run's metrics.json; of one without it, the status `unknown`.
 
     Raises:
         UserError: if it is damaged.
     """
     path = folder / "metrics.json"
+    if not path.exists():
+        return {"status": "unknown"}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:

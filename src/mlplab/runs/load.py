@@ -34,17 +34,26 @@ class TrainedRun:
         self.metrics = read_metrics(folder)
         path = folder / "checkpoints" / "best.ckpt"
         content = checkpoint.load(path)
-        self.config: TrainConfig = parse(content["config"])
-        self.schema = Schema.from_plain(content["schema"])
-        dtype = content["state"]["encoder.x_mean"].dtype
-        encoder = Encoder.identity(1, len(self.schema.inputs), 1, dtype)
+        try:
+            self.config: TrainConfig = parse(content["config"])
+            self.schema = Schema.from_plain(content["schema"])
+            self.table = dict(content["table"])
+            state = content["state"]
+            encoder = Encoder.identity(1, len(self.schema.inputs), 1, state["encoder.x_mean"].dtype)
+        except UserError as error:
+            what = f"its configuration is not one of this version: {error.faults[0].sentence()}"
+            raise UserError(Fault(what, str(path), remedy=error.faults[0].remedy)) from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(Fault(f"is damaged: it lacks a part ({error})", str(path))) from error
         self.network: Network = build_network([self.config.model], [self.config.seed], encoder)
         try:
-            self.network.load_state_dict(content["state"])
-        except RuntimeError as error:
+            self.network.load_state_dict(state)
+        except (RuntimeError, TypeError) as error:
             raise UserError(
                 Fault("holds the weights of another network than its configuration says", str(path))
             ) from error
+        if not all(tensor.isfinite().all() for tensor in self.network.state_dict().values()):
+            raise UserError(Fault("holds weights that are not finite", str(path), remedy="train again"))
         self.network.eval()
 
     def predict(self, frame: FrameLike) -> Float64[np.ndarray, " row"]:
@@ -58,15 +67,30 @@ class TrainedRun:
         """
         return self.predict_matrix(match(self.schema, frame))
 
-    def predict_matrix(self, x: Float64[np.ndarray, "row feature"]) -> Float64[np.ndarray, " row"]:
-        """As `predict`, of the schema's columns in its order; NaN is missing, and stands for the median."""
+    def predict_matrix(
+        self, x: Float64[np.ndarray, "row feature"], first_row: int = 0
+    ) -> Float64[np.ndarray, " row"]:
+        """As `predict`, of the schema's columns in its order; NaN is missing, and stands for the median.
+
+        `first_row` is how many rows came before these, for messages.
+        """
         centred = torch.from_numpy(x - self.schema.offsets).to(self.network.encoder.x_mean.dtype)
         with torch.inference_mode():
             parts = [
                 self.network(self.network.encoder.filled(rows.unsqueeze(0)))[0, :, 0]
                 for rows in torch.split(centred, ROWS_AT_ONCE)
             ]
-        return torch.cat(parts).numpy()
+        predicted: Float64[np.ndarray, " row"] = torch.cat(parts).numpy()
+        if len(bad := np.flatnonzero(~np.isfinite(predicted))):
+            raise UserError(
+                Fault(
+                    f"the prediction of data row {first_row + bad[0] + 1} is not a finite number",
+                    "the data",
+                    f"{len(bad)} such rows" if len(bad) > 1 else "",
+                    remedy="its inputs are far from those of training; correct them, or leave such rows out",
+                )
+            )
+        return predicted
 
 
 class Ensemble:
@@ -98,9 +122,11 @@ class Ensemble:
         """As `TrainedRun.predict`."""
         return self.predict_matrix(match(self.schema, frame))
 
-    def predict_matrix(self, x: Float64[np.ndarray, "row feature"]) -> Float64[np.ndarray, " row"]:
+    def predict_matrix(
+        self, x: Float64[np.ndarray, "row feature"], first_row: int = 0
+    ) -> Float64[np.ndarray, " row"]:
         """As `TrainedRun.predict_matrix`."""
-        return np.mean([member.predict_matrix(x) for member in self.members], axis=0)
+        return np.mean([member.predict_matrix(x, first_row) for member in self.members], axis=0)
 
 
 def load(folder: str | Path) -> TrainedRun | Ensemble:

@@ -11,15 +11,13 @@ from typing import IO
 
 import numpy as np
 import polars as pl
-import torch
 from polars.io.plugins import register_io_source
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mlplab.data.diagnosis import text_faults
 from mlplab.data.matching import check_columns, warn_of_missing
 from mlplab.data.numbers import as_matrix
-from mlplab.data.table import is_parquet, scan
+from mlplab.data.table import faults_told, is_parquet, scan
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.runs.load import Ensemble, TrainedRun, load
@@ -46,7 +44,6 @@ def predict(run: Path, source: str, target: str, *, overwrite: bool = False) -> 
     Raises:
         UserError: if the input does not fit the network, or the output is not to be written.
     """
-    torch.set_num_threads(1)
     _check_target(target, overwrite=overwrite)
     network = load(run)
     with ExitStack() as contexts:
@@ -57,13 +54,10 @@ def predict(run: Path, source: str, target: str, *, overwrite: bool = False) -> 
         if PREDICTION in names:
             raise UserError(Fault(f"has a column '{PREDICTION}' already", where, remedy="rename or drop it"))
         predictions = _Predictions(network, rows, where, contexts.enter_context(_progress()))
-        try:
+        with faults_told(path, len(names), where):
             if rows.head(1).collect().is_empty():
                 raise UserError(Fault("has no rows to predict", where))
             _write(predictions.as_frame(), target)
-        except pl.exceptions.PolarsError as error:
-            faults = [] if is_parquet(path) else text_faults(path, len(names))
-            raise UserError(*(faults or [Fault(f"cannot be read: {error}", where)])) from error
     warn_of_missing(network.schema, predictions.missing, where)
     return predictions.rows
 
@@ -94,7 +88,7 @@ class _Predictions:
         for frame in self.source.collect_batches(chunk_size=ROWS_IN_MEMORY, lazy=True):
             x = as_matrix(frame, names, self.where, self.rows)
             self.missing += np.isnan(x).sum(0)
-            yield frame.with_columns(pl.Series(PREDICTION, self.network.predict_matrix(x)))
+            yield frame.with_columns(pl.Series(PREDICTION, self.network.predict_matrix(x, self.rows)))
             self.rows += frame.height
             self.progress.update(task, completed=self.rows)
 

@@ -44,6 +44,7 @@ class Record:
     ) -> None:
         self.stack, self.folders, self.loggers, self.best = stack, folders, loggers, best
         self.last: dict[str, Tensor] | None = None
+        self.table = stack.table.fingerprint()
         self.started = time.perf_counter()
 
     def write(self, status: Status, reason: str | None = None) -> list[Metrics]:
@@ -89,6 +90,7 @@ class Record:
                     {name: tensor[index : index + 1] for name, tensor in state.items()},
                     config=self.stack.configs[index].plain(),
                     schema=self.stack.schema.plain(),
+                    table=self.table,
                     epoch=epoch,
                     metrics=metrics,
                 )

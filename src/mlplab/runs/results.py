@@ -71,7 +71,8 @@ def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str 
     Raises:
         UserError: if there are no runs, or a key or a metric is not theirs.
     """
-    runs = [read_run(run) for folder in folders for run in _below(folder)]
+    found = {run.resolve(): run for folder in folders for run in _below(folder)}  # each once
+    runs = [read_run(run) for run in found.values()]
     known = sorted({key for run in runs for key in run.config})
     by = tuple(differing(runs)) if by is None else tuple(by)
     for key in by:
@@ -146,8 +147,8 @@ def _group(key: tuple[str, ...], runs: Sequence[RunResult]) -> Group:
     return Group(key, len(done), dict(others), scores)
 
 
-def _summary(values: Iterable[float | None]) -> tuple[float, float, float]:
-    numbers = [value for value in values if value is not None]
+def _summary(values: Iterable[Any]) -> tuple[float, float, float]:
+    numbers = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
     mean = fmean(numbers) if numbers else math.nan
     sd = stdev(numbers) if len(numbers) > 1 else math.nan
     return mean, sd, sd / math.sqrt(len(numbers)) if numbers else math.nan

@@ -22,6 +22,7 @@ def save(
     *,
     config: Mapping[str, Any],
     schema: Mapping[str, Any],
+    table: Mapping[str, int | str],
     epoch: int,
     metrics: Mapping[str, float | None],
 ) -> None:
@@ -31,6 +32,7 @@ def save(
         state: the network's tensors, with a member axis of length one.
         config: the run's configuration, plain.
         schema: the columns, plain.
+        table: the fingerprint of the rows.
         epoch: epochs trained when the state was taken.
         metrics: of the run.
     """
@@ -40,6 +42,7 @@ def save(
         "metrics": dict(metrics),
         "config": dict(config),
         "schema": dict(schema),
+        "table": dict(table),
         "state": {name: tensor.detach().cpu().clone() for name, tensor in state.items()},
     }
     with replacing(path) as partial:
