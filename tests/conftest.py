@@ -1,4 +1,4 @@
-"""Commands in this process."""
+"""Commands in this process, and how property tests draw."""
 
 import importlib.util
 import sys
@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hypothesis import settings
 from support import ROOT, Ended
 
 from mlplab.targets import own_targets
+
+# The same examples every time, and none too slow for a busy machine.
+settings.register_profile("mlplab", deadline=None, derandomize=True)
+settings.load_profile("mlplab")
 
 
 @pytest.fixture(autouse=True)
