@@ -165,7 +165,6 @@ def _refuse_what_calls(section: Any) -> None:
             "hydra.job.env_set": bool(section.job.env_set),
             "hydra.job.chdir": bool(section.job.chdir),
             "hydra.output_subdir": section.output_subdir is not None,
-            "hydra.mode": section.mode is not None and section.mode.name != "RUN" and not section.sweep,
         }
     for key, is_set in set_by_file.items():
         if is_set:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def evaluate(folder: Path, path: str | None = None) -> Report:
     """
     trained = load(folder)
     members = trained.members if isinstance(trained, Ensemble) else (trained,)
-    data = [_other_rows(members[0], path)] * len(members) if path else [_own_rows(run) for run in members]
+    data = [_other_rows(members[0], path)] * len(members) if path else _own_rows_of_each(members)
     each = tuple(run_scores(run, rows) for run, rows in zip(members, data, strict=True))
     first, ensemble = data[0], None
     if isinstance(trained, Ensemble):
@@ -104,6 +105,19 @@ def run_scores(run: TrainedRun, data: Data) -> Scores:
             evaluation.add(run.network, batch)
         values = evaluation.take(run.network)
     return {name.removeprefix("test/"): value.item() for name, value in values.items()}
+
+
+def _own_rows_of_each(members: Sequence[TrainedRun]) -> list[Data]:
+    """Each run's own test rows; what several were trained on alike is read once."""
+    data: list[Data] = []
+    for run in members:
+        alike = (
+            rows
+            for other, rows in zip(members, data, strict=False)
+            if other.config.data == run.config.data and other.table == run.table
+        )
+        data.append(next(alike, None) or _own_rows(run))
+    return data
 
 
 def _own_rows(run: TrainedRun) -> Data:
