@@ -4,12 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlplab.data.loader import Loader
+from mlplab.data.module import batch_rows
 
 
 def loader(rows: int, batch_size: int | None, seeds: list[int] | None) -> Loader:
     values = torch.arange(3.0 * rows).reshape(-1, 1)
-    members = torch.stack([torch.arange(rows) + rows * k for k in range(len(seeds or [0]))])
-    return Loader(values.expand(-1, 2), -values.double(), members, batch_size, seeds)
+    members = [torch.arange(rows) + rows * k for k in range(len(seeds or [0]))]
+    return Loader(values.expand(-1, 2), -values.double(), members, batch_rows(batch_size, rows), seeds)
 
 
 @given(
@@ -49,4 +50,4 @@ def test_without_seeds_rows_come_in_order_and_none_takes_all() -> None:
 
 def test_shapes_are_checked() -> None:
     with pytest.raises(TypeError):
-        Loader(torch.zeros(3), torch.zeros(3, 1), torch.zeros(1, 3, dtype=torch.int64), 1)
+        Loader(torch.zeros(3), torch.zeros(3, 1), [torch.arange(3)], 1)

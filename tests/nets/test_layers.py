@@ -36,7 +36,7 @@ def test_dropout_drops_each_members_share_and_keeps_the_mean() -> None:
     dropped = layer(x)
     assert (dropped == 0).float().mean((1, 2)).tolist() == pytest.approx([0, 0.25, 0.8], abs=0.01)
     assert dropped.mean((1, 2)).tolist() == pytest.approx([1, 1, 1], abs=0.03)
-    assert dropped[2].unique().tolist() == pytest.approx([0, 5])
+    assert dropped[2].unique().tolist() == pytest.approx([0, 5], rel=2e-5)  # rates are rounded to 2⁻¹⁶
     assert torch.equal(layer.eval()(x), x)
 
 

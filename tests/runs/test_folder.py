@@ -16,7 +16,7 @@ def test_one_of_many_gets_a_folder(tmp_path: Path) -> None:
     def claim() -> None:
         barrier.wait()
         try:
-            RunFolder.claim(tmp_path / "run", {})
+            RunFolder(tmp_path / "run").claim({})
             outcomes.append(True)
         except UserError:
             outcomes.append(False)
@@ -30,7 +30,7 @@ def test_one_of_many_gets_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_claimed_folder_says_that_its_run_goes_on(tmp_path: Path) -> None:
-    RunFolder.claim(tmp_path / "run", {"seed": 3})
+    RunFolder(tmp_path / "run").claim({"seed": 3})
     assert json.loads((tmp_path / "run/metrics.json").read_text()) == {"status": "running"}
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text()) == {"seed": 3}
 
@@ -39,7 +39,7 @@ def test_a_folder_in_use_and_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file"):
         with pytest.raises(UserError, match="exists and is not empty"):
-            RunFolder.claim(path, {})
+            RunFolder(path).claim({})
 
 
 def test_what_json_cannot_say_becomes_null() -> None:

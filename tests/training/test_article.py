@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from support import config
 
 from mlplab.runs import train as verb
-from mlplab.runs.build import Stack, build_stack
+from mlplab.runs.build import Stack, build_stack, build_trainer
+from mlplab.runs.inputs import Inputs
 
 Array = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ def trained(stack: Stack, folder: Path) -> list[float]:
     """The losses of a training as the verb sets it up."""
     losses = Losses()
     with verb.lightning_quiet():
-        trainer = verb.build_trainer(stack, [losses], [], str(folder))
+        trainer = build_trainer(stack, losses, [], str(folder))
         trainer.fit(stack.module, datamodule=stack.data)
     return losses.seen
 
@@ -57,7 +58,8 @@ def test_losses_are_those_of_the_formulas(
     tmp_path: Path, precision: int, steps: int, tolerance: float
 ) -> None:
     stack = build_stack(
-        [config("experiment=article", f"trainer.precision={precision}", f"trainer.max_epochs={steps}")]
+        [config("experiment=article", f"trainer.precision={precision}", f"trainer.max_epochs={steps}")],
+        Inputs(),
     )
     body = stack.module.network.body
     assert [tuple(p.shape) for p in body.parameters()] == [(1, 2, 4), (1, 1, 4), (1, 4, 1), (1, 1, 1)]

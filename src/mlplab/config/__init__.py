@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, ValidationError
 
-from mlplab.config.data import ConcreteData, CsvData, FileSplit, RandomSplit, SyntheticData
+from mlplab.config.data import ConcreteData, CsvData, FileSplit, KFoldSplit, RandomSplit, SyntheticData
 from mlplab.config.model import Encoder, Linear, Mlp, Model, OwnModel
 from mlplab.config.run import AddedCallback, AnyLogger, Callbacks, EarlyStopping, Trainer
 from mlplab.config.training import (
@@ -39,6 +39,7 @@ __all__ = [
     "Encoder",
     "FileSplit",
     "HuberLoss",
+    "KFoldSplit",
     "Linear",
     "Mlp",
     "Model",

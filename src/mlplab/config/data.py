@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, model_validator
+from pydantic import Discriminator, Field, model_validator
 
 from mlplab.config.types import Count, Fraction, NotNegative, Section, Seed, Text
 
@@ -31,7 +31,23 @@ class FileSplit(Section):
     seed: Seed
 
 
-Split = Annotated[RandomSplit | FileSplit, Discriminator("name")]
+class KFoldSplit(Section):
+    """Rows dealt into `folds` parts; number `fold` is the test part, `val` a fraction of the others."""
+
+    name: Literal["kfold"]
+    folds: Annotated[int, Field(ge=2)]
+    fold: Annotated[int, Field(ge=0)]
+    val: Fraction
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _is_one_of_the_folds(self) -> "KFoldSplit":
+        if self.fold >= self.folds:
+            raise ValueError(f"fold={self.fold} is none of {self.folds} folds, which count from 0")
+        return self
+
+
+Split = Annotated[RandomSplit | FileSplit | KFoldSplit, Discriminator("name")]
 
 
 class _Data(Section):

@@ -12,12 +12,31 @@ from mlplab.randomness import generator
 EVALUATION_ROWS = 4096
 """Rows of a validation or test batch: enough to be fast, few enough for a wide network's memory."""
 
+EVALUATION_MULTIPLE = 64
+"""Rows of a validation or test part are filled up to a multiple of this: matrix products of a few rows go
+other ways, to other last bits, so that a member's could depend on how many rows another has."""
+
 
 class Batch(NamedTuple):
-    """Inputs and targets of one step, a row of the batch for each member its own."""
+    """Inputs and targets of one step, a row of the batch for each member its own.
+
+    `weight` is 1 for a row and 0 for one that only fills the batch up; None where no member has such.
+    """
 
     x: Float[Tensor, "member batch feature"]
     y: Float64[Tensor, "member batch target"]
+    weight: Float[Tensor, "member batch 1"] | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on another device."""
+        weight = None if self.weight is None else self.weight.to(device)
+        return Batch(self.x.to(device), self.y.to(device), weight)
+
+    def rows(self) -> Float64[Tensor, " member"]:
+        """How many rows each member has in it, without those that fill it up."""
+        if self.weight is None:
+            return torch.full((len(self.x),), self.x.shape[1], dtype=torch.float64, device=self.x.device)
+        return self.weight.sum((1, 2), dtype=torch.float64)
 
 
 class Loader:
@@ -27,21 +46,28 @@ class Loader:
         x: inputs of the whole table, on the device where batches are wanted or on the CPU.
         y: targets of the whole table, in their own units.
         rows: the row numbers each member sees.
-        batch_size: rows of a batch; the last one may be shorter. None puts all rows into one batch.
+        batch_size: rows of a batch.
         seeds: a seed for each member; None keeps the order of `rows`.
+        multiple: to which members' rows are filled up, by rows of weight 0. What is left of a multiple of
+            `batch_size` makes a last, shorter batch.
     """
 
     def __init__(
         self,
         x: Float[Tensor, "row feature"],
         y: Float64[Tensor, "row target"],
-        rows: Int64[Tensor, "member rows"],
-        batch_size: int | None,
+        rows: Sequence[Int64[Tensor, " _"]],
+        batch_size: int,
         seeds: Sequence[int] | None = None,
+        multiple: int = 1,
     ) -> None:
-        self.x, self.y, self.rows, self.seeds = x, y, rows, seeds
-        self.batch_size = min(batch_size or rows.shape[1], rows.shape[1])
+        self.x, self.y, self.rows, self.batch_size, self.seeds = x, y, list(rows), batch_size, seeds
+        self.length = -(-max(map(len, rows)) // multiple) * multiple
         self.epoch = 0
+        counts = torch.tensor([len(each) for each in rows])
+        filled = torch.arange(self.length) >= counts.unsqueeze(1)
+        self._weight = (~filled).to(x.dtype).unsqueeze(2)
+        self._full = self.length if not filled.any() else int(counts.min())  # rows that all members have
 
     batch_sampler = None  # the Trainer asks for it where there is a sampler
 
@@ -56,22 +82,26 @@ class Loader:
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        return -(-self.rows.shape[1] // self.batch_size)
+        return -(-self.length // self.batch_size)
 
-    def order(self) -> Int64[Tensor, "member rows"]:
-        """The row numbers of the current epoch, in the order in which they are met."""
-        if self.seeds is None:
-            return self.rows
-        count = self.rows.shape[1]
-        return torch.stack(
-            [
-                rows[torch.randperm(count, generator=generator(seed, "order", self.epoch))]
-                for rows, seed in zip(self.rows, self.seeds, strict=True)
-            ]
-        )
+    def order(self) -> Int64[Tensor, "member length"]:
+        """The row numbers of the current epoch, in the order in which they are met; the first fills up."""
+        order = torch.empty(len(self.rows), self.length, dtype=torch.int64)
+        for member, rows in enumerate(self.rows):
+            met = rows
+            if self.seeds is not None:
+                source = generator(self.seeds[member], "order", self.epoch)
+                met = rows[torch.randperm(len(rows), generator=source)]
+            order[member, : len(rows)] = met
+            order[member, len(rows) :] = met[0]
+        return order
 
     def __iter__(self) -> Iterator[Batch]:
         """One epoch."""
         order = self.order().to(self.x.device)
-        for rows in torch.split(order, self.batch_size, dim=1):
-            yield Batch(self.x[rows], self.y[rows])
+        for start in range(0, self.length, self.batch_size):
+            batch = slice(start, start + self.batch_size)
+            rows = order[:, batch]
+            full = start + rows.shape[1] <= self._full
+            weight = None if full else self._weight[:, batch].to(self.x.device)
+            yield Batch(self.x[rows], self.y[rows], weight)

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Int64
 from lightning.pytorch import LightningDataModule
-from torch import Tensor
 
-from mlplab.data.loader import EVALUATION_ROWS, Batch, Loader
+from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Batch, Loader
 from mlplab.data.schema import Schema, Statistics
 from mlplab.data.split import Split
 from mlplab.data.table import Table
@@ -22,10 +20,12 @@ class TableDataModule(LightningDataModule):
     Args:
         table: the rows.
         schema: its columns' meaning.
-        splits: one for each member, all with parts of the same sizes.
+        splits: one for each member.
         seeds: one for each member; it orders the training rows.
         batch_size: training rows a step and member; None takes all at once.
         dtype: of the inputs, which are centred before they are rounded to it.
+        fill: fills each member's last batch up with rows of weight 0; else it may be shorter, and must be
+            equally long for all members.
 
     Attributes:
         statistics: of each member's training rows.
@@ -39,16 +39,18 @@ class TableDataModule(LightningDataModule):
         seeds: Sequence[int],
         batch_size: int | None,
         dtype: torch.dtype = torch.float32,
+        *,
+        fill: bool = True,
     ) -> None:
         super().__init__()
-        self.seeds, self.batch_size = list(seeds), batch_size
+        self.seeds, self.fill = list(seeds), fill
         x, y = schema.centred(table)
         self.statistics = Statistics.of(x, y, [split.train for split in splits])
         self.x, self.y = torch.from_numpy(x).to(dtype), torch.from_numpy(y)
         self.train, self.val, self.test = (
-            torch.stack([torch.from_numpy(getattr(split, part)) for split in splits])
-            for part in ("train", "val", "test")
+            [torch.from_numpy(getattr(split, part)) for split in splits] for part in ("train", "val", "test")
         )
+        self.batch_size = batch_rows(batch_size, len(self.train[0]))
 
     def setup(self, stage: str) -> None:
         """Moves the table to the training device, once, if it fits there."""
@@ -60,19 +62,22 @@ class TableDataModule(LightningDataModule):
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Nothing to do where the table lies on the device."""
-        return batch if batch.x.device == device else Batch(batch.x.to(device), batch.y.to(device))
+        return batch if batch.x.device == device else batch.to(device)
 
     def train_dataloader(self) -> Loader:
         """Training rows, in each member's own order."""
-        return Loader(self.x, self.y, self.train, self.batch_size, self.seeds)
+        multiple = self.batch_size if self.fill else 1
+        return Loader(self.x, self.y, self.train, self.batch_size, self.seeds, multiple)
 
     def val_dataloader(self) -> Loader:
         """Validation rows, in the table's order."""
-        return self._evaluation(self.val)
+        return Loader(self.x, self.y, self.val, EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE)
 
     def test_dataloader(self) -> Loader:
         """Test rows, in the table's order."""
-        return self._evaluation(self.test)
+        return Loader(self.x, self.y, self.test, EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE)
 
-    def _evaluation(self, rows: Int64[Tensor, "member rows"]) -> Loader:
-        return Loader(self.x, self.y, rows, EVALUATION_ROWS)
+
+def batch_rows(batch_size: int | None, rows: int) -> int:
+    """Rows of a training step: never more than there are."""
+    return min(batch_size or rows, rows)

@@ -122,19 +122,22 @@ class Statistics:
         y: Float64[np.ndarray, "row target"],
         train: Sequence[Rows],
     ) -> "Statistics":
-        """Computed in float64; `train` holds the training rows of each member."""
-        x_mean, x_std = _moments(x, train)
-        y_mean, y_std = _moments(y, train)
-        x_median = torch.from_numpy(np.stack([np.median(x[rows], 0, keepdims=True) for rows in train]))
-        return cls(x_mean, x_std, x_median, y_mean, y_std)
+        """Computed in float64; `train` holds the training rows of each member.
+
+        Members that share one array of rows cost no more than one of them.
+        """
+        distinct = {id(rows): rows for rows in train}
+        each = {key: _of_rows(x[rows], y[rows]) for key, rows in distinct.items()}
+        stacked = (np.stack(values) for values in zip(*(each[id(rows)] for rows in train), strict=True))
+        return cls(*map(torch.from_numpy, stacked))
 
 
-def _moments(
-    values: Float64[np.ndarray, "row column"], train: Sequence[Rows]
-) -> tuple[Float[Tensor, "member 1 column"], Float[Tensor, "member 1 column"]]:
-    mean = np.stack([values[rows].mean(0, keepdims=True) for rows in train])
-    std = np.stack([deviation(values[rows])[None] for rows in train])
-    return torch.from_numpy(mean), torch.from_numpy(std)
+def _of_rows(
+    x: Float64[np.ndarray, "row feature"], y: Float64[np.ndarray, "row target"]
+) -> tuple[Float64[np.ndarray, "1 _"], ...]:
+    """In the order of the fields of `Statistics`."""
+    columns = (x.mean(0), deviation(x), np.median(x, 0), y.mean(0), deviation(y))
+    return tuple(column[None] for column in columns)
 
 
 def deviation(values: Float64[np.ndarray, "row column"]) -> Float64[np.ndarray, " column"]:

@@ -42,6 +42,23 @@ def random_split(rows: int, *, val: float, test: float, seed: int) -> Split:
     return split
 
 
+def kfold_split(rows: int, *, folds: int, fold: int, val: float, seed: int) -> Split:
+    """Rows dealt at random into `folds` parts, whose sizes differ by one at most; `fold` is the test part.
+
+    A fraction `val` of the other rows, dealt anew for each fold, is the validation part.
+
+    Raises:
+        UserError: if a part is left without a row.
+    """
+    parts = np.array_split(np.random.default_rng(seed).permutation(rows), folds)
+    rest = np.concatenate([part for number, part in enumerate(parts) if number != fold])
+    rest = np.random.default_rng([seed, fold]).permutation(rest)
+    n_val = round(val * len(rest))
+    split = Split(train=np.sort(rest[n_val:]), val=np.sort(rest[:n_val]), test=np.sort(parts[fold]))
+    _check(split, rows, "data.split", "take fewer data.split.folds, or another data.split.val")
+    return split
+
+
 def file_split(rows: int, path: str | Path, *, val: float, seed: int) -> Split:
     """Rows as a file says, one word (train, val, test) a data row.
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int16
 from torch import Tensor, nn
 
 from mlplab.randomness import generator
@@ -50,6 +50,9 @@ class Linear(nn.Module):
 class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014), each member with its own rate and its own masks.
 
+    A mask compares 16 random bits a value with the rate, which is thereby rounded to a multiple of 2⁻¹⁶:
+    drawing is most of the cost, and four times as much for a float.
+
     Args:
         rates: the chance that a value is dropped, one for each member.
         seeds: one for each member; masks come from a generator of each.
@@ -57,26 +60,34 @@ class Dropout(nn.Module):
     """
 
     keep: Float[Tensor, "member 1 1"]
+    threshold: Int16[Tensor, "member 1 1"]
 
     def __init__(self, rates: Sequence[float], seeds: Sequence[int], index: int = 0) -> None:
         super().__init__()
         self.seeds, self.index = list(seeds), index
-        self.register_buffer("keep", 1 - torch.tensor(rates).reshape(-1, 1, 1), persistent=False)
+        dropped = (torch.tensor(rates, dtype=torch.float64) * 2**16).round().clamp(max=2**16 - 1)
+        keep = (1 - dropped / 2**16).to(torch.get_default_dtype())
+        self.register_buffer("keep", keep.reshape(-1, 1, 1), persistent=False)
+        threshold = (dropped - 2**15).to(torch.int16)
+        self.register_buffer("threshold", threshold.reshape(-1, 1, 1), persistent=False)
         self._generators: list[torch.Generator] = []
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
         """Masks and rescales in training, passes through otherwise."""
         if not self.training:
             return x
-        if not self._generators or self._generators[0].device != x.device:
-            self._generators = [generator(seed, "dropout", self.index, x.device) for seed in self.seeds]
-        drawn = torch.stack(
-            [
-                torch.rand(x.shape[1:], generator=source, device=x.device, dtype=x.dtype)
-                for source in self._generators
-            ]
-        )
-        return x * ((drawn < self.keep) / self.keep)
+        size = x[0].numel()
+        words = torch.empty(len(x), -(-size // 4), dtype=torch.int64, device=x.device)
+        for row, source in zip(words, self.generators(x.device), strict=True):
+            row.random_(-(2**63), None, generator=source)
+        drawn = words.view(torch.int16)[:, :size].reshape(x.shape)
+        return x * torch.where(drawn >= self.threshold, 1 / self.keep, 0)
+
+    def generators(self, device: torch.device) -> list[torch.Generator]:
+        """Of each member, at the point that it has come to."""
+        if not self._generators or self._generators[0].device != device:
+            self._generators = [generator(seed, "dropout", self.index, device) for seed in self.seeds]
+        return self._generators
 
 
 class LayerNorm(nn.Module):

@@ -1,11 +1,13 @@
 """From configurations to the objects of a training. What is wrong with either is told here."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import PassThroughProfiler
 
 from mlplab import config
 from mlplab.data.module import TableDataModule
@@ -14,9 +16,9 @@ from mlplab.data.split import Split
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
 from mlplab.nets import Encoder, build_network
-from mlplab.runs.inputs import load_table, make_split
+from mlplab.runs.inputs import Inputs
 from mlplab.targets import build
-from mlplab.training.module import StackModule
+from mlplab.training.module import Sizes, StackModule
 
 DTYPES = {32: torch.float32, 64: torch.float64}
 
@@ -34,8 +36,8 @@ class Stack:
     module: StackModule
 
 
-def build_stack(configs: Sequence[config.TrainConfig]) -> Stack:
-    """Reads the table and makes network and batches for all members.
+def build_stack(configs: Sequence[config.TrainConfig], inputs: Inputs) -> Stack:
+    """Makes network and batches for all members.
 
     Raises:
         UserError: if the device is absent, or the data cannot be used.
@@ -43,15 +45,22 @@ def build_stack(configs: Sequence[config.TrainConfig]) -> Stack:
     configs = list(configs)
     first = configs[0]
     accelerator = choose_accelerator(first.trainer.accelerator)
-    table = load_table(first.data)
-    splits = [make_split(each.data.split, table.frame.height) for each in configs]
-    schema = Schema.of(table, raw=first.model.encoder.name == "none")
+    table = inputs.table(first.data)
+    splits = [inputs.split(each.data) for each in configs]
+    schema = inputs.schema(first.data, raw=first.model.encoder.name == "none")
     seeds, dtype = [each.seed for each in configs], DTYPES[first.trainer.precision]
-    data = TableDataModule(table, schema, splits, seeds, first.data.batch_size, dtype)
+    fill = may_fill(first.model)
+    data = TableDataModule(table, schema, splits, seeds, first.data.batch_size, dtype, fill=fill)
     encoder = _encoder(configs, data.statistics, dtype)
     network = build_network([each.model for each in configs], seeds, encoder)
-    module = StackModule(network, configs, steps=first.trainer.max_epochs * len(data.train_dataloader()))
-    return Stack(configs, accelerator, table, schema, splits, data, module)
+    val, test = ([len(getattr(split, part)) for split in splits] for part in ("val", "test"))
+    sizes = Sizes(first.trainer.max_epochs, len(data.train_dataloader()), val, test)
+    return Stack(configs, accelerator, table, schema, splits, data, StackModule(network, configs, sizes))
+
+
+def may_fill(model: config.Mlp | config.Linear | config.OwnModel) -> bool:
+    """Whether a network treats each row of a batch by itself, so that rows that do not count harm nothing."""
+    return isinstance(model, config.Linear) or (isinstance(model, config.Mlp) and model.norm != "batch")
 
 
 def choose_accelerator(wanted: str) -> str:
@@ -87,10 +96,19 @@ def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
     ]
 
 
-def build_trainer(
-    stack: Stack, callbacks: Sequence[Callback], loggers: Sequence[Logger], folder: str
-) -> Trainer:
-    """The Trainer, with the user's callbacks after ours; bars and checkpoints are not Lightning's."""
+class _NoProfiler(PassThroughProfiler):
+    """The Trainer times a hundred actions a step, by a generator each, even where nobody asked."""
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+
+def build_trainer(stack: Stack, watch: Callback, loggers: Sequence[Sequence[Logger]], folder: str) -> Trainer:
+    """The Trainer, with the user's callbacks after ours; bars and checkpoints are not Lightning's.
+
+    It gets the loggers only if there are callbacks of the user's that may want them: it closes them after
+    each fit and test, and all that this project logs goes to them past it.
+    """
     first = stack.configs[0]
     section = first.trainer
     added = [build(each.target, Callback, **each.arguments) for each in first.callbacks.added.values()]
@@ -104,9 +122,10 @@ def build_trainer(
         precision="64-true" if section.precision == 64 else "32-true",
         gradient_clip_val=section.gradient_clip_val,
         fast_dev_run=section.fast_dev_run,
-        callbacks=[*callbacks, *added],
+        callbacks=[watch, *added],
+        profiler=_NoProfiler(),
         log_every_n_steps=len(stack.data.train_dataloader()),  # for callbacks of the user's, once an epoch
-        logger=list(loggers),
+        logger=[each for own in loggers for each in own] if added else False,
         default_root_dir=folder,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,

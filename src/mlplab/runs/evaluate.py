@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from mlplab.data.loader import EVALUATION_ROWS, Loader
+from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.data.matching import match
 from mlplab.data.numbers import as_matrix, cell_faults
 from mlplab.data.split import Rows
@@ -98,10 +98,11 @@ def run_scores(run: TrainedRun, data: Data) -> Scores:
     dtype = run.network.encoder.x_mean.dtype
     x = torch.from_numpy(data.x - run.schema.offsets).to(dtype)
     y = torch.from_numpy(data.y[:, None])
-    evaluation = Evaluation(build_loss([run.config.loss]), 1, "test")
-    rows = torch.from_numpy(data.rows).unsqueeze(0)
+    evaluation = Evaluation(build_loss([run.config.loss]), [len(data.rows)], "test")
+    filled = run.network.encoder.filled(x.unsqueeze(0))[0]
+    rows = [torch.from_numpy(data.rows)]
     with torch.inference_mode():
-        for batch in Loader(run.network.encoder.filled(x.unsqueeze(0))[0], y, rows, EVALUATION_ROWS):
+        for batch in Loader(filled, y, rows, EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE):
             evaluation.add(run.network, batch)
         values = evaluation.take(run.network)
     return {name.removeprefix("test/"): value.item() for name, value in values.items()}

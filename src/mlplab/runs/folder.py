@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -32,14 +33,15 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._log: logging.Handler = logging.NullHandler()
 
-    @classmethod
-    def claim(cls, path: Path, config: Mapping[str, Any]) -> "RunFolder":
+    def claim(self, config: Mapping[str, Any]) -> None:
         """Makes the folder, or takes an empty one; of several processes that try, one succeeds.
 
         Raises:
             UserError: if the folder holds anything, or is a file.
         """
+        path = self.path
         used = Fault("exists and is not empty", str(path), remedy="give another: name=… or hydra.run.dir=…")
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -50,11 +52,10 @@ class RunFolder:
             raise UserError(used) from None
         except OSError as error:
             raise UserError(Fault(f"cannot be made: {error.strerror}", str(path))) from error
-        folder = cls(path)
-        folder.write_metrics("running", {})
+        self.write_metrics("running", {})
         (path / "checkpoints").mkdir()
-        (path / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
-        return folder
+        text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
+        (path / "config.yaml").write_text(text, encoding="utf-8")
 
     @property
     def best(self) -> Path:
@@ -74,33 +75,24 @@ class RunFolder:
 
     def write_environment(self, device: str) -> None:
         """`environment.json`: what the figures depend on beside configuration and data."""
-        packages = ("mlplab", "torch", "lightning", "hydra-core", "torchmetrics", "polars", "numpy")
-        self._write_json(
-            "environment.json",
-            {
-                "versions": {
-                    "python": platform.python_version(),
-                    **{each: version(each) for each in packages},
-                },
-                "platform": platform.platform(),
-                "device": device,
-                "git": _git_state(),
-                "command": sys.argv,
-            },
-        )
+        self._write_json("environment.json", {**_environment(), "device": device, "command": sys.argv})
 
     @contextmanager
     def log(self) -> Iterator[None]:
         """Also writes what this package logs to `train.log`."""
-        handler = logging.FileHandler(self.path / "train.log", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+        self._log = logging.FileHandler(self.path / "train.log", encoding="utf-8")
+        self._log.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
         logger = logging.getLogger("mlplab")
-        logger.addHandler(handler)
+        logger.addHandler(self._log)
         try:
             yield
         finally:
-            logger.removeHandler(handler)
-            handler.close()
+            logger.removeHandler(self._log)
+            self._log.close()
+
+    def note(self, line: str) -> None:
+        """Writes a line to `train.log` alone."""
+        self._log.handle(logging.makeLogRecord({"msg": line}))
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         with replacing(self.path / name) as partial:
@@ -113,6 +105,14 @@ def finite(metrics: Metrics) -> Metrics:
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in metrics.items()
     }
+
+
+@cache
+def _environment() -> dict[str, Any]:
+    """The same for all runs of a process."""
+    packages = ("mlplab", "torch", "lightning", "hydra-core", "torchmetrics", "polars", "numpy")
+    versions = {"python": platform.python_version(), **{each: version(each) for each in packages}}
+    return {"versions": versions, "platform": platform.platform(), "git": _git_state()}
 
 
 def _git_state() -> dict[str, Any] | None:

@@ -1,17 +1,14 @@
-"""What is written of each run when a training ends."""
+"""What is written of a run when its training ends."""
 
-import time
 from collections.abc import Sequence
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from torch import Tensor
 
 from mlplab import config
-from mlplab.runs.baselines import baselines
-from mlplab.runs.build import Stack
-from mlplab.runs.folder import Metrics, RunFolder, Status, finite
+from mlplab.runs.folder import Metrics, Status, finite
+from mlplab.runs.inputs import Inputs
+from mlplab.runs.session import Session
 from mlplab.training import checkpoint
-from mlplab.training.callbacks import BestWeights
 
 HPARAM_METRICS = {
     "val/loss": "best/val/loss",
@@ -24,76 +21,54 @@ HPARAM_METRICS = {
 its best, under the curve's own name."""
 
 
-class Record:
-    """Writes the folders of a training's runs when it ends, well or not.
+def record(
+    session: Session, index: int, inputs: Inputs, status: Status, reason: str | None, seconds: float
+) -> Metrics:
+    """Writes checkpoints, curves' hyperparameters and metrics.json of one run; gives the latter's content.
 
     Args:
-        loggers: of each run.
-        best: the callback that kept the best weights.
-
-    Attributes:
-        last: the network's tensors at the end of each member's training; None where they are not to be kept.
+        index: of the run's member in the session.
+        status: `done` if it was tested.
     """
-
-    def __init__(
-        self,
-        stack: Stack,
-        folders: Sequence[RunFolder],
-        loggers: Sequence[Sequence[Logger]],
-        best: BestWeights,
-    ) -> None:
-        self.stack, self.folders, self.loggers, self.best = stack, folders, loggers, best
-        self.last: dict[str, Tensor] | None = None
-        self.table = stack.table.fingerprint()
-        self.started = time.perf_counter()
-
-    def write(self, status: Status, reason: str | None = None) -> list[Metrics]:
-        """Checkpoints, curves' hyperparameters and metrics.json of each run; gives the latter's contents."""
-        seconds = time.perf_counter() - self.started
-        written = []
-        for index, folder in enumerate(self.folders):
-            metrics = self._metrics(index, tested=status == "done")
-            self._save_checkpoints(index, metrics)
-            if status == "done":
-                metrics |= self._baselines(index)
-            close_loggers(self.loggers[index], self.stack.configs[index], metrics, status)
-            written.append(folder.write_metrics(status, metrics | {"seconds": seconds}, reason))
-        return written
-
-    def _metrics(self, index: int, *, tested: bool) -> Metrics:
-        """Figures of a member's best epoch, and after a test those of the test."""
-        metrics: Metrics = {}
-        if self.best.state:
-            metrics |= {name: value[index].item() for name, value in self.best.values.items() if name != "lr"}
-            metrics["best_epoch"] = int(self.best.epochs[index])
-        metrics["epochs"] = int(self.stack.module.epochs[index])
-        if tested:
-            values = self.stack.module.values
-            metrics |= {name: values[name][index].item() for name in values if name.startswith("test/")}
-        return finite(metrics)
-
-    def _baselines(self, index: int) -> Metrics:
-        x, y = self.stack.schema.centred(self.stack.table)
-        each = baselines(x, y[:, 0], self.stack.splits[index])
-        return finite(
-            {f"{name}/test/{k}": value for name, scores in each.items() for k, value in scores.items()}
+    member, best = session.members[index], session.best
+    metrics = _metrics(session, index, tested=status == "done")
+    states = (
+        (member.folder.best, best.state if best.epochs[index] else {}, metrics.get("best_epoch", 0)),
+        (member.folder.last, session.last if status != "diverged" else {}, metrics["epochs"]),
+    )
+    for path, state, epoch in states:
+        if state:
+            checkpoint.save(
+                path,
+                {name: tensor[index : index + 1] for name, tensor in state.items()},
+                config=member.config.plain(),
+                schema=session.stack.schema.plain(),
+                table=inputs.fingerprint(member.config.data),
+                epoch=epoch,
+                metrics=metrics,
+            )
+    if status == "done":
+        each = inputs.baselines(member.config.data, session.stack.schema)
+        metrics |= finite(
+            {f"{k}/test/{name}": value for k, scores in each.items() for name, value in scores.items()}
         )
+    close_loggers(member.loggers, member.config, metrics, status)
+    return member.folder.write_metrics(status, metrics | {"seconds": seconds}, reason)
 
-    def _save_checkpoints(self, index: int, metrics: Metrics) -> None:
-        folder = self.folders[index]
-        best = (folder.best, self.best.state, metrics.get("best_epoch", 0))
-        last = (folder.last, self.last, metrics["epochs"])
-        for path, state, epoch in (best, last):
-            if state:
-                checkpoint.save(
-                    path,
-                    {name: tensor[index : index + 1] for name, tensor in state.items()},
-                    config=self.stack.configs[index].plain(),
-                    schema=self.stack.schema.plain(),
-                    table=self.table,
-                    epoch=epoch,
-                    metrics=metrics,
-                )
+
+def _metrics(session: Session, index: int, *, tested: bool) -> Metrics:
+    """Figures of a member's best epoch, and after a test those of the test."""
+    metrics: Metrics = {}
+    best, module = session.best, session.stack.module
+    if best.epochs[index]:
+        metrics |= {name: value[index].item() for name, value in best.values.items() if name != "lr"}
+        metrics["best_epoch"] = int(best.epochs[index])
+    metrics["epochs"] = int(module.epochs[index])
+    if tested:
+        metrics |= {
+            name: value[index].item() for name, value in module.values.items() if name.startswith("test/")
+        }
+    return finite(metrics)
 
 
 def close_loggers(

@@ -3,10 +3,12 @@
 import logging
 import os
 import shlex
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,14 +16,16 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 
 from mlplab.config import TrainConfig
-from mlplab.errors import Interrupted
-from mlplab.runs.build import Stack, build_loggers, build_stack, build_trainer
+from mlplab.errors import Interrupted, RunFailed
+from mlplab.memory import keep_freed_memory
+from mlplab.runs.build import build_loggers, build_stack
 from mlplab.runs.folder import Metrics, RunFolder, Status
-from mlplab.runs.record import Record
+from mlplab.runs.inputs import Inputs
+from mlplab.runs.record import record
+from mlplab.runs.session import Member, Session
 from mlplab.runs.show import SCORES, score_grid
-from mlplab.training.callbacks import BestWeights, Curves, EarlyStopping, Signals
-from mlplab.training.module import Diverged
-from mlplab.training.progress import Bar, EpochLines
+from mlplab.training.callbacks import Signals
+from mlplab.training.progress import Bar
 
 log = logging.getLogger(__name__)
 
@@ -34,65 +38,93 @@ class Run:
     folder: Path
 
 
-def train(runs: Sequence[Run], console: Console) -> list[Metrics]:
+def train(
+    runs: Sequence[Run], console: Console, inputs: Inputs | None = None, title: str = ""
+) -> list[Metrics]:
     """Trains runs that share a table and a shape as one stack, tests their best weights, fills their folders.
 
+    A run whose loss is no longer finite ends by itself, with the status `diverged`, and the others go on.
     Gives the content of each run's metrics.json.
+
+    Args:
+        inputs: tables that are read already.
+        title: stands before the bar.
 
     Raises:
         UserError: before any folder is made, if configuration or data are wrong or a folder is in use.
-        Diverged: if a loss is not finite.
         Interrupted: after SIGINT or SIGTERM, with the checkpoints written.
     """
+    started = time.perf_counter()
     torch.set_num_threads(runs[0].config.threads)
-    stack = build_stack([run.config for run in runs])
-    loggers = [build_loggers(run.config, str(run.folder)) for run in runs]
-    section, stops = runs[0].config.trainer, [run.config.callbacks.early_stopping for run in runs]
-    best, signals = BestWeights(), Signals()
-    stopping = EarlyStopping([each.patience for each in stops], [each.min_delta for each in stops])
-    bars = [Bar(console)] if console.is_terminal else []
-    in_order = [
-        best,
-        Curves(loggers, section.log_every_n_steps),
-        stopping,
-        EpochLines(logging.DEBUG if bars else logging.INFO),
-        *bars,
-        signals,
-    ]
+    keep_freed_memory()
+    inputs = inputs or Inputs()
+    stack = build_stack([run.config for run in runs], inputs)
+    bars = [Bar(console, title)] if console.is_terminal else []
+    members = [_member(run, alone=len(runs) == 1, shown=not bars) for run in runs]
+    written: dict[Path, Metrics] = {}
     with ExitStack() as contexts:
         contexts.enter_context(lightning_quiet())
-        trainer = build_trainer(
-            stack, in_order, [each for own in loggers for each in own], str(runs[0].folder)
-        )
-        folders = [RunFolder.claim(run.folder, run.config.plain()) for run in runs]
-        for folder in folders:
-            contexts.enter_context(folder.log())
-        record = Record(stack, folders, loggers, best)
+        signals = contexts.enter_context(Signals())
+        session = Session(stack, members, [*bars, signals])
+        for member in members:
+            member.folder.claim(member.config.plain())
+            contexts.enter_context(member.folder.log())
+
+        def end(index: int, status: Status, reason: str | None = None) -> None:
+            member, seconds = session.members[index], time.perf_counter() - started
+            metrics = record(session, index, inputs, status, reason, seconds)
+            written[member.folder.path] = metrics
+            member.tell(_told(member.folder.path.name, metrics))
+            if status == "done":
+                member.folder.note(
+                    "test " + ", ".join(f"{name} {metrics[f'test/{name}']}" for name in SCORES)
+                )
+
         try:
-            for folder in folders:
-                folder.write_environment(_device(trainer))
-            _announce(stack, trainer)
+            for member in members:
+                member.folder.write_environment(_device(session.trainer))
+            _announce(session)
             with ExitStack() as shown:
                 for bar in bars:
                     shown.callback(bar.progress.stop)
-                trainer.fit(stack.module, datamodule=stack.data)
-            record.last = stopping.last_state(stack.module)
-            if signals.received:
-                name, step = signals.received.name, trainer.global_step
-                raise Interrupted(f"stopped by {name} after step {step}", signals.received)
-            stack.module.network.load_state_dict(best.state)
-            trainer.test(stack.module, datamodule=stack.data, verbose=False)
-            written = record.write("done")
+                while True:
+                    session.fit()
+                    diverged = session.stack.module.diverged
+                    ended = session.ended(interrupted=signals.received is not None)
+                    left = len(ended) < len(session.members) and not signals.received
+                    following = session.rest(inputs) if left else None
+                    if len(ended) > len(diverged):
+                        session.test()
+                    for index in ended:
+                        end(index, "diverged" if index in diverged else "done", diverged.get(index))
+                    if signals.received:
+                        name, step = signals.received.name, session.trainer.global_step
+                        raise Interrupted(f"stopped by {name} after step {step}", signals.received)
+                    if following is None:
+                        break
+                    session = following
         except BaseException as error:
+            status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
             reason = str(error).removeprefix("error: ") or type(error).__name__
-            log.debug("%s: %s", _status_of(error), reason)
-            record.write(_status_of(error), reason)
+            for index, member in enumerate(session.members):
+                if member.folder.path not in written:
+                    end(index, status, reason)
             raise
-        for run, metrics in zip(runs, written, strict=True):
-            epochs, seconds = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}", metrics["seconds"]
-            log.info("%s: %s; %.1f s", run.folder.name, epochs, seconds)
-            log.debug("test %s", ", ".join(f"{name} {metrics[f'test/{name}']}" for name in SCORES))
-        return written
+        return [written[run.folder] for run in runs]
+
+
+def _member(run: Run, *, alone: bool, shown: bool) -> Member:
+    """A run alone says on the terminal how far it is, if no bar does; one of many in its own log only."""
+    folder = RunFolder(run.folder)
+    say = partial(log.log, logging.INFO if shown else logging.DEBUG) if alone else folder.note
+    tell = log.info if alone else folder.note
+    return Member(run.config, folder, build_loggers(run.config, str(run.folder)), say, tell)
+
+
+def _told(name: str, metrics: Metrics) -> str:
+    if metrics["status"] != "done":
+        return f"{metrics['status']}: {metrics['reason']}"
+    return f"{name}: best epoch {metrics['best_epoch']} of {metrics['epochs']}; {metrics['seconds']:.1f} s"
 
 
 @contextmanager
@@ -111,43 +143,38 @@ def lightning_quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _status_of(error: BaseException) -> Status:
-    if isinstance(error, Diverged):
-        return "diverged"
-    return "interrupted" if isinstance(error, Interrupted) else "failed"
-
-
 def _device(trainer: Trainer) -> str:
     device = trainer.strategy.root_device
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _announce(stack: Stack, trainer: Trainer) -> None:
-    split, first = stack.splits[0], stack.configs[0]
-    log.info(
-        "%s: %d rows, %d columns → %s; train %d, val %d, test %d",
-        stack.table.source,
-        stack.table.frame.height,
-        len(stack.table.features),
-        stack.table.target,
-        *map(len, (split.train, split.val, split.test)),
-    )
-    weights = sum(parameter[0].numel() for parameter in stack.module.network.parameters())
-    log.info(
-        "network of %d weights; %s, lr %g; up to %d epochs of %d steps on %s",
-        weights,
-        first.optimizer.name,
-        first.optimizer.lr,
-        first.trainer.max_epochs,
-        len(stack.data.train_dataloader()),
-        _device(trainer),
-    )
+def _announce(session: Session) -> None:
+    stack = session.stack
+    network, steps = stack.module.network, stack.module.sizes.steps
+    weights = sum(parameter[0].numel() for parameter in network.parameters())
+    table, device = stack.table, _device(session.trainer)
+    for member, split in zip(session.members, stack.splits, strict=True):
+        member.tell(
+            f"{table.source}: {table.frame.height} rows, {len(table.features)} columns → {table.target}; "
+            f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
+        )
+        optimizer, epochs = member.config.optimizer, member.config.trainer.max_epochs
+        member.tell(
+            f"network of {weights} weights; {optimizer.name}, lr {optimizer.lr:g}; "
+            f"up to {epochs} epochs of {steps} steps on {device}"
+        )
 
 
 def train_one(run: TrainConfig, folder: Path, console: Console | None = None) -> None:
-    """Trains one run and prints what came of it; raises as `train`."""
+    """Trains one run and prints what came of it.
+
+    Raises:
+        RunFailed: if its loss is no longer finite; and as `train`.
+    """
     console = console or Console()
     [metrics] = train([Run(run, folder)], console)
+    if metrics["status"] != "done":
+        raise RunFailed(metrics["reason"])
     titles = {"this network": "", "ridge regression": "ridge/", "mean": "mean/"}
     console.print(
         score_grid(

@@ -1,10 +1,11 @@
 """What happens beside the steps: the best weights kept, early stopping, curves, and signals heeded.
 
-All look at `StackModule.values` when an epoch's validation is done, in the order of the Trainer's list.
+All of it observes `StackModule.values` when an epoch's validation is done, in the order of a list, behind one
+callback of the Trainer: the Trainer calls each of its callbacks eight times a step.
 """
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -17,30 +18,57 @@ from torch import Tensor
 from mlplab.training.module import StackModule
 
 
-class EpochCallback(Callback):
-    """Calls `on_epoch` with the module after the validation of each epoch of training."""
+class Observer:
+    """Something that happens beside the steps."""
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Passes on what belongs to training."""
-        assert isinstance(pl_module, StackModule)
-        if trainer.state.fn == "fit":
-            self.on_epoch(trainer, pl_module)
+    def on_start(self, trainer: Trainer, module: StackModule) -> None:
+        """Training begins."""
+
+    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+        """A step is done."""
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """An epoch of training and its validation are done."""
 
 
-class BestWeights(EpochCallback):
+class Watch(Callback):
+    """Tells observers, in their order."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self.observers = list(observers)
+        self._of_steps = [each for each in observers if type(each).on_step is not Observer.on_step]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Passes on."""
+        assert isinstance(pl_module, StackModule)
+        for observer in self.observers:
+            observer.on_start(trainer, pl_module)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Passes on to those that want it."""
+        for observer in self._of_steps:
+            assert isinstance(pl_module, StackModule)
+            observer.on_step(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Passes on what belongs to training."""
+        assert isinstance(pl_module, StackModule)
+        if trainer.state.fn == "fit":
+            for observer in self.observers:
+                observer.on_epoch(trainer, pl_module)
+
+
+class BestWeights(Observer):
     """Keeps each member's weights from the epoch with its lowest monitored metric; the first among equals.
 
     Attributes:
-        epochs: the best epoch of each member, counted from 1.
+        epochs: the best epoch of each member, counted from 1; 0 where there is none.
         state: the network's tensors, each member's from its own best epoch.
         values: the module's values, likewise.
     """
 
-    def __init__(self) -> None:
-        self.epochs: Int64[Tensor, " member"] = torch.empty(0, dtype=torch.int64)
+    def __init__(self, members: int) -> None:
+        self.epochs: Int64[Tensor, " member"] = torch.zeros(members, dtype=torch.int64)
         self.state: dict[str, Tensor] = {}
         self.values: dict[str, Float[Tensor, " member"]] = {}
 
@@ -48,21 +76,19 @@ class BestWeights(EpochCallback):
         """Takes over the members that have improved."""
         state = module.network.state_dict()
         if not self.state:
-            self.epochs = torch.full((len(module.configs),), trainer.current_epoch + 1)
             self.state = {name: tensor.clone() for name, tensor in state.items()}
             self.values = {name: value.clone() for name, value in module.values.items()}
-            return
-        better = (module.values[module.monitor] < self.values[module.monitor]) & module.active.to(
-            module.device
-        )
-        if better.any():
-            self.epochs[better.cpu()] = trainer.current_epoch + 1
+        monitored = module.values[module.monitor].cpu()
+        lower = (self.epochs == 0) | (monitored < self.values[module.monitor].cpu())
+        better = (lower & module.active).nonzero().flatten()
+        if len(better):
+            self.epochs[better] = trainer.current_epoch + 1
             for kept, new in ((self.state, state), (self.values, module.values)):
                 for name, tensor in kept.items():
                     tensor[better] = new[name][better]
 
 
-class EarlyStopping(EpochCallback):
+class EarlyStopping(Observer):
     """Ends a member's training once its monitored metric has not fallen for long; with the last, all.
 
     Args:
@@ -70,23 +96,26 @@ class EarlyStopping(EpochCallback):
         min_delta: what a fall must exceed to count, in the metric's units, for each member.
 
     Attributes:
+        state: of each member, the `lowest` monitored metric and how many epochs it has `waited`.
         stopped: the network's tensors, each member's as they were when it stopped.
     """
 
     def __init__(self, patience: Sequence[int | None], min_delta: Sequence[float]) -> None:
         self.patience = torch.tensor([torch.inf if each is None else each for each in patience])
         self.min_delta = torch.tensor(min_delta, dtype=torch.float64)
-        self.lowest = torch.full((len(patience),), torch.inf, dtype=torch.float64)
-        self.waited = torch.zeros(len(patience), dtype=torch.int64)
+        self.state = {
+            "lowest": torch.full((len(patience),), torch.inf, dtype=torch.float64),
+            "waited": torch.zeros(len(patience), dtype=torch.int64),
+        }
         self.stopped: dict[str, Tensor] = {}
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Counts, and marks members as stopped."""
         monitored = module.values[module.monitor].cpu().double()
-        better: Bool[Tensor, " member"] = monitored < self.lowest - self.min_delta
-        self.lowest = torch.where(better, monitored, self.lowest)
-        self.waited = torch.where(better, 0, self.waited + 1)
-        stops = module.active & (self.waited >= self.patience)
+        better: Bool[Tensor, " member"] = monitored < self.state["lowest"] - self.min_delta
+        self.state["lowest"] = torch.where(better, monitored, self.state["lowest"])
+        self.state["waited"] = torch.where(better, 0, self.state["waited"] + 1)
+        stops = module.active & (self.state["waited"] >= self.patience)
         if stops.any():
             state = module.network.state_dict()
             self.stopped = self.stopped or {name: tensor.clone() for name, tensor in state.items()}
@@ -104,37 +133,67 @@ class EarlyStopping(EpochCallback):
         return state
 
 
-class Curves(EpochCallback):
-    """Writes each member's values to its own loggers, an epoch a step, counted from 1.
+class Thinning(Observer):
+    """Ends a stack's training when few of its members are left, for a smaller stack to go on with those.
 
     Args:
-        loggers: of each member.
-        every_n_steps: also writes the training loss of every nth step, as `train/loss_step`.
+        share: of the members; with so many left or fewer it ends.
+
+    Attributes:
+        few_left: whether it has.
     """
 
-    def __init__(self, loggers: Sequence[Sequence[Logger]], every_n_steps: int | None) -> None:
-        self.loggers, self.every_n_steps = loggers, every_n_steps
+    def __init__(self, share: float = 0.5) -> None:
+        self.share, self.few_left = share, False
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Looks whether it is worth it."""
+        active, epochs = int(module.active.sum()), trainer.max_epochs or 0
+        if 0 < active <= self.share * len(module.active) and trainer.current_epoch + 1 < epochs:
+            self.few_left = trainer.should_stop = True
+
+
+class Curves(Observer):
+    """Writes each member's values to its own loggers, an epoch a step, counted from 1."""
+
+    def __init__(self, loggers: Sequence[Sequence[Logger]]) -> None:
+        self.loggers = loggers
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """The epoch's point of every curve."""
         values = {name: value.tolist() for name, value in module.values.items()}
         for member, loggers in enumerate(self.loggers):
             if module.active[member]:
-                point = {name: value[member] for name, value in values.items()}
-                for logger in loggers:
-                    logger.log_metrics(point, trainer.current_epoch + 1)
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """A step's point, if asked for."""
-        if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
-            assert isinstance(pl_module, StackModule)
-            for loss, loggers in zip(pl_module.last_losses().tolist(), self.loggers, strict=True):
-                for logger in loggers:
-                    logger.log_metrics({"train/loss_step": loss}, trainer.global_step)
+                _log(
+                    {name: value[member] for name, value in values.items()},
+                    loggers,
+                    trainer.current_epoch + 1,
+                )
 
 
-class Signals(Callback):
-    """Stops training after the current step on SIGINT or SIGTERM.
+class StepCurves(Observer):
+    """Writes each member's training loss of every nth step to its own loggers, as `train/loss_step`."""
+
+    def __init__(self, loggers: Sequence[Sequence[Logger]], every: int) -> None:
+        self.loggers, self.every = loggers, every
+
+    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+        """A step's point, now and then."""
+        if trainer.global_step % self.every == 0:
+            for member, (loss, loggers) in enumerate(
+                zip(module.last_losses().tolist(), self.loggers, strict=True)
+            ):
+                if module.active[member]:
+                    _log({"train/loss_step": loss}, loggers, trainer.global_step)
+
+
+def _log(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> None:
+    for logger in loggers:
+        logger.log_metrics(dict(point), step)
+
+
+class Signals(Observer):
+    """Stops training after the current step on SIGINT or SIGTERM; a context, which hands them back.
 
     Attributes:
         received: the signal, if one came.
@@ -142,20 +201,25 @@ class Signals(Callback):
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self._trainer: Trainer | None = None
         self._before: dict[signal.Signals, Any] = {}
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes the signals over; later than Lightning, which ends with status 0 on SIGTERM."""
+    def __enter__(self) -> "Signals":
+        self._before = {each: signal.signal(each, self._stop) for each in (signal.SIGINT, signal.SIGTERM)}
+        return self
 
-        def stop(number: int, frame: FrameType | None) -> None:
-            self.received = signal.Signals(number)
-            trainer.should_stop = True
-
-        for each in (signal.SIGINT, signal.SIGTERM):
-            self._before[each] = signal.signal(each, stop)
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Hands the signals back."""
+    def __exit__(self, *_: object) -> None:
         for each, handler in self._before.items():
             signal.signal(each, handler)
-        self._before = {}
+
+    def on_start(self, trainer: Trainer, module: StackModule) -> None:
+        """Takes the signals from Lightning, which ends with status 0 on SIGTERM."""
+        for each in self._before:
+            signal.signal(each, self._stop)
+        self._trainer = trainer
+        trainer.should_stop |= self.received is not None
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.received = signal.Signals(number)
+        if self._trainer:
+            self._trainer.should_stop = True

@@ -29,9 +29,14 @@ class Loss:
     elementwise: Callable[[Values], Values]
     degree: int
 
-    def __call__(self, predicted: Values, target: Values) -> Float[Tensor, " member"]:
-        """The mean over a member's rows and targets."""
-        return self.elementwise(predicted - target).mean((1, 2))
+    def __call__(
+        self, predicted: Values, target: Values, weight: Float[Tensor, "member batch 1"] | None = None
+    ) -> Float[Tensor, " member"]:
+        """The mean over a member's rows and targets; `weight` is 0 for rows that do not count, else 1."""
+        values = self.elementwise(predicted - target)
+        if weight is None:
+            return values.sum((1, 2)) / (values.shape[1] * values.shape[2])
+        return (values * weight).sum((1, 2)) / (weight.sum((1, 2)) * values.shape[2])
 
     def in_target_units(
         self, losses: Float[Tensor, " member"], y_std: Float64[Tensor, "member 1 target"]

@@ -1,7 +1,9 @@
 """The LightningModule: K networks trained in the same steps, each as if it were alone."""
 
-from collections.abc import Sequence
-from typing import NoReturn
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
@@ -10,19 +12,31 @@ from torch import Tensor, nn
 
 from mlplab import config
 from mlplab.data.loader import Batch
-from mlplab.errors import RunFailed
 from mlplab.nets import Network
 from mlplab.training.evaluation import Evaluation, Mean, Values
 from mlplab.training.losses import build_loss
 from mlplab.training.optimizers import MemberOptimizer, build_optimizer
-from mlplab.training.schedules import build_schedule
+from mlplab.training.schedules import Schedules
 
 CHECK_EVERY = 1000
 """Steps after which losses are looked at even though the epoch goes on."""
 
 
-class Diverged(RunFailed):
-    """A loss that is no longer finite."""
+@dataclass(frozen=True)
+class Sizes:
+    """What the rows of K members make of their training.
+
+    Args:
+        epochs: of the whole training.
+        steps: of an epoch.
+        val: validation rows of each member.
+        test: test rows of each member.
+    """
+
+    epochs: int
+    steps: int
+    val: Sequence[int]
+    test: Sequence[int]
 
 
 class StackModule(LightningModule):
@@ -34,27 +48,38 @@ class StackModule(LightningModule):
     Args:
         network: K members.
         configs: one for each member.
-        steps: optimizer steps of the whole training.
 
     Attributes:
         values: of the last epoch, one a member: `train/loss`, `val/loss`, `val/rmse`, `val/mae`, `val/r2`
             and `lr`; after a test also `test/…`. Losses and errors are in the target's own units.
-        active: the members that have not stopped early; what is recorded of a run ends where it stopped.
+        active: the members that train on; what is recorded of a run ends where it stopped.
         epochs: how many each member has trained, to its stop.
+        diverged: why a member's training is no longer of use, by its number.
+        continues: what the optimizer goes on from, and after how many steps; None from the start.
     """
 
-    def __init__(self, network: Network, configs: Sequence[config.TrainConfig], steps: int) -> None:
+    def __init__(self, network: Network, configs: Sequence[config.TrainConfig], sizes: Sizes) -> None:
         super().__init__()
-        self.network, self.configs, self.steps = network, configs, steps
+        self.network, self.configs, self.sizes = network, list(configs), sizes
         self.loss = build_loss([each.loss for each in configs])
-        self.schedule = build_schedule([each.scheduler for each in configs])
+        self.schedules = Schedules([each.scheduler for each in configs])
         self.monitor = configs[0].monitor
-        self.val, self.test = (Evaluation(self.loss, len(configs), part) for part in ("val", "test"))
+        self.val = Evaluation(self.loss, sizes.val, "val")
+        self.test = Evaluation(self.loss, sizes.test, "test")
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)
+        self.diverged: dict[int, str] = {}
+        self.continues: tuple[Mapping[str, Tensor], int] | None = None
         self.values: Values = {}
         self._train = Mean()
         self._first_step = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As torch's, which looks for parameters, but for the note that Lightning makes at every hook."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch target"]:
         """Predictions in the target's units."""
@@ -62,31 +87,44 @@ class StackModule(LightningModule):
 
     def configure_optimizers(self) -> MemberOptimizer:
         """One optimizer over all members."""
-        return build_optimizer(self.network.parameters(), [each.optimizer for each in self.configs])
+        optimizer = build_optimizer(self.network.parameters(), [each.optimizer for each in self.configs])
+        if self.continues:
+            optimizer.load_member_state(*self.continues)
+        return optimizer
+
+    @property
+    def optimizer(self) -> MemberOptimizer:
+        """The one that the Trainer steps."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, MemberOptimizer)
+        return optimizer
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, in encoded units: the quantity that is minimised."""
-        return self.loss(self.network.encoded(batch.x), self.network.encoder.encode_target(batch.y))
+        target = self.network.encoder.encode_target(batch.y)
+        return self.loss(self.network.encoded(batch.x), target, batch.weight)
 
     def last_losses(self) -> Float[Tensor, " member"]:
         """The training losses of the last step, in the target's own units."""
         return self._in_target_units(self._train.values[-1])
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Gives the step its learning rates."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, MemberOptimizer)
-        optimizer.scale_lr(self.schedule(self.global_step / self.steps, self.current_epoch))
+    def on_train_epoch_start(self) -> None:
+        """Gives the epoch's steps their learning rates."""
+        steps = self.sizes.steps
+        done = self.current_epoch * steps + torch.arange(steps, dtype=torch.float64)
+        progress = done / (self.sizes.epochs * steps)
+        self.optimizer.plan(self.schedules.factors(progress, self.current_epoch))
+        self._first_step = self.global_step
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The forward pass; the sum over members is what backward starts from."""
         losses = self.losses(batch)
-        if not self._train.values:
-            self._first_step = self.global_step
-        self._train.add(losses.detach(), batch.x.shape[1])
-        if len(self._train.values) % CHECK_EVERY == 0:
-            self._refuse_divergence()
+        self._train.add(losses.detach(), batch.rows())
+        if (batch_idx + 1) % CHECK_EVERY == 0:
+            self._look_for_divergence()
         return losses.sum()
+
+    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]  # asked for at each step
 
     def configure_gradient_clipping(
         self,
@@ -109,49 +147,50 @@ class StackModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """The epoch's values; a schedule that follows the monitored metric learns it here."""
         if self._train.values:
-            self._refuse_divergence()
-            optimizer = self.optimizers(use_pl_optimizer=False)
-            assert isinstance(optimizer, MemberOptimizer)
-            self.epochs += self.active
-            self.values = {
-                "train/loss": self._in_target_units(self._train.take()),
-                "lr": optimizer.param_groups[0]["lr"].flatten(),
-            }
+            self._look_for_divergence()
+            self.values = {"train/loss": self._in_target_units(self._train.take()), "lr": self.optimizer.lr}
         self.values |= self.val.take(self.network)
-        if not self.values["val/loss"].isfinite().all():
-            self._diverged(
-                self.values["val/loss"], f"the validation loss became {{}} after step {self.global_step}"
-            )
-        self.schedule.observe(self.values[self.monitor])
+        finite = self.values["val/loss"].isfinite().cpu()
+        what = f"the validation loss became {{}} after step {self.global_step}"
+        self._stop_diverged(~finite, self.values["val/loss"], what)
+        self.epochs += self.active
+        self.schedules.observe(self.values[self.monitor].cpu())
         # For callbacks of the user's, which look here; `self.log` would cost as much as the epoch.
-        self.trainer.callback_metrics.update({name: value.mean() for name, value in self.values.items()})
+        self.trainer.callback_metrics.update({name: value.nanmean() for name, value in self.values.items()})
 
     def on_test_epoch_end(self) -> None:
         """The test metrics."""
         self.values |= self.test.take(self.network)
 
-    def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float[Tensor, " member"]:
+    def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
         return self.loss.in_target_units(losses, self.network.encoder.y_std)
 
-    def _refuse_divergence(self) -> None:
-        finite = torch.stack(self._train.values).isfinite().all(1)
-        if not finite.all():
-            first = int(finite.int().argmin())
-            losses = self._train.values[first]
-            self._diverged(losses, f"the loss became {{}} at step {self._first_step + first + 1}")
+    def _look_for_divergence(self) -> None:
+        losses = torch.stack(self._train.values)
+        bad = ~losses.isfinite()
+        if bad.any():
+            first = bad.int().argmax(0).cpu()
+            for step in sorted(set(first.tolist())):
+                what = f"the loss became {{}} at step {self._first_step + step + 1}"
+                self._stop_diverged((bad.any(0).cpu()) & (first == step), losses[step], what)
 
-    def _diverged(self, losses: Float[Tensor, " member"], what: str) -> NoReturn:
-        value = losses[~losses.isfinite()][0].item()
-        raise Diverged(
-            f"{what.format(value)}, in epoch {self.current_epoch + 1}; "
-            "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
-        )
+    def _stop_diverged(
+        self, members: Bool[Tensor, " member"], losses: Float[Tensor, " member"], what: str
+    ) -> None:
+        for member in (members & self.active).nonzero().flatten().tolist():
+            self.active[member] = False
+            self.diverged[member] = (
+                f"{what.format(losses[member].item())}, in epoch {self.current_epoch + 1}; "
+                "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
+            )
+        if not self.active.any():
+            self.trainer.should_stop = True
 
 
 def clip_by_member(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
     """Scales, in place, each member's gradient over all parameters to a norm of at most `max_norm`."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = torch.stack([gradient.square().sum((1, 2)) for gradient in gradients]).sum(0).sqrt()
+    norm = torch.stack([gradient.square().sum((1, 2)) for gradient in gradients], 1).sum(1).sqrt()
     scale = (max_norm / norm.clamp(min=torch.finfo(norm.dtype).tiny)).clamp(max=1).reshape(-1, 1, 1)
     for gradient in gradients:
         gradient.mul_(scale)

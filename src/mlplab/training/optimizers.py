@@ -1,12 +1,13 @@
 """SGD, Adam and AdamW with settings that differ from member to member.
 
-As torch's, value by value; torch's own refuse a learning rate that is a tensor of several values. Every
-parameter has a leading member axis and three dimensions; every setting is `[member, 1, 1]` and float64.
+The updates are torch's own fused kernels, which take one learning rate a call and any number of tensors. So
+all weights of a member lie in one row of a matrix `[member, weight]`, of which the network's parameters are
+views, and members with the same settings are updated by one call: the same arithmetic alone and in a stack.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Float64
@@ -14,149 +15,163 @@ from torch import Tensor, nn
 
 from mlplab import config
 
-Setting = Float64[Tensor, "member 1 1"]
-Values = Float[Tensor, "member row column"]
+Rows = Float[Tensor, "member weight"]
+
+
+class _Group(NamedTuple):
+    """Members that take the same steps: their settings, learning rates of an epoch, and rows by name."""
+
+    settings: config.Adam | config.Sgd
+    lr: tuple[float, ...]
+    rows: dict[str, list[Tensor]]
 
 
 class MemberOptimizer(torch.optim.Optimizer):
     """One step for all members, each with its own settings.
 
+    Takes the parameters' storage over: from then on they are views of `rows["weights"]`. A parameter without
+    a gradient is taken to have one of zeros.
+
+    Args:
+        parameters: of shape `[member, row, column]`.
+        settings: of each member.
+
     Attributes:
-        base_lr: the learning rates before a schedule's factor.
+        rows: what is kept of each weight, by name; `weights`, `gradients`, and what the update remembers.
+        steps: how many were made.
     """
 
-    base_lr: Setting
+    remembered: tuple[str, ...]
 
-    def __init__(self, parameters: Iterable[nn.Parameter], **settings: Setting) -> None:
-        self.base_lr = settings["lr"]
-        super().__init__(parameters, {**settings, "steps": 0})
-        self.decays = bool(settings["weight_decay"].any())
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], settings: Sequence[config.Adam] | Sequence[config.Sgd]
+    ) -> None:
+        super().__init__(parameters, {})
+        self.parameters: list[nn.Parameter] = self.param_groups[0]["params"]
+        self.settings: list[config.Adam | config.Sgd] = list(settings)
+        self.steps = 0
+        weights = torch.cat([parameter.detach().flatten(1) for parameter in self.parameters], 1)
+        self.rows = {"weights": weights} | {
+            name: torch.zeros_like(weights) for name in ("gradients", *self.remembered)
+        }
+        sizes = [parameter[0].numel() for parameter in self.parameters]
+        for parameter, part in zip(self.parameters, torch.split(weights, sizes, 1), strict=True):
+            parameter.data = part.view(parameter.shape)
+        self._lr: Float64[Tensor, "step member"] = torch.empty(0, len(self.settings), dtype=torch.float64)
+        self._groups: list[_Group] = []
+        self._at = 0
 
-    def scale_lr(self, factor: Float[Tensor, " member"]) -> None:
-        """Sets each member's learning rate to its base times `factor`."""
-        self.param_groups[0]["lr"] = self.base_lr * factor.reshape(-1, 1, 1)
+    def plan(self, factors: Float64[Tensor, "step member"]) -> None:
+        """Sets the learning rates of the coming steps: each member's own times its factors."""
+        base = torch.tensor([each.lr for each in self.settings], dtype=torch.float64)
+        self._lr, self._at = base * factors, 0
+        alike: dict[Any, list[int]] = {}
+        for member, (settings, lr) in enumerate(zip(self.settings, self._lr.T.tolist(), strict=True)):
+            same = settings.model_copy(update={"lr": 0.0}).model_dump_json()
+            alike.setdefault((same, tuple(lr)), []).append(member)
+        rows = {name: values.unbind() for name, values in self.rows.items()}
+        self._groups = [
+            _Group(
+                self.settings[members[0]],
+                lr,
+                {name: [values[member] for member in members] for name, values in rows.items()},
+            )
+            for (_, lr), members in alike.items()
+        ]
+
+    @property
+    def lr(self) -> Float64[Tensor, " member"]:
+        """The learning rates of the last step."""
+        return self._lr[self._at - 1]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update of every parameter that has a gradient; gives what `closure` gives."""
+        """One update of every parameter; gives what `closure` gives."""
         with torch.enable_grad():
             result = closure() if closure is not None else None
         with torch.no_grad():
-            group = self.param_groups[0]
-            group["steps"] += 1
-            self._update([parameter for parameter in group["params"] if parameter.grad is not None], group)
+            gradients = [
+                (torch.zeros_like(parameter) if parameter.grad is None else parameter.grad).flatten(1)
+                for parameter in self.parameters
+            ]
+            torch.cat(gradients, 1, out=self.rows["gradients"])
+            self.steps += 1
+            for group in self._groups:
+                self._update(group.settings, group.lr[self._at], group.rows)
+            self._at += 1
         return result
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forgets the gradients; torch's own takes longer to get there than an update of a small network."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def member_state(self) -> dict[str, Tensor]:
+        """What must be kept beside the weights to go on, with a leading member axis."""
+        return {name: self.rows[name].clone() for name in self.remembered}
+
+    def load_member_state(self, state: Mapping[str, Tensor], steps: int) -> None:
+        """Goes on from what `member_state` gave after so many steps."""
+        self.steps = steps
+        for name in self.remembered:
+            self.rows[name].copy_(state[name])
+
     @abstractmethod
-    def _update(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None: ...
+    def _update(self, settings: Any, lr: float, rows: Mapping[str, list[Tensor]]) -> None: ...
 
 
 class SGD(MemberOptimizer):
-    """Gradient descent with momentum, as `torch.optim.SGD`.
+    """Gradient descent with momentum, as `torch.optim.SGD`; Nesterov's looks ahead along it (Sutskever et al.
+    2013)."""
 
-    Args:
-        nesterov: looks ahead along the momentum (Sutskever et al. 2013).
-    """
+    remembered = ("momentum",)
 
-    def __init__(
-        self,
-        parameters: Iterable[nn.Parameter],
-        lr: Setting,
-        momentum: Setting,
-        weight_decay: Setting,
-        *,
-        nesterov: bool = False,
-    ) -> None:
-        super().__init__(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
-        self.nesterov = nesterov
-        self.has_momentum = bool(momentum.any())
-
-    def _update(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
-        dtype = parameters[0].dtype
-        lr, momentum, decay = (group[name].to(dtype) for name in ("lr", "momentum", "weight_decay"))
-        for parameter in parameters:
-            gradient = _gradient(parameter)
-            if self.decays:
-                gradient = gradient + decay * parameter
-            if self.has_momentum:
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                state["momentum"].mul_(momentum).add_(gradient)
-                gradient = gradient + momentum * state["momentum"] if self.nesterov else state["momentum"]
-            parameter.sub_(lr * gradient)
+    def _update(self, settings: config.Sgd, lr: float, rows: Mapping[str, list[Tensor]]) -> None:
+        torch._fused_sgd_(
+            rows["weights"],
+            rows["gradients"],
+            rows["momentum"] if settings.momentum else [],
+            weight_decay=settings.weight_decay,
+            momentum=settings.momentum,
+            lr=lr,
+            dampening=0.0,
+            nesterov=settings.nesterov,
+            maximize=False,
+            is_first_step=self.steps == 1,
+        )
 
 
 class Adam(MemberOptimizer):
-    """Adam (Kingma & Ba 2015, algorithm 1), or AdamW (Loshchilov & Hutter 2019, algorithm 2).
+    """Adam (Kingma & Ba 2015, algorithm 1), or AdamW (Loshchilov & Hutter 2019, algorithm 2), which decays
+    the weights themselves by lr × weight_decay instead of adding weight_decay × weight to the gradient."""
 
-    Args:
-        decoupled: decay the weights themselves, by lr × weight_decay, as AdamW does; otherwise
-            weight_decay × weight is added to the gradient.
-    """
+    remembered = ("mean", "square")
 
-    def __init__(
-        self,
-        parameters: Iterable[nn.Parameter],
-        lr: Setting,
-        beta1: Setting,
-        beta2: Setting,
-        eps: Setting,
-        weight_decay: Setting,
-        *,
-        decoupled: bool = False,
-    ) -> None:
-        super().__init__(parameters, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
-        self.decoupled = decoupled
-
-    def _update(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
-        steps, dtype = group["steps"], parameters[0].dtype
-        eps, beta2 = group["eps"].to(dtype), group["beta2"].to(dtype)
-        first, second = (1 - group["beta1"]).to(dtype), (1 - group["beta2"]).to(dtype)
-        step_size = (group["lr"] / (1 - group["beta1"] ** steps)).to(dtype)
-        correction = (1 - group["beta2"] ** steps).sqrt().to(dtype)
-        decay, kept = group["weight_decay"].to(dtype), (1 - group["lr"] * group["weight_decay"]).to(dtype)
-        for parameter in parameters:
-            gradient = _gradient(parameter)
-            state = self.state[parameter]
-            if not state:
-                state["mean"] = torch.zeros_like(parameter)
-                state["square"] = torch.zeros_like(parameter)
-            if self.decays and self.decoupled:
-                parameter.mul_(kept)
-            elif self.decays:
-                gradient = gradient + decay * parameter
-            state["mean"].lerp_(gradient, first)
-            state["square"].mul_(beta2).addcmul_(gradient * second, gradient)
-            scale = (state["square"].sqrt() / correction).add_(eps)
-            parameter.sub_(step_size * (state["mean"] / scale))
-
-
-def _gradient(parameter: nn.Parameter) -> Tensor:
-    assert parameter.grad is not None
-    return parameter.grad
+    def _update(self, settings: config.Adam, lr: float, rows: Mapping[str, list[Tensor]]) -> None:
+        decoupled = settings.name == "adamw"
+        update = torch._fused_adamw_ if decoupled else torch._fused_adam_
+        weights = rows["weights"]
+        steps = torch.tensor(float(self.steps), device=weights[0].device)
+        update(
+            weights,
+            rows["gradients"],
+            rows["mean"],
+            rows["square"],
+            [],
+            [steps] * len(weights),
+            lr=lr,
+            beta1=settings.betas[0],
+            beta2=settings.betas[1],
+            weight_decay=settings.weight_decay,
+            eps=settings.eps,
+            amsgrad=False,
+            maximize=False,
+        )
 
 
 def build_optimizer(
-    parameters: Iterable[nn.Parameter], optimizers: Sequence[config.Adam | config.Sgd]
+    parameters: Iterable[nn.Parameter], settings: Sequence[config.Adam | config.Sgd]
 ) -> MemberOptimizer:
-    """The optimizer of members whose optimizers have one name."""
-    parameters = list(parameters)
-
-    def setting(*values: float) -> Setting:
-        return torch.tensor(values, dtype=torch.float64, device=parameters[0].device).reshape(-1, 1, 1)
-
-    lr = setting(*(each.lr for each in optimizers))
-    decay = setting(*(each.weight_decay for each in optimizers))
-    if isinstance(first := optimizers[0], config.Sgd):
-        momentum = setting(*(each.momentum for each in optimizers if isinstance(each, config.Sgd)))
-        return SGD(parameters, lr, momentum, decay, nesterov=first.nesterov)
-    adams = [each for each in optimizers if isinstance(each, config.Adam)]
-    return Adam(
-        parameters,
-        lr,
-        beta1=setting(*(each.betas[0] for each in adams)),
-        beta2=setting(*(each.betas[1] for each in adams)),
-        eps=setting(*(each.eps for each in adams)),
-        weight_decay=decay,
-        decoupled=first.name == "adamw",
-    )
+    """The optimizer of members whose optimizers are of one kind."""
+    if isinstance(settings[0], config.Sgd):
+        return SGD(parameters, [each for each in settings if isinstance(each, config.Sgd)])
+    return Adam(parameters, [each for each in settings if isinstance(each, config.Adam)])

@@ -1,109 +1,84 @@
-"""Learning-rate schedules: one factor for each member, as a function of how far training has come."""
+"""Learning-rate schedules: factors of a member's rate, as a function of how far training has come."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from jaxtyping import Float64
+from torch import Tensor
 
 from mlplab import config
 
-Factors = Float[Tensor, " member"]
+Progress = Float64[Tensor, " step"]
+"""The fraction of all steps done before each step of an epoch."""
+
+Schedule = config.ConstantSchedule | config.CosineSchedule | config.StepSchedule | config.PlateauSchedule
 
 
-class Schedule(nn.Module):
-    """A constant learning rate, and what other schedules are made from.
+class Schedules:
+    """The schedule of each member.
 
-    Settings of members are buffers, so that they move and are saved with the module they belong to.
+    Attributes:
+        state: what members that follow the monitored metric (plateau) remember: the `factor` they have come
+            to, the `lowest` value so far, and how many epochs they have `waited` for a lower one.
     """
 
-    def __init__(self, members: int, **settings: Sequence[float | int]) -> None:
-        super().__init__()
-        self.register_buffer("one", torch.ones(members))
-        for name, values in settings.items():
-            self.register_buffer(name, torch.tensor(values, dtype=self.one.dtype))
+    def __init__(self, members: Sequence[Schedule]) -> None:
+        self.members = list(members)
+        count = len(self.members)
+        self.state = {
+            "factor": torch.ones(count, dtype=torch.float64),
+            "lowest": torch.full((count,), torch.inf, dtype=torch.float64),
+            "waited": torch.zeros(count, dtype=torch.float64),
+        }
 
-    one: Factors
+    def factors(self, progress: Progress, epoch: int) -> Float64[Tensor, "step member"]:
+        """The factors of an epoch's steps; `epoch` counts from 0."""
+        # Column by column and not all at once: a cosine's last bit may depend on where in a tensor it stands.
+        return torch.stack(
+            [
+                _factors(schedule, progress, epoch, factor)
+                for schedule, factor in zip(self.members, self.state["factor"].tolist(), strict=True)
+            ],
+            1,
+        )
 
-    def forward(self, progress: float, epoch: int) -> Factors:
-        """The factor for a step; `progress` is the fraction of all steps done, `epoch` counts from 0."""
-        return self.one
+    def observe(self, monitored: Float64[Tensor, " member"]) -> None:
+        """Tells the monitored metric at an epoch's end; as `torch.optim.lr_scheduler.ReduceLROnPlateau` with
+        `threshold=0`."""
+        for member, schedule in enumerate(self.members):
+            if isinstance(schedule, config.PlateauSchedule):
+                self._observe(member, schedule, monitored[member].item())
 
-    def observe(self, monitored: Factors) -> None:
-        """Tells the monitored metric at an epoch's end."""
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Goes on from another's `state`."""
+        self.state = {name: values.clone() for name, values in state.items()}
+
+    def _observe(self, member: int, schedule: config.PlateauSchedule, value: float) -> None:
+        factor, lowest, waited = (self.state[name] for name in ("factor", "lowest", "waited"))
+        better = value < lowest[member]
+        waited[member] = 0 if better else waited[member] + 1
+        if better:
+            lowest[member] = value
+        if waited[member] > schedule.patience:
+            factor[member] *= schedule.factor
+            waited[member] = 0
 
 
-class Cosine(Schedule):
+def _factors(schedule: Any, progress: Progress, epoch: int, reached: float) -> Progress:
+    match schedule:
+        case config.CosineSchedule():
+            return cosine(progress, schedule.warmup, schedule.final)
+        case config.StepSchedule():
+            return torch.full_like(progress, schedule.factor ** (epoch // schedule.every))
+        case _:  # constant, and plateau
+            return torch.full_like(progress, reached)
+
+
+def cosine(progress: Progress, warmup: float, final: float) -> Progress:
     """A linear rise over the fraction `warmup`, then half a cosine from 1 to `final` (Loshchilov & Hutter
     2017, equation 5, without restarts)."""
-
-    warmup: Factors
-    final: Factors
-
-    def forward(self, progress: float, epoch: int) -> Factors:
-        """Computed at every step."""
-        fall = ((progress - self.warmup) / (1 - self.warmup)).clamp(min=0)
-        cosine = self.final + (1 - self.final) * (1 + torch.cos(math.pi * fall)) / 2
-        rise = progress / self.warmup.clamp(min=torch.finfo(self.warmup.dtype).tiny)
-        return torch.where(progress < self.warmup, rise, cosine)
-
-
-class Step(Schedule):
-    """Times `factor` after every `every` epochs."""
-
-    every: Factors
-    factor: Factors
-
-    def forward(self, progress: float, epoch: int) -> Factors:
-        """Changes between epochs only."""
-        return self.factor ** (epoch // self.every)
-
-
-class Plateau(Schedule):
-    """Times `factor` when the monitored metric has not fallen for more than `patience` epochs."""
-
-    patience: Factors
-    factor: Factors
-    current: Factors
-    lowest: Factors
-    waited: Factors
-
-    def __init__(self, members: int, **settings: Sequence[float | int]) -> None:
-        super().__init__(members, **settings)
-        self.register_buffer("current", torch.ones(members))
-        self.register_buffer("lowest", torch.full((members,), torch.inf))
-        self.register_buffer("waited", torch.zeros(members))
-
-    def forward(self, progress: float, epoch: int) -> Factors:
-        """Changes between epochs only."""
-        return self.current
-
-    def observe(self, monitored: Factors) -> None:
-        """As `torch.optim.lr_scheduler.ReduceLROnPlateau` with `threshold=0`."""
-        better = monitored < self.lowest
-        self.lowest = torch.where(better, monitored, self.lowest)
-        self.waited = torch.where(better, 0, self.waited + 1)
-        late = self.waited > self.patience
-        self.current = torch.where(late, self.current * self.factor, self.current)
-        self.waited = torch.where(late, 0, self.waited)
-
-
-_KINDS: dict[str, type[Schedule]] = {
-    "constant": Schedule,
-    "cosine": Cosine,
-    "step": Step,
-    "plateau": Plateau,
-}
-
-
-def build_schedule(
-    schedules: Sequence[
-        config.ConstantSchedule | config.CosineSchedule | config.StepSchedule | config.PlateauSchedule
-    ],
-) -> Schedule:
-    """The schedule of members whose schedules have one name."""
-    settings: list[dict[str, Any]] = [schedule.model_dump(exclude={"name"}) for schedule in schedules]
-    columns = {name: [each[name] for each in settings] for name in settings[0]}
-    return _KINDS[schedules[0].name](len(schedules), **columns)
+    fall = ((progress - warmup) / (1 - warmup)).clamp(min=0)
+    factors = final + (1 - final) * (1 + torch.cos(math.pi * fall)) / 2
+    return torch.where(progress < warmup, progress / warmup, factors) if warmup else factors
