@@ -90,12 +90,17 @@ def tell(error: UserError | RunFailed) -> int:
 
 def log_to_terminal(stream: Literal["stdout", "stderr"]) -> None:
     """Shows what this package logs; warnings and worse with their level."""
-    handler = logging.StreamHandler(getattr(sys, stream))
+    handler = _Terminal(getattr(sys, stream))
     handler.setLevel(logging.INFO)
     handler.setFormatter(_Formatter())
     logger = logging.getLogger("mlplab")
     logger.setLevel(logging.DEBUG)
     logger.handlers = [handler]
+
+
+class _Terminal(logging.StreamHandler[Any]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Whoever read our output may have gone; what is at work goes on."""
 
 
 class _Formatter(logging.Formatter):

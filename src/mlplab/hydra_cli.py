@@ -11,7 +11,6 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser  # an internal, since no other place has Hydra's flags
@@ -23,11 +22,12 @@ from mlplab.cli import log_to_terminal, status_of
 from mlplab.config import TrainConfig, check_name, parse
 from mlplab.errors import Fault, UserError
 from mlplab.hydra_errors import explained
+from mlplab.sweeps.composition import plain, refuse_what_calls
 from mlplab.targets import own_targets
 
 OUTPUTS = "outputs"
 MULTIRUN_FILE = "multirun.yaml"
-"""What Hydra's sweeper leaves in a sweep's folder."""
+"""What Hydra's own sweeper leaves in a sweep's folder."""
 
 Verb = Callable[[TrainConfig, Path], None]
 
@@ -52,7 +52,7 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
         composed = _compose(
             conf, flags, name, [each for each in flags.overrides if each not in swept.values()]
         )
-        _refuse_what_calls(composed.hydra)
+        refuse_what_calls(composed.hydra)
         typed = {line.lstrip("+").partition("=")[0] for line in flags.overrides}
         if flags.multirun:
             root = _folder(composed, "hydra.sweep.dir", typed)
@@ -78,14 +78,7 @@ def _run(verb: Verb, composed: DictConfig, folder: Path) -> None:
     HydraConfig.instance().set_config(composed)
     with open_dict(composed):
         del composed["hydra"]
-    verb(_typed(composed), folder)
-
-
-def _typed(composed: DictConfig) -> TrainConfig:
-    with explained():
-        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    assert isinstance(values, dict)
-    return parse({str(key): value for key, value in values.items()})
+    verb(parse(plain(composed)), folder)
 
 
 def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -> None:
@@ -95,16 +88,16 @@ def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -
         folder = Path(HydraConfig.get().runtime.output_dir)
 
         def work() -> None:
-            _refuse_what_calls(HydraConfig.get())
+            refuse_what_calls(HydraConfig.get())
             if not folder.resolve().is_relative_to(root.resolve()):
                 raise UserError(Fault("leaves the sweep's folder", str(folder)))
-            verb(_typed(cfg), folder)
+            verb(parse(plain(cfg)), folder)
 
         statuses.append(status_of(work))
         _remove_if_empty(folder)  # Hydra makes it before the job starts
 
     _hand_to_hydra(job, conf, name)
-    if {path.name for path in root.iterdir()} == {MULTIRUN_FILE}:
+    if root.is_dir() and {path.name for path in root.iterdir()} == {MULTIRUN_FILE}:
         (root / MULTIRUN_FILE).unlink()
         root.rmdir()
 
@@ -155,20 +148,6 @@ def _check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, s
                     )
                 )
     return swept
-
-
-def _refuse_what_calls(section: Any) -> None:
-    """Refuses what Hydra would call or change before a run is checked, and folders that it would write to."""
-    with explained():
-        set_by_file = {
-            "hydra.callbacks": bool(section.callbacks),
-            "hydra.job.env_set": bool(section.job.env_set),
-            "hydra.job.chdir": bool(section.job.chdir),
-            "hydra.output_subdir": section.output_subdir is not None,
-        }
-    for key, is_set in set_by_file.items():
-        if is_set:
-            raise UserError(Fault("is not supported by this project", key, remedy="leave it as it is"))
 
 
 def _folder(composed: DictConfig, key: str, typed: set[str]) -> Path:

@@ -4,13 +4,14 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 from support import SMALL, config, train_into
 
+from mlplab.config.model import Activation
 from mlplab.data.split import random_split
 from mlplab.data.table import concrete
 from mlplab.errors import UserError
@@ -63,6 +64,18 @@ def test_a_member_alone_and_in_a_stack_are_bit_equal(tmp_path: Path, shared: lis
         (alone,) = trained(tmp_path / str(index), member)
         assert_same(alone, stack[index])
     assert len({each["metrics"]["test/rmse"] for each in stack}) == len(members)
+
+
+@pytest.mark.parametrize("activation", get_args(Activation))
+def test_odd_sizes_are_bit_equal_too(tmp_path: Path, activation: str) -> None:
+    """Products, sums and functions of odd sizes go other ways in another place of memory."""
+    shape = ("model.hidden=[5,3]", "data.batch_size=23", f"model.activation={activation}")
+    data = ("data=synthetic", "data.rows=3011", "data.noise=1", "trainer.max_epochs=1", *shape)
+    members = [[*data, "data/split=kfold", "data.split.folds=7", f"data.split.fold={k}"] for k in (0, 3, 6)]
+    stack = trained(tmp_path / "stack", *members)
+    for index, member in enumerate(members):
+        (alone,) = trained(tmp_path / str(index), [*member])
+        assert_same(alone, stack[index])
 
 
 def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) -> None:

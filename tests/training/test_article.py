@@ -9,8 +9,7 @@ from lightning.pytorch import Callback
 from numpy.typing import NDArray
 from support import config
 
-from mlplab.runs import train as verb
-from mlplab.runs.build import Stack, build_stack, build_trainer
+from mlplab.runs.build import Stack, build_stack, build_trainer, lightning_quiet
 from mlplab.runs.inputs import Inputs
 
 Array = NDArray[np.float64]
@@ -47,7 +46,7 @@ def adam_losses(x: Array, y: Array, parameters: list[Array], steps: int) -> Iter
 def trained(stack: Stack, folder: Path) -> list[float]:
     """The losses of a training as the verb sets it up."""
     losses = Losses()
-    with verb.lightning_quiet():
+    with lightning_quiet():
         trainer = build_trainer(stack, losses, [], str(folder))
         trainer.fit(stack.module, datamodule=stack.data)
     return losses.seen

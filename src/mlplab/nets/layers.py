@@ -1,12 +1,15 @@
 """Member-stacked layers: `[member, batch, input]` to `[member, batch, output]`, members never mixed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int16
 from torch import Tensor, nn
 
 from mlplab.randomness import generator
+
+AT_A_TIME = 32
+"""At least as many values as any processor's code computes at a time."""
 
 
 class Linear(nn.Module):
@@ -37,14 +40,36 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(stacked[:, -1:].clone())
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
-        """One `baddbmm`; with a single output a product and a sum.
+        """One `baddbmm`; with a single output a product and a sum, which is faster there.
 
-        The latter is faster there, and gives a member the same bits alone and in a stack, which `baddbmm`
-        does not for one column.
+        A member gets the same bits alone and anywhere in a stack. The libraries' products do not see to that
+        by themselves: how they round depends on where in memory a matrix begins, unless its width is a
+        multiple of 4; other widths are filled up to one with zeros.
         """
-        if self.weight.shape[2] == 1:
+        _, rows, columns = self.weight.shape
+        if columns == 1:
             return (x * self.weight.mT).sum(2, keepdim=True) + self.bias
-        return torch.baddbmm(self.bias, x, self.weight)
+        right, below = -columns % 4, -rows % 4 if x.requires_grad else 0
+        if not (right or below):
+            return torch.baddbmm(self.bias, x, self.weight)
+        weight = nn.functional.pad(self.weight, (0, right, 0, below))
+        bias, x = nn.functional.pad(self.bias, (0, right)), nn.functional.pad(x, (0, below))
+        return torch.baddbmm(bias, x, weight)[..., :columns]
+
+
+def elementwise(
+    function: Callable[[Tensor], Tensor], x: Float[Tensor, "member batch feature"]
+) -> Float[Tensor, "member batch feature"]:
+    """A function of each value, with the same bits for a member alone and anywhere in a stack.
+
+    Values are computed many at a time, and the last few of a tensor one at a time, by other code that may
+    round otherwise. So each member's are filled up to a multiple of that many.
+    """
+    size = x[0].numel()
+    if size % AT_A_TIME == 0:
+        return function(x)
+    filled = nn.functional.pad(x.flatten(1), (0, -size % AT_A_TIME))
+    return function(filled)[:, :size].view(x.shape)
 
 
 class Dropout(nn.Module):

@@ -7,7 +7,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.nets.layers import BatchNorm, Dropout, LayerNorm, Linear
+from mlplab.nets.layers import BatchNorm, Dropout, LayerNorm, Linear, elementwise
 
 Norm = Literal["none", "layer", "batch"]
 
@@ -87,7 +87,7 @@ class HiddenLayer(nn.Module):
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
         """z = Wx + b, a = f(z)."""
-        activated: Tensor = self.dropout(self.activation(self.norm(self.linear(x))))
+        activated: Tensor = self.dropout(elementwise(self.activation, self.norm(self.linear(x))))
         return x + activated if self.residual else activated
 
 

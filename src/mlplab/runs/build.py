@@ -1,7 +1,9 @@
 """From configurations to the objects of a training. What is wrong with either is told here."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -58,6 +60,16 @@ def build_stack(configs: Sequence[config.TrainConfig], inputs: Inputs) -> Stack:
     return Stack(configs, accelerator, table, schema, splits, data, StackModule(network, configs, sizes))
 
 
+def check_buildable(run: config.TrainConfig, inputs: Inputs) -> None:
+    """Makes all that a run needs, and throws it away.
+
+    Raises:
+        UserError: as `build_stack`, and for classes that cannot be found or made.
+    """
+    with lightning_quiet():
+        build_trainer(build_stack([run], inputs), Callback(), [build_loggers(run, ".")], ".")
+
+
 def may_fill(model: config.Mlp | config.Linear | config.OwnModel) -> bool:
     """Whether a network treats each row of a batch by itself, so that rows that do not count harm nothing."""
     return isinstance(model, config.Linear) or (isinstance(model, config.Mlp) and model.norm != "batch")
@@ -86,6 +98,22 @@ def _encoder(configs: Sequence[config.TrainConfig], statistics: Statistics, dtyp
         encoder = Encoder.identity(members, features, targets, dtype)
     encoder.x_median.copy_(statistics.x_median)
     return encoder
+
+
+@contextmanager
+def lightning_quiet() -> Iterator[None]:
+    """Without Lightning's banners, nor its use of what torch has deprecated since."""
+    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:

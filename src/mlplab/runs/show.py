@@ -3,7 +3,9 @@
 import csv
 import io
 import math
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table as Grid
@@ -12,6 +14,17 @@ from mlplab.runs.results import METRICS, Group, Results
 
 SCORES = {"rmse": ".4g", "mae": ".4g", "r2": ".4f"}
 """The test scores that are shown, and how."""
+
+
+def inside(folder: Path) -> Path:
+    """A folder's path from here, if it lies below."""
+    here = Path.cwd()
+    return folder.resolve().relative_to(here) if folder.resolve().is_relative_to(here) else folder
+
+
+def uv_run() -> str:
+    """What goes before a command for those who came by uv: their shell knows no tensorboard."""
+    return "uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else ""
 
 
 def score_grid(rows: Mapping[str, Mapping[str, float | None]]) -> Grid:

@@ -1,12 +1,10 @@
 """The verb train: from a configuration to a run folder with a tested network."""
 
 import logging
-import os
 import shlex
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,12 +16,12 @@ from rich.console import Console
 from mlplab.config import TrainConfig
 from mlplab.errors import Interrupted, RunFailed
 from mlplab.memory import keep_freed_memory
-from mlplab.runs.build import build_loggers, build_stack
+from mlplab.runs.build import build_loggers, build_stack, lightning_quiet
 from mlplab.runs.folder import Metrics, RunFolder, Status
 from mlplab.runs.inputs import Inputs
 from mlplab.runs.record import record
 from mlplab.runs.session import Member, Session
-from mlplab.runs.show import SCORES, score_grid
+from mlplab.runs.show import SCORES, inside, score_grid, uv_run
 from mlplab.training.callbacks import Signals
 from mlplab.training.progress import Bar
 
@@ -39,7 +37,7 @@ class Run:
 
 
 def train(
-    runs: Sequence[Run], console: Console, inputs: Inputs | None = None, title: str = ""
+    runs: Sequence[Run], console: Console, inputs: Inputs | None = None, title: str | None = None
 ) -> list[Metrics]:
     """Trains runs that share a table and a shape as one stack, tests their best weights, fills their folders.
 
@@ -48,7 +46,8 @@ def train(
 
     Args:
         inputs: tables that are read already.
-        title: stands before the bar.
+        title: stands before the bar of a sweep's stack, whose runs speak in their logs only; None: the run is
+            alone, and says on the terminal what it does.
 
     Raises:
         UserError: before any folder is made, if configuration or data are wrong or a folder is in use.
@@ -59,8 +58,8 @@ def train(
     keep_freed_memory()
     inputs = inputs or Inputs()
     stack = build_stack([run.config for run in runs], inputs)
-    bars = [Bar(console, title)] if console.is_terminal else []
-    members = [_member(run, alone=len(runs) == 1, shown=not bars) for run in runs]
+    bars = [Bar(console, title or "")] if console.is_terminal else []
+    members = [_member(run, alone=title is None, shown=not bars) for run in runs]
     written: dict[Path, Metrics] = {}
     with ExitStack() as contexts:
         contexts.enter_context(lightning_quiet())
@@ -114,7 +113,7 @@ def train(
 
 
 def _member(run: Run, *, alone: bool, shown: bool) -> Member:
-    """A run alone says on the terminal how far it is, if no bar does; one of many in its own log only."""
+    """A run alone says on the terminal how far it is, if no bar does; one of a sweep in its own log only."""
     folder = RunFolder(run.folder)
     say = partial(log.log, logging.INFO if shown else logging.DEBUG) if alone else folder.note
     tell = log.info if alone else folder.note
@@ -125,22 +124,6 @@ def _told(name: str, metrics: Metrics) -> str:
     if metrics["status"] != "done":
         return f"{metrics['status']}: {metrics['reason']}"
     return f"{name}: best epoch {metrics['best_epoch']} of {metrics['epochs']}; {metrics['seconds']:.1f} s"
-
-
-@contextmanager
-def lightning_quiet() -> Iterator[None]:
-    """Without Lightning's banners, nor its use of what torch has deprecated since."""
-    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 def _device(trainer: Trainer) -> str:
@@ -184,9 +167,6 @@ def train_one(run: TrainConfig, folder: Path, console: Console | None = None) ->
             }
         )
     )
-    inside = folder.resolve().is_relative_to(Path.cwd())
-    shown = folder.resolve().relative_to(Path.cwd()) if inside else folder
-    # `uv run ` for those who came that way: their shell knows no tensorboard.
-    launcher = "uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else ""
-    for line in (f"run folder: {shown}", f"{launcher}tensorboard --logdir {shlex.quote(str(shown))}"):
+    shown = inside(folder)
+    for line in (f"run folder: {shown}", f"{uv_run()}tensorboard --logdir {shlex.quote(str(shown))}"):
         console.print(line, soft_wrap=True, highlight=False, markup=False)

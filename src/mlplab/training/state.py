@@ -65,7 +65,7 @@ def load(
     for name, layer in _dropouts(module):
         device = trainer.strategy.root_device
         for source, kept in zip(layer.generators(device), members["dropout"][name], strict=True):
-            source.set_state(kept)
+            source.set_state(kept.clone())  # of a view into a larger tensor it can crash
     module.epochs = members["run"]["epochs"].clone()
     best.state, best.values = dict(members["best"]), dict(members["best values"])
     best.epochs = members["best epochs"]["best"].clone()

@@ -1,0 +1,68 @@
+"""This project beside its peers: one machine, one core, one command.
+
+python scripts/benchmark.py step
+python scripts/benchmark.py sweep full=true
+python scripts/benchmark.py stack repeats=3 output=stack.json
+
+  step    an optimizer step: this project, a plain PyTorch loop, Lightning as usually written, scikit-learn,
+          and the time that the arithmetic alone would take
+  sweep   a sweep as a process, from start to end: 1, 64 and 512 runs
+  stack   a step of one member in stacks of 1 to 128 members, for several networks and batches
+
+  repeats=N        how often each is measured, in turn with the others
+  output=FILE      where all times go; outputs/benchmarks/<name>.json unless given
+  sweep only:
+  epochs=N         of each run
+  runs=1,64,512    sizes of the sweep
+  lightning=4,12   sizes at which Lightning is measured, the others being extrapolated from them
+  sklearn=8,32     likewise
+  full=true        measures these two at all sizes; half an hour and more
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from benchmarks.machine import pin
+from benchmarks.report import Report
+
+from mlplab.cli import read_arguments, status_of
+from mlplab.errors import Fault, UserError
+
+
+def benchmark(name: str, words: Sequence[str]) -> None:
+    """Measures, prints the table, and writes the file."""
+    # What measures is imported here, in the pinned process: numeric libraries count their threads on import.
+    if name in ("step", "sweep") and not find_spec("sklearn"):
+        raise UserError(Fault(f"needs scikit-learn: uv run --extra bench scripts/benchmark.py {name}"))
+    report: Report
+    match name:
+        case "step":
+            from benchmarks import step
+
+            report = step.measure(read_arguments(words, step.Step))
+        case "sweep":
+            from benchmarks import sweep
+
+            report = sweep.measure(read_arguments(words, sweep.Sweep))
+        case "stack":
+            from benchmarks import stack
+
+            report = stack.measure(read_arguments(words, stack.Stack))
+        case _:
+            raise UserError(Fault("unknown benchmark", found=name, expected="step, sweep or stack"))
+    report.show()
+
+
+def main() -> None:
+    """Reads the command line."""
+    words = sys.argv[1:]
+    if not words or {"-h", "--help"} & set(words):
+        print(__doc__.strip())
+        sys.exit(0 if words else 2)
+    pin()
+    sys.exit(status_of(lambda: benchmark(words[0], words[1:])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What `scripts/benchmark.py` measures: one benchmark or one contender a file."""

@@ -1,0 +1,26 @@
+"""What every benchmark is told."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from mlplab.cli import Arguments, Text
+
+Count = Annotated[int, Field(gt=0)]
+
+
+def _split(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
+Counts = Annotated[tuple[Count, ...], BeforeValidator(_split)]
+"""Whole numbers with commas between them."""
+
+TwoCounts = Annotated[tuple[Count, Count], BeforeValidator(_split)]
+
+
+class Benchmark(Arguments):
+    """Keys of all benchmarks."""
+
+    repeats: Count
+    output: Text

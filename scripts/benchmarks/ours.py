@@ -1,0 +1,64 @@
+"""This project as a contender: its configurations, their rows, and its real trainings, timed."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from benchmarks.epochs import Epoch, timed
+from benchmarks.machine import ROOT
+from benchmarks.rows import Rows
+from mlplab.config import TrainConfig, parse
+from mlplab.hydra_cli import register_resolvers
+from mlplab.runs.inputs import load_table, make_split
+from mlplab.runs.train import Run, train
+from mlplab.training.module import StackModule
+
+SPLIT = ("data.split.val=0.1", "data.split.test=0.1")
+
+TABLE = ("data=synthetic", "data.rows=12500", "data.features=8", *SPLIT)
+"""10,000 training rows of 8 columns."""
+
+SAME_ARITHMETIC = ("optimizer=adam", "scheduler=constant")
+"""What the peers do too."""
+
+
+def config(*overrides: str) -> TrainConfig:
+    """The configuration that `train.py` would make of these overrides."""
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        composed = compose("train", list(overrides))
+    values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    assert isinstance(values, dict)
+    return parse({str(key): value for key, value in values.items()})
+
+
+def shape(hidden: Sequence[int], batch: int) -> tuple[str, str]:
+    """The overrides that give a network its hidden layers and a step its rows."""
+    return f"model.hidden=[{','.join(map(str, hidden))}]", f"data.batch_size={batch}"
+
+
+def rows_of(run: TrainConfig) -> Rows:
+    """The rows of each part, as peers take them: standardised beforehand, not in every step as ours."""
+    table = load_table(run.data)
+    split = make_split(run.data.split, table.frame.height)
+    x = table.frame.select(table.features).to_numpy()
+    y = table.frame[table.target].to_numpy()
+    x = (x - x[split.train].mean(0)) / x[split.train].std(0)
+    y = (y - y[split.train].mean()) / y[split.train].std()
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    return Rows(*(values[part] for part in (split.train, split.val, split.test) for values in (x, y)))
+
+
+def train_timed(overrides: Sequence[str], members: int) -> list[Epoch]:
+    """A whole training of `members` runs that differ in their seeds, with all that `train.py` does."""
+    shared = config(*overrides)
+    runs = [shared.model_copy(update={"seed": seed}) for seed in range(members)]
+    with TemporaryDirectory() as folder, timed(StackModule) as epochs:
+        train([Run(run, Path(folder, str(run.seed))) for run in runs], Console(file=io.StringIO()))
+    return epochs

@@ -1,0 +1,51 @@
+"""What Hydra finds of this project: its sweeper and its launcher. Neither imports torch before it trains."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class Grid(Sweeper):
+    """A run for each combination of the values given; then a table of the best, and what failed."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Makes the launcher."""
+        self.master = config
+        self.runs = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Launches all runs at once."""
+        from mlplab.sweeps.grid import grid
+        from mlplab.sweeps.report import report
+
+        self.runs.launch(grid(arguments), initial_job_idx=0)
+        report(self.master)
+
+
+class Lockstep(Launcher):
+    """Trains runs that can share a stack as one.
+
+    Args:
+        members: of a stack at most; None leaves it to the size of network and batch.
+        workers: processes that train a stack each; None takes one, or a core each for minutes of work.
+    """
+
+    def __init__(self, members: int | None, workers: int | None) -> None:
+        self.members, self.workers = members, workers
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Remembers what jobs are composed from."""
+        self.master, self.loader = config, hydra_context.config_loader
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Composes, plans and trains."""
+        from mlplab.sweeps.launch import launch
+
+        jobs = [list(each) for each in job_overrides]
+        return launch(self.master, self.loader, jobs, initial_job_idx, self.members, self.workers)

@@ -1,0 +1,201 @@
+"""Which runs of a sweep train together, and how many at once."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from mlplab import config
+from mlplab.data.module import batch_rows
+from mlplab.errors import UserError
+from mlplab.files import replacing
+from mlplab.runs.build import check_buildable, may_fill
+from mlplab.runs.inputs import Data, Inputs
+from mlplab.sweeps.composition import Job
+
+OWN: dict[str, Any] = {
+    "name": True,
+    "seed": True,
+    "data": {"split"},
+    "loss": {"delta"},
+    "optimizer": {"lr", "betas", "eps", "weight_decay", "momentum"},
+    "scheduler": True,
+    "callbacks": {"early_stopping"},
+}
+"""Keys in which the members of a stack may differ."""
+
+LARGEST = 64
+"""Members of a stack; beyond it nothing is gained."""
+
+WORKING_SET = 24 * 2**20
+"""Bytes that a step of a stack may touch: about what stays in a processor's cache."""
+
+RATE = 40e9
+"""Floating-point operations a second that a core comes to, for estimates."""
+
+STEP_SECONDS = 4e-4
+"""What a step costs beside them, for estimates."""
+
+WORTH_A_PROCESS = 60
+"""Seconds of training from which on more processes are worth their start."""
+
+NAMED = 3
+"""Refused runs of which it is said why."""
+
+UNKNOWN_WIDTHS = (128, 128)
+"""Taken for a network class of the user's."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of a sweep, and those that train together as numbers in its list.
+
+    Args:
+        jobs: all runs; those that are found to be wrong with what is wrong.
+        stacks: the runs that train together.
+        workers: processes among which the stacks are dealt.
+    """
+
+    jobs: tuple[Job, ...]
+    stacks: tuple[tuple[int, ...], ...]
+    workers: int
+
+    @property
+    def refused(self) -> list[Job]:
+        """The runs that will not train."""
+        return [job for job in self.jobs if job.error]
+
+    def told(self) -> str:
+        """In words: `64 runs: 2 stacks of 32`."""
+        sizes = Counter(map(len, self.stacks))
+        parts = [
+            f"{count} stack{'s' * (count > 1)} of {size}" if size > 1 else f"{count} alone"
+            for size, count in sorted(sizes.items(), reverse=True)
+        ]
+        if self.refused:
+            parts.append(f"{len(self.refused)} refused")
+        workers = f"; {self.workers} processes" if self.workers > 1 else ""
+        lines = [f"{len(self.jobs)} run{'s' * (len(self.jobs) != 1)}: {', '.join(parts)}{workers}"]
+        lines += [f"  refused: {job.folder.name}: {job.reason}" for job in self.refused[:NAMED]]
+        return "\n".join([*lines, *(["  …"] if len(self.refused) > NAMED else [])])
+
+    def write(self, path: Path) -> None:
+        """As JSON: the names of the runs of each stack, and why those refused are."""
+        content = {
+            "stacks": [[self.jobs[number].folder.name for number in stack] for stack in self.stacks],
+            "refused": {job.folder.name: job.reason for job in self.refused},
+            "workers": self.workers,
+        }
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def make_plan(
+    jobs: Sequence[Job], inputs: Inputs, members: int | None, workers: int | None, cores: int
+) -> Plan:
+    """Groups runs that can share a stack, and cuts the groups to stacks of nearly equal size.
+
+    Neither depends on how fast the machine is at the moment, so that a sweep makes the same stacks again.
+
+    Args:
+        members: of a stack at most; None leaves it to `members_at_once`.
+        workers: processes; None takes one, or one for each of the `cores` where one would take over a minute.
+    """
+    checked = list(_checked(jobs, inputs))
+    shapes: dict[str, list[int]] = {}
+    for number, job in enumerate(checked):
+        if job.config:
+            shapes.setdefault(_shape(job.config, inputs, number), []).append(number)
+    groups: list[tuple[list[int], _Size]] = []
+    for numbers in shapes.values():
+        first = checked[numbers[0]]
+        assert first.config is not None
+        try:
+            check_buildable(first.config, inputs)
+        except UserError as error:
+            for number in numbers:
+                checked[number] = replace(checked[number], config=None, error=error)
+        else:
+            groups.append((numbers, _Size.of(first.config, inputs)))
+    counts = [math.ceil(len(numbers) / (members or size.members())) for numbers, size in groups]
+    if workers is None:
+        seconds = sum(
+            size.seconds(len(numbers), count) for (numbers, size), count in zip(groups, counts, strict=True)
+        )
+        workers = cores if seconds > WORTH_A_PROCESS else 1
+    if sum(counts) < workers:
+        counts = [
+            max(count, min(workers, len(numbers))) for (numbers, _), count in zip(groups, counts, strict=True)
+        ]
+    stacks = [
+        stack for (numbers, _), count in zip(groups, counts, strict=True) for stack in _cut(numbers, count)
+    ]
+    return Plan(tuple(checked), tuple(stacks), min(workers, max(1, len(stacks))))
+
+
+def _checked(jobs: Sequence[Job], inputs: Inputs) -> Iterator[Job]:
+    """The jobs, those whose rows cannot be had among the wrong ones."""
+    broken: dict[Data, UserError] = {}  # one look at a file is enough
+    for job in jobs:
+        if job.config and job.config.data not in broken:
+            try:
+                inputs.split(job.config.data)
+            except UserError as error:
+                broken[job.config.data] = error
+        found = broken.get(job.config.data) if job.config else None
+        yield replace(job, config=None, error=found) if found else job
+
+
+def _cut(group: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
+    for part in range(count):
+        yield tuple(group[len(group) * part // count : len(group) * (part + 1) // count])
+
+
+def _shape(run: config.TrainConfig, inputs: Inputs, number: int) -> str:
+    """What runs must have in common to share a stack."""
+    own = OWN | ({"model": {"dropout"}} if isinstance(run.model, config.Mlp) else {})
+    rows = len(inputs.split(run.data).train)
+    batch = batch_rows(run.data.batch_size, rows)
+    steps = math.ceil(rows / batch) if may_fill(run.model) else rows  # a short batch must be so for all
+    alone = number if run.callbacks.added else None  # the user's callbacks act on the whole Trainer
+    return json.dumps([run.model_dump(mode="json", exclude=own), batch, steps, alone])
+
+
+@dataclass(frozen=True)
+class _Size:
+    """What the training of a run moves: from the widths of its layers, its batches and its epochs."""
+
+    widths: tuple[int, ...]
+    batch: int
+    steps: int
+    number: int
+
+    @classmethod
+    def of(cls, run: config.TrainConfig, inputs: Inputs) -> "_Size":
+        features, rows = len(inputs.table(run.data).features), len(inputs.split(run.data).train)
+        hidden: Sequence[int] = UNKNOWN_WIDTHS
+        if isinstance(run.model, config.Mlp):
+            hidden = run.model.hidden
+        elif isinstance(run.model, config.Linear):
+            hidden = ()
+        batch = batch_rows(run.data.batch_size, rows)
+        steps = math.ceil(rows / batch) * run.trainer.max_epochs
+        return cls((features, *hidden, 1), batch, steps, run.trainer.precision // 8)
+
+    @property
+    def weights(self) -> int:
+        return sum(a * b + b for a, b in pairwise(self.widths))
+
+    def members(self) -> int:
+        """Of a stack: as many as keep a step's activations and weights, with their gradients, in cache."""
+        touched = self.number * (2 * self.batch * sum(self.widths) + 4 * self.weights)
+        return max(1, min(LARGEST, WORKING_SET // touched))
+
+    def seconds(self, runs: int, stacks: int) -> float:
+        """An estimate of what so many runs take on one core."""
+        operations = 6 * self.batch * self.weights
+        return self.steps * (runs * operations / RATE + stacks * STEP_SECONDS)

@@ -1,0 +1,73 @@
+"""What came of a sweep: a table of its best runs, and those that did not end well."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from mlplab.errors import RunFailed
+from mlplab.runs.find import read_metrics, runs_below
+from mlplab.runs.show import inside, uv_run
+
+BEST = 5
+"""Runs in the table."""
+
+NAMED = 3
+"""Runs that did not end well, of which it is said why."""
+
+
+def report(master: DictConfig) -> None:
+    """Prints the best runs of a sweep by their monitored metric, and where they lie.
+
+    Args:
+        master: the sweep's own composition.
+
+    Raises:
+        RunFailed: if runs did not end well, with the first of them.
+    """
+    root = Path(str(master.hydra.sweep.dir))
+    runs = {folder: read_metrics(folder) for folder in runs_below(root, 1)} if root.is_dir() else {}
+    if not runs:
+        return
+    console = Console()
+    done = {folder: metrics for folder, metrics in runs.items() if metrics["status"] == "done"}
+    if done:
+        console.print(_grid(done, str(master.monitor)))
+    shown = shlex.quote(str(inside(root)))
+    for line in (
+        f"sweep folder: {shown}",
+        f"{uv_run()}scripts/results.py {shown}",
+        f"{uv_run()}tensorboard --logdir {shown}",
+    ):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    failed = {folder.name: metrics for folder, metrics in runs.items() if folder not in done}
+    if failed:
+        raise RunFailed(_told(failed, len(runs)))
+
+
+def _grid(done: dict[Path, dict[str, Any]], monitor: str) -> Grid:
+    grid = Grid(
+        f"best of {len(done)} run{'s' * (len(done) > 1)}", monitor, "test/rmse", "test/r2", "best epoch"
+    )
+    for folder, metrics in sorted(done.items(), key=lambda run: run[1][monitor])[:BEST]:
+        scores = (f"{metrics[name]:.4g}" for name in (monitor, "test/rmse"))
+        r2 = metrics["test/r2"]
+        grid.add_row(
+            escape(folder.name), *scores, "–" if r2 is None else f"{r2:.4f}", str(metrics["best_epoch"])
+        )
+    return grid
+
+
+def _told(failed: dict[str, dict[str, Any]], runs: int) -> str:
+    lines = [f"{len(failed)} of {runs} runs did not end well"]
+    lines += [
+        f"  {name}: {metrics['status']}, {metrics.get('reason', '')}"
+        for name, metrics in list(failed.items())[:NAMED]
+    ]
+    if len(failed) > NAMED:
+        lines.append(f"  … and {len(failed) - NAMED} more; each says why in its metrics.json")
+    return "\n".join(lines)

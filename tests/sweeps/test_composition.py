@@ -1,0 +1,96 @@
+"""Jobs derived from one composition are those that Hydra composes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from support import ROOT
+
+from mlplab import hydra_cli
+from mlplab.errors import UserError
+from mlplab.sweeps.composition import Job, derive_jobs, plain
+from mlplab.sweeps.grid import grid
+
+OPTIONS = {
+    path.parent.relative_to(ROOT / "conf").as_posix(): sorted(
+        each.stem for each in path.parent.glob("*.yaml")
+    )
+    for path in (ROOT / "conf").rglob("*/*.yaml")
+    if "hydra" not in path.parts
+}
+NEEDED = {
+    ("data", "csv"): ["data.path=a.csv", "data.target=y"],
+    ("data/split", "file"): ["data.split.path=parts.txt"],
+    ("model", "own"): ["model._target_=a.B"],
+}
+
+
+def derived(*overrides: str) -> tuple[list[Job], list[dict[str, object]]]:
+    """The jobs of a sweep, and what Hydra makes of each one's overrides."""
+    hydra_cli.register_resolvers({"seed": ""})
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        loader = hydra.config_loader
+        master = loader.load_configuration("train", ["name=s"], RunMode.MULTIRUN)
+        lines = grid([*overrides, "name=s"])
+        jobs = list(derive_jobs(master, loader, lines, 0))
+        return jobs, [plain(loader.load_sweep_config(master, each)) for each in lines]
+
+
+@pytest.mark.parametrize(
+    ("group", "option"), [(group, option) for group, options in OPTIONS.items() for option in options]
+)
+def test_every_option_of_every_group(group: str, option: str) -> None:
+    jobs, theirs = derived(
+        f"{group}={option}", *NEEDED.get((group, option), []), "seed=3,4", "trainer.max_epochs=5,6"
+    )
+    assert len(jobs) == 4
+    assert [job.values for job in jobs] == theirs
+    assert [job.values["seed"] for job in jobs] == [3, 3, 4, 4]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["optimizer=adam,sgd,adamw", "optimizer.lr=0.1,0.2"],
+        ["model.hidden=[8],[4,4]", "model.dropout=0.1,0.2", "data.batch_size=null,16"],
+        ["+callbacks.timer._target_=lightning.pytorch.callbacks.Timer", "seed=1,2"],
+        ["monitor=val/mae,val/rmse", "optimizer.weight_decay=${optimizer.lr}", "optimizer.lr=0.1,0.2"],
+        ["model=linear,mlp", "data=synthetic", "data.noise=0.1,1"],
+        ["~logger.tensorboard", "seed=1,2"],
+    ],
+    ids=" ".join,
+)
+def test_groups_interpolations_and_additions(overrides: Sequence[str]) -> None:
+    jobs, theirs = derived(*overrides)
+    assert len(jobs) > 1
+    assert [job.values for job in jobs] == theirs
+    assert len({job.folder for job in jobs}) in (1, len(jobs))  # only `seed` is known to be swept
+
+
+def test_what_is_wrong_with_one_job_is_told_of_it_alone() -> None:
+    hydra_cli.register_resolvers({"optimizer.lr": ""})
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        master = hydra.config_loader.load_configuration("train", ["name=s"], RunMode.MULTIRUN)
+        lines = [[f"optimizer.lr={lr}", "name=s"] for lr in (0.1, -1, 0.2)]
+        good, bad, last = derive_jobs(master, hydra.config_loader, lines, 0)
+    assert good.config is not None
+    assert last.config is not None
+    assert (good.config.optimizer.lr, last.config.optimizer.lr) == (0.1, 0.2)
+    assert bad.config is None
+    assert bad.reason == "optimizer.lr: out of range (found -1, expected above 0)"
+    assert bad.folder == Path("outputs/s/lr=-1")
+
+
+def test_the_grid() -> None:
+    assert grid(["seed=range(2)", "optimizer.lr=0.1,0.2", "model.hidden=[8,8]"]) == [
+        [f"seed={seed}", f"optimizer.lr={lr}", "model.hidden=[8,8]"] for seed in (0, 1) for lr in (0.1, 0.2)
+    ]
+    with pytest.raises(UserError, match=r"seed: has no values \(found range\(0\)\)"):
+        grid(["seed=range(0)"])
