@@ -24,8 +24,9 @@ class Grid(Sweeper):
         from mlplab.sweeps.grid import grid
         from mlplab.sweeps.report import report
 
-        self.runs.launch(grid(arguments), initial_job_idx=0)
-        report(self.master)
+        jobs = grid(self.master, arguments)
+        self.runs.launch(jobs, initial_job_idx=0)
+        report(self.master, len(jobs))
 
 
 class Lockstep(Launcher):

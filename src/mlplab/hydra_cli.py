@@ -5,11 +5,9 @@ folders before anything is checked, and calls whatever a configuration file name
 """
 
 import argparse
-import hashlib
 import os
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
@@ -23,6 +21,7 @@ from mlplab.config import TrainConfig, check_name, parse
 from mlplab.errors import Fault, UserError
 from mlplab.hydra_errors import explained
 from mlplab.sweeps.composition import plain, refuse_what_calls
+from mlplab.sweeps.grid import quoted
 from mlplab.targets import own_targets
 
 OUTPUTS = "outputs"
@@ -45,7 +44,7 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
 
     def work() -> None:
         swept = _check_overrides(flags.overrides, multirun=flags.multirun)
-        register_resolvers(swept)
+        register_resolvers()
         if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
             _hand_to_hydra(lambda _: None, conf, name)
             return
@@ -58,7 +57,12 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
             root = _folder(composed, "hydra.sweep.dir", typed)
             if root.exists() and (root.is_file() or any(root.iterdir())):
                 raise UserError(Fault("exists and is not empty", str(root), remedy="give another: name=…"))
-            _sweep(verb, conf, name, root, statuses)
+            same = {
+                "hydra.sweep.dir": str(root),
+                "name": str(composed.name),
+            }  # another composition's may differ
+            place = [f"{key}={quoted(value)}" for key, value in same.items() if key not in typed]
+            _sweep(verb, conf, name, root, statuses, place)
         else:
             _run(verb, composed, _folder(composed, "hydra.run.dir", typed))
 
@@ -81,8 +85,12 @@ def _run(verb: Verb, composed: DictConfig, folder: Path) -> None:
     verb(parse(plain(composed)), folder)
 
 
-def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -> None:
-    """Lets Hydra's sweeper and launcher make the runs; `statuses` gets one of each."""
+def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int], place: Sequence[str]) -> None:
+    """Lets Hydra's sweeper and launcher make the runs; `statuses` gets one of each.
+
+    Args:
+        place: further overrides, which say where the sweep lies.
+    """
 
     def job(cfg: DictConfig) -> None:
         folder = Path(HydraConfig.get().runtime.output_dir)
@@ -96,13 +104,16 @@ def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -
         statuses.append(status_of(work))
         _remove_if_empty(folder)  # Hydra makes it before the job starts
 
-    _hand_to_hydra(job, conf, name)
+    _hand_to_hydra(job, conf, name, place)
     if root.is_dir() and {path.name for path in root.iterdir()} == {MULTIRUN_FILE}:
         (root / MULTIRUN_FILE).unlink()
         root.rmdir()
 
 
-def _hand_to_hydra(job: Callable[[DictConfig], None], conf: Path, name: str) -> None:
+def _hand_to_hydra(
+    job: Callable[[DictConfig], None], conf: Path, name: str, further: Sequence[str] = ()
+) -> None:
+    sys.argv += further
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets its exceptions through, for us to explain
     with explained():
         hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(job)()
@@ -161,11 +172,10 @@ def _folder(composed: DictConfig, key: str, typed: set[str]) -> Path:
     return folder
 
 
-def register_resolvers(swept: Mapping[str, str] | None = None) -> None:
-    """Lets `conf/` use `${pid:}`, `${below:root,name}` and `${differing:overrides}`; `swept` has keys."""
+def register_resolvers() -> None:
+    """Lets `conf/` use `${pid:}` and `${below:root,name}`."""
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
     OmegaConf.register_new_resolver("below", _below, replace=True)
-    OmegaConf.register_new_resolver("differing", lambda lines: _differing(lines, swept or {}), replace=True)
 
 
 def _below(root: str, name: object) -> str:
@@ -174,17 +184,3 @@ def _below(root: str, name: object) -> str:
         return f"{root}/{check_name(str(name))}"
     except ValueError as error:
         raise UserError(Fault(str(error), "name", repr(name))) from None
-
-
-def _differing(overrides: Sequence[str], swept: Mapping[str, str], longest: int = 120) -> str:
-    """A run's folder in a sweep, named by what differs from the others: `lr=0.001,seed=3`."""
-    parts = []
-    for override in sorted(overrides):
-        key, _, value = override.partition("=")
-        if key.lstrip("+~") in swept:
-            parts.append(f"{key.rpartition('.')[2].lstrip('+~')}={value}")
-    text = ",".join(parts) or "run"
-    name = re.sub(r"[^\w.,=+\-\[\]]", "_", text)
-    if name != text or len(name) > longest:  # two texts must not become one name
-        name = f"{name[:longest]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    return name

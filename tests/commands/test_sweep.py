@@ -1,17 +1,24 @@
 """`train.py -m` as users run it."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
-from support import ROOT, SMALL, Ended
+from support import ROOT, SMALL, Ended, assert_short_answer, process
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mlplab.training import checkpoint
 
+QUICK = SMALL[:-1]  # without the epochs
 SCRIPT = str(ROOT / "scripts/train.py")
 QUICK = SMALL[:-1]  # without the epochs
 
@@ -84,3 +91,175 @@ def test_in_lockstep_and_one_by_one_leave_the_same_behind(
     assert len(set(curves)) == len(curves) >= len(runs) / 2
     if "stopping" in sweep:  # some at the first stop, some at the second, and some not at all
         assert len({run["metrics"]["epochs"] for run in runs.values()}) > 3
+
+
+def test_a_sweep_tells_its_plan_its_best_runs_and_where_they_lie(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
+    ended = command("-m", *SMALL, "optimizer.lr=1e-2,1e-3", "seed=range(3)", "hydra.launcher.members=3")
+    assert ended.status == 0, ended.err
+    lines = ended.out.splitlines()
+    assert lines[:3] == [
+        "6 runs: 2 stacks of 3",
+        *(f"stack {number} of 2 has ended, with 3 runs" for number in (1, 2)),
+    ]
+    (sweep,) = (tmp_path / "outputs").iterdir()
+    assert lines[-3] == f"sweep folder: outputs/{sweep.name}"
+    assert lines[-1].endswith(f"tensorboard --logdir outputs/{sweep.name}")
+    metrics = {path.name: json.loads((path / "metrics.json").read_text()) for path in sweep.glob("*=*")}
+    assert set(metrics) == {f"lr={lr},seed={seed}" for lr in (0.01, 0.001) for seed in range(3)}
+    best = sorted(metrics, key=lambda name: metrics[name]["val/mae"])[:5]
+    assert [line.split()[1] for line in lines if line.startswith("│")] == best
+
+
+def test_folds_are_a_sweep_like_any_other(
+    command: Callable[..., Ended], verb: Callable[..., Ended], tmp_path: Path
+) -> None:
+    folds = ("data/split=kfold", "data.split.folds=4", "data.split.fold=range(4)", "name=s")
+    ended = command("-m", "trainer.max_epochs=3", *folds)
+    assert ended.out.startswith("4 runs: 1 stack of 4\n")
+    table = verb("results", "outputs/s", "--format", "csv").out.splitlines()
+    assert len(table) == 2  # one line: its runs are repeats
+    row = dict(zip(table[0].split(","), table[1].split(","), strict=True))
+    scores = [
+        json.loads((path / "metrics.json").read_text())["test/rmse"]
+        for path in (tmp_path / "outputs/s").glob("fold=*")
+    ]
+    assert float(row["test/rmse"]) == pytest.approx(np.mean(scores))
+    assert float(row["test/rmse SE"]) == pytest.approx(np.std(scores, ddof=1) / 2)
+
+
+MISTAKES = {
+    "a key that does not exist": (["sed=1,2"], ["sed: unknown key", "did you mean seed?"]),
+    "no values": (["seed=range(0)"], ["seed: has no values", "seed=range(4)"]),
+    "a value twice": (["seed=1,1"], ["two runs would fill the same folder", "seed=1"]),
+    "all values wrong": (["optimizer.lr=0,-1"], ["optimizer.lr: out of range", "above 0"]),
+    "no such table": (
+        ["data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"],
+        ["no such file", "t.csv"],
+    ),
+    "no members": (
+        ["seed=1,2", "hydra.launcher.members=0"],
+        ["hydra.launcher.members: out of range", "1 or above"],
+    ),
+    "an unknown launcher": (
+        ["seed=1,2", "hydra/launcher=slurm"],
+        ["hydra/launcher: unknown option", "lockstep"],
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=str)
+def test_a_mistake_gets_a_short_answer_and_leaves_nothing(
+    command: Callable[..., Ended], tmp_path: Path, mistake: str
+) -> None:
+    overrides, said = MISTAKES[mistake]
+    assert_short_answer(command("-m", *overrides), said)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_a_folder_in_use_is_refused(command: Callable[..., Ended], tmp_path: Path) -> None:
+    (tmp_path / "outputs/s").mkdir(parents=True)
+    (tmp_path / "outputs/s/mine").touch()
+    assert_short_answer(command("-m", "seed=1,2", "name=s"), ["outputs/s: exists and is not empty"])
+    assert [path.name for path in (tmp_path / "outputs/s").iterdir()] == ["mine"]
+
+
+def test_a_run_that_is_wrong_is_marked_before_any_trains(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
+    ended = command("-m", *SMALL, "model.dropout=0.1,1.5,0.2", "name=s")
+    assert ended.status == 1
+    assert ended.out.startswith(
+        "3 runs: 1 stack of 2, 1 refused\n  refused: dropout=1.5: model.dropout: out of"
+    )
+    assert ended.err.splitlines() == [
+        "error: 1 of 3 runs did not end well",
+        "  dropout=1.5: failed, model.dropout: out of range (found 1.5, expected below 1)",
+    ]
+    status = {
+        path.parent.name: json.loads(path.read_text())["status"]
+        for path in (tmp_path / "outputs/s").glob("*/metrics.json")
+    }
+    assert status == {"dropout=0.1": "done", "dropout=1.5": "failed", "dropout=0.2": "done"}
+    assert (
+        yaml.safe_load((tmp_path / "outputs/s/dropout=1.5/config.yaml").read_text())["model"]["dropout"]
+        == 1.5
+    )
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended], tmp_path: Path) -> None:
+    ended = command(
+        *("-m", *SMALL, "optimizer=sgd", "model/encoder=none", "optimizer.lr=1e-3,1e20", "seed=1,2"), "name=s"
+    )
+    assert ended.status == 1
+    assert (
+        "2 of 4 runs did not end well\n  lr=1e+20,seed=1: diverged, the loss became inf at step" in ended.err
+    )
+    assert "best of 2 runs" in ended.out
+
+
+def test_processes_give_what_one_gives(tmp_path: Path) -> None:
+    overrides = ("-m", *SMALL, "model.dropout=0.2", "seed=range(4)", "hydra.launcher.members=2")
+    for workers in (1, 2):
+        ended = process(
+            [SCRIPT, *overrides, f"name=w{workers}", f"hydra.launcher.workers={workers}"], tmp_path
+        )
+        assert ended.status == 0, ended.err
+        assert ended.err == ""
+    assert "4 runs: 2 stacks of 2; 2 processes\n" in ended.out
+    for seed in range(4):
+        one, two = (left_behind(tmp_path / f"outputs/w{workers}/seed={seed}") for workers in (1, 2))
+        assert one == two
+
+
+def test_hydras_other_launcher_goes_on_working(tmp_path: Path) -> None:
+    overrides = ("-m", *SMALL, "seed=-1,1,2", "name=s", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    ended = process([SCRIPT, *overrides], tmp_path)
+    assert ended.status == 1
+    assert "best of 2 runs" in ended.out
+    assert "1 of 3 runs did not end well" in ended.err
+    assert {path.name for path in (tmp_path / "outputs/s").iterdir()} == {"seed=1", "seed=2"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
+    tmp_path: Path, sent: signal.Signals, workers: int
+) -> None:
+    overrides = (
+        "-m",
+        *QUICK,
+        "trainer.max_epochs=100000",
+        "seed=range(4)",
+        "name=s",
+        "hydra.launcher.members=2",
+    )
+    started = subprocess.Popen(
+        [sys.executable, SCRIPT, *overrides, f"hydra.launcher.workers={workers}"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    runs = [tmp_path / f"outputs/s/seed={seed}" for seed in range(2 * workers)]
+    deadline = time.monotonic() + 60
+    while not all(
+        (run / "train.log").exists() and "epoch 1/" in (run / "train.log").read_text() for run in runs
+    ):
+        assert time.monotonic() < deadline, started.communicate()
+        time.sleep(0.05)
+    if sent is signal.SIGINT:
+        os.killpg(started.pid, sent)  # as a terminal does
+    else:
+        started.send_signal(sent)
+    out, err = started.communicate(timeout=30)
+    assert started.returncode == 128 + sent, (out, err)
+    assert f"stopped by {sent.name}" in err
+    assert "Traceback" not in err
+    for run in runs:
+        assert json.loads((run / "metrics.json").read_text())["status"] == "interrupted"
+        assert checkpoint.load(run / "checkpoints/last.ckpt")["epoch"] > 0
+    assert len(list((tmp_path / "outputs/s").glob("seed=*"))) == len(runs)

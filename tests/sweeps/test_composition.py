@@ -1,18 +1,21 @@
 """Jobs derived from one composition are those that Hydra composes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
+from omegaconf import DictConfig
 from support import ROOT
 
 from mlplab import hydra_cli
 from mlplab.errors import UserError
 from mlplab.sweeps.composition import Job, derive_jobs, plain
-from mlplab.sweeps.grid import grid
+from mlplab.sweeps.grid import grid, run_name
 
 OPTIONS = {
     path.parent.relative_to(ROOT / "conf").as_posix(): sorted(
@@ -28,15 +31,23 @@ NEEDED = {
 }
 
 
-def derived(*overrides: str) -> tuple[list[Job], list[dict[str, object]]]:
-    """The jobs of a sweep, and what Hydra makes of each one's overrides."""
-    hydra_cli.register_resolvers({"seed": ""})
+@contextmanager
+def sweep() -> Iterator[tuple[DictConfig, ConfigLoader]]:
+    """The composition of a sweep, and what composes its runs."""
+    hydra_cli.register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
-        loader = hydra.config_loader
-        master = loader.load_configuration("train", ["name=s"], RunMode.MULTIRUN)
-        lines = grid([*overrides, "name=s"])
+        yield (
+            hydra.config_loader.load_configuration("train", ["name=s"], RunMode.MULTIRUN),
+            hydra.config_loader,
+        )
+
+
+def derived(*overrides: str) -> tuple[list[Job], list[dict[str, object]]]:
+    """The jobs of a sweep, and what Hydra makes of each one's overrides."""
+    with sweep() as (master, loader):
+        lines = grid(master, overrides)
         jobs = list(derive_jobs(master, loader, lines, 0))
         return jobs, [plain(loader.load_sweep_config(master, each)) for each in lines]
 
@@ -69,17 +80,11 @@ def test_groups_interpolations_and_additions(overrides: Sequence[str]) -> None:
     jobs, theirs = derived(*overrides)
     assert len(jobs) > 1
     assert [job.values for job in jobs] == theirs
-    assert len({job.folder for job in jobs}) in (1, len(jobs))  # only `seed` is known to be swept
+    assert len({job.folder for job in jobs}) == len(jobs)
 
 
 def test_what_is_wrong_with_one_job_is_told_of_it_alone() -> None:
-    hydra_cli.register_resolvers({"optimizer.lr": ""})
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        master = hydra.config_loader.load_configuration("train", ["name=s"], RunMode.MULTIRUN)
-        lines = [[f"optimizer.lr={lr}", "name=s"] for lr in (0.1, -1, 0.2)]
-        good, bad, last = derive_jobs(master, hydra.config_loader, lines, 0)
+    (good, bad, last), _ = derived("optimizer.lr=0.1,-1,0.2")
     assert good.config is not None
     assert last.config is not None
     assert (good.config.optimizer.lr, last.config.optimizer.lr) == (0.1, 0.2)
@@ -88,9 +93,40 @@ def test_what_is_wrong_with_one_job_is_told_of_it_alone() -> None:
     assert bad.folder == Path("outputs/s/lr=-1")
 
 
+def test_an_option_that_does_not_exist_is_told_of_its_jobs_alone() -> None:
+    with sweep() as (master, loader):
+        bad, good = derive_jobs(master, loader, grid(master, ["optimizer=adagrad,adam"]), 0)
+    assert "expected one of adam, adamw, sgd" in bad.reason
+    assert bad.folder == Path("outputs/s/optimizer=adagrad")
+    assert good.config is not None
+
+
 def test_the_grid() -> None:
-    assert grid(["seed=range(2)", "optimizer.lr=0.1,0.2", "model.hidden=[8,8]"]) == [
-        [f"seed={seed}", f"optimizer.lr={lr}", "model.hidden=[8,8]"] for seed in (0, 1) for lr in (0.1, 0.2)
-    ]
-    with pytest.raises(UserError, match=r"seed: has no values \(found range\(0\)\)"):
-        grid(["seed=range(0)"])
+    with sweep() as (master, _):
+        runs = grid(master, ["seed=range(2)", "optimizer.lr=0.1,0.2", "model.hidden=[8,8]"])
+        assert runs == [
+            [
+                *(f"seed={seed}", f"optimizer.lr={lr}", "model.hidden=[8,8]"),
+                *("hydra.sweep.dir='outputs/s'", "name='s'", f"hydra.sweep.subdir='lr={lr},seed={seed}'"),
+            ]
+            for seed in (0, 1)
+            for lr in (0.1, 0.2)
+        ]
+        with pytest.raises(UserError, match=r"seed: has no values \(found range\(0\)\)"):
+            grid(master, ["seed=range(0)"])
+
+
+def test_two_texts_do_not_become_one_name() -> None:
+    names = {
+        run_name([f"data.path={path}"], {"data.path"}) for path in ("a b", "a/b", "a_b", "x" * 200, "x" * 201)
+    }
+    assert len(names) == 5
+    assert all(len(name) < 140 and "/" not in name for name in names)
+
+
+@pytest.mark.parametrize("path", ["it's", "a\\", "a\\'b", "with space", "a,b", "100%"])
+def test_any_folder_can_be_a_sweeps(path: str) -> None:
+    with sweep() as (master, loader):
+        master.hydra.sweep.dir = path
+        (job,) = derive_jobs(master, loader, grid(master, []), 0)
+        assert job.folder == Path(path) / "run"

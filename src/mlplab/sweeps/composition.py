@@ -109,6 +109,8 @@ def derive_jobs(
                 compositions[alike] = _Composition(composed, list(lines))
         composition = compositions[alike]
         if isinstance(composition, UserError):
+            placing = [each for each in parsed if each.key_or_group.startswith("hydra.sweep.")]
+            ConfigLoaderImpl._apply_overrides_to_config(placing, master)
             yield Job(tuple(lines), _folder(master, parsed, number), error=composition)
         else:
             yield composition.job(lines, parsed, number)

@@ -28,11 +28,15 @@ OWN: dict[str, Any] = {
 }
 """Keys in which the members of a stack may differ."""
 
-LARGEST = 64
-"""Members of a stack; beyond it nothing is gained."""
+LARGEST = 128
+"""Members of a stack; beyond it little is gained."""
 
-WORKING_SET = 24 * 2**20
-"""Bytes that a step of a stack may touch: about what stays in a processor's cache."""
+WORKING_SET = 12 * 2**20
+"""Bytes that a step of a stack should touch. Fitted to `scripts/benchmark.py stack`: with more the cost of a
+member rises or stays, with less it does not yet share enough of what a step costs beside the arithmetic."""
+
+MEMORY = 4 * 2**30
+"""Bytes that it may touch."""
 
 RATE = 40e9
 """Floating-point operations a second that a core comes to, for estimates."""
@@ -191,9 +195,10 @@ class _Size:
         return sum(a * b + b for a, b in pairwise(self.widths))
 
     def members(self) -> int:
-        """Of a stack: as many as keep a step's activations and weights, with their gradients, in cache."""
+        """Of a stack: as many as touch the working set, in activations and their gradients, and in weights, their
+        gradients and what the optimizer remembers of them; at least two, within memory."""
         touched = self.number * (2 * self.batch * sum(self.widths) + 4 * self.weights)
-        return max(1, min(LARGEST, WORKING_SET // touched))
+        return max(1, min(LARGEST, max(2, WORKING_SET // touched), MEMORY // touched))
 
     def seconds(self, runs: int, stacks: int) -> float:
         """An estimate of what so many runs take on one core."""

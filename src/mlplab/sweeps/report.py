@@ -20,11 +20,12 @@ NAMED = 3
 """Runs that did not end well, of which it is said why."""
 
 
-def report(master: DictConfig) -> None:
+def report(master: DictConfig, jobs: int) -> None:
     """Prints the best runs of a sweep by their monitored metric, and where they lie.
 
     Args:
         master: the sweep's own composition.
+        jobs: how many runs there should be.
 
     Raises:
         RunFailed: if runs did not end well, with the first of them.
@@ -32,7 +33,7 @@ def report(master: DictConfig) -> None:
     root = Path(str(master.hydra.sweep.dir))
     runs = {folder: read_metrics(folder) for folder in runs_below(root, 1)} if root.is_dir() else {}
     if not runs:
-        return
+        raise RunFailed(f"none of {jobs} runs left a folder; each has said why")
     console = Console()
     done = {folder: metrics for folder, metrics in runs.items() if metrics["status"] == "done"}
     if done:
@@ -45,8 +46,8 @@ def report(master: DictConfig) -> None:
     ):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     failed = {folder.name: metrics for folder, metrics in runs.items() if folder not in done}
-    if failed:
-        raise RunFailed(_told(failed, len(runs)))
+    if failed or len(runs) < jobs:
+        raise RunFailed(_told(failed, jobs, jobs - len(runs)))
 
 
 def _grid(done: dict[Path, dict[str, Any]], monitor: str) -> Grid:
@@ -62,12 +63,14 @@ def _grid(done: dict[Path, dict[str, Any]], monitor: str) -> Grid:
     return grid
 
 
-def _told(failed: dict[str, dict[str, Any]], runs: int) -> str:
-    lines = [f"{len(failed)} of {runs} runs did not end well"]
+def _told(failed: dict[str, dict[str, Any]], jobs: int, absent: int) -> str:
+    lines = [f"{len(failed) + absent} of {jobs} runs did not end well"]
     lines += [
         f"  {name}: {metrics['status']}, {metrics.get('reason', '')}"
         for name, metrics in list(failed.items())[:NAMED]
     ]
     if len(failed) > NAMED:
         lines.append(f"  … and {len(failed) - NAMED} more; each says why in its metrics.json")
+    if absent:
+        lines.append(f"  {absent} left no folder; each has said why")
     return "\n".join(lines)
