@@ -11,7 +11,7 @@ from benchmarks import lightning_usual, limit, ours, plain, sklearn_grid
 from benchmarks.arguments import Benchmark, Count
 from benchmarks.report import Report, grid
 from benchmarks.timing import Key, Times, alternate, ratio, shown
-from mlplab.memory import keep_freed_memory
+from mlplab.processor import prepare_processor
 
 MEMBERS = 64
 OURS, STACKED = "mlplab, one run", f"mlplab, {MEMBERS} runs: of one in a step"
@@ -75,7 +75,7 @@ SHAPES = (
 
 def measure(arguments: Step) -> Report:
     """Times every contender on every shape."""
-    keep_freed_memory()  # as ours does; so for all, since it is the process that keeps it
+    prepare_processor(threads=1)  # as ours does; so for all, since it holds for the process
     contenders = {key: each for shape in SHAPES for key, each in shape.contenders().items()}
     times = alternate(contenders, arguments.repeats)
     tables = [_table(shape.name, times) for shape in SHAPES]

@@ -70,12 +70,14 @@ class RunFolder:
     def write_metrics(self, status: Status, metrics: Metrics, reason: str | None = None) -> Metrics:
         """`metrics.json`, flat, with the status and, if it is not a good one, the reason."""
         content: Metrics = {"status": status, **({"reason": reason} if reason else {}), **metrics}
-        self._write_json("metrics.json", content)
+        self._write_json("metrics.json", content, synced=status != "running")
         return content
 
     def write_environment(self, device: str) -> None:
         """`environment.json`: what the figures depend on beside configuration and data."""
-        self._write_json("environment.json", {**_environment(), "device": device, "command": sys.argv})
+        self._write_json(
+            "environment.json", {**_environment(), "device": device, "command": sys.argv}, synced=False
+        )
 
     @contextmanager
     def log(self) -> Iterator[None]:
@@ -94,8 +96,8 @@ class RunFolder:
         """Writes a line to `train.log` alone."""
         self._log.handle(logging.makeLogRecord({"msg": line}))
 
-    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        with replacing(self.path / name) as partial:
+    def _write_json(self, name: str, content: Mapping[str, Any], *, synced: bool) -> None:
+        with replacing(self.path / name, synced=synced) as partial:
             partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

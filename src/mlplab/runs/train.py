@@ -15,7 +15,7 @@ from rich.console import Console
 
 from mlplab.config import TrainConfig
 from mlplab.errors import Interrupted, RunFailed
-from mlplab.memory import keep_freed_memory
+from mlplab.processor import prepare_processor
 from mlplab.runs.build import build_loggers, build_stack, lightning_quiet
 from mlplab.runs.folder import Metrics, RunFolder, Status
 from mlplab.runs.inputs import Inputs
@@ -54,8 +54,7 @@ def train(
         Interrupted: after SIGINT or SIGTERM, with the checkpoints written.
     """
     started = time.perf_counter()
-    torch.set_num_threads(runs[0].config.threads)
-    keep_freed_memory()
+    prepare_processor(runs[0].config.threads)
     inputs = inputs or Inputs()
     stack = build_stack([run.config for run in runs], inputs)
     bars = [Bar(console, title or "")] if console.is_terminal else []

@@ -195,8 +195,8 @@ class _Size:
         return sum(a * b + b for a, b in pairwise(self.widths))
 
     def members(self) -> int:
-        """Of a stack: as many as touch the working set, in activations and their gradients, and in weights, their
-        gradients and what the optimizer remembers of them; at least two, within memory."""
+        """Of a stack: as many as touch the working set, in activations and their gradients, and in weights,
+        their gradients and what the optimizer remembers of them; at least two, within memory."""
         touched = self.number * (2 * self.batch * sum(self.widths) + 4 * self.weights)
         return max(1, min(LARGEST, max(2, WORKING_SET // touched), MEMORY // touched))
 

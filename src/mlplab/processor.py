@@ -1,18 +1,31 @@
-"""Memory that a step frees is there for the next step."""
+"""How this process uses the processor and its memory while it trains."""
 
 import ctypes
 from contextlib import suppress
+
+import torch
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of mallopt(3)
 _KEPT = 2**30
 _LARGEST_MMAP_THRESHOLD = 2**25
 
 
-def keep_freed_memory() -> None:
+def prepare_processor(threads: int) -> None:
+    """Takes so many threads, and what makes steps of small networks up to twice as fast.
+
+    Values below 1e-38 are taken for zero: the optimizer's memory of units that have died comes down to there,
+    and processors compute with such values many times slower.
+    """
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
     """Tells glibc's allocator to keep up to a gibibyte of what is freed; elsewhere does nothing.
 
     By default tensors of a few hundred kilobytes and up go back to the system when they are freed, and their
-    pages are made anew, and zeroed, at every step: of a stack of 64 small networks' step that is half.
+    pages are made anew, and zeroed, at every step.
     """
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
