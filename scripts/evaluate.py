@@ -10,7 +10,7 @@ Prints the scores and writes them to FOLDER/evaluation.json.
 
 from pathlib import Path
 
-from mlplab.cli import Arguments, Text, command
+from mlplab.cli import Arguments, Text, command, heavy_imports
 
 
 class Data(Arguments):
@@ -28,11 +28,12 @@ class Evaluate(Arguments):
 
 def evaluate(arguments: Evaluate) -> None:
     """Prints a table of scores."""
-    import torch
-    from rich.console import Console
+    with heavy_imports():
+        import torch
+        from rich.console import Console
 
-    from mlplab.runs.evaluate import evaluate
-    from mlplab.runs.show import score_grid
+        from mlplab.runs.evaluate import evaluate
+        from mlplab.runs.show import score_grid
 
     torch.set_num_threads(1)
     report = evaluate(Path(arguments.run), arguments.data.path if arguments.data else None)

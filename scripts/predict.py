@@ -11,7 +11,7 @@ python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
 
 from pathlib import Path
 
-from mlplab.cli import Arguments, Text, command
+from mlplab.cli import Arguments, Text, command, heavy_imports
 
 
 class Predict(Arguments):
@@ -25,9 +25,10 @@ class Predict(Arguments):
 
 def predict(arguments: Predict) -> None:
     """Writes the output file."""
-    import torch
+    with heavy_imports():
+        import torch
 
-    from mlplab.runs.predict import predict
+        from mlplab.runs.predict import predict
 
     torch.set_num_threads(1)
     predict(Path(arguments.run), arguments.input, arguments.output, overwrite=arguments.overwrite)

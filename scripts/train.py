@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+from mlplab.cli import heavy_imports
 from mlplab.config import TrainConfig
 from mlplab.hydra_cli import hydra_command
 
 
 def train(config: TrainConfig, folder: Path) -> None:
     """Trains one network into its run folder."""
-    from mlplab.runs.train import train_one  # here, so that --help need not wait for torch
+    with heavy_imports():  # here, so that --help need not wait for torch
+        from mlplab.runs.train import train_one
 
     train_one(config, folder)
 

@@ -10,6 +10,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from mlplab.cli import heavy_imports
+
 
 class Grid(Sweeper):
     """A run for each combination of the values given; then a table of the best, and what failed."""
@@ -46,7 +48,8 @@ class Lockstep(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Composes, plans and trains."""
-        from mlplab.sweeps.launch import launch
+        with heavy_imports():
+            from mlplab.sweeps.launch import launch
 
         jobs = [list(each) for each in job_overrides]
         return launch(self.master, self.loader, jobs, initial_job_idx, self.members, self.workers)

@@ -1,11 +1,13 @@
 """Commands: what they print on which stream, their exit statuses, and `key=value` arguments."""
 
+import gc
 import logging
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -58,6 +60,19 @@ def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
         return arguments.model_validate(values)
     except ValidationError as error:
         raise UserError(*(fault_of(detail, values, arguments) for detail in error.errors())) from None
+
+
+@contextmanager
+def heavy_imports() -> Iterator[None]:
+    """Imports of torch and the like without Python's garbage collector, which has nothing to find in them.
+
+    It would search their objects over and over while they are made, for a second of a command's time.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def status_of(work: Callable[[], None]) -> int:

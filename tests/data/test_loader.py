@@ -43,6 +43,27 @@ def test_the_order_is_a_function_of_seed_and_epoch_alone() -> None:
     assert not torch.equal(first, stack.order())
 
 
+@given(
+    st.lists(st.integers(1, 20), min_size=1, max_size=3), st.integers(1, 8), st.integers(1, 8), st.booleans()
+)
+def test_rows_that_fill_up_have_no_weight(counts: list[int], size: int, multiple: int, ordered: bool) -> None:
+    values = torch.arange(60.0).reshape(-1, 1)
+    members = [torch.arange(count) + 20 * k for k, count in enumerate(counts)]
+    seeds = None if ordered else list(range(len(counts)))
+    batches = list(Loader(values, values.double(), members, size, seeds, multiple))
+    length = -(-max(counts) // multiple) * multiple
+    assert [batch.x.shape[1] for batch in batches] == [min(size, length - i) for i in range(0, length, size)]
+    for member, count in enumerate(counts):
+        met, filled = [], 0
+        for batch in batches:
+            weight = torch.ones_like(batch.x) if batch.weight is None else batch.weight
+            met += batch.y[member][weight[member] == 1].tolist()
+            filled += int((weight[member] == 0).sum())
+        assert sorted(met) == list(range(20 * member, 20 * member + count))
+        assert filled == length - count
+        assert sum(batch.rows()[member].item() for batch in batches) == count
+
+
 def test_without_seeds_rows_come_in_order_and_none_takes_all() -> None:
     (batch,) = loader(5, None, None)
     assert batch.x[0, :, 0].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]

@@ -28,6 +28,16 @@ def test_members_have_their_own_delta() -> None:
     assert loss(error, torch.zeros_like(error)).tolist() == [0.5 * (3 - 0.25), 2 * (3 - 1)]
 
 
+@pytest.mark.parametrize("name", ["mse", "mae", "huber"])
+def test_rows_without_weight_do_not_count(name: str) -> None:
+    loss = build_loss([config(f"loss={name}").loss] * 2)
+    predicted, target = torch.randn(2, 2, 7, 1).unbind()
+    weight = torch.tensor([[1.0] * 4 + [0] * 3, [1.0] * 7]).unsqueeze(2)
+    values = loss(predicted, target, weight)
+    assert values[0] == loss(predicted[:, :4], target[:, :4])[0]
+    assert values[1] == loss(predicted, target)[1]
+
+
 def test_shapes_that_would_broadcast_are_refused() -> None:
     loss = build_loss([config().loss])
     with pytest.raises(TypeError):

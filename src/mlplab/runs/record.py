@@ -86,12 +86,13 @@ def close_loggers(
 
 def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:
     """Few, flat, and the same keys for every run, so that runs can be compared column by column."""
-    model, optimizer = run.model, run.optimizer
+    model, optimizer, split = run.model, run.optimizer, run.data.split
     mlp = model if isinstance(model, config.Mlp) else None
     return {
         "seed": run.seed,
         "data": run.data.name,
-        "split_seed": run.data.split.seed,
+        "split_seed": split.seed,
+        "fold": split.fold if isinstance(split, config.KFoldSplit) else 0,
         "batch_size": run.data.batch_size or 0,
         "model": model.target if isinstance(model, config.OwnModel) else model.name,
         "hidden": "-".join(map(str, mlp.hidden)) if mlp else "",

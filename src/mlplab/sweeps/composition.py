@@ -6,6 +6,7 @@ nothing but values are one composition with other values written in, by the func
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +89,16 @@ def derive_jobs(
         UserError: for overrides that cannot be read.
     """
     parser = OverridesParser.create()
+
+    @cache  # most lines are those of the run before
+    def parsed_line(line: str) -> Override:
+        return parser.parse_overrides([line])[0]
+
     compositions: dict[tuple[str, ...], _Composition | UserError] = {}
     reference: DictConfig | None = None
     for number, lines in enumerate(overrides, first):
         with explained():
-            parsed = parser.parse_overrides(list(lines))
+            parsed = [parsed_line(line) for line in lines]
         alike = tuple(
             each.get_key_element() if _is_value(each, reference) else (each.input_line or "")
             for each in parsed
