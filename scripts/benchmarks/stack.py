@@ -7,6 +7,7 @@ from benchmarks import limit, ours
 from benchmarks.arguments import Benchmark, Count, Counts
 from benchmarks.report import Report, grid
 from benchmarks.timing import Key, Times, alternate, digits
+from mlplab.sweeps.plan import Size
 
 NETWORKS = {
     "2×16": (16,) * 2,
@@ -45,10 +46,11 @@ def measure(arguments: Stack) -> Report:
     sizes = [str(members) for members in arguments.members]
     caption = (
         f"medians of {arguments.repeats}; spread: the largest of a row's longest over shortest; "
-        f"enough: the least members whose cost is within {TOLERANCE:.0%} of the row's lowest"
+        f"enough: the least members whose cost is within {TOLERANCE:.0%} of the row's lowest; "
+        "chosen: by a sweep"
     )
     title = "microseconds of one member in one step, by members in the stack"
-    table = grid(title, "hidden", "batch", *sizes, "spread", "enough", caption=caption)
+    table = grid(title, "hidden", "batch", *sizes, "spread", "enough", "chosen", caption=caption)
     enough: dict[str, dict[int, int]] = {}
     for network in NETWORKS:
         enough[network] = {}
@@ -57,7 +59,9 @@ def measure(arguments: Stack) -> Report:
             enough[network][batch] = _enough(costs)
             figures = [digits(each.median * 1e6) for each in costs.values()]
             spread = max(each.high / each.low for each in costs.values())
-            table.add_row(network, str(batch), *figures, f"{spread:.2f}×", str(enough[network][batch]))
+            chosen = Size((FEATURES, *NETWORKS[network], 1), batch, steps=1, number=4).members()
+            counts = str(enough[network][batch]), str(chosen)
+            table.add_row(network, str(batch), *figures, f"{spread:.2f}×", *counts)
         table.add_section()
     return Report(arguments, [table], times, {"enough": enough})
 

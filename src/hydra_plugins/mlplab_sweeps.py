@@ -18,7 +18,7 @@ class Grid(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Makes the launcher."""
-        self.master = config
+        self.master, self.loader = config, hydra_context.config_loader
         self.runs = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
@@ -26,7 +26,7 @@ class Grid(Sweeper):
         from mlplab.sweeps.grid import grid
         from mlplab.sweeps.report import report
 
-        jobs = grid(self.master, arguments)
+        jobs = grid(self.master, self.loader, arguments)
         self.runs.launch(jobs, initial_job_idx=0)
         report(self.master, len(jobs))
 

@@ -57,12 +57,13 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
             root = _folder(composed, "hydra.sweep.dir", typed)
             if root.exists() and (root.is_file() or any(root.iterdir())):
                 raise UserError(Fault("exists and is not empty", str(root), remedy="give another: name=…"))
-            same = {
-                "hydra.sweep.dir": str(root),
-                "name": str(composed.name),
-            }  # another composition's may differ
-            place = [f"{key}={quoted(value)}" for key, value in same.items() if key not in typed]
-            _sweep(verb, conf, name, root, statuses, place)
+            # Hydra composes anew, with another time in the default name; and reads overrides in one place.
+            same = {"hydra.sweep.dir": str(root), "name": str(composed.name)}
+            place = sys.argv.index(flags.overrides[0]) if flags.overrides else len(sys.argv)
+            sys.argv[place:place] = [
+                f"{key}={quoted(value)}" for key, value in same.items() if key not in typed
+            ]
+            _sweep(verb, conf, name, root, statuses)
         else:
             _run(verb, composed, _folder(composed, "hydra.run.dir", typed))
 
@@ -85,12 +86,8 @@ def _run(verb: Verb, composed: DictConfig, folder: Path) -> None:
     verb(parse(plain(composed)), folder)
 
 
-def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int], place: Sequence[str]) -> None:
-    """Lets Hydra's sweeper and launcher make the runs; `statuses` gets one of each.
-
-    Args:
-        place: further overrides, which say where the sweep lies.
-    """
+def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -> None:
+    """Lets Hydra's sweeper and launcher make the runs; `statuses` gets one of each."""
 
     def job(cfg: DictConfig) -> None:
         folder = Path(HydraConfig.get().runtime.output_dir)
@@ -104,16 +101,13 @@ def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int], p
         statuses.append(status_of(work))
         _remove_if_empty(folder)  # Hydra makes it before the job starts
 
-    _hand_to_hydra(job, conf, name, place)
+    _hand_to_hydra(job, conf, name)
     if root.is_dir() and {path.name for path in root.iterdir()} == {MULTIRUN_FILE}:
         (root / MULTIRUN_FILE).unlink()
         root.rmdir()
 
 
-def _hand_to_hydra(
-    job: Callable[[DictConfig], None], conf: Path, name: str, further: Sequence[str] = ()
-) -> None:
-    sys.argv += further
+def _hand_to_hydra(job: Callable[[DictConfig], None], conf: Path, name: str) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets its exceptions through, for us to explain
     with explained():
         hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(job)()

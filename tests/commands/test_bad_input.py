@@ -234,10 +234,14 @@ def test_a_mistake_in_one_job_of_a_sweep_leaves_the_others(
 ) -> None:
     small = ("data=synthetic", "data.rows=40", "trainer.max_epochs=1", "name=s")
     ended = command("-m", "optimizer.lr=0.1,-1,0.2", *small)
-    assert ended.status == 2
-    assert "optimizer.lr: out of range" in ended.err
-    done = sorted(path.parent.name for path in (tmp_path / "outputs/s").glob("*/metrics.json"))
-    assert done == ["lr=0.1", "lr=0.2"]
+    assert ended.status == 1
+    assert "lr=-1: failed, optimizer.lr: out of range" in ended.err
+    left = {path.parent.name: path.read_text() for path in (tmp_path / "outputs/s").glob("*/metrics.json")}
+    assert {name: '"done"' in text for name, text in left.items()} == {
+        "lr=0.1": True,
+        "lr=-1": False,
+        "lr=0.2": True,
+    }
 
 
 def test_a_sweep_of_nothing_but_mistakes_leaves_nothing(

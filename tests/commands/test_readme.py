@@ -47,7 +47,7 @@ ALONE = [command for command in COMMANDS if command not in (SWEEP, *USES)]
 
 def run(clone: Path, command: str) -> str:
     """What a command prints that must end well."""
-    here = {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1", "UV_FROZEN": "1"}
+    here = {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1", "UV_FROZEN": "1", "COLUMNS": "400"}
     done = subprocess.run(
         command,
         shell=True,

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mlplab.training import checkpoint
 
-QUICK = SMALL[:-1]  # without the epochs
 SCRIPT = str(ROOT / "scripts/train.py")
 QUICK = SMALL[:-1]  # without the epochs
 
@@ -200,18 +199,62 @@ def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended
     assert "best of 2 runs" in ended.out
 
 
-def test_processes_give_what_one_gives(tmp_path: Path) -> None:
+def test_processes_give_what_one_gives(command: Callable[..., Ended], tmp_path: Path) -> None:
     overrides = ("-m", *SMALL, "model.dropout=0.2", "seed=range(4)", "hydra.launcher.members=2")
-    for workers in (1, 2):
-        ended = process(
-            [SCRIPT, *overrides, f"name=w{workers}", f"hydra.launcher.workers={workers}"], tmp_path
-        )
-        assert ended.status == 0, ended.err
-        assert ended.err == ""
+    assert command(*overrides, "name=one").status == 0
+    ended = process([SCRIPT, *overrides, "name=two", "hydra.launcher.workers=2"], tmp_path)
+    assert ended.status == 0, ended.err
+    assert ended.err == ""
     assert "4 runs: 2 stacks of 2; 2 processes\n" in ended.out
     for seed in range(4):
-        one, two = (left_behind(tmp_path / f"outputs/w{workers}/seed={seed}") for workers in (1, 2))
+        one, two = (left_behind(tmp_path / f"outputs/{name}/seed={seed}") for name in ("one", "two"))
         assert one == two
+
+
+def started(tmp_path: Path, *overrides: str, until: Sequence[str]) -> subprocess.Popen[str]:
+    """A sweep that has trained an epoch of those runs, and would go on for long."""
+    endless = ("-m", *QUICK, "trainer.max_epochs=100000", "name=s", "hydra.launcher.members=2")
+    sweep = subprocess.Popen(
+        [sys.executable, SCRIPT, *endless, *overrides],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    logs = [tmp_path / "outputs/s" / run / "train.log" for run in until]
+    deadline = time.monotonic() + 60
+    while not all(log.exists() and "epoch 1/" in log.read_text() for log in logs):
+        assert time.monotonic() < deadline, sweep.communicate()
+        time.sleep(0.05)
+    return sweep
+
+
+def status_of(run: Path) -> str:
+    return str(json.loads((run / "metrics.json").read_text())["status"])
+
+
+def test_a_process_that_is_killed_takes_no_other_with_it(tmp_path: Path) -> None:
+    runs = [f"seed={seed}" for seed in range(4)]
+    # Runs of the first stack end at once, those of the second never.
+    sweep = started(
+        tmp_path,
+        "seed=range(4)",
+        "hydra.launcher.workers=2",
+        until=runs,
+    )
+    (children,) = (Path(f"/proc/{sweep.pid}/task/{sweep.pid}/children").read_text().split(),)
+    trainers = [int(each) for each in children if "spawn_main" in Path(f"/proc/{each}/cmdline").read_text()]
+    os.kill(trainers[0], signal.SIGKILL)
+    dead = tmp_path / "outputs/s"
+    deadline = time.monotonic() + 30
+    while sorted(status_of(dead / run) for run in runs) != ["failed", "failed", "running", "running"]:
+        assert time.monotonic() < deadline, [status_of(dead / run) for run in runs]
+        time.sleep(0.05)
+    sweep.send_signal(signal.SIGTERM)
+    out, err = sweep.communicate(timeout=30)
+    assert sweep.returncode == 143, (out, err)
+    assert sorted(status_of(dead / run) for run in runs) == ["failed", "failed", "interrupted", "interrupted"]
 
 
 def test_hydras_other_launcher_goes_on_working(tmp_path: Path) -> None:
@@ -223,43 +266,29 @@ def test_hydras_other_launcher_goes_on_working(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "outputs/s").iterdir()} == {"seed=1", "seed=2"}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    ("sent", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)], ids=["SIGINT to two", "SIGTERM to one"]
+)
 def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
     tmp_path: Path, sent: signal.Signals, workers: int
 ) -> None:
-    overrides = (
-        "-m",
-        *QUICK,
-        "trainer.max_epochs=100000",
-        "seed=range(4)",
-        "name=s",
-        "hydra.launcher.members=2",
-    )
-    started = subprocess.Popen(
-        [sys.executable, SCRIPT, *overrides, f"hydra.launcher.workers={workers}"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    # There are more stacks than workers.
     runs = [tmp_path / f"outputs/s/seed={seed}" for seed in range(2 * workers)]
-    deadline = time.monotonic() + 60
-    while not all(
-        (run / "train.log").exists() and "epoch 1/" in (run / "train.log").read_text() for run in runs
-    ):
-        assert time.monotonic() < deadline, started.communicate()
-        time.sleep(0.05)
+    sweep = started(
+        tmp_path,
+        "seed=range(8)",
+        f"hydra.launcher.workers={workers}",
+        until=[run.name for run in runs],
+    )
     if sent is signal.SIGINT:
-        os.killpg(started.pid, sent)  # as a terminal does
+        os.killpg(sweep.pid, sent)  # as a terminal does
     else:
-        started.send_signal(sent)
-    out, err = started.communicate(timeout=30)
-    assert started.returncode == 128 + sent, (out, err)
+        sweep.send_signal(sent)
+    out, err = sweep.communicate(timeout=30)
+    assert sweep.returncode == 128 + sent, (out, err)
     assert f"stopped by {sent.name}" in err
     assert "Traceback" not in err
     for run in runs:
-        assert json.loads((run / "metrics.json").read_text())["status"] == "interrupted"
+        assert status_of(run) == "interrupted"
         assert checkpoint.load(run / "checkpoints/last.ckpt")["epoch"] > 0
     assert len(list((tmp_path / "outputs/s").glob("seed=*"))) == len(runs)

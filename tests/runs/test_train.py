@@ -66,6 +66,35 @@ def test_a_member_alone_and_in_a_stack_are_bit_equal(tmp_path: Path, shared: lis
     assert len({each["metrics"]["test/rmse"] for each in stack}) == len(members)
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [
+        ["model.hidden=[64,64]", "data.batch_size=1"],
+        ["model.hidden=[16,7]", "data.batch_size=5", "trainer.precision=64"],
+        ["model.hidden=[1]", "model.norm=batch", "trainer.precision=64"],
+        ["model.hidden=[33,33]", "data.batch_size=null", "model.norm=layer", "model.residual=true"],
+        ["model=linear", "data.batch_size=3", "trainer.precision=64"],
+    ],
+    ids=" ".join,
+)
+def test_a_member_does_not_depend_on_its_place_in_memory(tmp_path: Path, shape: list[str]) -> None:
+    members = [
+        ["data=synthetic", "data.rows=71", "trainer.max_epochs=2", *shape, f"seed={k}"] for k in (1, 2)
+    ]
+    stack = trained(tmp_path / "stack", *members)
+    for index, member in enumerate(members):
+        (alone,) = trained(tmp_path / str(index), member)
+        assert_same(alone, stack[index])
+
+
+def test_a_folder_in_use_leaves_the_others_of_its_stack_unmade(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/mine").touch()
+    with pytest.raises(UserError, match="exists and is not empty"):
+        train_into(tmp_path, SMALL, [*SMALL, "seed=1"])
+    assert [path.name for path in tmp_path.rglob("*")] == ["1", "mine"]
+
+
 @pytest.mark.parametrize("activation", get_args(Activation))
 def test_odd_sizes_are_bit_equal_too(tmp_path: Path, activation: str) -> None:
     """Products, sums and functions of odd sizes go other ways in another place of memory."""

@@ -47,7 +47,7 @@ def sweep() -> Iterator[tuple[DictConfig, ConfigLoader]]:
 def derived(*overrides: str) -> tuple[list[Job], list[dict[str, object]]]:
     """The jobs of a sweep, and what Hydra makes of each one's overrides."""
     with sweep() as (master, loader):
-        lines = grid(master, overrides)
+        lines = grid(master, loader, overrides)
         jobs = list(derive_jobs(master, loader, lines, 0))
         return jobs, [plain(loader.load_sweep_config(master, each)) for each in lines]
 
@@ -95,15 +95,41 @@ def test_what_is_wrong_with_one_job_is_told_of_it_alone() -> None:
 
 def test_an_option_that_does_not_exist_is_told_of_its_jobs_alone() -> None:
     with sweep() as (master, loader):
-        bad, good = derive_jobs(master, loader, grid(master, ["optimizer=adagrad,adam"]), 0)
+        bad, good = derive_jobs(master, loader, grid(master, loader, ["optimizer=adagrad,adam"]), 0)
     assert "expected one of adam, adamw, sgd" in bad.reason
     assert bad.folder == Path("outputs/s/optimizer=adagrad")
     assert good.config is not None
 
 
+@pytest.mark.parametrize("rates", ["${nope},0.1", "0.1,${nope}"])
+def test_an_interpolation_that_leads_nowhere_is_told_of_its_job_alone(rates: str) -> None:
+    with sweep() as (master, loader):
+        lines = [[f"optimizer.lr='{rate}'"] for rate in rates.split(",")]
+        jobs = list(derive_jobs(master, loader, lines, 0))
+    assert sorted("nope" in job.reason for job in jobs) == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("subdir", "names"), [("${hydra.job.num}", ["0", "1"]), ("s${seed}/x", ["s3/x", "s4/x"])]
+)
+@pytest.mark.parametrize("plus", ["", "++"])
+def test_a_run_lies_where_the_command_line_says(subdir: str, names: list[str], plus: str) -> None:
+    with sweep() as (_, loader):
+        line = f"{plus}hydra.sweep.subdir={subdir}"
+        master = loader.load_configuration("train", ["name=s", line], RunMode.MULTIRUN)
+        jobs = derive_jobs(master, loader, grid(master, loader, ["seed=3,4"]), 0)
+        assert [job.folder for job in jobs] == [Path("outputs/s") / name for name in names]
+
+
+def test_a_group_can_be_swept_by_pattern() -> None:
+    jobs, theirs = derived("loss=glob(m*)")
+    assert [job.values["loss"] for job in jobs] == [{"name": "mae"}, {"name": "mse"}]
+    assert [job.values for job in jobs] == theirs
+
+
 def test_the_grid() -> None:
-    with sweep() as (master, _):
-        runs = grid(master, ["seed=range(2)", "optimizer.lr=0.1,0.2", "model.hidden=[8,8]"])
+    with sweep() as (master, loader):
+        runs = grid(master, loader, ["seed=range(2)", "optimizer.lr=0.1,0.2", "model.hidden=[8,8]"])
         assert runs == [
             [
                 *(f"seed={seed}", f"optimizer.lr={lr}", "model.hidden=[8,8]"),
@@ -113,7 +139,9 @@ def test_the_grid() -> None:
             for lr in (0.1, 0.2)
         ]
         with pytest.raises(UserError, match=r"seed: has no values \(found range\(0\)\)"):
-            grid(master, ["seed=range(0)"])
+            grid(master, loader, ["seed=range(0)"])
+        with pytest.raises(UserError, match=r"optimizer.lr: an interval is no list of values"):
+            grid(master, loader, ["optimizer.lr=interval(0,1)"])
 
 
 def test_two_texts_do_not_become_one_name() -> None:
@@ -128,5 +156,5 @@ def test_two_texts_do_not_become_one_name() -> None:
 def test_any_folder_can_be_a_sweeps(path: str) -> None:
     with sweep() as (master, loader):
         master.hydra.sweep.dir = path
-        (job,) = derive_jobs(master, loader, grid(master, []), 0)
+        (job,) = derive_jobs(master, loader, grid(master, loader, []), 0)
         assert job.folder == Path(path) / "run"

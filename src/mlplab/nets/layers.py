@@ -151,7 +151,8 @@ class BatchNorm(nn.Module):
         """The batch's own statistics in training, the running ones otherwise."""
         mean, var = self.running_mean, self.running_var
         if self.training and x.shape[1] > 1:
-            mean, var = x.mean(1, keepdim=True), x.var(1, keepdim=True, correction=0)
+            mean = x.mean(1, keepdim=True)
+            var = (x - mean).square().mean(1, keepdim=True)  # `var` rounds otherwise in a stack
             with torch.no_grad():
                 rows = x.shape[1]
                 self.running_mean.lerp_(mean, self.momentum)

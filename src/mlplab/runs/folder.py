@@ -57,6 +57,13 @@ class RunFolder:
         text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
         (path / "config.yaml").write_text(text, encoding="utf-8")
 
+    def release(self) -> None:
+        """Removes what `claim` has made, if nothing was added."""
+        for name in ("metrics.json", "config.yaml"):
+            (self.path / name).unlink()
+        (self.path / "checkpoints").rmdir()
+        self.path.rmdir()
+
     @property
     def best(self) -> Path:
         """The checkpoint of the best epoch."""

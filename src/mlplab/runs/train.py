@@ -14,8 +14,8 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 
 from mlplab.config import TrainConfig
-from mlplab.errors import Interrupted, RunFailed
-from mlplab.processor import prepare_processor
+from mlplab.errors import Interrupted, RunFailed, UserError
+from mlplab.processor import processor_for_training
 from mlplab.runs.build import build_loggers, build_stack, lightning_quiet
 from mlplab.runs.folder import Metrics, RunFolder, Status
 from mlplab.runs.inputs import Inputs
@@ -54,18 +54,18 @@ def train(
         Interrupted: after SIGINT or SIGTERM, with the checkpoints written.
     """
     started = time.perf_counter()
-    prepare_processor(runs[0].config.threads)
     inputs = inputs or Inputs()
     stack = build_stack([run.config for run in runs], inputs)
     bars = [Bar(console, title or "")] if console.is_terminal else []
     members = [_member(run, alone=title is None, shown=not bars) for run in runs]
     written: dict[Path, Metrics] = {}
     with ExitStack() as contexts:
+        contexts.enter_context(processor_for_training(runs[0].config.threads))
         contexts.enter_context(lightning_quiet())
         signals = contexts.enter_context(Signals())
         session = Session(stack, members, [*bars, signals])
+        _claim(members)
         for member in members:
-            member.folder.claim(member.config.plain())
             contexts.enter_context(member.folder.log())
 
         def end(index: int, status: Status, reason: str | None = None) -> None:
@@ -117,6 +117,17 @@ def _member(run: Run, *, alone: bool, shown: bool) -> Member:
     say = partial(log.log, logging.INFO if shown else logging.DEBUG) if alone else folder.note
     tell = log.info if alone else folder.note
     return Member(run.config, folder, build_loggers(run.config, str(run.folder)), say, tell)
+
+
+def _claim(members: Sequence[Member]) -> None:
+    """Takes the folders of all runs, or of none."""
+    for index, member in enumerate(members):
+        try:
+            member.folder.claim(member.config.plain())
+        except UserError:
+            for claimed in members[:index]:
+                claimed.folder.release()
+            raise
 
 
 def _told(name: str, metrics: Metrics) -> str:

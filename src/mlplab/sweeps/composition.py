@@ -4,6 +4,7 @@ Hydra takes about 60 ms to compose a run, longer than a small one trains in lock
 nothing but values are one composition with other values written in, by the function that Hydra itself uses.
 """
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -111,13 +112,14 @@ def derive_jobs(
             except UserError as error:
                 compositions[alike] = error
             else:
-                reference = reference or composed
+                reference = reference or copy.deepcopy(composed)
                 compositions[alike] = _Composition(composed, list(lines))
         composition = compositions[alike]
         if isinstance(composition, UserError):
             placing = [each for each in parsed if each.key_or_group.startswith("hydra.sweep.")]
-            ConfigLoaderImpl._apply_overrides_to_config(placing, master)
-            yield Job(tuple(lines), _folder(master, parsed, number), error=composition)
+            placed = copy.deepcopy(master)
+            ConfigLoaderImpl._apply_overrides_to_config(placing, placed)
+            yield Job(tuple(lines), _folder(placed, parsed, number), error=composition)
         else:
             yield composition.job(lines, parsed, number)
 
@@ -128,7 +130,9 @@ def _is_value(override: Override, reference: DictConfig | None) -> bool:
         return False
     if reference is None:  # nothing has been composed yet
         return "." in override.key_or_group
-    node = OmegaConf.select(reference, override.key_or_group, throw_on_missing=False)
+    node: Any = reference
+    for part in override.key_or_group.split("."):  # as it stands, whatever interpolations lead to
+        node = node._get_node(part, validate_access=False) if isinstance(node, DictConfig) else None
     return node is not None and not isinstance(node, DictConfig)
 
 

@@ -5,8 +5,9 @@ import re
 from collections.abc import Sequence
 from itertools import product
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mlplab.errors import Fault, UserError
 from mlplab.hydra_errors import explained
@@ -15,7 +16,7 @@ LONGEST_NAME = 120
 """Characters of a run folder's name, before it is cut."""
 
 
-def grid(master: DictConfig, overrides: Sequence[str]) -> list[list[str]]:
+def grid(master: DictConfig, loader: ConfigLoader, overrides: Sequence[str]) -> list[list[str]]:
     """The overrides of each run, in the order of the keys, the last one's values fastest.
 
     Each says where the run lies: in the sweep's folder, named by what differs, unless the command line says
@@ -30,10 +31,15 @@ def grid(master: DictConfig, overrides: Sequence[str]) -> list[list[str]]:
     """
     swept, values = set(), []
     with explained():
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = OverridesParser.create(loader).parse_overrides(list(overrides))
         name, root = str(master.name), str(master.hydra.sweep.dir)
     for override in parsed:
         key, line = override.get_key_element(), override.input_line or ""
+        if override.is_interval_sweep():
+            remedy = "give it values, as in range(0,1,0.1)"
+            raise UserError(
+                Fault("an interval is no list of values", key, line.partition("=")[2], remedy=remedy)
+            )
         if override.is_sweep_override():
             swept.add(key)
             values.append([f"{key}={value}" for value in override.sweep_string_iterator()])
@@ -48,7 +54,8 @@ def grid(master: DictConfig, overrides: Sequence[str]) -> list[list[str]]:
     place = [f"hydra.sweep.dir={quoted(root)}"]
     if not any(override.get_key_element() == "name" for override in parsed):
         place.append(f"name={quoted(name)}")
-    if any(str(line).startswith("hydra.sweep.subdir=") for line in master.hydra.overrides.hydra):
+    typed = OmegaConf.to_container(master.hydra.overrides.hydra, resolve=False)
+    if any(str(line).lstrip("+").startswith("hydra.sweep.subdir=") for line in typed or ()):
         return [[*run, *place] for run in runs]
     return [[*run, *place, f"hydra.sweep.subdir={quoted(run_name(run, swept))}"] for run in runs]
 

@@ -5,12 +5,14 @@ import logging
 import os
 import signal
 import traceback
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
@@ -18,6 +20,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from mlplab.errors import Fault, Interrupted, RunFailed, UserError
+from mlplab.runs.find import read_metrics
 from mlplab.runs.folder import Metrics, RunFolder
 from mlplab.runs.inputs import Inputs
 from mlplab.runs.train import Run, train
@@ -68,7 +71,7 @@ def launch(
     plan.write(root / PLAN_FILE)
     outcomes: dict[Path, Outcome] = {}
     for job in plan.refused:
-        outcomes[job.folder] = _record_refused(job)
+        outcomes[job.folder] = _record_failed(job.folder, job.values, job.reason)
     outcomes |= _in_processes(plan) if plan.workers > 1 else _here(plan, inputs)
     return [_returned(job, outcomes[job.folder]) for job in plan.jobs]
 
@@ -86,22 +89,37 @@ def _here(plan: Plan, inputs: Inputs) -> dict[Path, Outcome]:
 
 
 def _in_processes(plan: Plan) -> dict[Path, Outcome]:
-    """Trains as many stacks at a time as there are workers."""
+    """Trains as many stacks at a time as there are workers, each in a pool of its own: one that dies takes no
+    other's work with it."""
     outcomes: dict[Path, Outcome] = {}
-    pool = ProcessPoolExecutor(plan.workers, get_context("spawn"), initializer=_ignore_interrupts)
-    with pool, _passed_on(pool) as received:
-        futures = {
-            pool.submit(_train_in_process, runs): (number, runs) for number, runs in enumerate(_runs(plan), 1)
-        }
-        for future in as_completed(futures):
-            if received:
-                break
-            number, runs = futures[future]
-            outcomes |= _outcomes(runs, future.result())
-            log.info("%s", _stack_told(number, plan, runs))
+    waiting = list(enumerate(_runs(plan), 1))
+    idle = [_pool() for _ in range(plan.workers)]
+    working: dict[Future[list[Metrics] | str], tuple[int, list[Run], ProcessPoolExecutor]] = {}
+    with _passed_on() as received:
+        while working or (waiting and not received):
+            while idle and waiting and not received:
+                pool, (number, runs) = idle.pop(), waiting.pop(0)
+                working[pool.submit(_train_in_process, runs)] = number, runs, pool
+            for future in wait(working, return_when=FIRST_COMPLETED).done:
+                number, runs, pool = working.pop(future)
+                try:
+                    ended = future.result()
+                except BrokenProcessPool:
+                    ended = "the process that trained it was killed"
+                    pool.shutdown()
+                    pool = _pool()
+                idle.append(pool)
+                outcomes |= _outcomes(runs, ended)
+                log.info("%s", _stack_told(number, plan, runs))
+        for pool in idle:
+            pool.shutdown()
     if received:
         raise Interrupted(f"stopped by {received[0].name}", received[0])
     return outcomes
+
+
+def _pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_ignore_interrupts)
 
 
 def _runs(plan: Plan) -> Iterator[list[Run]]:
@@ -116,8 +134,8 @@ def _train(runs: Sequence[Run], console: Console, inputs: Inputs, title: str) ->
         return train(runs, console, inputs, title)
     except Interrupted:
         raise
-    except (UserError, RunFailed) as error:
-        return str(error)
+    except UserError as error:
+        return "; ".join(fault.sentence() for fault in error.faults)
     except Exception as error:
         traceback.print_exc()
         return f"{type(error).__name__}: {error}"
@@ -132,18 +150,22 @@ def _train_in_process(runs: Sequence[Run]) -> list[Metrics] | str:
 
 def _outcomes(runs: Sequence[Run], ended: list[Metrics] | str) -> dict[Path, Outcome]:
     if isinstance(ended, str):
-        return {run.folder: RunFailed(ended) for run in runs}
+        return {run.folder: _record_failed(run.folder, run.config.plain(), ended) for run in runs}
     return {
         run.folder: metrics if metrics["status"] == "done" else RunFailed(metrics["reason"])
         for run, metrics in zip(runs, ended, strict=True)
     }
 
 
-def _record_refused(job: Job) -> RunFailed:
-    folder = RunFolder(job.folder)
-    folder.claim(job.values)
-    folder.write_metrics("failed", {}, job.reason)
-    return RunFailed(job.reason)
+def _record_failed(path: Path, values: Mapping[str, Any], reason: str) -> RunFailed:
+    """Says so in the run's folder, unless it has said what became of it, or is another's."""
+    folder = RunFolder(path)
+    with suppress(UserError):
+        if not path.exists():
+            folder.claim(values)
+        if read_metrics(path)["status"] == "running":
+            folder.write_metrics("failed", {}, reason)
+    return RunFailed(reason)
 
 
 def _returned(job: Job, outcome: Outcome) -> JobReturn:
@@ -197,13 +219,12 @@ def _ignore_interrupts() -> None:
 
 
 @contextmanager
-def _passed_on(pool: ProcessPoolExecutor) -> Iterator[list[signal.Signals]]:
+def _passed_on() -> Iterator[list[signal.Signals]]:
     """Passes SIGINT and SIGTERM on to the workers, whose runs then end; gives those received."""
     received: list[signal.Signals] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         received.append(signal.Signals(number))
-        pool.shutdown(wait=False, cancel_futures=True)
         for child in active_children():
             child.terminate()
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -88,10 +89,14 @@ class Plan:
         return "\n".join([*lines, *(["  …"] if len(self.refused) > NAMED else [])])
 
     def write(self, path: Path) -> None:
-        """As JSON: the names of the runs of each stack, and why those refused are."""
+        """As JSON in the sweep's folder: the names of the runs of each stack, and why those refused are."""
+
+        def name(job: Job) -> str:
+            return os.fspath(job.folder.relative_to(path.parent))
+
         content = {
-            "stacks": [[self.jobs[number].folder.name for number in stack] for stack in self.stacks],
-            "refused": {job.folder.name: job.reason for job in self.refused},
+            "stacks": [[name(self.jobs[number]) for number in stack] for stack in self.stacks],
+            "refused": {name(job): job.reason for job in self.refused},
             "workers": self.workers,
         }
         with replacing(path) as partial:
@@ -106,7 +111,7 @@ def make_plan(
     Neither depends on how fast the machine is at the moment, so that a sweep makes the same stacks again.
 
     Args:
-        members: of a stack at most; None leaves it to `members_at_once`.
+        members: of a stack at most; None leaves it to `Size.members`.
         workers: processes; None takes one, or one for each of the `cores` where one would take over a minute.
     """
     checked = list(_checked(jobs, inputs))
@@ -114,7 +119,7 @@ def make_plan(
     for number, job in enumerate(checked):
         if job.config:
             shapes.setdefault(_shape(job.config, inputs, number), []).append(number)
-    groups: list[tuple[list[int], _Size]] = []
+    groups: list[tuple[list[int], Size]] = []
     for numbers in shapes.values():
         first = checked[numbers[0]]
         assert first.config is not None
@@ -124,7 +129,7 @@ def make_plan(
             for number in numbers:
                 checked[number] = replace(checked[number], config=None, error=error)
         else:
-            groups.append((numbers, _Size.of(first.config, inputs)))
+            groups.append((numbers, Size.of(first.config, inputs)))
     counts = [math.ceil(len(numbers) / (members or size.members())) for numbers, size in groups]
     if workers is None:
         seconds = sum(
@@ -170,8 +175,15 @@ def _shape(run: config.TrainConfig, inputs: Inputs, number: int) -> str:
 
 
 @dataclass(frozen=True)
-class _Size:
-    """What the training of a run moves: from the widths of its layers, its batches and its epochs."""
+class Size:
+    """What the training of a run moves.
+
+    Args:
+        widths: of the layers, inputs and output included.
+        batch: rows of a step.
+        steps: of the whole training.
+        number: bytes of a number.
+    """
 
     widths: tuple[int, ...]
     batch: int
@@ -179,7 +191,8 @@ class _Size:
     number: int
 
     @classmethod
-    def of(cls, run: config.TrainConfig, inputs: Inputs) -> "_Size":
+    def of(cls, run: config.TrainConfig, inputs: Inputs) -> "Size":
+        """That of a run."""
         features, rows = len(inputs.table(run.data).features), len(inputs.split(run.data).train)
         hidden: Sequence[int] = UNKNOWN_WIDTHS
         if isinstance(run.model, config.Mlp):
@@ -192,6 +205,7 @@ class _Size:
 
     @property
     def weights(self) -> int:
+        """Weights and biases."""
         return sum(a * b + b for a, b in pairwise(self.widths))
 
     def members(self) -> int:

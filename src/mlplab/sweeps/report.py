@@ -1,6 +1,7 @@
 """What came of a sweep: a table of its best runs, and those that did not end well."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from rich.table import Table as Grid
 from mlplab.errors import RunFailed
 from mlplab.runs.find import read_metrics, runs_below
 from mlplab.runs.show import inside, uv_run
+
+DEPTH = 3
+"""Folders within folders that are looked through: a run's may be named `a/b`."""
 
 BEST = 5
 """Runs in the table."""
@@ -31,11 +35,12 @@ def report(master: DictConfig, jobs: int) -> None:
         RunFailed: if runs did not end well, with the first of them.
     """
     root = Path(str(master.hydra.sweep.dir))
-    runs = {folder: read_metrics(folder) for folder in runs_below(root, 1)} if root.is_dir() else {}
+    found = runs_below(root, DEPTH) if root.is_dir() else ()
+    runs = {str(folder.relative_to(root)): read_metrics(folder) for folder in found}
     if not runs:
         raise RunFailed(f"none of {jobs} runs left a folder; each has said why")
     console = Console()
-    done = {folder: metrics for folder, metrics in runs.items() if metrics["status"] == "done"}
+    done = {name: metrics for name, metrics in runs.items() if metrics["status"] == "done"}
     if done:
         console.print(_grid(done, str(master.monitor)))
     shown = shlex.quote(str(inside(root)))
@@ -45,25 +50,22 @@ def report(master: DictConfig, jobs: int) -> None:
         f"{uv_run()}tensorboard --logdir {shown}",
     ):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
-    failed = {folder.name: metrics for folder, metrics in runs.items() if folder not in done}
+    failed = {name: metrics for name, metrics in runs.items() if name not in done}
     if failed or len(runs) < jobs:
         raise RunFailed(_told(failed, jobs, jobs - len(runs)))
 
 
-def _grid(done: dict[Path, dict[str, Any]], monitor: str) -> Grid:
-    grid = Grid(
-        f"best of {len(done)} run{'s' * (len(done) > 1)}", monitor, "test/rmse", "test/r2", "best epoch"
-    )
-    for folder, metrics in sorted(done.items(), key=lambda run: run[1][monitor])[:BEST]:
-        scores = (f"{metrics[name]:.4g}" for name in (monitor, "test/rmse"))
-        r2 = metrics["test/r2"]
-        grid.add_row(
-            escape(folder.name), *scores, "–" if r2 is None else f"{r2:.4f}", str(metrics["best_epoch"])
-        )
+def _grid(done: Mapping[str, Mapping[str, Any]], monitor: str) -> Grid:
+    title = f"best of {len(done)} run{'s' * (len(done) > 1)}"
+    grid = Grid(title, monitor, "test/rmse", "test/r2", "best epoch")
+    for name, metrics in sorted(done.items(), key=lambda run: run[1][monitor])[:BEST]:
+        scores = (f"{metrics[score]:.4g}" for score in (monitor, "test/rmse"))
+        r2 = "–" if metrics["test/r2"] is None else f"{metrics['test/r2']:.4f}"
+        grid.add_row(escape(name), *scores, r2, str(metrics["best_epoch"]))
     return grid
 
 
-def _told(failed: dict[str, dict[str, Any]], jobs: int, absent: int) -> str:
+def _told(failed: Mapping[str, Mapping[str, Any]], jobs: int, absent: int) -> str:
     lines = [f"{len(failed) + absent} of {jobs} runs did not end well"]
     lines += [
         f"  {name}: {metrics['status']}, {metrics.get('reason', '')}"

@@ -18,6 +18,11 @@ from mlplab import config
 Rows = Float[Tensor, "member weight"]
 
 
+ALIGNED = 16
+"""Weights; at a multiple of so many each parameter of each member begins. A product of matrices rounds
+otherwise where one begins elsewhere, and a member's must not depend on its place in a stack."""
+
+
 class _Group(NamedTuple):
     """Members that take the same steps: their settings, learning rates of an epoch, and rows by name."""
 
@@ -50,12 +55,14 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.parameters: list[nn.Parameter] = self.param_groups[0]["params"]
         self.settings: list[config.Adam | config.Sgd] = list(settings)
         self.steps = 0
-        weights = torch.cat([parameter.detach().flatten(1) for parameter in self.parameters], 1)
+        sizes = [parameter[0].numel() for parameter in self.parameters]
+        self._gaps = [self.parameters[0].new_zeros(len(settings), -size % ALIGNED) for size in sizes]
+        weights = self._in_rows([parameter.detach() for parameter in self.parameters])
         self.rows = {"weights": weights} | {
             name: torch.zeros_like(weights) for name in ("gradients", *self.remembered)
         }
-        sizes = [parameter[0].numel() for parameter in self.parameters]
-        for parameter, part in zip(self.parameters, torch.split(weights, sizes, 1), strict=True):
+        widths = [width for size in sizes for width in (size, -size % ALIGNED)]
+        for parameter, part in zip(self.parameters, torch.split(weights, widths, 1)[::2], strict=True):
             parameter.data = part.view(parameter.shape)
         self._lr: Float64[Tensor, "step member"] = torch.empty(0, len(self.settings), dtype=torch.float64)
         self._groups: list[_Group] = []
@@ -90,10 +97,10 @@ class MemberOptimizer(torch.optim.Optimizer):
             result = closure() if closure is not None else None
         with torch.no_grad():
             gradients = [
-                (torch.zeros_like(parameter) if parameter.grad is None else parameter.grad).flatten(1)
+                torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
                 for parameter in self.parameters
             ]
-            torch.cat(gradients, 1, out=self.rows["gradients"])
+            self._in_rows(gradients, out=self.rows["gradients"])
             self.steps += 1
             for group in self._groups:
                 self._update(group.settings, group.lr[self._at], group.rows)
@@ -114,6 +121,12 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.steps = steps
         for name in self.remembered:
             self.rows[name].copy_(state[name])
+
+    def _in_rows(self, tensors: Sequence[Tensor], out: Rows | None = None) -> Rows:
+        parts = [
+            part for tensor, gap in zip(tensors, self._gaps, strict=True) for part in (tensor.flatten(1), gap)
+        ]
+        return torch.cat(parts, 1, out=out)
 
     @abstractmethod
     def _update(self, settings: Any, lr: float, rows: Mapping[str, list[Tensor]]) -> None: ...
