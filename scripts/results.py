@@ -11,6 +11,9 @@ from pathlib import Path
 
 from mlplab.cli import log_to_terminal, status_of
 
+UNFOLDED = 10_000
+"""Characters, more than any table has."""
+
 
 def results(arguments: argparse.Namespace) -> None:
     """Prints the table."""
@@ -26,7 +29,10 @@ def results(arguments: argparse.Namespace) -> None:
     elif arguments.format == "markdown":
         print(show.results_markdown(found))
     else:
-        Console(width=None if sys.stdout.isatty() else 200).print(show.results_grid(found))
+        grid, console = show.results_grid(found), Console()
+        if not console.is_terminal:  # then nothing need be folded
+            console.width = console.measure(grid, options=console.options.update(width=UNFOLDED)).maximum
+        console.print(grid)
 
 
 def main() -> None:
