@@ -58,6 +58,17 @@ class Interrupted(RunFailed):
         self.status = 128 + signal_number
 
 
+class CannotWrite(RunFailed):
+    """A file of a run could not be written; what was there before still is."""
+
+    def __init__(self, error: OSError) -> None:
+        place = f"{error.filename}: " if error.filename else ""
+        super().__init__(
+            f"{place}cannot be written: {error.strerror or error}\n"
+            "  make room; then resume=FOLDER, or for a sweep the same command again, goes on"
+        )
+
+
 def render(faults: Sequence[Fault]) -> str:
     """Faults as a message of at most `MAX_LINES` lines, the remedies of those shown last."""
     remedies = list(dict.fromkeys(fault.remedy for fault in faults if fault.remedy))

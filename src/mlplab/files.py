@@ -5,23 +5,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PART = ".part"
+"""How the name ends of a file that is being written."""
+
 
 @contextmanager
-def replacing(path: Path, *, synced: bool = True) -> Iterator[Path]:
+def replacing(path: Path, *, synced: bool = True, before: Path | None = None) -> Iterator[Path]:
     """A path beside `path` to write to; on leaving, the file takes the place of `path`.
 
-    If the block raises, `path` stays as it was.
+    If the block raises, `path` stays as it was. At any moment `path` or `before` is a whole file.
 
     Args:
         synced: to disk before that, so that it outlives a loss of power; takes milliseconds.
+        before: keeps what `path` was.
     """
     path = Path(os.path.realpath(path))  # a link stays, and what it points to is replaced
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     try:
         yield partial
         if synced:
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
+        if before and path.exists():
+            path.replace(before)
         partial.replace(path)
     finally:
+        partial.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Removes what writers of a file have left that were killed; nobody else may be writing it."""
+    for partial in folder.glob(f".{name}.*{PART}"):
         partial.unlink(missing_ok=True)

@@ -10,6 +10,15 @@ from pydantic import BaseModel
 from mlplab.errors import Fault, listed, nearest
 
 
+def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a configuration by their dotted keys."""
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
     """The fault of a `key` that no option knows, or that belongs to another option of its group."""
     owners = _keys(root)

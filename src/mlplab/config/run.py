@@ -35,6 +35,12 @@ class EarlyStopping(Section):
     min_delta: NotNegative
 
 
+class Checkpoint(Section):
+    """Keeps the state of training at most every so many minutes; 0 after every step, null only at the end."""
+
+    every_minutes: NotNegative | None
+
+
 class _Target(Section):
     model_config = ConfigDict(extra="allow")
 
@@ -65,18 +71,19 @@ class AnyLogger(_Target):
     def _stays_in_the_run_folder(self) -> "AnyLogger":
         if "save_dir" in self.arguments:
             raise ValueError("save_dir is the run folder; leave it out")
-        for key in ("name", "version", "sub_dir", "prefix"):
-            if value := self.arguments.get(key):
-                check_name(str(value))
+        for value in self.arguments.values():
+            if isinstance(value, str) and value and not value.startswith(("http://", "https://")):
+                check_name(value)
         return self
 
 
 class Callbacks(Section):
-    """Early stopping, and any callbacks the user adds by name."""
+    """Checkpoints, early stopping, and any callbacks the user adds by name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, AddedCallback]
 
+    checkpoint: Checkpoint
     early_stopping: EarlyStopping
 
     @property

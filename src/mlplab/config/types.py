@@ -16,9 +16,9 @@ def check_name(name: str) -> str:
         ValueError: otherwise.
     """
     parts = name.split("/")
-    if re.search(r"[\x00-\x1f\\:]", name) or name.startswith("~") or {"", ".", ".."} & set(parts):
+    if re.search(r"[\x00-\x1f\\:$]", name) or name.startswith("~") or {"", ".", ".."} & set(parts):
         raise ValueError(
-            "a run's name is a folder below outputs/: no absolute path, no '..', no backslash, no colon"
+            "a run's name is a folder below outputs/: no absolute path, no '..', no backslash, no colon, no $"
         )
     return name
 

@@ -63,7 +63,7 @@ class Loader:
     ) -> None:
         self.x, self.y, self.rows, self.batch_size, self.seeds = x, y, list(rows), batch_size, seeds
         self.length = -(-max(map(len, rows)) // multiple) * multiple
-        self.epoch = 0
+        self.epoch = self.position = 0
         counts = torch.tensor([len(each) for each in rows])
         filled = torch.arange(self.length) >= counts.unsqueeze(1)
         self._weight = (~filled).to(x.dtype).unsqueeze(2)
@@ -79,6 +79,14 @@ class Loader:
     def set_epoch(self, epoch: int) -> None:
         """The epoch whose order the next iteration takes, from 0."""
         self.epoch = epoch
+
+    def state_dict(self) -> dict[str, int]:
+        """Batches that the next iteration leaves out."""
+        return {"position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Lets the next iteration begin in the middle of an epoch."""
+        self.position = state["position"]
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -97,9 +105,10 @@ class Loader:
         return order
 
     def __iter__(self) -> Iterator[Batch]:
-        """One epoch."""
+        """One epoch, or what is left of it."""
         order = self.order().to(self.x.device)
-        for start in range(0, self.length, self.batch_size):
+        first, self.position = self.position * self.batch_size, 0
+        for start in range(first, self.length, self.batch_size):
             batch = slice(start, start + self.batch_size)
             rows = order[:, batch]
             full = start + rows.shape[1] <= self._full

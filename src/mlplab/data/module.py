@@ -29,6 +29,7 @@ class TableDataModule(LightningDataModule):
 
     Attributes:
         statistics: of each member's training rows.
+        position: batches of the first epoch that are left out.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class TableDataModule(LightningDataModule):
             [torch.from_numpy(getattr(split, part)) for split in splits] for part in ("train", "val", "test")
         )
         self.batch_size = batch_rows(batch_size, len(self.train[0]))
+        self.position = 0
 
     def setup(self, stage: str) -> None:
         """Moves the table to the training device, once, if it fits there."""
@@ -67,7 +69,9 @@ class TableDataModule(LightningDataModule):
     def train_dataloader(self) -> Loader:
         """Training rows, in each member's own order."""
         multiple = self.batch_size if self.fill else 1
-        return Loader(self.x, self.y, self.train, self.batch_size, self.seeds, multiple)
+        loader = Loader(self.x, self.y, self.train, self.batch_size, self.seeds, multiple)
+        loader.load_state_dict({"position": self.position})
+        return loader
 
     def val_dataloader(self) -> Loader:
         """Validation rows, in the table's order."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from mlplab.errors import Fault, UserError, listed
 
 
@@ -28,14 +30,34 @@ def runs_below(folder: Path, depth: int) -> Iterator[Path]:
             yield from runs_below(Path(entry.path), depth - 1)
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of a run's config.yaml, unchecked.
+
+    Raises:
+        UserError: if it is no run's folder, or the file is damaged.
+    """
+    path = folder / "config.yaml"
+    try:
+        with path.open("rb") as file:
+            content = yaml.load(file, Loader=yaml.CSafeLoader)
+    except (FileNotFoundError, NotADirectoryError):
+        what = "is not a run folder" if folder.is_dir() else "no such folder"
+        raise UserError(Fault(what, str(folder), remedy="the runs of train.py are below outputs/")) from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(Fault("is damaged: no YAML", str(path))) from error
+    if not isinstance(content, dict):
+        raise UserError(Fault("is damaged: no keys", str(path)))
+    return content
+
+
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """The content of a run's metrics.json; of one without it, the status `unknown`.
+    """The content of a run's metrics.json; of one without any, the status `unknown`.
 
     Raises:
         UserError: if it is damaged.
     """
     path = folder / "metrics.json"
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:  # or killed as it was made
         return {"status": "unknown"}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

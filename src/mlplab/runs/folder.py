@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,13 +16,45 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from filelock import FileLock, Timeout
 
 from mlplab.errors import Fault, UserError
-from mlplab.files import replacing
+from mlplab.files import remove_leftovers, replacing
 
 Status = Literal["running", "done", "failed", "interrupted", "diverged"]
 Metrics = dict[str, Any]
 """Content of a `metrics.json`: names to numbers, None and text."""
+
+
+LOCK = ".lock"
+"""Held by the process that fills a folder, and let go by the system when that dies."""
+
+
+class Lock:
+    """That of a folder.
+
+    Raises:
+        UserError: on `take`, if another process has it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._lock = folder, FileLock(folder / LOCK, timeout=0)
+
+    def take(self) -> None:
+        """Takes it, until `free` or the end of the process."""
+        try:
+            self._lock.acquire()
+        except Timeout:
+            remedy = "wait for it, or stop it"
+            raise UserError(Fault("is in use by another process", str(self.folder), remedy=remedy)) from None
+        except OSError as error:
+            raise UserError(Fault(f"cannot be written to: {error.strerror}", str(self.folder))) from error
+
+    def free(self) -> None:
+        """Lets it go, and leaves no trace."""
+        if self._lock.is_locked:
+            (self.folder / LOCK).unlink(missing_ok=True)
+            self._lock.release()
 
 
 class RunFolder:
@@ -34,6 +67,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._log: logging.Handler = logging.NullHandler()
+        self._lock = Lock(path)
 
     def claim(self, config: Mapping[str, Any]) -> None:
         """Makes the folder, or takes an empty one; of several processes that try, one succeeds.
@@ -52,17 +86,49 @@ class RunFolder:
             raise UserError(used) from None
         except OSError as error:
             raise UserError(Fault(f"cannot be made: {error.strerror}", str(path))) from error
+        self._lock.take()
         self.write_metrics("running", {})
         (path / "checkpoints").mkdir()
-        text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
-        (path / "config.yaml").write_text(text, encoding="utf-8")
+        self._write_config(config)
+
+    def reopen(self, config: Mapping[str, Any], *, anew: bool) -> None:
+        """Takes the folder of a run that has not ended, or is to go on, and cleans up what was half written.
+
+        Args:
+            anew: removes all that it has left, for a run that begins again.
+
+        Raises:
+            UserError: if another process is at work in it.
+        """
+        self._lock.take()
+        for folder in (self.path, self.path / "checkpoints"):
+            remove_leftovers(folder)
+        if anew:
+            for entry in self.path.iterdir():
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                elif entry.name not in (LOCK, "metrics.json"):
+                    entry.unlink()
+        self.write_metrics("running", {})
+        (self.path / "checkpoints").mkdir(exist_ok=True)
+        self._write_config(config)
+
+    def free(self) -> None:
+        """Lets other processes have the folder."""
+        self._lock.free()
 
     def release(self) -> None:
         """Removes what `claim` has made, if nothing was added."""
         for name in ("metrics.json", "config.yaml"):
             (self.path / name).unlink()
         (self.path / "checkpoints").rmdir()
+        self.free()
         self.path.rmdir()
+
+    def _write_config(self, config: Mapping[str, Any]) -> None:
+        text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
+        with replacing(self.path / "config.yaml", synced=False) as partial:
+            partial.write_text(text, encoding="utf-8")
 
     @property
     def best(self) -> Path:

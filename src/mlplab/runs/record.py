@@ -1,14 +1,18 @@
-"""What is written of a run when its training ends."""
+"""What is written of runs: what training goes on from while it lasts, all the rest when it ends."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from torch import Tensor
 
 from mlplab import config
+from mlplab.runs import curves
 from mlplab.runs.folder import Metrics, Status, finite
 from mlplab.runs.inputs import Inputs
 from mlplab.runs.session import Session
 from mlplab.training import checkpoint
+from mlplab.training.state import StackState
 
 HPARAM_METRICS = {
     "val/loss": "best/val/loss",
@@ -21,9 +25,23 @@ HPARAM_METRICS = {
 its best, under the curve's own name."""
 
 
-def record(
-    session: Session, index: int, inputs: Inputs, status: Status, reason: str | None, seconds: float
-) -> Metrics:
+def keep(session: Session, inputs: Inputs, stack_file: Path | None) -> None:
+    """Writes what training would go on from: of a stack to its own file, of a run alone to its last.ckpt.
+
+    Weights that are not finite never take the place of those that were.
+    """
+    for member in session.members:
+        curves.flush(member.loggers)
+    state = session.state()
+    if stack_file:
+        names = [member.folder.path.name for member in session.members]
+        checkpoint.save_stack(stack_file, names, state.plain())
+    elif all(tensor.isfinite().all() for tensor in state.members["network"].values()):
+        metrics, path = _metrics(session, 0, tested=False), session.members[0].folder.last
+        _save(session, 0, inputs, path, state.members["network"], metrics["epochs"], metrics, state)
+
+
+def record(session: Session, index: int, inputs: Inputs, status: Status, reason: str | None) -> Metrics:
     """Writes checkpoints, curves' hyperparameters and metrics.json of one run; gives the latter's content.
 
     Args:
@@ -32,28 +50,44 @@ def record(
     """
     member, best = session.members[index], session.best
     metrics = _metrics(session, index, tested=status == "done")
-    states = (
-        (member.folder.best, best.state if best.epochs[index] else {}, metrics.get("best_epoch", 0)),
-        (member.folder.last, session.last if status != "diverged" else {}, metrics["epochs"]),
-    )
-    for path, state, epoch in states:
-        if state:
-            checkpoint.save(
-                path,
-                {name: tensor[index : index + 1] for name, tensor in state.items()},
-                config=member.config.plain(),
-                schema=session.stack.schema.plain(),
-                table=inputs.fingerprint(member.config.data),
-                epoch=epoch,
-                metrics=metrics,
-            )
+    if best.epochs[index]:
+        _save(session, index, inputs, member.folder.best, best.state, metrics["best_epoch"], metrics)
+    if session.reached and status != "diverged":
+        reached = session.reached.select([index])
+        _save(session, index, inputs, member.folder.last, session.last, metrics["epochs"], metrics, reached)
     if status == "done":
         each = inputs.baselines(member.config.data, session.stack.schema)
         metrics |= finite(
             {f"{k}/test/{name}": value for k, scores in each.items() for name, value in scores.items()}
         )
+        for path in (member.folder.best, member.folder.last):
+            checkpoint.before(path).unlink(missing_ok=True)
     close_loggers(member.loggers, member.config, metrics, status)
-    return member.folder.write_metrics(status, metrics | {"seconds": seconds}, reason)
+    return member.folder.write_metrics(status, metrics | {"seconds": session.seconds}, reason)
+
+
+def _save(
+    session: Session,
+    index: int,
+    inputs: Inputs,
+    path: Path,
+    network: Mapping[str, Tensor],
+    epoch: int,
+    metrics: Metrics,
+    state: StackState | None = None,
+) -> None:
+    """Writes a member's checkpoint, with its state if training may go on from it."""
+    member = session.members[index]
+    checkpoint.save(
+        path,
+        {name: tensor[index : index + 1] for name, tensor in network.items()},
+        config=member.config.plain(),
+        schema=session.stack.schema.plain(),
+        table=inputs.fingerprint(member.config.data),
+        epoch=epoch,
+        metrics=metrics,
+        training=state.plain() if state else None,
+    )
 
 
 def _metrics(session: Session, index: int, *, tested: bool) -> Metrics:

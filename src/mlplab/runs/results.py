@@ -8,10 +8,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import yaml
-
 from mlplab.errors import Fault, UserError, listed, nearest
-from mlplab.runs.find import read_metrics, runs_below
+from mlplab.keys import flat
+from mlplab.runs.find import read_config, read_metrics, runs_below
 
 METRICS = ("val/rmse", "test/rmse", "test/mae", "test/r2")
 REPEATS = ("seed", "data.split.seed", "data.split.fold")
@@ -97,15 +96,7 @@ def read_run(folder: Path) -> RunResult:
     Raises:
         UserError: if one of its files is damaged.
     """
-    path = folder / "config.yaml"
-    try:
-        with path.open("rb") as file:
-            content = yaml.load(file, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        raise UserError(Fault("is damaged: no YAML", str(path))) from error
-    if not isinstance(content, dict):
-        raise UserError(Fault("is damaged: no keys", str(path)))
-    return RunResult(folder, dict(_flat(content)), read_metrics(folder))
+    return RunResult(folder, dict(flat(read_config(folder))), read_metrics(folder))
 
 
 def differing(runs: Sequence[RunResult]) -> list[str]:
@@ -152,14 +143,6 @@ def _summary(values: Iterable[Any]) -> tuple[float, float, float]:
     mean = fmean(numbers) if numbers else math.nan
     sd = stdev(numbers) if len(numbers) > 1 else math.nan
     return mean, sd, sd / math.sqrt(len(numbers)) if numbers else math.nan
-
-
-def _flat(content: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in content.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _told(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
@@ -21,6 +22,7 @@ from mlplab.training.callbacks import (
     Watch,
 )
 from mlplab.training.progress import EpochLines
+from mlplab.training.state import StackState
 
 
 @dataclass(frozen=True)
@@ -45,29 +47,42 @@ class Session:
     Args:
         members: of the stack, in its order.
         observers: that watch on when a smaller stack takes over.
+        kept: what the stack goes on from; None from the start.
 
     Attributes:
         best: the members' best weights and values.
         last: the network's tensors, each member's from the end of its own training.
+        reached: what it would take to go on from where training ended.
     """
 
-    def __init__(self, stack: Stack, members: Sequence[Member], observers: Sequence[Observer]) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        members: Sequence[Member],
+        observers: Sequence[Observer],
+        kept: StackState | None = None,
+    ) -> None:
         self.stack, self.members, self.observers = stack, list(members), list(observers)
+        self._started = perf_counter() - (kept.seconds if kept else 0)
         section, loggers = stack.configs[0].trainer, [member.loggers for member in members]
         stops = [each.callbacks.early_stopping for each in stack.configs]
         self.best = BestWeights(len(members))
         self.stopping = EarlyStopping([each.patience for each in stops], [each.min_delta for each in stops])
         steps = [StepCurves(loggers, section.log_every_n_steps)] if section.log_every_n_steps else []
         self.last: dict[str, Tensor] = {}
+        self.reached: StackState | None = None
         self.thinning = Thinning()
         lines = EpochLines([member.say for member in members])
         watch = Watch([self.best, Curves(loggers), *steps, self.stopping, self.thinning, lines, *observers])
         self.trainer = build_trainer(stack, watch, loggers, str(members[0].folder.path))
+        if kept:
+            stack.data.position = kept.batch
+            state.load(kept, self.trainer, stack.module, self.best, self.stopping)
 
     def fit(self) -> None:
         """Trains to the end, or until few members are left, or a signal comes."""
         self.trainer.fit(self.stack.module, datamodule=self.stack.data)
-        self.last = self.stopping.last_state(self.stack.module)
+        self.last, self.reached = self.stopping.last_state(self.stack.module), self.state()
 
     def ended(self, *, interrupted: bool) -> list[int]:
         """The members whose training is over: all, if neither a signal nor few being left has stopped it."""
@@ -81,10 +96,18 @@ class Session:
         """A session that goes on with the members that are still active."""
         left = self.stack.module.active.nonzero().flatten().tolist()
         stack = build_stack([self.stack.configs[member] for member in left], inputs)
-        session = Session(stack, [self.members[member] for member in left], self.observers)
-        kept = state.save(self.trainer, self.stack.module, self.best, self.stopping).select(left)
-        state.load(kept, session.trainer, stack.module, session.best, session.stopping)
-        return session
+        members = [self.members[member] for member in left]
+        assert self.reached is not None
+        return Session(stack, members, self.observers, self.reached.select(left))
+
+    def state(self) -> StackState:
+        """What it would take to go on from here."""
+        return state.save(self.trainer, self.stack.module, self.best, self.stopping, self.seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Since training began, less the time between what was kept and going on from it."""
+        return perf_counter() - self._started
 
     def test(self) -> None:
         """Tests each member's best weights; the scores are in the module's values."""

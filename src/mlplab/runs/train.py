@@ -2,9 +2,8 @@
 
 import logging
 import shlex
-import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,30 +13,45 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 
 from mlplab.config import TrainConfig
-from mlplab.errors import Interrupted, RunFailed, UserError
+from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError
 from mlplab.processor import processor_for_training
+from mlplab.runs import curves
 from mlplab.runs.build import build_loggers, build_stack, lightning_quiet
+from mlplab.runs.find import read_metrics
 from mlplab.runs.folder import Metrics, RunFolder, Status
 from mlplab.runs.inputs import Inputs
-from mlplab.runs.record import record
+from mlplab.runs.kept import kept_of_run
+from mlplab.runs.record import keep, record
 from mlplab.runs.session import Member, Session
 from mlplab.runs.show import SCORES, inside, score_grid, uv_run
-from mlplab.training.callbacks import Signals
+from mlplab.training import checkpoint
+from mlplab.training.callbacks import Keeper, Signals
 from mlplab.training.progress import Bar
+from mlplab.training.state import StackState
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One configuration, and the folder that its run is to fill."""
+    """One configuration, and the folder that its run is to fill.
+
+    Args:
+        begun: the folder is this run's already, by a process that has ended.
+    """
 
     config: TrainConfig
     folder: Path
+    begun: bool = False
 
 
 def train(
-    runs: Sequence[Run], console: Console, inputs: Inputs | None = None, title: str | None = None
+    runs: Sequence[Run],
+    console: Console,
+    inputs: Inputs | None = None,
+    title: str | None = None,
+    kept: StackState | None = None,
+    stack_file: Path | None = None,
 ) -> list[Metrics]:
     """Trains runs that share a table and a shape as one stack, tests their best weights, fills their folders.
 
@@ -48,12 +62,14 @@ def train(
         inputs: tables that are read already.
         title: stands before the bar of a sweep's stack, whose runs speak in their logs only; None: the run is
             alone, and says on the terminal what it does.
+        kept: what training goes on from, by runs that have begun; None: from the start.
+        stack_file: takes the state of a sweep's stack while it trains; None: a run's last.ckpt does.
 
     Raises:
         UserError: before any folder is made, if configuration or data are wrong or a folder is in use.
         Interrupted: after SIGINT or SIGTERM, with the checkpoints written.
+        CannotWrite: if the disk is full, say.
     """
-    started = time.perf_counter()
     inputs = inputs or Inputs()
     stack = build_stack([run.config for run in runs], inputs)
     bars = [Bar(console, title or "")] if console.is_terminal else []
@@ -63,14 +79,18 @@ def train(
         contexts.enter_context(processor_for_training(runs[0].config.threads))
         contexts.enter_context(lightning_quiet())
         signals = contexts.enter_context(Signals())
-        session = Session(stack, members, [*bars, signals])
-        _claim(members)
+        minutes = runs[0].config.callbacks.checkpoint.every_minutes
+        every = None if minutes is None else minutes * 60
+        keeper = Keeper(every, lambda: keep(session, inputs, stack_file))
+        session = Session(stack, members, [*bars, signals, keeper], kept)
+        _claim(runs, members, kept)
         for member in members:
+            contexts.callback(member.folder.free)
             contexts.enter_context(member.folder.log())
 
         def end(index: int, status: Status, reason: str | None = None) -> None:
-            member, seconds = session.members[index], time.perf_counter() - started
-            metrics = record(session, index, inputs, status, reason, seconds)
+            member = session.members[index]
+            metrics = record(session, index, inputs, status, reason)
             written[member.folder.path] = metrics
             member.tell(_told(member.folder.path.name, metrics))
             if status == "done":
@@ -81,7 +101,7 @@ def train(
         try:
             for member in members:
                 member.folder.write_environment(_device(session.trainer))
-            _announce(session)
+            _announce(session, kept)
             with ExitStack() as shown:
                 for bar in bars:
                     shown.callback(bar.progress.stop)
@@ -91,6 +111,8 @@ def train(
                     ended = session.ended(interrupted=signals.received is not None)
                     left = len(ended) < len(session.members) and not signals.received
                     following = session.rest(inputs) if left else None
+                    if signals.received and stack_file:
+                        keep(session, inputs, stack_file)
                     if len(ended) > len(diverged):
                         session.test()
                     for index in ended:
@@ -104,10 +126,15 @@ def train(
         except BaseException as error:
             status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
             reason = str(error).removeprefix("error: ") or type(error).__name__
-            for index, member in enumerate(session.members):
-                if member.folder.path not in written:
-                    end(index, status, reason)
+            with suppress(OSError):  # as it may be what is told
+                for index, member in enumerate(session.members):
+                    if member.folder.path not in written:
+                        end(index, status, reason)
+            if isinstance(error, OSError):
+                raise CannotWrite(error) from error
             raise
+        if stack_file:
+            checkpoint.remove(stack_file)
         return [written[run.folder] for run in runs]
 
 
@@ -119,14 +146,22 @@ def _member(run: Run, *, alone: bool, shown: bool) -> Member:
     return Member(run.config, folder, build_loggers(run.config, str(run.folder)), say, tell)
 
 
-def _claim(members: Sequence[Member]) -> None:
+def _claim(runs: Sequence[Run], members: Sequence[Member], kept: StackState | None) -> None:
     """Takes the folders of all runs, or of none."""
-    for index, member in enumerate(members):
+    for index, (run, member) in enumerate(zip(runs, members, strict=True)):
         try:
-            member.folder.claim(member.config.plain())
+            if not run.begun:
+                member.folder.claim(member.config.plain())
+                continue
+            member.folder.reopen(member.config.plain(), anew=kept is None)
+            if kept:
+                curves.cut_back(member.loggers, kept.epoch, kept.step)
         except UserError:
-            for claimed in members[:index]:
-                claimed.folder.release()
+            for taken, claimed in zip(runs[:index], members[:index], strict=True):
+                if taken.begun:
+                    claimed.folder.free()
+                else:
+                    claimed.folder.release()
             raise
 
 
@@ -141,7 +176,7 @@ def _device(trainer: Trainer) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _announce(session: Session) -> None:
+def _announce(session: Session, kept: StackState | None) -> None:
     stack = session.stack
     network, steps = stack.module.network, stack.module.sizes.steps
     weights = sum(parameter[0].numel() for parameter in network.parameters())
@@ -156,18 +191,39 @@ def _announce(session: Session) -> None:
             f"network of {weights} weights; {optimizer.name}, lr {optimizer.lr:g}; "
             f"up to {epochs} epochs of {steps} steps on {device}"
         )
+        if kept:
+            member.tell(f"goes on after epoch {kept.epoch}, step {kept.step}")
 
 
-def train_one(run: TrainConfig, folder: Path, console: Console | None = None) -> None:
-    """Trains one run and prints what came of it.
+def train_one(run: TrainConfig, folder: Path, *, begun: bool = False, console: Console | None = None) -> None:
+    """Trains one run and prints what came of it; one that has ended well says so.
+
+    Args:
+        begun: the folder is this run's already; it goes on from its last.ckpt, or starts again without one.
 
     Raises:
         RunFailed: if its loss is no longer finite; and as `train`.
     """
     console = console or Console()
-    [metrics] = train([Run(run, folder)], console)
+    inputs, kept = Inputs(), None
+    if begun:
+        kept, ended = kept_of_run(folder, run, inputs)
+        if ended:
+            metrics = read_metrics(folder)
+            if metrics["status"] != "done":
+                raise RunFailed(f"{inside(folder)} has ended: {metrics['reason']}")
+            log.info("%s has ended well already", inside(folder))
+            _show(metrics, folder, console)
+            return
+        if kept is None:
+            log.warning("%s has no checkpoint: begins again", inside(folder))
+    [metrics] = train([Run(run, folder, begun)], console, inputs, kept=kept)
     if metrics["status"] != "done":
         raise RunFailed(metrics["reason"])
+    _show(metrics, folder, console)
+
+
+def _show(metrics: Metrics, folder: Path, console: Console) -> None:
     titles = {"this network": "", "ridge regression": "ridge/", "mean": "mean/"}
     console.print(
         score_grid(

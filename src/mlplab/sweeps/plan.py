@@ -26,6 +26,7 @@ OWN: dict[str, Any] = {
     "optimizer": {"lr", "betas", "eps", "weight_decay", "momentum"},
     "scheduler": True,
     "callbacks": {"early_stopping"},
+    "init": True,
 }
 """Keys in which the members of a stack may differ."""
 

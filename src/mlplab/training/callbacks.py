@@ -5,7 +5,9 @@ callback of the Trainer: the Trainer calls each of its callbacks eight times a s
 """
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+from time import perf_counter
 from types import FrameType
 from typing import Any
 
@@ -16,6 +18,9 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from mlplab.training.module import StackModule
+
+STEP_LOSS = "train/loss_step"
+"""The one curve that counts steps and not epochs."""
 
 
 class Observer:
@@ -153,6 +158,33 @@ class Thinning(Observer):
             self.few_left = trainer.should_stop = True
 
 
+class Keeper(Observer):
+    """Has the state of training kept now and then, for a process that is killed without a warning.
+
+    Args:
+        every: seconds that pass between two times at least; None: never.
+        keep: keeps it.
+    """
+
+    def __init__(self, every: float | None, keep: Callable[[], None]) -> None:
+        self.every, self.keep = inf if every is None else every, keep
+        self._last = perf_counter()
+
+    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+        """Keeps it within an epoch, if it is time and the epoch goes on."""
+        if perf_counter() - self._last >= self.every and module.position.batch < module.sizes.steps:
+            self._now()
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Keeps it between epochs, if it is time."""
+        if perf_counter() - self._last >= self.every:
+            self._now()
+
+    def _now(self) -> None:
+        self.keep()
+        self._last = perf_counter()
+
+
 class Curves(Observer):
     """Writes each member's values to its own loggers, an epoch a step, counted from 1."""
 
@@ -172,7 +204,7 @@ class Curves(Observer):
 
 
 class StepCurves(Observer):
-    """Writes each member's training loss of every nth step to its own loggers, as `train/loss_step`."""
+    """Writes each member's training loss of every nth step to its own loggers, as `STEP_LOSS`."""
 
     def __init__(self, loggers: Sequence[Sequence[Logger]], every: int) -> None:
         self.loggers, self.every = loggers, every
@@ -184,7 +216,7 @@ class StepCurves(Observer):
                 zip(module.last_losses().tolist(), self.loggers, strict=True)
             ):
                 if module.active[member]:
-                    _log({"train/loss_step": loss}, loggers, trainer.global_step)
+                    _log({STEP_LOSS: loss}, loggers, trainer.global_step)
 
 
 def _log(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> None:

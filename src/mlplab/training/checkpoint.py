@@ -1,8 +1,14 @@
-"""Checkpoints: one member's network, as tensors and plain data, so that no code need run to open one."""
+"""Checkpoints: tensors and plain data, so that no code need run to open one.
 
+A run's holds one member's network, and if training may go on from it, all that it takes. A stack's holds what
+it takes for all its members.
+"""
+
+import io
+import logging
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +21,8 @@ from mlplab.files import replacing
 FORMAT = 1
 """Changes when older checkpoints can no longer be read."""
 
+log = logging.getLogger(__name__)
+
 
 def save(
     path: Path,
@@ -25,8 +33,9 @@ def save(
     table: Mapping[str, int | str],
     epoch: int,
     metrics: Mapping[str, float | None],
+    training: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a checkpoint whole or not at all.
+    """Writes a run's checkpoint whole or not at all; the one before stays beside it.
 
     Args:
         state: the network's tensors, with a member axis of length one.
@@ -35,9 +44,12 @@ def save(
         table: the fingerprint of the rows.
         epoch: epochs trained when the state was taken.
         metrics: of the run.
+        training: what it takes to go on, plain; None for a checkpoint that is only to be used.
+
+    Raises:
+        OSError: if it cannot be written; the one before is as it was.
     """
     content = {
-        "format": FORMAT,
         "epoch": epoch,
         "metrics": dict(metrics),
         "config": dict(config),
@@ -45,12 +57,53 @@ def save(
         "table": dict(table),
         "state": {name: tensor.detach().cpu().clone() for name, tensor in state.items()},
     }
-    with replacing(path) as partial:
-        torch.save(content, partial)
+    _write(path, content | ({"training": training} if training else {}))
+
+
+def save_stack(path: Path, runs: Sequence[str], training: Mapping[str, Any]) -> None:
+    """As `save`, of a stack whose members are the runs of these names."""
+    _write(path, {"runs": list(runs), "training": dict(training)})
+
+
+def before(path: Path) -> Path:
+    """Where the checkpoint lies that one has replaced."""
+    return path.with_stem(f"{path.stem}.before")
+
+
+def remove(path: Path) -> None:
+    """Removes a checkpoint and the one before."""
+    for each in (path, before(path)):
+        each.unlink(missing_ok=True)
+
+
+def load_newest(path: Path) -> dict[str, Any] | None:
+    """The checkpoint, or if it is damaged the one before, said aloud; None if there is neither.
+
+    Raises:
+        UserError: as `load`, if neither can be used.
+    """
+    older = before(path)
+    if not path.exists():
+        return load(older) if older.exists() else None  # the moment between two moves
+    try:
+        return load(path)
+    except UserError as error:
+        if not older.exists():
+            raise
+        content = load(older)
+        log.warning("%s; goes on from the checkpoint before it", error.faults[0].sentence())
+        return content
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    whole = io.BytesIO()  # torch's own writer tells a full disk by no error that could be recognised
+    torch.save({"format": FORMAT, **content}, whole)
+    with replacing(path, before=before(path)) as partial:
+        partial.write_bytes(whole.getbuffer())
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The content that `save` wrote, on the CPU.
+    """The content that `save` or `save_stack` wrote, on the CPU.
 
     Raises:
         UserError: if the file is missing or damaged, holds code (none of which runs), or is none of ours.
@@ -59,6 +112,7 @@ def load(path: Path) -> dict[str, Any]:
         raise UserError(Fault("no such file", str(path), remedy="the run wrote no such checkpoint"))
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_stored(path, archive)
             damaged = archive.testzip()
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, ValueError) as error:
         raise _damaged(path, str(error)) from error
@@ -88,6 +142,15 @@ def load(path: Path) -> dict[str, Any]:
             )
         )
     return dict(content)
+
+
+def _check_stored(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuses an archive that would unfold: torch writes its parts as they are."""
+    parts = archive.infolist()
+    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if packed or sum(part.file_size for part in parts) > path.stat().st_size:
+        remedy = "use only checkpoints that this project wrote"
+        raise UserError(Fault("is an archive that unfolds, which no checkpoint is", str(path), remedy=remedy))
 
 
 def _damaged(path: Path, how: str) -> UserError:

@@ -1,6 +1,6 @@
 """How good a network is on rows it does not train on, member by member."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Float64, Int64
@@ -26,6 +26,19 @@ class Mean:
         """Adds the means over a batch of so many rows."""
         self.values.append(values)
         self.rows.append(rows)
+
+    def state(self) -> dict[str, Float[Tensor, "member batch"]]:
+        """What was added since the last time."""
+        return {
+            name: torch.stack(each, 1)
+            for name, each in (("values", self.values), ("rows", self.rows))
+            if each
+        }
+
+    def load_state(self, state: Mapping[str, Float[Tensor, "member batch"]]) -> None:
+        """Goes on from another's `state`."""
+        values, rows = (state[name].unbind(1) if state else () for name in ("values", "rows"))
+        self.values, self.rows = list(values), list(rows)
 
     def take(self) -> Float64[Tensor, " member"]:
         """The mean, and a fresh start."""

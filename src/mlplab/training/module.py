@@ -39,6 +39,14 @@ class Sizes:
     test: Sequence[int]
 
 
+@dataclass
+class Position:
+    """How far training has come: epochs done, validation included, and steps of the next."""
+
+    epoch: int = 0
+    batch: int = 0
+
+
 class StackModule(LightningModule):
     """Trains a network of K members whose configurations share a shape.
 
@@ -55,6 +63,8 @@ class StackModule(LightningModule):
         active: the members that train on; what is recorded of a run ends where it stopped.
         epochs: how many each member has trained, to its stop.
         diverged: why a member's training is no longer of use, by its number.
+        position: how far training has come.
+        train_losses: of the epoch so far.
         continues: what the optimizer goes on from, and after how many steps; None from the start.
     """
 
@@ -71,7 +81,7 @@ class StackModule(LightningModule):
         self.diverged: dict[int, str] = {}
         self.continues: tuple[Mapping[str, Tensor], int] | None = None
         self.values: Values = {}
-        self._train = Mean()
+        self.position, self.train_losses = Position(), Mean()
         self._first_step = 0
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -106,20 +116,21 @@ class StackModule(LightningModule):
 
     def last_losses(self) -> Float[Tensor, " member"]:
         """The training losses of the last step, in the target's own units."""
-        return self._in_target_units(self._train.values[-1])
+        return self._in_target_units(self.train_losses.values[-1])
 
     def on_train_epoch_start(self) -> None:
         """Gives the epoch's steps their learning rates."""
         steps = self.sizes.steps
         done = self.current_epoch * steps + torch.arange(steps, dtype=torch.float64)
         progress = done / (self.sizes.epochs * steps)
-        self.optimizer.plan(self.schedules.factors(progress, self.current_epoch))
-        self._first_step = self.global_step
+        self.optimizer.plan(self.schedules.factors(progress, self.current_epoch), self.position.batch)
+        self._first_step = self.global_step - self.position.batch
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The forward pass; the sum over members is what backward starts from."""
         losses = self.losses(batch)
-        self._train.add(losses.detach(), batch.rows())
+        self.train_losses.add(losses.detach(), batch.rows())
+        self.position.batch += 1
         if (batch_idx + 1) % CHECK_EVERY == 0:
             self._look_for_divergence()
         return losses.sum()
@@ -146,14 +157,18 @@ class StackModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """The epoch's values; a schedule that follows the monitored metric learns it here."""
-        if self._train.values:
+        if self.train_losses.values:
             self._look_for_divergence()
-            self.values = {"train/loss": self._in_target_units(self._train.take()), "lr": self.optimizer.lr}
+            self.values = {
+                "train/loss": self._in_target_units(self.train_losses.take()),
+                "lr": self.optimizer.lr,
+            }
         self.values |= self.val.take(self.network)
         finite = self.values["val/loss"].isfinite().cpu()
         what = f"the validation loss became {{}} after step {self.global_step}"
         self._stop_diverged(~finite, self.values["val/loss"], what)
         self.epochs += self.active
+        self.position.epoch, self.position.batch = self.position.epoch + 1, 0
         self.schedules.observe(self.values[self.monitor].cpu())
         # For callbacks of the user's, which look here; `self.log` would cost as much as the epoch.
         self.trainer.callback_metrics.update({name: value.nanmean() for name, value in self.values.items()})
@@ -166,7 +181,7 @@ class StackModule(LightningModule):
         return self.loss.in_target_units(losses, self.network.encoder.y_std)
 
     def _look_for_divergence(self) -> None:
-        losses = torch.stack(self._train.values)
+        losses = torch.stack(self.train_losses.values)
         bad = ~losses.isfinite()
         if bad.any():
             first = bad.int().argmax(0).cpu()

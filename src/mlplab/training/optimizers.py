@@ -68,10 +68,11 @@ class MemberOptimizer(torch.optim.Optimizer):
         self._groups: list[_Group] = []
         self._at = 0
 
-    def plan(self, factors: Float64[Tensor, "step member"]) -> None:
-        """Sets the learning rates of the coming steps: each member's own times its factors."""
+    def plan(self, factors: Float64[Tensor, "step member"], done: int = 0) -> None:
+        """Sets the learning rates of an epoch's steps, of which some are done: each member's own times its
+        factors."""
         base = torch.tensor([each.lr for each in self.settings], dtype=torch.float64)
-        self._lr, self._at = base * factors, 0
+        self._lr, self._at = base * factors, done
         alike: dict[Any, list[int]] = {}
         for member, (settings, lr) in enumerate(zip(self.settings, self._lr.T.tolist(), strict=True)):
             same = settings.model_copy(update={"lr": 0.0}).model_dump_json()

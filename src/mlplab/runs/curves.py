@@ -1,0 +1,76 @@
+"""Curves of a run that goes on: flushed before its state is kept, cut back to it before it goes on."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch import Tensor
+
+from mlplab.files import replacing
+from mlplab.training.callbacks import STEP_LOSS
+
+
+def flush(loggers: Sequence[Logger]) -> None:
+    """Hands what was logged to the system, so that a kill does not lose it."""
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.flush()
+        else:
+            logger.save()
+
+
+def cut_back(loggers: Sequence[Logger], epoch: int, step: int) -> None:
+    """Removes the points after an epoch and a step, which will come again, before anything is logged.
+
+    TensorBoard's own `purge_step` hides points of all curves from one number on; ours count epochs, or steps.
+    And what is cut away here no other reader of the files sees.
+    """
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            _cut_events(Path(logger.log_dir), epoch, step)
+        elif isinstance(logger, CSVLogger):
+            _cut_rows(logger, epoch, step)
+
+
+def _cut_events(folder: Path, epoch: int, step: int) -> None:
+    """Copies what is kept to one file; a file whose end was never written ends before."""
+    files = sorted(folder.glob("events.out.tfevents.*"))
+    if not files:
+        return
+    with replacing(files[0]) as partial, partial.open("wb") as file:
+        writer = RecordWriter(file)
+        for number, event in enumerate(each for path in files for each in _events(path)):
+            if _is_kept(event, epoch, step) or number == 0:
+                writer.write(event.SerializeToString())
+        writer.flush()
+    for path in files[1:]:
+        path.unlink()
+
+
+def _events(path: Path) -> Iterator[Event]:
+    return (Event.FromString(record) for record in RawEventFileLoader(str(path)).Load())
+
+
+def _is_kept(event: Event, epoch: int, step: int) -> bool:
+    """Whether it is a point of a curve, and not too late; hyperparameters, which come at the end, stand at 0."""
+    tags = [value.tag for value in event.summary.value]
+    return bool(tags) and 0 < event.step <= (step if STEP_LOSS in tags else epoch)
+
+
+def _cut_rows(logger: CSVLogger, epoch: int, step: int) -> None:
+    """Logs again what is kept, since Lightning begins the file anew."""
+    path = Path(logger.log_dir) / "metrics.csv"
+    if not path.is_file():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    path.unlink()
+    for row in rows:
+        number = int(row.pop("step", None) or 0)
+        point: dict[str, Tensor | float] = {name: float(value) for name, value in row.items() if value}
+        if 0 < number <= (step if STEP_LOSS in point else epoch):
+            logger.log_metrics(point, number)
