@@ -7,12 +7,12 @@ from mlplab.config import TrainConfig
 from mlplab.hydra_cli import hydra_command
 
 
-def train(config: TrainConfig, folder: Path) -> None:
-    """Trains one network into its run folder."""
+def train(config: TrainConfig, folder: Path, begun: bool) -> None:
+    """Trains one network into its run folder, or goes on with one that has begun there."""
     with heavy_imports():  # here, so that --help need not wait for torch
         from mlplab.runs.train import train_one
 
-    train_one(config, folder)
+    train_one(config, folder, begun=begun)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Interrupted(RunFailed):
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
-        self.status = 128 + signal_number
+        self.number, self.status = signal_number, 128 + signal_number
 
 
 class CannotWrite(RunFailed):
@@ -67,6 +67,15 @@ class CannotWrite(RunFailed):
             f"{place}cannot be written: {error.strerror or error}\n"
             "  make room; then resume=FOLDER, or for a sweep the same command again, goes on"
         )
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a run failed, in a line."""
+    if isinstance(error, UserError):
+        return "; ".join(fault.sentence() for fault in error.faults)
+    if isinstance(error, RunFailed):
+        return str(error).removeprefix("error: ").partition("\n")[0]
+    return f"{type(error).__name__}: {error}"
 
 
 def render(faults: Sequence[Fault]) -> str:

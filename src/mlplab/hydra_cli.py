@@ -18,17 +18,29 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mlplab.cli import log_to_terminal, status_of
 from mlplab.config import TrainConfig, check_name, parse
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, Interrupted, UserError, reason_of
 from mlplab.hydra_errors import explained
+from mlplab.runs.begun import (
+    MAY_GROW,
+    MULTIRUN_FILE,
+    PLAN_FILE,
+    check_same,
+    differences,
+    has_begun,
+    is_sweep,
+    read_run_config,
+)
+from mlplab.runs.folder import LOCK, Lock, record_failed
 from mlplab.sweeps.composition import plain, refuse_what_calls
 from mlplab.sweeps.grid import quoted
 from mlplab.targets import own_targets
 
 OUTPUTS = "outputs"
-MULTIRUN_FILE = "multirun.yaml"
-"""What Hydra's own sweeper leaves in a sweep's folder."""
+Verb = Callable[[TrainConfig, Path, bool], None]
+"""Takes a configuration, the run's folder, and whether the run has begun there already."""
 
-Verb = Callable[[TrainConfig, Path], None]
+RESUME = "resume"
+"""Not a key of the configuration, which a run keeps: what is done with one."""
 
 
 def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
@@ -44,6 +56,10 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
 
     def work() -> None:
         swept = _check_overrides(flags.overrides, multirun=flags.multirun)
+        typed = {line.lstrip("+").partition("=")[0] for line in flags.overrides}
+        if RESUME in typed:
+            _resume(verb, flags, conf, name)
+            return
         register_resolvers()
         if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
             _hand_to_hydra(lambda _: None, conf, name)
@@ -52,11 +68,9 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
             conf, flags, name, [each for each in flags.overrides if each not in swept.values()]
         )
         refuse_what_calls(composed.hydra)
-        typed = {line.lstrip("+").partition("=")[0] for line in flags.overrides}
         if flags.multirun:
             root = _folder(composed, "hydra.sweep.dir", typed)
-            if root.exists() and (root.is_file() or any(root.iterdir())):
-                raise UserError(Fault("exists and is not empty", str(root), remedy="give another: name=…"))
+            _check_sweep_folder(root)
             # Hydra composes anew, with another time in the default name; and reads overrides in one place.
             same = {"hydra.sweep.dir": str(root), "name": str(composed.name)}
             place = sys.argv.index(flags.overrides[0]) if flags.overrides else len(sys.argv)
@@ -83,7 +97,43 @@ def _run(verb: Verb, composed: DictConfig, folder: Path) -> None:
     HydraConfig.instance().set_config(composed)
     with open_dict(composed):
         del composed["hydra"]
-    verb(parse(plain(composed)), folder)
+    verb(parse(plain(composed)), folder, False)
+
+
+def _resume(verb: Verb, flags: argparse.Namespace, conf: Path, name: str) -> None:
+    """Goes on with a run, by the configuration in its folder; what is typed beside must not contradict it."""
+    (folder,) = (Path(line.partition("=")[2]) for line in flags.overrides if line.startswith(f"{RESUME}="))
+    lines = [line for line in flags.overrides if not line.startswith(f"{RESUME}=")]
+    if flags.multirun:
+        remedy = "to go on with a sweep, give its command again, with its folder"
+        raise UserError(Fault("goes on with one run, not with several", RESUME, str(folder), remedy=remedy))
+    if (folder / PLAN_FILE).is_file():
+        remedy = "to go on with a sweep, give its command again, with its folder"
+        raise UserError(Fault("is a sweep's folder, not a run's", str(folder), remedy=remedy))
+    run = read_run_config(folder)
+    if lines:
+        register_resolvers()
+        composed = _compose(conf, flags, name, lines)
+        refuse_what_calls(composed.hydra)
+        new = parse(plain(composed))
+        faults = [
+            fault for fault in differences(new, run.plain(), str(folder)) if _is_typed(fault.where, lines)
+        ]
+        if faults:
+            raise UserError(*faults)
+        if _is_typed(MAY_GROW, lines):
+            epochs = {"max_epochs": new.trainer.max_epochs}
+            run = run.model_copy(update={"trainer": run.trainer.model_copy(update=epochs)})
+    verb(run, folder, True)
+
+
+def _is_typed(key: str, lines: Sequence[str]) -> bool:
+    """Whether an override sets a key; one that chooses an experiment may set any."""
+    for line in lines:
+        typed = line.lstrip("+~").partition("=")[0].replace("/", ".")
+        if typed == "experiment" or f"{key}.".startswith(f"{typed}."):
+            return True
+    return False
 
 
 def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -> None:
@@ -96,15 +146,37 @@ def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -
             refuse_what_calls(HydraConfig.get())
             if not folder.resolve().is_relative_to(root.resolve()):
                 raise UserError(Fault("leaves the sweep's folder", str(folder)))
-            verb(parse(plain(cfg)), folder)
+            try:
+                run = parse(plain(cfg))
+                check_same(run, folder)
+                verb(run, folder, has_begun(folder))
+            except Interrupted:
+                raise
+            except Exception as error:
+                record_failed(folder, plain(cfg), reason_of(error))
+                raise
 
         statuses.append(status_of(work))
         _remove_if_empty(folder)  # Hydra makes it before the job starts
 
-    _hand_to_hydra(job, conf, name)
-    if root.is_dir() and {path.name for path in root.iterdir()} == {MULTIRUN_FILE}:
-        (root / MULTIRUN_FILE).unlink()
-        root.rmdir()
+    made = [folder for folder in (root, *root.parents) if not folder.exists()]
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with Lock(root).held():
+            _hand_to_hydra(job, conf, name)
+            if {path.name for path in root.iterdir()} == {LOCK, MULTIRUN_FILE}:
+                (root / MULTIRUN_FILE).unlink()
+    finally:
+        for folder in made:
+            _remove_if_empty(folder)
+
+
+def _check_sweep_folder(root: Path) -> None:
+    """A sweep's folder is new, empty, or holds what an earlier try of a sweep has left."""
+    if not root.exists():
+        return
+    if root.is_file() or (any(root.iterdir()) and not is_sweep(root)):
+        raise UserError(Fault("exists and is not empty", str(root), remedy="give another: name=…"))
 
 
 def _hand_to_hydra(job: Callable[[DictConfig], None], conf: Path, name: str) -> None:

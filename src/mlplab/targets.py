@@ -10,7 +10,7 @@ from functools import cache
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, RunFailed, UserError
 
 VARIABLE = "MLPLAB_ALLOWED_TARGETS"
 """Environment variable with the full names of the user's own classes, separated by commas.
@@ -68,9 +68,12 @@ def build(target: str, kind: type[T], *arguments: Any, **named: Any) -> T:
 
     Raises:
         UserError: also if the class does not take these arguments.
+        RunFailed: if it asks the process to exit.
     """
     try:
         return resolve(target, kind)(*arguments, **named)
+    except SystemExit as error:
+        raise RunFailed(f"{target} asked to exit, with status {error.code}") from error
     except (TypeError, ValueError) as error:
         raise UserError(
             Fault(f"cannot be made: {error}", f"_target_={target}", remedy="mend its keys")

@@ -263,7 +263,12 @@ def test_hydras_other_launcher_goes_on_working(tmp_path: Path) -> None:
     assert ended.status == 1
     assert "best of 2 runs" in ended.out
     assert "1 of 3 runs did not end well" in ended.err
-    assert {path.name for path in (tmp_path / "outputs/s").iterdir()} == {"seed=1", "seed=2"}
+    runs = (tmp_path / "outputs/s").iterdir()
+    assert {run.name: status_of(run) for run in runs} == {
+        "seed=-1": "failed",
+        "seed=1": "done",
+        "seed=2": "done",
+    }
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from mlplab.data.module import TableDataModule
 from mlplab.data.schema import Schema, Statistics
 from mlplab.data.split import Split
 from mlplab.data.table import Table
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, reason_of
 from mlplab.nets import Encoder, build_network
 from mlplab.runs.inputs import Inputs
 from mlplab.targets import build
@@ -66,8 +66,13 @@ def check_buildable(run: config.TrainConfig, inputs: Inputs) -> None:
     Raises:
         UserError: as `build_stack`, and for classes that cannot be found or made.
     """
-    with lightning_quiet():
-        build_trainer(build_stack([run], inputs), Callback(), [build_loggers(run, ".")], ".")
+    try:
+        with lightning_quiet():
+            build_trainer(build_stack([run], inputs), Callback(), [build_loggers(run, ".")], ".")
+    except UserError:
+        raise
+    except Exception as error:  # of a class of the user's
+        raise UserError(Fault(f"cannot be made: {reason_of(error)}", "the run")) from error
 
 
 def may_fill(model: config.Mlp | config.Linear | config.OwnModel) -> bool:

@@ -56,7 +56,7 @@ def _events(path: Path) -> Iterator[Event]:
 
 
 def _is_kept(event: Event, epoch: int, step: int) -> bool:
-    """Whether it is a point of a curve, and not too late; hyperparameters, which come at the end, stand at 0."""
+    """Whether it is a point of a curve, not too late; hyperparameters, which come at the end, stand at 0."""
     tags = [value.tag for value in event.summary.value]
     return bool(tags) and 0 < event.step <= (step if STEP_LOSS in tags else epoch)
 

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from mlplab.errors import Fault, UserError
 from mlplab.files import remove_leftovers, replacing
+from mlplab.runs.find import read_metrics
 
 Status = Literal["running", "done", "failed", "interrupted", "diverged"]
 Metrics = dict[str, Any]
@@ -49,6 +50,15 @@ class Lock:
             raise UserError(Fault("is in use by another process", str(self.folder), remedy=remedy)) from None
         except OSError as error:
             raise UserError(Fault(f"cannot be written to: {error.strerror}", str(self.folder))) from error
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Takes it for a while."""
+        self.take()
+        try:
+            yield
+        finally:
+            self.free()
 
     def free(self) -> None:
         """Lets it go, and leaves no trace."""
@@ -172,6 +182,17 @@ class RunFolder:
     def _write_json(self, name: str, content: Mapping[str, Any], *, synced: bool) -> None:
         with replacing(self.path / name, synced=synced) as partial:
             partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def record_failed(path: Path, values: Mapping[str, Any], reason: str) -> None:
+    """Says in a run's folder why it failed, unless that is said already, or the folder is another's."""
+    folder = RunFolder(path)
+    with suppress(UserError):
+        if not path.exists() or not any(path.iterdir()):
+            folder.claim(values)
+        if read_metrics(path)["status"] in ("running", "unknown"):
+            folder.write_metrics("failed", {}, reason)
+        folder.free()
 
 
 def finite(metrics: Metrics) -> Metrics:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mlplab import config
 from mlplab.runs import curves
+from mlplab.runs.begun import name_in_sweep
 from mlplab.runs.folder import Metrics, Status, finite
 from mlplab.runs.inputs import Inputs
 from mlplab.runs.session import Session
@@ -34,7 +35,7 @@ def keep(session: Session, inputs: Inputs, stack_file: Path | None) -> None:
         curves.flush(member.loggers)
     state = session.state()
     if stack_file:
-        names = [member.folder.path.name for member in session.members]
+        names = [name_in_sweep(member.folder.path, stack_file) for member in session.members]
         checkpoint.save_stack(stack_file, names, state.plain())
     elif all(tensor.isfinite().all() for tensor in state.members["network"].values()):
         metrics, path = _metrics(session, 0, tested=False), session.members[0].folder.last

@@ -13,14 +13,14 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 
 from mlplab.config import TrainConfig
-from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError
+from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, reason_of
 from mlplab.processor import processor_for_training
 from mlplab.runs import curves
 from mlplab.runs.build import build_loggers, build_stack, lightning_quiet
 from mlplab.runs.find import read_metrics
 from mlplab.runs.folder import Metrics, RunFolder, Status
 from mlplab.runs.inputs import Inputs
-from mlplab.runs.kept import kept_of_run
+from mlplab.runs.kept import has_ended, kept_of_run
 from mlplab.runs.record import keep, record
 from mlplab.runs.session import Member, Session
 from mlplab.runs.show import SCORES, inside, score_grid, uv_run
@@ -125,13 +125,15 @@ def train(
                     session = following
         except BaseException as error:
             status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
-            reason = str(error).removeprefix("error: ") or type(error).__name__
+            reason = reason_of(error)
             with suppress(OSError):  # as it may be what is told
                 for index, member in enumerate(session.members):
                     if member.folder.path not in written:
                         end(index, status, reason)
             if isinstance(error, OSError):
                 raise CannotWrite(error) from error
+            if isinstance(error, SystemExit):
+                raise RunFailed(f"something in it asked to exit, with status {error.code}") from error
             raise
         if stack_file:
             checkpoint.remove(stack_file)
@@ -206,18 +208,22 @@ def train_one(run: TrainConfig, folder: Path, *, begun: bool = False, console: C
     """
     console = console or Console()
     inputs, kept = Inputs(), None
+    if begun and has_ended(folder, run):
+        metrics = read_metrics(folder)
+        if metrics["status"] != "done":
+            raise RunFailed(f"{inside(folder)} has ended: {metrics['reason']}")
+        log.info("%s has ended well already", inside(folder))
+        _show(metrics, folder, console)
+        return
     if begun:
-        kept, ended = kept_of_run(folder, run, inputs)
-        if ended:
-            metrics = read_metrics(folder)
-            if metrics["status"] != "done":
-                raise RunFailed(f"{inside(folder)} has ended: {metrics['reason']}")
-            log.info("%s has ended well already", inside(folder))
-            _show(metrics, folder, console)
-            return
+        kept = kept_of_run(folder, run, inputs)
         if kept is None:
-            log.warning("%s has no checkpoint: begins again", inside(folder))
-    [metrics] = train([Run(run, folder, begun)], console, inputs, kept=kept)
+            log.info("%s has no checkpoint yet: begins again", inside(folder))
+    try:
+        [metrics] = train([Run(run, folder, begun)], console, inputs, kept=kept)
+    except Interrupted as error:
+        where = shlex.quote(str(inside(folder)))
+        raise Interrupted(f"{reason_of(error)}\n  to go on: resume={where}", error.number) from error
     if metrics["status"] != "done":
         raise RunFailed(metrics["reason"])
     _show(metrics, folder, console)

@@ -1,5 +1,6 @@
 """Trains the runs of a sweep: composed, planned, then stack after stack, here or in processes."""
 
+import hashlib
 import io
 import logging
 import os
@@ -9,8 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from multiprocessing import active_children, get_context
+from dataclasses import dataclass, replace
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 from typing import Any
 
@@ -19,21 +22,22 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 from rich.console import Console
 
-from mlplab.errors import Fault, Interrupted, RunFailed, UserError
+from mlplab.errors import CannotWrite, Fault, Interrupted, RunFailed, UserError, reason_of
+from mlplab.files import remove_leftovers
+from mlplab.runs.begun import ENDED, PLAN_FILE, STACKS, check_same, has_begun
 from mlplab.runs.find import read_metrics
-from mlplab.runs.folder import Metrics, RunFolder
+from mlplab.runs.folder import Metrics, record_failed
 from mlplab.runs.inputs import Inputs
+from mlplab.runs.kept import has_ended, kept_of_stack
 from mlplab.runs.train import Run, train
 from mlplab.sweeps.composition import Job, derive_jobs
-from mlplab.sweeps.plan import Plan, make_plan
+from mlplab.sweeps.plan import Plan, make_plan, read_stacks
+from mlplab.training import checkpoint
 
 log = logging.getLogger(__name__)
 
 Outcome = Metrics | RunFailed
 """The content of a run's metrics.json, or why it did not end well."""
-
-PLAN_FILE = "plan.json"
-"""In the sweep's folder: the runs of each stack."""
 
 
 def launch(
@@ -46,7 +50,8 @@ def launch(
 ) -> list[JobReturn]:
     """Trains the runs with these overrides; gives the monitored metric of each, or why there is none.
 
-    A run that is wrong, or fails, is recorded in its folder and takes no other with it.
+    A run that is wrong, or fails, is recorded in its folder and takes no other with it. What an earlier try
+    has brought to an end is not repeated, and what it has begun goes on.
 
     Args:
         master: the sweep's own composition.
@@ -63,45 +68,92 @@ def launch(
     jobs = list(derive_jobs(master, loader, overrides, first))
     _check_folders(jobs, root)
     inputs = Inputs()
-    plan = make_plan(jobs, inputs, members, workers, _cores())
+    outcomes: dict[Path, Outcome] = dict(_earlier(jobs))
+    plan = make_plan(jobs, inputs, members, workers, _cores(), read_stacks(root / PLAN_FILE))
     if len(plan.refused) == len(jobs):
         raise plan.refused[0].error or AssertionError
-    log.info("%s", plan.told())
-    root.mkdir(parents=True, exist_ok=True)
+    log.info("%s", plan.told(len(outcomes)))
+    (root / STACKS).mkdir(parents=True, exist_ok=True)
+    remove_leftovers(root)
+    remove_leftovers(root / STACKS)
     plan.write(root / PLAN_FILE)
-    outcomes: dict[Path, Outcome] = {}
     for job in plan.refused:
-        outcomes[job.folder] = _record_failed(job.folder, job.values, job.reason)
-    outcomes |= _in_processes(plan) if plan.workers > 1 else _here(plan, inputs)
+        outcomes[job.folder] = _failed(job.folder, job.values, job.reason)
+    stacks = list(_stacks(plan, root, outcomes))
+    outcomes |= _in_processes(stacks, plan.workers) if plan.workers > 1 else _here(stacks, inputs)
+    with suppress(OSError):  # not empty where a stack did not end
+        (root / STACKS).rmdir()
     return [_returned(job, outcomes[job.folder]) for job in plan.jobs]
 
 
-def _here(plan: Plan, inputs: Inputs) -> dict[Path, Outcome]:
+@dataclass(frozen=True)
+class Stack:
+    """Runs that train together.
+
+    Args:
+        told: which of how many it is.
+        file: takes what it goes on from.
+    """
+
+    told: str
+    runs: list[Run]
+    file: Path
+
+
+def _earlier(jobs: Sequence[Job]) -> Iterator[tuple[Path, Outcome]]:
+    """What came of the runs that have ended already.
+
+    Raises:
+        UserError: if a folder is that of a run with another configuration.
+    """
+    for job in jobs:
+        if job.config and has_begun(job.folder):
+            check_same(job.config, job.folder)
+            metrics = read_metrics(job.folder)
+            if metrics["status"] in ENDED and has_ended(job.folder, job.config):
+                yield job.folder, _outcome(metrics)
+
+
+def _stacks(plan: Plan, root: Path, ended: Mapping[Path, Outcome]) -> Iterator[Stack]:
+    """The stacks with what is left to do of each."""
+    for number, members in enumerate(plan.stacks, 1):
+        jobs = [plan.jobs[member] for member in members]
+        names = "\n".join(os.fspath(job.folder.relative_to(root)) for job in jobs)
+        file = root / STACKS / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
+        runs = [
+            Run(job.config, job.folder, has_begun(job.folder))
+            for job in jobs
+            if job.config and job.folder not in ended
+        ]
+        if runs:
+            yield Stack(f"stack {number} of {len(plan.stacks)}", runs, file)
+
+
+def _here(stacks: Sequence[Stack], inputs: Inputs) -> dict[Path, Outcome]:
     """Trains one stack after another."""
     outcomes: dict[Path, Outcome] = {}
     console = Console()
-    for number, runs in enumerate(_runs(plan), 1):
-        title = f"stack {number}/{len(plan.stacks)}  " if len(plan.stacks) > 1 else ""
-        outcomes |= _outcomes(runs, _train(runs, console, inputs, title))
+    for stack in stacks:
+        outcomes |= _outcomes(stack, _train(stack, console, inputs))
         if not console.is_terminal:
-            log.info("%s", _stack_told(number, plan, runs))
+            log.info("%s", _ended_told(stack))
     return outcomes
 
 
-def _in_processes(plan: Plan) -> dict[Path, Outcome]:
+def _in_processes(stacks: Sequence[Stack], workers: int) -> dict[Path, Outcome]:
     """Trains as many stacks at a time as there are workers, each in a pool of its own: one that dies takes no
     other's work with it."""
     outcomes: dict[Path, Outcome] = {}
-    waiting = list(enumerate(_runs(plan), 1))
-    idle = [_pool() for _ in range(plan.workers)]
-    working: dict[Future[list[Metrics] | str], tuple[int, list[Run], ProcessPoolExecutor]] = {}
+    waiting = list(stacks)
+    idle = [_pool() for _ in range(workers)]
+    working: dict[Future[list[Outcome] | str], tuple[Stack, ProcessPoolExecutor]] = {}
     with _passed_on() as received:
         while working or (waiting and not received):
             while idle and waiting and not received:
-                pool, (number, runs) = idle.pop(), waiting.pop(0)
-                working[pool.submit(_train_in_process, runs)] = number, runs, pool
+                pool, stack = idle.pop(), waiting.pop(0)
+                working[pool.submit(_train_in_process, stack)] = stack, pool
             for future in wait(working, return_when=FIRST_COMPLETED).done:
-                number, runs, pool = working.pop(future)
+                stack, pool = working.pop(future)
                 try:
                     ended = future.result()
                 except BrokenProcessPool:
@@ -109,8 +161,8 @@ def _in_processes(plan: Plan) -> dict[Path, Outcome]:
                     pool.shutdown()
                     pool = _pool()
                 idle.append(pool)
-                outcomes |= _outcomes(runs, ended)
-                log.info("%s", _stack_told(number, plan, runs))
+                outcomes |= _outcomes(stack, ended)
+                log.info("%s", _ended_told(stack))
         for pool in idle:
             pool.shutdown()
     if received:
@@ -119,52 +171,55 @@ def _in_processes(plan: Plan) -> dict[Path, Outcome]:
 
 
 def _pool() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_ignore_interrupts)
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_become_worker)
 
 
-def _runs(plan: Plan) -> Iterator[list[Run]]:
-    for stack in plan.stacks:
-        jobs = [plan.jobs[number] for number in stack]
-        yield [Run(job.config, job.folder) for job in jobs if job.config]
+def _train(stack: Stack, console: Console, inputs: Inputs) -> list[Outcome] | str:
+    """What came of each run of a stack, or why none of them ended.
 
-
-def _train(runs: Sequence[Run], console: Console, inputs: Inputs, title: str) -> list[Metrics] | str:
-    """What came of a stack: the metrics of its runs, or why none of them ended."""
+    If one of them breaks the stack, they train again one by one, and only that one fails.
+    """
+    kept = kept_of_stack(stack.file, [run.folder for run in stack.runs])
     try:
-        return train(runs, console, inputs, title)
-    except Interrupted:
+        trained = train(stack.runs, console, inputs, f"{stack.told}  ", kept, stack.file)
+        return [_outcome(metrics) for metrics in trained]
+    except (Interrupted, CannotWrite):
         raise
     except UserError as error:
-        return "; ".join(fault.sentence() for fault in error.faults)
+        return reason_of(error)
     except Exception as error:
-        traceback.print_exc()
-        return f"{type(error).__name__}: {error}"
+        checkpoint.remove(stack.file)
+        if len(stack.runs) == 1:
+            if not isinstance(error, RunFailed):
+                traceback.print_exc()
+            return reason_of(error)
+    outcomes: list[Outcome] = []
+    for run in stack.runs:
+        again = replace(run, begun=has_begun(run.folder))
+        [outcome] = _outcomes(stack, _train(replace(stack, runs=[again]), console, inputs)).values()
+        outcomes.append(outcome)
+    return outcomes
 
 
-def _train_in_process(runs: Sequence[Run]) -> list[Metrics] | str:
+def _train_in_process(stack: Stack) -> list[Outcome] | str:
     try:
-        return _train(runs, Console(file=io.StringIO()), Inputs(), "")
-    except Interrupted as error:
-        return str(error)
+        return _train(stack, Console(file=io.StringIO()), Inputs())
+    except RunFailed as error:
+        return reason_of(error)
 
 
-def _outcomes(runs: Sequence[Run], ended: list[Metrics] | str) -> dict[Path, Outcome]:
+def _outcomes(stack: Stack, ended: list[Outcome] | str) -> dict[Path, Outcome]:
     if isinstance(ended, str):
-        return {run.folder: _record_failed(run.folder, run.config.plain(), ended) for run in runs}
-    return {
-        run.folder: metrics if metrics["status"] == "done" else RunFailed(metrics["reason"])
-        for run, metrics in zip(runs, ended, strict=True)
-    }
+        return {run.folder: _failed(run.folder, run.config.plain(), ended) for run in stack.runs}
+    return {run.folder: outcome for run, outcome in zip(stack.runs, ended, strict=True)}
 
 
-def _record_failed(path: Path, values: Mapping[str, Any], reason: str) -> RunFailed:
-    """Says so in the run's folder, unless it has said what became of it, or is another's."""
-    folder = RunFolder(path)
-    with suppress(UserError):
-        if not path.exists():
-            folder.claim(values)
-        if read_metrics(path)["status"] == "running":
-            folder.write_metrics("failed", {}, reason)
+def _outcome(metrics: Metrics) -> Outcome:
+    return metrics if metrics["status"] == "done" else RunFailed(metrics["reason"])
+
+
+def _failed(folder: Path, values: Mapping[str, Any], reason: str) -> RunFailed:
+    record_failed(folder, values, reason)
     return RunFailed(reason)
 
 
@@ -180,8 +235,9 @@ def _returned(job: Job, outcome: Outcome) -> JobReturn:
     return returned
 
 
-def _stack_told(number: int, plan: Plan, runs: Sequence[Run]) -> str:
-    return f"stack {number} of {len(plan.stacks)} has ended, with {len(runs)} run{'s' * (len(runs) > 1)}"
+def _ended_told(stack: Stack) -> str:
+    count = len(stack.runs)
+    return f"{stack.told} has ended, with {count} run{'s' * (count > 1)}"
 
 
 def _check_positive(settings: dict[str, int | None]) -> None:
@@ -213,9 +269,20 @@ def _cores() -> int:
 # --- processes ------------------------------------------------------------------------------------------
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches all processes of a terminal; a worker heeds it in training, and else leaves it to us."""
+def _become_worker() -> None:
+    """Ctrl-C reaches all processes of a terminal; a worker heeds it in training, and else leaves it to us.
+
+    When we are killed, it ends as after SIGTERM.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=follow, daemon=True).start()
 
 
 @contextmanager

@@ -75,8 +75,8 @@ class Plan:
         """The runs that will not train."""
         return [job for job in self.jobs if job.error]
 
-    def told(self) -> str:
-        """In words: `64 runs: 2 stacks of 32`."""
+    def told(self, ended: int = 0) -> str:
+        """In words: `64 runs: 2 stacks of 32; 40 have ended before`."""
         sizes = Counter(map(len, self.stacks))
         parts = [
             f"{count} stack{'s' * (count > 1)} of {size}" if size > 1 else f"{count} alone"
@@ -85,7 +85,8 @@ class Plan:
         if self.refused:
             parts.append(f"{len(self.refused)} refused")
         workers = f"; {self.workers} processes" if self.workers > 1 else ""
-        lines = [f"{len(self.jobs)} run{'s' * (len(self.jobs) != 1)}: {', '.join(parts)}{workers}"]
+        before = f"; {ended} ha{'ve' if ended > 1 else 's'} ended before" if ended else ""
+        lines = [f"{len(self.jobs)} run{'s' * (len(self.jobs) != 1)}: {', '.join(parts)}{workers}{before}"]
         lines += [f"  refused: {job.folder.name}: {job.reason}" for job in self.refused[:NAMED]]
         return "\n".join([*lines, *(["  …"] if len(self.refused) > NAMED else [])])
 
@@ -104,8 +105,22 @@ class Plan:
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
+def read_stacks(path: Path) -> list[list[Path]]:
+    """The folders of each stack's runs in a plan that was written; none where there is no plan."""
+    try:
+        stacks = json.loads(path.read_text(encoding="utf-8"))["stacks"]
+        return [[path.parent / str(name) for name in stack] for stack in stacks]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def make_plan(
-    jobs: Sequence[Job], inputs: Inputs, members: int | None, workers: int | None, cores: int
+    jobs: Sequence[Job],
+    inputs: Inputs,
+    members: int | None,
+    workers: int | None,
+    cores: int,
+    earlier: Sequence[Sequence[Path]] = (),
 ) -> Plan:
     """Groups runs that can share a stack, and cuts the groups to stacks of nearly equal size.
 
@@ -114,6 +129,7 @@ def make_plan(
     Args:
         members: of a stack at most; None leaves it to `Size.members`.
         workers: processes; None takes one, or one for each of the `cores` where one would take over a minute.
+        earlier: stacks of an earlier plan, by their runs' folders; they stay together.
     """
     checked = list(_checked(jobs, inputs))
     shapes: dict[str, list[int]] = {}
@@ -121,6 +137,7 @@ def make_plan(
         if job.config:
             shapes.setdefault(_shape(job.config, inputs, number), []).append(number)
     groups: list[tuple[list[int], Size]] = []
+    stacks: list[tuple[int, ...]] = []
     for numbers in shapes.values():
         first = checked[numbers[0]]
         assert first.config is not None
@@ -130,7 +147,10 @@ def make_plan(
             for number in numbers:
                 checked[number] = replace(checked[number], config=None, error=error)
         else:
-            groups.append((numbers, Size.of(first.config, inputs)))
+            together = list(_together(numbers, checked, earlier))
+            stacks += together
+            rest = sorted(set(numbers).difference(*together))
+            groups.append((rest, Size.of(first.config, inputs)))
     counts = [math.ceil(len(numbers) / (members or size.members())) for numbers, size in groups]
     if workers is None:
         seconds = sum(
@@ -141,9 +161,8 @@ def make_plan(
         counts = [
             max(count, min(workers, len(numbers))) for (numbers, _), count in zip(groups, counts, strict=True)
         ]
-    stacks = [
-        stack for (numbers, _), count in zip(groups, counts, strict=True) for stack in _cut(numbers, count)
-    ]
+    for (numbers, _), count in zip(groups, counts, strict=True):
+        stacks += _cut(numbers, count)
     return Plan(tuple(checked), tuple(stacks), min(workers, max(1, len(stacks))))
 
 
@@ -158,6 +177,16 @@ def _checked(jobs: Sequence[Job], inputs: Inputs) -> Iterator[Job]:
                 broken[job.config.data] = error
         found = broken.get(job.config.data) if job.config else None
         yield replace(job, config=None, error=found) if found else job
+
+
+def _together(
+    group: Sequence[int], jobs: Sequence[Job], earlier: Sequence[Sequence[Path]]
+) -> Iterator[tuple[int, ...]]:
+    """The stacks of an earlier plan that lie in a group."""
+    numbers = {jobs[number].folder: number for number in group}
+    for stack in earlier:
+        if all(folder in numbers for folder in stack):
+            yield tuple(numbers[folder] for folder in stack)
 
 
 def _cut(group: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
