@@ -1,6 +1,7 @@
 """What tests share: typed configurations, runs trained in this process, and commands that have ended."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -9,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mlplab import hydra_cli
 from mlplab.config import TrainConfig, parse
+from mlplab.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -72,3 +76,36 @@ def assert_short_answer(ended: Ended, said: Sequence[str]) -> None:
     assert len(ended.err.splitlines()) <= 5
     assert "Traceback" not in ended.err
     assert ended.out == ""
+
+
+def status_of(run: Path) -> str:
+    """What a run's metrics.json says of it."""
+    return str(json.loads((run / "metrics.json").read_text())["status"])
+
+
+def left_behind(folder: Path) -> dict[str, Any]:
+    """All that a run left that does not tell when it was, as values that can be compared bit by bit."""
+    metrics = json.loads((folder / "metrics.json").read_text())
+    events = EventAccumulator(str(folder / "tensorboard"))
+    if (folder / "tensorboard").is_dir():  # not where a run ended before its first epoch did
+        events.Reload()
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    return {
+        "metrics": {name: value for name, value in metrics.items() if name != "seconds"},
+        "curves": {
+            tag: [(point.step, point.value) for point in events.Scalars(tag)]
+            for tag in events.Tags()["scalars"]
+        },
+        "config": {key: value for key, value in config.items() if key != "name"},
+        "weights": {
+            path.name: {
+                name: tensor.numpy().tobytes() for name, tensor in checkpoint.load(path)["state"].items()
+            }
+            for path in sorted((folder / "checkpoints").iterdir())
+        },
+        "files": sorted(path.relative_to(folder).name.split(".1")[0] for path in folder.rglob("*")),
+        "log": [
+            line.partition("  ")[2].partition("; ")[0]
+            for line in (folder / "train.log").read_text().splitlines()
+        ],
+    }

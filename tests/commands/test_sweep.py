@@ -8,46 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from support import ROOT, SMALL, Ended, assert_short_answer, process
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from support import ROOT, SMALL, Ended, assert_short_answer, left_behind, process, status_of
 
 from mlplab.training import checkpoint
 
 SCRIPT = str(ROOT / "scripts/train.py")
 QUICK = SMALL[:-1]  # without the epochs
-
-
-def left_behind(folder: Path) -> dict[str, Any]:
-    """All that a run left that does not tell when it was, as values that can be compared bit by bit."""
-    metrics = json.loads((folder / "metrics.json").read_text())
-    events = EventAccumulator(str(folder / "tensorboard"))
-    if (folder / "tensorboard").is_dir():  # not where a run ended before its first epoch did
-        events.Reload()
-    config = yaml.safe_load((folder / "config.yaml").read_text())
-    return {
-        "metrics": {name: value for name, value in metrics.items() if name != "seconds"},
-        "curves": {
-            tag: [(point.step, point.value) for point in events.Scalars(tag)]
-            for tag in events.Tags()["scalars"]
-        },
-        "config": {key: value for key, value in config.items() if key != "name"},
-        "weights": {
-            path.name: {
-                name: tensor.numpy().tobytes() for name, tensor in checkpoint.load(path)["state"].items()
-            }
-            for path in sorted((folder / "checkpoints").iterdir())
-        },
-        "files": sorted(path.relative_to(folder).name.split(".1")[0] for path in folder.rglob("*")),
-        "log": [
-            line.partition("  ")[2].partition("; ")[0]
-            for line in (folder / "train.log").read_text().splitlines()
-        ],
-    }
 
 
 SWEEPS = {
@@ -228,10 +198,6 @@ def started(tmp_path: Path, *overrides: str, until: Sequence[str]) -> subprocess
         assert time.monotonic() < deadline, sweep.communicate()
         time.sleep(0.05)
     return sweep
-
-
-def status_of(run: Path) -> str:
-    return str(json.loads((run / "metrics.json").read_text())["status"])
 
 
 def test_a_process_that_is_killed_takes_no_other_with_it(tmp_path: Path) -> None:

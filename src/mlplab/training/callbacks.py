@@ -233,7 +233,6 @@ class Signals(Observer):
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
-        self._trainer: Trainer | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Signals":
@@ -248,10 +247,17 @@ class Signals(Observer):
         """Takes the signals from Lightning, which ends with status 0 on SIGTERM."""
         for each in self._before:
             signal.signal(each, self._stop)
-        self._trainer = trainer
+        trainer.should_stop |= self.received is not None
+
+    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+        """Leaves an epoch that goes on; the Trainer's own way would validate first, as if it were over."""
+        if self.received and module.position.batch < module.sizes.steps:
+            trainer.should_stop = True
+            raise StopIteration
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Begins no other epoch."""
         trainer.should_stop |= self.received is not None
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
-        if self._trainer:
-            self._trainer.should_stop = True

@@ -130,7 +130,7 @@ def _move(trainer: Trainer, state: StackState) -> None:
         batches = loop.epoch_loop.batch_progress.current
         for counter in vars(batches):
             setattr(batches, counter, state.batch)
-        loop.restarting = True  # or the epoch would begin with these counters at zero
+        loop.epoch_loop.restarting = True  # or the epoch would begin with these counters at zero
 
 
 def _dropouts(module: StackModule) -> Iterator[tuple[str, Dropout]]:

@@ -1,0 +1,394 @@
+"""Kills, full disks, damaged and hostile files: tried on real processes and files, again and again.
+
+uv run tests/faults/campaign.py          prints a table of what was tried and what survived; about half an hour
+uv run tests/faults/campaign.py kills    one of them
+
+Each function tries something `tries` times in a folder, and gives why the tries failed that did.
+"""
+
+import itertools
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":  # as pytest sets it for the tests
+    sys.path[:0] = [str(Path(__file__).parents[1])]
+
+import torch
+from faults.processes import run, start
+from rich.console import Console
+from rich.table import Table
+from support import left_behind, status_of
+
+from mlplab.errors import UserError
+from mlplab.runs.load import TrainedRun
+from mlplab.training import checkpoint
+
+SOLO = (
+    *("data=synthetic", "data.rows=400", "data.noise=1", "data.batch_size=16", "model.hidden=[16,16]"),
+    *("model.dropout=0.2", "scheduler=plateau", "scheduler.patience=1", "trainer.max_epochs=30"),
+    *("callbacks.checkpoint.every_minutes=0", "callbacks.early_stopping.patience=25"),
+    *("logger=[tensorboard,csv]", "trainer.log_every_n_steps=7"),
+)
+STACK = (
+    *("-m", "data=synthetic", "data.rows=400", "data.noise=1", "data.batch_size=16", "model.hidden=[8,8]"),
+    *("model.dropout=0,0.2", "optimizer.lr=0.03,0.003", "data/split=kfold", "data.split.folds=4"),
+    *("data.split.fold=range(4)", "trainer.max_epochs=25", "callbacks.early_stopping.patience=4"),
+    *("callbacks.checkpoint.every_minutes=0", "name=s"),
+)
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """What a run has come to, bit by bit, with all that training would go on from."""
+    left = left_behind(folder)
+    training = checkpoint.load(folder / "checkpoints/last.ckpt")["training"]
+    members = {
+        f"{part} {name}": tensor.numpy().tobytes()
+        for part, tensors in training.pop("members").items()
+        for name, tensor in tensors.items()
+    }
+    rows = folder / "csv/metrics.csv"
+    return {
+        **{name: left[name] for name in ("metrics", "curves", "config", "weights")},
+        "training": {name: value for name, value in training.items() if name != "seconds"},
+        "members": members,
+        "csv": sorted(rows.read_text().splitlines()) if rows.exists() else [],
+    }
+
+
+def differing(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """The parts in which two outcomes differ."""
+    return ", ".join(part for part in one if one[part] != other[part])
+
+
+def kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
+    """Runs alone, killed at random moments or stopped at random steps, and gone on with until they end."""
+    assert run(["train", *SOLO, "name=r"], folder / "whole")[0] == 0
+    whole = outcome(folder / "whole/outputs/r")
+    log = (folder / "whole/outputs/r/train.log").stat()
+    lasts = max(0.5, json.loads((folder / "whole/outputs/r/metrics.json").read_text())["seconds"])
+    assert log
+    failures, killed = [], 0
+    for number in itertools.count():
+        if killed >= tries:
+            return failures
+        here = folder / f"killed{number}"
+        words = ["train", *SOLO, "name=r"]
+        for _ in range(4):
+            command = start(words, here)
+            path = here / "outputs/r/train.log"
+            _wait(lambda path=path: path.exists(), command)  # type: ignore[misc]
+            time.sleep(chance.uniform(0, lasts))
+            command.kill(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+            status = command.wait()
+            if status == 0:
+                break
+            killed += 1
+            if status not in (-9, 143):
+                failures.append(f"{number}: status {status}: {command.told()[-300:]}")
+            words = ["train", "resume=outputs/r"] if (here / "outputs/r/config.yaml").exists() else words
+        status, told = run(["train", "resume=outputs/r"], here)
+        if status:
+            failures.append(f"{number}: resumed with status {status}: {told[-300:]}")
+        elif differs := differing(whole, outcome(here / "outputs/r")):
+            failures.append(f"{number}: other {differs}")
+        else:
+            shutil.rmtree(here)
+
+
+def stack_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
+    """A stack of 16, killed at random moments and gone on with by the same command."""
+    assert run(["train", *STACK], folder / "whole")[0] == 0
+    runs = sorted(path.name for path in (folder / "whole/outputs/s").glob("*=*"))
+    assert len(runs) == 16
+    whole = {name: outcome(folder / "whole/outputs/s" / name) for name in runs}
+    failures = []
+    for number in range(tries):
+        here = folder / f"killed{number}"
+        command = start(["train", *STACK], here)
+        _wait(lambda: (here / "outputs/s/stacks").is_dir(), command)  # noqa: B023 - used at once
+        time.sleep(chance.uniform(0.1, 2.5))
+        command.kill(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+        command.wait()
+        ended = {name: _written(here / "outputs/s" / name) for name in runs}
+        status, told = run(["train", *STACK], here)
+        again = {name: _written(here / "outputs/s" / name) for name in runs}
+        if status:
+            failures.append(f"{number}: status {status}: {told[-300:]}")
+        for name in runs:
+            if differs := differing(whole[name], outcome(here / "outputs/s" / name)):
+                failures.append(f"{number}: {name}: other {differs}")
+            if ended[name] and ended[name] != again[name]:
+                failures.append(f"{number}: {name} was trained again")
+        if not failures:
+            shutil.rmtree(here)
+    return failures
+
+
+def sweep_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
+    """A sweep of several stacks, in two processes and in one, killed at random moments."""
+    sweep = [*STACK, "hydra.launcher.members=4"]
+    failures = []
+    for number in range(tries):
+        here = folder / f"killed{number}"
+        words = ["train", *sweep, f"hydra.launcher.workers={chance.choice([1, 2])}"]
+        for _ in range(3):
+            command = start(words, here)
+            _wait(lambda: (here / "outputs/s/plan.json").exists(), command)  # noqa: B023
+            time.sleep(chance.uniform(0.1, 4))
+            command.kill()
+            if command.wait() == 0:
+                break
+            _wait_for_orphans(here / "outputs/s")
+            ended = {
+                path.parent.name: _written(path.parent) for path in here.glob("outputs/s/*/metrics.json")
+            }
+        status, told = run(words, here)
+        again = {path.parent.name: _written(path.parent) for path in here.glob("outputs/s/*/metrics.json")}
+        if status or len(again) != 16 or not all(again.values()):
+            failures.append(f"{number}: status {status}, {len(again)} runs: {told[-300:]}")
+        failures += [
+            f"{number}: {name} was trained again" for name in ended if ended[name] not in (None, again[name])
+        ]
+        if not failures:
+            shutil.rmtree(here)
+    return failures
+
+
+def write_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
+    """A run of which most of the time goes to writing checkpoints, killed."""
+    wide = ("data=synthetic", "data.rows=64", "data.batch_size=16", "model.hidden=[512,512]")
+    keep = (
+        "callbacks.checkpoint.every_minutes=0",
+        "scheduler=constant",
+        "trainer.max_epochs=100000",
+        "name=r",
+    )
+    words, failures = ["train", *wide, *keep, "logger=[]"], []
+    last = folder / "outputs/r/checkpoints/last.ckpt"
+    for number in range(tries):
+        command = start(words, folder)
+        _wait(lambda: last.exists(), command)
+        time.sleep(chance.uniform(0.3, 0.8))
+        command.kill()
+        command.wait()
+        try:
+            if checkpoint.load_newest(last) is None:
+                failures.append(f"{number}: no checkpoint is left")
+            if last.exists():
+                checkpoint.load(last)
+        except UserError as error:
+            failures.append(f"{number}: {error}")
+        words = ["train", "resume=outputs/r"]
+    status, told = run([*words, "trainer.max_epochs=100001"], folder) if tries < 0 else (0, "")
+    leftovers = [path.name for path in folder.rglob("*.part")]
+    return failures + ([f"{leftovers} are left"] if len(leftovers) > 1 else []) + ([told] if status else [])
+
+
+def full_disks(tries: int, folder: Path, chance: random.Random) -> list[str]:
+    """A run on a small file system that fills up while it trains, and goes on when there is room."""
+    assert run(["train", *SOLO, "name=r"], folder / "whole")[0] == 0
+    whole, failures = outcome(folder / "whole/outputs/r"), []
+    for number in range(tries):
+        with small_disk(folder / f"disk{number}", kilobytes=4096) as here:
+            command = start(["train", *SOLO, "name=r"], here / "work")
+            last = here / "work/outputs/r/checkpoints/last.ckpt"
+            _wait(lambda: last.exists(), command)  # noqa: B023
+            time.sleep(chance.uniform(0, 1))
+            filler = here / "filler"
+            _fill(filler, leave=chance.randrange(0, 60_000))
+            status = command.wait()
+            told = command.told()
+            filler.unlink()
+            if status == 0 and not differing(whole, outcome(here / "work/outputs/r")):
+                continue  # it had ended before
+            if status != 1 or "cannot be written: No space left on device" not in told or "Traceback" in told:
+                failures.append(f"{number}: status {status}: {told[-1500:]}")
+            if checkpoint.load_newest(last) is None:
+                failures.append(f"{number}: no checkpoint is left")
+            status, told = run(["train", "resume=outputs/r"], here / "work")
+            differs = differing(whole, outcome(here / "work/outputs/r")) if status == 0 else ""
+            if status or differs:
+                failures.append(f"{number}: gone on with status {status}, other {differs}: {told[-300:]}")
+    return failures
+
+
+def damages(tries: int, folder: Path, chance: random.Random) -> list[str]:
+    """Damaged checkpoints of a finished run: named, or read with equal contents."""
+    assert run(["train", *SOLO, "trainer.max_epochs=2", "name=r"], folder)[0] == 0
+    path = folder / "outputs/r/checkpoints/best.ckpt"
+    whole, good = path.read_bytes(), _contents(path)
+    assert run(["train", *SOLO, "model.hidden=[8]", "trainer.max_epochs=2", "name=o"], folder)[0] == 0
+    other = (folder / "outputs/o/checkpoints/best.ckpt").read_bytes()
+    failures = []
+    for number in range(tries):
+        kind = ("cut", "bit", "bit", "bit", "empty", "text", "other")[number % 7]
+        damaged = bytearray(whole)
+        if kind == "cut":
+            del damaged[chance.randrange(1, len(whole)) :]
+        elif kind == "bit":
+            damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        elif kind in ("empty", "text"):
+            damaged = bytearray(b"" if kind == "empty" else b"all work and no play\n" * 100)
+        else:
+            damaged = bytearray(other)
+        path.write_bytes(damaged)
+        try:
+            TrainedRun(folder / "outputs/r")
+            if kind != "bit" or _contents(path) != good:
+                if kind == "other":  # it is a whole checkpoint of another run: what it says must be its own
+                    failures.append(f"{number}: another run's checkpoint was taken for this one's")
+                else:
+                    failures.append(f"{number}: {kind} was not seen")
+        except UserError as error:
+            if "best.ckpt" not in str(error):
+                failures.append(f"{number}: {kind}: {error}")
+        except Exception as error:
+            failures.append(f"{number}: {kind}: {type(error).__name__}: {error}")
+    path.write_bytes(whole)
+    return failures
+
+
+def troubles(tries: int, folder: Path, chance: random.Random) -> list[str]:
+    """Sweeps of 20 in which four runs raise, exit or diverge, under each launcher; `tries` of the nine."""
+    failures = []
+    cases = list(itertools.product(("raise", "exit", "nan"), ("lockstep", "basic", "joblib")))
+    allow = {"MLPLAB_ALLOWED_TARGETS": "troubled.Troubled", "PYTHONPATH": os.fspath(Path(__file__).parent)}
+    for trouble, launcher in cases[:tries]:
+        words = [
+            *("train", "-m", "data=synthetic", "data.rows=60", "trainer.max_epochs=2", "model=own"),
+            *("model._target_=troubled.Troubled", f"+model.trouble=none,{trouble}", "seed=range(4)"),
+            *("optimizer.lr=0.01,0.02", "logger=[]", f"hydra/launcher={launcher}", "name=s"),
+        ]
+        words[words.index("seed=range(4)")] = "seed=range(10)"
+        words[words.index("optimizer.lr=0.01,0.02")] = "optimizer.lr=0.01"
+        here = folder / f"{trouble}-{launcher}"
+        status, told = run(words, here, **allow)
+        statuses = {
+            path.parent.name: status_of(path.parent) for path in here.glob("outputs/s/*/metrics.json")
+        }
+        bad = "diverged" if trouble == "nan" else "failed"
+        expected = {
+            f"seed={seed},trouble={each}": "done" if each == "none" else bad
+            for seed in range(10)
+            for each in ("none", trouble)
+        }
+        if status != 1 or statuses != expected or "10 of 20 runs did not end well" not in told:
+            failures.append(f"{trouble} under {launcher}: status {status}, {statuses}: {told[-500:]}")
+    return failures
+
+
+def starts(tries: int, folder: Path, chance: random.Random) -> list[str]:
+    """Runs that are started at once, with names by default, and as many with the same."""
+    quick = ("data=synthetic", "data.rows=40", "trainer.max_epochs=1", "logger=[]")
+    commands = [start(["train", *quick], folder / "apart") for _ in range(tries)]
+    failed = [command.told() for command in commands if command.wait(600)]
+    folders = list((folder / "apart/outputs").iterdir())
+    failures = failed if len(folders) == tries else [f"{len(folders)} folders", *failed]
+    commands = [start(["train", *quick, "name=r"], folder / "same") for _ in range(tries)]
+    statuses = sorted(command.wait(600) for command in commands)
+    return failures + ([] if statuses == [0, *[2] * (tries - 1)] else [f"statuses {statuses}"])
+
+
+TRIED: dict[str, tuple[Callable[[int, Path, random.Random], list[str]], int]] = {
+    "kills": (kills, 100),
+    "stack_kills": (stack_kills, 20),
+    "sweep_kills": (sweep_kills, 10),
+    "write_kills": (write_kills, 200),
+    "full_disks": (full_disks, 20),
+    "damages": (damages, 200),
+    "troubles": (troubles, 9),
+    "starts": (starts, 50),
+}
+
+
+def _written(folder: Path) -> int | None:
+    """When a run that has ended was written; None for others."""
+    path = folder / "metrics.json"
+    ended = path.exists() and path.stat().st_size and status_of(folder) in ("done", "diverged")
+    return path.stat().st_mtime_ns if ended else None
+
+
+def _contents(path: Path) -> Any:
+    content = checkpoint.load(path)
+    state = {name: tensor.numpy().tobytes() for name, tensor in content.pop("state").items()}
+    return content, state
+
+
+def _wait(condition: Callable[[], bool], command: Any, timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition() and command.process.is_alive():
+        assert time.monotonic() < deadline, command.told()
+        time.sleep(0.005)
+
+
+def _wait_for_orphans(sweep: Path) -> None:
+    """Until the workers of a killed sweep have let go of their runs."""
+    deadline = time.monotonic() + 60
+    while list(sweep.glob("*/.lock")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+        if not _workers():
+            return
+
+
+def _workers() -> bool:
+    found = subprocess.run(["pgrep", "-f", "spawn_main"], capture_output=True, check=False)
+    return found.returncode == 0
+
+
+def can_mount() -> bool:
+    """Whether small file systems can be made here."""
+    return sys.platform == "linux" and os.geteuid() == 0 and shutil.which("mount") is not None
+
+
+@contextmanager
+def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
+    """A file system of that size."""
+    folder.mkdir()
+    size = f"size={kilobytes}k"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", os.fspath(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", os.fspath(folder)], check=True)
+
+
+def _fill(path: Path, leave: int) -> None:
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            file.truncate(max(0, file.tell() - leave))
+
+
+def main(names: Sequence[str]) -> int:
+    """Tries all, or those named."""
+    from tempfile import TemporaryDirectory
+
+    table = Table("what", "tried", "survived")
+    bad = 0
+    for name in names or TRIED:
+        trial, tries = TRIED[name]
+        with TemporaryDirectory() as folder:
+            failures = trial(tries, Path(folder), random.Random(0))
+        table.add_row(name, str(tries), str(tries - len(failures)))
+        for failure in failures:
+            print(f"{name} {failure}", file=sys.stderr)
+        bad += len(failures)
+    Console().print(table)
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    sys.exit(main(sys.argv[1:]))

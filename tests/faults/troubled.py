@@ -1,0 +1,24 @@
+"""Networks of a user's that make trouble in training; allowed by MLPLAB_ALLOWED_TARGETS=troubled.Troubled."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mlplab.nets import Linear
+
+
+class Troubled(nn.Sequential):
+    """A hidden layer, and what `trouble` says: none, raise, exit, nan."""
+
+    def __init__(self, in_features: int, out_features: int, seeds: Any, trouble: str) -> None:
+        super().__init__(Linear(in_features, 4, seeds, 0), nn.Tanh(), Linear(4, out_features, seeds, 1))
+        self.trouble = trouble
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and self.trouble == "raise":
+            raise RuntimeError("it raises")
+        if self.training and self.trouble == "exit":
+            raise SystemExit(0)
+        z: Tensor = super().forward(x)
+        return z * torch.nan if self.trouble == "nan" else z
