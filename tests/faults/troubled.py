@@ -9,7 +9,7 @@ from mlplab.nets import Linear
 
 
 class Troubled(nn.Sequential):
-    """A hidden layer, and what `trouble` says: none, raise, exit, nan."""
+    """A hidden layer, and what `trouble` says: none, raise, exit, lost."""
 
     def __init__(self, in_features: int, out_features: int, seeds: Any, trouble: str) -> None:
         super().__init__(Linear(in_features, 4, seeds, 0), nn.Tanh(), Linear(4, out_features, seeds, 1))
@@ -21,4 +21,4 @@ class Troubled(nn.Sequential):
         if self.training and self.trouble == "exit":
             raise SystemExit(0)
         z: Tensor = super().forward(x)
-        return z * torch.nan if self.trouble == "nan" else z
+        return z * torch.nan if self.trouble == "lost" else z

@@ -22,7 +22,7 @@ from mlplab.config.training import (
     Sgd,
     StepSchedule,
 )
-from mlplab.config.types import RunName, Section, Seed, check_name
+from mlplab.config.types import RunName, Section, Seed, Text, check_name
 from mlplab.errors import Fault, UserError
 from mlplab.keys import fault_of, unknown_key_fault
 
@@ -63,6 +63,7 @@ class TrainConfig(Section):
 
     name: RunName
     seed: Seed
+    init: Text | None
     threads: Annotated[int, Field(ge=1, le=1024)]
     monitor: Literal["val/loss", "val/rmse", "val/mae"]
     data: Annotated[ConcreteData | CsvData | SyntheticData, Discriminator("name")]

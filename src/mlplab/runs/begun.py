@@ -89,7 +89,8 @@ def differences(
 ) -> list[Fault]:
     """The keys in which configurations differ that must not: all but the name, and a longer training where
     the schedule does not depend on its length."""
-    here, there = dict(flat(run.plain())), dict(flat(before))
+    new = run.plain()
+    here, there = dict(flat(new)), dict(flat(before))
     return [
         Fault(
             "differs from the run that is to go on",
@@ -100,10 +101,18 @@ def differences(
             if key == MAY_GROW
             else "leave it as it was, or start anew (init=FOLDER from its weights)",
         )
+        for key in differing(new, before)
+        if not (may_grow and key == MAY_GROW and _grows(run, there.get(key)))
+    ]
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The keys in which two configurations differ, the name aside, which a copied folder may not have."""
+    here, there = dict(flat(one)), dict(flat(other))
+    return [
+        key
         for key in sorted(here.keys() | there.keys())
-        if key != "name"
-        and here.get(key) != there.get(key)
-        and not (may_grow and key == MAY_GROW and _grows(run, there.get(key)))
+        if key != "name" and (key not in here or key not in there or here[key] != there[key])
     ]
 
 

@@ -18,6 +18,7 @@ from mlplab.data.split import Split
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, reason_of
 from mlplab.nets import Encoder, build_network
+from mlplab.runs.initial import begin_with_trained
 from mlplab.runs.inputs import Inputs
 from mlplab.targets import build
 from mlplab.training.module import Sizes, StackModule
@@ -38,8 +39,11 @@ class Stack:
     module: StackModule
 
 
-def build_stack(configs: Sequence[config.TrainConfig], inputs: Inputs) -> Stack:
+def build_stack(configs: Sequence[config.TrainConfig], inputs: Inputs, *, goes_on: bool = False) -> Stack:
     """Makes network and batches for all members.
+
+    Args:
+        goes_on: the weights will come from where another stack stood.
 
     Raises:
         UserError: if the device is absent, or the data cannot be used.
@@ -55,6 +59,9 @@ def build_stack(configs: Sequence[config.TrainConfig], inputs: Inputs) -> Stack:
     data = TableDataModule(table, schema, splits, seeds, first.data.batch_size, dtype, fill=fill)
     encoder = _encoder(configs, data.statistics, dtype)
     network = build_network([each.model for each in configs], seeds, encoder)
+    for member, run in enumerate(configs):
+        if run.init and not goes_on:
+            begin_with_trained(network, member, run, schema)
     val, test = ([len(getattr(split, part)) for split in splits] for part in ("val", "test"))
     sizes = Sizes(first.trainer.max_epochs, len(data.train_dataloader()), val, test)
     return Stack(configs, accelerator, table, schema, splits, data, StackModule(network, configs, sizes))

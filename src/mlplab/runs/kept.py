@@ -41,7 +41,8 @@ def kept_of_run(folder: Path, run: TrainConfig, inputs: Inputs) -> StackState | 
         source = inputs.table(run.data).source
         raise UserError(Fault("has changed since the training began", source, remedy="start anew"))
     if training is None:
-        raise UserError(Fault("holds nothing that training could go on from", str(path), remedy="start anew"))
+        remedy = "start anew; init=FOLDER begins with its weights"
+        raise UserError(Fault("training has stopped early, and cannot go on", str(folder), remedy=remedy))
     return StackState.from_plain(training)
 
 

@@ -10,9 +10,10 @@ from jaxtyping import Float64
 from mlplab.config import TrainConfig, parse
 from mlplab.data.matching import FrameLike, match
 from mlplab.data.schema import Schema
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, listed
 from mlplab.nets import Encoder, Network, build_network
-from mlplab.runs.find import finished_runs, read_metrics
+from mlplab.runs.begun import differing
+from mlplab.runs.find import finished_runs, read_config, read_metrics
 from mlplab.training import checkpoint
 
 ROWS_AT_ONCE = 8192
@@ -35,6 +36,7 @@ class TrainedRun:
         path = folder / "checkpoints" / "best.ckpt"
         content = checkpoint.load(path)
         try:
+            differs = differing(read_config(folder), content["config"])
             self.config: TrainConfig = parse(content["config"])
             self.schema = Schema.from_plain(content["schema"])
             self.table = dict(content["table"])
@@ -45,6 +47,9 @@ class TrainedRun:
             raise UserError(Fault(what, str(path), remedy=error.faults[0].remedy)) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(Fault(f"is damaged: it lacks a part ({error})", str(path))) from error
+        if differs:
+            what = f"is of another run than config.yaml in its folder, which differs in {listed(differs)}"
+            raise UserError(Fault(what, str(path), remedy="copy run folders whole, or train again"))
         self.network: Network = build_network([self.config.model], [self.config.seed], encoder)
         try:
             self.network.load_state_dict(state)

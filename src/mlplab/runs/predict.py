@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mlplab.data.matching import check_columns, warn_of_missing
 from mlplab.data.numbers import as_matrix
+from mlplab.data.spreadsheet import harmless_cells
 from mlplab.data.table import faults_told, is_parquet, scan
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
@@ -33,7 +34,7 @@ STANDARD = "-"
 def predict(run: Path, source: str, target: str, *, overwrite: bool = False) -> int:
     """Writes the rows of `source`, in their order and with all their columns, and a column `prediction`.
 
-    Text stays as it was written, numbers too. Gives the number of rows.
+    Text stays as it was written, numbers too, but for what a spreadsheet would run. Gives the number of rows.
 
     Args:
         run: a run's or a sweep's folder.
@@ -111,14 +112,17 @@ def _check_target(target: str, *, overwrite: bool) -> None:
 def _write(frame: pl.LazyFrame, target: str) -> None:
     if target == STANDARD:
         try:
-            frame.sink_csv(sys.stdout.buffer)
+            harmless_cells(frame).sink_csv(sys.stdout.buffer)
         except OSError as error:
             if "Broken pipe" in str(error):  # polars says no number
                 raise BrokenPipeError from error
             raise
         return
     with replacing(Path(target)) as partial:
-        (frame.sink_parquet if is_parquet(target) else frame.sink_csv)(partial)
+        if is_parquet(target):
+            frame.sink_parquet(partial)
+        else:
+            harmless_cells(frame).sink_csv(partial)
 
 
 @contextmanager

@@ -95,7 +95,7 @@ class Session:
     def rest(self, inputs: Inputs) -> "Session":
         """A session that goes on with the members that are still active."""
         left = self.stack.module.active.nonzero().flatten().tolist()
-        stack = build_stack([self.stack.configs[member] for member in left], inputs)
+        stack = build_stack([self.stack.configs[member] for member in left], inputs, goes_on=True)
         members = [self.members[member] for member in left]
         assert self.reached is not None
         return Session(stack, members, self.observers, self.reached.select(left))

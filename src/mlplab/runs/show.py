@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from mlplab.data.spreadsheet import harmless
 from mlplab.runs.results import METRICS, Group, Results
 
 SCORES = {"rmse": ".4g", "mae": ".4g", "r2": ".4f"}
@@ -60,11 +61,12 @@ def results_csv(found: Results) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     parts = ("", " SD", " SE")
-    writer.writerow([*found.by, "runs", *(f"{name}{part}" for name in METRICS for part in parts), "not done"])
+    scored = (f"{name}{part}" for name in METRICS for part in parts)
+    writer.writerow([*map(harmless, found.by), "runs", *scored, "not done"])
     for group in found.groups:
         scores = [value for name in METRICS for value in group.scores[name]]
         shown = ["" if math.isnan(value) else repr(value) for value in scores]
-        writer.writerow([*group.key, group.runs, *shown, _others(group)])
+        writer.writerow([*map(harmless, group.key), group.runs, *shown, _others(group)])
     return file.getvalue()
 
 

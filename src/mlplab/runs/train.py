@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def train(
         CannotWrite: if the disk is full, say.
     """
     inputs = inputs or Inputs()
-    stack = build_stack([run.config for run in runs], inputs)
+    stack = build_stack([run.config for run in runs], inputs, goes_on=kept is not None)
     bars = [Bar(console, title or "")] if console.is_terminal else []
     members = [_member(run, alone=title is None, shown=not bars) for run in runs]
     written: dict[Path, Metrics] = {}
@@ -126,6 +127,9 @@ def train(
         except BaseException as error:
             status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
             reason = reason_of(error)
+            if not isinstance(error, UserError | RunFailed):
+                for member in session.members:
+                    member.folder.note(traceback.format_exc())
             with suppress(OSError):  # as it may be what is told
                 for index, member in enumerate(session.members):
                     if member.folder.path not in written:

@@ -5,7 +5,6 @@ import io
 import logging
 import os
 import signal
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -190,14 +189,11 @@ def _train(stack: Stack, console: Console, inputs: Inputs) -> list[Outcome] | st
     except Exception as error:
         checkpoint.remove(stack.file)
         if len(stack.runs) == 1:
-            if not isinstance(error, RunFailed):
-                traceback.print_exc()
-            return reason_of(error)
+            return reason_of(error)  # its log has the traceback
     outcomes: list[Outcome] = []
     for run in stack.runs:
-        again = replace(run, begun=has_begun(run.folder))
-        [outcome] = _outcomes(stack, _train(replace(stack, runs=[again]), console, inputs)).values()
-        outcomes.append(outcome)
+        alone = replace(stack, runs=[replace(run, begun=has_begun(run.folder))])
+        outcomes += _outcomes(alone, _train(alone, console, inputs)).values()
     return outcomes
 
 
