@@ -102,7 +102,10 @@ def _run(verb: Verb, composed: DictConfig, folder: Path) -> None:
 
 def _resume(verb: Verb, flags: argparse.Namespace, conf: Path, name: str) -> None:
     """Goes on with a run, by the configuration in its folder; what is typed beside must not contradict it."""
-    (folder,) = (Path(line.partition("=")[2]) for line in flags.overrides if line.startswith(f"{RESUME}="))
+    (place,) = (line.partition("=")[2] for line in flags.overrides if line.startswith(f"{RESUME}="))
+    if not place:
+        raise UserError(Fault("needs a run's folder", RESUME, remedy=f"{RESUME}=outputs/…"))
+    folder = Path(place)
     lines = [line for line in flags.overrides if not line.startswith(f"{RESUME}=")]
     if flags.multirun:
         remedy = "to go on with a sweep, give its command again, with its folder"

@@ -1,7 +1,7 @@
 """Text for CSV files that a spreadsheet may open: what it would run as a formula gets a ' before it.
 
-What begins with = + - @, a tab or a line's end is a formula to some of them (OWASP, "CSV Injection"), unless it
-is a number or a lone sign.
+What begins with = + - @, a tab or a line's end is a formula to some of them (OWASP, "CSV Injection"), unless
+it is a number or a lone sign.
 """
 
 import re
@@ -19,9 +19,11 @@ def harmless(text: str) -> str:
 
 def harmless_cells(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Rows whose text cells and column names are harmless."""
-    text = pl.selectors.string()
+    columns = [name for name, kind in rows.collect_schema().items() if kind == pl.String]
+    return rows.with_columns(_harmless_column(name).alias(name) for name in columns).rename(harmless)
+
+
+def _harmless_column(name: str) -> pl.Expr:
+    text = pl.selectors.by_name(name).as_expr()  # pl.col would take some names for patterns
     runs = text.str.contains(_BEGINS) & ~text.str.contains(_NUMBER)
-    cells = rows.with_columns(
-        pl.when(runs).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).name.keep()
-    )
-    return cells.rename(harmless)
+    return pl.when(runs).then(pl.concat_str(pl.lit("'"), text)).otherwise(text)
