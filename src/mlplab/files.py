@@ -10,7 +10,9 @@ PART = ".part"
 
 
 @contextmanager
-def replacing(path: Path, *, synced: bool = True, before: Path | None = None) -> Iterator[Path]:
+def replacing(
+    path: Path, *, synced: bool = True, before: Path | None = None, follow: bool = False
+) -> Iterator[Path]:
     """A path beside `path` to write to; on leaving, the file takes the place of `path`.
 
     If the block raises, `path` stays as it was. At any moment `path` or `before` is a whole file.
@@ -18,8 +20,10 @@ def replacing(path: Path, *, synced: bool = True, before: Path | None = None) ->
     Args:
         synced: to disk before that, so that it outlives a loss of power; takes milliseconds.
         before: keeps what `path` was.
+        follow: where `path` is a link, it stays, and what it points to is replaced. A run's folder may come
+            from a stranger: there a link is replaced, and what it points to stays.
     """
-    path = Path(os.path.realpath(path))  # a link stays, and what it points to is replaced
+    path = Path(os.path.realpath(path)) if follow else path
     partial = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     try:
         yield partial

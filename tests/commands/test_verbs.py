@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+import yaml
 from support import ROOT, SMALL, Ended, assert_short_answer, process, train_into
 
 from mlplab.data import synthetic
@@ -220,6 +221,14 @@ def another_network(here: Path) -> None:
     torch.save(content, path)
 
 
+def another_network_throughout(here: Path) -> None:
+    another_network(here)
+    path = here / "r/config.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["model"]["hidden"] = [9]
+    path.write_text(yaml.safe_dump(config))
+
+
 def cut(length: int) -> Callable[[Path], None]:
     def change(here: Path) -> None:
         path = here / "r/checkpoints/best.ckpt"
@@ -378,7 +387,13 @@ CASES: list[Case] = [
         KNOWN,
         ("best.ckpt: its configuration",),
     ),
-    ("69 of another network", another_network, KNOWN, ("holds the weights of another network",)),
+    ("69 of another run", another_network, KNOWN, ("is of another run than", "differs in model.hidden")),
+    (
+        "69 of another network",
+        another_network_throughout,
+        KNOWN,
+        ("holds the weights of another network",),
+    ),
 ]
 
 

@@ -263,9 +263,9 @@ def damages(tries: int, folder: Path, chance: random.Random) -> list[str]:
 def troubles(tries: int, folder: Path, chance: random.Random) -> list[str]:
     """Sweeps of 20 in which half of the runs raise, exit or diverge, under each launcher."""
     failures = []
-    cases = list(itertools.product(("raise", "exit", "lost"), ("lockstep", "basic", "joblib")))
+    cases = list(itertools.product(("lockstep", "basic", "joblib"), ("raise", "exit", "lost")))
     allow = {"MLPLAB_ALLOWED_TARGETS": "troubled.Troubled", "PYTHONPATH": os.fspath(Path(__file__).parent)}
-    for trouble, launcher in cases[:tries]:
+    for launcher, trouble in cases[:tries]:
         words = [
             *("train", "-m", "data=synthetic", "data.rows=60", "trainer.max_epochs=2", "model=own"),
             *("model._target_=troubled.Troubled", f"+model.trouble=none,{trouble}", "seed=range(10)"),

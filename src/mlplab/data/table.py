@@ -15,6 +15,15 @@ from mlplab.errors import Fault, UserError, listed, nearest
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
+PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "Zstandard", b"PK\x03\x04": "ZIP", b"BZh": "bzip2"}
+"""How archives begin, which polars would unfold in memory whatever their size."""
+
+UNFOLDED = 2**30
+"""Bytes that a Parquet file may unfold to, however small it is."""
+
+UNFOLDED_TIMES = 200
+"""Its size, that it may unfold to."""
+
 NOTHING = pl.all_horizontal(pl.all().is_null())
 """Rows without anything: to polars an empty line is one (most files with it end so), to us it is none."""
 
@@ -89,7 +98,12 @@ def scan(path: Path, where: str) -> tuple[pl.LazyFrame, list[str]]:
     _check_is_file(path)
     try:
         rows = pl.scan_parquet(path, glob=False)
-        return rows, rows.collect_schema().names()
+        names = rows.collect_schema().names()
+        unfolded = 8 * len(names) * rows.select(pl.len()).collect().item()
+        if unfolded > max(UNFOLDED, UNFOLDED_TIMES * path.stat().st_size):
+            what = f"unfolds from {path.stat().st_size:,} bytes to about {unfolded / 2**30:,.0f} GiB"
+            raise UserError(Fault(what, where, remedy="give its rows in parts, or as CSV"))
+        return rows, names
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UserError(Fault(f"cannot be read as Parquet: {_first_line(error)}", where)) from error
 
@@ -132,6 +146,11 @@ def read_header(path: Path) -> list[str]:
     """
     _check_is_file(path)
     where = str(path)
+    with path.open("rb") as file:
+        beginning = file.read(4)
+    for magic, name in PACKED.items():
+        if beginning.startswith(magic):
+            raise UserError(Fault(f"is a {name} archive, not text", where, remedy="unpack it first"))
     try:
         header = pl.read_csv(path, n_rows=0, infer_schema=False, glob=False).columns
     except pl.exceptions.NoDataError:

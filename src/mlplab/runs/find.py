@@ -10,6 +10,9 @@ import yaml
 
 from mlplab.errors import Fault, UserError, listed
 
+LARGEST_CONFIG = 2**20
+"""Bytes."""
+
 
 def is_run(folder: Path) -> bool:
     """Whether a folder is one run's."""
@@ -38,8 +41,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.yaml"
     try:
-        with path.open("rb") as file:
-            content = yaml.load(file, Loader=yaml.CSafeLoader)
+        text = path.read_bytes()
+        if len(text) > LARGEST_CONFIG or any(isinstance(each, yaml.AliasEvent) for each in _events(text)):
+            raise UserError(Fault("is no configuration that a run wrote: it unfolds", str(path)))
+        content = yaml.load(text, Loader=yaml.CSafeLoader)
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a run folder" if folder.is_dir() else "no such folder"
         raise UserError(Fault(what, str(folder), remedy="the runs of train.py are below outputs/")) from None
@@ -48,6 +53,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(Fault("is damaged: no keys", str(path)))
     return content
+
+
+def _events(text: bytes) -> Iterator[yaml.Event]:
+    """Of YAML that has anchors, by which a short text may stand for a very long one."""
+    return yaml.parse(text, Loader=yaml.CSafeLoader) if b"&" in text else iter(())
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

@@ -108,8 +108,11 @@ class RunFolder:
             anew: removes all that it has left, for a run that begins again.
 
         Raises:
-            UserError: if another process is at work in it.
+            UserError: if another process is at work in it, or it holds links, which might lead out of it.
         """
+        links = (path for path in self.path.rglob("*") if path.is_symlink())
+        if link := next(links, None):
+            raise UserError(Fault("is a link, which no run makes", str(link), remedy="remove it"))
         self._lock.take()
         for folder in (self.path, self.path / "checkpoints"):
             remove_leftovers(folder)

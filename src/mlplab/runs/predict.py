@@ -118,7 +118,7 @@ def _write(frame: pl.LazyFrame, target: str) -> None:
                 raise BrokenPipeError from error
             raise
         return
-    with replacing(Path(target)) as partial:
+    with replacing(Path(target), follow=True) as partial:
         if is_parquet(target):
             frame.sink_parquet(partial)
         else:

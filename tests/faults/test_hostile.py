@@ -1,0 +1,256 @@
+"""Files from a stranger: none runs code, none is written outside its folder, none unfolds without end."""
+
+import csv
+import gzip
+import io
+import os
+import pickle
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+import yaml
+from support import SMALL, Ended, config, train_into
+
+from mlplab.data.spreadsheet import harmless
+
+Verb = Callable[..., Ended]
+
+
+class Code:
+    """What runs when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return os.system, ("touch run_by_a_file",)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    train_into(folder, SMALL)
+    return folder / "0"
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A run's folder that a stranger sent; it had not ended."""
+    shutil.copytree(trained, tmp_path / "r")
+    (tmp_path / "r/metrics.json").write_text('{"status": "interrupted"}')
+    (tmp_path / "new.csv").write_text("x1,x2,x3,x4,x5\n1,2,3,4,5\n")
+    return tmp_path / "r"
+
+
+def nothing_happened(folder: Path) -> None:
+    assert not (folder / "run_by_a_file").exists()
+    outside = {"r", "new.csv", "outputs", "elsewhere"}
+    assert {path.name for path in folder.iterdir()} <= outside
+    if (folder / "elsewhere").is_dir():
+        assert not list((folder / "elsewhere").iterdir())
+
+
+TARGETS = [
+    "os.system",
+    "builtins.exec",
+    "subprocess.run",
+    "torch.load",
+    "pathlib.Path.unlink",
+    "shutil.rmtree",
+    "lightning.pytorch.callbacks.os.system",
+    "lightning.pytorch.loggers.tensorboard.os.system",
+    "lightning.pytorch.callbacks.Callback.__init__.__globals__",
+    "lightning.pytorch.callbacks:os.system",
+    "lightning.pytorch.Trainer.fit",
+]
+PLACES = [("trainer",), ("callbacks", "x"), ("logger", "x"), ("model",)]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=".".join)
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_target_in_a_resumed_configuration_is_called(
+    verb: Verb, run: Path, target: str, place: tuple[str, ...]
+) -> None:
+    path = run / "config.yaml"
+    values = yaml.safe_load(path.read_text())
+    if place == ("model",):
+        values["model"] = {"name": "own", "encoder": {"name": "standard"}}
+    node = values
+    for part in place:
+        node = node.setdefault(part, {})
+    node.update({"_target_": target, "command": "touch run_by_a_file"})
+    path.write_text(yaml.safe_dump(values))
+    ended = verb("train", "resume=r")
+    assert ended.status == 2, ended
+    assert "not allowed" in ended.err or "_target_" in ended.err
+    nothing_happened(run.parent)
+
+
+def code_in_an_archive(path: Path) -> None:
+    torch.save({"format": 1, "state": Code()}, path)
+
+
+def code_in_a_bare_pickle(path: Path) -> None:
+    path.write_bytes(pickle.dumps(Code()))
+
+
+def code_beside_the_weights(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "training": Code()}, path)
+
+
+def an_archive_that_unfolds(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("best/data.pkl", bytes(50_000_000))
+
+
+def names_that_leave(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../run_by_a_file", "x")
+
+
+FILES = [
+    code_in_an_archive,
+    code_in_a_bare_pickle,
+    code_beside_the_weights,
+    an_archive_that_unfolds,
+    names_that_leave,
+]
+USES = {
+    "predict": ("predict", "run=r", "input=new.csv", "output=-"),
+    "evaluate": ("evaluate", "run=r"),
+    "resume": ("train", "resume=r"),
+    "init": ("train", *SMALL, "init=r", "name=x"),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("harm", FILES)
+def test_no_checkpoint_runs_code_or_unfolds(verb: Verb, run: Path, harm: Any, use: str) -> None:
+    name = "last" if use == "resume" else "best"
+    if use != "resume":
+        (run / "metrics.json").write_text('{"status": "done"}')
+    harm(run / f"checkpoints/{name}.ckpt")
+    ended = verb(*USES[use])
+    assert ended.status == 2, ended
+    assert f"{name}.ckpt: " in ended.err
+    nothing_happened(run.parent)
+
+
+NAMES = {
+    "logger.tensorboard.name": "../../elsewhere",
+    "logger.tensorboard.version": "/tmp/elsewhere",
+    "logger.tensorboard.sub_dir": "$HOME/elsewhere",
+    "logger.tensorboard.prefix": "~/elsewhere",
+    "logger.tensorboard.filename_suffix": "/../../elsewhere/x",
+    "logger.tensorboard.save_dir": "elsewhere",
+    "name": "../elsewhere",
+}
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_no_name_in_a_resumed_configuration_leaves_its_folder(verb: Verb, run: Path, key: str) -> None:
+    path = run / "config.yaml"
+    values = yaml.safe_load(path.read_text())
+    *sections, last = key.split(".")
+    node = values
+    for section in sections:
+        node = node[section]
+    node[last] = NAMES[key]
+    path.write_text(yaml.safe_dump(values))
+    ended = verb("train", "resume=r")
+    assert ended.status == 2, ended
+    nothing_happened(run.parent)
+
+
+@pytest.mark.parametrize("name", ["checkpoints/last.ckpt", "train.log", "tensorboard", "metrics.json"])
+def test_no_link_in_a_run_folder_is_followed(verb: Verb, run: Path, name: str) -> None:
+    mine = run.parent / "elsewhere"
+    folder = name == "tensorboard"
+    if folder:
+        mine.mkdir()
+        shutil.rmtree(run / name)
+    else:
+        mine.write_text('{"status": "interrupted"}')
+        (run / name).unlink()
+    (run / name).symlink_to(mine)
+    ended = verb("train", "resume=r")
+    assert ended.status == 2, ended
+    assert folder or mine.read_text() == '{"status": "interrupted"}'
+    nothing_happened(run.parent)
+
+
+def test_a_configuration_does_not_unfold(verb: Verb, run: Path) -> None:
+    lines = ["a0: &a0 {x: 1}"]
+    lines += [f"a{n}: &a{n} {{{', '.join(f'k{i}: *a{n - 1}' for i in range(9))}}}" for n in range(1, 12)]
+    (run / "config.yaml").write_text("\n".join(lines))
+    for words in (("train", "resume=r"), ("results", "r")):
+        ended = verb(*words)
+        assert ended.status == 2, ended
+        assert "it unfolds" in ended.err
+
+
+@pytest.mark.parametrize("packed", [gzip.compress, lambda text: b"PK\x03\x04" + text], ids=["gzip", "zip"])
+def test_a_table_does_not_unfold(verb: Verb, tmp_path: Path, packed: Callable[[bytes], bytes]) -> None:
+    (tmp_path / "t.csv").write_bytes(packed(b"a,y\n" + b"1,2\n" * 1_000_000))
+    ended = verb("train", "data=csv", "data.path=t.csv", "data.target=y")
+    assert ended.status == 2
+    assert "archive, not text" in ended.err
+
+
+def test_a_parquet_file_does_not_unfold(verb: Verb, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlplab.data.table.UNFOLDED", 2**20)  # a gibibyte would take a while to make
+    (run / "metrics.json").write_text('{"status": "done"}')
+    rows = 3_000_000
+    pl.select(**{f"x{n}": pl.repeat(1.0, rows) for n in range(1, 6)}).write_parquet(
+        run.parent / "new.parquet"
+    )
+    ended = verb("predict", "run=r", "input=new.parquet", "output=-")
+    assert ended.status == 2
+    assert "unfolds from" in ended.err
+
+
+CELLS = [
+    "=1+1",
+    '=HYPERLINK("http://x","y")',
+    "+cmd|' /C calc'!A0",
+    "-2+3+cmd|' /C calc'!A0",
+    "@SUM(1+9)",
+    "\t=1+1",
+    "\r=1+1",
+    " =1+1",
+    "＝1+1",
+    "＠SUM(1)",
+    "-1e5x",
+]
+KEPT = ["-5", "+3.25", "-1,5", "1.234,56", "-2e-7", "-", "+", "a=b", "x@y", "", "-inf", "2024-01-01", "-3%"]
+
+
+def test_no_text_becomes_a_formula_and_no_number_becomes_text(verb: Verb, run: Path) -> None:
+    (run / "metrics.json").write_text('{"status": "done"}')
+    with (run.parent / "new.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["=note", "x1", "x2", "x3", "x4", "x5"])
+        writer.writerows([cell, "-1", "2", "3", "4", "5"] for cell in CELLS + KEPT)
+    ended = verb("predict", "run=r", "input=new.csv", "output=-")
+    rows = list(csv.reader(io.StringIO(ended.out)))
+    assert rows[0][0] == "'=note"
+    assert [row[0] for row in rows[1:]] == [f"'{cell}" for cell in CELLS] + KEPT
+    assert {row[1] for row in rows[1:]} == {"-1"}
+    assert [harmless(cell) for cell in CELLS + KEPT] == [row[0] for row in rows[1:]]
+
+
+def test_a_folder_with_a_formula_for_a_name_is_no_formula_in_a_table(verb: Verb, run: Path) -> None:
+    run.rename(run.parent / "=1+1")
+    ended = verb("results", "=1+1", "--by", "run", "--format", "csv")
+    assert ended.out.splitlines()[1].startswith("'=1+1,")
+
+
+def test_a_user_may_allow_what_no_file_may(verb: Verb, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config(*SMALL).logger["tensorboard"].target == "lightning.pytorch.loggers.TensorBoardLogger"
+    monkeypatch.setenv("MLPLAB_ALLOWED_TARGETS", "torch.nn.Identity")
+    ended = verb("train", *SMALL, "model=own", "model._target_=torch.nn.Identity", "name=x")
+    assert "not allowed" not in ended.err
