@@ -77,10 +77,11 @@ def test_a_command_works_as_written(clone: Path, command: str) -> None:
 
 def test_a_sweep_and_what_is_done_with_it(clone: Path) -> None:
     run(clone, SWEEP)
-    evaluated, _, table = (run(clone, command) for command in USES)
-    assert "their ensemble" in evaluated
+    printed = {command.split()[2]: run(clone, command) for command in USES if "results" not in command}
+    assert "their ensemble" in printed["scripts/evaluate.py"]
     assert len((clone / "predictions.csv").read_text().splitlines()) == 1031
-    assert "0.001" in table
+    assert "tensorboard --logdir outputs/" in printed["scripts/train.py"]
+    assert "0.001" in run(clone, "uv run scripts/results.py outputs")
     (clone / "example.py").write_text(EXAMPLE)
     assert "cement" in run(clone, "uv run python example.py")
 

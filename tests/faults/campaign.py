@@ -385,7 +385,10 @@ def main(names: Sequence[str]) -> int:
     for name in names or TRIED:
         trial, tries = TRIED[name]
         with TemporaryDirectory() as folder:
-            failures = trial(tries, Path(folder), random.Random(0))
+            try:
+                failures = trial(tries, Path(folder), random.Random(0))
+            except Exception as error:
+                failures = [f"could not be tried: {error!r}"] * tries
         table.add_row(name, str(tries), str(tries - len(failures)))
         for failure in failures:
             print(f"{name} {failure}", file=sys.stderr)

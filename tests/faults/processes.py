@@ -34,7 +34,8 @@ class Command:
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Sends it a signal, if it is still there."""
-        if self.process.pid and self.process.is_alive():
+        assert self.process.pid is not None
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
 
     def told(self) -> str:
