@@ -51,6 +51,7 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
     """
     own_targets()  # read before any configuration could change the environment
     log_to_terminal("stdout")
+    sys.argv[1:] = map(_with_folder_quoted, sys.argv[1:])
     flags = get_args_parser().parse_args()
     statuses: list[int] = []
 
@@ -102,10 +103,10 @@ def _run(verb: Verb, composed: DictConfig, folder: Path) -> None:
 
 def _resume(verb: Verb, flags: argparse.Namespace, conf: Path, name: str) -> None:
     """Goes on with a run, by the configuration in its folder; what is typed beside must not contradict it."""
-    (place,) = (line.partition("=")[2] for line in flags.overrides if line.startswith(f"{RESUME}="))
-    if not place:
+    (line,) = (line for line in flags.overrides if line.startswith(f"{RESUME}="))
+    folder = Path(str(OverridesParser.create().parse_override(line).value()))
+    if folder == Path():
         raise UserError(Fault("needs a run's folder", RESUME, remedy=f"{RESUME}=outputs/…"))
-    folder = Path(place)
     lines = [line for line in flags.overrides if not line.startswith(f"{RESUME}=")]
     if flags.multirun:
         remedy = "to go on with a sweep, give its command again, with its folder"
@@ -191,6 +192,13 @@ def _hand_to_hydra(job: Callable[[DictConfig], None], conf: Path, name: str) -> 
 def _remove_if_empty(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
+
+
+def _with_folder_quoted(word: str) -> str:
+    """A word that names a run's folder, which may be called `lr=0.1,seed=1`, as Hydra can read it."""
+    key, _, value = word.partition("=")
+    folder = (key == RESUME and value[:1] not in ("'", '"')) or (key == "init" and Path(value).is_dir())
+    return f"{key}={quoted(value)}" if folder and value else word
 
 
 # --- what the command line and files may say ------------------------------------------------------------
