@@ -119,15 +119,17 @@ def _resume(verb: Verb, flags: argparse.Namespace, conf: Path, name: str) -> Non
         register_resolvers()
         composed = _compose(conf, flags, name, lines)
         refuse_what_calls(composed.hydra)
-        new = parse(plain(composed))
-        faults = [
-            fault for fault in differences(new, run.plain(), str(folder)) if _is_typed(fault.where, lines)
-        ]
-        if faults:
-            raise UserError(*faults)
+        new, before = parse(plain(composed)), run.plain()
         if _is_typed(MAY_GROW, lines):
             epochs = {"max_epochs": new.trainer.max_epochs}
             run = run.model_copy(update={"trainer": run.trainer.model_copy(update=epochs)})
+        faults = [
+            fault
+            for fault in differences(new, before, str(folder))
+            if fault.where != MAY_GROW and _is_typed(fault.where, lines)
+        ]
+        if faults := faults + differences(run, before, str(folder)):
+            raise UserError(*faults)
     verb(run, folder, True)
 
 

@@ -68,7 +68,8 @@ def _cut_rows(logger: CSVLogger, epoch: int, step: int) -> None:
         return
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    path.unlink()
+    for each in (path, path.with_name("hparams.yaml")):  # which comes again at the end
+        each.unlink(missing_ok=True)
     for row in rows:
         number = int(row.pop("step", None) or 0)
         point: dict[str, Tensor | float] = {name: float(value) for name, value in row.items() if value}

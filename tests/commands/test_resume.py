@@ -1,0 +1,279 @@
+"""`resume=`, `init=`, and sweeps that are given again; kills are in tests/faults."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from support import SMALL, Ended, assert_short_answer, left_behind, status_of
+
+from mlplab.runs.folder import Lock
+from mlplab.training import checkpoint
+
+QUICK = (*SMALL[:-1], "scheduler=constant", "model.dropout=0.1", "logger=[tensorboard,csv]")
+Command = Callable[..., Ended]
+
+
+def interrupt(folder: Path) -> None:
+    """Makes a run look like one that was stopped after its last epoch, before its test."""
+    (folder / "metrics.json").write_text('{"status": "running"}')
+
+
+def results_of(folder: Path) -> dict[str, Any]:
+    left = left_behind(folder)
+    return {part: left[part] for part in ("metrics", "curves", "config", "weights")}
+
+
+def test_a_run_that_has_ended_says_so(command: Command, tmp_path: Path) -> None:
+    assert command(*QUICK, "trainer.max_epochs=2", "name=r").status == 0
+    before = (tmp_path / "outputs/r/metrics.json").stat().st_mtime_ns
+    ended = command("resume=outputs/r")
+    assert ended.status == 0
+    assert ended.out.startswith("outputs/r has ended well already\n")
+    assert (tmp_path / "outputs/r/metrics.json").stat().st_mtime_ns == before
+
+
+def test_a_run_may_grow_longer(command: Command, tmp_path: Path) -> None:
+    assert command(*QUICK, "trainer.max_epochs=6", "name=whole").status == 0
+    assert command(*QUICK, "trainer.max_epochs=2", "name=r").status == 0
+    ended = command("resume=outputs/r", "trainer.max_epochs=6")
+    assert ended.status == 0, ended.err
+    assert "goes on after epoch 2, step" in ended.out
+    whole, grown = (results_of(tmp_path / "outputs" / name) for name in ("whole", "r"))
+    assert whole == grown
+    rows = [(tmp_path / "outputs" / name / "csv/metrics.csv").read_text() for name in ("whole", "r")]
+    assert sorted(rows[0].splitlines()) == sorted(rows[1].splitlines())
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again(command: Command, tmp_path: Path) -> None:
+    assert command(*QUICK, "trainer.max_epochs=2", "name=r").status == 0
+    run = tmp_path / "outputs/r"
+    whole = results_of(run)
+    interrupt(run)
+    checkpoint.remove(run / "checkpoints/last.ckpt")
+    (run / "checkpoints/.last.ckpt.123.part").touch()
+    ended = command("resume=outputs/r")
+    assert ended.out.startswith("outputs/r has no checkpoint yet: begins again\n")
+    assert results_of(run) == whole
+    assert not list(run.rglob("*.part"))
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(command: Command, tmp_path: Path) -> None:
+    assert command(*QUICK, "trainer.max_epochs=2", "name=r").status == 0
+    run, last = tmp_path / "outputs/r", tmp_path / "outputs/r/checkpoints/last.ckpt"
+    whole = results_of(run)
+    interrupt(run)
+    shutil.copy(last, checkpoint.before(last))
+    last.write_bytes(last.read_bytes()[:1000])
+    ended = command("resume=outputs/r")
+    assert ended.status == 0, ended.err
+    assert "warning: outputs/r/checkpoints/last.ckpt: is damaged" in ended.out
+    assert "goes on from the checkpoint before it" in ended.out
+    assert results_of(run) == whole
+    interrupt(run)
+    last.write_text("text")
+    assert_short_answer(command("resume=outputs/r"), ["last.ckpt: is damaged"])
+
+
+@pytest.fixture
+def stopped(command: Command, tmp_path: Path) -> Path:
+    assert command(*QUICK[:-1], "trainer.max_epochs=2", "name=r").status == 0
+    interrupt(tmp_path / "outputs/r")
+    return tmp_path / "outputs/r"
+
+
+def another_table(run: Path) -> None:
+    path = run / "config.yaml"
+    path.write_text(path.read_text().replace("rows: 60", "rows: 61"))
+
+
+def of_another_version(run: Path) -> None:
+    path = run / "config.yaml"
+    path.write_text(path.read_text().replace("threads: 1\n", ""))
+
+
+def no_yaml(run: Path) -> None:
+    (run / "config.yaml").write_text("seed: [")
+
+
+def nothing(run: Path) -> None:
+    pass
+
+
+def a_sweeps(run: Path) -> None:
+    (run / "plan.json").touch()
+
+
+MISTAKES = {
+    "63 missing": (nothing, ["resume=outputs/x"], ["outputs/x: no such folder"]),
+    "65 no run folder": (nothing, ["resume=outputs"], ["outputs: is not a run folder"]),
+    "63 a key that differs": (
+        nothing,
+        ["resume=outputs/r", "optimizer.lr=0.5", "seed=0"],
+        ["optimizer.lr: differs from the run", "found 0.5, expected 0.005 as in outputs/r"],
+    ),
+    "63 an option that differs": (
+        nothing,
+        ["resume=outputs/r", "scheduler=cosine"],
+        ["scheduler.name: differs", "'cosine'", "'constant'"],
+    ),
+    "63 fewer epochs": (
+        nothing,
+        ["resume=outputs/r", "trainer.max_epochs=1"],
+        ["trainer.max_epochs: differs", "may only grow longer"],
+    ),
+    "63 another table": (another_table, ["resume=outputs/r"], ["data.rows: differs", "last.ckpt"]),
+    "68 another version": (
+        of_another_version,
+        ["resume=outputs/r"],
+        ["config.yaml: is no configuration of this version: threads: is missing"],
+    ),
+    "66 damaged": (no_yaml, ["resume=outputs/r"], ["config.yaml: is damaged"]),
+    "a sweep's folder": (a_sweeps, ["resume=outputs/r"], ["is a sweep's folder", "give its command again"]),
+    "with -m": (nothing, ["-m", "resume=outputs/r", "seed=1,2"], ["resume: goes on with one run"]),
+    "an unknown key": (nothing, ["resume=outputs/r", "sed=2"], ["sed: unknown key"]),
+    "twice": (nothing, ["resume=outputs/r", "resume=outputs/s"], ["resume: is given twice"]),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=str)
+def test_a_mistake_gets_a_short_answer(command: Command, stopped: Path, mistake: str) -> None:
+    change, overrides, said = MISTAKES[mistake]
+    change(stopped)
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+    assert_short_answer(command(*overrides), said)
+    assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_at_which_another_process_works_is_refused(command: Command, stopped: Path) -> None:
+    with Lock(stopped).held():
+        assert_short_answer(command("resume=outputs/r"), ["outputs/r: is in use by another process"])
+    assert command("resume=outputs/r").status == 0
+    assert not (stopped / ".lock").exists()
+
+
+# --- init ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_begins_as_what_another_was_trained_to(command: Command, tmp_path: Path) -> None:
+    first = ("trainer.max_epochs=20", "model.norm=batch", *SMALL[:-1])
+    assert command(*first, "name=a").status == 0
+    frozen = ("optimizer=sgd", "optimizer.lr=1e-30", "optimizer.momentum=0", "trainer.max_epochs=1")
+    ended = command(*first[1:], *frozen, "init=outputs/a", "name=b")
+    assert ended.status == 0, ended.err
+    one, other = (json.loads((tmp_path / f"outputs/{name}/metrics.json").read_text()) for name in "ab")
+    assert other["val/mae"] == pytest.approx(one["val/mae"], rel=0.2)  # batch statistics move a little
+    states = [checkpoint.load(tmp_path / f"outputs/{name}/checkpoints/best.ckpt")["state"] for name in "ab"]
+    moving = ("running_mean", "running_var")
+    for name, tensor in states[0].items():
+        if not name.endswith(moving):
+            torch.testing.assert_close(states[1][name], tensor, rtol=1e-6, atol=0)
+
+
+def test_a_shifted_table_is_seen_with_the_trained_eyes(command: Command, tmp_path: Path) -> None:
+    rows = [(i % 7, (i * i) % 11, i % 7 - (i * i) % 11) for i in range(80)]
+    for name, shift in (("t", 0), ("u", 3_000_000)):
+        lines = [f"{a + shift},{b},{y}" for a, b, y in rows]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["a,b,y", *lines]))
+    csv = ("data=csv", "data.target=y", "model.hidden=[8]", "data.batch_size=16")
+    assert command(*csv, "data.path=t.csv", "trainer.max_epochs=30", "name=a").status == 0
+    frozen = ("optimizer=sgd", "optimizer.lr=1e-30", "optimizer.momentum=0", "trainer.max_epochs=1")
+    assert command(*csv, "data.path=t.csv", *frozen, "init=outputs/a", "name=b").status == 0
+    assert command(*csv, "data.path=u.csv", *frozen, "init=outputs/a", "name=c").status == 0
+    same, shifted = (json.loads((tmp_path / f"outputs/{name}/metrics.json").read_text()) for name in "bc")
+    whole = json.loads((tmp_path / "outputs/a/metrics.json").read_text())
+    assert same["test/rmse"] == pytest.approx(whole["test/rmse"], rel=1e-6)
+    assert shifted["test/rmse"] > 100 * same["test/rmse"]  # as the trained network would see those rows
+
+
+INIT_MISTAKES = {
+    "missing": (["init=outputs/x"], ["outputs/x: no such folder"]),
+    "a network of other widths": (
+        ["init=outputs/r", "model.hidden=[9]"],
+        ["is another network", "model.hidden"],
+    ),
+    "a table of other columns": (["init=outputs/r", "data.features=6"], ["was trained on other columns"]),
+    "a run that has not ended": (["init=outputs/s"], ["outputs/s: holds no finished run"]),
+}
+
+
+@pytest.mark.parametrize("mistake", INIT_MISTAKES, ids=str)
+def test_weights_that_do_not_fit_are_refused(command: Command, stopped: Path, mistake: str) -> None:
+    overrides, said = INIT_MISTAKES[mistake]
+    shutil.copytree(stopped, stopped.parent / "s")
+    (stopped / "metrics.json").write_text('{"status": "done"}')
+    swept = {override.partition("=")[0] for override in overrides}
+    kept = [each for each in SMALL if each.partition("=")[0] not in swept]
+    assert_short_answer(command(*kept, *overrides, "name=n"), said)
+    assert not (stopped.parent / "n").exists()
+
+
+# --- sweeps --------------------------------------------------------------------------------------------
+
+SWEEP = ("-m", *SMALL, "optimizer.lr=0.01,0.001", "name=s", "logger=[]")
+
+
+def times(sweep: Path) -> dict[str, int]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in sweep.glob("*/metrics.json")}
+
+
+@pytest.mark.parametrize("launcher", ["lockstep", "basic"])
+def test_a_sweep_given_again_trains_what_is_missing(command: Command, tmp_path: Path, launcher: str) -> None:
+    words = (*SWEEP, f"hydra/launcher={launcher}")
+    assert command(*words, "seed=range(3)").status == 0
+    sweep = tmp_path / "outputs/s"
+    whole, before = {name: left_behind(sweep / name) for name in times(sweep)}, times(sweep)
+    assert command(*words, "seed=range(3)").status == 0
+    assert times(sweep) == before
+    shutil.rmtree(sweep / "lr=0.01,seed=1")
+    interrupt(sweep / "lr=0.001,seed=2")
+    checkpoint.remove(sweep / "lr=0.001,seed=2/checkpoints/last.ckpt")
+    ended = command(*words, "seed=range(3)")
+    assert ended.status == 0, ended.err
+    if launcher == "lockstep":
+        assert "6 runs: 1 stack of 6; 4 have ended before\n" in ended.out
+    after = times(sweep)
+    assert {name for name in after if after[name] != before[name]} == {"lr=0.01,seed=1", "lr=0.001,seed=2"}
+    assert {name: left_behind(sweep / name) for name in after} == whole
+
+
+def test_a_sweep_grows_by_further_values(command: Command, tmp_path: Path) -> None:
+    assert command(*SWEEP, "seed=range(2)").status == 0
+    before = times(tmp_path / "outputs/s")
+    ended = command(*SWEEP, "seed=range(4)")
+    assert "8 runs: 2 stacks of 4; 4 have ended before\n" in ended.out
+    after = times(tmp_path / "outputs/s")
+    assert len(after) == 8
+    assert before.items() <= after.items()
+
+
+def test_another_sweep_in_its_folder_is_refused(command: Command, tmp_path: Path) -> None:
+    assert command(*SWEEP, "seed=range(2)").status == 0
+    before = times(tmp_path / "outputs/s")
+    ended = command(*SWEEP, "seed=range(2)", "model.dropout=0.5")
+    assert ended.status == 2
+    assert "model.dropout: differs from the run" in ended.err
+    assert times(tmp_path / "outputs/s") == before
+
+
+def test_a_sweep_in_use_is_refused(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "outputs/s").mkdir(parents=True)
+    with Lock(tmp_path / "outputs/s").held():
+        assert_short_answer(command(*SWEEP, "seed=1,2"), ["outputs/s: is in use by another process"])
+    assert not list((tmp_path / "outputs/s").iterdir())
+
+
+def test_one_run_of_a_sweep_goes_on_alone(command: Command, tmp_path: Path) -> None:
+    assert command(*SWEEP, "seed=1,2").status == 0
+    run = tmp_path / "outputs/s/lr=0.01,seed=1"
+    whole = left_behind(run)
+    interrupt(run)
+    ended = command("resume=outputs/s/lr=0.01,seed=1")
+    assert ended.status == 0, ended.err
+    assert status_of(run) == "done"
+    assert {**left_behind(run), "log": whole["log"]} == whole
+    assert yaml.safe_load((run / "config.yaml").read_text())["optimizer"]["lr"] == 0.01
