@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser  # an internal, since no other place has Hydra's flags
@@ -20,6 +21,7 @@ from mlplab.cli import log_to_terminal, status_of
 from mlplab.config import TrainConfig, check_name, parse
 from mlplab.errors import Fault, Interrupted, UserError, reason_of
 from mlplab.hydra_errors import explained
+from mlplab.hydra_overrides import RESUME, check_overrides, is_typed, with_folder_quoted
 from mlplab.runs.begun import (
     MAY_GROW,
     MULTIRUN_FILE,
@@ -30,7 +32,8 @@ from mlplab.runs.begun import (
     is_sweep,
     read_run_config,
 )
-from mlplab.runs.folder import LOCK, Lock, record_failed
+from mlplab.runs.folder import record_failed
+from mlplab.runs.lock import LOCK, Lock
 from mlplab.sweeps.composition import plain, refuse_what_calls
 from mlplab.sweeps.grid import quoted
 from mlplab.targets import own_targets
@@ -38,9 +41,6 @@ from mlplab.targets import own_targets
 OUTPUTS = "outputs"
 Verb = Callable[[TrainConfig, Path, bool], None]
 """Takes a configuration, the run's folder, and whether the run has begun there already."""
-
-RESUME = "resume"
-"""Not a key of the configuration, which a run keeps: what is done with one."""
 
 
 def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
@@ -51,12 +51,12 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
     """
     own_targets()  # read before any configuration could change the environment
     log_to_terminal("stdout")
-    sys.argv[1:] = map(_with_folder_quoted, sys.argv[1:])
+    sys.argv[1:] = map(with_folder_quoted, sys.argv[1:])
     flags = get_args_parser().parse_args()
     statuses: list[int] = []
 
     def work() -> None:
-        swept = _check_overrides(flags.overrides, multirun=flags.multirun)
+        swept = check_overrides(flags.overrides, multirun=flags.multirun)
         typed = {line.lstrip("+").partition("=")[0] for line in flags.overrides}
         if RESUME in typed:
             _resume(verb, flags, conf, name)
@@ -120,26 +120,17 @@ def _resume(verb: Verb, flags: argparse.Namespace, conf: Path, name: str) -> Non
         composed = _compose(conf, flags, name, lines)
         refuse_what_calls(composed.hydra)
         new, before = parse(plain(composed)), run.plain()
-        if _is_typed(MAY_GROW, lines):
+        if is_typed(MAY_GROW, lines):
             epochs = {"max_epochs": new.trainer.max_epochs}
             run = run.model_copy(update={"trainer": run.trainer.model_copy(update=epochs)})
         faults = [
             fault
             for fault in differences(new, before, str(folder))
-            if fault.where != MAY_GROW and _is_typed(fault.where, lines)
+            if fault.where != MAY_GROW and is_typed(fault.where, lines)
         ]
         if faults := faults + differences(run, before, str(folder)):
             raise UserError(*faults)
     verb(run, folder, True)
-
-
-def _is_typed(key: str, lines: Sequence[str]) -> bool:
-    """Whether an override sets a key; one that chooses an experiment may set any."""
-    for line in lines:
-        typed = line.lstrip("+~").partition("=")[0].replace("/", ".")
-        if typed == "experiment" or f"{key}.".startswith(f"{typed}."):
-            return True
-    return False
 
 
 def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -> None:
@@ -152,14 +143,16 @@ def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -
             refuse_what_calls(HydraConfig.get())
             if not folder.resolve().is_relative_to(root.resolve()):
                 raise UserError(Fault("leaves the sweep's folder", str(folder)))
+            values: dict[str, Any] = {}
             try:
-                run = parse(plain(cfg))
+                values = plain(cfg)
+                run = parse(values)
                 check_same(run, folder)
                 verb(run, folder, has_begun(folder))
             except Interrupted:
                 raise
             except Exception as error:
-                record_failed(folder, plain(cfg), reason_of(error))
+                record_failed(folder, values, reason_of(error))
                 raise
 
         statuses.append(status_of(work))
@@ -194,50 +187,6 @@ def _hand_to_hydra(job: Callable[[DictConfig], None], conf: Path, name: str) -> 
 def _remove_if_empty(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _with_folder_quoted(word: str) -> str:
-    """A word that names a run's folder, which may be called `lr=0.1,seed=1`, as Hydra can read it."""
-    key, _, value = word.partition("=")
-    folder = (key == RESUME and value[:1] not in ("'", '"')) or (key == "init" and Path(value).is_dir())
-    return f"{key}={quoted(value)}" if folder and value else word
-
-
-# --- what the command line and files may say ------------------------------------------------------------
-
-
-def _check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, str]:
-    """The overrides with several values, by their keys.
-
-    Raises:
-        UserError: for a key given twice, of which Hydra would take the last, and several values without -m.
-    """
-    with explained():
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    seen: dict[str, str] = {}
-    swept: dict[str, str] = {}
-    for override in parsed:
-        key, line = override.get_key_element().lstrip("+~"), override.input_line or ""
-        if key in seen and not override.is_delete():
-            raise UserError(
-                Fault("is given twice", key, f"{seen[key]} and {line}", remedy="keep the one that you mean")
-            )
-        seen[key] = line
-        if override.is_sweep_override():
-            swept[key] = line
-            values = line.partition("=")[2]
-            if not multirun:
-                raise UserError(
-                    Fault(
-                        "several values for one run",
-                        key,
-                        values,
-                        remedy=f"1. to train a run for each, add -m\n"
-                        f"  2. to give one list, write '{key}=[{values}]'\n"
-                        f"  3. to give text with a comma, write \"{key}='{values}'\"",
-                    )
-                )
-    return swept
 
 
 def _folder(composed: DictConfig, key: str, typed: set[str]) -> Path:

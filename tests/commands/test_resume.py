@@ -11,7 +11,7 @@ import torch
 import yaml
 from support import SMALL, Ended, assert_short_answer, left_behind, status_of
 
-from mlplab.runs.folder import Lock
+from mlplab.runs.lock import Lock
 from mlplab.training import checkpoint
 
 QUICK = (*SMALL[:-1], "scheduler=constant", "model.dropout=0.1", "logger=[tensorboard,csv]")

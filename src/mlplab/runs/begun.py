@@ -10,7 +10,7 @@ from mlplab.errors import Fault, UserError
 from mlplab.files import PART
 from mlplab.keys import flat
 from mlplab.runs.find import read_config, runs_below
-from mlplab.runs.folder import LOCK
+from mlplab.runs.lock import LOCK
 
 PLAN_FILE = "plan.json"
 """In a sweep's folder: the runs of each stack."""

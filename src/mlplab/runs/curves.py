@@ -37,15 +37,21 @@ def cut_back(loggers: Sequence[Logger], epoch: int, step: int) -> None:
 
 
 def _cut_events(folder: Path, epoch: int, step: int) -> None:
-    """Copies what is kept to one file; a file whose end was never written ends before."""
+    """Copies what is kept to one file; a file whose end was never written ends before.
+
+    A point counts once, as both files have it where an earlier try was killed between its two last lines.
+    """
     files = sorted(folder.glob("events.out.tfevents.*"))
     if not files:
         return
+    seen: set[tuple[int, str]] = set()
     with replacing(files[0]) as partial, partial.open("wb") as file:
         writer = RecordWriter(file)
         for number, event in enumerate(each for path in files for each in _events(path)):
-            if _is_kept(event, epoch, step) or number == 0:
+            points = {(event.step, value.tag) for value in event.summary.value}
+            if number == 0 or (_is_kept(event, epoch, step) and not points & seen):
                 writer.write(event.SerializeToString())
+                seen |= points
         writer.flush()
     for path in files[1:]:
         path.unlink()
@@ -62,16 +68,21 @@ def _is_kept(event: Event, epoch: int, step: int) -> bool:
 
 
 def _cut_rows(logger: CSVLogger, epoch: int, step: int) -> None:
-    """Logs again what is kept, since Lightning begins the file anew."""
+    """Logs again what is kept, since Lightning begins the file anew; the old one lies aside till then."""
     path = Path(logger.log_dir) / "metrics.csv"
-    if not path.is_file():
+    aside = Path(logger.save_dir) / f".{path.parent.name}-{path.name}"
+    if path.is_file() and not aside.is_file():
+        path.replace(aside)
+    if not aside.is_file():
         return
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    for each in (path, path.with_name("hparams.yaml")):  # which comes again at the end
+    for each in (path, path.with_name("hparams.yaml")):  # which come again
         each.unlink(missing_ok=True)
+    with aside.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
     for row in rows:
         number = int(row.pop("step", None) or 0)
         point: dict[str, Tensor | float] = {name: float(value) for name, value in row.items() if value}
         if 0 < number <= (step if STEP_LOSS in point else epoch):
             logger.log_metrics(point, number)
+    logger.save()
+    aside.unlink()

@@ -16,55 +16,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from filelock import FileLock, Timeout
 
 from mlplab.errors import Fault, UserError
 from mlplab.files import remove_leftovers, replacing
 from mlplab.runs.find import read_metrics
+from mlplab.runs.lock import LOCK, Lock
 
 Status = Literal["running", "done", "failed", "interrupted", "diverged"]
 Metrics = dict[str, Any]
 """Content of a `metrics.json`: names to numbers, None and text."""
-
-
-LOCK = ".lock"
-"""Held by the process that fills a folder, and let go by the system when that dies."""
-
-
-class Lock:
-    """That of a folder.
-
-    Raises:
-        UserError: on `take`, if another process has it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._lock = folder, FileLock(folder / LOCK, timeout=0)
-
-    def take(self) -> None:
-        """Takes it, until `free` or the end of the process."""
-        try:
-            self._lock.acquire()
-        except Timeout:
-            remedy = "wait for it, or stop it"
-            raise UserError(Fault("is in use by another process", str(self.folder), remedy=remedy)) from None
-        except OSError as error:
-            raise UserError(Fault(f"cannot be written to: {error.strerror}", str(self.folder))) from error
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Takes it for a while."""
-        self.take()
-        try:
-            yield
-        finally:
-            self.free()
-
-    def free(self) -> None:
-        """Lets it go, and leaves no trace."""
-        if self._lock.is_locked:
-            (self.folder / LOCK).unlink(missing_ok=True)
-            self._lock.release()
 
 
 class RunFolder:

@@ -134,7 +134,8 @@ class EarlyStopping(Observer):
         """The network's tensors, each member's from the end of its own training."""
         state = {name: tensor.clone() for name, tensor in module.network.state_dict().items()}
         for name, tensor in self.stopped.items():
-            state[name][~module.active] = tensor[~module.active]
+            # which has left the GPU already
+            state[name][~module.active] = tensor[~module.active].to(state[name].device)
         return state
 
 

@@ -65,7 +65,7 @@ def save(
         "optimizer": module.optimizer.member_state(),
         "schedules": module.schedules.state,
         "dropout": {
-            name: torch.stack([each.get_state() for each in layer.generators(module.device)])
+            name: torch.stack([each.get_state() for each in layer.generators(trainer.strategy.root_device)])
             for name, layer in _dropouts(module)
         },
         "losses": module.train_losses.state(),
