@@ -1,5 +1,6 @@
 """Commands: what they print on which stream, their exit statuses, and `key=value` arguments."""
 
+import atexit
 import gc
 import logging
 import os
@@ -66,14 +67,15 @@ def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
 def heavy_imports() -> Iterator[None]:
     """Imports of torch and the like without Python's garbage collector, which has nothing to find in them.
 
-    It would search their objects over and over while they are made, for a second of a command's time, and later
-    each time that it searches all, for a third of one.
+    It would search their objects over and over while they are made, for a second of a command's time, and
+    later each time that it searches all, for a third of one.
     """
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
+        atexit.register(gc.unfreeze)  # or libraries would report what is never freed
         gc.enable()
 
 

@@ -91,7 +91,8 @@ def kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
             if status == 0:
                 break
             killed += 1
-            if status not in (-9, 143):
+            too_early = status == -15 and not command.told()  # before Python could heed it
+            if status not in (-9, 143) and not too_early:
                 failures.append(f"{number}: status {status}: {command.told()[-300:]}")
             words = ["train", "resume=outputs/r"] if (here / "outputs/r/config.yaml").exists() else words
         status, told = run(["train", "resume=outputs/r"], here)
