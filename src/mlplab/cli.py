@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mlplab.errors import Fault, Interrupted, RunFailed, UserError
+from mlplab.errors import CannotWrite, Fault, Interrupted, RunFailed, UserError, of_the_disk
 from mlplab.keys import fault_of
 
 Text = Annotated[str, Field(min_length=1)]
@@ -95,7 +95,9 @@ def status_of(work: Callable[[], None]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains on leaving
         return 1  # whoever read our output has gone
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and of_the_disk(error):
+            return tell(CannotWrite(error))
         traceback.print_exc()
         return 1
     return 0

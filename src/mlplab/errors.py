@@ -1,5 +1,6 @@
 """What a user gets told when the input or the configuration is wrong, or a run fails."""
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -59,7 +60,7 @@ class Interrupted(RunFailed):
 
 
 class CannotWrite(RunFailed):
-    """A file of a run could not be written; what was there before still is."""
+    """A file of a run could not be written, as the disk is full, say; what was there before still is."""
 
     def __init__(self, error: OSError) -> None:
         place = f"{error.filename}: " if error.filename else ""
@@ -67,6 +68,16 @@ class CannotWrite(RunFailed):
             f"{place}cannot be written: {error.strerror or error}\n"
             "  make room; then resume=FOLDER, or for a sweep the same command again, goes on"
         )
+
+
+def of_the_disk(error: BaseException) -> bool:
+    """Whether it is the disk that stands against whatever is written, and not one file."""
+    return isinstance(error, OSError) and error.errno in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EIO,
+    )
 
 
 def reason_of(error: BaseException) -> str:

@@ -33,6 +33,10 @@ def replacing(
         if before and path.exists():
             path.replace(before)
         partial.replace(path)
+    except OSError as error:
+        if error.errno and not error.filename:  # as a failed write does not tell
+            error.filename = os.fspath(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -58,12 +58,12 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
     def work() -> None:
         swept = check_overrides(flags.overrides, multirun=flags.multirun)
         typed = {line.lstrip("+").partition("=")[0] for line in flags.overrides}
-        if RESUME in typed:
-            _resume(verb, flags, conf, name)
-            return
         register_resolvers()
         if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
             _hand_to_hydra(lambda _: None, conf, name)
+            return
+        if RESUME in typed:
+            _resume(verb, flags, conf, name)
             return
         composed = _compose(
             conf, flags, name, [each for each in flags.overrides if each not in swept.values()]
@@ -103,20 +103,21 @@ def _run(verb: Verb, composed: DictConfig, folder: Path) -> None:
 
 def _resume(verb: Verb, flags: argparse.Namespace, conf: Path, name: str) -> None:
     """Goes on with a run, by the configuration in its folder; what is typed beside must not contradict it."""
-    (line,) = (line for line in flags.overrides if line.startswith(f"{RESUME}="))
-    folder = Path(str(OverridesParser.create().parse_override(line).value()))
+    (resume,) = (line for line in flags.overrides if line.lstrip("+").startswith(f"{RESUME}="))
+    folder = Path(str(OverridesParser.create().parse_override(resume).value()))
     if folder == Path():
         raise UserError(Fault("needs a run's folder", RESUME, remedy=f"{RESUME}=outputs/…"))
-    lines = [line for line in flags.overrides if not line.startswith(f"{RESUME}=")]
+    lines = [line for line in flags.overrides if line != resume]
+    remedy = "to go on with a sweep, give its command again, with its folder"
     if flags.multirun:
-        remedy = "to go on with a sweep, give its command again, with its folder"
         raise UserError(Fault("goes on with one run, not with several", RESUME, str(folder), remedy=remedy))
     if (folder / PLAN_FILE).is_file():
-        remedy = "to go on with a sweep, give its command again, with its folder"
         raise UserError(Fault("is a sweep's folder, not a run's", str(folder), remedy=remedy))
+    if places := [line for line in lines if line.lstrip("+~").startswith(("name=", "hydra."))]:
+        remedy = f"{RESUME}= names the run's folder already: leave it out"
+        raise UserError(Fault("says nothing to a run that goes on", places[0], remedy=remedy))
     run = read_run_config(folder)
     if lines:
-        register_resolvers()
         composed = _compose(conf, flags, name, lines)
         refuse_what_calls(composed.hydra)
         new, before = parse(plain(composed)), run.plain()
@@ -174,6 +175,10 @@ def _check_sweep_folder(root: Path) -> None:
     """A sweep's folder is new, empty, or holds what an earlier try of a sweep has left."""
     if not root.exists():
         return
+    if link := next(
+        (each for each in root.iterdir() if each.is_symlink()) if root.is_dir() else iter(()), None
+    ):
+        raise UserError(Fault("is a link, which no sweep makes", str(link), remedy="remove it"))
     if root.is_file() or (any(root.iterdir()) and not is_sweep(root)):
         raise UserError(Fault("exists and is not empty", str(root), remedy="give another: name=…"))
 

@@ -19,6 +19,16 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", value
 
 
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The keys in which two configurations differ, the name aside, which a copied folder may not have."""
+    here, there = dict(flat(one)), dict(flat(other))
+    return [
+        key
+        for key in sorted(here.keys() | there.keys())
+        if key != "name" and (key not in here or key not in there or here[key] != there[key])
+    ]
+
+
 def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
     """The fault of a `key` that no option knows, or that belongs to another option of its group."""
     owners = _keys(root)

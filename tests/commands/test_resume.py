@@ -1,5 +1,6 @@
 """`resume=`, `init=`, and sweeps that are given again; kills are in tests/faults."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -11,8 +12,11 @@ import torch
 import yaml
 from support import SMALL, Ended, assert_short_answer, left_behind, status_of
 
+from mlplab.errors import UserError
+from mlplab.runs.folder import RunFolder, record_failed, stamp_of
 from mlplab.runs.lock import Lock
 from mlplab.training import checkpoint
+from mlplab.training.state import StackState
 
 QUICK = (*SMALL[:-1], "scheduler=constant", "model.dropout=0.1", "logger=[tensorboard,csv]")
 Command = Callable[..., Ended]
@@ -104,6 +108,20 @@ def nothing(run: Path) -> None:
     pass
 
 
+def with_training(run: Path, **changed: Any) -> None:
+    content = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    torch.save({**content, "training": {**content["training"], **changed}}, run / "checkpoints/last.ckpt")
+
+
+def other_state(run: Path) -> None:
+    members = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["training"]["members"]
+    with_training(run, members={**members, "network": {"weight": torch.zeros(1, 3)}})
+
+
+def no_state(run: Path) -> None:
+    with_training(run, members={"network": 5})
+
+
 def a_sweeps(run: Path) -> None:
     (run / "plan.json").touch()
 
@@ -136,6 +154,13 @@ MISTAKES = {
     "a sweep's folder": (a_sweeps, ["resume=outputs/r"], ["is a sweep's folder", "give its command again"]),
     "with -m": (nothing, ["-m", "resume=outputs/r", "seed=1,2"], ["resume: goes on with one run"]),
     "an unknown key": (nothing, ["resume=outputs/r", "sed=2"], ["sed: unknown key"]),
+    "another name": (nothing, ["resume=outputs/r", "name=s"], ["name=s: says nothing to a run that goes on"]),
+    "a state of another network": (
+        other_state,
+        ["resume=outputs/r"],
+        ["last.ckpt: holds the state of another"],
+    ),
+    "no state": (no_state, ["resume=outputs/r"], ["last.ckpt: is damaged: it holds no state of training"]),
     "twice": (nothing, ["resume=outputs/r", "resume=outputs/s"], ["resume: is given twice"]),
 }
 
@@ -147,6 +172,36 @@ def test_a_mistake_gets_a_short_answer(command: Command, stopped: Path, mistake:
     before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
     assert_short_answer(command(*overrides), said)
     assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_that_had_stopped_early_needs_its_test_only(command: Command, tmp_path: Path) -> None:
+    words = (*QUICK, "trainer.max_epochs=50", "callbacks.early_stopping.patience=1", "optimizer.lr=1")
+    assert command(*words, "name=r").status == 0
+    run = tmp_path / "outputs/r"
+    whole = results_of(run)
+    assert json.loads((run / "metrics.json").read_text())["epochs"] < 50
+    assert "has ended well already" in command("resume=outputs/r", "trainer.max_epochs=60").out
+    interrupt(run)
+    ended = command("resume=outputs/r")
+    assert ended.status == 0, ended.err
+    assert "epoch 2/" not in ended.out
+    assert results_of(run) == whole
+
+
+def test_curves_of_a_users_callback_and_damaged_rows_stand_in_no_ones_way(
+    command: Command, tmp_path: Path
+) -> None:
+    assert command(*QUICK, "trainer.max_epochs=2", "name=r").status == 0
+    interrupt(tmp_path / "outputs/r")
+    rows = tmp_path / "outputs/r/csv/metrics.csv"
+    damaged = rows.read_text().splitlines()
+    rows.write_text("\n".join([damaged[0], "abc" + damaged[1], *damaged[1:]]) + "\n")
+    with rows.open("a") as file:
+        file.write(
+            ",".join("1" if name == "lr" else "5" if name == "step" else "" for name in damaged[0].split(","))
+        )
+    assert command("resume=outputs/r").status == 0
+    assert len(rows.read_text().splitlines()) == 3
 
 
 def test_a_folder_at_which_another_process_works_is_refused(command: Command, stopped: Path) -> None:
@@ -277,3 +332,82 @@ def test_one_run_of_a_sweep_goes_on_alone(command: Command, tmp_path: Path) -> N
     assert status_of(run) == "done"
     assert {**left_behind(run), "log": whole["log"]} == whole
     assert yaml.safe_load((run / "config.yaml").read_text())["optimizer"]["lr"] == 0.01
+
+
+def unfinished(sweep: Path) -> None:
+    """Makes a sweep of one stack look as if it had been killed after its last epoch."""
+    runs = sorted(path.parent for path in sweep.glob("*/metrics.json"))
+    contents = [checkpoint.load(run / "checkpoints/last.ckpt") for run in runs]
+    state = StackState.join([StackState.from_plain(each["training"]) for each in contents])
+    for run in runs:
+        interrupt(run)
+        checkpoint.remove(run / "checkpoints/last.ckpt")
+    names = "\n".join(json.loads((sweep / "plan.json").read_text())["stacks"][0])
+    (sweep / "stacks").mkdir()
+    file = sweep / f"stacks/{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
+    checkpoint.save_stack(
+        file, [run.name for run in runs], table=contents[0]["table"], training=state.plain()
+    )
+
+
+def test_a_sweep_grows_longer_and_leaves_what_is_not_its_own(command: Command, tmp_path: Path) -> None:
+    grows = ("scheduler=constant", "seed=1,2")
+    longer = [each for each in SWEEP if not each.startswith("trainer.max_epochs")]
+    whole = [each for each in longer if each != "name=s"]
+    assert command(*whole, *grows, "trainer.max_epochs=3", "name=whole").status == 0
+    assert command(*longer, *grows, "trainer.max_epochs=1").status == 0
+    notes = tmp_path / "outputs/s/lr=0.01,seed=1/notes.txt"
+    notes.write_text("mine")
+    ended = command(*longer, *grows, "trainer.max_epochs=3")
+    assert ended.status == 0, ended.err
+    assert notes.read_text() == "mine"
+    assert "goes on after epoch 1" in (notes.parent / "train.log").read_text()
+    for run in (tmp_path / "outputs/whole").glob("*=*"):
+        assert results_of(tmp_path / "outputs/s" / run.name) == results_of(run)
+
+
+def test_a_damaged_file_of_a_stack_is_named(command: Command, tmp_path: Path) -> None:
+    assert command(*SWEEP, "seed=1,2").status == 0
+    sweep = tmp_path / "outputs/s"
+    whole = {name: left_behind(sweep / name) for name in times(sweep)}
+    unfinished(sweep)
+    [file] = (sweep / "stacks").iterdir()
+    file.write_text("text")
+    ended = command(*SWEEP, "seed=1,2")
+    assert ended.status == 0, ended.err
+    assert f"warning: outputs/s/stacks/{file.name}: is damaged" in ended.out
+    assert {name: left_behind(sweep / name) for name in times(sweep)} == whole
+
+
+@pytest.mark.parametrize("change", [lambda _: None, unfinished], ids=["ended", "begun"])
+def test_a_sweep_does_not_go_on_with_another_table(
+    command: Command, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("a,y\n" + "".join(f"{i},{i * i % 7}\n" for i in range(40)))
+    words = ("-m", "data=csv", "data.path=t.csv", "data.target=y", *SWEEP[-3:], *SMALL[3:], "seed=1,2")
+    assert command(*words).status == 0
+    change(tmp_path / "outputs/s")
+    table.write_text("a,y\n" + "".join(f"{i},{i * i % 5}\n" for i in range(40)))
+    ended = command(*words)
+    assert ended.status
+    assert "t.csv: has changed since the training began" in ended.err
+
+
+def test_a_run_in_use_is_not_called_failed(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/metrics.json").write_text('{"status": "running"}')
+    with Lock(tmp_path / "r").held():
+        record_failed(tmp_path / "r", {}, "in use")
+    assert status_of(tmp_path / "r") == "running"
+
+
+def test_a_folder_that_changed_hands_is_refused(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "r")
+    folder.claim({})
+    seen = stamp_of(folder.path)
+    folder.write_metrics("done", {})
+    folder.free()
+    with pytest.raises(UserError, match="another process was at work in it"):
+        folder.reopen({}, seen, anew=True)
+    assert status_of(folder.path) == "done"

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import yaml
 from support import ROOT, SMALL, Ended, assert_short_answer, left_behind, process, status_of
 
 from mlplab.training import checkpoint
+from mlplab.training.module import StackModule
 
 SCRIPT = str(ROOT / "scripts/train.py")
 QUICK = SMALL[:-1]  # without the epochs
@@ -263,3 +265,50 @@ def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
         assert status_of(run) == "interrupted"
         assert checkpoint.load(run / "checkpoints/last.ckpt")["epoch"] > 0
     assert len(list((tmp_path / "outputs/s").glob("seed=*"))) == len(runs)
+
+
+def test_what_breaks_a_stack_ends_no_other_run(
+    command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = StackModule.training_step
+
+    def broken(module: StackModule, *batch: Any) -> Any:
+        if len(module.configs) > 1 and module.current_epoch == 4:
+            raise RuntimeError("it breaks")
+        return step(module, *batch)
+
+    monkeypatch.setattr(StackModule, "training_step", broken)
+    stops = ("callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=0,1000")
+    kept = "callbacks.checkpoint.every_minutes=0"
+    ended = command("-m", *SMALL, "seed=1,2", *stops, kept, "name=s")
+    assert ended.status == 0, ended.err
+    for run in (tmp_path / "outputs/s").glob("min_delta=*"):
+        log = (run / "train.log").read_text()
+        assert log.count("epoch 1/5") == 1
+        early = run.name.startswith("min_delta=1000")
+        assert ("RuntimeError: it breaks" in log) is not early
+        assert ("goes on after epoch 4" in log) is not early
+    assert not (tmp_path / "outputs/s/stacks").exists()
+
+
+def test_a_run_that_cannot_begin_as_another_is_refused_alone(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
+    assert command(*SMALL, "name=a").status == 0
+    ended = command("-m", *SMALL, "init=outputs/a,outputs/missing", "seed=1,2", "name=s")
+    assert ended.status == 1
+    assert "4 runs: 1 stack of 2, 2 refused" in ended.out
+    assert "2 of 4 runs did not end well" in ended.err
+
+
+def test_a_file_that_a_network_misses_is_no_full_disk(
+    command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLPLAB_ALLOWED_TARGETS", "faults.troubled.Troubled")
+    table = [word for word in SMALL if not word.startswith("model.")]
+    own = ("model=own", "model._target_=faults.troubled.Troubled", "+model.trouble=file,none")
+    ended = command("-m", *table, *own, "name=s")
+    assert ended.status == 1
+    assert "FileNotFoundError" in ended.err
+    assert "make room" not in ended.err
+    assert status_of(tmp_path / "outputs/s/trouble=none") == "done"

@@ -173,7 +173,7 @@ def write_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
         "trainer.max_epochs=100000",
         "name=r",
     )
-    words, failures = ["train", *wide, *keep, "logger=[]"], []
+    words, failures, step = ["train", *wide, *keep, "logger=[]"], [], 0
     last = folder / "outputs/r/checkpoints/last.ckpt"
     for number in range(tries):
         command = start(words, folder)
@@ -182,16 +182,22 @@ def write_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
         command.kill()
         command.wait()
         try:
-            if checkpoint.load_newest(last) is None:
-                failures.append(f"{number}: no checkpoint is left")
+            content = checkpoint.load_newest(last)
             if last.exists():
                 checkpoint.load(last)
+            reached = content["training"]["step"] if content else -1
+            if reached < step:
+                failures.append(f"{number}: step {step} was kept before, {reached} now")
+            step = reached
         except UserError as error:
             failures.append(f"{number}: {error}")
         words = ["train", "resume=outputs/r"]
-    status, told = run([*words, "trainer.max_epochs=100001"], folder) if tries < 0 else (0, "")
-    leftovers = [path.name for path in folder.rglob("*.part")]
-    return failures + ([f"{leftovers} are left"] if len(leftovers) > 1 else []) + ([told] if status else [])
+    command = start(words, folder)  # which cleans up what kills have left
+    _wait(lambda: command.printed.exists() and "goes on after" in command.told(), command)
+    command.kill(signal.SIGTERM)
+    status, leftovers = command.wait(), [path.name for path in folder.rglob("*.part")]
+    failures += [f"{leftovers} are left"] if leftovers else []
+    return failures + ([f"status {status} in the end: {command.told()[-300:]}"] if status != 143 else [])
 
 
 def full_disks(tries: int, folder: Path, chance: random.Random) -> list[str]:
@@ -205,7 +211,7 @@ def full_disks(tries: int, folder: Path, chance: random.Random) -> list[str]:
             _wait(lambda: last.exists(), command)  # noqa: B023
             time.sleep(chance.uniform(0, 1))
             filler = here / "filler"
-            _fill(filler, leave=chance.randrange(0, 60_000))
+            fill(filler, leave=chance.randrange(0, 60_000))
             status = command.wait()
             told = command.told()
             filler.unlink()
@@ -368,7 +374,8 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "-l", os.fspath(folder)], check=True)
 
 
-def _fill(path: Path, leave: int) -> None:
+def fill(path: Path, leave: int) -> None:
+    """Takes all the room of a file system but so many bytes."""
     with path.open("wb", buffering=0) as file:
         try:
             while True:

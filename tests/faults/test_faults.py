@@ -4,7 +4,8 @@ import random
 from pathlib import Path
 
 import pytest
-from faults import campaign
+from faults import campaign, processes
+from support import SMALL, status_of
 
 TRIES = {
     "kills": 3,
@@ -24,3 +25,25 @@ def test_it_is_survived(tmp_path: Path, fault: str) -> None:
         pytest.skip("needs the right to mount a small file system")
     trial, _ = campaign.TRIED[fault]
     assert trial(TRIES[fault], tmp_path, random.Random(1)) == []
+
+
+@pytest.mark.skipif(not campaign.can_mount(), reason="needs the right to mount a small file system")
+@pytest.mark.parametrize("begun", [False, True], ids=["start", "resume"])
+def test_a_disk_that_is_full_before_training_is_told_of(tmp_path: Path, begun: bool) -> None:
+    with campaign.small_disk(tmp_path / "disk", kilobytes=2048) as here:
+        folder = here / "outputs/r"
+        words: tuple[str, ...] = ("train", *SMALL, "logger=[]", "name=r")
+        if begun:
+            assert processes.run(words, here)[0] == 0
+            (folder / "metrics.json").write_text('{"status": "interrupted"}')
+            words = ("train", "resume=outputs/r")
+        campaign.fill(here / "filler", leave=0)
+        status, told = processes.run(words, here)
+        assert (status, "Traceback" in told) == (1, False), told
+        assert "cannot be written: No space left on device" in told
+        if begun:
+            assert status_of(folder) == "interrupted"
+        else:
+            assert not folder.exists()
+        (here / "filler").unlink()
+        assert processes.run(words, here)[0] == 0

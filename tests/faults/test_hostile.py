@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 import torch
 import yaml
-from support import SMALL, Ended, config, train_into
+from support import SMALL, Ended, train_into
 
 from mlplab.data.spreadsheet import harmless
 
@@ -112,7 +112,38 @@ def names_that_leave(path: Path) -> None:
         archive.writestr("../../run_by_a_file", "x")
 
 
+def a_tensor_larger_than_its_storage(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "training": {"huge": torch.zeros(1).expand(10**13)}}, path)
+
+
+def parts_that_refer_to_each_other(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    part: list[Any] = []
+    for _ in range(30):
+        part = [part, part]
+    torch.save({**content, "config": {"x": part}}, path)
+
+
+def a_part_that_holds_itself(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    content["metrics"]["x"] = content["metrics"]
+    torch.save(content, path)
+
+
+def said_to_be_encrypted(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        place = archive.start_dir
+    whole = bytearray(path.read_bytes())
+    whole[place + 8] ^= 1  # a flag of the first part
+    path.write_bytes(whole)
+
+
 FILES = [
+    a_tensor_larger_than_its_storage,
+    parts_that_refer_to_each_other,
+    a_part_that_holds_itself,
+    said_to_be_encrypted,
     code_in_an_archive,
     code_in_a_bare_pickle,
     code_beside_the_weights,
@@ -147,6 +178,8 @@ NAMES = {
     "logger.tensorboard.prefix": "~/elsewhere",
     "logger.tensorboard.filename_suffix": "/../../elsewhere/x",
     "logger.tensorboard.save_dir": "elsewhere",
+    "logger.tensorboard.log_graph": "http://../../../elsewhere",
+    "logger.tensorboard.comments": ["/tmp/elsewhere"],
     "name": "../elsewhere",
 }
 
@@ -164,6 +197,30 @@ def test_no_name_in_a_resumed_configuration_leaves_its_folder(verb: Verb, run: P
     ended = verb("train", "resume=r")
     assert ended.status == 2, ended
     nothing_happened(run.parent)
+
+
+def test_no_callback_in_a_resumed_configuration_writes_where_it_likes(verb: Verb, run: Path) -> None:
+    path = run / "config.yaml"
+    values = yaml.safe_load(path.read_text())
+    target = "lightning.pytorch.callbacks.SpikeDetection"
+    values["callbacks"]["x"] = {"_target_": target, "exclude_batches_path": "elsewhere/x.json"}
+    path.write_text(yaml.safe_dump(values))
+    ended = verb("train", "resume=r")
+    assert ended.status == 2, ended
+    assert "exclude_batches_path would decide where is written" in ended.err
+    nothing_happened(run.parent)
+
+
+@pytest.mark.parametrize("name", ["multirun.yaml", "stacks", ".lock"])
+def test_no_link_in_a_sweeps_folder_is_followed(verb: Verb, tmp_path: Path, name: str) -> None:
+    mine = tmp_path / "elsewhere"
+    mine.mkdir()
+    (tmp_path / "outputs/s").mkdir(parents=True)
+    (tmp_path / "outputs/s" / name).symlink_to(mine)
+    ended = verb("train", "-m", *SMALL, "seed=1,2", "name=s")
+    assert ended.status == 2, ended
+    assert "is a link, which no sweep makes" in ended.err
+    nothing_happened(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["checkpoints/last.ckpt", "train.log", "tensorboard", "metrics.json"])
@@ -243,14 +300,29 @@ def test_no_text_becomes_a_formula_and_no_number_becomes_text(verb: Verb, run: P
     assert [harmless(cell) for cell in CELLS + KEPT] == [row[0] for row in rows[1:]]
 
 
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["=1+1"])], ids=str)
+def test_no_category_becomes_a_formula(verb: Verb, run: Path, kind: Any) -> None:
+    (run / "metrics.json").write_text('{"status": "done"}')
+    numbers = {f"x{n}": [1.0] for n in range(1, 6)}
+    pl.DataFrame({"note": pl.Series(["=1+1"], dtype=kind), **numbers}).write_parquet(
+        run.parent / "new.parquet"
+    )
+    ended = verb("predict", "run=r", "input=new.parquet", "output=-")
+    assert ended.status == 0, ended.err
+    assert ended.out.splitlines()[1].startswith("'=1+1,")
+
+
 def test_a_folder_with_a_formula_for_a_name_is_no_formula_in_a_table(verb: Verb, run: Path) -> None:
     run.rename(run.parent / "=1+1")
     ended = verb("results", "=1+1", "--by", "run", "--format", "csv")
     assert ended.out.splitlines()[1].startswith("'=1+1,")
 
 
-def test_a_user_may_allow_what_no_file_may(verb: Verb, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert config(*SMALL).logger["tensorboard"].target == "lightning.pytorch.loggers.TensorBoardLogger"
-    monkeypatch.setenv("MLPLAB_ALLOWED_TARGETS", "torch.nn.Identity")
-    ended = verb("train", *SMALL, "model=own", "model._target_=torch.nn.Identity", "name=x")
-    assert "not allowed" not in ended.err
+@pytest.mark.parametrize("allowed", ["", "faults.troubled.Troubled"])
+def test_a_user_may_allow_a_class(verb: Verb, allowed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLPLAB_ALLOWED_TARGETS", allowed)
+    table = [word for word in SMALL if not word.startswith("model.")]
+    own = ("model=own", "model._target_=faults.troubled.Troubled", "+model.trouble=none")
+    ended = verb("train", *table, *own, "name=x")
+    assert ended.status == (0 if allowed else 2), ended.err
+    assert ("not allowed" in ended.err) is not bool(allowed)

@@ -1,5 +1,6 @@
-"""Networks of a user's that make trouble in training; allowed by MLPLAB_ALLOWED_TARGETS=troubled.Troubled."""
+"""Classes of a user's that make trouble in training, where MLPLAB_ALLOWED_TARGETS allows them."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from mlplab.nets import Linear
 
 
 class Troubled(nn.Sequential):
-    """A hidden layer, and what `trouble` says: none, raise, exit, lost."""
+    """A hidden layer, and what `trouble` says: none, raise, file, exit, lost."""
 
     def __init__(self, in_features: int, out_features: int, seeds: Any, trouble: str) -> None:
         super().__init__(Linear(in_features, 4, seeds, 0), nn.Tanh(), Linear(4, out_features, seeds, 1))
@@ -18,6 +19,8 @@ class Troubled(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         if self.training and self.trouble == "raise":
             raise RuntimeError("it raises")
+        if self.training and self.trouble == "file":
+            Path("missing").read_text()
         if self.training and self.trouble == "exit":
             raise SystemExit(0)
         z: Tensor = super().forward(x)

@@ -1,5 +1,7 @@
 """The Trainer, its callbacks, and loggers."""
 
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -41,6 +43,15 @@ class Checkpoint(Section):
     every_minutes: NotNegative | None
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in an argument, at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
+
+
 class _Target(Section):
     model_config = ConfigDict(extra="allow")
 
@@ -61,6 +72,12 @@ class AddedCallback(_Target):
             raise ValueError("every run writes best.ckpt and last.ckpt itself; leave this callback out")
         return self
 
+    @model_validator(mode="after")
+    def _writes_no_files(self) -> "AddedCallback":
+        if names := [name for name in self.arguments if re.search("path|dir|file", name)]:
+            raise ValueError(f"{names[0]} would decide where is written, which no configuration may")
+        return self
+
 
 class AnyLogger(_Target):
     """A Lightning logger; it gets the run folder as `save_dir`, and its `name` is a folder in it."""
@@ -71,9 +88,9 @@ class AnyLogger(_Target):
     def _stays_in_the_run_folder(self) -> "AnyLogger":
         if "save_dir" in self.arguments:
             raise ValueError("save_dir is the run folder; leave it out")
-        for value in self.arguments.values():
-            if isinstance(value, str) and value and not value.startswith(("http://", "https://")):
-                check_name(value)
+        for text in _texts(self.arguments):
+            if text and not re.fullmatch(r"https?://[\w.\-]+(:\d+)?(/[\w\-]+)*/?", text):
+                check_name(text)
         return self
 
 

@@ -19,11 +19,13 @@ def harmless(text: str) -> str:
 
 def harmless_cells(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Rows whose text cells and column names are harmless."""
-    columns = [name for name, kind in rows.collect_schema().items() if kind == pl.String]
+    texts = (pl.String, pl.Categorical, pl.Enum)
+    columns = [name for name, kind in rows.collect_schema().items() if kind in texts]
     return rows.with_columns(_harmless_column(name).alias(name) for name in columns).rename(harmless)
 
 
 def _harmless_column(name: str) -> pl.Expr:
-    text = pl.selectors.by_name(name).as_expr()  # pl.col would take some names for patterns
+    # pl.col would take some names for patterns
+    text = pl.selectors.by_name(name).as_expr().cast(pl.String)
     runs = text.str.contains(_BEGINS) & ~text.str.contains(_NUMBER)
     return pl.when(runs).then(pl.concat_str(pl.lit("'"), text)).otherwise(text)

@@ -8,7 +8,7 @@ from typing import Any
 from mlplab.config import TrainConfig, parse
 from mlplab.errors import Fault, UserError
 from mlplab.files import PART
-from mlplab.keys import flat
+from mlplab.keys import differing, flat
 from mlplab.runs.find import read_config, runs_below
 from mlplab.runs.lock import LOCK
 
@@ -41,10 +41,11 @@ def has_begun(folder: Path) -> bool:
 
 
 def is_sweep(root: Path) -> bool:
-    """Whether a folder holds nothing but runs, and what a sweep writes beside them."""
-    own = (PLAN_FILE, STACKS, MULTIRUN_FILE, LOCK)
+    """Whether a folder is a sweep's: it has what a sweep writes, or holds nothing but runs."""
+    if any((root / name).is_file() for name in (PLAN_FILE, MULTIRUN_FILE)):
+        return True
     return all(
-        entry.name in own
+        entry.name in (STACKS, LOCK)
         or entry.name.endswith(PART)
         or (
             entry.is_dir()
@@ -56,7 +57,8 @@ def is_sweep(root: Path) -> bool:
 
 def _is_new(folder: Path) -> bool:
     """Whether a folder is that of a run which was killed as it was made."""
-    return {path.name for path in folder.iterdir()} <= {LOCK, "metrics.json", "checkpoints"}
+    names = {path.name for path in folder.iterdir() if not path.name.endswith(PART)}
+    return names <= {LOCK, "metrics.json", "checkpoints"}
 
 
 def read_run_config(folder: Path) -> TrainConfig:
@@ -75,12 +77,15 @@ def read_run_config(folder: Path) -> TrainConfig:
 
 
 def check_same(run: TrainConfig, folder: Path) -> None:
-    """Checks that a folder is this run's.
+    """Checks that a folder in which something has begun is this run's.
 
     Raises:
-        UserError: telling the keys in which the configuration there differs.
+        UserError: telling the keys in which the configuration there differs, or that it is no run's.
     """
-    if (folder / "config.yaml").exists() and (faults := differences(run, read_config(folder), str(folder))):
+    if not (folder / "config.yaml").exists():
+        if has_begun(folder) and not _is_new(folder):
+            raise UserError(Fault("exists and is not empty", str(folder), remedy="give another: name=…"))
+    elif faults := differences(run, read_config(folder), str(folder)):
         raise UserError(*faults)
 
 
@@ -103,16 +108,6 @@ def differences(
         )
         for key in differing(new, before)
         if not (may_grow and key == MAY_GROW and _grows(run, there.get(key)))
-    ]
-
-
-def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """The keys in which two configurations differ, the name aside, which a copied folder may not have."""
-    here, there = dict(flat(one)), dict(flat(other))
-    return [
-        key
-        for key in sorted(here.keys() | there.keys())
-        if key != "name" and (key not in here or key not in there or here[key] != there[key])
     ]
 
 

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
@@ -64,7 +65,12 @@ def _events(path: Path) -> Iterator[Event]:
 def _is_kept(event: Event, epoch: int, step: int) -> bool:
     """Whether it is a point of a curve, not too late; hyperparameters, which come at the end, stand at 0."""
     tags = [value.tag for value in event.summary.value]
-    return bool(tags) and 0 < event.step <= (step if STEP_LOSS in tags else epoch)
+    return bool(tags) and 0 < event.step <= (epoch if all(map(_counts_epochs, tags)) else step)
+
+
+def _counts_epochs(curve: str) -> bool:
+    """Whether a curve is one of ours by the epoch; those of a user's callbacks count steps."""
+    return curve == "lr" or (curve.startswith(("train/", "val/")) and curve != STEP_LOSS)
 
 
 def _cut_rows(logger: CSVLogger, epoch: int, step: int) -> None:
@@ -77,12 +83,13 @@ def _cut_rows(logger: CSVLogger, epoch: int, step: int) -> None:
         return
     for each in (path, path.with_name("hparams.yaml")):  # which come again
         each.unlink(missing_ok=True)
-    with aside.open(newline="", encoding="utf-8") as file:
+    with aside.open(newline="", encoding="utf-8", errors="replace") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        number = int(row.pop("step", None) or 0)
-        point: dict[str, Tensor | float] = {name: float(value) for name, value in row.items() if value}
-        if 0 < number <= (step if STEP_LOSS in point else epoch):
-            logger.log_metrics(point, number)
+        with suppress(ValueError, TypeError):  # of a row that was damaged
+            number = int(row.pop("step", None) or 0)
+            point: dict[str, Tensor | float] = {name: float(value) for name, value in row.items() if value}
+            if 0 < number <= (epoch if all(map(_counts_epochs, point)) else step):
+                logger.log_metrics(point, number)
     logger.save()
     aside.unlink()

@@ -19,12 +19,26 @@ import yaml
 
 from mlplab.errors import Fault, UserError
 from mlplab.files import remove_leftovers, replacing
-from mlplab.runs.find import read_metrics
-from mlplab.runs.lock import LOCK, Lock
+from mlplab.keys import differing
+from mlplab.runs.find import read_config, read_metrics
+from mlplab.runs.lock import Lock
 
 Status = Literal["running", "done", "failed", "interrupted", "diverged"]
 Metrics = dict[str, Any]
 """Content of a `metrics.json`: names to numbers, None and text."""
+
+
+Stamp = tuple[int, int]
+"""Changes whenever a process takes a run's folder."""
+
+
+def stamp_of(folder: Path) -> Stamp:
+    """That of a run's folder now."""
+    try:
+        found = (folder / "metrics.json").stat()
+    except OSError:
+        return (0, 0)
+    return found.st_ino, found.st_mtime_ns
 
 
 class RunFolder:
@@ -56,35 +70,54 @@ class RunFolder:
             raise UserError(used) from None
         except OSError as error:
             raise UserError(Fault(f"cannot be made: {error.strerror}", str(path))) from error
-        self._lock.take()
-        self.write_metrics("running", {})
-        (path / "checkpoints").mkdir()
-        self._write_config(config)
+        try:
+            self._lock.take()
+            self.write_metrics("running", {})
+            (path / "checkpoints").mkdir()
+            self._write_config(config)
+        except BaseException:
+            self.release()
+            raise
 
-    def reopen(self, config: Mapping[str, Any], *, anew: bool) -> None:
+    def reopen(self, config: Mapping[str, Any], stamp: Stamp, *, anew: bool) -> None:
         """Takes the folder of a run that has not ended, or is to go on, and cleans up what was half written.
 
         Args:
-            anew: removes all that it has left, for a run that begins again.
+            stamp: of the folder when it was looked at.
+            anew: removes what training has left, for a run that begins again.
 
         Raises:
-            UserError: if another process is at work in it, or it holds links, which might lead out of it.
+            UserError: if another process is at work in it or was since, or it holds links, which might lead
+                out of it.
         """
         links = (path for path in self.path.rglob("*") if path.is_symlink())
         if link := next(links, None):
             raise UserError(Fault("is a link, which no run makes", str(link), remedy="remove it"))
         self._lock.take()
-        for folder in (self.path, self.path / "checkpoints"):
-            remove_leftovers(folder)
-        if anew:
-            for entry in self.path.iterdir():
-                if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry)
-                elif entry.name not in (LOCK, "metrics.json"):
-                    entry.unlink()
-        self.write_metrics("running", {})
-        (self.path / "checkpoints").mkdir(exist_ok=True)
-        self._write_config(config)
+        try:
+            if stamp_of(self.path) != stamp:
+                remedy = "give the command again"
+                raise UserError(Fault("another process was at work in it", str(self.path), remedy=remedy))
+            for folder in (self.path, self.path / "checkpoints"):
+                remove_leftovers(folder)
+            if anew:
+                shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+                for name in ("train.log", "environment.json"):
+                    (self.path / name).unlink(missing_ok=True)
+            self.write_metrics("running", {})
+            (self.path / "checkpoints").mkdir(exist_ok=True)
+            self._write_config(config)
+        except BaseException:
+            self.free()
+            raise
+
+    def take(self) -> None:
+        """Keeps other processes from the folder.
+
+        Raises:
+            UserError: if one is at work in it.
+        """
+        self._lock.take()
 
     def free(self) -> None:
         """Lets other processes have the folder."""
@@ -93,10 +126,12 @@ class RunFolder:
     def release(self) -> None:
         """Removes what `claim` has made, if nothing was added."""
         for name in ("metrics.json", "config.yaml"):
-            (self.path / name).unlink()
-        (self.path / "checkpoints").rmdir()
+            (self.path / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.path / "checkpoints").rmdir()
         self.free()
-        self.path.rmdir()
+        with suppress(OSError):
+            self.path.rmdir()
 
     def _write_config(self, config: Mapping[str, Any]) -> None:
         text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
@@ -148,11 +183,16 @@ class RunFolder:
 
 
 def record_failed(path: Path, values: Mapping[str, Any], reason: str) -> None:
-    """Says in a run's folder why it failed, unless that is said already, or the folder is another's."""
+    """Says in a run's folder why it failed, unless that is said already, or the folder is another run's or
+    in another process's hands."""
     folder = RunFolder(path)
     with suppress(UserError):
         if not path.exists() or not any(path.iterdir()):
             folder.claim(values)
+        elif (path / "config.yaml").exists() and differing(values, read_config(path)):
+            return
+        else:
+            folder.take()
         if read_metrics(path)["status"] in ("running", "unknown"):
             folder.write_metrics("failed", {}, reason)
         folder.free()

@@ -7,8 +7,8 @@ import torch
 from mlplab.config import TrainConfig
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
+from mlplab.keys import differing
 from mlplab.nets import Network
-from mlplab.runs.begun import differing
 from mlplab.runs.find import finished_runs
 from mlplab.runs.load import TrainedRun
 

@@ -1,23 +1,41 @@
 """What runs that were stopped have kept: whether it is theirs, and what their training goes on from."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mlplab.config import TrainConfig
 from mlplab.errors import Fault, UserError
-from mlplab.runs.begun import ENDED, differences, name_in_sweep
+from mlplab.runs.begun import ENDED, differences
 from mlplab.runs.find import read_config, read_metrics
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.inputs import Inputs
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState
 
+log = logging.getLogger(__name__)
+
 
 def has_ended(folder: Path, run: TrainConfig) -> bool:
-    """Whether a run that has begun in a folder would come to the same end again."""
-    return read_metrics(folder)["status"] in ENDED and not differences(
-        run, read_config(folder), str(folder), may_grow=False
-    )
+    """Whether a run that has begun in a folder would come to the same end again, be it given more epochs."""
+    metrics, before = read_metrics(folder), read_config(folder)
+    if metrics["status"] not in ENDED:
+        return False
+    epochs = before.get("trainer", {}).get("max_epochs")
+    early = metrics["status"] == "diverged" or metrics.get("epochs", epochs) < epochs
+    return not differences(run, before, str(folder), may_grow=early)
+
+
+def check_same_table(folder: Path, run: TrainConfig, inputs: Inputs) -> None:
+    """Checks that a run that has ended was trained on the table that its configuration names now.
+
+    Raises:
+        UserError: if not.
+    """
+    path = RunFolder(folder).best
+    if path.exists():
+        _check_table(checkpoint.load(path).get("table"), run, inputs)
 
 
 def kept_of_run(folder: Path, run: TrainConfig, inputs: Inputs) -> StackState | None:
@@ -31,29 +49,51 @@ def kept_of_run(folder: Path, run: TrainConfig, inputs: Inputs) -> StackState | 
     content = checkpoint.load_newest(path)
     if content is None:
         return None
-    try:
-        before, table, training = content["config"], content["table"], content.get("training")
-    except KeyError as error:
-        raise UserError(Fault(f"is damaged: it lacks a part ({error})", str(path))) from error
+    before = _part(path, content, "config")
     if faults := differences(run, before, str(path)):
         raise UserError(*faults)
-    if inputs.fingerprint(run.data) != table:
-        source = inputs.table(run.data).source
-        raise UserError(Fault("has changed since the training began", source, remedy="start anew"))
-    if training is None:
-        remedy = "start anew; init=FOLDER begins with its weights"
-        raise UserError(Fault("training has stopped early, and cannot go on", str(folder), remedy=remedy))
-    return StackState.from_plain(training)
+    _check_table(content.get("table"), run, inputs)
+    return _state(path, content)
 
 
-def kept_of_stack(path: Path, folders: Sequence[Path]) -> StackState | None:
-    """What a sweep's runs in these folders go on from together; None if they must begin again."""
-    runs = [name_in_sweep(folder, path) for folder in folders]
+def kept_of_stack(path: Path, run: TrainConfig, inputs: Inputs) -> dict[str, StackState]:
+    """What each of a sweep's runs goes on from that were in training together, by their names in the sweep.
+
+    Args:
+        path: of the stack's file; one that is damaged is told of, and gives nothing.
+        run: one of them.
+
+    Raises:
+        UserError: if the table has changed.
+    """
     try:
         content = checkpoint.load_newest(path)
-    except UserError:
-        return None
-    if content is None or not set(runs) <= set(content["runs"]):
-        return None
-    members = [content["runs"].index(run) for run in runs]
-    return StackState.from_plain(content["training"]).select(members)
+        if content is None:
+            return {}
+        state, names = _state(path, content), content.get("runs", [])
+    except UserError as error:
+        log.warning("%s; its runs go on from what they have kept", error.faults[0].sentence())
+        return {}
+    _check_table(content.get("table"), run, inputs)
+    return {name: state.select([member]) for member, name in enumerate(names)}
+
+
+def _state(path: Path, content: Mapping[str, Any]) -> StackState:
+    training = _part(path, content, "training")
+    try:
+        return StackState.from_plain(training)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise checkpoint.damaged(path, "it holds no state of training") from error
+
+
+def _part(path: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = content.get(name)
+    if not isinstance(part, Mapping):
+        raise checkpoint.damaged(path, f"it lacks a part ({name})")
+    return part
+
+
+def _check_table(before: object, run: TrainConfig, inputs: Inputs) -> None:
+    if inputs.fingerprint(run.data) != before:
+        source = inputs.table(run.data).source
+        raise UserError(Fault("has changed since the training began", source, remedy="start anew"))

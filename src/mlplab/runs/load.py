@@ -11,8 +11,8 @@ from mlplab.config import TrainConfig, parse
 from mlplab.data.matching import FrameLike, match
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
+from mlplab.keys import differing
 from mlplab.nets import Encoder, Network, build_network
-from mlplab.runs.begun import differing
 from mlplab.runs.find import finished_runs, read_config, read_metrics
 from mlplab.training import checkpoint
 

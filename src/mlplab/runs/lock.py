@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, of_the_disk
 
 LOCK = ".lock"
 """Held by the process that fills a folder, and let go by the system when that dies."""
@@ -29,7 +29,11 @@ class Lock:
         except Timeout:
             remedy = "wait for it, or stop it"
             raise UserError(Fault("is in use by another process", str(self.folder), remedy=remedy)) from None
+        except NotImplementedError as error:
+            raise UserError(Fault("lies where no file can be locked", str(self.folder))) from error
         except OSError as error:
+            if of_the_disk(error):
+                raise
             raise UserError(Fault(f"cannot be written to: {error.strerror}", str(self.folder))) from error
 
     @contextmanager

@@ -36,7 +36,8 @@ def keep(session: Session, inputs: Inputs, stack_file: Path | None) -> None:
     state = session.state()
     if stack_file:
         names = [name_in_sweep(member.folder.path, stack_file) for member in session.members]
-        checkpoint.save_stack(stack_file, names, state.plain())
+        table = inputs.fingerprint(session.members[0].config.data)
+        checkpoint.save_stack(stack_file, names, table=table, training=state.plain())
     elif all(tensor.isfinite().all() for tensor in state.members["network"].values()):
         metrics, path = _metrics(session, 0, tested=False), session.members[0].folder.last
         _save(session, 0, inputs, path, state.members["network"], metrics["epochs"], metrics, state)
@@ -54,8 +55,7 @@ def record(session: Session, index: int, inputs: Inputs, status: Status, reason:
     if best.epochs[index]:
         _save(session, index, inputs, member.folder.best, best.state, metrics["best_epoch"], metrics)
     if session.reached and status != "diverged":
-        goes_on = bool(session.reached.members["run"]["active"][index])
-        reached = session.reached.select([index]) if goes_on else None  # one that has stopped has nothing to
+        reached = session.reached.select([index])
         _save(session, index, inputs, member.folder.last, session.last, metrics["epochs"], metrics, reached)
     if status == "done":
         each = inputs.baselines(member.config.data, session.stack.schema)
@@ -63,7 +63,7 @@ def record(session: Session, index: int, inputs: Inputs, status: Status, reason:
             {f"{k}/test/{name}": value for k, scores in each.items() for name, value in scores.items()}
         )
         for path in (member.folder.best, member.folder.last):
-            checkpoint.before(path).unlink(missing_ok=True)
+            checkpoint.remove_older(path)
     close_loggers(member.loggers, member.config, metrics, status)
     return member.folder.write_metrics(status, metrics | {"seconds": session.seconds}, reason)
 

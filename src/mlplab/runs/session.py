@@ -8,6 +8,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from mlplab.config import TrainConfig
+from mlplab.errors import Fault, UserError
 from mlplab.runs.build import Stack, build_stack, build_trainer
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.inputs import Inputs
@@ -77,7 +78,12 @@ class Session:
         self.trainer = build_trainer(stack, watch, loggers, str(members[0].folder.path))
         if kept:
             stack.data.position = kept.batch
-            state.load(kept, self.trainer, stack.module, self.best, self.stopping)
+            try:
+                state.load(kept, self.trainer, stack.module, self.best, self.stopping)
+            except (RuntimeError, LookupError, ValueError) as error:
+                what = f"holds the state of another network: {str(error).partition(chr(10))[0]}"
+                where = str(members[0].folder.last)
+                raise UserError(Fault(what, where, remedy="start anew")) from error
 
     def fit(self) -> None:
         """Trains to the end, or until few members are left, or a signal comes."""

@@ -14,12 +14,12 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 
 from mlplab.config import TrainConfig
-from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, reason_of
+from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, of_the_disk, reason_of
 from mlplab.processor import processor_for_training
 from mlplab.runs import curves
 from mlplab.runs.build import build_loggers, build_stack, lightning_quiet
 from mlplab.runs.find import read_metrics
-from mlplab.runs.folder import Metrics, RunFolder, Status
+from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status, stamp_of
 from mlplab.runs.inputs import Inputs
 from mlplab.runs.kept import has_ended, kept_of_run
 from mlplab.runs.record import keep, record
@@ -38,12 +38,12 @@ class Run:
     """One configuration, and the folder that its run is to fill.
 
     Args:
-        begun: the folder is this run's already, by a process that has ended.
+        begun: of the folder if it is this run's already, from before what it has kept was read.
     """
 
     config: TrainConfig
     folder: Path
-    begun: bool = False
+    begun: Stamp | None = None
 
 
 def train(
@@ -108,19 +108,19 @@ def train(
                     shown.callback(bar.progress.stop)
                 while True:
                     session.fit()
-                    diverged = session.stack.module.diverged
-                    ended = session.ended(interrupted=signals.received is not None)
-                    left = len(ended) < len(session.members) and not signals.received
+                    diverged, received = session.stack.module.diverged, signals.received
+                    ended = session.ended(interrupted=received is not None)
+                    left = len(ended) < len(session.members) and not received
                     following = session.rest(inputs) if left else None
-                    if signals.received and stack_file:
+                    if received and stack_file:
                         keep(session, inputs, stack_file)
                     if len(ended) > len(diverged):
                         session.test()
                     for index in ended:
                         end(index, "diverged" if index in diverged else "done", diverged.get(index))
-                    if signals.received:
-                        name, step = signals.received.name, session.trainer.global_step
-                        raise Interrupted(f"stopped by {name} after step {step}", signals.received)
+                    if received:
+                        name, step = received.name, session.trainer.global_step
+                        raise Interrupted(f"stopped by {name} after step {step}", received)
                     if following is None:
                         break
                     session = following
@@ -130,11 +130,11 @@ def train(
             if not isinstance(error, UserError | RunFailed):
                 for member in session.members:
                     member.folder.note(traceback.format_exc())
-            with suppress(OSError):  # as it may be what is told
-                for index, member in enumerate(session.members):
-                    if member.folder.path not in written:
+            for index, member in enumerate(session.members):
+                if member.folder.path not in written:
+                    with suppress(OSError):  # as it may be what is told
                         end(index, status, reason)
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and of_the_disk(error):
                 raise CannotWrite(error) from error
             if isinstance(error, SystemExit):
                 raise RunFailed(f"something in it asked to exit, with status {error.code}") from error
@@ -159,10 +159,11 @@ def _claim(runs: Sequence[Run], members: Sequence[Member], kept: StackState | No
             if not run.begun:
                 member.folder.claim(member.config.plain())
                 continue
-            member.folder.reopen(member.config.plain(), anew=kept is None)
-            if kept:
-                curves.cut_back(member.loggers, kept.epoch, kept.step)
-        except UserError:
+            member.folder.reopen(member.config.plain(), run.begun, anew=kept is None)
+            curves.cut_back(member.loggers, kept.epoch if kept else 0, kept.step if kept else 0)
+        except BaseException:
+            if run.begun:
+                member.folder.free()
             for taken, claimed in zip(runs[:index], members[:index], strict=True):
                 if taken.begun:
                     claimed.folder.free()
@@ -211,7 +212,7 @@ def train_one(run: TrainConfig, folder: Path, *, begun: bool = False, console: C
         RunFailed: if its loss is no longer finite; and as `train`.
     """
     console = console or Console()
-    inputs, kept = Inputs(), None
+    inputs, kept, stamp = Inputs(), None, stamp_of(folder)
     if begun and has_ended(folder, run):
         metrics = read_metrics(folder)
         if metrics["status"] != "done":
@@ -224,7 +225,7 @@ def train_one(run: TrainConfig, folder: Path, *, begun: bool = False, console: C
         if kept is None:
             log.info("%s has no checkpoint yet: begins again", inside(folder))
     try:
-        [metrics] = train([Run(run, folder, begun)], console, inputs, kept=kept)
+        [metrics] = train([Run(run, folder, stamp if begun else None)], console, inputs, kept=kept)
     except Interrupted as error:
         where = shlex.quote(str(inside(folder)))
         raise Interrupted(f"{reason_of(error)}\n  to go on: resume={where}", error.number) from error

@@ -139,18 +139,13 @@ def make_plan(
     groups: list[tuple[list[int], Size]] = []
     stacks: list[tuple[int, ...]] = []
     for numbers in shapes.values():
-        first = checked[numbers[0]]
-        assert first.config is not None
-        try:
-            check_buildable(first.config, inputs)
-        except UserError as error:
-            for number in numbers:
-                checked[number] = replace(checked[number], config=None, error=error)
-        else:
-            together = list(_together(numbers, checked, earlier))
+        if buildable := list(_buildable(numbers, checked, inputs)):
+            together = list(_together(buildable, checked, earlier))
             stacks += together
-            rest = sorted(set(numbers).difference(*together))
-            groups.append((rest, Size.of(first.config, inputs)))
+            rest = sorted(set(buildable).difference(*together))
+            first = checked[buildable[0]].config
+            assert first is not None
+            groups.append((rest, Size.of(first, inputs)))
     counts = [math.ceil(len(numbers) / (members or size.members())) for numbers, size in groups]
     if workers is None:
         seconds = sum(
@@ -177,6 +172,25 @@ def _checked(jobs: Sequence[Job], inputs: Inputs) -> Iterator[Job]:
                 broken[job.config.data] = error
         found = broken.get(job.config.data) if job.config else None
         yield replace(job, config=None, error=found) if found else job
+
+
+def _buildable(group: Sequence[int], jobs: list[Job], inputs: Inputs) -> Iterator[int]:
+    """Those of a group that can be made; the others are marked as wrong. What runs may differ in makes no
+    difference to that, but for the weights that they begin with."""
+    wrong: dict[str | None, UserError | None] = {}
+    for number in group:
+        run = jobs[number].config
+        assert run is not None
+        if run.init not in wrong:
+            try:
+                check_buildable(run, inputs)
+                wrong[run.init] = None
+            except UserError as error:
+                wrong[run.init] = error
+        if wrong[run.init]:
+            jobs[number] = replace(jobs[number], config=None, error=wrong[run.init])
+        else:
+            yield number
 
 
 def _together(

@@ -114,6 +114,10 @@ class EarlyStopping(Observer):
         }
         self.stopped: dict[str, Tensor] = {}
 
+    def on_start(self, trainer: Trainer, module: StackModule) -> None:
+        """Ends at once what goes on from where all had stopped."""
+        trainer.should_stop |= not module.active.any()
+
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Counts, and marks members as stopped."""
         monitored = module.values[module.monitor].cpu().double()

@@ -21,6 +21,9 @@ from mlplab.files import replacing
 FORMAT = 1
 """Changes when older checkpoints can no longer be read."""
 
+PARTS = 1_000_000
+"""Values and tensors that a checkpoint may hold; a stack's has tens of thousands."""
+
 log = logging.getLogger(__name__)
 
 
@@ -60,9 +63,11 @@ def save(
     _write(path, content | ({"training": training} if training else {}))
 
 
-def save_stack(path: Path, runs: Sequence[str], training: Mapping[str, Any]) -> None:
+def save_stack(
+    path: Path, runs: Sequence[str], *, table: Mapping[str, int | str], training: Mapping[str, Any]
+) -> None:
     """As `save`, of a stack whose members are the runs of these names."""
-    _write(path, {"runs": list(runs), "training": dict(training)})
+    _write(path, {"runs": list(runs), "table": dict(table), "training": dict(training)})
 
 
 def before(path: Path) -> Path:
@@ -70,9 +75,19 @@ def before(path: Path) -> Path:
     return path.with_stem(f"{path.stem}.before")
 
 
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged")
+
+
 def remove(path: Path) -> None:
-    """Removes a checkpoint and the one before."""
-    for each in (path, before(path)):
+    """Removes a checkpoint and those before."""
+    path.unlink(missing_ok=True)
+    remove_older(path)
+
+
+def remove_older(path: Path) -> None:
+    """Removes what a checkpoint has replaced, whole or damaged."""
+    for each in (before(path), _aside(path)):
         each.unlink(missing_ok=True)
 
 
@@ -91,6 +106,7 @@ def load_newest(path: Path) -> dict[str, Any] | None:
         if not older.exists():
             raise
         content = load(older)
+        path.replace(_aside(path))  # or it would take the place of the one before
         log.warning("%s; goes on from the checkpoint before it", error.faults[0].sentence())
         return content
 
@@ -113,11 +129,11 @@ def load(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_stored(path, archive)
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, ValueError) as error:
-        raise _damaged(path, str(error)) from error
-    if damaged:
-        raise _damaged(path, f"the checksum of {damaged} is wrong")
+            wrong = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise damaged(path, str(error)) from error
+    if wrong:
+        raise damaged(path, f"the checksum of {wrong} is wrong")
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
@@ -128,8 +144,17 @@ def load(path: Path) -> dict[str, Any]:
                 remedy="use only checkpoints that this project wrote",
             )
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise _damaged(path, str(error).partition("\n")[0]) from error
+    except (
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+    ) as error:
+        raise damaged(path, str(error).partition("\n")[0]) from error
+    _check_bounded(path, content)
     form = content.get("format") if isinstance(content, dict) else None
     if form != FORMAT:
         raise UserError(
@@ -153,6 +178,27 @@ def _check_stored(path: Path, archive: zipfile.ZipFile) -> None:
         raise UserError(Fault("is an archive that unfolds, which no checkpoint is", str(path), remedy=remedy))
 
 
-def _damaged(path: Path, how: str) -> UserError:
+def _check_bounded(path: Path, content: object) -> None:
+    """Refuses content that refers to itself again and again, and tensors larger than what is stored."""
+    left, level = PARTS, [content]
+    while level:
+        left -= len(level)
+        inner: list[object] = []
+        for part in level:
+            if isinstance(part, Tensor):
+                whole = part.numel() * part.element_size() <= part.untyped_storage().nbytes()
+                left = left if whole else -1
+            elif isinstance(part, Mapping):
+                inner += part.values()
+            elif isinstance(part, list | tuple | set):
+                inner += part
+            if left < len(inner):
+                remedy = "use only checkpoints that this project wrote"
+                raise UserError(Fault("unfolds, which no checkpoint does", str(path), remedy=remedy))
+        level = inner
+
+
+def damaged(path: Path, how: str) -> UserError:
+    """The error that names a checkpoint that cannot be used."""
     remedy = "copy the file again from where it was whole, or train again"
     return UserError(Fault(f"is damaged: {how}", str(path), remedy=remedy))

@@ -1,6 +1,6 @@
 """All that a stack must keep to go on: saved from one, cut to some of its members, loaded by another."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +42,23 @@ class StackState:
         diverged = tuple(self.diverged[member] for member in members)
         return replace(self, diverged=diverged, members=kept)
 
+    @classmethod
+    def join(cls, states: Sequence["StackState"]) -> "StackState":
+        """The state of a stack of all their members, which stand at the same place."""
+        first = states[0]
+        members = {
+            part: {name: torch.cat([each.members[part][name] for each in states]) for name in tensors}
+            for part, tensors in first.members.items()
+        }
+        diverged = tuple(why for each in states for why in each.diverged)
+        return replace(first, diverged=diverged, members=members)
+
+    @property
+    def place(self) -> Hashable:
+        """What members must have in common to share a stack."""
+        parts = tuple((part, tuple(tensors)) for part, tensors in self.members.items())
+        return self.epoch, self.batch, self.step, parts
+
     def plain(self) -> dict[str, Any]:
         """As tensors on the CPU and plain data."""
         members = {
@@ -52,8 +69,16 @@ class StackState:
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> "StackState":
-        """What `plain` gave."""
-        return cls(**{**content, "diverged": tuple(content["diverged"])})
+        """What `plain` gave.
+
+        Raises:
+            KeyError, TypeError: of something else.
+        """
+        state = cls(**{**content, "diverged": tuple(content["diverged"])})
+        count = len(state.diverged)
+        if not all(len(tensor) == count for part in state.members.values() for tensor in part.values()):
+            raise TypeError("members of which something is missing")
+        return state
 
 
 def save(
