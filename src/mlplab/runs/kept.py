@@ -27,8 +27,8 @@ def has_ended(folder: Path, run: TrainConfig) -> bool:
     return not differences(run, before, str(folder), may_grow=early)
 
 
-def check_same_table(folder: Path, run: TrainConfig, inputs: Inputs) -> None:
-    """Checks that a run that has ended was trained on the table that its configuration names now.
+def check_same_table(folder: Path, run: TrainConfig, inputs: Inputs) -> bool:
+    """Checks that a run was trained on the table that its configuration names now; False if nothing tells.
 
     Raises:
         UserError: if not.
@@ -36,6 +36,7 @@ def check_same_table(folder: Path, run: TrainConfig, inputs: Inputs) -> None:
     path = RunFolder(folder).best
     if path.exists():
         _check_table(checkpoint.load(path).get("table"), run, inputs)
+    return path.exists()
 
 
 def kept_of_run(folder: Path, run: TrainConfig, inputs: Inputs) -> StackState | None:

@@ -82,11 +82,10 @@ def _earlier(jobs: Sequence[Job], inputs: Inputs) -> Iterator[tuple[Path, Outcom
     for job in jobs:
         if job.config and has_begun(job.folder):
             check_same(job.config, job.folder)
+            if job.config.data not in tables and check_same_table(job.folder, job.config, inputs):
+                tables.add(job.config.data)  # one run's will do
             if outcome := ended(job.folder, job.config):
                 yield job.folder, outcome
-                if job.config.data not in tables and isinstance(outcome, dict):
-                    check_same_table(job.folder, job.config, inputs)  # one run's will do
-                    tables.add(job.config.data)
 
 
 def _stacks(plan: Plan, root: Path, over: Mapping[Path, Outcome]) -> Iterator[Stack]:

@@ -138,6 +138,7 @@ def make_plan(
             shapes.setdefault(_shape(job.config, inputs, number), []).append(number)
     groups: list[tuple[list[int], Size]] = []
     stacks: list[tuple[int, ...]] = []
+    seconds = 0.0
     for numbers in shapes.values():
         if buildable := list(_buildable(numbers, checked, inputs)):
             together = list(_together(buildable, checked, earlier))
@@ -146,9 +147,10 @@ def make_plan(
             first = checked[buildable[0]].config
             assert first is not None
             groups.append((rest, Size.of(first, inputs)))
+            seconds += groups[-1][1].seconds(len(buildable) - len(rest), len(together))
     counts = [math.ceil(len(numbers) / (members or size.members())) for numbers, size in groups]
     if workers is None:
-        seconds = sum(
+        seconds += sum(
             size.seconds(len(numbers), count) for (numbers, size), count in zip(groups, counts, strict=True)
         )
         workers = cores if seconds > WORTH_A_PROCESS else 1
