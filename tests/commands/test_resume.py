@@ -61,7 +61,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again(command: Command,
     checkpoint.remove(run / "checkpoints/last.ckpt")
     (run / "checkpoints/.last.ckpt.123.part").touch()
     ended = command("resume=outputs/r")
-    assert ended.out.startswith("outputs/r has no checkpoint yet: begins again\n")
+    assert ended.out.startswith("outputs/r has nothing to go on from: begins again\n")
     assert results_of(run) == whole
     assert not list(run.rglob("*.part"))
 
@@ -174,7 +174,7 @@ def test_a_mistake_gets_a_short_answer(command: Command, stopped: Path, mistake:
     assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
 
 
-def test_a_run_that_had_stopped_early_needs_its_test_only(command: Command, tmp_path: Path) -> None:
+def test_a_run_that_had_stopped_early_comes_to_the_same_end(command: Command, tmp_path: Path) -> None:
     words = (*QUICK, "trainer.max_epochs=50", "callbacks.early_stopping.patience=1", "optimizer.lr=1")
     assert command(*words, "name=r").status == 0
     run = tmp_path / "outputs/r"
@@ -184,7 +184,6 @@ def test_a_run_that_had_stopped_early_needs_its_test_only(command: Command, tmp_
     interrupt(run)
     ended = command("resume=outputs/r")
     assert ended.status == 0, ended.err
-    assert "epoch 2/" not in ended.out
     assert results_of(run) == whole
 
 

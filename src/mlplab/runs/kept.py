@@ -48,6 +48,11 @@ def kept_of_run(folder: Path, run: TrainConfig, inputs: Inputs) -> StackState | 
     """
     path = RunFolder(folder).last
     content = checkpoint.load_newest(path)
+    if (
+        content and content.get("training") is None
+    ):  # killed between its last checkpoint and its test's scores
+        older = checkpoint.before(path)
+        content = checkpoint.load(older) if older.exists() else None
     if content is None:
         return None
     before = _part(path, content, "config")

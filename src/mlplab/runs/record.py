@@ -55,7 +55,8 @@ def record(session: Session, index: int, inputs: Inputs, status: Status, reason:
     if best.epochs[index]:
         _save(session, index, inputs, member.folder.best, best.state, metrics["best_epoch"], metrics)
     if session.reached and status != "diverged":
-        reached = session.reached.select([index])
+        goes_on = bool(session.reached.members["run"]["active"][index])
+        reached = session.reached.select([index]) if goes_on else None  # one that has stopped has nothing to
         _save(session, index, inputs, member.folder.last, session.last, metrics["epochs"], metrics, reached)
     if status == "done":
         each = inputs.baselines(member.config.data, session.stack.schema)

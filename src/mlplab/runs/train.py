@@ -223,7 +223,7 @@ def train_one(run: TrainConfig, folder: Path, *, begun: bool = False, console: C
     if begun:
         kept = kept_of_run(folder, run, inputs)
         if kept is None:
-            log.info("%s has no checkpoint yet: begins again", inside(folder))
+            log.info("%s has nothing to go on from: begins again", inside(folder))
     try:
         [metrics] = train([Run(run, folder, stamp if begun else None)], console, inputs, kept=kept)
     except Interrupted as error:
