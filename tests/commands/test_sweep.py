@@ -225,6 +225,7 @@ def test_a_process_that_is_killed_takes_no_other_with_it(tmp_path: Path) -> None
     assert sorted(status_of(dead / run) for run in runs) == ["failed", "failed", "interrupted", "interrupted"]
 
 
+@pytest.mark.slow  # its workers import torch anew
 def test_hydras_other_launcher_goes_on_working(tmp_path: Path) -> None:
     overrides = ("-m", *SMALL, "seed=-1,1,2", "name=s", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     ended = process([SCRIPT, *overrides], tmp_path)

@@ -8,12 +8,12 @@ from faults import campaign, processes
 from support import SMALL, status_of
 
 TRIES = {
-    "kills": 3,
+    "kills": 1,
     "stack_kills": 1,
     "sweep_kills": 1,
     "write_kills": 2,
     "full_disks": 1,
-    "damages": 28,
+    "damages": 14,
     "troubles": 3,
     "starts": 8,
 }
