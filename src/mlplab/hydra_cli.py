@@ -173,13 +173,10 @@ def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -
 
 def _check_sweep_folder(root: Path) -> None:
     """A sweep's folder is new, empty, or holds what an earlier try of a sweep has left."""
-    if not root.exists():
-        return
-    if link := next(
-        (each for each in root.iterdir() if each.is_symlink()) if root.is_dir() else iter(()), None
-    ):
-        raise UserError(Fault("is a link, which no sweep makes", str(link), remedy="remove it"))
-    if root.is_file() or (any(root.iterdir()) and not is_sweep(root)):
+    entries = list(root.iterdir()) if root.is_dir() else []
+    if links := [entry for entry in entries if entry.is_symlink()]:
+        raise UserError(Fault("is a link, which no sweep makes", str(links[0]), remedy="remove it"))
+    if root.is_file() or (entries and not is_sweep(root)):
         raise UserError(Fault("exists and is not empty", str(root), remedy="give another: name=…"))
 
 
