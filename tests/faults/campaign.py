@@ -91,8 +91,9 @@ def kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
             if status == 0:
                 break
             killed += 1
-            too_early = status == -15 and not command.told()  # before Python could heed it
-            if status not in (-9, 143) and not too_early:
+            ended = path.exists() and status_of(here / "outputs/r") == "done"
+            outside = status == -15 and (ended or not command.told())  # before or after training heeds it
+            if status not in (-9, 143) and not outside:
                 failures.append(f"{number}: status {status}: {command.told()[-300:]}")
             words = ["train", "resume=outputs/r"] if (here / "outputs/r/config.yaml").exists() else words
         status, told = run(["train", "resume=outputs/r"], here)
