@@ -96,7 +96,7 @@ def status_of(work: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains on leaving
         return 1  # whoever read our output has gone
     except Exception as error:
-        if isinstance(error, OSError) and of_the_disk(error):
+        if of_the_disk(error):
             return tell(CannotWrite(error))
         traceback.print_exc()
         return 1

@@ -4,6 +4,7 @@ import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import TypeGuard
 
 MAX_LINES = 5
 
@@ -70,7 +71,7 @@ class CannotWrite(RunFailed):
         )
 
 
-def of_the_disk(error: BaseException) -> bool:
+def of_the_disk(error: BaseException) -> TypeGuard[OSError]:
     """Whether it is the disk that stands against whatever is written, and not one file."""
     return isinstance(error, OSError) and error.errno in (
         errno.ENOSPC,

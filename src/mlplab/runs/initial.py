@@ -41,9 +41,8 @@ def begin_with_trained(network: Network, member: int, run: TrainConfig, schema: 
             Fault("is another network", f"init={folder}", f"other {keys}", remedy="give the same model keys")
         )
     kept = trained.network.state_dict()
-    moved = torch.from_numpy(
-        trained.schema.offsets - schema.offsets
-    )  # between what the columns are centred by
+    # Between what the columns are centred by.
+    moved = torch.from_numpy(trained.schema.offsets - schema.offsets)
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             tensor[member] = kept[name][0]

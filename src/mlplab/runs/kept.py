@@ -19,9 +19,10 @@ log = logging.getLogger(__name__)
 
 def has_ended(folder: Path, run: TrainConfig) -> bool:
     """Whether a run that has begun in a folder would come to the same end again, be it given more epochs."""
-    metrics, before = read_metrics(folder), read_config(folder)
+    metrics = read_metrics(folder)
     if metrics["status"] not in ENDED:
         return False
+    before = read_config(folder)
     epochs = before.get("trainer", {}).get("max_epochs")
     early = metrics["status"] == "diverged" or metrics.get("epochs", epochs) < epochs
     return not differences(run, before, str(folder), may_grow=early)
@@ -48,9 +49,8 @@ def kept_of_run(folder: Path, run: TrainConfig, inputs: Inputs) -> StackState | 
     """
     path = RunFolder(folder).last
     content = checkpoint.load_newest(path)
-    if (
-        content and content.get("training") is None
-    ):  # killed between its last checkpoint and its test's scores
+    if content and content.get("training") is None:
+        # It was killed between its last checkpoint and its test's scores.
         older = checkpoint.before(path)
         content = checkpoint.load(older) if older.exists() else None
     if content is None:

@@ -134,7 +134,7 @@ def train(
                 if member.folder.path not in written:
                     with suppress(OSError):  # as it may be what is told
                         end(index, status, reason)
-            if isinstance(error, OSError) and of_the_disk(error):
+            if of_the_disk(error):
                 raise CannotWrite(error) from error
             if isinstance(error, SystemExit):
                 raise RunFailed(f"something in it asked to exit, with status {error.code}") from error

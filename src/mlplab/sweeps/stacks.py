@@ -9,7 +9,7 @@ from rich.console import Console
 
 from mlplab.config import TrainConfig
 from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, reason_of
-from mlplab.runs.begun import ENDED, has_begun, name_in_sweep
+from mlplab.runs.begun import has_begun, name_in_sweep
 from mlplab.runs.find import read_metrics
 from mlplab.runs.folder import Metrics, Stamp, record_failed, stamp_of
 from mlplab.runs.inputs import Inputs
@@ -119,8 +119,7 @@ def failed_for(run: Run, error: Exception) -> Outcome:
 
 def ended(folder: Path, run: TrainConfig) -> Outcome | None:
     """What came of a run, if it has ended for good."""
-    metrics = read_metrics(folder)
-    return _outcome(metrics) if metrics["status"] in ENDED and has_ended(folder, run) else None
+    return _outcome(read_metrics(folder)) if has_ended(folder, run) else None
 
 
 def _outcome(metrics: Metrics) -> Outcome:

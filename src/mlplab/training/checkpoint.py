@@ -21,6 +21,9 @@ from mlplab.files import replacing
 FORMAT = 1
 """Changes when older checkpoints can no longer be read."""
 
+FOREIGN = "use only checkpoints that this project wrote"
+"""Remedy for a file that this project cannot have written."""
+
 PARTS = 1_000_000
 """Values and tensors that a checkpoint may hold; a stack's has tens of thousands."""
 
@@ -141,7 +144,7 @@ def load(path: Path) -> dict[str, Any]:
             Fault(
                 "holds more than tensors and plain data; nothing in it was run",
                 str(path),
-                remedy="use only checkpoints that this project wrote",
+                remedy=FOREIGN,
             )
         ) from error
     except (
@@ -174,8 +177,8 @@ def _check_stored(path: Path, archive: zipfile.ZipFile) -> None:
     parts = archive.infolist()
     packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
     if packed or sum(part.file_size for part in parts) > path.stat().st_size:
-        remedy = "use only checkpoints that this project wrote"
-        raise UserError(Fault("is an archive that unfolds, which no checkpoint is", str(path), remedy=remedy))
+        what = "is an archive that unfolds, which no checkpoint is"
+        raise UserError(Fault(what, str(path), remedy=FOREIGN))
 
 
 def _check_bounded(path: Path, content: object) -> None:
@@ -193,8 +196,7 @@ def _check_bounded(path: Path, content: object) -> None:
             elif isinstance(part, list | tuple | set):
                 inner += part
             if left < len(inner):
-                remedy = "use only checkpoints that this project wrote"
-                raise UserError(Fault("unfolds, which no checkpoint does", str(path), remedy=remedy))
+                raise UserError(Fault("unfolds, which no checkpoint does", str(path), remedy=FOREIGN))
         level = inner
 
 
