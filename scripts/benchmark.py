@@ -8,6 +8,8 @@ python scripts/benchmark.py stack repeats=3 output=stack.json
           and the time that the arithmetic alone would take
   sweep   a sweep as a process, from start to end: 1, 64 and 512 runs
   stack   a step of one member in stacks of 1 to 128 members, for several networks and batches
+  csv     a CSV file to tensors: this project, polars, pandas; its time by rows; training from a file on a
+          table of four times the memory that it may take, in a process whose memory is capped
 
   repeats=N        how often each is measured, in turn with the others
   output=FILE      where all times go; outputs/benchmarks/<name>.json unless given
@@ -17,6 +19,10 @@ python scripts/benchmark.py stack repeats=3 output=stack.json
   lightning=4,12   sizes at which Lightning is measured, the others being extrapolated from them
   sklearn=8,32     likewise
   full=true        measures these two at all sizes; half an hour and more
+  csv only:
+  rows=1000000     of the table
+  epochs=N         of each training
+  full=true        reads a table of ten times as many rows too
 """
 
 import sys
@@ -49,8 +55,12 @@ def benchmark(name: str, words: Sequence[str]) -> None:
             from benchmarks import stack
 
             report = stack.measure(read_arguments(words, stack.Stack))
+        case "csv":
+            from benchmarks import csv
+
+            report = csv.measure(read_arguments(words, csv.Csv))
         case _:
-            raise UserError(Fault("unknown benchmark", found=name, expected="step, sweep or stack"))
+            raise UserError(Fault("unknown benchmark", found=name, expected="step, sweep, stack or csv"))
     report.show()
 
 

@@ -6,10 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -17,9 +20,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mlplab import hydra_cli
 from mlplab.config import TrainConfig, parse
+from mlplab.data.building import read_table
+from mlplab.data.dialect import Given
+from mlplab.data.lanes import Role, Wanted
+from mlplab.data.source import Source, opened
+from mlplab.data.table import Table
 from mlplab.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
+
+CONCRETE = ROOT / "src/mlplab/data/concrete.csv"
 
 SMALL = ("data=synthetic", "data.rows=60", "data.batch_size=16", "model.hidden=[8,8]", "trainer.max_epochs=5")
 
@@ -32,6 +42,23 @@ def config(*overrides: str) -> TrainConfig:
     values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
     return parse({str(key): value for key, value in values.items()})
+
+
+def table_of(
+    rows: pl.DataFrame | Path,
+    target: str | Sequence[str] = "y",
+    *,
+    weight: str | None = None,
+    given: Given | None = None,
+    dtype: type[np.floating] = np.float32,
+    **wanted: Any,
+) -> Table:
+    """The table that a frame or a file becomes; further arguments are those of `Wanted`."""
+    targets = [target] if isinstance(target, str) else target
+    roles: list[tuple[str, Role]] = [(name, "target") for name in targets]
+    roles += [(weight, "weight")] if weight else []
+    with nullcontext(Source("t", rows)) if isinstance(rows, pl.DataFrame) else opened(rows, given) as source:
+        return read_table(source, Wanted(tuple(roles), **wanted), dtype)
 
 
 def train_into(folder: Path, *members: Sequence[str]) -> list[dict[str, Any]]:

@@ -21,6 +21,8 @@ def test_every_option_of_every_group_composes_and_survives_a_round_trip(
     needed = {
         "data/csv": ["data.path=x", "data.target=y"],
         "data/split/file": ["data.split.path=x"],
+        "data/split/group": ["data.split.group=x"],
+        "data/split/time": ["data.split.time=x"],
         "model/own": ["model._target_=mine.Net"],
     }
     for group in groups:
@@ -50,6 +52,12 @@ def test_every_option_of_every_group_composes_and_survives_a_round_trip(
             "optimizer: nesterov=true needs momentum",
         ),
         ("data.split.val=0.5 data.split.test=0.5", "data.split: val + test = 1 leaves no row to train on"),
+        ("data/split=kfold data.split.fold=5", "data.split: fold=5 is none of 5 folds, which count from 0"),
+        (
+            "data/split=kfold data.split.group=x data.split.stratify=y",
+            "data.split: takes one of group, time and stratify, not group and stratify; "
+            "take one back: data.split.stratify=null",
+        ),
         ("trainer.precision=16", "trainer.precision: unknown choice (found 16, expected 32 or 64)"),
         ("monitor=val/r3", "monitor: unknown choice (found 'val/r3'"),
         (
@@ -115,7 +123,7 @@ def test_a_target_is_refused_where_none_belongs() -> None:
 def test_a_class_of_the_users_is_allowed_by_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "other.Net, mine.Net")
     values = config().plain()
-    values["model"] = {"_target_": "mine.Net", "width": 3, "encoder": {"name": "none"}}
+    values["model"] = {"_target_": "mine.Net", "width": 3, "encoder": values["model"]["encoder"]}
     assert parse(values).plain()["model"] == values["model"]
     values["model"]["_target_"] = "mine.os.system"
     with pytest.raises(UserError, match="is not allowed here"):

@@ -11,7 +11,7 @@ def test_streams_are_functions_of_seed_use_and_index() -> None:
     uses = [
         (seed, stream, i)
         for seed in (0, 1, 2**32, 2**62)
-        for stream in ("weights", "order", "dropout")
+        for stream in ("weights", "order", "dropout", "embeddings")
         for i in (0, 1)
     ]
     values = [drawn(*use) for use in uses]

@@ -12,16 +12,27 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 """The repository."""
 
-PACKAGES = ("mlplab", "torch", "lightning", "numpy", "scikit-learn", "hydra-core", "tensorboard")
+PACKAGES = (
+    "mlplab",
+    "torch",
+    "lightning",
+    "numpy",
+    "polars",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "hydra-core",
+    "tensorboard",
+)
 
 
 def pin() -> None:
-    """Binds the process to the first core it may use, and numeric libraries imported later to one thread.
+    """Binds the process to the first core it may use, and libraries imported later to one thread.
 
     Modules are compiled once, as where people train, and not again by each process that is timed.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ[name] = "1"
     if sys.platform == "linux":
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

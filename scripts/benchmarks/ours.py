@@ -45,10 +45,9 @@ def shape(hidden: Sequence[int], batch: int) -> tuple[str, str]:
 
 def rows_of(run: TrainConfig) -> Rows:
     """The rows of each part, as peers take them: standardised beforehand, not in every step as ours."""
-    table = load_table(run.data)
-    split = make_split(run.data.split, table.frame.height)
-    x = table.frame.select(table.features).to_numpy()
-    y = table.frame[table.target].to_numpy()
+    table = load_table(run)
+    split = make_split(run.data.split, table)
+    x, y = table.x.astype(np.float64), table.y[:, 0]
     x = (x - x[split.train].mean(0)) / x[split.train].std(0)
     y = (y - y[split.train].mean()) / y[split.train].std()
     x, y = x.astype(np.float32), y.astype(np.float32)

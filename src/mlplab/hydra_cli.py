@@ -15,14 +15,16 @@ import hydra
 from hydra._internal.utils import get_args_parser  # an internal, since no other place has Hydra's flags
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 
 from mlplab.cli import log_to_terminal, status_of
-from mlplab.config import TrainConfig, check_name, parse
+from mlplab.config import DescribeConfig, TrainConfig, check_name, parse, parse_table
 from mlplab.errors import Fault, Interrupted, UserError, reason_of
 from mlplab.hydra_errors import explained
-from mlplab.hydra_overrides import RESUME, check_overrides, is_typed, with_folder_quoted
+from mlplab.hydra_overrides import RESUME, check_overrides, is_typed, readable
+from mlplab.keys import quoted
 from mlplab.runs.begun import (
+    MAY_DIFFER,
     MAY_GROW,
     MULTIRUN_FILE,
     PLAN_FILE,
@@ -35,7 +37,6 @@ from mlplab.runs.begun import (
 from mlplab.runs.folder import record_failed
 from mlplab.runs.lock import LOCK, Lock
 from mlplab.sweeps.composition import plain, refuse_what_calls
-from mlplab.sweeps.grid import quoted
 from mlplab.targets import own_targets
 
 OUTPUTS = "outputs"
@@ -51,7 +52,7 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
     """
     own_targets()  # read before any configuration could change the environment
     log_to_terminal("stdout")
-    sys.argv[1:] = map(with_folder_quoted, sys.argv[1:])
+    sys.argv[1:] = readable(sys.argv[1:])
     flags = get_args_parser().parse_args()
     statuses: list[int] = []
 
@@ -86,6 +87,39 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
     sys.exit(next((status for status in statuses if status), 0))
 
 
+def hydra_table_command(verb: Callable[[DescribeConfig], None], *, conf: Path, name: str, usage: str) -> None:
+    """Composes the data section of `conf/<name>.yaml` with the command line, hands it to `verb`, and ends the
+    process, with the exit status as `hydra_command`. Nothing but the table need be given."""
+    log_to_terminal("stderr")
+    sys.argv[1:] = readable(sys.argv[1:])
+    flags = get_args_parser().parse_args()
+
+    def work() -> None:
+        swept = check_overrides(flags.overrides, multirun=flags.multirun)
+        if flags.multirun:
+            raise UserError(
+                Fault("describes one table, not several", ", ".join(swept), remedy="leave out -m")
+            )
+        register_resolvers()
+        if flags.help:
+            print(usage.strip())
+            return
+        if flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
+            _hand_to_hydra(lambda _: None, conf, name)
+            return
+        composed = _compose(conf, flags, name, flags.overrides)
+        refuse_what_calls(composed.hydra)
+        values = plain(OmegaConf.create({"data": composed.data}), whole=False)
+        data = values["data"]
+        if data.get("target") == MISSING:
+            data["target"] = []
+        if lacking := [key for key, value in data.items() if value == MISSING]:
+            raise UserError(Fault("needs a value", f"data.{lacking[0]}", remedy=f"data.{lacking[0]}=…"))
+        verb(parse_table(values))
+
+    sys.exit(status_of(work))
+
+
 def _compose(conf: Path, flags: argparse.Namespace, name: str, overrides: Sequence[str]) -> DictConfig:
     """The configuration of a run, Hydra's part included."""
     conf = Path(flags.config_path).resolve() if flags.config_path else conf
@@ -117,6 +151,11 @@ def _resume(verb: Verb, flags: argparse.Namespace, conf: Path, name: str) -> Non
         remedy = f"{RESUME}= names the run's folder already: leave it out"
         raise UserError(Fault("says nothing to a run that goes on", places[0], remedy=remedy))
     run = read_run_config(folder)
+    for line in [line for line in lines if line.startswith(f"{MAY_DIFFER}=")]:
+        lines.remove(line)  # the default table, of which they are composed, has no such key
+        values = run.plain()
+        values["data"]["memory"] = OverridesParser.create().parse_override(line).value()
+        run = parse(values)
     if lines:
         composed = _compose(conf, flags, name, lines)
         refuse_what_calls(composed.hydra)

@@ -7,13 +7,38 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mlplab.errors import Fault, UserError
 from mlplab.hydra_errors import explained
-from mlplab.sweeps.grid import quoted
+from mlplab.keys import quoted
 
 RESUME = "resume"
 """Not a key of the configuration, which a run keeps: what is done with one."""
 
 
-def with_folder_quoted(word: str) -> str:
+COLUMNS = "data.columns."
+"""Before a column's name: keys that no file of the configuration knows, and that may hold any sign."""
+
+
+def readable(words: Sequence[str]) -> list[str]:
+    """The words of a command line, as Hydra can read them.
+
+    It takes no key that the configuration's files lack unless it begins with `++`, and none with spaces or
+    letters beyond a to z: where a column is called so, names and kinds become a list of pairs, in place of
+    those that files give.
+    """
+    kinds = {word: word.removeprefix(COLUMNS).rpartition("=") for word in words if word.startswith(COLUMNS)}
+    odd = not all(name.isidentifier() and name.isascii() for name, _, _ in kinds.values())
+    read = [
+        f"++{word}" if word in kinds else _with_folder_quoted(word)
+        for word in words
+        if not (word in kinds and odd)
+    ]
+    if odd:
+        pairs = ",".join(f"[{quoted(name)},{quoted(kind)}]" for name, _, kind in kinds.values())
+        columns = COLUMNS.rstrip(".")
+        read += [f"~{columns}", f"+{columns}=[{pairs}]"]
+    return read
+
+
+def _with_folder_quoted(word: str) -> str:
     """A word that names a run's folder, which may be called `lr=0.1,seed=1`, as Hydra can read it."""
     key, _, value = word.partition("=")
     folder = (key == RESUME and value[:1] not in ("'", '"')) or (key == "init" and Path(value).is_dir())
@@ -31,8 +56,10 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
     seen: dict[str, str] = {}
     swept: dict[str, str] = {}
     for override in parsed:
-        key, line = override.get_key_element().lstrip("+~"), override.input_line or ""
-        if key in seen and not override.is_delete():
+        if override.is_delete():
+            continue
+        key, line = override.get_key_element().lstrip("+"), override.input_line or ""
+        if key in seen:
             raise UserError(
                 Fault("is given twice", key, f"{seen[key]} and {line}", remedy="keep the one that you mean")
             )

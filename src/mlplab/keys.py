@@ -1,5 +1,6 @@
-"""Names of configuration keys, and what is said of a wrong one."""
+"""Names of configuration keys, what is said of a wrong one, and texts in overrides."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import UnionType
@@ -126,10 +127,20 @@ def _dotted(location: Sequence[str | int], values: Any, *, absent: bool) -> str:
 
     `absent` says that the last part is a key that `values` lack.
     """
-    key = ""
+    key, tagged = "", False
     for position, part in enumerate(location):
+        if key and not tagged and isinstance(values, Mapping) and part == values.get("name"):
+            tagged = True  # an option may be called as one of its keys is: data/split=time, data.split.time
+            continue
+        tagged = False
         if isinstance(part, int):
             key, values = f"{key}[{part}]", values[part]
         elif isinstance(values, Mapping) and (part in values or (absent and position == len(location) - 1)):
             key, values = f"{key}.{part}" if key else part, values.get(part)
     return key
+
+
+def quoted(text: str, mark: str = "'") -> str:
+    """Text as a string in an override, whatever is in it."""
+    escaped = re.sub(rf"(\\+)(?={mark}|$)", r"\1\1", text).replace(mark, f"\\{mark}")
+    return f"{mark}{escaped}{mark}"

@@ -1,10 +1,13 @@
 """`benchmark.py` as users run it, with little to measure."""
 
 import json
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from benchmarks.csv import growth_of
+from benchmarks.timing import Times
 from support import ROOT, assert_short_answer, process
 
 SCRIPT = str(ROOT / "scripts/benchmark.py")
@@ -13,7 +16,7 @@ SCRIPT = str(ROOT / "scripts/benchmark.py")
 def test_help_and_a_name_that_is_none(tmp_path: Path) -> None:
     assert process([SCRIPT, "--help"], tmp_path).out.startswith("This project beside its peers")
     assert_short_answer(
-        process([SCRIPT, "stak"], tmp_path), ["unknown benchmark", "stak", "step, sweep or stack"]
+        process([SCRIPT, "stak"], tmp_path), ["unknown benchmark", "stak", "step, sweep, stack or csv"]
     )
 
 
@@ -26,3 +29,31 @@ def test_a_stack_is_measured_and_stored(tmp_path: Path) -> None:
     assert stored["packages"]["torch"] == version("torch")
     assert len(stored["times"]) == 15 * 2
     assert all(time["seconds"][0] > 0 for time in stored["times"])
+
+
+def test_growth_is_found_on_a_line_and_as_a_power() -> None:
+    line = growth_of({rows: Times([0.1 + 2e-6 * rows]) for rows in (10_000, 100_000, 1_000_000)})
+    assert line["start"] == pytest.approx(0.1)
+    assert line["each row"] == pytest.approx(2e-6)
+    assert line["residual"] < 1e-6
+    square = growth_of({rows: Times([3e-9 * rows**2]) for rows in (10, 100, 1000)})
+    assert square["exponent"] == pytest.approx(2)
+    assert square["residual"] > 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory that a process has taken")
+def test_reading_and_training_from_a_file_are_measured(tmp_path: Path) -> None:
+    ended = process([SCRIPT, "csv", "repeats=1", "rows=1000", "epochs=1", "output=csv.json"], tmp_path)
+    assert ended.status == 0, ended.err
+    assert "a CSV file of 1,000 × 21 numbers" in ended.out
+    stored = json.loads((tmp_path / "csv.json").read_text())
+    answers = {tuple(each["of"]): each["answers"][0] for each in stored["details"]}
+    assert {("mlplab", rows) for rows in (10, 100, 1000)} | {("polars", 1000), ("pandas", 1000)} <= set(
+        answers
+    )
+    assert [answers[where,]["stored"] for where in ("in memory", "from a file")] == [False, True]
+    assert answers["from a file",]["rows"] == 800
+    assert answers["mlplab", 1000]["tensors"] == 1000 * (20 * 4 + 8)
+    assert answers["polars", 1000]["tensors"] == 1000 * 21 * 4
+    assert stored["cap"]["budget"] == 1000 * 20

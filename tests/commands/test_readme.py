@@ -92,6 +92,6 @@ def test_the_data_function_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(synthetic, "FUNCTIONS", dict(synthetic.FUNCTIONS))
     (source,) = re.findall(r"```python\n(@register.*?)```", README, re.DOTALL)
     exec(source, vars(synthetic) | {})
-    table = synthetic.draw("saddle", rows=5, features=None, noise=0.0, seed=0)
-    x1, x2, y = (table.frame[name].to_numpy() for name in ("x1", "x2", "target"))
+    frame = synthetic.draw("saddle", rows=5, features=None, noise=0.0, seed=0)
+    x1, x2, y = (frame[name].to_numpy() for name in ("x1", "x2", "target"))
     assert y == pytest.approx(x1**2 - x2**2)

@@ -68,7 +68,7 @@ def test_a_run_folder_is_complete(run: tuple[Path, Ended]) -> None:
     assert config["data"] == {
         "name": "concrete",
         "batch_size": 32,
-        "split": {"name": "random", "val": 0.15, "test": 0.15, "seed": 0},
+        "split": {"name": "random", "val": 0.15, "test": 0.15, "seed": 0, "stratify": None},
     }
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["status"] == "done"
@@ -84,7 +84,8 @@ def test_a_run_folder_is_complete(run: tuple[Path, Ended]) -> None:
     assert f"best epoch {metrics['best_epoch']} of 4; " in log
     assert f"test rmse {metrics['test/rmse']}" in log
     assert {path.name for path in folder.iterdir()} == {
-        *("config.yaml", "metrics.json", "environment.json", "train.log", "checkpoints", "tensorboard", "csv")
+        *("config.yaml", "metrics.json", "schema.json", "environment.json", "schema.json", "train.log"),
+        *("checkpoints", "tensorboard", "csv"),
     }
 
 

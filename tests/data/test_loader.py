@@ -1,10 +1,16 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplab.data.loader import Loader
-from mlplab.data.module import batch_rows
+from mlplab.data.loader import WINDOW, Batch, Loader
+from mlplab.data.module import TableDataModule, batch_rows
+from mlplab.data.split import Split
+from mlplab.randomness import generator
 
 
 def loader(rows: int, batch_size: int | None, seeds: list[int] | None) -> Loader:
@@ -41,6 +47,8 @@ def test_the_order_is_a_function_of_seed_and_epoch_alone() -> None:
     first = stack.order()
     stack.set_epoch(3)
     assert not torch.equal(first, stack.order())
+    drawn = torch.randperm(30, generator=generator(5, "order", 3))
+    assert torch.equal(stack.order()[1], stack.rows[1][drawn])
 
 
 @given(
@@ -72,3 +80,108 @@ def test_without_seeds_rows_come_in_order_and_none_takes_all() -> None:
 def test_shapes_are_checked() -> None:
     with pytest.raises(TypeError):
         Loader(torch.zeros(3), torch.zeros(3, 1), [torch.arange(3)], 1)
+
+
+def table(rows: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Inputs, targets and weights that tell their row."""
+    numbers = torch.arange(float(rows)).unsqueeze(1)
+    return torch.cat([numbers, -numbers], 1), numbers.double(), numbers + 1
+
+
+def by_blocks(rows: Sequence[torch.Tensor], size: int, block: int, multiple: int = 1) -> Loader:
+    x, y, weight = table(1 + max(int(each.max()) for each in rows))
+    seeds = range(len(rows))
+    return Loader(x, y, rows, size, seeds, multiple, weight=weight, block=block)
+
+
+def assert_same(found: Sequence[Batch], expected: Sequence[Batch]) -> None:
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            assert torch.equal(one, other)
+
+
+@given(
+    st.lists(st.integers(1, 400), min_size=1, max_size=3),
+    st.integers(1, 30),
+    st.integers(1, 4),
+    st.integers(1, 40),
+    st.integers(0, 5),
+)
+def test_blocks_give_their_order_and_go_on_in_the_middle_of_it(
+    counts: list[int], size: int, block: int, multiple: int, epoch: int
+) -> None:
+    source = torch.Generator().manual_seed(sum(counts))
+    members = [torch.randperm(500, generator=source)[:count].sort().values for count in counts]
+    loader = by_blocks(members, size, block, multiple)
+    loader.set_epoch(epoch)
+    order, seen = loader.order(), list(loader)
+    for member, rows in enumerate(members):
+        assert torch.equal(order[member, : len(rows)].sort().values, rows)
+        assert (order[member, len(rows) :] == order[member, 0]).all()
+    # the batches that index slices of the whole order give
+    in_memory = list(Loader(*table(500)[:2], list(order), size, weight=table(500)[2]))
+    for found, expected in zip(seen, in_memory, strict=True):
+        assert torch.equal(found.x, expected.x)
+        assert torch.equal(found.y, expected.y)
+    assert sum(batch.rows() for batch in seen).tolist() == [int((rows + 1).sum()) for rows in members]
+    for position in {0, 1, len(seen) // 2, len(seen) - 1} & set(range(len(seen))):
+        loader.load_state_dict({"position": position})
+        assert_same(list(loader), seen[position:])
+    alone = by_blocks(members, size, block, multiple)
+    alone.set_epoch(epoch)
+    for member in range(len(members)):
+        own = Loader(alone.x, alone.y, members[member : member + 1], size, [member], block=block)
+        own.set_epoch(epoch)
+        assert torch.equal(own.order()[0], order[member, : len(members[member])])
+
+
+def test_blocks_of_neighbours_are_shuffled_and_then_rows_within_a_window() -> None:
+    loader = by_blocks([torch.arange(0, 2000, 2)], 50, block=5)
+    (order,) = loader.order()
+    for window in order.split(WINDOW * 5):
+        blocks, sizes = (window // 10).unique(return_counts=True)
+        assert set(sizes.tolist()) == {5}
+        assert not torch.equal(blocks, blocks[0] + torch.arange(len(blocks)))
+        assert not torch.equal(window, window.sort().values)
+    loader.set_epoch(1)
+    assert not torch.equal(order, loader.order()[0])
+    loader.set_epoch(0)
+    assert torch.equal(order, loader.order()[0])
+
+
+def test_one_block_is_the_order_of_a_table_in_memory() -> None:
+    rows = [torch.arange(90)]
+    x, y, _ = table(90)
+    in_memory = Loader(x, y, rows, 7, [3])
+    assert torch.equal(Loader(x, y, rows, 7, [3], block=90).order(), in_memory.order())
+
+
+def test_a_mapped_file_gives_the_batches_that_memory_gives(tmp_path: Path) -> None:
+    tensors = table(9000)
+    mapped = []
+    for name, tensor in zip("xyw", tensors, strict=True):
+        tensor.numpy().tofile(tmp_path / name)
+        shape = tuple(tensor.shape)
+        mapped.append(torch.from_numpy(np.memmap(tmp_path / name, tensor.numpy().dtype, "c", shape=shape)))
+    rows = np.arange(9000)
+    splits = [Split(rows[::3], rows[1::3], rows[2::3]), Split(rows[1::3], rows[2:6000:3], rows[::3])]
+    one, other = (
+        TableDataModule(*tables, splits, [0, 1], 100, block=block)
+        for tables, block in ((mapped, 10), (tensors, None))
+    )
+    assert_same(list(one.val_dataloader()), list(other.val_dataloader()))
+    assert_same(list(one.test_dataloader()), list(other.test_dataloader()))
+    met = torch.cat([batch.y[0, :, 0] for batch in one.train_dataloader()])
+    assert met.sort().values.tolist() == rows[::3].tolist()
+
+
+def test_weights_go_with_their_rows() -> None:
+    x, y, weight = table(10)
+    loader = Loader(x, y, [torch.arange(10), torch.arange(4, 7)], 4, [0, 1], 4, weight=weight)
+    batches = list(loader)
+    for member, count in enumerate((10, 3)):
+        targets, weights = (torch.cat([batch[i][member] for batch in batches]) for i in (1, 2))
+        assert torch.equal(weights[:count], targets[:count].float() + 1)
+        assert (weights[count:] == 0).all()
+    assert sum(batch.rows() for batch in batches).tolist() == [55, 18]

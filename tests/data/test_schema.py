@@ -1,55 +1,194 @@
+"""What columns turn out to be, and what becomes of their cells."""
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from math import cos, pi, sin
+
 import numpy as np
 import polars as pl
 import pytest
-import torch
+from support import table_of
 
-from mlplab.data.schema import Schema, Statistics
+from mlplab.data.cells import DAYS
+from mlplab.data.kinds import kind_of_text
+from mlplab.data.schema import PARTS, Schema
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
-TABLE = Table("t", pl.DataFrame({"a": [1.0, 2, 3, 10], "y": [5.0, 5, 8, 9], "c": [7.0, 7, 7, 8]}), "y")
+MOMENTS = [datetime(2023, 11, 3, 5, 17) + timedelta(days=37 * i, hours=5 * i) for i in range(30)]
+
+
+def table(cells: Sequence[object], declared: str = "", **wanted: object) -> Table:
+    """A table of 30 rows with these cells in column `a`, beside a number and the target."""
+    column = pl.Series("a", [cells[i % len(cells)] for i in range(30)], strict=False)
+    frame = pl.DataFrame([column, pl.Series("x", range(30)), pl.Series("y", range(30))])
+    return table_of(frame, declared={"a": declared} if declared else {}, **wanted)
+
+
+@pytest.mark.parametrize(
+    ("cells", "declared", "kind"),
+    [
+        (["1", "2.5", "-3e2"], "", "numeric"),
+        (["1", "", "NA", "2"], "", "numeric"),
+        ([7, 8, None], "", "numeric"),
+        (["true", "False", "TRUE", " "], "", "boolean"),
+        ([True, False], "", "boolean"),
+        (["red", "blue", None], "", "categorical"),
+        ([3, 1, 2], "categorical", "categorical"),
+        (["2024-01-31", "2024-02-29"], "", "date"),
+        (["31|01|24", "29|02|24"], "%d|%m|%y", "date"),
+        (MOMENTS, "", "date"),
+        ([day.date() for day in MOMENTS], "", "date"),
+    ],
+)
+def test_the_kind_of_an_input(cells: Sequence[object], declared: str, kind: str) -> None:
+    [column, x] = table(cells, declared).schema.inputs
+    assert (column.name, column.kind, x.kind) == ("a", kind, "numeric")
+    assert column.missing == any(cell in (None, "", "NA", " ") for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        ([f"u{i}" for i in range(30)], "an identifier: 30 different texts in 30 rows, such as"),
+        (["same"], "all values are 'same'"),
+        ([4.5], "all values are 4.5"),
+        ([datetime(2024, 1, 31)], "all are the same day and hour"),
+        (["", "n/a"], "all values are missing"),
+        ([None], "all values are missing"),
+    ],
+)
+def test_what_is_no_input_is_left_out_aloud(
+    cells: Sequence[object], why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("mlplab").propagate = True
+    schema = table(cells).schema
+    assert schema.names == ["x"]
+    assert list(schema.left_out) == ["a"]
+    assert schema.left_out["a"].startswith(why)
+    assert f"leaving out column 'a': {why}" in caplog.text
+
+
+@pytest.mark.parametrize("declared", ["drop", "identifier"])
+def test_what_the_user_leaves_out_is_left_out_quietly(
+    declared: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("mlplab").propagate = True
+    assert table(["what", "ever"], declared).schema.left_out == {"a": "as data.columns says"}
+    assert not caplog.text
+
+
+def test_an_identifier_may_be_declared_categories() -> None:
+    assert table([f"u{i:02}" for i in range(30)], "categorical").schema.inputs[0].categories[29] == "u29"
+
+
+def test_free_text_is_told() -> None:
+    with pytest.raises(UserError, match=r"column 'a': holds free text.*\n  data.columns.a=drop leaves it"):
+        table([f"it was a dark night {i}" for i in range(30)])
+
+
+@pytest.mark.parametrize("words", ["yes no", "a b c", "1 x y", "2024-01-31 x y"])
+def test_few_texts_in_many_rows_are_categories(words: str) -> None:
+    assert kind_of_text(pl.Series(words.split()), filled=1000, rows=1000) == "categorical"
+
+
+def test_codes_are_the_places_of_the_sorted_categories() -> None:
+    made = table(["red", "blue", None, " green", "red"])
+    assert made.schema.inputs[0].categories == ("blue", "green", "red")
+    assert made.schema.categories == (3, 0)
+    assert made.schema.missing == (True, False)
+    np.testing.assert_array_equal(made.x[:5, 0], [2, 0, np.nan, 1, 2])
+
+
+def test_truth_is_one_and_falsehood_zero() -> None:
+    np.testing.assert_array_equal(table(["TRUE", "false", ""]).x[:3, 0], [1, 0, np.nan])
+    np.testing.assert_array_equal(table([True, False, None]).x[:3, 0], [1, 0, np.nan])
+
+
+def test_words_for_missing_values() -> None:
+    cells = [" 1 ", "", "nan", None, "N/A", "null", "?", "2e3"]
+    made = table(cells, marks=("?",))
+    np.testing.assert_array_equal(
+        made.x[:8, 0] + np.float32(made.schema.offsets[0]), [1, *[np.nan] * 6, 2000]
+    )
+    np.testing.assert_array_equal(np.isnan(table([1, -999, 3], marks=("-999",)).x[:3, 0]), [0, 1, 0])
 
 
 def test_offsets_keep_the_digits_of_large_values() -> None:
-    large = 1e12 + np.arange(8.0)
-    table = Table("t", pl.DataFrame({"a": large, "y": -large}), "y")
-    x, y = Schema.of(table).centred(table)
-    assert np.diff(x.astype(np.float32)[:, 0]).tolist() == [1.0] * 7
-    assert np.diff(y[:, 0]).tolist() == [-1.0] * 7
+    large = 10**12 + np.arange(30)
+    for cells in (large.tolist(), [str(value) for value in large], large.astype(float).tolist()):
+        made = table(cells)
+        assert np.diff(made.x[:, 0]).tolist() == [1.0] * 29
+        assert (made.x[:, 0].astype(float) + made.schema.offsets[0]).tolist() == large.tolist()
+    frame = pl.DataFrame({"a": range(30), "y": large})
+    assert table_of(frame).y[:, 0].tolist() == large.tolist()
+
+
+def test_a_raw_table_keeps_its_numbers() -> None:
+    assert table([5, 6, 7], raw=True).x[:3, 0].tolist() == [5, 6, 7]
+    assert table([5, 6, 7]).schema.offsets == [6.0, 14.5]
 
 
 @pytest.mark.parametrize("value", [1e39, 1e300, 1e-40])
 def test_values_beyond_float32_are_told(value: float) -> None:
-    table = Table("t", pl.DataFrame({"a": [0.0, 0.0, value], "y": [1.0, 2, 3]}), "y")
-    with pytest.raises(UserError, match="t, column 'a': its values are too small or too large"):
-        Schema.of(table)
+    for frame in (
+        pl.DataFrame({"a": [0.0, 0.0, value], "y": [1.0, 2, 3]}),
+        pl.DataFrame({"a": [1.0, 2.0, 3.0], "y": [0.0, 0.0, value]}),
+    ):
+        with pytest.raises(UserError, match=r"column '.': its values are too small or too large"):
+            table_of(frame)
 
 
-def test_a_raw_schema_changes_nothing() -> None:
-    x, y = Schema.of(TABLE, raw=True).centred(TABLE)
-    np.testing.assert_array_equal(x, TABLE.frame.select("a", "c").to_numpy())
-    np.testing.assert_array_equal(y[:, 0], TABLE.frame["y"].to_numpy())
+def circle(turn: float) -> tuple[float, float]:
+    return sin(2 * pi * turn), cos(2 * pi * turn)
 
 
-def test_statistics_are_those_of_each_members_training_rows() -> None:
-    schema = Schema.of(TABLE)
-    x, y = schema.centred(TABLE)
-    train = [np.array([0, 1, 2]), np.array([1, 2, 3])]
-    found = Statistics.of(x, y, train)
-    for member, rows in enumerate(train):
-        for values, mean, std in ((x, found.x_mean, found.x_std), (y, found.y_mean, found.y_std)):
-            np.testing.assert_allclose(mean[member, 0], values[rows].mean(0))
-            spread = values[rows].std(0)
-            np.testing.assert_allclose(std[member, 0], np.where(spread == 0, 1, spread))
-    assert found.x_std[0, 0, 1] == 1  # column c is constant in the first member's rows
-    assert found.x_std.dtype == torch.float64
+def parts(day: datetime) -> list[float]:
+    """Those of a date, written out."""
+    hour = day.hour + day.minute / 60
+    whole = datetime(day.year + 1, 1, 1) - datetime(day.year, 1, 1)
+    year = day.year + (day - datetime(day.year, 1, 1)) / whole
+    return [year, *circle((day.month - 1) / 12), *circle(day.weekday() / 7), *circle(hour / 24)]
 
 
-def test_no_statistic_comes_from_other_rows() -> None:
-    schema, train = Schema.of(TABLE), [np.array([0, 2])]
-    x, y = schema.centred(TABLE)
-    before = Statistics.of(x, y, train)
-    x[[1, 3]], y[[1, 3]] = 1e9, -1e9
-    after = Statistics.of(x, y, train)
-    for name in ("x_mean", "x_std", "y_mean", "y_std"):
-        assert torch.equal(getattr(before, name), getattr(after, name))
+@pytest.mark.parametrize("days", DAYS)
+@pytest.mark.parametrize("time", [" %H:%M", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%SZ", " %H:%M+02:00"])
+def test_a_date_is_seven_numbers_however_it_is_written(days: str, time: str) -> None:
+    made = table([day.strftime(days + time) for day in MOMENTS])
+    [date, _] = made.schema.inputs
+    assert (date.format, date.parts, date.offset) == (days, PARTS, 2025)
+    np.testing.assert_allclose(
+        made.x[:, :7].astype(float) + made.schema.offsets[:7], [parts(day) for day in MOMENTS], atol=1e-6
+    )
+
+
+def test_parts_that_do_not_vary_are_left_out() -> None:
+    days = [datetime(2024, 1, 1) + timedelta(days=i) for i in range(30)]
+    assert table(days).schema.inputs[0].parts == ("year", "weekday_sin", "weekday_cos")
+
+
+def test_day_and_month_that_cannot_be_told_apart_are_asked_for() -> None:
+    cells = [f"0{1 + i % 9}/0{1 + i % 5}/2020" for i in range(30)]
+    with pytest.raises(UserError, match=r"data\.columns\.a=%d/%m/%Y or data\.columns\.a=%m/%d/%Y"):
+        table(cells)
+    month_first = table(cells, "%m/%d/%Y").x[:, 0]
+    assert not np.array_equal(month_first, table(cells, "%d/%m/%Y").x[:, 0])
+
+
+def test_a_schema_survives_as_plain_data() -> None:
+    columns = {
+        "cat": [["p", "q", "r"][i % 3] for i in range(30)],
+        "bool": [None, *[bool(i % 2) for i in range(29)]],
+        "date": [day.strftime("%d.%m.%Y %H:%M") for day in MOMENTS],
+        "left": ["x"] * 30,
+        "y": [*range(29), None],
+        "z": range(30),
+        "w": range(30),
+    }
+    frame, targets = pl.DataFrame(columns, strict=False), ["y", "z"]
+    schema = table_of(frame, targets, weight="w", marks=("?",), drop_missing_targets=True).schema
+    assert Schema.from_plain(json.loads(json.dumps(schema.plain()))) == schema
+    assert (schema.names, schema.targets, schema.weight) == (["cat", "bool", "date"], ("y", "z"), "w")
+    assert len(schema.categories) == len(schema.missing) == len(schema.offsets) == 9

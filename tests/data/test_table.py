@@ -1,3 +1,7 @@
+"""Files and frames as tables: what comes back, and what is refused."""
+
+import gzip
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -5,9 +9,23 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import CONCRETE, table_of
 
-from mlplab.data.table import concrete, read_csv
+from mlplab.data import dialect
 from mlplab.errors import UserError
+
+FRAME = pl.DataFrame(
+    {
+        "number": [i / 8 for i in range(40)],
+        "whole": [None if i % 9 == 4 else 10**11 + i for i in range(40)],
+        "truth": [None if i % 7 == 3 else i % 2 == 0 for i in range(40)],
+        "colour": [None if i % 8 == 5 else ["red", 'a "b", c', "two\nlines", "é"][i % 4] for i in range(40)],
+        "day": [datetime(2024, 1, 31).date() + timedelta(days=11 * i) for i in range(40)],
+        "moment": [datetime(2024, 1, 31) + timedelta(hours=7.25 * i) for i in range(40)],
+        "w": [1.0 + i % 3 for i in range(40)],
+        "y": [float(i) ** 1.5 for i in range(40)],
+    }
+)
 
 
 def write(folder: Path, text: str, name: str = "t.csv") -> Path:
@@ -18,62 +36,199 @@ def write(folder: Path, text: str, name: str = "t.csv") -> Path:
 
 def refusal(path: Path, target: str = "y") -> str:
     with pytest.raises(UserError) as told:
-        read_csv(path, target)
+        table_of(path, target)
     return str(told.value)
 
 
 def test_the_table_of_the_package() -> None:
-    table = concrete()
-    assert table.frame.shape == (1030, 9)
-    assert table.features[0] == "cement"
-    assert table.frame["target"].mean() == pytest.approx(35.818, abs=1e-3)
+    table = table_of(CONCRETE, "target", dtype=np.float64, raw=True)
+    frame = pl.read_csv(CONCRETE)
+    assert table.x.shape == (1030, 8)
+    assert table.schema.names[0] == "cement"
+    np.testing.assert_array_equal(table.x, frame.drop("target").to_numpy())
+    np.testing.assert_array_equal(table.y, frame.select("target").to_numpy())
+    assert table.y.mean() == pytest.approx(35.818, abs=1e-3)
+
+
+reasonable = st.floats(-1e20, 1e20).filter(lambda value: value == 0 or abs(value) > 1e-20)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
-@given(st.lists(st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 3), min_size=1, max_size=20))
-def test_what_polars_writes_comes_back(tmp_path: Path, rows: list[tuple[float, ...]]) -> None:
-    frame = pl.DataFrame(rows, schema=["a", "b", "y"], orient="row")
+@given(st.lists(st.tuples(*[reasonable] * 3), min_size=1, max_size=20))
+def test_numbers_that_polars_writes_come_back(tmp_path: Path, rows: list[tuple[float, ...]]) -> None:
+    edge = [(1.0, 2.0, 3.0), (2.0, 3.0, 5.0)]  # columns must vary
+    frame = pl.DataFrame([*edge, *rows], schema=["a", "b", "y"], orient="row")
     frame.write_csv(tmp_path / "t.csv")
-    np.testing.assert_array_equal(read_csv(tmp_path / "t.csv", "y").frame.to_numpy(), frame.to_numpy())
+    table = table_of(tmp_path / "t.csv", dtype=np.float64, raw=True)
+    np.testing.assert_array_equal(np.hstack([table.x, table.y]), frame.to_numpy())
+
+
+def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
+    FRAME.write_csv(tmp_path / "t.csv")
+    FRAME.write_csv(tmp_path / "tabs.tsv", separator="\t", line_terminator="\r\n")
+    FRAME.write_csv(tmp_path / "comma.csv", separator=";", decimal_comma=True)
+    FRAME.write_parquet(tmp_path / "t.parquet")
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress((tmp_path / "t.csv").read_bytes()))
+    (tmp_path / "utf16.csv").write_text((tmp_path / "t.csv").read_text("utf-8"), encoding="utf-16")
+    frame = table_of(FRAME, weight="w")
+    names = ["t.csv", "tabs.tsv", "comma.csv", "t.parquet", "t.csv.gz", "utf16.csv"]
+    for name in names:
+        table = table_of(tmp_path / name, weight="w")
+        np.testing.assert_array_equal(table.x, frame.x, name)
+        assert table.fingerprint() == frame.fingerprint(), name
+        assert table.schema.categories == frame.schema.categories
+    assert frame.schema.names == FRAME.columns[:-2]
+    assert frame.weight is not None
+    assert frame.weight.tolist() == FRAME["w"].to_list()
+
+
+def test_a_fingerprint_is_of_names_values_and_weights() -> None:
+    first = table_of(FRAME, weight="w").fingerprint()
+    cell = FRAME["number"].to_list()
+    others = [
+        table_of(FRAME.rename({"number": "n"}), weight="w"),
+        table_of(FRAME.with_columns(number=pl.Series([*cell[:-1], 5.0])), weight="w"),
+        table_of(FRAME.with_columns(pl.col("y") + 1), weight="w"),
+        table_of(FRAME.with_columns(pl.col("w") + 1), weight="w"),
+        table_of(FRAME.drop("w")),
+    ]
+    assert len({str(each.fingerprint()) for each in others} | {str(first)}) == 6
+    assert first["rows"] == 40
+
+
+@pytest.mark.parametrize("how", ["folder", "pattern", "parquet"])
+def test_several_files_are_one_table(tmp_path: Path, how: str) -> None:
+    whole = table_of(FRAME, weight="w")
+    for number, start in enumerate(range(0, 40, 15)):
+        part = FRAME[start : start + 15]
+        if how == "parquet":
+            part.write_parquet(tmp_path / f"part-{number}.parquet")
+        else:
+            part.write_csv(tmp_path / f"part-{number}.csv")
+    path = tmp_path / "part-*.csv" if how == "pattern" else tmp_path
+    assert table_of(path, weight="w").fingerprint() == whole.fingerprint()
+
+
+def test_files_of_other_columns_are_told(tmp_path: Path) -> None:
+    write(tmp_path, "a,b,y\n1,2,3\n", "1.csv")
+    write(tmp_path, "a,c,y\n1,2,3\n", "2.csv")
+    told = refusal(tmp_path)
+    assert "2.csv: has other columns than" in told
+    assert "lacks b; also has c" in told
+
+
+def test_a_fault_is_told_of_its_file(tmp_path: Path) -> None:
+    write(tmp_path, "a,y\n1,2\n\n2,3\n", "1.csv")
+    write(tmp_path, "a,y\n1,2\n2,3\n\n4,x\n", "2.csv")
+    assert f"{tmp_path / '2.csv'}, target column 'y', line 5, data row 3" in refusal(tmp_path)
+
+
+def test_several_targets() -> None:
+    table = table_of(FRAME, ["y", "number"])
+    assert table.schema.targets == ("y", "number")
+    np.testing.assert_array_equal(table.y, FRAME.select("y", "number").to_numpy())
+
+
+def test_rows_without_a_target_are_told_or_belong_to_no_part() -> None:
+    frame = pl.DataFrame({"a": range(5), "y": [1, None, 3, 4, 5], "z": [1.0, 2, None, 4, float("nan")]})
+    with pytest.raises(UserError) as told:
+        table_of(frame, ["y", "z"], drop_missing_targets=False)
+    assert "target column 'y', data row 2: a value is missing" in str(told.value)
+    assert "target column 'z', data row 3: a value is missing; 2 such rows" in str(told.value)
+    assert table_of(frame, ["y", "z"], drop_missing_targets=True).rows.tolist() == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ([1.0, None, -1.0], r"data row 2: is missing or negative; 2 such rows"),
+        ([0.0, 0.0, 0.0], "all weights are 0"),
+        (["1", "x", "2"], r"weight column 'w', data row 2: is not a number"),
+    ],
+)
+def test_weights_that_make_no_sense_are_told(weights: list[object], said: str) -> None:
+    frame = pl.DataFrame({"a": [1, 2, 3], "w": weights, "y": [1, 2, 3]})
+    with pytest.raises(UserError, match=said):
+        table_of(frame, weight="w")
 
 
 def test_a_byte_order_mark_and_quoted_names_are_accepted(tmp_path: Path) -> None:
-    assert read_csv(write(tmp_path, '\ufeff"a, b",y\n1,2\n'), "y").features == ["a, b"]
+    assert table_of(write(tmp_path, '\ufeff"a, b",y\n1,2\n2,3\n')).schema.names == ["a, b"]
+
+
+def test_how_text_is_written_may_be_said(tmp_path: Path) -> None:
+    path = write(tmp_path, "1|'2,5'|3\n4|'1,5'|6\n")
+    given = dialect.Given(delimiter="|", quote="'", decimal=",", header=False)
+    table = table_of(path, "column_3", given=given, raw=True)
+    assert table.x.tolist() == [[1, 2.5], [4, 1.5]]
 
 
 def test_every_fault_of_a_file_is_told(tmp_path: Path) -> None:
-    told = refusal(write(tmp_path, "a,b,y\n1,2,3\n4,?,6\n7,8,x\n,?,1\n"))
-    assert "column 'a', line 5, data row 4: a value is missing" in told
-    assert "column 'b', line 3, data row 2: is not a finite number; 2 such cells" in told
+    told = refusal(write(tmp_path, "a,b,y\n1,2,3\n4,?,6\n7,8,x\n,?,1\n,9,1\n"))
+    assert "column 'b', line 3, data row 2: is not a number; 2 such cells" in told
     assert "found '?'" in told
     assert "target column 'y', line 4, data row 3" in told
+    assert len(told.splitlines()) <= 5
 
 
-@pytest.mark.parametrize("cell", ["inf", "-inf", "1e999"])
+@pytest.mark.parametrize("cell", ["inf", "-inf", "1e999", "Infinity"])
 def test_infinite_values_are_refused(tmp_path: Path, cell: str) -> None:
-    assert "is not a finite number" in refusal(write(tmp_path, f"a,y\n{cell},1\n"))
+    told = refusal(write(tmp_path, f"a,y\n{cell},1\n2,3\n4,5\n"))
+    assert f"column 'a', line 2, data row 1: is not a finite number (found '{cell}'" in told
+    with pytest.raises(UserError, match="column 'a', data row 1: is not a finite number"):
+        table_of(pl.DataFrame({"a": [float(cell), 2, 4], "y": [1, 3, 5]}))
 
 
 @pytest.mark.parametrize("cell", ["nan", "", "NaN"])
-def test_missing_values_are_refused(tmp_path: Path, cell: str) -> None:
-    assert "a value is missing" in refusal(write(tmp_path, f"a,y\n{cell},1\n2,3\n"))
+def test_missing_values_are_inputs(tmp_path: Path, cell: str) -> None:
+    table = table_of(write(tmp_path, f"a,y\n{cell},1\n2,3\n4,5\n"))
+    assert table.schema.inputs[0].missing
+    np.testing.assert_array_equal(table.x[:, 0], [np.nan, -1, 1])
+
+
+def test_a_target_that_does_not_vary_is_told(tmp_path: Path) -> None:
+    assert "target column 'y': all its values are 3" in refusal(write(tmp_path, "a,y\n1,3\n2,3\n"))
+
+
+def test_a_table_needs_rows_and_inputs(tmp_path: Path) -> None:
+    assert "has a header but no rows" in refusal(write(tmp_path, "a,y\n"))
+    assert "has no column that can be an input ('a': all values are 1)" in refusal(
+        write(tmp_path, "a,y\n1,2\n1,3\n")
+    )
+
+
+def test_a_column_that_is_not_there_is_told_with_its_neighbours() -> None:
+    with pytest.raises(UserError) as told:
+        table_of(FRAME, "yy", declared={"colur": "drop"})
+    assert "has no column 'yy'" in str(told.value)
+    assert "did you mean data.target=y?" in str(told.value)
+    assert "did you mean data.columns.colour?" in str(told.value)
 
 
 def test_lines_of_another_length_are_named(tmp_path: Path) -> None:
     told = refusal(write(tmp_path, "a,b,y\n1,2,3\n1,2\n1,2,3\n" + "1,2,3,4\n" * 5))
     assert "line 3: the line has 2 fields, the header 3" in told
     assert "line 5: the line has 4 fields, the header 3" in told
-    assert "and 4 more lines" in told
+    assert "and 3 more lines" in told
 
 
 def test_lines_without_anything_are_no_rows(tmp_path: Path) -> None:
-    assert read_csv(write(tmp_path, "a,y\n\n1,2\n\n3,4\n\n"), "y").frame.height == 2
+    table = table_of(write(tmp_path, "a,y\n\n1,2\n\n3,4\n\n"), raw=True)
+    assert table.x[:, 0].tolist() == [1, 3]
+    assert table.y[:, 0].tolist() == [2, 4]
+    assert table.rows.tolist() == [0, 1]
+
+
+def test_rows_that_hold_nothing_but_separators_are_rows(tmp_path: Path) -> None:
+    table = table_of(write(tmp_path, "a,y\n1,2\n,\n3,4\n"), raw=True, drop_missing_targets=True)
+    np.testing.assert_array_equal(table.x[:, 0], [1, np.nan, 3])
+    assert table.rows.tolist() == [0, 2]
 
 
 def test_a_fault_is_named_by_the_line_where_its_row_begins(tmp_path: Path) -> None:
-    told = refusal(write(tmp_path, 'a,b,y\n\n1,2,3\n"4\n\n",5,6\n7,?,9\n'))
-    assert "column 'a', line 4, data row 2: is not" not in told  # "4" and two line ends say a number
-    assert "column 'b', line 7, data row 3: is not a finite number" in told
+    told = refusal(write(tmp_path, 'a,b,y\n\n1,2,3\n"4\n\n",5,6\n7,?,9\n8,1,1\n'))
+    assert "column 'a'" not in told  # "4" and two line ends say a number
+    assert "column 'b', line 7, data row 3: is not a number" in told
 
 
 def test_a_quote_that_is_not_closed_is_told(tmp_path: Path) -> None:
@@ -81,7 +236,8 @@ def test_a_quote_that_is_not_closed_is_told(tmp_path: Path) -> None:
 
 
 def test_a_long_cell_is_shortened(tmp_path: Path) -> None:
-    told = refusal(write(tmp_path, 'a,y\n"' + "x\n" * 5000 + '",2\n'))
+    told = refusal(write(tmp_path, 'a,y\n1,2\n3,4\n"' + "x\n" * 5000 + '",2\n'))
+    assert "column 'a', line 4, data row 3: is not a number" in told
     assert len(told) < 600
     assert len(told.splitlines()) <= 5
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from mlplab.nets import MLP, Encoder, Network
+from mlplab.nets import MLP
 
 X = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
 
@@ -48,16 +48,3 @@ def test_no_gradient_crosses_members() -> None:
         assert not parameter.grad[1].any()
     assert stack.output.weight.grad is not None
     assert stack.output.weight.grad[0].any()
-
-
-def test_an_encoder_standardises_and_its_decoder_undoes() -> None:
-    mean, std = torch.tensor([[[1.0, 2, 3]], [[4.0, 5, 6]]]), torch.full((2, 1, 3), 2.0)
-    encoder = Encoder(mean, std, mean[..., :1], std[..., :1])
-    torch.testing.assert_close(encoder.encode(X), (X - mean) / 2)
-    y = torch.randn(2, 5, 1, dtype=torch.float64)
-    torch.testing.assert_close(encoder.decode(encoder.encode_target(y)), y, rtol=1e-6, atol=1e-6)
-    network = Network(encoder, mlp())
-    torch.testing.assert_close(network(X), encoder.decode(network.encoded(X)))
-    same = Encoder.identity(2, 3, 1)
-    assert torch.equal(same.encode(X), X)
-    assert torch.equal(same.decode(y.float()), y.float().double())

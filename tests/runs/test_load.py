@@ -16,7 +16,7 @@ from mlplab.errors import UserError
 from mlplab.runs.evaluate import evaluate
 from mlplab.runs.load import Ensemble, TrainedRun
 
-FRAME = synthetic.draw("friedman1", rows=60, features=None, noise=0.0, seed=0).frame
+FRAME = synthetic.draw("friedman1", rows=60, features=None, noise=0.0, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_a_sweep_predicts_the_mean_of_its_runs(sweep: Path) -> None:
 def test_missing_values_stand_for_the_training_median(sweep: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = mlplab.load(sweep / "0")
     assert isinstance(run, TrainedRun)
-    median = run.network.encoder.x_median[0, 0, 1].item() + run.schema.inputs[1].offset
+    median = run.network.encoder.usual[0, 0, 1].item() + run.schema.inputs[1].offset
     holes = FRAME.with_columns(x2=None)
     filled = FRAME.with_columns(x2=pl.lit(median))
     logging.getLogger("mlplab").propagate = True
@@ -108,7 +108,7 @@ def test_evaluate_gives_the_figures_of_the_training(sweep: Path) -> None:
 
 
 def test_evaluate_on_another_file_by_hand(sweep: Path, tmp_path: Path) -> None:
-    other = synthetic.draw("friedman1", rows=50, features=None, noise=1.0, seed=9).frame
+    other = synthetic.draw("friedman1", rows=50, features=None, noise=1.0, seed=9)
     other.write_csv(tmp_path / "other.csv")
     y = other["target"].to_numpy()
     report = evaluate(sweep, str(tmp_path / "other.csv"))

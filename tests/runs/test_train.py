@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
-from support import SMALL, config, train_into
+from support import CONCRETE, SMALL, config, train_into
 
 from mlplab.config.model import Activation
 from mlplab.data.split import random_split
-from mlplab.data.table import concrete
 from mlplab.errors import UserError
 from mlplab.runs.build import build_stack
 from mlplab.runs.inputs import Inputs
@@ -115,14 +115,14 @@ def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) ->
 
     stack = build_stack([config(*overrides)], Inputs())
     stack.module.network.load_state_dict(run["best"])
-    frame = concrete().frame
+    frame = pl.read_csv(CONCRETE)
     x = frame.select([column["name"] for column in saved["schema"]["inputs"]]).to_numpy()
     x = x - [column["offset"] for column in saved["schema"]["inputs"]]
     y = frame["target"].to_numpy()
     with torch.no_grad():
         predicted = stack.module(torch.from_numpy(x).float().unsqueeze(0))[0, :, 0].double().numpy()
     error = predicted - y
-    split = random_split(1030, val=0.15, test=0.15, seed=0)
+    split = random_split(np.arange(1030), val=0.15, test=0.15, seed=0)
     for part, rows in (("val", split.val), ("test", split.test)):
         rmse = np.sqrt(np.mean(error[rows] ** 2))
         assert run["metrics"][f"{part}/rmse"] == pytest.approx(rmse, rel=1e-5)
@@ -132,7 +132,7 @@ def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) ->
 
 
 def test_scaling_the_target_scales_the_errors(tmp_path: Path) -> None:
-    frame = concrete().frame
+    frame = pl.read_csv(CONCRETE)
     frame.write_csv(tmp_path / "once.csv")
     frame.with_columns(frame["target"] * 1000 + 1e6).write_csv(tmp_path / "thousand.csv")
     common = ("data=csv", "data.target=target", "trainer.max_epochs=3", "trainer.precision=64")
@@ -145,8 +145,8 @@ def test_scaling_the_target_scales_the_errors(tmp_path: Path) -> None:
 
 
 def test_neither_weights_nor_schema_hold_anything_of_val_and_test_targets(tmp_path: Path) -> None:
-    frame = concrete().frame
-    split = random_split(1030, val=0.15, test=0.15, seed=0)
+    frame = pl.read_csv(CONCRETE)
+    split = random_split(np.arange(1030), val=0.15, test=0.15, seed=0)
     elsewhere = np.zeros(1030, dtype=bool)
     elsewhere[split.train] = True
     runs = []
@@ -162,7 +162,7 @@ def test_neither_weights_nor_schema_hold_anything_of_val_and_test_targets(tmp_pa
 
 @pytest.mark.parametrize("unit", [1e-25, 1e25])
 def test_the_targets_unit_does_not_matter(tmp_path: Path, unit: float) -> None:
-    frame = concrete().frame
+    frame = pl.read_csv(CONCRETE)
     results = []
     for name, factor in (("one", 1.0), ("unit", unit)):
         frame.with_columns(target=frame["target"] * factor).write_csv(tmp_path / f"{name}.csv")
@@ -175,7 +175,7 @@ def test_the_targets_unit_does_not_matter(tmp_path: Path, unit: float) -> None:
 
 
 def test_a_column_that_is_constant_in_training_harms_nothing(tmp_path: Path) -> None:
-    frame = concrete().frame
+    frame = pl.read_csv(CONCRETE)
     words = ["train"] * 700 + ["val"] * 165 + ["test"] * 165
     (tmp_path / "parts.txt").write_text("\n".join(words))
     still = np.where(np.arange(1030) < 700, 0.1, 0.7)
@@ -183,7 +183,7 @@ def test_a_column_that_is_constant_in_training_harms_nothing(tmp_path: Path) -> 
     data = ("data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=target", "trainer.max_epochs=3")
     (run,) = trained(tmp_path, (*data, "data/split=file", f"data.split.path={tmp_path / 'parts.txt'}"))
     assert run["metrics"]["test/rmse"] < 30
-    assert run["best"]["encoder.x_std"][0, 0, -1] == 1
+    assert run["best"]["encoder.scaling.std"][0, 0, -1] == 1
 
 
 def test_early_stopping_ends_the_run_and_keeps_the_best_epoch(tmp_path: Path) -> None:

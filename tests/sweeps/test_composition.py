@@ -27,6 +27,8 @@ OPTIONS = {
 NEEDED = {
     ("data", "csv"): ["data.path=a.csv", "data.target=y"],
     ("data/split", "file"): ["data.split.path=parts.txt"],
+    ("data/split", "group"): ["data.split.group=g"],
+    ("data/split", "time"): ["data.split.time=t"],
     ("model", "own"): ["model._target_=a.B"],
 }
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from support import config
 
 from mlplab.runs.build import Stack, build_stack, build_trainer, lightning_quiet
-from mlplab.runs.inputs import Inputs
+from mlplab.runs.inputs import Inputs, opened_source
 
 Array = NDArray[np.float64]
 
@@ -64,8 +64,9 @@ def test_losses_are_those_of_the_formulas(
     assert [tuple(p.shape) for p in body.parameters()] == [(1, 2, 4), (1, 1, 4), (1, 4, 1), (1, 1, 1)]
     start = [parameter.detach()[0].double().clone().numpy() for parameter in body.parameters()]
     rows = stack.splits[0].train
-    x = stack.table.frame.select("x1", "x2").to_numpy()[rows]
-    y = stack.table.frame.select("target").to_numpy()[rows]
+    with opened_source(stack.configs[0].data) as source:
+        frame = source.scan().collect()
+    x, y = frame.select("x1", "x2").to_numpy()[rows], frame.select("target").to_numpy()[rows]
     np.testing.assert_allclose(y[:, 0], x[:, 0] * x[:, 1] + x[:, 0])
 
     losses = trained(stack, tmp_path)

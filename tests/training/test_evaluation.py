@@ -1,32 +1,79 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 from support import config
 
 from mlplab.data.loader import Loader
-from mlplab.nets import Encoder, Linear, Network
-from mlplab.training.evaluation import Evaluation
+from mlplab.nets import Layout, Linear, Network, build_encoder
+from mlplab.training.evaluation import Evaluation, Values
 from mlplab.training.losses import build_loss
 
+CONFIG = config("model/encoder=none")
 ROWS = (130, 7, 64, 130)
+GENERATOR = torch.Generator().manual_seed(0)
+X = torch.randn(200, 3, generator=GENERATOR)
+Y = torch.randn(200, 5, dtype=torch.float64, generator=GENERATOR)
+WEIGHT = torch.rand(200, 1, generator=GENERATOR) * (torch.arange(200) % 5 > 0).unsqueeze(1)
+OWN = [torch.randperm(200, generator=GENERATOR)[:count] for count in ROWS]
+
+
+def network(members: Sequence[int], targets: int) -> Network:
+    layout = Layout((0,) * 3, (False,) * 3)
+    encoder = build_encoder(CONFIG.model.encoder, layout, targets, members, torch.float32, None)
+    return Network(encoder, Linear(3, targets, seeds=members))
+
+
+def evaluated(members: Sequence[int], y: torch.Tensor, weight: torch.Tensor | None, batch: int) -> Values:
+    stack, rows = network(members, y.shape[1]), [OWN[member] for member in members]
+    names = [f"y{number}" for number in range(y.shape[1])]
+    loss = build_loss([CONFIG.loss] * len(members))
+    evaluation = Evaluation(loss, [len(each) for each in rows], "val", names)
+    with torch.no_grad():
+        for _ in range(2):  # it starts afresh after each time
+            for each in Loader(X, y, rows, batch, multiple=64, weight=weight):
+                evaluation.add(stack, each)
+            values = evaluation.take(stack)
+    return values
 
 
 @pytest.mark.parametrize("batch", [4096, 50])
-def test_members_with_parts_of_other_lengths_are_scored_by_their_own_rows(batch: int) -> None:
-    x, y = torch.randn(200, 3), torch.randn(200, 1, dtype=torch.float64)
-    network = Network(Encoder.identity(4, 3, 1), Linear(3, 1, seeds=range(4)))
-    rows = [torch.randperm(200)[:count] for count in ROWS]
-    evaluation = Evaluation(build_loss([config().loss] * 4), ROWS, "val")
-    with torch.no_grad():
-        for _ in range(2):  # it starts afresh after each time
-            for each in Loader(x, y, rows, batch, multiple=64):
-                evaluation.add(network, each)
-            values = evaluation.take(network)
-        for member, own in enumerate(rows):
-            predicted = network(x[own].expand(4, -1, -1))[member, :, 0].numpy()
-            error = predicted - y[own, 0].numpy()
-            assert values["val/rmse"][member].item() == pytest.approx(np.sqrt(np.mean(error**2)))
-            assert values["val/mae"][member].item() == pytest.approx(np.mean(np.abs(error)))
-            assert values["val/loss"][member].item() == pytest.approx(np.mean(error**2), rel=1e-5)
-            r2 = 1 - np.mean(error**2) / np.var(y[own, 0].numpy())
-            assert values["val/r2"][member].item() == pytest.approx(r2)
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+@pytest.mark.parametrize("targets", [1, 2])
+def test_members_with_parts_of_other_lengths_are_scored_by_their_own_rows(
+    batch: int, weight: torch.Tensor | None, targets: int
+) -> None:
+    y = Y[:, :targets]
+    values = evaluated(range(4), y, weight, batch)
+    for member, own in enumerate(OWN):
+        with torch.no_grad():
+            predicted = network([member], targets)(X[own].unsqueeze(0))[0].numpy()
+        target = y[own].numpy()
+        counts = np.ones(len(own)) if weight is None else weight[own, 0].double().numpy()
+        error = predicted - target
+        mean = np.average(target, 0, counts)
+        squared, spread = (np.average(each**2, 0, counts) for each in (error, target - mean))
+        expected = {
+            "rmse": np.sqrt(squared),
+            "mae": np.average(np.abs(error), 0, counts),
+            "r2": 1 - squared / spread,
+        }
+        for name, each in expected.items():
+            assert values[f"val/{name}"][member].item() == pytest.approx(each.mean(), abs=1e-6)
+            for number in range(targets) if targets > 1 else ():
+                assert values[f"val/{name}/y{number}"][member].item() == pytest.approx(each[number], abs=1e-6)
+        assert values["val/loss"][member].item() == pytest.approx(squared.mean(), rel=1e-5)
+    assert len(values) == (4 if targets == 1 else 4 + 3 * targets)
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+@pytest.mark.parametrize("targets", [1, 2, 5])
+def test_a_members_bits_do_not_depend_on_the_others(weight: torch.Tensor | None, targets: int) -> None:
+    y = Y[:, :targets]
+    stack = evaluated(range(4), y, weight, 4096)
+    for member in range(4):
+        alone = evaluated([member], y, weight, 4096)
+        assert alone.keys() == stack.keys()
+        for name, value in alone.items():
+            assert value[0] == stack[name][member], name

@@ -1,9 +1,11 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from support import config
 from torch import nn
 
-from mlplab.training.losses import build_loss
+from mlplab.training.losses import Loss, build_loss
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,37 @@ def test_rows_without_weight_do_not_count(name: str) -> None:
     values = loss(predicted, target, weight)
     assert values[0] == loss(predicted[:, :4], target[:, :4])[0]
     assert values[1] == loss(predicted, target)[1]
+
+
+@pytest.mark.parametrize(
+    "loss", [build_loss([config(f"loss={name}").loss]) for name in ("mse", "mae", "huber")]
+)
+@given(weights=st.lists(st.integers(0, 4), min_size=1, max_size=20).filter(any))
+def test_a_weight_is_a_row_so_many_times(loss: Loss, weights: list[int]) -> None:
+    source = torch.Generator().manual_seed(len(weights))
+    predicted, target = torch.randn(2, 1, len(weights), 2, dtype=torch.float64, generator=source).unbind()
+    weight = torch.tensor(weights, dtype=torch.float64).reshape(1, -1, 1)
+    times = torch.tensor(weights)
+    repeated = loss(predicted.repeat_interleave(times, 1), target.repeat_interleave(times, 1))
+    torch.testing.assert_close(loss(predicted, target, weight), repeated)
+    torch.testing.assert_close(loss(predicted, target, 7.5 * weight), repeated)
+
+
+def test_a_batch_whose_rows_have_no_weight_changes_nothing() -> None:
+    loss = build_loss([config().loss])
+    predicted = torch.randn(1, 4, 1, requires_grad=True)
+    value = loss(predicted, torch.zeros(1, 4, 1), torch.zeros(1, 4, 1))
+    value.sum().backward()  # type: ignore[no-untyped-call]
+    assert value.item() == 0
+    assert predicted.grad is not None
+    assert not predicted.grad.any()
+
+
+def test_only_a_single_target_has_a_unit() -> None:
+    loss = build_loss([config("loss=mse").loss])
+    losses, std = torch.tensor([2.0]), torch.tensor([[[3.0, 5.0]]], dtype=torch.float64)
+    assert loss.in_target_units(losses, std[..., :1]).item() == 18
+    assert loss.in_target_units(losses, std).item() == 2
 
 
 def test_shapes_that_would_broadcast_are_refused() -> None:

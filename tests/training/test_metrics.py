@@ -1,38 +1,97 @@
 import numpy as np
+import pytest
 import torch
-from torchmetrics import R2Score
+from hypothesis import given
+from hypothesis import strategies as st
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
 
-from mlplab.training.metrics import R2
+from mlplab.training.metrics import Errors
 
-GENERATOR = torch.Generator().manual_seed(0)
-
-
-def data(rows: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
-    target = torch.randn(rows, 2, dtype=torch.float64, generator=GENERATOR)
-    return target + 0.3 * torch.randn(rows, 2, dtype=torch.float64, generator=GENERATOR), target
+Metrics = dict[str, torch.Tensor]
 
 
-def test_r2_is_torchmetrics_over_batches() -> None:
-    predicted, target = data()
-    ours, theirs = R2(2), R2Score(multioutput="raw_values")
-    for rows in (slice(0, 7), slice(7, 40)):
-        ours.update(predicted[rows], target[rows])
-        theirs.update(predicted[rows], target[rows])
-    torch.testing.assert_close(ours.compute(), theirs.compute())
+def data(members: int, rows: int, targets: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    source = torch.Generator().manual_seed(rows)
+    target, noise = torch.randn(2, members, rows, targets, dtype=torch.float64, generator=source)
+    return target + 0.3 * noise, target
+
+
+def errors(
+    predicted: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None, batch: int = 4096
+) -> Metrics:
+    metric = Errors(len(target), target.shape[2])
+    for at in range(0, target.shape[1], batch):
+        rows = slice(at, at + batch)
+        metric.update(predicted[:, rows], target[:, rows], None if weight is None else weight[:, rows])
+    return metric.compute()
+
+
+def assert_equal(found: Metrics, expected: Metrics) -> None:
+    for name, value in expected.items():
+        assert torch.equal(found[name].reshape(-1), value.reshape(-1)), name
+
+
+@pytest.mark.parametrize("members", [1, 5])
+@pytest.mark.parametrize("rows", [1, 7, 130, 5000])
+def test_without_weights_errors_are_torchmetrics_to_the_bit(members: int, rows: int) -> None:
+    predicted, target = data(members, rows)
+    theirs: dict[str, Metric] = {
+        "rmse": MeanSquaredError(squared=False, num_outputs=members).set_dtype(torch.float64),
+        "mae": MeanAbsoluteError(num_outputs=members).set_dtype(torch.float64),
+    }
+    for metric in theirs.values():
+        for at in range(0, rows, 4096):
+            batch = slice(at, at + 4096)
+            metric.update(predicted[:, batch, 0].T, target[:, batch, 0].T)
+    found = errors(predicted, target)
+    assert_equal(found, {name: metric.compute() for name, metric in theirs.items()})
+    if rows > 1:
+        r2 = R2Score(multioutput="raw_values")
+        r2.update(predicted[..., 0].T, target[..., 0].T)
+        torch.testing.assert_close(found["r2"].reshape(-1), r2.compute().reshape(-1))
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_a_member_and_a_target_alone_are_as_among_others(weighted: bool) -> None:
+    predicted, target = data(4, 130, 5)
+    weight = torch.rand(4, 130, 1, generator=torch.Generator().manual_seed(0)) if weighted else None
+    together = errors(predicted, target, weight)
+    for member in range(4):
+        own = slice(member, member + 1)
+        alone = errors(predicted[own], target[own], None if weight is None else weight[own])
+        assert_equal(alone, {name: value[member] for name, value in together.items()})
+    one = errors(predicted[..., 2:3], target[..., 2:3], weight)
+    assert_equal(one, {name: value[:, 2] for name, value in together.items()})
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=2, max_size=30).filter(lambda each: sum(map(bool, each)) > 1),
+    st.integers(1, 9),
+)
+def test_a_weight_is_a_row_so_many_times(weights: list[int], batch: int) -> None:
+    predicted, target = data(1, len(weights), 2)
+    times = torch.tensor(weights)
+    weight = times.float().reshape(1, -1, 1)
+    found = errors(predicted, target, weight, batch)
+    repeated = errors(predicted.repeat_interleave(times, 1), target.repeat_interleave(times, 1))
+    torch.testing.assert_close(found, repeated)
+    # rows without weight do not count at all, and a weight of 1 is none
+    kept = times > 0
+    assert_equal(
+        errors(predicted[:, kept], target[:, kept], weight[:, kept], 1), errors(predicted, target, weight, 1)
+    )
+    assert_equal(errors(predicted, target, torch.ones_like(weight)), errors(predicted, target))
 
 
 def test_r2_does_not_depend_on_the_unit() -> None:
-    predicted, target = data()
-    small, large = R2(2), R2(2)
-    small.update(predicted * 1e-6, target * 1e-6)
-    large.update(predicted * 1e6, target * 1e6)
-    np.testing.assert_allclose(small.compute(), large.compute())
+    predicted, target = data(2, 40)
+    small = errors(predicted * 1e-6, target * 1e-6)["r2"]
+    np.testing.assert_allclose(small, errors(predicted * 1e6, target * 1e6)["r2"])
     theirs = R2Score(multioutput="raw_values")
-    theirs.update(predicted * 1e-6, target * 1e-6)
-    assert theirs.compute().tolist() == [1, 1]  # the reason why R2 is here
+    theirs.update((predicted * 1e-6)[..., 0].T, (target * 1e-6)[..., 0].T)
+    assert theirs.compute().tolist() == [1, 1]  # a reason why Errors is here
 
 
 def test_r2_of_a_target_that_does_not_vary_is_nan() -> None:
-    metric = R2(1)
-    metric.update(torch.zeros(3, 1, dtype=torch.float64), torch.ones(3, 1, dtype=torch.float64))
-    assert metric.compute().isnan().all()
+    target = torch.ones(1, 3, 1, dtype=torch.float64)
+    assert errors(torch.zeros_like(target), target)["r2"].isnan().all()

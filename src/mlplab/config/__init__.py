@@ -5,13 +5,21 @@ turns the composed configuration into a `TrainConfig`, or tells all that is wron
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Discriminator, Field, ValidationError
 
-from mlplab.config.data import ConcreteData, CsvData, FileSplit, KFoldSplit, RandomSplit, SyntheticData
+from mlplab.config.data import (
+    ConcreteData,
+    ConcreteTable,
+    CsvData,
+    CsvTable,
+    SyntheticData,
+    SyntheticTable,
+)
 from mlplab.config.model import Encoder, Linear, Mlp, Model, OwnModel
 from mlplab.config.run import AddedCallback, AnyLogger, Callbacks, EarlyStopping, Trainer
+from mlplab.config.split import FileSplit, GroupSplit, KFoldSplit, RandomSplit, Split, TimeSplit
 from mlplab.config.training import (
     Adam,
     ConstantSchedule,
@@ -32,12 +40,16 @@ __all__ = [
     "AnyLogger",
     "Callbacks",
     "ConcreteData",
+    "ConcreteTable",
     "ConstantSchedule",
     "CosineSchedule",
     "CsvData",
+    "CsvTable",
+    "DescribeConfig",
     "EarlyStopping",
     "Encoder",
     "FileSplit",
+    "GroupSplit",
     "HuberLoss",
     "KFoldSplit",
     "Linear",
@@ -48,14 +60,21 @@ __all__ = [
     "PlateauSchedule",
     "RandomSplit",
     "Sgd",
+    "Split",
     "StepSchedule",
     "SyntheticData",
+    "SyntheticTable",
+    "TimeSplit",
     "TrainConfig",
     "Trainer",
     "check_name",
     "parse",
+    "parse_table",
     "unknown_key",
 ]
+
+
+T = TypeVar("T", bound=Section)
 
 
 class TrainConfig(Section):
@@ -84,16 +103,32 @@ class TrainConfig(Section):
         return self.model_dump()
 
 
+class DescribeConfig(Section):
+    """A table."""
+
+    data: Annotated[ConcreteTable | CsvTable | SyntheticTable, Discriminator("name")]
+
+
 def parse(values: Mapping[str, Any]) -> TrainConfig:
     """The typed form of a composed configuration.
 
     Raises:
         UserError: with every unknown key, wrong type and value out of range.
     """
+    return _parsed(values, TrainConfig)
+
+
+def parse_table(values: Mapping[str, Any]) -> DescribeConfig:
+    """As `parse`, of the data section alone; what only training takes of it is left out."""
+    data = {key: value for key, value in values["data"].items() if key not in ("batch_size", "split")}
+    return _parsed({"data": data}, DescribeConfig)
+
+
+def _parsed(values: Mapping[str, Any], kind: type[T]) -> T:
     try:
-        return TrainConfig.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError(*(fault_of(detail, values, TrainConfig) for detail in error.errors())) from None
+        raise UserError(*(fault_of(detail, values, kind) for detail in error.errors())) from None
 
 
 def unknown_key(key: str) -> Fault:

@@ -1,75 +1,75 @@
-"""Where rows come from, and how they are split."""
+"""Where rows come from."""
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mlplab.config.types import Count, Fraction, NotNegative, Section, Seed, Text
+from mlplab.config.split import Split
+from mlplab.config.types import Count, NotNegative, Positive, Section, Seed, Text
+from mlplab.errors import nearest
 
-
-class RandomSplit(Section):
-    """Rows dealt at random; `val` and `test` are fractions of all rows."""
-
-    name: Literal["random"]
-    val: Fraction
-    test: Fraction
-    seed: Seed
-
-    @model_validator(mode="after")
-    def _leaves_rows_to_train(self) -> "RandomSplit":
-        if self.val + self.test >= 1:
-            raise ValueError(f"val + test = {self.val + self.test:g} leaves no row to train on")
-        return self
+KINDS = ("numeric", "boolean", "categorical", "date", "identifier", "drop")
+"""What a column may be declared to be; the last two leave it out."""
 
 
-class FileSplit(Section):
-    """One word a data row (train, val, test) in a file; with no val row, `val` is a fraction of train."""
-
-    name: Literal["file"]
-    path: Text
-    val: Fraction
-    seed: Seed
+def _as_list(value: object) -> object:
+    """One name as a list of one."""
+    return [value] if isinstance(value, str | int | float) else value
 
 
-class KFoldSplit(Section):
-    """Rows dealt into `folds` parts; number `fold` is the test part, `val` a fraction of the others."""
-
-    name: Literal["kfold"]
-    folds: Annotated[int, Field(ge=2)]
-    fold: Annotated[int, Field(ge=0)]
-    val: Fraction
-    seed: Seed
-
-    @model_validator(mode="after")
-    def _is_one_of_the_folds(self) -> "KFoldSplit":
-        if self.fold >= self.folds:
-            raise ValueError(f"fold={self.fold} is none of {self.folds} folds, which count from 0")
-        return self
+def _check_kind(kind: str) -> str:
+    if kind not in KINDS and "%" not in kind:
+        near = nearest(kind, KINDS)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"'{kind}' is no kind of column: {', '.join(KINDS)}, or a date's format as %d.%m.%Y{hint}"
+        )
+    return kind
 
 
-Split = Annotated[RandomSplit | FileSplit | KFoldSplit, Discriminator("name")]
+def _as_dict(value: object) -> object:
+    """Pairs, as a command line gives them where a column's name could be no key."""
+    if isinstance(value, list) and all(isinstance(each, list) and len(each) == 2 for each in value):
+        return dict(value)
+    return value
 
 
-class _Data(Section):
-    batch_size: Count | None
-    split: Split
+ColumnKind = Annotated[str, AfterValidator(_check_kind)]
+Sign = Annotated[str, Field(min_length=1, max_length=1)]
 
 
-class ConcreteData(_Data):
+class ConcreteTable(Section):
     """The concrete compressive strength table shipped with the package."""
 
     name: Literal["concrete"]
 
 
-class CsvData(_Data):
-    """A CSV file of numbers."""
+class CsvTable(Section):
+    """A table in CSV or Parquet files; what says how CSV is written is found by looking where it is null."""
 
     name: Literal["csv"]
     path: Text
-    target: Text
+    target: Annotated[list[Text], BeforeValidator(_as_list)]
+    weight: Text | None
+    columns: Annotated[dict[str, ColumnKind], BeforeValidator(_as_dict)]
+    missing: Annotated[list[Text], BeforeValidator(_as_list)]
+    missing_target: Literal["error", "drop"]
+    memory: Positive | None
+    delimiter: Sign | None
+    quote: Annotated[str, Field(max_length=1)] | None
+    decimal: Literal[".", ","] | None
+    header: bool | None
+    encoding: Text | None
+
+    @model_validator(mode="after")
+    def _names_each_column_once(self) -> "CsvTable":
+        named = [*self.target, *([self.weight] if self.weight else [])]
+        if twice := sorted({name for name in named if named.count(name) > 1}):
+            raise ValueError(f"the column '{twice[0]}' is named twice, as target or weight")
+        return self
 
 
-class SyntheticData(_Data):
+class SyntheticTable(Section):
     """Rows drawn from a named function; `features` null means as many as the function uses."""
 
     name: Literal["synthetic"]
@@ -78,3 +78,24 @@ class SyntheticData(_Data):
     features: Count | None
     noise: NotNegative
     seed: Seed
+
+
+class _Trained(Section):
+    """What training takes of a table in addition."""
+
+    batch_size: Count | None
+    split: Split
+
+
+class ConcreteData(ConcreteTable, _Trained):
+    """The concrete table, to train on."""
+
+
+class CsvData(CsvTable, _Trained):
+    """A table of the user's, to train on."""
+
+    target: Annotated[list[Text], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+class SyntheticData(SyntheticTable, _Trained):
+    """Drawn rows, to train on."""

@@ -24,9 +24,16 @@ Activation = Literal[
 
 
 class Encoder(Section):
-    """What stands between raw columns and the hidden layers, and between their output and target units."""
+    """What stands between raw columns and the hidden layers, and between their output and target units.
 
-    name: Literal["standard", "none"]
+    Categories of a feature that has at most `one_hot` become one column each, those of others `embedding`
+    learned values.
+    """
+
+    name: Literal["standard", "robust_clip", "quantile", "none"]
+    target: Literal["standard", "log", "none"]
+    one_hot: Count
+    embedding: Count
 
 
 class Linear(Section):

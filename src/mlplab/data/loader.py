@@ -1,6 +1,7 @@
-"""Batches as whole index slices of tensors that lie in memory."""
+"""Batches: whole index slices of tables in memory; of tables in a mapped file, window by window."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -16,11 +17,14 @@ EVALUATION_MULTIPLE = 64
 """Rows of a validation or test part are filled up to a multiple of this: matrix products of a few rows go
 other ways, to other last bits, so that a member's could depend on how many rows another has."""
 
+WINDOW = 64
+"""Blocks whose rows lie in memory, and are shuffled, together."""
+
 
 class Batch(NamedTuple):
     """Inputs and targets of one step, a row of the batch for each member its own.
 
-    `weight` is 1 for a row and 0 for one that only fills the batch up; None where no member has such.
+    `weight` is what a row counts, 0 for one that only fills the batch up; None where all count 1.
     """
 
     x: Float[Tensor, "member batch feature"]
@@ -33,7 +37,7 @@ class Batch(NamedTuple):
         return Batch(self.x.to(device), self.y.to(device), weight)
 
     def rows(self) -> Float64[Tensor, " member"]:
-        """How many rows each member has in it, without those that fill it up."""
+        """How many rows each member has in it, each counted by its weight."""
         if self.weight is None:
             return torch.full((len(self.x),), self.x.shape[1], dtype=torch.float64, device=self.x.device)
         return self.weight.sum((1, 2), dtype=torch.float64)
@@ -41,6 +45,9 @@ class Batch(NamedTuple):
 
 class Loader:
     """Batches for all members at once, in an order that is a function of each member's seed and the epoch.
+
+    A table in a mapped file is not read row by row all over it, which disks are slow at: a member's rows are
+    cut into blocks of neighbours, the blocks shuffled, and `WINDOW` of them at a time read and shuffled.
 
     Args:
         x: inputs of the whole table, on the device where batches are wanted or on the CPU.
@@ -50,6 +57,8 @@ class Loader:
         seeds: a seed for each member; None keeps the order of `rows`.
         multiple: to which members' rows are filled up, by rows of weight 0. What is left of a multiple of
             `batch_size` makes a last, shorter batch.
+        weight: what each row of the table counts; None: all the same.
+        block: rows of a block of a table in a mapped file; None: the table lies in memory.
     """
 
     def __init__(
@@ -60,14 +69,17 @@ class Loader:
         batch_size: int,
         seeds: Sequence[int] | None = None,
         multiple: int = 1,
+        *,
+        weight: Float[Tensor, "row 1"] | None = None,
+        block: int | None = None,
     ) -> None:
         self.x, self.y, self.rows, self.batch_size, self.seeds = x, y, list(rows), batch_size, seeds
-        self.length = -(-max(map(len, rows)) // multiple) * multiple
+        self.weight, self.block = weight, block
+        self.counts = torch.tensor([len(each) for each in rows])
+        self.length = -(-int(self.counts.max()) // multiple) * multiple
         self.epoch = self.position = 0
-        counts = torch.tensor([len(each) for each in rows])
-        filled = torch.arange(self.length) >= counts.unsqueeze(1)
-        self._weight = (~filled).to(x.dtype).unsqueeze(2)
-        self._full = self.length if not filled.any() else int(counts.min())  # rows that all members have
+        self._full = int(self.counts.min())  # rows that all members have
+        self._tables = (x, y) if weight is None else (x, y, weight)
 
     batch_sampler = None  # the Trainer asks for it where there is a sampler
 
@@ -95,22 +107,68 @@ class Loader:
     def order(self) -> Int64[Tensor, "member length"]:
         """The row numbers of the current epoch, in the order in which they are met; the first fills up."""
         order = torch.empty(len(self.rows), self.length, dtype=torch.int64)
-        for member, rows in enumerate(self.rows):
-            met = rows
-            if self.seeds is not None:
-                source = generator(self.seeds[member], "order", self.epoch)
-                met = rows[torch.randperm(len(rows), generator=source)]
-            order[member, : len(rows)] = met
-            order[member, len(rows) :] = met[0]
+        for member, own in enumerate(order):
+            torch.cat([rows[met] for rows, met in self._windows(member)], out=own)
         return order
 
     def __iter__(self) -> Iterator[Batch]:
         """One epoch, or what is left of it."""
-        order = self.order().to(self.x.device)
         first, self.position = self.position * self.batch_size, 0
+        batches = self._from_memory(first) if self.block is None else self._from_file(first)
         for start in range(first, self.length, self.batch_size):
-            batch = slice(start, start + self.batch_size)
-            rows = order[:, batch]
-            full = start + rows.shape[1] <= self._full
-            weight = None if full else self._weight[:, batch].to(self.x.device)
-            yield Batch(self.x[rows], self.y[rows], weight)
+            x, y, *own = next(batches)
+            weight = own[0] if own else None
+            if start + x.shape[1] > self._full:
+                numbers = torch.arange(start, start + x.shape[1])
+                is_row = (numbers < self.counts.unsqueeze(1)).unsqueeze(2).to(x.device)
+                weight = is_row.to(x.dtype) if weight is None else weight * is_row
+            yield Batch(x, y, weight)
+
+    def _windows(self, member: int) -> Iterator[tuple[Int64[Tensor, " row"], Int64[Tensor, " row"]]]:
+        """The row numbers of a member's epoch, window by window: as they are read, and the order then met."""
+        rows, shuffled = self.rows[member], torch.arange
+        if self.seeds is not None:
+            source = generator(self.seeds[member], "order", self.epoch)
+            shuffled = partial(torch.randperm, generator=source)
+        windows: Iterable[Tensor] = [rows]
+        if self.block is not None:
+            blocks = torch.split(rows, self.block)
+            windows = (
+                torch.cat([blocks[number] for number in numbers.sort().values.tolist()])
+                for numbers in torch.split(shuffled(len(blocks)), WINDOW)
+            )
+        first = None
+        for window in windows:
+            met = shuffled(len(window))
+            first = window[met[:1]] if first is None else first
+            yield window, met
+        if first is not None and len(rows) < self.length:
+            yield first, torch.zeros(self.length - len(rows), dtype=torch.int64)
+
+    def _from_memory(self, first: int) -> Iterator[Sequence[Tensor]]:
+        """The tables' rows of each batch from row number `first` of the epoch on, [member, batch, …]."""
+        for rows in torch.split(self.order().to(self.x.device)[:, first:], self.batch_size, 1):
+            yield [table[rows] for table in self._tables]
+
+    def _from_file(self, first: int) -> Iterator[Sequence[Tensor]]:
+        """The same, with no more than a window of each member in memory."""
+        members = [self._from_windows(member, first) for member in range(len(self.rows))]
+        for batch in zip(*members, strict=True):
+            yield [torch.stack(each) for each in zip(*batch, strict=True)]
+
+    def _from_windows(self, member: int, first: int) -> Iterator[Sequence[Tensor]]:
+        """The same of one member, [batch, …]."""
+        nothing = rest = [table[:0] for table in self._tables]
+        for rows, met in self._windows(member):
+            met, first = met[first:], max(0, first - len(met))
+            if len(met) == 0:
+                continue
+            window = [table[rows] for table in self._tables]
+            lacking = self.batch_size - len(rest[0])
+            for some in (met[:lacking], *torch.split(met[lacking:], self.batch_size)):
+                rest = [torch.cat([left, each[some]]) for left, each in zip(rest, window, strict=True)]
+                if len(rest[0]) == self.batch_size:
+                    yield rest
+                    rest = nothing
+        if len(rest[0]):
+            yield rest

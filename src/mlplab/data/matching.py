@@ -1,18 +1,23 @@
 """New data held against the columns that a network was trained on."""
 
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float64
+from jaxtyping import Float
 
-from mlplab.data.numbers import as_matrix
-from mlplab.data.schema import Schema
+from mlplab.data.cells import TRUTH, is_moment, is_text, moments, named, numbers, truths, words
+from mlplab.data.findings import shortened
+from mlplab.data.schema import Column, Schema
 from mlplab.errors import Fault, UserError, listed, nearest
 
 log = logging.getLogger(__name__)
+
+SHOWN = 3
+"""Unknown categories of a column that are told by name."""
 
 
 @runtime_checkable
@@ -33,7 +38,8 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
         UserError: if one that it needs is missing.
     """
     missing = [name for name in schema.names if name not in names]
-    further = [name for name in names if name not in (*schema.names, schema.target)]
+    known = (*schema.names, *schema.targets, *schema.left_out, schema.weight)
+    further = [name for name in names if name not in known]
     if missing:
         near = [f"{found[0]!r} → {name!r}" for name in missing if (found := nearest(name, further))]
         raise UserError(
@@ -49,27 +55,154 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
         log.warning("%s: ignoring columns not seen in training: %s", where, listed(further))
 
 
-def match(schema: Schema, frame: FrameLike, where: str = "the frame") -> Float64[np.ndarray, "row feature"]:
-    """A frame's values of the schema's columns, in its order; NaN where one is missing.
+class Matcher:
+    """Turns frames of the same columns, one after the other, into features, and counts what is odd in them.
+
+    Args:
+        where: what messages call the data.
+        comma: its text has a decimal comma.
+    """
+
+    def __init__(
+        self, schema: Schema, where: str, dtype: type[np.floating] = np.float32, *, comma: bool = False
+    ) -> None:
+        self.schema, self.where, self.dtype, self.comma = schema, where, dtype, comma
+        self.rows = 0
+        self._missing: Counter[str] = Counter()
+        self._unknown: dict[str, Counter[str]] = {}
+
+    def features(self, frame: pl.DataFrame) -> Float[np.ndarray, "row feature"]:
+        """The features of the frame's rows; NaN where a value is missing, or a category unknown.
+
+        Raises:
+            UserError: for each column with a cell that training had nothing like.
+        """
+        if faults := [fault for column in self.schema.inputs for fault in self._faults(column, frame)]:
+            raise UserError(*faults)
+        each = [
+            feature
+            for column in self.schema.inputs
+            for feature in column.features(frame.schema[column.name], self.schema.marks, comma=self.comma)
+        ]
+        numbers = pl.Float64 if self.dtype is np.float64 else pl.Float32
+        read = frame.select(one.cast(numbers).alias(f"{place}") for place, one in enumerate(each))
+        self.rows += frame.height
+        x = read.to_numpy(writable=True) if frame.height else np.empty((0, len(each)), self.dtype)
+        first = 0
+        for column in self.schema.inputs:
+            missing = np.isnan(x[:, first])
+            first += column.width
+            if missing.any():
+                self._count(column, frame.filter(pl.Series(missing)))
+        return x
+
+    def warn(self) -> None:
+        """Tells of missing values in columns that had none in training, and of unknown categories."""
+        for name, values in self._unknown.items():
+            shown = ", ".join(f"{shortened(value)} ({count:,})" for value, count in values.most_common(SHOWN))
+            more = f", … {len(values)} in all" if len(values) > SHOWN else ""
+            what = "%s, column '%s': categories that training had none of are taken as missing: %s%s"
+            log.warning(what, self.where, name, shown, more)
+        new = {column.name for column in self.schema.inputs if not column.missing}
+        holes = [f"{name} ({count:,})" for name, count in self._missing.items() if name in new]
+        if holes:
+            log.warning(
+                "%s: missing values, of which training had none, are taken for what is usual there: %s",
+                self.where,
+                listed(holes),
+            )
+
+    def _count(self, column: Column, frame: pl.DataFrame) -> None:
+        texts = self._words(column, frame)
+        if missing := texts.null_count():
+            self._missing[column.name] += missing
+        if column.kind == "categorical" and (unknown := Counter(texts.drop_nulls().to_list())):
+            self._unknown.setdefault(column.name, Counter()).update(unknown)
+
+    def _words(self, column: Column, frame: pl.DataFrame) -> pl.Series:
+        text = words(column.name, frame.schema[column.name], self.schema.marks)
+        return frame.select(text.alias("text")).to_series()
+
+    def _faults(self, column: Column, frame: pl.DataFrame) -> Iterator[Fault]:
+        """What a column holds that cannot be meant."""
+        kind, name, marks = frame.schema[column.name], column.name, self.schema.marks
+        where = f"{self.where}, column '{name}'"
+        fits = {
+            "numeric": kind.is_numeric() or is_text(kind) or kind == pl.Boolean,
+            "boolean": kind.is_numeric() or is_text(kind) or kind == pl.Boolean,
+            "categorical": not (kind.is_nested() or kind == pl.Object),
+            "date": is_moment(kind) or is_text(kind),
+        }
+        if not fits[column.kind]:
+            remedy = "give it the type that it had in training"
+            yield Fault(f"holds {kind}", where, expected=_expected(column), remedy=remedy)
+            return
+        filled = words(name, kind, marks).is_not_null()
+        match column.kind:
+            case "numeric":
+                good = numbers(name, kind, marks, comma=self.comma).is_finite()
+            case "boolean":
+                good = truths(name, kind, marks).is_not_null()
+            case "date":
+                good = moments(name, kind, marks, column.format).is_not_null()
+            case "categorical":
+                if numbers_for_words := self._all_numbers(column, frame):
+                    remedy = "write it as in training"
+                    yield Fault("holds numbers", where, numbers_for_words, _expected(column), remedy)
+                return
+        bad = frame.select((filled & ~good.fill_null(value=False)).alias("bad")).to_series()
+        if count := int(bad.sum()):
+            row = int(bad.arg_max() or 0)
+            more = f"; {count:,} such cells in this column" if count > 1 else ""
+            what = {"numeric": "is not a finite number", "date": "is no date"}.get(
+                column.kind, "is no truth value"
+            )
+            yield Fault(
+                what + more,
+                f"{where}, data row {self.rows + row + 1}",
+                shortened(str(frame[name][row])),
+                _expected(column),
+                "write it as in training, or leave the cell empty",
+            )
+
+    def _all_numbers(self, column: Column, frame: pl.DataFrame) -> str:
+        """The first of a column's values, if all are unknown numbers where words were meant."""
+        texts = self._words(column, frame).unique().drop_nulls()
+        known = pl.Series(column.categories, dtype=pl.String)
+        is_number = texts.cast(pl.Float64, strict=False).is_not_null()
+        words_only = not known.cast(pl.Float64, strict=False).is_not_null().any()
+        return shortened(texts[0]) if len(texts) and is_number.all() and words_only else ""
+
+
+def _expected(column: Column) -> str:
+    match column.kind:
+        case "numeric":
+            return "a number such as 1176.2"
+        case "boolean":
+            return f"one of {', '.join(TRUTH)}"
+        case "date":
+            return "a date such as 2024-01-31"
+        case "categorical":
+            return f"one of {listed(map(shortened, column.categories), 5)}"
+
+
+def as_frame(schema: Schema, frame: FrameLike, where: str) -> pl.DataFrame:
+    """A frame's columns that a schema needs, whatever kind of frame it is.
 
     Raises:
-        UserError: if a column is missing, or holds what is not a number.
+        UserError: if it lacks one, or is no table.
     """
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
-    if not isinstance(frame, pl.DataFrame):
-        names = [str(name) for name in frame]
-        columns = {name: frame[name] for name in schema.names if name in names}
-        check_columns(schema, names, where)
-        try:
-            frame = pl.DataFrame({name: _values(column) for name, column in columns.items()}, strict=False)
-        except (pl.exceptions.PolarsError, TypeError) as error:
-            raise UserError(Fault(f"is no table: {error}", where)) from error
-    else:
+    if isinstance(frame, pl.DataFrame):
         check_columns(schema, frame.columns, where)
-    x = as_matrix(frame, schema.names, where)
-    warn_of_missing(schema, np.isnan(x).sum(0), where)
-    return x
+        return frame.select(named(name) for name in schema.names)
+    names = [str(name) for name in frame]
+    check_columns(schema, names, where)
+    try:
+        return pl.DataFrame({name: _values(frame[name]) for name in schema.names}, strict=False)
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise UserError(Fault(f"is no table: {error}", where)) from error
 
 
 def _values(column: Any) -> list[Any]:
@@ -77,14 +210,3 @@ def _values(column: Any) -> list[Any]:
     if hasattr(column, "notna"):
         column = column.astype(object).where(column.notna(), None)
     return list(column)
-
-
-def warn_of_missing(schema: Schema, counts: Sequence[int] | np.ndarray, where: str) -> None:
-    """Tells of columns with missing values, which training had none of; `counts` has one for each input."""
-    holes = [f"{name} ({count})" for name, count in zip(schema.names, counts, strict=True) if count]
-    if holes:
-        log.warning(
-            "%s: missing values, of which training had none, are taken for the training rows' median: %s",
-            where,
-            listed(holes),
-        )

@@ -1,70 +1,135 @@
-"""What the columns mean, and what the training rows of each member say about them."""
+"""What the columns mean: their kinds, from the whole table but never from its target."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from math import pi
+from typing import Any, Literal
 
-import numpy as np
-import torch
-from jaxtyping import Float, Float64
-from torch import Tensor
+import polars as pl
 
-from mlplab.data.numbers import as_matrix
-from mlplab.data.split import Rows
-from mlplab.data.table import Table
-from mlplab.errors import Fault, UserError
+from mlplab.data.cells import DataType, moments, numbers, truths, words
 
-MAGNITUDES = (1e-30, 1e30)
-"""Smallest and largest centred values of a column, with room to square them in float32."""
+Kind = Literal["numeric", "boolean", "categorical", "date"]
+"""Of an input."""
+
+Part = Literal["year", "month_sin", "month_cos", "weekday_sin", "weekday_cos", "hour_sin", "hour_cos"]
+"""Of a date: the year with the day as its fraction, and places on the circles of year, week and day."""
+
+PARTS: tuple[Part, ...] = (
+    "year",
+    "month_sin",
+    "month_cos",
+    "weekday_sin",
+    "weekday_cos",
+    "hour_sin",
+    "hour_cos",
+)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers; `offset` is taken off in float64, before anything is rounded to float32.
+    """An input column, and how it becomes features: one, or of a date one a part.
 
-    The offset keeps the digits of columns whose values are large beside their spread, such as time stamps;
-    nothing else depends on it.
+    Attributes:
+        missing: whether a value is missing anywhere in the table.
+        offset: is taken off a number or a year in float64, before anything is rounded to float32. It keeps
+            the digits of columns whose values are large beside their spread; nothing else depends on it.
+        categories: of a categorical column; a value's place among them is its code.
+        format: how a date that is text is written.
+        parts: of a date, those that vary.
     """
 
     name: str
-    offset: float
+    kind: Kind
+    missing: bool = False
+    offset: float = 0.0
+    categories: tuple[str, ...] = ()
+    format: str = ""
+    parts: tuple[Part, ...] = ()
+
+    def features(self, kind: DataType, marks: Collection[str], *, comma: bool = False) -> list[pl.Expr]:
+        """Its features as Float64 columns of a frame where it has the type `kind`; null or NaN is missing.
+
+        Args:
+            marks: words for a missing value, beside the usual ones.
+            comma: text has a decimal comma.
+        """
+        match self.kind:
+            case "numeric":
+                return [numbers(self.name, kind, marks, comma=comma) - self.offset]
+            case "boolean":
+                return [truths(self.name, kind, marks)]
+            case "categorical":
+                codes = pl.Series(range(len(self.categories)), dtype=pl.Float64)
+                text = words(self.name, kind, marks)
+                return [text.replace_strict(list(self.categories), codes, default=None)]
+            case "date":
+                moment = moments(self.name, kind, marks, self.format)
+                return [date_part(moment, part, self.offset) for part in self.parts]
+
+    @property
+    def width(self) -> int:
+        """How many features it has."""
+        return len(self.parts) if self.kind == "date" else 1
+
+
+def date_part(moment: pl.Expr, part: Part, offset: float) -> pl.Expr:
+    """A part of a date as Float64; of a year with the offset off."""
+    hour = moment.dt.hour().cast(pl.Float64) + moment.dt.minute().cast(pl.Float64) / 60
+    if part == "year":
+        days = 365 + moment.dt.is_leap_year().cast(pl.Float64)
+        day = moment.dt.ordinal_day().cast(pl.Float64) - 1 + hour / 24
+        return (moment.dt.year().cast(pl.Float64) - offset) + day / days
+    turns = {
+        "month": (moment.dt.month().cast(pl.Float64) - 1) / 12,
+        "weekday": (moment.dt.weekday().cast(pl.Float64) - 1) / 7,
+        "hour": hour / 24,
+    }
+    circle, _, function = part.partition("_")
+    angle = turns[circle] * 2 * pi
+    return angle.sin() if function == "sin" else angle.cos()
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The input columns in the network's order, and the target's name.
+    """The input columns in the table's order, and what else is read of it.
 
-    The target has no offset: it stays float64 until each member's own statistics are taken off.
+    Attributes:
+        targets: the columns to predict; they have no offset and stay float64 until each member's own
+            statistics are taken off.
+        weight: the column of row weights.
+        marks: words for a missing value, beside the usual ones.
+        left_out: columns that are no inputs, and why.
     """
 
     inputs: tuple[Column, ...]
-    target: str
-
-    @classmethod
-    def of(cls, table: Table, *, raw: bool = False) -> "Schema":
-        """The schema of a table; `raw` leaves the offsets 0: the network sees values as they are.
-
-        Raises:
-            UserError: for a column whose values float32 cannot hold.
-        """
-
-        def column(name: str) -> Column:
-            offset = 0.0 if raw else float(table.frame[name].median())  # type: ignore[arg-type]
-            _check_magnitude(table, name, offset)
-            return Column(name, offset)
-
-        _check_magnitude(table, table.target, 0.0)
-
-        return cls(tuple(column(name) for name in table.features), table.target)
+    targets: tuple[str, ...]
+    weight: str | None = None
+    marks: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Schema":
         """What `plain` gave."""
-        return cls(tuple(Column(**each) for each in plain["inputs"]), plain["target"])
+        inputs = (
+            Column(**{**each, "categories": tuple(each["categories"]), "parts": tuple(each["parts"])})
+            for each in plain["inputs"]
+        )
+        rest = {name: plain[name] for name in ("weight", "left_out")}
+        return cls(tuple(inputs), tuple(plain["targets"]), marks=tuple(plain["marks"]), **rest)
 
     def plain(self) -> dict[str, Any]:
         """As strings, numbers, lists and dicts."""
-        return {"inputs": [asdict(column) for column in self.inputs], "target": self.target}
+        columns = [asdict(column) for column in self.inputs]
+        for column in columns:
+            column |= {"categories": list(column["categories"]), "parts": list(column["parts"])}
+        return {
+            "inputs": columns,
+            "targets": list(self.targets),
+            "weight": self.weight,
+            "marks": list(self.marks),
+            "left_out": dict(self.left_out),
+        }
 
     @property
     def names(self) -> list[str]:
@@ -72,77 +137,23 @@ class Schema:
         return [column.name for column in self.inputs]
 
     @property
-    def offsets(self) -> Float64[np.ndarray, " feature"]:
-        """The input columns' offsets."""
-        return np.array([column.offset for column in self.inputs])
+    def categories(self) -> tuple[int, ...]:
+        """Of each feature, how many categories it has; 0 for a number."""
+        return tuple(len(column.categories) for column in self._by_feature())
 
-    def centred(
-        self, table: Table
-    ) -> tuple[Float64[np.ndarray, "row feature"], Float64[np.ndarray, "row 1"]]:
-        """Inputs of a table with the columns' offsets taken off, and its target."""
-        return (
-            as_matrix(table.frame, self.names, table.source) - self.offsets,
-            as_matrix(table.frame, [self.target], table.source),
-        )
+    @property
+    def missing(self) -> tuple[bool, ...]:
+        """Of each feature, whether a value is missing anywhere in the table."""
+        return tuple(column.missing for column in self._by_feature())
 
+    @property
+    def offsets(self) -> Sequence[float]:
+        """Of each feature, what is taken off its values."""
+        return [
+            column.offset if column.kind == "numeric" or part == "year" else 0.0
+            for column in self.inputs
+            for part in (column.parts or ("",))
+        ]
 
-def _check_magnitude(table: Table, name: str, offset: float) -> None:
-    smallest, greatest = MAGNITUDES
-    with np.errstate(over="ignore"):
-        largest = float(np.abs(table.frame[name].to_numpy() - offset).max())
-    if largest and not smallest <= largest <= greatest:
-        raise UserError(
-            Fault(
-                "its values are too small or too large for float32",
-                f"{table.source}, column '{name}'",
-                f"{largest:.3g} as the largest",
-                f"one between {smallest:g} and {greatest:g}",
-                "give them in another unit",
-            )
-        )
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Mean, standard deviation and median of the centred columns over each member's training rows.
-
-    The deviation of a column that is constant there is given as 1, so that it can be divided by.
-    """
-
-    x_mean: Float[Tensor, "member 1 feature"]
-    x_std: Float[Tensor, "member 1 feature"]
-    x_median: Float[Tensor, "member 1 feature"]
-    y_mean: Float[Tensor, "member 1 target"]
-    y_std: Float[Tensor, "member 1 target"]
-
-    @classmethod
-    def of(
-        cls,
-        x: Float64[np.ndarray, "row feature"],
-        y: Float64[np.ndarray, "row target"],
-        train: Sequence[Rows],
-    ) -> "Statistics":
-        """Computed in float64; `train` holds the training rows of each member.
-
-        Members that share one array of rows cost no more than one of them.
-        """
-        distinct = {id(rows): rows for rows in train}
-        each = {key: _of_rows(x[rows], y[rows]) for key, rows in distinct.items()}
-        stacked = (np.stack(values) for values in zip(*(each[id(rows)] for rows in train), strict=True))
-        return cls(*map(torch.from_numpy, stacked))
-
-
-def _of_rows(
-    x: Float64[np.ndarray, "row feature"], y: Float64[np.ndarray, "row target"]
-) -> tuple[Float64[np.ndarray, "1 _"], ...]:
-    """In the order of the fields of `Statistics`."""
-    columns = (x.mean(0), deviation(x), np.median(x, 0), y.mean(0), deviation(y))
-    return tuple(column[None] for column in columns)
-
-
-def deviation(values: Float64[np.ndarray, "row column"]) -> Float64[np.ndarray, " column"]:
-    """Standard deviation of each column, and 1 for a constant one, so that it can be divided by.
-
-    A constant is one by its smallest and largest value: rounding gives it a deviation of about 1e-16.
-    """
-    return np.where(values.min(0) < values.max(0), values.std(0), 1.0)
+    def _by_feature(self) -> Iterator[Column]:
+        return (column for column in self.inputs for _ in range(column.width))

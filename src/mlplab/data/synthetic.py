@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
-from mlplab.data.table import Table
+from mlplab.data.scenarios import SCENARIOS
 from mlplab.errors import Fault, UserError, listed, nearest
 
 X = Float64[np.ndarray, "row feature"]
@@ -94,25 +94,32 @@ def _reactance(x: X) -> Y:
     return x[:, 1] * x[:, 2] - 1 / (x[:, 1] * x[:, 3])
 
 
-def draw(function: str, *, rows: int, features: int | None, noise: float, seed: int) -> Table:
-    """A table of `rows` rows: columns x1, x2, … and `target`.
+def draw(function: str, *, rows: int, features: int | None, noise: float, seed: int) -> pl.DataFrame:
+    """So many rows: columns x1, x2, … and `target`; of a scenario, those it has.
 
     `noise` is the standard deviation of a normal error added to the target, in its units.
 
     Raises:
-        UserError: for a function that is not registered, or fewer features than it uses.
+        UserError: for a function that is not registered, fewer features than it uses, or any for a scenario.
     """
-    if function not in FUNCTIONS:
-        near = nearest(function, FUNCTIONS)
+    names = [*FUNCTIONS, *SCENARIOS]
+    if function not in names:
+        near = nearest(function, names)
         raise UserError(
             Fault(
                 "unknown function",
                 "data.function",
                 found=f"'{function}'",
-                expected=f"one of {listed(FUNCTIONS)}",
+                expected=f"one of {listed(names)}",
                 remedy=f"did you mean {near[0]}?" if near else "",
             )
         )
+    generator = np.random.default_rng(seed)
+    if function in SCENARIOS:
+        if features is not None:
+            what, remedy = f"{function} has inputs of its own", "use data.features=null"
+            raise UserError(Fault(what, "data.features", found=str(features), remedy=remedy))
+        return SCENARIOS[function](rows, noise, generator)
     chosen = FUNCTIONS[function]
     width = chosen.features if features is None else features
     if width < chosen.features:
@@ -125,8 +132,6 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
             )
         )
     bounds = np.array([*chosen.bounds, *[chosen.bounds[-1]] * (width - chosen.features)], dtype=np.float64)
-    generator = np.random.default_rng(seed)
     x = generator.uniform(bounds[:, 0], bounds[:, 1], (rows, width))
     y = chosen.values(x) + noise * generator.standard_normal(rows)
-    frame = pl.DataFrame({**{f"x{i + 1}": x[:, i] for i in range(width)}, "target": y})
-    return Table(f"synthetic {function}", frame, "target")
+    return pl.DataFrame({**{f"x{i + 1}": x[:, i] for i in range(width)}, "target": y})

@@ -1,70 +1,149 @@
-"""The network's first and last step: centred columns in, target units out."""
+"""The network's first and last step: a table's centred columns in, target units out."""
+
+from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
+
+from mlplab import config
+from mlplab.nets.categories import Categories
+from mlplab.nets.layers import elementwise
+from mlplab.nets.layout import Layout, encoded_width
+from mlplab.nets.scaling import SCALINGS, STATISTICS
 
 
 class Encoder(nn.Module):
-    """Standardises inputs and target with the mean and deviation of each member's training rows.
+    """Encodes inputs and targets by statistics of each member's training rows.
 
-    Inputs have the network's dtype, targets in their own units are float64.
-
-    The hidden layers see inputs, and the loss sees targets, of zero mean and unit variance; predictions come
+    Inputs have the network's dtype, targets in their own units are float64. The hidden layers see numbers,
+    then indicators of missing values, then one column a category, then learned vectors; predictions come
     back in the target's own units.
 
+    Args:
+        layout: what the columns are.
+        seeds: one for each member.
+        dtype: of the inputs.
+        statistics: float64, by the names of their fields in `mlplab.data.statistics`. Those of the target
+            are of its logarithm, if that is what the loss sees.
+
     Attributes:
-        x_median: what a missing value is taken for.
+        width: columns that the hidden layers see.
+        usual: what a missing value is taken for, the median or the most frequent code.
     """
 
-    x_mean: Float[Tensor, "member 1 feature"]
-    x_std: Float[Tensor, "member 1 feature"]
-    x_median: Float[Tensor, "member 1 feature"]
+    usual: Float[Tensor, "member 1 feature"]
     y_mean: Float64[Tensor, "member 1 target"]
     y_std: Float64[Tensor, "member 1 target"]
+    numbers: Int64[Tensor, " number"]
+    incomplete: Int64[Tensor, " incomplete"]
 
     def __init__(
         self,
-        x_mean: Float[Tensor, "member 1 feature"],
-        x_std: Float[Tensor, "member 1 feature"],
-        y_mean: Float[Tensor, "member 1 target"],
-        y_std: Float[Tensor, "member 1 target"],
-        dtype: torch.dtype = torch.float32,
+        section: config.Encoder,
+        layout: Layout,
+        seeds: Sequence[int],
+        dtype: torch.dtype,
+        statistics: Mapping[str, Tensor],
     ) -> None:
         super().__init__()
-        self.register_buffer("x_mean", x_mean.to(dtype))
-        self.register_buffer("x_std", x_std.to(dtype))
-        self.register_buffer("x_median", x_mean.to(dtype, copy=True))
-        self.register_buffer("y_mean", y_mean.double())
-        self.register_buffer("y_std", y_std.double())
-
-    @classmethod
-    def identity(
-        cls, members: int, features: int, targets: int, dtype: torch.dtype = torch.float32
-    ) -> "Encoder":
-        """One that changes nothing."""
-        return cls(
-            torch.zeros(members, 1, features),
-            torch.ones(members, 1, features),
-            torch.zeros(members, 1, targets),
-            torch.ones(members, 1, targets),
-            dtype,
+        self.width, self.has_gaps = encoded_width(section, layout), any(layout.missing)
+        self.log = section.target == "log"
+        numbers, incomplete = (
+            torch.tensor(features, dtype=torch.int64) for features in (layout.numbers, layout.incomplete)
         )
+        self.register_buffer("numbers", numbers, persistent=False)
+        self.register_buffer("incomplete", incomplete, persistent=False)
+        of_numbers = {name: statistics[name][..., numbers] for name in STATISTICS if name in statistics}
+        self.scaling = SCALINGS[section.name](of_numbers, dtype)
+        self.categories = None
+        if any(layout.categories):
+            self.categories = Categories(
+                section, layout, statistics["present"], statistics["mode"], seeds, dtype
+            )
+        is_number = torch.tensor(layout.categories) == 0
+        usual = torch.where(is_number, statistics["median"], statistics["mode"])
+        self.register_buffer("usual", usual.to(dtype))
+        y_mean, y_std = statistics["y_mean"], statistics["y_std"]
+        raw = section.target == "none"
+        self.register_buffer("y_mean", torch.zeros_like(y_mean) if raw else y_mean.clone())
+        self.register_buffer("y_std", torch.ones_like(y_std) if raw else y_std.clone())
 
-    def encode(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
-        """Inputs as the hidden layers see them."""
-        return (x - self.x_mean) / self.x_std
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the inputs."""
+        return self.usual.dtype
+
+    @property
+    def features(self) -> int:
+        """Columns of inputs."""
+        return self.usual.shape[2]
+
+    @property
+    def targets(self) -> int:
+        """Columns to predict."""
+        return self.y_mean.shape[2]
+
+    def encode(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch encoded"]:
+        """Inputs as the hidden layers see them.
+
+        Missing values are looked for only if the layout has some: `filled` does away with others.
+        """
+        gaps = x.isnan() if self.has_gaps else None
+        if gaps is not None:
+            x = torch.where(gaps, self.usual, x)
+        if self.categories is None:
+            parts = [self.scaling(x)]
+        else:
+            columns = self.categories.columns
+            unseen, encoded = self.categories(x.index_select(2, columns))
+            parts = [self.scaling(x.index_select(2, self.numbers)), *encoded]
+            if gaps is not None:
+                gaps.index_copy_(2, columns, gaps.index_select(2, columns) | unseen)
+        if gaps is not None:
+            parts.insert(1, gaps.index_select(2, self.incomplete).to(x.dtype))
+        return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
 
     def filled(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
-        """Inputs with the training rows' median for what is missing (NaN)."""
-        return torch.where(x.isnan(), self.x_median, x)
+        """Inputs without missing values (NaN), but where `encode` looks for them."""
+        missing = x.isnan().index_fill_(2, self.incomplete, False)
+        return torch.where(missing, self.usual, x)
 
     def encode_target(
         self, y: Float64[Tensor, "member batch target"]
     ) -> Float[Tensor, "member batch target"]:
         """Targets as the loss sees them."""
-        return ((y - self.y_mean) / self.y_std).to(self.x_mean.dtype)
+        values = elementwise(torch.log, y) if self.log else y
+        return ((values - self.y_mean) / self.y_std).to(self.dtype)
 
     def decode(self, z: Float[Tensor, "member batch target"]) -> Float64[Tensor, "member batch target"]:
         """The output layer's values in the target's units."""
-        return z.double() * self.y_std + self.y_mean
+        values = z.double() * self.y_std + self.y_mean
+        return elementwise(torch.exp, values) if self.log else values
+
+    def shift(self, member: int, moved: Float64[Tensor, " feature"]) -> None:
+        """Lets a member take columns that are centred elsewhere: `moved` is added to each of its places on
+        the number line. It is 0 for categories."""
+        places = [(self.usual, moved), *((each, moved[self.numbers]) for each in self.scaling.places())]
+        for place, by in places:
+            place[member] = place[member].double() + by
+
+
+def build_encoder(
+    section: config.Encoder,
+    layout: Layout,
+    targets: int,
+    seeds: Sequence[int],
+    dtype: torch.dtype,
+    statistics: Mapping[str, Tensor] | None,
+) -> Encoder:
+    """An encoder of members with those seeds; without statistics one whose state a checkpoint gives."""
+    if statistics is None:
+        members, features = len(seeds), len(layout.categories)
+        row = torch.zeros(members, 1, features, dtype=torch.float64)
+        statistics = {
+            **dict.fromkeys((*STATISTICS, "mode"), row),
+            **dict.fromkeys(("y_mean", "y_std"), row.new_zeros(members, 1, targets)),
+            "present": torch.ones(members, 1, sum(layout.categories), dtype=torch.bool),
+        }
+    return Encoder(section, layout, seeds, dtype, statistics)

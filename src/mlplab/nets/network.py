@@ -17,7 +17,7 @@ MEMBER_DIMENSIONS = 3
 
 
 class Network(nn.Module):
-    """Maps centred columns to the target in its own units.
+    """Maps centred columns, of which values may be missing (NaN), to the targets in their own units.
 
     Args:
         encoder: what stands on both sides of the body.
@@ -29,12 +29,12 @@ class Network(nn.Module):
         self.encoder, self.body = encoder, body
 
     def encoded(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch target"]:
-        """Predictions in the units of the loss."""
+        """Predictions in the units of the loss; values may be missing where the encoder looks for them."""
         return self.body(self.encoder.encode(x))
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch target"]:
-        """Predictions in the target's units."""
-        return self.encoder.decode(self.encoded(x))
+        """Predictions in the targets' units."""
+        return self.encoder.decode(self.encoded(self.encoder.filled(x)))
 
 
 def build_network(
@@ -45,8 +45,7 @@ def build_network(
     Raises:
         UserError: if the user's own network class cannot be found, or its tensors have no member axis.
     """
-    in_features, out_features = encoder.x_mean.shape[2], encoder.y_mean.shape[2]
-    body = _build_body(models, seeds, in_features, out_features).to(encoder.x_mean.dtype)
+    body = _build_body(models, seeds, encoder.width, encoder.targets).to(encoder.dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
         if tensor.dim() != MEMBER_DIMENSIONS or tensor.shape[0] != len(seeds):
             raise UserError(

@@ -1,43 +1,161 @@
 """What a network must beat to earn its keep: the mean, and ridge regression."""
 
-import numpy as np
-from jaxtyping import Float64
+from collections.abc import Iterator, Sequence
 
-from mlplab.data.schema import deviation
-from mlplab.data.split import Split
+import numpy as np
+from jaxtyping import Float, Float64
+
+from mlplab.data.split import Rows, Split
 
 RIDGE_PENALTY = 1.0
 """On standardised inputs, as scikit-learn's default."""
 
+ONE_HOT = 64
+"""Categories of a column up to which each becomes a column; of more each becomes its mean target."""
+
+SMOOTHING = 10.0
+"""Rows with the mean of all that are added to a category's own for its mean target."""
+
+MEDIAN_ROWS = 200_000
+"""Evenly spaced training rows of which medians are taken, at most."""
+
+BLOCK = 8192
+"""Rows that are in memory as float64 at a time."""
+
 Scores = dict[str, float]
-X = Float64[np.ndarray, "row feature"]
-Y = Float64[np.ndarray, " row"]
+X = Float[np.ndarray, "row feature"]
+Y = Float64[np.ndarray, "row target"]
+Weight = Float[np.ndarray, " row"]
 
 
-def baselines(x: X, y: Y, split: Split) -> dict[str, Scores]:
-    """Test rmse, mae and r2 of predictors fitted to the training rows."""
-    train, test = split.train, split.test
-    predictions = {
-        "ridge": ridge(x[train], y[train], x[test]),
-        "mean": np.full(len(test), y[train].mean()),
-    }
-    return {name: scores(predicted, y[test]) for name, predicted in predictions.items()}
+def baselines(
+    x: X, y: Y, weight: Weight | None, split: Split, categories: Sequence[int]
+) -> dict[str, Scores]:
+    """Test rmse, mae and r2 of predictors fitted to the training rows.
 
-
-def ridge(x: X, y: Y, new: Float64[np.ndarray, "new feature"]) -> Float64[np.ndarray, " new"]:
-    """Predictions for `new` of the linear model with the least Σ(y − xw − b)² + penalty·|w|²."""
-    mean, scale = x.mean(0), deviation(x)
-    standard = (x - mean) / scale
-    gram = standard.T @ standard + RIDGE_PENALTY * np.eye(x.shape[1])
-    weights = np.linalg.solve(gram, standard.T @ (y - y.mean()))
-    return (new - mean) / scale @ weights + y.mean()
-
-
-def scores(predicted: Y, y: Y) -> Scores:
-    """Root mean squared error, mean absolute error, and coefficient of determination."""
-    error, spread = predicted - y, y - y.mean()
+    Args:
+        x: numbers, and codes of categories; NaN is a missing value.
+        weight: what each row counts; None: all the same.
+        categories: of each feature how many categories it has, 0 for numbers.
+    """
+    ridge, test = Ridge(x, y, weight, split.train, categories), split.test
+    counts = None if weight is None else weight[test]
     return {
-        "rmse": float(np.sqrt(np.mean(error**2))),
-        "mae": float(np.mean(np.abs(error))),
-        "r2": float(1 - (error @ error) / (spread @ spread)) if spread.any() else float("nan"),
+        "ridge": scores(ridge.predict(x, test), y[test], counts),
+        "mean": scores(np.broadcast_to(ridge.y_mean, (len(test), y.shape[1])), y[test], counts),
     }
+
+
+def scores(predicted: Y, y: Y, weight: Weight | None) -> Scores:
+    """Root mean squared error, mean absolute error and coefficient of determination, means over targets."""
+    counts = np.broadcast_to(1.0, len(y)) if weight is None else weight.astype(np.float64)
+    total, error = counts.sum(), predicted - y
+    squared, spread = counts @ error**2, counts @ (y - counts @ y / total) ** 2
+    return {
+        "rmse": float(np.sqrt(squared / total).mean()),
+        "mae": float((counts @ np.abs(error) / total).mean()),
+        "r2": float((1 - squared / np.where(spread > 0, spread, np.nan)).mean()),
+    }
+
+
+class Ridge:
+    """The linear model with the least Σw(y − xb − a)² + penalty·|b|² over rows, x standardised by them.
+
+    x are the table's columns as `Columns` gives them.
+    """
+
+    def __init__(self, x: X, y: Y, weight: Weight | None, rows: Rows, categories: Sequence[int]) -> None:
+        counts = np.broadcast_to(1.0, len(y)) if weight is None else weight
+        rows = rows[counts[rows] > 0]
+        self.columns = Columns(x, y, counts, rows, categories)
+        self.y_mean, total = self.columns.y_mean, counts[rows].sum(dtype=np.float64)
+        first = self.columns(x[rows[:1]])[0]  # so that what does not vary is exactly 0
+        self.mean = (
+            first + sum(counts[part] @ (self.columns(x[part]) - first) for part in _blocks(rows)) / total
+        )
+        gram, moment = np.zeros((len(first), len(first))), np.zeros((len(first), y.shape[1]))
+        for part in _blocks(rows):
+            centred = self.columns(x[part]) - self.mean
+            weighted = centred.T * counts[part]
+            gram += weighted @ centred
+            moment += weighted @ (y[part] - self.y_mean)
+        variance = np.diag(gram) / total
+        scale = np.where(variance > 0, np.sqrt(variance), 1.0)
+        gram = gram / np.outer(scale, scale) + RIDGE_PENALTY * np.eye(len(scale))
+        self.slopes = np.linalg.solve(gram, moment / scale[:, None]) / scale[:, None]
+
+    def predict(self, x: X, rows: Rows) -> Float64[np.ndarray, "predicted target"]:
+        """Predictions for rows of a table."""
+        parts = [(self.columns(x[part]) - self.mean) @ self.slopes for part in _blocks(rows)]
+        return np.concatenate(parts) + self.y_mean
+
+
+class Columns:
+    """A table's features as columns of a linear model, by what its rows `rows` say of them.
+
+    Numbers, missing ones as their median; for each feature that is missing in some row, whether it is;
+    categories one-hot, those of features with many as their smoothed mean targets.
+    """
+
+    def __init__(self, x: X, y: Y, weight: Weight, rows: Rows, categories: Sequence[int]) -> None:
+        sample = rows[:: -(-len(rows) // MEDIAN_ROWS)]
+        self.is_number = np.array([count == 0 for count in categories])
+        self.medians = np.array(
+            [
+                0.0 if count else _median(x[sample, feature], weight[sample])
+                for feature, count in enumerate(categories)
+            ]
+        )
+        self.gaps = np.zeros(len(categories), dtype=bool)
+        total = np.zeros(1 + y.shape[1])
+        # of each category, and at last of a missing one: what rows and targets sum up to
+        many = {
+            feature: np.zeros((count + 1, len(total)))
+            for feature, count in enumerate(categories)
+            if count > ONE_HOT
+        }
+        for part in _blocks(rows):
+            counted = np.column_stack([np.ones(len(part)), y[part]]) * weight[part, None]
+            total += counted.sum(0)
+            self.gaps |= np.isnan(x[part]).any(0)
+            for feature, sums in many.items():
+                np.add.at(sums, _codes(x[part, feature], len(sums) - 1), counted)
+        self.y_mean = total[1:] / total[0]
+        # what stands for each category, and at last for a missing one
+        self.of_codes: dict[int, Float64[np.ndarray, "code column"]] = {
+            feature: np.eye(count + 1, count)
+            for feature, count in enumerate(categories)
+            if 0 < count <= ONE_HOT
+        }
+        for feature, sums in many.items():
+            sums[-1] = 0
+            self.of_codes[feature] = (sums[:, 1:] + SMOOTHING * self.y_mean) / (sums[:, :1] + SMOOTHING)
+
+    def __call__(self, x: X) -> Float64[np.ndarray, "row column"]:
+        """The columns of some rows."""
+        gaps = np.isnan(x)
+        return np.hstack(
+            [
+                np.where(gaps, self.medians, x)[:, self.is_number],
+                gaps[:, self.gaps],
+                *(codes[_codes(x[:, feature], len(codes) - 1)] for feature, codes in self.of_codes.items()),
+            ]
+        )
+
+
+def _codes(values: Float[np.ndarray, " row"], missing: int) -> Rows:
+    return np.where(np.isnan(values), missing, values).astype(np.int64)
+
+
+def _median(values: Float[np.ndarray, " row"], weight: Weight) -> float:
+    """The weighted median of what is not missing; 0 if all is."""
+    order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # NaN come last
+    if len(order) == 0:
+        return 0.0
+    below = np.cumsum(weight[order], dtype=np.float64)
+    middle = [np.searchsorted(below, below[-1] / 2, side) for side in ("left", "right")]
+    return float(values[order[middle]].mean(dtype=np.float64))
+
+
+def _blocks(rows: Rows) -> Iterator[Rows]:
+    return (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))

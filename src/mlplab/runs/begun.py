@@ -29,6 +29,9 @@ ENDED = ("done", "diverged")
 
 MAY_GROW = "trainer.max_epochs"
 
+MAY_DIFFER = "data.memory"
+"""What the machine has is not the run's."""
+
 
 def name_in_sweep(folder: Path, stack_file: Path) -> str:
     """A run's name in the sweep whose stack keeps its state in that file."""
@@ -107,7 +110,7 @@ def differences(
             else "leave it as it was, or start anew (init=FOLDER from its weights)",
         )
         for key in differing(new, before)
-        if not (may_grow and key == MAY_GROW and _grows(run, there.get(key)))
+        if key != MAY_DIFFER and not (may_grow and key == MAY_GROW and _grows(run, there.get(key)))
     ]
 
 

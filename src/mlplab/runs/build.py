@@ -13,17 +13,24 @@ from lightning.pytorch.profilers import PassThroughProfiler
 
 from mlplab import config
 from mlplab.data.module import TableDataModule
-from mlplab.data.schema import Schema, Statistics
+from mlplab.data.schema import Schema
 from mlplab.data.split import Split
+from mlplab.data.statistics import Statistics
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, reason_of
-from mlplab.nets import Encoder, build_network
+from mlplab.nets import Encoder, Layout, build_encoder, build_network
 from mlplab.runs.initial import begin_with_trained
 from mlplab.runs.inputs import Inputs
 from mlplab.targets import build
 from mlplab.training.module import Sizes, StackModule
 
 DTYPES = {32: torch.float32, 64: torch.float64}
+
+STORED_BLOCK = 1024
+"""Rows of a table in a file that are read together, some tens of kilobytes."""
+
+KNOTS = (10, 1000)
+"""Quantiles of `model/encoder=quantile` at least and at most; between them one for 30 training rows."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,6 @@ class Stack:
     configs: list[config.TrainConfig]
     accelerator: str
     table: Table
-    schema: Schema
     splits: list[Split]
     data: TableDataModule
     module: StackModule
@@ -51,20 +57,28 @@ def build_stack(configs: Sequence[config.TrainConfig], inputs: Inputs, *, goes_o
     configs = list(configs)
     first = configs[0]
     accelerator = choose_accelerator(first.trainer.accelerator)
-    table = inputs.table(first.data)
-    splits = [inputs.split(each.data) for each in configs]
-    schema = inputs.schema(first.data, raw=first.model.encoder.name == "none")
-    seeds, dtype = [each.seed for each in configs], DTYPES[first.trainer.precision]
-    fill = may_fill(first.model)
-    data = TableDataModule(table, schema, splits, seeds, first.data.batch_size, dtype, fill=fill)
-    encoder = _encoder(configs, data.statistics, dtype)
+    table = inputs.table(first)
+    splits = [inputs.split(each) for each in configs]
+    seeds = [each.seed for each in configs]
+    data = TableDataModule(
+        torch.from_numpy(table.x),
+        torch.from_numpy(table.y),
+        None if table.weight is None else torch.from_numpy(table.weight)[:, None],
+        splits,
+        seeds,
+        first.data.batch_size,
+        fill=may_fill(first.model),
+        block=STORED_BLOCK if table.stored else None,
+    )
+    encoder = _encoder(configs, table, splits)
     network = build_network([each.model for each in configs], seeds, encoder)
     for member, run in enumerate(configs):
         if run.init and not goes_on:
-            begin_with_trained(network, member, run, schema)
+            begin_with_trained(network, member, run, table.schema)
     val, test = ([len(getattr(split, part)) for split in splits] for part in ("val", "test"))
-    sizes = Sizes(first.trainer.max_epochs, len(data.train_dataloader()), val, test)
-    return Stack(configs, accelerator, table, schema, splits, data, StackModule(network, configs, sizes))
+    steps = len(data.train_dataloader())
+    sizes = Sizes(first.trainer.max_epochs, steps, val, test, table.schema.targets)
+    return Stack(configs, accelerator, table, splits, data, StackModule(network, configs, sizes))
 
 
 def check_buildable(run: config.TrainConfig, inputs: Inputs) -> None:
@@ -102,14 +116,25 @@ def choose_accelerator(wanted: str) -> str:
     return ("cuda" if present else "cpu") if wanted == "auto" else wanted
 
 
-def _encoder(configs: Sequence[config.TrainConfig], statistics: Statistics, dtype: torch.dtype) -> Encoder:
-    members, features, targets = len(configs), statistics.x_mean.shape[2], statistics.y_mean.shape[2]
-    if configs[0].model.encoder.name == "standard":
-        encoder = Encoder(statistics.x_mean, statistics.x_std, statistics.y_mean, statistics.y_std, dtype)
-    else:
-        encoder = Encoder.identity(members, features, targets, dtype)
-    encoder.x_median.copy_(statistics.x_median)
-    return encoder
+def layout_of(schema: Schema) -> Layout:
+    """What of a schema a network must know."""
+    return Layout(schema.categories, schema.missing)
+
+
+def _encoder(configs: Sequence[config.TrainConfig], table: Table, splits: Sequence[Split]) -> Encoder:
+    first, seeds = configs[0], [each.seed for each in configs]
+    section, layout = first.model.encoder, layout_of(table.schema)
+    rows = min(len(split.train) for split in splits)
+    statistics = Statistics.of(
+        table.x,
+        table.y,
+        [split.train for split in splits],
+        categories=layout.categories,
+        quantiles=min(max(rows // 30, KNOTS[0]), KNOTS[1]) if section.name == "quantile" else None,
+        log_target=section.target == "log",
+    )
+    dtype = DTYPES[first.trainer.precision]
+    return build_encoder(section, layout, len(table.schema.targets), seeds, dtype, statistics.tensors())
 
 
 @contextmanager

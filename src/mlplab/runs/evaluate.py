@@ -7,19 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 
+from mlplab.data.cells import numbers, words
+from mlplab.data.findings import shortened
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
-from mlplab.data.matching import match
-from mlplab.data.numbers import as_matrix, cell_faults
+from mlplab.data.matching import Matcher, check_columns
+from mlplab.data.schema import Schema
+from mlplab.data.source import Source, opened
 from mlplab.data.split import Rows
-from mlplab.data.table import faults_told, scan
 from mlplab.errors import Fault, UserError, listed
 from mlplab.files import replacing
 from mlplab.runs.baselines import Scores, scores
 from mlplab.runs.folder import finite
-from mlplab.runs.inputs import load_table, make_split
+from mlplab.runs.inputs import STORED, given, load_table, make_split
 from mlplab.runs.load import Ensemble, TrainedRun, load
 from mlplab.training.evaluation import Evaluation
 from mlplab.training.losses import build_loss
@@ -29,12 +32,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Data:
-    """Rows to evaluate on: inputs and target in their own units, and which of them count."""
+    """Rows to evaluate on: features as a run's schema makes them, targets in their own units, what each row
+    counts, and which of them are evaluated."""
 
     source: str
-    x: Float64[np.ndarray, "row feature"]
-    y: Float64[np.ndarray, " row"]
+    x: Float[np.ndarray, "row feature"]
+    y: Float64[np.ndarray, "row target"]
+    weight: Float64[np.ndarray, " row"] | None
     rows: Rows
+
+    def scores(self, predicted: Float64[np.ndarray, "evaluated target"]) -> Scores:
+        """Of predictions for the rows that are evaluated."""
+        weight = None if self.weight is None else self.weight[self.rows]
+        return scores(predicted, self.y[self.rows], weight)
 
 
 @dataclass(frozen=True)
@@ -76,12 +86,15 @@ def evaluate(folder: Path, path: str | None = None) -> Report:
     """
     trained = load(folder)
     members = trained.members if isinstance(trained, Ensemble) else (trained,)
-    data = [_other_rows(members[0], path)] * len(members) if path else _own_rows_of_each(members)
+    data = _other_rows(members, path) if path else _own_rows_of_each(members)
     each = tuple(run_scores(run, rows) for run, rows in zip(members, data, strict=True))
     first, ensemble = data[0], None
     if isinstance(trained, Ensemble):
         if path or all(run.config.data == members[0].config.data for run in members):
-            ensemble = scores(trained.predict_matrix(first.x[first.rows]), first.y[first.rows])
+            each_one = (
+                run.predict_features(rows.x[rows.rows]) for run, rows in zip(members, data, strict=True)
+            )
+            ensemble = first.scores(np.mean(list(each_one), axis=0))
         else:
             log.warning(
                 "no scores of the ensemble: its runs have other splits, so that the test rows of one are "
@@ -95,14 +108,14 @@ def evaluate(folder: Path, path: str | None = None) -> Report:
 
 def run_scores(run: TrainedRun, data: Data) -> Scores:
     """Loss, rmse, mae and r2, computed as training computes them."""
-    dtype = run.network.encoder.x_mean.dtype
-    x = torch.from_numpy(data.x - run.schema.offsets).to(dtype)
-    y = torch.from_numpy(data.y[:, None])
-    evaluation = Evaluation(build_loss([run.config.loss]), [len(data.rows)], "test")
+    x, y, rows = torch.from_numpy(data.x), torch.from_numpy(data.y), [torch.from_numpy(data.rows)]
+    weight = None if data.weight is None else torch.from_numpy(data.weight)[:, None]
+    loss = build_loss([run.config.loss])
+    evaluation = Evaluation(loss, [len(data.rows)], "test", run.schema.targets)
     filled = run.network.encoder.filled(x.unsqueeze(0))[0]
-    rows = [torch.from_numpy(data.rows)]
+    loader = Loader(filled, y, rows, EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE, weight=weight)
     with torch.inference_mode():
-        for batch in Loader(filled, y, rows, EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE):
+        for batch in loader:
             evaluation.add(run.network, batch)
         values = evaluation.take(run.network)
     return {name.removeprefix("test/"): value.item() for name, value in values.items()}
@@ -124,36 +137,70 @@ def _own_rows_of_each(members: Sequence[TrainedRun]) -> list[Data]:
 def _own_rows(run: TrainedRun) -> Data:
     remedy = f"{run.folder} was trained on it; name a file to evaluate on with data.path=…"
     try:
-        table = load_table(run.config.data)
+        table = load_table(run.config)
     except UserError as error:
         raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
-    if table.fingerprint() != run.table:
+    if table.fingerprint() != {name: value for name, value in run.table.items() if name != STORED}:
         raise UserError(
             Fault("has changed since the training, test rows may be others", table.source, remedy=remedy)
         )
-    split = make_split(run.config.data.split, table.frame.height)
-    x = match(run.schema, table.frame, table.source)
-    y = as_matrix(table.frame, [table.target], table.source)[:, 0]
-    return Data(f"test rows of {table.source}", x, y, split.test)
+    split = make_split(run.config.data.split, table)
+    return Data(f"test rows of {table.source}", table.x, table.y, table.weight, split.test)
 
 
-def _other_rows(run: TrainedRun, path: str) -> Data:
-    rows, names = scan(Path(path), path)
-    target = run.schema.target
-    if target not in names:
-        raise UserError(
-            Fault(
-                f"has no target column '{target}' to compare predictions with",
-                path,
-                f"the columns {listed(names)}",
-                remedy="add that column, or only predict: scripts/predict.py",
+def _other_rows(members: Sequence[TrainedRun], path: str) -> list[Data]:
+    """Rows of another file, as each of some runs sees them."""
+    first = members[0]
+    schema, drop = first.schema, getattr(first.config.data, "missing_target", "error") == "drop"
+    with opened(path, given(first.config.data)) as source:
+        if absent := [name for name in schema.targets if name not in source.schema]:
+            raise UserError(
+                Fault(
+                    f"has no target column '{absent[0]}' to compare predictions with",
+                    path,
+                    f"the columns {listed(source.schema)}",
+                    remedy="add that column, or only predict: scripts/predict.py",
+                )
             )
+        check_columns(schema, list(source.schema), path)
+        if faults := source.line_faults():
+            raise UserError(*faults)
+        try:
+            frame = source.scan().collect()
+        except pl.exceptions.PolarsError as error:
+            raise UserError(*source.faults(error)) from error
+        if blanks := source.blanks():
+            frame = frame.filter(~pl.int_range(pl.len()).is_in(blanks))
+        if frame.is_empty():
+            raise UserError(Fault("has no rows", path, remedy="give it rows of data"))
+        y = np.stack([_finite(source, schema, frame, name, "target", drop) for name in schema.targets], 1)
+        weighted = schema.weight if schema.weight in source.schema else None
+        weight = _finite(source, schema, frame, weighted, "weight", False) if weighted else None
+        rows = np.flatnonzero(np.isfinite(y).all(1))
+        data = []
+        for run in members:
+            matcher = Matcher(run.schema, path, run.dtype, comma=source.comma)
+            data.append(Data(path, matcher.features(frame), y, weight, rows))
+    matcher.warn()
+    return data
+
+
+def _finite(
+    source: Source, schema: Schema, frame: pl.DataFrame, name: str, role: str, drop: bool
+) -> Float64[np.ndarray, " row"]:
+    """A column of numbers; `drop` lets them be missing (NaN)."""
+    column = numbers(name, frame.schema[name], schema.marks, comma=source.comma)
+    gap = words(name, frame.schema[name], schema.marks).is_null()
+    values, gaps = frame.select(column.alias("values"), gap.alias("gaps"))
+    bad = ~values.is_finite().fill_null(value=False) & ~(gaps if drop else pl.Series([False]))
+    if count := int(bad.sum()):
+        row = int(bad.arg_max() or 0)
+        more = f"; {count:,} such cells in this column" if count > 1 else ""
+        what, found = (
+            ("a value is missing", "")
+            if gaps[row]
+            else ("is not a finite number", shortened(str(frame[name][row])))
         )
-    with faults_told(Path(path), len(names), path):
-        frame = rows.collect()
-    if frame.is_empty():
-        raise UserError(Fault("has no rows", path))
-    if faults := cell_faults(frame, [target], path, target=target, missing=False):
-        raise UserError(*faults)
-    x = match(run.schema, frame, path)
-    return Data(path, x, as_matrix(frame, [target], path)[:, 0], np.arange(frame.height))
+        place = source.place(row, f"{role} column '{name}'")
+        raise UserError(Fault(what + more, place, found, "a number", "correct it, or leave such rows out"))
+    return values.fill_null(float("nan")).to_numpy()

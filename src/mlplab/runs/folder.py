@@ -44,8 +44,8 @@ def stamp_of(folder: Path) -> Stamp:
 class RunFolder:
     """A folder of one run, and of nothing else.
 
-    It holds `config.yaml`, `metrics.json`, `environment.json`, `train.log`, `checkpoints/best.ckpt`,
-    `checkpoints/last.ckpt` and what the loggers write.
+    It holds `config.yaml`, `metrics.json`, `environment.json`, `schema.json`, `train.log`,
+    `checkpoints/best.ckpt`, `checkpoints/last.ckpt` and what the loggers write.
     """
 
     def __init__(self, path: Path) -> None:
@@ -102,7 +102,7 @@ class RunFolder:
                 remove_leftovers(folder)
             if anew:
                 shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
-                for name in ("train.log", "environment.json"):
+                for name in ("train.log", "environment.json", "schema.json"):
                     (self.path / name).unlink(missing_ok=True)
             self.write_metrics("running", {})
             (self.path / "checkpoints").mkdir(exist_ok=True)
@@ -159,6 +159,10 @@ class RunFolder:
         self._write_json(
             "environment.json", {**_environment(), "device": device, "command": sys.argv}, synced=False
         )
+
+    def write_schema(self, schema: Mapping[str, Any]) -> None:
+        """`schema.json`: what the columns were taken for, to be read; what counts is in the checkpoints."""
+        self._write_json("schema.json", schema, synced=False)
 
     @contextmanager
     def log(self) -> Iterator[None]:

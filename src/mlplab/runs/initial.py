@@ -24,27 +24,34 @@ def begin_with_trained(network: Network, member: int, run: TrainConfig, schema: 
     if finished_runs(folder) != [folder]:
         raise UserError(Fault("is a sweep's folder", f"init={folder}", remedy="name one of its runs"))
     trained = TrainedRun(folder)
-    if (trained.schema.names, trained.schema.target) != (schema.names, schema.target):
+    if (there := _shape(trained.schema)) != (here := _shape(schema)):
+        differs = [name for name in there.keys() | here.keys() if there.get(name) != here.get(name)]
         raise UserError(
             Fault(
                 "was trained on other columns",
                 f"init={folder}",
-                f"{listed(trained.schema.names)} → {trained.schema.target}",
-                f"{listed(schema.names)} → {schema.target}",
-                "give both tables the same columns, in the same order",
+                f"{listed(trained.schema.names)} → {listed(trained.schema.targets)}",
+                f"{listed(schema.names)} → {listed(schema.targets)}; other are {listed(sorted(differs))}",
+                "give both tables the same columns, with the same categories",
             )
         )
-    here, there = run.model.model_dump(), trained.config.model.model_dump()
-    if differs := [key for key in differing(here, there) if key != "dropout"]:
-        keys = listed(f"model.{key}" for key in differs)
+    models = run.model.model_dump(), trained.config.model.model_dump()
+    if keys := listed(f"model.{key}" for key in differing(*models) if key != "dropout"):
         raise UserError(
             Fault("is another network", f"init={folder}", f"other {keys}", remedy="give the same model keys")
         )
     kept = trained.network.state_dict()
-    # Between what the columns are centred by.
-    moved = torch.from_numpy(trained.schema.offsets - schema.offsets)
+    old, new = (torch.tensor(each.offsets, dtype=torch.float64) for each in (trained.schema, schema))
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             tensor[member] = kept[name][0]
-        for tensor in (network.encoder.x_mean, network.encoder.x_median):
-            tensor[member] = tensor[member].double() + moved
+        network.encoder.shift(member, old - new)  # what the columns are centred by
+
+
+def _shape(schema: Schema) -> dict[str, object]:
+    """What networks that may take each other's weights have in common, by column, in the columns' order."""
+    columns = {
+        column.name: (place, column.kind, column.missing, column.categories, column.parts)
+        for place, column in enumerate(schema.inputs)
+    }
+    return {**columns, **{name: f"target {place}" for place, name in enumerate(schema.targets)}}

@@ -10,7 +10,7 @@ from mlplab.errors import Fault, UserError
 from mlplab.runs.begun import ENDED, differences
 from mlplab.runs.find import read_config, read_metrics
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.inputs import Inputs
+from mlplab.runs.inputs import STORED, Inputs
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState
 
@@ -100,6 +100,11 @@ def _part(path: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any
 
 
 def _check_table(before: object, run: TrainConfig, inputs: Inputs) -> None:
-    if inputs.fingerprint(run.data) != before:
-        source = inputs.table(run.data).source
-        raise UserError(Fault("has changed since the training began", source, remedy="start anew"))
+    table = inputs.table(run)
+    if before == {**inputs.fingerprint(run), STORED: not table.stored}:
+        was, now = ("memory", "a file") if table.stored else ("a file", "memory")
+        what = f"was trained from {was}, and would now be from {now}, which is another order of rows"
+        remedy = "give it the room it had: data.memory=… (GiB), more for memory, less for a file"
+        raise UserError(Fault(what, table.source, remedy=remedy))
+    if inputs.fingerprint(run) != before:
+        raise UserError(Fault("has changed since the training began", table.source, remedy="start anew"))

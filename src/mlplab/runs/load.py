@@ -4,17 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 
 from mlplab.config import TrainConfig, parse
-from mlplab.data.matching import FrameLike, match
+from mlplab.data.matching import FrameLike, Matcher, as_frame
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.keys import differing
-from mlplab.nets import Encoder, Network, build_network
+from mlplab.nets import Layout, Network, build_encoder, build_network
 from mlplab.runs.find import finished_runs, read_config, read_metrics
 from mlplab.training import checkpoint
+
+Predicted = Float64[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
+
+FRAME = "the frame"
+"""What messages call a frame in memory."""
 
 ROWS_AT_ONCE = 8192
 """Rows of one forward pass; small enough for a hidden layer's values to stay in the processor's cache."""
@@ -41,7 +47,10 @@ class TrainedRun:
             self.schema = Schema.from_plain(content["schema"])
             self.table = dict(content["table"])
             state = content["state"]
-            encoder = Encoder.identity(1, len(self.schema.inputs), 1, state["encoder.x_mean"].dtype)
+            dtype = state["encoder.usual"].dtype
+            layout = Layout(self.schema.categories, self.schema.missing)
+            seeds, targets = [self.config.seed], len(self.schema.targets)
+            encoder = build_encoder(self.config.model.encoder, layout, targets, seeds, dtype, None)
         except UserError as error:
             what = f"its configuration is not one of this version: {error.faults[0].sentence()}"
             raise UserError(Fault(what, str(path), remedy=error.faults[0].remedy)) from error
@@ -50,7 +59,7 @@ class TrainedRun:
         if differs:
             what = f"is of another run than config.yaml in its folder, which differs in {listed(differs)}"
             raise UserError(Fault(what, str(path), remedy="copy run folders whole, or train again"))
-        self.network: Network = build_network([self.config.model], [self.config.seed], encoder)
+        self.network: Network = build_network([self.config.model], seeds, encoder)
         try:
             self.network.load_state_dict(state)
         except (RuntimeError, TypeError) as error:
@@ -61,32 +70,39 @@ class TrainedRun:
             raise UserError(Fault("holds weights that are not finite", str(path), remedy="train again"))
         self.network.eval()
 
-    def predict(self, frame: FrameLike) -> Float64[np.ndarray, " row"]:
-        """The target of each row, in its own units.
+    def predict(self, frame: FrameLike) -> Predicted:
+        """The target of each row, in its own units; of several targets a column each.
 
         Args:
             frame: has the schema's input columns, in any order; further columns are ignored.
 
         Raises:
-            UserError: if a column is missing, or holds what is not a number.
+            UserError: if a column is missing, or holds what training had nothing like.
         """
-        return self.predict_matrix(match(self.schema, frame))
+        return _of_frame(self, frame)
 
-    def predict_matrix(
-        self, x: Float64[np.ndarray, "row feature"], first_row: int = 0
-    ) -> Float64[np.ndarray, " row"]:
-        """As `predict`, of the schema's columns in its order; NaN is missing, and stands for the median.
+    def predictor(self, where: str, *, comma: bool = False) -> "Predictor":
+        """Predicts the frames of a source, one after the other."""
+        return Predictor([self], where, comma=comma)
+
+    @property
+    def dtype(self) -> type[np.floating]:
+        """Of features."""
+        return np.float64 if self.network.encoder.dtype == torch.float64 else np.float32
+
+    def predict_features(
+        self, x: Float[np.ndarray, "row feature"], first_row: int = 0
+    ) -> Float64[np.ndarray, "row target"]:
+        """As `predict`, of the features that the schema makes of a table; NaN is a missing value.
 
         `first_row` is how many rows came before these, for messages.
         """
-        centred = torch.from_numpy(x - self.schema.offsets).to(self.network.encoder.x_mean.dtype)
         with torch.inference_mode():
             parts = [
-                self.network(self.network.encoder.filled(rows.unsqueeze(0)))[0, :, 0]
-                for rows in torch.split(centred, ROWS_AT_ONCE)
+                self.network(rows.unsqueeze(0))[0] for rows in torch.split(torch.from_numpy(x), ROWS_AT_ONCE)
             ]
-        predicted: Float64[np.ndarray, " row"] = torch.cat(parts).numpy()
-        if len(bad := np.flatnonzero(~np.isfinite(predicted))):
+        predicted: Float64[np.ndarray, "row target"] = torch.cat(parts).numpy()
+        if len(bad := np.flatnonzero(~np.isfinite(predicted).all(1))):
             raise UserError(
                 Fault(
                     f"the prediction of data row {first_row + bad[0] + 1} is not a finite number",
@@ -114,7 +130,7 @@ class Ensemble:
         self.config = tuple(member.config for member in members)
         self.metrics = tuple(member.metrics for member in members)
         for member in members:
-            if member.schema.names != self.schema.names or member.schema.target != self.schema.target:
+            if member.schema.names != self.schema.names or member.schema.targets != self.schema.targets:
                 raise UserError(
                     Fault(
                         "takes other columns than the first run of its sweep",
@@ -123,15 +139,62 @@ class Ensemble:
                     )
                 )
 
-    def predict(self, frame: FrameLike) -> Float64[np.ndarray, " row"]:
+    def predict(self, frame: FrameLike) -> Predicted:
         """As `TrainedRun.predict`."""
-        return self.predict_matrix(match(self.schema, frame))
+        return _of_frame(self, frame)
 
-    def predict_matrix(
-        self, x: Float64[np.ndarray, "row feature"], first_row: int = 0
-    ) -> Float64[np.ndarray, " row"]:
-        """As `TrainedRun.predict_matrix`."""
-        return np.mean([member.predict_matrix(x, first_row) for member in self.members], axis=0)
+    def predictor(self, where: str, *, comma: bool = False) -> "Predictor":
+        """As `TrainedRun.predictor`."""
+        return Predictor(self.members, where, comma=comma)
+
+
+class Predictor:
+    """Predicts frames of the same columns, one after the other: the mean of some runs' predictions.
+
+    Attributes:
+        rows: how many were predicted.
+    """
+
+    def __init__(self, members: Sequence[TrainedRun], where: str, *, comma: bool) -> None:
+        self.rows = 0
+        self._matchers: list[tuple[Matcher, list[TrainedRun]]] = []
+        for member in members:  # those trained on one table need its features once
+            alike = (
+                group
+                for matcher, group in self._matchers
+                if matcher.schema == member.schema and matcher.dtype is member.dtype
+            )
+            if (group := next(alike, None)) is not None:
+                group.append(member)
+            else:
+                matcher = Matcher(member.schema, where, member.dtype, comma=comma)
+                self._matchers.append((matcher, [member]))
+
+    def __call__(self, frame: pl.DataFrame) -> Float64[np.ndarray, "row target"]:
+        """Predicts rows.
+
+        Raises:
+            UserError: as `TrainedRun.predict`.
+        """
+        each = [
+            member.predict_features(x, self.rows)
+            for matcher, group in self._matchers
+            for x in [matcher.features(frame)]
+            for member in group
+        ]
+        self.rows += frame.height
+        return np.mean(each, axis=0) if len(each) > 1 else each[0]
+
+    def warn(self) -> None:
+        """Tells what was odd about the rows."""
+        self._matchers[0][0].warn()
+
+
+def _of_frame(run: TrainedRun | Ensemble, frame: FrameLike) -> Predicted:
+    predictor = run.predictor(FRAME)
+    predicted = predictor(as_frame(run.schema, frame, FRAME))
+    predictor.warn()
+    return predicted[:, 0] if predicted.shape[1] == 1 else predicted
 
 
 def load(folder: str | Path) -> TrainedRun | Ensemble:

@@ -4,24 +4,23 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mlplab.data.matching import check_columns, warn_of_missing
-from mlplab.data.numbers import as_matrix
+from mlplab.data.matching import check_columns
+from mlplab.data.source import Source, is_parquet, opened
 from mlplab.data.spreadsheet import harmless_cells
-from mlplab.data.table import faults_told, is_parquet, scan
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
-from mlplab.runs.load import Ensemble, TrainedRun, load
+from mlplab.runs.inputs import given
+from mlplab.runs.load import Ensemble, Predictor, load
 
 PREDICTION = "prediction"
 ROWS_IN_MEMORY = 50_000
@@ -47,51 +46,60 @@ def predict(run: Path, source: str, target: str, *, overwrite: bool = False) -> 
     """
     _check_target(target, overwrite=overwrite)
     network = load(run)
+    columns = prediction_columns(network.schema.targets)
     with ExitStack() as contexts:
         path = contexts.enter_context(_spooled(sys.stdin.buffer)) if source == STANDARD else Path(source)
         where = "standard input" if source == STANDARD else source
-        rows, names = scan(path, where)
-        check_columns(network.schema, names, where)
-        if PREDICTION in names:
-            raise UserError(Fault(f"has a column '{PREDICTION}' already", where, remedy="rename or drop it"))
-        predictions = _Predictions(network, rows, where, contexts.enter_context(_progress()))
-        with faults_told(path, len(names), where):
-            if rows.head(1).collect().is_empty():
-                raise UserError(Fault("has no rows to predict", where))
-            _write(predictions.as_frame(), target)
-    warn_of_missing(network.schema, predictions.missing, where)
-    return predictions.rows
+        first = network.members[0] if isinstance(network, Ensemble) else network
+        rows = contexts.enter_context(opened(path, given(first.config.data), where))
+        check_columns(network.schema, list(rows.schema), where)
+        if taken := [name for name in columns if name in rows.schema]:
+            raise UserError(Fault(f"has a column '{taken[0]}' already", where, remedy="rename or drop it"))
+        if rows.rows() == len(rows.blanks()):
+            raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
+        if faults := [*rows.line_faults(), *_unwritable(rows, target)]:
+            raise UserError(*faults)
+        predictor = network.predictor(where, comma=rows.comma)
+        try:
+            _write(_predicted(rows, predictor, columns, contexts.enter_context(_progress())), target)
+        except pl.exceptions.PolarsError as error:
+            raise UserError(*rows.faults(error)) from error
+    predictor.warn()
+    return predictor.rows
 
 
-class _Predictions:
-    """Frames of rows with their predictions, one after the other.
+def prediction_columns(targets: Sequence[str]) -> list[str]:
+    """The names of the columns that are added: of several targets one each."""
+    return [PREDICTION] if len(targets) == 1 else [f"{PREDICTION}_{target}" for target in targets]
 
-    Attributes:
-        rows: how many were predicted.
-        missing: how many values of each input were missing.
-    """
 
-    def __init__(
-        self, network: TrainedRun | Ensemble, source: pl.LazyFrame, where: str, progress: Progress
-    ) -> None:
-        self.network, self.source, self.where, self.progress = network, source, where, progress
-        self.rows = 0
-        self.missing = np.zeros(len(network.schema.inputs), dtype=np.int64)
+def _unwritable(source: Source, target: str) -> Iterator[Fault]:
+    """Columns of the source that the output cannot hold."""
+    for name, kind in source.schema.items():
+        if not is_parquet(target) and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
+            what, remedy = f"holds {kind}, which CSV cannot", "write Parquet: output=<name>.parquet"
+            yield Fault(what, f"{source.where}, column '{name}'", remedy=remedy)
 
-    def as_frame(self) -> pl.LazyFrame:
-        """What polars draws its frames from."""
-        schema = pl.Schema({**self.source.collect_schema(), PREDICTION: pl.Float64()})
-        return register_io_source(lambda *_: self._frames(), schema=schema)
 
-    def _frames(self) -> Iterator[pl.DataFrame]:
-        task = self.progress.add_task("predicted", total=None)
-        names = self.network.schema.names
-        for frame in self.source.collect_batches(chunk_size=ROWS_IN_MEMORY, lazy=True):
-            x = as_matrix(frame, names, self.where, self.rows)
-            self.missing += np.isnan(x).sum(0)
-            yield frame.with_columns(pl.Series(PREDICTION, self.network.predict_matrix(x, self.rows)))
-            self.rows += frame.height
-            self.progress.update(task, completed=self.rows)
+def _predicted(
+    source: Source, predictor: Predictor, columns: Sequence[str], progress: Progress
+) -> pl.LazyFrame:
+    """The rows with their predictions, which polars draws frame by frame."""
+
+    def frames() -> Iterator[pl.DataFrame]:
+        task, scanned, blanks = progress.add_task("predicted", total=None), 0, source.blanks()
+        for frame in source.scan().collect_batches(chunk_size=ROWS_IN_MEMORY, lazy=True):
+            here = [blank - scanned for blank in blanks if scanned <= blank < scanned + frame.height]
+            scanned += frame.height
+            filled = frame.filter(~pl.int_range(pl.len()).is_in(here)) if here else frame
+            predicted = predictor(filled)
+            yield filled.with_columns(
+                pl.Series(name, values) for name, values in zip(columns, predicted.T, strict=True)
+            )
+            progress.update(task, completed=predictor.rows)
+
+    schema = pl.Schema({**source.schema, **dict.fromkeys(columns, pl.Float64())})
+    return register_io_source(lambda *_: frames(), schema=schema)
 
 
 def _check_target(target: str, *, overwrite: bool) -> None:

@@ -36,7 +36,7 @@ def keep(session: Session, inputs: Inputs, stack_file: Path | None) -> None:
     state = session.state()
     if stack_file:
         names = [name_in_sweep(member.folder.path, stack_file) for member in session.members]
-        table = inputs.fingerprint(session.members[0].config.data)
+        table = inputs.fingerprint(session.members[0].config)
         checkpoint.save_stack(stack_file, names, table=table, training=state.plain())
     elif all(tensor.isfinite().all() for tensor in state.members["network"].values()):
         metrics, path = _metrics(session, 0, tested=False), session.members[0].folder.last
@@ -59,7 +59,7 @@ def record(session: Session, index: int, inputs: Inputs, status: Status, reason:
         reached = session.reached.select([index]) if goes_on else None  # one that has stopped has nothing to
         _save(session, index, inputs, member.folder.last, session.last, metrics["epochs"], metrics, reached)
     if status == "done":
-        each = inputs.baselines(member.config.data, session.stack.schema)
+        each = inputs.baselines(member.config)
         metrics |= finite(
             {f"{k}/test/{name}": value for k, scores in each.items() for name, value in scores.items()}
         )
@@ -85,8 +85,8 @@ def _save(
         path,
         {name: tensor[index : index + 1] for name, tensor in network.items()},
         config=member.config.plain(),
-        schema=session.stack.schema.plain(),
-        table=inputs.fingerprint(member.config.data),
+        schema=session.stack.table.schema.plain(),
+        table=inputs.fingerprint(member.config),
         epoch=epoch,
         metrics=metrics,
         training=state.plain() if state else None,
@@ -128,7 +128,7 @@ def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bo
     return {
         "seed": run.seed,
         "data": run.data.name,
-        "split_seed": split.seed,
+        "split_seed": 0 if isinstance(split, config.TimeSplit) else split.seed,
         "fold": split.fold if isinstance(split, config.KFoldSplit) else 0,
         "batch_size": run.data.batch_size or 0,
         "model": model.target if isinstance(model, config.OwnModel) else model.name,

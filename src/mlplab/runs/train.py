@@ -14,7 +14,7 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 
 from mlplab.config import TrainConfig
-from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, of_the_disk, reason_of
+from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, listed, of_the_disk, reason_of
 from mlplab.processor import processor_for_training
 from mlplab.runs import curves
 from mlplab.runs.build import build_loggers, build_stack, lightning_quiet
@@ -102,6 +102,7 @@ def train(
         try:
             for member in members:
                 member.folder.write_environment(_device(session.trainer))
+                member.folder.write_schema(stack.table.schema.plain())
             _announce(session, kept)
             with ExitStack() as shown:
                 for bar in bars:
@@ -187,10 +188,10 @@ def _announce(session: Session, kept: StackState | None) -> None:
     stack = session.stack
     network, steps = stack.module.network, stack.module.sizes.steps
     weights = sum(parameter[0].numel() for parameter in network.parameters())
-    table, device = stack.table, _device(session.trainer)
+    table, schema, device = stack.table, stack.table.schema, _device(session.trainer)
     for member, split in zip(session.members, stack.splits, strict=True):
         member.tell(
-            f"{table.source}: {table.frame.height} rows, {len(table.features)} columns → {table.target}; "
+            f"{table.source}: {len(table.x)} rows, {len(schema.inputs)} columns → {listed(schema.targets)}; "
             f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
         )
         optimizer, epochs = member.config.optimizer, member.config.trainer.max_epochs

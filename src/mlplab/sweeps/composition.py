@@ -46,17 +46,18 @@ class Job:
         return "; ".join(fault.sentence() for fault in self.error.faults) if self.error else ""
 
 
-def plain(composed: DictConfig) -> dict[str, Any]:
-    """A run's composed configuration without Hydra's part, its interpolations resolved.
+def plain(composed: DictConfig, *, whole: bool = True) -> dict[str, Any]:
+    """A composed configuration without Hydra's part, its interpolations resolved.
 
     Raises:
-        UserError: if it lacks a value, or an interpolation leads nowhere.
+        UserError: if an interpolation leads nowhere, or a value is lacking that it must have as a `whole`.
     """
 
     def value(key: str) -> Any:
         node = composed[key]
-        whole = OmegaConf.is_config(node)
-        return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if whole else node
+        if not OmegaConf.is_config(node):
+            return node
+        return OmegaConf.to_container(node, resolve=True, throw_on_missing=whole)
 
     with explained():
         return {str(key): value(str(key)) for key in composed if key != "hydra"}

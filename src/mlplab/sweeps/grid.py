@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mlplab.errors import Fault, UserError
 from mlplab.hydra_errors import explained
+from mlplab.keys import quoted
 
 LONGEST_NAME = 120
 """Characters of a run folder's name, before it is cut."""
@@ -72,9 +73,3 @@ def run_name(overrides: Sequence[str], swept: set[str]) -> str:
     if name != text or len(name) > LONGEST_NAME:  # two texts must not become one name
         name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     return name
-
-
-def quoted(text: str) -> str:
-    """Text as a string in an override, whatever is in it."""
-    escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", text).replace("'", "\\'")
-    return f"'{escaped}'"

@@ -15,7 +15,7 @@ from rich.console import Console
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.files import remove_leftovers
 from mlplab.runs.begun import PLAN_FILE, STACKS, check_same, has_begun
-from mlplab.runs.inputs import Inputs
+from mlplab.runs.inputs import Inputs, table_key
 from mlplab.runs.kept import check_same_table
 from mlplab.runs.train import Run
 from mlplab.sweeps.composition import Job, derive_jobs
@@ -82,8 +82,8 @@ def _earlier(jobs: Sequence[Job], inputs: Inputs) -> Iterator[tuple[Path, Outcom
     for job in jobs:
         if job.config and has_begun(job.folder):
             check_same(job.config, job.folder)
-            if job.config.data not in tables and check_same_table(job.folder, job.config, inputs):
-                tables.add(job.config.data)  # one run's will do
+            if table_key(job.config) not in tables and check_same_table(job.folder, job.config, inputs):
+                tables.add(table_key(job.config))  # one run's will do
             if outcome := ended(job.folder, job.config):
                 yield job.folder, outcome
 

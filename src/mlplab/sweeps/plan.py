@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from mlplab import config
+from mlplab.data.loader import WINDOW
 from mlplab.data.module import batch_rows
 from mlplab.errors import UserError
 from mlplab.files import replacing
-from mlplab.runs.build import check_buildable, may_fill
-from mlplab.runs.inputs import Data, Inputs
+from mlplab.nets import encoded_width
+from mlplab.runs.build import STORED_BLOCK, check_buildable, layout_of, may_fill
+from mlplab.runs.inputs import Inputs, table_key
 from mlplab.sweeps.composition import Job
 
 OWN: dict[str, Any] = {
@@ -165,14 +167,15 @@ def make_plan(
 
 def _checked(jobs: Sequence[Job], inputs: Inputs) -> Iterator[Job]:
     """The jobs, those whose rows cannot be had among the wrong ones."""
-    broken: dict[Data, UserError] = {}  # one look at a file is enough
+    broken: dict[str, UserError] = {}  # one look at a file is enough
     for job in jobs:
-        if job.config and job.config.data not in broken:
+        data = str((table_key(job.config), job.config.data.split)) if job.config else ""
+        if job.config and data not in broken:
             try:
-                inputs.split(job.config.data)
+                inputs.split(job.config)
             except UserError as error:
-                broken[job.config.data] = error
-        found = broken.get(job.config.data) if job.config else None
+                broken[data] = error
+        found = broken.get(data) if job.config else None
         yield replace(job, config=None, error=found) if found else job
 
 
@@ -213,11 +216,11 @@ def _cut(group: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
 def _shape(run: config.TrainConfig, inputs: Inputs, number: int) -> str:
     """What runs must have in common to share a stack."""
     own = OWN | ({"model": {"dropout"}} if isinstance(run.model, config.Mlp) else {})
-    rows = len(inputs.split(run.data).train)
+    rows = len(inputs.split(run).train)
     batch = batch_rows(run.data.batch_size, rows)
     steps = math.ceil(rows / batch) if may_fill(run.model) else rows  # a short batch must be so for all
     alone = number if run.callbacks.added else None  # the user's callbacks act on the whole Trainer
-    return json.dumps([run.model_dump(mode="json", exclude=own), batch, steps, alone])
+    return json.dumps([run.model_dump(mode="json", exclude=own), str(table_key(run)), batch, steps, alone])
 
 
 @dataclass(frozen=True)
@@ -229,17 +232,19 @@ class Size:
         batch: rows of a step.
         steps: of the whole training.
         number: bytes of a number.
+        window: bytes of rows that it holds of a table in a file.
     """
 
     widths: tuple[int, ...]
     batch: int
     steps: int
     number: int
+    window: int = 0
 
     @classmethod
     def of(cls, run: config.TrainConfig, inputs: Inputs) -> "Size":
         """That of a run."""
-        features, rows = len(inputs.table(run.data).features), len(inputs.split(run.data).train)
+        table, rows = inputs.table(run), len(inputs.split(run).train)
         hidden: Sequence[int] = UNKNOWN_WIDTHS
         if isinstance(run.model, config.Mlp):
             hidden = run.model.hidden
@@ -247,7 +252,10 @@ class Size:
             hidden = ()
         batch = batch_rows(run.data.batch_size, rows)
         steps = math.ceil(rows / batch) * run.trainer.max_epochs
-        return cls((features, *hidden, 1), batch, steps, run.trainer.precision // 8)
+        features = encoded_width(run.model.encoder, layout_of(table.schema))
+        widths, number = (features, *hidden, len(table.schema.targets)), run.trainer.precision // 8
+        window = 2 * WINDOW * STORED_BLOCK * table.x.shape[1] * number if table.stored else 0
+        return cls(widths, batch, steps, number, window)
 
     @property
     def weights(self) -> int:
@@ -258,7 +266,7 @@ class Size:
         """Of a stack: as many as touch the working set, in activations and their gradients, and in weights,
         their gradients and what the optimizer remembers of them; at least two, within memory."""
         touched = self.number * (2 * self.batch * sum(self.widths) + 4 * self.weights)
-        return max(1, min(LARGEST, max(2, WORKING_SET // touched), MEMORY // touched))
+        return max(1, min(LARGEST, max(2, WORKING_SET // touched), MEMORY // (touched + self.window)))
 
     def seconds(self, runs: int, stacks: int) -> float:
         """An estimate of what so many runs take on one core."""

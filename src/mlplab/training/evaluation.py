@@ -5,18 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
 
 from mlplab.data.loader import Batch
 from mlplab.nets import Network
 from mlplab.training.losses import Loss
-from mlplab.training.metrics import R2
+from mlplab.training.metrics import Errors
 
 Values = dict[str, Float[Tensor, " member"]]
 
 
 class Mean:
-    """A mean over batches for each member, weighted by rows."""
+    """A mean over batches for each member, weighted by what their rows count."""
 
     def __init__(self) -> None:
         self.values: list[Float[Tensor, " member"]] = []
@@ -49,7 +48,9 @@ class Mean:
 
 
 class Evaluation(torch.nn.Module):
-    """Loss, rmse, mae and r2 over batches, in the target's own units; errors are summed up in float64.
+    """Loss, rmse, mae and r2 over batches, in the targets' own units; errors are summed up in float64.
+
+    Of several targets `val/rmse` is the mean, and `val/rmse/TARGET` that of one; so with `mae` and `r2`.
 
     A module, so that its sums go to the device where the network is. Members with equally many rows are
     summed up together.
@@ -57,11 +58,12 @@ class Evaluation(torch.nn.Module):
     Args:
         rows: of each member in this part.
         part: the name before the slash, `val` or `test`.
+        targets: their names.
     """
 
-    def __init__(self, loss: Loss, rows: Sequence[int], part: str) -> None:
+    def __init__(self, loss: Loss, rows: Sequence[int], part: str, targets: Sequence[str]) -> None:
         super().__init__()
-        self.part, self.loss, self.losses = part, loss, Mean()
+        self.part, self.loss, self.losses, self.targets = part, loss, Mean(), list(targets)
         self.sizes = sorted(set(rows))
         self.members: list[slice | Int64[Tensor, " _"]] = [
             torch.tensor([member for member, count in enumerate(rows) if count == size])
@@ -69,7 +71,9 @@ class Evaluation(torch.nn.Module):
         ]
         if len(self.sizes) == 1:
             self.members = [slice(None)]
-        self.metrics = torch.nn.ModuleList(_metrics(list(rows).count(size), part) for size in self.sizes)
+        self.errors = torch.nn.ModuleList(
+            Errors(list(rows).count(size), len(self.targets)) for size in self.sizes
+        )
         self._seen = 0
 
     def add(self, network: Network, batch: Batch) -> None:
@@ -77,37 +81,34 @@ class Evaluation(torch.nn.Module):
         z = network.encoded(batch.x)
         losses = self.loss(z, network.encoder.encode_target(batch.y), batch.weight)
         self.losses.add(losses, batch.rows())
-        predicted, target = network.encoder.decode(z).squeeze(2), batch.y.squeeze(2)
-        for size, members, metrics in self._parts():
+        predicted = network.encoder.decode(z)
+        for size, members, errors in self._parts():
             rows = min(size - self._seen, predicted.shape[1])
             if rows > 0:
-                metrics.update(predicted[members, :rows].T, target[members, :rows].T)
+                weight = None if batch.weight is None else batch.weight[members, :rows]
+                errors.update(predicted[members, :rows], batch.y[members, :rows], weight)
         self._seen += predicted.shape[1]
 
     def take(self, network: Network) -> Values:
         """The values over all batches since the last time."""
-        values = {f"{self.part}/loss": self.loss.in_target_units(self.losses.take(), network.encoder.y_std)}
-        for _, members, metrics in self._parts():
-            for name, value in metrics.compute().items():
-                values.setdefault(name, torch.empty_like(values[f"{self.part}/loss"]))[members] = (
-                    value.reshape(-1)
-                )
-            metrics.reset()
+        loss = self.loss.in_target_units(self.losses.take(), network.encoder.y_std)
+        values = {f"{self.part}/loss": loss}
+        for _, members, errors in self._parts():
+            for name, value in errors.compute().items():
+                of_targets = value.reshape(
+                    -1, len(self.targets)
+                )  # of a single number torchmetrics has no shape
+                told = {f"{self.part}/{name}": of_targets.mean(1)}
+                if len(self.targets) > 1:
+                    each = zip(self.targets, of_targets.unbind(1), strict=True)
+                    told |= {f"{self.part}/{name}/{target}": one for target, one in each}
+                for key, of_members in told.items():
+                    values.setdefault(key, torch.empty_like(loss))[members] = of_members
+            errors.reset()
         self._seen = 0
         return values
 
-    def _parts(self) -> Iterator[tuple[int, slice | Int64[Tensor, " _"], MetricCollection]]:
-        for size, members, metrics in zip(self.sizes, self.members, self.metrics, strict=True):
-            assert isinstance(metrics, MetricCollection)
-            yield size, members, metrics
-
-
-def _metrics(members: int, part: str) -> MetricCollection:
-    return MetricCollection(
-        {
-            "rmse": MeanSquaredError(squared=False, num_outputs=members),
-            "mae": MeanAbsoluteError(num_outputs=members),
-            "r2": R2(members),
-        },
-        prefix=f"{part}/",
-    ).set_dtype(torch.float64)
+    def _parts(self) -> Iterator[tuple[int, slice | Int64[Tensor, " _"], Errors]]:
+        for size, members, errors in zip(self.sizes, self.members, self.errors, strict=True):
+            assert isinstance(errors, Errors)
+            yield size, members, errors

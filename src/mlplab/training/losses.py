@@ -32,16 +32,23 @@ class Loss:
     def __call__(
         self, predicted: Values, target: Values, weight: Float[Tensor, "member batch 1"] | None = None
     ) -> Float[Tensor, " member"]:
-        """The mean over a member's rows and targets; `weight` is 0 for rows that do not count, else 1."""
+        """The mean over a member's rows, weighted by `weight`, and targets; 0 where no row has any weight."""
         values = self.elementwise(predicted - target)
         if weight is None:
             return values.sum((1, 2)) / (values.shape[1] * values.shape[2])
-        return (values * weight).sum((1, 2)) / (weight.sum((1, 2)) * values.shape[2])
+        weight = weight.to(values.dtype)
+        total = weight.sum((1, 2)).clamp(min=torch.finfo(values.dtype).tiny)
+        return (values * weight).sum((1, 2)) / (total * values.shape[2])
 
     def in_target_units(
         self, losses: Float[Tensor, " member"], y_std: Float64[Tensor, "member 1 target"]
     ) -> Float64[Tensor, " member"]:
-        """Losses as they would be of errors in the target's own units."""
+        """Losses as they would be of errors in the target's own units.
+
+        Several targets have no common unit: their loss stays in encoded units.
+        """
+        if y_std.shape[2] > 1:
+            return losses.double()
         return losses.double() * y_std.flatten() ** self.degree
 
 

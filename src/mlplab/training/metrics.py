@@ -1,37 +1,58 @@
 """Metrics that torchmetrics does not have in the form needed."""
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 from torchmetrics import Metric
 
+Sums = Float64[Tensor, "member target"]
 
-class R2(Metric):
-    """The coefficient of determination, 1 − Σ(y − ŷ)² / Σ(y − ȳ)², for each member.
 
-    torchmetrics' own takes sums of squares below 1e-4 for zero, so that its score depends on the target's
-    unit: a poor fit of a target in small units counts as perfect. NaN where the target does not vary.
+class Errors(Metric):
+    """Root mean squared error, mean absolute error and r2 over weighted rows, for each member and target.
+
+    r2 is 1 − Σw(y − ŷ)² / Σw(y − ȳ)² with the weighted mean ȳ; NaN where the target does not vary.
+    torchmetrics' own have no weights, and its score takes sums of squares below 1e-4 for zero, so that it
+    depends on the target's unit: a poor fit of a target in small units counts as perfect.
     """
 
-    residual: Float64[Tensor, " member"]
-    total: Float64[Tensor, " member"]
-    squares: Float64[Tensor, " member"]
-    rows: Float64[Tensor, ""]
+    squared: Sums
+    absolute: Sums
+    total: Sums
+    squares: Sums
+    weights: Float64[Tensor, "member 1"]
 
-    def __init__(self, members: int) -> None:
+    def __init__(self, members: int, targets: int) -> None:
         super().__init__()
-        for name in ("residual", "total", "squares"):
-            self.add_state(name, torch.zeros(members, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("rows", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        for name in ("squared", "absolute", "total", "squares"):
+            self.add_state(name, torch.zeros(members, targets, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("weights", torch.zeros(members, 1, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, predicted: Float64[Tensor, "row member"], target: Float64[Tensor, "row member"]) -> None:
-        """Adds rows."""
-        self.residual += (target - predicted).square().sum(0)
-        self.total += target.sum(0)
-        self.squares += target.square().sum(0)
-        self.rows += len(target)
+    def update(
+        self,
+        predicted: Float64[Tensor, "member row target"],
+        target: Float64[Tensor, "member row target"],
+        weight: Float[Tensor, "member row 1"] | None = None,
+    ) -> None:
+        """Adds rows; without `weight` each counts 1."""
+        # [member, target, row], so that a member's sum runs along memory, and in the same order in any stack.
+        error, y = (predicted - target).mT.contiguous(), target.mT.contiguous()
+        each = None if weight is None else weight.double().mT.contiguous()
 
-    def compute(self) -> Float64[Tensor, " member"]:
-        """The score over all rows added."""
-        spread = self.squares - self.total.square() / self.rows
-        return torch.where(spread > 0, 1 - self.residual / spread, torch.nan)
+        def added(values: Float64[Tensor, "member target row"]) -> Sums:
+            return (values if each is None else values * each).sum(2)
+
+        self.squared += added(error.square())
+        self.absolute += added(error.abs())
+        self.total += added(y)
+        self.squares += added(y.square())
+        self.weights += target.shape[1] if each is None else each.sum(2)
+
+    def compute(self) -> dict[str, Sums]:
+        """`rmse`, `mae` and `r2` over all rows added."""
+        spread = self.squares - self.total.square() / self.weights
+        return {
+            "rmse": (self.squared / self.weights).sqrt(),
+            "mae": self.absolute / self.weights,
+            "r2": torch.where(spread > 0, 1 - self.squared / spread, torch.nan),
+        }

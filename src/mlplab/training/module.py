@@ -31,12 +31,14 @@ class Sizes:
         steps: of an epoch.
         val: validation rows of each member.
         test: test rows of each member.
+        targets: the columns that are predicted.
     """
 
     epochs: int
     steps: int
     val: Sequence[int]
     test: Sequence[int]
+    targets: Sequence[str]
 
 
 @dataclass
@@ -59,7 +61,8 @@ class StackModule(LightningModule):
 
     Attributes:
         values: of the last epoch, one a member: `train/loss`, `val/loss`, `val/rmse`, `val/mae`, `val/r2`
-            and `lr`; after a test also `test/…`. Losses and errors are in the target's own units.
+            and `lr`; after a test also `test/…`. Errors are in the targets' own units, as is the loss of a
+            single target.
         active: the members that train on; what is recorded of a run ends where it stopped.
         epochs: how many each member has trained, to its stop.
         diverged: why a member's training is no longer of use, by its number.
@@ -74,8 +77,8 @@ class StackModule(LightningModule):
         self.loss = build_loss([each.loss for each in configs])
         self.schedules = Schedules([each.scheduler for each in configs])
         self.monitor = configs[0].monitor
-        self.val = Evaluation(self.loss, sizes.val, "val")
-        self.test = Evaluation(self.loss, sizes.test, "test")
+        self.val = Evaluation(self.loss, sizes.val, "val", sizes.targets)
+        self.test = Evaluation(self.loss, sizes.test, "test", sizes.targets)
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)
         self.diverged: dict[int, str] = {}

@@ -1,0 +1,36 @@
+"""Measurements in fresh processes, which print what they have found as JSON."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import ROOT
+from mlplab.errors import RunFailed
+
+
+def answer(module: str, *words: str, folder: Path, prefix: Sequence[str] = ()) -> dict[str, Any]:
+    """What a module of this package prints.
+
+    Args:
+        folder: where it runs.
+        prefix: stands before the command.
+
+    Raises:
+        RunFailed: if it ends with another status than 0.
+    """
+    ended = subprocess.run(
+        [*prefix, sys.executable, "-m", f"benchmarks.{module}", *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode:
+        told = f"{module} {' '.join(words)} ended with status {ended.returncode}"
+        raise RunFailed(f"{told}:\n{ended.stderr.strip()}")
+    return json.loads(ended.stdout)

@@ -1,0 +1,50 @@
+"""A training on a table in a file, in a process of its own, whose memory may be capped.
+
+python -m benchmarks.table_training OVERRIDE...   (in the folder that takes the run)
+"""
+
+import io
+import json
+import sys
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import psutil
+from rich.console import Console
+
+from benchmarks import ours
+from benchmarks.epochs import timed
+from mlplab.runs.inputs import Inputs
+from mlplab.runs.train import Run, train
+from mlplab.training.module import StackModule
+
+
+def main() -> None:
+    """Prints the seconds of reading the table and of the median epoch, that one's rows, whether the table lay
+    in a file, the test RMSE, and the bytes of memory in the end, and of mapped files' pages beside it.
+    """
+    run, inputs = ours.config(*sys.argv[1:]), Inputs()
+    start = perf_counter()
+    table = inputs.table(run)
+    seconds = perf_counter() - start
+    with timed(StackModule) as epochs:
+        [metrics] = train([Run(run, Path("run").absolute())], Console(file=io.StringIO()), inputs)
+    memory = psutil.Process().memory_info()
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "epoch": median(epoch.seconds for epoch in epochs),
+                "rows": len(inputs.split(run).train),
+                "stored": table.stored,
+                "rmse": metrics["test/rmse"],
+                "memory": memory.rss - memory.shared,
+                "files": memory.shared,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Shows the columns of a table as training would take them, without training.
+
+python scripts/describe.py data=csv data.path=my.csv
+python scripts/describe.py data=csv data.path=my.csv data.target=price data.columns.zip=categorical
+
+  data.path=PATH          a CSV or Parquet file, CSV also as .gz or .zst; a folder of such, or a pattern
+  data.target=COLUMN      if given, is looked at as such
+  data.columns.NAME=KIND  numeric, boolean, categorical, date, a date's format as %d.%m.%Y, or drop
+  and all other keys of data=csv that scripts/train.py takes
+
+Ends with status 2 if training would refuse the table, and says why.
+"""
+
+from pathlib import Path
+
+from mlplab.cli import heavy_imports
+from mlplab.config import DescribeConfig
+from mlplab.hydra_cli import hydra_table_command
+
+
+def describe(config: DescribeConfig) -> None:
+    """Prints a line for each column."""
+    with heavy_imports():
+        from rich.console import Console
+
+        from mlplab.errors import UserError
+        from mlplab.runs.describe import describe, description_grid
+
+    description = describe(config)
+    console = Console()
+    if not console.is_terminal:  # then nothing need be folded
+        console.width = 10_000
+    console.print(f"{description.source}: {description.rows:,} rows", highlight=False, markup=False)
+    console.print(description_grid(description))
+    if description.faults:
+        raise UserError(*description.faults)
+
+
+if __name__ == "__main__":
+    hydra_table_command(
+        describe, conf=Path(__file__).resolve().parents[1] / "conf", name="train", usage=__doc__
+    )

@@ -1,0 +1,115 @@
+"""From a reading to a table: columns that are no inputs taken out, codes put in order."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from mlplab.data.cells import TRUTH
+from mlplab.data.findings import Finding, faults_of, findings
+from mlplab.data.lanes import LEFT_OUT, Wanted
+from mlplab.data.reading import Allocate, Reading, read
+from mlplab.data.schema import Schema
+from mlplab.data.source import Source
+from mlplab.data.table import BLOCK, Table
+from mlplab.errors import Fault, UserError, listed
+
+SHOWN = 10
+"""Columns that are left out and told of one by one."""
+
+log = logging.getLogger(__name__)
+
+
+def in_memory(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.ndarray:
+    """Room for a matrix that fits there."""
+    return np.empty(shape, dtype)
+
+
+def read_table(
+    source: Source,
+    wanted: Wanted,
+    dtype: type[np.floating] = np.float32,
+    allocate: Allocate = in_memory,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Table:
+    """The rows of a source as a table; warns of columns that are left out.
+
+    Raises:
+        UserError: with all that is wrong.
+    """
+    reading = read(source, wanted, dtype, allocate, progress)
+    if reading.rows == 0:
+        raise UserError(Fault("has a header but no rows", source.where, remedy="give it rows of data"))
+    found = findings(reading, wanted, source)
+    if faults := faults_of(found):
+        raise UserError(*faults)
+    left_out = {each.name: each.left_out for each in found if each.left_out}
+    inputs = [(place, each) for place, each in enumerate(found) if each.column]
+    if not inputs:
+        told = "; ".join(f"'{name}': {why}" for name, why in left_out.items())
+        remedy = "give it a column to predict from, or name kinds: data.columns.<name>=categorical"
+        raise UserError(
+            Fault(f"has no column that can be an input ({told or 'none'})", source.where, remedy=remedy)
+        )
+    _warn({name: why for name, why in left_out.items() if wanted.declared.get(name) not in LEFT_OUT}, source)
+    keep = []
+    for place, each in inputs:
+        start = reading.columns[place].start
+        if each.texts is not None:
+            _recode(reading.features, start, _order(each))
+        keep += [start + feature for feature in each.keep]
+    schema = Schema(
+        tuple(each.column for _, each in inputs if each.column),
+        tuple(wanted.named("target")),
+        next(iter(wanted.named("weight")), None),
+        wanted.marks,
+        left_out,
+    )
+    keys = list(_keys(reading, found))
+    return Table.of(source.where, schema, compacted(reading.features, keep), reading.others, keys)
+
+
+def _warn(left_out: Mapping[str, str], source: Source) -> None:
+    for name, why in list(left_out.items())[:SHOWN]:
+        log.warning("%s: leaving out column '%s': %s", source.where, name, why)
+    if more := list(left_out)[SHOWN:]:
+        log.warning("%s: leaving out %s more such columns: %s", source.where, len(more), listed(more))
+
+
+def _order(found: Finding) -> np.ndarray:
+    """By a text's code while reading, its code for good."""
+    assert found.texts is not None
+    assert found.column is None or found.column.kind in ("boolean", "categorical")
+    if found.column and found.column.kind == "boolean":
+        return np.array([TRUTH[text.lower()] for text in found.texts])
+    return found.texts.rank("ordinal").to_numpy().astype(np.float64) - 1
+
+
+def _recode(matrix: Float[np.ndarray, "row column"], column: int, order: np.ndarray) -> None:
+    """Puts values for codes, in place; what is missing stays so."""
+    table = np.append(order, np.nan).astype(matrix.dtype)
+    for start in range(0, len(matrix), BLOCK):
+        codes = matrix[start : start + BLOCK, column]
+        codes[:] = table[np.where(np.isnan(codes), len(order), codes).astype(np.int64)]
+
+
+def compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> Float[np.ndarray, "row kept"]:
+    """A matrix of some of the columns, made in the memory of the whole one."""
+    rows, width = len(matrix), len(keep)
+    if list(keep) == list(range(matrix.shape[1])):
+        return matrix
+    kept = matrix.reshape(-1)[: rows * width].reshape(rows, width)
+    for start in range(0, rows, BLOCK):
+        kept[start : start + BLOCK] = matrix[start : start + BLOCK][:, keep]
+    return kept
+
+
+def _keys(reading: Reading, found: Sequence[Finding]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What a split goes by: its role, and names if it is made of classes or groups, which get their codes."""
+    for place, lane in enumerate(reading.lanes):
+        if lane.role in ("group", "time", "class"):
+            texts = found[place].texts
+            if texts is not None:
+                _recode(reading.others, reading.columns[place].start, _order(found[place]))
+            yield lane.role, () if texts is None else tuple(texts.sort())

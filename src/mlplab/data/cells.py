@@ -1,0 +1,113 @@
+"""Cells of a column as numbers, moments or words; null where one holds nothing, or not what it should.
+
+Each function takes a column's name and its type in the frame at hand, and gives an expression, so that a
+table read for training, a file to predict and a frame in memory are understood alike.
+"""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import polars as pl
+import polars.selectors as cs
+
+if TYPE_CHECKING:
+    from polars import DataType as DataType
+else:
+    DataType = object  # whose checks at run time do not understand polars' class
+
+NOTHING = ("", "nan", "na", "n/a", "null")
+"""What a cell says, in lower case and without spaces, that holds no value."""
+
+DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
+"""How dates are written, each alone or with a time of day."""
+
+TIMES = ("", " %H:%M", " %H:%M:%S%.f")
+
+TRUTH = {"true": 1.0, "false": 0.0}
+
+_DAY = r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
+_ZONE = r"(\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)\s*(?:Z|UTC|[+-]\d{2}:?\d{2})$"
+
+
+def named(name: str) -> pl.Expr:
+    """The column of that name; `pl.col` would take some names for patterns."""
+    return cs.by_name(name).as_expr()
+
+
+def says_nothing(text: pl.Expr, marks: Collection[str]) -> pl.Expr:
+    """Whether a text, stripped of spaces, stands for a missing value; `marks` are further words for one."""
+    return text.is_null() | text.str.to_lowercase().is_in(NOTHING) | text.is_in(list(marks))
+
+
+def words(name: str, kind: DataType, marks: Collection[str]) -> pl.Expr:
+    """As text without spaces around it; whole numbers without a decimal point."""
+    column = named(name)
+    if kind.is_float():
+        whole = column.is_finite() & (column == column.round())
+        text = column.cast(pl.Int64, strict=False).cast(pl.String)
+        column = pl.when(whole).then(text).otherwise(column.cast(pl.String))
+    text = column.cast(pl.String).str.strip_chars()
+    return pl.when(~says_nothing(text, marks)).then(text)
+
+
+def numbers(name: str, kind: DataType, marks: Collection[str], *, comma: bool = False) -> pl.Expr:
+    """As Float64. `comma`: text has a decimal comma."""
+    column = named(name)
+    if is_text(kind):
+        text = words(name, kind, marks)
+        if comma:
+            text = text.str.replace(",", ".", literal=True)
+        return text.cast(pl.Float64, strict=False)
+    value = column.cast(pl.Float64)
+    absent = [number for mark in marks if (number := _number(mark)) is not None]
+    return pl.when(~value.is_in(absent)).then(value) if absent else value
+
+
+def truths(name: str, kind: DataType, marks: Collection[str]) -> pl.Expr:
+    """As Float64: 1 for true and 0 for false."""
+    if not is_text(kind):
+        return numbers(name, kind, marks)
+    text = words(name, kind, marks).str.to_lowercase()
+    return text.replace_strict(TRUTH, default=None, return_dtype=pl.Float64)
+
+
+def moments(name: str, kind: DataType, marks: Collection[str], days: str) -> pl.Expr:
+    """As Datetime in microseconds, in the time of day that is written, whatever its zone.
+
+    `days` is one of `DAYS`, or a whole format of the user's.
+    """
+    if not is_text(kind):
+        column = named(name).cast(pl.Datetime("us", getattr(kind, "time_zone", None)))
+        return column.dt.replace_time_zone(None)
+    text = words(name, kind, marks)
+    if days not in DAYS:
+        return text.str.to_datetime(days, time_unit="us", strict=False)
+    text = text.str.replace(r"(\d)T(\d)", "$1 $2").str.replace(_ZONE, "$1")
+    return pl.coalesce(text.str.to_datetime(days + time, time_unit="us", strict=False) for time in TIMES)
+
+
+def days_of(text: pl.Series) -> list[str]:
+    """The ways of writing dates, of `DAYS`, in which most of these texts make sense; the best first."""
+    if 2 * text.str.contains(_DAY).sum() <= len(text):
+        return []
+    frame = text.rename("text").to_frame()
+    read = frame.select(moments("text", pl.String(), (), days).count().alias(days) for days in DAYS).row(0)
+    best = max(read)
+    return [days for days, count in zip(DAYS, read, strict=True) if count == best and 2 * count > len(text)]
+
+
+def is_text(kind: DataType) -> bool:
+    """Whether a column's type is one of text."""
+    return kind in (pl.String, pl.Categorical, pl.Enum, pl.Null)
+
+
+def is_moment(kind: DataType) -> bool:
+    """Whether a column's type is one of days or moments."""
+    return kind in (pl.Date, pl.Datetime)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,163 @@
+"""Tables of all kinds of columns, trained, tested and predicted."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from support import Ended, left_behind
+
+import mlplab
+from mlplab.runs.load import TrainedRun
+
+ROWS = 600
+NETWORK = ("data=csv", "data.path=t.csv", "model.hidden=[16,16]")
+TRAIN = (*NETWORK, "data.batch_size=50", "trainer.max_epochs=4")
+LONGER = (*NETWORK, "data.batch_size=50", "trainer.max_epochs=30", "optimizer.lr=0.01")
+WHOLE = (*NETWORK, "data.batch_size=null", "trainer.max_epochs=4", "model/encoder=none")
+
+
+def mixed() -> pl.DataFrame:
+    """Numbers, truth values, few categories and many, dates, all with holes; two targets and a weight."""
+    draw = np.random.default_rng(0)
+    shops = draw.integers(0, 40, ROWS)
+    worth = draw.normal(size=40)
+    size, day = draw.normal(size=ROWS), draw.integers(0, 700, ROWS)
+    frame = pl.DataFrame(
+        {
+            "size": size,
+            "open": draw.integers(0, 2, ROWS).astype(bool),
+            "colour": np.array(["red", "green", "blue"])[draw.integers(0, 3, ROWS)],
+            "shop": [f"shop {each}" for each in shops],
+            "day": np.datetime64("2023-01-01") + day.astype("timedelta64[D]"),
+        }
+    )
+    holes = [pl.when(pl.Series(draw.random(ROWS) > 0.1)).then(name).alias(name) for name in frame.columns]
+    return frame.with_columns(holes).with_columns(
+        sales=pl.Series(size + worth[shops] + np.sin(2 * np.pi * day / 365) + 0.1 * draw.normal(size=ROWS)),
+        staff=pl.Series(3 + size**2),
+        weight=pl.Series(draw.integers(1, 4, ROWS)),
+    )
+
+
+@pytest.fixture(autouse=True)
+def table(tmp_path: Path) -> pl.DataFrame:
+    frame = mixed()
+    frame.write_csv(tmp_path / "t.csv")
+    return frame
+
+
+def metrics(folder: Path) -> dict[str, float]:
+    return json.loads((folder / "metrics.json").read_text())  # type: ignore[no-any-return]
+
+
+def test_a_run_alone_leaves_what_it_leaves_in_a_stack(command: Callable[..., Ended], tmp_path: Path) -> None:
+    train = (
+        *TRAIN,
+        "data.target=sales",
+        "data.weight=weight",
+        "model.encoder.one_hot=5",
+        "optimizer.lr=0.01",
+    )
+    folds = ("data/split=kfold", "data.split.folds=3")
+    for encoder in ("standard", "robust_clip", "quantile"):
+        arguments = (*train, *folds, f"model/encoder={encoder}")
+        ended = command("-m", *arguments, "data.split.fold=0,1,2", f"name={encoder}")
+        assert ended.status == 0, ended
+        assert "1 stack of 3" in ended.out
+        assert command(*arguments, "data.split.fold=1", f"name={encoder}-alone").status == 0
+        one, other = (
+            left_behind(tmp_path / "outputs" / name) for name in (f"{encoder}/fold=1", f"{encoder}-alone")
+        )
+        for part in ("metrics", "curves", "weights"):
+            assert one[part] == other[part], (encoder, part)
+
+
+def test_several_targets(command: Callable[..., Ended], verb: Callable[..., Ended], tmp_path: Path) -> None:
+    ended = command(*LONGER, "data.target=[sales,staff]", "data.weight=weight", "name=run")
+    assert ended.status == 0, ended
+    assert "5 columns → sales, staff" in ended.out
+    scores = metrics(tmp_path / "outputs/run")
+    for name in ("rmse", "mae", "r2"):
+        each = [scores[f"test/{name}/{target}"] for target in ("sales", "staff")]
+        assert scores[f"test/{name}"] == pytest.approx(np.mean(each))
+    assert min(scores[f"test/r2/{target}"] for target in ("sales", "staff")) > 0.2
+    assert verb("evaluate", "run=outputs/run").status == 0
+    again = json.loads((tmp_path / "outputs/run/evaluation.json").read_text())
+    assert {name: again[name] for name in again if name.startswith("test/")} == {
+        name: value for name, value in scores.items() if name.startswith("test/")
+    }
+    assert verb("predict", "run=outputs/run", "input=t.csv", "output=p.csv").status == 0
+    predicted = pl.read_csv(tmp_path / "p.csv")
+    assert predicted.columns[-2:] == ["prediction_sales", "prediction_staff"]
+    run = mlplab.load(tmp_path / "outputs/run")
+    np.testing.assert_allclose(
+        run.predict(mixed()), predicted.select("prediction_sales", "prediction_staff").to_numpy(), rtol=1e-12
+    )
+
+
+def test_rows_of_no_weight_change_nothing(command: Callable[..., Ended], tmp_path: Path) -> None:
+    frame = mixed().drop_nulls()
+    rows = len(frame)
+    parts = ["train", "val", "test", "train", "train", "train"] * rows
+    (tmp_path / "parts.txt").write_text("\n".join(parts[:rows]))
+    odd = pl.int_range(pl.len()) % 6 == 4
+    frame.with_columns(weight=pl.when(odd).then(0).otherwise("weight")).write_csv(tmp_path / "t.csv")
+    train = ("data.target=sales", "data.weight=weight", "data/split=file", "data.split.path=parts.txt")
+    assert command(*WHOLE, *train, "name=a").status == 0
+    changed = pl.when(odd).then(pl.col("sales") + 100).otherwise("sales")
+    pl.read_csv(tmp_path / "t.csv").with_columns(sales=changed).write_csv(tmp_path / "t.csv")
+    assert command(*WHOLE, *train, "name=b").status == 0
+    one, other = (metrics(tmp_path / "outputs" / name) for name in "ab")
+    for name in ("train/loss", "val/loss", "val/r2", "test/rmse", "test/mae", "ridge/test/rmse"):
+        assert one[name] == pytest.approx(other[name], rel=1e-5), name
+
+
+@pytest.mark.parametrize("encoder", ["standard", "robust_clip", "quantile"])
+def test_digits_of_large_numbers_are_kept(
+    command: Callable[..., Ended], tmp_path: Path, encoder: str
+) -> None:
+    draw = np.random.default_rng(1)
+    signal = draw.integers(0, 1000, ROWS)
+    for name, offset in (("large", 123_456_789_012), ("small", -500)):
+        frame = pl.DataFrame({"x": signal + offset, "y": np.sin(signal / 100)})
+        frame.write_csv(tmp_path / "t.csv")
+        ended = command(*TRAIN, "data.target=y", f"model/encoder={encoder}", f"name={name}")
+        assert ended.status == 0, ended
+    one, other = (left_behind(tmp_path / "outputs" / name)["metrics"] for name in ("large", "small"))
+    assert one == other
+
+
+def test_the_logarithm_of_a_target(command: Callable[..., Ended], tmp_path: Path) -> None:
+    draw = np.random.default_rng(2)
+    x = draw.normal(size=ROWS)
+    pl.DataFrame({"x": x, "y": np.exp(3 * x)}).write_csv(tmp_path / "t.csv")
+    train = (*LONGER, "data.target=y")
+    assert command(*train, "model.encoder.target=log", "name=log").status == 0
+    run = mlplab.load(tmp_path / "outputs/log")
+    assert isinstance(run, TrainedRun)
+    predicted = run.predict({"x": [-2.0, 0.0, 2.0]})
+    np.testing.assert_allclose(np.log(predicted), [-6, 0, 6], atol=0.5)
+    pl.DataFrame({"x": x, "y": x}).write_csv(tmp_path / "t.csv")
+    refused = command(*train, "model.encoder.target=log", "name=none")
+    assert refused.status == 2
+    assert "have a target of 0 or less, which has no logarithm" in refused.err
+
+
+def test_schema_json_says_what_columns_were_taken_for(command: Callable[..., Ended], tmp_path: Path) -> None:
+    assert command(*TRAIN, "data.target=sales", "data.columns.staff=drop", "name=run").status == 0
+    schema = json.loads((tmp_path / "outputs/run/schema.json").read_text())
+    kinds = {column["name"]: column["kind"] for column in schema["inputs"]}
+    assert kinds == {
+        "size": "numeric",
+        "open": "boolean",
+        "colour": "categorical",
+        "shop": "categorical",
+        "day": "date",
+        "weight": "numeric",
+    }
+    assert schema["inputs"][2]["categories"] == ["blue", "green", "red"]
+    assert schema["targets"] == ["sales"]
+    assert schema["left_out"] == {"staff": "as data.columns says"}

@@ -1,0 +1,104 @@
+"""The columns of a table, shown before any training."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from support import Ended, assert_short_answer
+
+TABLE = pl.DataFrame(
+    {
+        "size": [1.5, 2.0, None, 4.0] * 10,
+        "rooms": [1, 2, 3, 2] * 10,
+        "kind": ["house", "flat", "house", None] * 10,
+        "sold": [f"2024-0{1 + number % 9}-11" for number in range(40)],
+        "garden": ["true", "false", "true", "true"] * 10,
+        "key": [f"k{number}" for number in range(40)],
+        "country": ["x"] * 40,
+        "nothing": [None] * 40,
+        "größe [m²]": list(range(40)),
+        "price": [float(number) for number in range(40)],
+    },
+    strict=False,
+)
+
+
+@pytest.fixture
+def describe(verb: Callable[..., Ended], tmp_path: Path) -> Callable[..., Ended]:
+    TABLE.write_csv(tmp_path / "t.csv")
+    return lambda *arguments: verb("describe", *arguments)
+
+
+def lines(ended: Ended) -> dict[str, list[str]]:
+    """The cells of each line, by the column's name."""
+    cells = [
+        [cell.strip() for cell in line.strip("│").split("│")]
+        for line in ended.out.splitlines()
+        if "│" in line
+    ]
+    return {name: rest for name, *rest in cells}
+
+
+def test_each_column_has_a_line(describe: Callable[..., Ended], tmp_path: Path) -> None:
+    ended = describe("data=csv", "data.path=t.csv", "data.target=price")
+    assert ended.status == 0, ended
+    assert ended.out.startswith("t.csv: 40 rows\n")
+    found = lines(ended)
+    assert list(found) == TABLE.columns
+    assert found["size"] == ["numeric", "10 (25.0%)", "3", "1.5 … 4", "1.5", ""]
+    assert found["rooms"] == ["numeric", "", "3", "1 … 3", "1", ""]
+    assert found["kind"] == ["categorical", "10 (25.0%)", "2", "", "house", ""]
+    assert found["sold"][:3] == ["date", "", "9"]
+    assert found["garden"] == ["boolean", "", "2", "", "true", ""]
+    assert found["key"][0] == "identifier"
+    assert "left out: an identifier: 40 different texts in 40 rows" in found["key"][-1]
+    assert found["country"][0] == "constant"
+    assert found["nothing"][0] == "empty"
+    assert found["price"][0] == "numeric (target)"
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_no_target_need_be_named(describe: Callable[..., Ended]) -> None:
+    assert lines(describe("data=csv", "data.path=t.csv"))["price"][0] == "numeric"
+
+
+def test_kinds_can_be_declared(describe: Callable[..., Ended]) -> None:
+    arguments = ("data=csv", "data.path=t.csv", "data.columns.rooms=categorical", "data.columns.key=drop")
+    found = lines(describe(*arguments))
+    assert found["rooms"][0] == "categorical"
+    assert found["key"][-1] == "left out: as data.columns says"
+    found = lines(describe(*arguments, "data.columns.größe [m²]=categorical"))
+    assert [found[name][0] for name in ("rooms", "größe [m²]")] == ["categorical"] * 2
+
+
+def test_what_training_would_refuse_is_shown_and_told(describe: Callable[..., Ended], tmp_path: Path) -> None:
+    bad = TABLE.with_columns(rooms=pl.Series(["1", "two", "3", "2"] * 10), price=pl.lit(None))
+    bad.write_csv(tmp_path / "bad.csv")
+    ended = describe("data=csv", "data.path=bad.csv", "data.target=price")
+    assert ended.status == 2
+    assert lines(ended)["rooms"][-1] == "refused: is not a number; 10 such cells in this column"
+    assert "bad.csv, column 'rooms', line 3, data row 2: is not a number" in ended.err
+    assert "all its values are missing" in ended.err
+
+
+def test_the_shipped_and_drawn_tables_too(describe: Callable[..., Ended]) -> None:
+    assert len(lines(describe())) == 9
+    assert list(lines(describe("data=synthetic", "data.function=sine"))) == ["x1", "target"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("data=csv",), ("data.path: needs a value",)),
+        (("data=csv", "data.path=none.csv"), ("none.csv: no such file",)),
+        (("data=csv", "data.path=t.csv", "data.columns.romms=drop"), ("'romms'", "data.columns.rooms")),
+        (("data=csv", "data.path=t.csv", "data.columns.rooms=number"), ("'number' is no kind", "numeric")),
+        (("data=csv", "data.path=t.csv", "data.pth=3"), ("data.pth",)),
+        (("-m", "data=synthetic", "data.seed=1,2"), ("one table, not several",)),
+    ],
+)
+def test_a_mistake_gets_a_short_answer(
+    describe: Callable[..., Ended], arguments: tuple[str, ...], said: tuple[str, ...]
+) -> None:
+    assert_short_answer(describe(*arguments), said)

@@ -1,0 +1,73 @@
+"""Training from a file, where the table takes more memory than it may."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from support import Ended, left_behind, status_of
+
+from mlplab.training.callbacks import Signals
+
+ROWS = 3000
+TRAIN = (
+    "data=csv",
+    "data.path=t.csv",
+    "data.target=y",
+    "data.batch_size=100",
+    "model.hidden=[16]",
+    "optimizer.lr=0.01",
+)
+
+
+@pytest.fixture(autouse=True)
+def table(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(ROWS, 3))
+    y = x[:, 0] + 0.5 * x[:, 1] ** 2 + 0.1 * draw.normal(size=ROWS)
+    pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "y": y}).write_csv(tmp_path / "t.csv")
+
+
+def rmse(folder: Path) -> float:
+    value = left_behind(folder)["metrics"]["test/rmse"]
+    assert isinstance(value, float)
+    return value
+
+
+def test_it_comes_as_far_as_in_memory(command: Callable[..., Ended], tmp_path: Path) -> None:
+    for name, memory in (("memory", "1"), ("file", "1e-6")):
+        ended = command(*TRAIN, "trainer.max_epochs=15", f"name={name}", f"data.memory={memory}")
+        assert ended.status == 0, ended
+        assert ("too large for memory" in ended.out) == (name == "file")
+    outputs = tmp_path / "outputs"
+    assert rmse(outputs / "file") == pytest.approx(rmse(outputs / "memory"), rel=0.1)
+    assert rmse(outputs / "file") != rmse(outputs / "memory")  # another order of rows
+
+
+def test_it_goes_on_to_the_same_bits(
+    command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = (*TRAIN, "trainer.max_epochs=3", "data.memory=1e-6")
+    assert command(*train, "name=whole").status == 0
+    stop = Signals.on_step
+
+    def stop_within_an_epoch(self: Signals, trainer: object, module: object) -> None:
+        if trainer.global_step == 30:  # type: ignore[attr-defined]
+            self.received = signal.SIGTERM
+        stop(self, trainer, module)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as context:
+        context.setattr(Signals, "on_step", stop_within_an_epoch)
+        assert command(*train, "name=stopped").status == 128 + signal.SIGTERM
+    stopped = tmp_path / "outputs/stopped"
+    assert status_of(stopped) == "interrupted"
+    refused = command("resume=outputs/stopped", "data.memory=1")
+    assert refused.status == 2
+    assert "trained from a file, and would now be from memory" in refused.err
+    assert "data.memory=" in refused.err
+    assert command("resume=outputs/stopped", "data.memory=2e-6").status == 0
+    whole, gone_on = left_behind(tmp_path / "outputs/whole"), left_behind(stopped)
+    for part in ("metrics", "weights"):
+        assert gone_on[part] == whole[part], part

@@ -1,0 +1,229 @@
+"""New data held against a trained run: what is refused, and what is gone on with and how that is told."""
+
+import datetime as dt
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from support import Ended, assert_short_answer, train_into
+
+Verb = Callable[..., Ended]
+
+COLUMNS = "a,c,d,f,m"
+ROW = "1.5,red,2024-02-03,true,7"
+TRAINED = f"{COLUMNS},y\n" + "".join(
+    f"{i / 4},{('red', 'green', 'blue')[i % 3]},2024-0{i % 9 + 1}-1{i % 7},"
+    f"{'true' if i % 2 else 'false'},{'' if i == 5 else i % 6},{i}\n"
+    for i in range(40)
+)
+"""Numbers, words, dates, truth values and numbers of which one is missing."""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "t.csv").write_text(TRAINED)
+    table = ("data=csv", f"data.path={folder / 't.csv'}", "data.target=y")
+    train_into(folder / "r", [*table, "model=linear", "trainer.max_epochs=1"])
+    return folder / "r/0"
+
+
+@pytest.fixture
+def here(trained: Path, tmp_path: Path) -> Path:
+    """An empty folder but for a run."""
+    shutil.copytree(trained, tmp_path / "r")
+    return tmp_path
+
+
+def rows(*rows: str, header: str = COLUMNS) -> str:
+    return "\n".join([header, *rows]) + "\n"
+
+
+PREDICT = ("predict", "run=r", "input=n.csv", "output=o.csv")
+EVALUATE = ("evaluate", "run=r", "data.path=n.csv")
+HELD = f"{COLUMNS},y"
+
+# A case: its row in the list of bad input or what is odd, the new file, the command, and what is said.
+Case = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+REFUSED: list[Case] = [
+    (
+        "39 missing column",
+        rows("1.5,red,2024-02-03,true", header="a,c,d,f"),
+        PREDICT,
+        ("n.csv: lacks the column m", "the columns of training: a, c, d, f, m"),
+    ),
+    (
+        "41 renamed column",
+        rows(ROW, header="aa,c,d,f,m"),
+        PREDICT,
+        ("n.csv: lacks the column a", "also aa, not seen in training", "rename 'aa' → 'a'?"),
+    ),
+    (
+        "42 a word where numbers were",
+        rows(ROW, "high,red,2024-02-03,true,7"),
+        PREDICT,
+        ("n.csv, column 'a', data row 2: is not a finite number", "'high'", "leave the cell empty"),
+    ),
+    (
+        "42 late",
+        rows(*[ROW] * 60_000, f"x{ROW}"),
+        PREDICT,
+        ("column 'a', data row 60001", "'x1.5'"),
+    ),
+    (
+        "42 numbers where words were",
+        rows("1.5,3,2024-02-03,true,7"),
+        PREDICT,
+        ("n.csv, column 'c': holds numbers", "'3'", "one of 'blue', 'green', 'red'"),
+    ),
+    (
+        "42 no date",
+        rows("1.5,red,03.02.2024,true,7"),
+        PREDICT,
+        ("column 'd', data row 1: is no date", "'03.02.2024'", "2024-01-31"),
+    ),
+    (
+        "42 no truth value",
+        rows("1.5,red,2024-02-03,yes,7"),
+        PREDICT,
+        ("column 'f', data row 1", "'yes'", "true, false"),
+    ),
+    ("42 several", rows("x,red,y,true,7"), PREDICT, ("column 'a', data row 1", "column 'd', data row 1")),
+    ("19 infinite", rows("inf,red,2024-02-03,true,7"), PREDICT, ("column 'a', data row 1", "'inf'")),
+    ("45 zero rows", rows(), PREDICT, ("n.csv: has no rows to predict", "give it rows")),
+    ("45 when evaluating", rows(header=HELD), EVALUATE, ("n.csv: has no rows", "give it rows")),
+    ("45 empty lines", rows("", ""), PREDICT, ("n.csv: has no rows to predict",)),
+    (
+        "46 no target when evaluating",
+        rows(ROW),
+        EVALUATE,
+        ("n.csv: has no target column 'y'", "a, c, d, f, m", "scripts/predict.py"),
+    ),
+    (
+        "46 a missing target",
+        rows(f"{ROW},", header=HELD),
+        EVALUATE,
+        ("column 'y', line 2", "a value is missing"),
+    ),
+    ("46 a target of words", rows(f"{ROW},x", header=HELD), EVALUATE, ("column 'y', line 2", "'x'")),
+    (
+        "47 output exists",
+        rows(ROW),
+        (*PREDICT[:3], "output=n.csv"),
+        ("output=n.csv: exists already", "overwrite=true"),
+    ),
+    (
+        "47 is a folder",
+        rows(ROW),
+        (*PREDICT[:3], "output=r", "overwrite=true"),
+        ("output=r: exists", "name a file"),
+    ),
+    (
+        "48 output folder missing",
+        rows(ROW),
+        (*PREDICT[:3], "output=no/o.csv"),
+        ("no such folder", "make it first"),
+    ),
+    ("1 no input", rows(ROW), ("predict", "run=r", "input=m.csv", "output=o.csv"), ("did you mean n.csv?",)),
+    ("3 empty", "", PREDICT, ("n.csv: is empty",)),
+    ("8 long row", rows(ROW, f"{ROW},1"), PREDICT, ("n.csv, line 3: the line has 6 fields, the header 5",)),
+    ("9 short row", rows(ROW, "1,red"), EVALUATE, ("n.csv",)),
+    ("9 short row to predict", rows(ROW, "1,red"), PREDICT, ("n.csv, line 3: the line has 2 fields",)),
+    ("10 duplicate column", rows(f"{ROW},1", header=f"{COLUMNS},a"), PREDICT, ("n.csv: has 2 columns 'a'",)),
+    ("17 NUL byte", rows(ROW, ROW.replace("red", "r\0d")), PREDICT, ("n.csv, line 3: has a NUL byte",)),
+    (
+        "its own column",
+        rows(f"{ROW},1", header=f"{COLUMNS},prediction"),
+        PREDICT,
+        ("has a column 'prediction'",),
+    ),
+]
+
+TAKEN: list[Case] = [
+    (
+        "40 extra column",
+        rows(f"{ROW},x", header=f"{COLUMNS},z"),
+        PREDICT,
+        ("n.csv: ignoring columns not seen in training: z",),
+    ),
+    ("41 reordered columns", rows("7,true,2024-02-03,red,1.5", header="m,f,d,c,a"), PREDICT, ()),
+    (
+        "43 unknown category",
+        rows(ROW, ROW.replace("red", "pink")),
+        PREDICT,
+        ("n.csv, column 'c': categories that training had none of are taken as missing: 'pink' (1)",),
+    ),
+    (
+        "44 missing values",
+        rows(ROW, ",red,2024-02-03,true,NA"),
+        PREDICT,
+        ("n.csv: missing values, of which training had none, are taken for what is usual there: a (1)",),
+    ),
+    ("44 as in training", rows("1.5,red,2024-02-03,true,"), PREDICT, ()),
+    ("with the target", rows(f"{ROW},9", header=HELD), PREDICT, ()),
+    ("42 numbers as text", rows('"1.5",red,2024-02-03,TRUE,7.0'), PREDICT, ()),
+    ("another delimiter", rows(ROW).replace(",", ";"), PREDICT, ()),
+    ("one row to evaluate", rows(f"{ROW},9", f"{ROW},8", header=HELD), EVALUATE, ()),
+]
+
+
+def left(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+@pytest.mark.parametrize(("row", "text", "arguments", "said"), REFUSED, ids=[case[0] for case in REFUSED])
+def test_what_is_wrong_gets_a_short_answer(
+    verb: Verb, here: Path, row: str, text: str, arguments: tuple[str, ...], said: tuple[str, ...]
+) -> None:
+    (here / "n.csv").write_text(text, encoding="utf-8")
+    before = left(here)
+    assert_short_answer(verb(*arguments), said)
+    assert left(here) == before
+    assert (here / "n.csv").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(("row", "text", "arguments", "said"), TAKEN, ids=[case[0] for case in TAKEN])
+def test_what_can_be_gone_on_with_is_told(
+    verb: Verb, here: Path, row: str, text: str, arguments: tuple[str, ...], said: tuple[str, ...]
+) -> None:
+    (here / "n.csv").write_text(text, encoding="utf-8")
+    ended = verb(*arguments)
+    assert ended.status == 0, ended
+    assert ended.err.splitlines() == [f"warning: {words}" for words in said]
+
+
+def test_columns_are_found_by_name_and_unknown_categories_are_missing(verb: Verb, here: Path) -> None:
+    predictions = []
+    for text in (rows(ROW), rows("7,true,2024-02-03,red,1.5", header="m,f,d,c,a")):
+        (here / "n.csv").write_text(text)
+        assert verb(*PREDICT, "overwrite=true").status == 0
+        predictions.append(pl.read_csv(here / "o.csv")["prediction"].to_list())
+    (here / "n.csv").write_text(rows(ROW.replace("red", "pink"), ROW.replace("red", "")))
+    assert verb(*PREDICT, "overwrite=true").status == 0
+    unknown, missing = pl.read_csv(here / "o.csv")["prediction"]
+    assert predictions[0] == predictions[1]
+    assert unknown == missing
+
+
+@pytest.mark.parametrize(("kind", "cell"), [("Date", dt.date(2024, 2, 3)), ("List(Int64)", [1])])
+def test_a_type_that_training_had_nothing_like_is_refused(
+    verb: Verb, here: Path, kind: str, cell: object
+) -> None:
+    frame = pl.DataFrame({"a": [cell], "c": ["red"], "d": [dt.date(2024, 2, 3)], "f": [True], "m": [7]})
+    frame.write_parquet(here / "n.parquet")
+    ended = verb("predict", "run=r", "input=n.parquet", "output=o.parquet")
+    assert_short_answer(ended, (f"n.parquet, column 'a': holds {kind}", "a number such as 1176.2"))
+
+
+@pytest.mark.parametrize(("kind", "cell"), [("List(Int64)", [1]), ("Binary", b"x")])
+def test_what_csv_cannot_hold_is_written_as_parquet(verb: Verb, here: Path, kind: str, cell: object) -> None:
+    frame = pl.DataFrame(
+        {"a": [1], "c": ["red"], "d": [dt.date(2024, 2, 3)], "f": [True], "m": [7], "z": [cell]}
+    )
+    frame.write_parquet(here / "n.parquet")
+    ended = verb("predict", "run=r", "input=n.parquet", "output=o.csv")
+    assert_short_answer(ended, (f"column 'z': holds {kind}, which CSV cannot", ".parquet"))
+    assert verb("predict", "run=r", "input=n.parquet", "output=o.parquet").status == 0
+    assert pl.read_parquet(here / "o.parquet")["z"].to_list() == [cell]

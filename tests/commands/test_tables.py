@@ -1,0 +1,640 @@
+"""What users get for a table that is not as it should be, and which oddities are taken as they are."""
+
+import datetime as dt
+import gzip
+import io
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+import zstandard
+from support import ROOT, Ended, assert_short_answer, config, process
+
+from mlplab.hydra_overrides import readable
+
+Content = str | bytes | pl.DataFrame
+Files = dict[str, Content]
+
+TRAIN = ("data=csv", "data.path=t.csv", "data.target=y", "model=linear", "trainer.max_epochs=1")
+
+
+def table(cells: Callable[[int], str], header: str = "a,b,y", rows: int = 40, end: str = "\n") -> str:
+    """A CSV file with a row for each number."""
+    return end.join([header, *(cells(i) for i in range(rows))]) + end
+
+
+def column(cell: Callable[[int], object], name: str = "b") -> str:
+    """A good table but for its second column."""
+    return table(lambda i: f"{i},{cell(i)},{i / 2}", f"a,{name},y")
+
+
+GOOD = column(lambda i: i * i % 7)
+SEMICOLONS = GOOD.replace(",", ";")
+COMMAS = SEMICOLONS.replace(".", ",")
+LATE = column(lambda i: 2) + "1,2,3\n" * 5000
+BOMB = gzip.compress(b"a,b,y\n" + b"1,2,3\n" * (2**28 // 6 + 10))
+FRAME = pl.DataFrame({"a": range(40), "y": [i / 2 for i in range(40)]})
+DATES = [dt.date(2024, 1, 1) + dt.timedelta(i) for i in range(40)]
+
+
+def beginning(frame: pl.DataFrame, length: int) -> bytes:
+    """Of a Parquet file."""
+    file = io.BytesIO()
+    frame.write_parquet(file)
+    return file.getvalue()[:length]
+
+
+def typed_column(values: pl.Series) -> Files:
+    """A Parquet file with this as its second column."""
+    return {"t.parquet": FRAME.with_columns(b=values)}
+
+
+# A case: its row in the list of bad input or what is odd, files, arguments beside TRAIN, and what is said.
+Case = tuple[str, Files, tuple[str, ...], tuple[str, ...]]
+PARQUET = ("data.path=t.parquet",)
+REFUSED: list[Case] = [
+    ("1 file missing", {"tt.csv": GOOD}, (), ("t.csv: no such file", "did you mean tt.csv?")),
+    ("2 a directory", {"t.csv/x": ""}, (), ("t.csv: is a folder without CSV or Parquet files",)),
+    ("3 empty file", {"t.csv": ""}, (), ("t.csv: is empty", "a header line and rows of data")),
+    ("3 empty lines", {"t.csv": "\n\n"}, (), ("t.csv: is empty",)),
+    ("4 header only", {"t.csv": "a,b,y\n"}, (), ("t.csv: has a header but no rows", "give it rows")),
+    (
+        "5 no header row",
+        {"t.csv": GOOD.partition("\n")[2]},
+        (),
+        ("t.csv: has no header row", "'0,0,0.0'", "names of columns", "data.header=false"),
+    ),
+    (
+        "5 names that are years",
+        {"t.csv": GOOD.replace("a,b,y", "2018,2019,2020")},
+        ("data.target=2020",),
+        ("t.csv: has no header row", "if it is names: data.header=true"),
+    ),
+    (
+        "6 another delimiter",
+        {"t.csv": SEMICOLONS},
+        ('data.delimiter=","',),
+        ("t.csv: the columns seem to be separated by semicolons", "'a;b;y'", "'data.delimiter=\";\"'"),
+    ),
+    ("7 not decimal points", {"t.csv": COMMAS}, ("data.decimal=.",), ("'0,0'", "'data.decimal=\",\"'")),
+    (
+        "7 decimals or thousands",
+        {"t.csv": table(lambda i: f"{i};1,{100 + i};{i}", "a;b;y")},
+        (),
+        ("t.csv: a comma may mark decimals or thousands", "'1,100'", "data.decimal=."),
+    ),
+    (
+        "8 long row",
+        {"t.csv": GOOD + "1,2,3,4\n"},
+        (),
+        ("t.csv, line 42: the line has 4 fields, the header 3", "quote text that holds the delimiter"),
+    ),
+    ("9 short row", {"t.csv": GOOD + "1,2\n"}, (), ("t.csv, line 42: the line has 2 fields, the header 3",)),
+    (
+        "8 and 9 together",
+        {"t.csv": "a,b,y\n" + "1\n1,2\n1,2,3\n1,2,3,4\n" * 3},
+        (),
+        ("t.csv, line 2", "t.csv, line 3", "t.csv, line 5", "and 6 more lines"),
+    ),
+    (
+        "10 duplicate names",
+        {"t.csv": GOOD.replace("a,b,y", "a,a ,y")},
+        (),
+        ("t.csv: has 2 columns 'a'", "a name of its own"),
+    ),
+    (
+        "11 blank name",
+        {"t.csv": GOOD.replace("a,b,y", ",b,y")},
+        (),
+        ("t.csv: has no name for column 1", "index=False"),
+    ),
+    (
+        "11 a separator at every end",
+        {"t.csv": table(lambda i: f"{i};{i % 7};{i};", "a;b;y;", end="\r\n")},
+        (),
+        ("t.csv: has no name for column 4", "leave out what separates it"),
+    ),
+    ("13 a quote left open", {"t.csv": 'a,y\n1,2\n"3,4\n'}, (), ("t.csv, line 3: a quote is not closed",)),
+    (
+        "14 bad UTF-8",
+        {"t.csv": GOOD.encode() + b"1,\xff,3\n"},
+        (),
+        ("t.csv, line 42: byte 0xff is not UTF-8 text", "data.encoding=cp1252"),
+    ),
+    ("14 in the header", {"t.csv": b"a,b\xe9,y\n1,2,3\n"}, (), ("t.csv, line 1: byte 0xe9",)),
+    (
+        "15 UTF-16 it is",
+        {"t.csv": GOOD.encode("utf-16")},
+        ("data.encoding=utf-8",),
+        ("data.encoding=utf-16",),
+    ),
+    (
+        "15 UTF-16 it is not",
+        {"t.csv": GOOD},
+        ("data.encoding=utf-16",),
+        ("t.csv: is not utf-16", "leave data.encoding out"),
+    ),
+    ("17 NUL byte", {"t.csv": GOOD + "1,\0,3\n"}, (), ("t.csv, line 42: has a NUL byte", "save the table")),
+    ("17 late in the file", {"t.csv": column(lambda i: 7) * 200 + "1,\0,3\n"}, (), ("t.csv, line",)),
+    (
+        "18 text in a column of numbers",
+        {"t.csv": GOOD + "1,?,3\n"},
+        (),
+        (
+            "t.csv, column 'b', line 42, data row 41: is not a number",
+            "found '?', expected a number",
+            """'data.missing=["?"]'""",
+            "data.columns.b=categorical or =drop",
+        ),
+    ),
+    (
+        "18 late in the file",
+        {"t.csv": LATE + '4,"1,176.2",5\n'},
+        (),
+        ("t.csv, column 'b', line 5042, data row 5041", "'1,176.2'", """'data.missing=["1,176.2"]'"""),
+    ),
+    (
+        "18 several columns",
+        {"t.csv": GOOD + "-,x,3\n"},
+        (),
+        ("column 'a', line 42", "column 'b', line 42", """'data.missing=["-"]'"""),
+    ),
+    ("19 infinite", {"t.csv": GOOD + "1,-inf,3\n"}, (), ("column 'b', line 42", "not a finite number")),
+    ("19 too large", {"t.csv": GOOD + "1,1e999,3\n"}, (), ("column 'b', line 42", "not a finite number")),
+    (
+        "19 in the target",
+        {"t.csv": GOOD + "1,2,Infinity\n"},
+        (),
+        ("target column 'y', line 42", "'Infinity'"),
+    ),
+    (
+        "21 integers beyond 64 bits",
+        {"t.csv": GOOD + "1,9223372036854775808,3\n"},
+        (),
+        (
+            "column 'b', line 42, data row 41: is an integer of more than 64 bits",
+            "'9223372036854775808'",
+            "data.columns.b=identifier",
+            "1.2e23",
+        ),
+    ),
+    ("21 all of them", {"t.csv": column(lambda i: 2**80 + i)}, (), ("64 bits; 40 such cells",)),
+    ("21 in the target", {"t.csv": GOOD + f"1,2,-{2**64}\n"}, (), ("target column 'y', line 42", "64 bits")),
+    (
+        "22 gzip under .csv",
+        {"t.csv": gzip.compress(GOOD.encode())},
+        (),
+        ("t.csv: is a gzip archive", "rename it to t.csv.gz"),
+    ),
+    (
+        "22 Zstandard under .csv",
+        {"t.csv": zstandard.compress(GOOD.encode())},
+        (),
+        ("t.csv: is a Zstandard archive", "rename it to t.csv.zst"),
+    ),
+    (
+        "23 a bomb",
+        {"t.csv.gz": BOMB},
+        ("data.path=t.csv.gz",),
+        ("t.csv.gz: unfolds from", "to more than 256 MiB", "unpack it yourself"),
+    ),
+    ("24 truncated Parquet", {"t.parquet": beginning(FRAME, 300)}, PARQUET, ("as Parquet", "copy it anew")),
+    (
+        "25 target column missing",
+        {"t.csv": GOOD.replace("y", "price")},
+        ("data.target=pryce",),
+        ("t.csv: has no column 'pryce'; its columns are price, a, b", "did you mean data.target=price?"),
+    ),
+    (
+        "25 and none is near",
+        {"t.csv": GOOD},
+        ("data.target=zzz",),
+        ("its columns are a, b, y", "data.target=…"),
+    ),
+    (
+        "26 target not numeric",
+        {"t.csv": table(lambda i: f"{i},2,{'low' if i % 2 else 'high'}")},
+        (),
+        ("target column 'y', line 2, data row 1: is not a number; 40 such cells", "'high'"),
+    ),
+    (
+        "27 missing target values",
+        {"t.csv": GOOD + "1,2,\n1,2,NA\n"},
+        (),
+        ("target column 'y', line 42, data row 41", "2 such rows", "data.missing_target=drop"),
+    ),
+    (
+        "28 constant target",
+        {"t.csv": table(lambda i: f"{i},{i % 3},7")},
+        (),
+        ("column 'y': all its values are 7",),
+    ),
+    (
+        "32 no usable columns",
+        {"t.csv": table(lambda i: f"id{i},,{i}")},
+        (),
+        ("t.csv: has no column that can be an input", "'a': an identifier", "'b': all values are missing"),
+    ),
+    ("32 one column", {"t.csv": "y\n1\n2\n3\n"}, (), ("has no column that can be an input",)),
+    ("32 only targets", {"t.csv": GOOD}, ("data.target=[a,b,y]",), ("has no column that can be an input",)),
+    (
+        "32 all left out",
+        {"t.csv": GOOD},
+        ("data.columns.a=drop", "data.columns.b=drop"),
+        ("has no column that can be an input", "'a': as data.columns says"),
+    ),
+    (
+        "33 fewer rows than the split needs",
+        {"t.csv": "a,b,y\n1,2,3\n4,5,6\n"},
+        (),
+        ("data.split: leaves no row for val, test", "2 rows: train 2, val 0, test 0", "data.split.val"),
+    ),
+    ("33 one row", {"t.csv": "a,b,y\n1,2,3\n"}, (), ("all its values are 3", "more rows")),
+    (
+        "34 an empty part",
+        {"t.csv": GOOD, "s": "train\n" * 30 + "val\n" * 10},
+        ("data/split=file", "data.split.path=s"),
+        ("s: leaves no row for test", "40 rows: train 30, val 10, test 0"),
+    ),
+    (
+        "35 one class only",
+        {"t.csv": column(lambda i: "x")},
+        ("data.split.stratify=b", "data.columns.b=drop"),
+        ("data.split.stratify: has a single class (found 'x'", "data.split.stratify=null"),
+    ),
+    (
+        "36 a class with one row",
+        {"t.csv": column(lambda i: "u" if i == 7 else "vw"[i % 2])},
+        ("data.split.stratify=b",),
+        ("data.split.stratify: class 'u' is too rare (found rows: 1, expected 3 or more)",),
+    ),
+    (
+        "37 a split file of another length",
+        {"t.csv": GOOD, "s": "train\n" * 30},
+        ("data/split=file", "data.split.path=s"),
+        ("s: has 30 words, the table 40 rows", "for each row of the table"),
+    ),
+    (
+        "37 an unknown word",
+        {"t.csv": GOOD, "s": "train\n" * 39 + "tset"},
+        ("data/split=file", "data.split.path=s"),
+        ("s, word 40: unknown word (found 'tset', expected train or val or test)",),
+    ),
+    (
+        "38 group column missing",
+        {"t.csv": GOOD.replace("b", "patient", 1)},
+        ("data/split=group", "data.split.group=pateint"),
+        ("t.csv: has no column 'pateint'", "did you mean data.split.group=patient?"),
+    ),
+    (
+        "38 time column missing",
+        {"t.csv": GOOD},
+        ("data/split=time", "data.split.time=day"),
+        ("t.csv: has no column 'day'; its columns are a, b, y", "data.split.time="),
+    ),
+    (
+        "a note for Excel",
+        {"t.csv": "sep=;\n" + SEMICOLONS},
+        (),
+        ("t.csv: the first line is a note for Excel",),
+    ),
+    (
+        "a title",
+        {"t.csv": "Export of 2024\n\n" + SEMICOLONS},
+        (),
+        (
+            "t.csv: the first line has 1 field, the others 3 (found 'Export of 2024'",
+            "delete what stands above",
+        ),
+    ),
+    (
+        "rows of nothing below",
+        {"t.csv": GOOD + ",,\n,,\n"},
+        (),
+        ("target column 'y', line 42", "2 such rows"),
+    ),
+    ("a sum below", {"t.csv": GOOD + "Total,,700\n"}, (), ("column 'a', line 42", "'Total'")),
+    (
+        "row names without a name",
+        {"t.csv": table(lambda i: f"r{i},{i},1,{i}")},
+        (),
+        ("line 2: the line has 4",),
+    ),
+    ("old Macintosh", {"t.csv": GOOD.replace("\n", "\r")}, (), ("lines end with carriage returns alone",)),
+    ("spreadsheet", {"t.csv": b"PK\x03\x04" + bytes(99)}, (), ("t.csv: is a ZIP archive", "save it as CSV")),
+    ("old spreadsheet", {"t.csv": b"\xd0\xcf\x11\xe0" + bytes(99)}, (), ("office program", "save it as CSV")),
+    ("Parquet under .csv", {"t.csv": FRAME}, (), ("t.csv: is a Parquet file", "end in .parquet")),
+    ("CSV under .parquet", {"t.parquet": GOOD}, PARQUET, ("t.parquet: cannot be read", "end in .csv")),
+    (
+        "thousands",
+        {"t.csv": column(lambda i: f"1 {100 + i}")},
+        (),
+        ("column 'b', line 2", "'1 100'", "separators"),
+    ),
+    ("percent", {"t.csv": column(lambda i: f"{i % 5}%")}, (), ("column 'b', line 2", "'0%'", "no units")),
+    ("currency", {"t.csv": column(lambda i: f"€{i}.5")}, (), ("column 'b', line 2", "'€0.5'")),
+    ("minus of print", {"t.csv": column(lambda i: f"−{i}")}, (), ("column 'b', line 2", "'−0'")),
+    ("mixed decimals", {"t.csv": GOOD + '1,"2,5",3\n'}, (), ("column 'b', line 42", "'data.decimal=\",\"'")),
+    (
+        "days or months",
+        {"t.csv": column(lambda i: f"0{i % 9 + 1}/0{i * 2 % 9 + 1}/2024")},
+        (),
+        (
+            "column 'b': day and month cannot be told apart",
+            "data.columns.b=%d/%m/%Y",
+            "data.columns.b=%m/%d/%Y",
+        ),
+    ),
+    (
+        "mixed dates",
+        {"t.csv": column(lambda i: f"2024-01-{i % 28 + 1:02}" if i % 3 else "31.1.2024")},
+        (),
+        ("column 'b', line 2", "is no date as the others are; 14 such cells", "%Y-%m-%d"),
+    ),
+    ("no such day", {"t.csv": column(lambda i: f"2024-02-{i % 30 + 1:02}")}, (), ("line 31", "'2024-02-30'")),
+    (
+        "dates of another format",
+        {"t.csv": column(lambda i: f"2024-02-{i % 28 + 1:02}")},
+        ("data.columns.b=%d.%m.%Y",),
+        ("column 'b', line 2", "expected one written as %d.%m.%Y"),
+    ),
+    (
+        "dates of no kind",
+        {"t.csv": column(lambda i: f"x{i % 5}")},
+        ("data.columns.b=date",),
+        ("no dates that",),
+    ),
+    (
+        "yes and no",
+        {"t.csv": column(lambda i: "yes")},
+        ("data.columns.b=boolean",),
+        ("neither true nor false",),
+    ),
+    (
+        "free text",
+        {"t.csv": column(lambda i: f"this is what {i} people say")},
+        (),
+        ("column 'b': holds free text",),
+    ),
+    (
+        "no such kind",
+        {"t.csv": GOOD},
+        ("data.columns.b=number",),
+        ("'number' is no kind", "did you mean numeric?"),
+    ),
+    ("a kind of no column", {"t.csv": GOOD}, ("data.columns.q=drop",), ("has no column 'q'", "a, b, y")),
+    (
+        "target left out",
+        {"t.csv": GOOD},
+        ("data.columns.y=drop",),
+        ("data.columns.y=drop: data.target must",),
+    ),
+    ("weight missing", {"t.csv": GOOD + "1,,3\n"}, ("data.weight=b",), ("weight column 'b', line 42",)),
+    ("weight negative", {"t.csv": GOOD + "1,-1,3\n"}, ("data.weight=b",), ("weight column 'b', line 42",)),
+    (
+        "weight of words",
+        {"t.csv": GOOD + "1,x,3\n"},
+        ("data.weight=b",),
+        ("weight column 'b', line 42", "'x'"),
+    ),
+    ("weights of nothing", {"t.csv": column(lambda i: 0)}, ("data.weight=b",), ("all weights are 0",)),
+    (
+        "a pattern for a name",
+        {"t.csv": GOOD.replace("a,b", "^x.*$,*", 1) + "1,?,3\n"},
+        (),
+        ("column '*', line 42",),
+    ),
+    (
+        "odd names",
+        {"t.csv": GOOD.replace("a,b", "it's 🙂,x=y.z", 1) + "u,v,3\n"},
+        (),
+        ("column 'it's 🙂', line 42", "column 'x=y.z', line 42", "data.columns.it"),
+    ),
+    ("5,000 columns", {"t.csv": ",".join(f"x{i}" for i in range(5000)) + "\n"}, (), ("(5000 in all)",)),
+    ("lists", typed_column(pl.Series([[1]] * 40)), PARQUET, ("column 'b': holds List(Int64)", "b=drop")),
+    ("bytes", typed_column(pl.Series([b"x"] * 40)), PARQUET, ("column 'b': holds Binary", "b=drop")),
+    ("times", typed_column(pl.Series([dt.time(1)] * 40)), PARQUET, ("column 'b': holds Time", "b=drop")),
+    ("durations", typed_column(pl.Series([dt.timedelta(1)] * 40)), PARQUET, ("column 'b': holds Duration",)),
+    (
+        "128 bits",
+        typed_column(pl.Series([2**70 + i for i in range(40)])),
+        PARQUET,
+        ("column 'b', data row 1", "64"),
+    ),
+    ("an infinite one", typed_column(pl.Series([float("inf")] + [1.0] * 39)), PARQUET, ("'inf'", "missing")),
+    (
+        "too large",
+        typed_column(pl.Series([1e300 * i for i in range(40)])),
+        PARQUET,
+        ("too large for float32",),
+    ),
+    ("a date for a target", {"t.parquet": FRAME.with_columns(y=pl.Series(DATES))}, PARQUET, ("holds Date",)),
+    ("no rows", {"t.parquet": FRAME.head(0)}, PARQUET, ("t.parquet: has a header but no rows",)),
+    ("no columns", {"t.parquet": pl.DataFrame()}, PARQUET, ("has no column 'y'; its columns are none",)),
+    (
+        "files of other columns",
+        {"d/1.csv": GOOD, "d/2.csv": GOOD.replace("b", "c", 1)},
+        ("data.path=d",),
+        ("d/2.csv: has other columns than d/1.csv: lacks b; also has c",),
+    ),
+    (
+        "files of other types",
+        {"d/1.parquet": FRAME, "d/2.parquet": FRAME.with_columns(a=pl.Series(DATES))},
+        ("data.path=d",),
+        ("d/2.parquet, column 'a': holds Date, but Int64 in d/1.parquet",),
+    ),
+    (
+        "a fault in the second",
+        {"d/1.csv": GOOD, "d/2.csv": GOOD + "1,?,3\n"},
+        ("data.path=d",),
+        ("d/2.csv, column 'b', line 42",),
+    ),
+    (
+        "CSV and Parquet",
+        {"d/1.csv": GOOD, "d/2.parquet": FRAME},
+        ("data.path=d",),
+        ("d: holds CSV and Parquet",),
+    ),
+    ("no file of the pattern", {"t.csv": GOOD}, ("data.path=*.parquet",), ("no file is called so",)),
+    ("no ASCII", {"t.csv": GOOD}, ("data.quote='é'",), ("data.quote: must be an ASCII sign (found 'é')",)),
+    ("no encoding", {"t.csv": GOOD}, ("data.encoding=utf8x",), ("no text encoding 'utf8x'", "utf-8?")),
+]
+
+# What is taken, and the lines that say what was done about it.
+TAKEN: list[Case] = [
+    ("6 semicolons", {"t.csv": SEMICOLONS}, (), ()),
+    ("6 tabs", {"t.csv": GOOD.replace(",", "\t")}, (), ()),
+    ("7 decimal commas", {"t.csv": COMMAS}, (), ()),
+    (
+        "12 spaces around names",
+        {"t.csv": GOOD.replace("a,b,y", " a ,b, y")},
+        (),
+        ("t.csv: spaces around names of columns, and line breaks in them, are left out: a, y",),
+    ),
+    ("15 UTF-16", {"t.csv": GOOD.encode("utf-16")}, (), ()),
+    ("15 UTF-16 without its mark", {"t.csv": GOOD.encode("utf-16-be")}, (), ()),
+    ("16 BOM", {"t.csv": GOOD.encode("utf-8-sig")}, (), ()),
+    ("18 declared", {"t.csv": GOOD + "1,?,3\n"}, ('data.missing=["?"]',), ()),
+    ("19 declared", {"t.csv": GOOD + "1,inf,3\n"}, ('data.missing=["inf"]',), ()),
+    ("20 nan", {"t.csv": GOOD + "1,nan,3\n1,NaN,3\n1,N/A,3\n"}, (), ()),
+    ("21 a float", {"t.csv": GOOD + "1,9223372036854775808.0,3\n"}, (), ()),
+    ("21 of 64 bits", {"t.csv": GOOD + "1,1223372036854775808,3\n"}, (), ()),
+    ("21 declared", {"t.csv": column(lambda i: 2**80 + i % 3)}, ("data.columns.b=categorical",), ()),
+    ("22 well named", {"t.csv.gz": gzip.compress(GOOD.encode())}, ("data.path=t.csv.gz",), ()),
+    ("27 dropped", {"t.csv": GOOD + "1,2,\n"}, ("data.missing_target=drop",), ()),
+    (
+        "29 a constant column",
+        {"t.csv": column(lambda i: 3)},
+        (),
+        ("t.csv: leaving out column 'b': all values are 3",),
+    ),
+    (
+        "29 of words",
+        {"t.csv": column(lambda i: "x")},
+        (),
+        ("t.csv: leaving out column 'b': all values are 'x'",),
+    ),
+    (
+        "30 all missing",
+        {"t.csv": column(lambda i: "")},
+        (),
+        ("t.csv: leaving out column 'b': all values are missing",),
+    ),
+    (
+        "31 an identifier",
+        {"t.csv": column(lambda i: f"id{i}")},
+        (),
+        ("t.csv: leaving out column 'b': an identifier: 40 different texts in 40 rows, such as 'id0'",),
+    ),
+    ("31 told of", {"t.csv": column(lambda i: f"id{i}")}, ("data.columns.b=drop",), ()),
+    ("mixed ends of lines", {"t.csv": GOOD.replace("2\n", "2\r\n")}, (), ()),
+    ("no end of the last line", {"t.csv": GOOD.rstrip("\n")}, (), ()),
+    ("quoted numbers", {"t.csv": table(lambda i: f'"{i}","{i % 5}","{i}"')}, (), ()),
+    ("numbers in single quotes", {"t.csv": table(lambda i: f"'{i}','{i % 5}','{i}'")}, (), ()),
+    (
+        "a line break in a name",
+        {"t.csv": GOOD.replace("b", '"b\nm²"', 1)},
+        (),
+        ("t.csv: spaces around names of columns, and line breaks in them, are left out: b m²",),
+    ),
+    ("patterns for names", {"t.csv": GOOD.replace("a,b", "^x.*$,*", 1)}, (), ()),
+    ("an emoji", {"t.csv": GOOD.replace("y", "🎯", 1)}, ("data.target='🎯'",), ()),
+    ("signs in a name", {"t.csv": GOOD.replace("y", "y=z", 1)}, ("data.target='y=z'",), ()),
+    ("no header", {"t.csv": GOOD.partition("\n")[2]}, ("data.header=false", "data.target=column_3"), ()),
+    ("years for names", {"t.csv": GOOD.replace("a,b,y", "1,2,3")}, ("data.header=true", "data.target=3"), ()),
+    ("yes and no", {"t.csv": column(lambda i: "yes" if i % 2 else "no")}, (), ()),
+    ("true and false", {"t.csv": column(lambda i: "True" if i % 2 else "FALSE")}, (), ()),
+    ("one word and nothing", {"t.csv": column(lambda i: "x" if i % 2 else "")}, (), ()),
+    ("dates told of", {"t.csv": column(lambda i: f"0{i % 9 + 1}/01/2024")}, ("data.columns.b=%d/%m/%Y",), ()),
+    ("decimals", typed_column(pl.Series([Decimal(i) / 4 for i in range(40)])), PARQUET, ()),
+    (
+        "categories",
+        typed_column(pl.Series([f"c{i % 3}" for i in range(40)], dtype=pl.Categorical)),
+        PARQUET,
+        (),
+    ),
+    ("dates", typed_column(pl.Series(DATES)), PARQUET, ()),
+    ("truth values", typed_column(pl.Series([None, True, False, True] * 10)), PARQUET, ()),
+    (
+        "nothing",
+        typed_column(pl.Series([None] * 40)),
+        PARQUET,
+        ("t.parquet: leaving out column 'b': all values are missing",),
+    ),
+    ("a folder", {"d/1.parquet": FRAME, "d/2.parquet": FRAME.cast({"a": pl.Float64})}, ("data.path=d",), ()),
+]
+
+
+def make(folder: Path, files: Files) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, pl.DataFrame):
+            content.write_parquet(path)
+        else:
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def left(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path != folder / "outputs")
+
+
+def with_arguments(arguments: tuple[str, ...]) -> list[str]:
+    """A command line in which none of these keys is given twice."""
+    given = {argument.partition("=")[0] for argument in arguments}
+    return [word for word in TRAIN if word.partition("=")[0] not in given] + list(arguments)
+
+
+def assert_typeable(message: str) -> None:
+    """What a message tells to type on a command line can be typed there."""
+    remedies = " ".join(line for line in message.splitlines() if line.startswith("  "))
+    for words in re.findall(r"'data\..+?'(?=[\s;,?]|$)|data\.[\w.]+=[^\s;,?]+", remedies):
+        if "…" not in words and "<" not in words:
+            [word] = shlex.split(words)
+            given = with_arguments((word,)) if not word.startswith("data.split") else TRAIN
+            assert config(*readable(given)).data.name == "csv"
+
+
+@pytest.mark.parametrize(("row", "files", "arguments", "said"), REFUSED, ids=[case[0] for case in REFUSED])
+def test_what_is_wrong_gets_a_short_answer(
+    command: Callable[..., Ended],
+    tmp_path: Path,
+    row: str,
+    files: Files,
+    arguments: tuple[str, ...],
+    said: tuple[str, ...],
+) -> None:
+    make(tmp_path, files)
+    before = left(tmp_path)
+    ended = command(*with_arguments(arguments))
+    assert_short_answer(ended, said)
+    assert left(tmp_path) == before
+    assert_typeable(ended.err)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_pipe_is_not_waited_for(command: Callable[..., Ended], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    assert_short_answer(command(*TRAIN), ("t.csv: is no file, which can be read twice", "save it as one"))
+
+
+def test_a_process_says_the_same(tmp_path: Path) -> None:
+    [(_, files, arguments, said)] = [case for case in REFUSED if case[0] == "18 text in a column of numbers"]
+    make(tmp_path, files)
+    before = left(tmp_path)
+    ended = process([str(ROOT / "scripts/train.py"), *with_arguments(arguments)], tmp_path)
+    assert_short_answer(ended, said)
+    assert left(tmp_path) == before
+
+
+def test_columns_that_are_left_out_are_told_of_in_a_few_lines(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
+    names = [f"x{i}" for i in range(30)]
+    cells = ",1" * 30
+    make(tmp_path, {"t.csv": table(lambda i: f"{i}{cells},{i}", ",".join(["a", *names, "y"]))})
+    lines = [line for line in command(*TRAIN).out.splitlines() if line.startswith("warning: ")]
+    assert len(lines) == 11
+    assert lines[-1].startswith("warning: t.csv: leaving out 20 more such columns: x10, x11")
+
+
+@pytest.mark.parametrize(("row", "files", "arguments", "said"), TAKEN, ids=[case[0] for case in TAKEN])
+def test_what_can_be_gone_on_with_is_taken(
+    command: Callable[..., Ended],
+    tmp_path: Path,
+    row: str,
+    files: Files,
+    arguments: tuple[str, ...],
+    said: tuple[str, ...],
+) -> None:
+    make(tmp_path, files)
+    ended = command(*with_arguments(arguments))
+    assert ended.status == 0, ended
+    warnings = [line for line in (ended.out + ended.err).splitlines() if line.startswith("warning: ")]
+    assert warnings == [f"warning: {words}" for words in said]

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mlplab.data import statistics
+from mlplab.data.statistics import Statistics
+
+NAN = np.nan
+X = np.array(
+    # a number, one with gaps, categories, categories with gaps, a constant
+    [[1, 2, 0, 1, 7], [2, NAN, 2, NAN, 7], [3, 4, 2, 1, 7], [10, NAN, 0, 0, 7], [50, NAN, 1, NAN, 8]],
+    np.float32,
+)
+Y = np.array([[1.0], [1], [np.e**2], [np.e], [5]])
+CATEGORIES = (0, 0, 3, 2, 0)
+TRAIN = [np.array([0, 1, 2, 3]), np.array([1, 3, 4])]
+
+
+def of(x: np.ndarray = X, y: np.ndarray = Y, **settings: object) -> Statistics:
+    return Statistics.of(x, y, TRAIN, **({"categories": CATEGORIES} | settings))  # type: ignore[arg-type]
+
+
+def test_statistics_are_those_of_each_members_training_rows() -> None:
+    found = of(quantiles=3)
+    numbers = [0, 1, 4]
+    expected = {
+        "mean": [[4, 3, 7], [62 / 3, 0, 22 / 3]],
+        "std": [[12.5**0.5, 1, 1], [np.std([2, 10, 50]), 1, 2**0.5 / 3]],
+        "smallest": [[1, 2, 7], [2, 0, 7]],
+        "largest": [[10, 4, 7], [50, 0, 8]],
+        "median": [[2.5, 3, 7], [10, 0, 7]],
+        "q25": [[1.75, 2.5, 7], [6, 0, 7]],
+        "q75": [[4.75, 3.5, 7], [30, 0, 7.5]],
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(getattr(found, name)[:, 0, numbers], values, err_msg=name)
+    assert found.knots is not None
+    np.testing.assert_allclose(found.knots[:, :, 0], [[1, 2.5, 10], [2, 10, 50]])
+    assert found.mode[:, 0].tolist() == [[0, 0, 0, 1, 0], [0, 0, 0, 0, 0]]  # of equally many, the first
+    assert found.present[:, 0].int().tolist() == [[1, 0, 1, 1, 1], [1, 1, 1, 1, 0]]
+    assert found.y_std[0].item() == pytest.approx(Y[:4].std())
+    assert all(values.isfinite().all() for values in found.tensors().values())
+
+
+def test_the_logarithm_of_the_target_has_its_own() -> None:
+    found = of(log_target=True)
+    assert found.y_mean[0].item() == pytest.approx(0.75)
+    assert found.y_std[0].item() == pytest.approx(0.6875**0.5)
+
+
+def test_no_statistic_comes_from_other_rows() -> None:
+    for member, rows in enumerate(TRAIN):
+        others = np.setdiff1d(np.arange(len(X)), rows)
+        x, y = X.copy(), Y.copy()
+        x[others], y[others] = 1e9, 1e9
+        x[np.ix_(others, [2, 3])] = 1  # a code that there is
+        before = Statistics.of(X, Y, [rows], categories=CATEGORIES, quantiles=3).tensors()
+        after = Statistics.of(x, y, [rows], categories=CATEGORIES, quantiles=3).tensors()
+        together = of(quantiles=3).tensors()
+        assert before.keys() == after.keys() == together.keys()
+        for name, values in before.items():
+            assert torch.equal(values, after[name]), name
+            assert torch.equal(values[0], together[name][member]), name
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_of_one_block_the_bits_are_numpys(order: str) -> None:
+    x = np.asarray(np.random.default_rng(0).lognormal(size=(1001, 5)), order=order)  # type: ignore[call-overload]
+    rows = np.arange(0, 1001, 3)
+    found = Statistics.of(x, x[:, :1], [rows], categories=(0,) * 5)
+    assert found.mean[0, 0].tolist() == x[rows].mean(0).tolist()
+    assert found.std[0, 0].tolist() == x[rows].std(0).tolist()
+    assert found.median[0, 0].tolist() == np.median(x[rows], 0).tolist()
+
+
+@given(
+    arrays(np.float64, (23, 3), elements=st.floats(-1e6, 1e6) | st.just(NAN)),
+    st.integers(1, 30),
+)
+def test_blocks_come_to_what_all_rows_together_do(x: np.ndarray, block: int) -> None:
+    y, rows = np.nan_to_num(x), np.arange(23)
+    whole = Statistics.of(x, y, [rows], categories=(0, 0, 0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "BLOCK", block)
+        parts = Statistics.of(x, y, [rows], categories=(0, 0, 0))
+    for name, values in whole.tensors().items():
+        torch.testing.assert_close(parts.tensors()[name], values, rtol=1e-9, atol=1e-6, msg=name)
+
+
+@given(arrays(np.float32, (17, 2), elements=st.floats(-10, 10, width=16) | st.just(np.float32(NAN))))
+def test_quantiles_are_numpys_ascending_and_exact_where_values_are_equal(x: np.ndarray) -> None:
+    found = Statistics.of(x, np.zeros((17, 1)), [np.arange(17)], categories=(0, 0), quantiles=10)
+    assert found.knots is not None
+    assert (found.knots.diff(dim=1) >= 0).all()
+    for feature in (0, 1):
+        known = x[~np.isnan(x[:, feature]), feature].astype(np.float64)
+        expected = np.quantile(known, np.linspace(0, 1, 10)) if len(known) else np.zeros(10)
+        np.testing.assert_allclose(found.knots[0, :, feature], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_sample_says_where_the_quantiles_of_many_rows_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "SAMPLE", 50)
+    x = np.arange(1001.0)[:, None]
+    found = Statistics.of(x, x, [np.arange(1001)], categories=(0,))
+    assert found.q25.item() == pytest.approx(250, abs=25)
+    assert found.largest.item() == 1000
+
+
+def test_a_table_in_a_file_is_read_and_left_as_it_is(tmp_path: object) -> None:
+    mapped = np.memmap(f"{tmp_path}/x", np.float32, "w+", shape=X.shape)
+    mapped[:] = X
+    mapped.flush()
+    mapped = np.memmap(f"{tmp_path}/x", np.float32, "r", shape=X.shape)
+    for name, values in of(mapped, quantiles=3).tensors().items():
+        assert torch.equal(values, of(quantiles=3).tensors()[name])
+    np.testing.assert_array_equal(mapped, X)
+
+
+def test_members_that_share_rows_share_the_work() -> None:
+    found = Statistics.of(X, Y, [TRAIN[0], TRAIN[1], TRAIN[0]], categories=CATEGORIES)
+    assert torch.equal(found.mean[0], found.mean[2])
+    assert not torch.equal(found.mean[0], found.mean[1])

@@ -1,0 +1,78 @@
+"""No row on two sides, and nothing learned of rows that are not for training, whatever the split."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from support import config
+
+from mlplab.config import TrainConfig
+from mlplab.data.table import Table
+from mlplab.runs.build import build_stack
+from mlplab.runs.inputs import Inputs
+
+ROWS = 200
+SPLITS = {
+    "random": (),
+    "stratified": ("data.split.stratify=kind",),
+    "group": ("data/split=group", "data.split.group=customer"),
+    "time": ("data/split=time", "data.split.time=when"),
+    "file": ("data/split=file", "data.split.path=parts.txt"),
+    "kfold": ("data/split=kfold", "data.split.fold=2"),
+    "kfold of groups": ("data/split=kfold", "data.split.group=customer", "data.split.fold=1"),
+    "kfold in time": ("data/split=kfold", "data.split.time=when", "data.split.fold=2"),
+    "kfold stratified": ("data/split=kfold", "data.split.stratify=kind", "data.split.fold=0"),
+}
+
+
+class Changed(Inputs):
+    """With other rows than the configuration's where they are not for training."""
+
+    def table(self, run: TrainConfig) -> Table:
+        table, split = super().table(run), Inputs().split(run)
+        x, y = table.x.copy(), table.y.copy()
+        rows = np.setdiff1d(np.arange(len(x)), split.train)
+        x[rows], y[rows] = np.where(np.array(table.schema.categories) > 0, 0, 1e9), 1e9
+        return replace(table, x=x, y=y)
+
+
+@pytest.fixture(autouse=True)
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        {
+            "a": draw.normal(size=ROWS),
+            "kind": np.array(["p", "q", "r"])[draw.integers(0, 3, ROWS)],
+            "customer": [f"c{each}" for each in draw.integers(0, 25, ROWS)],
+            "when": np.datetime64("2024-01-01") + draw.integers(0, 90, ROWS).astype("timedelta64[D]"),
+            "y": draw.normal(size=ROWS),
+        }
+    ).with_columns(a=pl.when(pl.int_range(pl.len()) % 7 > 0).then("a"))
+    frame.write_csv("t.csv")
+    Path("parts.txt").write_text("\n".join(np.array(["train", "val", "test"])[draw.integers(0, 3, ROWS)]))
+    return frame
+
+
+@pytest.mark.parametrize("encoder", ["standard", "quantile"])
+@pytest.mark.parametrize("split", SPLITS)
+def test_nothing_is_learned_of_other_rows(table: pl.DataFrame, split: str, encoder: str) -> None:
+    run = config("data=csv", "data.path=t.csv", "data.target=y", f"model/encoder={encoder}", *SPLITS[split])
+    stack, changed = build_stack([run], Inputs()), build_stack([run], Changed())
+    parts = stack.splits[0]
+    dealt = np.concatenate([parts.train, parts.val, parts.test])
+    assert len(set(dealt.tolist())) == len(dealt)
+    assert min(map(len, (parts.train, parts.val, parts.test))) > 0
+    if "group" in split:
+        sides = [set(table["customer"][part.tolist()]) for part in (parts.train, parts.val, parts.test)]
+        assert len(set.union(*sides)) == sum(map(len, sides))
+    if "time" in split:
+        assert table["when"][parts.train.tolist()].max() < table["when"][parts.val.tolist()].min()  # type: ignore[operator]
+        assert table["when"][parts.val.tolist()].max() < table["when"][parts.test.tolist()].min()  # type: ignore[operator]
+    state, other = (each.module.network.encoder.state_dict() for each in (stack, changed))
+    assert state.keys() == other.keys()
+    for name, tensor in state.items():
+        assert torch.equal(tensor, other[name]), name

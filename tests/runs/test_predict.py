@@ -1,0 +1,56 @@
+"""The verb predict on tables of all kinds of columns."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from support import Ended
+
+TEXTS = ["red", 'a "b", c', "two\nlines", "é;|\t"]
+FRAME = pl.DataFrame(
+    {
+        "row": range(60),
+        "^x.*$": [None if i % 9 == 4 else i / 8 for i in range(60)],
+        "a, b": [None if i % 7 == 3 else i % 2 == 0 for i in range(60)],
+        "*": [None if i % 8 == 5 else TEXTS[i % 4] for i in range(60)],
+        "day": [datetime(2024, 1, 31).date() + timedelta(days=11 * i) for i in range(60)],
+        "moment": [datetime(2024, 1, 31) + timedelta(hours=7.25 * i) for i in range(60)],
+        "y": [float(i) ** 1.5 for i in range(60)],
+        "z": [float(i % 5) for i in range(60)],
+    }
+)
+SMALL = ("model.hidden=[8]", "trainer.max_epochs=2", "name=r")
+
+
+def write(frame: pl.DataFrame, path: Path) -> None:
+    """As CSV or Parquet, by its ending."""
+    frame.write_csv(path) if path.suffix == ".csv" else frame.write_parquet(path)
+
+
+@pytest.mark.parametrize("trained_on", ["t.csv", "t.parquet"])
+def test_rows_of_any_kind_are_predicted_in_their_order(
+    verb: Callable[..., Ended], tmp_path: Path, trained_on: str
+) -> None:
+    write(FRAME, tmp_path / trained_on)
+    ended = verb("train", "data=csv", f"data.path={trained_on}", "data.target=[y,z]", *SMALL)
+    assert ended.status == 0, ended.err
+    order = np.random.default_rng(0).permutation(60)
+    new = FRAME.drop("y", "z")[order]
+    predicted = []
+    for name in ("n.csv", "n.parquet"):
+        write(new, tmp_path / name)
+        ended = verb("predict", "run=outputs/r", f"input={name}", f"output=o-{name}")
+        assert ended.status == 0, ended.err
+        assert not ended.err
+        read = pl.read_csv if name == "n.csv" else pl.read_parquet
+        schema = {"schema_overrides": new.schema} if name == "n.csv" else {}
+        back = read(tmp_path / f"o-{name}", **schema)
+        assert back.columns == [*new.columns, "prediction_y", "prediction_z"]
+        assert_frame_equal(back.select(pl.nth(range(6))), new)
+        predicted.append(back.select("prediction_y", "prediction_z").to_numpy())
+    np.testing.assert_array_equal(predicted[0], predicted[1])
+    assert len(np.unique(predicted[0][:, 0])) == 60
