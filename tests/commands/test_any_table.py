@@ -83,7 +83,7 @@ def test_several_targets(command: Callable[..., Ended], verb: Callable[..., Ende
     for name in ("rmse", "mae", "r2"):
         each = [scores[f"test/{name}/{target}"] for target in ("sales", "staff")]
         assert scores[f"test/{name}"] == pytest.approx(np.mean(each))
-    assert min(scores[f"test/r2/{target}"] for target in ("sales", "staff")) > 0.2
+    assert min(scores[f"test/r2/{target}"] for target in ("sales", "staff")) > 0.1
     assert verb("evaluate", "run=outputs/run").status == 0
     again = json.loads((tmp_path / "outputs/run/evaluation.json").read_text())
     assert {name: again[name] for name in again if name.startswith("test/")} == {

@@ -71,7 +71,7 @@ pytestmark = [
 @pytest.mark.parametrize("command", ALONE)
 def test_a_command_works_as_written(clone: Path, command: str) -> None:
     printed = run(clone, command)
-    if "--" not in command:
+    if "--" not in command and "train.py" in command:
         assert "tensorboard --logdir outputs/" in printed.splitlines()[-1]
 
 
