@@ -23,7 +23,8 @@ from mlplab.config import TrainConfig, parse
 from mlplab.data.building import read_table
 from mlplab.data.dialect import Given
 from mlplab.data.lanes import Role, Wanted
-from mlplab.data.source import Source, opened
+from mlplab.data.opening import opened
+from mlplab.data.source import Source
 from mlplab.data.table import Table
 from mlplab.training import checkpoint
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mlplab.data.building import read_table
 from mlplab.data.lanes import Wanted
-from mlplab.data.source import opened
+from mlplab.data.opening import opened
 
 TARGET = "target"
 

@@ -12,8 +12,8 @@ from support import config, table_of
 
 from mlplab.data.dialect import Given
 from mlplab.data.matching import Matcher
+from mlplab.data.opening import opened
 from mlplab.data.schema import Schema
-from mlplab.data.source import opened
 from mlplab.nets import Network, build_encoder, build_network
 from mlplab.runs.build import layout_of
 
@@ -91,7 +91,7 @@ def test_what_polars_writes_comes_back(tmp_path: Path, frame: pl.DataFrame) -> N
         assert table.fingerprint() == whole.fingerprint()
         with opened(path, WRITTEN) as source:
             rows = source.scan().collect()
-            assert not source.blanks()
+            assert not len(source.blanks)
         for start, stop in ((0, 1), (1, frame.height)):
             x = Matcher(whole.schema, "t").features(rows[start:stop])
             np.testing.assert_array_equal(x, whole.x[start:stop])

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.source import SAMPLE
+from mlplab.data.lanes import SAMPLE
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import UserError
 

@@ -9,7 +9,7 @@ import pytest
 
 from mlplab.data.building import read_table
 from mlplab.data.lanes import Wanted
-from mlplab.data.source import opened
+from mlplab.data.opening import opened
 from mlplab.data.stored import TABLES, free_memory, table_of
 from mlplab.data.table import Table
 from mlplab.errors import UserError

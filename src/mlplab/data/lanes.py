@@ -10,7 +10,7 @@ import polars as pl
 from mlplab.data.cells import DataType, days_of, is_moment, is_text, moments, named, numbers, truths, words
 from mlplab.data.kinds import kind_of_text
 from mlplab.data.schema import PARTS, date_part
-from mlplab.data.source import SAMPLE, Source
+from mlplab.data.source import Source
 from mlplab.errors import Fault, UserError, listed, nearest
 
 Role = Literal["input", "target", "weight", "group", "time", "class"]
@@ -33,6 +33,9 @@ LONG = r"^[+-]?\d{19,}$"
 
 LONGEST_INTEGER = 2.0**63
 """In magnitude, from which on they have."""
+
+SAMPLE = 4096
+"""Rows at a table's beginning by which it is decided how to read the others."""
 
 LEFT_OUT = ("drop", "identifier")
 """Declared kinds of columns that are not read."""

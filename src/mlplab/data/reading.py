@@ -166,18 +166,15 @@ def _read(
         for place in checked
     ]
     width, scanned = reading.features.shape[1], 0
-    blanks: Int64[np.ndarray, " blank"] | None = None
     names = dict.fromkeys([*(lane.name for lane in lanes), last])
     empty = pl.all_horizontal(named(name).is_null() for name in names).alias("empty")
     short = named(last).is_null().alias("short")
     rows = source.scan(floats, nulls if floats else ()).select(*read_as, *checks, empty, short)
     any_short = False
     for frame in rows.collect_batches(chunk_size=BLOCK, lazy=True, maintain_order=True):
-        height, scanned_as = frame.height, np.arange(scanned, scanned + frame.height)
-        if source.paths and frame["empty"].any():
-            blanks = np.array(source.blanks(), dtype=np.int64) if blanks is None else blanks
-            filled = ~np.isin(scanned_as, blanks)
-            frame, scanned_as = frame.filter(pl.Series(filled)), scanned_as[filled]
+        filled = source.filled(frame["empty"], scanned)
+        height, scanned_as = frame.height, np.arange(scanned, scanned + frame.height)[filled]
+        frame = frame.filter(filled)
         any_short = any_short or frame["short"].any()
         start, stop = reading.rows, reading.rows + frame.height
         for matrix, extent, columns in (

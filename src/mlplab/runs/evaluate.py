@@ -15,9 +15,11 @@ from mlplab.data.cells import numbers, words
 from mlplab.data.findings import shortened
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.data.matching import Matcher, check_columns
+from mlplab.data.opening import opened
 from mlplab.data.schema import Schema
-from mlplab.data.source import Source, opened
+from mlplab.data.source import Source
 from mlplab.data.split import Rows
+from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed
 from mlplab.files import replacing
 from mlplab.runs.baselines import Scores, scores
@@ -163,16 +165,10 @@ def _other_rows(members: Sequence[TrainedRun], path: str) -> list[Data]:
                 )
             )
         check_columns(schema, list(source.schema), path)
-        if faults := source.line_faults():
-            raise UserError(*faults)
-        try:
-            frame = source.scan().collect()
-        except pl.exceptions.PolarsError as error:
-            raise UserError(*source.faults(error)) from error
-        if blanks := source.blanks():
-            frame = frame.filter(~pl.int_range(pl.len()).is_in(blanks))
-        if frame.is_empty():
+        frames = list(source.frames(BLOCK))
+        if not sum(frame.height for frame in frames):
             raise UserError(Fault("has no rows", path, remedy="give it rows of data"))
+        frame = pl.concat(frames)
         y = np.stack([_finite(source, schema, frame, name, "target", drop) for name in schema.targets], 1)
         weighted = schema.weight if schema.weight in source.schema else None
         weight = _finite(source, schema, frame, weighted, "weight", False) if weighted else None

@@ -14,7 +14,8 @@ from mlplab import config
 from mlplab.data import synthetic
 from mlplab.data.dialect import Given
 from mlplab.data.lanes import Role, Wanted
-from mlplab.data.source import Source, opened
+from mlplab.data.opening import opened
+from mlplab.data.source import Source
 from mlplab.data.split import (
     Codes,
     Split,

@@ -4,8 +4,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mlplab.data.matching import check_columns
-from mlplab.data.source import Source, is_parquet, opened
+from mlplab.data.opening import is_parquet, opened
+from mlplab.data.source import Source
 from mlplab.data.spreadsheet import harmless_cells
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
@@ -55,15 +57,17 @@ def predict(run: Path, source: str, target: str, *, overwrite: bool = False) -> 
         check_columns(network.schema, list(rows.schema), where)
         if taken := [name for name in columns if name in rows.schema]:
             raise UserError(Fault(f"has a column '{taken[0]}' already", where, remedy="rename or drop it"))
-        if rows.rows() == len(rows.blanks()):
-            raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
-        if faults := [*rows.line_faults(), *_unwritable(rows, target)]:
+        if faults := list(_unwritable(rows, target)):
             raise UserError(*faults)
         predictor = network.predictor(where, comma=rows.comma)
-        try:
-            _write(_predicted(rows, predictor, columns, contexts.enter_context(_progress())), target)
-        except pl.exceptions.PolarsError as error:
-            raise UserError(*rows.faults(error)) from error
+        frames = rows.frames(ROWS_IN_MEMORY)
+        beginning = next((frame for frame in frames if frame.height), None)
+        if beginning is None:
+            raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
+        progress = contexts.enter_context(_progress())
+        predicted = _predicted(chain([beginning], frames), predictor, columns, progress)
+        kinds = pl.Schema({**rows.schema, **dict.fromkeys(columns, pl.Float64())})
+        _write(register_io_source(lambda *_: predicted, schema=kinds), target)
     predictor.warn()
     return predictor.rows
 
@@ -82,24 +86,14 @@ def _unwritable(source: Source, target: str) -> Iterator[Fault]:
 
 
 def _predicted(
-    source: Source, predictor: Predictor, columns: Sequence[str], progress: Progress
-) -> pl.LazyFrame:
-    """The rows with their predictions, which polars draws frame by frame."""
-
-    def frames() -> Iterator[pl.DataFrame]:
-        task, scanned, blanks = progress.add_task("predicted", total=None), 0, source.blanks()
-        for frame in source.scan().collect_batches(chunk_size=ROWS_IN_MEMORY, lazy=True):
-            here = [blank - scanned for blank in blanks if scanned <= blank < scanned + frame.height]
-            scanned += frame.height
-            filled = frame.filter(~pl.int_range(pl.len()).is_in(here)) if here else frame
-            predicted = predictor(filled)
-            yield filled.with_columns(
-                pl.Series(name, values) for name, values in zip(columns, predicted.T, strict=True)
-            )
-            progress.update(task, completed=predictor.rows)
-
-    schema = pl.Schema({**source.schema, **dict.fromkeys(columns, pl.Float64())})
-    return register_io_source(lambda *_: frames(), schema=schema)
+    frames: Iterable[pl.DataFrame], predictor: Predictor, columns: Sequence[str], progress: Progress
+) -> Iterator[pl.DataFrame]:
+    """Frames with their predictions."""
+    task = progress.add_task("predicted", total=None)
+    for frame in frames:
+        each = zip(columns, predictor(frame).T, strict=True)
+        yield frame.with_columns(pl.Series(name, values) for name, values in each)
+        progress.update(task, completed=predictor.rows)
 
 
 def _check_target(target: str, *, overwrite: bool) -> None:
