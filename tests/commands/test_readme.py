@@ -1,14 +1,17 @@
 """The README's commands, as written, in a copy of the project."""
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import ROOT
+from support import ROOT, Ended
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
@@ -42,6 +45,8 @@ def test_the_readme_opens_with_the_two_commands() -> None:
 USES = [command for command in COMMANDS if "outputs" in command]
 (SWEEP,) = (command for command in COMMANDS if "name=sweep" in command)
 ALONE = [command for command in COMMANDS if command not in (SWEEP, *USES)]
+SIMPLE = [command for command in ALONE[1:] if re.fullmatch(r"uv run scripts/\w+\.py( [^$]*)?", command)]
+"""Those that need no shell. A process takes seconds to start, so that these run in this one."""
 (EXAMPLE,) = re.findall(r"```python\n(import mlplab\n.*?)```", README, re.DOTALL)
 
 
@@ -68,11 +73,25 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("command", ALONE)
+@pytest.mark.parametrize("command", [command for command in ALONE if command not in SIMPLE])
 def test_a_command_works_as_written(clone: Path, command: str) -> None:
     printed = run(clone, command)
-    if "--" not in command and "train.py" in command:
+    if "--" not in command:
         assert "tensorboard --logdir outputs/" in printed.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", SIMPLE)
+def test_a_simple_command_works_as_written(verb: Callable[..., Ended], tmp_path: Path, command: str) -> None:
+    (tmp_path / "my.csv").write_text(MY_CSV)
+    _, _, script, *arguments = shlex.split(command)
+    ended = verb(Path(script).stem, *arguments)
+    assert ended.status == 0, ended
+    if "--" not in command and "train.py" in command:
+        assert "tensorboard --logdir outputs/" in ended.out.splitlines()[-1]
+    if "experiment=" in command and "article" not in command:  # it says that the network earns its keep
+        (metrics,) = (json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/metrics.json"))
+        baselines = (metrics[f"{name}/test/rmse"] for name in ("ridge", "mean"))
+        assert metrics["test/rmse"] < 0.6 * min(baselines)
 
 
 def test_a_sweep_and_what_is_done_with_it(clone: Path) -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from support import table_of
 
 from mlplab.data.scenarios import LAGS, SCENARIOS
 from mlplab.data.synthetic import FUNCTIONS, draw
@@ -99,3 +100,12 @@ def test_features_of_a_scenario_are_refused() -> None:
         UserError, match=r"(?s)demand has inputs of its own.*found 4.*use data\.features=null"
     ):
         draw("demand", rows=9, features=4, noise=0.0, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [("demand", ["date", *["numeric"] * 5]), ("ratings", ["categorical", "categorical"])],
+)
+def test_scenarios_have_columns_of_kinds(name: str, kinds: list[str]) -> None:
+    frame = draw(name, rows=1000, features=None, noise=1.0, seed=0)
+    assert [column.kind for column in table_of(frame, "target").schema.inputs] == kinds
