@@ -39,8 +39,9 @@ from mlplab.errors import Fault, UserError
 def benchmark(name: str, words: Sequence[str]) -> None:
     """Measures, prints the table, and writes the file."""
     # What measures is imported here, in the pinned process: numeric libraries count their threads on import.
-    if name in ("step", "sweep") and not find_spec("sklearn"):
-        raise UserError(Fault(f"needs scikit-learn: uv run --extra bench scripts/benchmark.py {name}"))
+    peer = {"step": "sklearn", "sweep": "sklearn", "csv": "pandas"}.get(name)
+    if peer and not find_spec(peer):
+        raise UserError(Fault(f"needs {peer}: uv run --extra bench scripts/benchmark.py {name}"))
     report: Report
     match name:
         case "step":

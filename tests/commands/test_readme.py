@@ -105,6 +105,15 @@ def test_a_sweep_and_what_is_done_with_it(clone: Path) -> None:
     assert "cement" in run(clone, "uv run python example.py")
 
 
+def test_a_mistake_is_told_as_the_readme_says(verb: Callable[..., Ended], tmp_path: Path) -> None:
+    (said,) = re.findall(r"```text\n(error: houses.csv.*?)```", README, re.DOTALL)
+    sizes = ["?" if row == 15 else str(50 + row) for row in range(40)]
+    (tmp_path / "houses.csv").write_text("size,price\n" + "".join(f"{each},{each}1\n" for each in sizes))
+    (tmp_path / "houses.csv").write_text((tmp_path / "houses.csv").read_text().replace("?1", "651"))
+    ended = verb("train", "data=csv", "data.path=houses.csv", "data.target=price")
+    assert (ended.status, ended.err) == (2, said)
+
+
 def test_the_data_function_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
     from mlplab.data import synthetic
 

@@ -72,7 +72,8 @@ def _finding(reading: Reading, place: int, wanted: Wanted, source: Source) -> Fi
     filled = reading.filled(place)
     if misfits.count:
         fault = _misfit(lane, misfits, reading.rows, source)
-        return Finding(lane.name, lane.role, _kind(lane), reading.rows - filled, faults=(fault,))
+        missing = reading.rows - filled - misfits.count
+        return Finding(lane.name, lane.role, _kind(lane), missing, faults=(fault,))
     if lane.role == "input":
         return _input(lane, extent, filled, reading.rows, source)
     return _other(lane, extent, filled, reading, wanted, source, place)
@@ -85,9 +86,8 @@ def _input(lane: Lane, extent: Extent, filled: int, rows: int, source: Source) -
     if lane.form == "text":
         return _text(lane, filled, rows, where)
     varies = extent.low < extent.high
-    keep = tuple(np.flatnonzero(varies | (extent.missing > 0)).tolist()) if lane.form != "date" else ()
-    if lane.form == "date":
-        keep = tuple(np.flatnonzero(varies).tolist())
+    tells = varies if lane.form == "date" else varies | (extent.missing > 0)
+    keep = tuple(np.flatnonzero(tells).tolist())
     low, high = (float(each[0]) + lane.offset for each in (extent.low, extent.high))
     if not keep:
         what = f"all values are {low:g}" if lane.form != "date" else "all are the same day and hour"

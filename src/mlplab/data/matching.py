@@ -71,6 +71,10 @@ class Matcher:
         self._missing: Counter[str] = Counter()
         self._unknown: dict[str, Counter[str]] = {}
 
+    def serves(self, schema: Schema, dtype: type[np.floating]) -> bool:
+        """Whether a network of that schema and type takes the same features."""
+        return self.schema == schema and self.dtype is dtype
+
     def features(self, frame: pl.DataFrame) -> Float[np.ndarray, "row feature"]:
         """The features of the frame's rows; NaN where a value is missing, or a category unknown.
 

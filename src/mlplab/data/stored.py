@@ -20,7 +20,7 @@ from mlplab.data.source import Source
 from mlplab.data.table import Table
 from mlplab.files import PART
 
-TABLES = Path("outputs/tables")
+TABLES = Path("outputs/.tables")
 """Where they lie, a folder each, named by what it was made from."""
 
 FORMAT = 1

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float64
 
 from mlplab.data.split import Rows, Split
+from mlplab.training.metrics import Errors
 
 RIDGE_PENALTY = 1.0
 """On standardised inputs, as scikit-learn's default."""
@@ -42,20 +44,16 @@ def baselines(
     counts = None if weight is None else weight[test]
     return {
         "ridge": scores(ridge.predict(x, test), y[test], counts),
-        "mean": scores(np.broadcast_to(ridge.y_mean, (len(test), y.shape[1])), y[test], counts),
+        "mean": scores(np.tile(ridge.y_mean, (len(test), 1)), y[test], counts),
     }
 
 
 def scores(predicted: Y, y: Y, weight: Weight | None) -> Scores:
-    """Root mean squared error, mean absolute error and coefficient of determination, means over targets."""
-    counts = np.broadcast_to(1.0, len(y)) if weight is None else weight.astype(np.float64)
-    total, error = counts.sum(), predicted - y
-    squared, spread = counts @ error**2, counts @ (y - counts @ y / total) ** 2
-    return {
-        "rmse": float(np.sqrt(squared / total).mean()),
-        "mae": float((counts @ np.abs(error) / total).mean()),
-        "r2": float((1 - squared / np.where(spread > 0, spread, np.nan)).mean()),
-    }
+    """rmse, mae and r2 as of networks, means over targets."""
+    errors = Errors(1, y.shape[1])
+    counts = None if weight is None else torch.from_numpy(weight)[None, :, None]
+    errors.update(torch.from_numpy(predicted)[None], torch.from_numpy(y)[None], counts)
+    return {name: float(value.mean()) for name, value in errors.compute().items()}
 
 
 class Ridge:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from rich.markup import escape
 from rich.table import Table as Grid
+from rich.text import Text
 
 from mlplab.config import DescribeConfig
 from mlplab.data.cells import words
@@ -138,7 +138,7 @@ def description_grid(description: Description) -> Grid:
             shortened(each.example, EXAMPLE)[1:-1],
             each.note,
         )
-        grid.add_row(*map(escape, cells))
+        grid.add_row(*map(Text, cells))
     return grid
 
 

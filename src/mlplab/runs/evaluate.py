@@ -24,7 +24,7 @@ from mlplab.errors import Fault, UserError, listed
 from mlplab.files import replacing
 from mlplab.runs.baselines import Scores, scores
 from mlplab.runs.folder import finite
-from mlplab.runs.inputs import STORED, given, load_table, make_split
+from mlplab.runs.inputs import STORED, given, load_table, make_split, wanted_of
 from mlplab.runs.load import Ensemble, TrainedRun, load
 from mlplab.training.evaluation import Evaluation
 from mlplab.training.losses import build_loss
@@ -153,7 +153,7 @@ def _own_rows(run: TrainedRun) -> Data:
 def _other_rows(members: Sequence[TrainedRun], path: str) -> list[Data]:
     """Rows of another file, as each of some runs sees them."""
     first = members[0]
-    schema, drop = first.schema, getattr(first.config.data, "missing_target", "error") == "drop"
+    schema, drop = first.schema, wanted_of(first.config.data).drop_missing_targets
     with opened(path, given(first.config.data)) as source:
         if absent := [name for name in schema.targets if name not in source.schema]:
             raise UserError(
@@ -173,11 +173,16 @@ def _other_rows(members: Sequence[TrainedRun], path: str) -> list[Data]:
         weighted = schema.weight if schema.weight in source.schema else None
         weight = _finite(source, schema, frame, weighted, "weight", False) if weighted else None
         rows = np.flatnonzero(np.isfinite(y).all(1))
+        found: list[tuple[Matcher, Data]] = []
         data = []
-        for run in members:
-            matcher = Matcher(run.schema, path, run.dtype, comma=source.comma)
-            data.append(Data(path, matcher.features(frame), y, weight, rows))
-    matcher.warn()
+        for run in members:  # those trained on one table need its features once
+            alike = (each for matcher, each in found if matcher.serves(run.schema, run.dtype))
+            if (each := next(alike, None)) is None:
+                matcher = Matcher(run.schema, path, run.dtype, comma=source.comma)
+                each = Data(path, matcher.features(frame), y, weight, rows)
+                found.append((matcher, each))
+            data.append(each)
+    found[0][0].warn()
     return data
 
 

@@ -160,9 +160,7 @@ class Predictor:
         self._matchers: list[tuple[Matcher, list[TrainedRun]]] = []
         for member in members:  # those trained on one table need its features once
             alike = (
-                group
-                for matcher, group in self._matchers
-                if matcher.schema == member.schema and matcher.dtype is member.dtype
+                group for matcher, group in self._matchers if matcher.serves(member.schema, member.dtype)
             )
             if (group := next(alike, None)) is not None:
                 group.append(member)

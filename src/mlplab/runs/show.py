@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table as Grid
+from rich.text import Text
 
 from mlplab.data.spreadsheet import harmless
 from mlplab.runs.results import METRICS, Group, Results
@@ -44,9 +44,9 @@ def results_grid(found: Results) -> Grid:
     """A line for each group of runs, scores as mean ± SD (SE)."""
     grid = Grid()
     for name in _header(found):
-        grid.add_column(escape(name), overflow="fold")
+        grid.add_column(Text(name), overflow="fold")
     for line in _lines(found):
-        grid.add_row(*map(escape, line))
+        grid.add_row(*map(Text, line))
     return grid
 
 

@@ -14,6 +14,10 @@ class Errors(Metric):
     r2 is 1 − Σw(y − ŷ)² / Σw(y − ȳ)² with the weighted mean ȳ; NaN where the target does not vary.
     torchmetrics' own have no weights, and its score takes sums of squares below 1e-4 for zero, so that it
     depends on the target's unit: a poor fit of a target in small units counts as perfect.
+
+    Attributes:
+        shift: the first row's target, which is taken off all before they are squared: the sum of squares of
+            values that are large beside their spread loses it.
     """
 
     squared: Sums
@@ -21,10 +25,11 @@ class Errors(Metric):
     total: Sums
     squares: Sums
     weights: Float64[Tensor, "member 1"]
+    shift: Sums
 
     def __init__(self, members: int, targets: int) -> None:
         super().__init__()
-        for name in ("squared", "absolute", "total", "squares"):
+        for name in ("squared", "absolute", "total", "squares", "shift"):
             self.add_state(name, torch.zeros(members, targets, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("weights", torch.zeros(members, 1, dtype=torch.float64), dist_reduce_fx="sum")
 
@@ -36,7 +41,8 @@ class Errors(Metric):
     ) -> None:
         """Adds rows; without `weight` each counts 1."""
         # [member, target, row], so that a member's sum runs along memory, and in the same order in any stack.
-        error, y = (predicted - target).mT.contiguous(), target.mT.contiguous()
+        self.shift = torch.where(self.weights > 0, self.shift, target[:, 0])
+        error, y = (each.mT.contiguous() for each in (predicted - target, target - self.shift.unsqueeze(1)))
         each = None if weight is None else weight.double().mT.contiguous()
 
         def added(values: Float64[Tensor, "member target row"]) -> Sums:
