@@ -20,11 +20,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mlplab import hydra_cli
 from mlplab.config import TrainConfig, parse
-from mlplab.data.building import read_table
-from mlplab.data.dialect import Given
-from mlplab.data.lanes import Role, Wanted
-from mlplab.data.opening import opened
-from mlplab.data.source import Source
+from mlplab.data.reading.building import read_table
+from mlplab.data.reading.spec import Role, TableSpec
+from mlplab.data.sources.dialect import CsvOptions
+from mlplab.data.sources.opening import opened
+from mlplab.data.sources.source import Source
 from mlplab.data.table import Table
 from mlplab.training import checkpoint
 
@@ -50,16 +50,16 @@ def table_of(
     target: str | Sequence[str] = "y",
     *,
     weight: str | None = None,
-    given: Given | None = None,
+    given: CsvOptions | None = None,
     dtype: type[np.floating] = np.float32,
-    **wanted: Any,
+    **spec: Any,
 ) -> Table:
-    """The table that a frame or a file becomes; further arguments are those of `Wanted`."""
+    """The table that a frame or a file becomes; further arguments are those of `TableSpec`."""
     targets = [target] if isinstance(target, str) else target
     roles: list[tuple[str, Role]] = [(name, "target") for name in targets]
     roles += [(weight, "weight")] if weight else []
     with nullcontext(Source("t", rows)) if isinstance(rows, pl.DataFrame) else opened(rows, given) as source:
-        return read_table(source, Wanted(tuple(roles), **wanted), dtype)
+        return read_table(source, TableSpec(tuple(roles), **spec), dtype)
 
 
 def train_into(folder: Path, *members: Sequence[str]) -> list[dict[str, Any]]:

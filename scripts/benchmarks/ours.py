@@ -15,7 +15,8 @@ from benchmarks.machine import ROOT
 from benchmarks.rows import Rows
 from mlplab.config import TrainConfig, parse
 from mlplab.hydra_cli import register_resolvers
-from mlplab.runs.inputs import load_table, make_split
+from mlplab.runs.splits import make_split
+from mlplab.runs.tables import load_table
 from mlplab.runs.train import Run, train
 from mlplab.training.module import StackModule
 

@@ -17,9 +17,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from mlplab.data.building import read_table
-from mlplab.data.lanes import Wanted
-from mlplab.data.opening import opened
+from mlplab.data.reading.building import read_table
+from mlplab.data.reading.spec import TableSpec
+from mlplab.data.sources.opening import opened
 
 TARGET = "target"
 
@@ -27,7 +27,7 @@ TARGET = "target"
 def ours(path: str) -> tuple[Tensor, ...]:
     """As training does: what each column is gets found out, the target has all its digits."""
     with opened(path) as source:
-        table = read_table(source, Wanted(((TARGET, "target"),)))
+        table = read_table(source, TableSpec(((TARGET, "target"),)))
     return torch.from_numpy(table.x), torch.from_numpy(table.y)
 
 

@@ -64,7 +64,7 @@ REFUSED: list[Case] = [
         "42 a word where numbers were",
         rows(ROW, "high,red,2024-02-03,true,7"),
         PREDICT,
-        ("n.csv, column 'a', data row 2: is not a finite number", "'high'", "leave the cell empty"),
+        ("n.csv, column 'a', data row 2: is not a finite number", "'high'", "leave it empty"),
     ),
     (
         "42 late",
@@ -88,7 +88,7 @@ REFUSED: list[Case] = [
         "42 no truth value",
         rows("1.5,red,2024-02-03,yes,7"),
         PREDICT,
-        ("column 'f', data row 1", "'yes'", "true, false"),
+        ("column 'f', data row 1", "'yes'", "true or false"),
     ),
     ("42 several", rows("x,red,y,true,7"), PREDICT, ("column 'a', data row 1", "column 'd', data row 1")),
     ("19 infinite", rows("inf,red,2024-02-03,true,7"), PREDICT, ("column 'a', data row 1", "'inf'")),

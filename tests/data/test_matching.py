@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support import config, table_of
 
-from mlplab.data.dialect import Given
 from mlplab.data.matching import Matcher
-from mlplab.data.opening import opened
 from mlplab.data.schema import Schema
+from mlplab.data.sources.dialect import CsvOptions
+from mlplab.data.sources.opening import opened
 from mlplab.nets import Network, build_encoder, build_network
-from mlplab.runs.build import layout_of
+from mlplab.runs.layout import layout_of
 
 PRINTED = st.characters(codec="utf-8", exclude_characters="\0")
 ONE_LINE = st.characters(codec="utf-8", categories=["L", "M", "N", "P", "S", "Zs"])
@@ -37,7 +37,7 @@ CELLS: dict[type[pl.DataType], st.SearchStrategy[object]] = {
     pl.Datetime: MOMENTS,
 }
 
-WRITTEN = Given(quote='"')
+WRITTEN = CsvOptions(quote='"')
 """Texts may stand between apostrophes, which look as if they wrapped fields."""
 
 MODEL = config().model

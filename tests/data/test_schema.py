@@ -12,19 +12,19 @@ import pytest
 from support import table_of
 
 from mlplab.data.cells import DAYS
-from mlplab.data.kinds import kind_of_text
-from mlplab.data.schema import PARTS, Schema
+from mlplab.data.reading.kinds import kind_of_text
+from mlplab.data.schema import DATE_PARTS, Schema
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
 MOMENTS = [datetime(2023, 11, 3, 5, 17) + timedelta(days=37 * i, hours=5 * i) for i in range(30)]
 
 
-def table(cells: Sequence[object], declared: str = "", **wanted: object) -> Table:
+def table(cells: Sequence[object], declared: str = "", **spec: object) -> Table:
     """A table of 30 rows with these cells in column `a`, beside a number and the target."""
     column = pl.Series("a", [cells[i % len(cells)] for i in range(30)], strict=False)
     frame = pl.DataFrame([column, pl.Series("x", range(30)), pl.Series("y", range(30))])
-    return table_of(frame, declared={"a": declared} if declared else {}, **wanted)
+    return table_of(frame, declared={"a": declared} if declared else {}, **spec)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def parts(day: datetime) -> list[float]:
 def test_a_date_is_seven_numbers_however_it_is_written(days: str, time: str) -> None:
     made = table([day.strftime(days + time) for day in MOMENTS])
     [date, _] = made.schema.inputs
-    assert (date.format, date.parts, date.offset) == (days, PARTS, 2025)
+    assert (date.format, date.parts, date.offset) == (days, DATE_PARTS, 2025)
     np.testing.assert_allclose(
         made.x[:, :7].astype(float) + made.schema.offsets[:7], [parts(day) for day in MOMENTS], atol=1e-6
     )

@@ -7,14 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mlplab.data.building import read_table
-from mlplab.data.lanes import Wanted
-from mlplab.data.opening import opened
+from mlplab.data.reading.building import read_table
+from mlplab.data.reading.spec import TableSpec
+from mlplab.data.sources.opening import opened
 from mlplab.data.stored import TABLES, free_memory, table_of
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
-WANTED = Wanted((("y", "target"), ("w", "weight"), ("g", "group")))
+WANTED = TableSpec((("y", "target"), ("w", "weight"), ("g", "group")))
 ROWS = 40_000  # more than a block
 
 
@@ -37,9 +37,9 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("t.csv")
 
 
-def read(path: Path, memory: float, wanted: Wanted = WANTED) -> Table:
+def read(path: Path, memory: float, spec: TableSpec = WANTED) -> Table:
     with opened(path) as source:
-        return table_of(source, wanted, np.float32, memory, lambda rows: None)
+        return table_of(source, spec, np.float32, memory, lambda rows: None)
 
 
 def whole(path: Path) -> Table:
@@ -84,7 +84,7 @@ def test_it_serves_again_until_the_source_changes(path: Path) -> None:
     assert not read(path, memory=1e9).stored  # if there is room, it is of no use
     path.write_text(path.read_text() + "1,x,c0,5,1,g0\n")
     assert len(read(path, memory=1e3).x) == ROWS + 1
-    other = read(path, 1e3, Wanted((("w", "target"),)))
+    other = read(path, 1e3, TableSpec((("w", "target"),)))
     assert other.schema.targets == ("w",)
     assert len(list(TABLES.iterdir())) == 3
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import CONCRETE, table_of
 
-from mlplab.data import dialect
+from mlplab.data.sources import dialect
 from mlplab.errors import UserError
 
 FRAME = pl.DataFrame(
@@ -158,7 +158,7 @@ def test_a_byte_order_mark_and_quoted_names_are_accepted(tmp_path: Path) -> None
 
 def test_how_text_is_written_may_be_said(tmp_path: Path) -> None:
     path = write(tmp_path, "1|'2,5'|3\n4|'1,5'|6\n")
-    given = dialect.Given(delimiter="|", quote="'", decimal=",", header=False)
+    given = dialect.CsvOptions(delimiter="|", quote="'", decimal=",", header=False)
     table = table_of(path, "column_3", given=given, raw=True)
     assert table.x.tolist() == [[1, 2.5], [4, 1.5]]
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from support import config
 
 from mlplab.runs.build import Stack, build_stack, build_trainer, lightning_quiet
-from mlplab.runs.inputs import Inputs, opened_source
+from mlplab.runs.inputs import Inputs
+from mlplab.runs.tables import opened_source
 
 Array = NDArray[np.float64]
 

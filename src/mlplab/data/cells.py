@@ -5,7 +5,7 @@ table read for training, a file to predict and a frame in memory are understood 
 """
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 import polars.selectors as cs
@@ -23,6 +23,28 @@ DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
 
 TIMES = ("", " %H:%M", " %H:%M:%S%.f")
 
+Form = Literal["number", "boolean", "date"]
+"""What cells are read as."""
+
+EXPECTED: dict[Form, str] = {
+    "number": "a number such as 1176.2",
+    "boolean": "true or false",
+    "date": "a date such as 2024-01-31",
+}
+
+BAD: dict[Form, str] = {
+    "number": "is not a finite number",
+    "boolean": "is neither true nor false",
+    "date": "is no date as the others are",
+}
+"""What is said of a cell that is none."""
+
+LONG = r"^[+-]?\d{19,}$"
+"""Integers that may have more than 64 bits; such are names rather than numbers, or lose their digits."""
+
+LONGEST_INTEGER = 2.0**63
+"""In magnitude, from which on they have."""
+
 TRUTH = {"true": 1.0, "false": 0.0}
 
 _DAY = r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
@@ -39,10 +61,10 @@ def says_nothing(text: pl.Expr, marks: Collection[str]) -> pl.Expr:
     return text.is_null() | text.str.to_lowercase().is_in(NOTHING) | text.is_in(list(marks))
 
 
-def words(name: str, kind: DataType, marks: Collection[str]) -> pl.Expr:
+def words(name: str, dtype: DataType, marks: Collection[str]) -> pl.Expr:
     """As text without spaces around it; whole numbers without a decimal point."""
     column = named(name)
-    if kind.is_float():
+    if dtype.is_float():
         whole = column.is_finite() & (column == column.round())
         text = column.cast(pl.Int64, strict=False).cast(pl.String)
         column = pl.when(whole).then(text).otherwise(column.cast(pl.String))
@@ -50,11 +72,11 @@ def words(name: str, kind: DataType, marks: Collection[str]) -> pl.Expr:
     return pl.when(~says_nothing(text, marks)).then(text)
 
 
-def numbers(name: str, kind: DataType, marks: Collection[str], *, comma: bool = False) -> pl.Expr:
+def numbers(name: str, dtype: DataType, marks: Collection[str], *, comma: bool = False) -> pl.Expr:
     """As Float64. `comma`: text has a decimal comma."""
     column = named(name)
-    if is_text(kind):
-        text = words(name, kind, marks)
+    if is_text(dtype):
+        text = words(name, dtype, marks)
         if comma:
             text = text.str.replace(",", ".", literal=True)
         return text.cast(pl.Float64, strict=False)
@@ -63,27 +85,45 @@ def numbers(name: str, kind: DataType, marks: Collection[str], *, comma: bool = 
     return pl.when(~value.is_in(absent)).then(value) if absent else value
 
 
-def truths(name: str, kind: DataType, marks: Collection[str]) -> pl.Expr:
+def truths(name: str, dtype: DataType, marks: Collection[str]) -> pl.Expr:
     """As Float64: 1 for true and 0 for false."""
-    if not is_text(kind):
-        return numbers(name, kind, marks)
-    text = words(name, kind, marks).str.to_lowercase()
+    if not is_text(dtype):
+        return numbers(name, dtype, marks)
+    text = words(name, dtype, marks).str.to_lowercase()
     return text.replace_strict(TRUTH, default=None, return_dtype=pl.Float64)
 
 
-def moments(name: str, kind: DataType, marks: Collection[str], days: str) -> pl.Expr:
+def moments(name: str, dtype: DataType, marks: Collection[str], days: str) -> pl.Expr:
     """As Datetime in microseconds, in the time of day that is written, whatever its zone.
 
     `days` is one of `DAYS`, or a whole format of the user's.
     """
-    if not is_text(kind):
-        column = named(name).cast(pl.Datetime("us", getattr(kind, "time_zone", None)))
+    if not is_text(dtype):
+        column = named(name).cast(pl.Datetime("us", getattr(dtype, "time_zone", None)))
         return column.dt.replace_time_zone(None)
-    text = words(name, kind, marks)
+    text = words(name, dtype, marks)
     if days not in DAYS:
         return text.str.to_datetime(days, time_unit="us", strict=False)
     text = text.str.replace(r"(\d)T(\d)", "$1 $2").str.replace(_ZONE, "$1")
     return pl.coalesce(text.str.to_datetime(days + time, time_unit="us", strict=False) for time in TIMES)
+
+
+def is_bad(
+    name: str, dtype: DataType, marks: Collection[str], form: Form, *, comma: bool = False, days: str = ""
+) -> pl.Expr:
+    """Which cells of a column hold something, but not what is of a form."""
+    match form:
+        case "number":
+            value = numbers(name, dtype, marks, comma=comma)
+            good = value.is_finite()
+            if dtype.is_integer() or is_text(dtype):
+                digits = words(name, dtype, marks).str.contains(LONG)
+                good &= ~(digits & (value.abs() >= LONGEST_INTEGER))
+        case "boolean":
+            good = truths(name, dtype, marks).is_not_null()
+        case "date":
+            good = moments(name, dtype, marks, days).is_not_null()
+    return words(name, dtype, marks).is_not_null() & ~good.fill_null(value=False)
 
 
 def days_of(text: pl.Series) -> list[str]:
@@ -96,14 +136,14 @@ def days_of(text: pl.Series) -> list[str]:
     return [days for days, count in zip(DAYS, read, strict=True) if count == best and 2 * count > len(text)]
 
 
-def is_text(kind: DataType) -> bool:
+def is_text(dtype: DataType) -> bool:
     """Whether a column's type is one of text."""
-    return kind in (pl.String, pl.Categorical, pl.Enum, pl.Null)
+    return dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null)
 
 
-def is_moment(kind: DataType) -> bool:
+def is_moment(dtype: DataType) -> bool:
     """Whether a column's type is one of days or moments."""
-    return kind in (pl.Date, pl.Datetime)
+    return dtype in (pl.Date, pl.Datetime)
 
 
 def _number(text: str) -> float | None:

@@ -9,12 +9,15 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.cells import TRUTH, is_moment, is_text, moments, named, numbers, truths, words
-from mlplab.data.findings import shortened
+from mlplab.data.cells import BAD, EXPECTED, Form, is_bad, is_moment, is_text, named, words
+from mlplab.data.reading.findings import shortened
 from mlplab.data.schema import Column, Schema
 from mlplab.errors import Fault, UserError, listed, nearest
 
 log = logging.getLogger(__name__)
+
+FORMS: dict[str, Form] = {"numeric": "number", "boolean": "boolean", "date": "date"}
+"""What the cells of a kind of column are read as, but for categories."""
 
 SHOWN = 3
 """Unknown categories of a column that are told by name."""
@@ -129,45 +132,31 @@ class Matcher:
 
     def _faults(self, column: Column, frame: pl.DataFrame) -> Iterator[Fault]:
         """What a column holds that cannot be meant."""
-        kind, name, marks = frame.schema[column.name], column.name, self.schema.marks
+        dtype, name, marks = frame.schema[column.name], column.name, self.schema.marks
         where = f"{self.where}, column '{name}'"
+        number = dtype.is_numeric() or is_text(dtype) or dtype == pl.Boolean
         fits = {
-            "numeric": kind.is_numeric() or is_text(kind) or kind == pl.Boolean,
-            "boolean": kind.is_numeric() or is_text(kind) or kind == pl.Boolean,
-            "categorical": not (kind.is_nested() or kind == pl.Object),
-            "date": is_moment(kind) or is_text(kind),
+            "numeric": number,
+            "boolean": number,
+            "categorical": not (dtype.is_nested() or dtype == pl.Object),
+            "date": is_moment(dtype) or is_text(dtype),
         }
         if not fits[column.kind]:
             remedy = "give it the type that it had in training"
-            yield Fault(f"holds {kind}", where, expected=_expected(column), remedy=remedy)
-            return
-        filled = words(name, kind, marks).is_not_null()
-        match column.kind:
-            case "numeric":
-                good = numbers(name, kind, marks, comma=self.comma).is_finite()
-            case "boolean":
-                good = truths(name, kind, marks).is_not_null()
-            case "date":
-                good = moments(name, kind, marks, column.format).is_not_null()
-            case "categorical":
-                if numbers_for_words := self._all_numbers(column, frame):
-                    remedy = "write it as in training"
-                    yield Fault("holds numbers", where, numbers_for_words, _expected(column), remedy)
-                return
-        bad = frame.select((filled & ~good.fill_null(value=False)).alias("bad")).to_series()
-        if count := int(bad.sum()):
-            row = int(bad.arg_max() or 0)
-            more = f"; {count:,} such cells in this column" if count > 1 else ""
-            what = {"numeric": "is not a finite number", "date": "is no date"}.get(
-                column.kind, "is no truth value"
-            )
-            yield Fault(
-                what + more,
-                f"{where}, data row {self.rows + row + 1}",
-                shortened(str(frame[name][row])),
-                _expected(column),
-                "write it as in training, or leave the cell empty",
-            )
+            yield Fault(f"holds {dtype}", where, expected=_expected(column), remedy=remedy)
+        elif column.kind == "categorical":
+            if found := self._all_numbers(column, frame):
+                yield Fault("holds numbers", where, found, _expected(column), "write it as in training")
+        else:
+            form = FORMS[column.kind]
+            wrong = is_bad(name, dtype, marks, form, comma=self.comma, days=column.format)
+            bad = frame.select(wrong.alias("bad")).to_series()
+            if count := int(bad.sum()):
+                row = int(bad.arg_max() or 0)
+                more = f"; {count:,} such cells in this column" if count > 1 else ""
+                place, remedy = f"{where}, data row {self.rows + row + 1}", "write it as in training"
+                found = shortened(str(frame[name][row]))
+                yield Fault(BAD[form] + more, place, found, EXPECTED[form], f"{remedy}, or leave it empty")
 
     def _all_numbers(self, column: Column, frame: pl.DataFrame) -> str:
         """The first of a column's values, if all are unknown numbers where words were meant."""
@@ -179,15 +168,9 @@ class Matcher:
 
 
 def _expected(column: Column) -> str:
-    match column.kind:
-        case "numeric":
-            return "a number such as 1176.2"
-        case "boolean":
-            return f"one of {', '.join(TRUTH)}"
-        case "date":
-            return "a date such as 2024-01-31"
-        case "categorical":
-            return f"one of {listed(map(shortened, column.categories), 5)}"
+    if column.kind == "categorical":
+        return f"one of {listed(map(shortened, column.categories), 5)}"
+    return EXPECTED[FORMS[column.kind]]
 
 
 def as_frame(schema: Schema, frame: FrameLike, where: str) -> pl.DataFrame:

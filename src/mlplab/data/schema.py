@@ -15,7 +15,7 @@ Kind = Literal["numeric", "boolean", "categorical", "date"]
 Part = Literal["year", "month_sin", "month_cos", "weekday_sin", "weekday_cos", "hour_sin", "hour_cos"]
 """Of a date: the year with the day as its fraction, and places on the circles of year, week and day."""
 
-PARTS: tuple[Part, ...] = (
+DATE_PARTS: tuple[Part, ...] = (
     "year",
     "month_sin",
     "month_cos",
@@ -47,8 +47,8 @@ class Column:
     format: str = ""
     parts: tuple[Part, ...] = ()
 
-    def features(self, kind: DataType, marks: Collection[str], *, comma: bool = False) -> list[pl.Expr]:
-        """Its features as Float64 columns of a frame where it has the type `kind`; null or NaN is missing.
+    def features(self, dtype: DataType, marks: Collection[str], *, comma: bool = False) -> list[pl.Expr]:
+        """Its features as Float64 columns of a frame where it has the type `dtype`; null or NaN is missing.
 
         Args:
             marks: words for a missing value, beside the usual ones.
@@ -56,15 +56,15 @@ class Column:
         """
         match self.kind:
             case "numeric":
-                return [numbers(self.name, kind, marks, comma=comma) - self.offset]
+                return [numbers(self.name, dtype, marks, comma=comma) - self.offset]
             case "boolean":
-                return [truths(self.name, kind, marks)]
+                return [truths(self.name, dtype, marks)]
             case "categorical":
                 codes = pl.Series(range(len(self.categories)), dtype=pl.Float64)
-                text = words(self.name, kind, marks)
+                text = words(self.name, dtype, marks)
                 return [text.replace_strict(list(self.categories), codes, default=None)]
             case "date":
-                moment = moments(self.name, kind, marks, self.format)
+                moment = moments(self.name, dtype, marks, self.format)
                 return [date_part(moment, part, self.offset) for part in self.parts]
 
     @property

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from mlplab.data.building import in_memory, read_table
-from mlplab.data.lanes import Wanted
+from mlplab.data.reading.building import in_memory, read_table
+from mlplab.data.reading.spec import TableSpec
 from mlplab.data.schema import Schema
-from mlplab.data.source import Source
+from mlplab.data.sources.source import Source
 from mlplab.data.table import Table
 from mlplab.files import PART
 
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 def table_of(
     source: Source,
-    wanted: Wanted,
+    spec: TableSpec,
     dtype: type[np.floating],
     memory: float | None,
     progress: Callable[[int], None],
@@ -55,14 +55,14 @@ def table_of(
         UserError: with all that is wrong.
     """
     if not source.paths:  # a frame, which is in memory already
-        return read_table(source, wanted, dtype, progress=progress)
+        return read_table(source, spec, dtype, progress=progress)
     budget = SHARE_OF_FREE_MEMORY * free_memory() if memory is None else memory
-    folder = TABLES / _key(source, wanted, dtype)
+    folder = TABLES / _key(source, spec, dtype)
     if (made := _load(folder)) and made.x.nbytes > budget:
         log.info("%s: from %s, made before", source.where, folder)
         return made
     with _Store(folder, budget).open() as store:
-        table = read_table(source, wanted, dtype, store.allocate, progress)
+        table = read_table(source, spec, dtype, store.allocate, progress)
         if not store.matrices:
             return table
         store.keep(table)
@@ -166,8 +166,8 @@ def _mapped(path: Path, rows: int, columns: int, dtype: str) -> np.ndarray:
     return np.memmap(path, dtype, "c", shape=(rows, columns))
 
 
-def _key(source: Source, wanted: Wanted, dtype: type[np.floating]) -> str:
+def _key(source: Source, spec: TableSpec, dtype: type[np.floating]) -> str:
     """Another one whenever the table could be another."""
     files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in source.paths]
-    content = repr((FORMAT, files, source.written, asdict(wanted), np.dtype(dtype).name))
+    content = repr((FORMAT, files, source.written, asdict(spec), np.dtype(dtype).name))
     return f"{source.paths[0].stem}-{sha256(content.encode()).hexdigest()[:16]}"

@@ -13,14 +13,14 @@ from lightning.pytorch.profilers import PassThroughProfiler
 
 from mlplab import config
 from mlplab.data.module import TableDataModule
-from mlplab.data.schema import Schema
 from mlplab.data.split import Split
 from mlplab.data.statistics import Statistics
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, reason_of
-from mlplab.nets import Encoder, Layout, build_encoder, build_network
+from mlplab.nets import Encoder, build_encoder, build_network
 from mlplab.runs.initial import begin_with_trained
 from mlplab.runs.inputs import Inputs
+from mlplab.runs.layout import layout_of
 from mlplab.targets import build
 from mlplab.training.module import Sizes, StackModule
 
@@ -114,11 +114,6 @@ def choose_accelerator(wanted: str) -> str:
             )
         )
     return ("cuda" if present else "cpu") if wanted == "auto" else wanted
-
-
-def layout_of(schema: Schema) -> Layout:
-    """What of a schema a network must know."""
-    return Layout(schema.categories, schema.missing)
 
 
 def _encoder(configs: Sequence[config.TrainConfig], table: Table, splits: Sequence[Split]) -> Encoder:

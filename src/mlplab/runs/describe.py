@@ -11,12 +11,13 @@ from rich.text import Text
 
 from mlplab.config import DescribeConfig
 from mlplab.data.cells import words
-from mlplab.data.findings import Finding, faults_of, findings, shortened
-from mlplab.data.reading import read
-from mlplab.data.source import Source
+from mlplab.data.reading.findings import Finding, faults_of, findings, shortened
+from mlplab.data.reading.reading import read
+from mlplab.data.sources.source import Source
 from mlplab.data.stored import SHARE_OF_FREE_MEMORY, free_memory
 from mlplab.errors import Fault
-from mlplab.runs.inputs import opened_source, reading_progress, wanted_of
+from mlplab.runs.progress import row_progress
+from mlplab.runs.tables import opened_source, spec_of
 
 COUNTED = 1_000_000
 """Rows up to which distinct values are counted; of more they are estimated, in little memory."""
@@ -69,14 +70,12 @@ def describe(config: DescribeConfig) -> Description:
     Raises:
         UserError: if it cannot be read at all; what is wrong with single columns is part of the description.
     """
-    wanted = wanted_of(config.data)
-    with opened_source(config.data) as source, reading_progress() as progress:
-        task = progress.add_task(source.where, total=None)
-        reading = read(
-            source, wanted, np.float64, _scratch, lambda rows: progress.update(task, completed=rows)
-        )
-        found = findings(reading, wanted, source)
-        distinct, examples = _looked_up(source, wanted.marks, reading.rows)
+    spec = spec_of(config.data)
+    with opened_source(config.data) as source, row_progress() as progress:
+        task = progress.add_task(f"{source.where}: read", total=None)
+        reading = read(source, spec, np.float64, _scratch, lambda rows: progress.update(task, completed=rows))
+        found = findings(reading, spec, source)
+        distinct, examples = _looked_up(source, spec.marks, reading.rows)
     order = {name: place for place, name in enumerate(source.schema)}
     columns = tuple(
         _described(each, distinct[each.name], examples[each.name])

@@ -11,21 +11,23 @@ import polars as pl
 import torch
 from jaxtyping import Float, Float64
 
-from mlplab.data.cells import numbers, words
-from mlplab.data.findings import shortened
+from mlplab.data.cells import BAD, EXPECTED, is_bad, numbers, words
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.data.matching import Matcher, check_columns
-from mlplab.data.opening import opened
+from mlplab.data.reading.findings import shortened
 from mlplab.data.schema import Schema
-from mlplab.data.source import Source
+from mlplab.data.sources.opening import opened
+from mlplab.data.sources.source import Source
 from mlplab.data.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed
 from mlplab.files import replacing
 from mlplab.runs.baselines import Scores, scores
 from mlplab.runs.folder import finite
-from mlplab.runs.inputs import STORED, given, load_table, make_split, wanted_of
+from mlplab.runs.inputs import STORED
 from mlplab.runs.load import Ensemble, TrainedRun, load
+from mlplab.runs.splits import make_split
+from mlplab.runs.tables import csv_options, load_table, spec_of
 from mlplab.training.evaluation import Evaluation
 from mlplab.training.losses import build_loss
 
@@ -153,8 +155,8 @@ def _own_rows(run: TrainedRun) -> Data:
 def _other_rows(members: Sequence[TrainedRun], path: str) -> list[Data]:
     """Rows of another file, as each of some runs sees them."""
     first = members[0]
-    schema, drop = first.schema, wanted_of(first.config.data).drop_missing_targets
-    with opened(path, given(first.config.data)) as source:
+    schema, drop = first.schema, spec_of(first.config.data).drop_missing_targets
+    with opened(path, csv_options(first.config.data)) as source:
         if absent := [name for name in schema.targets if name not in source.schema]:
             raise UserError(
                 Fault(
@@ -190,18 +192,22 @@ def _finite(
     source: Source, schema: Schema, frame: pl.DataFrame, name: str, role: str, drop: bool
 ) -> Float64[np.ndarray, " row"]:
     """A column of numbers; `drop` lets them be missing (NaN)."""
-    column = numbers(name, frame.schema[name], schema.marks, comma=source.comma)
-    gap = words(name, frame.schema[name], schema.marks).is_null()
-    values, gaps = frame.select(column.alias("values"), gap.alias("gaps"))
-    bad = ~values.is_finite().fill_null(value=False) & ~(gaps if drop else pl.Series([False]))
+    dtype, marks = frame.schema[name], schema.marks
+    columns = (
+        numbers(name, dtype, marks, comma=source.comma).alias("values"),
+        words(name, dtype, marks).is_null().alias("gaps"),
+        is_bad(name, dtype, marks, "number", comma=source.comma).alias("bad"),
+    )
+    values, gaps, bad = frame.select(columns)
+    bad = bad if drop else bad | gaps
     if count := int(bad.sum()):
         row = int(bad.arg_max() or 0)
         more = f"; {count:,} such cells in this column" if count > 1 else ""
         what, found = (
-            ("a value is missing", "")
-            if gaps[row]
-            else ("is not a finite number", shortened(str(frame[name][row])))
+            ("a value is missing", "") if gaps[row] else (BAD["number"], shortened(str(frame[name][row])))
         )
         place = source.place(row, f"{role} column '{name}'")
-        raise UserError(Fault(what + more, place, found, "a number", "correct it, or leave such rows out"))
+        raise UserError(
+            Fault(what + more, place, found, EXPECTED["number"], "correct it, or leave such rows out")
+        )
     return values.fill_null(float("nan")).to_numpy()

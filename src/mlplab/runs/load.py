@@ -13,8 +13,9 @@ from mlplab.data.matching import FrameLike, Matcher, as_frame
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.keys import differing
-from mlplab.nets import Layout, Network, build_encoder, build_network
+from mlplab.nets import Network, build_encoder, build_network
 from mlplab.runs.find import finished_runs, read_config, read_metrics
+from mlplab.runs.layout import layout_of
 from mlplab.training import checkpoint
 
 Predicted = Float64[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
@@ -48,7 +49,7 @@ class TrainedRun:
             self.table = dict(content["table"])
             state = content["state"]
             dtype = state["encoder.usual"].dtype
-            layout = Layout(self.schema.categories, self.schema.missing)
+            layout = layout_of(self.schema)
             seeds, targets = [self.config.seed], len(self.schema.targets)
             encoder = build_encoder(self.config.model.encoder, layout, targets, seeds, dtype, None)
         except UserError as error:

@@ -12,17 +12,17 @@ from typing import IO
 
 import polars as pl
 from polars.io.plugins import register_io_source
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from mlplab.data.matching import check_columns
-from mlplab.data.opening import is_parquet, opened
-from mlplab.data.source import Source
+from mlplab.data.sources.opening import is_parquet, opened
+from mlplab.data.sources.source import Source
 from mlplab.data.spreadsheet import harmless_cells
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
-from mlplab.runs.inputs import given
 from mlplab.runs.load import Ensemble, Predictor, load
+from mlplab.runs.progress import row_progress
+from mlplab.runs.tables import csv_options
 
 PREDICTION = "prediction"
 ROWS_IN_MEMORY = 50_000
@@ -53,7 +53,7 @@ def predict(run: Path, source: str, target: str, *, overwrite: bool = False) -> 
         path = contexts.enter_context(_spooled(sys.stdin.buffer)) if source == STANDARD else Path(source)
         where = "standard input" if source == STANDARD else source
         first = network.members[0] if isinstance(network, Ensemble) else network
-        rows = contexts.enter_context(opened(path, given(first.config.data), where))
+        rows = contexts.enter_context(opened(path, csv_options(first.config.data), where))
         check_columns(network.schema, list(rows.schema), where)
         if taken := [name for name in columns if name in rows.schema]:
             raise UserError(Fault(f"has a column '{taken[0]}' already", where, remedy="rename or drop it"))
@@ -64,7 +64,7 @@ def predict(run: Path, source: str, target: str, *, overwrite: bool = False) -> 
         beginning = next((frame for frame in frames if frame.height), None)
         if beginning is None:
             raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
-        progress = contexts.enter_context(_progress())
+        progress = contexts.enter_context(row_progress())
         predicted = _predicted(chain([beginning], frames), predictor, columns, progress)
         kinds = pl.Schema({**rows.schema, **dict.fromkeys(columns, pl.Float64())})
         _write(register_io_source(lambda *_: predicted, schema=kinds), target)
@@ -135,15 +135,3 @@ def _spooled(stream: IO[bytes]) -> Iterator[Path]:
         with path.open("wb") as file:
             shutil.copyfileobj(stream, file)
         yield path
-
-
-def _progress() -> Progress:
-    """On a terminal; nothing elsewhere."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description} {task.completed:,} rows"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )

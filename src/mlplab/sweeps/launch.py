@@ -15,8 +15,9 @@ from rich.console import Console
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.files import remove_leftovers
 from mlplab.runs.begun import PLAN_FILE, STACKS, check_same, has_begun
-from mlplab.runs.inputs import Inputs, table_key
+from mlplab.runs.inputs import Inputs
 from mlplab.runs.kept import check_same_table
+from mlplab.runs.tables import table_key
 from mlplab.runs.train import Run
 from mlplab.sweeps.composition import Job, derive_jobs
 from mlplab.sweeps.plan import Plan, make_plan, read_stacks

@@ -16,8 +16,10 @@ from mlplab.data.module import batch_rows
 from mlplab.errors import UserError
 from mlplab.files import replacing
 from mlplab.nets import encoded_width
-from mlplab.runs.build import STORED_BLOCK, check_buildable, layout_of, may_fill
-from mlplab.runs.inputs import Inputs, table_key
+from mlplab.runs.build import STORED_BLOCK, check_buildable, may_fill
+from mlplab.runs.inputs import Inputs
+from mlplab.runs.layout import layout_of
+from mlplab.runs.tables import table_key
 from mlplab.sweeps.composition import Job
 
 OWN: dict[str, Any] = {

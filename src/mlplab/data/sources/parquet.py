@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 from typing_extensions import override
 
-from mlplab.data.alike import check_alike, title
 from mlplab.data.cells import named
-from mlplab.data.source import Source, first_line
+from mlplab.data.sources.alike import check_alike, title
+from mlplab.data.sources.source import Source, first_line
 from mlplab.errors import Fault, UserError
 
 UNFOLDED = 2**30

@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float
 
 from mlplab.data.cells import TRUTH
-from mlplab.data.findings import Finding, faults_of, findings
-from mlplab.data.lanes import LEFT_OUT, Wanted
-from mlplab.data.reading import Allocate, Reading, read
+from mlplab.data.reading.findings import Finding, faults_of, findings
+from mlplab.data.reading.reading import Allocate, Reading, read
+from mlplab.data.reading.spec import LEFT_OUT, TableSpec
 from mlplab.data.schema import Schema
-from mlplab.data.source import Source
+from mlplab.data.sources.source import Source
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import Fault, UserError, listed
 
@@ -28,7 +28,7 @@ def in_memory(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np
 
 def read_table(
     source: Source,
-    wanted: Wanted,
+    spec: TableSpec,
     dtype: type[np.floating] = np.float32,
     allocate: Allocate = in_memory,
     progress: Callable[[int], None] = lambda rows: None,
@@ -38,10 +38,10 @@ def read_table(
     Raises:
         UserError: with all that is wrong.
     """
-    reading = read(source, wanted, dtype, allocate, progress)
+    reading = read(source, spec, dtype, allocate, progress)
     if reading.rows == 0:
         raise UserError(Fault("has a header but no rows", source.where, remedy="give it rows of data"))
-    found = findings(reading, wanted, source)
+    found = findings(reading, spec, source)
     if faults := faults_of(found):
         raise UserError(*faults)
     left_out = {each.name: each.left_out for each in found if each.left_out}
@@ -52,7 +52,7 @@ def read_table(
         raise UserError(
             Fault(f"has no column that can be an input ({told or 'none'})", source.where, remedy=remedy)
         )
-    _warn({name: why for name, why in left_out.items() if wanted.declared.get(name) not in LEFT_OUT}, source)
+    _warn({name: why for name, why in left_out.items() if spec.declared.get(name) not in LEFT_OUT}, source)
     keep = []
     for place, each in inputs:
         start = reading.columns[place].start
@@ -61,9 +61,9 @@ def read_table(
         keep += [start + feature for feature in each.keep]
     schema = Schema(
         tuple(each.column for _, each in inputs if each.column),
-        tuple(wanted.named("target")),
-        next(iter(wanted.named("weight")), None),
-        wanted.marks,
+        tuple(spec.named("target")),
+        next(iter(spec.named("weight")), None),
+        spec.marks,
         left_out,
     )
     keys = list(_keys(reading, found))
@@ -107,9 +107,9 @@ def compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> F
 
 def _keys(reading: Reading, found: Sequence[Finding]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What a split goes by: its role, and names if it is made of classes or groups, which get their codes."""
-    for place, lane in enumerate(reading.lanes):
-        if lane.role in ("group", "time", "class"):
+    for place, reader in enumerate(reading.readers):
+        if reader.role in ("group", "time", "class"):
             texts = found[place].texts
             if texts is not None:
                 _recode(reading.others, reading.columns[place].start, _order(found[place]))
-            yield lane.role, () if texts is None else tuple(texts.sort())
+            yield reader.role, () if texts is None else tuple(texts.sort())

@@ -8,11 +8,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlplab.data.dialect import Dialect, Given, header_names, look
+from mlplab.data.sources.dialect import CsvOptions, Dialect, header_names, look
 from mlplab.errors import UserError
 
 PLAIN = Dialect(",", '"', ".", True)
-LOOK = Given()
+LOOK = CsvOptions()
 
 
 def write(folder: Path, text: str) -> Path:
@@ -21,11 +21,11 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def looked(folder: Path, text: str, given: Given = LOOK) -> Dialect:
+def looked(folder: Path, text: str, given: CsvOptions = LOOK) -> Dialect:
     return look(write(folder, text), given, "t")
 
 
-def refusal(folder: Path, text: str, given: Given = LOOK) -> str:
+def refusal(folder: Path, text: str, given: CsvOptions = LOOK) -> str:
     with pytest.raises(UserError) as told:
         looked(folder, text, given)
     return str(told.value)
@@ -76,11 +76,11 @@ def test_how_a_file_is_written_is_found(tmp_path: Path, text: str, found: Dialec
 
 
 def test_what_is_given_decides(tmp_path: Path) -> None:
-    given = Given(delimiter=" ", quote="", decimal=",", header=False)
+    given = CsvOptions(delimiter=" ", quote="", decimal=",", header=False)
     assert looked(tmp_path, "a;b 1\nc;d 2\n", given) == Dialect(" ", None, ",", False)
-    assert looked(tmp_path, "1,2\n3,4\n", Given(header=True)) == PLAIN
-    assert looked(tmp_path, "a;b\n1,176;2\n", Given(decimal=".")).decimal == "."
-    assert looked(tmp_path, "a;b\n1,176;2\n", Given(decimal=",")).decimal == ","
+    assert looked(tmp_path, "1,2\n3,4\n", CsvOptions(header=True)) == PLAIN
+    assert looked(tmp_path, "a;b\n1,176;2\n", CsvOptions(decimal=".")).decimal == "."
+    assert looked(tmp_path, "a;b\n1,176;2\n", CsvOptions(decimal=",")).decimal == ","
 
 
 @st.composite
@@ -109,7 +109,7 @@ def test_what_the_csv_module_writes_is_found_again(
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator=end)
         writer.writerows([[cell.replace(".", decimal) for cell in row] for row in table])
-    dialect = look(path, Given(), "t")
+    dialect = look(path, CsvOptions(), "t")
     assert dialect == Dialect(delimiter, '"', decimal, True)
 
 
@@ -127,9 +127,9 @@ def test_any_other_cell_settles_it(tmp_path: Path, other: str) -> None:
 
 
 def test_commas_do_not_separate_and_mark_decimals(tmp_path: Path) -> None:
-    told = refusal(tmp_path, "a,b\n1,5\n", Given(decimal=","))
+    told = refusal(tmp_path, "a,b\n1,5\n", CsvOptions(decimal=","))
     assert told.startswith("error: t: commas cannot both separate columns and mark decimals")
-    assert looked(tmp_path, 'a,b\n"1,5",5\n', Given(decimal=",")).delimiter == ","
+    assert looked(tmp_path, 'a,b\n"1,5",5\n', CsvOptions(decimal=",")).delimiter == ","
 
 
 def test_a_file_without_names_is_told(tmp_path: Path) -> None:
@@ -141,17 +141,17 @@ def test_a_file_without_names_is_told(tmp_path: Path) -> None:
 
 
 def test_a_wrong_delimiter_is_told(tmp_path: Path) -> None:
-    told = refusal(tmp_path, "a;b;y\n1;2;3\n", Given(delimiter=","))
+    told = refusal(tmp_path, "a;b;y\n1;2;3\n", CsvOptions(delimiter=","))
     assert "t: the columns seem to be separated by semicolons" in told
     assert "found one column 'a;b;y', expected columns separated by commas" in told
     remedy, _, rest = told.splitlines()[1].strip().partition(", ")
     assert typed(remedy) == ";"
     assert rest == "or leave data.delimiter out"
-    assert refusal(tmp_path, "a\tb\n", Given(delimiter=";")).endswith("\n  leave data.delimiter out")
+    assert refusal(tmp_path, "a\tb\n", CsvOptions(delimiter=";")).endswith("\n  leave data.delimiter out")
 
 
 def test_all_faults_are_told_together(tmp_path: Path) -> None:
-    told = refusal(tmp_path, "1;2\n3;4\n", Given(delimiter="|", header=None, decimal="."))
+    told = refusal(tmp_path, "1;2\n3;4\n", CsvOptions(delimiter="|", header=None, decimal="."))
     assert "separated by semicolons" in told
     assert len(refusal(tmp_path, "1;2\n1,176;2\n").splitlines()) == 4
 
@@ -163,7 +163,7 @@ def test_an_old_macintosh_is_told(tmp_path: Path) -> None:
 def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes("größe,y\n1,2\n".encode("cp1252"))
     with pytest.raises(UserError, match="t, line 1: byte 0xf6 is not UTF-8 text"):
-        look(tmp_path / "t.csv", Given(), "t")
+        look(tmp_path / "t.csv", CsvOptions(), "t")
 
 
 def test_a_long_header_is_read_whole(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlplab.data import lines as module
-from mlplab.data.dialect import Dialect
-from mlplab.data.lines import blank_lines, line_faults, record_lines
+from mlplab.data.sources import lines as module
+from mlplab.data.sources.dialect import Dialect
+from mlplab.data.sources.lines import blank_lines, line_faults, record_lines
 
 PLAIN = Dialect(",", '"', ".", True)
 BARE = Dialect(",", None, ".", True)

@@ -6,12 +6,12 @@ from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
-from mlplab.data.alike import title
-from mlplab.data.csv_source import CsvSource
-from mlplab.data.dialect import Given
-from mlplab.data.parquet_source import ParquetSource
-from mlplab.data.source import Source
-from mlplab.data.unfold import plain_text
+from mlplab.data.sources.alike import title
+from mlplab.data.sources.csv import CsvSource
+from mlplab.data.sources.dialect import CsvOptions
+from mlplab.data.sources.parquet import ParquetSource
+from mlplab.data.sources.source import Source
+from mlplab.data.sources.unfold import plain_text
 from mlplab.errors import Fault, UserError, nearest
 
 PARQUET = (".parquet", ".pq")
@@ -20,7 +20,7 @@ PACKED = (".gz", ".zst")
 
 
 @contextmanager
-def opened(path: str | Path, given: Given | None = None, where: str = "") -> Iterator[Source]:
+def opened(path: str | Path, given: CsvOptions | None = None, where: str = "") -> Iterator[Source]:
     """The rows of a CSV or Parquet file, plain or packed, of a folder of such files, or of those that a
     pattern like `part-*.csv` names.
 
@@ -36,7 +36,7 @@ def opened(path: str | Path, given: Given | None = None, where: str = "") -> Ite
     if is_parquet(paths[0]):
         yield ParquetSource(where, paths)
         return
-    given = given or Given()
+    given = given or CsvOptions()
     with ExitStack() as files:
         texts = [
             files.enter_context(plain_text(each, given.encoding, title(each, paths, where))) for each in paths

@@ -10,8 +10,8 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import Int64
 
-from mlplab.data.dialect import Dialect, first_row
-from mlplab.data.unfold import BLOCK, encoding_faults
+from mlplab.data.sources.dialect import Dialect, first_row
+from mlplab.data.sources.unfold import BLOCK, encoding_faults
 from mlplab.errors import Fault
 
 SHOWN = 3

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.lanes import SAMPLE
+from mlplab.data.reading.readers import SAMPLE
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import UserError
 
@@ -32,8 +32,8 @@ def written(folder: Path, kind: str, cells: Sequence[object]) -> Path:
 def read(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Table]:
     """Makes a table of a column's cells, by way of a file."""
 
-    def table(cells: Sequence[object], **wanted: object) -> Table:
-        return table_of(written(tmp_path, request.param, cells), **wanted)  # type: ignore[arg-type]
+    def table(cells: Sequence[object], **spec: object) -> Table:
+        return table_of(written(tmp_path, request.param, cells), **spec)  # type: ignore[arg-type]
 
     return table
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import Literal
 
-from mlplab.data.unfold import BEGINNING, encoding_faults
+from mlplab.data.sources.unfold import BEGINNING, encoding_faults
 from mlplab.errors import Fault, UserError, listed
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
 @dataclass(frozen=True)
-class Given:
+class CsvOptions:
     """What the user says of a CSV file: None is found by looking, the quote "" wraps nothing."""
 
     delimiter: str | None = None
@@ -46,7 +46,7 @@ class Dialect:
     header: bool
 
 
-def look(path: Path, given: Given, where: str) -> Dialect:
+def look(path: Path, given: CsvOptions, where: str) -> Dialect:
     """How a file of plain text is written, by its beginning.
 
     Args:

@@ -10,10 +10,10 @@ import polars as pl
 from jaxtyping import Int64
 from typing_extensions import override
 
-from mlplab.data.alike import check_alike, title
-from mlplab.data.dialect import Given, header_names, look
-from mlplab.data.lines import blank_lines, line_faults, record_lines
-from mlplab.data.source import Source, first_line
+from mlplab.data.sources.alike import check_alike, title
+from mlplab.data.sources.dialect import CsvOptions, header_names, look
+from mlplab.data.sources.lines import blank_lines, line_faults, record_lines
+from mlplab.data.sources.source import Source, first_line
 from mlplab.errors import Fault
 
 PARSED = "1000000"
@@ -30,7 +30,7 @@ UNFOLDED_TIMES = 200
 class CsvSource(Source):
     """Rows of CSV text."""
 
-    def __init__(self, where: str, paths: Sequence[Path], texts: Sequence[Path], given: Given) -> None:
+    def __init__(self, where: str, paths: Sequence[Path], texts: Sequence[Path], given: CsvOptions) -> None:
         os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", PARSED)
         self.where, self.paths, self._texts = where, paths, texts
         self._names = [title(path, paths, where) for path in paths]

@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlplab.data.unfold import encoding_faults, plain_text
+from mlplab.data.sources.unfold import encoding_faults, plain_text
 from mlplab.errors import UserError
 
 TEXT = "größe;y\n1,5;2\n"

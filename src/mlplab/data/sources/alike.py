@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from mlplab.data.cells import DataType, is_text
-from mlplab.data.source import Schema
+from mlplab.data.sources.source import Schema
 from mlplab.errors import Fault, UserError, listed
 
 

@@ -8,7 +8,7 @@ import polars as pl
 from jaxtyping import Int64
 
 from mlplab.data.cells import DataType
-from mlplab.data.dialect import Dialect
+from mlplab.data.sources.dialect import Dialect
 from mlplab.errors import Fault, UserError
 
 Schema = Mapping[str, DataType]

@@ -1,0 +1,208 @@
+"""How each column of a table is to be read, first by its beginning, then by what reading has met."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import polars as pl
+
+from mlplab.data.cells import (
+    DataType,
+    Form,
+    days_of,
+    is_bad,
+    is_moment,
+    is_text,
+    moments,
+    numbers,
+    truths,
+    words,
+)
+from mlplab.data.reading.kinds import kind_of_text
+from mlplab.data.reading.spec import KEYS, LEFT_OUT, Role, TableSpec, faults_of, titled, typed
+from mlplab.data.schema import DATE_PARTS, date_part
+from mlplab.data.sources.source import Source
+from mlplab.errors import Fault, UserError
+
+ReadAs = Form | Literal["text"]
+"""How a column is read: text as codes of its distinct words."""
+
+SAMPLE = 4096
+"""Rows at a table's beginning by which it is decided how to read the others."""
+
+
+@dataclass
+class ColumnReader:
+    """A column in a role, as it is read.
+
+    Attributes:
+        certain: the form is what the column must have; cells that do not fit are mistakes.
+        days: how dates are written.
+        offset: is taken off numbers and years.
+        known: of texts, an empty column whose type knows the code of each that was met; polars forgets them
+            with the last column of that type.
+    """
+
+    name: str
+    role: Role
+    dtype: DataType
+    form: ReadAs
+    certain: bool = False
+    days: str = ""
+    offset: float = 0.0
+    known: pl.Series = field(default_factory=pl.Series)
+
+    def features(self, dtype: DataType, marks: Collection[str], *, comma: bool) -> list[pl.Expr]:
+        """What is read of it, as Float64, out of a frame where it has the type `dtype`."""
+        match self.form:
+            case "number":
+                return [numbers(self.name, dtype, marks, comma=comma) - self.offset]
+            case "boolean":
+                return [truths(self.name, dtype, marks)]
+            case "text":
+                text = words(self.name, dtype, marks)
+                return [text.cast(self.known.dtype).to_physical().cast(pl.Float64)]
+            case "date":
+                moment = moments(self.name, dtype, marks, self.days)
+                if self.role == "time":
+                    return [moment.to_physical().cast(pl.Float64)]
+                return [date_part(moment, part, self.offset) for part in DATE_PARTS]
+
+    def bad_cells(self, dtype: DataType, marks: Collection[str], *, comma: bool) -> pl.Expr:
+        """Which cells hold something that is not of the form; among texts none does."""
+        if self.form == "text":
+            return pl.lit(value=False)
+        return is_bad(self.name, dtype, marks, self.form, comma=comma, days=self.days)
+
+    def texts(self) -> pl.Series:
+        """The distinct texts that were met, by their codes."""
+        assert isinstance(self.known.dtype, pl.Categorical)
+        return self.known.dtype.categories.to_series()
+
+    def holds_nul(self) -> bool:
+        """Whether a text holds the byte 0, which only broken files do."""
+        return self.form == "text" and bool(self.texts().str.contains("\0", literal=True).any())
+
+    def settle_days(self, texts: pl.Series, where: str) -> None:
+        """Finds how dates are written by some of them, where that is not known.
+
+        Raises:
+            UserError: if they make no sense, or two.
+        """
+        if self.form != "date" or self.days or not is_text(self.dtype):
+            return
+        found, example = days_of(texts), repr(texts[0]) if len(texts) else "nothing"
+        where = f"{where}, column '{self.name}'"
+        if not found:
+            remedy = (
+                f"say how they are written, as in {typed(self.name, '%d.%m.%Y')}, or write them as 2024-01-31"
+            )
+            raise UserError(Fault("holds no dates that are understood", where, example, remedy=remedy))
+        if len(found) > 1:
+            remedy = f"say which comes first: {typed(self.name, found[0])} or {typed(self.name, found[1])}"
+            raise UserError(Fault("day and month cannot be told apart", where, example, remedy=remedy))
+        self.days = found[0]
+
+
+def nothing_known() -> pl.Series:
+    """For a reader that begins."""
+    return pl.Series(dtype=pl.Categorical(pl.Categories.random()))
+
+
+def readers_of(source: Source, spec: TableSpec) -> tuple[list[ColumnReader], pl.DataFrame]:
+    """How the columns are read if all rows are as the first ones, and these.
+
+    Raises:
+        UserError: if a column that is wanted is not there, is of a type that cannot be read, or the beginning
+            cannot be read.
+    """
+    if faults := faults_of(spec, source):
+        raise UserError(*faults)
+    try:
+        sample = source.scan().head(SAMPLE).collect()
+    except pl.exceptions.PolarsError as error:
+        raise UserError(*source.faults(error)) from error
+    roles: list[tuple[str, Role]] = []
+    others = {name for name, role in spec.roles if role not in ("time", "class")}
+    for name in source.schema:
+        declared = spec.declared.get(name)
+        if declared not in LEFT_OUT and (name not in others or (declared and name in spec.named("group"))):
+            roles.append((name, "input"))
+    readers, faults = [], []
+    for name, role in (*roles, *spec.roles):
+        try:
+            readers.append(_reader(source, name, role, spec, sample))
+        except UserError as error:
+            faults += error.faults
+    if faults:
+        raise UserError(*faults)
+    return readers, sample
+
+
+def _reader(source: Source, name: str, role: Role, spec: TableSpec, sample: pl.DataFrame) -> ColumnReader:
+    dtype = source.schema[name]
+    no_number = role in ("target", "weight") and is_moment(dtype)
+    if no_number or dtype.is_nested() or dtype in (pl.Binary, pl.Time, pl.Duration, pl.Object):
+        remedy = f"{typed(name, 'drop')} leaves it out" if role == "input" else f"name another {KEYS[role]}"
+        what = f"holds {dtype}, which is no {'number' if no_number else 'value'}"
+        raise UserError(Fault(what, f"{source.where}, {titled(name, role)}", remedy=remedy))
+    reader = ColumnReader(name, role, dtype, *_form(source, name, role, spec, sample))
+    if reader.form == "date":
+        reader.settle_days(_texts(sample, name, dtype, spec).unique(maintain_order=True), source.where)
+    if reader.form in ("number", "date") and role == "input" and not spec.raw:
+        values = _values(reader, sample, spec.marks, source.comma)
+        reader.offset = float(values.median() or 0)  # type: ignore[arg-type]
+        if reader.form == "date":
+            reader.offset = float(int(reader.offset))
+    return reader
+
+
+def _form(
+    source: Source, name: str, role: Role, spec: TableSpec, sample: pl.DataFrame
+) -> tuple[ReadAs, bool, str]:
+    """Form, whether it is certain, and the days' format."""
+    dtype, declared = source.schema[name], spec.declared.get(name) if role in ("input", "time") else None
+    if declared and "%" in declared:
+        return "date", True, declared
+    match declared:
+        case "numeric":
+            return "number", True, ""
+        case "boolean" | "date":
+            return declared, True, ""
+        case "categorical":
+            return "text", True, ""
+    if role in ("target", "weight"):
+        return "number", True, ""
+    if role in ("group", "class"):
+        return "text", True, ""
+    if is_moment(dtype):
+        return "date", True, ""
+    if dtype == pl.Boolean:
+        return "boolean", True, ""
+    if dtype.is_numeric():
+        return "number", True, ""
+    texts = _texts(sample, name, dtype, spec)
+    if source.comma:
+        texts = texts.str.replace(",", ".", literal=True)
+    form = form_of(kind_of_text(texts.unique(), len(texts), sample.height))
+    if role == "time" and form not in ("number", "date"):
+        form = "date"
+    return form, role == "time", ""
+
+
+def _texts(sample: pl.DataFrame, name: str, dtype: DataType, spec: TableSpec) -> pl.Series:
+    # Without its name, since one such as ^x$ is a pattern to methods of a series.
+    cells = sample.get_column(name).alias("").to_frame()
+    return cells.select(words("", dtype, spec.marks).drop_nulls()).to_series()
+
+
+def form_of(kind: str) -> ReadAs:
+    """How a column of that kind is read."""
+    return "number" if kind == "numeric" else "date" if kind == "date" else "text"
+
+
+def _values(reader: ColumnReader, sample: pl.DataFrame, marks: Sequence[str], comma: bool) -> pl.Series:
+    """The finite numbers, or years, of a sample."""
+    first = reader.features(reader.dtype, marks, comma=comma)[0]
+    values = sample.get_column(reader.name).to_frame().select(first.alias("value")).to_series()
+    return values.filter(values.is_finite())

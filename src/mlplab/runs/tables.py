@@ -1,0 +1,111 @@
+"""The tables that configurations name. Needs no torch."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from importlib.resources import as_file, files
+from typing import Any
+
+import numpy as np
+
+from mlplab import config
+from mlplab.data import synthetic
+from mlplab.data.reading.spec import Role, TableSpec
+from mlplab.data.sources.dialect import CsvOptions
+from mlplab.data.sources.opening import opened
+from mlplab.data.sources.source import Source
+from mlplab.data.stored import table_of
+from mlplab.data.table import Table
+from mlplab.errors import Fault, UserError
+from mlplab.runs.progress import row_progress
+
+Data = config.ConcreteTable | config.CsvTable | config.SyntheticTable
+
+TARGET = "target"
+"""The column to predict of tables that are not the user's."""
+
+GIBIBYTE = 2**30
+
+
+def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
+    """What the table of a run depends on."""
+    return (
+        run.data.model_dump_json(exclude={"split", "batch_size"}),
+        _spec(run).roles,
+        _raw(run),
+        _dtype(run),
+    )
+
+
+def load_table(run: config.TrainConfig) -> Table:
+    """The table that a run's configuration names.
+
+    Raises:
+        UserError: with all that is wrong with it.
+    """
+    memory = run.data.memory if isinstance(run.data, config.CsvData) else None
+    with opened_source(run.data) as source, row_progress() as progress:
+        task = progress.add_task(f"{source.where}: read", total=None)
+        table = table_of(
+            source,
+            _spec(run),
+            _dtype(run),
+            None if memory is None else memory * GIBIBYTE,
+            lambda rows: progress.update(task, completed=rows),
+        )
+    if run.model.encoder.target == "log" and (table.y[table.rows] <= 0).any():
+        count = int((table.y[table.rows] <= 0).any(1).sum())
+        what = f"{count:,} rows have a target of 0 or less, which has no logarithm"
+        raise UserError(Fault(what, table.source, remedy="use model.encoder.target=standard"))
+    return table
+
+
+@contextmanager
+def opened_source(data: Data) -> Iterator[Source]:
+    """The rows that a data section names, while their files are open."""
+    with ExitStack() as contexts:
+        match data:
+            case config.ConcreteTable():
+                path = contexts.enter_context(as_file(files("mlplab.data") / "concrete.csv"))
+                yield contexts.enter_context(opened(path, where="concrete"))
+            case config.CsvTable():
+                yield contexts.enter_context(opened(data.path, csv_options(data)))
+            case config.SyntheticTable():
+                frame = synthetic.draw(
+                    data.function, rows=data.rows, features=data.features, noise=data.noise, seed=data.seed
+                )
+                yield Source(f"synthetic {data.function}", frame)
+
+
+def csv_options(data: Data) -> CsvOptions:
+    """How a table's text is written, as far as its configuration says."""
+    if not isinstance(data, config.CsvTable):
+        return CsvOptions()
+    return CsvOptions(data.delimiter, data.quote, data.decimal, data.header, data.encoding)
+
+
+def _spec(run: config.TrainConfig) -> TableSpec:
+    """What a run takes of its table."""
+    keys: tuple[tuple[str, Role], ...] = (("group", "group"), ("time", "time"), ("stratify", "class"))
+    of_split = [(name, role) for key, role in keys if (name := getattr(run.data.split, key, None))]
+    spec = spec_of(run.data)
+    return replace(spec, roles=(*spec.roles, *of_split), raw=_raw(run))
+
+
+def spec_of(data: Data) -> TableSpec:
+    """What is wanted of a table, whatever is done with it."""
+    if not isinstance(data, config.CsvTable):
+        return TableSpec(((TARGET, "target"),))
+    roles: list[tuple[str, Role]] = [(name, "target") for name in data.target]
+    roles += [(data.weight, "weight")] if data.weight else []
+    drop = data.missing_target == "drop"
+    return TableSpec(tuple(roles), data.columns, tuple(data.missing), drop_missing_targets=drop)
+
+
+def _raw(run: config.TrainConfig) -> bool:
+    """Whether the network sees numbers as they are."""
+    return run.model.encoder.name == "none"
+
+
+def _dtype(run: config.TrainConfig) -> type[np.floating]:
+    return np.float64 if run.trainer.precision == 64 else np.float32
