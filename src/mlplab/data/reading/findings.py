@@ -8,6 +8,7 @@ from math import isinf
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float64
 
 from mlplab.data.cells import BAD, DAYS, EXPECTED, LONG
 from mlplab.data.reading.extent import BadCells, Extent
@@ -144,42 +145,54 @@ def _other(
     source: Source,
     place: int,
 ) -> Finding:
-    missing = reading.rows - filled
-    low, high = float(extent.low[0]), float(extent.high[0])
     values = reading.others[:, reading.columns[place]][:, 0]
-    faults: list[Fault] = []
+    missing, faults = reading.rows - filled, list[Fault]()
     if reader.role == "target":
-        where = f"{source.where}, target column '{reader.name}'"
-        if missing and not spec.drop_missing_targets:
-            first = source.place(int(np.isnan(values).argmax()), f"target column '{reader.name}'")
-            remedy = "data.missing_target=drop leaves such rows out; or fill in the values"
-            what = f"a value is missing; {missing:,} such rows" if missing > 1 else "a value is missing"
-            faults.append(Fault(what, first, remedy=remedy))
-        if filled and low == high:
-            remedy = "there is nothing to predict: name another data.target"
-            remedy = remedy if reading.rows > 1 else "give the table more rows"
-            faults.append(Fault(f"all its values are {low:g}", where, remedy=remedy))
-        elif not filled:
-            faults.append(Fault("all its values are missing", where, remedy="name another data.target"))
-        else:
-            faults += _magnitude_faults(extent, where)
-    if reader.role == "weight":
-        bad = np.isnan(values) | (values < 0)
-        if bad.any():
-            first = source.place(int(bad.argmax()), f"weight column '{reader.name}'")
-            what = (
-                f"is missing or negative; {int(bad.sum()):,} such rows"
-                if bad.sum() > 1
-                else "is missing or negative"
-            )
-            remedy = "give each row a weight of 0 or more, or leave out data.weight"
-            faults.append(Fault(what, first, remedy=remedy))
-        elif not values.any():
-            where = f"{source.where}, weight column '{reader.name}'"
-            faults.append(Fault("all weights are 0", where, remedy="leave out data.weight"))
+        faults = _target_faults(reader, extent, filled, values, spec, source)
+    elif reader.role == "weight":
+        faults = _weight_faults(reader, values, source)
     texts = reader.texts() if reader.form == "text" else None
     found = Finding(reader.name, reader.role, _kind(reader), missing, texts=texts, faults=tuple(faults))
-    return found if reader.form == "text" or reader.role == "time" else replace(found, low=low, high=high)
+    if reader.form == "text" or reader.role == "time":
+        return found
+    return replace(found, low=float(extent.low[0]), high=float(extent.high[0]))
+
+
+def _target_faults(
+    reader: ColumnReader,
+    extent: Extent,
+    filled: int,
+    values: Float64[np.ndarray, " row"],
+    spec: TableSpec,
+    source: Source,
+) -> list[Fault]:
+    title = titled(reader.name, reader.role)
+    where, missing = f"{source.where}, {title}", len(values) - filled
+    faults = []
+    if missing and not spec.drop_missing_targets:
+        first = source.place(int(np.isnan(values).argmax()), title)
+        remedy = "data.missing_target=drop leaves such rows out; or fill in the values"
+        what = f"a value is missing; {missing:,} such rows" if missing > 1 else "a value is missing"
+        faults.append(Fault(what, first, remedy=remedy))
+    if not filled:
+        return [*faults, Fault("all its values are missing", where, remedy="name another data.target")]
+    if extent.low[0] == extent.high[0]:
+        remedy = "there is nothing to predict: name another data.target"
+        remedy = remedy if len(values) > 1 else "give the table more rows"
+        return [*faults, Fault(f"all its values are {extent.low[0]:g}", where, remedy=remedy)]
+    return [*faults, *_magnitude_faults(extent, where)]
+
+
+def _weight_faults(reader: ColumnReader, values: Float64[np.ndarray, " row"], source: Source) -> list[Fault]:
+    title = titled(reader.name, reader.role)
+    bad = np.isnan(values) | (values < 0)
+    if count := int(bad.sum()):
+        more = f"; {count:,} such rows" if count > 1 else ""
+        remedy = "give each row a weight of 0 or more, or leave out data.weight"
+        return [Fault(f"is missing or negative{more}", source.place(int(bad.argmax()), title), remedy=remedy)]
+    if not values.any():
+        return [Fault("all weights are 0", f"{source.where}, {title}", remedy="leave out data.weight")]
+    return []
 
 
 def _kind(reader: ColumnReader) -> str:
