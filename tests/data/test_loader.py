@@ -98,7 +98,9 @@ def assert_same(found: Sequence[Batch], expected: Sequence[Batch]) -> None:
     assert len(found) == len(expected)
     for ours, theirs in zip(found, expected, strict=True):
         for one, other in zip(ours, theirs, strict=True):
-            assert torch.equal(one, other)
+            assert (one is None) == (other is None)
+            if one is not None:
+                assert torch.equal(one, other)
 
 
 @given(

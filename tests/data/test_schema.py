@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from math import cos, pi, sin
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -12,8 +13,10 @@ import pytest
 from support import table_of
 
 from mlplab.data.cells import DAYS
+from mlplab.data.matching import Matcher
 from mlplab.data.reading.kinds import kind_of_text
 from mlplab.data.schema import DATE_PARTS, Schema
+from mlplab.data.sources.dialect import CsvOptions
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
@@ -147,7 +150,7 @@ def circle(turn: float) -> tuple[float, float]:
 
 def parts(day: datetime) -> list[float]:
     """Those of a date, written out."""
-    hour = day.hour + day.minute / 60
+    hour = day.hour + day.minute / 60 + day.second / 3600
     whole = datetime(day.year + 1, 1, 1) - datetime(day.year, 1, 1)
     year = day.year + (day - datetime(day.year, 1, 1)) / whole
     return [year, *circle((day.month - 1) / 12), *circle(day.weekday() / 7), *circle(hour / 24)]
@@ -160,7 +163,9 @@ def test_a_date_is_seven_numbers_however_it_is_written(days: str, time: str) -> 
     [date, _] = made.schema.inputs
     assert (date.format, date.parts, date.offset) == (days, DATE_PARTS, 2025)
     np.testing.assert_allclose(
-        made.x[:, :7].astype(float) + made.schema.offsets[:7], [parts(day) for day in MOMENTS], atol=1e-6
+        made.x[:, :7].astype(float) + made.schema.offsets[:7],
+        [parts(day - timedelta(hours=2 if "+02" in time else 0)) for day in MOMENTS],  # in UTC
+        atol=1e-5,
     )
 
 
@@ -192,3 +197,54 @@ def test_a_schema_survives_as_plain_data() -> None:
     assert Schema.from_plain(json.loads(json.dumps(schema.plain()))) == schema
     assert (schema.names, schema.targets, schema.weight) == (["cat", "bool", "date"], ("y", "z"), "w")
     assert len(schema.categories) == len(schema.missing) == len(schema.offsets) == 9
+
+
+def test_a_number_that_stands_for_nothing_is_known_however_it_is_written() -> None:
+    text = ["-999.0" if row % 5 == 0 else f" {row}" if row % 7 == 0 else str(row) for row in range(30)]
+    for cells in (text, [float(cell) for cell in text]):
+        assert np.isnan(table(cells, marks=("-999",)).x[:, 0]).sum() == 6
+    matcher = Matcher(table(text, marks=("-999",)).schema, "t")
+    assert np.isnan(matcher.features(pl.DataFrame({"a": ["-999.00"], "x": [1]}))[:, 0]).all()
+
+
+def test_years_of_two_digits_are_those_of_our_time() -> None:
+    made = table([f"{1 + row % 28:02}.03.{(98 + row) % 100:02}" for row in range(30)])
+    [date, _] = made.schema.inputs
+    assert date.format == "%d.%m.%y"
+    assert int(made.x[:, 0].astype(float).min() + date.offset) == 1998
+
+
+def test_moments_with_a_zone_are_the_same_in_text_and_in_a_frame() -> None:
+    zoned = pl.Series(MOMENTS).dt.replace_time_zone("Europe/Berlin")
+    text = zoned.dt.strftime("%Y-%m-%dT%H:%M:%S%:z").to_list()
+    np.testing.assert_array_equal(table(zoned.to_list()).x, table(text).x)
+
+
+def test_with_a_decimal_comma_points_are_not_decimal(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a;y\n" + "".join(f"{row}.500;{row},5\n" for row in range(1, 40)))
+    with pytest.raises(UserError, match=r"column 'a', line 2, data row 1: is not a number"):
+        table_of(path, given=CsvOptions(decimal=","))
+
+
+def test_whole_numbers_are_one_category_with_and_without_a_point() -> None:
+    made = table(["0.0", "1.0", "2.0"], "categorical")
+    assert made.schema.inputs[0].categories == ("0", "1", "2")
+    matcher = Matcher(made.schema, "t")
+    for cell in ("2", 2, 2.0, "2.0"):
+        assert matcher.features(pl.DataFrame({"a": [cell], "x": [1]}))[0, 0] == 2
+
+
+def test_a_declared_kind_means_the_same_for_numbers() -> None:
+    assert table([20240131, 20240229, 20240301], "%Y%m%d").schema.inputs[0].kind == "date"
+    for kind, cells, said in (
+        ("%Y%m%d", [20240131, 20240132], "is no date"),
+        ("boolean", [0, 1, 7], "is neither true nor false"),
+    ):
+        with pytest.raises(UserError, match=said):
+            table(cells, kind)
+
+
+def test_a_format_that_makes_no_sense_is_told() -> None:
+    with pytest.raises(UserError, match=r"%Y-%m-%d %H'?: cannot be read by"):
+        table(["2024-01-31 10"], "%Y-%m-%d %H")

@@ -259,7 +259,9 @@ def test_a_table_does_not_unfold(verb: Verb, tmp_path: Path, packed: Callable[[b
 
 
 def test_a_parquet_file_does_not_unfold(verb: Verb, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlplab.data.sources.parquet.UNFOLDED", 2**20)  # a gibibyte would take a while to make
+    monkeypatch.setattr(
+        "mlplab.data.sources.parquet.UNFOLDED", 2**20
+    )  # a gibibyte would take a while to make
     (run / "metrics.json").write_text('{"status": "done"}')
     rows = 3_000_000
     pl.select(**{f"x{n}": pl.repeat(1.0, rows) for n in range(1, 6)}).write_parquet(

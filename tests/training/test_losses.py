@@ -75,3 +75,13 @@ def test_shapes_that_would_broadcast_are_refused() -> None:
     loss = build_loss([config().loss])
     with pytest.raises(TypeError):
         loss(torch.zeros(1, 4, 1), torch.zeros(1, 4))
+
+
+def test_weights_count_against_all_rows_and_not_against_those_of_a_batch() -> None:
+    # The sum over batches of one row each is the weighted mean, which each row's own weight would cancel.
+    loss = build_loss([config("loss=mse").loss])
+    z, y = torch.zeros(1, 1, 1), torch.tensor([1.0, 3.0])
+    weight = torch.tensor([1.0, 7.0])
+    total = weight.double().mean().reshape(1)
+    each = [loss(z, y[row].reshape(1, 1, 1), weight[row].reshape(1, 1, 1), total) for row in range(2)]
+    assert torch.stack(each).mean().item() == pytest.approx((1 * 1 + 7 * 9) / 8)

@@ -5,6 +5,7 @@ table read for training, a file to predict and a frame in memory are understood 
 """
 
 from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -18,10 +19,22 @@ else:
 NOTHING = ("", "nan", "na", "n/a", "null")
 """What a cell says, in lower case and without spaces, that holds no value."""
 
-DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
-"""How dates are written, each alone or with a time of day."""
+ISO = "%Y-%m-%d"
 
-TIMES = ("", " %H:%M", " %H:%M:%S%.f")
+DAYS = {
+    ISO: r"^\d{4}-",
+    "%Y/%m/%d": r"^\d{4}/",
+    "%d.%m.%Y": r"^\d+\.\d+\.\d{4}\b",
+    "%d.%m.%y": r"^\d+\.\d+\.\d\d\b",
+    "%d/%m/%Y": r"^\d+/\d+/\d{4}\b",
+    "%m/%d/%Y": r"^\d+/\d+/\d{4}\b",
+    "%d/%m/%y": r"^\d+/\d+/\d\d\b",
+    "%m/%d/%y": r"^\d+/\d+/\d\d\b",
+    "%d-%b-%Y": r"^\d+-[A-Za-z]+-\d{4}\b",
+}
+"""How dates are written, each alone or with a time of day, and what tells how many digits a year has."""
+
+TIMES = ("", " %H:%M", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p")
 
 Form = Literal["number", "boolean", "date"]
 """What cells are read as."""
@@ -47,8 +60,8 @@ LONGEST_INTEGER = 2.0**63
 
 TRUTH = {"true": 1.0, "false": 0.0}
 
-_DAY = r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
-_ZONE = r"(\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)\s*(?:Z|UTC|[+-]\d{2}:?\d{2})$"
+_DAY = r"^\d{1,4}[-/.](\d{1,2}|[A-Za-z]{3})[-/.]\d{1,4}"
+_ZONE = r"(\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
 
 
 def named(name: str) -> pl.Expr:
@@ -57,18 +70,18 @@ def named(name: str) -> pl.Expr:
 
 
 def says_nothing(text: pl.Expr, marks: Collection[str]) -> pl.Expr:
-    """Whether a text, stripped of spaces, stands for a missing value; `marks` are further words for one."""
-    return text.is_null() | text.str.to_lowercase().is_in(NOTHING) | text.is_in(list(marks))
+    """Whether a text, stripped of spaces, stands for a missing value; `marks` are further words for one, or
+    numbers, however they are written."""
+    nothing = text.is_null() | text.str.to_lowercase().is_in(NOTHING) | text.is_in(list(marks))
+    absent = _numbers_among(marks)
+    if absent:
+        nothing |= text.cast(pl.Float64, strict=False).is_in(absent).fill_null(value=False)
+    return nothing
 
 
 def words(name: str, dtype: DataType, marks: Collection[str]) -> pl.Expr:
-    """As text without spaces around it; whole numbers without a decimal point."""
-    column = named(name)
-    if dtype.is_float():
-        whole = column.is_finite() & (column == column.round())
-        text = column.cast(pl.Int64, strict=False).cast(pl.String)
-        column = pl.when(whole).then(text).otherwise(column.cast(pl.String))
-    text = column.cast(pl.String).str.strip_chars()
+    """As text without spaces around it; whole numbers without a decimal point, as other files have them."""
+    text = named(name).cast(pl.String).str.strip_chars().str.replace(r"^([+-]?\d+)\.0+$", "$1")
     return pl.when(~says_nothing(text, marks)).then(text)
 
 
@@ -77,35 +90,43 @@ def numbers(name: str, dtype: DataType, marks: Collection[str], *, comma: bool =
     column = named(name)
     if is_text(dtype):
         text = words(name, dtype, marks)
-        if comma:
+        if comma:  # then a point sets thousands apart, and would make others of them
+            text = pl.when(~text.str.contains(".", literal=True)).then(text)
             text = text.str.replace(",", ".", literal=True)
         return text.cast(pl.Float64, strict=False)
-    value = column.cast(pl.Float64)
-    absent = [number for mark in marks if (number := _number(mark)) is not None]
+    value, absent = column.cast(pl.Float64), _numbers_among(marks)
     return pl.when(~value.is_in(absent)).then(value) if absent else value
 
 
 def truths(name: str, dtype: DataType, marks: Collection[str]) -> pl.Expr:
     """As Float64: 1 for true and 0 for false."""
     if not is_text(dtype):
-        return numbers(name, dtype, marks)
+        value = numbers(name, dtype, marks)
+        return pl.when(value.is_in(list(TRUTH.values()))).then(value)
     text = words(name, dtype, marks).str.to_lowercase()
     return text.replace_strict(TRUTH, default=None, return_dtype=pl.Float64)
 
 
 def moments(name: str, dtype: DataType, marks: Collection[str], days: str) -> pl.Expr:
-    """As Datetime in microseconds, in the time of day that is written, whatever its zone.
+    """As Datetime in microseconds; one with a zone in UTC, so that it is the same in text and in a frame.
 
     `days` is one of `DAYS`, or a whole format of the user's.
     """
-    if not is_text(dtype):
-        column = named(name).cast(pl.Datetime("us", getattr(dtype, "time_zone", None)))
-        return column.dt.replace_time_zone(None)
+    if is_moment(dtype):
+        zone = getattr(dtype, "time_zone", None)
+        column = named(name).cast(pl.Datetime("us", zone))
+        return (column.dt.convert_time_zone("UTC") if zone else column).dt.replace_time_zone(None)
     text = words(name, dtype, marks)
     if days not in DAYS:
-        return text.str.to_datetime(days, time_unit="us", strict=False)
-    text = text.str.replace(r"(\d)T(\d)", "$1 $2").str.replace(_ZONE, "$1")
-    return pl.coalesce(text.str.to_datetime(days + time, time_unit="us", strict=False) for time in TIMES)
+        moment = text.str.to_datetime(days, time_unit="us", strict=False)
+        return moment.dt.replace_time_zone(None) if "%z" in days else moment
+    zone = text.str.extract(_ZONE, 2)
+    digits = zone.str.replace_all(r"\D", "").str.pad_end(4, "0").cast(pl.Int64, strict=False)
+    minutes = (digits // 100 * 60 + digits % 100) * pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
+    plain = text.str.replace(r"(\d)T(\d)", "$1 $2").str.replace(_ZONE, "$1")
+    plain = pl.when(plain.str.contains(DAYS[days])).then(plain)
+    read = pl.coalesce(plain.str.to_datetime(days + time, time_unit="us", strict=False) for time in TIMES)
+    return read - pl.duration(minutes=minutes.fill_null(0))
 
 
 def is_bad(
@@ -117,7 +138,7 @@ def is_bad(
             value = numbers(name, dtype, marks, comma=comma)
             good = value.is_finite()
             if dtype.is_integer() or is_text(dtype):
-                digits = words(name, dtype, marks).str.contains(LONG)
+                digits = named(name).cast(pl.String).str.strip_chars().str.contains(LONG)
                 good &= ~(digits & (value.abs() >= LONGEST_INTEGER))
         case "boolean":
             good = truths(name, dtype, marks).is_not_null()
@@ -131,7 +152,7 @@ def days_of(text: pl.Series) -> list[str]:
     if 2 * text.str.contains(_DAY).sum() <= len(text):
         return []
     frame = text.rename("text").to_frame()
-    read = frame.select(moments("text", pl.String(), (), days).count().alias(days) for days in DAYS).row(0)
+    read = frame.select(moments("text", pl.String(), (), each).count().alias(each) for each in DAYS).row(0)
     best = max(read)
     return [days for days, count in zip(DAYS, read, strict=True) if count == best and 2 * count > len(text)]
 
@@ -146,8 +167,9 @@ def is_moment(dtype: DataType) -> bool:
     return dtype in (pl.Date, pl.Datetime)
 
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+def _numbers_among(marks: Collection[str]) -> list[float]:
+    numbers = []
+    for mark in marks:
+        with suppress(ValueError):
+            numbers.append(float(mark))
+    return numbers

@@ -24,20 +24,25 @@ WINDOW = 64
 class Batch(NamedTuple):
     """Inputs and targets of one step, a row of the batch for each member its own.
 
-    `weight` is what a row counts, 0 for one that only fills the batch up; None where all count 1.
+    `weight` is what a row counts, 0 for one that only fills the batch up; None where all count 1. `total` is
+    what a member's weights sum up to in a batch of so many rows on average; None where it is their own sum
+    that counts. Divided by their own, rows would weigh against those of their batch only.
     """
 
     x: Float[Tensor, "member batch feature"]
     y: Float64[Tensor, "member batch target"]
     weight: Float[Tensor, "member batch 1"] | None = None
+    total: Float64[Tensor, " member"] | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on another device."""
-        weight = None if self.weight is None else self.weight.to(device)
-        return Batch(self.x.to(device), self.y.to(device), weight)
+        weight, total = (None if each is None else each.to(device) for each in (self.weight, self.total))
+        return Batch(self.x.to(device), self.y.to(device), weight, total)
 
     def rows(self) -> Float64[Tensor, " member"]:
         """How many rows each member has in it, each counted by its weight."""
+        if self.total is not None:
+            return self.total
         if self.weight is None:
             return torch.full((len(self.x),), self.x.shape[1], dtype=torch.float64, device=self.x.device)
         return self.weight.sum((1, 2), dtype=torch.float64)
@@ -58,6 +63,7 @@ class Loader:
         multiple: to which members' rows are filled up, by rows of weight 0. What is left of a multiple of
             `batch_size` makes a last, shorter batch.
         weight: what each row of the table counts; None: all the same.
+        mean_weight: of each member's rows, for batches whose weights are taken to be so on average.
         block: rows of a block of a table in a mapped file; None: the table lies in memory.
     """
 
@@ -71,10 +77,11 @@ class Loader:
         multiple: int = 1,
         *,
         weight: Float[Tensor, "row 1"] | None = None,
+        mean_weight: Float64[Tensor, " member"] | None = None,
         block: int | None = None,
     ) -> None:
         self.x, self.y, self.rows, self.batch_size, self.seeds = x, y, list(rows), batch_size, seeds
-        self.weight, self.block = weight, block
+        self.weight, self.mean_weight, self.block = weight, mean_weight, block
         self.counts = torch.tensor([len(each) for each in rows])
         self.length = -(-int(self.counts.max()) // multiple) * multiple
         self.epoch = self.position = 0
@@ -122,7 +129,11 @@ class Loader:
                 numbers = torch.arange(start, start + x.shape[1])
                 is_row = (numbers < self.counts.unsqueeze(1)).unsqueeze(2).to(x.device)
                 weight = is_row.to(x.dtype) if weight is None else weight * is_row
-            yield Batch(x, y, weight)
+            total = None
+            if self.mean_weight is not None:
+                rows = (self.counts - start).clamp(0, x.shape[1])
+                total = (rows * self.mean_weight).to(x.device)
+            yield Batch(x, y, weight, total)
 
     def _windows(self, member: int) -> Iterator[tuple[Int64[Tensor, " row"], Int64[Tensor, " row"]]]:
         """The row numbers of a member's epoch, window by window: as they are read, and the order then met."""

@@ -84,7 +84,12 @@ class Matcher:
         Raises:
             UserError: for each column with a cell that training had nothing like.
         """
-        if faults := [fault for column in self.schema.inputs for fault in self._faults(column, frame)]:
+        faults: list[Fault] = []
+        for (
+            column
+        ) in self.schema.inputs:  # each by itself: polars looks at all columns of a frame it is given
+            faults += self._faults(column, frame.get_column(column.name).to_frame())
+        if faults:
             raise UserError(*faults)
         each = [
             feature
@@ -100,7 +105,8 @@ class Matcher:
             missing = np.isnan(x[:, first])
             first += column.width
             if missing.any():
-                self._count(column, frame.filter(pl.Series(missing)))
+                cells = frame.get_column(column.name).filter(pl.Series(missing))
+                self._count(column, cells.to_frame())
         return x
 
     def warn(self) -> None:
@@ -139,7 +145,7 @@ class Matcher:
             "numeric": number,
             "boolean": number,
             "categorical": not (dtype.is_nested() or dtype == pl.Object),
-            "date": is_moment(dtype) or is_text(dtype),
+            "date": is_moment(dtype) or is_text(dtype) or dtype.is_integer(),
         }
         if not fits[column.kind]:
             remedy = "give it the type that it had in training"

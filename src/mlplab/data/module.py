@@ -51,6 +51,9 @@ class TableDataModule(LightningDataModule):
         self.train, self.val, self.test = (
             [torch.from_numpy(getattr(split, part)) for split in splits] for part in ("train", "val", "test")
         )
+        self.mean_weight = None
+        if weight is not None:
+            self.mean_weight = torch.stack([weight[rows].double().mean() for rows in self.train])
         self.batch_size = batch_rows(batch_size, len(self.train[0]))
         self.position = 0
 
@@ -79,6 +82,7 @@ class TableDataModule(LightningDataModule):
             self.seeds,
             multiple,
             weight=self.weight,
+            mean_weight=self.mean_weight,
             block=self.block,
         )
         loader.load_state_dict({"position": self.position})

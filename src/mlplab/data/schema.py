@@ -75,7 +75,8 @@ class Column:
 
 def date_part(moment: pl.Expr, part: Part, offset: float) -> pl.Expr:
     """A part of a date as Float64; of a year with the offset off."""
-    hour = moment.dt.hour().cast(pl.Float64) + moment.dt.minute().cast(pl.Float64) / 60
+    seconds = moment.dt.minute().cast(pl.Float64) * 60 + moment.dt.second().cast(pl.Float64)
+    hour = moment.dt.hour().cast(pl.Float64) + seconds / 3600
     if part == "year":
         days = 365 + moment.dt.is_leap_year().cast(pl.Float64)
         day = moment.dt.ordinal_day().cast(pl.Float64) - 1 + hour / 24

@@ -169,5 +169,5 @@ def _mapped(path: Path, rows: int, columns: int, dtype: str) -> np.ndarray:
 def _key(source: Source, spec: TableSpec, dtype: type[np.floating]) -> str:
     """Another one whenever the table could be another."""
     files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in source.paths]
-    content = repr((FORMAT, files, source.written, asdict(spec), np.dtype(dtype).name))
+    content = repr((FORMAT, files, source.written, source.options, asdict(spec), np.dtype(dtype).name))
     return f"{source.paths[0].stem}-{sha256(content.encode()).hexdigest()[:16]}"

@@ -15,6 +15,9 @@ RIDGE_PENALTY = 1.0
 ONE_HOT = 64
 """Categories of a column up to which each becomes a column; of more each becomes its mean target."""
 
+WIDEST = 2000
+"""Columns that categories may become in all; beyond it features with many become mean targets."""
+
 SMOOTHING = 10.0
 """Rows with the mean of all that are added to a category's own for its mean target."""
 
@@ -104,13 +107,14 @@ class Columns:
                 for feature, count in enumerate(categories)
             ]
         )
+        most = _most_one_hot(categories)
         self.gaps = np.zeros(len(categories), dtype=bool)
         total = np.zeros(1 + y.shape[1])
         # of each category, and at last of a missing one: what rows and targets sum up to
         many = {
             feature: np.zeros((count + 1, len(total)))
             for feature, count in enumerate(categories)
-            if count > ONE_HOT
+            if count > most
         }
         for part in _blocks(rows):
             counted = np.column_stack([np.ones(len(part)), y[part]]) * weight[part, None]
@@ -121,9 +125,7 @@ class Columns:
         self.y_mean = total[1:] / total[0]
         # what stands for each category, and at last for a missing one
         self.of_codes: dict[int, Float64[np.ndarray, "code column"]] = {
-            feature: np.eye(count + 1, count)
-            for feature, count in enumerate(categories)
-            if 0 < count <= ONE_HOT
+            feature: np.eye(count + 1, count) for feature, count in enumerate(categories) if 0 < count <= most
         }
         for feature, sums in many.items():
             sums[-1] = 0
@@ -139,6 +141,16 @@ class Columns:
                 *(codes[_codes(x[:, feature], len(codes) - 1)] for feature, codes in self.of_codes.items()),
             ]
         )
+
+
+def _most_one_hot(categories: Sequence[int]) -> int:
+    """How many categories a feature may have for each to become a column."""
+    total = 0
+    for count in sorted(count for count in categories if 0 < count <= ONE_HOT):
+        total += count
+        if total > WIDEST:
+            return count - 1
+    return ONE_HOT
 
 
 def _codes(values: Float[np.ndarray, " row"], missing: int) -> Rows:

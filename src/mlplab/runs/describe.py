@@ -22,6 +22,9 @@ from mlplab.runs.tables import opened_source, spec_of
 COUNTED = 1_000_000
 """Rows up to which distinct values are counted; of more they are estimated, in little memory."""
 
+TOGETHER = 100
+"""Columns that are looked at in one go: what polars takes for it grows faster than their number."""
+
 WHOLE = 1e15
 """Numbers below which all digits of a whole one are shown."""
 
@@ -102,9 +105,18 @@ def _looked_up(source: Source, marks: Sequence[str], rows: int) -> tuple[dict[st
     }
     count = pl.Expr.n_unique if rows <= COUNTED else pl.Expr.approx_n_unique
     scan = source.scan()
-    counts = scan.select(count(text).alias(name) for name, text in texts.items())
-    firsts = scan.select(text.first().alias(name) for name, text in texts.items())
-    counted, first = (each.collect(engine="streaming").to_dicts()[0] for each in (counts, firsts))
+    counted: dict[str, int] = {}
+    first: dict[str, object] = {}
+    every = list(texts)
+    for start in range(0, len(every), TOGETHER):
+        names = every[start : start + TOGETHER]
+        looked = scan.select(
+            *(count(texts[name]).alias(f"{name}:count") for name in names),
+            *(texts[name].first().alias(f"{name}:first") for name in names),
+        )
+        row = looked.collect(engine="streaming").row(0)
+        counted |= dict(zip(names, row, strict=False))
+        first |= dict(zip(names, row[len(names) :], strict=True))
     return (
         {name: int(counted.get(name) or 0) for name in source.schema},
         {name: "" if first.get(name) is None else str(first[name]) for name in source.schema},

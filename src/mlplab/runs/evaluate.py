@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -94,7 +95,7 @@ def evaluate(folder: Path, path: str | None = None) -> Report:
     each = tuple(run_scores(run, rows) for run, rows in zip(members, data, strict=True))
     first, ensemble = data[0], None
     if isinstance(trained, Ensemble):
-        if path or all(run.config.data == members[0].config.data for run in members):
+        if path or all(_parts(run) == _parts(members[0]) for run in members):
             each_one = (
                 run.predict_features(rows.x[rows.rows]) for run, rows in zip(members, data, strict=True)
             )
@@ -108,6 +109,11 @@ def evaluate(folder: Path, path: str | None = None) -> Report:
     with replacing(folder / "evaluation.json") as partial:
         partial.write_text(json.dumps(report.plain(), indent=2) + "\n", encoding="utf-8")
     return report
+
+
+def _parts(run: TrainedRun) -> dict[str, Any]:
+    """What says which rows are a run's test rows."""
+    return run.config.data.model_dump(exclude={"columns", "batch_size", "memory"})
 
 
 def run_scores(run: TrainedRun, data: Data) -> Scores:
@@ -175,6 +181,12 @@ def _other_rows(members: Sequence[TrainedRun], path: str) -> list[Data]:
         weighted = schema.weight if schema.weight in source.schema else None
         weight = _finite(source, schema, frame, weighted, "weight", False) if weighted else None
         rows = np.flatnonzero(np.isfinite(y).all(1))
+        if not len(rows):
+            raise UserError(Fault("has no row with a target", path, remedy="give it rows with targets"))
+        if weight is not None:
+            _check_weights(weight, f"{path}, weight column '{weighted}'")
+        elif schema.weight:
+            log.warning("%s: has no weight column '%s': all rows count alike", path, schema.weight)
         found: list[tuple[Matcher, Data]] = []
         data = []
         for run in members:  # those trained on one table need its features once
@@ -184,8 +196,15 @@ def _other_rows(members: Sequence[TrainedRun], path: str) -> list[Data]:
                 each = Data(path, matcher.features(frame), y, weight, rows)
                 found.append((matcher, each))
             data.append(each)
-    found[0][0].warn()
+    for matcher, _ in found:
+        matcher.warn()
     return data
+
+
+def _check_weights(weight: Float64[np.ndarray, " row"], where: str) -> None:
+    if (weight < 0).any() or not weight.any():
+        what = "weights are negative" if (weight < 0).any() else "all weights are 0"
+        raise UserError(Fault(what, where, remedy="give each row a weight of 0 or more"))
 
 
 def _finite(
@@ -210,4 +229,4 @@ def _finite(
         raise UserError(
             Fault(what + more, place, found, EXPECTED["number"], "correct it, or leave such rows out")
         )
-    return values.fill_null(float("nan")).to_numpy()
+    return values.fill_null(float("nan")).to_numpy(writable=True)

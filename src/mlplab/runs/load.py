@@ -186,7 +186,8 @@ class Predictor:
 
     def warn(self) -> None:
         """Tells what was odd about the rows."""
-        self._matchers[0][0].warn()
+        for matcher, _ in self._matchers:
+            matcher.warn()
 
 
 def _of_frame(run: TrainedRun | Ensemble, frame: FrameLike) -> Predicted:

@@ -30,15 +30,23 @@ class Loss:
     degree: int
 
     def __call__(
-        self, predicted: Values, target: Values, weight: Float[Tensor, "member batch 1"] | None = None
+        self,
+        predicted: Values,
+        target: Values,
+        weight: Float[Tensor, "member batch 1"] | None = None,
+        total: Float64[Tensor, " member"] | None = None,
     ) -> Float[Tensor, " member"]:
-        """The mean over a member's rows, weighted by `weight`, and targets; 0 where no row has any weight."""
+        """The mean over a member's rows, weighted by `weight`, and targets; 0 where no row has any weight.
+
+        `total` is divided by in place of the weights' sum.
+        """
         values = self.elementwise(predicted - target)
         if weight is None:
             return values.sum((1, 2)) / (values.shape[1] * values.shape[2])
         weight = weight.to(values.dtype)
-        total = weight.sum((1, 2)).clamp(min=torch.finfo(values.dtype).tiny)
-        return (values * weight).sum((1, 2)) / (total * values.shape[2])
+        sums = weight.sum((1, 2)) if total is None else total.to(values.dtype)
+        sums = sums.clamp(min=torch.finfo(values.dtype).tiny)
+        return (values * weight).sum((1, 2)) / (sums * values.shape[2])
 
     def in_target_units(
         self, losses: Float[Tensor, " member"], y_std: Float64[Tensor, "member 1 target"]

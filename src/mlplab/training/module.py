@@ -115,7 +115,7 @@ class StackModule(LightningModule):
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, in encoded units: the quantity that is minimised."""
         target = self.network.encoder.encode_target(batch.y)
-        return self.loss(self.network.encoded(batch.x), target, batch.weight)
+        return self.loss(self.network.encoded(batch.x), target, batch.weight, batch.total)
 
     def last_losses(self) -> Float[Tensor, " member"]:
         """The training losses of the last step, in the target's own units."""

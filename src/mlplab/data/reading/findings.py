@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
-from mlplab.data.cells import BAD, DAYS, EXPECTED, LONG
+from mlplab.data.cells import BAD, EXPECTED, ISO, LONG
 from mlplab.data.reading.extent import BadCells, Extent
 from mlplab.data.reading.kinds import kind_of_text
 from mlplab.data.reading.readers import ColumnReader
@@ -101,7 +101,7 @@ def _input(reader: ColumnReader, extent: Extent, filled: int, rows: int, source:
         "date" if kind == "date" else "boolean" if kind == "boolean" else "numeric",
         missing > 0,
         reader.offset,
-        format=(reader.days or DAYS[0]) if reader.form == "date" else "",
+        format=(reader.days or ISO) if reader.form == "date" else "",
         parts=tuple(DATE_PARTS[part] for part in keep) if reader.form == "date" else (),
     )
     faults = _magnitude_faults(extent, where) if reader.form == "number" else ()

@@ -12,7 +12,6 @@ from mlplab.data.cells import (
     days_of,
     is_bad,
     is_moment,
-    is_text,
     moments,
     numbers,
     truths,
@@ -89,7 +88,7 @@ class ColumnReader:
         Raises:
             UserError: if they make no sense, or two.
         """
-        if self.form != "date" or self.days or not is_text(self.dtype):
+        if self.form != "date" or self.days or is_moment(self.dtype):
             return
         found, example = days_of(texts), repr(texts[0]) if len(texts) else "nothing"
         where = f"{where}, column '{self.name}'"
@@ -141,7 +140,8 @@ def readers_of(source: Source, spec: TableSpec) -> tuple[list[ColumnReader], pl.
 
 def _reader(source: Source, name: str, role: Role, spec: TableSpec, sample: pl.DataFrame) -> ColumnReader:
     dtype = source.schema[name]
-    no_number = role in ("target", "weight") and is_moment(dtype)
+    as_number = role in ("target", "weight") or spec.declared.get(name) in ("numeric", "boolean")
+    no_number = as_number and is_moment(dtype)
     if no_number or dtype.is_nested() or dtype in (pl.Binary, pl.Time, pl.Duration, pl.Object):
         remedy = f"{typed(name, 'drop')} leaves it out" if role == "input" else f"name another {KEYS[role]}"
         what = f"holds {dtype}, which is no {'number' if no_number else 'value'}"
@@ -163,6 +163,12 @@ def _form(
     """Form, whether it is certain, and the days' format."""
     dtype, declared = source.schema[name], spec.declared.get(name) if role in ("input", "time") else None
     if declared and "%" in declared:
+        try:
+            pl.Series(["2024"]).str.to_datetime(declared, strict=False)
+        except pl.exceptions.PolarsError as error:
+            what = f"cannot be read by: {str(error).partition(chr(10))[0]}"
+            remedy = "use the codes of strptime, such as %Y-%m-%d %H:%M:%S"
+            raise UserError(Fault(what, typed(name, declared), remedy=remedy)) from error
         return "date", True, declared
     match declared:
         case "numeric":

@@ -112,7 +112,7 @@ def _read(
     checked = [
         place
         for place, reader in enumerate(readers)
-        if reader.form != "text" and (careful or is_text(kinds[reader.name]))
+        if reader.form != "text" and (careful or reader.form != "number" or is_text(kinds[reader.name]))
     ]
     checks = [
         readers[place]
@@ -187,7 +187,10 @@ def _prepared(
 
 
 def _only_numbers(source: Source, readers: Sequence[ColumnReader]) -> set[str]:
-    """Columns of text that are read as numbers and as nothing else."""
+    """Columns of text that are read as numbers and as nothing else. With a decimal comma none is: polars
+    would take points for decimal ones too."""
+    if source.comma:
+        return set()
     others = {reader.name for reader in readers if reader.form != "number"}
     return {reader.name for reader in readers if source.schema[reader.name] == pl.String} - others
 

@@ -8,7 +8,7 @@ import polars as pl
 from jaxtyping import Int64
 
 from mlplab.data.cells import DataType
-from mlplab.data.sources.dialect import Dialect
+from mlplab.data.sources.dialect import CsvOptions, Dialect
 from mlplab.errors import Fault, UserError
 
 Schema = Mapping[str, DataType]
@@ -23,12 +23,14 @@ class Source:
         comma: whether its text has a decimal comma.
         paths: the files it is read from, as the user has them.
         written: how its text is written, if it is text.
+        options: what the user says of that.
     """
 
     schema: Schema
     comma = False
     paths: Sequence[Path] = ()
     written: Dialect | None = None
+    options: CsvOptions | None = None
 
     def __init__(self, where: str, frame: pl.DataFrame) -> None:
         self.where, self._frame = where, frame
