@@ -18,7 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 
 from mlplab.cli import log_to_terminal, status_of
-from mlplab.config import DescribeConfig, TrainConfig, check_name, parse, parse_table
+from mlplab.config import CsvData, DescribeConfig, TrainConfig, check_name, parse, parse_table
 from mlplab.errors import Fault, Interrupted, UserError, reason_of
 from mlplab.hydra_errors import explained
 from mlplab.hydra_overrides import RESUME, check_overrides, is_typed, readable
@@ -157,7 +157,7 @@ def _resume(verb: Verb, flags: argparse.Namespace, conf: Path, name: str) -> Non
         values["data"]["memory"] = OverridesParser.create().parse_override(line).value()
         run = parse(values)
     if lines:
-        composed = _compose(conf, flags, name, lines)
+        composed = _compose(conf, flags, name, [*_table_of(run, lines), *lines])
         refuse_what_calls(composed.hydra)
         new, before = parse(plain(composed)), run.plain()
         if is_typed(MAY_GROW, lines):
@@ -171,6 +171,16 @@ def _resume(verb: Verb, flags: argparse.Namespace, conf: Path, name: str) -> Non
         if faults := faults + differences(run, before, str(folder)):
             raise UserError(*faults)
     verb(run, folder, True)
+
+
+def _table_of(run: TrainConfig, lines: Sequence[str]) -> list[str]:
+    """Overrides that choose a run's kind of table, whose keys others may not know."""
+    choice: dict[str, str] = {"data": run.data.name}
+    if isinstance(run.data, CsvData):
+        targets = ",".join(map(quoted, run.data.target))
+        choice |= {"data.path": quoted(run.data.path), "data.target": f"[{targets}]"}
+    typed = {line.lstrip("+~").partition("=")[0] for line in lines}
+    return [f"{key}={value}" for key, value in choice.items() if key not in typed]
 
 
 def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -> None:

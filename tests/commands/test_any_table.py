@@ -147,6 +147,14 @@ def test_the_logarithm_of_a_target(command: Callable[..., Ended], tmp_path: Path
     assert "have a target of 0 or less, which has no logarithm" in refused.err
 
 
+def test_what_is_typed_beside_resume_must_not_contradict(command: Callable[..., Ended]) -> None:
+    assert command(*TRAIN, "data.target=sales", "data.columns.staff=drop", "name=run").status == 0
+    assert command("resume=outputs/run", "data.columns.staff=drop", "data.target=sales").status == 0
+    refused = command("resume=outputs/run", "data.columns.staff=numeric")
+    assert refused.status == 2
+    assert "data.columns.staff: differs from the run that is to go on (found 'numeric'" in refused.err
+
+
 def test_schema_json_says_what_columns_were_taken_for(command: Callable[..., Ended], tmp_path: Path) -> None:
     assert command(*TRAIN, "data.target=sales", "data.columns.staff=drop", "name=run").status == 0
     schema = json.loads((tmp_path / "outputs/run/schema.json").read_text())
