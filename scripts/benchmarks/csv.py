@@ -32,6 +32,9 @@ OVER_BUDGET = 4
 """Times the memory that it may take, that the features of the table take which is trained from a file."""
 
 MEBIBYTE = 2**20
+PARSING = 64 * MEBIBYTE
+"""What reading takes for a while, whatever the table's size."""
+
 AT_ONCE = 100_000
 SMALL = 1000
 """Rows of the table of a small training."""
@@ -77,7 +80,8 @@ def measure(arguments: Csv) -> Report:
                 return answer("table_training", *overrides, folder=Path(place), prefix=prefix)
 
         small = train(files[SMALL], "trainer.max_epochs=1")
-        cap = small["memory"] + rows * FEATURES * NUMBER  # less than what the table takes in memory
+        # less than what a table of a million rows takes in memory
+        cap = small["memory"] + max(rows * FEATURES * NUMBER, PARSING)
         with capped(cap) as prefix:
             epochs, memory = f"trainer.max_epochs={arguments.epochs}", f"data.memory={budget / 2**30}"
             asked: dict[Key, Callable[[], dict[str, Any]]] = {
