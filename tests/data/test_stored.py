@@ -9,6 +9,7 @@ import pytest
 
 from mlplab.data.reading.building import read_table
 from mlplab.data.reading.spec import TableSpec
+from mlplab.data.sources.dialect import CsvOptions
 from mlplab.data.sources.opening import opened
 from mlplab.data.stored import TABLES, free_memory, table_of
 from mlplab.data.table import Table
@@ -87,6 +88,14 @@ def test_it_serves_again_until_the_source_changes(path: Path) -> None:
     other = read(path, 1e3, TableSpec((("w", "target"),)))
     assert other.schema.targets == ("w",)
     assert len(list(TABLES.iterdir())) == 3
+
+
+def test_another_encoding_is_another_table(path: Path) -> None:
+    path.write_bytes(path.read_text().replace("c1", "gr\u00fcn").encode("cp1252"))
+    for encoding, word in (("cp1251", "gr\u044cn"), ("cp1252", "gr\u00fcn")):
+        with opened(path, CsvOptions(encoding=encoding)) as source:
+            table = table_of(source, WANTED, np.float32, 1e3, lambda rows: None)
+        assert word in table.schema.inputs[1].categories
 
 
 @pytest.mark.parametrize("damage", ["cut", "description", "version"])

@@ -20,12 +20,6 @@ PARSED = "1000000"
 """Bytes of text that polars parses at a time: its own choice takes 200 MB for what is under way, and longer.
 It does not promise to heed this (2.1 does); where it does not, nothing is lost but that."""
 
-UNFOLDED = 2**30
-"""Bytes that a Parquet file may unfold to, however small it is."""
-
-UNFOLDED_TIMES = 200
-"""Its size, that it may unfold to."""
-
 
 class CsvSource(Source):
     """Rows of CSV text."""
@@ -34,6 +28,7 @@ class CsvSource(Source):
         os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", PARSED)
         self.where, self.paths, self._texts = where, paths, texts
         self._names = [title(path, paths, where) for path in paths]
+        self.options = given
         self.written = self.dialect = look(texts[0], given, self._names[0])
         self.comma = self.dialect.decimal == ","
         names = header_names(texts[0], self.dialect, self._names[0])

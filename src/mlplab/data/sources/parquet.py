@@ -17,9 +17,6 @@ UNFOLDED = 2**30
 UNFOLDED_TIMES = 200
 """Its size, that it may unfold to."""
 
-UNFOLDED_TIMES = 200
-"""Its size, that it may unfold to."""
-
 
 class ParquetSource(Source):
     """Rows of Parquet files."""
@@ -27,6 +24,7 @@ class ParquetSource(Source):
     def __init__(self, where: str, paths: Sequence[Path]) -> None:
         self.where, self.paths = where, paths
         self._parts: list[pl.LazyFrame] = []
+        self._heights: list[int] = []
         for path in paths:
             file = title(path, paths, where)
             try:
@@ -46,8 +44,8 @@ class ParquetSource(Source):
             else:
                 self.schema = schema
             self._parts.append(part)
+            self._heights.append(height)
         self.schema = dict(self.scan().collect_schema())
-        self._heights = [part.select(pl.len()).collect().item() for part in self._parts]
 
     @override
     def rows(self) -> int:
