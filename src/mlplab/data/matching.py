@@ -9,15 +9,12 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.cells import BAD, EXPECTED, Form, is_bad, is_moment, is_text, named, words
+from mlplab.data.cells import BAD, EXPECTED, is_bad, is_moment, is_text, named, words
 from mlplab.data.reading.findings import shortened
-from mlplab.data.schema import Column, Schema
+from mlplab.data.schema import FORMS, Column, Schema
 from mlplab.errors import Fault, UserError, listed, nearest
 
 log = logging.getLogger(__name__)
-
-FORMS: dict[str, Form] = {"numeric": "number", "boolean": "boolean", "date": "date"}
-"""What the cells of a kind of column are read as, but for categories."""
 
 SHOWN = 3
 """Unknown categories of a column that are told by name."""
@@ -85,9 +82,8 @@ class Matcher:
             UserError: for each column with a cell that training had nothing like.
         """
         faults: list[Fault] = []
-        for (
-            column
-        ) in self.schema.inputs:  # each by itself: polars looks at all columns of a frame it is given
+        for column in self.schema.inputs:
+            # Each by itself: polars looks at all columns of a frame that it is given.
             faults += self._faults(column, frame.get_column(column.name).to_frame())
         if faults:
             raise UserError(*faults)

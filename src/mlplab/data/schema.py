@@ -7,10 +7,13 @@ from typing import Any, Literal
 
 import polars as pl
 
-from mlplab.data.cells import DataType, moments, numbers, truths, words
+from mlplab.data.cells import DataType, Form, moments, numbers, truths, words
 
 Kind = Literal["numeric", "boolean", "categorical", "date"]
 """Of an input."""
+
+FORMS: Mapping[Kind, Form] = {"numeric": "number", "boolean": "boolean", "date": "date"}
+"""What the cells of a kind of column are read as, but for categories."""
 
 Part = Literal["year", "month_sin", "month_cos", "weekday_sin", "weekday_cos", "hour_sin", "hour_cos"]
 """Of a date: the year with the day as its fraction, and places on the circles of year, week and day."""
@@ -54,23 +57,46 @@ class Column:
             marks: words for a missing value, beside the usual ones.
             comma: text has a decimal comma.
         """
-        match self.kind:
-            case "numeric":
-                return [numbers(self.name, dtype, marks, comma=comma) - self.offset]
-            case "boolean":
-                return [truths(self.name, dtype, marks)]
-            case "categorical":
-                codes = pl.Series(range(len(self.categories)), dtype=pl.Float64)
-                text = words(self.name, dtype, marks)
-                return [text.replace_strict(list(self.categories), codes, default=None)]
-            case "date":
-                moment = moments(self.name, dtype, marks, self.format)
-                return [date_part(moment, part, self.offset) for part in self.parts]
+        if self.kind == "categorical":
+            codes = pl.Series(range(len(self.categories)), dtype=pl.Float64)
+            text = words(self.name, dtype, marks)
+            return [text.replace_strict(list(self.categories), codes, default=None)]
+        form, offset, parts = FORMS[self.kind], self.offset, self.parts
+        return values(
+            self.name, dtype, marks, form, comma=comma, days=self.format, offset=offset, parts=parts
+        )
 
     @property
     def width(self) -> int:
         """How many features it has."""
         return len(self.parts) if self.kind == "date" else 1
+
+
+def values(
+    name: str,
+    dtype: DataType,
+    marks: Collection[str],
+    form: Form,
+    *,
+    comma: bool,
+    days: str,
+    offset: float,
+    parts: Sequence[Part],
+) -> list[pl.Expr]:
+    """A column that is no text as Float64 columns, alike in training and in prediction.
+
+    Args:
+        offset: is taken off numbers and years.
+        parts: of a date.
+    """
+    match form:
+        case "number":
+            return [numbers(name, dtype, marks, comma=comma) - offset]
+        case "boolean":
+            return [truths(name, dtype, marks)]
+        case "date":
+            moment = moments(name, dtype, marks, days)
+            return [date_part(moment, part, offset) for part in parts]
 
 
 def date_part(moment: pl.Expr, part: Part, offset: float) -> pl.Expr:

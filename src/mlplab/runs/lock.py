@@ -29,7 +29,7 @@ class Lock:
         except Timeout:
             remedy = "wait for it, or stop it"
             raise UserError(Fault("is in use by another process", str(self.folder), remedy=remedy)) from None
-        except NotImplementedError as error:  # of an older filelock, where there is no flock
+        except NotImplementedError as error:  # filelock before 4: the file system has no flock
             raise UserError(Fault("lies where no file can be locked", str(self.folder))) from error
         except OSError as error:
             if of_the_disk(error):

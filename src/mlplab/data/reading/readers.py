@@ -13,13 +13,11 @@ from mlplab.data.cells import (
     is_bad,
     is_moment,
     moments,
-    numbers,
-    truths,
     words,
 )
 from mlplab.data.reading.kinds import kind_of_text
 from mlplab.data.reading.spec import KEYS, LEFT_OUT, Role, TableSpec, faults_of, titled, typed
-from mlplab.data.schema import DATE_PARTS, date_part
+from mlplab.data.schema import DATE_PARTS, values
 from mlplab.data.sources.source import Source
 from mlplab.errors import Fault, UserError
 
@@ -53,19 +51,13 @@ class ColumnReader:
 
     def features(self, dtype: DataType, marks: Collection[str], *, comma: bool) -> list[pl.Expr]:
         """What is read of it, as Float64, out of a frame where it has the type `dtype`."""
-        match self.form:
-            case "number":
-                return [numbers(self.name, dtype, marks, comma=comma) - self.offset]
-            case "boolean":
-                return [truths(self.name, dtype, marks)]
-            case "text":
-                text = words(self.name, dtype, marks)
-                return [text.cast(self.known.dtype).to_physical().cast(pl.Float64)]
-            case "date":
-                moment = moments(self.name, dtype, marks, self.days)
-                if self.role == "time":
-                    return [moment.to_physical().cast(pl.Float64)]
-                return [date_part(moment, part, self.offset) for part in DATE_PARTS]
+        if self.form == "text":
+            text = words(self.name, dtype, marks)
+            return [text.cast(self.known.dtype).to_physical().cast(pl.Float64)]
+        if self.form == "date" and self.role == "time":
+            return [moments(self.name, dtype, marks, self.days).to_physical().cast(pl.Float64)]
+        form, days, offset = self.form, self.days, self.offset
+        return values(self.name, dtype, marks, form, comma=comma, days=days, offset=offset, parts=DATE_PARTS)
 
     def bad_cells(self, dtype: DataType, marks: Collection[str], *, comma: bool) -> pl.Expr:
         """Which cells hold something that is not of the form; among texts none does."""
@@ -150,8 +142,8 @@ def _reader(source: Source, name: str, role: Role, spec: TableSpec, sample: pl.D
     if reader.form == "date":
         reader.settle_days(_texts(sample, name, dtype, spec).unique(maintain_order=True), source.where)
     if reader.form in ("number", "date") and role == "input" and not spec.raw:
-        values = _values(reader, sample, spec.marks, source.comma)
-        reader.offset = float(values.median() or 0)  # type: ignore[arg-type]
+        sampled = _sampled(reader, sample, spec.marks, source.comma)
+        reader.offset = float(sampled.median() or 0)  # type: ignore[arg-type]
         if reader.form == "date":
             reader.offset = float(int(reader.offset))
     return reader
@@ -207,8 +199,8 @@ def form_of(kind: str) -> ReadAs:
     return "number" if kind == "numeric" else "date" if kind == "date" else "text"
 
 
-def _values(reader: ColumnReader, sample: pl.DataFrame, marks: Sequence[str], comma: bool) -> pl.Series:
+def _sampled(reader: ColumnReader, sample: pl.DataFrame, marks: Sequence[str], comma: bool) -> pl.Series:
     """The finite numbers, or years, of a sample."""
     first = reader.features(reader.dtype, marks, comma=comma)[0]
-    values = sample.get_column(reader.name).to_frame().select(first.alias("value")).to_series()
-    return values.filter(values.is_finite())
+    found = sample.get_column(reader.name).to_frame().select(first.alias("value")).to_series()
+    return found.filter(found.is_finite())
