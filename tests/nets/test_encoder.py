@@ -39,7 +39,8 @@ def numbers(*columns: list[float]) -> dict[str, Tensor]:
         "q75": values.quantile(0.75, 1, keepdim=True),
         "smallest": values.amin(1, keepdim=True),
         "largest": values.amax(1, keepdim=True),
-        "knots": values.sort(1).values,
+        "quantiles": values.sort(1).values,
+        "quantile_count": torch.full((1, 1, len(columns)), values.shape[1], dtype=torch.float64),
         "mode": torch.zeros(1, 1, len(columns), dtype=torch.float64),
         "present": torch.zeros(1, 1, 0, dtype=torch.bool),
         "y_mean": row([2]),
@@ -57,7 +58,8 @@ def mixed() -> dict[str, Tensor]:
         "q75": row([2, 0, -1, 0, 0], [4, 0, 1, 0, 0]),
         "smallest": row([-9, 0, -9, 0, 0], [0, 0, 0, 0, 0]),
         "largest": row([9, 0, 9, 0, 0], [5, 0, 9, 0, 0]),
-        "knots": torch.linspace(-9, 9, 10).double().view(1, -1, 1).repeat(2, 1, 5),
+        "quantiles": torch.linspace(-9, 9, 10).double().view(1, -1, 1).repeat(2, 1, 5),
+        "quantile_count": row([10] * 5, [10] * 5),
         "mode": row([0, 2, 0, 4, 0], [0, 0, 0, 1, 1]),
         # of feature 1, of 3, of 4
         "present": torch.tensor(
@@ -247,8 +249,8 @@ def test_a_members_part_of_the_state_is_an_encoder(name: str) -> None:
 @pytest.mark.parametrize("shape", [(2, 2, 3, 1), (2, 7, 10), (10,), ()])
 def test_a_state_of_other_shapes_is_refused(shape: tuple[int, ...]) -> None:
     encoder = build("quantile")
-    state = encoder.state_dict() | {"scaling.knots": torch.zeros(shape)}
-    with pytest.raises(RuntimeError, match=r"scaling\.knots"):
+    state = encoder.state_dict() | {"scaling.quantiles": torch.zeros(shape)}
+    with pytest.raises(RuntimeError, match=r"scaling\.quantiles"):
         encoder.load_state_dict(state)
 
 

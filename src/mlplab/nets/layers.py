@@ -40,15 +40,17 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(stacked[:, -1:].clone())
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
-        """One `baddbmm`; with a single output a product and a sum, which is faster there.
+        """One `baddbmm`; with a single input or output elementwise, which is faster there.
 
         A member gets the same bits alone and anywhere in a stack. The libraries' products do not see to that
         by themselves: how they round depends on where in memory a matrix begins, unless its width is a
-        multiple of 4; other widths are filled up to one with zeros.
+        multiple of 4; other widths are filled up to one with zeros. A product of vectors goes yet other ways.
         """
         _, rows, columns = self.weight.shape
         if columns == 1:
             return (x * self.weight.mT).sum(2, keepdim=True) + self.bias
+        if rows == 1:
+            return x * self.weight + self.bias
         right, below = -columns % 4, -rows % 4 if x.requires_grad else 0
         if not (right or below):
             return torch.baddbmm(self.bias, x, self.weight)

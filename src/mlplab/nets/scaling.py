@@ -3,12 +3,22 @@
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
 from mlplab.nets.layers import elementwise
 
-STATISTICS = ("mean", "std", "median", "q25", "q75", "smallest", "largest", "knots")
+STATISTICS = (
+    "mean",
+    "std",
+    "median",
+    "q25",
+    "q75",
+    "smallest",
+    "largest",
+    "quantiles",
+    "quantile_count",
+)
 """Of numbers; each kind of scaling takes its own."""
 
 Statistics = Mapping[str, Float64[Tensor, "member _ number"]]
@@ -19,7 +29,7 @@ class Scaling(nn.Module):
     """Leaves numbers as they are.
 
     Args:
-        statistics: by their names in `STATISTICS`; `knots` only where they are needed.
+        statistics: by their names in `STATISTICS`; quantiles only where they are needed.
         dtype: of the numbers.
     """
 
@@ -90,39 +100,46 @@ class Quantile(Scaling):
     """A normal distribution, whatever the numbers' own is: by their place among the member's quantiles.
 
     As scikit-learn's `QuantileTransformer`, but of equal quantiles the middle one counts at both ends too.
+
+    Attributes:
+        quantiles: those of each member, ascending; the last one repeated fills up to the same number for all,
+            so that a member's tensors have one shape alone and in any stack.
+        last: the place of each member's last one.
     """
 
-    knots: Float[Tensor, "member number quantile"]
+    quantiles: Float[Tensor, "member number quantile"]
+    last: Int64[Tensor, "member number 1"]
 
     LIMIT = 5.2
     """Beyond the outermost quantiles; the normal quantile of about 1 − 1e-7."""
 
     def __init__(self, statistics: Statistics, dtype: torch.dtype) -> None:
         super().__init__(statistics, dtype)
-        self.register_buffer("knots", statistics["knots"].mT.to(dtype).contiguous())
+        self.register_buffer("quantiles", statistics["quantiles"].mT.to(dtype).contiguous())
+        self.register_buffer("last", statistics["quantile_count"].mT.long() - 1)
 
     def forward(self, x: Numbers) -> Numbers:
         """√2 erf⁻¹(2p − 1), p linear between quantiles."""
-        values, last = x.mT.contiguous(), self.knots.shape[2] - 1
+        values = x.mT.contiguous()
         below, above = (  # int32 takes a third less time
-            torch.searchsorted(self.knots, values, right=right, out_int32=True).long()
+            torch.searchsorted(self.quantiles, values, right=right, out_int32=True).long()
             for right in (True, False)
         )
-        below, above = (below - 1).clamp(min=0), above.clamp(max=last)
-        low, high = self.knots.gather(2, below), self.knots.gather(2, above)
+        below, above = (below - 1).clamp(min=0).minimum(self.last), above.minimum(self.last)
+        low, high = self.quantiles.gather(2, below), self.quantiles.gather(2, above)
         share = torch.where(high > low, (values - low) / (high - low), 0.5)
         place = below + share * (above - below)
-        normal = elementwise(torch.erfinv, 2 * place / last - 1) * 2**0.5
+        normal = elementwise(torch.erfinv, 2 * place / self.last - 1) * 2**0.5
         return normal.clamp(-self.LIMIT, self.LIMIT).mT.contiguous()
 
     def places(self) -> list[Float[Tensor, "member place number"]]:
-        """The knots."""
-        return [self.knots.mT]
+        """The quantiles."""
+        return [self.quantiles.mT]
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
         """How many quantiles there are is the state's to say."""
-        if isinstance(kept := state_dict.get(f"{prefix}knots"), Tensor):
-            self.knots = self.knots.new_empty(*self.knots.shape[:2], *kept.shape[2:3])
+        if isinstance(kept := state_dict.get(f"{prefix}quantiles"), Tensor):
+            self.quantiles = self.quantiles.new_empty(*self.quantiles.shape[:2], *kept.shape[2:3])
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 

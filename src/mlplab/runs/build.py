@@ -29,9 +29,6 @@ DTYPES = {32: torch.float32, 64: torch.float64}
 STORED_BLOCK = 1024
 """Rows of a table in a file that are read together, some tens of kilobytes."""
 
-KNOTS = (10, 1000)
-"""Quantiles of `model/encoder=quantile` at least and at most; between them one for 30 training rows."""
-
 
 @dataclass(frozen=True)
 class Stack:
@@ -119,13 +116,13 @@ def choose_accelerator(wanted: str) -> str:
 def _encoder(configs: Sequence[config.TrainConfig], table: Table, splits: Sequence[Split]) -> Encoder:
     first, seeds = configs[0], [each.seed for each in configs]
     section, layout = first.model.encoder, layout_of(table.schema)
-    rows = min(len(split.train) for split in splits)
     statistics = Statistics.of(
         table.x,
         table.y,
         [split.train for split in splits],
         categories=layout.categories,
-        quantiles=min(max(rows // 30, KNOTS[0]), KNOTS[1]) if section.name == "quantile" else None,
+        weight=table.weight,
+        quantiles=section.name == "quantile",
         log_target=section.target == "log",
     )
     dtype = DTYPES[first.trainer.precision]

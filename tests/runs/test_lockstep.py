@@ -1,0 +1,143 @@
+"""A run alone and in a stack: the same bits, whatever the configuration."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from support import config, train_into
+
+from mlplab.config.model import Activation
+from mlplab.runs.inputs import Inputs
+from mlplab.sweeps.plan import _shape
+from mlplab.training import checkpoint
+
+ONE_COLUMN = [
+    *("data=csv", "data.path=one.csv", "data.target=y", "data.batch_size=17"),
+    *("model.hidden=[5,4]", "trainer.max_epochs=3", "logger=[]"),
+]
+LONGEST = 600
+
+
+@pytest.fixture(autouse=True)
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of one column, and one of all kinds of columns, with missing values and row weights."""
+    monkeypatch.chdir(tmp_path)
+    source = np.random.default_rng(0)
+    rows = 333
+    x = source.normal(size=(rows, 3)) * [1, 100, 1e-3] + [0, 5000, 0]
+    y = np.sin(x[:, 0]) + x[:, 1] / 100 + 0.3 * source.normal(size=rows)
+    pl.DataFrame({"x": x[:, 0], "y": y}).write_csv("one.csv")
+    frame = pl.DataFrame(
+        {
+            **{f"x{column}": values for column, values in enumerate(x.T)},
+            "few": np.array(["p", "q", "r"])[source.integers(0, 3, rows)],
+            "many": [f"m{each}" for each in source.integers(0, 30, rows)],
+            "group": [f"g{each}" for each in source.integers(0, 40, rows)],
+            "part": np.array(["s", "t"])[source.integers(0, 2, rows)],
+            "day": np.datetime64("2024-01-01") + source.integers(0, 90, rows).astype("timedelta64[D]"),
+            "w": source.integers(0, 3, rows),
+            "y": np.exp(y / 100),
+            "z": x[:, 2] * 1e3 + source.normal(size=rows),
+        }
+    )
+    missing = pl.int_range(pl.len())
+    frame.with_columns(
+        x1=pl.when(missing % 7 > 0).then("x1"), few=pl.when(missing % 11 > 0).then("few")
+    ).write_csv("all.csv")
+
+
+def draw(number: int) -> list[list[str]]:
+    """The overrides of three runs that may share a stack."""
+    source = random.Random(number)
+
+    def choose(*values: str) -> str:
+        return source.choice(values)
+
+    table = choose("one.csv", "all.csv", "all.csv", "synthetic")
+    if table == "synthetic":
+        features = source.choice([1, 2, 8])
+        function = "sine" if features == 1 else "product"
+        shared = ["data=synthetic", f"data.function={function}", f"data.features={features}"]
+        shared += [f"data.rows={source.choice([40, 71, 333, LONGEST])}", "data.noise=1"]
+    else:
+        shared = ["data=csv", f"data.path={table}"]
+        shared.append(f"data.target={'[y,z]' if table == 'all.csv' and source.random() < 0.3 else 'y'}")
+        shared += ["data.weight=w"] if table == "all.csv" and source.random() < 0.5 else []
+    norm = choose("none", "none", "layer", "batch")
+    widths = [source.choice([1, 2, 3, 5, 8, 33, 64]) for _ in range(source.choice([0, 1, 2, 3]))]
+    optimizer = choose("adamw", "adam", "sgd")
+    shared += [
+        f"data.batch_size={choose('1', '5', '16', '23', '100', 'null')}",
+        f"model.hidden=[{','.join(map(str, widths))}]",
+        f"model.norm={norm}",
+        f"model.activation={choose(*get_args(Activation))}",
+        f"model/encoder={choose('standard', 'robust_clip', 'quantile', 'none')}",
+        f"model.encoder.target={choose('standard', 'none')}",
+        f"model.encoder.one_hot={choose('2', '16')}",
+        f"loss={choose('mse', 'mae', 'huber')}",
+        f"optimizer={optimizer}",
+        f"trainer.precision={choose('32', '32', '64')}",
+        f"trainer.gradient_clip_val={choose('null', '0.5')}",
+        f"trainer.max_epochs={choose('1', '3')}",
+        "logger=[]",
+    ]
+    by_fold = norm != "batch" and source.random() < 0.5
+    if by_fold:
+        shared += ["data/split=kfold", "data.split.folds=4"]
+        if table == "all.csv":
+            shared.append(choose("data.split.group=group", "data.split.stratify=part", "data.split.seed=3"))
+    members = []
+    for member in range(3):
+        own = [f"seed={source.randrange(100)}", f"optimizer.lr={choose('1e-2', '1e-3')}"]
+        own.append(f"model.dropout={choose('0', '0.2')}" if widths else "model.dropout=0")
+        own.append(f"scheduler={choose('cosine', 'constant', 'step', 'plateau')}")
+        own.append(f"callbacks.early_stopping.patience={choose('null', '1')}")
+        own.append(f"data.split.fold={member}" if by_fold else f"data.split.seed={choose('0', '1')}")
+        members.append([*shared, *own])
+    return members
+
+
+def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]]) -> None:
+    """Of those that may share a stack with the first: folds of groups may need more or fewer batches."""
+    inputs = Inputs()
+    shapes = [_shape(config(*member), inputs, 0) for member in members]
+    members = [member for member, shape in zip(members, shapes, strict=True) if shape == shapes[0]]
+    stack = train_into(Path("stack"), *members)
+    for index, member in enumerate(members):
+        (alone,) = train_into(Path(f"alone{index}"), member)
+        stacked, own = Path(f"stack/{index}"), Path(f"alone{index}/0")
+        told = f"member {index} of {members}"
+        assert alone | {"seconds": 0} == stack[index] | {"seconds": 0}, told
+        for name in ("best", "last"):
+            path = f"checkpoints/{name}.ckpt"
+            assert (stacked / path).exists() == (own / path).exists(), told
+            if not (own / path).exists():  # it diverged
+                continue
+            one, other = (checkpoint.load(folder / path)["state"] for folder in (own, stacked))
+            assert one.keys() == other.keys(), told
+            assert all(torch.equal(one[key], other[key]) for key in one), told
+
+
+@pytest.mark.parametrize("encoder", ["standard", "quantile"])
+@pytest.mark.parametrize("own", [["seed=0"], ["seed=1", "model.dropout=0.1"]], ids=" ".join)
+def test_one_input_column(encoder: str, own: list[str]) -> None:
+    run = [*ONE_COLUMN, f"model/encoder={encoder}"]
+    assert_alone_as_in_a_stack([[*run, *own], [*run, "seed=2"], [*run, "seed=3", "optimizer.lr=0.1"]])
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("number", range(6))
+def test_any_configuration(number: int) -> None:
+    assert_alone_as_in_a_stack(draw(number))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("number", range(6, 126))
+def test_many_configurations(number: int) -> None:
+    assert_alone_as_in_a_stack(draw(number))
