@@ -1,3 +1,5 @@
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -20,3 +22,20 @@ def test_a_file_is_replaced_whole_or_left(tmp_path: Path) -> None:
         half()
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_folder_is_synced_after_the_file_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a loss of power could bring the older file back."""
+    synced: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        synced.append("folder" if folder else "file")
+        assert (tmp_path / "file").exists() == folder
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with replacing(tmp_path / "file") as partial:
+        partial.write_text("new")
+    assert synced == ["file", "folder"]

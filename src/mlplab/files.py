@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PART = ".part"
@@ -18,7 +18,8 @@ def replacing(
     If the block raises, `path` stays as it was. At any moment `path` or `before` is a whole file.
 
     Args:
-        synced: to disk before that, so that it outlives a loss of power; takes milliseconds.
+        synced: to disk, the file before that and its folder after, so that it outlives a loss of power; takes
+            milliseconds.
         before: keeps what `path` was.
         follow: where `path` is a link, it stays, and what it points to is replaced. A run's folder may come
             from a stranger: there a link is replaced, and what it points to stays.
@@ -33,12 +34,25 @@ def replacing(
         if before and path.exists():
             path.replace(before)
         partial.replace(path)
+        if synced:
+            _sync_folder(path.parent)
     except OSError as error:
         if error.errno and not error.filename:  # as a failed write does not tell
             error.filename = os.fspath(path)
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Writes a folder's names to disk, where the system can: else a renamed file may have its old name after a
+    loss of power."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:

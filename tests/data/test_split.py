@@ -229,6 +229,22 @@ def test_a_rare_class_has_a_row_in_each_part() -> None:
     assert [counts(classes, getattr(split, part)).tolist() for part in PARTS] == [[162, 1], [19, 1], [19, 1]]
 
 
+@given(st.lists(st.integers(3, 9), min_size=1, max_size=3), st.integers(2, 4), FRACTIONS, SEEDS)
+def test_no_part_of_a_fold_lacks_a_rare_class(sizes: list[int], folds: int, val: float, seed: int) -> None:
+    rows, classes = classes_of([30, *sizes])
+    for fold in range(folds):
+        try:
+            split = kfold_split(
+                rows, folds=folds, fold=fold, val=val, seed=seed, classes=classes, names=["0", "1", "2", "3"]
+            )
+        except UserError as error:
+            assert min(sizes) < max(folds, 5), error
+            return
+        for part in (split.train, split.val, split.test):
+            if len(part) > len(sizes):
+                assert counts(classes, part).min() >= 1
+
+
 ROWS = np.arange(100)
 KEYS = ROWS % 20
 SEEDED: list[Callable[[int], Split]] = [

@@ -90,6 +90,15 @@ def test_it_serves_again_until_the_source_changes(path: Path) -> None:
     assert len(list(TABLES.iterdir())) == 3
 
 
+def test_other_content_of_the_same_size_and_time_is_another_table(path: Path) -> None:
+    first, before = read(path, memory=1e3), path.stat()
+    path.write_text(path.read_text().replace("\n0.001,", "\n9.001,", 1))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert read(path, memory=1e3).x[1, 0] != first.x[1, 0]
+    assert_same(read(path, memory=1e3), whole(path))
+
+
 def test_another_encoding_is_another_table(path: Path) -> None:
     path.write_bytes(path.read_text().replace("c1", "gr\u00fcn").encode("cp1252"))
     for encoding, word in (("cp1251", "gr\u044cn"), ("cp1252", "gr\u00fcn")):

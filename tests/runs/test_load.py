@@ -97,6 +97,14 @@ def test_renamed_columns_are_told(sweep: Path) -> None:
     assert "rename 'x_3' → 'x3'?" in str(told.value)
 
 
+def test_a_pandas_frame_with_a_column_twice_is_refused(sweep: Path) -> None:
+    frame = pd.DataFrame(FRAME.to_dict(as_series=False))
+    with pytest.raises(UserError, match="has several columns 'x3'"):
+        mlplab.load(sweep / "0").predict(pd.concat([frame, frame[["x3"]]], axis=1))
+    more = pd.concat([frame, frame[["target"]]], axis=1)  # which is no input
+    assert len(mlplab.load(sweep / "0").predict(more)) == 60
+
+
 def test_evaluate_gives_the_figures_of_the_training(sweep: Path) -> None:
     for index in range(2):
         report = evaluate(sweep / str(index))

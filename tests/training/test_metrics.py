@@ -95,3 +95,14 @@ def test_r2_does_not_depend_on_the_unit() -> None:
 def test_r2_of_a_target_that_does_not_vary_is_nan() -> None:
     target = torch.ones(1, 3, 1, dtype=torch.float64)
     assert errors(torch.zeros_like(target), target)["r2"].isnan().all()
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7])
+def test_r2_heeds_no_target_of_weight_0(batch: int) -> None:
+    predicted, target = data(2, 40)
+    weight = torch.ones(2, 40, 1)
+    weight[0, :5] = 0
+    far = target.clone()
+    far[0, :5] = 1e9
+    found = errors(predicted, far, weight, batch)["r2"]
+    torch.testing.assert_close(found, errors(predicted, target, weight, batch)["r2"])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     DataType = object  # whose checks at run time do not understand polars' class
 
-NOTHING = ("", "nan", "na", "n/a", "null")
+NOTHING = ("", "nan", "-nan", "+nan", "na", "n/a", "null")
 """What a cell says, in lower case and without spaces, that holds no value."""
 
 ISO = "%Y-%m-%d"

@@ -188,6 +188,10 @@ def as_frame(schema: Schema, frame: FrameLike, where: str) -> pl.DataFrame:
         return frame.select(named(name) for name in schema.names)
     names = [str(name) for name in frame]
     check_columns(schema, names, where)
+    if twice := [name for name in schema.names if names.count(name) > 1]:
+        raise UserError(
+            Fault(f"has several columns '{twice[0]}'", where, remedy="rename all but the one that is meant")
+        )
     try:
         return pl.DataFrame({name: _values(frame[name]) for name in schema.names}, strict=False)
     except (pl.exceptions.PolarsError, TypeError) as error:

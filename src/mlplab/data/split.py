@@ -12,6 +12,9 @@ from mlplab.errors import Fault, UserError, listed
 
 PARTS = ("train", "val", "test")
 
+LEAST_OF_TWO_FOLDS = 5
+"""Rows of a class, of which one of two folds may take three: train and val need one each of the others."""
+
 Rows = Int64[np.ndarray, " _"]
 """Row numbers of a table."""
 
@@ -104,7 +107,7 @@ def kfold_split(
 
     Raises:
         UserError: if a part is left without a row; if there are too few groups or times, or a row has none;
-            if a class has not a row for each fold.
+            if a class has fewer rows than there are folds, or of two folds fewer than five.
     """
     if times is not None:
         return _chained(rows, times, folds, fold, val)
@@ -117,7 +120,7 @@ def kfold_split(
         split = _of_groups(rows, group_of, held_groups, np.flatnonzero(fold_of == fold))
     else:
         if classes is not None:
-            check_classes(classes[rows], names, max(folds, len(PARTS)))
+            check_classes(classes[rows], names, folds if folds >= len(PARTS) else LEAST_OF_TWO_FOLDS)
         lengths = [(len(rows) + folds - 1 - number) // folds for number in range(folds)]
         parts = dealt(rows, lengths, np.random.default_rng(seed), classes)
         tested = parts.pop(fold)

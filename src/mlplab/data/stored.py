@@ -167,7 +167,11 @@ def _mapped(path: Path, rows: int, columns: int, dtype: str) -> np.ndarray:
 
 
 def _key(source: Source, spec: TableSpec, dtype: type[np.floating]) -> str:
-    """Another one whenever the table could be another."""
-    files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in source.paths]
+    """Another one whenever the table could be another.
+
+    The time of a file's last change (`ctime`) is the system's own: unlike `mtime`, nothing sets it back.
+    """
+    found = [(path.resolve(), path.stat()) for path in source.paths]
+    files = [(str(path), of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino) for path, of in found]
     content = repr((FORMAT, files, source.written, source.options, asdict(spec), np.dtype(dtype).name))
     return f"{source.paths[0].stem}-{sha256(content.encode()).hexdigest()[:16]}"

@@ -16,8 +16,8 @@ class Errors(Metric):
     depends on the target's unit: a poor fit of a target in small units counts as perfect.
 
     Attributes:
-        shift: the first row's target, which is taken off all before they are squared: the sum of squares of
-            values that are large beside their spread loses it.
+        shift: the target of the first row with a weight above 0. It is subtracted from all targets before
+            they are squared: a sum of squares of values that are large beside their spread loses the spread.
     """
 
     squared: Sums
@@ -41,7 +41,11 @@ class Errors(Metric):
     ) -> None:
         """Adds rows; without `weight` each counts 1."""
         # [member, target, row], so that a member's sum runs along memory, and in the same order in any stack.
-        self.shift = torch.where(self.weights > 0, self.shift, target[:, 0])
+        first = target[:, 0]
+        if weight is not None:
+            member = torch.arange(len(target), device=target.device)
+            first = target[member, (weight[..., 0] > 0).byte().argmax(1)]
+        self.shift = torch.where(self.weights > 0, self.shift, first)
         error, y = (each.mT.contiguous() for each in (predicted - target, target - self.shift.unsqueeze(1)))
         each = None if weight is None else weight.double().mT.contiguous()
 
