@@ -108,3 +108,14 @@ def finished_runs(folder: Path) -> list[Path]:
             )
         )
     return done
+
+
+def finished_run(folder: Path, key: str) -> Path:
+    """The folder itself, if it is a finished run's; `key` names it in messages.
+
+    Raises:
+        UserError: otherwise.
+    """
+    if finished_runs(folder) != [folder]:
+        raise UserError(Fault("is a sweep's folder", f"{key}={folder}", remedy="name one of its runs"))
+    return folder
