@@ -582,8 +582,8 @@ def assert_typeable(message: str) -> None:
 
 
 @pytest.mark.parametrize(("row", "files", "arguments", "said"), REFUSED, ids=[case[0] for case in REFUSED])
-def test_what_is_wrong_gets_a_short_answer(
-    command: Callable[..., Ended],
+def test_what_is_wrong_gets_the_same_short_answer_of_train_and_describe(
+    verb: Callable[..., Ended],
     tmp_path: Path,
     row: str,
     files: Files,
@@ -592,8 +592,10 @@ def test_what_is_wrong_gets_a_short_answer(
 ) -> None:
     make(tmp_path, files)
     before = left(tmp_path)
-    ended = command(*with_arguments(arguments))
+    ended = verb("train", *with_arguments(arguments))
+    described = verb("describe", *with_arguments(arguments))
     assert_short_answer(ended, said)
+    assert (described.status, described.err) == (ended.status, ended.err)
     assert left(tmp_path) == before
     assert_typeable(ended.err)
 
@@ -626,7 +628,7 @@ def test_columns_that_are_left_out_are_told_of_in_a_few_lines(
 
 @pytest.mark.parametrize(("row", "files", "arguments", "said"), TAKEN, ids=[case[0] for case in TAKEN])
 def test_what_can_be_gone_on_with_is_taken(
-    command: Callable[..., Ended],
+    verb: Callable[..., Ended],
     tmp_path: Path,
     row: str,
     files: Files,
@@ -634,7 +636,10 @@ def test_what_can_be_gone_on_with_is_taken(
     said: tuple[str, ...],
 ) -> None:
     make(tmp_path, files)
-    ended = command(*with_arguments(arguments))
+    described = verb("describe", *with_arguments(arguments))
+    assert described.status == 0, described
+    assert all(line.startswith("warning: ") for line in described.err.splitlines())
+    ended = verb("train", *with_arguments(arguments))
     assert ended.status == 0, ended
     warnings = [line for line in (ended.out + ended.err).splitlines() if line.startswith("warning: ")]
     assert warnings == [f"warning: {words}" for words in said]
