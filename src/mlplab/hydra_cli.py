@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from mlplab.cli import log_to_terminal, status_of
+from mlplab.cli import VERSION, log_to_terminal, status_of, version_line
 from mlplab.config import CsvData, DescribeConfig, TrainConfig, check_name, parse, parse_description
 from mlplab.errors import Fault, Interrupted, UserError, reason_of
 from mlplab.hydra_errors import explained
@@ -53,10 +53,13 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
     own_targets()  # read before any configuration could change the environment
     log_to_terminal("stdout")
     sys.argv[1:] = readable(sys.argv[1:])
-    flags = get_args_parser().parse_args()
     statuses: list[int] = []
 
     def work() -> None:
+        if VERSION in sys.argv:
+            print(version_line())
+            return
+        flags = get_args_parser().parse_args()
         swept = check_overrides(flags.overrides, multirun=flags.multirun)
         typed = {line.lstrip("+").partition("=")[0] for line in flags.overrides}
         register_resolvers()
@@ -92,9 +95,12 @@ def hydra_table_command(verb: Callable[[DescribeConfig], None], *, conf: Path, n
     exit status as `hydra_command`. A table's target need not be given."""
     log_to_terminal("stderr")
     sys.argv[1:] = readable(sys.argv[1:])
-    flags = get_args_parser().parse_args()
 
     def work() -> None:
+        if VERSION in sys.argv:
+            print(version_line())
+            return
+        flags = get_args_parser().parse_args()
         swept = check_overrides(flags.overrides, multirun=flags.multirun)
         if flags.multirun:
             raise UserError(
@@ -196,6 +202,7 @@ def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -
             try:
                 values = plain(cfg)
                 run = parse(values)
+                values = run.plain()  # as its folder has it
                 check_same(run, folder)
                 verb(run, folder, has_begun(folder))
             except Interrupted:

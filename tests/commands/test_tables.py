@@ -615,6 +615,30 @@ def test_a_process_says_the_same(tmp_path: Path) -> None:
     assert left(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("script", "flags"), [("train", ()), ("describe", ()), ("train", ("-m", "seed=1,2"))]
+)
+def test_a_path_is_that_of_a_csv(
+    verb: Callable[..., Ended], tmp_path: Path, script: str, flags: tuple[str, ...]
+) -> None:
+    make(tmp_path, {"t.csv": GOOD})
+    ended = verb(script, *flags, *TRAIN[1:])
+    assert ended.status == 0, ended
+    assert script == "train" or ended.out.startswith("t.csv: 40 rows")
+
+
+def test_a_path_does_not_choose_against_an_experiment(command: Callable[..., Ended], tmp_path: Path) -> None:
+    make(tmp_path, {"t.csv": GOOD})
+    assert_short_answer(command("experiment=article", "data.path=t.csv"), ("data.path belongs to data=csv",))
+
+
+def test_rows_without_a_target_are_counted(command: Callable[..., Ended], tmp_path: Path) -> None:
+    make(tmp_path, {"t.csv": GOOD + "1,2,\n1,3,NA\n"})
+    ended = command(*TRAIN, "data.missing_target=drop")
+    assert ended.status == 0, ended
+    assert "t.csv: 42 rows, of which 2 without a target are left out, 2 columns → y; train 28" in ended.out
+
+
 def test_columns_that_are_left_out_are_told_of_in_a_few_lines(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:

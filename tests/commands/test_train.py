@@ -18,6 +18,8 @@ from support import ROOT, SMALL, Ended, process
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+from mlplab.runs.show import tensorboard_command
+
 QUICK = SMALL[:-1]  # without the epochs
 SCRIPT = str(ROOT / "scripts/train.py")
 PROBE = """
@@ -161,7 +163,7 @@ def test_tensorboard_shows_curves_and_hyperparameters(run: tuple[Path, Ended]) -
 def test_a_run_ends_with_its_scores_and_the_tensorboard_command(run: tuple[Path, Ended]) -> None:
     _, ended = run
     lines = ended.out.splitlines()
-    assert lines[-1].removeprefix("uv run ") == "tensorboard --logdir outputs/r"
+    assert lines[-1] == tensorboard_command(Path("outputs/r"))
     assert lines[-2] == "run folder: outputs/r"
     for name in ("this network", "ridge regression", "mean"):
         assert any(name in line for line in lines[-10:])

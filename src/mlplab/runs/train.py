@@ -25,7 +25,7 @@ from mlplab.runs.inputs import Inputs
 from mlplab.runs.kept import kept_of_run
 from mlplab.runs.record import keep, record
 from mlplab.runs.session import Member, Session
-from mlplab.runs.show import SCORES, inside, score_grid, uv_run
+from mlplab.runs.show import SCORES, inside, score_grid, tensorboard_command
 from mlplab.training import checkpoint
 from mlplab.training.callbacks import Keeper, Signals
 from mlplab.training.progress import Bar
@@ -190,9 +190,11 @@ def _announce(session: Session, kept: StackState | None) -> None:
     network, steps = stack.module.network, stack.module.sizes.steps
     weights = sum(parameter[0].numel() for parameter in network.parameters())
     table, schema, device = stack.table, stack.table.schema, _device(session.trainer)
+    dropped = len(table.x) - len(table.rows)
+    rows = f"{len(table.x)} rows" + (f", of which {dropped} without a target are left out" if dropped else "")
     for member, split in zip(session.members, stack.splits, strict=True):
         member.tell(
-            f"{table.source}: {len(table.x)} rows, {len(schema.inputs)} columns → {listed(schema.targets)}; "
+            f"{table.source}: {rows}, {len(schema.inputs)} columns → {listed(schema.targets)}; "
             f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
         )
         optimizer, epochs = member.config.optimizer, member.config.trainer.max_epochs
@@ -246,6 +248,5 @@ def _show(metrics: Metrics, folder: Path, console: Console) -> None:
             }
         )
     )
-    shown = inside(folder)
-    for line in (f"run folder: {shown}", f"{uv_run()}tensorboard --logdir {shlex.quote(str(shown))}"):
+    for line in (f"run folder: {inside(folder)}", tensorboard_command(folder)):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
