@@ -32,7 +32,7 @@ from importlib.util import find_spec
 from benchmarks.machine import pin
 from benchmarks.report import Report
 
-from mlplab.cli import read_arguments, status_of
+from mlplab.cli import answers, read_arguments, status_of
 from mlplab.errors import Fault, UserError
 
 
@@ -68,11 +68,14 @@ def benchmark(name: str, words: Sequence[str]) -> None:
 def main() -> None:
     """Reads the command line."""
     words = sys.argv[1:]
-    if not words or {"-h", "--help"} & set(words):
-        print(__doc__.strip())
-        sys.exit(0 if words else 2)
-    pin()
-    sys.exit(status_of(lambda: benchmark(words[0], words[1:])))
+
+    def work() -> None:
+        if not answers(words, __doc__):
+            pin()
+            benchmark(words[0], words[1:])
+
+    status = status_of(work)
+    sys.exit(status if words else 2)
 
 
 if __name__ == "__main__":

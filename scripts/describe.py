@@ -6,9 +6,9 @@ python scripts/describe.py data=csv data.path=my.csv data.target=price data.colu
   data.path=PATH          a CSV or Parquet file, CSV also as .gz or .zst; a folder of such, or a pattern
   data.target=COLUMN      if given, is looked at as such
   data.columns.NAME=KIND  numeric, boolean, categorical, date, a date's format as %d.%m.%Y, or drop
-  and all other keys of data=csv that scripts/train.py takes
+    data/split=OPTION       and all other keys that scripts/train.py takes
 
-Ends with status 2 if training would refuse the table, and says why.
+Ends as scripts/train.py would with the same keys: with status 2 where the table or its split is refused.
 """
 
 from pathlib import Path

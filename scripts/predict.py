@@ -7,6 +7,8 @@ python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
   output=FILE      its rows, in their order, with all their columns and a column `prediction`;
                    CSV, or Parquet by its ending; - is standard output
   overwrite=true   the output may exist
+  escape_formulas=true
+                   puts a ' before text in CSV that a spreadsheet would run as a formula
 """
 
 from pathlib import Path
@@ -21,6 +23,7 @@ class Predict(Arguments):
     input: Text
     output: Text
     overwrite: bool = False
+    escape_formulas: bool = False
 
 
 def predict(arguments: Predict) -> None:
@@ -31,7 +34,13 @@ def predict(arguments: Predict) -> None:
         from mlplab.runs.predict import predict
 
     torch.set_num_threads(1)
-    predict(Path(arguments.run), arguments.input, arguments.output, overwrite=arguments.overwrite)
+    predict(
+        Path(arguments.run),
+        arguments.input,
+        arguments.output,
+        overwrite=arguments.overwrite,
+        escape_formulas=arguments.escape_formulas,
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mlplab.cli import log_to_terminal, status_of
+from mlplab.cli import VERSION, log_to_terminal, status_of, version_line
 
 UNFOLDED = 10_000
 """Characters, more than any table has."""
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument(
         "--sort", metavar="NAME", default="test/rmse", help="a metric, best first, or a grouping key"
     )
+    parser.add_argument(VERSION, action="version", version=version_line())
     parser.add_argument("--format", choices=["terminal", "markdown", "csv"], default="terminal")
     log_to_terminal("stderr")
     sys.exit(status_of(lambda: results(parser.parse_args())))

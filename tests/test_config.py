@@ -32,6 +32,10 @@ def test_every_option_of_every_group_composes_and_survives_a_round_trip(
             assert parse(json.loads(json.dumps(parsed.plain()))) == parsed, path
 
 
+def test_what_lightning_calls_gpu_is_cuda() -> None:
+    assert config("trainer.accelerator=gpu").trainer == config("trainer.accelerator=cuda").trainer
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [

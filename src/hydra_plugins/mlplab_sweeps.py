@@ -1,6 +1,7 @@
 """What Hydra finds of this project: its sweeper and its launcher. Neither imports torch before it trains."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -11,6 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from mlplab.cli import heavy_imports
+from mlplab.errors import Fault, UserError
 
 
 class Grid(Sweeper):
@@ -40,6 +42,9 @@ class Lockstep(Launcher):
     """
 
     def __init__(self, members: int | None, workers: int | None) -> None:
+        for key, value in {"members": members, "workers": workers}.items():
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise UserError(Fault("out of range", f"hydra.launcher.{key}", repr(value), "1 or above"))
         self.members, self.workers = members, workers
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -47,9 +52,16 @@ class Lockstep(Launcher):
         self.master, self.loader = config, hydra_context.config_loader
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Composes, plans and trains."""
+        """Composes, checks, plans and trains."""
+        with heavy_imports():
+            from mlplab.runs.inputs import Inputs
+            from mlplab.sweeps.checks import check_jobs
+            from mlplab.sweeps.composition import derive_jobs
+
+        root, inputs = Path(str(self.master.hydra.sweep.dir)), Inputs()
+        composed = list(derive_jobs(self.master, self.loader, job_overrides, initial_job_idx))
+        jobs = check_jobs(composed, root, inputs)  # before torch is imported, which takes seconds
         with heavy_imports():
             from mlplab.sweeps.launch import launch
 
-        jobs = [list(each) for each in job_overrides]
-        return launch(self.master, self.loader, jobs, initial_job_idx, self.members, self.workers)
+        return launch(jobs, root, inputs, self.members, self.workers)

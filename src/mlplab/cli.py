@@ -9,12 +9,16 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlplab.errors import CannotWrite, Fault, Interrupted, RunFailed, UserError, of_the_disk
 from mlplab.keys import fault_of
+
+VERSION = "--version"
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -28,11 +32,30 @@ class Arguments(BaseModel):
 def command(verb: Callable[[Any], None], arguments: type[Arguments], usage: str) -> None:
     """Reads `key=value` arguments, runs a verb with them, and ends the process with its status."""
     words = sys.argv[1:]
-    if not words or {"-h", "--help"} & set(words):
-        print(usage.strip())
-        sys.exit(0 if words else 2)
     log_to_terminal("stderr")
-    sys.exit(status_of(lambda: verb(read_arguments(words, arguments))))
+
+    def work() -> None:
+        if not answers(words, usage):
+            verb(read_arguments(words, arguments))
+
+    status = status_of(work)
+    sys.exit(status if words else 2)
+
+
+def answers(words: Sequence[str], usage: str) -> bool:
+    """Prints what a command line asks for: the version, or the usage if it does, or says nothing at all."""
+    if VERSION in words:
+        print(version_line())
+    elif not words or {"-h", "--help"} & set(words):
+        print(usage.strip())
+    else:
+        return False
+    return True
+
+
+def version_line() -> str:
+    """What `--version` prints."""
+    return f"mlplab {version('mlplab')}"
 
 
 def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
@@ -47,7 +70,8 @@ def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise UserError(Fault("cannot be read", word, expected="key=value"))
+            remedy = f"type run={word}" if "run" in arguments.model_fields and Path(word).is_dir() else ""
+            raise UserError(Fault("cannot be read", word, expected="key=value", remedy=remedy))
         *sections, last = key.split(".")
         place = values
         for section in sections:
@@ -80,12 +104,15 @@ def heavy_imports() -> Iterator[None]:
 
 
 def status_of(work: Callable[[], None]) -> int:
-    """Does the work; the exit status it ends with, its message told.
+    """Does the work, and writes out what it printed; the exit status it ends with, its message told.
 
     An interrupted run ends the process at once, and with it a sweep.
     """
     try:
-        work()
+        try:
+            work()
+        finally:
+            sys.stdout.flush()  # not at the end of the process, where nobody could handle a broken pipe
     except Interrupted as error:
         sys.exit(tell(error))
     except (UserError, RunFailed) as error:

@@ -15,10 +15,10 @@ import hydra
 from hydra._internal.utils import get_args_parser  # an internal, since no other place has Hydra's flags
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-from mlplab.cli import log_to_terminal, status_of
-from mlplab.config import CsvData, DescribeConfig, TrainConfig, check_name, parse, parse_table
+from mlplab.cli import VERSION, log_to_terminal, status_of, version_line
+from mlplab.config import CsvData, DescribeConfig, TrainConfig, check_name, parse, parse_description
 from mlplab.errors import Fault, Interrupted, UserError, reason_of
 from mlplab.hydra_errors import explained
 from mlplab.hydra_overrides import RESUME, check_overrides, is_typed, readable
@@ -53,10 +53,13 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
     own_targets()  # read before any configuration could change the environment
     log_to_terminal("stdout")
     sys.argv[1:] = readable(sys.argv[1:])
-    flags = get_args_parser().parse_args()
     statuses: list[int] = []
 
     def work() -> None:
+        if VERSION in sys.argv:
+            print(version_line())
+            return
+        flags = get_args_parser().parse_args()
         swept = check_overrides(flags.overrides, multirun=flags.multirun)
         typed = {line.lstrip("+").partition("=")[0] for line in flags.overrides}
         register_resolvers()
@@ -88,13 +91,16 @@ def hydra_command(verb: Verb, *, conf: Path, name: str) -> None:
 
 
 def hydra_table_command(verb: Callable[[DescribeConfig], None], *, conf: Path, name: str, usage: str) -> None:
-    """Composes the data section of `conf/<name>.yaml` with the command line, hands it to `verb`, and ends the
-    process, with the exit status as `hydra_command`. Nothing but the table need be given."""
+    """Composes `conf/<name>.yaml` with the command line, hands it to `verb`, and ends the process, with the
+    exit status as `hydra_command`. A table's target need not be given."""
     log_to_terminal("stderr")
     sys.argv[1:] = readable(sys.argv[1:])
-    flags = get_args_parser().parse_args()
 
     def work() -> None:
+        if VERSION in sys.argv:
+            print(version_line())
+            return
+        flags = get_args_parser().parse_args()
         swept = check_overrides(flags.overrides, multirun=flags.multirun)
         if flags.multirun:
             raise UserError(
@@ -109,13 +115,9 @@ def hydra_table_command(verb: Callable[[DescribeConfig], None], *, conf: Path, n
             return
         composed = _compose(conf, flags, name, flags.overrides)
         refuse_what_calls(composed.hydra)
-        values = plain(OmegaConf.create({"data": composed.data}), whole=False)
-        data = values["data"]
-        if data.get("target") == MISSING:
-            data["target"] = []
-        if lacking := [key for key, value in data.items() if value == MISSING]:
-            raise UserError(Fault("needs a value", f"data.{lacking[0]}", remedy=f"data.{lacking[0]}=…"))
-        verb(parse_table(values))
+        if OmegaConf.is_missing(composed.data, "target"):
+            composed.data.target = []
+        verb(parse_description(_values(composed)))
 
     sys.exit(status_of(work))
 
@@ -129,10 +131,13 @@ def _compose(conf: Path, flags: argparse.Namespace, name: str, overrides: Sequen
 
 
 def _run(verb: Verb, composed: DictConfig, folder: Path) -> None:
+    verb(parse(_values(composed)), folder, False)
+
+
+def _values(composed: DictConfig) -> dict[str, Any]:
+    """A composed configuration, plain; what refers to Hydra's part can be resolved."""
     HydraConfig.instance().set_config(composed)
-    with open_dict(composed):
-        del composed["hydra"]
-    verb(parse(plain(composed)), folder, False)
+    return plain(composed)
 
 
 def _resume(verb: Verb, flags: argparse.Namespace, conf: Path, name: str) -> None:
@@ -197,6 +202,7 @@ def _sweep(verb: Verb, conf: Path, name: str, root: Path, statuses: list[int]) -
             try:
                 values = plain(cfg)
                 run = parse(values)
+                values = run.plain()  # as its folder has it
                 check_same(run, folder)
                 verb(run, folder, has_begun(folder))
             except Interrupted:

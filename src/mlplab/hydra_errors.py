@@ -23,6 +23,8 @@ def explained() -> Iterator[None]:
         if not str(error).startswith("Config group override"):  # Hydra's word on optimizer=3
             raise
         raise UserError(Fault(str(error), remedy="--help lists the options of each group")) from error
+    except BrokenPipeError:
+        raise  # whoever read our output has gone
     except OSError as error:
         where = str(error.filename or "")
         raise UserError(Fault(f"cannot be used: {error.strerror}", where)) from error

@@ -30,10 +30,25 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     ]
 
 
+SYNONYMS = {
+    "learning_rate": "optimizer.lr",
+    "hidden_layers": "model.hidden",
+    "hidden_layer_sizes": "model.hidden",
+    "layers": "model.hidden",
+    "device": "trainer.accelerator",
+    "devices": "trainer.accelerator",
+    "patience": "callbacks.early_stopping.patience",
+    "file": "data.path",
+    "label": "data.target",
+}
+"""Keys that other programs have, whatever section they are typed in, and what they are called here."""
+
+
 def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
     """The fault of a `key` that no option knows, or that belongs to another option of its group."""
     owners = _keys(root)
-    near = [key] if key in owners else nearest(key, owners)
+    synonym = SYNONYMS.get(key.rpartition(".")[2])
+    near = [key] if key in owners else [synonym] if synonym in owners else nearest(key, owners)
     near = near or [full for full in owners if full.rpartition(".")[2] == key.rpartition(".")[2]]
     leaves = {full.rpartition(".")[2]: full for full in reversed(owners)}
     near = near or [leaves[leaf] for leaf in nearest(key.rpartition(".")[2], leaves)]
@@ -114,8 +129,8 @@ def fault_of(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> F
         return Fault("is missing", where=f"{key}.name", remedy=f"give it a value: {key}.name=…")
     if kind == "union_tag_invalid":
         return Fault("unknown choice", f"{key}.name", repr(context["tag"]), context["expected_tags"])
-    if kind == "string_too_short":
-        return Fault("is empty", where=key, remedy=f"give it a value: {key}=…")
+    if kind == "string_too_short" or (kind == "too_short" and detail["input"] == ""):
+        return Fault("is empty", where=key, remedy=f"give it a value: {key.partition('[')[0]}=…")
     if kind in ("too_short", "too_long"):
         length = context.get("min_length", context.get("max_length"))
         return Fault("wrong length", key, found, f"{length} values")

@@ -15,6 +15,49 @@ CONFIGURATION: list[Case] = [
     ("49 unknown key", {}, ("sed=2",), ("sed: unknown key", "did you mean seed?")),
     ("49 of another option", {}, ("optimizer.momentum=0.5",), ("belongs to optimizer=sgd",)),
     ("49 added", {}, ("+optimizer.momentum=0.5",), ("optimizer.momentum belongs to optimizer=sgd",)),
+    (
+        "49 a table",
+        {"t.csv": ""},
+        ("t.csv",),
+        ("t.csv: a table is given by", "type data=csv data.path=t.csv data.target=…"),
+    ),
+    (
+        "49 a table as an option",
+        {"my t.csv": ""},
+        ("data=my t.csv", "data.target=y"),
+        (
+            "data=my t.csv: a table is given by its path",
+            """type data=csv 'data.path='"'"'my t.csv'"'"''\n""",
+        ),
+    ),
+    ("49 a table elsewhere", {}, ("t.csv.gz",), ("and there is no such file", "data.path=t.csv.gz")),
+    (
+        "49 a folder of tables",
+        {"parts/a.csv": ""},
+        ("parts",),
+        ("type data=csv data.path=parts data.target=…",),
+    ),
+    *(
+        (f"49 {typed}", {}, (f"{typed}=1",), (f"{typed}: unknown key", f"did you mean {meant}?"))
+        for typed, meant in {
+            "optimizer.learning_rate": "optimizer.lr",
+            "learning_rate": "optimizer.lr",
+            "lr": "optimizer.lr",
+            "epochs": "trainer.max_epochs",
+            "max_epochs": "trainer.max_epochs",
+            "batch_size": "data.batch_size",
+            "hidden": "model.hidden",
+            "model.layers": "model.hidden",
+            "target": "data.target",
+            "path": "data.path",
+            "device": "trainer.accelerator",
+            "patience": "callbacks.early_stopping.patience",
+        }.items()
+    ),
+    ("53 empty folder", {}, ("init=",), ("init: is empty", "give it a value: init=…")),
+    ("53 empty target", {}, ("data.path=t.csv", "data.target="), ("is empty", "value: data.target=…")),
+    ("65 no run to begin with", {}, ("init=none",), ("none: no such folder", "init=…")),
+    ("65 a file to begin with", {"t.csv": ""}, ("init=t.csv",), ("t.csv: is a file, not a folder",)),
     ("49 without its section", {}, ("lr=0.1",), ("did you mean optimizer.lr?",)),
     (
         "50 unknown option",

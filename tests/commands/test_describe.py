@@ -82,6 +82,32 @@ def test_what_training_would_refuse_is_shown_and_told(describe: Callable[..., En
     assert "all its values are missing" in ended.err
 
 
+def test_a_split_is_tried_as_training_would(describe: Callable[..., Ended]) -> None:
+    by_time = ("data=csv", "data.path=t.csv", "data.target=price", "data/split=time")
+    ended = describe(*by_time, "data.split.time=sold")
+    assert ended.status == 0, ended
+    assert lines(ended)["sold"][:3] == ["date (input, time)", "", "9"]
+    ended = describe(*by_time, "data.split.time=sold", "data.split.val=0.01", "data.columns.sold=drop")
+    assert ended.status == 0, ended
+    ended = describe("data=csv", "data.path=t.csv", "data/split=group", "data.split.group=country")
+    assert ended.status == 2
+    assert lines(ended)["price"][0] == "numeric"
+    assert "data.split.group: has too few groups" in ended.err
+
+
+def test_whole_numbers_have_all_their_digits(describe: Callable[..., Ended], tmp_path: Path) -> None:
+    TABLE.with_columns(size=pl.int_range(40) * 2_564_101 + 5).write_csv(tmp_path / "t.csv")
+    assert lines(describe("data=csv", "data.path=t.csv"))["size"][3] == "5 … 99999944"
+
+
+def test_the_network_may_refuse_a_target(describe: Callable[..., Ended]) -> None:
+    target = ("data=csv", "data.path=t.csv", "data.target=price")
+    ended = describe(*target, "model.encoder.target=log")
+    assert ended.status == 2
+    assert "1 rows have a target of 0 or less" in ended.err
+    assert describe(*target, "trainer.max_epochs=0").status == 2
+
+
 def test_the_shipped_and_drawn_tables_too(describe: Callable[..., Ended]) -> None:
     assert len(lines(describe())) == 9
     assert list(lines(describe("data=synthetic", "data.function=sine"))) == ["x1", "target"]

@@ -582,8 +582,8 @@ def assert_typeable(message: str) -> None:
 
 
 @pytest.mark.parametrize(("row", "files", "arguments", "said"), REFUSED, ids=[case[0] for case in REFUSED])
-def test_what_is_wrong_gets_a_short_answer(
-    command: Callable[..., Ended],
+def test_what_is_wrong_gets_the_same_short_answer_of_train_and_describe(
+    verb: Callable[..., Ended],
     tmp_path: Path,
     row: str,
     files: Files,
@@ -592,8 +592,10 @@ def test_what_is_wrong_gets_a_short_answer(
 ) -> None:
     make(tmp_path, files)
     before = left(tmp_path)
-    ended = command(*with_arguments(arguments))
+    ended = verb("train", *with_arguments(arguments))
+    described = verb("describe", *with_arguments(arguments))
     assert_short_answer(ended, said)
+    assert (described.status, described.err) == (ended.status, ended.err)
     assert left(tmp_path) == before
     assert_typeable(ended.err)
 
@@ -613,6 +615,30 @@ def test_a_process_says_the_same(tmp_path: Path) -> None:
     assert left(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("script", "flags"), [("train", ()), ("describe", ()), ("train", ("-m", "seed=1,2"))]
+)
+def test_a_path_is_that_of_a_csv(
+    verb: Callable[..., Ended], tmp_path: Path, script: str, flags: tuple[str, ...]
+) -> None:
+    make(tmp_path, {"t.csv": GOOD})
+    ended = verb(script, *flags, *TRAIN[1:])
+    assert ended.status == 0, ended
+    assert script == "train" or ended.out.startswith("t.csv: 40 rows")
+
+
+def test_a_path_does_not_choose_against_an_experiment(command: Callable[..., Ended], tmp_path: Path) -> None:
+    make(tmp_path, {"t.csv": GOOD})
+    assert_short_answer(command("experiment=article", "data.path=t.csv"), ("data.path belongs to data=csv",))
+
+
+def test_rows_without_a_target_are_counted(command: Callable[..., Ended], tmp_path: Path) -> None:
+    make(tmp_path, {"t.csv": GOOD + "1,2,\n1,3,NA\n"})
+    ended = command(*TRAIN, "data.missing_target=drop")
+    assert ended.status == 0, ended
+    assert "t.csv: 42 rows, of which 2 without a target are left out, 2 columns → y; train 28" in ended.out
+
+
 def test_columns_that_are_left_out_are_told_of_in_a_few_lines(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:
@@ -626,7 +652,7 @@ def test_columns_that_are_left_out_are_told_of_in_a_few_lines(
 
 @pytest.mark.parametrize(("row", "files", "arguments", "said"), TAKEN, ids=[case[0] for case in TAKEN])
 def test_what_can_be_gone_on_with_is_taken(
-    command: Callable[..., Ended],
+    verb: Callable[..., Ended],
     tmp_path: Path,
     row: str,
     files: Files,
@@ -634,7 +660,10 @@ def test_what_can_be_gone_on_with_is_taken(
     said: tuple[str, ...],
 ) -> None:
     make(tmp_path, files)
-    ended = command(*with_arguments(arguments))
+    described = verb("describe", *with_arguments(arguments))
+    assert described.status == 0, described
+    assert all(line.startswith("warning: ") for line in described.err.splitlines())
+    ended = verb("train", *with_arguments(arguments))
     assert ended.status == 0, ended
     warnings = [line for line in (ended.out + ended.err).splitlines() if line.startswith("warning: ")]
     assert warnings == [f"warning: {words}" for words in said]

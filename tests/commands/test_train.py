@@ -18,6 +18,8 @@ from support import ROOT, SMALL, Ended, process
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+from mlplab.runs.show import tensorboard_command
+
 QUICK = SMALL[:-1]  # without the epochs
 SCRIPT = str(ROOT / "scripts/train.py")
 PROBE = """
@@ -37,6 +39,33 @@ def test_asking_imports_neither_torch_nor_lightning(tmp_path: Path, flags: list[
     ended = process(["-c", PROBE, SCRIPT, *flags], tmp_path)
     assert ended.status == 0, ended.err
     assert not list(tmp_path.iterdir())
+
+
+WRONG_INPUT = [
+    ("a missing file", ["data=csv", "data.path=none.csv", "data.target=y"], "none.csv: no such file"),
+    ("a wrong column", ["data=csv", "data.path=t.csv", "data.target=z"], "has no column 'z'"),
+    ("text among numbers", ["data=csv", "data.path=t.csv", "data.target=y"], "'?'"),
+    ("a split of too few rows", ["data=synthetic", "data.rows=2"], "leaves no row"),
+    ("a folder in use", ["hydra.run.dir=used"], "used: exists and is not empty"),
+    ("no run to begin with", ["init=none"], "none: no such folder"),
+    ("a sweep of one table", ["-m", "data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"], "'?'"),
+    ("a sweep of splits", ["-m", "data=synthetic", "data.rows=2,3"], "leaves no row"),
+    ("a sweep's members", ["-m", "seed=1,2", "hydra.launcher.members=0"], "members: out of range"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [case[1:] for case in WRONG_INPUT], ids=[case[0] for case in WRONG_INPUT]
+)
+def test_wrong_input_is_refused_without_torch(tmp_path: Path, arguments: list[str], said: str) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n1,2\n2,?\n3,4\n4,5\n5,6\n")
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used/x").touch()
+    ended = process(["-c", PROBE.replace("not ended.code", "ended.code == 2"), SCRIPT, *arguments], tmp_path)
+    assert ended.status == 0, ended.err
+    assert ended.err.startswith("error: ")
+    assert said in ended.err
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_help_tells_of_every_group(tmp_path: Path) -> None:
@@ -134,7 +163,7 @@ def test_tensorboard_shows_curves_and_hyperparameters(run: tuple[Path, Ended]) -
 def test_a_run_ends_with_its_scores_and_the_tensorboard_command(run: tuple[Path, Ended]) -> None:
     _, ended = run
     lines = ended.out.splitlines()
-    assert lines[-1].removeprefix("uv run ") == "tensorboard --logdir outputs/r"
+    assert lines[-1] == tensorboard_command(Path("outputs/r"))
     assert lines[-2] == "run folder: outputs/r"
     for name in ("this network", "ridge regression", "mean"):
         assert any(name in line for line in lines[-10:])

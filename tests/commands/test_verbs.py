@@ -1,12 +1,14 @@
 """evaluate, predict and results as users run them, on what train left."""
 
 import json
+import os
 import pickle
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ import yaml
 from support import ROOT, SMALL, Ended, assert_short_answer, process, train_into
 
 from mlplab.data import synthetic
+from mlplab.runs.show import script_command, tensorboard_command
 
 FRAME = synthetic.draw("friedman1", rows=40, features=None, noise=0.5, seed=5)
 COLUMNS = "x1,x2,x3,x4,x5"
@@ -349,7 +352,7 @@ CASES: list[Case] = [
     ("53 empty", nothing, ("predict", "run=", "input=t.csv", "output=o.csv"), ("run: is empty",)),
     ("54 twice", nothing, (*KNOWN, "run=s"), ("run: is given twice",)),
     ("missing key", nothing, ("predict", "run=r"), ("input: is missing", "output: is missing")),
-    ("no key", nothing, ("evaluate", "r"), ("r: cannot be read", "key=value")),
+    ("no key", nothing, ("evaluate", "r"), ("r: cannot be read", "key=value", "type run=r")),
     ("65 no folder", nothing, ("evaluate", "run=nowhere"), ("nowhere: no such folder",)),
     (
         "65 not a run folder",
@@ -445,6 +448,78 @@ def test_what_can_be_gone_on_with_is_warned_of(
     assert said in ended.err
     assert len(ended.err.splitlines()) == 1
     assert (here / "o.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["target", "input"])
+def test_a_column_called_prediction_stays(verb: Verb, here: Path, name: str) -> None:
+    """Whether it is what is predicted or an input: the predictions get another name."""
+    renamed = FRAME.rename({"target" if name == "target" else "x1": "prediction"})
+    renamed.write_csv(here / "t.csv")
+    target = "prediction" if name == "target" else "target"
+    train = ("train", "data.path=t.csv", f"data.target={target}", "model=linear", "trainer.max_epochs=1")
+    assert verb(*train, "name=p").status == 0
+    ended = verb("predict", "run=outputs/p", "input=t.csv", "output=o.csv")
+    assert ended.status == 0, ended.err
+    written = pl.read_csv(here / "o.csv")
+    assert written.columns == [*renamed.columns, f"prediction_{target}"]
+    assert written["prediction"].equals(renamed["prediction"])
+
+
+@pytest.mark.parametrize("script", ["train", "describe", "evaluate", "predict", "results", "benchmark"])
+def test_every_script_tells_its_version(verb: Verb, script: str) -> None:
+    ended = verb(script, "--version")
+    assert (ended.status, ended.out) == (0, f"mlplab {version('mlplab')}\n")
+
+
+QUIET = [
+    ("train", "--help"),
+    ("train", "--cfg", "job"),
+    ("train", "--version"),
+    ("describe", "--help"),
+    ("describe",),
+    ("predict", "--help"),
+    ("results", "--help"),
+    ("results", "s"),
+    ("results", "s", "--format", "markdown"),
+]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+@pytest.mark.parametrize("words", QUIET, ids=" ".join)
+def test_what_nobody_reads_ends_quietly(here: Path, words: tuple[str, ...]) -> None:
+    script = [sys.executable, str(ROOT / f"scripts/{words[0]}.py"), *words[1:]]
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with open(theirs, "w") as output:  # noqa: PTH123 - a number, no path
+        done = subprocess.run(
+            script, cwd=here, stdout=output, stderr=subprocess.PIPE, text=True, timeout=100, check=False
+        )
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("by_uv", "on_path", "expected"),
+    [
+        (True, False, ["uv run scripts/results.py s", "uv run tensorboard --logdir s"]),
+        (False, True, ["python3 scripts/results.py s", "tensorboard --logdir s"]),
+        (False, False, ["python3 scripts/results.py s", "python3 -m tensorboard.main --logdir s"]),
+    ],
+)
+@pytest.mark.parametrize("called", ["scripts/train.py", "../scripts/train.py", "/elsewhere/scripts/train.py"])
+def test_commands_are_shown_as_the_user_came(
+    monkeypatch: pytest.MonkeyPatch, here: Path, called: str, by_uv: bool, on_path: bool, expected: list[str]
+) -> None:
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(sys, "argv", [called])
+    monkeypatch.setattr(sys, "orig_argv", ["python3", called])
+    monkeypatch.setattr(shutil, "which", lambda name: name if on_path else None)
+    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+    if by_uv:
+        monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    shown = [script_command("results.py", here / "s"), tensorboard_command(here / "s")]
+    assert shown == [line.replace("scripts/", called.removesuffix("train.py")) for line in expected]
+    monkeypatch.setattr(sys, "argv", [str(here / "scripts/train.py")])
+    assert script_command("results.py", here / "s") == expected[0]
 
 
 def test_an_output_is_overwritten_only_when_asked(verb: Verb, here: Path) -> None:

@@ -288,13 +288,16 @@ CELLS = [
 KEPT = ["-5", "+3.25", "-1,5", "1.234,56", "-2e-7", "-", "+", "a=b", "x@y", "", "-inf", "2024-01-01", "-3%"]
 
 
-def test_no_text_becomes_a_formula_and_no_number_becomes_text(verb: Verb, run: Path) -> None:
+def test_no_text_becomes_a_formula_if_asked_and_no_number_becomes_text(verb: Verb, run: Path) -> None:
     (run / "metrics.json").write_text('{"status": "done"}')
     with (run.parent / "new.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["=note", "x1", "x2", "x3", "x4", "x5"])
         writer.writerows([cell, "-1", "2", "3", "4", "5"] for cell in CELLS + KEPT)
     ended = verb("predict", "run=r", "input=new.csv", "output=-")
+    rows = list(csv.reader(io.StringIO(ended.out)))
+    assert [row[0] for row in rows] == ["=note", *CELLS, *KEPT]  # as it was, unless asked
+    ended = verb("predict", "run=r", "input=new.csv", "output=-", "escape_formulas=true")
     rows = list(csv.reader(io.StringIO(ended.out)))
     assert rows[0][0] == "'=note"
     assert [row[0] for row in rows[1:]] == [f"'{cell}" for cell in CELLS] + KEPT
@@ -303,15 +306,17 @@ def test_no_text_becomes_a_formula_and_no_number_becomes_text(verb: Verb, run: P
 
 
 @pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["=1+1"])], ids=str)
-def test_no_category_becomes_a_formula(verb: Verb, run: Path, kind: Any) -> None:
+def test_no_category_becomes_a_formula_if_asked(verb: Verb, run: Path, kind: Any) -> None:
     (run / "metrics.json").write_text('{"status": "done"}')
     numbers = {f"x{n}": [1.0] for n in range(1, 6)}
     pl.DataFrame({"note": pl.Series(["=1+1"], dtype=kind), **numbers}).write_parquet(
         run.parent / "new.parquet"
     )
-    ended = verb("predict", "run=r", "input=new.parquet", "output=-")
+    predict = ("predict", "run=r", "input=new.parquet", "output=-")
+    ended = verb(*predict, "escape_formulas=true")
     assert ended.status == 0, ended.err
     assert ended.out.splitlines()[1].startswith("'=1+1,")
+    assert verb(*predict).out.splitlines()[1].startswith("=1+1,")
 
 
 def test_a_folder_with_a_formula_for_a_name_is_no_formula_in_a_table(verb: Verb, run: Path) -> None:

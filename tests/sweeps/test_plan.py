@@ -6,6 +6,7 @@ from support import config
 
 from mlplab.errors import UserError
 from mlplab.runs.inputs import Inputs
+from mlplab.sweeps.checks import check_each
 from mlplab.sweeps.composition import Job
 from mlplab.sweeps.plan import Plan, make_plan
 
@@ -112,7 +113,8 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
             config=config(*DATA, "data/split=kfold", "data.split.folds=200", "data.split.fold=150"),
         ),
     ]
-    made = make_plan(jobs, Inputs(), None, None, 1)
+    inputs = Inputs()
+    made = make_plan(list(check_each(jobs, inputs)), inputs, None, None, 1)
     assert made.stacks == ((2,),)
     assert [job.folder.name for job in made.refused] == ["bad", "csv", "folds"]
     assert "column 'y'" in made.refused[1].reason

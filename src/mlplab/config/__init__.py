@@ -9,14 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Discriminator, Field, ValidationError
 
-from mlplab.config.data import (
-    ConcreteData,
-    ConcreteTable,
-    CsvData,
-    CsvTable,
-    SyntheticData,
-    SyntheticTable,
-)
+from mlplab.config.data import ConcreteData, CsvData, CsvTable, SyntheticData
 from mlplab.config.model import Encoder, Linear, Mlp, Model, OwnModel
 from mlplab.config.run import AddedCallback, AnyLogger, Callbacks, EarlyStopping, Trainer
 from mlplab.config.split import FileSplit, GroupSplit, KFoldSplit, RandomSplit, Split, TimeSplit
@@ -40,7 +33,6 @@ __all__ = [
     "AnyLogger",
     "Callbacks",
     "ConcreteData",
-    "ConcreteTable",
     "ConstantSchedule",
     "CosineSchedule",
     "CsvData",
@@ -63,13 +55,12 @@ __all__ = [
     "Split",
     "StepSchedule",
     "SyntheticData",
-    "SyntheticTable",
     "TimeSplit",
     "TrainConfig",
     "Trainer",
     "check_name",
     "parse",
-    "parse_table",
+    "parse_description",
     "unknown_key",
 ]
 
@@ -77,15 +68,15 @@ __all__ = [
 T = TypeVar("T", bound=Section)
 
 
-class TrainConfig(Section):
-    """One run."""
+class DescribeConfig(Section):
+    """The keys of a run, of which the target of its table may be left out."""
 
     name: RunName
     seed: Seed
     init: Text | None
     threads: Annotated[int, Field(ge=1, le=1024)]
     monitor: Literal["val/loss", "val/rmse", "val/mae"]
-    data: Annotated[ConcreteData | CsvData | SyntheticData, Discriminator("name")]
+    data: Annotated[ConcreteData | CsvTable | SyntheticData, Discriminator("name")]
     model: Model
     loss: Annotated[PlainLoss | HuberLoss, Discriminator("name")]
     optimizer: Annotated[Adam | Sgd, Discriminator("name")]
@@ -98,15 +89,15 @@ class TrainConfig(Section):
         dict[str, AnyLogger], Field(default_factory=dict)
     ]  # logger=[] composes to no key at all
 
+
+class TrainConfig(DescribeConfig):
+    """One run."""
+
+    data: Annotated[ConcreteData | CsvData | SyntheticData, Discriminator("name")]
+
     def plain(self) -> dict[str, Any]:
         """As numbers, strings, lists and dicts; `parse` reads it back."""
         return self.model_dump()
-
-
-class DescribeConfig(Section):
-    """A table."""
-
-    data: Annotated[ConcreteTable | CsvTable | SyntheticTable, Discriminator("name")]
 
 
 def parse(values: Mapping[str, Any]) -> TrainConfig:
@@ -118,10 +109,9 @@ def parse(values: Mapping[str, Any]) -> TrainConfig:
     return _parsed(values, TrainConfig)
 
 
-def parse_table(values: Mapping[str, Any]) -> DescribeConfig:
-    """As `parse`, of the data section alone; what only training takes of it is left out."""
-    data = {key: value for key, value in values["data"].items() if key not in ("batch_size", "split")}
-    return _parsed({"data": data}, DescribeConfig)
+def parse_description(values: Mapping[str, Any]) -> DescribeConfig:
+    """As `parse`, of a configuration whose table may lack a target."""
+    return _parsed(values, DescribeConfig)
 
 
 def _parsed(values: Mapping[str, Any], kind: type[T]) -> T:

@@ -38,13 +38,20 @@ ColumnKind = Annotated[str, AfterValidator(_check_kind)]
 Sign = Annotated[str, Field(min_length=1, max_length=1)]
 
 
-class ConcreteTable(Section):
+class _Table(Section):
+    """What is the same for every table."""
+
+    batch_size: Count | None
+    split: Split
+
+
+class ConcreteData(_Table):
     """The concrete compressive strength table shipped with the package."""
 
     name: Literal["concrete"]
 
 
-class CsvTable(Section):
+class CsvTable(_Table):
     """A table in CSV or Parquet files; what says how CSV is written is found by looking where it is null."""
 
     name: Literal["csv"]
@@ -69,7 +76,13 @@ class CsvTable(Section):
         return self
 
 
-class SyntheticTable(Section):
+class CsvData(CsvTable):
+    """Such a table with a column to predict."""
+
+    target: Annotated[list[Text], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+class SyntheticData(_Table):
     """Rows drawn from a named function; `features` null means as many as the function uses."""
 
     name: Literal["synthetic"]
@@ -78,24 +91,3 @@ class SyntheticTable(Section):
     features: Count | None
     noise: NotNegative
     seed: Seed
-
-
-class _Trained(Section):
-    """What training takes of a table in addition."""
-
-    batch_size: Count | None
-    split: Split
-
-
-class ConcreteData(ConcreteTable, _Trained):
-    """The concrete table, to train on."""
-
-
-class CsvData(CsvTable, _Trained):
-    """A table of the user's, to train on."""
-
-    target: Annotated[list[Text], BeforeValidator(_as_list), Field(min_length=1)]
-
-
-class SyntheticData(SyntheticTable, _Trained):
-    """Drawn rows, to train on."""

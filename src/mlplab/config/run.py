@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from mlplab.config.types import (
     CallbackTarget,
@@ -18,12 +18,17 @@ from mlplab.config.types import (
 )
 
 
+def _as_cuda(value: object) -> object:
+    """What Lightning calls `gpu` is `cuda` here."""
+    return "cuda" if value == "gpu" else value
+
+
 class Trainer(Section):
     """Arguments of the Trainer; `log_every_n_steps` null logs per epoch only."""
 
     target: TrainerTarget = Field(alias="_target_")
     max_epochs: Count
-    accelerator: Literal["auto", "cpu", "cuda"]
+    accelerator: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_as_cuda)]
     precision: Literal[32, 64]
     gradient_clip_val: Positive | None
     fast_dev_run: bool

@@ -9,7 +9,7 @@ from mlplab.config import TrainConfig, parse
 from mlplab.errors import Fault, UserError
 from mlplab.files import PART
 from mlplab.keys import differing, flat
-from mlplab.runs.find import read_config, runs_below
+from mlplab.runs.find import read_config, read_metrics, runs_below
 from mlplab.runs.lock import LOCK
 
 PLAN_FILE = "plan.json"
@@ -41,6 +41,17 @@ def name_in_sweep(folder: Path, stack_file: Path) -> str:
 def has_begun(folder: Path) -> bool:
     """Whether a run has left anything in its folder."""
     return folder.is_dir() and any(folder.iterdir())
+
+
+def has_ended(folder: Path, run: TrainConfig) -> bool:
+    """Whether a run that has begun in a folder would come to the same end again, be it given more epochs."""
+    metrics = read_metrics(folder)
+    if metrics["status"] not in ENDED:
+        return False
+    before = read_config(folder)
+    epochs = before.get("trainer", {}).get("max_epochs")
+    early = metrics["status"] == "diverged" or metrics.get("epochs", epochs) < epochs
+    return not differences(run, before, str(folder), may_grow=early)
 
 
 def is_sweep(root: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -11,13 +11,17 @@ from rich.text import Text
 
 from mlplab.config import DescribeConfig
 from mlplab.data.cells import words
+from mlplab.data.reading.building import build_table
+from mlplab.data.reading.extent import Extent
 from mlplab.data.reading.findings import Finding, faults_of, findings, shortened
-from mlplab.data.reading.reading import read
+from mlplab.data.reading.reading import Reading, read
+from mlplab.data.reading.spec import TableSpec
 from mlplab.data.sources.source import Source
 from mlplab.data.stored import SHARE_OF_FREE_MEMORY, free_memory
-from mlplab.errors import Fault
+from mlplab.errors import Fault, UserError
 from mlplab.runs.progress import row_progress
-from mlplab.runs.tables import opened_source, spec_of
+from mlplab.runs.splits import make_split
+from mlplab.runs.tables import check_targets, opened_source, table_dtype, table_spec
 
 COUNTED = 1_000_000
 """Rows up to which distinct values are counted; of more they are estimated, in little memory."""
@@ -37,7 +41,7 @@ class Described:
     """A column as it is shown.
 
     Attributes:
-        kind: with its role, if that is not to be an input.
+        kind: with its roles, if it has others than to be an input.
         distinct: how many values, beside missing ones.
         low: the smallest, where that makes sense; of dates a year.
         note: why it is left out, or what is wrong.
@@ -68,24 +72,47 @@ class Description:
 
 
 def describe(config: DescribeConfig) -> Description:
-    """Reads a table as training would.
+    """Reads and splits a table as training would, though its target need not be named.
 
     Raises:
-        UserError: if it cannot be read at all; what is wrong with single columns is part of the description.
+        UserError: if it cannot be read at all; what is wrong with single columns, or with the split, is part
+            of the description.
     """
-    spec = spec_of(config.data)
+    spec = table_spec(config)
     with opened_source(config.data) as source, row_progress() as progress:
         task = progress.add_task(f"{source.where}: read", total=None)
         reading = read(source, spec, np.float64, _scratch, lambda rows: progress.update(task, completed=rows))
-        found = findings(reading, spec, source)
+        trained = _rounded(reading, table_dtype(config))
+        found = findings(trained, spec, source)
+        exact = findings(reading, spec, source)
         distinct, examples = _looked_up(source, spec.marks, reading.rows)
-    order = {name: place for place, name in enumerate(source.schema)}
-    columns = tuple(
-        _described(each, distinct[each.name], examples[each.name])
-        for each in sorted(found, key=lambda each: order[each.name])
-    )
-    empty = [Fault("has a header but no rows", source.where)] if reading.rows == 0 else []
-    return Description(source.where, reading.rows, columns, (*empty, *faults_of(found)))
+        faults = _faults(config, trained, found, spec, source)
+    by_name: dict[str, list[Finding]] = {name: [] for name in source.schema}
+    for each, unrounded in zip(found, exact, strict=True):
+        by_name[each.name].append(replace(each, low=unrounded.low, high=unrounded.high))
+    columns = (_described(each, distinct[name], examples[name]) for name, each in by_name.items() if each)
+    return Description(source.where, reading.rows, tuple(columns), faults)
+
+
+def _rounded(reading: Reading, dtype: type[np.floating]) -> Reading:
+    """A reading whose features have the smallest and largest values that training sees in its precision."""
+    exact = reading.of_features
+    with np.errstate(over="ignore"):  # too large for it: infinite, as in training
+        low, high = (each.astype(dtype).astype(np.float64) for each in (exact.low, exact.high))
+    return replace(reading, of_features=Extent(exact.missing, low, high))
+
+
+def _faults(
+    config: DescribeConfig, reading: Reading, found: Sequence[Finding], spec: TableSpec, source: Source
+) -> tuple[Fault, ...]:
+    """What training would refuse of a table that can be read."""
+    try:
+        table = build_table(reading, found, spec, source)
+        check_targets(config, table)
+        make_split(config.data.split, table)
+    except UserError as error:
+        return error.faults
+    return ()
 
 
 def _scratch(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.ndarray:
@@ -123,12 +150,14 @@ def _looked_up(source: Source, marks: Sequence[str], rows: int) -> tuple[dict[st
     )
 
 
-def _described(found: Finding, distinct: int, example: str) -> Described:
-    kind = found.kind if found.role == "input" else f"{found.kind} ({found.role})"
-    note = f"left out: {found.left_out}" if found.left_out else ""
-    if found.faults:
-        note = "refused: " + "; ".join(each.what for each in found.faults)
-    return Described(found.name, kind, found.missing, distinct, found.low, found.high, example, note)
+def _described(found: Sequence[Finding], distinct: int, example: str) -> Described:
+    """What was found of a column in its roles: what a split goes by may be an input too."""
+    first, roles = found[0], [each.role for each in found]
+    kind = first.kind if roles == ["input"] else f"{first.kind} ({', '.join(roles)})"
+    note = f"left out: {first.left_out}" if first.left_out else ""
+    if faults := faults_of(found):
+        note = "refused: " + "; ".join(each.what for each in faults)
+    return Described(first.name, kind, first.missing, distinct, first.low, first.high, example, note)
 
 
 def description_grid(description: Description) -> Grid:

@@ -78,16 +78,15 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     return content
 
 
-def finished_runs(folder: Path) -> list[Path]:
-    """A finished run's folder itself, or those of a sweep's finished runs.
+def finished_runs(folder: Path, key: str = "run") -> list[Path]:
+    """A finished run's folder itself, or those of a sweep's finished runs; `key` named it.
 
     Raises:
         UserError: if there is none.
     """
     if not folder.is_dir():
-        raise UserError(
-            Fault("no such folder", str(folder), remedy="name a run's or a sweep's folder: run=…")
-        )
+        what = "is a file, not a folder" if folder.exists() else "no such folder"
+        raise UserError(Fault(what, str(folder), remedy=f"name the folder of a run: {key}=…"))
     found = {run: read_metrics(run)["status"] for run in runs_below(folder, depth=1)}
     if not found:
         raise UserError(
@@ -108,3 +107,14 @@ def finished_runs(folder: Path) -> list[Path]:
             )
         )
     return done
+
+
+def finished_run(folder: Path, key: str) -> Path:
+    """The folder itself, if it is a finished run's; `key` named it.
+
+    Raises:
+        UserError: otherwise.
+    """
+    if finished_runs(folder, key) != [folder]:
+        raise UserError(Fault("is a sweep's folder", f"{key}={folder}", remedy="name one of its runs"))
+    return folder

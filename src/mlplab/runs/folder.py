@@ -60,14 +60,12 @@ class RunFolder:
             UserError: if the folder holds anything, or is a file.
         """
         path = self.path
-        used = Fault("exists and is not empty", str(path), remedy="give another: name=… or hydra.run.dir=…")
+        self.check_unused()
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise UserError(used)
             (path / "metrics.json").touch(exist_ok=False)
         except FileExistsError:
-            raise UserError(used) from None
+            raise UserError(self._used()) from None
         except OSError as error:
             raise UserError(Fault(f"cannot be made: {error.strerror}", str(path))) from error
         try:
@@ -78,6 +76,19 @@ class RunFolder:
         except BaseException:
             self.release()
             raise
+
+    def check_unused(self) -> None:
+        """Checks that there is no such folder yet, or that it is empty.
+
+        Raises:
+            UserError: otherwise.
+        """
+        if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
+            raise UserError(self._used())
+
+    def _used(self) -> Fault:
+        remedy = "give another: name=… or hydra.run.dir=…"
+        return Fault("exists and is not empty", str(self.path), remedy=remedy)
 
     def reopen(self, config: Mapping[str, Any], stamp: Stamp, *, anew: bool) -> None:
         """Takes the folder of a run that has not ended, or is to go on, and cleans up what was half written.

@@ -9,7 +9,7 @@ from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.keys import differing
 from mlplab.nets import Network
-from mlplab.runs.find import finished_runs
+from mlplab.runs.find import finished_run
 from mlplab.runs.load import TrainedRun
 
 
@@ -20,9 +20,7 @@ def begin_with_trained(network: Network, member: int, run: TrainConfig, schema: 
     Raises:
         UserError: if that is no trained run, takes other columns, or is another network.
     """
-    folder = Path(run.init or "")
-    if finished_runs(folder) != [folder]:
-        raise UserError(Fault("is a sweep's folder", f"init={folder}", remedy="name one of its runs"))
+    folder = finished_run(Path(run.init or ""), "init")
     trained = TrainedRun(folder)
     if (there := _shape(trained.schema)) != (here := _shape(schema)):
         differs = [name for name in there.keys() | here.keys() if there.get(name) != here.get(name)]

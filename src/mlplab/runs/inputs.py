@@ -1,4 +1,4 @@
-"""Tables, splits and baselines of runs: made once, however many runs ask."""
+"""Tables, splits and baselines of runs: made once, however many runs ask. Tables and splits need no torch."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 from mlplab import config
 from mlplab.data.split import Split
 from mlplab.data.table import Table
-from mlplab.runs.baselines import Scores, baselines
 from mlplab.runs.splits import make_split
 from mlplab.runs.tables import load_table, table_key
 
@@ -43,10 +42,12 @@ class Inputs:
         key = table_key(run), run.data.split.model_dump_json()
         return self._once("split", key, lambda: make_split(run.data.split, self.table(run)))
 
-    def baselines(self, run: config.TrainConfig) -> dict[str, Scores]:
-        """What a network must beat on that split."""
+    def baselines(self, run: config.TrainConfig) -> dict[str, dict[str, float]]:
+        """What a network must beat on that split: each baseline's scores by their names."""
 
-        def make() -> dict[str, Scores]:
+        def make() -> dict[str, dict[str, float]]:
+            from mlplab.runs.baselines import baselines  # here, as it needs torch
+
             table = self.table(run)
             return baselines(table.x, table.y, table.weight, self.split(run), table.schema.categories)
 

@@ -7,25 +7,13 @@ from typing import Any
 
 from mlplab.config import TrainConfig
 from mlplab.errors import Fault, UserError
-from mlplab.runs.begun import ENDED, differences
-from mlplab.runs.find import read_config, read_metrics
+from mlplab.runs.begun import differences
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.inputs import STORED, Inputs
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState
 
 log = logging.getLogger(__name__)
-
-
-def has_ended(folder: Path, run: TrainConfig) -> bool:
-    """Whether a run that has begun in a folder would come to the same end again, be it given more epochs."""
-    metrics = read_metrics(folder)
-    if metrics["status"] not in ENDED:
-        return False
-    before = read_config(folder)
-    epochs = before.get("trainer", {}).get("max_epochs")
-    early = metrics["status"] == "diverged" or metrics.get("epochs", epochs) < epochs
-    return not differences(run, before, str(folder), may_grow=early)
 
 
 def check_same_table(folder: Path, run: TrainConfig, inputs: Inputs) -> bool:

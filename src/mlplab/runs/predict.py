@@ -15,6 +15,7 @@ from polars.io.plugins import register_io_source
 from rich.progress import Progress
 
 from mlplab.data.matching import check_columns
+from mlplab.data.schema import Schema
 from mlplab.data.sources.opening import is_parquet, opened
 from mlplab.data.sources.source import Source
 from mlplab.data.spreadsheet import harmless_cells
@@ -32,23 +33,26 @@ STANDARD = "-"
 """Stands for standard input or output."""
 
 
-def predict(run: Path, source: str, target: str, *, overwrite: bool = False) -> int:
+def predict(
+    run: Path, source: str, target: str, *, overwrite: bool = False, escape_formulas: bool = False
+) -> int:
     """Writes the rows of `source`, in their order and with all their columns, and a column `prediction`.
 
-    Text stays as it was written, numbers too, but for what a spreadsheet would run. Gives the number of rows.
+    Text stays as it was written, numbers too. Gives the number of rows.
 
     Args:
         run: a run's or a sweep's folder.
         source: a CSV or Parquet file, or - for CSV on standard input.
         target: a CSV or Parquet file, or - for CSV on standard output.
         overwrite: whether `target` may exist.
+        escape_formulas: puts a ' before text that a spreadsheet would run as a formula, in CSV.
 
     Raises:
         UserError: if the input does not fit the network, or the output is not to be written.
     """
     _check_target(target, overwrite=overwrite)
     network = load(run)
-    columns = prediction_columns(network.schema.targets)
+    columns = prediction_columns(network.schema)
     with ExitStack() as contexts:
         path = contexts.enter_context(_spooled(sys.stdin.buffer)) if source == STANDARD else Path(source)
         where = "standard input" if source == STANDARD else source
@@ -67,14 +71,19 @@ def predict(run: Path, source: str, target: str, *, overwrite: bool = False) -> 
         progress = contexts.enter_context(row_progress())
         predicted = _predicted(chain([beginning], frames), predictor, columns, progress)
         kinds = pl.Schema({**rows.schema, **dict.fromkeys(columns, pl.Float64())})
-        _write(register_io_source(lambda *_: predicted, schema=kinds), target)
+        output = register_io_source(lambda *_: predicted, schema=kinds)
+        _write(harmless_cells(output) if escape_formulas and not is_parquet(target) else output, target)
     predictor.warn()
     return predictor.rows
 
 
-def prediction_columns(targets: Sequence[str]) -> list[str]:
-    """The names of the columns that are added: of several targets one each."""
-    return [PREDICTION] if len(targets) == 1 else [f"{PREDICTION}_{target}" for target in targets]
+def prediction_columns(schema: Schema) -> list[str]:
+    """The names of the columns that are added: of several targets one each, and of one by itself, unless the
+    table that was trained on has a column of that name."""
+    known = (*schema.names, *schema.targets, *schema.left_out, schema.weight)
+    if len(schema.targets) == 1 and PREDICTION not in known:
+        return [PREDICTION]
+    return [f"{PREDICTION}_{target}" for target in schema.targets]
 
 
 def _unwritable(source: Source, target: str) -> Iterator[Fault]:
@@ -114,7 +123,7 @@ def _check_target(target: str, *, overwrite: bool) -> None:
 def _write(frame: pl.LazyFrame, target: str) -> None:
     if target == STANDARD:
         try:
-            harmless_cells(frame).sink_csv(sys.stdout.buffer)
+            frame.sink_csv(sys.stdout.buffer)
         except OSError as error:
             if "Broken pipe" in str(error):  # polars says no number
                 raise BrokenPipeError from error
@@ -124,7 +133,7 @@ def _write(frame: pl.LazyFrame, target: str) -> None:
         if is_parquet(target):
             frame.sink_parquet(partial)
         else:
-            harmless_cells(frame).sink_csv(partial)
+            frame.sink_csv(partial)
 
 
 @contextmanager

@@ -4,6 +4,9 @@ import csv
 import io
 import math
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,15 +20,34 @@ SCORES = {"rmse": ".4g", "mae": ".4g", "r2": ".4f"}
 """The test scores that are shown, and how."""
 
 
+UV_RUN = ["uv", "run"]
+
+
 def inside(folder: Path) -> Path:
     """A folder's path from here, if it lies below."""
     here = Path.cwd()
     return folder.resolve().relative_to(here) if folder.resolve().is_relative_to(here) else folder
 
 
-def uv_run() -> str:
-    """What goes before a command for those who came by uv: their shell knows no tensorboard."""
-    return "uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else ""
+def script_command(name: str, folder: Path) -> str:
+    """What runs another script on a folder, as it can be typed where this one was."""
+    runner = UV_RUN if _by_uv() else [sys.orig_argv[0]]
+    return shlex.join([*runner, str(inside(Path(sys.argv[0]).with_name(name))), str(inside(folder))])
+
+
+def tensorboard_command(folder: Path) -> str:
+    """What shows the curves in a folder, likewise."""
+    if _by_uv():
+        program = [*UV_RUN, "tensorboard"]
+    elif shutil.which("tensorboard"):
+        program = ["tensorboard"]
+    else:  # of an environment that is not activated
+        program = [sys.orig_argv[0], "-m", "tensorboard.main"]
+    return shlex.join([*program, "--logdir", str(inside(folder))])
+
+
+def _by_uv() -> bool:
+    return "UV_RUN_RECURSION_DEPTH" in os.environ
 
 
 def score_grid(rows: Mapping[str, Mapping[str, float | None]]) -> Grid:

@@ -19,7 +19,7 @@ from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
 from mlplab.runs.progress import row_progress
 
-Data = config.ConcreteTable | config.CsvTable | config.SyntheticTable
+Data = config.ConcreteData | config.CsvTable | config.SyntheticData
 
 TARGET = "target"
 """The column to predict of tables that are not the user's."""
@@ -31,9 +31,9 @@ def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
     """What the table of a run depends on."""
     return (
         run.data.model_dump_json(exclude={"split", "batch_size"}),
-        _spec(run).roles,
+        table_spec(run).roles,
         _raw(run),
-        _dtype(run),
+        table_dtype(run),
     )
 
 
@@ -48,16 +48,25 @@ def load_table(run: config.TrainConfig) -> Table:
         task = progress.add_task(f"{source.where}: read", total=None)
         table = table_of(
             source,
-            _spec(run),
-            _dtype(run),
+            table_spec(run),
+            table_dtype(run),
             None if memory is None else memory * GIBIBYTE,
             lambda rows: progress.update(task, completed=rows),
         )
+    check_targets(run, table)
+    return table
+
+
+def check_targets(run: config.DescribeConfig, table: Table) -> None:
+    """Checks that a run's network can take the targets of its table.
+
+    Raises:
+        UserError: if it takes the logarithm of a number that has none.
+    """
     if run.model.encoder.target == "log" and (table.y[table.rows] <= 0).any():
         count = int((table.y[table.rows] <= 0).any(1).sum())
         what = f"{count:,} rows have a target of 0 or less, which has no logarithm"
         raise UserError(Fault(what, table.source, remedy="use model.encoder.target=standard"))
-    return table
 
 
 @contextmanager
@@ -65,12 +74,12 @@ def opened_source(data: Data) -> Iterator[Source]:
     """The rows that a data section names, while their files are open."""
     with ExitStack() as contexts:
         match data:
-            case config.ConcreteTable():
+            case config.ConcreteData():
                 path = contexts.enter_context(as_file(files("mlplab.data") / "concrete.csv"))
                 yield contexts.enter_context(opened(path, where="concrete"))
             case config.CsvTable():
                 yield contexts.enter_context(opened(data.path, csv_options(data)))
-            case config.SyntheticTable():
+            case config.SyntheticData():
                 frame = synthetic.draw(
                     data.function, rows=data.rows, features=data.features, noise=data.noise, seed=data.seed
                 )
@@ -84,7 +93,7 @@ def csv_options(data: Data) -> CsvOptions:
     return CsvOptions(data.delimiter, data.quote, data.decimal, data.header, data.encoding)
 
 
-def _spec(run: config.TrainConfig) -> TableSpec:
+def table_spec(run: config.DescribeConfig) -> TableSpec:
     """What a run takes of its table."""
     keys: tuple[tuple[str, Role], ...] = (("group", "group"), ("time", "time"), ("stratify", "class"))
     of_split = [(name, role) for key, role in keys if (name := getattr(run.data.split, key, None))]
@@ -102,10 +111,11 @@ def spec_of(data: Data) -> TableSpec:
     return TableSpec(tuple(roles), data.columns, tuple(data.missing), drop_missing_targets=drop)
 
 
-def _raw(run: config.TrainConfig) -> bool:
+def _raw(run: config.DescribeConfig) -> bool:
     """Whether the network sees numbers as they are."""
     return run.model.encoder.name == "none"
 
 
-def _dtype(run: config.TrainConfig) -> type[np.floating]:
+def table_dtype(run: config.DescribeConfig) -> type[np.floating]:
+    """Of the features of a run's table."""
     return np.float64 if run.trainer.precision == 64 else np.float32

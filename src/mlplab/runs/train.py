@@ -17,14 +17,15 @@ from mlplab.config import TrainConfig
 from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, listed, of_the_disk, reason_of
 from mlplab.processor import processor_for_training
 from mlplab.runs import curves
+from mlplab.runs.begun import has_ended
 from mlplab.runs.build import build_loggers, build_stack, lightning_quiet
 from mlplab.runs.find import read_metrics
 from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status, stamp_of
 from mlplab.runs.inputs import Inputs
-from mlplab.runs.kept import has_ended, kept_of_run
+from mlplab.runs.kept import kept_of_run
 from mlplab.runs.record import keep, record
 from mlplab.runs.session import Member, Session
-from mlplab.runs.show import SCORES, inside, score_grid, uv_run
+from mlplab.runs.show import SCORES, inside, score_grid, tensorboard_command
 from mlplab.training import checkpoint
 from mlplab.training.callbacks import Keeper, Signals
 from mlplab.training.progress import Bar
@@ -189,9 +190,11 @@ def _announce(session: Session, kept: StackState | None) -> None:
     network, steps = stack.module.network, stack.module.sizes.steps
     weights = sum(parameter[0].numel() for parameter in network.parameters())
     table, schema, device = stack.table, stack.table.schema, _device(session.trainer)
+    dropped = len(table.x) - len(table.rows)
+    rows = f"{len(table.x)} rows" + (f", of which {dropped} without a target are left out" if dropped else "")
     for member, split in zip(session.members, stack.splits, strict=True):
         member.tell(
-            f"{table.source}: {len(table.x)} rows, {len(schema.inputs)} columns → {listed(schema.targets)}; "
+            f"{table.source}: {rows}, {len(schema.inputs)} columns → {listed(schema.targets)}; "
             f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
         )
         optimizer, epochs = member.config.optimizer, member.config.trainer.max_epochs
@@ -203,17 +206,17 @@ def _announce(session: Session, kept: StackState | None) -> None:
             member.tell(f"goes on after epoch {kept.epoch}, step {kept.step}")
 
 
-def train_one(run: TrainConfig, folder: Path, *, begun: bool = False, console: Console | None = None) -> None:
+def train_one(run: TrainConfig, folder: Path, inputs: Inputs, *, begun: bool = False) -> None:
     """Trains one run and prints what came of it; one that has ended well says so.
 
     Args:
+        inputs: tables and splits that have been read already are not read again.
         begun: the folder is this run's already; it goes on from its last.ckpt, or starts again without one.
 
     Raises:
         RunFailed: if its loss is no longer finite; and as `train`.
     """
-    console = console or Console()
-    inputs, kept, stamp = Inputs(), None, stamp_of(folder)
+    console, kept, stamp = Console(), None, stamp_of(folder)
     if begun and has_ended(folder, run):
         metrics = read_metrics(folder)
         if metrics["status"] != "done":
@@ -245,6 +248,5 @@ def _show(metrics: Metrics, folder: Path, console: Console) -> None:
             }
         )
     )
-    shown = inside(folder)
-    for line in (f"run folder: {shown}", f"{uv_run()}tensorboard --logdir {shlex.quote(str(shown))}"):
+    for line in (f"run folder: {inside(folder)}", tensorboard_command(folder)):
         console.print(line, soft_wrap=True, highlight=False, markup=False)

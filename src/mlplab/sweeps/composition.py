@@ -46,18 +46,18 @@ class Job:
         return "; ".join(fault.sentence() for fault in self.error.faults) if self.error else ""
 
 
-def plain(composed: DictConfig, *, whole: bool = True) -> dict[str, Any]:
+def plain(composed: DictConfig) -> dict[str, Any]:
     """A composed configuration without Hydra's part, its interpolations resolved.
 
     Raises:
-        UserError: if an interpolation leads nowhere, or a value is lacking that it must have as a `whole`.
+        UserError: if an interpolation leads nowhere, or a value is lacking.
     """
 
     def value(key: str) -> Any:
         node = composed[key]
         if not OmegaConf.is_config(node):
             return node
-        return OmegaConf.to_container(node, resolve=True, throw_on_missing=whole)
+        return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
 
     with explained():
         return {str(key): value(str(key)) for key in composed if key != "hydra"}

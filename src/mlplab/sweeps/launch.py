@@ -1,4 +1,4 @@
-"""Trains the runs of a sweep: composed, planned, then stack after stack, here or in processes."""
+"""Trains the runs of a sweep: planned, then stack after stack, here or in processes."""
 
 import hashlib
 import logging
@@ -7,19 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig
 from rich.console import Console
 
-from mlplab.errors import Fault, RunFailed, UserError
+from mlplab.errors import RunFailed
 from mlplab.files import remove_leftovers
 from mlplab.runs.begun import PLAN_FILE, STACKS, check_same, has_begun
 from mlplab.runs.inputs import Inputs
 from mlplab.runs.kept import check_same_table
 from mlplab.runs.tables import table_key
 from mlplab.runs.train import Run
-from mlplab.sweeps.composition import Job, derive_jobs
+from mlplab.sweeps.composition import Job
 from mlplab.sweeps.plan import Plan, make_plan, read_stacks
 from mlplab.sweeps.processes import in_processes
 from mlplab.sweeps.stacks import Outcome, Stack, ended, failed, stamp_if_begun, train_stack
@@ -28,21 +26,17 @@ log = logging.getLogger(__name__)
 
 
 def launch(
-    master: DictConfig,
-    loader: ConfigLoader,
-    overrides: Sequence[Sequence[str]],
-    first: int,
-    members: int | None,
-    workers: int | None,
+    jobs: Sequence[Job], root: Path, inputs: Inputs, members: int | None, workers: int | None
 ) -> list[JobReturn]:
-    """Trains the runs with these overrides; gives the monitored metric of each, or why there is none.
+    """Trains the runs of a sweep; gives the monitored metric of each, or why there is none.
 
     A run that is wrong, or fails, is recorded in its folder and takes no other with it. What an earlier try
     has brought to an end is not repeated, and what it has begun goes on.
 
     Args:
-        master: the sweep's own composition.
-        first: number of the first run.
+        jobs: as `check_jobs` gives them.
+        root: the sweep's folder.
+        inputs: the tables and splits that it has read.
         members: of a stack at most.
         workers: processes.
 
@@ -50,11 +44,6 @@ def launch(
         UserError: if all runs are wrong; then nothing is left behind.
         Interrupted: after SIGINT or SIGTERM, with the checkpoints written.
     """
-    _check_positive({"members": members, "workers": workers})
-    root = Path(str(master.hydra.sweep.dir))
-    jobs = list(derive_jobs(master, loader, overrides, first))
-    _check_folders(jobs, root)
-    inputs = Inputs()
     outcomes: dict[Path, Outcome] = dict(_earlier(jobs, inputs))
     plan = make_plan(jobs, inputs, members, workers, _cores(), read_stacks(root / PLAN_FILE))
     if len(plan.refused) == len(jobs):
@@ -125,28 +114,6 @@ def _returned(job: Job, outcome: Outcome) -> JobReturn:
         assert job.config is not None
         returned.status, returned._return_value = JobStatus.COMPLETED, outcome[job.config.monitor]
     return returned
-
-
-def _check_positive(settings: dict[str, int | None]) -> None:
-    for name, value in settings.items():
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise UserError(Fault("out of range", f"hydra.launcher.{name}", repr(value), "1 or above"))
-
-
-def _check_folders(jobs: Sequence[Job], root: Path) -> None:
-    seen: dict[Path, Job] = {}
-    for job in jobs:
-        if not job.folder.resolve().is_relative_to(root.resolve()):
-            raise UserError(Fault("leaves the sweep's folder", str(job.folder)))
-        if job.folder in seen:
-            raise UserError(
-                Fault(
-                    "two runs would fill the same folder",
-                    str(job.folder),
-                    remedy="give each value once, or name runs apart with hydra.sweep.subdir",
-                )
-            )
-        seen[job.folder] = job
 
 
 def _cores() -> int:

@@ -131,11 +131,12 @@ def make_plan(
     Neither depends on how fast the machine is at the moment, so that a sweep makes the same stacks again.
 
     Args:
+        jobs: their tables and splits have been checked.
         members: of a stack at most; None leaves it to `Size.members`.
         workers: processes; None takes one, or one for each of the `cores` where one would take over a minute.
         earlier: stacks of an earlier plan, by their runs' folders; they stay together.
     """
-    checked = list(_checked(jobs, inputs))
+    checked = list(jobs)
     shapes: dict[str, list[int]] = {}
     for number, job in enumerate(checked):
         if job.config:
@@ -165,20 +166,6 @@ def make_plan(
     for (numbers, _), count in zip(groups, counts, strict=True):
         stacks += _cut(numbers, count)
     return Plan(tuple(checked), tuple(stacks), min(workers, max(1, len(stacks))))
-
-
-def _checked(jobs: Sequence[Job], inputs: Inputs) -> Iterator[Job]:
-    """The jobs, those whose rows cannot be had among the wrong ones."""
-    broken: dict[str, UserError] = {}  # one look at a file is enough
-    for job in jobs:
-        data = str((table_key(job.config), job.config.data.split)) if job.config else ""
-        if job.config and data not in broken:
-            try:
-                inputs.split(job.config)
-            except UserError as error:
-                broken[data] = error
-        found = broken.get(data) if job.config else None
-        yield replace(job, config=None, error=found) if found else job
 
 
 def _buildable(group: Sequence[int], jobs: list[Job], inputs: Inputs) -> Iterator[int]:

@@ -1,6 +1,5 @@
 """What came of a sweep: a table of its best runs, and those that did not end well."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from rich.table import Table as Grid
 
 from mlplab.errors import RunFailed
 from mlplab.runs.find import read_metrics, runs_below
-from mlplab.runs.show import inside, uv_run
+from mlplab.runs.show import inside, script_command, tensorboard_command
 
 DEPTH = 3
 """Folders within folders that are looked through: a run's may be named `a/b`."""
@@ -43,11 +42,10 @@ def report(master: DictConfig, jobs: int) -> None:
     done = {name: metrics for name, metrics in runs.items() if metrics["status"] == "done"}
     if done:
         console.print(_grid(done, str(master.monitor)))
-    shown = shlex.quote(str(inside(root)))
     for line in (
-        f"sweep folder: {shown}",
-        f"{uv_run()}scripts/results.py {shown}",
-        f"{uv_run()}tensorboard --logdir {shown}",
+        f"sweep folder: {inside(root)}",
+        script_command("results.py", root),
+        tensorboard_command(root),
     ):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     failed = {name: metrics for name, metrics in runs.items() if name not in done}

@@ -9,11 +9,11 @@ from rich.console import Console
 
 from mlplab.config import TrainConfig
 from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, reason_of
-from mlplab.runs.begun import has_begun, name_in_sweep
+from mlplab.runs.begun import has_begun, has_ended, name_in_sweep
 from mlplab.runs.find import read_metrics
 from mlplab.runs.folder import Metrics, Stamp, record_failed, stamp_of
 from mlplab.runs.inputs import Inputs
-from mlplab.runs.kept import has_ended, kept_of_run, kept_of_stack
+from mlplab.runs.kept import kept_of_run, kept_of_stack
 from mlplab.runs.train import Run, train
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState

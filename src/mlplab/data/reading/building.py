@@ -39,9 +39,23 @@ def read_table(
         UserError: with all that is wrong.
     """
     reading = read(source, spec, dtype, allocate, progress)
+    table = build_table(reading, findings(reading, spec, source), spec, source)
+    left_out = table.schema.left_out.items()
+    _warn({name: why for name, why in left_out if spec.declared.get(name) not in LEFT_OUT}, source)
+    return table
+
+
+def build_table(reading: Reading, found: Sequence[Finding], spec: TableSpec, source: Source) -> Table:
+    """The table that a reading becomes, in its memory.
+
+    Args:
+        found: as `findings` gives it.
+
+    Raises:
+        UserError: with all that is wrong.
+    """
     if reading.rows == 0:
         raise UserError(Fault("has a header but no rows", source.where, remedy="give it rows of data"))
-    found = findings(reading, spec, source)
     if faults := faults_of(found):
         raise UserError(*faults)
     left_out = {each.name: each.left_out for each in found if each.left_out}
@@ -52,7 +66,6 @@ def read_table(
         raise UserError(
             Fault(f"has no column that can be an input ({told or 'none'})", source.where, remedy=remedy)
         )
-    _warn({name: why for name, why in left_out.items() if spec.declared.get(name) not in LEFT_OUT}, source)
     keep = []
     for place, each in inputs:
         start = reading.columns[place].start
