@@ -82,6 +82,14 @@ def test_what_training_would_refuse_is_shown_and_told(describe: Callable[..., En
     assert "all its values are missing" in ended.err
 
 
+def test_a_row_index_has_a_line(describe: Callable[..., Ended], tmp_path: Path) -> None:
+    TABLE.with_row_index("").write_csv(tmp_path / "t.csv")
+    found = lines(describe("data=csv", "data.path=t.csv"))
+    assert list(found) == ["(no name)", *TABLE.columns]
+    assert found["(no name)"][0] == "row index"
+    assert "left out: read as the row index" in found["(no name)"][-1]
+
+
 def test_the_shipped_and_drawn_tables_too(describe: Callable[..., Ended]) -> None:
     assert len(lines(describe())) == 9
     assert list(lines(describe("data=synthetic", "data.function=sine"))) == ["x1", "target"]

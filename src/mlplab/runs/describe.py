@@ -141,7 +141,7 @@ def description_grid(description: Description) -> Grid:
     about = "≈" if description.rows > COUNTED else ""
     for each in description.columns:
         cells = (
-            each.name,
+            each.name or "(no name)",
             each.kind,
             f"{each.missing:,} ({each.missing / description.rows:.1%})" if each.missing else "",
             f"{about}{each.distinct:,}",

@@ -168,7 +168,7 @@ def _other_rows(members: Sequence[TrainedRun], path: str) -> list[Data]:
                 Fault(
                     f"has no target column '{absent[0]}' to compare predictions with",
                     path,
-                    f"the columns {listed(source.schema)}",
+                    f"the columns {listed(source.names)}",
                     remedy="add that column, or only predict: scripts/predict.py",
                 )
             )

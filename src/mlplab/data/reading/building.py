@@ -9,7 +9,7 @@ from jaxtyping import Float
 from mlplab.data.cells import TRUTH
 from mlplab.data.reading.findings import Finding, faults_of, findings
 from mlplab.data.reading.reading import Allocate, Reading, read
-from mlplab.data.reading.spec import LEFT_OUT, TableSpec
+from mlplab.data.reading.spec import LEFT_OUT, TableSpec, titled
 from mlplab.data.schema import Schema
 from mlplab.data.sources.source import Source
 from mlplab.data.table import BLOCK, Table
@@ -47,7 +47,7 @@ def read_table(
     left_out = {each.name: each.left_out for each in found if each.left_out}
     inputs = [(place, each) for place, each in enumerate(found) if each.column]
     if not inputs:
-        told = "; ".join(f"'{name}': {why}" for name, why in left_out.items())
+        told = "; ".join(f"{titled(name)}: {why}" for name, why in left_out.items())
         remedy = "give it a column to predict from, or name kinds: data.columns.<name>=categorical"
         raise UserError(
             Fault(f"has no column that can be an input ({told or 'none'})", source.where, remedy=remedy)
@@ -72,7 +72,7 @@ def read_table(
 
 def _warn(left_out: Mapping[str, str], source: Source) -> None:
     for name, why in list(left_out.items())[:SHOWN]:
-        log.warning("%s: leaving out column '%s': %s", source.where, name, why)
+        log.warning("%s: leaving out %s: %s", source.where, titled(name), why)
     if more := list(left_out)[SHOWN:]:
         log.warning("%s: leaving out %s more such columns: %s", source.where, len(more), listed(more))
 

@@ -17,7 +17,7 @@ from mlplab.data.reading.readers import ColumnReader
 from mlplab.data.reading.reading import Reading
 from mlplab.data.reading.spec import LEFT_OUT, TableSpec, titled, typed
 from mlplab.data.schema import DATE_PARTS, Column
-from mlplab.data.sources.dialect import COMMA
+from mlplab.data.sources.dialect import COMMA, ROW_INDEX
 from mlplab.data.sources.source import Source
 from mlplab.errors import Fault
 from mlplab.keys import quoted
@@ -27,6 +27,9 @@ MAGNITUDES = (1e-30, 1e30)
 
 INFINITE = re.compile(r"[+-]?(inf|infinity|\d[\d.]*e\+?\d{3,})", re.IGNORECASE)
 """A number that is none, or too large for any."""
+
+AS_ROW_INDEX = "read as the row index; to use it as an input, name it in the header"
+"""Why a first column without a name is left out."""
 
 DOUBLE = '"'
 
@@ -62,12 +65,16 @@ class Finding:
 
 
 def findings(reading: Reading, spec: TableSpec, source: Source) -> list[Finding]:
-    """What was found of each reader, and of the columns that the user leaves out."""
+    """What was found of each reader, and of the columns that are left out unread."""
     found = [_finding(reading, place, spec, source) for place in range(len(reading.readers))]
-    out = [name for name, kind in spec.declared.items() if kind in LEFT_OUT]
-    return found + [
-        Finding(name, "input", spec.declared[name], 0, left_out="as data.columns says") for name in out
+    found += [
+        Finding(name, "input", kind, 0, left_out="as data.columns says")
+        for name, kind in spec.declared.items()
+        if kind in LEFT_OUT
     ]
+    if ROW_INDEX in source.schema:
+        found.append(Finding(ROW_INDEX, "input", "row index", 0, left_out=AS_ROW_INDEX))
+    return found
 
 
 def _finding(reading: Reading, place: int, spec: TableSpec, source: Source) -> Finding:
