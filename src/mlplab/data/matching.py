@@ -10,10 +10,9 @@ import polars as pl
 from jaxtyping import Float
 
 from mlplab.data.cells import BAD, EXPECTED, is_bad, is_moment, is_text, named, words
-from mlplab.data.reading.findings import shortened
 from mlplab.data.schema import FORMS, Column, Schema
 from mlplab.data.sources.dialect import ROW_INDEX
-from mlplab.errors import Fault, UserError, listed, nearest
+from mlplab.errors import Fault, UserError, listed, nearest, shortened
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from mlplab.config import DescribeConfig
 from mlplab.data.cells import words
-from mlplab.data.reading.findings import Finding, faults_of, findings, shortened
+from mlplab.data.reading.findings import Finding, faults_of, findings
 from mlplab.data.reading.reading import read
 from mlplab.data.sources.source import Source
 from mlplab.data.stored import SHARE_OF_FREE_MEMORY, free_memory
-from mlplab.errors import Fault
+from mlplab.errors import Fault, shortened
 from mlplab.runs.progress import row_progress
 from mlplab.runs.tables import opened_source, spec_of
 
@@ -40,7 +40,7 @@ class Described:
         kind: with its role, if that is not to be an input.
         distinct: how many values, beside missing ones.
         low: the smallest, where that makes sense; of dates a year.
-        note: why it is left out, or what is wrong.
+        note: why it is left out, or what is wrong, or may be.
     """
 
     name: str
@@ -125,7 +125,7 @@ def _looked_up(source: Source, marks: Sequence[str], rows: int) -> tuple[dict[st
 
 def _described(found: Finding, distinct: int, example: str) -> Described:
     kind = found.kind if found.role == "input" else f"{found.kind} ({found.role})"
-    note = f"left out: {found.left_out}" if found.left_out else ""
+    note = f"left out: {found.left_out}" if found.left_out else found.note
     if found.faults:
         note = "refused: " + "; ".join(each.what for each in found.faults)
     return Described(found.name, kind, found.missing, distinct, found.low, found.high, example, note)

@@ -16,7 +16,7 @@ from mlplab.data.table import BLOCK, Table
 from mlplab.errors import Fault, UserError, listed
 
 SHOWN = 10
-"""Columns that are left out and told of one by one."""
+"""Columns of which there is a warning each."""
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def read_table(
     allocate: Allocate = in_memory,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Table:
-    """The rows of a source as a table; warns of columns that are left out.
+    """The rows of a source as a table; warns of columns that are left out, and of odd ones.
 
     Raises:
         UserError: with all that is wrong.
@@ -52,7 +52,9 @@ def read_table(
         raise UserError(
             Fault(f"has no column that can be an input ({told or 'none'})", source.where, remedy=remedy)
         )
-    _warn({name: why for name, why in left_out.items() if spec.declared.get(name) not in LEFT_OUT}, source)
+    unasked = {name: why for name, why in left_out.items() if spec.declared.get(name) not in LEFT_OUT}
+    _warn(unasked, source, "leaving out ")
+    _warn({each.name: each.note for each in found if each.note}, source)
     keep = []
     for place, each in inputs:
         start = reading.columns[place].start
@@ -70,11 +72,11 @@ def read_table(
     return Table.of(source.where, schema, compacted(reading.features, keep), reading.others, keys)
 
 
-def _warn(left_out: Mapping[str, str], source: Source) -> None:
-    for name, why in list(left_out.items())[:SHOWN]:
-        log.warning("%s: leaving out %s: %s", source.where, titled(name), why)
-    if more := list(left_out)[SHOWN:]:
-        log.warning("%s: leaving out %s more such columns: %s", source.where, len(more), listed(more))
+def _warn(columns: Mapping[str, str], source: Source, doing: str = "") -> None:
+    for name, why in list(columns.items())[:SHOWN]:
+        log.warning("%s: %s%s: %s", source.where, doing, titled(name), why)
+    if more := list(columns)[SHOWN:]:
+        log.warning("%s: %s%s more such columns: %s", source.where, doing, len(more), listed(more))
 
 
 def _order(found: Finding) -> np.ndarray:
