@@ -512,7 +512,10 @@ TAKEN: list[Case] = [
         "31 an identifier",
         {"t.csv": column(lambda i: f"id{i}")},
         (),
-        ("t.csv: leaving out column 'b': an identifier: 40 different texts in 40 rows, such as 'id0'",),
+        (
+            "t.csv: leaving out column 'b': an identifier: 40 different texts in 40 rows, such as 'id0'; "
+            "to use it: data.columns.b=categorical",
+        ),
     ),
     (
         "31 titles",
@@ -520,7 +523,7 @@ TAKEN: list[Case] = [
         (),
         (
             "t.csv: leaving out column 'b': an identifier: 40 different texts in 40 rows, "
-            "such as 'The Tale of Mister 0…'",
+            "such as 'The Tale of Mister 0…'; to use it: data.columns.b=categorical",
         ),
     ),
     ("31 told of", {"t.csv": column(lambda i: f"id{i}")}, ("data.columns.b=drop",), ()),

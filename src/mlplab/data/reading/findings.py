@@ -16,7 +16,7 @@ from mlplab.data.reading.notes import label_note, sentinel_note
 from mlplab.data.reading.readers import ColumnReader
 from mlplab.data.reading.reading import Reading
 from mlplab.data.reading.sentinels import sentinels
-from mlplab.data.reading.spec import LEFT_OUT, TableSpec, titled
+from mlplab.data.reading.spec import LEFT_OUT, TableSpec, titled, typed
 from mlplab.data.schema import DATE_PARTS, Column
 from mlplab.data.sources.dialect import ROW_INDEX
 from mlplab.data.sources.source import Source
@@ -138,7 +138,8 @@ def _text(reader: ColumnReader, filled: int, rows: int) -> Finding:
             out = f"all values are {shortened(texts[0])}"
         case "identifier":
             example = shortened(texts[0], 20)
-            out = f"an identifier: {len(texts):,} different texts in {filled:,} rows, such as {example}"
+            out = f"an identifier: {len(texts):,} different texts in {filled:,} rows, such as {example}; "
+            out += f"to use it: {typed(reader.name, 'categorical')}"
     if out:
         return Finding(reader.name, "input", kind, missing, texts=texts, left_out=out)
     if kind == "boolean":
