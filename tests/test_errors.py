@@ -1,18 +1,33 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplab.errors import MAX_LINES, Fault, Interrupted, RunFailed, UserError, listed, nearest
+from mlplab.errors import MAX_FAULTS, Fault, Interrupted, RunFailed, UserError, listed, nearest
 
 texts = st.text(st.characters(codec="ascii", exclude_categories=["C"]), max_size=20)
 faults = st.lists(st.builds(Fault, texts, texts, texts, texts, texts), min_size=1, max_size=12)
 
 
 @given(faults)
-def test_a_message_has_few_lines_and_tells_how_many_more(many: list[Fault]) -> None:
+def test_each_fault_that_is_shown_keeps_its_remedy(many: list[Fault]) -> None:
     lines = str(UserError(*many)).splitlines()
-    assert len(lines) <= MAX_LINES
-    told = [line for line in lines if line.startswith("error: ")]
-    assert len(told) == len(many) or told[-1] == f"error: … and {len(many) - len(told) + 1} more like these"
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) <= MAX_FAULTS
+    shown = many if len(errors) == len(many) else many[: MAX_FAULTS - 1]
+    assert len(shown) == len(many) or errors[-1] == f"error: … and {len(many) - len(shown)} more like these"
+    assert len(lines) <= 2 * len(errors)
+    for fault in shown:
+        rest = lines[lines.index(f"error: {fault.sentence()}") + 1 :]
+        assert not fault.remedy or f"  {fault.remedy}" in rest
+
+
+def test_neighbours_share_a_remedy() -> None:
+    faults = [
+        Fault("x", remedy="mend it"),
+        Fault("y", remedy="mend it"),
+        Fault("z", remedy="end it"),
+        Fault("w"),
+    ]
+    assert str(UserError(*faults)) == ("error: x\nerror: y\n  mend it\nerror: z\n  end it\nerror: w")
 
 
 def test_a_message_names_thing_value_choices_and_remedy() -> None:

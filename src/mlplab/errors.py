@@ -4,9 +4,11 @@ import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import groupby
 from typing import TypeGuard
 
-MAX_LINES = 5
+MAX_FAULTS = 10
+"""Faults that one message shows."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,20 @@ def reason_of(error: BaseException) -> str:
 
 
 def render(faults: Sequence[Fault]) -> str:
-    """Faults as a message of at most `MAX_LINES` lines, the remedies of those shown last."""
-    remedies = list(dict.fromkeys(fault.remedy for fault in faults if fault.remedy))
-    room = MAX_LINES - 1
-    if len(faults) == 1:
-        return "\n".join([f"error: {faults[0].sentence()}", *(f"  {line}" for line in remedies)])
-    shown = faults if len(faults) <= room else faults[: room - 1]
-    lines = [f"error: {fault.sentence()}" for fault in shown]
-    if len(faults) > len(shown):
-        lines.append(f"error: … and {len(faults) - len(shown)} more like these")
-    return "\n".join([*lines, *(f"  {remedy}" for remedy in remedies[: MAX_LINES - len(lines)])])
+    """At most `MAX_FAULTS` faults, each with its remedy below; neighbours with the same remedy share it."""
+    shown = faults if len(faults) <= MAX_FAULTS else faults[: MAX_FAULTS - 1]
+    lines = []
+    for remedy, group in groupby(shown, lambda fault: fault.remedy):
+        lines += [f"error: {fault.sentence()}" for fault in group]
+        lines += [f"  {remedy}"] if remedy else []
+    if more := len(faults) - len(shown):
+        lines.append(f"error: … and {more} more like these")
+    return "\n".join(lines)
+
+
+def shortened(text: str, longest: int = 60) -> str:
+    """A value as it is shown: quoted, and cut after so many characters."""
+    return repr(text if len(text) <= longest else f"{text[:longest]}…")
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:

@@ -108,6 +108,30 @@ def test_the_network_may_refuse_a_target(describe: Callable[..., Ended]) -> None
     assert describe(*target, "trainer.max_epochs=0").status == 2
 
 
+def test_a_row_index_has_a_line(describe: Callable[..., Ended], tmp_path: Path) -> None:
+    TABLE.with_row_index("").write_csv(tmp_path / "t.csv")
+    found = lines(describe("data=csv", "data.path=t.csv"))
+    assert list(found) == ["(no name)", *TABLE.columns]
+    assert found["(no name)"][0] == "row index"
+    assert "left out: read as the row index" in found["(no name)"][-1]
+
+
+def test_what_may_be_wrong_is_noted(describe: Callable[..., Ended], tmp_path: Path) -> None:
+    odd = {
+        "rooms": pl.Series([*[1, 2, 3, 2] * 9, -999, -999, 4, 5]),
+        "kind": pl.Series(["flat", "Flat"] * 20),
+    }
+    TABLE.with_columns(**odd).write_csv(tmp_path / "t.csv")
+    ended = describe("data=csv", "data.path=t.csv")
+    assert ended.status == 0, ended
+    assert lines(ended)["rooms"][-1] == (
+        "-999 in 2 cells may stand for a missing value; if so: 'data.missing=[\"-999\"]' (in all columns)"
+    )
+    assert lines(ended)["kind"][-1] == "categories that differ only by spaces or case: 'Flat', 'flat'"
+    found = lines(describe("data=csv", "data.path=t.csv", 'data.missing=["-999"]'))
+    assert found["rooms"] == ["numeric", "2 (5.0%)", "5", "1 … 5", "1", ""]
+
+
 def test_the_shipped_and_drawn_tables_too(describe: Callable[..., Ended]) -> None:
     assert len(lines(describe())) == 9
     assert list(lines(describe("data=synthetic", "data.function=sine"))) == ["x1", "target"]

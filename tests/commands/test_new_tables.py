@@ -165,6 +165,9 @@ TAKEN: list[Case] = [
     ("with the target", rows(f"{ROW},9", header=HELD), PREDICT, ()),
     ("42 numbers as text", rows('"1.5",red,2024-02-03,TRUE,7.0'), PREDICT, ()),
     ("another delimiter", rows(ROW).replace(",", ";"), PREDICT, ()),
+    ("70 a row index", rows(f"9,{ROW}", header=f",{COLUMNS}"), PREDICT, ()),
+    ("70 R's row names", rows(f"r1,{ROW}", f"r2,{ROW}"), PREDICT, ()),
+    ("70 a row index when evaluating", rows(f"1,{ROW},9", f"2,{ROW},8", header=f",{HELD}"), EVALUATE, ()),
     ("one row to evaluate", rows(f"{ROW},9", f"{ROW},8", header=HELD), EVALUATE, ()),
 ]
 

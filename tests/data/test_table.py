@@ -117,6 +117,26 @@ def test_files_of_other_columns_are_told(tmp_path: Path) -> None:
     assert "lacks b; also has c" in told
 
 
+@pytest.mark.parametrize("header", [",a,y", '"","a","y"', "a,y"])
+def test_a_row_index_changes_nothing(tmp_path: Path, header: str) -> None:
+    plain = table_of(write(tmp_path, "a,y\n" + "".join(f"{i},{i * i}\n" for i in range(5))))
+    for part, rows in enumerate((range(3), range(3, 5)), 1):
+        lines = [f'"row {i}",{i},{i * i}' for i in rows]
+        write(tmp_path, "\n".join([header, *lines]), f"part-{part}.csv")
+    indexed = table_of(tmp_path / "part-*.csv")
+    assert indexed.fingerprint() == plain.fingerprint()
+    assert list(indexed.schema.left_out) == [""]
+    write(tmp_path, f"{header}\nr0,0,1\nr1,1,1\n\nr2,x,3\n", "part-2.csv")
+    assert "part-2.csv, column 'a', line 5, data row 3" in refusal(tmp_path / "part-*.csv")
+
+
+def test_files_with_and_without_a_row_index_are_told(tmp_path: Path) -> None:
+    write(tmp_path, "a,y\n1,2\n", "1.csv")
+    write(tmp_path, ",a,y\n0,1,2\n", "2.csv")
+    assert "2.csv: has other columns than" in refusal(tmp_path)
+    assert "also has a first column without a name" in refusal(tmp_path)
+
+
 def test_a_fault_is_told_of_its_file(tmp_path: Path) -> None:
     write(tmp_path, "a,y\n1,2\n\n2,3\n", "1.csv")
     write(tmp_path, "a,y\n1,2\n2,3\n\n4,x\n", "2.csv")
@@ -192,7 +212,7 @@ def test_a_target_that_does_not_vary_is_told(tmp_path: Path) -> None:
 
 def test_a_table_needs_rows_and_inputs(tmp_path: Path) -> None:
     assert "has a header but no rows" in refusal(write(tmp_path, "a,y\n"))
-    assert "has no column that can be an input ('a': all values are 1)" in refusal(
+    assert "has no column that can be an input (column 'a': all values are 1)" in refusal(
         write(tmp_path, "a,y\n1,2\n1,3\n")
     )
 

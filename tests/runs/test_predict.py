@@ -54,3 +54,35 @@ def test_rows_of_any_kind_are_predicted_in_their_order(
         predicted.append(back.select("prediction_y", "prediction_z").to_numpy())
     np.testing.assert_array_equal(predicted[0], predicted[1])
     assert len(np.unique(predicted[0][:, 0])) == 60
+
+
+@pytest.mark.parametrize("header", [",a,b", "a,b"])
+def test_a_row_index_is_written_back_and_changes_no_prediction(
+    verb: Callable[..., Ended], tmp_path: Path, header: str
+) -> None:
+    def written(*columns: str) -> None:
+        """Files of these columns with and without an index, which has a name of quotes."""
+        names = header if columns == ("a", "b") else f"{header},y"
+        cells = [[str({"a": i, "b": i % 3, "y": i * i}[name]) for name in columns] for i in range(40)]
+        name = "new" if len(columns) == 2 else "table"
+        plain = [",".join(columns), *map(",".join, cells)]
+        indexed = [names, *(f'"r ""{i}""",{",".join(row)}' for i, row in enumerate(cells))]
+        (tmp_path / f"{name}.csv").write_text("\n".join(plain))
+        (tmp_path / f"indexed-{name}.csv").write_text("\n".join(indexed))
+
+    written("a", "b")
+    written("a", "b", "y")
+    predicted = []
+    for table in ("table", "indexed-table"):
+        train = ("data=csv", f"data.path={table}.csv", "data.target=y", *SMALL[:2], f"name={table}")
+        assert verb("train", *train).status == 0
+        for new in ("new", "indexed-new"):
+            arguments = (f"run=outputs/{table}", f"input={new}.csv", "output=o.csv", "overwrite=true")
+            ended = verb("predict", *arguments)
+            assert (ended.status, ended.err) == (0, "")
+            back = pl.read_csv(tmp_path / "o.csv")
+            index = [""] if new == "indexed-new" else []
+            assert back.columns == [*index, "a", "b", "prediction"]
+            assert all(back[name].to_list() == [f'r "{i}"' for i in range(40)] for name in index)
+            predicted.append(back["prediction"].to_list())
+    assert all(each == predicted[0] for each in predicted)

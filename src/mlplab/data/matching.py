@@ -10,9 +10,9 @@ import polars as pl
 from jaxtyping import Float
 
 from mlplab.data.cells import BAD, EXPECTED, is_bad, is_moment, is_text, named, words
-from mlplab.data.reading.findings import shortened
 from mlplab.data.schema import FORMS, Column, Schema
-from mlplab.errors import Fault, UserError, listed, nearest
+from mlplab.data.sources.dialect import ROW_INDEX
+from mlplab.errors import Fault, UserError, listed, nearest, shortened
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +32,14 @@ class FrameLike(Protocol):
 
 
 def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
-    """Warns of columns that the network does not know.
+    """Warns of columns that the network does not know, but for a row index, which has no name.
 
     Raises:
         UserError: if one that it needs is missing.
     """
     missing = [name for name in schema.names if name not in names]
     known = (*schema.names, *schema.targets, *schema.left_out, schema.weight)
-    further = [name for name in names if name not in known]
+    further = [name for name in names if name not in (*known, ROW_INDEX)]
     if missing:
         near = [f"{found[0]!r} → {name!r}" for name in missing if (found := nearest(name, further))]
         raise UserError(

@@ -13,12 +13,12 @@ from mlplab.config import DescribeConfig
 from mlplab.data.cells import words
 from mlplab.data.reading.building import build_table
 from mlplab.data.reading.extent import Extent
-from mlplab.data.reading.findings import Finding, faults_of, findings, shortened
+from mlplab.data.reading.findings import Finding, faults_of, findings
 from mlplab.data.reading.reading import Reading, read
 from mlplab.data.reading.spec import TableSpec
 from mlplab.data.sources.source import Source
 from mlplab.data.stored import SHARE_OF_FREE_MEMORY, free_memory
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, shortened
 from mlplab.runs.progress import row_progress
 from mlplab.runs.splits import make_split
 from mlplab.runs.tables import check_targets, opened_source, table_dtype, table_spec
@@ -44,7 +44,7 @@ class Described:
         kind: with its roles, if it has others than to be an input.
         distinct: how many values, beside missing ones.
         low: the smallest, where that makes sense; of dates a year.
-        note: why it is left out, or what is wrong.
+        note: why it is left out, or what is wrong, or may be.
     """
 
     name: str
@@ -154,7 +154,7 @@ def _described(found: Sequence[Finding], distinct: int, example: str) -> Describ
     """What was found of a column in its roles: what a split goes by may be an input too."""
     first, roles = found[0], [each.role for each in found]
     kind = first.kind if roles == ["input"] else f"{first.kind} ({', '.join(roles)})"
-    note = f"left out: {first.left_out}" if first.left_out else ""
+    note = f"left out: {first.left_out}" if first.left_out else first.note
     if faults := faults_of(found):
         note = "refused: " + "; ".join(each.what for each in faults)
     return Described(first.name, kind, first.missing, distinct, first.low, first.high, example, note)
@@ -170,7 +170,7 @@ def description_grid(description: Description) -> Grid:
     about = "≈" if description.rows > COUNTED else ""
     for each in description.columns:
         cells = (
-            each.name,
+            each.name or "(no name)",
             each.kind,
             f"{each.missing:,} ({each.missing / description.rows:.1%})" if each.missing else "",
             f"{about}{each.distinct:,}",

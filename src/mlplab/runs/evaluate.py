@@ -15,13 +15,12 @@ from jaxtyping import Float, Float64
 from mlplab.data.cells import BAD, EXPECTED, is_bad, numbers, words
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.data.matching import Matcher, check_columns
-from mlplab.data.reading.findings import shortened
 from mlplab.data.schema import Schema
 from mlplab.data.sources.opening import opened
 from mlplab.data.sources.source import Source
 from mlplab.data.split import Rows
 from mlplab.data.table import BLOCK
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.files import replacing
 from mlplab.runs.baselines import Scores, scores
 from mlplab.runs.folder import finite
@@ -168,7 +167,7 @@ def _other_rows(members: Sequence[TrainedRun], path: str) -> list[Data]:
                 Fault(
                     f"has no target column '{absent[0]}' to compare predictions with",
                     path,
-                    f"the columns {listed(source.schema)}",
+                    f"the columns {listed(source.names)}",
                     remedy="add that column, or only predict: scripts/predict.py",
                 )
             )

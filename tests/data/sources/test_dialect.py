@@ -201,5 +201,30 @@ def test_faults_of_names_are_told_together(tmp_path: Path) -> None:
     told = refused_names(tmp_path, ",a, a,b,b, ,a\n")
     assert "t: has 3 columns 'a'" in told
     assert "t: has 2 columns 'b'" in told
-    assert "t: has no name for column 1, 6" in told
-    assert "index=False" in told
+    assert "t: has no name for column 6" in told
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", " "])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_first_column_without_a_name_is_the_row_index(tmp_path: Path, delimiter: str, quote: str) -> None:
+    header, lines = ["a", "y"], [[f"{quote}r{i}{quote}", f"{i}.5", "2"] for i in range(3)]
+    given = CsvOptions(delimiter=delimiter if delimiter == " " else None)
+    for above, short in ((['""', *header], False), (header, True)):  # as write.csv and write.table have it
+        text = "".join(delimiter.join(line) + "\n" for line in (above, *lines))
+        dialect = looked(tmp_path, text, given)
+        assert dialect == Dialect(delimiter, '"', ".", True, short_header=short)
+        assert names(tmp_path, text, dialect) == ["", "a", "y"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["r1,1,2", "r1,3,4"],  # row names are unique
+        ["1,2,", "3,4,"],  # a delimiter at the end of each line
+        ["r1,1,2", ",3,4"],
+        ["r1,1,2", "r2,3"],
+        ["r1,1,2"],
+    ],
+)
+def test_further_fields_that_are_no_row_names_are_none(tmp_path: Path, lines: list[str]) -> None:
+    assert not looked(tmp_path, "\n".join(["a,y", *lines])).short_header

@@ -51,6 +51,16 @@ def test_the_first_line_stands_for_a_header(tmp_path: Path) -> None:
     ]
 
 
+def test_lines_are_counted_where_the_header_names_no_row_index(tmp_path: Path) -> None:
+    dialect = Dialect(",", '"', ".", True, short_header=True)
+    assert told(tmp_path, "a,y\nr1,1,2\n\nr2,3\n", 3, dialect) == [
+        "t, line 4: the line has 2 fields, the first line below the header 3"
+    ]
+    path = write(tmp_path, "y\nr1,1\n\nr2,2\n")
+    assert record_lines(path, dialect, [0, 1]) == [2, 4]
+    assert blank_lines(path, dialect, 2) == [1]
+
+
 @pytest.mark.parametrize("text", ["a,y\n1,2\n\n,\n", "a,y\r\n\r\n1,2", 'a,y\n"1\n\n,""",2\n', "a,y", ""])
 def test_a_good_file_has_no_faults(tmp_path: Path, text: str) -> None:
     assert told(tmp_path, text, 2) == []

@@ -9,14 +9,14 @@ from jaxtyping import Float
 from mlplab.data.cells import TRUTH
 from mlplab.data.reading.findings import Finding, faults_of, findings
 from mlplab.data.reading.reading import Allocate, Reading, read
-from mlplab.data.reading.spec import LEFT_OUT, TableSpec
+from mlplab.data.reading.spec import LEFT_OUT, TableSpec, titled
 from mlplab.data.schema import Schema
 from mlplab.data.sources.source import Source
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import Fault, UserError, listed
 
 SHOWN = 10
-"""Columns that are left out and told of one by one."""
+"""Columns of which there is a warning each."""
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +33,18 @@ def read_table(
     allocate: Allocate = in_memory,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Table:
-    """The rows of a source as a table; warns of columns that are left out.
+    """The rows of a source as a table; warns of columns that are left out, and of odd ones.
 
     Raises:
         UserError: with all that is wrong.
     """
     reading = read(source, spec, dtype, allocate, progress)
-    table = build_table(reading, findings(reading, spec, source), spec, source)
+    found = findings(reading, spec, source)
+    table = build_table(reading, found, spec, source)
     left_out = table.schema.left_out.items()
-    _warn({name: why for name, why in left_out if spec.declared.get(name) not in LEFT_OUT}, source)
+    unasked = {name: why for name, why in left_out if spec.declared.get(name) not in LEFT_OUT}
+    _warn(unasked, source, "leaving out ")
+    _warn({each.name: each.note for each in found if each.note}, source)
     return table
 
 
@@ -61,7 +64,7 @@ def build_table(reading: Reading, found: Sequence[Finding], spec: TableSpec, sou
     left_out = {each.name: each.left_out for each in found if each.left_out}
     inputs = [(place, each) for place, each in enumerate(found) if each.column]
     if not inputs:
-        told = "; ".join(f"'{name}': {why}" for name, why in left_out.items())
+        told = "; ".join(f"{titled(name)}: {why}" for name, why in left_out.items())
         remedy = "give it a column to predict from, or name kinds: data.columns.<name>=categorical"
         raise UserError(
             Fault(f"has no column that can be an input ({told or 'none'})", source.where, remedy=remedy)
@@ -83,11 +86,11 @@ def build_table(reading: Reading, found: Sequence[Finding], spec: TableSpec, sou
     return Table.of(source.where, schema, compacted(reading.features, keep), reading.others, keys)
 
 
-def _warn(left_out: Mapping[str, str], source: Source) -> None:
-    for name, why in list(left_out.items())[:SHOWN]:
-        log.warning("%s: leaving out column '%s': %s", source.where, name, why)
-    if more := list(left_out)[SHOWN:]:
-        log.warning("%s: leaving out %s more such columns: %s", source.where, len(more), listed(more))
+def _warn(columns: Mapping[str, str], source: Source, doing: str = "") -> None:
+    for name, why in list(columns.items())[:SHOWN]:
+        log.warning("%s: %s%s: %s", source.where, doing, titled(name), why)
+    if more := list(columns)[SHOWN:]:
+        log.warning("%s: %s%s more such columns: %s", source.where, doing, len(more), listed(more))
 
 
 def _order(found: Finding) -> np.ndarray:

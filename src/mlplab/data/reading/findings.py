@@ -1,37 +1,32 @@
 """What each column of a table turned out to be: an input of some kind, left out, or a mistake."""
 
-import re
-import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import isinf
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 
-from mlplab.data.cells import BAD, EXPECTED, ISO, LONG
-from mlplab.data.reading.extent import BadCells, Extent
+from mlplab.data.cells import ISO
+from mlplab.data.reading.cell_faults import cell_faults
+from mlplab.data.reading.extent import Extent
 from mlplab.data.reading.kinds import kind_of_text
+from mlplab.data.reading.notes import label_note, sentinel_note
 from mlplab.data.reading.readers import ColumnReader
 from mlplab.data.reading.reading import Reading
+from mlplab.data.reading.sentinels import sentinels
 from mlplab.data.reading.spec import LEFT_OUT, TableSpec, titled, typed
 from mlplab.data.schema import DATE_PARTS, Column
-from mlplab.data.sources.dialect import COMMA
+from mlplab.data.sources.dialect import ROW_INDEX
 from mlplab.data.sources.source import Source
-from mlplab.errors import Fault
-from mlplab.keys import quoted
+from mlplab.errors import Fault, shortened
 
 MAGNITUDES = (1e-30, 1e30)
 """Smallest and largest centred values of a column, with room to square them in float32."""
 
-INFINITE = re.compile(r"[+-]?(inf|infinity|\d[\d.]*e\+?\d{3,})", re.IGNORECASE)
-"""A number that is none, or too large for any."""
-
-DOUBLE = '"'
-
-LONGEST = 60
-"""Characters of a cell that are shown."""
+AS_ROW_INDEX = "read as the row index; to use it as an input, name it in the header"
+"""Why a first column without a name is left out."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +41,8 @@ class Finding:
         keep: which features of its reader the input has.
         left_out: why it is no input.
         faults: what is wrong with it.
+        sentinels: numbers that may stand for missing values, and how many cells hold each.
+        note: what may be wrong with it.
     """
 
     name: str
@@ -59,35 +56,55 @@ class Finding:
     keep: tuple[int, ...] = ()
     left_out: str = ""
     faults: tuple[Fault, ...] = ()
+    sentinels: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
 
 
 def findings(reading: Reading, spec: TableSpec, source: Source) -> list[Finding]:
-    """What was found of each reader, and of the columns that the user leaves out."""
-    found = [_finding(reading, place, spec, source) for place in range(len(reading.readers))]
-    out = [name for name, kind in spec.declared.items() if kind in LEFT_OUT]
-    return found + [
-        Finding(name, "input", spec.declared[name], 0, left_out="as data.columns says") for name in out
+    """What was found of each reader, and of the columns that are left out unread."""
+    of_cells = cell_faults(reading, spec, source)
+    found = [
+        _finding(reading, place, spec, source, of_cells.get(place)) for place in range(len(reading.readers))
     ]
+    found += [
+        Finding(name, "input", kind, 0, left_out="as data.columns says")
+        for name, kind in spec.declared.items()
+        if kind in LEFT_OUT
+    ]
+    if ROW_INDEX in source.schema:
+        found.append(Finding(ROW_INDEX, "input", "row index", 0, left_out=AS_ROW_INDEX))
+    na_values = dict.fromkeys((*spec.marks, *(text for each in found for text in each.sentinels)))
+    return [replace(each, note=_note(each, na_values, spec)) for each in found]
 
 
-def _finding(reading: Reading, place: int, spec: TableSpec, source: Source) -> Finding:
-    reader, extent, bad_cells = reading.readers[place], reading.extent(place), reading.bad_cells[place]
-    filled = reading.filled(place)
-    if bad_cells.count:
-        fault = _bad_cell(reader, bad_cells, reading.rows, source)
-        missing = reading.rows - filled - bad_cells.count
+def _note(found: Finding, na_values: Iterable[str], spec: TableSpec) -> str:
+    if found.sentinels:
+        drop_rows = found.role == "target" and not spec.drop_missing_targets
+        return sentinel_note(found.sentinels, na_values, drop_rows=drop_rows)
+    if found.texts is not None and found.kind == "categorical":
+        return label_note(found.texts)
+    return ""
+
+
+def _finding(reading: Reading, place: int, spec: TableSpec, source: Source, fault: Fault | None) -> Finding:
+    reader, extent, filled = reading.readers[place], reading.extent(place), reading.filled(place)
+    if fault:
+        missing = reading.rows - filled - reading.bad_cells[place].count
         return Finding(reader.name, reader.role, _kind(reader), missing, faults=(fault,))
     if reader.role == "input":
-        return _input(reader, extent, filled, reading.rows, source)
+        values = reading.features[:, reading.columns[place]][:, 0]
+        return _input(reader, extent, filled, values, source)
     return _other(reader, extent, filled, reading, spec, source, place)
 
 
-def _input(reader: ColumnReader, extent: Extent, filled: int, rows: int, source: Source) -> Finding:
-    missing, where = rows - filled, f"{source.where}, column '{reader.name}'"
+def _input(
+    reader: ColumnReader, extent: Extent, filled: int, values: Float[np.ndarray, " row"], source: Source
+) -> Finding:
+    missing, where = len(values) - filled, f"{source.where}, column '{reader.name}'"
     if filled == 0:
         return Finding(reader.name, "input", "empty", missing, left_out="all values are missing")
     if reader.form == "text":
-        return _text(reader, filled, rows, where)
+        return _text(reader, filled, len(values))
     varies = extent.low < extent.high
     tells = varies if reader.form == "date" else varies | (extent.missing > 0)
     keep = tuple(np.flatnonzero(tells).tolist())
@@ -104,11 +121,15 @@ def _input(reader: ColumnReader, extent: Extent, filled: int, rows: int, source:
         format=(reader.days or ISO) if reader.form == "date" else "",
         parts=tuple(DATE_PARTS[part] for part in keep) if reader.form == "date" else (),
     )
-    faults = _magnitude_faults(extent, where) if reader.form == "number" else ()
-    return Finding(reader.name, "input", kind, missing, low, high, None, column, keep, faults=faults)
+    found = Finding(reader.name, "input", kind, missing, low, high, None, column, keep)
+    if reader.form != "number":
+        return found
+    if faults := _magnitude_faults(extent, where):
+        return replace(found, faults=faults)
+    return replace(found, sentinels=sentinels(values, low, high, reader.offset))
 
 
-def _text(reader: ColumnReader, filled: int, rows: int, where: str) -> Finding:
+def _text(reader: ColumnReader, filled: int, rows: int) -> Finding:
     texts, missing = reader.texts(), rows - filled
     kind = "categorical" if reader.certain else kind_of_text(texts, filled, rows)
     out = ""
@@ -117,16 +138,8 @@ def _text(reader: ColumnReader, filled: int, rows: int, where: str) -> Finding:
             out = f"all values are {shortened(texts[0])}"
         case "identifier":
             example = shortened(texts[0], 20)
-            out = f"an identifier: {len(texts):,} different texts in {filled:,} rows, such as {example}"
-        case "text":
-            drop, keep = typed(reader.name, "drop"), typed(reader.name, "categorical")
-            fault = Fault(
-                "holds free text, which no network here reads",
-                where,
-                shortened(texts[0]),
-                remedy=f"{drop} leaves it out; {keep} takes each text for a category",
-            )
-            return Finding(reader.name, "input", "text", missing, texts=texts, faults=(fault,))
+            out = f"an identifier: {len(texts):,} different texts in {filled:,} rows, such as {example}; "
+            out += f"to use it: {typed(reader.name, 'categorical')}"
     if out:
         return Finding(reader.name, "input", kind, missing, texts=texts, left_out=out)
     if kind == "boolean":
@@ -155,7 +168,9 @@ def _other(
     found = Finding(reader.name, reader.role, _kind(reader), missing, texts=texts, faults=tuple(faults))
     if reader.form == "text" or reader.role == "time":
         return found
-    return replace(found, low=float(extent.low[0]), high=float(extent.high[0]))
+    low, high = float(extent.low[0]), float(extent.high[0])
+    codes = sentinels(values, low, high, 0.0) if reader.role == "target" and not faults else {}
+    return replace(found, low=low, high=high, sentinels=codes)
 
 
 def _target_faults(
@@ -200,39 +215,6 @@ def _kind(reader: ColumnReader) -> str:
     return {"number": "numeric", "text": "categorical"}.get(reader.form, reader.form)
 
 
-def _bad_cell(reader: ColumnReader, bad_cells: BadCells, rows: int, source: Source) -> Fault:
-    text, remedies = bad_cells.text.strip(), []
-    if source.written and not source.comma and COMMA.fullmatch(text):
-        remedies = ["if its comma marks decimals: 'data.decimal=\",\"'"]
-    elif (
-        2 * bad_cells.count <= rows
-        and len(text) <= LONGEST
-        and text.isprintable()
-        and reader.role != "weight"
-    ):
-        declared = shlex.quote(f"data.missing=[{quoted(text, DOUBLE)}]")
-        remedies = [f"if it stands for a missing value: {declared}"]
-    others = f"another kind: {typed(reader.name, 'categorical')} or =drop"
-    match reader.form:
-        case "date":
-            what, expected = BAD["date"], f"one written as {reader.days}"
-            remedies.append(others)
-        case "boolean":
-            what, expected = BAD["boolean"], EXPECTED["boolean"]
-            remedies.append(others)
-        case _ if re.fullmatch(LONG, text):
-            what, expected = "is an integer of more than 64 bits", "a number, as 1.2e23 if digits may be lost"
-            remedies = [f"{typed(reader.name, 'identifier')} leaves it out, =categorical keeps all digits"]
-        case _:
-            what = BAD["number"] if INFINITE.fullmatch(text) else "is not a number"
-            expected = EXPECTED["number"]
-            remedies.append("write plain numbers (no thousands separators, no units)")
-            remedies += [others] if reader.role == "input" else []
-    more = f"; {bad_cells.count:,} such cells in this column" if bad_cells.count > 1 else ""
-    place = source.place(bad_cells.row, titled(reader.name, reader.role))
-    return Fault(what + more, place, shortened(bad_cells.text), expected, "; ".join(remedies))
-
-
 def _magnitude_faults(extent: Extent, where: str) -> tuple[Fault, ...]:
     smallest, greatest = MAGNITUDES
     largest = float(max(extent.high[0], -extent.low[0]))
@@ -247,11 +229,6 @@ def _magnitude_faults(extent: Extent, where: str) -> tuple[Fault, ...]:
             "give them in another unit",
         ),
     )
-
-
-def shortened(text: str, longest: int = LONGEST) -> str:
-    """A cell as it is shown."""
-    return repr(text if len(text) <= longest else f"{text[:longest]}…")
 
 
 def faults_of(found: Sequence[Finding]) -> list[Fault]:

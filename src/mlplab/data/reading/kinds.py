@@ -6,7 +6,7 @@ import polars as pl
 
 from mlplab.data.cells import TRUTH, days_of
 
-TextKind = Literal["numeric", "date", "boolean", "categorical", "identifier", "constant", "empty", "text"]
+TextKind = Literal["numeric", "date", "boolean", "categorical", "identifier", "constant", "empty"]
 """Of a column of texts; the first two are none of text, but were not known to be others."""
 
 FEW = 20
@@ -14,9 +14,6 @@ FEW = 20
 
 DRESSED = r"^[€$£¥]?\s?[+−-]?[€$£¥]?(?:[1-9]\d{0,2}(?:[.,'’ \u00a0\u202f]\d{3})+|\d+)(?:[.,]\d+)?\s?[%€$£¥]?$"
 """A number as people write it: with a sign of percent or currency, thousands set apart, a decimal comma."""
-
-PROSE = 3
-"""Spaces in a text, on average, from which on it is sentences rather than names."""
 
 
 def kind_of_text(texts: pl.Series, filled: int, rows: int) -> TextKind:
@@ -43,6 +40,5 @@ def kind_of_text(texts: pl.Series, filled: int, rows: int) -> TextKind:
     if set(texts.str.to_lowercase()) <= TRUTH.keys():
         return "boolean"
     if distinct == filled > 1 or (distinct > FEW and 2 * distinct > filled):
-        spaces = texts.str.count_matches(" ", literal=True).mean()
-        return "text" if isinstance(spaces, float) and spaces >= PROSE else "identifier"
+        return "identifier"
     return "categorical"

@@ -115,7 +115,7 @@ def readers_of(source: Source, spec: TableSpec) -> tuple[list[ColumnReader], pl.
         raise UserError(*source.faults(error)) from error
     roles: list[tuple[str, Role]] = []
     others = {name for name, role in spec.roles if role not in ("time", "class")}
-    for name in source.schema:
+    for name in source.names:
         declared = spec.declared.get(name)
         if declared not in LEFT_OUT and (name not in others or (declared and name in spec.named("group"))):
             roles.append((name, "input"))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mlplab.data.sources.dialect import ROW_INDEX
 from mlplab.data.sources.source import Source
 from mlplab.errors import Fault, listed, nearest
 
@@ -54,7 +55,7 @@ def faults_of(spec: TableSpec, source: Source) -> list[Fault]:
 
 def _absent(source: Source, spec: TableSpec) -> Iterator[Fault]:
     """Columns that are named and not there."""
-    names = list(source.schema)
+    names = source.names
     asked = [(name, f"{KEYS[role]}=") for name, role in spec.roles]
     asked += [(name, "data.columns.") for name in spec.declared]
     for name, key in asked:
@@ -76,8 +77,10 @@ def _contradicting(spec: TableSpec) -> Iterator[Fault]:
             yield Fault(what, typed(name, kind), KEYS[role] + "=" + name, remedy=remedy)
 
 
-def titled(name: str, role: Role) -> str:
+def titled(name: str, role: Role = "input") -> str:
     """What messages call a column."""
+    if name == ROW_INDEX:
+        return "the first column, which has no name"
     return f"column '{name}'" if role == "input" else f"{role} column '{name}'"
 
 

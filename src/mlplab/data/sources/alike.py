@@ -9,6 +9,8 @@ from mlplab.data.cells import DataType, is_text
 from mlplab.data.sources.source import Schema
 from mlplab.errors import Fault, UserError, listed
 
+UNNAMED = "a first column without a name"
+
 
 def title(path: Path, paths: Sequence[Path], where: str) -> str:
     """What messages call one of several files."""
@@ -18,8 +20,8 @@ def title(path: Path, paths: Sequence[Path], where: str) -> str:
 def check_alike(first: Schema, other: Schema, where: str, first_where: str) -> None:
     """Refuses a file that has not the columns of the first one."""
     if list(first) != list(other):
-        lacks = listed(name for name in first if name not in other)
-        more = listed(name for name in other if name not in first)
+        lacks = listed(name or UNNAMED for name in first if name not in other)
+        more = listed(name or UNNAMED for name in other if name not in first)
         details = "; ".join(
             f"{what} {named}" for what, named in (("lacks", lacks), ("also has", more)) if named
         )

@@ -24,6 +24,9 @@ WHOLE = re.compile(r"[+-]?\d+([eE][+-]?\d+)?")
 BREAK = re.compile(r"\s*\n\s*")
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
+ROW_INDEX = ""
+"""The name of a column without one: the row index of pandas and R, which is no input."""
+
 
 @dataclass(frozen=True)
 class CsvOptions:
@@ -38,12 +41,18 @@ class CsvOptions:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a CSV file is written."""
+    """How a CSV file is written.
+
+    Attributes:
+        short_header: the header has no field for the row index, with which each line begins, as R's
+            `write.table` has it.
+    """
 
     delimiter: str
     quote: str | None
     decimal: Literal[".", ","]
     header: bool
+    short_header: bool = False
 
 
 def look(path: Path, given: CsvOptions, where: str) -> Dialect:
@@ -86,35 +95,37 @@ def look(path: Path, given: CsvOptions, where: str) -> Dialect:
         faults.append(Fault(what, where, f"'{commas[0]}'", remedy=remedy))
     if faults:
         raise UserError(*faults)
-    return Dialect(delimiter, quote, decimal, header)
+    return Dialect(delimiter, quote, decimal, header, header and _has_short_header(rows))
 
 
 def header_names(path: Path, dialect: Dialect, where: str) -> list[str]:
     """The names of a file's columns, without spaces around them and line breaks; column_1, … if it has none.
 
+    A first column without a name is the row index, `ROW_INDEX`.
+
     Raises:
-        UserError: if the file is empty, or a name is blank or stands twice.
+        UserError: if the file is empty, or a name is not unique, or blank in another column than the first.
     """
     row = first_row(path, dialect, where)
     if not row:
         raise UserError(Fault("is empty", where, expected="a header line and rows of data"))
     if not dialect.header:
         return [f"column_{number}" for number in range(1, len(row) + 1)]
+    row = [ROW_INDEX, *row] if dialect.short_header else row
     names = [BREAK.sub(" ", name.strip()) for name in row]
     faults = [
         Fault(f"has {count} columns '{name}'", where, remedy="give each column a name of its own")
         for name, count in Counter(filter(None, names)).items()
         if count > 1
     ]
-    if blank := [str(number) for number, name in enumerate(names, 1) if not name]:
-        what = f"has no name for column {listed(blank)}"
-        remedy = "name it; pandas writes such a one for its index: index=False"
+    if blank := [str(number) for number, name in enumerate(names[1:], 2) if not name]:
+        remedy = "give it a name in the header"
         if blank == [str(len(names))]:
-            remedy = "name it, or leave out what separates it at the end of each line"
-        faults.append(Fault(what, where, remedy=remedy))
+            remedy += ", or remove the delimiter at the end of each line"
+        faults.append(Fault(f"has no name for column {listed(blank)}", where, remedy=remedy))
     if faults:
         raise UserError(*faults)
-    if spaced := [name for name, written in zip(names, row, strict=True) if name != written]:
+    if spaced := [name for name, written in zip(names, row, strict=True) if name and name != written]:
         what = "%s: spaces around names of columns, and line breaks in them, are left out: %s"
         log.warning(what, where, listed(spaced))
     return names
@@ -124,6 +135,21 @@ def first_row(path: Path, dialect: Dialect, where: str) -> list[str]:
     """The fields of the first line that is not empty."""
     rows = _rows(_beginning(path, where), dialect.delimiter, dialect.quote)
     return rows[0] if rows else []
+
+
+def _has_short_header(rows: list[list[str]]) -> bool:
+    """Whether every line has one field more than the header, and begins with a row name as R writes them.
+
+    Row names are unique and not blank. A delimiter at the end of each line gives one field more, too.
+    """
+    header, *lines = rows or [[]]
+    return (
+        len(header) > 1
+        and len(lines) > 1
+        and all(len(line) == len(header) + 1 for line in lines)
+        and any(line[-1].strip() for line in lines)
+        and len({line[0] for line in lines if line[0].strip()}) == len(lines)
+    )
 
 
 def _beginning(path: Path, where: str) -> str:
@@ -164,8 +190,10 @@ def _quote(text: str) -> str:
 
 def _merit(text: str, delimiter: str, quote: str | None) -> tuple[bool, int, int]:
     """Whether it splits every line into equally many fields, and into how many the first, and a usual one."""
-    widths = [len(row) for row in _rows(text, delimiter, quote)] or [1]
-    return widths[0] > 1 and len(set(widths)) == 1, widths[0], median_low(widths)
+    rows = _rows(text, delimiter, quote) or [[""]]
+    widths = [len(row) for row in rows]
+    alike = len(set(widths)) == 1 or _has_short_header(rows)
+    return widths[0] > 1 and alike, widths[0], median_low(widths)
 
 
 def _delimiter_faults(text: str, delimiter: str, quote: str | None, where: str) -> list[Fault]:

@@ -24,7 +24,8 @@ def line_faults(path: Path, dialect: Dialect, width: int, where: str) -> list[Fa
     """Why a file of plain text is not lines of `width` fields; nothing if it is. Empty lines are no rows."""
     if faults := encoding_faults(path, where):
         return faults
-    first = "the header" if dialect.header else "the first line"
+    first = "the header" if dialect.header and not dialect.short_header else "the first line"
+    first += " below the header" * dialect.short_header
     wrong = 0
     try:
         for lines, fields in _below_header(path, dialect, width):
@@ -53,7 +54,8 @@ def record_lines(path: Path, dialect: Dialect, rows: Sequence[int]) -> list[int]
     wanted = np.asarray(rows, np.int64)
     found = np.zeros_like(wanted)
     before = 0
-    for lines, fields in _below_header(path, dialect, len(first_row(path, dialect, str(path)))):
+    width = len(first_row(path, dialect, str(path))) + dialect.short_header
+    for lines, fields in _below_header(path, dialect, width):
         lines = lines[fields > 0]
         here = (wanted >= before) & (wanted < before + len(lines))
         found[here] = lines[wanted[here] - before]

@@ -8,7 +8,7 @@ import polars as pl
 from jaxtyping import Int64
 
 from mlplab.data.cells import DataType
-from mlplab.data.sources.dialect import CsvOptions, Dialect
+from mlplab.data.sources.dialect import ROW_INDEX, CsvOptions, Dialect
 from mlplab.errors import Fault, UserError
 
 Schema = Mapping[str, DataType]
@@ -35,6 +35,11 @@ class Source:
     def __init__(self, where: str, frame: pl.DataFrame) -> None:
         self.where, self._frame = where, frame
         self.schema = frame.schema
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names, without the row index, which has none."""
+        return [name for name in self.schema if name != ROW_INDEX]
 
     def rows(self) -> int:
         """How many there are at most."""
