@@ -45,8 +45,7 @@ def replacing(
 
 
 def _sync_folder(folder: Path) -> None:
-    """Writes a folder's names to disk, where the system can: else a renamed file may have its old name after a
-    loss of power."""
+    """Writes a folder's names to disk, where the system can; else a loss of power may undo a rename."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

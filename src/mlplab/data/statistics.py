@@ -25,8 +25,8 @@ EPSILON = 1e-12
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of each member's training rows, weighted by their row weights; missing values (NaN) and rows of weight 0
-    are left out.
+    """Of each member's training rows, weighted by row weights; missing values (NaN) and rows of weight 0 are
+    left out.
 
     What describes numbers is given for every feature, and means nothing for a category's codes. Where a
     feature is missing in all rows it is 0. The deviation of a constant is given as 1, so that it can be
