@@ -2,13 +2,18 @@
 
 python scripts/evaluate.py run=FOLDER [data.path=other.csv]
 
-  run=FOLDER       a run's folder; of a sweep's folder the finished runs and the mean of their predictions
-  data.path=FILE   rows with their target, CSV or Parquet; without it, the run's own test rows
+  run=FOLDER             a run's folder, or a sweep's: some of its runs, and the mean of their predictions
+  runs=best              of a sweep: best, the runs of the configuration that is best on validation, with all
+                         its seeds and folds; all; or a number of single runs, the best on validation
+  data.path=FILE         rows with their target, CSV or Parquet; without it, the run's own test rows.
+                         Rows that were in training or validation are left out of the test
+  training_rows=include  takes these too; the scores are then no test
 
 Prints the scores and writes them to FOLDER/evaluation.json.
 """
 
 from pathlib import Path
+from typing import Literal
 
 from mlplab.cli import Arguments, Text, command, heavy_imports
 
@@ -23,7 +28,9 @@ class Evaluate(Arguments):
     """What evaluate is told."""
 
     run: Text
+    runs: Text = "best"
     data: Data | None = None
+    training_rows: Literal["exclude", "include"] = "exclude"
 
 
 def evaluate(arguments: Evaluate) -> None:
@@ -33,18 +40,24 @@ def evaluate(arguments: Evaluate) -> None:
         from rich.console import Console
 
         from mlplab.runs.evaluate import evaluate
-        from mlplab.runs.show import score_grid
+        from mlplab.runs.show import BASELINES, score_grid
 
     torch.set_num_threads(1)
-    report = evaluate(Path(arguments.run), arguments.data.path if arguments.data else None)
+    report = evaluate(
+        Path(arguments.run),
+        arguments.data.path if arguments.data else None,
+        runs=arguments.runs,
+        training_rows=arguments.training_rows,
+    )
     console = Console()
     console.print(f"{report.source}: {report.rows} rows", soft_wrap=True, highlight=False, markup=False)
-    if len(report.members) == 1:
-        console.print(score_grid({"this network": report.members[0]}))
-    else:
+    rows = {"this network": report.members[0]}
+    if len(report.members) > 1:
         mean, sd = report.spread()
         rows = {f"mean of {len(report.members)} networks": mean, "their standard deviation": sd}
-        console.print(score_grid(rows | ({"their ensemble": report.ensemble} if report.ensemble else {})))
+        rows |= {"their ensemble": report.ensemble} if report.ensemble else {}
+    rows |= {BASELINES[name]: scores for name, scores in report.baselines.items()}
+    console.print(score_grid(rows, "test" if report.part == "test" else "no test: with training rows"))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
 
-  run=FOLDER       a run's folder; of a sweep's folder the finished runs' mean is taken
+  run=FOLDER       a run's folder; of a sweep's folder the mean over some of its runs is taken
+  runs=best        of a sweep: best, the runs of the configuration that is best on validation, with all its
+                   seeds and folds; all; or a number of single runs, the best on validation
   input=FILE       CSV, or Parquet by its ending; - is standard input
   output=FILE      its rows, in their order, with all their columns and a column `prediction`;
                    CSV, or Parquet by its ending; - is standard output
@@ -20,6 +22,7 @@ class Predict(Arguments):
     """What predict is told."""
 
     run: Text
+    runs: Text = "best"
     input: Text
     output: Text
     overwrite: bool = False
@@ -38,6 +41,7 @@ def predict(arguments: Predict) -> None:
         Path(arguments.run),
         arguments.input,
         arguments.output,
+        runs=arguments.runs,
         overwrite=arguments.overwrite,
         escape_formulas=arguments.escape_formulas,
     )

@@ -1,7 +1,7 @@
 """One table over runs and sweeps, from what their folders say.
 
 python scripts/results.py outputs
-python scripts/results.py outputs/sweep --by optimizer.lr --sort val/rmse
+python scripts/results.py outputs/sweep --by optimizer.lr --sort optimizer.lr
 python scripts/results.py outputs/a outputs/b --by run --format csv > results.csv
 """
 
@@ -50,7 +50,9 @@ def main() -> None:
         "differ, but for seeds and folds, over which scores are averaged",
     )
     parser.add_argument(
-        "--sort", metavar="NAME", default="test/rmse", help="a metric, best first, or a grouping key"
+        "--sort",
+        metavar="NAME",
+        help="a metric, best first, or a grouping key. Without it: the validation metric of the runs",
     )
     parser.add_argument(VERSION, action="version", version=version_line())
     parser.add_argument("--format", choices=["terminal", "markdown", "csv"], default="terminal")

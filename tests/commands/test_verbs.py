@@ -384,7 +384,7 @@ CASES: list[Case] = [
         ("best.ckpt: holds more than tensors", "nothing in it was run"),
     ),
     ("67 code in a plain pickle", plain_pickle, KNOWN, ("best.ckpt: is damaged",)),
-    ("68 of another version", rewrite(format=99), KNOWN, ("found format 99, expected format 2",)),
+    ("68 of another version", rewrite(format=99), KNOWN, ("found format 99, expected format 3",)),
     (
         "68 of another program",
         lambda here: torch.save([1], here / "r/checkpoints/best.ckpt"),

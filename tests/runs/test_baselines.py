@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from mlplab.data.split import Split, random_split
 from mlplab.runs import baselines as module
-from mlplab.runs.baselines import RIDGE_PENALTY, SMOOTHING, Columns, Ridge, baselines, scores
+from mlplab.runs.baselines import Baselines, scores
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(60, 3)) * [1, 10, 0] + [5, 0, 2]
@@ -24,40 +25,61 @@ MIXED[::7, 1:] = np.nan
 TWO = np.column_stack([Y[:, 0], GENERATOR.normal(size=60)])
 
 
-@pytest.mark.parametrize("block", [8192, 7])
-def test_ridge_is_the_closed_form_on_standardised_columns(
-    block: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "BLOCK", block)
+def fitted(
+    x: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray | None,
+    split: Split,
+    categories: Sequence[int],
+) -> dict[str, dict[str, float]]:
+    return Baselines(x, y, weight, split.train, categories).scores(x, y, weight, split.test)
+
+
+def test_ridge_is_the_closed_form_on_standardised_columns() -> None:
+    found = Baselines(X, TWO, None, ROWS, [0, 0, 0])
     mean, std = X.mean(0), np.where(X.std(0) > 0, X.std(0), 1)
     standard = (X - mean) / std
-    slopes = np.linalg.solve(
-        standard.T @ standard + RIDGE_PENALTY * np.eye(3), standard.T @ (TWO - TWO.mean(0))
-    )
-    found = Ridge(X, TWO, None, ROWS, [0, 0, 0]).predict(X, ROWS)
-    np.testing.assert_allclose(found, standard @ slopes + TWO.mean(0), rtol=1e-10, atol=1e-10)
+    predicted = found.ridge.predict(X)
+    for target, penalty in enumerate(found.ridge[-1].alpha_):
+        y = TWO[:, target]
+        slopes = np.linalg.solve(standard.T @ standard + penalty * np.eye(3), standard.T @ (y - y.mean()))
+        np.testing.assert_allclose(predicted[:, target], standard @ slopes + y.mean(), rtol=1e-8, atol=1e-8)
+    assert len(set(found.ridge[-1].alpha_)) == 2  # one target is noise
 
 
-def test_ridge_minimises_its_objective() -> None:
-    mean, std = X.mean(0), np.where(X.std(0) > 0, X.std(0), 1)
-    standard, y = (X - mean) / std, Y[:, 0]
-    ridge = Ridge(X, Y, None, ROWS, [0, 0, 0])
-    weights = ridge.predict(mean + np.diag(std), np.arange(3))[:, 0] - y.mean()
+def test_the_penalty_does_not_depend_on_the_weights_unit() -> None:
+    weight = GENERATOR.uniform(0.5, 2, 60)
+    one, other = (fitted(MIXED, TWO, weight * unit, SPLIT, CATEGORIES) for unit in (1, 1e4))
+    assert one["ridge"] == pytest.approx(other["ridge"])
+    assert one != fitted(MIXED, TWO, None, SPLIT, CATEGORIES)
 
-    def objective(w: np.ndarray) -> float:
-        return float(((y - y.mean() - standard @ w) ** 2).sum() + RIDGE_PENALTY * w @ w)
 
-    for step in 1e-3 * np.vstack([np.eye(3), -np.eye(3)]):
-        assert objective(weights) < objective(weights + step)
+def test_a_category_of_a_row_or_two_tells_nothing_of_the_target() -> None:
+    """Each row has a category of its own, which a mean of the targets of training would give away."""
+    x, y = np.column_stack([np.arange(60.0) % 45]), GENERATOR.normal(size=(60, 1))
+    assert fitted(x, y, None, SPLIT, [60])["ridge"]["r2"] < 0.1
+
+
+def test_missing_numbers_and_unseen_categories_are_predicted() -> None:
+    x = MIXED.copy()
+    x[50:, 1], x[50:, 2], x[50:, 3] = np.nan, 2, 50  # no such category in training
+    x[:40, 2] = np.where(x[:40, 2] == 2, 1, x[:40, 2])
+    assert fitted(x, TWO, None, SPLIT, CATEGORIES)["ridge"]["rmse"] < np.inf
+    x[:, 1] = np.nan  # all missing
+    assert fitted(x, TWO, None, SPLIT, CATEGORIES)["ridge"]["rmse"] < np.inf
+
+
+def test_many_rows_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FITTED_ROWS", 20)
+    monkeypatch.setattr(module, "BLOCK", 3)
+    found = Baselines(X, Y, None, ROWS, [0, 0, 0])
+    assert found.ridge[0]["numbers"][1].n_samples_seen_ == 20
+    assert found.mean == pytest.approx(Y.mean())
+    assert len(found.scores(X, Y, None, ROWS)) == 2
 
 
 @given(st.lists(st.integers(0, 3), min_size=60, max_size=60).filter(lambda each: sum(map(bool, each)) > 1))
-def test_a_weight_is_a_row_so_many_times(weights: list[int]) -> None:
-    found = Ridge(MIXED, TWO, np.array(weights, dtype=np.float32), ROWS, CATEGORIES)
-    repeated = Ridge(MIXED, TWO, None, np.repeat(ROWS, weights), CATEGORIES)
-    np.testing.assert_allclose(
-        found.predict(MIXED, ROWS), repeated.predict(MIXED, ROWS), rtol=1e-8, atol=1e-8
-    )
+def test_a_weight_is_a_row_so_many_times_in_scores(weights: list[int]) -> None:
     rows = np.repeat(ROWS, weights)
     predicted = np.zeros_like(TWO)
     ours, theirs = scores(predicted, TWO, np.array(weights, float)), scores(predicted[rows], TWO[rows], None)
@@ -68,25 +90,9 @@ def test_a_weight_is_a_row_so_many_times(weights: list[int]) -> None:
     assert ours == pytest.approx(theirs)
 
 
-def test_what_stands_for_gaps_and_categories() -> None:
-    x = np.array([[1, 0, 0], [3, 1, 99], [np.nan, np.nan, 99], [5, 1, np.nan], [7, 2, 5]])
-    y = np.array([[1.0], [2.0], [6.0], [3.0], [1e9]])
-    found = Columns(x, y, np.ones(5), np.arange(4), (0, 3, 100))(x)
-    zero, many = (1 + SMOOTHING * 3) / (1 + SMOOTHING), (8 + SMOOTHING * 3) / (2 + SMOOTHING)
-    expected = [
-        # number, its gaps, those of the categories, one-hot, mean target
-        [1, 0, 0, 0, 1, 0, 0, zero],
-        [3, 0, 0, 0, 0, 1, 0, many],
-        [3, 1, 1, 0, 0, 0, 0, many],
-        [5, 0, 0, 1, 0, 1, 0, 3],
-        [7, 0, 0, 0, 0, 0, 1, 3],
-    ]
-    np.testing.assert_allclose(found, expected)
-
-
 def test_the_mean_scores_no_better_than_zero() -> None:
     split = random_split(ROWS, val=0.2, test=0.2, seed=0)
-    found = baselines(X, Y, None, split, [0, 0, 0])
+    found = fitted(X, Y, None, split, [0, 0, 0])
     expected = Y[split.test] - Y[split.train].mean()
     assert found["mean"]["rmse"] == pytest.approx(np.sqrt(np.mean(expected**2)))
     assert found["mean"]["r2"] <= 0 < found["ridge"]["r2"]
@@ -99,17 +105,17 @@ def test_nothing_is_learnt_from_val_or_test_rows_nor_from_those_without_weight()
     x[:5, :2], x[40:50, :2] = 1e6, np.nan
     x[:5, 2:], x[40:50, 2:] = 1, np.nan
     y[:5] = y[40:50] = 1e6
-    expected = baselines(MIXED, TWO, weight, SPLIT, CATEGORIES)
-    assert baselines(x, y, weight, SPLIT, CATEGORIES) == expected
+    expected = fitted(MIXED, TWO, weight, SPLIT, CATEGORIES)
+    assert fitted(x, y, weight, SPLIT, CATEGORIES) == expected
     alone = Split(ROWS[5:40], ROWS[40:50], ROWS[50:])
-    assert baselines(MIXED, TWO, np.ones(60), alone, CATEGORIES) == expected
+    assert fitted(MIXED, TWO, np.ones(60), alone, CATEGORIES) == expected
 
 
 def test_a_mapped_file_is_a_matrix(tmp_path: Path) -> None:
     MIXED.tofile(tmp_path / "x")
     mapped = np.memmap(tmp_path / "x", np.float32, "r", shape=MIXED.shape)
-    expected = baselines(MIXED, TWO, None, SPLIT, CATEGORIES)
-    assert baselines(mapped, TWO, None, SPLIT, CATEGORIES) == expected
+    expected = fitted(MIXED, TWO, None, SPLIT, CATEGORIES)
+    assert fitted(mapped, TWO, None, SPLIT, CATEGORIES) == expected
 
 
 def test_scores_by_hand() -> None:

@@ -2,17 +2,18 @@
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 
 from mlplab.data.cells import BAD, EXPECTED, is_bad, numbers, words
+from mlplab.data.fingerprint import row_hashes
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.data.matching import Matcher, check_columns
 from mlplab.data.schema import Schema
@@ -24,10 +25,9 @@ from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.files import replacing
 from mlplab.runs.baselines import Scores, scores
 from mlplab.runs.folder import finite
-from mlplab.runs.inputs import STORED
+from mlplab.runs.inputs import Inputs
 from mlplab.runs.load import Ensemble, TrainedRun, load
-from mlplab.runs.splits import make_split
-from mlplab.runs.tables import csv_options, load_table, spec_of
+from mlplab.runs.tables import csv_options, spec_of
 from mlplab.training.evaluation import Evaluation
 from mlplab.training.losses import build_loss
 
@@ -45,6 +45,12 @@ class Data:
     weight: Float64[np.ndarray, " row"] | None
     rows: Rows
 
+    def are(self, other: "Data") -> bool:
+        """Whether the same rows of the same table are evaluated."""
+        return np.array_equal(self.rows, other.rows) and np.array_equal(
+            self.y[self.rows], other.y[other.rows]
+        )
+
     def scores(self, predicted: Float64[np.ndarray, "evaluated target"]) -> Scores:
         """Of predictions for the rows that are evaluated."""
         weight = None if self.weight is None else self.weight[self.rows]
@@ -53,12 +59,18 @@ class Data:
 
 @dataclass(frozen=True)
 class Report:
-    """Scores of runs and, if there are several, of their ensemble."""
+    """Scores of runs and, if there are several, of their ensemble; beside them those of the baselines.
+
+    Attributes:
+        part: `test`, or `all` if some of the rows were in training or validation.
+    """
 
     source: str
     rows: int
     members: tuple[Scores, ...]
+    part: str = "test"
     ensemble: Scores | None = None
+    baselines: Mapping[str, Scores] = field(default_factory=dict)
 
     def spread(self) -> tuple[Scores, Scores]:
         """Mean and standard deviation of the members' scores."""
@@ -67,16 +79,25 @@ class Report:
         return mean, {name: float(np.std(each, ddof=1)) for name, each in values.items()}
 
     def plain(self) -> dict[str, float | int | str | None]:
-        """As evaluation.json holds it: `test/…`; of several runs `mean/test/…`, `sd/…` and `ensemble/…`."""
-        parts = {"": self.members[0]}
+        """As evaluation.json holds it: `test/…`, of several runs `members/test/…`, `members/sd/…` and
+        `ensemble/test/…`; of baselines `ridge/test/…` and `mean/test/…`."""
+        parts = {f"{self.part}/": self.members[0]}
         if len(self.members) > 1:
             mean, sd = self.spread()
-            parts = {"mean/": mean, "sd/": sd} | ({"ensemble/": self.ensemble} if self.ensemble else {})
-        scores = {f"{part}test/{name}": value for part, each in parts.items() for name, value in each.items()}
+            parts = {f"members/{self.part}/": mean, "members/sd/": sd}
+            parts |= {f"ensemble/{self.part}/": self.ensemble} if self.ensemble else {}
+        parts |= {f"{name}/{self.part}/": each for name, each in self.baselines.items()}
+        scores = {f"{part}{name}": value for part, each in parts.items() for name, value in each.items()}
         return {"data": self.source, "rows": self.rows, "runs": len(self.members), **finite(scores)}
 
 
-def evaluate(folder: Path, path: str | None = None) -> Report:
+def evaluate(
+    folder: Path,
+    path: str | None = None,
+    *,
+    runs: str | int = "best",
+    training_rows: Literal["exclude", "include"] = "exclude",
+) -> Report:
     """Evaluates a run, or a sweep's runs and their ensemble, and writes `evaluation.json` in the folder.
 
     On a run's own test rows the scores are those of its training, bit by bit if that was on the CPU.
@@ -84,35 +105,56 @@ def evaluate(folder: Path, path: str | None = None) -> Report:
     Args:
         folder: a run's or a sweep's.
         path: a CSV or Parquet file with the target; None takes the run's own test rows.
+        runs: of a sweep, which ones, as `load`.
+        training_rows: whether rows of the file that were in training or validation are left out.
 
     Raises:
-        UserError: if the folder holds no finished run, or the data do not fit it.
+        UserError: if the folder holds no finished run, the data do not fit it, or none of the rows is new.
     """
-    trained = load(folder)
+    trained = load(folder, runs)
     members = trained.members if isinstance(trained, Ensemble) else (trained,)
-    data = _other_rows(members, path) if path else _own_rows_of_each(members)
+    inputs = Inputs()
+    if path:
+        data, seen = _other_rows(members, path, include=training_rows == "include")
+        beside = _baselines(members[0], data[0], inputs)
+    else:
+        data, seen = [_own_rows(run, inputs) for run in members], False
+        beside = _mean_of([inputs.baseline_scores(run.config) for run in members])
     each = tuple(run_scores(run, rows) for run, rows in zip(members, data, strict=True))
     first, ensemble = data[0], None
     if isinstance(trained, Ensemble):
-        if path or all(_parts(run) == _parts(members[0]) for run in members):
-            each_one = (
+        if all(rows.are(first) for rows in data):
+            predicted = [
                 run.predict_features(rows.x[rows.rows]) for run, rows in zip(members, data, strict=True)
-            )
-            ensemble = first.scores(np.mean(list(each_one), axis=0))
+            ]
+            ensemble = first.scores(np.mean(predicted, axis=0))
         else:
             log.warning(
                 "no scores of the ensemble: its runs have other splits, so that the test rows of one are "
                 "training rows of another; evaluate it on another file with data.path="
             )
-    report = Report(first.source, len(first.rows), each, ensemble)
+    report = Report(first.source, len(first.rows), each, "all" if seen else "test", ensemble, beside)
     with replacing(folder / "evaluation.json") as partial:
         partial.write_text(json.dumps(report.plain(), indent=2) + "\n", encoding="utf-8")
     return report
 
 
-def _parts(run: TrainedRun) -> dict[str, Any]:
-    """What says which rows are a run's test rows."""
-    return run.config.data.model_dump(exclude={"columns", "batch_size", "memory"})
+def _mean_of(each: Sequence[Mapping[str, Scores]]) -> dict[str, Scores]:
+    """Baselines' scores, means over runs."""
+    return {
+        baseline: {name: float(np.mean([run[baseline][name] for run in each])) for name in scores}
+        for baseline, scores in each[0].items()
+    }
+
+
+def _baselines(run: TrainedRun, data: Data, inputs: Inputs) -> dict[str, Scores]:
+    """Scores on other rows of what is fitted to a run's training rows; none if those can no longer be had."""
+    try:
+        inputs.check_unchanged(run.config, run.table, "", order=False)
+    except UserError as error:
+        log.warning("no baselines, which are fitted to the training rows: %s", error.faults[0].sentence())
+        return {}
+    return inputs.baselines(run.config).scores(data.x, data.y, data.weight, data.rows)
 
 
 def run_scores(run: TrainedRun, data: Data) -> Scores:
@@ -130,35 +172,23 @@ def run_scores(run: TrainedRun, data: Data) -> Scores:
     return {name.removeprefix("test/"): value.item() for name, value in values.items()}
 
 
-def _own_rows_of_each(members: Sequence[TrainedRun]) -> list[Data]:
-    """Each run's own test rows; what several were trained on alike is read once."""
-    data: list[Data] = []
-    for run in members:
-        alike = (
-            rows
-            for other, rows in zip(members, data, strict=False)
-            if other.config.data == run.config.data and other.table == run.table
-        )
-        data.append(next(alike, None) or _own_rows(run))
-    return data
-
-
-def _own_rows(run: TrainedRun) -> Data:
+def _own_rows(run: TrainedRun, inputs: Inputs) -> Data:
+    """A run's own test rows."""
     remedy = f"{run.folder} was trained on it; name a file to evaluate on with data.path=…"
     try:
-        table = load_table(run.config)
+        table, split = inputs.table(run.config), inputs.split(run.config)
     except UserError as error:
         raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
-    if table.fingerprint() != {name: value for name, value in run.table.items() if name != STORED}:
-        raise UserError(
-            Fault("has changed since the training, test rows may be others", table.source, remedy=remedy)
-        )
-    split = make_split(run.config.data.split, table)
+    inputs.check_unchanged(run.config, run.table, remedy, order=False)
     return Data(f"test rows of {table.source}", table.x, table.y, table.weight, split.test)
 
 
-def _other_rows(members: Sequence[TrainedRun], path: str) -> list[Data]:
-    """Rows of another file, as each of some runs sees them."""
+def _other_rows(members: Sequence[TrainedRun], path: str, *, include: bool) -> tuple[list[Data], bool]:
+    """Rows of another file, as each of some runs sees them, and whether some were seen in training.
+
+    Args:
+        include: whether rows that some run has seen are taken too.
+    """
     first = members[0]
     schema, drop = first.schema, spec_of(first.config.data).drop_missing_targets
     with opened(path, csv_options(first.config.data)) as source:
@@ -182,9 +212,7 @@ def _other_rows(members: Sequence[TrainedRun], path: str) -> list[Data]:
         rows = np.flatnonzero(np.isfinite(y).all(1))
         if not len(rows):
             raise UserError(Fault("has no row with a target", path, remedy="give it rows with targets"))
-        if weight is not None:
-            _check_weights(weight, f"{path}, weight column '{weighted}'")
-        elif schema.weight:
+        if weight is None and schema.weight:
             log.warning("%s: has no weight column '%s': all rows count alike", path, schema.weight)
         found: list[tuple[Matcher, Data]] = []
         data = []
@@ -197,7 +225,43 @@ def _other_rows(members: Sequence[TrainedRun], path: str) -> list[Data]:
             data.append(each)
     for matcher, _ in found:
         matcher.warn()
-    return data
+    seen = _seen(members, data, [each for _, each in found])
+    rows = _unseen(rows, seen, path, include=include)
+    if weight is not None:
+        _check_weights(weight[rows], f"{path}, weight column '{weighted}'")
+    return [replace(each, rows=rows) for each in data], include and bool(seen.any())
+
+
+def _seen(
+    members: Sequence[TrainedRun], data: Sequence[Data], different: Sequence[Data]
+) -> Bool[np.ndarray, " evaluated"]:
+    """Which of the rows some run has seen in training or validation.
+
+    Args:
+        data: of each run.
+        different: the same, each once.
+    """
+    hashes = {id(each): row_hashes(each.x[each.rows], each.y[each.rows]) for each in different}
+    return np.any([run.has_seen(hashes[id(each)]) for run, each in zip(members, data, strict=True)], axis=0)
+
+
+def _unseen(rows: Rows, seen: Bool[np.ndarray, " evaluated"], path: str, *, include: bool) -> Rows:
+    """The rows that are evaluated; says what becomes of those seen in training."""
+    count, total = int(seen.sum()), len(rows)
+    if count and include:
+        what = "%s: %s of %s rows were in training or validation; the scores say how well they are remembered"
+        log.warning(what, path, f"{count:,}", f"{total:,}")
+    elif count == total:
+        what = f"all {total:,} rows were in training or validation, none is left to test on"
+        remedy = (
+            "leave out data.path= for the run's own test rows; or training_rows=include, which tests nothing"
+        )
+        raise UserError(Fault(what, path, remedy=remedy))
+    elif count:
+        what = "%s: %s of %s rows were in training or validation and are left out; training_rows=include"
+        log.warning(f"{what} takes them", path, f"{count:,}", f"{total:,}")
+        return rows[~seen]
+    return rows
 
 
 def _check_weights(weight: Float64[np.ndarray, " row"], where: str) -> None:

@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from mlplab.config import TrainConfig
+from mlplab.data.fingerprint import row_hashes
+from mlplab.data.matching import Matcher
 from mlplab.data.schema import Schema
+from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed
 from mlplab.keys import differing
 from mlplab.nets import Network
 from mlplab.runs.find import finished_run
+from mlplab.runs.inputs import Inputs
 from mlplab.runs.load import TrainedRun
+from mlplab.runs.tables import opened_source
 
 
 def begin_with_trained(network: Network, member: int, run: TrainConfig, schema: Schema) -> None:
@@ -44,6 +50,25 @@ def begin_with_trained(network: Network, member: int, run: TrainConfig, schema: 
         for name, tensor in network.state_dict().items():
             tensor[member] = kept[name][0]
         network.encoder.shift(member, old - new)  # what the columns are centred by
+
+
+def seen_test_rows(run: TrainConfig, inputs: Inputs) -> str:
+    """A warning of a run whose test rows were seen in the training that its weights come from; else empty."""
+    trained, test = TrainedRun(Path(run.init or "")), inputs.split(run).test
+    table = inputs.table(run)
+    if trained.schema.inputs == table.schema.inputs and trained.dtype == table.x.dtype:
+        hashes = inputs.row_hashes(run)
+    else:  # whose columns are centred elsewhere: the rows as that run would have read them
+        with opened_source(run.data) as source:
+            matcher = Matcher(trained.schema, source.where, trained.dtype, comma=source.comma)
+            x = np.concatenate([matcher.features(frame) for frame in source.frames(BLOCK)])
+        hashes = row_hashes(x, table.y)
+    if not (seen := int(trained.has_seen(hashes[test]).sum())):
+        return ""
+    return (
+        f"init={run.init}: {seen:,} of the {len(test):,} test rows were in its training or validation, so "
+        "that the test scores are too good; give this run the split of that one, or train from the start"
+    )
 
 
 def _shape(schema: Schema) -> dict[str, object]:

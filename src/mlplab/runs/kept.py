@@ -6,25 +6,29 @@ from pathlib import Path
 from typing import Any
 
 from mlplab.config import TrainConfig
-from mlplab.errors import Fault, UserError
+from mlplab.errors import UserError
 from mlplab.runs.begun import differences
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.inputs import STORED, Inputs
+from mlplab.runs.inputs import Inputs
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState
+
+REMEDY = "restore it, or start anew"
+"""Where a table or a split has changed."""
 
 log = logging.getLogger(__name__)
 
 
-def check_same_table(folder: Path, run: TrainConfig, inputs: Inputs) -> bool:
-    """Checks that a run was trained on the table that its configuration names now; False if nothing tells.
+def check_same_rows(folder: Path, run: TrainConfig, inputs: Inputs) -> bool:
+    """Checks that a run was trained on the table and the split that its configuration names now; False if
+    nothing tells.
 
     Raises:
         UserError: if not.
     """
     path = RunFolder(folder).best
     if path.exists():
-        _check_table(checkpoint.load(path).get("table"), run, inputs)
+        inputs.check_unchanged(run, checkpoint.load(path).get("table"), REMEDY)
     return path.exists()
 
 
@@ -33,7 +37,7 @@ def kept_of_run(folder: Path, run: TrainConfig, inputs: Inputs) -> StackState | 
 
     Raises:
         UserError: if its checkpoint is damaged and there is none before it, or it is another run's, or the
-            table has changed.
+            table or the split has changed.
     """
     path = RunFolder(folder).last
     content = checkpoint.load_newest(path)
@@ -46,19 +50,19 @@ def kept_of_run(folder: Path, run: TrainConfig, inputs: Inputs) -> StackState | 
     before = _part(path, content, "config")
     if faults := differences(run, before, str(path)):
         raise UserError(*faults)
-    _check_table(content.get("table"), run, inputs)
+    inputs.check_unchanged(run, content.get("table"), REMEDY)
     return _state(path, content)
 
 
-def kept_of_stack(path: Path, run: TrainConfig, inputs: Inputs) -> dict[str, StackState]:
+def kept_of_stack(path: Path, runs: Mapping[str, TrainConfig], inputs: Inputs) -> dict[str, StackState]:
     """What each of a sweep's runs goes on from that were in training together, by their names in the sweep.
 
     Args:
         path: of the stack's file; one that is damaged is told of, and gives nothing.
-        run: one of them.
+        runs: those of interest, by their names.
 
     Raises:
-        UserError: if the table has changed.
+        UserError: if a table or a split has changed.
     """
     try:
         content = checkpoint.load_newest(path)
@@ -68,8 +72,10 @@ def kept_of_stack(path: Path, run: TrainConfig, inputs: Inputs) -> dict[str, Sta
     except UserError as error:
         log.warning("%s; its runs go on from what they have kept", error.faults[0].sentence())
         return {}
-    _check_table(content.get("table"), run, inputs)
-    return {name: state.select([member]) for member, name in enumerate(names)}
+    for name, before in zip(names, content.get("tables", []), strict=True):
+        if name in runs:
+            inputs.check_unchanged(runs[name], before, REMEDY)
+    return {name: state.select([member]) for member, name in enumerate(names) if name in runs}
 
 
 def _state(path: Path, content: Mapping[str, Any]) -> StackState:
@@ -85,14 +91,3 @@ def _part(path: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any
     if not isinstance(part, Mapping):
         raise checkpoint.damaged(path, f"it lacks a part ({name})")
     return part
-
-
-def _check_table(before: object, run: TrainConfig, inputs: Inputs) -> None:
-    table = inputs.table(run)
-    if before == {**inputs.fingerprint(run), STORED: not table.stored}:
-        was, now = ("memory", "a file") if table.stored else ("a file", "memory")
-        what = f"was trained from {was}, and would now be from {now}, which is another order of rows"
-        remedy = "give it the room it had: data.memory=… (GiB), more for memory, less for a file"
-        raise UserError(Fault(what, table.source, remedy=remedy))
-    if inputs.fingerprint(run) != before:
-        raise UserError(Fault("has changed since the training began", table.source, remedy="start anew"))

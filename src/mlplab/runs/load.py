@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64, Int64
 
 from mlplab.config import TrainConfig, parse
 from mlplab.data.matching import FrameLike, Matcher, as_frame
@@ -14,7 +14,8 @@ from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.keys import differing
 from mlplab.nets import Network, build_encoder, build_network
-from mlplab.runs.find import finished_runs, read_config, read_metrics
+from mlplab.runs.choice import choose_runs
+from mlplab.runs.find import read_config, read_metrics
 from mlplab.runs.layout import layout_of
 from mlplab.training import checkpoint
 
@@ -35,6 +36,8 @@ class TrainedRun:
         config: the run's configuration.
         metrics: the content of its metrics.json.
         network: a stack of one.
+        table: the fingerprint of the table and the split that it was trained on.
+        seen: hashes of the rows that training or validation saw.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,6 +50,7 @@ class TrainedRun:
             self.config: TrainConfig = parse(content["config"])
             self.schema = Schema.from_plain(content["schema"])
             self.table = dict(content["table"])
+            self.seen = np.concatenate([content["seen"][part].numpy() for part in ("train", "val")])
             state = content["state"]
             dtype = state["encoder.usual"].dtype
             layout = layout_of(self.schema)
@@ -90,6 +94,10 @@ class TrainedRun:
     def dtype(self) -> type[np.floating]:
         """Of features."""
         return np.float64 if self.network.encoder.dtype == torch.float64 else np.float32
+
+    def has_seen(self, hashes: Int64[np.ndarray, " row"]) -> Bool[np.ndarray, " row"]:
+        """Which rows were in the training or the validation part, by `row_hashes` of this run's features."""
+        return np.isin(hashes, self.seen)
 
     def predict_features(
         self, x: Float[np.ndarray, "row feature"], first_row: int = 0
@@ -197,11 +205,15 @@ def _of_frame(run: TrainedRun | Ensemble, frame: FrameLike) -> Predicted:
     return predicted[:, 0] if predicted.shape[1] == 1 else predicted
 
 
-def load(folder: str | Path) -> TrainedRun | Ensemble:
-    """The best network of a run's folder, or the ensemble of a sweep's finished runs.
+def load(folder: str | Path, runs: str | int = "best") -> TrainedRun | Ensemble:
+    """The best network of a run's folder, or an ensemble of a sweep's finished runs.
+
+    Args:
+        runs: of a sweep, which ones: `best` takes those of the configuration with the best mean validation
+            metric, with all its seeds and folds; a number that many single runs, the best first; `all` all.
 
     Raises:
         UserError: if there is no finished run, or a checkpoint is damaged, holds code, or is another's.
     """
-    runs = [TrainedRun(run) for run in finished_runs(Path(folder))]
-    return runs[0] if len(runs) == 1 else Ensemble(runs)
+    chosen = [TrainedRun(run) for run in choose_runs(Path(folder), runs)]
+    return chosen[0] if len(chosen) == 1 else Ensemble(chosen)

@@ -34,7 +34,13 @@ STANDARD = "-"
 
 
 def predict(
-    run: Path, source: str, target: str, *, overwrite: bool = False, escape_formulas: bool = False
+    run: Path,
+    source: str,
+    target: str,
+    *,
+    runs: str | int = "best",
+    overwrite: bool = False,
+    escape_formulas: bool = False,
 ) -> int:
     """Writes the rows of `source`, in their order and with all their columns, and a column `prediction`.
 
@@ -44,6 +50,7 @@ def predict(
         run: a run's or a sweep's folder.
         source: a CSV or Parquet file, or - for CSV on standard input.
         target: a CSV or Parquet file, or - for CSV on standard output.
+        runs: of a sweep, which ones, as `load`.
         overwrite: whether `target` may exist.
         escape_formulas: puts a ' before text that a spreadsheet would run as a formula, in CSV.
 
@@ -51,7 +58,7 @@ def predict(
         UserError: if the input does not fit the network, or the output is not to be written.
     """
     _check_target(target, overwrite=overwrite)
-    network = load(run)
+    network = load(run, runs)
     columns = prediction_columns(network.schema)
     with ExitStack() as contexts:
         path = contexts.enter_context(_spooled(sys.stdin.buffer)) if source == STANDARD else Path(source)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
 
@@ -35,9 +37,11 @@ def keep(session: Session, inputs: Inputs, stack_file: Path | None) -> None:
         curves.flush(member.loggers)
     state = session.state()
     if stack_file:
-        names = [name_in_sweep(member.folder.path, stack_file) for member in session.members]
-        table = inputs.fingerprint(session.members[0].config)
-        checkpoint.save_stack(stack_file, names, table=table, training=state.plain())
+        tables = {
+            name_in_sweep(member.folder.path, stack_file): inputs.fingerprint(member.config)
+            for member in session.members
+        }
+        checkpoint.save_stack(stack_file, tables, training=state.plain())
     elif all(tensor.isfinite().all() for tensor in state.members["network"].values()):
         metrics, path = _metrics(session, 0, tested=False), session.members[0].folder.last
         _save(session, 0, inputs, path, state.members["network"], metrics["epochs"], metrics, state)
@@ -53,13 +57,16 @@ def record(session: Session, index: int, inputs: Inputs, status: Status, reason:
     member, best = session.members[index], session.best
     metrics = _metrics(session, index, tested=status == "done")
     if best.epochs[index]:
-        _save(session, index, inputs, member.folder.best, best.state, metrics["best_epoch"], metrics)
+        seen = inputs.seen_rows(member.config)
+        _save(
+            session, index, inputs, member.folder.best, best.state, metrics["best_epoch"], metrics, seen=seen
+        )
     if session.reached and status != "diverged":
         goes_on = bool(session.reached.members["run"]["active"][index])
         reached = session.reached.select([index]) if goes_on else None  # one that has stopped has nothing to
         _save(session, index, inputs, member.folder.last, session.last, metrics["epochs"], metrics, reached)
     if status == "done":
-        each = inputs.baselines(member.config)
+        each = inputs.baseline_scores(member.config)
         metrics |= finite(
             {f"{k}/test/{name}": value for k, scores in each.items() for name, value in scores.items()}
         )
@@ -78,6 +85,7 @@ def _save(
     epoch: int,
     metrics: Metrics,
     state: StackState | None = None,
+    seen: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Writes a member's checkpoint, with its state if training may go on from it."""
     member = session.members[index]
@@ -90,6 +98,7 @@ def _save(
         epoch=epoch,
         metrics=metrics,
         training=state.plain() if state else None,
+        seen=None if seen is None else {part: torch.from_numpy(rows) for part, rows in seen.items()},
     )
 
 

@@ -1,36 +1,45 @@
 """The verb results: one table over many runs, from their metrics.json and config.yaml alone. No torch."""
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 from mlplab.errors import Fault, UserError, listed, nearest
-from mlplab.keys import flat
-from mlplab.runs.find import read_config, read_metrics, runs_below
+from mlplab.runs.choice import (
+    SPLIT_KEYS,
+    RunResult,
+    as_typed,
+    common_monitor,
+    differing,
+    read_run,
+    without_repeats,
+)
+from mlplab.runs.find import runs_below
 
-METRICS = ("val/rmse", "test/rmse", "test/mae", "test/r2")
-REPEATS = ("seed", "data.split.seed", "data.split.fold")
-"""What runs are averaged over, unless they are grouped by it."""
-
-NAMES = ("name",)
-"""Differs between any two runs and says nothing of them."""
+TEST_METRICS = ("test/rmse", "test/mae", "test/r2")
 
 RUN = "run"
 DEPTH = 3
 """Folders within folders that are looked through: outputs, sweeps, runs."""
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
-class RunResult:
-    """What one run's folder says: its configuration by dotted keys, and its metrics with its status."""
+class Score:
+    """A metric over the finished runs of a group; NaN where there are too few.
 
-    folder: Path
-    config: dict[str, Any]
-    metrics: dict[str, Any]
+    With several seeds on each of several splits, those of a split are averaged first: standard deviation and
+    standard error are over the splits, as runs on one split tell the same of the test rows.
+    """
+
+    mean: float
+    sd: float
+    se: float
 
 
 @dataclass(frozen=True)
@@ -40,77 +49,67 @@ class Group:
     Attributes:
         key: those values.
         runs: how many finished.
+        over: what they are averaged over, such as `8 seeds`; empty for one run.
         others: how many have another status, by it; no figure holds anything of theirs.
-        scores: mean, standard deviation and standard error of each metric over the finished runs; NaN where
-            there are too few.
+        scores: by metric.
     """
 
     key: tuple[str, ...]
     runs: int
+    over: str
     others: dict[str, int]
-    scores: dict[str, tuple[float, float, float]]
+    scores: dict[str, Score]
 
 
 @dataclass(frozen=True)
 class Results:
-    """Groups of runs; `by` names the keys whose values they share."""
+    """Groups of runs.
+
+    Attributes:
+        by: the keys whose values they share.
+        metrics: what is shown: the validation metric by which runs are compared, and those of the test.
+    """
 
     by: tuple[str, ...]
+    metrics: tuple[str, ...]
     groups: tuple[Group, ...]
 
 
-def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str = "test/rmse") -> Results:
+def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str | None = None) -> Results:
     """Groups the runs below some folders.
 
     Args:
         by: keys to group by; `run` makes each run a group. None takes the keys in which runs differ, but
             for seeds and folds, over which the scores are averaged.
-        sort: a metric (best first) or a key of `by`.
+        sort: a metric (best first) or a key of `by`; None takes the validation metric that the runs monitor.
 
     Raises:
         UserError: if there are no runs, or a key or a metric is not theirs.
     """
     found = {run.resolve(): run for folder in folders for run in _below(folder)}  # each once
-    runs = [read_run(run) for run in found.values()]
+    read = [read_run(run) for run in found.values()]
+    runs = without_repeats(read)
+    if repeats := len(read) - len(runs):
+        log.info("%d runs have the configuration and the seed of others; they count once", repeats)
     known = sorted({key for run in runs for key in run.config})
     by = tuple(differing(runs)) if by is None else tuple(by)
     for key in by:
         _check(key, [RUN, *known], "--by")
-    _check(sort, [*METRICS, *by], "--sort")
+    metrics = (common_monitor(runs), *TEST_METRICS)
+    sort = sort or metrics[0]
+    others = {name for run in runs for name in run.metrics if math.isfinite(run.metric(name))}
+    _check(sort, [*metrics, *sorted(others.difference(metrics)), *by], "--sort")
     groups: dict[tuple[str, ...], list[RunResult]] = {}
     for run in runs:
-        values = tuple(str(run.folder) if key == RUN else _told(run.config.get(key)) for key in by)
+        values = tuple(str(run.folder) if key == RUN else as_typed(run.config.get(key)) for key in by)
         groups.setdefault(values, []).append(run)
-    made = [_group(values, members) for values, members in groups.items()]
+    made = [_group(values, members, dict.fromkeys((*metrics, sort))) for values, members in groups.items()]
     if sort in by:
         made.sort(key=lambda group: _natural(group.key[by.index(sort)]))
     else:
         sign = -1 if sort.endswith("r2") else 1
-        made.sort(key=lambda group: _last_if_nan(sign * group.scores[sort][0]))
-    return Results(by, tuple(made))
-
-
-def read_run(folder: Path) -> RunResult:
-    """A run's configuration and metrics.
-
-    Raises:
-        UserError: if one of its files is damaged.
-    """
-    return RunResult(folder, dict(flat(read_config(folder))), read_metrics(folder))
-
-
-def differing(runs: Sequence[RunResult]) -> list[str]:
-    """The keys in which runs differ, but for names, seeds and folds."""
-    values: dict[str, set[str]] = {}
-    for run in runs:
-        for key, value in run.config.items():
-            values.setdefault(key, set()).add(_told(value))
-    everywhere = Counter(key for run in runs for key in run.config)
-    return [
-        key
-        for key, seen in values.items()
-        if key not in (*NAMES, *REPEATS) and (len(seen) > 1 or everywhere[key] < len(runs))
-    ]
+        made.sort(key=lambda group: (math.isnan(mean := group.scores[sort].mean), sign * mean))
+    return Results(by, metrics, tuple(made))
 
 
 def _below(folder: Path) -> list[Path]:
@@ -131,27 +130,36 @@ def _check(key: str, known: Sequence[str], flag: str) -> None:
         raise UserError(Fault("no run knows this", flag, f"'{key}'", f"one of {listed(known)}", remedy))
 
 
-def _group(key: tuple[str, ...], runs: Sequence[RunResult]) -> Group:
-    done = [run for run in runs if run.metrics["status"] == "done"]
-    others = Counter(run.metrics["status"] for run in runs if run.metrics["status"] != "done")
-    scores = {name: _summary([run.metrics.get(name) for run in done]) for name in METRICS}
-    return Group(key, len(done), dict(others), scores)
+def _group(key: tuple[str, ...], runs: Sequence[RunResult], metrics: Iterable[str]) -> Group:
+    done = [run for run in runs if run.done]
+    others = Counter(run.metrics["status"] for run in runs if not run.done)
+    scores = {name: _score(done, name) for name in metrics}
+    return Group(key, len(done), _over(done), dict(others), scores)
 
 
-def _summary(values: Iterable[Any]) -> tuple[float, float, float]:
-    numbers = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
-    mean = fmean(numbers) if numbers else math.nan
-    sd = stdev(numbers) if len(numbers) > 1 else math.nan
-    return mean, sd, sd / math.sqrt(len(numbers)) if numbers else math.nan
+def _score(runs: Sequence[RunResult], name: str) -> Score:
+    values: dict[tuple[str, ...], list[float]] = {}
+    for run in runs:
+        if math.isfinite(value := run.metric(name)):
+            values.setdefault(run.values(SPLIT_KEYS), []).append(value)
+    single = [value for seeds in values.values() for value in seeds]
+    each = [fmean(seeds) for seeds in values.values()] if len(values) > 1 else single
+    sd = stdev(each) if len(each) > 1 else math.nan
+    se = sd / math.sqrt(len(each)) if each else math.nan
+    return Score(fmean(single) if each else math.nan, sd, se)
 
 
-def _told(value: Any) -> str:
-    """A value as it is typed on the command line."""
-    if isinstance(value, list):
-        return f"[{','.join(map(_told, value))}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "null" if value is None else str(value)
+def _over(runs: Sequence[RunResult]) -> str:
+    """What runs are averaged over: seeds, splits, or both."""
+    splits, seeds = ({run.values(keys) for run in runs} for keys in (SPLIT_KEYS, ("seed",)))
+    folds = "fold" if len({run.values(SPLIT_KEYS[1:]) for run in runs}) > 1 else "split"
+    if len(runs) < 2:
+        return ""
+    if len(splits) == 1:
+        return f"{len(seeds)} seeds" if len(seeds) > 1 else f"{len(runs)} runs"
+    if len(runs) == len(splits):
+        return f"{len(splits)} {folds}s"
+    return f"{len(splits)} {folds}s, each the mean of its seeds ({len(runs)} runs)"
 
 
 def _natural(text: str) -> tuple[int, float, str]:
@@ -159,7 +167,3 @@ def _natural(text: str) -> tuple[int, float, str]:
         return 0, float(text), text
     except ValueError:
         return 1, 0.0, text
-
-
-def _last_if_nan(value: float) -> tuple[bool, float]:
-    return math.isnan(value), value

@@ -8,16 +8,20 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 
 from rich.table import Table as Grid
 from rich.text import Text
 
 from mlplab.data.spreadsheet import harmless
-from mlplab.runs.results import METRICS, Group, Results
+from mlplab.runs.results import Group, Results, Score
 
 SCORES = {"rmse": ".4g", "mae": ".4g", "r2": ".4f"}
 """The test scores that are shown, and how."""
+
+BASELINES = {"ridge": "ridge regression", "mean": "mean"}
+"""What they are called."""
 
 
 UV_RUN = ["uv", "run"]
@@ -50,16 +54,17 @@ def _by_uv() -> bool:
     return "UV_RUN_RECURSION_DEPTH" in os.environ
 
 
-def score_grid(rows: Mapping[str, Mapping[str, float | None]]) -> Grid:
-    """A line for each title, with its test scores; a dash where there is no finite value."""
-    grid = Grid("test", *SCORES)
-    for title, scores in rows.items():
-        values = ((scores[name], form) for name, form in SCORES.items())
-        grid.add_row(
-            title,
-            *("–" if value is None or value != value else format(value, form) for value, form in values),
-        )
+def score_grid(rows: Mapping[str, Mapping[str, float | None]], title: str = "test") -> Grid:
+    """A line for each name, with its scores; a dash where there is no finite value."""
+    grid = Grid(title, *SCORES)
+    for name, scores in rows.items():
+        grid.add_row(name, *(formatted(scores[score], score) for score in SCORES))
     return grid
+
+
+def formatted(value: float | None, metric: str) -> str:
+    """A metric as it is shown."""
+    return "–" if value is None or math.isnan(value) else format(value, SCORES.get(_short(metric), ".4g"))
 
 
 def results_grid(found: Results) -> Grid:
@@ -82,43 +87,51 @@ def results_csv(found: Results) -> str:
     """With columns of their own for mean, SD and SE, in full precision."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    parts = ("", " SD", " SE")
-    scored = (f"{name}{part}" for name in METRICS for part in parts)
-    writer.writerow([*map(harmless, found.by), "runs", *scored, "not done"])
+    scored = (f"{name}{part}" for name in found.metrics for part in ("", " SD", " SE"))
+    writer.writerow([*map(harmless, found.by), "runs", "over", *scored, "not done"])
     for group in found.groups:
-        scores = [value for name in METRICS for value in group.scores[name]]
+        scores = [value for name in found.metrics for value in astuple(group.scores[name])]
         shown = ["" if math.isnan(value) else repr(value) for value in scores]
-        writer.writerow([*map(harmless, group.key), group.runs, *shown, _others(group)])
+        writer.writerow([*map(harmless, group.key), group.runs, group.over, *shown, _others(group)])
     return file.getvalue()
 
 
+def score_text(score: Score, metric: str, *, with_se: bool = True) -> str:
+    """A mean, with its standard deviation and standard error where there are any."""
+    if math.isnan(score.mean) or math.isnan(score.sd):
+        return formatted(score.mean, metric)
+    return f"{formatted(score.mean, metric)} ± {score.sd:.2g}" + (f" ({score.se:.2g})" if with_se else "")
+
+
 def _header(found: Results) -> list[str]:
-    several = any(group.runs > 1 for group in found.groups)
-    scores = [f"{name} ± SD (SE)" if several else name for name in METRICS]
-    unfinished = ["not done"] if any(group.others for group in found.groups) else []
-    return [*found.by, "runs", *scores, *unfinished]
+    several, unfinished = _parts(found)
+    scores = [f"{name} ± SD (SE)" if several else name for name in found.metrics]
+    return [*found.by, "runs", *(["over"] * several), *scores, *(["not done"] * unfinished)]
 
 
 def _lines(found: Results) -> list[list[str]]:
-    unfinished = any(group.others for group in found.groups)
+    several, unfinished = _parts(found)
     return [
         [
             *group.key,
             str(group.runs),
-            *(_told(group, name) for name in METRICS),
-            *([_others(group)] if unfinished else []),
+            *([group.over] * several),
+            *(score_text(group.scores[name], name) for name in found.metrics),
+            *([_others(group)] * unfinished),
         ]
         for group in found.groups
     ]
 
 
-def _told(group: Group, name: str) -> str:
-    mean, sd, se = group.scores[name]
-    form = SCORES[name.partition("/")[2]]
-    if math.isnan(mean):
-        return "–"
-    return format(mean, form) + ("" if math.isnan(sd) else f" ± {sd:.2g} ({se:.2g})")
+def _parts(found: Results) -> tuple[bool, bool]:
+    """Whether there are groups of several runs, and unfinished runs."""
+    return any(group.runs > 1 for group in found.groups), any(group.others for group in found.groups)
 
 
 def _others(group: Group) -> str:
     return ", ".join(f"{count} {status}" for status, count in group.others.items())
+
+
+def _short(metric: str) -> str:
+    """A metric's name without the part before it."""
+    return metric.rpartition("/")[2]

@@ -21,15 +21,19 @@ from mlplab.runs.begun import has_ended
 from mlplab.runs.build import build_loggers, build_stack, lightning_quiet
 from mlplab.runs.find import read_metrics
 from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status, stamp_of
+from mlplab.runs.initial import seen_test_rows
 from mlplab.runs.inputs import Inputs
 from mlplab.runs.kept import kept_of_run
 from mlplab.runs.record import keep, record
 from mlplab.runs.session import Member, Session
-from mlplab.runs.show import SCORES, inside, score_grid, tensorboard_command
+from mlplab.runs.show import BASELINES, SCORES, inside, score_grid, tensorboard_command
 from mlplab.training import checkpoint
 from mlplab.training.callbacks import Keeper, Signals
 from mlplab.training.progress import Bar
 from mlplab.training.state import StackState
+
+MANY_REPEATED = 0.05
+"""Share of the test rows from which on it is a warning that training sees the same rows."""
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +109,9 @@ def train(
                 member.folder.write_environment(_device(session.trainer))
                 member.folder.write_schema(stack.table.schema.plain())
             _announce(session, kept)
+            _warn_of_repeated_rows(session, inputs)
+            if kept is None:
+                _warn_of_seen_rows(session, inputs)
             with ExitStack() as shown:
                 for bar in bars:
                     shown.callback(bar.progress.stop)
@@ -206,6 +213,32 @@ def _announce(session: Session, kept: StackState | None) -> None:
             member.tell(f"goes on after epoch {kept.epoch}, step {kept.step}")
 
 
+def _warn_of_repeated_rows(session: Session, inputs: Inputs) -> None:
+    """Says how many test rows training sees too, as the table has them several times."""
+    warnings = set()
+    for member in session.members:
+        repeated, test = inputs.repeated_test_rows(member.config), len(inputs.split(member.config).test)
+        what = f"{repeated:,} of the {test:,} test rows equal a row of train or val in all columns"
+        if repeated > MANY_REPEATED * test:
+            warnings.add(f"{what}; the test scores are too good: leave repeated rows out")
+        elif repeated:
+            member.tell(what)
+    for warning in sorted(warnings):
+        log.warning("%s", warning)
+
+
+def _warn_of_seen_rows(session: Session, inputs: Inputs) -> None:
+    """Warns of runs whose test rows were seen in the training that their weights come from."""
+    each = {
+        (run.init, str(run.data.split)): run
+        for run in (member.config for member in session.members)
+        if run.init
+    }
+    for warning in dict.fromkeys(seen_test_rows(run, inputs) for run in each.values()):
+        if warning:
+            log.warning("%s", warning)
+
+
 def train_one(run: TrainConfig, folder: Path, inputs: Inputs, *, begun: bool = False) -> None:
     """Trains one run and prints what came of it; one that has ended well says so.
 
@@ -239,7 +272,7 @@ def train_one(run: TrainConfig, folder: Path, inputs: Inputs, *, begun: bool = F
 
 
 def _show(metrics: Metrics, folder: Path, console: Console) -> None:
-    titles = {"this network": "", "ridge regression": "ridge/", "mean": "mean/"}
+    titles = {"this network": ""} | {title: f"{name}/" for name, title in BASELINES.items()}
     console.print(
         score_grid(
             {

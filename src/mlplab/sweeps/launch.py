@@ -14,7 +14,7 @@ from mlplab.errors import RunFailed
 from mlplab.files import remove_leftovers
 from mlplab.runs.begun import PLAN_FILE, STACKS, check_same, has_begun
 from mlplab.runs.inputs import Inputs
-from mlplab.runs.kept import check_same_table
+from mlplab.runs.kept import check_same_rows
 from mlplab.runs.tables import table_key
 from mlplab.runs.train import Run
 from mlplab.sweeps.composition import Job
@@ -66,14 +66,15 @@ def _earlier(jobs: Sequence[Job], inputs: Inputs) -> Iterator[tuple[Path, Outcom
     """What came of the runs that have ended already.
 
     Raises:
-        UserError: if a folder is that of a run with another configuration, or a table has changed since.
+        UserError: if a folder is that of a run with another configuration, or a table or a split has changed.
     """
-    tables = set()
+    checked = set()
     for job in jobs:
         if job.config and has_begun(job.folder):
             check_same(job.config, job.folder)
-            if table_key(job.config) not in tables and check_same_table(job.folder, job.config, inputs):
-                tables.add(table_key(job.config))  # one run's will do
+            rows = table_key(job.config), str(job.config.data.split)
+            if rows not in checked and check_same_rows(job.folder, job.config, inputs):
+                checked.add(rows)  # one run's will do
             if outcome := ended(job.folder, job.config):
                 yield job.folder, outcome
 

@@ -10,21 +10,23 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from mlplab.errors import RunFailed
+from mlplab.runs.choice import labelled
 from mlplab.runs.find import read_metrics, runs_below
-from mlplab.runs.show import inside, script_command, tensorboard_command
+from mlplab.runs.results import Results, results
+from mlplab.runs.show import inside, score_text, script_command, tensorboard_command
 
 DEPTH = 3
 """Folders within folders that are looked through: a run's may be named `a/b`."""
 
 BEST = 5
-"""Runs in the table."""
+"""Configurations in the table."""
 
 NAMED = 3
 """Runs that did not end well, of which it is said why."""
 
 
 def report(master: DictConfig, jobs: int) -> None:
-    """Prints the best runs of a sweep by their monitored metric, and where they lie.
+    """Prints the best configurations of a sweep by their monitored metric, and where its runs lie.
 
     Args:
         master: the sweep's own composition.
@@ -41,7 +43,7 @@ def report(master: DictConfig, jobs: int) -> None:
     console = Console()
     done = {name: metrics for name, metrics in runs.items() if metrics["status"] == "done"}
     if done:
-        console.print(_grid(done, str(master.monitor)))
+        console.print(_grid(results([root])))
     for line in (
         f"sweep folder: {inside(root)}",
         script_command("results.py", root),
@@ -53,13 +55,16 @@ def report(master: DictConfig, jobs: int) -> None:
         raise RunFailed(_told(failed, jobs, jobs - len(runs)))
 
 
-def _grid(done: Mapping[str, Mapping[str, Any]], monitor: str) -> Grid:
-    title = f"best of {len(done)} run{'s' * (len(done) > 1)}"
-    grid = Grid(title, monitor, "test/rmse", "test/r2", "best epoch")
-    for name, metrics in sorted(done.items(), key=lambda run: run[1][monitor])[:BEST]:
-        scores = (f"{metrics[score]:.4g}" for score in (monitor, "test/rmse"))
-        r2 = "–" if metrics["test/r2"] is None else f"{metrics['test/r2']:.4f}"
-        grid.add_row(escape(name), *scores, r2, str(metrics["best_epoch"]))
+def _grid(found: Results) -> Grid:
+    """The best configurations, by the mean of the validation metric over their seeds and folds."""
+    groups = [group for group in found.groups if group.runs]
+    several = any(group.over for group in groups)
+    title = f"best of {len(groups)} configurations" if len(groups) > 1 else "configuration"
+    shown = (found.metrics[0], "test/rmse", "test/r2")
+    grid = Grid(title, *(["over"] * several), *(f"{name} ± SD" if several else name for name in shown))
+    for group in groups[:BEST]:
+        scores = (score_text(group.scores[name], name, with_se=False) for name in shown)
+        grid.add_row(escape(labelled(found.by, group.key)) or "all runs", *([group.over] * several), *scores)
     return grid
 
 

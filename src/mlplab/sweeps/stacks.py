@@ -36,6 +36,11 @@ class Stack:
     file: Path
 
     @property
+    def by_name(self) -> dict[str, TrainConfig]:
+        """The runs' configurations by their names in the sweep."""
+        return {name_in_sweep(run.folder, self.file): run.config for run in self.runs}
+
+    @property
     def told_at_its_end(self) -> str:
         """How many of them have ended with it."""
         count = len(self.runs)
@@ -46,7 +51,7 @@ def train_stack(stack: Stack, console: Console, inputs: Inputs) -> dict[Path, Ou
     """What came of each run of a stack. If one of them breaks it, the others go on one by one."""
     outcomes: dict[Path, Outcome] = {}
     try:
-        shared = kept_of_stack(stack.file, stack.runs[0].config, inputs)
+        shared = kept_of_stack(stack.file, stack.by_name, inputs)
     except UserError as error:
         return {run.folder: failed_for(run, error) for run in stack.runs}
     for runs, kept in _groups(stack, shared, inputs, outcomes):
@@ -59,7 +64,7 @@ def train_stack(stack: Stack, console: Console, inputs: Inputs) -> dict[Path, Ou
             if len(runs) == 1:
                 outcomes |= {run.folder: failed_for(run, error) for run in runs}  # its log has the traceback
             else:
-                shared = kept_of_stack(stack.file, runs[0].config, inputs)
+                shared = kept_of_stack(stack.file, stack.by_name, inputs)
                 outcomes |= {run.folder: _alone(run, stack, shared, console, inputs) for run in runs}
                 checkpoint.remove(stack.file)
     return outcomes

@@ -8,7 +8,7 @@ import io
 import logging
 import pickle
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 
-FORMAT = 2
+FORMAT = 3
 """Changes when older checkpoints can no longer be read."""
 
 FOREIGN = "use only checkpoints that this project wrote"
@@ -40,6 +40,7 @@ def save(
     epoch: int,
     metrics: Mapping[str, float | None],
     training: Mapping[str, Any] | None = None,
+    seen: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Writes a run's checkpoint whole or not at all; the one before stays beside it.
 
@@ -47,10 +48,11 @@ def save(
         state: the network's tensors, with a member axis of length one.
         config: the run's configuration, plain.
         schema: the columns, plain.
-        table: the fingerprint of the rows.
+        table: the fingerprint of the rows and of their split.
         epoch: epochs trained when the state was taken.
         metrics: of the run.
         training: what it takes to go on, plain; None for a checkpoint that is only to be used.
+        seen: hashes of the rows of train and val, by which they are recognised in other tables.
 
     Raises:
         OSError: if it cannot be written; the one before is as it was.
@@ -63,14 +65,16 @@ def save(
         "table": dict(table),
         "state": {name: tensor.detach().cpu().clone() for name, tensor in state.items()},
     }
-    _write(path, content | ({"training": training} if training else {}))
+    more = {"training": training, "seen": None if seen is None else dict(seen)}
+    _write(path, content | {name: part for name, part in more.items() if part})
 
 
 def save_stack(
-    path: Path, runs: Sequence[str], *, table: Mapping[str, int | str], training: Mapping[str, Any]
+    path: Path, tables: Mapping[str, Mapping[str, int | str]], *, training: Mapping[str, Any]
 ) -> None:
     """As `save`, of a stack whose members are the runs of these names."""
-    _write(path, {"runs": list(runs), "table": dict(table), "training": dict(training)})
+    each = [dict(table) for table in tables.values()]
+    _write(path, {"runs": list(tables), "tables": each, "training": dict(training)})
 
 
 def before(path: Path) -> Path:

@@ -1,0 +1,244 @@
+"""What is called a test is scored on rows that took no part in training, however one fools oneself."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from support import Ended, status_of
+
+from mlplab.runs.choice import choose_runs
+from mlplab.training import checkpoint
+
+Command = Callable[..., Ended]
+ROWS = 200
+SMALL = ("data=csv", "data.path=t.csv", "data.target=y", "model.hidden=[8]", "trainer.max_epochs=2")
+QUICK = (*SMALL, "scheduler=constant")
+FILE = ("data/split=file", "data.split.path=parts.txt")
+GROUP = ("data/split=group", "data.split.group=customer")
+
+
+def write_parts(seed: int) -> None:
+    words = np.array(["train"] * 120 + ["val"] * 40 + ["test"] * 40)
+    Path("parts.txt").write_text("\n".join(np.random.default_rng(seed).permutation(words)))
+
+
+@pytest.fixture(autouse=True)
+def frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
+    monkeypatch.chdir(tmp_path)
+    source = np.random.default_rng(0)
+    x = source.normal(size=(ROWS, 2))
+    frame = pl.DataFrame(
+        {
+            "a": x[:, 0],
+            "b": x[:, 1],
+            "customer": [f"c{each}" for each in source.integers(0, 40, ROWS)],
+            "y": x[:, 0] - 2 * x[:, 1] + 0.3 * source.normal(size=ROWS),
+        }
+    )
+    frame.write_csv("t.csv")
+    write_parts(0)
+    return frame
+
+
+def permute_customers(frame: pl.DataFrame) -> None:
+    frame.with_columns(customer=frame["customer"].shuffle(seed=1)).write_csv("t.csv")
+
+
+CHANGES: dict[str, tuple[tuple[str, ...], Callable[[pl.DataFrame], None], str]] = {
+    "a split file": (FILE, lambda frame: write_parts(1), "parts.txt has changed"),
+    "a group column": (GROUP, permute_customers, "column 'customer', which data.split.group names"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_a_split_that_has_changed_is_refused(
+    command: Command, verb: Command, frame: pl.DataFrame, change: str
+) -> None:
+    split, changes, said = CHANGES[change]
+    assert command(*QUICK, *split, "name=r").status == 0
+    sweep = ("-m", *QUICK, *split, "seed=0,1", "name=s")
+    assert command(*sweep).status == 0
+    shutil.copytree("outputs/s", "outputs/stopped")
+    shutil.copytree("outputs/r", "outputs/stopped run")
+    for run in (Path("outputs/stopped/seed=1"), Path("outputs/stopped run")):
+        (run / "metrics.json").write_text('{"status": "running"}')
+    assert verb("evaluate", "run=outputs/s").status == 0
+    changes(frame)
+    parts = "the train and val and test rows are not those of the training"
+    for ended in (
+        verb("evaluate", "run=outputs/r"),
+        verb("evaluate", "run=outputs/s"),
+        command("resume=outputs/stopped run"),
+        command(*sweep),
+        command(*sweep[:-1], "name=stopped"),
+    ):
+        assert ended.status == 2, ended
+        assert f"t.csv: {parts}: {said}" in ended.err
+    assert status_of(Path("outputs/stopped run")) == "running"
+
+
+def test_the_stack_of_a_sweep_knows_the_split_too(command: Command) -> None:
+    """A stack that was stopped before its runs had checkpoints of their own."""
+    sweep = ("-m", *QUICK, *FILE, "seed=0,1", "name=s", "callbacks.checkpoint.every_minutes=0")
+    saved: dict[Path, bytes] = {}
+    original = checkpoint.save_stack
+
+    def save_stack(path: Path, *arguments: Any, **named: Any) -> None:
+        original(path, *arguments, **named)
+        saved[path] = path.read_bytes()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "save_stack", save_stack)
+        assert command(*sweep).status == 0
+    for run in Path("outputs/s").glob("seed=*"):
+        (run / "metrics.json").write_text('{"status": "running"}')
+        for path in (run / "checkpoints").iterdir():
+            path.unlink()
+    [(path, content)] = saved.items()
+    path.parent.mkdir()
+    path.write_bytes(content)
+    write_parts(1)
+    ended = command(*sweep)
+    assert ended.status == 1
+    assert "parts.txt has changed" in ended.err
+    assert {status_of(run) for run in Path("outputs/s").glob("seed=*")} == {"failed"}
+
+
+def test_rows_of_training_are_left_out_of_a_test(
+    command: Command, verb: Command, frame: pl.DataFrame
+) -> None:
+    assert command(*SMALL, *FILE, "name=r").status == 0
+    metrics = json.loads(Path("outputs/r/metrics.json").read_text())
+    frame.sample(fraction=1, shuffle=True, seed=3).select("y", "customer", "b", "a").write_csv("n.csv")
+    ended = verb("evaluate", "run=outputs/r", "data.path=n.csv")
+    assert ended.status == 0, ended
+    assert "n.csv: 160 of 200 rows were in training or validation and are left out" in ended.err
+    assert "n.csv: 40 rows" in ended.out
+    found = json.loads(Path("outputs/r/evaluation.json").read_text())
+    for score in ("rmse", "mae", "r2"):
+        for prefix in ("", "ridge/", "mean/"):
+            assert found[f"{prefix}test/{score}"] == pytest.approx(metrics[f"{prefix}test/{score}"])
+    ended = verb("evaluate", "run=outputs/r", "data.path=n.csv", "training_rows=include")
+    assert ended.status == 0, ended
+    assert "no test: with training rows" in ended.out
+    found = json.loads(Path("outputs/r/evaluation.json").read_text())
+    assert found["rows"] == 200
+    assert "all/rmse" in found
+    assert not any(name.startswith("test/") or "/test/" in name for name in found)
+
+
+def test_where_no_row_is_left_nothing_is_called_a_test(
+    command: Command, verb: Command, frame: pl.DataFrame
+) -> None:
+    folds = ("data/split=kfold", "data.split.folds=3", "data.split.fold=range(3)")
+    assert command("-m", *SMALL, *folds, "name=k").status == 0
+    ended = verb("evaluate", "run=outputs/k", "data.path=t.csv")  # each row was in training in some fold
+    assert ended.status == 2
+    assert "t.csv: all 200 rows were in training or validation" in ended.err
+    assert verb("evaluate", "run=outputs/k", "data.path=t.csv", "training_rows=include").status == 0
+    ended = verb("evaluate", "run=outputs/k")
+    assert "no scores of the ensemble: its runs have other splits" in ended.err
+    assert "their ensemble" not in ended.out
+
+
+def test_new_rows_need_no_baselines(command: Command, verb: Command, frame: pl.DataFrame) -> None:
+    assert command(*SMALL, "name=r").status == 0
+    (frame.with_columns(pl.col("a") + 1)).write_csv("n.csv")
+    ended = verb("evaluate", "run=outputs/r", "data.path=n.csv")
+    assert (ended.status, ended.err) == (0, "")
+    assert "ridge regression" in ended.out
+    frame[:-1].write_csv("t.csv")
+    ended = verb("evaluate", "run=outputs/r", "data.path=n.csv")
+    assert ended.status == 0
+    assert "no baselines, which are fitted to the training rows: t.csv: has changed" in ended.err
+    assert "ridge regression" not in ended.out
+
+
+def test_test_rows_are_compared_by_their_numbers(
+    command: Command, verb: Command, frame: pl.DataFrame
+) -> None:
+    """What a date means decides a split in time."""
+    days = [f"{1 + i % 12:02}.{1 + i * 5 % 12:02}.2024" for i in range(ROWS)]
+    frame.with_columns(day=pl.Series(days)).write_csv("t.csv")
+    split = ("data/split=time", "data.split.time=day")
+    formats = {"a": "%d.%m.%Y", "b": "%m.%d.%Y"}
+    for name, written in formats.items():
+        folder = f"hydra.run.dir=outputs/s/{name}"
+        assert command(*SMALL, *split, f"data.columns.day={written}", folder).status == 0
+    ended = verb("evaluate", "run=outputs/s", "runs=all")
+    assert ended.status == 0, ended
+    assert "no scores of the ensemble" in ended.err
+
+
+def test_a_warm_start_across_splits_is_warned_of(command: Command) -> None:
+    assert command(*SMALL, "name=r").status == 0
+    ended = command(*SMALL, "init=outputs/r", "name=same")
+    assert "test rows were in its training" not in ended.out
+    ended = command(*SMALL, "init=outputs/r", "data.split.seed=1", "name=other")
+    assert ended.status == 0
+    [line] = [line for line in ended.out.splitlines() if line.startswith("warning")]
+    count = int(line.removeprefix("warning: init=outputs/r: ").partition(" ")[0])
+    assert 15 < count <= 30
+    assert f"{count} of the 30 test rows were in its training or validation" in line
+    assert line in (Path("outputs/other/train.log").read_text().replace("  init", "  warning: init"))
+
+
+def test_a_warm_start_on_a_table_that_is_centred_elsewhere(command: Command, frame: pl.DataFrame) -> None:
+    assert command(*SMALL, "name=r").status == 0
+    pl.concat([frame.with_columns(pl.col("a", "b") + 5), frame]).write_csv("t.csv")
+    ended = command(*SMALL, "init=outputs/r", "data.split.seed=1", "name=other")
+    assert ended.status == 0, ended
+    assert "of the 60 test rows were in its training or validation" in ended.out
+
+
+def test_rows_that_stand_in_training_and_test_are_counted(command: Command, frame: pl.DataFrame) -> None:
+    pl.concat([frame, frame[:2]]).write_csv("t.csv")
+    words = ["train"] * 120 + ["val"] * 40 + ["test"] * 42
+    Path("parts.txt").write_text("\n".join(words))
+    ended = command(*SMALL, *FILE, "name=few")
+    assert "2 of the 42 test rows equal a row of train or val in all columns\n" in ended.out
+    pl.concat([frame, frame]).write_csv("t.csv")
+    ended = command(*SMALL, "name=many")
+    assert "warning: " in ended.out
+    assert "test rows equal a row of train or val in all columns; the test scores are too good" in ended.out
+
+
+def test_an_ensemble_is_of_the_runs_that_are_best_on_validation(
+    command: Command, verb: Command, frame: pl.DataFrame
+) -> None:
+    assert command("-m", *SMALL, "optimizer.lr=0.1,1e-6", "seed=0,1", "name=s").status == 0
+    runs = {
+        path.name: json.loads((path / "metrics.json").read_text()) for path in Path("outputs/s").glob("*=*")
+    }
+    best = [f"lr=0.1,seed={seed}" for seed in (0, 1)]
+    for name, chosen in {"best": best, "3": [*best, "lr=1e-06,seed=0"], "all": list(runs)}.items():
+        found = [path.name for path in choose_runs(Path("outputs/s"), name)]
+        ranked = sorted(runs, key=lambda run: runs[run]["val/mae"])
+        assert set(found) == set(ranked[: len(chosen)])
+    ended = verb("evaluate", "run=outputs/s")
+    assert "outputs/s: 2 of 4 runs, those with lr=0.1: the best of 2 configurations by val/mae" in ended.err
+    assert "mean of 2 networks" in ended.out
+    ended = verb("predict", "run=outputs/s", "runs=1", "input=t.csv", "output=o.csv")
+    assert "outputs/s: the 1 best of 4 runs by val/mae" in ended.err
+    ended = verb("evaluate", "run=outputs/s", "runs=some")
+    assert ended.status == 2
+    assert "runs: unknown choice (found 'some', expected best, all, or a number of runs)" in ended.err
+
+
+def test_rows_of_weight_0_change_nothing(command: Command, frame: pl.DataFrame) -> None:
+    """Of a table with rows that do not count, far from the others, the scores are those without them."""
+    weighted = frame.with_columns(w=pl.lit(1.0))
+    far = weighted[:20].with_columns(pl.col("a", "b", "y") + 1e6, w=pl.lit(0.0))
+    pl.concat([weighted, far]).write_csv("t.csv")
+    words = Path("parts.txt").read_text().split()
+    Path("parts.txt").write_text("\n".join([*words, *words[:20]]))
+    longer = ("trainer.max_epochs=30", "optimizer.lr=0.05", "data.weight=w", "name=far")
+    assert command(*SMALL[:-1], *FILE, *longer).status == 0
+    metrics = json.loads(Path("outputs/far/metrics.json").read_text())
+    assert metrics["test/r2"] > 0.9
+    assert metrics["ridge/test/r2"] > 0.9
