@@ -15,6 +15,7 @@ from mlplab.data.reading.kinds import kind_of_text
 from mlplab.data.reading.notes import label_note, sentinel_note
 from mlplab.data.reading.readers import ColumnReader
 from mlplab.data.reading.reading import Reading
+from mlplab.data.reading.row_numbers import distinct_integers, may_identify, numbers_rows
 from mlplab.data.reading.sentinels import sentinels
 from mlplab.data.reading.spec import LEFT_OUT, TableSpec, titled, typed
 from mlplab.data.schema import DATE_PARTS, Column
@@ -66,6 +67,7 @@ def findings(reading: Reading, spec: TableSpec, source: Source) -> list[Finding]
     found = [
         _finding(reading, place, spec, source, of_cells.get(place)) for place in range(len(reading.readers))
     ]
+    found = _without_row_numbers(found, reading, spec, source)
     found += [
         Finding(name, "input", kind, 0, left_out="as data.columns says")
         for name, kind in spec.declared.items()
@@ -74,7 +76,40 @@ def findings(reading: Reading, spec: TableSpec, source: Source) -> list[Finding]
     if ROW_INDEX in source.schema:
         found.append(Finding(ROW_INDEX, "input", "row index", 0, left_out=AS_ROW_INDEX))
     na_values = dict.fromkeys((*spec.marks, *(text for each in found for text in each.sentinels)))
-    return [replace(each, note=_note(each, na_values, spec)) for each in found]
+    return [replace(each, note=each.note or _note(each, na_values, spec)) for each in found]
+
+
+def _without_row_numbers(
+    found: Sequence[Finding], reading: Reading, spec: TableSpec, source: Source
+) -> list[Finding]:
+    """Columns that number the rows left out, and a note at those that may number something else; not where
+    the user says what they are, where there is no other input, or where the split goes by them."""
+    exempt = {*spec.declared, *(name for name, _ in spec.roles)}
+    numbered, possible = [], []
+    for place, each in enumerate(found):
+        if each.column and each.kind == "numeric" and not each.missing and each.name not in exempt:
+            values = reading.features[:, reading.columns[place]][:, 0]
+            column = values, float(each.low or 0), float(each.high or 0), each.column.offset
+            if numbers_rows(*column):
+                numbered.append(each.name)
+            elif may_identify(*column):
+                possible.append(each.name)
+    if len(numbered) == sum(each.column is not None for each in found):
+        numbered = []
+    notes = {
+        name: f"another whole number in each row; if it is no quantity, {typed(name, 'drop')} leaves it out"
+        for name in distinct_integers(possible, reading.rows, source)
+    }
+    return [
+        replace(each, kind="row number", column=None, keep=(), left_out=_as_row_number(each.name))
+        if each.name in numbered and each.column
+        else replace(each, note=notes.get(each.name, "") if each.column else "")
+        for each in found
+    ]
+
+
+def _as_row_number(name: str) -> str:
+    return f"it numbers the rows, which says nothing of new ones; {typed(name, 'numeric')} keeps it"
 
 
 def _note(found: Finding, na_values: Iterable[str], spec: TableSpec) -> str:
