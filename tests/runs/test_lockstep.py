@@ -13,8 +13,11 @@ from support import config, train_into
 
 from mlplab.config.model import Activation
 from mlplab.runs.inputs import Inputs
+from mlplab.runs.kept import kept_of_run
+from mlplab.runs.train import Run
 from mlplab.sweeps.plan import _shape
 from mlplab.training import checkpoint
+from mlplab.training.state import StackState
 
 ONE_COLUMN = [
     *("data=csv", "data.path=one.csv", "data.target=y", "data.batch_size=17"),
@@ -128,6 +131,25 @@ def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]]) -> None:
 def test_one_input_column(encoder: str, own: list[str]) -> None:
     run = [*ONE_COLUMN, f"model/encoder={encoder}"]
     assert_alone_as_in_a_stack([[*run, *own], [*run, "seed=2"], [*run, "seed=3", "optimizer.lr=0.1"]])
+
+
+def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
+    run = ["data=synthetic", "data.rows=1000", "data.batch_size=null", "model/encoder=quantile"]
+    run += ["model.hidden=[8]", "trainer.max_epochs=2", "logger=[]", "scheduler=constant"]
+    members = [[*run, f"data.split.val={val}"] for val in (0.1, 0.15, 0.5)]
+    stack = train_into(Path("stack"), *members)
+    for index, member in enumerate(members):
+        (alone,) = train_into(Path(f"alone{index}"), member)
+        assert alone | {"seconds": 0} == stack[index] | {"seconds": 0}
+    (warm,) = train_into(Path("warm"), [*members[2], "init=stack/0", "trainer.max_epochs=1"])
+    assert warm["status"] == "done"
+    runs = [
+        Run(config(*member, "trainer.max_epochs=4"), Path(f"stack/{i}"), (0, 0))
+        for i, member in enumerate(members)
+    ]
+    kept = [kept_of_run(run.folder, run.config, Inputs()) for run in runs]
+    together = StackState.join([state for state in kept if state])
+    assert together.members["network"]["encoder.scaling.last"][:, 0, 0].tolist() == [24, 22, 10]
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
