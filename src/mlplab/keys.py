@@ -149,7 +149,10 @@ def _dotted(location: Sequence[str | int], values: Any, *, absent: bool) -> str:
             continue
         tagged = False
         if isinstance(part, int):
-            key, values = f"{key}[{part}]", values[part]
+            if isinstance(values, Sequence) and not isinstance(
+                values, str
+            ):  # else one value, as a list of one
+                key, values = f"{key}[{part}]", values[part]
         elif isinstance(values, Mapping) and (part in values or (absent and position == len(location) - 1)):
             key, values = f"{key}.{part}" if key else part, values.get(part)
     return key

@@ -154,7 +154,8 @@ class _Composition:
         except UserError as error:
             return Job(tuple(lines), _folder(self.composed, parsed, number), error=error)
         try:
-            return Job(tuple(lines), folder, values, parse(values))
+            run = parse(values)
+            return Job(tuple(lines), folder, run.plain(), run)  # plain as the run's folder will have it
         except UserError as error:
             return Job(tuple(lines), folder, values, error=error)
 
