@@ -38,7 +38,16 @@ def test_codes_of_which_one_is_no_number_are_categories_first(tmp_path: Path, ce
     first, *rest = remedy.strip().split("; ")
     assert first == "if its values are categories: data.columns.a=categorical"
     assert ("data.missing" in remedy) == (cells[-1] == "136A")  # of 1,000 cells 10, which may be mistakes
-    assert rest[-1] == "data.columns.a=drop leaves the column out"
+    assert "data.columns.a=drop leaves the column out" in rest
+
+
+def test_a_value_with_digits_is_a_missing_one_at_last(tmp_path: Path) -> None:
+    _, remedy = refusal(tmp_path, a=[*NUMBERS[1:], "12 kg"])
+    assert [each[:20] for each in remedy.strip().split("; ")] == [
+        "write plain numbers ",
+        "another kind: data.c",
+        "if it stands for a m",
+    ]
 
 
 @pytest.mark.parametrize("sign", ["?", "-", "n.a.", "#N/A", "unknown", "<NA>", "..."])

@@ -81,10 +81,17 @@ class BadColumn:
         )
 
     @property
+    def hold_digits(self) -> bool:
+        """Whether some hold a number and more, as `12 kg` and `136A` do."""
+        return any(re.search(r"\d", text) for text in self.texts)
+
+    @property
     def may_be_missing(self) -> bool:
         """Whether they may be declared to be missing values: not if so many cells hold them that they seem
         meant, nor if a remedy cannot name them all."""
-        if self.reader.role in ("weight", "time") or self.different > NAMED or re.fullmatch(LONG, self.first):
+        if self.reader.role in ("weight", "time") or self.different > NAMED:
+            return False
+        if re.fullmatch(LONG, self.first) or COMMA.fullmatch(self.first):
             return False
         if not all(len(text) <= LONGEST and text.isprintable() for text in self.texts):
             return False
@@ -97,8 +104,7 @@ class BadColumn:
             return False
         if any(re.fullmatch(each, text) for text in self.texts for each in (DRESSED, LONG, INFINITE)):
             return False
-        codes = any(re.search(r"\d", text) for text in self.texts)
-        return self.distinct <= FEW or (codes and 2 * self.distinct <= self.values)
+        return self.distinct <= FEW or (self.hold_digits and 2 * self.distinct <= self.values)
 
 
 def cell_faults(reading: Reading, spec: TableSpec, source: Source) -> dict[int, Fault]:
@@ -163,14 +169,17 @@ def _remedies(column: BadColumn, na_values: Sequence[str], spec: TableSpec, sour
     if is_number and source.written and not source.comma and COMMA.fullmatch(column.first):
         alike = "write all decimals alike, with a point or with a comma"
         yield alike if _has_points(source) else "if its comma marks decimals: 'data.decimal=\",\"'"
-    elif column.may_be_missing:
-        yield _missing_remedy(column, na_values, spec)
+    missing = _missing_remedy(column, na_values, spec) if column.may_be_missing else ""
+    if missing and not column.hold_digits:
+        yield missing
     if is_number:
         yield "write plain numbers (no thousands separators, no units)"
     if role == "input":
         yield drop if column.may_be_categories else f"another kind: {categorical} or =drop"
     elif not is_number:
         yield "correct it, or leave such rows out"
+    if missing and column.hold_digits:
+        yield missing
 
 
 def _missing_remedy(column: BadColumn, na_values: Sequence[str], spec: TableSpec) -> str:
