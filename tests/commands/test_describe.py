@@ -17,8 +17,8 @@ TABLE = pl.DataFrame(
         "key": [f"k{number}" for number in range(40)],
         "country": ["x"] * 40,
         "nothing": [None] * 40,
-        "größe [m²]": list(range(40)),
-        "price": [float(number) for number in range(40)],
+        "größe [m²]": [20 + number // 2 for number in range(40)],
+        "price": [number + 0.5 for number in range(40)],
     },
     strict=False,
 )

@@ -26,7 +26,7 @@ MOMENTS = [datetime(2023, 11, 3, 5, 17) + timedelta(days=37 * i, hours=5 * i) fo
 def table(cells: Sequence[object], declared: str = "", **spec: object) -> Table:
     """A table of 30 rows with these cells in column `a`, beside a number and the target."""
     column = pl.Series("a", [cells[i % len(cells)] for i in range(30)], strict=False)
-    frame = pl.DataFrame([column, pl.Series("x", range(30)), pl.Series("y", range(30))])
+    frame = pl.DataFrame([column, pl.Series("x", range(30, 60)), pl.Series("y", range(30))])
     return table_of(frame, declared={"a": declared} if declared else {}, **spec)
 
 
