@@ -118,6 +118,7 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
     assert made.stacks == ((2,),)
     assert [job.folder.name for job in made.refused] == ["bad", "csv", "folds"]
     assert "column 'y'" in made.refused[1].reason
+    assert made.refused[1].values["data"]["target"] == ["y"]  # as in its folder, however it was typed
     assert "leaves no row for" in made.refused[2].reason
 
 

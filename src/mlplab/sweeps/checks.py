@@ -1,7 +1,6 @@
 """What is refused of a sweep before torch is imported."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from mlplab.errors import Fault, UserError
@@ -44,7 +43,7 @@ def check_each(jobs: Sequence[Job], inputs: Inputs) -> Iterator[Job]:
             except UserError as error:
                 found[needs] = error
         wrong = found[needs]
-        yield replace(job, config=None, error=wrong) if wrong else job
+        yield job.refused(wrong) if wrong else job
 
 
 def _check_folders(jobs: Sequence[Job], root: Path) -> None:

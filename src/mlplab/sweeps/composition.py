@@ -6,7 +6,7 @@ nothing but values are one composition with other values written in, by the func
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,11 @@ class Job:
     values: Mapping[str, Any] = field(default_factory=dict)
     config: TrainConfig | None = None
     error: UserError | None = None
+
+    def refused(self, error: UserError) -> "Job":
+        """As one that is wrong, its values as a run's folder has them, by which it is known there."""
+        values = self.config.plain() if self.config else self.values
+        return replace(self, values=values, config=None, error=error)
 
     @property
     def reason(self) -> str:
@@ -154,8 +159,7 @@ class _Composition:
         except UserError as error:
             return Job(tuple(lines), _folder(self.composed, parsed, number), error=error)
         try:
-            run = parse(values)
-            return Job(tuple(lines), folder, run.plain(), run)  # plain as the run's folder will have it
+            return Job(tuple(lines), folder, values, parse(values))
         except UserError as error:
             return Job(tuple(lines), folder, values, error=error)
 

@@ -5,7 +5,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -181,8 +181,8 @@ def _buildable(group: Sequence[int], jobs: list[Job], inputs: Inputs) -> Iterato
                 wrong[run.init] = None
             except UserError as error:
                 wrong[run.init] = error
-        if wrong[run.init]:
-            jobs[number] = replace(jobs[number], config=None, error=wrong[run.init])
+        if found := wrong[run.init]:
+            jobs[number] = jobs[number].refused(found)
         else:
             yield number
 
