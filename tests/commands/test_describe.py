@@ -18,7 +18,7 @@ TABLE = pl.DataFrame(
         "country": ["x"] * 40,
         "nothing": [None] * 40,
         "größe [m²]": [20 + number // 2 for number in range(40)],
-        "price": [number + 0.5 for number in range(40)],
+        "price": [number - 0.5 for number in range(40)],
     },
     strict=False,
 )

@@ -67,8 +67,9 @@ def network_of(schema: Schema) -> Network:
 
 
 def declared(frame: pl.DataFrame) -> dict[str, str]:
-    """Texts are categories, even if there are as many as rows."""
-    return {name: "categorical" for name, kind in frame.schema.items() if kind in (pl.String, pl.Categorical)}
+    """Texts are categories, even if there are as many as rows, and the rows' numbers are an input."""
+    texts = (name for name, kind in frame.schema.items() if kind in (pl.String, pl.Categorical))
+    return {"row": "numeric", **dict.fromkeys(texts, "categorical")}
 
 
 @settings(
