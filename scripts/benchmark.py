@@ -10,6 +10,8 @@ python scripts/benchmark.py stack repeats=3 output=stack.json
   stack   a step of one member in stacks of 1 to 128 members, for several networks and batches
   csv     a CSV file to tensors: this project, polars, pandas; its time by rows; training from a file on a
           table of four times the memory that it may take, in a process whose memory is capped
+  predict a CSV file of predictions made of a CSV file: inside the process, as a process, of one row; beside
+          polars that only reads and writes
 
   repeats=N        how often each is measured, in turn with the others
   output=FILE      where all times go; outputs/benchmarks/<name>.json unless given
@@ -19,8 +21,9 @@ python scripts/benchmark.py stack repeats=3 output=stack.json
   lightning=4,12   sizes at which Lightning is measured, the others being extrapolated from them
   sklearn=8,32     likewise
   full=true        measures these two at all sizes; half an hour and more
-  csv only:
+  csv and predict only:
   rows=1000000     of the table
+  csv only:
   epochs=N         of each training
   full=true        reads a table of ten times as many rows too
 """
@@ -60,8 +63,14 @@ def benchmark(name: str, words: Sequence[str]) -> None:
             from benchmarks import csv
 
             report = csv.measure(read_arguments(words, csv.Csv))
+        case "predict":
+            from benchmarks import predict
+
+            report = predict.measure(read_arguments(words, predict.Predict))
         case _:
-            raise UserError(Fault("unknown benchmark", found=name, expected="step, sweep, stack or csv"))
+            raise UserError(
+                Fault("unknown benchmark", found=name, expected="step, sweep, stack, csv or predict")
+            )
     report.show()
 
 

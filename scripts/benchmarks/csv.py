@@ -22,6 +22,7 @@ from benchmarks.child import answer
 from benchmarks.report import Report, grid
 from benchmarks.timing import Key, Times, alternate, digits, ratio, shown
 from mlplab.data import synthetic
+from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError
 
 FEATURES = 20
@@ -32,12 +33,10 @@ OVER_BUDGET = 4
 """Times the memory that it may take, that the features of the table take which is trained from a file."""
 
 MEBIBYTE = 2**20
-PARSING = 64 * MEBIBYTE
-"""What reading takes for a while, whatever the table's size."""
-
 AT_ONCE = 100_000
-SMALL = 1000
-"""Rows of the table of a small training."""
+FEWEST = 1000
+SMALL = 2 * BLOCK
+"""Rows of the table of a small training, which takes for reading what a large one does."""
 
 OURS, POLARS, PANDAS, PYARROW = "mlplab", "polars", "pandas", "pandas with pyarrow"
 IN_MEMORY, FROM_FILE = "in memory", "from a file"
@@ -58,7 +57,7 @@ class Csv(Benchmark):
 
     repeats: Count = 5
     output: str = "outputs/benchmarks/csv.json"
-    rows: Annotated[int, Field(ge=SMALL)] = 1_000_000
+    rows: Annotated[int, Field(ge=FEWEST)] = 1_000_000
     epochs: Count = 3
     full: bool = False
 
@@ -72,16 +71,16 @@ def measure(arguments: Csv) -> Report:
     budget = rows * FEATURES * NUMBER // OVER_BUDGET
     with TemporaryDirectory() as name:
         folder = Path(name)
-        files = {size: _write(folder / f"{size}.csv", size) for size in {SMALL, *sizes}}
+        few = min(rows, SMALL)
+        files = {size: _write(folder / f"{size}.csv", size) for size in {few, *sizes}}
 
         def train(file: Path, *overrides: str, prefix: Sequence[str] = ()) -> dict[str, Any]:
             overrides = (*TRAINING, f"data.path={file}", *overrides)
             with TemporaryDirectory(dir=folder) as place:
                 return answer("table_training", *overrides, folder=Path(place), prefix=prefix)
 
-        small = train(files[SMALL], "trainer.max_epochs=1")
-        # less than what a table of a million rows takes in memory
-        cap = small["memory"] + max(rows * FEATURES * NUMBER, PARSING)
+        small = train(files[few], "trainer.max_epochs=1", f"data.memory={1 / 2**30}")
+        cap = cap_of(small["peak"], rows * FEATURES * NUMBER)
         with capped(cap) as prefix:
             epochs, memory = f"trainer.max_epochs={arguments.epochs}", f"data.memory={budget / 2**30}"
             asked: dict[Key, Callable[[], dict[str, Any]]] = {
@@ -108,6 +107,14 @@ def measure(arguments: Csv) -> Report:
     ]
     details = [{"of": key, "answers": each} for key, each in answers.items()]
     return Report(arguments, tables, times, {"growth": growth, "cap": limit, "details": details})
+
+
+def cap_of(peak: int, size: int) -> int:
+    """Bytes that a training from a file may take, by what a small one has taken at most on this machine.
+
+    Half the table's `size` more, so that the table does not fit; or a tenth, if the table is small.
+    """
+    return peak + max(size // 2, peak // 10)
 
 
 def _seconds(
@@ -182,10 +189,10 @@ def _trainings(
 ) -> Table:
     small = limit["small training"]
     capped_at, alone, budget = (
-        f"{digits(size / MEBIBYTE)} MiB" for size in (limit["bytes"], small["memory"], limit["budget"])
+        f"{digits(size / MEBIBYTE)} MiB" for size in (limit["bytes"], small["peak"], limit["budget"])
     )
     held = (
-        f"in a process of {capped_at} at most, of which {alone} are a small training's"
+        f"in a process of {capped_at} at most, of which a small training takes {alone}"
         if limit["held"]
         else "in a process that was not capped, as no group could be made for it"
     )

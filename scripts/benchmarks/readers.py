@@ -8,7 +8,6 @@ python -m benchmarks.readers READER FILE   (in the folder scripts)
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -17,6 +16,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from benchmarks.memory import peak
 from mlplab.data.reading.building import read_table
 from mlplab.data.reading.spec import TableSpec
 from mlplab.data.sources.opening import opened
@@ -55,17 +55,6 @@ READERS: dict[str, Callable[[str], tuple[Tensor, ...]]] = {
     "pandas": by_pandas,
     "pandas with pyarrow": by_pyarrow,
 }
-
-
-def peak() -> int:
-    """Bytes that this process has taken at most: of memory, and of files that are mapped into it.
-
-    What `getrusage` calls so is inherited from the process that has started this one.
-    """
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status does not tell the peak")
 
 
 def main() -> None:

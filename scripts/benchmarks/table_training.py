@@ -15,6 +15,7 @@ from rich.console import Console
 
 from benchmarks import ours
 from benchmarks.epochs import timed
+from benchmarks.memory import peak
 from mlplab.runs.inputs import Inputs
 from mlplab.runs.train import Run, train
 from mlplab.training.module import StackModule
@@ -22,7 +23,8 @@ from mlplab.training.module import StackModule
 
 def main() -> None:
     """Prints the seconds of reading the table and of the median epoch, that one's rows, whether the table lay
-    in a file, the test RMSE, and the bytes of memory in the end, and of mapped files' pages beside it.
+    in a file, the test RMSE, and the bytes of memory in the end, of mapped files' pages beside it, and of
+    memory at the most, if files' pages were then as many.
     """
     run, inputs = ours.config(*sys.argv[1:]), Inputs()
     start = perf_counter()
@@ -41,6 +43,7 @@ def main() -> None:
                 "rmse": metrics["test/rmse"],
                 "memory": memory.rss - memory.shared,
                 "files": memory.shared,
+                "peak": peak() - memory.shared,
             }
         )
     )

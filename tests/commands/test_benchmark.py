@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from benchmarks.csv import growth_of
+from benchmarks.csv import cap_of, growth_of
 from benchmarks.timing import Times
 from support import ROOT, assert_short_answer, process
 
@@ -16,7 +16,8 @@ SCRIPT = str(ROOT / "scripts/benchmark.py")
 def test_help_and_a_name_that_is_none(tmp_path: Path) -> None:
     assert process([SCRIPT, "--help"], tmp_path).out.startswith("This project beside its peers")
     assert_short_answer(
-        process([SCRIPT, "stak"], tmp_path), ["unknown benchmark", "stak", "step, sweep, stack or csv"]
+        process([SCRIPT, "stak"], tmp_path),
+        ["unknown benchmark", "stak", "step, sweep, stack, csv or predict"],
     )
 
 
@@ -57,3 +58,22 @@ def test_reading_and_training_from_a_file_are_measured(tmp_path: Path) -> None:
     assert answers["mlplab", 1000]["tensors"] == 1000 * (20 * 4 + 8)
     assert answers["polars", 1000]["tensors"] == 1000 * 21 * 4
     assert stored["cap"]["budget"] == 1000 * 20
+    small = stored["cap"]["small training"]
+    assert small["stored"]
+    assert stored["cap"]["bytes"] == cap_of(small["peak"], 1000 * 20 * 4) > small["peak"] > small["memory"]
+
+
+def test_a_cap_is_what_a_small_training_takes_and_less_than_the_table_more() -> None:
+    assert cap_of(600, 1000) == 1100
+    assert cap_of(600, 0) == 660
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory that a process has taken")
+def test_prediction_is_measured_beside_polars(tmp_path: Path) -> None:
+    ended = process([SCRIPT, "predict", "repeats=1", "rows=1000", "output=predict.json"], tmp_path)
+    assert ended.status == 0, ended.err
+    assert "CSV to CSV of 1,000 rows" in ended.out
+    times = [time["of"] for time in json.loads((tmp_path / "predict.json").read_text())["times"]]
+    by = ["mlplab", "polars", "mlplab, as a process", "mlplab, as a process, one row"]
+    assert [each for _, each in times] == by * 2

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.cells import DAYS
+from mlplab.data.dates import DATE_FORMATS
 from mlplab.data.matching import Matcher
 from mlplab.data.reading.kinds import kind_of_text
 from mlplab.data.schema import DATE_PARTS, Schema
@@ -26,7 +26,9 @@ MOMENTS = [datetime(2023, 11, 3, 5, 17) + timedelta(days=37 * i, hours=5 * i) fo
 def table(cells: Sequence[object], declared: str = "", **spec: object) -> Table:
     """A table of 30 rows with these cells in column `a`, beside a number and the target."""
     column = pl.Series("a", [cells[i % len(cells)] for i in range(30)], strict=False)
-    frame = pl.DataFrame([column, pl.Series("x", [each // 2 for each in range(30)]), pl.Series("y", range(30))])
+    frame = pl.DataFrame(
+        [column, pl.Series("x", [each // 2 for each in range(30)]), pl.Series("y", range(30))]
+    )
     return table_of(frame, declared={"a": declared} if declared else {}, **spec)
 
 
@@ -159,7 +161,7 @@ def parts(day: datetime) -> list[float]:
     return [year, *circle((day.month - 1) / 12), *circle(day.weekday() / 7), *circle(hour / 24)]
 
 
-@pytest.mark.parametrize("days", DAYS)
+@pytest.mark.parametrize("days", DATE_FORMATS)
 @pytest.mark.parametrize("time", [" %H:%M", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%SZ", " %H:%M+02:00"])
 def test_a_date_is_seven_numbers_however_it_is_written(days: str, time: str) -> None:
     made = table([day.strftime(days + time) for day in MOMENTS])
@@ -210,11 +212,78 @@ def test_a_number_that_stands_for_nothing_is_known_however_it_is_written() -> No
     assert np.isnan(matcher.features(pl.DataFrame({"a": ["-999.00"], "x": [1]}))[:, 0]).all()
 
 
-def test_years_of_two_digits_are_those_of_our_time() -> None:
-    made = table([f"{1 + row % 28:02}.03.{(98 + row) % 100:02}" for row in range(30)])
+@pytest.mark.parametrize(("first", "declared"), [(1998, ""), (1940, ""), (1969, ""), (1935, "%d.%m.%y")])
+def test_years_of_two_digits_are_told_and_read_alike_later(
+    first: int, declared: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("mlplab").propagate = True
+    cells = [f"{1 + row % 28:02}.03.{(first + row) % 100:02}" for row in range(30)]
+    made = table(cells, declared)
     [date, _] = made.schema.inputs
-    assert date.format == "%d.%m.%y"
-    assert int(made.x[:, 0].astype(float).min() + date.offset) == 1998
+    assert (date.format, date.last_year) == ("%d.%m.%y", 2029)
+    years = np.floor(made.x[:, 0].astype(float) + date.offset)
+    assert years.tolist() == [*range(first, first + 30)]
+    assert (
+        f"are read as 1930 to 2029, here from {first} to {first + 29}; if that is wrong, write" in caplog.text
+    )
+    later = Matcher(Schema.from_plain(made.schema.plain()), "new")
+    x = later.features(pl.DataFrame({"a": cells, "x": [row // 2 for row in range(30)]}))
+    np.testing.assert_array_equal(x, made.x)
+
+
+def test_years_on_both_sides_of_their_century_are_refused() -> None:
+    with pytest.raises(
+        UserError, match=r"both sides of the turn.*\n  write its years with four digits; or data"
+    ):
+        table([f"{1 + row % 28:02}.03.{15 + row:02}" for row in range(30)])
+
+
+@pytest.mark.parametrize(
+    ("cells", "date_format", "first"),
+    [
+        (["6-Aug-09", "16-Aug-71"], "%d-%b-%y", datetime(2009, 8, 6)),
+        (["1960 Jan", "1961 Dec"], "%Y %b", datetime(1960, 1, 1)),
+        (["1970 Q3", "1971 Q4"], "%Y Q%q", datetime(1970, 7, 1)),
+        (["1991 W06", "1992 W53"], "%G W%V", datetime(1991, 2, 4)),
+        (["02:55:10", "14:05:59"], "%H:%M:%S", datetime(1, 1, 1, 2, 55, 10)),
+    ],
+)
+@pytest.mark.parametrize("is_declared", [False, True])
+def test_dates_of_other_kinds(cells: list[str], date_format: str, first: datetime, is_declared: bool) -> None:
+    made = table(cells, date_format if is_declared else "")
+    [date, _] = made.schema.inputs
+    assert (date.kind, date.format) == ("date", date_format)
+    expected = dict(zip(DATE_PARTS, parts(first), strict=True))
+    found = made.x[0, : date.width].astype(float) + made.schema.offsets[: date.width]
+    np.testing.assert_allclose(found, [expected[part] for part in date.parts], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_numbers_that_look_like_dates_are_told(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("mlplab").propagate = True
+    days = [int(f"{day:%Y%m%d}") for day in MOMENTS]
+    frame = pl.DataFrame({"day": days, "id": [20231100 + row // 2 for row in range(30)], "y": range(30)})
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_parquet(tmp_path / "t.parquet")
+    assert table_of(tmp_path / f"t.{kind}").schema.inputs[0].kind == "numeric"
+    told = [record.getMessage() for record in caplog.records]
+    assert [each for each in told if "dates" in each] == [
+        f"{tmp_path / f't.{kind}'}, column 'day': its numbers look like dates, such as 20231103; "
+        "if they are: data.columns.day=%Y%m%d"
+    ]
+    caplog.clear()
+    made = table_of(tmp_path / f"t.{kind}", declared={"day": "%Y%m%d"})
+    assert made.schema.inputs[0].kind == "date"
+    assert not caplog.text
+    for cells in (
+        days,
+        [float(day) for day in days],
+        [str(day) for day in days],
+    ):  # numbers have gaps as floats
+        x = Matcher(made.schema, "new").features(frame.with_columns(pl.Series("day", cells)))
+        np.testing.assert_array_equal(x, made.x)
 
 
 def test_moments_with_a_zone_are_the_same_in_text_and_in_a_frame() -> None:

@@ -86,3 +86,24 @@ def test_a_row_index_is_written_back_and_changes_no_prediction(
             assert all(back[name].to_list() == [f'r "{i}"' for i in range(40)] for name in index)
             predicted.append(back["prediction"].to_list())
     assert all(each == predicted[0] for each in predicted)
+
+
+def test_text_stays_as_it_was_written(verb: Callable[..., Ended], tmp_path: Path) -> None:
+    rows = [f"{i},{i}.50,red,{i}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,c,y", *rows]) + "\n")
+    assert (
+        verb("train", "data=csv", "data.path=t.csv", "data.target=y", "data.columns.c=drop", *SMALL).status
+        == 0
+    )
+    plain = ["+1,1.50,red", "2e0,.5,", ",-0.0,blue"]
+    others = ['3," 4.10 ","a, ""b"""', 'NA,5,""', '4,6,"two\nlines"', "5,7,=1+1", "-6,8,-3%"]
+    for name, lines in (("plain", plain), ("others", plain + others)):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["a,b,c", *lines]) + "\n")
+        ended = verb("predict", "run=outputs/r", f"input={name}.csv", f"output=o-{name}.csv")
+        assert ended.status == 0, ended.err
+        [header, *written] = (tmp_path / f"o-{name}.csv").read_text().rstrip().split("\n")
+        assert header == "a,b,c,prediction"
+        expected = [*plain, *(others if name == "others" else [])]
+        kept = "\n".join(expected).replace('" 4.10 "', " 4.10 ").split("\n")
+        for line, start in zip(written, kept, strict=True):
+            assert line.startswith(start)

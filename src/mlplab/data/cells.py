@@ -1,11 +1,14 @@
-"""Cells of a column as numbers, moments or words; null where one holds nothing, or not what it should.
+"""The cells of a column as text, numbers or booleans; null where one is missing or cannot be read.
 
-Each function takes a column's name and its type in the frame at hand, and gives an expression, so that a
-table read for training, a file to predict and a frame in memory are understood alike.
+A table to train on, a file to predict and a frame in memory are all read by these functions. Most cells need
+no more than a cast, so the careful look at spaces and at words for missing values is for the others.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
+from functools import partial
+from itertools import product
+from math import isnan
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -19,22 +22,10 @@ else:
 NOTHING = ("", "nan", "-nan", "+nan", "na", "n/a", "null")
 """What a cell says, in lower case and without spaces, that holds no value."""
 
-ISO = "%Y-%m-%d"
-
-DAYS = {
-    ISO: r"^\d{4}-",
-    "%Y/%m/%d": r"^\d{4}/",
-    "%d.%m.%Y": r"^\d+\.\d+\.\d{4}\b",
-    "%d.%m.%y": r"^\d+\.\d+\.\d\d\b",
-    "%d/%m/%Y": r"^\d+/\d+/\d{4}\b",
-    "%m/%d/%Y": r"^\d+/\d+/\d{4}\b",
-    "%d/%m/%y": r"^\d+/\d+/\d\d\b",
-    "%m/%d/%y": r"^\d+/\d+/\d\d\b",
-    "%d-%b-%Y": r"^\d+-[A-Za-z]+-\d{4}\b",
-}
-"""How dates are written, each alone or with a time of day, and what tells how many digits a year has."""
-
-TIMES = ("", " %H:%M", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p")
+NA_VALUES = sorted(
+    {"".join(each) for word in NOTHING for each in product(*zip(word, word.upper(), strict=True))}
+)
+"""`NOTHING` in lower, upper and mixed case."""
 
 Form = Literal["number", "boolean", "date"]
 """What cells are read as."""
@@ -60,8 +51,10 @@ LONGEST_INTEGER = 2.0**63
 
 TRUTH = {"true": 1.0, "false": 0.0}
 
-_DAY = r"^\d{1,4}[-/.](\d{1,2}|[A-Za-z]{3})[-/.]\d{1,4}"
-_ZONE = r"(\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
+NO_ROWS = pl.Series(dtype=pl.UInt32)
+
+HEAD = 1000
+"""Cells at the beginning of a column that show whether its texts repeat."""
 
 
 def named(name: str) -> pl.Expr:
@@ -69,92 +62,92 @@ def named(name: str) -> pl.Expr:
     return cs.by_name(name).as_expr()
 
 
-def says_nothing(text: pl.Expr, marks: Collection[str]) -> pl.Expr:
-    """Whether a text, stripped of spaces, stands for a missing value; `marks` are further words for one, or
-    numbers, however they are written."""
-    nothing = text.is_null() | text.str.to_lowercase().is_in(NOTHING) | text.is_in(list(marks))
-    absent = _numbers_among(marks)
-    if absent:
-        nothing |= text.cast(pl.Float64, strict=False).is_in(absent).fill_null(value=False)
-    return nothing
+def cells_of(frame: pl.DataFrame, name: str) -> pl.Series:
+    """A column without its name, since one such as ^x$ is a pattern to methods of a series."""
+    return frame.get_column(name).alias("")
 
 
-def words(name: str, dtype: DataType, marks: Collection[str]) -> pl.Expr:
-    """As text without spaces around it; whole numbers without a decimal point, as other files have them."""
-    text = named(name).cast(pl.String).str.strip_chars().str.replace(r"^([+-]?\d+)\.0+$", "$1")
-    return pl.when(~says_nothing(text, marks)).then(text)
+def parse_str(cells: pl.Series, na_values: Collection[str]) -> pl.Series:
+    """As text without spaces around it; whole numbers without a decimal point, as other files have them.
 
-
-def numbers(name: str, dtype: DataType, marks: Collection[str], *, comma: bool = False) -> pl.Expr:
-    """As Float64. `comma`: text has a decimal comma."""
-    column = named(name)
-    if is_text(dtype):
-        text = words(name, dtype, marks)
-        if comma:  # then a point sets thousands apart, and would make others of them
-            text = pl.when(~text.str.contains(".", literal=True)).then(text)
-            text = text.str.replace(",", ".", literal=True)
-        return text.cast(pl.Float64, strict=False)
-    value, absent = column.cast(pl.Float64), _numbers_among(marks)
-    return pl.when(~value.is_in(absent)).then(value) if absent else value
-
-
-def truths(name: str, dtype: DataType, marks: Collection[str]) -> pl.Expr:
-    """As Float64: 1 for true and 0 for false."""
-    if not is_text(dtype):
-        value = numbers(name, dtype, marks)
-        return pl.when(value.is_in(list(TRUTH.values()))).then(value)
-    text = words(name, dtype, marks).str.to_lowercase()
-    return text.replace_strict(TRUTH, default=None, return_dtype=pl.Float64)
-
-
-def moments(name: str, dtype: DataType, marks: Collection[str], days: str) -> pl.Expr:
-    """As Datetime in microseconds; one with a zone in UTC, so that it is the same in text and in a frame.
-
-    `days` is one of `DAYS`, or a whole format of the user's.
+    Args:
+        na_values: words for a missing value beside the usual ones, or numbers, however they are written.
     """
-    if is_moment(dtype):
-        zone = getattr(dtype, "time_zone", None)
-        column = named(name).cast(pl.Datetime("us", zone))
-        return (column.dt.convert_time_zone("UTC") if zone else column).dt.replace_time_zone(None)
-    text = words(name, dtype, marks)
-    if days not in DAYS:
-        moment = text.str.to_datetime(days, time_unit="us", strict=False)
-        return moment.dt.replace_time_zone(None) if "%z" in days else moment
-    zone = text.str.extract(_ZONE, 2)
-    digits = zone.str.replace_all(r"\D", "").str.pad_end(4, "0").cast(pl.Int64, strict=False)
-    minutes = (digits // 100 * 60 + digits % 100) * pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
-    plain = text.str.replace(r"(\d)T(\d)", "$1 $2").str.replace(_ZONE, "$1")
-    plain = pl.when(plain.str.contains(DAYS[days])).then(plain)
-    read = pl.coalesce(plain.str.to_datetime(days + time, time_unit="us", strict=False) for time in TIMES)
-    return read - pl.duration(minutes=minutes.fill_null(0))
+    return by_distinct(partial(_parse_str, na_values=na_values), cells)
 
 
-def is_bad(
-    name: str, dtype: DataType, marks: Collection[str], form: Form, *, comma: bool = False, days: str = ""
-) -> pl.Expr:
-    """Which cells of a column hold something, but not what is of a form."""
-    match form:
-        case "number":
-            value = numbers(name, dtype, marks, comma=comma)
-            good = value.is_finite()
-            if dtype.is_integer() or is_text(dtype):
-                digits = named(name).cast(pl.String).str.strip_chars().str.contains(LONG)
-                good &= ~(digits & (value.abs() >= LONGEST_INTEGER))
-        case "boolean":
-            good = truths(name, dtype, marks).is_not_null()
-        case "date":
-            good = moments(name, dtype, marks, days).is_not_null()
-    return words(name, dtype, marks).is_not_null() & ~good.fill_null(value=False)
+def parse_float(cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool = False) -> pl.Series:
+    """As Float64. In text a number may be infinite; one that is missing is null."""
+    if not is_text(cells.dtype):
+        return _without(cells.cast(pl.Float64), na_values)
+    text = cells.cast(pl.String)
+    values = _without(_cast_float(text, decimal_comma=decimal_comma), na_values)
+    if values.null_count() == text.null_count() and not _any_nan(values):
+        return values
+    rest = (text.is_not_null() & (values.is_null() | values.is_nan())).arg_true()
+    stripped = _strip(text.gather(rest), na_values)
+    return values.scatter(rest, _cast_float(stripped, decimal_comma=decimal_comma))
 
 
-def days_of(text: pl.Series) -> list[str]:
-    """The ways of writing dates, of `DAYS`, in which most of these texts make sense; the best first."""
-    if 2 * text.str.contains(_DAY).sum() <= len(text):
-        return []
-    frame = text.rename("text").to_frame()
-    read = frame.select(moments("text", pl.String(), (), each).count().alias(each) for each in DAYS).row(0)
-    best = max(read)
-    return [days for days, count in zip(DAYS, read, strict=True) if count == best and 2 * count > len(text)]
+def plain_floats(text: pl.Series) -> pl.Series | None:
+    """Text as Float64, if nothing but finite numbers and nulls are there, with all their digits."""
+    head = text.head(HEAD)  # which tells of most columns of words
+    if head.cast(pl.Float64, strict=False).null_count() > head.null_count():
+        return None
+    values = text.cast(pl.Float64, strict=False)
+    plain = _all_moderate(values) and values.null_count() == text.null_count() and not _any_nan(values)
+    return values if plain else None
+
+
+def parse_bool(cells: pl.Series, na_values: Collection[str]) -> pl.Series:
+    """As Float64: 1 for true and 0 for false."""
+    if not is_text(cells.dtype):
+        values = parse_float(cells, na_values)
+        return values.set(~values.is_in(list(TRUTH.values())), None)
+
+    def parse(text: pl.Series) -> pl.Series:
+        lower = _parse_str(text, na_values).str.to_lowercase()
+        return lower.replace_strict(TRUTH, default=None, return_dtype=pl.Float64)
+
+    return by_distinct(parse, cells)
+
+
+def by_distinct(parse: Callable[[pl.Series], pl.Series], cells: pl.Series) -> pl.Series:
+    """What `parse` makes of the cells as text: each distinct text once, if they repeat."""
+    text = cells.cast(pl.String)
+    if not repeat(text):
+        return parse(text)
+    distinct = text.unique(maintain_order=True).drop_nulls()
+    parsed = parse(distinct)
+    return text.replace_strict(distinct, parsed, default=None, return_dtype=parsed.dtype)
+
+
+def repeat(text: pl.Series) -> bool:
+    """Whether the texts of a column repeat, by its beginning."""
+    head = text.head(HEAD)
+    return 2 * head.n_unique() <= len(head)
+
+
+def bad_cells(cells: pl.Series, values: pl.Series, na_values: Collection[str], form: Form) -> pl.Series:
+    """The rows whose cells hold something, but not what is of a form.
+
+    Args:
+        values: the cells as that form.
+    """
+    if values.null_count() == cells.null_count() and (form != "number" or _all_moderate(values)):
+        return NO_ROWS
+    bad = cells.is_not_null() & values.is_null()
+    may_be_long = form == "number" and (is_text(cells.dtype) or cells.dtype.is_integer())
+    if form == "number":
+        bad |= cells.is_not_null() & ~values.is_finite().fill_null(value=True)
+    if may_be_long:
+        bad |= (values.abs() >= LONGEST_INTEGER).fill_null(value=False)
+    rows = bad.arg_true()
+    text = cells.gather(rows).cast(pl.String).str.strip_chars()
+    bad = parse_str(text, na_values).is_not_null()
+    if may_be_long:  # a large number with an exponent or a point is good
+        bad &= ~values.gather(rows).is_finite().fill_null(value=False) | text.str.contains(LONG)
+    return rows.filter(bad)
 
 
 def is_text(dtype: DataType) -> bool:
@@ -162,14 +155,50 @@ def is_text(dtype: DataType) -> bool:
     return dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null)
 
 
-def is_moment(dtype: DataType) -> bool:
-    """Whether a column's type is one of days or moments."""
-    return dtype in (pl.Date, pl.Datetime)
+def _all_moderate(values: pl.Series) -> bool:
+    """Whether no number is infinite, or so large that as an integer it may have more than 64 bits."""
+    low, high = values.min(), values.max()
+    if not isinstance(low, float) or not isinstance(high, float):  # all are null
+        return True
+    return -LONGEST_INTEGER < low <= high < LONGEST_INTEGER
 
 
-def _numbers_among(marks: Collection[str]) -> list[float]:
+def _any_nan(values: pl.Series) -> bool:
+    """Whether there may be one; unlike a look at each, a sum costs next to nothing."""
+    return isnan(values.sum())
+
+
+def _parse_str(text: pl.Series, na_values: Collection[str]) -> pl.Series:
+    text = _strip(text, na_values)
+    if text.str.contains(".0", literal=True).any():
+        text = text.str.replace(r"^([+-]?\d+)\.0+$", "$1")
+    return text
+
+
+def _strip(text: pl.Series, na_values: Collection[str]) -> pl.Series:
+    """Without spaces, null for a missing value."""
+    text = text.str.strip_chars()
+    missing = text.is_in([*NA_VALUES, *na_values])
+    if absent := _numbers_among(na_values):
+        missing |= text.cast(pl.Float64, strict=False).is_in(absent).fill_null(value=False)
+    return text.set(missing, None)
+
+
+def _cast_float(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
+    if decimal_comma:  # then a point sets thousands apart, and would make others of them
+        text = text.set(text.str.contains(".", literal=True), None).str.replace(",", ".", literal=True)
+    return text.cast(pl.Float64, strict=False)
+
+
+def _without(values: pl.Series, na_values: Collection[str]) -> pl.Series:
+    """Numbers, null where one stands for a missing value."""
+    absent = _numbers_among(na_values)
+    return values.set(values.is_in(absent), None) if absent else values
+
+
+def _numbers_among(na_values: Collection[str]) -> list[float]:
     numbers = []
-    for mark in marks:
+    for value in na_values:
         with suppress(ValueError):
-            numbers.append(float(mark))
+            numbers.append(float(value))
     return numbers

@@ -2,19 +2,22 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.cells import BAD, EXPECTED, is_bad, is_moment, is_text, named, words
+from mlplab.data.cells import BAD, EXPECTED, bad_cells, cells_of, is_text, named, parse_str
+from mlplab.data.dates import is_datetime
 from mlplab.data.schema import FORMS, Column, Schema
 from mlplab.data.sources.dialect import ROW_INDEX
 from mlplab.errors import Fault, UserError, listed, nearest, shortened
 
 log = logging.getLogger(__name__)
+
+NO_NUMBERS: Mapping[str, pl.Series] = {}
 
 SHOWN = 3
 """Unknown categories of a column that are told by name."""
@@ -75,34 +78,41 @@ class Matcher:
         """Whether a network of that schema and type takes the same features."""
         return self.schema == schema and self.dtype is dtype
 
-    def features(self, frame: pl.DataFrame) -> Float[np.ndarray, "row feature"]:
+    def features(
+        self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series] = NO_NUMBERS
+    ) -> Float[np.ndarray, "row feature"]:
         """The features of the frame's rows; NaN where a value is missing, or a category unknown.
+
+        Args:
+            numbers: columns of text that have been cast to Float64 already, by `plain_floats`.
 
         Raises:
             UserError: for each column with a cell that training had nothing like.
         """
         faults: list[Fault] = []
+        features: list[pl.Series] = []
         for column in self.schema.inputs:
-            # Each by itself: polars looks at all columns of a frame that it is given.
-            faults += self._faults(column, frame.get_column(column.name).to_frame())
+            cells = cells_of(frame, column.name)
+            if column.kind == "numeric" and not self.comma:
+                cells = numbers.get(column.name, cells)
+            if found := self._type_faults(column, cells):
+                faults += found
+                continue
+            parsed = column.parse(cells, self.schema.marks, decimal_comma=self.comma)
+            faults += self._faults(column, cells, parsed)
+            features += column.features(parsed)
         if faults:
             raise UserError(*faults)
-        each = [
-            feature
-            for column in self.schema.inputs
-            for feature in column.features(frame.schema[column.name], self.schema.marks, comma=self.comma)
-        ]
-        numbers = pl.Float64 if self.dtype is np.float64 else pl.Float32
-        read = frame.select(one.cast(numbers).alias(f"{place}") for place, one in enumerate(each))
+        dtype = pl.Float64 if self.dtype is np.float64 else pl.Float32
+        read = pl.DataFrame([each.cast(dtype).alias(f"{place}") for place, each in enumerate(features)])
         self.rows += frame.height
-        x = read.to_numpy(writable=True) if frame.height else np.empty((0, len(each)), self.dtype)
+        x = read.to_numpy(writable=True) if frame.height else np.empty((0, len(features)), self.dtype)
         first = 0
         for column in self.schema.inputs:
             missing = np.isnan(x[:, first])
             first += column.width
             if missing.any():
-                cells = frame.get_column(column.name).filter(pl.Series(missing))
-                self._count(column, cells.to_frame())
+                self._count(column, cells_of(frame, column.name).filter(pl.Series(missing)))
         return x
 
     def warn(self) -> None:
@@ -121,48 +131,48 @@ class Matcher:
                 listed(holes),
             )
 
-    def _count(self, column: Column, frame: pl.DataFrame) -> None:
-        texts = self._words(column, frame)
+    def _count(self, column: Column, cells: pl.Series) -> None:
+        texts = parse_str(cells, self.schema.marks)
         if missing := texts.null_count():
             self._missing[column.name] += missing
         if column.kind == "categorical" and (unknown := Counter(texts.drop_nulls().to_list())):
             self._unknown.setdefault(column.name, Counter()).update(unknown)
 
-    def _words(self, column: Column, frame: pl.DataFrame) -> pl.Series:
-        text = words(column.name, frame.schema[column.name], self.schema.marks)
-        return frame.select(text.alias("text")).to_series()
-
-    def _faults(self, column: Column, frame: pl.DataFrame) -> Iterator[Fault]:
-        """What a column holds that cannot be meant."""
-        dtype, name, marks = frame.schema[column.name], column.name, self.schema.marks
-        where = f"{self.where}, column '{name}'"
+    def _type_faults(self, column: Column, cells: pl.Series) -> list[Fault]:
+        """Whether a column's type is none that can be meant."""
+        dtype = cells.dtype
         number = dtype.is_numeric() or is_text(dtype) or dtype == pl.Boolean
         fits = {
             "numeric": number,
             "boolean": number,
             "categorical": not (dtype.is_nested() or dtype == pl.Object),
-            "date": is_moment(dtype) or is_text(dtype) or dtype.is_integer(),
+            "date": is_datetime(dtype) or is_text(dtype) or dtype.is_numeric(),
         }
-        if not fits[column.kind]:
-            remedy = "give it the type that it had in training"
-            yield Fault(f"holds {dtype}", where, expected=_expected(column), remedy=remedy)
-        elif column.kind == "categorical":
-            if found := self._all_numbers(column, frame):
-                yield Fault("holds numbers", where, found, _expected(column), "write it as in training")
-        else:
-            form = FORMS[column.kind]
-            wrong = is_bad(name, dtype, marks, form, comma=self.comma, days=column.format)
-            bad = frame.select(wrong.alias("bad")).to_series()
-            if count := int(bad.sum()):
-                row = int(bad.arg_max() or 0)
-                more = f"; {count:,} such cells in this column" if count > 1 else ""
-                place, remedy = f"{where}, data row {self.rows + row + 1}", "write it as in training"
-                found = shortened(str(frame[name][row]))
-                yield Fault(BAD[form] + more, place, found, EXPECTED[form], f"{remedy}, or leave it empty")
+        if fits[column.kind]:
+            return []
+        where, remedy = f"{self.where}, column '{column.name}'", "give it the type that it had in training"
+        return [Fault(f"holds {dtype}", where, expected=_expected(column), remedy=remedy)]
 
-    def _all_numbers(self, column: Column, frame: pl.DataFrame) -> str:
+    def _faults(self, column: Column, cells: pl.Series, parsed: pl.Series) -> Iterator[Fault]:
+        """What a column holds that cannot be meant."""
+        where = f"{self.where}, column '{column.name}'"
+        if column.kind == "categorical":
+            if found := self._all_numbers(column, cells, parsed):
+                yield Fault("holds numbers", where, found, _expected(column), "write it as in training")
+            return
+        form = FORMS[column.kind]
+        bad = bad_cells(cells, parsed, self.schema.marks, form)
+        if count := len(bad):
+            more = f"; {count:,} such cells in this column" if count > 1 else ""
+            place, remedy = f"{where}, data row {self.rows + bad[0] + 1}", "write it as in training"
+            found = shortened(str(cells[bad[0]]))
+            yield Fault(BAD[form] + more, place, found, EXPECTED[form], f"{remedy}, or leave it empty")
+
+    def _all_numbers(self, column: Column, cells: pl.Series, codes: pl.Series) -> str:
         """The first of a column's values, if all are unknown numbers where words were meant."""
-        texts = self._words(column, frame).unique().drop_nulls()
+        if codes.null_count() < len(codes):
+            return ""
+        texts = parse_str(cells, self.schema.marks).unique().drop_nulls()
         known = pl.Series(column.categories, dtype=pl.String)
         is_number = texts.cast(pl.Float64, strict=False).is_not_null()
         words_only = not known.cast(pl.Float64, strict=False).is_not_null().any()

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from math import pi
 from typing import Any, Literal
 
 import polars as pl
 
-from mlplab.data.cells import DataType, Form, moments, numbers, truths, words
+from mlplab.data.cells import Form, by_distinct, parse_bool, parse_float, parse_str
+from mlplab.data.dates import LAST_YEAR, parse_datetime
 
 Kind = Literal["numeric", "boolean", "categorical", "date"]
 """Of an input."""
@@ -39,6 +41,7 @@ class Column:
             the digits of columns whose values are large beside their spread; nothing else depends on it.
         categories: of a categorical column; a value's place among them is its code.
         format: how a date that is text is written.
+        last_year: of a date, the last of the hundred years that two digits may mean.
         parts: of a date, those that vary.
     """
 
@@ -48,23 +51,32 @@ class Column:
     offset: float = 0.0
     categories: tuple[str, ...] = ()
     format: str = ""
+    last_year: int = LAST_YEAR
     parts: tuple[Part, ...] = ()
 
-    def features(self, dtype: DataType, marks: Collection[str], *, comma: bool = False) -> list[pl.Expr]:
-        """Its features as Float64 columns of a frame where it has the type `dtype`; null or NaN is missing.
+    def parse(
+        self, cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool = False
+    ) -> pl.Series:
+        """Its cells in some frame: dates as Datetime, codes of categories and others as Float64.
 
         Args:
-            marks: words for a missing value, beside the usual ones.
-            comma: text has a decimal comma.
+            na_values: words for a missing value, beside the usual ones.
+            decimal_comma: text has one.
         """
         if self.kind == "categorical":
-            codes = pl.Series(range(len(self.categories)), dtype=pl.Float64)
-            text = words(self.name, dtype, marks)
-            return [text.replace_strict(list(self.categories), codes, default=None)]
-        form, offset, parts = FORMS[self.kind], self.offset, self.parts
-        return values(
-            self.name, dtype, marks, form, comma=comma, days=self.format, offset=offset, parts=parts
-        )
+            return by_distinct(partial(self._codes, na_values=na_values), cells)
+        form, date_format, last_year = FORMS[self.kind], self.format, self.last_year
+        return parse(cells, na_values, form, decimal_comma, date_format, last_year)
+
+    def features(self, parsed: pl.Series) -> list[pl.Series]:
+        """Its features as Float64, out of its parsed cells; null or NaN is missing."""
+        if self.kind == "categorical":
+            return [parsed]
+        return features_of(parsed, FORMS[self.kind], self.offset, self.parts)
+
+    def _codes(self, text: pl.Series, na_values: Collection[str]) -> pl.Series:
+        codes = pl.Series(range(len(self.categories)), dtype=pl.Float64)
+        return parse_str(text, na_values).replace_strict(list(self.categories), codes, default=None)
 
     @property
     def width(self) -> int:
@@ -72,49 +84,58 @@ class Column:
         return len(self.parts) if self.kind == "date" else 1
 
 
-def values(
-    name: str,
-    dtype: DataType,
-    marks: Collection[str],
+def parse(
+    cells: pl.Series,
+    na_values: Collection[str],
     form: Form,
-    *,
-    comma: bool,
-    days: str,
-    offset: float,
-    parts: Sequence[Part],
-) -> list[pl.Expr]:
-    """A column that is no text as Float64 columns, alike in training and in prediction.
+    decimal_comma: bool,
+    date_format: str,
+    last_year: int,
+) -> pl.Series:
+    """Cells that are no text, alike in training and in prediction: dates as Datetime, others as Float64."""
+    match form:
+        case "number":
+            return parse_float(cells, na_values, decimal_comma=decimal_comma)
+        case "boolean":
+            return parse_bool(cells, na_values)
+        case "date":
+            return parse_datetime(cells, na_values, date_format, last_year)
+
+
+def features_of(values: pl.Series, form: Form, offset: float, parts: Sequence[Part]) -> list[pl.Series]:
+    """What the network sees of a parsed column, as Float64.
 
     Args:
         offset: is taken off numbers and years.
         parts: of a date.
     """
-    match form:
-        case "number":
-            return [numbers(name, dtype, marks, comma=comma) - offset]
-        case "boolean":
-            return [truths(name, dtype, marks)]
-        case "date":
-            moment = moments(name, dtype, marks, days)
-            return [date_part(moment, part, offset) for part in parts]
+    if form == "date":
+        return date_parts(values, parts, offset)
+    return [values - offset] if form == "number" else [values]
 
 
-def date_part(moment: pl.Expr, part: Part, offset: float) -> pl.Expr:
-    """A part of a date as Float64; of a year with the offset off."""
-    seconds = moment.dt.minute().cast(pl.Float64) * 60 + moment.dt.second().cast(pl.Float64)
-    hour = moment.dt.hour().cast(pl.Float64) + seconds / 3600
-    if part == "year":
-        days = 365 + moment.dt.is_leap_year().cast(pl.Float64)
-        day = moment.dt.ordinal_day().cast(pl.Float64) - 1 + hour / 24
-        return (moment.dt.year().cast(pl.Float64) - offset) + day / days
-    turns = {
-        "month": (moment.dt.month().cast(pl.Float64) - 1) / 12,
-        "weekday": (moment.dt.weekday().cast(pl.Float64) - 1) / 7,
-        "hour": hour / 24,
-    }
-    circle, _, function = part.partition("_")
-    angle = turns[circle] * 2 * pi
-    return angle.sin() if function == "sin" else angle.cos()
+def date_parts(dates: pl.Series, parts: Sequence[Part], offset: float) -> list[pl.Series]:
+    """Parts of dates as Float64; of the year with the offset off."""
+    seconds = dates.dt.minute().cast(pl.Float64) * 60 + dates.dt.second().cast(pl.Float64)
+    hour = dates.dt.hour().cast(pl.Float64) + seconds / 3600
+    found = []
+    for part in parts:
+        circle, _, function = part.partition("_")
+        match circle:
+            case "year":
+                days = 365 + dates.dt.is_leap_year().cast(pl.Float64)
+                day = dates.dt.ordinal_day().cast(pl.Float64) - 1 + hour / 24
+                found.append((dates.dt.year().cast(pl.Float64) - offset) + day / days)
+                continue
+            case "month":
+                turn = (dates.dt.month().cast(pl.Float64) - 1) / 12
+            case "weekday":
+                turn = (dates.dt.weekday().cast(pl.Float64) - 1) / 7
+            case _:
+                turn = hour / 24
+        angle = turn * 2 * pi
+        found.append(angle.sin() if function == "sin" else angle.cos())
+    return found
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,14 @@ def harmless(text: str) -> str:
     return f"'{text}" if re.search(_BEGINS, text) and not re.search(_NUMBER, text) else text
 
 
-def harmless_cells(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Rows whose text cells and column names are harmless."""
-    texts = (pl.String, pl.Categorical, pl.Enum)
-    columns = [name for name, kind in rows.collect_schema().items() if kind in texts]
-    return rows.with_columns(_harmless_column(name).alias(name) for name in columns).rename(harmless)
-
-
-def _harmless_column(name: str) -> pl.Expr:
-    # pl.col would take some names for patterns
-    text = pl.selectors.by_name(name).as_expr().cast(pl.String)
+def harmless_cells(text: pl.Series) -> pl.Series:
+    """Cells that are harmless; the same series where all are."""
+    if not text.str.contains(_BEGINS).any():
+        return text
     runs = text.str.contains(_BEGINS) & ~text.str.contains(_NUMBER)
-    return pl.when(runs).then(pl.concat_str(pl.lit("'"), text)).otherwise(text)
+    return text.zip_with(~runs.fill_null(value=False), "'" + text)
+
+
+def needs_quotes(text: pl.Series) -> bool:
+    """Whether a cell must stand in quotes in CSV; an empty one does, or it would be missing."""
+    return bool(text.str.contains_any(['"', ",", "\n", "\r"]).any() or (text.str.len_bytes() == 0).any())

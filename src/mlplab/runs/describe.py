@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from mlplab.config import DescribeConfig
-from mlplab.data.cells import words
+from mlplab.data.cells import named, parse_str
 from mlplab.data.reading.building import build_table
 from mlplab.data.reading.extent import Extent
 from mlplab.data.reading.findings import Finding, faults_of, findings
@@ -125,8 +125,12 @@ def _scratch(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.
 
 def _looked_up(source: Source, marks: Sequence[str], rows: int) -> tuple[dict[str, int], dict[str, str]]:
     """Of each column, how many distinct values, and the first one."""
+
+    def read(cells: pl.Series) -> pl.Series:
+        return parse_str(cells.alias(""), marks)
+
     texts = {
-        name: words(name, kind, marks).drop_nulls()
+        name: named(name).map_batches(read, return_dtype=pl.String(), is_elementwise=True).drop_nulls()
         for name, kind in source.schema.items()
         if not (kind.is_nested() or kind in (pl.Binary, pl.Object))
     }

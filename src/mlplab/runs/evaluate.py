@@ -12,7 +12,7 @@ import polars as pl
 import torch
 from jaxtyping import Bool, Float, Float64
 
-from mlplab.data.cells import BAD, EXPECTED, is_bad, numbers, words
+from mlplab.data.cells import BAD, EXPECTED, bad_cells, cells_of, parse_float, parse_str
 from mlplab.data.fingerprint import row_hashes
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.data.matching import Matcher, check_columns
@@ -274,19 +274,19 @@ def _finite(
     source: Source, schema: Schema, frame: pl.DataFrame, name: str, role: str, drop: bool
 ) -> Float64[np.ndarray, " row"]:
     """A column of numbers; `drop` lets them be missing (NaN)."""
-    dtype, marks = frame.schema[name], schema.marks
-    columns = (
-        numbers(name, dtype, marks, comma=source.comma).alias("values"),
-        words(name, dtype, marks).is_null().alias("gaps"),
-        is_bad(name, dtype, marks, "number", comma=source.comma).alias("bad"),
-    )
-    values, gaps, bad = frame.select(columns)
-    bad = bad if drop else bad | gaps
-    if count := int(bad.sum()):
-        row = int(bad.arg_max() or 0)
+    cells = cells_of(frame, name)
+    values = parse_float(cells, schema.marks, decimal_comma=source.comma)
+    gaps = parse_str(cells, schema.marks).is_null()
+    bad = bad_cells(cells, values, schema.marks, "number")
+    if not drop:
+        bad = pl.concat([bad, gaps.arg_true()]).sort()
+    if count := len(bad):
+        row = bad[0]
         more = f"; {count:,} such cells in this column" if count > 1 else ""
         what, found = (
-            ("a value is missing", "") if gaps[row] else (BAD["number"], shortened(str(frame[name][row])))
+            ("a value is missing", "")
+            if not drop and gaps[row]
+            else (BAD["number"], shortened(str(frame[name][row])))
         )
         place = source.place(row, f"{role} column '{name}'")
         raise UserError(

@@ -1,6 +1,6 @@
 """Trained networks, from their folders alone. Needs torch, not Lightning."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 
 from mlplab.config import TrainConfig, parse
-from mlplab.data.matching import FrameLike, Matcher, as_frame
+from mlplab.data.matching import NO_NUMBERS, FrameLike, Matcher, as_frame
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.keys import differing
@@ -24,8 +24,8 @@ Predicted = Float64[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
 FRAME = "the frame"
 """What messages call a frame in memory."""
 
-ROWS_AT_ONCE = 8192
-"""Rows of one forward pass; small enough for a hidden layer's values to stay in the processor's cache."""
+ROWS_AT_ONCE = 2048
+"""Rows of one forward pass; small enough for hidden layers' values to stay in the processor's cache."""
 
 
 class TrainedRun:
@@ -177,8 +177,10 @@ class Predictor:
                 matcher = Matcher(member.schema, where, member.dtype, comma=comma)
                 self._matchers.append((matcher, [member]))
 
-    def __call__(self, frame: pl.DataFrame) -> Float64[np.ndarray, "row target"]:
-        """Predicts rows.
+    def __call__(
+        self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series] = NO_NUMBERS
+    ) -> Float64[np.ndarray, "row target"]:
+        """Predicts rows; `numbers` as in `Matcher.features`.
 
         Raises:
             UserError: as `TrainedRun.predict`.
@@ -186,7 +188,7 @@ class Predictor:
         each = [
             member.predict_features(x, self.rows)
             for matcher, group in self._matchers
-            for x in [matcher.features(frame)]
+            for x in [matcher.features(frame, numbers)]
             for member in group
         ]
         self.rows += frame.height

@@ -4,21 +4,23 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import polars as pl
 from polars.io.plugins import register_io_source
 from rich.progress import Progress
 
+from mlplab.data.cells import cells_of, is_text, plain_floats, repeat
 from mlplab.data.matching import check_columns
 from mlplab.data.schema import Schema
 from mlplab.data.sources.opening import is_parquet, opened
 from mlplab.data.sources.source import Source
-from mlplab.data.spreadsheet import harmless_cells
+from mlplab.data.spreadsheet import harmless, harmless_cells, needs_quotes
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.runs.load import Ensemble, Predictor, load
@@ -31,6 +33,17 @@ ROWS_IN_MEMORY = 50_000
 
 STANDARD = "-"
 """Stands for standard input or output."""
+
+
+class Rows(NamedTuple):
+    """Rows with their predictions.
+
+    Attributes:
+        numbers: columns of text in which there are plain numbers only.
+    """
+
+    frame: pl.DataFrame
+    numbers: Collection[str]
 
 
 def predict(
@@ -77,9 +90,7 @@ def predict(
             raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
         progress = contexts.enter_context(row_progress())
         predicted = _predicted(chain([beginning], frames), predictor, columns, progress)
-        kinds = pl.Schema({**rows.schema, **dict.fromkeys(columns, pl.Float64())})
-        output = register_io_source(lambda *_: predicted, schema=kinds)
-        _write(harmless_cells(output) if escape_formulas and not is_parquet(target) else output, target)
+        _write(predicted, target, escape=escape_formulas)
     predictor.warn()
     return predictor.rows
 
@@ -103,13 +114,21 @@ def _unwritable(source: Source, target: str) -> Iterator[Fault]:
 
 def _predicted(
     frames: Iterable[pl.DataFrame], predictor: Predictor, columns: Sequence[str], progress: Progress
-) -> Iterator[pl.DataFrame]:
+) -> Iterator[Rows]:
     """Frames with their predictions."""
     task = progress.add_task("predicted", total=None)
     for frame in frames:
-        each = zip(columns, predictor(frame).T, strict=True)
-        yield frame.with_columns(pl.Series(name, values) for name, values in each)
+        numbers = _numbers(frame)
+        each = zip(columns, predictor(frame, numbers).T, strict=True)
+        yield Rows(frame.with_columns(pl.Series(name, values) for name, values in each), numbers.keys())
         progress.update(task, completed=predictor.rows)
+
+
+def _numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:
+    """The columns of text that hold plain numbers, as numbers."""
+    columns = ((name, cells_of(frame, name)) for name, kind in frame.schema.items() if kind == pl.String)
+    parsed = ((name, plain_floats(cells)) for name, cells in columns)
+    return {name: values for name, values in parsed if values is not None}
 
 
 def _check_target(target: str, *, overwrite: bool) -> None:
@@ -127,20 +146,40 @@ def _check_target(target: str, *, overwrite: bool) -> None:
         raise UserError(Fault("the folder cannot be written to", f"output={target}", str(path.parent)))
 
 
-def _write(frame: pl.LazyFrame, target: str) -> None:
+def _write(predicted: Iterator[Rows], target: str, *, escape: bool) -> None:
     if target == STANDARD:
-        try:
-            frame.sink_csv(sys.stdout.buffer)
-        except OSError as error:
-            if "Broken pipe" in str(error):  # polars says no number
-                raise BrokenPipeError from error
-            raise
+        _write_csv(predicted, sys.stdout.buffer.write, escape=escape)
         return
     with replacing(Path(target), follow=True) as partial:
         if is_parquet(target):
-            frame.sink_parquet(partial)
+            first = next(predicted).frame
+            frames = chain([first], (rows.frame for rows in predicted))
+            register_io_source(lambda *_: frames, schema=first.schema).sink_parquet(partial)
         else:
-            frame.sink_csv(partial)
+            with partial.open("wb") as file:
+                _write_csv(predicted, file.write, escape=escape)
+
+
+def _write_csv(
+    predicted: Iterator[Rows], write: Callable[[bytes | memoryview], object], *, escape: bool
+) -> None:
+    """Writes rows; `escape` puts a ' before text that a spreadsheet would run as a formula."""
+    for number, rows in enumerate(predicted):
+        if number == 0:
+            names = rows.frame.clear()
+            write((names.rename(harmless) if escape else names).write_csv().encode())
+        quoted, frame = False, rows.frame
+        for name, kind in rows.frame.schema.items():
+            if is_text(kind) and name not in rows.numbers:
+                text = cells_of(frame, name).cast(pl.String)
+                distinct = text.unique() if repeat(text) else text
+                quoted = quoted or needs_quotes(distinct)
+                if escape and harmless_cells(distinct) is not distinct:
+                    frame = frame.with_columns(harmless_cells(text).alias(name))
+        # By way of memory: polars does not tell why it could not write to a file.
+        content = BytesIO()
+        frame.write_csv(content, include_header=False, quote_style="necessary" if quoted else "never")
+        write(content.getbuffer())
 
 
 @contextmanager

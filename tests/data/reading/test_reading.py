@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from support import table_of
 
+from mlplab.data import dates
 from mlplab.data.reading.readers import SAMPLE
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import UserError
@@ -90,6 +91,32 @@ def test_few_words_before_many_numbers_are_told(read: Callable[..., Table]) -> N
     words = [["low", "high"][i % 2] for i in range(LATER)]
     with pytest.raises(UserError, match=rf"data row 1: is not a number; {LATER:,} such cells .*'low'"):
         read([*words, *range(3 * LATER)])
+
+
+@pytest.mark.parametrize("date_format", ["%d.%m.%Y", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
+def test_a_date_is_parsed_once(
+    read: Callable[..., Table], date_format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[int] = []
+    strptime = dates._strptime
+
+    def counting(text: pl.Series, *arguments: object) -> pl.Series:
+        parsed.append(len(text))
+        return strptime(text, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(dates, "_strptime", counting)
+    rows, first = 4 * SAMPLE, datetime(1990, 1, 13)
+    read([f"{first + timedelta(days=i % 2000, minutes=i):{date_format}}" for i in range(rows)])
+    assert sum(parsed) < rows + 4 * SAMPLE  # to find the format and the offset, the sample is parsed too
+
+
+def test_times_of_day_may_differ_within_a_column(read: Callable[..., Table]) -> None:
+    times = ["", " 10:30", "T10:30:00", " 10:30:00.5", "T12:30+02:00", " 10:30 am", "T10:30:00 UTC"]
+    table = read([f"2024-01-{i % 28 + 1:02}{times[i % len(times)]}" for i in range(2 * LATER)])
+    [column] = table.schema.inputs
+    assert (column.kind, column.format, column.missing) == ("date", "%Y-%m-%d", False)
+    hours = table.x[: len(times), column.parts.index("hour_cos")]
+    np.testing.assert_allclose(hours, [1, *[np.cos(2 * np.pi * 10.5 / 24)] * 6], atol=1e-4)
 
 
 def test_dates_that_turn_out_to_be_words(read: Callable[..., Table]) -> None:

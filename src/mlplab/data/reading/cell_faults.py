@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 import polars.selectors as cs
 
-from mlplab.data.cells import BAD, EXPECTED, LONG, words
+from mlplab.data.cells import BAD, EXPECTED, LONG, cells_of, named, parse_str
 from mlplab.data.reading.extent import BadCells
 from mlplab.data.reading.kinds import DRESSED, FEW
 from mlplab.data.reading.readers import ColumnReader
@@ -20,6 +20,7 @@ from mlplab.data.reading.reading import Reading
 from mlplab.data.reading.spec import TableSpec, titled, typed
 from mlplab.data.sources.dialect import COMMA, POINT
 from mlplab.data.sources.source import Source
+from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, shortened
 from mlplab.keys import quoted
 
@@ -42,9 +43,6 @@ LONGEST = 60
 
 DOUBLE = '"'
 
-TOGETHER = 100
-"""Columns that are looked at in one pass over the file."""
-
 
 @dataclass(frozen=True)
 class BadColumn:
@@ -54,7 +52,7 @@ class BadColumn:
         cells: how many they are, and the first one.
         texts: the first different ones, `NAMED` and one more.
         different: how many different ones there are.
-        distinct: how many different values the whole column has, good ones included; an estimate.
+        distinct: how many different values a part of the column has at most, good ones included.
         values: cells that hold anything.
         rows: of the table.
     """
@@ -118,23 +116,27 @@ def cell_faults(reading: Reading, spec: TableSpec, source: Source) -> dict[int, 
 
 
 def _bad_columns(reading: Reading, spec: TableSpec, source: Source) -> dict[int, BadColumn]:
-    places = [place for place, cells in enumerate(reading.bad_cells) if cells.count]
-    scan, found = source.scan(), dict[int, BadColumn]()
-    for start in range(0, len(places), TOGETHER):
-        looked: list[pl.Expr] = []
-        for place in places[start : start + TOGETHER]:
-            reader = reading.readers[place]
-            dtype = source.schema[reader.name]
-            text = words(reader.name, dtype, spec.marks)
-            bad = text.filter(reader.bad_cells(dtype, spec.marks, comma=source.comma))
-            different = bad.unique(maintain_order=True)
-            each = (different.head(NAMED + 1).implode(), different.len(), text.approx_n_unique())
-            looked += [one.alias(f"{place} {number}") for number, one in enumerate(each)]
-        row = iter(scan.select(looked).collect(engine="streaming").row(0))
-        for place in places[start : start + TOGETHER]:
-            cells, values = reading.bad_cells[place], reading.filled(place) + reading.bad_cells[place].count
-            looked_up = next(row), next(row), next(row)
-            found[place] = BadColumn(reading.readers[place], cells, *looked_up, values, reading.rows)
+    readers = {place: reading.readers[place] for place, cells in enumerate(reading.bad_cells) if cells.count}
+    texts: dict[int, dict[str, None]] = {place: {} for place in readers}
+    distinct = dict.fromkeys(readers, 0)
+    if not readers:
+        return {}
+    names = dict.fromkeys(reader.name for reader in readers.values())
+    rows = source.scan().select(map(named, names))
+    for frame in rows.collect_batches(chunk_size=BLOCK, lazy=True, maintain_order=True):
+        for place, reader in readers.items():
+            cells = cells_of(frame, reader.name)
+            _, bad = reader.read(cells, spec.marks, decimal_comma=source.comma, checked=True)
+            bad_texts = parse_str(cells.gather(bad), spec.marks)
+            texts[place] |= dict.fromkeys(bad_texts.unique(maintain_order=True))
+            distinct[place] = max(distinct[place], cells.n_unique())
+    found = {}
+    for place, reader in readers.items():
+        bad_cells, different = reading.bad_cells[place], list(texts[place])
+        values, few = reading.filled(place) + bad_cells.count, different[: NAMED + 1]
+        found[place] = BadColumn(
+            reader, bad_cells, few, len(different), distinct[place], values, reading.rows
+        )
     return found
 
 

@@ -45,10 +45,8 @@ class BadCells:
     scanned: int = 0
     text: str = ""
 
-    def add(self, wrong: pl.Series, start: int, scanned: Int64[np.ndarray, " row"]) -> None:
-        """Adds rows, from row `start` on, that were scanned as these."""
-        if count := int(wrong.sum()):
-            if not self.count:
-                row = int(wrong.arg_max() or 0)
-                self.row, self.scanned = start + row, int(scanned[row])
-            self.count += count
+    def add(self, bad: pl.Series, start: int, scanned: Int64[np.ndarray, " row"]) -> None:
+        """Adds the bad ones among rows from row `start` on, that were scanned as these."""
+        if len(bad) and not self.count:
+            self.row, self.scanned = start + bad[0], int(scanned[bad[0]])
+        self.count += len(bad)

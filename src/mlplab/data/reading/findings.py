@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64
 
-from mlplab.data.cells import ISO
+from mlplab.data.dates import ISO
 from mlplab.data.reading.cell_faults import cell_faults
+from mlplab.data.reading.date_checks import COMPACT_RANGE, century_faults
 from mlplab.data.reading.extent import Extent
 from mlplab.data.reading.kinds import kind_of_text
 from mlplab.data.reading.notes import label_note, sentinel_note
@@ -89,10 +90,13 @@ def _without_row_numbers(
     for place, each in enumerate(found):
         if each.column and each.kind == "numeric" and not each.missing and each.name not in exempt:
             values = reading.features[:, reading.columns[place]][:, 0]
-            column = values, float(each.low or 0), float(each.high or 0), each.column.offset
-            if numbers_rows(*column):
+            low, high, offset = float(each.low or 0), float(each.high or 0), each.column.offset
+            are_days = (
+                COMPACT_RANGE[0] <= low and high <= COMPACT_RANGE[1]
+            )  # which have a warning of their own
+            if numbers_rows(values, low, high, offset):
                 numbered.append(each.name)
-            elif may_identify(*column):
+            elif not are_days and may_identify(values, low, high, offset):
                 possible.append(each.name)
     if len(numbered) == sum(each.column is not None for each in found):
         numbered = []
@@ -158,7 +162,7 @@ def _input(
     )
     found = Finding(reader.name, "input", kind, missing, low, high, None, column, keep)
     if reader.form != "number":
-        return found
+        return replace(found, faults=century_faults(reader, low, high, where))
     if faults := _magnitude_faults(extent, where):
         return replace(found, faults=faults)
     return replace(found, sentinels=sentinels(values, low, high, reader.offset))

@@ -4,7 +4,8 @@ from typing import Literal
 
 import polars as pl
 
-from mlplab.data.cells import TRUTH, days_of
+from mlplab.data.cells import TRUTH
+from mlplab.data.dates import date_formats
 
 TextKind = Literal["numeric", "date", "boolean", "categorical", "identifier", "constant", "empty"]
 """Of a column of texts; the first two are none of text, but were not known to be others."""
@@ -33,7 +34,7 @@ def kind_of_text(texts: pl.Series, filled: int, rows: int) -> TextKind:
     plain = texts.cast(pl.Float64, strict=False).is_finite()
     if 2 * plain.sum() > distinct or 2 * plain.fill_null(texts.str.contains(DRESSED)).sum() > distinct:
         return "numeric"
-    if days_of(texts):
+    if date_formats(texts):
         return "date"
     if distinct == 1 and filled == rows:
         return "constant"

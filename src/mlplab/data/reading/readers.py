@@ -2,22 +2,16 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import polars as pl
 
-from mlplab.data.cells import (
-    DataType,
-    Form,
-    days_of,
-    is_bad,
-    is_moment,
-    moments,
-    words,
-)
+from mlplab.data.cells import NO_ROWS, DataType, Form, bad_cells, by_distinct, cells_of, parse_str
+from mlplab.data.dates import LAST_YEAR, date_formats, is_datetime, parse_datetime
 from mlplab.data.reading.kinds import kind_of_text
 from mlplab.data.reading.spec import KEYS, LEFT_OUT, Role, TableSpec, faults_of, titled, typed
-from mlplab.data.schema import DATE_PARTS, values
+from mlplab.data.schema import DATE_PARTS, features_of, parse
 from mlplab.data.sources.source import Source
 from mlplab.errors import Fault, UserError
 
@@ -49,21 +43,27 @@ class ColumnReader:
     offset: float = 0.0
     known: pl.Series = field(default_factory=pl.Series)
 
-    def features(self, dtype: DataType, marks: Collection[str], *, comma: bool) -> list[pl.Expr]:
-        """What is read of it, as Float64, out of a frame where it has the type `dtype`."""
-        if self.form == "text":
-            text = words(self.name, dtype, marks)
-            return [text.cast(self.known.dtype).to_physical().cast(pl.Float64)]
-        if self.form == "date" and self.role == "time":
-            return [moments(self.name, dtype, marks, self.days).to_physical().cast(pl.Float64)]
-        form, days, offset = self.form, self.days, self.offset
-        return values(self.name, dtype, marks, form, comma=comma, days=days, offset=offset, parts=DATE_PARTS)
+    @property
+    def width(self) -> int:
+        """How many columns are read of it."""
+        return len(DATE_PARTS) if self.form == "date" and self.role != "time" else 1
 
-    def bad_cells(self, dtype: DataType, marks: Collection[str], *, comma: bool) -> pl.Expr:
-        """Which cells hold something that is not of the form; among texts none does."""
-        if self.form == "text":
-            return pl.lit(value=False)
-        return is_bad(self.name, dtype, marks, self.form, comma=comma, days=self.days)
+    def read(
+        self, cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool, checked: bool = False
+    ) -> tuple[list[pl.Series], pl.Series]:
+        """What is read of some cells, as Float64, and if `checked` which of them are not of the form."""
+        if self.form == "text":  # among which none is bad
+            return [by_distinct(partial(self._codes, na_values=na_values), cells)], NO_ROWS
+        form = self.form
+        values = parse(cells, na_values, form, decimal_comma, self.days, LAST_YEAR)
+        bad = bad_cells(cells, values, na_values, form) if checked else NO_ROWS
+        if form == "date" and self.role == "time":
+            return [values.to_physical().cast(pl.Float64)], bad
+        return features_of(values, form, self.offset, DATE_PARTS), bad
+
+    def _codes(self, text: pl.Series, na_values: Collection[str]) -> pl.Series:
+        codes = parse_str(text, na_values).cast(self.known.dtype).to_physical()
+        return codes.cast(pl.Float64)
 
     def texts(self) -> pl.Series:
         """The distinct texts that were met, by their codes."""
@@ -80,9 +80,9 @@ class ColumnReader:
         Raises:
             UserError: if they make no sense, or two.
         """
-        if self.form != "date" or self.days or is_moment(self.dtype):
+        if self.form != "date" or self.days or is_datetime(self.dtype):
             return
-        found, example = days_of(texts), repr(texts[0]) if len(texts) else "nothing"
+        found, example = date_formats(texts), repr(texts[0]) if len(texts) else "nothing"
         where = f"{where}, column '{self.name}'"
         if not found:
             remedy = (
@@ -133,14 +133,14 @@ def readers_of(source: Source, spec: TableSpec) -> tuple[list[ColumnReader], pl.
 def _reader(source: Source, name: str, role: Role, spec: TableSpec, sample: pl.DataFrame) -> ColumnReader:
     dtype = source.schema[name]
     as_number = role in ("target", "weight") or spec.declared.get(name) in ("numeric", "boolean")
-    no_number = as_number and is_moment(dtype)
+    no_number = as_number and is_datetime(dtype)
     if no_number or dtype.is_nested() or dtype in (pl.Binary, pl.Time, pl.Duration, pl.Object):
         remedy = f"{typed(name, 'drop')} leaves it out" if role == "input" else f"name another {KEYS[role]}"
         what = f"holds {dtype}, which is no {'number' if no_number else 'value'}"
         raise UserError(Fault(what, f"{source.where}, {titled(name, role)}", remedy=remedy))
     reader = ColumnReader(name, role, dtype, *_form(source, name, role, spec, sample))
     if reader.form == "date":
-        reader.settle_days(_texts(sample, name, dtype, spec).unique(maintain_order=True), source.where)
+        reader.settle_days(_texts(sample, name, spec).unique(maintain_order=True), source.where)
     if reader.form in ("number", "date") and role == "input" and not spec.raw:
         sampled = _sampled(reader, sample, spec.marks, source.comma)
         reader.offset = float(sampled.median() or 0)  # type: ignore[arg-type]
@@ -156,7 +156,7 @@ def _form(
     dtype, declared = source.schema[name], spec.declared.get(name) if role in ("input", "time") else None
     if declared and "%" in declared:
         try:
-            pl.Series(["2024"]).str.to_datetime(declared, strict=False)
+            parse_datetime(pl.Series(["2024"]), (), declared)
         except pl.exceptions.PolarsError as error:
             what = f"cannot be read by: {str(error).partition(chr(10))[0]}"
             remedy = "use the codes of strptime, such as %Y-%m-%d %H:%M:%S"
@@ -173,13 +173,13 @@ def _form(
         return "number", True, ""
     if role in ("group", "class"):
         return "text", True, ""
-    if is_moment(dtype):
+    if is_datetime(dtype):
         return "date", True, ""
     if dtype == pl.Boolean:
         return "boolean", True, ""
     if dtype.is_numeric():
         return "number", True, ""
-    texts = _texts(sample, name, dtype, spec)
+    texts = _texts(sample, name, spec)
     if source.comma:
         texts = texts.str.replace(",", ".", literal=True)
     form = form_of(kind_of_text(texts.unique(), len(texts), sample.height))
@@ -188,10 +188,8 @@ def _form(
     return form, role == "time", ""
 
 
-def _texts(sample: pl.DataFrame, name: str, dtype: DataType, spec: TableSpec) -> pl.Series:
-    # Without its name, since one such as ^x$ is a pattern to methods of a series.
-    cells = sample.get_column(name).alias("").to_frame()
-    return cells.select(words("", dtype, spec.marks).drop_nulls()).to_series()
+def _texts(sample: pl.DataFrame, name: str, spec: TableSpec) -> pl.Series:
+    return parse_str(cells_of(sample, name), spec.marks).drop_nulls()
 
 
 def form_of(kind: str) -> ReadAs:
@@ -201,6 +199,5 @@ def form_of(kind: str) -> ReadAs:
 
 def _sampled(reader: ColumnReader, sample: pl.DataFrame, marks: Sequence[str], comma: bool) -> pl.Series:
     """The finite numbers, or years, of a sample."""
-    first = reader.features(reader.dtype, marks, comma=comma)[0]
-    found = sample.get_column(reader.name).to_frame().select(first.alias("value")).to_series()
-    return found.filter(found.is_finite())
+    [first, *_], _ = reader.read(cells_of(sample, reader.name), marks, decimal_comma=comma)
+    return first.filter(first.is_finite())

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 
-from mlplab.data.cells import LONGEST_INTEGER, NOTHING, DataType, is_text, named
+from mlplab.data.cells import LONGEST_INTEGER, NA_VALUES, cells_of, is_text, named
+from mlplab.data.reading.date_checks import warn_about_numbers, warn_about_years
 from mlplab.data.reading.extent import BadCells, Extent
 from mlplab.data.reading.kinds import kind_of_text
 from mlplab.data.reading.readers import ColumnReader, form_of, nothing_known, readers_of
@@ -90,6 +91,7 @@ def read(
         if not careful and _is_doubtful(reading):
             careful = True
         elif not _mended(reading, spec, source):
+            _warn(reading, sample, spec, source)
             return reading
 
 
@@ -106,44 +108,21 @@ def _read(
 ) -> Reading:
     """One pass. `careful` reads CSV as text, to tell what cells hold that are no numbers."""
     floats = set() if careful else _only_numbers(source, readers)
-    kinds = dict(source.schema) | dict.fromkeys(floats, pl.Float64())
     last = list(source.schema)[-1]
-    reading, read_as = _prepared(readers, kinds, spec, source, dtype, allocate)
-    checked = [
-        place
-        for place, reader in enumerate(readers)
-        if reader.form != "text" and (careful or reader.form != "number" or is_text(kinds[reader.name]))
-    ]
-    checks = [
-        readers[place]
-        .bad_cells(kinds[readers[place].name], spec.marks, comma=source.comma)
-        .alias(f"bad cell {place}")
-        for place in checked
-    ]
-    width, scanned = reading.features.shape[1], 0
     names = dict.fromkeys([*(reader.name for reader in readers), last])
-    empty = pl.all_horizontal(named(name).is_null() for name in names).alias("empty")
-    short = named(last).is_null().alias("short")
-    rows = source.scan(floats, nulls if floats else ()).select(*read_as, *checks, empty, short)
-    any_short = False
+    reading = _prepared(readers, spec, source, dtype, allocate)
+    scanned, any_short = 0, False
+    rows = source.scan(floats, nulls if floats else ()).select(map(named, names))
     for frame in rows.collect_batches(chunk_size=BLOCK, lazy=True, maintain_order=True):
-        filled = source.filled(frame["empty"], scanned)
-        height, scanned_as = frame.height, np.arange(scanned, scanned + frame.height)[filled]
-        frame = frame.filter(filled)
-        any_short = any_short or frame["short"].any()
-        start, stop = reading.rows, reading.rows + frame.height
-        for matrix, extent, columns in (
-            (reading.features, reading.of_features, frame.columns[:width]),
-            (reading.others, reading.of_others, frame.columns[width : len(read_as)]),
-        ):
-            if columns:
-                values = frame.select(columns).to_numpy()
-                extent.add(values)  # column by column, as it lies here, in a tenth of the time
-                matrix[start:stop] = values
-        for place in checked:
-            reading.bad_cells[place].add(frame[f"bad cell {place}"], start, scanned_as)
-        reading.rows, scanned = stop, scanned + height
-        progress(stop)
+        first, scanned = scanned, scanned + frame.height
+        scanned_as = np.arange(first, scanned)
+        if frame[last].null_count():
+            empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+            filled = source.filled(empty, first)
+            frame, scanned_as = frame.filter(filled), scanned_as[filled]
+            any_short = any_short or frame[last].null_count() > 0
+        _take(reading, frame, scanned_as, spec, source, careful=careful)
+        progress(reading.rows)
     if any_short and (faults := source.line_faults()):
         raise UserError(*faults)
     for reader, bad_cells in zip(readers, reading.bad_cells, strict=True):
@@ -154,36 +133,72 @@ def _read(
     return reading
 
 
+def _take(
+    reading: Reading,
+    frame: pl.DataFrame,
+    scanned: Int64[np.ndarray, " row"],
+    spec: TableSpec,
+    source: Source,
+    *,
+    careful: bool,
+) -> None:
+    """Adds rows that were scanned as these."""
+    start, reading.rows = reading.rows, reading.rows + frame.height
+    features: list[pl.Series] = []
+    others: list[pl.Series] = []
+    for reader, found in zip(reading.readers, reading.bad_cells, strict=True):
+        cells = cells_of(frame, reader.name)
+        checked = careful or reader.form != "number" or is_text(cells.dtype)
+        each, bad = reader.read(cells, spec.marks, decimal_comma=source.comma, checked=checked)
+        (features if reader.role == "input" else others).extend(each)
+        found.add(bad, start, scanned)
+    for matrix, extent, columns in (
+        (reading.features, reading.of_features, features),
+        (reading.others, reading.of_others, others),
+    ):
+        if columns:
+            dtype = pl.Float64 if matrix.dtype == np.float64 else pl.Float32
+            numbers = [each.cast(dtype).alias(f"{place}") for place, each in enumerate(columns)]
+            values = pl.DataFrame(numbers).to_numpy()
+            extent.add(values)  # column by column, as it lies here, in a tenth of the time
+            matrix[start : reading.rows] = values
+
+
 def _prepared(
     readers: Sequence[ColumnReader],
-    kinds: dict[str, DataType],
     spec: TableSpec,
     source: Source,
     dtype: type[np.floating],
     allocate: Allocate,
-) -> tuple[Reading, list[pl.Expr]]:
-    """An empty reading, and the expressions of its columns, features first."""
-    numbers = pl.Float64 if dtype is np.float64 else pl.Float32
-    features: list[pl.Expr] = []
-    others: list[pl.Expr] = []
+) -> Reading:
+    """An empty reading."""
     columns = []
+    widths = {"features": 0, "others": 0}
     for reader in readers:
         reader.known = nothing_known()
-        each = reader.features(kinds[reader.name], spec.marks, comma=source.comma)
-        whole = features if reader.role == "input" else others
-        columns.append(slice(len(whole), len(whole) + len(each)))
-        whole += [one.cast(numbers) for one in each] if reader.role == "input" else each
+        matrix = "features" if reader.role == "input" else "others"
+        start = widths[matrix]
+        widths[matrix] += reader.width
+        columns.append(slice(start, widths[matrix]))
     height = source.rows()
-    reading = Reading(
+    return Reading(
         list(readers),
-        allocate("features", (height, len(features)), dtype),
-        allocate("others", (height, len(others)), np.float64),
+        allocate("features", (height, widths["features"]), dtype),
+        allocate("others", (height, widths["others"]), np.float64),
         columns,
-        Extent.of_nothing(len(features)),
-        Extent.of_nothing(len(others)),
+        Extent.of_nothing(widths["features"]),
+        Extent.of_nothing(widths["others"]),
         [BadCells() for _ in readers],
     )
-    return reading, [each.alias(f"{place}") for place, each in enumerate((*features, *others))]
+
+
+def _warn(reading: Reading, sample: pl.DataFrame, spec: TableSpec, source: Source) -> None:
+    for place, reader in enumerate(reading.readers):
+        extent = reading.extent(place)
+        if reading.filled(place) and not reading.bad_cells[place].count:
+            low, high = (float(each[0]) + reader.offset for each in (extent.low, extent.high))
+            warn_about_years(reader, low, high, source)
+            warn_about_numbers(reader, low, high, sample, spec, source)
 
 
 def _only_numbers(source: Source, readers: Sequence[ColumnReader]) -> set[str]:
@@ -200,8 +215,8 @@ def _nulls(source: Source, sample: pl.DataFrame, spec: TableSpec) -> list[str]:
     found: set[str] = set()
     for name, kind in source.schema.items():
         if kind == pl.String:
-            cells = sample[name].alias("").drop_nulls().unique()
-            found |= set(cells.filter(cells.str.strip_chars().str.to_lowercase().is_in(NOTHING)))
+            cells = cells_of(sample, name).drop_nulls().unique()
+            found |= set(cells.filter(cells.str.strip_chars().is_in(NA_VALUES)))
     return sorted((found - {""}) | set(spec.marks))
 
 

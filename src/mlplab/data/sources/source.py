@@ -78,14 +78,15 @@ class Source:
         last, start, looked = list(self.schema)[-1], 0, False
         try:
             for frame in self.scan().collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
-                empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
-                height, filled = frame.height, frame.filter(self.filled(empty, start))
-                start += height
-                if filled[last].null_count() and not looked:  # as where a line is too short
-                    looked = True
-                    if faults := self.line_faults():
-                        raise UserError(*faults)
-                yield filled
+                first, start = start, start + frame.height
+                if frame[last].null_count():
+                    empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+                    frame = frame.filter(self.filled(empty, first))
+                    if frame[last].null_count() and not looked:  # as where a line is too short
+                        looked = True
+                        if faults := self.line_faults():
+                            raise UserError(*faults)
+                yield frame
         except pl.exceptions.PolarsError as error:
             raise UserError(*self.faults(error)) from error
 

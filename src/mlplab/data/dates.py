@@ -1,0 +1,144 @@
+"""Dates and times in text: their formats, and cells read by them."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+import polars as pl
+
+from mlplab.data.cells import DataType, by_distinct, parse_str
+
+ISO = "%Y-%m-%d"
+
+DATE_FORMATS = {
+    ISO: r"^\d{4}-\d{1,2}-\d{1,2}(?:\b|T)",
+    "%Y/%m/%d": r"^\d{4}/\d{1,2}/\d{1,2}(?:\b|T)",
+    "%d.%m.%Y": r"^\d{1,2}\.\d{1,2}\.\d{4}(?:\b|T)",
+    "%d.%m.%y": r"^\d{1,2}\.\d{1,2}\.\d\d(?:\b|T)",
+    "%d/%m/%Y": r"^\d{1,2}/\d{1,2}/\d{4}(?:\b|T)",
+    "%m/%d/%Y": r"^\d{1,2}/\d{1,2}/\d{4}(?:\b|T)",
+    "%d/%m/%y": r"^\d{1,2}/\d{1,2}/\d\d(?:\b|T)",
+    "%m/%d/%y": r"^\d{1,2}/\d{1,2}/\d\d(?:\b|T)",
+    "%d-%b-%Y": r"^\d{1,2}-[A-Za-z]{3}-\d{4}(?:\b|T)",
+    "%d-%b-%y": r"^\d{1,2}-[A-Za-z]{3}-\d\d(?:\b|T)",
+}
+"""Formats that are tried, each alone or with a time of day, and what texts of them look like."""
+
+PERIOD_FORMATS = {
+    "%Y %b": r"^\d{4} [A-Za-z]{3}$",
+    "%Y Q%q": r"^\d{4} Q[1-4]$",
+    "%G W%V": r"^\d{4} W\d\d$",
+    "%H:%M:%S": r"^\d{1,2}:\d\d:\d\d$",
+}
+"""Formats of months, quarters and ISO weeks, which are read as their first day, and of times of day."""
+
+TIMES = (
+    "",
+    *(
+        f"{separator}{time}"
+        for separator in (" ", "T")
+        for time in ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%H:%M:%SZ", "%I:%M %p", "%I:%M:%S %p")
+    ),
+)
+"""Times of day after a date; by Z rather than by an offset the fast parser of polars is kept."""
+
+LAST_YEAR = 2029
+"""Years of two digits are read as this one and the 99 before it, as spreadsheets do."""
+
+FIRST, LAST = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
+"""Between which a year has four digits; %Y takes fewer too."""
+
+QUARTERS = {f"Q{quarter}": f"{3 * quarter - 2:02}" for quarter in range(1, 5)}
+
+_OFFSET = r"\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
+
+
+def parse_datetime(
+    cells: pl.Series, na_values: Collection[str], date_format: str, last_year: int = LAST_YEAR
+) -> pl.Series:
+    """As Datetime in microseconds; one with a zone in UTC, so that it is the same in text and in a frame.
+
+    Args:
+        date_format: one of `DATE_FORMATS`, with which the time of day may vary from cell to cell, or a whole
+            format of `strptime`.
+        last_year: the last of the hundred years that two digits may mean.
+    """
+    if is_datetime(cells.dtype):
+        zone = getattr(cells.dtype, "time_zone", None)
+        column = cells.cast(pl.Datetime("us", zone))
+        return (column.dt.convert_time_zone("UTC") if zone else column).dt.replace_time_zone(None)
+    times = TIMES if date_format in DATE_FORMATS else ("",)
+    formats = [date_format + time for time in times]
+    return by_distinct(partial(_parse, na_values=na_values, formats=formats, last_year=last_year), cells)
+
+
+def is_datetime(dtype: DataType) -> bool:
+    """Whether a column's type is one of dates, with or without a time of day."""
+    return dtype in (pl.Date, pl.Datetime)
+
+
+def date_formats(text: pl.Series) -> list[str]:
+    """The formats in which most of these texts, without spaces around them, are dates; the best first."""
+    counts = {}
+    for date_format, pattern in (DATE_FORMATS | PERIOD_FORMATS).items():
+        if 2 * text.str.contains(pattern).sum() > len(text):
+            parsed = parse_datetime(text, (), date_format)
+            counts[date_format] = len(parsed) - parsed.null_count()
+    best = max(counts.values(), default=0)
+    return [each for each, count in counts.items() if count == best and 2 * count > len(text)]
+
+
+def _parse(text: pl.Series, na_values: Collection[str], formats: Sequence[str], last_year: int) -> pl.Series:
+    parsed = _first_that_reads(text, formats, last_year)
+    rest = (parsed.is_null() & text.is_not_null()).arg_true()
+    if not len(rest):
+        return parsed
+    others = parse_str(text.gather(rest), na_values)
+    offset = others.str.extract(_OFFSET)
+    known = offset.unique().drop_nulls()
+    zones = pl.Series([_offset(each) for each in known], dtype=pl.Duration("us"))
+    ahead = offset.replace_strict(known, zones, default=timedelta(), return_dtype=pl.Duration("us"))
+    local = others.str.strip_suffix(offset.fill_null("")).str.strip_chars_end()
+    local = local.set(local == text.gather(rest), None)  # which no format has read already
+    return parsed.scatter(rest, _first_that_reads(local, formats, last_year) - ahead)
+
+
+def _first_that_reads(text: pl.Series, formats: Sequence[str], last_year: int) -> pl.Series:
+    """Each text by the first of some formats that reads it.
+
+    Most texts of a column have one format, that of the first one; it is tried before the others.
+    """
+    first = text.drop_nulls().head(1)
+    ordered = sorted(formats, key=lambda each: _strptime(first, each, last_year).null_count())
+    parsed = _strptime(text, ordered[0], last_year)
+    for each in ordered[1:]:
+        rest = (parsed.is_null() & text.is_not_null()).arg_true()
+        if not len(rest):
+            break
+        parsed = parsed.scatter(rest, _strptime(text.gather(rest), each, last_year))
+    return parsed
+
+
+def _strptime(text: pl.Series, whole_format: str, last_year: int) -> pl.Series:
+    """Null where the text is not of the format."""
+    has_long_year = "%Y" in whole_format or "%G" in whole_format
+    has_short_year = "%y" in whole_format
+    if "%q" in whole_format:  # the others have no code for quarters, or need a day
+        text, whole_format = text.str.replace_many(QUARTERS), whole_format.replace("Q%q", "%m")
+    if "%V" in whole_format and "%u" not in whole_format:
+        text, whole_format = text + " 1", f"{whole_format} %u"
+    parsed = text.str.to_datetime(whole_format, time_unit="us", strict=False, cache=False)
+    parsed = parsed.dt.replace_time_zone(None)  # in UTC, if there was one
+    if has_long_year and len(parsed):
+        parsed = parsed.set(~parsed.is_between(FIRST, LAST), None)
+    if has_short_year:
+        later = parsed.dt.year() > last_year
+        parsed = parsed.zip_with(~later.fill_null(value=False), parsed.dt.offset_by("-100y"))
+    return parsed
+
+
+def _offset(text: str) -> timedelta:
+    """What a zone such as +02:00, -0330, +02 or Z is ahead of UTC."""
+    digits = "".join(filter(str.isdigit, text)).ljust(4, "0")
+    ahead = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return -ahead if text.startswith("-") else ahead
