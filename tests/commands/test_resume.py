@@ -344,9 +344,8 @@ def unfinished(sweep: Path) -> None:
     names = "\n".join(json.loads((sweep / "plan.json").read_text())["stacks"][0])
     (sweep / "stacks").mkdir()
     file = sweep / f"stacks/{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
-    checkpoint.save_stack(
-        file, [run.name for run in runs], table=contents[0]["table"], training=state.plain()
-    )
+    tables = {run.name: each["table"] for run, each in zip(runs, contents, strict=True)}
+    checkpoint.save_stack(file, tables, training=state.plain())
 
 
 def test_a_sweep_grows_longer_and_leaves_what_is_not_its_own(command: Command, tmp_path: Path) -> None:

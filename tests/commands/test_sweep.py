@@ -79,8 +79,14 @@ def test_a_sweep_tells_its_plan_its_best_runs_and_where_they_lie(
     assert lines[-1].endswith(f"tensorboard --logdir outputs/{sweep.name}")
     metrics = {path.name: json.loads((path / "metrics.json").read_text()) for path in sweep.glob("*=*")}
     assert set(metrics) == {f"lr={lr},seed={seed}" for lr in (0.01, 0.001) for seed in range(3)}
-    best = sorted(metrics, key=lambda name: metrics[name]["val/mae"])[:5]
-    assert [line.split()[1] for line in lines if line.startswith("│")] == best
+    rows = [line.split() for line in lines if line.startswith("│")]
+    means = {
+        f"lr={lr}": np.mean([metrics[f"lr={lr},seed={seed}"]["val/mae"] for seed in range(3)])
+        for lr in (0.01, 0.001)
+    }
+    assert [row[1] for row in rows] == sorted(means, key=lambda name: means[name])
+    assert [row[3:5] for row in rows] == [["3", "seeds"]] * 2
+    assert [row[6] for row in rows] == [f"{means[row[1]]:.4g}" for row in rows]
 
 
 def test_folds_are_a_sweep_like_any_other(
@@ -168,7 +174,8 @@ def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended
     assert (
         "2 of 4 runs did not end well\n  lr=1e+20,seed=1: diverged, the loss became inf at step" in ended.err
     )
-    assert "best of 2 runs" in ended.out
+    [row] = [line.split() for line in ended.out.splitlines() if line.startswith("│")]
+    assert row[1:5] == ["lr=0.001", "│", "2", "seeds"]
 
 
 def test_processes_give_what_one_gives(command: Callable[..., Ended], tmp_path: Path) -> None:
@@ -230,7 +237,8 @@ def test_hydras_other_launcher_goes_on_working(tmp_path: Path) -> None:
     overrides = ("-m", *SMALL, "seed=-1,1,2", "name=s", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     ended = process([SCRIPT, *overrides], tmp_path)
     assert ended.status == 1
-    assert "best of 2 runs" in ended.out
+    [row] = [line.split() for line in ended.out.splitlines() if line.startswith("│")]
+    assert row[1:5] == ["lr=0.001", "│", "2", "seeds"]
     assert "1 of 3 runs did not end well" in ended.err
     runs = (tmp_path / "outputs/s").iterdir()
     assert {run.name: status_of(run) for run in runs} == {

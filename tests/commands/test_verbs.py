@@ -172,7 +172,8 @@ def test_results_prints(verb: Verb, here: Path) -> None:
     ended = verb("results", "s", "r", "--by", "seed", "--format", "markdown")
     assert ended.status == 0
     counts = {line.split(" | ")[0].strip("| "): line.split(" | ")[1] for line in ended.out.splitlines()[2:]}
-    assert counts == {"0": "2", "1": "1"}
+    assert counts == {"0": "1", "1": "1"}
+    assert "1 of 3 runs has the configuration and the seed of another: it counts once" in ended.err
 
 
 class Planted:

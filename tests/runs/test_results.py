@@ -72,7 +72,7 @@ def test_runs_of_one_configuration_and_seed_count_once(sweep: Path, caplog: pyte
     with caplog.at_level(logging.INFO):
         found = results([sweep])
     assert [(group.runs, group.scores["test/rmse"].mean) for group in found.groups] == [(3, 7), (1, 3)]
-    assert "2 runs have the configuration and the seed of others; they count once" in caplog.text
+    assert "2 of 8 runs have the configuration and the seed of another: they count once" in caplog.text
 
 
 def test_runs_are_ranked_by_the_validation_metric_that_they_monitor(tmp_path: Path) -> None:

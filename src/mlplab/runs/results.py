@@ -90,7 +90,9 @@ def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str 
     read = [read_run(run) for run in found.values()]
     runs = without_repeats(read)
     if repeats := len(read) - len(runs):
-        log.info("%d runs have the configuration and the seed of others; they count once", repeats)
+        count = "it counts" if repeats == 1 else "they count"
+        has = f"{repeats} of {len(read)} runs {'has' if repeats == 1 else 'have'}"
+        log.info("%s the configuration and the seed of another: %s once", has, count)
     known = sorted({key for run in runs for key in run.config})
     by = tuple(differing(runs)) if by is None else tuple(by)
     for key in by:
