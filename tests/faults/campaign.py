@@ -333,8 +333,12 @@ def _written(folder: Path) -> int | None:
 
 def _contents(path: Path) -> Any:
     content = checkpoint.load(path)
-    state = {name: tensor.numpy().tobytes() for name, tensor in content.pop("state").items()}
-    return content, state
+    tensors = {
+        name: tensor.numpy().tobytes()
+        for part in ("state", "seen")
+        for name, tensor in content.pop(part, {}).items()
+    }
+    return content, tensors
 
 
 def _wait(condition: Callable[[], bool], command: Any, timeout: float = 60) -> None:
