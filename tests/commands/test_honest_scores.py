@@ -69,7 +69,7 @@ def test_a_split_that_has_changed_is_refused(
         (run / "metrics.json").write_text('{"status": "running"}')
     assert verb("evaluate", "run=outputs/s").status == 0
     changes(frame)
-    parts = "the train and val and test rows are not those of the training"
+    parts = "the train, val, test rows are not those of the training"
     for ended in (
         verb("evaluate", "run=outputs/r"),
         verb("evaluate", "run=outputs/s"),

@@ -126,11 +126,10 @@ def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]]) -> None:
             assert all(torch.equal(one[key], other[key]) for key in one), told
 
 
-@pytest.mark.parametrize("encoder", ["standard", "quantile"])
 @pytest.mark.parametrize("own", [["seed=0"], ["seed=1", "model.dropout=0.1"]], ids=" ".join)
-def test_one_input_column(encoder: str, own: list[str]) -> None:
-    run = [*ONE_COLUMN, f"model/encoder={encoder}"]
-    assert_alone_as_in_a_stack([[*run, *own], [*run, "seed=2"], [*run, "seed=3", "optimizer.lr=0.1"]])
+def test_one_input_column(own: list[str]) -> None:
+    members = [own, ["seed=2"], ["seed=3", "optimizer.lr=0.1"]]
+    assert_alone_as_in_a_stack([[*ONE_COLUMN, *member] for member in members])
 
 
 def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
@@ -153,13 +152,13 @@ def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", [0, 1, 2, 6])
 def test_any_configuration(number: int) -> None:
     assert_alone_as_in_a_stack(draw(number))
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:overflow encountered")
-@pytest.mark.parametrize("number", range(6, 126))
+@pytest.mark.parametrize("number", range(120))
 def test_many_configurations(number: int) -> None:
     assert_alone_as_in_a_stack(draw(number))

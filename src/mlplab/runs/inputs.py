@@ -10,7 +10,7 @@ from mlplab import config
 from mlplab.data.fingerprint import row_hashes, split_fingerprint
 from mlplab.data.split import PARTS, Split
 from mlplab.data.table import Table
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.splits import make_split
 from mlplab.runs.tables import load_table, table_key
 
@@ -64,7 +64,7 @@ class Inputs:
         if any(then.get(key) != now[key] for key in now.keys() - {*PARTS, STORED}):
             raise UserError(Fault("has changed since the training", source, remedy=remedy))
         if parts := [part for part in PARTS if then.get(part) != now[part]]:
-            what = f"the {' and '.join(parts)} rows are not those of the training: {_split_source(run)}"
+            what = f"the {listed(parts)} rows are not those of the training: {_split_source(run)}"
             raise UserError(Fault(what, source, remedy=remedy))
         if order and then.get(STORED) != now[STORED]:
             was, is_now = ("memory", "a file") if now[STORED] else ("a file", "memory")

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from support import table_of
 
+from mlplab.data.reading.row_numbers import numbers_rows
 from mlplab.data.reading.spec import Role
 
 ROWS = 60
@@ -38,9 +39,11 @@ def test_a_column_that_numbers_the_rows_is_no_input(
 
 def test_beyond_what_float32_can_tell_apart_too() -> None:
     rows = 2**24 + 4001
-    column = pl.int_range(rows, eager=True)
-    table = table_of(pl.DataFrame({"id": column, "a": column % 7, "y": column % 5}))
-    assert table.schema.names == ["a"]
+    values = (np.arange(rows) - 2047.5).astype(np.float32)
+    high = float(values[-1]) + 2047.5
+    assert numbers_rows(values, 0.0, high, 2047.5)
+    values[0], values[1] = values[1], values[0]
+    assert not numbers_rows(values, 0.0, high, 2047.5)
 
 
 @pytest.mark.parametrize(
