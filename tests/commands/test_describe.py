@@ -113,7 +113,7 @@ def test_a_row_index_has_a_line(describe: Callable[..., Ended], tmp_path: Path) 
     found = lines(describe("data=csv", "data.path=t.csv"))
     assert list(found) == ["(no name)", *TABLE.columns]
     assert found["(no name)"][0] == "row index"
-    assert "left out: read as the row index" in found["(no name)"][-1]
+    assert "left out: the row index" in found["(no name)"][-1]
 
 
 def test_what_may_be_wrong_is_noted(describe: Callable[..., Ended], tmp_path: Path) -> None:

@@ -39,9 +39,7 @@ SEMICOLONS = GOOD.replace(",", ";")
 COMMAS = SEMICOLONS.replace(".", ",")
 LATE = column(lambda i: 2) + "1,2,3\n" * 5000
 BOMB = gzip.compress(b"a,b,y\n" + b"1,2,3\n" * (2**28 // 6 + 10))
-INDEX = (
-    "the first column, which has no name: read as the row index; to use it as an input, name it in the header"
-)
+INDEX = "the first column, which has no name: the row index; to use it, name it in the header"
 FRAME = pl.DataFrame({"a": [i % 13 for i in range(40)], "y": [i / 2 for i in range(40)]})
 DATES = [dt.date(2024, 1, 1) + dt.timedelta(i) for i in range(40)]
 

@@ -220,7 +220,7 @@ def _warn_of_repeated_rows(session: Session, inputs: Inputs) -> None:
         repeated, test = inputs.repeated_test_rows(member.config), len(inputs.split(member.config).test)
         what = f"{repeated:,} of the {test:,} test rows equal a row of train or val in all columns"
         if repeated > MANY_REPEATED * test:
-            warnings.add(f"{what}; the test scores are too good: leave repeated rows out")
+            warnings.add(f"{what}; if they are copies, the test scores are too good: leave copies out")
         elif repeated:
             member.tell(what)
     for warning in sorted(warnings):

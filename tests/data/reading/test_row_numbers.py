@@ -11,7 +11,7 @@ from support import table_of
 from mlplab.data.reading.row_numbers import numbers_rows
 from mlplab.data.reading.spec import Role
 
-ROWS = 60
+ROWS = 120
 
 
 def frame(**columns: object) -> pl.DataFrame:

@@ -27,7 +27,7 @@ from mlplab.errors import Fault, shortened
 MAGNITUDES = (1e-30, 1e30)
 """Smallest and largest centred values of a column, with room to square them in float32."""
 
-AS_ROW_INDEX = "read as the row index; to use it as an input, name it in the header"
+AS_ROW_INDEX = "the row index; to use it, name it in the header"
 """Why a first column without a name is left out."""
 
 

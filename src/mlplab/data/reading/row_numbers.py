@@ -12,7 +12,7 @@ from jaxtyping import Float
 from mlplab.data.cells import is_text, named
 from mlplab.data.sources.source import Source
 
-FEWEST = 10
+FEWEST = 100
 """Rows below which different whole numbers are no surprise."""
 
 FIRST = 4096
