@@ -83,6 +83,21 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(command: Command,
     assert_short_answer(command("resume=outputs/r"), ["last.ckpt: is damaged"])
 
 
+def test_a_run_killed_twice_before_its_test_begins_again(command: Command, tmp_path: Path) -> None:
+    assert command(*QUICK, "trainer.max_epochs=2", "name=r").status == 0
+    run, last = tmp_path / "outputs/r", tmp_path / "outputs/r/checkpoints/last.ckpt"
+    whole = results_of(run)
+    interrupt(run)
+    content = checkpoint.load(last)
+    del content["training"]
+    for path in (last, checkpoint.before(last)):
+        torch.save(content, path)
+    ended = command("resume=outputs/r")
+    assert ended.status == 0, ended
+    assert "has nothing to go on from: begins again" in ended.out
+    assert results_of(run) == whole
+
+
 @pytest.fixture
 def stopped(command: Command, tmp_path: Path) -> Path:
     assert command(*QUICK[:-1], "trainer.max_epochs=2", "name=r").status == 0

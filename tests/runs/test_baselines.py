@@ -70,7 +70,7 @@ def test_missing_numbers_and_unseen_categories_are_predicted() -> None:
 
 
 def test_many_rows_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FITTED_ROWS", 20)
+    monkeypatch.setattr(module, "FITTED_ROWS", (20, 20))
     monkeypatch.setattr(module, "BLOCK", 3)
     found = Baselines(X, Y, None, ROWS, [0, 0, 0])
     assert found.ridge[0]["numbers"][1].n_samples_seen_ == 20

@@ -75,6 +75,14 @@ def test_runs_of_one_configuration_and_seed_count_once(sweep: Path, caplog: pyte
     assert "2 of 8 runs have the configuration and the seed of another: they count once" in caplog.text
 
 
+def test_what_a_machine_has_is_no_configuration(tmp_path: Path) -> None:
+    for seed, memory in enumerate((None, 8)):
+        write(tmp_path / f"{seed}", 0.1, seed, 1.0, data={"memory": memory})
+    [group] = results([tmp_path]).groups
+    assert group.over == "2 seeds"
+    assert len(choose_runs(tmp_path)) == 2
+
+
 def test_runs_are_ranked_by_the_validation_metric_that_they_monitor(tmp_path: Path) -> None:
     for lr, val, test in ((0.1, 2.0, 1.0), (0.2, 1.0, 3.0), (0.3, 3.0, 2.0)):
         write(tmp_path / f"{lr}", lr, 0, test, monitor="val/mae")

@@ -14,8 +14,11 @@ from mlplab.training.metrics import Errors
 PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
 """Of which cross-validation chooses, for standardised numbers and weights with a mean of 1."""
 
-FITTED_ROWS = 100_000
-"""Most training rows that ridge regression is fitted to; of more, a random sample of so many."""
+FITTED_ROWS = (2000, 100_000)
+"""Training rows that ridge regression is fitted to: between these as many as keep rows × columns² below
+`FITTED_WORK`, so that it takes a second or two; of more, a random sample."""
+
+FITTED_WORK = 2e9
 
 MOST_CATEGORIES = 500
 """Categories of a feature that become a column each, the most frequent ones; the others share one."""
@@ -49,7 +52,8 @@ class Baselines:
             rows = rows[weight[rows] > 0]
         counts = None if weight is None else weight[rows].astype(np.float64)
         self.mean = np.average(y[rows], 0, counts)
-        fitted = sample_rows(rows, FITTED_ROWS)
+        columns = sum(min(size, MOST_CATEGORIES) if size else 2 for size in categories)
+        fitted = sample_rows(rows, int(np.clip(FITTED_WORK / columns**2, *FITTED_ROWS)))
         self.ridge = ridge(categories)
         counts = None if weight is None else weight[fitted] / weight[fitted].mean(dtype=np.float64)
         self.ridge.fit(x[fitted], y[fitted], ridgecv__sample_weight=counts)

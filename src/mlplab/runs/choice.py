@@ -11,6 +11,7 @@ from typing import Any
 
 from mlplab.errors import Fault, UserError
 from mlplab.keys import flat
+from mlplab.runs.begun import MAY_DIFFER
 from mlplab.runs.find import finished_runs, read_config, read_metrics
 
 SPLIT_KEYS = ("data.split.seed", "data.split.fold")
@@ -19,8 +20,8 @@ SPLIT_KEYS = ("data.split.seed", "data.split.fold")
 REPEATS = ("seed", *SPLIT_KEYS)
 """Keys in which runs of one configuration may differ: scores are averaged over them."""
 
-NAMES = ("name",)
-"""Keys that differ between any two runs and say nothing of them."""
+NAMES = ("name", MAY_DIFFER)
+"""Keys that say nothing of a run's configuration: what it is called, and what its machine has."""
 
 COMMON_METRIC = "val/rmse"
 """Compares runs whose own monitors differ."""

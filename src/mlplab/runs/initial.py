@@ -1,9 +1,11 @@
 """Weights that a new run begins with, from a trained one (`init=FOLDER`)."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 
 from mlplab.config import TrainConfig
 from mlplab.data.fingerprint import row_hashes
@@ -55,20 +57,44 @@ def begin_with_trained(network: Network, member: int, run: TrainConfig, schema: 
 def seen_test_rows(run: TrainConfig, inputs: Inputs) -> str:
     """A warning of a run whose test rows were seen in the training that its weights come from; else empty."""
     trained, test = TrainedRun(Path(run.init or "")), inputs.split(run).test
-    table = inputs.table(run)
-    if trained.schema.inputs == table.schema.inputs and trained.dtype == table.x.dtype:
-        hashes = inputs.row_hashes(run)
-    else:  # whose columns are centred elsewhere: the rows as that run would have read them
-        with opened_source(run.data) as source:
-            matcher = Matcher(trained.schema, source.where, trained.dtype, comma=source.comma)
-            x = np.concatenate([matcher.features(frame) for frame in source.frames(BLOCK)])
-        hashes = row_hashes(x, table.y)
-    if not (seen := int(trained.has_seen(hashes[test]).sum())):
+    try:
+        seen = int(trained.has_seen(_hashes_as_read_by(trained, run, inputs)[test]).sum())
+    except UserError as error:
+        why = error.faults[0].sentence()
+        return f"init={run.init}: whether its training saw test rows of this run cannot be told: {why}"
+    if not seen:
         return ""
     return (
         f"init={run.init}: {seen:,} of the {len(test):,} test rows were in its training or validation, so "
         "that the test scores are too good; give this run the split of that one, or train from the start"
     )
+
+
+def inherited_rows(run: TrainConfig, schema: Schema) -> Int64[np.ndarray, " row"]:
+    """Hashes of the rows that the training saw from which a run's weights come, if both read rows alike."""
+    if run.init and (folder := Path(run.init)).is_dir():
+        with suppress(UserError):
+            if (trained := TrainedRun(folder)).schema.inputs == schema.inputs:
+                return trained.seen
+    return np.empty(0, np.int64)
+
+
+def _hashes_as_read_by(trained: TrainedRun, run: TrainConfig, inputs: Inputs) -> Int64[np.ndarray, " row"]:
+    """Hashes of the rows of a run's table, as a trained run reads it, whose columns may be centred elsewhere.
+
+    Raises:
+        UserError: if that run cannot read it.
+    """
+    table = inputs.table(run)
+    if trained.schema.inputs == table.schema.inputs and trained.dtype == table.x.dtype:
+        return inputs.row_hashes(run)
+    hashes = np.empty(len(table.x), np.int64)
+    with opened_source(run.data) as source:
+        matcher = Matcher(trained.schema, source.where, trained.dtype, comma=source.comma)
+        for frame in source.frames(BLOCK):
+            rows = slice(matcher.rows, matcher.rows + frame.height)
+            hashes[rows] = row_hashes(matcher.features(frame), table.y[rows])
+    return hashes
 
 
 def _shape(schema: Schema) -> dict[str, object]:

@@ -12,7 +12,7 @@ from mlplab.data.split import PARTS, Split
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.splits import make_split
-from mlplab.runs.tables import load_table, table_key
+from mlplab.runs.tables import check_targets, load_table, table_key
 
 if TYPE_CHECKING:
     from mlplab.runs.baselines import Baselines
@@ -33,8 +33,14 @@ class Inputs:
         self._made: dict[Any, Any] = {}
 
     def table(self, run: config.TrainConfig) -> Table:
-        """The table that a run's configuration names."""
-        return self._once("table", table_key(run), lambda: load_table(run))
+        """The table that a run's configuration names.
+
+        Raises:
+            UserError: with all that is wrong with it, or if the run's network cannot take its targets.
+        """
+        table = self._once("table", table_key(run), lambda: load_table(run))
+        check_targets(run, table)
+        return table
 
     def fingerprint(self, run: config.TrainConfig) -> dict[str, int | str]:
         """What tells whether table and split are the same later, and give the same order of rows."""

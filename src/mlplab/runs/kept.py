@@ -45,7 +45,7 @@ def kept_of_run(folder: Path, run: TrainConfig, inputs: Inputs) -> StackState | 
         # It was killed between its last checkpoint and its test's scores.
         older = checkpoint.before(path)
         content = checkpoint.load(older) if older.exists() else None
-    if content is None:
+    if content is None or content.get("training") is None:  # or killed there twice
         return None
     before = _part(path, content, "config")
     if faults := differences(run, before, str(path)):

@@ -37,7 +37,7 @@ class TrainedRun:
         metrics: the content of its metrics.json.
         network: a stack of one.
         table: the fingerprint of the table and the split that it was trained on.
-        seen: hashes of the rows that training or validation saw.
+        seen: hashes of the rows that training or validation saw, those of a warm start included.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,7 +50,7 @@ class TrainedRun:
             self.config: TrainConfig = parse(content["config"])
             self.schema = Schema.from_plain(content["schema"])
             self.table = dict(content["table"])
-            self.seen = np.concatenate([content["seen"][part].numpy() for part in ("train", "val")])
+            self.seen = np.concatenate([rows.numpy() for rows in content["seen"].values()])
             state = content["state"]
             dtype = state["encoder.usual"].dtype
             layout = layout_of(self.schema)

@@ -12,6 +12,7 @@ from mlplab import config
 from mlplab.runs import curves
 from mlplab.runs.begun import name_in_sweep
 from mlplab.runs.folder import Metrics, Status, finite
+from mlplab.runs.initial import inherited_rows
 from mlplab.runs.inputs import Inputs
 from mlplab.runs.session import Session
 from mlplab.training import checkpoint
@@ -56,8 +57,11 @@ def record(session: Session, index: int, inputs: Inputs, status: Status, reason:
     """
     member, best = session.members[index], session.best
     metrics = _metrics(session, index, tested=status == "done")
+    # Before anything is written, as it takes a while: a kill until the end of this function trains again.
+    beside = inputs.baseline_scores(member.config) if status == "done" else {}
     if best.epochs[index]:
-        seen = inputs.seen_rows(member.config)
+        inherited = inherited_rows(member.config, session.stack.table.schema)
+        seen = {**inputs.seen_rows(member.config), "init": inherited}
         _save(
             session, index, inputs, member.folder.best, best.state, metrics["best_epoch"], metrics, seen=seen
         )
@@ -66,9 +70,8 @@ def record(session: Session, index: int, inputs: Inputs, status: Status, reason:
         reached = session.reached.select([index]) if goes_on else None  # one that has stopped has nothing to
         _save(session, index, inputs, member.folder.last, session.last, metrics["epochs"], metrics, reached)
     if status == "done":
-        each = inputs.baseline_scores(member.config)
         metrics |= finite(
-            {f"{k}/test/{name}": value for k, scores in each.items() for name, value in scores.items()}
+            {f"{k}/test/{name}": value for k, scores in beside.items() for name, value in scores.items()}
         )
         for path in (member.folder.best, member.folder.last):
             checkpoint.remove_older(path)

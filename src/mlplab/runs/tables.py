@@ -46,15 +46,13 @@ def load_table(run: config.TrainConfig) -> Table:
     memory = run.data.memory if isinstance(run.data, config.CsvData) else None
     with opened_source(run.data) as source, row_progress() as progress:
         task = progress.add_task(f"{source.where}: read", total=None)
-        table = table_of(
+        return table_of(
             source,
             table_spec(run),
             table_dtype(run),
             None if memory is None else memory * GIBIBYTE,
             lambda rows: progress.update(task, completed=rows),
         )
-    check_targets(run, table)
-    return table
 
 
 def check_targets(run: config.DescribeConfig, table: Table) -> None:

@@ -89,7 +89,10 @@ def train(
         every = None if minutes is None else minutes * 60
         keeper = Keeper(every, lambda: keep(session, inputs, stack_file))
         session = Session(stack, members, [*bars, signals, keeper], kept)
+        warnings = [_row_warnings(member, inputs, started=kept is not None) for member in members]
         _claim(runs, members, kept)
+        for warning in dict.fromkeys(each for own in warnings for each in own):
+            log.warning("%s", warning)  # before the runs' logs are open, each of which gets its own
         for member in members:
             contexts.callback(member.folder.free)
             contexts.enter_context(member.folder.log())
@@ -108,10 +111,10 @@ def train(
             for member in members:
                 member.folder.write_environment(_device(session.trainer))
                 member.folder.write_schema(stack.table.schema.plain())
-            _announce(session, kept)
-            _warn_of_repeated_rows(session, inputs)
-            if kept is None:
-                _warn_of_seen_rows(session, inputs)
+            _announce(session, inputs, kept)
+            for member, own in zip(members, warnings, strict=True):
+                for warning in own:
+                    member.folder.note(f"warning: {warning}")
             with ExitStack() as shown:
                 for bar in bars:
                     shown.callback(bar.progress.stop)
@@ -192,7 +195,7 @@ def _device(trainer: Trainer) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _announce(session: Session, kept: StackState | None) -> None:
+def _announce(session: Session, inputs: Inputs, kept: StackState | None) -> None:
     stack = session.stack
     network, steps = stack.module.network, stack.module.sizes.steps
     weights = sum(parameter[0].numel() for parameter in network.parameters())
@@ -204,6 +207,10 @@ def _announce(session: Session, kept: StackState | None) -> None:
             f"{table.source}: {rows}, {len(schema.inputs)} columns → {listed(schema.targets)}; "
             f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
         )
+        repeated = inputs.repeated_test_rows(member.config)
+        if 0 < repeated <= MANY_REPEATED * len(split.test):
+            what = f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val"
+            member.tell(f"{what} in all columns")
         optimizer, epochs = member.config.optimizer, member.config.trainer.max_epochs
         member.tell(
             f"network of {weights} weights; {optimizer.name}, lr {optimizer.lr:g}; "
@@ -213,30 +220,19 @@ def _announce(session: Session, kept: StackState | None) -> None:
             member.tell(f"goes on after epoch {kept.epoch}, step {kept.step}")
 
 
-def _warn_of_repeated_rows(session: Session, inputs: Inputs) -> None:
-    """Says how many test rows training sees too, as the table has them several times."""
-    warnings = set()
-    for member in session.members:
-        repeated, test = inputs.repeated_test_rows(member.config), len(inputs.split(member.config).test)
+def _row_warnings(member: Member, inputs: Inputs, *, started: bool) -> list[str]:
+    """What makes a run's test scores too good: test rows that training sees, or has seen before.
+
+    Args:
+        started: whether its training goes on, whose weights are its own by now.
+    """
+    run = member.config
+    repeated, test = inputs.repeated_test_rows(run), len(inputs.split(run).test)
+    warnings = [seen_test_rows(run, inputs)] if run.init and not started else []
+    if repeated > MANY_REPEATED * test:
         what = f"{repeated:,} of the {test:,} test rows equal a row of train or val in all columns"
-        if repeated > MANY_REPEATED * test:
-            warnings.add(f"{what}; if they are copies, the test scores are too good: leave copies out")
-        elif repeated:
-            member.tell(what)
-    for warning in sorted(warnings):
-        log.warning("%s", warning)
-
-
-def _warn_of_seen_rows(session: Session, inputs: Inputs) -> None:
-    """Warns of runs whose test rows were seen in the training that their weights come from."""
-    each = {
-        (run.init, str(run.data.split)): run
-        for run in (member.config for member in session.members)
-        if run.init
-    }
-    for warning in dict.fromkeys(seen_test_rows(run, inputs) for run in each.values()):
-        if warning:
-            log.warning("%s", warning)
+        warnings.append(f"{what}; if they are copies, the test scores are too good: leave copies out")
+    return [each for each in warnings if each]
 
 
 def train_one(run: TrainConfig, folder: Path, inputs: Inputs, *, begun: bool = False) -> None:

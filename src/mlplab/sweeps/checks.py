@@ -35,7 +35,8 @@ def check_each(jobs: Sequence[Job], inputs: Inputs) -> Iterator[Job]:
         if not job.config:
             yield job
             continue
-        needs = str((table_key(job.config), job.config.data.split, job.config.init))
+        run = job.config
+        needs = str((table_key(run), run.model.encoder.target, run.data.split, run.init))
         if needs not in found:
             try:
                 check_inputs(job.config, inputs)
