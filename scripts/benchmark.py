@@ -35,7 +35,7 @@ from importlib.util import find_spec
 from benchmarks.machine import pin
 from benchmarks.report import Report
 
-from mlplab.cli import answers, read_arguments, status_of
+from mlplab.cli.terminal import answers, read_arguments, status_of
 from mlplab.errors import Fault, UserError
 
 

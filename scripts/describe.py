@@ -13,9 +13,9 @@ Ends as scripts/train.py would with the same keys: with status 2 where the table
 
 from pathlib import Path
 
-from mlplab.cli import heavy_imports
+from mlplab.cli.hydra_command import hydra_table_command
+from mlplab.cli.terminal import heavy_imports
 from mlplab.config import DescribeConfig
-from mlplab.hydra_cli import hydra_table_command
 
 
 def describe(config: DescribeConfig) -> None:
@@ -23,8 +23,8 @@ def describe(config: DescribeConfig) -> None:
     with heavy_imports():
         from rich.console import Console
 
+        from mlplab.commands.describe import describe, description_grid
         from mlplab.errors import UserError
-        from mlplab.runs.describe import describe, description_grid
 
     description = describe(config)
     console = Console()

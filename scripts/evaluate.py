@@ -15,7 +15,7 @@ Prints the scores and writes them to FOLDER/evaluation.json.
 from pathlib import Path
 from typing import Literal
 
-from mlplab.cli import Arguments, Text, command, heavy_imports
+from mlplab.cli.terminal import Arguments, Text, command, heavy_imports
 
 
 class Data(Arguments):
@@ -39,8 +39,8 @@ def evaluate(arguments: Evaluate) -> None:
         import torch
         from rich.console import Console
 
-        from mlplab.runs.evaluate import evaluate
-        from mlplab.runs.show import BASELINES, score_grid
+        from mlplab.commands.evaluate import evaluate
+        from mlplab.commands.render import BASELINES, score_grid
 
     torch.set_num_threads(1)
     report = evaluate(

@@ -15,7 +15,7 @@ python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
 
 from pathlib import Path
 
-from mlplab.cli import Arguments, Text, command, heavy_imports
+from mlplab.cli.terminal import Arguments, Text, command, heavy_imports
 
 
 class Predict(Arguments):
@@ -34,7 +34,7 @@ def predict(arguments: Predict) -> None:
     with heavy_imports():
         import torch
 
-        from mlplab.runs.predict import predict
+        from mlplab.commands.predict import predict
 
     torch.set_num_threads(1)
     predict(

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mlplab.cli import VERSION, log_to_terminal, status_of, version_line
+from mlplab.cli.terminal import VERSION, log_to_terminal, status_of, version_line
 
 UNFOLDED = 10_000
 """Characters, more than any table has."""
@@ -19,17 +19,17 @@ def results(arguments: argparse.Namespace) -> None:
     """Prints the table."""
     from rich.console import Console
 
-    from mlplab.runs import show
-    from mlplab.runs.results import results
+    from mlplab.commands import render
+    from mlplab.commands.results import results
 
     by = [key for key in arguments.by.split(",") if key] if arguments.by else None
     found = results(arguments.folders, by, arguments.sort)
     if arguments.format == "csv":
-        print(show.results_csv(found), end="")
+        print(render.results_csv(found), end="")
     elif arguments.format == "markdown":
-        print(show.results_markdown(found))
+        print(render.results_markdown(found))
     else:
-        grid, console = show.results_grid(found), Console()
+        grid, console = render.results_grid(found), Console()
         if not console.is_terminal:  # then nothing need be folded
             console.width = console.measure(grid, options=console.options.update(width=UNFOLDED)).maximum
         console.print(grid)

@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hypothesis import settings
 from support import ROOT, Ended
 
-from mlplab.targets import own_targets
+from mlplab.config.allowed_classes import user_classes
 
 # The same examples every time, and none too slow for a busy machine.
 settings.register_profile("mlplab", deadline=None, derandomize=True)
@@ -20,13 +20,13 @@ settings.load_profile("mlplab")
 @pytest.fixture(autouse=True)
 def _environment_read_anew() -> Iterator[None]:
     """A process reads the allowed targets once; each test may set its own."""
-    own_targets.cache_clear()
+    user_classes.cache_clear()
     yield
-    own_targets.cache_clear()
+    user_classes.cache_clear()
 
 
 @pytest.fixture
-def verb(
+def run_script(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., Ended]:
     """Runs a script of `scripts/` with arguments in this process, in an empty folder."""
@@ -50,6 +50,6 @@ def verb(
 
 
 @pytest.fixture
-def command(verb: Callable[..., Ended]) -> Callable[..., Ended]:
+def command(run_script: Callable[..., Ended]) -> Callable[..., Ended]:
     """Runs `train.py` with arguments in this process, in an empty folder."""
-    return lambda *arguments: verb("train", *arguments)
+    return lambda *arguments: run_script("train", *arguments)

@@ -18,13 +18,13 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mlplab import hydra_cli
+from mlplab.cli import hydra_command
 from mlplab.config import TrainConfig, parse
-from mlplab.data.reading.building import read_table
-from mlplab.data.reading.spec import Role, TableSpec
-from mlplab.data.sources.dialect import CsvOptions
-from mlplab.data.sources.opening import opened
-from mlplab.data.sources.source import Source
+from mlplab.data.infer.read_table import read_table
+from mlplab.data.infer.table_spec import Role, TableSpec
+from mlplab.data.io.dialect import CsvOptions
+from mlplab.data.io.discovery import opened
+from mlplab.data.io.source import Source
 from mlplab.data.table import Table
 from mlplab.training import checkpoint
 
@@ -37,7 +37,7 @@ SMALL = ("data=synthetic", "data.rows=60", "data.batch_size=16", "model.hidden=[
 
 def config(*overrides: str) -> TrainConfig:
     """The typed configuration that `train.py` would make of these overrides."""
-    hydra_cli.register_resolvers()
+    hydra_command.register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         composed = compose("train", list(overrides))
     values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)

@@ -4,8 +4,8 @@ import pytest
 from support import ROOT, config
 
 from mlplab.config import parse
+from mlplab.config.allowed_classes import VARIABLE
 from mlplab.errors import UserError
-from mlplab.targets import VARIABLE
 
 
 def test_every_option_of_every_group_composes_and_survives_a_round_trip(
@@ -17,7 +17,7 @@ def test_every_option_of_every_group_composes_and_survives_a_round_trip(
         for path in (ROOT / "conf").rglob("*.yaml")
         if path.parent.name not in ("conf", "help")
     }
-    assert {"data", "data/split", "model", "model/encoder", "optimizer", "experiment"} <= groups
+    assert {"data", "data/split", "model", "model/preprocessing", "optimizer", "experiment"} <= groups
     needed = {
         "data/csv": ["data.path=x", "data.target=y"],
         "data/split/file": ["data.split.path=x"],
@@ -127,7 +127,7 @@ def test_a_target_is_refused_where_none_belongs() -> None:
 def test_a_class_of_the_users_is_allowed_by_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "other.Net, mine.Net")
     values = config().plain()
-    values["model"] = {"_target_": "mine.Net", "width": 3, "encoder": values["model"]["encoder"]}
+    values["model"] = {"_target_": "mine.Net", "width": 3, "preprocessing": values["model"]["preprocessing"]}
     assert parse(values).plain()["model"] == values["model"]
     values["model"]["_target_"] = "mine.os.system"
     with pytest.raises(UserError, match="is not allowed here"):

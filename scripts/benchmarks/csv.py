@@ -21,7 +21,7 @@ from benchmarks.cap import capped
 from benchmarks.child import answer
 from benchmarks.report import Report, grid
 from benchmarks.timing import Key, Times, alternate, digits, ratio, shown
-from mlplab.data import synthetic
+from mlplab.data.synthetic import functions as synthetic
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError
 
@@ -79,10 +79,10 @@ def measure(arguments: Csv) -> Report:
             with TemporaryDirectory(dir=folder) as place:
                 return answer("table_training", *overrides, folder=Path(place), prefix=prefix)
 
-        small = train(files[few], "trainer.max_epochs=1", f"data.memory={1 / 2**30}")
+        small = train(files[few], "trainer.max_epochs=1", f"data.memory_gib={1 / 2**30}")
         cap = cap_of(small["peak"], rows * FEATURES * NUMBER)
         with capped(cap) as prefix:
-            epochs, memory = f"trainer.max_epochs={arguments.epochs}", f"data.memory={budget / 2**30}"
+            epochs, memory = f"trainer.max_epochs={arguments.epochs}", f"data.memory_gib={budget / 2**30}"
             asked: dict[Key, Callable[[], dict[str, Any]]] = {
                 (reader, size): partial(answer, "readers", reader, str(files[size]), folder=folder)
                 for reader in (OURS, POLARS, PANDAS, *([PYARROW] if find_spec("pyarrow") else []))
@@ -164,7 +164,7 @@ def _readers(rows: int, megabytes: float, times: Mapping[Key, Times], answers: A
     )
     for name in (OURS, POLARS, PANDAS, PYARROW):
         if each := times.get((name, rows)):
-            memory = median(one["memory"] for one in answers[name, rows])
+            memory = median(one["memory_gib"] for one in answers[name, rows])
             share = memory / answers[name, rows][0]["tensors"]
             figures = shown(each.median), each.spread(), ratio(each, times[POLARS, rows])
             table.add_row(name, *figures, digits(memory / MEBIBYTE), f"{share:.2f}×")
@@ -212,6 +212,6 @@ def _trainings(
         rows, rmse, memory = (
             median(each[name] for each in answers[where,]) for name in ("rows", "rmse", "memory")
         )
-        beyond = digits((memory - small["memory"]) / MEBIBYTE)
+        beyond = digits((memory - small["memory_gib"]) / MEBIBYTE)
         table.add_row(where, *figures, digits(rows / epoch.median), f"{rmse:.4f}", beyond)
     return table

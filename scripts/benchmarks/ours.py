@@ -13,10 +13,10 @@ from rich.console import Console
 from benchmarks.epochs import Epoch, timed
 from benchmarks.machine import ROOT
 from benchmarks.rows import Rows
+from mlplab.cli.hydra_command import register_resolvers
 from mlplab.config import TrainConfig, parse
-from mlplab.hydra_cli import register_resolvers
-from mlplab.runs.splits import make_split
-from mlplab.runs.tables import load_table
+from mlplab.data.load import load_table
+from mlplab.data.splits.make import make_split
 from mlplab.runs.train import Run, train
 from mlplab.training.module import StackModule
 

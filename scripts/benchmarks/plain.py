@@ -19,7 +19,7 @@ from torch import nn
 
 from benchmarks.machine import ROOT
 from benchmarks.rows import Rows
-from mlplab.processor import processor_for_training
+from mlplab.training.processor import processor_for_training
 
 
 def network(features: int, hidden: Sequence[int]) -> nn.Sequential:

@@ -23,7 +23,7 @@ from benchmarks.machine import ROOT
 from benchmarks.prediction import POLARS
 from benchmarks.report import Report, grid
 from benchmarks.timing import Key, Times, alternate, digits, ratio, shown
-from mlplab.data import synthetic
+from mlplab.data.synthetic import functions as synthetic
 from mlplab.errors import Fault, RunFailed, UserError
 
 FEATURES = 20
@@ -132,6 +132,6 @@ def _shown(
             digits(count / each.median),
             digits(count / median(one["cpu"] for one in answered)) if answered else "",
             ratio(each, times[columns_of, BARE]),
-            digits(median(one["memory"] for one in answered) / 2**20) if answered else "",
+            digits(median(one["memory_gib"] for one in answered) / 2**20) if answered else "",
         )
     return table

@@ -13,7 +13,7 @@ import polars as pl
 import torch
 
 from benchmarks.memory import peak
-from mlplab.runs.predict import predict
+from mlplab.commands.predict import predict
 
 POLARS = "polars"
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.memory import peak
-from mlplab.data.reading.building import read_table
-from mlplab.data.reading.spec import TableSpec
-from mlplab.data.sources.opening import opened
+from mlplab.data.infer.read_table import read_table
+from mlplab.data.infer.table_spec import TableSpec
+from mlplab.data.io.discovery import opened
 
 TARGET = "target"
 

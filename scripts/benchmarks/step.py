@@ -11,7 +11,7 @@ from benchmarks import lightning_usual, limit, ours, plain, sklearn_grid
 from benchmarks.arguments import Benchmark, Count
 from benchmarks.report import Report, grid
 from benchmarks.timing import Key, Times, alternate, ratio, shown
-from mlplab.processor import processor_for_training
+from mlplab.training.processor import processor_for_training
 
 MEMBERS = 64
 OURS, STACKED = "mlplab, one run", f"mlplab, {MEMBERS} runs: of one in a step"

@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmarks import ours
 from benchmarks.epochs import timed
 from benchmarks.memory import peak
-from mlplab.runs.inputs import Inputs
+from mlplab.data.cache import DataCache
 from mlplab.runs.train import Run, train
 from mlplab.training.module import StackModule
 
@@ -26,7 +26,7 @@ def main() -> None:
     in a file, the test RMSE, and the bytes of memory in the end, of mapped files' pages beside it, and of
     memory at the most, if files' pages were then as many.
     """
-    run, inputs = ours.config(*sys.argv[1:]), Inputs()
+    run, inputs = ours.config(*sys.argv[1:]), DataCache()
     start = perf_counter()
     table = inputs.table(run)
     seconds = perf_counter() - start

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlplab.runs.load import load
+    from mlplab.runs.trained import load
 
 __all__ = ["load"]
 
@@ -11,7 +11,7 @@ __all__ = ["load"]
 def __getattr__(name: str) -> Any:
     """Imports what needs torch when it is asked for, so that `--help` need not wait for it."""
     if name == "load":
-        from mlplab.runs.load import load
+        from mlplab.runs.trained import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,13 +10,13 @@ import pytest
 from support import Ended, left_behind
 
 import mlplab
-from mlplab.runs.load import TrainedRun
+from mlplab.runs.trained import TrainedRun
 
 ROWS = 600
 NETWORK = ("data=csv", "data.path=t.csv", "model.hidden=[16,16]")
 TRAIN = (*NETWORK, "data.batch_size=50", "trainer.max_epochs=4")
 LONGER = (*NETWORK, "data.batch_size=50", "trainer.max_epochs=30", "optimizer.lr=0.01")
-WHOLE = (*NETWORK, "data.batch_size=null", "trainer.max_epochs=4", "model/encoder=none")
+WHOLE = (*NETWORK, "data.batch_size=null", "trainer.max_epochs=4", "model/preprocessing=none")
 
 
 def mixed() -> pl.DataFrame:
@@ -58,24 +58,27 @@ def test_a_run_alone_leaves_what_it_leaves_in_a_stack(command: Callable[..., End
         *TRAIN,
         "data.target=sales",
         "data.weight=weight",
-        "model.encoder.one_hot=5",
+        "model.preprocessing.one_hot_max_categories=5",
         "optimizer.lr=0.01",
     )
     folds = ("data/split=kfold", "data.split.folds=3")
-    for encoder in ("standard", "robust_clip", "quantile"):
-        arguments = (*train, *folds, f"model/encoder={encoder}")
-        ended = command("-m", *arguments, "data.split.fold=0,1,2", f"name={encoder}")
+    for preprocessing in ("standard", "robust_clip", "quantile"):
+        arguments = (*train, *folds, f"model/preprocessing={preprocessing}")
+        ended = command("-m", *arguments, "data.split.fold=0,1,2", f"name={preprocessing}")
         assert ended.status == 0, ended
         assert "1 stack of 3" in ended.out
-        assert command(*arguments, "data.split.fold=1", f"name={encoder}-alone").status == 0
+        assert command(*arguments, "data.split.fold=1", f"name={preprocessing}-alone").status == 0
         one, other = (
-            left_behind(tmp_path / "outputs" / name) for name in (f"{encoder}/fold=1", f"{encoder}-alone")
+            left_behind(tmp_path / "outputs" / name)
+            for name in (f"{preprocessing}/fold=1", f"{preprocessing}-alone")
         )
         for part in ("metrics", "curves", "weights"):
-            assert one[part] == other[part], (encoder, part)
+            assert one[part] == other[part], (preprocessing, part)
 
 
-def test_several_targets(command: Callable[..., Ended], verb: Callable[..., Ended], tmp_path: Path) -> None:
+def test_several_targets(
+    command: Callable[..., Ended], run_script: Callable[..., Ended], tmp_path: Path
+) -> None:
     ended = command(*LONGER, "data.target=[sales,staff]", "data.weight=weight", "name=run")
     assert ended.status == 0, ended
     assert "5 columns → sales, staff" in ended.out
@@ -85,12 +88,12 @@ def test_several_targets(command: Callable[..., Ended], verb: Callable[..., Ende
         assert scores[f"test/{name}"] == pytest.approx(np.mean(each))
     for target in ("sales", "staff"):
         assert scores[f"test/r2/{target}"] > 0.5
-    assert verb("evaluate", "run=outputs/run").status == 0
+    assert run_script("evaluate", "run=outputs/run").status == 0
     again = json.loads((tmp_path / "outputs/run/evaluation.json").read_text())
     assert {name: again[name] for name in again if name.startswith("test/")} == {
         name: value for name, value in scores.items() if name.startswith("test/")
     }
-    assert verb("predict", "run=outputs/run", "input=t.csv", "output=p.csv").status == 0
+    assert run_script("predict", "run=outputs/run", "input=t.csv", "output=p.csv").status == 0
     predicted = pl.read_csv(tmp_path / "p.csv")
     assert predicted.columns[-2:] == ["prediction_sales", "prediction_staff"]
     run = mlplab.load(tmp_path / "outputs/run")
@@ -116,16 +119,16 @@ def test_rows_of_no_weight_change_nothing(command: Callable[..., Ended], tmp_pat
         assert one[name] == pytest.approx(other[name], rel=1e-5), name
 
 
-@pytest.mark.parametrize("encoder", ["standard", "robust_clip", "quantile"])
+@pytest.mark.parametrize("preprocessing", ["standard", "robust_clip", "quantile"])
 def test_digits_of_large_numbers_are_kept(
-    command: Callable[..., Ended], tmp_path: Path, encoder: str
+    command: Callable[..., Ended], tmp_path: Path, preprocessing: str
 ) -> None:
     draw = np.random.default_rng(1)
     signal = draw.integers(0, 1000, ROWS)
     for name, offset in (("large", 123_456_789_012), ("small", -500)):
         frame = pl.DataFrame({"x": signal + offset, "y": np.sin(signal / 100)})
         frame.write_csv(tmp_path / "t.csv")
-        ended = command(*TRAIN, "data.target=y", f"model/encoder={encoder}", f"name={name}")
+        ended = command(*TRAIN, "data.target=y", f"model/preprocessing={preprocessing}", f"name={name}")
         assert ended.status == 0, ended
     one, other = (left_behind(tmp_path / "outputs" / name)["metrics"] for name in ("large", "small"))
     assert one == other
@@ -136,13 +139,13 @@ def test_the_logarithm_of_a_target(command: Callable[..., Ended], tmp_path: Path
     x = draw.normal(size=ROWS)
     pl.DataFrame({"x": x, "y": np.exp(3 * x)}).write_csv(tmp_path / "t.csv")
     train = (*LONGER, "data.target=y")
-    assert command(*train, "model.encoder.target=log", "name=log").status == 0
+    assert command(*train, "model.preprocessing.target=log", "name=log").status == 0
     run = mlplab.load(tmp_path / "outputs/log")
     assert isinstance(run, TrainedRun)
     predicted = run.predict({"x": [-2.0, 0.0, 2.0]})
     np.testing.assert_allclose(np.log(predicted), [-6, 0, 6], atol=0.5)
     pl.DataFrame({"x": x, "y": x}).write_csv(tmp_path / "t.csv")
-    refused = command(*train, "model.encoder.target=log", "name=none")
+    refused = command(*train, "model.preprocessing.target=log", "name=none")
     assert refused.status == 2
     assert "have a target of 0 or less, which has no logarithm" in refused.err
 

@@ -54,10 +54,10 @@ CONFIGURATION: list[Case] = [
             "patience": "callbacks.early_stopping.patience",
         }.items()
     ),
-    ("53 empty folder", {}, ("init=",), ("init: is empty", "give it a value: init=…")),
+    ("53 empty folder", {}, ("init_from=",), ("init_from: is empty", "give it a value: init_from=…")),
     ("53 empty target", {}, ("data.path=t.csv", "data.target="), ("is empty", "value: data.target=…")),
-    ("65 no run to begin with", {}, ("init=none",), ("none: no such folder", "init=…")),
-    ("65 a file to begin with", {"t.csv": ""}, ("init=t.csv",), ("t.csv: is a file, not a folder",)),
+    ("65 no run to begin with", {}, ("init_from=none",), ("none: no such folder", "init_from=…")),
+    ("65 a file to begin with", {"t.csv": ""}, ("init_from=t.csv",), ("t.csv: is a file, not a folder",)),
     ("49 without its section", {}, ("lr=0.1",), ("did you mean optimizer.lr?",)),
     (
         "50 unknown option",
@@ -90,7 +90,7 @@ CONFIGURATION: list[Case] = [
         "58 target",
         {},
         ("trainer._target_=os.system",),
-        ("'os.system' is not allowed", "MLPLAB_ALLOWED_TARGETS"),
+        ("'os.system' is not allowed", "MLPLAB_ALLOWED_CLASSES"),
     ),
     (
         "58 added target",
@@ -134,7 +134,7 @@ CONFIGURATION: list[Case] = [
     ),
     (
         "58 an environment from a file",
-        {"conf/experiment/e.yaml": f"{GLOBAL}hydra: {{job: {{env_set: {{MLPLAB_ALLOWED_TARGETS: a.B}}}}}}\n"},
+        {"conf/experiment/e.yaml": f"{GLOBAL}hydra: {{job: {{env_set: {{MLPLAB_ALLOWED_CLASSES: a.B}}}}}}\n"},
         ("--config-dir=conf", "experiment=e"),
         ("hydra.job.env_set: is not supported",),
     ),

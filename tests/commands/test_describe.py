@@ -25,9 +25,9 @@ TABLE = pl.DataFrame(
 
 
 @pytest.fixture
-def describe(verb: Callable[..., Ended], tmp_path: Path) -> Callable[..., Ended]:
+def describe(run_script: Callable[..., Ended], tmp_path: Path) -> Callable[..., Ended]:
     TABLE.write_csv(tmp_path / "t.csv")
-    return lambda *arguments: verb("describe", *arguments)
+    return lambda *arguments: run_script("describe", *arguments)
 
 
 def lines(ended: Ended) -> dict[str, list[str]]:
@@ -102,7 +102,7 @@ def test_whole_numbers_have_all_their_digits(describe: Callable[..., Ended], tmp
 
 def test_the_network_may_refuse_a_target(describe: Callable[..., Ended]) -> None:
     target = ("data=csv", "data.path=t.csv", "data.target=price")
-    ended = describe(*target, "model.encoder.target=log")
+    ended = describe(*target, "model.preprocessing.target=log")
     assert ended.status == 2
     assert "1 rows have a target of 0 or less" in ended.err
     assert describe(*target, "trainer.max_epochs=0").status == 2
@@ -125,10 +125,10 @@ def test_what_may_be_wrong_is_noted(describe: Callable[..., Ended], tmp_path: Pa
     ended = describe("data=csv", "data.path=t.csv")
     assert ended.status == 0, ended
     assert lines(ended)["rooms"][-1] == (
-        "-999 in 2 cells may stand for a missing value; if so: 'data.missing=[\"-999\"]' (in all columns)"
+        "-999 in 2 cells may stand for a missing value; if so: 'data.na_values=[\"-999\"]' (in all columns)"
     )
     assert lines(ended)["kind"][-1] == "categories that differ only by spaces or case: 'Flat', 'flat'"
-    found = lines(describe("data=csv", "data.path=t.csv", 'data.missing=["-999"]'))
+    found = lines(describe("data=csv", "data.path=t.csv", 'data.na_values=["-999"]'))
     assert found["rooms"] == ["numeric", "2 (5.0%)", "5", "1 … 5", "1", ""]
 
 

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from support import Ended, status_of
 
-from mlplab.runs.choice import choose_runs
+from mlplab.runs.selection import choose_runs
 from mlplab.training import checkpoint
 
 Command = Callable[..., Ended]
@@ -57,7 +57,7 @@ CHANGES: dict[str, tuple[tuple[str, ...], Callable[[pl.DataFrame], None], str]] 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
 def test_a_split_that_has_changed_is_refused(
-    command: Command, verb: Command, frame: pl.DataFrame, change: str
+    command: Command, run_script: Command, frame: pl.DataFrame, change: str
 ) -> None:
     split, changes, said = CHANGES[change]
     assert command(*QUICK, *split, "name=r").status == 0
@@ -67,12 +67,12 @@ def test_a_split_that_has_changed_is_refused(
     shutil.copytree("outputs/r", "outputs/stopped run")
     for run in (Path("outputs/stopped/seed=1"), Path("outputs/stopped run")):
         (run / "metrics.json").write_text('{"status": "running"}')
-    assert verb("evaluate", "run=outputs/s").status == 0
+    assert run_script("evaluate", "run=outputs/s").status == 0
     changes(frame)
     parts = "the train, val, test rows are not those of the training"
     for ended in (
-        verb("evaluate", "run=outputs/r"),
-        verb("evaluate", "run=outputs/s"),
+        run_script("evaluate", "run=outputs/r"),
+        run_script("evaluate", "run=outputs/s"),
         command("resume=outputs/stopped run"),
         command(*sweep),
         command(*sweep[:-1], "name=stopped"),
@@ -110,12 +110,12 @@ def test_the_stack_of_a_sweep_knows_the_split_too(command: Command) -> None:
 
 
 def test_rows_of_training_are_left_out_of_a_test(
-    command: Command, verb: Command, frame: pl.DataFrame
+    command: Command, run_script: Command, frame: pl.DataFrame
 ) -> None:
     assert command(*SMALL, *FILE, "name=r").status == 0
     metrics = json.loads(Path("outputs/r/metrics.json").read_text())
     frame.sample(fraction=1, shuffle=True, seed=3).select("y", "customer", "b", "a").write_csv("n.csv")
-    ended = verb("evaluate", "run=outputs/r", "data.path=n.csv")
+    ended = run_script("evaluate", "run=outputs/r", "data.path=n.csv")
     assert ended.status == 0, ended
     assert "n.csv: 160 of 200 rows were in training or validation and are left out" in ended.err
     assert "n.csv: 40 rows" in ended.out
@@ -123,7 +123,7 @@ def test_rows_of_training_are_left_out_of_a_test(
     for score in ("rmse", "mae", "r2"):
         for prefix in ("", "ridge/", "mean/"):
             assert found[f"{prefix}test/{score}"] == pytest.approx(metrics[f"{prefix}test/{score}"])
-    ended = verb("evaluate", "run=outputs/r", "data.path=n.csv", "training_rows=include")
+    ended = run_script("evaluate", "run=outputs/r", "data.path=n.csv", "training_rows=include")
     assert ended.status == 0, ended
     assert "no test: with training rows" in ended.out
     found = json.loads(Path("outputs/r/evaluation.json").read_text())
@@ -133,34 +133,36 @@ def test_rows_of_training_are_left_out_of_a_test(
 
 
 def test_where_no_row_is_left_nothing_is_called_a_test(
-    command: Command, verb: Command, frame: pl.DataFrame
+    command: Command, run_script: Command, frame: pl.DataFrame
 ) -> None:
     folds = ("data/split=kfold", "data.split.folds=3", "data.split.fold=range(3)")
     assert command("-m", *SMALL, *folds, "name=k").status == 0
-    ended = verb("evaluate", "run=outputs/k", "data.path=t.csv")  # each row was in training in some fold
+    ended = run_script(
+        "evaluate", "run=outputs/k", "data.path=t.csv"
+    )  # each row was in training in some fold
     assert ended.status == 2
     assert "t.csv: all 200 rows were in training or validation" in ended.err
-    assert verb("evaluate", "run=outputs/k", "data.path=t.csv", "training_rows=include").status == 0
-    ended = verb("evaluate", "run=outputs/k")
+    assert run_script("evaluate", "run=outputs/k", "data.path=t.csv", "training_rows=include").status == 0
+    ended = run_script("evaluate", "run=outputs/k")
     assert "no scores of the ensemble: its runs have other splits" in ended.err
     assert "their ensemble" not in ended.out
 
 
-def test_new_rows_need_no_baselines(command: Command, verb: Command, frame: pl.DataFrame) -> None:
+def test_new_rows_need_no_baselines(command: Command, run_script: Command, frame: pl.DataFrame) -> None:
     assert command(*SMALL, "name=r").status == 0
     (frame.with_columns(pl.col("a") + 1)).write_csv("n.csv")
-    ended = verb("evaluate", "run=outputs/r", "data.path=n.csv")
+    ended = run_script("evaluate", "run=outputs/r", "data.path=n.csv")
     assert (ended.status, ended.err) == (0, "")
     assert "ridge regression" in ended.out
     frame[:-1].write_csv("t.csv")
-    ended = verb("evaluate", "run=outputs/r", "data.path=n.csv")
+    ended = run_script("evaluate", "run=outputs/r", "data.path=n.csv")
     assert ended.status == 0
     assert "no baselines, which are fitted to the training rows: t.csv: has changed" in ended.err
     assert "ridge regression" not in ended.out
 
 
 def test_test_rows_are_compared_by_their_numbers(
-    command: Command, verb: Command, frame: pl.DataFrame
+    command: Command, run_script: Command, frame: pl.DataFrame
 ) -> None:
     """What a date means decides a split in time."""
     days = [f"{1 + i % 12:02}.{1 + i * 5 % 12:02}.2024" for i in range(ROWS)]
@@ -170,19 +172,19 @@ def test_test_rows_are_compared_by_their_numbers(
     for name, written in formats.items():
         folder = f"hydra.run.dir=outputs/s/{name}"
         assert command(*SMALL, *split, f"data.columns.day={written}", folder).status == 0
-    ended = verb("evaluate", "run=outputs/s", "runs=all")
+    ended = run_script("evaluate", "run=outputs/s", "runs=all")
     assert ended.status == 0, ended
     assert "no scores of the ensemble" in ended.err
 
 
 def test_a_warm_start_across_splits_is_warned_of(command: Command) -> None:
     assert command(*SMALL, "name=r").status == 0
-    ended = command(*SMALL, "init=outputs/r", "name=same")
+    ended = command(*SMALL, "init_from=outputs/r", "name=same")
     assert "test rows were in its training" not in ended.out
-    ended = command(*SMALL, "init=outputs/r", "data.split.seed=1", "name=other")
+    ended = command(*SMALL, "init_from=outputs/r", "data.split.seed=1", "name=other")
     assert ended.status == 0
     [line] = [line for line in ended.out.splitlines() if line.startswith("warning")]
-    count = int(line.removeprefix("warning: init=outputs/r: ").partition(" ")[0])
+    count = int(line.removeprefix("warning: init_from=outputs/r: ").partition(" ")[0])
     assert 15 < count <= 30
     assert f"{count} of the 30 test rows were in its training or validation" in line
     assert f"  {line}\n" in Path("outputs/other/train.log").read_text()
@@ -191,19 +193,21 @@ def test_a_warm_start_across_splits_is_warned_of(command: Command) -> None:
 def test_a_warm_start_on_a_table_that_is_centred_elsewhere(command: Command, frame: pl.DataFrame) -> None:
     assert command(*SMALL, "name=r").status == 0
     pl.concat([frame.with_columns(pl.col("a", "b") + 5), frame]).write_csv("t.csv")
-    ended = command(*SMALL, "init=outputs/r", "data.split.seed=1", "name=other")
+    ended = command(*SMALL, "init_from=outputs/r", "data.split.seed=1", "name=other")
     assert ended.status == 0, ended
     assert "of the 60 test rows were in its training or validation" in ended.out
 
 
-def test_a_warm_start_hands_on_what_was_seen(command: Command, verb: Command, frame: pl.DataFrame) -> None:
+def test_a_warm_start_hands_on_what_was_seen(
+    command: Command, run_script: Command, frame: pl.DataFrame
+) -> None:
     assert command(*SMALL, "name=r").status == 0
     shutil.copy("t.csv", "first.csv")
     frame[:40].with_columns(pl.col("y") + 1).write_csv("t.csv")
-    assert command(*SMALL, "init=outputs/r", "name=s", "data.columns.customer=drop").status == 2
+    assert command(*SMALL, "init_from=outputs/r", "name=s", "data.columns.customer=drop").status == 2
     frame.with_columns(pl.col("y") + 1).write_csv("t.csv")  # the same inputs, centred alike
-    assert command(*SMALL, "init=outputs/r", "name=s").status == 0
-    ended = verb("evaluate", "run=outputs/s", "data.path=first.csv")
+    assert command(*SMALL, "init_from=outputs/r", "name=s").status == 0
+    ended = run_script("evaluate", "run=outputs/s", "data.path=first.csv")
     assert "first.csv: 170 of 200 rows were in training or validation" in ended.err
 
 
@@ -213,13 +217,13 @@ def test_a_warm_start_on_dates_written_otherwise_only_warns(command: Command, fr
     assert command(*SMALL, "name=r").status == 0
     days = [".".join(reversed(day.split("-"))) for day in days]
     frame.with_columns(day=pl.Series(days)).write_csv("t.csv")
-    ended = command(*SMALL, "init=outputs/r", "data.split.seed=1", "name=other")
+    ended = command(*SMALL, "init_from=outputs/r", "data.split.seed=1", "name=other")
     assert ended.status == 0, ended
     assert "whether its training saw test rows of this run cannot be told" in ended.out
 
 
 def test_one_run_of_a_sweep_may_need_logarithms(command: Command) -> None:
-    ended = command("-m", *SMALL, "model.encoder.target=log,standard", "name=s")
+    ended = command("-m", *SMALL, "model.preprocessing.target=log,standard", "name=s")
     assert ended.status == 1
     assert "rows have a target of 0 or less, which has no logarithm" in ended.out + ended.err
     assert {run.name: status_of(run) for run in Path("outputs/s").glob("target=*")} == {
@@ -241,7 +245,7 @@ def test_rows_that_stand_in_training_and_test_are_counted(command: Command, fram
 
 
 def test_an_ensemble_is_of_the_runs_that_are_best_on_validation(
-    command: Command, verb: Command, frame: pl.DataFrame
+    command: Command, run_script: Command, frame: pl.DataFrame
 ) -> None:
     assert command("-m", *SMALL, "optimizer.lr=0.1,1e-6", "seed=0,1", "name=s").status == 0
     runs = {
@@ -252,12 +256,12 @@ def test_an_ensemble_is_of_the_runs_that_are_best_on_validation(
         found = [path.name for path in choose_runs(Path("outputs/s"), name)]
         ranked = sorted(runs, key=lambda run: runs[run]["val/mae"])
         assert set(found) == set(ranked[: len(chosen)])
-    ended = verb("evaluate", "run=outputs/s")
+    ended = run_script("evaluate", "run=outputs/s")
     assert "outputs/s: 2 of 4 runs, those with lr=0.1: the best of 2 configurations by val/mae" in ended.err
     assert "mean of 2 networks" in ended.out
-    ended = verb("predict", "run=outputs/s", "runs=1", "input=t.csv", "output=o.csv")
+    ended = run_script("predict", "run=outputs/s", "runs=1", "input=t.csv", "output=o.csv")
     assert "outputs/s: the 1 best of 4 runs by val/mae" in ended.err
-    ended = verb("evaluate", "run=outputs/s", "runs=some")
+    ended = run_script("evaluate", "run=outputs/s", "runs=some")
     assert ended.status == 2
     assert "runs: unknown choice (found 'some', expected best, all, or a number of runs)" in ended.err
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from support import Ended, left_behind, status_of
 
-from mlplab.training.callbacks import Signals
+from mlplab.training.callbacks import StopOnSignal
 
 ROWS = 3000
 TRAIN = (
@@ -38,7 +38,7 @@ def rmse(folder: Path) -> float:
 
 def test_it_comes_as_far_as_in_memory(command: Callable[..., Ended], tmp_path: Path) -> None:
     for name, memory in (("memory", "1"), ("file", "1e-6")):
-        ended = command(*TRAIN, "trainer.max_epochs=15", f"name={name}", f"data.memory={memory}")
+        ended = command(*TRAIN, "trainer.max_epochs=15", f"name={name}", f"data.memory_gib={memory}")
         assert ended.status == 0, ended
         assert ("too large for memory" in ended.out) == (name == "file")
     outputs = tmp_path / "outputs"
@@ -49,25 +49,25 @@ def test_it_comes_as_far_as_in_memory(command: Callable[..., Ended], tmp_path: P
 def test_it_goes_on_to_the_same_bits(
     command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = (*TRAIN, "trainer.max_epochs=3", "data.memory=1e-6")
+    train = (*TRAIN, "trainer.max_epochs=3", "data.memory_gib=1e-6")
     assert command(*train, "name=whole").status == 0
-    stop = Signals.on_step
+    stop = StopOnSignal.on_step
 
-    def stop_within_an_epoch(self: Signals, trainer: object, module: object) -> None:
+    def stop_within_an_epoch(self: StopOnSignal, trainer: object, module: object) -> None:
         if trainer.global_step == 30:  # type: ignore[attr-defined]
             self.received = signal.SIGTERM
         stop(self, trainer, module)  # type: ignore[arg-type]
 
     with monkeypatch.context() as context:
-        context.setattr(Signals, "on_step", stop_within_an_epoch)
+        context.setattr(StopOnSignal, "on_step", stop_within_an_epoch)
         assert command(*train, "name=stopped").status == 128 + signal.SIGTERM
     stopped = tmp_path / "outputs/stopped"
     assert status_of(stopped) == "interrupted"
-    refused = command("resume=outputs/stopped", "data.memory=1")
+    refused = command("resume=outputs/stopped", "data.memory_gib=1")
     assert refused.status == 2
     assert "trained from a file, and would now be from memory" in refused.err
-    assert "data.memory=" in refused.err
-    assert command("resume=outputs/stopped", "data.memory=2e-6").status == 0
+    assert "data.memory_gib=" in refused.err
+    assert command("resume=outputs/stopped", "data.memory_gib=2e-6").status == 0
     whole, gone_on = left_behind(tmp_path / "outputs/whole"), left_behind(stopped)
     for part in ("metrics", "weights"):
         assert gone_on[part] == whole[part], part

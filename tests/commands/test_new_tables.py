@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from support import Ended, assert_short_answer, train_into
 
-Verb = Callable[..., Ended]
+Command = Callable[..., Ended]
 
 COLUMNS = "a,c,d,f,m"
 ROW = "1.5,red,2024-02-03,true,7"
@@ -178,33 +178,35 @@ def left(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize(("row", "text", "arguments", "said"), REFUSED, ids=[case[0] for case in REFUSED])
 def test_what_is_wrong_gets_a_short_answer(
-    verb: Verb, here: Path, row: str, text: str, arguments: tuple[str, ...], said: tuple[str, ...]
+    run_script: Command, here: Path, row: str, text: str, arguments: tuple[str, ...], said: tuple[str, ...]
 ) -> None:
     (here / "n.csv").write_text(text, encoding="utf-8")
     before = left(here)
-    assert_short_answer(verb(*arguments), said)
+    assert_short_answer(run_script(*arguments), said)
     assert left(here) == before
     assert (here / "n.csv").read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize(("row", "text", "arguments", "said"), TAKEN, ids=[case[0] for case in TAKEN])
 def test_what_can_be_gone_on_with_is_told(
-    verb: Verb, here: Path, row: str, text: str, arguments: tuple[str, ...], said: tuple[str, ...]
+    run_script: Command, here: Path, row: str, text: str, arguments: tuple[str, ...], said: tuple[str, ...]
 ) -> None:
     (here / "n.csv").write_text(text, encoding="utf-8")
-    ended = verb(*arguments)
+    ended = run_script(*arguments)
     assert ended.status == 0, ended
     assert ended.err.splitlines() == [f"warning: {words}" for words in said]
 
 
-def test_columns_are_found_by_name_and_unknown_categories_are_missing(verb: Verb, here: Path) -> None:
+def test_columns_are_found_by_name_and_unknown_categories_are_missing(
+    run_script: Command, here: Path
+) -> None:
     predictions = []
     for text in (rows(ROW), rows("7,true,2024-02-03,red,1.5", header="m,f,d,c,a")):
         (here / "n.csv").write_text(text)
-        assert verb(*PREDICT, "overwrite=true").status == 0
+        assert run_script(*PREDICT, "overwrite=true").status == 0
         predictions.append(pl.read_csv(here / "o.csv")["prediction"].to_list())
     (here / "n.csv").write_text(rows(ROW.replace("red", "pink"), ROW.replace("red", "")))
-    assert verb(*PREDICT, "overwrite=true").status == 0
+    assert run_script(*PREDICT, "overwrite=true").status == 0
     unknown, missing = pl.read_csv(here / "o.csv")["prediction"]
     assert predictions[0] == predictions[1]
     assert unknown == missing
@@ -212,21 +214,23 @@ def test_columns_are_found_by_name_and_unknown_categories_are_missing(verb: Verb
 
 @pytest.mark.parametrize(("kind", "cell"), [("Date", dt.date(2024, 2, 3)), ("List(Int64)", [1])])
 def test_a_type_that_training_had_nothing_like_is_refused(
-    verb: Verb, here: Path, kind: str, cell: object
+    run_script: Command, here: Path, kind: str, cell: object
 ) -> None:
     frame = pl.DataFrame({"a": [cell], "c": ["red"], "d": [dt.date(2024, 2, 3)], "f": [True], "m": [7]})
     frame.write_parquet(here / "n.parquet")
-    ended = verb("predict", "run=r", "input=n.parquet", "output=o.parquet")
+    ended = run_script("predict", "run=r", "input=n.parquet", "output=o.parquet")
     assert_short_answer(ended, (f"n.parquet, column 'a': holds {kind}", "a number such as 1176.2"))
 
 
 @pytest.mark.parametrize(("kind", "cell"), [("List(Int64)", [1]), ("Binary", b"x")])
-def test_what_csv_cannot_hold_is_written_as_parquet(verb: Verb, here: Path, kind: str, cell: object) -> None:
+def test_what_csv_cannot_hold_is_written_as_parquet(
+    run_script: Command, here: Path, kind: str, cell: object
+) -> None:
     frame = pl.DataFrame(
         {"a": [1], "c": ["red"], "d": [dt.date(2024, 2, 3)], "f": [True], "m": [7], "z": [cell]}
     )
     frame.write_parquet(here / "n.parquet")
-    ended = verb("predict", "run=r", "input=n.parquet", "output=o.csv")
+    ended = run_script("predict", "run=r", "input=n.parquet", "output=o.csv")
     assert_short_answer(ended, (f"column 'z': holds {kind}, which CSV cannot", ".parquet"))
-    assert verb("predict", "run=r", "input=n.parquet", "output=o.parquet").status == 0
+    assert run_script("predict", "run=r", "input=n.parquet", "output=o.parquet").status == 0
     assert pl.read_parquet(here / "o.parquet")["z"].to_list() == [cell]

@@ -81,10 +81,12 @@ def test_a_command_works_as_written(clone: Path, command: str) -> None:
 
 
 @pytest.mark.parametrize("command", SIMPLE)
-def test_a_simple_command_works_as_written(verb: Callable[..., Ended], tmp_path: Path, command: str) -> None:
+def test_a_simple_command_works_as_written(
+    run_script: Callable[..., Ended], tmp_path: Path, command: str
+) -> None:
     (tmp_path / "my.csv").write_text(MY_CSV)
     _, _, script, *arguments = shlex.split(command)
-    ended = verb(Path(script).stem, *arguments)
+    ended = run_script(Path(script).stem, *arguments)
     assert ended.status == 0, ended
     if "--" not in command and "train.py" in command:
         assert "tensorboard --logdir outputs/" in ended.out.splitlines()[-1]
@@ -105,17 +107,17 @@ def test_a_sweep_and_what_is_done_with_it(clone: Path) -> None:
     assert "cement" in run(clone, "uv run python example.py")
 
 
-def test_a_mistake_is_told_as_the_readme_says(verb: Callable[..., Ended], tmp_path: Path) -> None:
+def test_a_mistake_is_told_as_the_readme_says(run_script: Callable[..., Ended], tmp_path: Path) -> None:
     (said,) = re.findall(r"```text\n(error: houses.csv.*?)```", README, re.DOTALL)
     sizes = ["?" if row == 15 else str(50 + row) for row in range(40)]
     (tmp_path / "houses.csv").write_text("size,price\n" + "".join(f"{each},{each}1\n" for each in sizes))
     (tmp_path / "houses.csv").write_text((tmp_path / "houses.csv").read_text().replace("?1", "651"))
-    ended = verb("train", "data=csv", "data.path=houses.csv", "data.target=price")
+    ended = run_script("train", "data=csv", "data.path=houses.csv", "data.target=price")
     assert (ended.status, ended.err) == (2, said)
 
 
 def test_the_data_function_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlplab.data import synthetic
+    from mlplab.data.synthetic import functions as synthetic
 
     monkeypatch.setattr(synthetic, "FUNCTIONS", dict(synthetic.FUNCTIONS))
     (source,) = re.findall(r"```python\n(@register.*?)```", README, re.DOTALL)

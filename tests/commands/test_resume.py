@@ -1,4 +1,4 @@
-"""`resume=`, `init=`, and sweeps that are given again; kills are in tests/faults."""
+"""`resume=`, `init_from=`, and sweeps that are given again; kills are in tests/faults."""
 
 import hashlib
 import json
@@ -232,7 +232,7 @@ def test_a_run_begins_as_what_another_was_trained_to(command: Command, tmp_path:
     first = ("trainer.max_epochs=20", "model.norm=batch", *SMALL[:-1])
     assert command(*first, "name=a").status == 0
     frozen = ("optimizer=sgd", "optimizer.lr=1e-30", "optimizer.momentum=0", "trainer.max_epochs=1")
-    ended = command(*first[1:], *frozen, "init=outputs/a", "name=b")
+    ended = command(*first[1:], *frozen, "init_from=outputs/a", "name=b")
     assert ended.status == 0, ended.err
     one, other = (json.loads((tmp_path / f"outputs/{name}/metrics.json").read_text()) for name in "ab")
     assert other["val/mae"] == pytest.approx(one["val/mae"], rel=0.2)  # batch statistics move a little
@@ -251,8 +251,8 @@ def test_a_shifted_table_is_seen_with_the_trained_eyes(command: Command, tmp_pat
     csv = ("data=csv", "data.target=y", "model.hidden=[8]", "data.batch_size=16")
     assert command(*csv, "data.path=t.csv", "trainer.max_epochs=30", "name=a").status == 0
     frozen = ("optimizer=sgd", "optimizer.lr=1e-30", "optimizer.momentum=0", "trainer.max_epochs=1")
-    assert command(*csv, "data.path=t.csv", *frozen, "init=outputs/a", "name=b").status == 0
-    assert command(*csv, "data.path=u.csv", *frozen, "init=outputs/a", "name=c").status == 0
+    assert command(*csv, "data.path=t.csv", *frozen, "init_from=outputs/a", "name=b").status == 0
+    assert command(*csv, "data.path=u.csv", *frozen, "init_from=outputs/a", "name=c").status == 0
     same, shifted = (json.loads((tmp_path / f"outputs/{name}/metrics.json").read_text()) for name in "bc")
     whole = json.loads((tmp_path / "outputs/a/metrics.json").read_text())
     assert same["test/rmse"] == pytest.approx(whole["test/rmse"], rel=1e-6)
@@ -260,13 +260,16 @@ def test_a_shifted_table_is_seen_with_the_trained_eyes(command: Command, tmp_pat
 
 
 INIT_MISTAKES = {
-    "missing": (["init=outputs/x"], ["outputs/x: no such folder"]),
+    "missing": (["init_from=outputs/x"], ["outputs/x: no such folder"]),
     "a network of other widths": (
-        ["init=outputs/r", "model.hidden=[9]"],
+        ["init_from=outputs/r", "model.hidden=[9]"],
         ["is another network", "model.hidden"],
     ),
-    "a table of other columns": (["init=outputs/r", "data.features=6"], ["was trained on other columns"]),
-    "a run that has not ended": (["init=outputs/s"], ["outputs/s: holds no finished run"]),
+    "a table of other columns": (
+        ["init_from=outputs/r", "data.features=6"],
+        ["was trained on other columns"],
+    ),
+    "a run that has not ended": (["init_from=outputs/s"], ["outputs/s: holds no finished run"]),
 }
 
 

@@ -31,7 +31,7 @@ SWEEPS = {
     ],
     "a member that diverges, schedules, momentum": [
         *("optimizer=sgd", "optimizer.lr=0.01,1e18", "optimizer.momentum=0,0.9", "scheduler.warmup=0,0.3"),
-        "model/encoder=none",
+        "model/preprocessing=none",
     ],
     "norms, residuals, deltas, clipping": [
         *("model.norm=batch", "model.residual=true", "loss=huber", "loss.delta=0.5,2", "seed=range(2)"),
@@ -67,7 +67,7 @@ def test_in_lockstep_and_one_by_one_leave_the_same_behind(
 def test_a_sweep_tells_its_plan_its_best_runs_and_where_they_lie(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:
-    ended = command("-m", *SMALL, "optimizer.lr=1e-2,1e-3", "seed=range(3)", "hydra.launcher.members=3")
+    ended = command("-m", *SMALL, "optimizer.lr=1e-2,1e-3", "seed=range(3)", "hydra.launcher.max_members=3")
     assert ended.status == 0, ended.err
     lines = ended.out.splitlines()
     assert lines[:3] == [
@@ -90,12 +90,12 @@ def test_a_sweep_tells_its_plan_its_best_runs_and_where_they_lie(
 
 
 def test_folds_are_a_sweep_like_any_other(
-    command: Callable[..., Ended], verb: Callable[..., Ended], tmp_path: Path
+    command: Callable[..., Ended], run_script: Callable[..., Ended], tmp_path: Path
 ) -> None:
     folds = ("data/split=kfold", "data.split.folds=4", "data.split.fold=range(4)", "name=s")
     ended = command("-m", "trainer.max_epochs=3", *folds)
     assert ended.out.startswith("4 runs: 1 stack of 4\n")
-    table = verb("results", "outputs/s", "--format", "csv").out.splitlines()
+    table = run_script("results", "outputs/s", "--format", "csv").out.splitlines()
     assert len(table) == 2  # one line: its runs are repeats
     row = dict(zip(table[0].split(","), table[1].split(","), strict=True))
     scores = [
@@ -116,8 +116,8 @@ MISTAKES = {
         ["no such file", "t.csv"],
     ),
     "no members": (
-        ["seed=1,2", "hydra.launcher.members=0"],
-        ["hydra.launcher.members: out of range", "1 or above"],
+        ["seed=1,2", "hydra.launcher.max_members=0"],
+        ["hydra.launcher.max_members: out of range", "1 or above"],
     ),
     "an unknown launcher": (
         ["seed=1,2", "hydra/launcher=slurm"],
@@ -168,7 +168,8 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended], tmp_path: Path) -> None:
     ended = command(
-        *("-m", *SMALL, "optimizer=sgd", "model/encoder=none", "optimizer.lr=1e-3,1e20", "seed=1,2"), "name=s"
+        *("-m", *SMALL, "optimizer=sgd", "model/preprocessing=none", "optimizer.lr=1e-3,1e20", "seed=1,2"),
+        "name=s",
     )
     assert ended.status == 1
     assert (
@@ -179,7 +180,7 @@ def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended
 
 
 def test_processes_give_what_one_gives(command: Callable[..., Ended], tmp_path: Path) -> None:
-    overrides = ("-m", *SMALL, "model.dropout=0.2", "seed=range(4)", "hydra.launcher.members=2")
+    overrides = ("-m", *SMALL, "model.dropout=0.2", "seed=range(4)", "hydra.launcher.max_members=2")
     assert command(*overrides, "name=one").status == 0
     ended = process([SCRIPT, *overrides, "name=two", "hydra.launcher.workers=2"], tmp_path)
     assert ended.status == 0, ended.err
@@ -192,7 +193,7 @@ def test_processes_give_what_one_gives(command: Callable[..., Ended], tmp_path: 
 
 def started(tmp_path: Path, *overrides: str, until: Sequence[str]) -> subprocess.Popen[str]:
     """A sweep that has trained an epoch of those runs, and would go on for long."""
-    endless = ("-m", *QUICK, "trainer.max_epochs=100000", "name=s", "hydra.launcher.members=2")
+    endless = ("-m", *QUICK, "trainer.max_epochs=100000", "name=s", "hydra.launcher.max_members=2")
     sweep = subprocess.Popen(
         [sys.executable, SCRIPT, *endless, *overrides],
         cwd=tmp_path,
@@ -304,7 +305,7 @@ def test_a_run_that_cannot_begin_as_another_is_refused_alone(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:
     assert command(*SMALL, "name=a").status == 0
-    ended = command("-m", *SMALL, "init=outputs/a,outputs/missing", "seed=1,2", "name=s")
+    ended = command("-m", *SMALL, "init_from=outputs/a,outputs/missing", "seed=1,2", "name=s")
     assert ended.status == 1
     assert "4 runs: 1 stack of 2, 2 refused" in ended.out
     assert "2 of 4 runs did not end well" in ended.err
@@ -313,9 +314,9 @@ def test_a_run_that_cannot_begin_as_another_is_refused_alone(
 def test_a_file_that_a_network_misses_is_no_full_disk(
     command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLPLAB_ALLOWED_TARGETS", "faults.troubled.Troubled")
+    monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "faults.troubled.Troubled")
     table = [word for word in SMALL if not word.startswith("model.")]
-    own = ("model=own", "model._target_=faults.troubled.Troubled", "+model.trouble=file,none")
+    own = ("model=custom", "model._target_=faults.troubled.Troubled", "+model.trouble=file,none")
     ended = command("-m", *table, *own, "name=s")
     assert ended.status == 1
     assert "FileNotFoundError" in ended.err

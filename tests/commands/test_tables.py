@@ -16,7 +16,7 @@ import pytest
 import zstandard
 from support import ROOT, Ended, assert_short_answer, config, process
 
-from mlplab.hydra_overrides import readable
+from mlplab.cli.overrides import readable
 
 Content = str | bytes | pl.DataFrame
 Files = dict[str, Content]
@@ -150,7 +150,7 @@ REFUSED: list[Case] = [
         (
             "t.csv, column 'b', line 42, data row 41: is not a number",
             "found '?', expected a number",
-            """'data.missing=["?"]'""",
+            """'data.na_values=["?"]'""",
             "data.columns.b=categorical or =drop",
         ),
     ),
@@ -158,7 +158,7 @@ REFUSED: list[Case] = [
         "18 late in the file",
         {"t.csv": LATE + '4,"1,176.2",5\n'},
         (),
-        ("t.csv, column 'b', line 5042, data row 5041", "'1,176.2'", """'data.missing=["1,176.2"]'"""),
+        ("t.csv, column 'b', line 5042, data row 5041", "'1,176.2'", """'data.na_values=["1,176.2"]'"""),
     ),
     (
         "18 several columns",
@@ -166,7 +166,7 @@ REFUSED: list[Case] = [
         (),
         (
             "column 'a', line 42",
-            'if it stands for a missing value: \'data.missing=["-","x"]\' (in all columns)',
+            'if it stands for a missing value: \'data.na_values=["-","x"]\' (in all columns)',
             "column 'b', line 42",
             "if its values are categories: data.columns.b=categorical",
         ),
@@ -480,8 +480,8 @@ TAKEN: list[Case] = [
     ("15 UTF-16", {"t.csv": GOOD.encode("utf-16")}, (), ()),
     ("15 UTF-16 without its mark", {"t.csv": GOOD.encode("utf-16-be")}, (), ()),
     ("16 BOM", {"t.csv": GOOD.encode("utf-8-sig")}, (), ()),
-    ("18 declared", {"t.csv": GOOD + "1,?,3\n"}, ('data.missing=["?"]',), ()),
-    ("19 declared", {"t.csv": GOOD + "1,inf,3\n"}, ('data.missing=["inf"]',), ()),
+    ("18 declared", {"t.csv": GOOD + "1,?,3\n"}, ('data.na_values=["?"]',), ()),
+    ("19 declared", {"t.csv": GOOD + "1,inf,3\n"}, ('data.na_values=["inf"]',), ()),
     ("20 nan", {"t.csv": GOOD + "1,nan,3\n1,NaN,3\n1,N/A,3\n"}, (), ()),
     ("21 a float", {"t.csv": GOOD + "1,9223372036854775808.0,3\n"}, (), ()),
     ("21 of 64 bits", {"t.csv": GOOD + "1,1223372036854775808,3\n"}, (), ()),
@@ -612,7 +612,7 @@ def assert_typeable(message: str) -> None:
 
 @pytest.mark.parametrize(("row", "files", "arguments", "said"), REFUSED, ids=[case[0] for case in REFUSED])
 def test_what_is_wrong_gets_the_same_short_answer_of_train_and_describe(
-    verb: Callable[..., Ended],
+    run_script: Callable[..., Ended],
     tmp_path: Path,
     row: str,
     files: Files,
@@ -621,8 +621,8 @@ def test_what_is_wrong_gets_the_same_short_answer_of_train_and_describe(
 ) -> None:
     make(tmp_path, files)
     before = left(tmp_path)
-    ended = verb("train", *with_arguments(arguments))
-    described = verb("describe", *with_arguments(arguments))
+    ended = run_script("train", *with_arguments(arguments))
+    described = run_script("describe", *with_arguments(arguments))
     assert_short_answer(ended, said)
     assert (described.status, described.err) == (ended.status, ended.err)
     assert left(tmp_path) == before
@@ -648,10 +648,10 @@ def test_a_process_says_the_same(tmp_path: Path) -> None:
     ("script", "flags"), [("train", ()), ("describe", ()), ("train", ("-m", "seed=1,2"))]
 )
 def test_a_path_is_that_of_a_csv(
-    verb: Callable[..., Ended], tmp_path: Path, script: str, flags: tuple[str, ...]
+    run_script: Callable[..., Ended], tmp_path: Path, script: str, flags: tuple[str, ...]
 ) -> None:
     make(tmp_path, {"t.csv": GOOD})
-    ended = verb(script, *flags, *TRAIN[1:])
+    ended = run_script(script, *flags, *TRAIN[1:])
     assert ended.status == 0, ended
     assert script == "train" or ended.out.startswith("t.csv: 40 rows")
 
@@ -681,7 +681,7 @@ def test_columns_that_are_left_out_are_told_of_in_a_few_lines(
 
 @pytest.mark.parametrize(("row", "files", "arguments", "said"), TAKEN, ids=[case[0] for case in TAKEN])
 def test_what_can_be_gone_on_with_is_taken(
-    verb: Callable[..., Ended],
+    run_script: Callable[..., Ended],
     tmp_path: Path,
     row: str,
     files: Files,
@@ -689,10 +689,10 @@ def test_what_can_be_gone_on_with_is_taken(
     said: tuple[str, ...],
 ) -> None:
     make(tmp_path, files)
-    described = verb("describe", *with_arguments(arguments))
+    described = run_script("describe", *with_arguments(arguments))
     assert described.status == 0, described
     assert all(line.startswith("warning: ") for line in described.err.splitlines())
-    ended = verb("train", *with_arguments(arguments))
+    ended = run_script("train", *with_arguments(arguments))
     assert ended.status == 0, ended
     warnings = [line for line in (ended.out + ended.err).splitlines() if line.startswith("warning: ")]
     assert warnings == [f"warning: {words}" for words in said]

@@ -18,7 +18,7 @@ from support import ROOT, SMALL, Ended, process
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from mlplab.runs.show import tensorboard_command
+from mlplab.commands.render import tensorboard_command
 
 QUICK = SMALL[:-1]  # without the epochs
 SCRIPT = str(ROOT / "scripts/train.py")
@@ -47,10 +47,10 @@ WRONG_INPUT = [
     ("text among numbers", ["data=csv", "data.path=t.csv", "data.target=y"], "'?'"),
     ("a split of too few rows", ["data=synthetic", "data.rows=2"], "leaves no row"),
     ("a folder in use", ["hydra.run.dir=used"], "used: exists and is not empty"),
-    ("no run to begin with", ["init=none"], "none: no such folder"),
+    ("no run to begin with", ["init_from=none"], "none: no such folder"),
     ("a sweep of one table", ["-m", "data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"], "'?'"),
     ("a sweep of splits", ["-m", "data=synthetic", "data.rows=2,3"], "leaves no row"),
-    ("a sweep's members", ["-m", "seed=1,2", "hydra.launcher.members=0"], "members: out of range"),
+    ("a sweep's members", ["-m", "seed=1,2", "hydra.launcher.max_members=0"], "members: out of range"),
 ]
 
 
@@ -198,7 +198,7 @@ def test_callbacks_of_lightnings_see_the_metrics(command: Callable[..., Ended], 
 def test_a_terminal_gets_a_bar_and_its_cursor_back(tmp_path: Path, diverges: bool) -> None:
     import pty
 
-    wrong = ["optimizer=sgd", "optimizer.lr=1e20", "model/encoder=none"] if diverges else []
+    wrong = ["optimizer=sgd", "optimizer.lr=1e20", "model/preprocessing=none"] if diverges else []
     ours, theirs = pty.openpty()
     running = subprocess.Popen(
         [sys.executable, SCRIPT, *QUICK, "trainer.max_epochs=3", *wrong],
@@ -221,7 +221,7 @@ def test_a_terminal_gets_a_bar_and_its_cursor_back(tmp_path: Path, diverges: boo
 
 
 def test_a_run_that_diverges_ends_with_status_1(command: Callable[..., Ended], tmp_path: Path) -> None:
-    ended = command(*QUICK, "optimizer=sgd", "optimizer.lr=1e20", "model/encoder=none", "name=r")
+    ended = command(*QUICK, "optimizer=sgd", "optimizer.lr=1e20", "model/preprocessing=none", "name=r")
     assert ended.status == 1
     assert ended.err.startswith("error: the loss became ")
     assert len(ended.err.splitlines()) == 1

@@ -18,13 +18,13 @@ import torch
 import yaml
 from support import ROOT, SMALL, Ended, assert_short_answer, process, train_into
 
-from mlplab.data import synthetic
-from mlplab.runs.show import script_command, tensorboard_command
+from mlplab.commands.render import script_command, tensorboard_command
+from mlplab.data.synthetic import functions as synthetic
 
 FRAME = synthetic.draw("friedman1", rows=40, features=None, noise=0.5, seed=5)
 COLUMNS = "x1,x2,x3,x4,x5"
 NUMBERS = "0.1,0.2,0.3,0.4,0.5"
-Verb = Callable[..., Ended]
+Command = Callable[..., Ended]
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,10 @@ def here(trained: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_predict_keeps_rows_columns_and_text(verb: Verb, here: Path) -> None:
+def test_predict_keeps_rows_columns_and_text(run_script: Command, here: Path) -> None:
     text = f'name,{COLUMNS}\nb é,{NUMBERS}\n"a, ""b""",1.50,2e-1,0.30,004,5\n,{NUMBERS}\n'
     (here / "n.csv").write_text(text, encoding="utf-8")
-    ended = verb("predict", "run=r", "input=n.csv", "output=o.csv")
+    ended = run_script("predict", "run=r", "input=n.csv", "output=o.csv")
     assert ended.status == 0
     assert ended.out == ""
     assert "warning: n.csv: ignoring columns not seen in training: name" in ended.err
@@ -57,10 +57,10 @@ def test_predict_keeps_rows_columns_and_text(verb: Verb, here: Path) -> None:
     assert not list(here.glob(".*"))
 
 
-def test_predict_reads_and_writes_parquet(verb: Verb, here: Path) -> None:
+def test_predict_reads_and_writes_parquet(run_script: Command, here: Path) -> None:
     FRAME.write_parquet(here / "t.parquet")
-    assert verb("predict", "run=s", "input=t.parquet", "output=o.parquet").status == 0
-    assert verb("predict", "run=s", "input=t.csv", "output=o.csv").status == 0
+    assert run_script("predict", "run=s", "input=t.parquet", "output=o.parquet").status == 0
+    assert run_script("predict", "run=s", "input=t.csv", "output=o.csv").status == 0
     parquet, csv = pl.read_parquet(here / "o.parquet"), pl.read_csv(here / "o.csv")
     assert parquet.drop("prediction").equals(FRAME)
     np.testing.assert_allclose(parquet["prediction"], csv["prediction"], rtol=1e-12)
@@ -85,42 +85,42 @@ def test_predict_ends_quietly_when_its_reader_goes(here: Path) -> None:
     assert done.stderr == ""
 
 
-def test_a_name_is_a_name_and_no_pattern(verb: Verb, here: Path) -> None:
+def test_a_name_is_a_name_and_no_pattern(run_script: Command, here: Path) -> None:
     (here / "n1.csv").write_text(f"{COLUMNS}\n{NUMBERS}\n")
     (here / "n[1].csv").write_text(f"{COLUMNS}\n" + f"{NUMBERS}\n" * 3)
-    assert verb("predict", "run=r", "input=n[1].csv", "output=o.csv").status == 0
+    assert run_script("predict", "run=r", "input=n[1].csv", "output=o.csv").status == 0
     assert len((here / "o.csv").read_text().splitlines()) == 4
 
 
-def test_rows_keep_their_order_over_batches(verb: Verb, here: Path) -> None:
+def test_rows_keep_their_order_over_batches(run_script: Command, here: Path) -> None:
     rows = [f"{i},{i / 120_000},0.2,0.3,0.4,0.5" for i in range(120_000)]
     (here / "n.csv").write_text("\n".join([f"id,{COLUMNS}", *rows]) + "\n")
-    assert verb(*PREDICT).status == 0
+    assert run_script(*PREDICT).status == 0
     lines = (here / "o.csv").read_text().splitlines()
     assert [line.rpartition(",")[0] for line in lines[1:]] == rows
     last = pl.read_csv(here / "o.csv").tail(1)
     (here / "n.csv").write_text(f"id,{COLUMNS}\n{rows[-1]}\n")
-    assert verb(*PREDICT, "overwrite=true").status == 0
+    assert run_script(*PREDICT, "overwrite=true").status == 0
     np.testing.assert_allclose(pl.read_csv(here / "o.csv")["prediction"], last["prediction"], rtol=1e-6)
 
 
-def test_evaluate_refuses_data_that_have_changed(command: Verb, verb: Verb, here: Path) -> None:
+def test_evaluate_refuses_data_that_have_changed(command: Command, run_script: Command, here: Path) -> None:
     data = ("data=csv", "data.path=t.csv", "data.target=target")
     assert command(*data, "trainer.max_epochs=1", "name=r").status == 0
-    assert verb("evaluate", "run=outputs/r").status == 0
+    assert run_script("evaluate", "run=outputs/r").status == 0
     FRAME[::-1].write_csv(here / "t.csv")
-    ended = verb("evaluate", "run=outputs/r")
+    ended = run_script("evaluate", "run=outputs/r")
     assert ended.status == 2
     assert "t.csv: has changed since the training" in ended.err
     (here / "t.csv").unlink()
-    ended = verb("evaluate", "run=outputs/r")
+    ended = run_script("evaluate", "run=outputs/r")
     assert "t.csv: no such file" in ended.err
     assert "outputs/r was trained on it" in ended.err
 
 
-def test_empty_lines_are_no_rows(verb: Verb, here: Path) -> None:
+def test_empty_lines_are_no_rows(run_script: Command, here: Path) -> None:
     (here / "n.csv").write_text(f"{COLUMNS}\n{NUMBERS}\n\n{NUMBERS}\n\n")
-    assert verb(*PREDICT).status == 0
+    assert run_script(*PREDICT).status == 0
     assert len((here / "o.csv").read_text().splitlines()) == 3
 
 
@@ -139,7 +139,9 @@ def test_no_lightning_is_imported(here: Path, script: str) -> None:
     assert ended.status == 0, ended.err
 
 
-def test_training_on_a_part_and_predicting_the_rest(command: Verb, verb: Verb, tmp_path: Path) -> None:
+def test_training_on_a_part_and_predicting_the_rest(
+    command: Command, run_script: Command, tmp_path: Path
+) -> None:
     """The test rows' predictions, out of a file in another order, have the error that training reported."""
     frame = pl.read_csv(ROOT / "src/mlplab/data/concrete.csv")
     parts = np.random.default_rng(0).permutation(["test"] * 206 + ["train"] * 824)
@@ -150,26 +152,26 @@ def test_training_on_a_part_and_predicting_the_rest(command: Verb, verb: Verb, t
     assert command(*data, *split, "trainer.max_epochs=5", "name=r").status == 0
     rest = frame.filter(pl.Series(parts == "test")).sample(fraction=1, shuffle=True, seed=1)
     rest.select(reversed(frame.columns)).write_csv(tmp_path / "rest.csv")
-    assert verb("predict", "run=outputs/r", "input=rest.csv", "output=o.csv").status == 0
+    assert run_script("predict", "run=outputs/r", "input=rest.csv", "output=o.csv").status == 0
     predicted = pl.read_csv(tmp_path / "o.csv")
     rmse = float(np.sqrt(((predicted["prediction"] - predicted["target"]) ** 2).mean()))
     metrics = json.loads((tmp_path / "outputs/r/metrics.json").read_text())
     assert rmse == pytest.approx(metrics["test/rmse"], rel=1e-6)
 
 
-def test_evaluate_prints_and_writes(verb: Verb, here: Path) -> None:
-    ended = verb("evaluate", "run=r")
+def test_evaluate_prints_and_writes(run_script: Command, here: Path) -> None:
+    ended = run_script("evaluate", "run=r")
     assert ended.status == 0
     assert "9 rows" in ended.out
     assert "this network" in ended.out
-    ended = verb("evaluate", "run=s", "data.path=t.csv")
+    ended = run_script("evaluate", "run=s", "data.path=t.csv")
     assert ended.status == 0
     assert all(words in ended.out for words in ("mean of 2 networks", "their ensemble", "t.csv: 40 rows"))
     assert "ensemble/test/rmse" in json.loads((here / "s/evaluation.json").read_text())
 
 
-def test_results_prints(verb: Verb, here: Path) -> None:
-    ended = verb("results", "s", "r", "--by", "seed", "--format", "markdown")
+def test_results_prints(run_script: Command, here: Path) -> None:
+    ended = run_script("results", "s", "r", "--by", "seed", "--format", "markdown")
     assert ended.status == 0
     counts = {line.split(" | ")[0].strip("| "): line.split(" | ")[1] for line in ended.out.splitlines()[2:]}
     assert counts == {"0": "1", "1": "1"}
@@ -412,7 +414,7 @@ CASES: list[Case] = [
 
 @pytest.mark.parametrize(("row", "prepare", "arguments", "said"), CASES, ids=[case[0] for case in CASES])
 def test_a_mistake_gets_a_short_answer(
-    verb: Verb,
+    run_script: Command,
     here: Path,
     row: str,
     prepare: Callable[[Path], None],
@@ -421,7 +423,7 @@ def test_a_mistake_gets_a_short_answer(
 ) -> None:
     prepare(here)
     before = sorted(here.rglob("*"))
-    ended = verb(*arguments)
+    ended = run_script(*arguments)
     assert_short_answer(ended, said)
     assert sorted(here.rglob("*")) == before
 
@@ -440,10 +442,10 @@ WARNED: list[tuple[str, str, str]] = [
 
 @pytest.mark.parametrize(("row", "text", "said"), WARNED, ids=[case[0] for case in WARNED])
 def test_what_can_be_gone_on_with_is_warned_of(
-    verb: Verb, here: Path, row: str, text: str, said: str
+    run_script: Command, here: Path, row: str, text: str, said: str
 ) -> None:
     (here / "n.csv").write_text(text)
-    ended = verb(*PREDICT)
+    ended = run_script(*PREDICT)
     assert ended.status == 0
     assert ended.err.startswith("warning: n.csv: ")
     assert said in ended.err
@@ -452,14 +454,14 @@ def test_what_can_be_gone_on_with_is_warned_of(
 
 
 @pytest.mark.parametrize("name", ["target", "input"])
-def test_a_column_called_prediction_stays(verb: Verb, here: Path, name: str) -> None:
+def test_a_column_called_prediction_stays(run_script: Command, here: Path, name: str) -> None:
     """Whether it is what is predicted or an input: the predictions get another name."""
     renamed = FRAME.rename({"target" if name == "target" else "x1": "prediction"})
     renamed.write_csv(here / "t.csv")
     target = "prediction" if name == "target" else "target"
     train = ("train", "data.path=t.csv", f"data.target={target}", "model=linear", "trainer.max_epochs=1")
-    assert verb(*train, "name=p").status == 0
-    ended = verb("predict", "run=outputs/p", "input=t.csv", "output=o.csv")
+    assert run_script(*train, "name=p").status == 0
+    ended = run_script("predict", "run=outputs/p", "input=t.csv", "output=o.csv")
     assert ended.status == 0, ended.err
     written = pl.read_csv(here / "o.csv")
     assert written.columns == [*renamed.columns, f"prediction_{target}"]
@@ -467,8 +469,8 @@ def test_a_column_called_prediction_stays(verb: Verb, here: Path, name: str) -> 
 
 
 @pytest.mark.parametrize("script", ["train", "describe", "evaluate", "predict", "results", "benchmark"])
-def test_every_script_tells_its_version(verb: Verb, script: str) -> None:
-    ended = verb(script, "--version")
+def test_every_script_tells_its_version(run_script: Command, script: str) -> None:
+    ended = run_script(script, "--version")
     assert (ended.status, ended.out) == (0, f"mlplab {version('mlplab')}\n")
 
 
@@ -523,7 +525,7 @@ def test_commands_are_shown_as_the_user_came(
     assert script_command("results.py", here / "s") == expected[0]
 
 
-def test_an_output_is_overwritten_only_when_asked(verb: Verb, here: Path) -> None:
+def test_an_output_is_overwritten_only_when_asked(run_script: Command, here: Path) -> None:
     (here / "o.csv").write_text("before")
-    assert verb(*KNOWN, "overwrite=true").status == 0
+    assert run_script(*KNOWN, "overwrite=true").status == 0
     assert pl.read_csv(here / "o.csv").height == 40

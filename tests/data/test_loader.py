@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlplab.data.datamodule import TableDataModule, batch_rows
 from mlplab.data.loader import WINDOW, Batch, Loader
-from mlplab.data.module import TableDataModule, batch_rows
-from mlplab.data.split import Split
-from mlplab.randomness import generator
+from mlplab.data.splits.splitters import Split
+from mlplab.random_streams import generator
 
 
 def loader(rows: int, batch_size: int | None, seeds: list[int] | None) -> Loader:

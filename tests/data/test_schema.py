@@ -13,11 +13,11 @@ import pytest
 from support import table_of
 
 from mlplab.data.dates import DATE_FORMATS
-from mlplab.data.matching import Matcher
-from mlplab.data.reading.kinds import kind_of_text
+from mlplab.data.infer.kinds import kind_of_text
+from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.schema import DATE_PARTS, Schema
-from mlplab.data.sources.dialect import CsvOptions
 from mlplab.data.table import Table
+from mlplab.data.transform import FrameTransformer
 from mlplab.errors import UserError
 
 MOMENTS = [datetime(2023, 11, 3, 5, 17) + timedelta(days=37 * i, hours=5 * i) for i in range(30)]
@@ -117,11 +117,11 @@ def test_truth_is_one_and_falsehood_zero() -> None:
 
 def test_words_for_missing_values() -> None:
     cells = [" 1 ", "", "nan", None, "N/A", "null", "?", "2e3"]
-    made = table(cells, marks=("?",))
+    made = table(cells, na_values=("?",))
     np.testing.assert_array_equal(
         made.x[:8, 0] + np.float32(made.schema.offsets[0]), [1, *[np.nan] * 6, 2000]
     )
-    np.testing.assert_array_equal(np.isnan(table([1, -999, 3], marks=("-999",)).x[:3, 0]), [0, 1, 0])
+    np.testing.assert_array_equal(np.isnan(table([1, -999, 3], na_values=("-999",)).x[:3, 0]), [0, 1, 0])
 
 
 def test_offsets_keep_the_digits_of_large_values() -> None:
@@ -198,7 +198,7 @@ def test_a_schema_survives_as_plain_data() -> None:
         "w": range(30),
     }
     frame, targets = pl.DataFrame(columns, strict=False), ["y", "z"]
-    schema = table_of(frame, targets, weight="w", marks=("?",), drop_missing_targets=True).schema
+    schema = table_of(frame, targets, weight="w", na_values=("?",), drop_missing_targets=True).schema
     assert Schema.from_plain(json.loads(json.dumps(schema.plain()))) == schema
     assert (schema.names, schema.targets, schema.weight) == (["cat", "bool", "date"], ("y", "z"), "w")
     assert len(schema.categories) == len(schema.missing) == len(schema.offsets) == 9
@@ -207,9 +207,9 @@ def test_a_schema_survives_as_plain_data() -> None:
 def test_a_number_that_stands_for_nothing_is_known_however_it_is_written() -> None:
     text = ["-999.0" if row % 5 == 0 else f" {row}" if row % 7 == 0 else str(row) for row in range(30)]
     for cells in (text, [float(cell) for cell in text]):
-        assert np.isnan(table(cells, marks=("-999",)).x[:, 0]).sum() == 6
-    matcher = Matcher(table(text, marks=("-999",)).schema, "t")
-    assert np.isnan(matcher.features(pl.DataFrame({"a": ["-999.00"], "x": [1]}))[:, 0]).all()
+        assert np.isnan(table(cells, na_values=("-999",)).x[:, 0]).sum() == 6
+    transformer = FrameTransformer(table(text, na_values=("-999",)).schema, "t")
+    assert np.isnan(transformer.features(pl.DataFrame({"a": ["-999.00"], "x": [1]}))[:, 0]).all()
 
 
 @pytest.mark.parametrize(("first", "declared"), [(1998, ""), (1940, ""), (1969, ""), (1935, "%d.%m.%y")])
@@ -226,7 +226,7 @@ def test_years_of_two_digits_are_told_and_read_alike_later(
     assert (
         f"are read as 1930 to 2029, here from {first} to {first + 29}; if that is wrong, write" in caplog.text
     )
-    later = Matcher(Schema.from_plain(made.schema.plain()), "new")
+    later = FrameTransformer(Schema.from_plain(made.schema.plain()), "new")
     x = later.features(pl.DataFrame({"a": cells, "x": [row // 2 for row in range(30)]}))
     np.testing.assert_array_equal(x, made.x)
 
@@ -282,7 +282,7 @@ def test_numbers_that_look_like_dates_are_told(
         [float(day) for day in days],
         [str(day) for day in days],
     ):  # numbers have gaps as floats
-        x = Matcher(made.schema, "new").features(frame.with_columns(pl.Series("day", cells)))
+        x = FrameTransformer(made.schema, "new").features(frame.with_columns(pl.Series("day", cells)))
         np.testing.assert_array_equal(x, made.x)
 
 
@@ -302,9 +302,9 @@ def test_with_a_decimal_comma_points_are_not_decimal(tmp_path: Path) -> None:
 def test_whole_numbers_are_one_category_with_and_without_a_point() -> None:
     made = table(["0.0", "1.0", "2.0"], "categorical")
     assert made.schema.inputs[0].categories == ("0", "1", "2")
-    matcher = Matcher(made.schema, "t")
+    transformer = FrameTransformer(made.schema, "t")
     for cell in ("2", 2, 2.0, "2.0"):
-        assert matcher.features(pl.DataFrame({"a": [cell], "x": [1]}))[0, 0] == 2
+        assert transformer.features(pl.DataFrame({"a": [cell], "x": [1]}))[0, 0] == 2
 
 
 def test_a_declared_kind_means_the_same_for_numbers() -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import CONCRETE, table_of
 
-from mlplab.data.sources import dialect
+from mlplab.data.io import dialect
 from mlplab.errors import UserError
 
 FRAME = pl.DataFrame(

@@ -30,7 +30,7 @@ from rich.table import Table
 from support import ROOT, left_behind, process, status_of
 
 from mlplab.errors import UserError
-from mlplab.runs.load import TrainedRun
+from mlplab.runs.trained import TrainedRun
 from mlplab.training import checkpoint
 
 SOLO = (
@@ -137,7 +137,7 @@ def stack_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
 
 def sweep_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
     """A sweep of several stacks, in two processes and in one, killed at random moments."""
-    sweep = [*STACK, "hydra.launcher.members=4"]
+    sweep = [*STACK, "hydra.launcher.max_members=4"]
     failures = []
     for number in range(tries):
         here = folder / f"killed{number}"
@@ -272,10 +272,10 @@ def troubles(tries: int, folder: Path, chance: random.Random) -> list[str]:
     """Sweeps of 20 in which half of the runs raise, exit or diverge, under each launcher."""
     failures = []
     cases = list(itertools.product(("lockstep", "basic", "joblib"), ("raise", "exit", "lost")))
-    allow = {"MLPLAB_ALLOWED_TARGETS": "troubled.Troubled", "PYTHONPATH": os.fspath(Path(__file__).parent)}
+    allow = {"MLPLAB_ALLOWED_CLASSES": "troubled.Troubled", "PYTHONPATH": os.fspath(Path(__file__).parent)}
     for launcher, trouble in cases[:tries]:
         words = [
-            *("train", "-m", "data=synthetic", "data.rows=60", "trainer.max_epochs=2", "model=own"),
+            *("train", "-m", "data=synthetic", "data.rows=60", "trainer.max_epochs=2", "model=custom"),
             *("model._target_=troubled.Troubled", f"+model.trouble=none,{trouble}", "seed=range(10)"),
             *("logger=[]", f"hydra/launcher={launcher}", "name=s"),
         ]

@@ -17,9 +17,9 @@ import torch
 import yaml
 from support import SMALL, Ended, train_into
 
-from mlplab.data.spreadsheet import harmless
+from mlplab.data.io.formulas import harmless
 
-Verb = Callable[..., Ended]
+Command = Callable[..., Ended]
 
 
 class Code:
@@ -72,18 +72,18 @@ PLACES = [("trainer",), ("callbacks", "x"), ("logger", "x"), ("model",)]
 @pytest.mark.parametrize("place", PLACES, ids=".".join)
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_target_in_a_resumed_configuration_is_called(
-    verb: Verb, run: Path, target: str, place: tuple[str, ...]
+    run_script: Command, run: Path, target: str, place: tuple[str, ...]
 ) -> None:
     path = run / "config.yaml"
     values = yaml.safe_load(path.read_text())
     if place == ("model",):
-        values["model"] = {"name": "own", "encoder": {"name": "standard"}}
+        values["model"] = {"name": "own", "preprocessing": {"name": "standard"}}
     node = values
     for part in place:
         node = node.setdefault(part, {})
     node.update({"_target_": target, "command": "touch run_by_a_file"})
     path.write_text(yaml.safe_dump(values))
-    ended = verb("train", "resume=r")
+    ended = run_script("train", "resume=r")
     assert ended.status == 2, ended
     assert "not allowed" in ended.err or "_target_" in ended.err
     nothing_happened(run.parent)
@@ -154,18 +154,18 @@ USES = {
     "predict": ("predict", "run=r", "input=new.csv", "output=-"),
     "evaluate": ("evaluate", "run=r"),
     "resume": ("train", "resume=r"),
-    "init": ("train", *SMALL, "init=r", "name=x"),
+    "init_from": ("train", *SMALL, "init_from=r", "name=x"),
 }
 
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("harm", FILES)
-def test_no_checkpoint_runs_code_or_unfolds(verb: Verb, run: Path, harm: Any, use: str) -> None:
+def test_no_checkpoint_runs_code_or_unfolds(run_script: Command, run: Path, harm: Any, use: str) -> None:
     name = "last" if use == "resume" else "best"
     if use != "resume":
         (run / "metrics.json").write_text('{"status": "done"}')
     harm(run / f"checkpoints/{name}.ckpt")
-    ended = verb(*USES[use])
+    ended = run_script(*USES[use])
     assert ended.status == 2, ended
     assert f"{name}.ckpt: " in ended.err
     nothing_happened(run.parent)
@@ -185,7 +185,9 @@ NAMES = {
 
 
 @pytest.mark.parametrize("key", NAMES)
-def test_no_name_in_a_resumed_configuration_leaves_its_folder(verb: Verb, run: Path, key: str) -> None:
+def test_no_name_in_a_resumed_configuration_leaves_its_folder(
+    run_script: Command, run: Path, key: str
+) -> None:
     path = run / "config.yaml"
     values = yaml.safe_load(path.read_text())
     *sections, last = key.split(".")
@@ -194,37 +196,37 @@ def test_no_name_in_a_resumed_configuration_leaves_its_folder(verb: Verb, run: P
         node = node[section]
     node[last] = NAMES[key]
     path.write_text(yaml.safe_dump(values))
-    ended = verb("train", "resume=r")
+    ended = run_script("train", "resume=r")
     assert ended.status == 2, ended
     nothing_happened(run.parent)
 
 
-def test_no_callback_in_a_resumed_configuration_writes_where_it_likes(verb: Verb, run: Path) -> None:
+def test_no_callback_in_a_resumed_configuration_writes_where_it_likes(run_script: Command, run: Path) -> None:
     path = run / "config.yaml"
     values = yaml.safe_load(path.read_text())
     target = "lightning.pytorch.callbacks.SpikeDetection"
     values["callbacks"]["x"] = {"_target_": target, "exclude_batches_path": "elsewhere/x.json"}
     path.write_text(yaml.safe_dump(values))
-    ended = verb("train", "resume=r")
+    ended = run_script("train", "resume=r")
     assert ended.status == 2, ended
     assert "exclude_batches_path would decide where is written" in ended.err
     nothing_happened(run.parent)
 
 
 @pytest.mark.parametrize("name", ["multirun.yaml", "stacks", ".lock"])
-def test_no_link_in_a_sweeps_folder_is_followed(verb: Verb, tmp_path: Path, name: str) -> None:
+def test_no_link_in_a_sweeps_folder_is_followed(run_script: Command, tmp_path: Path, name: str) -> None:
     mine = tmp_path / "elsewhere"
     mine.mkdir()
     (tmp_path / "outputs/s").mkdir(parents=True)
     (tmp_path / "outputs/s" / name).symlink_to(mine)
-    ended = verb("train", "-m", *SMALL, "seed=1,2", "name=s")
+    ended = run_script("train", "-m", *SMALL, "seed=1,2", "name=s")
     assert ended.status == 2, ended
     assert "is a link, which no sweep makes" in ended.err
     nothing_happened(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["checkpoints/last.ckpt", "train.log", "tensorboard", "metrics.json"])
-def test_no_link_in_a_run_folder_is_followed(verb: Verb, run: Path, name: str) -> None:
+def test_no_link_in_a_run_folder_is_followed(run_script: Command, run: Path, name: str) -> None:
     mine = run.parent / "elsewhere"
     folder = name == "tensorboard"
     if folder:
@@ -234,40 +236,44 @@ def test_no_link_in_a_run_folder_is_followed(verb: Verb, run: Path, name: str) -
         mine.write_text('{"status": "interrupted"}')
         (run / name).unlink()
     (run / name).symlink_to(mine)
-    ended = verb("train", "resume=r")
+    ended = run_script("train", "resume=r")
     assert ended.status == 2, ended
     assert folder or mine.read_text() == '{"status": "interrupted"}'
     nothing_happened(run.parent)
 
 
-def test_a_configuration_does_not_unfold(verb: Verb, run: Path) -> None:
+def test_a_configuration_does_not_unfold(run_script: Command, run: Path) -> None:
     lines = ["a0: &a0 {x: 1}"]
     lines += [f"a{n}: &a{n} {{{', '.join(f'k{i}: *a{n - 1}' for i in range(9))}}}" for n in range(1, 12)]
     (run / "config.yaml").write_text("\n".join(lines))
     for words in (("train", "resume=r"), ("results", "r")):
-        ended = verb(*words)
+        ended = run_script(*words)
         assert ended.status == 2, ended
         assert "it unfolds" in ended.err
 
 
 @pytest.mark.parametrize("packed", [gzip.compress, lambda text: b"PK\x03\x04" + text], ids=["gzip", "zip"])
-def test_a_table_does_not_unfold(verb: Verb, tmp_path: Path, packed: Callable[[bytes], bytes]) -> None:
+def test_a_table_does_not_unfold(
+    run_script: Command, tmp_path: Path, packed: Callable[[bytes], bytes]
+) -> None:
     (tmp_path / "t.csv").write_bytes(packed(b"a,y\n" + b"1,2\n" * 1_000_000))
-    ended = verb("train", "data=csv", "data.path=t.csv", "data.target=y")
+    ended = run_script("train", "data=csv", "data.path=t.csv", "data.target=y")
     assert ended.status == 2
     assert " archive, " in ended.err
 
 
-def test_a_parquet_file_does_not_unfold(verb: Verb, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_parquet_file_does_not_unfold(
+    run_script: Command, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
-        "mlplab.data.sources.parquet.UNFOLDED", 2**20
+        "mlplab.data.io.parquet_source.UNFOLDED", 2**20
     )  # a gibibyte would take a while to make
     (run / "metrics.json").write_text('{"status": "done"}')
     rows = 3_000_000
     pl.select(**{f"x{n}": pl.repeat(1.0, rows) for n in range(1, 6)}).write_parquet(
         run.parent / "new.parquet"
     )
-    ended = verb("predict", "run=r", "input=new.parquet", "output=-")
+    ended = run_script("predict", "run=r", "input=new.parquet", "output=-")
     assert ended.status == 2
     assert "unfolds from" in ended.err
 
@@ -288,16 +294,18 @@ CELLS = [
 KEPT = ["-5", "+3.25", "-1,5", "1.234,56", "-2e-7", "-", "+", "a=b", "x@y", "", "-inf", "2024-01-01", "-3%"]
 
 
-def test_no_text_becomes_a_formula_if_asked_and_no_number_becomes_text(verb: Verb, run: Path) -> None:
+def test_no_text_becomes_a_formula_if_asked_and_no_number_becomes_text(
+    run_script: Command, run: Path
+) -> None:
     (run / "metrics.json").write_text('{"status": "done"}')
     with (run.parent / "new.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["=note", "x1", "x2", "x3", "x4", "x5"])
         writer.writerows([cell, "-1", "2", "3", "4", "5"] for cell in CELLS + KEPT)
-    ended = verb("predict", "run=r", "input=new.csv", "output=-")
+    ended = run_script("predict", "run=r", "input=new.csv", "output=-")
     rows = list(csv.reader(io.StringIO(ended.out)))
     assert [row[0] for row in rows] == ["=note", *CELLS, *KEPT]  # as it was, unless asked
-    ended = verb("predict", "run=r", "input=new.csv", "output=-", "escape_formulas=true")
+    ended = run_script("predict", "run=r", "input=new.csv", "output=-", "escape_formulas=true")
     rows = list(csv.reader(io.StringIO(ended.out)))
     assert rows[0][0] == "'=note"
     assert [row[0] for row in rows[1:]] == [f"'{cell}" for cell in CELLS] + KEPT
@@ -306,30 +314,30 @@ def test_no_text_becomes_a_formula_if_asked_and_no_number_becomes_text(verb: Ver
 
 
 @pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["=1+1"])], ids=str)
-def test_no_category_becomes_a_formula_if_asked(verb: Verb, run: Path, kind: Any) -> None:
+def test_no_category_becomes_a_formula_if_asked(run_script: Command, run: Path, kind: Any) -> None:
     (run / "metrics.json").write_text('{"status": "done"}')
     numbers = {f"x{n}": [1.0] for n in range(1, 6)}
     pl.DataFrame({"note": pl.Series(["=1+1"], dtype=kind), **numbers}).write_parquet(
         run.parent / "new.parquet"
     )
     predict = ("predict", "run=r", "input=new.parquet", "output=-")
-    ended = verb(*predict, "escape_formulas=true")
+    ended = run_script(*predict, "escape_formulas=true")
     assert ended.status == 0, ended.err
     assert ended.out.splitlines()[1].startswith("'=1+1,")
-    assert verb(*predict).out.splitlines()[1].startswith("=1+1,")
+    assert run_script(*predict).out.splitlines()[1].startswith("=1+1,")
 
 
-def test_a_folder_with_a_formula_for_a_name_is_no_formula_in_a_table(verb: Verb, run: Path) -> None:
+def test_a_folder_with_a_formula_for_a_name_is_no_formula_in_a_table(run_script: Command, run: Path) -> None:
     run.rename(run.parent / "=1+1")
-    ended = verb("results", "=1+1", "--by", "run", "--format", "csv")
+    ended = run_script("results", "=1+1", "--by", "run", "--format", "csv")
     assert ended.out.splitlines()[1].startswith("'=1+1,")
 
 
 @pytest.mark.parametrize("allowed", ["", "faults.troubled.Troubled"])
-def test_a_user_may_allow_a_class(verb: Verb, allowed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLPLAB_ALLOWED_TARGETS", allowed)
+def test_a_user_may_allow_a_class(run_script: Command, allowed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", allowed)
     table = [word for word in SMALL if not word.startswith("model.")]
-    own = ("model=own", "model._target_=faults.troubled.Troubled", "+model.trouble=none")
-    ended = verb("train", *table, *own, "name=x")
+    own = ("model=custom", "model._target_=faults.troubled.Troubled", "+model.trouble=none")
+    ended = run_script("train", *table, *own, "name=x")
     assert ended.status == (0 if allowed else 2), ended.err
     assert ("not allowed" in ended.err) is not bool(allowed)

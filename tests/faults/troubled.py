@@ -1,4 +1,4 @@
-"""Classes of a user's that make trouble in training, where MLPLAB_ALLOWED_TARGETS allows them."""
+"""Classes of a user's that make trouble in training, where MLPLAB_ALLOWED_CLASSES allows them."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mlplab.nets import Linear
+from mlplab.models import Linear
 
 
 class Troubled(nn.Sequential):

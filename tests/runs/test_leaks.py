@@ -10,9 +10,9 @@ import torch
 from support import config
 
 from mlplab.config import TrainConfig
+from mlplab.data.cache import DataCache
 from mlplab.data.table import Table
 from mlplab.runs.build import build_stack
-from mlplab.runs.inputs import Inputs
 
 ROWS = 200
 SPLITS = {
@@ -28,11 +28,11 @@ SPLITS = {
 }
 
 
-class Changed(Inputs):
+class Changed(DataCache):
     """With other rows than the configuration's where they are not for training."""
 
     def table(self, run: TrainConfig) -> Table:
-        table, split = super().table(run), Inputs().split(run)
+        table, split = super().table(run), DataCache().split(run)
         x, y = table.x.copy(), table.y.copy()
         rows = np.setdiff1d(np.arange(len(x)), split.train)
         x[rows], y[rows] = np.where(np.array(table.schema.categories) > 0, 0, 1e9), 1e9
@@ -58,11 +58,13 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("split", "encoder"), [*((split, "quantile") for split in SPLITS), ("random", "standard")]
+    ("split", "preprocessing"), [*((split, "quantile") for split in SPLITS), ("random", "standard")]
 )
-def test_nothing_is_learned_of_other_rows(table: pl.DataFrame, split: str, encoder: str) -> None:
-    run = config("data=csv", "data.path=t.csv", "data.target=y", f"model/encoder={encoder}", *SPLITS[split])
-    stack, changed = build_stack([run], Inputs()), build_stack([run], Changed())
+def test_nothing_is_learned_of_other_rows(table: pl.DataFrame, split: str, preprocessing: str) -> None:
+    run = config(
+        "data=csv", "data.path=t.csv", "data.target=y", f"model/preprocessing={preprocessing}", *SPLITS[split]
+    )
+    stack, changed = build_stack([run], DataCache()), build_stack([run], Changed())
     parts = stack.splits[0]
     dealt = np.concatenate([parts.train, parts.val, parts.test])
     assert len(set(dealt.tolist())) == len(dealt)
@@ -73,7 +75,7 @@ def test_nothing_is_learned_of_other_rows(table: pl.DataFrame, split: str, encod
     if "time" in split:
         assert table["when"][parts.train.tolist()].max() < table["when"][parts.val.tolist()].min()  # type: ignore[operator]
         assert table["when"][parts.val.tolist()].max() < table["when"][parts.test.tolist()].min()  # type: ignore[operator]
-    state, other = (each.module.network.encoder.state_dict() for each in (stack, changed))
+    state, other = (each.module.network.preprocessing.state_dict() for each in (stack, changed))
     assert state.keys() == other.keys()
     for name, tensor in state.items():
         assert torch.equal(tensor, other[name]), name

@@ -12,8 +12,8 @@ import torch
 from support import config, train_into
 
 from mlplab.config.model import Activation
-from mlplab.runs.inputs import Inputs
-from mlplab.runs.kept import kept_of_run
+from mlplab.data.cache import DataCache
+from mlplab.runs.resume_state import kept_of_run
 from mlplab.runs.train import Run
 from mlplab.sweeps.plan import _shape
 from mlplab.training import checkpoint
@@ -79,9 +79,9 @@ def draw(number: int) -> list[list[str]]:
         f"model.hidden=[{','.join(map(str, widths))}]",
         f"model.norm={norm}",
         f"model.activation={choose(*get_args(Activation))}",
-        f"model/encoder={choose('standard', 'robust_clip', 'quantile', 'none')}",
-        f"model.encoder.target={choose('standard', 'none')}",
-        f"model.encoder.one_hot={choose('2', '16')}",
+        f"model/preprocessing={choose('standard', 'robust_clip', 'quantile', 'none')}",
+        f"model.preprocessing.target={choose('standard', 'none')}",
+        f"model.preprocessing.one_hot_max_categories={choose('2', '16')}",
         f"loss={choose('mse', 'mae', 'huber')}",
         f"optimizer={optimizer}",
         f"trainer.precision={choose('32', '32', '64')}",
@@ -107,7 +107,7 @@ def draw(number: int) -> list[list[str]]:
 
 def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]]) -> None:
     """Of those that may share a stack with the first: folds of groups may need more or fewer batches."""
-    inputs = Inputs()
+    inputs = DataCache()
     shapes = [_shape(config(*member), inputs, 0) for member in members]
     members = [member for member, shape in zip(members, shapes, strict=True) if shape == shapes[0]]
     stack = train_into(Path("stack"), *members)
@@ -133,22 +133,22 @@ def test_one_input_column(own: list[str]) -> None:
 
 
 def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
-    run = ["data=synthetic", "data.rows=1000", "data.batch_size=null", "model/encoder=quantile"]
+    run = ["data=synthetic", "data.rows=1000", "data.batch_size=null", "model/preprocessing=quantile"]
     run += ["model.hidden=[8]", "trainer.max_epochs=2", "logger=[]", "scheduler=constant"]
     members = [[*run, f"data.split.val={val}"] for val in (0.1, 0.15, 0.5)]
     stack = train_into(Path("stack"), *members)
     for index, member in enumerate(members):
         (alone,) = train_into(Path(f"alone{index}"), member)
         assert alone | {"seconds": 0} == stack[index] | {"seconds": 0}
-    (warm,) = train_into(Path("warm"), [*members[2], "init=stack/0", "trainer.max_epochs=1"])
+    (warm,) = train_into(Path("warm"), [*members[2], "init_from=stack/0", "trainer.max_epochs=1"])
     assert warm["status"] == "done"
     runs = [
         Run(config(*member, "trainer.max_epochs=4"), Path(f"stack/{i}"), (0, 0))
         for i, member in enumerate(members)
     ]
-    kept = [kept_of_run(run.folder, run.config, Inputs()) for run in runs]
+    kept = [kept_of_run(run.folder, run.config, DataCache()) for run in runs]
     together = StackState.join([state for state in kept if state])
-    assert together.members["network"]["encoder.scaling.last"][:, 0, 0].tolist() == [24, 22, 10]
+    assert together.members["network"]["preprocessing.scaling.last"][:, 0, 0].tolist() == [24, 22, 10]
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")

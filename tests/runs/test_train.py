@@ -1,4 +1,4 @@
-"""The verb train, on stacks of one and of several."""
+"""The script train, on stacks of one and of several."""
 
 import json
 import re
@@ -12,12 +12,12 @@ import pytest
 import torch
 from support import CONCRETE, SMALL, config, train_into
 
+from mlplab.config.allowed_classes import VARIABLE
 from mlplab.config.model import Activation
-from mlplab.data.split import random_split
+from mlplab.data.cache import DataCache
+from mlplab.data.splits.splitters import random_split
 from mlplab.errors import UserError
 from mlplab.runs.build import build_stack
-from mlplab.runs.inputs import Inputs
-from mlplab.targets import VARIABLE
 from mlplab.training import checkpoint
 
 
@@ -113,7 +113,7 @@ def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) ->
     saved = checkpoint.load(tmp_path / "0/checkpoints/best.ckpt")
     assert saved["epoch"] == run["metrics"]["best_epoch"]
 
-    stack = build_stack([config(*overrides)], Inputs())
+    stack = build_stack([config(*overrides)], DataCache())
     stack.module.network.load_state_dict(run["best"])
     frame = pl.read_csv(CONCRETE)
     x = frame.select([column["name"] for column in saved["schema"]["inputs"]]).to_numpy()
@@ -183,7 +183,7 @@ def test_a_column_that_is_constant_in_training_harms_nothing(tmp_path: Path) -> 
     data = ("data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=target", "trainer.max_epochs=3")
     (run,) = trained(tmp_path, (*data, "data/split=file", f"data.split.path={tmp_path / 'parts.txt'}"))
     assert run["metrics"]["test/rmse"] < 30
-    assert run["best"]["encoder.scaling.std"][0, 0, -1] == 1
+    assert run["best"]["preprocessing.scaling.std"][0, 0, -1] == 1
 
 
 def test_early_stopping_ends_the_run_and_keeps_the_best_epoch(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_min_delta_must_be_exceeded(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
-    overrides = (*SMALL, "optimizer=sgd", "optimizer.lr=1e20", "model/encoder=none")
+    overrides = (*SMALL, "optimizer=sgd", "optimizer.lr=1e20", "model/preprocessing=none")
     (metrics,) = train_into(tmp_path, overrides)
     assert metrics == json.loads((tmp_path / "0/metrics.json").read_text())
     assert metrics["status"] == "diverged"
@@ -231,7 +231,7 @@ def test_other_options_train(tmp_path: Path, option: str) -> None:
 
 def test_a_network_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mynets.py").write_text(
-        "from mlplab.nets import Linear\n"
+        "from mlplab.models import Linear\n"
         "from torch import nn\n"
         "class Wide(nn.Sequential):\n"
         "    def __init__(self, in_features, out_features, seeds, width):\n"
@@ -241,7 +241,7 @@ def test_a_network_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv(VARIABLE, "mynets.Wide,mynets.text,mynets.Gone")
-    own = ("data=synthetic", "data.rows=60", "trainer.max_epochs=2", "model=own", "+model.width=6")
+    own = ("data=synthetic", "data.rows=60", "trainer.max_epochs=2", "model=custom", "+model.width=6")
     (run,) = trained(tmp_path / "run", (*own, "model._target_=mynets.Wide"))
     assert run["best"]["body.0.weight"].shape == (1, 5, 6)
     for target, said in (("mynets.text", "is not a torch.nn"), ("mynets.Gone", "cannot be imported")):

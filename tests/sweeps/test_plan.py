@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from support import config
 
+from mlplab.cli.composition import Job
+from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
-from mlplab.runs.inputs import Inputs
 from mlplab.sweeps.checks import check_each
-from mlplab.sweeps.composition import Job
 from mlplab.sweeps.plan import Plan, make_plan
 
 DATA = ("data=synthetic", "data.rows=101", "data.batch_size=16", "model.hidden=[8]")
@@ -19,7 +19,7 @@ def plan(
     jobs = [
         Job((), Path(str(number)), config=config(*DATA, *overrides)) for number, overrides in enumerate(runs)
     ]
-    return make_plan(jobs, Inputs(), members, workers, cores)
+    return make_plan(jobs, DataCache(), members, workers, cores)
 
 
 ALIKE = [
@@ -46,7 +46,7 @@ UNLIKE = [
     ["data.noise=1"],
     ["monitor=val/loss"],
     ["trainer.precision=64"],
-    ["model/encoder=none"],
+    ["model/preprocessing=none"],
     ["data.split.test=0.4"],  # fewer steps an epoch
 ]
 
@@ -113,7 +113,7 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
             config=config(*DATA, "data/split=kfold", "data.split.folds=200", "data.split.fold=150"),
         ),
     ]
-    inputs = Inputs()
+    inputs = DataCache()
     made = make_plan(list(check_each(jobs, inputs)), inputs, None, None, 1)
     assert made.stacks == ((2,),)
     assert [job.folder.name for job in made.refused] == ["bad", "csv", "folds"]

@@ -9,9 +9,9 @@ from lightning.pytorch import Callback
 from numpy.typing import NDArray
 from support import config
 
+from mlplab.data.cache import DataCache
+from mlplab.data.load import opened_source
 from mlplab.runs.build import Stack, build_stack, build_trainer, lightning_quiet
-from mlplab.runs.inputs import Inputs
-from mlplab.runs.tables import opened_source
 
 Array = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ def adam_losses(x: Array, y: Array, parameters: list[Array], steps: int) -> Iter
 
 
 def trained(stack: Stack, folder: Path) -> list[float]:
-    """The losses of a training as the verb sets it up."""
+    """The losses of a training as the script sets it up."""
     losses = Losses()
     with lightning_quiet():
         trainer = build_trainer(stack, losses, [], str(folder))
@@ -59,7 +59,7 @@ def test_losses_are_those_of_the_formulas(
 ) -> None:
     stack = build_stack(
         [config("experiment=article", f"trainer.precision={precision}", f"trainer.max_epochs={steps}")],
-        Inputs(),
+        DataCache(),
     )
     body = stack.module.network.body
     assert [tuple(p.shape) for p in body.parameters()] == [(1, 2, 4), (1, 1, 4), (1, 4, 1), (1, 1, 1)]

@@ -6,11 +6,11 @@ import torch
 from support import config
 
 from mlplab.data.loader import Loader
-from mlplab.nets import Layout, Linear, Network, build_encoder
+from mlplab.models import Layout, Linear, Network, build_preprocessing
 from mlplab.training.evaluation import Evaluation, Values
 from mlplab.training.losses import build_loss
 
-CONFIG = config("model/encoder=none")
+CONFIG = config("model/preprocessing=none")
 ROWS = (130, 7, 64, 130)
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(200, 3, generator=GENERATOR)
@@ -21,8 +21,10 @@ OWN = [torch.randperm(200, generator=GENERATOR)[:count] for count in ROWS]
 
 def network(members: Sequence[int], targets: int) -> Network:
     layout = Layout((0,) * 3, (False,) * 3)
-    encoder = build_encoder(CONFIG.model.encoder, layout, targets, members, torch.float32, None)
-    return Network(encoder, Linear(3, targets, seeds=members))
+    preprocessing = build_preprocessing(
+        CONFIG.model.preprocessing, layout, targets, members, torch.float32, None
+    )
+    return Network(preprocessing, Linear(3, targets, seeds=members))
 
 
 def evaluated(members: Sequence[int], y: torch.Tensor, weight: torch.Tensor | None, batch: int) -> Values:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
 
-from mlplab.training.metrics import Errors
+from mlplab.training.metrics import RegressionMetrics
 
 Metrics = dict[str, torch.Tensor]
 
@@ -19,7 +19,7 @@ def data(members: int, rows: int, targets: int = 1) -> tuple[torch.Tensor, torch
 def errors(
     predicted: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None, batch: int = 4096
 ) -> Metrics:
-    metric = Errors(len(target), target.shape[2])
+    metric = RegressionMetrics(len(target), target.shape[2])
     for at in range(0, target.shape[1], batch):
         rows = slice(at, at + batch)
         metric.update(predicted[:, rows], target[:, rows], None if weight is None else weight[:, rows])
@@ -89,7 +89,7 @@ def test_r2_does_not_depend_on_the_unit() -> None:
     np.testing.assert_allclose(small, errors(predicted * 1e6, target * 1e6)["r2"])
     theirs = R2Score(multioutput="raw_values")
     theirs.update((predicted * 1e-6)[..., 0].T, (target * 1e-6)[..., 0].T)
-    assert theirs.compute().tolist() == [1, 1]  # a reason why Errors is here
+    assert theirs.compute().tolist() == [1, 1]  # a reason why RegressionMetrics is here
 
 
 def test_r2_of_a_target_that_does_not_vary_is_nan() -> None:

@@ -23,7 +23,7 @@ def test_constant() -> None:
 def test_cosine_is_torchs() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=50, eta_min=0.1)
-    ours = schedules(["scheduler=cosine", "scheduler.final=0.1"])
+    ours = schedules(["scheduler=cosine", "scheduler.final_factor=0.1"])
     for factor in ours.factors(torch.arange(50, dtype=torch.float64) / 50, 0)[:, 0].tolist():
         assert factor == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
         optimizer.step()
@@ -41,8 +41,8 @@ def test_warmup_rises_in_a_line_and_the_cosine_spans_the_rest() -> None:
 
 def test_step() -> None:
     ours = schedules(
-        ["scheduler=step", "scheduler.every=2", "scheduler.factor=0.5"],
-        ["scheduler=step", "scheduler.every=3", "scheduler.factor=0.1"],
+        ["scheduler=step", "scheduler.step_size=2", "scheduler.gamma=0.5"],
+        ["scheduler=step", "scheduler.step_size=3", "scheduler.gamma=0.1"],
     )
     assert [at(0.0, ours, epoch) for epoch in range(5)] == [
         pytest.approx(pair) for pair in ([1, 1], [1, 1], [0.5, 1], [0.5, 0.1], [0.25, 0.1])

@@ -1,7 +1,7 @@
-"""Every key of the configuration: its type, its range, and what a wrong one is told.
+"""Every key of the configuration, with its type and range.
 
-The values live in `conf/`; nothing here has a default, so that each stands in one place. `parse`
-turns the composed configuration into a `TrainConfig`, or tells all that is wrong with it.
+The values are in `conf/`. There are no defaults here, so that each value is in one place. `parse` turns a
+composed configuration into a `TrainConfig`, or reports everything that is wrong with it.
 """
 
 from collections.abc import Mapping
@@ -9,23 +9,18 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Discriminator, Field, ValidationError
 
+from mlplab.config.callbacks import AddedCallback, Callbacks, EarlyStopping
 from mlplab.config.data import ConcreteData, CsvData, CsvTable, SyntheticData
-from mlplab.config.model import Encoder, Linear, Mlp, Model, OwnModel
-from mlplab.config.run import AddedCallback, AnyLogger, Callbacks, EarlyStopping, Trainer
+from mlplab.config.keys import fault_of, unknown_key_fault
+from mlplab.config.logger import AnyLogger
+from mlplab.config.loss import HuberLoss, PlainLoss
+from mlplab.config.model import CustomModel, Linear, Mlp, Model, Preprocessing
+from mlplab.config.optimizer import Adam, Sgd
+from mlplab.config.scheduler import ConstantSchedule, CosineSchedule, PlateauSchedule, StepSchedule
 from mlplab.config.split import FileSplit, GroupSplit, KFoldSplit, RandomSplit, Split, TimeSplit
-from mlplab.config.training import (
-    Adam,
-    ConstantSchedule,
-    CosineSchedule,
-    HuberLoss,
-    PlainLoss,
-    PlateauSchedule,
-    Sgd,
-    StepSchedule,
-)
+from mlplab.config.trainer import Trainer
 from mlplab.config.types import RunName, Section, Seed, Text, check_name
 from mlplab.errors import Fault, UserError
-from mlplab.keys import fault_of, unknown_key_fault
 
 __all__ = [
     "Adam",
@@ -37,9 +32,9 @@ __all__ = [
     "CosineSchedule",
     "CsvData",
     "CsvTable",
+    "CustomModel",
     "DescribeConfig",
     "EarlyStopping",
-    "Encoder",
     "FileSplit",
     "GroupSplit",
     "HuberLoss",
@@ -47,9 +42,9 @@ __all__ = [
     "Linear",
     "Mlp",
     "Model",
-    "OwnModel",
     "PlainLoss",
     "PlateauSchedule",
+    "Preprocessing",
     "RandomSplit",
     "Sgd",
     "Split",
@@ -69,11 +64,11 @@ T = TypeVar("T", bound=Section)
 
 
 class DescribeConfig(Section):
-    """The keys of a run, of which the target of its table may be left out."""
+    """The configuration of a run whose table needs no target."""
 
     name: RunName
     seed: Seed
-    init: Text | None
+    init_from: Text | None
     threads: Annotated[int, Field(ge=1, le=1024)]
     monitor: Literal["val/loss", "val/rmse", "val/mae"]
     data: Annotated[ConcreteData | CsvTable | SyntheticData, Discriminator("name")]
@@ -87,30 +82,30 @@ class DescribeConfig(Section):
     callbacks: Callbacks
     logger: Annotated[
         dict[str, AnyLogger], Field(default_factory=dict)
-    ]  # logger=[] composes to no key at all
+    ]  # Hydra composes logger=[] to no key at all
 
 
 class TrainConfig(DescribeConfig):
-    """One run."""
+    """The configuration of one run."""
 
     data: Annotated[ConcreteData | CsvData | SyntheticData, Discriminator("name")]
 
     def plain(self) -> dict[str, Any]:
-        """As numbers, strings, lists and dicts; `parse` reads it back."""
+        """Numbers, strings, lists and dicts, which `parse` reads back."""
         return self.model_dump()
 
 
 def parse(values: Mapping[str, Any]) -> TrainConfig:
-    """The typed form of a composed configuration.
+    """Validates a composed configuration.
 
     Raises:
-        UserError: with every unknown key, wrong type and value out of range.
+        UserError: with all unknown keys, wrong types and values out of range.
     """
     return _parsed(values, TrainConfig)
 
 
 def parse_description(values: Mapping[str, Any]) -> DescribeConfig:
-    """As `parse`, of a configuration whose table may lack a target."""
+    """Like `parse`, for a configuration whose table needs no target."""
     return _parsed(values, DescribeConfig)
 
 
@@ -122,5 +117,5 @@ def _parsed(values: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def unknown_key(key: str) -> Fault:
-    """The fault of a `key` that no option knows, or that belongs to another option of its group."""
+    """The fault of a `key` that does not exist, or that belongs to another option of its group."""
     return unknown_key_fault(key, TrainConfig)

@@ -1,12 +1,12 @@
-"""Networks."""
+"""The network and its preprocessing."""
 
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from mlplab.config.types import Count, OwnTarget, Section
+from mlplab.config.types import ClassSection, Count, CustomClass, Section
 
 Activation = Literal[
     "relu",
@@ -23,24 +23,24 @@ Activation = Literal[
 ]
 
 
-class Encoder(Section):
-    """What stands between raw columns and the hidden layers, and between their output and target units.
+class Preprocessing(Section):
+    """The first and last layers of a network: scaling of inputs and target.
 
-    Categories of a feature that has at most `one_hot` become one column each, those of others `embedding`
-    learned values.
+    A feature with at most `one_hot_max_categories` categories is one-hot encoded; one with more gets an embedding
+    of `embedding_dim` learned values a category.
     """
 
     name: Literal["standard", "robust_clip", "quantile", "none"]
     target: Literal["standard", "log", "none"]
-    one_hot: Count
-    embedding: Count
+    one_hot_max_categories: Count
+    embedding_dim: Count
 
 
 class Linear(Section):
-    """One affine layer."""
+    """A single affine layer."""
 
     name: Literal["linear"]
-    encoder: Encoder
+    preprocessing: Preprocessing
 
 
 class Mlp(Section):
@@ -52,38 +52,31 @@ class Mlp(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     norm: Literal["none", "layer", "batch"]
     residual: bool
-    encoder: Encoder
+    preprocessing: Preprocessing
 
     @model_validator(mode="after")
     def _has_layers_to_skip(self) -> "Mlp":
         if self.residual and not any(a == b for a, b in pairwise(self.hidden)):
             raise ValueError(
-                f"residual=true needs two neighbouring hidden layers of one width, hidden is {self.hidden}"
+                f"residual=true needs two neighbouring hidden layers of equal width; hidden is {self.hidden}"
             )
         return self
 
 
-class OwnModel(Section):
-    """A network class of the user's, which gets its further keys as arguments."""
+class CustomModel(ClassSection):
+    """A network class of the user's. Its further keys are the class's arguments."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
-
-    target: OwnTarget = Field(alias="_target_")
-    encoder: Encoder
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The keys that are the user's own."""
-        return dict(self.__pydantic_extra__ or {})
+    class_path: CustomClass = Field(alias="_target_")
+    preprocessing: Preprocessing
 
 
 def _model_tag(value: Any) -> str | None:
-    if isinstance(value, OwnModel) or (isinstance(value, Mapping) and "_target_" in value):
-        return "own"
+    if isinstance(value, CustomModel) or (isinstance(value, Mapping) and "_target_" in value):
+        return "custom"
     return value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
 
 
 Model = Annotated[
-    Annotated[Mlp, Tag("mlp")] | Annotated[Linear, Tag("linear")] | Annotated[OwnModel, Tag("own")],
+    Annotated[Mlp, Tag("mlp")] | Annotated[Linear, Tag("linear")] | Annotated[CustomModel, Tag("custom")],
     Discriminator(_model_tag),
 ]

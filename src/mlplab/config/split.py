@@ -1,4 +1,4 @@
-"""How rows are split into training, validation and test."""
+"""Which rows are train, val and test."""
 
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ class _Fractions(Section):
 
 
 class RandomSplit(_Fractions):
-    """Rows dealt at random; each part has the classes of column `stratify` in the same shares."""
+    """A random split. With `stratify`, each part has the same class proportions of that column."""
 
     name: Literal["random"]
     seed: Seed
@@ -27,7 +27,7 @@ class RandomSplit(_Fractions):
 
 
 class GroupSplit(_Fractions):
-    """Whole groups dealt at random: rows that are alike in column `group` stay together."""
+    """A random split of groups: rows with the same value in column `group` stay together."""
 
     name: Literal["group"]
     group: Text
@@ -35,14 +35,14 @@ class GroupSplit(_Fractions):
 
 
 class TimeSplit(_Fractions):
-    """The last rows by column `time` are the test part, those before them the validation part."""
+    """A split in time order of column `time`: first train, then val, the last rows are test."""
 
     name: Literal["time"]
     time: Text
 
 
 class FileSplit(Section):
-    """One word a data row (train, val, test) in a file; with no val row, `val` is a fraction of train."""
+    """A file with one word a row: train, val or test. Without val rows, a fraction `val` of train becomes val."""
 
     name: Literal["file"]
     path: Text
@@ -51,10 +51,9 @@ class FileSplit(Section):
 
 
 class KFoldSplit(Section):
-    """Rows dealt into `folds` parts; number `fold` is the test part, `val` a fraction of the others.
+    """Cross-validation: fold number `fold` of `folds` is test, and a fraction `val` of the other rows is val.
 
-    With `group` whole groups are dealt, with `stratify` each class by itself; with `time` the folds follow
-    each other, and each is tested by what was learnt before it.
+    `group` keeps groups together, `stratify` keeps class proportions, `time` trains on rows before the test rows.
     """
 
     name: Literal["kfold"]
@@ -69,16 +68,18 @@ class KFoldSplit(Section):
     @model_validator(mode="after")
     def _is_one_of_the_folds(self) -> "KFoldSplit":
         if self.fold >= self.folds:
-            raise ValueError(f"fold={self.fold} is none of {self.folds} folds, which count from 0")
+            raise ValueError(
+                f"fold={self.fold} does not exist: {self.folds} folds are numbered from 0 to {self.folds - 1}"
+            )
         return self
 
     @model_validator(mode="after")
-    def _is_dealt_in_one_way(self) -> "KFoldSplit":
+    def _uses_one_column(self) -> "KFoldSplit":
         given = [key for key in ("group", "time", "stratify") if getattr(self, key) is not None]
         if len(given) > 1:
             raise ValueError(
                 f"takes one of group, time and stratify, not {' and '.join(given)}; "
-                f"take one back: data.split.{given[-1]}=null"
+                f"unset one: data.split.{given[-1]}=null"
             )
         return self
 

@@ -1,16 +1,16 @@
-"""What the sections of the configuration are made of: ranges, names, allowed targets."""
+"""Types that the sections of the configuration share: ranges, names, allowed classes."""
 
 import re
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from mlplab.targets import check_target
+from mlplab.config.allowed_classes import check_allowed
 
 
 def check_name(name: str) -> str:
-    """The name itself, if it can only be a folder below another.
+    """Returns the name if it can only be a folder below another one.
 
     Raises:
         ValueError: otherwise.
@@ -23,18 +23,18 @@ def check_name(name: str) -> str:
     return name
 
 
-TrainerTarget = Annotated[str, AfterValidator(partial(check_target, pattern=r"lightning\.pytorch\.Trainer"))]
-CallbackTarget = Annotated[
-    str, AfterValidator(partial(check_target, pattern=r"lightning\.pytorch\.callbacks\.[A-Z]\w*"))
+TrainerClass = Annotated[str, AfterValidator(partial(check_allowed, pattern=r"lightning\.pytorch\.Trainer"))]
+CallbackClass = Annotated[
+    str, AfterValidator(partial(check_allowed, pattern=r"lightning\.pytorch\.callbacks\.[A-Z]\w*"))
 ]
-LoggerTarget = Annotated[
-    str, AfterValidator(partial(check_target, pattern=r"lightning\.pytorch\.loggers\.[A-Z]\w*"))
+LoggerClass = Annotated[
+    str, AfterValidator(partial(check_allowed, pattern=r"lightning\.pytorch\.loggers\.[A-Z]\w*"))
 ]
-OwnTarget = Annotated[str, AfterValidator(partial(check_target, pattern=""))]
+CustomClass = Annotated[str, AfterValidator(partial(check_allowed, pattern=""))]
 
 
 def _as_text(value: object) -> object:
-    """A number as it was typed: a column or a run may be called 2024."""
+    """Numbers become text: a column or a run may be called 2024."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -48,6 +48,17 @@ RunName = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), AfterVa
 
 
 class Section(BaseModel):
-    """A part of the configuration; unknown keys and guessed conversions are refused."""
+    """A section of the configuration. It rejects unknown keys and does not convert types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, serialize_by_alias=True)
+
+
+class ClassSection(Section):
+    """A section that names a class in `_target_`; all further keys are the class's arguments."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments that the class is called with."""
+        return dict(self.__pydantic_extra__ or {})

@@ -6,7 +6,7 @@ from functools import partial
 
 import polars as pl
 
-from mlplab.data.cells import DataType, by_distinct, parse_str
+from mlplab.data.parse import DataType, by_distinct, parse_str
 
 ISO = "%Y-%m-%d"
 

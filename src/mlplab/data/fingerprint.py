@@ -5,7 +5,7 @@ from hashlib import sha256
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
-from mlplab.data.split import PARTS, Split
+from mlplab.data.splits.splitters import PARTS, Split
 
 BLOCK = 65_536
 """Rows that are hashed together."""

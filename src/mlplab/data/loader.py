@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from mlplab.randomness import generator
+from mlplab.random_streams import generator
 
 EVALUATION_ROWS = 4096
 """Rows of a validation or test batch: enough to be fast, few enough for a wide network's memory."""

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from mlplab.data.cells import Form, by_distinct, parse_bool, parse_float, parse_str
 from mlplab.data.dates import LAST_YEAR, parse_datetime
+from mlplab.data.parse import Form, by_distinct, parse_bool, parse_float, parse_str
 
 Kind = Literal["numeric", "boolean", "categorical", "date"]
 """Of an input."""
@@ -146,14 +146,14 @@ class Schema:
         targets: the columns to predict; they have no offset and stay float64 until each member's own
             statistics are taken off.
         weight: the column of row weights.
-        marks: words for a missing value, beside the usual ones.
+        na_values: words for a missing value, beside the usual ones.
         left_out: columns that are no inputs, and why.
     """
 
     inputs: tuple[Column, ...]
     targets: tuple[str, ...]
     weight: str | None = None
-    marks: tuple[str, ...] = ()
+    na_values: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -164,7 +164,7 @@ class Schema:
             for each in plain["inputs"]
         )
         rest = {name: plain[name] for name in ("weight", "left_out")}
-        return cls(tuple(inputs), tuple(plain["targets"]), marks=tuple(plain["marks"]), **rest)
+        return cls(tuple(inputs), tuple(plain["targets"]), na_values=tuple(plain["na_values"]), **rest)
 
     def plain(self) -> dict[str, Any]:
         """As strings, numbers, lists and dicts."""
@@ -175,7 +175,7 @@ class Schema:
             "inputs": columns,
             "targets": list(self.targets),
             "weight": self.weight,
-            "marks": list(self.marks),
+            "na_values": list(self.na_values),
             "left_out": dict(self.left_out),
         }
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from mlplab.data.split import Rows
+from mlplab.data.splits.splitters import Rows
 
 BLOCK = 65_536
 """Rows that are looked at together."""

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 
-from mlplab.data.split import Rows
+from mlplab.data.splits.splitters import Rows
 from mlplab.data.statistics import sample_rows
-from mlplab.training.metrics import Errors
+from mlplab.training.metrics import RegressionMetrics
 
 PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
 """Of which cross-validation chooses, for standardised numbers and weights with a mean of 1."""
@@ -95,7 +95,7 @@ def ridge(categories: Sequence[int]) -> Any:
 
 def scores(predicted: Y, y: Y, weight: Weight | None) -> Scores:
     """rmse, mae and r2 as of networks, means over targets."""
-    errors = Errors(1, y.shape[1])
+    errors = RegressionMetrics(1, y.shape[1])
     counts = None if weight is None else torch.from_numpy(weight)[None, :, None]
     errors.update(torch.from_numpy(predicted)[None], torch.from_numpy(y)[None], counts)
     return {name: float(value.mean()) for name, value in errors.compute().items()}

@@ -12,16 +12,16 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import PassThroughProfiler
 
 from mlplab import config
-from mlplab.data.module import TableDataModule
-from mlplab.data.split import Split
+from mlplab.config.allowed_classes import instantiate
+from mlplab.data.cache import DataCache
+from mlplab.data.datamodule import TableDataModule
+from mlplab.data.splits.splitters import Split
 from mlplab.data.statistics import Statistics
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, reason_of
-from mlplab.nets import Encoder, build_encoder, build_network
-from mlplab.runs.initial import begin_with_trained
-from mlplab.runs.inputs import Inputs
+from mlplab.models import Preprocessing, build_network, build_preprocessing
 from mlplab.runs.layout import layout_of
-from mlplab.targets import build
+from mlplab.runs.warm_start import begin_with_trained
 from mlplab.training.module import Sizes, StackModule
 
 DTYPES = {32: torch.float32, 64: torch.float64}
@@ -42,7 +42,7 @@ class Stack:
     module: StackModule
 
 
-def build_stack(configs: Sequence[config.TrainConfig], inputs: Inputs, *, goes_on: bool = False) -> Stack:
+def build_stack(configs: Sequence[config.TrainConfig], cache: DataCache, *, goes_on: bool = False) -> Stack:
     """Makes network and batches for all members.
 
     Args:
@@ -54,8 +54,8 @@ def build_stack(configs: Sequence[config.TrainConfig], inputs: Inputs, *, goes_o
     configs = list(configs)
     first = configs[0]
     accelerator = choose_accelerator(first.trainer.accelerator)
-    table = inputs.table(first)
-    splits = [inputs.split(each) for each in configs]
+    table = cache.table(first)
+    splits = [cache.split(each) for each in configs]
     seeds = [each.seed for each in configs]
     data = TableDataModule(
         torch.from_numpy(table.x),
@@ -67,10 +67,10 @@ def build_stack(configs: Sequence[config.TrainConfig], inputs: Inputs, *, goes_o
         fill=may_fill(first.model),
         block=STORED_BLOCK if table.stored else None,
     )
-    encoder = _encoder(configs, table, splits)
-    network = build_network([each.model for each in configs], seeds, encoder)
+    preprocessing = _encoder(configs, table, splits)
+    network = build_network([each.model for each in configs], seeds, preprocessing)
     for member, run in enumerate(configs):
-        if run.init and not goes_on:
+        if run.init_from and not goes_on:
             begin_with_trained(network, member, run, table.schema)
     val, test = ([len(getattr(split, part)) for split in splits] for part in ("val", "test"))
     steps = len(data.train_dataloader())
@@ -78,7 +78,7 @@ def build_stack(configs: Sequence[config.TrainConfig], inputs: Inputs, *, goes_o
     return Stack(configs, accelerator, table, splits, data, StackModule(network, configs, sizes))
 
 
-def check_buildable(run: config.TrainConfig, inputs: Inputs) -> None:
+def check_buildable(run: config.TrainConfig, cache: DataCache) -> None:
     """Makes all that a run needs, and throws it away.
 
     Raises:
@@ -86,14 +86,14 @@ def check_buildable(run: config.TrainConfig, inputs: Inputs) -> None:
     """
     try:
         with lightning_quiet():
-            build_trainer(build_stack([run], inputs), Callback(), [build_loggers(run, ".")], ".")
+            build_trainer(build_stack([run], cache), Callback(), [build_loggers(run, ".")], ".")
     except UserError:
         raise
     except Exception as error:  # of a class of the user's
         raise UserError(Fault(f"cannot be made: {reason_of(error)}", "the run")) from error
 
 
-def may_fill(model: config.Mlp | config.Linear | config.OwnModel) -> bool:
+def may_fill(model: config.Mlp | config.Linear | config.CustomModel) -> bool:
     """Whether a network treats each row of a batch by itself, so that rows that do not count harm nothing."""
     return isinstance(model, config.Linear) or (isinstance(model, config.Mlp) and model.norm != "batch")
 
@@ -113,9 +113,9 @@ def choose_accelerator(wanted: str) -> str:
     return ("cuda" if present else "cpu") if wanted == "auto" else wanted
 
 
-def _encoder(configs: Sequence[config.TrainConfig], table: Table, splits: Sequence[Split]) -> Encoder:
+def _encoder(configs: Sequence[config.TrainConfig], table: Table, splits: Sequence[Split]) -> Preprocessing:
     first, seeds = configs[0], [each.seed for each in configs]
-    section, layout = first.model.encoder, layout_of(table.schema)
+    section, layout = first.model.preprocessing, layout_of(table.schema)
     statistics = Statistics.of(
         table.x,
         table.y,
@@ -126,7 +126,7 @@ def _encoder(configs: Sequence[config.TrainConfig], table: Table, splits: Sequen
         log_target=section.target == "log",
     )
     dtype = DTYPES[first.trainer.precision]
-    return build_encoder(section, layout, len(table.schema.targets), seeds, dtype, statistics.tensors())
+    return build_preprocessing(section, layout, len(table.schema.targets), seeds, dtype, statistics.tensors())
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def lightning_quiet() -> Iterator[None]:
 def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
     """The loggers of one run; each has the run folder as its `save_dir`."""
     return [
-        build(each.target, Logger, save_dir=folder, **each.arguments)  # type: ignore[type-abstract]
+        instantiate(each.class_path, Logger, save_dir=folder, **each.arguments)  # type: ignore[type-abstract]
         for each in run.logger.values()
     ]
 
@@ -168,9 +168,11 @@ def build_trainer(stack: Stack, watch: Callback, loggers: Sequence[Sequence[Logg
     """
     first = stack.configs[0]
     section = first.trainer
-    added = [build(each.target, Callback, **each.arguments) for each in first.callbacks.added.values()]
-    return build(
-        section.target,
+    added = [
+        instantiate(each.class_path, Callback, **each.arguments) for each in first.callbacks.added.values()
+    ]
+    return instantiate(
+        section.class_path,
         Trainer,
         max_epochs=section.max_epochs,
         min_epochs=0,  # or a signal in the first epoch would wait for its end

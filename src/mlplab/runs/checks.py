@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from mlplab.config import TrainConfig
-from mlplab.runs.begun import has_ended
-from mlplab.runs.find import finished_run
+from mlplab.data.cache import DataCache
+from mlplab.runs.discovery import finished_run
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.inputs import Inputs
+from mlplab.runs.resume import has_ended
 
 
-def check_run(run: TrainConfig, folder: Path, inputs: Inputs, *, begun: bool) -> None:
+def check_run(run: TrainConfig, folder: Path, cache: DataCache, *, begun: bool) -> None:
     """Checks a run's folder and inputs; the table and the split that it reads stay in `inputs`.
 
     Args:
@@ -20,17 +20,17 @@ def check_run(run: TrainConfig, folder: Path, inputs: Inputs, *, begun: bool) ->
     """
     if not begun:
         RunFolder(folder).check_unused()
-        check_inputs(run, inputs)
+        check_inputs(run, cache)
     elif not has_ended(folder, run):
-        inputs.split(run)
+        cache.split(run)
 
 
-def check_inputs(run: TrainConfig, inputs: Inputs) -> None:
+def check_inputs(run: TrainConfig, cache: DataCache) -> None:
     """Reads and splits a run's table, and looks for the run that its weights come from.
 
     Raises:
-        UserError: if the table or the split cannot be used, or `init` names no finished run.
+        UserError: if the table or the split cannot be used, or `init_from` names no finished run.
     """
-    if run.init:
-        finished_run(Path(run.init), "init")
-    inputs.split(run)
+    if run.init_from:
+        finished_run(Path(run.init_from), "init_from")
+    cache.split(run)

@@ -17,10 +17,10 @@ from typing import Any, Literal
 
 import yaml
 
+from mlplab.config.keys import differing
 from mlplab.errors import Fault, UserError
 from mlplab.files import remove_leftovers, replacing
-from mlplab.keys import differing
-from mlplab.runs.find import read_config, read_metrics
+from mlplab.runs.discovery import read_config, read_metrics
 from mlplab.runs.lock import Lock
 
 Status = Literal["running", "done", "failed", "interrupted", "diverged"]

@@ -1,7 +1,7 @@
 """Where data and networks meet, which know nothing of each other."""
 
 from mlplab.data.schema import Schema
-from mlplab.nets import Layout
+from mlplab.models import Layout
 
 
 def layout_of(schema: Schema) -> Layout:

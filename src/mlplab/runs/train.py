@@ -13,22 +13,22 @@ import torch
 from lightning.pytorch import Trainer
 from rich.console import Console
 
+from mlplab.commands.render import BASELINES, SCORES, inside, score_grid, tensorboard_command
 from mlplab.config import TrainConfig
+from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, listed, of_the_disk, reason_of
-from mlplab.processor import processor_for_training
-from mlplab.runs import curves
-from mlplab.runs.begun import has_ended
 from mlplab.runs.build import build_loggers, build_stack, lightning_quiet
-from mlplab.runs.find import read_metrics
+from mlplab.runs.discovery import read_metrics
+from mlplab.runs.finalize import keep, record
 from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status, stamp_of
-from mlplab.runs.initial import seen_test_rows
-from mlplab.runs.inputs import Inputs
-from mlplab.runs.kept import kept_of_run
-from mlplab.runs.record import keep, record
-from mlplab.runs.session import Member, Session
-from mlplab.runs.show import BASELINES, SCORES, inside, score_grid, tensorboard_command
+from mlplab.runs.resume import has_ended
+from mlplab.runs.resume_state import kept_of_run
+from mlplab.runs.stack_trainer import Member, StackTrainer
+from mlplab.runs.warm_start import seen_test_rows
 from mlplab.training import checkpoint
-from mlplab.training.callbacks import Keeper, Signals
+from mlplab.training import loggers as curves
+from mlplab.training.callbacks import PeriodicCheckpoint, StopOnSignal
+from mlplab.training.processor import processor_for_training
 from mlplab.training.progress import Bar
 from mlplab.training.state import StackState
 
@@ -54,7 +54,7 @@ class Run:
 def train(
     runs: Sequence[Run],
     console: Console,
-    inputs: Inputs | None = None,
+    cache: DataCache | None = None,
     title: str | None = None,
     kept: StackState | None = None,
     stack_file: Path | None = None,
@@ -65,7 +65,7 @@ def train(
     Gives the content of each run's metrics.json.
 
     Args:
-        inputs: tables that are read already.
+        cache: tables that are read already.
         title: stands before the bar of a sweep's stack, whose runs speak in their logs only; None: the run is
             alone, and says on the terminal what it does.
         kept: what training goes on from, by runs that have begun; None: from the start.
@@ -76,20 +76,20 @@ def train(
         Interrupted: after SIGINT or SIGTERM, with the checkpoints written.
         CannotWrite: if the disk is full, say.
     """
-    inputs = inputs or Inputs()
-    stack = build_stack([run.config for run in runs], inputs, goes_on=kept is not None)
+    cache = cache or DataCache()
+    stack = build_stack([run.config for run in runs], cache, goes_on=kept is not None)
     bars = [Bar(console, title or "")] if console.is_terminal else []
     members = [_member(run, alone=title is None, shown=not bars) for run in runs]
     written: dict[Path, Metrics] = {}
     with ExitStack() as contexts:
         contexts.enter_context(processor_for_training(runs[0].config.threads))
         contexts.enter_context(lightning_quiet())
-        signals = contexts.enter_context(Signals())
+        signals = contexts.enter_context(StopOnSignal())
         minutes = runs[0].config.callbacks.checkpoint.every_minutes
         every = None if minutes is None else minutes * 60
-        keeper = Keeper(every, lambda: keep(session, inputs, stack_file))
-        session = Session(stack, members, [*bars, signals, keeper], kept)
-        warnings = [_row_warnings(member, inputs, started=kept is not None) for member in members]
+        keeper = PeriodicCheckpoint(every, lambda: keep(session, cache, stack_file))
+        session = StackTrainer(stack, members, [*bars, signals, keeper], kept)
+        warnings = [_row_warnings(member, cache, started=kept is not None) for member in members]
         _claim(runs, members, kept)
         for warning in dict.fromkeys(each for own in warnings for each in own):
             log.warning("%s", warning)  # before the runs' logs are open, each of which gets its own
@@ -99,7 +99,7 @@ def train(
 
         def end(index: int, status: Status, reason: str | None = None) -> None:
             member = session.members[index]
-            metrics = record(session, index, inputs, status, reason)
+            metrics = record(session, index, cache, status, reason)
             written[member.folder.path] = metrics
             member.tell(_told(member.folder.path.name, metrics))
             if status == "done":
@@ -111,7 +111,7 @@ def train(
             for member in members:
                 member.folder.write_environment(_device(session.trainer))
                 member.folder.write_schema(stack.table.schema.plain())
-            _announce(session, inputs, kept)
+            _announce(session, cache, kept)
             for member, own in zip(members, warnings, strict=True):
                 for warning in own:
                     member.folder.note(f"warning: {warning}")
@@ -123,9 +123,9 @@ def train(
                     diverged, received = session.stack.module.diverged, signals.received
                     ended = session.ended(interrupted=received is not None)
                     left = len(ended) < len(session.members) and not received
-                    following = session.rest(inputs) if left else None
+                    following = session.rest(cache) if left else None
                     if received and stack_file:
-                        keep(session, inputs, stack_file)
+                        keep(session, cache, stack_file)
                     if len(ended) > len(diverged):
                         session.test()
                     for index in ended:
@@ -195,7 +195,7 @@ def _device(trainer: Trainer) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _announce(session: Session, inputs: Inputs, kept: StackState | None) -> None:
+def _announce(session: StackTrainer, cache: DataCache, kept: StackState | None) -> None:
     stack = session.stack
     network, steps = stack.module.network, stack.module.sizes.steps
     weights = sum(parameter[0].numel() for parameter in network.parameters())
@@ -207,7 +207,7 @@ def _announce(session: Session, inputs: Inputs, kept: StackState | None) -> None
             f"{table.source}: {rows}, {len(schema.inputs)} columns → {listed(schema.targets)}; "
             f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
         )
-        repeated = inputs.repeated_test_rows(member.config)
+        repeated = cache.repeated_test_rows(member.config)
         if 0 < repeated <= MANY_REPEATED * len(split.test):
             what = f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val"
             member.tell(f"{what} in all columns")
@@ -220,26 +220,26 @@ def _announce(session: Session, inputs: Inputs, kept: StackState | None) -> None
             member.tell(f"goes on after epoch {kept.epoch}, step {kept.step}")
 
 
-def _row_warnings(member: Member, inputs: Inputs, *, started: bool) -> list[str]:
+def _row_warnings(member: Member, cache: DataCache, *, started: bool) -> list[str]:
     """What makes a run's test scores too good: test rows that training sees, or has seen before.
 
     Args:
         started: whether its training goes on, whose weights are its own by now.
     """
     run = member.config
-    repeated, test = inputs.repeated_test_rows(run), len(inputs.split(run).test)
-    warnings = [seen_test_rows(run, inputs)] if run.init and not started else []
+    repeated, test = cache.repeated_test_rows(run), len(cache.split(run).test)
+    warnings = [seen_test_rows(run, cache)] if run.init_from and not started else []
     if repeated > MANY_REPEATED * test:
         what = f"{repeated:,} of the {test:,} test rows equal a row of train or val in all columns"
         warnings.append(f"{what}; if they are copies, the test scores are too good: leave copies out")
     return [each for each in warnings if each]
 
 
-def train_one(run: TrainConfig, folder: Path, inputs: Inputs, *, begun: bool = False) -> None:
+def train_one(run: TrainConfig, folder: Path, cache: DataCache, *, begun: bool = False) -> None:
     """Trains one run and prints what came of it; one that has ended well says so.
 
     Args:
-        inputs: tables and splits that have been read already are not read again.
+        cache: tables and splits that have been read already are not read again.
         begun: the folder is this run's already; it goes on from its last.ckpt, or starts again without one.
 
     Raises:
@@ -254,11 +254,11 @@ def train_one(run: TrainConfig, folder: Path, inputs: Inputs, *, begun: bool = F
         _show(metrics, folder, console)
         return
     if begun:
-        kept = kept_of_run(folder, run, inputs)
+        kept = kept_of_run(folder, run, cache)
         if kept is None:
             log.info("%s has nothing to go on from: begins again", inside(folder))
     try:
-        [metrics] = train([Run(run, folder, stamp if begun else None)], console, inputs, kept=kept)
+        [metrics] = train([Run(run, folder, stamp if begun else None)], console, cache, kept=kept)
     except Interrupted as error:
         where = shlex.quote(str(inside(folder)))
         raise Interrupted(f"{reason_of(error)}\n  to go on: resume={where}", error.number) from error

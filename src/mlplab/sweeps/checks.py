@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mlplab.cli.composition import Job
+from mlplab.data.cache import DataCache
+from mlplab.data.load import table_key
 from mlplab.errors import Fault, UserError
 from mlplab.runs.checks import check_inputs
-from mlplab.runs.inputs import Inputs
-from mlplab.runs.tables import table_key
-from mlplab.sweeps.composition import Job
 
 
-def check_jobs(jobs: Sequence[Job], root: Path, inputs: Inputs) -> list[Job]:
+def check_jobs(jobs: Sequence[Job], root: Path, cache: DataCache) -> list[Job]:
     """The runs of a sweep, those whose inputs cannot be used among the wrong ones.
 
     The tables and splits that it reads stay in `inputs`.
@@ -22,13 +22,13 @@ def check_jobs(jobs: Sequence[Job], root: Path, inputs: Inputs) -> list[Job]:
         UserError: if all runs are wrong, or two would fill one folder.
     """
     _check_folders(jobs, root)
-    checked = list(check_each(jobs, inputs))
+    checked = list(check_each(jobs, cache))
     if all(job.error for job in checked):
         raise checked[0].error or AssertionError
     return checked
 
 
-def check_each(jobs: Sequence[Job], inputs: Inputs) -> Iterator[Job]:
+def check_each(jobs: Sequence[Job], cache: DataCache) -> Iterator[Job]:
     """The jobs, those whose inputs cannot be used with what is wrong."""
     found: dict[str, UserError | None] = {}  # one look at a file is enough
     for job in jobs:
@@ -36,10 +36,10 @@ def check_each(jobs: Sequence[Job], inputs: Inputs) -> Iterator[Job]:
             yield job
             continue
         run = job.config
-        needs = str((table_key(run), run.model.encoder.target, run.data.split, run.init))
+        needs = str((table_key(run), run.model.preprocessing.target, run.data.split, run.init_from))
         if needs not in found:
             try:
-                check_inputs(job.config, inputs)
+                check_inputs(job.config, cache)
                 found[needs] = None
             except UserError as error:
                 found[needs] = error

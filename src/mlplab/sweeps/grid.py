@@ -9,9 +9,9 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from mlplab.cli.hydra_errors import explained
+from mlplab.config.keys import quoted
 from mlplab.errors import Fault, UserError
-from mlplab.hydra_errors import explained
-from mlplab.keys import quoted
 
 LONGEST_NAME = 120
 """Characters of a run folder's name, before it is cut."""

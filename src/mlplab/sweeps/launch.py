@@ -10,23 +10,23 @@ from pathlib import Path
 from hydra.core.utils import JobReturn, JobStatus
 from rich.console import Console
 
+from mlplab.cli.composition import Job
+from mlplab.data.cache import DataCache
+from mlplab.data.load import table_key
 from mlplab.errors import RunFailed
 from mlplab.files import remove_leftovers
-from mlplab.runs.begun import PLAN_FILE, STACKS, check_same, has_begun
-from mlplab.runs.inputs import Inputs
-from mlplab.runs.kept import check_same_rows
-from mlplab.runs.tables import table_key
+from mlplab.runs.resume import PLAN_FILE, STACKS, check_same, has_begun
+from mlplab.runs.resume_state import check_same_rows
 from mlplab.runs.train import Run
-from mlplab.sweeps.composition import Job
+from mlplab.sweeps.engines import in_processes
 from mlplab.sweeps.plan import Plan, make_plan, read_stacks
-from mlplab.sweeps.processes import in_processes
-from mlplab.sweeps.stacks import Outcome, Stack, ended, failed, stamp_if_begun, train_stack
+from mlplab.sweeps.stack import Outcome, Stack, ended, failed, stamp_if_begun, train_stack
 
 log = logging.getLogger(__name__)
 
 
 def launch(
-    jobs: Sequence[Job], root: Path, inputs: Inputs, members: int | None, workers: int | None
+    jobs: Sequence[Job], root: Path, cache: DataCache, members: int | None, workers: int | None
 ) -> list[JobReturn]:
     """Trains the runs of a sweep; gives the monitored metric of each, or why there is none.
 
@@ -36,7 +36,7 @@ def launch(
     Args:
         jobs: as `check_jobs` gives them.
         root: the sweep's folder.
-        inputs: the tables and splits that it has read.
+        cache: the tables and splits that it has read.
         members: of a stack at most.
         workers: processes.
 
@@ -44,8 +44,8 @@ def launch(
         UserError: if all runs are wrong; then nothing is left behind.
         Interrupted: after SIGINT or SIGTERM, with the checkpoints written.
     """
-    outcomes: dict[Path, Outcome] = dict(_earlier(jobs, inputs))
-    plan = make_plan(jobs, inputs, members, workers, _cores(), read_stacks(root / PLAN_FILE))
+    outcomes: dict[Path, Outcome] = dict(_earlier(jobs, cache))
+    plan = make_plan(jobs, cache, members, workers, _cores(), read_stacks(root / PLAN_FILE))
     if len(plan.refused) == len(jobs):
         raise plan.refused[0].error or AssertionError
     log.info("%s", plan.told(len(outcomes)))
@@ -56,13 +56,13 @@ def launch(
     for job in plan.refused:
         outcomes[job.folder] = failed(job.folder, job.values, job.reason)
     stacks = list(_stacks(plan, root, outcomes))
-    outcomes |= in_processes(stacks, plan.workers) if plan.workers > 1 else _here(stacks, inputs)
+    outcomes |= in_processes(stacks, plan.workers) if plan.workers > 1 else _here(stacks, cache)
     with suppress(OSError):  # not empty where a stack did not end
         (root / STACKS).rmdir()
     return [_returned(job, outcomes[job.folder]) for job in plan.jobs]
 
 
-def _earlier(jobs: Sequence[Job], inputs: Inputs) -> Iterator[tuple[Path, Outcome]]:
+def _earlier(jobs: Sequence[Job], cache: DataCache) -> Iterator[tuple[Path, Outcome]]:
     """What came of the runs that have ended already.
 
     Raises:
@@ -73,7 +73,7 @@ def _earlier(jobs: Sequence[Job], inputs: Inputs) -> Iterator[tuple[Path, Outcom
         if job.config and has_begun(job.folder):
             check_same(job.config, job.folder)
             rows = table_key(job.config), str(job.config.data.split)
-            if rows not in checked and check_same_rows(job.folder, job.config, inputs):
+            if rows not in checked and check_same_rows(job.folder, job.config, cache):
                 checked.add(rows)  # one run's will do
             if outcome := ended(job.folder, job.config):
                 yield job.folder, outcome
@@ -94,12 +94,12 @@ def _stacks(plan: Plan, root: Path, over: Mapping[Path, Outcome]) -> Iterator[St
             yield Stack(f"stack {number} of {len(plan.stacks)}", runs, file)
 
 
-def _here(stacks: Sequence[Stack], inputs: Inputs) -> dict[Path, Outcome]:
+def _here(stacks: Sequence[Stack], cache: DataCache) -> dict[Path, Outcome]:
     """Trains one stack after another."""
     outcomes: dict[Path, Outcome] = {}
     console = Console()
     for stack in stacks:
-        outcomes |= train_stack(stack, console, inputs)
+        outcomes |= train_stack(stack, console, cache)
         if not console.is_terminal:
             log.info("%s", stack.told_at_its_end)
     return outcomes

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from mlplab import config
+from mlplab.cli.composition import Job
+from mlplab.data.cache import DataCache
+from mlplab.data.datamodule import batch_rows
+from mlplab.data.load import table_key
 from mlplab.data.loader import WINDOW
-from mlplab.data.module import batch_rows
 from mlplab.errors import UserError
 from mlplab.files import replacing
-from mlplab.nets import encoded_width
+from mlplab.models import preprocessed_width
 from mlplab.runs.build import STORED_BLOCK, check_buildable, may_fill
-from mlplab.runs.inputs import Inputs
 from mlplab.runs.layout import layout_of
-from mlplab.runs.tables import table_key
-from mlplab.sweeps.composition import Job
 
 OWN: dict[str, Any] = {
     "name": True,
@@ -30,7 +30,7 @@ OWN: dict[str, Any] = {
     "optimizer": {"lr", "betas", "eps", "weight_decay", "momentum"},
     "scheduler": True,
     "callbacks": {"early_stopping"},
-    "init": True,
+    "init_from": True,
 }
 """Keys in which the members of a stack may differ."""
 
@@ -120,7 +120,7 @@ def read_stacks(path: Path) -> list[list[Path]]:
 
 def make_plan(
     jobs: Sequence[Job],
-    inputs: Inputs,
+    cache: DataCache,
     members: int | None,
     workers: int | None,
     cores: int,
@@ -140,18 +140,18 @@ def make_plan(
     shapes: dict[str, list[int]] = {}
     for number, job in enumerate(checked):
         if job.config:
-            shapes.setdefault(_shape(job.config, inputs, number), []).append(number)
+            shapes.setdefault(_shape(job.config, cache, number), []).append(number)
     groups: list[tuple[list[int], Size]] = []
     stacks: list[tuple[int, ...]] = []
     seconds = 0.0
     for numbers in shapes.values():
-        if buildable := list(_buildable(numbers, checked, inputs)):
+        if buildable := list(_buildable(numbers, checked, cache)):
             together = list(_together(buildable, checked, earlier))
             stacks += together
             rest = sorted(set(buildable).difference(*together))
             first = checked[buildable[0]].config
             assert first is not None
-            groups.append((rest, Size.of(first, inputs)))
+            groups.append((rest, Size.of(first, cache)))
             seconds += groups[-1][1].seconds(len(buildable) - len(rest), len(together))
     counts = [math.ceil(len(numbers) / (members or size.members())) for numbers, size in groups]
     if workers is None:
@@ -168,20 +168,20 @@ def make_plan(
     return Plan(tuple(checked), tuple(stacks), min(workers, max(1, len(stacks))))
 
 
-def _buildable(group: Sequence[int], jobs: list[Job], inputs: Inputs) -> Iterator[int]:
+def _buildable(group: Sequence[int], jobs: list[Job], cache: DataCache) -> Iterator[int]:
     """Those of a group that can be made; the others are marked as wrong. What runs may differ in makes no
     difference to that, but for the weights that they begin with."""
     wrong: dict[str | None, UserError | None] = {}
     for number in group:
         run = jobs[number].config
         assert run is not None
-        if run.init not in wrong:
+        if run.init_from not in wrong:
             try:
-                check_buildable(run, inputs)
-                wrong[run.init] = None
+                check_buildable(run, cache)
+                wrong[run.init_from] = None
             except UserError as error:
-                wrong[run.init] = error
-        if found := wrong[run.init]:
+                wrong[run.init_from] = error
+        if found := wrong[run.init_from]:
             jobs[number] = jobs[number].refused(found)
         else:
             yield number
@@ -202,10 +202,10 @@ def _cut(group: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
         yield tuple(group[len(group) * part // count : len(group) * (part + 1) // count])
 
 
-def _shape(run: config.TrainConfig, inputs: Inputs, number: int) -> str:
+def _shape(run: config.TrainConfig, cache: DataCache, number: int) -> str:
     """What runs must have in common to share a stack."""
     own = OWN | ({"model": {"dropout"}} if isinstance(run.model, config.Mlp) else {})
-    rows = len(inputs.split(run).train)
+    rows = len(cache.split(run).train)
     batch = batch_rows(run.data.batch_size, rows)
     steps = math.ceil(rows / batch) if may_fill(run.model) else rows  # a short batch must be so for all
     alone = number if run.callbacks.added else None  # the user's callbacks act on the whole Trainer
@@ -231,9 +231,9 @@ class Size:
     window: int = 0
 
     @classmethod
-    def of(cls, run: config.TrainConfig, inputs: Inputs) -> "Size":
+    def of(cls, run: config.TrainConfig, cache: DataCache) -> "Size":
         """That of a run."""
-        table, rows = inputs.table(run), len(inputs.split(run).train)
+        table, rows = cache.table(run), len(cache.split(run).train)
         hidden: Sequence[int] = UNKNOWN_WIDTHS
         if isinstance(run.model, config.Mlp):
             hidden = run.model.hidden
@@ -241,7 +241,7 @@ class Size:
             hidden = ()
         batch = batch_rows(run.data.batch_size, rows)
         steps = math.ceil(rows / batch) * run.trainer.max_epochs
-        features = encoded_width(run.model.encoder, layout_of(table.schema))
+        features = preprocessed_width(run.model.preprocessing, layout_of(table.schema))
         widths, number = (features, *hidden, len(table.schema.targets)), run.trainer.precision // 8
         window = 2 * WINDOW * STORED_BLOCK * table.x.shape[1] * number if table.stored else 0
         return cls(widths, batch, steps, number, window)

@@ -23,7 +23,7 @@ STEP_LOSS = "train/loss_step"
 """The one curve that counts steps and not epochs."""
 
 
-class Observer:
+class StackCallback:
     """Something that happens beside the steps."""
 
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
@@ -36,12 +36,12 @@ class Observer:
         """An epoch of training and its validation are done."""
 
 
-class Watch(Callback):
+class CallbackDispatcher(Callback):
     """Tells observers, in their order."""
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
+    def __init__(self, observers: Sequence[StackCallback]) -> None:
         self.observers = list(observers)
-        self._of_steps = [each for each in observers if type(each).on_step is not Observer.on_step]
+        self._of_steps = [each for each in observers if type(each).on_step is not StackCallback.on_step]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Passes on."""
@@ -63,7 +63,7 @@ class Watch(Callback):
                 observer.on_epoch(trainer, pl_module)
 
 
-class BestWeights(Observer):
+class BestWeights(StackCallback):
     """Keeps each member's weights from the epoch with its lowest monitored metric; the first among equals.
 
     Attributes:
@@ -93,7 +93,7 @@ class BestWeights(Observer):
                     tensor[better] = new[name][better]
 
 
-class EarlyStopping(Observer):
+class EarlyStopping(StackCallback):
     """Ends a member's training once its monitored metric has not fallen for long; with the last, all.
 
     Args:
@@ -143,7 +143,7 @@ class EarlyStopping(Observer):
         return state
 
 
-class Thinning(Observer):
+class ShrinkStack(StackCallback):
     """Ends a stack's training when few of its members are left, for a smaller stack to go on with those.
 
     Args:
@@ -163,7 +163,7 @@ class Thinning(Observer):
             self.few_left = trainer.should_stop = True
 
 
-class Keeper(Observer):
+class PeriodicCheckpoint(StackCallback):
     """Has the state of training kept now and then, for a process that is killed without a warning.
 
     Args:
@@ -190,7 +190,7 @@ class Keeper(Observer):
         self._last = perf_counter()
 
 
-class Curves(Observer):
+class EpochCurves(StackCallback):
     """Writes each member's values to its own loggers, an epoch a step, counted from 1."""
 
     def __init__(self, loggers: Sequence[Sequence[Logger]]) -> None:
@@ -208,7 +208,7 @@ class Curves(Observer):
                 )
 
 
-class StepCurves(Observer):
+class StepCurves(StackCallback):
     """Writes each member's training loss of every nth step to its own loggers, as `STEP_LOSS`."""
 
     def __init__(self, loggers: Sequence[Sequence[Logger]], every: int) -> None:
@@ -229,7 +229,7 @@ def _log(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> No
         logger.log_metrics(dict(point), step)
 
 
-class Signals(Observer):
+class StopOnSignal(StackCallback):
     """Stops training after the current step on SIGINT or SIGTERM; a context, which hands them back.
 
     Attributes:
@@ -240,7 +240,7 @@ class Signals(Observer):
         self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> "Signals":
+    def __enter__(self) -> "StopOnSignal":
         self._before = {each: signal.signal(each, self._stop) for each in (signal.SIGINT, signal.SIGTERM)}
         return self
 

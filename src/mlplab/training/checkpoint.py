@@ -18,7 +18,7 @@ from torch import Tensor
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 
-FORMAT = 3
+FORMAT = 4
 """Changes when older checkpoints can no longer be read."""
 
 FOREIGN = "use only checkpoints that this project wrote"

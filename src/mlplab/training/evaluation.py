@@ -7,9 +7,9 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from mlplab.data.loader import Batch
-from mlplab.nets import Network
+from mlplab.models import Network
 from mlplab.training.losses import Loss
-from mlplab.training.metrics import Errors
+from mlplab.training.metrics import RegressionMetrics
 
 Values = dict[str, Float[Tensor, " member"]]
 
@@ -72,16 +72,16 @@ class Evaluation(torch.nn.Module):
         if len(self.sizes) == 1:
             self.members = [slice(None)]
         self.errors = torch.nn.ModuleList(
-            Errors(list(rows).count(size), len(self.targets)) for size in self.sizes
+            RegressionMetrics(list(rows).count(size), len(self.targets)) for size in self.sizes
         )
         self._seen = 0
 
     def add(self, network: Network, batch: Batch) -> None:
         """Predicts a batch and adds its errors."""
-        z = network.encoded(batch.x)
-        losses = self.loss(z, network.encoder.encode_target(batch.y), batch.weight)
+        z = network.forward_scaled(batch.x)
+        losses = self.loss(z, network.preprocessing.transform_target(batch.y), batch.weight)
         self.losses.add(losses, batch.rows())
-        predicted = network.encoder.decode(z)
+        predicted = network.preprocessing.inverse_transform_target(z)
         for size, members, errors in self._parts():
             rows = min(size - self._seen, predicted.shape[1])
             if rows > 0:
@@ -91,7 +91,7 @@ class Evaluation(torch.nn.Module):
 
     def take(self, network: Network) -> Values:
         """The values over all batches since the last time."""
-        loss = self.loss.in_target_units(self.losses.take(), network.encoder.y_std)
+        loss = self.loss.in_target_units(self.losses.take(), network.preprocessing.y_std)
         values = {f"{self.part}/loss": loss}
         for _, members, errors in self._parts():
             for name, value in errors.compute().items():
@@ -108,7 +108,7 @@ class Evaluation(torch.nn.Module):
         self._seen = 0
         return values
 
-    def _parts(self) -> Iterator[tuple[int, slice | Int64[Tensor, " _"], Errors]]:
+    def _parts(self) -> Iterator[tuple[int, slice | Int64[Tensor, " _"], RegressionMetrics]]:
         for size, members, errors in zip(self.sizes, self.members, self.errors, strict=True):
-            assert isinstance(errors, Errors)
+            assert isinstance(errors, RegressionMetrics)
             yield size, members, errors

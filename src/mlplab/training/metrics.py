@@ -8,7 +8,7 @@ from torchmetrics import Metric
 Sums = Float64[Tensor, "member target"]
 
 
-class Errors(Metric):
+class RegressionMetrics(Metric):
     """Root mean squared error, mean absolute error and r2 over weighted rows, for each member and target.
 
     r2 is 1 − Σw(y − ŷ)² / Σw(y − ȳ)² with the weighted mean ȳ; NaN where the target does not vary.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mlplab import config
 from mlplab.data.loader import Batch
-from mlplab.nets import Network
+from mlplab.models import Network
 from mlplab.training.evaluation import Evaluation, Mean, Values
 from mlplab.training.losses import build_loss
 from mlplab.training.optimizers import MemberOptimizer, build_optimizer
@@ -114,8 +114,8 @@ class StackModule(LightningModule):
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, in encoded units: the quantity that is minimised."""
-        target = self.network.encoder.encode_target(batch.y)
-        return self.loss(self.network.encoded(batch.x), target, batch.weight, batch.total)
+        target = self.network.preprocessing.transform_target(batch.y)
+        return self.loss(self.network.forward_scaled(batch.x), target, batch.weight, batch.total)
 
     def last_losses(self) -> Float[Tensor, " member"]:
         """The training losses of the last step, in the target's own units."""
@@ -181,7 +181,7 @@ class StackModule(LightningModule):
         self.values |= self.test.take(self.network)
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
-        return self.loss.in_target_units(losses, self.network.encoder.y_std)
+        return self.loss.in_target_units(losses, self.network.preprocessing.y_std)
 
     def _look_for_divergence(self) -> None:
         losses = torch.stack(self.train_losses.values)

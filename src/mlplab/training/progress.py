@@ -7,7 +7,7 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from mlplab.training.callbacks import Observer
+from mlplab.training.callbacks import StackCallback
 from mlplab.training.module import StackModule
 
 LINES = 10
@@ -16,7 +16,7 @@ LINES = 10
 REFRESH_SECONDS = 0.1
 
 
-class EpochLines(Observer):
+class EpochLines(StackCallback):
     """Says the first epoch of each member, the last, and about every tenth of all between.
 
     Args:
@@ -37,7 +37,7 @@ class EpochLines(Observer):
                     say(f"epoch {epoch}/{epochs}  {told}")
 
 
-class Bar(Observer):
+class Bar(StackCallback):
     """A bar over all steps, with the values of a run, or of many the best of the monitored metric so far.
 
     Who makes it stops its `progress`, in whatever way training ends.

@@ -69,9 +69,9 @@ class Schedules:
 def _factors(schedule: Any, progress: Progress, epoch: int, reached: float) -> Progress:
     match schedule:
         case config.CosineSchedule():
-            return cosine(progress, schedule.warmup, schedule.final)
+            return cosine(progress, schedule.warmup, schedule.final_factor)
         case config.StepSchedule():
-            return torch.full_like(progress, schedule.factor ** (epoch // schedule.every))
+            return torch.full_like(progress, schedule.gamma ** (epoch // schedule.step_size))
         case _:  # constant, and plateau
             return torch.full_like(progress, reached)
 

@@ -1,0 +1,1 @@
+"""The command line: Hydra's composition, overrides, messages and exit statuses."""

@@ -1,0 +1,192 @@
+"""The verb predict: a file's rows in, the same rows with a prediction out, however many there are."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
+from itertools import chain
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import polars as pl
+from polars.io.plugins import register_io_source
+from rich.progress import Progress
+
+from mlplab.data.io.discovery import is_parquet, opened
+from mlplab.data.io.formulas import harmless, harmless_cells, needs_quotes
+from mlplab.data.io.progress import row_progress
+from mlplab.data.io.source import Source
+from mlplab.data.load import csv_options
+from mlplab.data.parse import cells_of, is_text, plain_floats, repeat
+from mlplab.data.schema import Schema
+from mlplab.data.transform import check_columns
+from mlplab.errors import Fault, UserError
+from mlplab.files import replacing
+from mlplab.runs.trained import Ensemble, Predictor, load
+
+PREDICTION = "prediction"
+ROWS_IN_MEMORY = 50_000
+"""Rows read, predicted and written at a time."""
+
+STANDARD = "-"
+"""Stands for standard input or output."""
+
+
+class Rows(NamedTuple):
+    """Rows with their predictions.
+
+    Attributes:
+        numbers: columns of text in which there are plain numbers only.
+    """
+
+    frame: pl.DataFrame
+    numbers: Collection[str]
+
+
+def predict(
+    run: Path,
+    source: str,
+    target: str,
+    *,
+    runs: str | int = "best",
+    overwrite: bool = False,
+    escape_formulas: bool = False,
+) -> int:
+    """Writes the rows of `source`, in their order and with all their columns, and a column `prediction`.
+
+    Text stays as it was written, numbers too. Gives the number of rows.
+
+    Args:
+        run: a run's or a sweep's folder.
+        source: a CSV or Parquet file, or - for CSV on standard input.
+        target: a CSV or Parquet file, or - for CSV on standard output.
+        runs: of a sweep, which ones, as `load`.
+        overwrite: whether `target` may exist.
+        escape_formulas: puts a ' before text that a spreadsheet would run as a formula, in CSV.
+
+    Raises:
+        UserError: if the input does not fit the network, or the output is not to be written.
+    """
+    _check_target(target, overwrite=overwrite)
+    network = load(run, runs)
+    columns = prediction_columns(network.schema)
+    with ExitStack() as contexts:
+        path = contexts.enter_context(_spooled(sys.stdin.buffer)) if source == STANDARD else Path(source)
+        where = "standard input" if source == STANDARD else source
+        first = network.members[0] if isinstance(network, Ensemble) else network
+        rows = contexts.enter_context(opened(path, csv_options(first.config.data), where))
+        check_columns(network.schema, list(rows.schema), where)
+        if taken := [name for name in columns if name in rows.schema]:
+            raise UserError(Fault(f"has a column '{taken[0]}' already", where, remedy="rename or drop it"))
+        if faults := list(_unwritable(rows, target)):
+            raise UserError(*faults)
+        predictor = network.predictor(where, comma=rows.comma)
+        frames = rows.frames(ROWS_IN_MEMORY)
+        beginning = next((frame for frame in frames if frame.height), None)
+        if beginning is None:
+            raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
+        progress = contexts.enter_context(row_progress())
+        predicted = _predicted(chain([beginning], frames), predictor, columns, progress)
+        _write(predicted, target, escape=escape_formulas)
+    predictor.warn()
+    return predictor.rows
+
+
+def prediction_columns(schema: Schema) -> list[str]:
+    """The names of the columns that are added: of several targets one each, and of one by itself, unless the
+    table that was trained on has a column of that name."""
+    known = (*schema.names, *schema.targets, *schema.left_out, schema.weight)
+    if len(schema.targets) == 1 and PREDICTION not in known:
+        return [PREDICTION]
+    return [f"{PREDICTION}_{target}" for target in schema.targets]
+
+
+def _unwritable(source: Source, target: str) -> Iterator[Fault]:
+    """Columns of the source that the output cannot hold."""
+    for name, kind in source.schema.items():
+        if not is_parquet(target) and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
+            what, remedy = f"holds {kind}, which CSV cannot", "write Parquet: output=<name>.parquet"
+            yield Fault(what, f"{source.where}, column '{name}'", remedy=remedy)
+
+
+def _predicted(
+    frames: Iterable[pl.DataFrame], predictor: Predictor, columns: Sequence[str], progress: Progress
+) -> Iterator[Rows]:
+    """Frames with their predictions."""
+    task = progress.add_task("predicted", total=None)
+    for frame in frames:
+        numbers = _numbers(frame)
+        each = zip(columns, predictor(frame, numbers).T, strict=True)
+        yield Rows(frame.with_columns(pl.Series(name, values) for name, values in each), numbers.keys())
+        progress.update(task, completed=predictor.rows)
+
+
+def _numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:
+    """The columns of text that hold plain numbers, as numbers."""
+    columns = ((name, cells_of(frame, name)) for name, kind in frame.schema.items() if kind == pl.String)
+    parsed = ((name, plain_floats(cells)) for name, cells in columns)
+    return {name: values for name, values in parsed if values is not None}
+
+
+def _check_target(target: str, *, overwrite: bool) -> None:
+    if target == STANDARD:
+        return
+    path = Path(target)
+    if path.exists() and not (overwrite and path.is_file()):
+        remedy = "give another, or overwrite=true" if path.is_file() else "name a file"
+        raise UserError(Fault("exists already", f"output={target}", remedy=remedy))
+    if not path.parent.is_dir():
+        raise UserError(
+            Fault("there is no such folder", f"output={target}", str(path.parent), remedy="make it first")
+        )
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(Fault("the folder cannot be written to", f"output={target}", str(path.parent)))
+
+
+def _write(predicted: Iterator[Rows], target: str, *, escape: bool) -> None:
+    if target == STANDARD:
+        _write_csv(predicted, sys.stdout.buffer.write, escape=escape)
+        return
+    with replacing(Path(target), follow=True) as partial:
+        if is_parquet(target):
+            first = next(predicted).frame
+            frames = chain([first], (rows.frame for rows in predicted))
+            register_io_source(lambda *_: frames, schema=first.schema).sink_parquet(partial)
+        else:
+            with partial.open("wb") as file:
+                _write_csv(predicted, file.write, escape=escape)
+
+
+def _write_csv(
+    predicted: Iterator[Rows], write: Callable[[bytes | memoryview], object], *, escape: bool
+) -> None:
+    """Writes rows; `escape` puts a ' before text that a spreadsheet would run as a formula."""
+    for number, rows in enumerate(predicted):
+        if number == 0:
+            names = rows.frame.clear()
+            write((names.rename(harmless) if escape else names).write_csv().encode())
+        quoted, frame = False, rows.frame
+        for name, kind in rows.frame.schema.items():
+            if is_text(kind) and name not in rows.numbers:
+                text = cells_of(frame, name).cast(pl.String)
+                distinct = text.unique() if repeat(text) else text
+                quoted = quoted or needs_quotes(distinct)
+                if escape and harmless_cells(distinct) is not distinct:
+                    frame = frame.with_columns(harmless_cells(text).alias(name))
+        # By way of memory: polars does not tell why it could not write to a file.
+        content = BytesIO()
+        frame.write_csv(content, include_header=False, quote_style="necessary" if quoted else "never")
+        write(content.getbuffer())
+
+
+@contextmanager
+def _spooled(stream: IO[bytes]) -> Iterator[Path]:
+    """A stream's content as a file, since it is read more than once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "input.csv"
+        with path.open("wb") as file:
+            shutil.copyfileobj(stream, file)
+        yield path

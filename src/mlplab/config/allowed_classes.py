@@ -1,0 +1,86 @@
+"""Which classes a configuration's `_target_` may name, and how they are imported.
+
+Attributes of modules lead anywhere (`package.module.os.system`). So an allowed name is either given in full, or
+names one class directly in a public package; and the class must be of the expected kind.
+"""
+
+import os
+import re
+from functools import cache
+from pkgutil import resolve_name
+from typing import Any, TypeVar
+
+from mlplab.errors import Fault, RunFailed, UserError
+
+VARIABLE = "MLPLAB_ALLOWED_CLASSES"
+"""Environment variable with the full names of the user's own classes, separated by commas.
+
+It is an environment variable because no file that comes with someone's run can set it.
+"""
+
+OLD_VARIABLE = "MLPLAB_ALLOWED_TARGETS"
+"""Its name until version 0.1."""
+
+T = TypeVar("T")
+
+
+@cache
+def user_classes() -> tuple[str, ...]:
+    """The names in `VARIABLE` when this function was first called.
+
+    Raises:
+        UserError: if the variable still has its old name.
+    """
+    if OLD_VARIABLE in os.environ and VARIABLE not in os.environ:
+        remedy = f"set {VARIABLE}={os.environ[OLD_VARIABLE]}"
+        raise UserError(Fault(f"is called {VARIABLE} since version 0.2", OLD_VARIABLE, remedy=remedy))
+    return tuple(name for each in os.environ.get(VARIABLE, "").split(",") if (name := each.strip()))
+
+
+def check_allowed(class_path: str, pattern: str) -> str:
+    """Returns the name if it matches `pattern` or is one of the `user_classes`.
+
+    Raises:
+        ValueError: otherwise.
+    """
+    if class_path in user_classes() or (pattern and re.fullmatch(pattern, class_path)):
+        return class_path
+    readable = pattern.replace(r"\.", ".").replace(r"[A-Z]\w*", "<Class>") or "only your own classes"
+    raise ValueError(
+        f"the class '{class_path}' is not allowed here (allowed: {readable}); "
+        f"to allow a class of your own, set {VARIABLE}=package.Class in the environment"
+    )
+
+
+def import_class(class_path: str, kind: type[T]) -> type[T]:
+    """The class with an allowed name.
+
+    Raises:
+        UserError: if there is no such class, or it is not a `kind`.
+    """
+    try:
+        found = resolve_name(class_path)
+    except (ImportError, AttributeError, ValueError) as error:
+        remedy = "check its spelling and PYTHONPATH"
+        raise UserError(
+            Fault(f"cannot be imported: {error}", f"_target_={class_path}", remedy=remedy)
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise UserError(Fault(f"is not a {kind.__module__}.{kind.__qualname__}", f"_target_={class_path}"))
+    return found
+
+
+def instantiate(class_path: str, kind: type[T], *arguments: Any, **named: Any) -> T:
+    """An instance of the class with an allowed name.
+
+    Raises:
+        UserError: as `import_class`, or if the class rejects the arguments.
+        RunFailed: if the class calls `sys.exit`.
+    """
+    try:
+        return import_class(class_path, kind)(*arguments, **named)
+    except SystemExit as error:
+        raise RunFailed(f"{class_path} called exit({error.code})") from error
+    except (TypeError, ValueError) as error:
+        what = f"cannot be instantiated: {error}"
+        raise UserError(Fault(what, f"_target_={class_path}", remedy="correct its keys")) from error

@@ -1,0 +1,53 @@
+"""Checkpoints, early stopping, and Lightning callbacks that the user adds."""
+
+import re
+
+from pydantic import ConfigDict, Field, model_validator
+
+from mlplab.config.types import CallbackClass, ClassSection, Count, NotNegative, Section
+
+
+class EarlyStopping(Section):
+    """Stops after `patience` epochs in which the monitored metric fell by no more than `min_delta`."""
+
+    patience: Count | None
+    min_delta: NotNegative
+
+
+class Checkpoint(Section):
+    """Saves the training state at most every `every_minutes`; 0: after every step, null: only at the end."""
+
+    every_minutes: NotNegative | None
+
+
+class AddedCallback(ClassSection):
+    """A Lightning callback that the user adds. Checkpoints are written by mlplab itself."""
+
+    class_path: CallbackClass = Field(alias="_target_")
+
+    @model_validator(mode="after")
+    def _writes_no_checkpoints(self) -> "AddedCallback":
+        if self.class_path.endswith("Checkpoint"):
+            raise ValueError("every run writes best.ckpt and last.ckpt itself; leave this callback out")
+        return self
+
+    @model_validator(mode="after")
+    def _writes_no_files(self) -> "AddedCallback":
+        if names := [name for name in self.arguments if re.search("path|dir|file", name)]:
+            raise ValueError(f"{names[0]} would choose where files are written; no configuration may do that")
+        return self
+
+
+class Callbacks(Section):
+    """Checkpoints, early stopping, and callbacks that the user adds by name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, AddedCallback]
+
+    checkpoint: Checkpoint
+    early_stopping: EarlyStopping
+
+    @property
+    def added(self) -> dict[str, AddedCallback]:
+        """The user's callbacks by name."""
+        return self.__pydantic_extra__

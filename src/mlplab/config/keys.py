@@ -1,0 +1,195 @@
+"""Names of configuration keys, faults of wrong ones, and strings in overrides."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from mlplab.errors import Fault, listed, nearest
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a configuration with their dotted keys."""
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The keys in which two configurations differ. `name` does not count: a copied folder may have another."""
+    here, there = dict(flat(one)), dict(flat(other))
+    return [
+        key
+        for key in sorted(here.keys() | there.keys())
+        if key != "name" and (key not in here or key not in there or here[key] != there[key])
+    ]
+
+
+SYNONYMS = {
+    "learning_rate": "optimizer.lr",
+    "hidden_layers": "model.hidden",
+    "hidden_layer_sizes": "model.hidden",
+    "layers": "model.hidden",
+    "device": "trainer.accelerator",
+    "devices": "trainer.accelerator",
+    "patience": "callbacks.early_stopping.patience",
+    "file": "data.path",
+    "label": "data.target",
+}
+"""Names that other programs use, whatever their section, and the keys here."""
+
+
+RENAMED = {
+    "init": "init_from",
+    "data.missing": "data.na_values",
+    "data.memory": "data.memory_gib",
+    "model/encoder": "model/preprocessing",
+    "model.encoder.name": "model.preprocessing.name",
+    "model.encoder.target": "model.preprocessing.target",
+    "model.encoder.one_hot": "model.preprocessing.one_hot_max_categories",
+    "model.encoder.embedding": "model.preprocessing.embedding_dim",
+    "model.encoder": "model.preprocessing",
+    "scheduler.every": "scheduler.step_size",
+    "scheduler.factor": "scheduler.gamma",
+    "scheduler.final": "scheduler.final_factor",
+    "hydra.launcher.members": "hydra.launcher.max_members",
+}
+"""Keys of version 0.1 that have other names since 0.2. (`factor` is still a key of scheduler=plateau.)"""
+
+
+def renamed_fault(word: str) -> Fault | None:
+    """The fault of an override whose key or option has another name since version 0.2."""
+    key, equals, value = word.lstrip("+~").partition("=")
+    new = "model=custom" if (key, value) == ("model", "own") else f"{RENAMED.get(key, key)}{equals}{value}"
+    if new == f"{key}{equals}{value}":
+        return None
+    return Fault("has another name since version 0.2", word, remedy=f"type {shlex.quote(new)}")
+
+
+def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
+    """The fault of a `key` that does not exist, or that belongs to another option of its group."""
+    if key in RENAMED:
+        return Fault("has another name since version 0.2", key, remedy=f"use {RENAMED[key]}")
+    owners = _keys(root)
+    synonym = SYNONYMS.get(key.rpartition(".")[2])
+    near = [key] if key in owners else [synonym] if synonym in owners else nearest(key, owners)
+    near = near or [full for full in owners if full.rpartition(".")[2] == key.rpartition(".")[2]]
+    leaves = {full.rpartition(".")[2]: full for full in reversed(owners)}
+    near = near or [leaves[leaf] for leaf in nearest(key.rpartition(".")[2], leaves)]
+    section = key.rpartition(".")[0]
+    siblings = [full for full in owners if full.rpartition(".")[0] == section]
+    if section.startswith("hydra"):
+        remedy = "--hydra-help describes Hydra's own keys"
+    elif owners.get(key):
+        group = section.replace(".", "/")
+        remedy = f"{key} belongs to " + " or ".join(f"{group}={option}" for option in owners[key])
+    elif near:
+        remedy = f"did you mean {near[0]}?"
+    else:
+        remedy = f"the keys here are: {listed(siblings or [k for k in owners if '.' not in k], 20)}"
+    return Fault("unknown key", where=key, remedy=remedy)
+
+
+@cache
+def _keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
+    """Each full key, with the options of its group that have it (empty: all have)."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key, option in _walk(root, "", ()):
+        found[key] = (*found.get(key, ()), *option)
+    return found
+
+
+def _walk(kind: Any, prefix: str, option: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        for field, info in kind.model_fields.items():
+            key = f"{prefix}{info.alias or field}"
+            yield key, option
+            yield from _walk(info.annotation, f"{key}.", ())
+    elif get_origin(kind) is Annotated:
+        yield from _walk(get_args(kind)[0], prefix, option)
+    elif get_origin(kind) is Union or isinstance(kind, UnionType):
+        for variant in get_args(kind):
+            inner = get_args(variant)[0] if get_origin(variant) is Annotated else variant
+            named = isinstance(inner, type) and issubclass(inner, BaseModel) and "name" in inner.model_fields
+            options = get_args(inner.model_fields["name"].annotation) if named else ()
+            yield from _walk(inner, prefix, options)
+
+
+_RANGES = {
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "{ge:g} or above",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "{le:g} or below",
+}
+_KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "list_type": "a list, as in [64,64]",
+    "finite_number": "a finite number",
+    "dict_type": "a section with keys",
+    "model_type": "a section with keys",
+    "model_attributes_type": "a section with keys",
+}
+
+
+def fault_of(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> Fault:
+    """Turns one of pydantic's error details into a fault with the key as users type it."""
+    kind, found, context = detail["type"], repr(detail["input"]), detail.get("ctx", {})
+    key = _dotted(detail["loc"], values, absent=kind == "missing")
+    if kind == "extra_forbidden":
+        return unknown_key_fault(key, root)
+    if kind == "missing":
+        return Fault("is missing", where=key, remedy=f"give it a value: {key}=…")
+    if kind in _RANGES:
+        return Fault("out of range", key, found, _RANGES[kind].format(**context))
+    if kind in _KINDS:
+        return Fault("wrong type", key, found, _KINDS[kind])
+    if kind == "literal_error":
+        return Fault("unknown choice", key, found, context["expected"])
+    if kind == "union_tag_not_found":
+        return Fault("is missing", where=f"{key}.name", remedy=f"give it a value: {key}.name=…")
+    if kind == "union_tag_invalid":
+        return Fault("unknown choice", f"{key}.name", repr(context["tag"]), context["expected_tags"])
+    if kind == "string_too_short" or (kind == "too_short" and detail["input"] == ""):
+        return Fault("is empty", where=key, remedy=f"give it a value: {key.partition('[')[0]}=…")
+    if kind in ("too_short", "too_long"):
+        length = context.get("min_length", context.get("max_length"))
+        return Fault("wrong length", key, found, f"{length} values")
+    return Fault(detail["msg"].removeprefix("Value error, "), where=key)
+
+
+def _dotted(location: Sequence[str | int], values: Any, *, absent: bool) -> str:
+    """Turns a pydantic location into a configuration key, without the tags of unions.
+
+    Args:
+        absent: whether the last part is a key that is missing in `values`.
+    """
+    key, tagged = "", False
+    for position, part in enumerate(location):
+        if key and not tagged and isinstance(values, Mapping) and part == values.get("name"):
+            tagged = True  # an option may have the name of a key: data/split=time, data.split.time
+            continue
+        tagged = False
+        if isinstance(part, int):
+            if isinstance(values, Sequence) and not isinstance(
+                values, str
+            ):  # otherwise a single value that stands for a list
+                key, values = f"{key}[{part}]", values[part]
+        elif isinstance(values, Mapping) and (part in values or (absent and position == len(location) - 1)):
+            key, values = f"{key}.{part}" if key else part, values.get(part)
+    return key
+
+
+def quoted(text: str, mark: str = "'") -> str:
+    """Quotes a string for an override, whatever characters it contains."""
+    escaped = re.sub(rf"(\\+)(?={mark}|$)", r"\1\1", text).replace(mark, f"\\{mark}")
+    return f"{mark}{escaped}{mark}"

@@ -1,0 +1,33 @@
+"""The optimizer."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from mlplab.config.types import NotNegative, Positive, Section
+
+
+class Adam(Section):
+    """Adam, or AdamW (weight decay decoupled from the gradient)."""
+
+    name: Literal["adam", "adamw"]
+    lr: Positive
+    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
+    eps: NotNegative
+    weight_decay: NotNegative
+
+
+class Sgd(Section):
+    """Stochastic gradient descent with momentum."""
+
+    name: Literal["sgd"]
+    lr: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    nesterov: bool
+    weight_decay: NotNegative
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> "Sgd":
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov=true needs momentum above 0")
+        return self

@@ -1,0 +1,24 @@
+"""The Trainer."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from mlplab.config.types import Count, Positive, Section, TrainerClass
+
+
+def _gpu_is_cuda(value: object) -> object:
+    """`gpu`, Lightning's name, means `cuda`."""
+    return "cuda" if value == "gpu" else value
+
+
+class Trainer(Section):
+    """Arguments of the Trainer. With `log_every_n_steps` null, values are logged once an epoch only."""
+
+    class_path: TrainerClass = Field(alias="_target_")
+    max_epochs: Count
+    accelerator: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_gpu_is_cuda)]
+    precision: Literal[32, 64]
+    gradient_clip_val: Positive | None
+    fast_dev_run: bool
+    log_every_n_steps: Count | None

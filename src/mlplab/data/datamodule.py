@@ -1,0 +1,113 @@
+"""The LightningDataModule: one table, and for each member its own split of it."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, WINDOW, Batch, Loader
+from mlplab.data.splits.splitters import Split
+
+SHARE_OF_FREE_MEMORY = 0.5
+"""The table moves to the GPU if it takes at most this share of the memory that is free there."""
+
+
+class TableDataModule(LightningDataModule):
+    """Serves the rows of a table to K members, each with its own split and seed.
+
+    Args:
+        x: its inputs.
+        y: its targets, in their own units.
+        weight: what each of its rows counts; None: all the same.
+        splits: one for each member.
+        seeds: one for each member; it orders the training rows.
+        batch_size: training rows a step and member; None takes all at once.
+        fill: fills each member's last batch up with rows of weight 0; else it may be shorter, and must be
+            equally long for all members.
+        block: rows that are read together where the table lies in a mapped file (see `Loader`); None: it lies
+            in memory.
+
+    Attributes:
+        position: batches of the first epoch that are left out.
+    """
+
+    def __init__(
+        self,
+        x: Float[Tensor, "row feature"],
+        y: Float64[Tensor, "row target"],
+        weight: Float[Tensor, "row 1"] | None,
+        splits: Sequence[Split],
+        seeds: Sequence[int],
+        batch_size: int | None,
+        *,
+        fill: bool = True,
+        block: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.x, self.y, self.weight = x, y, weight
+        self.seeds, self.fill, self.block = list(seeds), fill, block
+        self.train, self.val, self.test = (
+            [torch.from_numpy(getattr(split, part)) for split in splits] for part in ("train", "val", "test")
+        )
+        self.mean_weight = None
+        if weight is not None:
+            self.mean_weight = torch.stack([weight[rows].double().mean() for rows in self.train])
+        self.batch_size = batch_rows(batch_size, len(self.train[0]))
+        self.position = 0
+
+    def setup(self, stage: str) -> None:
+        """Moves a table that lies in memory to the training device, once, if it fits there."""
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if self.block is None and device.type == "cuda" and self.x.device != device:
+            free, _ = torch.cuda.mem_get_info(device)
+            size = self.x.nbytes + self.y.nbytes + (0 if self.weight is None else self.weight.nbytes)
+            if size <= SHARE_OF_FREE_MEMORY * free:
+                self.x, self.y = self.x.to(device), self.y.to(device)
+                self.weight = None if self.weight is None else self.weight.to(device)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Nothing to do where the table lies on the device."""
+        return batch if batch.x.device == device else batch.to(device)
+
+    def train_dataloader(self) -> Loader:
+        """Training rows, in each member's own order."""
+        multiple = self.batch_size if self.fill else 1
+        loader = Loader(
+            self.x,
+            self.y,
+            self.train,
+            self.batch_size,
+            self.seeds,
+            multiple,
+            weight=self.weight,
+            mean_weight=self.mean_weight,
+            block=self.block,
+        )
+        loader.load_state_dict({"position": self.position})
+        return loader
+
+    def val_dataloader(self) -> Loader:
+        """Validation rows, in the table's order."""
+        return self._in_order(self.val)
+
+    def test_dataloader(self) -> Loader:
+        """Test rows, in the table's order."""
+        return self._in_order(self.test)
+
+    def _in_order(self, rows: Sequence[Int64[Tensor, " _"]]) -> Loader:
+        return Loader(
+            self.x,
+            self.y,
+            rows,
+            EVALUATION_ROWS,
+            multiple=EVALUATION_MULTIPLE,
+            weight=self.weight,
+            block=None if self.block is None else EVALUATION_ROWS // WINDOW,  # a window is a batch
+        )
+
+
+def batch_rows(batch_size: int | None, rows: int) -> int:
+    """Rows of a training step: never more than there are."""
+    return min(batch_size or rows, rows)

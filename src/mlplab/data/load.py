@@ -1,0 +1,119 @@
+"""The tables that configurations name. Needs no torch."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from importlib.resources import as_file, files
+from typing import Any
+
+import numpy as np
+
+from mlplab import config
+from mlplab.data.infer.table_spec import Role, TableSpec
+from mlplab.data.io.dialect import CsvOptions
+from mlplab.data.io.discovery import opened
+from mlplab.data.io.progress import row_progress
+from mlplab.data.io.source import Source
+from mlplab.data.memmap import table_of
+from mlplab.data.synthetic import functions as synthetic
+from mlplab.data.table import Table
+from mlplab.errors import Fault, UserError
+
+Data = config.ConcreteData | config.CsvTable | config.SyntheticData
+
+TARGET = "target"
+"""The column to predict of tables that are not the user's."""
+
+GIBIBYTE = 2**30
+
+
+def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
+    """What the table of a run depends on."""
+    return (
+        run.data.model_dump_json(exclude={"split", "batch_size"}),
+        table_spec(run).roles,
+        _raw(run),
+        table_dtype(run),
+    )
+
+
+def load_table(run: config.TrainConfig) -> Table:
+    """The table that a run's configuration names.
+
+    Raises:
+        UserError: with all that is wrong with it.
+    """
+    memory = run.data.memory_gib if isinstance(run.data, config.CsvData) else None
+    with opened_source(run.data) as source, row_progress() as progress:
+        task = progress.add_task(f"{source.where}: read", total=None)
+        return table_of(
+            source,
+            table_spec(run),
+            table_dtype(run),
+            None if memory is None else memory * GIBIBYTE,
+            lambda rows: progress.update(task, completed=rows),
+        )
+
+
+def check_targets(run: config.DescribeConfig, table: Table) -> None:
+    """Checks that a run's network can take the targets of its table.
+
+    Raises:
+        UserError: if it takes the logarithm of a number that has none.
+    """
+    if run.model.preprocessing.target == "log" and (table.y[table.rows] <= 0).any():
+        count = int((table.y[table.rows] <= 0).any(1).sum())
+        what = f"{count:,} rows have a target of 0 or less, which has no logarithm"
+        raise UserError(Fault(what, table.source, remedy="use model.preprocessing.target=standard"))
+
+
+@contextmanager
+def opened_source(data: Data) -> Iterator[Source]:
+    """The rows that a data section names, while their files are open."""
+    with ExitStack() as contexts:
+        match data:
+            case config.ConcreteData():
+                path = contexts.enter_context(as_file(files("mlplab.data") / "concrete.csv"))
+                yield contexts.enter_context(opened(path, where="concrete"))
+            case config.CsvTable():
+                yield contexts.enter_context(opened(data.path, csv_options(data)))
+            case config.SyntheticData():
+                frame = synthetic.draw(
+                    data.function, rows=data.rows, features=data.features, noise=data.noise, seed=data.seed
+                )
+                yield Source(f"synthetic {data.function}", frame)
+
+
+def csv_options(data: Data) -> CsvOptions:
+    """How a table's text is written, as far as its configuration says."""
+    if not isinstance(data, config.CsvTable):
+        return CsvOptions()
+    return CsvOptions(data.delimiter, data.quote, data.decimal, data.header, data.encoding)
+
+
+def table_spec(run: config.DescribeConfig) -> TableSpec:
+    """What a run takes of its table."""
+    keys: tuple[tuple[str, Role], ...] = (("group", "group"), ("time", "time"), ("stratify", "class"))
+    of_split = [(name, role) for key, role in keys if (name := getattr(run.data.split, key, None))]
+    spec = spec_of(run.data)
+    return replace(spec, roles=(*spec.roles, *of_split), raw=_raw(run))
+
+
+def spec_of(data: Data) -> TableSpec:
+    """What is wanted of a table, whatever is done with it."""
+    if not isinstance(data, config.CsvTable):
+        return TableSpec(((TARGET, "target"),))
+    roles: list[tuple[str, Role]] = [(name, "target") for name in data.target]
+    roles += [(data.weight, "weight")] if data.weight else []
+    drop = data.missing_target == "drop"
+    return TableSpec(tuple(roles), data.columns, tuple(data.na_values), drop_missing_targets=drop)
+
+
+def _raw(run: config.DescribeConfig) -> bool:
+    """Whether the network sees numbers as they are."""
+    return run.model.preprocessing.name == "none"
+
+
+def table_dtype(run: config.DescribeConfig) -> type[np.floating]:
+    """Of the features of a run's table."""
+    return np.float64 if run.trainer.precision == 64 else np.float32

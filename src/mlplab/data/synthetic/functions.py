@@ -1,0 +1,137 @@
+"""Tables drawn from known functions.
+
+A new function is one decorated function: inputs `[row, feature]` in, values `[row]` out. Its decorator says
+how many inputs it uses and the bounds they are drawn between, uniformly; further inputs are noise to it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float64
+
+from mlplab.data.synthetic.scenarios import SCENARIOS
+from mlplab.errors import Fault, UserError, listed, nearest
+
+X = Float64[np.ndarray, "row feature"]
+Y = Float64[np.ndarray, " row"]
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function with the inputs it uses and their bounds; inputs beyond those have the last bounds."""
+
+    values: Callable[[X], Y]
+    bounds: tuple[Bounds, ...]
+
+    @property
+    def features(self) -> int:
+        """How many inputs the function uses."""
+        return len(self.bounds)
+
+
+FUNCTIONS: dict[str, Function] = {}
+
+
+def register(*bounds: Bounds) -> Callable[[Callable[[X], Y]], Callable[[X], Y]]:
+    """Offers a function as `data.function=<its name>`, with the bounds of each input it uses."""
+
+    def add(values: Callable[[X], Y]) -> Callable[[X], Y]:
+        FUNCTIONS[values.__name__] = Function(values, bounds)
+        return values
+
+    return add
+
+
+@register((-1.0, 1.0), (-1.0, 1.0))
+def linear(x: X) -> Y:
+    """2x₁ − 3x₂ + 1."""
+    return 2 * x[:, 0] - 3 * x[:, 1] + 1
+
+
+@register((-1.0, 1.0), (-1.0, 1.0))
+def product(x: X) -> Y:
+    """x₁x₂ + x₁, the article's."""
+    return x[:, 0] * x[:, 1] + x[:, 0]
+
+
+@register((-1.0, 1.0))
+def sine(x: X) -> Y:
+    """Two periods: sin(2πx₁)."""
+    return np.sin(2 * np.pi * x[:, 0])
+
+
+@register((-1.0, 1.0))
+def step(x: X) -> Y:
+    """A jump from 0 to 1 at x₁ = 0."""
+    return (x[:, 0] >= 0).astype(np.float64)
+
+
+@register(*[(0.0, 1.0)] * 5)
+def friedman1(x: X) -> Y:
+    """10 sin(πx₁x₂) + 20(x₃ − ½)² + 10x₄ + 5x₅ (Friedman, Annals of Statistics 19, 1991)."""
+    return 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
+
+
+FRIEDMAN_CIRCUIT = ((0.0, 100.0), (40 * np.pi, 560 * np.pi), (0.0, 1.0), (1.0, 11.0))
+
+
+@register(*FRIEDMAN_CIRCUIT)
+def friedman2(x: X) -> Y:
+    """√(x₁² + (x₂x₃ − 1/(x₂x₄))²), the impedance of a circuit (Friedman 1991)."""
+    return np.sqrt(x[:, 0] ** 2 + _reactance(x) ** 2)
+
+
+@register(*FRIEDMAN_CIRCUIT)
+def friedman3(x: X) -> Y:
+    """arctan((x₂x₃ − 1/(x₂x₄))/x₁), the phase of that circuit (Friedman 1991)."""
+    return np.arctan(_reactance(x) / x[:, 0])
+
+
+def _reactance(x: X) -> Y:
+    return x[:, 1] * x[:, 2] - 1 / (x[:, 1] * x[:, 3])
+
+
+def draw(function: str, *, rows: int, features: int | None, noise: float, seed: int) -> pl.DataFrame:
+    """So many rows: columns x1, x2, … and `target`; of a scenario, those it has.
+
+    `noise` is the standard deviation of a normal error added to the target, in its units.
+
+    Raises:
+        UserError: for a function that is not registered, fewer features than it uses, or any for a scenario.
+    """
+    names = [*FUNCTIONS, *SCENARIOS]
+    if function not in names:
+        near = nearest(function, names)
+        raise UserError(
+            Fault(
+                "unknown function",
+                "data.function",
+                found=f"'{function}'",
+                expected=f"one of {listed(names)}",
+                remedy=f"did you mean {near[0]}?" if near else "",
+            )
+        )
+    generator = np.random.default_rng(seed)
+    if function in SCENARIOS:
+        if features is not None:
+            what, remedy = f"{function} has inputs of its own", "use data.features=null"
+            raise UserError(Fault(what, "data.features", found=str(features), remedy=remedy))
+        return SCENARIOS[function](rows, noise, generator)
+    chosen = FUNCTIONS[function]
+    width = chosen.features if features is None else features
+    if width < chosen.features:
+        raise UserError(
+            Fault(
+                f"{function} uses {chosen.features} inputs",
+                "data.features",
+                found=str(width),
+                expected=f"{chosen.features} or more; those beyond are noise to it",
+            )
+        )
+    bounds = np.array([*chosen.bounds, *[chosen.bounds[-1]] * (width - chosen.features)], dtype=np.float64)
+    x = generator.uniform(bounds[:, 0], bounds[:, 1], (rows, width))
+    y = chosen.values(x) + noise * generator.standard_normal(rows)
+    return pl.DataFrame({**{f"x{i + 1}": x[:, i] for i in range(width)}, "target": y})

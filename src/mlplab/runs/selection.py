@@ -1,0 +1,154 @@
+"""Runs by configuration, and which of them are best on validation. No torch."""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from mlplab.config.keys import flat
+from mlplab.errors import Fault, UserError
+from mlplab.runs.discovery import finished_runs, read_config, read_metrics
+from mlplab.runs.resume import MAY_DIFFER
+
+SPLIT_KEYS = ("data.split.seed", "data.split.fold")
+"""Keys that deal the same rows otherwise."""
+
+REPEATS = ("seed", *SPLIT_KEYS)
+"""Keys in which runs of one configuration may differ: scores are averaged over them."""
+
+NAMES = ("name", MAY_DIFFER)
+"""Keys that say nothing of a run's configuration: what it is called, and what its machine has."""
+
+COMMON_METRIC = "val/rmse"
+"""Compares runs whose own monitors differ."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one run's folder says: its configuration by dotted keys, and its metrics with its status."""
+
+    folder: Path
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended well."""
+        return bool(self.metrics["status"] == "done")
+
+    def metric(self, name: str) -> float:
+        """One of its metrics; NaN where there is none."""
+        value = self.metrics.get(name)
+        return float(value) if isinstance(value, int | float) else math.nan
+
+    def values(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """The values of some keys as they are typed on the command line."""
+        return tuple(as_typed(self.config.get(key)) for key in keys)
+
+
+def read_run(folder: Path) -> RunResult:
+    """A run's configuration and metrics.
+
+    Raises:
+        UserError: if one of its files is damaged.
+    """
+    return RunResult(folder, dict(flat(read_config(folder))), read_metrics(folder))
+
+
+def without_repeats(runs: Sequence[RunResult]) -> list[RunResult]:
+    """Of runs with the same configuration and seed one, a finished one if there is any."""
+    kept: dict[tuple[str, ...], RunResult] = {}
+    for run in runs:
+        keys = sorted(run.config.keys() - set(NAMES))
+        same = (*keys, *run.values(keys))
+        if same not in kept or (run.done and not kept[same].done):
+            kept[same] = run
+    return list(kept.values())
+
+
+def differing(runs: Sequence[RunResult]) -> list[str]:
+    """The keys in which runs differ, but for names, seeds and folds."""
+    values: dict[str, set[str]] = {}
+    for run in runs:
+        for key, value in run.config.items():
+            values.setdefault(key, set()).add(as_typed(value))
+    everywhere = Counter(key for run in runs for key in run.config)
+    return [
+        key
+        for key, seen in values.items()
+        if key not in (*NAMES, *REPEATS) and (len(seen) > 1 or everywhere[key] < len(runs))
+    ]
+
+
+def common_monitor(runs: Sequence[RunResult]) -> str:
+    """The validation metric by which runs are compared: the one that all monitor."""
+    monitors = {str(run.config.get("monitor", COMMON_METRIC)) for run in runs}
+    return monitors.pop() if len(monitors) == 1 else COMMON_METRIC
+
+
+def choose_runs(folder: Path, choice: str | int = "best") -> list[Path]:
+    """A finished run's folder itself, or some of a sweep's finished runs; says which.
+
+    Args:
+        choice: `best`, the runs of the configuration with the lowest mean validation metric over its seeds
+            and folds; a number, that many single runs with the lowest; `all`.
+
+    Raises:
+        UserError: if there is no finished run, or no such choice.
+    """
+    folders = finished_runs(folder)
+    number = _as_number(choice)
+    if folders == [folder]:
+        return folders
+    runs = without_repeats([read_run(each) for each in folders])
+    monitor, keys = common_monitor(runs), differing(runs)
+    if number is not None:
+        chosen = sorted(runs, key=lambda run: _last_if_nan(run.metric(monitor)))[:number]
+        log.info("%s: the %d best of %d runs by %s", folder, len(chosen), len(runs), monitor)
+    elif choice == "all" or not keys:
+        chosen = runs
+        log.info("%s: all %d runs", folder, len(runs))
+    else:
+        groups: dict[tuple[str, ...], list[RunResult]] = {}
+        for run in runs:
+            groups.setdefault(run.values(keys), []).append(run)
+        means = {key: fmean(run.metric(monitor) for run in group) for key, group in groups.items()}
+        best = min(groups, key=lambda key: _last_if_nan(means[key]))
+        chosen = groups[best]
+        log.info(
+            "%s: %d of %d runs, those with %s: the best of %d configurations by %s",
+            *(folder, len(chosen), len(runs), labelled(keys, best), len(groups), monitor),
+        )
+    return [run.folder for run in chosen]
+
+
+def labelled(keys: Sequence[str], values: Sequence[str]) -> str:
+    """Values with the last parts of their keys, as run folders are named: `lr=0.001,hidden=[8]`."""
+    return ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in zip(keys, values, strict=True))
+
+
+def as_typed(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    if isinstance(value, list):
+        return f"[{','.join(map(as_typed, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
+
+
+def _as_number(choice: str | int) -> int | None:
+    if choice in ("best", "all"):
+        return None
+    if (isinstance(choice, int) or (choice.isascii() and choice.isdigit())) and int(choice) > 0:
+        return int(choice)
+    raise UserError(Fault("unknown choice", "runs", repr(choice), "best, all, or a number of runs"))
+
+
+def _last_if_nan(value: float) -> tuple[bool, float]:
+    return math.isnan(value), value

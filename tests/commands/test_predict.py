@@ -1,0 +1,111 @@
+"""The script predict on tables of all kinds of columns."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from support import Ended
+
+TEXTS = ["red", 'a "b", c', "two\nlines", "é;|\t"]
+FRAME = pl.DataFrame(
+    {
+        "row": range(60),
+        "^x.*$": [None if i % 9 == 4 else i / 8 for i in range(60)],
+        "a, b": [None if i % 7 == 3 else i % 2 == 0 for i in range(60)],
+        "*": [None if i % 8 == 5 else TEXTS[i % 4] for i in range(60)],
+        "day": [datetime(2024, 1, 31).date() + timedelta(days=11 * i) for i in range(60)],
+        "moment": [datetime(2024, 1, 31) + timedelta(hours=7.25 * i) for i in range(60)],
+        "y": [float(i) ** 1.5 for i in range(60)],
+        "z": [float(i % 5) for i in range(60)],
+    }
+)
+SMALL = ("model.hidden=[8]", "trainer.max_epochs=2", "name=r")
+
+
+def write(frame: pl.DataFrame, path: Path) -> None:
+    """As CSV or Parquet, by its ending."""
+    frame.write_csv(path) if path.suffix == ".csv" else frame.write_parquet(path)
+
+
+@pytest.mark.parametrize("trained_on", ["t.csv", "t.parquet"])
+def test_rows_of_any_kind_are_predicted_in_their_order(
+    run_script: Callable[..., Ended], tmp_path: Path, trained_on: str
+) -> None:
+    write(FRAME, tmp_path / trained_on)
+    ended = run_script("train", "data=csv", f"data.path={trained_on}", "data.target=[y,z]", *SMALL)
+    assert ended.status == 0, ended.err
+    order = np.random.default_rng(0).permutation(60)
+    new = FRAME.drop("y", "z")[order]
+    predicted = []
+    for name in ("n.csv", "n.parquet"):
+        write(new, tmp_path / name)
+        ended = run_script("predict", "run=outputs/r", f"input={name}", f"output=o-{name}")
+        assert ended.status == 0, ended.err
+        assert not ended.err
+        read = pl.read_csv if name == "n.csv" else pl.read_parquet
+        schema = {"schema_overrides": new.schema} if name == "n.csv" else {}
+        back = read(tmp_path / f"o-{name}", **schema)
+        assert back.columns == [*new.columns, "prediction_y", "prediction_z"]
+        assert_frame_equal(back.select(pl.nth(range(6))), new)
+        predicted.append(back.select("prediction_y", "prediction_z").to_numpy())
+    np.testing.assert_array_equal(predicted[0], predicted[1])
+    assert len(np.unique(predicted[0][:, 0])) == 60
+
+
+@pytest.mark.parametrize("header", [",a,b", "a,b"])
+def test_a_row_index_is_written_back_and_changes_no_prediction(
+    run_script: Callable[..., Ended], tmp_path: Path, header: str
+) -> None:
+    def written(*columns: str) -> None:
+        """Files of these columns with and without an index, which has a name of quotes."""
+        names = header if columns == ("a", "b") else f"{header},y"
+        cells = [[str({"a": i, "b": i % 3, "y": i * i}[name]) for name in columns] for i in range(40)]
+        name = "new" if len(columns) == 2 else "table"
+        plain = [",".join(columns), *map(",".join, cells)]
+        indexed = [names, *(f'"r ""{i}""",{",".join(row)}' for i, row in enumerate(cells))]
+        (tmp_path / f"{name}.csv").write_text("\n".join(plain))
+        (tmp_path / f"indexed-{name}.csv").write_text("\n".join(indexed))
+
+    written("a", "b")
+    written("a", "b", "y")
+    predicted = []
+    for table in ("table", "indexed-table"):
+        train = ("data=csv", f"data.path={table}.csv", "data.target=y", *SMALL[:2], f"name={table}")
+        assert run_script("train", *train).status == 0
+        for new in ("new", "indexed-new"):
+            arguments = (f"run=outputs/{table}", f"input={new}.csv", "output=o.csv", "overwrite=true")
+            ended = run_script("predict", *arguments)
+            assert (ended.status, ended.err) == (0, "")
+            back = pl.read_csv(tmp_path / "o.csv")
+            index = [""] if new == "indexed-new" else []
+            assert back.columns == [*index, "a", "b", "prediction"]
+            assert all(back[name].to_list() == [f'r "{i}"' for i in range(40)] for name in index)
+            predicted.append(back["prediction"].to_list())
+    assert all(each == predicted[0] for each in predicted)
+
+
+def test_text_stays_as_it_was_written(run_script: Callable[..., Ended], tmp_path: Path) -> None:
+    rows = [f"{i},{i}.50,red,{i}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,c,y", *rows]) + "\n")
+    assert (
+        run_script(
+            "train", "data=csv", "data.path=t.csv", "data.target=y", "data.columns.c=drop", *SMALL
+        ).status
+        == 0
+    )
+    plain = ["+1,1.50,red", "2e0,.5,", ",-0.0,blue"]
+    others = ['3," 4.10 ","a, ""b"""', 'NA,5,""', '4,6,"two\nlines"', "5,7,=1+1", "-6,8,-3%"]
+    for name, lines in (("plain", plain), ("others", plain + others)):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["a,b,c", *lines]) + "\n")
+        ended = run_script("predict", "run=outputs/r", f"input={name}.csv", f"output=o-{name}.csv")
+        assert ended.status == 0, ended.err
+        [header, *written] = (tmp_path / f"o-{name}.csv").read_text().rstrip().split("\n")
+        assert header == "a,b,c,prediction"
+        expected = [*plain, *(others if name == "others" else [])]
+        kept = "\n".join(expected).replace('" 4.10 "', " 4.10 ").split("\n")
+        for line, start in zip(written, kept, strict=True):
+            assert line.startswith(start)

@@ -1,0 +1,152 @@
+import json
+import logging
+from dataclasses import astuple
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import pytest
+import yaml
+
+from mlplab.commands import render
+from mlplab.commands.results import results
+from mlplab.errors import UserError
+from mlplab.runs.selection import choose_runs
+
+
+def write(folder: Path, lr: float, seed: int, rmse: float | None, status: str = "done", **more: Any) -> None:
+    folder.mkdir(parents=True)
+    config = {"name": folder.name, "seed": seed, "optimizer": {"lr": lr}, "model": {"hidden": [8, 8]}, **more}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    metrics = {"status": status} | ({"test/rmse": rmse, "val/rmse": -rmse} if rmse is not None else {})
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    for seed, rmse in enumerate([5.0, 6.0, 10.0]):
+        write(tmp_path / f"s/lr=0.1,seed={seed}", 0.1, seed, rmse)
+    write(tmp_path / "s/lr=0.01,seed=0", 0.01, 0, 3.0)
+    write(tmp_path / "s/lr=0.01,seed=1", 0.01, 1, 999.0, status="diverged")
+    write(tmp_path / "s/lr=0.01,seed=2", 0.01, 2, None, status="running")
+    return tmp_path
+
+
+def test_seeds_are_averaged_and_the_unfinished_shown_but_never_averaged_in(sweep: Path) -> None:
+    found = results([sweep], sort="test/rmse")
+    assert found.by == ("optimizer.lr",)
+    best, other = found.groups
+    assert best.key == ("0.01",)
+    assert best.runs == 1
+    assert best.others == {"diverged": 1, "running": 1}
+    assert best.scores["test/rmse"].mean == 3
+    values = [5.0, 6.0, 10.0]
+    assert astuple(other.scores["test/rmse"]) == pytest.approx(
+        (mean(values), stdev(values), stdev(values) / 3**0.5)
+    )
+    assert (best.over, other.over) == ("", "3 seeds")
+
+
+def test_grouping_and_sorting(sweep: Path) -> None:
+    assert [group.key for group in results([sweep], ["seed"], "seed").groups] == [("0",), ("1",), ("2",)]
+    assert [group.key for group in results([sweep], sort="optimizer.lr").groups] == [("0.01",), ("0.1",)]
+    runs = results([sweep / "s/lr=0.1,seed=2", sweep / "s/lr=0.1,seed=0"], ["run"], "test/rmse")
+    assert [group.scores["test/rmse"].mean for group in runs.groups] == [5, 10]
+    assert [group.key[0] for group in results([sweep], sort="val/rmse").groups] == ["0.1", "0.01"]
+
+
+def test_a_key_that_only_some_runs_have_differs(sweep: Path) -> None:
+    write(sweep / "alone", 0.1, 0, 1.0, loss={"delta": 2.0})
+    assert set(results([sweep]).by) == {"optimizer.lr", "loss.delta"}
+
+
+def test_a_run_counts_once_however_often_it_is_named(sweep: Path) -> None:
+    found = results([sweep, sweep / "s", sweep / "s/lr=0.1,seed=0"])
+    assert [group.runs for group in found.groups] == [3, 1]
+
+
+def test_runs_of_one_configuration_and_seed_count_once(sweep: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(sweep / "again", 0.1, 0, 5.0)
+    write(sweep / "stopped", 0.01, 0, None, status="interrupted")
+    logging.getLogger("mlplab").propagate = True
+    with caplog.at_level(logging.INFO):
+        found = results([sweep])
+    assert [(group.runs, group.scores["test/rmse"].mean) for group in found.groups] == [(3, 7), (1, 3)]
+    assert "2 of 8 runs have the configuration and the seed of another: they count once" in caplog.text
+
+
+def test_what_a_machine_has_is_no_configuration(tmp_path: Path) -> None:
+    for seed, memory in enumerate((None, 8)):
+        write(tmp_path / f"{seed}", 0.1, seed, 1.0, data={"memory": memory})
+    [group] = results([tmp_path]).groups
+    assert group.over == "2 seeds"
+    assert len(choose_runs(tmp_path)) == 2
+
+
+def test_runs_are_ranked_by_the_validation_metric_that_they_monitor(tmp_path: Path) -> None:
+    for lr, val, test in ((0.1, 2.0, 1.0), (0.2, 1.0, 3.0), (0.3, 3.0, 2.0)):
+        write(tmp_path / f"{lr}", lr, 0, test, monitor="val/mae")
+        path = tmp_path / f"{lr}/metrics.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"val/mae": val}))
+    found = results([tmp_path])
+    assert found.metrics[0] == "val/mae"
+    assert [group.key for group in found.groups] == [("0.2",), ("0.1",), ("0.3",)]
+    assert [path.name for path in choose_runs(tmp_path, "best")] == ["0.2"]
+    assert [path.name for path in choose_runs(tmp_path, 2)] == ["0.2", "0.1"]
+
+
+def test_seeds_of_a_fold_are_averaged_before_folds_are(tmp_path: Path) -> None:
+    values = {(0, 0): 1.0, (0, 1): 3.0, (1, 0): 5.0, (1, 1): 7.0, (2, 0): 3.0, (2, 1): 5.0}
+    for (fold, seed), rmse in values.items():
+        write(tmp_path / f"{fold}{seed}", 0.1, seed, rmse, data={"split": {"fold": fold, "seed": 0}})
+    [group] = results([tmp_path]).groups
+    folds = [2.0, 6.0, 4.0]
+    assert group.over == "3 folds, each the mean of its seeds (6 runs)"
+    assert astuple(group.scores["test/rmse"]) == pytest.approx((4, stdev(folds), stdev(folds) / 3**0.5))
+    [group] = results([tmp_path / name for name in ("00", "11", "20")]).groups
+    assert group.over == "3 folds"
+
+
+def test_a_run_without_metrics_is_shown(sweep: Path) -> None:
+    run = sweep / "s/lr=0.1,seed=0"
+    (run / "metrics.json").unlink()
+    (run / "checkpoints").mkdir()
+    assert results([sweep], sort="optimizer.lr").groups[1].others == {"unknown": 1}
+
+
+def test_the_three_forms(sweep: Path) -> None:
+    found = results([sweep])
+    assert (
+        render.results_markdown(found)
+        .splitlines()[0]
+        .startswith("| optimizer.lr | runs | over | val/rmse ± SD (SE) |")
+    )
+    assert "| 0.1 | 3 | 3 seeds | -7 ± 2.6 (1.5) | 7 ± 2.6 (1.5) |" in render.results_markdown(found)
+    assert "1 diverged, 1 running" in render.results_markdown(found)
+    header, _, last = render.results_csv(found).splitlines()
+    assert header.startswith("optimizer.lr,runs,over,val/rmse,val/rmse SD,val/rmse SE,test/rmse,")
+    assert last.startswith("0.01,1,,-3.0,,,3.0,,,")
+    assert render.results_grid(found).row_count == 2
+
+
+@pytest.mark.parametrize(
+    ("by", "sort", "said"),
+    [
+        (["lr"], "test/rmse", r"--by: no run knows this \(found 'lr'.*\n  did you mean optimizer.lr"),
+        (["seed"], "rmse", "--sort: no run knows this"),
+    ],
+)
+def test_unknown_names_are_told(sweep: Path, by: list[str], sort: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        results([sweep], by, sort)
+
+
+def test_damaged_runs_and_empty_folders_are_told(sweep: Path) -> None:
+    (sweep / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no run"):
+        results([sweep / "empty"])
+    with pytest.raises(UserError, match="no such folder"):
+        results([sweep / "nowhere"])
+    (sweep / "s/lr=0.1,seed=0/metrics.json").write_text("{")
+    with pytest.raises(UserError, match=r"metrics.json: is damaged"):
+        results([sweep])

@@ -1,0 +1,94 @@
+"""Columns that number rows, or accounts."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from support import table_of
+
+from mlplab.data.infer.row_numbers import numbers_rows
+from mlplab.data.infer.table_spec import Role
+
+ROWS = 120
+
+
+def frame(**columns: object) -> pl.DataFrame:
+    source = np.random.default_rng(0)
+    return pl.DataFrame({**columns, "a": source.normal(size=ROWS), "y": source.normal(size=ROWS)})
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("written", ["frame", "csv", "float"])
+def test_a_column_that_numbers_the_rows_is_no_input(
+    first: int, written: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("mlplab").propagate = True
+    rows = frame(id=pl.int_range(first, first + ROWS, eager=True))
+    if written == "float":
+        rows = rows.with_columns(pl.col("id").cast(pl.Float64))
+    if written == "csv":
+        rows.write_csv(tmp_path / "t.csv")
+    table = table_of(tmp_path / "t.csv" if written == "csv" else rows)
+    assert table.schema.names == ["a"]
+    assert table.x.shape == (ROWS, 1)
+    assert "leaving out column 'id': it numbers the rows" in caplog.text
+    assert "data.columns.id=numeric keeps it" in caplog.text
+
+
+def test_beyond_what_float32_can_tell_apart_too() -> None:
+    rows = 2**24 + 4001
+    values = (np.arange(rows) - 2047.5).astype(np.float32)
+    high = float(values[-1]) + 2047.5
+    assert numbers_rows(values, 0.0, high, 2047.5)
+    values[0], values[1] = values[1], values[0]
+    assert not numbers_rows(values, 0.0, high, 2047.5)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "why"),
+    [
+        (list(range(2, ROWS + 2)), "another beginning"),
+        ([*range(1, ROWS), None], "a gap"),
+        ([1, 0, *range(2, ROWS)], "another order"),
+        ([2 * row for row in range(ROWS)], "another step"),
+    ],
+)
+def test_other_columns_stay(numbers: list[int], why: str) -> None:
+    assert table_of(frame(id=numbers)).schema.names == ["id", "a"], why
+
+
+def test_it_stays_where_it_is_meant(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("mlplab").propagate = True
+    rows = frame(id=pl.int_range(ROWS, eager=True))
+    assert table_of(rows, declared={"id": "numeric"}).schema.names == ["id", "a"]
+    assert table_of(rows.drop("a")).schema.names == ["id"]  # the only input
+    assert caplog.text == ""
+
+
+def test_a_split_may_go_by_it() -> None:
+    from mlplab.data.infer.read_table import read_table
+    from mlplab.data.infer.table_spec import TableSpec
+    from mlplab.data.io.source import Source
+
+    roles: tuple[tuple[str, Role], ...] = (("y", "target"), ("id", "time"))
+    table = read_table(Source("t", frame(id=pl.int_range(ROWS, eager=True))), TableSpec(roles))
+    assert table.schema.names == ["id", "a"]
+
+
+@pytest.mark.parametrize("start", [7, 10**14])
+def test_another_whole_number_in_each_row_gets_a_note(
+    start: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("mlplab").propagate = True
+    numbers = start + np.random.default_rng(1).permutation(ROWS) * 3
+    frame(account=numbers).write_csv(tmp_path / "t.csv")
+    assert table_of(tmp_path / "t.csv").schema.names == ["account", "a"]
+    assert "column 'account': another whole number in each row" in caplog.text
+    assert "data.columns.account=drop leaves it out" in caplog.text
+    caplog.clear()
+    table_of(tmp_path / "t.csv", declared={"account": "numeric"})
+    frame(account=[*numbers[:-1], numbers[0]], b=numbers / 4).write_csv(tmp_path / "t.csv")
+    table_of(tmp_path / "t.csv")
+    assert caplog.text == ""

@@ -1,0 +1,111 @@
+import numpy as np
+import polars as pl
+import pytest
+from support import table_of
+
+from mlplab.data.synthetic.functions import FUNCTIONS, draw
+from mlplab.data.synthetic.scenarios import LAGS, SCENARIOS
+from mlplab.errors import UserError
+
+# Values worked out by hand from the formulas.
+KNOWN = {
+    "linear": ([0.5, -1.0], 5.0),
+    "product": ([0.5, -1.0], 0.0),
+    "sine": ([0.25], 1.0),
+    "step": ([0.0], 1.0),
+    "friedman1": ([0.5, 1.0, 0.5, 0.3, 0.2], 14.0),
+    "friedman2": ([3.0, 5.0, 1.0, 0.2], 5.0),
+    "friedman3": ([4.0, 5.0, 1.0, 0.2], np.pi / 4),
+}
+
+
+def test_every_function_has_its_known_value() -> None:
+    assert KNOWN.keys() == FUNCTIONS.keys()
+    for name, (x, y) in KNOWN.items():
+        assert FUNCTIONS[name].values(np.array([x]))[0] == pytest.approx(y), name
+        assert FUNCTIONS[name].values.__doc__, name
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_table_holds_the_functions_values(name: str) -> None:
+    frame = draw(name, rows=50, features=None, noise=0.0, seed=3)
+    x = frame.drop("target").to_numpy()
+    np.testing.assert_allclose(frame["target"].to_numpy(), FUNCTIONS[name].values(x))
+    low, high = np.array(FUNCTIONS[name].bounds).T
+    assert ((x >= low) & (x <= high)).all()
+
+
+def test_noise_and_further_features() -> None:
+    clean, noisy = (draw("sine", rows=4000, features=3, noise=noise, seed=0) for noise in (0.0, 0.5))
+    assert clean.columns == ["x1", "x2", "x3", "target"]
+    assert (noisy["target"] - clean["target"]).std() == pytest.approx(0.5, rel=0.05)
+    assert noisy["x3"].equals(clean["x3"])
+
+
+def test_the_seed_decides() -> None:
+    first, again, other = (draw("sine", rows=9, features=None, noise=1.0, seed=seed) for seed in (0, 0, 1))
+    assert first.equals(again)
+    assert not first.equals(other)
+
+
+def test_too_few_features_are_told() -> None:
+    with pytest.raises(UserError, match=r"friedman1 uses 5 inputs \(found 4"):
+        draw("friedman1", rows=9, features=4, noise=0.0, seed=0)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenarios_seed_decides(name: str) -> None:
+    first, again, other = (draw(name, rows=99, features=None, noise=1.0, seed=seed) for seed in (0, 0, 1))
+    assert first.height == 99
+    assert first.equals(again)
+    assert not first.equals(other)
+
+
+@pytest.mark.parametrize(("name", "kept"), [("demand", 0.7), ("ratings", 0.0)])
+def test_a_scenarios_noise_is_what_is_new_in_its_error(name: str, kept: float) -> None:
+    clean, noisy = (draw(name, rows=4000, features=None, noise=noise, seed=0) for noise in (0.0, 0.5))
+    error = (noisy["target"] - clean["target"]).to_numpy()
+    new = error[1:] - kept * error[:-1]
+    assert new.std() == pytest.approx(0.5, rel=0.05)
+    assert np.corrcoef(new, error[:-1])[0, 1] == pytest.approx(0, abs=0.05)
+    known = pl.exclude("target", "^lag_.*$")
+    assert noisy.select(known).equals(clean.select(known))
+
+
+def test_demand_knows_earlier_hours_and_none_to_come() -> None:
+    frame = draw("demand", rows=400, features=None, noise=2.0, seed=0)
+    assert frame.columns == ["time", "temperature", "lag_1", "lag_2", "lag_24", "lag_168", "target"]
+    assert (frame["time"].diff().drop_nulls().dt.total_seconds() == 3600).all()
+    for lag in LAGS:
+        assert frame[f"lag_{lag}"][lag:].equals(frame["target"][:-lag], check_names=False)
+
+
+def test_demand_has_its_known_values() -> None:
+    frame = draw("demand", rows=6 * 24, features=None, noise=0.0, seed=0)
+    at_work, at_home = 25.0, 12.0
+    for row, added in {3: 0.0, 12: at_work, 20: at_home, 5 * 24 + 12: 0.0}.items():  # the last on a Saturday
+        cold = max(14 - frame["temperature"][row], 0)
+        assert cold > 0, "it is January"
+        assert frame["target"][row] == pytest.approx(80 + 4 * row / 8766 + 1.5 * cold + added)
+
+
+def test_no_pair_is_rated_twice() -> None:
+    frame = draw("ratings", rows=3000, features=None, noise=0.0, seed=0)
+    assert frame.select("user", "item").is_unique().all()
+    assert frame["user"].n_unique() * frame["item"].n_unique() > 4 * frame.height
+
+
+def test_features_of_a_scenario_are_refused() -> None:
+    with pytest.raises(
+        UserError, match=r"(?s)demand has inputs of its own.*found 4.*use data\.features=null"
+    ):
+        draw("demand", rows=9, features=4, noise=0.0, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [("demand", ["date", *["numeric"] * 5]), ("ratings", ["categorical", "categorical"])],
+)
+def test_scenarios_have_columns_of_kinds(name: str, kinds: list[str]) -> None:
+    frame = draw(name, rows=1000, features=None, noise=1.0, seed=0)
+    assert [column.kind for column in table_of(frame, "target").schema.inputs] == kinds

@@ -1,0 +1,139 @@
+"""Tables that take more memory than they may."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mlplab.data.infer.read_table import read_table
+from mlplab.data.infer.table_spec import TableSpec
+from mlplab.data.io.dialect import CsvOptions
+from mlplab.data.io.discovery import opened
+from mlplab.data.memmap import TABLES, free_memory, table_of
+from mlplab.data.table import Table
+from mlplab.errors import UserError
+
+WANTED = TableSpec((("y", "target"), ("w", "weight"), ("g", "group")))
+ROWS = 40_000  # more than a block
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    number = np.arange(ROWS)
+    frame = pl.DataFrame(
+        {
+            "a": number * 1e-3,
+            "same": ["x"] * ROWS,
+            "c": [f"c{each % 7}" for each in number],
+            "y": number % 101,
+            "w": 1 + number % 3,
+            "g": [f"g{each % 5}" for each in number],
+        }
+    )
+    frame = frame.with_columns(a=pl.when(pl.int_range(pl.len()) % 10 > 0).then("a"))
+    frame.write_csv("t.csv")
+    return Path("t.csv")
+
+
+def read(path: Path, memory: float, spec: TableSpec = WANTED) -> Table:
+    with opened(path) as source:
+        return table_of(source, spec, np.float32, memory, lambda rows: None)
+
+
+def whole(path: Path) -> Table:
+    with opened(path) as source:
+        return read_table(source, WANTED)
+
+
+def assert_same(one: Table, other: Table) -> None:
+    np.testing.assert_array_equal(one.x, other.x)
+    np.testing.assert_array_equal(one.y, other.y)
+    assert one.weight is not None
+    assert other.weight is not None
+    np.testing.assert_array_equal(one.weight, other.weight)
+    assert one.keys.keys() == other.keys.keys()
+    for role, key in one.keys.items():
+        np.testing.assert_array_equal(key.values, other.keys[role].values)
+        assert key.names == other.keys[role].names
+    assert one.schema == other.schema
+    assert one.fingerprint() == other.fingerprint()
+
+
+def test_a_file_holds_what_memory_would(path: Path) -> None:
+    stored = read(path, memory=1e3)
+    assert stored.stored
+    assert isinstance(stored.x, np.memmap)
+    assert_same(stored, whole(path))
+    [folder] = TABLES.iterdir()
+    assert (folder / "features").stat().st_size == stored.x.nbytes  # a column that is left out takes no room
+
+
+def test_nothing_is_stored_below_the_budget(path: Path) -> None:
+    assert not read(path, memory=1e9).stored
+    assert not TABLES.exists()
+
+
+def test_it_serves_again_until_the_source_changes(path: Path) -> None:
+    first = read(path, memory=1e3)
+    [folder] = TABLES.iterdir()
+    made = (folder / "features").stat().st_mtime_ns
+    assert_same(read(path, memory=1e3), first)
+    assert (folder / "features").stat().st_mtime_ns == made
+    assert not read(path, memory=1e9).stored  # if there is room, it is of no use
+    path.write_text(path.read_text() + "1,x,c0,5,1,g0\n")
+    assert len(read(path, memory=1e3).x) == ROWS + 1
+    other = read(path, 1e3, TableSpec((("w", "target"),)))
+    assert other.schema.targets == ("w",)
+    assert len(list(TABLES.iterdir())) == 3
+
+
+def test_other_content_of_the_same_size_and_time_is_another_table(path: Path) -> None:
+    first, before = read(path, memory=1e3), path.stat()
+    path.write_text(path.read_text().replace("\n0.001,", "\n9.001,", 1))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert read(path, memory=1e3).x[1, 0] != first.x[1, 0]
+    assert_same(read(path, memory=1e3), whole(path))
+
+
+def test_another_encoding_is_another_table(path: Path) -> None:
+    path.write_bytes(path.read_text().replace("c1", "gr\u00fcn").encode("cp1252"))
+    for encoding, word in (("cp1251", "gr\u044cn"), ("cp1252", "gr\u00fcn")):
+        with opened(path, CsvOptions(encoding=encoding)) as source:
+            table = table_of(source, WANTED, np.float32, 1e3, lambda rows: None)
+        assert word in table.schema.inputs[1].categories
+
+
+@pytest.mark.parametrize("damage", ["cut", "description", "version"])
+def test_one_that_is_damaged_is_made_again(path: Path, damage: str) -> None:
+    read(path, memory=1e3)
+    [folder] = TABLES.iterdir()
+    if damage == "cut":
+        os.truncate(folder / "features", 8)
+    else:
+        text = (folder / "table.json").read_text()
+        (folder / "table.json").write_text(
+            text[:50] if damage == "description" else text.replace("1", "0", 1)
+        )
+    assert_same(read(path, memory=1e3), whole(path))
+
+
+def test_a_table_that_is_wrong_leaves_nothing(path: Path) -> None:
+    path.write_text(path.read_text() + "1,x,c0,oops,1,g0\n")
+    with pytest.raises(UserError, match=rf"line {ROWS + 2}, data row {ROWS + 1}: is not a number"):
+        read(path, memory=1e3)
+    assert list(TABLES.iterdir()) == []
+
+
+def test_what_others_write_to_a_table_stays_in_memory(path: Path) -> None:
+    table = read(path, memory=1e3)
+    before = float(table.x[1, 0])
+    table.x[1, 0] = 7
+    assert read(path, memory=1e3).x[1, 0] == before
+
+
+def test_free_memory_is_bytes_of_this_machine() -> None:
+    assert 2**20 < free_memory() < 2**50

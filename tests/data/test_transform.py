@@ -1,0 +1,103 @@
+"""Any table that can be written comes back from a file: its rows, in their order, and their predictions."""
+
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from support import config, table_of
+
+from mlplab.data.io.dialect import CsvOptions
+from mlplab.data.io.discovery import opened
+from mlplab.data.schema import Schema
+from mlplab.data.transform import FrameTransformer
+from mlplab.models import Network, build_network, build_preprocessing
+from mlplab.runs.layout import layout_of
+
+PRINTED = st.characters(codec="utf-8", exclude_characters="\0")
+ONE_LINE = st.characters(codec="utf-8", categories=["L", "M", "N", "P", "S", "Zs"])
+NAMES = st.text(ONE_LINE, min_size=1, max_size=8).map(str.strip)
+ODD_NAMES = st.sampled_from(["^x.*$", "*", "x.y", 'a "b"', "a,b", "1", "'q'", "ключ", "=1+1"])
+TEXTS = st.text(PRINTED, max_size=8) | st.sampled_from(['"', 'say "no"', "two\nlines", ",", ";", " ", "=1+1"])
+DAYS = st.dates(date(1900, 1, 1), date(2100, 1, 1))
+MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1))
+NUMBERS = st.integers(-(10**9), 10**9).map(lambda value: value / 8)
+CELLS: dict[type[pl.DataType], st.SearchStrategy[object]] = {
+    pl.Float64: NUMBERS,
+    pl.Float32: st.integers(-1000, 1000).map(lambda value: value / 8),
+    pl.Int64: st.integers(-(10**15), 10**15),
+    pl.UInt8: st.integers(0, 255),
+    pl.Boolean: st.booleans(),
+    pl.String: TEXTS,
+    pl.Categorical: TEXTS,
+    pl.Date: DAYS,
+    pl.Datetime: MOMENTS,
+}
+
+WRITTEN = CsvOptions(quote='"')
+"""Texts may stand between apostrophes, which look as if they wrapped fields."""
+
+MODEL = config().model
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> pl.DataFrame:
+    """Columns of all kinds, with nulls, beside a number a row and the target."""
+    height = draw(st.integers(2, 12))
+    own = {"row", "y"}
+    names = draw(
+        st.lists((NAMES | ODD_NAMES).filter(lambda name: name and name not in own), unique=True, max_size=5)
+    )
+    columns = [pl.Series("row", range(height), dtype=pl.Int64)]
+    for name in names:
+        kind = draw(st.sampled_from(list(CELLS)))
+        cells = draw(st.lists(st.none() | CELLS[kind], min_size=height, max_size=height))
+        columns.append(pl.Series(name, cells, dtype=kind))
+    return pl.DataFrame([*columns, pl.Series("y", range(height), dtype=pl.Float64)])
+
+
+def network_of(schema: Schema) -> Network:
+    """One of random weights that takes such columns."""
+    preprocessing = build_preprocessing(
+        MODEL.preprocessing, layout_of(schema), len(schema.targets), [0], torch.float32, None
+    )
+    preprocessing.scaling.std.fill_(1)
+    return build_network([MODEL], [0], preprocessing).eval()
+
+
+def declared(frame: pl.DataFrame) -> dict[str, str]:
+    """Texts are categories, even if there are as many as rows, and the rows' numbers are an input."""
+    texts = (name for name, kind in frame.schema.items() if kind in (pl.String, pl.Categorical))
+    return {"row": "numeric", **dict.fromkeys(texts, "categorical")}
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=60,
+    phases=[Phase.explicit, Phase.generate],  # to make an example smaller takes minutes
+)
+@given(frames())
+def test_what_polars_writes_comes_back(tmp_path: Path, frame: pl.DataFrame) -> None:
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_parquet(tmp_path / "t.parquet")
+    whole = table_of(frame, declared=declared(frame))
+    network = network_of(whole.schema)
+    predicted = network(torch.from_numpy(whole.x)[None])[0]
+    assert predicted.isfinite().all()
+    assert predicted.shape == (frame.height, 1)
+    for path in (tmp_path / "t.csv", tmp_path / "t.parquet"):
+        table = table_of(path, declared=declared(frame), given=WRITTEN)
+        np.testing.assert_array_equal(table.x, whole.x)
+        assert table.fingerprint() == whole.fingerprint()
+        with opened(path, WRITTEN) as source:
+            rows = source.scan().collect()
+            assert not len(source.blanks)
+        for start, stop in ((0, 1), (1, frame.height)):
+            x = FrameTransformer(whole.schema, "t").features(rows[start:stop])
+            np.testing.assert_array_equal(x, whole.x[start:stop])
+            assert torch.equal(network(torch.from_numpy(x)[None])[0], predicted[start:stop])
+    order = whole.x[:, whole.schema.names.index("row")] + whole.schema.inputs[0].offset
+    assert order.tolist() == frame["row"].to_list()

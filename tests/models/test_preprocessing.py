@@ -1,0 +1,299 @@
+import io
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mlplab import config
+from mlplab.models import MLP, Layout, Network, Preprocessing, build_preprocessing, preprocessed_width
+
+NAN = math.nan
+LAYOUT = Layout((0, 3, 0, 5, 2), (True, True, False, False, False))
+NUMBERS = Layout((0, 0, 0), (False, False, False))
+NAMES = ("standard", "robust_clip", "quantile", "none")
+SEEDS = [3, 4]
+
+
+def section(name: str = "standard", **changes: object) -> config.Preprocessing:
+    settings = {"name": name, "target": "standard", "one_hot_max_categories": 4, "embedding_dim": 2}
+    return config.Preprocessing.model_validate(settings | changes)
+
+
+def row(*members: list[float]) -> Tensor:
+    return torch.tensor(members, dtype=torch.float64).unsqueeze(1)
+
+
+def numbers(*columns: list[float]) -> dict[str, Tensor]:
+    """Statistics of columns of numbers, for one member."""
+    values = torch.tensor(columns, dtype=torch.float64).T.unsqueeze(0)
+    std = values.std(1, correction=0, keepdim=True)
+    return {
+        "mean": values.mean(1, keepdim=True),
+        "std": torch.where(std > 0, std, 1),
+        "median": values.median(1, keepdim=True).values,
+        "q25": values.quantile(0.25, 1, keepdim=True),
+        "q75": values.quantile(0.75, 1, keepdim=True),
+        "smallest": values.amin(1, keepdim=True),
+        "largest": values.amax(1, keepdim=True),
+        "quantiles": values.sort(1).values,
+        "quantile_count": torch.full((1, 1, len(columns)), values.shape[1], dtype=torch.float64),
+        "mode": torch.zeros(1, 1, len(columns), dtype=torch.float64),
+        "present": torch.zeros(1, 1, 0, dtype=torch.bool),
+        "y_mean": row([2]),
+        "y_std": row([4]),
+    }
+
+
+def mixed() -> dict[str, Tensor]:
+    """Statistics of two members for `LAYOUT`."""
+    return {
+        "mean": row([1, 0, -1, 0, 0], [2, 0, 0, 0, 0]),
+        "std": row([2, 1, 4, 1, 1], [1, 1, 3, 1, 1]),
+        "median": row([0.5, 0, -2, 0, 0], [3, 0, 0, 0, 0]),
+        "q25": row([0, 0, -3, 0, 0], [2, 0, 1, 0, 0]),
+        "q75": row([2, 0, -1, 0, 0], [4, 0, 1, 0, 0]),
+        "smallest": row([-9, 0, -9, 0, 0], [0, 0, 0, 0, 0]),
+        "largest": row([9, 0, 9, 0, 0], [5, 0, 9, 0, 0]),
+        "quantiles": torch.linspace(-9, 9, 10).double().view(1, -1, 1).repeat(2, 1, 5),
+        "quantile_count": row([10] * 5, [10] * 5),
+        "mode": row([0, 2, 0, 4, 0], [0, 0, 0, 1, 1]),
+        # of feature 1, of 3, of 4
+        "present": torch.tensor(
+            [[[1, 0, 1, *(0, 1, 0, 1, 1), 1, 1]], [[1, 1, 1, *(0, 1, 0, 0, 0), 0, 1]]], dtype=torch.bool
+        ),
+        "y_mean": row([1], [2]),
+        "y_std": row([3], [4]),
+    }
+
+
+def build(
+    name: str = "standard",
+    statistics: dict[str, Tensor] | None = None,
+    dtype: torch.dtype = torch.float32,
+    **changes: object,
+) -> Preprocessing:
+    return build_preprocessing(section(name, **changes), LAYOUT, 1, SEEDS, dtype, statistics or mixed())
+
+
+def rows(members: int = 2, count: int = 37) -> Tensor:
+    source = torch.Generator().manual_seed(0)
+    columns = [
+        torch.randint(size, (members, count), generator=source).float()
+        if size
+        else 3 * torch.randn(members, count, generator=source)
+        for size in LAYOUT.categories
+    ]
+    x = torch.stack(columns, 2)
+    x[..., :2][torch.rand(members, count, 2, generator=source) < 0.3] = NAN
+    return x
+
+
+def test_numbers_without_gaps_cost_a_difference_and_a_quotient() -> None:
+    statistics = numbers([1, 2, 6], [4, 4, 4], [0, 5, -1])
+    preprocessing = build_preprocessing(section(), NUMBERS, 1, [0], torch.float32, statistics)
+    done: list[str] = []
+
+    class CallbackDispatcher(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), named=None):  # type: ignore[no-untyped-def]
+            done.append(str(function))
+            return function(*arguments, **(named or {}))
+
+    x = torch.randn(1, 7, 3)
+    with CallbackDispatcher():
+        encoded = preprocessing.transform(x)
+    assert done == ["aten.sub.Tensor", "aten.div.Tensor"]
+    assert torch.equal(encoded, (x - statistics["mean"].float()) / statistics["std"].float())
+    raw = build_preprocessing(section("none", target="none"), NUMBERS, 1, [0], torch.float32, statistics)
+    assert raw.transform(x) is x
+    assert raw.inverse_transform_target(x[..., :1]).tolist() == x[..., :1].double().tolist()
+
+
+def test_robust_clip_is_by_quartiles_and_draws_outliers_in() -> None:
+    columns = [0.0, 1, 2, 3, 4], [0.0, 0, 0, 0, 8], [7.0] * 5
+    preprocessing = build_preprocessing(
+        section("robust_clip"), NUMBERS, 1, [0], torch.float32, numbers(*columns)
+    )
+    found = preprocessing.transform(torch.tensor([[[4.0, 8, 7], [2, 0, 9], [1e30, -1e30, 0]]]))
+    z1, z2 = (4 - 2) / 2, 2 * 8 / 8
+    expected = [[z1 / (1 + (z1 / 3) ** 2) ** 0.5, z2 / (1 + (z2 / 3) ** 2) ** 0.5, 0], [0, 0, 0], [3, -3, 0]]
+    torch.testing.assert_close(found[0], torch.tensor(expected))
+
+
+def test_quantile_makes_numbers_normal_by_their_place() -> None:
+    columns = [0.0, 1, 2, 3, 4], [0.0, 0, 0, 1, 9], [7.0] * 5
+    preprocessing = build_preprocessing(
+        section("quantile"), NUMBERS, 1, [0], torch.float64, numbers(*columns)
+    )
+    found = preprocessing.transform(
+        torch.tensor([[[1.0, 0, 7], [2.5, 5, 7], [-3, 10, 7], [4, -1, 9]]]).double()
+    )
+    normal = torch.distributions.Normal(0, 1)
+    shares = torch.tensor([[0.25, 0.25], [0.625, 0.875]]).double()  # of three equal ones, the middle
+    torch.testing.assert_close(found[0, :2, :2], normal.icdf(shares))
+    assert found[0, 2:, :2].tolist() == [[-5.2, 5.2], [5.2, -5.2]]
+    assert found[0, :3, 2].tolist() == [0, 0, 0]
+
+
+def test_what_is_missing_absent_or_unseen_is_taken_for_the_usual_and_told() -> None:
+    preprocessing = build()
+    assert preprocessing.width == preprocessed_width(section(), LAYOUT) == 2 + 2 + 5 + 2
+    assert (preprocessing.features, preprocessing.targets, preprocessing.dtype) == (5, 1, torch.float32)
+    member = [[3.0, 2, 3, 4, 0], [NAN, NAN, -1, 0, 1], [1, 1, -1, 2, 1]]
+    x = torch.tensor([member, member])
+    found = preprocessing.transform(x)
+    assert found[0, :, :9].tolist() == [
+        # numbers, gaps, category of feature 1, of feature 4
+        [1, 1, 0, 0, 0, 0, 1, 1, 0],
+        [-0.25, 0, 1, 1, 0, 0, 1, 0, 1],  # the median 0.5; the mode 2
+        [0, 0, 0, 1, 0, 0, 1, 0, 1],  # 1 is absent: as if it were missing
+    ]
+    assert found[1, :, 2:9].tolist() == [
+        [0, 0, 0, 0, 1, 0, 1],  # of feature 4 only 1 is present
+        [1, 1, 1, 0, 0, 0, 1],
+        [0, 0, 0, 1, 0, 0, 1],
+    ]
+    assert preprocessing.categories is not None
+    weight = preprocessing.categories.weight
+    assert weight is not None
+    assert weight.shape == (2, 5, 2)
+    assert torch.equal(found[0, :, 9:], weight[0, 4].expand(3, 2))  # 0 and 2 are absent
+    assert torch.equal(found[1, :, 9:], weight[1, 1].expand(3, 2))
+
+
+def test_a_category_that_no_training_row_has_is_told_whatever_its_code() -> None:
+    statistics = mixed()
+    statistics["present"][0, 0, :3] = False
+    statistics["mode"][0, 0, 1] = 0
+    found = build(statistics=statistics).transform(torch.tensor([[[0.0, 0, 0, 1, 0]]] * 2))
+    assert found[:, 0, 3].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_filled_sees_to_what_encode_does_not_look_for(name: str) -> None:
+    preprocessing = build(name)
+    x = torch.full((2, 1, 5), NAN)
+    filled = preprocessing.impute(x)
+    assert filled.isnan()[0, 0].tolist() == [True, True, False, False, False]
+    assert filled[:, 0, 2:].tolist() == [[-2, 4, 0], [0, 1, 1]]
+    assert preprocessing.transform(filled).isfinite().all()
+    assert preprocessing.impute(filled).isnan().equal(filled.isnan())
+    body = MLP(
+        preprocessing.width,
+        1,
+        hidden=[4],
+        activation="relu",
+        dropout=[0.0] * 2,
+        norm="none",
+        residual=False,
+        seeds=SEEDS,
+    )
+    assert Network(preprocessing, body)(x).isfinite().all()
+
+
+@pytest.mark.parametrize("target", ["standard", "log", "none"])
+@given(values=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=9))
+def test_decoding_undoes_the_encoding_of_targets(target: str, values: list[float]) -> None:
+    preprocessing = build(target=target, dtype=torch.float64)
+    y = torch.tensor(values, dtype=torch.float64).view(1, -1, 1).repeat(2, 1, 1)
+    z = preprocessing.transform_target(y)
+    expected = {"standard": (y[0] - 1) / 3, "log": (y[0].log() - 1) / 3, "none": y[0]}[target]
+    torch.testing.assert_close(z[0], expected)
+    torch.testing.assert_close(preprocessing.inverse_transform_target(z), y, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("target", ["standard", "log"])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("count", [1, 37, 64])
+def test_a_member_alone_has_the_bits_it_has_in_a_stack(name: str, target: str, count: int) -> None:
+    x, y = rows(count=count), torch.rand(2, count, 1).double() + 0.1
+    stack = build(name, target=target)
+    stacked, targets = stack.transform(x), stack.transform_target(y)
+    weights = torch.randn(stacked.shape, generator=torch.Generator().manual_seed(1))
+    (stacked * weights).sum().backward()
+    for member in (0, 1):
+        one = slice(member, member + 1)
+        statistics = {key: values[one] for key, values in mixed().items()}
+        alone = build_preprocessing(
+            section(name, target=target), LAYOUT, 1, SEEDS[one], torch.float32, statistics
+        )
+        encoded = alone.transform(x[one])
+        assert torch.equal(encoded, stacked[one])
+        assert torch.equal(alone.transform_target(y[one]), targets[one])
+        assert torch.equal(
+            alone.inverse_transform_target(targets[one]), stack.inverse_transform_target(targets)[one]
+        )
+        (encoded * weights[one]).sum().backward()
+        assert stack.categories is not None
+        assert alone.categories is not None
+        ours, its = stack.categories.weight, alone.categories.weight
+        assert ours is not None
+        assert its is not None
+        assert ours.grad is not None
+        assert its.grad is not None
+        assert its.grad.any()
+        assert torch.equal(its.grad, ours.grad[one])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_members_part_of_the_state_is_an_encoder(name: str) -> None:
+    stack, x = build(name, target="log"), rows()
+    file = io.BytesIO()
+    torch.save(stack.state_dict(), file)
+    file.seek(0)
+    state = torch.load(file, weights_only=True)
+    assert all(tensor.dim() == 3 and len(tensor) == 2 for tensor in state.values())
+    for member in (0, 1):
+        one = slice(member, member + 1)
+        alone = build_preprocessing(section(name, target="log"), LAYOUT, 1, [9], torch.float32, None)
+        alone.load_state_dict({key: tensor[one] for key, tensor in state.items()})
+        assert torch.equal(alone.transform(x[one]), stack.transform(x)[one])
+        assert torch.equal(alone.impute(x[one]).nan_to_num(), stack.impute(x)[one].nan_to_num())
+        z = torch.randn(1, 5, 1)
+        assert torch.equal(
+            alone.inverse_transform_target(z), stack.inverse_transform_target(z.expand(2, -1, -1))[one]
+        )
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 3, 1), (2, 7, 10), (10,), ()])
+def test_a_state_of_other_shapes_is_refused(shape: tuple[int, ...]) -> None:
+    preprocessing = build("quantile")
+    state = preprocessing.state_dict() | {"scaling.quantiles": torch.zeros(shape)}
+    with pytest.raises(RuntimeError, match=r"scaling\.quantiles"):
+        preprocessing.load_state_dict(state)
+
+
+@pytest.mark.parametrize("name", ["standard", "robust_clip", "quantile"])
+def test_a_shifted_member_takes_columns_that_are_centred_elsewhere(name: str) -> None:
+    preprocessing, x = build(name, dtype=torch.float64), rows().double()
+    before = preprocessing.transform(x)
+    moved = torch.tensor([5.0, 0, -3, 0, 0], dtype=torch.float64)
+    preprocessing.shift(1, moved)
+    after = preprocessing.transform(torch.stack([x[0], x[1] + moved]))
+    torch.testing.assert_close(after, before)
+
+
+def test_a_table_of_categories_alone_is_encoded() -> None:
+    layout = Layout((2, 3), (False, True))
+    statistics = numbers([0.0, 1], [0.0, 1]) | {
+        "present": torch.ones(1, 1, 5, dtype=torch.bool),
+        "mode": row([0, 1]),
+    }
+    for name in NAMES:
+        preprocessing = build_preprocessing(section(name), layout, 1, [0], torch.float32, statistics)
+        found = preprocessing.transform(torch.tensor([[[1.0, NAN], [0, 2]]]))
+        assert found.tolist() == [[[1, 0, 1, 0, 1, 0], [0, 1, 0, 0, 0, 1]]]
+
+
+def test_a_members_embeddings_are_a_function_of_its_seed() -> None:
+    one, two = (
+        build_preprocessing(section(), LAYOUT, 1, seeds, torch.float32, None) for seeds in ([3, 4], [4])
+    )
+    large = build_preprocessing(section(embedding_dim=4000), LAYOUT, 1, [5], torch.float32, None)
+    weights = [each.categories.weight for each in (one, two, large) if each.categories is not None]
+    assert torch.equal(weights[0][1:], weights[1])  # type: ignore[index]
+    assert weights[2].std().item() == pytest.approx(1, abs=0.03)  # type: ignore[union-attr]
+    assert weights[2].mean().item() == pytest.approx(0, abs=0.03)  # type: ignore[union-attr]

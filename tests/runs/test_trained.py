@@ -1,0 +1,140 @@
+"""Trained runs and sweeps, used from their folders."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from support import SMALL, train_into
+
+import mlplab
+from mlplab.commands.evaluate import evaluate
+from mlplab.data.synthetic import functions as synthetic
+from mlplab.errors import UserError
+from mlplab.runs.trained import Ensemble, TrainedRun
+
+FRAME = synthetic.draw("friedman1", rows=60, features=None, noise=0.0, seed=0)
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    train_into(folder, [*SMALL, "seed=0"], [*SMALL, "seed=1"])
+    return folder
+
+
+def test_a_run_says_what_it_is(sweep: Path) -> None:
+    run = mlplab.load(sweep / "0")
+    assert isinstance(run, TrainedRun)
+    assert run.schema.names == ["x1", "x2", "x3", "x4", "x5"]
+    assert run.config.trainer.max_epochs == 5
+    assert run.metrics == json.loads((sweep / "0/metrics.json").read_text())
+
+
+def test_predictions_do_not_depend_on_the_form_of_the_frame(sweep: Path) -> None:
+    run = mlplab.load(sweep / "0")
+    expected = run.predict(FRAME)
+    assert expected.shape == (60,)
+    assert expected.dtype == np.float64
+    order = np.random.default_rng(0).permutation(60)
+    same = {
+        "columns reordered": FRAME.select(reversed(FRAME.columns)),
+        "pandas": pd.DataFrame(FRAME.to_dict(as_series=False)),
+        "a dict": FRAME.to_dict(as_series=False),
+        "text": FRAME.with_columns(pl.all().cast(pl.String)),
+        "without the target": FRAME.drop("target"),
+    }
+    for form, frame in same.items():
+        np.testing.assert_array_equal(run.predict(frame), expected, form)
+    np.testing.assert_array_equal(run.predict(FRAME[order]), expected[order])
+    np.testing.assert_allclose(run.predict(FRAME[:1]), expected[:1], rtol=1e-6)
+
+
+def test_pandas_columns_of_any_kind(sweep: Path) -> None:
+    run = mlplab.load(sweep / "0")
+    plain = pd.DataFrame({f"x{i}": [1.0, 0.0, 1.0] for i in range(1, 6)})
+    odd = plain.astype({"x1": "Int64", "x2": bool, "x3": str, "x4": object, "x5": "float32"})
+    np.testing.assert_array_equal(run.predict(odd), run.predict(plain))
+    odd["x1"], plain["x1"] = pd.array([1, None, 1], dtype="Int64"), [1.0, np.nan, 1.0]
+    np.testing.assert_array_equal(run.predict(odd), run.predict(plain))
+
+
+def test_a_sweep_predicts_the_mean_of_its_runs(sweep: Path) -> None:
+    both = mlplab.load(sweep)
+    assert isinstance(both, Ensemble)
+    single = [mlplab.load(sweep / str(index)).predict(FRAME) for index in range(2)]
+    np.testing.assert_allclose(both.predict(FRAME), np.mean(single, 0))
+    assert [config.seed for config in both.config] == [0, 1]
+
+
+def test_missing_values_stand_for_the_training_median(sweep: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = mlplab.load(sweep / "0")
+    assert isinstance(run, TrainedRun)
+    median = run.network.preprocessing.usual[0, 0, 1].item() + run.schema.inputs[1].offset
+    holes = FRAME.with_columns(x2=None)
+    filled = FRAME.with_columns(x2=pl.lit(median))
+    logging.getLogger("mlplab").propagate = True
+    np.testing.assert_allclose(run.predict(holes), run.predict(filled), rtol=1e-6)
+    assert "missing values, of which training had none" in caplog.text
+    assert "x2 (60)" in caplog.text
+
+
+def test_columns_that_training_did_not_see_are_ignored_aloud(
+    sweep: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = mlplab.load(sweep / "0")
+    np.testing.assert_array_equal(run.predict(FRAME.with_columns(more=pl.lit("x"))), run.predict(FRAME))
+    assert "ignoring columns not seen in training: more" in caplog.text
+
+
+def test_renamed_columns_are_told(sweep: Path) -> None:
+    with pytest.raises(UserError) as told:
+        mlplab.load(sweep / "0").predict(FRAME.rename({"x3": "x_3"}))
+    assert "lacks the column x3 (found also x_3, not seen in training" in str(told.value)
+    assert "rename 'x_3' → 'x3'?" in str(told.value)
+
+
+def test_a_pandas_frame_with_a_column_twice_is_refused(sweep: Path) -> None:
+    frame = pd.DataFrame(FRAME.to_dict(as_series=False))
+    with pytest.raises(UserError, match="has several columns 'x3'"):
+        mlplab.load(sweep / "0").predict(pd.concat([frame, frame[["x3"]]], axis=1))
+    more = pd.concat([frame, frame[["target"]]], axis=1)  # which is no input
+    assert len(mlplab.load(sweep / "0").predict(more)) == 60
+
+
+def test_evaluate_gives_the_figures_of_the_training(sweep: Path) -> None:
+    for index in range(2):
+        report = evaluate(sweep / str(index))
+        metrics = json.loads((sweep / str(index) / "metrics.json").read_text())
+        assert report.members[0] == {name: metrics[f"test/{name}"] for name in ("loss", "rmse", "mae", "r2")}
+        written = json.loads((sweep / str(index) / "evaluation.json").read_text())
+        assert written["test/rmse"] == metrics["test/rmse"]
+        assert written["rows"] == 9
+
+
+def test_evaluate_on_another_file_by_hand(sweep: Path, tmp_path: Path) -> None:
+    other = synthetic.draw("friedman1", rows=50, features=None, noise=1.0, seed=9)
+    other.write_csv(tmp_path / "other.csv")
+    y = other["target"].to_numpy()
+    report = evaluate(sweep, str(tmp_path / "other.csv"))
+    predictions = [mlplab.load(sweep / str(index)).predict(other) for index in range(2)]
+    for scores, predicted in zip(report.members, predictions, strict=True):
+        assert scores["rmse"] == pytest.approx(np.sqrt(np.mean((predicted - y) ** 2)), rel=1e-6)
+    assert report.ensemble is not None
+    assert report.ensemble["rmse"] == pytest.approx(np.sqrt(np.mean((np.mean(predictions, 0) - y) ** 2)))
+    mean, sd = report.spread()
+    assert mean["mae"] == pytest.approx(
+        np.mean([np.mean(np.abs(each - y)) for each in predictions]), rel=1e-6
+    )
+    assert sd["rmse"] == pytest.approx(np.std([scores["rmse"] for scores in report.members], ddof=1))
+    assert report.plain()["ensemble/test/rmse"] == report.ensemble["rmse"]
+
+
+def test_an_ensemble_of_different_splits_is_not_scored_on_its_own_rows(tmp_path: Path) -> None:
+    train_into(tmp_path, [*SMALL, "data.split.seed=0"], [*SMALL, "data.split.seed=1"])
+    report = evaluate(tmp_path)
+    assert report.ensemble is None
+    assert len(report.members) == 2
