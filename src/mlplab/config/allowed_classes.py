@@ -1,7 +1,7 @@
 """Which classes a configuration's `_target_` may name, and how they are imported.
 
-Attributes of modules lead anywhere (`package.module.os.system`). So an allowed name is either given in full, or
-names one class directly in a public package; and the class must be of the expected kind.
+Attributes of modules lead anywhere (`package.module.os.system`). So an allowed name is either given in full,
+or names one class directly in a public package; and the class must be of the expected kind.
 """
 
 import os

@@ -22,7 +22,7 @@ def _check_kind(kind: str) -> str:
         near = nearest(kind, KINDS)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(
-            f"'{kind}' is not a kind of column; use {', '.join(KINDS)}, or a date format such as %d.%m.%Y{hint}"
+            f"'{kind}' is not a kind of column; use {', '.join(KINDS)}, or a date format like %d.%m.%Y{hint}"
         )
     return kind
 

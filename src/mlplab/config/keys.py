@@ -22,7 +22,7 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """The keys in which two configurations differ. `name` does not count: a copied folder may have another."""
+    """The keys in which two configurations differ. `name` is ignored: a copied folder may have another."""
     here, there = dict(flat(one)), dict(flat(other))
     return [
         key

@@ -26,8 +26,8 @@ Activation = Literal[
 class Preprocessing(Section):
     """The first and last layers of a network: scaling of inputs and target.
 
-    A feature with at most `one_hot_max_categories` categories is one-hot encoded; one with more gets an embedding
-    of `embedding_dim` learned values a category.
+    A feature with at most `one_hot_max_categories` categories is one-hot encoded; one with more gets an
+    embedding of `embedding_dim` learned values a category.
     """
 
     name: Literal["standard", "robust_clip", "quantile", "none"]

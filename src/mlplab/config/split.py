@@ -42,7 +42,7 @@ class TimeSplit(_Fractions):
 
 
 class FileSplit(Section):
-    """A file with one word a row: train, val or test. Without val rows, a fraction `val` of train becomes val."""
+    """A file with one word a row: train, val or test. Without val rows, a fraction `val` of train is val."""
 
     name: Literal["file"]
     path: Text
@@ -53,7 +53,8 @@ class FileSplit(Section):
 class KFoldSplit(Section):
     """Cross-validation: fold number `fold` of `folds` is test, and a fraction `val` of the other rows is val.
 
-    `group` keeps groups together, `stratify` keeps class proportions, `time` trains on rows before the test rows.
+    `group` keeps groups together, `stratify` keeps class proportions, `time` trains on rows before the test
+    rows.
     """
 
     name: Literal["kfold"]
