@@ -35,7 +35,8 @@ from importlib.util import find_spec
 from benchmarks.machine import pin
 from benchmarks.report import Report
 
-from mlplab.cli.terminal import answers, read_arguments, status_of
+from mlplab.cli.arguments import print_usage, read_arguments
+from mlplab.cli.terminal import exit_status
 from mlplab.errors import Fault, UserError
 
 
@@ -79,11 +80,11 @@ def main() -> None:
     words = sys.argv[1:]
 
     def work() -> None:
-        if not answers(words, __doc__):
+        if not print_usage(words, __doc__):
             pin()
             benchmark(words[0], words[1:])
 
-    status = status_of(work)
+    status = exit_status(work)
     sys.exit(status if words else 2)
 
 

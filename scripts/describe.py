@@ -13,9 +13,9 @@ Ends as scripts/train.py would with the same keys: with status 2 where the table
 
 from pathlib import Path
 
-from mlplab.cli.hydra_command import hydra_table_command
-from mlplab.cli.terminal import heavy_imports
+from mlplab.cli.describe_command import describe_command
 from mlplab.config import DescribeConfig
+from mlplab.imports import heavy_imports
 
 
 def describe(config: DescribeConfig) -> None:
@@ -37,6 +37,4 @@ def describe(config: DescribeConfig) -> None:
 
 
 if __name__ == "__main__":
-    hydra_table_command(
-        describe, conf=Path(__file__).resolve().parents[1] / "conf", name="train", usage=__doc__
-    )
+    describe_command(describe, conf=Path(__file__).resolve().parents[1] / "conf", name="train", usage=__doc__)

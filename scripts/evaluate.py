@@ -15,7 +15,8 @@ Prints the scores and writes them to FOLDER/evaluation.json.
 from pathlib import Path
 from typing import Literal
 
-from mlplab.cli.terminal import Arguments, Text, command, heavy_imports
+from mlplab.cli.arguments import Arguments, Text, command
+from mlplab.imports import heavy_imports
 
 
 class Data(Arguments):
@@ -40,7 +41,7 @@ def evaluate(arguments: Evaluate) -> None:
         from rich.console import Console
 
         from mlplab.commands.evaluate import evaluate
-        from mlplab.commands.render import BASELINES, score_grid
+        from mlplab.commands.render import score_table
 
     torch.set_num_threads(1)
     report = evaluate(
@@ -53,11 +54,11 @@ def evaluate(arguments: Evaluate) -> None:
     console.print(f"{report.source}: {report.rows} rows", soft_wrap=True, highlight=False, markup=False)
     rows = {"this network": report.members[0]}
     if len(report.members) > 1:
-        mean, sd = report.spread()
+        mean, sd = report.mean_and_sd()
         rows = {f"mean of {len(report.members)} networks": mean, "their standard deviation": sd}
         rows |= {"their ensemble": report.ensemble} if report.ensemble else {}
-    rows |= {BASELINES[name]: scores for name, scores in report.baselines.items()}
-    console.print(score_grid(rows, "test" if report.part == "test" else "no test: with training rows"))
+    rows |= report.baselines
+    console.print(score_table(rows, "test" if report.part == "test" else "all rows, not a test"))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
 
 from pathlib import Path
 
-from mlplab.cli.terminal import Arguments, Text, command, heavy_imports
+from mlplab.cli.arguments import Arguments, Text, command
+from mlplab.imports import heavy_imports
 
 
 class Predict(Arguments):

@@ -9,9 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from mlplab.cli.terminal import VERSION, log_to_terminal, status_of, version_line
+from mlplab.cli.terminal import VERSION, exit_status, log_to_terminal, version_line
 
-UNFOLDED = 10_000
+WIDE = 10_000
 """Characters, more than any table has."""
 
 
@@ -29,9 +29,9 @@ def results(arguments: argparse.Namespace) -> None:
     elif arguments.format == "markdown":
         print(render.results_markdown(found))
     else:
-        grid, console = render.results_grid(found), Console()
+        grid, console = render.results_table(found), Console()
         if not console.is_terminal:  # then nothing need be folded
-            console.width = console.measure(grid, options=console.options.update(width=UNFOLDED)).maximum
+            console.width = console.measure(grid, options=console.options.update(width=WIDE)).maximum
         console.print(grid)
 
 
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument(VERSION, action="version", version=version_line())
     parser.add_argument("--format", choices=["terminal", "markdown", "csv"], default="terminal")
     log_to_terminal("stderr")
-    sys.exit(status_of(lambda: results(parser.parse_args())))
+    sys.exit(exit_status(lambda: results(parser.parse_args())))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mlplab.cli import hydra_command
+from mlplab.cli.compose import register_resolvers
 from mlplab.config import TrainConfig, parse
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_spec import Role, TableSpec
@@ -37,7 +37,7 @@ SMALL = ("data=synthetic", "data.rows=60", "data.batch_size=16", "model.hidden=[
 
 def config(*overrides: str) -> TrainConfig:
     """The typed configuration that `train.py` would make of these overrides."""
-    hydra_command.register_resolvers()
+    register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         composed = compose("train", list(overrides))
     values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from mlplab.cli.terminal import Arguments, Text
+from mlplab.cli.arguments import Arguments, Text
 
 Count = Annotated[int, Field(gt=0)]
 

@@ -13,10 +13,9 @@ from rich.console import Console
 from benchmarks.epochs import Epoch, timed
 from benchmarks.machine import ROOT
 from benchmarks.rows import Rows
-from mlplab.cli.hydra_command import register_resolvers
+from mlplab.cli.compose import register_resolvers
 from mlplab.config import TrainConfig, parse
-from mlplab.data.load import load_table
-from mlplab.data.splits.make import make_split
+from mlplab.data.cache import DataCache
 from mlplab.runs.train import Run, train
 from mlplab.training.module import StackModule
 
@@ -46,8 +45,8 @@ def shape(hidden: Sequence[int], batch: int) -> tuple[str, str]:
 
 def rows_of(run: TrainConfig) -> Rows:
     """The rows of each part, as peers take them: standardised beforehand, not in every step as ours."""
-    table = load_table(run)
-    split = make_split(run.data.split, table)
+    data = DataCache().data(run)
+    table, split = data.table, data.split
     x, y = table.x.astype(np.float64), table.y[:, 0]
     x = (x - x[split.train].mean(0)) / x[split.train].std(0)
     y = (y - y[split.train].mean()) / y[split.train].std()
@@ -59,6 +58,7 @@ def train_timed(overrides: Sequence[str], members: int) -> list[Epoch]:
     """A whole training of `members` runs that differ in their seeds, with all that `train.py` does."""
     shared = config(*overrides)
     runs = [shared.model_copy(update={"seed": seed}) for seed in range(members)]
+    data = [DataCache().data(shared)] * members
     with TemporaryDirectory() as folder, timed(StackModule) as epochs:
-        train([Run(run, Path(folder, str(run.seed))) for run in runs], Console(file=io.StringIO()))
+        train([Run(run, Path(folder, str(run.seed))) for run in runs], data, Console(file=io.StringIO()))
     return epochs

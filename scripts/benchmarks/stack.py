@@ -7,7 +7,7 @@ from benchmarks import limit, ours
 from benchmarks.arguments import Benchmark, Count, Counts
 from benchmarks.report import Report, grid
 from benchmarks.timing import Key, Times, alternate, digits
-from mlplab.sweeps.plan import Size
+from mlplab.sweeps.stack_size import StackSize
 
 NETWORKS = {
     "2×16": (16,) * 2,
@@ -59,7 +59,7 @@ def measure(arguments: Stack) -> Report:
             enough[network][batch] = _enough(costs)
             figures = [digits(each.median * 1e6) for each in costs.values()]
             spread = max(each.high / each.low for each in costs.values())
-            chosen = Size((FEATURES, *NETWORKS[network], 1), batch, steps=1, number=4).members()
+            chosen = StackSize((FEATURES, *NETWORKS[network], 1), batch, steps=1, itemsize=4).members()
             counts = str(enough[network][batch]), str(chosen)
             table.add_row(network, str(batch), *figures, f"{spread:.2f}×", *counts)
         table.add_section()

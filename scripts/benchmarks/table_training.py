@@ -26,20 +26,20 @@ def main() -> None:
     in a file, the test RMSE, and the bytes of memory in the end, of mapped files' pages beside it, and of
     memory at the most, if files' pages were then as many.
     """
-    run, inputs = ours.config(*sys.argv[1:]), DataCache()
+    run = ours.config(*sys.argv[1:])
     start = perf_counter()
-    table = inputs.table(run)
+    data = DataCache().data(run)
     seconds = perf_counter() - start
     with timed(StackModule) as epochs:
-        [metrics] = train([Run(run, Path("run").absolute())], Console(file=io.StringIO()), inputs)
+        [metrics] = train([Run(run, Path("run").absolute())], [data], Console(file=io.StringIO()))
     memory = psutil.Process().memory_info()
     print(
         json.dumps(
             {
                 "seconds": seconds,
                 "epoch": median(epoch.seconds for epoch in epochs),
-                "rows": len(inputs.split(run).train),
-                "stored": table.stored,
+                "rows": len(data.split.train),
+                "stored": data.table.stored,
                 "rmse": metrics["test/rmse"],
                 "memory": memory.rss - memory.shared,
                 "files": memory.shared,

@@ -1,44 +1,57 @@
-"""What Hydra finds of this project: its sweeper and its launcher. Neither imports torch before it trains."""
+"""The sweeper and the launcher that Hydra finds. Neither imports torch before it trains."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from mlplab.cli.terminal import heavy_imports
-from mlplab.errors import Fault, UserError
+from mlplab.cli.hydra_errors import explained
+from mlplab.errors import Fault, RunFailed, UserError
+from mlplab.imports import heavy_imports
+
+if TYPE_CHECKING:
+    from mlplab.runs.selection import RunResult
+    from mlplab.sweeps.run import SweepRun
 
 
 class Grid(Sweeper):
-    """A run for each combination of the values given; then a table of the best, and what failed."""
+    """Launches a run for each combination of the values given, and summarizes them."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Makes the launcher."""
-        self.master, self.loader = config, hydra_context.config_loader
-        self.runs = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+        """Creates the launcher."""
+        self.cfg, self.loader = config, hydra_context.config_loader
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launches all runs at once."""
         from mlplab.sweeps.grid import grid
-        from mlplab.sweeps.summary import report
+        from mlplab.sweeps.summary import summarize
 
-        jobs = grid(self.master, self.loader, arguments)
-        self.runs.launch(jobs, initial_job_idx=0)
-        report(self.master, len(jobs))
+        typed = OmegaConf.to_container(self.cfg.hydra.overrides.hydra, resolve=False)
+        subdir = any(str(line).lstrip("+").startswith("hydra.sweep.subdir=") for line in typed or ())
+        with explained():
+            runs = grid(self.loader, arguments, name_folders=not subdir)
+        assert self.launcher is not None
+        self.launcher.launch(runs, initial_job_idx=0)
+        known = self.launcher.results if isinstance(self.launcher, Lockstep) else {}
+        summarize(Path(str(self.cfg.hydra.sweep.dir)), len(runs), known)
 
 
 class Lockstep(Launcher):
     """Trains runs that can share a stack as one.
 
     Args:
-        max_members: of a stack at most; None leaves it to the size of network and batch.
-        workers: processes that train a stack each; None takes one, or a core each for minutes of work.
+        max_members: of a stack; None: depends on the size of network and batch.
+        workers: processes that train a stack each; None: one, or one for each core if training takes minutes.
+
+    Attributes:
+        results: of the runs that have finished, by folder.
     """
 
     def __init__(self, max_members: int | None, workers: int | None) -> None:
@@ -46,22 +59,38 @@ class Lockstep(Launcher):
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise UserError(Fault("out of range", f"hydra.launcher.{key}", repr(value), "1 or above"))
         self.max_members, self.workers = max_members, workers
+        self.results: dict[Path, RunResult] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Remax_members what jobs are composed from."""
-        self.master, self.loader = config, hydra_context.config_loader
+        """Stores what runs are composed from."""
+        self.cfg, self.loader = config, hydra_context.config_loader
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Composes, checks, plans and trains."""
+        """Composes, checks, plans and trains the runs."""
         with heavy_imports():
-            from mlplab.cli.composition import derive_jobs
+            from mlplab.cli.sweep_runs import derive_runs
             from mlplab.data.cache import DataCache
-            from mlplab.sweeps.checks import check_jobs
+            from mlplab.sweeps.checks import check_runs
 
-        root, cache = Path(str(self.master.hydra.sweep.dir)), DataCache()
-        composed = list(derive_jobs(self.master, self.loader, job_overrides, initial_job_idx))
-        jobs = check_jobs(composed, root, cache)  # before torch is imported, which takes seconds
+        root, cache = Path(str(self.cfg.hydra.sweep.dir)), DataCache()
+        derived = list(derive_runs(self.cfg, self.loader, job_overrides, initial_job_idx))
+        runs = check_runs(derived, root, cache)  # before torch is imported, which takes seconds
         with heavy_imports():
             from mlplab.sweeps.launch import launch
 
-        return launch(jobs, root, cache, self.max_members, self.workers)
+        outcomes = launch(runs, root, cache, self.max_members, self.workers)
+        return [self._returned(run, outcomes[run.folder]) for run in runs]
+
+    def _returned(self, run: "SweepRun", outcome: dict[str, Any] | RunFailed) -> JobReturn:
+        """The outcome of a run as Hydra's sweepers expect it: the monitored metric, or why there is none."""
+        from mlplab.config.keys import flat
+        from mlplab.runs.selection import RunResult
+
+        returned = JobReturn()
+        returned.overrides = list(run.overrides)
+        if isinstance(outcome, RunFailed) or run.config is None:
+            returned.status, returned._return_value = JobStatus.FAILED, outcome
+        else:
+            returned.status, returned._return_value = JobStatus.COMPLETED, outcome[run.config.monitor]
+            self.results[run.folder] = RunResult(run.folder, dict(flat(run.config.plain())), outcome)
+        return returned

@@ -1,4 +1,4 @@
-"""What a user gets told when the input or the configuration is wrong, or a run fails."""
+"""Errors, and the messages that users get."""
 
 import errno
 from collections.abc import Iterable, Sequence
@@ -13,9 +13,9 @@ MAX_FAULTS = 10
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong: `where` it stands, `what` it is, and the `remedy`.
+    """One mistake: what is wrong, where, what was found, what was expected, and the remedy.
 
-    `found` and `expected` are left out where the sentence in `what` already says them.
+    `found` and `expected` stay empty where `what` already gives them.
     """
 
     what: str
@@ -36,7 +36,7 @@ class Fault:
 
 
 class UserError(Exception):
-    """The user's input or configuration is wrong; commands end with status 2."""
+    """The user's input or configuration is wrong. Commands end with status 2."""
 
     status = 2
 
@@ -45,8 +45,8 @@ class UserError(Exception):
         super().__init__(render(faults))
 
 
-class RunFailed(Exception):  # noqa: N818 - it names what happened, as Python's own KeyboardInterrupt does
-    """A run began and could not end well; commands end with status 1."""
+class RunFailed(Exception):  # noqa: N818 - it names what happened, like Python's KeyboardInterrupt
+    """A run started and failed. Commands end with status 1."""
 
     status = 1
 
@@ -55,7 +55,7 @@ class RunFailed(Exception):  # noqa: N818 - it names what happened, as Python's 
 
 
 class Interrupted(RunFailed):
-    """A run was stopped by a signal, after its checkpoints were written."""
+    """A signal stopped a run. Its checkpoints are written."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -63,18 +63,18 @@ class Interrupted(RunFailed):
 
 
 class CannotWrite(RunFailed):
-    """A file of a run could not be written, as the disk is full, say; what was there before still is."""
+    """A file of a run could not be written (disk full); the previous version is intact."""
 
     def __init__(self, error: OSError) -> None:
         place = f"{error.filename}: " if error.filename else ""
         super().__init__(
             f"{place}cannot be written: {error.strerror or error}\n"
-            "  make room; then resume=FOLDER, or for a sweep the same command again, goes on"
+            "  free some space, then continue: resume=FOLDER, or for a sweep the same command again"
         )
 
 
-def of_the_disk(error: BaseException) -> TypeGuard[OSError]:
-    """Whether it is the disk that stands against whatever is written, and not one file."""
+def is_disk_error(error: BaseException) -> TypeGuard[OSError]:
+    """Whether the disk prevents all writing, not only that of one file."""
     return isinstance(error, OSError) and error.errno in (
         errno.ENOSPC,
         errno.EDQUOT,
@@ -84,7 +84,7 @@ def of_the_disk(error: BaseException) -> TypeGuard[OSError]:
 
 
 def reason_of(error: BaseException) -> str:
-    """Why a run failed, in a line."""
+    """Why a run failed, in one line."""
     if isinstance(error, UserError):
         return "; ".join(fault.sentence() for fault in error.faults)
     if isinstance(error, RunFailed):
@@ -93,7 +93,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def render(faults: Sequence[Fault]) -> str:
-    """At most `MAX_FAULTS` faults, each with its remedy below; neighbours with the same remedy share it."""
+    """At most `MAX_FAULTS` faults, each followed by its remedy. Neighbours with equal remedies share it."""
     shown = faults if len(faults) <= MAX_FAULTS else faults[: MAX_FAULTS - 1]
     lines = []
     for remedy, group in groupby(shown, lambda fault: fault.remedy):
@@ -105,7 +105,7 @@ def render(faults: Sequence[Fault]) -> str:
 
 
 def shortened(text: str, longest: int = 60) -> str:
-    """A value as it is shown: quoted, and cut after so many characters."""
+    """A value for a message: quoted, and cut after `longest` characters."""
     return repr(text if len(text) <= longest else f"{text[:longest]}…")
 
 
@@ -116,5 +116,5 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
 
 
 def nearest(word: str, names: Iterable[str]) -> list[str]:
-    """The names that a mistyped `word` may have meant, best first, none if none is close."""
+    """The names closest to a mistyped `word`, best first; empty if none is close."""
     return get_close_matches(word, list(names), n=3, cutoff=0.6)

@@ -1,28 +1,34 @@
-"""Files that are either whole or not there."""
+"""Files that are written whole or not at all, and folders that one process at a time may fill."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from mlplab.errors import Fault, UserError, is_disk_error
+
 PART = ".part"
-"""How the name ends of a file that is being written."""
+"""Suffix of a file that is being written."""
+
+LOCK = ".lock"
+"""Name of a folder's lock file. The system releases the lock when the process that holds it dies."""
 
 
 @contextmanager
 def replacing(
-    path: Path, *, synced: bool = True, before: Path | None = None, follow: bool = False
+    path: Path, *, synced: bool = True, previous: Path | None = None, follow: bool = False
 ) -> Iterator[Path]:
-    """A path beside `path` to write to; on leaving, the file takes the place of `path`.
+    """Gives a temporary path to write to; on exit, that file replaces `path`.
 
-    If the block raises, `path` stays as it was. At any moment `path` or `before` is a whole file.
+    If the block raises, `path` is unchanged. At any moment, `path` or `previous` is a whole file.
 
     Args:
-        synced: to disk, the file before that and its folder after, so that it outlives a loss of power; takes
-            milliseconds.
-        before: keeps what `path` was.
-        follow: where `path` is a link, it stays, and what it points to is replaced. A run's folder may come
-            from a stranger: there a link is replaced, and what it points to stays.
+        synced: whether to flush file and folder to disk, so that they survive a power failure (milliseconds).
+        previous: where to move the file that is replaced.
+        follow: whether to replace the file that a link points to. Otherwise the link itself is replaced: a
+            run's folder may come from a stranger.
     """
     path = Path(os.path.realpath(path)) if follow else path
     partial = path.with_name(f".{path.name}.{os.getpid()}{PART}")
@@ -31,13 +37,13 @@ def replacing(
         if synced:
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
-        if before and path.exists():
-            path.replace(before)
+        if previous and path.exists():
+            path.replace(previous)
         partial.replace(path)
         if synced:
             _sync_folder(path.parent)
     except OSError as error:
-        if error.errno and not error.filename:  # as a failed write does not tell
+        if error.errno and not error.filename:  # a failed write does not set it
             error.filename = os.fspath(path)
         raise
     finally:
@@ -45,7 +51,7 @@ def replacing(
 
 
 def _sync_folder(folder: Path) -> None:
-    """Writes a folder's names to disk, where the system can; else a loss of power may undo a rename."""
+    """Flushes a folder's entries to disk, where the system can: a power failure could undo a rename."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -54,7 +60,53 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def remove_leftovers(folder: Path, name: str = "*") -> None:
-    """Removes what writers of a file have left that were killed; nobody else may be writing it."""
-    for partial in folder.glob(f".{name}.*{PART}"):
+def remove_partial_files(folder: Path) -> None:
+    """Removes the partial files that killed processes left. No other process may be writing there."""
+    for partial in folder.glob(f".*{PART}"):
         partial.unlink(missing_ok=True)
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Removes a folder without entries."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+class FolderLock:
+    """The lock of a folder.
+
+    Raises:
+        UserError: by `acquire`, if another process holds the lock.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._lock = folder, FileLock(folder / LOCK, timeout=0)
+
+    def acquire(self) -> None:
+        """Takes the lock until `release` or the end of the process."""
+        try:
+            self._lock.acquire()
+        except Timeout:
+            remedy = "wait for it, or stop it"
+            raise UserError(Fault("is in use by another process", str(self.folder), remedy=remedy)) from None
+        except NotImplementedError as error:  # filelock before 4: the file system has no flock
+            raise UserError(Fault("is on a file system without file locks", str(self.folder))) from error
+        except OSError as error:
+            if is_disk_error(error):
+                raise
+            raise UserError(Fault(f"cannot be written to: {error.strerror}", str(self.folder))) from error
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the lock within a block."""
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Releases the lock and removes its file."""
+        if self._lock.is_locked:
+            (self.folder / LOCK).unlink(missing_ok=True)
+            self._lock.release()

@@ -9,11 +9,11 @@ from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
+from mlplab.cli.composition import Job, derive_jobs, plain
 from omegaconf import DictConfig
 from support import ROOT
 
-from mlplab.cli import hydra_command
-from mlplab.cli.composition import Job, derive_jobs, plain
+from mlplab.cli.compose import register_resolvers
 from mlplab.errors import UserError
 from mlplab.sweeps.grid import grid, run_name
 
@@ -36,7 +36,7 @@ NEEDED = {
 @contextmanager
 def sweep() -> Iterator[tuple[DictConfig, ConfigLoader]]:
     """The composition of a sweep, and what composes its runs."""
-    hydra_command.register_resolvers()
+    register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mlplab import config
-from mlplab.models import MLP, Layout, Network, Preprocessing, build_preprocessing, preprocessed_width
+from mlplab.models import MLP, FeatureLayout, Network, Preprocessing, build_preprocessing, preprocessed_width
 
 NAN = math.nan
-LAYOUT = Layout((0, 3, 0, 5, 2), (True, True, False, False, False))
-NUMBERS = Layout((0, 0, 0), (False, False, False))
+LAYOUT = FeatureLayout((0, 3, 0, 5, 2), (True, True, False, False, False))
+NUMBERS = FeatureLayout((0, 0, 0), (False, False, False))
 NAMES = ("standard", "robust_clip", "quantile", "none")
 SEEDS = [3, 4]
 
@@ -277,7 +277,7 @@ def test_a_shifted_member_takes_columns_that_are_centred_elsewhere(name: str) ->
 
 
 def test_a_table_of_categories_alone_is_encoded() -> None:
-    layout = Layout((2, 3), (False, True))
+    layout = FeatureLayout((2, 3), (False, True))
     statistics = numbers([0.0, 1], [0.0, 1]) | {
         "present": torch.ones(1, 1, 5, dtype=torch.bool),
         "mode": row([0, 1]),

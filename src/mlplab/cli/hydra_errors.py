@@ -1,4 +1,4 @@
-"""What Hydra, OmegaConf and YAML raise, as the user's mistake behind it."""
+"""Explains exceptions of Hydra, OmegaConf and YAML as mistakes of the user."""
 
 import re
 from collections.abc import Iterator
@@ -14,24 +14,24 @@ from mlplab.errors import Fault, UserError, listed, nearest
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turns what Hydra, OmegaConf and YAML raise into the user's mistake behind it."""
+    """Turns exceptions of Hydra, OmegaConf and YAML into `UserError`."""
     try:
         yield
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise explain(error) from error
     except ValueError as error:
-        if not str(error).startswith("Config group override"):  # Hydra's word on optimizer=3
+        if not str(error).startswith("Config group override"):  # Hydra's message for optimizer=3
             raise
         raise UserError(Fault(str(error), remedy="--help lists the options of each group")) from error
     except BrokenPipeError:
-        raise  # whoever read our output has gone
+        raise  # the reader of our output has closed it
     except OSError as error:
         where = str(error.filename or "")
         raise UserError(Fault(f"cannot be used: {error.strerror}", where)) from error
 
 
 def explain(error: Exception) -> UserError:
-    """The user's mistake behind an exception of Hydra, OmegaConf or YAML."""
+    """The mistake behind an exception of Hydra, OmegaConf or YAML."""
     chain = list(_causes(error))
     for cause in chain:
         if isinstance(cause, UserError):
@@ -57,7 +57,7 @@ def _fault(error: BaseException) -> Fault | None:
             "cannot be read as an override",
             error.override,
             expected="key=value or group=option",
-            remedy=f"quote what has spaces or signs in it: {_quoted(error.override)}",
+            remedy=f"quote values with spaces or special characters: {_quoted(error.override)}",
         )
     if isinstance(error, MissingConfigException):
         return _unknown_option(error)
@@ -65,7 +65,9 @@ def _fault(error: BaseException) -> Fault | None:
         mark = error.problem_mark
         where = f"{mark.name}, line {mark.line + 1}" if mark else "a configuration file"
         return Fault(
-            f"is not YAML: {error.problem}", where, remedy="mend that line; spaces, not tabs, indent"
+            f"is not valid YAML: {error.problem}",
+            where,
+            remedy="correct that line; indent with spaces, not tabs",
         )
     if isinstance(error, MissingMandatoryValue):
         key = str(error.full_key or "").strip()

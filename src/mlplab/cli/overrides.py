@@ -1,4 +1,4 @@
-"""What a command line says, before Hydra composes anything."""
+"""Overrides on the command line, before Hydra composes anything."""
 
 import re
 import shlex
@@ -12,27 +12,27 @@ from mlplab.config.keys import quoted, renamed_fault
 from mlplab.errors import Fault, UserError
 
 RESUME = "resume"
-"""Not a key of the configuration, which a run keeps: what is done with one."""
+"""Not a key of the configuration: it resumes a run."""
 
 
 COLUMNS = "data.columns."
-"""Before a column's name: keys that no file of the configuration knows, and that may hold any sign."""
+"""Prefix of a column's name: such keys are in no configuration file, and may contain any character."""
 
 
 PATH, TABLE = "data.path", "data=csv"
 
 OWN_CONFIG = ("--config-name", "-cn", "--config-path", "-cp")
-"""Flags that bring another configuration in place of this project's, which may choose another table."""
+"""Flags that replace this project's configuration; the other one may choose another table."""
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".parquet", ".pq")
 
 
 def readable(words: Sequence[str]) -> list[str]:
-    """The words of a command line, as Hydra can read them.
+    """The words of a command line in a form that Hydra accepts.
 
-    It takes no key that the configuration's files lack unless it begins with `++`, and none with spaces or
-    letters beyond a to z: where a column is called so, names and kinds become a list of pairs, in place of
-    those that files give. A path chooses the only kind of table that has one, if nothing else may choose it.
+    Hydra requires `++` before keys that no configuration file has, and accepts no spaces or letters beyond a
+    to z in keys. For columns with such names, names and kinds become a list of pairs. A path chooses the only
+    kind of table that has one, unless another word may choose the table.
     """
     kinds = {word: word.removeprefix(COLUMNS).rpartition("=") for word in words if word.startswith(COLUMNS)}
     odd = not all(name.isidentifier() and name.isascii() for name, _, _ in kinds.values())
@@ -47,8 +47,13 @@ def readable(words: Sequence[str]) -> list[str]:
         read += [f"~{columns}", f"+{columns}=[{pairs}]"]
     keys = [_key(word) for word in read]
     if PATH in keys and not {"data", "experiment", RESUME, *OWN_CONFIG}.intersection(keys):
-        read.insert(keys.index(PATH), TABLE)  # side by side: flags must not part overrides
+        read.insert(keys.index(PATH), TABLE)  # next to it: flags must not separate overrides
     return read
+
+
+def typed_keys(lines: Sequence[str]) -> set[str]:
+    """The keys that overrides set."""
+    return {line.lstrip("+~").partition("=")[0] for line in lines}
 
 
 def _key(word: str) -> str:
@@ -56,24 +61,24 @@ def _key(word: str) -> str:
 
 
 def _with_folder_quoted(word: str) -> str:
-    """A word that names a run's folder, which may be called `lr=0.1,seed=1`, as Hydra can read it."""
+    """Quotes the folder of a run in a word: it may be called `lr=0.1,seed=1`."""
     key, _, value = word.partition("=")
     folder = (key == RESUME and value[:1] not in ("'", '"')) or (key == "init_from" and Path(value).is_dir())
     return f"{key}={quoted(value)}" if folder and value else word
 
 
 def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, str]:
-    """The overrides with several values, by their keys.
+    """Checks the overrides; returns those with several values, by their keys.
 
     Raises:
-        UserError: for a table's file where its keys should be, a key given twice, of which Hydra would take
-            the last, and several values without -m.
+        UserError: for keys with new names, a table's file without its key, a key that is given twice (Hydra
+            would use the last), and several values without -m.
     """
     typed = [word for word in overrides if not word.startswith("scheduler.factor=")]  # known to plateau
     if renamed := [fault for word in typed if (fault := renamed_fault(word))]:
         raise UserError(*renamed)
     if table := next((word for word in overrides if _names_table(word)), None):
-        raise UserError(_table_fault(table, {_key(word) for word in overrides}))
+        raise UserError(_table_fault(table, typed_keys(overrides)))
     with explained():
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     seen: dict[str, str] = {}
@@ -84,7 +89,7 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
         key, line = override.get_key_element().lstrip("+"), override.input_line or ""
         if key in seen:
             raise UserError(
-                Fault("is given twice", key, f"{seen[key]} and {line}", remedy="keep the one that you mean")
+                Fault("is given twice", key, f"{seen[key]} and {line}", remedy="remove one of them")
             )
         seen[key] = line
         if override.is_sweep_override():
@@ -105,16 +110,16 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
 
 
 def _names_table(word: str) -> bool:
-    """Whether a word is a file's name, or chooses one as if it were an option of `data`."""
+    """Whether a word is a file, or chooses one like an option of `data`."""
     key, equals, value = word.partition("=")
     path = value if key == "data" else word if not equals else ""
-    is_option = bool(equals) and path.isidentifier()  # though there may be a folder of that name
+    is_option = bool(equals) and path.isidentifier()  # although there may be a folder of that name
     return path.lower().endswith(TABLE_ENDINGS) or bool(path and not is_option and Path(path).exists())
 
 
 def _table_fault(word: str, typed: set[str]) -> Fault:
     path = word.removeprefix("data=")
-    what = "a table is given by its path" + ("" if Path(path).exists() else ", and there is no such file")
+    what = "a table is given by data.path" + ("" if Path(path).exists() else ", and there is no such file")
     target = "" if "data.target" in typed else " data.target=…"
     plain = re.fullmatch(r"[\w./-]+", path) or not Path(path).exists()
     value = path if plain else quoted(path)
@@ -122,7 +127,7 @@ def _table_fault(word: str, typed: set[str]) -> Fault:
 
 
 def is_typed(key: str, lines: Sequence[str]) -> bool:
-    """Whether an override sets a key; one that chooses an experiment may set any."""
+    """Whether an override sets a key; an experiment may set any."""
     for line in lines:
         typed = line.lstrip("+~").partition("=")[0].replace("/", ".")
         if typed == "experiment" or f"{key}.".startswith(f"{typed}."):

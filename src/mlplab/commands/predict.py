@@ -1,4 +1,4 @@
-"""The verb predict: a file's rows in, the same rows with a prediction out, however many there are."""
+"""The command predict: reads the rows of a file, and writes them with a prediction, in constant memory."""
 
 import os
 import shutil
@@ -25,21 +25,21 @@ from mlplab.data.schema import Schema
 from mlplab.data.transform import check_columns
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
-from mlplab.runs.trained import Ensemble, Predictor, load
+from mlplab.runs.ensemble import Predictor, load
 
 PREDICTION = "prediction"
 ROWS_IN_MEMORY = 50_000
 """Rows read, predicted and written at a time."""
 
 STANDARD = "-"
-"""Stands for standard input or output."""
+"""Means standard input or output."""
 
 
-class Rows(NamedTuple):
+class Predicted(NamedTuple):
     """Rows with their predictions.
 
     Attributes:
-        numbers: columns of text in which there are plain numbers only.
+        numbers: text columns that hold plain numbers only.
     """
 
     frame: pl.DataFrame
@@ -49,109 +49,111 @@ class Rows(NamedTuple):
 def predict(
     run: Path,
     source: str,
-    target: str,
+    output: str,
     *,
     runs: str | int = "best",
     overwrite: bool = False,
     escape_formulas: bool = False,
 ) -> int:
-    """Writes the rows of `source`, in their order and with all their columns, and a column `prediction`.
+    """Writes the rows of `source` in their order, with all their columns and a column `prediction`.
 
-    Text stays as it was written, numbers too. Gives the number of rows.
+    Text and numbers stay as they were written.
 
     Args:
-        run: a run's or a sweep's folder.
+        run: the folder of a run or a sweep.
         source: a CSV or Parquet file, or - for CSV on standard input.
-        target: a CSV or Parquet file, or - for CSV on standard output.
-        runs: of a sweep, which ones, as `load`.
-        overwrite: whether `target` may exist.
-        escape_formulas: puts a ' before text that a spreadsheet would run as a formula, in CSV.
+        output: a CSV or Parquet file, or - for CSV on standard output.
+        runs: which runs of a sweep, as in `load`.
+        overwrite: whether `output` may exist.
+        escape_formulas: whether to put a ' before text in CSV that a spreadsheet would run as a formula.
+
+    Returns:
+        The number of rows.
 
     Raises:
-        UserError: if the input does not fit the network, or the output is not to be written.
+        UserError: if the input does not fit the network, or the output cannot be written.
     """
-    _check_target(target, overwrite=overwrite)
-    network = load(run, runs)
-    columns = prediction_columns(network.schema)
+    _check_output(output, overwrite=overwrite)
+    ensemble = load(run, runs)
+    columns = prediction_columns(ensemble.schema)
     with ExitStack() as contexts:
         path = contexts.enter_context(_spooled(sys.stdin.buffer)) if source == STANDARD else Path(source)
         where = "standard input" if source == STANDARD else source
-        first = network.members[0] if isinstance(network, Ensemble) else network
-        rows = contexts.enter_context(opened(path, csv_options(first.config.data), where))
-        check_columns(network.schema, list(rows.schema), where)
+        rows = contexts.enter_context(opened(path, csv_options(ensemble.config[0].data), where))
+        check_columns(ensemble.schema, list(rows.schema), where)
         if taken := [name for name in columns if name in rows.schema]:
             raise UserError(Fault(f"has a column '{taken[0]}' already", where, remedy="rename or drop it"))
-        if faults := list(_unwritable(rows, target)):
+        if faults := list(_unwritable(rows, output)):
             raise UserError(*faults)
-        predictor = network.predictor(where, comma=rows.comma)
+        predictor = Predictor(ensemble.members, where, comma=rows.comma)
         frames = rows.frames(ROWS_IN_MEMORY)
         beginning = next((frame for frame in frames if frame.height), None)
         if beginning is None:
             raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
         progress = contexts.enter_context(row_progress())
         predicted = _predicted(chain([beginning], frames), predictor, columns, progress)
-        _write(predicted, target, escape=escape_formulas)
+        _write(predicted, output, escape=escape_formulas)
     predictor.warn()
     return predictor.rows
 
 
 def prediction_columns(schema: Schema) -> list[str]:
-    """The names of the columns that are added: of several targets one each, and of one by itself, unless the
-    table that was trained on has a column of that name."""
+    """The names of the added columns: `prediction`, or `prediction_<target>` if there are several targets or
+    the training table has a column `prediction`."""
     known = (*schema.names, *schema.targets, *schema.left_out, schema.weight)
     if len(schema.targets) == 1 and PREDICTION not in known:
         return [PREDICTION]
     return [f"{PREDICTION}_{target}" for target in schema.targets]
 
 
-def _unwritable(source: Source, target: str) -> Iterator[Fault]:
-    """Columns of the source that the output cannot hold."""
+def _unwritable(source: Source, output: str) -> Iterator[Fault]:
+    """Faults of columns that the output cannot hold."""
     for name, kind in source.schema.items():
-        if not is_parquet(target) and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
+        if not is_parquet(output) and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
             what, remedy = f"holds {kind}, which CSV cannot", "write Parquet: output=<name>.parquet"
             yield Fault(what, f"{source.where}, column '{name}'", remedy=remedy)
 
 
 def _predicted(
     frames: Iterable[pl.DataFrame], predictor: Predictor, columns: Sequence[str], progress: Progress
-) -> Iterator[Rows]:
-    """Frames with their predictions."""
+) -> Iterator[Predicted]:
+    """Predicts frame by frame."""
     task = progress.add_task("predicted", total=None)
     for frame in frames:
         numbers = _numbers(frame)
         each = zip(columns, predictor(frame, numbers).T, strict=True)
-        yield Rows(frame.with_columns(pl.Series(name, values) for name, values in each), numbers.keys())
+        yield Predicted(frame.with_columns(pl.Series(name, values) for name, values in each), numbers.keys())
         progress.update(task, completed=predictor.rows)
 
 
 def _numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:
-    """The columns of text that hold plain numbers, as numbers."""
+    """The text columns that hold plain numbers only, parsed."""
     columns = ((name, cells_of(frame, name)) for name, kind in frame.schema.items() if kind == pl.String)
     parsed = ((name, plain_floats(cells)) for name, cells in columns)
     return {name: values for name, values in parsed if values is not None}
 
 
-def _check_target(target: str, *, overwrite: bool) -> None:
-    if target == STANDARD:
+def _check_output(output: str, *, overwrite: bool) -> None:
+    if output == STANDARD:
         return
-    path = Path(target)
+    path = Path(output)
     if path.exists() and not (overwrite and path.is_file()):
-        remedy = "give another, or overwrite=true" if path.is_file() else "name a file"
-        raise UserError(Fault("exists already", f"output={target}", remedy=remedy))
+        remedy = "choose another, or overwrite=true" if path.is_file() else "name a file"
+        raise UserError(Fault("exists already", f"output={output}", remedy=remedy))
     if not path.parent.is_dir():
         raise UserError(
-            Fault("there is no such folder", f"output={target}", str(path.parent), remedy="make it first")
+            Fault("there is no such folder", f"output={output}", str(path.parent), remedy="create it first")
         )
     if not os.access(path.parent, os.W_OK):
-        raise UserError(Fault("the folder cannot be written to", f"output={target}", str(path.parent)))
+        raise UserError(Fault("the folder cannot be written to", f"output={output}", str(path.parent)))
 
 
-def _write(predicted: Iterator[Rows], target: str, *, escape: bool) -> None:
-    if target == STANDARD:
+def _write(predicted: Iterator[Predicted], output: str, *, escape: bool) -> None:
+    if output == STANDARD:
         _write_csv(predicted, sys.stdout.buffer.write, escape=escape)
         return
-    with replacing(Path(target), follow=True) as partial:
-        if is_parquet(target):
+    with replacing(Path(output), follow=True) as partial:
+        if is_parquet(output):
             first = next(predicted).frame
             frames = chain([first], (rows.frame for rows in predicted))
             register_io_source(lambda *_: frames, schema=first.schema).sink_parquet(partial)
@@ -161,7 +163,7 @@ def _write(predicted: Iterator[Rows], target: str, *, escape: bool) -> None:
 
 
 def _write_csv(
-    predicted: Iterator[Rows], write: Callable[[bytes | memoryview], object], *, escape: bool
+    predicted: Iterator[Predicted], write: Callable[[bytes | memoryview], object], *, escape: bool
 ) -> None:
     """Writes rows; `escape` puts a ' before text that a spreadsheet would run as a formula."""
     for number, rows in enumerate(predicted):
@@ -184,7 +186,7 @@ def _write_csv(
 
 @contextmanager
 def _spooled(stream: IO[bytes]) -> Iterator[Path]:
-    """A stream's content as a file, since it is read more than once."""
+    """Copies a stream to a file, since it is read more than once."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "input.csv"
         with path.open("wb") as file:

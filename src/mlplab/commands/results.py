@@ -1,4 +1,4 @@
-"""The verb results: one table over many runs, from their metrics.json and config.yaml alone. No torch."""
+"""The command results: one table over many runs, from the files in their folders. Imports no torch."""
 
 import logging
 import math
@@ -15,16 +15,14 @@ from mlplab.runs.selection import (
     RunResult,
     as_typed,
     common_monitor,
-    differing,
     read_run,
+    varying_keys,
     without_repeats,
 )
 
 TEST_METRICS = ("test/rmse", "test/mae", "test/r2")
 
 RUN = "run"
-DEPTH = 3
-"""Folders within folders that are looked through: outputs, sweeps, runs."""
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +31,8 @@ log = logging.getLogger(__name__)
 class Score:
     """A metric over the finished runs of a group; NaN where there are too few.
 
-    With several seeds on each of several splits, those of a split are averaged first: standard deviation and
-    standard error are over the splits, as runs on one split tell the same of the test rows.
+    With several seeds for each of several splits, the seeds of a split are averaged first, since runs on one
+    split share their test rows. Standard deviation and standard error are then over splits.
     """
 
     mean: float
@@ -44,20 +42,20 @@ class Score:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that share the values of some keys.
+    """Runs with the same values of some keys.
 
     Attributes:
         key: those values.
-        runs: how many finished.
-        over: what they are averaged over, such as `8 seeds`; empty for one run.
-        others: how many have another status, by it; no figure holds anything of theirs.
+        runs: number of finished runs.
+        over: what the scores are averaged over, such as `8 seeds`; empty for one run.
+        unfinished: number of other runs by status. They do not count in the scores.
         scores: by metric.
     """
 
     key: tuple[str, ...]
     runs: int
     over: str
-    others: dict[str, int]
+    unfinished: dict[str, int]
     scores: dict[str, Score]
 
 
@@ -66,8 +64,8 @@ class Results:
     """Groups of runs.
 
     Attributes:
-        by: the keys whose values they share.
-        metrics: what is shown: the validation metric by which runs are compared, and those of the test.
+        by: the keys that the groups differ in.
+        metrics: the validation metric that compares the runs, and the test metrics.
     """
 
     by: tuple[str, ...]
@@ -76,48 +74,63 @@ class Results:
 
 
 def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str | None = None) -> Results:
-    """Groups the runs below some folders.
-
-    Args:
-        by: keys to group by; `run` makes each run a group. None takes the keys in which runs differ, but
-            for seeds and folds, over which the scores are averaged.
-        sort: a metric (best first) or a key of `by`; None takes the validation metric that the runs monitor.
+    """Reads the runs below some folders, and groups them as `group_runs` does.
 
     Raises:
-        UserError: if there are no runs, or a key or a metric is not theirs.
+        UserError: if there are no runs, or they have no such key or metric.
     """
-    found = {run.resolve(): run for folder in folders for run in _below(folder)}  # each once
+    found = {run.resolve(): run for folder in folders for run in _runs_below(folder)}  # each once
     read = [read_run(run) for run in found.values()]
     runs = without_repeats(read)
     if repeats := len(read) - len(runs):
-        count = "it counts" if repeats == 1 else "they count"
-        has = f"{repeats} of {len(read)} runs {'has' if repeats == 1 else 'have'}"
-        log.info("%s the configuration and the seed of another: %s once", has, count)
+        have = "has" if repeats == 1 else "have"
+        log.info(
+            "%d of %d runs %s the configuration and seed of another and do not count",
+            repeats,
+            len(read),
+            have,
+        )
+    return group_runs(runs, by, sort)
+
+
+def group_runs(
+    runs: Sequence[RunResult], by: Sequence[str] | None = None, sort: str | None = None
+) -> Results:
+    """Groups runs.
+
+    Args:
+        by: keys to group by; `run` makes each run a group. None takes the keys in which the runs differ,
+            except seeds and folds: scores are averaged over these.
+        sort: a metric (best first) or a key of `by`. None takes the validation metric that the runs monitor.
+
+    Raises:
+        UserError: if the runs have no such key or metric.
+    """
     known = sorted({key for run in runs for key in run.config})
-    by = tuple(differing(runs)) if by is None else tuple(by)
+    by = tuple(varying_keys(runs)) if by is None else tuple(by)
     for key in by:
-        _check(key, [RUN, *known], "--by")
+        _check_known(key, [RUN, *known], "--by")
     metrics = (common_monitor(runs), *TEST_METRICS)
     sort = sort or metrics[0]
-    others = {name for run in runs for name in run.metrics if math.isfinite(run.metric(name))}
-    _check(sort, [*metrics, *sorted(others.difference(metrics)), *by], "--sort")
-    groups: dict[tuple[str, ...], list[RunResult]] = {}
+    other = {name for run in runs for name in run.metrics if math.isfinite(run.metric(name))}
+    _check_known(sort, [*metrics, *sorted(other.difference(metrics)), *by], "--sort")
+    members: dict[tuple[str, ...], list[RunResult]] = {}
     for run in runs:
         values = tuple(str(run.folder) if key == RUN else as_typed(run.config.get(key)) for key in by)
-        groups.setdefault(values, []).append(run)
-    made = [_group(values, members, dict.fromkeys((*metrics, sort))) for values, members in groups.items()]
+        members.setdefault(values, []).append(run)
+    groups = [_group(values, each, dict.fromkeys((*metrics, sort))) for values, each in members.items()]
     if sort in by:
-        made.sort(key=lambda group: _natural(group.key[by.index(sort)]))
+        groups.sort(key=lambda group: _natural(group.key[by.index(sort)]))
     else:
         sign = -1 if sort.endswith("r2") else 1
-        made.sort(key=lambda group: (math.isnan(mean := group.scores[sort].mean), sign * mean))
-    return Results(by, metrics, tuple(made))
+        groups.sort(key=lambda group: (math.isnan(mean := group.scores[sort].mean), sign * mean))
+    return Results(by, metrics, tuple(groups))
 
 
-def _below(folder: Path) -> list[Path]:
+def _runs_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(Fault("no such folder", str(folder), remedy="name runs, sweeps, or outputs"))
-    found = list(runs_below(folder, DEPTH))
+    found = list(runs_below(folder))
     if not found:
         raise UserError(
             Fault("holds no run", str(folder), expected="folders with config.yaml and metrics.json in them")
@@ -125,34 +138,36 @@ def _below(folder: Path) -> list[Path]:
     return found
 
 
-def _check(key: str, known: Sequence[str], flag: str) -> None:
+def _check_known(key: str, known: Sequence[str], flag: str) -> None:
     if key not in known:
         near = nearest(key, known) or [each for each in known if each.rpartition(".")[2] == key]
         remedy = f"did you mean {near[0]}?" if near else ""
-        raise UserError(Fault("no run knows this", flag, f"'{key}'", f"one of {listed(known)}", remedy))
+        raise UserError(
+            Fault("the runs have no such key or metric", flag, f"'{key}'", f"one of {listed(known)}", remedy)
+        )
 
 
 def _group(key: tuple[str, ...], runs: Sequence[RunResult], metrics: Iterable[str]) -> Group:
     done = [run for run in runs if run.done]
-    others = Counter(run.metrics["status"] for run in runs if not run.done)
+    unfinished = Counter(run.metrics["status"] for run in runs if not run.done)
     scores = {name: _score(done, name) for name in metrics}
-    return Group(key, len(done), _over(done), dict(others), scores)
+    return Group(key, len(done), _averaged_over(done), dict(unfinished), scores)
 
 
 def _score(runs: Sequence[RunResult], name: str) -> Score:
-    values: dict[tuple[str, ...], list[float]] = {}
+    by_split: dict[tuple[str, ...], list[float]] = {}
     for run in runs:
         if math.isfinite(value := run.metric(name)):
-            values.setdefault(run.values(SPLIT_KEYS), []).append(value)
-    single = [value for seeds in values.values() for value in seeds]
-    each = [fmean(seeds) for seeds in values.values()] if len(values) > 1 else single
-    sd = stdev(each) if len(each) > 1 else math.nan
-    se = sd / math.sqrt(len(each)) if each else math.nan
-    return Score(fmean(single) if each else math.nan, sd, se)
+            by_split.setdefault(run.values(SPLIT_KEYS), []).append(value)
+    single = [value for seeds in by_split.values() for value in seeds]
+    values = [fmean(seeds) for seeds in by_split.values()] if len(by_split) > 1 else single
+    sd = stdev(values) if len(values) > 1 else math.nan
+    se = sd / math.sqrt(len(values)) if values else math.nan
+    return Score(fmean(single) if values else math.nan, sd, se)
 
 
-def _over(runs: Sequence[RunResult]) -> str:
-    """What runs are averaged over: seeds, splits, or both."""
+def _averaged_over(runs: Sequence[RunResult]) -> str:
+    """Seeds, splits, or both."""
     splits, seeds = ({run.values(keys) for run in runs} for keys in (SPLIT_KEYS, ("seed",)))
     folds = "fold" if len({run.values(SPLIT_KEYS[1:]) for run in runs}) > 1 else "split"
     if len(runs) < 2:
@@ -165,6 +180,7 @@ def _over(runs: Sequence[RunResult]) -> str:
 
 
 def _natural(text: str) -> tuple[int, float, str]:
+    """A sort key: numbers first, by value."""
     try:
         return 0, float(text), text
     except ValueError:

@@ -57,6 +57,12 @@ class TableDataModule(LightningDataModule):
         self.batch_size = batch_rows(batch_size, len(self.train[0]))
         self.position = 0
 
+    @property
+    def steps(self) -> int:
+        """Training steps an epoch."""
+        rows = max(map(len, self.train))
+        return -(-rows // self.batch_size)
+
     def setup(self, stage: str) -> None:
         """Moves a table that lies in memory to the training device, once, if it fits there."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")

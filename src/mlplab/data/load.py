@@ -1,4 +1,4 @@
-"""The tables that configurations name. Needs no torch."""
+"""Loads the table that a configuration names. Imports no torch."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,13 +22,13 @@ from mlplab.errors import Fault, UserError
 Data = config.ConcreteData | config.CsvTable | config.SyntheticData
 
 TARGET = "target"
-"""The column to predict of tables that are not the user's."""
+"""The target column of tables that ship with the package."""
 
 GIBIBYTE = 2**30
 
 
 def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
-    """What the table of a run depends on."""
+    """Everything that a run's table depends on."""
     return (
         run.data.model_dump_json(exclude={"split", "batch_size"}),
         table_spec(run).roles,
@@ -38,14 +38,14 @@ def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
 
 
 def load_table(run: config.TrainConfig) -> Table:
-    """The table that a run's configuration names.
+    """Reads the table of a run.
 
     Raises:
-        UserError: with all that is wrong with it.
+        UserError: with all faults of the table.
     """
     memory = run.data.memory_gib if isinstance(run.data, config.CsvData) else None
     with opened_source(run.data) as source, row_progress() as progress:
-        task = progress.add_task(f"{source.where}: read", total=None)
+        task = progress.add_task(f"reading {source.where}:", total=None)
         return table_of(
             source,
             table_spec(run),
@@ -56,10 +56,10 @@ def load_table(run: config.TrainConfig) -> Table:
 
 
 def check_targets(run: config.DescribeConfig, table: Table) -> None:
-    """Checks that a run's network can take the targets of its table.
+    """Checks that a run's network can use the targets of its table.
 
     Raises:
-        UserError: if it takes the logarithm of a number that has none.
+        UserError: if it takes logarithms and a target is not positive.
     """
     if run.model.preprocessing.target == "log" and (table.y[table.rows] <= 0).any():
         count = int((table.y[table.rows] <= 0).any(1).sum())
@@ -69,7 +69,7 @@ def check_targets(run: config.DescribeConfig, table: Table) -> None:
 
 @contextmanager
 def opened_source(data: Data) -> Iterator[Source]:
-    """The rows that a data section names, while their files are open."""
+    """Opens the rows that a data section names."""
     with ExitStack() as contexts:
         match data:
             case config.ConcreteData():
@@ -85,14 +85,14 @@ def opened_source(data: Data) -> Iterator[Source]:
 
 
 def csv_options(data: Data) -> CsvOptions:
-    """How a table's text is written, as far as its configuration says."""
+    """The CSV format, as far as the configuration gives it."""
     if not isinstance(data, config.CsvTable):
         return CsvOptions()
     return CsvOptions(data.delimiter, data.quote, data.decimal, data.header, data.encoding)
 
 
 def table_spec(run: config.DescribeConfig) -> TableSpec:
-    """What a run takes of its table."""
+    """What a run reads of its table."""
     keys: tuple[tuple[str, Role], ...] = (("group", "group"), ("time", "time"), ("stratify", "class"))
     of_split = [(name, role) for key, role in keys if (name := getattr(run.data.split, key, None))]
     spec = spec_of(run.data)
@@ -100,7 +100,7 @@ def table_spec(run: config.DescribeConfig) -> TableSpec:
 
 
 def spec_of(data: Data) -> TableSpec:
-    """What is wanted of a table, whatever is done with it."""
+    """What to read of a table, apart from the columns of its split."""
     if not isinstance(data, config.CsvTable):
         return TableSpec(((TARGET, "target"),))
     roles: list[tuple[str, Role]] = [(name, "target") for name in data.target]
@@ -110,10 +110,10 @@ def spec_of(data: Data) -> TableSpec:
 
 
 def _raw(run: config.DescribeConfig) -> bool:
-    """Whether the network sees numbers as they are."""
+    """Whether the network gets numbers unscaled."""
     return run.model.preprocessing.name == "none"
 
 
 def table_dtype(run: config.DescribeConfig) -> type[np.floating]:
-    """Of the features of a run's table."""
+    """The type of a run's features."""
     return np.float64 if run.trainer.precision == 64 else np.float32

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from mlplab import config
-from mlplab.models.feature_layout import Layout
+from mlplab.models.feature_layout import FeatureLayout
 from mlplab.random_streams import generator
 
 
@@ -38,7 +38,7 @@ class Categories(nn.Module):
     def __init__(
         self,
         section: config.Preprocessing,
-        layout: Layout,
+        layout: FeatureLayout,
         present: Bool[Tensor, "member 1 category"],
         mode: Float[Tensor, "member 1 feature"],
         seeds: Sequence[int],
@@ -57,8 +57,9 @@ class Categories(nn.Module):
         self.register_buffer("table", torch.where(there, torch.arange(len(taken[0, 0])), ~taken))
         self.small, self.width = len(small), sum(layout.categories[feature] for feature in small)
         drawn = [
-            torch.empty(int(sizes[self.small :].sum()), section.embedding_dim).normal_(
-                generator=generator(seed, "embeddings")
+            nn.init.normal_(
+                torch.empty(int(sizes[self.small :].sum()), section.embedding_dim),
+                generator=generator(seed, "embeddings"),
             )
             for seed in seeds
         ]

@@ -6,7 +6,7 @@ from mlplab import config
 
 
 @dataclass(frozen=True)
-class Layout:
+class FeatureLayout:
     """Of each feature, in the table's order.
 
     Args:
@@ -42,7 +42,7 @@ class Layout:
         ]
 
 
-def preprocessed_width(section: config.Preprocessing, layout: Layout) -> int:
+def preprocessed_width(section: config.Preprocessing, layout: FeatureLayout) -> int:
     """Columns that the hidden layers see."""
     one_hot = sum(layout.categories[feature] for feature in layout.small(section))
     embedded = section.embedding_dim * len(layout.large(section))

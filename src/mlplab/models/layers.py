@@ -30,8 +30,8 @@ class Linear(nn.Module):
         super().__init__()
         bound = in_features**-0.5
         drawn = [
-            torch.empty(in_features + 1, out_features).uniform_(
-                -bound, bound, generator=generator(seed, "weights", index)
+            nn.init.uniform_(
+                torch.empty(in_features + 1, out_features), -bound, bound, generator(seed, "weights", index)
             )
             for seed in seeds
         ]

@@ -1,9 +1,12 @@
 """A whole network: preprocessing, body, decoder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
 
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
@@ -39,17 +42,33 @@ class Network(nn.Module):
         return self.preprocessing.inverse_transform_target(self.forward_scaled(self.preprocessing.impute(x)))
 
 
+class SkipInitialization(TorchFunctionMode):
+    """Within this context the functions of `torch.nn.init` leave tensors as they are."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Returns the tensor of an init function; calls all other functions."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
+
+
 def build_network(
     models: Sequence[config.Mlp | config.Linear | config.CustomModel],
     seeds: Sequence[int],
     preprocessing: Preprocessing,
+    *,
+    initialize: bool = True,
 ) -> Network:
     """A network of members whose models have one shape; the preprocessing says its input and output widths.
 
     Raises:
         UserError: if the user's own network class cannot be found, or its tensors have no member axis.
     """
-    body = _build_body(models, seeds, preprocessing.width, preprocessing.targets).to(preprocessing.dtype)
+    with nullcontext() if initialize else SkipInitialization():
+        body = _build_body(models, seeds, preprocessing.width, preprocessing.targets).to(preprocessing.dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
         if tensor.dim() != MEMBER_DIMENSIONS or tensor.shape[0] != len(seeds):
             raise UserError(

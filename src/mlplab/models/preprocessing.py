@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mlplab import config
 from mlplab.models.embeddings import Categories
-from mlplab.models.feature_layout import Layout, preprocessed_width
+from mlplab.models.feature_layout import FeatureLayout, preprocessed_width
 from mlplab.models.layers import elementwise
 from mlplab.models.scaling import SCALINGS, STATISTICS
 
@@ -41,7 +41,7 @@ class Preprocessing(nn.Module):
     def __init__(
         self,
         section: config.Preprocessing,
-        layout: Layout,
+        layout: FeatureLayout,
         seeds: Sequence[int],
         dtype: torch.dtype,
         statistics: Mapping[str, Tensor],
@@ -136,7 +136,7 @@ class Preprocessing(nn.Module):
 
 def build_preprocessing(
     section: config.Preprocessing,
-    layout: Layout,
+    layout: FeatureLayout,
     targets: int,
     seeds: Sequence[int],
     dtype: torch.dtype,

@@ -1,87 +1,107 @@
-"""What a network must beat to earn its keep: the mean, and ridge regression."""
+"""Baselines that a network should beat: the mean, and ridge regression."""
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
 
+from mlplab.data.cache import RunData
 from mlplab.data.splits.splitters import Rows
 from mlplab.data.statistics import sample_rows
 from mlplab.training.metrics import RegressionMetrics
 
 PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
-"""Of which cross-validation chooses, for standardised numbers and weights with a mean of 1."""
+"""Penalties that cross-validation chooses from, for standardized numbers and weights with mean 1."""
 
 FITTED_ROWS = (2000, 100_000)
-"""Training rows that ridge regression is fitted to: between these as many as keep rows × columns² below
-`FITTED_WORK`, so that it takes a second or two; of more, a random sample."""
+"""Fewest and most training rows that ridge regression is fitted to. In between, rows × columns² stays below
+`FITTED_WORK`, which takes a second or two. Of more rows, a random sample is used."""
 
 FITTED_WORK = 5e9
 
-MOST_CATEGORIES = 500
-"""Categories of a feature that become a column each, the most frequent ones; the others share one."""
+MAX_CATEGORIES = 500
+"""Categories of a feature that become a column each, most frequent first; the others share a column."""
 
-MOST_COLUMNS = 2000
+MAX_COLUMNS = 2000
 """Columns that the categories of all features may become."""
 
 BLOCK = 8192
-"""Rows that are predicted together."""
+"""Rows that are predicted at a time."""
 
 Scores = dict[str, float]
 X = Float[np.ndarray, "row feature"]
 Y = Float64[np.ndarray, "row target"]
 Weight = Float[np.ndarray, " row"]
 
+_FITTED: WeakKeyDictionary[RunData, "Baselines"] = WeakKeyDictionary()
+_TEST_SCORES: WeakKeyDictionary[RunData, dict[str, Scores]] = WeakKeyDictionary()
+
 
 class Baselines:
-    """Predictors fitted to the training rows of a table.
-
-    Rows of weight 0 are left out.
+    """Baselines fitted to the training rows of a table; rows with weight 0 are left out.
 
     Args:
         x: numbers, and codes of categories; NaN is a missing value.
-        weight: what each row counts; None: all the same.
+        weight: of each row; None: all equal.
         rows: the training rows.
-        categories: of each feature how many categories it has, 0 for numbers.
+        categories: the number of categories of each feature; 0 for numbers.
     """
 
     def __init__(self, x: X, y: Y, weight: Weight | None, rows: Rows, categories: Sequence[int]) -> None:
         if weight is not None:
             rows = rows[weight[rows] > 0]
-        counts = None if weight is None else weight[rows].astype(np.float64)
-        self.mean = np.average(y[rows], 0, counts)
-        columns = sum(min(size, MOST_CATEGORIES) if size else 2 for size in categories)
+        weights = None if weight is None else weight[rows].astype(np.float64)
+        self.mean = np.average(y[rows], 0, weights)
+        columns = sum(min(size, MAX_CATEGORIES) if size else 2 for size in categories)
         fitted = sample_rows(rows, int(np.clip(FITTED_WORK / columns**2, *FITTED_ROWS)))
         self.ridge = ridge(categories)
-        counts = None if weight is None else weight[fitted] / weight[fitted].mean(dtype=np.float64)
-        self.ridge.fit(x[fitted], y[fitted], ridgecv__sample_weight=counts)
+        weights = None if weight is None else weight[fitted] / weight[fitted].mean(dtype=np.float64)
+        self.ridge.fit(x[fitted], y[fitted], ridgecv__sample_weight=weights)
 
     def scores(self, x: X, y: Y, weight: Weight | None, rows: Rows) -> dict[str, Scores]:
-        """rmse, mae and r2 of each, for rows of a table with the same features."""
+        """The rmse, mae and r2 of each baseline on rows of a table with the same features."""
         blocks = (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
         predicted = np.concatenate([self.ridge.predict(x[block]).reshape(len(block), -1) for block in blocks])
-        counts = None if weight is None else weight[rows]
+        weights = None if weight is None else weight[rows]
         return {
-            "ridge": scores(predicted.astype(np.float64), y[rows], counts),
-            "mean": scores(np.tile(self.mean, (len(rows), 1)), y[rows], counts),
+            "ridge": scores(predicted.astype(np.float64), y[rows], weights),
+            "mean": scores(np.tile(self.mean, (len(rows), 1)), y[rows], weights),
         }
 
 
-def ridge(categories: Sequence[int]) -> Any:
-    """A scikit-learn pipeline, whose penalty is chosen by leave-one-out cross-validation for each target.
+def baselines(data: RunData) -> Baselines:
+    """The baselines of a table and a split, fitted once."""
+    if data not in _FITTED:
+        table, rows = data.table, data.split.train
+        _FITTED[data] = Baselines(table.x, table.y, table.weight, rows, table.schema.categories)
+    return _FITTED[data]
 
-    Missing numbers become the median and have an indicator, numbers are standardised, categories one-hot.
+
+def baseline_test_scores(data: RunData) -> dict[str, Scores]:
+    """Their scores on the test rows, computed once."""
+    if data not in _TEST_SCORES:
+        table = data.table
+        _TEST_SCORES[data] = baselines(data).scores(table.x, table.y, table.weight, data.split.test)
+    return _TEST_SCORES[data]
+
+
+def ridge(categories: Sequence[int]) -> Any:
+    """A scikit-learn pipeline for ridge regression.
+
+    Leave-one-out cross-validation chooses the penalty of each target. Missing numbers are imputed by the
+    median and indicated, numbers are standardized, categories are one-hot encoded.
     """
-    from sklearn.compose import ColumnTransformer  # here, as it takes a second
+    from sklearn.compose import ColumnTransformer  # imported here since it takes a second
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     numbers, coded = ([f for f, n in enumerate(categories) if bool(n) == kind] for kind in (False, True))
-    most = min(MOST_CATEGORIES, max(2, MOST_COLUMNS // max(1, len(coded))))
+    most = min(MAX_CATEGORIES, max(2, MAX_COLUMNS // max(1, len(coded))))
     imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
     columns = ColumnTransformer(
         [
@@ -94,8 +114,8 @@ def ridge(categories: Sequence[int]) -> Any:
 
 
 def scores(predicted: Y, y: Y, weight: Weight | None) -> Scores:
-    """rmse, mae and r2 as of networks, means over targets."""
-    errors = RegressionMetrics(1, y.shape[1])
-    counts = None if weight is None else torch.from_numpy(weight)[None, :, None]
-    errors.update(torch.from_numpy(predicted)[None], torch.from_numpy(y)[None], counts)
-    return {name: float(value.mean()) for name, value in errors.compute().items()}
+    """The rmse, mae and r2 of predictions; means over targets."""
+    metrics = RegressionMetrics(1, y.shape[1])
+    weights = None if weight is None else torch.from_numpy(weight)[None, :, None]
+    metrics.update(torch.from_numpy(predicted)[None], torch.from_numpy(y)[None], weights)
+    return {name: float(value.mean()) for name, value in metrics.compute().items()}

@@ -1,4 +1,4 @@
-"""From configurations to the objects of a training. What is wrong with either is told here."""
+"""Builds the objects of a training from configurations: stack, loggers, Trainer."""
 
 import logging
 import warnings
@@ -13,125 +13,143 @@ from lightning.pytorch.profilers import PassThroughProfiler
 
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
-from mlplab.data.cache import DataCache
+from mlplab.data.cache import RunData
 from mlplab.data.datamodule import TableDataModule
-from mlplab.data.splits.splitters import Split
 from mlplab.data.statistics import Statistics
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, reason_of
-from mlplab.models import Preprocessing, build_network, build_preprocessing
-from mlplab.runs.layout import layout_of
-from mlplab.runs.warm_start import begin_with_trained
+from mlplab.models import FeatureLayout, Network, build_network, build_preprocessing
+from mlplab.runs import warm_start
 from mlplab.training.module import Sizes, StackModule
 
 DTYPES = {32: torch.float32, 64: torch.float64}
 
-STORED_BLOCK = 1024
-"""Rows of a table in a file that are read together, some tens of kilobytes."""
+MEMMAP_BLOCK = 1024
+"""Consecutive rows of a memory-mapped table that are read together (some tens of kilobytes)."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """All that a Trainer needs for runs that share a table and a shape."""
+    """What a Trainer needs for runs that share a table and a network shape."""
 
     configs: list[config.TrainConfig]
-    accelerator: str
-    table: Table
-    splits: list[Split]
-    data: TableDataModule
+    data: list[RunData]
+    datamodule: TableDataModule
     module: StackModule
 
+    @property
+    def table(self) -> Table:
+        """The table that all members share."""
+        return self.data[0].table
 
-def build_stack(configs: Sequence[config.TrainConfig], cache: DataCache, *, goes_on: bool = False) -> Stack:
-    """Makes network and batches for all members.
+
+def build_stack(
+    configs: Sequence[config.TrainConfig], data: Sequence[RunData], *, initialize: bool = True
+) -> Stack:
+    """Builds the network and the batches of all members.
 
     Args:
-        goes_on: the weights will come from where another stack stood.
+        data: of each member, all with one table.
+        initialize: whether to compute statistics and initial weights. A saved state replaces both.
 
     Raises:
-        UserError: if the device is absent, or the data cannot be used.
+        UserError: if the network cannot be built.
     """
-    configs = list(configs)
-    first = configs[0]
-    accelerator = choose_accelerator(first.trainer.accelerator)
-    table = cache.table(first)
-    splits = [cache.split(each) for each in configs]
-    seeds = [each.seed for each in configs]
-    data = TableDataModule(
+    configs, data = list(configs), list(data)
+    first, table, splits = configs[0], data[0].table, [each.split for each in data]
+    datamodule = TableDataModule(
         torch.from_numpy(table.x),
         torch.from_numpy(table.y),
         None if table.weight is None else torch.from_numpy(table.weight)[:, None],
         splits,
-        seeds,
+        [each.seed for each in configs],
         first.data.batch_size,
         fill=may_fill(first.model),
-        block=STORED_BLOCK if table.stored else None,
+        block=MEMMAP_BLOCK if table.stored else None,
     )
-    preprocessing = _encoder(configs, table, splits)
-    network = build_network([each.model for each in configs], seeds, preprocessing)
+    network = _build_network(configs, data, initialize=initialize)
     for member, run in enumerate(configs):
-        if run.init_from and not goes_on:
-            begin_with_trained(network, member, run, table.schema)
+        if run.init_from and initialize:
+            warm_start.initialize(network, member, run, table.schema)
     val, test = ([len(getattr(split, part)) for split in splits] for part in ("val", "test"))
-    steps = len(data.train_dataloader())
-    sizes = Sizes(first.trainer.max_epochs, steps, val, test, table.schema.targets)
-    return Stack(configs, accelerator, table, splits, data, StackModule(network, configs, sizes))
+    sizes = Sizes(first.trainer.max_epochs, datamodule.steps, val, test, table.schema.targets)
+    return Stack(configs, data, datamodule, StackModule(network, configs, sizes))
 
 
-def check_buildable(run: config.TrainConfig, cache: DataCache) -> None:
-    """Makes all that a run needs, and throws it away.
+def check_buildable(run: config.TrainConfig, data: RunData) -> None:
+    """Checks that everything a run needs can be built, without its statistics and initial weights.
 
     Raises:
-        UserError: as `build_stack`, and for classes that cannot be found or made.
+        UserError: if the device does not exist, a class of the user's cannot be imported or instantiated, or
+            the run cannot start from `init_from`.
     """
+    choose_accelerator(run.trainer.accelerator)
     try:
-        with lightning_quiet():
-            build_trainer(build_stack([run], cache), Callback(), [build_loggers(run, ".")], ".")
+        network = _build_network([run], [data], initialize=False)
+        if run.init_from:
+            warm_start.initialize(network, 0, run, data.table.schema)
+        build_callbacks(run)
+        build_loggers(run, ".")
     except UserError:
         raise
-    except Exception as error:  # of a class of the user's
-        raise UserError(Fault(f"cannot be made: {reason_of(error)}", "the run")) from error
+    except Exception as error:  # from a class of the user's
+        raise UserError(Fault(f"cannot be built: {reason_of(error)}", "the run")) from error
 
 
 def may_fill(model: config.Mlp | config.Linear | config.CustomModel) -> bool:
-    """Whether a network treats each row of a batch by itself, so that rows that do not count harm nothing."""
+    """Whether a network treats each row of a batch by itself, so that rows of weight 0 may fill a batch."""
     return isinstance(model, config.Linear) or (isinstance(model, config.Mlp) and model.norm != "batch")
 
 
 def choose_accelerator(wanted: str) -> str:
-    """`auto` is CUDA where there is a device, else the CPU."""
+    """`cpu` or `cuda`; `auto` is CUDA if there is a device.
+
+    Raises:
+        UserError: if CUDA is wanted and there is no device.
+    """
     present = torch.cuda.is_available()
     if wanted == "cuda" and not present:
         raise UserError(
             Fault(
-                "there is no CUDA device that torch can use",
+                "torch finds no CUDA device",
                 "trainer.accelerator",
                 "cuda",
-                remedy="use trainer.accelerator=cpu, or auto, which takes CUDA where there is one",
+                remedy="use trainer.accelerator=cpu, or auto, which takes CUDA if there is a device",
             )
         )
     return ("cuda" if present else "cpu") if wanted == "auto" else wanted
 
 
-def _encoder(configs: Sequence[config.TrainConfig], table: Table, splits: Sequence[Split]) -> Preprocessing:
-    first, seeds = configs[0], [each.seed for each in configs]
-    section, layout = first.model.preprocessing, layout_of(table.schema)
-    statistics = Statistics.of(
-        table.x,
-        table.y,
-        [split.train for split in splits],
-        categories=layout.categories,
-        weight=table.weight,
-        quantiles=section.name == "quantile",
-        log_target=section.target == "log",
+def _build_network(
+    configs: Sequence[config.TrainConfig], data: Sequence[RunData], *, initialize: bool
+) -> Network:
+    first, table, seeds = configs[0], data[0].table, [each.seed for each in configs]
+    section, schema = first.model.preprocessing, table.schema
+    statistics = None
+    if initialize:
+        statistics = Statistics.of(
+            table.x,
+            table.y,
+            [each.split.train for each in data],
+            categories=schema.categories,
+            weight=table.weight,
+            quantiles=section.name == "quantile",
+            log_target=section.target == "log",
+        ).tensors()
+    preprocessing = build_preprocessing(
+        section,
+        FeatureLayout(schema.categories, schema.missing),
+        len(schema.targets),
+        seeds,
+        DTYPES[first.trainer.precision],
+        statistics,
     )
-    dtype = DTYPES[first.trainer.precision]
-    return build_preprocessing(section, layout, len(table.schema.targets), seeds, dtype, statistics.tensors())
+    return build_network([each.model for each in configs], seeds, preprocessing, initialize=initialize)
 
 
 @contextmanager
 def lightning_quiet() -> Iterator[None]:
-    """Without Lightning's banners, nor its use of what torch has deprecated since."""
+    """Silences Lightning's banners, and the warning about its use of something deprecated in torch."""
     loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -145,8 +163,13 @@ def lightning_quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
+def build_callbacks(run: config.TrainConfig) -> list[Callback]:
+    """The user's callbacks."""
+    return [instantiate(each.class_path, Callback, **each.arguments) for each in run.callbacks.added.values()]
+
+
 def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
-    """The loggers of one run; each has the run folder as its `save_dir`."""
+    """The loggers of a run, with its folder as their `save_dir`."""
     return [
         instantiate(each.class_path, Logger, save_dir=folder, **each.arguments)  # type: ignore[type-abstract]
         for each in run.logger.values()
@@ -154,36 +177,35 @@ def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
 
 
 class _NoProfiler(PassThroughProfiler):
-    """The Trainer times a hundred actions a step, by a generator each, even where nobody asked."""
+    """Does nothing. The Trainer's own default runs a hundred generators a step."""
 
     def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()
 
 
-def build_trainer(stack: Stack, watch: Callback, loggers: Sequence[Sequence[Logger]], folder: str) -> Trainer:
-    """The Trainer, with the user's callbacks after ours; bars and checkpoints are not Lightning's.
+def build_trainer(
+    stack: Stack, callback: Callback, loggers: Sequence[Sequence[Logger]], folder: str
+) -> Trainer:
+    """Builds the Trainer, with the user's callbacks after ours.
 
-    It gets the loggers only if there are callbacks of the user's that may want them: it closes them after
-    each fit and test, and all that this project logs goes to them past it.
+    The Trainer gets the loggers only if the user's callbacks may want them: it closes loggers after each fit
+    and test, and this project logs to them directly.
     """
     first = stack.configs[0]
-    section = first.trainer
-    added = [
-        instantiate(each.class_path, Callback, **each.arguments) for each in first.callbacks.added.values()
-    ]
+    section, added = first.trainer, build_callbacks(first)
     return instantiate(
         section.class_path,
         Trainer,
         max_epochs=section.max_epochs,
-        min_epochs=0,  # or a signal in the first epoch would wait for its end
-        accelerator=stack.accelerator,
+        min_epochs=0,  # or a signal in the first epoch would only stop at its end
+        accelerator=choose_accelerator(section.accelerator),
         devices=1,
         precision="64-true" if section.precision == 64 else "32-true",
         gradient_clip_val=section.gradient_clip_val,
         fast_dev_run=section.fast_dev_run,
-        callbacks=[watch, *added],
+        callbacks=[callback, *added],
         profiler=_NoProfiler(),
-        log_every_n_steps=len(stack.data.train_dataloader()),  # for callbacks of the user's, once an epoch
+        log_every_n_steps=stack.datamodule.steps,  # for the user's callbacks: once an epoch
         logger=[each for own in loggers for each in own] if added else False,
         default_root_dir=folder,
         num_sanity_val_steps=0,

@@ -1,7 +1,8 @@
-"""Run folders, found without torch."""
+"""Finds run folders and reads what they hold. Imports no torch."""
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,25 @@ import yaml
 
 from mlplab.errors import Fault, UserError, listed
 
+COMPATIBLE = "0.2"
+"""Version of mlplab (major, minor) whose run folders can be read; a comment in `config.yaml` names it."""
+
+DEPTH = 3
+"""Levels of folders that are searched: outputs, sweeps, runs. A run in a sweep may also be named `a/b`."""
+
 LARGEST_CONFIG = 2**20
 """Bytes."""
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is one run's."""
+    """Whether a folder is a run's."""
     return (folder / "config.yaml").is_file() and (
         (folder / "metrics.json").is_file() or (folder / "checkpoints").is_dir()
     )
 
 
-def runs_below(folder: Path, depth: int) -> Iterator[Path]:
-    """The run folders in a folder, at most so deep, in order of their names; itself if it is one."""
+def runs_below(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
+    """The run folders in a folder, at most `depth` levels down and sorted by name; or the folder itself."""
     if is_run(folder):
         yield folder
         return
@@ -34,40 +41,51 @@ def runs_below(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The content of a run's config.yaml, unchecked.
+    """The content of a run's config.yaml, not validated.
 
     Raises:
-        UserError: if it is no run's folder, or the file is damaged.
+        UserError: if the folder is not a run's or is of another version, or the file is damaged.
     """
     path = folder / "config.yaml"
     try:
         text = path.read_bytes()
+        _check_version(text, path)
         if len(text) > LARGEST_CONFIG or any(isinstance(each, yaml.AliasEvent) for each in _events(text)):
-            raise UserError(Fault("is no configuration that a run wrote: it unfolds", str(path)))
+            raise UserError(Fault("was not written by a run: it is too large, or has aliases", str(path)))
         content = yaml.load(text, Loader=yaml.CSafeLoader)
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a run folder" if folder.is_dir() else "no such folder"
-        raise UserError(Fault(what, str(folder), remedy="the runs of train.py are below outputs/")) from None
+        raise UserError(
+            Fault(what, str(folder), remedy="train.py writes run folders below outputs/")
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(Fault("is damaged: no YAML", str(path))) from error
+        raise UserError(Fault("is damaged: not YAML", str(path))) from error
     if not isinstance(content, dict):
-        raise UserError(Fault("is damaged: no keys", str(path)))
+        raise UserError(Fault("is damaged: it has no keys", str(path)))
     return content
 
 
+def _check_version(text: bytes, path: Path) -> None:
+    found = re.match(rb"# mlplab (\d+\.\d+)", text)
+    version = found[1].decode() if found else "0.1"
+    if version != COMPATIBLE:
+        what = f"was written by mlplab {version}, which this version ({COMPATIBLE}) cannot read"
+        raise UserError(Fault(what, str(path), remedy=f"train again, or use mlplab {version}"))
+
+
 def _events(text: bytes) -> Iterator[yaml.Event]:
-    """Of YAML that has anchors, by which a short text may stand for a very long one."""
+    """The events of YAML that has anchors: with aliases, a short text may expand to a huge one."""
     return yaml.parse(text, Loader=yaml.CSafeLoader) if b"&" in text else iter(())
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """The content of a run's metrics.json; of one without any, the status `unknown`.
+    """The content of a run's metrics.json, or the status `unknown` if there is none.
 
     Raises:
         UserError: if it is damaged.
     """
     path = folder / "metrics.json"
-    if not path.exists() or not path.stat().st_size:  # or killed as it was made
+    if not path.exists() or not path.stat().st_size:  # the process was killed while it created the file
         return {"status": "unknown"}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -79,7 +97,10 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 
 def finished_runs(folder: Path, key: str = "run") -> list[Path]:
-    """A finished run's folder itself, or those of a sweep's finished runs; `key` named it.
+    """A finished run's folder itself, or the finished runs of a sweep's folder.
+
+    Args:
+        key: that gave the folder, for messages.
 
     Raises:
         UserError: if there is none.
@@ -91,26 +112,21 @@ def finished_runs(folder: Path, key: str = "run") -> list[Path]:
     if not found:
         raise UserError(
             Fault(
-                "is not a run folder, nor a sweep's",
+                "is not the folder of a run or a sweep",
                 str(folder),
                 expected="config.yaml and metrics.json in it, or in the folders in it",
-                remedy="the runs of train.py are below outputs/",
+                remedy="train.py writes run folders below outputs/",
             )
         )
     done = [run for run, status in found.items() if status == "done"]
     if not done:
-        raise UserError(
-            Fault(
-                "holds no finished run",
-                str(folder),
-                listed(f"{run.name}: {status}" for run, status in found.items()),
-            )
-        )
+        statuses = listed(f"{run.name}: {status}" for run, status in found.items())
+        raise UserError(Fault("holds no finished run", str(folder), statuses))
     return done
 
 
 def finished_run(folder: Path, key: str) -> Path:
-    """The folder itself, if it is a finished run's; `key` named it.
+    """The folder itself if it is a finished run's.
 
     Raises:
         UserError: otherwise.

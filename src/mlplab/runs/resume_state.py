@@ -1,81 +1,101 @@
-"""What runs that were stopped have kept: whether it is theirs, and what their training goes on from."""
+"""The saved states that training resumes from: a run's own and that of its stack."""
 
 import logging
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlplab.config import TrainConfig
-from mlplab.data.cache import DataCache
+from mlplab.data.cache import RunData
 from mlplab.errors import UserError
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.resume import differences
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState
 
-REMEDY = "restore it, or start anew"
-"""Where a table or a split has changed."""
+REMEDY = "restore it, or start a new run"
+"""For a table or a split that has changed."""
 
 log = logging.getLogger(__name__)
 
 
-def check_same_rows(folder: Path, run: TrainConfig, cache: DataCache) -> bool:
-    """Checks that a run was trained on the table and the split that its configuration names now; False if
-    nothing tells.
+def check_same_rows(folder: Path, data: RunData) -> bool:
+    """Checks that a run was trained on this table and split; False if its folder does not tell.
 
     Raises:
-        UserError: if not.
+        UserError: if they have changed.
     """
     path = RunFolder(folder).best
     if path.exists():
-        cache.check_unchanged(run, checkpoint.load(path).get("table"), REMEDY)
+        data.check_unchanged(checkpoint.load(path).get("table"), REMEDY)
     return path.exists()
 
 
-def kept_of_run(folder: Path, run: TrainConfig, cache: DataCache) -> StackState | None:
-    """What a run goes on from; None if it must begin again.
+def saved_state(folder: Path, run: TrainConfig, data: RunData) -> StackState | None:
+    """The state that a run saved by itself; None if it must start again.
 
     Raises:
-        UserError: if its checkpoint is damaged and there is none before it, or it is another run's, or the
+        UserError: if its checkpoint and the one before are damaged, if they are another run's, or if the
             table or the split has changed.
     """
     path = RunFolder(folder).last
     content = checkpoint.load_newest(path)
-    if content and content.get("training") is None:
-        # It was killed between its last checkpoint and its test's scores.
+    if (
+        content and content.get("training") is None
+    ):  # killed after its last checkpoint, before its test scores
         older = checkpoint.before(path)
         content = checkpoint.load(older) if older.exists() else None
     if content is None or content.get("training") is None:  # or killed there twice
         return None
-    before = _part(path, content, "config")
-    if faults := differences(run, before, str(path)):
+    if faults := differences(run, _part(path, content, "config"), str(path)):
         raise UserError(*faults)
-    cache.check_unchanged(run, content.get("table"), REMEDY)
+    data.check_unchanged(content.get("table"), REMEDY)
     return _state(path, content)
 
 
-def kept_of_stack(path: Path, runs: Mapping[str, TrainConfig], cache: DataCache) -> dict[str, StackState]:
-    """What each of a sweep's runs goes on from that were in training together, by their names in the sweep.
+@dataclass(frozen=True)
+class StackCheckpoint:
+    """The file in which a stack of a sweep saves the state of all its runs.
 
-    Args:
-        path: of the stack's file; one that is damaged is told of, and gives nothing.
-        runs: those of interest, by their names.
-
-    Raises:
-        UserError: if a table or a split has changed.
+    It is in a folder of the sweep's folder; in it, runs are named by their folders' paths in the sweep's.
     """
-    try:
-        content = checkpoint.load_newest(path)
-        if content is None:
+
+    path: Path
+
+    def name(self, folder: Path) -> str:
+        """The name of a run in the file."""
+        return os.path.relpath(folder, self.path.parents[1])
+
+    def save(self, data: Mapping[Path, RunData], state: StackState) -> None:
+        """Saves the state of the runs with these folders, in the order of the state's members."""
+        tables = {self.name(folder): each.fingerprint for folder, each in data.items()}
+        checkpoint.save_stack(self.path, tables, training=state.plain())
+
+    def load(self, data: Mapping[Path, RunData]) -> dict[Path, StackState]:
+        """The saved state of each of these runs. A damaged file is reported in the log and holds none.
+
+        Raises:
+            UserError: if a table or a split has changed.
+        """
+        try:
+            content = checkpoint.load_newest(self.path)
+            if content is None:
+                return {}
+            state, names = _state(self.path, content), content.get("runs", [])
+        except UserError as error:
+            log.warning("%s; its runs resume from their own checkpoints", error.faults[0].sentence())
             return {}
-        state, names = _state(path, content), content.get("runs", [])
-    except UserError as error:
-        log.warning("%s; its runs go on from what they have kept", error.faults[0].sentence())
-        return {}
-    for name, before in zip(names, content.get("tables", []), strict=True):
-        if name in runs:
-            cache.check_unchanged(runs[name], before, REMEDY)
-    return {name: state.select([member]) for member, name in enumerate(names) if name in runs}
+        fingerprints = dict(zip(names, content.get("tables", []), strict=True))
+        folders = {self.name(folder): folder for folder in data}
+        for name in folders.keys() & fingerprints.keys():
+            data[folders[name]].check_unchanged(fingerprints[name], REMEDY)
+        return {folders[name]: state.select([i]) for i, name in enumerate(names) if name in folders}
+
+    def remove(self) -> None:
+        """Removes the file and those that it replaced."""
+        checkpoint.remove(self.path)
 
 
 def _state(path: Path, content: Mapping[str, Any]) -> StackState:
@@ -83,11 +103,11 @@ def _state(path: Path, content: Mapping[str, Any]) -> StackState:
     try:
         return StackState.from_plain(training)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise checkpoint.damaged(path, "it holds no state of training") from error
+        raise checkpoint.damaged(path, "it holds no training state") from error
 
 
 def _part(path: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = content.get(name)
     if not isinstance(part, Mapping):
-        raise checkpoint.damaged(path, f"it lacks a part ({name})")
+        raise checkpoint.damaged(path, f"its part '{name}' is missing")
     return part

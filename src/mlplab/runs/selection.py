@@ -1,4 +1,4 @@
-"""Runs by configuration, and which of them are best on validation. No torch."""
+"""Compares runs by configuration, and selects the best by validation. Imports no torch."""
 
 import logging
 import math
@@ -15,23 +15,23 @@ from mlplab.runs.discovery import finished_runs, read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER
 
 SPLIT_KEYS = ("data.split.seed", "data.split.fold")
-"""Keys that deal the same rows otherwise."""
+"""Keys that split the same rows in another way."""
 
 REPEATS = ("seed", *SPLIT_KEYS)
 """Keys in which runs of one configuration may differ: scores are averaged over them."""
 
-NAMES = ("name", MAY_DIFFER)
-"""Keys that say nothing of a run's configuration: what it is called, and what its machine has."""
+IGNORED = ("name", MAY_DIFFER)
+"""Keys that do not belong to a run's configuration: its name, and what its machine has."""
 
 COMMON_METRIC = "val/rmse"
-"""Compares runs whose own monitors differ."""
+"""Compares runs that monitor different metrics."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What one run's folder says: its configuration by dotted keys, and its metrics with its status."""
+    """The configuration (by dotted keys) and the metrics of a run."""
 
     folder: Path
     config: dict[str, Any]
@@ -39,65 +39,65 @@ class RunResult:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended well."""
+        """Whether the run has finished."""
         return bool(self.metrics["status"] == "done")
 
     def metric(self, name: str) -> float:
-        """One of its metrics; NaN where there is none."""
+        """The value of a metric; NaN if there is none."""
         value = self.metrics.get(name)
         return float(value) if isinstance(value, int | float) else math.nan
 
     def values(self, keys: Iterable[str]) -> tuple[str, ...]:
-        """The values of some keys as they are typed on the command line."""
+        """The values of some keys as typed on the command line."""
         return tuple(as_typed(self.config.get(key)) for key in keys)
 
 
 def read_run(folder: Path) -> RunResult:
-    """A run's configuration and metrics.
+    """Reads the configuration and metrics of a run.
 
     Raises:
-        UserError: if one of its files is damaged.
+        UserError: if a file is damaged or of another version.
     """
     return RunResult(folder, dict(flat(read_config(folder))), read_metrics(folder))
 
 
 def without_repeats(runs: Sequence[RunResult]) -> list[RunResult]:
-    """Of runs with the same configuration and seed one, a finished one if there is any."""
-    kept: dict[tuple[str, ...], RunResult] = {}
+    """One run, finished if possible, for each configuration and seed."""
+    unique: dict[tuple[str, ...], RunResult] = {}
     for run in runs:
-        keys = sorted(run.config.keys() - set(NAMES))
+        keys = sorted(run.config.keys() - set(IGNORED))
         same = (*keys, *run.values(keys))
-        if same not in kept or (run.done and not kept[same].done):
-            kept[same] = run
-    return list(kept.values())
+        if same not in unique or (run.done and not unique[same].done):
+            unique[same] = run
+    return list(unique.values())
 
 
-def differing(runs: Sequence[RunResult]) -> list[str]:
-    """The keys in which runs differ, but for names, seeds and folds."""
+def varying_keys(runs: Sequence[RunResult]) -> list[str]:
+    """The keys in which runs differ, except names, seeds and folds."""
     values: dict[str, set[str]] = {}
     for run in runs:
         for key, value in run.config.items():
             values.setdefault(key, set()).add(as_typed(value))
-    everywhere = Counter(key for run in runs for key in run.config)
+    counts = Counter(key for run in runs for key in run.config)
     return [
         key
-        for key, seen in values.items()
-        if key not in (*NAMES, *REPEATS) and (len(seen) > 1 or everywhere[key] < len(runs))
+        for key, distinct in values.items()
+        if key not in (*IGNORED, *REPEATS) and (len(distinct) > 1 or counts[key] < len(runs))
     ]
 
 
 def common_monitor(runs: Sequence[RunResult]) -> str:
-    """The validation metric by which runs are compared: the one that all monitor."""
+    """The validation metric that compares the runs: the one that all of them monitor, if there is one."""
     monitors = {str(run.config.get("monitor", COMMON_METRIC)) for run in runs}
     return monitors.pop() if len(monitors) == 1 else COMMON_METRIC
 
 
-def choose_runs(folder: Path, choice: str | int = "best") -> list[Path]:
-    """A finished run's folder itself, or some of a sweep's finished runs; says which.
+def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
+    """A finished run's folder itself, or some of a sweep's finished runs; logs which.
 
     Args:
-        choice: `best`, the runs of the configuration with the lowest mean validation metric over its seeds
-            and folds; a number, that many single runs with the lowest; `all`.
+        choice: `best` takes the runs of the configuration with the lowest mean validation metric over its
+            seeds and folds; a number takes that many single runs, lowest first; `all` takes all.
 
     Raises:
         UserError: if there is no finished run, or no such choice.
@@ -107,9 +107,9 @@ def choose_runs(folder: Path, choice: str | int = "best") -> list[Path]:
     if folders == [folder]:
         return folders
     runs = without_repeats([read_run(each) for each in folders])
-    monitor, keys = common_monitor(runs), differing(runs)
+    monitor, keys = common_monitor(runs), varying_keys(runs)
     if number is not None:
-        chosen = sorted(runs, key=lambda run: _last_if_nan(run.metric(monitor)))[:number]
+        chosen = sorted(runs, key=lambda run: _nan_last(run.metric(monitor)))[:number]
         log.info("%s: the %d best of %d runs by %s", folder, len(chosen), len(runs), monitor)
     elif choice == "all" or not keys:
         chosen = runs
@@ -119,7 +119,7 @@ def choose_runs(folder: Path, choice: str | int = "best") -> list[Path]:
         for run in runs:
             groups.setdefault(run.values(keys), []).append(run)
         means = {key: fmean(run.metric(monitor) for run in group) for key, group in groups.items()}
-        best = min(groups, key=lambda key: _last_if_nan(means[key]))
+        best = min(groups, key=lambda key: _nan_last(means[key]))
         chosen = groups[best]
         log.info(
             "%s: %d of %d runs, those with %s: the best of %d configurations by %s",
@@ -129,12 +129,12 @@ def choose_runs(folder: Path, choice: str | int = "best") -> list[Path]:
 
 
 def labelled(keys: Sequence[str], values: Sequence[str]) -> str:
-    """Values with the last parts of their keys, as run folders are named: `lr=0.001,hidden=[8]`."""
+    """Values with the last parts of their keys, as in the names of run folders: `lr=0.001,hidden=[8]`."""
     return ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in zip(keys, values, strict=True))
 
 
 def as_typed(value: Any) -> str:
-    """A value as it is typed on the command line."""
+    """A value as typed on the command line."""
     if isinstance(value, list):
         return f"[{','.join(map(as_typed, value))}]"
     if isinstance(value, bool):
@@ -150,5 +150,5 @@ def _as_number(choice: str | int) -> int | None:
     raise UserError(Fault("unknown choice", "runs", repr(choice), "best, all, or a number of runs"))
 
 
-def _last_if_nan(value: float) -> tuple[bool, float]:
+def _nan_last(value: float) -> tuple[bool, float]:
     return math.isnan(value), value

@@ -1,23 +1,30 @@
-"""A stack in training, from its start or from where a larger one stood, until few of its members are left."""
+"""Trains a stack: one `Trainer.fit`, from the start or a saved state, until few members are left."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from mlplab.config import TrainConfig
-from mlplab.data.cache import DataCache
+from mlplab.data.cache import RunData
 from mlplab.errors import Fault, UserError
-from mlplab.runs.build import Stack, build_stack, build_trainer
-from mlplab.runs.folder import RunFolder
-from mlplab.training import state
+from mlplab.runs.build import build_stack, build_trainer
+from mlplab.runs.folder import Metrics, RunFolder, finite
+from mlplab.runs.resume_state import StackCheckpoint
+from mlplab.training import checkpoint
+from mlplab.training import loggers as curves
+from mlplab.training import state as stack_state
 from mlplab.training.callbacks import (
     BestWeights,
     CallbackDispatcher,
     EarlyStopping,
     EpochCurves,
+    PeriodicCheckpoint,
     ShrinkStack,
     StackCallback,
     StepCurves,
@@ -28,96 +35,175 @@ from mlplab.training.state import StackState
 
 @dataclass(frozen=True)
 class Member:
-    """One run in training: its configuration, the folder that it fills, its loggers, and where its words go.
+    """A run in training.
 
     Args:
-        say: takes a line on how far it is.
-        tell: takes a line on what it is and what came of it.
+        log: writes a line about the run.
+        log_progress: writes a line about its progress.
     """
 
     config: TrainConfig
+    data: RunData
     folder: RunFolder
     loggers: Sequence[Logger]
-    say: Callable[[str], None]
-    tell: Callable[[str], None]
+    log: Callable[[str], None]
+    log_progress: Callable[[str], None]
 
 
 class StackTrainer:
-    """Trains a stack.
+    """Trains the members of a stack.
 
     Args:
-        members: of the stack, in its order.
-        observers: that watch on when a smaller stack takes over.
-        kept: what the stack goes on from; None from the start.
+        callbacks: that a smaller stack of the same runs keeps.
+        state: that training resumes from; None: from the start.
+        stack_checkpoint: the file for the training state of a sweep's stack; None: the run's own last.ckpt.
 
     Attributes:
-        best: the members' best weights and values.
-        last: the network's tensors, each member's from the end of its own training.
-        reached: what it would take to go on from where training ended.
+        best: the best weights and values of each member.
+        last_weights: the network's tensors, each member's at the end of its own training.
+        final_state: the training state when `fit` ended.
+
+    Raises:
+        UserError: if the stack cannot be built, or the state is that of another network.
     """
 
     def __init__(
         self,
-        stack: Stack,
         members: Sequence[Member],
-        observers: Sequence[StackCallback],
-        kept: StackState | None = None,
+        callbacks: Sequence[StackCallback],
+        state: StackState | None = None,
+        stack_checkpoint: StackCheckpoint | None = None,
     ) -> None:
-        self.stack, self.members, self.observers = stack, list(members), list(observers)
-        self._started = perf_counter() - (kept.seconds if kept else 0)
-        section, loggers = stack.configs[0].trainer, [member.loggers for member in members]
-        stops = [each.callbacks.early_stopping for each in stack.configs]
+        self.members, self.callbacks, self.stack_checkpoint = list(members), list(callbacks), stack_checkpoint
+        configs = [member.config for member in members]
+        self.stack = build_stack(configs, [member.data for member in members], initialize=state is None)
+        self._started = perf_counter() - (state.seconds if state else 0)
+        first, loggers = configs[0], [member.loggers for member in members]
+        stops = [each.callbacks.early_stopping for each in configs]
         self.best = BestWeights(len(members))
         self.stopping = EarlyStopping([each.patience for each in stops], [each.min_delta for each in stops])
-        steps = [StepCurves(loggers, section.log_every_n_steps)] if section.log_every_n_steps else []
-        self.last: dict[str, Tensor] = {}
-        self.reached: StackState | None = None
         self.shrink = ShrinkStack()
-        lines = EpochLines([member.say for member in members])
-        watch = CallbackDispatcher(
-            [self.best, EpochCurves(loggers), *steps, self.stopping, self.shrink, lines, *observers]
+        self.last_weights: dict[str, Tensor] = {}
+        self.final_state: StackState | None = None
+        every, minutes = first.trainer.log_every_n_steps, first.callbacks.checkpoint.every_minutes
+        saving = PeriodicCheckpoint(None if minutes is None else minutes * 60, self.save)
+        dispatcher = CallbackDispatcher(
+            [
+                self.best,
+                EpochCurves(loggers),
+                *([StepCurves(loggers, every)] if every else []),
+                self.stopping,
+                self.shrink,
+                EpochLines([member.log_progress for member in members]),
+                *callbacks,
+                saving,
+            ]
         )
-        self.trainer = build_trainer(stack, watch, loggers, str(members[0].folder.path))
-        if kept:
-            stack.data.position = kept.batch
+        self.trainer = build_trainer(self.stack, dispatcher, loggers, str(members[0].folder.path))
+        if state:
+            self.stack.datamodule.position = state.batch
             try:
-                state.load(kept, self.trainer, stack.module, self.best, self.stopping)
+                stack_state.load(state, self.trainer, self.stack.module, self.best, self.stopping)
             except (RuntimeError, LookupError, ValueError) as error:
                 what = f"holds the state of another network: {str(error).partition(chr(10))[0]}"
                 where = str(members[0].folder.last)
-                raise UserError(Fault(what, where, remedy="start anew")) from error
+                raise UserError(Fault(what, where, remedy="start a new run")) from error
 
     def fit(self) -> None:
-        """Trains to the end, or until few members are left, or a signal comes."""
-        self.trainer.fit(self.stack.module, datamodule=self.stack.data)
-        self.last, self.reached = self.stopping.last_state(self.stack.module), self.state()
+        """Trains to the end, until few members are left, or until a signal is received."""
+        self.trainer.fit(self.stack.module, datamodule=self.stack.datamodule)
+        self.last_weights, self.final_state = self.stopping.last_state(self.stack.module), self.state()
 
-    def ended(self, *, interrupted: bool) -> list[int]:
-        """The members whose training is over: all, if neither a signal nor few being left has stopped it."""
+    def ended_members(self, *, interrupted: bool) -> list[int]:
+        """The members whose training is over."""
         module = self.stack.module
         if not (interrupted or self.shrink.few_left):
             return list(range(len(self.members)))
         over = ~module.active | (module.epochs >= (self.trainer.max_epochs or 0))
         return over.nonzero().flatten().tolist()
 
-    def rest(self, cache: DataCache) -> "StackTrainer":
-        """A session that goes on with the members that are still active."""
+    def without_stopped_members(self) -> "StackTrainer":
+        """The trainer of a smaller stack, which resumes with the members that are still active."""
         left = self.stack.module.active.nonzero().flatten().tolist()
-        stack = build_stack([self.stack.configs[member] for member in left], cache, goes_on=True)
-        members = [self.members[member] for member in left]
-        assert self.reached is not None
-        return StackTrainer(stack, members, self.observers, self.reached.select(left))
+        assert self.final_state is not None
+        members, state = [self.members[index] for index in left], self.final_state.select(left)
+        return StackTrainer(members, self.callbacks, state, self.stack_checkpoint)
 
     def state(self) -> StackState:
-        """What it would take to go on from here."""
-        return state.save(self.trainer, self.stack.module, self.best, self.stopping, self.seconds)
+        """The present training state."""
+        return stack_state.save(self.trainer, self.stack.module, self.best, self.stopping, self.seconds)
+
+    def save(self) -> None:
+        """Saves the present training state: to the stack's file, or to the run's last.ckpt.
+
+        Weights that are not finite never replace finite ones.
+        """
+        for member in self.members:
+            curves.flush(member.loggers)
+        state = self.state()
+        if self.stack_checkpoint:
+            self.stack_checkpoint.save({each.folder.path: each.data for each in self.members}, state)
+        elif all(tensor.isfinite().all() for tensor in state.members["network"].values()):
+            metrics, path = self.metrics(0, tested=False), self.members[0].folder.last
+            self.save_checkpoint(0, path, state.members["network"], metrics["epochs"], metrics, state)
+
+    def save_checkpoint(
+        self,
+        index: int,
+        path: Path,
+        network: Mapping[str, Tensor],
+        epoch: int,
+        metrics: Metrics,
+        state: StackState | None = None,
+        seen: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        """Writes the checkpoint of a member.
+
+        Args:
+            network: the network's tensors, of all members.
+            epoch: number of epochs of training.
+            state: lets training resume from the checkpoint.
+            seen: hashes of the rows that training and validation saw.
+        """
+        member = self.members[index]
+        checkpoint.save(
+            path,
+            {name: tensor[index : index + 1] for name, tensor in network.items()},
+            config=member.config.plain(),
+            schema=self.stack.table.schema.plain(),
+            table=member.data.fingerprint,
+            epoch=epoch,
+            metrics=metrics,
+            training=state.plain() if state else None,
+            seen=None if seen is None else {part: torch.from_numpy(rows) for part, rows in seen.items()},
+        )
+
+    def metrics(self, index: int, *, tested: bool) -> Metrics:
+        """The metrics of a member's best epoch, and of its test if there was one."""
+        metrics: Metrics = {}
+        best, module = self.best, self.stack.module
+        if best.epochs[index]:
+            metrics |= {name: value[index].item() for name, value in best.values.items() if name != "lr"}
+            metrics["best_epoch"] = int(best.epochs[index])
+        metrics["epochs"] = int(module.epochs[index])
+        if tested:
+            metrics |= {
+                name: value[index].item() for name, value in module.values.items() if name.startswith("test/")
+            }
+        return finite(metrics)
 
     @property
     def seconds(self) -> float:
-        """Since training began, less the time between what was kept and going on from it."""
+        """Seconds of training, without pauses between saving and resuming."""
         return perf_counter() - self._started
 
+    @property
+    def device(self) -> str:
+        """The name of the device."""
+        device = self.trainer.strategy.root_device
+        return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
     def test(self) -> None:
-        """Tests each member's best weights; the scores are in the module's values."""
+        """Tests each member's best weights; the scores are in the module's `values`."""
         self.stack.module.network.load_state_dict(self.best.state)
-        self.trainer.test(self.stack.module, datamodule=self.stack.data, verbose=False)
+        self.trainer.test(self.stack.module, datamodule=self.stack.datamodule, verbose=False)

@@ -1,7 +1,6 @@
-"""The verb train: from a configuration to a run folder with a tested network."""
+"""Trains runs as one stack: from configurations to run folders with tested networks."""
 
 import logging
-import shlex
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -9,273 +8,236 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
-from lightning.pytorch import Trainer
 from rich.console import Console
 
-from mlplab.commands.render import BASELINES, SCORES, inside, score_grid, tensorboard_command
 from mlplab.config import TrainConfig
-from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, listed, of_the_disk, reason_of
-from mlplab.runs.build import build_loggers, build_stack, lightning_quiet
-from mlplab.runs.discovery import read_metrics
-from mlplab.runs.finalize import keep, record
-from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status, stamp_of
-from mlplab.runs.resume import has_ended
-from mlplab.runs.resume_state import kept_of_run
+from mlplab.data.cache import RunData
+from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, is_disk_error, listed, reason_of
+from mlplab.runs import warm_start
+from mlplab.runs.build import build_loggers, lightning_quiet
+from mlplab.runs.finalize import finalize
+from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status
+from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.runs.stack_trainer import Member, StackTrainer
-from mlplab.runs.warm_start import seen_test_rows
-from mlplab.training import checkpoint
 from mlplab.training import loggers as curves
-from mlplab.training.callbacks import PeriodicCheckpoint, StopOnSignal
+from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.processor import processor_for_training
 from mlplab.training.progress import Bar
 from mlplab.training.state import StackState
 
 MANY_REPEATED = 0.05
-"""Share of the test rows from which on it is a warning that training sees the same rows."""
+"""Share of the test rows that repeat rows of training, from which on there is a warning."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One configuration, and the folder that its run is to fill.
+    """A configuration, and the folder for its run.
 
     Args:
-        begun: of the folder if it is this run's already, from before what it has kept was read.
+        stamp: of the folder before its saved state was read, if the run is resumed; None: a new run.
     """
 
     config: TrainConfig
     folder: Path
-    begun: Stamp | None = None
+    stamp: Stamp | None = None
 
 
 def train(
     runs: Sequence[Run],
+    data: Sequence[RunData],
     console: Console,
-    cache: DataCache | None = None,
+    *,
     title: str | None = None,
-    kept: StackState | None = None,
-    stack_file: Path | None = None,
+    state: StackState | None = None,
+    stack_checkpoint: StackCheckpoint | None = None,
 ) -> list[Metrics]:
-    """Trains runs that share a table and a shape as one stack, tests their best weights, fills their folders.
+    """Trains runs that share a table and a network shape, tests their best weights, and fills their folders.
 
-    A run whose loss is no longer finite ends by itself, with the status `diverged`, and the others go on.
-    Gives the content of each run's metrics.json.
+    A run whose loss is no longer finite ends with the status `diverged`; the others continue.
 
     Args:
-        cache: tables that are read already.
-        title: stands before the bar of a sweep's stack, whose runs speak in their logs only; None: the run is
-            alone, and says on the terminal what it does.
-        kept: what training goes on from, by runs that have begun; None: from the start.
-        stack_file: takes the state of a sweep's stack while it trains; None: a run's last.ckpt does.
+        data: of each run.
+        title: of the progress bar of a sweep's stack, whose runs write to their own logs only. None: the run
+            is alone, and logs to the terminal.
+        state: that training resumes from.
+        stack_checkpoint: the file for the training state of a sweep's stack.
+
+    Returns:
+        The content of each run's metrics.json.
 
     Raises:
-        UserError: before any folder is made, if configuration or data are wrong or a folder is in use.
-        Interrupted: after SIGINT or SIGTERM, with the checkpoints written.
-        CannotWrite: if the disk is full, say.
+        UserError: if a folder is in use, or the runs cannot be built.
+        Interrupted: after SIGINT or SIGTERM, with the training state saved.
+        CannotWrite: if the disk is full.
     """
-    cache = cache or DataCache()
-    stack = build_stack([run.config for run in runs], cache, goes_on=kept is not None)
     bars = [Bar(console, title or "")] if console.is_terminal else []
-    members = [_member(run, alone=title is None, shown=not bars) for run in runs]
-    written: dict[Path, Metrics] = {}
+    members = [
+        _member(run, each, alone=title is None, to_terminal=not bars)
+        for run, each in zip(runs, data, strict=True)
+    ]
     with ExitStack() as contexts:
         contexts.enter_context(processor_for_training(runs[0].config.threads))
         contexts.enter_context(lightning_quiet())
         signals = contexts.enter_context(StopOnSignal())
-        minutes = runs[0].config.callbacks.checkpoint.every_minutes
-        every = None if minutes is None else minutes * 60
-        keeper = PeriodicCheckpoint(every, lambda: keep(session, cache, stack_file))
-        session = StackTrainer(stack, members, [*bars, signals, keeper], kept)
-        warnings = [_row_warnings(member, cache, started=kept is not None) for member in members]
-        _claim(runs, members, kept)
+        training = _Training(StackTrainer(members, [*bars, signals], state, stack_checkpoint), signals)
+        warnings = [_row_warnings(member, resumed=state is not None) for member in members]
+        _open_folders(runs, members, state)
         for warning in dict.fromkeys(each for own in warnings for each in own):
-            log.warning("%s", warning)  # before the runs' logs are open, each of which gets its own
+            log.warning("%s", warning)  # to the terminal; the runs' logs are not open yet
         for member in members:
-            contexts.callback(member.folder.free)
+            contexts.callback(member.folder.unlock)
             contexts.enter_context(member.folder.log())
-
-        def end(index: int, status: Status, reason: str | None = None) -> None:
-            member = session.members[index]
-            metrics = record(session, index, cache, status, reason)
-            written[member.folder.path] = metrics
-            member.tell(_told(member.folder.path.name, metrics))
-            if status == "done":
-                member.folder.note(
-                    "test " + ", ".join(f"{name} {metrics[f'test/{name}']}" for name in SCORES)
-                )
-
         try:
-            for member in members:
-                member.folder.write_environment(_device(session.trainer))
-                member.folder.write_schema(stack.table.schema.plain())
-            _announce(session, cache, kept)
-            for member, own in zip(members, warnings, strict=True):
-                for warning in own:
-                    member.folder.note(f"warning: {warning}")
+            _write_headers(training.trainer, warnings, state)
             with ExitStack() as shown:
                 for bar in bars:
                     shown.callback(bar.progress.stop)
-                while True:
-                    session.fit()
-                    diverged, received = session.stack.module.diverged, signals.received
-                    ended = session.ended(interrupted=received is not None)
-                    left = len(ended) < len(session.members) and not received
-                    following = session.rest(cache) if left else None
-                    if received and stack_file:
-                        keep(session, cache, stack_file)
-                    if len(ended) > len(diverged):
-                        session.test()
-                    for index in ended:
-                        end(index, "diverged" if index in diverged else "done", diverged.get(index))
-                    if received:
-                        name, step = received.name, session.trainer.global_step
-                        raise Interrupted(f"stopped by {name} after step {step}", received)
-                    if following is None:
-                        break
-                    session = following
+                training.run()
         except BaseException as error:
-            status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
-            reason = reason_of(error)
-            if not isinstance(error, UserError | RunFailed):
-                for member in session.members:
-                    member.folder.note(traceback.format_exc())
-            for index, member in enumerate(session.members):
-                if member.folder.path not in written:
-                    with suppress(OSError):  # as it may be what is told
-                        end(index, status, reason)
-            if of_the_disk(error):
+            training.fail(error)
+            if is_disk_error(error):
                 raise CannotWrite(error) from error
             if isinstance(error, SystemExit):
-                raise RunFailed(f"something in it asked to exit, with status {error.code}") from error
+                raise RunFailed(f"a class of the configuration called exit({error.code})") from error
             raise
-        if stack_file:
-            checkpoint.remove(stack_file)
-        return [written[run.folder] for run in runs]
+        if stack_checkpoint:
+            stack_checkpoint.remove()
+        return [training.metrics[run.folder] for run in runs]
 
 
-def _member(run: Run, *, alone: bool, shown: bool) -> Member:
-    """A run alone says on the terminal how far it is, if no bar does; one of a sweep in its own log only."""
+class _Training:
+    """Trains a stack until all of its members have ended.
+
+    Attributes:
+        trainer: of the members that are left.
+        metrics: the content of metrics.json of those that have ended, by folder.
+    """
+
+    def __init__(self, trainer: StackTrainer, signals: StopOnSignal) -> None:
+        self.trainer, self.signals = trainer, signals
+        self.metrics: dict[Path, Metrics] = {}
+
+    def run(self) -> None:
+        """Trains, tests and finalizes all members; smaller stacks continue with those that are left."""
+        trainer: StackTrainer | None = self.trainer
+        while trainer:
+            self.trainer = trainer
+            trainer = self._fit_and_finalize()
+
+    def _fit_and_finalize(self) -> StackTrainer | None:
+        """Finalizes the members that end first; returns the trainer of the others."""
+        trainer = self.trainer
+        trainer.fit()
+        diverged, received = trainer.stack.module.diverged, self.signals.received
+        ended = trainer.ended_members(interrupted=received is not None)
+        left = len(ended) < len(trainer.members) and not received
+        following = trainer.without_stopped_members() if left else None
+        if received and trainer.stack_checkpoint:
+            trainer.save()
+        if len(ended) > len(diverged):
+            trainer.test()
+        for index in ended:
+            self._finalize(index, "diverged" if index in diverged else "done", diverged.get(index))
+        if received:
+            step = trainer.trainer.global_step
+            raise Interrupted(f"stopped by {received.name} after step {step}", received)
+        return following
+
+    def _finalize(self, index: int, status: Status, reason: str | None = None) -> None:
+        member = self.trainer.members[index]
+        metrics = finalize(self.trainer, index, status, reason)
+        self.metrics[member.folder.path] = metrics
+        if status == "done":
+            best, epochs, seconds = (metrics[name] for name in ("best_epoch", "epochs", "seconds"))
+            member.log(f"{member.folder.path.name}: best epoch {best} of {epochs}; {seconds:.1f} s")
+            scores = ", ".join(f"{name} {metrics[f'test/{name}']}" for name in ("rmse", "mae", "r2"))
+            member.folder.log_line(f"test {scores}")
+        else:
+            member.log(f"{status}: {reason}")
+
+    def fail(self, error: BaseException) -> None:
+        """Finalizes the members that are left, with the error as the reason."""
+        status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
+        if not isinstance(error, UserError | RunFailed):
+            for member in self.trainer.members:
+                member.folder.log_line(traceback.format_exc())
+        for index, member in enumerate(self.trainer.members):
+            if member.folder.path not in self.metrics:
+                with suppress(OSError):  # which may be the error itself
+                    self._finalize(index, status, reason_of(error))
+
+
+def _member(run: Run, data: RunData, *, alone: bool, to_terminal: bool) -> Member:
+    """A run alone logs to the terminal, its progress only without a bar; one of a sweep to its own log."""
     folder = RunFolder(run.folder)
-    say = partial(log.log, logging.INFO if shown else logging.DEBUG) if alone else folder.note
-    tell = log.info if alone else folder.note
-    return Member(run.config, folder, build_loggers(run.config, str(run.folder)), say, tell)
+    progress = partial(log.log, logging.INFO if to_terminal else logging.DEBUG) if alone else folder.log_line
+    lines = log.info if alone else folder.log_line
+    return Member(run.config, data, folder, build_loggers(run.config, str(run.folder)), lines, progress)
 
 
-def _claim(runs: Sequence[Run], members: Sequence[Member], kept: StackState | None) -> None:
-    """Takes the folders of all runs, or of none."""
+def _open_folders(runs: Sequence[Run], members: Sequence[Member], state: StackState | None) -> None:
+    """Creates or reopens the folders of all runs, or of none."""
     for index, (run, member) in enumerate(zip(runs, members, strict=True)):
         try:
-            if not run.begun:
-                member.folder.claim(member.config.plain())
+            if not run.stamp:
+                member.folder.create(member.config.plain())
                 continue
-            member.folder.reopen(member.config.plain(), run.begun, anew=kept is None)
-            curves.cut_back(member.loggers, kept.epoch if kept else 0, kept.step if kept else 0)
+            member.folder.reopen(member.config.plain(), run.stamp, restart=state is None)
+            curves.cut_back(member.loggers, state.epoch if state else 0, state.step if state else 0)
         except BaseException:
-            if run.begun:
-                member.folder.free()
-            for taken, claimed in zip(runs[:index], members[:index], strict=True):
-                if taken.begun:
-                    claimed.folder.free()
+            if run.stamp:
+                member.folder.unlock()
+            for opened, other in zip(runs[:index], members[:index], strict=True):
+                if opened.stamp:
+                    other.folder.unlock()
                 else:
-                    claimed.folder.release()
+                    other.folder.discard()
             raise
 
 
-def _told(name: str, metrics: Metrics) -> str:
-    if metrics["status"] != "done":
-        return f"{metrics['status']}: {metrics['reason']}"
-    return f"{name}: best epoch {metrics['best_epoch']} of {metrics['epochs']}; {metrics['seconds']:.1f} s"
-
-
-def _device(trainer: Trainer) -> str:
-    device = trainer.strategy.root_device
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _announce(session: StackTrainer, cache: DataCache, kept: StackState | None) -> None:
-    stack = session.stack
-    network, steps = stack.module.network, stack.module.sizes.steps
+def _write_headers(
+    trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: StackState | None
+) -> None:
+    """Writes what is known of a run before it trains: environment, schema, the first lines of its log."""
+    network, table = trainer.stack.module.network, trainer.stack.table
     weights = sum(parameter[0].numel() for parameter in network.parameters())
-    table, schema, device = stack.table, stack.table.schema, _device(session.trainer)
-    dropped = len(table.x) - len(table.rows)
-    rows = f"{len(table.x)} rows" + (f", of which {dropped} without a target are left out" if dropped else "")
-    for member, split in zip(session.members, stack.splits, strict=True):
-        member.tell(
-            f"{table.source}: {rows}, {len(schema.inputs)} columns → {listed(schema.targets)}; "
+    dropped, columns = len(table.x) - len(table.rows), len(table.schema.inputs)
+    rows = f"{len(table.x)} rows" + (f" ({dropped} without a target are left out)" if dropped else "")
+    for member, own_warnings in zip(trainer.members, warnings, strict=True):
+        member.folder.write_environment(trainer.device)
+        member.folder.write_schema(table.schema.plain())
+        split, run = member.data.split, member.config
+        member.log(
+            f"{table.source}: {rows}, {columns} columns → {listed(table.schema.targets)}; "
             f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
         )
-        repeated = cache.repeated_test_rows(member.config)
+        repeated = member.data.repeated_test_rows
         if 0 < repeated <= MANY_REPEATED * len(split.test):
-            what = f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val"
-            member.tell(f"{what} in all columns")
-        optimizer, epochs = member.config.optimizer, member.config.trainer.max_epochs
-        member.tell(
-            f"network of {weights} weights; {optimizer.name}, lr {optimizer.lr:g}; "
-            f"up to {epochs} epochs of {steps} steps on {device}"
+            member.log(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
+        member.log(
+            f"network with {weights} weights; {run.optimizer.name}, lr {run.optimizer.lr:g}; "
+            f"up to {run.trainer.max_epochs} epochs of {trainer.stack.module.sizes.steps} steps "
+            f"on {trainer.device}"
         )
-        if kept:
-            member.tell(f"goes on after epoch {kept.epoch}, step {kept.step}")
+        if state:
+            member.log(f"resumes after epoch {state.epoch}, step {state.step}")
+        for warning in own_warnings:
+            member.folder.log_line(f"warning: {warning}")
 
 
-def _row_warnings(member: Member, cache: DataCache, *, started: bool) -> list[str]:
-    """What makes a run's test scores too good: test rows that training sees, or has seen before.
-
-    Args:
-        started: whether its training goes on, whose weights are its own by now.
-    """
-    run = member.config
-    repeated, test = cache.repeated_test_rows(run), len(cache.split(run).test)
-    warnings = [seen_test_rows(run, cache)] if run.init_from and not started else []
+def _row_warnings(member: Member, *, resumed: bool) -> list[str]:
+    """Warnings that a run's test scores are too good, as training sees or has seen test rows."""
+    data, warnings = member.data, []
+    if (
+        member.config.init_from
+        and not resumed
+        and (seen := warm_start.seen_rows_warning(member.config, data))
+    ):
+        warnings.append(seen)
+    repeated, test = data.repeated_test_rows, len(data.split.test)
     if repeated > MANY_REPEATED * test:
         what = f"{repeated:,} of the {test:,} test rows equal a row of train or val in all columns"
         warnings.append(f"{what}; if they are copies, the test scores are too good: leave copies out")
-    return [each for each in warnings if each]
-
-
-def train_one(run: TrainConfig, folder: Path, cache: DataCache, *, begun: bool = False) -> None:
-    """Trains one run and prints what came of it; one that has ended well says so.
-
-    Args:
-        cache: tables and splits that have been read already are not read again.
-        begun: the folder is this run's already; it goes on from its last.ckpt, or starts again without one.
-
-    Raises:
-        RunFailed: if its loss is no longer finite; and as `train`.
-    """
-    console, kept, stamp = Console(), None, stamp_of(folder)
-    if begun and has_ended(folder, run):
-        metrics = read_metrics(folder)
-        if metrics["status"] != "done":
-            raise RunFailed(f"{inside(folder)} has ended: {metrics['reason']}")
-        log.info("%s has ended well already", inside(folder))
-        _show(metrics, folder, console)
-        return
-    if begun:
-        kept = kept_of_run(folder, run, cache)
-        if kept is None:
-            log.info("%s has nothing to go on from: begins again", inside(folder))
-    try:
-        [metrics] = train([Run(run, folder, stamp if begun else None)], console, cache, kept=kept)
-    except Interrupted as error:
-        where = shlex.quote(str(inside(folder)))
-        raise Interrupted(f"{reason_of(error)}\n  to go on: resume={where}", error.number) from error
-    if metrics["status"] != "done":
-        raise RunFailed(metrics["reason"])
-    _show(metrics, folder, console)
-
-
-def _show(metrics: Metrics, folder: Path, console: Console) -> None:
-    titles = {"this network": ""} | {title: f"{name}/" for name, title in BASELINES.items()}
-    console.print(
-        score_grid(
-            {
-                title: {score: metrics[f"{prefix}test/{score}"] for score in SCORES}
-                for title, prefix in titles.items()
-            }
-        )
-    )
-    for line in (f"run folder: {inside(folder)}", tensorboard_command(folder)):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    return warnings

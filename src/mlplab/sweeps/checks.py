@@ -1,63 +1,67 @@
-"""What is refused of a sweep before torch is imported."""
+"""Refuses wrong runs of a sweep before torch is imported."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from mlplab.cli.composition import Job
+from mlplab.commands.train import check_init_from
 from mlplab.data.cache import DataCache
 from mlplab.data.load import table_key
 from mlplab.errors import Fault, UserError
-from mlplab.runs.checks import check_inputs
+from mlplab.runs.resume import was_started
+from mlplab.sweeps.run import SweepRun
 
 
-def check_jobs(jobs: Sequence[Job], root: Path, cache: DataCache) -> list[Job]:
-    """The runs of a sweep, those whose inputs cannot be used among the wrong ones.
-
-    The tables and splits that it reads stay in `inputs`.
+def check_runs(runs: Sequence[SweepRun], root: Path, cache: DataCache) -> list[SweepRun]:
+    """Reads and splits the tables of a sweep's runs, and refuses the runs for which that fails.
 
     Args:
         root: the sweep's folder.
+        cache: gets the tables and splits.
 
     Raises:
-        UserError: if all runs are wrong, or two would fill one folder.
+        UserError: if all runs are refused, or two have the same folder.
     """
-    _check_folders(jobs, root)
-    checked = list(check_each(jobs, cache))
-    if all(job.error for job in checked):
+    _check_folders(runs, root)
+    errors: dict[str, UserError | None] = {}
+    checked = []
+    for run in runs:
+        if run.config:
+            key = _inputs(run)
+            if key not in errors:
+                errors[key] = _error(run, cache)
+            error = errors[key]
+            run = run.refused(error) if error else run
+        checked.append(run)
+    if all(run.error for run in checked):
         raise checked[0].error or AssertionError
     return checked
 
 
-def check_each(jobs: Sequence[Job], cache: DataCache) -> Iterator[Job]:
-    """The jobs, those whose inputs cannot be used with what is wrong."""
-    found: dict[str, UserError | None] = {}  # one look at a file is enough
-    for job in jobs:
-        if not job.config:
-            yield job
-            continue
-        run = job.config
-        needs = str((table_key(run), run.model.preprocessing.target, run.data.split, run.init_from))
-        if needs not in found:
-            try:
-                check_inputs(job.config, cache)
-                found[needs] = None
-            except UserError as error:
-                found[needs] = error
-        wrong = found[needs]
-        yield job.refused(wrong) if wrong else job
+def _inputs(run: SweepRun) -> str:
+    """What the check depends on: runs with the same inputs are checked once."""
+    config = run.config
+    assert config is not None
+    init_from = None if was_started(run.folder) else config.init_from
+    return str((table_key(config), config.model.preprocessing.target, config.data.split, init_from))
 
 
-def _check_folders(jobs: Sequence[Job], root: Path) -> None:
-    seen: dict[Path, Job] = {}
-    for job in jobs:
-        if not job.folder.resolve().is_relative_to(root.resolve()):
-            raise UserError(Fault("leaves the sweep's folder", str(job.folder)))
-        if job.folder in seen:
-            raise UserError(
-                Fault(
-                    "two runs would fill the same folder",
-                    str(job.folder),
-                    remedy="give each value once, or name runs apart with hydra.sweep.subdir",
-                )
-            )
-        seen[job.folder] = job
+def _error(run: SweepRun, cache: DataCache) -> UserError | None:
+    assert run.config is not None
+    try:
+        if not was_started(run.folder):
+            check_init_from(run.config)
+        cache.data(run.config)
+    except UserError as error:
+        return error
+    return None
+
+
+def _check_folders(runs: Sequence[SweepRun], root: Path) -> None:
+    seen: set[Path] = set()
+    for run in runs:
+        if not run.folder.resolve().is_relative_to(root.resolve()):
+            raise UserError(Fault("is outside the sweep's folder", str(run.folder)))
+        if run.folder in seen:
+            remedy = "give each value once, or set hydra.sweep.subdir to distinct names"
+            raise UserError(Fault("two runs have the same folder", str(run.folder), remedy=remedy))
+        seen.add(run.folder)

@@ -1,4 +1,4 @@
-"""Stacks of a sweep in processes of their own."""
+"""Engines that train the stacks of a sweep: in this process, or in several processes."""
 
 import io
 import logging
@@ -17,19 +17,32 @@ from rich.console import Console
 
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed
-from mlplab.sweeps.stack import Outcome, Stack, failed_for, train_stack
+from mlplab.sweeps.stack import Outcome, StackJob, failed_run, train_stack
 
 log = logging.getLogger(__name__)
 
 
-def in_processes(stacks: Sequence[Stack], workers: int) -> dict[Path, Outcome]:
-    """Trains as many stacks at a time as there are workers, each in a pool of its own: one that dies takes no
-    other's work with it."""
+def train_here(stacks: Sequence[StackJob], cache: DataCache) -> dict[Path, Outcome]:
+    """Trains one stack after another in this process."""
+    outcomes: dict[Path, Outcome] = {}
+    console = Console()
+    for stack in stacks:
+        outcomes |= train_stack(stack, console, cache)
+        if not console.is_terminal:
+            log.info("%s", stack.finished_message)
+    return outcomes
+
+
+def train_in_processes(stacks: Sequence[StackJob], workers: int) -> dict[Path, Outcome]:
+    """Trains several stacks at a time.
+
+    Each worker is a pool of its own, so that a process that dies affects no other.
+    """
     outcomes: dict[Path, Outcome] = {}
     waiting = list(stacks)
     idle = [_pool() for _ in range(workers)]
-    working: dict[Future[dict[Path, Outcome]], tuple[Stack, ProcessPoolExecutor]] = {}
-    with _passed_on() as received:
+    working: dict[Future[dict[Path, Outcome]], tuple[StackJob, ProcessPoolExecutor]] = {}
+    with _forwarded_signals() as received:
         while working or (waiting and not received):
             while idle and waiting and not received:
                 pool, stack = idle.pop(), waiting.pop(0)
@@ -39,12 +52,12 @@ def in_processes(stacks: Sequence[Stack], workers: int) -> dict[Path, Outcome]:
                 try:
                     outcomes |= future.result()
                 except BrokenProcessPool:
-                    pool.shutdown()  # waits for its end, with which it lets its folders go
+                    pool.shutdown()  # waits until the process has ended and released its folders
                     killed = RunFailed("the process that trained it was killed")
-                    outcomes |= {run.folder: failed_for(run, killed) for run in stack.runs}
+                    outcomes |= {run.folder: failed_run(run, killed) for run in stack.runs}
                     pool = _pool()
                 idle.append(pool)
-                log.info("%s", stack.told_at_its_end)
+                log.info("%s", stack.finished_message)
         for pool in idle:
             pool.shutdown()
     if received:
@@ -53,35 +66,35 @@ def in_processes(stacks: Sequence[Stack], workers: int) -> dict[Path, Outcome]:
 
 
 def _pool() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_become_worker)
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_start_worker)
 
 
-def _train_in_process(stack: Stack) -> dict[Path, Outcome]:
+def _train_in_process(stack: StackJob) -> dict[Path, Outcome]:
     try:
         return train_stack(stack, Console(file=io.StringIO()), DataCache())
     except RunFailed as error:
-        return {run.folder: failed_for(run, error) for run in stack.runs}
+        return {run.folder: failed_run(run, error) for run in stack.runs}
 
 
-def _become_worker() -> None:
-    """Ctrl-C reaches all processes of a terminal; a worker heeds it in training, and else leaves it to us.
+def _start_worker() -> None:
+    """Ignores SIGINT outside training, and ends the worker when its parent dies.
 
-    When we are killed, it ends as after SIGTERM.
+    Ctrl-C reaches all processes of a terminal; the parent forwards it to the workers as SIGTERM.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     assert parent is not None
 
-    def follow() -> None:
+    def end_with_parent() -> None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
 
-    Thread(target=follow, daemon=True).start()
+    Thread(target=end_with_parent, daemon=True).start()
 
 
 @contextmanager
-def _passed_on() -> Iterator[list[signal.Signals]]:
-    """Passes SIGINT and SIGTERM on to the workers, whose runs then end; gives those received."""
+def _forwarded_signals() -> Iterator[list[signal.Signals]]:
+    """Forwards SIGINT and SIGTERM to the workers, whose runs then stop; yields the received signals."""
     received: list[signal.Signals] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -89,9 +102,9 @@ def _passed_on() -> Iterator[list[signal.Signals]]:
         for child in active_children():
             child.terminate()
 
-    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    previous = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield received
     finally:
-        for each, handler in before.items():
+        for each, handler in previous.items():
             signal.signal(each, handler)

@@ -1,4 +1,4 @@
-"""Which runs of a sweep train together, and how many at once."""
+"""Which runs of a sweep share a stack, and how many processes train at once."""
 
 import json
 import math
@@ -6,23 +6,21 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from mlplab import config
-from mlplab.cli.composition import Job
 from mlplab.data.cache import DataCache
 from mlplab.data.datamodule import batch_rows
 from mlplab.data.load import table_key
-from mlplab.data.loader import WINDOW
 from mlplab.errors import UserError
 from mlplab.files import replacing
-from mlplab.models import preprocessed_width
-from mlplab.runs.build import STORED_BLOCK, check_buildable, may_fill
-from mlplab.runs.layout import layout_of
+from mlplab.runs.build import check_buildable, may_fill
+from mlplab.runs.resume import was_started
+from mlplab.sweeps.run import SweepRun
+from mlplab.sweeps.stack_size import StackSize
 
-OWN: dict[str, Any] = {
+PER_MEMBER: dict[str, Any] = {
     "name": True,
     "seed": True,
     "data": {"split"},
@@ -34,53 +32,38 @@ OWN: dict[str, Any] = {
 }
 """Keys in which the members of a stack may differ."""
 
-LARGEST = 128
-"""Members of a stack; beyond it little is gained."""
-
-WORKING_SET = 12 * 2**20
-"""Bytes that a step of a stack should touch. Fitted to `scripts/benchmark.py stack`: with more the cost of a
-member rises or stays, with less it does not yet share enough of what a step costs beside the arithmetic."""
-
-MEMORY = 4 * 2**30
-"""Bytes that it may touch."""
-
-RATE = 40e9
-"""Floating-point operations a second that a core comes to, for estimates."""
-
-STEP_SECONDS = 4e-4
-"""What a step costs beside them, for estimates."""
-
 WORTH_A_PROCESS = 60
 """Seconds of training from which on more processes are worth their start."""
 
-NAMED = 3
-"""Refused runs of which it is said why."""
-
-UNKNOWN_WIDTHS = (128, 128)
-"""Taken for a network class of the user's."""
+SHOWN = 3
+"""Refused runs whose reason is shown."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs of a sweep, and those that train together as numbers in its list.
+    """How the runs of a sweep are trained.
 
     Args:
-        jobs: all runs; those that are found to be wrong with what is wrong.
-        stacks: the runs that train together.
-        workers: processes among which the stacks are dealt.
+        runs: all runs, some of them refused.
+        stacks: the runs that train together, as indices of `runs`.
+        workers: number of processes.
     """
 
-    jobs: tuple[Job, ...]
+    runs: tuple[SweepRun, ...]
     stacks: tuple[tuple[int, ...], ...]
     workers: int
 
     @property
-    def refused(self) -> list[Job]:
+    def refused(self) -> list[SweepRun]:
         """The runs that will not train."""
-        return [job for job in self.jobs if job.error]
+        return [run for run in self.runs if run.error]
 
-    def told(self, ended: int = 0) -> str:
-        """In words: `64 runs: 2 stacks of 32; 40 have ended before`."""
+    def summary(self, finished: int = 0) -> str:
+        """A line such as `64 runs: 2 stacks of 32; 40 finished earlier`, and why runs are refused.
+
+        Args:
+            finished: number of runs that have ended earlier.
+        """
         sizes = Counter(map(len, self.stacks))
         parts = [
             f"{count} stack{'s' * (count > 1)} of {size}" if size > 1 else f"{count} alone"
@@ -89,20 +72,20 @@ class Plan:
         if self.refused:
             parts.append(f"{len(self.refused)} refused")
         workers = f"; {self.workers} processes" if self.workers > 1 else ""
-        before = f"; {ended} ha{'ve' if ended > 1 else 's'} ended before" if ended else ""
-        lines = [f"{len(self.jobs)} run{'s' * (len(self.jobs) != 1)}: {', '.join(parts)}{workers}{before}"]
-        lines += [f"  refused: {job.folder.name}: {job.reason}" for job in self.refused[:NAMED]]
-        return "\n".join([*lines, *(["  …"] if len(self.refused) > NAMED else [])])
+        earlier = f"; {finished} finished earlier" if finished else ""
+        lines = [f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}: {', '.join(parts)}{workers}{earlier}"]
+        lines += [f"  refused: {run.folder.name}: {run.reason}" for run in self.refused[:SHOWN]]
+        return "\n".join([*lines, *(["  …"] if len(self.refused) > SHOWN else [])])
 
     def write(self, path: Path) -> None:
-        """As JSON in the sweep's folder: the names of the runs of each stack, and why those refused are."""
+        """Writes JSON to the sweep's folder: the names of each stack's runs, and why others are refused."""
 
-        def name(job: Job) -> str:
-            return os.fspath(job.folder.relative_to(path.parent))
+        def name(run: SweepRun) -> str:
+            return os.fspath(run.folder.relative_to(path.parent))
 
         content = {
-            "stacks": [[name(self.jobs[number]) for number in stack] for stack in self.stacks],
-            "refused": {name(job): job.reason for job in self.refused},
+            "stacks": [[name(self.runs[index]) for index in stack] for stack in self.stacks],
+            "refused": {name(run): run.reason for run in self.refused},
             "workers": self.workers,
         }
         with replacing(path) as partial:
@@ -110,7 +93,7 @@ class Plan:
 
 
 def read_stacks(path: Path) -> list[list[Path]]:
-    """The folders of each stack's runs in a plan that was written; none where there is no plan."""
+    """The folders of each stack's runs in a written plan; empty if there is none."""
     try:
         stacks = json.loads(path.read_text(encoding="utf-8"))["stacks"]
         return [[path.parent / str(name) for name in stack] for stack in stacks]
@@ -119,82 +102,82 @@ def read_stacks(path: Path) -> list[list[Path]]:
 
 
 def make_plan(
-    jobs: Sequence[Job],
+    runs: Sequence[SweepRun],
     cache: DataCache,
-    members: int | None,
+    max_members: int | None,
     workers: int | None,
     cores: int,
     earlier: Sequence[Sequence[Path]] = (),
 ) -> Plan:
-    """Groups runs that can share a stack, and cuts the groups to stacks of nearly equal size.
+    """Groups runs that can share a stack, and cuts each group into stacks of nearly equal size.
 
-    Neither depends on how fast the machine is at the moment, so that a sweep makes the same stacks again.
+    The plan does not depend on the machine's momentary speed, so the same sweep gives the same stacks again.
 
     Args:
-        jobs: their tables and splits have been checked.
-        members: of a stack at most; None leaves it to `Size.members`.
-        workers: processes; None takes one, or one for each of the `cores` where one would take over a minute.
-        earlier: stacks of an earlier plan, by their runs' folders; they stay together.
+        max_members: of a stack; None: as `StackSize.members` says.
+        workers: processes; None: one, or one for each of the `cores` if training takes over a minute.
+        earlier: stacks of an earlier plan, by their runs' folders; they are kept.
     """
-    checked = list(jobs)
+    checked = list(runs)
     shapes: dict[str, list[int]] = {}
-    for number, job in enumerate(checked):
-        if job.config:
-            shapes.setdefault(_shape(job.config, cache, number), []).append(number)
-    groups: list[tuple[list[int], Size]] = []
+    for index, run in enumerate(checked):
+        if run.config:
+            shapes.setdefault(_stack_key(run.config, cache, index), []).append(index)
+    groups: list[tuple[list[int], StackSize]] = []
     stacks: list[tuple[int, ...]] = []
     seconds = 0.0
-    for numbers in shapes.values():
-        if buildable := list(_buildable(numbers, checked, cache)):
-            together = list(_together(buildable, checked, earlier))
-            stacks += together
-            rest = sorted(set(buildable).difference(*together))
+    for indices in shapes.values():
+        if buildable := list(_buildable(indices, checked, cache)):
+            kept = list(_earlier_stacks(buildable, checked, earlier))
+            stacks += kept
+            rest = sorted(set(buildable).difference(*kept))
             first = checked[buildable[0]].config
             assert first is not None
-            groups.append((rest, Size.of(first, cache)))
-            seconds += groups[-1][1].seconds(len(buildable) - len(rest), len(together))
-    counts = [math.ceil(len(numbers) / (members or size.members())) for numbers, size in groups]
+            size = StackSize.of(first, cache.data(first))
+            groups.append((rest, size))
+            seconds += size.seconds(len(buildable) - len(rest), len(kept))
+    counts = [math.ceil(len(indices) / (max_members or size.members())) for indices, size in groups]
     if workers is None:
         seconds += sum(
-            size.seconds(len(numbers), count) for (numbers, size), count in zip(groups, counts, strict=True)
+            size.seconds(len(indices), count) for (indices, size), count in zip(groups, counts, strict=True)
         )
         workers = cores if seconds > WORTH_A_PROCESS else 1
     if sum(counts) < workers:
         counts = [
-            max(count, min(workers, len(numbers))) for (numbers, _), count in zip(groups, counts, strict=True)
+            max(count, min(workers, len(indices))) for (indices, _), count in zip(groups, counts, strict=True)
         ]
-    for (numbers, _), count in zip(groups, counts, strict=True):
-        stacks += _cut(numbers, count)
+    for (indices, _), count in zip(groups, counts, strict=True):
+        stacks += _cut(indices, count)
     return Plan(tuple(checked), tuple(stacks), min(workers, max(1, len(stacks))))
 
 
-def _buildable(group: Sequence[int], jobs: list[Job], cache: DataCache) -> Iterator[int]:
-    """Those of a group that can be made; the others are marked as wrong. What runs may differ in makes no
-    difference to that, but for the weights that they begin with."""
-    wrong: dict[str | None, UserError | None] = {}
-    for number in group:
-        run = jobs[number].config
+def _buildable(group: Sequence[int], runs: list[SweepRun], cache: DataCache) -> Iterator[int]:
+    """The runs of a group that can be built; the others are refused. Only `init_from` makes a difference."""
+    errors: dict[str | None, UserError | None] = {}
+    for index in group:
+        run = runs[index].config
         assert run is not None
-        if run.init_from not in wrong:
+        init_from = None if was_started(runs[index].folder) else run.init_from
+        if init_from not in errors:
             try:
-                check_buildable(run, cache)
-                wrong[run.init_from] = None
+                check_buildable(run.model_copy(update={"init_from": init_from}), cache.data(run))
+                errors[init_from] = None
             except UserError as error:
-                wrong[run.init_from] = error
-        if found := wrong[run.init_from]:
-            jobs[number] = jobs[number].refused(found)
+                errors[init_from] = error
+        if found := errors[init_from]:
+            runs[index] = runs[index].refused(found)
         else:
-            yield number
+            yield index
 
 
-def _together(
-    group: Sequence[int], jobs: Sequence[Job], earlier: Sequence[Sequence[Path]]
+def _earlier_stacks(
+    group: Sequence[int], runs: Sequence[SweepRun], earlier: Sequence[Sequence[Path]]
 ) -> Iterator[tuple[int, ...]]:
-    """The stacks of an earlier plan that lie in a group."""
-    numbers = {jobs[number].folder: number for number in group}
+    """The stacks of an earlier plan whose runs are all in a group."""
+    indices = {runs[index].folder: index for index in group}
     for stack in earlier:
-        if all(folder in numbers for folder in stack):
-            yield tuple(numbers[folder] for folder in stack)
+        if all(folder in indices for folder in stack):
+            yield tuple(indices[folder] for folder in stack)
 
 
 def _cut(group: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
@@ -202,62 +185,12 @@ def _cut(group: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
         yield tuple(group[len(group) * part // count : len(group) * (part + 1) // count])
 
 
-def _shape(run: config.TrainConfig, cache: DataCache, number: int) -> str:
+def _stack_key(run: config.TrainConfig, cache: DataCache, index: int) -> str:
     """What runs must have in common to share a stack."""
-    own = OWN | ({"model": {"dropout"}} if isinstance(run.model, config.Mlp) else {})
-    rows = len(cache.split(run).train)
+    per_member = PER_MEMBER | ({"model": {"dropout"}} if isinstance(run.model, config.Mlp) else {})
+    rows = len(cache.data(run).split.train)
     batch = batch_rows(run.data.batch_size, rows)
-    steps = math.ceil(rows / batch) if may_fill(run.model) else rows  # a short batch must be so for all
-    alone = number if run.callbacks.added else None  # the user's callbacks act on the whole Trainer
-    return json.dumps([run.model_dump(mode="json", exclude=own), str(table_key(run)), batch, steps, alone])
-
-
-@dataclass(frozen=True)
-class Size:
-    """What the training of a run moves.
-
-    Args:
-        widths: of the layers, inputs and output included.
-        batch: rows of a step.
-        steps: of the whole training.
-        number: bytes of a number.
-        window: bytes of rows that it holds of a table in a file.
-    """
-
-    widths: tuple[int, ...]
-    batch: int
-    steps: int
-    number: int
-    window: int = 0
-
-    @classmethod
-    def of(cls, run: config.TrainConfig, cache: DataCache) -> "Size":
-        """That of a run."""
-        table, rows = cache.table(run), len(cache.split(run).train)
-        hidden: Sequence[int] = UNKNOWN_WIDTHS
-        if isinstance(run.model, config.Mlp):
-            hidden = run.model.hidden
-        elif isinstance(run.model, config.Linear):
-            hidden = ()
-        batch = batch_rows(run.data.batch_size, rows)
-        steps = math.ceil(rows / batch) * run.trainer.max_epochs
-        features = preprocessed_width(run.model.preprocessing, layout_of(table.schema))
-        widths, number = (features, *hidden, len(table.schema.targets)), run.trainer.precision // 8
-        window = 2 * WINDOW * STORED_BLOCK * table.x.shape[1] * number if table.stored else 0
-        return cls(widths, batch, steps, number, window)
-
-    @property
-    def weights(self) -> int:
-        """Weights and biases."""
-        return sum(a * b + b for a, b in pairwise(self.widths))
-
-    def members(self) -> int:
-        """Of a stack: as many as touch the working set, in activations and their gradients, and in weights,
-        their gradients and what the optimizer remembers of them; at least two, within memory."""
-        touched = self.number * (2 * self.batch * sum(self.widths) + 4 * self.weights)
-        return max(1, min(LARGEST, max(2, WORKING_SET // touched), MEMORY // (touched + self.window)))
-
-    def seconds(self, runs: int, stacks: int) -> float:
-        """An estimate of what so many runs take on one core."""
-        operations = 6 * self.batch * self.weights
-        return self.steps * (runs * operations / RATE + stacks * STEP_SECONDS)
+    steps = math.ceil(rows / batch) if may_fill(run.model) else rows  # all have the same short batch
+    alone = index if run.callbacks.added else None  # the user's callbacks act on the whole Trainer
+    key = run.model_dump(mode="json", exclude=per_member), str(table_key(run)), batch, steps, alone
+    return json.dumps(key)

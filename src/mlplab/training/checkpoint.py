@@ -121,7 +121,7 @@ def load_newest(path: Path) -> dict[str, Any] | None:
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     whole = io.BytesIO()  # torch's own writer tells a full disk by no error that could be recognised
     torch.save({"format": FORMAT, **content}, whole)
-    with replacing(path, before=before(path)) as partial:
+    with replacing(path, previous=before(path)) as partial:
         partial.write_bytes(whole.getbuffer())
 
 

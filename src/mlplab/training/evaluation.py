@@ -39,7 +39,7 @@ class Mean:
         values, rows = (state[name].unbind(1) if state else () for name in ("values", "rows"))
         self.values, self.rows = list(values), list(rows)
 
-    def take(self) -> Float64[Tensor, " member"]:
+    def compute_and_reset(self) -> Float64[Tensor, " member"]:
         """The mean, and a fresh start."""
         # [member, batch], so that a member's sum runs along memory, and in the same order in any stack.
         values, rows = torch.stack(self.values, 1).double(), torch.stack(self.rows, 1)
@@ -89,9 +89,9 @@ class Evaluation(torch.nn.Module):
                 errors.update(predicted[members, :rows], batch.y[members, :rows], weight)
         self._seen += predicted.shape[1]
 
-    def take(self, network: Network) -> Values:
+    def compute_and_reset(self, network: Network) -> Values:
         """The values over all batches since the last time."""
-        loss = self.loss.in_target_units(self.losses.take(), network.preprocessing.y_std)
+        loss = self.loss.in_target_units(self.losses.compute_and_reset(), network.preprocessing.y_std)
         values = {f"{self.part}/loss": loss}
         for _, members, errors in self._parts():
             for name, value in errors.compute().items():

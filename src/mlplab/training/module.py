@@ -163,10 +163,10 @@ class StackModule(LightningModule):
         if self.train_losses.values:
             self._look_for_divergence()
             self.values = {
-                "train/loss": self._in_target_units(self.train_losses.take()),
+                "train/loss": self._in_target_units(self.train_losses.compute_and_reset()),
                 "lr": self.optimizer.lr,
             }
-        self.values |= self.val.take(self.network)
+        self.values |= self.val.compute_and_reset(self.network)
         finite = self.values["val/loss"].isfinite().cpu()
         what = f"the validation loss became {{}} after step {self.global_step}"
         self._stop_diverged(~finite, self.values["val/loss"], what)
@@ -178,7 +178,7 @@ class StackModule(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """The test metrics."""
-        self.values |= self.test.take(self.network)
+        self.values |= self.test.compute_and_reset(self.network)
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
         return self.loss.in_target_units(losses, self.network.preprocessing.y_std)

@@ -1,0 +1,71 @@
+"""Commands with plain `key=value` arguments, which need no composed configuration."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mlplab.cli.terminal import VERSION, exit_status, log_to_terminal, version_line
+from mlplab.config.keys import fault_of
+from mlplab.errors import Fault, UserError
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Arguments(BaseModel):
+    """The keys of a command; values come as text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def command(run: Callable[[Any], None], arguments: type[Arguments], usage: str) -> None:
+    """Reads `key=value` arguments, runs a command with them, and exits with its status."""
+    words = sys.argv[1:]
+    log_to_terminal("stderr")
+
+    def work() -> None:
+        if not print_usage(words, usage):
+            run(read_arguments(words, arguments))
+
+    status = exit_status(work)
+    sys.exit(status if words else 2)
+
+
+def print_usage(words: Sequence[str], usage: str) -> bool:
+    """Prints the version or the usage if the command line asks for it or is empty; False otherwise."""
+    if VERSION in words:
+        print(version_line())
+    elif not words or {"-h", "--help"} & set(words):
+        print(usage.strip())
+    else:
+        return False
+    return True
+
+
+def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
+    """Parses `key=value` words. Values are text, not YAML: a file may be called `null`, `1e3` or `-`.
+
+    Raises:
+        UserError: for a word that is not key=value, a key that is given twice, and invalid values.
+    """
+    values: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            remedy = f"type run={word}" if "run" in arguments.model_fields and Path(word).is_dir() else ""
+            raise UserError(Fault("is not an argument", word, expected="key=value", remedy=remedy))
+        *sections, last = key.split(".")
+        place = values
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise UserError(Fault("is given twice", key))
+        if last in place:
+            raise UserError(Fault("is given twice", key, remedy="remove one of them"))
+        place[last] = value
+    try:
+        return arguments.model_validate(values)
+    except ValidationError as error:
+        raise UserError(*(fault_of(detail, values, arguments) for detail in error.errors())) from None

@@ -1,0 +1,36 @@
+"""The command line of describe: a configuration whose table needs no target."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from mlplab.cli.compose import composed, plain, read_flags
+from mlplab.cli.overrides import check_overrides
+from mlplab.cli.terminal import exit_status, log_to_terminal
+from mlplab.config import DescribeConfig, parse_description
+from mlplab.errors import Fault, UserError
+
+
+def describe_command(
+    describe: Callable[[DescribeConfig], None], *, conf: Path, name: str, usage: str
+) -> None:
+    """Composes `conf/<name>.yaml` with the command line, describes the table, exits like `train_command`."""
+    log_to_terminal("stderr")
+
+    def work() -> None:
+        flags = read_flags(conf, name, usage)
+        if flags is None:
+            return
+        swept = check_overrides(flags.overrides, multirun=flags.multirun)
+        if flags.multirun:
+            what = "describes one table, not several"
+            raise UserError(Fault(what, ", ".join(swept), remedy="leave out -m"))
+        with composed(conf, flags, name, flags.overrides) as cfg:
+            if OmegaConf.is_missing(cfg.data, "target"):
+                cfg.data.target = []
+            config = parse_description(plain(cfg))
+        describe(config)
+
+    sys.exit(exit_status(work))

@@ -1,0 +1,131 @@
+"""Derives the configurations of a sweep's runs from as few compositions as possible.
+
+Hydra takes about 60 ms to compose a run, more than a small one takes to train in lockstep. So runs that
+differ in values only are derived from one composition, by the function that Hydra itself uses to set values.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, flag_override
+
+from mlplab.cli.compose import plain, reject_hydra_settings
+from mlplab.cli.hydra_errors import explained
+from mlplab.config import parse
+from mlplab.errors import UserError
+from mlplab.sweeps.run import SweepRun
+
+
+def derive_runs(
+    sweep: DictConfig, loader: ConfigLoader, overrides: Sequence[Sequence[str]], first: int
+) -> Iterator[SweepRun]:
+    """The runs of a sweep, in order.
+
+    Args:
+        sweep: what the runs have in common, as composed.
+        overrides: of each run.
+        first: number of the first run.
+
+    Raises:
+        UserError: if an override cannot be parsed.
+    """
+    parser = OverridesParser.create()
+
+    @cache  # runs share most of their overrides
+    def parse_override(line: str) -> Override:
+        with explained():
+            return parser.parse_overrides([line])[0]
+
+    shared = list(sweep.hydra.overrides.task)
+    compositions: dict[tuple[str, ...], _Composition | UserError] = {}
+    for number, lines in enumerate(overrides, first):
+        parsed = [parse_override(line) for line in lines]
+        choices = tuple(
+            line
+            for line, each in zip(lines, parsed, strict=True)
+            if line not in shared and not _sets_value(each, sweep)
+        )
+        if choices not in compositions:
+            compositions[choices] = _compose(sweep, loader, shared, lines, choices)
+        composition = compositions[choices]
+        if isinstance(composition, UserError):
+            folder_only = [each for each in parsed if each.key_or_group.startswith("hydra.sweep.")]
+            copied = _writable(sweep)
+            ConfigLoaderImpl._apply_overrides_to_config(folder_only, copied)
+            yield SweepRun(tuple(lines), _folder(copied, parsed, number), error=composition)
+        else:
+            yield composition.run(lines, parsed, number)
+
+
+def _compose(
+    sweep: DictConfig, loader: ConfigLoader, shared: list[str], lines: Sequence[str], choices: Sequence[str]
+) -> "_Composition | UserError":
+    """The composition for runs with these choices of options; without any, the sweep's own."""
+    if not choices:
+        return _Composition(_writable(sweep), shared)
+    try:
+        with explained():
+            cfg = loader.load_sweep_config(sweep, list(lines))
+        reject_hydra_settings(cfg.hydra)
+    except UserError as error:
+        return error
+    return _Composition(cfg, list(lines))
+
+
+def _writable(sweep: DictConfig) -> DictConfig:
+    copied = copy.deepcopy(sweep)
+    OmegaConf.set_readonly(copied.hydra, False)
+    return copied
+
+
+def _sets_value(override: Override, sweep: DictConfig) -> bool:
+    """Whether an override changes one value of the sweep's composition, and does not choose an option."""
+    if override.is_add() or override.is_force_add() or override.is_delete():
+        return False
+    node: Any = sweep
+    for part in override.key_or_group.split("."):  # without resolving interpolations
+        node = node._get_node(part, validate_access=False) if isinstance(node, DictConfig) else None
+    return node is not None and not isinstance(node, DictConfig)
+
+
+class _Composition:
+    """A composed configuration into which the values of one run after another are written."""
+
+    def __init__(self, cfg: DictConfig, lines: list[str]) -> None:
+        self.cfg, self.lines = cfg, lines
+
+    def run(self, lines: Sequence[str], parsed: Sequence[Override], number: int) -> SweepRun:
+        changed = [each for line, each in zip(lines, parsed, strict=True) if line not in self.lines]
+        self.lines = list(lines)
+        try:
+            with explained():
+                ConfigLoaderImpl._apply_overrides_to_config(changed, self.cfg)
+                folder = _folder(self.cfg, parsed, number)
+                values = plain(self.cfg)
+        except UserError as error:
+            return SweepRun(tuple(lines), _folder(self.cfg, parsed, number), error=error)
+        try:
+            return SweepRun(tuple(lines), folder, values, parse(values))
+        except UserError as error:
+            return SweepRun(tuple(lines), folder, values, error=error)
+
+
+def _folder(cfg: DictConfig, parsed: Sequence[Override], number: int) -> Path:
+    """The folder in which Hydra would put a run with these overrides."""
+    hydra = cfg.hydra
+    task = [each for each in parsed if not each.is_hydra_override()]
+    naming = hydra.job.config.override_dirname
+    with explained(), flag_override(hydra, "struct", False):
+        hydra.job.num = hydra.job.id = number
+        hydra.overrides.task = [each.input_line for each in task]
+        hydra.job.override_dirname = get_overrides_dirname(
+            task, exclude_keys=naming.exclude_keys, item_sep=naming.item_sep, kv_sep=naming.kv_sep
+        )
+        return Path(str(hydra.sweep.dir)) / str(hydra.sweep.subdir)

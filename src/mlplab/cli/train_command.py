@@ -1,0 +1,170 @@
+"""The command line of train: a run, a resumed run, or a sweep."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
+from omegaconf import DictConfig, read_write
+
+from mlplab.cli.compose import composed, folder_of, plain, read_flags, reject_hydra_settings
+from mlplab.cli.overrides import RESUME, check_overrides, is_typed, typed_keys
+from mlplab.cli.terminal import exit_status, log_to_terminal
+from mlplab.config import CsvData, TrainConfig, parse
+from mlplab.config.allowed_classes import user_classes
+from mlplab.config.keys import quoted
+from mlplab.errors import Fault, Interrupted, UserError, reason_of
+from mlplab.files import LOCK, FolderLock, remove_if_empty
+from mlplab.runs.folder import record_failure
+from mlplab.runs.resume import (
+    MAY_DIFFER,
+    MAY_GROW,
+    check_same_config,
+    differences,
+    read_run_config,
+    was_started,
+)
+from mlplab.sweeps.folder import MULTIRUN_FILE, PLAN_FILE, check_sweep_folder
+
+
+class Train(Protocol):
+    """Trains a run into its folder, or resumes it there."""
+
+    def __call__(self, run: TrainConfig, folder: Path, *, resume: bool) -> None:
+        """Raises `UserError` or `RunFailed`."""
+
+
+def train_command(train: Train, *, conf: Path, name: str) -> None:
+    """Composes `conf/<name>.yaml` with the command line, trains, and exits.
+
+    Exit status: 0 done; 2 the user's input or configuration is wrong; 1 a run failed; 128 + n on signal n. In
+    a sweep, the runs after a failed one still train; the status is that of the first that failed.
+    """
+    log_to_terminal("stdout")
+    statuses: list[int] = []
+
+    def work() -> None:
+        flags = read_flags(conf, name)
+        if flags is None:
+            return
+        user_classes()  # reads the environment before any configuration could change it
+        check_overrides(flags.overrides, multirun=flags.multirun)
+        typed = typed_keys(flags.overrides)
+        if RESUME in typed:
+            _resume(train, flags, conf, name)
+        elif flags.multirun:
+            with composed(conf, flags, name, flags.overrides) as cfg:
+                _sweep(train, cfg, folder_of(cfg, "hydra.sweep.dir", typed), statuses)
+        else:
+            with composed(conf, flags, name, flags.overrides) as cfg:
+                run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", typed)
+            train(run, folder, resume=False)
+
+    statuses.append(exit_status(work))
+    sys.exit(next((status for status in statuses if status), 0))
+
+
+def _resume(train: Train, flags: argparse.Namespace, conf: Path, name: str) -> None:
+    """Resumes a run with the configuration in its folder. Other overrides must not contradict it."""
+    (resume,) = (line for line in flags.overrides if line.lstrip("+").startswith(f"{RESUME}="))
+    folder = Path(str(OverridesParser.create().parse_override(resume).value()))
+    if folder == Path():
+        raise UserError(Fault("needs a run's folder", RESUME, remedy=f"{RESUME}=outputs/…"))
+    lines = [line for line in flags.overrides if line != resume]
+    remedy = "to continue a sweep, give its command again, with its folder"
+    if flags.multirun:
+        raise UserError(Fault("resumes one run, not several", RESUME, str(folder), remedy=remedy))
+    if (folder / PLAN_FILE).is_file():
+        raise UserError(Fault("is a sweep's folder, not a run's", str(folder), remedy=remedy))
+    if places := [line for line in lines if line.lstrip("+~").startswith(("name=", "hydra."))]:
+        remedy = f"{RESUME}= names the run's folder already: leave this out"
+        raise UserError(Fault("has no meaning for a resumed run", places[0], remedy=remedy))
+    run = read_run_config(folder)
+    for line in [line for line in lines if line.startswith(f"{MAY_DIFFER}=")]:
+        lines.remove(line)  # not a key of the default table, with which the others are composed
+        values = run.plain()
+        values["data"]["memory_gib"] = OverridesParser.create().parse_override(line).value()
+        run = parse(values)
+    if lines:
+        with composed(conf, flags, name, [*_table_overrides(run, lines), *lines]) as cfg:
+            new, saved = parse(plain(cfg)), run.plain()
+        if is_typed(MAY_GROW, lines):
+            epochs = {"max_epochs": new.trainer.max_epochs}
+            run = run.model_copy(update={"trainer": run.trainer.model_copy(update=epochs)})
+        faults = [
+            fault
+            for fault in differences(new, saved, str(folder))
+            if fault.where != MAY_GROW and is_typed(fault.where, lines)
+        ]
+        if faults := faults + differences(run, saved, str(folder)):
+            raise UserError(*faults)
+    train(run, folder, resume=True)
+
+
+def _table_overrides(run: TrainConfig, lines: Sequence[str]) -> list[str]:
+    """Overrides that choose a run's kind of table: other kinds may not have its keys."""
+    choice: dict[str, str] = {"data": run.data.name}
+    if isinstance(run.data, CsvData):
+        targets = ",".join(map(quoted, run.data.target))
+        choice |= {"data.path": quoted(run.data.path), "data.target": f"[{targets}]"}
+    typed = typed_keys(lines)
+    return [f"{key}={value}" for key, value in choice.items() if key not in typed]
+
+
+def _sweep(train: Train, cfg: DictConfig, root: Path, statuses: list[int]) -> None:
+    """Runs Hydra's sweeper, which launches the runs; `statuses` gets the status of each."""
+    check_sweep_folder(root)
+    with read_write(cfg.hydra):  # whoever composes a run from now on puts it there
+        cfg.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(root))}")
+        cfg.hydra.overrides.task.append(f"name={quoted(str(cfg.name))}")
+    task = _task(train, root, statuses)
+    created = [folder for folder in (root, *root.parents) if not folder.exists()]
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with FolderLock(root).held():
+            context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
+            sweeper = Plugins.instance().instantiate_sweeper(
+                config=cfg, hydra_context=context, task_function=task
+            )
+            sweeper.sweep([str(line) for line in cfg.hydra.overrides.task])
+            if {path.name for path in root.iterdir()} == {LOCK, MULTIRUN_FILE}:
+                (root / MULTIRUN_FILE).unlink()
+    finally:
+        for folder in created:
+            remove_if_empty(folder)
+
+
+def _task(train: Train, root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
+    """The task that launchers other than lockstep call for each run."""
+
+    def task(cfg: DictConfig) -> None:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+
+        def work() -> None:
+            reject_hydra_settings(HydraConfig.get())
+            if not folder.resolve().is_relative_to(root.resolve()):
+                raise UserError(Fault("is outside the sweep's folder", str(folder)))
+            values: dict[str, Any] = {}
+            try:
+                values = plain(cfg)
+                run = parse(values)
+                values = run.plain()  # as in the run's folder
+                check_same_config(run, folder)
+                train(run, folder, resume=was_started(folder))
+            except Interrupted:
+                raise
+            except Exception as error:
+                record_failure(folder, values, reason_of(error))
+                raise
+
+        statuses.append(exit_status(work))
+        remove_if_empty(folder)  # Hydra creates it before the task starts
+
+    return task

@@ -1,0 +1,85 @@
+"""The command train: one run, new or resumed. Wrong input is refused before torch is imported."""
+
+import logging
+import shlex
+from pathlib import Path
+
+from rich.console import Console
+
+from mlplab.commands.render import inside, score_table, tensorboard_command
+from mlplab.config import TrainConfig
+from mlplab.data.cache import DataCache
+from mlplab.errors import Interrupted, RunFailed, reason_of
+from mlplab.imports import heavy_imports
+from mlplab.runs.discovery import finished_run, read_metrics
+from mlplab.runs.folder import Metrics, RunFolder, stamp_of
+from mlplab.runs.resume import has_ended
+
+log = logging.getLogger(__name__)
+
+
+def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
+    """Trains a run into its folder, and prints its scores. A resumed run that has ended prints them again.
+
+    Args:
+        resume: whether the folder is this run's already. It continues from its last.ckpt, or starts again if
+            there is none.
+
+    Raises:
+        UserError: if the folder is in use, or the run cannot be built.
+        RunFailed: if the loss is no longer finite.
+        Interrupted: after SIGINT or SIGTERM, with the training state saved.
+    """
+    stamp, cache = stamp_of(folder), DataCache()
+    if not resume:
+        RunFolder(folder).check_unused()
+        check_init_from(run)
+    elif has_ended(folder, run):
+        metrics = read_metrics(folder)
+        if metrics["status"] != "done":
+            raise RunFailed(f"{inside(folder)} has ended already: {metrics['reason']}")
+        log.info("%s has finished already", inside(folder))
+        _print_scores(metrics, folder, Console())
+        return
+    data = cache.data(run)
+    with heavy_imports():
+        from mlplab.runs.resume_state import saved_state
+        from mlplab.runs.train import Run
+        from mlplab.runs.train import train as train_runs
+
+    state = saved_state(folder, run, data) if resume else None
+    if resume and state is None:
+        log.info("%s has no saved training state: it starts again", inside(folder))
+    console = Console()
+    try:
+        [metrics] = train_runs([Run(run, folder, stamp if resume else None)], [data], console, state=state)
+    except Interrupted as error:
+        where = shlex.quote(str(inside(folder)))
+        raise Interrupted(f"{reason_of(error)}\n  to continue: resume={where}", error.number) from error
+    if metrics["status"] != "done":
+        raise RunFailed(metrics["reason"])
+    _print_scores(metrics, folder, console)
+
+
+def check_init_from(run: TrainConfig) -> None:
+    """Checks that `init_from`, if given, names a finished run.
+
+    Raises:
+        UserError: if it does not.
+    """
+    if run.init_from:
+        finished_run(Path(run.init_from), "init_from")
+
+
+def _print_scores(metrics: Metrics, folder: Path, console: Console) -> None:
+    parts = {"this network": "", "ridge": "ridge/", "mean": "mean/"}
+    console.print(
+        score_table(
+            {
+                name: {k.removeprefix(f"{part}test/"): v for k, v in metrics.items()}
+                for name, part in parts.items()
+            }
+        )
+    )
+    for line in (f"run folder: {inside(folder)}", tensorboard_command(folder)):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,115 @@
+"""Predictions of one run, or the mean of several runs' predictions (Lakshminarayanan et al. 2017)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float64
+
+from mlplab.data.transform import NO_NUMBERS, FrameLike, FrameTransformer, as_frame
+from mlplab.errors import Fault, UserError
+from mlplab.runs.selection import select_runs
+from mlplab.runs.trained import TrainedRun
+
+FRAME = "the frame"
+"""The name of a frame in memory in messages."""
+
+
+class Ensemble:
+    """Trained runs that predict the mean of their predictions; a single run is an ensemble of one.
+
+    Attributes:
+        members: the runs.
+        schema: the columns that they take, and their targets.
+        config: the configuration of each member.
+        metrics: the content of each member's metrics.json.
+
+    Raises:
+        UserError: if the members take other columns than the first.
+    """
+
+    def __init__(self, members: Sequence[TrainedRun]) -> None:
+        self.members = tuple(members)
+        self.schema = members[0].schema
+        self.config = tuple(member.config for member in members)
+        self.metrics = tuple(member.metrics for member in members)
+        for member in members:
+            if member.schema.names != self.schema.names or member.schema.targets != self.schema.targets:
+                what = "takes other columns than the first run of its sweep"
+                raise UserError(Fault(what, str(member.folder), remedy="name the folder of one run"))
+
+    def predict(self, frame: FrameLike) -> Float64[np.ndarray, " row"] | Float64[np.ndarray, "row target"]:
+        """Predicts the target of each row, in its own units; several targets are columns.
+
+        Args:
+            frame: has the schema's input columns in any order; other columns are ignored.
+
+        Raises:
+            UserError: if a column is missing, or holds values of another kind than in training.
+        """
+        predictor = Predictor(self.members, FRAME)
+        predicted = predictor(as_frame(self.schema, frame, FRAME))
+        predictor.warn()
+        return predicted[:, 0] if predicted.shape[1] == 1 else predicted
+
+
+class Predictor:
+    """Predicts frames with the same columns, one after another.
+
+    Args:
+        where: the name of the data in messages.
+        comma: whether numbers in text have a decimal comma.
+
+    Attributes:
+        rows: number of rows predicted so far.
+    """
+
+    def __init__(self, members: Sequence[TrainedRun], where: str, *, comma: bool = False) -> None:
+        self.rows = 0
+        self._groups: list[tuple[FrameTransformer, list[TrainedRun]]] = []
+        for member in members:  # runs trained on one table share its features
+            same = (group for each, group in self._groups if each.serves(member.schema, member.dtype))
+            if (group := next(same, None)) is not None:
+                group.append(member)
+            else:
+                transformer = FrameTransformer(member.schema, where, member.dtype, comma=comma)
+                self._groups.append((transformer, [member]))
+
+    def __call__(
+        self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series] = NO_NUMBERS
+    ) -> Float64[np.ndarray, "row target"]:
+        """Predicts rows.
+
+        Args:
+            numbers: columns that are parsed already, as in `FrameTransformer.features`.
+
+        Raises:
+            UserError: as `Ensemble.predict`.
+        """
+        each = [
+            member.predict_features(x, self.rows)
+            for transformer, group in self._groups
+            for x in [transformer.features(frame, numbers)]
+            for member in group
+        ]
+        self.rows += frame.height
+        return np.mean(each, axis=0) if len(each) > 1 else each[0]
+
+    def warn(self) -> None:
+        """Logs warnings about unusual values in the rows."""
+        for transformer, _ in self._groups:
+            transformer.warn()
+
+
+def load(folder: str | Path, runs: str | int = "best") -> Ensemble:
+    """Loads the best network of a run's folder, or an ensemble of a sweep's finished runs.
+
+    Args:
+        runs: of a sweep: `best` takes the configuration with the best mean validation metric, with all its
+            seeds and folds; a number takes that many single runs, best first; `all` takes all.
+
+    Raises:
+        UserError: if there is no finished run, or a checkpoint is damaged, holds code, or is another run's.
+    """
+    return Ensemble([TrainedRun(run) for run in select_runs(Path(folder), runs)])

@@ -1,0 +1,45 @@
+"""The folder of a sweep. Imports no torch."""
+
+from pathlib import Path
+
+from mlplab.errors import Fault, UserError
+from mlplab.files import LOCK, PART
+from mlplab.runs.discovery import DEPTH, runs_below
+from mlplab.runs.resume import is_incomplete
+
+PLAN_FILE = "plan.json"
+"""The runs of each stack."""
+
+STACKS = "stacks"
+"""Folder of the training states of unfinished stacks."""
+
+MULTIRUN_FILE = "multirun.yaml"
+"""Written by Hydra's own sweeper."""
+
+
+def check_sweep_folder(root: Path) -> None:
+    """Checks that a folder is new, empty, or a sweep's.
+
+    Raises:
+        UserError: otherwise.
+    """
+    entries = list(root.iterdir()) if root.is_dir() else []
+    if links := [entry for entry in entries if entry.is_symlink()]:
+        raise UserError(Fault("is a link; sweeps make none", str(links[0]), remedy="remove it"))
+    if root.is_file() or (entries and not _is_sweep(root)):
+        raise UserError(Fault("exists and is not empty", str(root), remedy="choose another: name=…"))
+
+
+def _is_sweep(root: Path) -> bool:
+    """Whether a folder holds a file of a sweep, or nothing but runs."""
+    if any((root / name).is_file() for name in (PLAN_FILE, MULTIRUN_FILE)):
+        return True
+    return all(
+        entry.name in (STACKS, LOCK)
+        or entry.name.endswith(PART)
+        or (
+            entry.is_dir()
+            and (not any(entry.iterdir()) or any(runs_below(entry, DEPTH - 1)) or is_incomplete(entry))
+        )
+        for entry in root.iterdir()
+    )
