@@ -20,6 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mlplab.cli.compose import register_resolvers
 from mlplab.config import TrainConfig, parse
+from mlplab.data.cache import DataCache
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.dialect import CsvOptions
@@ -69,7 +70,8 @@ def train_into(folder: Path, *members: Sequence[str]) -> list[dict[str, Any]]:
     from mlplab.runs.train import Run, train
 
     runs = [Run(config(*overrides), folder / str(index)) for index, overrides in enumerate(members)]
-    return train(runs, Console(file=io.StringIO()))
+    cache = DataCache()
+    return train(runs, [cache.data(run.config) for run in runs], Console(file=io.StringIO()))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def test_every_option_of_every_group_composes_and_survives_a_round_trip(
         "data/split/file": ["data.split.path=x"],
         "data/split/group": ["data.split.group=x"],
         "data/split/time": ["data.split.time=x"],
-        "model/own": ["model._target_=mine.Net"],
+        "model/custom": ["model._target_=mine.Net"],
     }
     for group in groups:
         for path in (ROOT / "conf" / group).glob("*.yaml"):
@@ -56,11 +56,14 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
             "optimizer: nesterov=true needs momentum",
         ),
         ("data.split.val=0.5 data.split.test=0.5", "data.split: val + test = 1 leaves no row to train on"),
-        ("data/split=kfold data.split.fold=5", "data.split: fold=5 is none of 5 folds, which count from 0"),
+        (
+            "data/split=kfold data.split.fold=5",
+            "data.split: fold=5 does not exist: 5 folds are numbered from 0 to 4",
+        ),
         (
             "data/split=kfold data.split.group=x data.split.stratify=y",
             "data.split: takes one of group, time and stratify, not group and stratify; "
-            "take one back: data.split.stratify=null",
+            "unset one: data.split.stratify=null",
         ),
         ("trainer.precision=16", "trainer.precision: unknown choice (found 16, expected 32 or 64)"),
         ("monitor=val/r3", "monitor: unknown choice (found 'val/r3'"),

@@ -164,7 +164,7 @@ def _readers(rows: int, megabytes: float, times: Mapping[Key, Times], answers: A
     )
     for name in (OURS, POLARS, PANDAS, PYARROW):
         if each := times.get((name, rows)):
-            memory = median(one["memory_gib"] for one in answers[name, rows])
+            memory = median(one["memory"] for one in answers[name, rows])
             share = memory / answers[name, rows][0]["tensors"]
             figures = shown(each.median), each.spread(), ratio(each, times[POLARS, rows])
             table.add_row(name, *figures, digits(memory / MEBIBYTE), f"{share:.2f}×")

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from support import Ended, status_of
 
-from mlplab.runs.selection import choose_runs
+from mlplab.runs.selection import select_runs
 from mlplab.training import checkpoint
 
 Command = Callable[..., Ended]
@@ -253,7 +253,7 @@ def test_an_ensemble_is_of_the_runs_that_are_best_on_validation(
     }
     best = [f"lr=0.1,seed={seed}" for seed in (0, 1)]
     for name, chosen in {"best": best, "3": [*best, "lr=1e-06,seed=0"], "all": list(runs)}.items():
-        found = [path.name for path in choose_runs(Path("outputs/s"), name)]
+        found = [path.name for path in select_runs(Path("outputs/s"), name)]
         ranked = sorted(runs, key=lambda run: runs[run]["val/mae"])
         assert set(found) == set(ranked[: len(chosen)])
     ended = run_script("evaluate", "run=outputs/s")

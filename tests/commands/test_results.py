@@ -11,7 +11,7 @@ import yaml
 from mlplab.commands import render
 from mlplab.commands.results import results
 from mlplab.errors import UserError
-from mlplab.runs.selection import choose_runs
+from mlplab.runs.selection import select_runs
 
 
 def write(folder: Path, lr: float, seed: int, rmse: float | None, status: str = "done", **more: Any) -> None:
@@ -80,7 +80,7 @@ def test_what_a_machine_has_is_no_configuration(tmp_path: Path) -> None:
         write(tmp_path / f"{seed}", 0.1, seed, 1.0, data={"memory": memory})
     [group] = results([tmp_path]).groups
     assert group.over == "2 seeds"
-    assert len(choose_runs(tmp_path)) == 2
+    assert len(select_runs(tmp_path)) == 2
 
 
 def test_runs_are_ranked_by_the_validation_metric_that_they_monitor(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_runs_are_ranked_by_the_validation_metric_that_they_monitor(tmp_path: Pa
     found = results([tmp_path])
     assert found.metrics[0] == "val/mae"
     assert [group.key for group in found.groups] == [("0.2",), ("0.1",), ("0.3",)]
-    assert [path.name for path in choose_runs(tmp_path, "best")] == ["0.2"]
-    assert [path.name for path in choose_runs(tmp_path, 2)] == ["0.2", "0.1"]
+    assert [path.name for path in select_runs(tmp_path, "best")] == ["0.2"]
+    assert [path.name for path in select_runs(tmp_path, 2)] == ["0.2", "0.1"]
 
 
 def test_seeds_of_a_fold_are_averaged_before_folds_are(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_the_three_forms(sweep: Path) -> None:
     header, _, last = render.results_csv(found).splitlines()
     assert header.startswith("optimizer.lr,runs,over,val/rmse,val/rmse SD,val/rmse SE,test/rmse,")
     assert last.startswith("0.01,1,,-3.0,,,3.0,,,")
-    assert render.results_grid(found).row_count == 2
+    assert render.results_table(found).row_count == 2
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import yaml
 from support import SMALL, Ended, assert_short_answer, left_behind, status_of
 
 from mlplab.errors import UserError
-from mlplab.runs.folder import RunFolder, record_failed, stamp_of
-from mlplab.runs.lock import Lock
+from mlplab.files import FolderLock
+from mlplab.runs.folder import RunFolder, record_failure, stamp_of
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState
 
@@ -46,7 +46,7 @@ def test_a_run_may_grow_longer(command: Command, tmp_path: Path) -> None:
     assert command(*QUICK, "trainer.max_epochs=2", "name=r").status == 0
     ended = command("resume=outputs/r", "trainer.max_epochs=6")
     assert ended.status == 0, ended.err
-    assert "goes on after epoch 2, step" in ended.out
+    assert "resumes after epoch 2, step" in ended.out
     whole, grown = (results_of(tmp_path / "outputs" / name) for name in ("whole", "r"))
     assert whole == grown
     rows = [(tmp_path / "outputs" / name / "csv/metrics.csv").read_text() for name in ("whole", "r")]
@@ -219,7 +219,7 @@ def test_curves_of_a_users_callback_and_damaged_rows_stand_in_no_ones_way(
 
 
 def test_a_folder_at_which_another_process_works_is_refused(command: Command, stopped: Path) -> None:
-    with Lock(stopped).held():
+    with FolderLock(stopped).held():
         assert_short_answer(command("resume=outputs/r"), ["outputs/r: is in use by another process"])
     assert command("resume=outputs/r").status == 0
     assert not (stopped / ".lock").exists()
@@ -334,7 +334,7 @@ def test_another_sweep_in_its_folder_is_refused(command: Command, tmp_path: Path
 
 def test_a_sweep_in_use_is_refused(command: Command, tmp_path: Path) -> None:
     (tmp_path / "outputs/s").mkdir(parents=True)
-    with Lock(tmp_path / "outputs/s").held():
+    with FolderLock(tmp_path / "outputs/s").held():
         assert_short_answer(command(*SWEEP, "seed=1,2"), ["outputs/s: is in use by another process"])
     assert not list((tmp_path / "outputs/s").iterdir())
 
@@ -377,7 +377,7 @@ def test_a_sweep_grows_longer_and_leaves_what_is_not_its_own(command: Command, t
     ended = command(*longer, *grows, "trainer.max_epochs=3")
     assert ended.status == 0, ended.err
     assert notes.read_text() == "mine"
-    assert "goes on after epoch 1" in (notes.parent / "train.log").read_text()
+    assert "resumes after epoch 1" in (notes.parent / "train.log").read_text()
     for run in (tmp_path / "outputs/whole").glob("*=*"):
         assert results_of(tmp_path / "outputs/s" / run.name) == results_of(run)
 
@@ -413,8 +413,8 @@ def test_a_sweep_does_not_go_on_with_another_table(
 def test_a_run_in_use_is_not_called_failed(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r/metrics.json").write_text('{"status": "running"}')
-    with Lock(tmp_path / "r").held():
-        record_failed(tmp_path / "r", {}, "in use")
+    with FolderLock(tmp_path / "r").held():
+        record_failure(tmp_path / "r", {}, "in use")
     assert status_of(tmp_path / "r") == "running"
 
 

@@ -151,7 +151,7 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(
         "3 runs: 1 stack of 2, 1 refused\n  refused: dropout=1.5: model.dropout: out of"
     )
     assert ended.err.splitlines() == [
-        "error: 1 of 3 runs did not end well",
+        "error: 1 of 3 runs failed",
         "  dropout=1.5: failed, model.dropout: out of range (found 1.5, expected below 1)",
     ]
     status = {
@@ -172,9 +172,7 @@ def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended
         "name=s",
     )
     assert ended.status == 1
-    assert (
-        "2 of 4 runs did not end well\n  lr=1e+20,seed=1: diverged, the loss became inf at step" in ended.err
-    )
+    assert "2 of 4 runs failed\n  lr=1e+20,seed=1: diverged, the loss became inf at step" in ended.err
     [row] = [line.split() for line in ended.out.splitlines() if line.startswith("│")]
     assert row[1:5] == ["lr=0.001", "│", "2", "seeds"]
 
@@ -240,7 +238,7 @@ def test_hydras_other_launcher_goes_on_working(tmp_path: Path) -> None:
     assert ended.status == 1
     [row] = [line.split() for line in ended.out.splitlines() if line.startswith("│")]
     assert row[1:5] == ["lr=0.001", "│", "2", "seeds"]
-    assert "1 of 3 runs did not end well" in ended.err
+    assert "1 of 3 runs failed" in ended.err
     runs = (tmp_path / "outputs/s").iterdir()
     assert {run.name: status_of(run) for run in runs} == {
         "seed=-1": "failed",
@@ -297,7 +295,7 @@ def test_what_breaks_a_stack_ends_no_other_run(
         assert log.count("epoch 1/5") == 1
         early = run.name.startswith("min_delta=1000")
         assert ("RuntimeError: it breaks" in log) is not early
-        assert ("goes on after epoch 4" in log) is not early
+        assert ("resumes after epoch 4" in log) is not early
     assert not (tmp_path / "outputs/s/stacks").exists()
 
 
@@ -308,7 +306,7 @@ def test_a_run_that_cannot_begin_as_another_is_refused_alone(
     ended = command("-m", *SMALL, "init_from=outputs/a,outputs/missing", "seed=1,2", "name=s")
     assert ended.status == 1
     assert "4 runs: 1 stack of 2, 2 refused" in ended.out
-    assert "2 of 4 runs did not end well" in ended.err
+    assert "2 of 4 runs failed" in ended.err
 
 
 def test_a_file_that_a_network_misses_is_no_full_disk(

@@ -14,8 +14,7 @@ from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
 from mlplab.data.schema import Schema
 from mlplab.data.transform import FrameTransformer
-from mlplab.models import Network, build_network, build_preprocessing
-from mlplab.runs.layout import layout_of
+from mlplab.models import FeatureLayout, Network, build_network, build_preprocessing
 
 PRINTED = st.characters(codec="utf-8", exclude_characters="\0")
 ONE_LINE = st.characters(codec="utf-8", categories=["L", "M", "N", "P", "S", "Zs"])
@@ -62,7 +61,12 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
 def network_of(schema: Schema) -> Network:
     """One of random weights that takes such columns."""
     preprocessing = build_preprocessing(
-        MODEL.preprocessing, layout_of(schema), len(schema.targets), [0], torch.float32, None
+        MODEL.preprocessing,
+        FeatureLayout(schema.categories, schema.missing),
+        len(schema.targets),
+        [0],
+        torch.float32,
+        None,
     )
     preprocessing.scaling.std.fill_(1)
     return build_network([MODEL], [0], preprocessing).eval()

@@ -194,7 +194,7 @@ def write_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
             failures.append(f"{number}: {error}")
         words = ["train", "resume=outputs/r"]
     command = start(words, folder)  # which cleans up what kills have left
-    _wait(lambda: command.printed.exists() and "goes on after" in command.told(), command)
+    _wait(lambda: command.printed.exists() and "resumes after" in command.told(), command)
     command.kill(signal.SIGTERM)
     status, leftovers = command.wait(), [path.name for path in folder.rglob("*.part")]
     failures += [f"{leftovers} are left"] if leftovers else []
@@ -295,7 +295,7 @@ def troubles(tries: int, folder: Path, chance: random.Random) -> list[str]:
             for seed in range(10)
             for each in ("none", trouble)
         }
-        if status != 1 or statuses != expected or "10 of 20 runs did not end well" not in told:
+        if status != 1 or statuses != expected or "10 of 20 runs failed" not in told:
             failures.append(f"{trouble} under {launcher}: status {status}, {statuses}: {told[-500:]}")
     return failures
 

@@ -13,15 +13,15 @@ def test_one_of_many_gets_a_folder(tmp_path: Path) -> None:
     outcomes: list[bool] = []
     barrier = threading.Barrier(20)
 
-    def claim() -> None:
+    def create() -> None:
         barrier.wait()
         try:
-            RunFolder(tmp_path / "run").claim({})
+            RunFolder(tmp_path / "run").create({})
             outcomes.append(True)
         except UserError:
             outcomes.append(False)
 
-    threads = [threading.Thread(target=claim) for _ in range(20)]
+    threads = [threading.Thread(target=create) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -29,8 +29,8 @@ def test_one_of_many_gets_a_folder(tmp_path: Path) -> None:
     assert sorted(outcomes) == [False] * 19 + [True]
 
 
-def test_a_claimed_folder_says_that_its_run_goes_on(tmp_path: Path) -> None:
-    RunFolder(tmp_path / "run").claim({"seed": 3})
+def test_a_new_folder_says_that_its_run_is_running(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "run").create({"seed": 3})
     assert json.loads((tmp_path / "run/metrics.json").read_text()) == {"status": "running"}
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text()) == {"seed": 3}
 
@@ -39,7 +39,7 @@ def test_a_folder_in_use_and_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file"):
         with pytest.raises(UserError, match="exists and is not empty"):
-            RunFolder(path).claim({})
+            RunFolder(path).create({})
 
 
 def test_what_json_cannot_say_becomes_null() -> None:

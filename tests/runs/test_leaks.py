@@ -9,9 +9,7 @@ import pytest
 import torch
 from support import config
 
-from mlplab.config import TrainConfig
-from mlplab.data.cache import DataCache
-from mlplab.data.table import Table
+from mlplab.data.cache import DataCache, HashedTable, RunData
 from mlplab.runs.build import build_stack
 
 ROWS = 200
@@ -28,15 +26,13 @@ SPLITS = {
 }
 
 
-class Changed(DataCache):
-    """With other rows than the configuration's where they are not for training."""
-
-    def table(self, run: TrainConfig) -> Table:
-        table, split = super().table(run), DataCache().split(run)
-        x, y = table.x.copy(), table.y.copy()
-        rows = np.setdiff1d(np.arange(len(x)), split.train)
-        x[rows], y[rows] = np.where(np.array(table.schema.categories) > 0, 0, 1e9), 1e9
-        return replace(table, x=x, y=y)
+def changed(data: RunData) -> RunData:
+    """The same with other values in the rows that are not for training."""
+    table = data.table
+    x, y = table.x.copy(), table.y.copy()
+    rows = np.setdiff1d(np.arange(len(x)), data.split.train)
+    x[rows], y[rows] = np.where(np.array(table.schema.categories) > 0, 0, 1e9), 1e9
+    return replace(data, hashed=HashedTable(replace(table, x=x, y=y)))
 
 
 @pytest.fixture(autouse=True)
@@ -64,10 +60,11 @@ def test_nothing_is_learned_of_other_rows(table: pl.DataFrame, split: str, prepr
     run = config(
         "data=csv", "data.path=t.csv", "data.target=y", f"model/preprocessing={preprocessing}", *SPLITS[split]
     )
-    stack, changed = build_stack([run], DataCache()), build_stack([run], Changed())
-    parts = stack.splits[0]
-    dealt = np.concatenate([parts.train, parts.val, parts.test])
-    assert len(set(dealt.tolist())) == len(dealt)
+    data = DataCache().data(run)
+    stack, other_stack = build_stack([run], [data]), build_stack([run], [changed(data)])
+    parts = data.split
+    assigned = np.concatenate([parts.train, parts.val, parts.test])
+    assert len(set(assigned.tolist())) == len(assigned)
     assert min(map(len, (parts.train, parts.val, parts.test))) > 0
     if "group" in split:
         sides = [set(table["customer"][part.tolist()]) for part in (parts.train, parts.val, parts.test)]
@@ -75,7 +72,7 @@ def test_nothing_is_learned_of_other_rows(table: pl.DataFrame, split: str, prepr
     if "time" in split:
         assert table["when"][parts.train.tolist()].max() < table["when"][parts.val.tolist()].min()  # type: ignore[operator]
         assert table["when"][parts.val.tolist()].max() < table["when"][parts.test.tolist()].min()  # type: ignore[operator]
-    state, other = (each.module.network.preprocessing.state_dict() for each in (stack, changed))
+    state, other = (each.module.network.preprocessing.state_dict() for each in (stack, other_stack))
     assert state.keys() == other.keys()
     for name, tensor in state.items():
         assert torch.equal(tensor, other[name]), name

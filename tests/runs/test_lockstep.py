@@ -13,9 +13,9 @@ from support import config, train_into
 
 from mlplab.config.model import Activation
 from mlplab.data.cache import DataCache
-from mlplab.runs.resume_state import kept_of_run
+from mlplab.runs.resume_state import saved_state
 from mlplab.runs.train import Run
-from mlplab.sweeps.plan import _shape
+from mlplab.sweeps.plan import _stack_key
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState
 
@@ -107,8 +107,8 @@ def draw(number: int) -> list[list[str]]:
 
 def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]]) -> None:
     """Of those that may share a stack with the first: folds of groups may need more or fewer batches."""
-    inputs = DataCache()
-    shapes = [_shape(config(*member), inputs, 0) for member in members]
+    cache = DataCache()
+    shapes = [_stack_key(config(*member), cache, 0) for member in members]
     members = [member for member, shape in zip(members, shapes, strict=True) if shape == shapes[0]]
     stack = train_into(Path("stack"), *members)
     for index, member in enumerate(members):
@@ -146,7 +146,7 @@ def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
         Run(config(*member, "trainer.max_epochs=4"), Path(f"stack/{i}"), (0, 0))
         for i, member in enumerate(members)
     ]
-    kept = [kept_of_run(run.folder, run.config, DataCache()) for run in runs]
+    kept = [saved_state(run.folder, run.config, DataCache().data(run.config)) for run in runs]
     together = StackState.join([state for state in kept if state])
     assert together.members["network"]["preprocessing.scaling.last"][:, 0, 0].tolist() == [24, 22, 10]
 

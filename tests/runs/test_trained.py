@@ -14,7 +14,6 @@ import mlplab
 from mlplab.commands.evaluate import evaluate
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.errors import UserError
-from mlplab.runs.trained import Ensemble, TrainedRun
 
 FRAME = synthetic.draw("friedman1", rows=60, features=None, noise=0.0, seed=0)
 
@@ -28,10 +27,9 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_says_what_it_is(sweep: Path) -> None:
     run = mlplab.load(sweep / "0")
-    assert isinstance(run, TrainedRun)
     assert run.schema.names == ["x1", "x2", "x3", "x4", "x5"]
-    assert run.config.trainer.max_epochs == 5
-    assert run.metrics == json.loads((sweep / "0/metrics.json").read_text())
+    assert run.config[0].trainer.max_epochs == 5
+    assert run.metrics[0] == json.loads((sweep / "0/metrics.json").read_text())
 
 
 def test_predictions_do_not_depend_on_the_form_of_the_frame(sweep: Path) -> None:
@@ -64,7 +62,6 @@ def test_pandas_columns_of_any_kind(sweep: Path) -> None:
 
 def test_a_sweep_predicts_the_mean_of_its_runs(sweep: Path) -> None:
     both = mlplab.load(sweep)
-    assert isinstance(both, Ensemble)
     single = [mlplab.load(sweep / str(index)).predict(FRAME) for index in range(2)]
     np.testing.assert_allclose(both.predict(FRAME), np.mean(single, 0))
     assert [config.seed for config in both.config] == [0, 1]
@@ -72,8 +69,7 @@ def test_a_sweep_predicts_the_mean_of_its_runs(sweep: Path) -> None:
 
 def test_missing_values_stand_for_the_training_median(sweep: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = mlplab.load(sweep / "0")
-    assert isinstance(run, TrainedRun)
-    median = run.network.preprocessing.usual[0, 0, 1].item() + run.schema.inputs[1].offset
+    median = run.members[0].network.preprocessing.impute_value[0, 0, 1].item() + run.schema.inputs[1].offset
     holes = FRAME.with_columns(x2=None)
     filled = FRAME.with_columns(x2=pl.lit(median))
     logging.getLogger("mlplab").propagate = True
@@ -125,7 +121,7 @@ def test_evaluate_on_another_file_by_hand(sweep: Path, tmp_path: Path) -> None:
         assert scores["rmse"] == pytest.approx(np.sqrt(np.mean((predicted - y) ** 2)), rel=1e-6)
     assert report.ensemble is not None
     assert report.ensemble["rmse"] == pytest.approx(np.sqrt(np.mean((np.mean(predictions, 0) - y) ** 2)))
-    mean, sd = report.spread()
+    mean, sd = report.mean_and_sd()
     assert mean["mae"] == pytest.approx(
         np.mean([np.mean(np.abs(each - y)) for each in predictions]), rel=1e-6
     )

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from support import config
 
-from mlplab.cli.composition import Job
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
-from mlplab.sweeps.checks import check_each
+from mlplab.sweeps.checks import check_runs
 from mlplab.sweeps.plan import Plan, make_plan
+from mlplab.sweeps.run import SweepRun
 
 DATA = ("data=synthetic", "data.rows=101", "data.batch_size=16", "model.hidden=[8]")
 
@@ -17,7 +17,8 @@ def plan(
     *runs: Sequence[str], members: int | None = None, workers: int | None = None, cores: int = 2
 ) -> Plan:
     jobs = [
-        Job((), Path(str(number)), config=config(*DATA, *overrides)) for number, overrides in enumerate(runs)
+        SweepRun((), Path(str(number)), config=config(*DATA, *overrides))
+        for number, overrides in enumerate(runs)
     ]
     return make_plan(jobs, DataCache(), members, workers, cores)
 
@@ -56,7 +57,7 @@ def test_what_shares_a_stack() -> None:
     assert made.stacks[0] == tuple(range(len(ALIKE) + 1))
     assert made.stacks[1:] == tuple((len(ALIKE) + 1 + number,) for number in range(len(UNLIKE)))
     assert (
-        made.told()
+        made.summary()
         == f"{len(ALIKE) + len(UNLIKE) + 1} runs: 1 stack of {len(ALIKE) + 1}, {len(UNLIKE)} alone"
     )
 
@@ -74,7 +75,7 @@ def test_members_of_a_stack() -> None:
     seeds = [[f"seed={seed}"] for seed in range(10)]
     assert [len(stack) for stack in plan(*seeds).stacks] == [10]
     assert [len(stack) for stack in plan(*seeds, members=4).stacks] == [3, 3, 4]
-    assert plan(*seeds, members=5).told() == "10 runs: 2 stacks of 5"
+    assert plan(*seeds, members=5).summary() == "10 runs: 2 stacks of 5"
     wide = plan(*([*seed, "model.hidden=[512,512]"] for seed in seeds))
     assert 1 < len(wide.stacks) < 10
     assert plan(*seeds).stacks == plan(*seeds).stacks
@@ -82,7 +83,7 @@ def test_members_of_a_stack() -> None:
 
 def test_workers() -> None:
     seeds = [[f"seed={seed}"] for seed in range(10)]
-    assert plan(*seeds, workers=3).told() == "10 runs: 1 stack of 4, 2 stacks of 3; 3 processes"
+    assert plan(*seeds, workers=3).summary() == "10 runs: 1 stack of 4, 2 stacks of 3; 3 processes"
     long = [[*seed, "trainer.max_epochs=100000"] for seed in seeds]
     assert plan(*seeds).workers == 1
     assert plan(*long).workers == 2
@@ -104,17 +105,17 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n1,2\n3,x\n")
     csv = ["data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y"]
     jobs = [
-        Job((), Path("bad"), error=UserError()),
-        Job((), Path("csv"), config=config(*csv)),
-        Job((), Path("good"), config=config(*DATA)),
-        Job(
+        SweepRun((), Path("bad"), error=UserError()),
+        SweepRun((), Path("csv"), config=config(*csv)),
+        SweepRun((), Path("good"), config=config(*DATA)),
+        SweepRun(
             (),
             Path("folds"),
             config=config(*DATA, "data/split=kfold", "data.split.folds=200", "data.split.fold=150"),
         ),
     ]
-    inputs = DataCache()
-    made = make_plan(list(check_each(jobs, inputs)), inputs, None, None, 1)
+    cache = DataCache()
+    made = make_plan(check_runs(jobs, Path(), cache), cache, None, None, 1)
     assert made.stacks == ((2,),)
     assert [job.folder.name for job in made.refused] == ["bad", "csv", "folds"]
     assert "column 'y'" in made.refused[1].reason
@@ -125,7 +126,7 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_one_run_is_no_stack(seeds: int) -> None:
     assert (
-        plan(*([f"seed={seed}"] for seed in range(seeds)), members=1).told()
+        plan(*([f"seed={seed}"] for seed in range(seeds)), members=1).summary()
         == {
             1: "1 run: 1 alone",
             3: "3 runs: 3 alone",

@@ -49,7 +49,7 @@ def trained(stack: Stack, folder: Path) -> list[float]:
     losses = Losses()
     with lightning_quiet():
         trainer = build_trainer(stack, losses, [], str(folder))
-        trainer.fit(stack.module, datamodule=stack.data)
+        trainer.fit(stack.module, datamodule=stack.datamodule)
     return losses.seen
 
 
@@ -57,14 +57,13 @@ def trained(stack: Stack, folder: Path) -> list[float]:
 def test_losses_are_those_of_the_formulas(
     tmp_path: Path, precision: int, steps: int, tolerance: float
 ) -> None:
-    stack = build_stack(
-        [config("experiment=article", f"trainer.precision={precision}", f"trainer.max_epochs={steps}")],
-        DataCache(),
-    )
+    run = config("experiment=article", f"trainer.precision={precision}", f"trainer.max_epochs={steps}")
+    data = DataCache().data(run)
+    stack = build_stack([run], [data])
     body = stack.module.network.body
     assert [tuple(p.shape) for p in body.parameters()] == [(1, 2, 4), (1, 1, 4), (1, 4, 1), (1, 1, 1)]
     start = [parameter.detach()[0].double().clone().numpy() for parameter in body.parameters()]
-    rows = stack.splits[0].train
+    rows = data.split.train
     with opened_source(stack.configs[0].data) as source:
         frame = source.scan().collect()
     x, y = frame.select("x1", "x2").to_numpy()[rows], frame.select("target").to_numpy()[rows]

@@ -1,4 +1,4 @@
-"""Jobs derived from one composition are those that Hydra composes."""
+"""Runs derived from one composition are those that Hydra composes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,13 +9,14 @@ from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from mlplab.cli.composition import Job, derive_jobs, plain
 from omegaconf import DictConfig
 from support import ROOT
 
-from mlplab.cli.compose import register_resolvers
+from mlplab.cli.compose import plain, register_resolvers
+from mlplab.cli.sweep_runs import derive_runs
 from mlplab.errors import UserError
-from mlplab.sweeps.grid import grid, run_name
+from mlplab.sweeps.grid import folder_name, grid
+from mlplab.sweeps.run import SweepRun
 
 OPTIONS = {
     path.parent.relative_to(ROOT / "conf").as_posix(): sorted(
@@ -29,7 +30,7 @@ NEEDED = {
     ("data/split", "file"): ["data.split.path=parts.txt"],
     ("data/split", "group"): ["data.split.group=g"],
     ("data/split", "time"): ["data.split.time=t"],
-    ("model", "own"): ["model._target_=a.B"],
+    ("model", "custom"): ["model._target_=a.B"],
 }
 
 
@@ -46,11 +47,11 @@ def sweep() -> Iterator[tuple[DictConfig, ConfigLoader]]:
         )
 
 
-def derived(*overrides: str) -> tuple[list[Job], list[dict[str, object]]]:
+def derived(*overrides: str) -> tuple[list[SweepRun], list[dict[str, object]]]:
     """The jobs of a sweep, and what Hydra makes of each one's overrides."""
     with sweep() as (master, loader):
-        lines = grid(master, loader, overrides)
-        jobs = list(derive_jobs(master, loader, lines, 0))
+        lines = grid(loader, ["name=s", *overrides])
+        jobs = list(derive_runs(master, loader, lines, 0))
         return jobs, [plain(loader.load_sweep_config(master, each)) for each in lines]
 
 
@@ -97,7 +98,7 @@ def test_what_is_wrong_with_one_job_is_told_of_it_alone() -> None:
 
 def test_an_option_that_does_not_exist_is_told_of_its_jobs_alone() -> None:
     with sweep() as (master, loader):
-        bad, good = derive_jobs(master, loader, grid(master, loader, ["optimizer=adagrad,adam"]), 0)
+        bad, good = derive_runs(master, loader, grid(loader, ["name=s", "optimizer=adagrad,adam"]), 0)
     assert "expected one of adam, adamw, sgd" in bad.reason
     assert bad.folder == Path("outputs/s/optimizer=adagrad")
     assert good.config is not None
@@ -107,7 +108,7 @@ def test_an_option_that_does_not_exist_is_told_of_its_jobs_alone() -> None:
 def test_an_interpolation_that_leads_nowhere_is_told_of_its_job_alone(rates: str) -> None:
     with sweep() as (master, loader):
         lines = [[f"optimizer.lr='{rate}'"] for rate in rates.split(",")]
-        jobs = list(derive_jobs(master, loader, lines, 0))
+        jobs = list(derive_runs(master, loader, lines, 0))
     assert sorted("nope" in job.reason for job in jobs) == [False, True]
 
 
@@ -119,7 +120,7 @@ def test_a_run_lies_where_the_command_line_says(subdir: str, names: list[str], p
     with sweep() as (_, loader):
         line = f"{plus}hydra.sweep.subdir={subdir}"
         master = loader.load_configuration("train", ["name=s", line], RunMode.MULTIRUN)
-        jobs = derive_jobs(master, loader, grid(master, loader, ["seed=3,4"]), 0)
+        jobs = derive_runs(master, loader, grid(loader, ["seed=3,4"], name_folders=False), 0)
         assert [job.folder for job in jobs] == [Path("outputs/s") / name for name in names]
 
 
@@ -130,25 +131,26 @@ def test_a_group_can_be_swept_by_pattern() -> None:
 
 
 def test_the_grid() -> None:
-    with sweep() as (master, loader):
-        runs = grid(master, loader, ["seed=range(2)", "optimizer.lr=0.1,0.2", "model.hidden=[8,8]"])
+    with sweep() as (_, loader):
+        runs = grid(loader, ["seed=range(2)", "optimizer.lr=0.1,0.2", "model.hidden=[8,8]"])
         assert runs == [
             [
                 *(f"seed={seed}", f"optimizer.lr={lr}", "model.hidden=[8,8]"),
-                *("hydra.sweep.dir='outputs/s'", "name='s'", f"hydra.sweep.subdir='lr={lr},seed={seed}'"),
+                f"hydra.sweep.subdir='lr={lr},seed={seed}'",
             ]
             for seed in (0, 1)
             for lr in (0.1, 0.2)
         ]
         with pytest.raises(UserError, match=r"seed: has no values \(found range\(0\)\)"):
-            grid(master, loader, ["seed=range(0)"])
-        with pytest.raises(UserError, match=r"optimizer.lr: an interval is no list of values"):
-            grid(master, loader, ["optimizer.lr=interval(0,1)"])
+            grid(loader, ["seed=range(0)"])
+        with pytest.raises(UserError, match=r"optimizer.lr: an interval is not a list of values"):
+            grid(loader, ["optimizer.lr=interval(0,1)"])
 
 
 def test_two_texts_do_not_become_one_name() -> None:
     names = {
-        run_name([f"data.path={path}"], {"data.path"}) for path in ("a b", "a/b", "a_b", "x" * 200, "x" * 201)
+        folder_name([f"data.path={path}"], {"data.path"})
+        for path in ("a b", "a/b", "a_b", "x" * 200, "x" * 201)
     }
     assert len(names) == 5
     assert all(len(name) < 140 and "/" not in name for name in names)
@@ -158,5 +160,5 @@ def test_two_texts_do_not_become_one_name() -> None:
 def test_any_folder_can_be_a_sweeps(path: str) -> None:
     with sweep() as (master, loader):
         master.hydra.sweep.dir = path
-        (job,) = derive_jobs(master, loader, grid(master, loader, []), 0)
+        (job,) = derive_runs(master, loader, grid(loader, []), 0)
         assert job.folder == Path(path) / "run"
