@@ -219,7 +219,7 @@ def _other_rows(members: Sequence[TrainedRun], path: str, *, include: bool) -> t
         for run in members:  # those trained on one table need its features once
             alike = (each for transformer, each in found if transformer.serves(run.schema, run.dtype))
             if (each := next(alike, None)) is None:
-                transformer = FrameTransformer(run.schema, path, run.dtype, comma=source.comma)
+                transformer = FrameTransformer(run.schema, path, run.dtype, comma=source.decimal_comma)
                 each = Data(path, transformer.features(frame), y, weight, rows)
                 found.append((transformer, each))
             data.append(each)
@@ -275,7 +275,7 @@ def _finite(
 ) -> Float64[np.ndarray, " row"]:
     """A column of numbers; `drop` lets them be missing (NaN)."""
     cells = cells_of(frame, name)
-    values = parse_float(cells, schema.na_values, decimal_comma=source.comma)
+    values = parse_float(cells, schema.na_values, decimal_comma=source.decimal_comma)
     gaps = parse_str(cells, schema.na_values).is_null()
     bad = bad_cells(cells, values, schema.na_values, "number")
     if not drop:
@@ -288,7 +288,7 @@ def _finite(
             if not drop and gaps[row]
             else (BAD["number"], shortened(str(frame[name][row])))
         )
-        place = source.place(row, f"{role} column '{name}'")
+        place = source.location(row, f"{role} column '{name}'")
         raise UserError(
             Fault(what + more, place, found, EXPECTED["number"], "correct it, or leave such rows out")
         )

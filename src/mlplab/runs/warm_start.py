@@ -96,7 +96,9 @@ def _hashes_as_read_by(trained: TrainedRun, run: TrainConfig, cache: DataCache) 
         return cache.row_hashes(run)
     hashes = np.empty(len(table.x), np.int64)
     with opened_source(run.data) as source:
-        transformer = FrameTransformer(trained.schema, source.where, trained.dtype, comma=source.comma)
+        transformer = FrameTransformer(
+            trained.schema, source.where, trained.dtype, comma=source.decimal_comma
+        )
         for frame in source.frames(BLOCK):
             rows = slice(transformer.rows, transformer.rows + frame.height)
             hashes[rows] = row_hashes(transformer.features(frame), table.y[rows])
