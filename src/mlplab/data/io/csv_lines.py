@@ -1,20 +1,17 @@
 """Lines of a CSV file: bad ones, blank ones, and where rows begin."""
 
 import csv
-from codecs import BOM_UTF8
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from mlplab.data.io.decompression import encoding_faults
-from mlplab.data.io.dialect import Dialect
+from mlplab.data.io.dialect import Dialect, csv_reader
 from mlplab.errors import Fault
 
 SHOWN = 3
 """Lines with a wrong number of fields that get a message each."""
-
-BLANK = (b"\n", b"\r\n", b"\r")
 
 
 class Record(NamedTuple):
@@ -76,35 +73,21 @@ def _records(path: Path, dialect: Dialect) -> Iterator[Record]:
     Raises:
         csv.Error: for a quote that is not closed: the reason, and the line on which the record begins.
     """
-    delimiter, quote = dialect.delimiter.encode(), (dialect.quote or "").encode()
-    number = 1
-    with path.open("rb") as file:
-        if file.read(3) != BOM_UTF8:
-            file.seek(0)
-        for line in file:
-            fields, lines = 0 if line in BLANK else line.count(delimiter) + 1, 1
-            if quote and quote in line:
-                try:
-                    fields, lines = _quoted_record(line, file, dialect)
-                except csv.Error as error:
-                    raise csv.Error(str(error), number) from error
-            yield Record(number, fields)
-            number += lines
-
-
-def _quoted_record(first: bytes, file: BinaryIO, dialect: Dialect) -> tuple[int, int]:
-    """Reads a record that may go on in the file; returns how many fields and lines it has."""
-    quotes = 0
+    line, read, quotes = 1, 0, 0
 
     def lines() -> Iterator[str]:
-        nonlocal quotes
-        for line in chain([first], file):
-            text = line.decode(errors="replace").replace("\r", "")  # only csv would end a line at a lone one
-            quotes += text.count(dialect.quote or "")
-            yield text
+        nonlocal read, quotes
+        with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
+            for text in file:
+                read += 1
+                quotes += text.count(dialect.quote) if dialect.quote else 0
+                yield text.replace("\r", "")  # only csv would end a line at a lone carriage return
 
-    reader = csv.reader(lines(), delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True)
-    fields = len(next(reader))
-    if quotes % 2:  # csv reads one inside a field as text, polars does not
-        raise csv.Error("their number is odd")
-    return fields, reader.line_num
+    try:
+        for fields in csv_reader(lines(), dialect.delimiter, dialect.quote, strict=True):
+            if quotes % 2:  # csv reads one inside a field as text, polars does not
+                raise csv.Error("their number is odd")
+            yield Record(line, len(fields))
+            line = read + 1
+    except csv.Error as error:
+        raise csv.Error(str(error), line) from error

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
@@ -22,6 +22,8 @@ INTEGER = re.compile(r"[+-]?\d+([eE][+-]?\d+)?")
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 Row = Sequence[str]
+
+csv.field_size_limit(2**24)  # Python's own limit, 131,072 characters, is less than some cells hold
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,24 @@ def read_beginning(path: Path, where: str) -> str:
         raise UserError(*encoding_faults(path, where)) from error
 
 
+def csv_reader(
+    lines: Iterable[str], delimiter: str, quote: str | None, *, strict: bool = False
+) -> Iterator[list[str]]:
+    """The fields of each record, by the standard library; `strict` raises at a quote that is not closed."""
+    return csv.reader(
+        lines,
+        delimiter=delimiter,
+        quotechar=quote,
+        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        strict=strict,
+    )
+
+
 def parse_rows(text: str, delimiter: str, quote: str | None) -> Iterator[list[str]]:
     """Yields the fields of each line that is not empty, up to the first line that cannot be parsed."""
     lines = StringIO(text.replace("\r", ""))  # only csv would end a line at a lone carriage return
-    reader = csv.reader(
-        lines, delimiter=delimiter, quotechar=quote, quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-    )
     with suppress(csv.Error):  # `line_faults` reports it
-        yield from filter(None, reader)
+        yield from filter(None, csv_reader(lines, delimiter, quote))
 
 
 def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect, Row]:
