@@ -59,6 +59,7 @@ def test_a_good_file_has_no_faults(tmp_path: Path, text: str) -> None:
 
 
 def test_a_blank_line_of_one_column_is_a_row(tmp_path: Path) -> None:
+    assert messages(tmp_path, "y\n1,2\n", 1) == ["t, line 2: the line has 2 fields, the header 1"]
     assert messages(tmp_path, "y\n1\n\n2\n", 1) == []
     path = tmp_path / "t.csv"
     assert blank_rows(path, PLAIN, 1) == []

@@ -58,12 +58,12 @@ def line_of(row: int, path: Path, dialect: Dialect, width: int) -> int:
 
 
 def _rows(path: Path, dialect: Dialect, width: int) -> Iterator[Record]:
-    """Yields the records below the header. In a file of one column a blank line is a row with one field."""
+    """Yields the records below the header. In a file of one column a blank line is a row of one field."""
     records = _records(path, dialect)
     if dialect.header:
         next((record for record in records if record.fields), None)
     if width == 1:
-        return (Record(record.line, 1) for record in records)
+        return (Record(line, max(fields, 1)) for line, fields in records)
     return records
 
 
