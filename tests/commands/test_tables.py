@@ -75,7 +75,7 @@ REFUSED: list[Case] = [
         "5 names that are years",
         {"t.csv": GOOD.replace("a,b,y", "2018,2019,2020")},
         ("data.target=2020",),
-        ("t.csv: has no header row", "if it is names: data.header=true"),
+        ("t.csv: has no header row", "if these are names: data.header=true"),
     ),
     (
         "6 another delimiter",

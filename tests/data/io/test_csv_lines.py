@@ -66,6 +66,13 @@ def test_a_blank_line_of_one_column_is_a_row(tmp_path: Path) -> None:
     assert [line_of(row, path, PLAIN, 1) for row in (1, 2)] == [3, 4]
 
 
+def test_long_cells_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path, f'a,y\n"{"x, " * 100_000}",1\n\n2,3\n')
+    assert line_faults(path, PLAIN, 2, "t") == []
+    assert blank_rows(path, PLAIN, 2) == [1]
+    assert line_of(1, path, PLAIN, 2) == 4
+
+
 @pytest.mark.parametrize("row", ['"3,4', '5" pipe,4', '"3"x,4', '3,4"'])
 def test_a_quote_that_is_not_closed_is_reported(tmp_path: Path, row: str) -> None:
     text = f"a,y\n\n1,2\n{row}\n5,6\n7,8\n"

@@ -16,8 +16,8 @@ from mlplab.data.io.header import column_names
 from mlplab.data.io.source import Source
 from mlplab.errors import Fault
 
-# Bytes of text that polars parses at a time. It has no argument for this; it reads the variable at each scan.
-# Its default takes 150 MB more and half as long again.
+# Bytes of text that polars parses at a time. There is no argument for it; polars reads the variable at each
+# scan. Its own choice takes 150 MB more for a large file, and half as long again.
 os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", "1000000")
 
 

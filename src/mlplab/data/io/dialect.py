@@ -123,13 +123,27 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect,
         remedy = "save the file again as CSV, not as CSV (Macintosh)"
         faults.append(Fault("its lines end with carriage returns alone", where, remedy=remedy))
     if options.header is None and rows and all(map(_is_number, rows[0])):
-        remedy = "data.header=false names the columns column_1, column_2, …; if it is names: data.header=true"
+        remedy = (
+            "data.header=false names the columns column_1, column_2, …; if these are names: data.header=true"
+        )
         found = f"'{_shortened(delimiter.join(rows[0]))}'"
         faults.append(Fault("has no header row", where, found, "column names", remedy))
-    cells = [cell.strip() for row in rows[header:] for cell in row]
+    decimal, decimal_faults = _detect_decimal(rows[header:], delimiter, options, where)
+    if faults := faults + decimal_faults:
+        raise UserError(*faults)
+    short_header = header and _has_short_header(rows)
+    dialect = Dialect(delimiter, quote, decimal, header, short_header, options.encoding)
+    return dialect, rows[0] if rows else []
+
+
+def _detect_decimal(
+    rows: Sequence[Row], delimiter: str, options: CsvOptions, where: str
+) -> tuple[Literal[".", ","], list[Fault]]:
+    cells = [cell.strip() for row in rows for cell in row]
     commas = [cell for cell in cells if COMMA.fullmatch(cell)]
-    has_points = any(POINT.fullmatch(cell) for cell in cells)
+    has_points = any(map(POINT.fullmatch, cells))
     decimal = options.decimal or ("," if commas and not has_points else ".")
+    faults = []
     if decimal == delimiter and not commas:
         remedy = "leave out data.decimal or data.delimiter"
         faults.append(Fault("commas cannot both separate columns and mark decimals", where, remedy=remedy))
@@ -137,11 +151,7 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect,
         what = "a comma may mark decimals or thousands"
         remedy = "for decimals: 'data.decimal=\",\"'; for thousands: data.decimal=."
         faults.append(Fault(what, where, f"'{commas[0]}'", remedy=remedy))
-    if faults:
-        raise UserError(*faults)
-    short_header = header and _has_short_header(rows)
-    dialect = Dialect(delimiter, quote, decimal, header, short_header, options.encoding)
-    return dialect, rows[0] if rows else []
+    return decimal, faults
 
 
 def _detect_quote(text: str) -> str:
