@@ -50,10 +50,10 @@ def refusal(path: Path, encoding: str | None = None) -> str:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-@pytest.mark.parametrize("given", [None, "UTF8", "utf-8-sig"])
-def test_plain_text_is_not_copied(tmp_path: Path, encoding: str, given: str | None) -> None:
+@pytest.mark.parametrize("option", [None, "UTF8", "utf-8-sig"])
+def test_plain_text_is_not_copied(tmp_path: Path, encoding: str, option: str | None) -> None:
     path = write(tmp_path, TEXT.encode(encoding))
-    with plain_text(path, given, "t") as plain:
+    with plain_text(path, option, "t") as plain:
         assert plain == path
 
 

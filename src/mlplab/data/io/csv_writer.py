@@ -39,7 +39,7 @@ def write_csv(
                 quoted = quoted or _needs_quotes(distinct)
                 if escape_formulas and distinct.str.contains(_BEGINS).any():
                     escaped = escaped.with_columns(_escape_cells(cells).alias(name))
-        # Through memory: polars does not tell why it could not write to a file.
+        # Through memory: polars gives no reason when it cannot write to a file.
         content = BytesIO()
         escaped.write_csv(content, include_header=False, quote_style="necessary" if quoted else "never")
         write(content.getbuffer())
