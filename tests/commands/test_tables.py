@@ -69,13 +69,13 @@ REFUSED: list[Case] = [
         "5 no header row",
         {"t.csv": GOOD.partition("\n")[2]},
         (),
-        ("t.csv: has no header row", "'0,0,0.0'", "names of columns", "data.header=false"),
+        ("t.csv: has no header row", "'0,0,0.0'", "column names", "data.header=false"),
     ),
     (
         "5 names that are years",
         {"t.csv": GOOD.replace("a,b,y", "2018,2019,2020")},
         ("data.target=2020",),
-        ("t.csv: has no header row", "if it is names: data.header=true"),
+        ("t.csv: has no header row", "if these are names: data.header=true"),
     ),
     (
         "6 another delimiter",
@@ -94,7 +94,7 @@ REFUSED: list[Case] = [
         "8 long row",
         {"t.csv": GOOD + "1,2,3,4\n"},
         (),
-        ("t.csv, line 42: the line has 4 fields, the header 3", "quote text that holds the delimiter"),
+        ("t.csv, line 42: the line has 4 fields, the header 3", "quote text that contains the delimiter"),
     ),
     ("9 short row", {"t.csv": GOOD + "1,2\n"}, (), ("t.csv, line 42: the line has 2 fields, the header 3",)),
     (
@@ -107,7 +107,7 @@ REFUSED: list[Case] = [
         "10 duplicate names",
         {"t.csv": GOOD.replace("a,b,y", "a,a ,y")},
         (),
-        ("t.csv: has 2 columns 'a'", "a name of its own"),
+        ("t.csv: has 2 columns 'a'", "a unique name"),
     ),
     (
         "11 blank name",
@@ -208,9 +208,9 @@ REFUSED: list[Case] = [
         "23 a bomb",
         {"t.csv.gz": BOMB},
         ("data.path=t.csv.gz",),
-        ("t.csv.gz: unfolds from", "to more than 256 MiB", "unpack it yourself"),
+        ("t.csv.gz: expands from", "to more than 256 MiB", "decompress it yourself"),
     ),
-    ("24 truncated Parquet", {"t.parquet": beginning(FRAME, 300)}, PARQUET, ("as Parquet", "copy it anew")),
+    ("24 truncated Parquet", {"t.parquet": beginning(FRAME, 300)}, PARQUET, ("as Parquet", "copy it again")),
     (
         "25 target column missing",
         {"t.csv": GOOD.replace("y", "price")},
@@ -316,7 +316,7 @@ REFUSED: list[Case] = [
         (),
         (
             "t.csv: the first line has 1 field, the others 3 (found 'Export of 2024'",
-            "delete what stands above",
+            "delete the lines above",
         ),
     ),
     (
@@ -459,10 +459,15 @@ REFUSED: list[Case] = [
         "CSV and Parquet",
         {"d/1.csv": GOOD, "d/2.parquet": FRAME},
         ("data.path=d",),
-        ("d: holds CSV and Parquet",),
+        ("d: holds both CSV and Parquet",),
     ),
-    ("no file of the pattern", {"t.csv": GOOD}, ("data.path=*.parquet",), ("no file is called so",)),
-    ("no ASCII", {"t.csv": GOOD}, ("data.quote='é'",), ("data.quote: must be an ASCII sign (found 'é')",)),
+    ("no file of the pattern", {"t.csv": GOOD}, ("data.path=*.parquet",), ("no file matches",)),
+    (
+        "no ASCII",
+        {"t.csv": GOOD},
+        ("data.quote='é'",),
+        ("data.quote: must be an ASCII character (found 'é')",),
+    ),
     ("no encoding", {"t.csv": GOOD}, ("data.encoding=utf8x",), ("no text encoding 'utf8x'", "utf-8?")),
 ]
 
@@ -475,7 +480,7 @@ TAKEN: list[Case] = [
         "12 spaces around names",
         {"t.csv": GOOD.replace("a,b,y", " a ,b, y")},
         (),
-        ("t.csv: spaces around names of columns, and line breaks in them, are left out: a, y",),
+        ("t.csv: removed spaces or line breaks from column names: a, y",),
     ),
     ("15 UTF-16", {"t.csv": GOOD.encode("utf-16")}, (), ()),
     ("15 UTF-16 without its mark", {"t.csv": GOOD.encode("utf-16-be")}, (), ()),
@@ -545,7 +550,7 @@ TAKEN: list[Case] = [
         "a line break in a name",
         {"t.csv": GOOD.replace("b", '"b\nm²"', 1)},
         (),
-        ("t.csv: spaces around names of columns, and line breaks in them, are left out: b m²",),
+        ("t.csv: removed spaces or line breaks from column names: b m²",),
     ),
     ("patterns for names", {"t.csv": GOOD.replace("a,b", "^x.*$,*", 1)}, (), ()),
     ("an emoji", {"t.csv": GOOD.replace("y", "🎯", 1)}, ("data.target='🎯'",), ()),
@@ -632,7 +637,7 @@ def test_what_is_wrong_gets_the_same_short_answer_of_train_and_describe(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
 def test_a_pipe_is_not_waited_for(command: Callable[..., Ended], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t.csv")
-    assert_short_answer(command(*TRAIN), ("t.csv: is no file, which can be read twice", "save it as one"))
+    assert_short_answer(command(*TRAIN), ("t.csv: is not a regular file", "save it as one"))
 
 
 def test_a_process_says_the_same(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import torch
 import yaml
 from support import SMALL, Ended, train_into
 
-from mlplab.data.io.formulas import harmless
+from mlplab.data.io.csv_writer import escape_formula
 
 Command = Callable[..., Ended]
 
@@ -266,7 +266,7 @@ def test_a_parquet_file_does_not_unfold(
     run_script: Command, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "mlplab.data.io.parquet_source.UNFOLDED", 2**20
+        "mlplab.data.io.parquet_source.EXPANDED", 2**20
     )  # a gibibyte would take a while to make
     (run / "metrics.json").write_text('{"status": "done"}')
     rows = 3_000_000
@@ -275,7 +275,7 @@ def test_a_parquet_file_does_not_unfold(
     )
     ended = run_script("predict", "run=r", "input=new.parquet", "output=-")
     assert ended.status == 2
-    assert "unfolds from" in ended.err
+    assert "expands from" in ended.err
 
 
 CELLS = [
@@ -310,7 +310,7 @@ def test_no_text_becomes_a_formula_if_asked_and_no_number_becomes_text(
     assert rows[0][0] == "'=note"
     assert [row[0] for row in rows[1:]] == [f"'{cell}" for cell in CELLS] + KEPT
     assert {row[1] for row in rows[1:]} == {"-1"}
-    assert [harmless(cell) for cell in CELLS + KEPT] == [row[0] for row in rows[1:]]
+    assert [escape_formula(cell) for cell in CELLS + KEPT] == [row[0] for row in rows[1:]]
 
 
 @pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["=1+1"])], ids=str)

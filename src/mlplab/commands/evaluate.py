@@ -222,7 +222,7 @@ def _other_rows(
         frames = list(source.frames(BLOCK))
         if not sum(frame.height for frame in frames):
             raise UserError(Fault("has no rows", path, remedy="give it rows of data"))
-        frame, comma = pl.concat(frames), source.comma
+        frame, comma = pl.concat(frames), source.decimal_comma
     y, weight = _targets_and_weight(first, frame, path, comma=comma)
     rows = np.flatnonzero(np.isfinite(y).all(1))
     transformers: list[FrameTransformer] = []

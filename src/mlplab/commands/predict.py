@@ -4,9 +4,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -15,12 +14,12 @@ import polars as pl
 from polars.io.plugins import register_io_source
 from rich.progress import Progress
 
+from mlplab.data.io.csv_writer import write_csv
 from mlplab.data.io.discovery import is_parquet, opened
-from mlplab.data.io.formulas import harmless, harmless_cells, needs_quotes
 from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
 from mlplab.data.load import csv_options
-from mlplab.data.parse import cells_of, is_text, plain_floats, repeat
+from mlplab.data.parse import cells_of, plain_floats
 from mlplab.data.schema import Schema
 from mlplab.data.transform import check_columns
 from mlplab.errors import Fault, UserError
@@ -85,7 +84,7 @@ def predict(
             raise UserError(Fault(f"has a column '{taken[0]}' already", where, remedy="rename or drop it"))
         if faults := list(_unwritable(rows, output)):
             raise UserError(*faults)
-        predictor = Predictor(ensemble.members, where, comma=rows.comma)
+        predictor = Predictor(ensemble.members, where, comma=rows.decimal_comma)
         frames = rows.frames(ROWS_IN_MEMORY)
         beginning = next((frame for frame in frames if frame.height), None)
         if beginning is None:
@@ -150,7 +149,7 @@ def _check_output(output: str, *, overwrite: bool) -> None:
 
 def _write(predicted: Iterator[Predicted], output: str, *, escape: bool) -> None:
     if output == STANDARD:
-        _write_csv(predicted, sys.stdout.buffer.write, escape=escape)
+        write_csv(predicted, sys.stdout.buffer.write, escape_formulas=escape)
         return
     with replacing(Path(output), follow=True) as partial:
         if is_parquet(output):
@@ -159,29 +158,7 @@ def _write(predicted: Iterator[Predicted], output: str, *, escape: bool) -> None
             register_io_source(lambda *_: frames, schema=first.schema).sink_parquet(partial)
         else:
             with partial.open("wb") as file:
-                _write_csv(predicted, file.write, escape=escape)
-
-
-def _write_csv(
-    predicted: Iterator[Predicted], write: Callable[[bytes | memoryview], object], *, escape: bool
-) -> None:
-    """Writes rows; `escape` puts a ' before text that a spreadsheet would run as a formula."""
-    for number, rows in enumerate(predicted):
-        if number == 0:
-            names = rows.frame.clear()
-            write((names.rename(harmless) if escape else names).write_csv().encode())
-        quoted, frame = False, rows.frame
-        for name, kind in rows.frame.schema.items():
-            if is_text(kind) and name not in rows.numbers:
-                text = cells_of(frame, name).cast(pl.String)
-                distinct = text.unique() if repeat(text) else text
-                quoted = quoted or needs_quotes(distinct)
-                if escape and harmless_cells(distinct) is not distinct:
-                    frame = frame.with_columns(harmless_cells(text).alias(name))
-        # By way of memory: polars does not tell why it could not write to a file.
-        content = BytesIO()
-        frame.write_csv(content, include_header=False, quote_style="necessary" if quoted else "never")
-        write(content.getbuffer())
+                write_csv(predicted, file.write, escape_formulas=escape)
 
 
 @contextmanager

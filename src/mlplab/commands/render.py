@@ -15,7 +15,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mlplab.commands.results import Group, Results, Score
-from mlplab.data.io.formulas import harmless
+from mlplab.data.io.csv_writer import escape_formula
 
 SCORES = {"rmse": ".4g", "mae": ".4g", "r2": ".4f"}
 """The test scores that are shown, with their formats."""
@@ -96,11 +96,11 @@ def results_csv(found: Results) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     scored = (f"{name}{part}" for name in found.metrics for part in ("", " SD", " SE"))
-    writer.writerow([*map(harmless, found.by), "runs", "over", *scored, "not done"])
+    writer.writerow([*map(escape_formula, found.by), "runs", "over", *scored, "not done"])
     for group in found.groups:
         scores = [value for name in found.metrics for value in astuple(group.scores[name])]
         shown = ["" if math.isnan(value) else repr(value) for value in scores]
-        writer.writerow([*map(harmless, group.key), group.runs, group.over, *shown, _unfinished(group)])
+        writer.writerow([*map(escape_formula, group.key), group.runs, group.over, *shown, _unfinished(group)])
     return file.getvalue()
 
 

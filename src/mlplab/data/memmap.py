@@ -173,5 +173,5 @@ def _key(source: Source, spec: TableSpec, dtype: type[np.floating]) -> str:
     """
     found = [(path.resolve(), path.stat()) for path in source.paths]
     files = [(str(path), of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino) for path, of in found]
-    content = repr((FORMAT, files, source.written, source.options, asdict(spec), np.dtype(dtype).name))
+    content = repr((FORMAT, files, source.dialect, asdict(spec), np.dtype(dtype).name))
     return f"{source.paths[0].stem}-{sha256(content.encode()).hexdigest()[:16]}"

@@ -10,7 +10,7 @@ import polars as pl
 from jaxtyping import Float
 
 from mlplab.data.dates import is_datetime
-from mlplab.data.io.dialect import ROW_INDEX
+from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.parse import BAD, EXPECTED, bad_cells, cells_of, is_text, named, parse_str
 from mlplab.data.schema import FORMS, Column, Schema
 from mlplab.errors import Fault, UserError, listed, nearest, shortened

@@ -90,7 +90,9 @@ def _row_hashes(trained: TrainedRun, run: TrainConfig, data: RunData) -> Int64[n
         return data.row_hashes
     hashes = np.empty(len(table.x), np.int64)
     with opened_source(run.data) as source:
-        transformer = FrameTransformer(trained.schema, source.where, trained.dtype, comma=source.comma)
+        transformer = FrameTransformer(
+            trained.schema, source.where, trained.dtype, comma=source.decimal_comma
+        )
         for frame in source.frames(BLOCK):
             rows = slice(transformer.rows, transformer.rows + frame.height)
             hashes[rows] = row_hashes(transformer.features(frame), table.y[rows])

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlplab.data.io import lines as module
-from mlplab.data.io.csv_lines import blank_lines, line_faults, record_lines
+from mlplab.data.io.csv_lines import blank_rows, line_faults, line_of
 from mlplab.data.io.dialect import Dialect
 
 PLAIN = Dialect(",", '"', ".", True)
@@ -21,69 +20,70 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def told(folder: Path, text: str, width: int, dialect: Dialect = PLAIN) -> list[str]:
+def messages(folder: Path, text: str, width: int, dialect: Dialect = PLAIN) -> list[str]:
     return [fault.sentence() for fault in line_faults(write(folder, text), dialect, width, "t")]
 
 
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of one line or little more."""
-    monkeypatch.setattr(module, "BLOCK", 5)
-
-
-@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("quote", ["", '"'])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_lines_of_another_length_are_named(tmp_path: Path, quote: str, end: str) -> None:
+def test_lines_with_another_number_of_fields_are_named(tmp_path: Path, quote: str, end: str) -> None:
     lines = [f"{quote}a{quote},b,y", "", "1,2,3", "1,2", f"1,{quote}2{quote},3", *["1,2,3,4"] * 5, "", " "]
-    assert told(tmp_path, end.join(lines), 3) == [
+    assert messages(tmp_path, end.join(lines), 3) == [
         "t, line 4: the line has 2 fields, the header 3",
         "t, line 6: the line has 4 fields, the header 3",
         "t, line 7: the line has 4 fields, the header 3",
-        "t: and 4 more lines of another length than the header",
+        "t: and 4 more lines with another number of fields than the header",
     ]
 
 
-def test_the_first_line_stands_for_a_header(tmp_path: Path) -> None:
+def test_without_a_header_the_first_line_sets_the_number_of_fields(tmp_path: Path) -> None:
     dialect = Dialect(";", '"', ",", False)
-    assert told(tmp_path, "\ufeff1;2\n1\n", 2, dialect) == [
+    assert messages(tmp_path, "\ufeff1;2\n1\n", 2, dialect) == [
         "t, line 2: the line has 1 fields, the first line 2"
     ]
 
 
-def test_lines_are_counted_where_the_header_names_no_row_index(tmp_path: Path) -> None:
+def test_lines_are_counted_below_a_short_header(tmp_path: Path) -> None:
     dialect = Dialect(",", '"', ".", True, short_header=True)
-    assert told(tmp_path, "a,y\nr1,1,2\n\nr2,3\n", 3, dialect) == [
+    assert messages(tmp_path, "a,y\nr1,1,2\n\nr2,3\n", 3, dialect) == [
         "t, line 4: the line has 2 fields, the first line below the header 3"
     ]
     path = write(tmp_path, "y\nr1,1\n\nr2,2\n")
-    assert record_lines(path, dialect, [0, 1]) == [2, 4]
-    assert blank_lines(path, dialect, 2) == [1]
+    assert [line_of(row, path, dialect, 2) for row in (0, 1)] == [2, 4]
+    assert blank_rows(path, dialect, 2) == [1]
 
 
 @pytest.mark.parametrize("text", ["a,y\n1,2\n\n,\n", "a,y\r\n\r\n1,2", 'a,y\n"1\n\n,""",2\n', "a,y", ""])
 def test_a_good_file_has_no_faults(tmp_path: Path, text: str) -> None:
-    assert told(tmp_path, text, 2) == []
+    assert messages(tmp_path, text, 2) == []
 
 
-def test_an_empty_line_of_one_column_is_a_row(tmp_path: Path) -> None:
-    assert told(tmp_path, "y\n1\n\n2\n", 1) == []
-    assert blank_lines(write(tmp_path, "y\n1\n\n2\n"), PLAIN, 1) == []
-    assert record_lines(write(tmp_path, "y\n1\n\n2\n"), PLAIN, [1, 2]) == [3, 4]
+def test_a_blank_line_of_one_column_is_a_row(tmp_path: Path) -> None:
+    assert messages(tmp_path, "y\n1,2\n", 1) == ["t, line 2: the line has 2 fields, the header 1"]
+    assert messages(tmp_path, "y\n1\n\n2\n", 1) == []
+    path = tmp_path / "t.csv"
+    assert blank_rows(path, PLAIN, 1) == []
+    assert [line_of(row, path, PLAIN, 1) for row in (1, 2)] == [3, 4]
 
 
-@pytest.mark.usefixtures("small")
+def test_long_cells_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path, f'a,y\n"{"x, " * 100_000}",1\n\n2,3\n')
+    assert line_faults(path, PLAIN, 2, "t") == []
+    assert blank_rows(path, PLAIN, 2) == [1]
+    assert line_of(1, path, PLAIN, 2) == 4
+
+
 @pytest.mark.parametrize("row", ['"3,4', '5" pipe,4', '"3"x,4', '3,4"'])
-def test_a_quote_that_is_not_closed_is_told(tmp_path: Path, row: str) -> None:
+def test_a_quote_that_is_not_closed_is_reported(tmp_path: Path, row: str) -> None:
     text = f"a,y\n\n1,2\n{row}\n5,6\n7,8\n"
-    (sentence,) = told(tmp_path, text, 2)
-    assert sentence.startswith("t, line 4: a quote is not closed as it should (")
-    with pytest.raises(pl.exceptions.PolarsError):  # which it is that must be explained
+    (sentence,) = messages(tmp_path, text, 2)
+    assert sentence.startswith("t, line 4: a quote is not closed properly (")
+    with pytest.raises(pl.exceptions.PolarsError):  # the error to explain
         pl.read_csv(tmp_path / "t.csv", schema={"a": pl.String, "y": pl.String})
-    assert told(tmp_path, text, 2, BARE) == []
+    assert messages(tmp_path, text, 2, BARE) == []
 
 
-def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"a,y\n1\n\xff,\0\n")
     faults = line_faults(path, PLAIN, 2, "t")
@@ -94,10 +94,9 @@ FIELDS = st.text('ab1 ,"\n', max_size=4)
 RECORDS = st.lists(st.one_of(st.none(), st.lists(FIELDS, min_size=2, max_size=2)), max_size=8)
 
 
-@pytest.mark.usefixtures("small")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(RECORDS, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
-def test_rows_and_empty_lines_are_where_they_were_written(
+def test_rows_and_blank_lines_are_where_they_were_written(
     tmp_path: Path, records: list[list[str] | None], end: str, header: bool, quotes: bool
 ) -> None:
     begin, blank, text = [], [], io.StringIO(newline="")
@@ -113,11 +112,10 @@ def test_rows_and_empty_lines_are_where_they_were_written(
     dialect = Dialect(",", '"', ".", header)
     path = write(tmp_path, text.getvalue())
     begin = begin if header else [1, *begin]
-    rows = list(range(len(begin)))[::-1]
-    assert record_lines(path, dialect, rows) == begin[::-1]
-    assert blank_lines(path, dialect, 2) == blank
+    assert [line_of(row, path, dialect, 2) for row in range(len(begin))] == begin
+    assert blank_rows(path, dialect, 2) == blank
     assert line_faults(path, dialect, 2, "t") == []
     schema = {"a": pl.String, "y": pl.String}
     frame = pl.read_csv(path, schema=schema, has_header=header)
-    assert frame.height == len(begin) + len(blank)  # to polars an empty line is a row
+    assert frame.height == len(begin) + len(blank)  # polars reads a blank line as a row
     assert all(frame.row(position) == (None, None) for position in blank)

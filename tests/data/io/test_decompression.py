@@ -44,22 +44,22 @@ def read(path: Path, encoding: str | None = None) -> str:
 
 
 def refusal(path: Path, encoding: str | None = None) -> str:
-    with pytest.raises(UserError) as told, plain_text(path, encoding, "t"):
+    with pytest.raises(UserError) as refused, plain_text(path, encoding, "t"):
         pass
-    return str(told.value)
+    return str(refused.value)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-@pytest.mark.parametrize("given", [None, "UTF8", "utf-8-sig"])
-def test_plain_text_is_read_where_it_lies(tmp_path: Path, encoding: str, given: str | None) -> None:
+@pytest.mark.parametrize("option", [None, "UTF8", "utf-8-sig"])
+def test_plain_text_is_not_copied(tmp_path: Path, encoding: str, option: str | None) -> None:
     path = write(tmp_path, TEXT.encode(encoding))
-    with plain_text(path, given, "t") as plain:
+    with plain_text(path, option, "t") as plain:
         assert plain == path
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_unicode_is_found_by_looking(tmp_path: Path, encoding: str, mark: str) -> None:
+def test_unicode_is_detected(tmp_path: Path, encoding: str, mark: str) -> None:
     assert read(write(tmp_path, (mark + TEXT).encode(encoding))).lstrip("\ufeff") == TEXT
 
 
@@ -68,17 +68,17 @@ def test_other_encodings_are_given(tmp_path: Path, encoding: str) -> None:
     assert read(write(tmp_path, (TEXT * 50_000).encode(encoding)), encoding) == TEXT * 50_000
 
 
-def test_what_does_not_look_like_utf_16_is_so_if_given(tmp_path: Path) -> None:
+def test_utf_16_that_is_not_detected_can_be_given(tmp_path: Path) -> None:
     assert read(write(tmp_path, "表，目，\n".encode("utf-16-le")), "UTF-16") == "表，目，\n"
 
 
-def test_what_cannot_be_utf_16_is_not(tmp_path: Path) -> None:
+def test_text_that_cannot_be_utf_16_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not utf-16-le text"):
         read(write(tmp_path, TEXT.encode()), "UTF-16")
 
 
 @packers
-def test_archives_are_unfolded(tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]) -> None:
+def test_archives_are_decompressed(tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]) -> None:
     assert read(write(tmp_path, pack(TEXT.encode()), "t.csv" + ending)) == TEXT
     assert read(write(tmp_path, pack(TEXT.encode("utf-16")), "t.csv" + ending)) == TEXT
     two = pack(TEXT.encode("cp1252")) + pack(b"3;4\n")
@@ -97,20 +97,24 @@ def test_archives_hold_what_was_packed(
 
 
 @packers
-def test_an_archive_is_named_so(tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]) -> None:
-    told = refusal(write(tmp_path, pack(TEXT.encode())))
-    assert "t: is a " in told
-    assert f"archive, but not named so\n  rename it to t.csv{ending}" in told
+def test_the_name_of_an_archive_must_agree(
+    tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]
+) -> None:
+    message = refusal(write(tmp_path, pack(TEXT.encode())))
+    assert "t: is a " in message
+    assert f"archive, but its name does not end in {ending}\n  rename it to t.csv{ending}" in message
     other = ".zst" if ending == ".gz" else ".gz"
     assert f"rename it to t.csv{ending}" in refusal(write(tmp_path, pack(TEXT.encode()), "t.csv" + other))
-    told = refusal(write(tmp_path, TEXT.encode(), "t.csv" + ending))
-    assert told == f"error: t: is named {ending} but is no archive\n  rename it to t.csv, or pack it anew"
+    message = refusal(write(tmp_path, TEXT.encode(), "t.csv" + ending))
+    assert (
+        message == f"error: t: is named {ending} but is not an archive\n  rename it to t.csv, or compress it"
+    )
 
 
 @pytest.mark.parametrize(("content", "name"), [(b"PK\x03\x04...", "ZIP"), (bz2.compress(b"a"), "bzip2")])
 def test_other_archives_are_to_be_unpacked(tmp_path: Path, content: bytes, name: str) -> None:
-    told = refusal(write(tmp_path, content))
-    assert told.startswith(f"error: t: is a {name} archive, not text\n  unpack it first")
+    message = refusal(write(tmp_path, content))
+    assert message.startswith(f"error: t: is a {name} archive, not text\n  unpack it first")
 
 
 @packers
@@ -135,8 +139,8 @@ def test_a_bomb_is_refused_soon(tmp_path: Path, ending: str, pack: Callable[[byt
     else:
         bomb = pack(block) * 80
     started = time.process_time()
-    told = refusal(write(tmp_path, bomb, "t" + ending))
-    assert f"t: unfolds from {len(bomb):,} bytes to more than 256 MiB" in told
+    message = refusal(write(tmp_path, bomb, "t" + ending))
+    assert f"t: expands from {len(bomb):,} bytes to more than 256 MiB" in message
     assert time.process_time() - started < 5
 
 
@@ -144,10 +148,10 @@ def test_a_bomb_is_refused_soon(tmp_path: Path, ending: str, pack: Callable[[byt
     ("encoding", "remedy"),
     [("utf8x", "did you mean data.encoding=utf-8?"), ("base64", "data.encoding=cp1252"), ("\0", "data.")],
 )
-def test_an_encoding_that_is_none_is_refused(tmp_path: Path, encoding: str, remedy: str) -> None:
-    told = refusal(write(tmp_path, TEXT.encode()), encoding)
-    assert f"t: there is no text encoding '{encoding}'" in told
-    assert remedy in told
+def test_an_unknown_encoding_is_refused(tmp_path: Path, encoding: str, remedy: str) -> None:
+    message = refusal(write(tmp_path, TEXT.encode()), encoding)
+    assert f"t: there is no text encoding '{encoding}'" in message
+    assert remedy in message
 
 
 def test_bytes_that_are_not_the_given_encoding_are_named(tmp_path: Path) -> None:
@@ -161,11 +165,13 @@ def test_bytes_that_are_not_the_given_encoding_are_named(tmp_path: Path) -> None
     assert "t, line 1: is not utf-7 text" in refusal(write(tmp_path, b"+2AA-"), "utf-7")
 
 
-def test_a_nul_at_the_beginning_is_told_at_once(tmp_path: Path) -> None:
-    assert "t, line 3: has a NUL byte, which is no text" in refusal(write(tmp_path, b"a,y\n1,2\n\0,3\n" * 20))
+def test_a_nul_at_the_beginning_is_reported_at_once(tmp_path: Path) -> None:
+    assert "t, line 3: has a NUL byte, which is not text" in refusal(
+        write(tmp_path, b"a,y\n1,2\n\0,3\n" * 20)
+    )
 
 
-def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, gzip.compress(TEXT.encode()), "t.gz")
     resource = pytest.importorskip("resource")
     signal = pytest.importorskip("signal")
@@ -173,15 +179,15 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1, old[1]))
     try:
-        told = refusal(path)
+        message = refusal(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
         signal.signal(signal.SIGXFSZ, handler)
-    assert "cannot be unfolded into " in told
-    assert "File too large" in told
+    assert "cannot be decompressed into " in message
+    assert "File too large" in message
 
 
-def test_an_error_of_the_reader_is_its_own(tmp_path: Path) -> None:
+def test_an_error_of_the_caller_is_passed_on(tmp_path: Path) -> None:
     path = write(tmp_path, gzip.compress(TEXT.encode()), "t.gz")
     with pytest.raises(OSError, match="mine"), plain_text(path, None, "t"):
         raise OSError("mine")
@@ -194,4 +200,4 @@ def test_the_first_invalid_byte_and_the_first_nul_are_found(tmp_path: Path) -> N
     invalid, nul = encoding_faults(write(tmp_path, bad), "t")
     assert invalid.sentence() == "t, line 200002: byte 0xe4 is not UTF-8 text"
     assert "data.encoding=cp1252" in invalid.remedy
-    assert nul.sentence() == "t, line 200001: has a NUL byte, which is no text"
+    assert nul.sentence() == "t, line 200001: has a NUL byte, which is not text"

@@ -1,5 +1,4 @@
 import csv
-import logging
 import shlex
 from pathlib import Path
 
@@ -8,11 +7,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlplab.data.io.dialect import CsvOptions, Dialect, header_names, look
+from mlplab.data.io.dialect import CsvOptions, Dialect, detect_dialect, read_beginning
+from mlplab.data.io.header import column_names
 from mlplab.errors import UserError
 
 PLAIN = Dialect(",", '"', ".", True)
-LOOK = CsvOptions()
+DETECT = CsvOptions()
 
 
 def write(folder: Path, text: str) -> Path:
@@ -21,28 +21,18 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def looked(folder: Path, text: str, given: CsvOptions = LOOK) -> Dialect:
-    return look(write(folder, text), given, "t")
+def detected(folder: Path, text: str, options: CsvOptions = DETECT) -> Dialect:
+    return detect_dialect(read_beginning(write(folder, text), "t"), options, "t")[0]
 
 
-def refusal(folder: Path, text: str, given: CsvOptions = LOOK) -> str:
-    with pytest.raises(UserError) as told:
-        looked(folder, text, given)
-    return str(told.value)
-
-
-def names(folder: Path, text: str, dialect: Dialect = PLAIN) -> list[str]:
-    return header_names(write(folder, text), dialect, "t")
-
-
-def refused_names(folder: Path, text: str) -> str:
-    with pytest.raises(UserError) as told:
-        names(folder, text)
-    return str(told.value)
+def refusal(folder: Path, text: str, options: CsvOptions = DETECT) -> str:
+    with pytest.raises(UserError) as refused:
+        detected(folder, text, options)
+    return str(refused.value)
 
 
 def typed(remedy: str) -> object:
-    """What Hydra takes an override for that was typed in a shell as a remedy says."""
+    """The value that Hydra reads from a remedy typed in a shell."""
     (word,) = shlex.split(remedy)
     (override,) = OverridesParser.create().parse_overrides([word])
     return override.value()
@@ -71,16 +61,16 @@ def typed(remedy: str) -> object:
         ("a b\n1 2\n", PLAIN),
     ],
 )
-def test_how_a_file_is_written_is_found(tmp_path: Path, text: str, found: Dialect) -> None:
-    assert looked(tmp_path, text) == found
+def test_a_dialect_is_detected(tmp_path: Path, text: str, found: Dialect) -> None:
+    assert detected(tmp_path, text) == found
 
 
-def test_what_is_given_decides(tmp_path: Path) -> None:
-    given = CsvOptions(delimiter=" ", quote="", decimal=",", header=False)
-    assert looked(tmp_path, "a;b 1\nc;d 2\n", given) == Dialect(" ", None, ",", False)
-    assert looked(tmp_path, "1,2\n3,4\n", CsvOptions(header=True)) == PLAIN
-    assert looked(tmp_path, "a;b\n1,176;2\n", CsvOptions(decimal=".")).decimal == "."
-    assert looked(tmp_path, "a;b\n1,176;2\n", CsvOptions(decimal=",")).decimal == ","
+def test_options_decide(tmp_path: Path) -> None:
+    options = CsvOptions(delimiter=" ", quote="", decimal=",", header=False)
+    assert detected(tmp_path, "a;b 1\nc;d 2\n", options) == Dialect(" ", None, ",", False)
+    assert detected(tmp_path, "1,2\n3,4\n", CsvOptions(header=True)) == PLAIN
+    assert detected(tmp_path, "a;b\n1,176;2\n", CsvOptions(decimal=".")).decimal == "."
+    assert detected(tmp_path, "a;b\n1,176;2\n", CsvOptions(decimal=",")).decimal == ","
 
 
 @st.composite
@@ -102,118 +92,92 @@ def tables(draw: st.DrawFn) -> list[list[str]]:
     decimal=st.sampled_from(".,"),
     end=st.sampled_from(["\n", "\r\n"]),
 )
-def test_what_the_csv_module_writes_is_found_again(
+def test_the_dialect_of_the_csv_module_is_detected(
     tmp_path: Path, table: list[list[str]], delimiter: str, quoting: int, decimal: str, end: str
 ) -> None:
     path = tmp_path / "t.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator=end)
         writer.writerows([[cell.replace(".", decimal) for cell in row] for row in table])
-    dialect = look(path, CsvOptions(), "t")
+    dialect, first_row = detect_dialect(read_beginning(path, "t"), CsvOptions(), "t")
+    assert first_row == [name.replace(".", decimal) for name in table[0]]
     assert dialect == Dialect(delimiter, '"', decimal, True)
 
 
 def test_a_comma_before_three_digits_is_ambiguous(tmp_path: Path) -> None:
-    told = refusal(tmp_path, "a;b\n1,176;2\n-12,000;\n")
-    assert told.startswith("error: t: a comma may mark decimals or thousands (found '1,176')")
-    decimals, thousands = told.splitlines()[1].split("; ")
+    message = refusal(tmp_path, "a;b\n1,176;2\n-12,000;\n")
+    assert message.startswith("error: t: a comma may mark decimals or thousands (found '1,176')")
+    decimals, thousands = message.splitlines()[1].split("; ")
     assert typed(decimals.removeprefix("  for decimals: ")) == ","
     assert typed(thousands.removeprefix("for thousands: ")) == "."
 
 
 @pytest.mark.parametrize("other", ["0,176", "1,17", "1234,567"])
 def test_any_other_cell_settles_it(tmp_path: Path, other: str) -> None:
-    assert looked(tmp_path, f"a;b\n1,176;2\n{other};3\n").decimal == ","
+    assert detected(tmp_path, f"a;b\n1,176;2\n{other};3\n").decimal == ","
 
 
 def test_commas_do_not_separate_and_mark_decimals(tmp_path: Path) -> None:
-    told = refusal(tmp_path, "a,b\n1,5\n", CsvOptions(decimal=","))
-    assert told.startswith("error: t: commas cannot both separate columns and mark decimals")
-    assert looked(tmp_path, 'a,b\n"1,5",5\n', CsvOptions(decimal=",")).delimiter == ","
+    message = refusal(tmp_path, "a,b\n1,5\n", CsvOptions(decimal=","))
+    assert message.startswith("error: t: commas cannot both separate columns and mark decimals")
+    assert detected(tmp_path, 'a,b\n"1,5",5\n', CsvOptions(decimal=",")).delimiter == ","
 
 
-def test_a_file_without_names_is_told(tmp_path: Path) -> None:
-    told = refusal(tmp_path, "1;-2,5;1e3\n1;2,5;3\n")
-    assert "error: t: has no header row (found '1;-2,5;1e3', expected names of columns)" in told
-    assert "data.header=false calls the columns column_1, column_2" in told
-    assert "data.header=true" in told
-    assert looked(tmp_path, ",1,2\n0,1,2\n").header  # as pandas writes numbered columns
+def test_a_file_without_a_header_is_refused(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "1;-2,5;1e3\n1;2,5;3\n")
+    assert "error: t: has no header row (found '1;-2,5;1e3', expected column names)" in message
+    assert "data.header=false names the columns column_1, column_2" in message
+    assert "data.header=true" in message
+    assert detected(tmp_path, ",1,2\n0,1,2\n").header  # as pandas writes numbered columns
 
 
-def test_a_wrong_delimiter_is_told(tmp_path: Path) -> None:
-    told = refusal(tmp_path, "a;b;y\n1;2;3\n", CsvOptions(delimiter=","))
-    assert "t: the columns seem to be separated by semicolons" in told
-    assert "found one column 'a;b;y', expected columns separated by commas" in told
-    remedy, _, rest = told.splitlines()[1].strip().partition(", ")
+def test_a_wrong_delimiter_is_reported(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "a;b;y\n1;2;3\n", CsvOptions(delimiter=","))
+    assert "t: the columns seem to be separated by semicolons" in message
+    assert "found one column 'a;b;y', expected columns separated by commas" in message
+    remedy, _, rest = message.splitlines()[1].strip().partition(", ")
     assert typed(remedy) == ";"
     assert rest == "or leave data.delimiter out"
     assert refusal(tmp_path, "a\tb\n", CsvOptions(delimiter=";")).endswith("\n  leave data.delimiter out")
 
 
-def test_all_faults_are_told_together(tmp_path: Path) -> None:
-    told = refusal(tmp_path, "1;2\n3;4\n", CsvOptions(delimiter="|", header=None, decimal="."))
-    assert "separated by semicolons" in told
+def test_all_faults_are_reported_together(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "1;2\n3;4\n", CsvOptions(delimiter="|", header=None, decimal="."))
+    assert "separated by semicolons" in message
     assert len(refusal(tmp_path, "1;2\n1,176;2\n").splitlines()) == 4
 
 
-def test_an_old_macintosh_is_told(tmp_path: Path) -> None:
+def test_carriage_returns_alone_are_reported(tmp_path: Path) -> None:
     assert "its lines end with carriage returns alone" in refusal(tmp_path, "a,b\r1,2\r")
 
 
-def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_reported(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes("größe,y\n1,2\n".encode("cp1252"))
     with pytest.raises(UserError, match="t, line 1: byte 0xf6 is not UTF-8 text"):
-        look(tmp_path / "t.csv", CsvOptions(), "t")
+        read_beginning(tmp_path / "t.csv", "t")
 
 
 def test_a_long_header_is_read_whole(tmp_path: Path) -> None:
     many = [f"column number {number}" for number in range(20_000)]
     text = ";".join(many) + "\n" + ";".join(["1,5"] * 20_000) + "\n"
-    dialect = looked(tmp_path, text)
-    assert dialect == Dialect(";", '"', ",", True)
-    assert names(tmp_path, text, dialect) == many
+    beginning = read_beginning(write(tmp_path, text), "t")
+    assert detect_dialect(beginning, DETECT, "t") == (Dialect(";", '"', ",", True), many)
 
 
 def test_only_the_beginning_is_read(tmp_path: Path) -> None:
-    assert looked(tmp_path, "a;b\n" + "x;1\n" * 50_000 + "1,5;2\n" * 10).decimal == "."
-
-
-def test_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        assert names(tmp_path, '\ufeff\n"a, ""b""",y\n1,2\n') == ['a, "b"', "y"]
-        assert names(tmp_path, "1,2,3\n", Dialect(",", '"', ".", False)) == [
-            "column_1",
-            "column_2",
-            "column_3",
-        ]
-        assert not caplog.messages
-        assert names(tmp_path, 'a, b ,"c\n d"\n1,2,3\n') == ["a", "b", "c d"]
-    told = "t: spaces around names of columns, and line breaks in them, are left out: b, c d"
-    assert caplog.messages == [told]
-
-
-@pytest.mark.parametrize("text", ["", "\ufeff", "\n\r\n"])
-def test_an_empty_file_is_told(tmp_path: Path, text: str) -> None:
-    assert refused_names(tmp_path, text) == "error: t: is empty (expected a header line and rows of data)"
-
-
-def test_faults_of_names_are_told_together(tmp_path: Path) -> None:
-    told = refused_names(tmp_path, ",a, a,b,b, ,a\n")
-    assert "t: has 3 columns 'a'" in told
-    assert "t: has 2 columns 'b'" in told
-    assert "t: has no name for column 6" in told
+    assert detected(tmp_path, "a;b\n" + "x;1\n" * 50_000 + "1,5;2\n" * 10).decimal == "."
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", " "])
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_a_first_column_without_a_name_is_the_row_index(tmp_path: Path, delimiter: str, quote: str) -> None:
     header, lines = ["a", "y"], [[f"{quote}r{i}{quote}", f"{i}.5", "2"] for i in range(3)]
-    given = CsvOptions(delimiter=delimiter if delimiter == " " else None)
+    options = CsvOptions(delimiter=delimiter if delimiter == " " else None)
     for above, short in ((['""', *header], False), (header, True)):  # as write.csv and write.table have it
         text = "".join(delimiter.join(line) + "\n" for line in (above, *lines))
-        dialect = looked(tmp_path, text, given)
+        dialect, first_row = detect_dialect(read_beginning(write(tmp_path, text), "t"), options, "t")
         assert dialect == Dialect(delimiter, '"', ".", True, short_header=short)
-        assert names(tmp_path, text, dialect) == ["", "a", "y"]
+        assert column_names(first_row, dialect, "t") == ["", "a", "y"]
 
 
 @pytest.mark.parametrize(
@@ -226,5 +190,5 @@ def test_a_first_column_without_a_name_is_the_row_index(tmp_path: Path, delimite
         ["r1,1,2"],
     ],
 )
-def test_further_fields_that_are_no_row_names_are_none(tmp_path: Path, lines: list[str]) -> None:
-    assert not looked(tmp_path, "\n".join(["a,y", *lines])).short_header
+def test_other_longer_lines_have_no_row_names(tmp_path: Path, lines: list[str]) -> None:
+    assert not detected(tmp_path, "\n".join(["a,y", *lines])).short_header

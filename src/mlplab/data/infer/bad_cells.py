@@ -126,7 +126,7 @@ def _bad_columns(reading: Reading, spec: TableSpec, source: Source) -> dict[int,
     for frame in rows.collect_batches(chunk_size=BLOCK, lazy=True, maintain_order=True):
         for place, reader in readers.items():
             cells = cells_of(frame, reader.name)
-            _, bad = reader.read(cells, spec.na_values, decimal_comma=source.comma, checked=True)
+            _, bad = reader.read(cells, spec.na_values, decimal_comma=source.decimal_comma, checked=True)
             bad_texts = parse_str(cells.gather(bad), spec.na_values)
             texts[place] |= dict.fromkeys(bad_texts.unique(maintain_order=True))
             distinct[place] = max(distinct[place], cells.n_unique())
@@ -154,7 +154,7 @@ def _fault(column: BadColumn, na_values: Sequence[str], spec: TableSpec, source:
             expected = EXPECTED["number"]
     what += f"; {count:,} such cells in this column" if count > 1 else ""
     what += f", {column.different:,} different ones" if column.different > 1 else ""
-    place = source.place(column.cells.row, titled(reader.name, reader.role))
+    place = source.location(column.cells.row, titled(reader.name, reader.role))
     remedy = "; ".join(_remedies(column, na_values, spec, source))
     return Fault(what, place, shortened(column.cells.text), expected, remedy)
 
@@ -168,7 +168,7 @@ def _remedies(column: BadColumn, na_values: Sequence[str], spec: TableSpec, sour
         return
     if column.may_be_categories:
         yield f"if its values are categories: {categorical}"
-    if is_number and source.written and not source.comma and COMMA.fullmatch(column.first):
+    if is_number and source.dialect and not source.decimal_comma and COMMA.fullmatch(column.first):
         alike = "write all decimals alike, with a point or with a comma"
         yield alike if _has_points(source) else "if its comma marks decimals: 'data.decimal=\",\"'"
     missing = _missing_remedy(column, na_values, spec) if column.may_be_missing else ""

@@ -142,7 +142,7 @@ def _reader(source: Source, name: str, role: Role, spec: TableSpec, sample: pl.D
     if reader.form == "date":
         reader.settle_days(_texts(sample, name, spec).unique(maintain_order=True), source.where)
     if reader.form in ("number", "date") and role == "input" and not spec.raw:
-        sampled = _sampled(reader, sample, spec.na_values, source.comma)
+        sampled = _sampled(reader, sample, spec.na_values, source.decimal_comma)
         reader.offset = float(sampled.median() or 0)  # type: ignore[arg-type]
         if reader.form == "date":
             reader.offset = float(int(reader.offset))
@@ -180,7 +180,7 @@ def _form(
     if dtype.is_numeric():
         return "number", True, ""
     texts = _texts(sample, name, spec)
-    if source.comma:
+    if source.decimal_comma:
         texts = texts.str.replace(",", ".", literal=True)
     form = form_of(kind_of_text(texts.unique(), len(texts), sample.height))
     if role == "time" and form not in ("number", "date"):

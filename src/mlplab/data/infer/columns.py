@@ -19,7 +19,7 @@ from mlplab.data.infer.one_pass import Reading
 from mlplab.data.infer.row_numbers import distinct_integers, may_identify, numbers_rows
 from mlplab.data.infer.sentinels import sentinels
 from mlplab.data.infer.table_spec import LEFT_OUT, TableSpec, titled, typed
-from mlplab.data.io.dialect import ROW_INDEX
+from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.io.source import Source
 from mlplab.data.schema import DATE_PARTS, Column
 from mlplab.errors import Fault, shortened
@@ -232,7 +232,7 @@ def _target_faults(
     where, missing = f"{source.where}, {title}", len(values) - filled
     faults = []
     if missing and not spec.drop_missing_targets:
-        first = source.place(int(np.isnan(values).argmax()), title)
+        first = source.location(int(np.isnan(values).argmax()), title)
         remedy = "data.missing_target=drop leaves such rows out; or fill in the values"
         what = f"a value is missing; {missing:,} such rows" if missing > 1 else "a value is missing"
         faults.append(Fault(what, first, remedy=remedy))
@@ -251,7 +251,9 @@ def _weight_faults(reader: ColumnReader, values: Float64[np.ndarray, " row"], so
     if count := int(bad.sum()):
         more = f"; {count:,} such rows" if count > 1 else ""
         remedy = "give each row a weight of 0 or more, or leave out data.weight"
-        return [Fault(f"is missing or negative{more}", source.place(int(bad.argmax()), title), remedy=remedy)]
+        return [
+            Fault(f"is missing or negative{more}", source.location(int(bad.argmax()), title), remedy=remedy)
+        ]
     if not values.any():
         return [Fault("all weights are 0", f"{source.where}, {title}", remedy="leave out data.weight")]
     return []

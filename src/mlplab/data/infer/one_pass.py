@@ -117,8 +117,7 @@ def _read(
         first, scanned = scanned, scanned + frame.height
         scanned_as = np.arange(first, scanned)
         if frame[last].null_count():
-            empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
-            filled = source.filled(empty, first)
+            filled = source.is_row(frame, first)
             frame, scanned_as = frame.filter(filled), scanned_as[filled]
             any_short = any_short or frame[last].null_count() > 0
         _take(reading, frame, scanned_as, spec, source, careful=careful)
@@ -149,7 +148,7 @@ def _take(
     for reader, found in zip(reading.readers, reading.bad_cells, strict=True):
         cells = cells_of(frame, reader.name)
         checked = careful or reader.form != "number" or is_text(cells.dtype)
-        each, bad = reader.read(cells, spec.na_values, decimal_comma=source.comma, checked=checked)
+        each, bad = reader.read(cells, spec.na_values, decimal_comma=source.decimal_comma, checked=checked)
         (features if reader.role == "input" else others).extend(each)
         found.add(bad, start, scanned)
     for matrix, extent, columns in (
@@ -180,7 +179,7 @@ def _prepared(
         start = widths[matrix]
         widths[matrix] += reader.width
         columns.append(slice(start, widths[matrix]))
-    height = source.rows()
+    height = source.height
     return Reading(
         list(readers),
         allocate("features", (height, widths["features"]), dtype),
@@ -204,7 +203,7 @@ def _warn(reading: Reading, sample: pl.DataFrame, spec: TableSpec, source: Sourc
 def _only_numbers(source: Source, readers: Sequence[ColumnReader]) -> set[str]:
     """Columns of text that are read as numbers and as nothing else. With a decimal comma none is: polars
     would take points for decimal ones too."""
-    if source.comma:
+    if source.decimal_comma:
         return set()
     others = {reader.name for reader in readers if reader.form != "number"}
     return {reader.name for reader in readers if source.schema[reader.name] == pl.String} - others

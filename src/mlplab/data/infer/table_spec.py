@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mlplab.data.io.dialect import ROW_INDEX
+from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.io.source import Source
 from mlplab.errors import Fault, listed, nearest
 

@@ -1,4 +1,4 @@
-"""Rows of CSV text."""
+"""Rows of a CSV file."""
 
 import os
 from collections.abc import Collection, Sequence
@@ -10,94 +10,67 @@ import polars as pl
 from jaxtyping import Int64
 from typing_extensions import override
 
-from mlplab.data.io.csv_lines import blank_lines, line_faults, record_lines
-from mlplab.data.io.dialect import CsvOptions, header_names, look
-from mlplab.data.io.same_columns import check_alike, title
-from mlplab.data.io.source import Source, first_line
+from mlplab.data.io.csv_lines import blank_rows, line_faults, line_of
+from mlplab.data.io.dialect import CsvOptions, Dialect, detect_dialect, parse_rows, read_beginning
+from mlplab.data.io.header import column_names
+from mlplab.data.io.source import Source
 from mlplab.errors import Fault
 
-PARSED = "1000000"
-"""Bytes of text that polars parses at a time: its own choice takes 200 MB for what is under way, and longer.
-It does not promise to heed this (2.1 does); where it does not, nothing is lost but that."""
+# Bytes of text that polars parses at a time. There is no argument for it; polars reads the variable at each
+# scan. Its own choice takes 150 MB more for a large file, and half as long again.
+os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", "1000000")
 
 
 class CsvSource(Source):
-    """Rows of CSV text."""
+    """Rows of a CSV file.
 
-    def __init__(self, where: str, paths: Sequence[Path], texts: Sequence[Path], given: CsvOptions) -> None:
-        os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", PARSED)
-        self.where, self.paths, self._texts = where, paths, texts
-        self._names = [title(path, paths, where) for path in paths]
-        self.options = given
-        self.written = self.dialect = look(texts[0], given, self._names[0])
-        self.comma = self.dialect.decimal == ","
-        names = header_names(texts[0], self.dialect, self._names[0])
-        self.schema = dict.fromkeys(names, pl.String())
-        for text, file in zip(texts[1:], self._names[1:], strict=True):
-            other = dict.fromkeys(header_names(text, self.dialect, file), pl.String())
-            check_alike(self.schema, other, file, self._names[0])
+    Args:
+        path: the file as the user named it.
+        text: its content as plain UTF-8.
+        dialect: of the other files of the same table; None to detect it.
+    """
+
+    format = " as CSV"
+
+    def __init__(
+        self, path: Path, text: Path, options: CsvOptions, where: str, dialect: Dialect | None = None
+    ) -> None:
+        self.where, self.paths, self._text = where, [path], text
+        beginning = read_beginning(text, where)
+        if dialect is None:
+            dialect, first_row = detect_dialect(beginning, options, where)
+        else:
+            first_row = next(parse_rows(beginning, dialect.delimiter, dialect.quote), [])
+        self.dialect: Dialect = dialect
+        self.schema = dict.fromkeys(column_names(first_row, dialect, where), pl.String())
+        blank = beginning[: len(beginning) - len(beginning.lstrip("\r\n"))].count("\n")
+        self._skip_rows = blank + 1 if dialect.header else 0
 
     @override
-    def rows(self) -> int:
-        return sum(self._heights)
-
-    @cached_property
-    def _heights(self) -> list[int]:
-        return [self._scan(text).select(pl.len()).collect().item() for text in self._texts]
-
-    @override
-    def scan(self, floats: Collection[str] = (), nulls: Sequence[str] = ()) -> pl.LazyFrame:
-        return pl.concat([self._scan(text, floats, nulls) for text in self._texts])
-
-    def _scan(self, text: Path, floats: Collection[str] = (), nulls: Sequence[str] = ()) -> pl.LazyFrame:
+    def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
         return pl.scan_csv(
-            text,
+            self._text,
             schema={**self.schema, **dict.fromkeys(floats, pl.Float64())},
-            has_header=False,  # the names may have been mended
-            skip_rows=_empty_lines(text) + 1 if self.dialect.header else 0,
-            missing_columns="insert",  # or a first row that is too short would be another schema to polars
+            has_header=False,  # `column_names` may have changed the names
+            skip_rows=self._skip_rows,
+            missing_columns="insert",  # polars would infer another schema from a first row that is too short
             separator=self.dialect.delimiter,
             quote_char=self.dialect.quote,
-            decimal_comma=self.comma and bool(floats),
-            null_values=list(nulls) or None,
+            decimal_comma=self.decimal_comma and bool(floats),
+            null_values=list(na_values) or None,
             glob=False,
         )
 
+    @cached_property
     @override
-    def faults(self, error: Exception) -> list[Fault]:
-        faults = self.line_faults()
-        return faults or [Fault(f"cannot be read as CSV: {first_line(error)}", self.where)]
+    def blank_rows(self) -> Int64[np.ndarray, " blank"]:
+        return np.array(blank_rows(self._text, self.dialect, len(self.schema)), dtype=np.int64)
 
     @override
     def line_faults(self) -> list[Fault]:
-        return [
-            fault
-            for text, file in zip(self._texts, self._names, strict=True)
-            for fault in line_faults(text, self.dialect, len(self.schema), file)
-        ]
-
-    @cached_property
-    @override
-    def blanks(self) -> Int64[np.ndarray, " blank"]:
-        before, found = 0, []
-        for text, height in zip(self._texts, self._heights, strict=True):
-            found += [before + row for row in blank_lines(text, self.dialect, len(self.schema))]
-            before += height
-        return np.array(found, dtype=np.int64)
+        return line_faults(self._text, self.dialect, len(self.schema), self.where)
 
     @override
-    def place(self, row: int, column: str) -> str:
-        start = 0
-        for text, file, height in zip(self._texts, self._names, self._heights, strict=True):
-            filled = height - int(((self.blanks >= start) & (self.blanks < start + height)).sum())
-            if row < filled:
-                [line] = record_lines(text, self.dialect, [row])
-                return f"{file}, {column}, line {line}, data row {row + 1}"
-            row, start = row - filled, start + height
-        raise IndexError(row)
-
-
-def _empty_lines(path: Path) -> int:
-    """How many there are before the header."""
-    with path.open("rb") as file:
-        return next((number for number, line in enumerate(file) if line.strip(b"\xef\xbb\xbf \r\n")), 0)
+    def location(self, row: int, column: str) -> str:
+        line = line_of(row, self._text, self.dialect, len(self.schema))
+        return f"{self.where}, {column}, line {line}, data row {row + 1}"

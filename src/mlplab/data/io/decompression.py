@@ -1,9 +1,11 @@
-"""Plain UTF-8 text of a CSV file, whatever it is packed with and in whatever encoding it was written."""
+"""Plain UTF-8 text of a CSV file that may be compressed or in another encoding."""
 
 import codecs
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, BinaryIO, NamedTuple
@@ -13,71 +15,73 @@ import zstandard
 from mlplab.errors import Fault, UserError, nearest
 
 BEGINNING = 2**16
-"""Bytes from which a file's nature is told."""
+"""Bytes from which encoding and dialect are detected."""
 
 BLOCK = 2**20
 
-SIP = 2**12
-"""Bytes of an archive that are unfolded at once: even the densest become no more than 128 MiB."""
+COMPRESSED_BLOCK = 2**12
+"""Bytes that are decompressed at once: even the densest become no more than 128 MiB."""
 
-UNFOLDED = 2**28
-"""Bytes that an archive may unfold to, however small it is."""
+EXPANDED = 2**28
+"""Bytes that any archive may expand to."""
 
-UNFOLDED_TIMES = 100
-"""Its size, that it may unfold to."""
+EXPANDED_TIMES = 100
+"""Times its size that a larger one may expand to."""
 
-USUAL = ("utf-8", "utf-16", "cp1252", "latin-1", "iso-8859-15", "cp1250", "cp1251", "gb18030", "shift_jis")
-"""Encodings that a mistyped one may have meant."""
+COMMON = ("utf-8", "utf-16", "cp1252", "latin-1", "iso-8859-15", "cp1250", "cp1251", "gb18030", "shift_jis")
+"""Encodings to suggest for a mistyped one."""
 
 
 class Archive(NamedTuple):
-    """A kind of archive that is read as if it were text."""
+    """A format of compressed text; `decoder` decodes one part, of which a file may have several."""
 
     name: str
     ending: str
     magic: bytes
-    decoder: Callable[[], Any]  # of one part: an archive may have several
+    decoder: Callable[[], Any]
 
 
 ARCHIVES = (
     Archive("gzip", ".gz", b"\x1f\x8b", lambda: zlib.decompressobj(wbits=31)),
     Archive("Zstandard", ".zst", b"\x28\xb5\x2f\xfd", lambda: zstandard.ZstdDecompressor().decompressobj()),
 )
-OTHERS = {
+NOT_TEXT = {
     b"PK\x03\x04": ("a ZIP archive", "unpack it first; a spreadsheet: save it as CSV"),
     b"\xd0\xcf\x11\xe0": ("a file of an office program", "save it as CSV"),
     b"BZh": ("a bzip2 archive", "unpack it first"),
     b"PAR1": ("a Parquet file", "let its name end in .parquet"),
 }
-"""What is taken for text now and then: how it begins, what it is, and what to do with it."""
+"""Files that are not text, by their first bytes: what they are, and the remedy."""
 
 
 @contextmanager
 def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
-    """A file of plain UTF-8 text for a `with`: `path` itself, or a temporary copy where it is no such text.
+    """Opens a file of plain UTF-8 text: `path` itself, or a temporary copy if it is something else.
 
     Args:
-        encoding: as Python names it; None: by the file's first bytes.
-        where: what messages call the file.
+        encoding: by its name in Python; None detects it.
+        where: the file's name in messages.
 
     Raises:
-        UserError: if it is an archive that cannot be unfolded, or no text in this encoding. Whether a file of
-            UTF-8 text is valid throughout is left to those who read it, and to `encoding_faults`.
+        UserError: if the file cannot be decompressed or decoded. Plain UTF-8 is not checked here.
     """
     if encoding is not None:
-        encoding = _known(encoding, where)
-    archive = _archive(path, where)
+        encoding = _python_name(encoding, where)
     with path.open("rb") as file:
-        chunks = _unfolded(file, archive, path.stat().st_size, where) if archive else _read(file)
+        archive = _archive(path, file.peek()[:4], where)
+        size = path.stat().st_size
+        chunks = (
+            _decompressed(file, archive, size, where) if archive else iter(partial(file.read, BLOCK), b"")
+        )
         head = b""
         while len(head) < BEGINNING and (chunk := next(chunks, b"")):
             head += chunk
         if encoding in (None, "utf-16"):
             encoding = _utf16(head) or ("utf-16-le" if encoding else "utf-8")
-        if encoding.startswith("utf-16") and head and b"\0" not in head:  # which every line's end would have
+        if encoding.startswith("utf-16") and head and b"\0" not in head:  # each line's end has one
             raise UserError(Fault(f"is not {encoding} text", where, remedy="leave data.encoding out"))
         if encoding == "utf-8" and b"\0" in head:
-            raise UserError(nul_fault(where, 1 + head[: head.index(b"\0")].count(b"\n")))
+            raise UserError(_nul_fault(where, 1 + head[: head.index(b"\0")].count(b"\n")))
         if encoding == "utf-8" and not archive:
             yield path
             return
@@ -85,37 +89,31 @@ def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
             copy = Path(folder) / "table.csv"
             try:
                 with copy.open("wb") as plain:
-                    for text in _as_utf8(_after(head, chunks), encoding, where):
-                        plain.write(text)
+                    plain.writelines(_as_utf8(chain([head], chunks), encoding, where))
             except OSError as error:
-                what = f"cannot be unfolded into {gettempdir()}: {error.strerror}"
-                raise UserError(Fault(what, where, remedy="make room, or set TMPDIR to a folder")) from error
+                what = f"cannot be decompressed into {gettempdir()}: {error.strerror}"
+                remedy = "free disk space, or set TMPDIR to another folder"
+                raise UserError(Fault(what, where, remedy=remedy)) from error
             yield copy
 
 
 def encoding_faults(path: Path, where: str) -> list[Fault]:
-    """The first byte of a file that is not UTF-8, and its first NUL, with their lines."""
-    invalid: list[Fault] = []
-    nul: list[Fault] = []
-    line = 1
+    """Finds the first byte of a file that is not UTF-8, and its first NUL."""
+    invalid = nul = None
     with path.open("rb") as file:
-        while block := file.read(BLOCK) + file.readline():
-            if not nul and b"\0" in block:
-                nul = [nul_fault(where, line + block[: block.index(b"\0")].count(b"\n"))]
-            if not invalid:
-                try:
-                    block.decode()
-                except UnicodeDecodeError as error:
-                    at = line + block[: error.start].count(b"\n")
-                    invalid = [_undecodable(block[error.start], "UTF-8", where, at)]
-            line += block.count(b"\n")
-    return invalid + nul
+        for number, line in enumerate(file, 1):
+            if not nul and b"\0" in line:
+                nul = _nul_fault(where, number)
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                invalid = invalid or _undecodable(line[error.start], "UTF-8", where, number)
+    return [fault for fault in (invalid, nul) if fault]
 
 
-def nul_fault(where: str, line: int) -> Fault:
-    """Says that there is a NUL byte on a line."""
-    remedy = "save the table as text (CSV); in UTF-16 without its mark: data.encoding=utf-16"
-    return Fault("has a NUL byte, which is no text", f"{where}, line {line}", remedy=remedy)
+def _nul_fault(where: str, line: int) -> Fault:
+    remedy = "save the table as text (CSV); for UTF-16 without a byte order mark: data.encoding=utf-16"
+    return Fault("has a NUL byte, which is not text", f"{where}, line {line}", remedy=remedy)
 
 
 def _undecodable(byte: int, encoding: str, where: str, line: int) -> Fault:
@@ -126,59 +124,53 @@ def _undecodable(byte: int, encoding: str, where: str, line: int) -> Fault:
     return Fault(f"byte {byte:#04x} is not {encoding} text", f"{where}, line {line}", remedy=remedy)
 
 
-def _known(encoding: str, where: str) -> str:
-    """The encoding by the name that Python gives it."""
+def _python_name(encoding: str, where: str) -> str:
     try:
-        "".encode(encoding)  # refuses also what is no encoding of text, such as base64
+        "".encode(encoding)  # raises also for codecs that do not encode text, such as base64
         return codecs.lookup(encoding).name.replace("utf-8-sig", "utf-8")
     except (LookupError, ValueError):
-        near = nearest(encoding.lower(), USUAL)
+        near = nearest(encoding.lower(), COMMON)
         remedy = f"did you mean data.encoding={near[0]}?" if near else "data.encoding=cp1252, for example"
         what = f"there is no text encoding '{encoding}'"
         raise UserError(Fault(what, where, expected="one that Python knows", remedy=remedy)) from None
 
 
-def _archive(path: Path, where: str) -> Archive | None:
-    """Which archive a file is, by content and by name, which must agree."""
-    with path.open("rb") as file:
-        beginning = file.read(4)
-    for magic, (what, remedy) in OTHERS.items():
+def _archive(path: Path, beginning: bytes, where: str) -> Archive | None:
+    """Returns the format of a compressed file, on which content and name must agree; None for text."""
+    for magic, (what, remedy) in NOT_TEXT.items():
         if beginning.startswith(magic):
             raise UserError(Fault(f"is {what}, not text", where, remedy=remedy))
-    content = next((kind for kind in ARCHIVES if beginning.startswith(kind.magic)), None)
-    named = next((kind for kind in ARCHIVES if path.suffix.lower() == kind.ending), None)
+    content = next((each for each in ARCHIVES if beginning.startswith(each.magic)), None)
+    named = next((each for each in ARCHIVES if path.suffix.lower() == each.ending), None)
     if content == named:
         return content
     plain = path.stem if named else path.name
     if content is None:
-        what = f"is named {path.suffix} but is no archive"
-        raise UserError(Fault(what, where, remedy=f"rename it to {plain}, or pack it anew"))
-    what = f"is a {content.name} archive, but not named so"
-    raise UserError(Fault(what, where, remedy=f"rename it to {plain}{content.ending}"))
+        what, remedy = (
+            f"is named {path.suffix} but is not an archive",
+            f"rename it to {plain}, or compress it",
+        )
+    else:
+        what = f"is a {content.name} archive, but its name does not end in {content.ending}"
+        remedy = f"rename it to {plain}{content.ending}"
+    raise UserError(Fault(what, where, remedy=remedy))
 
 
-def _read(file: BinaryIO) -> Iterator[bytes]:
-    while block := file.read(BLOCK):
-        yield block
-
-
-def _unfolded(file: BinaryIO, archive: Archive, size: int, where: str) -> Iterator[bytes]:
-    limit, done = max(UNFOLDED, UNFOLDED_TIMES * size), 0
+def _decompressed(file: BinaryIO, archive: Archive, size: int, where: str) -> Iterator[bytes]:
+    limit, done = max(EXPANDED, EXPANDED_TIMES * size), 0
     decoder = archive.decoder()
     try:
-        while data := file.read(SIP):
+        while data := file.read(COMPRESSED_BLOCK):
             while data:
                 if decoder.eof:
                     decoder = archive.decoder()
-                unfolded, data = decoder.decompress(data), decoder.unused_data
-                done += len(unfolded)
+                text, data = decoder.decompress(data), decoder.unused_data
+                done += len(text)
                 if done > limit:
-                    what = f"unfolds from {size:,} bytes to more than {limit // 2**20:,} MiB"
-                    raise UserError(
-                        Fault(what, where, remedy="unpack it yourself if it is what it should be")
-                    )
-                if unfolded:
-                    yield unfolded
+                    what = f"expands from {size:,} bytes to more than {limit // 2**20:,} MiB"
+                    raise UserError(Fault(what, where, remedy="decompress it yourself if you trust it"))
+                if text:
+                    yield text
     except (zlib.error, zstandard.ZstdError) as error:
         raise UserError(_damaged(archive, f"is damaged ({error})", where)) from error
     if not decoder.eof:
@@ -186,23 +178,18 @@ def _unfolded(file: BinaryIO, archive: Archive, size: int, where: str) -> Iterat
 
 
 def _damaged(archive: Archive, how: str, where: str) -> Fault:
-    return Fault(f"the {archive.name} archive {how}", where, remedy="copy it anew from where it came from")
+    return Fault(f"the {archive.name} archive {how}", where, remedy="copy it again from its origin")
 
 
 def _utf16(head: bytes) -> str | None:
-    """Which UTF-16 it is, by its mark, or by the zeros that fill every second byte of plain letters."""
+    """Detects UTF-16 by its byte order mark, or by zeros in every second byte of plain letters."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16-le" if head.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
     head = head[:1024]
-    even, odd = (head[place::2].count(0) for place in (0, 1))
+    even, odd = (head[first::2].count(0) for first in (0, 1))
     if max(even, odd) > len(head) // 4 and min(even, odd) < len(head) // 16:
         return "utf-16-le" if odd > even else "utf-16-be"
     return None
-
-
-def _after(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    yield head
-    yield from chunks
 
 
 def _as_utf8(chunks: Iterator[bytes], encoding: str, where: str) -> Iterator[bytes]:
@@ -220,5 +207,5 @@ def _as_utf8(chunks: Iterator[bytes], encoding: str, where: str) -> Iterator[byt
     except UnicodeDecodeError as error:
         line += error.object[: error.start].decode(encoding, "ignore").count("\n")
         raise UserError(_undecodable(error.object[error.start], encoding, where, line)) from error
-    except UnicodeError as error:  # no mark where one must be, or half of a pair that a decoder let through
+    except UnicodeError as error:  # a missing byte order mark, or half of a surrogate pair
         raise UserError(Fault(f"is not {encoding} text", f"{where}, line {line}")) from error

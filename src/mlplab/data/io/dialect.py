@@ -1,9 +1,9 @@
-"""How a CSV file is written: what separates fields, wraps them and marks decimals, and its columns' names."""
+"""Detects how a CSV file is written from its beginning: delimiter, quote, decimal mark and header."""
 
 import csv
-import logging
 import re
-from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -11,26 +11,24 @@ from statistics import median_low
 from typing import Literal
 
 from mlplab.data.io.decompression import BEGINNING, encoding_faults
-from mlplab.errors import Fault, UserError, listed
-
-log = logging.getLogger(__name__)
+from mlplab.errors import Fault, UserError
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-"""What is looked for between fields, the likelier first."""
+"""Candidates, most likely first."""
 
 COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 POINT = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?")
-WHOLE = re.compile(r"[+-]?\d+([eE][+-]?\d+)?")
-BREAK = re.compile(r"\s*\n\s*")
+INTEGER = re.compile(r"[+-]?\d+([eE][+-]?\d+)?")
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
-ROW_INDEX = ""
-"""The name of a column without one: the row index of pandas and R, which is no input."""
+Row = Sequence[str]
+
+csv.field_size_limit(2**24)  # Python's own limit, 131,072 characters, is less than some cells hold
 
 
 @dataclass(frozen=True)
 class CsvOptions:
-    """What the user says of a CSV file: None is found by looking, the quote "" wraps nothing."""
+    """How the user says that a CSV file is written. None means detect; the quote "" means no quoting."""
 
     delimiter: str | None = None
     quote: str | None = None
@@ -44,8 +42,9 @@ class Dialect:
     """How a CSV file is written.
 
     Attributes:
-        short_header: the header has no field for the row index, with which each line begins, as R's
-            `write.table` has it.
+        short_header: the header has no field for the row index that begins each line, as in files of R's
+            `write.table`.
+        encoding: as the user gave it; None if detected.
     """
 
     delimiter: str
@@ -53,94 +52,131 @@ class Dialect:
     decimal: Literal[".", ","]
     header: bool
     short_header: bool = False
+    encoding: str | None = None
 
 
-def look(path: Path, given: CsvOptions, where: str) -> Dialect:
-    """How a file of plain text is written, by its beginning.
+def read_beginning(path: Path, where: str) -> str:
+    """Reads whole lines: the first one, which may be long, and then a little more than `BEGINNING` bytes.
 
     Args:
-        where: what messages call the file.
+        where: the file's name in messages.
 
     Raises:
-        UserError: if that is ambiguous, or not as the user says, or the first row holds no names.
+        UserError: if they are not UTF-8.
     """
-    for key, sign in (("data.delimiter", given.delimiter), ("data.quote", given.quote)):
-        if sign and sign != "\t" and not (sign.isascii() and sign.isprintable()):
-            raise UserError(Fault("must be an ASCII sign", key, repr(sign), remedy=f"leave {key} out"))
-    text = _beginning(path, where)
-    quote = _quote(text) if given.quote is None else given.quote or None
-    delimiter = given.delimiter or max(DELIMITERS, key=lambda mark: _merit(text, mark, quote))
-    rows = _rows(text, delimiter, quote)
-    faults = _delimiter_faults(text, delimiter, quote, where)
-    if not faults and given.header is not False:
-        faults = _title_faults(rows, where)
+    with path.open("rb") as file:
+        content = file.readline() + file.read(BEGINNING) + file.readline()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(*encoding_faults(path, where)) from error
+
+
+def csv_reader(
+    lines: Iterable[str], delimiter: str, quote: str | None, *, strict: bool = False
+) -> Iterator[list[str]]:
+    """The fields of each record, by the standard library; `strict` raises at a quote that is not closed."""
+    return csv.reader(
+        lines,
+        delimiter=delimiter,
+        quotechar=quote,
+        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        strict=strict,
+    )
+
+
+def parse_rows(text: str, delimiter: str, quote: str | None) -> Iterator[list[str]]:
+    """Yields the fields of each line that is not empty, up to the first line that cannot be parsed."""
+    lines = StringIO(text.replace("\r", ""))  # only csv would end a line at a lone carriage return
+    with suppress(csv.Error):  # `line_faults` reports it
+        yield from filter(None, csv_reader(lines, delimiter, quote))
+
+
+def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect, Row]:
+    """Detects how CSV text is written.
+
+    Args:
+        text: the beginning of a file.
+        where: the file's name in messages.
+
+    Returns:
+        The dialect, and the fields of the first row: the header, if there is one.
+
+    Raises:
+        UserError: if it is ambiguous or contradicts the options, or there is no header.
+    """
+    for key, char in (("data.delimiter", options.delimiter), ("data.quote", options.quote)):
+        if char and char != "\t" and not (char.isascii() and char.isprintable()):
+            raise UserError(Fault("must be an ASCII character", key, repr(char), remedy=f"leave {key} out"))
+    quote = _detect_quote(text) if options.quote is None else options.quote or None
+    parsed = {delimiter: list(parse_rows(text, delimiter, quote)) for delimiter in DELIMITERS}
+    best = max(parsed, key=lambda delimiter: _fit(parsed[delimiter]))
+    delimiter = options.delimiter or best
+    rows = parsed[delimiter] if delimiter in parsed else list(parse_rows(text, delimiter, quote))
+    header = options.header is not False
+    faults = []
+    if rows and len(rows[0]) == 1 and _fit(parsed[best])[1] > 1:
+        faults.append(_delimiter_fault(rows[0][0], delimiter, best, where))
+    elif rows and header:
+        faults += _title_faults(rows, where)
     if "\r" in text and "\n" not in text:
-        remedy = "save the file anew as CSV, not as CSV for an old Macintosh"
+        remedy = "save the file again as CSV, not as CSV (Macintosh)"
         faults.append(Fault("its lines end with carriage returns alone", where, remedy=remedy))
-    header = given.header is not False
-    if given.header is None and rows and all(_is_number(cell) for cell in rows[0]):
-        remedy = "data.header=false calls the columns column_1, column_2, …; if it is names: data.header=true"
+    if options.header is None and rows and all(map(_is_number, rows[0])):
+        remedy = (
+            "data.header=false names the columns column_1, column_2, …; if these are names: data.header=true"
+        )
         found = f"'{_shortened(delimiter.join(rows[0]))}'"
-        faults.append(Fault("has no header row", where, found, "names of columns", remedy))
-    cells = [cell.strip() for row in rows[header:] for cell in row]
+        faults.append(Fault("has no header row", where, found, "column names", remedy))
+    decimal, decimal_faults = _detect_decimal(rows[header:], delimiter, options, where)
+    if faults := faults + decimal_faults:
+        raise UserError(*faults)
+    short_header = header and _has_short_header(rows)
+    dialect = Dialect(delimiter, quote, decimal, header, short_header, options.encoding)
+    return dialect, rows[0] if rows else []
+
+
+def _detect_decimal(
+    rows: Sequence[Row], delimiter: str, options: CsvOptions, where: str
+) -> tuple[Literal[".", ","], list[Fault]]:
+    cells = [cell.strip() for row in rows for cell in row]
     commas = [cell for cell in cells if COMMA.fullmatch(cell)]
-    points = any(POINT.fullmatch(cell) for cell in cells)
-    decimal = given.decimal or ("," if commas and not points else ".")
+    has_points = any(map(POINT.fullmatch, cells))
+    decimal = options.decimal or ("," if commas and not has_points else ".")
+    faults = []
     if decimal == delimiter and not commas:
         remedy = "leave out data.decimal or data.delimiter"
         faults.append(Fault("commas cannot both separate columns and mark decimals", where, remedy=remedy))
-    if decimal == "," and not given.decimal and all(THOUSANDS.fullmatch(cell) for cell in commas):
+    if decimal == "," and not options.decimal and all(map(THOUSANDS.fullmatch, commas)):
         what = "a comma may mark decimals or thousands"
         remedy = "for decimals: 'data.decimal=\",\"'; for thousands: data.decimal=."
         faults.append(Fault(what, where, f"'{commas[0]}'", remedy=remedy))
-    if faults:
-        raise UserError(*faults)
-    return Dialect(delimiter, quote, decimal, header, header and _has_short_header(rows))
+    return decimal, faults
 
 
-def header_names(path: Path, dialect: Dialect, where: str) -> list[str]:
-    """The names of a file's columns, without spaces around them and line breaks; column_1, … if it has none.
-
-    A first column without a name is the row index, `ROW_INDEX`.
-
-    Raises:
-        UserError: if the file is empty, or a name is not unique, or blank in another column than the first.
-    """
-    row = first_row(path, dialect, where)
-    if not row:
-        raise UserError(Fault("is empty", where, expected="a header line and rows of data"))
-    if not dialect.header:
-        return [f"column_{number}" for number in range(1, len(row) + 1)]
-    row = [ROW_INDEX, *row] if dialect.short_header else row
-    names = [BREAK.sub(" ", name.strip()) for name in row]
-    faults = [
-        Fault(f"has {count} columns '{name}'", where, remedy="give each column a name of its own")
-        for name, count in Counter(filter(None, names)).items()
-        if count > 1
-    ]
-    if blank := [str(number) for number, name in enumerate(names[1:], 2) if not name]:
-        remedy = "give it a name in the header"
-        if blank == [str(len(names))]:
-            remedy += ", or remove the delimiter at the end of each line"
-        faults.append(Fault(f"has no name for column {listed(blank)}", where, remedy=remedy))
-    if faults:
-        raise UserError(*faults)
-    if spaced := [name for name, written in zip(names, row, strict=True) if name and name != written]:
-        what = "%s: spaces around names of columns, and line breaks in them, are left out: %s"
-        log.warning(what, where, listed(spaced))
-    return names
+def _detect_quote(text: str) -> str:
+    """Returns ' only if it quotes fields and " does not."""
+    quotes = {
+        quote: re.search(
+            rf"(?m)(?:^|[,;\t|]){quote}(?:[^{quote}\n]|{quote}{quote})*{quote}\r?(?:$|[,;\t|])", text
+        )
+        for quote in "\"'"
+    }
+    return "'" if quotes["'"] and not quotes['"'] else '"'
 
 
-def first_row(path: Path, dialect: Dialect, where: str) -> list[str]:
-    """The fields of the first line that is not empty."""
-    rows = _rows(_beginning(path, where), dialect.delimiter, dialect.quote)
-    return rows[0] if rows else []
+def _fit(rows: Sequence[Row]) -> tuple[bool, int, int]:
+    """Ranks a delimiter: it splits all lines into equally many fields, then the first, then the median line
+    into the most."""
+    widths = [len(row) for row in rows] or [1]
+    equal = len(set(widths)) == 1 or _has_short_header(rows)
+    return widths[0] > 1 and equal, widths[0], median_low(widths)
 
 
-def _has_short_header(rows: list[list[str]]) -> bool:
-    """Whether every line has one field more than the header, and begins with a row name as R writes them.
+def _has_short_header(rows: Sequence[Row]) -> bool:
+    """Whether each line has one field more than the header and begins with an R row name.
 
-    Row names are unique and not blank. A delimiter at the end of each line gives one field more, too.
+    Row names are unique and not blank. A delimiter at the end of each line adds a field, too.
     """
     header, *lines = rows or [[]]
     return (
@@ -152,84 +188,32 @@ def _has_short_header(rows: list[list[str]]) -> bool:
     )
 
 
-def _beginning(path: Path, where: str) -> str:
-    """Whole lines: the first, which may be long, and so many that more than `BEGINNING` bytes follow."""
-    with path.open("rb") as file:
-        content = file.readline() + file.read(BEGINNING) + file.readline()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(*encoding_faults(path, where)) from error
-
-
-def _rows(text: str, delimiter: str, quote: str | None) -> list[list[str]]:
-    """The fields of each line that is not empty, up to one that cannot be read."""
-    lines = StringIO(text.replace("\r", ""))  # alone, it ends a line to csv and to nobody else
-    if quote is None:
-        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
-    rows = []
-    try:
-        for row in reader:
-            if row:
-                rows.append(row)
-    except csv.Error:  # told by `line_faults`
-        pass
-    return rows
-
-
-def _quote(text: str) -> str:
-    """The sign that wraps fields: ' only where it does and " does not."""
-    wraps = {
-        mark: re.search(rf"(?m)(?:^|[,;\t|]){mark}(?:[^{mark}\n]|{mark}{mark})*{mark}\r?(?:$|[,;\t|])", text)
-        for mark in "\"'"
-    }
-    return "'" if wraps["'"] and not wraps['"'] else '"'
-
-
-def _merit(text: str, delimiter: str, quote: str | None) -> tuple[bool, int, int]:
-    """Whether it splits every line into equally many fields, and into how many the first, and a usual one."""
-    rows = _rows(text, delimiter, quote) or [[""]]
-    widths = [len(row) for row in rows]
-    alike = len(set(widths)) == 1 or _has_short_header(rows)
-    return widths[0] > 1 and alike, widths[0], median_low(widths)
-
-
-def _delimiter_faults(text: str, delimiter: str, quote: str | None, where: str) -> list[Fault]:
-    rows = _rows(text, delimiter, quote)
-    better = max(DELIMITERS, key=lambda mark: _merit(text, mark, quote))
-    if not rows or len(rows[0]) > 1 or _merit(text, better, quote)[1] == 1:
-        return []
+def _delimiter_fault(line: str, delimiter: str, better: str, where: str) -> Fault:
     typed = "" if better == "\t" else f"'data.delimiter=\"{better}\"', or "
-    return [
-        Fault(
-            f"the columns seem to be separated by {DELIMITERS[better]}",
-            where,
-            found=f"one column '{_shortened(rows[0][0])}'",
-            expected=f"columns separated by {DELIMITERS.get(delimiter, repr(delimiter))}",
-            remedy=f"{typed}leave data.delimiter out",
-        )
-    ]
-
-
-def _title_faults(rows: list[list[str]], where: str) -> list[Fault]:
-    """What stands above the header, as spreadsheets write it."""
-    usual = median_low(len(row) for row in rows) if rows else 1
-    note = bool(rows) and rows[0][0].startswith("sep=")
-    if not note and (usual == 1 or len(rows[0]) > 1):
-        return []
-    what = (
-        f"the first line has 1 field, the others {usual}"
-        if not note
-        else "the first line is a note for Excel"
+    return Fault(
+        f"the columns seem to be separated by {DELIMITERS[better]}",
+        where,
+        found=f"one column '{_shortened(line)}'",
+        expected=f"columns separated by {DELIMITERS.get(delimiter, repr(delimiter))}",
+        remedy=f"{typed}leave data.delimiter out",
     )
-    found, remedy = f"'{_shortened(rows[0][0])}'", "delete what stands above the names of the columns"
-    return [Fault(what, where, found, "names of columns", remedy)]
+
+
+def _title_faults(rows: Sequence[Row], where: str) -> Iterator[Fault]:
+    """Lines above the header, as spreadsheets write them."""
+    width = median_low(len(row) for row in rows)
+    if rows[0][0].startswith("sep="):
+        what = "the first line is a note for Excel"
+    elif len(rows[0]) == 1 < width:
+        what = f"the first line has 1 field, the others {width}"
+    else:
+        return
+    remedy = "delete the lines above the header"
+    yield Fault(what, where, f"'{_shortened(rows[0][0])}'", "column names", remedy)
 
 
 def _is_number(cell: str) -> bool:
-    return any(pattern.fullmatch(cell.strip()) for pattern in (WHOLE, POINT, COMMA))
+    return any(pattern.fullmatch(cell.strip()) for pattern in (INTEGER, POINT, COMMA))
 
 
 def _shortened(text: str, longest: int = 60) -> str:

@@ -1,11 +1,11 @@
-"""How far a command is with the rows of a file."""
+"""Progress over the rows of a file."""
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 
 def row_progress() -> Progress:
-    """Shown on a terminal while it lasts; nothing elsewhere."""
+    """Counts rows on a terminal while it is open; shows nothing elsewhere."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description} {task.completed:,} rows"),

@@ -1,13 +1,15 @@
-"""Where a table's rows come from: a frame in memory, or by subclasses CSV text and Parquet."""
+"""A table that is scanned block by block: a frame in memory, or by subclasses CSV and Parquet files."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
-from mlplab.data.io.dialect import ROW_INDEX, CsvOptions, Dialect
+from mlplab.data.io.dialect import Dialect
+from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.parse import DataType
 from mlplab.errors import Fault, UserError
 
@@ -15,86 +17,96 @@ Schema = Mapping[str, DataType]
 
 
 class Source:
-    """Rows with named columns: those of a frame, if it is not a subclass for files.
+    """The rows of a frame; subclasses read files.
 
     Attributes:
-        where: what messages call it.
-        schema: the columns, with their types; those of CSV are text.
-        comma: whether its text has a decimal comma.
-        paths: the files it is read from, as the user has them.
-        written: how its text is written, if it is text.
-        options: what the user says of that.
+        where: its name in messages.
+        schema: types by column; those of CSV are strings.
+        paths: its files, as the user named them.
+        dialect: how its text is written; None if it is not CSV.
+        format: " as CSV" or " as Parquet", for messages.
     """
 
+    where: str
     schema: Schema
-    comma = False
     paths: Sequence[Path] = ()
-    written: Dialect | None = None
-    options: CsvOptions | None = None
+    dialect: Dialect | None = None
+    format = ""
+    _rows: pl.LazyFrame
 
     def __init__(self, where: str, frame: pl.DataFrame) -> None:
-        self.where, self._frame = where, frame
-        self.schema = frame.schema
+        self.where, self.schema, self._rows = where, frame.schema, frame.lazy()
 
     @property
     def names(self) -> list[str]:
-        """The columns' names, without the row index, which has none."""
+        """The columns without the row index."""
         return [name for name in self.schema if name != ROW_INDEX]
 
-    def rows(self) -> int:
-        """How many there are at most."""
-        return self._frame.height
-
-    def scan(self, floats: Collection[str] = (), nulls: Sequence[str] = ()) -> pl.LazyFrame:
-        """All rows; of CSV these columns as numbers, which is fast but stops at what is none, and these words
-        as missing values."""
-        return self._frame.lazy()
-
-    def faults(self, error: Exception) -> list[Fault]:
-        """What is wrong, if scanning has raised this."""
-        return [Fault(f"cannot be read: {first_line(error)}", self.where)]
-
-    def line_faults(self) -> list[Fault]:
-        """Lines of text with too many fields or too few, and what is no text."""
-        return []
-
     @property
-    def blanks(self) -> Int64[np.ndarray, " blank"]:
-        """Which of the scanned rows are none, having nothing in them, not even a separator."""
+    def decimal_comma(self) -> bool:
+        """Whether numbers in its text have a decimal comma."""
+        return self.dialect is not None and self.dialect.decimal == ","
+
+    @cached_property
+    def height(self) -> int:
+        """The number of scanned rows, blank lines of CSV included."""
+        return int(self.scan().select(pl.len()).collect().item())
+
+    @cached_property
+    def blank_rows(self) -> Int64[np.ndarray, " blank"]:
+        """The scanned rows that are blank lines of CSV."""
         return np.empty(0, dtype=np.int64)
 
-    def filled(self, empty: pl.Series, start: int) -> pl.Series:
-        """Which of the rows scanned from `start` on are rows at all, some of them being `empty`."""
-        if not self.paths or not empty.any():  # or the file would be looked through once more
-            return pl.repeat(value=True, n=len(empty), eager=True)
-        return pl.Series(~np.isin(np.arange(start, start + len(empty)), self.blanks))
+    def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
+        """Scans all rows.
+
+        Args:
+            floats: columns of CSV to read as Float64, which is fast but raises at other cells.
+            na_values: words in CSV to read as null.
+        """
+        return self._rows
+
+    def is_row(self, frame: pl.DataFrame, start: int) -> pl.Series:
+        """Which rows of a frame, scanned from row `start` on, are not blank lines of CSV."""
+        empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+        if not empty.any():  # finding blank lines reads the file again
+            return ~empty
+        return pl.Series(~np.isin(np.arange(start, start + frame.height), self.blank_rows))
 
     def frames(self, rows: int) -> Iterator[pl.DataFrame]:
-        """All rows as they are, so many at a time.
+        """Yields all rows as they are, without blank lines, up to `rows` at a time.
 
         Raises:
             UserError: with all that is wrong with the text.
         """
-        last, start, looked = list(self.schema)[-1], 0, False
+        last, start, checked = list(self.schema)[-1], 0, False
         try:
-            for frame in self.scan().collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
-                first, start = start, start + frame.height
+            for scanned in self.scan().collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
+                frame = scanned
                 if frame[last].null_count():
-                    empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
-                    frame = frame.filter(self.filled(empty, first))
-                    if frame[last].null_count() and not looked:  # as where a line is too short
-                        looked = True
+                    frame = scanned.filter(self.is_row(scanned, start))
+                    if frame[last].null_count() and not checked:  # a line may be too short
+                        checked = True
                         if faults := self.line_faults():
                             raise UserError(*faults)
+                start += scanned.height
                 yield frame
         except pl.exceptions.PolarsError as error:
             raise UserError(*self.faults(error)) from error
 
-    def place(self, row: int, column: str) -> str:
-        """Where a cell stands, its row counted from 0 without blanks."""
+    def faults(self, error: Exception) -> list[Fault]:
+        """Explains an error of polars that scanning has raised."""
+        return self.line_faults() or [Fault(f"cannot be read{self.format}: {first_line(error)}", self.where)]
+
+    def line_faults(self) -> list[Fault]:
+        """Finds lines of CSV that are not UTF-8, do not close a quote, or have too many or too few fields."""
+        return []
+
+    def location(self, row: int, column: str) -> str:
+        """Names the place of a cell in messages; rows are counted from 0 without blank lines."""
         return f"{self.where}, {column}, data row {row + 1}"
 
 
 def first_line(error: Exception) -> str:
-    """What polars says, without what follows."""
+    """Returns what polars says without its hints."""
     return str(error).strip().partition("\n")[0]

@@ -1,0 +1,60 @@
+"""Writes frames as CSV, with quotes only where they must be.
+
+On request, a ' goes before text that a spreadsheet may run as a formula: what begins with = + - @, a tab or a
+line's end (OWASP, "CSV Injection"), unless it is a number or a lone sign.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from io import BytesIO
+
+import polars as pl
+
+from mlplab.data.parse import cells_of, is_text, repeat
+
+_BEGINS = r"^\s*[=+\-@＝＋－＠]|^[\t\r\n]"
+_NUMBER = r"^\s*[+\-]?((\d+([.,]\d*)*|[.,]\d+)([eE][+\-]?\d+)?%?|[iI]nf(inity)?|[nN]a[nN])?\s*$"
+
+
+def write_csv(
+    frames: Iterable[tuple[pl.DataFrame, Collection[str]]],
+    write: Callable[[bytes | memoryview], object],
+    *,
+    escape_formulas: bool = False,
+) -> None:
+    """Writes frames of the same columns, under a header.
+
+    Args:
+        frames: each with the names of its text columns that hold plain numbers only, which need no quotes.
+    """
+    for number, (frame, plain) in enumerate(frames):
+        if number == 0:
+            header = frame.clear()
+            write((header.rename(escape_formula) if escape_formulas else header).write_csv().encode())
+        escaped, quoted = frame, False
+        for name, dtype in frame.schema.items():
+            if is_text(dtype) and name not in plain:
+                cells = cells_of(frame, name).cast(pl.String)
+                distinct = cells.unique() if repeat(cells) else cells
+                quoted = quoted or _needs_quotes(distinct)
+                if escape_formulas and distinct.str.contains(_BEGINS).any():
+                    escaped = escaped.with_columns(_escape_cells(cells).alias(name))
+        # Through memory: polars gives no reason when it cannot write to a file.
+        content = BytesIO()
+        escaped.write_csv(content, include_header=False, quote_style="necessary" if quoted else "never")
+        write(content.getbuffer())
+
+
+def escape_formula(text: str) -> str:
+    """Puts a ' before text that a spreadsheet may run as a formula."""
+    return f"'{text}" if re.search(_BEGINS, text) and not re.search(_NUMBER, text) else text
+
+
+def _escape_cells(cells: pl.Series) -> pl.Series:
+    runs = cells.str.contains(_BEGINS) & ~cells.str.contains(_NUMBER)
+    return cells.zip_with(~runs.fill_null(value=False), "'" + cells)
+
+
+def _needs_quotes(cells: pl.Series) -> bool:
+    """Whether a cell must be quoted; an empty one must, or it would be missing."""
+    return bool(cells.str.contains_any(['"', ",", "\n", "\r"]).any() or (cells.str.len_bytes() == 0).any())
