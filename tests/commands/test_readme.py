@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import jaxtyping
 import pytest
 import yaml
 from support import CONCRETE, ROOT, Ended
+
+from mlplab.config.keys import flat
 
 PAGES = {
     path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
@@ -161,10 +162,8 @@ def test_the_data_function_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_link_leads_to_a_file_and_a_heading() -> None:
-    for page, text in [
-        *PAGES.items(),
-        *((ROOT / name, (ROOT / name).read_text()) for name in ("SECURITY.md",)),
-    ]:
+    for page in (*PAGES, ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"):
+        text = page.read_text(encoding="utf-8")
         for link in re.findall(r"\]\(([^)]+)\)", text):
             if not link.startswith("https:"):
                 name, _, anchor = link.partition("#")
@@ -181,18 +180,21 @@ def test_every_path_in_backticks_exists() -> None:
             assert (ROOT / path).exists(), f"{page.name}: {path}"
 
 
-def _keys(values: dict[str, Any], prefix: str) -> list[str]:
-    nested = [
-        _keys(value, f"{prefix}{key}.") if isinstance(value, dict) and value else [f"{prefix}{key}"]
-        for key, value in values.items()
-    ]
-    return [key for keys in nested for key in keys]
-
-
-def test_every_key_of_the_configuration_is_on_a_page() -> None:
-    for path in (ROOT / "conf").rglob("*.yaml"):
-        group = path.relative_to(ROOT / "conf").parent.as_posix()
-        if path.stem != "train" and group not in ("experiment", "logger", "hydra/help"):
-            prefix = group.replace("/", ".") + "."
-            for key in _keys(yaml.safe_load(path.read_text()), prefix):
-                assert key.endswith("name") or f"`{key}" in TEXT or key.endswith("_target_"), f"{path}: {key}"
+def test_the_pages_name_the_keys_that_exist_and_no_others() -> None:
+    groups = {
+        path: path.relative_to(ROOT / "conf").parent.as_posix() for path in (ROOT / "conf").rglob("*/*.yaml")
+    }
+    keys = {
+        f"{group.replace('/', '.')}.{key}"
+        for path, group in groups.items()
+        if group not in ("experiment", "hydra/help", "logger")
+        for key, _ in flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+    } | {"data.columns"}
+    choices = {key for key in keys if key.endswith((".name", "._target_"))}  # made by group=option
+    named = set(
+        re.findall(
+            r"`((?:data|model|loss|optimizer|scheduler|trainer|callbacks|hydra\.launcher)\.\w[\w.]*)", TEXT
+        )
+    )
+    assert not {key for key in keys - choices if key not in named}
+    assert not {key for key in named if key not in keys and not key.startswith("data.columns.")}
