@@ -1,4 +1,4 @@
-"""The README's commands, as written, in a copy of the project."""
+"""README and docs: their commands and examples run as written, their links lead somewhere."""
 
 import json
 import os
@@ -8,55 +8,97 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 
+import jaxtyping
 import pytest
-from support import ROOT, Ended
+import yaml
+from support import CONCRETE, ROOT, Ended
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
-TABLE = re.findall(r"^\| [^|]+ \| `(uv run [^`]+)` \|$", README, re.MULTILINE)
+from mlplab.config.keys import flat
+
+PAGES = {
+    path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
+}
+README, TABLES = PAGES[ROOT / "README.md"], PAGES[ROOT / "docs/tables.md"]
+TEXT = "\n".join(PAGES.values())
+
+BLOCKS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
+CELLS = re.findall(r"\| `(uv run [^`]+)` \|$", TEXT, re.MULTILINE)
 COMMANDS = [
-    command for command in BLOCKS + TABLE if " tensorboard " not in command and "pytest" not in command
+    command for command in dict.fromkeys(BLOCKS + CELLS) if not re.search(" tensorboard | pytest", command)
+]
+FIRST = COMMANDS[0]
+OF_THE_SWEEP = [command for command in COMMANDS if re.search("outputs|name=sweep", command)]
+OF_THE_SWEEP.sort(key=lambda command: "name=sweep" not in command)  # stable: the sweep before its uses
+OTHERS = [command for command in COMMANDS[1:] if command not in OF_THE_SWEEP]
+PYTHON = re.findall(r"```python\n(import mlplab\n.*?)```", TEXT, re.DOTALL)
+(MY_NETS,) = re.findall(r"```python\n# mynets.py\n(.*?)```", TEXT, re.DOTALL)
+
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("uv"), reason="the commands need uv"),
+    pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),
 ]
 
-MY_CSV = "area,rooms,price\n" + "".join(f"{50 + 3 * i},{1 + i % 5},{90 + 7 * i}\n" for i in range(60))
+
+def write_houses(path: Path, rows: int) -> None:
+    """The table that the pages describe and train on."""
+    lines = ["id,size,rooms,kind,sold,price"]
+    for row in range(rows):
+        size, rooms, kind = 40 + row * 53 % 181, 1 + row * 7 % 8, ("flat", "house", "studio")[row % 5 % 3]
+        sold = date(2015, 1, 1) + timedelta(days=row * 1009 % 3650)
+        price = 1500 * size + 12000 * rooms + 800 * (sold.year - 2015) + row * 37 % 101
+        lines.append(f"H{row:05},{size if row % 24 else ''},{rooms},{kind},{sold:%d.%m.%Y},{price}")
+    path.write_text("\n".join(lines) + "\n")
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's files and a table of the user's; the environment is the one that the tests run in."""
-    folder = tmp_path_factory.mktemp("clone")
-    for name in ("conf", "scripts", "src"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, folder / name)
-    (folder / "my.csv").write_text(MY_CSV)
-    (wide,) = re.findall(r"```python\n# mynets.py\n(.*?)```", README, re.DOTALL)
-    (folder / "mynets.py").write_text(wide)
-    return folder
+@pytest.fixture
+def run(
+    run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[str], str]:
+    """Runs a command in this process, next to the files that the commands name, and returns its output.
+
+    Shapes are not checked, as for users: the checks double the time of a step.
+    """
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    write_houses(tmp_path / "houses.csv", 240)
+    write_houses(tmp_path / "my.csv", 40)
+    (tmp_path / "mynets.py").write_text(MY_NETS)
+    (tmp_path / "src/mlplab/data").mkdir(parents=True)
+    shutil.copy(CONCRETE, tmp_path / "src/mlplab/data")
+
+    def run(command: str) -> str:
+        variables, _, words = command.partition("uv run ")
+        for name, value in (each.split("=") for each in variables.split()):
+            if name == "PYTHONPATH":
+                monkeypatch.syspath_prepend(str(tmp_path / value))
+            else:
+                monkeypatch.setenv(name, value)
+        script, *arguments = shlex.split(words)
+        ended = run_script(Path(script).stem, *arguments)
+        assert ended.status == 0, ended
+        return ended.out
+
+    return run
 
 
-def test_the_readme_opens_with_the_two_commands() -> None:
+def test_the_readme_begins_with_the_two_commands() -> None:
     assert BLOCKS[:2] == ["uv run scripts/train.py", "uv run pytest"]
-    assert len(COMMANDS) >= 10
+    assert len(README.splitlines()) <= 160
+    assert len(COMMANDS) >= 30
 
 
-USES = [command for command in COMMANDS if "outputs" in command]
-(SWEEP,) = (command for command in COMMANDS if "name=sweep" in command)
-ALONE = [command for command in COMMANDS if command not in (SWEEP, *USES)]
-SIMPLE = [command for command in ALONE[1:] if re.fullmatch(r"uv run scripts/\w+\.py( [^$]*)?", command)]
-"""Those that need no shell. A process takes seconds to start, so that these run in this one."""
-(EXAMPLE,) = re.findall(r"```python\n(import mlplab\n.*?)```", README, re.DOTALL)
-
-
-def run(clone: Path, command: str) -> str:
-    """What a command prints that must end well."""
-    here = {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1", "UV_FROZEN": "1", "COLUMNS": "400"}
+def test_the_first_command_works_in_a_clone(tmp_path: Path) -> None:
+    for name in ("conf", "scripts", "src"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    here = {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1", "UV_FROZEN": "1"}
     done = subprocess.run(
-        command,
+        FIRST,
         shell=True,
-        cwd=clone,
+        cwd=tmp_path,
         env={**os.environ, **here},
         capture_output=True,
         text=True,
@@ -64,64 +106,95 @@ def run(clone: Path, command: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert re.search("this network.*\n.*ridge regression.*\n.*mean", done.stdout)
+    assert "tensorboard --logdir outputs/" in done.stdout.splitlines()[-1]
 
 
-pytestmark = [
-    pytest.mark.skipif(not shutil.which("uv"), reason="the README's commands need uv"),
-    pytest.mark.skipif(sys.platform == "win32", reason="the README's commands are for a POSIX shell"),
-]
-
-
-@pytest.mark.parametrize("command", [command for command in ALONE if command not in SIMPLE])
-def test_a_command_works_as_written(clone: Path, command: str) -> None:
-    printed = run(clone, command)
-    if "--" not in command:
+@pytest.mark.parametrize("command", OTHERS)
+def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, command: str) -> None:
+    printed = run(command)
+    if "train.py" in command and "--" not in command:
         assert "tensorboard --logdir outputs/" in printed.splitlines()[-1]
-
-
-@pytest.mark.parametrize("command", SIMPLE)
-def test_a_simple_command_works_as_written(
-    run_script: Callable[..., Ended], tmp_path: Path, command: str
-) -> None:
-    (tmp_path / "my.csv").write_text(MY_CSV)
-    _, _, script, *arguments = shlex.split(command)
-    ended = run_script(Path(script).stem, *arguments)
-    assert ended.status == 0, ended
-    if "--" not in command and "train.py" in command:
-        assert "tensorboard --logdir outputs/" in ended.out.splitlines()[-1]
-    if "experiment=" in command and "article" not in command:  # it says that the network earns its keep
+    if "experiment=" in command and "article" not in command:  # the page says that the baselines are beaten
         (metrics,) = (json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/metrics.json"))
-        baselines = (metrics[f"{name}/test/rmse"] for name in ("ridge", "mean"))
-        assert metrics["test/rmse"] < 0.6 * min(baselines)
+        assert metrics["test/rmse"] < 0.6 * min(metrics[f"{name}/test/rmse"] for name in ("ridge", "mean"))
 
 
-def test_a_sweep_and_what_is_done_with_it(clone: Path) -> None:
-    run(clone, SWEEP)
-    printed = {command.split()[2]: run(clone, command) for command in USES if "results" not in command}
-    assert "their ensemble" in printed["scripts/evaluate.py"]
-    assert len((clone / "predictions.csv").read_text().splitlines()) == 1031
-    assert "tensorboard --logdir outputs/" in printed["scripts/train.py"]
-    assert "0.001" in run(clone, "uv run scripts/results.py outputs")
-    (clone / "example.py").write_text(EXAMPLE)
-    assert "cement" in run(clone, "uv run python example.py")
+def test_a_sweep_and_the_commands_that_use_it(
+    run: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = {command: run(command) for command in OF_THE_SWEEP}
+    assert "name=sweep" in OF_THE_SWEEP[0]
+    assert "their ensemble" in printed["uv run scripts/evaluate.py run=outputs/sweep"]
+    assert "0.001" in printed["uv run scripts/results.py outputs"]
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1031
+    for source in PYTHON:
+        exec(source, {})
+    assert re.search("cement(.*\n)+1030 predictions", capsys.readouterr().out)
 
 
-def test_a_mistake_is_told_as_the_readme_says(run_script: Callable[..., Ended], tmp_path: Path) -> None:
-    (said,) = re.findall(r"```text\n(error: houses.csv.*?)```", README, re.DOTALL)
-    sizes = ["?" if row == 15 else str(50 + row) for row in range(40)]
-    (tmp_path / "houses.csv").write_text("size,price\n" + "".join(f"{each},{each}1\n" for each in sizes))
-    (tmp_path / "houses.csv").write_text((tmp_path / "houses.csv").read_text().replace("?1", "651"))
+def test_a_table_is_described_as_the_page_shows(
+    run: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shown,) = re.findall(r"```text\n(houses.csv: .*?)```", TABLES, re.DOTALL)
+    for name, value in {"FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": "116", "LINES": "99"}.items():
+        monkeypatch.setenv(name, value)  # a terminal of this width
+    assert run("uv run scripts/describe.py data=csv data.path=houses.csv data.target=price") == shown
+
+
+def test_a_fault_is_reported_as_the_page_shows(run_script: Callable[..., Ended], tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```text\n(error: houses.csv.*?)```", TABLES, re.DOTALL)
+    rows = [f"{'?' if row == 15 else 50 + row},{50 + row}1\n" for row in range(40)]
+    (tmp_path / "houses.csv").write_text("size,price\n" + "".join(rows))
     ended = run_script("train", "data=csv", "data.path=houses.csv", "data.target=price")
-    assert (ended.status, ended.err) == (2, said)
+    assert (ended.status, ended.err) == (2, shown)
 
 
-def test_the_data_function_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlplab.data.synthetic import functions as synthetic
+def test_the_data_function_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlplab.data.synthetic import functions
 
-    monkeypatch.setattr(synthetic, "FUNCTIONS", dict(synthetic.FUNCTIONS))
-    (source,) = re.findall(r"```python\n(@register.*?)```", README, re.DOTALL)
-    exec(source, vars(synthetic) | {})
-    frame = synthetic.draw("saddle", rows=5, features=None, noise=0.0, seed=0)
+    monkeypatch.setattr(functions, "FUNCTIONS", dict(functions.FUNCTIONS))
+    (source,) = re.findall(r"```python\n(@register.*?)```", TEXT, re.DOTALL)
+    exec(source, vars(functions) | {})
+    frame = functions.draw("saddle", rows=5, features=None, noise=0.0, seed=0)
     x1, x2, y = (frame[name].to_numpy() for name in ("x1", "x2", "target"))
     assert y == pytest.approx(x1**2 - x2**2)
+
+
+def test_every_link_leads_to_a_file_and_a_heading() -> None:
+    for page in (*PAGES, ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"):
+        text = page.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)]+)\)", text):
+            if not link.startswith("https:"):
+                name, _, anchor = link.partition("#")
+                target = page.parent / name if name else page
+                assert target.exists(), f"{page.name}: {link}"
+                headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE) if anchor else []
+                anchors = [re.sub(r"[^\w\- ]", "", each).lower().replace(" ", "-") for each in headings]
+                assert not anchor or anchor in anchors, f"{page.name}: {link}"
+
+
+def test_every_path_in_backticks_exists() -> None:
+    for page, text in PAGES.items():
+        for path in re.findall(r"`(?:uv run )?((?:src|scripts|tests|conf)/[\w/.]*)[^`]*`", text):
+            assert (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+def test_the_pages_name_the_keys_that_exist_and_no_others() -> None:
+    groups = {
+        path: path.relative_to(ROOT / "conf").parent.as_posix() for path in (ROOT / "conf").rglob("*/*.yaml")
+    }
+    keys = {
+        f"{group.replace('/', '.')}.{key}"
+        for path, group in groups.items()
+        if group not in ("experiment", "hydra/help", "logger")
+        for key, _ in flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+    } | {"data.columns"}
+    choices = {key for key in keys if key.endswith((".name", "._target_"))}  # made by group=option
+    named = set(
+        re.findall(
+            r"`((?:data|model|loss|optimizer|scheduler|trainer|callbacks|hydra\.launcher)\.\w[\w.]*)", TEXT
+        )
+    )
+    assert not {key for key in keys - choices if key not in named}
+    assert not {key for key in named if key not in keys and not key.startswith("data.columns.")}
