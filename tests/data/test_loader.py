@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mlplab.data.datamodule import TableDataModule, batch_rows
 from mlplab.data.loader import WINDOW, Batch, Loader
-from mlplab.data.splits.splitters import Split
+from mlplab.data.splits.split import Split
 from mlplab.random_streams import generator
 
 

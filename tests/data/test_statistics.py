@@ -31,8 +31,8 @@ def test_statistics_are_those_of_each_members_training_rows() -> None:
     expected = {
         "mean": [[4, 3, 7], [62 / 3, 0, 22 / 3]],
         "std": [[12.5**0.5, 1, 1], [np.std([2, 10, 50]), 1, 2**0.5 / 3]],
-        "smallest": [[1, 2, 7], [2, 0, 7]],
-        "largest": [[10, 4, 7], [50, 0, 8]],
+        "minimum": [[1, 2, 7], [2, 0, 7]],
+        "maximum": [[10, 4, 7], [50, 0, 8]],
         "median": [[2.5, 3, 7], [10, 0, 7]],
         "q25": [[1.75, 2.5, 7], [6, 0, 7]],
         "q75": [[4.75, 3.5, 7], [30, 0, 7.5]],
@@ -106,7 +106,7 @@ def test_a_sample_says_where_the_quantiles_of_many_rows_lie(monkeypatch: pytest.
     x = np.arange(1001.0)[:, None]
     found = Statistics.of(x, x, [np.arange(1001)], categories=(0,))
     assert found.q25.item() == pytest.approx(250, abs=100)
-    assert found.largest.item() == 1000
+    assert found.maximum.item() == 1000
 
 
 def test_a_sample_is_no_part_of_a_period(monkeypatch: pytest.MonkeyPatch) -> None:

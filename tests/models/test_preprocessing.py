@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mlplab import config
-from mlplab.models import MLP, Layout, Network, Preprocessing, build_preprocessing, preprocessed_width
+from mlplab.models import MLP, FeatureLayout, Network, Preprocessing, build_preprocessing, preprocessed_width
 
 NAN = math.nan
-LAYOUT = Layout((0, 3, 0, 5, 2), (True, True, False, False, False))
-NUMBERS = Layout((0, 0, 0), (False, False, False))
+LAYOUT = FeatureLayout((0, 3, 0, 5, 2), (True, True, False, False, False))
+NUMBERS = FeatureLayout((0, 0, 0), (False, False, False))
 NAMES = ("standard", "robust_clip", "quantile", "none")
 SEEDS = [3, 4]
 
@@ -37,8 +37,8 @@ def numbers(*columns: list[float]) -> dict[str, Tensor]:
         "median": values.median(1, keepdim=True).values,
         "q25": values.quantile(0.25, 1, keepdim=True),
         "q75": values.quantile(0.75, 1, keepdim=True),
-        "smallest": values.amin(1, keepdim=True),
-        "largest": values.amax(1, keepdim=True),
+        "minimum": values.amin(1, keepdim=True),
+        "maximum": values.amax(1, keepdim=True),
         "quantiles": values.sort(1).values,
         "quantile_count": torch.full((1, 1, len(columns)), values.shape[1], dtype=torch.float64),
         "mode": torch.zeros(1, 1, len(columns), dtype=torch.float64),
@@ -56,8 +56,8 @@ def mixed() -> dict[str, Tensor]:
         "median": row([0.5, 0, -2, 0, 0], [3, 0, 0, 0, 0]),
         "q25": row([0, 0, -3, 0, 0], [2, 0, 1, 0, 0]),
         "q75": row([2, 0, -1, 0, 0], [4, 0, 1, 0, 0]),
-        "smallest": row([-9, 0, -9, 0, 0], [0, 0, 0, 0, 0]),
-        "largest": row([9, 0, 9, 0, 0], [5, 0, 9, 0, 0]),
+        "minimum": row([-9, 0, -9, 0, 0], [0, 0, 0, 0, 0]),
+        "maximum": row([9, 0, 9, 0, 0], [5, 0, 9, 0, 0]),
         "quantiles": torch.linspace(-9, 9, 10).double().view(1, -1, 1).repeat(2, 1, 5),
         "quantile_count": row([10] * 5, [10] * 5),
         "mode": row([0, 2, 0, 4, 0], [0, 0, 0, 1, 1]),
@@ -97,13 +97,13 @@ def test_numbers_without_gaps_cost_a_difference_and_a_quotient() -> None:
     preprocessing = build_preprocessing(section(), NUMBERS, 1, [0], torch.float32, statistics)
     done: list[str] = []
 
-    class CallbackDispatcher(TorchDispatchMode):
+    class Operations(TorchDispatchMode):
         def __torch_dispatch__(self, function, types, arguments=(), named=None):  # type: ignore[no-untyped-def]
             done.append(str(function))
             return function(*arguments, **(named or {}))
 
     x = torch.randn(1, 7, 3)
-    with CallbackDispatcher():
+    with Operations():
         encoded = preprocessing.transform(x)
     assert done == ["aten.sub.Tensor", "aten.div.Tensor"]
     assert torch.equal(encoded, (x - statistics["mean"].float()) / statistics["std"].float())
@@ -156,8 +156,8 @@ def test_what_is_missing_absent_or_unseen_is_taken_for_the_usual_and_told() -> N
         [1, 1, 1, 0, 0, 0, 1],
         [0, 0, 0, 1, 0, 0, 1],
     ]
-    assert preprocessing.categories is not None
-    weight = preprocessing.categories.weight
+    assert preprocessing.category_encoder is not None
+    weight = preprocessing.category_encoder.weight
     assert weight is not None
     assert weight.shape == (2, 5, 2)
     assert torch.equal(found[0, :, 9:], weight[0, 4].expand(3, 2))  # 0 and 2 are absent
@@ -227,9 +227,9 @@ def test_a_member_alone_has_the_bits_it_has_in_a_stack(name: str, target: str, c
             alone.inverse_transform_target(targets[one]), stack.inverse_transform_target(targets)[one]
         )
         (encoded * weights[one]).sum().backward()
-        assert stack.categories is not None
-        assert alone.categories is not None
-        ours, its = stack.categories.weight, alone.categories.weight
+        assert stack.category_encoder is not None
+        assert alone.category_encoder is not None
+        ours, its = stack.category_encoder.weight, alone.category_encoder.weight
         assert ours is not None
         assert its is not None
         assert ours.grad is not None
@@ -277,7 +277,7 @@ def test_a_shifted_member_takes_columns_that_are_centred_elsewhere(name: str) ->
 
 
 def test_a_table_of_categories_alone_is_encoded() -> None:
-    layout = Layout((2, 3), (False, True))
+    layout = FeatureLayout((2, 3), (False, True))
     statistics = numbers([0.0, 1], [0.0, 1]) | {
         "present": torch.ones(1, 1, 5, dtype=torch.bool),
         "mode": row([0, 1]),
@@ -293,7 +293,9 @@ def test_a_members_embeddings_are_a_function_of_its_seed() -> None:
         build_preprocessing(section(), LAYOUT, 1, seeds, torch.float32, None) for seeds in ([3, 4], [4])
     )
     large = build_preprocessing(section(embedding_dim=4000), LAYOUT, 1, [5], torch.float32, None)
-    weights = [each.categories.weight for each in (one, two, large) if each.categories is not None]
+    weights = [
+        each.category_encoder.weight for each in (one, two, large) if each.category_encoder is not None
+    ]
     assert torch.equal(weights[0][1:], weights[1])  # type: ignore[index]
     assert weights[2].std().item() == pytest.approx(1, abs=0.03)  # type: ignore[union-attr]
     assert weights[2].mean().item() == pytest.approx(0, abs=0.03)  # type: ignore[union-attr]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplab.data.splits.splitters import Split, random_split
+from mlplab.data.splits.split import Split
+from mlplab.data.splits.splitters import random_split
 from mlplab.runs import baselines as module
 from mlplab.runs.baselines import Baselines, scores
 

@@ -6,7 +6,7 @@ import torch
 from support import config
 
 from mlplab.data.loader import Loader
-from mlplab.models import Layout, Linear, Network, build_preprocessing
+from mlplab.models import FeatureLayout, Linear, Network, build_preprocessing
 from mlplab.training.evaluation import Evaluation, Values
 from mlplab.training.losses import build_loss
 
@@ -20,7 +20,7 @@ OWN = [torch.randperm(200, generator=GENERATOR)[:count] for count in ROWS]
 
 
 def network(members: Sequence[int], targets: int) -> Network:
-    layout = Layout((0,) * 3, (False,) * 3)
+    layout = FeatureLayout((0,) * 3, (False,) * 3)
     preprocessing = build_preprocessing(
         CONFIG.model.preprocessing, layout, targets, members, torch.float32, None
     )
@@ -36,7 +36,7 @@ def evaluated(members: Sequence[int], y: torch.Tensor, weight: torch.Tensor | No
         for _ in range(2):  # it starts afresh after each time
             for each in Loader(X, y, rows, batch, multiple=64, weight=weight):
                 evaluation.add(stack, each)
-            values = evaluation.take(stack)
+            values = evaluation.compute_and_reset(stack)
     return values
 
 

@@ -50,7 +50,7 @@ def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
     for step in range(20):
         gradients(ours, generator)
         factor = 0.9**step
-        optimizer.plan(torch.full((1, MEMBERS), factor, dtype=torch.float64))
+        optimizer.set_lr(torch.full((1, MEMBERS), factor, dtype=torch.float64))
         optimizer.step()
         for k, (reference, lr) in enumerate(zip(references, rates, strict=True)):
             reference.param_groups[0]["lr"] = lr * factor

@@ -20,7 +20,7 @@ from mlplab.data.load import csv_options, spec_of
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.data.parse import BAD, EXPECTED, bad_cells, cells_of, parse_float, parse_str
 from mlplab.data.schema import Schema
-from mlplab.data.splits.splitters import Rows
+from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.data.transform import FrameTransformer, check_columns
 from mlplab.errors import Fault, UserError, listed, shortened
@@ -168,7 +168,7 @@ def run_scores(run: TrainedRun, data: Data) -> Scores:
     with torch.inference_mode():
         for batch in loader:
             evaluation.add(run.network, batch)
-        values = evaluation.take(run.network)
+        values = evaluation.compute_and_reset(run.network)
     return {name.removeprefix("test/"): value.item() for name, value in values.items()}
 
 

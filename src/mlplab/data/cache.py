@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Int64
 
 from mlplab import config
-from mlplab.data.fingerprint import row_hashes, split_fingerprint
+from mlplab.data.fingerprint import row_hashes
 from mlplab.data.load import check_targets, load_table, table_key
 from mlplab.data.splits.make import make_split
-from mlplab.data.splits.splitters import PARTS, Split
+from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, listed
 
@@ -49,7 +49,7 @@ class DataCache:
             table = self.table(run)
             return {**table.fingerprint(), STORED: table.stored}
 
-        of_split = self._once("parts", _split_key(run), lambda: split_fingerprint(self.split(run)))
+        of_split = self._once("parts", _split_key(run), lambda: self.split(run).fingerprint())
         return {**self._once("fingerprint", table_key(run), of_table), **of_split}
 
     def check_unchanged(

@@ -1,6 +1,6 @@
 """Networks with a leading member axis: K independent networks in one, each with its own seed."""
 
-from mlplab.models.feature_layout import Layout, preprocessed_width
+from mlplab.models.feature_layout import FeatureLayout, preprocessed_width
 from mlplab.models.layers import BatchNorm, Dropout, LayerNorm, Linear
 from mlplab.models.mlp import MLP
 from mlplab.models.network import Network, build_network
@@ -10,8 +10,8 @@ __all__ = [
     "MLP",
     "BatchNorm",
     "Dropout",
+    "FeatureLayout",
     "LayerNorm",
-    "Layout",
     "Linear",
     "Network",
     "Preprocessing",

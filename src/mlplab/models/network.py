@@ -1,4 +1,4 @@
-"""A whole network: preprocessing, body, decoder."""
+"""A whole network: preprocessing, body, inverse transform of the target."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,15 @@ from mlplab.models.mlp import MLP
 from mlplab.models.preprocessing import Preprocessing
 
 MEMBER_DIMENSIONS = 3
-"""Of every tensor of a network: member, row, column."""
+"""Dimensions of every parameter and buffer of a network: member, row, column."""
 
 
 class Network(nn.Module):
-    """Maps centred columns, of which values may be missing (NaN), to the targets in their own units.
+    """Maps centred columns, with NaN for missing values, to the targets in their own units.
 
     Args:
-        preprocessing: what stands on both sides of the body.
-        body: `[member, batch, feature]` to `[member, batch, target]`, in encoded units.
+        preprocessing: transforms the inputs before the body, and the targets after it.
+        body: maps `[member, batch, feature]` to `[member, batch, target]`, both scaled.
     """
 
     def __init__(self, preprocessing: Preprocessing, body: nn.Module) -> None:
@@ -31,7 +31,7 @@ class Network(nn.Module):
     def forward_scaled(
         self, x: Float[Tensor, "member batch feature"]
     ) -> Float[Tensor, "member batch target"]:
-        """Predictions in the units of the loss; missing values where the preprocessing looks for them."""
+        """Predictions on the scale of the loss; only columns with an indicator may have missing values."""
         return self.body(self.preprocessing.transform(x))
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch target"]:
@@ -44,10 +44,10 @@ def build_network(
     seeds: Sequence[int],
     preprocessing: Preprocessing,
 ) -> Network:
-    """A network of members whose models have one shape; the preprocessing says its input and output widths.
+    """A network whose members share a shape; its input and output widths come from the preprocessing.
 
     Raises:
-        UserError: if the user's own network class cannot be found, or its tensors have no member axis.
+        UserError: if a custom network class cannot be found, or its tensors have no member axis.
     """
     body = _build_body(models, seeds, preprocessing.width, preprocessing.targets).to(preprocessing.dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
@@ -57,7 +57,7 @@ def build_network(
                     f"its tensor {name} has the shape {tuple(tensor.shape)}",
                     type(body).__name__,
                     expected=f"[member, row, column], here with {len(seeds)} members",
-                    remedy="make it of layers with a member axis, such as those of mlplab.models",
+                    remedy="build it from layers with a member axis, such as those of mlplab.models",
                 )
             )
     return Network(preprocessing, body)
@@ -69,22 +69,22 @@ def _build_body(
     in_features: int,
     out_features: int,
 ) -> nn.Module:
-    shape = models[0]
-    match shape:
+    model = models[0]
+    match model:
         case config.Linear():
             return Linear(in_features, out_features, seeds)
         case config.CustomModel():
             return instantiate(
-                shape.class_path, nn.Module, in_features, out_features, seeds=seeds, **shape.arguments
+                model.class_path, nn.Module, in_features, out_features, seeds=seeds, **model.arguments
             )
         case config.Mlp():
             return MLP(
                 in_features,
                 out_features,
-                hidden=shape.hidden,
-                activation=shape.activation,
-                dropout=[model.dropout for model in models if isinstance(model, config.Mlp)],
-                norm=shape.norm,
-                residual=shape.residual,
+                hidden=model.hidden,
+                activation=model.activation,
+                dropout=[each.dropout for each in models if isinstance(each, config.Mlp)],
+                norm=model.norm,
+                residual=model.residual,
                 seeds=seeds,
             )

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 
-from mlplab.data.splits.splitters import Rows
+from mlplab.data.splits.split import Rows
 from mlplab.data.statistics import sample_rows
 from mlplab.training.metrics import RegressionMetrics
 

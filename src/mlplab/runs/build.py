@@ -15,7 +15,7 @@ from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.data.cache import DataCache
 from mlplab.data.datamodule import TableDataModule
-from mlplab.data.splits.splitters import Split
+from mlplab.data.splits.split import Split
 from mlplab.data.statistics import Statistics
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, reason_of

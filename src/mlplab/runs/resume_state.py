@@ -43,7 +43,7 @@ def kept_of_run(folder: Path, run: TrainConfig, cache: DataCache) -> StackState 
     content = checkpoint.load_newest(path)
     if content and content.get("training") is None:
         # It was killed between its last checkpoint and its test's scores.
-        older = checkpoint.before(path)
+        older = checkpoint.previous(path)
         content = checkpoint.load(older) if older.exists() else None
     if content is None or content.get("training") is None:  # or killed there twice
         return None

@@ -17,11 +17,10 @@ from mlplab.training.callbacks import (
     BestWeights,
     CallbackDispatcher,
     EarlyStopping,
-    EpochCurves,
     ShrinkStack,
     StackCallback,
-    StepCurves,
 )
+from mlplab.training.loggers import EpochCurves, StepCurves
 from mlplab.training.progress import EpochLines
 from mlplab.training.state import StackState
 
@@ -81,7 +80,7 @@ class StackTrainer:
         if kept:
             stack.data.position = kept.batch
             try:
-                state.load(kept, self.trainer, stack.module, self.best, self.stopping)
+                state.restore(kept, self.trainer, stack.module, self.best, self.stopping)
             except (RuntimeError, LookupError, ValueError) as error:
                 what = f"holds the state of another network: {str(error).partition(chr(10))[0]}"
                 where = str(members[0].folder.last)
@@ -110,7 +109,7 @@ class StackTrainer:
 
     def state(self) -> StackState:
         """What it would take to go on from here."""
-        return state.save(self.trainer, self.stack.module, self.best, self.stopping, self.seconds)
+        return state.capture(self.trainer, self.stack.module, self.best, self.stopping, self.seconds)
 
     @property
     def seconds(self) -> float:

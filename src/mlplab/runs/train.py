@@ -29,7 +29,7 @@ from mlplab.training import checkpoint
 from mlplab.training import loggers as curves
 from mlplab.training.callbacks import PeriodicCheckpoint, StopOnSignal
 from mlplab.training.processor import processor_for_training
-from mlplab.training.progress import Bar
+from mlplab.training.progress import ProgressBar
 from mlplab.training.state import StackState
 
 MANY_REPEATED = 0.05
@@ -78,7 +78,7 @@ def train(
     """
     cache = cache or DataCache()
     stack = build_stack([run.config for run in runs], cache, goes_on=kept is not None)
-    bars = [Bar(console, title or "")] if console.is_terminal else []
+    bars = [ProgressBar(console, title or "")] if console.is_terminal else []
     members = [_member(run, alone=title is None, shown=not bars) for run in runs]
     written: dict[Path, Metrics] = {}
     with ExitStack() as contexts:
@@ -172,7 +172,7 @@ def _claim(runs: Sequence[Run], members: Sequence[Member], kept: StackState | No
                 member.folder.claim(member.config.plain())
                 continue
             member.folder.reopen(member.config.plain(), run.begun, anew=kept is None)
-            curves.cut_back(member.loggers, kept.epoch if kept else 0, kept.step if kept else 0)
+            curves.truncate(member.loggers, kept.epoch if kept else 0, kept.step if kept else 0)
         except BaseException:
             if run.begun:
                 member.folder.free()

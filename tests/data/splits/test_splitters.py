@@ -6,10 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from mlplab.data.splits.split import PARTS, Rows, Split
 from mlplab.data.splits.splitters import (
-    PARTS,
-    Rows,
-    Split,
     file_split,
     group_split,
     kfold_split,

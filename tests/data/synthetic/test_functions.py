@@ -97,7 +97,7 @@ def test_no_pair_is_rated_twice() -> None:
 
 def test_features_of_a_scenario_are_refused() -> None:
     with pytest.raises(
-        UserError, match=r"(?s)demand has inputs of its own.*found 4.*use data\.features=null"
+        UserError, match=r"(?s)demand has a fixed set of inputs.*found 4.*use data\.features=null"
     ):
         draw("demand", rows=9, features=4, noise=0.0, seed=0)
 
