@@ -168,8 +168,9 @@ class StackModule(LightningModule):
             }
         self.values |= self.val.compute_and_reset(self.network)
         finite = self.values["val/loss"].isfinite().cpu()
-        what = f"the validation loss became {{}} after step {self.global_step}"
-        self._stop_diverged(~finite, self.values["val/loss"], what)
+        self._stop_diverged(
+            ~finite, self.values["val/loss"], "the validation loss", f"after step {self.global_step}"
+        )
         self.epochs += self.active
         self.position.epoch, self.position.batch = self.position.epoch + 1, 0
         self.schedules.observe(self.values[self.monitor].cpu())
@@ -189,16 +190,17 @@ class StackModule(LightningModule):
         if bad.any():
             first = bad.int().argmax(0).cpu()
             for step in sorted(set(first.tolist())):
-                what = f"the loss became {{}} at step {self._first_step + step + 1}"
-                self._stop_diverged((bad.any(0).cpu()) & (first == step), losses[step], what)
+                members = bad.any(0).cpu() & (first == step)
+                when = f"at step {self._first_step + step + 1}"
+                self._stop_diverged(members, losses[step], "the loss", when)
 
     def _stop_diverged(
-        self, members: Bool[Tensor, " member"], losses: Float[Tensor, " member"], what: str
+        self, members: Bool[Tensor, " member"], losses: Float[Tensor, " member"], loss: str, when: str
     ) -> None:
         for member in (members & self.active).nonzero().flatten().tolist():
             self.active[member] = False
             self.diverged[member] = (
-                f"{what.format(losses[member].item())}, in epoch {self.current_epoch + 1}; "
+                f"{loss} became {losses[member].item()} {when}, in epoch {self.current_epoch + 1}; "
                 "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
             )
         if not self.active.any():
