@@ -167,10 +167,10 @@ class StackModule(LightningModule):
                 "lr": self.optimizer.lr,
             }
         self.values |= self.val.compute_and_reset(self.network)
-        finite = self.values["val/loss"].isfinite().cpu()
-        self._stop_diverged(
-            ~finite, self.values["val/loss"], "the validation loss", f"after step {self.global_step}"
-        )
+        losses = self.values["val/loss"]
+        for member in (~losses.isfinite()).nonzero().flatten().tolist():
+            value = losses[member].item()
+            self._stop_diverged(member, f"the validation loss became {value} after step {self.global_step}")
         self.epochs += self.active
         self.position.epoch, self.position.batch = self.position.epoch + 1, 0
         self.schedules.observe(self.values[self.monitor].cpu())
@@ -187,24 +187,19 @@ class StackModule(LightningModule):
     def _check_divergence(self) -> None:
         losses = torch.stack(self.train_losses.values)
         bad = ~losses.isfinite()
-        if bad.any():
-            first = bad.int().argmax(0).cpu()
-            for step in sorted(set(first.tolist())):
-                members = bad.any(0).cpu() & (first == step)
-                when = f"at step {self._first_step + step + 1}"
-                self._stop_diverged(members, losses[step], "the loss", when)
+        for member in bad.any(0).nonzero().flatten().tolist():
+            step = int(bad[:, member].int().argmax())
+            value, number = losses[step, member].item(), self._first_step + step + 1
+            self._stop_diverged(member, f"the loss became {value} at step {number}")
 
-    def _stop_diverged(
-        self, members: Bool[Tensor, " member"], losses: Float[Tensor, " member"], loss: str, when: str
-    ) -> None:
-        for member in (members & self.active).nonzero().flatten().tolist():
+    def _stop_diverged(self, member: int, reason: str) -> None:
+        if self.active[member]:
             self.active[member] = False
             self.diverged[member] = (
-                f"{loss} became {losses[member].item()} {when}, in epoch {self.current_epoch + 1}; "
+                f"{reason}, in epoch {self.current_epoch + 1}; "
                 "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
             )
-        if not self.active.any():
-            self.trainer.should_stop = True
+            self.trainer.should_stop |= not self.active.any()
 
 
 def clip_by_member(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
