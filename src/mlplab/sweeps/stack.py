@@ -82,7 +82,7 @@ def _groups(
         except UserError as error:
             outcomes[run.folder] = failed_for(run, error)
         else:
-            groups.setdefault(kept.position if kept else None, []).append((run, kept))
+            groups.setdefault(kept.join_key if kept else None, []).append((run, kept))
     return [
         (
             [run for run, _ in members],

@@ -44,7 +44,7 @@ class StackState:
 
     @classmethod
     def join(cls, states: Sequence["StackState"]) -> "StackState":
-        """The state of a stack of all their members; their `position` must be the same."""
+        """The state of a stack of all their members; their `join_key` must be equal."""
         first = states[0]
         members = {
             part: {name: torch.cat([each.members[part][name] for each in states]) for name in tensors}
@@ -54,7 +54,7 @@ class StackState:
         return replace(first, diverged=diverged, members=members)
 
     @property
-    def position(self) -> Hashable:
+    def join_key(self) -> Hashable:
         """What states must have in common to be joined: epoch, step and the names of their tensors."""
         parts = tuple((part, tuple(tensors)) for part, tensors in self.members.items())
         return self.epoch, self.batch, self.step, parts
