@@ -1,7 +1,7 @@
-"""Random generators that are functions of a member's seed and of what they are for.
+"""Random generators that depend only on a member's seed and on what they are used for.
 
-Each use has its own stream, so that a member draws the same weights, order and masks alone, in any stack,
-and whatever else the run does.
+Each use has its own stream. So a member draws the same weights, batch order and dropout masks alone and in
+any stack.
 """
 
 from typing import Literal
@@ -16,6 +16,6 @@ _STREAMS: dict[Stream, int] = {"weights": 0, "order": 1, "dropout": 2, "embeddin
 def generator(
     seed: int, stream: Stream, index: int = 0, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """The generator of one stream; `index` tells apart the uses within it (the epoch, the layer)."""
+    """The generator of a stream; `index` distinguishes uses within it (epochs, layers)."""
     state = np.random.SeedSequence(seed, spawn_key=(_STREAMS[stream], index)).generate_state(1, np.uint64)
     return torch.Generator(device).manual_seed(int(state[0] >> np.uint64(1)))

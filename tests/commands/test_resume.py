@@ -71,12 +71,12 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(command: Command,
     run, last = tmp_path / "outputs/r", tmp_path / "outputs/r/checkpoints/last.ckpt"
     whole = results_of(run)
     interrupt(run)
-    shutil.copy(last, checkpoint.before(last))
+    shutil.copy(last, checkpoint.previous(last))
     last.write_bytes(last.read_bytes()[:1000])
     ended = command("resume=outputs/r")
     assert ended.status == 0, ended.err
     assert "warning: outputs/r/checkpoints/last.ckpt: is damaged" in ended.out
-    assert "goes on from the checkpoint before it" in ended.out
+    assert "the previous checkpoint is used" in ended.out
     assert results_of(run) == whole
     interrupt(run)
     last.write_text("text")
@@ -90,7 +90,7 @@ def test_a_run_killed_twice_before_its_test_begins_again(command: Command, tmp_p
     interrupt(run)
     content = checkpoint.load(last)
     del content["training"]
-    for path in (last, checkpoint.before(last)):
+    for path in (last, checkpoint.previous(last)):
         torch.save(content, path)
     ended = command("resume=outputs/r")
     assert ended.status == 0, ended

@@ -1,18 +1,18 @@
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
+from contracts import assert_close, assert_member_independent, assert_weight_equals_repetition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torch import Tensor
 
 from mlplab.data import statistics
 from mlplab.data.statistics import Statistics
 
 NAN = np.nan
 X = np.array(
-    # a number, one with gaps, categories, categories with gaps, a constant
+    # numbers, numbers with missing values, categories, categories with missing values, a constant
     [[1, 2, 0, 1, 7], [2, NAN, 2, NAN, 7], [3, 4, 2, 1, 7], [10, NAN, 0, 0, 7], [50, NAN, 1, NAN, 8]],
     np.float32,
 )
@@ -31,8 +31,8 @@ def test_statistics_are_those_of_each_members_training_rows() -> None:
     expected = {
         "mean": [[4, 3, 7], [62 / 3, 0, 22 / 3]],
         "std": [[12.5**0.5, 1, 1], [np.std([2, 10, 50]), 1, 2**0.5 / 3]],
-        "smallest": [[1, 2, 7], [2, 0, 7]],
-        "largest": [[10, 4, 7], [50, 0, 8]],
+        "minimum": [[1, 2, 7], [2, 0, 7]],
+        "maximum": [[10, 4, 7], [50, 0, 8]],
         "median": [[2.5, 3, 7], [10, 0, 7]],
         "q25": [[1.75, 2.5, 7], [6, 0, 7]],
         "q75": [[4.75, 3.5, 7], [30, 0, 7.5]],
@@ -45,29 +45,27 @@ def test_statistics_are_those_of_each_members_training_rows() -> None:
     assert all(values.isfinite().all() for values in found.tensors().values())
 
 
-def test_the_logarithm_of_the_target_has_its_own() -> None:
+def test_a_log_target_has_the_moments_of_its_logarithm() -> None:
     found = of(log_target=True)
     assert found.y_mean[0].item() == pytest.approx(0.75)
     assert found.y_std[0].item() == pytest.approx(0.6875**0.5)
 
 
 def test_no_statistic_comes_from_other_rows() -> None:
-    for member, rows in enumerate(TRAIN):
+    for rows in TRAIN:
         others = np.setdiff1d(np.arange(len(X)), rows)
         x, y = X.copy(), Y.copy()
         x[others], y[others] = 1e9, 1e9
-        x[np.ix_(others, [2, 3])] = 1  # a code that there is
+        x[np.ix_(others, [2, 3])] = 1  # an existing code
         before = Statistics.of(X, Y, [rows], categories=CATEGORIES, quantiles=True).tensors()
         after = Statistics.of(x, y, [rows], categories=CATEGORIES, quantiles=True).tensors()
-        together = of(quantiles=True).tensors()
-        assert before.keys() == after.keys() == together.keys()
+        assert before.keys() == after.keys()
         for name, values in before.items():
             assert torch.equal(values, after[name]), name
-            assert torch.equal(values[0], together[name][member]), name
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_of_one_block_the_bits_are_numpys(order: str) -> None:
+def test_one_block_gives_the_bits_of_numpy(order: str) -> None:
     x = np.asarray(np.random.default_rng(0).lognormal(size=(1001, 5)), order=order)  # type: ignore[call-overload]
     rows = np.arange(0, 1001, 3)
     found = Statistics.of(x, x[:, :1], [rows], categories=(0,) * 5)
@@ -80,7 +78,7 @@ def test_of_one_block_the_bits_are_numpys(order: str) -> None:
     arrays(np.float64, (23, 3), elements=st.floats(-1e6, 1e6) | st.just(NAN)),
     st.integers(1, 30),
 )
-def test_blocks_come_to_what_all_rows_together_do(x: np.ndarray, block: int) -> None:
+def test_blocks_give_the_statistics_of_all_rows(x: np.ndarray, block: int) -> None:
     y, rows = np.nan_to_num(x), np.arange(23)
     whole = Statistics.of(x, y, [rows], categories=(0, 0, 0))
     with pytest.MonkeyPatch.context() as patch:
@@ -101,15 +99,15 @@ def test_quantiles_are_numpys_ascending_and_exact_where_values_are_equal(x: np.n
         np.testing.assert_allclose(found.quantiles[0, :10, feature], expected, rtol=1e-12, atol=1e-12)
 
 
-def test_a_sample_says_where_the_quantiles_of_many_rows_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quantiles_of_many_rows_are_those_of_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "SAMPLE", 50)
     x = np.arange(1001.0)[:, None]
     found = Statistics.of(x, x, [np.arange(1001)], categories=(0,))
     assert found.q25.item() == pytest.approx(250, abs=100)
-    assert found.largest.item() == 1000
+    assert found.maximum.item() == 1000
 
 
-def test_a_sample_is_no_part_of_a_period(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_is_not_periodic(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every n-th row of a table with a period of n rows would see one phase of it."""
     monkeypatch.setattr(statistics, "SAMPLE", 500)
     x = np.sin(2 * np.pi * np.arange(10_000) / 20)[:, None]
@@ -120,24 +118,35 @@ def test_a_sample_is_no_part_of_a_period(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 3), min_size=22, max_size=22), st.floats(1e-3, 1e3), st.integers(5, 30))
-def test_a_weight_is_a_row_so_many_times_in_any_unit(weights: list[int], unit: float, block: int) -> None:
+def test_weight_equals_repetition(weights: list[int], unit: float, block: int) -> None:
     source = np.random.default_rng(0)
     x = np.column_stack([source.normal(size=23).round(1), source.integers(0, 4, 23)])
     x[::5] = NAN
-    y, rows = source.normal(size=(23, 1)), np.arange(23)
-    weight, once = np.array([*weights, 4.0]), np.array([1.0] * 22 + [4])
-    repeated = np.append(np.repeat(rows[:22], weights), 22)
-    same: dict[str, Any] = {"categories": (0, 4), "quantiles": True}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "BLOCK", block)
-        found = Statistics.of(x, y, [rows], weight=weight * unit, **same).tensors()
-    expected = Statistics.of(x, y, [repeated], weight=once, **same).tensors()
-    mode = weight @ (x[:, 1:] == np.arange(4))
-    for name in found.keys() - ({"mode"} if np.sum(mode == mode.max()) > 1 else set()):  # rounding decides
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-9, msg=name)
+    y = source.normal(size=(23, 1))
+    frequency = np.array([*weights, 4]) @ (x[:, 1:] == np.arange(4))
+    tie = np.sum(frequency == frequency.max()) > 1  # rounding decides
+
+    def compute(rows: Tensor, weight: Tensor | None) -> dict[str, Tensor]:
+        assert weight is not None
+        of_row = weight.new_zeros(23).index_put((rows,), weight).numpy()
+
+        def found() -> dict[str, Tensor]:
+            made = Statistics.of(
+                x, y, [rows.numpy()], categories=(0, 4), quantiles=True, weight=of_row
+            ).tensors()
+            return {name: values for name, values in made.items() if not (tie and name == "mode")}
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(statistics, "BLOCK", block)
+            by_block = found()
+        whole = found()
+        assert_close(by_block, whole)
+        return whole
+
+    assert_weight_equals_repetition(compute, [*weights, 4], unit=unit, repeat_last=False)
 
 
-def test_rows_of_weight_0_are_not_there_and_equal_weights_are_none() -> None:
+def test_rows_of_weight_0_do_not_count_and_equal_weights_are_none() -> None:
     x, y = X.copy(), Y.copy()
     x[3], y[3] = [1e9, 1e9, 1, 0, 1e9], 1e9
     weight = np.array([7.0, 7, 7, 0, 7])
@@ -147,17 +156,30 @@ def test_rows_of_weight_0_are_not_there_and_equal_weights_are_none() -> None:
         assert torch.equal(values, without.tensors()[name]), name
 
 
-def test_how_many_quantiles_there_are_is_each_members_own() -> None:
+def test_the_number_of_quantiles_depends_on_the_members_rows() -> None:
     x = np.random.default_rng(0).normal(size=(900, 1))
     train = [np.arange(900), np.arange(400), np.arange(30)]
     together = Statistics.of(x, x, train, categories=(0,), quantiles=True).tensors()
     assert together["quantile_count"].flatten().tolist() == [30, 13, 10]
-    for member, rows in enumerate(train):
-        for name, values in Statistics.of(x, x, [rows], categories=(0,), quantiles=True).tensors().items():
-            assert torch.equal(values[0], together[name][member]), name
 
 
-def test_a_table_in_a_file_is_read_and_left_as_it_is(tmp_path: object) -> None:
+@pytest.mark.parametrize("weight", [None, np.random.default_rng(1).integers(0, 3, 900).astype(float)])
+def test_a_member_does_not_depend_on_the_others(weight: np.ndarray | None) -> None:
+    source = np.random.default_rng(0)
+    x = np.column_stack([source.normal(size=900), source.integers(0, 4, 900)])
+    x[::7] = NAN
+    train = [np.arange(900), np.arange(100, 500), np.arange(30), np.arange(900)]
+
+    def compute(members: list[int]) -> dict[str, Tensor]:
+        rows = [train[member] for member in members]
+        return Statistics.of(
+            x, x[:, :1] ** 0, rows, categories=(0, 4), weight=weight, quantiles=True
+        ).tensors()
+
+    assert_member_independent(compute, len(train))
+
+
+def test_a_memory_mapped_table_is_read_and_not_changed(tmp_path: object) -> None:
     mapped = np.memmap(f"{tmp_path}/x", np.float32, "w+", shape=X.shape)
     mapped[:] = X
     mapped.flush()

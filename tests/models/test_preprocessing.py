@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+from contracts import assert_member_independent
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -37,8 +38,8 @@ def numbers(*columns: list[float]) -> dict[str, Tensor]:
         "median": values.median(1, keepdim=True).values,
         "q25": values.quantile(0.25, 1, keepdim=True),
         "q75": values.quantile(0.75, 1, keepdim=True),
-        "smallest": values.amin(1, keepdim=True),
-        "largest": values.amax(1, keepdim=True),
+        "minimum": values.amin(1, keepdim=True),
+        "maximum": values.amax(1, keepdim=True),
         "quantiles": values.sort(1).values,
         "quantile_count": torch.full((1, 1, len(columns)), values.shape[1], dtype=torch.float64),
         "mode": torch.zeros(1, 1, len(columns), dtype=torch.float64),
@@ -56,8 +57,8 @@ def mixed() -> dict[str, Tensor]:
         "median": row([0.5, 0, -2, 0, 0], [3, 0, 0, 0, 0]),
         "q25": row([0, 0, -3, 0, 0], [2, 0, 1, 0, 0]),
         "q75": row([2, 0, -1, 0, 0], [4, 0, 1, 0, 0]),
-        "smallest": row([-9, 0, -9, 0, 0], [0, 0, 0, 0, 0]),
-        "largest": row([9, 0, 9, 0, 0], [5, 0, 9, 0, 0]),
+        "minimum": row([-9, 0, -9, 0, 0], [0, 0, 0, 0, 0]),
+        "maximum": row([9, 0, 9, 0, 0], [5, 0, 9, 0, 0]),
         "quantiles": torch.linspace(-9, 9, 10).double().view(1, -1, 1).repeat(2, 1, 5),
         "quantile_count": row([10] * 5, [10] * 5),
         "mode": row([0, 2, 0, 4, 0], [0, 0, 0, 1, 1]),
@@ -92,18 +93,18 @@ def rows(members: int = 2, count: int = 37) -> Tensor:
     return x
 
 
-def test_numbers_without_gaps_cost_a_difference_and_a_quotient() -> None:
+def test_numbers_without_missing_values_cost_a_difference_and_a_quotient() -> None:
     statistics = numbers([1, 2, 6], [4, 4, 4], [0, 5, -1])
     preprocessing = build_preprocessing(section(), NUMBERS, 1, [0], torch.float32, statistics)
     done: list[str] = []
 
-    class CallbackDispatcher(TorchDispatchMode):
+    class Operations(TorchDispatchMode):
         def __torch_dispatch__(self, function, types, arguments=(), named=None):  # type: ignore[no-untyped-def]
             done.append(str(function))
             return function(*arguments, **(named or {}))
 
     x = torch.randn(1, 7, 3)
-    with CallbackDispatcher():
+    with Operations():
         encoded = preprocessing.transform(x)
     assert done == ["aten.sub.Tensor", "aten.div.Tensor"]
     assert torch.equal(encoded, (x - statistics["mean"].float()) / statistics["std"].float())
@@ -112,7 +113,7 @@ def test_numbers_without_gaps_cost_a_difference_and_a_quotient() -> None:
     assert raw.inverse_transform_target(x[..., :1]).tolist() == x[..., :1].double().tolist()
 
 
-def test_robust_clip_is_by_quartiles_and_draws_outliers_in() -> None:
+def test_robust_clip_scales_by_quartiles_and_clips_outliers() -> None:
     columns = [0.0, 1, 2, 3, 4], [0.0, 0, 0, 0, 8], [7.0] * 5
     preprocessing = build_preprocessing(
         section("robust_clip"), NUMBERS, 1, [0], torch.float32, numbers(*columns)
@@ -123,7 +124,7 @@ def test_robust_clip_is_by_quartiles_and_draws_outliers_in() -> None:
     torch.testing.assert_close(found[0], torch.tensor(expected))
 
 
-def test_quantile_makes_numbers_normal_by_their_place() -> None:
+def test_quantile_makes_numbers_normal_by_their_rank() -> None:
     columns = [0.0, 1, 2, 3, 4], [0.0, 0, 0, 1, 9], [7.0] * 5
     preprocessing = build_preprocessing(
         section("quantile"), NUMBERS, 1, [0], torch.float64, numbers(*columns)
@@ -138,7 +139,7 @@ def test_quantile_makes_numbers_normal_by_their_place() -> None:
     assert found[0, :3, 2].tolist() == [0, 0, 0]
 
 
-def test_what_is_missing_absent_or_unseen_is_taken_for_the_usual_and_told() -> None:
+def test_missing_and_unseen_values_are_imputed_and_indicated() -> None:
     preprocessing = build()
     assert preprocessing.width == preprocessed_width(section(), LAYOUT) == 2 + 2 + 5 + 2
     assert (preprocessing.features, preprocessing.targets, preprocessing.dtype) == (5, 1, torch.float32)
@@ -146,25 +147,25 @@ def test_what_is_missing_absent_or_unseen_is_taken_for_the_usual_and_told() -> N
     x = torch.tensor([member, member])
     found = preprocessing.transform(x)
     assert found[0, :, :9].tolist() == [
-        # numbers, gaps, category of feature 1, of feature 4
+        # numbers, indicators, category of feature 1, of feature 4
         [1, 1, 0, 0, 0, 0, 1, 1, 0],
         [-0.25, 0, 1, 1, 0, 0, 1, 0, 1],  # the median 0.5; the mode 2
-        [0, 0, 0, 1, 0, 0, 1, 0, 1],  # 1 is absent: as if it were missing
+        [0, 0, 0, 1, 0, 0, 1, 0, 1],  # 1 does not occur in training: as if it were missing
     ]
     assert found[1, :, 2:9].tolist() == [
-        [0, 0, 0, 0, 1, 0, 1],  # of feature 4 only 1 is present
+        [0, 0, 0, 0, 1, 0, 1],  # of feature 4 only 1 occurs in training
         [1, 1, 1, 0, 0, 0, 1],
         [0, 0, 0, 1, 0, 0, 1],
     ]
-    assert preprocessing.categories is not None
-    weight = preprocessing.categories.weight
+    assert preprocessing.category_encoder is not None
+    weight = preprocessing.category_encoder.weight
     assert weight is not None
     assert weight.shape == (2, 5, 2)
-    assert torch.equal(found[0, :, 9:], weight[0, 4].expand(3, 2))  # 0 and 2 are absent
+    assert torch.equal(found[0, :, 9:], weight[0, 4].expand(3, 2))  # 0 and 2 do not occur in training
     assert torch.equal(found[1, :, 9:], weight[1, 1].expand(3, 2))
 
 
-def test_a_category_that_no_training_row_has_is_told_whatever_its_code() -> None:
+def test_an_unseen_category_is_indicated_whatever_its_code() -> None:
     statistics = mixed()
     statistics["present"][0, 0, :3] = False
     statistics["mode"][0, 0, 1] = 0
@@ -173,14 +174,14 @@ def test_a_category_that_no_training_row_has_is_told_whatever_its_code() -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_filled_sees_to_what_encode_does_not_look_for(name: str) -> None:
+def test_impute_handles_what_transform_does_not(name: str) -> None:
     preprocessing = build(name)
     x = torch.full((2, 1, 5), NAN)
-    filled = preprocessing.impute(x)
-    assert filled.isnan()[0, 0].tolist() == [True, True, False, False, False]
-    assert filled[:, 0, 2:].tolist() == [[-2, 4, 0], [0, 1, 1]]
-    assert preprocessing.transform(filled).isfinite().all()
-    assert preprocessing.impute(filled).isnan().equal(filled.isnan())
+    imputed = preprocessing.impute(x)
+    assert imputed.isnan()[0, 0].tolist() == [True, True, False, False, False]
+    assert imputed[:, 0, 2:].tolist() == [[-2, 4, 0], [0, 1, 1]]
+    assert preprocessing.transform(imputed).isfinite().all()
+    assert preprocessing.impute(imputed).isnan().equal(imputed.isnan())
     body = MLP(
         preprocessing.width,
         1,
@@ -196,7 +197,7 @@ def test_filled_sees_to_what_encode_does_not_look_for(name: str) -> None:
 
 @pytest.mark.parametrize("target", ["standard", "log", "none"])
 @given(values=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=9))
-def test_decoding_undoes_the_encoding_of_targets(target: str, values: list[float]) -> None:
+def test_the_inverse_undoes_the_transform_of_targets(target: str, values: list[float]) -> None:
     preprocessing = build(target=target, dtype=torch.float64)
     y = torch.tensor(values, dtype=torch.float64).view(1, -1, 1).repeat(2, 1, 1)
     z = preprocessing.transform_target(y)
@@ -208,38 +209,38 @@ def test_decoding_undoes_the_encoding_of_targets(target: str, values: list[float
 @pytest.mark.parametrize("target", ["standard", "log"])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("count", [1, 37, 64])
-def test_a_member_alone_has_the_bits_it_has_in_a_stack(name: str, target: str, count: int) -> None:
+def test_a_member_does_not_depend_on_the_others(name: str, target: str, count: int) -> None:
     x, y = rows(count=count), torch.rand(2, count, 1).double() + 0.1
-    stack = build(name, target=target)
-    stacked, targets = stack.transform(x), stack.transform_target(y)
-    weights = torch.randn(stacked.shape, generator=torch.Generator().manual_seed(1))
-    (stacked * weights).sum().backward()
-    for member in (0, 1):
-        one = slice(member, member + 1)
-        statistics = {key: values[one] for key, values in mixed().items()}
-        alone = build_preprocessing(
-            section(name, target=target), LAYOUT, 1, SEEDS[one], torch.float32, statistics
+    slopes = torch.randn(2, count, 11, generator=torch.Generator().manual_seed(1))
+
+    def compute(members: list[int]) -> dict[str, Tensor]:
+        statistics = {key: values[members] for key, values in mixed().items()}
+        seeds = [SEEDS[member] for member in members]
+        preprocessing = build_preprocessing(
+            section(name, target=target), LAYOUT, 1, seeds, torch.float32, statistics
         )
-        encoded = alone.transform(x[one])
-        assert torch.equal(encoded, stacked[one])
-        assert torch.equal(alone.transform_target(y[one]), targets[one])
-        assert torch.equal(
-            alone.inverse_transform_target(targets[one]), stack.inverse_transform_target(targets)[one]
-        )
-        (encoded * weights[one]).sum().backward()
-        assert stack.categories is not None
-        assert alone.categories is not None
-        ours, its = stack.categories.weight, alone.categories.weight
-        assert ours is not None
-        assert its is not None
-        assert ours.grad is not None
-        assert its.grad is not None
-        assert its.grad.any()
-        assert torch.equal(its.grad, ours.grad[one])
+        transformed = preprocessing.transform(x[members])
+        (transformed * slopes[members]).sum().backward()
+        assert preprocessing.category_encoder is not None
+        weight = preprocessing.category_encoder.weight
+        assert weight is not None
+        assert weight.grad is not None
+        assert all(gradient.any() for gradient in weight.grad)
+        z = preprocessing.transform_target(y[members])
+        return {
+            "inputs": transformed,
+            "imputed": preprocessing.impute(x[members]),
+            "embeddings": weight,
+            "gradient": weight.grad,
+            "targets": z,
+            "predictions": preprocessing.inverse_transform_target(z),
+        }
+
+    assert_member_independent(compute, 2)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_members_part_of_the_state_is_an_encoder(name: str) -> None:
+def test_a_members_part_of_the_state_is_a_preprocessing(name: str) -> None:
     stack, x = build(name, target="log"), rows()
     file = io.BytesIO()
     torch.save(stack.state_dict(), file)
@@ -267,16 +268,16 @@ def test_a_state_of_other_shapes_is_refused(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", ["standard", "robust_clip", "quantile"])
-def test_a_shifted_member_takes_columns_that_are_centred_elsewhere(name: str) -> None:
+def test_a_shifted_member_takes_columns_with_another_centre(name: str) -> None:
     preprocessing, x = build(name, dtype=torch.float64), rows().double()
     before = preprocessing.transform(x)
-    moved = torch.tensor([5.0, 0, -3, 0, 0], dtype=torch.float64)
-    preprocessing.shift(1, moved)
-    after = preprocessing.transform(torch.stack([x[0], x[1] + moved]))
+    offset = torch.tensor([5.0, 0, -3, 0, 0], dtype=torch.float64)
+    preprocessing.shift(1, offset)
+    after = preprocessing.transform(torch.stack([x[0], x[1] + offset]))
     torch.testing.assert_close(after, before)
 
 
-def test_a_table_of_categories_alone_is_encoded() -> None:
+def test_a_table_without_numbers_is_transformed() -> None:
     layout = FeatureLayout((2, 3), (False, True))
     statistics = numbers([0.0, 1], [0.0, 1]) | {
         "present": torch.ones(1, 1, 5, dtype=torch.bool),
@@ -288,12 +289,11 @@ def test_a_table_of_categories_alone_is_encoded() -> None:
         assert found.tolist() == [[[1, 0, 1, 0, 1, 0], [0, 1, 0, 0, 0, 1]]]
 
 
-def test_a_members_embeddings_are_a_function_of_its_seed() -> None:
-    one, two = (
-        build_preprocessing(section(), LAYOUT, 1, seeds, torch.float32, None) for seeds in ([3, 4], [4])
-    )
-    large = build_preprocessing(section(embedding_dim=4000), LAYOUT, 1, [5], torch.float32, None)
-    weights = [each.categories.weight for each in (one, two, large) if each.categories is not None]
-    assert torch.equal(weights[0][1:], weights[1])  # type: ignore[index]
-    assert weights[2].std().item() == pytest.approx(1, abs=0.03)  # type: ignore[union-attr]
-    assert weights[2].mean().item() == pytest.approx(0, abs=0.03)  # type: ignore[union-attr]
+def test_embeddings_are_drawn_from_a_standard_normal_distribution() -> None:
+    large = build_preprocessing(section(embedding_dim=4000), LAYOUT, 1, [5, 6], torch.float32, None)
+    assert large.category_encoder is not None
+    weight = large.category_encoder.weight
+    assert weight is not None
+    assert weight.std((1, 2)).tolist() == pytest.approx([1, 1], abs=0.03)
+    assert weight.mean((1, 2)).tolist() == pytest.approx([0, 0], abs=0.03)
+    assert not torch.equal(weight[0], weight[1])

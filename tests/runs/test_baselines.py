@@ -3,10 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from contracts import assert_weight_equals_repetition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplab.data.splits.splitters import Split, random_split
+from mlplab.data.splits.split import Split
+from mlplab.data.splits.splitters import random_split
 from mlplab.runs import baselines as module
 from mlplab.runs.baselines import Baselines, scores
 
@@ -79,15 +82,13 @@ def test_many_rows_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.lists(st.integers(0, 3), min_size=60, max_size=60).filter(lambda each: sum(map(bool, each)) > 1))
-def test_a_weight_is_a_row_so_many_times_in_scores(weights: list[int]) -> None:
-    rows = np.repeat(ROWS, weights)
-    predicted = np.zeros_like(TWO)
-    ours, theirs = scores(predicted, TWO, np.array(weights, float)), scores(predicted[rows], TWO[rows], None)
-    if np.count_nonzero(weights) > 1:
-        assert ours == pytest.approx(theirs)
-    ours = scores(np.zeros((60, 2)), TWO, np.array(weights, dtype=np.float32))
-    theirs = scores(np.zeros((sum(weights), 2)), TWO[np.repeat(ROWS, weights)], None)
-    assert ours == pytest.approx(theirs)
+def test_weight_equals_repetition_in_scores(weights: list[int]) -> None:
+    def compute(rows: torch.Tensor, weight: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        y = TWO[rows.numpy()]
+        found = scores(np.zeros_like(y), y, None if weight is None else weight.numpy())
+        return {name: torch.tensor(value) for name, value in found.items()}
+
+    assert_weight_equals_repetition(compute, weights)
 
 
 def test_the_mean_scores_no_better_than_zero() -> None:

@@ -1,11 +1,16 @@
 import pytest
 import torch
+from contracts import (
+    assert_equal_weights_are_none,
+    assert_member_independent,
+    assert_weight_equals_repetition,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from support import config
 from torch import nn
 
-from mlplab.training.losses import Loss, build_loss
+from mlplab.training.losses import LOSSES, Loss, build_loss
 
 
 @pytest.mark.parametrize(
@@ -19,7 +24,7 @@ def test_each_members_loss_is_torchs(name: str, theirs: nn.Module) -> None:
     predicted, target = predicted[:2], target[:2]
     expected = torch.stack([theirs(p, t) for p, t in zip(predicted, target, strict=True)])
     torch.testing.assert_close(loss(predicted, target), expected)
-    # In another unit of the target: that is what `degree` says of a loss (of Huber's if delta goes along).
+    # `degree` is the power of the target's unit in a loss; in Huber's, only if delta is scaled, too.
     if name != "huber":
         torch.testing.assert_close(loss(10 * predicted, 10 * target), expected * 10**loss.degree)
 
@@ -30,7 +35,33 @@ def test_members_have_their_own_delta() -> None:
     assert loss(error, torch.zeros_like(error)).tolist() == [0.5 * (3 - 0.25), 2 * (3 - 1)]
 
 
-@pytest.mark.parametrize("name", ["mse", "mae", "huber"])
+def losses(name: str, members: list[int]) -> Loss:
+    return build_loss(
+        [
+            config(f"loss={name}", *([f"loss.delta={each + 0.5}"] if name == "huber" else [])).loss
+            for each in members
+        ]
+    )
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("weighted", [True, False])
+def test_a_member_does_not_depend_on_the_others(name: str, weighted: bool) -> None:
+    source = torch.Generator().manual_seed(0)
+    predictions, target = torch.randn(2, 3, 37, 2, generator=source)
+    weight = torch.rand(3, 37, 1, generator=source)
+
+    def compute(members: list[int]) -> dict[str, torch.Tensor]:
+        predicted = predictions[members].requires_grad_()
+        values = losses(name, members)(predicted, target[members], weight[members] if weighted else None)
+        values.sum().backward()  # type: ignore[no-untyped-call]
+        assert predicted.grad is not None
+        return {"loss": values, "gradient": predicted.grad}
+
+    assert_member_independent(compute, 3)
+
+
+@pytest.mark.parametrize("name", LOSSES)
 def test_rows_without_weight_do_not_count(name: str) -> None:
     loss = build_loss([config(f"loss={name}").loss] * 2)
     predicted, target = torch.randn(2, 2, 7, 1).unbind()
@@ -40,21 +71,21 @@ def test_rows_without_weight_do_not_count(name: str) -> None:
     assert values[1] == loss(predicted, target)[1]
 
 
-@pytest.mark.parametrize(
-    "loss", [build_loss([config(f"loss={name}").loss]) for name in ("mse", "mae", "huber")]
-)
+@pytest.mark.parametrize("loss", [losses(name, [0]) for name in LOSSES])
 @given(weights=st.lists(st.integers(0, 4), min_size=1, max_size=20).filter(any))
-def test_a_weight_is_a_row_so_many_times(loss: Loss, weights: list[int]) -> None:
+def test_weight_equals_repetition(loss: Loss, weights: list[int]) -> None:
     source = torch.Generator().manual_seed(len(weights))
     predicted, target = torch.randn(2, 1, len(weights), 2, dtype=torch.float64, generator=source).unbind()
-    weight = torch.tensor(weights, dtype=torch.float64).reshape(1, -1, 1)
-    times = torch.tensor(weights)
-    repeated = loss(predicted.repeat_interleave(times, 1), target.repeat_interleave(times, 1))
-    torch.testing.assert_close(loss(predicted, target, weight), repeated)
-    torch.testing.assert_close(loss(predicted, target, 7.5 * weight), repeated)
+
+    def compute(rows: torch.Tensor, weight: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        reshaped = None if weight is None else weight.reshape(1, -1, 1)
+        return {"loss": loss(predicted[:, rows], target[:, rows], reshaped)}
+
+    assert_weight_equals_repetition(compute, weights)
+    assert_equal_weights_are_none(compute, len(weights))
 
 
-def test_a_batch_whose_rows_have_no_weight_changes_nothing() -> None:
+def test_a_batch_of_weight_0_changes_nothing() -> None:
     loss = build_loss([config().loss])
     predicted = torch.randn(1, 4, 1, requires_grad=True)
     value = loss(predicted, torch.zeros(1, 4, 1), torch.zeros(1, 4, 1))
@@ -77,8 +108,8 @@ def test_shapes_that_would_broadcast_are_refused() -> None:
         loss(torch.zeros(1, 4, 1), torch.zeros(1, 4))
 
 
-def test_weights_count_against_all_rows_and_not_against_those_of_a_batch() -> None:
-    # The sum over batches of one row each is the weighted mean, which each row's own weight would cancel.
+def test_weights_are_relative_to_all_rows_and_not_to_those_of_a_batch() -> None:
+    # The mean over batches of one row is the weighted mean; divided by its own sum, each weight would cancel.
     loss = build_loss([config("loss=mse").loss])
     z, y = torch.zeros(1, 1, 1), torch.tensor([1.0, 3.0])
     weight = torch.tensor([1.0, 7.0])

@@ -1,6 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from contracts import (
+    assert_equal_weights_are_none,
+    assert_member_independent,
+    assert_weight_equals_repetition,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
@@ -52,14 +57,16 @@ def test_without_weights_errors_are_torchmetrics_to_the_bit(members: int, rows: 
 
 
 @pytest.mark.parametrize("weighted", [True, False])
-def test_a_member_and_a_target_alone_are_as_among_others(weighted: bool) -> None:
+def test_a_member_or_a_target_does_not_depend_on_the_others(weighted: bool) -> None:
     predicted, target = data(4, 130, 5)
     weight = torch.rand(4, 130, 1, generator=torch.Generator().manual_seed(0)) if weighted else None
+
+    def compute(members: list[int]) -> Metrics:
+        metrics = errors(predicted[members], target[members], None if weight is None else weight[members])
+        return {name: value.reshape(len(members), 5) for name, value in metrics.items()}
+
+    assert_member_independent(compute, 4)
     together = errors(predicted, target, weight)
-    for member in range(4):
-        own = slice(member, member + 1)
-        alone = errors(predicted[own], target[own], None if weight is None else weight[own])
-        assert_equal(alone, {name: value[member] for name, value in together.items()})
     one = errors(predicted[..., 2:3], target[..., 2:3], weight)
     assert_equal(one, {name: value[:, 2] for name, value in together.items()})
 
@@ -68,19 +75,21 @@ def test_a_member_and_a_target_alone_are_as_among_others(weighted: bool) -> None
     st.lists(st.integers(0, 4), min_size=2, max_size=30).filter(lambda each: sum(map(bool, each)) > 1),
     st.integers(1, 9),
 )
-def test_a_weight_is_a_row_so_many_times(weights: list[int], batch: int) -> None:
+def test_weight_equals_repetition(weights: list[int], batch: int) -> None:
     predicted, target = data(1, len(weights), 2)
+
+    def compute(rows: torch.Tensor, weight: torch.Tensor | None) -> Metrics:
+        reshaped = None if weight is None else weight.reshape(1, -1, 1)
+        return errors(predicted[:, rows], target[:, rows], reshaped, batch)
+
+    assert_weight_equals_repetition(compute, weights)
+    assert_equal_weights_are_none(compute, len(weights))
     times = torch.tensor(weights)
-    weight = times.float().reshape(1, -1, 1)
-    found = errors(predicted, target, weight, batch)
-    repeated = errors(predicted.repeat_interleave(times, 1), target.repeat_interleave(times, 1))
-    torch.testing.assert_close(found, repeated)
-    # rows without weight do not count at all, and a weight of 1 is none
-    kept = times > 0
-    assert_equal(
-        errors(predicted[:, kept], target[:, kept], weight[:, kept], 1), errors(predicted, target, weight, 1)
+    present, weight = times > 0, times.reshape(1, -1, 1).float()
+    assert_equal(  # batch by batch of one row, to the bit
+        errors(predicted[:, present], target[:, present], weight[:, present], 1),
+        errors(predicted, target, weight, 1),
     )
-    assert_equal(errors(predicted, target, torch.ones_like(weight)), errors(predicted, target))
 
 
 def test_r2_does_not_depend_on_the_unit() -> None:
@@ -89,16 +98,16 @@ def test_r2_does_not_depend_on_the_unit() -> None:
     np.testing.assert_allclose(small, errors(predicted * 1e6, target * 1e6)["r2"])
     theirs = R2Score(multioutput="raw_values")
     theirs.update((predicted * 1e-6)[..., 0].T, (target * 1e-6)[..., 0].T)
-    assert theirs.compute().tolist() == [1, 1]  # a reason why RegressionMetrics is here
+    assert theirs.compute().tolist() == [1, 1]  # which RegressionMetrics avoids
 
 
-def test_r2_of_a_target_that_does_not_vary_is_nan() -> None:
+def test_r2_of_a_constant_target_is_nan() -> None:
     target = torch.ones(1, 3, 1, dtype=torch.float64)
     assert errors(torch.zeros_like(target), target)["r2"].isnan().all()
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7])
-def test_r2_heeds_no_target_of_weight_0(batch: int) -> None:
+def test_r2_ignores_targets_of_weight_0(batch: int) -> None:
     predicted, target = data(2, 40)
     weight = torch.ones(2, 40, 1)
     weight[0, :5] = 0

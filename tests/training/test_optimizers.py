@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from contracts import assert_member_independent
 from support import config
 from torch import nn
 
@@ -50,7 +51,7 @@ def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
     for step in range(20):
         gradients(ours, generator)
         factor = 0.9**step
-        optimizer.plan(torch.full((1, MEMBERS), factor, dtype=torch.float64))
+        optimizer.set_lr(torch.full((1, MEMBERS), factor, dtype=torch.float64))
         optimizer.step()
         for k, (reference, lr) in enumerate(zip(references, rates, strict=True)):
             reference.param_groups[0]["lr"] = lr * factor
@@ -60,6 +61,25 @@ def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
             reference.step()
             for mine, yours in zip(ours, theirs[k], strict=True):
                 torch.testing.assert_close(mine[k], yours, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_member_does_not_depend_on_the_others(kind: str) -> None:
+    overrides, _ = KINDS[kind]
+    settings = [config(*overrides, f"optimizer.lr={lr}").optimizer for lr in (0.1, 0.01, 0.1)]
+    source = torch.Generator().manual_seed(0)
+    weights, slopes = torch.randn(2, MEMBERS, 5, 7, generator=source)
+
+    def compute(members: list[int]) -> dict[str, torch.Tensor]:
+        parameter = nn.Parameter(weights[members].clone())
+        optimizer = build_optimizer([parameter], [settings[member] for member in members])
+        optimizer.set_lr(torch.ones(9, len(members), dtype=torch.float64))
+        for _ in range(9):
+            parameter.grad = slopes[members] * parameter.detach()
+            optimizer.step()
+        return {"weights": parameter.detach(), **optimizer.member_state()}
+
+    assert_member_independent(compute, MEMBERS)
 
 
 def test_clipping_is_torchs_member_by_member() -> None:

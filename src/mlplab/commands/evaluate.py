@@ -19,7 +19,7 @@ from mlplab.data.io.discovery import opened
 from mlplab.data.load import csv_options, spec_of
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.data.schema import Column, Schema
-from mlplab.data.splits.splitters import Rows
+from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.data.transform import FrameTransformer, check_columns
 from mlplab.errors import Fault, UserError, listed

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Int64
 
 from mlplab import config
-from mlplab.data.fingerprint import row_hashes, split_fingerprint
+from mlplab.data.fingerprint import row_hashes
 from mlplab.data.load import check_targets, load_table, table_key
 from mlplab.data.splits.make import make_split
-from mlplab.data.splits.splitters import PARTS, Split
+from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, listed
 
@@ -61,7 +61,7 @@ class RunData:
     @cached_property
     def fingerprint(self) -> dict[str, int | str]:
         """Tells later whether the table, the split and the order of rows are the same."""
-        return {**self.hashed.fingerprint, **split_fingerprint(self.split)}
+        return {**self.hashed.fingerprint, **self.split.fingerprint()}
 
     @cached_property
     def seen_rows(self) -> dict[str, Int64[np.ndarray, " row"]]:

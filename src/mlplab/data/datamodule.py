@@ -1,4 +1,4 @@
-"""The LightningDataModule: one table, and for each member its own split of it."""
+"""The LightningDataModule: one table, and a split of it for each member."""
 
 from collections.abc import Sequence
 
@@ -8,29 +8,28 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, WINDOW, Batch, Loader
-from mlplab.data.splits.splitters import Split
+from mlplab.data.splits.split import PARTS, Split
 
 SHARE_OF_FREE_MEMORY = 0.5
-"""The table moves to the GPU if it takes at most this share of the memory that is free there."""
+"""A table is moved to the GPU if it takes at most this share of the free memory there."""
 
 
 class TableDataModule(LightningDataModule):
-    """Serves the rows of a table to K members, each with its own split and seed.
+    """Batches of a table for K members, each with its own split and seed.
 
     Args:
-        x: its inputs.
-        y: its targets, in their own units.
-        weight: what each of its rows counts; None: all the same.
+        x: inputs.
+        y: targets, in their own units.
+        weight: of each row; None if all are equal.
         splits: one for each member.
-        seeds: one for each member; it orders the training rows.
-        batch_size: training rows a step and member; None takes all at once.
-        fill: fills each member's last batch up with rows of weight 0; else it may be shorter, and must be
-            equally long for all members.
-        block: rows that are read together where the table lies in a mapped file (see `Loader`); None: it lies
-            in memory.
+        seeds: one for each member, for the order of its training rows.
+        batch_size: training rows per step and member; None for all at once.
+        fill: whether to pad each member's last batch with rows of weight 0. Otherwise it may be shorter, and
+            must be equally long for all members.
+        block: rows of a memory-mapped table read together (see `Loader`); None for a table in memory.
 
     Attributes:
-        position: batches of the first epoch that are left out.
+        position: number of batches to skip in the first epoch.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class TableDataModule(LightningDataModule):
         self.x, self.y, self.weight = x, y, weight
         self.seeds, self.fill, self.block = list(seeds), fill, block
         self.train, self.val, self.test = (
-            [torch.from_numpy(getattr(split, part)) for split in splits] for part in ("train", "val", "test")
+            [torch.from_numpy(split.parts()[part]) for split in splits] for part in PARTS
         )
         self.mean_weight = None
         if weight is not None:
@@ -64,7 +63,7 @@ class TableDataModule(LightningDataModule):
         return -(-rows // self.batch_size)
 
     def setup(self, stage: str) -> None:
-        """Moves a table that lies in memory to the training device, once, if it fits there."""
+        """Moves a table in memory to the GPU, once, if it fits there."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self.block is None and device.type == "cuda" and self.x.device != device:
             free, _ = torch.cuda.mem_get_info(device)
@@ -74,7 +73,7 @@ class TableDataModule(LightningDataModule):
                 self.weight = None if self.weight is None else self.weight.to(device)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Nothing to do where the table lies on the device."""
+        """Moves a batch unless the table is on the device already."""
         return batch if batch.x.device == device else batch.to(device)
 
     def train_dataloader(self) -> Loader:
@@ -115,5 +114,5 @@ class TableDataModule(LightningDataModule):
 
 
 def batch_rows(batch_size: int | None, rows: int) -> int:
-    """Rows of a training step: never more than there are."""
+    """Rows of a training step: at most all rows."""
     return min(batch_size or rows, rows)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from mlplab.data.schema import Schema
-from mlplab.data.splits.splitters import Rows
+from mlplab.data.splits.split import Rows
 
 BLOCK = 65_536
 """Rows that are taken up at a time."""

@@ -1,4 +1,4 @@
-"""Categories as columns: few as one column each, many as learned vectors."""
+"""Encodes categories: one-hot if a column has few, embeddings if it has many."""
 
 from collections.abc import Sequence
 
@@ -11,29 +11,30 @@ from mlplab.models.feature_layout import FeatureLayout
 from mlplab.random_streams import generator
 
 
-class Categories(nn.Module):
-    """Encodes the codes of all features that have categories, in a few operations for all of them.
+class CategoryEncoder(nn.Module):
+    """Encodes all categorical columns at once.
 
-    A category that a member's training rows lack is taken for the most frequent one in them. Learned vectors
-    are drawn from N(0, 1), each member's from the generator of its own seed.
+    A category that does not occur in a member's training rows is replaced by the most frequent one.
+    Embeddings are drawn from N(0, 1), with a generator seeded by the member's seed.
 
     Args:
-        present: which categories a member's training rows hold, of all features one after another.
-        mode: the most frequent code of each feature.
+        present: which categories occur in each member's training rows; the columns are concatenated.
+        mode: the most frequent code of each column.
         seeds: one for each member.
-        dtype: of the columns.
+        dtype: of the encoded columns.
 
     Attributes:
-        columns: the features whose codes are encoded, those with few categories first. Their categories
-            have numbers, counted through in that order.
-        table: by a category's number the one it is taken for; if that is another, what is kept is `~number`.
-        weight: the learned vectors, if there are features with many categories.
+        columns: indices of the categorical columns, one-hot columns first. Their categories are numbered
+            consecutively in this order.
+        offsets: number of the first category of each column.
+        lookup: for each category number, the number it is encoded as; `~number` if the category is replaced.
+        weight: the embeddings; None without embedded columns.
     """
 
     columns: Int64[Tensor, " column"]
-    begins: Int64[Tensor, " column"]
-    table: Int64[Tensor, "member 1 category"]
-    weight: Float[Tensor, "member large embedding"] | None
+    offsets: Int64[Tensor, " column"]
+    lookup: Int64[Tensor, "member 1 category"]
+    weight: Float[Tensor, "member embedded embedding"] | None
 
     def __init__(
         self,
@@ -45,39 +46,41 @@ class Categories(nn.Module):
         dtype: torch.dtype,
     ) -> None:
         super().__init__()
-        small, large = layout.small(section), layout.large(section)
-        columns = [*small, *large]
-        sizes = torch.tensor([layout.categories[feature] for feature in columns])
-        begins = sizes.cumsum(0) - sizes
-        of_feature = torch.split(present, list(layout.categories), 2)
-        taken = (mode[..., columns].long() + begins).repeat_interleave(sizes, 2)
-        there = torch.cat([of_feature[feature] for feature in columns], 2)
+        one_hot, embedded = layout.one_hot(section), layout.embedded(section)
+        columns = [*one_hot, *embedded]
+        sizes = torch.tensor([layout.categories[index] for index in columns])
+        offsets = sizes.cumsum(0) - sizes
+        present_by_column = torch.split(present, list(layout.categories), 2)
+        present = torch.cat([present_by_column[index] for index in columns], 2)
+        mode = (mode[..., columns].long() + offsets).repeat_interleave(sizes, 2)
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
-        self.register_buffer("begins", begins, persistent=False)
-        self.register_buffer("table", torch.where(there, torch.arange(len(taken[0, 0])), ~taken))
-        self.small, self.width = len(small), sum(layout.categories[feature] for feature in small)
-        drawn = [
+        self.register_buffer("offsets", offsets, persistent=False)
+        self.register_buffer("lookup", torch.where(present, torch.arange(present.shape[2]), ~mode))
+        self.one_hot_columns = len(one_hot)
+        self.one_hot_width = sum(layout.categories[index] for index in one_hot)
+        embeddings = [
             nn.init.normal_(
-                torch.empty(int(sizes[self.small :].sum()), section.embedding_dim),
+                torch.empty(int(sizes[len(one_hot) :].sum()), section.embedding_dim),
                 generator=generator(seed, "embeddings"),
             )
             for seed in seeds
         ]
-        self.weight = nn.Parameter(torch.stack(drawn).to(dtype)) if large else None
+        self.weight = nn.Parameter(torch.stack(embeddings).to(dtype)) if embedded else None
 
     def forward(
         self, codes: Float[Tensor, "member batch column"]
     ) -> tuple[Bool[Tensor, "member batch column"], list[Float[Tensor, "member batch _"]]]:
-        """Which codes a member's training rows lack, and the encoded columns."""
-        numbers = codes.long() + self.begins
-        found = self.table[:, 0].gather(1, numbers.flatten(1)).view(numbers.shape)
+        """Returns which codes do not occur in the member's training rows, and the encoded columns."""
+        numbers = codes.long() + self.offsets
+        found = self.lookup[:, 0].gather(1, numbers.flatten(1)).view(numbers.shape)
         unseen = found < 0
-        taken = torch.where(unseen, ~found, found)
+        numbers = torch.where(unseen, ~found, found)
         encoded = []
-        if self.small:
-            zeros = codes.new_zeros(*codes.shape[:2], self.width)
-            encoded.append(zeros.scatter_(2, taken[..., : self.small], 1))
+        if self.one_hot_columns:
+            zeros = codes.new_zeros(*codes.shape[:2], self.one_hot_width)
+            encoded.append(zeros.scatter_(2, numbers[..., : self.one_hot_columns], 1))
         if self.weight is not None:
             member = torch.arange(len(codes), device=codes.device).view(-1, 1, 1)
-            encoded.append(self.weight[member, taken[..., self.small :] - self.width].flatten(2))
+            rows = numbers[..., self.one_hot_columns :] - self.one_hot_width
+            encoded.append(self.weight[member, rows].flatten(2))
         return unseen, encoded

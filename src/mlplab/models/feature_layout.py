@@ -1,4 +1,4 @@
-"""What stands in the columns that a network gets, and how wide they are once they are encoded."""
+"""The input columns as a network sees them, and how many columns they become after preprocessing."""
 
 from dataclasses import dataclass
 
@@ -7,43 +7,39 @@ from mlplab import config
 
 @dataclass(frozen=True)
 class FeatureLayout:
-    """Of each feature, in the table's order.
+    """The input columns, in the table's order.
 
     Args:
-        categories: how many it has, whose codes count from 0; 0 for a number.
-        missing: whether any of its values was missing in the whole table.
+        categories: number of categories of each column, coded from 0; 0 for numeric columns.
+        missing: whether each column had missing values anywhere in the table.
     """
 
     categories: tuple[int, ...]
     missing: tuple[bool, ...]
 
     @property
-    def numbers(self) -> list[int]:
-        """The features that are numbers."""
-        return [feature for feature, size in enumerate(self.categories) if size == 0]
+    def numeric(self) -> list[int]:
+        """Indices of the numeric columns."""
+        return [index for index, size in enumerate(self.categories) if size == 0]
 
     @property
-    def incomplete(self) -> list[int]:
-        """The features that get an indicator of missing values."""
-        return [feature for feature, missing in enumerate(self.missing) if missing]
+    def indicators(self) -> list[int]:
+        """Indices of the columns that get a missing-value indicator."""
+        return [index for index, missing in enumerate(self.missing) if missing]
 
-    def small(self, section: config.Preprocessing) -> list[int]:
-        """The features whose categories become one column each."""
+    def one_hot(self, section: config.Preprocessing) -> list[int]:
+        """Indices of the categorical columns that are one-hot encoded."""
         return [
-            feature
-            for feature, size in enumerate(self.categories)
-            if 0 < size <= section.one_hot_max_categories
+            index for index, size in enumerate(self.categories) if 0 < size <= section.one_hot_max_categories
         ]
 
-    def large(self, section: config.Preprocessing) -> list[int]:
-        """The features whose categories become learned vectors."""
-        return [
-            feature for feature, size in enumerate(self.categories) if size > section.one_hot_max_categories
-        ]
+    def embedded(self, section: config.Preprocessing) -> list[int]:
+        """Indices of the categorical columns that are embedded."""
+        return [index for index, size in enumerate(self.categories) if size > section.one_hot_max_categories]
 
 
 def preprocessed_width(section: config.Preprocessing, layout: FeatureLayout) -> int:
-    """Columns that the hidden layers see."""
-    one_hot = sum(layout.categories[feature] for feature in layout.small(section))
-    embedded = section.embedding_dim * len(layout.large(section))
-    return len(layout.numbers) + len(layout.incomplete) + one_hot + embedded
+    """Number of columns after preprocessing."""
+    one_hot = sum(layout.categories[index] for index in layout.one_hot(section))
+    embedded = section.embedding_dim * len(layout.embedded(section))
+    return len(layout.numeric) + len(layout.indicators) + one_hot + embedded

@@ -1,4 +1,4 @@
-"""Member-stacked layers: `[member, batch, input]` to `[member, batch, output]`, members never mixed."""
+"""Layers with a member axis: `[member, batch, input]` to `[member, batch, output]`; members never mix."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,19 +8,19 @@ from torch import Tensor, nn
 
 from mlplab.random_streams import generator
 
-AT_A_TIME = 32
-"""At least as many values as any processor's code computes at a time."""
+VECTOR_SIZE = 32
+"""Upper bound on the values that vectorised code of any processor computes at a time."""
 
 
 class Linear(nn.Module):
     """An affine map for each member: xW + b.
 
-    Weights and biases are drawn from U(−1/√in, 1/√in), the law of `torch.nn.Linear`, each member's from the
-    generator of its own seed.
+    Weights and biases are drawn from U(−1/√in, 1/√in), as in `torch.nn.Linear`, with a generator seeded by
+    the member's seed.
 
     Args:
         seeds: one for each member.
-        index: the layer's place in the network, so that layers of one member differ.
+        index: position of the layer in the network; layers with different indices draw different weights.
     """
 
     weight: Float[Tensor, "member input output"]
@@ -29,22 +29,22 @@ class Linear(nn.Module):
     def __init__(self, in_features: int, out_features: int, seeds: Sequence[int], index: int = 0) -> None:
         super().__init__()
         bound = in_features**-0.5
-        drawn = [
+        weights = [
             nn.init.uniform_(
                 torch.empty(in_features + 1, out_features), -bound, bound, generator(seed, "weights", index)
             )
             for seed in seeds
         ]
-        stacked = torch.stack(drawn)
+        stacked = torch.stack(weights)
         self.weight = nn.Parameter(stacked[:, :-1].clone())
         self.bias = nn.Parameter(stacked[:, -1:].clone())
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
-        """One `baddbmm`; with a single input or output elementwise, which is faster there.
+        """One `baddbmm`; elementwise for a single input or output, which is faster.
 
-        A member gets the same bits alone and anywhere in a stack. The libraries' products do not see to that
-        by themselves: how they round depends on where in memory a matrix begins, unless its width is a
-        multiple of 4; other widths are filled up to one with zeros. A product of vectors goes yet other ways.
+        A member gets the same bits alone and anywhere in a stack. Matrix libraries do not guarantee that: how
+        they round depends on a matrix's memory alignment unless its width is a multiple of 4. Other widths
+        are padded with zeros. Products of vectors round differently again.
         """
         _, rows, columns = self.weight.shape
         if columns == 1:
@@ -62,28 +62,28 @@ class Linear(nn.Module):
 def elementwise(
     function: Callable[[Tensor], Tensor], x: Float[Tensor, "member batch feature"]
 ) -> Float[Tensor, "member batch feature"]:
-    """A function of each value, with the same bits for a member alone and anywhere in a stack.
+    """Applies an elementwise function so that a member gets the same bits alone and anywhere in a stack.
 
-    Values are computed many at a time, and the last few of a tensor one at a time, by other code that may
-    round otherwise. So each member's are filled up to a multiple of that many.
+    Vectorised code computes the last few values of a tensor one at a time, and may round them differently.
+    So each member's values are padded to a multiple of `VECTOR_SIZE`.
     """
     size = x[0].numel()
-    if size % AT_A_TIME == 0:
+    if size % VECTOR_SIZE == 0:
         return function(x)
-    filled = nn.functional.pad(x.flatten(1), (0, -size % AT_A_TIME))
-    return function(filled)[:, :size].view(x.shape)
+    padded = nn.functional.pad(x.flatten(1), (0, -size % VECTOR_SIZE))
+    return function(padded)[:, :size].view(x.shape)
 
 
 class Dropout(nn.Module):
-    """Inverted dropout (Srivastava et al. 2014), each member with its own rate and its own masks.
+    """Inverted dropout (Srivastava et al. 2014) with a rate and masks of each member's own.
 
-    A mask compares 16 random bits a value with the rate, which is thereby rounded to a multiple of 2⁻¹⁶:
-    drawing is most of the cost, and four times as much for a float.
+    A mask compares 16 random bits per value with the rate, which is therefore rounded to a multiple of 2⁻¹⁶.
+    Most of the time goes into drawing random bits, and floats would need four times as many.
 
     Args:
-        rates: the chance that a value is dropped, one for each member.
-        seeds: one for each member; masks come from a generator of each.
-        index: the layer's place in the network.
+        rates: probability that a value is dropped, one for each member.
+        seeds: one for each member, for the generators of the masks.
+        index: position of the layer in the network.
     """
 
     keep: Float[Tensor, "member 1 1"]
@@ -100,18 +100,18 @@ class Dropout(nn.Module):
         self._generators: list[torch.Generator] = []
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
-        """Masks and rescales in training, passes through otherwise."""
+        """Masks and rescales in training mode; returns the input otherwise."""
         if not self.training:
             return x
         size = x[0].numel()
-        words = torch.empty(len(x), -(-size // 4), dtype=torch.int64, device=x.device)
-        for row, source in zip(words, self.generators(x.device), strict=True):
+        bits = torch.empty(len(x), -(-size // 4), dtype=torch.int64, device=x.device)
+        for row, source in zip(bits, self.generators(x.device), strict=True):
             row.random_(-(2**63), None, generator=source)
-        drawn = words.view(torch.int16)[:, :size].reshape(x.shape)
+        drawn = bits.view(torch.int16)[:, :size].reshape(x.shape)
         return x * torch.where(drawn >= self.threshold, 1 / self.keep, 0)
 
     def generators(self, device: torch.device) -> list[torch.Generator]:
-        """Of each member, at the point that it has come to."""
+        """The generator of each member, in its current state."""
         if not self._generators or self._generators[0].device != device:
             self._generators = [generator(seed, "dropout", self.index, device) for seed in self.seeds]
         return self._generators
@@ -127,7 +127,7 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(members, 1, features))
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
-        """Row by row."""
+        """Normalises each row."""
         normed = nn.functional.layer_norm(x, x.shape[-1:], eps=self.eps)
         return torch.addcmul(self.bias, normed, self.weight)
 
@@ -135,7 +135,8 @@ class LayerNorm(nn.Module):
 class BatchNorm(nn.Module):
     """Zero mean and unit variance over a member's batch, then a scale and a shift (Ioffe & Szegedy 2015).
 
-    As `torch.nn.BatchNorm1d`: the running variance is the unbiased one, and momentum weighs the new batch.
+    As in `torch.nn.BatchNorm1d`, the running variance is unbiased and `momentum` is the weight of the new
+    batch. A batch of a single row is normalised by the running statistics.
     """
 
     running_mean: Float[Tensor, "member 1 feature"]
@@ -150,11 +151,11 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(members, 1, features))
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
-        """The batch's own statistics in training, the running ones otherwise."""
+        """Uses the batch statistics in training mode, the running statistics otherwise."""
         mean, var = self.running_mean, self.running_var
         if self.training and x.shape[1] > 1:
             mean = x.mean(1, keepdim=True)
-            var = (x - mean).square().mean(1, keepdim=True)  # `var` rounds otherwise in a stack
+            var = (x - mean).square().mean(1, keepdim=True)  # `var` rounds differently in a stack
             with torch.no_grad():
                 rows = x.shape[1]
                 self.running_mean.lerp_(mean, self.momentum)

@@ -13,17 +13,17 @@ Norm = Literal["none", "layer", "batch"]
 
 
 class MLP(nn.Module):
-    """Hidden layers, each linear → norm → activation → dropout, and a linear output layer.
+    """Hidden layers (linear → norm → activation → dropout) and a linear output layer.
 
-    With `hidden` empty it is one affine map.
+    If `hidden` is empty, it is a single affine map.
 
     Args:
         hidden: widths of the hidden layers.
-        activation: a function's name in `torch.nn.functional`.
+        activation: name of a function in `torch.nn.functional`.
         dropout: the rate of each member.
-        norm: what stands between a linear layer and its activation.
-        residual: adds a hidden layer's input to its output wherever both have the same width; the first
-            layer has none.
+        norm: normalisation between a linear layer and its activation.
+        residual: whether to add a hidden layer's input to its output if both have the same width; never for
+            the first layer.
         seeds: one for each member.
     """
 
@@ -44,27 +44,27 @@ class MLP(nn.Module):
         self.hidden = nn.ModuleList(
             HiddenLayer(
                 width,
-                following,
+                next_width,
                 index=index,
                 activation=activation,
                 dropout=dropout,
                 norm=norm,
-                residual=residual and index > 0 and width == following,
+                residual=residual and index > 0 and width == next_width,
                 seeds=seeds,
             )
-            for index, (width, following) in enumerate(pairwise(widths))
+            for index, (width, next_width) in enumerate(pairwise(widths))
         )
         self.output = Linear(widths[-1], out_features, seeds, index=len(hidden))
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch target"]:
-        """The hidden layers in turn, then the output layer."""
+        """Applies the hidden layers in turn, then the output layer."""
         for layer in self.hidden:
             x = layer(x)
         return self.output(x)
 
 
 class HiddenLayer(nn.Module):
-    """Linear → norm → activation → dropout, with or without the input added."""
+    """Linear → norm → activation → dropout, plus the input if `residual`."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How numbers are brought to one scale: each member's by statistics of its own training rows."""
+"""Scales numeric columns by statistics of each member's training rows."""
 
 from collections.abc import Mapping
 
@@ -14,22 +14,22 @@ STATISTICS = (
     "median",
     "q25",
     "q75",
-    "smallest",
-    "largest",
+    "minimum",
+    "maximum",
     "quantiles",
     "quantile_count",
 )
-"""Of numbers; each kind of scaling takes its own."""
+"""Statistics that scalings use, each some of them."""
 
 Statistics = Mapping[str, Float64[Tensor, "member _ number"]]
 Numbers = Float[Tensor, "member batch number"]
 
 
 class Scaling(nn.Module):
-    """Leaves numbers as they are.
+    """Returns numbers unchanged; base class of the others.
 
     Args:
-        statistics: by their names in `STATISTICS`; quantiles only where they are needed.
+        statistics: by their names in `STATISTICS`; `quantiles` and `quantile_count` only for `Quantile`.
         dtype: of the numbers.
     """
 
@@ -37,11 +37,11 @@ class Scaling(nn.Module):
         super().__init__()
 
     def forward(self, x: Numbers) -> Numbers:
-        """Numbers as the hidden layers see them."""
+        """Scaled numbers."""
         return x
 
-    def locations(self) -> list[Float[Tensor, "member place number"]]:
-        """What is a place on the number line, as views: it moves with what columns are centred by."""
+    def locations(self) -> list[Float[Tensor, "member location number"]]:
+        """Views of the statistics that shift along with the numbers."""
         return []
 
 
@@ -57,61 +57,61 @@ class Standard(Scaling):
         self.register_buffer("std", statistics["std"].to(dtype))
 
     def forward(self, x: Numbers) -> Numbers:
-        """(x − mean)/deviation."""
+        """(x − mean)/std."""
         return (x - self.mean) / self.std
 
-    def locations(self) -> list[Float[Tensor, "member place number"]]:
+    def locations(self) -> list[Float[Tensor, "member location number"]]:
         """The means."""
         return [self.mean]
 
 
 class RobustClip(Scaling):
-    """Zero median and unit interquartile range, outliers drawn in to ±3 (RealMLP, arXiv 2407.04491).
+    """Zero median and unit interquartile range, outliers clipped smoothly to ±3 (RealMLP, arXiv 2407.04491).
 
-    Where more than half of the values are equal, half the range from the smallest to the largest stands for
-    the interquartile one.
+    If the interquartile range is 0, half the range from minimum to maximum is used instead.
     """
 
     median: Float[Tensor, "member 1 number"]
     scale: Float[Tensor, "member 1 number"]
 
     FAR = 1e9
-    """Scaled values whose image is ±3 to all digits, and whose square float32 holds."""
+    """Values beyond this are clipped to ±3 to all digits; its square fits into float32."""
 
     def __init__(self, statistics: Statistics, dtype: torch.dtype) -> None:
         super().__init__(statistics, dtype)
         quartiles = statistics["q75"] - statistics["q25"]
-        spread = torch.where(quartiles > 0, quartiles, (statistics["largest"] - statistics["smallest"]) / 2)
+        spread = torch.where(quartiles > 0, quartiles, (statistics["maximum"] - statistics["minimum"]) / 2)
         scale = torch.where(spread > 0, 1 / spread, 0).clamp(max=torch.finfo(dtype).max)
         self.register_buffer("median", statistics["median"].to(dtype))
         self.register_buffer("scale", scale.to(dtype))
 
     def forward(self, x: Numbers) -> Numbers:
-        """z/√(1 + (z/3)²) of z = (x − median) · scale."""
+        """z/√(1 + (z/3)²) with z = (x − median) · scale."""
         z = ((x - self.median) * self.scale).clamp(-self.FAR, self.FAR)
         return z / (1 + (z / 3).square()).sqrt()
 
-    def locations(self) -> list[Float[Tensor, "member place number"]]:
+    def locations(self) -> list[Float[Tensor, "member location number"]]:
         """The medians."""
         return [self.median]
 
 
 class Quantile(Scaling):
-    """A normal distribution, whatever the numbers' own is: by their place among the member's quantiles.
+    """Maps numbers to a normal distribution by their rank among the member's quantiles.
 
-    As scikit-learn's `QuantileTransformer`, but of equal quantiles the middle one counts at both ends too.
+    Like scikit-learn's `QuantileTransformer`, except that a value equal to several quantiles gets their
+    middle rank at both ends of the distribution, too.
 
     Attributes:
-        quantiles: those of each member, ascending; the last one repeated fills up to the same number for all,
-            so that a member's tensors have one shape alone and in any stack.
-        last: the place of each member's last one.
+        quantiles: ascending. The last one is repeated up to the same length for all members, so that a
+            member's tensors have one shape alone and in any stack.
+        last: index of each member's last quantile.
     """
 
     quantiles: Float[Tensor, "member number quantile"]
     last: Int64[Tensor, "member number 1"]
 
     LIMIT = 5.2
-    """Beyond the outermost quantiles; the normal quantile of about 1 − 1e-7."""
+    """Output beyond the outermost quantiles; the normal quantile of about 1 − 1e-7."""
 
     def __init__(self, statistics: Statistics, dtype: torch.dtype) -> None:
         super().__init__(statistics, dtype)
@@ -119,7 +119,7 @@ class Quantile(Scaling):
         self.register_buffer("last", statistics["quantile_count"].mT.long() - 1)
 
     def forward(self, x: Numbers) -> Numbers:
-        """√2 erf⁻¹(2p − 1), p linear between quantiles."""
+        """√2 erf⁻¹(2p − 1), with p linear between quantiles."""
         values = x.mT.contiguous()
         below, above = (  # int32 takes a third less time
             torch.searchsorted(self.quantiles, values, right=right, out_int32=True).long()
@@ -127,19 +127,19 @@ class Quantile(Scaling):
         )
         below, above = (below - 1).clamp(min=0).minimum(self.last), above.minimum(self.last)
         low, high = self.quantiles.gather(2, below), self.quantiles.gather(2, above)
-        share = torch.where(high > low, (values - low) / (high - low), 0.5)
-        place = below + share * (above - below)
-        normal = elementwise(torch.erfinv, 2 * place / self.last - 1) * 2**0.5
+        fraction = torch.where(high > low, (values - low) / (high - low), 0.5)
+        rank = below + fraction * (above - below)
+        normal = elementwise(torch.erfinv, 2 * rank / self.last - 1) * 2**0.5
         return normal.clamp(-self.LIMIT, self.LIMIT).mT.contiguous()
 
-    def locations(self) -> list[Float[Tensor, "member place number"]]:
+    def locations(self) -> list[Float[Tensor, "member location number"]]:
         """The quantiles."""
         return [self.quantiles.mT]
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
-        """How many quantiles there are is the state's to say."""
-        if isinstance(kept := state_dict.get(f"{prefix}quantiles"), Tensor):
-            self.quantiles = self.quantiles.new_empty(*self.quantiles.shape[:2], *kept.shape[2:3])
+        """Takes over the number of quantiles from the state."""
+        if isinstance(saved := state_dict.get(f"{prefix}quantiles"), Tensor):
+            self.quantiles = self.quantiles.new_empty(*self.quantiles.shape[:2], *saved.shape[2:3])
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 

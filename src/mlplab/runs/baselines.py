@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Float64
 
 from mlplab.data.cache import RunData
-from mlplab.data.splits.splitters import Rows
+from mlplab.data.splits.split import Rows
 from mlplab.data.statistics import sample_rows
 from mlplab.training.metrics import RegressionMetrics
 

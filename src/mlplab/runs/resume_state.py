@@ -45,7 +45,7 @@ def saved_state(folder: Path, run: TrainConfig, data: RunData) -> StackState | N
     if (
         content and content.get("training") is None
     ):  # killed after its last checkpoint, before its test scores
-        older = checkpoint.before(path)
+        older = checkpoint.previous(path)
         content = checkpoint.load(older) if older.exists() else None
     if content is None or content.get("training") is None:  # or killed there twice
         return None

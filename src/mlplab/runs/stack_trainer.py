@@ -23,12 +23,11 @@ from mlplab.training.callbacks import (
     BestWeights,
     CallbackDispatcher,
     EarlyStopping,
-    EpochCurves,
     PeriodicCheckpoint,
     ShrinkStack,
     StackCallback,
-    StepCurves,
 )
+from mlplab.training.loggers import EpochCurves, StepCurves
 from mlplab.training.progress import EpochLines
 from mlplab.training.state import StackState
 
@@ -103,7 +102,7 @@ class StackTrainer:
         if state:
             self.stack.datamodule.position = state.batch
             try:
-                stack_state.load(state, self.trainer, self.stack.module, self.best, self.stopping)
+                stack_state.restore(state, self.trainer, self.stack.module, self.best, self.stopping)
             except (RuntimeError, LookupError, ValueError) as error:
                 what = f"holds the state of another network: {str(error).partition(chr(10))[0]}"
                 where = str(members[0].folder.last)
@@ -131,7 +130,7 @@ class StackTrainer:
 
     def state(self) -> StackState:
         """The present training state."""
-        return stack_state.save(self.trainer, self.stack.module, self.best, self.stopping, self.seconds)
+        return stack_state.capture(self.trainer, self.stack.module, self.best, self.stopping, self.seconds)
 
     def save(self) -> None:
         """Saves the present training state: to the stack's file, or to the run's last.ckpt.

@@ -22,7 +22,7 @@ from mlplab.runs.stack_trainer import Member, StackTrainer
 from mlplab.training import loggers as curves
 from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.processor import processor_for_training
-from mlplab.training.progress import Bar
+from mlplab.training.progress import ProgressBar
 from mlplab.training.state import StackState
 
 MANY_REPEATED = 0.05
@@ -72,7 +72,7 @@ def train(
         Interrupted: after SIGINT or SIGTERM, with the training state saved.
         CannotWrite: if the disk is full.
     """
-    bars = [Bar(console, title or "")] if console.is_terminal else []
+    bars = [ProgressBar(console, title or "")] if console.is_terminal else []
     members = [
         _member(run, each, alone=title is None, to_terminal=not bars)
         for run, each in zip(runs, data, strict=True)
@@ -185,7 +185,7 @@ def _open_folders(runs: Sequence[Run], members: Sequence[Member], state: StackSt
                 member.folder.create(member.config.plain())
                 continue
             member.folder.reopen(member.config.plain(), run.stamp, restart=state is None)
-            curves.cut_back(member.loggers, state.epoch if state else 0, state.step if state else 0)
+            curves.truncate(member.loggers, state.epoch if state else 0, state.step if state else 0)
         except BaseException:
             if run.stamp:
                 member.folder.unlock()

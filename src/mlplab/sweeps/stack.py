@@ -82,7 +82,7 @@ def _groups(
         except UserError as error:
             outcomes[run.folder] = failed_run(run, error)
         else:
-            groups.setdefault(state.place if state else None, []).append((run, state))
+            groups.setdefault(state.join_key if state else None, []).append((run, state))
     return [
         (
             [run for run, _ in members],

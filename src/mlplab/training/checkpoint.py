@@ -1,7 +1,7 @@
-"""Checkpoints: tensors and plain data, so that no code need run to open one.
+"""Checkpoints: tensors and plain data only, so that opening one runs no code.
 
-A run's holds one member's network, and if training may go on from it, all that it takes. A stack's holds what
-it takes for all its members.
+A run's checkpoint holds the network of one member and, if training can resume from it, the resume state. A
+stack's checkpoint holds the resume state of all its members.
 """
 
 import io
@@ -19,13 +19,13 @@ from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 
 FORMAT = 4
-"""Changes when older checkpoints can no longer be read."""
+"""Increases when older checkpoints can no longer be read."""
 
 FOREIGN = "use only checkpoints that this project wrote"
-"""Remedy for a file that this project cannot have written."""
+"""Remedy for a file that mlplab cannot have written."""
 
-PARTS = 1_000_000
-"""Values and tensors that a checkpoint may hold; a stack's has tens of thousands."""
+MAX_PARTS = 1_000_000
+"""Largest number of values and tensors in a checkpoint; a stack's has tens of thousands."""
 
 log = logging.getLogger(__name__)
 
@@ -42,20 +42,20 @@ def save(
     training: Mapping[str, Any] | None = None,
     seen: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Writes a run's checkpoint whole or not at all; the one before stays beside it.
+    """Writes a run's checkpoint atomically; the previous one is kept beside it.
 
     Args:
         state: the network's tensors, with a member axis of length one.
-        config: the run's configuration, plain.
-        schema: the columns, plain.
-        table: the fingerprint of the rows and of their split.
-        epoch: epochs trained when the state was taken.
+        config: the run's configuration, as plain data.
+        schema: the columns, as plain data.
+        table: fingerprint of the table and the split.
+        epoch: number of epochs trained.
         metrics: of the run.
-        training: what it takes to go on, plain; None for a checkpoint that is only to be used.
-        seen: hashes of the rows of train and val, by which they are recognised in other tables.
+        training: the resume state, as plain data; None if training cannot resume from this checkpoint.
+        seen: hashes of the train and val rows, to recognise them in other tables.
 
     Raises:
-        OSError: if it cannot be written; the one before is as it was.
+        OSError: if it cannot be written; the previous checkpoint is intact.
     """
     content = {
         "epoch": epoch,
@@ -65,77 +65,80 @@ def save(
         "table": dict(table),
         "state": {name: tensor.detach().cpu().clone() for name, tensor in state.items()},
     }
-    more = {"training": training, "seen": None if seen is None else dict(seen)}
-    _write(path, content | {name: part for name, part in more.items() if part})
+    optional = {"training": training, "seen": None if seen is None else dict(seen)}
+    _write(path, content | {name: part for name, part in optional.items() if part})
 
 
 def save_stack(
     path: Path, tables: Mapping[str, Mapping[str, int | str]], *, training: Mapping[str, Any]
 ) -> None:
-    """As `save`, of a stack whose members are the runs of these names."""
-    each = [dict(table) for table in tables.values()]
-    _write(path, {"runs": list(tables), "tables": each, "training": dict(training)})
+    """As `save`, for a stack; `tables` holds the fingerprints of its members by the names of their runs."""
+    fingerprints = [dict(table) for table in tables.values()]
+    _write(path, {"runs": list(tables), "tables": fingerprints, "training": dict(training)})
 
 
-def before(path: Path) -> Path:
-    """Where the checkpoint lies that one has replaced."""
-    return path.with_stem(f"{path.stem}.before")
+def previous(path: Path) -> Path:
+    """Path of the checkpoint that the one at `path` replaced."""
+    return path.with_stem(f"{path.stem}.previous")
 
 
-def _aside(path: Path) -> Path:
+def _set_aside(path: Path) -> Path:
     return path.with_name(f"{path.name}.damaged")
 
 
 def remove(path: Path) -> None:
-    """Removes a checkpoint and those before."""
+    """Removes a checkpoint and its previous versions."""
     path.unlink(missing_ok=True)
     remove_older(path)
 
 
 def remove_older(path: Path) -> None:
-    """Removes what a checkpoint has replaced, whole or damaged."""
-    for each in (before(path), _aside(path)):
+    """Removes the previous versions of a checkpoint, intact or damaged."""
+    for each in (previous(path), _set_aside(path)):
         each.unlink(missing_ok=True)
 
 
 def load_newest(path: Path) -> dict[str, Any] | None:
-    """The checkpoint, or if it is damaged the one before, said aloud; None if there is neither.
+    """The content of the checkpoint, or, with a warning, of the previous one if it is damaged.
+
+    None if there is neither.
 
     Raises:
         UserError: as `load`, if neither can be used.
     """
-    older = before(path)
+    older = previous(path)
     if not path.exists():
-        return load(older) if older.exists() else None  # the moment between two moves
+        return load(older) if older.exists() else None  # killed while replacing it
     try:
         return load(path)
     except UserError as error:
         if not older.exists():
             raise
         content = load(older)
-        path.replace(_aside(path))  # or it would take the place of the one before
-        log.warning("%s; goes on from the checkpoint before it", error.faults[0].sentence())
+        path.replace(_set_aside(path))  # otherwise the next save would make it the previous one
+        log.warning("%s; the previous checkpoint is used", error.faults[0].sentence())
         return content
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    whole = io.BytesIO()  # torch's own writer tells a full disk by no error that could be recognised
-    torch.save({"format": FORMAT, **content}, whole)
-    with replacing(path, previous=before(path)) as partial:
-        partial.write_bytes(whole.getbuffer())
+    buffer = io.BytesIO()  # torch's own writer raises no recognisable error if the disk is full
+    torch.save({"format": FORMAT, **content}, buffer)
+    with replacing(path, previous=previous(path)) as partial:
+        partial.write_bytes(buffer.getbuffer())
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The content that `save` or `save_stack` wrote, on the CPU.
+    """The content that `save` or `save_stack` wrote, with tensors on the CPU.
 
     Raises:
-        UserError: if the file is missing or damaged, holds code (none of which runs), or is none of ours.
+        UserError: if the file is missing or damaged, holds code (which is not run), or is no checkpoint of
+            this version.
     """
     if not path.is_file():
         raise UserError(Fault("no such file", str(path), remedy="the run wrote no such checkpoint"))
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_stored(path, archive)
+            _check_uncompressed(path, archive)
             wrong = archive.testzip()
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
         raise damaged(path, str(error)) from error
@@ -176,35 +179,39 @@ def load(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def _check_stored(path: Path, archive: zipfile.ZipFile) -> None:
-    """Refuses an archive that would unfold: torch writes its parts as they are."""
+def _check_uncompressed(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuses compressed archives: torch writes uncompressed ones."""
     parts = archive.infolist()
-    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
-    if packed or sum(part.file_size for part in parts) > path.stat().st_size:
-        what = "is an archive that unfolds, which no checkpoint is"
+    compressed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if compressed or sum(part.file_size for part in parts) > path.stat().st_size:
+        what = "is a compressed archive, which no checkpoint is"
         raise UserError(Fault(what, str(path), remedy=FOREIGN))
 
 
 def _check_bounded(path: Path, content: object) -> None:
-    """Refuses content that refers to itself again and again, and tensors larger than what is stored."""
-    left, level = PARTS, [content]
+    """Refuses content that repeats itself by references, and tensors larger than their storage."""
+    left, level = MAX_PARTS, [content]
     while level:
         left -= len(level)
         inner: list[object] = []
         for part in level:
             if isinstance(part, Tensor):
-                whole = part.numel() * part.element_size() <= part.untyped_storage().nbytes()
-                left = left if whole else -1
+                fits = part.numel() * part.element_size() <= part.untyped_storage().nbytes()
+                left = left if fits else -1
             elif isinstance(part, Mapping):
                 inner += part.values()
             elif isinstance(part, list | tuple | set):
                 inner += part
             if left < len(inner):
-                raise UserError(Fault("unfolds, which no checkpoint does", str(path), remedy=FOREIGN))
+                raise UserError(
+                    Fault(
+                        "expands to more than it stores, which no checkpoint does", str(path), remedy=FOREIGN
+                    )
+                )
         level = inner
 
 
-def damaged(path: Path, how: str) -> UserError:
-    """The error that names a checkpoint that cannot be used."""
-    remedy = "copy the file again from where it was whole, or train again"
-    return UserError(Fault(f"is damaged: {how}", str(path), remedy=remedy))
+def damaged(path: Path, reason: str) -> UserError:
+    """The error for a damaged checkpoint."""
+    remedy = "copy the file again from an intact one, or train again"
+    return UserError(Fault(f"is damaged: {reason}", str(path), remedy=remedy))

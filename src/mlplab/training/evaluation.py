@@ -1,4 +1,4 @@
-"""How good a network is on rows it does not train on, member by member."""
+"""Scores of each member on validation or test rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,19 +15,19 @@ Values = dict[str, Float[Tensor, " member"]]
 
 
 class Mean:
-    """A mean over batches for each member, weighted by what their rows count."""
+    """A mean over batches for each member, weighted by the rows of each batch."""
 
     def __init__(self) -> None:
         self.values: list[Float[Tensor, " member"]] = []
         self.rows: list[Float64[Tensor, " member"]] = []
 
     def add(self, values: Float[Tensor, " member"], rows: Float64[Tensor, " member"]) -> None:
-        """Adds the means over a batch of so many rows."""
+        """Adds each member's mean over a batch, and the (weighted) number of its rows there."""
         self.values.append(values)
         self.rows.append(rows)
 
     def state(self) -> dict[str, Float[Tensor, "member batch"]]:
-        """What was added since the last time."""
+        """What has been added since the last reset."""
         return {
             name: torch.stack(each, 1)
             for name, each in (("values", self.values), ("rows", self.rows))
@@ -35,30 +35,31 @@ class Mean:
         }
 
     def load_state(self, state: Mapping[str, Float[Tensor, "member batch"]]) -> None:
-        """Goes on from another's `state`."""
+        """Replaces what has been added by another's `state`."""
         values, rows = (state[name].unbind(1) if state else () for name in ("values", "rows"))
         self.values, self.rows = list(values), list(rows)
 
     def compute_and_reset(self) -> Float64[Tensor, " member"]:
-        """The mean, and a fresh start."""
-        # [member, batch], so that a member's sum runs along memory, and in the same order in any stack.
+        """The mean over all that has been added."""
+        # [member, batch]: a member's values are contiguous, so their sum has one order in any stack.
         values, rows = torch.stack(self.values, 1).double(), torch.stack(self.rows, 1)
         self.values, self.rows = [], []
         return torch.where(rows > 0, values * rows, 0).sum(1) / rows.sum(1)
 
 
 class Evaluation(torch.nn.Module):
-    """Loss, rmse, mae and r2 over batches, in the targets' own units; errors are summed up in float64.
+    """Loss, rmse, mae and r2 over batches, in the targets' own units; errors are accumulated in float64.
 
-    Of several targets `val/rmse` is the mean, and `val/rmse/TARGET` that of one; so with `mae` and `r2`.
+    With several targets, `val/rmse` is the mean over targets and `val/rmse/TARGET` that of one target;
+    likewise `mae` and `r2`.
 
-    A module, so that its sums go to the device where the network is. Members with equally many rows are
-    summed up together.
+    It is a module so that its sums move to the network's device. Members with equally many rows are computed
+    together.
 
     Args:
-        rows: of each member in this part.
-        part: the name before the slash, `val` or `test`.
-        targets: their names.
+        rows: number of rows of each member.
+        part: `val` or `test`, the first part of the metrics' names.
+        targets: names of the targets.
     """
 
     def __init__(self, loss: Loss, rows: Sequence[int], part: str, targets: Sequence[str]) -> None:
@@ -77,7 +78,7 @@ class Evaluation(torch.nn.Module):
         self._seen = 0
 
     def add(self, network: Network, batch: Batch) -> None:
-        """Predicts a batch and adds its errors."""
+        """Predicts a batch and adds its loss and errors."""
         z = network.forward_scaled(batch.x)
         losses = self.loss(z, network.preprocessing.transform_target(batch.y), batch.weight)
         self.losses.add(losses, batch.rows())
@@ -90,19 +91,17 @@ class Evaluation(torch.nn.Module):
         self._seen += predicted.shape[1]
 
     def compute_and_reset(self, network: Network) -> Values:
-        """The values over all batches since the last time."""
+        """The metrics over all batches added."""
         loss = self.loss.in_target_units(self.losses.compute_and_reset(), network.preprocessing.y_std)
         values = {f"{self.part}/loss": loss}
         for _, members, errors in self._parts():
             for name, value in errors.compute().items():
-                of_targets = value.reshape(
-                    -1, len(self.targets)
-                )  # of a single number torchmetrics has no shape
-                told = {f"{self.part}/{name}": of_targets.mean(1)}
+                by_target = value.reshape(-1, len(self.targets))  # torchmetrics squeezes single numbers
+                metrics = {f"{self.part}/{name}": by_target.mean(1)}
                 if len(self.targets) > 1:
-                    each = zip(self.targets, of_targets.unbind(1), strict=True)
-                    told |= {f"{self.part}/{name}/{target}": one for target, one in each}
-                for key, of_members in told.items():
+                    for target, column in zip(self.targets, by_target.unbind(1), strict=True):
+                        metrics[f"{self.part}/{name}/{target}"] = column
+                for key, of_members in metrics.items():
                     values.setdefault(key, torch.empty_like(loss))[members] = of_members
             errors.reset()
         self._seen = 0

@@ -1,22 +1,61 @@
-"""Curves of a run that goes on: flushed before its state is kept, cut back to it before it goes on."""
+"""Curves in the loggers: written during training, flushed before a checkpoint, truncated on resume."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
-from torch import Tensor
 
 from mlplab.files import replacing
-from mlplab.training.callbacks import STEP_LOSS
+from mlplab.training.callbacks import StackCallback
+from mlplab.training.module import StackModule
+
+STEP_LOSS = "train/loss_step"
+"""The only curve by step instead of by epoch."""
+
+
+class EpochCurves(StackCallback):
+    """Logs each member's values of each epoch, counted from 1, to its own loggers."""
+
+    def __init__(self, loggers: Sequence[Sequence[Logger]]) -> None:
+        self.loggers = loggers
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Logs one point of every curve."""
+        values = {name: value.tolist() for name, value in module.values.items()}
+        for member, loggers in enumerate(self.loggers):
+            if module.active[member]:
+                point = {name: value[member] for name, value in values.items()}
+                _log(point, loggers, trainer.current_epoch + 1)
+
+
+class StepCurves(StackCallback):
+    """Logs each member's training loss of every nth step to its own loggers, as `STEP_LOSS`."""
+
+    def __init__(self, loggers: Sequence[Sequence[Logger]], every: int) -> None:
+        self.loggers, self.every = loggers, every
+
+    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+        """Logs the losses if it is an nth step."""
+        if trainer.global_step % self.every == 0:
+            losses = module.last_losses().tolist()
+            for member, (loss, loggers) in enumerate(zip(losses, self.loggers, strict=True)):
+                if module.active[member]:
+                    _log({STEP_LOSS: loss}, loggers, trainer.global_step)
+
+
+def _log(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> None:
+    for logger in loggers:
+        logger.log_metrics(dict(point), step)
 
 
 def flush(loggers: Sequence[Logger]) -> None:
-    """Hands what was logged to the system, so that a kill does not lose it."""
+    """Writes out what has been logged, so that a kill does not lose it."""
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.flush()
@@ -24,23 +63,23 @@ def flush(loggers: Sequence[Logger]) -> None:
             logger.save()
 
 
-def cut_back(loggers: Sequence[Logger], epoch: int, step: int) -> None:
-    """Removes the points after an epoch and a step, which will come again, before anything is logged.
+def truncate(loggers: Sequence[Logger], epoch: int, step: int) -> None:
+    """Removes the points after an epoch and a step, which a resumed run logs again.
 
-    TensorBoard's own `purge_step` hides points of all curves from one number on; ours count epochs, or steps.
-    And what is cut away here no other reader of the files sees.
+    TensorBoard's `purge_step` cannot do that: it hides points of all curves from one number on, but ours are
+    by epoch or by step. And points removed here are gone for all readers of the files.
     """
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            _cut_events(Path(logger.log_dir), epoch, step)
+            _truncate_events(Path(logger.log_dir), epoch, step)
         elif isinstance(logger, CSVLogger):
-            _cut_rows(logger, epoch, step)
+            _truncate_rows(logger, epoch, step)
 
 
-def _cut_events(folder: Path, epoch: int, step: int) -> None:
-    """Copies what is kept to one file; a file whose end was never written ends before.
+def _truncate_events(folder: Path, epoch: int, step: int) -> None:
+    """Copies the remaining points to one file; incomplete records at the end of a file are dropped.
 
-    A point counts once, as both files have it where an earlier try was killed between its two last lines.
+    Points in two files are copied once: a kill between the replacement and the removals below leaves both.
     """
     files = sorted(folder.glob("events.out.tfevents.*"))
     if not files:
@@ -50,7 +89,7 @@ def _cut_events(folder: Path, epoch: int, step: int) -> None:
         writer = RecordWriter(file)
         for number, event in enumerate(each for path in files for each in _events(path)):
             points = {(event.step, value.tag) for value in event.summary.value}
-            if number == 0 or (_is_kept(event, epoch, step) and not points & seen):
+            if number == 0 or (_remains(event, epoch, step) and not points & seen):
                 writer.write(event.SerializeToString())
                 seen |= points
         writer.flush()
@@ -62,34 +101,34 @@ def _events(path: Path) -> Iterator[Event]:
     return (Event.FromString(record) for record in RawEventFileLoader(str(path)).Load())
 
 
-def _is_kept(event: Event, epoch: int, step: int) -> bool:
-    """Whether it is a point of a curve, not too late; hyperparameters, which come at the end, stand at 0."""
+def _remains(event: Event, epoch: int, step: int) -> bool:
+    """Whether it is a point up to that epoch or step; hyperparameters, written last, are at step 0."""
     tags = [value.tag for value in event.summary.value]
-    return bool(tags) and 0 < event.step <= (epoch if all(map(_counts_epochs, tags)) else step)
+    return bool(tags) and 0 < event.step <= (epoch if all(map(_is_by_epoch, tags)) else step)
 
 
-def _counts_epochs(curve: str) -> bool:
-    """Whether a curve is one of ours by the epoch; those of a user's callbacks count steps."""
+def _is_by_epoch(curve: str) -> bool:
+    """Whether it is one of our curves by epoch; curves of the user's callbacks are by step."""
     return curve == "lr" or (curve.startswith(("train/", "val/")) and curve != STEP_LOSS)
 
 
-def _cut_rows(logger: CSVLogger, epoch: int, step: int) -> None:
-    """Logs again what is kept, since Lightning begins the file anew; the old one lies aside till then."""
+def _truncate_rows(logger: CSVLogger, epoch: int, step: int) -> None:
+    """Logs the remaining rows again, since Lightning starts a new file; until then, the old is set aside."""
     path = Path(logger.log_dir) / "metrics.csv"
     aside = Path(logger.save_dir) / f".{path.parent.name}-{path.name}"
     if path.is_file() and not aside.is_file():
         path.replace(aside)
     if not aside.is_file():
         return
-    for each in (path, path.with_name("hparams.yaml")):  # which come again
+    for each in (path, path.with_name("hparams.yaml")):  # both are written again
         each.unlink(missing_ok=True)
     with aside.open(newline="", encoding="utf-8", errors="replace") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        with suppress(ValueError, TypeError):  # of a row that was damaged
+        with suppress(ValueError, TypeError):  # from a damaged row
             number = int(row.pop("step", None) or 0)
-            point: dict[str, Tensor | float] = {name: float(value) for name, value in row.items() if value}
-            if 0 < number <= (epoch if all(map(_counts_epochs, point)) else step):
-                logger.log_metrics(point, number)
+            point = {name: float(value) for name, value in row.items() if value}
+            if 0 < number <= (epoch if all(map(_is_by_epoch, point)) else step):
+                _log(point, [logger], number)
     logger.save()
     aside.unlink()

@@ -1,6 +1,6 @@
-"""Losses, one value for each member.
+"""Losses: one value for each member.
 
-A new loss is a function in `LOSSES`, a section in `mlplab.config` and a file in `conf/loss/`.
+A new loss needs a function in `LOSSES`, a section in `mlplab.config` and a file in `conf/loss/`.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,12 +18,12 @@ Values = Float[Tensor, "member batch target"]
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss of errors in encoded units.
+    """A loss of scaled predictions and targets.
 
     Args:
-        elementwise: of an error (prediction − target), value by value.
-        degree: the power of the target's unit in it; a loss times the target's deviation to that power is
-            the loss in the target's own units.
+        elementwise: the loss of each error (prediction − target).
+        degree: power of the target's unit in the loss. Multiplied by the target's standard deviation to this
+            power, a loss is in the target's own units.
     """
 
     elementwise: Callable[[Values], Values]
@@ -36,9 +36,9 @@ class Loss:
         weight: Float[Tensor, "member batch 1"] | None = None,
         total: Float64[Tensor, " member"] | None = None,
     ) -> Float[Tensor, " member"]:
-        """The mean over a member's rows, weighted by `weight`, and targets; 0 where no row has any weight.
+        """The mean over targets and a member's rows, weighted by `weight`; 0 if all weights are 0.
 
-        `total` is divided by in place of the weights' sum.
+        With `total`, the weighted sum is divided by it instead of the sum of the weights.
         """
         values = self.elementwise(predicted - target)
         if weight is None:
@@ -51,9 +51,9 @@ class Loss:
     def in_target_units(
         self, losses: Float[Tensor, " member"], y_std: Float64[Tensor, "member 1 target"]
     ) -> Float64[Tensor, " member"]:
-        """Losses as they would be of errors in the target's own units.
+        """Converts losses to the target's own units.
 
-        Several targets have no common unit: their loss stays in encoded units.
+        Several targets have no common unit, so their loss is returned unchanged.
         """
         if y_std.shape[2] > 1:
             return losses.double()
@@ -71,7 +71,7 @@ def mae(losses: Sequence[config.PlainLoss]) -> Loss:
 
 
 def huber(losses: Sequence[config.HuberLoss]) -> Loss:
-    """½e² up to |e| = δ, and δ(|e| − ½δ) beyond (Huber 1964), each member with its own δ."""
+    """½e² up to |e| = δ, and δ(|e| − ½δ) beyond (Huber 1964), with each member's own δ."""
     deltas = [loss.delta for loss in losses]
 
     def elementwise(error: Values) -> Values:
@@ -82,9 +82,9 @@ def huber(losses: Sequence[config.HuberLoss]) -> Loss:
 
 
 LOSSES: dict[str, Callable[[Any], Loss]] = {"mse": mse, "mae": mae, "huber": huber}
-"""By their names in the configuration: from the sections of all members to their loss."""
+"""By their names in the configuration; each takes the sections of all members."""
 
 
 def build_loss(losses: Sequence[config.PlainLoss | config.HuberLoss]) -> Loss:
-    """The loss of members whose losses have one name."""
+    """The loss of members whose losses have the same name."""
     return LOSSES[losses[0].name](losses)

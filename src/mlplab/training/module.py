@@ -1,4 +1,4 @@
-"""The LightningModule: K networks trained in the same steps, each as if it were alone."""
+"""The LightningModule: K networks trained in lockstep, each as if it were alone."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -19,19 +19,19 @@ from mlplab.training.optimizers import MemberOptimizer, build_optimizer
 from mlplab.training.schedules import Schedules
 
 CHECK_EVERY = 1000
-"""Steps after which losses are looked at even though the epoch goes on."""
+"""Steps after which losses are checked for divergence within an epoch."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the rows of K members make of their training.
+    """Sizes of a stack's training.
 
     Args:
-        epochs: of the whole training.
-        steps: of an epoch.
-        val: validation rows of each member.
-        test: test rows of each member.
-        targets: the columns that are predicted.
+        epochs: number of epochs.
+        steps: number of steps per epoch.
+        val: number of validation rows of each member.
+        test: number of test rows of each member.
+        targets: names of the targets.
     """
 
     epochs: int
@@ -43,7 +43,7 @@ class Sizes:
 
 @dataclass
 class Position:
-    """How far training has come: epochs done, validation included, and steps of the next."""
+    """Position in the training: completed epochs, validation included, and completed steps of the next."""
 
     epoch: int = 0
     batch: int = 0
@@ -52,23 +52,23 @@ class Position:
 class StackModule(LightningModule):
     """Trains a network of K members whose configurations share a shape.
 
-    The Trainer does forward, backward and optimize: `training_step` gives the sum of the members' losses, so
-    that no member's gradient holds another's, and the optimizer steps each with its own settings.
+    `training_step` returns the sum of the members' losses, so that no member contributes to the gradients of
+    another. The optimizer steps each member with its own settings.
 
     Args:
         network: K members.
         configs: one for each member.
 
     Attributes:
-        values: of the last epoch, one a member: `train/loss`, `val/loss`, `val/rmse`, `val/mae`, `val/r2`
-            and `lr`; after a test also `test/…`. Errors are in the targets' own units, as is the loss of a
-            single target.
-        active: the members that train on; what is recorded of a run ends where it stopped.
-        epochs: how many each member has trained, to its stop.
-        diverged: why a member's training is no longer of use, by its number.
-        position: how far training has come.
-        train_losses: of the epoch so far.
-        continues: what the optimizer goes on from, and after how many steps; None from the start.
+        values: of the last epoch, one per member: `train/loss`, `val/loss`, `val/rmse`, `val/mae`, `val/r2`
+            and `lr`; after a test also `test/…`. Errors are in the targets' own units, and so is the loss of
+            a single target.
+        active: which members have not stopped; nothing is logged or saved of a member after its stop.
+        epochs: number of epochs each member has trained.
+        diverged: why members have diverged, by their indices.
+        position: position in the training.
+        train_losses: of the current epoch.
+        resume_from: state of the optimizer and number of its steps to resume from; None to start anew.
     """
 
     def __init__(self, network: Network, configs: Sequence[config.TrainConfig], sizes: Sizes) -> None:
@@ -82,13 +82,13 @@ class StackModule(LightningModule):
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)
         self.diverged: dict[int, str] = {}
-        self.continues: tuple[Mapping[str, Tensor], int] | None = None
+        self.resume_from: tuple[Mapping[str, Tensor], int] | None = None
         self.values: Values = {}
         self.position, self.train_losses = Position(), Mean()
         self._first_step = 0
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """As torch's, which looks for parameters, but for the note that Lightning makes at every hook."""
+        """Bypasses torch's slow search for parameters for an attribute that Lightning sets at every hook."""
         if name == "_current_fx_name":
             object.__setattr__(self, name, value)
         else:
@@ -99,46 +99,46 @@ class StackModule(LightningModule):
         return self.network(x)
 
     def configure_optimizers(self) -> MemberOptimizer:
-        """One optimizer over all members."""
+        """One optimizer for all members."""
         optimizer = build_optimizer(self.network.parameters(), [each.optimizer for each in self.configs])
-        if self.continues:
-            optimizer.load_member_state(*self.continues)
+        if self.resume_from:
+            optimizer.load_member_state(*self.resume_from)
         return optimizer
 
     @property
     def optimizer(self) -> MemberOptimizer:
-        """The one that the Trainer steps."""
+        """The optimizer that the Trainer steps."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, MemberOptimizer)
         return optimizer
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
-        """Each member's loss on its rows, in encoded units: the quantity that is minimised."""
+        """Each member's loss on its rows, on the scale that is minimised."""
         target = self.network.preprocessing.transform_target(batch.y)
         return self.loss(self.network.forward_scaled(batch.x), target, batch.weight, batch.total)
 
     def last_losses(self) -> Float[Tensor, " member"]:
-        """The training losses of the last step, in the target's own units."""
+        """Training losses of the last step, in the target's own units."""
         return self._in_target_units(self.train_losses.values[-1])
 
     def on_train_epoch_start(self) -> None:
-        """Gives the epoch's steps their learning rates."""
+        """Sets the learning rates of the epoch's steps."""
         steps = self.sizes.steps
         done = self.current_epoch * steps + torch.arange(steps, dtype=torch.float64)
         progress = done / (self.sizes.epochs * steps)
-        self.optimizer.plan(self.schedules.factors(progress, self.current_epoch), self.position.batch)
+        self.optimizer.set_lr(self.schedules.factors(progress, self.current_epoch), self.position.batch)
         self._first_step = self.global_step - self.position.batch
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The forward pass; the sum over members is what backward starts from."""
+        """Returns the sum of the members' losses."""
         losses = self.losses(batch)
         self.train_losses.add(losses.detach(), batch.rows())
         self.position.batch += 1
         if (batch_idx + 1) % CHECK_EVERY == 0:
-            self._look_for_divergence()
+            self._check_divergence()
         return losses.sum()
 
-    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]  # asked for at each step
+    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]  # Lightning inspects it at each step
 
     def configure_gradient_clipping(
         self,
@@ -146,7 +146,7 @@ class StackModule(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Scales each member's gradient to a norm of at most `gradient_clip_val` (Pascanu et al. 2013)."""
+        """Clips the norm of each member's gradient to `gradient_clip_val` (Pascanu et al. 2013)."""
         if gradient_clip_val is not None:
             clip_by_member(optimizer.param_groups[0]["params"], gradient_clip_val)
 
@@ -159,54 +159,51 @@ class StackModule(LightningModule):
         self.test.add(self.network, batch)
 
     def on_validation_epoch_end(self) -> None:
-        """The epoch's values; a schedule that follows the monitored metric learns it here."""
+        """Computes the epoch's values and passes the monitored metric to the schedules."""
         if self.train_losses.values:
-            self._look_for_divergence()
+            self._check_divergence()
             self.values = {
                 "train/loss": self._in_target_units(self.train_losses.compute_and_reset()),
                 "lr": self.optimizer.lr,
             }
         self.values |= self.val.compute_and_reset(self.network)
-        finite = self.values["val/loss"].isfinite().cpu()
-        what = f"the validation loss became {{}} after step {self.global_step}"
-        self._stop_diverged(~finite, self.values["val/loss"], what)
+        losses = self.values["val/loss"]
+        for member in (~losses.isfinite()).nonzero().flatten().tolist():
+            value = losses[member].item()
+            self._stop_diverged(member, f"the validation loss became {value} after step {self.global_step}")
         self.epochs += self.active
         self.position.epoch, self.position.batch = self.position.epoch + 1, 0
         self.schedules.observe(self.values[self.monitor].cpu())
-        # For callbacks of the user's, which look here; `self.log` would cost as much as the epoch.
+        # For the user's callbacks. `self.log` would take as long as the epoch itself.
         self.trainer.callback_metrics.update({name: value.nanmean() for name, value in self.values.items()})
 
     def on_test_epoch_end(self) -> None:
-        """The test metrics."""
+        """Computes the test metrics."""
         self.values |= self.test.compute_and_reset(self.network)
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
         return self.loss.in_target_units(losses, self.network.preprocessing.y_std)
 
-    def _look_for_divergence(self) -> None:
+    def _check_divergence(self) -> None:
         losses = torch.stack(self.train_losses.values)
         bad = ~losses.isfinite()
-        if bad.any():
-            first = bad.int().argmax(0).cpu()
-            for step in sorted(set(first.tolist())):
-                what = f"the loss became {{}} at step {self._first_step + step + 1}"
-                self._stop_diverged((bad.any(0).cpu()) & (first == step), losses[step], what)
+        for member in bad.any(0).nonzero().flatten().tolist():
+            step = int(bad[:, member].int().argmax())
+            value, number = losses[step, member].item(), self._first_step + step + 1
+            self._stop_diverged(member, f"the loss became {value} at step {number}")
 
-    def _stop_diverged(
-        self, members: Bool[Tensor, " member"], losses: Float[Tensor, " member"], what: str
-    ) -> None:
-        for member in (members & self.active).nonzero().flatten().tolist():
+    def _stop_diverged(self, member: int, reason: str) -> None:
+        if self.active[member]:
             self.active[member] = False
             self.diverged[member] = (
-                f"{what.format(losses[member].item())}, in epoch {self.current_epoch + 1}; "
+                f"{reason}, in epoch {self.current_epoch + 1}; "
                 "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
             )
-        if not self.active.any():
-            self.trainer.should_stop = True
+            self.trainer.should_stop |= not self.active.any()
 
 
 def clip_by_member(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
-    """Scales, in place, each member's gradient over all parameters to a norm of at most `max_norm`."""
+    """Clips, in place, the norm of each member's gradient over all parameters to `max_norm`."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = torch.stack([gradient.square().sum((1, 2)) for gradient in gradients], 1).sum(1).sqrt()
     scale = (max_norm / norm.clamp(min=torch.finfo(norm.dtype).tiny)).clamp(max=1).reshape(-1, 1, 1)

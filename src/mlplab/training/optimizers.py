@@ -1,8 +1,8 @@
 """SGD, Adam and AdamW with settings that differ from member to member.
 
-The updates are torch's own fused kernels, which take one learning rate a call and any number of tensors. So
-all weights of a member lie in one row of a matrix `[member, weight]`, of which the network's parameters are
-views, and members with the same settings are updated by one call: the same arithmetic alone and in a stack.
+The updates are torch's fused kernels, which take one learning rate and any number of tensors per call. So all
+weights of a member form one row of a matrix `[member, weight]`, and the network's parameters are views of it.
+Members with the same settings are updated by one call. The arithmetic is the same alone and in a stack.
 """
 
 from abc import abstractmethod
@@ -18,13 +18,13 @@ from mlplab import config
 Rows = Float[Tensor, "member weight"]
 
 
-ALIGNED = 16
-"""Weights; at a multiple of so many each parameter of each member begins. A product of matrices rounds
-otherwise where one begins elsewhere, and a member's must not depend on its place in a stack."""
+ALIGNMENT = 16
+"""Each parameter of each member starts at a multiple of this many weights. How a matrix product rounds
+depends on the alignment of its matrices, but a member's must not depend on its position in a stack."""
 
 
 class _Group(NamedTuple):
-    """Members that take the same steps: their settings, learning rates of an epoch, and rows by name."""
+    """Members with the same settings and learning rates of an epoch, and their rows by name."""
 
     settings: config.Adam | config.Sgd
     lr: tuple[float, ...]
@@ -32,21 +32,21 @@ class _Group(NamedTuple):
 
 
 class MemberOptimizer(torch.optim.Optimizer):
-    """One step for all members, each with its own settings.
+    """Steps all members at once, each with its own settings.
 
-    Takes the parameters' storage over: from then on they are views of `rows["weights"]`. A parameter without
-    a gradient is taken to have one of zeros.
+    It replaces the parameters' storage: they become views of `rows["weights"]`. A parameter without a
+    gradient is treated as if its gradient were zero.
 
     Args:
         parameters: of shape `[member, row, column]`.
         settings: of each member.
 
     Attributes:
-        rows: what is kept of each weight, by name; `weights`, `gradients`, and what the update remembers.
-        steps: how many were made.
+        rows: matrices `[member, weight]` by name: `weights`, `gradients` and those in `state_names`.
+        steps: number of steps so far.
     """
 
-    remembered: tuple[str, ...]
+    state_names: tuple[str, ...]
 
     def __init__(
         self, parameters: Iterable[nn.Parameter], settings: Sequence[config.Adam] | Sequence[config.Sgd]
@@ -56,27 +56,29 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.settings: list[config.Adam | config.Sgd] = list(settings)
         self.steps = 0
         sizes = [parameter[0].numel() for parameter in self.parameters]
-        self._gaps = [self.parameters[0].new_zeros(len(settings), -size % ALIGNED) for size in sizes]
+        self._padding = [self.parameters[0].new_zeros(len(settings), -size % ALIGNMENT) for size in sizes]
         weights = self._in_rows([parameter.detach() for parameter in self.parameters])
         self.rows = {"weights": weights} | {
-            name: torch.zeros_like(weights) for name in ("gradients", *self.remembered)
+            name: torch.zeros_like(weights) for name in ("gradients", *self.state_names)
         }
-        widths = [width for size in sizes for width in (size, -size % ALIGNED)]
+        widths = [width for size in sizes for width in (size, -size % ALIGNMENT)]
         for parameter, part in zip(self.parameters, torch.split(weights, widths, 1)[::2], strict=True):
             parameter.data = part.view(parameter.shape)
         self._lr: Float64[Tensor, "step member"] = torch.empty(0, len(self.settings), dtype=torch.float64)
         self._groups: list[_Group] = []
-        self._at = 0
+        self._next = 0
 
-    def plan(self, factors: Float64[Tensor, "step member"], done: int = 0) -> None:
-        """Sets the learning rates of an epoch's steps, of which some are done: each member's own times its
-        factors."""
+    def set_lr(self, factors: Float64[Tensor, "step member"], done: int = 0) -> None:
+        """Sets the learning rates of an epoch's steps, as factors of each member's `lr`.
+
+        `done` steps of the epoch have been made already.
+        """
         base = torch.tensor([each.lr for each in self.settings], dtype=torch.float64)
-        self._lr, self._at = base * factors, done
-        alike: dict[Any, list[int]] = {}
+        self._lr, self._next = base * factors, done
+        groups: dict[Any, list[int]] = {}
         for member, (settings, lr) in enumerate(zip(self.settings, self._lr.T.tolist(), strict=True)):
-            same = settings.model_copy(update={"lr": 0.0}).model_dump_json()
-            alike.setdefault((same, tuple(lr)), []).append(member)
+            others = settings.model_copy(update={"lr": 0.0}).model_dump_json()
+            groups.setdefault((others, tuple(lr)), []).append(member)
         rows = {name: values.unbind() for name, values in self.rows.items()}
         self._groups = [
             _Group(
@@ -84,16 +86,16 @@ class MemberOptimizer(torch.optim.Optimizer):
                 lr,
                 {name: [values[member] for member in members] for name, values in rows.items()},
             )
-            for (_, lr), members in alike.items()
+            for (_, lr), members in groups.items()
         ]
 
     @property
     def lr(self) -> Float64[Tensor, " member"]:
-        """The learning rates of the last step."""
-        return self._lr[self._at - 1]
+        """Learning rates of the last step."""
+        return self._lr[self._next - 1]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update of every parameter; gives what `closure` gives."""
+        """Updates all parameters; returns the value of `closure`."""
         with torch.enable_grad():
             result = closure() if closure is not None else None
         with torch.no_grad():
@@ -104,28 +106,30 @@ class MemberOptimizer(torch.optim.Optimizer):
             self._in_rows(gradients, out=self.rows["gradients"])
             self.steps += 1
             for group in self._groups:
-                self._update(group.settings, group.lr[self._at], group.rows)
-            self._at += 1
+                self._update(group.settings, group.lr[self._next], group.rows)
+            self._next += 1
         return result
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the gradients; torch's own takes longer to get there than an update of a small network."""
+        """Drops the gradients; torch's own method takes longer than an update of a small network."""
         for parameter in self.parameters:
             parameter.grad = None
 
     def member_state(self) -> dict[str, Tensor]:
-        """What must be kept beside the weights to go on, with a leading member axis."""
-        return {name: self.rows[name].clone() for name in self.remembered}
+        """State to resume from, besides the weights, with a leading member axis."""
+        return {name: self.rows[name].clone() for name in self.state_names}
 
     def load_member_state(self, state: Mapping[str, Tensor], steps: int) -> None:
-        """Goes on from what `member_state` gave after so many steps."""
+        """Restores a `member_state` taken after that many steps."""
         self.steps = steps
-        for name in self.remembered:
+        for name in self.state_names:
             self.rows[name].copy_(state[name])
 
     def _in_rows(self, tensors: Sequence[Tensor], out: Rows | None = None) -> Rows:
         parts = [
-            part for tensor, gap in zip(tensors, self._gaps, strict=True) for part in (tensor.flatten(1), gap)
+            part
+            for tensor, padding in zip(tensors, self._padding, strict=True)
+            for part in (tensor.flatten(1), padding)
         ]
         return torch.cat(parts, 1, out=out)
 
@@ -134,10 +138,9 @@ class MemberOptimizer(torch.optim.Optimizer):
 
 
 class SGD(MemberOptimizer):
-    """Gradient descent with momentum, as `torch.optim.SGD`; Nesterov's looks ahead along it (Sutskever et al.
-    2013)."""
+    """Gradient descent with momentum or Nesterov momentum (Sutskever et al. 2013), as `torch.optim.SGD`."""
 
-    remembered = ("momentum",)
+    state_names = ("momentum",)
 
     def _update(self, settings: config.Sgd, lr: float, rows: Mapping[str, list[Tensor]]) -> None:
         torch._fused_sgd_(
@@ -155,10 +158,12 @@ class SGD(MemberOptimizer):
 
 
 class Adam(MemberOptimizer):
-    """Adam (Kingma & Ba 2015, algorithm 1), or AdamW (Loshchilov & Hutter 2019, algorithm 2), which decays
-    the weights themselves by lr × weight_decay instead of adding weight_decay × weight to the gradient."""
+    """Adam (Kingma & Ba 2015, algorithm 1) or AdamW (Loshchilov & Hutter 2019, algorithm 2).
 
-    remembered = ("mean", "square")
+    AdamW decays the weights themselves by lr × weight_decay; Adam adds weight_decay × weight to the gradient.
+    """
+
+    state_names = ("mean", "square")
 
     def _update(self, settings: config.Adam, lr: float, rows: Mapping[str, list[Tensor]]) -> None:
         decoupled = settings.name == "adamw"
@@ -185,7 +190,7 @@ class Adam(MemberOptimizer):
 def build_optimizer(
     parameters: Iterable[nn.Parameter], settings: Sequence[config.Adam | config.Sgd]
 ) -> MemberOptimizer:
-    """The optimizer of members whose optimizers are of one kind."""
+    """The optimizer of members whose optimizers are of the same kind."""
     if isinstance(settings[0], config.Sgd):
         return SGD(parameters, [each for each in settings if isinstance(each, config.Sgd)])
     return Adam(parameters, [each for each in settings if isinstance(each, config.Adam)])

@@ -1,4 +1,4 @@
-"""How far training has come: a bar on a terminal, a few lines elsewhere."""
+"""Progress of training: a bar on a terminal, a few lines elsewhere."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,39 +11,39 @@ from mlplab.training.callbacks import StackCallback
 from mlplab.training.module import StackModule
 
 LINES = 10
-"""About as many lines are said of a whole training."""
+"""Approximate number of lines for a whole training."""
 
 REFRESH_SECONDS = 0.1
 
 
 class EpochLines(StackCallback):
-    """Says the first epoch of each member, the last, and about every tenth of all between.
+    """Logs the values of the first epoch, the last, and about `LINES` in between.
 
     Args:
-        say: takes a line, for each member.
+        log: logs a line, for each member.
     """
 
-    def __init__(self, say: Sequence[Callable[[str], None]]) -> None:
-        self.say = say
+    def __init__(self, log: Sequence[Callable[[str], None]]) -> None:
+        self.log = log
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """A line for each, now and then."""
+        """Logs a line for each member if it is the epoch's turn."""
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
         if epoch in (1, epochs) or epoch % max(1, epochs // LINES) == 0:
             values = {name: module.values[name].tolist() for name in _names(module)}
-            for member, say in enumerate(self.say):
+            for member, log in enumerate(self.log):
                 if module.epochs[member] == epoch:
-                    told = "  ".join(f"{name} {value[member]:.4g}" for name, value in values.items())
-                    say(f"epoch {epoch}/{epochs}  {told}")
+                    shown = "  ".join(f"{name} {value[member]:.4g}" for name, value in values.items())
+                    log(f"epoch {epoch}/{epochs}  {shown}")
 
 
-class Bar(StackCallback):
-    """A bar over all steps, with the values of a run, or of many the best of the monitored metric so far.
+class ProgressBar(StackCallback):
+    """A bar over all steps, with the last values of a single run or the best monitored metric of several.
 
-    Who makes it stops its `progress`, in whatever way training ends.
+    The caller stops its `progress` when training ends or fails.
 
     Args:
-        title: stands before it.
+        title: shown before the bar.
     """
 
     def __init__(self, console: Console, title: str) -> None:
@@ -56,34 +56,34 @@ class Bar(StackCallback):
         )
         self.title = title
         self.task: TaskID | None = None
-        self.shown = 0.0
+        self.last_refresh = 0.0
         self.best = float("inf")
 
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
-        """Draws the bar."""
+        """Shows the bar."""
         if self.task is None:
             self.progress.start()
             total, epoch = module.sizes.epochs * module.sizes.steps, f"1/{trainer.max_epochs}"
             self.task = self.progress.add_task(self.title, total=total, epoch=epoch, values="")
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
-        """Moves the bar, not oftener than it is seen."""
-        if self.task is not None and time.monotonic() - self.shown > REFRESH_SECONDS:
-            self.shown = time.monotonic()
+        """Moves the bar, at most every `REFRESH_SECONDS`."""
+        if self.task is not None and time.monotonic() - self.last_refresh > REFRESH_SECONDS:
+            self.last_refresh = time.monotonic()
             self.progress.update(self.task, completed=trainer.global_step)
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """Tells the epoch's values."""
+        """Shows the epoch's values."""
         if self.task is None:
             return
         if len(module.active) == 1:
-            told = "  ".join(f"{name} {module.values[name].item():.4g}" for name in _names(module))
+            shown = "  ".join(f"{name} {module.values[name].item():.4g}" for name in _names(module))
         else:
             monitored = module.values[module.monitor][module.active.to(module.device)]
             self.best = min([self.best, *monitored.tolist()])
-            told = f"best {module.monitor} {self.best:.4g} of {len(module.active)} runs"
+            shown = f"best {module.monitor} {self.best:.4g} of {len(module.active)} runs"
         epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
-        self.progress.update(self.task, completed=trainer.global_step, epoch=epoch, values=told)
+        self.progress.update(self.task, completed=trainer.global_step, epoch=epoch, values=shown)
 
 
 def _names(module: StackModule) -> Sequence[str]:

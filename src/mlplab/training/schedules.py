@@ -1,4 +1,4 @@
-"""Learning-rate schedules: factors of a member's rate, as a function of how far training has come."""
+"""Learning-rate schedules: factors of each member's learning rate."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from torch import Tensor
 from mlplab import config
 
 Progress = Float64[Tensor, " step"]
-"""The fraction of all steps done before each step of an epoch."""
+"""Fraction of all steps completed before each step of an epoch."""
 
 Schedule = config.ConstantSchedule | config.CosineSchedule | config.StepSchedule | config.PlateauSchedule
 
@@ -20,8 +20,8 @@ class Schedules:
     """The schedule of each member.
 
     Attributes:
-        state: what members that follow the monitored metric (plateau) remember: the `factor` they have come
-            to, the `lowest` value so far, and how many epochs they have `waited` for a lower one.
+        state: of plateau schedules: the current `factor`, the `lowest` monitored metric so far, and how many
+            epochs they have `waited` for a lower one.
     """
 
     def __init__(self, members: Sequence[Schedule]) -> None:
@@ -34,8 +34,8 @@ class Schedules:
         }
 
     def factors(self, progress: Progress, epoch: int) -> Float64[Tensor, "step member"]:
-        """The factors of an epoch's steps; `epoch` counts from 0."""
-        # Column by column and not all at once: a cosine's last bit may depend on where in a tensor it stands.
+        """Factors of an epoch's steps; `epoch` counts from 0."""
+        # Member by member: the last bit of a cosine may depend on its position in a tensor.
         return torch.stack(
             [
                 _factors(schedule, progress, epoch, factor)
@@ -45,14 +45,14 @@ class Schedules:
         )
 
     def observe(self, monitored: Float64[Tensor, " member"]) -> None:
-        """Tells the monitored metric at an epoch's end; as `torch.optim.lr_scheduler.ReduceLROnPlateau` with
+        """Updates plateau schedules after an epoch, as `torch.optim.lr_scheduler.ReduceLROnPlateau` with
         `threshold=0`."""
         for member, schedule in enumerate(self.members):
             if isinstance(schedule, config.PlateauSchedule):
                 self._observe(member, schedule, monitored[member].item())
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Goes on from another's `state`."""
+        """Takes over another's `state`."""
         self.state = {name: values.clone() for name, values in state.items()}
 
     def _observe(self, member: int, schedule: config.PlateauSchedule, value: float) -> None:
@@ -66,14 +66,14 @@ class Schedules:
             waited[member] = 0
 
 
-def _factors(schedule: Any, progress: Progress, epoch: int, reached: float) -> Progress:
+def _factors(schedule: Any, progress: Progress, epoch: int, plateau_factor: float) -> Progress:
     match schedule:
         case config.CosineSchedule():
             return cosine(progress, schedule.warmup, schedule.final_factor)
         case config.StepSchedule():
             return torch.full_like(progress, schedule.gamma ** (epoch // schedule.step_size))
-        case _:  # constant, and plateau
-            return torch.full_like(progress, reached)
+        case _:  # plateau, or constant with a factor of 1
+            return torch.full_like(progress, plateau_factor)
 
 
 def cosine(progress: Progress, warmup: float, final: float) -> Progress:

@@ -1,4 +1,4 @@
-"""All that a stack must keep to go on: saved from one, cut to some of its members, loaded by another."""
+"""The resume state of a stack: captured from one, reduced to some of its members, restored in another."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ from mlplab.training.module import Position, StackModule
 
 @dataclass(frozen=True)
 class StackState:
-    """A stack between two steps.
+    """The state of a stack between two steps.
 
     Args:
-        epoch: epochs done, validation included.
-        batch: steps done of the next.
-        step: optimizer steps done of all.
-        seconds: that it took.
-        diverged: why each member's training is no longer of use; None where it is.
-        members: by its part and name, each tensor with a leading member axis.
+        epoch: completed epochs, validation included.
+        batch: completed steps of the next epoch.
+        step: completed optimizer steps in total.
+        seconds: training time.
+        diverged: why each member has diverged; None if it has not.
+        members: tensors with a leading member axis, by part and name.
     """
 
     epoch: int
@@ -34,33 +34,33 @@ class StackState:
     members: Mapping[str, Mapping[str, Tensor]]
 
     def select(self, members: Sequence[int]) -> "StackState":
-        """The state of a stack of those members."""
-        kept = {
+        """The state of a stack of these members."""
+        selected = {
             part: {name: tensor[list(members)] for name, tensor in tensors.items()}
             for part, tensors in self.members.items()
         }
         diverged = tuple(self.diverged[member] for member in members)
-        return replace(self, diverged=diverged, members=kept)
+        return replace(self, diverged=diverged, members=selected)
 
     @classmethod
     def join(cls, states: Sequence["StackState"]) -> "StackState":
-        """The state of a stack of all their members, which stand at the same place."""
+        """The state of a stack of all their members; their `join_key` must be equal."""
         first = states[0]
         members = {
             part: {name: torch.cat([each.members[part][name] for each in states]) for name in tensors}
             for part, tensors in first.members.items()
         }
-        diverged = tuple(why for each in states for why in each.diverged)
+        diverged = tuple(reason for each in states for reason in each.diverged)
         return replace(first, diverged=diverged, members=members)
 
     @property
-    def place(self) -> Hashable:
-        """What members must have in common to share a stack."""
+    def join_key(self) -> Hashable:
+        """What states must have in common to be joined: epoch, step and the names of their tensors."""
         parts = tuple((part, tuple(tensors)) for part, tensors in self.members.items())
         return self.epoch, self.batch, self.step, parts
 
     def plain(self) -> dict[str, Any]:
-        """As tensors on the CPU and plain data."""
+        """As plain data and tensors on the CPU."""
         members = {
             part: {name: tensor.detach().cpu() for name, tensor in tensors.items()}
             for part, tensors in self.members.items()
@@ -69,22 +69,22 @@ class StackState:
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> "StackState":
-        """What `plain` gave.
+        """The state from the result of `plain`.
 
         Raises:
-            KeyError, TypeError: of something else.
+            KeyError, TypeError: if it is anything else.
         """
         state = cls(**{**content, "diverged": tuple(content["diverged"])})
         count = len(state.diverged)
         if not all(len(tensor) == count for part in state.members.values() for tensor in part.values()):
-            raise TypeError("members of which something is missing")
+            raise TypeError("tensors that lack some of the members")
         return state
 
 
-def save(
+def capture(
     trainer: Trainer, module: StackModule, best: BestWeights, stopping: EarlyStopping, seconds: float
 ) -> StackState:
-    """The state that training has come to after so long, none of whose tensors it will change."""
+    """A copy of the current state of training, which has taken that many seconds."""
     members = {
         "network": module.network.state_dict(),
         "optimizer": module.optimizer.member_state(),
@@ -110,39 +110,39 @@ def save(
     return StackState(position.epoch, position.batch, trainer.global_step, seconds, diverged, copies)
 
 
-def load(
+def restore(
     state: StackState, trainer: Trainer, module: StackModule, best: BestWeights, stopping: EarlyStopping
 ) -> None:
-    """Makes a new stack, which has not trained, and its Trainer go on where another stood.
+    """Restores a state in a new stack and its Trainer, before training.
 
-    The datamodule's first epoch must begin with the same batch.
+    The datamodule's `position` must be set to the state's `batch`.
 
     Raises:
-        RuntimeError, KeyError, ValueError: if the state is of another stack.
+        RuntimeError, KeyError, ValueError: if the state is not one of this stack.
     """
     members, device = state.members, trainer.strategy.root_device
 
-    def there(part: str) -> dict[str, Tensor]:
+    def on_device(part: str) -> dict[str, Tensor]:
         return {name: tensor.to(device, copy=True) for name, tensor in members[part].items()}
 
     module.network.load_state_dict(dict(members["network"]))
-    module.continues = (members["optimizer"], state.step)
+    module.resume_from = (members["optimizer"], state.step)
     module.schedules.load_state(members["schedules"])
     for name, layer in _dropouts(module):
-        for source, kept in zip(layer.generators(device), members["dropout"][name], strict=True):
-            source.set_state(kept.clone())  # of a view into a larger tensor it can crash
-    module.train_losses.load_state(there("losses"))
+        for source, saved in zip(layer.generators(device), members["dropout"][name], strict=True):
+            source.set_state(saved.clone())  # can crash with a view into a larger tensor
+    module.train_losses.load_state(on_device("losses"))
     module.epochs, module.active = (members["run"][name].clone() for name in ("epochs", "active"))
-    module.diverged = {member: why for member, why in enumerate(state.diverged) if why}
+    module.diverged = {member: reason for member, reason in enumerate(state.diverged) if reason}
     module.position = Position(state.epoch, state.batch)
-    best.state, best.values = there("best"), there("best values")
+    best.state, best.values = on_device("best"), on_device("best values")
     best.epochs = members["best epochs"]["best"].clone()
     stopping.state = {name: tensor.clone() for name, tensor in members["stopping"].items()}
-    stopping.stopped = there("stopped")
-    _move(trainer, state)
+    stopping.stopped = on_device("stopped")
+    _set_counters(trainer, state)
 
 
-def _move(trainer: Trainer, state: StackState) -> None:
+def _set_counters(trainer: Trainer, state: StackState) -> None:
     """Sets the counters of the Trainer's loops."""
     loop = trainer.fit_loop
     counters = [loop.epoch_progress.current, loop.epoch_progress.total]
@@ -155,7 +155,7 @@ def _move(trainer: Trainer, state: StackState) -> None:
         batches = loop.epoch_loop.batch_progress.current
         for counter in vars(batches):
             setattr(batches, counter, state.batch)
-        loop.epoch_loop.restarting = True  # or the epoch would begin with these counters at zero
+        loop.epoch_loop.restarting = True  # otherwise the epoch would reset these counters
 
 
 def _dropouts(module: StackModule) -> Iterator[tuple[str, Dropout]]:

@@ -6,10 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from mlplab.data.splits.split import Rows, Split
 from mlplab.data.splits.splitters import (
-    PARTS,
-    Rows,
-    Split,
     file_split,
     group_split,
     kfold_split,
@@ -26,16 +24,16 @@ TABLES = st.integers(40, 200).flatmap(
         st.lists(st.integers(0, 9), min_size=total, max_size=total).map(np.array),
     )
 )
-"""The rows to deal of a table, and a key for each row of it: a group, a time."""
+"""The rows to split of a table, and a key for each of its rows: a group or a time."""
 
 
 def parts_of(split: Split) -> list[list[int]]:
-    return [getattr(split, part).tolist() for part in PARTS]
+    return [rows.tolist() for rows in split.parts().values()]
 
 
 def assert_parts_of(split: Split, rows: Rows) -> None:
-    """Each of `rows` stands in one part, each part is in order, and none is empty."""
-    together = np.concatenate([getattr(split, part) for part in PARTS])
+    """Each of `rows` is in one part, each part is ascending, and none is empty."""
+    together = np.concatenate(list(split.parts().values()))
     np.testing.assert_array_equal(np.sort(together), rows)
     for part in parts_of(split):
         assert part
@@ -43,7 +41,7 @@ def assert_parts_of(split: Split, rows: Rows) -> None:
 
 
 def assert_apart(split: Split, keys: np.ndarray) -> None:
-    train, val, test = (set(keys[getattr(split, part)].tolist()) for part in PARTS)
+    train, val, test = (set(keys[rows].tolist()) for rows in split.parts().values())
     assert not train & val | train & test | val & test
 
 
@@ -51,7 +49,7 @@ def counts(keys: np.ndarray, rows: Rows) -> np.ndarray:
     return np.bincount(keys[rows], minlength=keys.max() + 1)
 
 
-def test_earlier_splits_are_dealt_as_before(tmp_path: Path) -> None:
+def test_splits_of_earlier_versions_are_reproduced(tmp_path: Path) -> None:
     rows = np.arange(12)
     words = ["train"] * 9 + ["test"] * 3
     assert parts_of(random_split(rows, val=0.2, test=0.2, seed=3)) == [
@@ -72,9 +70,7 @@ def test_earlier_splits_are_dealt_as_before(tmp_path: Path) -> None:
 
 
 @given(TABLES, FRACTIONS, FRACTIONS, SEEDS)
-def test_each_row_stands_in_one_part(
-    table: tuple[Rows, np.ndarray], val: float, test: float, seed: int
-) -> None:
+def test_each_row_is_in_one_part(table: tuple[Rows, np.ndarray], val: float, test: float, seed: int) -> None:
     rows, _ = table
     split = random_split(rows, val=val, test=test, seed=seed)
     assert_parts_of(split, rows)
@@ -94,9 +90,7 @@ def test_each_row_is_tested_in_one_fold(
 
 
 @given(TABLES, FRACTIONS, FRACTIONS, SEEDS)
-def test_no_group_stands_on_two_sides(
-    table: tuple[Rows, np.ndarray], val: float, test: float, seed: int
-) -> None:
+def test_no_group_is_in_two_parts(table: tuple[Rows, np.ndarray], val: float, test: float, seed: int) -> None:
     rows, groups = table
     assume(len(np.unique(groups[rows])) >= 3)
     split = group_split(rows, groups, val=val, test=test, seed=seed)
@@ -104,7 +98,7 @@ def test_no_group_stands_on_two_sides(
     assert_apart(split, groups)
 
 
-def test_groups_fill_a_part_as_nearly_as_they_can() -> None:
+def test_groups_come_as_near_to_the_fractions_as_possible() -> None:
     groups = np.repeat(np.arange(41), [600] + [10] * 40)  # the first would be too much for val and for test
     for seed in range(9):
         split = group_split(np.arange(1000), groups, val=0.15, test=0.2, seed=seed)
@@ -112,7 +106,7 @@ def test_groups_fill_a_part_as_nearly_as_they_can() -> None:
 
 
 @given(TABLES, st.integers(3, 5), FRACTIONS, SEEDS)
-def test_no_group_stands_on_two_sides_of_a_fold(
+def test_no_group_is_in_two_parts_of_a_fold(
     table: tuple[Rows, np.ndarray], folds: int, val: float, seed: int
 ) -> None:
     rows, groups = table
@@ -180,7 +174,7 @@ CLASSES = st.lists(st.integers(3, 60), min_size=2, max_size=6).filter(lambda siz
 
 
 def classes_of(sizes: list[int]) -> tuple[Rows, np.ndarray]:
-    """Rows of as many classes in a table that has others between them."""
+    """Rows of classes of these sizes, every other row of a table."""
     rows = 2 * np.arange(sum(sizes))
     classes = np.full(2 * sum(sizes), -1)
     classes[rows] = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
@@ -196,9 +190,9 @@ def test_each_part_has_the_shares_of_the_classes(
     assert_parts_of(split, rows)
     assert len(split.val) == round(val * len(rows))
     assert len(split.test) == round(test * len(rows))
-    lengths = [len(getattr(split, part)) for part in PARTS]
+    lengths = [len(part) for part in split.parts().values()]
     wanted = np.outer(lengths, sizes) / len(rows)
-    found = np.array([counts(classes, getattr(split, part)) for part in PARTS])
+    found = np.array([counts(classes, part) for part in split.parts().values()])
     if min(lengths) >= len(sizes):
         assert found.min() >= 1
     if wanted.min() > 1:
@@ -226,7 +220,7 @@ def test_each_fold_has_the_shares_of_the_classes(sizes: list[int], folds: int, v
 def test_a_rare_class_has_a_row_in_each_part() -> None:
     classes = np.array([1] * 3 + [0] * 200)
     split = random_split(np.arange(203), val=0.1, test=0.1, seed=0, classes=classes)
-    assert [counts(classes, getattr(split, part)).tolist() for part in PARTS] == [[162, 1], [19, 1], [19, 1]]
+    assert [counts(classes, part).tolist() for part in split.parts().values()] == [[162, 1], [19, 1], [19, 1]]
 
 
 @given(st.lists(st.integers(3, 9), min_size=1, max_size=3), st.integers(2, 4), FRACTIONS, SEEDS)
@@ -257,10 +251,10 @@ SEEDED: list[Callable[[int], Split]] = [
 ]
 
 
-@pytest.mark.parametrize("deal", SEEDED)
-def test_the_seed_decides(deal: Callable[[int], Split]) -> None:
-    assert parts_of(deal(0)) == parts_of(deal(0))
-    assert all(one != other for one, other in zip(parts_of(deal(0)), parts_of(deal(1)), strict=True))
+@pytest.mark.parametrize("split", SEEDED)
+def test_the_seed_decides(split: Callable[[int], Split]) -> None:
+    assert parts_of(split(0)) == parts_of(split(0))
+    assert all(one != other for one, other in zip(parts_of(split(0)), parts_of(split(1)), strict=True))
 
 
 FEW = np.array([0, 1] * 6)
@@ -269,7 +263,7 @@ TIMES = np.where(HOLES < 0, np.nan, HOLES)
 
 
 @pytest.mark.parametrize(
-    ("deal", "said"),
+    ("split", "message"),
     [
         (
             lambda rows: random_split(rows, val=0.2, test=0.2, seed=0, classes=FEW * 0, names=["no"]),
@@ -330,11 +324,11 @@ TIMES = np.where(HOLES < 0, np.nan, HOLES)
         (lambda rows: random_split(rows, val=0.01, test=0.2, seed=0), "data.split: leaves no row for val"),
     ],
 )
-def test_wrong_keys_are_told(deal: Callable[[Rows], Split], said: str) -> None:
-    with pytest.raises(UserError) as told:
-        deal(np.arange(12))
-    assert said in str(told.value)
-    assert "data.split" in str(told.value).partition("\n")[2]  # the remedy names a key
+def test_wrong_keys_are_refused(split: Callable[[Rows], Split], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        split(np.arange(12))
+    assert message in str(caught.value)
+    assert "data.split" in str(caught.value).partition("\n")[2]  # the remedy names a key
 
 
 def write(folder: Path, words: list[str]) -> Path:
@@ -360,7 +354,7 @@ def test_val_is_taken_from_train_where_a_file_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["train", "test", "tset"], "word 3: unknown word (found 'tset', expected train or val or test)"),
         (["train", "test"], "has 2 words, the table 3 rows"),
@@ -368,7 +362,7 @@ def test_val_is_taken_from_train_where_a_file_has_none(tmp_path: Path) -> None:
         (["train", "train", "train"], "leaves no row for val, test"),
     ],
 )
-def test_wrong_files_are_told(tmp_path: Path, words: list[str], said: str) -> None:
-    with pytest.raises(UserError) as told:
+def test_wrong_files_are_refused(tmp_path: Path, words: list[str], message: str) -> None:
+    with pytest.raises(UserError) as caught:
         file_split(np.arange(3), 3, write(tmp_path, words), val=0.1, seed=0)
-    assert said in str(told.value)
+    assert message in str(caught.value)

@@ -48,7 +48,7 @@ def test_the_seed_decides() -> None:
     assert not first.equals(other)
 
 
-def test_too_few_features_are_told() -> None:
+def test_too_few_features_are_refused() -> None:
     with pytest.raises(UserError, match=r"friedman1 uses 5 inputs \(found 4"):
         draw("friedman1", rows=9, features=4, noise=0.0, seed=0)
 
@@ -61,18 +61,18 @@ def test_a_scenarios_seed_decides(name: str) -> None:
     assert not first.equals(other)
 
 
-@pytest.mark.parametrize(("name", "kept"), [("demand", 0.7), ("ratings", 0.0)])
-def test_a_scenarios_noise_is_what_is_new_in_its_error(name: str, kept: float) -> None:
+@pytest.mark.parametrize(("name", "coefficient"), [("demand", 0.7), ("ratings", 0.0)])
+def test_a_scenarios_noise_is_the_innovations_of_its_error(name: str, coefficient: float) -> None:
     clean, noisy = (draw(name, rows=4000, features=None, noise=noise, seed=0) for noise in (0.0, 0.5))
     error = (noisy["target"] - clean["target"]).to_numpy()
-    new = error[1:] - kept * error[:-1]
-    assert new.std() == pytest.approx(0.5, rel=0.05)
-    assert np.corrcoef(new, error[:-1])[0, 1] == pytest.approx(0, abs=0.05)
+    innovations = error[1:] - coefficient * error[:-1]
+    assert innovations.std() == pytest.approx(0.5, rel=0.05)
+    assert np.corrcoef(innovations, error[:-1])[0, 1] == pytest.approx(0, abs=0.05)
     known = pl.exclude("target", "^lag_.*$")
     assert noisy.select(known).equals(clean.select(known))
 
 
-def test_demand_knows_earlier_hours_and_none_to_come() -> None:
+def test_demand_knows_earlier_hours_and_no_later_ones() -> None:
     frame = draw("demand", rows=400, features=None, noise=2.0, seed=0)
     assert frame.columns == ["time", "temperature", "lag_1", "lag_2", "lag_24", "lag_168", "target"]
     assert (frame["time"].diff().drop_nulls().dt.total_seconds() == 3600).all()
@@ -97,7 +97,7 @@ def test_no_pair_is_rated_twice() -> None:
 
 def test_features_of_a_scenario_are_refused() -> None:
     with pytest.raises(
-        UserError, match=r"(?s)demand has inputs of its own.*found 4.*use data\.features=null"
+        UserError, match=r"(?s)demand has a fixed set of inputs.*found 4.*use data\.features=null"
     ):
         draw("demand", rows=9, features=4, noise=0.0, seed=0)
 

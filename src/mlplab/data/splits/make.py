@@ -1,12 +1,11 @@
-"""The splits that configurations name."""
+"""Makes the split that a configuration describes."""
 
 import numpy as np
 
 from mlplab import config
+from mlplab.data.splits.split import Split
 from mlplab.data.splits.splitters import (
-    PARTS,
     Codes,
-    Split,
     file_split,
     group_split,
     kfold_split,
@@ -17,11 +16,11 @@ from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
 
 
-def make_split(split: config.Split, table: Table) -> Split:
-    """The parts of a table.
+def make_split(section: config.Split, table: Table) -> Split:
+    """The split of a table.
 
     Raises:
-        UserError: if a part is left without a row, or without a row that counts.
+        UserError: if a part has no row, or no row with a weight above 0.
     """
     rows, keys = table.rows, table.keys
     codes: dict[str, Codes] = {
@@ -30,39 +29,34 @@ def make_split(split: config.Split, table: Table) -> Split:
         if role != "time"
     }
     times = keys["time"].values if "time" in keys else None
-    names = keys["class"].names if "class" in keys else ()
-    match split:
+    classes, names = codes.get("class"), keys["class"].names if "class" in keys else ()
+    match section:
         case config.RandomSplit():
-            parts = random_split(
-                rows,
-                val=split.val,
-                test=split.test,
-                seed=split.seed,
-                classes=codes.get("class"),
-                names=names,
+            split = random_split(
+                rows, val=section.val, test=section.test, seed=section.seed, classes=classes, names=names
             )
         case config.GroupSplit():
-            parts = group_split(rows, codes["group"], val=split.val, test=split.test, seed=split.seed)
+            split = group_split(rows, codes["group"], val=section.val, test=section.test, seed=section.seed)
         case config.TimeSplit():
             assert times is not None
-            parts = time_split(rows, times, val=split.val, test=split.test)
+            split = time_split(rows, times, val=section.val, test=section.test)
         case config.FileSplit():
-            parts = file_split(rows, len(table.x), split.path, val=split.val, seed=split.seed)
+            split = file_split(rows, len(table.x), section.path, val=section.val, seed=section.seed)
         case config.KFoldSplit():
-            parts = kfold_split(
+            split = kfold_split(
                 rows,
-                folds=split.folds,
-                fold=split.fold,
-                val=split.val,
-                seed=split.seed,
+                folds=section.folds,
+                fold=section.fold,
+                val=section.val,
+                seed=section.seed,
                 groups=codes.get("group"),
                 times=times,
-                classes=codes.get("class"),
+                classes=classes,
                 names=names,
             )
     if table.weight is not None:
-        for name in PARTS:
-            if not table.weight[getattr(parts, name)].any():
+        for part, in_part in split.parts().items():
+            if not table.weight[in_part].any():
                 where, remedy = f"{table.source}, column '{table.schema.weight}'", "split the rows otherwise"
-                raise UserError(Fault(f"all weights of the {name} part are 0", where, remedy=remedy))
-    return parts
+                raise UserError(Fault(f"all weights of the {part} part are 0", where, remedy=remedy))
+    return split

@@ -1,7 +1,7 @@
 """Tables drawn from known functions.
 
-A new function is one decorated function: inputs `[row, feature]` in, values `[row]` out. Its decorator says
-how many inputs it uses and the bounds they are drawn between, uniformly; further inputs are noise to it.
+A new function is one decorated Python function from inputs `[row, feature]` to values `[row]`. The arguments
+of its decorator are the bounds of the inputs it uses, which are drawn uniformly.
 """
 
 from collections.abc import Callable
@@ -21,14 +21,14 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Function:
-    """A function with the inputs it uses and their bounds; inputs beyond those have the last bounds."""
+    """A function and the bounds of the inputs it uses; further inputs get the last bounds."""
 
     values: Callable[[X], Y]
     bounds: tuple[Bounds, ...]
 
     @property
     def features(self) -> int:
-        """How many inputs the function uses."""
+        """Number of inputs that the function uses."""
         return len(self.bounds)
 
 
@@ -36,7 +36,7 @@ FUNCTIONS: dict[str, Function] = {}
 
 
 def register(*bounds: Bounds) -> Callable[[Callable[[X], Y]], Callable[[X], Y]]:
-    """Offers a function as `data.function=<its name>`, with the bounds of each input it uses."""
+    """Registers a function as `data.function=<its name>`, with the bounds of each input it uses."""
 
     def add(values: Callable[[X], Y]) -> Callable[[X], Y]:
         FUNCTIONS[values.__name__] = Function(values, bounds)
@@ -53,7 +53,7 @@ def linear(x: X) -> Y:
 
 @register((-1.0, 1.0), (-1.0, 1.0))
 def product(x: X) -> Y:
-    """x₁x₂ + x₁, the article's."""
+    """x₁x₂ + x₁, as in the article."""
     return x[:, 0] * x[:, 1] + x[:, 0]
 
 
@@ -95,12 +95,13 @@ def _reactance(x: X) -> Y:
 
 
 def draw(function: str, *, rows: int, features: int | None, noise: float, seed: int) -> pl.DataFrame:
-    """So many rows: columns x1, x2, … and `target`; of a scenario, those it has.
+    """Rows with columns x1, x2, … and `target`, or those of a scenario.
 
     `noise` is the standard deviation of a normal error added to the target, in its units.
 
     Raises:
-        UserError: for a function that is not registered, fewer features than it uses, or any for a scenario.
+        UserError: if the function is not registered, or uses more than `features`; for a scenario, if
+            `features` is given.
     """
     names = [*FUNCTIONS, *SCENARIOS]
     if function not in names:
@@ -117,7 +118,7 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
     generator = np.random.default_rng(seed)
     if function in SCENARIOS:
         if features is not None:
-            what, remedy = f"{function} has inputs of its own", "use data.features=null"
+            what, remedy = f"{function} has a fixed set of inputs", "use data.features=null"
             raise UserError(Fault(what, "data.features", found=str(features), remedy=remedy))
         return SCENARIOS[function](rows, noise, generator)
     chosen = FUNCTIONS[function]

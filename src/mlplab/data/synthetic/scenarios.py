@@ -1,6 +1,6 @@
-"""Tables drawn from known processes, with the dates and categories that functions of numbers lack.
+"""Tables drawn from known processes, with dates and categories.
 
-A new one is one decorated function: rows, noise and generator in, a frame with a column `target` out.
+A new scenario is one decorated function from rows, noise and generator to a frame with a column `target`.
 """
 
 from collections.abc import Callable
@@ -16,33 +16,33 @@ Draw = Callable[[int, float, np.random.Generator], pl.DataFrame]
 SCENARIOS: dict[str, Draw] = {}
 
 LAGS = (1, 2, 24, 168)
-"""Hours back, of which the load is known when an hour's is to be foretold."""
+"""Lags, in hours, at which the load is known when it is to be forecast."""
 
 
 def scenario(draw: Draw) -> Draw:
-    """Offers a table as `data.function=<its name>`."""
+    """Registers a scenario as `data.function=<its name>`."""
     SCENARIOS[draw.__name__] = draw
     return draw
 
 
 @scenario
 def demand(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFrame:
-    """A town's load on its grid in MW, hour by hour from 2022-01-03, a Monday, and what is known before it.
+    """A town's hourly electricity demand in MW from Monday, 2022-01-03, with what is known in advance.
 
-    It grows by 4 MW a year, is higher while people work, are at home in the evening, heat or cool, and has
-    an error that keeps 0.7 of itself from hour to hour; `noise` is the standard deviation of what is new in
-    it, which nothing foretells. `temperature` in °C is that of the hour, `lag_24` the load 24 hours before.
+    The load grows by 4 MW a year. It is higher during working hours, in the evening, and when people heat or
+    cool. Its error is autoregressive with coefficient 0.7; `noise` is the standard deviation of the
+    innovations, which cannot be predicted. `temperature` is in °C, `lag_24` the load 24 hours before.
     """
     before = max(LAGS)
     hours = np.arange(-before, rows)
     hour, weekday, year = hours % 24, hours // 24 % 7, hours / (365.25 * 24)
     seasons = 11 - 10 * np.cos(2 * np.pi * year) - 4 * np.cos(2 * np.pi * (hour - 3) / 24)
-    temperature = seasons + _chain(0.98, 0.6 * generator.standard_normal(len(hours)))
+    temperature = seasons + _autoregressive(0.98, 0.6 * generator.standard_normal(len(hours)))
     at_work = (weekday < 5) & (hour >= 7) & (hour < 18)
     at_home = (hour >= 18) & (hour < 23)
     climate = 1.5 * np.maximum(14 - temperature, 0) + 3 * np.maximum(temperature - 21, 0)
     load = 80 + 4 * year + 25 * at_work + 12 * at_home + climate
-    load += _chain(0.7, noise * generator.standard_normal(len(hours)))
+    load += _autoregressive(0.7, noise * generator.standard_normal(len(hours)))
     return pl.DataFrame(
         {
             "time": np.datetime64("2022-01-03T00", "us") + hours[before:] * np.timedelta64(1, "h"),
@@ -55,10 +55,10 @@ def demand(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFr
 
 @scenario
 def ratings(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFrame:
-    """How users rate items: 3 + the user's and the item's leaning + how well their tastes agree.
+    """Ratings of items by users: 3 + the user's bias + the item's bias + the dot product of their tastes.
 
-    Leanings are normal; tastes are normal in the plane and agree by their dot product. No pair of user and
-    item is rated twice, and more than three in four are not rated.
+    Biases are normal; tastes are normal in two dimensions. No pair of user and item is rated twice, and more
+    than three quarters of the pairs are not rated.
     """
     size = 2 * isqrt(rows) + 2
     pairs = np.divmod(generator.choice(size**2, rows, replace=False), size)
@@ -72,6 +72,9 @@ def ratings(rows: int, noise: float, generator: np.random.Generator) -> pl.DataF
     return pl.DataFrame({**names, "target": rating})
 
 
-def _chain(kept: float, fresh: Float64[np.ndarray, " step"]) -> Float64[np.ndarray, " step"]:
-    """eₜ = kept · eₜ₋₁ + freshₜ."""
-    return np.fromiter(accumulate(fresh, lambda last, new: kept * last + new), np.float64, len(fresh))
+def _autoregressive(
+    coefficient: float, innovations: Float64[np.ndarray, " step"]
+) -> Float64[np.ndarray, " step"]:
+    """eₜ = coefficient · eₜ₋₁ + innovationₜ."""
+    errors = accumulate(innovations, lambda last, new: coefficient * last + new)
+    return np.fromiter(errors, np.float64, len(innovations))

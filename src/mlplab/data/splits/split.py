@@ -1,0 +1,31 @@
+"""Which rows of a table are train, val and test."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from jaxtyping import Int64
+
+PARTS = ("train", "val", "test")
+
+Rows = Int64[np.ndarray, " _"]
+"""Row numbers of a table."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of each part, ascending; no row is in two parts."""
+
+    train: Rows
+    val: Rows
+    test: Rows
+
+    def parts(self) -> dict[str, Rows]:
+        """The parts by name."""
+        return {name: getattr(self, name) for name in PARTS}
+
+    def fingerprint(self) -> dict[str, str]:
+        """A hash of the row numbers of each part."""
+        return {
+            name: sha256(rows.astype("<i8").tobytes()).hexdigest()[:16] for name, rows in self.parts().items()
+        }
