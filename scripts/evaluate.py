@@ -1,4 +1,4 @@
-"""Tells how good a trained run is.
+"""Scores a trained run on its test rows or on another file.
 
 python scripts/evaluate.py run=FOLDER [data.path=other.csv]
 
@@ -20,13 +20,13 @@ from mlplab.imports import heavy_imports
 
 
 class Data(Arguments):
-    """Other rows."""
+    """Another file."""
 
     path: Text
 
 
 class Evaluate(Arguments):
-    """What evaluate is told."""
+    """The arguments of evaluate."""
 
     run: Text
     runs: Text = "best"

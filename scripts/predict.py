@@ -20,7 +20,7 @@ from mlplab.imports import heavy_imports
 
 
 class Predict(Arguments):
-    """What predict is told."""
+    """The arguments of predict."""
 
     run: Text
     runs: Text = "best"

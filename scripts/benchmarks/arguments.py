@@ -1,4 +1,4 @@
-"""What every benchmark is told."""
+"""Arguments of every benchmark."""
 
 from typing import Annotated
 

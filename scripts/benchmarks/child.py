@@ -31,6 +31,6 @@ def answer(module: str, *words: str, folder: Path, prefix: Sequence[str] = ()) -
         check=False,
     )
     if ended.returncode:
-        told = f"{module} {' '.join(words)} ended with status {ended.returncode}"
-        raise RunFailed(f"{told}:\n{ended.stderr.strip()}")
+        message = f"{module} {' '.join(words)} ended with status {ended.returncode}"
+        raise RunFailed(f"{message}:\n{ended.stderr.strip()}")
     return json.loads(ended.stdout)

@@ -53,7 +53,7 @@ Answers = Mapping[Key, Sequence[Mapping[str, Any]]]
 
 
 class Csv(Benchmark):
-    """What this benchmark is told."""
+    """The arguments of this benchmark."""
 
     repeats: Count = 5
     output: str = "outputs/benchmarks/csv.json"
@@ -65,7 +65,7 @@ class Csv(Benchmark):
 def measure(arguments: Csv) -> Report:
     """Times everyone's reading of one file, ours of smaller and larger ones, and the two trainings."""
     if sys.platform != "linux":
-        raise UserError(Fault("needs Linux, which tells how much memory a process has taken"))
+        raise UserError(Fault("needs Linux, to measure the memory of a process"))
     rows, answers = arguments.rows, defaultdict[Key, list[dict[str, Any]]](list)
     sizes = [rows // 100, rows // 10, rows, *([10 * rows] if arguments.full else [])]
     budget = rows * FEATURES * NUMBER // OVER_BUDGET

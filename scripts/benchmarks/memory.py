@@ -11,4 +11,4 @@ def peak() -> int:
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status does not tell the peak")
+    raise OSError("/proc/self/status has no peak")

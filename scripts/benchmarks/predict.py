@@ -50,7 +50,7 @@ TRAINING = (
 
 
 class Predict(Benchmark):
-    """What this benchmark is told."""
+    """The arguments of this benchmark."""
 
     repeats: Annotated[int, Field(gt=0)] = 5
     output: str = "outputs/benchmarks/predict.json"
@@ -60,7 +60,7 @@ class Predict(Benchmark):
 def measure(arguments: Predict) -> Report:
     """Times predictions of two tables, within a process and as a process, and polars' reading and writing."""
     if sys.platform != "linux":
-        raise UserError(Fault("needs Linux, which tells how much memory a process has taken"))
+        raise UserError(Fault("needs Linux, to measure the memory of a process"))
     answers = defaultdict[Key, list[dict[str, Any]]](list)
     contenders: dict[Key, Callable[[], float]] = {}
     with TemporaryDirectory() as name:

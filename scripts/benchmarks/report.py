@@ -21,7 +21,7 @@ class Report:
     """A benchmark's outcome.
 
     Args:
-        arguments: what it was told.
+        arguments: of the benchmark.
         tables: for the terminal.
         times: all measurements.
         facts: further figures that the file is to hold.

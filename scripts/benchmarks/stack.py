@@ -27,7 +27,7 @@ TOLERANCE = 0.05
 
 
 class Stack(Benchmark):
-    """What this benchmark is told."""
+    """The arguments of this benchmark."""
 
     repeats: Count = 2
     output: str = "outputs/benchmarks/stack.json"

@@ -20,7 +20,7 @@ LIMIT = "the matrix products alone"
 
 
 class Step(Benchmark):
-    """What this benchmark is told."""
+    """The arguments of this benchmark."""
 
     repeats: Count = 4
     output: str = "outputs/benchmarks/step.json"

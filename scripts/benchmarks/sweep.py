@@ -24,7 +24,7 @@ OVERRIDES = (*ours.TABLE, *ours.SAME_ARITHMETIC, *ours.shape(HIDDEN, BATCH))
 
 
 class Sweep(Benchmark):
-    """What this benchmark is told."""
+    """The arguments of this benchmark."""
 
     repeats: Count = 3
     output: str = "outputs/benchmarks/sweep.json"

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
@@ -22,6 +22,7 @@ from mlplab.config.allowed_classes import user_classes
 from mlplab.config.keys import quoted
 from mlplab.errors import Fault, Interrupted, UserError, reason_of
 from mlplab.files import LOCK, FolderLock, remove_if_empty
+from mlplab.imports import heavy_imports
 from mlplab.runs.folder import record_failure
 from mlplab.runs.resume import (
     MAY_DIFFER,
@@ -34,14 +35,7 @@ from mlplab.runs.resume import (
 from mlplab.sweeps.folder import MULTIRUN_FILE, PLAN_FILE, check_sweep_folder
 
 
-class Train(Protocol):
-    """Trains a run into its folder, or resumes it there."""
-
-    def __call__(self, run: TrainConfig, folder: Path, *, resume: bool) -> None:
-        """Raises `UserError` or `RunFailed`."""
-
-
-def train_command(train: Train, *, conf: Path, name: str) -> None:
+def train_command(conf: Path, name: str) -> None:
     """Composes `conf/<name>.yaml` with the command line, trains, and exits.
 
     Exit status: 0 done; 2 the user's input or configuration is wrong; 1 a run failed; 128 + n on signal n. In
@@ -58,20 +52,27 @@ def train_command(train: Train, *, conf: Path, name: str) -> None:
         check_overrides(flags.overrides, multirun=flags.multirun)
         typed = typed_keys(flags.overrides)
         if RESUME in typed:
-            _resume(train, flags, conf, name)
+            _resume(flags, conf, name)
         elif flags.multirun:
             with composed(conf, flags, name, flags.overrides) as cfg:
-                _sweep(train, cfg, folder_of(cfg, "hydra.sweep.dir", typed), statuses)
+                _sweep(cfg, folder_of(cfg, "hydra.sweep.dir", typed), statuses)
         else:
             with composed(conf, flags, name, flags.overrides) as cfg:
                 run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", typed)
-            train(run, folder, resume=False)
+            _train(run, folder, resume=False)
 
     statuses.append(exit_status(work))
     sys.exit(next((status for status in statuses if status), 0))
 
 
-def _resume(train: Train, flags: argparse.Namespace, conf: Path, name: str) -> None:
+def _train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
+    with heavy_imports():
+        from mlplab.commands.train import train
+
+    train(run, folder, resume=resume)
+
+
+def _resume(flags: argparse.Namespace, conf: Path, name: str) -> None:
     """Resumes a run with the configuration in its folder. Other overrides must not contradict it."""
     (resume,) = (line for line in flags.overrides if line.lstrip("+").startswith(f"{RESUME}="))
     folder = Path(str(OverridesParser.create().parse_override(resume).value()))
@@ -105,7 +106,7 @@ def _resume(train: Train, flags: argparse.Namespace, conf: Path, name: str) -> N
         ]
         if faults := faults + differences(run, saved, str(folder)):
             raise UserError(*faults)
-    train(run, folder, resume=True)
+    _train(run, folder, resume=True)
 
 
 def _table_overrides(run: TrainConfig, lines: Sequence[str]) -> list[str]:
@@ -118,13 +119,13 @@ def _table_overrides(run: TrainConfig, lines: Sequence[str]) -> list[str]:
     return [f"{key}={value}" for key, value in choice.items() if key not in typed]
 
 
-def _sweep(train: Train, cfg: DictConfig, root: Path, statuses: list[int]) -> None:
+def _sweep(cfg: DictConfig, root: Path, statuses: list[int]) -> None:
     """Runs Hydra's sweeper, which launches the runs; `statuses` gets the status of each."""
     check_sweep_folder(root)
     with read_write(cfg.hydra):  # whoever composes a run from now on puts it there
         cfg.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(root))}")
         cfg.hydra.overrides.task.append(f"name={quoted(str(cfg.name))}")
-    task = _task(train, root, statuses)
+    task = _task(root, statuses)
     created = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
     try:
@@ -141,7 +142,7 @@ def _sweep(train: Train, cfg: DictConfig, root: Path, statuses: list[int]) -> No
             remove_if_empty(folder)
 
 
-def _task(train: Train, root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
+def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
     """The task that launchers other than lockstep call for each run."""
 
     def task(cfg: DictConfig) -> None:
@@ -157,7 +158,7 @@ def _task(train: Train, root: Path, statuses: list[int]) -> Callable[[DictConfig
                 run = parse(values)
                 values = run.plain()  # as in the run's folder
                 check_same_config(run, folder)
-                train(run, folder, resume=was_started(folder))
+                _train(run, folder, resume=was_started(folder))
             except Interrupted:
                 raise
             except Exception as error:

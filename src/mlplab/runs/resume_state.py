@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def check_same_rows(folder: Path, data: RunData) -> bool:
-    """Checks that a run was trained on this table and split; False if its folder does not tell.
+    """Checks that a run was trained on this table and split; False if there is nothing to check.
 
     Raises:
         UserError: if they have changed.

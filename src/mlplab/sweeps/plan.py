@@ -116,7 +116,7 @@ def make_plan(
     Args:
         max_members: of a stack; None: as `StackSize.members` says.
         workers: processes; None: one, or one for each of the `cores` if training takes over a minute.
-        earlier: stacks of an earlier plan, by their runs' folders; they are kept.
+        earlier: stacks of an earlier plan, by their runs' folders; the new plan contains them.
     """
     checked = list(runs)
     shapes: dict[str, list[int]] = {}
@@ -128,14 +128,14 @@ def make_plan(
     seconds = 0.0
     for indices in shapes.values():
         if buildable := list(_buildable(indices, checked, cache)):
-            kept = list(_earlier_stacks(buildable, checked, earlier))
-            stacks += kept
-            rest = sorted(set(buildable).difference(*kept))
+            resumed = list(_earlier_stacks(buildable, checked, earlier))
+            stacks += resumed
+            rest = sorted(set(buildable).difference(*resumed))
             first = checked[buildable[0]].config
             assert first is not None
             size = StackSize.of(first, cache.data(first))
             groups.append((rest, size))
-            seconds += size.seconds(len(buildable) - len(rest), len(kept))
+            seconds += size.seconds(len(buildable) - len(rest), len(resumed))
     counts = [math.ceil(len(indices) / (max_members or size.members())) for indices, size in groups]
     if workers is None:
         seconds += sum(

@@ -1,0 +1,71 @@
+"""Imports run downwards: see docs/architecture.md."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import ROOT
+
+SRC = ROOT / "src"
+LEVELS = [
+    {"errors"},
+    {"files", "imports", "random_streams", "config"},
+    {"data"},
+    {"models"},
+    {"training"},
+    {"runs"},
+    {"commands"},
+    {"sweeps"},
+    {"cli"},
+]
+"""Rooms of `mlplab`, lowest first. Each may import itself and lower ones."""
+
+NEVER = {("models", "data")}
+"""Pairs that do not know each other, although their levels differ."""
+
+MODULES = sorted((SRC / "mlplab").rglob("*.py"))
+
+
+def level(room: str) -> int:
+    return next(number for number, rooms in enumerate(LEVELS) if room in rooms)
+
+
+def room_of(name: str) -> str:
+    return name.split(".")[1]
+
+
+def imported(path: Path) -> set[str]:
+    """The rooms that a module imports, also within functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "mlplab":
+            names |= {f"mlplab.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mlplab."):
+            names.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name.startswith("mlplab.")}
+    return {room_of(name) for name in names}
+
+
+def test_imports_run_downwards() -> None:
+    for path in MODULES[1:]:
+        own = path.relative_to(SRC / "mlplab").with_suffix("").parts[0]
+        for other in imported(path):
+            assert level(other) <= level(own), f"{path} imports {other}"
+            assert (own, other) not in NEVER, path
+
+
+@pytest.mark.parametrize(
+    ("modules", "absent"),
+    [
+        ("mlplab.cli.train_command, mlplab.cli.describe_command", "torch lightning polars"),
+        ("mlplab.data.cache, mlplab.sweeps.checks, mlplab.commands.results", "torch lightning"),
+        ("mlplab.commands.predict", "lightning hydra sklearn"),
+    ],
+)
+def test_what_is_not_needed_is_not_imported(modules: str, absent: str) -> None:
+    code = f"import sys, {modules}; print(*[each for each in {absent.split()} if each in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
