@@ -290,7 +290,7 @@ def test_a_table_without_numbers_is_transformed() -> None:
 
 
 def test_embeddings_are_drawn_from_a_standard_normal_distribution() -> None:
-    large = build_preprocessing(section(embedding_dim=4000), LAYOUT, 1, [5, 6], torch.float32, None)
+    large = build(embedding_dim=4000)
     assert large.category_encoder is not None
     weight = large.category_encoder.weight
     assert weight is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mlplab.commands.render import inside, score_table, tensorboard_command
+from mlplab.commands.render import BASELINES, SCORES, inside, score_table, tensorboard_command
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed, reason_of
@@ -72,14 +72,10 @@ def check_init_from(run: TrainConfig) -> None:
 
 
 def _print_scores(metrics: Metrics, folder: Path, console: Console) -> None:
-    parts = {"this network": "", "ridge": "ridge/", "mean": "mean/"}
-    console.print(
-        score_table(
-            {
-                name: {k.removeprefix(f"{part}test/"): v for k, v in metrics.items()}
-                for name, part in parts.items()
-            }
-        )
-    )
+    def scores(part: str) -> dict[str, float | None]:
+        return {name: metrics[f"{part}test/{name}"] for name in SCORES}
+
+    rows = {"this network": scores(""), **{name: scores(f"{name}/") for name in BASELINES}}
+    console.print(score_table(rows))
     for line in (f"run folder: {inside(folder)}", tensorboard_command(folder)):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
