@@ -20,6 +20,7 @@ from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, build_network, build_preprocessing
 from mlplab.runs import warm_start
+from mlplab.training.loggers import build_loggers
 from mlplab.training.module import Sizes, StackModule
 
 DTYPES = {32: torch.float32, 64: torch.float64}
@@ -166,14 +167,6 @@ def lightning_quiet() -> Iterator[None]:
 def build_callbacks(run: config.TrainConfig) -> list[Callback]:
     """The user's callbacks."""
     return [instantiate(each.class_path, Callback, **each.arguments) for each in run.callbacks.added.values()]
-
-
-def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
-    """The loggers of a run, with its folder as their `save_dir`."""
-    return [
-        instantiate(each.class_path, Logger, save_dir=folder, **each.arguments)  # type: ignore[type-abstract]
-        for each in run.logger.values()
-    ]
 
 
 class _NoProfiler(PassThroughProfiler):

@@ -17,7 +17,6 @@ from mlplab.runs.build import build_stack, build_trainer
 from mlplab.runs.folder import Metrics, RunFolder, finite
 from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.training import checkpoint
-from mlplab.training import loggers as curves
 from mlplab.training import state as stack_state
 from mlplab.training.callbacks import (
     BestWeights,
@@ -27,7 +26,7 @@ from mlplab.training.callbacks import (
     ShrinkStack,
     StackCallback,
 )
-from mlplab.training.loggers import EpochCurves, StepCurves
+from mlplab.training.loggers import EpochCurves, StepCurves, flush_loggers
 from mlplab.training.progress import EpochLines
 from mlplab.training.state import StackState
 
@@ -138,7 +137,7 @@ class StackTrainer:
         Weights that are not finite never replace finite ones.
         """
         for member in self.members:
-            curves.flush(member.loggers)
+            flush_loggers(member.loggers)
         state = self.state()
         if self.stack_checkpoint:
             self.stack_checkpoint.save({each.folder.path: each.data for each in self.members}, state)

@@ -14,13 +14,13 @@ from mlplab.config import TrainConfig
 from mlplab.data.cache import RunData
 from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, is_disk_error, listed, reason_of
 from mlplab.runs import warm_start
-from mlplab.runs.build import build_loggers, lightning_quiet
+from mlplab.runs.build import lightning_quiet
 from mlplab.runs.finalize import finalize
 from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status
 from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.runs.stack_trainer import Member, StackTrainer
-from mlplab.training import loggers as curves
 from mlplab.training.callbacks import StopOnSignal
+from mlplab.training.loggers import build_loggers, truncate_curves
 from mlplab.training.processor import processor_for_training
 from mlplab.training.progress import ProgressBar
 from mlplab.training.state import StackState
@@ -185,7 +185,7 @@ def _open_folders(runs: Sequence[Run], members: Sequence[Member], state: StackSt
                 member.folder.create(member.config.plain())
                 continue
             member.folder.reopen(member.config.plain(), run.stamp, restart=state is None)
-            curves.truncate(member.loggers, state.epoch if state else 0, state.step if state else 0)
+            truncate_curves(member.loggers, state.epoch if state else 0, state.step if state else 0)
         except BaseException:
             if run.stamp:
                 member.folder.unlock()

@@ -1,9 +1,10 @@
-"""Curves in the loggers: written during training, flushed before a checkpoint, truncated on resume."""
+"""Loggers: curves during training, truncated when a run is resumed; hyperparameters (HParams) at its end."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
@@ -11,12 +12,33 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from mlplab import config
+from mlplab.config.allowed_classes import instantiate
 from mlplab.files import replacing
 from mlplab.training.callbacks import StackCallback
 from mlplab.training.module import StackModule
 
 STEP_LOSS = "train/loss_step"
 """The only curve by step instead of by epoch."""
+
+
+HPARAM_METRICS = {
+    "val/loss": "best/val/loss",
+    "val/rmse": "best/val/rmse",
+    "test/rmse": "test/rmse",
+    "test/mae": "test/mae",
+    "test/r2": "test/r2",
+}
+"""Metrics of the HParams tab by their names in metrics.json. Under the name of a curve, TensorBoard would
+show the curve's last point instead of the best one."""
+
+
+def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
+    """The loggers of a run, with its folder as their `save_dir`."""
+    return [
+        instantiate(each.class_path, Logger, save_dir=folder, **each.arguments)  # type: ignore[type-abstract]
+        for each in run.logger.values()
+    ]
 
 
 class EpochCurves(StackCallback):
@@ -54,7 +76,7 @@ def _log(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> No
         logger.log_metrics(dict(point), step)
 
 
-def flush(loggers: Sequence[Logger]) -> None:
+def flush_loggers(loggers: Sequence[Logger]) -> None:
     """Writes out what has been logged, so that a kill does not lose it."""
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
@@ -63,7 +85,7 @@ def flush(loggers: Sequence[Logger]) -> None:
             logger.save()
 
 
-def truncate(loggers: Sequence[Logger], epoch: int, step: int) -> None:
+def truncate_curves(loggers: Sequence[Logger], epoch: int, step: int) -> None:
     """Removes the points after an epoch and a step, which a resumed run logs again.
 
     TensorBoard's `purge_step` cannot do that: it hides points of all curves from one number on, but ours are
@@ -132,3 +154,39 @@ def _truncate_rows(logger: CSVLogger, epoch: int, step: int) -> None:
                 _log(point, [logger], number)
     logger.save()
     aside.unlink()
+
+
+def close_loggers(
+    loggers: Sequence[Logger], run: config.TrainConfig, metrics: Mapping[str, Any], *, success: bool
+) -> None:
+    """Writes the hyperparameters, for TensorBoard with the metrics of the HParams tab, and closes loggers."""
+    scores = {tag: metrics[name] for name, tag in HPARAM_METRICS.items() if metrics.get(name) is not None}
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(hyperparameters(run), scores)
+        else:
+            logger.log_hyperparams(hyperparameters(run))
+        logger.finalize("success" if success else "failed")
+
+
+def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:
+    """The hyperparameters for loggers: few, flat, and with the same keys for every run."""
+    model, optimizer, split = run.model, run.optimizer, run.data.split
+    mlp = model if isinstance(model, config.Mlp) else None
+    return {
+        "seed": run.seed,
+        "data": run.data.name,
+        "split_seed": 0 if isinstance(split, config.TimeSplit) else split.seed,
+        "fold": split.fold if isinstance(split, config.KFoldSplit) else 0,
+        "batch_size": run.data.batch_size or 0,
+        "model": model.class_path if isinstance(model, config.CustomModel) else model.name,
+        "hidden": "-".join(map(str, mlp.hidden)) if mlp else "",
+        "activation": mlp.activation if mlp else "",
+        "dropout": mlp.dropout if mlp else 0.0,
+        "loss": run.loss.name,
+        "optimizer": optimizer.name,
+        "lr": optimizer.lr,
+        "weight_decay": optimizer.weight_decay,
+        "scheduler": run.scheduler.name,
+        "max_epochs": run.trainer.max_epochs,
+    }
