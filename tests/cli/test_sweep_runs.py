@@ -15,7 +15,8 @@ from support import ROOT
 from mlplab.cli.compose import plain, register_resolvers
 from mlplab.cli.sweep_runs import derive_runs
 from mlplab.errors import UserError
-from mlplab.sweeps.grid import folder_name, grid
+from mlplab.sweeps.folder import folder_name
+from mlplab.sweeps.grid import grid
 from mlplab.sweeps.run import SweepRun
 
 OPTIONS = {

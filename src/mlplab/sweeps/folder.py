@@ -1,5 +1,8 @@
-"""The folder of a sweep. Imports no torch."""
+"""The folder of a sweep, and the names of the run folders in it. Imports no torch."""
 
+import hashlib
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlplab.errors import Fault, UserError
@@ -12,6 +15,9 @@ PLAN_FILE = "plan.json"
 
 STACKS = "stacks"
 """Folder of the training states of unfinished stacks."""
+
+LONGEST_NAME = 120
+"""Characters of a run folder's name, before it is cut."""
 
 MULTIRUN_FILE = "multirun.yaml"
 """Written by Hydra's own sweeper."""
@@ -43,3 +49,17 @@ def _is_sweep(root: Path) -> bool:
         )
         for entry in root.iterdir()
     )
+
+
+def folder_name(overrides: Sequence[str], varying: set[str]) -> str:
+    """The name of a run's folder, by the keys that vary: `lr=0.001,seed=3`."""
+    parts = []
+    for override in sorted(overrides):
+        key, _, value = override.partition("=")
+        if key in varying:
+            parts.append(f"{key.rpartition('.')[2].lstrip('+~')}={value}")
+    text = ",".join(parts) or "run"
+    name = re.sub(r"[^\w.,=+\-\[\]]", "_", text)
+    if name != text or len(name) > LONGEST_NAME:  # distinct texts must get distinct names
+        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return name

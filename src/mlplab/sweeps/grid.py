@@ -1,7 +1,5 @@
-"""The grid: a run for each combination of the values that a command gives its keys, and its folder's name."""
+"""The grid: a run for each combination of the values that a command gives its keys, in a folder of its own."""
 
-import hashlib
-import re
 from collections.abc import Sequence
 from itertools import product
 
@@ -10,9 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mlplab.config.keys import quoted
 from mlplab.errors import Fault, UserError
-
-LONGEST_NAME = 120
-"""Characters of a run folder's name, before it is cut."""
+from mlplab.sweeps.folder import folder_name
 
 
 def grid(loader: ConfigLoader, overrides: Sequence[str], *, name_folders: bool = True) -> list[list[str]]:
@@ -46,17 +42,3 @@ def grid(loader: ConfigLoader, overrides: Sequence[str], *, name_folders: bool =
     if not name_folders:
         return runs
     return [[*run, f"hydra.sweep.subdir={quoted(folder_name(run, varying))}"] for run in runs]
-
-
-def folder_name(overrides: Sequence[str], varying: set[str]) -> str:
-    """The name of a run's folder, by the keys that vary: `lr=0.001,seed=3`."""
-    parts = []
-    for override in sorted(overrides):
-        key, _, value = override.partition("=")
-        if key in varying:
-            parts.append(f"{key.rpartition('.')[2].lstrip('+~')}={value}")
-    text = ",".join(parts) or "run"
-    name = re.sub(r"[^\w.,=+\-\[\]]", "_", text)
-    if name != text or len(name) > LONGEST_NAME:  # distinct texts must get distinct names
-        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    return name
