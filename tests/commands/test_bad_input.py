@@ -110,19 +110,19 @@ CONFIGURATION: list[Case] = [
         "61 folder from a file",
         {"conf/experiment/e.yaml": "# @package _global_\nhydra: {run: {dir: elsewhere}}\n"},
         ("--config-dir=conf", "experiment=e"),
-        ("elsewhere: leaves outputs/", "hydra.run.dir="),
+        ("elsewhere: is outside outputs/", "hydra.run.dir="),
     ),
     (
         "61 a deep folder from a file",
         {"conf/experiment/e.yaml": "# @package _global_\nhydra: {run: {dir: else/where}}\n"},
         ("--config-dir=conf", "experiment=e"),
-        ("else/where: leaves outputs/",),
+        ("else/where: is outside outputs/",),
     ),
     (
         "61 a sweep's folder from a file",
         {"conf/experiment/e.yaml": "# @package _global_\nhydra: {sweep: {dir: else/where}}\n"},
         ("-m", "--config-dir=conf", "seed=1,2", "experiment=e"),
-        ("else/where: leaves outputs/", "hydra.sweep.dir="),
+        ("else/where: is outside outputs/", "hydra.sweep.dir="),
     ),
     ("61 a logger's folder", {}, ("logger.tensorboard.name=../../x",), ("logger.tensorboard: ", "no '..'")),
     ("61 the outputs themselves", {}, ("name=.",), ("name: ",)),
@@ -142,7 +142,7 @@ CONFIGURATION: list[Case] = [
         "58 arguments that a class does not take",
         {},
         ("+callbacks.x._target_=lightning.pytorch.callbacks.Timer", "+callbacks.x.foo=1"),
-        ("_target_=lightning.pytorch.callbacks.Timer: cannot be made", "'foo'"),
+        ("_target_=lightning.pytorch.callbacks.Timer: cannot be instantiated", "'foo'"),
     ),
     (
         "58 a checkpoint callback",
@@ -151,7 +151,7 @@ CONFIGURATION: list[Case] = [
         ("callbacks.x: every run writes best.ckpt and last.ckpt itself",),
     ),
     ("62 a file", {"used": ""}, ("hydra.run.dir=used",), ("used: exists and is not empty",)),
-    ("62 below a file", {"used": ""}, ("hydra.run.dir=used/x",), ("used/x: cannot be made",)),
+    ("62 below a file", {"used": ""}, ("hydra.run.dir=used/x",), ("used/x: cannot be created",)),
     (
         "62 a sweep's folder in use",
         {"used/x": ""},
@@ -168,13 +168,18 @@ CONFIGURATION: list[Case] = [
         "57 bad YAML",
         {"conf/experiment/e.yaml": "seed: 1\n  lr: [\n"},
         ("--config-dir=conf", "experiment=e"),
-        ("e.yaml, line 2: is not YAML",),
+        ("e.yaml, line 2: is not valid YAML",),
     ),
     ("unknown function", {}, ("data=synthetic", "data.function=sin"), ("friedman1", "did you mean sine?")),
 ]
 if not torch.cuda.is_available():
     CONFIGURATION.append(
-        ("59 no GPU", {}, ("trainer.accelerator=cuda",), ("trainer.accelerator: there is no CUDA", "=cpu"))
+        (
+            "59 no GPU",
+            {},
+            ("trainer.accelerator=cuda",),
+            ("trainer.accelerator: torch finds no CUDA device", "=cpu"),
+        )
     )
 
 

@@ -175,7 +175,7 @@ def test_results_prints(run_script: Command, here: Path) -> None:
     assert ended.status == 0
     counts = {line.split(" | ")[0].strip("| "): line.split(" | ")[1] for line in ended.out.splitlines()[2:]}
     assert counts == {"0": "1", "1": "1"}
-    assert "1 of 3 runs has the configuration and the seed of another: it counts once" in ended.err
+    assert "1 of 3 runs has the configuration and seed of another and does not count" in ended.err
 
 
 class Planted:
@@ -232,7 +232,7 @@ def another_network_throughout(here: Path) -> None:
     path = here / "r/config.yaml"
     config = yaml.safe_load(path.read_text())
     config["model"]["hidden"] = [9]
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(f"# mlplab {version('mlplab')}\n{yaml.safe_dump(config)}")
 
 
 def cut(length: int) -> Callable[[Path], None]:
@@ -316,7 +316,7 @@ CASES: list[Case] = [
         "46 no target when evaluating",
         put("n.csv", f"{COLUMNS}\n{NUMBERS}\n"),
         ("evaluate", "run=r", "data.path=n.csv"),
-        ("n.csv: has no target column 'target'", "only predict"),
+        ("n.csv: has no target column 'target'", "or predict only"),
     ),
     (
         "46 a missing target",
@@ -355,13 +355,13 @@ CASES: list[Case] = [
     ("53 empty", nothing, ("predict", "run=", "input=t.csv", "output=o.csv"), ("run: is empty",)),
     ("54 twice", nothing, (*KNOWN, "run=s"), ("run: is given twice",)),
     ("missing key", nothing, ("predict", "run=r"), ("input: is missing", "output: is missing")),
-    ("no key", nothing, ("evaluate", "r"), ("r: cannot be read", "key=value", "type run=r")),
+    ("no key", nothing, ("evaluate", "r"), ("r: is not an argument", "key=value", "type run=r")),
     ("65 no folder", nothing, ("evaluate", "run=nowhere"), ("nowhere: no such folder",)),
     (
         "65 not a run folder",
         put("d/x", ""),
         ("evaluate", "run=d"),
-        ("d: is not a run folder", "metrics.json"),
+        ("d: is not the folder of a run or a sweep", "metrics.json"),
     ),
     (
         "65 not finished",
@@ -387,14 +387,21 @@ CASES: list[Case] = [
         ("best.ckpt: holds more than tensors", "nothing in it was run"),
     ),
     ("67 code in a plain pickle", plain_pickle, KNOWN, ("best.ckpt: is damaged",)),
-    ("68 of another version", rewrite(format=99), KNOWN, ("found format 99, expected format 3",)),
+    ("68 of version 0.1", rewrite(format=3), KNOWN, ("best.ckpt: was written by mlplab 0.1",)),
+    (
+        "68 a run folder of version 0.1",
+        put("r/config.yaml", "name: r\ninit: null\n"),
+        KNOWN,
+        ("r/config.yaml: was written by mlplab 0.1", "train again"),
+    ),
+    ("68 of another version", rewrite(format=99), KNOWN, ("found format 99, expected format 4",)),
     (
         "68 of another program",
         lambda here: torch.save([1], here / "r/checkpoints/best.ckpt"),
         KNOWN,
         ("another",),
     ),
-    ("66 a part is missing", rewrite(state={}), KNOWN, ("best.ckpt: is damaged: it lacks a part",)),
+    ("66 a part is missing", rewrite(state={}), KNOWN, ("best.ckpt: is damaged: a part is missing",)),
     ("66 no finite weights", spoil, KNOWN, ("best.ckpt: holds weights that are not finite",)),
     (
         "68 a configuration of another version",
@@ -402,7 +409,7 @@ CASES: list[Case] = [
         KNOWN,
         ("best.ckpt: its configuration",),
     ),
-    ("69 of another run", another_network, KNOWN, ("is of another run than", "differs in model.hidden")),
+    ("69 of another run", another_network, KNOWN, ("belongs to another run", "differs in model.hidden")),
     (
         "69 of another network",
         another_network_throughout,

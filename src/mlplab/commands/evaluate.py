@@ -17,6 +17,7 @@ from mlplab.data.cache import DataCache
 from mlplab.data.fingerprint import row_hashes
 from mlplab.data.io.discovery import opened
 from mlplab.data.load import csv_options, spec_of
+from mlplab.data.io.source import Source
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.data.schema import Column, Schema
 from mlplab.data.splits.split import Rows
@@ -223,7 +224,7 @@ def _other_rows(
         if not sum(frame.height for frame in frames):
             raise UserError(Fault("has no rows", path, remedy="give it rows of data"))
         frame, comma = pl.concat(frames), source.decimal_comma
-    y, weight = _targets_and_weight(first, frame, path, comma=comma)
+        y, weight = _targets_and_weight(first, frame, source)
     rows = np.flatnonzero(np.isfinite(y).all(1))
     transformers: list[FrameTransformer] = []
     tables: list[EvaluationData] = []
@@ -250,28 +251,28 @@ def _other_rows(
 
 
 def _targets_and_weight(
-    run: TrainedRun, frame: pl.DataFrame, path: str, *, comma: bool
+    run: TrainedRun, frame: pl.DataFrame, source: Source
 ) -> tuple[Float64[np.ndarray, "row target"], Float64[np.ndarray, " row"] | None]:
     """The columns of targets, NaN where they are missing and may be, and of row weights."""
     schema, may_be_missing = run.schema, spec_of(run.config.data).drop_missing_targets
     weighted = schema.weight in frame.columns
     if schema.weight and not weighted:
-        log.warning("%s: has no weight column '%s': all rows have equal weight", path, schema.weight)
+        log.warning("%s: has no weight column '%s': all rows count equally", source.where, schema.weight)
     names = [*schema.targets, *([schema.weight] if weighted and schema.weight else [])]
     columns = Schema(
         tuple(Column(name, "numeric", missing=True) for name in names), (), na_values=schema.na_values
     )
-    values = FrameTransformer(columns, path, np.float64, comma=comma).features(frame)
-    required = range(len(schema.targets) if may_be_missing else 0, len(names))
-    for place in required:
+    values = FrameTransformer(columns, source.where, np.float64, comma=source.decimal_comma).features(frame)
+    for place in range(len(schema.targets) if may_be_missing else 0, len(names)):
         if len(missing := np.flatnonzero(np.isnan(values[:, place]))):
             more = f"; {len(missing):,} such cells in this column" if len(missing) > 1 else ""
-            where = f"{path}, column '{names[place]}', data row {missing[0] + 1}"
+            role = "target" if place < len(schema.targets) else "weight"
+            where = source.location(int(missing[0]), f"{role} column '{names[place]}'")
             remedy = "fill it in, or leave such rows out"
             raise UserError(Fault(f"a value is missing{more}", where, expected="a number", remedy=remedy))
     y = values[:, : len(schema.targets)]
     if not np.isfinite(y).all(1).any():
-        raise UserError(Fault("has no row with a target", path, remedy="give it rows with targets"))
+        raise UserError(Fault("has no row with a target", source.where, remedy="give it rows with targets"))
     return y, values[:, -1] if weighted else None
 
 

@@ -83,13 +83,9 @@ def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str 
     read = [read_run(run) for run in found.values()]
     runs = without_repeats(read)
     if repeats := len(read) - len(runs):
-        have = "has" if repeats == 1 else "have"
-        log.info(
-            "%d of %d runs %s the configuration and seed of another and do not count",
-            repeats,
-            len(read),
-            have,
-        )
+        verbs = ("has", "does") if repeats == 1 else ("have", "do")
+        what = "%d of %d runs {} the configuration and seed of another and {} not count"
+        log.info(what.format(*verbs), repeats, len(read))
     return group_runs(runs, by, sort)
 
 

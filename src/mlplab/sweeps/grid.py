@@ -1,4 +1,4 @@
-"""The grid: a run for each combination of the values that a command gives its keys, in a folder of its own."""
+"""The grid: a run for each combination of values, in a folder of its own."""
 
 from collections.abc import Sequence
 from itertools import product

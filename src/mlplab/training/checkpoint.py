@@ -18,6 +18,8 @@ from torch import Tensor
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 
+FORMATS_OF_0_1 = (1, 2, 3)
+
 FORMAT = 4
 """Increases when older checkpoints can no longer be read."""
 
@@ -166,6 +168,9 @@ def load(path: Path) -> dict[str, Any]:
         raise damaged(path, str(error).partition("\n")[0]) from error
     _check_bounded(path, content)
     form = content.get("format") if isinstance(content, dict) else None
+    if form in FORMATS_OF_0_1:
+        what = "was written by mlplab 0.1, which this version cannot read"
+        raise UserError(Fault(what, str(path), remedy="train again, or use mlplab 0.1"))
     if form != FORMAT:
         raise UserError(
             Fault(
