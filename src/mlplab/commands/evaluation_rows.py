@@ -1,0 +1,164 @@
+"""The rows that trained runs are evaluated on: targets, weights, and features as each run reads them."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float, Float64
+
+from mlplab.data.fingerprint import row_hashes
+from mlplab.data.io.discovery import opened
+from mlplab.data.io.source import Source
+from mlplab.data.load import csv_options, spec_of
+from mlplab.data.schema import Column, Schema
+from mlplab.data.splits.split import Rows
+from mlplab.data.table import BLOCK
+from mlplab.data.transform import FrameTransformer, check_columns
+from mlplab.errors import Fault, UserError, listed
+from mlplab.runs.baselines import Scores, scores
+from mlplab.runs.trained import TrainedRun
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """A table, and which of its rows are evaluated.
+
+    Attributes:
+        x: features as a run's schema makes them.
+        y: targets in their own units.
+        weight: of each row; None: all equal.
+    """
+
+    source: str
+    x: Float[np.ndarray, "row feature"]
+    y: Float64[np.ndarray, "row target"]
+    weight: Float64[np.ndarray, " row"] | None
+    rows: Rows
+
+    def has_same_rows(self, other: "EvaluationData") -> bool:
+        """Whether the same rows are evaluated."""
+        return np.array_equal(self.rows, other.rows) and np.array_equal(
+            self.y[self.rows], other.y[other.rows]
+        )
+
+    def scores(self, predicted: Float64[np.ndarray, "evaluated target"]) -> Scores:
+        """The scores of predictions for the evaluated rows."""
+        weight = None if self.weight is None else self.weight[self.rows]
+        return scores(predicted, self.y[self.rows], weight)
+
+
+def rows_of_file(
+    members: Sequence[TrainedRun], path: str, *, include: bool
+) -> tuple[list[EvaluationData], bool]:
+    """The rows of another file as each run reads them, and whether training has seen some of them.
+
+    Args:
+        include: whether rows that training has seen are evaluated, too.
+    """
+    first = members[0]
+    schema = first.schema
+    with opened(path, csv_options(first.config.data)) as source:
+        if absent := [name for name in schema.targets if name not in source.schema]:
+            raise UserError(
+                Fault(
+                    f"has no target column '{absent[0]}' to compare predictions with",
+                    path,
+                    f"the columns {listed(source.names)}",
+                    remedy="add that column, or predict only: scripts/predict.py",
+                )
+            )
+        check_columns(schema, list(source.schema), path)
+        frames = list(source.frames(BLOCK))
+        if not sum(frame.height for frame in frames):
+            raise UserError(Fault("has no rows", path, remedy="give it rows of data"))
+        frame, comma = pl.concat(frames), source.decimal_comma
+        y, weight = _targets_and_weight(first, frame, source)
+    rows = np.flatnonzero(np.isfinite(y).all(1))
+    transformers: list[FrameTransformer] = []
+    tables: list[EvaluationData] = []
+    data = []
+    for run in members:  # runs trained on one table share its features
+        same = (
+            table
+            for each, table in zip(transformers, tables, strict=True)
+            if each.serves(run.schema, run.dtype)
+        )
+        if (table := next(same, None)) is None:
+            transformer = FrameTransformer(run.schema, path, run.dtype, comma=comma)
+            table = EvaluationData(path, transformer.features(frame), y, weight, rows)
+            transformers.append(transformer)
+            tables.append(table)
+        data.append(table)
+    for transformer in transformers:
+        transformer.warn()
+    seen = _seen_rows(members, data, tables)
+    rows = _without_seen_rows(rows, seen, path, include=include)
+    if weight is not None:
+        _check_weights(weight[rows], f"{path}, weight column '{schema.weight}'")
+    return [replace(each, rows=rows) for each in data], include and bool(seen.any())
+
+
+def _targets_and_weight(
+    run: TrainedRun, frame: pl.DataFrame, source: Source
+) -> tuple[Float64[np.ndarray, "row target"], Float64[np.ndarray, " row"] | None]:
+    """The columns of targets, NaN where they are missing and may be, and of row weights."""
+    schema, may_be_missing = run.schema, spec_of(run.config.data).drop_missing_targets
+    weighted = schema.weight in frame.columns
+    if schema.weight and not weighted:
+        log.warning("%s: has no weight column '%s': all rows count equally", source.where, schema.weight)
+    names = [*schema.targets, *([schema.weight] if weighted and schema.weight else [])]
+    columns = Schema(
+        tuple(Column(name, "numeric", missing=True) for name in names), (), na_values=schema.na_values
+    )
+    values = FrameTransformer(columns, source.where, np.float64, comma=source.decimal_comma).features(frame)
+    for place in range(len(schema.targets) if may_be_missing else 0, len(names)):
+        if len(missing := np.flatnonzero(np.isnan(values[:, place]))):
+            more = f"; {len(missing):,} such cells in this column" if len(missing) > 1 else ""
+            role = "target" if place < len(schema.targets) else "weight"
+            where = source.location(int(missing[0]), f"{role} column '{names[place]}'")
+            remedy = "fill it in, or leave such rows out"
+            raise UserError(Fault(f"a value is missing{more}", where, expected="a number", remedy=remedy))
+    y = values[:, : len(schema.targets)]
+    if not np.isfinite(y).all(1).any():
+        raise UserError(Fault("has no row with a target", source.where, remedy="give it rows with targets"))
+    return y, values[:, -1] if weighted else None
+
+
+def _seen_rows(
+    members: Sequence[TrainedRun], data: Sequence[EvaluationData], tables: Sequence[EvaluationData]
+) -> Bool[np.ndarray, " evaluated"]:
+    """Which of the rows the training or validation of some run has seen.
+
+    Args:
+        data: of each run.
+        tables: the same without repeats.
+    """
+    hashes = {id(each): row_hashes(each.x[each.rows], each.y[each.rows]) for each in tables}
+    return np.any([run.has_seen(hashes[id(each)]) for run, each in zip(members, data, strict=True)], axis=0)
+
+
+def _without_seen_rows(rows: Rows, seen: Bool[np.ndarray, " evaluated"], path: str, *, include: bool) -> Rows:
+    """The rows that are evaluated; logs how many training has seen."""
+    count, total = int(seen.sum()), len(rows)
+    if count and include:
+        what = "%s: %s of %s rows were in training or validation: these scores are not test scores"
+        log.warning(what, path, f"{count:,}", f"{total:,}")
+    elif count == total:
+        what = f"all {total:,} rows were in training or validation; none is left to test on"
+        remedy = "leave out data.path= to use the run's own test rows, or include them: training_rows=include"
+        raise UserError(Fault(what, path, remedy=remedy))
+    elif count:
+        what = "%s: %s of %s rows were in training or validation and are left out (training_rows=include"
+        log.warning(f"{what} includes them)", path, f"{count:,}", f"{total:,}")
+        return rows[~seen]
+    return rows
+
+
+def _check_weights(weight: Float64[np.ndarray, " row"], where: str) -> None:
+    if (weight < 0).any() or not weight.any():
+        what = "weights are negative" if (weight < 0).any() else "all weights are 0"
+        raise UserError(Fault(what, where, remedy="give each row a weight of 0 or more"))
