@@ -67,7 +67,7 @@ def test_kinds_can_be_declared(describe: Callable[..., Ended]) -> None:
     arguments = ("data=csv", "data.path=t.csv", "data.columns.rooms=categorical", "data.columns.key=drop")
     found = lines(describe(*arguments))
     assert found["rooms"][0] == "categorical"
-    assert found["key"][-1] == "left out: as data.columns says"
+    assert found["key"][-1] == "left out: as declared in data.columns"
     found = lines(describe(*arguments, "data.columns.größe [m²]=categorical"))
     assert [found[name][0] for name in ("rooms", "größe [m²]")] == ["categorical"] * 2
 
@@ -143,7 +143,7 @@ def test_the_shipped_and_drawn_tables_too(describe: Callable[..., Ended]) -> Non
         (("data=csv",), ("data.path: needs a value",)),
         (("data=csv", "data.path=none.csv"), ("none.csv: no such file",)),
         (("data=csv", "data.path=t.csv", "data.columns.romms=drop"), ("'romms'", "data.columns.rooms")),
-        (("data=csv", "data.path=t.csv", "data.columns.rooms=number"), ("'number' is no kind", "numeric")),
+        (("data=csv", "data.path=t.csv", "data.columns.rooms=number"), ("'number' is not a kind", "numeric")),
         (("data=csv", "data.path=t.csv", "data.pth=3"), ("data.pth",)),
         (("-m", "data=synthetic", "data.seed=1,2"), ("one table, not several",)),
     ],

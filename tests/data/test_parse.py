@@ -18,7 +18,7 @@ def test_what_no_cast_reads_is_looked_at() -> None:
     cells = pl.Series([" 1 ", "NA", None, "", "-999.00", "x", "inf", "9223372036854775808", "1e30", "NULL"])
     values = parse_float(cells, ("-999",))
     assert values.to_list() == [1, None, None, None, None, None, float("inf"), 2.0**63, 1e30, None]
-    assert bad_cells(cells, values, ("-999",), "number").to_list() == [5, 6, 7]
+    assert bad_cells(cells, values, ("-999",), "numeric").to_list() == [5, 6, 7]
 
 
 @pytest.mark.parametrize("repeats", [1, 2000])
@@ -31,4 +31,4 @@ def test_a_decimal_comma_is_read_and_a_point_is_none() -> None:
     cells = pl.Series(["1,5", " 2,5", "1.000", "NA", "3"])
     values = parse_float(cells, (), decimal_comma=True)
     assert values.to_list() == [1.5, 2.5, None, None, 3]
-    assert bad_cells(cells, values, (), "number").to_list() == [2]
+    assert bad_cells(cells, values, (), "numeric").to_list() == [2]

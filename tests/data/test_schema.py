@@ -12,10 +12,11 @@ import polars as pl
 import pytest
 from support import table_of
 
+from mlplab.data.date_parts import DATE_PARTS
 from mlplab.data.dates import DATE_FORMATS
-from mlplab.data.infer.kinds import kind_of_text
+from mlplab.data.infer.infer_kind import infer_kind
 from mlplab.data.io.dialect import CsvOptions
-from mlplab.data.schema import DATE_PARTS, Schema
+from mlplab.data.schema import Schema
 from mlplab.data.table import Table
 from mlplab.data.transform import FrameTransformer
 from mlplab.errors import UserError
@@ -89,7 +90,7 @@ def test_what_the_user_leaves_out_is_left_out_quietly(
     declared: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger("mlplab").propagate = True
-    assert table(["what", "ever"], declared).schema.left_out == {"a": "as data.columns says"}
+    assert table(["what", "ever"], declared).schema.left_out == {"a": "as declared in data.columns"}
     assert not caplog.text
 
 
@@ -99,7 +100,7 @@ def test_an_identifier_may_be_declared_categories() -> None:
 
 @pytest.mark.parametrize("words", ["yes no", "a b c", "1 x y", "2024-01-31 x y"])
 def test_few_texts_in_many_rows_are_categories(words: str) -> None:
-    assert kind_of_text(pl.Series(words.split()), filled=1000, rows=1000) == "categorical"
+    assert infer_kind(pl.Series(words.split()), filled=1000, rows=1000) == "categorical"
 
 
 def test_codes_are_the_places_of_the_sorted_categories() -> None:
@@ -270,7 +271,7 @@ def test_numbers_that_look_like_dates_are_told(
     assert table_of(tmp_path / f"t.{kind}").schema.inputs[0].kind == "numeric"
     told = [record.getMessage() for record in caplog.records]
     assert [each for each in told if "dates" in each] == [
-        f"{tmp_path / f't.{kind}'}, column 'day': its numbers look like dates, such as 20231103; "
+        f"{tmp_path / f't.{kind}'}: column 'day': its numbers look like dates, such as 20231103; "
         "if they are: data.columns.day=%Y%m%d"
     ]
     caplog.clear()
@@ -310,7 +311,7 @@ def test_whole_numbers_are_one_category_with_and_without_a_point() -> None:
 def test_a_declared_kind_means_the_same_for_numbers() -> None:
     assert table([20240131, 20240229, 20240301], "%Y%m%d").schema.inputs[0].kind == "date"
     for kind, cells, said in (
-        ("%Y%m%d", [20240131, 20240132], "is no date"),
+        ("%Y%m%d", [20240131, 20240132], "is not a date"),
         ("boolean", [0, 1, 7], "is neither true nor false"),
     ):
         with pytest.raises(UserError, match=said):
@@ -318,5 +319,5 @@ def test_a_declared_kind_means_the_same_for_numbers() -> None:
 
 
 def test_a_format_that_makes_no_sense_is_told() -> None:
-    with pytest.raises(UserError, match=r"%Y-%m-%d %H'?: cannot be read by"):
+    with pytest.raises(UserError, match=r"%Y-%m-%d %H'?: is not a date format"):
         table(["2024-01-31 10"], "%Y-%m-%d %H")

@@ -277,7 +277,7 @@ def _finite(
     cells = cells_of(frame, name)
     values = parse_float(cells, schema.na_values, decimal_comma=source.comma)
     gaps = parse_str(cells, schema.na_values).is_null()
-    bad = bad_cells(cells, values, schema.na_values, "number")
+    bad = bad_cells(cells, values, schema.na_values, "numeric")
     if not drop:
         bad = pl.concat([bad, gaps.arg_true()]).sort()
     if count := len(bad):
@@ -286,10 +286,10 @@ def _finite(
         what, found = (
             ("a value is missing", "")
             if not drop and gaps[row]
-            else (BAD["number"], shortened(str(frame[name][row])))
+            else (BAD["numeric"], shortened(str(frame[name][row])))
         )
         place = source.place(row, f"{role} column '{name}'")
         raise UserError(
-            Fault(what + more, place, found, EXPECTED["number"], "correct it, or leave such rows out")
+            Fault(what + more, place, found, EXPECTED["numeric"], "correct it, or leave such rows out")
         )
     return values.fill_null(float("nan")).to_numpy(writable=True)

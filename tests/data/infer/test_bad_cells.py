@@ -76,7 +76,7 @@ def test_many_different_values_are_counted_rather_than_named(tmp_path: Path) -> 
 
 def test_a_comma_between_points_is_not_decimal(tmp_path: Path) -> None:
     _, remedy = refusal(tmp_path, a=[*NUMBERS[1:], '"2,5"'])
-    assert remedy.startswith("  write all decimals alike")
+    assert remedy.startswith("  write all decimals in the same way")
 
 
 def test_typing_what_is_said_helps_in_one_go(command: Callable[..., Ended], tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_typing_what_is_said_helps_in_one_go(command: Callable[..., Ended], tmp_
     assert len(remedies) == 4
     typed = [
         re.search(
-            r"(?:'data\.missing=.*?'|data\.columns\.\w+=categorical)(?: data\.missing_target=drop)?", each
+            r"(?:'data\.na_values=.*?'|data\.columns\.\w+=categorical)(?: data\.missing_target=drop)?", each
         )
         for each in remedies
     ]

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.infer.notes import label_note
 from mlplab.data.infer.sentinels import sentinels
+from mlplab.data.infer.similar_labels import similar_labels_note
 
 DRAW = np.random.default_rng(0)
 AGES = DRAW.integers(18, 75, 200)
@@ -99,5 +99,5 @@ def test_labels_that_look_alike_are_named(caplog: pytest.LogCaptureFixture) -> N
 
 def test_many_labels_that_look_alike_are_counted() -> None:
     labels = pl.Series([text for each in "abcde" for text in (each, each.upper(), f"{each}x")])
-    assert label_note(labels).endswith("'A', 'a'; 'B', 'b'; 'C', 'c'; and 2 more such groups")
-    assert label_note(pl.Series(["a", "b", "ab", "a b"])) == ""
+    assert similar_labels_note(labels).endswith("'A', 'a'; 'B', 'b'; 'C', 'c'; and 2 more such groups")
+    assert similar_labels_note(pl.Series(["a", "b", "ab", "a b"])) == ""

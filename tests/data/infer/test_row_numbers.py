@@ -85,7 +85,7 @@ def test_another_whole_number_in_each_row_gets_a_note(
     numbers = start + np.random.default_rng(1).permutation(ROWS) * 3
     frame(account=numbers).write_csv(tmp_path / "t.csv")
     assert table_of(tmp_path / "t.csv").schema.names == ["account", "a"]
-    assert "column 'account': another whole number in each row" in caplog.text
+    assert "column 'account': a different whole number in each row" in caplog.text
     assert "data.columns.account=drop leaves it out" in caplog.text
     caplog.clear()
     table_of(tmp_path / "t.csv", declared={"account": "numeric"})

@@ -10,7 +10,7 @@ import pytest
 from support import table_of
 
 from mlplab.data import dates
-from mlplab.data.infer.column_readers import SAMPLE
+from mlplab.data.infer.sample import SAMPLE
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import UserError
 
@@ -129,7 +129,7 @@ def test_dates_that_turn_out_to_be_words(read: Callable[..., Table]) -> None:
 def test_dates_among_which_a_word_stands_are_told(read: Callable[..., Table]) -> None:
     days = [f"{datetime(2000, 1, 1) + timedelta(days=i):%Y-%m-%d}" for i in range(2 * LATER)]
     days[LATER] = "soon"
-    with pytest.raises(UserError, match=rf"data row {LATER + 1}: is no date as the others are .*'soon'"):
+    with pytest.raises(UserError, match=rf"data row {LATER + 1}: is not a date like the others .*'soon'"):
         read(days)
 
 
