@@ -11,7 +11,7 @@ from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
-from mlplab.data.memmap import TABLES, free_memory, table_of
+from mlplab.data.memmap import FORMAT, TABLES, free_memory, table_of
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
@@ -63,16 +63,18 @@ def assert_same(one: Table, other: Table) -> None:
 
 
 def test_a_file_holds_what_memory_would(path: Path) -> None:
-    stored = read(path, memory=1e3)
-    assert stored.stored
-    assert isinstance(stored.x, np.memmap)
-    assert_same(stored, whole(path))
+    memmapped = read(path, memory=1e3)
+    assert memmapped.memmapped
+    assert isinstance(memmapped.x, np.memmap)
+    assert_same(memmapped, whole(path))
     [folder] = TABLES.iterdir()
-    assert (folder / "features").stat().st_size == stored.x.nbytes  # a column that is left out takes no room
+    assert (
+        folder / "features"
+    ).stat().st_size == memmapped.x.nbytes  # a column that is left out takes no room
 
 
 def test_nothing_is_stored_below_the_budget(path: Path) -> None:
-    assert not read(path, memory=1e9).stored
+    assert not read(path, memory=1e9).memmapped
     assert not TABLES.exists()
 
 
@@ -82,7 +84,7 @@ def test_it_serves_again_until_the_source_changes(path: Path) -> None:
     made = (folder / "features").stat().st_mtime_ns
     assert_same(read(path, memory=1e3), first)
     assert (folder / "features").stat().st_mtime_ns == made
-    assert not read(path, memory=1e9).stored  # if there is room, it is of no use
+    assert not read(path, memory=1e9).memmapped  # if there is room, it is of no use
     path.write_text(path.read_text() + "1,x,c0,5,1,g0\n")
     assert len(read(path, memory=1e3).x) == ROWS + 1
     other = read(path, 1e3, TableSpec((("w", "target"),)))
@@ -116,7 +118,7 @@ def test_one_that_is_damaged_is_made_again(path: Path, damage: str) -> None:
     else:
         text = (folder / "table.json").read_text()
         (folder / "table.json").write_text(
-            text[:50] if damage == "description" else text.replace("1", "0", 1)
+            text[:50] if damage == "description" else text.replace(f'"format": {FORMAT}', '"format": 0')
         )
     assert_same(read(path, memory=1e3), whole(path))
 

@@ -47,7 +47,7 @@ class DataCache:
 
         def of_table() -> dict[str, int | str]:
             table = self.table(run)
-            return {**table.fingerprint(), STORED: table.stored}
+            return {**table.fingerprint(), STORED: table.memmapped}
 
         of_split = self._once("parts", _split_key(run), lambda: split_fingerprint(self.split(run)))
         return {**self._once("fingerprint", table_key(run), of_table), **of_split}

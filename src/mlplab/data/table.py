@@ -38,7 +38,7 @@ class Table:
         weight: None where all rows have the same.
         keys: by role, `group`, `time` and `class`.
         rows: the rows with a target.
-        stored: whether it is memory-mapped from a file.
+        memmapped: whether it is memory-mapped from a file.
         sha256: of names and values, if known.
     """
 
@@ -49,7 +49,7 @@ class Table:
     weight: Float64[np.ndarray, " row"] | None
     keys: Mapping[str, Key]
     rows: Rows
-    stored: bool = False
+    memmapped: bool = False
     sha256: str = ""
 
     @classmethod
@@ -61,14 +61,14 @@ class Table:
         others: Float64[np.ndarray, "row other"],
         keys: Sequence[tuple[str, tuple[str, ...]]],
         *,
-        stored: bool = False,
+        memmapped: bool = False,
     ) -> "Table":
         """A table whose `others` are targets, the weight if there is one, and keys by role and names."""
         y, rest = others[:, : len(schema.targets)], list(others[:, len(schema.targets) :].T)
         weight = rest.pop(0) if schema.weight else None
         by_role = {role: Key(values, names) for (role, names), values in zip(keys, rest, strict=True)}
         rows = np.flatnonzero(np.isfinite(y).all(1))
-        return cls(source, schema, x, y, weight, by_role, rows, stored)
+        return cls(source, schema, x, y, weight, by_role, rows, memmapped)
 
     def fingerprint(self) -> dict[str, int | str]:
         """The number of rows and a hash of names and values, which change whenever the data do."""

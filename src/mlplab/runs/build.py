@@ -65,7 +65,7 @@ def build_stack(configs: Sequence[config.TrainConfig], cache: DataCache, *, goes
         seeds,
         first.data.batch_size,
         fill=may_fill(first.model),
-        block=STORED_BLOCK if table.stored else None,
+        block=STORED_BLOCK if table.memmapped else None,
     )
     preprocessing = _encoder(configs, table, splits)
     network = build_network([each.model for each in configs], seeds, preprocessing)

@@ -243,7 +243,7 @@ class Size:
         steps = math.ceil(rows / batch) * run.trainer.max_epochs
         features = preprocessed_width(run.model.preprocessing, layout_of(table.schema))
         widths, number = (features, *hidden, len(table.schema.targets)), run.trainer.precision // 8
-        window = 2 * WINDOW * STORED_BLOCK * table.x.shape[1] * number if table.stored else 0
+        window = 2 * WINDOW * STORED_BLOCK * table.x.shape[1] * number if table.memmapped else 0
         return cls(widths, batch, steps, number, window)
 
     @property

@@ -131,10 +131,10 @@ def check_cells(reader: TableReader) -> None:
 
 
 def _fault(cells: BadCells, na_values: Sequence[str], reader: TableReader) -> Fault:
-    column, expected = cells.column, EXPECTED[cells.column.column.kind]
-    match column.column.kind:
+    column, expected = cells.column, EXPECTED[cells.column.definition.kind]
+    match column.definition.kind:
         case "date":
-            what, expected = BAD["date"], f"one written as {column.column.format}"
+            what, expected = BAD["date"], f"one written as {column.definition.format}"
         case "boolean":
             what = BAD["boolean"]
         case _ if re.fullmatch(LONG_INTEGER, cells.first):

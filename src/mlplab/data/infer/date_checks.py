@@ -18,7 +18,7 @@ FOUR_DIGITS = "write its years with four digits"
 def century_faults(column: InferredColumn, where: str) -> list[Fault]:
     """Refuses years of two digits that seem to continue beyond the century that they are read as."""
     first, last = column.range or (0, 0)
-    if "%y" not in column.column.format or first >= FIRST_YEAR + 1 or last < LAST_YEAR:
+    if "%y" not in column.definition.format or first >= FIRST_YEAR + 1 or last < LAST_YEAR:
         return []
     what = "years of two digits lie on both sides of the turn of their century"
     found = f"both {FIRST_YEAR % 100} and {LAST_YEAR % 100}, so either may come first"
@@ -27,7 +27,7 @@ def century_faults(column: InferredColumn, where: str) -> list[Fault]:
 
 def date_note(column: InferredColumn, reader: TableReader) -> str:
     """A note about the century of years of two digits, or about numbers that look like dates."""
-    if column.kind == "date" and "%y" in column.column.format and column.range:
+    if column.kind == "date" and "%y" in column.definition.format and column.range:
         first, last = map(int, column.range)
         years = f"years of two digits are read as {FIRST_YEAR} to {LAST_YEAR}, here from {first} to {last}"
         return f"{years}; if that is wrong, {FOUR_DIGITS}"

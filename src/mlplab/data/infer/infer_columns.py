@@ -60,7 +60,7 @@ def _infer(column: InferredColumn, reader: TableReader) -> None:
             _infer_numbers(column, reader)
     is_number = column.role in ("input", "target") and column.kind == "numeric"
     if is_number and column.range and not column.faults:
-        column.sentinels = sentinels(reader.values(column), *column.range, column.column.offset)
+        column.sentinels = sentinels(reader.values(column), *column.range, column.definition.offset)
 
 
 def _infer_text(column: InferredColumn) -> None:
@@ -75,22 +75,22 @@ def _infer_text(column: InferredColumn) -> None:
             what += f", such as {shortened(texts[0], 20)}; to use it: {typed(name, 'categorical')}"
             column.leave_out("identifier", what)
         case "boolean":
-            column.column = Column(name, "boolean", missing)
+            column.definition = Column(name, "boolean", missing)
         case _:
-            column.column = Column(name, "categorical", missing, categories=tuple(texts.sort()))
+            column.definition = Column(name, "categorical", missing, categories=tuple(texts.sort()))
 
 
 def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
     """Of numbers, dates and booleans, which features vary. That a value is missing may tell something too."""
     low, high = column.rounded(reader.dtype)
-    is_date = column.column.kind == "date"
+    is_date = column.definition.kind == "date"
     column.keep = np.flatnonzero((low < high) | (column.missing > 0 and not is_date)).tolist()
     if not column.keep:
-        what = f"all values are {column.low[0] + column.column.offset:g}"
+        what = f"all values are {column.low[0] + column.definition.offset:g}"
         column.leave_out("constant", "all are the same day and hour" if is_date else what)
         return
     parts = tuple(DATE_PARTS[part] for part in column.keep) if is_date else ()
-    column.column = replace(column.column, missing=column.missing > 0, parts=parts)
+    column.definition = replace(column.definition, missing=column.missing > 0, parts=parts)
     if column.kind == "numeric":
         column.faults = _magnitude_faults(column, reader)
     elif is_date:

@@ -26,7 +26,7 @@ class InferredColumn:
 
     Attributes:
         kind: as users see it.
-        column: how its cells are read, text as categories; of an input, once inferred, what the schema keeps.
+        definition: how its cells are read, text as categories; once inferred, an input of the schema.
         certain: whether cells of another kind are mistakes, rather than a sign that the kind is wrong.
         location: its features among the columns of the matrix that it is read into.
         filled: how many cells are of the kind.
@@ -46,7 +46,7 @@ class InferredColumn:
     name: str
     role: Role
     kind: InferredKind
-    column: Column
+    definition: Column
     certain: bool = True
     location: slice = field(default_factory=lambda: slice(0))
     filled: int = 0
@@ -70,7 +70,9 @@ class InferredColumn:
         """Sets how the cells are read."""
         parts = DATE_PARTS if kind == "date" else ()
         self.kind = kind
-        self.column = Column(self.name, kind, offset=self.column.offset, format=date_format, parts=parts)
+        self.definition = Column(
+            self.name, kind, offset=self.definition.offset, format=date_format, parts=parts
+        )
 
     def leave_out(self, kind: InferredKind, why: str) -> None:
         """Makes it a column of this kind that is not an input."""
@@ -84,7 +86,7 @@ class InferredColumn:
     @property
     def width(self) -> int:
         """The number of features."""
-        return 1 if self.role == "time" else self.column.width
+        return 1 if self.role == "time" else self.definition.width
 
     @property
     def texts(self) -> pl.Series | None:
@@ -99,7 +101,7 @@ class InferredColumn:
         """The smallest and the largest number, or year, in the column's units."""
         if not self.filled or self.codes is not None or self.role == "time":
             return None
-        return self.low[0] + self.column.offset, self.high[0] + self.column.offset
+        return self.low[0] + self.definition.offset, self.high[0] + self.definition.offset
 
     def rounded(self, dtype: type[np.floating]) -> Float[np.ndarray, "2 feature"]:
         """The smallest and the largest value of each feature in the precision of a matrix."""
@@ -111,7 +113,7 @@ class InferredColumn:
         self.location = slice(start, start + self.width)
         self.filled = self.missing = self.bad = 0
         self.low, self.high = [inf] * self.width, [-inf] * self.width
-        is_text = self.column.kind == "categorical"
+        is_text = self.definition.kind == "categorical"
         self.codes = pl.Series(dtype=pl.Categorical(pl.Categories.random())) if is_text else None
 
     def read(
@@ -120,13 +122,13 @@ class InferredColumn:
         """The features of some cells as Float64, and the rows of bad cells, which are null."""
         if self.codes is not None:
             return [by_distinct(partial(self._codes_of, na_values=na_values), cells)], NO_ROWS
-        values = self.column.parse(cells, na_values, decimal_comma=decimal_comma)
-        bad = bad_cells(cells, values, na_values, self.column.kind)
+        values = self.definition.parse(cells, na_values, decimal_comma=decimal_comma)
+        bad = bad_cells(cells, values, na_values, self.definition.kind)
         if len(bad):
             values = values.scatter(bad, None)
-        if self.role == "time" and self.column.kind == "date":
+        if self.role == "time" and self.definition.kind == "date":
             return [values.to_physical().cast(pl.Float64)], bad
-        return self.column.features(values), bad
+        return self.definition.features(values), bad
 
     def _codes_of(self, text: pl.Series, na_values: Collection[str]) -> pl.Series:
         assert self.codes is not None
@@ -151,7 +153,7 @@ class InferredColumn:
 
     def may_lose_digits(self) -> bool:
         """Whether numbers are so large that, if they were integers in the file, digits may be lost."""
-        if self.column.kind != "numeric" or self.range is None:
+        if self.definition.kind != "numeric" or self.range is None:
             return False
         low, high = self.range
         return max(-low, high) >= INT64_LIMIT / 2
@@ -168,7 +170,7 @@ class InferredColumn:
         Raises:
             UserError: if it holds dates in no known format, or in two.
         """
-        if self.column.kind in ("numeric", "date") and not self.certain and self.bad > self.filled:
+        if self.definition.kind in ("numeric", "date") and not self.certain and self.bad > self.filled:
             self.read_as("categorical")
             return True
         if self.texts is not None and not self.certain:
@@ -179,9 +181,9 @@ class InferredColumn:
                 self.read_as(kind, date_format)
                 return True
             self.kind = kind
-        elif self.column.kind == "numeric" and self.role == "input" and self.filled and not raw:
+        elif self.definition.kind == "numeric" and self.role == "input" and self.filled and not raw:
             [low], [high] = self.rounded(dtype).tolist()
             if max(low, -high) > FAR * (high - low):  # or all are equal, but rounded
-                self.column = replace(self.column, offset=self.column.offset + low)
+                self.definition = replace(self.definition, offset=self.definition.offset + low)
                 return True
         return False

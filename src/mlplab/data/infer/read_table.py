@@ -74,7 +74,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         if column.texts is not None and (column.is_input or column.role in ("group", "class")):
             _recode(reader.values(column), _final_codes(column))
     schema = Schema(
-        tuple(column.column for column in inputs),
+        tuple(column.definition for column in inputs),
         tuple(spec.named("target")),
         next(iter(spec.named("weight")), None),
         spec.na_values,

@@ -33,7 +33,7 @@ def leave_out_row_numbers(reader: TableReader) -> None:
     numbers, possible = [], []
     for column in inputs:
         if column.kind == "numeric" and not column.missing and column.name not in exempt and column.range:
-            values, offset = reader.values(column), column.column.offset
+            values, offset = reader.values(column), column.definition.offset
             if numbers_rows(values, *column.range, offset):
                 numbers.append(column)
             elif not has_range_of_dates(column) and may_identify(values, *column.range, offset):

@@ -64,12 +64,12 @@ def _column_by_sample(
             column.read_as("date", date_format_of(distinct, source.where, name))
         else:
             column.read_as("numeric" if kind == "numeric" else "categorical")
-    if column.column.kind in ("numeric", "date") and role == "input" and not spec.raw:
+    if column.definition.kind in ("numeric", "date") and role == "input" and not spec.raw:
         column.reset(0)
         [first, *_], _ = column.read(cells_of(sample, name), spec.na_values, decimal_comma=source.comma)
         offset = float(first.filter(first.is_finite()).median() or 0)  # type: ignore[arg-type]
-        offset = float(int(offset)) if column.column.kind == "date" else offset
-        column.column = replace(column.column, offset=offset)
+        offset = float(int(offset)) if column.definition.kind == "date" else offset
+        column.definition = replace(column.definition, offset=offset)
     return column
 
 

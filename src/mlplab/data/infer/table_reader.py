@@ -156,7 +156,7 @@ class TableReader:
         decimal points as well."""
         if self.source.comma:
             return set()
-        others = {column.name for column in self.columns if column.column.kind != "numeric"}
+        others = {column.name for column in self.columns if column.definition.kind != "numeric"}
         return {each.name for each in self.columns if self.source.schema[each.name] == pl.String} - others
 
     def _na_values(self) -> list[str]:
