@@ -68,11 +68,8 @@ class InferredColumn:
 
     def read_as(self, kind: Kind, date_format: str = "") -> None:
         """Sets how the cells are read."""
-        parts = DATE_PARTS if kind == "date" else ()
-        self.kind = kind
-        self.definition = Column(
-            self.name, kind, offset=self.definition.offset, format=date_format, parts=parts
-        )
+        self.kind, offset, parts = kind, self.definition.offset, DATE_PARTS if kind == "date" else ()
+        self.definition = Column(self.name, kind, offset=offset, format=date_format, parts=parts)
 
     def leave_out(self, kind: InferredKind, why: str) -> None:
         """Makes it a column of this kind that is not an input."""
@@ -174,7 +171,7 @@ class InferredColumn:
             self.read_as("categorical")
             return True
         if self.texts is not None and not self.certain:
-            kind = infer_kind(self.texts, self.filled, self.filled + self.missing)
+            kind = infer_kind(self.texts, self.filled, rows=self.filled + self.missing)
             if kind in ("numeric", "date"):
                 date_format = date_format_of(self.texts, where, self.name) if kind == "date" else ""
                 self.certain = True
