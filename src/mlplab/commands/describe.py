@@ -15,7 +15,6 @@ from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.read_table import build_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.io.progress import row_progress
-from mlplab.data.io.source import Source
 from mlplab.data.load import check_targets, opened_source, table_dtype, table_spec
 from mlplab.data.memmap import SHARE_OF_FREE_MEMORY, free_memory
 from mlplab.data.parse import named, parse_str
@@ -73,7 +72,7 @@ def describe(config: DescribeConfig) -> Description:
         for column in columns:
             by_name[column.name].append(column)
         by_name = {name: roles for name, roles in by_name.items() if roles}
-        counts = _distinct_and_first(source, spec.na_values, reader.rows)
+        counts = _distinct_and_first(reader)
         return Description(source.where, reader.rows, by_name, *counts, _faults(config, reader, columns))
 
 
@@ -98,29 +97,31 @@ def _scratch(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.
         return np.memmap(file, dtype, "w+", shape=shape)
 
 
-def _distinct_and_first(
-    source: Source, na_values: Sequence[str], rows: int
-) -> tuple[dict[str, int], dict[str, str]]:
+def _distinct_and_first(reader: TableReader) -> tuple[dict[str, int], dict[str, str]]:
     """The number of distinct values of each column, and its first value."""
+    source = reader.source
 
     def read(cells: pl.Series) -> pl.Series:
-        return parse_str(cells.alias(""), na_values)
+        return parse_str(cells.alias(""), reader.spec.na_values)
 
-    texts = {
+    distinct, first = dict.fromkeys(source.schema, 0), dict.fromkeys(source.schema, "")
+    known = {column.name: column.texts for column in reader.columns if column.texts is not None}
+    for name, texts in known.items():
+        distinct[name], first[name] = len(texts), next(iter(texts), "")
+    cells = {
         name: named(name).map_batches(read, return_dtype=pl.String(), is_elementwise=True).drop_nulls()
         for name, dtype in source.schema.items()
-        if not (dtype.is_nested() or dtype in (pl.Binary, pl.Object))
+        if name not in known and not (dtype.is_nested() or dtype in (pl.Binary, pl.Object))
     }
-    count = pl.Expr.n_unique if rows <= COUNTED else pl.Expr.approx_n_unique
-    distinct, first, names = dict.fromkeys(source.schema, 0), dict.fromkeys(source.schema, ""), list(texts)
-    for start in range(0, len(names), TOGETHER):
-        together = names[start : start + TOGETHER]
+    count = pl.Expr.n_unique if reader.rows <= COUNTED else pl.Expr.approx_n_unique
+    for start in range(0, len(cells), TOGETHER):
+        names = list(cells)[start : start + TOGETHER]
         counts = source.scan().select(
-            *(count(texts[name]).alias(f"{name}:count") for name in together),
-            *(texts[name].first().alias(f"{name}:first") for name in together),
+            *(count(cells[name]).alias(f"{name}:count") for name in names),
+            *(cells[name].first().alias(f"{name}:first") for name in names),
         )
         row = counts.collect(engine="streaming").row(0)
-        for name, number, text in zip(together, row, row[len(together) :], strict=False):
+        for name, number, text in zip(names, row, row[len(names) :], strict=False):
             distinct[name], first[name] = int(number or 0), "" if text is None else str(text)
     return distinct, first
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import polars as pl
 
 from mlplab.data.dates import is_datetime
-from mlplab.data.infer.infer_kind import InferredKind, date_format_of, infer_kind, known_kind
+from mlplab.data.infer.infer_kind import date_format_of, infer_kind, known_kind
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import KEYS, LEFT_OUT, Role, TableSpec, titled, typed
 from mlplab.data.io.source import Source
-from mlplab.data.parse import cells_of, parse_str
+from mlplab.data.parse import Kind, cells_of, parse_str
 from mlplab.data.schema import Column
 from mlplab.errors import Fault, UserError
 
@@ -52,28 +52,28 @@ def _column_by_sample(
         what = f"holds {dtype}, which is not a {'number' if is_not_number else 'value'}"
         raise UserError(Fault(what, f"{source.where}, {titled(name, role)}", remedy=remedy))
     known = known_kind(name, role, declared, dtype)
-    column = InferredColumn(name, role, "categorical", Column(name, "categorical"))
-    if known and known != ("date", ""):
-        column.read_as(*known)
-    else:
-        texts = parse_str(cells_of(sample, name), spec.na_values).drop_nulls()
-        column.certain = bool(known) or role == "time"
-        kind = "date" if known else _kind_of(texts, source, sample.height)
-        if kind == "date" or (role == "time" and kind != "numeric"):
-            distinct = texts.unique(maintain_order=True)
-            column.read_as("date", date_format_of(distinct, source.where, name))
-        else:
-            column.read_as("numeric" if kind == "numeric" else "categorical")
-    if column.definition.kind in ("numeric", "date") and role == "input" and not spec.raw:
+    cells = cells_of(sample, name)
+    kind, date_format = known or (_kind_by_texts(cells, role, source, spec), "")
+    if kind == "date" and not date_format:
+        texts = parse_str(cells, spec.na_values).drop_nulls()
+        date_format = date_format_of(texts.unique(maintain_order=True), source.where, name)
+    certain = known is not None or role == "time"
+    column = InferredColumn(name, role, kind, Column(name, kind), certain)
+    column.read_as(kind, date_format)
+    if kind in ("numeric", "date") and role == "input" and not spec.raw:
         column.reset(0)
-        [first, *_], _ = column.read(cells_of(sample, name), spec.na_values, decimal_comma=source.comma)
+        [first, *_], _ = column.read(cells, spec.na_values, decimal_comma=source.comma)
         offset = float(first.filter(first.is_finite()).median() or 0)  # type: ignore[arg-type]
-        offset = float(int(offset)) if column.definition.kind == "date" else offset
+        offset = float(int(offset)) if kind == "date" else offset
         column.definition = replace(column.definition, offset=offset)
     return column
 
 
-def _kind_of(texts: pl.Series, source: Source, rows: int) -> InferredKind:
+def _kind_by_texts(cells: pl.Series, role: Role, source: Source, spec: TableSpec) -> Kind:
+    texts = parse_str(cells, spec.na_values).drop_nulls()
     if source.comma:
         texts = texts.str.replace(",", ".", literal=True)
-    return infer_kind(texts.unique(), len(texts), rows)
+    kind = infer_kind(texts.unique(), len(texts), len(cells))
+    if kind in ("numeric", "date"):
+        return kind
+    return "date" if role == "time" else "categorical"
