@@ -39,7 +39,7 @@ def main() -> None:
                 "seconds": seconds,
                 "epoch": median(epoch.seconds for epoch in epochs),
                 "rows": len(data.split.train),
-                "stored": data.table.stored,
+                "memmapped": data.table.memmapped,
                 "rmse": metrics["test/rmse"],
                 "memory": memory.rss - memory.shared,
                 "files": memory.shared,

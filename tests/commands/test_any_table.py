@@ -172,4 +172,4 @@ def test_schema_json_says_what_columns_were_taken_for(command: Callable[..., End
     }
     assert schema["inputs"][2]["categories"] == ["blue", "green", "red"]
     assert schema["targets"] == ["sales"]
-    assert schema["left_out"] == {"staff": "as data.columns says"}
+    assert schema["left_out"] == {"staff": "as declared in data.columns"}

@@ -53,16 +53,14 @@ def test_reading_and_training_from_a_file_are_measured(tmp_path: Path) -> None:
     assert {("mlplab", rows) for rows in (10, 100, 1000)} | {("polars", 1000), ("pandas", 1000)} <= set(
         answers
     )
-    assert [answers[where,]["stored"] for where in ("in memory", "from a file")] == [False, True]
+    assert [answers[where,]["memmapped"] for where in ("in memory", "from a file")] == [False, True]
     assert answers["from a file",]["rows"] == 800
     assert answers["mlplab", 1000]["tensors"] == 1000 * (20 * 4 + 8)
     assert answers["polars", 1000]["tensors"] == 1000 * 21 * 4
     assert stored["cap"]["budget"] == 1000 * 20
     small = stored["cap"]["small training"]
-    assert small["stored"]
-    assert (
-        stored["cap"]["bytes"] == cap_of(small["peak"], 1000 * 20 * 4) > small["peak"] > small["memory_gib"]
-    )
+    assert small["memmapped"]
+    assert stored["cap"]["bytes"] == cap_of(small["peak"], 1000 * 20 * 4) > small["peak"] > small["memory"]
 
 
 def test_a_cap_is_what_a_small_training_takes_and_less_than_the_table_more() -> None:

@@ -1,4 +1,4 @@
-"""The columns of a table, shown before any training."""
+"""How the columns of a table are described."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_each_column_has_a_line(describe: Callable[..., Ended], tmp_path: Path) 
     assert not (tmp_path / "outputs").exists()
 
 
-def test_no_target_need_be_named(describe: Callable[..., Ended]) -> None:
+def test_the_target_is_optional(describe: Callable[..., Ended]) -> None:
     assert lines(describe("data=csv", "data.path=t.csv"))["price"][0] == "numeric"
 
 
@@ -67,12 +67,12 @@ def test_kinds_can_be_declared(describe: Callable[..., Ended]) -> None:
     arguments = ("data=csv", "data.path=t.csv", "data.columns.rooms=categorical", "data.columns.key=drop")
     found = lines(describe(*arguments))
     assert found["rooms"][0] == "categorical"
-    assert found["key"][-1] == "left out: as data.columns says"
+    assert found["key"][-1] == "left out: as declared in data.columns"
     found = lines(describe(*arguments, "data.columns.größe [m²]=categorical"))
     assert [found[name][0] for name in ("rooms", "größe [m²]")] == ["categorical"] * 2
 
 
-def test_what_training_would_refuse_is_shown_and_told(describe: Callable[..., Ended], tmp_path: Path) -> None:
+def test_what_training_would_refuse_is_shown(describe: Callable[..., Ended], tmp_path: Path) -> None:
     bad = TABLE.with_columns(rooms=pl.Series(["1", "two", "3", "2"] * 10), price=pl.lit(None))
     bad.write_csv(tmp_path / "bad.csv")
     ended = describe("data=csv", "data.path=bad.csv", "data.target=price")
@@ -82,7 +82,7 @@ def test_what_training_would_refuse_is_shown_and_told(describe: Callable[..., En
     assert "all its values are missing" in ended.err
 
 
-def test_a_split_is_tried_as_training_would(describe: Callable[..., Ended]) -> None:
+def test_a_split_is_checked_as_in_training(describe: Callable[..., Ended]) -> None:
     by_time = ("data=csv", "data.path=t.csv", "data.target=price", "data/split=time")
     ended = describe(*by_time, "data.split.time=sold")
     assert ended.status == 0, ended
@@ -100,7 +100,7 @@ def test_whole_numbers_have_all_their_digits(describe: Callable[..., Ended], tmp
     assert lines(describe("data=csv", "data.path=t.csv"))["size"][3] == "5 … 99999944"
 
 
-def test_the_network_may_refuse_a_target(describe: Callable[..., Ended]) -> None:
+def test_a_target_without_logarithm_is_refused(describe: Callable[..., Ended]) -> None:
     target = ("data=csv", "data.path=t.csv", "data.target=price")
     ended = describe(*target, "model.preprocessing.target=log")
     assert ended.status == 2
@@ -116,10 +116,11 @@ def test_a_row_index_has_a_line(describe: Callable[..., Ended], tmp_path: Path) 
     assert "left out: the row index" in found["(no name)"][-1]
 
 
-def test_what_may_be_wrong_is_noted(describe: Callable[..., Ended], tmp_path: Path) -> None:
+def test_what_may_be_wrong_has_a_note(describe: Callable[..., Ended], tmp_path: Path) -> None:
     odd = {
         "rooms": pl.Series([*[1, 2, 3, 2] * 9, -999, -999, 4, 5]),
         "kind": pl.Series(["flat", "Flat"] * 20),
+        "day": pl.Series([20240201 + number % 28 for number in range(40)]),
     }
     TABLE.with_columns(**odd).write_csv(tmp_path / "t.csv")
     ended = describe("data=csv", "data.path=t.csv")
@@ -127,28 +128,29 @@ def test_what_may_be_wrong_is_noted(describe: Callable[..., Ended], tmp_path: Pa
     assert lines(ended)["rooms"][-1] == (
         "-999 in 2 cells may stand for a missing value; if so: 'data.na_values=[\"-999\"]' (in all columns)"
     )
+    assert lines(ended)["day"][-1].startswith("its numbers look like dates, such as 20240201; if they are: ")
     assert lines(ended)["kind"][-1] == "categories that differ only by spaces or case: 'Flat', 'flat'"
     found = lines(describe("data=csv", "data.path=t.csv", 'data.na_values=["-999"]'))
     assert found["rooms"] == ["numeric", "2 (5.0%)", "5", "1 … 5", "1", ""]
 
 
-def test_the_shipped_and_drawn_tables_too(describe: Callable[..., Ended]) -> None:
+def test_the_packaged_and_synthetic_tables(describe: Callable[..., Ended]) -> None:
     assert len(lines(describe())) == 9
     assert list(lines(describe("data=synthetic", "data.function=sine"))) == ["x1", "target"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "messages"),
     [
         (("data=csv",), ("data.path: needs a value",)),
         (("data=csv", "data.path=none.csv"), ("none.csv: no such file",)),
         (("data=csv", "data.path=t.csv", "data.columns.romms=drop"), ("'romms'", "data.columns.rooms")),
-        (("data=csv", "data.path=t.csv", "data.columns.rooms=number"), ("'number' is no kind", "numeric")),
+        (("data=csv", "data.path=t.csv", "data.columns.rooms=number"), ("'number' is not a kind", "numeric")),
         (("data=csv", "data.path=t.csv", "data.pth=3"), ("data.pth",)),
         (("-m", "data=synthetic", "data.seed=1,2"), ("one table, not several",)),
     ],
 )
 def test_a_mistake_gets_a_short_answer(
-    describe: Callable[..., Ended], arguments: tuple[str, ...], said: tuple[str, ...]
+    describe: Callable[..., Ended], arguments: tuple[str, ...], messages: tuple[str, ...]
 ) -> None:
-    assert_short_answer(describe(*arguments), said)
+    assert_short_answer(describe(*arguments), messages)

@@ -253,7 +253,7 @@ REFUSED: list[Case] = [
         "32 all left out",
         {"t.csv": GOOD},
         ("data.columns.a=drop", "data.columns.b=drop"),
-        ("has no column that can be an input", "'a': as data.columns says"),
+        ("has no column that can be an input", "'a': as declared in data.columns"),
     ),
     (
         "33 fewer rows than the split needs",
@@ -346,7 +346,12 @@ REFUSED: list[Case] = [
     ("percent", {"t.csv": column(lambda i: f"{i % 5}%")}, (), ("column 'b', line 2", "'0%'", "no units")),
     ("currency", {"t.csv": column(lambda i: f"€{i}.5")}, (), ("column 'b', line 2", "'€0.5'")),
     ("minus of print", {"t.csv": column(lambda i: f"−{i}")}, (), ("column 'b', line 2", "'−0'")),
-    ("mixed decimals", {"t.csv": GOOD + '1,"2,5",3\n'}, (), ("column 'b', line 42", "all decimals alike")),
+    (
+        "mixed decimals",
+        {"t.csv": GOOD + '1,"2,5",3\n'},
+        (),
+        ("column 'b', line 42", "decimals in the same way"),
+    ),
     (
         "days or months",
         {"t.csv": column(lambda i: f"0{i % 9 + 1}/0{i * 2 % 9 + 1}/2024")},
@@ -361,7 +366,7 @@ REFUSED: list[Case] = [
         "mixed dates",
         {"t.csv": column(lambda i: f"2024-01-{i % 28 + 1:02}" if i % 3 else "31.1.2024")},
         (),
-        ("column 'b', line 2", "is no date as the others are; 14 such cells", "%Y-%m-%d"),
+        ("column 'b', line 2", "is not a date like the others; 14 such cells", "%Y-%m-%d"),
     ),
     ("no such day", {"t.csv": column(lambda i: f"2024-02-{i % 30 + 1:02}")}, (), ("line 31", "'2024-02-30'")),
     (
@@ -374,7 +379,7 @@ REFUSED: list[Case] = [
         "dates of no kind",
         {"t.csv": column(lambda i: f"x{i % 5}")},
         ("data.columns.b=date",),
-        ("no dates that",),
+        ("holds no dates of a known format",),
     ),
     (
         "yes and no",
@@ -386,7 +391,7 @@ REFUSED: list[Case] = [
         "no such kind",
         {"t.csv": GOOD},
         ("data.columns.b=number",),
-        ("'number' is no kind", "did you mean numeric?"),
+        ("'number' is not a kind", "did you mean numeric?"),
     ),
     ("a kind of no column", {"t.csv": GOOD}, ("data.columns.q=drop",), ("has no column 'q'", "a, b, y")),
     (

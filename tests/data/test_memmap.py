@@ -1,4 +1,4 @@
-"""Tables that take more memory than they may."""
+"""Tables too large for memory."""
 
 import os
 from pathlib import Path
@@ -11,11 +11,11 @@ from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
-from mlplab.data.memmap import TABLES, free_memory, table_of
+from mlplab.data.memmap import FORMAT, TABLES, free_memory, table_of
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
-WANTED = TableSpec((("y", "target"), ("w", "weight"), ("g", "group")))
+SPEC = TableSpec((("y", "target"), ("w", "weight"), ("g", "group")))
 ROWS = 40_000  # more than a block
 
 
@@ -38,14 +38,14 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("t.csv")
 
 
-def read(path: Path, memory: float, spec: TableSpec = WANTED) -> Table:
+def read(path: Path, memory: float, spec: TableSpec = SPEC) -> Table:
     with opened(path) as source:
         return table_of(source, spec, np.float32, memory, lambda rows: None)
 
 
 def whole(path: Path) -> Table:
     with opened(path) as source:
-        return read_table(source, WANTED)
+        return read_table(source, SPEC)
 
 
 def assert_same(one: Table, other: Table) -> None:
@@ -62,27 +62,27 @@ def assert_same(one: Table, other: Table) -> None:
     assert one.fingerprint() == other.fingerprint()
 
 
-def test_a_file_holds_what_memory_would(path: Path) -> None:
-    stored = read(path, memory=1e3)
-    assert stored.stored
-    assert isinstance(stored.x, np.memmap)
-    assert_same(stored, whole(path))
+def test_a_memmapped_table_equals_one_in_memory(path: Path) -> None:
+    table = read(path, memory=1e3)
+    assert table.memmapped
+    assert isinstance(table.x, np.memmap)
+    assert_same(table, whole(path))
     [folder] = TABLES.iterdir()
-    assert (folder / "features").stat().st_size == stored.x.nbytes  # a column that is left out takes no room
+    assert (folder / "features").stat().st_size == table.x.nbytes  # without left-out columns
 
 
-def test_nothing_is_stored_below_the_budget(path: Path) -> None:
-    assert not read(path, memory=1e9).stored
+def test_no_file_is_written_below_the_limit(path: Path) -> None:
+    assert not read(path, memory=1e9).memmapped
     assert not TABLES.exists()
 
 
-def test_it_serves_again_until_the_source_changes(path: Path) -> None:
+def test_files_are_reused_until_the_source_changes(path: Path) -> None:
     first = read(path, memory=1e3)
     [folder] = TABLES.iterdir()
     made = (folder / "features").stat().st_mtime_ns
     assert_same(read(path, memory=1e3), first)
     assert (folder / "features").stat().st_mtime_ns == made
-    assert not read(path, memory=1e9).stored  # if there is room, it is of no use
+    assert not read(path, memory=1e9).memmapped  # memory is preferred where there is room
     path.write_text(path.read_text() + "1,x,c0,5,1,g0\n")
     assert len(read(path, memory=1e3).x) == ROWS + 1
     other = read(path, 1e3, TableSpec((("w", "target"),)))
@@ -103,12 +103,12 @@ def test_another_encoding_is_another_table(path: Path) -> None:
     path.write_bytes(path.read_text().replace("c1", "gr\u00fcn").encode("cp1252"))
     for encoding, word in (("cp1251", "gr\u044cn"), ("cp1252", "gr\u00fcn")):
         with opened(path, CsvOptions(encoding=encoding)) as source:
-            table = table_of(source, WANTED, np.float32, 1e3, lambda rows: None)
+            table = table_of(source, SPEC, np.float32, 1e3, lambda rows: None)
         assert word in table.schema.inputs[1].categories
 
 
 @pytest.mark.parametrize("damage", ["cut", "description", "version"])
-def test_one_that_is_damaged_is_made_again(path: Path, damage: str) -> None:
+def test_damaged_files_are_written_again(path: Path, damage: str) -> None:
     read(path, memory=1e3)
     [folder] = TABLES.iterdir()
     if damage == "cut":
@@ -116,19 +116,19 @@ def test_one_that_is_damaged_is_made_again(path: Path, damage: str) -> None:
     else:
         text = (folder / "table.json").read_text()
         (folder / "table.json").write_text(
-            text[:50] if damage == "description" else text.replace("1", "0", 1)
+            text[:50] if damage == "description" else text.replace(f'"format": {FORMAT}', '"format": 0')
         )
     assert_same(read(path, memory=1e3), whole(path))
 
 
-def test_a_table_that_is_wrong_leaves_nothing(path: Path) -> None:
+def test_a_refused_table_leaves_no_files(path: Path) -> None:
     path.write_text(path.read_text() + "1,x,c0,oops,1,g0\n")
     with pytest.raises(UserError, match=rf"line {ROWS + 2}, data row {ROWS + 1}: is not a number"):
         read(path, memory=1e3)
     assert list(TABLES.iterdir()) == []
 
 
-def test_what_others_write_to_a_table_stays_in_memory(path: Path) -> None:
+def test_changes_of_the_matrix_do_not_reach_the_file(path: Path) -> None:
     table = read(path, memory=1e3)
     before = float(table.x[1, 0])
     table.x[1, 0] = 7

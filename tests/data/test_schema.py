@@ -1,4 +1,4 @@
-"""What columns turn out to be, and what becomes of their cells."""
+"""What is inferred about columns, and how their cells become features."""
 
 import json
 import logging
@@ -12,10 +12,11 @@ import polars as pl
 import pytest
 from support import table_of
 
+from mlplab.data.date_parts import DATE_PARTS
 from mlplab.data.dates import DATE_FORMATS
-from mlplab.data.infer.kinds import kind_of_text
+from mlplab.data.infer.infer_kind import infer_kind
 from mlplab.data.io.dialect import CsvOptions
-from mlplab.data.schema import DATE_PARTS, Schema
+from mlplab.data.schema import Schema
 from mlplab.data.table import Table
 from mlplab.data.transform import FrameTransformer
 from mlplab.errors import UserError
@@ -73,7 +74,7 @@ def test_the_kind_of_an_input(cells: Sequence[object], declared: str, kind: str)
         ([None], "all values are missing"),
     ],
 )
-def test_what_is_no_input_is_left_out_aloud(
+def test_columns_that_are_no_inputs_are_left_out_with_a_warning(
     cells: Sequence[object], why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger("mlplab").propagate = True
@@ -85,24 +86,24 @@ def test_what_is_no_input_is_left_out_aloud(
 
 
 @pytest.mark.parametrize("declared", ["drop", "identifier"])
-def test_what_the_user_leaves_out_is_left_out_quietly(
+def test_declared_columns_are_left_out_without_a_warning(
     declared: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger("mlplab").propagate = True
-    assert table(["what", "ever"], declared).schema.left_out == {"a": "as data.columns says"}
+    assert table(["what", "ever"], declared).schema.left_out == {"a": "as declared in data.columns"}
     assert not caplog.text
 
 
-def test_an_identifier_may_be_declared_categories() -> None:
+def test_an_identifier_may_be_declared_categorical() -> None:
     assert table([f"u{i:02}" for i in range(30)], "categorical").schema.inputs[0].categories[29] == "u29"
 
 
 @pytest.mark.parametrize("words", ["yes no", "a b c", "1 x y", "2024-01-31 x y"])
 def test_few_texts_in_many_rows_are_categories(words: str) -> None:
-    assert kind_of_text(pl.Series(words.split()), filled=1000, rows=1000) == "categorical"
+    assert infer_kind(pl.Series(words.split()), filled=1000, rows=1000) == "categorical"
 
 
-def test_codes_are_the_places_of_the_sorted_categories() -> None:
+def test_codes_are_positions_in_the_sorted_categories() -> None:
     made = table(["red", "blue", None, " green", "red"])
     assert made.schema.inputs[0].categories == ("blue", "green", "red")
     assert made.schema.categories == (3, 0)
@@ -110,12 +111,12 @@ def test_codes_are_the_places_of_the_sorted_categories() -> None:
     np.testing.assert_array_equal(made.x[:5, 0], [2, 0, np.nan, 1, 2])
 
 
-def test_truth_is_one_and_falsehood_zero() -> None:
+def test_true_is_one_and_false_zero() -> None:
     np.testing.assert_array_equal(table(["TRUE", "false", ""]).x[:3, 0], [1, 0, np.nan])
     np.testing.assert_array_equal(table([True, False, None]).x[:3, 0], [1, 0, np.nan])
 
 
-def test_words_for_missing_values() -> None:
+def test_na_values() -> None:
     cells = [" 1 ", "", "nan", None, "N/A", "null", "?", "2e3"]
     made = table(cells, na_values=("?",))
     np.testing.assert_array_equal(
@@ -140,7 +141,7 @@ def test_a_raw_table_keeps_its_numbers() -> None:
 
 
 @pytest.mark.parametrize("value", [1e39, 1e300, 1e-40])
-def test_values_beyond_float32_are_told(value: float) -> None:
+def test_values_beyond_float32_are_refused(value: float) -> None:
     for frame in (
         pl.DataFrame({"a": [0.0, 0.0, value], "y": [1.0, 2, 3]}),
         pl.DataFrame({"a": [1.0, 2.0, 3.0], "y": [0.0, 0.0, value]}),
@@ -154,7 +155,7 @@ def circle(turn: float) -> tuple[float, float]:
 
 
 def parts(day: datetime) -> list[float]:
-    """Those of a date, written out."""
+    """The features of a date, written out."""
     hour = day.hour + day.minute / 60 + day.second / 3600
     whole = datetime(day.year + 1, 1, 1) - datetime(day.year, 1, 1)
     year = day.year + (day - datetime(day.year, 1, 1)) / whole
@@ -179,7 +180,7 @@ def test_parts_that_do_not_vary_are_left_out() -> None:
     assert table(days).schema.inputs[0].parts == ("year", "weekday_sin", "weekday_cos")
 
 
-def test_day_and_month_that_cannot_be_told_apart_are_asked_for() -> None:
+def test_ambiguous_day_and_month_are_refused() -> None:
     cells = [f"0{1 + i % 9}/0{1 + i % 5}/2020" for i in range(30)]
     with pytest.raises(UserError, match=r"data\.columns\.a=%d/%m/%Y or data\.columns\.a=%m/%d/%Y"):
         table(cells)
@@ -187,7 +188,7 @@ def test_day_and_month_that_cannot_be_told_apart_are_asked_for() -> None:
     assert not np.array_equal(month_first, table(cells, "%d/%m/%Y").x[:, 0])
 
 
-def test_a_schema_survives_as_plain_data() -> None:
+def test_a_schema_survives_json() -> None:
     columns = {
         "cat": [["p", "q", "r"][i % 3] for i in range(30)],
         "bool": [None, *[bool(i % 2) for i in range(29)]],
@@ -204,7 +205,7 @@ def test_a_schema_survives_as_plain_data() -> None:
     assert len(schema.categories) == len(schema.missing) == len(schema.offsets) == 9
 
 
-def test_a_number_that_stands_for_nothing_is_known_however_it_is_written() -> None:
+def test_a_missing_number_is_recognised_in_any_spelling() -> None:
     text = ["-999.0" if row % 5 == 0 else f" {row}" if row % 7 == 0 else str(row) for row in range(30)]
     for cells in (text, [float(cell) for cell in text]):
         assert np.isnan(table(cells, na_values=("-999",)).x[:, 0]).sum() == 6
@@ -213,7 +214,7 @@ def test_a_number_that_stands_for_nothing_is_known_however_it_is_written() -> No
 
 
 @pytest.mark.parametrize(("first", "declared"), [(1998, ""), (1940, ""), (1969, ""), (1935, "%d.%m.%y")])
-def test_years_of_two_digits_are_told_and_read_alike_later(
+def test_years_of_two_digits_give_a_warning_and_are_read_the_same_later(
     first: int, declared: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger("mlplab").propagate = True
@@ -249,7 +250,9 @@ def test_years_on_both_sides_of_their_century_are_refused() -> None:
     ],
 )
 @pytest.mark.parametrize("is_declared", [False, True])
-def test_dates_of_other_kinds(cells: list[str], date_format: str, first: datetime, is_declared: bool) -> None:
+def test_other_dates_and_times(
+    cells: list[str], date_format: str, first: datetime, is_declared: bool
+) -> None:
     made = table(cells, date_format if is_declared else "")
     [date, _] = made.schema.inputs
     assert (date.kind, date.format) == ("date", date_format)
@@ -259,7 +262,7 @@ def test_dates_of_other_kinds(cells: list[str], date_format: str, first: datetim
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_numbers_that_look_like_dates_are_told(
+def test_numbers_that_look_like_dates_give_a_warning(
     kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger("mlplab").propagate = True
@@ -268,9 +271,9 @@ def test_numbers_that_look_like_dates_are_told(
     frame.write_csv(tmp_path / "t.csv")
     frame.write_parquet(tmp_path / "t.parquet")
     assert table_of(tmp_path / f"t.{kind}").schema.inputs[0].kind == "numeric"
-    told = [record.getMessage() for record in caplog.records]
-    assert [each for each in told if "dates" in each] == [
-        f"{tmp_path / f't.{kind}'}, column 'day': its numbers look like dates, such as 20231103; "
+    messages = [record.getMessage() for record in caplog.records]
+    assert [each for each in messages if "dates" in each] == [
+        f"{tmp_path / f't.{kind}'}: column 'day': its numbers look like dates, such as 20231103; "
         "if they are: data.columns.day=%Y%m%d"
     ]
     caplog.clear()
@@ -281,7 +284,7 @@ def test_numbers_that_look_like_dates_are_told(
         days,
         [float(day) for day in days],
         [str(day) for day in days],
-    ):  # numbers have gaps as floats
+    ):  # integers with missing values are floats
         x = FrameTransformer(made.schema, "new").features(frame.with_columns(pl.Series("day", cells)))
         np.testing.assert_array_equal(x, made.x)
 
@@ -292,14 +295,14 @@ def test_moments_with_a_zone_are_the_same_in_text_and_in_a_frame() -> None:
     np.testing.assert_array_equal(table(zoned.to_list()).x, table(text).x)
 
 
-def test_with_a_decimal_comma_points_are_not_decimal(tmp_path: Path) -> None:
+def test_with_a_decimal_comma_points_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a;y\n" + "".join(f"{row}.500;{row},5\n" for row in range(1, 40)))
     with pytest.raises(UserError, match=r"column 'a', line 2, data row 1: is not a number"):
         table_of(path, given=CsvOptions(decimal=","))
 
 
-def test_whole_numbers_are_one_category_with_and_without_a_point() -> None:
+def test_a_whole_number_is_the_same_category_with_and_without_a_point() -> None:
     made = table(["0.0", "1.0", "2.0"], "categorical")
     assert made.schema.inputs[0].categories == ("0", "1", "2")
     transformer = FrameTransformer(made.schema, "t")
@@ -309,14 +312,14 @@ def test_whole_numbers_are_one_category_with_and_without_a_point() -> None:
 
 def test_a_declared_kind_means_the_same_for_numbers() -> None:
     assert table([20240131, 20240229, 20240301], "%Y%m%d").schema.inputs[0].kind == "date"
-    for kind, cells, said in (
-        ("%Y%m%d", [20240131, 20240132], "is no date"),
+    for kind, cells, message in (
+        ("%Y%m%d", [20240131, 20240132], "is not a date"),
         ("boolean", [0, 1, 7], "is neither true nor false"),
     ):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             table(cells, kind)
 
 
-def test_a_format_that_makes_no_sense_is_told() -> None:
-    with pytest.raises(UserError, match=r"%Y-%m-%d %H'?: cannot be read by"):
+def test_an_invalid_date_format_is_refused() -> None:
+    with pytest.raises(UserError, match=r"%Y-%m-%d %H'?: is not a date format"):
         table(["2024-01-31 10"], "%Y-%m-%d %H")

@@ -35,9 +35,9 @@ def write(folder: Path, text: str, name: str = "t.csv") -> Path:
 
 
 def refusal(path: Path, target: str = "y") -> str:
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         table_of(path, target)
-    return str(told.value)
+    return str(raised.value)
 
 
 def test_the_table_of_the_package() -> None:
@@ -82,7 +82,7 @@ def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
     assert frame.weight.tolist() == FRAME["w"].to_list()
 
 
-def test_a_fingerprint_is_of_names_values_and_weights() -> None:
+def test_a_fingerprint_depends_on_names_values_and_weights() -> None:
     first = table_of(FRAME, weight="w").fingerprint()
     cell = FRAME["number"].to_list()
     others = [
@@ -109,12 +109,12 @@ def test_several_files_are_one_table(tmp_path: Path, how: str) -> None:
     assert table_of(path, weight="w").fingerprint() == whole.fingerprint()
 
 
-def test_files_of_other_columns_are_told(tmp_path: Path) -> None:
+def test_files_with_other_columns_are_refused(tmp_path: Path) -> None:
     write(tmp_path, "a,b,y\n1,2,3\n", "1.csv")
     write(tmp_path, "a,c,y\n1,2,3\n", "2.csv")
-    told = refusal(tmp_path)
-    assert "2.csv: has other columns than" in told
-    assert "lacks b; also has c" in told
+    message = refusal(tmp_path)
+    assert "2.csv: has other columns than" in message
+    assert "lacks b; also has c" in message
 
 
 @pytest.mark.parametrize("header", [",a,y", '"","a","y"', "a,y"])
@@ -130,14 +130,14 @@ def test_a_row_index_changes_nothing(tmp_path: Path, header: str) -> None:
     assert "part-2.csv, column 'a', line 5, data row 3" in refusal(tmp_path / "part-*.csv")
 
 
-def test_files_with_and_without_a_row_index_are_told(tmp_path: Path) -> None:
+def test_files_with_and_without_a_row_index_are_refused(tmp_path: Path) -> None:
     write(tmp_path, "a,y\n1,2\n", "1.csv")
     write(tmp_path, ",a,y\n0,1,2\n", "2.csv")
     assert "2.csv: has other columns than" in refusal(tmp_path)
     assert "also has a first column without a name" in refusal(tmp_path)
 
 
-def test_a_fault_is_told_of_its_file(tmp_path: Path) -> None:
+def test_a_fault_names_its_file(tmp_path: Path) -> None:
     write(tmp_path, "a,y\n1,2\n\n2,3\n", "1.csv")
     write(tmp_path, "a,y\n1,2\n2,3\n\n4,x\n", "2.csv")
     assert f"{tmp_path / '2.csv'}, target column 'y', line 5, data row 3" in refusal(tmp_path)
@@ -149,26 +149,26 @@ def test_several_targets() -> None:
     np.testing.assert_array_equal(table.y, FRAME.select("y", "number").to_numpy())
 
 
-def test_rows_without_a_target_are_told_or_belong_to_no_part() -> None:
+def test_rows_without_a_target_are_refused_or_belong_to_no_part() -> None:
     frame = pl.DataFrame({"a": range(5), "y": [1, None, 3, 4, 5], "z": [1.0, 2, None, 4, float("nan")]})
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         table_of(frame, ["y", "z"], drop_missing_targets=False)
-    assert "target column 'y', data row 2: a value is missing" in str(told.value)
-    assert "target column 'z', data row 3: a value is missing; 2 such rows" in str(told.value)
+    assert "target column 'y', data row 2: a value is missing" in str(raised.value)
+    assert "target column 'z', data row 3: a value is missing; 2 such rows" in str(raised.value)
     assert table_of(frame, ["y", "z"], drop_missing_targets=True).rows.tolist() == [0, 3]
 
 
 @pytest.mark.parametrize(
-    ("weights", "said"),
+    ("weights", "message"),
     [
         ([1.0, None, -1.0], r"data row 2: is missing or negative; 2 such rows"),
         ([0.0, 0.0, 0.0], "all weights are 0"),
         (["1", "x", "2"], r"weight column 'w', data row 2: is not a number"),
     ],
 )
-def test_weights_that_make_no_sense_are_told(weights: list[object], said: str) -> None:
+def test_invalid_weights_are_refused(weights: list[object], message: str) -> None:
     frame = pl.DataFrame({"a": [1, 2, 3], "w": weights, "y": [1, 2, 3]})
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         table_of(frame, weight="w")
 
 
@@ -176,25 +176,25 @@ def test_a_byte_order_mark_and_quoted_names_are_accepted(tmp_path: Path) -> None
     assert table_of(write(tmp_path, '\ufeff"a, b",y\n1,2\n2,3\n')).schema.names == ["a, b"]
 
 
-def test_how_text_is_written_may_be_said(tmp_path: Path) -> None:
+def test_the_dialect_may_be_given(tmp_path: Path) -> None:
     path = write(tmp_path, "1|'2,5'|3\n4|'1,5'|6\n")
     given = dialect.CsvOptions(delimiter="|", quote="'", decimal=",", header=False)
     table = table_of(path, "column_3", given=given, raw=True)
     assert table.x.tolist() == [[1, 2.5], [4, 1.5]]
 
 
-def test_every_fault_of_a_file_is_told(tmp_path: Path) -> None:
-    told = refusal(write(tmp_path, "a,b,y\n1,2,3\n4,?,6\n7,8,x\n,?,1\n,9,1\n"))
-    assert "column 'b', line 3, data row 2: is not a number; 2 such cells" in told
-    assert "found '?'" in told
-    assert "target column 'y', line 4, data row 3" in told
-    assert len(told.splitlines()) <= 5
+def test_all_faults_of_a_file_are_shown(tmp_path: Path) -> None:
+    message = refusal(write(tmp_path, "a,b,y\n1,2,3\n4,?,6\n7,8,x\n,?,1\n,9,1\n"))
+    assert "column 'b', line 3, data row 2: is not a number; 2 such cells" in message
+    assert "found '?'" in message
+    assert "target column 'y', line 4, data row 3" in message
+    assert len(message.splitlines()) <= 5
 
 
 @pytest.mark.parametrize("cell", ["inf", "-inf", "1e999", "Infinity"])
 def test_infinite_values_are_refused(tmp_path: Path, cell: str) -> None:
-    told = refusal(write(tmp_path, f"a,y\n{cell},1\n2,3\n4,5\n"))
-    assert f"column 'a', line 2, data row 1: is not a finite number (found '{cell}'" in told
+    message = refusal(write(tmp_path, f"a,y\n{cell},1\n2,3\n4,5\n"))
+    assert f"column 'a', line 2, data row 1: is not a finite number (found '{cell}'" in message
     with pytest.raises(UserError, match="column 'a', data row 1: is not a finite number"):
         table_of(pl.DataFrame({"a": [float(cell), 2, 4], "y": [1, 3, 5]}))
 
@@ -206,7 +206,7 @@ def test_missing_values_are_inputs(tmp_path: Path, cell: str) -> None:
     np.testing.assert_array_equal(table.x[:, 0], [np.nan, -1, 1])
 
 
-def test_a_target_that_does_not_vary_is_told(tmp_path: Path) -> None:
+def test_a_constant_target_is_refused(tmp_path: Path) -> None:
     assert "target column 'y': all its values are 3" in refusal(write(tmp_path, "a,y\n1,3\n2,3\n"))
 
 
@@ -217,52 +217,52 @@ def test_a_table_needs_rows_and_inputs(tmp_path: Path) -> None:
     )
 
 
-def test_a_column_that_is_not_there_is_told_with_its_neighbours() -> None:
-    with pytest.raises(UserError) as told:
+def test_unknown_columns_are_refused_with_suggestions() -> None:
+    with pytest.raises(UserError) as raised:
         table_of(FRAME, "yy", declared={"colur": "drop"})
-    assert "has no column 'yy'" in str(told.value)
-    assert "did you mean data.target=y?" in str(told.value)
-    assert "did you mean data.columns.colour?" in str(told.value)
+    assert "has no column 'yy'" in str(raised.value)
+    assert "did you mean data.target=y?" in str(raised.value)
+    assert "did you mean data.columns.colour?" in str(raised.value)
 
 
 def test_lines_of_another_length_are_named(tmp_path: Path) -> None:
-    told = refusal(write(tmp_path, "a,b,y\n1,2,3\n1,2\n1,2,3\n" + "1,2,3,4\n" * 5))
-    assert "line 3: the line has 2 fields, the header 3" in told
-    assert "line 5: the line has 4 fields, the header 3" in told
-    assert "and 3 more lines" in told
+    message = refusal(write(tmp_path, "a,b,y\n1,2,3\n1,2\n1,2,3\n" + "1,2,3,4\n" * 5))
+    assert "line 3: the line has 2 fields, the header 3" in message
+    assert "line 5: the line has 4 fields, the header 3" in message
+    assert "and 3 more lines" in message
 
 
-def test_lines_without_anything_are_no_rows(tmp_path: Path) -> None:
+def test_empty_lines_are_not_rows(tmp_path: Path) -> None:
     table = table_of(write(tmp_path, "a,y\n\n1,2\n\n3,4\n\n"), raw=True)
     assert table.x[:, 0].tolist() == [1, 3]
     assert table.y[:, 0].tolist() == [2, 4]
     assert table.rows.tolist() == [0, 1]
 
 
-def test_rows_that_hold_nothing_but_separators_are_rows(tmp_path: Path) -> None:
+def test_lines_of_delimiters_only_are_rows(tmp_path: Path) -> None:
     table = table_of(write(tmp_path, "a,y\n1,2\n,\n3,4\n"), raw=True, drop_missing_targets=True)
     np.testing.assert_array_equal(table.x[:, 0], [1, np.nan, 3])
     assert table.rows.tolist() == [0, 2]
 
 
-def test_a_fault_is_named_by_the_line_where_its_row_begins(tmp_path: Path) -> None:
-    told = refusal(write(tmp_path, 'a,b,y\n\n1,2,3\n"4\n\n",5,6\n7,?,9\n8,1,1\n'))
-    assert "column 'a'" not in told  # "4" and two line ends say a number
-    assert "column 'b', line 7, data row 3: is not a number" in told
+def test_a_fault_names_the_line_where_its_row_begins(tmp_path: Path) -> None:
+    message = refusal(write(tmp_path, 'a,b,y\n\n1,2,3\n"4\n\n",5,6\n7,?,9\n8,1,1\n'))
+    assert "column 'a'" not in message  # "4" and two line ends are a number
+    assert "column 'b', line 7, data row 3: is not a number" in message
 
 
-def test_a_quote_that_is_not_closed_is_told(tmp_path: Path) -> None:
+def test_an_unclosed_quote_is_refused(tmp_path: Path) -> None:
     assert "line 3: a quote is not closed" in refusal(write(tmp_path, 'a,y\n1,2\n"3,4\n5,6\n'))
 
 
 def test_a_long_cell_is_shortened(tmp_path: Path) -> None:
-    told = refusal(write(tmp_path, 'a,y\n1,2\n3,4\n"' + "x\n" * 5000 + '",2\n'))
-    assert "column 'a', line 4, data row 3: is not a number" in told
-    assert len(told) < 600
-    assert len(told.splitlines()) <= 5
+    message = refusal(write(tmp_path, 'a,y\n1,2\n3,4\n"' + "x\n" * 5000 + '",2\n'))
+    assert "column 'a', line 4, data row 3: is not a number" in message
+    assert len(message) < 600
+    assert len(message.splitlines()) <= 5
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"a,y\n1,2\n\xff\xfe,1\n")
     assert "line 3: byte 0xff is not UTF-8 text" in refusal(path)

@@ -28,7 +28,7 @@ class HashedTable:
     @cached_property
     def fingerprint(self) -> dict[str, int | str]:
         """The number of rows and a hash of all values."""
-        return {**self.table.fingerprint(), MEMMAPPED: self.table.stored}
+        return {**self.table.fingerprint(), MEMMAPPED: self.table.memmapped}
 
     @cached_property
     def row_hashes(self) -> Int64[np.ndarray, " row"]:

@@ -1,4 +1,4 @@
-"""Dates and times in text: their formats, and cells read by them."""
+"""Dates and times in text: which formats they have, and parsing by them."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ DATE_FORMATS = {
     "%d-%b-%Y": r"^\d{1,2}-[A-Za-z]{3}-\d{4}(?:\b|T)",
     "%d-%b-%y": r"^\d{1,2}-[A-Za-z]{3}-\d\d(?:\b|T)",
 }
-"""Formats that are tried, each alone or with a time of day, and what texts of them look like."""
+"""Formats that are tried, each with or without a time of day, and the pattern of their texts."""
 
 PERIOD_FORMATS = {
     "%Y %b": r"^\d{4} [A-Za-z]{3}$",
@@ -30,7 +30,7 @@ PERIOD_FORMATS = {
     "%G W%V": r"^\d{4} W\d\d$",
     "%H:%M:%S": r"^\d{1,2}:\d\d:\d\d$",
 }
-"""Formats of months, quarters and ISO weeks, which are read as their first day, and of times of day."""
+"""Formats of times of day, and of months, quarters and ISO weeks, which are read as their first day."""
 
 TIMES = (
     "",
@@ -40,13 +40,13 @@ TIMES = (
         for time in ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%H:%M:%SZ", "%I:%M %p", "%I:%M:%S %p")
     ),
 )
-"""Times of day after a date; by Z rather than by an offset the fast parser of polars is kept."""
+"""Times of day after a date. A literal Z, unlike %z, keeps polars' fast parser."""
 
 LAST_YEAR = 2029
 """Years of two digits are read as this one and the 99 before it, as spreadsheets do."""
 
 FIRST, LAST = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
-"""Between which a year has four digits; %Y takes fewer too."""
+"""Between these a year has four digits; polars' %Y accepts fewer."""
 
 QUARTERS = {f"Q{quarter}": f"{3 * quarter - 2:02}" for quarter in range(1, 5)}
 
@@ -56,10 +56,10 @@ _OFFSET = r"\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
 def parse_datetime(
     cells: pl.Series, na_values: Collection[str], date_format: str, last_year: int = LAST_YEAR
 ) -> pl.Series:
-    """As Datetime in microseconds; one with a zone in UTC, so that it is the same in text and in a frame.
+    """As Datetime in microseconds, in UTC where there is a zone, from text and frames alike.
 
     Args:
-        date_format: one of `DATE_FORMATS`, with which the time of day may vary from cell to cell, or a whole
+        date_format: one of `DATE_FORMATS`, after which each cell may have its own time of day, or a whole
             format of `strptime`.
         last_year: the last of the hundred years that two digits may mean.
     """
@@ -73,12 +73,12 @@ def parse_datetime(
 
 
 def is_datetime(dtype: DataType) -> bool:
-    """Whether a column's type is one of dates, with or without a time of day."""
+    """Whether a column of this type holds dates, with or without a time of day."""
     return dtype in (pl.Date, pl.Datetime)
 
 
 def date_formats(text: pl.Series) -> list[str]:
-    """The formats in which most of these texts, without spaces around them, are dates; the best first."""
+    """The formats that parse the most of these stripped texts, if they parse more than half."""
     counts = {}
     for date_format, pattern in (DATE_FORMATS | PERIOD_FORMATS).items():
         if 2 * text.str.contains(pattern).sum() > len(text):
@@ -89,24 +89,24 @@ def date_formats(text: pl.Series) -> list[str]:
 
 
 def _parse(text: pl.Series, na_values: Collection[str], formats: Sequence[str], last_year: int) -> pl.Series:
-    parsed = _first_that_reads(text, formats, last_year)
+    parsed = _by_first_match(text, formats, last_year)
     rest = (parsed.is_null() & text.is_not_null()).arg_true()
     if not len(rest):
         return parsed
     others = parse_str(text.gather(rest), na_values)
     offset = others.str.extract(_OFFSET)
     known = offset.unique().drop_nulls()
-    zones = pl.Series([_offset(each) for each in known], dtype=pl.Duration("us"))
+    zones = pl.Series([_utc_offset(each) for each in known], dtype=pl.Duration("us"))
     ahead = offset.replace_strict(known, zones, default=timedelta(), return_dtype=pl.Duration("us"))
     local = others.str.strip_suffix(offset.fill_null("")).str.strip_chars_end()
-    local = local.set(local == text.gather(rest), None)  # which no format has read already
-    return parsed.scatter(rest, _first_that_reads(local, formats, last_year) - ahead)
+    local = local.set(local == text.gather(rest), None)  # unchanged: no format matched it before
+    return parsed.scatter(rest, _by_first_match(local, formats, last_year) - ahead)
 
 
-def _first_that_reads(text: pl.Series, formats: Sequence[str], last_year: int) -> pl.Series:
-    """Each text by the first of some formats that reads it.
+def _by_first_match(text: pl.Series, formats: Sequence[str], last_year: int) -> pl.Series:
+    """Parses each text by the first format that matches it.
 
-    Most texts of a column have one format, that of the first one; it is tried before the others.
+    The format of the first text is tried before the others, because most of a column's texts share it.
     """
     first = text.drop_nulls().head(1)
     ordered = sorted(formats, key=lambda each: _strptime(first, each, last_year).null_count())
@@ -120,15 +120,15 @@ def _first_that_reads(text: pl.Series, formats: Sequence[str], last_year: int) -
 
 
 def _strptime(text: pl.Series, whole_format: str, last_year: int) -> pl.Series:
-    """Null where the text is not of the format."""
+    """Null where the text does not match the format."""
     has_long_year = "%Y" in whole_format or "%G" in whole_format
     has_short_year = "%y" in whole_format
-    if "%q" in whole_format:  # the others have no code for quarters, or need a day
+    if "%q" in whole_format:  # polars has no code for quarters, and needs a day in a week
         text, whole_format = text.str.replace_many(QUARTERS), whole_format.replace("Q%q", "%m")
     if "%V" in whole_format and "%u" not in whole_format:
         text, whole_format = text + " 1", f"{whole_format} %u"
     parsed = text.str.to_datetime(whole_format, time_unit="us", strict=False, cache=False)
-    parsed = parsed.dt.replace_time_zone(None)  # in UTC, if there was one
+    parsed = parsed.dt.replace_time_zone(None)  # it is in UTC
     if has_long_year and len(parsed):
         parsed = parsed.set(~parsed.is_between(FIRST, LAST), None)
     if has_short_year:
@@ -137,8 +137,8 @@ def _strptime(text: pl.Series, whole_format: str, last_year: int) -> pl.Series:
     return parsed
 
 
-def _offset(text: str) -> timedelta:
-    """What a zone such as +02:00, -0330, +02 or Z is ahead of UTC."""
+def _utc_offset(text: str) -> timedelta:
+    """How far a zone such as +02:00, -0330, +02 or Z is ahead of UTC."""
     digits = "".join(filter(str.isdigit, text)).ljust(4, "0")
     ahead = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
     return -ahead if text.startswith("-") else ahead

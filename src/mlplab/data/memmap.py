@@ -1,4 +1,4 @@
-"""Tables that take more memory than they may: converted once into a file, from which they are trained."""
+"""Tables too large for memory: converted once into memory-mapped files."""
 
 import json
 import logging
@@ -21,16 +21,16 @@ from mlplab.data.table import Table
 from mlplab.files import PART
 
 TABLES = Path("outputs/.tables")
-"""Where they lie, a folder each, named by what it was made from."""
+"""A folder for each, named by its source."""
 
-FORMAT = 1
-"""Changes when older ones can no longer be read."""
+FORMAT = 2
+"""Raised whenever older folders cannot be read, or hold something else."""
 
 SHARE_OF_FREE_MEMORY = 0.5
-"""That a table may take, unless `data.memory_gib` says how much."""
+"""A table's share, unless `data.memory_gib` sets a limit."""
 
 GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""What a group of processes may take, on Linux."""
+"""Limits of a group of processes, on Linux."""
 
 DESCRIPTION = "table.json"
 
@@ -44,35 +44,35 @@ def table_of(
     memory: float | None,
     progress: Callable[[int], None],
 ) -> Table:
-    """The rows of a source: in memory, or in a file if they take more of it than they may.
+    """The rows of a source as a table: in memory, or memory-mapped if that would exceed the limit.
 
-    A file that was made before serves again, as long as its source has not changed.
+    Files of an earlier run serve again as long as the source has not changed.
 
     Args:
-        memory: bytes that it may take; None: half of what is free.
+        memory: the limit in bytes; None: half of what is free.
 
     Raises:
         UserError: with all that is wrong.
     """
     if not source.paths:  # a frame, which is in memory already
         return read_table(source, spec, dtype, progress=progress)
-    budget = SHARE_OF_FREE_MEMORY * free_memory() if memory is None else memory
+    limit = SHARE_OF_FREE_MEMORY * free_memory() if memory is None else memory
     folder = TABLES / _key(source, spec, dtype)
-    if (made := _load(folder)) and made.x.nbytes > budget:
-        log.info("%s: from %s, made before", source.where, folder)
-        return made
-    with _Store(folder, budget).open() as store:
+    if (saved := _load(folder)) and saved.x.nbytes > limit:
+        log.info("%s: read from %s, which an earlier run made", source.where, folder)
+        return saved
+    with _Store(folder, limit).open() as store:
         table = read_table(source, spec, dtype, store.allocate, progress)
         if not store.matrices:
             return table
-        store.keep(table)
-    stored = _load(folder)
-    assert stored is not None
-    return stored
+        store.save(table)
+    loaded = _load(folder)
+    assert loaded is not None
+    return loaded
 
 
 def free_memory() -> int:
-    """Bytes that may be taken, as far as the machine and the limit of this process's group tell."""
+    """Free bytes, by the machine and by the limit of this process's group."""
     limits = []
     for path in GROUP_LIMITS:
         with suppress(OSError, ValueError):
@@ -81,18 +81,18 @@ def free_memory() -> int:
 
 
 class _Store:
-    """Memory for a table: of the process, or a file's in a folder that is being made."""
+    """Allocates the memory of a table: in this process, or in files of a new folder."""
 
-    def __init__(self, folder: Path, budget: float) -> None:
-        self.folder, self.budget = folder, budget
+    def __init__(self, folder: Path, limit: float) -> None:
+        self.folder, self.limit = folder, limit
         self.partial = folder.with_name(f".{folder.name}.{os.getpid()}{PART}")
         self.matrices: dict[str, np.ndarray] = {}
 
     @contextmanager
     def open(self) -> Iterator["_Store"]:
-        """Leaves nothing behind but a whole folder."""
+        """Leaves behind a complete folder or nothing."""
         for left in self.folder.parent.glob(f".{self.folder.name}.*{PART}"):
-            if not psutil.pid_exists(int(left.name.split(".")[-2])):  # it was killed
+            if not psutil.pid_exists(int(left.name.split(".")[-2])):  # its process was killed
                 shutil.rmtree(left, ignore_errors=True)
         try:
             yield self
@@ -101,18 +101,18 @@ class _Store:
             shutil.rmtree(self.partial, ignore_errors=True)
 
     def allocate(self, name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.ndarray:
-        """As `reading.Allocate`; features, which come first and are the most, take the others with them."""
+        """An `Allocate`. Once features, the first and largest matrix, are in a file, the others are too."""
         size = shape[0] * shape[1] * np.dtype(dtype).itemsize
-        if not size or not (self.matrices or size > self.budget):
+        if not size or not (self.matrices or size > self.limit):
             return in_memory(name, shape, dtype)
         if not self.matrices:
-            log.info("too large for memory: %s is made, once", self.folder)
+            log.info("too large for memory: writing it to %s, once", self.folder)
         self.partial.mkdir(parents=True, exist_ok=True)
         self.matrices[name] = np.memmap(self.partial / name, dtype, "w+", shape=shape)
         return self.matrices[name]
 
-    def keep(self, table: Table) -> None:
-        """Makes the folder what was allocated, cut to what the table takes of it."""
+    def save(self, table: Table) -> None:
+        """Completes the folder; its files are cut to the size of the table."""
         others = self.matrices["others"]
         shapes = {
             "features": (*table.x.shape, table.x.dtype.name),
@@ -135,13 +135,13 @@ class _Store:
         for path in self.partial.iterdir():
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
-        shutil.rmtree(self.folder, ignore_errors=True)  # one that cannot be read
+        shutil.rmtree(self.folder, ignore_errors=True)  # it could not be loaded
         with suppress(OSError):  # another process was faster
             self.partial.rename(self.folder)
 
 
 def _load(folder: Path) -> Table | None:
-    """The table of a folder; None if there is none, or it is none of this version."""
+    """The table in a folder; None if there is none, or it has another format."""
     try:
         content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
@@ -149,17 +149,17 @@ def _load(folder: Path) -> Table | None:
         x, others = (_mapped(folder / name, *content[name]) for name in ("features", "others"))
         keys = [(str(role), tuple(names)) for role, names in content["keys"]]
         schema = Schema.from_plain(content["schema"])
-        table = Table.of(content["source"], schema, x, others, keys, stored=True)
+        table = Table.of(content["source"], schema, x, others, keys, memmapped=True)
     except (OSError, ValueError, LookupError, TypeError):
         return None
     return replace(table, sha256=str(content["sha256"]))
 
 
 def _mapped(path: Path, rows: int, columns: int, dtype: str) -> np.ndarray:
-    """A matrix in a file; what is written to it stays in memory.
+    """A matrix in a file, which does not change when the matrix does.
 
     Raises:
-        ValueError: if the file is of another size.
+        ValueError: if the file has another size.
     """
     if path.stat().st_size != rows * columns * np.dtype(dtype).itemsize:
         raise ValueError(path)
@@ -167,9 +167,9 @@ def _mapped(path: Path, rows: int, columns: int, dtype: str) -> np.ndarray:
 
 
 def _key(source: Source, spec: TableSpec, dtype: type[np.floating]) -> str:
-    """Another one whenever the table could be another.
+    """A name that changes whenever the table may.
 
-    The time of a file's last change (`ctime`) is the system's own: unlike `mtime`, nothing sets it back.
+    A file's `ctime` is set by the system alone: unlike `mtime`, no program can set it back.
     """
     found = [(path.resolve(), path.stat()) for path in source.paths]
     files = [(str(path), of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino) for path, of in found]

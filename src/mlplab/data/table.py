@@ -5,21 +5,22 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
+import polars as pl
 from jaxtyping import Float, Float64
 
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 
 BLOCK = 65_536
-"""Rows that are taken up at a time."""
+"""Rows that are read or converted at a time."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """A column that a split goes by: a number a row, NaN where there is none.
+    """A column that a split needs: a number for each row, NaN where it is missing.
 
     Attributes:
-        names: of classes, by their numbers.
+        names: of classes or groups, by their numbers.
     """
 
     values: Float64[np.ndarray, " row"]
@@ -31,14 +32,14 @@ class Table:
     """Rows of features.
 
     Attributes:
-        source: what messages call it.
+        source: how messages refer to it.
         x: a number is centred by its column's offset, a category is its code, NaN is missing.
         y: in its own units, NaN where it is missing.
-        weight: None where all rows count alike.
+        weight: None where all rows have the same.
         keys: by role, `group`, `time` and `class`.
-        rows: the rows that have a target.
-        stored: whether it lies in a file rather than in memory.
-        sha256: of names and values, if it is known.
+        rows: the rows with a target.
+        memmapped: whether it is memory-mapped from a file.
+        sha256: of names and values, if known.
     """
 
     source: str
@@ -48,7 +49,7 @@ class Table:
     weight: Float64[np.ndarray, " row"] | None
     keys: Mapping[str, Key]
     rows: Rows
-    stored: bool = False
+    memmapped: bool = False
     sha256: str = ""
 
     @classmethod
@@ -60,17 +61,17 @@ class Table:
         others: Float64[np.ndarray, "row other"],
         keys: Sequence[tuple[str, tuple[str, ...]]],
         *,
-        stored: bool = False,
+        memmapped: bool = False,
     ) -> "Table":
-        """A table whose `others` are targets, the weight if there is one, and keys, by role and names."""
+        """A table whose `others` are targets, the weight if there is one, and keys by role and names."""
         y, rest = others[:, : len(schema.targets)], list(others[:, len(schema.targets) :].T)
         weight = rest.pop(0) if schema.weight else None
         by_role = {role: Key(values, names) for (role, names), values in zip(keys, rest, strict=True)}
         rows = np.flatnonzero(np.isfinite(y).all(1))
-        return cls(source, schema, x, y, weight, by_role, rows, stored)
+        return cls(source, schema, x, y, weight, by_role, rows, memmapped)
 
     def fingerprint(self) -> dict[str, int | str]:
-        """Number of rows, and a hash of names and values: what tells whether data are the same later."""
+        """The number of rows and a hash of names and values, which change whenever the data do."""
         if self.sha256:
             return {"rows": len(self.x), "sha256": self.sha256}
         digest = sha256(repr((self.schema.names, self.schema.targets)).encode())
@@ -79,3 +80,12 @@ class Table:
             for start in range(0, len(part), BLOCK):
                 digest.update(np.ascontiguousarray(part[start : start + BLOCK]).data)
         return {"rows": len(self.x), "sha256": digest.hexdigest()}
+
+
+def to_matrix(
+    features: Sequence[pl.Series], dtype: type[np.floating], *, writable: bool = False
+) -> Float[np.ndarray, "row feature"]:
+    """Columns side by side; null becomes NaN."""
+    cast = pl.Float64 if dtype is np.float64 else pl.Float32
+    frame = pl.DataFrame([each.cast(cast).alias(f"{place}") for place, each in enumerate(features)])
+    return frame.to_numpy(writable=writable) if frame.height else np.empty((0, len(features)), dtype)

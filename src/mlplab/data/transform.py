@@ -1,4 +1,4 @@
-"""New data held against the columns that a network was trained on."""
+"""New data checked against a network's schema, and turned into features."""
 
 import logging
 from collections import Counter
@@ -12,30 +12,31 @@ from jaxtyping import Float
 from mlplab.data.dates import is_datetime
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.parse import BAD, EXPECTED, bad_cells, cells_of, is_text, named, parse_str
-from mlplab.data.schema import FORMS, Column, Schema
+from mlplab.data.schema import Column, Schema
+from mlplab.data.table import to_matrix
 from mlplab.errors import Fault, UserError, listed, nearest, shortened
 
 log = logging.getLogger(__name__)
 
 NO_NUMBERS: Mapping[str, pl.Series] = {}
 
-SHOWN = 3
-"""Unknown categories of a column that are told by name."""
+MAX_SHOWN = 3
+"""Unknown categories of a column that a warning shows."""
 
 
 @runtime_checkable
 class FrameLike(Protocol):
-    """A polars or pandas data frame, or a dict of columns: names when iterated, columns by name."""
+    """A polars or pandas data frame, or a dict of columns."""
 
     def __iter__(self) -> Any:
         """The columns' names; of a polars frame its columns."""
 
     def __getitem__(self, name: Any, /) -> Any:
-        """A column."""
+        """A column by name."""
 
 
 def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
-    """Warns of columns that the network does not know, but for a row index, which has no name.
+    """Warns about columns that the network does not know, except a row index, which has no name.
 
     Raises:
         UserError: if one that it needs is missing.
@@ -59,11 +60,11 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
 
 
 class FrameTransformer:
-    """Turns frames of the same columns, one after the other, into features, and counts what is odd in them.
+    """Turns frames with the same columns, one after another, into features, and counts what is odd in them.
 
     Args:
-        where: what messages call the data.
-        comma: its text has a decimal comma.
+        where: how messages refer to the data.
+        comma: text has a decimal comma.
     """
 
     def __init__(
@@ -75,19 +76,19 @@ class FrameTransformer:
         self._unknown: dict[str, Counter[str]] = {}
 
     def serves(self, schema: Schema, dtype: type[np.floating]) -> bool:
-        """Whether a network of that schema and type takes the same features."""
+        """Whether a network with that schema and type needs the same features."""
         return self.schema == schema and self.dtype is dtype
 
     def features(
         self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series] = NO_NUMBERS
     ) -> Float[np.ndarray, "row feature"]:
-        """The features of the frame's rows; NaN where a value is missing, or a category unknown.
+        """The features of the frame's rows; NaN where a value is missing or a category is unknown.
 
         Args:
-            numbers: columns of text that have been cast to Float64 already, by `plain_floats`.
+            numbers: columns of text that `plain_floats` has cast already.
 
         Raises:
-            UserError: for each column with a cell that training had nothing like.
+            UserError: for each column with cells of another kind than in training.
         """
         faults: list[Fault] = []
         features: list[pl.Series] = []
@@ -95,18 +96,17 @@ class FrameTransformer:
             cells = cells_of(frame, column.name)
             if column.kind == "numeric" and not self.comma:
                 cells = numbers.get(column.name, cells)
-            if found := self._type_faults(column, cells):
-                faults += found
+            if not _fits(column, cells):
+                remedy = "give it the type that it had in training"
+                faults.append(Fault(f"holds {cells.dtype}", self._of(column), "", _expected(column), remedy))
                 continue
             parsed = column.parse(cells, self.schema.na_values, decimal_comma=self.comma)
             faults += self._faults(column, cells, parsed)
             features += column.features(parsed)
         if faults:
             raise UserError(*faults)
-        dtype = pl.Float64 if self.dtype is np.float64 else pl.Float32
-        read = pl.DataFrame([each.cast(dtype).alias(f"{place}") for place, each in enumerate(features)])
+        x = to_matrix(features, self.dtype, writable=True)
         self.rows += frame.height
-        x = read.to_numpy(writable=True) if frame.height else np.empty((0, len(features)), self.dtype)
         first = 0
         for column in self.schema.inputs:
             missing = np.isnan(x[:, first])
@@ -116,20 +116,20 @@ class FrameTransformer:
         return x
 
     def warn(self) -> None:
-        """Tells of missing values in columns that had none in training, and of unknown categories."""
+        """Warns about unknown categories, and about missing values in columns without any in training."""
         for name, values in self._unknown.items():
-            shown = ", ".join(f"{shortened(value)} ({count:,})" for value, count in values.most_common(SHOWN))
-            more = f", … {len(values)} in all" if len(values) > SHOWN else ""
-            what = "%s, column '%s': categories that training had none of are taken as missing: %s%s"
-            log.warning(what, self.where, name, shown, more)
+            shown = values.most_common(MAX_SHOWN)
+            texts = ", ".join(f"{shortened(value)} ({count:,})" for value, count in shown)
+            more = f", … {len(values)} in all" if len(values) > MAX_SHOWN else ""
+            what = "%s, column '%s': categories not seen in training are read as missing: %s%s"
+            log.warning(what, self.where, name, texts, more)
         new = {column.name for column in self.schema.inputs if not column.missing}
-        holes = [f"{name} ({count:,})" for name, count in self._missing.items() if name in new]
-        if holes:
-            log.warning(
-                "%s: missing values, of which training had none, are taken for what is usual there: %s",
-                self.where,
-                listed(holes),
-            )
+        if missing := [f"{name} ({count:,})" for name, count in self._missing.items() if name in new]:
+            what = "%s: missing values in columns without any in training, imputed (median or mode): %s"
+            log.warning(what, self.where, listed(missing))
+
+    def _of(self, column: Column) -> str:
+        return f"{self.where}, column '{column.name}'"
 
     def _count(self, column: Column, cells: pl.Series) -> None:
         texts = parse_str(cells, self.schema.na_values)
@@ -138,38 +138,21 @@ class FrameTransformer:
         if column.kind == "categorical" and (unknown := Counter(texts.drop_nulls().to_list())):
             self._unknown.setdefault(column.name, Counter()).update(unknown)
 
-    def _type_faults(self, column: Column, cells: pl.Series) -> list[Fault]:
-        """Whether a column's type is none that can be meant."""
-        dtype = cells.dtype
-        number = dtype.is_numeric() or is_text(dtype) or dtype == pl.Boolean
-        fits = {
-            "numeric": number,
-            "boolean": number,
-            "categorical": not (dtype.is_nested() or dtype == pl.Object),
-            "date": is_datetime(dtype) or is_text(dtype) or dtype.is_numeric(),
-        }
-        if fits[column.kind]:
-            return []
-        where, remedy = f"{self.where}, column '{column.name}'", "give it the type that it had in training"
-        return [Fault(f"holds {dtype}", where, expected=_expected(column), remedy=remedy)]
-
     def _faults(self, column: Column, cells: pl.Series, parsed: pl.Series) -> Iterator[Fault]:
-        """What a column holds that cannot be meant."""
-        where = f"{self.where}, column '{column.name}'"
+        """Cells of another kind than in training."""
+        where, remedy = self._of(column), "write it as in training"
         if column.kind == "categorical":
             if found := self._all_numbers(column, cells, parsed):
-                yield Fault("holds numbers", where, found, _expected(column), "write it as in training")
+                yield Fault("holds numbers", where, found, _expected(column), remedy)
             return
-        form = FORMS[column.kind]
-        bad = bad_cells(cells, parsed, self.schema.na_values, form)
+        bad = bad_cells(cells, parsed, self.schema.na_values, column.kind)
         if count := len(bad):
-            more = f"; {count:,} such cells in this column" if count > 1 else ""
-            place, remedy = f"{where}, data row {self.rows + bad[0] + 1}", "write it as in training"
-            found = shortened(str(cells[bad[0]]))
-            yield Fault(BAD[form] + more, place, found, EXPECTED[form], f"{remedy}, or leave it empty")
+            what = BAD[column.kind] + (f"; {count:,} such cells in this column" if count > 1 else "")
+            place, found = f"{where}, data row {self.rows + bad[0] + 1}", shortened(str(cells[bad[0]]))
+            yield Fault(what, place, found, _expected(column), f"{remedy}, or leave it empty")
 
     def _all_numbers(self, column: Column, cells: pl.Series, codes: pl.Series) -> str:
-        """The first of a column's values, if all are unknown numbers where words were meant."""
+        """The first of a column's texts if all are unknown numbers, and the categories are words."""
         if codes.null_count() < len(codes):
             return ""
         texts = parse_str(cells, self.schema.na_values).unique().drop_nulls()
@@ -179,17 +162,29 @@ class FrameTransformer:
         return shortened(texts[0]) if len(texts) and is_number.all() and words_only else ""
 
 
+def _fits(column: Column, cells: pl.Series) -> bool:
+    """Whether cells of this type can be what they were in training."""
+    dtype = cells.dtype
+    match column.kind:
+        case "categorical":
+            return not (dtype.is_nested() or dtype == pl.Object)
+        case "date":
+            return is_datetime(dtype) or is_text(dtype) or dtype.is_numeric()
+        case _:
+            return dtype.is_numeric() or is_text(dtype) or dtype == pl.Boolean
+
+
 def _expected(column: Column) -> str:
     if column.kind == "categorical":
         return f"one of {listed(map(shortened, column.categories), 5)}"
-    return EXPECTED[FORMS[column.kind]]
+    return EXPECTED[column.kind]
 
 
 def as_frame(schema: Schema, frame: FrameLike, where: str) -> pl.DataFrame:
-    """A frame's columns that a schema needs, whatever kind of frame it is.
+    """The columns that a schema needs, from any kind of frame.
 
     Raises:
-        UserError: if it lacks one, or is no table.
+        UserError: if one is missing, or it is not a table.
     """
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
@@ -199,17 +194,16 @@ def as_frame(schema: Schema, frame: FrameLike, where: str) -> pl.DataFrame:
     names = [str(name) for name in frame]
     check_columns(schema, names, where)
     if twice := [name for name in schema.names if names.count(name) > 1]:
-        raise UserError(
-            Fault(f"has several columns '{twice[0]}'", where, remedy="rename all but the one that is meant")
-        )
+        remedy = "rename all but the one that is meant"
+        raise UserError(Fault(f"has several columns '{twice[0]}'", where, remedy=remedy))
     try:
         return pl.DataFrame({name: _values(frame[name]) for name in schema.names}, strict=False)
     except (pl.exceptions.PolarsError, TypeError) as error:
-        raise UserError(Fault(f"is no table: {error}", where)) from error
+        raise UserError(Fault(f"is not a table: {error}", where)) from error
 
 
 def _values(column: Any) -> list[Any]:
-    """A column as Python objects, None where a pandas column has none (it has several words for that)."""
+    """A column as Python objects; pandas' various missing values become None."""
     if hasattr(column, "notna"):
         column = column.astype(object).where(column.notna(), None)
     return list(column)

@@ -66,7 +66,7 @@ def build_stack(
         [each.seed for each in configs],
         first.data.batch_size,
         fill=may_fill(first.model),
-        block=MEMMAP_BLOCK if table.stored else None,
+        block=MEMMAP_BLOCK if table.memmapped else None,
     )
     network = _build_network(configs, data, initialize=initialize)
     for member, run in enumerate(configs):

@@ -64,7 +64,7 @@ class StackSize:
         layout = FeatureLayout(schema.categories, schema.missing)
         widths = (preprocessed_width(run.model.preprocessing, layout), *hidden, len(schema.targets))
         itemsize = run.trainer.precision // 8
-        window = 2 * WINDOW * MEMMAP_BLOCK * table.x.shape[1] * itemsize if table.stored else 0
+        window = 2 * WINDOW * MEMMAP_BLOCK * table.x.shape[1] * itemsize if table.memmapped else 0
         return cls(widths, batch, steps, itemsize, window)
 
     @property

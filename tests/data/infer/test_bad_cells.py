@@ -1,4 +1,4 @@
-"""What is said of cells that do not fit, and that typing it helps."""
+"""Messages about bad cells, and whether their remedies work."""
 
 import re
 import shlex
@@ -15,13 +15,13 @@ NUMBERS = [str(i / 8) for i in range(ROWS)]
 
 
 def refusal(folder: Path, rows: int = ROWS, **columns: Sequence[object]) -> list[str]:
-    """The lines that are said of a file of these columns, repeated, beside the target."""
+    """The lines of the message about a file with these columns, repeated, beside the target."""
     columns = {**columns, **({} if "y" in columns else {"y": range(rows)})}
     lines = [",".join(str(cells[i % len(cells)]) for cells in columns.values()) for i in range(rows)]
     (folder / "t.csv").write_text("\n".join([",".join(columns), *lines]))
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         table_of(folder / "t.csv")
-    return str(told.value).splitlines()
+    return str(raised.value).splitlines()
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def refusal(folder: Path, rows: int = ROWS, **columns: Sequence[object]) -> list
         [*[str(100 + i % 30) for i in range(99)], "136A"],  # many codes, which recur
     ],
 )
-def test_codes_of_which_one_is_no_number_are_categories_first(tmp_path: Path, cells: list[str]) -> None:
+def test_codes_with_letters_are_categories_first(tmp_path: Path, cells: list[str]) -> None:
     _, remedy = refusal(tmp_path, rows=10 * ROWS, a=cells)
     first, *rest = remedy.strip().split("; ")
     assert first == "if its values are categories: data.columns.a=categorical"
@@ -41,7 +41,7 @@ def test_codes_of_which_one_is_no_number_are_categories_first(tmp_path: Path, ce
     assert "data.columns.a=drop leaves the column out" in rest
 
 
-def test_a_value_with_digits_is_a_missing_one_at_last(tmp_path: Path) -> None:
+def test_a_value_with_digits_is_missing_last(tmp_path: Path) -> None:
     _, remedy = refusal(tmp_path, a=[*NUMBERS[1:], "12 kg"])
     assert [each[:20] for each in remedy.strip().split("; ")] == [
         "write plain numbers ",
@@ -52,14 +52,12 @@ def test_a_value_with_digits_is_a_missing_one_at_last(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sign", ["?", "-", "n.a.", "#N/A", "unknown", "<NA>", "..."])
 @pytest.mark.parametrize("numbers", [["1", "2", "3"], NUMBERS])
-def test_a_sign_for_a_missing_value_comes_first_however_often(
-    tmp_path: Path, sign: str, numbers: list[str]
-) -> None:
+def test_a_sign_for_a_missing_value_comes_first(tmp_path: Path, sign: str, numbers: list[str]) -> None:
     _, remedy = refusal(tmp_path, a=[*numbers[:-1], sign])
     assert remedy.startswith(f"""  if it stands for a missing value: 'data.na_values=["{sign}"]' (in all""")
 
 
-def test_many_cells_are_no_missing_values(tmp_path: Path) -> None:
+def test_many_cells_are_not_missing_values(tmp_path: Path) -> None:
     few = [*NUMBERS[1:], "low"]
     _, remedy = refusal(tmp_path, a=few)
     assert remedy.startswith("  if it stands for a missing value")
@@ -67,19 +65,19 @@ def test_many_cells_are_no_missing_values(tmp_path: Path) -> None:
     assert "data.na_values" not in remedy
 
 
-def test_many_different_values_are_counted_rather_than_named(tmp_path: Path) -> None:
+def test_many_different_values_are_counted_not_named(tmp_path: Path) -> None:
     cells = [f"~{i}" if i % 3 == 0 else number for i, number in enumerate(NUMBERS)]
     error, remedy = refusal(tmp_path, a=cells)
     assert "34 such cells in this column, 34 different ones (found '~0'" in error
     assert remedy.startswith("  write plain numbers")
 
 
-def test_a_comma_between_points_is_not_decimal(tmp_path: Path) -> None:
+def test_a_comma_beside_points_is_not_decimal(tmp_path: Path) -> None:
     _, remedy = refusal(tmp_path, a=[*NUMBERS[1:], '"2,5"'])
-    assert remedy.startswith("  write all decimals alike")
+    assert remedy.startswith("  write all decimals in the same way")
 
 
-def test_typing_what_is_said_helps_in_one_go(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_all_remedies_together_work(command: Callable[..., Ended], tmp_path: Path) -> None:
     lines = [f"{i / 8},{i % 5},{i % 3},{i / 2}" for i in range(ROWS)]
     for row, cells in ((3, "?,,,1"), (7, "n.a.,3+,,2"), (9, "-,5,none,??"), (50, ",3+,,3"), (51, ",,,n/d")):
         lines[row] = cells
@@ -92,7 +90,7 @@ def test_typing_what_is_said_helps_in_one_go(command: Callable[..., Ended], tmp_
     assert len(remedies) == 4
     typed = [
         re.search(
-            r"(?:'data\.missing=.*?'|data\.columns\.\w+=categorical)(?: data\.missing_target=drop)?", each
+            r"(?:'data\.na_values=.*?'|data\.columns\.\w+=categorical)(?: data\.missing_target=drop)?", each
         )
         for each in remedies
     ]

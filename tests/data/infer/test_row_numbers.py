@@ -1,4 +1,4 @@
-"""Columns that number rows, or accounts."""
+"""Row numbers, and other whole numbers that may be identifiers."""
 
 import logging
 from pathlib import Path
@@ -21,7 +21,7 @@ def frame(**columns: object) -> pl.DataFrame:
 
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("written", ["frame", "csv", "float"])
-def test_a_column_that_numbers_the_rows_is_no_input(
+def test_row_numbers_are_left_out(
     first: int, written: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger("mlplab").propagate = True
@@ -37,7 +37,7 @@ def test_a_column_that_numbers_the_rows_is_no_input(
     assert "data.columns.id=numeric keeps it" in caplog.text
 
 
-def test_beyond_what_float32_can_tell_apart_too() -> None:
+def test_row_numbers_beyond_the_integers_of_float32() -> None:
     rows = 2**24 + 4001
     values = (np.arange(rows) - 2047.5).astype(np.float32)
     high = float(values[-1]) + 2047.5
@@ -55,11 +55,11 @@ def test_beyond_what_float32_can_tell_apart_too() -> None:
         ([2 * row for row in range(ROWS)], "another step"),
     ],
 )
-def test_other_columns_stay(numbers: list[int], why: str) -> None:
+def test_other_whole_numbers_are_kept(numbers: list[int], why: str) -> None:
     assert table_of(frame(id=numbers)).schema.names == ["id", "a"], why
 
 
-def test_it_stays_where_it_is_meant(caplog: pytest.LogCaptureFixture) -> None:
+def test_declared_or_only_row_numbers_are_kept(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("mlplab").propagate = True
     rows = frame(id=pl.int_range(ROWS, eager=True))
     assert table_of(rows, declared={"id": "numeric"}).schema.names == ["id", "a"]
@@ -67,7 +67,7 @@ def test_it_stays_where_it_is_meant(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.text == ""
 
 
-def test_a_split_may_go_by_it() -> None:
+def test_a_split_may_use_row_numbers() -> None:
     from mlplab.data.infer.read_table import read_table
     from mlplab.data.infer.table_spec import TableSpec
     from mlplab.data.io.source import Source
@@ -78,14 +78,14 @@ def test_a_split_may_go_by_it() -> None:
 
 
 @pytest.mark.parametrize("start", [7, 10**14])
-def test_another_whole_number_in_each_row_gets_a_note(
+def test_different_whole_numbers_in_all_rows_get_a_note(
     start: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger("mlplab").propagate = True
     numbers = start + np.random.default_rng(1).permutation(ROWS) * 3
     frame(account=numbers).write_csv(tmp_path / "t.csv")
     assert table_of(tmp_path / "t.csv").schema.names == ["account", "a"]
-    assert "column 'account': another whole number in each row" in caplog.text
+    assert "column 'account': a different whole number in each row" in caplog.text
     assert "data.columns.account=drop leaves it out" in caplog.text
     caplog.clear()
     table_of(tmp_path / "t.csv", declared={"account": "numeric"})

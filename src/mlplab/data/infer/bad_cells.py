@@ -1,200 +1,185 @@
 """Cells that do not hold what their column should: what is wrong with them, and what to type.
 
-A value of a column of numbers that is no number may be a typing mistake, a sign for a missing value such as
-`?`, or a category among others such as `3+`. Which it is decides what is offered first.
+A cell of a numeric column that is not a number may be a typing mistake, a sign for a missing value such as
+`?`, or a category among others such as `3+`. Which it is decides the remedy that comes first.
 """
 
 import re
-import shlex
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 import polars.selectors as cs
 
-from mlplab.config.keys import quoted
-from mlplab.data.infer.column_readers import ColumnReader
-from mlplab.data.infer.column_statistics import BadCells
-from mlplab.data.infer.kinds import DRESSED, FEW
-from mlplab.data.infer.one_pass import Reading
-from mlplab.data.infer.table_spec import TableSpec, titled, typed
+from mlplab.data.infer.infer_kind import FEW, FORMATTED
+from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.table_spec import typed, typed_na_values
 from mlplab.data.io.dialect import COMMA, POINT
 from mlplab.data.io.source import Source
-from mlplab.data.parse import BAD, EXPECTED, LONG, cells_of, named, parse_str
-from mlplab.data.table import BLOCK
+from mlplab.data.parse import BAD, EXPECTED, LONG_INTEGER, cells_of, parse_str
 from mlplab.errors import Fault, shortened
 
 INFINITE = re.compile(r"[+-]?(inf|infinity|\d[\d.]*e\+?\d{3,})", re.IGNORECASE)
-"""A number that is none, or too large for any."""
+"""An infinite number, or one too large for a float."""
 
 NA_WORDS = {"n/a", "na", "n.a", "n/d", "nd", "nan", "nat", "nil", "none", "null", "\\n", "div/0"} | {
     *("missing", "unknown", "undefined", "not available", "not applicable"),
 }
-"""Words for a missing value, in lower case and without signs around them."""
+"""Words that look like a missing value, in lower case and without signs around them."""
 
-NAMED = 10
-"""Different values of a column up to which a remedy names them all."""
+MAX_NAMED = 10
+"""Different bad values up to which a remedy names them all."""
 
 RARE = 0.05
-"""Share of the rows up to which values of an unknown meaning may stand for missing ones."""
+"""Share of the rows up to which bad values of an unknown meaning may be missing ones."""
 
-LONGEST = 60
-"""Characters of a value that can be typed."""
-
-DOUBLE = '"'
+MAX_TYPED = 60
+"""Characters of a value that a remedy asks to type."""
 
 
-@dataclass(frozen=True)
-class BadColumn:
-    """A column with bad cells.
+@dataclass
+class BadCells:
+    """The bad cells of a column.
 
     Attributes:
-        cells: how many they are, and the first one.
-        texts: the first different ones, `NAMED` and one more.
-        different: how many different ones there are.
-        distinct: how many different values a part of the column has at most, good ones included.
-        values: cells that hold anything.
-        rows: of the table.
+        row: of the first one.
+        text: of the first one.
+        texts: the different ones, without surrounding spaces.
+        distinct: how many different values, good ones included, a block of rows has at most.
     """
 
-    reader: ColumnReader
-    cells: BadCells
-    texts: Sequence[str]
-    different: int
-    distinct: int
-    values: int
-    rows: int
+    column: InferredColumn
+    row: int = -1
+    text: str = ""
+    texts: dict[str, None] = field(default_factory=dict)
+    distinct: int = 0
+
+    def add(self, frame: pl.DataFrame, start: int, reader: TableReader) -> None:
+        """Adds those of a block of rows."""
+        cells, (_, bad) = cells_of(frame, self.column.name), reader.parse(self.column, frame)
+        if len(bad) and self.row < 0:
+            self.row, self.text = start + bad[0], str(cells[bad[0]])
+        texts = parse_str(cells.gather(bad), reader.spec.na_values).unique(maintain_order=True)
+        self.texts |= dict.fromkeys(texts)
+        self.distinct = max(self.distinct, cells.n_unique())
 
     @property
     def first(self) -> str:
-        """The first bad cell without spaces around it."""
-        return self.cells.text.strip()
+        """The first one, without surrounding spaces."""
+        return self.text.strip()
+
+    @property
+    def named(self) -> Sequence[str]:
+        """The first different ones: those that a remedy may name, and one more."""
+        return list(self.texts)[: MAX_NAMED + 1]
 
     @property
     def look_missing(self) -> bool:
         """Whether all are signs or words for a missing value."""
         return all(
             not any(map(str.isalnum, text)) or text.lower().strip("#<>()[]!. ") in NA_WORDS
-            for text in self.texts
+            for text in self.named
         )
 
     @property
     def hold_digits(self) -> bool:
-        """Whether some hold a number and more, as `12 kg` and `136A` do."""
-        return any(re.search(r"\d", text) for text in self.texts)
+        """Whether some hold a number and more, like `12 kg` and `136A`."""
+        return any(re.search(r"\d", text) for text in self.named)
 
     @property
     def may_be_missing(self) -> bool:
-        """Whether they may be declared to be missing values: not if so many cells hold them that they seem
-        meant, nor if a remedy cannot name them all."""
-        if self.reader.role in ("weight", "time") or self.different > NAMED:
+        """Whether they may be declared as missing values: not if there are so many that they seem meant, nor
+        if a remedy cannot name them all."""
+        if self.column.role in ("weight", "time") or len(self.texts) > MAX_NAMED:
             return False
-        if re.fullmatch(LONG, self.first) or COMMA.fullmatch(self.first):
+        if re.fullmatch(LONG_INTEGER, self.first) or COMMA.fullmatch(self.first):
             return False
-        if not all(len(text) <= LONGEST and text.isprintable() for text in self.texts):
+        if not all(len(text) <= MAX_TYPED and text.isprintable() for text in self.texts):
             return False
-        return self.look_missing or self.cells.count == 1 or self.cells.count <= RARE * self.rows
+        column = self.column
+        rows = column.filled + column.missing + column.bad
+        return self.look_missing or column.bad == 1 or column.bad <= RARE * rows
 
     @property
     def may_be_categories(self) -> bool:
-        """Whether few values recur, one of which is no number: `0, 1, 2, 3+`, or codes such as `136A`."""
-        if self.reader.role != "input" or self.reader.form != "number" or self.look_missing:
+        """Whether few values recur, one of which is not a number: `0, 1, 2, 3+`, or codes such as `136A`."""
+        column = self.column
+        if column.role != "input" or column.kind != "numeric" or self.look_missing:
             return False
-        if any(re.fullmatch(each, text) for text in self.texts for each in (DRESSED, LONG, INFINITE)):
+        numbers = (FORMATTED, LONG_INTEGER, INFINITE)
+        if any(re.fullmatch(each, text) for text in self.named for each in numbers):
             return False
-        return self.distinct <= FEW or (self.hold_digits and 2 * self.distinct <= self.values)
+        values = column.filled + column.bad
+        return self.distinct <= FEW or (self.hold_digits and 2 * self.distinct <= values)
 
 
-def cell_faults(reading: Reading, spec: TableSpec, source: Source) -> dict[int, Fault]:
-    """The fault of each column with bad cells, by the place of its reader."""
-    bad = _bad_columns(reading, spec, source)
-    na_values = list(spec.na_values)  # one key for the whole table, which must name those of all columns
-    for column in bad.values():
-        if column.may_be_missing:
-            na_values += [text for text in column.texts if text not in na_values]
-    return {place: _fault(column, na_values, spec, source) for place, column in bad.items()}
+def check_cells(reader: TableReader) -> None:
+    """Adds a fault to each column with bad cells."""
+    bad = [BadCells(column) for column in reader.columns if column.bad]
+    if not bad:
+        return
+    rows = 0
+    for frame in reader.blocks([cells.column.name for cells in bad]):
+        for cells in bad:
+            cells.add(frame, rows, reader)
+        rows += frame.height
+    missing = (text for cells in bad if cells.may_be_missing for text in cells.texts)
+    na_values = list(dict.fromkeys([*reader.spec.na_values, *missing]))  # one key for all columns
+    for cells in bad:
+        cells.column.faults = [_fault(cells, na_values, reader)]
 
 
-def _bad_columns(reading: Reading, spec: TableSpec, source: Source) -> dict[int, BadColumn]:
-    readers = {place: reading.readers[place] for place, cells in enumerate(reading.bad_cells) if cells.count}
-    texts: dict[int, dict[str, None]] = {place: {} for place in readers}
-    distinct = dict.fromkeys(readers, 0)
-    if not readers:
-        return {}
-    names = dict.fromkeys(reader.name for reader in readers.values())
-    rows = source.scan().select(map(named, names))
-    for frame in rows.collect_batches(chunk_size=BLOCK, lazy=True, maintain_order=True):
-        for place, reader in readers.items():
-            cells = cells_of(frame, reader.name)
-            _, bad = reader.read(cells, spec.na_values, decimal_comma=source.decimal_comma, checked=True)
-            bad_texts = parse_str(cells.gather(bad), spec.na_values)
-            texts[place] |= dict.fromkeys(bad_texts.unique(maintain_order=True))
-            distinct[place] = max(distinct[place], cells.n_unique())
-    found = {}
-    for place, reader in readers.items():
-        bad_cells, different = reading.bad_cells[place], list(texts[place])
-        values, few = reading.filled(place) + bad_cells.count, different[: NAMED + 1]
-        found[place] = BadColumn(
-            reader, bad_cells, few, len(different), distinct[place], values, reading.rows
-        )
-    return found
-
-
-def _fault(column: BadColumn, na_values: Sequence[str], spec: TableSpec, source: Source) -> Fault:
-    reader, count = column.reader, column.cells.count
-    match reader.form:
+def _fault(cells: BadCells, na_values: Sequence[str], reader: TableReader) -> Fault:
+    column, expected = cells.column, EXPECTED[cells.column.definition.kind]
+    match column.definition.kind:
         case "date":
-            what, expected = BAD["date"], f"one written as {reader.days}"
+            what, expected = BAD["date"], f"one written as {column.definition.format}"
         case "boolean":
-            what, expected = BAD["boolean"], EXPECTED["boolean"]
-        case _ if re.fullmatch(LONG, column.first):
+            what = BAD["boolean"]
+        case _ if re.fullmatch(LONG_INTEGER, cells.first):
             what, expected = "is an integer of more than 64 bits", "a number, as 1.2e23 if digits may be lost"
         case _:
-            what = BAD["number"] if INFINITE.fullmatch(column.first) else "is not a number"
-            expected = EXPECTED["number"]
-    what += f"; {count:,} such cells in this column" if count > 1 else ""
-    what += f", {column.different:,} different ones" if column.different > 1 else ""
-    place = source.location(column.cells.row, titled(reader.name, reader.role))
-    remedy = "; ".join(_remedies(column, na_values, spec, source))
-    return Fault(what, place, shortened(column.cells.text), expected, remedy)
+            what = BAD["numeric"] if INFINITE.fullmatch(cells.first) else "is not a number"
+    what += f"; {column.bad:,} such cells in this column" if column.bad > 1 else ""
+    what += f", {len(cells.texts):,} different ones" if len(cells.texts) > 1 else ""
+    remedy = "; ".join(_remedies(cells, na_values, reader))
+    return Fault(what, reader.place(cells.row, column), shortened(cells.text), expected, remedy)
 
 
-def _remedies(column: BadColumn, na_values: Sequence[str], spec: TableSpec, source: Source) -> Iterator[str]:
-    """What may be done, the likeliest first."""
-    name, role, is_number = column.reader.name, column.reader.role, column.reader.form == "number"
-    categorical, drop = typed(name, "categorical"), f"{typed(name, 'drop')} leaves the column out"
-    if is_number and role == "input" and re.fullmatch(LONG, column.first):
+def _remedies(cells: BadCells, na_values: Sequence[str], reader: TableReader) -> Iterator[str]:
+    """What to do, the likeliest first."""
+    name, role, is_numeric = cells.column.name, cells.column.role, cells.column.kind == "numeric"
+    source, categorical = reader.source, typed(name, "categorical")
+    if is_numeric and role == "input" and re.fullmatch(LONG_INTEGER, cells.first):
         yield f"{typed(name, 'identifier')} leaves it out, =categorical keeps all digits"
         return
-    if column.may_be_categories:
+    if cells.may_be_categories:
         yield f"if its values are categories: {categorical}"
-    if is_number and source.dialect and not source.decimal_comma and COMMA.fullmatch(column.first):
-        alike = "write all decimals alike, with a point or with a comma"
-        yield alike if _has_points(source) else "if its comma marks decimals: 'data.decimal=\",\"'"
-    missing = _missing_remedy(column, na_values, spec) if column.may_be_missing else ""
-    if missing and not column.hold_digits:
+    if is_numeric and source.dialect and not source.decimal_comma and COMMA.fullmatch(cells.first):
+        same = "write all decimals in the same way, with a point or with a comma"
+        yield same if _has_points(source) else "if its comma marks decimals: 'data.decimal=\",\"'"
+    missing = _missing_remedy(cells, na_values, reader) if cells.may_be_missing else ""
+    if missing and not cells.hold_digits:
         yield missing
-    if is_number:
+    if is_numeric:
         yield "write plain numbers (no thousands separators, no units)"
-    if role == "input":
-        yield drop if column.may_be_categories else f"another kind: {categorical} or =drop"
-    elif not is_number:
+    if cells.may_be_categories:
+        yield f"{typed(name, 'drop')} leaves the column out"
+    elif role == "input":
+        yield f"another kind: {categorical} or =drop"
+    elif not is_numeric:
         yield "correct it, or leave such rows out"
-    if missing and column.hold_digits:
+    if missing and cells.hold_digits:
         yield missing
 
 
-def _missing_remedy(column: BadColumn, na_values: Sequence[str], spec: TableSpec) -> str:
-    they = "they stand for missing values" if column.different > 1 else "it stands for a missing value"
-    missing = typed_na_values(na_values)
-    if column.reader.role == "target" and not spec.drop_missing_targets:
-        return f"if {they}: {missing} data.missing_target=drop leaves such rows out"
-    return f"if {they}: {missing} (in all columns)"
-
-
-def typed_na_values(values: Iterable[str]) -> str:
-    """What declares values to be missing ones, as it is typed in a shell."""
-    return shlex.quote(f"data.na_values=[{','.join(quoted(value, DOUBLE) for value in values)}]")
+def _missing_remedy(cells: BadCells, na_values: Sequence[str], reader: TableReader) -> str:
+    they = "they stand for missing values" if len(cells.texts) > 1 else "it stands for a missing value"
+    if cells.column.role == "target" and not reader.spec.drop_missing_targets:
+        drop = "data.missing_target=drop leaves such rows out"
+        return f"if {they}: {typed_na_values(na_values)} {drop}"
+    return f"if {they}: {typed_na_values(na_values)} (in all columns)"
 
 
 def _has_points(source: Source) -> bool:

@@ -1,28 +1,29 @@
-"""From a reading to a table: columns that are no inputs taken out, codes put in order."""
+"""Reads a source into a table: infers its columns, drops those that are not inputs, sorts categories."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
-from mlplab.data.infer.columns import InferredColumn, faults_of, infer_columns
-from mlplab.data.infer.one_pass import Allocate, Reading, read
+from mlplab.data.infer.infer_columns import infer_columns
+from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.table_reader import Allocate, TableReader
 from mlplab.data.infer.table_spec import LEFT_OUT, TableSpec, titled
 from mlplab.data.io.source import Source
-from mlplab.data.parse import TRUTH
+from mlplab.data.parse import BOOLEANS
 from mlplab.data.schema import Schema
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import Fault, UserError, listed
 
-SHOWN = 10
-"""Columns of which there is a warning each."""
+MAX_WARNINGS = 10
+"""Columns with a warning each."""
 
 log = logging.getLogger(__name__)
 
 
 def in_memory(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.ndarray:
-    """Room for a matrix that fits there."""
+    """Allocates a matrix in memory."""
     return np.empty(shape, dtype)
 
 
@@ -33,85 +34,86 @@ def read_table(
     allocate: Allocate = in_memory,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Table:
-    """The rows of a source as a table; warns of columns that are left out, and of odd ones.
+    """The rows of a source as a table. Warns about columns that are left out, and about odd ones.
 
     Raises:
         UserError: with all that is wrong.
     """
-    reading = read(source, spec, dtype, allocate, progress)
-    found = infer_columns(reading, spec, source)
-    table = build_table(reading, found, spec, source)
+    reader = TableReader(source, spec, dtype, allocate, progress).read()
+    columns = infer_columns(reader)
+    table = build_table(reader, columns)
     left_out = table.schema.left_out.items()
     unasked = {name: why for name, why in left_out if spec.declared.get(name) not in LEFT_OUT}
     _warn(unasked, source, "leaving out ")
-    _warn({each.name: each.note for each in found if each.note}, source)
+    _warn({column.name: column.note for column in columns if column.note}, source)
     return table
 
 
-def build_table(reading: Reading, found: Sequence[InferredColumn], spec: TableSpec, source: Source) -> Table:
-    """The table that a reading becomes, in its memory.
+def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table:
+    """Makes a table of the reader's matrices, in their memory.
 
     Args:
-        found: as `findings` gives it.
+        columns: from `infer_columns`.
 
     Raises:
         UserError: with all that is wrong.
     """
-    if reading.rows == 0:
-        raise UserError(Fault("has a header but no rows", source.where, remedy="give it rows of data"))
-    if faults := faults_of(found):
+    where, spec = reader.source.where, reader.spec
+    if reader.rows == 0:
+        raise UserError(Fault("has a header but no rows", where, remedy="give it rows of data"))
+    if faults := [fault for column in columns for fault in column.faults]:
         raise UserError(*faults)
-    left_out = {each.name: each.left_out for each in found if each.left_out}
-    inputs = [(place, each) for place, each in enumerate(found) if each.column]
+    left_out = {column.name: column.left_out for column in columns if column.left_out}
+    inputs = [column for column in columns if column.is_input]
     if not inputs:
-        told = "; ".join(f"{titled(name)}: {why}" for name, why in left_out.items())
-        remedy = "give it a column to predict from, or name kinds: data.columns.<name>=categorical"
-        raise UserError(
-            Fault(f"has no column that can be an input ({told or 'none'})", source.where, remedy=remedy)
-        )
-    keep = []
-    for place, each in inputs:
-        start = reading.columns[place].start
-        if each.texts is not None:
-            _recode(reading.features, start, _order(each))
-        keep += [start + feature for feature in each.keep]
+        reasons = "; ".join(f"{titled(name)}: {why}" for name, why in left_out.items())
+        remedy = "give it a column to predict from, or declare kinds: data.columns.<name>=categorical"
+        what = f"has no column that can be an input ({reasons or 'none'})"
+        raise UserError(Fault(what, where, remedy=remedy))
+    for column in columns:
+        if column.texts is not None and (column.is_input or column.role in ("group", "class")):
+            _recode(reader.values(column), _final_codes(column))
     schema = Schema(
-        tuple(each.column for _, each in inputs if each.column),
+        tuple(column.definition for column in inputs),
         tuple(spec.named("target")),
         next(iter(spec.named("weight")), None),
         spec.na_values,
         left_out,
     )
-    keys = list(_keys(reading, found))
-    return Table.of(source.where, schema, compacted(reading.features, keep), reading.others, keys)
+    keep = [column.location.start + feature for column in inputs for feature in column.keep]
+    keys = [
+        (column.role, () if column.texts is None else tuple(column.texts.sort()))
+        for column in columns
+        if column.role in ("group", "time", "class")
+    ]
+    return Table.of(where, schema, compacted(reader.features, keep), reader.others, keys)
 
 
-def _warn(columns: Mapping[str, str], source: Source, doing: str = "") -> None:
-    for name, why in list(columns.items())[:SHOWN]:
-        log.warning("%s: %s%s: %s", source.where, doing, titled(name), why)
-    if more := list(columns)[SHOWN:]:
-        log.warning("%s: %s%s more such columns: %s", source.where, doing, len(more), listed(more))
+def _warn(columns: Mapping[str, str], source: Source, action: str = "") -> None:
+    for name, why in list(columns.items())[:MAX_WARNINGS]:
+        log.warning("%s: %s%s: %s", source.where, action, titled(name), why)
+    if more := list(columns)[MAX_WARNINGS:]:
+        log.warning("%s: %s%s more such columns: %s", source.where, action, len(more), listed(more))
 
 
-def _order(found: InferredColumn) -> np.ndarray:
-    """By a text's code while reading, its code for good."""
-    assert found.texts is not None
-    assert found.column is None or found.column.kind in ("boolean", "categorical")
-    if found.column and found.column.kind == "boolean":
-        return np.array([TRUTH[text.lower()] for text in found.texts])
-    return found.texts.rank("ordinal").to_numpy().astype(np.float64) - 1
+def _final_codes(column: InferredColumn) -> np.ndarray:
+    """The final code of each text, by its code while reading."""
+    assert column.texts is not None
+    if column.kind == "boolean":
+        return np.array([BOOLEANS[text.lower()] for text in column.texts])
+    return column.texts.rank("ordinal").to_numpy().astype(np.float64) - 1
 
 
-def _recode(matrix: Float[np.ndarray, "row column"], column: int, order: np.ndarray) -> None:
-    """Puts values for codes, in place; what is missing stays so."""
-    table = np.append(order, np.nan).astype(matrix.dtype)
-    for start in range(0, len(matrix), BLOCK):
-        codes = matrix[start : start + BLOCK, column]
-        codes[:] = table[np.where(np.isnan(codes), len(order), codes).astype(np.int64)]
+def _recode(codes: Float[np.ndarray, " row"], final: np.ndarray) -> None:
+    """Replaces codes in place; NaN stays."""
+    table = np.append(final, np.nan).astype(codes.dtype)
+    for start in range(0, len(codes), BLOCK):
+        block = codes[start : start + BLOCK]
+        block[:] = table[np.where(np.isnan(block), len(final), block).astype(np.int64)]
 
 
 def compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> Float[np.ndarray, "row kept"]:
-    """A matrix of some of the columns, made in the memory of the whole one."""
+    """Some of a matrix's columns as a matrix in the memory of the whole one."""
     rows, width = len(matrix), len(keep)
     if list(keep) == list(range(matrix.shape[1])):
         return matrix
@@ -119,13 +121,3 @@ def compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> F
     for start in range(0, rows, BLOCK):
         kept[start : start + BLOCK] = matrix[start : start + BLOCK][:, keep]
     return kept
-
-
-def _keys(reading: Reading, found: Sequence[InferredColumn]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What a split goes by: its role, and names if it is made of classes or groups, which get their codes."""
-    for place, reader in enumerate(reading.readers):
-        if reader.role in ("group", "time", "class"):
-            texts = found[place].texts
-            if texts is not None:
-                _recode(reading.others, reading.columns[place].start, _order(found[place]))
-            yield reader.role, () if texts is None else tuple(texts.sort())

@@ -1,29 +1,57 @@
-"""Whole numbers that tell rows apart and measure nothing: row numbers, account numbers.
+"""Row numbers, which are left out, and other whole numbers that may be identifiers.
 
-The number of a row is a perfect input where a table is sorted by its target, and worthless for new rows.
+A row number is a perfect input where a table is sorted by its target, and worthless for new rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from mlplab.data.infer.date_checks import has_range_of_dates
+from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.source import Source
 from mlplab.data.parse import is_text, named
 
 FEWEST = 100
-"""Rows below which different whole numbers are no surprise."""
+"""Rows below which it is no surprise that all whole numbers differ."""
 
 FIRST = 4096
-"""Rows that are looked at before a column is read again."""
+"""Rows that are checked before a column is scanned again."""
+
+
+def leave_out_row_numbers(reader: TableReader) -> None:
+    """Leaves out columns that number the rows, and notes those that may be identifiers.
+
+    Not where the user declares the kind, where there is no other input, or where the split needs the column.
+    """
+    exempt = {*reader.spec.declared, *(name for name, _ in reader.spec.roles)}
+    inputs = [column for column in reader.columns if column.is_input]
+    numbers, possible = [], []
+    for column in inputs:
+        if column.kind == "numeric" and not column.missing and column.name not in exempt and column.range:
+            values, offset = reader.values(column), column.definition.offset
+            if numbers_rows(values, *column.range, offset):
+                numbers.append(column)
+            elif not has_range_of_dates(column) and may_identify(values, *column.range, offset):
+                possible.append(column)
+    if len(numbers) < len(inputs):
+        for column in numbers:
+            why = "it numbers the rows, which means nothing for new ones"
+            column.leave_out("row number", f"{why}; {typed(column.name, 'numeric')} keeps it")
+    for column in _distinct_integers(possible, reader.rows, reader.source):
+        drop = typed(column.name, "drop")
+        column.note = f"a different whole number in each row; if it is not a quantity, {drop} leaves it out"
 
 
 def numbers_rows(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> bool:
-    """Whether a column counts its rows, in their order, from 0 or 1.
+    """Whether a column counts the rows in their order from 0 or 1.
 
     Args:
-        values: the column, its offset taken off, NaN where a value is missing.
+        values: the column without its offset; NaN is missing.
         low: its smallest value, in its own units.
         high: its largest.
     """
@@ -34,7 +62,7 @@ def numbers_rows(values: Float[np.ndarray, " row"], low: float, high: float, off
 
 
 def may_identify(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> bool:
-    """Whether a column, as far as its first rows say, holds another whole number in each row."""
+    """Whether a column's first rows hold different whole numbers, and its range has one for each row."""
     first = values[:FIRST]
     if len(values) < FEWEST or not high - low >= len(values) - 1 or len(np.unique(first)) < len(first):
         return False
@@ -42,15 +70,15 @@ def may_identify(values: Float[np.ndarray, " row"], low: float, high: float, off
     return bool((np.abs(whole - np.round(whole)) <= np.spacing(np.abs(first))).all())
 
 
-def distinct_integers(names: Sequence[str], rows: int, source: Source) -> list[str]:
-    """Those of the columns that hold another whole number in each row, by all their digits."""
-    kinds: Mapping[str, pl.DataType] = {name: source.schema[name] for name in names}
-    integers = [name for name, kind in kinds.items() if kind.is_integer() or is_text(kind)]
+def _distinct_integers(columns: Sequence[InferredColumn], rows: int, source: Source) -> list[InferredColumn]:
+    """Those columns that hold a different whole number in each row, compared by all their digits."""
+    dtypes = ((column, source.schema[column.name]) for column in columns)
+    integers = [column for column, dtype in dtypes if dtype.is_integer() or is_text(dtype)]
     if not integers:
         return []
     counts = [
-        named(name).cast(pl.Int64, strict=False).drop_nulls().n_unique().alias(str(place))
-        for place, name in enumerate(integers)
+        named(column.name).cast(pl.Int64, strict=False).drop_nulls().n_unique().alias(str(place))
+        for place, column in enumerate(integers)
     ]
     found = source.scan().select(counts).collect(engine="streaming").row(0)
-    return [name for name, count in zip(integers, found, strict=True) if count == rows]
+    return [column for column, count in zip(integers, found, strict=True) if count == rows]

@@ -1,39 +1,43 @@
-"""Sentinel values: numbers such as -999 that stand for missing values, found by how they lie among others."""
+"""Sentinel values: numbers such as -999 that stand for missing values."""
 
 import re
+from collections.abc import Iterable, Mapping
 from math import ceil, log10
 
 import numpy as np
 from jaxtyping import Float
 
+from mlplab.data.infer.table_spec import typed_na_values
+from mlplab.errors import listed
+
 NINES = re.compile(r"-9|-?9[9.]*9")
-"""What data sheets write for what was not measured, -99.9 too; a single 9 is too common a count."""
+"""What data sheets write for a missing value, -99.9 too; a single 9 is too common a count."""
 
 FEWEST = 3
-"""Different values that a column must have besides, or it may be one of codes such as -1, 0 and 1."""
+"""Other values that a column must have, or it may hold codes such as -1, 0 and 1."""
 
 APART = 3
-"""Times the largest gap between the other values, that the gap beside a sentinel has at least."""
+"""How many times the largest gap between the other values the gap next to a sentinel must be."""
 
 BLOCK = 2.5
-"""How far below 99 and the like others may be that tell reasons apart: 97 and 98."""
+"""How far below 99 and the like further sentinels may be, which give other reasons: 97 and 98."""
 
 
 def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> dict[str, int]:
-    """The likely sentinel values of a column, as they are typed, and how many cells hold each.
+    """The likely sentinel values of a column as users type them, and how many cells hold each.
 
-    Such a one is the smallest or the largest value, occurs more than once, and is -1 or made of 9s. A
-    negative one is the only negative value, or lies apart from the others. A positive one lies apart, and far
-    from them or more frequent than the one next to it, as the last of a few large values seldom is.
+    A sentinel is the smallest or the largest value, occurs more than once, and is -1 or made of 9s. If
+    negative, it is the only negative value or lies apart from the others. If positive, it lies apart, and is
+    either far from the others or more frequent than its neighbour, unlike the largest of a few large values.
 
     Args:
-        values: the column, its offset taken off, NaN where a value is missing.
+        values: the column without its offset; NaN is missing.
         low: its smallest value, in its own units.
         high: its largest.
     """
-    written = {end: _written(end, offset) for end in (low, high)}
-    ends = [end for end, text in written.items() if text == "-1" or NINES.fullmatch(text)]
-    if not ends:  # nearly always, so that nothing need be sorted
+    typed = {end: _typed(end, offset) for end in (low, high)}
+    ends = [end for end, text in typed.items() if text == "-1" or NINES.fullmatch(text)]
+    if not ends:  # nearly always, and nothing needs sorting
         return {}
     distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
     distinct = distinct.astype(np.float64) + offset
@@ -51,12 +55,24 @@ def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset
         else:
             likely = gap >= APART * widest and (gap >= span or counts[block].sum() > counts[nearest])
         if likely and counts[block].sum() > 1:
-            texts = (_written(value, offset) for value in distinct[block].tolist())
+            texts = (_typed(value, offset) for value in distinct[block].tolist())
             found |= dict(zip(texts, counts[block].tolist(), strict=True))
     return found
 
 
-def _written(value: float, offset: float) -> str:
-    """A number without digits that float32 has not kept of it, its offset taken off."""
+def sentinel_note(found: Mapping[str, int], na_values: Iterable[str], *, drop_rows: bool) -> str:
+    """A note about sentinels.
+
+    Args:
+        na_values: what to declare, for this column and all others: one key holds for all.
+        drop_rows: whether rows must be left out where the value is missing.
+    """
+    cells = listed(f"{text} in {count:,} cells" for text, count in found.items())
+    typed = typed_na_values(na_values) + " data.missing_target=drop" * drop_rows
+    return f"{cells} may stand for a missing value; if so: {typed} (in all columns)"
+
+
+def _typed(value: float, offset: float) -> str:
+    """A number with only the digits that float32 keeps without the offset."""
     digits = -ceil(log10(4 * np.spacing(np.float32(abs(value - offset)))))
     return f"{round(value, digits):.7g}"

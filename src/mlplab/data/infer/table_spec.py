@@ -1,16 +1,17 @@
-"""What is wanted of a table: which columns, what for, and what the user says of them."""
+"""What to read of a table: which columns in which roles, and what the user declares about them."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mlplab.config.keys import quoted
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.io.source import Source
 from mlplab.errors import Fault, listed, nearest
 
 Role = Literal["input", "target", "weight", "group", "time", "class"]
-"""What a column is for; the last three are what a split goes by."""
+"""What a column is for; the last three are for the split."""
 
 KEYS: Mapping[Role, str] = {
     "target": "data.target",
@@ -19,22 +20,24 @@ KEYS: Mapping[Role, str] = {
     "time": "data.split.time",
     "class": "data.split.stratify",
 }
-"""What names a column in a role."""
+"""The key that names a column in a role."""
 
 LEFT_OUT = ("drop", "identifier")
 """Declared kinds of columns that are not read."""
 
+DOUBLE = '"'
+
 
 @dataclass(frozen=True)
 class TableSpec:
-    """What is wanted of a table.
+    """What to read of a table.
 
     Attributes:
-        roles: the columns that are more than inputs, or none; names may occur twice.
-        declared: kinds of columns by name as the user declares them; a format of `strptime` is a date's.
-        na_values: words for a missing value, beside the usual ones.
-        raw: numbers keep their offset.
-        drop_missing_targets: rows without a target belong to no part, instead of being a mistake.
+        roles: the columns that are not only inputs, or not inputs at all; names may occur twice.
+        declared: kinds by column name, as the user declares them; a format of `strptime` declares a date.
+        na_values: further missing values, beside the usual ones.
+        raw: numbers get no offset.
+        drop_missing_targets: rows without a target belong to no part of the split, instead of being mistakes.
     """
 
     roles: tuple[tuple[str, Role], ...]
@@ -47,18 +50,16 @@ class TableSpec:
         """The columns in a role."""
         return [name for name, each in self.roles if each == role]
 
+    def faults(self, source: Source) -> list[Fault]:
+        """Columns that the source lacks, and contradictions."""
+        return [*_unknown_columns(self, source), *_contradictions(self)]
 
-def faults_of(spec: TableSpec, source: Source) -> list[Fault]:
-    """What of it a source cannot give."""
-    return [*_absent(source, spec), *_contradicting(spec)]
 
-
-def _absent(source: Source, spec: TableSpec) -> Iterator[Fault]:
-    """Columns that are named and not there."""
+def _unknown_columns(spec: TableSpec, source: Source) -> Iterator[Fault]:
     names = source.names
-    asked = [(name, f"{KEYS[role]}=") for name, role in spec.roles]
-    asked += [(name, "data.columns.") for name in spec.declared]
-    for name, key in asked:
+    wanted = [(name, f"{KEYS[role]}=") for name, role in spec.roles]
+    wanted += [(name, "data.columns.") for name in spec.declared]
+    for name, key in wanted:
         if name not in names:
             near = nearest(name, names)
             shown = near[0] if near and near[0].isidentifier() else repr(near[0]) if near else ""
@@ -68,22 +69,27 @@ def _absent(source: Source, spec: TableSpec) -> Iterator[Fault]:
             yield Fault(what, source.where, remedy=remedy)
 
 
-def _contradicting(spec: TableSpec) -> Iterator[Fault]:
-    """Columns that are said to be numbers and something else."""
+def _contradictions(spec: TableSpec) -> Iterator[Fault]:
+    """Targets and weights that are declared to be something other than numbers."""
     for name, role in spec.roles:
         kind = spec.declared.get(name, "numeric")
         if role in ("target", "weight") and kind != "numeric":
-            what, remedy = f"{KEYS[role]} must be a column of numbers", "take one of the two back"
-            yield Fault(what, typed(name, kind), KEYS[role] + "=" + name, remedy=remedy)
+            what, remedy = f"{KEYS[role]} must be a column of numbers", "remove one of the two"
+            yield Fault(what, typed(name, kind), f"{KEYS[role]}={name}", remedy=remedy)
 
 
 def titled(name: str, role: Role = "input") -> str:
-    """What messages call a column."""
+    """How messages refer to a column."""
     if name == ROW_INDEX:
         return "the first column, which has no name"
     return f"column '{name}'" if role == "input" else f"{role} column '{name}'"
 
 
 def typed(name: str, kind: str) -> str:
-    """What declares a column's kind, as it is typed in a shell."""
+    """The argument that declares a column's kind, as typed in a shell."""
     return shlex.quote(f"data.columns.{name}={kind}")
+
+
+def typed_na_values(values: Iterable[str]) -> str:
+    """The argument that declares further missing values, as typed in a shell."""
+    return shlex.quote(f"data.na_values=[{','.join(quoted(value, DOUBLE) for value in values)}]")

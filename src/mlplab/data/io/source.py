@@ -1,6 +1,6 @@
 """A table that is scanned block by block: a frame in memory, or by subclasses CSV and Parquet files."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from jaxtyping import Int64
 
 from mlplab.data.io.dialect import Dialect
 from mlplab.data.io.header import ROW_INDEX
-from mlplab.data.parse import DataType
+from mlplab.data.parse import DataType, named
 from mlplab.errors import Fault, UserError
 
 Schema = Mapping[str, DataType]
@@ -79,20 +79,36 @@ class Source:
         Raises:
             UserError: with all that is wrong with the text.
         """
-        last, start, checked = list(self.schema)[-1], 0, False
         try:
-            for scanned in self.scan().collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
-                frame = scanned
-                if frame[last].null_count():
-                    frame = scanned.filter(self.is_row(scanned, start))
-                    if frame[last].null_count() and not checked:  # a line may be too short
-                        checked = True
-                        if faults := self.line_faults():
-                            raise UserError(*faults)
-                start += scanned.height
-                yield frame
+            yield from self.blocks(rows, self.schema)
         except pl.exceptions.PolarsError as error:
             raise UserError(*self.faults(error)) from error
+
+    def blocks(
+        self, rows: int, columns: Iterable[str], floats: Collection[str] = (), na_values: Sequence[str] = ()
+    ) -> Iterator[pl.DataFrame]:
+        """Yields some columns and the last one, without blank lines, up to `rows` rows at a time.
+
+        Args:
+            floats: as in `scan`.
+            na_values: as in `scan`.
+
+        Raises:
+            UserError: if lines of CSV are too short.
+            PolarsError: as `scan`.
+        """
+        last, start, checked = list(self.schema)[-1], 0, False
+        scan = self.scan(floats, na_values).select(map(named, dict.fromkeys([*columns, last])))
+        for scanned in scan.collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
+            frame = scanned
+            if frame[last].null_count():
+                frame = scanned.filter(self.is_row(scanned, start))
+                if frame[last].null_count() and not checked:  # a line may be too short
+                    checked = True
+                    if faults := self.line_faults():
+                        raise UserError(*faults)
+            start += scanned.height
+            yield frame
 
     def faults(self, error: Exception) -> list[Fault]:
         """Explains an error of polars that scanning has raised."""

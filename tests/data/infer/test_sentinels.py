@@ -1,4 +1,4 @@
-"""What is told of columns that are read all the same: likely sentinels, and labels that look alike."""
+"""Numbers that may stand for missing values."""
 
 import logging
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.infer.notes import label_note
 from mlplab.data.infer.sentinels import sentinels
 
 DRAW = np.random.default_rng(0)
@@ -46,7 +45,7 @@ def test_sentinels(values: Sequence[float], sentinel: float, times: int, offset:
 
 def test_several_sentinels() -> None:
     assert found([*AGES, *[-1] * 3, *[999] * 4]) == {"-1": 3, "999": 4}
-    assert found([*range(11), *[98] * 3, 99]) == {"98": 3, "99": 1}  # each tells another reason
+    assert found([*range(11), *[98] * 3, 99]) == {"98": 3, "99": 1}  # each gives another reason
 
 
 @pytest.mark.parametrize(
@@ -69,7 +68,7 @@ def test_no_sentinels(values: Sequence[float]) -> None:
     assert found(values) == {}
 
 
-def warned(
+def warnings_of(
     caplog: pytest.LogCaptureFixture, columns: dict[str, Sequence[object]], **spec: object
 ) -> list[str]:
     logging.getLogger("mlplab").propagate = True
@@ -77,10 +76,10 @@ def warned(
     return caplog.messages
 
 
-def test_the_key_for_sentinels_names_those_of_all_columns(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_remedy_names_the_sentinels_of_all_columns(caplog: pytest.LogCaptureFixture) -> None:
     columns = {"a": [*range(20), -999, -999], "b": [*range(20), 999, 999], "y": [*range(20), -99, -99]}
     keys = """'data.na_values=["?","-999","999","-99"]'"""
-    assert warned(caplog, columns, na_values=("?",)) == [
+    assert warnings_of(caplog, columns, na_values=("?",)) == [
         f"t: column 'a': -999 in 2 cells may stand for a missing value; if so: {keys} (in all columns)",
         f"t: column 'b': 999 in 2 cells may stand for a missing value; if so: {keys} (in all columns)",
         "t: column 'y': -99 in 2 cells may stand for a missing value; if so: "
@@ -88,16 +87,4 @@ def test_the_key_for_sentinels_names_those_of_all_columns(caplog: pytest.LogCapt
     ]
     caplog.clear()
     na_values = ("?", "-999", "999", "-99")
-    assert warned(caplog, columns, na_values=na_values, drop_missing_targets=True) == []
-
-
-def test_labels_that_look_alike_are_named(caplog: pytest.LogCaptureFixture) -> None:
-    columns = {"a": ["Male", "male ", "female", "New  York", "new york"] * 4, "y": [*range(20)]}
-    said = "categories that differ only by spaces or case: 'Male', 'male'; 'New  York', 'new york'"
-    assert warned(caplog, columns) == [f"t: column 'a': {said}"]
-
-
-def test_many_labels_that_look_alike_are_counted() -> None:
-    labels = pl.Series([text for each in "abcde" for text in (each, each.upper(), f"{each}x")])
-    assert label_note(labels).endswith("'A', 'a'; 'B', 'b'; 'C', 'c'; and 2 more such groups")
-    assert label_note(pl.Series(["a", "b", "ab", "a b"])) == ""
+    assert warnings_of(caplog, columns, na_values=na_values, drop_missing_targets=True) == []

@@ -1,4 +1,4 @@
-"""Tables whose later rows are not as the first ones, by which it was guessed how to read them."""
+"""Tables whose later rows contradict what the first ones suggest."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -10,12 +10,12 @@ import pytest
 from support import table_of
 
 from mlplab.data import dates
-from mlplab.data.infer.column_readers import SAMPLE
+from mlplab.data.infer.sample import SAMPLE
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import UserError
 
 LATER = SAMPLE + 4
-"""Rows at the beginning that are alike."""
+"""First rows that suggest something."""
 
 
 def written(folder: Path, kind: str, cells: Sequence[object]) -> Path:
@@ -48,14 +48,14 @@ def test_numbers_that_turn_out_to_be_categories(read: Callable[..., Table]) -> N
     assert table.x[LATER : LATER + 3, 0].tolist() == [3, 4, 5]
 
 
-def test_numbers_with_a_few_words_are_mistakes_not_categories(read: Callable[..., Table]) -> None:
+def test_a_few_words_among_numbers_are_mistakes(read: Callable[..., Table]) -> None:
     cells: list[object] = [*range(2 * LATER)]
     cells[LATER + 7] = cells[LATER + 9] = "12 kg"
     with pytest.raises(UserError, match=rf"row {LATER + 8}: is not a number; 2 such cells .*'12 kg'"):
         read(cells)
 
 
-def test_a_word_for_missing_that_comes_late(read: Callable[..., Table]) -> None:
+def test_a_late_na_value(read: Callable[..., Table]) -> None:
     cells: list[object] = [*range(2 * LATER)]
     cells[LATER + 7], cells[LATER + 9] = "NA", "none"
     table = read(cells, na_values=("none",))
@@ -87,7 +87,7 @@ def test_a_sparse_column_of_words(read: Callable[..., Table]) -> None:
     assert table.x[LATER : LATER + 3, 0].tolist() == [0, 1, 0]
 
 
-def test_few_words_before_many_numbers_are_told(read: Callable[..., Table]) -> None:
+def test_a_few_words_before_many_numbers_are_mistakes(read: Callable[..., Table]) -> None:
     words = [["low", "high"][i % 2] for i in range(LATER)]
     with pytest.raises(UserError, match=rf"data row 1: is not a number; {LATER:,} such cells .*'low'"):
         read([*words, *range(3 * LATER)])
@@ -126,14 +126,14 @@ def test_dates_that_turn_out_to_be_words(read: Callable[..., Table]) -> None:
     assert (column.kind, len(column.categories)) == ("categorical", 5)
 
 
-def test_dates_among_which_a_word_stands_are_told(read: Callable[..., Table]) -> None:
+def test_a_word_among_dates_is_a_mistake(read: Callable[..., Table]) -> None:
     days = [f"{datetime(2000, 1, 1) + timedelta(days=i):%Y-%m-%d}" for i in range(2 * LATER)]
     days[LATER] = "soon"
-    with pytest.raises(UserError, match=rf"data row {LATER + 1}: is no date as the others are .*'soon'"):
+    with pytest.raises(UserError, match=rf"data row {LATER + 1}: is not a date like the others .*'soon'"):
         read(days)
 
 
-def test_offsets_of_a_column_that_moves_away(read: Callable[..., Table]) -> None:
+def test_the_offset_of_a_column_that_drifts(read: Callable[..., Table]) -> None:
     table = read([*[10**9] * LATER, *[10**9 + 1] * LATER])
     assert (table.x[:, 0].astype(float) + table.schema.offsets[0]).tolist() == [
         *[1e9] * LATER,

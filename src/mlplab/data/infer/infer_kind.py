@@ -1,0 +1,99 @@
+"""How a column's kind is decided: by its role and declaration, by its type, or by its texts."""
+
+from typing import Literal
+
+import polars as pl
+
+from mlplab.data.dates import ISO, date_formats, is_datetime, parse_datetime
+from mlplab.data.infer.table_spec import Role, typed
+from mlplab.data.parse import BOOLEANS, DataType, Kind
+from mlplab.errors import Fault, UserError
+
+InferredKind = Literal[Kind, "identifier", "constant", "empty", "row number", "row index", "drop"]
+"""As users see it. Only the first four are inputs."""
+
+FEW = 20
+"""Distinct texts that are categories even if most rows have different ones."""
+
+FORMATTED = (
+    r"^[€$£¥]?\s?[+−-]?[€$£¥]?(?:[1-9]\d{0,2}(?:[.,'’ \u00a0\u202f]\d{3})+|\d+)(?:[.,]\d+)?\s?[%€$£¥]?$"
+)
+"""A number with a percent or currency sign, thousands separators or a decimal comma."""
+
+
+def known_kind(name: str, role: Role, declared: str, dtype: DataType) -> tuple[Kind, str] | None:
+    """The kind of a column and its date format, as far as they follow without its texts.
+
+    Args:
+        declared: the kind or date format that the user declares.
+
+    Raises:
+        UserError: if the date format is not one.
+    """
+    if role in ("target", "weight"):
+        return "numeric", ""
+    if role in ("group", "class"):
+        return "categorical", ""
+    if "%" in declared:
+        try:
+            parse_datetime(pl.Series(["2024"]), (), declared)
+        except pl.exceptions.PolarsError as error:
+            what = f"is not a date format: {str(error).partition(chr(10))[0]}"
+            remedy = "use the codes of strptime, such as %Y-%m-%d %H:%M:%S"
+            raise UserError(Fault(what, typed(name, declared), remedy=remedy)) from error
+        return "date", declared
+    match declared:
+        case "numeric" | "boolean" | "categorical":
+            return declared, ""
+        case "date":
+            return "date", ISO if is_datetime(dtype) else ""
+    if is_datetime(dtype):
+        return "date", ISO
+    if dtype == pl.Boolean:
+        return "boolean", ""
+    return ("numeric", "") if dtype.is_numeric() else None
+
+
+def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:
+    """The kind of a column of text.
+
+    More than half of its texts must be numbers, or dates; the others are then mistakes for the user to
+    correct. Numbers written for people count too, because they are not categories.
+
+    Args:
+        texts: the distinct texts, without missing values.
+        filled: rows with a value.
+        rows: all rows.
+    """
+    distinct = len(texts)
+    if distinct == 0:
+        return "empty"
+    plain = texts.cast(pl.Float64, strict=False).is_finite()
+    if 2 * plain.sum() > distinct or 2 * plain.fill_null(texts.str.contains(FORMATTED)).sum() > distinct:
+        return "numeric"
+    if date_formats(texts):
+        return "date"
+    if distinct == 1 and filled == rows:
+        return "constant"
+    if set(texts.str.to_lowercase()) <= BOOLEANS.keys():
+        return "boolean"
+    if distinct == filled > 1 or (distinct > FEW and 2 * distinct > filled):
+        return "identifier"
+    return "categorical"
+
+
+def date_format_of(texts: pl.Series, where: str, name: str) -> str:
+    """The format of dates in text.
+
+    Raises:
+        UserError: if none of the formats fits, or two do.
+    """
+    found, example = date_formats(texts), repr(texts[0]) if len(texts) else "nothing"
+    where = f"{where}, column '{name}'"
+    if not found:
+        remedy = f"declare their format, as in {typed(name, '%d.%m.%Y')}, or write them as 2024-01-31"
+        raise UserError(Fault("holds no dates of a known format", where, example, remedy=remedy))
+    if len(found) > 1:
+        remedy = f"declare which comes first: {typed(name, found[0])} or {typed(name, found[1])}"
+        raise UserError(Fault("day and month cannot be told apart", where, example, remedy=remedy))
+    return found[0]

@@ -1,0 +1,186 @@
+"""A column of a table: how its cells are read, what they hold, and what is inferred from that."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+
+from mlplab.data.date_parts import DATE_PARTS
+from mlplab.data.infer.infer_kind import InferredKind, date_format_of, infer_kind
+from mlplab.data.infer.table_spec import Role
+from mlplab.data.parse import INT64_LIMIT, NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
+from mlplab.data.schema import Column
+from mlplab.errors import Fault
+
+FAR = 1000
+"""Distance of a column's values from 0, relative to their spread, beyond which float32 loses their digits."""
+
+
+@dataclass
+class InferredColumn:
+    """A column in a role. An input that the split needs too is two of these.
+
+    Attributes:
+        kind: as users see it.
+        definition: how its cells are read, text as categories; once inferred, an input of the schema.
+        certain: whether cells of another kind are mistakes, rather than a sign that the kind is wrong.
+        location: its features among the columns of the matrix that it is read into.
+        filled: how many cells are of the kind.
+        missing: how many cells hold nothing.
+        bad: how many cells hold something else; they are read as missing.
+        low: the smallest value of each feature, before rounding to float32.
+        high: the largest, likewise.
+        codes: of text, an empty series whose type knows the code of each text. polars forgets the codes with
+            the last series of a type.
+        keep: which features the input has: those that vary.
+        left_out: why it is not an input.
+        faults: why training refuses it.
+        sentinels: numbers that may stand for missing values, with their counts.
+        note: what may be wrong with it.
+    """
+
+    name: str
+    role: Role
+    kind: InferredKind
+    definition: Column
+    certain: bool = True
+    location: slice = field(default_factory=lambda: slice(0))
+    filled: int = 0
+    missing: int = 0
+    bad: int = 0
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    codes: pl.Series | None = None
+    keep: Sequence[int] = ()
+    left_out: str = ""
+    faults: list[Fault] = field(default_factory=list)
+    sentinels: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
+
+    @classmethod
+    def unread(cls, name: str, kind: InferredKind, left_out: str) -> "InferredColumn":
+        """A column that is left out without reading it."""
+        return cls(name, "input", kind, Column(name, "categorical"), left_out=left_out)
+
+    def read_as(self, kind: Kind, date_format: str = "") -> None:
+        """Sets how the cells are read."""
+        self.kind, offset, parts = kind, self.definition.offset, DATE_PARTS if kind == "date" else ()
+        self.definition = Column(self.name, kind, offset=offset, format=date_format, parts=parts)
+
+    def leave_out(self, kind: InferredKind, why: str) -> None:
+        """Makes it a column of this kind that is not an input."""
+        self.kind, self.left_out, self.keep = kind, why, ()
+
+    @property
+    def is_input(self) -> bool:
+        """Whether the network sees it."""
+        return self.role == "input" and not self.left_out and not self.bad
+
+    @property
+    def width(self) -> int:
+        """The number of features."""
+        return 1 if self.role == "time" else self.definition.width
+
+    @property
+    def texts(self) -> pl.Series | None:
+        """The distinct texts by their codes, in order of appearance; None if it is not read as text."""
+        if self.codes is None:
+            return None
+        assert isinstance(self.codes.dtype, pl.Categorical)
+        return self.codes.dtype.categories.to_series()
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The smallest and the largest number, or year, in the column's units."""
+        if not self.filled or self.codes is not None or self.role == "time":
+            return None
+        return self.low[0] + self.definition.offset, self.high[0] + self.definition.offset
+
+    def rounded(self, dtype: type[np.floating]) -> Float[np.ndarray, "2 feature"]:
+        """The smallest and the largest value of each feature in the precision of a matrix."""
+        with np.errstate(over="ignore"):
+            return np.array([self.low, self.high]).astype(dtype)
+
+    def reset(self, start: int) -> None:
+        """Prepares for reading from the first row into a matrix's columns from `start` on."""
+        self.location = slice(start, start + self.width)
+        self.filled = self.missing = self.bad = 0
+        self.low, self.high = [inf] * self.width, [-inf] * self.width
+        is_text = self.definition.kind == "categorical"
+        self.codes = pl.Series(dtype=pl.Categorical(pl.Categories.random())) if is_text else None
+
+    def read(
+        self, cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool
+    ) -> tuple[list[pl.Series], pl.Series]:
+        """The features of some cells as Float64, and the rows of bad cells, which are null."""
+        if self.codes is not None:
+            return [by_distinct(partial(self._codes_of, na_values=na_values), cells)], NO_ROWS
+        values = self.definition.parse(cells, na_values, decimal_comma=decimal_comma)
+        bad = bad_cells(cells, values, na_values, self.definition.kind)
+        if len(bad):
+            values = values.scatter(bad, None)
+        if self.role == "time" and self.definition.kind == "date":
+            return [values.to_physical().cast(pl.Float64)], bad
+        return self.definition.features(values), bad
+
+    def _codes_of(self, text: pl.Series, na_values: Collection[str]) -> pl.Series:
+        assert self.codes is not None
+        return parse_str(text, na_values).cast(self.codes.dtype).to_physical().cast(pl.Float64)
+
+    def count(self, features: Sequence[pl.Series], bad: int) -> None:
+        """Adds what was read of a block of rows to the counts and the range."""
+        first = features[0]
+        empty = first.null_count() + (int(first.is_nan().sum()) if has_nan(first) else 0)
+        self.filled += len(first) - empty
+        self.missing += empty - bad
+        self.bad += bad
+        for feature, values in enumerate(features):
+            low, high = values.min(), values.max()
+            if isinstance(low, float) and isinstance(high, float):
+                self.low[feature] = min(self.low[feature], low)
+                self.high[feature] = max(self.high[feature], high)
+
+    def holds_nul(self) -> bool:
+        """Whether a text holds the byte 0, which happens only in broken files."""
+        return self.texts is not None and bool(self.texts.str.contains("\0", literal=True).any())
+
+    def may_lose_digits(self) -> bool:
+        """Whether numbers are so large that, if they were integers in the file, digits may be lost."""
+        if self.definition.kind != "numeric" or self.range is None:
+            return False
+        low, high = self.range
+        return max(-low, high) >= INT64_LIMIT / 2
+
+    def correct(self, dtype: type[np.floating], where: str, *, raw: bool) -> bool:
+        """Changes how the column is read, if its cells require it, and infers the kind of text.
+
+        Returns whether it must be read again.
+
+        Args:
+            dtype: of the features.
+            raw: numbers must have no offset.
+
+        Raises:
+            UserError: if it holds dates in no known format, or in two.
+        """
+        if self.definition.kind in ("numeric", "date") and not self.certain and self.bad > self.filled:
+            self.read_as("categorical")
+            return True
+        if self.texts is not None and not self.certain:
+            kind = infer_kind(self.texts, self.filled, rows=self.filled + self.missing)
+            if kind in ("numeric", "date"):
+                date_format = date_format_of(self.texts, where, self.name) if kind == "date" else ""
+                self.certain = True
+                self.read_as(kind, date_format)
+                return True
+            self.kind = kind
+        elif self.definition.kind == "numeric" and self.role == "input" and self.filled and not raw:
+            [low], [high] = self.rounded(dtype).tolist()
+            if max(low, -high) > FAR * (high - low):  # or all are equal, but rounded
+                self.definition = replace(self.definition, offset=self.definition.offset + low)
+                return True
+        return False
