@@ -5,9 +5,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,12 @@ def assert_short_answer(ended: Ended, said: Sequence[str]) -> None:
     assert len(ended.err.splitlines()) <= max(5, 2 * ended.err.count("error: "))
     assert "Traceback" not in ended.err
     assert ended.out == ""
+
+
+def write_config(run: Path, values: Mapping[str, Any]) -> None:
+    """Writes a run's config.yaml as a run does."""
+    text = f"# mlplab {version('mlplab')}\n{yaml.safe_dump(dict(values))}"
+    (run / "config.yaml").write_text(text, encoding="utf-8")
 
 
 def status_of(run: Path) -> str:

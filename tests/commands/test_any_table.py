@@ -10,7 +10,6 @@ import pytest
 from support import Ended, left_behind
 
 import mlplab
-from mlplab.runs.trained import TrainedRun
 
 ROWS = 600
 NETWORK = ("data=csv", "data.path=t.csv", "model.hidden=[16,16]")
@@ -141,7 +140,6 @@ def test_the_logarithm_of_a_target(command: Callable[..., Ended], tmp_path: Path
     train = (*LONGER, "data.target=y")
     assert command(*train, "model.preprocessing.target=log", "name=log").status == 0
     run = mlplab.load(tmp_path / "outputs/log")
-    assert isinstance(run, TrainedRun)
     predicted = run.predict({"x": [-2.0, 0.0, 2.0]})
     np.testing.assert_allclose(np.log(predicted), [-6, 0, 6], atol=0.5)
     pl.DataFrame({"x": x, "y": x}).write_csv(tmp_path / "t.csv")
@@ -155,7 +153,7 @@ def test_what_is_typed_beside_resume_must_not_contradict(command: Callable[..., 
     assert command("resume=outputs/run", "data.columns.staff=drop", "data.target=sales").status == 0
     refused = command("resume=outputs/run", "data.columns.staff=numeric")
     assert refused.status == 2
-    assert "data.columns.staff: differs from the run that is to go on (found 'numeric'" in refused.err
+    assert "data.columns.staff: differs from the run that is resumed (found 'numeric'" in refused.err
 
 
 def test_schema_json_says_what_columns_were_taken_for(command: Callable[..., Ended], tmp_path: Path) -> None:

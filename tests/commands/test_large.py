@@ -65,7 +65,7 @@ def test_it_goes_on_to_the_same_bits(
     assert status_of(stopped) == "interrupted"
     refused = command("resume=outputs/stopped", "data.memory_gib=1")
     assert refused.status == 2
-    assert "trained from a file, and would now be from memory" in refused.err
+    assert "was memory-mapped during training and is in memory now" in refused.err
     assert "data.memory_gib=" in refused.err
     assert command("resume=outputs/stopped", "data.memory_gib=2e-6").status == 0
     whole, gone_on = left_behind(tmp_path / "outputs/whole"), left_behind(stopped)

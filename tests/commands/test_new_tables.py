@@ -124,7 +124,7 @@ REFUSED: list[Case] = [
         "48 output folder missing",
         rows(ROW),
         (*PREDICT[:3], "output=no/o.csv"),
-        ("no such folder", "make it first"),
+        ("no such folder", "create it first"),
     ),
     ("1 no input", rows(ROW), ("predict", "run=r", "input=m.csv", "output=o.csv"), ("did you mean n.csv?",)),
     ("3 empty", "", PREDICT, ("n.csv: is empty",)),

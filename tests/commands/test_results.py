@@ -6,7 +6,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import pytest
-import yaml
+from support import write_config
 
 from mlplab.commands import render
 from mlplab.commands.results import results
@@ -17,7 +17,7 @@ from mlplab.runs.selection import select_runs
 def write(folder: Path, lr: float, seed: int, rmse: float | None, status: str = "done", **more: Any) -> None:
     folder.mkdir(parents=True)
     config = {"name": folder.name, "seed": seed, "optimizer": {"lr": lr}, "model": {"hidden": [8, 8]}, **more}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    write_config(folder, config)
     metrics = {"status": status} | ({"test/rmse": rmse, "val/rmse": -rmse} if rmse is not None else {})
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
@@ -38,7 +38,7 @@ def test_seeds_are_averaged_and_the_unfinished_shown_but_never_averaged_in(sweep
     best, other = found.groups
     assert best.key == ("0.01",)
     assert best.runs == 1
-    assert best.others == {"diverged": 1, "running": 1}
+    assert best.unfinished == {"diverged": 1, "running": 1}
     assert best.scores["test/rmse"].mean == 3
     values = [5.0, 6.0, 10.0]
     assert astuple(other.scores["test/rmse"]) == pytest.approx(
@@ -72,12 +72,12 @@ def test_runs_of_one_configuration_and_seed_count_once(sweep: Path, caplog: pyte
     with caplog.at_level(logging.INFO):
         found = results([sweep])
     assert [(group.runs, group.scores["test/rmse"].mean) for group in found.groups] == [(3, 7), (1, 3)]
-    assert "2 of 8 runs have the configuration and the seed of another: they count once" in caplog.text
+    assert "2 of 8 runs have the configuration and seed of another and do not count" in caplog.text
 
 
 def test_what_a_machine_has_is_no_configuration(tmp_path: Path) -> None:
     for seed, memory in enumerate((None, 8)):
-        write(tmp_path / f"{seed}", 0.1, seed, 1.0, data={"memory": memory})
+        write(tmp_path / f"{seed}", 0.1, seed, 1.0, data={"memory_gib": memory})
     [group] = results([tmp_path]).groups
     assert group.over == "2 seeds"
     assert len(select_runs(tmp_path)) == 2
@@ -111,7 +111,7 @@ def test_a_run_without_metrics_is_shown(sweep: Path) -> None:
     run = sweep / "s/lr=0.1,seed=0"
     (run / "metrics.json").unlink()
     (run / "checkpoints").mkdir()
-    assert results([sweep], sort="optimizer.lr").groups[1].others == {"unknown": 1}
+    assert results([sweep], sort="optimizer.lr").groups[1].unfinished == {"unknown": 1}
 
 
 def test_the_three_forms(sweep: Path) -> None:
@@ -132,8 +132,12 @@ def test_the_three_forms(sweep: Path) -> None:
 @pytest.mark.parametrize(
     ("by", "sort", "said"),
     [
-        (["lr"], "test/rmse", r"--by: no run knows this \(found 'lr'.*\n  did you mean optimizer.lr"),
-        (["seed"], "rmse", "--sort: no run knows this"),
+        (
+            ["lr"],
+            "test/rmse",
+            r"--by: the runs have no such key .*\(found 'lr'.*\n  did you mean optimizer.lr",
+        ),
+        (["seed"], "rmse", "--sort: the runs have no such key or metric"),
     ],
 )
 def test_unknown_names_are_told(sweep: Path, by: list[str], sort: str, said: str) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def test_a_run_that_has_ended_says_so(command: Command, tmp_path: Path) -> None:
     before = (tmp_path / "outputs/r/metrics.json").stat().st_mtime_ns
     ended = command("resume=outputs/r")
     assert ended.status == 0
-    assert ended.out.startswith("outputs/r has ended well already\n")
+    assert ended.out.startswith("outputs/r has finished already\n")
     assert (tmp_path / "outputs/r/metrics.json").stat().st_mtime_ns == before
 
 
@@ -53,7 +54,7 @@ def test_a_run_may_grow_longer(command: Command, tmp_path: Path) -> None:
     assert sorted(rows[0].splitlines()) == sorted(rows[1].splitlines())
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_again(command: Command, tmp_path: Path) -> None:
+def test_a_run_killed_before_its_first_checkpoint_starts_again(command: Command, tmp_path: Path) -> None:
     assert command(*QUICK, "trainer.max_epochs=2", "name=r").status == 0
     run = tmp_path / "outputs/r"
     whole = results_of(run)
@@ -61,7 +62,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again(command: Command,
     checkpoint.remove(run / "checkpoints/last.ckpt")
     (run / "checkpoints/.last.ckpt.123.part").touch()
     ended = command("resume=outputs/r")
-    assert ended.out.startswith("outputs/r has nothing to go on from: begins again\n")
+    assert ended.out.startswith("outputs/r has no saved training state: it starts again\n")
     assert results_of(run) == whole
     assert not list(run.rglob("*.part"))
 
@@ -83,7 +84,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(command: Command,
     assert_short_answer(command("resume=outputs/r"), ["last.ckpt: is damaged"])
 
 
-def test_a_run_killed_twice_before_its_test_begins_again(command: Command, tmp_path: Path) -> None:
+def test_a_run_killed_twice_before_its_test_starts_again(command: Command, tmp_path: Path) -> None:
     assert command(*QUICK, "trainer.max_epochs=2", "name=r").status == 0
     run, last = tmp_path / "outputs/r", tmp_path / "outputs/r/checkpoints/last.ckpt"
     whole = results_of(run)
@@ -94,7 +95,7 @@ def test_a_run_killed_twice_before_its_test_begins_again(command: Command, tmp_p
         torch.save(content, path)
     ended = command("resume=outputs/r")
     assert ended.status == 0, ended
-    assert "has nothing to go on from: begins again" in ended.out
+    assert "has no saved training state: it starts again" in ended.out
     assert results_of(run) == whole
 
 
@@ -116,7 +117,7 @@ def of_another_version(run: Path) -> None:
 
 
 def no_yaml(run: Path) -> None:
-    (run / "config.yaml").write_text("seed: [")
+    (run / "config.yaml").write_text(f"# mlplab {version('mlplab')}\nseed: [")
 
 
 def nothing(run: Path) -> None:
@@ -157,25 +158,25 @@ MISTAKES = {
     "63 fewer epochs": (
         nothing,
         ["resume=outputs/r", "trainer.max_epochs=1"],
-        ["trainer.max_epochs: differs", "may only grow longer"],
+        ["trainer.max_epochs: differs", "may only grow"],
     ),
     "63 another table": (another_table, ["resume=outputs/r"], ["data.rows: differs", "last.ckpt"]),
     "68 another version": (
         of_another_version,
         ["resume=outputs/r"],
-        ["config.yaml: is no configuration of this version: threads: is missing"],
+        ["config.yaml: is not a configuration of this version: threads: is missing"],
     ),
     "66 damaged": (no_yaml, ["resume=outputs/r"], ["config.yaml: is damaged"]),
     "a sweep's folder": (a_sweeps, ["resume=outputs/r"], ["is a sweep's folder", "give its command again"]),
-    "with -m": (nothing, ["-m", "resume=outputs/r", "seed=1,2"], ["resume: goes on with one run"]),
+    "with -m": (nothing, ["-m", "resume=outputs/r", "seed=1,2"], ["resume: resumes one run"]),
     "an unknown key": (nothing, ["resume=outputs/r", "sed=2"], ["sed: unknown key"]),
-    "another name": (nothing, ["resume=outputs/r", "name=s"], ["name=s: says nothing to a run that goes on"]),
+    "another name": (nothing, ["resume=outputs/r", "name=s"], ["name=s: has no meaning for a resumed run"]),
     "a state of another network": (
         other_state,
         ["resume=outputs/r"],
         ["last.ckpt: holds the state of another"],
     ),
-    "no state": (no_state, ["resume=outputs/r"], ["last.ckpt: is damaged: it holds no state of training"]),
+    "no state": (no_state, ["resume=outputs/r"], ["last.ckpt: is damaged: it holds no training state"]),
     "twice": (nothing, ["resume=outputs/r", "resume=outputs/s"], ["resume: is given twice"]),
 }
 
@@ -195,7 +196,7 @@ def test_a_run_that_had_stopped_early_comes_to_the_same_end(command: Command, tm
     run = tmp_path / "outputs/r"
     whole = results_of(run)
     assert json.loads((run / "metrics.json").read_text())["epochs"] < 50
-    assert "has ended well already" in command("resume=outputs/r", "trainer.max_epochs=60").out
+    assert "has finished already" in command("resume=outputs/r", "trainer.max_epochs=60").out
     interrupt(run)
     ended = command("resume=outputs/r")
     assert ended.status == 0, ended.err
@@ -307,7 +308,7 @@ def test_a_sweep_given_again_trains_what_is_missing(command: Command, tmp_path: 
     ended = command(*words, "seed=range(3)")
     assert ended.status == 0, ended.err
     if launcher == "lockstep":
-        assert "6 runs: 1 stack of 6; 4 have ended before\n" in ended.out
+        assert "6 runs: 1 stack of 6; 4 finished earlier\n" in ended.out
     after = times(sweep)
     assert {name for name in after if after[name] != before[name]} == {"lr=0.01,seed=1", "lr=0.001,seed=2"}
     assert {name: left_behind(sweep / name) for name in after} == whole
@@ -317,7 +318,7 @@ def test_a_sweep_grows_by_further_values(command: Command, tmp_path: Path) -> No
     assert command(*SWEEP, "seed=range(2)").status == 0
     before = times(tmp_path / "outputs/s")
     ended = command(*SWEEP, "seed=range(4)")
-    assert "8 runs: 2 stacks of 4; 4 have ended before\n" in ended.out
+    assert "8 runs: 2 stacks of 4; 4 finished earlier\n" in ended.out
     after = times(tmp_path / "outputs/s")
     assert len(after) == 8
     assert before.items() <= after.items()
@@ -420,10 +421,10 @@ def test_a_run_in_use_is_not_called_failed(tmp_path: Path) -> None:
 
 def test_a_folder_that_changed_hands_is_refused(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "r")
-    folder.claim({})
+    folder.create({})
     seen = stamp_of(folder.path)
     folder.write_metrics("done", {})
-    folder.free()
-    with pytest.raises(UserError, match="another process was at work in it"):
-        folder.reopen({}, seen, anew=True)
+    folder.unlock()
+    with pytest.raises(UserError, match="another process has changed it in the meantime"):
+        folder.reopen({}, seen, restart=True)
     assert status_of(folder.path) == "done"

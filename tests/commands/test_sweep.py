@@ -72,7 +72,7 @@ def test_a_sweep_tells_its_plan_its_best_runs_and_where_they_lie(
     lines = ended.out.splitlines()
     assert lines[:3] == [
         "6 runs: 2 stacks of 3",
-        *(f"stack {number} of 2 has ended, with 3 runs" for number in (1, 2)),
+        *(f"stack {number} of 2 finished: 3 runs" for number in (1, 2)),
     ]
     (sweep,) = (tmp_path / "outputs").iterdir()
     assert lines[-3] == f"sweep folder: outputs/{sweep.name}"
@@ -109,7 +109,7 @@ def test_folds_are_a_sweep_like_any_other(
 MISTAKES = {
     "a key that does not exist": (["sed=1,2"], ["sed: unknown key", "did you mean seed?"]),
     "no values": (["seed=range(0)"], ["seed: has no values", "seed=range(4)"]),
-    "a value twice": (["seed=1,1"], ["two runs would fill the same folder", "seed=1"]),
+    "a value twice": (["seed=1,1"], ["two runs have the same folder", "seed=1"]),
     "all values wrong": (["optimizer.lr=0,-1"], ["optimizer.lr: out of range", "above 0"]),
     "no such table": (
         ["data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"],

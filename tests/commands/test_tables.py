@@ -675,7 +675,7 @@ def test_rows_without_a_target_are_counted(command: Callable[..., Ended], tmp_pa
     make(tmp_path, {"t.csv": GOOD + "1,2,\n1,3,NA\n"})
     ended = command(*TRAIN, "data.missing_target=drop")
     assert ended.status == 0, ended
-    assert "t.csv: 42 rows, of which 2 without a target are left out, 2 columns → y; train 28" in ended.out
+    assert "t.csv: 42 rows (2 without a target are left out), 2 columns → y; train 28" in ended.out
 
 
 def test_columns_that_are_left_out_are_told_of_in_a_few_lines(

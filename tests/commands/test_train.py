@@ -50,7 +50,7 @@ WRONG_INPUT = [
     ("no run to begin with", ["init_from=none"], "none: no such folder"),
     ("a sweep of one table", ["-m", "data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"], "'?'"),
     ("a sweep of splits", ["-m", "data=synthetic", "data.rows=2,3"], "leaves no row"),
-    ("a sweep's members", ["-m", "seed=1,2", "hydra.launcher.max_members=0"], "members: out of range"),
+    ("a sweep's members", ["-m", "seed=1,2", "hydra.launcher.max_members=0"], "max_members: out of range"),
 ]
 
 

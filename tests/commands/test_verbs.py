@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 import torch
 import yaml
-from support import ROOT, SMALL, Ended, assert_short_answer, process, train_into
+from support import ROOT, SMALL, Ended, assert_short_answer, process, train_into, write_config
 
 from mlplab.commands.render import script_command, tensorboard_command
 from mlplab.data.synthetic import functions as synthetic
@@ -232,7 +232,7 @@ def another_network_throughout(here: Path) -> None:
     path = here / "r/config.yaml"
     config = yaml.safe_load(path.read_text())
     config["model"]["hidden"] = [9]
-    path.write_text(f"# mlplab {version('mlplab')}\n{yaml.safe_dump(config)}")
+    write_config(here / "r", config)
 
 
 def cut(length: int) -> Callable[[Path], None]:
@@ -443,7 +443,11 @@ def test_nothing_planted_runs_yet_would_if_it_were_unpickled(here: Path) -> None
 
 WARNED: list[tuple[str, str, str]] = [
     ("40 extra column", f"{COLUMNS},more\n{NUMBERS},x\n", "ignoring columns not seen in training: more"),
-    ("44 missing values", f"{COLUMNS}\n{NUMBERS}\n1,,3,4,5\n", "missing values, of which training had none"),
+    (
+        "44 missing values",
+        f"{COLUMNS}\n{NUMBERS}\n1,,3,4,5\n",
+        "missing values in columns without any in training",
+    ),
 ]
 
 

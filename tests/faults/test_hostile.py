@@ -8,6 +8,7 @@ import pickle
 import shutil
 import zipfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import polars as pl
 import pytest
 import torch
 import yaml
-from support import SMALL, Ended, train_into
+from support import SMALL, Ended, train_into, write_config
 
 from mlplab.data.io.csv_writer import escape_formula
 
@@ -77,12 +78,12 @@ def test_no_target_in_a_resumed_configuration_is_called(
     path = run / "config.yaml"
     values = yaml.safe_load(path.read_text())
     if place == ("model",):
-        values["model"] = {"name": "own", "preprocessing": {"name": "standard"}}
+        values["model"] = {"name": "custom", "preprocessing": {"name": "standard"}}
     node = values
     for part in place:
         node = node.setdefault(part, {})
     node.update({"_target_": target, "command": "touch run_by_a_file"})
-    path.write_text(yaml.safe_dump(values))
+    write_config(run, values)
     ended = run_script("train", "resume=r")
     assert ended.status == 2, ended
     assert "not allowed" in ended.err or "_target_" in ended.err
@@ -195,7 +196,7 @@ def test_no_name_in_a_resumed_configuration_leaves_its_folder(
     for section in sections:
         node = node[section]
     node[last] = NAMES[key]
-    path.write_text(yaml.safe_dump(values))
+    write_config(run, values)
     ended = run_script("train", "resume=r")
     assert ended.status == 2, ended
     nothing_happened(run.parent)
@@ -206,10 +207,10 @@ def test_no_callback_in_a_resumed_configuration_writes_where_it_likes(run_script
     values = yaml.safe_load(path.read_text())
     target = "lightning.pytorch.callbacks.SpikeDetection"
     values["callbacks"]["x"] = {"_target_": target, "exclude_batches_path": "elsewhere/x.json"}
-    path.write_text(yaml.safe_dump(values))
+    write_config(run, values)
     ended = run_script("train", "resume=r")
     assert ended.status == 2, ended
-    assert "exclude_batches_path would decide where is written" in ended.err
+    assert "exclude_batches_path would choose where files are written" in ended.err
     nothing_happened(run.parent)
 
 
@@ -221,7 +222,7 @@ def test_no_link_in_a_sweeps_folder_is_followed(run_script: Command, tmp_path: P
     (tmp_path / "outputs/s" / name).symlink_to(mine)
     ended = run_script("train", "-m", *SMALL, "seed=1,2", "name=s")
     assert ended.status == 2, ended
-    assert "is a link, which no sweep makes" in ended.err
+    assert "is a link; sweeps make none" in ended.err
     nothing_happened(tmp_path)
 
 
@@ -245,11 +246,11 @@ def test_no_link_in_a_run_folder_is_followed(run_script: Command, run: Path, nam
 def test_a_configuration_does_not_unfold(run_script: Command, run: Path) -> None:
     lines = ["a0: &a0 {x: 1}"]
     lines += [f"a{n}: &a{n} {{{', '.join(f'k{i}: *a{n - 1}' for i in range(9))}}}" for n in range(1, 12)]
-    (run / "config.yaml").write_text("\n".join(lines))
+    (run / "config.yaml").write_text("\n".join([f"# mlplab {version('mlplab')}", *lines]))
     for words in (("train", "resume=r"), ("results", "r")):
         ended = run_script(*words)
         assert ended.status == 2, ended
-        assert "it unfolds" in ended.err
+        assert "it is too large, or has aliases" in ended.err
 
 
 @pytest.mark.parametrize("packed", [gzip.compress, lambda text: b"PK\x03\x04" + text], ids=["gzip", "zip"])

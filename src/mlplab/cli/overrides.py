@@ -119,7 +119,7 @@ def _names_table(word: str) -> bool:
 
 def _table_fault(word: str, typed: set[str]) -> Fault:
     path = word.removeprefix("data=")
-    what = "a table is given by data.path" + ("" if Path(path).exists() else ", and there is no such file")
+    what = "a table is given by its path" + ("" if Path(path).exists() else ", and there is no such file")
     target = "" if "data.target" in typed else " data.target=…"
     plain = re.fullmatch(r"[\w./-]+", path) or not Path(path).exists()
     value = path if plain else quoted(path)

@@ -58,7 +58,7 @@ def train_command(conf: Path, name: str) -> None:
                 _sweep(cfg, folder_of(cfg, "hydra.sweep.dir", typed), statuses)
         else:
             with composed(conf, flags, name, flags.overrides) as cfg:
-                run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", typed)
+                folder, run = folder_of(cfg, "hydra.run.dir", typed), parse(plain(cfg))
             _train(run, folder, resume=False)
 
     statuses.append(exit_status(work))

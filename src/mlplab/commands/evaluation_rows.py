@@ -88,7 +88,7 @@ def rows_of_file(
             if each.serves(run.schema, run.dtype)
         )
         if (table := next(same, None)) is None:
-            transformer = FrameTransformer(run.schema, path, run.dtype, comma=comma)
+            transformer = FrameTransformer(run.schema, path, run.dtype, decimal_comma=comma)
             table = EvaluationData(path, transformer.features(frame), y, weight, rows)
             transformers.append(transformer)
             tables.append(table)
@@ -114,7 +114,14 @@ def _targets_and_weight(
     columns = Schema(
         tuple(Column(name, "numeric", missing=True) for name in names), (), na_values=schema.na_values
     )
-    values = FrameTransformer(columns, source.where, np.float64, comma=source.decimal_comma).features(frame)
+    transformer = FrameTransformer(
+        columns,
+        source.where,
+        np.float64,
+        decimal_comma=source.decimal_comma,
+        location=source.location,
+    )
+    values = transformer.features(frame)
     for place in range(len(schema.targets) if may_be_missing else 0, len(names)):
         if len(missing := np.flatnonzero(np.isnan(values[:, place]))):
             more = f"; {len(missing):,} such cells in this column" if len(missing) > 1 else ""

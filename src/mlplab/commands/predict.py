@@ -84,7 +84,7 @@ def predict(
             raise UserError(Fault(f"has a column '{taken[0]}' already", where, remedy="rename or drop it"))
         if faults := list(_unwritable(rows, output)):
             raise UserError(*faults)
-        predictor = Predictor(ensemble.members, where, comma=rows.decimal_comma)
+        predictor = Predictor(ensemble.members, where, decimal_comma=rows.decimal_comma)
         frames = rows.frames(ROWS_IN_MEMORY)
         beginning = next((frame for frame in frames if frame.height), None)
         if beginning is None:

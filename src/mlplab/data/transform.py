@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -64,13 +64,21 @@ class FrameTransformer:
 
     Args:
         where: how messages refer to the data.
-        comma: text has a decimal comma.
+        decimal_comma: text has one.
+        location: names a row and a column in messages, as `Source.location`; None: by `where`.
     """
 
     def __init__(
-        self, schema: Schema, where: str, dtype: type[np.floating] = np.float32, *, comma: bool = False
+        self,
+        schema: Schema,
+        where: str,
+        dtype: type[np.floating] = np.float32,
+        *,
+        decimal_comma: bool = False,
+        location: Callable[[int, str], str] | None = None,
     ) -> None:
-        self.schema, self.where, self.dtype, self.comma = schema, where, dtype, comma
+        self.schema, self.where, self.dtype, self.decimal_comma = schema, where, dtype, decimal_comma
+        self._location = location or (lambda row, column: f"{where}, {column}, data row {row + 1}")
         self.rows = 0
         self._missing: Counter[str] = Counter()
         self._unknown: dict[str, Counter[str]] = {}
@@ -94,13 +102,13 @@ class FrameTransformer:
         features: list[pl.Series] = []
         for column in self.schema.inputs:
             cells = cells_of(frame, column.name)
-            if column.kind == "numeric" and not self.comma:
+            if column.kind == "numeric" and not self.decimal_comma:
                 cells = numbers.get(column.name, cells)
             if not _fits(column, cells):
                 remedy = "give it the type that it had in training"
                 faults.append(Fault(f"holds {cells.dtype}", self._of(column), "", _expected(column), remedy))
                 continue
-            parsed = column.parse(cells, self.schema.na_values, decimal_comma=self.comma)
+            parsed = column.parse(cells, self.schema.na_values, decimal_comma=self.decimal_comma)
             faults += self._faults(column, cells, parsed)
             features += column.features(parsed)
         if faults:
@@ -148,7 +156,8 @@ class FrameTransformer:
         bad = bad_cells(cells, parsed, self.schema.na_values, column.kind)
         if count := len(bad):
             what = BAD[column.kind] + (f"; {count:,} such cells in this column" if count > 1 else "")
-            place, found = f"{where}, data row {self.rows + bad[0] + 1}", shortened(str(cells[bad[0]]))
+            place = self._location(self.rows + bad[0], f"column '{column.name}'")
+            found = shortened(str(cells[bad[0]]))
             yield Fault(what, place, found, _expected(column), f"{remedy}, or leave it empty")
 
     def _all_numbers(self, column: Column, cells: pl.Series, codes: pl.Series) -> str:

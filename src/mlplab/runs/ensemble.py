@@ -59,21 +59,24 @@ class Predictor:
 
     Args:
         where: the name of the data in messages.
-        comma: whether numbers in text have a decimal comma.
+        decimal_comma: whether numbers in text have a decimal comma.
 
     Attributes:
         rows: number of rows predicted so far.
     """
 
-    def __init__(self, members: Sequence[TrainedRun], where: str, *, comma: bool = False) -> None:
+    def __init__(self, members: Sequence[TrainedRun], where: str, *, decimal_comma: bool = False) -> None:
         self.rows = 0
         self._groups: list[tuple[FrameTransformer, list[TrainedRun]]] = []
         for member in members:  # runs trained on one table share its features
-            same = (group for each, group in self._groups if each.serves(member.schema, member.dtype))
+            schema, dtype = member.schema, member.dtype
+            same = (group for each, group in self._groups if each.serves(schema, dtype))
             if (group := next(same, None)) is not None:
                 group.append(member)
             else:
-                transformer = FrameTransformer(member.schema, where, member.dtype, comma=comma)
+                transformer = FrameTransformer(
+                    member.schema, where, member.dtype, decimal_comma=decimal_comma
+                )
                 self._groups.append((transformer, [member]))
 
     def __call__(

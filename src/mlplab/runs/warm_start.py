@@ -91,7 +91,7 @@ def _row_hashes(trained: TrainedRun, run: TrainConfig, data: RunData) -> Int64[n
     hashes = np.empty(len(table.x), np.int64)
     with opened_source(run.data) as source:
         transformer = FrameTransformer(
-            trained.schema, source.where, trained.dtype, comma=source.decimal_comma
+            trained.schema, source.where, trained.dtype, decimal_comma=source.decimal_comma
         )
         for frame in source.frames(BLOCK):
             rows = slice(transformer.rows, transformer.rows + frame.height)
