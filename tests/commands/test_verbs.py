@@ -436,7 +436,11 @@ def test_nothing_planted_runs_yet_would_if_it_were_unpickled(here: Path) -> None
 
 WARNED: list[tuple[str, str, str]] = [
     ("40 extra column", f"{COLUMNS},more\n{NUMBERS},x\n", "ignoring columns not seen in training: more"),
-    ("44 missing values", f"{COLUMNS}\n{NUMBERS}\n1,,3,4,5\n", "missing values, of which training had none"),
+    (
+        "44 missing values",
+        f"{COLUMNS}\n{NUMBERS}\n1,,3,4,5\n",
+        "missing values in columns without any in training",
+    ),
 ]
 
 
