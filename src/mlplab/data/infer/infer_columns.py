@@ -81,7 +81,7 @@ def _infer_text(column: InferredColumn) -> None:
 
 
 def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
-    """Of numbers, dates and booleans, which features vary. That a value is missing may tell something too."""
+    """Keeps the features that vary, or that are missing in some rows."""
     low, high = column.rounded(reader.dtype)
     is_date = column.definition.kind == "date"
     column.keep = np.flatnonzero((low < high) | (column.missing > 0 and not is_date)).tolist()

@@ -86,7 +86,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         for column in columns
         if column.role in ("group", "time", "class")
     ]
-    return Table.of(where, schema, compacted(reader.features, keep), reader.others, keys)
+    return Table.of(where, schema, _compacted(reader.features, keep), reader.others, keys)
 
 
 def _warn(columns: Mapping[str, str], source: Source, action: str = "") -> None:
@@ -112,7 +112,7 @@ def _recode(codes: Float[np.ndarray, " row"], final: np.ndarray) -> None:
         block[:] = table[np.where(np.isnan(block), len(final), block).astype(np.int64)]
 
 
-def compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> Float[np.ndarray, "row kept"]:
+def _compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> Float[np.ndarray, "row kept"]:
     """Some of a matrix's columns as a matrix in the memory of the whole one."""
     rows, width = len(matrix), len(keep)
     if list(keep) == list(range(matrix.shape[1])):
