@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hypothesis import settings
@@ -23,6 +24,12 @@ def _environment_read_anew() -> Iterator[None]:
     user_classes.cache_clear()
     yield
     user_classes.cache_clear()
+
+
+@pytest.fixture
+def full_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns the checks of shapes off, which take most of the time of a training."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture

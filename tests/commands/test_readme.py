@@ -11,7 +11,6 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
-import jaxtyping
 import pytest
 import yaml
 from support import CONCRETE, ROOT, Ended
@@ -57,11 +56,7 @@ def write_houses(path: Path, rows: int) -> None:
 def run(
     run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[[str], str]:
-    """Runs a command in this process, next to the files that the commands name, and returns its output.
-
-    Shapes are not checked, as for users: the checks double the time of a step.
-    """
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    """Runs a command in this process, next to the files that the commands name, and returns its output."""
     write_houses(tmp_path / "houses.csv", 240)
     write_houses(tmp_path / "my.csv", 40)
     (tmp_path / "mynets.py").write_text(MY_NETS)

@@ -177,6 +177,7 @@ def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended
     assert row[1:5] == ["lr=0.001", "│", "2", "seeds"]
 
 
+@pytest.mark.slow
 def test_processes_give_what_one_gives(command: Callable[..., Ended], tmp_path: Path) -> None:
     overrides = ("-m", *SMALL, "model.dropout=0.2", "seed=range(4)", "hydra.launcher.max_members=2")
     assert command(*overrides, "name=one").status == 0
@@ -208,6 +209,7 @@ def started(tmp_path: Path, *overrides: str, until: Sequence[str]) -> subprocess
     return sweep
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_takes_no_other_with_it(tmp_path: Path) -> None:
     runs = [f"seed={seed}" for seed in range(4)]
     # Runs of the first stack end at once, those of the second never.
@@ -247,6 +249,7 @@ def test_hydras_other_launcher_goes_on_working(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)], ids=["SIGINT to two", "SIGTERM to one"]
 )

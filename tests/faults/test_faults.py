@@ -1,4 +1,5 @@
-"""A little of each fault; `uv run tests/faults/campaign.py` tries them again and again."""
+"""A little of each fault. `uv run pytest -m slow tests/faults` tries the long ones once, and
+`uv run tests/faults/campaign.py` all of them again and again."""
 
 import random
 from pathlib import Path
@@ -19,7 +20,13 @@ TRIES = {
 }
 
 
-@pytest.mark.parametrize("fault", TRIES)
+LONG = {"kills", "stack_kills", "sweep_kills", "full_disks", "starts"}
+"""Faults that start and kill processes for many seconds."""
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, marks=[pytest.mark.slow] * (fault in LONG)) for fault in TRIES]
+)
 def test_it_is_survived(tmp_path: Path, fault: str) -> None:
     if fault == "full_disks" and not campaign.can_mount():
         pytest.skip("needs the right to mount a small file system")

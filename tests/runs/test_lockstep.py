@@ -19,6 +19,8 @@ from mlplab.sweeps.plan import _stack_key
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState
 
+pytestmark = pytest.mark.usefixtures("full_speed")
+
 ONE_COLUMN = [
     *("data=csv", "data.path=one.csv", "data.target=y", "data.batch_size=17"),
     *("model.hidden=[5,4]", "trainer.max_epochs=3", "logger=[]"),

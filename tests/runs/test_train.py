@@ -95,6 +95,7 @@ def test_a_folder_in_use_leaves_the_others_of_its_stack_unmade(tmp_path: Path) -
     assert [path.name for path in tmp_path.rglob("*")] == ["1", "mine"]
 
 
+@pytest.mark.usefixtures("full_speed")
 @pytest.mark.parametrize("activation", get_args(Activation))
 def test_odd_sizes_are_bit_equal_too(tmp_path: Path, activation: str) -> None:
     """Products, sums and functions of odd sizes go other ways in another place of memory."""
@@ -225,7 +226,7 @@ def test_a_golden_run(tmp_path: Path) -> None:
     "option", ["model=linear", "trainer.fast_dev_run=true", "trainer.log_every_n_steps=2"]
 )
 def test_other_options_train(tmp_path: Path, option: str) -> None:
-    common = SMALL if option != "model=linear" else SMALL[:3]
+    common = SMALL if option != "model=linear" else (*SMALL[:3], SMALL[4])
     (run,) = trained(tmp_path, (*common, option))
     assert run["metrics"]["status"] == "done"
 

@@ -1,14 +1,17 @@
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
-from support import config
+from support import config as compose
 
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.sweeps.checks import check_runs
 from mlplab.sweeps.plan import Plan, make_plan
 from mlplab.sweeps.run import SweepRun
+
+config = cache(compose)
 
 DATA = ("data=synthetic", "data.rows=101", "data.batch_size=16", "model.hidden=[8]")
 
@@ -114,8 +117,8 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
             config=config(*DATA, "data/split=kfold", "data.split.folds=200", "data.split.fold=150"),
         ),
     ]
-    cache = DataCache()
-    made = make_plan(check_runs(jobs, Path(), cache), cache, None, None, 1)
+    data = DataCache()
+    made = make_plan(check_runs(jobs, Path(), data), data, None, None, 1)
     assert made.stacks == ((2,),)
     assert [job.folder.name for job in made.refused] == ["bad", "csv", "folds"]
     assert "column 'y'" in made.refused[1].reason

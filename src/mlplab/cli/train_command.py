@@ -15,6 +15,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, read_write
 
 from mlplab.cli.compose import composed, folder_of, plain, read_flags, reject_hydra_settings
+from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import RESUME, check_overrides, is_typed, typed_keys
 from mlplab.cli.terminal import exit_status, log_to_terminal
 from mlplab.config import CsvData, TrainConfig, parse
@@ -131,10 +132,11 @@ def _sweep(cfg: DictConfig, root: Path, statuses: list[int]) -> None:
     try:
         with FolderLock(root).held():
             context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
-            sweeper = Plugins.instance().instantiate_sweeper(
-                config=cfg, hydra_context=context, task_function=task
-            )
-            sweeper.sweep([str(line) for line in cfg.hydra.overrides.task])
+            with explained():
+                sweeper = Plugins.instance().instantiate_sweeper(
+                    config=cfg, hydra_context=context, task_function=task
+                )
+                sweeper.sweep([str(line) for line in cfg.hydra.overrides.task])
             if {path.name for path in root.iterdir()} == {LOCK, MULTIRUN_FILE}:
                 (root / MULTIRUN_FILE).unlink()
     finally:
