@@ -1,31 +1,31 @@
-"""This project beside its peers: one machine, one core, one command.
+"""Compares this project with its peers on one core.
 
 python scripts/benchmark.py step
 python scripts/benchmark.py sweep full=true
 python scripts/benchmark.py stack repeats=3 output=stack.json
 
   step    an optimizer step: this project, a plain PyTorch loop, Lightning as usually written, scikit-learn,
-          and the time that the arithmetic alone would take
-  sweep   a sweep as a process, from start to end: 1, 64 and 512 runs
-  stack   a step of one member in stacks of 1 to 128 members, for several networks and batches
-  csv     a CSV file to tensors: this project, polars, pandas; its time by rows; training from a file on a
-          table of four times the memory that it may take, in a process whose memory is capped
-  predict a CSV file of predictions made of a CSV file: inside the process, as a process, of one row; beside
-          polars that only reads and writes
+          and the arithmetic alone
+  sweep   a whole sweep as a process: 1, 64 and 512 runs
+  stack   a step of one member, in stacks of 1 to 128 members, for several networks and batch sizes
+  csv     a CSV file to tensors: this project, polars, pandas; its time by rows; training on a memory-mapped
+          table of four times the memory that it may use, in a process with capped memory
+  predict predictions for a CSV file: within the process, as a process, for one row; and polars, which only
+          reads and writes
 
-  repeats=N        how often each is measured, in turn with the others
-  output=FILE      where all times go; outputs/benchmarks/<name>.json unless given
+  repeats=N        measurements of each, in turn with the others
+  output=FILE      for all times; default: outputs/benchmarks/<name>.json
   sweep only:
   epochs=N         of each run
   runs=1,64,512    sizes of the sweep
-  lightning=4,12   sizes at which Lightning is measured, the others being extrapolated from them
-  sklearn=8,32     likewise
-  full=true        measures these two at all sizes; half an hour and more
+  lightning=4,12   sizes at which Lightning is measured; the others are extrapolated
+  sklearn=8,32     the same for scikit-learn
+  full=true        measures these two at all sizes, which takes over half an hour
   csv and predict only:
   rows=1000000     of the table
   csv only:
   epochs=N         of each training
-  full=true        reads a table of ten times as many rows too
+  full=true        also reads a table with ten times as many rows
 """
 
 import sys

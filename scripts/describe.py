@@ -1,14 +1,14 @@
-"""Shows the columns of a table as training would take them, without training.
+"""Shows how training would read the columns of a table, without training.
 
 python scripts/describe.py data=csv data.path=my.csv
 python scripts/describe.py data=csv data.path=my.csv data.target=price data.columns.zip=categorical
 
-  data.path=PATH          a CSV or Parquet file, CSV also as .gz or .zst; a folder of such, or a pattern
-  data.target=COLUMN      if given, is looked at as such
-  data.columns.NAME=KIND  numeric, boolean, categorical, date, a date's format as %d.%m.%Y, or drop
-    data/split=OPTION       and all other keys that scripts/train.py takes
+  data.path=PATH          a CSV (also .gz or .zst) or Parquet file, a folder of such files, or a pattern
+  data.target=COLUMN      the target; it may be left out
+  data.columns.NAME=KIND  numeric, boolean, categorical, date, a date format like %d.%m.%Y, or drop
+  data/split=OPTION       and all other keys of scripts/train.py
 
-Ends as scripts/train.py would with the same keys: with status 2 where the table or its split is refused.
+The exit status is 2 if scripts/train.py would refuse the table or its split.
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ def describe(config: DescribeConfig) -> None:
 
     description = describe(config)
     console = Console()
-    if not console.is_terminal:  # then nothing need be folded
+    if not console.is_terminal:  # then lines need no wrapping
         console.width = 10_000
     console.print(f"{description.source}: {description.rows:,} rows", highlight=False, markup=False)
     console.print(description_grid(description))

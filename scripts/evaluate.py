@@ -2,12 +2,12 @@
 
 python scripts/evaluate.py run=FOLDER [data.path=other.csv]
 
-  run=FOLDER             a run's folder, or a sweep's: some of its runs, and the mean of their predictions
-  runs=best              of a sweep: best, the runs of the configuration that is best on validation, with all
+  run=FOLDER             the folder of a run, or of a sweep, whose runs also predict as an ensemble
+  runs=best              which runs of a sweep: best, the configuration that is best on validation, with all
                          its seeds and folds; all; or a number of single runs, the best on validation
-  data.path=FILE         rows with their target, CSV or Parquet; without it, the run's own test rows.
-                         Rows that were in training or validation are left out of the test
-  training_rows=include  takes these too; the scores are then no test
+  data.path=FILE         a CSV or Parquet file with the target; without it, the run's own test rows.
+                         Rows that training or validation has seen are left out
+  training_rows=include  includes those rows; the scores are then not test scores
 
 Prints the scores and writes them to FOLDER/evaluation.json.
 """

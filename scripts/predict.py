@@ -2,13 +2,12 @@
 
 python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
 
-  run=FOLDER       a run's folder; of a sweep's folder the mean over some of its runs is taken
-  runs=best        of a sweep: best, the runs of the configuration that is best on validation, with all its
+  run=FOLDER       the folder of a run, or of a sweep, whose runs predict as an ensemble
+  runs=best        which runs of a sweep: best, the configuration that is best on validation, with all its
                    seeds and folds; all; or a number of single runs, the best on validation
-  input=FILE       CSV, or Parquet by its ending; - is standard input
-  output=FILE      its rows, in their order, with all their columns and a column `prediction`;
-                   CSV, or Parquet by its ending; - is standard output
-  overwrite=true   the output may exist
+  input=FILE       CSV, or Parquet (.parquet, .pq); - is standard input
+  output=FILE      the same rows with a column `prediction`, as CSV or Parquet; - is standard output
+  overwrite=true   replaces an existing output
   escape_formulas=true
                    puts a ' before text in CSV that a spreadsheet would run as a formula
 """

@@ -1,4 +1,4 @@
-"""One table over runs and sweeps, from what their folders say.
+"""Shows one table over runs and sweeps, from the files in their folders.
 
 python scripts/results.py outputs
 python scripts/results.py outputs/sweep --by optimizer.lr --sort optimizer.lr
@@ -12,7 +12,7 @@ from pathlib import Path
 from mlplab.cli.terminal import VERSION, exit_status, log_to_terminal, version_line
 
 WIDE = 10_000
-"""Characters, more than any table has."""
+"""Characters; wider than any table."""
 
 
 def results(arguments: argparse.Namespace) -> None:
@@ -30,7 +30,7 @@ def results(arguments: argparse.Namespace) -> None:
         print(render.results_markdown(found))
     else:
         grid, console = render.results_table(found), Console()
-        if not console.is_terminal:  # then nothing need be folded
+        if not console.is_terminal:  # then lines need no wrapping
             console.width = console.measure(grid, options=console.options.update(width=WIDE)).maximum
         console.print(grid)
 
@@ -46,13 +46,13 @@ def main() -> None:
     parser.add_argument(
         "--by",
         metavar="KEYS",
-        help="keys to group by, with commas; 'run' lists each run. Without it: the keys in which runs "
-        "differ, but for seeds and folds, over which scores are averaged",
+        help="comma-separated keys to group by; 'run' lists each run. Default: the keys in which runs "
+        "differ, except seeds and folds, over which scores are averaged",
     )
     parser.add_argument(
         "--sort",
         metavar="NAME",
-        help="a metric, best first, or a grouping key. Without it: the validation metric of the runs",
+        help="a metric (best first), or a key of --by. Default: the validation metric of the runs",
     )
     parser.add_argument(VERSION, action="version", version=version_line())
     parser.add_argument("--format", choices=["terminal", "markdown", "csv"], default="terminal")
