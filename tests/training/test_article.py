@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from support import config
 
 from mlplab.data.cache import DataCache
-from mlplab.data.load import opened_source
+from mlplab.data.load_table import opened_source
 from mlplab.runs.build import Stack, build_stack, build_trainer, lightning_quiet
 
 Array = NDArray[np.float64]

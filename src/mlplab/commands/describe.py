@@ -15,7 +15,7 @@ from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.read_table import build_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.io.progress import row_progress
-from mlplab.data.load import check_targets, opened_source, table_dtype, table_spec
+from mlplab.data.load_table import check_targets, opened_source, table_dtype, table_spec
 from mlplab.data.memmap import SHARE_OF_FREE_MEMORY, free_memory
 from mlplab.data.parse import named, parse_str
 from mlplab.data.splits.make import make_split

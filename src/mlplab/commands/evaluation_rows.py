@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Float64
 from mlplab.data.fingerprint import row_hashes
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
-from mlplab.data.load import csv_options, spec_of
+from mlplab.data.load_table import csv_options, spec_of
 from mlplab.data.schema import Column, Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK

@@ -18,7 +18,7 @@ from mlplab.data.io.csv_writer import write_csv
 from mlplab.data.io.discovery import is_parquet, opened
 from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
-from mlplab.data.load import csv_options
+from mlplab.data.load_table import csv_options
 from mlplab.data.parse import cells_of, plain_floats
 from mlplab.data.schema import Schema
 from mlplab.data.transform import check_columns

@@ -9,7 +9,7 @@ from jaxtyping import Int64
 
 from mlplab import config
 from mlplab.data.fingerprint import row_hashes
-from mlplab.data.load import check_targets, load_table, table_key
+from mlplab.data.load_table import check_targets, load_table, table_key
 from mlplab.data.splits.make import make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table

@@ -11,7 +11,7 @@ from mlplab.config import TrainConfig
 from mlplab.config.keys import differing
 from mlplab.data.cache import RunData
 from mlplab.data.fingerprint import row_hashes
-from mlplab.data.load import opened_source
+from mlplab.data.load_table import opened_source
 from mlplab.data.schema import Schema
 from mlplab.data.table import BLOCK
 from mlplab.data.transform import FrameTransformer

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlplab.commands.train import check_init_from
 from mlplab.data.cache import DataCache
-from mlplab.data.load import table_key
+from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError
 from mlplab.runs.resume import was_started
 from mlplab.sweeps.run import SweepRun

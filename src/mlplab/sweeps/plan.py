@@ -12,7 +12,7 @@ from typing import Any
 from mlplab import config
 from mlplab.data.cache import DataCache
 from mlplab.data.datamodule import batch_rows
-from mlplab.data.load import table_key
+from mlplab.data.load_table import table_key
 from mlplab.errors import UserError
 from mlplab.files import replacing
 from mlplab.runs.build import check_buildable, may_fill
