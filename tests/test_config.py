@@ -65,11 +65,11 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
             "data.split: takes one of group, time and stratify, not group and stratify; "
             "unset one: data.split.stratify=null",
         ),
-        ("trainer.precision=16", "trainer.precision: unknown choice (found 16, expected 32 or 64)"),
-        ("monitor=val/r3", "monitor: unknown choice (found 'val/r3'"),
+        ("trainer.precision=16", "trainer.precision: invalid value (found 16, expected 32 or 64)"),
+        ("monitor=val/r3", "monitor: invalid value (found 'val/r3'"),
         (
             "optimizer.name=adagrad",
-            "optimizer.name: unknown choice (found 'adagrad', expected 'adam', 'adamw'",
+            "optimizer.name: invalid value (found 'adagrad', expected 'adam', 'adamw'",
         ),
     ],
 )

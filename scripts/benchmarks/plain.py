@@ -19,7 +19,7 @@ from torch import nn
 
 from benchmarks.machine import ROOT
 from benchmarks.rows import Rows
-from mlplab.training.processor import processor_for_training
+from mlplab.training.cpu_settings import cpu_settings_for_training
 
 
 def network(features: int, hidden: Sequence[int]) -> nn.Sequential:
@@ -62,7 +62,7 @@ def main() -> None:
     path, *numbers = sys.argv[1:]
     epochs, batch, *hidden = map(int, numbers)
     rows = Rows.load(Path(path))
-    with processor_for_training(threads=1):
+    with cpu_settings_for_training(threads=1):
         seconds = train(rows, hidden, batch, epochs)
     print(median(seconds[1:]) / -(-len(rows.x_train) // batch))
 

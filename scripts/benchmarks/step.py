@@ -11,7 +11,7 @@ from benchmarks import lightning_usual, limit, ours, plain, sklearn_grid
 from benchmarks.arguments import Benchmark, Count
 from benchmarks.report import Report, grid
 from benchmarks.timing import Key, Times, alternate, ratio, shown
-from mlplab.training.processor import processor_for_training
+from mlplab.training.cpu_settings import cpu_settings_for_training
 
 MEMBERS = 64
 OURS, STACKED = "mlplab, one run", f"mlplab, {MEMBERS} runs: of one in a step"
@@ -76,7 +76,7 @@ SHAPES = (
 def measure(arguments: Step) -> Report:
     """Times every contender on every shape."""
     contenders = {key: each for shape in SHAPES for key, each in shape.contenders().items()}
-    with processor_for_training(threads=1):  # as ours does, for all
+    with cpu_settings_for_training(threads=1):  # as ours does, for all
         times = alternate(contenders, arguments.repeats)
     tables = [_table(shape.name, times) for shape in SHAPES]
     return Report(arguments, tables, times, {"flop": {shape.name: shape.flop for shape in SHAPES}})

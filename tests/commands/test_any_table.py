@@ -153,7 +153,7 @@ def test_what_is_typed_beside_resume_must_not_contradict(command: Callable[..., 
     assert command("resume=outputs/run", "data.columns.staff=drop", "data.target=sales").status == 0
     refused = command("resume=outputs/run", "data.columns.staff=numeric")
     assert refused.status == 2
-    assert "data.columns.staff: differs from the run that is resumed (found 'numeric'" in refused.err
+    assert "data.columns.staff: differs from the resumed run (found 'numeric'" in refused.err
 
 
 def test_schema_json_says_what_columns_were_taken_for(command: Callable[..., Ended], tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_split_that_has_changed_is_refused(
         (run / "metrics.json").write_text('{"status": "running"}')
     assert run_script("evaluate", "run=outputs/s").status == 0
     changes(frame)
-    parts = "the train, val, test rows are not those of the training"
+    parts = "the train, val, test rows differ from those of the training"
     for ended in (
         run_script("evaluate", "run=outputs/r"),
         run_script("evaluate", "run=outputs/s"),
@@ -264,7 +264,7 @@ def test_an_ensemble_is_of_the_runs_that_are_best_on_validation(
     assert "outputs/s: the 1 best of 4 runs by val/mae" in ended.err
     ended = run_script("evaluate", "run=outputs/s", "runs=some")
     assert ended.status == 2
-    assert "runs: unknown choice (found 'some', expected best, all, or a number of runs)" in ended.err
+    assert "runs: invalid value (found 'some', expected best, all, or a number of runs)" in ended.err
 
 
 def test_rows_of_weight_0_change_nothing(command: Command, frame: pl.DataFrame) -> None:

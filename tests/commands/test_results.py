@@ -135,9 +135,9 @@ def test_the_three_forms(sweep: Path) -> None:
         (
             ["lr"],
             "test/rmse",
-            r"--by: the runs have no such key .*\(found 'lr'.*\n  did you mean optimizer.lr",
+            r"--by: unknown key or metric .*\(found 'lr'.*\n  did you mean optimizer.lr",
         ),
-        (["seed"], "rmse", "--sort: the runs have no such key or metric"),
+        (["seed"], "rmse", "--sort: unknown key or metric"),
     ],
 )
 def test_unknown_names_are_told(sweep: Path, by: list[str], sort: str, said: str) -> None:

@@ -158,7 +158,7 @@ MISTAKES = {
     "63 fewer epochs": (
         nothing,
         ["resume=outputs/r", "trainer.max_epochs=1"],
-        ["trainer.max_epochs: differs", "may only grow"],
+        ["trainer.max_epochs: differs", "may only be increased"],
     ),
     "63 another table": (another_table, ["resume=outputs/r"], ["data.rows: differs", "last.ckpt"]),
     "68 another version": (
@@ -264,11 +264,11 @@ INIT_MISTAKES = {
     "missing": (["init_from=outputs/x"], ["outputs/x: no such folder"]),
     "a network of other widths": (
         ["init_from=outputs/r", "model.hidden=[9]"],
-        ["is another network", "model.hidden"],
+        ["has a different network", "model.hidden"],
     ),
     "a table of other columns": (
         ["init_from=outputs/r", "data.features=6"],
-        ["was trained on other columns"],
+        ["was trained on different columns"],
     ),
     "a run that has not ended": (["init_from=outputs/s"], ["outputs/s: holds no finished run"]),
 }
@@ -408,7 +408,7 @@ def test_a_sweep_does_not_go_on_with_another_table(
     table.write_text("a,y\n" + "".join(f"{i},{i * i % 5}\n" for i in range(40)))
     ended = command(*words)
     assert ended.status
-    assert "t.csv: has changed since the training" in ended.err
+    assert "t.csv: has changed since training" in ended.err
 
 
 def test_a_run_in_use_is_not_called_failed(tmp_path: Path) -> None:
@@ -425,6 +425,6 @@ def test_a_folder_that_changed_hands_is_refused(tmp_path: Path) -> None:
     seen = stamp_of(folder.path)
     folder.write_metrics("done", {})
     folder.unlock()
-    with pytest.raises(UserError, match="another process has changed it in the meantime"):
+    with pytest.raises(UserError, match="another process has changed it"):
         folder.reopen({}, seen, restart=True)
     assert status_of(folder.path) == "done"

@@ -308,7 +308,7 @@ REFUSED: list[Case] = [
         "a note for Excel",
         {"t.csv": "sep=;\n" + SEMICOLONS},
         (),
-        ("t.csv: the first line is a note for Excel",),
+        ("t.csv: the first line is a directive for Excel (sep=)",),
     ),
     (
         "a title",
@@ -446,7 +446,7 @@ REFUSED: list[Case] = [
         "files of other columns",
         {"d/1.csv": GOOD, "d/2.csv": GOOD.replace("b", "c", 1)},
         ("data.path=d",),
-        ("d/2.csv: has other columns than d/1.csv: lacks b; also has c",),
+        ("d/2.csv: has different columns than d/1.csv: lacks b; also has c",),
     ),
     (
         "files of other types",

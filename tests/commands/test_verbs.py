@@ -111,7 +111,7 @@ def test_evaluate_refuses_data_that_have_changed(command: Command, run_script: C
     FRAME[::-1].write_csv(here / "t.csv")
     ended = run_script("evaluate", "run=outputs/r")
     assert ended.status == 2
-    assert "t.csv: has changed since the training" in ended.err
+    assert "t.csv: has changed since training" in ended.err
     (here / "t.csv").unlink()
     ended = run_script("evaluate", "run=outputs/r")
     assert "t.csv: no such file" in ended.err
@@ -446,7 +446,7 @@ WARNED: list[tuple[str, str, str]] = [
     (
         "44 missing values",
         f"{COLUMNS}\n{NUMBERS}\n1,,3,4,5\n",
-        "missing values in columns without any in training",
+        "imputed missing values (median or mode) in columns that had none",
     ),
 ]
 

@@ -16,9 +16,9 @@ from mlplab.data.date_parts import DATE_PARTS
 from mlplab.data.dates import DATE_FORMATS
 from mlplab.data.infer.infer_kind import infer_kind
 from mlplab.data.io.dialect import CsvOptions
+from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Schema
 from mlplab.data.table import Table
-from mlplab.data.transform import FrameTransformer
 from mlplab.errors import UserError
 
 MOMENTS = [datetime(2023, 11, 3, 5, 17) + timedelta(days=37 * i, hours=5 * i) for i in range(30)]
@@ -233,9 +233,7 @@ def test_years_of_two_digits_give_a_warning_and_are_read_the_same_later(
 
 
 def test_years_on_both_sides_of_their_century_are_refused() -> None:
-    with pytest.raises(
-        UserError, match=r"both sides of the turn.*\n  write its years with four digits; or data"
-    ):
+    with pytest.raises(UserError, match=r"both sides of the turn.*\n  use four-digit years; or data"):
         table([f"{1 + row % 28:02}.03.{15 + row:02}" for row in range(30)])
 
 

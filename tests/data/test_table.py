@@ -113,7 +113,7 @@ def test_files_with_other_columns_are_refused(tmp_path: Path) -> None:
     write(tmp_path, "a,b,y\n1,2,3\n", "1.csv")
     write(tmp_path, "a,c,y\n1,2,3\n", "2.csv")
     message = refusal(tmp_path)
-    assert "2.csv: has other columns than" in message
+    assert "2.csv: has different columns than" in message
     assert "lacks b; also has c" in message
 
 
@@ -133,7 +133,7 @@ def test_a_row_index_changes_nothing(tmp_path: Path, header: str) -> None:
 def test_files_with_and_without_a_row_index_are_refused(tmp_path: Path) -> None:
     write(tmp_path, "a,y\n1,2\n", "1.csv")
     write(tmp_path, ",a,y\n0,1,2\n", "2.csv")
-    assert "2.csv: has other columns than" in refusal(tmp_path)
+    assert "2.csv: has different columns than" in refusal(tmp_path)
     assert "also has a first column without a name" in refusal(tmp_path)
 
 

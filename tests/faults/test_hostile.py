@@ -222,7 +222,7 @@ def test_no_link_in_a_sweeps_folder_is_followed(run_script: Command, tmp_path: P
     (tmp_path / "outputs/s" / name).symlink_to(mine)
     ended = run_script("train", "-m", *SMALL, "seed=1,2", "name=s")
     assert ended.status == 2, ended
-    assert "is a link; sweeps make none" in ended.err
+    assert "is a symbolic link, which sweeps never create" in ended.err
     nothing_happened(tmp_path)
 
 

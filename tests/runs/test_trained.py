@@ -74,7 +74,7 @@ def test_missing_values_stand_for_the_training_median(sweep: Path, caplog: pytes
     filled = FRAME.with_columns(x2=pl.lit(median))
     logging.getLogger("mlplab").propagate = True
     np.testing.assert_allclose(run.predict(holes), run.predict(filled), rtol=1e-6)
-    assert "missing values in columns without any in training" in caplog.text
+    assert "imputed missing values (median or mode) in columns that had none" in caplog.text
     assert "x2 (60)" in caplog.text
 
 

@@ -39,7 +39,7 @@ def read_flags(conf: Path, name: str, usage: str = "") -> argparse.Namespace | N
     if VERSION in sys.argv:
         print(version_line())
         return None
-    flags: argparse.Namespace = get_args_parser().parse_args()
+    flags: argparse.Namespace = get_args_parser().parse_intermixed_args()
     if flags.help and usage:
         print(usage.strip())
         return None

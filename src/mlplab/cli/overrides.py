@@ -101,9 +101,9 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
                         "several values for one run",
                         key,
                         values,
-                        remedy=f"1. to train a run for each, add -m\n"
-                        f"  2. to give one list, write '{key}=[{values}]'\n"
-                        f"  3. to give text with a comma, write \"{key}='{values}'\"",
+                        remedy=f"1. to train one run per value, add -m\n"
+                        f"  2. to pass one list, write '{key}=[{values}]'\n"
+                        f"  3. to pass a string with a comma, write \"{key}='{values}'\"",
                     )
                 )
     return swept

@@ -18,7 +18,7 @@ from mlplab.data.io.progress import row_progress
 from mlplab.data.load_table import check_targets, opened_source, table_dtype, table_spec
 from mlplab.data.memmap import SHARE_OF_FREE_MEMORY, free_memory
 from mlplab.data.parse import named, parse_str
-from mlplab.data.splits.make import make_split
+from mlplab.data.splits.make_split import make_split
 from mlplab.errors import Fault, UserError, shortened
 
 COUNTED = 1_000_000

@@ -141,7 +141,7 @@ def _own_rows(members: Sequence[TrainedRun]) -> tuple[list[EvaluationData], dict
         except UserError as error:
             raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
         data.check_unchanged(run.table, remedy, order=False)
-        table, source = data.table, f"test rows of {data.table.source}"
+        table, source = data.table, f"{data.table.source}, test rows"
         found.append(EvaluationData(source, table.x, table.y, table.weight, data.split.test))
         each.append(baseline_test_scores(data))
     means = {

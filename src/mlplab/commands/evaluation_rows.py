@@ -12,10 +12,10 @@ from mlplab.data.fingerprint import row_hashes
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options, spec_of
+from mlplab.data.new_data import FrameTransformer, check_columns
 from mlplab.data.schema import Column, Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
-from mlplab.data.transform import FrameTransformer, check_columns
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.baselines import Scores, scores
 from mlplab.runs.trained import TrainedRun

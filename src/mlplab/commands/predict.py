@@ -19,9 +19,9 @@ from mlplab.data.io.discovery import is_parquet, opened
 from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options
+from mlplab.data.new_data import check_columns
 from mlplab.data.parse import cells_of, plain_floats
 from mlplab.data.schema import Schema
-from mlplab.data.transform import check_columns
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.runs.ensemble import Predictor, load

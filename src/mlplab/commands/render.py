@@ -86,7 +86,7 @@ def results_table(found: Results) -> RichTable:
 
 
 def results_markdown(found: Results) -> str:
-    """The same as Markdown."""
+    """Formats results as a Markdown table."""
     table = [_header(found), ["---"] * len(_header(found)), *_lines(found)]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in table)
 

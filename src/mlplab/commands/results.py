@@ -100,7 +100,7 @@ def group_runs(
         sort: a metric (best first) or a key of `by`. None takes the validation metric that the runs monitor.
 
     Raises:
-        UserError: if the runs have no such key or metric.
+        UserError: if unknown key or metric.
     """
     known = sorted({key for run in runs for key in run.config})
     by = tuple(varying_keys(runs)) if by is None else tuple(by)
@@ -138,9 +138,7 @@ def _check_known(key: str, known: Sequence[str], flag: str) -> None:
     if key not in known:
         near = nearest(key, known) or [each for each in known if each.rpartition(".")[2] == key]
         remedy = f"did you mean {near[0]}?" if near else ""
-        raise UserError(
-            Fault("the runs have no such key or metric", flag, f"'{key}'", f"one of {listed(known)}", remedy)
-        )
+        raise UserError(Fault("unknown key or metric", flag, f"'{key}'", f"one of {listed(known)}", remedy))
 
 
 def _group(key: tuple[str, ...], runs: Sequence[RunResult], metrics: Iterable[str]) -> Group:

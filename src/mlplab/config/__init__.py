@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Discriminator, Field, ValidationError
 
-from mlplab.config.callbacks import AddedCallback, Callbacks, EarlyStopping
+from mlplab.config.callbacks import Callbacks, CustomCallback, EarlyStopping
 from mlplab.config.data import ConcreteData, CsvData, CsvTable, SyntheticData
 from mlplab.config.keys import fault_of, unknown_key_fault
-from mlplab.config.logger import AnyLogger
-from mlplab.config.loss import HuberLoss, PlainLoss
+from mlplab.config.logger import LoggerConfig
+from mlplab.config.loss import HuberLoss, SimpleLoss
 from mlplab.config.model import CustomModel, Linear, Mlp, Model, Preprocessing
 from mlplab.config.optimizer import Adam, Sgd
 from mlplab.config.scheduler import ConstantSchedule, CosineSchedule, PlateauSchedule, StepSchedule
@@ -24,14 +24,13 @@ from mlplab.errors import Fault, UserError
 
 __all__ = [
     "Adam",
-    "AddedCallback",
-    "AnyLogger",
     "Callbacks",
     "ConcreteData",
     "ConstantSchedule",
     "CosineSchedule",
     "CsvData",
     "CsvTable",
+    "CustomCallback",
     "CustomModel",
     "DescribeConfig",
     "EarlyStopping",
@@ -40,13 +39,14 @@ __all__ = [
     "HuberLoss",
     "KFoldSplit",
     "Linear",
+    "LoggerConfig",
     "Mlp",
     "Model",
-    "PlainLoss",
     "PlateauSchedule",
     "Preprocessing",
     "RandomSplit",
     "Sgd",
+    "SimpleLoss",
     "Split",
     "StepSchedule",
     "SyntheticData",
@@ -73,7 +73,7 @@ class DescribeConfig(Section):
     monitor: Literal["val/loss", "val/rmse", "val/mae"]
     data: Annotated[ConcreteData | CsvTable | SyntheticData, Discriminator("name")]
     model: Model
-    loss: Annotated[PlainLoss | HuberLoss, Discriminator("name")]
+    loss: Annotated[SimpleLoss | HuberLoss, Discriminator("name")]
     optimizer: Annotated[Adam | Sgd, Discriminator("name")]
     scheduler: Annotated[
         ConstantSchedule | CosineSchedule | StepSchedule | PlateauSchedule, Discriminator("name")
@@ -81,7 +81,7 @@ class DescribeConfig(Section):
     trainer: Trainer
     callbacks: Callbacks
     logger: Annotated[
-        dict[str, AnyLogger], Field(default_factory=dict)
+        dict[str, LoggerConfig], Field(default_factory=dict)
     ]  # Hydra composes logger=[] to no key at all
 
 

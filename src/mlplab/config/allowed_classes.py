@@ -33,7 +33,7 @@ def user_classes() -> tuple[str, ...]:
     """
     if OLD_VARIABLE in os.environ and VARIABLE not in os.environ:
         remedy = f"set {VARIABLE}={os.environ[OLD_VARIABLE]}"
-        raise UserError(Fault(f"is called {VARIABLE} since version 0.2", OLD_VARIABLE, remedy=remedy))
+        raise UserError(Fault(f"was renamed to {VARIABLE} in version 0.2", OLD_VARIABLE, remedy=remedy))
     return tuple(name for each in os.environ.get(VARIABLE, "").split(",") if (name := each.strip()))
 
 

@@ -20,19 +20,19 @@ class Checkpoint(Section):
     every_minutes: NotNegative | None
 
 
-class AddedCallback(ClassSection):
+class CustomCallback(ClassSection):
     """A Lightning callback that the user adds. Checkpoints are written by mlplab itself."""
 
     class_path: CallbackClass = Field(alias="_target_")
 
     @model_validator(mode="after")
-    def _writes_no_checkpoints(self) -> "AddedCallback":
+    def _writes_no_checkpoints(self) -> "CustomCallback":
         if self.class_path.endswith("Checkpoint"):
             raise ValueError("every run writes best.ckpt and last.ckpt itself; leave this callback out")
         return self
 
     @model_validator(mode="after")
-    def _writes_no_files(self) -> "AddedCallback":
+    def _writes_no_files(self) -> "CustomCallback":
         if names := [name for name in self.arguments if re.search("path|dir|file", name)]:
             raise ValueError(f"{names[0]} would choose where files are written; no configuration may do that")
         return self
@@ -42,12 +42,12 @@ class Callbacks(Section):
     """Checkpoints, early stopping, and callbacks that the user adds by name."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, AddedCallback]
+    __pydantic_extra__: dict[str, CustomCallback]
 
     checkpoint: Checkpoint
     early_stopping: EarlyStopping
 
     @property
-    def added(self) -> dict[str, AddedCallback]:
+    def added(self) -> dict[str, CustomCallback]:
         """The user's callbacks by name."""
         return self.__pydantic_extra__

@@ -64,18 +64,18 @@ RENAMED = {
 
 
 def renamed_fault(word: str) -> Fault | None:
-    """The fault of an override whose key or option has another name since version 0.2."""
+    """The fault of an override whose key or option was renamed in version 0.2."""
     key, equals, value = word.lstrip("+~").partition("=")
     new = "model=custom" if (key, value) == ("model", "own") else f"{RENAMED.get(key, key)}{equals}{value}"
     if new == f"{key}{equals}{value}":
         return None
-    return Fault("has another name since version 0.2", word, remedy=f"type {shlex.quote(new)}")
+    return Fault("was renamed in version 0.2", word, remedy=f"use {shlex.quote(new)}")
 
 
 def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
     """The fault of a `key` that does not exist, or that belongs to another option of its group."""
     if key in RENAMED:
-        return Fault("has another name since version 0.2", key, remedy=f"use {RENAMED[key]}")
+        return Fault("was renamed in version 0.2", key, remedy=f"use {RENAMED[key]}")
     owners = _keys(root)
     synonym = SYNONYMS.get(key.rpartition(".")[2])
     near = [key] if key in owners else [synonym] if synonym in owners else nearest(key, owners)
@@ -154,11 +154,11 @@ def fault_of(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> F
     if kind in _KINDS:
         return Fault("wrong type", key, found, _KINDS[kind])
     if kind == "literal_error":
-        return Fault("unknown choice", key, found, context["expected"])
+        return Fault("invalid value", key, found, context["expected"])
     if kind == "union_tag_not_found":
         return Fault("is missing", where=f"{key}.name", remedy=f"give it a value: {key}.name=…")
     if kind == "union_tag_invalid":
-        return Fault("unknown choice", f"{key}.name", repr(context["tag"]), context["expected_tags"])
+        return Fault("invalid value", f"{key}.name", repr(context["tag"]), context["expected_tags"])
     if kind == "string_too_short" or (kind == "too_short" and detail["input"] == ""):
         return Fault("is empty", where=key, remedy=f"give it a value: {key.partition('[')[0]}=…")
     if kind in ("too_short", "too_long"):

@@ -9,13 +9,13 @@ from pydantic import Field, model_validator
 from mlplab.config.types import ClassSection, LoggerClass, check_name
 
 
-class AnyLogger(ClassSection):
+class LoggerConfig(ClassSection):
     """A Lightning logger. It gets the run folder as `save_dir`; its `name` is a folder below that."""
 
     class_path: LoggerClass = Field(alias="_target_")
 
     @model_validator(mode="after")
-    def _stays_in_the_run_folder(self) -> "AnyLogger":
+    def _stays_in_the_run_folder(self) -> "LoggerConfig":
         if "save_dir" in self.arguments:
             raise ValueError("save_dir is always the run folder; leave it out")
         for text in _strings(self.arguments):

@@ -5,7 +5,7 @@ from typing import Literal
 from mlplab.config.types import Positive, Section
 
 
-class PlainLoss(Section):
+class SimpleLoss(Section):
     """Mean squared or mean absolute error."""
 
     name: Literal["mse", "mae"]

@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from mlplab import config
 from mlplab.data.fingerprint import row_hashes
 from mlplab.data.load_table import check_targets, load_table, table_key
-from mlplab.data.splits.make import make_split
+from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, listed
@@ -88,14 +88,14 @@ class RunData:
         now, then = self.fingerprint, dict(saved) if isinstance(saved, Mapping) else {}
         source = self.table.source
         if any(then.get(key) != now[key] for key in now.keys() - {*PARTS, MEMMAPPED}):
-            raise UserError(Fault("has changed since the training", source, remedy=remedy))
+            raise UserError(Fault("has changed since training", source, remedy=remedy))
         if parts := [part for part in PARTS if then.get(part) != now[part]]:
-            what = f"the {listed(parts)} rows are not those of the training: {self._changed_split()}"
+            what = f"the {listed(parts)} rows differ from those of the training: {self._changed_split()}"
             raise UserError(Fault(what, source, remedy=remedy))
         if order and then.get(MEMMAPPED) != now[MEMMAPPED]:
             was, is_now = ("in memory", "memory-mapped") if now[MEMMAPPED] else ("memory-mapped", "in memory")
-            what = f"was {was} during training and is {is_now} now, which gives another order of rows"
-            limit = "set data.memory_gib=… as in that training: more for memory, less for a file"
+            what = f"was {was} during training and is {is_now} now, so batches would come in another order"
+            limit = "set data.memory_gib=… as in that training (higher: in memory, lower: memory-mapped)"
             raise UserError(Fault(what, source, remedy=limit))
 
     def _changed_split(self) -> str:

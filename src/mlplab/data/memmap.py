@@ -123,7 +123,7 @@ class _Store:
             "source": table.source,
             "schema": table.schema.plain(),
             **shapes,
-            "keys": [[role, list(key.names)] for role, key in table.keys.items()],
+            "keys": [[role, list(key.names)] for role, key in table.split_columns.items()],
             "sha256": table.fingerprint()["sha256"],
         }
         for name, matrix in self.matrices.items():

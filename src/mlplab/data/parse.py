@@ -115,14 +115,14 @@ def parse_bool(cells: pl.Series, na_values: Collection[str]) -> pl.Series:
 def by_distinct(parse: Callable[[pl.Series], pl.Series], cells: pl.Series) -> pl.Series:
     """Applies `parse` to the cells as text; where texts repeat, once to each distinct one."""
     text = cells.cast(pl.String)
-    if not repeat(text):
+    if not has_repeats(text):
         return parse(text)
     distinct = text.unique(maintain_order=True).drop_nulls()
     parsed = parse(distinct)
     return text.replace_strict(distinct, parsed, default=None, return_dtype=parsed.dtype)
 
 
-def repeat(text: pl.Series) -> bool:
+def has_repeats(text: pl.Series) -> bool:
     """Whether the first cells of a column show that its texts repeat."""
     head = text.head(HEAD)
     return 2 * head.n_unique() <= len(head)

@@ -16,7 +16,7 @@ BLOCK = 65_536
 
 
 @dataclass(frozen=True)
-class Key:
+class SplitColumn:
     """A column that a split needs: a number for each row, NaN where it is missing.
 
     Attributes:
@@ -36,7 +36,7 @@ class Table:
         x: a number is centred by its column's offset, a category is its code, NaN is missing.
         y: in its own units, NaN where it is missing.
         weight: None where all rows have the same.
-        keys: by role, `group`, `time` and `class`.
+        split_columns: by role, `group`, `time` and `class`.
         rows: the rows with a target.
         memmapped: whether it is memory-mapped from a file.
         sha256: of names and values, if known.
@@ -47,7 +47,7 @@ class Table:
     x: Float[np.ndarray, "row feature"]
     y: Float64[np.ndarray, "row target"]
     weight: Float64[np.ndarray, " row"] | None
-    keys: Mapping[str, Key]
+    split_columns: Mapping[str, SplitColumn]
     rows: Rows
     memmapped: bool = False
     sha256: str = ""
@@ -66,7 +66,7 @@ class Table:
         """A table whose `others` are targets, the weight if there is one, and keys by role and names."""
         y, rest = others[:, : len(schema.targets)], list(others[:, len(schema.targets) :].T)
         weight = rest.pop(0) if schema.weight else None
-        by_role = {role: Key(values, names) for (role, names), values in zip(keys, rest, strict=True)}
+        by_role = {role: SplitColumn(values, names) for (role, names), values in zip(keys, rest, strict=True)}
         rows = np.flatnonzero(np.isfinite(y).all(1))
         return cls(source, schema, x, y, weight, by_role, rows, memmapped)
 

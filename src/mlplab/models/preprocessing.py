@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from mlplab import config
 from mlplab.models.embeddings import CategoryEncoder
 from mlplab.models.feature_layout import FeatureLayout, preprocessed_width
+from mlplab.models.input_scaling import SCALINGS, STATISTICS
 from mlplab.models.layers import elementwise
-from mlplab.models.scaling import SCALINGS, STATISTICS
 from mlplab.models.skip_init import SkipInit
 
 

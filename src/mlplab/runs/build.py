@@ -65,7 +65,7 @@ def build_stack(
         splits,
         [each.seed for each in configs],
         first.data.batch_size,
-        fill=may_fill(first.model),
+        fill=supports_padding(first.model),
         block=MEMMAP_BLOCK if table.memmapped else None,
     )
     network = _build_network(configs, data, initialize=initialize)
@@ -97,7 +97,7 @@ def check_buildable(run: config.TrainConfig, data: RunData) -> None:
         raise UserError(Fault(f"cannot be built: {reason_of(error)}", "the run")) from error
 
 
-def may_fill(model: config.Mlp | config.Linear | config.CustomModel) -> bool:
+def supports_padding(model: config.Mlp | config.Linear | config.CustomModel) -> bool:
     """Whether a network treats each row of a batch by itself, so that rows of weight 0 may fill a batch."""
     return isinstance(model, config.Linear) or (isinstance(model, config.Mlp) and model.norm != "batch")
 
@@ -114,8 +114,7 @@ def choose_accelerator(wanted: str) -> str:
             Fault(
                 "torch finds no CUDA device",
                 "trainer.accelerator",
-                "cuda",
-                remedy="use trainer.accelerator=cpu, or auto, which takes CUDA if there is a device",
+                remedy="use trainer.accelerator=cpu, or auto, which uses CUDA if available",
             )
         )
     return ("cuda" if present else "cpu") if wanted == "auto" else wanted

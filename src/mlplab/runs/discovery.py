@@ -107,7 +107,7 @@ def finished_runs(folder: Path, key: str = "run") -> list[Path]:
     """
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "no such folder"
-        raise UserError(Fault(what, str(folder), remedy=f"name the folder of a run: {key}=…"))
+        raise UserError(Fault(what, str(folder), remedy=f"give the folder of a run: {key}=…"))
     found = {run: read_metrics(run)["status"] for run in runs_below(folder, depth=1)}
     if not found:
         raise UserError(

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
-from mlplab.data.transform import NO_NUMBERS, FrameLike, FrameTransformer, as_frame
+from mlplab.data.new_data import NO_NUMBERS, FrameLike, FrameTransformer, as_frame
 from mlplab.errors import Fault, UserError
 from mlplab.runs.selection import select_runs
 from mlplab.runs.trained import TrainedRun
@@ -36,7 +36,7 @@ class Ensemble:
         self.metrics = tuple(member.metrics for member in members)
         for member in members:
             if member.schema.names != self.schema.names or member.schema.targets != self.schema.targets:
-                what = "takes other columns than the first run of its sweep"
+                what = "takes different columns than the first run of its sweep"
                 raise UserError(Fault(what, str(member.folder), remedy="name the folder of one run"))
 
     def predict(self, frame: FrameLike) -> Float64[np.ndarray, " row"] | Float64[np.ndarray, "row target"]:

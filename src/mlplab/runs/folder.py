@@ -101,11 +101,12 @@ class RunFolder:
         """
         links = (path for path in self.path.rglob("*") if path.is_symlink())
         if link := next(links, None):
-            raise UserError(Fault("is a link; runs make none", str(link), remedy="remove it"))
+            what = "is a symbolic link, which runs never create"
+            raise UserError(Fault(what, str(link), remedy="remove it"))
         self._lock.acquire()
         try:
             if stamp_of(self.path) != stamp:
-                what, remedy = "another process has changed it in the meantime", "give the command again"
+                what, remedy = "another process has changed it", "run the command again"
                 raise UserError(Fault(what, str(self.path), remedy=remedy))
             for folder in (self.path, self.path / "checkpoints"):
                 remove_partial_files(folder)

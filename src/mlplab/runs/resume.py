@@ -57,7 +57,7 @@ def read_run_config(folder: Path) -> TrainConfig:
 
 
 def check_same_config(run: TrainConfig, folder: Path) -> None:
-    """Checks that a folder is empty, or that of this very run.
+    """Checks that a folder is empty, or belongs to this run.
 
     Raises:
         UserError: with the keys in which the configurations differ, or if the folder is not a run's.
@@ -81,13 +81,13 @@ def differences(
     here, there = dict(flat(new)), dict(flat(saved))
     return [
         Fault(
-            "differs from the run that is resumed",
+            "differs from the resumed run",
             key,
             repr(here.get(key)),
             f"{there.get(key)!r} as in {where}",
-            "it may only grow, and not with a schedule that depends on it (cosine)"
+            "it may only be increased, and not with a schedule that depends on it (cosine)"
             if key == MAY_GROW
-            else "leave it as it was, or start a new run (init_from=FOLDER uses the weights of this one)",
+            else "leave it out, or start a new run from these weights: init_from=FOLDER",
         )
         for key in differing(new, saved)
         if key != MAY_DIFFER and not (may_grow and key == MAY_GROW and _grows(run, there.get(key)))

@@ -147,7 +147,7 @@ def _as_number(choice: str | int) -> int | None:
         return None
     if (isinstance(choice, int) or (choice.isascii() and choice.isdigit())) and int(choice) > 0:
         return int(choice)
-    raise UserError(Fault("unknown choice", "runs", repr(choice), "best, all, or a number of runs"))
+    raise UserError(Fault("invalid value", "runs", repr(choice), "best, all, or a number of runs"))
 
 
 def _nan_last(value: float) -> tuple[bool, float]:

@@ -115,7 +115,7 @@ class StackTrainer:
     def ended_members(self, *, interrupted: bool) -> list[int]:
         """The members whose training is over."""
         module = self.stack.module
-        if not (interrupted or self.shrink.few_left):
+        if not (interrupted or self.shrink.triggered):
             return list(range(len(self.members)))
         over = ~module.active | (module.epochs >= (self.trainer.max_epochs or 0))
         return over.nonzero().flatten().tolist()

@@ -20,8 +20,8 @@ from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status
 from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.runs.stack_trainer import Member, StackTrainer
 from mlplab.training.callbacks import StopOnSignal
+from mlplab.training.cpu_settings import cpu_settings_for_training
 from mlplab.training.loggers import build_loggers, truncate_curves
-from mlplab.training.processor import processor_for_training
 from mlplab.training.progress import ProgressBar
 from mlplab.training.state import StackState
 
@@ -78,7 +78,7 @@ def train(
         for run, each in zip(runs, data, strict=True)
     ]
     with ExitStack() as contexts:
-        contexts.enter_context(processor_for_training(runs[0].config.threads))
+        contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
         contexts.enter_context(lightning_quiet())
         signals = contexts.enter_context(StopOnSignal())
         training = _Training(StackTrainer(members, [*bars, signals], state, stack_checkpoint), signals)

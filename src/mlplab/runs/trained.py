@@ -100,7 +100,7 @@ class TrainedRun:
                     f"the prediction of data row {first_row + bad[0] + 1} is not a finite number",
                     "the data",
                     f"{len(bad)} such rows" if len(bad) > 1 else "",
-                    remedy="its inputs are far from those of training; correct them, or leave such rows out",
+                    remedy="its inputs are far outside the range of training; correct them, or drop the row",
                 )
             )
         return predicted

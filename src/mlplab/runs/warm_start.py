@@ -12,9 +12,9 @@ from mlplab.config.keys import differing
 from mlplab.data.cache import RunData
 from mlplab.data.fingerprint import row_hashes
 from mlplab.data.load_table import opened_source
+from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Schema
 from mlplab.data.table import BLOCK
-from mlplab.data.transform import FrameTransformer
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import Network
 from mlplab.runs.discovery import finished_run
@@ -33,7 +33,7 @@ def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) 
         differs = [name for name in there.keys() | here.keys() if there.get(name) != here.get(name)]
         raise UserError(
             Fault(
-                "was trained on other columns",
+                "was trained on different columns",
                 f"init_from={folder}",
                 f"{listed(trained.schema.names)} → {listed(trained.schema.targets)}",
                 f"{listed(schema.names)} → {listed(schema.targets)}; these differ: {listed(sorted(differs))}",
@@ -42,7 +42,7 @@ def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) 
         )
     models = run.model.model_dump(), trained.config.model.model_dump()
     if keys := listed(f"model.{key}" for key in differing(*models) if key != "dropout"):
-        what, remedy = "is another network", "give this run the same model keys"
+        what, remedy = "has a different network", "give this run the same model keys"
         raise UserError(Fault(what, f"init_from={folder}", f"different {keys}", remedy=remedy))
     state = trained.network.state_dict()
     old, new = (torch.tensor(each.offsets, dtype=torch.float64) for each in (trained.schema, schema))

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed
-from mlplab.sweeps.stack import Outcome, StackJob, failed_run, train_stack
+from mlplab.sweeps.train_stack import Outcome, StackJob, failed_run, train_stack
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def train_here(stacks: Sequence[StackJob], cache: DataCache) -> dict[Path, Outco
 def train_in_processes(stacks: Sequence[StackJob], workers: int) -> dict[Path, Outcome]:
     """Trains several stacks at a time.
 
-    Each worker is a pool of its own, so that a process that dies affects no other.
+    Each worker is a separate pool, so a crash does not affect the others.
     """
     outcomes: dict[Path, Outcome] = {}
     waiting = list(stacks)

@@ -31,7 +31,8 @@ def check_sweep_folder(root: Path) -> None:
     """
     entries = list(root.iterdir()) if root.is_dir() else []
     if links := [entry for entry in entries if entry.is_symlink()]:
-        raise UserError(Fault("is a link; sweeps make none", str(links[0]), remedy="remove it"))
+        what = "is a symbolic link, which sweeps never create"
+        raise UserError(Fault(what, str(links[0]), remedy="remove it"))
     if root.is_file() or (entries and not _is_sweep(root)):
         raise UserError(Fault("exists and is not empty", str(root), remedy="choose another: name=…"))
 

@@ -26,16 +26,14 @@ def grid(loader: ConfigLoader, overrides: Sequence[str], *, name_folders: bool =
         key, line = override.get_key_element(), override.input_line or ""
         if override.is_interval_sweep():
             remedy = "give it values, as in range(0,1,0.1)"
-            what = "an interval is not a list of values"
+            what = "interval() is not a list of values"
             raise UserError(Fault(what, key, line.partition("=")[2], remedy=remedy))
         if override.is_sweep_override():
             varying.add(key)
             values.append([f"{key}={value}" for value in override.sweep_string_iterator()])
             if not values[-1]:
                 found = line.partition("=")[2]
-                raise UserError(
-                    Fault("has no values", key, found, remedy="give it some, as in seed=range(4)")
-                )
+                raise UserError(Fault("has no values", key, found, remedy="list some, as in seed=range(4)"))
         else:
             values.append([line])
     runs = [list(combination) for combination in product(*values)]

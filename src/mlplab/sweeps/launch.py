@@ -16,7 +16,7 @@ from mlplab.sweeps.engines import train_here, train_in_processes
 from mlplab.sweeps.folder import PLAN_FILE, STACKS
 from mlplab.sweeps.plan import Plan, make_plan, read_stacks
 from mlplab.sweeps.run import SweepRun
-from mlplab.sweeps.stack import Outcome, StackJob, ended_run, failed, stamp_if_started
+from mlplab.sweeps.train_stack import Outcome, StackJob, ended_run, failed, stamp_if_started
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from mlplab.data.datamodule import batch_rows
 from mlplab.data.load_table import table_key
 from mlplab.errors import UserError
 from mlplab.files import replacing
-from mlplab.runs.build import check_buildable, may_fill
+from mlplab.runs.build import check_buildable, supports_padding
 from mlplab.runs.resume import was_started
 from mlplab.sweeps.run import SweepRun
 from mlplab.sweeps.stack_size import StackSize
@@ -190,7 +190,7 @@ def _stack_key(run: config.TrainConfig, cache: DataCache, index: int) -> str:
     per_member = PER_MEMBER | ({"model": {"dropout"}} if isinstance(run.model, config.Mlp) else {})
     rows = len(cache.data(run).split.train)
     batch = batch_rows(run.data.batch_size, rows)
-    steps = math.ceil(rows / batch) if may_fill(run.model) else rows  # all have the same short batch
+    steps = math.ceil(rows / batch) if supports_padding(run.model) else rows  # all have the same short batch
     alone = index if run.callbacks.added else None  # the user's callbacks act on the whole Trainer
     key = run.model_dump(mode="json", exclude=per_member), str(table_key(run)), batch, steps, alone
     return json.dumps(key)

@@ -60,7 +60,7 @@ class CallbackDispatcher(Callback):
 
 
 class BestWeights(StackCallback):
-    """Keeps each member's weights of the epoch with its lowest monitored metric; of equal ones, the first.
+    """Keeps each member's weights of the epoch with its lowest monitored metric; ties keep the earliest.
 
     Attributes:
         epochs: best epoch of each member, counted from 1; 0 before its first epoch.
@@ -145,17 +145,17 @@ class ShrinkStack(StackCallback):
         share: stops when at most this share of the members is active.
 
     Attributes:
-        few_left: whether it has stopped training.
+        triggered: whether it has stopped training.
     """
 
     def __init__(self, share: float = 0.5) -> None:
-        self.share, self.few_left = share, False
+        self.share, self.triggered = share, False
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Stops unless this was the last epoch."""
         active, epochs = int(module.active.sum()), trainer.max_epochs or 0
         if 0 < active <= self.share * len(module.active) and trainer.current_epoch + 1 < epochs:
-            self.few_left = trainer.should_stop = True
+            self.triggered = trainer.should_stop = True
 
 
 class PeriodicCheckpoint(StackCallback):

@@ -178,7 +178,7 @@ def load(path: Path) -> dict[str, Any]:
                 str(path),
                 f"format {form}" if form is not None else "another program's file",
                 f"format {FORMAT}",
-                remedy="train again, or use the version that environment.json beside it names",
+                remedy="train again, or use the version of mlplab that environment.json names",
             )
         )
     return dict(content)
@@ -189,7 +189,7 @@ def _check_uncompressed(path: Path, archive: zipfile.ZipFile) -> None:
     parts = archive.infolist()
     compressed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
     if compressed or sum(part.file_size for part in parts) > path.stat().st_size:
-        what = "is a compressed archive, which no checkpoint is"
+        what = "is compressed, which checkpoints never are"
         raise UserError(Fault(what, str(path), remedy=FOREIGN))
 
 
@@ -209,9 +209,7 @@ def _check_bounded(path: Path, content: object) -> None:
                 inner += part
             if left < len(inner):
                 raise UserError(
-                    Fault(
-                        "expands to more than it stores, which no checkpoint does", str(path), remedy=FOREIGN
-                    )
+                    Fault("is not valid: its contents are larger than the file", str(path), remedy=FOREIGN)
                 )
         level = inner
 

@@ -60,12 +60,12 @@ class Loss:
         return losses.double() * y_std.flatten() ** self.degree
 
 
-def mse(losses: Sequence[config.PlainLoss]) -> Loss:
+def mse(losses: Sequence[config.SimpleLoss]) -> Loss:
     """e²."""
     return Loss(torch.square, degree=2)
 
 
-def mae(losses: Sequence[config.PlainLoss]) -> Loss:
+def mae(losses: Sequence[config.SimpleLoss]) -> Loss:
     """|e|."""
     return Loss(torch.abs, degree=1)
 
@@ -85,6 +85,6 @@ LOSSES: dict[str, Callable[[Any], Loss]] = {"mse": mse, "mae": mae, "huber": hub
 """By their names in the configuration; each takes the sections of all members."""
 
 
-def build_loss(losses: Sequence[config.PlainLoss | config.HuberLoss]) -> Loss:
+def build_loss(losses: Sequence[config.SimpleLoss | config.HuberLoss]) -> Loss:
     """The loss of members whose losses have the same name."""
     return LOSSES[losses[0].name](losses)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.infer.row_numbers import numbers_rows
+from mlplab.data.infer.row_numbers import is_row_number
 from mlplab.data.infer.table_spec import Role
 
 ROWS = 120
@@ -41,9 +41,9 @@ def test_row_numbers_beyond_the_integers_of_float32() -> None:
     rows = 2**24 + 4001
     values = (np.arange(rows) - 2047.5).astype(np.float32)
     high = float(values[-1]) + 2047.5
-    assert numbers_rows(values, 0.0, high, 2047.5)
+    assert is_row_number(values, 0.0, high, 2047.5)
     values[0], values[1] = values[1], values[0]
-    assert not numbers_rows(values, 0.0, high, 2047.5)
+    assert not is_row_number(values, 0.0, high, 2047.5)
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_all_faults_are_reported_together(tmp_path: Path) -> None:
 
 
 def test_carriage_returns_alone_are_reported(tmp_path: Path) -> None:
-    assert "its lines end with carriage returns alone" in refusal(tmp_path, "a,b\r1,2\r")
+    assert "its lines end in bare carriage returns (old Mac format)" in refusal(tmp_path, "a,b\r1,2\r")
 
 
 def test_bytes_that_are_not_text_are_reported(tmp_path: Path) -> None:

@@ -138,11 +138,12 @@ def _fault(cells: BadCells, na_values: Sequence[str], reader: TableReader) -> Fa
         case "boolean":
             what = BAD["boolean"]
         case _ if re.fullmatch(LONG_INTEGER, cells.first):
-            what, expected = "is an integer of more than 64 bits", "a number, as 1.2e23 if digits may be lost"
+            what = "is an integer of more than 64 bits"
+            expected = "a number; write 1.2e23 if digits may be lost"
         case _:
             what = BAD["numeric"] if INFINITE.fullmatch(cells.first) else "is not a number"
     what += f"; {column.bad:,} such cells in this column" if column.bad > 1 else ""
-    what += f", {len(cells.texts):,} different ones" if len(cells.texts) > 1 else ""
+    what += f", {len(cells.texts):,} distinct values" if len(cells.texts) > 1 else ""
     remedy = "; ".join(_remedies(cells, na_values, reader))
     return Fault(what, reader.place(cells.row, column), shortened(cells.text), expected, remedy)
 
@@ -167,7 +168,7 @@ def _remedies(cells: BadCells, na_values: Sequence[str], reader: TableReader) ->
     if cells.may_be_categories:
         yield f"{typed(name, 'drop')} leaves the column out"
     elif role == "input":
-        yield f"another kind: {categorical} or =drop"
+        yield f"or set its kind: {categorical} (or drop)"
     elif not is_numeric:
         yield "correct it, or leave such rows out"
     if missing and cells.hold_digits:
@@ -177,7 +178,7 @@ def _remedies(cells: BadCells, na_values: Sequence[str], reader: TableReader) ->
 def _missing_remedy(cells: BadCells, na_values: Sequence[str], reader: TableReader) -> str:
     they = "they stand for missing values" if len(cells.texts) > 1 else "it stands for a missing value"
     if cells.column.role == "target" and not reader.spec.drop_missing_targets:
-        drop = "data.missing_target=drop leaves such rows out"
+        drop = "data.missing_target=drop (drops those rows)"
         return f"if {they}: {typed_na_values(na_values)} {drop}"
     return f"if {they}: {typed_na_values(na_values)} (in all columns)"
 

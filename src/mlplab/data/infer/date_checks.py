@@ -12,7 +12,7 @@ FIRST_YEAR = LAST_YEAR - 99
 COMPACT = "%Y%m%d"
 """The format of dates in whole numbers."""
 
-FOUR_DIGITS = "write its years with four digits"
+FOUR_DIGITS = "use four-digit years"
 
 
 def century_faults(column: InferredColumn, where: str) -> list[Fault]:
@@ -20,8 +20,8 @@ def century_faults(column: InferredColumn, where: str) -> list[Fault]:
     first, last = column.range or (0, 0)
     if "%y" not in column.definition.format or first >= FIRST_YEAR + 1 or last < LAST_YEAR:
         return []
-    what = "years of two digits lie on both sides of the turn of their century"
-    found = f"both {FIRST_YEAR % 100} and {LAST_YEAR % 100}, so either may come first"
+    what = "two-digit years are ambiguous"
+    found = f"both {LAST_YEAR % 100} and {FIRST_YEAR % 100}: {LAST_YEAR} and {FIRST_YEAR}, or another order"
     return [Fault(what, where, found, remedy=f"{FOUR_DIGITS}; or {typed(column.name, 'drop')} leaves it out")]
 
 

@@ -113,7 +113,7 @@ def _target_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
     if column.low == column.high:
         remedy = "there is nothing to predict: name another data.target"
         remedy = remedy if reader.rows > 1 else "give the table more rows"
-        return [*faults, Fault(f"all its values are {column.low[0]:g}", where, remedy=remedy)]
+        return [*faults, Fault(f"every value is {column.low[0]:g}", where, remedy=remedy)]
     return [*faults, *_magnitude_faults(column, reader)]
 
 
@@ -136,7 +136,7 @@ def _magnitude_faults(column: InferredColumn, reader: TableReader) -> list[Fault
     if not largest or smallest <= largest <= greatest:
         return []
     what = "its values are too small or too large for float32"
-    found, expected = f"{largest:.3g} as the largest", f"one between {smallest:g} and {greatest:g}"
+    found, expected = f"{largest:.3g}", f"a largest magnitude between {smallest:g} and {greatest:g}"
     return [Fault(what, reader.where(column), found, expected, "give them in another unit")]
 
 

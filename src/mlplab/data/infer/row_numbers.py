@@ -26,7 +26,7 @@ FIRST = 4096
 def leave_out_row_numbers(reader: TableReader) -> None:
     """Leaves out columns that number the rows, and notes those that may be identifiers.
 
-    Not where the user declares the kind, where there is no other input, or where the split needs the column.
+    Columns stay if the user declared their kind, the split needs them, or there is no other input.
     """
     exempt = {*reader.spec.declared, *(name for name, _ in reader.spec.roles)}
     inputs = [column for column in reader.columns if column.is_input]
@@ -34,20 +34,20 @@ def leave_out_row_numbers(reader: TableReader) -> None:
     for column in inputs:
         if column.kind == "numeric" and not column.missing and column.name not in exempt and column.range:
             values, offset = reader.values(column), column.definition.offset
-            if numbers_rows(values, *column.range, offset):
+            if is_row_number(values, *column.range, offset):
                 numbers.append(column)
             elif not has_range_of_dates(column) and may_identify(values, *column.range, offset):
                 possible.append(column)
     if len(numbers) < len(inputs):
         for column in numbers:
-            why = "it numbers the rows, which means nothing for new ones"
+            why = "it is a row number, which says nothing about new rows"
             column.leave_out("row number", f"{why}; {typed(column.name, 'numeric')} keeps it")
     for column in _distinct_integers(possible, reader.rows, reader.source):
         drop = typed(column.name, "drop")
-        column.note = f"a different whole number in each row; if it is not a quantity, {drop} leaves it out"
+        column.note = f"a different whole number in each row; if it is an identifier, drop it: {drop}"
 
 
-def numbers_rows(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> bool:
+def is_row_number(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> bool:
     """Whether a column counts the rows in their order from 0 or 1.
 
     Args:

@@ -49,7 +49,7 @@ def _column_by_sample(
     is_not_number = is_number and is_datetime(dtype)
     if is_not_number or dtype.is_nested() or dtype in (pl.Binary, pl.Time, pl.Duration, pl.Object):
         remedy = f"{typed(name, 'drop')} leaves it out" if role == "input" else f"name another {KEYS[role]}"
-        what = f"holds {dtype}, which is not a {'number' if is_not_number else 'value'}"
+        what = f"holds {dtype}, which is not {'a number' if is_not_number else 'supported'}"
         raise UserError(Fault(what, f"{source.where}, {titled(name, role)}", remedy=remedy))
     known = known_kind(name, role, declared, dtype)
     cells = cells_of(sample, name)

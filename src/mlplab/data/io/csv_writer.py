@@ -10,7 +10,7 @@ from io import BytesIO
 
 import polars as pl
 
-from mlplab.data.parse import cells_of, is_text, repeat
+from mlplab.data.parse import cells_of, has_repeats, is_text
 
 _BEGINS = r"^\s*[=+\-@＝＋－＠]|^[\t\r\n]"
 _NUMBER = r"^\s*[+\-]?((\d+([.,]\d*)*|[.,]\d+)([eE][+\-]?\d+)?%?|[iI]nf(inity)?|[nN]a[nN])?\s*$"
@@ -35,7 +35,7 @@ def write_csv(
         for name, dtype in frame.schema.items():
             if is_text(dtype) and name not in plain:
                 cells = cells_of(frame, name).cast(pl.String)
-                distinct = cells.unique() if repeat(cells) else cells
+                distinct = cells.unique() if has_repeats(cells) else cells
                 quoted = quoted or _needs_quotes(distinct)
                 if escape_formulas and distinct.str.contains(_BEGINS).any():
                     escaped = escaped.with_columns(_escape_cells(cells).alias(name))

@@ -121,7 +121,7 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect,
         faults += _title_faults(rows, where)
     if "\r" in text and "\n" not in text:
         remedy = "save the file again as CSV, not as CSV (Macintosh)"
-        faults.append(Fault("its lines end with carriage returns alone", where, remedy=remedy))
+        faults.append(Fault("its lines end in bare carriage returns (old Mac format)", where, remedy=remedy))
     if options.header is None and rows and all(map(_is_number, rows[0])):
         remedy = (
             "data.header=false names the columns column_1, column_2, …; if these are names: data.header=true"
@@ -203,7 +203,7 @@ def _title_faults(rows: Sequence[Row], where: str) -> Iterator[Fault]:
     """Lines above the header, as spreadsheets write them."""
     width = median_low(len(row) for row in rows)
     if rows[0][0].startswith("sep="):
-        what = "the first line is a note for Excel"
+        what = "the first line is a directive for Excel (sep=)"
     elif len(rows[0]) == 1 < width:
         what = f"the first line has 1 field, the others {width}"
     else:

@@ -69,7 +69,7 @@ def check_same_columns(first: Source, other: Source) -> None:
         details = "; ".join(
             f"{what} {names}" for what, names in (("lacks", lacks), ("also has", more)) if names
         )
-        what = f"has other columns than {first.where}: {details or 'in another order'}"
+        what = f"has different columns than {first.where}: {details or 'in another order'}"
         faults = [Fault(what, other.where, remedy="give all files the same columns")]
     else:
         faults = [

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from mlplab.data.splits.assign import (
+from mlplab.data.splits.split import PARTS, Rows, Split
+from mlplab.data.splits.split_helpers import (
     balance_groups,
     check_classes,
     choose_groups,
@@ -18,7 +19,6 @@ from mlplab.data.splits.assign import (
     random_parts,
     time_boundaries,
 )
-from mlplab.data.splits.split import PARTS, Rows, Split
 from mlplab.errors import Fault, UserError, listed
 
 LEAST_OF_TWO_FOLDS = 5

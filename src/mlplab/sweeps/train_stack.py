@@ -1,4 +1,4 @@
-"""Trains a stack of a sweep: if one run fails, the others still finish."""
+"""Trains a stack of a sweep. If one run fails, the others still finish."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ class StackJob:
 
 
 def train_stack(stack: StackJob, console: Console, cache: DataCache) -> dict[Path, Outcome]:
-    """Trains the runs of a stack; if one of them breaks it, the others one by one."""
+    """Trains the runs of a stack together. If one fails, trains the others individually."""
     outcomes: dict[Path, Outcome] = {}
     try:
         shared = _shared_states(stack, cache)

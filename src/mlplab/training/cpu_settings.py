@@ -12,7 +12,7 @@ _LARGEST_MMAP_THRESHOLD = 2**25
 
 
 @contextmanager
-def processor_for_training(threads: int) -> Iterator[None]:
+def cpu_settings_for_training(threads: int) -> Iterator[None]:
     """Sets the number of threads, and makes steps of small networks up to twice as fast.
 
     Values below 1e-38 (1e-308 in float64) are flushed to zero: the optimizer state of dead units decays to

@@ -22,7 +22,7 @@ def make_split(section: config.Split, table: Table) -> Split:
     Raises:
         UserError: if a part has no row, or no row with a weight above 0.
     """
-    rows, keys = table.rows, table.keys
+    rows, keys = table.rows, table.split_columns
     codes: dict[str, Codes] = {
         role: np.where(np.isnan(key.values), -1, key.values).astype(np.int64)
         for role, key in keys.items()

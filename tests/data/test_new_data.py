@@ -12,8 +12,8 @@ from support import config, table_of
 
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
+from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Schema
-from mlplab.data.transform import FrameTransformer
 from mlplab.models import FeatureLayout, Network, build_network, build_preprocessing
 
 PRINTED = st.characters(codec="utf-8", exclude_characters="\0")

@@ -64,14 +64,14 @@ def check_classes(codes: Ints, names: Sequence[str], least: int) -> None:
         UserError: with all classes that are too rare.
     """
     where = "data.split.stratify"
-    remedy = f"take another column, or none: {where}=null"
+    remedy = f"choose another column, or none: {where}=null"
     _check_none_missing(codes < 0, where)
     present, sizes = np.unique(codes, return_counts=True)
     if len(present) < 2:
         found = listed(f"'{names[code]}'" for code in present)
         raise UserError(Fault("has a single class", where, found, "two or more", remedy))
     rare = [
-        Fault(f"class '{names[code]}' is too rare", where, f"rows: {size}", f"{least} or more", remedy)
+        Fault(f"class '{names[code]}' has {size} rows", where, "", f"{least} or more", remedy)
         for code, size in zip(present, sizes, strict=True)
         if size < least
     ]
@@ -89,7 +89,7 @@ def number_groups(codes: Ints, least: int) -> tuple[Ints, Ints]:
     _check_none_missing(codes < 0, where)
     _, numbers, sizes = np.unique(codes, return_inverse=True, return_counts=True)
     if len(sizes) < least:
-        found, remedy = f"{len(sizes)}", f"take another column: {where}=…"
+        found, remedy = f"{len(sizes)}", f"choose another column: {where}=…"
         raise UserError(Fault("has too few groups", where, found, f"{least} or more", remedy))
     return numbers, sizes
 
@@ -127,7 +127,7 @@ def time_boundaries(times: Float64[np.ndarray, " _"], wanted: Sequence[float | i
     _check_none_missing(np.isnan(times), where)
     new = np.flatnonzero(times[1:] != times[:-1]) + 1
     if len(new) < len(wanted):
-        found, remedy = f"{len(new) + 1}", f"take another column: {where}=…"
+        found, remedy = f"{len(new) + 1}", f"choose another column: {where}=…"
         raise UserError(
             Fault("has too few different times", where, found, f"{len(wanted) + 1} or more", remedy)
         )

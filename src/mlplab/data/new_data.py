@@ -124,16 +124,16 @@ class FrameTransformer:
         return x
 
     def warn(self) -> None:
-        """Warns about unknown categories, and about missing values in columns without any in training."""
+        """Warns about unknown categories, and about missing values in columns that had none in training."""
         for name, values in self._unknown.items():
             shown = values.most_common(MAX_SHOWN)
             texts = ", ".join(f"{shortened(value)} ({count:,})" for value, count in shown)
             more = f", … {len(values)} in all" if len(values) > MAX_SHOWN else ""
-            what = "%s, column '%s': categories not seen in training are read as missing: %s%s"
+            what = "%s, column '%s': categories not seen in training are treated as missing: %s%s"
             log.warning(what, self.where, name, texts, more)
         new = {column.name for column in self.schema.inputs if not column.missing}
         if missing := [f"{name} ({count:,})" for name, count in self._missing.items() if name in new]:
-            what = "%s: missing values in columns without any in training, imputed (median or mode): %s"
+            what = "%s: imputed missing values (median or mode) in columns that had none: %s"
             log.warning(what, self.where, listed(missing))
 
     def _of(self, column: Column) -> str:
