@@ -68,11 +68,11 @@ def train_into(folder: Path, *members: Sequence[str]) -> list[dict[str, Any]]:
     """Trains runs as one stack into folders 0, 1, …; the contents of their metrics.json."""
     from rich.console import Console
 
-    from mlplab.runs.train import Run, train
+    from mlplab.runs.train import Run, train_runs
 
     runs = [Run(config(*overrides), folder / str(index)) for index, overrides in enumerate(members)]
     cache = DataCache()
-    return train(runs, [cache.data(run.config) for run in runs], Console(file=io.StringIO()))
+    return train_runs(runs, [cache.data(run.config) for run in runs], Console(file=io.StringIO()))
 
 
 @dataclass(frozen=True)

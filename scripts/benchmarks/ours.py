@@ -16,7 +16,7 @@ from benchmarks.rows import Rows
 from mlplab.cli.compose import register_resolvers
 from mlplab.config import TrainConfig, parse
 from mlplab.data.cache import DataCache
-from mlplab.runs.train import Run, train
+from mlplab.runs.train import Run, train_runs
 from mlplab.training.module import StackModule
 
 SPLIT = ("data.split.val=0.1", "data.split.test=0.1")
@@ -60,5 +60,5 @@ def train_timed(overrides: Sequence[str], members: int) -> list[Epoch]:
     runs = [shared.model_copy(update={"seed": seed}) for seed in range(members)]
     data = [DataCache().data(shared)] * members
     with TemporaryDirectory() as folder, timed(StackModule) as epochs:
-        train([Run(run, Path(folder, str(run.seed))) for run in runs], data, Console(file=io.StringIO()))
+        train_runs([Run(run, Path(folder, str(run.seed))) for run in runs], data, Console(file=io.StringIO()))
     return epochs

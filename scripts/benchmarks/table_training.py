@@ -17,7 +17,7 @@ from benchmarks import ours
 from benchmarks.epochs import timed
 from benchmarks.memory import peak
 from mlplab.data.cache import DataCache
-from mlplab.runs.train import Run, train
+from mlplab.runs.train import Run, train_runs
 from mlplab.training.module import StackModule
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     data = DataCache().data(run)
     seconds = perf_counter() - start
     with timed(StackModule) as epochs:
-        [metrics] = train([Run(run, Path("run").absolute())], [data], Console(file=io.StringIO()))
+        [metrics] = train_runs([Run(run, Path("run").absolute())], [data], Console(file=io.StringIO()))
     memory = psutil.Process().memory_info()
     print(
         json.dumps(

@@ -44,8 +44,7 @@ def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
     data = cache.data(run)
     with heavy_imports():
         from mlplab.runs.resume_state import saved_state
-        from mlplab.runs.train import Run
-        from mlplab.runs.train import train as train_runs
+        from mlplab.runs.train import Run, train_runs
 
     state = saved_state(folder, run, data) if resume else None
     if resume and state is None:

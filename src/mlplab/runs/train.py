@@ -44,7 +44,7 @@ class Run:
     stamp: Stamp | None = None
 
 
-def train(
+def train_runs(
     runs: Sequence[Run],
     data: Sequence[RunData],
     console: Console,

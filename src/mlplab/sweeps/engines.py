@@ -17,7 +17,7 @@ from rich.console import Console
 
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed
-from mlplab.sweeps.train_stack import Outcome, StackJob, failed_run, train_stack
+from mlplab.sweeps.train_stack import Outcome, StackJob, failed_outcome, train_stack
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def train_in_processes(stacks: Sequence[StackJob], workers: int) -> dict[Path, O
                 except BrokenProcessPool:
                     pool.shutdown()  # waits until the process has ended and released its folders
                     killed = RunFailed("the process that trained it was killed")
-                    outcomes |= {run.folder: failed_run(run, killed) for run in stack.runs}
+                    outcomes |= {run.folder: failed_outcome(run, killed) for run in stack.runs}
                     pool = _pool()
                 idle.append(pool)
                 log.info("%s", stack.finished_message)
@@ -73,7 +73,7 @@ def _train_in_process(stack: StackJob) -> dict[Path, Outcome]:
     try:
         return train_stack(stack, Console(file=io.StringIO()), DataCache())
     except RunFailed as error:
-        return {run.folder: failed_run(run, error) for run in stack.runs}
+        return {run.folder: failed_outcome(run, error) for run in stack.runs}
 
 
 def _start_worker() -> None:

@@ -16,7 +16,7 @@ from mlplab.sweeps.engines import train_here, train_in_processes
 from mlplab.sweeps.folder import PLAN_FILE, STACKS
 from mlplab.sweeps.plan import Plan, make_plan, read_stacks
 from mlplab.sweeps.run import SweepRun
-from mlplab.sweeps.train_stack import Outcome, StackJob, ended_run, failed, stamp_if_started
+from mlplab.sweeps.train_stack import Outcome, StackJob, ended_outcome, mark_failed, stamp_if_started
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def launch(
     remove_partial_files(root / STACKS)
     plan.write(root / PLAN_FILE)
     for run in plan.refused:
-        outcomes[run.folder] = failed(run.folder, run.values, run.reason)
+        outcomes[run.folder] = mark_failed(run.folder, run.values, run.reason)
     stacks = list(_stack_jobs(plan, root, outcomes))
     outcomes |= train_in_processes(stacks, plan.workers) if plan.workers > 1 else train_here(stacks, cache)
     with suppress(OSError):  # not empty if a stack has not ended
@@ -71,7 +71,7 @@ def _ended_earlier(runs: Sequence[SweepRun], cache: DataCache) -> Iterator[tuple
             data = cache.data(run.config)
             if data not in checked and check_same_rows(run.folder, data):
                 checked.add(data)  # one run of each table and split is enough
-            if outcome := ended_run(run.folder, run.config):
+            if outcome := ended_outcome(run.folder, run.config):
                 yield run.folder, outcome
 
 

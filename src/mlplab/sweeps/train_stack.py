@@ -14,7 +14,7 @@ from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import Metrics, Stamp, record_failure, stamp_of
 from mlplab.runs.resume import has_ended, was_started
 from mlplab.runs.resume_state import StackCheckpoint, saved_state
-from mlplab.runs.train import Run, train
+from mlplab.runs.train import Run, train_runs
 from mlplab.training.state import StackState
 
 Outcome = Metrics | RunFailed
@@ -47,11 +47,11 @@ def train_stack(stack: StackJob, console: Console, cache: DataCache) -> dict[Pat
     try:
         shared = _shared_states(stack, cache)
     except UserError as error:
-        return {run.folder: failed_run(run, error) for run in stack.runs}
+        return {run.folder: failed_outcome(run, error) for run in stack.runs}
     for runs, state in _groups(stack, shared, cache, outcomes):
         data = [cache.data(run.config) for run in runs]
         try:
-            trained = train(
+            trained = train_runs(
                 runs, data, console, title=f"{stack.title}  ", state=state, stack_checkpoint=stack.checkpoint
             )
             outcomes |= {run.folder: _outcome(each) for run, each in zip(runs, trained, strict=True)}
@@ -59,7 +59,9 @@ def train_stack(stack: StackJob, console: Console, cache: DataCache) -> dict[Pat
             raise
         except Exception as error:
             if len(runs) == 1:
-                outcomes |= {run.folder: failed_run(run, error) for run in runs}  # its log has the traceback
+                outcomes |= {
+                    run.folder: failed_outcome(run, error) for run in runs
+                }  # its log has the traceback
             else:
                 shared = _shared_states(stack, cache)
                 outcomes |= {run.folder: _train_alone(run, stack, shared, console, cache) for run in runs}
@@ -80,7 +82,7 @@ def _groups(
         try:
             state = _latest_state(run, shared, cache)
         except UserError as error:
-            outcomes[run.folder] = failed_run(run, error)
+            outcomes[run.folder] = failed_outcome(run, error)
         else:
             groups.setdefault(state.join_key if state else None, []).append((run, state))
     return [
@@ -104,26 +106,28 @@ def _train_alone(
     run: Run, stack: StackJob, shared: Mapping[Path, StackState], console: Console, cache: DataCache
 ) -> Outcome:
     """Trains a run of a stack that another run may have broken."""
-    if outcome := ended_run(run.folder, run.config):
+    if outcome := ended_outcome(run.folder, run.config):
         return outcome
     again = replace(run, stamp=stamp_if_started(run.folder))
     try:
         state = _latest_state(again, shared, cache)
         data = [cache.data(run.config)]
-        [metrics] = train([again], data, console, title=f"{stack.title}  ", state=state)
+        [metrics] = train_runs([again], data, console, title=f"{stack.title}  ", state=state)
     except (Interrupted, CannotWrite):
         raise
     except Exception as error:
-        return failed_run(run, error)
+        return failed_outcome(run, error)
     return _outcome(metrics)
 
 
-def failed_run(run: Run, error: Exception) -> Outcome:
+def failed_outcome(run: Run, error: Exception) -> Outcome:
     """The outcome of a run for which training raised an error; it may have ended before."""
-    return ended_run(run.folder, run.config) or failed(run.folder, run.config.plain(), reason_of(error))
+    return ended_outcome(run.folder, run.config) or mark_failed(
+        run.folder, run.config.plain(), reason_of(error)
+    )
 
 
-def ended_run(folder: Path, run: TrainConfig) -> Outcome | None:
+def ended_outcome(folder: Path, run: TrainConfig) -> Outcome | None:
     """The outcome of a run that has ended for good."""
     return _outcome(read_metrics(folder)) if has_ended(folder, run) else None
 
@@ -132,7 +136,7 @@ def _outcome(metrics: Metrics) -> Outcome:
     return metrics if metrics["status"] == "done" else RunFailed(metrics["reason"])
 
 
-def failed(folder: Path, values: Mapping[str, Any], reason: str) -> RunFailed:
+def mark_failed(folder: Path, values: Mapping[str, Any], reason: str) -> RunFailed:
     """Records in a run's folder that the run failed."""
     record_failure(folder, values, reason)
     return RunFailed(reason)
