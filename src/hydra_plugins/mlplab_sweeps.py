@@ -9,9 +9,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mlplab.cli.hydra_errors import explained
+from mlplab.cli.overrides import lines_of, typed_keys
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.imports import heavy_imports
 
@@ -33,10 +34,9 @@ class Grid(Sweeper):
         from mlplab.sweeps.grid import grid
         from mlplab.sweeps.summary import summarize
 
-        typed = OmegaConf.to_container(self.cfg.hydra.overrides.hydra, resolve=False)
-        subdir = any(str(line).lstrip("+").startswith("hydra.sweep.subdir=") for line in typed or ())
+        typed = typed_keys(lines_of(self.cfg.hydra.overrides.hydra))
         with explained():
-            runs = grid(self.loader, arguments, name_folders=not subdir)
+            runs = grid(self.loader, arguments, name_folders="hydra.sweep.subdir" not in typed)
         assert self.launcher is not None
         self.launcher.launch(runs, initial_job_idx=0)
         known = self.launcher.results if isinstance(self.launcher, Lockstep) else {}

@@ -144,7 +144,7 @@ def test_the_grid() -> None:
         ]
         with pytest.raises(UserError, match=r"seed: has no values \(found range\(0\)\)"):
             grid(loader, ["seed=range(0)"])
-        with pytest.raises(UserError, match=r"optimizer.lr: interval() is not a list of values"):
+        with pytest.raises(UserError, match=r"optimizer.lr: interval\(\) is not a list of values"):
             grid(loader, ["optimizer.lr=interval(0,1)"])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import ListConfig, OmegaConf
 
 from mlplab.cli.hydra_errors import explained
 from mlplab.config.keys import quoted, renamed_fault
@@ -49,6 +50,11 @@ def readable(words: Sequence[str]) -> list[str]:
     if PATH in keys and not {"data", "experiment", RESUME, *OWN_CONFIG}.intersection(keys):
         read.insert(keys.index(PATH), TABLE)  # next to it: flags must not separate overrides
     return read
+
+
+def lines_of(overrides: ListConfig) -> list[str]:
+    """Overrides that Hydra has stored, with their interpolations as typed."""
+    return [str(line) for line in OmegaConf.to_container(overrides, resolve=False) or ()]
 
 
 def typed_keys(lines: Sequence[str]) -> set[str]:

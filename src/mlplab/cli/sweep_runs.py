@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from mlplab.cli.compose import plain, reject_hydra_settings
 from mlplab.cli.hydra_errors import explained
+from mlplab.cli.overrides import lines_of
 from mlplab.config import parse
 from mlplab.errors import UserError
 from mlplab.sweeps.run import SweepRun
@@ -43,7 +44,7 @@ def derive_runs(
         with explained():
             return parser.parse_overrides([line])[0]
 
-    shared = list(sweep.hydra.overrides.task)
+    shared = lines_of(sweep.hydra.overrides.task)
     compositions: dict[tuple[str, ...], _Composition | UserError] = {}
     for number, lines in enumerate(overrides, first):
         parsed = [parse_override(line) for line in lines]
@@ -89,6 +90,8 @@ def _sets_value(override: Override, sweep: DictConfig) -> bool:
     """Whether an override changes one value of the sweep's composition, and does not choose an option."""
     if override.is_add() or override.is_force_add() or override.is_delete():
         return False
+    if isinstance(override.value(), dict):  # it may add keys
+        return False
     node: Any = sweep
     for part in override.key_or_group.split("."):  # without resolving interpolations
         node = node._get_node(part, validate_access=False) if isinstance(node, DictConfig) else None
@@ -104,6 +107,7 @@ class _Composition:
     def run(self, lines: Sequence[str], parsed: Sequence[Override], number: int) -> SweepRun:
         changed = [each for line, each in zip(lines, parsed, strict=True) if line not in self.lines]
         self.lines = list(lines)
+        changed.sort(key=lambda each: not each.is_hydra_override())  # the folder first: others may be wrong
         try:
             with explained():
                 ConfigLoaderImpl._apply_overrides_to_config(changed, self.cfg)

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, read_write
 
 from mlplab.cli.compose import composed, folder_of, plain, read_flags, reject_hydra_settings
 from mlplab.cli.hydra_errors import explained
-from mlplab.cli.overrides import RESUME, check_overrides, is_typed, typed_keys
+from mlplab.cli.overrides import RESUME, check_overrides, is_typed, lines_of, typed_keys
 from mlplab.cli.terminal import exit_status, log_to_terminal
 from mlplab.config import CsvData, TrainConfig, parse
 from mlplab.config.allowed_classes import user_classes
@@ -123,9 +123,7 @@ def _table_overrides(run: TrainConfig, lines: Sequence[str]) -> list[str]:
 def _sweep(cfg: DictConfig, root: Path, statuses: list[int]) -> None:
     """Runs Hydra's sweeper, which launches the runs; `statuses` gets the status of each."""
     check_sweep_folder(root)
-    with read_write(cfg.hydra):  # whoever composes a run from now on puts it there
-        cfg.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(root))}")
-        cfg.hydra.overrides.task.append(f"name={quoted(str(cfg.name))}")
+    _fix_folder(cfg, root)
     task = _task(root, statuses)
     created = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
@@ -136,12 +134,23 @@ def _sweep(cfg: DictConfig, root: Path, statuses: list[int]) -> None:
                 sweeper = Plugins.instance().instantiate_sweeper(
                     config=cfg, hydra_context=context, task_function=task
                 )
-                sweeper.sweep([str(line) for line in cfg.hydra.overrides.task])
+                sweeper.sweep(lines_of(cfg.hydra.overrides.task))
             if {path.name for path in root.iterdir()} == {LOCK, MULTIRUN_FILE}:
                 (root / MULTIRUN_FILE).unlink()
     finally:
         for folder in created:
             remove_if_empty(folder)
+
+
+def _fix_folder(cfg: DictConfig, root: Path) -> None:
+    """Fixes the folder of a sweep and its name, which may contain the time, for whoever composes a run."""
+    lines = lines_of(cfg.hydra.overrides.hydra), lines_of(cfg.hydra.overrides.task)
+    of_hydra = [line for line in lines[0] if "hydra.sweep.dir" not in typed_keys([line])]
+    with read_write(cfg.hydra):
+        cfg.hydra.overrides.hydra = [*of_hydra, f"hydra.sweep.dir={quoted(str(root))}"]
+        cfg.hydra.sweep.dir = str(root)
+        if "name" not in typed_keys(lines[1]):
+            cfg.hydra.overrides.task = [*lines[1], f"name={quoted(str(cfg.name))}"]
 
 
 def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from mlplab.errors import Fault, UserError, listed, nearest
-from mlplab.runs.discovery import runs_below
+from mlplab.runs.discovery import is_compatible, runs_below
 from mlplab.runs.selection import (
     SPLIT_KEYS,
     RunResult,
@@ -80,7 +80,9 @@ def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str 
         UserError: if there are no runs, or they have no such key or metric.
     """
     found = {run.resolve(): run for folder in folders for run in _runs_below(folder)}  # each once
-    read = [read_run(run) for run in found.values()]
+    if other := [run for run in found.values() if not is_compatible(run)]:
+        log.warning("left out runs of another version of mlplab: %s", listed(map(str, other), 3))
+    read = [read_run(run) for run in found.values() if run not in other or len(other) == len(found)]
     runs = without_repeats(read)
     if repeats := len(read) - len(runs):
         verbs = ("has", "does") if repeats == 1 else ("have", "do")

@@ -33,7 +33,8 @@ def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
     stamp, cache = stamp_of(folder), DataCache()
     if not resume:
         RunFolder(folder).check_unused()
-        check_init_from(run)
+        if run.init_from:
+            finished_run(Path(run.init_from), "init_from")
     elif has_ended(folder, run):
         metrics = read_metrics(folder)
         if metrics["status"] != "done":
@@ -58,16 +59,6 @@ def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
     if metrics["status"] != "done":
         raise RunFailed(metrics["reason"])
     _print_scores(metrics, folder, console)
-
-
-def check_init_from(run: TrainConfig) -> None:
-    """Checks that `init_from`, if given, names a finished run.
-
-    Raises:
-        UserError: if it does not.
-    """
-    if run.init_from:
-        finished_run(Path(run.init_from), "init_from")
 
 
 def _print_scores(metrics: Metrics, folder: Path, console: Console) -> None:

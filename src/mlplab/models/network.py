@@ -56,7 +56,8 @@ def build_network(
     Raises:
         UserError: if a custom network class cannot be found, or its tensors have no member axis.
     """
-    with nullcontext() if initialize else SkipInit():
+    is_custom = isinstance(models[0], config.CustomModel)  # may need what its class initializes
+    with nullcontext() if initialize or is_custom else SkipInit():
         body = _build_body(models, seeds, preprocessing.width, preprocessing.targets).to(preprocessing.dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
         if tensor.dim() != MEMBER_DIMENSIONS or tensor.shape[0] != len(seeds):

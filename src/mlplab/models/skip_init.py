@@ -7,7 +7,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class SkipInit(TorchFunctionMode):
-    """Within this context, the functions of `torch.nn.init` leave tensors as they are.
+    """Within this context, `uniform_` and `normal_` of `torch.nn.init` leave tensors as they are.
 
     Like `torch.nn.utils.skip_init`, for whole modules whose buffers must keep their values.
     """

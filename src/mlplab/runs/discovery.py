@@ -49,7 +49,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.yaml"
     try:
         text = path.read_bytes()
-        _check_version(text, path)
         if len(text) > LARGEST_CONFIG or any(isinstance(each, yaml.AliasEvent) for each in _events(text)):
             raise UserError(Fault("was not written by a run: it is too large, or has aliases", str(path)))
         content = yaml.load(text, Loader=yaml.CSafeLoader)
@@ -62,15 +61,22 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(Fault("is damaged: not YAML", str(path))) from error
     if not isinstance(content, dict):
         raise UserError(Fault("is damaged: it has no keys", str(path)))
+    if (version := _version(text)) != COMPATIBLE:
+        what = f"was written by mlplab {version}, which this version ({COMPATIBLE}) cannot read"
+        raise UserError(Fault(what, str(path), remedy=f"train again, or use mlplab {version}"))
     return content
 
 
-def _check_version(text: bytes, path: Path) -> None:
+def is_compatible(folder: Path) -> bool:
+    """Whether a run's folder was written by a version that this one can read."""
+    with (folder / "config.yaml").open("rb") as file:
+        return _version(file.readline()) == COMPATIBLE
+
+
+def _version(text: bytes) -> str:
+    """The version (major, minor) in the first line of a config.yaml; 0.1 wrote none."""
     found = re.match(rb"# mlplab (\d+\.\d+)", text)
-    version = found[1].decode() if found else "0.1"
-    if version != COMPATIBLE:
-        what = f"was written by mlplab {version}, which this version ({COMPATIBLE}) cannot read"
-        raise UserError(Fault(what, str(path), remedy=f"train again, or use mlplab {version}"))
+    return found[1].decode() if found else "0.1"
 
 
 def _events(text: bytes) -> Iterator[yaml.Event]:

@@ -55,6 +55,7 @@ class StackTrainer:
         callbacks: that a smaller stack of the same runs keeps.
         state: that training resumes from; None: from the start.
         stack_checkpoint: the file for the training state of a sweep's stack; None: the run's own last.ckpt.
+        last_save: when the training state was last saved, by `perf_counter`.
 
     Attributes:
         best: the best weights and values of each member.
@@ -71,6 +72,7 @@ class StackTrainer:
         callbacks: Sequence[StackCallback],
         state: StackState | None = None,
         stack_checkpoint: StackCheckpoint | None = None,
+        last_save: float | None = None,
     ) -> None:
         self.members, self.callbacks, self.stack_checkpoint = list(members), list(callbacks), stack_checkpoint
         configs = [member.config for member in members]
@@ -84,7 +86,8 @@ class StackTrainer:
         self.last_weights: dict[str, Tensor] = {}
         self.final_state: StackState | None = None
         every, minutes = first.trainer.log_every_n_steps, first.callbacks.checkpoint.every_minutes
-        saving = PeriodicCheckpoint(None if minutes is None else minutes * 60, self.save)
+        seconds = None if minutes is None else minutes * 60
+        self.periodic_checkpoint = PeriodicCheckpoint(seconds, self.save, last_save)
         dispatcher = CallbackDispatcher(
             [
                 self.best,
@@ -94,7 +97,7 @@ class StackTrainer:
                 self.shrink,
                 EpochLines([member.log_progress for member in members]),
                 *callbacks,
-                saving,
+                self.periodic_checkpoint,
             ]
         )
         self.trainer = build_trainer(self.stack, dispatcher, loggers, str(members[0].folder.path))
@@ -125,7 +128,8 @@ class StackTrainer:
         left = self.stack.module.active.nonzero().flatten().tolist()
         assert self.final_state is not None
         members, state = [self.members[index] for index in left], self.final_state.select(left)
-        return StackTrainer(members, self.callbacks, state, self.stack_checkpoint)
+        last_save = self.periodic_checkpoint.last
+        return StackTrainer(members, self.callbacks, state, self.stack_checkpoint, last_save)
 
     def state(self) -> StackState:
         """The present training state."""

@@ -77,11 +77,13 @@ def train_runs(
         _member(run, each, alone=title is None, to_terminal=not bars)
         for run, each in zip(runs, data, strict=True)
     ]
+    signals = StopOnSignal()
     with ExitStack() as contexts:
-        contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
         contexts.enter_context(lightning_quiet())
-        signals = contexts.enter_context(StopOnSignal())
-        training = _Training(StackTrainer(members, [*bars, signals], state, stack_checkpoint), signals)
+        trainer = StackTrainer(members, [*bars, signals], state, stack_checkpoint)
+        contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
+        contexts.enter_context(signals)  # until now, a signal ends the process at once
+        training = _Training(trainer, signals)
         warnings = [_row_warnings(member, resumed=state is not None) for member in members]
         _open_folders(runs, members, state)
         for warning in dict.fromkeys(each for own in warnings for each in own):

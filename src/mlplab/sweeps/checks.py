@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlplab.commands.train import check_init_from
+from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError
+from mlplab.runs.discovery import finished_run
 from mlplab.runs.resume import was_started
 from mlplab.sweeps.run import SweepRun
 
@@ -26,9 +27,11 @@ def check_runs(runs: Sequence[SweepRun], root: Path, cache: DataCache) -> list[S
     checked = []
     for run in runs:
         if run.config:
-            key = _inputs(run)
+            init_from = None if was_started(run.folder) else run.config.init_from
+            data, target = run.config.data, run.config.model.preprocessing.target
+            key = str((table_key(run.config), target, data.split, init_from))  # each is checked once
             if key not in errors:
-                errors[key] = _error(run, cache)
+                errors[key] = _error(run.config, init_from, cache)
             error = errors[key]
             run = run.refused(error) if error else run
         checked.append(run)
@@ -37,20 +40,11 @@ def check_runs(runs: Sequence[SweepRun], root: Path, cache: DataCache) -> list[S
     return checked
 
 
-def _inputs(run: SweepRun) -> str:
-    """What the check depends on: runs with the same inputs are checked once."""
-    config = run.config
-    assert config is not None
-    init_from = None if was_started(run.folder) else config.init_from
-    return str((table_key(config), config.model.preprocessing.target, config.data.split, init_from))
-
-
-def _error(run: SweepRun, cache: DataCache) -> UserError | None:
-    assert run.config is not None
+def _error(config: TrainConfig, init_from: str | None, cache: DataCache) -> UserError | None:
     try:
-        if not was_started(run.folder):
-            check_init_from(run.config)
-        cache.data(run.config)
+        if init_from:
+            finished_run(Path(init_from), "init_from")
+        cache.data(config)
     except UserError as error:
         return error
     return None

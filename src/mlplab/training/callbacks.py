@@ -164,25 +164,26 @@ class PeriodicCheckpoint(StackCallback):
     Args:
         every: seconds between two saves, at least; None never saves.
         save: called to save.
+        last: when the state was last saved, by `perf_counter`; None: now.
     """
 
-    def __init__(self, every: float | None, save: Callable[[], None]) -> None:
+    def __init__(self, every: float | None, save: Callable[[], None], last: float | None = None) -> None:
         self.every, self.save = inf if every is None else every, save
-        self._last = perf_counter()
+        self.last = perf_counter() if last is None else last
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Saves within an epoch if it is time; after an epoch's last step, `on_epoch` does."""
-        if perf_counter() - self._last >= self.every and module.position.batch < module.sizes.steps:
+        if perf_counter() - self.last >= self.every and module.position.batch < module.sizes.steps:
             self._save()
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Saves between epochs if it is time."""
-        if perf_counter() - self._last >= self.every:
+        if perf_counter() - self.last >= self.every:
             self._save()
 
     def _save(self) -> None:
         self.save()
-        self._last = perf_counter()
+        self.last = perf_counter()
 
 
 class StopOnSignal(StackCallback):

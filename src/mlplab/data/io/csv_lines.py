@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,26 +68,41 @@ def _rows(path: Path, dialect: Dialect, width: int) -> Iterator[Record]:
 
 
 def _records(path: Path, dialect: Dialect) -> Iterator[Record]:
-    """Yields the records of a file.
+    """Yields the records of a file. Lines without quotes, nearly all, need no parser.
 
     Raises:
         csv.Error: for a quote that is not closed: the reason, and the line on which the record begins.
     """
-    line, read, quotes = 1, 0, 0
-
-    def lines() -> Iterator[str]:
-        nonlocal read, quotes
-        with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
-            for text in file:
-                read += 1
-                quotes += text.count(dialect.quote) if dialect.quote else 0
-                yield text.replace("\r", "")  # only csv would end a line at a lone carriage return
-
-    try:
-        for fields in csv_reader(lines(), dialect.delimiter, dialect.quote, strict=True):
-            if quotes % 2:  # csv reads one inside a field as text, polars does not
-                raise csv.Error("their number is odd")
+    quote, read = dialect.quote, 0
+    with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
+        for text in file:
+            line, read = read + 1, read + 1
+            if quote is None or quote not in text:
+                yield Record(line, text.count(dialect.delimiter) + 1 if text.strip("\r\n") else 0)
+                continue
+            lines = _Counted(chain([text], file), quote)
+            try:
+                fields = next(csv_reader(lines, dialect.delimiter, quote, strict=True))
+                if lines.quotes % 2:  # csv reads one inside a field as text, polars does not
+                    raise csv.Error("their number is odd")
+            except csv.Error as error:
+                raise csv.Error(str(error), line) from error
+            read += lines.read - 1
             yield Record(line, len(fields))
-            line = read + 1
-    except csv.Error as error:
-        raise csv.Error(str(error), line) from error
+
+
+class _Counted:
+    """Lines for a parser, and how many lines and quotes it has read."""
+
+    def __init__(self, lines: Iterator[str], quote: str) -> None:
+        self._lines, self._quote = lines, quote
+        self.read = self.quotes = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        text = next(self._lines)
+        self.read += 1
+        self.quotes += text.count(self._quote)
+        return text.replace("\r", "")  # only csv would end a line at a lone carriage return
