@@ -176,7 +176,7 @@ class RunFolder:
     @contextmanager
     def log(self) -> Iterator[None]:
         """Also writes this package's log to `train.log`."""
-        self._log = logging.FileHandler(self.path / "train.log", encoding="utf-8")
+        self._log = _LogFile(self.path / "train.log", encoding="utf-8")
         self._log.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
         logger = logging.getLogger("mlplab")
         logger.addHandler(self._log)
@@ -193,6 +193,11 @@ class RunFolder:
     def _write_json(self, name: str, content: Mapping[str, Any], *, synced: bool) -> None:
         with replacing(self.path / name, synced=synced) as partial:
             partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Does nothing: a full disk is reported when a checkpoint cannot be written."""
 
 
 def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:

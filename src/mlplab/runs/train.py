@@ -21,7 +21,7 @@ from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.runs.stack_trainer import Member, StackTrainer
 from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.cpu_settings import cpu_settings_for_training
-from mlplab.training.loggers import build_loggers, truncate_curves
+from mlplab.training.loggers import build_loggers, quiet_writer_threads, truncate_curves
 from mlplab.training.progress import ProgressBar
 from mlplab.training.state import StackState
 
@@ -82,6 +82,7 @@ def train_runs(
         contexts.enter_context(lightning_quiet())
         trainer = StackTrainer(members, [*bars, signals], state, stack_checkpoint)
         contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
+        contexts.enter_context(quiet_writer_threads())
         contexts.enter_context(signals)  # until now, a signal ends the process at once
         training = _Training(trainer, signals)
         warnings = [_row_warnings(member, resumed=state is not None) for member in members]
@@ -162,7 +163,7 @@ class _Training:
     def fail(self, error: BaseException) -> None:
         """Finalizes the members that are left, with the error as the reason."""
         status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
-        if not isinstance(error, UserError | RunFailed):
+        if not (isinstance(error, UserError | RunFailed) or is_disk_error(error)):
             for member in self.trainer.members:
                 member.folder.log_line(traceback.format_exc())
         for index, member in enumerate(self.trainer.members):

@@ -1,8 +1,9 @@
 """Loggers: curves during training, truncated when a run is resumed; hyperparameters (HParams) at its end."""
 
 import csv
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
+from mlplab.errors import is_disk_error
 from mlplab.files import replacing
 from mlplab.training.callbacks import StackCallback
 from mlplab.training.module import StackModule
@@ -74,6 +76,22 @@ class StepCurves(StackCallback):
 def _log(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> None:
     for logger in loggers:
         logger.log_metrics(dict(point), step)
+
+
+@contextmanager
+def quiet_writer_threads() -> Iterator[None]:
+    """Silences TensorBoard's writer thread when the disk is full: the run itself reports that."""
+    previous = threading.excepthook
+
+    def hook(raised: threading.ExceptHookArgs) -> None:
+        if raised.exc_value is None or not is_disk_error(raised.exc_value):
+            previous(raised)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = previous
 
 
 def flush_loggers(loggers: Sequence[Logger]) -> None:
