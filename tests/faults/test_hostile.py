@@ -210,7 +210,7 @@ def test_no_callback_in_a_resumed_configuration_writes_where_it_likes(run_script
     write_config(run, values)
     ended = run_script("train", "resume=r")
     assert ended.status == 2, ended
-    assert "exclude_batches_path would choose where files are written" in ended.err
+    assert "exclude_batches_path sets where files are written" in ended.err
     nothing_happened(run.parent)
 
 

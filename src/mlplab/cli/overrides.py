@@ -32,8 +32,8 @@ def readable(words: Sequence[str]) -> list[str]:
     """The words of a command line in a form that Hydra accepts.
 
     Hydra requires `++` before keys that no configuration file has, and accepts no spaces or letters beyond a
-    to z in keys. For columns with such names, names and kinds become a list of pairs. A path chooses the only
-    kind of table that has one, unless another word may choose the table.
+    to z in keys. Columns with such names are passed as a list of pairs of name and kind. `data.path=` implies
+    `data=csv`, unless another word may choose the table.
     """
     kinds = {word: word.removeprefix(COLUMNS).rpartition("=") for word in words if word.startswith(COLUMNS)}
     odd = not all(name.isidentifier() and name.isascii() for name, _, _ in kinds.values())

@@ -34,7 +34,9 @@ class CustomCallback(ClassSection):
     @model_validator(mode="after")
     def _writes_no_files(self) -> "CustomCallback":
         if names := [name for name in self.arguments if re.search("path|dir|file", name)]:
-            raise ValueError(f"{names[0]} would choose where files are written; no configuration may do that")
+            raise ValueError(
+                f"{names[0]} sets where files are written, which no configuration may do; leave it out"
+            )
         return self
 
 

@@ -56,12 +56,12 @@ _OFFSET = r"\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
 def parse_datetime(
     cells: pl.Series, na_values: Collection[str], date_format: str, last_year: int = LAST_YEAR
 ) -> pl.Series:
-    """As Datetime in microseconds, in UTC where there is a zone, from text and frames alike.
+    """Parses text or dates as Datetime in microseconds; those with a time zone are converted to UTC.
 
     Args:
-        date_format: one of `DATE_FORMATS`, after which each cell may have its own time of day, or a whole
-            format of `strptime`.
-        last_year: the last of the hundred years that two digits may mean.
+        date_format: one of `DATE_FORMATS` (each cell may then also have a time of day), or a complete format of
+            `strptime`.
+        last_year: two-digit years are read as the hundred years that end with this one.
     """
     if is_datetime(cells.dtype):
         zone = getattr(cells.dtype, "time_zone", None)

@@ -50,7 +50,7 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
             Fault(
                 f"lacks the column{'s' * (len(missing) > 1)} {listed(missing)}",
                 where,
-                f"also {listed(further)}, not seen in training" if further else "",
+                f"instead {listed(further)}" if further else "",
                 f"the columns of training: {listed(schema.names)}",
                 f"rename {listed(near)}?" if near else "",
             )

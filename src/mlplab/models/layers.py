@@ -75,7 +75,7 @@ def elementwise(
 
 
 class Dropout(nn.Module):
-    """Inverted dropout (Srivastava et al. 2014) with a rate and masks of each member's own.
+    """Inverted dropout (Srivastava et al. 2014) with a separate rate and separate masks for each member.
 
     A mask compares 16 random bits per value with the rate, which is therefore rounded to a multiple of 2⁻¹⁶.
     Most of the time goes into drawing random bits, and floats would need four times as many.

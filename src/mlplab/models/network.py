@@ -38,7 +38,9 @@ class Network(nn.Module):
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch target"]:
         """Predictions in the targets' units."""
-        return self.preprocessing.inverse_transform_target(self.forward_scaled(self.preprocessing.impute(x)))
+        return self.preprocessing.target_scaling.inverse_transform(
+            self.forward_scaled(self.preprocessing.impute(x))
+        )
 
 
 def build_network(

@@ -1,4 +1,4 @@
-"""First and last layer of a network: from a table's centred columns, and back to the target's own units."""
+"""The first layer of a network: scales, imputes and encodes a table's columns. It holds the last one, too."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,15 +10,15 @@ from mlplab import config
 from mlplab.models.embeddings import CategoryEncoder
 from mlplab.models.feature_layout import FeatureLayout, preprocessed_width
 from mlplab.models.input_scaling import SCALINGS, STATISTICS
-from mlplab.models.layers import elementwise
 from mlplab.models.skip_init import SkipInit
+from mlplab.models.target_scaling import TargetScaling
 
 
 class Preprocessing(nn.Module):
     """Transforms inputs and targets by statistics of each member's training rows.
 
-    Inputs have the network's dtype; targets in their own units are float64. The transformed columns are the
-    scaled numeric ones, missing-value indicators, one-hot columns and embeddings, in this order.
+    The inputs have the network's dtype. The transformed columns are the scaled numeric ones, missing-value
+    indicators, one-hot columns and embeddings, in this order.
 
     Args:
         layout: the input columns.
@@ -30,11 +30,10 @@ class Preprocessing(nn.Module):
     Attributes:
         width: number of columns after the transform.
         impute_value: replaces missing values; the median of numeric columns, the mode of categorical ones.
+        target_scaling: the last layer.
     """
 
     impute_value: Float[Tensor, "member 1 feature"]
-    y_mean: Float64[Tensor, "member 1 target"]
-    y_std: Float64[Tensor, "member 1 target"]
     numeric: Int64[Tensor, " number"]
     indicators: Int64[Tensor, " indicator"]
 
@@ -48,7 +47,6 @@ class Preprocessing(nn.Module):
     ) -> None:
         super().__init__()
         self.width, self.has_missing = preprocessed_width(section, layout), any(layout.missing)
-        self.log_target = section.target == "log"
         numeric, indicators = (
             torch.tensor(columns, dtype=torch.int64) for columns in (layout.numeric, layout.indicators)
         )
@@ -65,9 +63,7 @@ class Preprocessing(nn.Module):
         impute_value = torch.where(is_numeric, statistics["median"], statistics["mode"])
         self.register_buffer("impute_value", impute_value.to(dtype))
         y_mean, y_std = statistics["y_mean"], statistics["y_std"]
-        unscaled = section.target == "none"
-        self.register_buffer("y_mean", torch.zeros_like(y_mean) if unscaled else y_mean.clone())
-        self.register_buffer("y_std", torch.ones_like(y_std) if unscaled else y_std.clone())
+        self.target_scaling = TargetScaling(section.target, y_mean, y_std, dtype)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -82,7 +78,7 @@ class Preprocessing(nn.Module):
     @property
     def targets(self) -> int:
         """Number of targets."""
-        return self.y_mean.shape[2]
+        return self.target_scaling.mean.shape[2]
 
     def transform(
         self, x: Float[Tensor, "member batch feature"]
@@ -110,20 +106,6 @@ class Preprocessing(nn.Module):
         """Replaces missing values (NaN) in the columns for which `transform` does not handle them."""
         missing = x.isnan().index_fill_(2, self.indicators, False)
         return torch.where(missing, self.impute_value, x)
-
-    def transform_target(
-        self, y: Float64[Tensor, "member batch target"]
-    ) -> Float[Tensor, "member batch target"]:
-        """Targets on the scale of the loss."""
-        values = elementwise(torch.log, y) if self.log_target else y
-        return ((values - self.y_mean) / self.y_std).to(self.dtype)
-
-    def inverse_transform_target(
-        self, z: Float[Tensor, "member batch target"]
-    ) -> Float64[Tensor, "member batch target"]:
-        """The output layer's values in the target's own units."""
-        values = z.double() * self.y_std + self.y_mean
-        return elementwise(torch.exp, values) if self.log_target else values
 
     def shift(self, member: int, offset: Float64[Tensor, " feature"]) -> None:
         """Adapts a member to columns with `offset` added to their values; 0 for categories."""

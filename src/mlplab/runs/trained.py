@@ -51,7 +51,7 @@ class TrainedRun:
             section = self.config.model.preprocessing
             preprocessing = build_preprocessing(section, layout, targets, seeds, dtype, None)
         except UserError as error:
-            what = f"its configuration is not one of this version: {error.faults[0].sentence()}"
+            what = f"its configuration does not fit this version: {error.faults[0].sentence()}"
             raise UserError(Fault(what, str(path), remedy=error.faults[0].remedy)) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(Fault(f"is damaged: a part is missing ({error})", str(path))) from error
@@ -63,7 +63,7 @@ class TrainedRun:
             self.network.load_state_dict(state)
         except (RuntimeError, TypeError) as error:
             raise UserError(
-                Fault("holds the weights of another network than its configuration describes", str(path))
+                Fault("holds weights that do not fit the network in its configuration", str(path))
             ) from error
         if not all(tensor.isfinite().all() for tensor in self.network.state_dict().values()):
             raise UserError(Fault("holds weights that are not finite", str(path), remedy="train again"))

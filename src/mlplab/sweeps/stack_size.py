@@ -73,7 +73,7 @@ class StackSize:
         return sum(a * b + b for a, b in pairwise(self.widths))
 
     def members(self) -> int:
-        """Members of a stack whose step uses about `WORKING_SET` bytes; at least two, within `MEMORY`.
+        """Members of a stack whose step uses about `WORKING_SET` bytes; at least two if `MEMORY` allows.
 
         A member uses activations and their gradients, and weights, their gradients and two moments.
         """

@@ -209,7 +209,11 @@ def _check_bounded(path: Path, content: object) -> None:
                 inner += part
             if left < len(inner):
                 raise UserError(
-                    Fault("is not valid: its contents are larger than the file", str(path), remedy=FOREIGN)
+                    Fault(
+                        "is not valid: it claims to hold more than the file contains",
+                        str(path),
+                        remedy=FOREIGN,
+                    )
                 )
         level = inner
 

@@ -80,9 +80,9 @@ class Evaluation(torch.nn.Module):
     def add(self, network: Network, batch: Batch) -> None:
         """Predicts a batch and adds its loss and errors."""
         z = network.forward_scaled(batch.x)
-        losses = self.loss(z, network.preprocessing.transform_target(batch.y), batch.weight)
+        losses = self.loss(z, network.preprocessing.target_scaling.transform(batch.y), batch.weight)
         self.losses.add(losses, batch.rows())
-        predicted = network.preprocessing.inverse_transform_target(z)
+        predicted = network.preprocessing.target_scaling.inverse_transform(z)
         for size, members, errors in self._parts():
             rows = min(size - self._seen, predicted.shape[1])
             if rows > 0:
@@ -92,7 +92,9 @@ class Evaluation(torch.nn.Module):
 
     def compute_and_reset(self, network: Network) -> Values:
         """The metrics over all batches added."""
-        loss = self.loss.in_target_units(self.losses.compute_and_reset(), network.preprocessing.y_std)
+        loss = self.loss.in_target_units(
+            self.losses.compute_and_reset(), network.preprocessing.target_scaling.std
+        )
         values = {f"{self.part}/loss": loss}
         for _, members, errors in self._parts():
             for name, value in errors.compute().items():

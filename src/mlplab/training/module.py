@@ -114,7 +114,7 @@ class StackModule(LightningModule):
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, on the scale that is minimised."""
-        target = self.network.preprocessing.transform_target(batch.y)
+        target = self.network.preprocessing.target_scaling.transform(batch.y)
         return self.loss(self.network.forward_scaled(batch.x), target, batch.weight, batch.total)
 
     def last_losses(self) -> Float[Tensor, " member"]:
@@ -182,7 +182,7 @@ class StackModule(LightningModule):
         self.values |= self.test.compute_and_reset(self.network)
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
-        return self.loss.in_target_units(losses, self.network.preprocessing.y_std)
+        return self.loss.in_target_units(losses, self.network.preprocessing.target_scaling.std)
 
     def _check_divergence(self) -> None:
         losses = torch.stack(self.train_losses.values)

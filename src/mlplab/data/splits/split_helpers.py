@@ -32,7 +32,7 @@ def random_parts(
 def stratified_counts(
     classes: Int64[np.ndarray, " class"], parts: Int64[np.ndarray, " part"]
 ) -> Int64[np.ndarray, "class part"]:
-    """Number of rows of each class in each part, from the sizes of both, which have the same sum.
+    """How many rows of each class go to each part. Class sizes and part sizes must have the same sum.
 
     Each number is the proportional one, rounded up or down, unless that leaves a part without a class. Such a
     part gets a row of the class from the part with most of it, in exchange for a row of the most

@@ -147,7 +147,7 @@ def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: in
             Fault(
                 f"has {len(words)} words, the table {total} rows",
                 str(path),
-                expected="one word a data row",
+                expected="one word per data row",
                 remedy="write one of train, val, test for each row of the table, in its order",
             )
         )
