@@ -59,8 +59,8 @@ def parse_datetime(
     """Parses text or dates as Datetime in microseconds; those with a time zone are converted to UTC.
 
     Args:
-        date_format: one of `DATE_FORMATS` (each cell may then also have a time of day), or a complete format of
-            `strptime`.
+        date_format: one of `DATE_FORMATS` (each cell may then also have a time of day), or a complete format
+            of `strptime`.
         last_year: two-digit years are read as the hundred years that end with this one.
     """
     if is_datetime(cells.dtype):
