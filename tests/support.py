@@ -50,7 +50,7 @@ def _composed(*groups: str) -> DictConfig:
 
 
 def values(*overrides: str) -> dict[str, Any]:
-    """The values that `train.py` would compose of these overrides; each choice of options is composed once."""
+    """What `train.py` would compose of these overrides; each choice of options is composed once."""
     with explained():
         lines = OverridesParser.create().parse_overrides(list(overrides))
         groups = [line for line in lines if (ROOT / "conf" / line.key_or_group).is_dir()]
