@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 from support import Ended, assert_short_answer
 
+from mlplab.errors import UserError
+
 Files = Mapping[str, str | bytes | pl.DataFrame]
 
 
@@ -50,6 +52,7 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
 
 
 def prepare(mistake: Mistake, folder: Path) -> None:
+    """Makes the files that the command finds."""
     if callable(mistake.prepare):
         mistake.prepare(folder)
     else:
@@ -64,3 +67,10 @@ def assert_refused(mistake: Mistake, folder: Path, run: Callable[..., Ended]) ->
     assert_short_answer(ended, mistake.said)
     assert contents(folder) == before
     return ended
+
+
+def message_of(work: Callable[[], object]) -> str:
+    """The message of the mistake that a function finds."""
+    with pytest.raises(UserError) as error:
+        work()
+    return str(error.value)

@@ -58,7 +58,7 @@ def run(
 ) -> Callable[[str], str]:
     """Runs a command in this process, next to the files that the commands name, and returns its output."""
     write_houses(tmp_path / "houses.csv", 240)
-    write_houses(tmp_path / "my.csv", 40)
+    write_houses(tmp_path / "my.csv", 30)
     (tmp_path / "mynets.py").write_text(MY_NETS)
     (tmp_path / "src/mlplab/data").mkdir(parents=True)
     shutil.copy(CONCRETE, tmp_path / "src/mlplab/data")

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 import pytest
 import zstandard
-from commands.mistakes import Files, Mistake, assert_refused, contents, each, prepare, write_files
+from commands.mistakes import Files, Mistake, assert_refused, contents, each, message_of, prepare, write_files
 from support import ROOT, Ended, assert_short_answer, process, train_into, values
 
 from mlplab.cli.overrides import check_overrides, readable
@@ -665,12 +665,6 @@ def described(arguments: Sequence[str]) -> Description:
     if description.faults:
         raise UserError(*description.faults)
     return description
-
-
-def message_of(work: Callable[[], object]) -> str:
-    with pytest.raises(UserError) as error:
-        work()
-    return str(error.value)
 
 
 def assert_typeable(message: str) -> None:
