@@ -105,7 +105,13 @@ def test_the_first_command_works_in_a_clone(tmp_path: Path) -> None:
     assert "tensorboard --logdir outputs/" in done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("command", OTHERS)
+# Its training takes ten seconds.
+LONG = "uv run scripts/train.py experiment=recommend"
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(each, marks=[pytest.mark.slow] * (each == LONG)) for each in OTHERS]
+)
 def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, command: str) -> None:
     printed = run(command)
     if "train.py" in command and "--" not in command:

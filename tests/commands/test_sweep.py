@@ -41,7 +41,9 @@ SWEEPS = {
 }
 
 
-@pytest.mark.parametrize("sweep", SWEEPS, ids=str)
+@pytest.mark.parametrize(
+    "sweep", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("norms")) for name in SWEEPS]
+)
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_in_lockstep_and_one_by_one_leave_the_same_behind(
     command: Callable[..., Ended], tmp_path: Path, sweep: str
