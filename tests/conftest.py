@@ -3,24 +3,46 @@
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 
 import jaxtyping
 import pytest
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.global_hydra import GlobalHydra
+from hydra.plugins.config_source import ConfigResult
 from hypothesis import settings
 from support import ROOT, Ended
 
 from mlplab.config.allowed_classes import user_classes
 
 # The same examples every time, and none too slow for a busy machine.
-settings.register_profile("mlplab", deadline=None, derandomize=True)
+settings.register_profile("mlplab", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("mlplab")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _configuration_files_read_once() -> Iterator[None]:
+    """Hydra reads some twenty files for each command, which takes a third of the time to compose."""
+    read = FileConfigSource.load_config
+    seen: dict[tuple[str, str], ConfigResult] = {}
+
+    def load(source: FileConfigSource, path: str) -> ConfigResult:
+        if Path(source.path) != ROOT / "conf":
+            return read(source, path)
+        key = source.provider, path
+        if key not in seen:
+            seen[key] = read(source, path)
+        return deepcopy(seen[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FileConfigSource, "load_config", load)
+        yield
 
 
 @pytest.fixture(autouse=True)
 def _environment_read_anew() -> Iterator[None]:
-    """A process reads the allowed targets once; each test may set its own."""
+    """A process reads the allowed classes once; each test may set its own."""
     user_classes.cache_clear()
     yield
     user_classes.cache_clear()

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,13 @@ import numpy as np
 import polars as pl
 import yaml
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from hydra._internal.config_loader_impl import ConfigLoaderImpl  # internal, but how Hydra sets single keys
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mlplab.cli.compose import register_resolvers
+from mlplab.cli.compose import plain, register_resolvers
+from mlplab.cli.hydra_errors import explained
 from mlplab.config import TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.data.infer.read_table import read_table
@@ -37,14 +42,26 @@ CONCRETE = ROOT / "src/mlplab/data/concrete.csv"
 SMALL = ("data=synthetic", "data.rows=60", "data.batch_size=16", "model.hidden=[8,8]", "trainer.max_epochs=5")
 
 
-def config(*overrides: str) -> TrainConfig:
-    """The typed configuration that `train.py` would make of these overrides."""
+@cache
+def _composed(*groups: str) -> DictConfig:
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        composed = compose("train", list(overrides))
-    values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    assert isinstance(values, dict)
-    return parse({str(key): value for key, value in values.items()})
+        return compose("train", list(groups))
+
+
+def values(*overrides: str) -> dict[str, Any]:
+    """What `train.py` would compose of these overrides; each choice of options is composed once."""
+    with explained():
+        lines = OverridesParser.create().parse_overrides(list(overrides))
+        groups = [line for line in lines if (ROOT / "conf" / line.key_or_group).is_dir()]
+        composed = deepcopy(_composed(*(str(line.input_line) for line in groups)))
+        ConfigLoaderImpl._apply_overrides_to_config([line for line in lines if line not in groups], composed)
+    return plain(composed)
+
+
+def config(*overrides: str) -> TrainConfig:
+    """The typed configuration that `train.py` would make of these overrides."""
+    return parse(values(*overrides))
 
 
 def table_of(

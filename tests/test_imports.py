@@ -62,7 +62,6 @@ def test_imports_run_downwards() -> None:
     [
         ("mlplab.cli.train_command, mlplab.cli.describe_command", "torch lightning polars"),
         ("mlplab.data.cache, mlplab.sweeps.checks, mlplab.commands.results", "torch lightning"),
-        ("mlplab.commands.predict", "lightning hydra sklearn"),
     ],
 )
 def test_what_is_not_needed_is_not_imported(modules: str, absent: str) -> None:

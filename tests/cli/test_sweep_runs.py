@@ -1,7 +1,8 @@
 """Runs derived from one composition are those that Hydra composes."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,37 +36,39 @@ NEEDED = {
 }
 
 
-@contextmanager
-def sweep() -> Iterator[tuple[DictConfig, ConfigLoader]]:
-    """The composition of a sweep, and what composes its runs."""
+@cache
+def loaded() -> tuple[DictConfig, ConfigLoader]:
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
-        yield (
-            hydra.config_loader.load_configuration("train", ["name=s"], RunMode.MULTIRUN),
-            hydra.config_loader,
-        )
+        loader = hydra.config_loader
+        return loader.load_configuration("train", ["name=s"], RunMode.MULTIRUN), loader
+
+
+def sweep() -> tuple[DictConfig, ConfigLoader]:
+    """The composition of a sweep, and what composes its runs."""
+    master, loader = loaded()
+    return deepcopy(master), loader
 
 
 def derived(*overrides: str) -> tuple[list[SweepRun], list[dict[str, object]]]:
-    """The jobs of a sweep, and what Hydra makes of each one's overrides."""
-    with sweep() as (master, loader):
-        lines = grid(loader, ["name=s", *overrides])
-        jobs = list(derive_runs(master, loader, lines, 0))
-        return jobs, [plain(loader.load_sweep_config(master, each)) for each in lines]
+    """The runs of a sweep, and what Hydra composes of the overrides of each."""
+    master, loader = sweep()
+    lines = grid(loader, ["name=s", *overrides])
+    runs = list(derive_runs(master, loader, lines, 0))
+    return runs, [plain(loader.load_sweep_config(master, each)) for each in lines]
 
 
 @pytest.mark.parametrize(
     ("group", "option"), [(group, option) for group, options in OPTIONS.items() for option in options]
 )
 def test_every_option_of_every_group(group: str, option: str) -> None:
-    jobs, theirs = derived(
-        f"{group}={option}", *NEEDED.get((group, option), []), "seed=3,4", "trainer.max_epochs=5,6"
+    runs, theirs = derived(
+        f"{group}={option}", *NEEDED.get((group, option), []), "seed=3,4", "trainer.max_epochs=5"
     )
-    assert len(jobs) == 4
-    assert [job.values for job in jobs] == theirs
-    assert [job.values["seed"] for job in jobs] == [3, 3, 4, 4]
+    assert [run.values for run in runs] == theirs
+    assert [run.values["seed"] for run in runs] == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -81,13 +84,13 @@ def test_every_option_of_every_group(group: str, option: str) -> None:
     ids=" ".join,
 )
 def test_groups_interpolations_and_additions(overrides: Sequence[str]) -> None:
-    jobs, theirs = derived(*overrides)
-    assert len(jobs) > 1
-    assert [job.values for job in jobs] == theirs
-    assert len({job.folder for job in jobs}) == len(jobs)
+    runs, theirs = derived(*overrides)
+    assert len(runs) > 1
+    assert [run.values for run in runs] == theirs
+    assert len({run.folder for run in runs}) == len(runs)
 
 
-def test_what_is_wrong_with_one_job_is_told_of_it_alone() -> None:
+def test_a_mistake_in_one_run_is_reported_for_that_run_only() -> None:
     (good, bad, last), _ = derived("optimizer.lr=0.1,-1,0.2")
     assert good.config is not None
     assert last.config is not None
@@ -97,55 +100,55 @@ def test_what_is_wrong_with_one_job_is_told_of_it_alone() -> None:
     assert bad.folder == Path("outputs/s/lr=-1")
 
 
-def test_an_option_that_does_not_exist_is_told_of_its_jobs_alone() -> None:
-    with sweep() as (master, loader):
-        bad, good = derive_runs(master, loader, grid(loader, ["name=s", "optimizer=adagrad,adam"]), 0)
+def test_an_unknown_option_is_reported_for_its_runs_only() -> None:
+    master, loader = sweep()
+    bad, good = derive_runs(master, loader, grid(loader, ["name=s", "optimizer=adagrad,adam"]), 0)
     assert "expected one of adam, adamw, sgd" in bad.reason
     assert bad.folder == Path("outputs/s/optimizer=adagrad")
     assert good.config is not None
 
 
 @pytest.mark.parametrize("rates", ["${nope},0.1", "0.1,${nope}"])
-def test_an_interpolation_that_leads_nowhere_is_told_of_its_job_alone(rates: str) -> None:
-    with sweep() as (master, loader):
-        lines = [[f"optimizer.lr='{rate}'"] for rate in rates.split(",")]
-        jobs = list(derive_runs(master, loader, lines, 0))
-    assert sorted("nope" in job.reason for job in jobs) == [False, True]
+def test_an_interpolation_that_leads_nowhere_is_reported_for_its_run_only(rates: str) -> None:
+    master, loader = sweep()
+    lines = [[f"optimizer.lr='{rate}'"] for rate in rates.split(",")]
+    runs = list(derive_runs(master, loader, lines, 0))
+    assert sorted("nope" in run.reason for run in runs) == [False, True]
 
 
 @pytest.mark.parametrize(
     ("subdir", "names"), [("${hydra.job.num}", ["0", "1"]), ("s${seed}/x", ["s3/x", "s4/x"])]
 )
 @pytest.mark.parametrize("plus", ["", "++"])
-def test_a_run_lies_where_the_command_line_says(subdir: str, names: list[str], plus: str) -> None:
-    with sweep() as (_, loader):
-        line = f"{plus}hydra.sweep.subdir={subdir}"
-        master = loader.load_configuration("train", ["name=s", line], RunMode.MULTIRUN)
-        jobs = derive_runs(master, loader, grid(loader, ["seed=3,4"], name_folders=False), 0)
-        assert [job.folder for job in jobs] == [Path("outputs/s") / name for name in names]
+def test_the_command_line_may_name_the_folders(subdir: str, names: list[str], plus: str) -> None:
+    _, loader = sweep()
+    line = f"{plus}hydra.sweep.subdir={subdir}"
+    master = loader.load_configuration("train", ["name=s", line], RunMode.MULTIRUN)
+    runs = derive_runs(master, loader, grid(loader, ["seed=3,4"], name_folders=False), 0)
+    assert [run.folder for run in runs] == [Path("outputs/s") / name for name in names]
 
 
 def test_a_group_can_be_swept_by_pattern() -> None:
-    jobs, theirs = derived("loss=glob(m*)")
-    assert [job.values["loss"] for job in jobs] == [{"name": "mae"}, {"name": "mse"}]
-    assert [job.values for job in jobs] == theirs
+    runs, theirs = derived("loss=glob(m*)")
+    assert [run.values["loss"] for run in runs] == [{"name": "mae"}, {"name": "mse"}]
+    assert [run.values for run in runs] == theirs
 
 
 def test_the_grid() -> None:
-    with sweep() as (_, loader):
-        runs = grid(loader, ["seed=range(2)", "optimizer.lr=0.1,0.2", "model.hidden=[8,8]"])
-        assert runs == [
-            [
-                *(f"seed={seed}", f"optimizer.lr={lr}", "model.hidden=[8,8]"),
-                f"hydra.sweep.subdir='lr={lr},seed={seed}'",
-            ]
-            for seed in (0, 1)
-            for lr in (0.1, 0.2)
+    _, loader = sweep()
+    runs = grid(loader, ["seed=range(2)", "optimizer.lr=0.1,0.2", "model.hidden=[8,8]"])
+    assert runs == [
+        [
+            *(f"seed={seed}", f"optimizer.lr={lr}", "model.hidden=[8,8]"),
+            f"hydra.sweep.subdir='lr={lr},seed={seed}'",
         ]
-        with pytest.raises(UserError, match=r"seed: has no values \(found range\(0\)\)"):
-            grid(loader, ["seed=range(0)"])
-        with pytest.raises(UserError, match=r"optimizer.lr: interval\(\) is not a list of values"):
-            grid(loader, ["optimizer.lr=interval(0,1)"])
+        for seed in (0, 1)
+        for lr in (0.1, 0.2)
+    ]
+    with pytest.raises(UserError, match=r"seed: has no values \(found range\(0\)\)"):
+        grid(loader, ["seed=range(0)"])
+    with pytest.raises(UserError, match=r"optimizer.lr: interval\(\) is not a list of values"):
+        grid(loader, ["optimizer.lr=interval(0,1)"])
 
 
 def test_two_texts_do_not_become_one_name() -> None:
@@ -159,7 +162,7 @@ def test_two_texts_do_not_become_one_name() -> None:
 
 @pytest.mark.parametrize("path", ["it's", "a\\", "a\\'b", "with space", "a,b", "100%"])
 def test_any_folder_can_be_a_sweeps(path: str) -> None:
-    with sweep() as (master, loader):
-        master.hydra.sweep.dir = path
-        (job,) = derive_runs(master, loader, grid(loader, []), 0)
-        assert job.folder == Path(path) / "run"
+    master, loader = sweep()
+    master.hydra.sweep.dir = path
+    (run,) = derive_runs(master, loader, grid(loader, []), 0)
+    assert run.folder == Path(path) / "run"

@@ -3,25 +3,26 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import torch
-from support import ROOT, Ended, assert_short_answer, process
+from commands.mistakes import Mistake, assert_refused, each, message_of
+from support import ROOT, Ended, assert_short_answer, config, process
+
+from mlplab.cli.overrides import check_overrides, readable
+from mlplab.config import TrainConfig
 
 GLOBAL = "# @package _global_\n"
 
-# A case: its row in the list of bad input, the files it needs, the arguments, and what the message must say.
-Case = tuple[str, dict[str, str], tuple[str, ...], tuple[str, ...]]
-CONFIGURATION: list[Case] = [
-    ("49 unknown key", {}, ("sed=2",), ("sed: unknown key", "did you mean seed?")),
-    ("49 of another option", {}, ("optimizer.momentum=0.5",), ("belongs to optimizer=sgd",)),
-    ("49 added", {}, ("+optimizer.momentum=0.5",), ("optimizer.momentum belongs to optimizer=sgd",)),
-    (
+CONFIGURATION: list[Mistake] = [
+    Mistake("49 unknown key", {}, ("sed=2",), ("sed: unknown key", "did you mean seed?")),
+    Mistake("49 of another option", {}, ("optimizer.momentum=0.5",), ("belongs to optimizer=sgd",)),
+    Mistake("49 added", {}, ("+optimizer.momentum=0.5",), ("optimizer.momentum belongs to optimizer=sgd",)),
+    Mistake(
         "49 a table",
         {"t.csv": ""},
         ("t.csv",),
         ("t.csv: a table is given by", "type data=csv data.path=t.csv data.target=…"),
     ),
-    (
+    Mistake(
         "49 a table as an option",
         {"my t.csv": ""},
         ("data=my t.csv", "data.target=y"),
@@ -30,15 +31,15 @@ CONFIGURATION: list[Case] = [
             """type data=csv 'data.path='"'"'my t.csv'"'"''\n""",
         ),
     ),
-    ("49 a table elsewhere", {}, ("t.csv.gz",), ("and there is no such file", "data.path=t.csv.gz")),
-    (
+    Mistake("49 a table elsewhere", {}, ("t.csv.gz",), ("and there is no such file", "data.path=t.csv.gz")),
+    Mistake(
         "49 a folder of tables",
         {"parts/a.csv": ""},
         ("parts",),
         ("type data=csv data.path=parts data.target=…",),
     ),
     *(
-        (f"49 {typed}", {}, (f"{typed}=1",), (f"{typed}: unknown key", f"did you mean {meant}?"))
+        Mistake(f"49 {typed}", {}, (f"{typed}=1",), (f"{typed}: unknown key", f"did you mean {meant}?"))
         for typed, meant in {
             "optimizer.learning_rate": "optimizer.lr",
             "learning_rate": "optimizer.lr",
@@ -54,127 +55,142 @@ CONFIGURATION: list[Case] = [
             "patience": "callbacks.early_stopping.patience",
         }.items()
     ),
-    ("53 empty folder", {}, ("init_from=",), ("init_from: is empty", "give it a value: init_from=…")),
-    ("53 empty target", {}, ("data.path=t.csv", "data.target="), ("is empty", "value: data.target=…")),
-    ("65 no run to begin with", {}, ("init_from=none",), ("none: no such folder", "init_from=…")),
-    ("65 a file to begin with", {"t.csv": ""}, ("init_from=t.csv",), ("t.csv: is a file, not a folder",)),
-    ("49 without its section", {}, ("lr=0.1",), ("did you mean optimizer.lr?",)),
-    (
+    Mistake("53 empty folder", {}, ("init_from=",), ("init_from: is empty", "give it a value: init_from=…")),
+    Mistake("53 empty target", {}, ("data.path=t.csv", "data.target="), ("is empty", "value: data.target=…")),
+    Mistake("65 no run to begin with", {}, ("init_from=none",), ("none: no such folder", "init_from=…")),
+    Mistake(
+        "65 a file to begin with", {"t.csv": ""}, ("init_from=t.csv",), ("t.csv: is a file, not a folder",)
+    ),
+    Mistake("49 without its section", {}, ("lr=0.1",), ("did you mean optimizer.lr?",)),
+    Mistake(
         "50 unknown option",
         {},
         ("optimizer=adm",),
         ("optimizer: unknown option", "adam, adamw, sgd", "=adam?"),
     ),
-    ("50 unknown group", {}, ("optimzer=adam",), ("did you mean optimizer?",)),
-    ("50 no option at all", {}, ("optimizer=3",), ("Config group override must be a string",)),
-    ("51 wrong type", {}, ("optimizer.lr=abc",), ("optimizer.lr: wrong type", "'abc'", "a number")),
-    ("52 lr", {}, ("optimizer.lr=0",), ("optimizer.lr: out of range", "found 0", "above 0")),
-    ("52 dropout", {}, ("model.dropout=1",), ("model.dropout: out of range", "below 1")),
-    ("52 batch size", {}, ("data.batch_size=0",), ("data.batch_size: out of range", "1 or above")),
-    ("52 batch size", {}, ("data.batch_size=1e23",), ("data.batch_size: wrong type", "a whole number")),
-    ("52 epochs", {}, ("trainer.max_epochs=0",), ("trainer.max_epochs: out of range", "1 or above")),
-    ("52 decay", {}, ("optimizer.weight_decay=-1",), ("optimizer.weight_decay: out of range", "0 or above")),
-    ("52 width", {}, ("model.hidden=[64,0]",), ("model.hidden[1]: out of range", "1 or above")),
-    ("53 empty seed", {}, ("seed=",), ("seed: wrong type", "a whole number")),
-    ("53 negative seed", {}, ("seed=-1",), ("seed: out of range", "0 or above")),
-    ("54 the same key twice", {}, ("seed=1", "seed=2"), ("seed: is given twice", "seed=1 and seed=2")),
-    ("54 the same group twice", {}, ("loss=mse", "loss=mae"), ("loss: is given twice",)),
-    (
+    Mistake("50 unknown group", {}, ("optimzer=adam",), ("did you mean optimizer?",)),
+    Mistake("50 no option at all", {}, ("optimizer=3",), ("Config group override must be a string",)),
+    Mistake("51 wrong type", {}, ("optimizer.lr=abc",), ("optimizer.lr: wrong type", "'abc'", "a number")),
+    Mistake("52 lr", {}, ("optimizer.lr=0",), ("optimizer.lr: out of range", "found 0", "above 0")),
+    Mistake("52 dropout", {}, ("model.dropout=1",), ("model.dropout: out of range", "below 1")),
+    Mistake("52 batch size", {}, ("data.batch_size=0",), ("data.batch_size: out of range", "1 or above")),
+    Mistake(
+        "52 batch size", {}, ("data.batch_size=1e23",), ("data.batch_size: wrong type", "a whole number")
+    ),
+    Mistake("52 epochs", {}, ("trainer.max_epochs=0",), ("trainer.max_epochs: out of range", "1 or above")),
+    Mistake(
+        "52 decay", {}, ("optimizer.weight_decay=-1",), ("optimizer.weight_decay: out of range", "0 or above")
+    ),
+    Mistake("52 width", {}, ("model.hidden=[64,0]",), ("model.hidden[1]: out of range", "1 or above")),
+    Mistake("53 empty seed", {}, ("seed=",), ("seed: wrong type", "a whole number")),
+    Mistake("53 negative seed", {}, ("seed=-1",), ("seed: out of range", "0 or above")),
+    Mistake("54 the same key twice", {}, ("seed=1", "seed=2"), ("seed: is given twice", "seed=1 and seed=2")),
+    Mistake("54 the same group twice", {}, ("loss=mse", "loss=mae"), ("loss: is given twice",)),
+    Mistake(
         "55 a list without -m",
         {},
         ("seed=1,2",),
         ("seed: several values", "1. to train", "add -m", "seed=[1,2]"),
     ),
-    ("55 a range without -m", {}, ("seed=range(3)",), ("add -m",)),
-    (
+    Mistake("55 a range without -m", {}, ("seed=range(3)",), ("add -m",)),
+    Mistake(
         "58 target",
         {},
         ("trainer._target_=os.system",),
         ("'os.system' is not allowed", "MLPLAB_ALLOWED_CLASSES"),
     ),
-    (
+    Mistake(
         "58 added target",
         {},
         ("+callbacks.x._target_=pathlib.Path.unlink",),
         ("callbacks.x._target_", "lightning.pytorch.callbacks.<Class>"),
     ),
-    ("61 name leaves outputs", {}, ("name=../x",), ("name: ", "outputs/", "'../x'")),
-    ("61 absolute name", {}, ("name=/tmp/x",), ("no absolute path",)),
-    (
+    Mistake("61 name leaves outputs", {}, ("name=../x",), ("name: ", "outputs/", "'../x'")),
+    Mistake("61 absolute name", {}, ("name=/tmp/x",), ("no absolute path",)),
+    Mistake(
         "61 name from a file",
         {"conf/experiment/e.yaml": "# @package _global_\nname: ../../x\n"},
         ("--config-dir=conf", "experiment=e"),
         ("name: ", "'../../x'"),
     ),
-    (
+    Mistake(
         "61 folder from a file",
         {"conf/experiment/e.yaml": "# @package _global_\nhydra: {run: {dir: elsewhere}}\n"},
         ("--config-dir=conf", "experiment=e"),
         ("elsewhere: is outside outputs/", "hydra.run.dir="),
     ),
-    (
+    Mistake(
         "61 a deep folder from a file",
         {"conf/experiment/e.yaml": "# @package _global_\nhydra: {run: {dir: else/where}}\n"},
         ("--config-dir=conf", "experiment=e"),
         ("else/where: is outside outputs/",),
     ),
-    (
+    Mistake(
         "61 a sweep's folder from a file",
         {"conf/experiment/e.yaml": "# @package _global_\nhydra: {sweep: {dir: else/where}}\n"},
         ("-m", "--config-dir=conf", "seed=1,2", "experiment=e"),
         ("else/where: is outside outputs/", "hydra.sweep.dir="),
     ),
-    ("61 a logger's folder", {}, ("logger.tensorboard.name=../../x",), ("logger.tensorboard: ", "no '..'")),
-    ("61 the outputs themselves", {}, ("name=.",), ("name: ",)),
-    (
+    Mistake(
+        "61 a logger's folder", {}, ("logger.tensorboard.name=../../x",), ("logger.tensorboard: ", "no '..'")
+    ),
+    Mistake("61 the outputs themselves", {}, ("name=.",), ("name: ",)),
+    Mistake(
         "58 a callback of Hydra's from a file",
         {"conf/experiment/e.yaml": f"{GLOBAL}hydra: {{callbacks: {{x: {{_target_: os.getcwd}}}}}}\n"},
         ("--config-dir=conf", "experiment=e"),
         ("hydra.callbacks: is not supported",),
     ),
-    (
+    Mistake(
         "58 an environment from a file",
         {"conf/experiment/e.yaml": f"{GLOBAL}hydra: {{job: {{env_set: {{MLPLAB_ALLOWED_CLASSES: a.B}}}}}}\n"},
         ("--config-dir=conf", "experiment=e"),
         ("hydra.job.env_set: is not supported",),
     ),
-    (
+    Mistake(
         "58 arguments that a class does not take",
         {},
         ("+callbacks.x._target_=lightning.pytorch.callbacks.Timer", "+callbacks.x.foo=1"),
         ("_target_=lightning.pytorch.callbacks.Timer: cannot be instantiated", "'foo'"),
     ),
-    (
+    Mistake(
         "58 a checkpoint callback",
         {},
         ("+callbacks.x._target_=lightning.pytorch.callbacks.ModelCheckpoint",),
         ("callbacks.x: every run writes best.ckpt and last.ckpt itself",),
     ),
-    ("62 a file", {"used": ""}, ("hydra.run.dir=used",), ("used: exists and is not empty",)),
-    ("62 below a file", {"used": ""}, ("hydra.run.dir=used/x",), ("used/x: cannot be created",)),
-    (
+    Mistake("62 a file", {"used": ""}, ("hydra.run.dir=used",), ("used: exists and is not empty",)),
+    Mistake("62 below a file", {"used": ""}, ("hydra.run.dir=used/x",), ("used/x: cannot be created",)),
+    Mistake(
         "62 a sweep's folder in use",
         {"used/x": ""},
         ("-m", "seed=1,2", "hydra.sweep.dir=used"),
         ("used: exists and",),
     ),
-    ("a folder of Hydra's", {}, ("hydra.job.chdir=true",), ("hydra.job.chdir: is not supported",)),
-    ("62 folder in use", {"used/x": ""}, ("hydra.run.dir=used",), ("used: exists and is not empty", "name=")),
-    ("a value that is needed", {}, ("data=csv", "data.target=y"), ("data.path: needs a value",)),
-    ("no override", {}, ("seed",), ("seed: cannot be read as an override",)),
-    ("an addition of what is there", {}, ("+seed=1",), ("seed: exists already", "leave out the +")),
-    ("56 dangling interpolation", {}, ("seed=${nope}",), ("seed: ", "'nope' not found")),
-    (
+    Mistake("a folder of Hydra's", {}, ("hydra.job.chdir=true",), ("hydra.job.chdir: is not supported",)),
+    Mistake(
+        "62 folder in use",
+        {"used/x": ""},
+        ("hydra.run.dir=used",),
+        ("used: exists and is not empty", "name="),
+    ),
+    Mistake("a value that is needed", {}, ("data=csv", "data.target=y"), ("data.path: needs a value",)),
+    Mistake("no override", {}, ("seed",), ("seed: cannot be read as an override",)),
+    Mistake("an addition of what is there", {}, ("+seed=1",), ("seed: exists already", "leave out the +")),
+    Mistake("56 dangling interpolation", {}, ("seed=${nope}",), ("seed: ", "'nope' not found")),
+    Mistake(
         "57 bad YAML",
         {"conf/experiment/e.yaml": "seed: 1\n  lr: [\n"},
         ("--config-dir=conf", "experiment=e"),
         ("e.yaml, line 2: is not valid YAML",),
     ),
-    ("unknown function", {}, ("data=synthetic", "data.function=sin"), ("friedman1", "did you mean sine?")),
+    Mistake(
+        "unknown function", {}, ("data=synthetic", "data.function=sin"), ("friedman1", "did you mean sine?")
+    ),
 ]
 if not torch.cuda.is_available():
     CONFIGURATION.append(
-        (
+        Mistake(
             "59 no GPU",
             {},
             ("trainer.accelerator=cuda",),
@@ -183,44 +199,50 @@ if not torch.cuda.is_available():
     )
 
 
-def make(folder: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+WHOLE_COMMANDS = (
+    "49 unknown key",
+    "50 unknown option",
+    "52 lr",
+    "54 the same key twice",
+    "55 a list without -m",
+    "58 target",
+    "58 arguments that a class does not take",
+    "59 no GPU",
+    "a value that is needed",
+    "unknown function",
+)
+OF_THE_COMMAND_LINE = ("-", "name=", "hydra.", "init_from=", "logger.")
 
 
-def left(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path != folder / "outputs")
+def needs_a_command(mistake: Mistake) -> bool:
+    """Whether a mistake needs files, concerns more than the values of keys, or is to be seen as a whole."""
+    words = any(word.startswith(OF_THE_COMMAND_LINE) for word in mistake.arguments)
+    return bool(mistake.prepare) or words or mistake.name in WHOLE_COMMANDS
 
 
-@pytest.mark.parametrize(("row", "files", "arguments", "said"), CONFIGURATION, ids=lambda part: part)
+@each([mistake for mistake in CONFIGURATION if needs_a_command(mistake)])
 def test_a_mistake_gets_a_short_answer(
-    command: Callable[..., Ended],
-    tmp_path: Path,
-    row: str,
-    files: dict[str, str],
-    arguments: tuple[str, ...],
-    said: tuple[str, ...],
+    command: Callable[..., Ended], tmp_path: Path, mistake: Mistake
 ) -> None:
-    make(tmp_path, files)
-    before = left(tmp_path)
-    ended = command(*arguments)
-    assert_short_answer(ended, said)
-    assert left(tmp_path) == before
+    assert_refused(mistake, tmp_path, command)
+
+
+@each([mistake for mistake in CONFIGURATION if not needs_a_command(mistake)])
+def test_wrong_values_get_a_short_message(mistake: Mistake) -> None:
+    def read() -> TrainConfig:
+        check_overrides(mistake.arguments, multirun=False)
+        return config(*readable(mistake.arguments))
+
+    assert_short_answer(Ended(2, "", message_of(read)), mistake.said)
 
 
 IN_PROCESSES = ("49 unknown key", "54 the same key twice")
 
 
-@pytest.mark.parametrize("case", [case for case in CONFIGURATION if case[0] in IN_PROCESSES])
-def test_a_process_says_the_same(tmp_path: Path, case: Case) -> None:
-    _, files, arguments, said = case
-    make(tmp_path, files)
-    before = left(tmp_path)
-    ended = process([str(ROOT / "scripts/train.py"), *arguments], tmp_path)
-    assert_short_answer(ended, said)
-    assert left(tmp_path) == before
+@each([mistake for mistake in CONFIGURATION if mistake.name in IN_PROCESSES])
+def test_a_process_says_the_same(tmp_path: Path, mistake: Mistake) -> None:
+    script = str(ROOT / "scripts/train.py")
+    assert_refused(mistake, tmp_path, lambda *arguments: process([script, *arguments], tmp_path))
 
 
 def test_a_folder_that_the_user_made_is_left(command: Callable[..., Ended], tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from support import Ended, assert_short_answer
+from commands.mistakes import Mistake, assert_refused, each
+from support import Ended
 
 TABLE = pl.DataFrame(
     {
@@ -139,18 +140,28 @@ def test_the_packaged_and_synthetic_tables(describe: Callable[..., Ended]) -> No
     assert list(lines(describe("data=synthetic", "data.function=sine"))) == ["x1", "target"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "messages"),
-    [
-        (("data=csv",), ("data.path: needs a value",)),
-        (("data=csv", "data.path=none.csv"), ("none.csv: no such file",)),
-        (("data=csv", "data.path=t.csv", "data.columns.romms=drop"), ("'romms'", "data.columns.rooms")),
-        (("data=csv", "data.path=t.csv", "data.columns.rooms=number"), ("'number' is not a kind", "numeric")),
-        (("data=csv", "data.path=t.csv", "data.pth=3"), ("data.pth",)),
-        (("-m", "data=synthetic", "data.seed=1,2"), ("one table, not several",)),
-    ],
-)
+MISTAKES = [
+    Mistake("no path", {}, ("data=csv",), ("data.path: needs a value",)),
+    Mistake("no file", {}, ("data=csv", "data.path=none.csv"), ("none.csv: no such file",)),
+    Mistake(
+        "no column",
+        {},
+        ("data=csv", "data.path=t.csv", "data.columns.romms=drop"),
+        ("'romms'", "data.columns.rooms"),
+    ),
+    Mistake(
+        "no kind",
+        {},
+        ("data=csv", "data.path=t.csv", "data.columns.rooms=number"),
+        ("'number' is not a kind", "numeric"),
+    ),
+    Mistake("no key", {}, ("data=csv", "data.path=t.csv", "data.pth=3"), ("data.pth",)),
+    Mistake("a sweep", {}, ("-m", "data=synthetic", "data.seed=1,2"), ("one table, not several",)),
+]
+
+
+@each(MISTAKES)
 def test_a_mistake_gets_a_short_answer(
-    describe: Callable[..., Ended], arguments: tuple[str, ...], messages: tuple[str, ...]
+    describe: Callable[..., Ended], tmp_path: Path, mistake: Mistake
 ) -> None:
-    assert_short_answer(describe(*arguments), messages)
+    assert_refused(mistake, tmp_path, describe)

@@ -1,4 +1,4 @@
-"""New data held against a trained run: what is refused, and what is gone on with and how that is told."""
+"""New data for a trained run: what is refused, and what is predicted with a warning."""
 
 import datetime as dt
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from commands.mistakes import Files, Mistake, assert_refused, each
 from support import Ended, assert_short_answer, train_into
 
 Command = Callable[..., Ended]
@@ -32,7 +33,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(trained: Path, tmp_path: Path) -> Path:
-    """An empty folder but for a run."""
+    """A folder with a run."""
     shutil.copytree(trained, tmp_path / "r")
     return tmp_path
 
@@ -41,107 +42,119 @@ def rows(*rows: str, header: str = COLUMNS) -> str:
     return "\n".join([header, *rows]) + "\n"
 
 
+def new(*lines: str, header: str = COLUMNS) -> Files:
+    """The new file, with these rows."""
+    return {"n.csv": rows(*lines, header=header)}
+
+
 PREDICT = ("predict", "run=r", "input=n.csv", "output=o.csv")
 EVALUATE = ("evaluate", "run=r", "data.path=n.csv")
 HELD = f"{COLUMNS},y"
 
-# A case: its row in the list of bad input or what is odd, the new file, the command, and what is said.
-Case = tuple[str, str, tuple[str, ...], tuple[str, ...]]
-REFUSED: list[Case] = [
-    (
+REFUSED: list[Mistake] = [
+    Mistake(
         "39 missing column",
-        rows("1.5,red,2024-02-03,true", header="a,c,d,f"),
+        new("1.5,red,2024-02-03,true", header="a,c,d,f"),
         PREDICT,
         ("n.csv: lacks the column m", "the columns of training: a, c, d, f, m"),
     ),
-    (
+    Mistake(
         "41 renamed column",
-        rows(ROW, header="aa,c,d,f,m"),
+        new(ROW, header="aa,c,d,f,m"),
         PREDICT,
         ("n.csv: lacks the column a", "also aa, not seen in training", "rename 'aa' → 'a'?"),
     ),
-    (
+    Mistake(
         "42 a word where numbers were",
-        rows(ROW, "high,red,2024-02-03,true,7"),
+        new(ROW, "high,red,2024-02-03,true,7"),
         PREDICT,
         ("n.csv, column 'a', data row 2: is not a finite number", "'high'", "leave it empty"),
     ),
-    (
+    Mistake(
         "42 late",
-        rows(*[ROW] * 60_000, f"x{ROW}"),
+        new(*[ROW] * 60_000, f"x{ROW}"),
         PREDICT,
         ("column 'a', data row 60001", "'x1.5'"),
     ),
-    (
+    Mistake(
         "42 numbers where words were",
-        rows("1.5,3,2024-02-03,true,7"),
+        new("1.5,3,2024-02-03,true,7"),
         PREDICT,
         ("n.csv, column 'c': holds numbers", "'3'", "one of 'blue', 'green', 'red'"),
     ),
-    (
+    Mistake(
         "42 no date",
-        rows("1.5,red,03.02.2024,true,7"),
+        new("1.5,red,03.02.2024,true,7"),
         PREDICT,
         ("column 'd', data row 1: is not a date", "'03.02.2024'", "2024-01-31"),
     ),
-    (
+    Mistake(
         "42 no truth value",
-        rows("1.5,red,2024-02-03,yes,7"),
+        new("1.5,red,2024-02-03,yes,7"),
         PREDICT,
         ("column 'f', data row 1", "'yes'", "true or false"),
     ),
-    ("42 several", rows("x,red,y,true,7"), PREDICT, ("column 'a', data row 1", "column 'd', data row 1")),
-    ("19 infinite", rows("inf,red,2024-02-03,true,7"), PREDICT, ("column 'a', data row 1", "'inf'")),
-    ("45 zero rows", rows(), PREDICT, ("n.csv: has no rows to predict", "give it rows")),
-    ("45 when evaluating", rows(header=HELD), EVALUATE, ("n.csv: has no rows", "give it rows")),
-    ("45 empty lines", rows("", ""), PREDICT, ("n.csv: has no rows to predict",)),
-    (
+    Mistake(
+        "42 several", new("x,red,y,true,7"), PREDICT, ("column 'a', data row 1", "column 'd', data row 1")
+    ),
+    Mistake("19 infinite", new("inf,red,2024-02-03,true,7"), PREDICT, ("column 'a', data row 1", "'inf'")),
+    Mistake("45 zero rows", new(), PREDICT, ("n.csv: has no rows to predict", "give it rows")),
+    Mistake("45 when evaluating", new(header=HELD), EVALUATE, ("n.csv: has no rows", "give it rows")),
+    Mistake("45 empty lines", new("", ""), PREDICT, ("n.csv: has no rows to predict",)),
+    Mistake(
         "46 no target when evaluating",
-        rows(ROW),
+        new(ROW),
         EVALUATE,
         ("n.csv: has no target column 'y'", "a, c, d, f, m", "scripts/predict.py"),
     ),
-    (
+    Mistake(
         "46 a missing target",
-        rows(f"{ROW},", header=HELD),
+        new(f"{ROW},", header=HELD),
         EVALUATE,
         ("column 'y', line 2", "a value is missing"),
     ),
-    ("46 a target of words", rows(f"{ROW},x", header=HELD), EVALUATE, ("column 'y', line 2", "'x'")),
-    (
+    Mistake("46 a target of words", new(f"{ROW},x", header=HELD), EVALUATE, ("column 'y', line 2", "'x'")),
+    Mistake(
         "47 output exists",
-        rows(ROW),
+        new(ROW),
         (*PREDICT[:3], "output=n.csv"),
         ("output=n.csv: exists already", "overwrite=true"),
     ),
-    (
+    Mistake(
         "47 is a folder",
-        rows(ROW),
+        new(ROW),
         (*PREDICT[:3], "output=r", "overwrite=true"),
         ("output=r: exists", "name a file"),
     ),
-    (
+    Mistake(
         "48 output folder missing",
-        rows(ROW),
+        new(ROW),
         (*PREDICT[:3], "output=no/o.csv"),
         ("no such folder", "create it first"),
     ),
-    ("1 no input", rows(ROW), ("predict", "run=r", "input=m.csv", "output=o.csv"), ("did you mean n.csv?",)),
-    ("3 empty", "", PREDICT, ("n.csv: is empty",)),
-    ("8 long row", rows(ROW, f"{ROW},1"), PREDICT, ("n.csv, line 3: the line has 6 fields, the header 5",)),
-    ("9 short row", rows(ROW, "1,red"), EVALUATE, ("n.csv",)),
-    ("9 short row to predict", rows(ROW, "1,red"), PREDICT, ("n.csv, line 3: the line has 2 fields",)),
-    ("10 duplicate column", rows(f"{ROW},1", header=f"{COLUMNS},a"), PREDICT, ("n.csv: has 2 columns 'a'",)),
-    ("17 NUL byte", rows(ROW, ROW.replace("red", "r\0d")), PREDICT, ("n.csv, line 3: has a NUL byte",)),
-    (
+    Mistake(
+        "1 no input", new(ROW), ("predict", "run=r", "input=m.csv", "output=o.csv"), ("did you mean n.csv?",)
+    ),
+    Mistake("3 empty", {"n.csv": ""}, PREDICT, ("n.csv: is empty",)),
+    Mistake(
+        "8 long row", new(ROW, f"{ROW},1"), PREDICT, ("n.csv, line 3: the line has 6 fields, the header 5",)
+    ),
+    Mistake("9 short row", new(ROW, "1,red"), EVALUATE, ("n.csv",)),
+    Mistake("9 short row to predict", new(ROW, "1,red"), PREDICT, ("n.csv, line 3: the line has 2 fields",)),
+    Mistake(
+        "10 duplicate column", new(f"{ROW},1", header=f"{COLUMNS},a"), PREDICT, ("n.csv: has 2 columns 'a'",)
+    ),
+    Mistake("17 NUL byte", new(ROW, ROW.replace("red", "r\0d")), PREDICT, ("n.csv, line 3: has a NUL byte",)),
+    Mistake(
         "its own column",
-        rows(f"{ROW},1", header=f"{COLUMNS},prediction"),
+        new(f"{ROW},1", header=f"{COLUMNS},prediction"),
         PREDICT,
         ("has a column 'prediction'",),
     ),
 ]
 
-TAKEN: list[Case] = [
+# What is odd, the new file, the command, and the warnings.
+TAKEN: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = [
     (
         "40 extra column",
         rows(f"{ROW},x", header=f"{COLUMNS},z"),
@@ -172,29 +185,19 @@ TAKEN: list[Case] = [
 ]
 
 
-def left(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*"))
+@each(REFUSED)
+def test_a_mistake_gets_a_short_answer(run_script: Command, here: Path, mistake: Mistake) -> None:
+    assert_refused(mistake, here, run_script)
 
 
-@pytest.mark.parametrize(("row", "text", "arguments", "said"), REFUSED, ids=[case[0] for case in REFUSED])
-def test_what_is_wrong_gets_a_short_answer(
-    run_script: Command, here: Path, row: str, text: str, arguments: tuple[str, ...], said: tuple[str, ...]
-) -> None:
-    (here / "n.csv").write_text(text, encoding="utf-8")
-    before = left(here)
-    assert_short_answer(run_script(*arguments), said)
-    assert left(here) == before
-    assert (here / "n.csv").read_text(encoding="utf-8") == text
-
-
-@pytest.mark.parametrize(("row", "text", "arguments", "said"), TAKEN, ids=[case[0] for case in TAKEN])
-def test_what_can_be_gone_on_with_is_told(
-    run_script: Command, here: Path, row: str, text: str, arguments: tuple[str, ...], said: tuple[str, ...]
+@pytest.mark.parametrize(("row", "text", "arguments", "warned"), TAKEN, ids=[case[0] for case in TAKEN])
+def test_oddities_are_predicted_with_a_warning(
+    run_script: Command, here: Path, row: str, text: str, arguments: tuple[str, ...], warned: tuple[str, ...]
 ) -> None:
     (here / "n.csv").write_text(text, encoding="utf-8")
     ended = run_script(*arguments)
     assert ended.status == 0, ended
-    assert ended.err.splitlines() == [f"warning: {words}" for words in said]
+    assert ended.err.splitlines() == [f"warning: {words}" for words in warned]
 
 
 def test_columns_are_found_by_name_and_unknown_categories_are_missing(

@@ -58,7 +58,7 @@ def run(
 ) -> Callable[[str], str]:
     """Runs a command in this process, next to the files that the commands name, and returns its output."""
     write_houses(tmp_path / "houses.csv", 240)
-    write_houses(tmp_path / "my.csv", 40)
+    write_houses(tmp_path / "my.csv", 30)
     (tmp_path / "mynets.py").write_text(MY_NETS)
     (tmp_path / "src/mlplab/data").mkdir(parents=True)
     shutil.copy(CONCRETE, tmp_path / "src/mlplab/data")
@@ -105,7 +105,13 @@ def test_the_first_command_works_in_a_clone(tmp_path: Path) -> None:
     assert "tensorboard --logdir outputs/" in done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("command", OTHERS)
+# Its training takes ten seconds.
+LONG = "uv run scripts/train.py experiment=recommend"
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(each, marks=[pytest.mark.slow] * (each == LONG)) for each in OTHERS]
+)
 def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, command: str) -> None:
     printed = run(command)
     if "train.py" in command and "--" not in command:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from commands.mistakes import Mistake, assert_refused, each
 from support import SMALL, Ended, assert_short_answer, left_behind, status_of
 
 from mlplab.errors import UserError
@@ -106,22 +107,21 @@ def stopped(command: Command, tmp_path: Path) -> Path:
     return tmp_path / "outputs/r"
 
 
-def another_table(run: Path) -> None:
+def another_table(here: Path) -> None:
+    run = here / "outputs/r"
     path = run / "config.yaml"
     path.write_text(path.read_text().replace("rows: 60", "rows: 61"))
 
 
-def of_another_version(run: Path) -> None:
+def of_another_version(here: Path) -> None:
+    run = here / "outputs/r"
     path = run / "config.yaml"
     path.write_text(path.read_text().replace("threads: 1\n", ""))
 
 
-def no_yaml(run: Path) -> None:
+def no_yaml(here: Path) -> None:
+    run = here / "outputs/r"
     (run / "config.yaml").write_text(f"# mlplab {version('mlplab')}\nseed: [")
-
-
-def nothing(run: Path) -> None:
-    pass
 
 
 def with_training(run: Path, **changed: Any) -> None:
@@ -129,65 +129,75 @@ def with_training(run: Path, **changed: Any) -> None:
     torch.save({**content, "training": {**content["training"], **changed}}, run / "checkpoints/last.ckpt")
 
 
-def other_state(run: Path) -> None:
+def other_state(here: Path) -> None:
+    run = here / "outputs/r"
     members = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["training"]["members"]
     with_training(run, members={**members, "network": {"weight": torch.zeros(1, 3)}})
 
 
-def no_state(run: Path) -> None:
+def no_state(here: Path) -> None:
+    run = here / "outputs/r"
     with_training(run, members={"network": 5})
 
 
-def a_sweeps(run: Path) -> None:
+def a_sweeps(here: Path) -> None:
+    run = here / "outputs/r"
     (run / "plan.json").touch()
 
 
-MISTAKES = {
-    "63 missing": (nothing, ["resume=outputs/x"], ["outputs/x: no such folder"]),
-    "65 no run folder": (nothing, ["resume=outputs"], ["outputs: is not a run folder"]),
-    "63 a key that differs": (
-        nothing,
+MISTAKES = [
+    Mistake("63 missing", {}, ["resume=outputs/x"], ["outputs/x: no such folder"]),
+    Mistake("65 no run folder", {}, ["resume=outputs"], ["outputs: is not a run folder"]),
+    Mistake(
+        "63 a key that differs",
+        {},
         ["resume=outputs/r", "optimizer.lr=0.5", "seed=0"],
         ["optimizer.lr: differs from the run", "found 0.5, expected 0.005 as in outputs/r"],
     ),
-    "63 an option that differs": (
-        nothing,
+    Mistake(
+        "63 an option that differs",
+        {},
         ["resume=outputs/r", "scheduler=cosine"],
         ["scheduler.name: differs", "'cosine'", "'constant'"],
     ),
-    "63 fewer epochs": (
-        nothing,
+    Mistake(
+        "63 fewer epochs",
+        {},
         ["resume=outputs/r", "trainer.max_epochs=1"],
         ["trainer.max_epochs: differs", "may only be increased"],
     ),
-    "63 another table": (another_table, ["resume=outputs/r"], ["data.rows: differs", "last.ckpt"]),
-    "68 another version": (
+    Mistake("63 another table", another_table, ["resume=outputs/r"], ["data.rows: differs", "last.ckpt"]),
+    Mistake(
+        "68 another version",
         of_another_version,
         ["resume=outputs/r"],
         ["config.yaml: is not a configuration of this version: threads: is missing"],
     ),
-    "66 damaged": (no_yaml, ["resume=outputs/r"], ["config.yaml: is damaged"]),
-    "a sweep's folder": (a_sweeps, ["resume=outputs/r"], ["is a sweep's folder", "give its command again"]),
-    "with -m": (nothing, ["-m", "resume=outputs/r", "seed=1,2"], ["resume: resumes one run"]),
-    "an unknown key": (nothing, ["resume=outputs/r", "sed=2"], ["sed: unknown key"]),
-    "another name": (nothing, ["resume=outputs/r", "name=s"], ["name=s: has no meaning for a resumed run"]),
-    "a state of another network": (
+    Mistake("66 damaged", no_yaml, ["resume=outputs/r"], ["config.yaml: is damaged"]),
+    Mistake(
+        "a sweep's folder", a_sweeps, ["resume=outputs/r"], ["is a sweep's folder", "give its command again"]
+    ),
+    Mistake("with -m", {}, ["-m", "resume=outputs/r", "seed=1,2"], ["resume: resumes one run"]),
+    Mistake("an unknown key", {}, ["resume=outputs/r", "sed=2"], ["sed: unknown key"]),
+    Mistake("another name", {}, ["resume=outputs/r", "name=s"], ["name=s: has no meaning for a resumed run"]),
+    Mistake(
+        "a state of another network",
         other_state,
         ["resume=outputs/r"],
         ["last.ckpt: holds the state of another"],
     ),
-    "no state": (no_state, ["resume=outputs/r"], ["last.ckpt: is damaged: it holds no training state"]),
-    "twice": (nothing, ["resume=outputs/r", "resume=outputs/s"], ["resume: is given twice"]),
-}
+    Mistake(
+        "no state", no_state, ["resume=outputs/r"], ["last.ckpt: is damaged: it holds no training state"]
+    ),
+    Mistake("twice", {}, ["resume=outputs/r", "resume=outputs/s"], ["resume: is given twice"]),
+]
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=str)
-def test_a_mistake_gets_a_short_answer(command: Command, stopped: Path, mistake: str) -> None:
-    change, overrides, said = MISTAKES[mistake]
-    change(stopped)
-    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
-    assert_short_answer(command(*overrides), said)
-    assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
+@each(MISTAKES)
+def test_a_mistake_gets_a_short_answer(
+    command: Command, stopped: Path, tmp_path: Path, mistake: Mistake
+) -> None:
+    assert_refused(mistake, tmp_path, command)
 
 
 def test_a_run_that_had_stopped_early_comes_to_the_same_end(command: Command, tmp_path: Path) -> None:
@@ -260,29 +270,33 @@ def test_a_shifted_table_is_seen_with_the_trained_eyes(command: Command, tmp_pat
     assert shifted["test/rmse"] > 100 * same["test/rmse"]  # as the trained network would see those rows
 
 
-INIT_MISTAKES = {
-    "missing": (["init_from=outputs/x"], ["outputs/x: no such folder"]),
-    "a network of other widths": (
+INIT_MISTAKES = [
+    Mistake("missing", {}, ["init_from=outputs/x"], ["outputs/x: no such folder"]),
+    Mistake(
+        "a network of other widths",
+        {},
         ["init_from=outputs/r", "model.hidden=[9]"],
         ["has a different network", "model.hidden"],
     ),
-    "a table of other columns": (
+    Mistake(
+        "a table of other columns",
+        {},
         ["init_from=outputs/r", "data.features=6"],
         ["was trained on different columns"],
     ),
-    "a run that has not ended": (["init_from=outputs/s"], ["outputs/s: holds no finished run"]),
-}
+    Mistake("a run that has not ended", {}, ["init_from=outputs/s"], ["outputs/s: holds no finished run"]),
+]
 
 
-@pytest.mark.parametrize("mistake", INIT_MISTAKES, ids=str)
-def test_weights_that_do_not_fit_are_refused(command: Command, stopped: Path, mistake: str) -> None:
-    overrides, said = INIT_MISTAKES[mistake]
+@each(INIT_MISTAKES)
+def test_weights_that_do_not_fit_are_refused(
+    command: Command, stopped: Path, tmp_path: Path, mistake: Mistake
+) -> None:
     shutil.copytree(stopped, stopped.parent / "s")
     (stopped / "metrics.json").write_text('{"status": "done"}')
-    swept = {override.partition("=")[0] for override in overrides}
-    kept = [each for each in SMALL if each.partition("=")[0] not in swept]
-    assert_short_answer(command(*kept, *overrides, "name=n"), said)
-    assert not (stopped.parent / "n").exists()
+    typed = {override.partition("=")[0] for override in mistake.arguments}
+    others = [override for override in SMALL if override.partition("=")[0] not in typed]
+    assert_refused(mistake, tmp_path, lambda *arguments: command(*others, *arguments, "name=n"))
 
 
 # --- sweeps --------------------------------------------------------------------------------------------

@@ -1,25 +1,29 @@
-"""What users get for a table that is not as it should be, and which oddities are taken as they are."""
+"""Tables with mistakes, which are refused, and tables with oddities, which are trained on."""
 
 import datetime as dt
 import gzip
 import io
+import logging
 import os
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 import zstandard
-from support import ROOT, Ended, assert_short_answer, config, process
+from commands.mistakes import Files, Mistake, assert_refused, contents, each, message_of, prepare, write_files
+from support import ROOT, Ended, assert_short_answer, process, train_into, values
 
-from mlplab.cli.overrides import readable
-
-Content = str | bytes | pl.DataFrame
-Files = dict[str, Content]
+from mlplab.cli.overrides import check_overrides, readable
+from mlplab.commands.describe import Description, describe
+from mlplab.config import parse, parse_description
+from mlplab.data.cache import DataCache
+from mlplab.errors import UserError
 
 TRAIN = ("data=csv", "data.path=t.csv", "data.target=y", "model=linear", "trainer.max_epochs=1")
 
@@ -56,94 +60,100 @@ def typed_column(values: pl.Series) -> Files:
     return {"t.parquet": FRAME.with_columns(b=values)}
 
 
-# A case: its row in the list of bad input or what is odd, files, arguments beside TRAIN, and what is said.
-Case = tuple[str, Files, tuple[str, ...], tuple[str, ...]]
 PARQUET = ("data.path=t.parquet",)
-REFUSED: list[Case] = [
-    ("1 file missing", {"tt.csv": GOOD}, (), ("t.csv: no such file", "did you mean tt.csv?")),
-    ("2 a directory", {"t.csv/x": ""}, (), ("t.csv: is a folder without CSV or Parquet files",)),
-    ("3 empty file", {"t.csv": ""}, (), ("t.csv: is empty", "a header line and rows of data")),
-    ("3 empty lines", {"t.csv": "\n\n"}, (), ("t.csv: is empty",)),
-    ("4 header only", {"t.csv": "a,b,y\n"}, (), ("t.csv: has a header but no rows", "give it rows")),
-    (
+REFUSED: list[Mistake] = [
+    Mistake("1 file missing", {"tt.csv": GOOD}, (), ("t.csv: no such file", "did you mean tt.csv?")),
+    Mistake("2 a directory", {"t.csv/x": ""}, (), ("t.csv: is a folder without CSV or Parquet files",)),
+    Mistake("3 empty file", {"t.csv": ""}, (), ("t.csv: is empty", "a header line and rows of data")),
+    Mistake("3 empty lines", {"t.csv": "\n\n"}, (), ("t.csv: is empty",)),
+    Mistake("4 header only", {"t.csv": "a,b,y\n"}, (), ("t.csv: has a header but no rows", "give it rows")),
+    Mistake(
         "5 no header row",
         {"t.csv": GOOD.partition("\n")[2]},
         (),
         ("t.csv: has no header row", "'0,0,0.0'", "column names", "data.header=false"),
     ),
-    (
+    Mistake(
         "5 names that are years",
         {"t.csv": GOOD.replace("a,b,y", "2018,2019,2020")},
         ("data.target=2020",),
         ("t.csv: has no header row", "if these are names: data.header=true"),
     ),
-    (
+    Mistake(
         "6 another delimiter",
         {"t.csv": SEMICOLONS},
         ('data.delimiter=","',),
         ("t.csv: the columns seem to be separated by semicolons", "'a;b;y'", "'data.delimiter=\";\"'"),
     ),
-    ("7 not decimal points", {"t.csv": COMMAS}, ("data.decimal=.",), ("'0,0'", "'data.decimal=\",\"'")),
-    (
+    Mistake(
+        "7 not decimal points", {"t.csv": COMMAS}, ("data.decimal=.",), ("'0,0'", "'data.decimal=\",\"'")
+    ),
+    Mistake(
         "7 decimals or thousands",
         {"t.csv": table(lambda i: f"{i};1,{100 + i};{i}", "a;b;y")},
         (),
         ("t.csv: a comma may mark decimals or thousands", "'1,100'", "data.decimal=."),
     ),
-    (
+    Mistake(
         "8 long row",
         {"t.csv": GOOD + "1,2,3,4\n"},
         (),
         ("t.csv, line 42: the line has 4 fields, the header 3", "quote text that contains the delimiter"),
     ),
-    ("9 short row", {"t.csv": GOOD + "1,2\n"}, (), ("t.csv, line 42: the line has 2 fields, the header 3",)),
-    (
+    Mistake(
+        "9 short row", {"t.csv": GOOD + "1,2\n"}, (), ("t.csv, line 42: the line has 2 fields, the header 3",)
+    ),
+    Mistake(
         "8 and 9 together",
         {"t.csv": "a,b,y\n" + "1\n1,2\n1,2,3\n1,2,3,4\n" * 3},
         (),
         ("t.csv, line 2", "t.csv, line 3", "t.csv, line 5", "and 6 more lines"),
     ),
-    (
+    Mistake(
         "10 duplicate names",
         {"t.csv": GOOD.replace("a,b,y", "a,a ,y")},
         (),
         ("t.csv: has 2 columns 'a'", "a unique name"),
     ),
-    (
+    Mistake(
         "11 blank name",
         {"t.csv": GOOD.replace("a,b,y", "a,,y")},
         (),
         ("t.csv: has no name for column 2", "give it a name in the header"),
     ),
-    (
+    Mistake(
         "11 a separator at every end",
         {"t.csv": table(lambda i: f"{i};{i % 7};{i};", "a;b;y;", end="\r\n")},
         (),
         ("t.csv: has no name for column 4", "remove the delimiter at the end of each line"),
     ),
-    ("13 a quote left open", {"t.csv": 'a,y\n1,2\n"3,4\n'}, (), ("t.csv, line 3: a quote is not closed",)),
-    (
+    Mistake(
+        "13 a quote left open", {"t.csv": 'a,y\n1,2\n"3,4\n'}, (), ("t.csv, line 3: a quote is not closed",)
+    ),
+    Mistake(
         "14 bad UTF-8",
         {"t.csv": GOOD.encode() + b"1,\xff,3\n"},
         (),
         ("t.csv, line 42: byte 0xff is not UTF-8 text", "data.encoding=cp1252"),
     ),
-    ("14 in the header", {"t.csv": b"a,b\xe9,y\n1,2,3\n"}, (), ("t.csv, line 1: byte 0xe9",)),
-    (
+    Mistake("14 in the header", {"t.csv": b"a,b\xe9,y\n1,2,3\n"}, (), ("t.csv, line 1: byte 0xe9",)),
+    Mistake(
         "15 UTF-16 it is",
         {"t.csv": GOOD.encode("utf-16")},
         ("data.encoding=utf-8",),
         ("data.encoding=utf-16",),
     ),
-    (
+    Mistake(
         "15 UTF-16 it is not",
         {"t.csv": GOOD},
         ("data.encoding=utf-16",),
         ("t.csv: is not utf-16", "leave data.encoding out"),
     ),
-    ("17 NUL byte", {"t.csv": GOOD + "1,\0,3\n"}, (), ("t.csv, line 42: has a NUL byte", "save the table")),
-    ("17 late in the file", {"t.csv": column(lambda i: 7) * 200 + "1,\0,3\n"}, (), ("t.csv, line",)),
-    (
+    Mistake(
+        "17 NUL byte", {"t.csv": GOOD + "1,\0,3\n"}, (), ("t.csv, line 42: has a NUL byte", "save the table")
+    ),
+    Mistake("17 late in the file", {"t.csv": column(lambda i: 7) * 200 + "1,\0,3\n"}, (), ("t.csv, line",)),
+    Mistake(
         "18 text in a column of numbers",
         {"t.csv": GOOD + "1,?,3\n"},
         (),
@@ -154,13 +164,13 @@ REFUSED: list[Case] = [
             "data.columns.b=categorical or =drop",
         ),
     ),
-    (
+    Mistake(
         "18 late in the file",
         {"t.csv": LATE + '4,"1,176.2",5\n'},
         (),
         ("t.csv, column 'b', line 5042, data row 5041", "'1,176.2'", """'data.na_values=["1,176.2"]'"""),
     ),
-    (
+    Mistake(
         "18 several columns",
         {"t.csv": GOOD + "-,x,3\n"},
         (),
@@ -171,15 +181,19 @@ REFUSED: list[Case] = [
             "if its values are categories: data.columns.b=categorical",
         ),
     ),
-    ("19 infinite", {"t.csv": GOOD + "1,-inf,3\n"}, (), ("column 'b', line 42", "not a finite number")),
-    ("19 too large", {"t.csv": GOOD + "1,1e999,3\n"}, (), ("column 'b', line 42", "not a finite number")),
-    (
+    Mistake(
+        "19 infinite", {"t.csv": GOOD + "1,-inf,3\n"}, (), ("column 'b', line 42", "not a finite number")
+    ),
+    Mistake(
+        "19 too large", {"t.csv": GOOD + "1,1e999,3\n"}, (), ("column 'b', line 42", "not a finite number")
+    ),
+    Mistake(
         "19 in the target",
         {"t.csv": GOOD + "1,2,Infinity\n"},
         (),
         ("target column 'y', line 42", "'Infinity'"),
     ),
-    (
+    Mistake(
         "21 integers beyond 64 bits",
         {"t.csv": GOOD + "1,9223372036854775808,3\n"},
         (),
@@ -190,127 +204,133 @@ REFUSED: list[Case] = [
             "1.2e23",
         ),
     ),
-    ("21 all of them", {"t.csv": column(lambda i: 2**80 + i)}, (), ("64 bits; 40 such cells",)),
-    ("21 in the target", {"t.csv": GOOD + f"1,2,-{2**64}\n"}, (), ("target column 'y', line 42", "64 bits")),
-    (
+    Mistake("21 all of them", {"t.csv": column(lambda i: 2**80 + i)}, (), ("64 bits; 40 such cells",)),
+    Mistake(
+        "21 in the target", {"t.csv": GOOD + f"1,2,-{2**64}\n"}, (), ("target column 'y', line 42", "64 bits")
+    ),
+    Mistake(
         "22 gzip under .csv",
         {"t.csv": gzip.compress(GOOD.encode())},
         (),
         ("t.csv: is a gzip archive", "rename it to t.csv.gz"),
     ),
-    (
+    Mistake(
         "22 Zstandard under .csv",
         {"t.csv": zstandard.compress(GOOD.encode())},
         (),
         ("t.csv: is a Zstandard archive", "rename it to t.csv.zst"),
     ),
-    (
+    Mistake(
         "23 a bomb",
         {"t.csv.gz": BOMB},
         ("data.path=t.csv.gz",),
         ("t.csv.gz: expands from", "to more than 256 MiB", "decompress it yourself"),
     ),
-    ("24 truncated Parquet", {"t.parquet": beginning(FRAME, 300)}, PARQUET, ("as Parquet", "copy it again")),
-    (
+    Mistake(
+        "24 truncated Parquet", {"t.parquet": beginning(FRAME, 300)}, PARQUET, ("as Parquet", "copy it again")
+    ),
+    Mistake(
         "25 target column missing",
         {"t.csv": GOOD.replace("y", "price")},
         ("data.target=pryce",),
         ("t.csv: has no column 'pryce'; its columns are price, a, b", "did you mean data.target=price?"),
     ),
-    (
+    Mistake(
         "25 and none is near",
         {"t.csv": GOOD},
         ("data.target=zzz",),
         ("its columns are a, b, y", "data.target=…"),
     ),
-    (
+    Mistake(
         "26 target not numeric",
         {"t.csv": table(lambda i: f"{i},2,{'low' if i % 2 else 'high'}")},
         (),
         ("target column 'y', line 2, data row 1: is not a number; 40 such cells", "'high'"),
     ),
-    (
+    Mistake(
         "27 missing target values",
         {"t.csv": GOOD + "1,2,\n1,2,NA\n"},
         (),
         ("target column 'y', line 42, data row 41", "2 such rows", "data.missing_target=drop"),
     ),
-    (
+    Mistake(
         "28 constant target",
         {"t.csv": table(lambda i: f"{i},{i % 3},7")},
         (),
         ("column 'y': all its values are 7",),
     ),
-    (
+    Mistake(
         "32 no usable columns",
         {"t.csv": table(lambda i: f"id{i},,{i}")},
         (),
         ("t.csv: has no column that can be an input", "'a': an identifier", "'b': all values are missing"),
     ),
-    ("32 one column", {"t.csv": "y\n1\n2\n3\n"}, (), ("has no column that can be an input",)),
-    ("32 only targets", {"t.csv": GOOD}, ("data.target=[a,b,y]",), ("has no column that can be an input",)),
-    (
+    Mistake("32 one column", {"t.csv": "y\n1\n2\n3\n"}, (), ("has no column that can be an input",)),
+    Mistake(
+        "32 only targets", {"t.csv": GOOD}, ("data.target=[a,b,y]",), ("has no column that can be an input",)
+    ),
+    Mistake(
         "32 all left out",
         {"t.csv": GOOD},
         ("data.columns.a=drop", "data.columns.b=drop"),
         ("has no column that can be an input", "'a': as declared in data.columns"),
     ),
-    (
+    Mistake(
         "33 fewer rows than the split needs",
         {"t.csv": "a,b,y\n1,2,3\n4,5,6\n"},
         (),
         ("data.split: leaves no row for val, test", "2 rows: train 2, val 0, test 0", "data.split.val"),
     ),
-    ("33 one row", {"t.csv": "a,b,y\n1,2,3\n"}, (), ("all its values are 3", "more rows")),
-    (
+    Mistake("33 one row", {"t.csv": "a,b,y\n1,2,3\n"}, (), ("all its values are 3", "more rows")),
+    Mistake(
         "34 an empty part",
         {"t.csv": GOOD, "s": "train\n" * 30 + "val\n" * 10},
         ("data/split=file", "data.split.path=s"),
         ("s: leaves no row for test", "40 rows: train 30, val 10, test 0"),
     ),
-    (
+    Mistake(
         "35 one class only",
         {"t.csv": column(lambda i: "x")},
         ("data.split.stratify=b", "data.columns.b=drop"),
         ("data.split.stratify: has a single class (found 'x'", "data.split.stratify=null"),
     ),
-    (
+    Mistake(
         "36 a class with one row",
         {"t.csv": column(lambda i: "u" if i == 7 else "vw"[i % 2])},
         ("data.split.stratify=b",),
         ("data.split.stratify: class 'u' is too rare (found rows: 1, expected 3 or more)",),
     ),
-    (
+    Mistake(
         "37 a split file of another length",
         {"t.csv": GOOD, "s": "train\n" * 30},
         ("data/split=file", "data.split.path=s"),
         ("s: has 30 words, the table 40 rows", "for each row of the table"),
     ),
-    (
+    Mistake(
         "37 an unknown word",
         {"t.csv": GOOD, "s": "train\n" * 39 + "tset"},
         ("data/split=file", "data.split.path=s"),
         ("s, word 40: unknown word (found 'tset', expected train or val or test)",),
     ),
-    (
+    Mistake(
         "38 group column missing",
         {"t.csv": GOOD.replace("b", "patient", 1)},
         ("data/split=group", "data.split.group=pateint"),
         ("t.csv: has no column 'pateint'", "did you mean data.split.group=patient?"),
     ),
-    (
+    Mistake(
         "38 time column missing",
         {"t.csv": GOOD},
         ("data/split=time", "data.split.time=day"),
         ("t.csv: has no column 'day'; its columns are a, b, y", "data.split.time="),
     ),
-    (
+    Mistake(
         "a note for Excel",
         {"t.csv": "sep=;\n" + SEMICOLONS},
         (),
         ("t.csv: the first line is a directive for Excel (sep=)",),
     ),
-    (
+    Mistake(
         "a title",
         {"t.csv": "Export of 2024\n\n" + SEMICOLONS},
         (),
@@ -319,40 +339,51 @@ REFUSED: list[Case] = [
             "delete the lines above",
         ),
     ),
-    (
+    Mistake(
         "rows of nothing below",
         {"t.csv": GOOD + ",,\n,,\n"},
         (),
         ("target column 'y', line 42", "2 such rows"),
     ),
-    ("a sum below", {"t.csv": GOOD + "Total,,700\n"}, (), ("column 'a', line 42", "'Total'")),
-    (
+    Mistake("a sum below", {"t.csv": GOOD + "Total,,700\n"}, (), ("column 'a', line 42", "'Total'")),
+    Mistake(
         "a delimiter at the end of each line",
         {"t.csv": table(lambda i: f"{i},1,{i},")},
         (),
         ("line 2: the line has 4 fields, the header 3",),
     ),
-    ("old Macintosh", {"t.csv": GOOD.replace("\n", "\r")}, (), ("lines end with carriage returns alone",)),
-    ("spreadsheet", {"t.csv": b"PK\x03\x04" + bytes(99)}, (), ("t.csv: is a ZIP archive", "save it as CSV")),
-    ("old spreadsheet", {"t.csv": b"\xd0\xcf\x11\xe0" + bytes(99)}, (), ("office program", "save it as CSV")),
-    ("Parquet under .csv", {"t.csv": FRAME}, (), ("t.csv: is a Parquet file", "end in .parquet")),
-    ("CSV under .parquet", {"t.parquet": GOOD}, PARQUET, ("t.parquet: cannot be read", "end in .csv")),
-    (
+    Mistake(
+        "old Macintosh", {"t.csv": GOOD.replace("\n", "\r")}, (), ("lines end with carriage returns alone",)
+    ),
+    Mistake(
+        "spreadsheet", {"t.csv": b"PK\x03\x04" + bytes(99)}, (), ("t.csv: is a ZIP archive", "save it as CSV")
+    ),
+    Mistake(
+        "old spreadsheet",
+        {"t.csv": b"\xd0\xcf\x11\xe0" + bytes(99)},
+        (),
+        ("office program", "save it as CSV"),
+    ),
+    Mistake("Parquet under .csv", {"t.csv": FRAME}, (), ("t.csv: is a Parquet file", "end in .parquet")),
+    Mistake("CSV under .parquet", {"t.parquet": GOOD}, PARQUET, ("t.parquet: cannot be read", "end in .csv")),
+    Mistake(
         "thousands",
         {"t.csv": column(lambda i: f"1 {100 + i}")},
         (),
         ("column 'b', line 2", "'1 100'", "separators"),
     ),
-    ("percent", {"t.csv": column(lambda i: f"{i % 5}%")}, (), ("column 'b', line 2", "'0%'", "no units")),
-    ("currency", {"t.csv": column(lambda i: f"€{i}.5")}, (), ("column 'b', line 2", "'€0.5'")),
-    ("minus of print", {"t.csv": column(lambda i: f"−{i}")}, (), ("column 'b', line 2", "'−0'")),
-    (
+    Mistake(
+        "percent", {"t.csv": column(lambda i: f"{i % 5}%")}, (), ("column 'b', line 2", "'0%'", "no units")
+    ),
+    Mistake("currency", {"t.csv": column(lambda i: f"€{i}.5")}, (), ("column 'b', line 2", "'€0.5'")),
+    Mistake("minus of print", {"t.csv": column(lambda i: f"−{i}")}, (), ("column 'b', line 2", "'−0'")),
+    Mistake(
         "mixed decimals",
         {"t.csv": GOOD + '1,"2,5",3\n'},
         (),
         ("column 'b', line 42", "decimals in the same way"),
     ),
-    (
+    Mistake(
         "days or months",
         {"t.csv": column(lambda i: f"0{i % 9 + 1}/0{i * 2 % 9 + 1}/2024")},
         (),
@@ -362,122 +393,147 @@ REFUSED: list[Case] = [
             "data.columns.b=%m/%d/%Y",
         ),
     ),
-    (
+    Mistake(
         "mixed dates",
         {"t.csv": column(lambda i: f"2024-01-{i % 28 + 1:02}" if i % 3 else "31.1.2024")},
         (),
         ("column 'b', line 2", "is not a date like the others; 14 such cells", "%Y-%m-%d"),
     ),
-    ("no such day", {"t.csv": column(lambda i: f"2024-02-{i % 30 + 1:02}")}, (), ("line 31", "'2024-02-30'")),
-    (
+    Mistake(
+        "no such day",
+        {"t.csv": column(lambda i: f"2024-02-{i % 30 + 1:02}")},
+        (),
+        ("line 31", "'2024-02-30'"),
+    ),
+    Mistake(
         "dates of another format",
         {"t.csv": column(lambda i: f"2024-02-{i % 28 + 1:02}")},
         ("data.columns.b=%d.%m.%Y",),
         ("column 'b', line 2", "expected one written as %d.%m.%Y"),
     ),
-    (
+    Mistake(
         "dates of no kind",
         {"t.csv": column(lambda i: f"x{i % 5}")},
         ("data.columns.b=date",),
         ("holds no dates of a known format",),
     ),
-    (
+    Mistake(
         "yes and no",
         {"t.csv": column(lambda i: "yes")},
         ("data.columns.b=boolean",),
         ("neither true nor false",),
     ),
-    (
+    Mistake(
         "no such kind",
         {"t.csv": GOOD},
         ("data.columns.b=number",),
         ("'number' is not a kind", "did you mean numeric?"),
     ),
-    ("a kind of no column", {"t.csv": GOOD}, ("data.columns.q=drop",), ("has no column 'q'", "a, b, y")),
-    (
+    Mistake(
+        "a kind of no column", {"t.csv": GOOD}, ("data.columns.q=drop",), ("has no column 'q'", "a, b, y")
+    ),
+    Mistake(
         "target left out",
         {"t.csv": GOOD},
         ("data.columns.y=drop",),
         ("data.columns.y=drop: data.target must",),
     ),
-    ("weight missing", {"t.csv": GOOD + "1,,3\n"}, ("data.weight=b",), ("weight column 'b', line 42",)),
-    ("weight negative", {"t.csv": GOOD + "1,-1,3\n"}, ("data.weight=b",), ("weight column 'b', line 42",)),
-    (
+    Mistake(
+        "weight missing", {"t.csv": GOOD + "1,,3\n"}, ("data.weight=b",), ("weight column 'b', line 42",)
+    ),
+    Mistake(
+        "weight negative", {"t.csv": GOOD + "1,-1,3\n"}, ("data.weight=b",), ("weight column 'b', line 42",)
+    ),
+    Mistake(
         "weight of words",
         {"t.csv": GOOD + "1,x,3\n"},
         ("data.weight=b",),
         ("weight column 'b', line 42", "'x'"),
     ),
-    ("weights of nothing", {"t.csv": column(lambda i: 0)}, ("data.weight=b",), ("all weights are 0",)),
-    (
+    Mistake("weights of nothing", {"t.csv": column(lambda i: 0)}, ("data.weight=b",), ("all weights are 0",)),
+    Mistake(
         "a pattern for a name",
         {"t.csv": GOOD.replace("a,b", "^x.*$,*", 1) + "1,?,3\n"},
         (),
         ("column '*', line 42",),
     ),
-    (
+    Mistake(
         "odd names",
         {"t.csv": GOOD.replace("a,b", "it's 🙂,x=y.z", 1) + "u,v,3\n"},
         (),
         ("column 'it's 🙂', line 42", "column 'x=y.z', line 42", "data.columns.it"),
     ),
-    ("5,000 columns", {"t.csv": ",".join(f"x{i}" for i in range(5000)) + "\n"}, (), ("(5000 in all)",)),
-    ("lists", typed_column(pl.Series([[1]] * 40)), PARQUET, ("column 'b': holds List(Int64)", "b=drop")),
-    ("bytes", typed_column(pl.Series([b"x"] * 40)), PARQUET, ("column 'b': holds Binary", "b=drop")),
-    ("times", typed_column(pl.Series([dt.time(1)] * 40)), PARQUET, ("column 'b': holds Time", "b=drop")),
-    ("durations", typed_column(pl.Series([dt.timedelta(1)] * 40)), PARQUET, ("column 'b': holds Duration",)),
-    (
+    Mistake(
+        "5,000 columns", {"t.csv": ",".join(f"x{i}" for i in range(5000)) + "\n"}, (), ("(5000 in all)",)
+    ),
+    Mistake(
+        "lists", typed_column(pl.Series([[1]] * 40)), PARQUET, ("column 'b': holds List(Int64)", "b=drop")
+    ),
+    Mistake("bytes", typed_column(pl.Series([b"x"] * 40)), PARQUET, ("column 'b': holds Binary", "b=drop")),
+    Mistake(
+        "times", typed_column(pl.Series([dt.time(1)] * 40)), PARQUET, ("column 'b': holds Time", "b=drop")
+    ),
+    Mistake(
+        "durations", typed_column(pl.Series([dt.timedelta(1)] * 40)), PARQUET, ("column 'b': holds Duration",)
+    ),
+    Mistake(
         "128 bits",
         typed_column(pl.Series([2**70 + i for i in range(40)])),
         PARQUET,
         ("column 'b', data row 1", "64"),
     ),
-    ("an infinite one", typed_column(pl.Series([float("inf")] + [1.0] * 39)), PARQUET, ("'inf'", "missing")),
-    (
+    Mistake(
+        "an infinite one", typed_column(pl.Series([float("inf")] + [1.0] * 39)), PARQUET, ("'inf'", "missing")
+    ),
+    Mistake(
         "too large",
         typed_column(pl.Series([1e300 * i for i in range(40)])),
         PARQUET,
         ("too large for float32",),
     ),
-    ("a date for a target", {"t.parquet": FRAME.with_columns(y=pl.Series(DATES))}, PARQUET, ("holds Date",)),
-    ("no rows", {"t.parquet": FRAME.head(0)}, PARQUET, ("t.parquet: has a header but no rows",)),
-    ("no columns", {"t.parquet": pl.DataFrame()}, PARQUET, ("has no column 'y'; its columns are none",)),
-    (
+    Mistake(
+        "a date for a target", {"t.parquet": FRAME.with_columns(y=pl.Series(DATES))}, PARQUET, ("holds Date",)
+    ),
+    Mistake("no rows", {"t.parquet": FRAME.head(0)}, PARQUET, ("t.parquet: has a header but no rows",)),
+    Mistake(
+        "no columns", {"t.parquet": pl.DataFrame()}, PARQUET, ("has no column 'y'; its columns are none",)
+    ),
+    Mistake(
         "files of other columns",
         {"d/1.csv": GOOD, "d/2.csv": GOOD.replace("b", "c", 1)},
         ("data.path=d",),
         ("d/2.csv: has different columns than d/1.csv: lacks b; also has c",),
     ),
-    (
+    Mistake(
         "files of other types",
         {"d/1.parquet": FRAME, "d/2.parquet": FRAME.with_columns(a=pl.Series(DATES))},
         ("data.path=d",),
         ("d/2.parquet, column 'a': holds Date, but Int64 in d/1.parquet",),
     ),
-    (
+    Mistake(
         "a fault in the second",
         {"d/1.csv": GOOD, "d/2.csv": GOOD + "1,?,3\n"},
         ("data.path=d",),
         ("d/2.csv, column 'b', line 42",),
     ),
-    (
+    Mistake(
         "CSV and Parquet",
         {"d/1.csv": GOOD, "d/2.parquet": FRAME},
         ("data.path=d",),
         ("d: holds both CSV and Parquet",),
     ),
-    ("no file of the pattern", {"t.csv": GOOD}, ("data.path=*.parquet",), ("no file matches",)),
-    (
+    Mistake("no file of the pattern", {"t.csv": GOOD}, ("data.path=*.parquet",), ("no file matches",)),
+    Mistake(
         "no ASCII",
         {"t.csv": GOOD},
         ("data.quote='é'",),
         ("data.quote: must be an ASCII character (found 'é')",),
     ),
-    ("no encoding", {"t.csv": GOOD}, ("data.encoding=utf8x",), ("no text encoding 'utf8x'", "utf-8?")),
+    Mistake("no encoding", {"t.csv": GOOD}, ("data.encoding=utf8x",), ("no text encoding 'utf8x'", "utf-8?")),
 ]
 
-# What is taken, and the lines that say what was done about it.
-TAKEN: list[Case] = [
+# What is odd, files, arguments beside those of TRAIN, and the warnings.
+TAKEN: list[tuple[str, Files, tuple[str, ...], tuple[str, ...]]] = [
     ("6 semicolons", {"t.csv": SEMICOLONS}, (), ()),
     ("6 tabs", {"t.csv": GOOD.replace(",", "\t")}, (), ()),
     ("7 decimal commas", {"t.csv": COMMAS}, (), ()),
@@ -590,24 +646,25 @@ TAKEN: list[Case] = [
 ]
 
 
-def make(folder: Path, files: Files) -> None:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, pl.DataFrame):
-            content.write_parquet(path)
-        else:
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
-
-
-def left(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path != folder / "outputs")
-
-
-def with_arguments(arguments: tuple[str, ...]) -> list[str]:
+def with_arguments(arguments: Sequence[str]) -> list[str]:
     """A command line in which none of these keys is given twice."""
     given = {argument.partition("=")[0] for argument in arguments}
     return [word for word in TRAIN if word.partition("=")[0] not in given] + list(arguments)
+
+
+def composed(arguments: Sequence[str]) -> dict[str, Any]:
+    """The values that a command line gives."""
+    words = readable(with_arguments(arguments))
+    check_overrides(words, multirun=False)
+    return values(*words)
+
+
+def described(arguments: Sequence[str]) -> Description:
+    """What `describe.py` prints, or the error with which it ends."""
+    description = describe(parse_description(composed(arguments)))
+    if description.faults:
+        raise UserError(*description.faults)
+    return description
 
 
 def assert_typeable(message: str) -> None:
@@ -616,27 +673,48 @@ def assert_typeable(message: str) -> None:
     for words in re.findall(r"'data\..+?'(?=[\s;,?]|$)|data\.[\w.]+=[^\s;,?]+", remedies):
         if "…" not in words and "<" not in words:
             [word] = shlex.split(words)
-            given = with_arguments((word,)) if not word.startswith("data.split") else TRAIN
-            assert config(*readable(given)).data.name == "csv"
+            given = (word,) if not word.startswith("data.split") else ()
+            assert parse(composed(given)).data.name == "csv"
 
 
-@pytest.mark.parametrize(("row", "files", "arguments", "said"), REFUSED, ids=[case[0] for case in REFUSED])
-def test_what_is_wrong_gets_the_same_short_answer_of_train_and_describe(
-    run_script: Callable[..., Ended],
-    tmp_path: Path,
-    row: str,
-    files: Files,
-    arguments: tuple[str, ...],
-    said: tuple[str, ...],
+@each(REFUSED)
+def test_training_and_describing_refuse_with_the_same_short_message(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mistake: Mistake
 ) -> None:
-    make(tmp_path, files)
-    before = left(tmp_path)
-    ended = run_script("train", *with_arguments(arguments))
-    described = run_script("describe", *with_arguments(arguments))
-    assert_short_answer(ended, said)
-    assert (described.status, described.err) == (ended.status, ended.err)
-    assert left(tmp_path) == before
-    assert_typeable(ended.err)
+    monkeypatch.chdir(tmp_path)
+    prepare(mistake, tmp_path)
+    before = contents(tmp_path)
+    message = message_of(lambda: DataCache().data(parse(composed(mistake.arguments))))
+    assert_short_answer(Ended(2, "", message), mistake.said)
+    assert message_of(lambda: described(mistake.arguments)) == message
+    assert contents(tmp_path) == before
+    assert_typeable(message)
+
+
+WHOLE_COMMANDS = (
+    "1 file missing",
+    "14 bad UTF-8",
+    "18 several columns",
+    "23 a bomb",
+    "24 truncated Parquet",
+    "27 missing target values",
+    "34 an empty part",
+    "38 group column missing",
+    "no such kind",
+    "odd names",
+)
+
+
+@each([mistake for mistake in REFUSED if mistake.name in WHOLE_COMMANDS])
+def test_the_commands_print_that_message(
+    run_script: Callable[..., Ended], tmp_path: Path, mistake: Mistake
+) -> None:
+    arguments = with_arguments(mistake.arguments)
+    trained = assert_refused(mistake, tmp_path, lambda *_: run_script("train", *arguments))
+    before = contents(tmp_path)
+    described = run_script("describe", *arguments)
+    assert (described.status, described.err) == (2, trained.err)
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
@@ -646,12 +724,9 @@ def test_a_pipe_is_not_waited_for(command: Callable[..., Ended], tmp_path: Path)
 
 
 def test_a_process_says_the_same(tmp_path: Path) -> None:
-    [(_, files, arguments, said)] = [case for case in REFUSED if case[0] == "18 text in a column of numbers"]
-    make(tmp_path, files)
-    before = left(tmp_path)
-    ended = process([str(ROOT / "scripts/train.py"), *with_arguments(arguments)], tmp_path)
-    assert_short_answer(ended, said)
-    assert left(tmp_path) == before
+    [mistake] = [each for each in REFUSED if each.name == "18 text in a column of numbers"]
+    script = str(ROOT / "scripts/train.py")
+    assert_refused(mistake, tmp_path, lambda *words: process([script, *with_arguments(words)], tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -660,49 +735,63 @@ def test_a_process_says_the_same(tmp_path: Path) -> None:
 def test_a_path_is_that_of_a_csv(
     run_script: Callable[..., Ended], tmp_path: Path, script: str, flags: tuple[str, ...]
 ) -> None:
-    make(tmp_path, {"t.csv": GOOD})
+    write_files(tmp_path, {"t.csv": GOOD})
     ended = run_script(script, *flags, *TRAIN[1:])
     assert ended.status == 0, ended
     assert script == "train" or ended.out.startswith("t.csv: 40 rows")
 
 
 def test_a_path_does_not_choose_against_an_experiment(command: Callable[..., Ended], tmp_path: Path) -> None:
-    make(tmp_path, {"t.csv": GOOD})
+    write_files(tmp_path, {"t.csv": GOOD})
     assert_short_answer(command("experiment=article", "data.path=t.csv"), ("data.path belongs to data=csv",))
 
 
 def test_rows_without_a_target_are_counted(command: Callable[..., Ended], tmp_path: Path) -> None:
-    make(tmp_path, {"t.csv": GOOD + "1,2,\n1,3,NA\n"})
+    write_files(tmp_path, {"t.csv": GOOD + "1,2,\n1,3,NA\n"})
     ended = command(*TRAIN, "data.missing_target=drop")
     assert ended.status == 0, ended
     assert "t.csv: 42 rows (2 without a target are left out), 2 columns → y; train 28" in ended.out
 
 
-def test_columns_that_are_left_out_are_told_of_in_a_few_lines(
+def test_many_columns_that_are_left_out_take_a_few_lines(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:
     names = [f"x{i}" for i in range(30)]
     cells = ",1" * 30
-    make(tmp_path, {"t.csv": table(lambda i: f"{i}{cells},{i}", ",".join(["a", *names, "y"]))})
+    write_files(tmp_path, {"t.csv": table(lambda i: f"{i}{cells},{i}", ",".join(["a", *names, "y"]))})
     lines = [line for line in command(*TRAIN).out.splitlines() if line.startswith("warning: ")]
     assert len(lines) == 11
     assert lines[-1].startswith("warning: t.csv: leaving out 20 more such columns: x10, x11")
 
 
-@pytest.mark.parametrize(("row", "files", "arguments", "said"), TAKEN, ids=[case[0] for case in TAKEN])
-def test_what_can_be_gone_on_with_is_taken(
-    run_script: Callable[..., Ended],
+@pytest.mark.parametrize(("row", "files", "arguments", "warned"), TAKEN, ids=[case[0] for case in TAKEN])
+def test_oddities_are_described_and_trained_on(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
     row: str,
     files: Files,
     arguments: tuple[str, ...],
-    said: tuple[str, ...],
+    warned: tuple[str, ...],
 ) -> None:
-    make(tmp_path, files)
+    monkeypatch.chdir(tmp_path)
+    write_files(tmp_path, files)
+    described(arguments)
+    caplog.clear()
+    [metrics] = train_into(tmp_path / "outputs", readable(with_arguments(arguments)))
+    assert metrics["status"] == "done"
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warnings == list(warned)
+
+
+@pytest.mark.parametrize("row", ["12 spaces around names", "31 an identifier", "an emoji", "a folder"])
+def test_the_commands_warn_of_oddities(run_script: Callable[..., Ended], tmp_path: Path, row: str) -> None:
+    [(_, files, arguments, warned)] = [case for case in TAKEN if case[0] == row]
+    write_files(tmp_path, files)
     described = run_script("describe", *with_arguments(arguments))
     assert described.status == 0, described
     assert all(line.startswith("warning: ") for line in described.err.splitlines())
-    ended = run_script("train", *with_arguments(arguments))
-    assert ended.status == 0, ended
-    warnings = [line for line in (ended.out + ended.err).splitlines() if line.startswith("warning: ")]
-    assert warnings == [f"warning: {words}" for words in said]
+    trained = run_script("train", *with_arguments(arguments))
+    assert trained.status == 0, trained
+    warnings = [line for line in (trained.out + trained.err).splitlines() if line.startswith("warning: ")]
+    assert warnings == [f"warning: {words}" for words in warned]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,52 +23,65 @@ from mlplab.commands.render import tensorboard_command
 QUICK = SMALL[:-1]  # without the epochs
 SCRIPT = str(ROOT / "scripts/train.py")
 PROBE = """
-import runpy, sys
-sys.argv = sys.argv[1:]
-try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-except SystemExit as ended:
-    assert not ended.code, ended.code
-heavy = {"torch", "lightning", "torchmetrics", "tensorboard"} & set(sys.modules)
-assert not heavy, heavy
+import contextlib, io, json, runpy, sys
+from hydra.core.global_hydra import GlobalHydra
+script, commands = sys.argv[1:]
+for arguments in json.loads(commands):
+    sys.argv = [script, *arguments]
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as ended:
+            status = ended.code or 0
+    GlobalHydra.instance().clear()
+    print(json.dumps([status, out.getvalue(), err.getvalue()]))
+    heavy = {"torch", "lightning", "torchmetrics", "tensorboard"} & set(sys.modules)
+    assert not heavy, (arguments, heavy)
 """
 
 
-@pytest.mark.parametrize("flags", [["--help"], ["--cfg", "job"], ["--hydra-help"], ["--info", "defaults"]])
-def test_asking_imports_neither_torch_nor_lightning(tmp_path: Path, flags: list[str]) -> None:
-    ended = process(["-c", PROBE, SCRIPT, *flags], tmp_path)
+def without_torch(folder: Path, commands: Sequence[Sequence[str]]) -> list[Ended]:
+    """Runs `train.py` with one list of arguments after another, in a process that must not import torch."""
+    ended = process(["-c", PROBE, SCRIPT, json.dumps(commands)], folder)
     assert ended.status == 0, ended.err
+    return [Ended(*json.loads(line)) for line in ended.out.splitlines()]
+
+
+def test_asking_imports_neither_torch_nor_lightning(tmp_path: Path) -> None:
+    flags = (["--help"], ["--cfg", "job"], ["--hydra-help"], ["--info", "defaults"])
+    for ended in without_torch(tmp_path, flags):
+        assert (ended.status, ended.err) == (0, "")
+        assert ended.out
     assert not list(tmp_path.iterdir())
 
 
 WRONG_INPUT = [
-    ("a missing file", ["data=csv", "data.path=none.csv", "data.target=y"], "none.csv: no such file"),
-    ("a wrong column", ["data=csv", "data.path=t.csv", "data.target=z"], "has no column 'z'"),
-    ("text among numbers", ["data=csv", "data.path=t.csv", "data.target=y"], "'?'"),
-    ("a split of too few rows", ["data=synthetic", "data.rows=2"], "leaves no row"),
-    ("a folder in use", ["hydra.run.dir=used"], "used: exists and is not empty"),
-    ("no run to begin with", ["init_from=none"], "none: no such folder"),
-    ("a sweep of one table", ["-m", "data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"], "'?'"),
-    ("a sweep of splits", ["-m", "data=synthetic", "data.rows=2,3"], "leaves no row"),
-    ("a sweep's members", ["-m", "seed=1,2", "hydra.launcher.max_members=0"], "max_members: out of range"),
+    (["data=csv", "data.path=none.csv", "data.target=y"], "none.csv: no such file"),
+    (["data=csv", "data.path=t.csv", "data.target=z"], "has no column 'z'"),
+    (["data=csv", "data.path=t.csv", "data.target=y"], "'?'"),
+    (["data=synthetic", "data.rows=2"], "leaves no row"),
+    (["hydra.run.dir=used"], "used: exists and is not empty"),
+    (["init_from=none"], "none: no such folder"),
+    (["-m", "data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"], "'?'"),
+    (["-m", "data=synthetic", "data.rows=2,3"], "leaves no row"),
+    (["-m", "seed=1,2", "hydra.launcher.max_members=0"], "max_members: out of range"),
 ]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"), [case[1:] for case in WRONG_INPUT], ids=[case[0] for case in WRONG_INPUT]
-)
-def test_wrong_input_is_refused_without_torch(tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_wrong_input_is_refused_without_torch(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n1,2\n2,?\n3,4\n4,5\n5,6\n")
     (tmp_path / "used").mkdir()
     (tmp_path / "used/x").touch()
-    ended = process(["-c", PROBE.replace("not ended.code", "ended.code == 2"), SCRIPT, *arguments], tmp_path)
-    assert ended.status == 0, ended.err
-    assert ended.err.startswith("error: ")
-    assert said in ended.err
+    answers = without_torch(tmp_path, [arguments for arguments, _ in WRONG_INPUT])
+    for ended, (_, said) in zip(answers, WRONG_INPUT, strict=True):
+        assert ended.status == 2
+        assert ended.err.startswith("error: ")
+        assert said in ended.err
     assert not (tmp_path / "outputs").exists()
 
 
-def test_help_tells_of_every_group(tmp_path: Path) -> None:
+def test_help_lists_every_group(tmp_path: Path) -> None:
     ended = process([SCRIPT, "--help"], tmp_path)
     groups = {
         path.parent.relative_to(ROOT / "conf").as_posix()
@@ -194,7 +207,7 @@ def test_callbacks_of_lightnings_see_the_metrics(command: Callable[..., Ended], 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-@pytest.mark.parametrize("diverges", [False, True])
+@pytest.mark.parametrize("diverges", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_terminal_gets_a_bar_and_its_cursor_back(tmp_path: Path, diverges: bool) -> None:
     import pty
 
@@ -244,7 +257,7 @@ def test_a_sweep_trains_each_run_into_its_folder(command: Callable[..., Ended], 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_a_run_with_its_checkpoints(tmp_path: Path, number: signal.Signals) -> None:
     arguments = [SCRIPT, *QUICK, "trainer.max_epochs=1000000", "name=r", "scheduler=constant"]
     running = subprocess.Popen(

@@ -80,11 +80,11 @@ def declared(frame: pl.DataFrame) -> dict[str, str]:
 
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-    max_examples=60,
+    max_examples=30,
     phases=[Phase.explicit, Phase.generate],  # to make an example smaller takes minutes
 )
 @given(frames())
-def test_what_polars_writes_comes_back(tmp_path: Path, frame: pl.DataFrame) -> None:
+def test_tables_that_polars_writes_come_back(tmp_path: Path, frame: pl.DataFrame) -> None:
     frame.write_csv(tmp_path / "t.csv")
     frame.write_parquet(tmp_path / "t.parquet")
     whole = table_of(frame, declared=declared(frame))

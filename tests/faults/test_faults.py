@@ -20,7 +20,7 @@ TRIES = {
 }
 
 
-LONG = {"kills", "stack_kills", "sweep_kills", "full_disks", "starts"}
+LONG = {"kills", "stack_kills", "sweep_kills", "write_kills", "full_disks", "starts"}
 """Faults that start and kill processes for many seconds."""
 
 
@@ -35,20 +35,20 @@ def test_it_is_survived(tmp_path: Path, fault: str) -> None:
 
 
 @pytest.mark.skipif(not campaign.can_mount(), reason="needs the right to mount a small file system")
-@pytest.mark.parametrize("begun", [False, True], ids=["start", "resume"])
-def test_a_disk_that_is_full_before_training_is_told_of(tmp_path: Path, begun: bool) -> None:
+@pytest.mark.parametrize("resumes", [False, True], ids=["start", "resume"])
+def test_a_disk_that_is_full_before_training_is_reported(tmp_path: Path, resumes: bool) -> None:
     with campaign.small_disk(tmp_path / "disk", kilobytes=2048) as here:
         folder = here / "outputs/r"
         words: tuple[str, ...] = ("train", *SMALL, "logger=[]", "name=r")
-        if begun:
+        if resumes:
             assert processes.run(words, here)[0] == 0
             (folder / "metrics.json").write_text('{"status": "interrupted"}')
             words = ("train", "resume=outputs/r")
         campaign.fill(here / "filler", leave=0)
-        status, told = processes.run(words, here)
-        assert (status, "Traceback" in told) == (1, False), told
-        assert "cannot be written: No space left on device" in told
-        if begun:
+        status, printed = processes.run(words, here)
+        assert (status, "Traceback" in printed) == (1, False), printed
+        assert "cannot be written: No space left on device" in printed
+        if resumes:
             assert status_of(folder) == "interrupted"
         else:
             assert not folder.exists()

@@ -5,7 +5,7 @@ from contracts import (
     assert_member_independent,
     assert_weight_equals_repetition,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import config
 from torch import nn
@@ -72,6 +72,7 @@ def test_rows_without_weight_do_not_count(name: str) -> None:
 
 
 @pytest.mark.parametrize("loss", [losses(name, [0]) for name in LOSSES])
+@settings(max_examples=40)
 @given(weights=st.lists(st.integers(0, 4), min_size=1, max_size=20).filter(any))
 def test_weight_equals_repetition(loss: Loss, weights: list[int]) -> None:
     source = torch.Generator().manual_seed(len(weights))

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,7 +16,8 @@ import polars as pl
 import pytest
 import torch
 import yaml
-from support import ROOT, SMALL, Ended, assert_short_answer, process, train_into, write_config
+from commands.mistakes import Mistake, assert_refused, each
+from support import ROOT, SMALL, Ended, process, train_into, write_config
 
 from mlplab.commands.render import script_command, tensorboard_command
 from mlplab.data.synthetic import functions as synthetic
@@ -36,11 +37,27 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(trained: Path, tmp_path: Path) -> Path:
-    """An empty folder but for a run, a sweep and a table."""
+    """A folder with a run, a sweep and a table."""
     shutil.copytree(trained, tmp_path / "s")
     shutil.copytree(trained / "0", tmp_path / "r")
     FRAME.write_csv(tmp_path / "t.csv")
     return tmp_path
+
+
+def without_importing(
+    modules: Sequence[str], folder: Path, script: str, *arguments: str, stdin: str | None = None
+) -> Ended:
+    """Runs a script in a process that must not import these modules, and prints no warning."""
+    probe = (
+        "import runpy, sys\n"
+        "sys.argv = sys.argv[1:]\n"
+        "try:\n    runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "except SystemExit as ended:\n    assert not ended.code\n"
+        f"assert not {set(modules)} & set(sys.modules)\n"
+    )
+    ended = process(["-c", probe, str(ROOT / "scripts" / script), *arguments], folder, stdin=stdin)
+    assert (ended.status, ended.err) == (0, "")
+    return ended
 
 
 def test_predict_keeps_rows_columns_and_text(run_script: Command, here: Path) -> None:
@@ -68,10 +85,13 @@ def test_predict_reads_and_writes_parquet(run_script: Command, here: Path) -> No
 
 def test_predict_from_standard_input_to_standard_output_in_a_process(here: Path) -> None:
     text = (here / "t.csv").read_text()
-    ended = process([str(ROOT / "scripts/predict.py"), "run=r", "input=-", "output=-"], here, stdin=text)
-    assert ended.status == 0, ended.err
-    assert ended.err == ""
+    absent = ("lightning", "torchmetrics", "hydra", "sklearn")
+    ended = without_importing(absent, here, "predict.py", "run=r", "input=-", "output=-", stdin=text)
     assert [line.rpartition(",")[0] for line in ended.out.splitlines()] == text.splitlines()
+
+
+def test_results_imports_no_torch(here: Path) -> None:
+    without_importing(("torch", "lightning", "torchmetrics", "hydra"), here, "results.py", "s")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
@@ -122,21 +142,6 @@ def test_empty_lines_are_no_rows(run_script: Command, here: Path) -> None:
     (here / "n.csv").write_text(f"{COLUMNS}\n{NUMBERS}\n\n{NUMBERS}\n\n")
     assert run_script(*PREDICT).status == 0
     assert len((here / "o.csv").read_text().splitlines()) == 3
-
-
-@pytest.mark.parametrize("script", ["predict.py", "results.py"])
-def test_no_lightning_is_imported(here: Path, script: str) -> None:
-    arguments = {"predict.py": ["run=r", "input=t.csv", "output=o.csv"], "results.py": ["s"]}[script]
-    probe = (
-        "import runpy, sys\n"
-        "sys.argv = sys.argv[1:]\n"
-        "try:\n    runpy.run_path(sys.argv[0], run_name='__main__')\n"
-        "except SystemExit as ended:\n    assert not ended.code\n"
-        "assert not {'lightning', 'torchmetrics', 'hydra'} & set(sys.modules)\n"
-        f"assert ('torch' in sys.modules) == {script == 'predict.py'}\n"
-    )
-    ended = process(["-c", probe, str(ROOT / "scripts" / script), *arguments], here)
-    assert ended.status == 0, ended.err
 
 
 def test_training_on_a_part_and_predicting_the_rest(
@@ -243,41 +248,28 @@ def cut(length: int) -> Callable[[Path], None]:
     return change
 
 
-def put(name: str, text: str) -> Callable[[Path], None]:
-    def change(here: Path) -> None:
-        (here / name).parent.mkdir(parents=True, exist_ok=True)
-        (here / name).write_text(text, encoding="utf-8")
-
-    return change
-
-
-def nothing(here: Path) -> None:
-    """No preparation."""
-
-
 PREDICT = ("predict", "run=r", "input=n.csv", "output=o.csv")
 KNOWN = ("predict", "run=r", "input=t.csv", "output=o.csv")
-Case = tuple[str, Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
-CASES: list[Case] = [
-    (
+MISTAKES: list[Mistake] = [
+    Mistake(
         "9 short target row when evaluating",
-        put("n.csv", f"{COLUMNS},target\n{NUMBERS},1\n{NUMBERS},1,2\n"),
+        {"n.csv": f"{COLUMNS},target\n{NUMBERS},1\n{NUMBERS},1,2\n"},
         ("evaluate", "run=r", "data.path=n.csv"),
         ("n.csv, line 3: the line has 7 fields",),
     ),
-    (
+    Mistake(
         "10 duplicate column",
-        put("n.csv", f"{COLUMNS},x1\n{NUMBERS},1\n"),
+        {"n.csv": f"{COLUMNS},x1\n{NUMBERS},1\n"},
         PREDICT,
         ("n.csv: has 2 columns 'x1'",),
     ),
-    (
+    Mistake(
         "42 late in a large file",
-        put("n.csv", f"{COLUMNS}\n" + f"{NUMBERS}\n" * 60_000 + "1,2,x,4,5\n"),
+        {"n.csv": f"{COLUMNS}\n" + f"{NUMBERS}\n" * 60_000 + "1,2,x,4,5\n"},
         PREDICT,
         ("n.csv, column 'x3', data row 60001", "'x'"),
     ),
-    (
+    Mistake(
         "42 a date where a number was",
         lambda here: FRAME.with_columns(x1=pl.lit("2024-05-06").str.to_date()).write_parquet(here / "n.pq"),
         ("predict", "run=r", "input=n.pq", "output=o.csv"),
@@ -286,131 +278,137 @@ CASES: list[Case] = [
             "expected a number",
         ),
     ),
-    (
+    Mistake(
         "a number too large for the network",
-        put("n.csv", f"{COLUMNS}\n{NUMBERS}\n1e300,1,1,1,1\n"),
+        {"n.csv": f"{COLUMNS}\n{NUMBERS}\n1e300,1,1,1,1\n"},
         PREDICT,
         ("the prediction of data row 2 is not a finite number",),
     ),
-    ("39 missing column", put("n.csv", "x1,x2,x3,x4\n1,2,3,4\n"), PREDICT, ("n.csv: lacks the column x5",)),
-    (
+    Mistake(
+        "39 missing column", {"n.csv": "x1,x2,x3,x4\n1,2,3,4\n"}, PREDICT, ("n.csv: lacks the column x5",)
+    ),
+    Mistake(
         "41 renamed column",
-        put("n.csv", f"{COLUMNS.replace('x5', 'x_5')}\n{NUMBERS}\n"),
+        {"n.csv": f"{COLUMNS.replace('x5', 'x_5')}\n{NUMBERS}\n"},
         PREDICT,
         ("n.csv: lacks the column x5", "rename 'x_5' → 'x5'?"),
     ),
-    (
+    Mistake(
         "42 text where a number was",
-        put("n.csv", f"{COLUMNS}\n{NUMBERS}\n1,2,high,4,5\n"),
+        {"n.csv": f"{COLUMNS}\n{NUMBERS}\n1,2,high,4,5\n"},
         PREDICT,
         ("n.csv, column 'x3', data row 2: is not a finite number", "'high'"),
     ),
-    ("45 zero rows", put("n.csv", f"{COLUMNS}\n"), PREDICT, ("n.csv: has no rows to predict",)),
-    (
+    Mistake("45 zero rows", {"n.csv": f"{COLUMNS}\n"}, PREDICT, ("n.csv: has no rows to predict",)),
+    Mistake(
         "9 short row",
-        put("n.csv", f"{COLUMNS}\n{NUMBERS}\n1,2,3\n"),
+        {"n.csv": f"{COLUMNS}\n{NUMBERS}\n1,2,3\n"},
         PREDICT,
         ("n.csv, line 3: the line has 3 fields, the header 5",),
     ),
-    (
+    Mistake(
         "46 no target when evaluating",
-        put("n.csv", f"{COLUMNS}\n{NUMBERS}\n"),
+        {"n.csv": f"{COLUMNS}\n{NUMBERS}\n"},
         ("evaluate", "run=r", "data.path=n.csv"),
         ("n.csv: has no target column 'target'", "or predict only"),
     ),
-    (
+    Mistake(
         "46 a missing target",
-        put("n.csv", f"{COLUMNS},target\n{NUMBERS},\n"),
+        {"n.csv": f"{COLUMNS},target\n{NUMBERS},\n"},
         ("evaluate", "run=r", "data.path=n.csv"),
         ("n.csv, target column 'target', line 2, data row 1: a value is missing",),
     ),
-    ("47 output exists", put("o.csv", ""), KNOWN, ("output=o.csv: exists already", "overwrite=true")),
-    (
+    Mistake("47 output exists", {"o.csv": ""}, KNOWN, ("output=o.csv: exists already", "overwrite=true")),
+    Mistake(
         "48 output folder missing",
-        nothing,
+        {},
         ("predict", "run=r", "input=t.csv", "output=no/o.csv"),
         ("output=no/o.csv: there is no such folder",),
     ),
-    ("1 no input", nothing, PREDICT, ("n.csv: no such file",)),
-    (
+    Mistake("1 no input", {}, PREDICT, ("n.csv: no such file",)),
+    Mistake(
         "8 long row",
-        put("n.csv", f"{COLUMNS}\n{NUMBERS},6\n"),
+        {"n.csv": f"{COLUMNS}\n{NUMBERS},6\n"},
         PREDICT,
         ("n.csv, line 2: the line has 6 fields",),
     ),
-    ("24 no Parquet", put("n.pq", "x"), ("predict", "run=r", "input=n.pq", "output=o.csv"), ("as Parquet",)),
-    (
+    Mistake(
+        "24 no Parquet", {"n.pq": "x"}, ("predict", "run=r", "input=n.pq", "output=o.csv"), ("as Parquet",)
+    ),
+    Mistake(
         "a column of that name",
-        put("n.csv", f"{COLUMNS},prediction\n{NUMBERS},1\n"),
+        {"n.csv": f"{COLUMNS},prediction\n{NUMBERS},1\n"},
         PREDICT,
         ("has a column 'prediction' already",),
     ),
-    (
+    Mistake(
         "49 unknown key",
-        nothing,
+        {},
         (*KNOWN, "overwite=true"),
         ("overwite: unknown key", "did you mean overwrite?"),
     ),
-    ("51 wrong type", nothing, (*KNOWN, "overwrite=maybe"), ("overwrite: wrong type", "true or false")),
-    ("53 empty", nothing, ("predict", "run=", "input=t.csv", "output=o.csv"), ("run: is empty",)),
-    ("54 twice", nothing, (*KNOWN, "run=s"), ("run: is given twice",)),
-    ("missing key", nothing, ("predict", "run=r"), ("input: is missing", "output: is missing")),
-    ("no key", nothing, ("evaluate", "r"), ("r: is not an argument", "key=value", "type run=r")),
-    ("65 no folder", nothing, ("evaluate", "run=nowhere"), ("nowhere: no such folder",)),
-    (
+    Mistake("51 wrong type", {}, (*KNOWN, "overwrite=maybe"), ("overwrite: wrong type", "true or false")),
+    Mistake("53 empty", {}, ("predict", "run=", "input=t.csv", "output=o.csv"), ("run: is empty",)),
+    Mistake("54 twice", {}, (*KNOWN, "run=s"), ("run: is given twice",)),
+    Mistake("missing key", {}, ("predict", "run=r"), ("input: is missing", "output: is missing")),
+    Mistake("no key", {}, ("evaluate", "r"), ("r: is not an argument", "key=value", "type run=r")),
+    Mistake("65 no folder", {}, ("evaluate", "run=nowhere"), ("nowhere: no such folder",)),
+    Mistake(
         "65 not a run folder",
-        put("d/x", ""),
+        {"d/x": ""},
         ("evaluate", "run=d"),
         ("d: is not the folder of a run or a sweep", "metrics.json"),
     ),
-    (
+    Mistake(
         "65 not finished",
-        put("r/metrics.json", '{"status": "diverged"}'),
+        {"r/metrics.json": '{"status": "diverged"}'},
         ("evaluate", "run=r"),
         ("r: holds no finished run", "diverged"),
     ),
-    (
+    Mistake(
         "66 no checkpoint",
         lambda here: (here / "r/checkpoints/best.ckpt").unlink(),
         KNOWN,
         ("best.ckpt: no such",),
     ),
-    ("66 empty", cut(0), KNOWN, ("r/checkpoints/best.ckpt: is damaged",)),
-    ("66 truncated", cut(2000), KNOWN, ("r/checkpoints/best.ckpt: is damaged",)),
-    ("66 text", put("r/checkpoints/best.ckpt", "text"), KNOWN, ("r/checkpoints/best.ckpt: is damaged",)),
-    ("66 a flipped bit", flip, KNOWN, ("r/checkpoints/best.ckpt: is damaged", "checksum")),
-    ("66 metrics", put("r/metrics.json", "{"), KNOWN, ("r/metrics.json: is damaged",)),
-    (
+    Mistake("66 empty", cut(0), KNOWN, ("r/checkpoints/best.ckpt: is damaged",)),
+    Mistake("66 truncated", cut(2000), KNOWN, ("r/checkpoints/best.ckpt: is damaged",)),
+    Mistake("66 text", {"r/checkpoints/best.ckpt": "text"}, KNOWN, ("r/checkpoints/best.ckpt: is damaged",)),
+    Mistake("66 a flipped bit", flip, KNOWN, ("r/checkpoints/best.ckpt: is damaged", "checksum")),
+    Mistake("66 metrics", {"r/metrics.json": "{"}, KNOWN, ("r/metrics.json: is damaged",)),
+    Mistake(
         "67 code in a checkpoint",
         plant,
         KNOWN,
         ("best.ckpt: holds more than tensors", "nothing in it was run"),
     ),
-    ("67 code in a plain pickle", plain_pickle, KNOWN, ("best.ckpt: is damaged",)),
-    ("68 of version 0.1", rewrite(format=3), KNOWN, ("best.ckpt: was written by mlplab 0.1",)),
-    (
+    Mistake("67 code in a plain pickle", plain_pickle, KNOWN, ("best.ckpt: is damaged",)),
+    Mistake("68 of version 0.1", rewrite(format=3), KNOWN, ("best.ckpt: was written by mlplab 0.1",)),
+    Mistake(
         "68 a run folder of version 0.1",
-        put("r/config.yaml", "name: r\ninit: null\n"),
+        {"r/config.yaml": "name: r\ninit: null\n"},
         KNOWN,
         ("r/config.yaml: was written by mlplab 0.1", "train again"),
     ),
-    ("68 of another version", rewrite(format=99), KNOWN, ("found format 99, expected format 4",)),
-    (
+    Mistake("68 of another version", rewrite(format=99), KNOWN, ("found format 99, expected format 4",)),
+    Mistake(
         "68 of another program",
         lambda here: torch.save([1], here / "r/checkpoints/best.ckpt"),
         KNOWN,
         ("another",),
     ),
-    ("66 a part is missing", rewrite(state={}), KNOWN, ("best.ckpt: is damaged: a part is missing",)),
-    ("66 no finite weights", spoil, KNOWN, ("best.ckpt: holds weights that are not finite",)),
-    (
+    Mistake("66 a part is missing", rewrite(state={}), KNOWN, ("best.ckpt: is damaged: a part is missing",)),
+    Mistake("66 no finite weights", spoil, KNOWN, ("best.ckpt: holds weights that are not finite",)),
+    Mistake(
         "68 a configuration of another version",
         rewrite(config={"zzz": 1}),
         KNOWN,
         ("best.ckpt: its configuration",),
     ),
-    ("69 of another run", another_network, KNOWN, ("belongs to another run", "differs in model.hidden")),
-    (
+    Mistake(
+        "69 of another run", another_network, KNOWN, ("belongs to another run", "differs in model.hidden")
+    ),
+    Mistake(
         "69 of another network",
         another_network_throughout,
         KNOWN,
@@ -419,23 +417,12 @@ CASES: list[Case] = [
 ]
 
 
-@pytest.mark.parametrize(("row", "prepare", "arguments", "said"), CASES, ids=[case[0] for case in CASES])
-def test_a_mistake_gets_a_short_answer(
-    run_script: Command,
-    here: Path,
-    row: str,
-    prepare: Callable[[Path], None],
-    arguments: tuple[str, ...],
-    said: tuple[str, ...],
-) -> None:
-    prepare(here)
-    before = sorted(here.rglob("*"))
-    ended = run_script(*arguments)
-    assert_short_answer(ended, said)
-    assert sorted(here.rglob("*")) == before
+@each(MISTAKES)
+def test_a_mistake_gets_a_short_answer(run_script: Command, here: Path, mistake: Mistake) -> None:
+    assert_refused(mistake, here, run_script)
 
 
-def test_nothing_planted_runs_yet_would_if_it_were_unpickled(here: Path) -> None:
+def test_the_planted_object_would_run_if_it_were_unpickled(here: Path) -> None:
     """The planted object does what it threatens, so that the test above could fail."""
     pickle.loads(pickle.dumps(Planted(here / "ran")))
     assert (here / "ran").exists()
@@ -452,9 +439,7 @@ WARNED: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("row", "text", "said"), WARNED, ids=[case[0] for case in WARNED])
-def test_what_can_be_gone_on_with_is_warned_of(
-    run_script: Command, here: Path, row: str, text: str, said: str
-) -> None:
+def test_oddities_are_warned_of(run_script: Command, here: Path, row: str, text: str, said: str) -> None:
     (here / "n.csv").write_text(text)
     ended = run_script(*PREDICT)
     assert ended.status == 0
@@ -480,27 +465,26 @@ def test_a_column_called_prediction_stays(run_script: Command, here: Path, name:
 
 
 @pytest.mark.parametrize("script", ["train", "describe", "evaluate", "predict", "results", "benchmark"])
-def test_every_script_tells_its_version(run_script: Command, script: str) -> None:
+def test_every_script_prints_its_version(run_script: Command, script: str) -> None:
     ended = run_script(script, "--version")
     assert (ended.status, ended.out) == (0, f"mlplab {version('mlplab')}\n")
 
 
-QUIET = [
-    ("train", "--help"),
+SHORT = [("train", "--help"), ("describe",), ("results", "s")]
+LONG = [
     ("train", "--cfg", "job"),
     ("train", "--version"),
     ("describe", "--help"),
-    ("describe",),
     ("predict", "--help"),
     ("results", "--help"),
-    ("results", "s"),
     ("results", "s", "--format", "markdown"),
 ]
+UNREAD = [*SHORT, *(pytest.param(words, marks=pytest.mark.slow) for words in LONG)]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
-@pytest.mark.parametrize("words", QUIET, ids=" ".join)
-def test_what_nobody_reads_ends_quietly(here: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("words", UNREAD, ids=" ".join)
+def test_a_command_whose_output_nobody_reads_ends_quietly(here: Path, words: tuple[str, ...]) -> None:
     script = [sys.executable, str(ROOT / f"scripts/{words[0]}.py"), *words[1:]]
     ours, theirs = os.pipe()
     os.close(ours)
@@ -520,7 +504,7 @@ def test_what_nobody_reads_ends_quietly(here: Path, words: tuple[str, ...]) -> N
     ],
 )
 @pytest.mark.parametrize("called", ["scripts/train.py", "../scripts/train.py", "/elsewhere/scripts/train.py"])
-def test_commands_are_shown_as_the_user_came(
+def test_commands_are_shown_as_the_user_types_them(
     monkeypatch: pytest.MonkeyPatch, here: Path, called: str, by_uv: bool, on_path: bool, expected: list[str]
 ) -> None:
     monkeypatch.chdir(here)

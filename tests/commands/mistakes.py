@@ -1,0 +1,76 @@
+"""Mistakes of users, and the answer that each of them gets."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+from support import Ended, assert_short_answer
+
+from mlplab.errors import UserError
+
+Files = Mapping[str, str | bytes | pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A command that is refused.
+
+    Attributes:
+        name: its row in the list of bad input, if it has one, and what is wrong.
+        prepare: the files that the command finds, or what makes them.
+        arguments: of the command.
+        said: what the message must contain.
+    """
+
+    name: str
+    prepare: Files | Callable[[Path], object]
+    arguments: Sequence[str]
+    said: Sequence[str]
+
+
+def each(mistakes: Sequence[Mistake]) -> pytest.MarkDecorator:
+    """Runs a test with each of the mistakes."""
+    return pytest.mark.parametrize("mistake", mistakes, ids=lambda mistake: mistake.name)
+
+
+def write_files(folder: Path, files: Files) -> None:
+    """Writes files, and the folders they are in; frames as Parquet."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, pl.DataFrame):
+            content.write_parquet(path)
+        else:
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def contents(folder: Path) -> dict[Path, bytes | None]:
+    """All files in a folder with their bytes, and all folders."""
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def prepare(mistake: Mistake, folder: Path) -> None:
+    """Makes the files that the command finds."""
+    if callable(mistake.prepare):
+        mistake.prepare(folder)
+    else:
+        write_files(folder, mistake.prepare)
+
+
+def assert_refused(mistake: Mistake, folder: Path, run: Callable[..., Ended]) -> Ended:
+    """A command gets a short answer with status 2, and changes no file."""
+    prepare(mistake, folder)
+    before = contents(folder)
+    ended = run(*mistake.arguments)
+    assert_short_answer(ended, mistake.said)
+    assert contents(folder) == before
+    return ended
+
+
+def message_of(work: Callable[[], object]) -> str:
+    """The message of the mistake that a function finds."""
+    with pytest.raises(UserError) as error:
+        work()
+    return str(error.value)
