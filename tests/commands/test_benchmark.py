@@ -14,7 +14,7 @@ SCRIPT = str(ROOT / "scripts/benchmark.py")
 
 
 def test_help_and_a_name_that_is_none(tmp_path: Path) -> None:
-    assert process([SCRIPT, "--help"], tmp_path).out.startswith("This project beside its peers")
+    assert process([SCRIPT, "--help"], tmp_path).out.startswith("Compares this project")
     assert_short_answer(
         process([SCRIPT, "stak"], tmp_path),
         ["unknown benchmark", "stak", "step, sweep, stack, csv or predict"],

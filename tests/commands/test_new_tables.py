@@ -62,7 +62,7 @@ REFUSED: list[Mistake] = [
         "41 renamed column",
         new(ROW, header="aa,c,d,f,m"),
         PREDICT,
-        ("n.csv: lacks the column a", "also aa, not seen in training", "rename 'aa' → 'a'?"),
+        ("n.csv: lacks the column a", "found instead aa", "rename 'aa' → 'a'?"),
     ),
     Mistake(
         "42 a word where numbers were",
@@ -172,7 +172,7 @@ TAKEN: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = [
         "44 missing values",
         rows(ROW, ",red,2024-02-03,true,NA"),
         PREDICT,
-        ("n.csv: imputed missing values (median or mode) in columns that had none in training: a (1)",),
+        ("n.csv: imputed missing values (median or mode) in columns that had none: a (1)",),
     ),
     ("44 as in training", rows("1.5,red,2024-02-03,true,"), PREDICT, ()),
     ("with the target", rows(f"{ROW},9", header=HELD), PREDICT, ()),

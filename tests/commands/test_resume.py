@@ -152,7 +152,7 @@ MISTAKES = [
         "63 a key that differs",
         {},
         ["resume=outputs/r", "optimizer.lr=0.5", "seed=0"],
-        ["optimizer.lr: differs from the run", "found 0.5, expected 0.005 as in outputs/r"],
+        ["optimizer.lr: differs from the resumed run", "found 0.5, expected 0.005 as in outputs/r"],
     ),
     Mistake(
         "63 an option that differs",
@@ -343,7 +343,7 @@ def test_another_sweep_in_its_folder_is_refused(command: Command, tmp_path: Path
     before = times(tmp_path / "outputs/s")
     ended = command(*SWEEP, "seed=range(2)", "model.dropout=0.5")
     assert ended.status == 2
-    assert "model.dropout: differs from the run" in ended.err
+    assert "model.dropout: differs from the resumed run" in ended.err
     assert times(tmp_path / "outputs/s") == before
 
 

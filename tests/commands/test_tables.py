@@ -161,7 +161,7 @@ REFUSED: list[Mistake] = [
             "t.csv, column 'b', line 42, data row 41: is not a number",
             "found '?', expected a number",
             """'data.na_values=["?"]'""",
-            "data.columns.b=categorical or =drop",
+            "data.columns.b=categorical (or drop)",
         ),
     ),
     Mistake(
@@ -257,7 +257,7 @@ REFUSED: list[Mistake] = [
         "28 constant target",
         {"t.csv": table(lambda i: f"{i},{i % 3},7")},
         (),
-        ("column 'y': all its values are 7",),
+        ("column 'y': every value is 7",),
     ),
     Mistake(
         "32 no usable columns",
@@ -281,7 +281,7 @@ REFUSED: list[Mistake] = [
         (),
         ("data.split: leaves no row for val, test", "2 rows: train 2, val 0, test 0", "data.split.val"),
     ),
-    Mistake("33 one row", {"t.csv": "a,b,y\n1,2,3\n"}, (), ("all its values are 3", "more rows")),
+    Mistake("33 one row", {"t.csv": "a,b,y\n1,2,3\n"}, (), ("every value is 3", "more rows")),
     Mistake(
         "34 an empty part",
         {"t.csv": GOOD, "s": "train\n" * 30 + "val\n" * 10},
@@ -298,7 +298,7 @@ REFUSED: list[Mistake] = [
         "36 a class with one row",
         {"t.csv": column(lambda i: "u" if i == 7 else "vw"[i % 2])},
         ("data.split.stratify=b",),
-        ("data.split.stratify: class 'u' is too rare (found rows: 1, expected 3 or more)",),
+        ("data.split.stratify: class 'u' has 1 rows (expected 3 or more)",),
     ),
     Mistake(
         "37 a split file of another length",
@@ -353,7 +353,7 @@ REFUSED: list[Mistake] = [
         ("line 2: the line has 4 fields, the header 3",),
     ),
     Mistake(
-        "old Macintosh", {"t.csv": GOOD.replace("\n", "\r")}, (), ("lines end with carriage returns alone",)
+        "old Macintosh", {"t.csv": GOOD.replace("\n", "\r")}, (), ("lines end in bare carriage returns",)
     ),
     Mistake(
         "spreadsheet", {"t.csv": b"PK\x03\x04" + bytes(99)}, (), ("t.csv: is a ZIP archive", "save it as CSV")

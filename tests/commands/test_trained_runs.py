@@ -412,7 +412,7 @@ MISTAKES: list[Mistake] = [
         "69 of another network",
         another_network_throughout,
         KNOWN,
-        ("holds the weights of another network",),
+        ("holds weights that do not fit the network",),
     ),
 ]
 

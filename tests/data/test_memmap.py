@@ -54,10 +54,10 @@ def assert_same(one: Table, other: Table) -> None:
     assert one.weight is not None
     assert other.weight is not None
     np.testing.assert_array_equal(one.weight, other.weight)
-    assert one.keys.keys() == other.keys.keys()
-    for role, key in one.keys.items():
-        np.testing.assert_array_equal(key.values, other.keys[role].values)
-        assert key.names == other.keys[role].names
+    assert one.split_columns.keys() == other.split_columns.keys()
+    for role, key in one.split_columns.items():
+        np.testing.assert_array_equal(key.values, other.split_columns[role].values)
+        assert key.names == other.split_columns[role].names
     assert one.schema == other.schema
     assert one.fingerprint() == other.fingerprint()
 

@@ -225,7 +225,7 @@ def test_years_of_two_digits_give_a_warning_and_are_read_the_same_later(
     years = np.floor(made.x[:, 0].astype(float) + date.offset)
     assert years.tolist() == [*range(first, first + 30)]
     assert (
-        f"are read as 1930 to 2029, here from {first} to {first + 29}; if that is wrong, write" in caplog.text
+        f"are read as 1930 to 2029, here from {first} to {first + 29}; if that is wrong, use" in caplog.text
     )
     later = FrameTransformer(Schema.from_plain(made.schema.plain()), "new")
     x = later.features(pl.DataFrame({"a": cells, "x": [row // 2 for row in range(30)]}))
@@ -233,7 +233,7 @@ def test_years_of_two_digits_give_a_warning_and_are_read_the_same_later(
 
 
 def test_years_on_both_sides_of_their_century_are_refused() -> None:
-    with pytest.raises(UserError, match=r"both sides of the turn.*\n  use four-digit years; or data"):
+    with pytest.raises(UserError, match=r"years are ambiguous.*\n  use four-digit years; or data"):
         table([f"{1 + row % 28:02}.03.{15 + row:02}" for row in range(30)])
 
 

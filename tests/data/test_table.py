@@ -207,7 +207,7 @@ def test_missing_values_are_inputs(tmp_path: Path, cell: str) -> None:
 
 
 def test_a_constant_target_is_refused(tmp_path: Path) -> None:
-    assert "target column 'y': all its values are 3" in refusal(write(tmp_path, "a,y\n1,3\n2,3\n"))
+    assert "target column 'y': every value is 3" in refusal(write(tmp_path, "a,y\n1,3\n2,3\n"))
 
 
 def test_a_table_needs_rows_and_inputs(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_value_with_digits_is_missing_last(tmp_path: Path) -> None:
     _, remedy = refusal(tmp_path, a=[*NUMBERS[1:], "12 kg"])
     assert [each[:20] for each in remedy.strip().split("; ")] == [
         "write plain numbers ",
-        "another kind: data.c",
+        "or set its kind: dat",
         "if it stands for a m",
     ]
 
@@ -68,7 +68,7 @@ def test_many_cells_are_not_missing_values(tmp_path: Path) -> None:
 def test_many_different_values_are_counted_not_named(tmp_path: Path) -> None:
     cells = [f"~{i}" if i % 3 == 0 else number for i, number in enumerate(NUMBERS)]
     error, remedy = refusal(tmp_path, a=cells)
-    assert "34 such cells in this column, 34 different ones (found '~0'" in error
+    assert "34 such cells in this column, 34 distinct values (found '~0'" in error
     assert remedy.startswith("  write plain numbers")
 
 

@@ -33,7 +33,7 @@ def test_row_numbers_are_left_out(
     table = table_of(tmp_path / "t.csv" if written == "csv" else rows)
     assert table.schema.names == ["a"]
     assert table.x.shape == (ROWS, 1)
-    assert "leaving out column 'id': it numbers the rows" in caplog.text
+    assert "leaving out column 'id': it is a row number" in caplog.text
     assert "data.columns.id=numeric keeps it" in caplog.text
 
 
@@ -86,7 +86,7 @@ def test_different_whole_numbers_in_all_rows_get_a_note(
     frame(account=numbers).write_csv(tmp_path / "t.csv")
     assert table_of(tmp_path / "t.csv").schema.names == ["account", "a"]
     assert "column 'account': a different whole number in each row" in caplog.text
-    assert "data.columns.account=drop leaves it out" in caplog.text
+    assert "drop it: data.columns.account=drop" in caplog.text
     caplog.clear()
     table_of(tmp_path / "t.csv", declared={"account": "numeric"})
     frame(account=[*numbers[:-1], numbers[0]], b=numbers / 4).write_csv(tmp_path / "t.csv")
