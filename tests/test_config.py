@@ -73,20 +73,20 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
         ),
     ],
 )
-def test_wrong_values_are_told(override: str, said: str) -> None:
-    with pytest.raises(UserError) as told:
+def test_wrong_values_are_reported(override: str, said: str) -> None:
+    with pytest.raises(UserError) as error:
         config(*override.split())
-    assert said in str(told.value)
+    assert said in str(error.value)
 
 
-def test_unknown_keys_are_told_with_the_nearest() -> None:
+def test_unknown_keys_are_reported_with_the_nearest() -> None:
     values = config().plain()
     values["optimizer"]["momentum"] = 0.9
     values["sede"] = 1
     del values["threads"]
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         parse(values)
-    message = str(told.value)
+    message = str(error.value)
     assert "optimizer.momentum: unknown key" in message
     assert "optimizer.momentum belongs to optimizer=sgd" in message
     assert "sede: unknown key" in message
@@ -117,9 +117,9 @@ def test_targets_outside_the_allowlist_are_refused(target: str) -> None:
             values[section]["added"] = {"_target_": target}
         else:
             values[section]["_target_"] = target
-        with pytest.raises(UserError) as told:
+        with pytest.raises(UserError) as error:
             parse(values)
-        assert "is not allowed here" in str(told.value)
+        assert "is not allowed here" in str(error.value)
 
 
 def test_a_target_is_refused_where_none_belongs() -> None:

@@ -119,7 +119,7 @@ def test_rows_of_no_weight_change_nothing(command: Callable[..., Ended], tmp_pat
 
 
 @pytest.mark.parametrize("preprocessing", ["standard", "robust_clip", "quantile"])
-def test_digits_of_large_numbers_are_kept(
+def test_large_numbers_keep_their_digits(
     command: Callable[..., Ended], tmp_path: Path, preprocessing: str
 ) -> None:
     draw = np.random.default_rng(1)
@@ -156,7 +156,7 @@ def test_what_is_typed_beside_resume_must_not_contradict(command: Callable[..., 
     assert "data.columns.staff: differs from the resumed run (found 'numeric'" in refused.err
 
 
-def test_schema_json_says_what_columns_were_taken_for(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_schema_json_says_how_columns_were_read(command: Callable[..., Ended], tmp_path: Path) -> None:
     assert command(*TRAIN, "data.target=sales", "data.columns.staff=drop", "name=run").status == 0
     schema = json.loads((tmp_path / "outputs/run/schema.json").read_text())
     kinds = {column["name"]: column["kind"] for column in schema["inputs"]}

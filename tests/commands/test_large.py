@@ -46,7 +46,7 @@ def test_it_comes_as_far_as_in_memory(command: Callable[..., Ended], tmp_path: P
     assert rmse(outputs / "file") != rmse(outputs / "memory")  # another order of rows
 
 
-def test_it_goes_on_to_the_same_bits(
+def test_it_resumes_to_the_same_bits(
     command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = (*TRAIN, "trainer.max_epochs=3", "data.memory_gib=1e-6")

@@ -140,12 +140,12 @@ def test_the_three_forms(sweep: Path) -> None:
         (["seed"], "rmse", "--sort: unknown key or metric"),
     ],
 )
-def test_unknown_names_are_told(sweep: Path, by: list[str], sort: str, said: str) -> None:
+def test_unknown_names_are_reported(sweep: Path, by: list[str], sort: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         results([sweep], by, sort)
 
 
-def test_damaged_runs_and_empty_folders_are_told(sweep: Path) -> None:
+def test_damaged_runs_and_empty_folders_are_reported(sweep: Path) -> None:
     (sweep / "empty").mkdir()
     with pytest.raises(UserError, match="holds no run"):
         results([sweep / "empty"])

@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from commands.mistakes import Mistake, assert_refused, each
-from support import SMALL, Ended, assert_short_answer, left_behind, status_of
+from support import SMALL, Ended, assert_short_answer, left_behind, status_of, train_into
 
 from mlplab.errors import UserError
 from mlplab.files import FolderLock
@@ -100,9 +100,17 @@ def test_a_run_killed_twice_before_its_test_starts_again(command: Command, tmp_p
     assert results_of(run) == whole
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    train_into(folder, [*QUICK[:-1], "trainer.max_epochs=2"])
+    return folder / "0"
+
+
 @pytest.fixture
-def stopped(command: Command, tmp_path: Path) -> Path:
-    assert command(*QUICK[:-1], "trainer.max_epochs=2", "name=r").status == 0
+def stopped(trained: Path, tmp_path: Path) -> Path:
+    """A run that was stopped after its last epoch, in `outputs/r`."""
+    shutil.copytree(trained, tmp_path / "outputs/r")
     interrupt(tmp_path / "outputs/r")
     return tmp_path / "outputs/r"
 
@@ -410,8 +418,8 @@ def test_a_damaged_file_of_a_stack_is_named(command: Command, tmp_path: Path) ->
     assert {name: left_behind(sweep / name) for name in times(sweep)} == whole
 
 
-@pytest.mark.parametrize("change", [lambda _: None, unfinished], ids=["ended", "begun"])
-def test_a_sweep_does_not_go_on_with_another_table(
+@pytest.mark.parametrize("change", [lambda _: None, unfinished], ids=["ended", "unfinished"])
+def test_a_sweep_does_not_resume_with_another_table(
     command: Command, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     table = tmp_path / "t.csv"

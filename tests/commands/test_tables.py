@@ -590,7 +590,7 @@ TAKEN: list[tuple[str, Files, tuple[str, ...], tuple[str, ...]]] = [
             "such as 'The Tale of Mister 0…'; to use it: data.columns.b=categorical",
         ),
     ),
-    ("31 told of", {"t.csv": column(lambda i: f"id{i}")}, ("data.columns.b=drop",), ()),
+    ("31 declared", {"t.csv": column(lambda i: f"id{i}")}, ("data.columns.b=drop",), ()),
     (
         "70 an unnamed first column",
         {"t.csv": table(lambda i: f"{i},{i % 13},{i % 3},{i}", ",a,b,y")},
@@ -621,7 +621,12 @@ TAKEN: list[tuple[str, Files, tuple[str, ...], tuple[str, ...]]] = [
     ("yes and no", {"t.csv": column(lambda i: "yes" if i % 2 else "no")}, (), ()),
     ("true and false", {"t.csv": column(lambda i: "True" if i % 2 else "FALSE")}, (), ()),
     ("one word and nothing", {"t.csv": column(lambda i: "x" if i % 2 else "")}, (), ()),
-    ("dates told of", {"t.csv": column(lambda i: f"0{i % 9 + 1}/01/2024")}, ("data.columns.b=%d/%m/%Y",), ()),
+    (
+        "dates declared",
+        {"t.csv": column(lambda i: f"0{i % 9 + 1}/01/2024")},
+        ("data.columns.b=%d/%m/%Y",),
+        (),
+    ),
     ("decimals", typed_column(pl.Series([Decimal(i) / 4 for i in range(40)])), PARQUET, ()),
     (
         "categories",

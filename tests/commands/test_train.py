@@ -95,7 +95,7 @@ def test_help_lists_every_group(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
-    """The default command, as short as may be, in a process of its own."""
+    """The default command, as short as may be, in its own process."""
     folder = tmp_path_factory.mktemp("run")
     ended = process([SCRIPT, "trainer.max_epochs=4", "name=r", "logger=[tensorboard,csv]"], folder)
     assert ended.status == 0, ended.err

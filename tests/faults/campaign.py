@@ -71,7 +71,7 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> str:
 
 
 def kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
-    """Runs alone, killed at random moments or stopped at random steps, and gone on with until they end."""
+    """Runs alone, killed at random moments or stopped at random steps, and resumed until they end."""
     assert run(["train", *SOLO], folder / "whole")[0] == 0
     whole = outcome(folder / "whole/outputs/r")
     lasts = max(0.5, json.loads((folder / "whole/outputs/r/metrics.json").read_text())["seconds"])
@@ -92,13 +92,13 @@ def kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
                 break
             killed += 1
             ended = path.exists() and status_of(here / "outputs/r") == "done"
-            outside = status == -15 and (ended or not command.told())  # before or after training heeds it
+            outside = status == -15 and (ended or not command.output())  # before or after training heeds it
             if status not in (-9, 143) and not outside:
-                failures.append(f"{number}: status {status}: {command.told()[-300:]}")
+                failures.append(f"{number}: status {status}: {command.output()[-300:]}")
             words = ["train", "resume=outputs/r"] if (here / "outputs/r/config.yaml").exists() else words
-        status, told = run(["train", "resume=outputs/r"], here)
+        status, printed = run(["train", "resume=outputs/r"], here)
         if status:
-            failures.append(f"{number}: resumed with status {status}: {told[-300:]}")
+            failures.append(f"{number}: resumed with status {status}: {printed[-300:]}")
         elif differs := differing(whole, outcome(here / "outputs/r")):
             failures.append(f"{number}: other {differs}")
         else:
@@ -107,7 +107,7 @@ def kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
 
 
 def stack_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
-    """A stack of 16, killed at random moments and gone on with by the same command."""
+    """A stack of 16, killed at random moments and resumed by the same command."""
     assert run(["train", *STACK], folder / "whole")[0] == 0
     runs = sorted(path.name for path in (folder / "whole/outputs/s").glob("*=*"))
     assert len(runs) == 16
@@ -121,10 +121,10 @@ def stack_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
         command.kill(chance.choice([signal.SIGKILL, signal.SIGTERM]))
         command.wait()
         ended = {name: _written(here / "outputs/s" / name) for name in runs}
-        status, told = run(["train", *STACK], here)
+        status, printed = run(["train", *STACK], here)
         again = {name: _written(here / "outputs/s" / name) for name in runs}
         if status:
-            failures.append(f"{number}: status {status}: {told[-300:]}")
+            failures.append(f"{number}: status {status}: {printed[-300:]}")
         for name in runs:
             if differs := differing(whole[name], outcome(here / "outputs/s" / name)):
                 failures.append(f"{number}: {name}: other {differs}")
@@ -153,10 +153,10 @@ def sweep_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
             ended = {
                 path.parent.name: _written(path.parent) for path in here.glob("outputs/s/*/metrics.json")
             }
-        status, told = run(words, here)
+        status, printed = run(words, here)
         again = {path.parent.name: _written(path.parent) for path in here.glob("outputs/s/*/metrics.json")}
         if status or len(again) != 16 or not all(again.values()):
-            failures.append(f"{number}: status {status}, {len(again)} runs: {told[-300:]}")
+            failures.append(f"{number}: status {status}, {len(again)} runs: {printed[-300:]}")
         failures += [
             f"{number}: {name} was trained again" for name in ended if ended[name] not in (None, again[name])
         ]
@@ -166,7 +166,7 @@ def sweep_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
 
 
 def write_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
-    """A run of which most of the time goes to writing checkpoints, killed."""
+    """A run that spends most of its time writing checkpoints, killed."""
     wide = ("data=synthetic", "data.rows=64", "data.batch_size=16", "model.hidden=[512,512]")
     keep = (
         "callbacks.checkpoint.every_minutes=0",
@@ -194,11 +194,11 @@ def write_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
             failures.append(f"{number}: {error}")
         words = ["train", "resume=outputs/r"]
     command = start(words, folder)  # which cleans up what kills have left
-    _wait(lambda: command.printed.exists() and "resumes after" in command.told(), command)
+    _wait(lambda: command.printed.exists() and "resumes after" in command.output(), command)
     command.kill(signal.SIGTERM)
     status, leftovers = command.wait(), [path.name for path in folder.rglob("*.part")]
     failures += [f"{leftovers} are left"] if leftovers else []
-    return failures + ([f"status {status} in the end: {command.told()[-300:]}"] if status != 143 else [])
+    return failures + ([f"status {status} in the end: {command.output()[-300:]}"] if status != 143 else [])
 
 
 def full_disks(tries: int, folder: Path, chance: random.Random) -> list[str]:
@@ -214,18 +214,22 @@ def full_disks(tries: int, folder: Path, chance: random.Random) -> list[str]:
             filler = here / "filler"
             fill(filler, leave=chance.randrange(0, 60_000))
             status = command.wait()
-            told = command.told()
+            printed = command.output()
             filler.unlink()
             if status == 0 and not differing(whole, outcome(here / "work/outputs/r")):
                 continue  # it had ended before
-            if status != 1 or "cannot be written: No space left on device" not in told or "Traceback" in told:
-                failures.append(f"{number}: status {status}: {told[-1500:]}")
+            if (
+                status != 1
+                or "cannot be written: No space left on device" not in printed
+                or "Traceback" in printed
+            ):
+                failures.append(f"{number}: status {status}: {printed[-1500:]}")
             if checkpoint.load_newest(last) is None:
                 failures.append(f"{number}: no checkpoint is left")
-            status, told = run(["train", "resume=outputs/r"], here / "work")
+            status, printed = run(["train", "resume=outputs/r"], here / "work")
             differs = differing(whole, outcome(here / "work/outputs/r")) if status == 0 else ""
             if status or differs:
-                failures.append(f"{number}: gone on with status {status}, other {differs}: {told[-300:]}")
+                failures.append(f"{number}: resumed with status {status}, other {differs}: {printed[-300:]}")
     return failures
 
 
@@ -256,7 +260,7 @@ def damages(tries: int, folder: Path, chance: random.Random) -> list[str]:
             TrainedRun(folder / "outputs/r")
             if kind != "bit" or _contents(path) != good:
                 if kind == "other":  # it is a whole checkpoint of another run: what it says must be its own
-                    failures.append(f"{number}: another run's checkpoint was taken for this one's")
+                    failures.append(f"{number}: another run's checkpoint was used for this one")
                 else:
                     failures.append(f"{number}: {kind} was not seen")
         except UserError as error:
@@ -283,9 +287,9 @@ def troubles(tries: int, folder: Path, chance: random.Random) -> list[str]:
         if launcher == "joblib":  # its workers live on in a child of multiprocessing's
             here.mkdir()
             ended = process([str(ROOT / "scripts/train.py"), *words[1:]], here, **allow)
-            status, told = ended.status, ended.err
+            status, printed = ended.status, ended.err
         else:
-            status, told = run(words, here, **allow)
+            status, printed = run(words, here, **allow)
         statuses = {
             path.parent.name: status_of(path.parent) for path in here.glob("outputs/s/*/metrics.json")
         }
@@ -295,8 +299,8 @@ def troubles(tries: int, folder: Path, chance: random.Random) -> list[str]:
             for seed in range(10)
             for each in ("none", trouble)
         }
-        if status != 1 or statuses != expected or "10 of 20 runs failed" not in told:
-            failures.append(f"{trouble} under {launcher}: status {status}, {statuses}: {told[-500:]}")
+        if status != 1 or statuses != expected or "10 of 20 runs failed" not in printed:
+            failures.append(f"{trouble} under {launcher}: status {status}, {statuses}: {printed[-500:]}")
     return failures
 
 
@@ -304,7 +308,7 @@ def starts(tries: int, folder: Path, chance: random.Random) -> list[str]:
     """Runs that are started at once, with names by default, and as many with the same."""
     quick = ("data=synthetic", "data.rows=40", "trainer.max_epochs=1", "logger=[]")
     commands = [start(["train", *quick], folder / "apart") for _ in range(tries)]
-    failed = [command.told() for command in commands if command.wait(600)]
+    failed = [command.output() for command in commands if command.wait(600)]
     folders = list((folder / "apart/outputs").iterdir())
     failures = failed if len(folders) == tries else [f"{len(folders)} folders", *failed]
     commands = [start(["train", *quick, "name=r"], folder / "same") for _ in range(tries)]
@@ -344,7 +348,7 @@ def _contents(path: Path) -> Any:
 def _wait(condition: Callable[[], bool], command: Any, timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while not condition() and command.process.is_alive():
-        assert time.monotonic() < deadline, command.told()
+        assert time.monotonic() < deadline, command.output()
         time.sleep(0.005)
 
 

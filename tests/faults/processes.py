@@ -21,7 +21,7 @@ CONTEXT.set_forkserver_preload(["mlplab.runs.train", "mlplab.sweeps.launch", "ml
 
 @dataclass
 class Command:
-    """A command at work in a process of its own; what it prints goes to a file."""
+    """A command at work in its own process; what it prints goes to a file."""
 
     process: ForkServerProcess
     printed: Path
@@ -29,7 +29,7 @@ class Command:
     def wait(self, timeout: float = 120) -> int:
         """Its status when it has ended; minus the signal that killed it."""
         self.process.join(timeout)
-        assert self.process.exitcode is not None, self.told()
+        assert self.process.exitcode is not None, self.output()
         return self.process.exitcode
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
@@ -38,7 +38,7 @@ class Command:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
 
-    def told(self) -> str:
+    def output(self) -> str:
         """What it has printed."""
         return self.printed.read_text(encoding="utf-8")
 
@@ -55,7 +55,7 @@ def start(words: Sequence[str], cwd: Path, **environment: str) -> Command:
 def run(words: Sequence[str], cwd: Path, **environment: str) -> tuple[int, str]:
     """Its status, and what it printed."""
     command = start(words, cwd, **environment)
-    return command.wait(), command.told()
+    return command.wait(), command.output()
 
 
 def _main(words: list[str], cwd: Path, environment: Mapping[str, str], printed: Path) -> None:

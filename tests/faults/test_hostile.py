@@ -103,7 +103,7 @@ def code_beside_the_weights(path: Path) -> None:
     torch.save({**content, "training": Code()}, path)
 
 
-def an_archive_that_unfolds(path: Path) -> None:
+def an_archive_that_expands(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("best/data.pkl", bytes(50_000_000))
 
@@ -148,7 +148,7 @@ FILES = [
     code_in_an_archive,
     code_in_a_bare_pickle,
     code_beside_the_weights,
-    an_archive_that_unfolds,
+    an_archive_that_expands,
     names_that_leave,
 ]
 USES = {
@@ -161,7 +161,7 @@ USES = {
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("harm", FILES)
-def test_no_checkpoint_runs_code_or_unfolds(run_script: Command, run: Path, harm: Any, use: str) -> None:
+def test_no_checkpoint_runs_code_or_expands(run_script: Command, run: Path, harm: Any, use: str) -> None:
     name = "last" if use == "resume" else "best"
     if use != "resume":
         (run / "metrics.json").write_text('{"status": "done"}')
@@ -243,7 +243,7 @@ def test_no_link_in_a_run_folder_is_followed(run_script: Command, run: Path, nam
     nothing_happened(run.parent)
 
 
-def test_a_configuration_does_not_unfold(run_script: Command, run: Path) -> None:
+def test_a_configuration_does_not_expand(run_script: Command, run: Path) -> None:
     lines = ["a0: &a0 {x: 1}"]
     lines += [f"a{n}: &a{n} {{{', '.join(f'k{i}: *a{n - 1}' for i in range(9))}}}" for n in range(1, 12)]
     (run / "config.yaml").write_text("\n".join([f"# mlplab {version('mlplab')}", *lines]))
@@ -254,7 +254,7 @@ def test_a_configuration_does_not_unfold(run_script: Command, run: Path) -> None
 
 
 @pytest.mark.parametrize("packed", [gzip.compress, lambda text: b"PK\x03\x04" + text], ids=["gzip", "zip"])
-def test_a_table_does_not_unfold(
+def test_a_table_does_not_expand(
     run_script: Command, tmp_path: Path, packed: Callable[[bytes], bytes]
 ) -> None:
     (tmp_path / "t.csv").write_bytes(packed(b"a,y\n" + b"1,2\n" * 1_000_000))
@@ -263,7 +263,7 @@ def test_a_table_does_not_unfold(
     assert " archive, " in ended.err
 
 
-def test_a_parquet_file_does_not_unfold(
+def test_a_parquet_file_does_not_expand(
     run_script: Command, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

@@ -116,16 +116,16 @@ def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]]) -> None:
     for index, member in enumerate(members):
         (alone,) = train_into(Path(f"alone{index}"), member)
         stacked, own = Path(f"stack/{index}"), Path(f"alone{index}/0")
-        told = f"member {index} of {members}"
-        assert alone | {"seconds": 0} == stack[index] | {"seconds": 0}, told
+        which = f"member {index} of {members}"
+        assert alone | {"seconds": 0} == stack[index] | {"seconds": 0}, which
         for name in ("best", "last"):
             path = f"checkpoints/{name}.ckpt"
-            assert (stacked / path).exists() == (own / path).exists(), told
+            assert (stacked / path).exists() == (own / path).exists(), which
             if not (own / path).exists():  # it diverged
                 continue
             one, other = (checkpoint.load(folder / path)["state"] for folder in (own, stacked))
-            assert one.keys() == other.keys(), told
-            assert all(torch.equal(one[key], other[key]) for key in one), told
+            assert one.keys() == other.keys(), which
+            assert all(torch.equal(one[key], other[key]) for key in one), which
 
 
 @pytest.mark.parametrize("own", [["seed=0"], ["seed=1", "model.dropout=0.1"]], ids=" ".join)
