@@ -20,7 +20,7 @@ TRIES = {
 }
 
 
-LONG = {"kills", "stack_kills", "sweep_kills", "write_kills", "full_disks", "starts"}
+LONG = {"kills", "stack_kills", "sweep_kills", "write_kills", "full_disks", "damages", "starts"}
 """Faults that start and kill processes for many seconds."""
 
 
