@@ -212,6 +212,6 @@ def _trainings(
         rows, rmse, memory = (
             median(each[name] for each in answers[where,]) for name in ("rows", "rmse", "memory")
         )
-        beyond = digits((memory - small["memory_gib"]) / MEBIBYTE)
+        beyond = digits((memory - small["memory"]) / MEBIBYTE)
         table.add_row(where, *figures, digits(rows / epoch.median), f"{rmse:.4f}", beyond)
     return table

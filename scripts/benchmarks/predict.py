@@ -132,6 +132,6 @@ def _shown(
             digits(count / each.median),
             digits(count / median(one["cpu"] for one in answered)) if answered else "",
             ratio(each, times[columns_of, BARE]),
-            digits(median(one["memory_gib"] for one in answered) / 2**20) if answered else "",
+            digits(median(one["memory"] for one in answered) / 2**20) if answered else "",
         )
     return table
