@@ -1,5 +1,5 @@
-"""A little of each fault. `uv run pytest -m slow tests/faults` tries the long ones once, and
-`uv run tests/faults/campaign.py` all of them again and again."""
+"""A little of each fault. Most of them start and kill processes for many seconds and are marked slow;
+`uv run tests/faults/campaign.py` tries all of them again and again."""
 
 import random
 from pathlib import Path
@@ -20,13 +20,8 @@ TRIES = {
 }
 
 
-LONG = {"kills", "stack_kills", "sweep_kills", "write_kills", "full_disks", "damages", "starts"}
-"""Faults that start and kill processes for many seconds."""
-
-
-@pytest.mark.parametrize(
-    "fault", [pytest.param(fault, marks=[pytest.mark.slow] * (fault in LONG)) for fault in TRIES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", TRIES)
 def test_it_is_survived(tmp_path: Path, fault: str) -> None:
     if fault == "full_disks" and not campaign.can_mount():
         pytest.skip("needs the right to mount a small file system")
