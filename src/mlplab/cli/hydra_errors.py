@@ -9,7 +9,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mlplab.config import unknown_key
-from mlplab.errors import Fault, UserError, listed, nearest
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 
 
 @contextmanager
@@ -93,13 +93,12 @@ def _unknown_option(error: MissingConfigException) -> Fault:
     options = list(error.options or ())
     if not group:
         return Fault(_first_line(error))
-    near = nearest(option, options)
     return Fault(
         "unknown option",
         group,
         f"'{option}'",
         f"one of {listed(options, 20)}",
-        f"did you mean {group}={near[0]}?" if near else "",
+        did_you_mean(nearest(option, options), f"{group}="),
     )
 
 

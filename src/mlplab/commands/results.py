@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from mlplab.errors import Fault, UserError, listed, nearest
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 from mlplab.runs.discovery import is_compatible, runs_below
 from mlplab.runs.selection import (
     SPLIT_KEYS,
@@ -139,8 +139,8 @@ def _runs_below(folder: Path) -> list[Path]:
 def _check_known(key: str, known: Sequence[str], flag: str) -> None:
     if key not in known:
         near = nearest(key, known) or [each for each in known if each.rpartition(".")[2] == key]
-        remedy = f"did you mean {near[0]}?" if near else ""
-        raise UserError(Fault("unknown key or metric", flag, f"'{key}'", f"one of {listed(known)}", remedy))
+        found, expected = f"'{key}'", f"one of {listed(known)}"
+        raise UserError(Fault("unknown key or metric", flag, found, expected, did_you_mean(near)))
 
 
 def _group(key: tuple[str, ...], runs: Sequence[RunResult], metrics: Iterable[str]) -> Group:

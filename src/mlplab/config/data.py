@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mlplab.config.split import Split
 from mlplab.config.types import Count, NotNegative, Positive, Section, Seed, Text
-from mlplab.errors import nearest
+from mlplab.errors import did_you_mean, nearest
 
 KINDS = ("numeric", "boolean", "categorical", "date", "identifier", "drop")
 """Kinds that a user may declare for a column. The last two exclude it."""
@@ -19,11 +19,8 @@ def _as_list(value: object) -> object:
 
 def _check_kind(kind: str) -> str:
     if kind not in KINDS and "%" not in kind:
-        near = nearest(kind, KINDS)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(
-            f"'{kind}' is not a kind of column; use {', '.join(KINDS)}, or a date format like %d.%m.%Y{hint}"
-        )
+        what = f"'{kind}' is not a kind of column; use {', '.join(KINDS)}, or a date format like %d.%m.%Y"
+        raise ValueError("; ".join(filter(None, (what, did_you_mean(nearest(kind, KINDS))))))
     return kind
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from mlplab.errors import Fault, listed, nearest
+from mlplab.errors import Fault, did_you_mean, listed, nearest
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -90,7 +90,7 @@ def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
         group = section.replace(".", "/")
         remedy = f"{key} belongs to " + " or ".join(f"{group}={option}" for option in owners[key])
     elif near:
-        remedy = f"did you mean {near[0]}?"
+        remedy = did_you_mean(near)
     else:
         remedy = f"the keys here are: {listed(siblings or [k for k in owners if '.' not in k], 20)}"
     return Fault("unknown key", where=key, remedy=remedy)

@@ -8,7 +8,7 @@ from typing import Literal
 from mlplab.config.keys import quoted
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.io.source import Source
-from mlplab.errors import Fault, listed, nearest
+from mlplab.errors import Fault, did_you_mean, listed, nearest
 
 Role = Literal["input", "target", "weight", "group", "time", "class"]
 """What a column is for; the last three are for the split."""
@@ -62,8 +62,8 @@ def _unknown_columns(spec: TableSpec, source: Source) -> Iterator[Fault]:
     for name, key in wanted:
         if name not in names:
             near = nearest(name, names)
-            shown = near[0] if near and near[0].isidentifier() else repr(near[0]) if near else ""
-            remedy = f"did you mean {key}{shown}?" if near else f"name one of them: {key}…"
+            shown = [each if each.isidentifier() else repr(each) for each in near]
+            remedy = did_you_mean(shown, key, otherwise=f"name one of them: {key}…")
             columns = listed([*near, *(each for each in names if each not in near)] if near else names)
             what = f"has no column '{name}'; its columns are {columns or 'none at all'}"
             yield Fault(what, source.where, remedy=remedy)

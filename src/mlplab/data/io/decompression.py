@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import zstandard
 
-from mlplab.errors import Fault, UserError, nearest
+from mlplab.errors import Fault, UserError, did_you_mean, nearest
 
 BEGINNING = 2**16
 """Bytes from which encoding and dialect are detected."""
@@ -129,8 +129,8 @@ def _python_name(encoding: str, where: str) -> str:
         "".encode(encoding)  # raises also for codecs that do not encode text, such as base64
         return codecs.lookup(encoding).name.replace("utf-8-sig", "utf-8")
     except (LookupError, ValueError):
-        near = nearest(encoding.lower(), COMMON)
-        remedy = f"did you mean data.encoding={near[0]}?" if near else "data.encoding=cp1252, for example"
+        example = "data.encoding=cp1252, for example"
+        remedy = did_you_mean(nearest(encoding.lower(), COMMON), "data.encoding=", otherwise=example)
         what = f"there is no text encoding '{encoding}'"
         raise UserError(Fault(what, where, expected="one that Python knows", remedy=remedy)) from None
 

@@ -12,7 +12,7 @@ from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.multi_file_source import MultiFileSource
 from mlplab.data.io.parquet_source import ParquetSource
 from mlplab.data.io.source import Source
-from mlplab.errors import Fault, UserError, nearest
+from mlplab.errors import Fault, UserError, did_you_mean, nearest
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".txt")
@@ -68,7 +68,9 @@ def _files(path: Path) -> list[Path]:
     else:
         parent = path.parent if path.parent.is_dir() else Path()
         near = nearest(path.name, [entry.name for entry in parent.iterdir()])
-        remedy = f"did you mean {parent / near[0]}?" if near else f"relative paths start at {Path.cwd()}"
+        remedy = did_you_mean(
+            [str(parent / each) for each in near], "", f"relative paths start at {Path.cwd()}"
+        )
         found, what = [], "no such file"
     if not found:
         raise UserError(Fault(what, where, remedy=remedy))

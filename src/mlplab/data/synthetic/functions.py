@@ -12,7 +12,7 @@ import polars as pl
 from jaxtyping import Float64
 
 from mlplab.data.synthetic.scenarios import SCENARIOS
-from mlplab.errors import Fault, UserError, listed, nearest
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 
 X = Float64[np.ndarray, "row feature"]
 Y = Float64[np.ndarray, " row"]
@@ -105,14 +105,13 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
     """
     names = [*FUNCTIONS, *SCENARIOS]
     if function not in names:
-        near = nearest(function, names)
         raise UserError(
             Fault(
                 "unknown function",
                 "data.function",
                 found=f"'{function}'",
                 expected=f"one of {listed(names)}",
-                remedy=f"did you mean {near[0]}?" if near else "",
+                remedy=did_you_mean(nearest(function, names)),
             )
         )
     generator = np.random.default_rng(seed)
