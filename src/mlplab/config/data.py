@@ -25,7 +25,7 @@ def _check_kind(kind: str) -> str:
 
 
 def _as_dict(value: object) -> object:
-    """A list of pairs becomes a dict; the command line uses pairs for names that Hydra accepts in no key."""
+    """A list of pairs becomes a dict; the command line uses pairs for names that Hydra rejects in keys."""
     if isinstance(value, list) and all(isinstance(each, list) and len(each) == 2 for each in value):
         return dict(value)
     return value
@@ -49,7 +49,7 @@ class ConcreteData(_Table):
 
 
 class CsvTable(_Table):
-    """A table in CSV or Parquet files. Null options of the CSV format are detected."""
+    """A table in CSV or Parquet files. Options of the CSV format that are null are detected."""
 
     name: Literal["csv"]
     path: Text
