@@ -1,4 +1,4 @@
-"""Explains exceptions of Hydra, OmegaConf and YAML as mistakes of the user."""
+"""Turns exceptions of Hydra, OmegaConf and YAML into messages about the user's input."""
 
 import re
 from collections.abc import Iterator
@@ -71,11 +71,11 @@ def _fault(error: BaseException) -> Fault | None:
         )
     if isinstance(error, MissingMandatoryValue):
         key = str(error.full_key or "").strip()
-        return Fault("needs a value", key, remedy=f"give it one: {key}=…")
+        return Fault("needs a value", key, remedy=f"set it: {key}=…")
     if match := re.match(r"Could not override '([^']+)'", str(error)):
         return unknown_key(match[1])
     if match := re.search(r"An item is already at '([^']+)'", str(error)):
-        return Fault("exists already", match[1], remedy=f"leave out the +: {match[1]}=…")
+        return Fault("already exists", match[1], remedy=f"remove the +: {match[1]}=…")
     if match := re.search(r"config group '([^']+)' does not exist", str(error)):
         return unknown_key(match[1])
     if isinstance(error, OmegaConfBaseException):

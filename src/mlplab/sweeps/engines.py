@@ -1,4 +1,4 @@
-"""Train the stacks of a sweep, in this process or in several processes."""
+"""Engines that train the stacks of a sweep: in this process, or in several processes."""
 
 import io
 import logging
