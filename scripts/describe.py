@@ -8,7 +8,7 @@ python scripts/describe.py data=csv data.path=my.csv data.target=price data.colu
   data.columns.NAME=KIND  numeric, boolean, categorical, date, a date format like %d.%m.%Y, or drop
   data/split=OPTION       and all other keys of scripts/train.py
 
-The exit status is 2 if scripts/train.py would refuse the table or its split.
+The exit code is 2 if scripts/train.py would refuse the table or its split.
 """
 
 from pathlib import Path

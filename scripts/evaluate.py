@@ -1,12 +1,12 @@
-"""Scores a trained run on its test rows or on another file.
+"""Scores a trained run on its test rows or on a different file.
 
 python scripts/evaluate.py run=FOLDER [data.path=other.csv]
 
-  run=FOLDER             the folder of a run, or of a sweep, whose runs also predict as an ensemble
-  runs=best              which runs of a sweep: best, the configuration that is best on validation, with all
-                         its seeds and folds; all; or a number of single runs, the best on validation
+  run=FOLDER             the folder of a run, or of a sweep, whose runs are also scored as an ensemble
+  runs=best              which runs of a sweep: best, all seeds and folds of the configuration with the best
+                         mean validation metric; all; or N, the N runs with the best validation metric
   data.path=FILE         a CSV or Parquet file with the target; without it, the run's own test rows.
-                         Rows that training or validation has seen are left out
+                         Rows that were in training or validation are left out
   training_rows=include  includes those rows; the scores are then not test scores
 
 Prints the scores and writes them to FOLDER/evaluation.json.
@@ -20,7 +20,7 @@ from mlplab.imports import heavy_imports
 
 
 class Data(Arguments):
-    """Another file."""
+    """A different file."""
 
     path: Text
 

@@ -3,13 +3,13 @@
 python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
 
   run=FOLDER       the folder of a run, or of a sweep, whose runs predict as an ensemble
-  runs=best        which runs of a sweep: best, the configuration that is best on validation, with all its
-                   seeds and folds; all; or a number of single runs, the best on validation
+  runs=best        which runs of a sweep: best, all seeds and folds of the configuration with the best mean
+                   validation metric; all; or N, the N runs with the best validation metric
   input=FILE       CSV, or Parquet (.parquet, .pq); - is standard input
   output=FILE      the same rows with a column `prediction`, as CSV or Parquet; - is standard output
   overwrite=true   replaces an existing output
   escape_formulas=true
-                   puts a ' before text in CSV that a spreadsheet would run as a formula
+                   puts a ' before text in CSV that a spreadsheet would interpret as a formula
 """
 
 from pathlib import Path

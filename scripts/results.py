@@ -1,4 +1,4 @@
-"""Shows one table over runs and sweeps, from the files in their folders.
+"""Shows one table of all given runs and sweeps, from the files in their folders.
 
 python scripts/results.py outputs
 python scripts/results.py outputs/sweep --by optimizer.lr --sort optimizer.lr
@@ -41,7 +41,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="FOLDER", help="runs, sweeps, or all of outputs"
+        "folders", nargs="+", type=Path, metavar="FOLDER", help="run or sweep folders, or outputs"
     )
     parser.add_argument(
         "--by",

@@ -1,4 +1,4 @@
-"""Trains one run, or with -m a sweep. See `python scripts/train.py --help`."""
+"""Trains one run, or a sweep with -m. See `python scripts/train.py --help`."""
 
 from pathlib import Path
 

@@ -48,14 +48,14 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
         ("model.hidden=[64,0]", "model.hidden[1]: out of range (found 0, expected 1 or above)"),
         (
             "model.residual=true model.hidden=[3,4]",
-            "model: residual=true needs two neighbouring hidden layers",
+            "model: residual=true needs two adjacent hidden layers",
         ),
         ("model.residual=1", "model.residual: wrong type (found 1, expected true or false)"),
         (
             "optimizer=sgd optimizer.momentum=0 optimizer.nesterov=true",
             "optimizer: nesterov=true needs momentum",
         ),
-        ("data.split.val=0.5 data.split.test=0.5", "data.split: val + test = 1 leaves no row to train on"),
+        ("data.split.val=0.5 data.split.test=0.5", "data.split: val + test = 1 leaves no rows for training"),
         (
             "data/split=kfold data.split.fold=5",
             "data.split: fold=5 does not exist: 5 folds are numbered from 0 to 4",

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplab.errors import MAX_FAULTS, Fault, Interrupted, RunFailed, UserError, listed, nearest
+from mlplab.errors import MAX_FAULTS, Fault, Interrupted, RunFailed, UserError, did_you_mean, listed, nearest
 
 texts = st.text(st.characters(codec="ascii", exclude_categories=["C"]), max_size=20)
 faults = st.lists(st.builds(Fault, texts, texts, texts, texts, texts), min_size=1, max_size=12)
@@ -49,3 +49,5 @@ def test_names() -> None:
     assert listed(["a", "b", "c"], limit=2) == "a, b, … (3 in all)"
     assert nearest("sed", ["lr", "seed"]) == ["seed"]
     assert nearest("zzz", ["lr", "seed"]) == []
+    assert did_you_mean(nearest("sed", ["lr", "seed"]), "data.") == "did you mean data.seed?"
+    assert did_you_mean([], "data.", otherwise="name one") == "name one"

@@ -1,4 +1,4 @@
-"""The sweeper and the launcher that Hydra finds. Neither imports torch before it trains."""
+"""The sweeper and the launcher that Hydra finds. They import torch only when training starts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Grid(Sweeper):
-    """Launches a run for each combination of the values given, and summarizes them."""
+    """Launches a run for each combination of the given values, and prints a summary."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Creates the launcher."""
@@ -44,14 +44,15 @@ class Grid(Sweeper):
 
 
 class Lockstep(Launcher):
-    """Trains runs that can share a stack as one.
+    """Trains runs together if they can share a stack.
 
     Args:
-        max_members: of a stack; None: depends on the size of network and batch.
-        workers: processes that train a stack each; None: one, or one for each core if training takes minutes.
+        max_members: largest number of runs in a stack; None: chosen by network and batch size.
+        workers: number of processes, each training one stack at a time; None: one, or one per core if
+            training takes over a minute.
 
     Attributes:
-        results: of the runs that have finished, by folder.
+        results: the results of the finished runs, by folder.
     """
 
     def __init__(self, max_members: int | None, workers: int | None) -> None:
@@ -62,7 +63,7 @@ class Lockstep(Launcher):
         self.results: dict[Path, RunResult] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Stores what runs are composed from."""
+        """Stores the configuration and the loader that runs are composed from."""
         self.cfg, self.loader = config, hydra_context.config_loader
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -82,7 +83,7 @@ class Lockstep(Launcher):
         return [self._returned(run, outcomes[run.folder]) for run in runs]
 
     def _returned(self, run: "SweepRun", outcome: dict[str, Any] | RunFailed) -> JobReturn:
-        """The outcome of a run as Hydra's sweepers expect it: the monitored metric, or why there is none."""
+        """The outcome of a run as Hydra's sweepers expect it: the monitored metric, or the error."""
         from mlplab.config.keys import flat
         from mlplab.runs.selection import RunResult
 

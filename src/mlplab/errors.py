@@ -8,14 +8,14 @@ from itertools import groupby
 from typing import TypeGuard
 
 MAX_FAULTS = 10
-"""Faults that one message shows."""
+"""The largest number of faults that a message shows."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One mistake: what is wrong, where, what was found, what was expected, and the remedy.
+    """A mistake: what is wrong, where, what was found, what was expected, and the remedy.
 
-    `found` and `expected` stay empty where `what` already gives them.
+    `found` and `expected` are empty if `what` already contains them.
     """
 
     what: str
@@ -36,7 +36,7 @@ class Fault:
 
 
 class UserError(Exception):
-    """The user's input or configuration is wrong. Commands end with status 2."""
+    """The user's input or configuration is wrong. Commands exit with code 2."""
 
     status = 2
 
@@ -46,7 +46,7 @@ class UserError(Exception):
 
 
 class RunFailed(Exception):  # noqa: N818 - it names what happened, like Python's KeyboardInterrupt
-    """A run started and failed. Commands end with status 1."""
+    """A run started and failed. Commands exit with code 1."""
 
     status = 1
 
@@ -63,18 +63,19 @@ class Interrupted(RunFailed):
 
 
 class CannotWrite(RunFailed):
-    """A file of a run could not be written (disk full); the previous version is intact."""
+    """A file could not be written (disk full); the previous version is intact."""
 
     def __init__(self, error: OSError) -> None:
         place = f"{error.filename}: " if error.filename else ""
         super().__init__(
             f"{place}cannot be written: {error.strerror or error}\n"
-            "  free some space, then continue: resume=FOLDER, or for a sweep the same command again"
+            "  free some disk space, then continue: resume=FOLDER for a run, "
+            "or the sweep's command with the same name=…"
         )
 
 
 def is_disk_error(error: BaseException) -> TypeGuard[OSError]:
-    """Whether the disk prevents all writing, not only that of one file."""
+    """Whether the disk prevents writing any file, not only this one."""
     return isinstance(error, OSError) and error.errno in (
         errno.ENOSPC,
         errno.EDQUOT,
@@ -93,7 +94,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def render(faults: Sequence[Fault]) -> str:
-    """At most `MAX_FAULTS` faults, each followed by its remedy. Neighbours with equal remedies share it."""
+    """At most `MAX_FAULTS` faults, each followed by its remedy, which is shown once for adjacent faults."""
     shown = faults if len(faults) <= MAX_FAULTS else faults[: MAX_FAULTS - 1]
     lines = []
     for remedy, group in groupby(shown, lambda fault: fault.remedy):
@@ -113,6 +114,11 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
     """Names joined by commas, cut after `limit`."""
     names = list(names)
     return ", ".join(names[:limit]) + (f", … ({len(names)} in all)" if len(names) > limit else "")
+
+
+def did_you_mean(near: Sequence[str], key: str = "", otherwise: str = "") -> str:
+    """A remedy that suggests the first of the `nearest` names, after `key`; `otherwise` if there is none."""
+    return f"did you mean {key}{near[0]}?" if near else otherwise
 
 
 def nearest(word: str, names: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that one process at a time may fill."""
+"""Files that are written completely or not at all, and folders that one process at a time may fill."""
 
 import os
 from collections.abc import Iterator
@@ -20,15 +20,16 @@ LOCK = ".lock"
 def replacing(
     path: Path, *, synced: bool = True, previous: Path | None = None, follow: bool = False
 ) -> Iterator[Path]:
-    """Gives a temporary path to write to; on exit, that file replaces `path`.
+    """Yields a temporary path to write to; on exit, that file replaces `path`.
 
-    If the block raises, `path` is unchanged. At any moment, `path` or `previous` is a whole file.
+    If the block raises, `path` is unchanged. At any moment, `path` or `previous` is a complete file.
 
     Args:
-        synced: whether to flush file and folder to disk, so that they survive a power failure (milliseconds).
+        synced: whether to flush file and folder to disk, so that they survive a power failure (takes
+            milliseconds).
         previous: where to move the file that is replaced.
-        follow: whether to replace the file that a link points to. Otherwise the link itself is replaced: a
-            run's folder may come from a stranger.
+        follow: whether to replace the file that a link points to. Otherwise the link itself is replaced,
+            because a run's folder may come from a stranger.
     """
     path = Path(os.path.realpath(path)) if follow else path
     partial = path.with_name(f".{path.name}.{os.getpid()}{PART}")

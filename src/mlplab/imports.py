@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def heavy_imports() -> Iterator[None]:
-    """Turns Python's garbage collector off while torch and the like are imported.
+    """Turns off Python's garbage collector while large packages such as torch are imported.
 
-    It would search their objects for garbage again and again: during the import for a second of a command's
-    time, and at each later full collection for a third of one.
+    The collector would search their objects for garbage repeatedly: for a second during the import, and for a
+    third of a second at each later full collection.
     """
     gc.disable()
     try:

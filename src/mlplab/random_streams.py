@@ -1,4 +1,4 @@
-"""Random generators that depend only on a member's seed and on what they are used for.
+"""Random generators that depend only on a member's seed and their use.
 
 Each use has its own stream. So a member draws the same weights, batch order and dropout masks alone and in
 any stack.

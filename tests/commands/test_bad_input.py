@@ -20,15 +20,15 @@ CONFIGURATION: list[Mistake] = [
         "49 a table",
         {"t.csv": ""},
         ("t.csv",),
-        ("t.csv: a table is given by", "type data=csv data.path=t.csv data.target=…"),
+        ("t.csv: cannot be used as a table here", "pass its path: data=csv data.path=t.csv data.target=…"),
     ),
     Mistake(
         "49 a table as an option",
         {"my t.csv": ""},
         ("data=my t.csv", "data.target=y"),
         (
-            "data=my t.csv: a table is given by its path",
-            """type data=csv 'data.path='"'"'my t.csv'"'"''\n""",
+            "data=my t.csv: cannot be used as a table here",
+            """pass its path: data=csv 'data.path='"'"'my t.csv'"'"''\n""",
         ),
     ),
     Mistake("49 a table elsewhere", {}, ("t.csv.gz",), ("and there is no such file", "data.path=t.csv.gz")),
@@ -36,7 +36,7 @@ CONFIGURATION: list[Mistake] = [
         "49 a folder of tables",
         {"parts/a.csv": ""},
         ("parts",),
-        ("type data=csv data.path=parts data.target=…",),
+        ("pass its path: data=csv data.path=parts data.target=…",),
     ),
     *(
         Mistake(f"49 {typed}", {}, (f"{typed}=1",), (f"{typed}: unknown key", f"did you mean {meant}?"))
@@ -176,7 +176,7 @@ CONFIGURATION: list[Mistake] = [
     ),
     Mistake("a value that is needed", {}, ("data=csv", "data.target=y"), ("data.path: needs a value",)),
     Mistake("no override", {}, ("seed",), ("seed: cannot be read as an override",)),
-    Mistake("an addition of what is there", {}, ("+seed=1",), ("seed: exists already", "leave out the +")),
+    Mistake("an addition of what is there", {}, ("+seed=1",), ("seed: already exists", "remove the +")),
     Mistake("56 dangling interpolation", {}, ("seed=${nope}",), ("seed: ", "'nope' not found")),
     Mistake(
         "57 bad YAML",

@@ -69,7 +69,7 @@ def test_a_split_that_has_changed_is_refused(
         (run / "metrics.json").write_text('{"status": "running"}')
     assert run_script("evaluate", "run=outputs/s").status == 0
     changes(frame)
-    parts = "the train, val, test rows differ from those of the training"
+    parts = "the train, val, test rows differ from those used in training"
     for ended in (
         run_script("evaluate", "run=outputs/r"),
         run_script("evaluate", "run=outputs/s"),
@@ -144,7 +144,7 @@ def test_where_no_row_is_left_nothing_is_called_a_test(
     assert "t.csv: all 200 rows were in training or validation" in ended.err
     assert run_script("evaluate", "run=outputs/k", "data.path=t.csv", "training_rows=include").status == 0
     ended = run_script("evaluate", "run=outputs/k")
-    assert "no scores of the ensemble: its runs have different splits" in ended.err
+    assert "no ensemble scores: the runs have different splits" in ended.err
     assert "their ensemble" not in ended.out
 
 
@@ -157,7 +157,7 @@ def test_new_rows_need_no_baselines(command: Command, run_script: Command, frame
     frame[:-1].write_csv("t.csv")
     ended = run_script("evaluate", "run=outputs/r", "data.path=n.csv")
     assert ended.status == 0
-    assert "no baselines, as their training rows are not available: t.csv: has changed" in ended.err
+    assert "no baselines, because their training rows are not available: t.csv: has changed" in ended.err
     assert "ridge regression" not in ended.out
 
 
@@ -174,20 +174,21 @@ def test_test_rows_are_compared_by_their_numbers(
         assert command(*SMALL, *split, f"data.columns.day={written}", folder).status == 0
     ended = run_script("evaluate", "run=outputs/s", "runs=all")
     assert ended.status == 0, ended
-    assert "no scores of the ensemble" in ended.err
+    assert "no ensemble scores" in ended.err
 
 
 def test_a_warm_start_across_splits_is_warned_of(command: Command) -> None:
     assert command(*SMALL, "name=r").status == 0
     ended = command(*SMALL, "init_from=outputs/r", "name=same")
-    assert "its training or validation saw" not in ended.out
+    assert "were in its training or validation" not in ended.out
     ended = command(*SMALL, "init_from=outputs/r", "data.split.seed=1", "name=other")
     assert ended.status == 0
     [line] = [line for line in ended.out.splitlines() if line.startswith("warning")]
-    start = "warning: init_from=outputs/r: its training or validation saw "
+    start = "warning: init_from=outputs/r: "
     count = int(line.removeprefix(start).partition(" ")[0])
     assert 15 < count <= 30
-    assert f"saw {count} of the 30 test rows, so the test scores are too good" in line
+    assert f"{count} of the 30 test rows were in its training or validation, so the test scores" in line
+    assert "test scores are too optimistic" in line
     assert f"  {line}\n" in Path("outputs/other/train.log").read_text()
 
 
@@ -220,7 +221,7 @@ def test_a_warm_start_on_dates_written_otherwise_only_warns(command: Command, fr
     frame.with_columns(day=pl.Series(days)).write_csv("t.csv")
     ended = command(*SMALL, "init_from=outputs/r", "data.split.seed=1", "name=other")
     assert ended.status == 0, ended
-    assert "cannot tell whether its training saw test rows of this run" in ended.out
+    assert "cannot check whether test rows of this run were in its training" in ended.out
 
 
 def test_one_run_of_a_sweep_may_need_logarithms(command: Command) -> None:

@@ -62,7 +62,7 @@ REFUSED: list[Mistake] = [
         "41 renamed column",
         new(ROW, header="aa,c,d,f,m"),
         PREDICT,
-        ("n.csv: lacks the column a", "found instead aa", "rename 'aa' → 'a'?"),
+        ("n.csv: lacks the column a", "found instead: aa", "rename 'aa' → 'a'?"),
     ),
     Mistake(
         "42 a word where numbers were",
@@ -80,7 +80,7 @@ REFUSED: list[Mistake] = [
         "42 numbers where words were",
         new("1.5,3,2024-02-03,true,7"),
         PREDICT,
-        ("n.csv, column 'c': holds numbers", "'3'", "one of 'blue', 'green', 'red'"),
+        ("n.csv, column 'c': contains numbers", "'3'", "one of 'blue', 'green', 'red'"),
     ),
     Mistake(
         "42 no date",
@@ -118,13 +118,13 @@ REFUSED: list[Mistake] = [
         "47 output exists",
         new(ROW),
         (*PREDICT[:3], "output=n.csv"),
-        ("output=n.csv: exists already", "overwrite=true"),
+        ("output=n.csv: already exists", "overwrite=true"),
     ),
     Mistake(
         "47 is a folder",
         new(ROW),
         (*PREDICT[:3], "output=r", "overwrite=true"),
-        ("output=r: exists", "name a file"),
+        ("output=r: already exists", "give a file"),
     ),
     Mistake(
         "48 output folder missing",
@@ -137,7 +137,10 @@ REFUSED: list[Mistake] = [
     ),
     Mistake("3 empty", {"n.csv": ""}, PREDICT, ("n.csv: is empty",)),
     Mistake(
-        "8 long row", new(ROW, f"{ROW},1"), PREDICT, ("n.csv, line 3: the line has 6 fields, the header 5",)
+        "8 long row",
+        new(ROW, f"{ROW},1"),
+        PREDICT,
+        ("n.csv, line 3: the line has 6 fields, but the header has 5",),
     ),
     Mistake("9 short row", new(ROW, "1,red"), EVALUATE, ("n.csv",)),
     Mistake("9 short row to predict", new(ROW, "1,red"), PREDICT, ("n.csv, line 3: the line has 2 fields",)),
@@ -172,7 +175,7 @@ TAKEN: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = [
         "44 missing values",
         rows(ROW, ",red,2024-02-03,true,NA"),
         PREDICT,
-        ("n.csv: imputed missing values (median or mode) in columns that had none: a (1)",),
+        ("n.csv: imputed missing values (median or mode) in columns that had none in training: a (1)",),
     ),
     ("44 as in training", rows("1.5,red,2024-02-03,true,"), PREDICT, ()),
     ("with the target", rows(f"{ROW},9", header=HELD), PREDICT, ()),
@@ -222,7 +225,7 @@ def test_a_type_that_training_had_nothing_like_is_refused(
     frame = pl.DataFrame({"a": [cell], "c": ["red"], "d": [dt.date(2024, 2, 3)], "f": [True], "m": [7]})
     frame.write_parquet(here / "n.parquet")
     ended = run_script("predict", "run=r", "input=n.parquet", "output=o.parquet")
-    assert_short_answer(ended, (f"n.parquet, column 'a': holds {kind}", "a number such as 1176.2"))
+    assert_short_answer(ended, (f"n.parquet, column 'a': has type {kind}", "a number such as 1176.2"))
 
 
 @pytest.mark.parametrize(("kind", "cell"), [("List(Int64)", [1]), ("Binary", b"x")])
@@ -234,6 +237,6 @@ def test_what_csv_cannot_hold_is_written_as_parquet(
     )
     frame.write_parquet(here / "n.parquet")
     ended = run_script("predict", "run=r", "input=n.parquet", "output=o.csv")
-    assert_short_answer(ended, (f"column 'z': holds {kind}, which CSV cannot", ".parquet"))
+    assert_short_answer(ended, (f"column 'z': has type {kind}, which CSV does not support", ".parquet"))
     assert run_script("predict", "run=r", "input=n.parquet", "output=o.parquet").status == 0
     assert pl.read_parquet(here / "o.parquet")["z"].to_list() == [cell]

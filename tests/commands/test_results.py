@@ -72,7 +72,7 @@ def test_runs_of_one_configuration_and_seed_count_once(sweep: Path, caplog: pyte
     with caplog.at_level(logging.INFO):
         found = results([sweep])
     assert [(group.runs, group.scores["test/rmse"].mean) for group in found.groups] == [(3, 7), (1, 3)]
-    assert "2 of 8 runs have the configuration and seed of another and do not count" in caplog.text
+    assert "left out 2 of 8 runs: same configuration and seed as another run" in caplog.text
 
 
 def test_what_a_machine_has_is_no_configuration(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_unknown_names_are_reported(sweep: Path, by: list[str], sort: str, said:
 
 def test_damaged_runs_and_empty_folders_are_reported(sweep: Path) -> None:
     (sweep / "empty").mkdir()
-    with pytest.raises(UserError, match="holds no run"):
+    with pytest.raises(UserError, match="contains no run"):
         results([sweep / "empty"])
     with pytest.raises(UserError, match="no such folder"):
         results([sweep / "nowhere"])

@@ -39,7 +39,7 @@ def test_a_run_that_has_ended_says_so(command: Command, tmp_path: Path) -> None:
     before = (tmp_path / "outputs/r/metrics.json").stat().st_mtime_ns
     ended = command("resume=outputs/r")
     assert ended.status == 0
-    assert ended.out.startswith("outputs/r has finished already\n")
+    assert ended.out.startswith("outputs/r has already finished\n")
     assert (tmp_path / "outputs/r/metrics.json").stat().st_mtime_ns == before
 
 
@@ -63,7 +63,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(command: Command,
     checkpoint.remove(run / "checkpoints/last.ckpt")
     (run / "checkpoints/.last.ckpt.123.part").touch()
     ended = command("resume=outputs/r")
-    assert ended.out.startswith("outputs/r has no saved training state: it starts again\n")
+    assert ended.out.startswith("outputs/r has no saved training state: starting from the beginning\n")
     assert results_of(run) == whole
     assert not list(run.rglob("*.part"))
 
@@ -78,7 +78,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(command: Command,
     ended = command("resume=outputs/r")
     assert ended.status == 0, ended.err
     assert "warning: outputs/r/checkpoints/last.ckpt: is damaged" in ended.out
-    assert "the previous checkpoint is used" in ended.out
+    assert "using the previous checkpoint" in ended.out
     assert results_of(run) == whole
     interrupt(run)
     last.write_text("text")
@@ -96,7 +96,7 @@ def test_a_run_killed_twice_before_its_test_starts_again(command: Command, tmp_p
         torch.save(content, path)
     ended = command("resume=outputs/r")
     assert ended.status == 0, ended
-    assert "has no saved training state: it starts again" in ended.out
+    assert "has no saved training state: starting from the beginning" in ended.out
     assert results_of(run) == whole
 
 
@@ -179,11 +179,14 @@ MISTAKES = [
         "68 another version",
         of_another_version,
         ["resume=outputs/r"],
-        ["config.yaml: is not a configuration of this version: threads: is missing"],
+        ["config.yaml: is not valid in this version of mlplab: threads: is missing"],
     ),
     Mistake("66 damaged", no_yaml, ["resume=outputs/r"], ["config.yaml: is damaged"]),
     Mistake(
-        "a sweep's folder", a_sweeps, ["resume=outputs/r"], ["is a sweep's folder", "give its command again"]
+        "a sweep's folder",
+        a_sweeps,
+        ["resume=outputs/r"],
+        ["is the folder of a sweep", "run its command again"],
     ),
     Mistake("with -m", {}, ["-m", "resume=outputs/r", "seed=1,2"], ["resume: resumes one run"]),
     Mistake("an unknown key", {}, ["resume=outputs/r", "sed=2"], ["sed: unknown key"]),
@@ -192,10 +195,10 @@ MISTAKES = [
         "a state of another network",
         other_state,
         ["resume=outputs/r"],
-        ["last.ckpt: holds the state of another"],
+        ["last.ckpt: contains the state of a different network"],
     ),
     Mistake(
-        "no state", no_state, ["resume=outputs/r"], ["last.ckpt: is damaged: it holds no training state"]
+        "no state", no_state, ["resume=outputs/r"], ["last.ckpt: is damaged: it contains no training state"]
     ),
     Mistake("twice", {}, ["resume=outputs/r", "resume=outputs/s"], ["resume: is given twice"]),
 ]
@@ -214,7 +217,7 @@ def test_a_run_that_had_stopped_early_comes_to_the_same_end(command: Command, tm
     run = tmp_path / "outputs/r"
     whole = results_of(run)
     assert json.loads((run / "metrics.json").read_text())["epochs"] < 50
-    assert "has finished already" in command("resume=outputs/r", "trainer.max_epochs=60").out
+    assert "has already finished" in command("resume=outputs/r", "trainer.max_epochs=60").out
     interrupt(run)
     ended = command("resume=outputs/r")
     assert ended.status == 0, ended.err
@@ -284,7 +287,7 @@ INIT_MISTAKES = [
         "a network of other widths",
         {},
         ["init_from=outputs/r", "model.hidden=[9]"],
-        ["has a different network", "model.hidden"],
+        ["has a different architecture: model.hidden"],
     ),
     Mistake(
         "a table of other columns",
@@ -292,7 +295,7 @@ INIT_MISTAKES = [
         ["init_from=outputs/r", "data.features=6"],
         ["was trained on different columns"],
     ),
-    Mistake("a run that has not ended", {}, ["init_from=outputs/s"], ["outputs/s: holds no finished run"]),
+    Mistake("a run that has not ended", {}, ["init_from=outputs/s"], ["outputs/s: contains no finished run"]),
 ]
 
 
@@ -447,6 +450,6 @@ def test_a_folder_that_changed_hands_is_refused(tmp_path: Path) -> None:
     seen = stamp_of(folder.path)
     folder.write_metrics("done", {})
     folder.unlock()
-    with pytest.raises(UserError, match="another process has changed it"):
+    with pytest.raises(UserError, match="was changed by another process"):
         folder.reopen({}, seen, restart=True)
     assert status_of(folder.path) == "done"

@@ -43,7 +43,7 @@ SEMICOLONS = GOOD.replace(",", ";")
 COMMAS = SEMICOLONS.replace(".", ",")
 LATE = column(lambda i: 2) + "1,2,3\n" * 5000
 BOMB = gzip.compress(b"a,b,y\n" + b"1,2,3\n" * (2**28 // 6 + 10))
-INDEX = "the first column, which has no name: the row index; to use it, name it in the header"
+INDEX = "the first column, which has no name: the row index; to use it, give it a name in the header"
 FRAME = pl.DataFrame({"a": [i % 13 for i in range(40)], "y": [i / 2 for i in range(40)]})
 DATES = [dt.date(2024, 1, 1) + dt.timedelta(i) for i in range(40)]
 
@@ -98,10 +98,16 @@ REFUSED: list[Mistake] = [
         "8 long row",
         {"t.csv": GOOD + "1,2,3,4\n"},
         (),
-        ("t.csv, line 42: the line has 4 fields, the header 3", "quote text that contains the delimiter"),
+        (
+            "t.csv, line 42: the line has 4 fields, but the header has 3",
+            "quote text that contains the delimiter",
+        ),
     ),
     Mistake(
-        "9 short row", {"t.csv": GOOD + "1,2\n"}, (), ("t.csv, line 42: the line has 2 fields, the header 3",)
+        "9 short row",
+        {"t.csv": GOOD + "1,2\n"},
+        (),
+        ("t.csv, line 42: the line has 2 fields, but the header has 3",),
     ),
     Mistake(
         "8 and 9 together",
@@ -147,7 +153,7 @@ REFUSED: list[Mistake] = [
         "15 UTF-16 it is not",
         {"t.csv": GOOD},
         ("data.encoding=utf-16",),
-        ("t.csv: is not utf-16", "leave data.encoding out"),
+        ("t.csv: is not utf-16", "remove data.encoding"),
     ),
     Mistake(
         "17 NUL byte", {"t.csv": GOOD + "1,\0,3\n"}, (), ("t.csv, line 42: has a NUL byte", "save the table")
@@ -257,7 +263,7 @@ REFUSED: list[Mistake] = [
         "28 constant target",
         {"t.csv": table(lambda i: f"{i},{i % 3},7")},
         (),
-        ("column 'y': every value is 7",),
+        ("column 'y': all values are 7",),
     ),
     Mistake(
         "32 no usable columns",
@@ -279,20 +285,20 @@ REFUSED: list[Mistake] = [
         "33 fewer rows than the split needs",
         {"t.csv": "a,b,y\n1,2,3\n4,5,6\n"},
         (),
-        ("data.split: leaves no row for val, test", "2 rows: train 2, val 0, test 0", "data.split.val"),
+        ("data.split: the val, test sets are empty", "2 rows: train 2, val 0, test 0", "data.split.val"),
     ),
-    Mistake("33 one row", {"t.csv": "a,b,y\n1,2,3\n"}, (), ("every value is 3", "more rows")),
+    Mistake("33 one row", {"t.csv": "a,b,y\n1,2,3\n"}, (), ("all values are 3", "more rows")),
     Mistake(
         "34 an empty part",
         {"t.csv": GOOD, "s": "train\n" * 30 + "val\n" * 10},
         ("data/split=file", "data.split.path=s"),
-        ("s: leaves no row for test", "40 rows: train 30, val 10, test 0"),
+        ("s: the test set is empty", "40 rows: train 30, val 10, test 0"),
     ),
     Mistake(
         "35 one class only",
         {"t.csv": column(lambda i: "x")},
         ("data.split.stratify=b", "data.columns.b=drop"),
-        ("data.split.stratify: has a single class (found 'x'", "data.split.stratify=null"),
+        ("data.split.stratify: has only one class (found 'x'", "data.split.stratify=null"),
     ),
     Mistake(
         "36 a class with one row",
@@ -304,7 +310,7 @@ REFUSED: list[Mistake] = [
         "37 a split file of another length",
         {"t.csv": GOOD, "s": "train\n" * 30},
         ("data/split=file", "data.split.path=s"),
-        ("s: has 30 words, the table 40 rows", "for each row of the table"),
+        ("s: has 30 words, but the table has 40 rows", "for each row of the table"),
     ),
     Mistake(
         "37 an unknown word",
@@ -335,7 +341,7 @@ REFUSED: list[Mistake] = [
         {"t.csv": "Export of 2024\n\n" + SEMICOLONS},
         (),
         (
-            "t.csv: the first line has 1 field, the others 3 (found 'Export of 2024'",
+            "t.csv: the first line has 1 field, but the others have 3 (found 'Export of 2024'",
             "delete the lines above",
         ),
     ),
@@ -350,10 +356,10 @@ REFUSED: list[Mistake] = [
         "a delimiter at the end of each line",
         {"t.csv": table(lambda i: f"{i},1,{i},")},
         (),
-        ("line 2: the line has 4 fields, the header 3",),
+        ("line 2: the line has 4 fields, but the header has 3",),
     ),
     Mistake(
-        "old Macintosh", {"t.csv": GOOD.replace("\n", "\r")}, (), ("lines end in bare carriage returns",)
+        "old Macintosh", {"t.csv": GOOD.replace("\n", "\r")}, (), ("lines end in carriage returns only",)
     ),
     Mistake(
         "spreadsheet", {"t.csv": b"PK\x03\x04" + bytes(99)}, (), ("t.csv: is a ZIP archive", "save it as CSV")
@@ -362,7 +368,7 @@ REFUSED: list[Mistake] = [
         "old spreadsheet",
         {"t.csv": b"\xd0\xcf\x11\xe0" + bytes(99)},
         (),
-        ("office program", "save it as CSV"),
+        ("office document", "save it as CSV"),
     ),
     Mistake("Parquet under .csv", {"t.csv": FRAME}, (), ("t.csv: is a Parquet file", "end in .parquet")),
     Mistake("CSV under .parquet", {"t.parquet": GOOD}, PARQUET, ("t.parquet: cannot be read", "end in .csv")),
@@ -388,7 +394,7 @@ REFUSED: list[Mistake] = [
         {"t.csv": column(lambda i: f"0{i % 9 + 1}/0{i * 2 % 9 + 1}/2024")},
         (),
         (
-            "column 'b': day and month cannot be told apart",
+            "column 'b': day and month cannot be distinguished",
             "data.columns.b=%d/%m/%Y",
             "data.columns.b=%m/%d/%Y",
         ),
@@ -415,7 +421,7 @@ REFUSED: list[Mistake] = [
         "dates of no kind",
         {"t.csv": column(lambda i: f"x{i % 5}")},
         ("data.columns.b=date",),
-        ("holds no dates of a known format",),
+        ("contains no dates of a known format",),
     ),
     Mistake(
         "yes and no",
@@ -467,14 +473,19 @@ REFUSED: list[Mistake] = [
         "5,000 columns", {"t.csv": ",".join(f"x{i}" for i in range(5000)) + "\n"}, (), ("(5000 in all)",)
     ),
     Mistake(
-        "lists", typed_column(pl.Series([[1]] * 40)), PARQUET, ("column 'b': holds List(Int64)", "b=drop")
-    ),
-    Mistake("bytes", typed_column(pl.Series([b"x"] * 40)), PARQUET, ("column 'b': holds Binary", "b=drop")),
-    Mistake(
-        "times", typed_column(pl.Series([dt.time(1)] * 40)), PARQUET, ("column 'b': holds Time", "b=drop")
+        "lists", typed_column(pl.Series([[1]] * 40)), PARQUET, ("column 'b': has type List(Int64)", "b=drop")
     ),
     Mistake(
-        "durations", typed_column(pl.Series([dt.timedelta(1)] * 40)), PARQUET, ("column 'b': holds Duration",)
+        "bytes", typed_column(pl.Series([b"x"] * 40)), PARQUET, ("column 'b': has type Binary", "b=drop")
+    ),
+    Mistake(
+        "times", typed_column(pl.Series([dt.time(1)] * 40)), PARQUET, ("column 'b': has type Time", "b=drop")
+    ),
+    Mistake(
+        "durations",
+        typed_column(pl.Series([dt.timedelta(1)] * 40)),
+        PARQUET,
+        ("column 'b': has type Duration",),
     ),
     Mistake(
         "128 bits",
@@ -492,7 +503,10 @@ REFUSED: list[Mistake] = [
         ("too large for float32",),
     ),
     Mistake(
-        "a date for a target", {"t.parquet": FRAME.with_columns(y=pl.Series(DATES))}, PARQUET, ("holds Date",)
+        "a date for a target",
+        {"t.parquet": FRAME.with_columns(y=pl.Series(DATES))},
+        PARQUET,
+        ("has type Date, not a number",),
     ),
     Mistake("no rows", {"t.parquet": FRAME.head(0)}, PARQUET, ("t.parquet: has a header but no rows",)),
     Mistake(
@@ -508,7 +522,7 @@ REFUSED: list[Mistake] = [
         "files of other types",
         {"d/1.parquet": FRAME, "d/2.parquet": FRAME.with_columns(a=pl.Series(DATES))},
         ("data.path=d",),
-        ("d/2.parquet, column 'a': holds Date, but Int64 in d/1.parquet",),
+        ("d/2.parquet, column 'a': has type Date, but Int64 in d/1.parquet",),
     ),
     Mistake(
         "a fault in the second",
@@ -520,7 +534,7 @@ REFUSED: list[Mistake] = [
         "CSV and Parquet",
         {"d/1.csv": GOOD, "d/2.parquet": FRAME},
         ("data.path=d",),
-        ("d: holds both CSV and Parquet",),
+        ("d: contains both CSV and Parquet",),
     ),
     Mistake("no file of the pattern", {"t.csv": GOOD}, ("data.path=*.parquet",), ("no file matches",)),
     Mistake(
@@ -725,7 +739,7 @@ def test_the_commands_print_that_message(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
 def test_a_pipe_is_not_waited_for(command: Callable[..., Ended], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t.csv")
-    assert_short_answer(command(*TRAIN), ("t.csv: is not a regular file", "save it as one"))
+    assert_short_answer(command(*TRAIN), ("t.csv: is not a regular file", "save it as a file"))
 
 
 def test_a_process_says_the_same(tmp_path: Path) -> None:

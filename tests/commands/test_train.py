@@ -60,11 +60,11 @@ WRONG_INPUT = [
     (["data=csv", "data.path=none.csv", "data.target=y"], "none.csv: no such file"),
     (["data=csv", "data.path=t.csv", "data.target=z"], "has no column 'z'"),
     (["data=csv", "data.path=t.csv", "data.target=y"], "'?'"),
-    (["data=synthetic", "data.rows=2"], "leaves no row"),
+    (["data=synthetic", "data.rows=2"], "sets are empty"),
     (["hydra.run.dir=used"], "used: exists and is not empty"),
     (["init_from=none"], "none: no such folder"),
     (["-m", "data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"], "'?'"),
-    (["-m", "data=synthetic", "data.rows=2,3"], "leaves no row"),
+    (["-m", "data=synthetic", "data.rows=2,3"], "sets are empty"),
     (["-m", "seed=1,2", "hydra.launcher.max_members=0"], "max_members: out of range"),
 ]
 

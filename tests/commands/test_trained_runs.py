@@ -180,7 +180,7 @@ def test_results_prints(run_script: Command, here: Path) -> None:
     assert ended.status == 0
     counts = {line.split(" | ")[0].strip("| "): line.split(" | ")[1] for line in ended.out.splitlines()[2:]}
     assert counts == {"0": "1", "1": "1"}
-    assert "1 of 3 runs has the configuration and seed of another and does not count" in ended.err
+    assert "left out 1 of 3 runs: same configuration and seed as another run" in ended.err
 
 
 class Planted:
@@ -274,7 +274,7 @@ MISTAKES: list[Mistake] = [
         lambda here: FRAME.with_columns(x1=pl.lit("2024-05-06").str.to_date()).write_parquet(here / "n.pq"),
         ("predict", "run=r", "input=n.pq", "output=o.csv"),
         (
-            "n.pq, column 'x1': holds Date",
+            "n.pq, column 'x1': has type Date",
             "expected a number",
         ),
     ),
@@ -282,7 +282,7 @@ MISTAKES: list[Mistake] = [
         "a number too large for the network",
         {"n.csv": f"{COLUMNS}\n{NUMBERS}\n1e300,1,1,1,1\n"},
         PREDICT,
-        ("the prediction of data row 2 is not a finite number",),
+        ("data row 2: the prediction is not finite",),
     ),
     Mistake(
         "39 missing column", {"n.csv": "x1,x2,x3,x4\n1,2,3,4\n"}, PREDICT, ("n.csv: lacks the column x5",)
@@ -304,13 +304,13 @@ MISTAKES: list[Mistake] = [
         "9 short row",
         {"n.csv": f"{COLUMNS}\n{NUMBERS}\n1,2,3\n"},
         PREDICT,
-        ("n.csv, line 3: the line has 3 fields, the header 5",),
+        ("n.csv, line 3: the line has 3 fields, but the header has 5",),
     ),
     Mistake(
         "46 no target when evaluating",
         {"n.csv": f"{COLUMNS}\n{NUMBERS}\n"},
         ("evaluate", "run=r", "data.path=n.csv"),
-        ("n.csv: has no target column 'target'", "or predict only"),
+        ("n.csv: has no target column 'target'", "or only predict"),
     ),
     Mistake(
         "46 a missing target",
@@ -318,7 +318,7 @@ MISTAKES: list[Mistake] = [
         ("evaluate", "run=r", "data.path=n.csv"),
         ("n.csv, target column 'target', line 2, data row 1: a value is missing",),
     ),
-    Mistake("47 output exists", {"o.csv": ""}, KNOWN, ("output=o.csv: exists already", "overwrite=true")),
+    Mistake("47 output exists", {"o.csv": ""}, KNOWN, ("output=o.csv: already exists", "overwrite=true")),
     Mistake(
         "48 output folder missing",
         {},
@@ -339,7 +339,7 @@ MISTAKES: list[Mistake] = [
         "a column of that name",
         {"n.csv": f"{COLUMNS},prediction\n{NUMBERS},1\n"},
         PREDICT,
-        ("has a column 'prediction' already",),
+        ("already has a column 'prediction'",),
     ),
     Mistake(
         "49 unknown key",
@@ -363,7 +363,7 @@ MISTAKES: list[Mistake] = [
         "65 not finished",
         {"r/metrics.json": '{"status": "diverged"}'},
         ("evaluate", "run=r"),
-        ("r: holds no finished run", "diverged"),
+        ("r: contains no finished run", "diverged"),
     ),
     Mistake(
         "66 no checkpoint",
@@ -380,7 +380,7 @@ MISTAKES: list[Mistake] = [
         "67 code in a checkpoint",
         plant,
         KNOWN,
-        ("best.ckpt: holds more than tensors", "nothing in it was run"),
+        ("best.ckpt: contains more than tensors", "none of its code was run"),
     ),
     Mistake("67 code in a plain pickle", plain_pickle, KNOWN, ("best.ckpt: is damaged",)),
     Mistake("68 of version 0.1", rewrite(format=3), KNOWN, ("best.ckpt: was written by mlplab 0.1",)),
@@ -395,10 +395,12 @@ MISTAKES: list[Mistake] = [
         "68 of another program",
         lambda here: torch.save([1], here / "r/checkpoints/best.ckpt"),
         KNOWN,
-        ("another",),
+        ("a file of a different program",),
     ),
-    Mistake("66 a part is missing", rewrite(state={}), KNOWN, ("best.ckpt: is damaged: a part is missing",)),
-    Mistake("66 no finite weights", spoil, KNOWN, ("best.ckpt: holds weights that are not finite",)),
+    Mistake(
+        "66 an entry is missing", rewrite(state={}), KNOWN, ("best.ckpt: is damaged: an entry is missing",)
+    ),
+    Mistake("66 no finite weights", spoil, KNOWN, ("best.ckpt: contains weights that are not finite",)),
     Mistake(
         "68 a configuration of another version",
         rewrite(config={"zzz": 1}),
@@ -406,13 +408,13 @@ MISTAKES: list[Mistake] = [
         ("best.ckpt: its configuration",),
     ),
     Mistake(
-        "69 of another run", another_network, KNOWN, ("belongs to another run", "differs in model.hidden")
+        "69 of another run", another_network, KNOWN, ("belongs to a different run", "differs in model.hidden")
     ),
     Mistake(
         "69 of another network",
         another_network_throughout,
         KNOWN,
-        ("holds weights that do not fit the network",),
+        ("contains weights that do not fit the network",),
     ),
 ]
 

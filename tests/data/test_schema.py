@@ -69,7 +69,7 @@ def test_the_kind_of_an_input(cells: Sequence[object], declared: str, kind: str)
         ),
         (["same"], "all values are 'same'"),
         ([4.5], "all values are 4.5"),
-        ([datetime(2024, 1, 31)], "all are the same day and hour"),
+        ([datetime(2024, 1, 31)], "all dates have the same day and hour"),
         (["", "n/a"], "all values are missing"),
         ([None], "all values are missing"),
     ],
@@ -146,7 +146,7 @@ def test_values_beyond_float32_are_refused(value: float) -> None:
         pl.DataFrame({"a": [0.0, 0.0, value], "y": [1.0, 2, 3]}),
         pl.DataFrame({"a": [1.0, 2.0, 3.0], "y": [0.0, 0.0, value]}),
     ):
-        with pytest.raises(UserError, match=r"column '.': its values are too small or too large"):
+        with pytest.raises(UserError, match=r"column '.': the values are too small or too large"):
             table_of(frame)
 
 

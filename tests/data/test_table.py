@@ -207,7 +207,7 @@ def test_missing_values_are_inputs(tmp_path: Path, cell: str) -> None:
 
 
 def test_a_constant_target_is_refused(tmp_path: Path) -> None:
-    assert "target column 'y': every value is 3" in refusal(write(tmp_path, "a,y\n1,3\n2,3\n"))
+    assert "target column 'y': all values are 3" in refusal(write(tmp_path, "a,y\n1,3\n2,3\n"))
 
 
 def test_a_table_needs_rows_and_inputs(tmp_path: Path) -> None:
@@ -227,8 +227,8 @@ def test_unknown_columns_are_refused_with_suggestions() -> None:
 
 def test_lines_of_another_length_are_named(tmp_path: Path) -> None:
     message = refusal(write(tmp_path, "a,b,y\n1,2,3\n1,2\n1,2,3\n" + "1,2,3,4\n" * 5))
-    assert "line 3: the line has 2 fields, the header 3" in message
-    assert "line 5: the line has 4 fields, the header 3" in message
+    assert "line 3: the line has 2 fields, but the header has 3" in message
+    assert "line 5: the line has 4 fields, but the header has 3" in message
     assert "and 3 more lines" in message
 
 

@@ -46,6 +46,6 @@ def test_a_table_leaves_out_runs_of_other_versions(tmp_path: Path, caplog: pytes
     run_of(tmp_path / "old", "seed: 1\n")
     [group] = results([tmp_path]).groups
     assert group.runs == 1
-    assert "left out runs of another version of mlplab" in caplog.text
+    assert "left out runs of a different version of mlplab" in caplog.text
     with pytest.raises(UserError, match=r"was written by mlplab 0\.1"):
         results([tmp_path / "old"])

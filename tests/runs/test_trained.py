@@ -89,7 +89,7 @@ def test_columns_that_training_did_not_see_are_ignored_aloud(
 def test_renamed_columns_are_reported(sweep: Path) -> None:
     with pytest.raises(UserError) as error:
         mlplab.load(sweep / "0").predict(FRAME.rename({"x3": "x_3"}))
-    assert "lacks the column x3 (found instead x_3" in str(error.value)
+    assert "lacks the column x3 (found instead: x_3" in str(error.value)
     assert "rename 'x_3' → 'x3'?" in str(error.value)
 
 

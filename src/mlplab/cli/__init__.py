@@ -1,1 +1,1 @@
-"""The command line: Hydra's composition, overrides, messages and exit statuses."""
+"""The command line: Hydra's composition, overrides, messages and exit codes."""

@@ -1,4 +1,4 @@
-"""Commands with plain `key=value` arguments, which need no composed configuration."""
+"""Commands with plain `key=value` arguments, without a composed configuration."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ def command(run: Callable[[Any], None], arguments: type[Arguments], usage: str) 
 
 
 def print_usage(words: Sequence[str], usage: str) -> bool:
-    """Prints the version or the usage if the command line asks for it or is empty; False otherwise."""
+    """Prints the version or the usage if the command line requests it or is empty; False otherwise."""
     if VERSION in words:
         print(version_line())
     elif not words or {"-h", "--help"} & set(words):
@@ -48,7 +48,7 @@ def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
     """Parses `key=value` words. Values are text, not YAML: a file may be called `null`, `1e3` or `-`.
 
     Raises:
-        UserError: for a word that is not key=value, a key that is given twice, and invalid values.
+        UserError: if a word is not key=value, a key is given twice, or a value is invalid.
     """
     values: dict[str, Any] = {}
     for word in words:

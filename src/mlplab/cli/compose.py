@@ -1,7 +1,7 @@
 """Composes configurations with Hydra, and reads its flags.
 
-Runs are composed with Hydra's compose API and started from here. Hydra's own way would create folders before
-anything is checked, and call whatever a configuration file names in `hydra.callbacks`.
+Runs are composed with Hydra's compose API and started by mlplab. `hydra.main` would create folders before
+anything is checked, and call any code that a configuration file names in `hydra.callbacks`.
 """
 
 import argparse
@@ -29,10 +29,10 @@ OUTPUTS = "outputs"
 
 
 def read_flags(conf: Path, name: str, usage: str = "") -> argparse.Namespace | None:
-    """Reads the command line; None if it only asks for a version, help, or the like, which is printed.
+    """Reads the command line; None if it only requests the version, help, or the like, which is printed.
 
     Args:
-        usage: the help text; empty: Hydra's, from `conf/hydra/help`.
+        usage: the help text; if empty, the text in `conf/hydra/help`.
     """
     sys.argv[1:] = readable(sys.argv[1:])
     register_resolvers()
@@ -62,7 +62,7 @@ def composed(
 ) -> Iterator[DictConfig]:
     """Composes `conf/<name>.yaml` with overrides, including Hydra's own section.
 
-    Of a sweep (`-m`), this is what its runs have in common. Hydra stays initialized within the block.
+    For a sweep (`-m`), this is what its runs have in common. Hydra stays initialized within the block.
     """
     conf = Path(flags.config_path).resolve() if flags.config_path else conf
     further = [f"hydra.searchpath=[file://{Path(flags.config_dir).resolve()}]"] if flags.config_dir else []
@@ -99,10 +99,10 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 def reject_hydra_settings(section: Any) -> None:
-    """Rejects settings by which Hydra would call code, change the environment or write files.
+    """Rejects settings that make Hydra call code, change the environment or write files.
 
     Raises:
-        UserError: with the first of them.
+        UserError: if there is one.
     """
     with explained():
         settings = {
@@ -113,14 +113,14 @@ def reject_hydra_settings(section: Any) -> None:
         }
     for key, is_set in settings.items():
         if is_set:
-            raise UserError(Fault("is not supported by this project", key, remedy="leave it as it is"))
+            raise UserError(Fault("is not supported by mlplab", key, remedy="remove this setting"))
 
 
 def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
-    """The folder of a run or a sweep. If its key was typed, it may be anywhere; otherwise below outputs/.
+    """The folder of a run or a sweep. It may be outside outputs/ only if its key was typed.
 
     Raises:
-        UserError: if it is elsewhere.
+        UserError: if it is outside outputs/ otherwise.
     """
     with explained():
         folder = Path(str(OmegaConf.select(cfg, key)))

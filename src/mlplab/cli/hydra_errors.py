@@ -1,4 +1,4 @@
-"""Explains exceptions of Hydra, OmegaConf and YAML as mistakes of the user."""
+"""Turns exceptions of Hydra, OmegaConf and YAML into messages about the user's input."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mlplab.config import unknown_key
-from mlplab.errors import Fault, UserError, listed, nearest
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 
 
 @contextmanager
@@ -71,11 +71,11 @@ def _fault(error: BaseException) -> Fault | None:
         )
     if isinstance(error, MissingMandatoryValue):
         key = str(error.full_key or "").strip()
-        return Fault("needs a value", key, remedy=f"give it one: {key}=…")
+        return Fault("needs a value", key, remedy=f"set it: {key}=…")
     if match := re.match(r"Could not override '([^']+)'", str(error)):
         return unknown_key(match[1])
     if match := re.search(r"An item is already at '([^']+)'", str(error)):
-        return Fault("exists already", match[1], remedy=f"leave out the +: {match[1]}=…")
+        return Fault("already exists", match[1], remedy=f"remove the +: {match[1]}=…")
     if match := re.search(r"config group '([^']+)' does not exist", str(error)):
         return unknown_key(match[1])
     if isinstance(error, OmegaConfBaseException):
@@ -93,13 +93,12 @@ def _unknown_option(error: MissingConfigException) -> Fault:
     options = list(error.options or ())
     if not group:
         return Fault(_first_line(error))
-    near = nearest(option, options)
     return Fault(
         "unknown option",
         group,
         f"'{option}'",
         f"one of {listed(options, 20)}",
-        f"did you mean {group}={near[0]}?" if near else "",
+        did_you_mean(nearest(option, options), f"{group}="),
     )
 
 

@@ -1,4 +1,4 @@
-"""Overrides on the command line, before Hydra composes anything."""
+"""Overrides on the command line, before Hydra composes them."""
 
 import re
 import shlex
@@ -13,27 +13,27 @@ from mlplab.config.keys import quoted, renamed_fault
 from mlplab.errors import Fault, UserError
 
 RESUME = "resume"
-"""Not a key of the configuration: it resumes a run."""
+"""Resumes a run. It is not a key of the configuration."""
 
 
 COLUMNS = "data.columns."
-"""Prefix of a column's name: such keys are in no configuration file, and may contain any character."""
+"""Prefix of keys with a column's name: they are in no configuration file and may contain any character."""
 
 
 PATH, TABLE = "data.path", "data=csv"
 
 OWN_CONFIG = ("--config-name", "-cn", "--config-path", "-cp")
-"""Flags that replace this project's configuration; the other one may choose another table."""
+"""Flags that replace mlplab's configuration; the new one may choose a different table."""
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".parquet", ".pq")
 
 
 def readable(words: Sequence[str]) -> list[str]:
-    """The words of a command line in a form that Hydra accepts.
+    """Converts the words of a command line to a form that Hydra accepts.
 
-    Hydra requires `++` before keys that no configuration file has, and accepts no spaces or letters beyond a
-    to z in keys. Columns with such names are passed as a list of pairs of name and kind. `data.path=` implies
-    `data=csv`, unless another word may choose the table.
+    Hydra requires `++` before keys that are in no configuration file, and rejects spaces and non-ASCII
+    letters in keys. Columns with such names are passed as a list of pairs of name and kind. `data.path=`
+    implies `data=csv`, unless another word may choose the table.
     """
     kinds = {word: word.removeprefix(COLUMNS).rpartition("=") for word in words if word.startswith(COLUMNS)}
     odd = not all(name.isidentifier() and name.isascii() for name, _, _ in kinds.values())
@@ -74,11 +74,11 @@ def _with_folder_quoted(word: str) -> str:
 
 
 def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, str]:
-    """Checks the overrides; returns those with several values, by their keys.
+    """Checks the overrides; returns the keys with several values, and their overrides.
 
     Raises:
-        UserError: for keys with new names, a table's file without its key, a key that is given twice (Hydra
-            would use the last), and several values without -m.
+        UserError: if a key was renamed, a table's file is given without its key, a key is given twice (Hydra
+            would use the last), or there are several values without -m.
     """
     typed = [word for word in overrides if not word.startswith("scheduler.factor=")]  # known to plateau
     if renamed := [fault for word in typed if (fault := renamed_fault(word))]:
@@ -116,7 +116,7 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
 
 
 def _names_table(word: str) -> bool:
-    """Whether a word is a file, or chooses one like an option of `data`."""
+    """Whether a word is a file, or `data=` followed by a file."""
     key, equals, value = word.partition("=")
     path = value if key == "data" else word if not equals else ""
     is_option = bool(equals) and path.isidentifier()  # although there may be a folder of that name
@@ -125,11 +125,11 @@ def _names_table(word: str) -> bool:
 
 def _table_fault(word: str, typed: set[str]) -> Fault:
     path = word.removeprefix("data=")
-    what = "a table is given by its path" + ("" if Path(path).exists() else ", and there is no such file")
+    what = "cannot be used as a table here" + ("" if Path(path).exists() else ", and there is no such file")
     target = "" if "data.target" in typed else " data.target=…"
     plain = re.fullmatch(r"[\w./-]+", path) or not Path(path).exists()
     value = path if plain else quoted(path)
-    return Fault(what, word, remedy=f"type {TABLE} {shlex.quote(f'{PATH}={value}')}{target}")
+    return Fault(what, word, remedy=f"pass its path: {TABLE} {shlex.quote(f'{PATH}={value}')}{target}")
 
 
 def is_typed(key: str, lines: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """Derives the configurations of a sweep's runs from as few compositions as possible.
 
-Hydra takes about 60 ms to compose a run, more than a small one takes to train in lockstep. So runs that
-differ in values only are derived from one composition, by the function that Hydra itself uses to set values.
+Hydra takes about 60 ms to compose a run, longer than a small run takes to train in lockstep. So runs that
+differ only in values share one composition, and Hydra's own function for overrides replaces their values.
 """
 
 import copy
@@ -30,9 +30,9 @@ def derive_runs(
     """The runs of a sweep, in order.
 
     Args:
-        sweep: what the runs have in common, as composed.
-        overrides: of each run.
-        first: number of the first run.
+        sweep: the composed configuration that the runs have in common.
+        overrides: the overrides of each run.
+        first: the number of the first run.
 
     Raises:
         UserError: if an override cannot be parsed.
@@ -68,7 +68,7 @@ def derive_runs(
 def _compose(
     sweep: DictConfig, loader: ConfigLoader, shared: list[str], lines: Sequence[str], choices: Sequence[str]
 ) -> "_Composition | UserError":
-    """The composition for runs with these choices of options; without any, the sweep's own."""
+    """The composition for runs with these choices of options; without choices, the sweep's own."""
     if not choices:
         return _Composition(_writable(sweep), shared)
     try:
@@ -87,7 +87,7 @@ def _writable(sweep: DictConfig) -> DictConfig:
 
 
 def _sets_value(override: Override, sweep: DictConfig) -> bool:
-    """Whether an override changes one value of the sweep's composition, and does not choose an option."""
+    """Whether an override only changes a value of the sweep's composition, without choosing an option."""
     if override.is_add() or override.is_force_add() or override.is_delete():
         return False
     if isinstance(override.value(), dict):  # it may add keys
@@ -99,7 +99,7 @@ def _sets_value(override: Override, sweep: DictConfig) -> bool:
 
 
 class _Composition:
-    """A composed configuration into which the values of one run after another are written."""
+    """A composed configuration in which the values of each run are replaced in turn."""
 
     def __init__(self, cfg: DictConfig, lines: list[str]) -> None:
         self.cfg, self.lines = cfg, lines

@@ -1,4 +1,4 @@
-"""What commands print, on which stream, and their exit statuses."""
+"""What commands print, on which stream, and their exit codes."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ def version_line() -> str:
 
 
 def exit_status(work: Callable[[], None]) -> int:
-    """Runs a command's work, prints its error if it raises one, and returns the exit status.
+    """Runs a command's work, prints its error if it raises one, and returns the exit code.
 
     An interrupted run ends the process at once, and a sweep with it.
     """
@@ -34,7 +34,7 @@ def exit_status(work: Callable[[], None]) -> int:
     except (UserError, RunFailed) as error:
         return print_error(error)
     except KeyboardInterrupt:
-        return print_error(Interrupted("interrupted before there was anything to save", signal.SIGINT))
+        return print_error(Interrupted("interrupted before anything could be saved", signal.SIGINT))
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it exits
         return 1
@@ -47,13 +47,13 @@ def exit_status(work: Callable[[], None]) -> int:
 
 
 def print_error(error: UserError | RunFailed) -> int:
-    """Prints an error to stderr and returns its exit status."""
+    """Prints an error to stderr and returns its exit code."""
     print(error, file=sys.stderr)
     return error.status
 
 
 def log_to_terminal(stream: Literal["stdout", "stderr"]) -> None:
-    """Shows this package's log; warnings and errors with their level."""
+    """Prints this package's log; warnings and errors with their level."""
     handler = _TerminalHandler(getattr(sys, stream))
     handler.setLevel(logging.INFO)
     handler.setFormatter(_Formatter())

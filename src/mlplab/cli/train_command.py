@@ -39,8 +39,8 @@ from mlplab.sweeps.folder import MULTIRUN_FILE, PLAN_FILE, check_sweep_folder
 def train_command(conf: Path, name: str) -> None:
     """Composes `conf/<name>.yaml` with the command line, trains, and exits.
 
-    Exit status: 0 done; 2 the user's input or configuration is wrong; 1 a run failed; 128 + n on signal n. In
-    a sweep, the runs after a failed one still train; the status is that of the first that failed.
+    Exit code: 0 on success; 2 if the user's input or configuration is wrong; 1 if a run failed; 128 + n on
+    signal n. In a sweep, the runs after a failed one still train; the code is that of the first failed run.
     """
     log_to_terminal("stdout")
     statuses: list[int] = []
@@ -78,15 +78,15 @@ def _resume(flags: argparse.Namespace, conf: Path, name: str) -> None:
     (resume,) = (line for line in flags.overrides if line.lstrip("+").startswith(f"{RESUME}="))
     folder = Path(str(OverridesParser.create().parse_override(resume).value()))
     if folder == Path():
-        raise UserError(Fault("needs a run's folder", RESUME, remedy=f"{RESUME}=outputs/…"))
+        raise UserError(Fault("needs the folder of a run", RESUME, remedy=f"set it: {RESUME}=outputs/…"))
     lines = [line for line in flags.overrides if line != resume]
-    remedy = "to continue a sweep, give its command again, with its folder"
+    remedy = "to continue a sweep, run its command again with the same name=… (or hydra.sweep.dir=…)"
     if flags.multirun:
         raise UserError(Fault("resumes one run, not several", RESUME, str(folder), remedy=remedy))
     if (folder / PLAN_FILE).is_file():
-        raise UserError(Fault("is a sweep's folder, not a run's", str(folder), remedy=remedy))
+        raise UserError(Fault("is the folder of a sweep, not of a run", str(folder), remedy=remedy))
     if places := [line for line in lines if line.lstrip("+~").startswith(("name=", "hydra."))]:
-        remedy = f"{RESUME}= names the run's folder already: leave this out"
+        remedy = f"remove it: {RESUME}= already gives the folder"
         raise UserError(Fault("has no meaning for a resumed run", places[0], remedy=remedy))
     run = read_run_config(folder)
     for line in [line for line in lines if line.startswith(f"{MAY_DIFFER}=")]:
@@ -111,7 +111,7 @@ def _resume(flags: argparse.Namespace, conf: Path, name: str) -> None:
 
 
 def _table_overrides(run: TrainConfig, lines: Sequence[str]) -> list[str]:
-    """Overrides that choose a run's kind of table: other kinds may not have its keys."""
+    """Overrides that choose a run's kind of table, because other kinds may not have its keys."""
     choice: dict[str, str] = {"data": run.data.name}
     if isinstance(run.data, CsvData):
         targets = ",".join(map(quoted, run.data.target))
@@ -121,7 +121,7 @@ def _table_overrides(run: TrainConfig, lines: Sequence[str]) -> list[str]:
 
 
 def _sweep(cfg: DictConfig, root: Path, statuses: list[int]) -> None:
-    """Runs Hydra's sweeper, which launches the runs; `statuses` gets the status of each."""
+    """Runs Hydra's sweeper, which launches the runs; appends the exit code of each to `statuses`."""
     check_sweep_folder(root)
     _fix_folder(cfg, root)
     task = _task(root, statuses)
@@ -143,7 +143,7 @@ def _sweep(cfg: DictConfig, root: Path, statuses: list[int]) -> None:
 
 
 def _fix_folder(cfg: DictConfig, root: Path) -> None:
-    """Fixes the folder of a sweep and its name, which may contain the time, for whoever composes a run."""
+    """Fixes the folder and the name of a sweep, which may contain the time, for all runs composed later."""
     lines = lines_of(cfg.hydra.overrides.hydra), lines_of(cfg.hydra.overrides.task)
     of_hydra = [line for line in lines[0] if "hydra.sweep.dir" not in typed_keys([line])]
     with read_write(cfg.hydra):

@@ -1,1 +1,1 @@
-"""What the commands do: each takes values, no configuration object of Hydra's."""
+"""The work of the commands, which take plain values instead of Hydra objects."""

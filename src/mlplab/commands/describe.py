@@ -22,10 +22,10 @@ from mlplab.data.splits.make_split import make_split
 from mlplab.errors import Fault, UserError, shortened
 
 COUNTED = 1_000_000
-"""Rows up to which distinct values are counted; for more the count is estimated, in little memory."""
+"""Rows up to which distinct values are counted exactly; beyond that, the count is an estimate."""
 
 TOGETHER = 100
-"""Columns that are counted together: polars' memory grows faster than their number."""
+"""Columns that are counted together: polars' memory use grows faster than their number."""
 
 WHOLE = 1e15
 """Magnitude below which whole numbers are shown with all digits."""
@@ -39,7 +39,7 @@ class Description:
     """A table, column by column.
 
     Attributes:
-        columns: by name, in each of its roles.
+        columns: each column by name, in each of its roles.
         distinct: the number of distinct values of each column, without missing ones.
         examples: the first value of each column.
         faults: why training would refuse the table.
@@ -54,11 +54,11 @@ class Description:
 
 
 def describe(config: DescribeConfig) -> Description:
-    """Reads and splits a table like training, except that its target need not be named.
+    """Reads and splits a table as training does, except that no target is needed.
 
     Raises:
-        UserError: if it cannot be read at all. Faults of single columns and of the split are part of the
-            description.
+        UserError: if the table cannot be read at all. Faults of single columns and of the split are part of
+            the description.
     """
     spec = table_spec(config)
     with opened_source(config.data) as source, row_progress() as progress:
@@ -90,7 +90,7 @@ def _faults(
 
 
 def _scratch(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.ndarray:
-    """Allocates a temporary matrix; a large one in a file without a name."""
+    """Allocates a temporary matrix; a large one in an unnamed temporary file."""
     if shape[0] * shape[1] * np.dtype(dtype).itemsize <= SHARE_OF_FREE_MEMORY * free_memory():
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile() as file:

@@ -1,4 +1,4 @@
-"""The command evaluate: the scores of trained runs on their own test rows, or on another file."""
+"""The command evaluate: the scores of trained runs on their own test rows, or on a different file."""
 
 import json
 import logging
@@ -48,8 +48,8 @@ class Report:
         return mean, {name: float(np.std(each, ddof=1)) for name, each in values.items()}
 
     def plain(self) -> dict[str, float | int | str | None]:
-        """The content of evaluation.json: `test/…`, or of several runs `members/test/…`, `members/sd/…` and
-        `ensemble/test/…`; of the baselines `ridge/test/…` and `mean/test/…`."""
+        """The content of evaluation.json: `test/…`, or for several runs `members/test/…`, `members/sd/…` and
+        `ensemble/test/…`; for the baselines `ridge/test/…` and `mean/test/…`."""
         parts = {f"{self.part}/": self.members[0]}
         if len(self.members) > 1:
             mean, sd = self.mean_and_sd()
@@ -69,16 +69,19 @@ def evaluate(
 ) -> Report:
     """Evaluates runs and their ensemble, and writes `evaluation.json` to the folder.
 
-    On a run's own test rows, the scores equal those of its training, bit by bit if that was on the CPU.
+    On a run's own test rows, the scores equal the test scores reported at the end of training, bit for bit if
+    that was on a CPU.
 
     Args:
-        folder: of a run or a sweep.
+        folder: the folder of a run or a sweep.
         path: a CSV or Parquet file with the target; None: the runs' own test rows.
         runs: which runs of a sweep, as in `load`.
-        training_rows: whether rows of the file that were in training or validation are left out.
+        training_rows: `exclude` leaves out rows of the file that were in training or validation; `include`
+            keeps them.
 
     Raises:
-        UserError: if the folder holds no finished run, the data do not fit it, or no row is new.
+        UserError: if the folder contains no finished run, if the data do not match the network's columns or
+            have changed, or if all rows were in training or validation.
     """
     members = load(folder, runs).members
     with _without_reading_warnings():
@@ -95,8 +98,8 @@ def evaluate(
         ensemble = first.scores(np.mean(predictions, axis=0))
     elif len(members) > 1:
         log.warning(
-            "no scores of the ensemble: its runs have different splits, so test rows of one are training "
-            "rows of another; evaluate it on another file with data.path="
+            "no ensemble scores: the runs have different splits, so one run's test rows are another's "
+            "training rows; to score the ensemble, use a different file: data.path=…"
         )
     report = Report(first.source, len(first.rows), each, "all" if any_seen else "test", ensemble, beside)
     with replacing(folder / "evaluation.json") as partial:
@@ -106,7 +109,7 @@ def evaluate(
 
 @contextmanager
 def _without_reading_warnings() -> Iterator[None]:
-    """Silences warnings about the columns of the training table: training has shown them."""
+    """Silences warnings about the columns of the training table, which training has already logged."""
     logger = logging.getLogger("mlplab.data.infer")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -135,7 +138,7 @@ def _own_rows(members: Sequence[TrainedRun]) -> tuple[list[EvaluationData], dict
     """The test rows of each run, and the baselines' scores on them (means over runs)."""
     cache, found, each = DataCache(), [], []
     for run in members:
-        remedy = f"{run.folder} was trained on it; to evaluate on another file: data.path=…"
+        remedy = f"{run.folder} was trained on it; to evaluate on a different file: data.path=…"
         try:
             data = cache.data(run.config)
         except UserError as error:
@@ -152,11 +155,13 @@ def _own_rows(members: Sequence[TrainedRun]) -> tuple[list[EvaluationData], dict
 
 
 def _baseline_scores(run: TrainedRun, data: EvaluationData) -> dict[str, Scores]:
-    """The scores on other rows of the baselines of a run's table; none if that table has changed."""
+    """The scores on these rows of the baselines of a run's table; none if that table has changed."""
     try:
         trained_on = DataCache().data(run.config)
         trained_on.check_unchanged(run.table, "", order=False)
     except UserError as error:
-        log.warning("no baselines, as their training rows are not available: %s", error.faults[0].sentence())
+        log.warning(
+            "no baselines, because their training rows are not available: %s", error.faults[0].sentence()
+        )
         return {}
     return baselines(trained_on).scores(data.x, data.y, data.weight, data.rows)

@@ -1,4 +1,4 @@
-"""The rows that trained runs are evaluated on: targets, weights, and features as each run reads them."""
+"""The rows that trained runs are evaluated on: targets, weights, and each run's features."""
 
 import logging
 from collections.abc import Sequence
@@ -28,9 +28,9 @@ class EvaluationData:
     """A table, and which of its rows are evaluated.
 
     Attributes:
-        x: features as a run's schema makes them.
+        x: features by a run's schema.
         y: targets in their own units.
-        weight: of each row; None: all equal.
+        weight: the weight of each row; None: all equal.
     """
 
     source: str
@@ -54,10 +54,10 @@ class EvaluationData:
 def rows_of_file(
     members: Sequence[TrainedRun], path: str, *, include: bool
 ) -> tuple[list[EvaluationData], bool]:
-    """The rows of another file as each run reads them, and whether training has seen some of them.
+    """The rows of a file as each run reads them, and whether some of them were in training or validation.
 
     Args:
-        include: whether rows that training has seen are evaluated, too.
+        include: whether rows that were in training or validation are evaluated, too.
     """
     first = members[0]
     schema = first.schema
@@ -68,7 +68,7 @@ def rows_of_file(
                     f"has no target column '{absent[0]}' to compare predictions with",
                     path,
                     f"the columns {listed(source.names)}",
-                    remedy="add that column, or predict only: scripts/predict.py",
+                    remedy="add that column, or only predict: scripts/predict.py",
                 )
             )
         check_columns(schema, list(source.schema), path)
@@ -105,11 +105,11 @@ def rows_of_file(
 def _targets_and_weight(
     run: TrainedRun, frame: pl.DataFrame, source: Source
 ) -> tuple[Float64[np.ndarray, "row target"], Float64[np.ndarray, " row"] | None]:
-    """The columns of targets, NaN where they are missing and may be, and of row weights."""
+    """The targets, NaN where they are missing (if that is allowed), and the row weights."""
     schema, may_be_missing = run.schema, spec_of(run.config.data).drop_missing_targets
     weighted = schema.weight in frame.columns
     if schema.weight and not weighted:
-        log.warning("%s: has no weight column '%s': all rows count equally", source.where, schema.weight)
+        log.warning("%s: has no weight column '%s': all rows get equal weight", source.where, schema.weight)
     names = [*schema.targets, *([schema.weight] if weighted and schema.weight else [])]
     columns = Schema(
         tuple(Column(name, "numeric", missing=True) for name in names), (), na_values=schema.na_values
@@ -127,7 +127,7 @@ def _targets_and_weight(
             more = f"; {len(missing):,} such cells in this column" if len(missing) > 1 else ""
             role = "target" if place < len(schema.targets) else "weight"
             where = source.location(int(missing[0]), f"{role} column '{names[place]}'")
-            remedy = "fill it in, or leave such rows out"
+            remedy = "fill it in, or remove such rows"
             raise UserError(Fault(f"a value is missing{more}", where, expected="a number", remedy=remedy))
     y = values[:, : len(schema.targets)]
     if not np.isfinite(y).all(1).any():
@@ -138,10 +138,10 @@ def _targets_and_weight(
 def _seen_rows(
     members: Sequence[TrainedRun], data: Sequence[EvaluationData], tables: Sequence[EvaluationData]
 ) -> Bool[np.ndarray, " evaluated"]:
-    """Which of the rows the training or validation of some run has seen.
+    """Which of the rows were in training or validation of any run.
 
     Args:
-        data: of each run.
+        data: the rows of each run.
         tables: the same without repeats.
     """
     hashes = {id(each): row_hashes(each.x[each.rows], each.y[each.rows]) for each in tables}
@@ -149,18 +149,18 @@ def _seen_rows(
 
 
 def _without_seen_rows(rows: Rows, seen: Bool[np.ndarray, " evaluated"], path: str, *, include: bool) -> Rows:
-    """The rows that are evaluated; logs how many training has seen."""
+    """The rows that are evaluated; logs how many were in training or validation."""
     count, total = int(seen.sum()), len(rows)
     if count and include:
         what = "%s: %s of %s rows were in training or validation: these scores are not test scores"
         log.warning(what, path, f"{count:,}", f"{total:,}")
     elif count == total:
-        what = f"all {total:,} rows were in training or validation; none is left to test on"
-        remedy = "leave out data.path= to use the run's own test rows, or include them: training_rows=include"
+        what = f"all {total:,} rows were in training or validation; no rows are left to test on"
+        remedy = "remove data.path= to use the run's own test rows, or keep all rows: training_rows=include"
         raise UserError(Fault(what, path, remedy=remedy))
     elif count:
         what = "%s: %s of %s rows were in training or validation and are left out (training_rows=include"
-        log.warning(f"{what} includes them)", path, f"{count:,}", f"{total:,}")
+        log.warning(f"{what} keeps them)", path, f"{count:,}", f"{total:,}")
         return rows[~seen]
     return rows
 

@@ -1,4 +1,4 @@
-"""The command predict: reads the rows of a file, and writes them with a prediction, in constant memory."""
+"""The command predict: writes the rows of a file with a prediction, in constant memory."""
 
 import os
 import shutil
@@ -31,14 +31,14 @@ ROWS_IN_MEMORY = 50_000
 """Rows read, predicted and written at a time."""
 
 STANDARD = "-"
-"""Means standard input or output."""
+"""The name of standard input and output."""
 
 
 class Predicted(NamedTuple):
     """Rows with their predictions.
 
     Attributes:
-        numbers: text columns that hold plain numbers only.
+        numbers: text columns that contain only plain numbers.
     """
 
     frame: pl.DataFrame
@@ -54,23 +54,24 @@ def predict(
     overwrite: bool = False,
     escape_formulas: bool = False,
 ) -> int:
-    """Writes the rows of `source` in their order, with all their columns and a column `prediction`.
+    """Writes the rows of `source` in the same order, with all their columns and a column `prediction`.
 
-    Text and numbers stay as they were written.
+    Text and numbers are written unchanged.
 
     Args:
         run: the folder of a run or a sweep.
-        source: a CSV or Parquet file, or - for CSV on standard input.
-        output: a CSV or Parquet file, or - for CSV on standard output.
+        source: a CSV or Parquet file, or `-` for CSV from standard input.
+        output: a CSV or Parquet file, or `-` for CSV to standard output.
         runs: which runs of a sweep, as in `load`.
         overwrite: whether `output` may exist.
-        escape_formulas: whether to put a ' before text in CSV that a spreadsheet would run as a formula.
+        escape_formulas: whether to put a ' before text in CSV that a spreadsheet would interpret as a
+            formula.
 
     Returns:
         The number of rows.
 
     Raises:
-        UserError: if the input does not fit the network, or the output cannot be written.
+        UserError: if the input does not match the network's columns, or the output cannot be written.
     """
     _check_output(output, overwrite=overwrite)
     ensemble = load(run, runs)
@@ -81,7 +82,7 @@ def predict(
         rows = contexts.enter_context(opened(path, csv_options(ensemble.config[0].data), where))
         check_columns(ensemble.schema, list(rows.schema), where)
         if taken := [name for name in columns if name in rows.schema]:
-            raise UserError(Fault(f"has a column '{taken[0]}' already", where, remedy="rename or drop it"))
+            raise UserError(Fault(f"already has a column '{taken[0]}'", where, remedy="rename or drop it"))
         if faults := list(_unwritable(rows, output)):
             raise UserError(*faults)
         predictor = Predictor(ensemble.members, where, decimal_comma=rows.decimal_comma)
@@ -106,10 +107,13 @@ def prediction_columns(schema: Schema) -> list[str]:
 
 
 def _unwritable(source: Source, output: str) -> Iterator[Fault]:
-    """Faults of columns that the output cannot hold."""
+    """Faults of columns that the output format does not support."""
     for name, kind in source.schema.items():
         if not is_parquet(output) and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
-            what, remedy = f"holds {kind}, which CSV cannot", "write Parquet: output=<name>.parquet"
+            what, remedy = (
+                f"has type {kind}, which CSV does not support",
+                "write Parquet: output=<name>.parquet",
+            )
             yield Fault(what, f"{source.where}, column '{name}'", remedy=remedy)
 
 
@@ -126,7 +130,7 @@ def _predicted(
 
 
 def _numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:
-    """The text columns that hold plain numbers only, parsed."""
+    """The text columns that contain only plain numbers, parsed."""
     columns = ((name, cells_of(frame, name)) for name, kind in frame.schema.items() if kind == pl.String)
     parsed = ((name, plain_floats(cells)) for name, cells in columns)
     return {name: values for name, values in parsed if values is not None}
@@ -137,8 +141,8 @@ def _check_output(output: str, *, overwrite: bool) -> None:
         return
     path = Path(output)
     if path.exists() and not (overwrite and path.is_file()):
-        remedy = "choose another, or overwrite=true" if path.is_file() else "name a file"
-        raise UserError(Fault("exists already", f"output={output}", remedy=remedy))
+        remedy = "choose a different file, or overwrite=true" if path.is_file() else "give a file"
+        raise UserError(Fault("already exists", f"output={output}", remedy=remedy))
     if not path.parent.is_dir():
         raise UserError(
             Fault("there is no such folder", f"output={output}", str(path.parent), remedy="create it first")

@@ -1,4 +1,4 @@
-"""Scores and results as people read them: tables for terminals, Markdown, CSV; commands to type next."""
+"""Scores and results for people: tables for terminals, Markdown, CSV; and the commands to type next."""
 
 import csv
 import io
@@ -27,19 +27,19 @@ UV_RUN = ["uv", "run"]
 
 
 def inside(folder: Path) -> Path:
-    """The path relative to the current folder, if it is below that."""
+    """The path, relative to the current folder if it is inside that."""
     here = Path.cwd()
     return folder.resolve().relative_to(here) if folder.resolve().is_relative_to(here) else folder
 
 
 def script_command(name: str, folder: Path) -> str:
-    """The command that runs another script on a folder, as it can be typed here."""
+    """The command that runs a different script on a folder, as typed in the current folder."""
     runner = UV_RUN if _started_by_uv() else [sys.orig_argv[0]]
     return shlex.join([*runner, str(inside(Path(sys.argv[0]).with_name(name))), str(inside(folder))])
 
 
 def tensorboard_command(folder: Path) -> str:
-    """The command that shows the curves in a folder, as it can be typed here."""
+    """The command that shows the curves in a folder, as typed in the current folder."""
     if _started_by_uv():
         program = [*UV_RUN, "tensorboard"]
     elif shutil.which("tensorboard"):
@@ -54,7 +54,7 @@ def _started_by_uv() -> bool:
 
 
 def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "test") -> RichTable:
-    """A line of scores for each name; a dash where a score is not finite."""
+    """A row of scores for each name; a dash if a score is not finite."""
     table = RichTable(title, *SCORES)
     for name, scores in rows.items():
         cells = (format_score(scores[score], score) for score in SCORES)
@@ -63,20 +63,20 @@ def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "te
 
 
 def format_score(value: float | None, metric: str) -> str:
-    """A metric with the digits that are shown."""
+    """A metric, rounded as in tables."""
     spec = SCORES.get(metric.rpartition("/")[2], ".4g")
     return "–" if value is None or math.isnan(value) else format(value, spec)
 
 
 def format_mean(score: Score, metric: str, *, with_se: bool = True) -> str:
-    """A mean ± standard deviation (standard error), without those that are not defined."""
+    """Mean ± standard deviation (standard error); only the mean if these are not defined."""
     if math.isnan(score.mean) or math.isnan(score.sd):
         return format_score(score.mean, metric)
     return f"{format_score(score.mean, metric)} ± {score.sd:.2g}" + (f" ({score.se:.2g})" if with_se else "")
 
 
 def results_table(found: Results) -> RichTable:
-    """A line for each group of runs, with scores as mean ± SD (SE)."""
+    """A row for each group of runs, with scores as mean ± SD (SE)."""
     table = RichTable()
     for name in _header(found):
         table.add_column(Text(name), overflow="fold")

@@ -1,4 +1,4 @@
-"""The command results: one table over many runs, from the files in their folders. Imports no torch."""
+"""The command results: one table of many runs, from the files in their folders. Imports no torch."""
 
 import logging
 import math
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from mlplab.errors import Fault, UserError, listed, nearest
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 from mlplab.runs.discovery import is_compatible, runs_below
 from mlplab.runs.selection import (
     SPLIT_KEYS,
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Score:
-    """A metric over the finished runs of a group; NaN where there are too few.
+    """A metric over the finished runs of a group; NaN if there are too few.
 
-    With several seeds for each of several splits, the seeds of a split are averaged first, since runs on one
-    split share their test rows. Standard deviation and standard error are then over splits.
+    If there are several splits with several seeds each, the seeds of a split are averaged first, since runs
+    on one split share their test rows. Standard deviation and standard error are then over splits.
     """
 
     mean: float
@@ -45,11 +45,11 @@ class Group:
     """Runs with the same values of some keys.
 
     Attributes:
-        key: those values.
+        key: the values of the keys.
         runs: number of finished runs.
         over: what the scores are averaged over, such as `8 seeds`; empty for one run.
-        unfinished: number of other runs by status. They do not count in the scores.
-        scores: by metric.
+        unfinished: number of unfinished runs by status. The scores do not include them.
+        scores: the scores by metric.
     """
 
     key: tuple[str, ...]
@@ -64,8 +64,8 @@ class Results:
     """Groups of runs.
 
     Attributes:
-        by: the keys that the groups differ in.
-        metrics: the validation metric that compares the runs, and the test metrics.
+        by: the keys in which the groups differ.
+        metrics: the validation metric by which runs are compared, and the test metrics.
     """
 
     by: tuple[str, ...]
@@ -74,20 +74,19 @@ class Results:
 
 
 def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str | None = None) -> Results:
-    """Reads the runs below some folders, and groups them as `group_runs` does.
+    """Reads the runs in the given folders, and groups them as `group_runs` does.
 
     Raises:
-        UserError: if there are no runs, or they have no such key or metric.
+        UserError: if there are no runs, or a key or metric is unknown.
     """
     found = {run.resolve(): run for folder in folders for run in _runs_below(folder)}  # each once
     if other := [run for run in found.values() if not is_compatible(run)]:
-        log.warning("left out runs of another version of mlplab: %s", listed(map(str, other), 3))
+        log.warning("left out runs of a different version of mlplab: %s", listed(map(str, other), 3))
     read = [read_run(run) for run in found.values() if run not in other or len(other) == len(found)]
     runs = without_repeats(read)
     if repeats := len(read) - len(runs):
-        verbs = ("has", "does") if repeats == 1 else ("have", "do")
-        what = "%d of %d runs {} the configuration and seed of another and {} not count"
-        log.info(what.format(*verbs), repeats, len(read))
+        what = "left out %d of %d runs: same configuration and seed as another run"
+        log.info(what, repeats, len(read))
     return group_runs(runs, by, sort)
 
 
@@ -97,12 +96,12 @@ def group_runs(
     """Groups runs.
 
     Args:
-        by: keys to group by; `run` makes each run a group. None takes the keys in which the runs differ,
-            except seeds and folds: scores are averaged over these.
-        sort: a metric (best first) or a key of `by`. None takes the validation metric that the runs monitor.
+        by: keys to group by; `run` makes each run a group. None: the keys in which the runs differ, except
+            seeds and folds, over which scores are averaged.
+        sort: a metric (best first) or a key of `by`. None: the validation metric that the runs monitor.
 
     Raises:
-        UserError: if unknown key or metric.
+        UserError: if a key or metric is unknown.
     """
     known = sorted({key for run in runs for key in run.config})
     by = tuple(varying_keys(runs)) if by is None else tuple(by)
@@ -127,11 +126,13 @@ def group_runs(
 
 def _runs_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise UserError(Fault("no such folder", str(folder), remedy="name runs, sweeps, or outputs"))
+        raise UserError(Fault("no such folder", str(folder), remedy="give run or sweep folders, or outputs/"))
     found = list(runs_below(folder))
     if not found:
         raise UserError(
-            Fault("holds no run", str(folder), expected="folders with config.yaml and metrics.json in them")
+            Fault(
+                "contains no run", str(folder), expected="folders with config.yaml and metrics.json in them"
+            )
         )
     return found
 
@@ -139,8 +140,8 @@ def _runs_below(folder: Path) -> list[Path]:
 def _check_known(key: str, known: Sequence[str], flag: str) -> None:
     if key not in known:
         near = nearest(key, known) or [each for each in known if each.rpartition(".")[2] == key]
-        remedy = f"did you mean {near[0]}?" if near else ""
-        raise UserError(Fault("unknown key or metric", flag, f"'{key}'", f"one of {listed(known)}", remedy))
+        found, expected = f"'{key}'", f"one of {listed(known)}"
+        raise UserError(Fault("unknown key or metric", flag, found, expected, did_you_mean(near)))
 
 
 def _group(key: tuple[str, ...], runs: Sequence[RunResult], metrics: Iterable[str]) -> Group:
@@ -176,7 +177,7 @@ def _averaged_over(runs: Sequence[RunResult]) -> str:
 
 
 def _natural(text: str) -> tuple[int, float, str]:
-    """A sort key: numbers first, by value."""
+    """A sort key that puts numbers first, by value."""
     try:
         return 0, float(text), text
     except ValueError:

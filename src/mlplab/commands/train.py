@@ -19,15 +19,15 @@ log = logging.getLogger(__name__)
 
 
 def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
-    """Trains a run into its folder, and prints its scores. A resumed run that has ended prints them again.
+    """Trains a run and prints its scores. For a resumed run that has ended, prints them again.
 
     Args:
-        resume: whether the folder is this run's already. It continues from its last.ckpt, or starts again if
-            there is none.
+        resume: whether the folder already belongs to this run. Training continues from its last.ckpt, or
+            starts from the beginning if there is none.
 
     Raises:
         UserError: if the folder is in use, or the run cannot be built.
-        RunFailed: if the loss is no longer finite.
+        RunFailed: if the loss becomes non-finite.
         Interrupted: after SIGINT or SIGTERM, with the training state saved.
     """
     stamp, cache = stamp_of(folder), DataCache()
@@ -38,8 +38,8 @@ def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
     elif has_ended(folder, run):
         metrics = read_metrics(folder)
         if metrics["status"] != "done":
-            raise RunFailed(f"{inside(folder)} has ended already: {metrics['reason']}")
-        log.info("%s has finished already", inside(folder))
+            raise RunFailed(f"{inside(folder)} has already ended: {metrics['reason']}")
+        log.info("%s has already finished", inside(folder))
         _print_scores(metrics, folder, Console())
         return
     data = cache.data(run)
@@ -49,7 +49,7 @@ def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
 
     state = saved_state(folder, run, data) if resume else None
     if resume and state is None:
-        log.info("%s has no saved training state: it starts again", inside(folder))
+        log.info("%s has no saved training state: starting from the beginning", inside(folder))
     console = Console()
     try:
         [metrics] = train_runs([Run(run, folder, stamp if resume else None)], [data], console, state=state)

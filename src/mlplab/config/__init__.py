@@ -1,7 +1,7 @@
 """Every key of the configuration, with its type and range.
 
-The values are in `conf/`. There are no defaults here, so that each value is in one place. `parse` turns a
-composed configuration into a `TrainConfig`, or reports everything that is wrong with it.
+The values are in `conf/`. There are no defaults here, so that each value is defined in one place. `parse`
+turns a composed configuration into a `TrainConfig`, or reports all its faults.
 """
 
 from collections.abc import Mapping
@@ -117,5 +117,5 @@ def _parsed(values: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def unknown_key(key: str) -> Fault:
-    """The fault of a `key` that does not exist, or that belongs to another option of its group."""
+    """The fault of a `key` that does not exist, or that belongs to a different option of its group."""
     return unknown_key_fault(key, TrainConfig)

@@ -1,7 +1,7 @@
 """Which classes a configuration's `_target_` may name, and how they are imported.
 
-Attributes of modules lead anywhere (`package.module.os.system`). So an allowed name is either given in full,
-or names one class directly in a public package; and the class must be of the expected kind.
+Attributes of modules lead anywhere (`package.module.os.system`). So a class is allowed only if its full
+name is listed, or if it is named directly in a public package; and it must be of the expected kind.
 """
 
 import os
@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 from mlplab.errors import Fault, RunFailed, UserError
 
 VARIABLE = "MLPLAB_ALLOWED_CLASSES"
-"""Environment variable with the full names of the user's own classes, separated by commas.
+"""Environment variable with the full names of custom classes, separated by commas.
 
-It is an environment variable because no file that comes with someone's run can set it.
+It is an environment variable because no file in a shared run folder can set it.
 """
 
 OLD_VARIABLE = "MLPLAB_ALLOWED_TARGETS"
@@ -45,18 +45,18 @@ def check_allowed(class_path: str, pattern: str) -> str:
     """
     if class_path in user_classes() or (pattern and re.fullmatch(pattern, class_path)):
         return class_path
-    readable = pattern.replace(r"\.", ".").replace(r"[A-Z]\w*", "<Class>") or "only your own classes"
+    readable = pattern.replace(r"\.", ".").replace(r"[A-Z]\w*", "<Class>") or "only custom classes"
     raise ValueError(
         f"the class '{class_path}' is not allowed here (allowed: {readable}); "
-        f"to allow a class of your own, set {VARIABLE}=package.Class in the environment"
+        f"to allow a custom class, set {VARIABLE}=package.Class in the environment"
     )
 
 
 def import_class(class_path: str, kind: type[T]) -> type[T]:
-    """The class with an allowed name.
+    """Imports the class with an allowed name.
 
     Raises:
-        UserError: if there is no such class, or it is not a `kind`.
+        UserError: if there is no such class, or it is not a subclass of `kind`.
     """
     try:
         found = resolve_name(class_path)
@@ -71,7 +71,7 @@ def import_class(class_path: str, kind: type[T]) -> type[T]:
 
 
 def instantiate(class_path: str, kind: type[T], *arguments: Any, **named: Any) -> T:
-    """An instance of the class with an allowed name.
+    """Creates an instance of the class with an allowed name.
 
     Raises:
         UserError: as `import_class`, or if the class rejects the arguments.
@@ -83,4 +83,5 @@ def instantiate(class_path: str, kind: type[T], *arguments: Any, **named: Any) -
         raise RunFailed(f"{class_path} called exit({error.code})") from error
     except (TypeError, ValueError) as error:
         what = f"cannot be instantiated: {error}"
-        raise UserError(Fault(what, f"_target_={class_path}", remedy="correct its keys")) from error
+        remedy = "check the keys next to _target_"
+        raise UserError(Fault(what, f"_target_={class_path}", remedy=remedy)) from error

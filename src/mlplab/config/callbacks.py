@@ -8,14 +8,14 @@ from mlplab.config.types import CallbackClass, ClassSection, Count, NotNegative,
 
 
 class EarlyStopping(Section):
-    """Stops after `patience` epochs in which the monitored metric fell by no more than `min_delta`."""
+    """Stops after `patience` epochs without a decrease of the monitored metric by more than `min_delta`."""
 
     patience: Count | None
     min_delta: NotNegative
 
 
 class Checkpoint(Section):
-    """Saves the training state at most every `every_minutes`; 0: after every step, null: only at the end."""
+    """Saves the training state every `every_minutes` minutes; 0: after every step, null: only at the end."""
 
     every_minutes: NotNegative | None
 
@@ -28,14 +28,14 @@ class CustomCallback(ClassSection):
     @model_validator(mode="after")
     def _writes_no_checkpoints(self) -> "CustomCallback":
         if self.class_path.endswith("Checkpoint"):
-            raise ValueError("every run writes best.ckpt and last.ckpt itself; leave this callback out")
+            raise ValueError("every run writes best.ckpt and last.ckpt itself; remove this callback")
         return self
 
     @model_validator(mode="after")
     def _writes_no_files(self) -> "CustomCallback":
         if names := [name for name in self.arguments if re.search("path|dir|file", name)]:
             raise ValueError(
-                f"{names[0]} sets where files are written, which no configuration may do; leave it out"
+                f"{names[0]} sets where files are written, which a configuration may not choose; remove it"
             )
         return self
 
@@ -51,5 +51,5 @@ class Callbacks(Section):
 
     @property
     def added(self) -> dict[str, CustomCallback]:
-        """The user's callbacks by name."""
+        """The custom callbacks by name."""
         return self.__pydantic_extra__

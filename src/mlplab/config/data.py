@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mlplab.config.split import Split
 from mlplab.config.types import Count, NotNegative, Positive, Section, Seed, Text
-from mlplab.errors import nearest
+from mlplab.errors import did_you_mean, nearest
 
 KINDS = ("numeric", "boolean", "categorical", "date", "identifier", "drop")
 """Kinds that a user may declare for a column. The last two exclude it."""
@@ -19,16 +19,13 @@ def _as_list(value: object) -> object:
 
 def _check_kind(kind: str) -> str:
     if kind not in KINDS and "%" not in kind:
-        near = nearest(kind, KINDS)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(
-            f"'{kind}' is not a kind of column; use {', '.join(KINDS)}, or a date format like %d.%m.%Y{hint}"
-        )
+        what = f"'{kind}' is not a kind of column; use {', '.join(KINDS)}, or a date format like %d.%m.%Y"
+        raise ValueError("; ".join(filter(None, (what, did_you_mean(nearest(kind, KINDS))))))
     return kind
 
 
 def _as_dict(value: object) -> object:
-    """A list of pairs becomes a dict; the command line uses pairs for names that Hydra accepts in no key."""
+    """A list of pairs becomes a dict; the command line uses pairs for names that Hydra rejects in keys."""
     if isinstance(value, list) and all(isinstance(each, list) and len(each) == 2 for each in value):
         return dict(value)
     return value
@@ -52,7 +49,7 @@ class ConcreteData(_Table):
 
 
 class CsvTable(_Table):
-    """A table in CSV or Parquet files. Null options of the CSV format are detected."""
+    """A table in CSV or Parquet files. Options of the CSV format that are null are detected."""
 
     name: Literal["csv"]
     path: Text

@@ -1,4 +1,4 @@
-"""Names of configuration keys, faults of wrong ones, and strings in overrides."""
+"""Names of configuration keys, faults for wrong keys, and strings in overrides."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from mlplab.errors import Fault, listed, nearest
+from mlplab.errors import Fault, did_you_mean, listed, nearest
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -22,7 +22,7 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """The keys in which two configurations differ. `name` is ignored: a copied folder may have another."""
+    """The keys in which two configurations differ, except `name`: a copied folder may have a new name."""
     here, there = dict(flat(one)), dict(flat(other))
     return [
         key
@@ -42,7 +42,7 @@ SYNONYMS = {
     "file": "data.path",
     "label": "data.target",
 }
-"""Names that other programs use, whatever their section, and the keys here."""
+"""Names of keys in other programs (in any section), and the keys here."""
 
 
 RENAMED = {
@@ -60,7 +60,7 @@ RENAMED = {
     "scheduler.final": "scheduler.final_factor",
     "hydra.launcher.members": "hydra.launcher.max_members",
 }
-"""Keys of version 0.1 that have other names since 0.2. (`factor` is still a key of scheduler=plateau.)"""
+"""Keys of version 0.1 that were renamed in 0.2. (`factor` is still a key of scheduler=plateau.)"""
 
 
 def renamed_fault(word: str) -> Fault | None:
@@ -73,7 +73,7 @@ def renamed_fault(word: str) -> Fault | None:
 
 
 def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
-    """The fault of a `key` that does not exist, or that belongs to another option of its group."""
+    """The fault of a `key` that does not exist, or that belongs to a different option of its group."""
     if key in RENAMED:
         return Fault("was renamed in version 0.2", key, remedy=f"use {RENAMED[key]}")
     owners = _keys(root)
@@ -90,7 +90,7 @@ def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
         group = section.replace(".", "/")
         remedy = f"{key} belongs to " + " or ".join(f"{group}={option}" for option in owners[key])
     elif near:
-        remedy = f"did you mean {near[0]}?"
+        remedy = did_you_mean(near)
     else:
         remedy = f"the keys here are: {listed(siblings or [k for k in owners if '.' not in k], 20)}"
     return Fault("unknown key", where=key, remedy=remedy)
@@ -98,7 +98,7 @@ def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
 
 @cache
 def _keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
-    """Each full key, with the options of its group that have it (empty: all have)."""
+    """Each full key, with the options of its group that have it (empty: all options)."""
     found: dict[str, tuple[str, ...]] = {}
     for key, option in _walk(root, "", ()):
         found[key] = (*found.get(key, ()), *option)

@@ -1,4 +1,4 @@
-"""Loggers: where the curves go."""
+"""Loggers: where the curves are written."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ class LoggerConfig(ClassSection):
     @model_validator(mode="after")
     def _stays_in_the_run_folder(self) -> "LoggerConfig":
         if "save_dir" in self.arguments:
-            raise ValueError("save_dir is always the run folder; leave it out")
+            raise ValueError("save_dir is always the run folder; remove it")
         for text in _strings(self.arguments):
             if text and not re.fullmatch(r"https?://[\w.\-]+(:\d+)?(/[\w\-]+)*/?", text):
                 check_name(text)

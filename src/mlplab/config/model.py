@@ -27,7 +27,7 @@ class Preprocessing(Section):
     """The first and last layers of a network: scaling of inputs and target.
 
     A feature with at most `one_hot_max_categories` categories is one-hot encoded; one with more gets an
-    embedding of `embedding_dim` learned values a category.
+    embedding of `embedding_dim` learned values per category.
     """
 
     name: Literal["standard", "robust_clip", "quantile", "none"]
@@ -58,13 +58,13 @@ class Mlp(Section):
     def _has_layers_to_skip(self) -> "Mlp":
         if self.residual and not any(a == b for a, b in pairwise(self.hidden)):
             raise ValueError(
-                f"residual=true needs two neighbouring hidden layers of equal width; hidden is {self.hidden}"
+                f"residual=true needs two adjacent hidden layers of equal width; hidden is {self.hidden}"
             )
         return self
 
 
 class CustomModel(ClassSection):
-    """A network class of the user's. Its further keys are the class's arguments."""
+    """A custom network class. All further keys are its arguments."""
 
     class_path: CustomClass = Field(alias="_target_")
     preprocessing: Preprocessing

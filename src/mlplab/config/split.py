@@ -14,12 +14,12 @@ class _Fractions(Section):
     @model_validator(mode="after")
     def _leaves_rows_to_train(self) -> "_Fractions":
         if self.val + self.test >= 1:
-            raise ValueError(f"val + test = {self.val + self.test:g} leaves no row to train on")
+            raise ValueError(f"val + test = {self.val + self.test:g} leaves no rows for training")
         return self
 
 
 class RandomSplit(_Fractions):
-    """A random split. With `stratify`, each part has the same class proportions of that column."""
+    """A random split. With `stratify`, that column's classes have the same proportions in each set."""
 
     name: Literal["random"]
     seed: Seed
@@ -35,14 +35,14 @@ class GroupSplit(_Fractions):
 
 
 class TimeSplit(_Fractions):
-    """A split in time order of column `time`: first train, then val, the last rows are test."""
+    """A split in the order of column `time`: the first rows are train, the next val, the last test."""
 
     name: Literal["time"]
     time: Text
 
 
 class FileSplit(Section):
-    """A file with one word a row: train, val or test. Without val rows, a fraction `val` of train is val."""
+    """A file with one word per row: train, val or test. If none is val, a fraction `val` of train is."""
 
     name: Literal["file"]
     path: Text
@@ -53,8 +53,8 @@ class FileSplit(Section):
 class KFoldSplit(Section):
     """Cross-validation: fold number `fold` of `folds` is test, and a fraction `val` of the other rows is val.
 
-    `group` keeps groups together, `stratify` keeps class proportions, `time` trains on rows before the test
-    rows.
+    `group` keeps groups together, `stratify` keeps class proportions, and with `time`, the training rows come
+    before the test rows.
     """
 
     name: Literal["kfold"]

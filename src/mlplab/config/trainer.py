@@ -13,7 +13,7 @@ def _gpu_is_cuda(value: object) -> object:
 
 
 class Trainer(Section):
-    """Arguments of the Trainer. With `log_every_n_steps` null, values are logged once an epoch only."""
+    """Arguments of the Trainer. If `log_every_n_steps` is null, values are logged only once per epoch."""
 
     class_path: TrainerClass = Field(alias="_target_")
     max_epochs: Count

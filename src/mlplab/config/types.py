@@ -10,7 +10,7 @@ from mlplab.config.allowed_classes import check_allowed
 
 
 def check_name(name: str) -> str:
-    """Returns the name if it can only be a folder below another one.
+    """Returns the name if it is a relative path that cannot leave its parent folder.
 
     Raises:
         ValueError: otherwise.
@@ -54,7 +54,7 @@ class Section(BaseModel):
 
 
 class ClassSection(Section):
-    """A section that names a class in `_target_`; all further keys are the class's arguments."""
+    """A section that names a class in `_target_`; all further keys are its arguments."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
 

@@ -1,1 +1,1 @@
-"""Tables, their splits and their schema, and the batches made of them."""
+"""Tables, their schema, their splits, and batches."""

@@ -1,4 +1,4 @@
-"""The table and split of each run, read and made once however many runs share them. Imports no torch."""
+"""The table and split of each run, shared by runs with the same table and split. Imports no torch."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, listed
 
 MEMMAPPED = "memmapped"
-"""In a fingerprint: whether the table was memory-mapped, which gives another order of rows."""
+"""Key of a fingerprint: whether the table was memory-mapped, which changes the order of rows."""
 
 
 class HashedTable:
-    """A table, and what is computed of it when first needed."""
+    """A table and its hashes, which are computed when first used."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -41,7 +41,7 @@ class RunData:
     """The table and the split that a run trains on.
 
     Attributes:
-        split_config: the configuration that the split was made by, for messages.
+        split_config: the configuration of the split, for messages.
     """
 
     hashed: HashedTable
@@ -60,7 +60,7 @@ class RunData:
 
     @cached_property
     def fingerprint(self) -> dict[str, int | str]:
-        """Tells later whether the table, the split and the order of rows are the same."""
+        """Identifies the table, the split and the order of rows."""
         return {**self.hashed.fingerprint, **self.split.fingerprint()}
 
     @cached_property
@@ -70,49 +70,49 @@ class RunData:
 
     @cached_property
     def repeated_test_rows(self) -> int:
-        """How many test rows equal a row of train or val in all columns."""
+        """The number of test rows that equal a row of train or val in all columns."""
         seen = np.concatenate(list(self.seen_rows.values()))
         return int(np.isin(self.row_hashes[self.split.test], seen).sum())
 
     def check_unchanged(self, saved: object, remedy: str, *, order: bool = True) -> None:
-        """Checks that table and split are those of an earlier training.
+        """Checks that table and split have not changed since training.
 
         Args:
-            saved: their fingerprint then.
-            remedy: for the message.
-            order: whether the rows must come in the same order, too.
+            saved: their fingerprint in training.
+            remedy: the remedy in the message.
+            order: whether the order of the rows must also be the same.
 
         Raises:
-            UserError: if they are not.
+            UserError: if they have changed.
         """
         now, then = self.fingerprint, dict(saved) if isinstance(saved, Mapping) else {}
         source = self.table.source
         if any(then.get(key) != now[key] for key in now.keys() - {*PARTS, MEMMAPPED}):
             raise UserError(Fault("has changed since training", source, remedy=remedy))
         if parts := [part for part in PARTS if then.get(part) != now[part]]:
-            what = f"the {listed(parts)} rows differ from those of the training: {self._changed_split()}"
+            what = f"the {listed(parts)} rows differ from those used in training: {self._changed_split()}"
             raise UserError(Fault(what, source, remedy=remedy))
         if order and then.get(MEMMAPPED) != now[MEMMAPPED]:
             was, is_now = ("in memory", "memory-mapped") if now[MEMMAPPED] else ("memory-mapped", "in memory")
-            what = f"was {was} during training and is {is_now} now, so batches would come in another order"
-            limit = "set data.memory_gib=… as in that training (higher: in memory, lower: memory-mapped)"
+            what = f"was {was} during training and is {is_now} now: the order of the batches would change"
+            limit = f"{'raise' if was == 'in memory' else 'lower'} data.memory_gib=… until it is {was} again"
             raise UserError(Fault(what, source, remedy=limit))
 
     def _changed_split(self) -> str:
-        """The reason why a split differs although the table is the same."""
+        """Why a split differs although the table is the same."""
         split = self.split_config
         if isinstance(split, config.FileSplit):
             return f"{split.path} has changed"
         for key in ("group", "time", "stratify"):
             if name := getattr(split, key, None):
                 return f"column '{name}' (data.split.{key}) has changed or is read differently"
-        return "another version of mlplab made the split"
+        return "the split was made by a different version of mlplab"
 
 
 class DataCache:
-    """Reads each table once and makes each split once.
+    """Reads each table and makes each split only once.
 
-    Every command makes its own cache, so that a file that has changed since is read again.
+    Every command has its own cache, so that changed files are read again.
     """
 
     def __init__(self) -> None:
@@ -123,8 +123,8 @@ class DataCache:
         """The table and split of a run.
 
         Raises:
-            UserError: if the table or the split cannot be used, with all faults of the table; or if the
-                run's network cannot use its targets.
+            UserError: if the table or the split cannot be used (with all faults of the table), or the run's
+                network cannot use its targets.
         """
         key = table_key(run)
         if key not in self._tables:

@@ -20,12 +20,12 @@ class TableDataModule(LightningDataModule):
     Args:
         x: inputs.
         y: targets, in their own units.
-        weight: of each row; None if all are equal.
-        splits: one for each member.
-        seeds: one for each member, for the order of its training rows.
-        batch_size: training rows per step and member; None for all at once.
+        weight: the weight of each row; None if all are equal.
+        splits: the split of each member.
+        seeds: the seed of each member, for the order of its training rows.
+        batch_size: training rows per step and member; None: all training rows.
         fill: whether to pad each member's last batch with rows of weight 0. Otherwise it may be shorter, and
-            must be equally long for all members.
+            must have the same length for all members.
         block: rows of a memory-mapped table read together (see `Loader`); None for a table in memory.
 
     Attributes:
@@ -58,12 +58,12 @@ class TableDataModule(LightningDataModule):
 
     @property
     def steps(self) -> int:
-        """Training steps an epoch."""
+        """Training steps per epoch."""
         rows = max(map(len, self.train))
         return -(-rows // self.batch_size)
 
     def setup(self, stage: str) -> None:
-        """Moves a table in memory to the GPU, once, if it fits there."""
+        """Moves a table in memory to the GPU if it fits, only once."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self.block is None and device.type == "cuda" and self.x.device != device:
             free, _ = torch.cuda.mem_get_info(device)
@@ -73,7 +73,7 @@ class TableDataModule(LightningDataModule):
                 self.weight = None if self.weight is None else self.weight.to(device)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Moves a batch unless the table is on the device already."""
+        """Moves a batch, unless the table is already on the device."""
         return batch if batch.x.device == device else batch.to(device)
 
     def train_dataloader(self) -> Loader:
@@ -114,5 +114,5 @@ class TableDataModule(LightningDataModule):
 
 
 def batch_rows(batch_size: int | None, rows: int) -> int:
-    """Rows of a training step: at most all rows."""
+    """Rows per training step: at most all rows."""
     return min(batch_size or rows, rows)

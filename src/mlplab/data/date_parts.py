@@ -1,4 +1,4 @@
-"""Dates as numbers: the year, and positions on the circles of year, week and day."""
+"""Dates as numbers: the year, and the sine and cosine of the positions in year, week and day."""
 
 from collections.abc import Sequence
 from math import pi
@@ -7,7 +7,7 @@ from typing import Literal
 import polars as pl
 
 DatePart = Literal["year", "month_sin", "month_cos", "weekday_sin", "weekday_cos", "hour_sin", "hour_cos"]
-"""A feature of a date. The year has the day of the year as its fraction."""
+"""A feature of a date. The fraction of the year is the day of the year."""
 
 DATE_PARTS: tuple[DatePart, ...] = (
     "year",

@@ -1,4 +1,4 @@
-"""Dates and times in text: which formats they have, and parsing by them."""
+"""Dates and times in text: detects their formats and parses them."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ DATE_FORMATS = {
     "%d-%b-%Y": r"^\d{1,2}-[A-Za-z]{3}-\d{4}(?:\b|T)",
     "%d-%b-%y": r"^\d{1,2}-[A-Za-z]{3}-\d\d(?:\b|T)",
 }
-"""Formats that are tried, each with or without a time of day, and the pattern of their texts."""
+"""Formats that are tried, each with or without a time of day, and patterns of matching text."""
 
 PERIOD_FORMATS = {
     "%Y %b": r"^\d{4} [A-Za-z]{3}$",
@@ -30,7 +30,7 @@ PERIOD_FORMATS = {
     "%G W%V": r"^\d{4} W\d\d$",
     "%H:%M:%S": r"^\d{1,2}:\d\d:\d\d$",
 }
-"""Formats of times of day, and of months, quarters and ISO weeks, which are read as their first day."""
+"""Formats of times of day, and of months, quarters and ISO weeks (read as their first day)."""
 
 TIMES = (
     "",
@@ -43,10 +43,10 @@ TIMES = (
 """Times of day after a date. A literal Z, unlike %z, keeps polars' fast parser."""
 
 LAST_YEAR = 2029
-"""Years of two digits are read as this one and the 99 before it, as spreadsheets do."""
+"""Two-digit years are read as this year or one of the 99 before it, as in spreadsheets."""
 
 FIRST, LAST = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
-"""Between these a year has four digits; polars' %Y accepts fewer."""
+"""Bounds of dates with four-digit years; polars' %Y accepts fewer digits."""
 
 QUARTERS = {f"Q{quarter}": f"{3 * quarter - 2:02}" for quarter in range(1, 5)}
 
@@ -56,12 +56,12 @@ _OFFSET = r"\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
 def parse_datetime(
     cells: pl.Series, na_values: Collection[str], date_format: str, last_year: int = LAST_YEAR
 ) -> pl.Series:
-    """Parses text or dates as Datetime in microseconds; those with a time zone are converted to UTC.
+    """Parses text or dates as Datetime in microseconds; dates with a time zone are converted to UTC.
 
     Args:
         date_format: one of `DATE_FORMATS` (each cell may then also have a time of day), or a complete format
             of `strptime`.
-        last_year: two-digit years are read as the hundred years that end with this one.
+        last_year: the last of the hundred years as which two-digit years are read.
     """
     if is_datetime(cells.dtype):
         zone = getattr(cells.dtype, "time_zone", None)

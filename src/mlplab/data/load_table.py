@@ -28,7 +28,7 @@ GIBIBYTE = 2**30
 
 
 def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
-    """Everything that a run's table depends on."""
+    """A key of everything that a run's table depends on."""
     return (
         run.data.model_dump_json(exclude={"split", "batch_size"}),
         table_spec(run).roles,
@@ -59,7 +59,7 @@ def check_targets(run: config.DescribeConfig, table: Table) -> None:
     """Checks that a run's network can use the targets of its table.
 
     Raises:
-        UserError: if it takes logarithms and a target is not positive.
+        UserError: if the run uses logarithms and a target is not positive.
     """
     if run.model.preprocessing.target == "log" and (table.y[table.rows] <= 0).any():
         count = int((table.y[table.rows] <= 0).any(1).sum())
@@ -69,7 +69,7 @@ def check_targets(run: config.DescribeConfig, table: Table) -> None:
 
 @contextmanager
 def opened_source(data: Data) -> Iterator[Source]:
-    """Opens the rows that a data section names."""
+    """Opens the table of a data section."""
     with ExitStack() as contexts:
         match data:
             case config.ConcreteData():
@@ -85,14 +85,14 @@ def opened_source(data: Data) -> Iterator[Source]:
 
 
 def csv_options(data: Data) -> CsvOptions:
-    """The CSV format, as far as the configuration gives it."""
+    """The options of the CSV format in the configuration."""
     if not isinstance(data, config.CsvTable):
         return CsvOptions()
     return CsvOptions(data.delimiter, data.quote, data.decimal, data.header, data.encoding)
 
 
 def table_spec(run: config.DescribeConfig) -> TableSpec:
-    """What a run reads of its table."""
+    """The columns and options with which a run reads its table."""
     keys: tuple[tuple[str, Role], ...] = (("group", "group"), ("time", "time"), ("stratify", "class"))
     of_split = [(name, role) for key, role in keys if (name := getattr(run.data.split, key, None))]
     spec = spec_of(run.data)
@@ -100,7 +100,7 @@ def table_spec(run: config.DescribeConfig) -> TableSpec:
 
 
 def spec_of(data: Data) -> TableSpec:
-    """What to read of a table, apart from the columns of its split."""
+    """The columns and options with which a table is read, without the columns of its split."""
     if not isinstance(data, config.CsvTable):
         return TableSpec(((TARGET, "target"),))
     roles: list[tuple[str, Role]] = [(name, "target") for name in data.target]

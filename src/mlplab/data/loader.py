@@ -1,4 +1,4 @@
-"""Batches: whole index slices of tables in memory; memory-mapped tables are read window by window."""
+"""Batches: index slices of tables in memory; memory-mapped tables are read window by window."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -11,11 +11,11 @@ from torch import Tensor
 from mlplab.random_streams import generator
 
 EVALUATION_ROWS = 4096
-"""Rows of a validation or test batch: enough to be fast, few enough for the memory of a wide network."""
+"""Rows of a validation or test batch: enough for speed, few enough for the memory of a wide network."""
 
 EVALUATION_MULTIPLE = 64
-"""Validation and test rows are padded to a multiple of this. Matrix products of few rows take other code
-paths and round differently, so a member's last bits could depend on the number of rows of another."""
+"""Validation and test rows are padded to a multiple of this. Matrix products of few rows take different code
+paths and round differently, so a member's last bits could depend on the row counts of its neighbours."""
 
 WINDOW = 64
 """Blocks whose rows are read and shuffled together."""
@@ -25,9 +25,11 @@ class Batch(NamedTuple):
     """Inputs and targets of one step; each member has its own rows.
 
     Attributes:
-        weight: of each row, 0 for padding; None if all weights are 1.
-        total: sum of a member's weights in an average batch of this size, which losses are divided by; None
-            for the sum in this batch. Divided by that, a row's weight would count only within its batch.
+        x: the inputs.
+        y: the targets.
+        weight: the weight of each row, 0 for padding; None if all weights are 1.
+        total: the divisor of a member's loss: the sum of its weights in an average batch of this size; None:
+            the sum in this batch. With the latter, a row's weight would count only relative to its batch.
     """
 
     x: Float[Tensor, "member batch feature"]
@@ -59,14 +61,14 @@ class Loader:
     Args:
         x: inputs of the whole table, on the device of the batches or on the CPU.
         y: targets of the whole table, in their own units.
-        rows: row numbers of each member.
-        batch_size: rows of a batch.
-        seeds: one for each member; None keeps the order of `rows`.
-        multiple: each member's rows are padded to a multiple of this, with rows of weight 0. If that is no
+        rows: the row numbers of each member.
+        batch_size: number of rows per batch.
+        seeds: the seed of each member; None: keep the order of `rows`.
+        multiple: each member's rows are padded to a multiple of this, with rows of weight 0. If that is not a
             multiple of `batch_size`, the last batch is shorter.
-        weight: of each row of the table; None if all are equal.
-        mean_weight: of each member's rows, from which the `total` of batches is computed.
-        block: rows of a block of a memory-mapped table; None for a table in memory.
+        weight: the weight of each row of the table; None if all are equal.
+        mean_weight: the mean weight of each member's rows, from which the `total` of batches is computed.
+        block: number of rows per block of a memory-mapped table; None for a table in memory.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class Loader:
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Sets the epoch of the next iteration, from 0."""
+        """Sets the epoch of the next iteration, counted from 0."""
         self.epoch = epoch
 
     def state_dict(self) -> dict[str, int]:
@@ -114,7 +116,7 @@ class Loader:
         return -(-self.length // self.batch_size)
 
     def order(self) -> Int64[Tensor, "member length"]:
-        """Row numbers of the current epoch in the order of its batches, padded with the first."""
+        """Row numbers of the current epoch in the order of its batches, padded with the first row."""
         order = torch.empty(len(self.rows), self.length, dtype=torch.int64)
         for member, of_member in enumerate(order):
             torch.cat([rows[shuffled] for rows, shuffled in self._windows(member)], out=of_member)
@@ -164,13 +166,13 @@ class Loader:
             yield [table[rows] for table in self._tables]
 
     def _from_file(self, first: int) -> Iterator[Sequence[Tensor]]:
-        """As `_from_memory`, with at most one window of each member in memory."""
+        """Like `_from_memory`, with at most one window of each member in memory."""
         members = [self._from_windows(member, first) for member in range(len(self.rows))]
         for batches in zip(*members, strict=True):
             yield [torch.stack(each) for each in zip(*batches, strict=True)]
 
     def _from_windows(self, member: int, first: int) -> Iterator[Sequence[Tensor]]:
-        """As `_from_memory` for one member, as `[batch, …]`."""
+        """Like `_from_memory` for one member, as `[batch, …]`."""
         empty = batch = [table[:0] for table in self._tables]
         for rows, shuffled in self._windows(member):
             shuffled, first = shuffled[first:], max(0, first - len(shuffled))

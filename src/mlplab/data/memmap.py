@@ -21,16 +21,16 @@ from mlplab.data.table import Table
 from mlplab.files import PART
 
 TABLES = Path("outputs/.tables")
-"""A folder for each, named by its source."""
+"""The folder of all memory-mapped tables; each has a subfolder, named after its source."""
 
 FORMAT = 2
-"""Raised whenever older folders cannot be read, or hold something else."""
+"""Increased when older folders can no longer be read."""
 
 SHARE_OF_FREE_MEMORY = 0.5
-"""A table's share, unless `data.memory_gib` sets a limit."""
+"""The share of the free memory that a table may use, unless `data.memory_gib` sets a limit."""
 
 GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Limits of a group of processes, on Linux."""
+"""Files with the memory limit of a group of processes (cgroup), on Linux."""
 
 DESCRIPTION = "table.json"
 
@@ -46,20 +46,24 @@ def table_of(
 ) -> Table:
     """The rows of a source as a table: in memory, or memory-mapped if that would exceed the limit.
 
-    Files of an earlier run serve again as long as the source has not changed.
+    Files of an earlier run are reused as long as the source has not changed.
 
     Args:
-        memory: the limit in bytes; None: half of what is free.
+        source: the rows.
+        spec: the columns and options to read.
+        dtype: the type of the features.
+        memory: the limit in bytes; None: half of the free memory.
+        progress: called with the number of rows read so far.
 
     Raises:
-        UserError: with all that is wrong.
+        UserError: with all faults of the table.
     """
     if not source.paths:  # a frame, which is in memory already
         return read_table(source, spec, dtype, progress=progress)
     limit = SHARE_OF_FREE_MEMORY * free_memory() if memory is None else memory
     folder = TABLES / _key(source, spec, dtype)
     if (saved := _load(folder)) and saved.x.nbytes > limit:
-        log.info("%s: read from %s, which an earlier run made", source.where, folder)
+        log.info("%s: using %s, written by an earlier run", source.where, folder)
         return saved
     with _Store(folder, limit).open() as store:
         table = read_table(source, spec, dtype, store.allocate, progress)
@@ -72,7 +76,7 @@ def table_of(
 
 
 def free_memory() -> int:
-    """Free bytes, by the machine and by the limit of this process's group."""
+    """Free bytes of the machine, or within the limit of this process's group if that is less."""
     limits = []
     for path in GROUP_LIMITS:
         with suppress(OSError, ValueError):
@@ -90,7 +94,7 @@ class _Store:
 
     @contextmanager
     def open(self) -> Iterator["_Store"]:
-        """Leaves behind a complete folder or nothing."""
+        """Leaves behind either a complete folder or nothing."""
         for left in self.folder.parent.glob(f".{self.folder.name}.*{PART}"):
             if not psutil.pid_exists(int(left.name.split(".")[-2])):  # its process was killed
                 shutil.rmtree(left, ignore_errors=True)
@@ -101,12 +105,12 @@ class _Store:
             shutil.rmtree(self.partial, ignore_errors=True)
 
     def allocate(self, name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.ndarray:
-        """An `Allocate`. Once features, the first and largest matrix, are in a file, the others are too."""
+        """An `Allocate`. If the features (the first and largest matrix) are in a file, so are all others."""
         size = shape[0] * shape[1] * np.dtype(dtype).itemsize
         if not size or not (self.matrices or size > self.limit):
             return in_memory(name, shape, dtype)
         if not self.matrices:
-            log.info("too large for memory: writing it to %s, once", self.folder)
+            log.info("too large for memory: writing it once to %s", self.folder)
         self.partial.mkdir(parents=True, exist_ok=True)
         self.matrices[name] = np.memmap(self.partial / name, dtype, "w+", shape=shape)
         return self.matrices[name]
@@ -141,7 +145,7 @@ class _Store:
 
 
 def _load(folder: Path) -> Table | None:
-    """The table in a folder; None if there is none, or it has another format."""
+    """The table in a folder; None if there is none, or it has a different format."""
     try:
         content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
@@ -156,10 +160,10 @@ def _load(folder: Path) -> Table | None:
 
 
 def _mapped(path: Path, rows: int, columns: int, dtype: str) -> np.ndarray:
-    """A matrix in a file, which does not change when the matrix does.
+    """A matrix in a file, mapped so that changes to the matrix do not change the file.
 
     Raises:
-        ValueError: if the file has another size.
+        ValueError: if the file has the wrong size.
     """
     if path.stat().st_size != rows * columns * np.dtype(dtype).itemsize:
         raise ValueError(path)
@@ -167,7 +171,7 @@ def _mapped(path: Path, rows: int, columns: int, dtype: str) -> np.ndarray:
 
 
 def _key(source: Source, spec: TableSpec, dtype: type[np.floating]) -> str:
-    """A name that changes whenever the table may.
+    """A name that changes whenever the table may have changed.
 
     A file's `ctime` is set by the system alone: unlike `mtime`, no program can set it back.
     """

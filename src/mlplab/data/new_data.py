@@ -1,4 +1,4 @@
-"""New data checked against a network's schema, and turned into features."""
+"""Checks new data against a network's schema, and converts them to features."""
 
 import logging
 from collections import Counter
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 NO_NUMBERS: Mapping[str, pl.Series] = {}
 
 MAX_SHOWN = 3
-"""Unknown categories of a column that a warning shows."""
+"""The largest number of a column's unknown categories that a warning shows."""
 
 
 @runtime_checkable
@@ -29,17 +29,17 @@ class FrameLike(Protocol):
     """A polars or pandas data frame, or a dict of columns."""
 
     def __iter__(self) -> Any:
-        """The columns' names; of a polars frame its columns."""
+        """The columns' names, or the columns of a polars frame."""
 
     def __getitem__(self, name: Any, /) -> Any:
         """A column by name."""
 
 
 def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
-    """Warns about columns that the network does not know, except a row index, which has no name.
+    """Warns about columns that were not in training, except a row index, which has no name.
 
     Raises:
-        UserError: if one that it needs is missing.
+        UserError: if a column that the network needs is missing.
     """
     missing = [name for name in schema.names if name not in names]
     known = (*schema.names, *schema.targets, *schema.left_out, schema.weight)
@@ -50,7 +50,7 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
             Fault(
                 f"lacks the column{'s' * (len(missing) > 1)} {listed(missing)}",
                 where,
-                f"instead {listed(further)}" if further else "",
+                f"instead: {listed(further)}" if further else "",
                 f"the columns of training: {listed(schema.names)}",
                 f"rename {listed(near)}?" if near else "",
             )
@@ -60,12 +60,14 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
 
 
 class FrameTransformer:
-    """Turns frames with the same columns, one after another, into features, and counts what is odd in them.
+    """Converts frames with the same columns to features, and counts missing values and unknown categories.
 
     Args:
+        schema: the columns of the network.
         where: how messages refer to the data.
-        decimal_comma: text has one.
-        location: names a row and a column in messages, as `Source.location`; None: by `where`.
+        dtype: the type of the features.
+        decimal_comma: whether numbers in text have a decimal comma.
+        location: how messages refer to a row and a column, like `Source.location`; None: by `where`.
     """
 
     def __init__(
@@ -93,10 +95,10 @@ class FrameTransformer:
         """The features of the frame's rows; NaN where a value is missing or a category is unknown.
 
         Args:
-            numbers: columns of text that `plain_floats` has cast already.
+            numbers: text columns that `plain_floats` has already parsed.
 
         Raises:
-            UserError: for each column with cells of another kind than in training.
+            UserError: if columns have cells of a different kind than in training.
         """
         faults: list[Fault] = []
         features: list[pl.Series] = []
@@ -106,7 +108,9 @@ class FrameTransformer:
                 cells = numbers.get(column.name, cells)
             if not _fits(column, cells):
                 remedy = "give it the type that it had in training"
-                faults.append(Fault(f"holds {cells.dtype}", self._of(column), "", _expected(column), remedy))
+                faults.append(
+                    Fault(f"has type {cells.dtype}", self._of(column), "", _expected(column), remedy)
+                )
                 continue
             parsed = column.parse(cells, self.schema.na_values, decimal_comma=self.decimal_comma)
             faults += self._faults(column, cells, parsed)
@@ -133,7 +137,7 @@ class FrameTransformer:
             log.warning(what, self.where, name, texts, more)
         new = {column.name for column in self.schema.inputs if not column.missing}
         if missing := [f"{name} ({count:,})" for name, count in self._missing.items() if name in new]:
-            what = "%s: imputed missing values (median or mode) in columns that had none: %s"
+            what = "%s: imputed missing values (median or mode) in columns that had none in training: %s"
             log.warning(what, self.where, listed(missing))
 
     def _of(self, column: Column) -> str:
@@ -147,11 +151,11 @@ class FrameTransformer:
             self._unknown.setdefault(column.name, Counter()).update(unknown)
 
     def _faults(self, column: Column, cells: pl.Series, parsed: pl.Series) -> Iterator[Fault]:
-        """Cells of another kind than in training."""
+        """Faults of cells of a different kind than in training."""
         where, remedy = self._of(column), "write it as in training"
         if column.kind == "categorical":
             if found := self._all_numbers(column, cells, parsed):
-                yield Fault("holds numbers", where, found, _expected(column), remedy)
+                yield Fault("contains numbers", where, found, _expected(column), remedy)
             return
         bad = bad_cells(cells, parsed, self.schema.na_values, column.kind)
         if count := len(bad):
@@ -161,7 +165,7 @@ class FrameTransformer:
             yield Fault(what, place, found, _expected(column), f"{remedy}, or leave it empty")
 
     def _all_numbers(self, column: Column, cells: pl.Series, codes: pl.Series) -> str:
-        """The first of a column's texts if all are unknown numbers, and the categories are words."""
+        """The first of a column's texts if all texts are unknown numbers, and the categories are words."""
         if codes.null_count() < len(codes):
             return ""
         texts = parse_str(cells, self.schema.na_values).unique().drop_nulls()
@@ -172,7 +176,7 @@ class FrameTransformer:
 
 
 def _fits(column: Column, cells: pl.Series) -> bool:
-    """Whether cells of this type can be what they were in training."""
+    """Whether cells of this type can be of the same kind as in training."""
     dtype = cells.dtype
     match column.kind:
         case "categorical":
@@ -193,7 +197,7 @@ def as_frame(schema: Schema, frame: FrameLike, where: str) -> pl.DataFrame:
     """The columns that a schema needs, from any kind of frame.
 
     Raises:
-        UserError: if one is missing, or it is not a table.
+        UserError: if a column is missing, or the frame is not a table.
     """
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
@@ -203,7 +207,7 @@ def as_frame(schema: Schema, frame: FrameLike, where: str) -> pl.DataFrame:
     names = [str(name) for name in frame]
     check_columns(schema, names, where)
     if twice := [name for name in schema.names if names.count(name) > 1]:
-        remedy = "rename all but the one that is meant"
+        remedy = "rename all but one of them"
         raise UserError(Fault(f"has several columns '{twice[0]}'", where, remedy=remedy))
     try:
         return pl.DataFrame({name: _values(frame[name]) for name in schema.names}, strict=False)

@@ -1,4 +1,4 @@
-"""The cells of a column as text, numbers or booleans; null where one is missing or cannot be read.
+"""Parses the cells of a column as text, numbers or booleans; null if missing or unreadable.
 
 Training tables, files to predict and frames in memory are all parsed by these functions. Most cells need
 only a cast; the rest are stripped and compared with the words for missing values.
@@ -26,10 +26,10 @@ NA_VALUES = sorted(
         for letters in product(*zip(word, word.upper(), strict=True))
     }
 )
-"""Cells that are missing in every table, in lower, upper and mixed case."""
+"""Cells that count as missing in every table, in lower, upper and mixed case."""
 
 Kind = Literal["numeric", "boolean", "categorical", "date"]
-"""Of an input column."""
+"""The kind of an input column."""
 
 EXPECTED: dict[Kind, str] = {
     "numeric": "a number such as 1176.2",
@@ -42,7 +42,7 @@ BAD: dict[Kind, str] = {
     "boolean": "is neither true nor false",
     "date": "is not a date like the others",
 }
-"""What messages say about a bad cell."""
+"""Messages about bad cells."""
 
 LONG_INTEGER = r"^[+-]?\d{19,}$"
 """An integer that may need more than 64 bits: usually an identifier, and a float would lose its digits."""
@@ -54,7 +54,7 @@ BOOLEANS = {"true": 1.0, "false": 0.0}
 NO_ROWS = pl.Series(dtype=pl.UInt32)
 
 HEAD = 1000
-"""First cells of a column that show whether its texts repeat."""
+"""Number of first cells of a column that are checked for repeated texts."""
 
 
 def named(name: str) -> pl.Expr:
@@ -68,16 +68,16 @@ def cells_of(frame: pl.DataFrame, name: str) -> pl.Series:
 
 
 def parse_str(cells: pl.Series, na_values: Collection[str]) -> pl.Series:
-    """As text without surrounding spaces; whole numbers lose their decimal point, so that 2.0 is 2.
+    """Parses cells as text without surrounding spaces; 2.0 becomes 2.
 
     Args:
-        na_values: further missing values: words, or numbers in any spelling.
+        na_values: additional missing values: words, or numbers in any notation.
     """
     return by_distinct(partial(_parse_str, na_values=na_values), cells)
 
 
 def parse_float(cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool = False) -> pl.Series:
-    """As Float64; text may hold infinite numbers."""
+    """Parses cells as Float64; text may contain infinite numbers."""
     if not is_text(cells.dtype):
         return _without(cells.cast(pl.Float64), na_values)
     text = cells.cast(pl.String)
@@ -90,7 +90,7 @@ def parse_float(cells: pl.Series, na_values: Collection[str], *, decimal_comma: 
 
 
 def plain_floats(text: pl.Series) -> pl.Series | None:
-    """Text as Float64 if it holds only nulls and finite numbers that lose no digits."""
+    """Text as Float64 if it contains only nulls and finite numbers that lose no digits."""
     head = text.head(HEAD)  # enough to reject most columns of words
     if head.cast(pl.Float64, strict=False).null_count() > head.null_count():
         return None
@@ -100,7 +100,7 @@ def plain_floats(text: pl.Series) -> pl.Series | None:
 
 
 def parse_bool(cells: pl.Series, na_values: Collection[str]) -> pl.Series:
-    """As Float64: 1 for true and 0 for false."""
+    """Parses cells as Float64: 1 for true and 0 for false."""
     if not is_text(cells.dtype):
         values = parse_float(cells, na_values)
         return values.set(~values.is_in(list(BOOLEANS.values())), None)
@@ -113,7 +113,7 @@ def parse_bool(cells: pl.Series, na_values: Collection[str]) -> pl.Series:
 
 
 def by_distinct(parse: Callable[[pl.Series], pl.Series], cells: pl.Series) -> pl.Series:
-    """Applies `parse` to the cells as text; where texts repeat, once to each distinct one."""
+    """Applies `parse` to the cells as text; if texts repeat, only to the distinct ones."""
     text = cells.cast(pl.String)
     if not has_repeats(text):
         return parse(text)
@@ -129,10 +129,12 @@ def has_repeats(text: pl.Series) -> bool:
 
 
 def bad_cells(cells: pl.Series, values: pl.Series, na_values: Collection[str], kind: Kind) -> pl.Series:
-    """The rows whose cells are not missing, but not of this kind either.
+    """The rows whose cells are neither missing nor of this kind.
 
     Args:
         values: the parsed cells.
+        na_values: additional missing values.
+        kind: the kind of the column.
     """
     numeric = kind == "numeric"
     if values.null_count() == cells.null_count() and (not numeric or _within_int64(values)):
@@ -157,7 +159,7 @@ def is_text(dtype: DataType) -> bool:
 
 
 def has_nan(values: pl.Series) -> bool:
-    """Whether there may be a NaN: their sum tells, which costs next to nothing."""
+    """Whether there may be a NaN, by the sum of the values, which costs almost nothing."""
     return isnan(values.sum())
 
 

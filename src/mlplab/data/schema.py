@@ -1,4 +1,4 @@
-"""What the input columns mean: their kinds, inferred from the whole table but never from its target."""
+"""The kinds of the input columns, inferred from the whole table but never from its target."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,16 +14,16 @@ from mlplab.data.parse import Kind, by_distinct, parse_bool, parse_float, parse_
 
 @dataclass(frozen=True)
 class Column:
-    """An input column, and how its cells become features: several for a date, one for other kinds.
+    """An input column, and how its cells become features: several for a date, one for all other kinds.
 
     Attributes:
         missing: whether a value is missing anywhere in the table.
         offset: subtracted from a number or a year in float64, before rounding to float32, so that large
             values with a small spread keep their digits. Nothing else depends on it.
-        categories: of a categorical column; a value's position is its code.
-        format: of a date in text.
-        last_year: of a date, the last of the hundred years that two digits may mean.
-        parts: of a date, those that vary.
+        categories: the categories of a categorical column; a value's position is its code.
+        format: the format of dates in text.
+        last_year: for dates, the last of the hundred years as which two-digit years are read.
+        parts: for dates, the parts that vary.
     """
 
     name: str
@@ -38,10 +38,11 @@ class Column:
     def parse(
         self, cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool = False
     ) -> pl.Series:
-        """The cells of a frame: dates as Datetime, all others, codes of categories too, as Float64.
+        """Parses cells: dates become Datetime; all other kinds, including codes of categories, Float64.
 
         Args:
-            na_values: further missing values, beside the usual ones.
+            na_values: additional missing values.
+            decimal_comma: whether numbers in text have a decimal comma.
         """
         match self.kind:
             case "numeric":
@@ -75,13 +76,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Schema:
-    """The input columns in the table's order, and what else is read of it.
+    """The input columns in the table's order, and the other columns that are read.
 
     Attributes:
         targets: the columns to predict. They have no offset and stay float64 until each member subtracts its
             own mean.
         weight: the column of row weights.
-        na_values: further missing values, beside the usual ones.
+        na_values: additional missing values.
         left_out: columns that are not inputs, and why.
     """
 
@@ -102,7 +103,7 @@ class Schema:
         return cls(tuple(inputs), tuple(plain["targets"]), na_values=tuple(plain["na_values"]), **rest)
 
     def plain(self) -> dict[str, Any]:
-        """As strings, numbers, lists and dicts."""
+        """Converts the schema to strings, numbers, lists and dicts."""
         columns = [asdict(column) for column in self.inputs]
         for column in columns:
             column |= {"categories": list(column["categories"]), "parts": list(column["parts"])}
@@ -131,7 +132,7 @@ class Schema:
 
     @property
     def offsets(self) -> Sequence[float]:
-        """What is subtracted from the values of each feature."""
+        """The offset that is subtracted from each feature."""
         return [
             column.offset if column.kind == "numeric" or part == "year" else 0.0
             for column in self.inputs

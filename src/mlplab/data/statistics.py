@@ -14,10 +14,10 @@ BLOCK = 65_536
 """Rows in memory at a time."""
 
 SAMPLE = 200_000
-"""Medians and quantiles are those of at most this many rows, drawn at random."""
+"""Medians and quantiles are computed from at most this many rows, drawn at random."""
 
 QUANTILES = (10, 1000)
-"""Fewest and most quantiles of a feature; in between, one for every 30 training rows (as in TabM)."""
+"""Smallest and largest number of quantiles per feature; in between, one per 30 training rows (as in TabM)."""
 
 EPSILON = 1e-12
 """Relative rounding error of sums of weights."""
@@ -29,16 +29,16 @@ class Statistics:
 
     Missing values (NaN) and rows of weight 0 are left out. Numeric statistics are computed for every feature,
     but are meaningless for the codes of categories; if all values are missing, they are 0. The standard
-    deviation of a constant is given as 1, so that one can divide by it.
+    deviation of a constant is 1, so that one can divide by it.
 
     Attributes:
-        present: which categories occur; those of all features are concatenated.
-        mode: the most frequent code, of equally frequent ones the smallest; 0 for numeric features.
+        present: which categories occur, concatenated over features.
+        mode: the most frequent code (the smallest if there are several); 0 for numeric features.
         y_mean: mean of the targets, or of their logarithms.
         y_std: standard deviation of the targets, or of their logarithms.
-        quantiles: evenly spaced from the minimum to the maximum, if they were asked for. Their number depends
+        quantiles: evenly spaced quantiles from the minimum to the maximum, if requested. Their number depends
             on the member's own training rows; the maximum is repeated up to `QUANTILES[1]`.
-        quantile_count: how many quantiles there are before the repetitions.
+        quantile_count: the number of quantiles before the repetitions.
     """
 
     mean: Float64[Tensor, "member 1 feature"]
@@ -71,11 +71,12 @@ class Statistics:
 
         Args:
             x: numbers and codes of categories; may be memory-mapped.
-            train: training rows of each member. Members that share an array are computed once.
-            categories: number of categories of each feature; 0 for numeric ones.
-            weight: of each row, in any unit; None if all weights are equal.
+            y: the targets.
+            train: training rows of each member. Members with the same array are computed once.
+            categories: number of categories of each feature; 0 for numeric features.
+            weight: the weight of each row, in any unit; None if all weights are equal.
             quantiles: whether to compute `quantiles`.
-            log_target: whether `y_mean` and `y_std` are those of the targets' logarithms.
+            log_target: whether `y_mean` and `y_std` are computed from the targets' logarithms.
         """
         distinct = {id(rows): rows for rows in train}
         computed = {
@@ -122,7 +123,7 @@ class _RunningMoments:
         self.maximum = np.fmax(self.maximum, np.fmax.reduce(block))
 
     def std(self) -> Float64[np.ndarray, " column"]:
-        """1 for constants, which rounding would give a standard deviation of about 1e-16."""
+        """The standard deviation; 1 for constants, for which rounding would give about 1e-16."""
         varies = self.minimum < self.maximum
         return np.where(varies, np.sqrt(self.squares / np.where(self.total > 0, self.total, 1)), 1.0)
 
@@ -180,7 +181,7 @@ def _of_rows(
 
 
 def sample_rows(rows: Rows, most: int) -> Rows:
-    """At most `most` of the rows, drawn at random, in their order; the same ones in every call."""
+    """At most `most` of the rows, drawn at random, in order; the same rows in every call."""
     if len(rows) <= most:
         return rows
     chosen = np.random.default_rng(0).choice(len(rows), most, replace=False, shuffle=False)
@@ -205,7 +206,7 @@ def _order_statistics(
 def _quantiles(
     sample: Float[np.ndarray, "row feature"], levels: Float64[np.ndarray, " level"]
 ) -> Float64[np.ndarray, "level feature"]:
-    """Linear interpolation, as numpy's default. Sorts the sample in place."""
+    """Quantiles by linear interpolation, numpy's default. Sorts the sample in place."""
     sample.sort(0)  # NaN last
     count, columns = (~np.isnan(sample)).sum(0), np.arange(sample.shape[1])
 
@@ -227,8 +228,9 @@ def _weighted_quantiles(
 ) -> Float64[np.ndarray, "level feature"]:
     """The smallest value at which the cumulative weight reaches the level's share of all weight.
 
-    If it is exactly that share, the mean of this value and the next (averaged inverted distribution function:
-    Hyndman & Fan 1996, type 2). So a weight of 2 equals two rows, and the weights' unit does not matter.
+    If it reaches exactly that share, the mean of this value and the next (averaged inverted distribution
+    function: Hyndman & Fan 1996, type 2). So a weight of 2 equals two rows, and the weights' unit does not
+    matter.
     """
     result = np.zeros((len(levels), sample.shape[1]))
     for feature, values in enumerate(sample.T):

@@ -1,4 +1,4 @@
-"""A table as numbers: what networks are trained on."""
+"""A table as numbers, on which networks are trained."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,11 @@ BLOCK = 65_536
 
 @dataclass(frozen=True)
 class SplitColumn:
-    """A column that a split needs: a number for each row, NaN where it is missing.
+    """A column that a split needs.
 
     Attributes:
-        names: of classes or groups, by their numbers.
+        values: a number for each row; NaN if it is missing.
+        names: the names of classes or groups, by their numbers.
     """
 
     values: Float64[np.ndarray, " row"]
@@ -32,14 +33,15 @@ class Table:
     """Rows of features.
 
     Attributes:
-        source: how messages refer to it.
-        x: a number is centred by its column's offset, a category is its code, NaN is missing.
-        y: in its own units, NaN where it is missing.
-        weight: None where all rows have the same.
-        split_columns: by role, `group`, `time` and `class`.
+        source: how messages refer to the table.
+        schema: the columns.
+        x: the features. Numbers are centred by their column's offset, categories are codes, NaN is missing.
+        y: the targets in their own units; NaN if missing.
+        weight: the weight of each row; None if all rows have the same weight.
+        split_columns: the columns that the split needs, by role (`group`, `time` and `class`).
         rows: the rows with a target.
-        memmapped: whether it is memory-mapped from a file.
-        sha256: of names and values, if known.
+        memmapped: whether the table is memory-mapped from a file.
+        sha256: the hash of names and values, if known.
     """
 
     source: str
@@ -63,7 +65,7 @@ class Table:
         *,
         memmapped: bool = False,
     ) -> "Table":
-        """A table whose `others` are targets, the weight if there is one, and keys by role and names."""
+        """A table from features and `others`: targets, the weight if there is one, and the split's `keys`."""
         y, rest = others[:, : len(schema.targets)], list(others[:, len(schema.targets) :].T)
         weight = rest.pop(0) if schema.weight else None
         by_role = {role: SplitColumn(values, names) for (role, names), values in zip(keys, rest, strict=True)}
@@ -71,7 +73,7 @@ class Table:
         return cls(source, schema, x, y, weight, by_role, rows, memmapped)
 
     def fingerprint(self) -> dict[str, int | str]:
-        """The number of rows and a hash of names and values, which change whenever the data do."""
+        """The number of rows and a hash of names and values, which change when the data change."""
         if self.sha256:
             return {"rows": len(self.x), "sha256": self.sha256}
         digest = sha256(repr((self.schema.names, self.schema.targets)).encode())
@@ -85,7 +87,7 @@ class Table:
 def to_matrix(
     features: Sequence[pl.Series], dtype: type[np.floating], *, writable: bool = False
 ) -> Float[np.ndarray, "row feature"]:
-    """Columns side by side; null becomes NaN."""
+    """A matrix with these columns; null becomes NaN."""
     cast = pl.Float64 if dtype is np.float64 else pl.Float32
     frame = pl.DataFrame([each.cast(cast).alias(f"{place}") for place, each in enumerate(features)])
     return frame.to_numpy(writable=writable) if frame.height else np.empty((0, len(features)), dtype)

@@ -1,1 +1,1 @@
-"""Run folders, and the verbs that make and use them."""
+"""Run folders: training, resuming and loading runs."""

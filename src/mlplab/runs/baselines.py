@@ -14,19 +14,19 @@ from mlplab.data.statistics import sample_rows
 from mlplab.training.metrics import RegressionMetrics
 
 PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
-"""Penalties that cross-validation chooses from, for standardized numbers and weights with mean 1."""
+"""Candidate penalties for cross-validation, for standardized numbers and weights with mean 1."""
 
 FITTED_ROWS = (2000, 100_000)
-"""Fewest and most training rows that ridge regression is fitted to. In between, rows × columns² stays below
-`FITTED_WORK`, which takes a second or two. Of more rows, a random sample is used."""
+"""Smallest and largest number of training rows for ridge regression. In between, rows × columns² stays below
+`FITTED_WORK`, which takes a second or two. If there are more rows, a random sample is used."""
 
 FITTED_WORK = 5e9
 
 MAX_CATEGORIES = 500
-"""Categories of a feature that become a column each, most frequent first; the others share a column."""
+"""Number of most frequent categories of a feature that get their own column; the others share a column."""
 
 MAX_COLUMNS = 2000
-"""Columns that the categories of all features may become."""
+"""Largest number of columns for the categories of all features."""
 
 BLOCK = 8192
 """Rows that are predicted at a time."""
@@ -45,7 +45,8 @@ class Baselines:
 
     Args:
         x: numbers, and codes of categories; NaN is a missing value.
-        weight: of each row; None: all equal.
+        y: the targets.
+        weight: the weight of each row; None: all equal.
         rows: the training rows.
         categories: the number of categories of each feature; 0 for numbers.
     """
@@ -73,7 +74,7 @@ class Baselines:
 
 
 def baselines(data: RunData) -> Baselines:
-    """The baselines of a table and a split, fitted once."""
+    """The baselines for a table and a split, fitted only once."""
     if data not in _FITTED:
         table, rows = data.table, data.split.train
         _FITTED[data] = Baselines(table.x, table.y, table.weight, rows, table.schema.categories)
@@ -81,7 +82,7 @@ def baselines(data: RunData) -> Baselines:
 
 
 def baseline_test_scores(data: RunData) -> dict[str, Scores]:
-    """Their scores on the test rows, computed once."""
+    """The scores of the baselines on the test rows, computed only once."""
     if data not in _TEST_SCORES:
         table = data.table
         _TEST_SCORES[data] = baselines(data).scores(table.x, table.y, table.weight, data.split.test)
@@ -91,8 +92,8 @@ def baseline_test_scores(data: RunData) -> dict[str, Scores]:
 def ridge(categories: Sequence[int]) -> Any:
     """A scikit-learn pipeline for ridge regression.
 
-    Leave-one-out cross-validation chooses the penalty of each target. Missing numbers are imputed by the
-    median and indicated, numbers are standardized, categories are one-hot encoded.
+    Leave-one-out cross-validation chooses the penalty of each target. Missing numbers are imputed by
+    the median, with an indicator column. Numbers are standardized, categories are one-hot encoded.
     """
     from sklearn.compose import ColumnTransformer  # imported here since it takes a second
     from sklearn.impute import SimpleImputer

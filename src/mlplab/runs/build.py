@@ -1,4 +1,4 @@
-"""Builds the objects of a training from configurations: stack, loggers, Trainer."""
+"""Builds the objects that training needs from configurations: stack, loggers, Trainer."""
 
 import logging
 import warnings
@@ -31,7 +31,7 @@ MEMMAP_BLOCK = 1024
 
 @dataclass(frozen=True)
 class Stack:
-    """What a Trainer needs for runs that share a table and a network shape."""
+    """The data and the network of runs that share a table and a network shape."""
 
     configs: list[config.TrainConfig]
     data: list[RunData]
@@ -50,8 +50,9 @@ def build_stack(
     """Builds the network and the batches of all members.
 
     Args:
-        data: of each member, all with one table.
-        initialize: whether to compute statistics and initial weights. A saved state replaces both.
+        configs: the configuration of each member.
+        data: the data of each member, all with one table.
+        initialize: whether to compute statistics and initial weights. A training state replaces both.
 
     Raises:
         UserError: if the network cannot be built.
@@ -81,8 +82,8 @@ def check_buildable(run: config.TrainConfig, data: RunData) -> None:
     """Checks that everything a run needs can be built, without its statistics and initial weights.
 
     Raises:
-        UserError: if the device does not exist, a class of the user's cannot be imported or instantiated, or
-            the run cannot start from `init_from`.
+        UserError: if the device does not exist, a custom class cannot be imported or instantiated, or the run
+            cannot start from `init_from`.
     """
     choose_accelerator(run.trainer.accelerator)
     try:
@@ -93,12 +94,12 @@ def check_buildable(run: config.TrainConfig, data: RunData) -> None:
         build_loggers(run, ".")
     except UserError:
         raise
-    except Exception as error:  # from a class of the user's
+    except Exception as error:  # from a custom class
         raise UserError(Fault(f"cannot be built: {reason_of(error)}", "the run")) from error
 
 
 def supports_padding(model: config.Mlp | config.Linear | config.CustomModel) -> bool:
-    """Whether a network treats each row of a batch by itself, so that rows of weight 0 may fill a batch."""
+    """Whether a network treats each row separately, so that batches may be padded with rows of weight 0."""
     return isinstance(model, config.Linear) or (isinstance(model, config.Mlp) and model.norm != "batch")
 
 
@@ -106,7 +107,7 @@ def choose_accelerator(wanted: str) -> str:
     """`cpu` or `cuda`; `auto` is CUDA if there is a device.
 
     Raises:
-        UserError: if CUDA is wanted and there is no device.
+        UserError: if CUDA is requested and there is no device.
     """
     present = torch.cuda.is_available()
     if wanted == "cuda" and not present:
@@ -114,7 +115,7 @@ def choose_accelerator(wanted: str) -> str:
             Fault(
                 "torch finds no CUDA device",
                 "trainer.accelerator",
-                remedy="use trainer.accelerator=cpu, or auto, which uses CUDA if available",
+                remedy="use trainer.accelerator=cpu, or auto, which uses CUDA only if available",
             )
         )
     return ("cuda" if present else "cpu") if wanted == "auto" else wanted
@@ -149,7 +150,7 @@ def _build_network(
 
 @contextmanager
 def lightning_quiet() -> Iterator[None]:
-    """Silences Lightning's banners, and the warning about its use of something deprecated in torch."""
+    """Silences Lightning's banners, and the warning about its use of a deprecated function of torch."""
     loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -164,12 +165,12 @@ def lightning_quiet() -> Iterator[None]:
 
 
 def build_callbacks(run: config.TrainConfig) -> list[Callback]:
-    """The user's callbacks."""
+    """The custom callbacks."""
     return [instantiate(each.class_path, Callback, **each.arguments) for each in run.callbacks.added.values()]
 
 
 class _NoProfiler(PassThroughProfiler):
-    """Does nothing. The Trainer's own default runs a hundred generators a step."""
+    """Does nothing. The Trainer's default profiler runs a hundred generators per step."""
 
     def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()
@@ -178,10 +179,10 @@ class _NoProfiler(PassThroughProfiler):
 def build_trainer(
     stack: Stack, callback: Callback, loggers: Sequence[Sequence[Logger]], folder: str
 ) -> Trainer:
-    """Builds the Trainer, with the user's callbacks after ours.
+    """Builds the Trainer, with custom callbacks after ours.
 
-    The Trainer gets the loggers only if the user's callbacks may want them: it closes loggers after each fit
-    and test, and this project logs to them directly.
+    The Trainer gets the loggers only if there are custom callbacks, which may use them: it closes loggers
+    after each fit and test, and mlplab logs to them directly.
     """
     first = stack.configs[0]
     section, added = first.trainer, build_callbacks(first)
@@ -197,7 +198,7 @@ def build_trainer(
         fast_dev_run=section.fast_dev_run,
         callbacks=[callback, *added],
         profiler=_NoProfiler(),
-        log_every_n_steps=stack.datamodule.steps,  # for the user's callbacks: once an epoch
+        log_every_n_steps=stack.datamodule.steps,  # for custom callbacks: once per epoch
         logger=[each for own in loggers for each in own] if added else False,
         default_root_dir=folder,
         num_sanity_val_steps=0,

@@ -1,4 +1,4 @@
-"""Finds run folders and reads what they hold. Imports no torch."""
+"""Finds run folders and reads their files. Imports no torch."""
 
 import json
 import os
@@ -18,7 +18,7 @@ DEPTH = 3
 """Levels of folders that are searched: outputs, sweeps, runs. A run in a sweep may also be named `a/b`."""
 
 LARGEST_CONFIG = 2**20
-"""Bytes."""
+"""The largest size of a config.yaml, in bytes."""
 
 
 def is_run(folder: Path) -> bool:
@@ -44,21 +44,23 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The content of a run's config.yaml, not validated.
 
     Raises:
-        UserError: if the folder is not a run's or is of another version, or the file is damaged.
+        UserError: if the folder is not a run's or is of a different version, or the file is damaged.
     """
     path = folder / "config.yaml"
     try:
         text = path.read_bytes()
         if len(text) > LARGEST_CONFIG or any(isinstance(each, yaml.AliasEvent) for each in _events(text)):
-            raise UserError(Fault("was not written by a run: it is too large, or has aliases", str(path)))
+            raise UserError(
+                Fault("was not written by mlplab: it is too large, or has aliases (YAML anchors)", str(path))
+            )
         content = yaml.load(text, Loader=yaml.CSafeLoader)
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a run folder" if folder.is_dir() else "no such folder"
         raise UserError(
-            Fault(what, str(folder), remedy="train.py writes run folders below outputs/")
+            Fault(what, str(folder), remedy="give a folder that train.py wrote, such as outputs/…")
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(Fault("is damaged: not YAML", str(path))) from error
+        raise UserError(Fault("is damaged: it is not YAML", str(path))) from error
     if not isinstance(content, dict):
         raise UserError(Fault("is damaged: it has no keys", str(path)))
     if (version := _version(text)) != COMPATIBLE:
@@ -68,7 +70,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def is_compatible(folder: Path) -> bool:
-    """Whether a run's folder was written by a version that this one can read."""
+    """Whether this version of mlplab can read a run's folder."""
     with (folder / "config.yaml").open("rb") as file:
         return _version(file.readline()) == COMPATIBLE
 
@@ -80,7 +82,7 @@ def _version(text: bytes) -> str:
 
 
 def _events(text: bytes) -> Iterator[yaml.Event]:
-    """The events of YAML that has anchors: with aliases, a short text may expand to a huge one."""
+    """The events of YAML with anchors: by aliases, a short text may expand to a huge one."""
     return yaml.parse(text, Loader=yaml.CSafeLoader) if b"&" in text else iter(())
 
 
@@ -106,7 +108,7 @@ def finished_runs(folder: Path, key: str = "run") -> list[Path]:
     """A finished run's folder itself, or the finished runs of a sweep's folder.
 
     Args:
-        key: that gave the folder, for messages.
+        key: the key that gave the folder, for messages.
 
     Raises:
         UserError: if there is none.
@@ -120,14 +122,14 @@ def finished_runs(folder: Path, key: str = "run") -> list[Path]:
             Fault(
                 "is not the folder of a run or a sweep",
                 str(folder),
-                expected="config.yaml and metrics.json in it, or in the folders in it",
-                remedy="train.py writes run folders below outputs/",
+                expected="config.yaml and metrics.json in it or in its subfolders",
+                remedy="give a folder that train.py wrote, such as outputs/…",
             )
         )
     done = [run for run, status in found.items() if status == "done"]
     if not done:
         statuses = listed(f"{run.name}: {status}" for run, status in found.items())
-        raise UserError(Fault("holds no finished run", str(folder), statuses))
+        raise UserError(Fault("contains no finished run", str(folder), statuses))
     return done
 
 
@@ -138,5 +140,7 @@ def finished_run(folder: Path, key: str) -> Path:
         UserError: otherwise.
     """
     if finished_runs(folder, key) != [folder]:
-        raise UserError(Fault("is a sweep's folder", f"{key}={folder}", remedy="name one of its runs"))
+        raise UserError(
+            Fault("is the folder of a sweep", f"{key}={folder}", remedy="give the folder of one of its runs")
+        )
     return folder

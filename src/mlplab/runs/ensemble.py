@@ -1,4 +1,4 @@
-"""Predictions of one run, or the mean of several runs' predictions (Lakshminarayanan et al. 2017)."""
+"""Predictions of a run, or mean predictions of several runs (Lakshminarayanan et al. 2017)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,20 +13,20 @@ from mlplab.runs.selection import select_runs
 from mlplab.runs.trained import TrainedRun
 
 FRAME = "the frame"
-"""The name of a frame in memory in messages."""
+"""How messages refer to a frame in memory."""
 
 
 class Ensemble:
-    """Trained runs that predict the mean of their predictions; a single run is an ensemble of one.
+    """Trained runs whose predictions are averaged; a single run is an ensemble of one.
 
     Attributes:
         members: the runs.
-        schema: the columns that they take, and their targets.
+        schema: the input columns and the targets of the members.
         config: the configuration of each member.
         metrics: the content of each member's metrics.json.
 
     Raises:
-        UserError: if the members take other columns than the first.
+        UserError: if the members' columns differ from those of the first.
     """
 
     def __init__(self, members: Sequence[TrainedRun]) -> None:
@@ -36,17 +36,19 @@ class Ensemble:
         self.metrics = tuple(member.metrics for member in members)
         for member in members:
             if member.schema.names != self.schema.names or member.schema.targets != self.schema.targets:
-                what = "takes different columns than the first run of its sweep"
-                raise UserError(Fault(what, str(member.folder), remedy="name the folder of one run"))
+                what = "has different columns than the first run of its sweep"
+                raise UserError(Fault(what, str(member.folder), remedy="give the folder of one run"))
 
     def predict(self, frame: FrameLike) -> Float64[np.ndarray, " row"] | Float64[np.ndarray, "row target"]:
-        """Predicts the target of each row, in its own units; several targets are columns.
+        """Predicts the target of each row, in its own units.
+
+        With several targets, the result has one column per target.
 
         Args:
-            frame: has the schema's input columns in any order; other columns are ignored.
+            frame: a table with the schema's input columns in any order; all other columns are ignored.
 
         Raises:
-            UserError: if a column is missing, or holds values of another kind than in training.
+            UserError: if a column is missing, or its values are of a different kind than in training.
         """
         predictor = Predictor(self.members, FRAME)
         predicted = predictor(as_frame(self.schema, frame, FRAME))
@@ -58,7 +60,8 @@ class Predictor:
     """Predicts frames with the same columns, one after another.
 
     Args:
-        where: the name of the data in messages.
+        members: the trained runs.
+        where: how messages refer to the data.
         decimal_comma: whether numbers in text have a decimal comma.
 
     Attributes:
@@ -85,7 +88,7 @@ class Predictor:
         """Predicts rows.
 
         Args:
-            numbers: columns that are parsed already, as in `FrameTransformer.features`.
+            numbers: columns that are already parsed, as in `FrameTransformer.features`.
 
         Raises:
             UserError: as `Ensemble.predict`.
@@ -100,19 +103,21 @@ class Predictor:
         return np.mean(each, axis=0) if len(each) > 1 else each[0]
 
     def warn(self) -> None:
-        """Logs warnings about unusual values in the rows."""
+        """Logs warnings about unusual values in the rows predicted so far."""
         for transformer, _ in self._groups:
             transformer.warn()
 
 
 def load(folder: str | Path, runs: str | int = "best") -> Ensemble:
-    """Loads the best network of a run's folder, or an ensemble of a sweep's finished runs.
+    """Loads a run's best checkpoint, or those of a sweep's finished runs as an ensemble.
 
     Args:
-        runs: of a sweep: `best` takes the configuration with the best mean validation metric, with all its
-            seeds and folds; a number takes that many single runs, best first; `all` takes all.
+        folder: the folder of a run or a sweep.
+        runs: which runs of a sweep to load. `best`: all seeds and folds of the configuration with the best
+            mean validation metric; a number: that many individual runs, best first; `all`: all runs.
 
     Raises:
-        UserError: if there is no finished run, or a checkpoint is damaged, holds code, or is another run's.
+        UserError: if there is no finished run, or a checkpoint is damaged, contains code, or belongs to
+            another run.
     """
     return Ensemble([TrainedRun(run) for run in select_runs(Path(folder), runs)])

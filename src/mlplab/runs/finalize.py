@@ -1,4 +1,4 @@
-"""Writes what a run leaves when it ends."""
+"""Writes the final files of a run."""
 
 from mlplab.runs.baselines import baseline_test_scores
 from mlplab.runs.folder import Metrics, Status, finite
@@ -12,12 +12,14 @@ def finalize(trainer: StackTrainer, index: int, status: Status, reason: str | No
     """Writes the checkpoints, hyperparameters and metrics.json of a member; returns the metrics.
 
     Args:
+        trainer: the trainer of the stack.
+        index: the number of the member.
         status: `done` if the member was tested.
-        reason: why it is not.
+        reason: why the status is not `done`.
     """
     member, best, final = trainer.members[index], trainer.best, trainer.final_state
     metrics = trainer.metrics(index, tested=status == "done")
-    # Before anything is written since it takes a while: a run killed in this function trains its end again.
+    # First, since it takes a while: a run killed before anything is written repeats its last steps.
     baselines = baseline_test_scores(member.data) if status == "done" else {}
     if best.epochs[index]:
         inherited = inherited_rows(member.config, trainer.stack.table.schema)

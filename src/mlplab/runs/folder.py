@@ -1,4 +1,4 @@
-"""The folder of a run: what it holds, and how it is created, locked and written."""
+"""The folder of a run: its files, and how it is created, locked and written."""
 
 import json
 import logging
@@ -24,14 +24,14 @@ from mlplab.runs.discovery import read_config, read_metrics
 
 Status = Literal["running", "done", "failed", "interrupted", "diverged"]
 Metrics = dict[str, Any]
-"""The content of a `metrics.json`: names to numbers, None and text."""
+"""The content of a `metrics.json`: numbers, None and text by name."""
 
 Stamp = tuple[int, int]
-"""Changes whenever a process takes a run's folder."""
+"""A value that changes whenever a process starts to use a run's folder."""
 
 
 def stamp_of(folder: Path) -> Stamp:
-    """The present stamp of a run's folder."""
+    """The current stamp of a run's folder."""
     try:
         found = (folder / "metrics.json").stat()
     except OSError:
@@ -42,7 +42,7 @@ def stamp_of(folder: Path) -> Stamp:
 class RunFolder:
     """The folder of one run.
 
-    It holds `config.yaml`, `metrics.json`, `environment.json`, `schema.json`, `train.log`,
+    It contains `config.yaml`, `metrics.json`, `environment.json`, `schema.json`, `train.log`,
     `checkpoints/best.ckpt`, `checkpoints/last.ckpt` and the files of the loggers.
     """
 
@@ -52,7 +52,7 @@ class RunFolder:
         self._lock = FolderLock(path)
 
     def create(self, config: Mapping[str, Any]) -> None:
-        """Creates the folder, or uses an empty one, and locks it. Of several processes, one succeeds.
+        """Creates the folder, or uses an empty one, and locks it. Only one of several processes succeeds.
 
         Raises:
             UserError: if the folder is not empty, or is a file.
@@ -85,19 +85,20 @@ class RunFolder:
             raise UserError(self._not_empty())
 
     def _not_empty(self) -> Fault:
-        remedy = "choose another: name=… or hydra.run.dir=…"
+        remedy = "choose a different folder: name=… or hydra.run.dir=…"
         return Fault("exists and is not empty", str(self.path), remedy=remedy)
 
     def reopen(self, config: Mapping[str, Any], stamp: Stamp, *, restart: bool) -> None:
         """Locks the folder of a run that is to be resumed, and removes partial files.
 
         Args:
-            stamp: of the folder when its saved state was read.
-            restart: whether the run starts again, so that everything it left is removed.
+            config: the run's configuration.
+            stamp: the stamp of the folder when its training state was read.
+            restart: whether the run starts from the beginning, so that its files are removed.
 
         Raises:
-            UserError: if another process uses the folder or has used it since, or it holds links, which might
-                lead out of it.
+            UserError: if another process uses the folder or has used it since, or it contains links, which
+                might lead out of it.
         """
         links = (path for path in self.path.rglob("*") if path.is_symlink())
         if link := next(links, None):
@@ -106,7 +107,7 @@ class RunFolder:
         self._lock.acquire()
         try:
             if stamp_of(self.path) != stamp:
-                what, remedy = "another process has changed it", "run the command again"
+                what, remedy = "was changed by another process", "run the command again"
                 raise UserError(Fault(what, str(self.path), remedy=remedy))
             for folder in (self.path, self.path / "checkpoints"):
                 remove_partial_files(folder)
@@ -122,7 +123,7 @@ class RunFolder:
             raise
 
     def lock(self) -> None:
-        """Keeps other processes out of the folder.
+        """Locks the folder against other processes.
 
         Raises:
             UserError: if another process uses it.
@@ -134,7 +135,7 @@ class RunFolder:
         self._lock.release()
 
     def discard(self) -> None:
-        """Removes what `create` has made, if nothing was added."""
+        """Removes what `create` has created, if nothing was added."""
         for name in ("metrics.json", "config.yaml"):
             (self.path / name).unlink(missing_ok=True)
         with suppress(OSError):
@@ -159,13 +160,13 @@ class RunFolder:
         return self.path / "checkpoints" / "last.ckpt"
 
     def write_metrics(self, status: Status, metrics: Metrics, reason: str | None = None) -> Metrics:
-        """Writes `metrics.json` and returns its content; `reason` says why the status is not `done`."""
+        """Writes `metrics.json` and returns its content; `reason` explains a status other than `done`."""
         content: Metrics = {"status": status, **({"reason": reason} if reason else {}), **metrics}
         self._write_json("metrics.json", content, synced=status != "running")
         return content
 
     def write_environment(self, device: str) -> None:
-        """Writes `environment.json`: what results depend on besides configuration and data."""
+        """Writes `environment.json`: what results depend on, apart from configuration and data."""
         content = {**_environment(), "device": device, "command": sys.argv}
         self._write_json("environment.json", content, synced=False)
 
@@ -201,9 +202,9 @@ class _LogFile(logging.FileHandler):
 
 
 def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
-    """Writes to a run's folder why it failed.
+    """Writes the reason why a run failed to its folder.
 
-    Does nothing if the folder says why already, is another run's, or is in use.
+    Does nothing if the folder already contains a reason, belongs to a different run, or is in use.
     """
     folder = RunFolder(path)
     with suppress(UserError):
@@ -219,7 +220,7 @@ def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
 
 
 def finite(metrics: Metrics) -> Metrics:
-    """Replaces numbers that are not finite by None: JSON has no such numbers."""
+    """Replaces non-finite numbers by None, because JSON has none."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in metrics.items()
@@ -235,7 +236,7 @@ def _environment() -> dict[str, Any]:
 
 
 def _git_state() -> dict[str, Any] | None:
-    """The commit of the code and whether it has changed since; None outside a git repository."""
+    """The commit of the code, and whether there are uncommitted changes; None outside a git repository."""
     code = Path(__file__).parent
 
     def git(*arguments: str) -> str:

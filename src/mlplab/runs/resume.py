@@ -1,4 +1,4 @@
-"""Which folders hold a run that was started, and what of its configuration may change. Imports no torch."""
+"""Whether a folder contains a started run, and what of its configuration may change. Imports no torch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from mlplab.files import LOCK, PART
 from mlplab.runs.discovery import read_config, read_metrics
 
 FINAL = ("done", "diverged")
-"""Statuses of runs that would end the same way again."""
+"""Statuses of runs that would end in the same way again."""
 
 MAY_GROW = "trainer.max_epochs"
 
@@ -25,13 +25,13 @@ def was_started(folder: Path) -> bool:
 
 
 def is_incomplete(folder: Path) -> bool:
-    """Whether a folder is that of a run that was killed while it created the folder."""
+    """Whether a folder belongs to a run that was killed while creating it."""
     names = {path.name for path in folder.iterdir() if not path.name.endswith(PART)}
     return names <= {LOCK, "metrics.json", "checkpoints"}
 
 
 def has_ended(folder: Path, run: TrainConfig) -> bool:
-    """Whether a started run has ended for good: even with the epochs of `run`, it would end the same way."""
+    """Whether a started run has ended for good: with the epochs of `run`, it would end in the same way."""
     metrics = read_metrics(folder)
     if metrics["status"] not in FINAL:
         return False
@@ -45,14 +45,14 @@ def read_run_config(folder: Path) -> TrainConfig:
     """The configuration of a run that is to be resumed.
 
     Raises:
-        UserError: if the folder is not a run's, or its configuration is damaged or of another version.
+        UserError: if the folder is not a run's, or its configuration is damaged or of a different version.
     """
     values = read_config(folder)
     try:
         return parse(values)
     except UserError as error:
         (fault, *_) = error.faults
-        what = f"is not a configuration of this version: {fault.sentence()}"
+        what = f"is not valid in this version of mlplab: {fault.sentence()}"
         raise UserError(Fault(what, str(folder / "config.yaml"), remedy=fault.remedy)) from error
 
 
@@ -60,11 +60,13 @@ def check_same_config(run: TrainConfig, folder: Path) -> None:
     """Checks that a folder is empty, or belongs to this run.
 
     Raises:
-        UserError: with the keys in which the configurations differ, or if the folder is not a run's.
+        UserError: if the folder belongs to a run with a different configuration, or is not a run's.
     """
     if not (folder / "config.yaml").exists():
         if was_started(folder) and not is_incomplete(folder):
-            raise UserError(Fault("exists and is not empty", str(folder), remedy="choose another: name=…"))
+            raise UserError(
+                Fault("exists and is not empty", str(folder), remedy="choose a different folder: name=…")
+            )
     elif faults := differences(run, read_config(folder), str(folder)):
         raise UserError(*faults)
 
@@ -72,10 +74,10 @@ def check_same_config(run: TrainConfig, folder: Path) -> None:
 def differences(
     run: TrainConfig, saved: Mapping[str, Any], where: str, *, may_grow: bool = True
 ) -> list[Fault]:
-    """The keys in which a resumed run differs from its saved configuration, but must not.
+    """The keys in which a resumed run differs from its saved configuration, but must not differ.
 
-    `name` and `data.memory_gib` may differ; `trainer.max_epochs` may grow where the schedule does not depend
-    on it.
+    `name` and `data.memory_gib` may differ; `trainer.max_epochs` may be increased if the schedule does not
+    depend on it.
     """
     new = run.plain()
     here, there = dict(flat(new)), dict(flat(saved))
@@ -85,9 +87,10 @@ def differences(
             key,
             repr(here.get(key)),
             f"{there.get(key)!r} as in {where}",
-            "it may only be increased, and not with a schedule that depends on it (cosine)"
+            "it may only be increased, and only if the learning rate schedule does not depend on it "
+            "(cosine does)"
             if key == MAY_GROW
-            else "leave it out, or start a new run from these weights: init_from=FOLDER",
+            else "remove it, or start a new run from that run's weights: init_from=FOLDER",
         )
         for key in differing(new, saved)
         if key != MAY_DIFFER and not (may_grow and key == MAY_GROW and _grows(run, there.get(key)))

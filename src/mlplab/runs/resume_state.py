@@ -1,4 +1,4 @@
-"""The saved states that training resumes from: a run's own and that of its stack."""
+"""The saved training states: a run's own, and that of its stack."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ from mlplab.training import checkpoint
 from mlplab.training.state import StackState
 
 REMEDY = "restore it, or start a new run"
-"""For a table or a split that has changed."""
+"""Remedy for a table or a split that has changed."""
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +34,10 @@ def check_same_rows(folder: Path, data: RunData) -> bool:
 
 
 def saved_state(folder: Path, run: TrainConfig, data: RunData) -> StackState | None:
-    """The state that a run saved by itself; None if it must start again.
+    """The training state in a run's own checkpoint; None if training must start from the beginning.
 
     Raises:
-        UserError: if its checkpoint and the one before are damaged, if they are another run's, or if the
+        UserError: if its checkpoint and the previous one are damaged or belong to a different run, or if the
             table or the split has changed.
     """
     path = RunFolder(folder).last
@@ -57,9 +57,10 @@ def saved_state(folder: Path, run: TrainConfig, data: RunData) -> StackState | N
 
 @dataclass(frozen=True)
 class StackCheckpoint:
-    """The file in which a stack of a sweep saves the state of all its runs.
+    """The file with the training state of all runs of a stack.
 
-    It is in a folder of the sweep's folder; in it, runs are named by their folders' paths in the sweep's.
+    It is in a subfolder of the sweep's folder. It names runs by the paths of their folders in the sweep's
+    folder.
     """
 
     path: Path
@@ -69,12 +70,12 @@ class StackCheckpoint:
         return os.path.relpath(folder, self.path.parents[1])
 
     def save(self, data: Mapping[Path, RunData], state: StackState) -> None:
-        """Saves the state of the runs with these folders, in the order of the state's members."""
+        """Saves the training state of the runs with these folders, in the order of the state's members."""
         tables = {self.name(folder): each.fingerprint for folder, each in data.items()}
         checkpoint.save_stack(self.path, tables, training=state.plain())
 
     def load(self, data: Mapping[Path, RunData]) -> dict[Path, StackState]:
-        """The saved state of each of these runs. A damaged file is reported in the log and holds none.
+        """The training state of each of these runs. If the file is damaged, logs a warning and returns none.
 
         Raises:
             UserError: if a table or a split has changed.
@@ -94,7 +95,7 @@ class StackCheckpoint:
         return {folders[name]: state.select([i]) for i, name in enumerate(names) if name in folders}
 
     def remove(self) -> None:
-        """Removes the file and those that it replaced."""
+        """Removes the file and its previous versions."""
         checkpoint.remove(self.path)
 
 
@@ -103,11 +104,11 @@ def _state(path: Path, content: Mapping[str, Any]) -> StackState:
     try:
         return StackState.from_plain(training)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise checkpoint.damaged(path, "it holds no training state") from error
+        raise checkpoint.damaged(path, "it contains no training state") from error
 
 
 def _part(path: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = content.get(name)
     if not isinstance(part, Mapping):
-        raise checkpoint.damaged(path, f"its part '{name}' is missing")
+        raise checkpoint.damaged(path, f"its entry '{name}' is missing")
     return part

@@ -1,4 +1,4 @@
-"""Compares runs by configuration, and selects the best by validation. Imports no torch."""
+"""Compares runs by configuration, and selects the best by their validation metric. Imports no torch."""
 
 import logging
 import math
@@ -15,16 +15,16 @@ from mlplab.runs.discovery import finished_runs, read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER
 
 SPLIT_KEYS = ("data.split.seed", "data.split.fold")
-"""Keys that split the same rows in another way."""
+"""Keys that change only how the same rows are split."""
 
 REPEATS = ("seed", *SPLIT_KEYS)
 """Keys in which runs of one configuration may differ: scores are averaged over them."""
 
 IGNORED = ("name", MAY_DIFFER)
-"""Keys that do not belong to a run's configuration: its name, and what its machine has."""
+"""Keys that do not count as configuration: the name, and a property of the machine."""
 
 COMMON_METRIC = "val/rmse"
-"""Compares runs that monitor different metrics."""
+"""The metric that compares runs which monitor different metrics."""
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +56,13 @@ def read_run(folder: Path) -> RunResult:
     """Reads the configuration and metrics of a run.
 
     Raises:
-        UserError: if a file is damaged or of another version.
+        UserError: if a file is damaged or of a different version.
     """
     return RunResult(folder, dict(flat(read_config(folder))), read_metrics(folder))
 
 
 def without_repeats(runs: Sequence[RunResult]) -> list[RunResult]:
-    """One run, finished if possible, for each configuration and seed."""
+    """One run for each configuration and seed; a finished one if possible."""
     unique: dict[tuple[str, ...], RunResult] = {}
     for run in runs:
         keys = sorted(run.config.keys() - set(IGNORED))
@@ -93,14 +93,15 @@ def common_monitor(runs: Sequence[RunResult]) -> str:
 
 
 def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
-    """A finished run's folder itself, or some of a sweep's finished runs; logs which.
+    """A finished run's folder itself, or the chosen ones of a sweep's finished runs, which are logged.
 
     Args:
-        choice: `best` takes the runs of the configuration with the lowest mean validation metric over its
-            seeds and folds; a number takes that many single runs, lowest first; `all` takes all.
+        folder: the folder of a run or a sweep.
+        choice: `best`: the runs of the configuration with the lowest mean validation metric over its seeds
+            and folds; a number: that many individual runs, lowest first; `all`: all runs.
 
     Raises:
-        UserError: if there is no finished run, or no such choice.
+        UserError: if there is no finished run, or the choice is invalid.
     """
     folders = finished_runs(folder)
     number = _as_number(choice)

@@ -1,4 +1,4 @@
-"""Trains a stack: one `Trainer.fit`, from the start or a saved state, until few members are left."""
+"""Trains a stack: one `Trainer.fit`, from the start or a training state, until few members are left."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ class Member:
     """A run in training.
 
     Args:
-        log: writes a line about the run.
-        log_progress: writes a line about its progress.
+        log: logs a line about the run.
+        log_progress: logs a line about its progress.
     """
 
     config: TrainConfig
@@ -52,18 +52,18 @@ class StackTrainer:
     """Trains the members of a stack.
 
     Args:
-        callbacks: that a smaller stack of the same runs keeps.
-        state: that training resumes from; None: from the start.
+        callbacks: callbacks for this stack, and for a smaller stack of the same runs.
+        state: the training state to resume from; None: from the start.
         stack_checkpoint: the file for the training state of a sweep's stack; None: the run's own last.ckpt.
         last_save: when the training state was last saved, by `perf_counter`.
 
     Attributes:
         best: the best weights and values of each member.
-        last_weights: the network's tensors, each member's at the end of its own training.
+        last_weights: the network's tensors, for each member at the end of its own training.
         final_state: the training state when `fit` ended.
 
     Raises:
-        UserError: if the stack cannot be built, or the state is that of another network.
+        UserError: if the stack cannot be built, or the state does not fit the network.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class StackTrainer:
             try:
                 stack_state.restore(state, self.trainer, self.stack.module, self.best, self.stopping)
             except (RuntimeError, LookupError, ValueError) as error:
-                what = f"holds the state of another network: {str(error).partition(chr(10))[0]}"
+                what = f"contains the state of a different network: {str(error).partition(chr(10))[0]}"
                 where = str(members[0].folder.last)
                 raise UserError(Fault(what, where, remedy="start a new run")) from error
 
@@ -132,11 +132,11 @@ class StackTrainer:
         return StackTrainer(members, self.callbacks, state, self.stack_checkpoint, last_save)
 
     def state(self) -> StackState:
-        """The present training state."""
+        """The current training state."""
         return stack_state.capture(self.trainer, self.stack.module, self.best, self.stopping, self.seconds)
 
     def save(self) -> None:
-        """Saves the present training state: to the stack's file, or to the run's last.ckpt.
+        """Saves the current training state to the stack's file, or to the run's last.ckpt.
 
         Weights that are not finite never replace finite ones.
         """
@@ -162,10 +162,12 @@ class StackTrainer:
         """Writes the checkpoint of a member.
 
         Args:
-            network: the network's tensors, of all members.
+            index: the number of the member.
+            network: the network's tensors, for all members.
             epoch: number of epochs of training.
-            state: lets training resume from the checkpoint.
-            seen: hashes of the rows that training and validation saw.
+            metrics: the member's metrics.
+            state: the training state, if training can resume from the checkpoint.
+            seen: hashes of the rows in training and validation.
         """
         member = self.members[index]
         checkpoint.save(
@@ -181,7 +183,7 @@ class StackTrainer:
         )
 
     def metrics(self, index: int, *, tested: bool) -> Metrics:
-        """The metrics of a member's best epoch, and of its test if there was one."""
+        """The metrics of a member's best epoch, and of its test if it was tested."""
         metrics: Metrics = {}
         best, module = self.best, self.stack.module
         if best.epochs[index]:
@@ -196,7 +198,7 @@ class StackTrainer:
 
     @property
     def seconds(self) -> float:
-        """Seconds of training, without pauses between saving and resuming."""
+        """Seconds of training, without the time between saving and resuming."""
         return perf_counter() - self._started
 
     @property

@@ -26,7 +26,7 @@ from mlplab.training.progress import ProgressBar
 from mlplab.training.state import StackState
 
 MANY_REPEATED = 0.05
-"""Share of the test rows that repeat rows of training, from which on there is a warning."""
+"""If more than this share of the test rows repeat training rows, there is a warning."""
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,8 @@ class Run:
     """A configuration, and the folder for its run.
 
     Args:
-        stamp: of the folder before its saved state was read, if the run is resumed; None: a new run.
+        stamp: the stamp of the folder before its training state was read, if the run is resumed; None: a new
+            run.
     """
 
     config: TrainConfig
@@ -55,13 +56,14 @@ def train_runs(
 ) -> list[Metrics]:
     """Trains runs that share a table and a network shape, tests their best weights, and fills their folders.
 
-    A run whose loss is no longer finite ends with the status `diverged`; the others continue.
+    A run whose loss becomes non-finite ends with the status `diverged`; the others continue.
 
     Args:
-        data: of each run.
-        title: of the progress bar of a sweep's stack, whose runs write to their own logs only. None: the run
-            is alone, and logs to the terminal.
-        state: that training resumes from.
+        data: the data of each run.
+        console: where progress bars are shown.
+        title: the title of the progress bar of a sweep's stack, whose runs write only to their own logs.
+            None: the run is alone, and logs to the terminal.
+        state: the training state to resume from.
         stack_checkpoint: the file for the training state of a sweep's stack.
 
     Returns:
@@ -103,7 +105,7 @@ def train_runs(
             if is_disk_error(error):
                 raise CannotWrite(error) from error
             if isinstance(error, SystemExit):
-                raise RunFailed(f"a class of the configuration called exit({error.code})") from error
+                raise RunFailed(f"a custom class called exit({error.code})") from error
             raise
         if stack_checkpoint:
             stack_checkpoint.remove()
@@ -114,8 +116,8 @@ class _Training:
     """Trains a stack until all of its members have ended.
 
     Attributes:
-        trainer: of the members that are left.
-        metrics: the content of metrics.json of those that have ended, by folder.
+        trainer: the trainer of the members that are left.
+        metrics: the content of metrics.json for the members that have ended, by folder.
     """
 
     def __init__(self, trainer: StackTrainer, signals: StopOnSignal) -> None:
@@ -173,7 +175,7 @@ class _Training:
 
 
 def _member(run: Run, data: RunData, *, alone: bool, to_terminal: bool) -> Member:
-    """A run alone logs to the terminal, its progress only without a bar; one of a sweep to its own log."""
+    """A single run logs to the terminal (progress only if there is no bar), one of a sweep to its own log."""
     folder = RunFolder(run.folder)
     progress = partial(log.log, logging.INFO if to_terminal else logging.DEBUG) if alone else folder.log_line
     lines = log.info if alone else folder.log_line
@@ -203,7 +205,7 @@ def _open_folders(runs: Sequence[Run], members: Sequence[Member], state: StackSt
 def _write_headers(
     trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: StackState | None
 ) -> None:
-    """Writes what is known of a run before it trains: environment, schema, the first lines of its log."""
+    """Writes what is known before training: environment, schema, the first lines of the log."""
     network, table = trainer.stack.module.network, trainer.stack.table
     weights = sum(parameter[0].numel() for parameter in network.parameters())
     dropped, columns = len(table.x) - len(table.rows), len(table.schema.inputs)
@@ -231,7 +233,7 @@ def _write_headers(
 
 
 def _row_warnings(member: Member, *, resumed: bool) -> list[str]:
-    """Warnings that a run's test scores are too good, as training sees or has seen test rows."""
+    """Warnings that a run's test scores are too optimistic, because test rows are in training."""
     data, warnings = member.data, []
     if (
         member.config.init_from
@@ -242,5 +244,5 @@ def _row_warnings(member: Member, *, resumed: bool) -> list[str]:
     repeated, test = data.repeated_test_rows, len(data.split.test)
     if repeated > MANY_REPEATED * test:
         what = f"{repeated:,} of the {test:,} test rows equal a row of train or val in all columns"
-        warnings.append(f"{what}; if they are copies, the test scores are too good: leave copies out")
+        warnings.append(f"{what}; if they are copies, the test scores are too optimistic: remove the copies")
     return warnings

@@ -15,7 +15,7 @@ from mlplab.runs.discovery import read_config, read_metrics
 from mlplab.training import checkpoint
 
 ROWS_AT_ONCE = 2048
-"""Rows of one forward pass, so that the hidden layers' values fit the processor's cache."""
+"""Rows per forward pass, so that the hidden layers' values fit the processor's cache."""
 
 
 class TrainedRun:
@@ -27,10 +27,10 @@ class TrainedRun:
         metrics: the content of its metrics.json.
         network: a stack of one member.
         table: the fingerprint of the table and the split.
-        seen: hashes of the rows that training or validation saw, including those before a warm start.
+        seen: hashes of the rows in training or validation, including those of the run of a warm start.
 
     Raises:
-        UserError: if the checkpoint is damaged, or does not belong to the folder.
+        UserError: if the checkpoint is damaged, or belongs to another run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,22 +51,22 @@ class TrainedRun:
             section = self.config.model.preprocessing
             preprocessing = build_preprocessing(section, layout, targets, seeds, dtype, None)
         except UserError as error:
-            what = f"its configuration does not fit this version: {error.faults[0].sentence()}"
+            what = f"its configuration is not valid in this version: {error.faults[0].sentence()}"
             raise UserError(Fault(what, str(path), remedy=error.faults[0].remedy)) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(Fault(f"is damaged: a part is missing ({error})", str(path))) from error
+            raise UserError(Fault(f"is damaged: an entry is missing ({error})", str(path))) from error
         if differs:
-            what = f"belongs to another run: config.yaml in its folder differs in {listed(differs)}"
-            raise UserError(Fault(what, str(path), remedy="copy run folders as a whole, or train again"))
+            what = f"belongs to a different run: config.yaml in its folder differs in {listed(differs)}"
+            raise UserError(Fault(what, str(path), remedy="copy whole run folders, or train again"))
         self.network: Network = build_network([self.config.model], seeds, preprocessing, initialize=False)
         try:
             self.network.load_state_dict(state)
         except (RuntimeError, TypeError) as error:
             raise UserError(
-                Fault("holds weights that do not fit the network in its configuration", str(path))
+                Fault("contains weights that do not fit the network in its configuration", str(path))
             ) from error
         if not all(tensor.isfinite().all() for tensor in self.network.state_dict().values()):
-            raise UserError(Fault("holds weights that are not finite", str(path), remedy="train again"))
+            raise UserError(Fault("contains weights that are not finite", str(path), remedy="train again"))
         self.network.eval()
 
     @property
@@ -75,13 +75,13 @@ class TrainedRun:
         return np.float64 if self.network.preprocessing.dtype == torch.float64 else np.float32
 
     def has_seen(self, hashes: Int64[np.ndarray, " row"]) -> Bool[np.ndarray, " row"]:
-        """Which rows training or validation saw, by the `row_hashes` of this run's features."""
+        """Which rows were in training or validation, by the `row_hashes` of this run's features."""
         return np.isin(hashes, self.seen)
 
     def predict_features(
         self, x: Float[np.ndarray, "row feature"], first_row: int = 0
     ) -> Float64[np.ndarray, "row target"]:
-        """Predicts rows of features, as the schema makes them; NaN is a missing value.
+        """Predicts rows of features, computed by the schema; NaN is a missing value.
 
         Args:
             first_row: number of rows before these, for messages.
@@ -97,10 +97,9 @@ class TrainedRun:
         if len(bad := np.flatnonzero(~np.isfinite(predicted).all(1))):
             raise UserError(
                 Fault(
-                    f"the prediction of data row {first_row + bad[0] + 1} is not a finite number",
-                    "the data",
-                    f"{len(bad)} such rows" if len(bad) > 1 else "",
-                    remedy="its inputs are far outside the range of training; correct them, or drop the row",
+                    "the prediction is not finite" + (f"; {len(bad):,} such rows" if len(bad) > 1 else ""),
+                    f"data row {first_row + bad[0] + 1}",
+                    remedy="its inputs are far outside the training range; correct them, or drop the row",
                 )
             )
         return predicted

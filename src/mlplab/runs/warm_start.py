@@ -1,4 +1,4 @@
-"""Warm start: a run that starts from the weights of a trained one (`init_from=FOLDER`)."""
+"""Warm start: a run that starts from the weights of a trained run (`init_from=FOLDER`)."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -22,10 +22,10 @@ from mlplab.runs.trained import TrainedRun
 
 
 def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) -> None:
-    """Gives a member the best weights and the preprocessing of the run `run.init_from`.
+    """Copies the best weights and the preprocessing of the run `run.init_from` to a member.
 
     Raises:
-        UserError: if that is not a trained run, has other columns, or is another network.
+        UserError: if that is not a trained run, or its columns or architecture differ.
     """
     folder = finished_run(Path(run.init_from or ""), "init_from")
     trained = TrainedRun(folder)
@@ -42,36 +42,35 @@ def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) 
         )
     models = run.model.model_dump(), trained.config.model.model_dump()
     if keys := listed(f"model.{key}" for key in differing(*models) if key != "dropout"):
-        what, remedy = "has a different network", "give this run the same model keys"
-        raise UserError(Fault(what, f"init_from={folder}", f"different {keys}", remedy=remedy))
+        what, remedy = f"has a different architecture: {keys}", "use the same values of model.* in this run"
+        raise UserError(Fault(what, f"init_from={folder}", remedy=remedy))
     state = trained.network.state_dict()
     old, new = (torch.tensor(each.offsets, dtype=torch.float64) for each in (trained.schema, schema))
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             tensor[member] = state[name][0]
-        network.preprocessing.shift(member, old - new)  # the columns may have other offsets
+        network.preprocessing.shift(member, old - new)  # the columns may have different offsets
 
 
 def seen_rows_warning(run: TrainConfig, data: RunData) -> str:
-    """The warning that training of `run.init_from` has seen test rows of this run; empty if it has not."""
+    """The warning that test rows of this run were in the training of `run.init_from`; empty if none were."""
     trained, test = TrainedRun(Path(run.init_from or "")), data.split.test
     try:
         seen = int(trained.has_seen(_row_hashes(trained, run, data)[test]).sum())
     except UserError as error:
         reason = error.faults[0].sentence()
-        return (
-            f"init_from={run.init_from}: cannot tell whether its training saw test rows of this run: {reason}"
-        )
+        what = "cannot check whether test rows of this run were in its training"
+        return f"init_from={run.init_from}: {what}: {reason}"
     if not seen:
         return ""
     return (
-        f"init_from={run.init_from}: its training or validation saw {seen:,} of the {len(test):,} test rows, "
-        "so the test scores are too good; use the split of that run, or train from scratch"
+        f"init_from={run.init_from}: {seen:,} of the {len(test):,} test rows were in its training or "
+        "validation, so the test scores are too optimistic; use the split of that run, or train from scratch"
     )
 
 
 def inherited_rows(run: TrainConfig, schema: Schema) -> Int64[np.ndarray, " row"]:
-    """Hashes of the rows that the training of `run.init_from` saw, if both runs read rows the same way."""
+    """Hashes of the rows in the training of `run.init_from`, if both runs read rows in the same way."""
     if run.init_from and (folder := Path(run.init_from)).is_dir():
         with suppress(UserError):
             if (trained := TrainedRun(folder)).schema.inputs == schema.inputs:
@@ -80,7 +79,7 @@ def inherited_rows(run: TrainConfig, schema: Schema) -> Int64[np.ndarray, " row"
 
 
 def _row_hashes(trained: TrainedRun, run: TrainConfig, data: RunData) -> Int64[np.ndarray, " row"]:
-    """Hashes of the rows of a run's table as the trained run reads them: its columns may have other offsets.
+    """Hashes of a run's rows as the trained run reads them: its columns may have different offsets.
 
     Raises:
         UserError: if the trained run cannot read the table.
@@ -100,7 +99,7 @@ def _row_hashes(trained: TrainedRun, run: TrainConfig, data: RunData) -> Int64[n
 
 
 def _columns(schema: Schema) -> dict[str, object]:
-    """What two schemas must have in common, by column, so that networks can exchange weights."""
+    """What must be equal in two schemas, by column, so that networks can exchange weights."""
     columns = {
         column.name: (place, column.kind, column.missing, column.categories, column.parts)
         for place, column in enumerate(schema.inputs)

@@ -1,1 +1,1 @@
-"""Sweeps: many runs from one command, those that share a shape trained in lockstep."""
+"""Sweeps: many runs from one command, trained in lockstep if they have the same shape."""

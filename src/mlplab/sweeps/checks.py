@@ -1,4 +1,4 @@
-"""Refuses wrong runs of a sweep before torch is imported."""
+"""Refuses invalid runs of a sweep before torch is imported."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ def check_runs(runs: Sequence[SweepRun], root: Path, cache: DataCache) -> list[S
 
     Args:
         root: the sweep's folder.
-        cache: gets the tables and splits.
+        cache: stores the tables and splits.
 
     Raises:
         UserError: if all runs are refused, or two have the same folder.
@@ -56,6 +56,6 @@ def _check_folders(runs: Sequence[SweepRun], root: Path) -> None:
         if not run.folder.resolve().is_relative_to(root.resolve()):
             raise UserError(Fault("is outside the sweep's folder", str(run.folder)))
         if run.folder in seen:
-            remedy = "give each value once, or set hydra.sweep.subdir to distinct names"
+            remedy = "give each value once, or make the names in hydra.sweep.subdir distinct"
             raise UserError(Fault("two runs have the same folder", str(run.folder), remedy=remedy))
         seen.add(run.folder)

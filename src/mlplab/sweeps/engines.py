@@ -79,7 +79,7 @@ def _train_in_process(stack: StackJob) -> dict[Path, Outcome]:
 def _start_worker() -> None:
     """Ignores SIGINT outside training, and ends the worker when its parent dies.
 
-    Ctrl-C reaches all processes of a terminal; the parent forwards it to the workers as SIGTERM.
+    Ctrl-C reaches all processes of a terminal. The parent forwards it to the workers as SIGTERM.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
@@ -94,7 +94,7 @@ def _start_worker() -> None:
 
 @contextmanager
 def _forwarded_signals() -> Iterator[list[signal.Signals]]:
-    """Forwards SIGINT and SIGTERM to the workers, whose runs then stop; yields the received signals."""
+    """Forwards SIGINT and SIGTERM to the workers, so that their runs stop; yields the received signals."""
     received: list[signal.Signals] = []
 
     def stop(number: int, frame: FrameType | None) -> None:

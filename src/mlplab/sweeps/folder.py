@@ -14,10 +14,10 @@ PLAN_FILE = "plan.json"
 """The runs of each stack."""
 
 STACKS = "stacks"
-"""Folder of the training states of unfinished stacks."""
+"""Folder with the training states of unfinished stacks."""
 
 LONGEST_NAME = 120
-"""Characters of a run folder's name, before it is cut."""
+"""The largest number of characters of a run folder's name; longer names are cut."""
 
 MULTIRUN_FILE = "multirun.yaml"
 """Written by Hydra's own sweeper."""
@@ -34,11 +34,13 @@ def check_sweep_folder(root: Path) -> None:
         what = "is a symbolic link, which sweeps never create"
         raise UserError(Fault(what, str(links[0]), remedy="remove it"))
     if root.is_file() or (entries and not _is_sweep(root)):
-        raise UserError(Fault("exists and is not empty", str(root), remedy="choose another: name=…"))
+        raise UserError(
+            Fault("exists and is not empty", str(root), remedy="choose a different folder: name=…")
+        )
 
 
 def _is_sweep(root: Path) -> bool:
-    """Whether a folder holds a file of a sweep, or nothing but runs."""
+    """Whether a folder contains a file of a sweep, or only runs."""
     if any((root / name).is_file() for name in (PLAN_FILE, MULTIRUN_FILE)):
         return True
     return all(
@@ -53,7 +55,7 @@ def _is_sweep(root: Path) -> bool:
 
 
 def folder_name(overrides: Sequence[str], varying: set[str]) -> str:
-    """The name of a run's folder, by the keys that vary: `lr=0.001,seed=3`."""
+    """The name of a run's folder, made of the keys that vary: `lr=0.001,seed=3`."""
     parts = []
     for override in sorted(overrides):
         key, _, value = override.partition("=")

@@ -1,4 +1,4 @@
-"""The grid: a run for each combination of values, in a folder of its own."""
+"""The grid: one run for each combination of values, each in its own folder."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -15,11 +15,12 @@ def grid(loader: ConfigLoader, overrides: Sequence[str], *, name_folders: bool =
     """The overrides of each run. The values of the last key vary fastest.
 
     Args:
-        overrides: of the sweep.
-        name_folders: whether each run gets a folder named by the keys that vary.
+        loader: Hydra's loader of configurations.
+        overrides: the overrides of the sweep.
+        name_folders: whether each run gets a folder named after the keys that vary.
 
     Raises:
-        UserError: for a key without values, such as `seed=range(0)`.
+        UserError: if a key has no values, as in `seed=range(0)`.
     """
     varying, values = set(), []
     for override in OverridesParser.create(loader).parse_overrides(list(overrides)):
@@ -33,7 +34,9 @@ def grid(loader: ConfigLoader, overrides: Sequence[str], *, name_folders: bool =
             values.append([f"{key}={value}" for value in override.sweep_string_iterator()])
             if not values[-1]:
                 found = line.partition("=")[2]
-                raise UserError(Fault("has no values", key, found, remedy="list some, as in seed=range(4)"))
+                raise UserError(
+                    Fault("has no values", key, found, remedy="give it values, as in seed=range(4)")
+                )
         else:
             values.append([line])
     runs = [list(combination) for combination in product(*values)]

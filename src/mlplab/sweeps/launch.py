@@ -1,4 +1,4 @@
-"""Trains the runs of a sweep: plan, then stack after stack."""
+"""Trains the runs of a sweep: makes a plan, then trains the stacks."""
 
 import hashlib
 import logging
@@ -26,18 +26,18 @@ def launch(
 ) -> dict[Path, Outcome]:
     """Trains the runs of a sweep; returns the outcome of each by its folder.
 
-    A run that is refused or fails is recorded in its folder and does not affect the others. Runs that have
-    ended earlier are not repeated; those that were started are resumed.
+    If a run is refused or fails, this is recorded in its folder and does not affect the others. Runs that
+    have ended are not repeated; runs that were started are resumed.
 
     Args:
-        runs: checked by `check_runs`.
+        runs: the runs, checked by `check_runs`.
         root: the sweep's folder.
-        cache: has their tables and splits.
-        max_members: of a stack.
-        workers: number of processes.
+        cache: the tables and splits of the runs.
+        max_members: largest number of runs in a stack; None: chosen by network and batch size.
+        workers: number of processes; None: chosen by the estimated time.
 
     Raises:
-        UserError: if all runs are refused; then nothing is left behind.
+        UserError: if all runs are refused; no files are written then.
         Interrupted: after SIGINT or SIGTERM, with the training states saved.
     """
     outcomes: dict[Path, Outcome] = dict(_ended_earlier(runs, cache))
@@ -59,10 +59,10 @@ def launch(
 
 
 def _ended_earlier(runs: Sequence[SweepRun], cache: DataCache) -> Iterator[tuple[Path, Outcome]]:
-    """The outcomes of runs that have ended already.
+    """The outcomes of runs that have already ended.
 
     Raises:
-        UserError: if a folder is that of a run with another configuration, table or split.
+        UserError: if a folder belongs to a run with a different configuration, table or split.
     """
     checked = set()
     for run in runs:

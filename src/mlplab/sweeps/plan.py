@@ -33,10 +33,10 @@ PER_MEMBER: dict[str, Any] = {
 """Keys in which the members of a stack may differ."""
 
 WORTH_A_PROCESS = 60
-"""Seconds of training from which on more processes are worth their start."""
+"""Seconds of training above which it is worth starting more processes."""
 
 SHOWN = 3
-"""Refused runs whose reason is shown."""
+"""The number of refused runs whose reason is shown."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Plan:
         return "\n".join([*lines, *(["  …"] if len(self.refused) > SHOWN else [])])
 
     def write(self, path: Path) -> None:
-        """Writes JSON to the sweep's folder: the names of each stack's runs, and why others are refused."""
+        """Writes JSON to the sweep's folder: the names of each stack's runs, and why runs are refused."""
 
         def name(run: SweepRun) -> str:
             return os.fspath(run.folder.relative_to(path.parent))
@@ -93,7 +93,7 @@ class Plan:
 
 
 def read_stacks(path: Path) -> list[list[Path]]:
-    """The folders of each stack's runs in a written plan; empty if there is none."""
+    """The folders of each stack's runs in a saved plan; empty if there is none."""
     try:
         stacks = json.loads(path.read_text(encoding="utf-8"))["stacks"]
         return [[path.parent / str(name) for name in stack] for stack in stacks]
@@ -111,12 +111,15 @@ def make_plan(
 ) -> Plan:
     """Groups runs that can share a stack, and cuts each group into stacks of nearly equal size.
 
-    The plan does not depend on the machine's momentary speed, so the same sweep gives the same stacks again.
+    The plan does not depend on the current speed of the machine, so the same sweep always gives the same
+    stacks.
 
     Args:
-        max_members: of a stack; None: as `StackSize.members` says.
-        workers: processes; None: one, or one for each of the `cores` if training takes over a minute.
-        earlier: stacks of an earlier plan, by their runs' folders; the new plan contains them.
+        cache: the tables and splits of the runs.
+        max_members: largest number of runs in a stack; None: `StackSize.members`.
+        workers: number of processes; None: one, or one per core if training takes over a minute.
+        cores: number of cores.
+        earlier: the stacks of an earlier plan, as folders of runs; the new plan contains them.
     """
     checked = list(runs)
     shapes: dict[str, list[int]] = {}
@@ -152,7 +155,7 @@ def make_plan(
 
 
 def _buildable(group: Sequence[int], runs: list[SweepRun], cache: DataCache) -> Iterator[int]:
-    """The runs of a group that can be built; the others are refused. Only `init_from` makes a difference."""
+    """The runs of a group that can be built, which depends only on `init_from`; the others are refused."""
     errors: dict[str | None, UserError | None] = {}
     for index in group:
         run = runs[index].config
@@ -191,6 +194,6 @@ def _stack_key(run: config.TrainConfig, cache: DataCache, index: int) -> str:
     rows = len(cache.data(run).split.train)
     batch = batch_rows(run.data.batch_size, rows)
     steps = math.ceil(rows / batch) if supports_padding(run.model) else rows  # all have the same short batch
-    alone = index if run.callbacks.added else None  # the user's callbacks act on the whole Trainer
+    alone = index if run.callbacks.added else None  # custom callbacks act on the whole Trainer
     key = run.model_dump(mode="json", exclude=per_member), str(table_key(run)), batch, steps, alone
     return json.dumps(key)

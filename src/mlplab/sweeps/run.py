@@ -14,9 +14,9 @@ class SweepRun:
     """A run of a sweep: its configuration, or why it cannot be trained.
 
     Args:
-        overrides: of the run.
-        folder: for the run.
-        values: the composed configuration, not validated; empty if it could not be composed.
+        overrides: the overrides of the run.
+        folder: the folder for the run.
+        values: the composed configuration before validation; empty if it could not be composed.
         config: the configuration; None if the run is refused.
         error: why the run is refused.
     """

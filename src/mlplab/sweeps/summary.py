@@ -14,27 +14,27 @@ from mlplab.runs.discovery import runs_below
 from mlplab.runs.selection import RunResult, labelled, read_run, without_repeats
 
 BEST = 5
-"""Configurations in the table."""
+"""The largest number of configurations in the table."""
 
 SHOWN = 3
-"""Failed runs whose reason is shown."""
+"""The number of failed runs whose reason is shown."""
 
 
 def summarize(root: Path, total: int, known: Mapping[Path, RunResult]) -> None:
-    """Prints the best configurations of a sweep by the metric that the runs monitor, and where its runs are.
+    """Prints the best configurations of a sweep by the monitored metric, and the sweep's folder.
 
     Args:
         root: the sweep's folder.
-        total: number of runs there should be.
-        known: results of runs by folder; those of others are read.
+        total: the expected number of runs.
+        known: results of runs by folder; all other results are read from files.
 
     Raises:
-        RunFailed: if runs failed, with the first of them.
+        RunFailed: if runs failed, with the first few of them.
     """
     folders = list(runs_below(root)) if root.is_dir() else []
     runs = [known.get(folder) or read_run(folder) for folder in folders]
     if not runs:
-        raise RunFailed(f"none of {total} runs left a folder; the messages above say why")
+        raise RunFailed(f"none of {total} runs left a folder; see the messages above")
     console = Console()
     if any(run.done for run in runs):
         console.print(_table(group_runs(without_repeats(runs))))
@@ -69,7 +69,7 @@ def _failures(failed: Sequence[RunResult], root: Path, total: int, absent: int) 
         for run in failed[:SHOWN]
     ]
     if len(failed) > SHOWN:
-        lines.append(f"  … and {len(failed) - SHOWN} more; their metrics.json say why")
+        lines.append(f"  … and {len(failed) - SHOWN} more; see their metrics.json")
     if absent:
-        lines.append(f"  {absent} left no folder; the messages above say why")
+        lines.append(f"  {absent} left no folder; see the messages above")
     return "\n".join(lines)

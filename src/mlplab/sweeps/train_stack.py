@@ -36,7 +36,7 @@ class StackJob:
 
     @property
     def finished_message(self) -> str:
-        """A line for the log."""
+        """A log message."""
         count = len(self.runs)
         return f"{self.title} finished: {count} run{'s' * (count > 1)}"
 
@@ -76,7 +76,7 @@ def _shared_states(stack: StackJob, cache: DataCache) -> dict[Path, StackState]:
 def _groups(
     stack: StackJob, shared: Mapping[Path, StackState], cache: DataCache, outcomes: dict[Path, Outcome]
 ) -> list[tuple[list[Run], StackState | None]]:
-    """Groups runs that have come equally far, with their state. Runs whose state is unusable have failed."""
+    """Groups runs at the same step, with their training state. Runs with an unusable state have failed."""
     groups: dict[Hashable, list[tuple[Run, StackState | None]]] = {}
     for run in stack.runs:
         try:
@@ -95,7 +95,7 @@ def _groups(
 
 
 def _latest_state(run: Run, shared: Mapping[Path, StackState], cache: DataCache) -> StackState | None:
-    """The later of the states that the stack and the run itself have saved."""
+    """The later of the training states that the stack and the run itself have saved."""
     if not run.stamp:
         return None
     states = shared.get(run.folder), saved_state(run.folder, run.config, cache.data(run.config))
@@ -105,7 +105,7 @@ def _latest_state(run: Run, shared: Mapping[Path, StackState], cache: DataCache)
 def _train_alone(
     run: Run, stack: StackJob, shared: Mapping[Path, StackState], console: Console, cache: DataCache
 ) -> Outcome:
-    """Trains a run of a stack that another run may have broken."""
+    """Trains a run separately after its stack has failed, possibly because of a different run."""
     if outcome := ended_outcome(run.folder, run.config):
         return outcome
     again = replace(run, stamp=stamp_if_started(run.folder))
@@ -121,7 +121,7 @@ def _train_alone(
 
 
 def failed_outcome(run: Run, error: Exception) -> Outcome:
-    """The outcome of a run for which training raised an error; it may have ended before."""
+    """The outcome of a run after training raised an error; the run may have ended before that."""
     return ended_outcome(run.folder, run.config) or mark_failed(
         run.folder, run.config.plain(), reason_of(error)
     )

@@ -1,7 +1,7 @@
 """Callbacks of a stack: best weights, early stopping, shrinking, checkpoints, signals.
 
-They run in the order of a list, behind a single Lightning callback: the Trainer calls each of its callbacks
-eight times a step. They read `StackModule.values` after an epoch's validation.
+They are called in the order of a list by a single Lightning callback, because the Trainer calls each of its
+callbacks eight times per step. They read `StackModule.values` after an epoch's validation.
 """
 
 import signal
@@ -33,7 +33,7 @@ class StackCallback:
 
 
 class CallbackDispatcher(Callback):
-    """Calls stack callbacks, in their order."""
+    """Calls stack callbacks, in order."""
 
     def __init__(self, callbacks: Sequence[StackCallback]) -> None:
         self.callbacks = list(callbacks)
@@ -60,12 +60,12 @@ class CallbackDispatcher(Callback):
 
 
 class BestWeights(StackCallback):
-    """Keeps each member's weights of the epoch with its lowest monitored metric; ties keep the earliest.
+    """Keeps each member's weights from the (earliest) epoch with its lowest monitored metric.
 
     Attributes:
         epochs: best epoch of each member, counted from 1; 0 before its first epoch.
-        state: tensors of the network, each member's from its best epoch.
-        values: values of the module, each member's from its best epoch.
+        state: tensors of the network, for each member from its best epoch.
+        values: values of the module, for each member from its best epoch.
     """
 
     def __init__(self, members: int) -> None:
@@ -74,7 +74,7 @@ class BestWeights(StackCallback):
         self.values: dict[str, Float[Tensor, " member"]] = {}
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """Copies the members that have improved."""
+        """Copies the weights and values of the members that have improved."""
         state = module.network.state_dict()
         if not self.state:
             self.state = {name: tensor.clone() for name, tensor in state.items()}
@@ -90,15 +90,15 @@ class BestWeights(StackCallback):
 
 
 class EarlyStopping(StackCallback):
-    """Stops members whose monitored metric no longer falls, and training once all have stopped.
+    """Stops members whose monitored metric no longer falls, and training when all have stopped.
 
     Args:
-        patience: epochs without improvement, for each member; None never stops it.
+        patience: epochs without improvement, for each member; None: never stop it.
         min_delta: smallest decrease that counts as an improvement, in the metric's units, for each member.
 
     Attributes:
         state: for each member, its `lowest` monitored metric and how many epochs it has `waited`.
-        stopped: tensors of the network, each stopped member's as they were when it stopped.
+        stopped: tensors of the network, for each stopped member from when it stopped.
     """
 
     def __init__(self, patience: Sequence[int | None], min_delta: Sequence[float]) -> None:
@@ -131,7 +131,7 @@ class EarlyStopping(StackCallback):
             trainer.should_stop = True
 
     def last_state(self, module: StackModule) -> dict[str, Tensor]:
-        """Tensors of the network, each member's from the end of its own training."""
+        """Tensors of the network, for each member from the end of its own training."""
         state = {name: tensor.clone() for name, tensor in module.network.state_dict().items()}
         for name, tensor in self.stopped.items():  # the network may be back on the CPU already
             state[name][~module.active] = tensor[~module.active].to(state[name].device)
@@ -139,13 +139,13 @@ class EarlyStopping(StackCallback):
 
 
 class ShrinkStack(StackCallback):
-    """Stops training when few members are active, so that it can continue with a smaller stack of those.
+    """Stops training when few members are active, so that it can continue with a smaller stack of these.
 
     Args:
-        share: stops when at most this share of the members is active.
+        share: training stops when at most this share of the members is active.
 
     Attributes:
-        triggered: whether it has stopped training.
+        triggered: whether this callback has stopped training.
     """
 
     def __init__(self, share: float = 0.5) -> None:
@@ -159,11 +159,11 @@ class ShrinkStack(StackCallback):
 
 
 class PeriodicCheckpoint(StackCallback):
-    """Saves the state of training from time to time, in case the process is killed.
+    """Saves the training state at intervals, in case the process is killed.
 
     Args:
-        every: seconds between two saves, at least; None never saves.
-        save: called to save.
+        every: minimum number of seconds between saves; None: never save.
+        save: the function that saves.
         last: when the state was last saved, by `perf_counter`; None: now.
     """
 
@@ -172,7 +172,7 @@ class PeriodicCheckpoint(StackCallback):
         self.last = perf_counter() if last is None else last
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
-        """Saves within an epoch if it is time; after an epoch's last step, `on_epoch` does."""
+        """Saves within an epoch if it is time; after an epoch's last step, `on_epoch` saves."""
         if perf_counter() - self.last >= self.every and module.position.batch < module.sizes.steps:
             self._save()
 
@@ -192,7 +192,7 @@ class StopOnSignal(StackCallback):
     A context manager, which restores the previous signal handlers.
 
     Attributes:
-        received: the signal; None before one comes.
+        received: the signal; None if there was none.
     """
 
     def __init__(self) -> None:
@@ -208,13 +208,13 @@ class StopOnSignal(StackCallback):
             signal.signal(each, handler)
 
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
-        """Replaces Lightning's handlers, which exit with status 0 on SIGTERM."""
+        """Replaces Lightning's handlers, which exit with code 0 on SIGTERM."""
         for each in self._previous:
             signal.signal(each, self._stop)
         trainer.should_stop |= self.received is not None
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
-        """Leaves an unfinished epoch; `should_stop` alone would validate first, as if it were over."""
+        """Ends an unfinished epoch; with `should_stop` alone, Lightning would validate first."""
         if self.received and module.position.batch < module.sizes.steps:
             trainer.should_stop = True
             raise StopIteration

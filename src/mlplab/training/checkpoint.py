@@ -1,7 +1,7 @@
 """Checkpoints: tensors and plain data only, so that opening one runs no code.
 
-A run's checkpoint holds the network of one member and, if training can resume from it, the resume state. A
-stack's checkpoint holds the resume state of all its members.
+A run's checkpoint contains the network of one member and, if training can resume from it, the training state.
+A stack's checkpoint contains the training state of all its members.
 """
 
 import io
@@ -21,9 +21,9 @@ from mlplab.files import replacing
 FORMATS_OF_0_1 = (1, 2, 3)
 
 FORMAT = 4
-"""Increases when older checkpoints can no longer be read."""
+"""Increased when older checkpoints can no longer be read."""
 
-FOREIGN = "use only checkpoints that this project wrote"
+FOREIGN = "use only checkpoints that mlplab wrote"
 """Remedy for a file that mlplab cannot have written."""
 
 MAX_PARTS = 1_000_000
@@ -52,12 +52,12 @@ def save(
         schema: the columns, as plain data.
         table: fingerprint of the table and the split.
         epoch: number of epochs trained.
-        metrics: of the run.
-        training: the resume state, as plain data; None if training cannot resume from this checkpoint.
+        metrics: the run's metrics.
+        training: the training state, as plain data; None if training cannot resume from this checkpoint.
         seen: hashes of the train and val rows, to recognise them in other tables.
 
     Raises:
-        OSError: if it cannot be written; the previous checkpoint is intact.
+        OSError: if the file cannot be written; the previous checkpoint is intact.
     """
     content = {
         "epoch": epoch,
@@ -74,7 +74,7 @@ def save(
 def save_stack(
     path: Path, tables: Mapping[str, Mapping[str, int | str]], *, training: Mapping[str, Any]
 ) -> None:
-    """As `save`, for a stack; `tables` holds the fingerprints of its members by the names of their runs."""
+    """Like `save`, for a stack; `tables` contains the fingerprints of its members by the names of runs."""
     fingerprints = [dict(table) for table in tables.values()]
     _write(path, {"runs": list(tables), "tables": fingerprints, "training": dict(training)})
 
@@ -101,9 +101,9 @@ def remove_older(path: Path) -> None:
 
 
 def load_newest(path: Path) -> dict[str, Any] | None:
-    """The content of the checkpoint, or, with a warning, of the previous one if it is damaged.
+    """The content of the checkpoint, or of the previous one, with a warning, if it is damaged.
 
-    None if there is neither.
+    None if neither exists.
 
     Raises:
         UserError: as `load`, if neither can be used.
@@ -118,7 +118,7 @@ def load_newest(path: Path) -> dict[str, Any] | None:
             raise
         content = load(older)
         path.replace(_set_aside(path))  # otherwise the next save would make it the previous one
-        log.warning("%s; the previous checkpoint is used", error.faults[0].sentence())
+        log.warning("%s; using the previous checkpoint", error.faults[0].sentence())
         return content
 
 
@@ -133,11 +133,11 @@ def load(path: Path) -> dict[str, Any]:
     """The content that `save` or `save_stack` wrote, with tensors on the CPU.
 
     Raises:
-        UserError: if the file is missing or damaged, holds code (which is not run), or is no checkpoint of
-            this version.
+        UserError: if the file is missing or damaged, contains code (which is not run), or is not a checkpoint
+            of this version.
     """
     if not path.is_file():
-        raise UserError(Fault("no such file", str(path), remedy="the run wrote no such checkpoint"))
+        raise UserError(Fault("no such file", str(path), remedy="the run has not written this checkpoint"))
     try:
         with zipfile.ZipFile(path) as archive:
             _check_uncompressed(path, archive)
@@ -151,7 +151,7 @@ def load(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise UserError(
             Fault(
-                "holds more than tensors and plain data; nothing in it was run",
+                "contains more than tensors and plain data; none of its code was run",
                 str(path),
                 remedy=FOREIGN,
             )
@@ -176,7 +176,7 @@ def load(path: Path) -> dict[str, Any]:
             Fault(
                 "is not a checkpoint of this version of mlplab",
                 str(path),
-                f"format {form}" if form is not None else "another program's file",
+                f"format {form}" if form is not None else "a file of a different program",
                 f"format {FORMAT}",
                 remedy="train again, or use the version of mlplab that environment.json names",
             )
@@ -210,7 +210,7 @@ def _check_bounded(path: Path, content: object) -> None:
             if left < len(inner):
                 raise UserError(
                     Fault(
-                        "is not valid: it claims to hold more than the file contains",
+                        "is not valid: it claims to contain more than the file does",
                         str(path),
                         remedy=FOREIGN,
                     )

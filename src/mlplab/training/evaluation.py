@@ -22,7 +22,7 @@ class Mean:
         self.rows: list[Float64[Tensor, " member"]] = []
 
     def add(self, values: Float[Tensor, " member"], rows: Float64[Tensor, " member"]) -> None:
-        """Adds each member's mean over a batch, and the (weighted) number of its rows there."""
+        """Adds each member's mean over a batch, and the (weighted) number of its rows in the batch."""
         self.values.append(values)
         self.rows.append(rows)
 
@@ -35,12 +35,12 @@ class Mean:
         }
 
     def load_state(self, state: Mapping[str, Float[Tensor, "member batch"]]) -> None:
-        """Replaces what has been added by another's `state`."""
+        """Restores a `state`."""
         values, rows = (state[name].unbind(1) if state else () for name in ("values", "rows"))
         self.values, self.rows = list(values), list(rows)
 
     def compute_and_reset(self) -> Float64[Tensor, " member"]:
-        """The mean over all that has been added."""
+        """The mean over everything added."""
         # [member, batch]: a member's values are contiguous, so their sum has one order in any stack.
         values, rows = torch.stack(self.values, 1).double(), torch.stack(self.rows, 1)
         self.values, self.rows = [], []
@@ -53,12 +53,12 @@ class Evaluation(torch.nn.Module):
     With several targets, `val/rmse` is the mean over targets and `val/rmse/TARGET` that of one target;
     likewise `mae` and `r2`.
 
-    It is a module so that its sums move to the network's device. Members with equally many rows are computed
-    together.
+    It is a module so that its sums move to the network's device. Members with the same number of rows are
+    computed together.
 
     Args:
         rows: number of rows of each member.
-        part: `val` or `test`, the first part of the metrics' names.
+        part: `val` or `test`, the prefix of the metrics' names.
         targets: names of the targets.
     """
 

@@ -21,7 +21,7 @@ from mlplab.training.callbacks import StackCallback
 from mlplab.training.module import StackModule
 
 STEP_LOSS = "train/loss_step"
-"""The only curve by step instead of by epoch."""
+"""The only curve with one point per step instead of per epoch."""
 
 
 HPARAM_METRICS = {
@@ -31,8 +31,8 @@ HPARAM_METRICS = {
     "test/mae": "test/mae",
     "test/r2": "test/r2",
 }
-"""Metrics of the HParams tab by their names in metrics.json. Under the name of a curve, TensorBoard would
-show the curve's last point instead of the best one."""
+"""Metrics of the HParams tab by their names in metrics.json. If a name were that of a curve, TensorBoard
+would show the curve's last point instead of the best one."""
 
 
 def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
@@ -44,7 +44,7 @@ def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
 
 
 class EpochCurves(StackCallback):
-    """Logs each member's values of each epoch, counted from 1, to its own loggers."""
+    """Logs each member's values to its own loggers after each epoch, counted from 1."""
 
     def __init__(self, loggers: Sequence[Sequence[Logger]]) -> None:
         self.loggers = loggers
@@ -59,7 +59,7 @@ class EpochCurves(StackCallback):
 
 
 class StepCurves(StackCallback):
-    """Logs each member's training loss of every nth step to its own loggers, as `STEP_LOSS`."""
+    """Logs each member's training loss to its own loggers at every nth step, as `STEP_LOSS`."""
 
     def __init__(self, loggers: Sequence[Sequence[Logger]], every: int) -> None:
         self.loggers, self.every = loggers, every
@@ -80,7 +80,7 @@ def _log(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> No
 
 @contextmanager
 def quiet_writer_threads() -> Iterator[None]:
-    """Silences TensorBoard's writer thread when the disk is full: the run itself reports that."""
+    """Silences TensorBoard's writer thread when the disk is full, which the run itself reports."""
     previous = threading.excepthook
 
     def hook(raised: threading.ExceptHookArgs) -> None:
@@ -95,7 +95,7 @@ def quiet_writer_threads() -> Iterator[None]:
 
 
 def flush_loggers(loggers: Sequence[Logger]) -> None:
-    """Writes out what has been logged, so that a kill does not lose it."""
+    """Writes what has been logged to disk, so that it is not lost if the process is killed."""
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.flush()
@@ -106,8 +106,8 @@ def flush_loggers(loggers: Sequence[Logger]) -> None:
 def truncate_curves(loggers: Sequence[Logger], epoch: int, step: int) -> None:
     """Removes the points after an epoch and a step, which a resumed run logs again.
 
-    TensorBoard's `purge_step` cannot do that: it hides points of all curves from one number on, but ours are
-    by epoch or by step. And points removed here are gone for all readers of the files.
+    TensorBoard's `purge_step` cannot do that: it hides points of all curves from one number on, but our
+    curves count epochs or steps. Besides, points removed here are removed for all readers of the files.
     """
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
@@ -142,18 +142,18 @@ def _events(path: Path) -> Iterator[Event]:
 
 
 def _remains(event: Event, epoch: int, step: int) -> bool:
-    """Whether it is a point up to that epoch or step; hyperparameters, written last, are at step 0."""
+    """Whether an event is a point up to that epoch or step; hyperparameters, written last, are at step 0."""
     tags = [value.tag for value in event.summary.value]
     return bool(tags) and 0 < event.step <= (epoch if all(map(_is_by_epoch, tags)) else step)
 
 
 def _is_by_epoch(curve: str) -> bool:
-    """Whether it is one of our curves by epoch; curves of the user's callbacks are by step."""
+    """Whether a curve is one of ours by epoch; curves of custom callbacks are by step."""
     return curve == "lr" or (curve.startswith(("train/", "val/")) and curve != STEP_LOSS)
 
 
 def _truncate_rows(logger: CSVLogger, epoch: int, step: int) -> None:
-    """Logs the remaining rows again, since Lightning starts a new file; until then, the old is set aside."""
+    """Logs the remaining rows again, because Lightning starts a new file; until then, moves the old one."""
     path = Path(logger.log_dir) / "metrics.csv"
     aside = Path(logger.save_dir) / f".{path.parent.name}-{path.name}"
     if path.is_file() and not aside.is_file():
@@ -177,7 +177,7 @@ def _truncate_rows(logger: CSVLogger, epoch: int, step: int) -> None:
 def close_loggers(
     loggers: Sequence[Logger], run: config.TrainConfig, metrics: Mapping[str, Any], *, success: bool
 ) -> None:
-    """Writes the hyperparameters, for TensorBoard with the metrics of the HParams tab, and closes loggers."""
+    """Writes hyperparameters (for TensorBoard with the metrics of the HParams tab), and closes loggers."""
     scores = {tag: metrics[name] for name, tag in HPARAM_METRICS.items() if metrics.get(name) is not None}
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):

@@ -22,8 +22,8 @@ class Loss:
 
     Args:
         elementwise: the loss of each error (prediction − target).
-        degree: power of the target's unit in the loss. Multiplied by the target's standard deviation to this
-            power, a loss is in the target's own units.
+        degree: power of the target's unit in the loss. A loss times the target's standard deviation to this
+            power is in the target's own units.
     """
 
     elementwise: Callable[[Values], Values]
@@ -82,7 +82,7 @@ def huber(losses: Sequence[config.HuberLoss]) -> Loss:
 
 
 LOSSES: dict[str, Callable[[Any], Loss]] = {"mse": mse, "mae": mae, "huber": huber}
-"""By their names in the configuration; each takes the sections of all members."""
+"""Losses by their names in the configuration; each function takes the sections of all members."""
 
 
 def build_loss(losses: Sequence[config.SimpleLoss | config.HuberLoss]) -> Loss:

@@ -13,11 +13,11 @@ class RegressionMetrics(Metric):
 
     r2 is 1 − Σw(y − ŷ)² / Σw(y − ȳ)² with the weighted mean ȳ; NaN if the target is constant. The metrics of
     torchmetrics have no weights, and its `R2Score` treats sums of squares below 1e-4 as zero. So its score
-    depends on the target's unit: a poor fit of a target in small units counts as perfect.
+    depends on the target's unit: a poor fit of a target with small values counts as perfect.
 
     Attributes:
         shift: the target of the first row with a weight above 0. It is subtracted from all targets before
-            they are squared: if values are large compared to their spread, their sum of squares loses it.
+            they are squared: otherwise, if values are large compared to their spread, rounding would lose it.
     """
 
     squared_error: Sums

@@ -11,7 +11,7 @@ from mlplab.training.callbacks import StackCallback
 from mlplab.training.module import StackModule
 
 LINES = 10
-"""Approximate number of lines for a whole training."""
+"""Approximate number of lines per training."""
 
 REFRESH_SECONDS = 0.1
 
@@ -20,14 +20,14 @@ class EpochLines(StackCallback):
     """Logs the values of the first epoch, the last, and about `LINES` in between.
 
     Args:
-        log: logs a line, for each member.
+        log: for each member, a function that logs a line.
     """
 
     def __init__(self, log: Sequence[Callable[[str], None]]) -> None:
         self.log = log
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """Logs a line for each member if it is the epoch's turn."""
+        """Logs a line for each member in the chosen epochs."""
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
         if epoch in (1, epochs) or epoch % max(1, epochs // LINES) == 0:
             values = {name: module.values[name].tolist() for name in _names(module)}
@@ -38,12 +38,13 @@ class EpochLines(StackCallback):
 
 
 class ProgressBar(StackCallback):
-    """A bar over all steps, with the last values of a single run or the best monitored metric of several.
+    """A bar over all steps, with the last values of a single run, or the best monitored metric of several.
 
     The caller stops its `progress` when training ends or fails.
 
     Args:
-        title: shown before the bar.
+        console: where the bar is shown.
+        title: text before the bar.
     """
 
     def __init__(self, console: Console, title: str) -> None:

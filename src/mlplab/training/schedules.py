@@ -20,8 +20,8 @@ class Schedules:
     """The schedule of each member.
 
     Attributes:
-        state: of plateau schedules: the current `factor`, the `lowest` monitored metric so far, and how many
-            epochs they have `waited` for a lower one.
+        state: for plateau schedules, the current `factor`, the `lowest` monitored metric so far, and the
+            number of epochs they have `waited` for a lower one.
     """
 
     def __init__(self, members: Sequence[Schedule]) -> None:
@@ -34,7 +34,7 @@ class Schedules:
         }
 
     def factors(self, progress: Progress, epoch: int) -> Float64[Tensor, "step member"]:
-        """Factors of an epoch's steps; `epoch` counts from 0."""
+        """Factors for the steps of an epoch; `epoch` is counted from 0."""
         # Member by member: the last bit of a cosine may depend on its position in a tensor.
         return torch.stack(
             [
@@ -45,14 +45,14 @@ class Schedules:
         )
 
     def observe(self, monitored: Float64[Tensor, " member"]) -> None:
-        """Updates plateau schedules after an epoch, as `torch.optim.lr_scheduler.ReduceLROnPlateau` with
+        """Updates plateau schedules after an epoch, like `torch.optim.lr_scheduler.ReduceLROnPlateau` with
         `threshold=0`."""
         for member, schedule in enumerate(self.members):
             if isinstance(schedule, config.PlateauSchedule):
                 self._observe(member, schedule, monitored[member].item())
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over another's `state`."""
+        """Restores a `state`."""
         self.state = {name: values.clone() for name, values in state.items()}
 
     def _observe(self, member: int, schedule: config.PlateauSchedule, value: float) -> None:

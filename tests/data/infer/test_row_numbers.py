@@ -33,7 +33,7 @@ def test_row_numbers_are_left_out(
     table = table_of(tmp_path / "t.csv" if written == "csv" else rows)
     assert table.schema.names == ["a"]
     assert table.x.shape == (ROWS, 1)
-    assert "leaving out column 'id': it is a row number" in caplog.text
+    assert "leaving out column 'id': a row number" in caplog.text
     assert "data.columns.id=numeric keeps it" in caplog.text
 
 

@@ -143,7 +143,7 @@ def test_the_offset_of_a_column_that_drifts(read: Callable[..., Table]) -> None:
 
 def test_whole_numbers_that_become_fractions_in_a_frame() -> None:
     frame = pl.DataFrame({"a": [*[None] * LATER, 0.5, 1e300, 2.0], "y": range(LATER + 3)})
-    with pytest.raises(UserError, match="column 'a': its values are too small or too large"):
+    with pytest.raises(UserError, match="column 'a': the values are too small or too large"):
         table_of(frame)
 
 

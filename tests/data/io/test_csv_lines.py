@@ -29,24 +29,24 @@ def messages(folder: Path, text: str, width: int, dialect: Dialect = PLAIN) -> l
 def test_lines_with_another_number_of_fields_are_named(tmp_path: Path, quote: str, end: str) -> None:
     lines = [f"{quote}a{quote},b,y", "", "1,2,3", "1,2", f"1,{quote}2{quote},3", *["1,2,3,4"] * 5, "", " "]
     assert messages(tmp_path, end.join(lines), 3) == [
-        "t, line 4: the line has 2 fields, the header 3",
-        "t, line 6: the line has 4 fields, the header 3",
-        "t, line 7: the line has 4 fields, the header 3",
-        "t: and 4 more lines with another number of fields than the header",
+        "t, line 4: the line has 2 fields, but the header has 3",
+        "t, line 6: the line has 4 fields, but the header has 3",
+        "t, line 7: the line has 4 fields, but the header has 3",
+        "t: and 4 more lines with a different number of fields than the header",
     ]
 
 
 def test_without_a_header_the_first_line_sets_the_number_of_fields(tmp_path: Path) -> None:
     dialect = Dialect(";", '"', ",", False)
     assert messages(tmp_path, "\ufeff1;2\n1\n", 2, dialect) == [
-        "t, line 2: the line has 1 fields, the first line 2"
+        "t, line 2: the line has 1 field, but the first line has 2"
     ]
 
 
 def test_lines_are_counted_below_a_short_header(tmp_path: Path) -> None:
     dialect = Dialect(",", '"', ".", True, short_header=True)
     assert messages(tmp_path, "a,y\nr1,1,2\n\nr2,3\n", 3, dialect) == [
-        "t, line 4: the line has 2 fields, the first line below the header 3"
+        "t, line 4: the line has 2 fields, but the first line below the header has 3"
     ]
     path = write(tmp_path, "y\nr1,1\n\nr2,2\n")
     assert [line_of(row, path, dialect, 2) for row in (0, 1)] == [2, 4]
@@ -59,7 +59,7 @@ def test_a_good_file_has_no_faults(tmp_path: Path, text: str) -> None:
 
 
 def test_a_blank_line_of_one_column_is_a_row(tmp_path: Path) -> None:
-    assert messages(tmp_path, "y\n1,2\n", 1) == ["t, line 2: the line has 2 fields, the header 1"]
+    assert messages(tmp_path, "y\n1,2\n", 1) == ["t, line 2: the line has 2 fields, but the header has 1"]
     assert messages(tmp_path, "y\n1\n\n2\n", 1) == []
     path = tmp_path / "t.csv"
     assert blank_rows(path, PLAIN, 1) == []

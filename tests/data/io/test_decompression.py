@@ -107,7 +107,7 @@ def test_the_name_of_an_archive_must_agree(
     assert f"rename it to t.csv{ending}" in refusal(write(tmp_path, pack(TEXT.encode()), "t.csv" + other))
     message = refusal(write(tmp_path, TEXT.encode(), "t.csv" + ending))
     assert (
-        message == f"error: t: is named {ending} but is not an archive\n  rename it to t.csv, or compress it"
+        message == f"error: t: is named {ending} but is not compressed\n  rename it to t.csv, or compress it"
     )
 
 
@@ -122,12 +122,12 @@ def test_an_archive_that_is_not_whole_is_refused(
     tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]
 ) -> None:
     whole = pack("".join(f"{number}\n" for number in range(50_000)).encode())
-    assert "archive ends too early" in refusal(write(tmp_path, whole[:-3], "t" + ending))
-    assert "archive ends too early" in refusal(write(tmp_path, whole[: len(whole) // 2], "t" + ending))
-    assert "archive is damaged (" in refusal(write(tmp_path, whole + b"more", "t" + ending))
+    assert "file is truncated" in refusal(write(tmp_path, whole[:-3], "t" + ending))
+    assert "file is truncated" in refusal(write(tmp_path, whole[: len(whole) // 2], "t" + ending))
+    assert "file is damaged (" in refusal(write(tmp_path, whole + b"more", "t" + ending))
     middle = len(whole) // 2
     damaged = whole[:middle] + bytes(8) + whole[middle + 8 :]
-    assert "archive is damaged (" in refusal(write(tmp_path, damaged, "t" + ending))
+    assert "file is damaged (" in refusal(write(tmp_path, damaged, "t" + ending))
 
 
 @packers

@@ -267,7 +267,7 @@ TIMES = np.where(HOLES < 0, np.nan, HOLES)
     [
         (
             lambda rows: random_split(rows, val=0.2, test=0.2, seed=0, classes=FEW * 0, names=["no"]),
-            "data.split.stratify: has a single class (found 'no', expected two or more)",
+            "data.split.stratify: has only one class (found 'no', expected two or more)",
         ),
         (
             lambda rows: random_split(
@@ -289,7 +289,7 @@ TIMES = np.where(HOLES < 0, np.nan, HOLES)
         ),
         (
             lambda rows: random_split(rows, val=0.2, test=0.2, seed=0, classes=HOLES),
-            "data.split.stratify: 4 of 12 rows have no value there",
+            "data.split.stratify: 4 of 12 rows have no value in this column",
         ),
         (
             lambda rows: group_split(rows, FEW, val=0.2, test=0.2, seed=0),
@@ -303,25 +303,25 @@ TIMES = np.where(HOLES < 0, np.nan, HOLES)
             lambda rows: kfold_split(
                 rows, folds=2, fold=1, val=0.2, seed=0, groups=np.repeat([0, 1, 2], [8, 2, 2])
             ),
-            "data.split: leaves no row for train",
+            "data.split: the train set is empty",
         ),
         (
             lambda rows: group_split(rows, HOLES, val=0.2, test=0.2, seed=0),
-            "data.split.group: 4 of 12 rows have no value there",
+            "data.split.group: 4 of 12 rows have no value in this column",
         ),
         (
             lambda rows: time_split(rows, FEW / 2, val=0.2, test=0.2),
-            "data.split.time: has too few different times (found 2, expected 3 or more)",
+            "data.split.time: has too few distinct times (found 2, expected 3 or more)",
         ),
         (
             lambda rows: kfold_split(rows, folds=3, fold=0, val=0.2, seed=0, times=rows % 4 / 2),
-            "data.split.time: has too few different times (found 4, expected 5 or more)",
+            "data.split.time: has too few distinct times (found 4, expected 5 or more)",
         ),
         (
             lambda rows: time_split(rows, TIMES, val=0.2, test=0.2),
-            "data.split.time: 4 of 12 rows have no value there",
+            "data.split.time: 4 of 12 rows have no value in this column",
         ),
-        (lambda rows: random_split(rows, val=0.01, test=0.2, seed=0), "data.split: leaves no row for val"),
+        (lambda rows: random_split(rows, val=0.01, test=0.2, seed=0), "data.split: the val set is empty"),
     ],
 )
 def test_wrong_keys_are_refused(split: Callable[[Rows], Split], message: str) -> None:
@@ -357,9 +357,9 @@ def test_val_is_taken_from_train_where_a_file_has_none(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["train", "test", "tset"], "word 3: unknown word (found 'tset', expected train or val or test)"),
-        (["train", "test"], "has 2 words, the table 3 rows"),
-        (["test", "test", "test"], "leaves no row for train, val"),
-        (["train", "train", "train"], "leaves no row for val, test"),
+        (["train", "test"], "has 2 words, but the table has 3 rows"),
+        (["test", "test", "test"], "the train, val sets are empty"),
+        (["train", "train", "train"], "the val, test sets are empty"),
     ],
 )
 def test_wrong_files_are_refused(tmp_path: Path, words: list[str], message: str) -> None:

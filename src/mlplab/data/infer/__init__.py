@@ -1,1 +1,1 @@
-"""What a source's columns mean: how each is read, what it turned out to be, and the table that they make."""
+"""Infers how the columns of a source are read and what kind they are, and makes a table of them."""

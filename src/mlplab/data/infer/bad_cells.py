@@ -1,7 +1,7 @@
-"""Cells that do not hold what their column should: what is wrong with them, and what to type.
+"""Cells that are not of their column's kind: what is wrong with them, and what to type.
 
 A cell of a numeric column that is not a number may be a typing mistake, a sign for a missing value such as
-`?`, or a category among others such as `3+`. Which it is decides the remedy that comes first.
+`?`, or a category such as `3+`. This decides which remedy comes first.
 """
 
 import re
@@ -26,16 +26,16 @@ INFINITE = re.compile(r"[+-]?(inf|infinity|\d[\d.]*e\+?\d{3,})", re.IGNORECASE)
 NA_WORDS = {"n/a", "na", "n.a", "n/d", "nd", "nan", "nat", "nil", "none", "null", "\\n", "div/0"} | {
     *("missing", "unknown", "undefined", "not available", "not applicable"),
 }
-"""Words that look like a missing value, in lower case and without signs around them."""
+"""Words that look like a missing value, in lower case and without punctuation around them."""
 
 MAX_NAMED = 10
-"""Different bad values up to which a remedy names them all."""
+"""The largest number of distinct bad values that a remedy lists."""
 
 RARE = 0.05
-"""Share of the rows up to which bad values of an unknown meaning may be missing ones."""
+"""The largest share of rows with bad values of unknown meaning that may be missing values."""
 
 MAX_TYPED = 60
-"""Characters of a value that a remedy asks to type."""
+"""The largest number of characters of a value that a remedy asks to type."""
 
 
 @dataclass
@@ -43,10 +43,10 @@ class BadCells:
     """The bad cells of a column.
 
     Attributes:
-        row: of the first one.
-        text: of the first one.
-        texts: the different ones, without surrounding spaces.
-        distinct: how many different values, good ones included, a block of rows has at most.
+        row: the row of the first bad cell.
+        text: the text of the first bad cell.
+        texts: the distinct texts of bad cells, without surrounding spaces.
+        distinct: the largest number of distinct values, good or bad, in a block of rows.
     """
 
     column: InferredColumn
@@ -56,7 +56,7 @@ class BadCells:
     distinct: int = 0
 
     def add(self, frame: pl.DataFrame, start: int, reader: TableReader) -> None:
-        """Adds those of a block of rows."""
+        """Adds the bad cells of a block of rows."""
         cells, (_, bad) = cells_of(frame, self.column.name), reader.parse(self.column, frame)
         if len(bad) and self.row < 0:
             self.row, self.text = start + bad[0], str(cells[bad[0]])
@@ -66,17 +66,17 @@ class BadCells:
 
     @property
     def first(self) -> str:
-        """The first one, without surrounding spaces."""
+        """The text of the first bad cell, without surrounding spaces."""
         return self.text.strip()
 
     @property
     def named(self) -> Sequence[str]:
-        """The first different ones: those that a remedy may name, and one more."""
+        """The first distinct texts: those that a remedy may list, and one more."""
         return list(self.texts)[: MAX_NAMED + 1]
 
     @property
     def look_missing(self) -> bool:
-        """Whether all are signs or words for a missing value."""
+        """Whether all texts are signs or words for a missing value."""
         return all(
             not any(map(str.isalnum, text)) or text.lower().strip("#<>()[]!. ") in NA_WORDS
             for text in self.named
@@ -84,13 +84,13 @@ class BadCells:
 
     @property
     def hold_digits(self) -> bool:
-        """Whether some hold a number and more, like `12 kg` and `136A`."""
+        """Whether some texts contain digits, like `12 kg` and `136A`."""
         return any(re.search(r"\d", text) for text in self.named)
 
     @property
     def may_be_missing(self) -> bool:
-        """Whether they may be declared as missing values: not if there are so many that they seem meant, nor
-        if a remedy cannot name them all."""
+        """Whether the texts may be declared as missing values: not if so many cells are bad that this seems
+        intended, or if a remedy cannot list all texts."""
         if self.column.role in ("weight", "time") or len(self.texts) > MAX_NAMED:
             return False
         if re.fullmatch(LONG_INTEGER, self.first) or COMMA.fullmatch(self.first):
@@ -103,7 +103,7 @@ class BadCells:
 
     @property
     def may_be_categories(self) -> bool:
-        """Whether few values recur, one of which is not a number: `0, 1, 2, 3+`, or codes such as `136A`."""
+        """Whether a few values repeat, some of them not numbers: `0, 1, 2, 3+`, or codes such as `136A`."""
         column = self.column
         if column.role != "input" or column.kind != "numeric" or self.look_missing:
             return False
@@ -149,7 +149,7 @@ def _fault(cells: BadCells, na_values: Sequence[str], reader: TableReader) -> Fa
 
 
 def _remedies(cells: BadCells, na_values: Sequence[str], reader: TableReader) -> Iterator[str]:
-    """What to do, the likeliest first."""
+    """What to do, the most likely first."""
     name, role, is_numeric = cells.column.name, cells.column.role, cells.column.kind == "numeric"
     source, categorical = reader.source, typed(name, "categorical")
     if is_numeric and role == "input" and re.fullmatch(LONG_INTEGER, cells.first):
@@ -170,7 +170,7 @@ def _remedies(cells: BadCells, na_values: Sequence[str], reader: TableReader) ->
     elif role == "input":
         yield f"or set its kind: {categorical} (or drop)"
     elif not is_numeric:
-        yield "correct it, or leave such rows out"
+        yield "correct it, or remove such rows"
     if missing and cells.hold_digits:
         yield missing
 

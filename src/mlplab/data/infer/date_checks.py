@@ -1,4 +1,4 @@
-"""Dates that may be misread: years of two digits, and whole numbers such as 19750103."""
+"""Dates that may be misread: two-digit years, and whole numbers such as 19750103."""
 
 from mlplab.data.dates import LAST_YEAR, parse_datetime
 from mlplab.data.infer.inferred_column import InferredColumn
@@ -10,26 +10,26 @@ from mlplab.errors import Fault
 FIRST_YEAR = LAST_YEAR - 99
 
 COMPACT = "%Y%m%d"
-"""The format of dates in whole numbers."""
+"""The format of dates written as whole numbers."""
 
 FOUR_DIGITS = "use four-digit years"
 
 
 def century_faults(column: InferredColumn, where: str) -> list[Fault]:
-    """Refuses years of two digits that seem to continue beyond the century that they are read as."""
+    """Faults of two-digit years that seem to belong to more than one century."""
     first, last = column.range or (0, 0)
     if "%y" not in column.definition.format or first >= FIRST_YEAR + 1 or last < LAST_YEAR:
         return []
     what = "two-digit years are ambiguous"
-    found = f"both {LAST_YEAR % 100} and {FIRST_YEAR % 100}: {LAST_YEAR} and {FIRST_YEAR}, or another order"
+    found = f"both {LAST_YEAR % 100} and {FIRST_YEAR % 100}, which would be {LAST_YEAR} and {FIRST_YEAR}"
     return [Fault(what, where, found, remedy=f"{FOUR_DIGITS}; or {typed(column.name, 'drop')} leaves it out")]
 
 
 def date_note(column: InferredColumn, reader: TableReader) -> str:
-    """A note about the century of years of two digits, or about numbers that look like dates."""
+    """A note about the century of two-digit years, or about numbers that look like dates."""
     if column.kind == "date" and "%y" in column.definition.format and column.range:
         first, last = map(int, column.range)
-        years = f"years of two digits are read as {FIRST_YEAR} to {LAST_YEAR}, here from {first} to {last}"
+        years = f"two-digit years are read as {FIRST_YEAR} to {LAST_YEAR}, here from {first} to {last}"
         return f"{years}; if that is wrong, {FOUR_DIGITS}"
     if column.kind != "numeric" or column.name in reader.spec.declared or not has_range_of_dates(column):
         return ""
@@ -40,5 +40,5 @@ def date_note(column: InferredColumn, reader: TableReader) -> str:
 
 
 def has_range_of_dates(column: InferredColumn) -> bool:
-    """Whether all numbers lie between 18000101 and 21001231."""
+    """Whether all numbers are between 18000101 and 21001231."""
     return column.range is not None and column.range[0] >= 18000101 and column.range[1] <= 21001231

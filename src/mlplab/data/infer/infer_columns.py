@@ -1,4 +1,4 @@
-"""What each column of a table is: an input of some kind, left out, or refused."""
+"""Decides whether each column of a table is an input (of which kind), left out, or refused."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -19,11 +19,11 @@ from mlplab.data.schema import Column
 from mlplab.errors import Fault, shortened
 
 MAGNITUDES = (1e-30, 1e30)
-"""Bounds of the largest magnitude in a column: float32 can hold its square."""
+"""Bounds of the largest magnitude in a column, whose square float32 can represent."""
 
 
 def infer_columns(reader: TableReader) -> list[InferredColumn]:
-    """Completes the columns of a reader; returns them and those that are left out unread."""
+    """Completes the columns of a reader; returns them and the columns that are left out unread."""
     check_cells(reader)
     for column in reader.columns:
         if not column.bad:
@@ -43,7 +43,9 @@ def _unread(reader: TableReader) -> Iterable[InferredColumn]:
             case "drop" | "identifier":
                 yield InferredColumn.unread(name, declared, "as declared in data.columns")
     if ROW_INDEX in reader.source.schema:
-        yield InferredColumn.unread(ROW_INDEX, "row index", "the row index; to use it, name it in the header")
+        yield InferredColumn.unread(
+            ROW_INDEX, "row index", "the row index; to use it, give it a name in the header"
+        )
 
 
 def _infer(column: InferredColumn, reader: TableReader) -> None:
@@ -87,7 +89,7 @@ def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
     column.keep = np.flatnonzero((low < high) | (column.missing > 0 and not is_date)).tolist()
     if not column.keep:
         what = f"all values are {column.low[0] + column.definition.offset:g}"
-        column.leave_out("constant", "all are the same day and hour" if is_date else what)
+        column.leave_out("constant", "all dates have the same day and hour" if is_date else what)
         return
     parts = tuple(DATE_PARTS[part] for part in column.keep) if is_date else ()
     column.definition = replace(column.definition, missing=column.missing > 0, parts=parts)
@@ -109,11 +111,11 @@ def _target_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
         row = int(np.isnan(reader.values(column)).argmax())
         faults.append(Fault(what, reader.place(row, column), remedy=remedy))
     if not column.filled:
-        return [*faults, Fault("all its values are missing", where, remedy="name another data.target")]
+        return [*faults, Fault("all values are missing", where, remedy="choose a different data.target")]
     if column.low == column.high:
-        remedy = "there is nothing to predict: name another data.target"
+        remedy = "there is nothing to predict: choose a different data.target"
         remedy = remedy if reader.rows > 1 else "give the table more rows"
-        return [*faults, Fault(f"every value is {column.low[0]:g}", where, remedy=remedy)]
+        return [*faults, Fault(f"all values are {column.low[0]:g}", where, remedy=remedy)]
     return [*faults, *_magnitude_faults(column, reader)]
 
 
@@ -122,11 +124,11 @@ def _weight_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
     bad = np.isnan(values) | (values < 0)
     if count := int(bad.sum()):
         more = f"; {count:,} such rows" if count > 1 else ""
-        remedy = "give each row a weight of 0 or more, or leave out data.weight"
+        remedy = "give each row a weight of 0 or more, or remove data.weight"
         place = reader.place(int(bad.argmax()), column)
         return [Fault(f"is missing or negative{more}", place, remedy=remedy)]
     if not values.any():
-        return [Fault("all weights are 0", reader.where(column), remedy="leave out data.weight")]
+        return [Fault("all weights are 0", reader.where(column), remedy="remove data.weight")]
     return []
 
 
@@ -135,13 +137,13 @@ def _magnitude_faults(column: InferredColumn, reader: TableReader) -> list[Fault
     largest = max(column.high[0], -column.low[0])
     if not largest or smallest <= largest <= greatest:
         return []
-    what = "its values are too small or too large for float32"
+    what = "the values are too small or too large for float32"
     found, expected = f"{largest:.3g}", f"a largest magnitude between {smallest:g} and {greatest:g}"
-    return [Fault(what, reader.where(column), found, expected, "give them in another unit")]
+    return [Fault(what, reader.where(column), found, expected, "convert them to a different unit")]
 
 
 def _note(column: InferredColumn, na_values: Iterable[str], reader: TableReader) -> str:
-    """What may be wrong with a column."""
+    """A note about what may be wrong with a column."""
     if column.sentinels:
         drop_rows = column.role == "target" and not reader.spec.drop_missing_targets
         return sentinel_note(column.sentinels, na_values, drop_rows=drop_rows)

@@ -10,10 +10,10 @@ from mlplab.data.parse import BOOLEANS, DataType, Kind
 from mlplab.errors import Fault, UserError
 
 InferredKind = Literal[Kind, "identifier", "constant", "empty", "row number", "row index", "drop"]
-"""As users see it. Only the first four are inputs."""
+"""The kind that users see. Only the first four kinds are inputs."""
 
 FEW = 20
-"""Distinct texts that are categories even if most rows have different ones."""
+"""Largest number of distinct texts that are categories even if most rows have different texts."""
 
 FORMATTED = (
     r"^[€$£¥]?\s?[+−-]?[€$£¥]?(?:[1-9]\d{0,2}(?:[.,'’ \u00a0\u202f]\d{3})+|\d+)(?:[.,]\d+)?\s?[%€$£¥]?$"
@@ -22,13 +22,16 @@ FORMATTED = (
 
 
 def known_kind(name: str, role: Role, declared: str, dtype: DataType) -> tuple[Kind, str] | None:
-    """The kind of a column and its date format, as far as they follow without its texts.
+    """The kind of a column and its date format; None if they depend on its texts.
 
     Args:
+        name: the column.
+        role: its role.
         declared: the kind or date format that the user declares.
+        dtype: its type.
 
     Raises:
-        UserError: if the date format is not one.
+        UserError: if the date format is invalid.
     """
     if role in ("target", "weight"):
         return "numeric", ""
@@ -57,13 +60,13 @@ def known_kind(name: str, role: Role, declared: str, dtype: DataType) -> tuple[K
 def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:
     """The kind of a column of text.
 
-    More than half of its texts must be numbers, or dates; the others are then mistakes for the user to
-    correct. Numbers written for people count too, because they are not categories.
+    If more than half of the texts are numbers, or dates, all others are mistakes for the user to correct.
+    Numbers with thousands separators, percent or currency signs also count: they are not categories.
 
     Args:
         texts: the distinct texts, without missing values.
-        filled: rows with a value.
-        rows: all rows.
+        filled: number of rows with a value.
+        rows: number of all rows.
     """
     distinct = len(texts)
     if distinct == 0:
@@ -86,14 +89,14 @@ def date_format_of(texts: pl.Series, where: str, name: str) -> str:
     """The format of dates in text.
 
     Raises:
-        UserError: if none of the formats fits, or two do.
+        UserError: if no known format matches, or several do.
     """
     found, example = date_formats(texts), repr(texts[0]) if len(texts) else "nothing"
     where = f"{where}, column '{name}'"
     if not found:
         remedy = f"declare their format, as in {typed(name, '%d.%m.%Y')}, or write them as 2024-01-31"
-        raise UserError(Fault("holds no dates of a known format", where, example, remedy=remedy))
+        raise UserError(Fault("contains no dates of a known format", where, example, remedy=remedy))
     if len(found) > 1:
         remedy = f"declare which comes first: {typed(name, found[0])} or {typed(name, found[1])}"
-        raise UserError(Fault("day and month cannot be told apart", where, example, remedy=remedy))
+        raise UserError(Fault("day and month cannot be distinguished", where, example, remedy=remedy))
     return found[0]

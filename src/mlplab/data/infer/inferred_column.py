@@ -1,4 +1,4 @@
-"""A column of a table: how its cells are read, what they hold, and what is inferred from that."""
+"""A column of a table: how its cells are read, what they contain, and what is inferred from that."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,26 +17,28 @@ from mlplab.data.schema import Column
 from mlplab.errors import Fault
 
 FAR = 1000
-"""Distance of a column's values from 0, relative to their spread, beyond which float32 loses their digits."""
+"""Distance of a column's values from 0, relative to their spread, above which float32 loses digits."""
 
 
 @dataclass
 class InferredColumn:
-    """A column in a role. An input that the split needs too is two of these.
+    """A column in a role. An input that the split also needs has two of these.
 
     Attributes:
-        kind: as users see it.
+        name: the column's name.
+        role: what the column is used for.
+        kind: the kind that users see.
         definition: how its cells are read, text as categories; once inferred, an input of the schema.
-        certain: whether cells of another kind are mistakes, rather than a sign that the kind is wrong.
-        location: its features among the columns of the matrix that it is read into.
-        filled: how many cells are of the kind.
-        missing: how many cells hold nothing.
-        bad: how many cells hold something else; they are read as missing.
+        certain: whether cells of a different kind are mistakes, rather than a sign that the kind is wrong.
+        location: the position of its features in the matrix that it is read into.
+        filled: number of cells of the kind.
+        missing: number of empty cells.
+        bad: number of all other cells, which are read as missing.
         low: the smallest value of each feature, before rounding to float32.
-        high: the largest, likewise.
-        codes: of text, an empty series whose type knows the code of each text. polars forgets the codes with
-            the last series of a type.
-        keep: which features the input has: those that vary.
+        high: the largest value of each feature, before rounding to float32.
+        codes: for text, an empty series whose type stores the code of each text. polars forgets the codes
+            with the last series of a type.
+        keep: the features of the input: those that vary.
         left_out: why it is not an input.
         faults: why training refuses it.
         sentinels: numbers that may stand for missing values, with their counts.
@@ -63,7 +65,7 @@ class InferredColumn:
 
     @classmethod
     def unread(cls, name: str, kind: InferredKind, left_out: str) -> "InferredColumn":
-        """A column that is left out without reading it."""
+        """A column that is left out without being read."""
         return cls(name, "input", kind, Column(name, "categorical"), left_out=left_out)
 
     def read_as(self, kind: Kind, date_format: str = "") -> None:
@@ -72,12 +74,12 @@ class InferredColumn:
         self.definition = Column(self.name, kind, offset=offset, format=date_format, parts=parts)
 
     def leave_out(self, kind: InferredKind, why: str) -> None:
-        """Makes it a column of this kind that is not an input."""
+        """Excludes the column from the inputs, with its kind and the reason."""
         self.kind, self.left_out, self.keep = kind, why, ()
 
     @property
     def is_input(self) -> bool:
-        """Whether the network sees it."""
+        """Whether the column is an input of the network."""
         return self.role == "input" and not self.left_out and not self.bad
 
     @property
@@ -87,7 +89,7 @@ class InferredColumn:
 
     @property
     def texts(self) -> pl.Series | None:
-        """The distinct texts by their codes, in order of appearance; None if it is not read as text."""
+        """The distinct texts in order of their codes; None if the column is not read as text."""
         if self.codes is None:
             return None
         assert isinstance(self.codes.dtype, pl.Categorical)
@@ -106,7 +108,7 @@ class InferredColumn:
             return np.array([self.low, self.high]).astype(dtype)
 
     def reset(self, start: int) -> None:
-        """Prepares for reading from the first row into a matrix's columns from `start` on."""
+        """Prepares for reading from the first row into the columns of a matrix, beginning at `start`."""
         self.location = slice(start, start + self.width)
         self.filled = self.missing = self.bad = 0
         self.low, self.high = [inf] * self.width, [-inf] * self.width
@@ -132,7 +134,7 @@ class InferredColumn:
         return parse_str(text, na_values).cast(self.codes.dtype).to_physical().cast(pl.Float64)
 
     def count(self, features: Sequence[pl.Series], bad: int) -> None:
-        """Adds what was read of a block of rows to the counts and the range."""
+        """Updates the counts and the range with a block of rows."""
         first = features[0]
         empty = first.null_count() + (int(first.is_nan().sum()) if has_nan(first) else 0)
         self.filled += len(first) - empty
@@ -145,11 +147,11 @@ class InferredColumn:
                 self.high[feature] = max(self.high[feature], high)
 
     def holds_nul(self) -> bool:
-        """Whether a text holds the byte 0, which happens only in broken files."""
+        """Whether a text contains a NUL byte, which happens only in broken files."""
         return self.texts is not None and bool(self.texts.str.contains("\0", literal=True).any())
 
     def may_lose_digits(self) -> bool:
-        """Whether numbers are so large that, if they were integers in the file, digits may be lost."""
+        """Whether numbers are so large that digits may be lost if they are integers in the file."""
         if self.definition.kind != "numeric" or self.range is None:
             return False
         low, high = self.range
@@ -161,11 +163,12 @@ class InferredColumn:
         Returns whether it must be read again.
 
         Args:
-            dtype: of the features.
-            raw: numbers must have no offset.
+            dtype: the type of the features.
+            where: the table in messages.
+            raw: whether numbers must have no offset.
 
         Raises:
-            UserError: if it holds dates in no known format, or in two.
+            UserError: if it contains dates in no known format, or in several.
         """
         if self.definition.kind in ("numeric", "date") and not self.certain and self.bad > self.filled:
             self.read_as("categorical")

@@ -17,7 +17,7 @@ from mlplab.data.table import BLOCK, Table
 from mlplab.errors import Fault, UserError, listed
 
 MAX_WARNINGS = 10
-"""Columns with a warning each."""
+"""Largest number of columns that get their own warning."""
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +34,10 @@ def read_table(
     allocate: Allocate = in_memory,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Table:
-    """The rows of a source as a table. Warns about columns that are left out, and about odd ones.
+    """Reads a source into a table. Warns about columns that are left out or suspicious.
 
     Raises:
-        UserError: with all that is wrong.
+        UserError: with all faults of the table.
     """
     reader = TableReader(source, spec, dtype, allocate, progress).read()
     columns = infer_columns(reader)
@@ -50,13 +50,14 @@ def read_table(
 
 
 def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table:
-    """Makes a table of the reader's matrices, in their memory.
+    """Makes a table of the reader's matrices, in the same memory.
 
     Args:
-        columns: from `infer_columns`.
+        reader: the reader of the table.
+        columns: the columns from `infer_columns`.
 
     Raises:
-        UserError: with all that is wrong.
+        UserError: with all faults of the table.
     """
     where, spec = reader.source.where, reader.spec
     if reader.rows == 0:
@@ -67,7 +68,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     inputs = [column for column in columns if column.is_input]
     if not inputs:
         reasons = "; ".join(f"{titled(name)}: {why}" for name, why in left_out.items())
-        remedy = "give it a column to predict from, or declare kinds: data.columns.<name>=categorical"
+        remedy = "add an input column, or declare kinds: data.columns.<name>=categorical"
         what = f"has no column that can be an input ({reasons or 'none'})"
         raise UserError(Fault(what, where, remedy=remedy))
     for column in columns:
@@ -113,7 +114,7 @@ def _recode(codes: Float[np.ndarray, " row"], final: np.ndarray) -> None:
 
 
 def _compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> Float[np.ndarray, "row kept"]:
-    """Some of a matrix's columns as a matrix in the memory of the whole one."""
+    """Some of a matrix's columns, as a matrix in the same memory."""
     rows, width = len(matrix), len(keep)
     if list(keep) == list(range(matrix.shape[1])):
         return matrix

@@ -1,6 +1,6 @@
 """Row numbers, which are left out, and other whole numbers that may be identifiers.
 
-A row number is a perfect input where a table is sorted by its target, and worthless for new rows.
+A row number is a perfect input if the table is sorted by its target, but worthless for new rows.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from mlplab.data.io.source import Source
 from mlplab.data.parse import is_text, named
 
 FEWEST = 100
-"""Rows below which it is no surprise that all whole numbers differ."""
+"""Number of rows below which distinct whole numbers are not suspicious."""
 
 FIRST = 4096
-"""Rows that are checked before a column is scanned again."""
+"""Number of rows that are checked before a column is scanned again."""
 
 
 def leave_out_row_numbers(reader: TableReader) -> None:
@@ -40,11 +40,11 @@ def leave_out_row_numbers(reader: TableReader) -> None:
                 possible.append(column)
     if len(numbers) < len(inputs):
         for column in numbers:
-            why = "it is a row number, which says nothing about new rows"
+            why = "a row number, which is useless for new rows"
             column.leave_out("row number", f"{why}; {typed(column.name, 'numeric')} keeps it")
     for column in _distinct_integers(possible, reader.rows, reader.source):
         drop = typed(column.name, "drop")
-        column.note = f"a different whole number in each row; if it is an identifier, drop it: {drop}"
+        column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
 
 
 def is_row_number(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> bool:
@@ -62,7 +62,7 @@ def is_row_number(values: Float[np.ndarray, " row"], low: float, high: float, of
 
 
 def may_identify(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> bool:
-    """Whether a column's first rows hold different whole numbers, and its range has one for each row."""
+    """Whether a column's first rows have distinct whole numbers, and its range has enough for all rows."""
     first = values[:FIRST]
     if len(values) < FEWEST or not high - low >= len(values) - 1 or len(np.unique(first)) < len(first):
         return False
@@ -71,7 +71,7 @@ def may_identify(values: Float[np.ndarray, " row"], low: float, high: float, off
 
 
 def _distinct_integers(columns: Sequence[InferredColumn], rows: int, source: Source) -> list[InferredColumn]:
-    """Those columns that hold a different whole number in each row, compared by all their digits."""
+    """The columns that have a different whole number in each row, comparing all digits."""
     dtypes = ((column, source.schema[column.name]) for column in columns)
     integers = [column for column, dtype in dtypes if dtype.is_integer() or is_text(dtype)]
     if not integers:

@@ -1,4 +1,4 @@
-"""How each column is read at first: inferred from the table's first rows."""
+"""Infers from the table's first rows how each column is read at first."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ SAMPLE = 4096
 
 
 def columns_by_sample(source: Source, spec: TableSpec, sample: pl.DataFrame) -> list[InferredColumn]:
-    """The columns to read: inputs in the table's order, then those in other roles.
+    """The columns to read: inputs in the table's order, then columns in all other roles.
 
     Raises:
         UserError: with all columns that cannot be read.
@@ -48,8 +48,10 @@ def _column_by_sample(
     is_number = role in ("target", "weight") or declared in ("numeric", "boolean")
     is_not_number = is_number and is_datetime(dtype)
     if is_not_number or dtype.is_nested() or dtype in (pl.Binary, pl.Time, pl.Duration, pl.Object):
-        remedy = f"{typed(name, 'drop')} leaves it out" if role == "input" else f"name another {KEYS[role]}"
-        what = f"holds {dtype}, which is not {'a number' if is_not_number else 'supported'}"
+        remedy = (
+            f"{typed(name, 'drop')} leaves it out" if role == "input" else f"choose a different {KEYS[role]}"
+        )
+        what = f"has type {dtype}, {'not a number' if is_not_number else 'which is not supported'}"
         raise UserError(Fault(what, f"{source.where}, {titled(name, role)}", remedy=remedy))
     known = known_kind(name, role, declared, dtype)
     cells = cells_of(sample, name)

@@ -11,16 +11,16 @@ from mlplab.data.infer.table_spec import typed_na_values
 from mlplab.errors import listed
 
 NINES = re.compile(r"-9|-?9[9.]*9")
-"""What data sheets write for a missing value, -99.9 too; a single 9 is too common a count."""
+"""Typical numbers for missing values, including -99.9; a single 9 is too common as a count."""
 
 FEWEST = 3
-"""Other values that a column must have, or it may hold codes such as -1, 0 and 1."""
+"""Number of other values that a column must have; otherwise it may contain codes such as -1, 0 and 1."""
 
 APART = 3
-"""How many times the largest gap between the other values the gap next to a sentinel must be."""
+"""Smallest ratio of the gap next to a sentinel to the largest gap between the other values."""
 
 BLOCK = 2.5
-"""How far below 99 and the like further sentinels may be, which give other reasons: 97 and 98."""
+"""Largest distance of additional sentinels (for different reasons: 97, 98) from 99 and the like."""
 
 
 def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> dict[str, int]:
@@ -64,8 +64,9 @@ def sentinel_note(found: Mapping[str, int], na_values: Iterable[str], *, drop_ro
     """A note about sentinels.
 
     Args:
-        na_values: what to declare, for this column and all others: one key holds for all.
-        drop_rows: whether rows must be left out where the value is missing.
+        found: the sentinels and their counts.
+        na_values: the values to declare for all columns, which share one key.
+        drop_rows: whether rows with a missing value must be left out.
     """
     cells = listed(f"{text} in {count:,} cells" for text, count in found.items())
     typed = typed_na_values(na_values) + " data.missing_target=drop" * drop_rows

@@ -1,11 +1,11 @@
-"""Categories that differ only by spaces or case, and may be meant to be the same."""
+"""Categories that differ only by spaces or case, and may be the same."""
 
 import polars as pl
 
 from mlplab.errors import shortened
 
 MAX_SHOWN = 3
-"""Groups of labels that a note shows."""
+"""Largest number of groups of labels in a note."""
 
 
 def similar_labels_note(labels: pl.Series) -> str:

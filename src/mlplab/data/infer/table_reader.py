@@ -25,17 +25,21 @@ class TableReader:
     """All rows of a source as numbers, and what was inferred about its columns.
 
     Args:
-        dtype: of features.
+        source: the rows.
+        spec: the columns and options to read.
+        dtype: the type of the features.
+        allocate: allocates the matrices.
         progress: called with the number of rows read so far.
 
     Attributes:
-        sample: the first rows as they are.
-        columns: the inputs in the table's order, then the columns in other roles.
-        features: of the inputs; a number is centred by its offset, text is a code, NaN is missing.
-        others: a column for each other role.
+        sample: the first rows, unparsed.
+        columns: the inputs in the table's order, then the columns in all other roles.
+        features: the features of the inputs. Numbers are centred by their offset, text is a code, NaN is
+            missing.
+        others: the columns in all other roles.
 
     Raises:
-        UserError: if the columns are not those that the spec names, or cannot be read.
+        UserError: if the columns do not match the spec, or cannot be read.
     """
 
     features: Float[np.ndarray, "row feature"]
@@ -64,7 +68,7 @@ class TableReader:
         """Reads all rows. Bad cells are counted, and read as missing.
 
         Raises:
-            UserError: with all that is wrong with the text.
+            UserError: with all faults of the text.
         """
         careful = False
         while True:
@@ -87,7 +91,7 @@ class TableReader:
         """Some of the source's columns in blocks of rows, without blank lines.
 
         Args:
-            floats: columns of CSV that polars parses as numbers. That is fast, but any other cell raises a
+            floats: columns of CSV that polars parses as numbers. This is fast, but all other cells raise a
                 PolarsError.
 
         Raises:
@@ -134,14 +138,14 @@ class TableReader:
         self.features, self.others = self.features[: self.rows], self.others[: self.rows]
 
     def _correct(self) -> bool:
-        """Whether a column must be read in another way; it will be."""
+        """Changes how columns are read, if necessary; returns whether rows must be read again."""
         where, raw = self.source.where, self.spec.raw
         corrected = [column.correct(self.dtype, where, raw=raw) for column in self.columns]
         return any(corrected)
 
     def _float_columns(self) -> set[str]:
-        """Columns of text that are read as numbers only. None with a decimal comma: polars would accept
-        decimal points as well."""
+        """Text columns that are read only as numbers. With a decimal comma, none: polars would also accept
+        decimal points."""
         if self.source.decimal_comma:
             return set()
         others = {column.name for column in self.columns if column.definition.kind != "numeric"}

@@ -1,4 +1,4 @@
-"""What to read of a table: which columns in which roles, and what the user declares about them."""
+"""Which columns of a table to read in which roles, and what the user declares about them."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,10 +8,10 @@ from typing import Literal
 from mlplab.config.keys import quoted
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.io.source import Source
-from mlplab.errors import Fault, listed, nearest
+from mlplab.errors import Fault, did_you_mean, listed, nearest
 
 Role = Literal["input", "target", "weight", "group", "time", "class"]
-"""What a column is for; the last three are for the split."""
+"""What a column is used for; the last three roles are for the split."""
 
 KEYS: Mapping[Role, str] = {
     "target": "data.target",
@@ -30,14 +30,14 @@ DOUBLE = '"'
 
 @dataclass(frozen=True)
 class TableSpec:
-    """What to read of a table.
+    """Which columns to read, and how.
 
     Attributes:
         roles: the columns that are not only inputs, or not inputs at all; names may occur twice.
-        declared: kinds by column name, as the user declares them; a format of `strptime` declares a date.
-        na_values: further missing values, beside the usual ones.
-        raw: numbers get no offset.
-        drop_missing_targets: rows without a target belong to no part of the split, instead of being mistakes.
+        declared: the declared kinds by column name; a format of `strptime` declares a date.
+        na_values: additional missing values.
+        raw: whether numbers have no offset.
+        drop_missing_targets: whether rows without a target are left out, instead of being faults.
     """
 
     roles: tuple[tuple[str, Role], ...]
@@ -51,7 +51,7 @@ class TableSpec:
         return [name for name, each in self.roles if each == role]
 
     def faults(self, source: Source) -> list[Fault]:
-        """Columns that the source lacks, and contradictions."""
+        """Faults of columns that the source lacks, and of contradictions."""
         return [*_unknown_columns(self, source), *_contradictions(self)]
 
 
@@ -62,15 +62,15 @@ def _unknown_columns(spec: TableSpec, source: Source) -> Iterator[Fault]:
     for name, key in wanted:
         if name not in names:
             near = nearest(name, names)
-            shown = near[0] if near and near[0].isidentifier() else repr(near[0]) if near else ""
-            remedy = f"did you mean {key}{shown}?" if near else f"name one of them: {key}…"
+            shown = [each if each.isidentifier() else repr(each) for each in near]
+            remedy = did_you_mean(shown, key, otherwise=f"choose one of them: {key}…")
             columns = listed([*near, *(each for each in names if each not in near)] if near else names)
             what = f"has no column '{name}'; its columns are {columns or 'none at all'}"
             yield Fault(what, source.where, remedy=remedy)
 
 
 def _contradictions(spec: TableSpec) -> Iterator[Fault]:
-    """Targets and weights that are declared to be something other than numbers."""
+    """Faults of targets and weights that are not declared as numbers."""
     for name, role in spec.roles:
         kind = spec.declared.get(name, "numeric")
         if role in ("target", "weight") and kind != "numeric":
@@ -91,5 +91,5 @@ def typed(name: str, kind: str) -> str:
 
 
 def typed_na_values(values: Iterable[str]) -> str:
-    """The argument that declares further missing values, as typed in a shell."""
+    """The argument that declares additional missing values, as typed in a shell."""
     return shlex.quote(f"data.na_values=[{','.join(quoted(value, DOUBLE) for value in values)}]")

@@ -1,1 +1,1 @@
-"""Where a table's rows come from: files found, unpacked and understood as text, or a frame."""
+"""Sources of a table's rows: finds, decompresses and reads files, or uses a frame."""

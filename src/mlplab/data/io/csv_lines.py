@@ -1,4 +1,4 @@
-"""Lines of a CSV file: bad ones, blank ones, and where rows begin."""
+"""Lines of a CSV file: finds bad and blank lines, and where rows begin."""
 
 import csv
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from mlplab.data.io.dialect import Dialect, csv_reader
 from mlplab.errors import Fault
 
 SHOWN = 3
-"""Lines with a wrong number of fields that get a message each."""
+"""Largest number of lines with a wrong number of fields that get their own message."""
 
 
 class Record(NamedTuple):
@@ -22,7 +22,7 @@ class Record(NamedTuple):
 
 
 def line_faults(path: Path, dialect: Dialect, width: int, where: str) -> list[Fault]:
-    """Finds what is not UTF-8, quotes that are not closed, and lines without `width` fields."""
+    """Finds text that is not UTF-8, quotes that are not closed, and lines without `width` fields."""
     if faults := encoding_faults(path, where):
         return faults
     first = "the header" if dialect.header else "the first line"
@@ -34,15 +34,16 @@ def line_faults(path: Path, dialect: Dialect, width: int, where: str) -> list[Fa
     except csv.Error as error:
         reason, line = error.args
         what = f"a quote is not closed properly ({reason})"
-        remedy = "close the quote, or double one that belongs to the text"
+        remedy = "close the quote, or double a quote that belongs to the text"
         return [Fault(what, f"{where}, line {line}", remedy=remedy)]
     remedy = f"give every line as many fields as {first}; quote text that contains the delimiter"
     faults = [
-        Fault(f"the line has {fields} fields, {first} {width}", f"{where}, line {line}", remedy=remedy)
+        Fault(f"the line has {named}, but {first} has {width}", f"{where}, line {line}", remedy=remedy)
         for line, fields in shown
+        for named in [f"{fields} field{'s' * (fields != 1)}"]
     ]
     if more:
-        faults.append(Fault(f"and {more} more lines with another number of fields than {first}", where))
+        faults.append(Fault(f"and {more} more lines with a different number of fields than {first}", where))
     return faults
 
 
@@ -58,7 +59,7 @@ def line_of(row: int, path: Path, dialect: Dialect, width: int) -> int:
 
 
 def _rows(path: Path, dialect: Dialect, width: int) -> Iterator[Record]:
-    """Yields the records below the header. In a file of one column a blank line is a row of one field."""
+    """Yields the records below the header. With one column, a blank line is a row with one field."""
     records = _records(path, dialect)
     if dialect.header:
         next((record for record in records if record.fields), None)
@@ -68,10 +69,10 @@ def _rows(path: Path, dialect: Dialect, width: int) -> Iterator[Record]:
 
 
 def _records(path: Path, dialect: Dialect) -> Iterator[Record]:
-    """Yields the records of a file. Lines without quotes, nearly all, need no parser.
+    """Yields the records of a file. Lines without quotes, which are the most common, need no parser.
 
     Raises:
-        csv.Error: for a quote that is not closed: the reason, and the line on which the record begins.
+        csv.Error: if a quote is not closed, with the reason and the line on which the record begins.
     """
     quote, read = dialect.quote, 0
     with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
@@ -84,7 +85,7 @@ def _records(path: Path, dialect: Dialect) -> Iterator[Record]:
             try:
                 fields = next(csv_reader(lines, dialect.delimiter, quote, strict=True))
                 if lines.quotes % 2:  # csv reads one inside a field as text, polars does not
-                    raise csv.Error("their number is odd")
+                    raise csv.Error("the number of quotes is odd")
             except csv.Error as error:
                 raise csv.Error(str(error), line) from error
             read += lines.read - 1
@@ -92,7 +93,7 @@ def _records(path: Path, dialect: Dialect) -> Iterator[Record]:
 
 
 class _Counted:
-    """Lines for a parser, and how many lines and quotes it has read."""
+    """Lines for a parser; counts the lines and quotes that the parser has read."""
 
     def __init__(self, lines: Iterator[str], quote: str) -> None:
         self._lines, self._quote = lines, quote

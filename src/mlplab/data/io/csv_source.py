@@ -25,9 +25,11 @@ class CsvSource(Source):
     """Rows of a CSV file.
 
     Args:
-        path: the file as the user named it.
-        text: its content as plain UTF-8.
-        dialect: of the other files of the same table; None to detect it.
+        path: the file, as named by the user.
+        text: a file with its content as plain UTF-8.
+        options: the CSV format, as set by the user.
+        where: the file's name in messages.
+        dialect: the dialect of the other files of the same table; None: detect it.
     """
 
     format = " as CSV"

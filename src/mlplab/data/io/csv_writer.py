@@ -1,7 +1,7 @@
-"""Writes frames as CSV, with quotes only where they must be.
+"""Writes frames as CSV, with quotes only where necessary.
 
-On request, a ' goes before text that a spreadsheet may run as a formula: what begins with = + - @, a tab or a
-line's end (OWASP, "CSV Injection"), unless it is a number or a lone sign.
+On request, puts a ' before text that a spreadsheet may interpret as a formula: text that begins with = + - @,
+a tab or a line break (OWASP, "CSV Injection"), unless it is a number or a single sign.
 """
 
 import re
@@ -22,10 +22,12 @@ def write_csv(
     *,
     escape_formulas: bool = False,
 ) -> None:
-    """Writes frames of the same columns, under a header.
+    """Writes frames with the same columns, below a header.
 
     Args:
-        frames: each with the names of its text columns that hold plain numbers only, which need no quotes.
+        frames: the frames, each with the names of its text columns of plain numbers, which need no quotes.
+        write: writes bytes to the output.
+        escape_formulas: whether to put a ' before text that a spreadsheet may interpret as a formula.
     """
     for number, (frame, plain) in enumerate(frames):
         if number == 0:
@@ -46,7 +48,7 @@ def write_csv(
 
 
 def escape_formula(text: str) -> str:
-    """Puts a ' before text that a spreadsheet may run as a formula."""
+    """Puts a ' before text that a spreadsheet may interpret as a formula."""
     return f"'{text}" if re.search(_BEGINS, text) and not re.search(_NUMBER, text) else text
 
 
@@ -56,5 +58,5 @@ def _escape_cells(cells: pl.Series) -> pl.Series:
 
 
 def _needs_quotes(cells: pl.Series) -> bool:
-    """Whether a cell must be quoted; an empty one must, or it would be missing."""
+    """Whether a cell must be quoted. An empty text must be, otherwise it would be missing."""
     return bool(cells.str.contains_any(['"', ",", "\n", "\r"]).any() or (cells.str.len_bytes() == 0).any())

@@ -1,4 +1,4 @@
-"""Plain UTF-8 text of a CSV file that may be compressed or in another encoding."""
+"""Plain UTF-8 text of a CSV file that may be compressed or in a different encoding."""
 
 import codecs
 import zlib
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import zstandard
 
-from mlplab.errors import Fault, UserError, nearest
+from mlplab.errors import Fault, UserError, did_you_mean, nearest
 
 BEGINNING = 2**16
 """Bytes from which encoding and dialect are detected."""
@@ -20,20 +20,20 @@ BEGINNING = 2**16
 BLOCK = 2**20
 
 COMPRESSED_BLOCK = 2**12
-"""Bytes that are decompressed at once: even the densest become no more than 128 MiB."""
+"""Bytes that are decompressed at once; they expand to at most 128 MiB."""
 
 EXPANDED = 2**28
-"""Bytes that any archive may expand to."""
+"""Bytes to which any compressed file may expand."""
 
 EXPANDED_TIMES = 100
-"""Times its size that a larger one may expand to."""
+"""Factor by which a larger file may expand."""
 
 COMMON = ("utf-8", "utf-16", "cp1252", "latin-1", "iso-8859-15", "cp1250", "cp1251", "gb18030", "shift_jis")
 """Encodings to suggest for a mistyped one."""
 
 
 class Archive(NamedTuple):
-    """A format of compressed text; `decoder` decodes one part, of which a file may have several."""
+    """A format of compressed text; `decoder` decodes one stream, of which a file may have several."""
 
     name: str
     ending: str
@@ -46,10 +46,10 @@ ARCHIVES = (
     Archive("Zstandard", ".zst", b"\x28\xb5\x2f\xfd", lambda: zstandard.ZstdDecompressor().decompressobj()),
 )
 NOT_TEXT = {
-    b"PK\x03\x04": ("a ZIP archive", "unpack it first; a spreadsheet: save it as CSV"),
-    b"\xd0\xcf\x11\xe0": ("a file of an office program", "save it as CSV"),
+    b"PK\x03\x04": ("a ZIP archive", "unpack it first; if it is a spreadsheet, save it as CSV"),
+    b"\xd0\xcf\x11\xe0": ("an office document", "save it as CSV"),
     b"BZh": ("a bzip2 archive", "unpack it first"),
-    b"PAR1": ("a Parquet file", "let its name end in .parquet"),
+    b"PAR1": ("a Parquet file", "rename it to end in .parquet"),
 }
 """Files that are not text, by their first bytes: what they are, and the remedy."""
 
@@ -59,7 +59,7 @@ def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
     """Opens a file of plain UTF-8 text: `path` itself, or a temporary copy if it is something else.
 
     Args:
-        encoding: by its name in Python; None detects it.
+        encoding: the encoding's name in Python; None: detect it.
         where: the file's name in messages.
 
     Raises:
@@ -79,7 +79,7 @@ def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
         if encoding in (None, "utf-16"):
             encoding = _utf16(head) or ("utf-16-le" if encoding else "utf-8")
         if encoding.startswith("utf-16") and head and b"\0" not in head:  # each line's end has one
-            raise UserError(Fault(f"is not {encoding} text", where, remedy="leave data.encoding out"))
+            raise UserError(Fault(f"is not {encoding} text", where, remedy="remove data.encoding"))
         if encoding == "utf-8" and b"\0" in head:
             raise UserError(_nul_fault(where, 1 + head[: head.index(b"\0")].count(b"\n")))
         if encoding == "utf-8" and not archive:
@@ -92,7 +92,7 @@ def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
                     plain.writelines(_as_utf8(chain([head], chunks), encoding, where))
             except OSError as error:
                 what = f"cannot be decompressed into {gettempdir()}: {error.strerror}"
-                remedy = "free disk space, or set TMPDIR to another folder"
+                remedy = "free disk space, or set TMPDIR to a different folder"
                 raise UserError(Fault(what, where, remedy=remedy)) from error
             yield copy
 
@@ -118,7 +118,7 @@ def _nul_fault(where: str, line: int) -> Fault:
 
 def _undecodable(byte: int, encoding: str, where: str, line: int) -> Fault:
     other = (
-        "data.encoding=cp1252 if it is Western European" if encoding == "UTF-8" else "leave data.encoding out"
+        "data.encoding=cp1252 if it is Western European" if encoding == "UTF-8" else "remove data.encoding"
     )
     remedy = f"{other}, or save the file as UTF-8"
     return Fault(f"byte {byte:#04x} is not {encoding} text", f"{where}, line {line}", remedy=remedy)
@@ -129,14 +129,14 @@ def _python_name(encoding: str, where: str) -> str:
         "".encode(encoding)  # raises also for codecs that do not encode text, such as base64
         return codecs.lookup(encoding).name.replace("utf-8-sig", "utf-8")
     except (LookupError, ValueError):
-        near = nearest(encoding.lower(), COMMON)
-        remedy = f"did you mean data.encoding={near[0]}?" if near else "data.encoding=cp1252, for example"
+        example = "data.encoding=cp1252, for example"
+        remedy = did_you_mean(nearest(encoding.lower(), COMMON), "data.encoding=", otherwise=example)
         what = f"there is no text encoding '{encoding}'"
         raise UserError(Fault(what, where, expected="one that Python knows", remedy=remedy)) from None
 
 
 def _archive(path: Path, beginning: bytes, where: str) -> Archive | None:
-    """Returns the format of a compressed file, on which content and name must agree; None for text."""
+    """Returns the format of a compressed file, which content and name must match; None for text."""
     for magic, (what, remedy) in NOT_TEXT.items():
         if beginning.startswith(magic):
             raise UserError(Fault(f"is {what}, not text", where, remedy=remedy))
@@ -147,7 +147,7 @@ def _archive(path: Path, beginning: bytes, where: str) -> Archive | None:
     plain = path.stem if named else path.name
     if content is None:
         what, remedy = (
-            f"is named {path.suffix} but is not an archive",
+            f"is named {path.suffix} but is not compressed",
             f"rename it to {plain}, or compress it",
         )
     else:
@@ -174,11 +174,11 @@ def _decompressed(file: BinaryIO, archive: Archive, size: int, where: str) -> It
     except (zlib.error, zstandard.ZstdError) as error:
         raise UserError(_damaged(archive, f"is damaged ({error})", where)) from error
     if not decoder.eof:
-        raise UserError(_damaged(archive, "ends too early", where))
+        raise UserError(_damaged(archive, "is truncated", where))
 
 
 def _damaged(archive: Archive, how: str, where: str) -> Fault:
-    return Fault(f"the {archive.name} archive {how}", where, remedy="copy it again from its origin")
+    return Fault(f"the {archive.name} file {how}", where, remedy="copy it again from its origin")
 
 
 def _utf16(head: bytes) -> str | None:

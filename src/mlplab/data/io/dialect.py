@@ -1,4 +1,4 @@
-"""Detects how a CSV file is written from its beginning: delimiter, quote, decimal mark and header."""
+"""Detects the dialect of a CSV file from its beginning: delimiter, quote, decimal mark and header."""
 
 import csv
 import re
@@ -28,7 +28,7 @@ csv.field_size_limit(2**24)  # Python's own limit, 131,072 characters, is less t
 
 @dataclass(frozen=True)
 class CsvOptions:
-    """How the user says that a CSV file is written. None means detect; the quote "" means no quoting."""
+    """The CSV format, as set by the user. None: detect it; the quote "": no quoting."""
 
     delimiter: str | None = None
     quote: str | None = None
@@ -39,12 +39,12 @@ class CsvOptions:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a CSV file is written.
+    """The format of a CSV file.
 
     Attributes:
         short_header: the header has no field for the row index that begins each line, as in files of R's
             `write.table`.
-        encoding: as the user gave it; None if detected.
+        encoding: the encoding, as set by the user; None if detected.
     """
 
     delimiter: str
@@ -62,7 +62,7 @@ def read_beginning(path: Path, where: str) -> str:
         where: the file's name in messages.
 
     Raises:
-        UserError: if they are not UTF-8.
+        UserError: if the lines are not UTF-8.
     """
     with path.open("rb") as file:
         content = file.readline() + file.read(BEGINNING) + file.readline()
@@ -75,7 +75,7 @@ def read_beginning(path: Path, where: str) -> str:
 def csv_reader(
     lines: Iterable[str], delimiter: str, quote: str | None, *, strict: bool = False
 ) -> Iterator[list[str]]:
-    """The fields of each record, by the standard library; `strict` raises at a quote that is not closed."""
+    """The fields of each record, by Python's csv module; `strict`: raise if a quote is not closed."""
     return csv.reader(
         lines,
         delimiter=delimiter,
@@ -93,7 +93,7 @@ def parse_rows(text: str, delimiter: str, quote: str | None) -> Iterator[list[st
 
 
 def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect, Row]:
-    """Detects how CSV text is written.
+    """Detects the dialect of CSV text.
 
     Args:
         text: the beginning of a file.
@@ -103,11 +103,11 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect,
         The dialect, and the fields of the first row: the header, if there is one.
 
     Raises:
-        UserError: if it is ambiguous or contradicts the options, or there is no header.
+        UserError: if the dialect is ambiguous or contradicts the options, or there is no header.
     """
     for key, char in (("data.delimiter", options.delimiter), ("data.quote", options.quote)):
         if char and char != "\t" and not (char.isascii() and char.isprintable()):
-            raise UserError(Fault("must be an ASCII character", key, repr(char), remedy=f"leave {key} out"))
+            raise UserError(Fault("must be an ASCII character", key, repr(char), remedy=f"remove {key}"))
     quote = _detect_quote(text) if options.quote is None else options.quote or None
     parsed = {delimiter: list(parse_rows(text, delimiter, quote)) for delimiter in DELIMITERS}
     best = max(parsed, key=lambda delimiter: _fit(parsed[delimiter]))
@@ -121,7 +121,7 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect,
         faults += _title_faults(rows, where)
     if "\r" in text and "\n" not in text:
         remedy = "save the file again as CSV, not as CSV (Macintosh)"
-        faults.append(Fault("its lines end in bare carriage returns (old Mac format)", where, remedy=remedy))
+        faults.append(Fault("lines end in carriage returns only (old Mac format)", where, remedy=remedy))
     if options.header is None and rows and all(map(_is_number, rows[0])):
         remedy = (
             "data.header=false names the columns column_1, column_2, …; if these are names: data.header=true"
@@ -145,7 +145,7 @@ def _detect_decimal(
     decimal = options.decimal or ("," if commas and not has_points else ".")
     faults = []
     if decimal == delimiter and not commas:
-        remedy = "leave out data.decimal or data.delimiter"
+        remedy = "remove data.decimal or data.delimiter"
         faults.append(Fault("commas cannot both separate columns and mark decimals", where, remedy=remedy))
     if decimal == "," and not options.decimal and all(map(THOUSANDS.fullmatch, commas)):
         what = "a comma may mark decimals or thousands"
@@ -166,8 +166,8 @@ def _detect_quote(text: str) -> str:
 
 
 def _fit(rows: Sequence[Row]) -> tuple[bool, int, int]:
-    """Ranks a delimiter: it splits all lines into equally many fields, then the first, then the median line
-    into the most."""
+    """Ranks a delimiter: by whether it splits all lines into the same number of fields, then by the number of
+    fields of the first line, then of the median line."""
     widths = [len(row) for row in rows] or [1]
     equal = len(set(widths)) == 1 or _has_short_header(rows)
     return widths[0] > 1 and equal, widths[0], median_low(widths)
@@ -195,17 +195,17 @@ def _delimiter_fault(line: str, delimiter: str, better: str, where: str) -> Faul
         where,
         found=f"one column '{_shortened(line)}'",
         expected=f"columns separated by {DELIMITERS.get(delimiter, repr(delimiter))}",
-        remedy=f"{typed}leave data.delimiter out",
+        remedy=f"{typed}remove data.delimiter",
     )
 
 
 def _title_faults(rows: Sequence[Row], where: str) -> Iterator[Fault]:
-    """Lines above the header, as spreadsheets write them."""
+    """Faults of lines above the header, as some spreadsheets write them."""
     width = median_low(len(row) for row in rows)
     if rows[0][0].startswith("sep="):
         what = "the first line is a directive for Excel (sep=)"
     elif len(rows[0]) == 1 < width:
-        what = f"the first line has 1 field, the others {width}"
+        what = f"the first line has 1 field, but the others have {width}"
     else:
         return
     remedy = "delete the lines above the header"

@@ -13,18 +13,19 @@ log = logging.getLogger(__name__)
 BREAK = re.compile(r"\s*\n\s*")
 
 ROW_INDEX = ""
-"""The name of a first column without one: the row index of pandas and R, which is not an input."""
+"""The name of a first column without a name: the row index of pandas and R, which is not an input."""
 
 
 def column_names(first_row: Sequence[str], dialect: Dialect, where: str) -> list[str]:
-    """Names the columns by the header, stripped and without line breaks, or column_1, … without a header.
+    """The names in the header, stripped and without line breaks, or column_1, … if there is no header.
 
     Args:
-        first_row: fields of the first line that is not empty; none if the file is empty.
+        first_row: fields of the first line that is not empty; no fields if the file is empty.
+        dialect: the format of the file.
         where: the file's name in messages.
 
     Raises:
-        UserError: if the file is empty, or a name is not unique, or blank in another column than the first.
+        UserError: if the file is empty, a name is not unique, or a column other than the first has no name.
     """
     if not first_row:
         raise UserError(Fault("is empty", where, expected="a header line and rows of data"))

@@ -19,7 +19,7 @@ class MultiFileSource(Source):
     """Rows of several files, one after another.
 
     Raises:
-        UserError: if a file does not have the columns of the first one.
+        UserError: if the columns of a file differ from those of the first.
     """
 
     def __init__(self, parts: Sequence[Source], where: str) -> None:
@@ -62,19 +62,19 @@ class MultiFileSource(Source):
 
 
 def check_same_columns(first: Source, other: Source) -> None:
-    """Refuses a file whose columns have other names or types than those of the first one."""
+    """Refuses a file whose columns differ in names or types from those of the first file."""
     if list(first.schema) != list(other.schema):
         lacks = listed(name or UNNAMED for name in first.schema if name not in other.schema)
         more = listed(name or UNNAMED for name in other.schema if name not in first.schema)
         details = "; ".join(
             f"{what} {names}" for what, names in (("lacks", lacks), ("also has", more)) if names
         )
-        what = f"has different columns than {first.where}: {details or 'in another order'}"
+        what = f"has different columns than {first.where}: {details or 'in a different order'}"
         faults = [Fault(what, other.where, remedy="give all files the same columns")]
     else:
         faults = [
             Fault(
-                f"holds {other.schema[name]}, but {dtype} in {first.where}",
+                f"has type {other.schema[name]}, but {dtype} in {first.where}",
                 f"{other.where}, column '{name}'",
                 remedy="give it the same type in all files",
             )
@@ -86,5 +86,5 @@ def check_same_columns(first: Source, other: Source) -> None:
 
 
 def _family(dtype: DataType) -> str:
-    """Types of one family can be read together."""
+    """The family of a type; types of the same family can be read together."""
     return "number" if dtype.is_numeric() else "text" if is_text(dtype) else str(dtype.base_type())

@@ -8,10 +8,10 @@ from mlplab.data.io.source import Source, first_line
 from mlplab.errors import Fault, UserError
 
 EXPANDED = 2**30
-"""Bytes that any Parquet file may expand to."""
+"""Bytes to which any Parquet file may expand."""
 
 EXPANDED_TIMES = 200
-"""Times its size that a larger one may expand to."""
+"""Factor by which a larger file may expand."""
 
 
 class ParquetSource(Source):
@@ -27,7 +27,7 @@ class ParquetSource(Source):
             expanded, size = 8 * len(self.schema) * self.height, path.stat().st_size
         except (pl.exceptions.PolarsError, OSError) as error:
             what = f"cannot be read as Parquet: {first_line(error)}"
-            remedy = "copy it again from its origin; if it is CSV, let its name end in .csv"
+            remedy = "copy it again from its origin; if it is CSV, rename it to end in .csv"
             raise UserError(Fault(what, where, remedy=remedy)) from error
         if expanded > max(EXPANDED, EXPANDED_TIMES * size):
             what = f"expands from {size:,} bytes to about {expanded / 2**30:,.0f} GiB"

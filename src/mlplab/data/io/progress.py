@@ -5,7 +5,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 
 def row_progress() -> Progress:
-    """Counts rows on a terminal while it is open; shows nothing elsewhere."""
+    """A progress bar that counts rows; invisible unless stderr is a terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description} {task.completed:,} rows"),

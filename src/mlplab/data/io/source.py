@@ -1,4 +1,4 @@
-"""A table that is scanned block by block: a frame in memory, or by subclasses CSV and Parquet files."""
+"""A table that is scanned block by block: a frame in memory, or (in subclasses) CSV and Parquet files."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -20,10 +20,10 @@ class Source:
     """The rows of a frame; subclasses read files.
 
     Attributes:
-        where: its name in messages.
-        schema: types by column; those of CSV are strings.
-        paths: its files, as the user named them.
-        dialect: how its text is written; None if it is not CSV.
+        where: the name in messages.
+        schema: types by column; all columns of CSV are strings.
+        paths: the files, as named by the user.
+        dialect: the format of CSV; None if it is not CSV.
         format: " as CSV" or " as Parquet", for messages.
     """
 
@@ -39,12 +39,12 @@ class Source:
 
     @property
     def names(self) -> list[str]:
-        """The columns without the row index."""
+        """The column names without the row index."""
         return [name for name in self.schema if name != ROW_INDEX]
 
     @property
     def decimal_comma(self) -> bool:
-        """Whether numbers in its text have a decimal comma."""
+        """Whether numbers in text have a decimal comma."""
         return self.dialect is not None and self.dialect.decimal == ","
 
     @cached_property
@@ -61,23 +61,23 @@ class Source:
         """Scans all rows.
 
         Args:
-            floats: columns of CSV to read as Float64, which is fast but raises at other cells.
+            floats: columns of CSV to read as Float64, which is fast but raises if a cell is not a number.
             na_values: words in CSV to read as null.
         """
         return self._rows
 
     def is_row(self, frame: pl.DataFrame, start: int) -> pl.Series:
-        """Which rows of a frame, scanned from row `start` on, are not blank lines of CSV."""
+        """Which rows of a frame, scanned from row `start`, are not blank lines of CSV."""
         empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
         if not empty.any():  # finding blank lines reads the file again
             return ~empty
         return pl.Series(~np.isin(np.arange(start, start + frame.height), self.blank_rows))
 
     def frames(self, rows: int) -> Iterator[pl.DataFrame]:
-        """Yields all rows as they are, without blank lines, up to `rows` at a time.
+        """Yields all rows unparsed, without blank lines, up to `rows` at a time.
 
         Raises:
-            UserError: with all that is wrong with the text.
+            UserError: with all faults of the text.
         """
         try:
             yield from self.blocks(rows, self.schema)
@@ -111,7 +111,7 @@ class Source:
             yield frame
 
     def faults(self, error: Exception) -> list[Fault]:
-        """Explains an error of polars that scanning has raised."""
+        """The faults behind a polars error during scanning."""
         return self.line_faults() or [Fault(f"cannot be read{self.format}: {first_line(error)}", self.where)]
 
     def line_faults(self) -> list[Fault]:
@@ -119,10 +119,10 @@ class Source:
         return []
 
     def location(self, row: int, column: str) -> str:
-        """Names the place of a cell in messages; rows are counted from 0 without blank lines."""
+        """How messages refer to a cell; rows are counted from 0, without blank lines."""
         return f"{self.where}, {column}, data row {row + 1}"
 
 
 def first_line(error: Exception) -> str:
-    """Returns what polars says without its hints."""
+    """The message of a polars error without its hints."""
     return str(error).strip().partition("\n")[0]

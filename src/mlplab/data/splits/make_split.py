@@ -20,7 +20,7 @@ def make_split(section: config.Split, table: Table) -> Split:
     """The split of a table.
 
     Raises:
-        UserError: if a part has no row, or no row with a weight above 0.
+        UserError: if a set has no row, or no row with a weight above 0.
     """
     rows, keys = table.rows, table.split_columns
     codes: dict[str, Codes] = {
@@ -57,6 +57,6 @@ def make_split(section: config.Split, table: Table) -> Split:
     if table.weight is not None:
         for part, in_part in split.parts().items():
             if not table.weight[in_part].any():
-                where, remedy = f"{table.source}, column '{table.schema.weight}'", "split the rows otherwise"
-                raise UserError(Fault(f"all weights of the {part} part are 0", where, remedy=remedy))
+                where, remedy = f"{table.source}, column '{table.schema.weight}'", "choose a different split"
+                raise UserError(Fault(f"all weights of the {part} set are 0", where, remedy=remedy))
     return split

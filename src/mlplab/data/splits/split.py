@@ -14,18 +14,18 @@ Rows = Int64[np.ndarray, " _"]
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of each part, ascending; no row is in two parts."""
+    """Row numbers of the train, val and test sets, ascending; no row is in two sets."""
 
     train: Rows
     val: Rows
     test: Rows
 
     def parts(self) -> dict[str, Rows]:
-        """The parts by name."""
+        """The sets by name."""
         return {name: getattr(self, name) for name in PARTS}
 
     def fingerprint(self) -> dict[str, str]:
-        """A hash of the row numbers of each part."""
+        """A hash of the row numbers of each set."""
         return {
             name: sha256(rows.astype("<i8").tobytes()).hexdigest()[:16] for name, rows in self.parts().items()
         }

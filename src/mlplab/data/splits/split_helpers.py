@@ -1,4 +1,4 @@
-"""How rows, or groups of rows, are assigned to parts."""
+"""How rows, or groups of rows, are assigned to sets or folds (here: parts)."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ def random_parts(
 ) -> list[Ints]:
     """`rows` in random order, divided into parts of these sizes.
 
-    With `classes`, of all rows of the table, each part is stratified as by `stratified_counts`.
+    With `classes` (the classes of all rows of the table), parts are stratified by `stratified_counts`.
     """
     rows = generator.permutation(rows)
     if classes is None:
@@ -32,12 +32,12 @@ def random_parts(
 def stratified_counts(
     classes: Int64[np.ndarray, " class"], parts: Int64[np.ndarray, " part"]
 ) -> Int64[np.ndarray, "class part"]:
-    """How many rows of each class go to each part. Class sizes and part sizes must have the same sum.
+    """The number of rows of each class in each part. Class sizes and part sizes must have the same sum.
 
-    Each number is the proportional one, rounded up or down, unless that leaves a part without a class. Such a
-    part gets a row of the class from the part with most of it, in exchange for a row of the most
+    Each number is proportional, rounded up or down, unless that leaves a part without a class. Such a part
+    gets a row of the class from the part with most of them, in exchange for a row of the most
     over-represented class. All numbers are above 0 if each part has at least as many rows as there are
-    classes, and each class as many as there are parts.
+    classes, and each class has at least as many rows as there are parts.
     """
     quotas = np.outer(classes, parts) / classes.sum()
     counts = np.ceil(quotas).astype(np.int64) - 1
@@ -58,18 +58,18 @@ def stratified_counts(
 
 
 def check_classes(codes: Ints, names: Sequence[str], least: int) -> None:
-    """Refuses rows without a class, a single class, and classes of fewer than `least` rows.
+    """Checks that all rows have a class, and that there are several classes, each with at least `least` rows.
 
     Raises:
-        UserError: with all classes that are too rare.
+        UserError: otherwise, with all classes that are too rare.
     """
     where = "data.split.stratify"
-    remedy = f"choose another column, or none: {where}=null"
+    remedy = f"choose a different column, or none: {where}=null"
     _check_none_missing(codes < 0, where)
     present, sizes = np.unique(codes, return_counts=True)
     if len(present) < 2:
         found = listed(f"'{names[code]}'" for code in present)
-        raise UserError(Fault("has a single class", where, found, "two or more", remedy))
+        raise UserError(Fault("has only one class", where, found, "two or more", remedy))
     rare = [
         Fault(f"class '{names[code]}' has {size} rows", where, "", f"{least} or more", remedy)
         for code, size in zip(present, sizes, strict=True)
@@ -83,21 +83,21 @@ def number_groups(codes: Ints, least: int) -> tuple[Ints, Ints]:
     """The group of each row, numbered consecutively from 0, and the groups' sizes.
 
     Raises:
-        UserError: if there are fewer than `least` groups, or a row has none.
+        UserError: if there are fewer than `least` groups, or a row has no group.
     """
     where = "data.split.group"
     _check_none_missing(codes < 0, where)
     _, numbers, sizes = np.unique(codes, return_inverse=True, return_counts=True)
     if len(sizes) < least:
-        found, remedy = f"{len(sizes)}", f"choose another column: {where}=…"
+        found, remedy = f"{len(sizes)}", f"choose a different column: {where}=…"
         raise UserError(Fault("has too few groups", where, found, f"{least} or more", remedy))
     return numbers, sizes
 
 
 def choose_groups(order: Ints, sizes: Ints, wanted: float, *, leave: int) -> Ints:
-    """Chooses groups, in this order, as long as each brings the number of rows nearer to `wanted`.
+    """Chooses groups, in this order, that bring the number of rows nearer to `wanted`.
 
-    At least one group is chosen, and at least `leave` groups are not.
+    At least one group is chosen, and at least `leave` groups are left.
     """
     chosen: list[int] = []
     rows = 0
@@ -109,7 +109,7 @@ def choose_groups(order: Ints, sizes: Ints, wanted: float, *, leave: int) -> Int
 
 
 def balance_groups(order: Ints, sizes: Ints, folds: int) -> Ints:
-    """The fold of each group: the largest come first, each into the smallest fold; `order` breaks ties."""
+    """Assigns each group to the smallest fold so far, the largest groups first; `order` breaks ties."""
     fold_of, rows = np.empty(len(order), np.int64), np.zeros(folds, np.int64)
     for group in order[np.argsort(-sizes[order], kind="stable")]:
         fold_of[group] = rows.argmin()
@@ -118,18 +118,18 @@ def balance_groups(order: Ints, sizes: Ints, folds: int) -> Ints:
 
 
 def time_boundaries(times: Float64[np.ndarray, " _"], wanted: Sequence[float | int]) -> list[int]:
-    """Positions in ascending `times`, as near as possible to the `wanted` ones, where a new time begins.
+    """Positions in ascending `times` where a new time begins, as near as possible to the `wanted` ones.
 
     Raises:
-        UserError: if there are too few different times, or a row has none.
+        UserError: if there are too few distinct times, or a row has no time.
     """
     where = "data.split.time"
     _check_none_missing(np.isnan(times), where)
     new = np.flatnonzero(times[1:] != times[:-1]) + 1
     if len(new) < len(wanted):
-        found, remedy = f"{len(new) + 1}", f"choose another column: {where}=…"
+        found, remedy = f"{len(new) + 1}", f"choose a different column: {where}=…"
         raise UserError(
-            Fault("has too few different times", where, found, f"{len(wanted) + 1} or more", remedy)
+            Fault("has too few distinct times", where, found, f"{len(wanted) + 1} or more", remedy)
         )
     boundaries, end = [], len(new)
     for index in reversed(range(len(wanted))):  # leaves room for the boundaries before it
@@ -140,5 +140,7 @@ def time_boundaries(times: Float64[np.ndarray, " _"], wanted: Sequence[float | i
 
 def _check_none_missing(missing: Bool[np.ndarray, " _"], where: str) -> None:
     if missing.any():
-        what = f"{missing.sum()} of {len(missing)} rows have no value there"
-        raise UserError(Fault(what, where, remedy=f"fill in the column, or take another: {where}=…"))
+        what = f"{missing.sum()} of {len(missing)} rows have no value in this column"
+        raise UserError(
+            Fault(what, where, remedy=f"fill in the column, or choose a different one: {where}=…")
+        )

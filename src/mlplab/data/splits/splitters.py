@@ -1,7 +1,6 @@
 """Random, grouped, chronological and k-fold splits, and splits read from a file.
 
-scikit-learn's splitters neither give each part its exact share of rows and classes, nor a row of each rare
-class.
+scikit-learn's splitters give a set neither its exact share of rows and classes, nor a row of each rare class.
 """
 
 from collections.abc import Sequence
@@ -22,13 +21,13 @@ from mlplab.data.splits.split_helpers import (
 from mlplab.errors import Fault, UserError, listed
 
 LEAST_OF_TWO_FOLDS = 5
-"""Fewest rows of a class for two folds: one may hold three; of the others, train and val need one each."""
+"""Fewest rows of a class with two folds: if one fold has three, train and val get one each of the others."""
 
 Codes = Int64[np.ndarray, " row"]
-"""Class or group of each row of a table, from 0; negative if it is missing."""
+"""Class or group of each row of a table, counted from 0; negative if missing."""
 
 Times = Float64[np.ndarray, " row"]
-"""Time of each row of a table, in any unit; NaN if it is missing."""
+"""Time of each row of a table, in any unit; NaN if missing."""
 
 
 def random_split(
@@ -36,10 +35,10 @@ def random_split(
 ) -> Split:
     """Assigns `rows` at random; `val` and `test` are fractions of them, rounded to whole rows.
 
-    With `classes` and their `names`, the parts are stratified (`stratified_counts`).
+    With `classes` and their `names`, the sets are stratified (`stratified_counts`).
 
     Raises:
-        UserError: if a part is empty, or a class has fewer rows than there are parts.
+        UserError: if a set is empty, or a class has fewer rows than there are sets.
     """
     if classes is not None:
         check_classes(classes[rows], names, len(PARTS))
@@ -53,10 +52,10 @@ def random_split(
 def group_split(rows: Rows, groups: Codes, *, val: float, test: float, seed: int) -> Split:
     """Assigns whole groups, in random order, to test and then to val, each up to its fraction of `rows`.
 
-    A group that would take a part further from its fraction is skipped. Each part gets at least one group.
+    A group that would take a set further from its fraction is skipped. Each set gets at least one group.
 
     Raises:
-        UserError: if there are fewer groups than parts, or a row has none.
+        UserError: if there are fewer groups than sets, or a row has no group.
     """
     group_of, sizes = number_groups(groups[rows], len(PARTS))
     order = np.random.default_rng(seed).permutation(len(sizes))
@@ -68,10 +67,10 @@ def group_split(rows: Rows, groups: Codes, *, val: float, test: float, seed: int
 def time_split(rows: Rows, times: Times, *, val: float, test: float) -> Split:
     """Assigns the latest `rows` to test, those before them to val, and the earliest to train.
 
-    Each part begins with a new time, as near as possible to its fraction of `rows`.
+    Each set begins with a new time, as near as possible to its fraction of `rows`.
 
     Raises:
-        UserError: if there are fewer times than parts, or a row has none.
+        UserError: if there are fewer times than sets, or a row has no time.
     """
     order = rows[np.argsort(times[rows], kind="stable")]
     boundaries = time_boundaries(times[order], [(1 - val - test) * len(rows), (1 - test) * len(rows)])
@@ -90,18 +89,18 @@ def kfold_split(
     classes: Codes | None = None,
     names: Sequence[str] = (),
 ) -> Split:
-    """Assigns `rows` at random to `folds` folds, whose sizes differ by at most one; `fold` is the test part.
+    """Assigns `rows` at random to `folds` folds, whose sizes differ by at most one; `fold` is the test set.
 
-    A fraction `val` of the other rows, drawn again for each fold, is the validation part. At most one of:
+    A fraction `val` of the other rows, drawn again for each fold, is the validation set. At most one of:
 
     - `groups`: whole groups are assigned, the largest first, each to the fold with the fewest rows so far;
     - `times`: `folds + 1` chronological blocks of equal length, each beginning with a new time. Block
-      `fold + 1` is the test part; the latest of the rows before it are val; the rows after it are in no part;
-    - `classes`, with their `names`: the parts are stratified (`stratified_counts`).
+      `fold + 1` is the test set; the latest of the rows before it are val; the rows after it are not used;
+    - `classes`, with their `names`: the sets are stratified (`stratified_counts`).
 
     Raises:
-        UserError: if a part is empty; if there are too few groups or times, or a row has none; if a class has
-            fewer rows than there are folds, or fewer than five in two folds.
+        UserError: if a set is empty; if there are too few groups or times, or a row has none; if a class has
+            fewer rows than there are folds, or fewer than five with two folds.
     """
     if times is not None:
         return _chronological_fold(rows, times, folds, fold, val)
@@ -119,16 +118,16 @@ def kfold_split(
         parts = random_parts(rows, lengths, np.random.default_rng(seed), classes)
         test_rows = parts.pop(fold)
         split = _ascending(*_train_and_val(np.concatenate(parts), val, rest_generator, classes), test_rows)
-    return _checked(split, len(rows), "data.split", "take other data.split.folds, or another data.split.val")
+    return _checked(split, len(rows), "data.split", "change data.split.folds or data.split.val")
 
 
 def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: int) -> Split:
-    """Assigns `rows` as in a file: one word (train, val, test) for each of the `total` rows of the table.
+    """Assigns `rows` by a file: one word (train, val or test) for each of the `total` rows of the table.
 
-    Without any `val` row in the file, a random fraction `val` of its train rows becomes that part.
+    If the file has no `val` row, a random fraction `val` of its train rows becomes the validation set.
 
     Raises:
-        UserError: if the file is missing, its length differs from the table's, it has other words, or a part
+        UserError: if the file is missing, its length differs from the table's, it has unknown words, or a set
             is empty.
     """
     path = Path(path)
@@ -145,16 +144,16 @@ def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: in
     if len(words) != total:
         raise UserError(
             Fault(
-                f"has {len(words)} words, the table {total} rows",
+                f"has {len(words)} words, but the table has {total} rows",
                 str(path),
                 expected="one word per data row",
-                remedy="write one of train, val, test for each row of the table, in its order",
+                remedy="write train, val or test for each row of the table, in the same order",
             )
         )
     train_rows, val_rows, test_rows = (rows[words[rows] == part] for part in PARTS)
     if "val" not in words:
         train_rows, val_rows = _train_and_val(train_rows, val, np.random.default_rng(seed), None)
-    remedy = "give each part a row in that file, or change data.split.val"
+    remedy = "give each set a row in that file, or change data.split.val"
     return _checked(_ascending(train_rows, val_rows, test_rows), len(rows), str(path), remedy)
 
 
@@ -187,15 +186,15 @@ def _chronological_fold(rows: Rows, times: Times, folds: int, fold: int, val: fl
 
 
 def _checked(split: Split, rows: int, where: str, remedy: str) -> Split:
-    """The split, unless a part is empty."""
+    """The split, if no set is empty."""
     sizes = {part: len(in_part) for part, in_part in split.parts().items()}
     if empty := [part for part, size in sizes.items() if size == 0]:
         raise UserError(
             Fault(
-                f"leaves no row for {listed(empty)}",
+                f"the {listed(empty)} set{'s are' if len(empty) > 1 else ' is'} empty",
                 where,
                 found=f"{rows} rows: " + ", ".join(f"{part} {size}" for part, size in sizes.items()),
-                expected="at least one row in each part",
+                expected="at least one row in each set",
                 remedy=remedy,
             )
         )

@@ -1,7 +1,7 @@
 """Tables drawn from known functions.
 
-A new function is one decorated Python function from inputs `[row, feature]` to values `[row]`. The arguments
-of its decorator are the bounds of the inputs it uses, which are drawn uniformly.
+To add a function, decorate a Python function from inputs `[row, feature]` to values `[row]` with `register`,
+whose arguments are the bounds of the inputs that it uses. Inputs are drawn uniformly.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import polars as pl
 from jaxtyping import Float64
 
 from mlplab.data.synthetic.scenarios import SCENARIOS
-from mlplab.errors import Fault, UserError, listed, nearest
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 
 X = Float64[np.ndarray, "row feature"]
 Y = Float64[np.ndarray, " row"]
@@ -21,7 +21,7 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Function:
-    """A function and the bounds of the inputs it uses; further inputs get the last bounds."""
+    """A function and the bounds of the inputs it uses; additional inputs have the last bounds."""
 
     values: Callable[[X], Y]
     bounds: tuple[Bounds, ...]
@@ -36,7 +36,7 @@ FUNCTIONS: dict[str, Function] = {}
 
 
 def register(*bounds: Bounds) -> Callable[[Callable[[X], Y]], Callable[[X], Y]]:
-    """Registers a function as `data.function=<its name>`, with the bounds of each input it uses."""
+    """Registers a function as `data.function=<its name>`, with the bounds of each input that it uses."""
 
     def add(values: Callable[[X], Y]) -> Callable[[X], Y]:
         FUNCTIONS[values.__name__] = Function(values, bounds)
@@ -95,9 +95,9 @@ def _reactance(x: X) -> Y:
 
 
 def draw(function: str, *, rows: int, features: int | None, noise: float, seed: int) -> pl.DataFrame:
-    """Rows with columns x1, x2, … and `target`, or those of a scenario.
+    """Draws rows with columns x1, x2, … and `target`, or with those of a scenario.
 
-    `noise` is the standard deviation of a normal error added to the target, in its units.
+    `noise` is the standard deviation of normal noise added to the target, in its units.
 
     Raises:
         UserError: if the function is not registered, or uses more than `features`; for a scenario, if
@@ -105,14 +105,13 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
     """
     names = [*FUNCTIONS, *SCENARIOS]
     if function not in names:
-        near = nearest(function, names)
         raise UserError(
             Fault(
                 "unknown function",
                 "data.function",
                 found=f"'{function}'",
                 expected=f"one of {listed(names)}",
-                remedy=f"did you mean {near[0]}?" if near else "",
+                remedy=did_you_mean(nearest(function, names)),
             )
         )
     generator = np.random.default_rng(seed)
@@ -129,7 +128,7 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
                 f"{function} uses {chosen.features} inputs",
                 "data.features",
                 found=str(width),
-                expected=f"{chosen.features} or more; those beyond are noise to it",
+                expected=f"{chosen.features} or more; additional inputs do not affect the target",
             )
         )
     bounds = np.array([*chosen.bounds, *[chosen.bounds[-1]] * (width - chosen.features)], dtype=np.float64)

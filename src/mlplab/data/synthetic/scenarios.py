@@ -1,6 +1,7 @@
 """Tables drawn from known processes, with dates and categories.
 
-A new scenario is one decorated function from rows, noise and generator to a frame with a column `target`.
+To add a scenario, decorate a function of rows, noise and generator that returns a frame with a column
+`target`.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ Draw = Callable[[int, float, np.random.Generator], pl.DataFrame]
 SCENARIOS: dict[str, Draw] = {}
 
 LAGS = (1, 2, 24, 168)
-"""Lags, in hours, at which the load is known when it is to be forecast."""
+"""Lags, in hours, of the earlier loads from which a load is forecast."""
 
 
 def scenario(draw: Draw) -> Draw:
@@ -31,7 +32,7 @@ def demand(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFr
 
     The load grows by 4 MW a year. It is higher during working hours, in the evening, and when people heat or
     cool. Its error is autoregressive with coefficient 0.7; `noise` is the standard deviation of the
-    innovations, which cannot be predicted. `temperature` is in °C, `lag_24` the load 24 hours before.
+    innovations, which cannot be predicted. `temperature` is in °C; `lag_24` is the load 24 hours before.
     """
     before = max(LAGS)
     hours = np.arange(-before, rows)
@@ -57,7 +58,7 @@ def demand(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFr
 def ratings(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFrame:
     """Ratings of items by users: 3 + the user's bias + the item's bias + the dot product of their tastes.
 
-    Biases are normal; tastes are normal in two dimensions. No pair of user and item is rated twice, and more
+    Biases are normal; tastes are normal in two dimensions. No pair of user and item is rated twice; more
     than three quarters of the pairs are not rated.
     """
     size = 2 * isqrt(rows) + 2
