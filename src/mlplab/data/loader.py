@@ -1,7 +1,7 @@
 """Batches: index slices of tables in memory; memory-mapped tables are read window by window."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import torch
@@ -16,6 +16,9 @@ EVALUATION_ROWS = 4096
 EVALUATION_MULTIPLE = 64
 """Validation and test rows are padded to a multiple of this. Matrix products of few rows take different code
 paths and round differently, so a member's last bits could depend on the row counts of its neighbours."""
+
+GATHERED_BYTES = 2**17
+"""Bytes of the batches that are gathered together: few enough to stay in the processor's cache."""
 
 WINDOW = 64
 """Blocks whose rows are read and shuffled together."""
@@ -47,8 +50,14 @@ class Batch(NamedTuple):
         if self.total is not None:
             return self.total
         if self.weight is None:
-            return torch.full((len(self.x),), self.x.shape[1], dtype=torch.float64, device=self.x.device)
+            members, rows, _ = self.x.shape
+            return _full(members, rows, self.x.device)
         return self.weight.sum((1, 2), dtype=torch.float64)
+
+
+@cache
+def _full(members: int, rows: int, device: torch.device) -> Float64[Tensor, " member"]:
+    return torch.full((members,), rows, dtype=torch.float64, device=device)
 
 
 class Loader:
@@ -162,8 +171,12 @@ class Loader:
 
     def _from_memory(self, first: int) -> Iterator[Sequence[Tensor]]:
         """Rows of the tables for each batch, from position `first` of the epoch, as `[member, batch, …]`."""
-        for rows in torch.split(self.order().to(self.x.device)[:, first:], self.batch_size, 1):
-            yield [table[rows] for table in self._tables]
+        row_bytes = len(self.rows) * sum(table[0].nbytes for table in self._tables)
+        together = max(1, GATHERED_BYTES // (row_bytes * self.batch_size)) * self.batch_size
+        for rows in torch.split(self.order().to(self.x.device)[:, first:], together, 1):
+            numbers = rows.flatten()
+            gathered = [table.index_select(0, numbers).view(*rows.shape, -1) for table in self._tables]
+            yield from zip(*(torch.split(each, self.batch_size, 1) for each in gathered), strict=True)
 
     def _from_file(self, first: int) -> Iterator[Sequence[Tensor]]:
         """Like `_from_memory`, with at most one window of each member in memory."""

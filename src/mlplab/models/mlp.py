@@ -1,18 +1,20 @@
 """The multilayer perceptron."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mlplab.models import backpropagation
+from mlplab.models.backpropagation import BackpropagationModule, Buffer, Buffers, Operation
 from mlplab.models.layers import BatchNorm, Dropout, LayerNorm, Linear, elementwise
 
 Norm = Literal["none", "layer", "batch"]
 
 
-class MLP(nn.Module):
+class MLP(BackpropagationModule):
     """Hidden layers (linear → norm → activation → dropout) and a linear output layer.
 
     If `hidden` is empty, it is a single affine map.
@@ -55,12 +57,40 @@ class MLP(nn.Module):
             for index, (width, next_width) in enumerate(pairwise(widths))
         )
         self.output = Linear(widths[-1], out_features, seeds, index=len(hidden))
+        self.written_out = activation in backpropagation.ACTIVATIONS
 
-    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch target"]:
+    def forward_by_autograd(
+        self, x: Float[Tensor, "member batch feature"]
+    ) -> Float[Tensor, "member batch target"]:
         """Applies the hidden layers in turn, then the output layer."""
         for layer in self.hidden:
             x = layer(x)
-        return self.output(x)
+        output: Tensor = self.output(x)
+        return output
+
+    def operations(self, buffers: Buffers) -> Iterator[Operation]:
+        """Those of the hidden layers in turn, then that of the output layer."""
+        a = buffers.input
+        for layer in self.hidden:
+            assert isinstance(layer, HiddenLayer)
+            for operation in layer.operations(a, buffers):
+                yield operation
+            a = operation.output
+        yield backpropagation.affine(self.output, a, buffers)
+
+
+class LinearModel(BackpropagationModule, Linear):
+    """A single affine map."""
+
+    def forward_by_autograd(
+        self, x: Float[Tensor, "member batch feature"]
+    ) -> Float[Tensor, "member batch target"]:
+        """One product."""
+        return Linear.forward(self, x)
+
+    def operations(self, buffers: Buffers) -> Iterator[Operation]:
+        """One product."""
+        yield backpropagation.affine(self, buffers.input, buffers)
 
 
 class HiddenLayer(nn.Module):
@@ -82,13 +112,33 @@ class HiddenLayer(nn.Module):
         self.residual = residual
         self.linear = Linear(in_features, out_features, seeds, index)
         self.norm = _norm(norm, out_features, len(seeds))
-        self.activation: Callable[[Tensor], Tensor] = getattr(nn.functional, activation)
+        self.activation = activation
         self.dropout = Dropout(dropout, seeds, index) if any(dropout) else nn.Identity()
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
         """z = Wx + b, a = f(z)."""
-        activated: Tensor = self.dropout(elementwise(self.activation, self.norm(self.linear(x))))
+        activated: Tensor = self.dropout(
+            elementwise(getattr(nn.functional, self.activation), self.norm(self.linear(x)))
+        )
         return x + activated if self.residual else activated
+
+    def operations(self, x: Buffer, buffers: Buffers) -> Iterator[Operation]:
+        """The operations of `forward` in the present mode."""
+        operation: Operation
+        yield (operation := backpropagation.affine(self.linear, x, buffers, skip=self.residual))
+        if isinstance(self.norm, LayerNorm):
+            yield (operation := backpropagation.LayerNorm(self.norm, operation.output, buffers))
+        elif isinstance(self.norm, BatchNorm):
+            yield (operation := backpropagation.BatchNorm(self.norm, operation.output, buffers))
+        dropout = self.dropout if self.training and isinstance(self.dropout, Dropout) else None
+        if dropout and self.activation == "relu":
+            yield (operation := backpropagation.ReluDropout(dropout, operation.output, buffers))
+        else:
+            yield (operation := backpropagation.Activation(self.activation, operation.output, buffers))
+            if dropout:
+                yield (operation := backpropagation.Dropout(dropout, operation.output, buffers))
+        if self.residual:
+            yield backpropagation.Residual(x, operation.output, buffers)
 
 
 def _norm(name: Norm, features: int, members: int) -> nn.Module:

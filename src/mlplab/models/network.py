@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
-from mlplab.models.layers import Linear
-from mlplab.models.mlp import MLP
+from mlplab.models.mlp import MLP, LinearModel
 from mlplab.models.preprocessing import Preprocessing
 from mlplab.models.skip_init import SkipInit
 
@@ -83,7 +82,7 @@ def _build_body(
     model = models[0]
     match model:
         case config.Linear():
-            return Linear(in_features, out_features, seeds)
+            return LinearModel(in_features, out_features, seeds)
         case config.CustomModel():
             return instantiate(
                 model.class_path, nn.Module, in_features, out_features, seeds=seeds, **model.arguments

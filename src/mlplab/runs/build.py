@@ -150,11 +150,16 @@ def _build_network(
 
 @contextmanager
 def lightning_quiet() -> Iterator[None]:
-    """Silences Lightning's banners, and the warning about its use of a deprecated function of torch."""
+    """Silences Lightning's banners, and warnings that users cannot act on.
+
+    These are that Lightning uses a deprecated function of torch, and that the gradients of a stack are views
+    (see `MemberOptimizer`).
+    """
     loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+        warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
         for logger in loggers:
             logger.setLevel(logging.WARNING)
         try:

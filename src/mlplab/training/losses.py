@@ -12,21 +12,24 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mlplab import config
+from mlplab.models.backpropagation import check_first_order
 
 Values = Float[Tensor, "member batch target"]
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss of scaled predictions and targets.
+    """A loss of scaled predictions and targets, and its derivative.
 
     Args:
-        elementwise: the loss of each error (prediction − target).
+        function: f(e), elementwise, of the error e = prediction − target.
+        derivative: f′(e).
         degree: power of the target's unit in the loss. A loss times the target's standard deviation to this
             power is in the target's own units.
     """
 
-    elementwise: Callable[[Values], Values]
+    function: Callable[[Values], Values]
+    derivative: Callable[[Values], Values]
     degree: int
 
     def __call__(
@@ -40,13 +43,14 @@ class Loss:
 
         With `total`, the weighted sum is divided by it instead of the sum of the weights.
         """
-        values = self.elementwise(predicted - target)
-        if weight is None:
-            return values.sum((1, 2)) / (values.shape[1] * values.shape[2])
-        weight = weight.to(values.dtype)
-        sums = weight.sum((1, 2)) if total is None else total.to(values.dtype)
-        sums = sums.clamp(min=torch.finfo(values.dtype).tiny)
-        return (values * weight).sum((1, 2)) / (sums * values.shape[2])
+        if weight is not None:
+            weight = weight.to(predicted.dtype)
+            sums = weight.sum((1, 2)) if total is None else total.to(weight.dtype)
+            weight = weight / (sums.clamp(min=torch.finfo(weight.dtype).tiny) * target.shape[2]).view(
+                -1, 1, 1
+            )
+        losses: Tensor = _Mean.apply(predicted, target, weight, self)
+        return losses
 
     def in_target_units(
         self, losses: Float[Tensor, " member"], y_std: Float64[Tensor, "member 1 target"]
@@ -62,23 +66,29 @@ class Loss:
 
 def mse(losses: Sequence[config.SimpleLoss]) -> Loss:
     """e²."""
-    return Loss(torch.square, degree=2)
+    return Loss(torch.square, lambda error: 2 * error, degree=2)
 
 
 def mae(losses: Sequence[config.SimpleLoss]) -> Loss:
     """|e|."""
-    return Loss(torch.abs, degree=1)
+    return Loss(torch.abs, torch.sign, degree=1)
 
 
 def huber(losses: Sequence[config.HuberLoss]) -> Loss:
     """½e² up to |e| = δ, and δ(|e| − ½δ) beyond (Huber 1964), with each member's own δ."""
     deltas = [loss.delta for loss in losses]
 
-    def elementwise(error: Values) -> Values:
-        size, delta = error.abs(), error.new_tensor(deltas).reshape(-1, 1, 1)
-        return torch.where(size <= delta, error.square() / 2, delta * (size - delta / 2))
+    def delta(error: Values) -> Float[Tensor, "member 1 1"]:
+        return error.new_tensor(deltas).reshape(-1, 1, 1)
 
-    return Loss(elementwise, degree=2)
+    def function(error: Values) -> Values:
+        size = error.abs()
+        return torch.where(size <= delta(error), error.square() / 2, delta(error) * (size - delta(error) / 2))
+
+    def derivative(error: Values) -> Values:
+        return error.clamp(-delta(error), delta(error))
+
+    return Loss(function, derivative, degree=2)
 
 
 LOSSES: dict[str, Callable[[Any], Loss]] = {"mse": mse, "mae": mae, "huber": huber}
@@ -88,3 +98,23 @@ LOSSES: dict[str, Callable[[Any], Loss]] = {"mse": mse, "mae": mae, "huber": hub
 def build_loss(losses: Sequence[config.SimpleLoss | config.HuberLoss]) -> Loss:
     """The loss of members whose losses have the same name."""
     return LOSSES[losses[0].name](losses)
+
+
+class _Mean(torch.autograd.Function):
+    """The mean of f(e) for each member; the gradient of the predictions is f′(e) times each row's share."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, predicted: Values, target: Values, share: Float[Tensor, "member batch 1"] | None, loss: Loss
+    ) -> Float[Tensor, " member"]:
+        error = predicted - target
+        ctx.error, ctx.share, ctx.loss = error, share, loss
+        values = loss.function(error)
+        return values.mean((1, 2)) if share is None else (values * share).sum((1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, of_losses: Float[Tensor, " member"]) -> tuple[Values | None, None, None, None]:
+        check_first_order()
+        of_losses = of_losses.view(-1, 1, 1)
+        share = of_losses / ctx.error[0].numel() if ctx.share is None else of_losses * ctx.share
+        return ctx.loss.derivative(ctx.error).mul_(share), None, None, None

@@ -34,8 +34,8 @@ class _Group(NamedTuple):
 class MemberOptimizer(torch.optim.Optimizer):
     """Steps all members at once, each with its own settings.
 
-    It replaces the parameters' storage: they become views of `rows["weights"]`. A parameter without a
-    gradient is treated as if its gradient were zero.
+    It replaces the parameters' storage: they become views of `rows["weights"]`, and their gradients views of
+    `rows["gradients"]`, to which backward passes add.
 
     Args:
         parameters: of shape `[member, row, column]`.
@@ -56,14 +56,23 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.settings: list[config.Adam | config.Sgd] = list(settings)
         self.steps = 0
         sizes = [parameter[0].numel() for parameter in self.parameters]
-        self._padding = [self.parameters[0].new_zeros(len(settings), -size % ALIGNMENT) for size in sizes]
-        weights = self._in_rows([parameter.detach() for parameter in self.parameters])
-        self.rows = {"weights": weights} | {
-            name: torch.zeros_like(weights) for name in ("gradients", *self.state_names)
+        widths = [size + -size % ALIGNMENT for size in sizes]
+        self.rows = {
+            name: self.parameters[0].new_zeros(len(settings), sum(widths))
+            for name in ("weights", "gradients", *self.state_names)
         }
-        widths = [width for size in sizes for width in (size, -size % ALIGNMENT)]
-        for parameter, part in zip(self.parameters, torch.split(weights, widths, 1)[::2], strict=True):
-            parameter.data = part.view(parameter.shape)
+
+        def views(name: str) -> list[Tensor]:
+            columns = torch.split(self.rows[name].detach(), widths, 1)
+            return [
+                each[:, :size].view(parameter.shape)
+                for each, size, parameter in zip(columns, sizes, self.parameters, strict=True)
+            ]
+
+        self._gradients = views("gradients")
+        for parameter, weights in zip(self.parameters, views("weights"), strict=True):
+            parameter.data = weights.copy_(parameter.detach())
+        self.zero_grad()
         self._lr: Float64[Tensor, "step member"] = torch.empty(0, len(self.settings), dtype=torch.float64)
         self._groups: list[_Group] = []
         self._next = 0
@@ -99,21 +108,23 @@ class MemberOptimizer(torch.optim.Optimizer):
         with torch.enable_grad():
             result = closure() if closure is not None else None
         with torch.no_grad():
-            gradients = [
-                torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-                for parameter in self.parameters
-            ]
-            self._in_rows(gradients, out=self.rows["gradients"])
+            for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
+                if parameter.grad is not gradient:  # replaced by a callback of the user's
+                    gradient.zero_() if parameter.grad is None else gradient.copy_(parameter.grad)
             self.steps += 1
             for group in self._groups:
                 self._update(group.settings, group.lr[self._next], group.rows)
             self._next += 1
         return result
 
+    step.hooked = True  # type: ignore[attr-defined]  # or torch wraps it for its profiler, which takes as long
+
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drops the gradients; torch's own method takes longer than an update of a small network."""
-        for parameter in self.parameters:
-            parameter.grad = None
+        """Sets the gradients to zero; torch's own method takes longer than an update of a small network."""
+        self.rows["gradients"].zero_()
+        for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
+            if parameter.grad is not gradient:
+                parameter.grad = gradient
 
     def member_state(self) -> dict[str, Tensor]:
         """State to resume from, besides the weights, with a leading member axis."""
@@ -124,14 +135,6 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.steps = steps
         for name in self.state_names:
             self.rows[name].copy_(state[name])
-
-    def _in_rows(self, tensors: Sequence[Tensor], out: Rows | None = None) -> Rows:
-        parts = [
-            part
-            for tensor, padding in zip(tensors, self._padding, strict=True)
-            for part in (tensor.flatten(1), padding)
-        ]
-        return torch.cat(parts, 1, out=out)
 
     @abstractmethod
     def _update(self, settings: Any, lr: float, rows: Mapping[str, list[Tensor]]) -> None: ...
@@ -169,7 +172,7 @@ class Adam(MemberOptimizer):
         decoupled = settings.name == "adamw"
         update = torch._fused_adamw_ if decoupled else torch._fused_adam_
         weights = rows["weights"]
-        steps = torch.tensor(float(self.steps), device=weights[0].device)
+        steps = torch.full((), self.steps, dtype=torch.float32, device=weights[0].device)
         update(
             weights,
             rows["gradients"],
