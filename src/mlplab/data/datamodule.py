@@ -7,7 +7,7 @@ from jaxtyping import Float, Float64, Int64
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, WINDOW, Batch, Loader
+from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, WINDOW, Loader
 from mlplab.data.splits.split import PARTS, Split
 
 SHARE_OF_FREE_MEMORY = 0.5
@@ -71,10 +71,6 @@ class TableDataModule(LightningDataModule):
             if size <= SHARE_OF_FREE_MEMORY * free:
                 self.x, self.y = self.x.to(device), self.y.to(device)
                 self.weight = None if self.weight is None else self.weight.to(device)
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Moves a batch, unless the table is already on the device."""
-        return batch if batch.x.device == device else batch.to(device)
 
     def train_dataloader(self) -> Loader:
         """Training rows, in each member's own order."""

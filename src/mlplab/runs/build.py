@@ -10,11 +10,13 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.data.cache import RunData
 from mlplab.data.datamodule import TableDataModule
+from mlplab.data.loader import Batch
 from mlplab.data.statistics import Statistics
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, reason_of
@@ -181,6 +183,16 @@ class _NoProfiler(PassThroughProfiler):
         return nullcontext()
 
 
+class _Strategy(SingleDeviceStrategy):
+    """Moves batches without the Trainer's hooks for that, which take longer than a small layer."""
+
+    def batch_to_device(
+        self, batch: Batch, device: torch.device | None = None, dataloader_idx: int = 0
+    ) -> Batch:
+        """The batch itself if the table is on the device already."""
+        return batch if batch.x.device == self.root_device else batch.to(self.root_device)
+
+
 def build_trainer(
     stack: Stack, callback: Callback, loggers: Sequence[Sequence[Logger]], folder: str
 ) -> Trainer:
@@ -191,13 +203,15 @@ def build_trainer(
     """
     first = stack.configs[0]
     section, added = first.trainer, build_callbacks(first)
+    accelerator = choose_accelerator(section.accelerator)
     return instantiate(
         section.class_path,
         Trainer,
         max_epochs=section.max_epochs,
         min_epochs=0,  # or a signal in the first epoch would only stop at its end
-        accelerator=choose_accelerator(section.accelerator),
+        accelerator=accelerator,
         devices=1,
+        strategy=_Strategy("cuda:0" if accelerator == "cuda" else "cpu"),
         precision="64-true" if section.precision == 64 else "32-true",
         gradient_clip_val=section.gradient_clip_val,
         fast_dev_run=section.fast_dev_run,

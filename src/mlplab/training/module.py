@@ -150,6 +150,9 @@ class StackModule(LightningModule):
         if gradient_clip_val is not None:
             clip_by_member(optimizer.param_groups[0]["params"], gradient_clip_val)
 
+    def on_validation_model_zero_grad(self) -> None:
+        """Keeps the gradients: dropping these views of the optimizer's rows would free nothing."""
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to the validation metrics."""
         self.val.add(self.network, batch)

@@ -83,7 +83,10 @@ class MemberOptimizer(torch.optim.Optimizer):
         `done` steps of the epoch have been made already.
         """
         base = torch.tensor([each.lr for each in self.settings], dtype=torch.float64)
-        self._lr, self._next = base * factors, done
+        lr, self._next = base * factors, done
+        if torch.equal(lr, self._lr):  # as in the epoch before
+            return
+        self._lr = lr
         groups: dict[Any, list[int]] = {}
         for member, (settings, lr) in enumerate(zip(self.settings, self._lr.T.tolist(), strict=True)):
             others = settings.model_copy(update={"lr": 0.0}).model_dump_json()
