@@ -21,6 +21,7 @@ python scripts/benchmark.py stack repeats=3 output=stack.json
   lightning=4,12   sizes at which Lightning is measured; the others are extrapolated
   sklearn=8,32     the same for scikit-learn
   full=true        measures these two at all sizes, which takes over half an hour
+  dropout=0.1      of mlplab's networks only
   csv and predict only:
   rows=1000000     of the table
   csv only:

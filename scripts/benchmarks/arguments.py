@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 from mlplab.cli.arguments import Arguments, Text
 
 Count = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 def _split(value: object) -> object:

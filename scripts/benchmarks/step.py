@@ -15,6 +15,7 @@ from mlplab.training.cpu_settings import cpu_settings_for_training
 
 MEMBERS = 64
 OURS, STACKED = "mlplab, one run", f"mlplab, {MEMBERS} runs: of one in a step"
+DROPOUT, STACKED_DROPOUT = f"{OURS}, dropout 0.1", f"{STACKED}, dropout 0.1"
 PLAIN, USUAL, SKLEARN = "plain PyTorch loop", "Lightning as usually written", "scikit-learn"
 LIMIT = "the matrix products alone"
 
@@ -44,12 +45,15 @@ class Shape:
         rows = ours.rows_of(ours.config(*overrides))
         peer = (rows, self.hidden, self.batch, self.epochs)
 
-        def mlplab(members: int, epochs: int) -> Callable[[], float]:
-            return partial(_seconds, (*overrides, f"trainer.max_epochs={epochs}"), members)
+        def mlplab(members: int, epochs: int, *further: str) -> Callable[[], float]:
+            return partial(_seconds, (*overrides, f"trainer.max_epochs={epochs}", *further), members)
 
+        dropout = "model.dropout=0.1"
         return {
             (self.name, OURS): mlplab(1, self.epochs),
+            (self.name, DROPOUT): mlplab(1, self.epochs, dropout),
             (self.name, STACKED): mlplab(MEMBERS, self.stack_epochs),
+            (self.name, STACKED_DROPOUT): mlplab(MEMBERS, self.stack_epochs, dropout),
             (self.name, PLAIN): partial(plain.step_seconds, *peer),
             (self.name, USUAL): partial(lightning_usual.step_seconds, *peer),
             (self.name, SKLEARN): partial(sklearn_grid.step_seconds, *peer),
@@ -67,6 +71,7 @@ WIDE_TABLE = (*ours.TABLE, *ours.SAME_ARITHMETIC)
 SHAPES = (
     Shape("2-4-1, 1000 rows a step, all in one", 2, (4,), 1000, ARTICLE, epochs=101, stack_epochs=21),
     Shape("8-64-64-1, 100 rows a step of 10,000", 8, (64, 64), 100, WIDE_TABLE, epochs=6, stack_epochs=3),
+    Shape("8-128-128-128-1, 32 rows a step of 10,000", 8, (128,) * 3, 32, WIDE_TABLE, epochs=3, stack_epochs=2),
     Shape(
         "8-256-256-256-1, 256 rows a step of 10,000", 8, (256,) * 3, 256, WIDE_TABLE, epochs=4, stack_epochs=2
     ),

@@ -12,7 +12,7 @@ from time import perf_counter
 from rich.table import Table
 
 from benchmarks import ours
-from benchmarks.arguments import Benchmark, Count, Counts, TwoCounts
+from benchmarks.arguments import Benchmark, Count, Counts, Rate, TwoCounts
 from benchmarks.machine import ROOT
 from benchmarks.report import Report, grid
 from benchmarks.timing import Key, Times, alternate, digits, ratio, shown
@@ -33,6 +33,7 @@ class Sweep(Benchmark):
     lightning: TwoCounts = (4, 12)
     sklearn: TwoCounts = (8, 32)
     full: bool = False
+    dropout: Rate = 0.0
 
 
 def measure(arguments: Sweep) -> Report:
@@ -44,7 +45,7 @@ def measure(arguments: Sweep) -> Report:
         rows = Path(folder, "rows.npz")
         ours.rows_of(ours.config(*OVERRIDES)).save(rows)
         contenders: dict[Key, Callable[[], float]] = {
-            (name, runs): partial(_seconds, name, rows, runs, arguments.epochs)
+            (name, runs): partial(_seconds, arguments, name, rows, runs)
             for name, each in sizes.items()
             for runs in each
         }
@@ -58,16 +59,17 @@ def measure(arguments: Sweep) -> Report:
     return Report(arguments, [_beside_peers(arguments, times), _alone(arguments, times)], times, facts={})
 
 
-def _seconds(name: str, rows: Path, runs: int, epochs: int) -> float:
+def _seconds(arguments: Sweep, name: str, rows: Path, runs: int) -> float:
     """Of one process."""
-    numbers = [str(number) for number in (runs, epochs, BATCH, *HIDDEN)]
+    numbers = [str(number) for number in (runs, arguments.epochs, BATCH, *HIDDEN)]
     with TemporaryDirectory() as folder:
         commands = {
             OURS: [
                 str(ROOT / "scripts" / "train.py"),
                 *(["seed=0"] if runs == 1 else ["-m", f"seed=range({runs})"]),
                 *OVERRIDES,
-                f"trainer.max_epochs={epochs}",
+                f"trainer.max_epochs={arguments.epochs}",
+                f"model.dropout={arguments.dropout}",
                 f"hydra.{'run' if runs == 1 else 'sweep'}.dir={folder}/runs",
             ],
             USUAL: ["-m", "benchmarks.lightning_usual", str(rows), folder, *numbers],

@@ -11,6 +11,7 @@ from support import config
 
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import opened_source
+from mlplab.models import MLP
 from mlplab.runs.build import Stack, build_stack, build_trainer, lightning_quiet
 
 Array = NDArray[np.float64]
@@ -54,14 +55,20 @@ def trained(stack: Stack, folder: Path) -> list[float]:
 
 
 @pytest.mark.usefixtures("full_speed")
-@pytest.mark.parametrize(("precision", "steps", "tolerance"), [(64, 1000, 1e-9), (32, 100, 1e-4)])
+@pytest.mark.parametrize(
+    ("precision", "steps", "tolerance", "written_out"),
+    [(64, 1000, 1e-9, True), (64, 300, 1e-9, False), (32, 100, 1e-4, True), (32, 100, 1e-4, False)],
+)
 def test_losses_are_those_of_the_formulas(
-    tmp_path: Path, precision: int, steps: int, tolerance: float
+    tmp_path: Path, precision: int, steps: int, tolerance: float, written_out: bool
 ) -> None:
     run = config("experiment=article", f"trainer.precision={precision}", f"trainer.max_epochs={steps}")
     data = DataCache().data(run)
     stack = build_stack([run], [data])
     body = stack.module.network.body
+    assert isinstance(body, MLP)
+    assert body.written_out
+    body.written_out = written_out
     assert [tuple(p.shape) for p in body.parameters()] == [(1, 2, 4), (1, 1, 4), (1, 4, 1), (1, 1, 1)]
     start = [parameter.detach()[0].double().clone().numpy() for parameter in body.parameters()]
     rows = data.split.train

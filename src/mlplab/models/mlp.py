@@ -7,8 +7,11 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.models import backpropagation
-from mlplab.models.backpropagation import BackpropagationModule, Buffer, Buffers, Operation
+from mlplab.models.backpropagation import operations
+from mlplab.models.backpropagation.activations import ACTIVATIONS
+from mlplab.models.backpropagation.buffers import Buffer, Buffers
+from mlplab.models.backpropagation.operations import Operation
+from mlplab.models.backpropagation.passes import BackpropagationModule
 from mlplab.models.layers import BatchNorm, Dropout, LayerNorm, Linear, elementwise
 
 Norm = Literal["none", "layer", "batch"]
@@ -57,7 +60,7 @@ class MLP(BackpropagationModule):
             for index, (width, next_width) in enumerate(pairwise(widths))
         )
         self.output = Linear(widths[-1], out_features, seeds, index=len(hidden))
-        self.written_out = activation in backpropagation.ACTIVATIONS
+        self.written_out = activation in ACTIVATIONS
 
     def forward_by_autograd(
         self, x: Float[Tensor, "member batch feature"]
@@ -68,15 +71,15 @@ class MLP(BackpropagationModule):
         output: Tensor = self.output(x)
         return output
 
-    def operations(self, buffers: Buffers) -> Iterator[Operation]:
+    def forward_operations(self, buffers: Buffers) -> Iterator[Operation]:
         """Those of the hidden layers in turn, then that of the output layer."""
         a = buffers.input
         for layer in self.hidden:
             assert isinstance(layer, HiddenLayer)
-            for operation in layer.operations(a, buffers):
+            for operation in layer.forward_operations(a, buffers):
                 yield operation
             a = operation.output
-        yield backpropagation.affine(self.output, a, buffers)
+        yield operations.affine(self.output, a, buffers)
 
 
 class LinearModel(BackpropagationModule, Linear):
@@ -88,9 +91,9 @@ class LinearModel(BackpropagationModule, Linear):
         """One product."""
         return Linear.forward(self, x)
 
-    def operations(self, buffers: Buffers) -> Iterator[Operation]:
+    def forward_operations(self, buffers: Buffers) -> Iterator[Operation]:
         """One product."""
-        yield backpropagation.affine(self, buffers.input, buffers)
+        yield operations.affine(self, buffers.input, buffers)
 
 
 class HiddenLayer(nn.Module):
@@ -122,23 +125,23 @@ class HiddenLayer(nn.Module):
         )
         return x + activated if self.residual else activated
 
-    def operations(self, x: Buffer, buffers: Buffers) -> Iterator[Operation]:
+    def forward_operations(self, x: Buffer, buffers: Buffers) -> Iterator[Operation]:
         """The operations of `forward` in the present mode."""
         operation: Operation
-        yield (operation := backpropagation.affine(self.linear, x, buffers, skip=self.residual))
+        yield (operation := operations.affine(self.linear, x, buffers, skip=self.residual))
         if isinstance(self.norm, LayerNorm):
-            yield (operation := backpropagation.LayerNorm(self.norm, operation.output, buffers))
+            yield (operation := operations.LayerNorm(self.norm, operation.output, buffers))
         elif isinstance(self.norm, BatchNorm):
-            yield (operation := backpropagation.BatchNorm(self.norm, operation.output, buffers))
+            yield (operation := operations.BatchNorm(self.norm, operation.output, buffers))
         dropout = self.dropout if self.training and isinstance(self.dropout, Dropout) else None
         if dropout and self.activation == "relu":
-            yield (operation := backpropagation.ReluDropout(dropout, operation.output, buffers))
+            yield (operation := operations.ReluDropout(dropout, operation.output, buffers))
         else:
-            yield (operation := backpropagation.Activation(self.activation, operation.output, buffers))
+            yield (operation := operations.Activation(self.activation, operation.output, buffers))
             if dropout:
-                yield (operation := backpropagation.Dropout(dropout, operation.output, buffers))
+                yield (operation := operations.Dropout(dropout, operation.output, buffers))
         if self.residual:
-            yield backpropagation.Residual(x, operation.output, buffers)
+            yield operations.Residual(x, operation.output, buffers)
 
 
 def _norm(name: Norm, features: int, members: int) -> nn.Module:

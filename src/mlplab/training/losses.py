@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mlplab import config
-from mlplab.models.backpropagation import check_first_order
+from mlplab.models.backpropagation.passes import check_first_order
 
 Values = Float[Tensor, "member batch target"]
 
@@ -43,13 +43,12 @@ class Loss:
 
         With `total`, the weighted sum is divided by it instead of the sum of the weights.
         """
+        divisor: Tensor | int = target.shape[1] * target.shape[2]
         if weight is not None:
             weight = weight.to(predicted.dtype)
             sums = weight.sum((1, 2)) if total is None else total.to(weight.dtype)
-            weight = weight / (sums.clamp(min=torch.finfo(weight.dtype).tiny) * target.shape[2]).view(
-                -1, 1, 1
-            )
-        losses: Tensor = _Mean.apply(predicted, target, weight, self)
+            divisor = sums.clamp(min=torch.finfo(weight.dtype).tiny) * target.shape[2]
+        losses: Tensor = _Mean.apply(self, predicted, target, weight, divisor)
         return losses
 
     def in_target_units(
@@ -101,20 +100,26 @@ def build_loss(losses: Sequence[config.SimpleLoss | config.HuberLoss]) -> Loss:
 
 
 class _Mean(torch.autograd.Function):
-    """The mean of f(e) for each member; the gradient of the predictions is f′(e) times each row's share."""
+    """Σ wf(e)/divisor over a member's rows, whose derivative is wf′(e)/divisor for each prediction."""
 
     @staticmethod
     def forward(
-        ctx: Any, predicted: Values, target: Values, share: Float[Tensor, "member batch 1"] | None, loss: Loss
+        ctx: Any,
+        loss: Loss,
+        predicted: Values,
+        target: Values,
+        weight: Float[Tensor, "member batch 1"] | None,
+        divisor: Float[Tensor, " member"] | int,
     ) -> Float[Tensor, " member"]:
         error = predicted - target
-        ctx.error, ctx.share, ctx.loss = error, share, loss
+        ctx.loss, ctx.error, ctx.weight, ctx.divisor = loss, error, weight, divisor
         values = loss.function(error)
-        return values.mean((1, 2)) if share is None else (values * share).sum((1, 2))
+        return (values if weight is None else values * weight).sum((1, 2)) / divisor
 
     @staticmethod
-    def backward(ctx: Any, of_losses: Float[Tensor, " member"]) -> tuple[Values | None, None, None, None]:
+    def backward(ctx: Any, of_losses: Float[Tensor, " member"]) -> tuple[Values | None, ...]:
         check_first_order()
-        of_losses = of_losses.view(-1, 1, 1)
-        share = of_losses / ctx.error[0].numel() if ctx.share is None else of_losses * ctx.share
-        return ctx.loss.derivative(ctx.error).mul_(share), None, None, None
+        share = (of_losses / ctx.divisor).view(-1, 1, 1)
+        if ctx.weight is not None:
+            share = share * ctx.weight
+        return None, ctx.loss.derivative(ctx.error).mul_(share), None, None, None

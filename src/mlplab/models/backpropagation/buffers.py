@@ -1,0 +1,61 @@
+"""Tensors that a network reuses from step to step."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mlplab.models import layers
+
+
+class Buffer:
+    """The values of one layer for a batch.
+
+    They are padded so that a member gets the same bits alone and anywhere in a stack: each row to a multiple
+    of 4 values for matrix products (see `layers.Linear`), and all rows to a multiple of `VECTOR_SIZE` values
+    for elementwise functions (see `layers.elementwise`).
+
+    Args:
+        like: a tensor with the members, rows, dtype and device of the batch.
+
+    Attributes:
+        flat: `[member, value]`, with all padding.
+        padded: `[member, batch, unit]`, with the padding of rows; that is 0 in z and in gradients.
+        values: `[member, batch, unit]`, without padding.
+        needs_gradient: whether the gradient of the loss at these values is needed.
+    """
+
+    needs_gradient = True
+
+    def __init__(self, like: Float[Tensor, "member batch _"], width: int) -> None:
+        members, rows, _ = like.shape
+        self.width, stride = width, width + -width % 4
+        size = rows * stride
+        self.flat = like.new_zeros(members, size + -size % layers.VECTOR_SIZE)
+        self.padded = self.flat[:, :size].view(members, rows, stride)
+        self.values = self.padded[..., :width]
+
+
+class Buffers:
+    """Allocates the buffers of a pass.
+
+    Args:
+        x: a batch; the buffers have its members, rows, dtype and device.
+
+    Attributes:
+        input: holds the current batch itself, without padding.
+    """
+
+    def __init__(self, x: Float[Tensor, "member batch feature"]) -> None:
+        self._like = x.new_empty(*x.shape[:2], 0)
+        self.input = self.new(0)
+        self.input.needs_gradient = x.requires_grad
+        self._gradients: dict[int, Buffer] = {}
+
+    def new(self, width: int) -> Buffer:
+        """A buffer for a layer of this width."""
+        return Buffer(self._like, width)
+
+    def gradient(self, width: int) -> Buffer:
+        """A buffer for the gradient at a layer's input, which all layers of the same width share."""
+        if width not in self._gradients:
+            self._gradients[width] = self.new(width)
+        return self._gradients[width]

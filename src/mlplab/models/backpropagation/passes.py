@@ -1,0 +1,163 @@
+"""One autograd function for a whole network, whose forward and backward pass are lists of operations."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mlplab.models.backpropagation.buffers import Buffers
+from mlplab.models.backpropagation.operations import Operation
+
+EVALUATION_ROWS = 256
+"""Rows of a pass without gradients: enough to be fast, few enough to stay in the processor's cache. It is a
+multiple of 64, so that rounding does not depend on the number of rows (see `mlplab.data.loader`)."""
+
+MAX_FREE = 4
+"""Passes kept for the next batches: of whole and of last batches, in training and in evaluation."""
+
+Input = Float[Tensor, "member batch feature"]
+Output = Float[Tensor, "member batch target"]
+
+
+class Pass:
+    """The forward and the backward pass of a network, for batches of one shape.
+
+    Args:
+        x: such a batch.
+        key: of the shape.
+        build: returns the operations of the forward pass, given the buffers.
+    """
+
+    def __init__(self, x: Input, key: Hashable, build: Callable[[Buffers], Iterator[Operation]]) -> None:
+        self.key, self.buffers = key, Buffers(x)
+        self.operations = list(build(self.buffers))
+        self.parameters = [each for operation in self.operations for each in operation.parameters]
+        self._output = self.operations[-1].output
+
+    def forward(self, x: Input) -> Output:
+        """The network's output."""
+        batch = self.buffers.input
+        batch.padded = batch.values = x
+        for operation in self.operations:
+            operation.forward()
+        return self._output.values.clone()
+
+    def inputs(self) -> list[Tensor]:
+        """The parameters that autograd needs to know of: those without a `grad` to add to, or else one.
+
+        Each one costs autograd several microseconds a step.
+        """
+        trained = [each for each in self.parameters if each.requires_grad]
+        self._inputs = [each for each in trained if each.grad is None] or trained[:1]
+        return self._inputs
+
+    def backward(self, gradient: Output) -> tuple[Tensor | None, ...]:
+        """Returns the gradient of `x`, if it needs one, and of those `inputs` that have no `grad`.
+
+        The gradients of all other parameters are added to their `grad`.
+        """
+        returned = {id(each): torch.zeros_like(each) for each in self._inputs if each.grad is None}
+        self._output.values.copy_(gradient)
+        current = self._output
+        for operation in reversed(self.operations):
+            into = [
+                each.grad
+                if each.grad is not None and each.requires_grad
+                else self._without_grad(each, returned)
+                for each in operation.parameters
+            ]
+            current = operation.backward(current, *into)
+        of_x = current.values.clone() if self.buffers.input.needs_gradient else None
+        return of_x, *(returned.get(id(each)) for each in self._inputs)
+
+    def _without_grad(self, parameter: Tensor, returned: dict[int, Tensor]) -> Tensor:
+        if id(parameter) in returned:
+            return returned[id(parameter)]
+        zeros = torch.zeros_like(parameter)
+        if parameter.requires_grad:  # its `grad` was dropped after the forward pass
+            parameter.grad = zeros
+        return zeros
+
+
+class BackpropagationModule(nn.Module, ABC):
+    """A network whose backward pass is written out.
+
+    A forward pass takes a free `Pass`, and its backward pass gives it back. So its buffers are its own until
+    then, even if another forward pass comes in between.
+
+    Attributes:
+        written_out: whether gradients come from here, or from autograd. The networks are the same.
+    """
+
+    written_out = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._free: dict[Hashable, Pass] = {}
+
+    @abstractmethod
+    def forward_operations(self, buffers: Buffers) -> Iterator[Operation]:
+        """The operations of a forward pass in the present mode (training or evaluation)."""
+
+    @abstractmethod
+    def forward_by_autograd(self, x: Input) -> Output:
+        """The same forward pass, recorded by autograd."""
+
+    def forward(self, x: Input) -> Output:
+        """The network's output."""
+        if not self.written_out or torch.compiler.is_compiling():
+            return self.forward_by_autograd(x)
+        if torch.is_grad_enabled():
+            used = self._take(x)
+            output: Tensor = _Backpropagation.apply(used, self._give, x, *used.inputs())
+            return output
+        return torch.cat([self._evaluate(each) for each in torch.split(x, EVALUATION_ROWS, 1)], 1)
+
+    def _evaluate(self, x: Input) -> Output:
+        used = self._take(x)
+        output = used.forward(x)
+        self._give(used)
+        return output
+
+    def _take(self, x: Input) -> Pass:
+        key = x.shape, x.dtype, x.device, x.requires_grad, self.training
+        return self._free.pop(key, None) or Pass(x, key, self.forward_operations)
+
+    def _give(self, used: Pass) -> None:
+        self._free[used.key] = used
+        if len(self._free) > MAX_FREE:
+            del self._free[next(iter(self._free))]
+
+
+class _Backpropagation(torch.autograd.Function):
+    """What autograd sees of a network: one operation."""
+
+    @staticmethod
+    def forward(ctx: Any, used: Pass, give: Callable[[Pass], None], x: Input, *parameters: Tensor) -> Output:
+        ctx.used, ctx.give = used, give
+        return used.forward(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Output) -> tuple[Tensor | None, ...]:
+        check_first_order()
+        used, ctx.used = ctx.used, None
+        if used is None:
+            raise RuntimeError("a second backward pass needs a second forward pass: buffers have been reused")
+        gradients = used.backward(gradient)
+        ctx.give(used)
+        return None, None, *gradients
+
+
+def check_first_order() -> None:
+    """Checks, in a backward pass that is written out, that its gradients need no gradients.
+
+    As torch's `once_differentiable`, which takes longer.
+
+    Raises:
+        RuntimeError: if they do (`create_graph=True`).
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError("second derivatives need autograd: set written_out = False on the network")

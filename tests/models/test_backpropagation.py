@@ -1,0 +1,159 @@
+"""Backpropagation that is written out against autograd."""
+
+import random
+from collections.abc import Sequence
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import Tensor
+
+from mlplab.models import MLP
+from mlplab.models.backpropagation.activations import ACTIVATIONS
+from mlplab.models.backpropagation.passes import EVALUATION_ROWS, BackpropagationModule
+from mlplab.models.mlp import LinearModel
+
+
+def mlp(
+    *, activation: str = "relu", features: int = 3, hidden: Sequence[int] = (8, 8), **changes: object
+) -> MLP:
+    settings = {"dropout": [0.0, 0.0], "norm": "none", "residual": False, "seeds": [0, 1]}
+    kwargs: dict[str, object] = settings | changes
+    return MLP(features, 1, hidden=hidden, activation=activation, **kwargs)  # type: ignore[arg-type]
+
+
+def by_autograd(network: BackpropagationModule) -> BackpropagationModule:
+    twin = deepcopy(network)
+    twin.written_out = False
+    return twin
+
+
+def random_network(source: random.Random) -> tuple[BackpropagationModule, Tensor]:
+    """A network in float64 with weights that are not small, and a batch for it."""
+    members, features, targets = (
+        source.choice([1, 2, 3]),
+        source.choice([1, 2, 5, 8]),
+        source.choice([1, 1, 2, 3, 4]),
+    )
+    seeds = list(range(members))
+    network: BackpropagationModule
+    if source.random() < 0.1:
+        network = LinearModel(features, targets, seeds)
+    else:
+        hidden = [source.choice([1, 3, 4, 8, 16])] * source.choice([0, 1, 2, 3])
+        if source.random() < 0.5:
+            hidden = [source.choice([1, 3, 4, 8, 16]) for _ in hidden]
+        network = MLP(
+            features,
+            targets,
+            hidden=hidden,
+            activation=source.choice(list(ACTIVATIONS)),
+            dropout=[source.choice([0.0, 0.1, 0.5]) if source.random() < 0.5 else 0.0 for _ in seeds],
+            norm=source.choice(["none", "none", "layer", "batch"]),
+            residual=source.random() < 0.4,
+            seeds=seeds,
+        )
+    network = network.double().train(source.random() < 0.8)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_()
+    return network, torch.randn(members, source.choice([1, 3, 7, 32, 100]), features, dtype=torch.float64)
+
+
+def gradients(
+    network: BackpropagationModule, x: Tensor, slopes: Tensor | None
+) -> tuple[Tensor, list[Tensor]]:
+    """The output, and the gradients of all parameters and of the input."""
+    x = x.clone().requires_grad_()
+    output = network(x)
+    (output * (1 if slopes is None else slopes)).sum().backward()
+    found = [each.grad for each in (*network.parameters(), x)]
+    assert all(each is not None for each in found)
+    return output, [each for each in found if each is not None]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_gradients_of_random_networks_are_those_of_autograd(seed: int) -> None:
+    source = random.Random(seed)
+    torch.manual_seed(seed)
+    for _ in range(20):
+        network, x = random_network(source)
+        twin = by_autograd(network)
+        for _ in range(2):  # the second time into the buffers of the first, and added to its gradients
+            x = torch.randn_like(x)
+            slopes = torch.randn_like(twin(x)) if not twin.training else None
+            (output, found), (expected, theirs) = gradients(network, x, slopes), gradients(twin, x, slopes)
+            torch.testing.assert_close(output, expected, rtol=1e-12, atol=1e-12)
+            largest = max(each.abs().max().item() for each in theirs)
+            for mine, yours in zip(found, theirs, strict=True):
+                assert (mine - yours).abs().max().item() <= 1e-10 * largest, network
+        for name, buffer in network.named_buffers():
+            torch.testing.assert_close(buffer, twin.get_buffer(name), rtol=1e-12, atol=1e-12)
+
+
+def test_a_pass_in_between_has_buffers_of_its_own() -> None:
+    network = mlp()
+    twin = by_autograd(network)
+    first, second = torch.randn(2, 2, 5, 3)
+    for each in (network, twin):
+        one, two = each(first), each(second)
+        kept = one.detach().clone()
+        (one.square().sum() - two.sum()).backward()
+        assert torch.equal(one, kept)
+    for mine, yours in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, yours.grad)
+
+
+def test_gradients_are_returned_added_or_left_out() -> None:
+    network, x = mlp(), torch.randn(2, 5, 3)
+    parameters = list(network.parameters())
+    returned = torch.autograd.grad(network(x).sum(), parameters)
+    assert all(each.grad is None for each in parameters)
+    parameters[0].requires_grad_(False)
+    parameters[0].grad = torch.zeros_like(parameters[0])  # a view of an optimizer's rows, say
+    for each in parameters[1:]:
+        each.grad = torch.ones_like(each)
+    places = [each.grad for each in parameters]
+    output = network(x)
+    parameters[-1].grad = None  # as by `zero_grad` between the passes
+    output.sum().backward()
+    for each, gradient, place in zip(parameters[1:-1], returned[1:-1], places[1:-1], strict=True):
+        assert each.grad is place
+        assert torch.equal(each.grad, 1 + gradient)
+    assert torch.equal(parameters[-1].grad, returned[-1])
+    assert not parameters[0].grad.any()
+
+
+def test_what_a_pass_cannot_give_is_refused() -> None:
+    network, x = mlp(), torch.randn(2, 5, 3)
+    output = network(x).sum()
+    output.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="a second backward pass needs a second forward pass"):
+        output.backward()
+    with pytest.raises(RuntimeError, match="set written_out = False on the network"):
+        torch.autograd.grad(network(x.requires_grad_()).sum(), x, create_graph=True)
+    network.written_out = False
+    (slope,) = torch.autograd.grad(network(x).sum(), x, create_graph=True)
+    assert slope.requires_grad
+
+
+def test_other_functions_of_torch_go_through_autograd() -> None:
+    network, x = mlp(activation="celu"), torch.randn(2, 5, 3)
+    assert not network.written_out
+    output = network(x)
+    output.sum().backward()
+    torch.testing.assert_close(output, mlp(activation="elu")(x))
+
+
+def test_evaluation_goes_block_by_block_and_keeps_few_buffers() -> None:
+    network = mlp().eval()
+    rows = 2 * EVALUATION_ROWS + 64
+    x = torch.randn(2, rows, 3)
+    with torch.no_grad():
+        whole = network(x)
+        assert torch.equal(whole[:, EVALUATION_ROWS:], network(x[:, EVALUATION_ROWS:]))
+        torch.testing.assert_close(whole, by_autograd(network)(x))
+        for fewer in range(64, rows, 64):
+            network(x[:, :fewer])
+    held = sum(used.operations[0].output.flat.shape[1] for used in network._free.values())
+    assert held <= 4 * EVALUATION_ROWS * 8
