@@ -71,7 +71,9 @@ WIDE_TABLE = (*ours.TABLE, *ours.SAME_ARITHMETIC)
 SHAPES = (
     Shape("2-4-1, 1000 rows a step, all in one", 2, (4,), 1000, ARTICLE, epochs=101, stack_epochs=21),
     Shape("8-64-64-1, 100 rows a step of 10,000", 8, (64, 64), 100, WIDE_TABLE, epochs=6, stack_epochs=3),
-    Shape("8-128-128-128-1, 32 rows a step of 10,000", 8, (128,) * 3, 32, WIDE_TABLE, epochs=3, stack_epochs=2),
+    Shape(
+        "8-128-128-128-1, 32 rows a step of 10,000", 8, (128,) * 3, 32, WIDE_TABLE, epochs=3, stack_epochs=2
+    ),
     Shape(
         "8-256-256-256-1, 256 rows a step of 10,000", 8, (256,) * 3, 256, WIDE_TABLE, epochs=4, stack_epochs=2
     ),

@@ -124,6 +124,14 @@ def test_gradients_are_returned_added_or_left_out() -> None:
     assert not parameters[0].grad.any()
 
 
+def test_buffers_of_inference_mode_can_be_used_outside() -> None:
+    network, x = mlp(dropout=[0.5, 0.5]), torch.randn(2, 5, 3)
+    for training in (True, False):
+        with torch.inference_mode():
+            network.train(training)(x.clone())
+        network(x).sum().backward()
+
+
 def test_what_a_pass_cannot_give_is_refused() -> None:
     network, x = mlp(), torch.randn(2, 5, 3)
     output = network(x).sum()

@@ -113,7 +113,8 @@ class Dropout(nn.Module):
         members, rows, features = out.shape
         values, length = rows * features, -(-rows * (features + 1) // 8)
         if self._bits.shape[1] != length or self._bits.device != out.device:
-            self._bits = torch.empty(members, length, dtype=torch.int64, device=out.device)
+            with torch.inference_mode(False):
+                self._bits = torch.empty(members, length, dtype=torch.int64, device=out.device)
         for bits, source in zip(self._bits, self.generators(out.device), strict=True):
             bits.random_(-(2**63), None, generator=source)
         drawn = self._bits.view(torch.uint8)

@@ -124,7 +124,10 @@ class BackpropagationModule(nn.Module, ABC):
 
     def _take(self, x: Input) -> Pass:
         key = x.shape, x.dtype, x.device, x.requires_grad, self.training
-        return self._free.pop(key, None) or Pass(x, key, self.forward_operations)
+        if key in self._free:
+            return self._free.pop(key)
+        with torch.inference_mode(False):  # whose tensors could not be used outside of it
+            return Pass(x, key, self.forward_operations)
 
     def _give(self, used: Pass) -> None:
         self._free[used.key] = used
