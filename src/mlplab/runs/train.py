@@ -208,7 +208,7 @@ def _write_headers(
     """Writes what is known before training: environment, schema, the first lines of the log."""
     network, table = trainer.stack.module.network, trainer.stack.table
     weights = sum(parameter[0].numel() for parameter in network.parameters())
-    backward = "written out" if getattr(network.body, "written_out", False) else "by autograd"
+    backward = "written out" if getattr(network.body, "written_out", False) else "autograd's"
     dropped, columns = len(table.x) - len(table.rows), len(table.schema.inputs)
     rows = f"{len(table.x)} rows" + (f" ({dropped} without a target are left out)" if dropped else "")
     for member, own_warnings in zip(trainer.members, warnings, strict=True):
@@ -223,10 +223,11 @@ def _write_headers(
         if 0 < repeated <= MANY_REPEATED * len(split.test):
             member.log(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
         member.log(
-            f"network with {weights} weights, backward pass {backward}; {run.optimizer.name}, lr {run.optimizer.lr:g}; "
+            f"network with {weights} weights; {run.optimizer.name}, lr {run.optimizer.lr:g}; "
             f"up to {run.trainer.max_epochs} epochs of {trainer.stack.module.sizes.steps} steps "
             f"on {trainer.device}"
         )
+        member.folder.log_line(f"the backward pass is {backward}")
         if state:
             member.log(f"resumes after epoch {state.epoch}, step {state.step}")
         for warning in own_warnings:
