@@ -6,8 +6,7 @@ from contracts import assert_member_independent
 from support import config
 from torch import nn
 
-from mlplab.training.module import clip_by_member
-from mlplab.training.optimizers import build_optimizer
+from mlplab.training.optimizers import build_optimizer, clip_by_member
 
 MEMBERS = 3
 Make = Callable[[list[nn.Parameter], float, float], torch.optim.Optimizer]

@@ -61,7 +61,8 @@ def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
         for section in sections:
             place = place.setdefault(section, {})
             if not isinstance(place, dict):
-                raise UserError(Fault("is given twice", key))
+                given = f"{key.removesuffix(f'.{last}')}={place}"
+                raise UserError(Fault(f"excludes {key}=…", given, remedy=f"remove {given}"))
         if last in place:
             raise UserError(Fault("is given twice", key, remedy="remove one of them"))
         place[last] = value

@@ -162,7 +162,8 @@ def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
         def work() -> None:
             reject_hydra_settings(HydraConfig.get())
             if not folder.resolve().is_relative_to(root.resolve()):
-                raise UserError(Fault("is outside the sweep's folder", str(folder)))
+                remedy = "choose a hydra.sweep.subdir inside it"
+                raise UserError(Fault("is outside the sweep's folder", str(folder), remedy=remedy))
             values: dict[str, Any] = {}
             try:
                 values = plain(cfg)

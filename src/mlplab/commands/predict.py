@@ -145,10 +145,10 @@ def _check_output(output: str, *, overwrite: bool) -> None:
         raise UserError(Fault("already exists", f"output={output}", remedy=remedy))
     if not path.parent.is_dir():
         raise UserError(
-            Fault("there is no such folder", f"output={output}", str(path.parent), remedy="create it first")
+            Fault(f"the folder {path.parent} does not exist", f"output={output}", remedy="create it first")
         )
     if not os.access(path.parent, os.W_OK):
-        raise UserError(Fault("the folder cannot be written to", f"output={output}", str(path.parent)))
+        raise UserError(Fault(f"the folder {path.parent} cannot be written to", f"output={output}"))
 
 
 def _write(predicted: Iterator[Predicted], output: str, *, escape: bool) -> None:

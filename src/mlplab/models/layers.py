@@ -77,9 +77,9 @@ def elementwise(
 class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014) with a separate rate and separate masks for each member.
 
-    Most of the time goes into random numbers, so a value has only 8 bits. Its row has 8 more, which decide
-    about values that are equal to the rate's first 8 bits. So rates are exact to 2⁻¹⁶, but at most 0.996, and
-    values in different rows are independent; in the same row, their covariance is below 4e-6.
+    Most of the time goes into random numbers, so each value gets only 8 random bits. Values equal to the
+    first 8 bits of the rate are decided by 8 more, which a row shares. So rates are exact to 2⁻¹⁶, but at
+    most 0.996, and values in different rows are independent; within a row, their covariance is below 4e-6.
 
     Args:
         rates: probability that a value is dropped, one for each member.

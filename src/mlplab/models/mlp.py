@@ -119,7 +119,7 @@ class HiddenLayer(nn.Module):
         self.dropout = Dropout(dropout, seeds, index) if any(dropout) else nn.Identity()
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
-        """z = Wx + b, a = f(z)."""
+        """x + dropout(f(norm(xW + b))); without x unless `residual`."""
         activated: Tensor = self.dropout(
             elementwise(getattr(nn.functional, self.activation), self.norm(self.linear(x)))
         )

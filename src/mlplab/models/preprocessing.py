@@ -1,4 +1,5 @@
-"""The first layer of a network: scales, imputes and encodes a table's columns. It holds the last one, too."""
+"""The first layer of a network: scales, imputes and encodes a table's columns. It also holds the last layer,
+which inverts the scaling of targets."""
 
 from collections.abc import Mapping, Sequence
 

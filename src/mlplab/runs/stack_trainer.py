@@ -106,8 +106,8 @@ class StackTrainer:
             try:
                 stack_state.restore(state, self.trainer, self.stack.module, self.best, self.stopping)
             except (RuntimeError, LookupError, ValueError) as error:
-                what = f"contains the state of a different network: {str(error).partition(chr(10))[0]}"
-                where = str(members[0].folder.last)
+                where = str(stack_checkpoint.path if stack_checkpoint else members[0].folder.last)
+                what = "contains the state of a different network"
                 raise UserError(Fault(what, where, remedy="start a new run")) from error
 
     def fit(self) -> None:

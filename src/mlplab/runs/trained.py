@@ -54,7 +54,8 @@ class TrainedRun:
             what = f"its configuration is not valid in this version: {error.faults[0].sentence()}"
             raise UserError(Fault(what, str(path), remedy=error.faults[0].remedy)) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(Fault(f"is damaged: an entry is missing ({error})", str(path))) from error
+            what = f"is damaged: an entry is missing or invalid ({error})"
+            raise UserError(Fault(what, str(path), remedy="train again")) from error
         if differs:
             what = f"belongs to a different run: config.yaml in its folder differs in {listed(differs)}"
             raise UserError(Fault(what, str(path), remedy="copy whole run folders, or train again"))
@@ -62,9 +63,8 @@ class TrainedRun:
         try:
             self.network.load_state_dict(state)
         except (RuntimeError, TypeError) as error:
-            raise UserError(
-                Fault("contains weights that do not fit the network in its configuration", str(path))
-            ) from error
+            what = "contains weights that do not fit the network in its configuration"
+            raise UserError(Fault(what, str(path), remedy="train again")) from error
         if not all(tensor.isfinite().all() for tensor in self.network.state_dict().values()):
             raise UserError(Fault("contains weights that are not finite", str(path), remedy="train again"))
         self.network.eval()

@@ -54,7 +54,8 @@ def _check_folders(runs: Sequence[SweepRun], root: Path) -> None:
     seen: set[Path] = set()
     for run in runs:
         if not run.folder.resolve().is_relative_to(root.resolve()):
-            raise UserError(Fault("is outside the sweep's folder", str(run.folder)))
+            remedy = "choose a hydra.sweep.subdir inside it"
+            raise UserError(Fault("is outside the sweep's folder", str(run.folder), remedy=remedy))
         if run.folder in seen:
             remedy = "give each value once, or make the names in hydra.sweep.subdir distinct"
             raise UserError(Fault("two runs have the same folder", str(run.folder), remedy=remedy))

@@ -111,8 +111,8 @@ def make_plan(
 ) -> Plan:
     """Groups runs that can share a stack, and cuts each group into stacks of nearly equal size.
 
-    The plan does not depend on the current speed of the machine, so the same sweep always gives the same
-    stacks.
+    The plan does not depend on the current speed of the machine, so the same sweep gives the same stacks
+    on all machines with as many cores.
 
     Args:
         cache: the tables and splits of the runs.

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from lightning.pytorch import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlplab import config
 from mlplab.data.loader import Batch
 from mlplab.models import Network
 from mlplab.training.evaluation import Evaluation, Mean, Values
 from mlplab.training.losses import build_loss
-from mlplab.training.optimizers import MemberOptimizer, build_optimizer
+from mlplab.training.optimizers import MemberOptimizer, build_optimizer, clip_by_member
 from mlplab.training.schedules import Schedules
 
 CHECK_EVERY = 1000
@@ -203,12 +203,3 @@ class StackModule(LightningModule):
                 "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
             )
             self.trainer.should_stop |= not self.active.any()
-
-
-def clip_by_member(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
-    """Clips, in place, the norm of each member's gradient over all parameters to `max_norm`."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = torch.stack([gradient.square().sum((1, 2)) for gradient in gradients], 1).sum(1).sqrt()
-    scale = (max_norm / norm.clamp(min=torch.finfo(norm.dtype).tiny)).clamp(max=1).reshape(-1, 1, 1)
-    for gradient in gradients:
-        gradient.mul_(scale)

@@ -200,3 +200,12 @@ def build_optimizer(
     if isinstance(settings[0], config.Sgd):
         return SGD(parameters, [each for each in settings if isinstance(each, config.Sgd)])
     return Adam(parameters, [each for each in settings if isinstance(each, config.Adam)])
+
+
+def clip_by_member(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
+    """Clips, in place, the norm of each member's gradient over all parameters to `max_norm`."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = torch.stack([gradient.square().sum((1, 2)) for gradient in gradients], 1).sum(1).sqrt()
+    scale = (max_norm / norm.clamp(min=torch.finfo(norm.dtype).tiny)).clamp(max=1).reshape(-1, 1, 1)
+    for gradient in gradients:
+        gradient.mul_(scale)

@@ -74,8 +74,8 @@ def _contradictions(spec: TableSpec) -> Iterator[Fault]:
     for name, role in spec.roles:
         kind = spec.declared.get(name, "numeric")
         if role in ("target", "weight") and kind != "numeric":
-            what, remedy = f"{KEYS[role]} must be a column of numbers", "remove one of the two"
-            yield Fault(what, typed(name, kind), f"{KEYS[role]}={name}", remedy=remedy)
+            what = f"contradicts {KEYS[role]}={name}, which must be a column of numbers"
+            yield Fault(what, typed(name, kind), remedy="remove one of the two")
 
 
 def titled(name: str, role: Role = "input") -> str:

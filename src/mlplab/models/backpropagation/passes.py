@@ -46,9 +46,10 @@ class Pass:
         return self._output.values.clone()
 
     def inputs(self) -> list[Tensor]:
-        """The parameters that autograd needs to know of: those without a `grad` to add to, or else one.
+        """The parameters that autograd must know of.
 
-        Each one costs autograd several microseconds a step.
+        These are the ones without a `grad`. If all have one, a single parameter makes autograd call the
+        backward pass; each further one would cost it several microseconds a step.
         """
         trained = [each for each in self.parameters if each.requires_grad]
         self._inputs = [each for each in trained if each.grad is None] or trained[:1]
