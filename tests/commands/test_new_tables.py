@@ -130,7 +130,7 @@ REFUSED: list[Mistake] = [
         "48 output folder missing",
         new(ROW),
         (*PREDICT[:3], "output=no/o.csv"),
-        ("no such folder", "create it first"),
+        ("the folder no does not exist", "create it first"),
     ),
     Mistake(
         "1 no input", new(ROW), ("predict", "run=r", "input=m.csv", "output=o.csv"), ("did you mean n.csv?",)

@@ -442,7 +442,7 @@ REFUSED: list[Mistake] = [
         "target left out",
         {"t.csv": GOOD},
         ("data.columns.y=drop",),
-        ("data.columns.y=drop: data.target must",),
+        ("data.columns.y=drop: contradicts data.target=y",),
     ),
     Mistake(
         "weight missing", {"t.csv": GOOD + "1,,3\n"}, ("data.weight=b",), ("weight column 'b', line 42",)

@@ -323,7 +323,7 @@ MISTAKES: list[Mistake] = [
         "48 output folder missing",
         {},
         ("predict", "run=r", "input=t.csv", "output=no/o.csv"),
-        ("output=no/o.csv: there is no such folder",),
+        ("output=no/o.csv: the folder no does not exist",),
     ),
     Mistake("1 no input", {}, PREDICT, ("n.csv: no such file",)),
     Mistake(

@@ -162,10 +162,8 @@ def fault_of(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> F
     if kind == "string_too_short" or (kind == "too_short" and detail["input"] == ""):
         return Fault("is empty", where=key, remedy=f"give it a value: {key.partition('[')[0]}=…")
     if kind in ("too_short", "too_long"):
-        least, most = context.get("min_length"), context.get("max_length")
-        return Fault(
-            "wrong length", key, found, f"{least} or more values" if most is None else f"{most} values"
-        )
+        length = context.get("min_length", context.get("max_length"))
+        return Fault("wrong length", key, found, "1 or more values" if length == 1 else f"{length} values")
     return Fault(detail["msg"].removeprefix("Value error, "), where=key)
 
 
