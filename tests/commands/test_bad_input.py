@@ -72,7 +72,7 @@ CONFIGURATION: list[Mistake] = [
     Mistake("50 no option at all", {}, ("optimizer=3",), ("Config group override must be a string",)),
     Mistake("51 wrong type", {}, ("optimizer.lr=abc",), ("optimizer.lr: wrong type", "'abc'", "a number")),
     Mistake("52 lr", {}, ("optimizer.lr=0",), ("optimizer.lr: out of range", "found 0", "above 0")),
-    Mistake("52 dropout", {}, ("model.dropout=1",), ("model.dropout: out of range", "below 1")),
+    Mistake("52 dropout", {}, ("model.dropout=1",), ("model.dropout: out of range", "0.99 or below")),
     Mistake("52 batch size", {}, ("data.batch_size=0",), ("data.batch_size: out of range", "1 or above")),
     Mistake(
         "52 batch size", {}, ("data.batch_size=1e23",), ("data.batch_size: wrong type", "a whole number")

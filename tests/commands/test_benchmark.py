@@ -60,7 +60,7 @@ def test_reading_and_training_from_a_file_are_measured(tmp_path: Path) -> None:
     assert stored["cap"]["budget"] == 1000 * 20
     small = stored["cap"]["small training"]
     assert small["memmapped"]
-    assert stored["cap"]["bytes"] == cap_of(small["peak"], 1000 * 20 * 4) > small["peak"] > small["memory"]
+    assert stored["cap"]["bytes"] == cap_of(small["peak"], 1000 * 20 * 4) > small["peak"] >= small["memory"]
 
 
 def test_a_cap_is_what_a_small_training_takes_and_less_than_the_table_more() -> None:

@@ -1,5 +1,6 @@
 """Backpropagation that is written out against autograd."""
 
+import pickle
 import random
 from collections.abc import Sequence
 from copy import deepcopy
@@ -7,10 +8,11 @@ from copy import deepcopy
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.utils import prune
 
 from mlplab.models import MLP
 from mlplab.models.backpropagation.activations import ACTIVATIONS
-from mlplab.models.backpropagation.passes import EVALUATION_ROWS, BackpropagationModule
+from mlplab.models.backpropagation.passes import ROWS, BackpropagationModule
 from mlplab.models.mlp import LinearModel
 
 
@@ -28,8 +30,8 @@ def by_autograd(network: BackpropagationModule) -> BackpropagationModule:
     return twin
 
 
-def random_network(source: random.Random) -> tuple[BackpropagationModule, Tensor]:
-    """A network in float64 with weights that are not small, and a batch for it."""
+def random_network(source: random.Random) -> tuple[BackpropagationModule, Tensor, int]:
+    """A network in float64 with weights that are not small, a batch for it, and its number of targets."""
     members, features, targets = (
         source.choice([1, 2, 3]),
         source.choice([1, 2, 5, 8]),
@@ -57,16 +59,15 @@ def random_network(source: random.Random) -> tuple[BackpropagationModule, Tensor
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_()
-    return network, torch.randn(members, source.choice([1, 3, 7, 32, 100]), features, dtype=torch.float64)
+    x = torch.randn(members, source.choice([1, 3, 7, 32, 100]), features, dtype=torch.float64)
+    return network, x, targets
 
 
-def gradients(
-    network: BackpropagationModule, x: Tensor, slopes: Tensor | None
-) -> tuple[Tensor, list[Tensor]]:
+def gradients(network: BackpropagationModule, x: Tensor, slopes: Tensor) -> tuple[Tensor, list[Tensor]]:
     """The output, and the gradients of all parameters and of the input."""
     x = x.clone().requires_grad_()
     output = network(x)
-    (output * (1 if slopes is None else slopes)).sum().backward()
+    (output * slopes).sum().backward()
     found = [each.grad for each in (*network.parameters(), x)]
     assert all(each is not None for each in found)
     return output, [each for each in found if each is not None]
@@ -77,11 +78,11 @@ def test_gradients_of_random_networks_are_those_of_autograd(seed: int) -> None:
     source = random.Random(seed)
     torch.manual_seed(seed)
     for _ in range(20):
-        network, x = random_network(source)
+        network, x, targets = random_network(source)
         twin = by_autograd(network)
         for _ in range(2):  # the second time into the buffers of the first, and added to its gradients
             x = torch.randn_like(x)
-            slopes = torch.randn_like(twin(x)) if not twin.training else None
+            slopes = torch.randn(*x.shape[:2], targets, dtype=x.dtype)
             (output, found), (expected, theirs) = gradients(network, x, slopes), gradients(twin, x, slopes)
             torch.testing.assert_close(output, expected, rtol=1e-12, atol=1e-12)
             largest = max(each.abs().max().item() for each in theirs)
@@ -155,13 +156,73 @@ def test_other_functions_of_torch_go_through_autograd() -> None:
 
 def test_evaluation_goes_block_by_block_and_keeps_few_buffers() -> None:
     network = mlp().eval()
-    rows = 2 * EVALUATION_ROWS + 64
+    rows = 2 * ROWS + 64
     x = torch.randn(2, rows, 3)
     with torch.no_grad():
         whole = network(x)
-        assert torch.equal(whole[:, EVALUATION_ROWS:], network(x[:, EVALUATION_ROWS:]))
+        assert torch.equal(whole[:, ROWS:], network(x[:, ROWS:]))
         torch.testing.assert_close(whole, by_autograd(network)(x))
         for fewer in range(64, rows, 64):
             network(x[:, :fewer])
     held = sum(used.operations[0].output.flat.shape[1] for used in network._free.values())
-    assert held <= 4 * EVALUATION_ROWS * 8
+    assert held <= 4 * ROWS * 8
+
+
+def test_batch_norm_sees_the_whole_batch_without_gradients() -> None:
+    network = mlp(norm="batch")
+    twin, x = by_autograd(network), torch.randn(2, ROWS + 1, 3)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), twin(x))
+    for name, buffer in network.named_buffers():
+        torch.testing.assert_close(buffer, twin.get_buffer(name))
+
+
+@pytest.mark.parametrize("norm", ["none", "layer", "batch"])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize(("features", "hidden"), [(3, [3, 3]), (1, [3, 5, 3]), (5, [1, 3])])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+def test_what_is_not_finite_ends_with_its_batch(
+    activation: str, features: int, hidden: list[int], dropout: float, norm: str
+) -> None:
+    network = mlp(activation=activation, features=features, hidden=hidden, dropout=[dropout] * 2, norm=norm)
+    for bad in (torch.inf, torch.nan):
+        network(torch.full((2, 5, features), bad)).sum().backward()
+        (network(torch.randn(2, 5, features)) * bad).sum().backward()
+        network.zero_grad()
+        for name, buffer in network.named_buffers():
+            if "running" in name:
+                buffer.zero_()
+        output = network(torch.randn(2, 5, features))
+        output.sum().backward()
+        assert output.isfinite().all()
+        assert all(each.grad is not None and each.grad.isfinite().all() for each in network.parameters())
+
+
+def test_weights_and_modes_are_those_of_the_layers() -> None:
+    network, x = mlp(dropout=[0.5, 0.5]).eval(), torch.randn(2, 50, 3)
+    twin = by_autograd(network)
+    before = network(x)
+    assert network(x).equal(before)
+    network.hidden[0].dropout.train()  # as for the uncertainty of predictions
+    assert not network(x).equal(before)
+    network.hidden[0].dropout.eval()
+    assert network(x).equal(before)
+    zeros = {name: torch.zeros_like(each) for name, each in network.named_parameters()}
+    assert not torch.func.functional_call(network, zeros, (x,)).any()
+    assert network(x).equal(before)
+    network.load_state_dict(zeros, assign=True)
+    assert not network(x).any()
+    prune.l1_unstructured(twin.output, "weight", amount=0.5)
+    recorded = twin(x)
+    twin.written_out = True
+    twin(x).sum().backward()
+    assert twin(x).equal(recorded)
+
+
+def test_copies_have_no_buffers_in_common() -> None:
+    network, embedded = mlp(), torch.randn(2, 5, 3, requires_grad=True)
+    network(embedded * 2).sum().backward()
+    copied = pickle.loads(pickle.dumps(deepcopy(network)))
+    assert copied(embedded).equal(network(embedded))
+    exported = torch.export.export(copied, (embedded.detach(),)).module()
+    torch.testing.assert_close(exported(embedded.detach()), network(embedded))

@@ -117,3 +117,23 @@ def test_weights_are_relative_to_all_rows_and_not_to_those_of_a_batch() -> None:
     total = weight.double().mean().reshape(1)
     each = [loss(z, y[row].reshape(1, 1, 1), weight[row].reshape(1, 1, 1), total) for row in range(2)]
     assert torch.stack(each).mean().item() == pytest.approx((1 * 1 + 7 * 9) / 8)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("weighted", [True, False])
+def test_derivatives_are_those_of_autograd(name: str, weighted: bool) -> None:
+    loss = losses(name, [0, 1])
+    predicted, target = torch.randn(2, 2, 9, 2, dtype=torch.float64).unbind()
+    predicted = (2 * predicted).requires_grad_()
+    weight = torch.rand(2, 9, 1, dtype=torch.float64) if weighted else None
+    slopes = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    shares = torch.ones(2, 9, 1) if weight is None else weight
+    formula = (loss.function(predicted - target) * shares / shares.sum(1, keepdim=True)).sum((1, 2)) / 2
+    (expected,) = torch.autograd.grad((formula * slopes).sum(), predicted, create_graph=True)
+    (found,) = torch.autograd.grad(
+        (loss(predicted, target, weight) * slopes).sum(), predicted, create_graph=True
+    )
+    torch.testing.assert_close(found, expected)
+    if name != "mae":  # whose second derivative is 0
+        second = [torch.autograd.grad(each.sum(), predicted)[0] for each in (found, expected)]
+        torch.testing.assert_close(*second)

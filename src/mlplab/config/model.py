@@ -49,7 +49,7 @@ class Mlp(Section):
     name: Literal["mlp"]
     hidden: list[Count]
     activation: Activation
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Annotated[float, Field(ge=0, le=0.99)]
     norm: Literal["none", "layer", "batch"]
     residual: bool
     preprocessing: Preprocessing

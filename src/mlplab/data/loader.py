@@ -1,7 +1,7 @@
 """Batches: index slices of tables in memory; memory-mapped tables are read window by window."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import torch
@@ -55,7 +55,7 @@ class Batch(NamedTuple):
         return self.weight.sum((1, 2), dtype=torch.float64)
 
 
-@cache
+@lru_cache(maxsize=8)
 def _full(members: int, rows: int, device: torch.device) -> Float64[Tensor, " member"]:
     return torch.full((members,), rows, dtype=torch.float64, device=device)
 
@@ -173,10 +173,14 @@ class Loader:
         """Rows of the tables for each batch, from position `first` of the epoch, as `[member, batch, …]`."""
         row_bytes = len(self.rows) * sum(table[0].nbytes for table in self._tables)
         together = max(1, GATHERED_BYTES // (row_bytes * self.batch_size)) * self.batch_size
-        for rows in torch.split(self.order().to(self.x.device)[:, first:], together, 1):
-            numbers = rows.flatten()
-            gathered = [table.index_select(0, numbers).view(*rows.shape, -1) for table in self._tables]
-            yield from zip(*(torch.split(each, self.batch_size, 1) for each in gathered), strict=True)
+        order = self.order().to(self.x.device)[:, first:]
+        whole = order.shape[1] // self.batch_size * self.batch_size
+        for rows in (*torch.split(order[:, :whole], together, 1), order[:, whole:]):
+            if rows.shape[1]:
+                batches = rows.reshape(len(rows), -1, min(self.batch_size, rows.shape[1])).transpose(0, 1)
+                numbers = batches.flatten()
+                gathered = [table.index_select(0, numbers).view(*batches.shape, -1) for table in self._tables]
+                yield from zip(*(each.unbind() for each in gathered), strict=True)
 
     def _from_file(self, first: int) -> Iterator[Sequence[Tensor]]:
         """Like `_from_memory`, with at most one window of each member in memory."""

@@ -79,7 +79,8 @@ class Dropout(nn.Module):
 
     Most of the time goes into random numbers, so each value gets only 8 random bits. Values equal to the
     first 8 bits of the rate are decided by 8 more, which a row shares. So rates are exact to 2⁻¹⁶, but at
-    most 0.996, and values in different rows are independent; within a row, their covariance is below 4e-6.
+    most 0.996. Values in different rows are dropped independently; within a row, the covariance of being
+    dropped is at most 2⁻¹⁸.
 
     Args:
         rates: probability that a value is dropped, one for each member.

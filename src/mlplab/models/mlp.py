@@ -61,6 +61,7 @@ class MLP(BackpropagationModule):
         )
         self.output = Linear(widths[-1], out_features, seeds, index=len(hidden))
         self.written_out = activation in ACTIVATIONS
+        self._with_modes = [each for each in self.modules() if isinstance(each, Dropout | BatchNorm)]
 
     def forward_by_autograd(
         self, x: Float[Tensor, "member batch feature"]
@@ -73,13 +74,17 @@ class MLP(BackpropagationModule):
 
     def forward_operations(self, buffers: Buffers) -> Iterator[Operation]:
         """Those of the hidden layers in turn, then that of the output layer."""
-        a = buffers.input
+        a: Buffer = buffers.input
         for layer in self.hidden:
             assert isinstance(layer, HiddenLayer)
-            for operation in layer.forward_operations(a, buffers):
-                yield operation
-            a = operation.output
+            of_layer = layer.forward_operations(a, buffers)
+            yield from of_layer
+            a = of_layer[-1].output
         yield operations.affine(self.output, a, buffers)
+
+    def modes(self) -> tuple[bool, ...]:
+        """Whether each dropout and batch norm is in training mode."""
+        return tuple(each.training for each in self._with_modes)
 
 
 class LinearModel(BackpropagationModule, Linear):
@@ -125,23 +130,23 @@ class HiddenLayer(nn.Module):
         )
         return x + activated if self.residual else activated
 
-    def forward_operations(self, x: Buffer, buffers: Buffers) -> Iterator[Operation]:
+    def forward_operations(self, x: Buffer, buffers: Buffers) -> list[Operation]:
         """The operations of `forward` in the present mode."""
-        operation: Operation
-        yield (operation := operations.affine(self.linear, x, buffers, skip=self.residual))
+        done: list[Operation] = [operations.affine(self.linear, x, buffers, skip=self.residual)]
         if isinstance(self.norm, LayerNorm):
-            yield (operation := operations.LayerNorm(self.norm, operation.output, buffers))
+            done.append(operations.LayerNorm(self.norm, done[-1].output, buffers))
         elif isinstance(self.norm, BatchNorm):
-            yield (operation := operations.BatchNorm(self.norm, operation.output, buffers))
-        dropout = self.dropout if self.training and isinstance(self.dropout, Dropout) else None
+            done.append(operations.BatchNorm(self.norm, done[-1].output, buffers))
+        dropout = self.dropout if isinstance(self.dropout, Dropout) and self.dropout.training else None
         if dropout and self.activation == "relu":
-            yield (operation := operations.ReluDropout(dropout, operation.output, buffers))
+            done.append(operations.ReluDropout(dropout, done[-1].output, buffers))
         else:
-            yield (operation := operations.Activation(self.activation, operation.output, buffers))
+            done.append(operations.Activation(self.activation, done[-1].output, buffers))
             if dropout:
-                yield (operation := operations.Dropout(dropout, operation.output, buffers))
+                done.append(operations.Dropout(dropout, done[-1].output, buffers))
         if self.residual:
-            yield operations.Residual(x, operation.output, buffers)
+            done.append(operations.Residual(x, done[-1].output, buffers))
+        return done
 
 
 def _norm(name: Norm, features: int, members: int) -> nn.Module:

@@ -5,6 +5,7 @@ A new loss needs a function in `LOSSES`, a section in `mlplab.config` and a file
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -12,7 +13,6 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mlplab import config
-from mlplab.models.backpropagation.passes import check_first_order
 
 Values = Float[Tensor, "member batch target"]
 
@@ -48,7 +48,7 @@ class Loss:
             weight = weight.to(predicted.dtype)
             sums = weight.sum((1, 2)) if total is None else total.to(weight.dtype)
             divisor = sums.clamp(min=torch.finfo(weight.dtype).tiny) * target.shape[2]
-        losses: Tensor = _Mean.apply(self, predicted, target, weight, divisor)
+        losses: Tensor = _WeightedMean.apply(self, predicted, target, weight, divisor)
         return losses
 
     def in_target_units(
@@ -77,15 +77,17 @@ def huber(losses: Sequence[config.HuberLoss]) -> Loss:
     """½e² up to |e| = δ, and δ(|e| − ½δ) beyond (Huber 1964), with each member's own δ."""
     deltas = [loss.delta for loss in losses]
 
-    def delta(error: Values) -> Float[Tensor, "member 1 1"]:
-        return error.new_tensor(deltas).reshape(-1, 1, 1)
+    @cache
+    def tensor(dtype: torch.dtype, device: torch.device) -> Float[Tensor, "member 1 1"]:
+        return torch.tensor(deltas, dtype=dtype, device=device).reshape(-1, 1, 1)
 
     def function(error: Values) -> Values:
-        size = error.abs()
-        return torch.where(size <= delta(error), error.square() / 2, delta(error) * (size - delta(error) / 2))
+        size, delta = error.abs(), tensor(error.dtype, error.device)
+        return torch.where(size <= delta, error.square() / 2, delta * (size - delta / 2))
 
     def derivative(error: Values) -> Values:
-        return error.clamp(-delta(error), delta(error))
+        delta = tensor(error.dtype, error.device)
+        return error.clamp(-delta, delta)
 
     return Loss(function, derivative, degree=2)
 
@@ -99,7 +101,7 @@ def build_loss(losses: Sequence[config.SimpleLoss | config.HuberLoss]) -> Loss:
     return LOSSES[losses[0].name](losses)
 
 
-class _Mean(torch.autograd.Function):
+class _WeightedMean(torch.autograd.Function):
     """Σ wf(e)/divisor over a member's rows, whose derivative is wf′(e)/divisor for each prediction."""
 
     @staticmethod
@@ -112,14 +114,18 @@ class _Mean(torch.autograd.Function):
         divisor: Float[Tensor, " member"] | int,
     ) -> Float[Tensor, " member"]:
         error = predicted - target
+        ctx.save_for_backward(predicted, target)
         ctx.loss, ctx.error, ctx.weight, ctx.divisor = loss, error, weight, divisor
         values = loss.function(error)
         return (values if weight is None else values * weight).sum((1, 2)) / divisor
 
     @staticmethod
     def backward(ctx: Any, of_losses: Float[Tensor, " member"]) -> tuple[Values | None, ...]:
-        check_first_order()
         share = (of_losses / ctx.divisor).view(-1, 1, 1)
         if ctx.weight is not None:
             share = share * ctx.weight
-        return None, ctx.loss.derivative(ctx.error).mul_(share), None, None, None
+        error = ctx.error
+        if torch.is_grad_enabled():  # for second derivatives, autograd must know where the error comes from
+            predicted, target = ctx.saved_tensors
+            error = predicted - target
+        return None, ctx.loss.derivative(error) * share, None, None, None

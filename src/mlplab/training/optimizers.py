@@ -112,15 +112,13 @@ class MemberOptimizer(torch.optim.Optimizer):
             result = closure() if closure is not None else None
         with torch.no_grad():
             for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
-                if parameter.grad is not gradient:  # replaced by a callback of the user's
+                if parameter.grad is not gradient:  # replaced by a custom callback
                     gradient.zero_() if parameter.grad is None else gradient.copy_(parameter.grad)
             self.steps += 1
             for group in self._groups:
                 self._update(group.settings, group.lr[self._next], group.rows)
             self._next += 1
         return result
-
-    step.hooked = True  # type: ignore[attr-defined]  # or torch wraps it for its profiler, which takes as long
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Sets the gradients to zero; torch's own method takes longer than an update of a small network."""

@@ -18,12 +18,12 @@ class Buffer:
 
     Attributes:
         flat: `[member, value]`, with all padding.
-        padded: `[member, batch, unit]`, with the padding of rows; that is 0 in z and in gradients.
+        padded: `[member, batch, unit]`, with the padding of rows. It must be finite, and 0 in δ.
         values: `[member, batch, unit]`, without padding.
-        needs_gradient: whether the gradient of the loss at these values is needed.
     """
 
     needs_gradient = True
+    """Whether the gradient of the loss at these values is needed."""
 
     def __init__(self, like: Float[Tensor, "member batch _"], width: int) -> None:
         members, rows, _ = like.shape
@@ -33,6 +33,22 @@ class Buffer:
         self.padded = self.flat[:, :size].view(members, rows, stride)
         self.values = self.padded[..., :width]
 
+    def clear_padding(self) -> None:
+        """Sets the padding of rows to 0, since only `values` have been written."""
+        if self.padded.shape[2] > self.width:
+            self.padded[..., self.width :].zero_()
+
+
+class InputBuffer(Buffer):
+    """The current batch itself, without padding."""
+
+    def __init__(self, *, needs_gradient: bool) -> None:
+        self.needs_gradient = needs_gradient
+
+    def set(self, x: Float[Tensor, "member batch feature"]) -> None:
+        """Replaces the batch."""
+        self.padded = self.values = x
+
 
 class Buffers:
     """Allocates the buffers of a pass.
@@ -41,13 +57,12 @@ class Buffers:
         x: a batch; the buffers have its members, rows, dtype and device.
 
     Attributes:
-        input: holds the current batch itself, without padding.
+        input: the batch of the current pass.
     """
 
     def __init__(self, x: Float[Tensor, "member batch feature"]) -> None:
         self._like = x.new_empty(*x.shape[:2], 0)
-        self.input = self.new(0)
-        self.input.needs_gradient = x.requires_grad
+        self.input = InputBuffer(needs_gradient=x.requires_grad)
         self._gradients: dict[int, Buffer] = {}
 
     def new(self, width: int) -> Buffer:

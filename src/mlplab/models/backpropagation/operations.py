@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlplab.models import layers
 from mlplab.models.backpropagation.activations import ACTIVATIONS
@@ -26,11 +26,13 @@ class Operation(ABC):
     """An operation of the forward pass, and its part of the backward pass.
 
     Attributes:
-        output: the result of `forward`; `backward` may overwrite it, since nothing needs it any more.
-        parameters: in the order in which `backward` takes their gradients.
+        output: the result of `forward`. `backward` may overwrite it and the input.
+        module: the layer whose `weight` and `bias` the operation uses.
+        parameters: these two, in the order in which `backward` takes their gradients.
     """
 
     output: Buffer
+    module: nn.Module | None = None
     parameters: Sequence[Tensor] = ()
 
     @abstractmethod
@@ -39,7 +41,11 @@ class Operation(ABC):
 
     @abstractmethod
     def backward(self, gradient: Buffer, *of_parameters: Tensor) -> Buffer:
-        """Adds the gradients of the parameters, and returns that of the input, given that of the output."""
+        """Adds the gradients of the parameters, and returns that of the input if it needs one.
+
+        Args:
+            gradient: of the output.
+        """
 
 
 class Affine(Operation):
@@ -52,7 +58,7 @@ class Affine(Operation):
     """
 
     def __init__(self, linear: layers.Linear, a: Buffer, buffers: Buffers, *, skip: bool) -> None:
-        self.weight, self.bias = linear.weight, linear.bias
+        self.module, self.weight, self.bias = linear, linear.weight, linear.bias
         self.parameters = [self.weight, self.bias]
         self.members, self.inputs, self.outputs = linear.weight.shape
         self.a, self.buffers, self.skip = a, buffers, skip
@@ -64,19 +70,19 @@ class MatrixAffine(Affine):
 
     def __init__(self, linear: layers.Linear, a: Buffer, buffers: Buffers, *, skip: bool) -> None:
         super().__init__(linear, a, buffers, skip=skip)
-        self.padded: tuple[Tensor, Tensor, Tensor] | None = None
+        self.in_padding: tuple[Tensor, Tensor, Tensor] | None = None
         below, right = -self.inputs % 4, -self.outputs % 4
         if right or (below and a.needs_gradient):
             zeros, rows, columns = self.output.flat.new_zeros, self.inputs + below, self.outputs + right
             shapes = (rows, columns), (1, columns), (self.inputs, columns)  # of W, b and ∂L/∂W
             weight, bias, product = (zeros(self.members, *shape) for shape in shapes)
-            self.padded = weight, bias, product
+            self.in_padding = weight, bias, product
 
     def forward(self) -> None:
-        """One product for all members."""
+        """Computes one product for all members."""
         a, weight, bias = self.a.padded, self.weight, self.bias
-        if self.padded:
-            weight, bias, _ = self.padded
+        if self.in_padding:
+            weight, bias, _ = self.in_padding
             weight[:, : self.inputs, : self.outputs].copy_(self.weight)
             bias[..., : self.outputs].copy_(self.bias)
             weight = weight[:, : a.shape[2]]
@@ -85,8 +91,8 @@ class MatrixAffine(Affine):
     def backward(self, gradient: Buffer, *of_parameters: Tensor) -> Buffer:
         """∂L/∂W = aᵀδ, ∂L/∂b = Σ δ, ∂L/∂a = δWᵀ."""
         delta, weight, (of_weight, of_bias) = gradient.padded, self.weight, of_parameters
-        if self.padded:
-            weight, _, product = self.padded
+        if self.in_padding:
+            weight, _, product = self.in_padding
             torch.bmm(self.a.values.mT, delta, out=product)
             of_weight.add_(product[..., : self.outputs])
         else:
@@ -110,16 +116,17 @@ class VectorAffine(Affine):
         self.products = buffers.new(max(self.inputs, self.outputs)).values
 
     def forward(self) -> None:
-        """The products, and their sums if there are several inputs."""
+        """Multiplies, and sums if there are several inputs."""
         a, z = self.a.values, self.output.values
         if self.inputs == 1:
             torch.addcmul(self.bias, a, self.weight, out=z)
+            self.output.clear_padding()
         else:
             torch.mul(a, self.weight.mT, out=self.products)
             torch.sum(self.products, 2, keepdim=True, out=z).add_(self.bias)
 
     def backward(self, gradient: Buffer, *of_parameters: Tensor) -> Buffer:
-        """The formulas of a matrix product."""
+        """Does the same as for a matrix product."""
         delta, (of_weight, of_bias) = gradient.values, of_parameters
         sums = torch.mul(self.a.values, delta, out=self.products).sum(1, keepdim=True)
         of_weight.add_(sums if self.inputs == 1 else sums.mT)
@@ -129,6 +136,7 @@ class VectorAffine(Affine):
         of_a = self.buffers.gradient(self.inputs)
         if self.inputs > 1:
             torch.mul(delta, self.weight.mT, out=of_a.values)
+            of_a.clear_padding()
         else:
             sums = torch.mul(delta, self.weight, out=self.products).sum(2, keepdim=True)
             of_a.values.copy_(of_a.values + sums if self.skip else sums)
@@ -150,7 +158,7 @@ class Activation(Operation):
         self.output = z if self.function.in_place else buffers.new(z.width)
 
     def forward(self) -> None:
-        """In place if possible."""
+        """Computes f(z), in place if possible."""
         self.function.forward(self.z.flat, self.output.flat)
 
     def backward(self, gradient: Buffer, *of_parameters: Tensor) -> Buffer:
@@ -167,12 +175,12 @@ class Dropout(Operation):
         self.output, self.mask = buffers.new(a.width), buffers.new(a.width)
 
     def forward(self) -> None:
-        """With a new mask."""
+        """Draws a mask and applies it."""
         self.dropout.draw(self.mask.values)
         torch.mul(self.a.flat, self.mask.flat, out=self.output.flat)
 
     def backward(self, gradient: Buffer, *of_parameters: Tensor) -> Buffer:
-        """With the same mask."""
+        """Applies the same mask."""
         torch.mul(gradient.flat, self.mask.flat, out=self.output.flat)
         return self.output
 
@@ -185,9 +193,10 @@ class ReluDropout(Operation):
         self.mask = buffers.gradient(z.width)  # not in use during the forward pass
 
     def forward(self) -> None:
-        """With a new mask."""
+        """Draws a mask and applies it."""
         self.dropout.draw(self.mask.values)
-        torch.relu_(self.output.flat).mul_(self.mask.flat)
+        torch.relu_(self.output.flat)
+        self.output.values.mul_(self.mask.values)
 
     def backward(self, gradient: Buffer, *of_parameters: Tensor) -> Buffer:
         """δ = ∂L/∂a /(1 − rate), or 0."""
@@ -201,19 +210,21 @@ class LayerNorm(Operation):
     """γx̂ + β, with z normalised over a row's units."""
 
     def __init__(self, norm: layers.LayerNorm, z: Buffer, buffers: Buffers) -> None:
-        self.parameters = self.gamma, self.beta = norm.weight, norm.bias
+        self.module, self.gamma, self.beta = norm, norm.weight, norm.bias
+        self.parameters = [self.gamma, self.beta]
         self.z, self.eps, self.shape = z, norm.eps, (z.width,)
         self.output = buffers.new(z.width)
 
     def forward(self) -> None:
-        """As `torch.nn.functional.layer_norm`."""
+        """Computes what `torch.nn.functional.layer_norm` does."""
         self.normed, self.mean, self.rstd = torch.native_layer_norm(
             self.z.values, self.shape, None, None, self.eps
         )
         torch.addcmul(self.beta, self.normed, self.gamma, out=self.output.values)
+        self.output.clear_padding()
 
     def backward(self, gradient: Buffer, *of_parameters: Tensor) -> Buffer:
-        """Through mean and variance of each row."""
+        """Differentiates through mean and variance of each row."""
         of_normed = _through_scale(gradient.values, self.normed, self.gamma, *of_parameters)
         through, _, _ = aten.native_layer_norm_backward(
             of_normed, self.z.values, self.shape, self.mean, self.rstd, None, None, [True, False, False]
@@ -226,20 +237,25 @@ class BatchNorm(Operation):
     """γx̂ + β, with z normalised over the rows, or by running statistics."""
 
     def __init__(self, norm: layers.BatchNorm, z: Buffer, buffers: Buffers) -> None:
-        self.parameters = self.gamma, self.beta = norm.weight, norm.bias
+        self.module, self.gamma, self.beta = norm, norm.weight, norm.bias
+        self.parameters = [self.gamma, self.beta]
         self.norm, self.z = norm, z
         self.output = buffers.new(z.width)
 
     def forward(self) -> None:
-        """As in `layers.BatchNorm`."""
+        """Computes what `layers.BatchNorm` does."""
         self.of_batch = self.norm.uses_batch(self.z.values)
         mean, var = self.norm.statistics(self.z.values)
         self.rstd = (var + self.norm.eps).rsqrt()
         self.normed = (self.z.values - mean) * self.rstd
         torch.addcmul(self.beta, self.normed, self.gamma, out=self.output.values)
+        self.output.clear_padding()
 
     def backward(self, gradient: Buffer, *of_parameters: Tensor) -> Buffer:
-        """Through mean and variance of the batch, if they were used (Ioffe & Szegedy 2015, section 3)."""
+        """Differentiates through mean and variance of the batch, if it was normalised by them.
+
+        See Ioffe & Szegedy 2015, section 3.
+        """
         through = _through_scale(gradient.values, self.normed, self.gamma, *of_parameters)
         if self.of_batch:
             along = (through * self.normed).mean(1, keepdim=True)
@@ -264,9 +280,9 @@ class Residual(Operation):
         self.a, self.b, self.output = a, b, buffers.new(a.width)
 
     def forward(self) -> None:
-        """The sum."""
+        """Adds the layer's input to its output."""
         torch.add(self.a.flat, self.b.flat, out=self.output.flat)
 
     def backward(self, gradient: Buffer, *of_parameters: Tensor) -> Buffer:
-        """Unchanged."""
+        """Returns the gradient unchanged."""
         return gradient

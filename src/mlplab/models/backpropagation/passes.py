@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from mlplab.models.backpropagation.buffers import Buffers
 from mlplab.models.backpropagation.operations import Operation
 
-EVALUATION_ROWS = 256
-"""Rows of a pass without gradients: enough to be fast, few enough to stay in the processor's cache. It is a
+ROWS = 256
+"""Rows of a pass in evaluation: enough to be fast, few enough to stay in the processor's cache. It is a
 multiple of 64, so that rounding does not depend on the number of rows (see `mlplab.data.loader`)."""
 
 MAX_FREE = 4
@@ -35,28 +35,41 @@ class Pass:
         self.key, self.buffers = key, Buffers(x)
         self.operations = list(build(self.buffers))
         self.parameters = [each for operation in self.operations for each in operation.parameters]
+        self._sources = [
+            (operation.module._parameters, name)
+            for operation in self.operations
+            if operation.module is not None
+            for name in ("weight", "bias")
+        ]
         self._output = self.operations[-1].output
+        self._inputs: list[Tensor] = []
+
+    def is_current(self) -> bool:
+        """Whether all parameters are still those of their layers."""
+        return all(
+            parameters.get(name) is parameter
+            for (parameters, name), parameter in zip(self._sources, self.parameters, strict=True)
+        )
 
     def forward(self, x: Input) -> Output:
-        """The network's output."""
-        batch = self.buffers.input
-        batch.padded = batch.values = x
+        """Returns the network's output."""
+        self.buffers.input.set(x.detach() if x.requires_grad else x)
         for operation in self.operations:
             operation.forward()
         return self._output.values.clone()
 
-    def inputs(self) -> list[Tensor]:
-        """The parameters that autograd must know of.
+    def choose_inputs(self) -> list[Tensor]:
+        """Returns the parameters that autograd must know of.
 
         These are the ones without a `grad`. If all have one, a single parameter makes autograd call the
         backward pass; each further one would cost it several microseconds a step.
         """
-        trained = [each for each in self.parameters if each.requires_grad]
+        trained = [each for each in dict.fromkeys(self.parameters) if each.requires_grad]
         self._inputs = [each for each in trained if each.grad is None] or trained[:1]
         return self._inputs
 
     def backward(self, gradient: Output) -> tuple[Tensor | None, ...]:
-        """Returns the gradient of `x`, if it needs one, and of those `inputs` that have no `grad`.
+        """Returns the gradient of `x`, if it needs one, and of those chosen inputs that have no `grad`.
 
         The gradients of all other parameters are added to their `grad`.
         """
@@ -87,10 +100,15 @@ class BackpropagationModule(nn.Module, ABC):
     """A network whose backward pass is written out.
 
     A forward pass takes a free `Pass`, and its backward pass gives it back. So its buffers are its own until
-    then, even if another forward pass comes in between.
+    then, even if another forward pass comes in between. `x` and the weights must not change in between.
+
+    A backward pass adds the gradients of parameters that have a `grad` to it, as `Tensor.backward` does, even
+    if it is called by `torch.autograd.grad`. Hooks of the layers are not called.
 
     Attributes:
-        written_out: whether gradients come from here, or from autograd. The networks are the same.
+        written_out: whether gradients come from here, or from autograd. The networks are the same. Autograd
+            is also used where a layer's weights are not its parameters (after pruning, or in
+            `torch.func.functional_call`), and in `torch.compile` and `torch.export`.
     """
 
     written_out = True
@@ -98,6 +116,10 @@ class BackpropagationModule(nn.Module, ABC):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._free: dict[Hashable, Pass] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the passes, which a copy builds again."""
+        return {**self.__dict__, "_free": {}}
 
     @abstractmethod
     def forward_operations(self, buffers: Buffers) -> Iterator[Operation]:
@@ -107,28 +129,41 @@ class BackpropagationModule(nn.Module, ABC):
     def forward_by_autograd(self, x: Input) -> Output:
         """The same forward pass, recorded by autograd."""
 
+    def modes(self) -> tuple[bool, ...]:
+        """The modes of the layers on which the operations depend."""
+        return ()
+
     def forward(self, x: Input) -> Output:
-        """The network's output."""
-        if not self.written_out or torch.compiler.is_compiling():
+        """Returns the network's output."""
+        if torch.compiler.is_compiling() or not self.written_out:
             return self.forward_by_autograd(x)
         if torch.is_grad_enabled():
             used = self._take(x)
-            output: Tensor = _Backpropagation.apply(used, self._give, x, *used.inputs())
+            if used is None:
+                return self.forward_by_autograd(x)
+            output: Tensor = _Backpropagation.apply(used, self._give, x, *used.choose_inputs())
             return output
-        return torch.cat([self._evaluate(each) for each in torch.split(x, EVALUATION_ROWS, 1)], 1)
+        blocks = [x] if any(self.modes()) else torch.split(x, ROWS, 1)  # batch norm needs a whole batch
+        return torch.cat([self._without_gradients(each) for each in blocks], 1)
 
-    def _evaluate(self, x: Input) -> Output:
+    def _without_gradients(self, x: Input) -> Output:
         used = self._take(x)
+        if used is None:
+            return self.forward_by_autograd(x)
         output = used.forward(x)
         self._give(used)
         return output
 
-    def _take(self, x: Input) -> Pass:
-        key = x.shape, x.dtype, x.device, x.requires_grad, self.training
-        if key in self._free:
-            return self._free.pop(key)
-        with torch.inference_mode(False):  # whose tensors could not be used outside of it
-            return Pass(x, key, self.forward_operations)
+    def _take(self, x: Input) -> Pass | None:
+        """Returns a pass for this batch; None if a layer's weights are not its parameters."""
+        key = x.shape, x.dtype, x.device, x.requires_grad, self.modes()
+        used = self._free.pop(key, None)
+        if used is None or not used.is_current():
+            with torch.inference_mode(False):  # whose tensors could not be used outside of it
+                used = Pass(x, key, self.forward_operations)
+            if not (used.is_current() and all(isinstance(each, nn.Parameter) for each in used.parameters)):
+                return None
+        return used
 
     def _give(self, used: Pass) -> None:
         self._free[used.key] = used
@@ -146,22 +181,13 @@ class _Backpropagation(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Output) -> tuple[Tensor | None, ...]:
-        check_first_order()
+        if torch.is_grad_enabled():
+            raise RuntimeError("second derivatives need autograd: set written_out = False on the network")
         used, ctx.used = ctx.used, None
         if used is None:
-            raise RuntimeError("a second backward pass needs a second forward pass: buffers have been reused")
+            raise RuntimeError(
+                "a second backward pass needs a second forward pass: its buffers may have been reused"
+            )
         gradients = used.backward(gradient)
         ctx.give(used)
         return None, None, *gradients
-
-
-def check_first_order() -> None:
-    """Checks, in a backward pass that is written out, that its gradients need no gradients.
-
-    As torch's `once_differentiable`, which takes longer.
-
-    Raises:
-        RuntimeError: if they do (`create_graph=True`).
-    """
-    if torch.is_grad_enabled():
-        raise RuntimeError("second derivatives need autograd: set written_out = False on the network")
