@@ -100,3 +100,26 @@ def test_clipping_is_torchs_member_by_member() -> None:
         for mine, yours in zip(stacked, alone[k], strict=True):
             assert mine.grad is not None
             torch.testing.assert_close(mine.grad[k], yours.grad, rtol=1e-5, atol=0)
+
+
+def test_hooks_that_would_not_be_called_are_refused() -> None:
+    optimizer = build_optimizer([nn.Parameter(torch.zeros(1, 1, 1))], [config().optimizer])
+    for register in (optimizer.register_step_pre_hook, optimizer.register_step_post_hook):
+        with pytest.raises(NotImplementedError, match="on_before_optimizer_step"):
+            register(print)
+
+
+def test_gradients_are_views_unless_replaced() -> None:
+    parameter = nn.Parameter(torch.ones(1, 2, 3))
+    optimizer = build_optimizer(
+        [parameter], [config("optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0").optimizer]
+    )
+    optimizer.set_lr(torch.ones(3, 1, dtype=torch.float64))
+    view = parameter.grad
+    for gradient, expected in ((torch.full((1, 2, 3), 0.5), 0.5), (None, 0.5)):
+        parameter.grad = gradient
+        optimizer.step()
+        assert parameter.tolist() == [[[expected] * 3] * 2]
+        optimizer.zero_grad()
+        assert parameter.grad is view
+        assert not view.any()

@@ -7,7 +7,7 @@ Members with the same settings are updated by one call. The arithmetic is the sa
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from jaxtyping import Float, Float64
@@ -119,6 +119,20 @@ class MemberOptimizer(torch.optim.Optimizer):
                 self._update(group.settings, group.lr[self._next], group.rows)
             self._next += 1
         return result
+
+    step.hooked = True  # type: ignore[attr-defined]  # or torch wraps it for its profiler and for hooks: 40 µs
+
+    def register_step_pre_hook(self, hook: Any) -> NoReturn:
+        """Refuses hooks, which would not be called.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            "use on_before_optimizer_step or on_train_batch_end of a Lightning callback"
+        )
+
+    register_step_post_hook = register_step_pre_hook
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Sets the gradients to zero; torch's own method takes longer than an update of a small network."""

@@ -34,22 +34,21 @@ class Pass:
     def __init__(self, x: Input, key: Hashable, build: Callable[[Buffers], Iterator[Operation]]) -> None:
         self.key, self.buffers = key, Buffers(x)
         self.operations = list(build(self.buffers))
-        self.parameters = [each for operation in self.operations for each in operation.parameters]
+        self.parameters = list(
+            dict.fromkeys(each for operation in self.operations for each in operation.parameters)
+        )
         self._sources = [
-            (operation.module._parameters, name)
+            (operation.module._parameters, name, parameter)
             for operation in self.operations
             if operation.module is not None
-            for name in ("weight", "bias")
+            for name, parameter in zip(("weight", "bias"), operation.parameters, strict=True)
         ]
         self._output = self.operations[-1].output
         self._inputs: list[Tensor] = []
 
     def is_current(self) -> bool:
         """Whether all parameters are still those of their layers."""
-        return all(
-            parameters.get(name) is parameter
-            for (parameters, name), parameter in zip(self._sources, self.parameters, strict=True)
-        )
+        return all(parameters.get(name) is parameter for parameters, name, parameter in self._sources)
 
     def forward(self, x: Input) -> Output:
         """Returns the network's output."""
@@ -64,7 +63,7 @@ class Pass:
         These are the ones without a `grad`. If all have one, a single parameter makes autograd call the
         backward pass; each further one would cost it several microseconds a step.
         """
-        trained = [each for each in dict.fromkeys(self.parameters) if each.requires_grad]
+        trained = [each for each in self.parameters if each.requires_grad]
         self._inputs = [each for each in trained if each.grad is None] or trained[:1]
         return self._inputs
 
