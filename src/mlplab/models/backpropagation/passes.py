@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from mlplab.models.backpropagation.buffers import Buffers
 from mlplab.models.backpropagation.operations import Operation
 
-ROWS = 256
-"""Rows of a pass in evaluation: enough to be fast, few enough to stay in the processor's cache. It is a
-multiple of 64, so that rounding does not depend on the number of rows (see `mlplab.data.loader`)."""
+ROWS, FEWEST_ROWS = 1024, 256
+"""Rows of all members, and fewest of each, in an evaluation pass: enough to be fast, few enough to stay in
+the processor's cache. How a row is rounded does not depend on their number if that is a multiple of 64 (see
+`mlplab.data.loader`)."""
 
 MAX_FREE = 4
 """Passes kept for the next batches: of whole and of last batches, in training and in evaluation."""
@@ -142,8 +143,10 @@ class BackpropagationModule(nn.Module, ABC):
                 return self.forward_by_autograd(x)
             output: Tensor = _Backpropagation.apply(used, self._give, x, *used.choose_inputs())
             return output
-        blocks = [x] if any(self.modes()) else torch.split(x, ROWS, 1)  # batch norm needs a whole batch
-        return torch.cat([self._without_gradients(each) for each in blocks], 1)
+        if any(self.modes()):  # a batch norm needs the whole batch
+            return self._without_gradients(x)
+        rows = max(FEWEST_ROWS, ROWS // len(x) // 64 * 64)
+        return torch.cat([self._without_gradients(each) for each in torch.split(x, rows, 1)], 1)
 
     def _without_gradients(self, x: Input) -> Output:
         used = self._take(x)
