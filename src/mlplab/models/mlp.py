@@ -7,7 +7,8 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.models.backpropagation import operations
+from mlplab.models.backpropagation import dropout as dropout_operations
+from mlplab.models.backpropagation import norms, operations
 from mlplab.models.backpropagation.activations import ACTIVATIONS
 from mlplab.models.backpropagation.buffers import Buffer, Buffers
 from mlplab.models.backpropagation.operations import Operation
@@ -134,16 +135,16 @@ class HiddenLayer(nn.Module):
         """The operations of `forward` in the present mode."""
         done: list[Operation] = [operations.affine(self.linear, x, buffers, skip=self.residual)]
         if isinstance(self.norm, LayerNorm):
-            done.append(operations.LayerNorm(self.norm, done[-1].output, buffers))
+            done.append(norms.LayerNorm(self.norm, done[-1].output, buffers))
         elif isinstance(self.norm, BatchNorm):
-            done.append(operations.BatchNorm(self.norm, done[-1].output, buffers))
+            done.append(norms.BatchNorm(self.norm, done[-1].output, buffers))
         dropout = self.dropout if isinstance(self.dropout, Dropout) and self.dropout.training else None
         if dropout and self.activation == "relu":
-            done.append(operations.ReluDropout(dropout, done[-1].output, buffers))
+            done.append(dropout_operations.ReluDropout(dropout, done[-1].output, buffers))
         else:
             done.append(operations.Activation(self.activation, done[-1].output, buffers))
             if dropout:
-                done.append(operations.Dropout(dropout, done[-1].output, buffers))
+                done.append(dropout_operations.Dropout(dropout, done[-1].output, buffers))
         if self.residual:
             done.append(operations.Residual(x, done[-1].output, buffers))
         return done

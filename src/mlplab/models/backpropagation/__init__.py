@@ -1,1 +1,1 @@
-"""Forward and backward pass of a multilayer perceptron, written out: `operations` has the formulas."""
+"""Forward and backward pass of a multilayer perceptron: `operations` has the formulas, `passes` runs them."""
