@@ -245,8 +245,8 @@ def test_hydras_other_launcher_goes_on_working(tmp_path: Path) -> None:
     overrides = ("-m", *SMALL, "seed=-1,1,2", "name=s", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     ended = process([SCRIPT, *overrides], tmp_path)
     assert ended.status == 1
-    [row] = [line.split() for line in ended.out.splitlines() if line.startswith("│")]
-    assert row[1:5] == ["lr=0.001", "│", "2", "seeds"]
+    *_, row = (line.split() for line in ended.out.splitlines() if line.startswith("│"))
+    assert row[1:6] == ["all", "runs", "│", "2", "seeds"]
     assert "1 of 3 runs failed" in ended.err
     runs = (tmp_path / "outputs/s").iterdir()
     assert {run.name: status_of(run) for run in runs} == {

@@ -74,10 +74,11 @@ def without_repeats(runs: Sequence[RunResult]) -> list[RunResult]:
 
 def varying_keys(runs: Sequence[RunResult]) -> list[str]:
     """The keys in which runs differ, except names, seeds and folds."""
-    values: dict[str, set[str]] = {}
+    values: dict[str, set[float | str]] = {}
     for run in runs:
         for key, value in run.config.items():
-            values.setdefault(key, set()).add(as_typed(value))
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            values.setdefault(key, set()).add(value if is_number else as_typed(value))  # 5 is 5.0
     counts = Counter(key for run in runs for key in run.config)
     return [
         key
