@@ -226,3 +226,26 @@ def test_copies_have_no_buffers_in_common() -> None:
     assert copied(embedded).equal(network(embedded))
     exported = torch.export.export(copied, (embedded.detach(),)).module()
     torch.testing.assert_close(exported(embedded.detach()), network(embedded))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_passes_on_a_gpu_give_the_same_gradients_without_waiting_for_it() -> None:
+    for norm in ("none", "layer", "batch"):
+        network, x = (
+            mlp(norm=norm, features=5, hidden=[7, 7], residual=True).double(),
+            torch.randn(2, 9, 5).double(),
+        )
+        on_gpu, there = deepcopy(network).cuda(), x.cuda()
+        dropping = mlp(dropout=[0.1, 0.5], hidden=[8, 8]).cuda()
+        dropping(there[..., :3].float()).sum().backward()  # allocates
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for each, batch in ((on_gpu, there), (dropping, there[..., :3].float())):
+                each(batch).square().sum().backward()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        network(x).square().sum().backward()
+        for mine, yours in zip(network.parameters(), on_gpu.parameters(), strict=True):
+            assert mine.grad is not None
+            assert yours.grad is not None
+            torch.testing.assert_close(yours.grad.cpu(), mine.grad, rtol=1e-9, atol=1e-9)
