@@ -1,6 +1,6 @@
 """Kills, full disks, damaged and hostile files: tried on real processes and files, again and again.
 
-uv run tests/faults/campaign.py          prints what was tried and what survived; half an hour
+uv run tests/faults/campaign.py          prints what was tried and what survived; a quarter of an hour
 uv run tests/faults/campaign.py kills    one of them
 
 Each function tries something `tries` times in a folder, and gives why the tries failed that did.
