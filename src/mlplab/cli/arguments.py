@@ -62,7 +62,7 @@ def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
             place = place.setdefault(section, {})
             if not isinstance(place, dict):
                 given = f"{key.removesuffix(f'.{last}')}={place}"
-                raise UserError(Fault(f"excludes {key}=…", given, remedy=f"remove {given}"))
+                raise UserError(Fault(f"cannot be combined with {key}=…", given, remedy=f"remove {given}"))
         if last in place:
             raise UserError(Fault("is given twice", key, remedy="remove one of them"))
         place[last] = value

@@ -83,10 +83,9 @@ class MemberOptimizer(torch.optim.Optimizer):
         `done` steps of the epoch have been made already.
         """
         base = torch.tensor([each.lr for each in self.settings], dtype=torch.float64)
-        lr, self._next = base * factors, done
-        if torch.equal(lr, self._lr):  # as in the epoch before
+        before, self._lr, self._next = self._lr, base * factors, done
+        if torch.equal(self._lr, before):
             return
-        self._lr = lr
         groups: dict[Any, list[int]] = {}
         for member, (settings, lr) in enumerate(zip(self.settings, self._lr.T.tolist(), strict=True)):
             others = settings.model_copy(update={"lr": 0.0}).model_dump_json()
