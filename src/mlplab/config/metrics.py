@@ -1,0 +1,22 @@
+"""The metrics of numbers and of classes: their names, and whether high or low values are good."""
+
+REGRESSION = ("rmse", "mae", "r2")
+"""Metrics of targets that are numbers."""
+
+CLASSIFICATION = ("log_loss", "accuracy", "balanced_accuracy", "f1_macro", "auroc", "calibration_error")
+"""Metrics of targets that are classes."""
+
+MAIN = {REGRESSION: ("rmse", "mae", "r2"), CLASSIFICATION: ("log_loss", "accuracy", "auroc")}
+"""The metrics in tables of many runs."""
+
+HIGHEST_IS_BEST = {"r2", "accuracy", "balanced_accuracy", "f1_macro", "auroc"}
+
+
+def metrics_of(classes: object) -> tuple[str, ...]:
+    """The metrics of a table, given the classes of its target (empty: the targets are numbers)."""
+    return CLASSIFICATION if classes else REGRESSION
+
+
+def sign_of(metric: str) -> int:
+    """−1 if the highest value of a metric such as `val/r2` is the best, else 1."""
+    return -1 if set(metric.split("/")) & HIGHEST_IS_BEST else 1
