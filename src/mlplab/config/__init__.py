@@ -10,24 +10,28 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Discriminator, Field, ValidationError
 
 from mlplab.config.callbacks import Callbacks, CustomCallback, EarlyStopping
-from mlplab.config.data import ConcreteData, CsvData, CsvTable, SyntheticData
+from mlplab.config.data import BundledData, CsvData, CsvTable, SyntheticData
 from mlplab.config.keys import fault_of, unknown_key_fault
 from mlplab.config.logger import LoggerConfig
-from mlplab.config.loss import HuberLoss, SimpleLoss
+from mlplab.config.loss import AutoLoss, CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
 from mlplab.config.model import CustomModel, Linear, Mlp, Model, Preprocessing
 from mlplab.config.optimizer import Adam, Sgd
 from mlplab.config.scheduler import ConstantSchedule, CosineSchedule, PlateauSchedule, StepSchedule
-from mlplab.config.split import FileSplit, GroupSplit, KFoldSplit, RandomSplit, Split, TimeSplit
+from mlplab.config.split import AUTO, FileSplit, GroupSplit, KFoldSplit, RandomSplit, Split, TimeSplit
 from mlplab.config.trainer import Trainer
-from mlplab.config.types import RunName, Section, Seed, Text, check_name
+from mlplab.config.types import Auto, RunName, Section, Seed, Text, check_name, chosen
 from mlplab.errors import Fault, UserError
 
 __all__ = [
+    "AUTO",
     "Adam",
+    "Auto",
+    "AutoLoss",
+    "BundledData",
     "Callbacks",
-    "ConcreteData",
     "ConstantSchedule",
     "CosineSchedule",
+    "CrossEntropyLoss",
     "CsvData",
     "CsvTable",
     "CustomCallback",
@@ -40,8 +44,10 @@ __all__ = [
     "KFoldSplit",
     "Linear",
     "LoggerConfig",
+    "Loss",
     "Mlp",
     "Model",
+    "Monitor",
     "PlateauSchedule",
     "Preprocessing",
     "RandomSplit",
@@ -54,6 +60,7 @@ __all__ = [
     "TrainConfig",
     "Trainer",
     "check_name",
+    "chosen",
     "parse",
     "parse_description",
     "unknown_key",
@@ -61,6 +68,20 @@ __all__ = [
 
 
 T = TypeVar("T", bound=Section)
+
+Monitor = Literal[
+    "auto",
+    "val/loss",
+    "val/rmse",
+    "val/mae",
+    "val/r2",
+    "val/log_loss",
+    "val/accuracy",
+    "val/balanced_accuracy",
+    "val/f1_macro",
+    "val/auroc",
+    "val/calibration_error",
+]
 
 
 class DescribeConfig(Section):
@@ -70,16 +91,19 @@ class DescribeConfig(Section):
     seed: Seed
     init_from: Text | None
     threads: Annotated[int, Field(ge=1, le=1024)]
-    monitor: Literal["val/loss", "val/rmse", "val/mae"]
-    data: Annotated[ConcreteData | CsvTable | SyntheticData, Discriminator("name")]
+    task: Literal["auto", "regression", "binary", "multiclass"]
+    monitor: Monitor
+    data: Annotated[BundledData | CsvTable | SyntheticData, Discriminator("name")]
     model: Model
-    loss: Annotated[SimpleLoss | HuberLoss, Discriminator("name")]
+    loss: Loss
     optimizer: Annotated[Adam | Sgd, Discriminator("name")]
     scheduler: Annotated[
         ConstantSchedule | CosineSchedule | StepSchedule | PlateauSchedule, Discriminator("name")
     ]
     trainer: Trainer
     callbacks: Callbacks
+    baselines: list[Literal["constant", "linear", "boosting"]]
+    test_predictions: bool
     logger: Annotated[
         dict[str, LoggerConfig], Field(default_factory=dict)
     ]  # Hydra composes logger=[] to no key at all
@@ -88,7 +112,7 @@ class DescribeConfig(Section):
 class TrainConfig(DescribeConfig):
     """The configuration of one run."""
 
-    data: Annotated[ConcreteData | CsvData | SyntheticData, Discriminator("name")]
+    data: Annotated[BundledData | CsvData | SyntheticData, Discriminator("name")]
 
     def plain(self) -> dict[str, Any]:
         """Numbers, strings, lists and dicts, which `parse` reads back."""

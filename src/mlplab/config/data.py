@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mlplab.config.split import Split
 from mlplab.config.types import Count, NotNegative, Positive, Section, Seed, Text
@@ -15,6 +15,18 @@ KINDS = ("numeric", "boolean", "categorical", "date", "identifier", "drop")
 def _as_list(value: object) -> object:
     """A single name becomes a list."""
     return [value] if isinstance(value, str | int | float) else value
+
+
+def number_label(value: int | float) -> str:
+    """The label of a class that is a number: `3`, `0.5`."""
+    return str(int(value)) if float(value).is_integer() else repr(value)
+
+
+def _as_label(value: object) -> object:
+    """Numbers and booleans become the labels of classes."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return number_label(value) if isinstance(value, int | float) else value
 
 
 def _check_kind(kind: str) -> str:
@@ -31,6 +43,11 @@ def _as_dict(value: object) -> object:
     return value
 
 
+ClassLabel = Annotated[str, BeforeValidator(_as_label), Field(min_length=1)]
+ClassWeights = Annotated[
+    Annotated[Literal["none", "balanced"], Tag("name")] | Annotated[dict[ClassLabel, NotNegative], Tag("each")],
+    Discriminator(lambda value: "each" if isinstance(value, dict) else "name"),
+]
 ColumnKind = Annotated[str, AfterValidator(_check_kind)]
 Character = Annotated[str, Field(min_length=1, max_length=1)]
 
@@ -39,13 +56,14 @@ class _Table(Section):
     """Keys of every table."""
 
     batch_size: Count | None
+    class_weights: ClassWeights
     split: Split
 
 
-class ConcreteData(_Table):
-    """The table of concrete compressive strength that ships with the package."""
+class BundledData(_Table):
+    """A table that ships with the package, or with scikit-learn."""
 
-    name: Literal["concrete"]
+    name: Literal["concrete", "digits", "penguins"]
 
 
 class CsvTable(_Table):
@@ -54,6 +72,7 @@ class CsvTable(_Table):
     name: Literal["csv"]
     path: Text
     target: Annotated[list[Text], BeforeValidator(_as_list)]
+    positive: ClassLabel | None
     weight: Text | None
     columns: Annotated[dict[str, ColumnKind], BeforeValidator(_as_dict)]
     na_values: Annotated[list[Text], BeforeValidator(_as_list)]

@@ -130,6 +130,7 @@ _RANGES = {
 _KINDS = {
     "int_type": "a whole number",
     "float_type": "a number",
+    "float_parsing": "a number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "string_type": "text",

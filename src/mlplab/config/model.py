@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from mlplab.config.types import ClassSection, Count, CustomClass, Section
+from mlplab.config.types import ClassSection, Count, CustomClass, RateOrAuto, Section
 
 Activation = Literal[
     "relu",
@@ -49,7 +49,7 @@ class Mlp(Section):
     name: Literal["mlp"]
     hidden: list[Count]
     activation: Activation
-    dropout: Annotated[float, Field(ge=0, le=0.99)]
+    dropout: RateOrAuto
     norm: Literal["none", "layer", "batch"]
     residual: bool
     preprocessing: Preprocessing

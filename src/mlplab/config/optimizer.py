@@ -4,24 +4,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mlplab.config.types import NotNegative, Positive, Section
+from mlplab.config.types import NotNegative, NotNegativeOrAuto, PositiveOrAuto, Section
 
 
 class Adam(Section):
     """Adam, or AdamW (weight decay decoupled from the gradient)."""
 
     name: Literal["adam", "adamw"]
-    lr: Positive
+    lr: PositiveOrAuto
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     eps: NotNegative
-    weight_decay: NotNegative
+    weight_decay: NotNegativeOrAuto
 
 
 class Sgd(Section):
     """Stochastic gradient descent with momentum."""
 
     name: Literal["sgd"]
-    lr: Positive
+    lr: PositiveOrAuto
     momentum: Annotated[float, Field(ge=0, lt=1)]
     nesterov: bool
     weight_decay: NotNegative

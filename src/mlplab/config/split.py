@@ -6,6 +6,9 @@ from pydantic import Discriminator, Field, model_validator
 
 from mlplab.config.types import Fraction, Section, Seed, Text
 
+AUTO = "auto"
+"""The value of `stratify` that stands for a target that is a class."""
+
 
 class _Fractions(Section):
     val: Fraction
@@ -19,7 +22,8 @@ class _Fractions(Section):
 
 
 class RandomSplit(_Fractions):
-    """A random split. With `stratify`, that column's classes have the same proportions in each set."""
+    """A random split. With `stratify`, that column's classes have the same proportions in each set; with
+    `auto`, those of a target that is a class."""
 
     name: Literal["random"]
     seed: Seed
@@ -76,7 +80,7 @@ class KFoldSplit(Section):
 
     @model_validator(mode="after")
     def _uses_one_column(self) -> "KFoldSplit":
-        given = [key for key in ("group", "time", "stratify") if getattr(self, key) is not None]
+        given = [key for key in ("group", "time", "stratify") if getattr(self, key) not in (None, AUTO)]
         if len(given) > 1:
             raise ValueError(
                 f"takes one of group, time and stratify, not {' and '.join(given)}; "

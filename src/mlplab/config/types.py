@@ -2,9 +2,9 @@
 
 import re
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from mlplab.config.allowed_classes import check_allowed
 
@@ -38,9 +38,29 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+Auto = Literal["auto"]
+"""The value of keys that are chosen to suit the table, by `mlplab.data.task.resolve_auto`."""
+
+
+def chosen(value: float | Auto) -> float:
+    """The value of such a key in a run whose table has been read."""
+    assert value != "auto"
+    return value
+
+
+def _auto_tag(value: object) -> str:
+    return "auto" if value == "auto" else "given"
+
+
+_AutoTagged = Annotated[Auto, Tag("auto")]
+
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0, le=0.99)]
+RateOrAuto = Annotated[Annotated[Rate, Tag("given")] | _AutoTagged, Discriminator(_auto_tag)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+NotNegativeOrAuto = Annotated[Annotated[NotNegative, Tag("given")] | _AutoTagged, Discriminator(_auto_tag)]
+PositiveOrAuto = Annotated[Annotated[Positive, Tag("given")] | _AutoTagged, Discriminator(_auto_tag)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]

@@ -9,10 +9,11 @@ from jaxtyping import Int64
 
 from mlplab import config
 from mlplab.data.fingerprint import row_hashes
-from mlplab.data.load_table import check_targets, load_table, table_key
+from mlplab.data.load_table import load_table, table_key
 from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
+from mlplab.data.task import check_task
 from mlplab.errors import Fault, UserError, listed
 
 MEMMAPPED = "memmapped"
@@ -104,7 +105,7 @@ class RunData:
         if isinstance(split, config.FileSplit):
             return f"{split.path} has changed"
         for key in ("group", "time", "stratify"):
-            if name := getattr(split, key, None):
+            if (name := getattr(split, key, None)) not in (None, config.AUTO):
                 return f"column '{name}' (data.split.{key}) has changed or is read differently"
         return "the split was made by a different version of mlplab"
 
@@ -130,7 +131,7 @@ class DataCache:
         if key not in self._tables:
             self._tables[key] = HashedTable(load_table(run))
         hashed = self._tables[key]
-        check_targets(run, hashed.table)
+        check_task(run, hashed.table)
         of_split = key, run.data.split.model_dump_json()
         if of_split not in self._data:
             split = make_split(run.data.split, hashed.table)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlplab import config
+from mlplab.data.digits import digits
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
@@ -17,9 +18,8 @@ from mlplab.data.io.source import Source
 from mlplab.data.memmap import table_of
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.data.table import Table
-from mlplab.errors import Fault, UserError
 
-Data = config.ConcreteData | config.CsvTable | config.SyntheticData
+Data = config.BundledData | config.CsvTable | config.SyntheticData
 
 TARGET = "target"
 """The target column of tables that ship with the package."""
@@ -30,8 +30,9 @@ GIBIBYTE = 2**30
 def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
     """A key of everything that a run's table depends on."""
     return (
-        run.data.model_dump_json(exclude={"split", "batch_size"}),
+        run.data.model_dump_json(exclude={"split", "batch_size", "class_weights"}),
         table_spec(run).roles,
+        run.task,
         _raw(run),
         table_dtype(run),
     )
@@ -55,26 +56,16 @@ def load_table(run: config.TrainConfig) -> Table:
         )
 
 
-def check_targets(run: config.DescribeConfig, table: Table) -> None:
-    """Checks that a run's network can use the targets of its table.
-
-    Raises:
-        UserError: if the run uses logarithms and a target is not positive.
-    """
-    if run.model.preprocessing.target == "log" and (table.y[table.rows] <= 0).any():
-        count = int((table.y[table.rows] <= 0).any(1).sum())
-        what = f"{count:,} rows have a target of 0 or less, which has no logarithm"
-        raise UserError(Fault(what, table.source, remedy="use model.preprocessing.target=standard"))
-
-
 @contextmanager
 def opened_source(data: Data) -> Iterator[Source]:
     """Opens the table of a data section."""
     with ExitStack() as contexts:
         match data:
-            case config.ConcreteData():
-                path = contexts.enter_context(as_file(files("mlplab.data") / "concrete.csv"))
-                yield contexts.enter_context(opened(path, where="concrete"))
+            case config.BundledData(name="digits"):
+                yield Source("digits", digits())
+            case config.BundledData(name=name):
+                path = contexts.enter_context(as_file(files("mlplab.data") / f"{name}.csv"))
+                yield contexts.enter_context(opened(path, where=name))
             case config.CsvTable():
                 yield contexts.enter_context(opened(data.path, csv_options(data)))
             case config.SyntheticData():
@@ -94,9 +85,10 @@ def csv_options(data: Data) -> CsvOptions:
 def table_spec(run: config.DescribeConfig) -> TableSpec:
     """The columns and options with which a run reads its table."""
     keys: tuple[tuple[str, Role], ...] = (("group", "group"), ("time", "time"), ("stratify", "class"))
-    of_split = [(name, role) for key, role in keys if (name := getattr(run.data.split, key, None))]
+    named = [(getattr(run.data.split, key, None), role) for key, role in keys]
+    of_split = [(name, role) for name, role in named if name not in (None, config.AUTO)]
     spec = spec_of(run.data)
-    return replace(spec, roles=(*spec.roles, *of_split), raw=_raw(run))
+    return replace(spec, roles=(*spec.roles, *of_split), raw=_raw(run), task=run.task)
 
 
 def spec_of(data: Data) -> TableSpec:
@@ -106,7 +98,8 @@ def spec_of(data: Data) -> TableSpec:
     roles: list[tuple[str, Role]] = [(name, "target") for name in data.target]
     roles += [(data.weight, "weight")] if data.weight else []
     drop = data.missing_target == "drop"
-    return TableSpec(tuple(roles), data.columns, tuple(data.na_values), drop_missing_targets=drop)
+    na_values = tuple(data.na_values)
+    return TableSpec(tuple(roles), data.columns, na_values, drop_missing_targets=drop, positive=data.positive)
 
 
 def _raw(run: config.DescribeConfig) -> bool:

@@ -23,7 +23,7 @@ from mlplab.files import PART
 TABLES = Path("outputs/.tables")
 """The folder of all memory-mapped tables; each has a subfolder, named after its source."""
 
-FORMAT = 2
+FORMAT = 3
 """Increased when older folders can no longer be read."""
 
 SHARE_OF_FREE_MEMORY = 0.5

@@ -1,15 +1,19 @@
-"""The kinds of the input columns, inferred from the whole table but never from its target."""
+"""The kinds of the input columns, inferred from the whole table but never from its target; the classes."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
+from mlplab.data.class_labels import ClassKind
 from mlplab.data.date_parts import DatePart, date_parts
 from mlplab.data.dates import LAST_YEAR, parse_datetime
 from mlplab.data.parse import Kind, by_distinct, parse_bool, parse_float, parse_str
+
+Task = Literal["regression", "binary", "multiclass"]
+"""What is predicted: numbers, one of two classes, or one of more classes."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,9 @@ class Schema:
     Attributes:
         targets: the columns to predict. They have no offset and stay float64 until each member subtracts its
             own mean.
+        classes: the classes of the target in order; a class's position is its number. Empty if the targets
+            are numbers.
+        class_kind: what the classes are in the table.
         weight: the column of row weights.
         na_values: additional missing values.
         left_out: columns that are not inputs, and why.
@@ -88,6 +95,8 @@ class Schema:
 
     inputs: tuple[Column, ...]
     targets: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    class_kind: ClassKind = "text"
     weight: str | None = None
     na_values: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -99,8 +108,9 @@ class Schema:
             Column(**{**each, "categories": tuple(each["categories"]), "parts": tuple(each["parts"])})
             for each in plain["inputs"]
         )
-        rest = {name: plain[name] for name in ("weight", "left_out")}
-        return cls(tuple(inputs), tuple(plain["targets"]), na_values=tuple(plain["na_values"]), **rest)
+        lists: dict[str, Any] = {name: tuple(plain[name]) for name in ("targets", "classes", "na_values")}
+        rest = {name: plain[name] for name in ("class_kind", "weight", "left_out")}
+        return cls(tuple(inputs), **lists, **rest)
 
     def plain(self) -> dict[str, Any]:
         """Converts the schema to strings, numbers, lists and dicts."""
@@ -110,10 +120,22 @@ class Schema:
         return {
             "inputs": columns,
             "targets": list(self.targets),
+            "classes": list(self.classes),
+            "class_kind": self.class_kind,
             "weight": self.weight,
             "na_values": list(self.na_values),
             "left_out": dict(self.left_out),
         }
+
+    @property
+    def outputs(self) -> int:
+        """The number of a network's outputs: one for each class or target."""
+        return len(self.classes) or len(self.targets)
+
+    @property
+    def task(self) -> Task:
+        """What is predicted."""
+        return ("binary" if len(self.classes) == 2 else "multiclass") if self.classes else "regression"
 
     @property
     def names(self) -> list[str]:

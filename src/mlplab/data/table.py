@@ -36,7 +36,7 @@ class Table:
         source: how messages refer to the table.
         schema: the columns.
         x: the features. Numbers are centred by their column's offset, categories are codes, NaN is missing.
-        y: the targets in their own units; NaN if missing.
+        y: the targets in their own units, or the numbers of their classes; NaN if missing.
         weight: the weight of each row; None if all rows have the same weight.
         split_columns: the columns that the split needs, by role (`group`, `time` and `class`).
         rows: the rows with a target.
@@ -76,7 +76,7 @@ class Table:
         """The number of rows and a hash of names and values, which change when the data change."""
         if self.sha256:
             return {"rows": len(self.x), "sha256": self.sha256}
-        digest = sha256(repr((self.schema.names, self.schema.targets)).encode())
+        digest = sha256(repr((self.schema.names, self.schema.targets, self.schema.classes)).encode())
         parts = [self.x, self.y, *([] if self.weight is None else [self.weight])]
         for part in parts:
             for start in range(0, len(part), BLOCK):

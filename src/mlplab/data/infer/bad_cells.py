@@ -105,7 +105,7 @@ class BadCells:
     def may_be_categories(self) -> bool:
         """Whether a few values repeat, some of them not numbers: `0, 1, 2, 3+`, or codes such as `136A`."""
         column = self.column
-        if column.role != "input" or column.kind != "numeric" or self.look_missing:
+        if column.role not in ("input", "target") or column.kind != "numeric" or self.look_missing:
             return False
         numbers = (FORMATTED, LONG_INTEGER, INFINITE)
         if any(re.fullmatch(each, text) for text in self.named for each in numbers):
@@ -152,10 +152,13 @@ def _remedies(cells: BadCells, na_values: Sequence[str], reader: TableReader) ->
     """What to do, the most likely first."""
     name, role, is_numeric = cells.column.name, cells.column.role, cells.column.kind == "numeric"
     source, categorical = reader.source, typed(name, "categorical")
+    may_be_classes = role == "target" and cells.may_be_categories and len(reader.spec.named("target")) == 1
     if is_numeric and role == "input" and re.fullmatch(LONG_INTEGER, cells.first):
         yield f"{typed(name, 'identifier')} leaves it out, =categorical keeps all digits"
         return
-    if cells.may_be_categories:
+    if may_be_classes:
+        yield "if its values are classes: task=multiclass"
+    elif role == "input" and cells.may_be_categories:
         yield f"if its values are categories: {categorical}"
     if is_numeric and source.dialect and not source.decimal_comma and COMMA.fullmatch(cells.first):
         same = "write all decimals in the same way, with a point or with a comma"
@@ -165,7 +168,7 @@ def _remedies(cells: BadCells, na_values: Sequence[str], reader: TableReader) ->
         yield missing
     if is_numeric:
         yield "write plain numbers (no thousands separators, no units)"
-    if cells.may_be_categories:
+    if role == "input" and cells.may_be_categories:
         yield f"{typed(name, 'drop')} leaves the column out"
     elif role == "input":
         yield f"or set its kind: {categorical} (or drop)"

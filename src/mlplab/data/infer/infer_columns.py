@@ -7,6 +7,7 @@ import numpy as np
 
 from mlplab.data.date_parts import DATE_PARTS
 from mlplab.data.infer.bad_cells import check_cells
+from mlplab.data.infer.class_target import class_faults, find_classes, number_note
 from mlplab.data.infer.date_checks import century_faults, date_note
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.row_numbers import leave_out_row_numbers
@@ -60,7 +61,7 @@ def _infer(column: InferredColumn, reader: TableReader) -> None:
             _infer_text(column)
         case "input":
             _infer_numbers(column, reader)
-    is_number = column.role in ("input", "target") and column.kind == "numeric"
+    is_number = column.role in ("input", "target") and column.kind == "numeric" and not column.classes
     if is_number and column.range and not column.faults:
         column.sentinels = sentinels(reader.values(column), *column.range, column.definition.offset)
 
@@ -112,6 +113,9 @@ def _target_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
         faults.append(Fault(what, reader.place(row, column), remedy=remedy))
     if not column.filled:
         return [*faults, Fault("all values are missing", where, remedy="choose a different data.target")]
+    if classes := find_classes(column, reader):
+        column.classes = classes
+        return [*faults, *class_faults(classes, column, reader)]
     if column.low == column.high:
         remedy = "there is nothing to predict: choose a different data.target"
         remedy = remedy if reader.rows > 1 else "give the table more rows"
@@ -149,4 +153,6 @@ def _note(column: InferredColumn, na_values: Iterable[str], reader: TableReader)
         return sentinel_note(column.sentinels, na_values, drop_rows=drop_rows)
     if column.texts is not None:
         return similar_labels_note(column.texts) if column.kind == "categorical" else ""
+    if column.role == "target" and not column.classes and not column.faults:
+        return number_note(column, reader)
     return date_note(column, reader) if column.is_input else ""

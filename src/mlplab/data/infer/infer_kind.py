@@ -33,8 +33,10 @@ def known_kind(name: str, role: Role, declared: str, dtype: DataType) -> tuple[K
     Raises:
         UserError: if the date format is invalid.
     """
-    if role in ("target", "weight"):
+    if role == "weight":
         return "numeric", ""
+    if role == "target" and not dtype.is_numeric() and dtype != pl.Boolean:
+        return None  # its texts decide
     if role in ("group", "class"):
         return "categorical", ""
     if "%" in declared:
@@ -83,6 +85,17 @@ def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:
     if distinct == filled > 1 or (distinct > FEW and 2 * distinct > filled):
         return "identifier"
     return "categorical"
+
+
+def target_kind(kind: InferredKind, texts: pl.Series, *, of_classes: bool) -> Kind:
+    """The kind of a target with these texts: numeric or categorical.
+
+    Args:
+        kind: the kind of an input with these texts.
+        of_classes: whether the target must be classes; then text such as `3+` is one beside numbers.
+    """
+    all_numbers = texts.cast(pl.Float64, strict=False).is_finite().fill_null(value=False).all()
+    return "numeric" if kind == "numeric" and (all_numbers or not of_classes) else "categorical"
 
 
 def date_format_of(texts: pl.Series, where: str, name: str) -> str:

@@ -7,14 +7,31 @@ from math import inf
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
+from mlplab.data.class_labels import ClassKind
 from mlplab.data.date_parts import DATE_PARTS
-from mlplab.data.infer.infer_kind import InferredKind, date_format_of, infer_kind
+from mlplab.data.infer.infer_kind import InferredKind, date_format_of, infer_kind, target_kind
 from mlplab.data.infer.table_spec import Role
 from mlplab.data.parse import INT64_LIMIT, NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
 from mlplab.data.schema import Column
 from mlplab.errors import Fault
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a target.
+
+    Attributes:
+        kind: what they are in the table.
+        counts: the number of rows of each class, in order.
+        codes: the number of each class, by its code or its place among the distinct numbers.
+    """
+
+    kind: ClassKind
+    counts: Mapping[str, int]
+    codes: Float64[np.ndarray, " class"]
+
 
 FAR = 1000
 """Distance of a column's values from 0, relative to their spread, above which float32 loses digits."""
@@ -30,6 +47,7 @@ class InferredColumn:
         kind: the kind that users see.
         definition: how its cells are read, text as categories; once inferred, an input of the schema.
         certain: whether cells of a different kind are mistakes, rather than a sign that the kind is wrong.
+        of_classes: whether it must be classes.
         location: the position of its features in the matrix that it is read into.
         filled: number of cells of the kind.
         missing: number of empty cells.
@@ -43,6 +61,7 @@ class InferredColumn:
         faults: why training refuses it.
         sentinels: numbers that may stand for missing values, with their counts.
         note: what may be wrong with it.
+        classes: the classes of a target; None if it is numbers.
     """
 
     name: str
@@ -50,6 +69,7 @@ class InferredColumn:
     kind: InferredKind
     definition: Column
     certain: bool = True
+    of_classes: bool = False
     location: slice = field(default_factory=lambda: slice(0))
     filled: int = 0
     missing: int = 0
@@ -62,6 +82,7 @@ class InferredColumn:
     faults: list[Fault] = field(default_factory=list)
     sentinels: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
+    classes: Classes | None = None
 
     @classmethod
     def unread(cls, name: str, kind: InferredKind, left_out: str) -> "InferredColumn":
@@ -170,11 +191,14 @@ class InferredColumn:
         Raises:
             UserError: if it contains dates in no known format, or in several.
         """
-        if self.definition.kind in ("numeric", "date") and not self.certain and self.bad > self.filled:
+        may_be_text = self.definition.kind in ("numeric", "date") and not self.certain
+        if may_be_text and (self.bad > self.filled or (self.bad and self.of_classes)):
             self.read_as("categorical")
             return True
         if self.texts is not None and not self.certain:
             kind = infer_kind(self.texts, self.filled, rows=self.filled + self.missing)
+            if self.role == "target":
+                kind = target_kind(kind, self.texts, of_classes=self.of_classes)
             if kind in ("numeric", "date"):
                 date_format = date_format_of(self.texts, where, self.name) if kind == "date" else ""
                 self.certain = True

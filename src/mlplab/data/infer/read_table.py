@@ -72,14 +72,19 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         what = f"has no column that can be an input ({reasons or 'none'})"
         raise UserError(Fault(what, where, remedy=remedy))
     for column in columns:
-        if column.texts is not None and (column.is_input or column.role in ("group", "class")):
+        if column.classes:
+            _recode_classes(reader.values(column), column)
+        elif column.texts is not None and (column.is_input or column.role in ("group", "class")):
             _recode(reader.values(column), _final_codes(column))
+    classes = next((column.classes for column in columns if column.classes), None)
     schema = Schema(
         tuple(column.definition for column in inputs),
         tuple(spec.named("target")),
-        next(iter(spec.named("weight")), None),
-        spec.na_values,
-        left_out,
+        classes=tuple(classes.counts) if classes else (),
+        class_kind=classes.kind if classes else "text",
+        weight=next(iter(spec.named("weight")), None),
+        na_values=spec.na_values,
+        left_out=left_out,
     )
     keep = [column.location.start + feature for column in inputs for feature in column.keep]
     keys = [
@@ -103,6 +108,16 @@ def _final_codes(column: InferredColumn) -> np.ndarray:
     if column.kind == "boolean":
         return np.array([BOOLEANS[text.lower()] for text in column.texts])
     return column.texts.rank("ordinal").to_numpy().astype(np.float64) - 1
+
+
+def _recode_classes(values: Float[np.ndarray, " row"], column: InferredColumn) -> None:
+    """Replaces codes of text, numbers or booleans by the numbers of their classes, in place; NaN stays."""
+    assert column.classes is not None
+    if column.texts is None:
+        distinct = np.unique(values[~np.isnan(values)])
+        places = np.searchsorted(distinct, values).astype(values.dtype)  # NaN is after all others
+        values[:] = np.where(np.isnan(values), np.nan, places)
+    _recode(values, column.classes.codes)
 
 
 def _recode(codes: Float[np.ndarray, " row"], final: np.ndarray) -> None:

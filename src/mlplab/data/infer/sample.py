@@ -5,7 +5,7 @@ from dataclasses import replace
 import polars as pl
 
 from mlplab.data.dates import is_datetime
-from mlplab.data.infer.infer_kind import date_format_of, infer_kind, known_kind
+from mlplab.data.infer.infer_kind import date_format_of, infer_kind, known_kind, target_kind
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import KEYS, LEFT_OUT, Role, TableSpec, titled, typed
 from mlplab.data.io.source import Source
@@ -45,13 +45,14 @@ def _column_by_sample(
     name: str, role: Role, source: Source, spec: TableSpec, sample: pl.DataFrame
 ) -> InferredColumn:
     dtype, declared = source.schema[name], spec.declared.get(name, "")
-    is_number = role in ("target", "weight") or declared in ("numeric", "boolean")
-    is_not_number = is_number and is_datetime(dtype)
+    is_number = role == "weight" or declared in ("numeric", "boolean")
+    is_not_number = is_datetime(dtype) and (is_number or role == "target")
     if is_not_number or dtype.is_nested() or dtype in (pl.Binary, pl.Time, pl.Duration, pl.Object):
         remedy = (
             f"{typed(name, 'drop')} leaves it out" if role == "input" else f"choose a different {KEYS[role]}"
         )
-        what = f"has type {dtype}, {'not a number' if is_not_number else 'which is not supported'}"
+        expected = "neither a number nor a class" if role == "target" else "not a number"
+        what = f"has type {dtype}, {expected if is_not_number else 'which is not supported'}"
         raise UserError(Fault(what, f"{source.where}, {titled(name, role)}", remedy=remedy))
     known = known_kind(name, role, declared, dtype)
     cells = cells_of(sample, name)
@@ -59,8 +60,9 @@ def _column_by_sample(
     if kind == "date" and not date_format:
         texts = parse_str(cells, spec.na_values).drop_nulls()
         date_format = date_format_of(texts.unique(maintain_order=True), source.where, name)
-    certain = known is not None or role == "time"
+    certain = known is not None or role == "time" or (role == "target" and spec.asks_for_numbers)
     column = InferredColumn(name, role, kind, Column(name, kind), certain)
+    column.of_classes = role == "target" and spec.asks_for_classes
     column.read_as(kind, date_format)
     if kind in ("numeric", "date") and role == "input" and not spec.raw:
         column.reset(0)
@@ -76,6 +78,9 @@ def _kind_by_texts(cells: pl.Series, role: Role, source: Source, spec: TableSpec
     if source.decimal_comma:
         texts = texts.str.replace(",", ".", literal=True)
     kind = infer_kind(texts.unique(), len(texts), len(cells))
+    if role == "target":
+        numbers = spec.asks_for_numbers
+        return "numeric" if numbers else target_kind(kind, texts, of_classes=spec.asks_for_classes)
     if kind in ("numeric", "date"):
         return kind
     return "date" if role == "time" else "categorical"

@@ -8,6 +8,7 @@ from typing import Literal
 from mlplab.config.keys import quoted
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.io.source import Source
+from mlplab.data.schema import Task
 from mlplab.errors import Fault, did_you_mean, listed, nearest
 
 Role = Literal["input", "target", "weight", "group", "time", "class"]
@@ -38,6 +39,8 @@ class TableSpec:
         na_values: additional missing values.
         raw: whether numbers have no offset.
         drop_missing_targets: whether rows without a target are left out, instead of being faults.
+        task: whether the target is numbers or classes; `auto`: inferred.
+        positive: the class of two that comes second; None: the second in order.
     """
 
     roles: tuple[tuple[str, Role], ...]
@@ -45,6 +48,18 @@ class TableSpec:
     na_values: tuple[str, ...] = ()
     raw: bool = False
     drop_missing_targets: bool = False
+    task: Literal["auto", Task] = "auto"
+    positive: str | None = None
+
+    @property
+    def asks_for_classes(self) -> bool:
+        """Whether the target must be classes."""
+        return self.task in ("binary", "multiclass")
+
+    @property
+    def asks_for_numbers(self) -> bool:
+        """Whether the targets must be numbers: if so declared, or if there are several."""
+        return self.task == "regression" or len(self.named("target")) > 1
 
     def named(self, role: Role) -> list[str]:
         """The columns in a role."""
@@ -70,12 +85,19 @@ def _unknown_columns(spec: TableSpec, source: Source) -> Iterator[Fault]:
 
 
 def _contradictions(spec: TableSpec) -> Iterator[Fault]:
-    """Faults of targets and weights that are not declared as numbers."""
+    """Faults of declared kinds of targets and weights, and of several targets that are classes."""
     for name, role in spec.roles:
         kind = spec.declared.get(name, "numeric")
-        if role in ("target", "weight") and kind != "numeric":
+        if role == "target" and name in spec.declared:
+            what = f"contradicts {KEYS[role]}={name}: a target is not declared by its column"
+            remedy = "remove it; task=multiclass declares classes, task=regression numbers"
+            yield Fault(what, typed(name, kind), remedy=remedy)
+        elif role == "weight" and kind != "numeric":
             what = f"contradicts {KEYS[role]}={name}, which must be a column of numbers"
             yield Fault(what, typed(name, kind), remedy="remove one of the two")
+    if spec.asks_for_classes and len(targets := spec.named("target")) > 1:
+        remedy = f"choose one: data.target={shlex.quote(targets[0])}"
+        yield Fault("predicts the classes of one target", f"task={spec.task}", listed(targets), remedy=remedy)
 
 
 def titled(name: str, role: Role = "input") -> str:

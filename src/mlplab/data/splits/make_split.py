@@ -30,6 +30,8 @@ def make_split(section: config.Split, table: Table) -> Split:
     }
     times = keys["time"].values if "time" in keys else None
     classes, names = codes.get("class"), keys["class"].names if "class" in keys else ()
+    if table.schema.classes and getattr(section, "stratify", None) == config.AUTO:
+        classes = np.where(np.isnan(table.y[:, 0]), -1, table.y[:, 0]).astype(np.int64)
     match section:
         case config.RandomSplit():
             split = random_split(

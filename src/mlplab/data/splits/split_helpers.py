@@ -79,6 +79,12 @@ def check_classes(codes: Ints, names: Sequence[str], least: int) -> None:
         raise UserError(*rare)
 
 
+def pool_rare(classes: Int64[np.ndarray, " row"], rows: Ints, least: int) -> Int64[np.ndarray, " row"]:
+    """The classes of all rows of a table; those with fewer than `least` of `rows` become one class."""
+    present, sizes = np.unique(classes[rows], return_counts=True)
+    return np.where(np.isin(classes, present[sizes < least]), present.max() + 1, classes)
+
+
 def number_groups(codes: Ints, least: int) -> tuple[Ints, Ints]:
     """The group of each row, numbered consecutively from 0, and the groups' sizes.
 

@@ -15,6 +15,7 @@ from mlplab.data.splits.split_helpers import (
     check_classes,
     choose_groups,
     number_groups,
+    pool_rare,
     random_parts,
     time_boundaries,
 )
@@ -35,13 +36,13 @@ def random_split(
 ) -> Split:
     """Assigns `rows` at random; `val` and `test` are fractions of them, rounded to whole rows.
 
-    With `classes` and their `names`, the sets are stratified (`stratified_counts`).
+    With `classes`, the sets are stratified (`stratified_counts`). Without their `names`, all classes with
+    fewer rows than there are sets are stratified as one.
 
     Raises:
-        UserError: if a set is empty, or a class has fewer rows than there are sets.
+        UserError: if a set is empty, or a class with a name has fewer rows than there are sets.
     """
-    if classes is not None:
-        check_classes(classes[rows], names, len(PARTS))
+    classes = _stratifiable(classes, rows, names, len(PARTS))
     n_val, n_test = round(val * len(rows)), round(test * len(rows))
     sizes = [n_val, n_test, len(rows) - n_val - n_test]
     val_rows, test_rows, train_rows = random_parts(rows, sizes, np.random.default_rng(seed), classes)
@@ -96,11 +97,12 @@ def kfold_split(
     - `groups`: whole groups are assigned, the largest first, each to the fold with the fewest rows so far;
     - `times`: `folds + 1` chronological blocks of equal length, each beginning with a new time. Block
       `fold + 1` is the test set; the latest of the rows before it are val; the rows after it are not used;
-    - `classes`, with their `names`: the sets are stratified (`stratified_counts`).
+    - `classes`: the sets are stratified (`stratified_counts`). Without their `names`, all classes with fewer
+      rows than there are folds (five with two folds) are stratified as one.
 
     Raises:
-        UserError: if a set is empty; if there are too few groups or times, or a row has none; if a class has
-            fewer rows than there are folds, or fewer than five with two folds.
+        UserError: if a set is empty; if there are too few groups or times, or a row has none; if a class with
+            a name has fewer rows than there are folds, or fewer than five with two folds.
     """
     if times is not None:
         return _chronological_fold(rows, times, folds, fold, val)
@@ -112,8 +114,8 @@ def kfold_split(
         val_groups = choose_groups(rest, sizes, val * sizes[rest].sum(), leave=1)
         split = _split_of_groups(rows, group_of, val_groups, np.flatnonzero(fold_of == fold))
     else:
-        if classes is not None:
-            check_classes(classes[rows], names, folds if folds >= len(PARTS) else LEAST_OF_TWO_FOLDS)
+        least = folds if folds >= len(PARTS) else LEAST_OF_TWO_FOLDS
+        classes = _stratifiable(classes, rows, names, least)
         lengths = [(len(rows) + folds - 1 - number) // folds for number in range(folds)]
         parts = random_parts(rows, lengths, np.random.default_rng(seed), classes)
         test_rows = parts.pop(fold)
@@ -155,6 +157,14 @@ def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: in
         train_rows, val_rows = _train_and_val(train_rows, val, np.random.default_rng(seed), None)
     remedy = "give each set a row in that file, or change data.split.val"
     return _checked(_ascending(train_rows, val_rows, test_rows), len(rows), str(path), remedy)
+
+
+def _stratifiable(classes: Codes | None, rows: Rows, names: Sequence[str], least: int) -> Codes | None:
+    """The classes to stratify by: checked if they have names, else with the rare ones pooled."""
+    if classes is None or not names:
+        return None if classes is None else pool_rare(classes, rows, least)
+    check_classes(classes[rows], names, least)
+    return classes
 
 
 def _train_and_val(

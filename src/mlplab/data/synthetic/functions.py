@@ -97,7 +97,8 @@ def _reactance(x: X) -> Y:
 def draw(function: str, *, rows: int, features: int | None, noise: float, seed: int) -> pl.DataFrame:
     """Draws rows with columns x1, x2, … and `target`, or with those of a scenario.
 
-    `noise` is the standard deviation of normal noise added to the target, in its units.
+    `noise` is the standard deviation of normal noise: added to the target, in its units, or to the inputs if
+    the target is a class.
 
     Raises:
         UserError: if the function is not registered, or uses more than `features`; for a scenario, if

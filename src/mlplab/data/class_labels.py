@@ -1,0 +1,54 @@
+"""The classes of a target: their labels, their order, and their numbers in new tables."""
+
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+import polars as pl
+
+from mlplab.data.parse import parse_bool, parse_float, parse_str
+
+ClassKind = Literal["text", "number", "boolean"]
+"""What classes are in a table: text, numbers, or values of a boolean column."""
+
+BOOLEAN_LABELS = ("false", "true")
+
+INT64_DIGITS = 19
+"""Digits of the largest integer of 64 bits."""
+
+
+def label_values(labels: Sequence[str], kind: ClassKind) -> pl.Series:
+    """Labels as the values that a table holds: text, whole numbers, floats or booleans."""
+    match kind:
+        case "text":
+            return pl.Series(labels, dtype=pl.String)
+        case "number":
+            is_whole = all(label.lstrip("-").isdigit() and len(label) < INT64_DIGITS for label in labels)
+            return pl.Series(labels, dtype=pl.String).cast(pl.Int64 if is_whole else pl.Float64)
+        case "boolean":
+            return pl.Series([label == BOOLEAN_LABELS[1] for label in labels], dtype=pl.Boolean)
+
+
+def class_numbers(
+    cells: pl.Series,
+    labels: Sequence[str],
+    kind: ClassKind,
+    na_values: Collection[str],
+    *,
+    decimal_comma: bool = False,
+) -> pl.Series:
+    """The number of each cell's class as Float64; null if it is missing or not one of these classes.
+
+    Args:
+        na_values: additional missing values.
+        decimal_comma: whether numbers in text have a decimal comma.
+    """
+    known = label_values(labels, kind)
+    match kind:
+        case "text":
+            values = parse_str(cells, na_values)
+        case "number":
+            values, known = parse_float(cells, na_values, decimal_comma=decimal_comma), known.cast(pl.Float64)
+        case "boolean":
+            values, known = parse_bool(cells, na_values), known.cast(pl.Float64)
+    numbers = pl.Series(range(len(labels)), dtype=pl.Float64)
+    return values.replace_strict(known, numbers, default=None, return_dtype=pl.Float64)

@@ -1,0 +1,124 @@
+"""What follows from the task of a table: what `auto` stands for, and which keys do not fit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlplab import config
+from mlplab.config.metrics import metrics_of
+from mlplab.data.table import Table
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, shortened
+
+LOSSES = ("auto", "cross_entropy")
+"""The losses of classes; all but the last are losses of numbers."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What `auto` stands for."""
+
+    loss: config.Loss
+    monitor: config.Monitor
+    lr: float
+    weight_decay: float
+    dropout: float
+
+
+NUMBERS = Defaults(config.SimpleLoss(name="mse"), "val/mae", lr=0.005, weight_decay=0.2, dropout=0.0)
+CLASSES = Defaults(
+    config.CrossEntropyLoss(name="cross_entropy", label_smoothing=0.03),
+    "val/log_loss",
+    lr=0.003,
+    weight_decay=1.0,
+    dropout=0.3,
+)
+
+
+FEW_ROWS = 400
+"""Training rows below which networks for classes get `FEW_ROWS_DROPOUT`."""
+
+FEW_ROWS_DROPOUT = 0.5
+
+
+def resolve_auto(run: config.TrainConfig, table: Table, train_rows: int) -> config.TrainConfig:
+    """A run in which the defaults for its task replace `auto`.
+
+    Args:
+        train_rows: the number of its training rows.
+    """
+    defaults, model, optimizer = CLASSES if table.schema.classes else NUMBERS, run.model, run.optimizer
+    if isinstance(model, config.Mlp) and model.dropout == "auto":
+        is_small = table.schema.classes and train_rows < FEW_ROWS
+        dropout = FEW_ROWS_DROPOUT if is_small else defaults.dropout
+        model = model.model_copy(update={"dropout": dropout})
+    if optimizer.lr == "auto":
+        optimizer = optimizer.model_copy(update={"lr": defaults.lr})
+    if optimizer.weight_decay == "auto":
+        optimizer = optimizer.model_copy(update={"weight_decay": defaults.weight_decay})
+    monitor = defaults.monitor if run.monitor == "auto" else run.monitor
+    loss = defaults.loss if run.loss.name == "auto" else run.loss
+    changed = {"monitor": monitor, "loss": loss, "model": model, "optimizer": optimizer}
+    return run.model_copy(update=changed)
+
+
+def check_task(run: config.DescribeConfig, table: Table) -> None:
+    """Checks that a run's configuration fits the targets of its table.
+
+    Raises:
+        UserError: with all keys that do not.
+    """
+    faults = list(_class_faults(run, table) if table.schema.classes else _number_faults(run, table))
+    metric = run.monitor.removeprefix("val/")
+    known = metrics_of(table.schema.classes)
+    if metric not in ("auto", "loss", *known):
+        expected = listed(f"val/{name}" for name in ("loss", *known))
+        what = f"is not a metric of {'classes' if table.schema.classes else 'numbers'}"
+        faults.append(Fault(what, f"monitor={run.monitor}", expected=expected, remedy="use monitor=auto"))
+    if faults:
+        raise UserError(*faults)
+
+
+def _class_faults(run: config.DescribeConfig, table: Table) -> Iterator[Fault]:
+    classes, target = table.schema.classes, table.schema.targets[0]
+    is_number = table.schema.class_kind == "number"
+    if run.loss.name not in LOSSES:
+        what = (
+            f"is a loss of numbers, but column '{target}' has classes: {listed(map(shortened, classes), 5)}"
+        )
+        remedy = "use loss=cross_entropy" + (
+            "; or, if they are numbers: task=regression" if is_number else ""
+        )
+        yield Fault(what, f"loss={run.loss.name}", remedy=remedy)
+    if run.model.preprocessing.target == "log":
+        what = f"has no meaning for classes such as those of column '{target}'"
+        remedy = "remove it" + ("; or, if they are numbers: task=regression" if is_number else "")
+        yield Fault(what, "model.preprocessing.target=log", remedy=remedy)
+    weights = run.data.class_weights
+    for label in weights if isinstance(weights, dict) else ():
+        if label not in classes:
+            what, expected = (
+                f"is not a class of column '{target}'",
+                f"one of {listed(map(shortened, classes), 5)}",
+            )
+            remedy = did_you_mean(nearest(label, classes), otherwise="remove it")
+            yield Fault(what, f"data.class_weights.{label}", expected=expected, remedy=remedy)
+    if isinstance(weights, dict) and not any(weights.get(label, 1) for label in classes):
+        yield Fault("all weights are 0", "data.class_weights", remedy="give a class a weight above 0")
+
+
+def _number_faults(run: config.DescribeConfig, table: Table) -> Iterator[Fault]:
+    one = len(table.schema.targets) == 1
+    for key, is_set in (
+        ("loss=cross_entropy", run.loss.name == LOSSES[-1]),
+        ("data.class_weights", run.data.class_weights != "none"),
+        ("data.positive", getattr(run.data, "positive", None) is not None),
+    ):
+        if is_set:
+            what = (
+                f"is for classes, but {listed(map(shortened, table.schema.targets))} is predicted as a number"
+            )
+            remedy = "remove it" + ("; or, if its values are classes: task=multiclass" if one else "")
+            yield Fault(what if one else "is for classes, but the targets are numbers", key, remedy=remedy)
+    if run.model.preprocessing.target == "log" and (table.y[table.rows] <= 0).any():
+        count = int((table.y[table.rows] <= 0).any(1).sum())
+        what = f"{count:,} rows have a target of 0 or less, which has no logarithm"
+        yield Fault(what, table.source, remedy="use model.preprocessing.target=standard")
