@@ -12,6 +12,7 @@ python scripts/benchmark.py stack repeats=3 output=stack.json
           table of four times the memory that it may use, in a process with capped memory
   predict predictions for a CSV file: within the process, as a process, for one row; and polars, which only
           reads and writes
+  quality test scores of the defaults on scikit-learn's tables with classes, beside scikit-learn's models
 
   repeats=N        measurements of each, in turn with the others
   output=FILE      for all times; default: outputs/benchmarks/<name>.json
@@ -24,6 +25,9 @@ python scripts/benchmark.py stack repeats=3 output=stack.json
   dropout=0.1      of mlplab's networks only
   csv and predict only:
   rows=1000000     of the table
+  quality only:
+  folds=N seeds=N  of the cross-validation
+  overrides=WORDS  further arguments of scripts/train.py
   csv only:
   epochs=N         of each training
   full=true        also reads a table with ten times as many rows
@@ -69,9 +73,13 @@ def benchmark(name: str, words: Sequence[str]) -> None:
             from benchmarks import predict
 
             report = predict.measure(read_arguments(words, predict.Predict))
+        case "quality":
+            from benchmarks import quality
+
+            report = quality.measure(read_arguments(words, quality.Quality))
         case _:
             raise UserError(
-                Fault("unknown benchmark", found=name, expected="step, sweep, stack, csv or predict")
+                Fault("unknown benchmark", found=name, expected="step, sweep, stack, csv, predict or quality")
             )
     report.show()
 

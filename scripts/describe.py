@@ -5,6 +5,7 @@ python scripts/describe.py data=csv data.path=my.csv data.target=price data.colu
 
   data.path=PATH          a CSV (also .gz or .zst) or Parquet file, a folder of such files, or a pattern
   data.target=COLUMN      the target; it may be left out
+  task=TASK               regression, binary or multiclass, instead of the task that the target suggests
   data.columns.NAME=KIND  numeric, boolean, categorical, date, a date format like %d.%m.%Y, or drop
   data/split=OPTION       and all other keys of scripts/train.py
 
@@ -23,7 +24,7 @@ def describe(config: DescribeConfig) -> None:
     with heavy_imports():
         from rich.console import Console
 
-        from mlplab.commands.describe import describe, description_grid
+        from mlplab.commands.describe import describe, description_grid, task_lines
         from mlplab.errors import UserError
 
     description = describe(config)
@@ -32,6 +33,8 @@ def describe(config: DescribeConfig) -> None:
         console.width = 10_000
     console.print(f"{description.source}: {description.rows:,} rows", highlight=False, markup=False)
     console.print(description_grid(description))
+    for line in task_lines(description):
+        console.print(line, highlight=False, markup=False)
     if description.faults:
         raise UserError(*description.faults)
 

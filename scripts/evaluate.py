@@ -9,7 +9,7 @@ python scripts/evaluate.py run=FOLDER [data.path=other.csv]
                          Rows that were in training or validation are left out
   training_rows=include  includes those rows; the scores are then not test scores
 
-Prints the scores and writes them to FOLDER/evaluation.json.
+Prints the scores (and for classes the confusion matrix), and writes them to FOLDER/evaluation.json.
 """
 
 from pathlib import Path
@@ -41,7 +41,7 @@ def evaluate(arguments: Evaluate) -> None:
         from rich.console import Console
 
         from mlplab.commands.evaluate import evaluate
-        from mlplab.commands.render import score_table
+        from mlplab.commands.render import confusion_table, score_table
 
     torch.set_num_threads(1)
     report = evaluate(
@@ -59,6 +59,8 @@ def evaluate(arguments: Evaluate) -> None:
         rows |= {"their ensemble": report.ensemble} if report.ensemble else {}
     rows |= report.baselines
     console.print(score_table(rows, "test" if report.part == "test" else "all rows, not a test"))
+    if report.confusion is not None:
+        console.print(confusion_table(report.classes, report.confusion))
 
 
 if __name__ == "__main__":

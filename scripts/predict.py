@@ -6,7 +6,9 @@ python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
   runs=best        which runs of a sweep: best, all seeds and folds of the configuration with the best mean
                    validation metric; all; or N, the N runs with the best validation metric
   input=FILE       CSV, or Parquet (.parquet, .pq); - is standard input
-  output=FILE      the same rows with a column `prediction`, as CSV or Parquet; - is standard output
+  output=FILE      the same rows with a column `prediction` (and for classes `probability_<class>` for each),
+                   as CSV or Parquet; - is standard output
+  threshold=P      predicts the second of two classes from this probability on; without it, the more likely
   overwrite=true   replaces an existing output
   escape_formulas=true
                    puts a ' before text in CSV that a spreadsheet would interpret as a formula
@@ -25,6 +27,7 @@ class Predict(Arguments):
     runs: Text = "best"
     input: Text
     output: Text
+    threshold: float | None = None
     overwrite: bool = False
     escape_formulas: bool = False
 
@@ -42,6 +45,7 @@ def predict(arguments: Predict) -> None:
         arguments.input,
         arguments.output,
         runs=arguments.runs,
+        threshold=arguments.threshold,
         overwrite=arguments.overwrite,
         escape_formulas=arguments.escape_formulas,
     )

@@ -160,6 +160,9 @@ def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
         folder = Path(HydraConfig.get().runtime.output_dir)
 
         def work() -> None:
+            from mlplab.data.cache import DataCache  # polars, which asking for help does not need
+            from mlplab.data.task import resolve_auto
+
             reject_hydra_settings(HydraConfig.get())
             if not folder.resolve().is_relative_to(root.resolve()):
                 remedy = "choose a hydra.sweep.subdir inside it"
@@ -168,6 +171,8 @@ def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
             try:
                 values = plain(cfg)
                 run = parse(values)
+                data = DataCache().data(run)
+                run = resolve_auto(run, data.table, len(data.split.train))
                 values = run.plain()  # as in the run's folder
                 check_same_config(run, folder)
                 _train(run, folder, resume=was_started(folder))

@@ -15,11 +15,12 @@ from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.read_table import build_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.io.progress import row_progress
-from mlplab.data.load_table import check_targets, opened_source, table_dtype, table_spec
+from mlplab.data.load_table import opened_source, table_dtype, table_spec
 from mlplab.data.memmap import SHARE_OF_FREE_MEMORY, free_memory
 from mlplab.data.parse import named, parse_str
 from mlplab.data.splits.make_split import make_split
-from mlplab.errors import Fault, UserError, shortened
+from mlplab.data.task import check_task
+from mlplab.errors import Fault, UserError, listed, shortened
 
 COUNTED = 1_000_000
 """Rows up to which distinct values are counted exactly; beyond that, the count is an estimate."""
@@ -82,7 +83,7 @@ def _faults(
     """Why training would refuse a table that can be read."""
     try:
         table = build_table(reader, columns)
-        check_targets(config, table)
+        check_task(config, table)
         make_split(config.data.split, table)
     except UserError as error:
         return error.faults
@@ -147,6 +148,20 @@ def description_grid(description: Description) -> Grid:
         )
         grid.add_row(*map(Text, cells))
     return grid
+
+
+def task_lines(description: Description) -> list[str]:
+    """What is predicted: numbers, or classes with the number of rows of each; nothing without a target."""
+    targets = [
+        column for roles in description.columns.values() for column in roles if column.role == "target"
+    ]
+    if not targets:
+        return []
+    if not (classes := targets[0].classes):
+        return [f"task: regression of {', '.join(column.name for column in targets)}"]
+    counts = [f"{shortened(label)} {count:,}" for label, count in classes.counts.items()]
+    task = "binary" if len(counts) == 2 else "multiclass"
+    return [f"task: {task}; the {len(counts)} classes of {targets[0].name} and their rows: {listed(counts)}"]
 
 
 def _kind(roles: Sequence[InferredColumn]) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 
 from mlplab.commands.evaluation_rows import EvaluationData, rows_of_file
 from mlplab.data.cache import DataCache
@@ -32,6 +33,9 @@ class Report:
 
     Attributes:
         part: `test`, or `all` if some of the rows were in training or validation.
+        classes: the classes of the target; empty if the targets are numbers.
+        confusion: for classes, the number (or weight) of rows by true and predicted class: the run's, or the
+            ensemble's; None if the runs have different test rows.
     """
 
     source: str
@@ -40,6 +44,8 @@ class Report:
     part: str = "test"
     ensemble: Scores | None = None
     baselines: Mapping[str, Scores] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    confusion: Float64[np.ndarray, "true predicted"] | None = None
 
     def mean_and_sd(self) -> tuple[Scores, Scores]:
         """Mean and standard deviation of the members' scores."""
@@ -49,7 +55,7 @@ class Report:
 
     def plain(self) -> dict[str, float | int | str | None]:
         """The content of evaluation.json: `test/…`, or for several runs `members/test/…`, `members/sd/…` and
-        `ensemble/test/…`; for the baselines `ridge/test/…` and `mean/test/…`."""
+        `ensemble/test/…`; for the baselines `boosting/test/…`, `linear/test/…` and `constant/test/…`."""
         parts = {f"{self.part}/": self.members[0]}
         if len(self.members) > 1:
             mean, sd = self.mean_and_sd()
@@ -93,15 +99,19 @@ def evaluate(
             any_seen = False
     each = tuple(run_scores(run, rows) for run, rows in zip(members, data, strict=True))
     first, ensemble = data[0], None
-    if len(members) > 1 and all(rows.has_same_rows(first) for rows in data):
+    classes, confusion = members[0].schema.classes, None
+    if all(rows.has_same_rows(first) for rows in data):
         predictions = [run.predict_features(own.x[own.rows]) for run, own in zip(members, data, strict=True)]
-        ensemble = first.scores(np.mean(predictions, axis=0))
-    elif len(members) > 1:
+        mean = np.mean(predictions, axis=0)
+        ensemble = first.scores(mean, classes) if len(members) > 1 else None
+        confusion = first.confusion(mean) if classes else None
+    else:
         log.warning(
             "no ensemble scores: the runs have different splits, so one run's test rows are another's "
             "training rows; to score the ensemble, use a different file: data.path=…"
         )
-    report = Report(first.source, len(first.rows), each, "all" if any_seen else "test", ensemble, beside)
+    part = "all" if any_seen else "test"
+    report = Report(first.source, len(first.rows), each, part, ensemble, beside, classes, confusion)
     with replacing(folder / "evaluation.json") as partial:
         partial.write_text(json.dumps(report.plain(), indent=2) + "\n", encoding="utf-8")
     return report
@@ -120,11 +130,12 @@ def _without_reading_warnings() -> Iterator[None]:
 
 
 def run_scores(run: TrainedRun, data: EvaluationData) -> Scores:
-    """Loss, rmse, mae and r2, computed as in training."""
+    """Loss and metrics, computed as in training."""
     x, y, rows = torch.from_numpy(data.x), torch.from_numpy(data.y), [torch.from_numpy(data.rows)]
     weight = None if data.weight is None else torch.from_numpy(data.weight)[:, None]
     loss = build_loss([run.config.loss])
-    evaluation = Evaluation(loss, [len(data.rows)], "test", run.schema.targets)
+    classes = len(run.schema.classes)
+    evaluation = Evaluation(loss, [len(data.rows)], "test", run.schema.targets, classes)
     imputed = run.network.preprocessing.impute(x.unsqueeze(0))[0]
     loader = Loader(imputed, y, rows, EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE, weight=weight)
     with torch.inference_mode():
@@ -146,10 +157,11 @@ def _own_rows(members: Sequence[TrainedRun]) -> tuple[list[EvaluationData], dict
         data.check_unchanged(run.table, remedy, order=False)
         table, source = data.table, f"{data.table.source}, test rows"
         found.append(EvaluationData(source, table.x, table.y, table.weight, data.split.test))
-        each.append(baseline_test_scores(data))
+        each.append(baseline_test_scores(data, *_baseline_options(run)))
     means = {
         baseline: {name: float(np.mean([scores[baseline][name] for scores in each])) for name in of_first}
         for baseline, of_first in each[0].items()
+        if all(baseline in scores for scores in each)
     }
     return found, means
 
@@ -164,4 +176,10 @@ def _baseline_scores(run: TrainedRun, data: EvaluationData) -> dict[str, Scores]
             "no baselines, because their training rows are not available: %s", error.faults[0].sentence()
         )
         return {}
-    return baselines(trained_on).scores(data.x, data.y, data.weight, data.rows)
+    fitted = baselines(trained_on, *_baseline_options(run))
+    return fitted.scores(data.x, data.y, data.weight, data.rows)
+
+
+def _baseline_options(run: TrainedRun) -> tuple[Sequence[str], float, int]:
+    """Which baselines a run was compared with, the seconds of its training, and its threads."""
+    return run.config.baselines, float(run.metrics["seconds"]), run.config.threads

@@ -8,16 +8,19 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Float64
 
+from mlplab.data.class_labels import class_numbers
 from mlplab.data.fingerprint import row_hashes
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options, spec_of
 from mlplab.data.new_data import FrameTransformer, check_columns
+from mlplab.data.parse import cells_of, parse_str
 from mlplab.data.schema import Column, Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.runs.baselines import Scores, scores
+from mlplab.runs.predictions import most_likely
 from mlplab.runs.trained import TrainedRun
 
 log = logging.getLogger(__name__)
@@ -29,7 +32,7 @@ class EvaluationData:
 
     Attributes:
         x: features by a run's schema.
-        y: targets in their own units.
+        y: targets in their own units, or numbers of classes.
         weight: the weight of each row; None: all equal.
     """
 
@@ -45,10 +48,21 @@ class EvaluationData:
             self.y[self.rows], other.y[other.rows]
         )
 
-    def scores(self, predicted: Float64[np.ndarray, "evaluated target"]) -> Scores:
-        """The scores of predictions for the evaluated rows."""
+    def scores(
+        self, predicted: Float64[np.ndarray, "evaluated output"], classes: Sequence[str] = ()
+    ) -> Scores:
+        """The scores of predictions for the evaluated rows: targets, or probabilities of classes."""
         weight = None if self.weight is None else self.weight[self.rows]
-        return scores(predicted, self.y[self.rows], weight)
+        return scores(predicted, self.y[self.rows], weight, len(classes))
+
+    def confusion(
+        self, probabilities: Float64[np.ndarray, "evaluated class"]
+    ) -> Float64[np.ndarray, "true predicted"]:
+        """The number (or weight) of the evaluated rows by true and predicted class."""
+        classes = probabilities.shape[1]
+        pairs = self.y[self.rows, 0].astype(np.int64) * classes + most_likely(probabilities)
+        weight = None if self.weight is None else self.weight[self.rows]
+        return np.bincount(pairs, weight, classes**2).astype(np.float64).reshape(classes, classes)
 
 
 def rows_of_file(
@@ -110,9 +124,10 @@ def _targets_and_weight(
     weighted = schema.weight in frame.columns
     if schema.weight and not weighted:
         log.warning("%s: has no weight column '%s': all rows get equal weight", source.where, schema.weight)
-    names = [*schema.targets, *([schema.weight] if weighted and schema.weight else [])]
+    weights = [schema.weight] if weighted and schema.weight else []
+    numbers = weights if schema.classes else [*schema.targets, *weights]
     columns = Schema(
-        tuple(Column(name, "numeric", missing=True) for name in names), (), na_values=schema.na_values
+        tuple(Column(name, "numeric", missing=True) for name in numbers), (), na_values=schema.na_values
     )
     transformer = FrameTransformer(
         columns,
@@ -122,17 +137,42 @@ def _targets_and_weight(
         location=source.location,
     )
     values = transformer.features(frame)
+    if schema.classes:
+        numbers_of_classes = _class_numbers(schema, frame, source)[:, None]
+        values = np.hstack([numbers_of_classes, values]) if weights else numbers_of_classes
+    names = [*schema.targets, *weights]
     for place in range(len(schema.targets) if may_be_missing else 0, len(names)):
         if len(missing := np.flatnonzero(np.isnan(values[:, place]))):
             more = f"; {len(missing):,} such cells in this column" if len(missing) > 1 else ""
             role = "target" if place < len(schema.targets) else "weight"
             where = source.location(int(missing[0]), f"{role} column '{names[place]}'")
             remedy = "fill it in, or remove such rows"
-            raise UserError(Fault(f"a value is missing{more}", where, expected="a number", remedy=remedy))
+            raise UserError(Fault(f"a value is missing{more}", where, remedy=remedy))
     y = values[:, : len(schema.targets)]
     if not np.isfinite(y).all(1).any():
         raise UserError(Fault("has no row with a target", source.where, remedy="give it rows with targets"))
     return y, values[:, -1] if weighted else None
+
+
+def _class_numbers(schema: Schema, frame: pl.DataFrame, source: Source) -> Float64[np.ndarray, " row"]:
+    """The number of each row's class; NaN if it is missing.
+
+    Raises:
+        UserError: if classes did not occur in training.
+    """
+    name, cells = schema.targets[0], cells_of(frame, schema.targets[0])
+    numbers = class_numbers(
+        cells, schema.classes, schema.class_kind, schema.na_values, decimal_comma=source.decimal_comma
+    )
+    texts = parse_str(cells.filter(numbers.is_null()), schema.na_values).drop_nulls()
+    if len(texts):
+        counts = texts.value_counts(sort=True, name="rows").rows()
+        found = listed((f"{shortened(text)} in {rows:,} rows" for text, rows in counts), 5)
+        expected = f"one of {listed(map(shortened, schema.classes), 5)}"
+        remedy = "remove such rows, or train again with rows of these classes"
+        where = f"{source.where}, target column '{name}'"
+        raise UserError(Fault("contains classes that were not in training", where, found, expected, remedy))
+    return numbers.to_numpy(writable=True)
 
 
 def _seen_rows(

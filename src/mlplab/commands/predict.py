@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -25,8 +25,8 @@ from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.runs.ensemble import Predictor, load
+from mlplab.runs.predictions import prediction_columns, prediction_names
 
-PREDICTION = "prediction"
 ROWS_IN_MEMORY = 50_000
 """Rows read, predicted and written at a time."""
 
@@ -51,10 +51,11 @@ def predict(
     output: str,
     *,
     runs: str | int = "best",
+    threshold: float | None = None,
     overwrite: bool = False,
     escape_formulas: bool = False,
 ) -> int:
-    """Writes the rows of `source` in the same order, with all their columns and a column `prediction`.
+    """Writes the rows of `source` in the same order, with all their columns and those of `prediction_names`.
 
     Text and numbers are written unchanged.
 
@@ -63,6 +64,7 @@ def predict(
         source: a CSV or Parquet file, or `-` for CSV from standard input.
         output: a CSV or Parquet file, or `-` for CSV to standard output.
         runs: which runs of a sweep, as in `load`.
+        threshold: the probability from which the second of two classes is predicted; None: the more likely.
         overwrite: whether `output` may exist.
         escape_formulas: whether to put a ' before text in CSV that a spreadsheet would interpret as a
             formula.
@@ -75,12 +77,15 @@ def predict(
     """
     _check_output(output, overwrite=overwrite)
     ensemble = load(run, runs)
-    columns = prediction_columns(ensemble.schema)
+    schema = ensemble.schema
+    columns = prediction_names(schema)
+    if threshold is not None:
+        _check_threshold(threshold, schema)
     with ExitStack() as contexts:
         path = contexts.enter_context(_spooled(sys.stdin.buffer)) if source == STANDARD else Path(source)
         where = "standard input" if source == STANDARD else source
         rows = contexts.enter_context(opened(path, csv_options(ensemble.config[0].data), where))
-        check_columns(ensemble.schema, list(rows.schema), where)
+        check_columns(schema, list(rows.schema), where)
         if taken := [name for name in columns if name in rows.schema]:
             raise UserError(Fault(f"already has a column '{taken[0]}'", where, remedy="rename or drop it"))
         if faults := list(_unwritable(rows, output)):
@@ -91,19 +96,20 @@ def predict(
         if beginning is None:
             raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
         progress = contexts.enter_context(row_progress())
-        predicted = _predicted(chain([beginning], frames), predictor, columns, progress)
+        predicted = _predicted(chain([beginning], frames), predictor, schema, threshold, progress)
         _write(predicted, output, escape=escape_formulas)
     predictor.warn()
     return predictor.rows
 
 
-def prediction_columns(schema: Schema) -> list[str]:
-    """The names of the added columns: `prediction`, or `prediction_<target>` if there are several targets or
-    the training table has a column `prediction`."""
-    known = (*schema.names, *schema.targets, *schema.left_out, schema.weight)
-    if len(schema.targets) == 1 and PREDICTION not in known:
-        return [PREDICTION]
-    return [f"{PREDICTION}_{target}" for target in schema.targets]
+def _check_threshold(threshold: float, schema: Schema) -> None:
+    if len(schema.classes) != 2:
+        found = f"{len(schema.classes)} classes" if schema.classes else "a number as target"
+        what, remedy = "has a meaning only for two classes", "remove it"
+        raise UserError(Fault(what, f"threshold={threshold:g}", found, remedy=remedy))
+    if not 0 <= threshold <= 1:
+        remedy = "give the probability from which the second class is predicted"
+        raise UserError(Fault("out of range", f"threshold={threshold:g}", expected="0 to 1", remedy=remedy))
 
 
 def _unwritable(source: Source, output: str) -> Iterator[Fault]:
@@ -118,14 +124,18 @@ def _unwritable(source: Source, output: str) -> Iterator[Fault]:
 
 
 def _predicted(
-    frames: Iterable[pl.DataFrame], predictor: Predictor, columns: Sequence[str], progress: Progress
+    frames: Iterable[pl.DataFrame],
+    predictor: Predictor,
+    schema: Schema,
+    threshold: float | None,
+    progress: Progress,
 ) -> Iterator[Predicted]:
     """Predicts frame by frame."""
     task = progress.add_task("predicted", total=None)
     for frame in frames:
         numbers = _numbers(frame)
-        each = zip(columns, predictor(frame, numbers).T, strict=True)
-        yield Predicted(frame.with_columns(pl.Series(name, values) for name, values in each), numbers.keys())
+        columns = prediction_columns(schema, predictor(frame, numbers), threshold)
+        yield Predicted(frame.with_columns(columns), numbers.keys())
         progress.update(task, completed=predictor.rows)
 
 

@@ -7,21 +7,35 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from jaxtyping import Float64
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from mlplab.commands.results import Group, Results, Score
+from mlplab.config.metrics import CLASSIFICATION, REGRESSION
 from mlplab.data.io.csv_writer import escape_formula
 
-SCORES = {"rmse": ".4g", "mae": ".4g", "r2": ".4f"}
-"""The test scores that are shown, with their formats."""
+FORMATS = dict.fromkeys(("r2", *CLASSIFICATION), ".4f")
+"""Formats of metrics other than `.4g`."""
 
-BASELINES = {"ridge": "ridge regression", "mean": "mean"}
-"""Names of the baselines."""
+BASELINES = {
+    REGRESSION: {"boosting": "gradient boosting", "linear": "ridge regression", "constant": "mean"},
+    CLASSIFICATION: {
+        "boosting": "gradient boosting",
+        "linear": "logistic regression",
+        "constant": "class shares",
+    },
+}
+"""Names of the baselines of numbers and of classes."""
+
+MAX_CONFUSION = 12
+"""Largest number of classes for which the numbers of rows by predicted class are shown."""
 
 UV_RUN = ["uv", "run"]
 
@@ -55,16 +69,49 @@ def _started_by_uv() -> bool:
 
 def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "test") -> RichTable:
     """A row of scores for each name; a dash if a score is not finite."""
-    table = RichTable(title, *SCORES)
+    metrics = next(each for each in (CLASSIFICATION, REGRESSION) if each[0] in next(iter(rows.values())))
+    table = RichTable(title, *(name.replace("_", chr(10)) for name in metrics))
     for name, scores in rows.items():
-        cells = (format_score(scores[score], score) for score in SCORES)
-        table.add_row(BASELINES.get(name, name), *cells)
+        cells = (format_score(scores[metric], metric) for metric in metrics)
+        table.add_row(BASELINES[metrics].get(name, name), *cells)
     return table
+
+
+def confusion_table(classes: Sequence[str], confusion: Float64[np.ndarray, "true predicted"]) -> RichTable:
+    """A row for each true class: its rows by predicted class, its precision, recall and support."""
+    numbers = len(classes) <= MAX_CONFUSION
+    table = RichTable(title="rows by true (down) and predicted class" if numbers else None)
+    table.add_column("true", overflow="fold")
+    for label in classes if numbers else ():
+        table.add_column(Text(label), justify="right", overflow="fold")
+    for name in ("precision", "recall", "support"):
+        table.add_column(name, justify="right")
+    predicted, support = confusion.sum(0), confusion.sum(1)
+    for number, label in enumerate(classes):
+        correct = confusion[number, number]
+        rates = (correct / total if total else math.nan for total in (predicted[number], support[number]))
+        counts = [*(confusion[number] if numbers else ()), support[number]]
+        shown = [f"{count:g}" for count in counts]
+        table.add_row(
+            Text(label), *shown[:-1], *(format_score(rate, "accuracy") for rate in rates), shown[-1]
+        )
+    return table
+
+
+def main_scores(metrics: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+    """The test scores in a metrics.json, of the network and of each baseline."""
+    names = next(each for each in (CLASSIFICATION, REGRESSION) if f"test/{each[0]}" in metrics)
+    prefixes = {"this network": "", **{name: f"{name}/" for name in BASELINES[names]}}
+    return {
+        name: {each: metrics[f"{prefix}test/{each}"] for each in names}
+        for name, prefix in prefixes.items()
+        if f"{prefix}test/{names[0]}" in metrics
+    }
 
 
 def format_score(value: float | None, metric: str) -> str:
     """A metric, rounded as in tables."""
-    spec = SCORES.get(metric.rpartition("/")[2], ".4g")
+    spec = FORMATS.get(metric.rpartition("/")[2], ".4g")
     return "–" if value is None or math.isnan(value) else format(value, spec)
 
 

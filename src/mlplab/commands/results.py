@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
+from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION, sign_of
 from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 from mlplab.runs.discovery import is_compatible, runs_below
 from mlplab.runs.selection import (
@@ -19,8 +20,6 @@ from mlplab.runs.selection import (
     varying_keys,
     without_repeats,
 )
-
-TEST_METRICS = ("test/rmse", "test/mae", "test/r2")
 
 RUN = "run"
 
@@ -107,7 +106,7 @@ def group_runs(
     by = tuple(varying_keys(runs)) if by is None else tuple(by)
     for key in by:
         _check_known(key, [RUN, *known], "--by")
-    metrics = (common_monitor(runs), *TEST_METRICS)
+    metrics = (common_monitor(runs), *_test_metrics(runs))
     sort = sort or metrics[0]
     other = {name for run in runs for name in run.metrics if math.isfinite(run.metric(name))}
     _check_known(sort, [*metrics, *sorted(other.difference(metrics)), *by], "--sort")
@@ -119,9 +118,16 @@ def group_runs(
     if sort in by:
         groups.sort(key=lambda group: _natural(group.key[by.index(sort)]))
     else:
-        sign = -1 if sort.endswith("r2") else 1
+        sign = sign_of(sort)
         groups.sort(key=lambda group: (math.isnan(mean := group.scores[sort].mean), sign * mean))
     return Results(by, metrics, tuple(groups))
+
+
+def _test_metrics(runs: Sequence[RunResult]) -> list[str]:
+    """The main test metrics of the tasks of these runs; those of numbers if none has finished."""
+    by_task = [[f"test/{name}" for name in MAIN[of_task]] for of_task in (CLASSIFICATION, REGRESSION)]
+    present = [names for names in by_task if any(names[0] in run.metrics for run in runs)]
+    return [name for names in present or by_task[1:] for name in names]
 
 
 def _runs_below(folder: Path) -> list[Path]:

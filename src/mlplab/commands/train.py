@@ -6,9 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mlplab.commands.render import BASELINES, SCORES, inside, score_table, tensorboard_command
+from mlplab.commands.render import inside, main_scores, score_table, tensorboard_command
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache
+from mlplab.data.task import resolve_auto
 from mlplab.errors import Interrupted, RunFailed, reason_of
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import finished_run, read_metrics
@@ -43,6 +44,7 @@ def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
         _print_scores(metrics, folder, Console())
         return
     data = cache.data(run)
+    run = resolve_auto(run, data.table, len(data.split.train))
     with heavy_imports():
         from mlplab.runs.resume_state import saved_state
         from mlplab.runs.train import Run, train_runs
@@ -62,10 +64,6 @@ def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
 
 
 def _print_scores(metrics: Metrics, folder: Path, console: Console) -> None:
-    def scores(part: str) -> dict[str, float | None]:
-        return {name: metrics[f"{part}test/{name}"] for name in SCORES}
-
-    rows = {"this network": scores(""), **{name: scores(f"{name}/") for name in BASELINES}}
-    console.print(score_table(rows))
+    console.print(score_table(main_scores(metrics)))
     for line in (f"run folder: {inside(folder)}", tensorboard_command(folder)):
         console.print(line, soft_wrap=True, highlight=False, markup=False)

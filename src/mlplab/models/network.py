@@ -18,11 +18,12 @@ MEMBER_DIMENSIONS = 3
 
 
 class Network(nn.Module):
-    """Maps centred columns, with NaN for missing values, to the targets in their own units.
+    """Maps centred columns, with NaN for missing values, to targets in their own units, or to probabilities.
 
     Args:
         preprocessing: transforms the inputs before the body, and the targets after it.
-        body: maps `[member, batch, feature]` to `[member, batch, target]`, both scaled.
+        body: maps `[member, batch, feature]` to `[member, batch, output]`: scaled targets, or a logit for
+            each class.
     """
 
     def __init__(self, preprocessing: Preprocessing, body: nn.Module) -> None:
@@ -31,13 +32,13 @@ class Network(nn.Module):
 
     def forward_scaled(
         self, x: Float[Tensor, "member batch feature"]
-    ) -> Float[Tensor, "member batch target"]:
+    ) -> Float[Tensor, "member batch output"]:
         """Predictions on the scale of the loss; only columns with an indicator may have missing values."""
         return self.body(self.preprocessing.transform(x))
 
-    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch target"]:
-        """Predictions in the targets' units."""
-        return self.preprocessing.target_scaling.inverse_transform(
+    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
+        """Predictions in the targets' units, or the probability of each class."""
+        return self.preprocessing.target_transform.inverse_transform(
             self.forward_scaled(self.preprocessing.impute(x))
         )
 
@@ -59,7 +60,7 @@ def build_network(
     """
     is_custom = isinstance(models[0], config.CustomModel)  # may need what its class initializes
     with nullcontext() if initialize or is_custom else SkipInit():
-        body = _build_body(models, seeds, preprocessing.width, preprocessing.targets).to(preprocessing.dtype)
+        body = _build_body(models, seeds, preprocessing.width, preprocessing.outputs).to(preprocessing.dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
         if tensor.dim() != MEMBER_DIMENSIONS or tensor.shape[0] != len(seeds):
             raise UserError(
@@ -93,7 +94,7 @@ def _build_body(
                 out_features,
                 hidden=model.hidden,
                 activation=model.activation,
-                dropout=[each.dropout for each in models if isinstance(each, config.Mlp)],
+                dropout=[config.chosen(each.dropout) for each in models if isinstance(each, config.Mlp)],
                 norm=model.norm,
                 residual=model.residual,
                 seeds=seeds,

@@ -8,6 +8,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
 from mlplab import config
+from mlplab.models.class_probabilities import ClassProbabilities
 from mlplab.models.embeddings import CategoryEncoder
 from mlplab.models.feature_layout import FeatureLayout, preprocessed_width
 from mlplab.models.input_scaling import SCALINGS, STATISTICS
@@ -27,11 +28,13 @@ class Preprocessing(nn.Module):
         dtype: of the inputs.
         statistics: float64, by their field names in `mlplab.data.statistics.Statistics`. With a log target,
             `y_mean` and `y_std` are those of the logarithm.
+        classes: number of the target's classes; 0: the targets are numbers.
+        class_weight: the weight of each class in the loss; None if all are 1.
 
     Attributes:
         width: number of columns after the transform.
         impute_value: replaces missing values; the median of numeric columns, the mode of categorical ones.
-        target_scaling: the last layer.
+        target_transform: the last layer.
     """
 
     impute_value: Float[Tensor, "member 1 feature"]
@@ -45,6 +48,8 @@ class Preprocessing(nn.Module):
         seeds: Sequence[int],
         dtype: torch.dtype,
         statistics: Mapping[str, Tensor],
+        classes: int,
+        class_weight: Float64[Tensor, "member 1 class"] | None,
     ) -> None:
         super().__init__()
         self.width, self.has_missing = preprocessed_width(section, layout), any(layout.missing)
@@ -64,7 +69,11 @@ class Preprocessing(nn.Module):
         impute_value = torch.where(is_numeric, statistics["median"], statistics["mode"])
         self.register_buffer("impute_value", impute_value.to(dtype))
         y_mean, y_std = statistics["y_mean"], statistics["y_std"]
-        self.target_scaling = TargetScaling(section.target, y_mean, y_std, dtype)
+        self.target_transform = (
+            ClassProbabilities(classes, len(seeds), dtype, class_weight)
+            if classes
+            else TargetScaling(section.target, y_mean, y_std, dtype)
+        )
 
     @property
     def dtype(self) -> torch.dtype:
@@ -77,9 +86,9 @@ class Preprocessing(nn.Module):
         return self.impute_value.shape[2]
 
     @property
-    def targets(self) -> int:
-        """Number of targets."""
-        return self.target_scaling.mean.shape[2]
+    def outputs(self) -> int:
+        """Number of targets, or of the target's classes."""
+        return self.target_transform.outputs
 
     def transform(
         self, x: Float[Tensor, "member batch feature"]
@@ -125,8 +134,16 @@ def build_preprocessing(
     seeds: Sequence[int],
     dtype: torch.dtype,
     statistics: Mapping[str, Tensor] | None,
+    classes: int = 0,
+    class_weight: Float64[Tensor, "member 1 class"] | None = None,
 ) -> Preprocessing:
-    """The preprocessing of members with these seeds; without statistics, its state must be loaded later."""
+    """The preprocessing of members with these seeds; without statistics, its state must be loaded later.
+
+    Args:
+        targets: number of targets.
+        classes: number of the target's classes; 0: the targets are numbers.
+        class_weight: the weight of each class in the loss; None if all are 1.
+    """
     if statistics is None:
         members, features = len(seeds), len(layout.categories)
         row = torch.zeros(members, 1, features, dtype=torch.float64)
@@ -136,5 +153,5 @@ def build_preprocessing(
             "present": torch.ones(members, 1, sum(layout.categories), dtype=torch.bool),
         }
         with SkipInit():
-            return Preprocessing(section, layout, seeds, dtype, statistics)
-    return Preprocessing(section, layout, seeds, dtype, statistics)
+            return Preprocessing(section, layout, seeds, dtype, statistics, classes, class_weight)
+    return Preprocessing(section, layout, seeds, dtype, statistics, classes, class_weight)

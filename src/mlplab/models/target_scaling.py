@@ -28,7 +28,7 @@ class TargetScaling(nn.Module):
         dtype: torch.dtype,
     ) -> None:
         super().__init__()
-        self.log, self.dtype = name == "log", dtype
+        self.log, self.dtype, self.outputs = name == "log", dtype, mean.shape[2]
         self.register_buffer("mean", torch.zeros_like(mean) if name == "none" else mean.clone())
         self.register_buffer("std", torch.ones_like(std) if name == "none" else std.clone())
 
@@ -36,6 +36,12 @@ class TargetScaling(nn.Module):
         """Targets on the scale of the loss."""
         values = elementwise(torch.log, y) if self.log else y
         return ((values - self.mean) / self.std).to(self.dtype)
+
+    def loss_weight(
+        self, y: Float64[Tensor, "member batch target"], weight: Float[Tensor, "member batch 1"] | None
+    ) -> Float[Tensor, "member batch 1"] | None:
+        """The weights of rows in the loss: their own."""
+        return weight
 
     def inverse_transform(
         self, z: Float[Tensor, "member batch target"]

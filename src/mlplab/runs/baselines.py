@@ -1,122 +1,163 @@
-"""Baselines that a network should beat: the mean, and ridge regression."""
+"""Baselines that a network should beat, fitted to the same rows: a constant, a linear model and boosting."""
 
+import logging
 from collections.abc import Sequence
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from threadpoolctl import threadpool_limits
 
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows
-from mlplab.data.statistics import sample_rows
+from mlplab.runs.baseline_models import (
+    BOOSTING,
+    Boosting,
+    Constant,
+    Linear,
+    Model,
+    Output,
+    TrainingData,
+    Weight,
+    X,
+    Y,
+)
+from mlplab.training.class_metrics import ClassificationMetrics
 from mlplab.training.metrics import RegressionMetrics
 
-PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
-"""Candidate penalties for cross-validation, for standardized numbers and weights with mean 1."""
+NAMES = ("constant", "linear", "boosting")
+"""Names of the baselines."""
 
-FITTED_ROWS = (2000, 100_000)
-"""Smallest and largest number of training rows for ridge regression. In between, rows × columns² stays below
-`FITTED_WORK`, which takes a second or two. If there are more rows, a random sample is used."""
+MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": Linear, "constant": Constant}
+"""The models of the baselines, in the order of results."""
 
-FITTED_WORK = 5e9
-
-MAX_CATEGORIES = 500
-"""Number of most frequent categories of a feature that get their own column; the others share a column."""
-
-MAX_COLUMNS = 2000
-"""Largest number of columns for the categories of all features."""
+FREE_SECONDS = 5.0
+"""Baselines that take no longer are always fitted, so that for small tables nothing depends on the clock."""
 
 BLOCK = 8192
 """Rows that are predicted at a time."""
 
-Scores = dict[str, float]
-X = Float[np.ndarray, "row feature"]
-Y = Float64[np.ndarray, "row target"]
-Weight = Float[np.ndarray, " row"]
+SMALLEST_PROBABILITY = 1e-15
+"""Smallest probability of a class, so that its logarithm is finite."""
 
-_FITTED: WeakKeyDictionary[RunData, "Baselines"] = WeakKeyDictionary()
-_TEST_SCORES: WeakKeyDictionary[RunData, dict[str, Scores]] = WeakKeyDictionary()
+Scores = dict[str, float]
+
+log = logging.getLogger(__name__)
+
+_FITTED: WeakKeyDictionary[RunData, dict[tuple[str, ...], "Baselines"]] = WeakKeyDictionary()
+_TEST_SCORES: WeakKeyDictionary[RunData, dict[tuple[str, ...], dict[str, Scores]]] = WeakKeyDictionary()
 
 
 class Baselines:
-    """Baselines fitted to the training rows of a table; rows with weight 0 are left out.
+    """Baselines fitted to the training rows of a table.
 
     Args:
-        x: numbers, and codes of categories; NaN is a missing value.
-        y: the targets.
-        weight: the weight of each row; None: all equal.
-        rows: the training rows.
-        categories: the number of categories of each feature; 0 for numbers.
+        names: the baselines to fit.
+        threads: the number of threads for fitting and predicting.
     """
 
-    def __init__(self, x: X, y: Y, weight: Weight | None, rows: Rows, categories: Sequence[int]) -> None:
-        if weight is not None:
-            rows = rows[weight[rows] > 0]
-        weights = None if weight is None else weight[rows].astype(np.float64)
-        self.mean = np.average(y[rows], 0, weights)
-        columns = sum(min(size, MAX_CATEGORIES) if size else 2 for size in categories)
-        fitted = sample_rows(rows, int(np.clip(FITTED_WORK / columns**2, *FITTED_ROWS)))
-        self.ridge = ridge(categories)
-        weights = None if weight is None else weight[fitted] / weight[fitted].mean(dtype=np.float64)
-        self.ridge.fit(x[fitted], y[fitted], ridgecv__sample_weight=weights)
+    def __init__(self, data: TrainingData, names: Sequence[str], threads: int) -> None:
+        self.classes, self.threads = data.classes, threads
+        with threadpool_limits(threads):
+            self.models = {name: fit(name, data) for name in MODELS if name in names}
 
     def scores(self, x: X, y: Y, weight: Weight | None, rows: Rows) -> dict[str, Scores]:
-        """The rmse, mae and r2 of each baseline on rows of a table with the same features."""
-        blocks = (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
-        predicted = np.concatenate([self.ridge.predict(x[block]).reshape(len(block), -1) for block in blocks])
+        """The scores of each baseline on rows of a table with the same features."""
         weights = None if weight is None else weight[rows]
-        return {
-            "ridge": scores(predicted.astype(np.float64), y[rows], weights),
-            "mean": scores(np.tile(self.mean, (len(rows), 1)), y[rows], weights),
-        }
+        blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
+        found = {}
+        with threadpool_limits(self.threads):
+            for name, model in self.models.items():
+                predicted = np.concatenate([model.predict(x[block]) for block in blocks])
+                found[name] = scores(predicted, y[rows], weights, self.classes)
+        return found
 
 
-def baselines(data: RunData) -> Baselines:
-    """The baselines for a table and a split, fitted only once."""
-    if data not in _FITTED:
-        table, rows = data.table, data.split.train
-        _FITTED[data] = Baselines(table.x, table.y, table.weight, rows, table.schema.categories)
-    return _FITTED[data]
+def baselines(data: RunData, names: Sequence[str], seconds: float, threads: int) -> Baselines:
+    """The baselines for a table and a split, fitted only once.
 
+    Left out, with a line in the log, are those that would take longer than the network, and boosting of a
+    table that is larger than memory. The first call decides for all later ones.
 
-def baseline_test_scores(data: RunData) -> dict[str, Scores]:
-    """The scores of the baselines on the test rows, computed only once."""
-    if data not in _TEST_SCORES:
-        table = data.table
-        _TEST_SCORES[data] = baselines(data).scores(table.x, table.y, table.weight, data.split.test)
-    return _TEST_SCORES[data]
-
-
-def ridge(categories: Sequence[int]) -> Any:
-    """A scikit-learn pipeline for ridge regression.
-
-    Leave-one-out cross-validation chooses the penalty of each target. Missing numbers are imputed by
-    the median, with an indicator column. Numbers are standardized, categories are one-hot encoded.
+    Args:
+        names: the baselines that are wanted, of `NAMES`.
+        seconds: the time that the network's training took.
+        threads: the number of threads for fitting and predicting.
     """
-    from sklearn.compose import ColumnTransformer  # imported here since it takes a second
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import RidgeCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    numbers, coded = ([f for f, n in enumerate(categories) if bool(n) == kind] for kind in (False, True))
-    most = min(MAX_CATEGORIES, max(2, MAX_COLUMNS // max(1, len(coded))))
-    imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-    columns = ColumnTransformer(
-        [
-            ("numbers", make_pipeline(imputer, StandardScaler()), numbers),
-            ("categories", OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=most), coded),
-        ],
-        sparse_threshold=1.0,
-    )
-    return make_pipeline(columns, RidgeCV(PENALTIES, alpha_per_target=True))
+    fitted, key = _FITTED.setdefault(data, {}), tuple(names)
+    if key not in fitted:
+        table, split = data.table, data.split
+        schema = table.schema
+        of_table = TrainingData(
+            table.x, table.y, table.weight, split.train, split.val, schema.categories, len(schema.classes)
+        )
+        skipped = [name for name in names if _is_skipped(name, of_table, seconds, memmapped=table.memmapped)]
+        fitted[key] = Baselines(of_table, [name for name in names if name not in skipped], threads)
+    return fitted[key]
 
 
-def scores(predicted: Y, y: Y, weight: Weight | None) -> Scores:
-    """The rmse, mae and r2 of predictions; means over targets."""
-    metrics = RegressionMetrics(1, y.shape[1])
+def baseline_test_scores(
+    data: RunData, names: Sequence[str], seconds: float, threads: int
+) -> dict[str, Scores]:
+    """The scores of `baselines` on the test rows, computed only once."""
+    computed, key = _TEST_SCORES.setdefault(data, {}), tuple(names)
+    if key not in computed:
+        table = data.table
+        found = baselines(data, names, seconds, threads)
+        computed[key] = found.scores(table.x, table.y, table.weight, data.split.test)
+    return computed[key]
+
+
+def fit(name: str, data: TrainingData) -> Model:
+    """A fitted baseline; the constant one if all rows are of one class, which scikit-learn refuses."""
+    usable = data.usable(name)
+    y = usable.y[usable.train]
+    only_one = data.classes and (y == y[0]).all()
+    return MODELS["constant" if only_one else name](usable)
+
+
+def estimated_seconds(name: str, data: TrainingData) -> float:
+    """Roughly how long a baseline is fitted on one core: most take a third to three times as long.
+
+    How many iterations a table takes is not known before; the other factors are times on an AMD EPYC of 2024.
+    """
+    rows, features = min(len(data.train), data.most_rows(name)), len(data.categories)
+    outputs = data.classes if data.classes > 2 else data.y.shape[1]
+    if name == "linear":
+        columns = data.columns
+        solver = 3e-8 * (columns + 10) * outputs if data.classes else 1.5e-10 * columns * min(rows, columns)
+        return rows * (1e-7 * columns + solver)
+    if name == "boosting":
+        iterations, leaves = min(BOOSTING["max_iter"], 25 * rows**0.25), min(31, rows / 13)
+        tree = leaves * (3e-5 + 1.1e-6 * features) + rows * (2.5e-8 + 2.5e-9 * features)
+        return iterations * outputs * tree
+    return 0.0
+
+
+def scores(predicted: Output, y: Y, weight: Weight | None, classes: int = 0) -> Scores:
+    """The metrics of predictions.
+
+    Args:
+        predicted: the targets, or the probabilities of classes.
+        y: the targets, or the number of each row's class.
+        weight: the weight of each row; None: all equal.
+        classes: the number of classes; 0 for numbers, whose metrics are means over targets.
+    """
+    metrics = ClassificationMetrics(1, classes) if classes else RegressionMetrics(1, y.shape[1])
+    if classes:
+        predicted = np.log(predicted.clip(SMALLEST_PROBABILITY, 1))
     weights = None if weight is None else torch.from_numpy(weight)[None, :, None]
     metrics.update(torch.from_numpy(predicted)[None], torch.from_numpy(y)[None], weights)
     return {name: float(value.mean()) for name, value in metrics.compute().items()}
+
+
+def _is_skipped(name: str, data: TrainingData, seconds: float, *, memmapped: bool) -> bool:
+    """Whether a baseline takes too long or too much memory; logs why."""
+    if memmapped and name == "boosting":
+        log.info("baseline boosting skipped: the table is larger than memory")
+        return True
+    expected = estimated_seconds(name, data)
+    if skipped := expected > max(seconds, FREE_SECONDS):
+        what = "baseline %s skipped: it would take about %.0f s, longer than the network (%.0f s)"
+        log.info(what, name, expected, seconds)
+    return skipped

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float64
+from jaxtyping import Float64, Shaped
 
+from mlplab.data.class_labels import label_values
 from mlplab.data.new_data import NO_NUMBERS, FrameLike, FrameTransformer, as_frame
-from mlplab.errors import Fault, UserError
+from mlplab.data.schema import Schema
+from mlplab.errors import Fault, UserError, listed
+from mlplab.runs.predictions import most_likely
 from mlplab.runs.selection import select_runs
 from mlplab.runs.trained import TrainedRun
 
@@ -35,12 +38,17 @@ class Ensemble:
         self.config = tuple(member.config for member in members)
         self.metrics = tuple(member.metrics for member in members)
         for member in members:
-            if member.schema.names != self.schema.names or member.schema.targets != self.schema.targets:
-                what = "has different columns than the first run of its sweep"
+            if _columns(member.schema) != _columns(self.schema):
+                what = "has different columns or classes than the first run of its sweep"
                 raise UserError(Fault(what, str(member.folder), remedy="give the folder of one run"))
 
-    def predict(self, frame: FrameLike) -> Float64[np.ndarray, " row"] | Float64[np.ndarray, "row target"]:
-        """Predicts the target of each row, in its own units.
+    @property
+    def classes(self) -> np.ndarray:
+        """The classes of the target in order, as in the training table; none if the targets are numbers."""
+        return label_values(self.schema.classes, self.schema.class_kind).to_numpy()
+
+    def predict(self, frame: FrameLike) -> Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]:
+        """Predicts the target of each row, in its own units, or its most likely class.
 
         With several targets, the result has one column per target.
 
@@ -50,10 +58,35 @@ class Ensemble:
         Raises:
             UserError: if a column is missing, or its values are of a different kind than in training.
         """
+        predicted = self._predict(frame)
+        if self.schema.classes:
+            return self.classes[most_likely(predicted)]
+        return predicted[:, 0] if predicted.shape[1] == 1 else predicted
+
+    def predict_proba(self, frame: FrameLike) -> Float64[np.ndarray, "row class"]:
+        """Predicts the probability of each of `classes`.
+
+        Args:
+            frame: as in `predict`.
+
+        Raises:
+            UserError: as in `predict`, and if the targets are numbers.
+        """
+        if not self.schema.classes:
+            what = f"predicts numbers ({listed(self.schema.targets)}), which have no probabilities"
+            raise UserError(Fault(what, "this network", remedy="use predict"))
+        return self._predict(frame)
+
+    def _predict(self, frame: FrameLike) -> Float64[np.ndarray, "row output"]:
         predictor = Predictor(self.members, FRAME)
         predicted = predictor(as_frame(self.schema, frame, FRAME))
         predictor.warn()
-        return predicted[:, 0] if predicted.shape[1] == 1 else predicted
+        return predicted
+
+
+def _columns(schema: Schema) -> tuple[object, ...]:
+    """What the members of an ensemble have in common."""
+    return schema.names, schema.targets, schema.classes
 
 
 class Predictor:
@@ -84,8 +117,8 @@ class Predictor:
 
     def __call__(
         self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series] = NO_NUMBERS
-    ) -> Float64[np.ndarray, "row target"]:
-        """Predicts rows.
+    ) -> Float64[np.ndarray, "row output"]:
+        """Predicts rows: targets in their own units, or the probability of each class.
 
         Args:
             numbers: columns that are already parsed, as in `FrameTransformer.features`.

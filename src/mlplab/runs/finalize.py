@@ -1,7 +1,8 @@
 """Writes the final files of a run."""
 
 from mlplab.runs.baselines import baseline_test_scores
-from mlplab.runs.folder import Metrics, Status, finite
+from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, Status, finite
+from mlplab.runs.predictions import write_test_predictions
 from mlplab.runs.stack_trainer import StackTrainer
 from mlplab.runs.warm_start import inherited_rows
 from mlplab.training import checkpoint
@@ -18,9 +19,12 @@ def finalize(trainer: StackTrainer, index: int, status: Status, reason: str | No
         reason: why the status is not `done`.
     """
     member, best, final = trainer.members[index], trainer.best, trainer.final_state
-    metrics = trainer.metrics(index, tested=status == "done")
+    metrics, seconds = trainer.metrics(index, tested=status == "done"), trainer.seconds
     # First, since it takes a while: a run killed before anything is written repeats its last steps.
-    baselines = baseline_test_scores(member.data) if status == "done" else {}
+    baselines = {}
+    if status == "done":
+        names, threads = member.config.baselines, member.config.threads
+        baselines = baseline_test_scores(member.data, names, seconds, threads)
     if best.epochs[index]:
         inherited = inherited_rows(member.config, trainer.stack.table.schema)
         seen, path = {**member.data.seen_rows, "init_from": inherited}, member.folder.best
@@ -35,5 +39,10 @@ def finalize(trainer: StackTrainer, index: int, status: Status, reason: str | No
         metrics |= finite(scores)
         for path in (member.folder.best, member.folder.last):
             checkpoint.remove_older(path)
+        if member.config.test_predictions:
+            table, predicted = member.data.table, trainer.test_predictions(index)
+            rows = member.data.split.test[: len(predicted)]  # a fast_dev_run tests one batch
+            path = member.folder.path / TEST_PREDICTIONS
+            write_test_predictions(path, table.schema, rows, table.y[rows], predicted)
     close_loggers(member.loggers, member.config, metrics, success=status == "done")
-    return member.folder.write_metrics(status, metrics | {"seconds": trainer.seconds}, reason)
+    return member.folder.write_metrics(status, metrics | {"seconds": seconds}, reason)

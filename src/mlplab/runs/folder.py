@@ -39,6 +39,10 @@ def stamp_of(folder: Path) -> Stamp:
     return found.st_ino, found.st_mtime_ns
 
 
+TEST_PREDICTIONS = "test_predictions.csv"
+"""The file of a run's test rows and its predictions for them."""
+
+
 class RunFolder:
     """The folder of one run.
 
@@ -113,7 +117,7 @@ class RunFolder:
                 remove_partial_files(folder)
             if restart:
                 shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
-                for name in ("train.log", "environment.json", "schema.json"):
+                for name in ("train.log", "environment.json", "schema.json", TEST_PREDICTIONS):
                     (self.path / name).unlink(missing_ok=True)
             self.write_metrics("running", {})
             (self.path / "checkpoints").mkdir(exist_ok=True)

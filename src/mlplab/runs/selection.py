@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from mlplab.config.keys import flat
+from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError
 from mlplab.runs.discovery import finished_runs, read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER
@@ -23,8 +24,8 @@ REPEATS = ("seed", *SPLIT_KEYS)
 IGNORED = ("name", MAY_DIFFER)
 """Keys that do not count as configuration: the name, and a property of the machine."""
 
-COMMON_METRIC = "val/rmse"
-"""The metric that compares runs which monitor different metrics."""
+COMMON_METRICS = ("val/log_loss", "val/rmse")
+"""The metrics that compare runs which monitor different metrics: of classes and of numbers."""
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +90,11 @@ def varying_keys(runs: Sequence[RunResult]) -> list[str]:
 
 def common_monitor(runs: Sequence[RunResult]) -> str:
     """The validation metric that compares the runs: the one that all of them monitor, if there is one."""
-    monitors = {str(run.config.get("monitor", COMMON_METRIC)) for run in runs}
-    return monitors.pop() if len(monitors) == 1 else COMMON_METRIC
+    of_classes, of_numbers = COMMON_METRICS
+    common = of_classes if any(of_classes in run.metrics for run in runs) else of_numbers
+    named = {run.config.get("monitor") for run in runs}
+    monitors = [str(name) for name in named if name not in (None, "auto")]  # as in a run that was refused
+    return monitors.pop() if len(monitors) == 1 else common
 
 
 def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
@@ -98,8 +102,8 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
 
     Args:
         folder: the folder of a run or a sweep.
-        choice: `best`: the runs of the configuration with the lowest mean validation metric over its seeds
-            and folds; a number: that many individual runs, lowest first; `all`: all runs.
+        choice: `best`: the runs of the configuration with the best mean validation metric over its seeds
+            and folds; a number: that many individual runs, best first; `all`: all runs.
 
     Raises:
         UserError: if there is no finished run, or the choice is invalid.
@@ -110,8 +114,9 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
         return folders
     runs = without_repeats([read_run(each) for each in folders])
     monitor, keys = common_monitor(runs), varying_keys(runs)
+    sign = sign_of(monitor)
     if number is not None:
-        chosen = sorted(runs, key=lambda run: _nan_last(run.metric(monitor)))[:number]
+        chosen = sorted(runs, key=lambda run: _nan_last(sign * run.metric(monitor)))[:number]
         log.info("%s: the %d best of %d runs by %s", folder, len(chosen), len(runs), monitor)
     elif choice == "all" or not keys:
         chosen = runs
@@ -121,7 +126,7 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
         for run in runs:
             groups.setdefault(run.values(keys), []).append(run)
         means = {key: fmean(run.metric(monitor) for run in group) for key, group in groups.items()}
-        best = min(groups, key=lambda key: _nan_last(means[key]))
+        best = min(groups, key=lambda key: _nan_last(sign * means[key]))
         chosen = groups[best]
         log.info(
             "%s: %d of %d runs, those with %s: the best of %d configurations by %s",

@@ -13,8 +13,11 @@ from torch import Tensor
 from mlplab.config import TrainConfig
 from mlplab.data.cache import RunData
 from mlplab.errors import Fault, UserError
+from mlplab.models.class_probabilities import ClassProbabilities
 from mlplab.runs.build import build_stack, build_trainer
+from mlplab.runs.calibrate import temperatures
 from mlplab.runs.folder import Metrics, RunFolder, finite
+from mlplab.runs.predictions import Predicted
 from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.training import checkpoint
 from mlplab.training import state as stack_state
@@ -29,6 +32,9 @@ from mlplab.training.callbacks import (
 from mlplab.training.loggers import EpochCurves, StepCurves, flush_loggers
 from mlplab.training.progress import EpochLines
 from mlplab.training.state import StackState
+
+TEMPERATURE = "preprocessing.target_transform.temperature"
+"""The name of a tensor in a network's state."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +200,8 @@ class StackTrainer:
             metrics |= {
                 name: value[index].item() for name, value in module.values.items() if name.startswith("test/")
             }
+            if module.sizes.classes:
+                metrics["temperature"] = best.state[TEMPERATURE][index].item()
         return finite(metrics)
 
     @property
@@ -208,6 +216,17 @@ class StackTrainer:
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
     def test(self) -> None:
-        """Tests each member's best weights; the scores are in the module's `values`."""
-        self.stack.module.network.load_state_dict(self.best.state)
-        self.trainer.test(self.stack.module, datamodule=self.stack.datamodule, verbose=False)
+        """Calibrates and tests each member's best weights; the scores are in the module's `values`."""
+        module = self.stack.module
+        module.network.load_state_dict(self.best.state)
+        transform = module.network.preprocessing.target_transform
+        if isinstance(transform, ClassProbabilities):
+            loader, rows = self.stack.datamodule.val_dataloader(), module.sizes.val
+            transform.temperature.copy_(temperatures(module.network, loader, rows))
+            self.best.state = module.network.state_dict()
+        self.trainer.test(module, datamodule=self.stack.datamodule, verbose=False)
+
+    def test_predictions(self, index: int) -> Predicted:
+        """The predictions of a member for its test rows, after `test`."""
+        batches = [each[index] for each in self.stack.module.test.predictions]
+        return torch.cat(batches)[: len(self.members[index].data.split.test)].cpu().numpy()

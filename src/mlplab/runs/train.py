@@ -10,9 +10,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mlplab.config import TrainConfig
+from mlplab.config import TrainConfig, chosen
+from mlplab.config.metrics import metrics_of
 from mlplab.data.cache import RunData
-from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, is_disk_error, listed, reason_of
+from mlplab.data.schema import Schema
+from mlplab.data.splits.split import Rows
+from mlplab.data.table import Table
+from mlplab.errors import (
+    CannotWrite,
+    Interrupted,
+    RunFailed,
+    UserError,
+    is_disk_error,
+    listed,
+    reason_of,
+    shortened,
+)
 from mlplab.runs import warm_start
 from mlplab.runs.build import lightning_quiet
 from mlplab.runs.finalize import finalize
@@ -157,7 +170,8 @@ class _Training:
         if status == "done":
             best, epochs, seconds = (metrics[name] for name in ("best_epoch", "epochs", "seconds"))
             member.log(f"{member.folder.path.name}: best epoch {best} of {epochs}; {seconds:.1f} s")
-            scores = ", ".join(f"{name} {metrics[f'test/{name}']}" for name in ("rmse", "mae", "r2"))
+            names = metrics_of(member.data.table.schema.classes)
+            scores = ", ".join(f"{name} {metrics[f'test/{name}']}" for name in names)
             member.folder.log_line(f"test {scores}")
         else:
             member.log(f"{status}: {reason}")
@@ -216,14 +230,14 @@ def _write_headers(
         member.folder.write_schema(table.schema.plain())
         split, run = member.data.split, member.config
         member.log(
-            f"{table.source}: {rows}, {columns} columns → {listed(table.schema.targets)}; "
+            f"{table.source}: {rows}, {columns} columns → {_targets(table.schema)}; "
             f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
         )
         repeated = member.data.repeated_test_rows
         if 0 < repeated <= MANY_REPEATED * len(split.test):
             member.log(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
         member.log(
-            f"network with {weights} weights; {run.optimizer.name}, lr {run.optimizer.lr:g}; "
+            f"network with {weights} weights; {run.optimizer.name}, lr {chosen(run.optimizer.lr):g}; "
             f"up to {run.trainer.max_epochs} epochs of {trainer.stack.module.sizes.steps} steps "
             f"on {trainer.device}"
         )
@@ -234,9 +248,26 @@ def _write_headers(
             member.folder.log_line(f"warning: {warning}")
 
 
+def _targets(schema: Schema) -> str:
+    """The names of the targets, and the classes of one."""
+    classes = f" ({schema.task}: {listed(map(shortened, schema.classes), 5)})" if schema.classes else ""
+    return listed(schema.targets) + classes
+
+
+def _absent_classes(table: Table, rows: Rows) -> list[str]:
+    """The classes of which there is none among these rows."""
+    classes = table.schema.classes
+    present = set(table.y[rows, 0].tolist()) if classes else set[float]()
+    return [label for number, label in enumerate(classes) if number not in present]
+
+
 def _row_warnings(member: Member, *, resumed: bool) -> list[str]:
-    """Warnings that a run's test scores are too optimistic, because test rows are in training."""
+    """Warnings about classes that a set lacks, and about test rows that are in training."""
     data, warnings = member.data, []
+    for part, rows in data.split.parts().items():
+        if absent := _absent_classes(data.table, rows):
+            what = "the network cannot learn to predict" if part == "train" else "it does not count"
+            warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
     if (
         member.config.init_from
         and not resumed

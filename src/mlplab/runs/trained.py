@@ -47,9 +47,17 @@ class TrainedRun:
             state = content["state"]
             dtype = state["preprocessing.impute_value"].dtype
             layout = FeatureLayout(self.schema.categories, self.schema.missing)
-            seeds, targets = [self.config.seed], len(self.schema.targets)
-            section = self.config.model.preprocessing
-            preprocessing = build_preprocessing(section, layout, targets, seeds, dtype, None)
+            seeds, classes = [self.config.seed], len(self.schema.classes)
+            preprocessing = build_preprocessing(
+                self.config.model.preprocessing,
+                layout,
+                len(self.schema.targets),
+                seeds,
+                dtype,
+                None,
+                classes,
+                None if self.config.data.class_weights == "none" else torch.ones(1, 1, classes).double(),
+            )
         except UserError as error:
             what = f"its configuration is not valid in this version: {error.faults[0].sentence()}"
             raise UserError(Fault(what, str(path), remedy=error.faults[0].remedy)) from error
@@ -80,7 +88,7 @@ class TrainedRun:
 
     def predict_features(
         self, x: Float[np.ndarray, "row feature"], first_row: int = 0
-    ) -> Float64[np.ndarray, "row target"]:
+    ) -> Float64[np.ndarray, "row output"]:
         """Predicts rows of features, computed by the schema; NaN is a missing value.
 
         Args:
@@ -93,7 +101,7 @@ class TrainedRun:
             parts = [
                 self.network(rows.unsqueeze(0))[0] for rows in torch.split(torch.from_numpy(x), ROWS_AT_ONCE)
             ]
-        predicted: Float64[np.ndarray, "row target"] = torch.cat(parts).numpy()
+        predicted: Float64[np.ndarray, "row output"] = torch.cat(parts).numpy()
         if len(bad := np.flatnonzero(~np.isfinite(predicted).all(1))):
             raise UserError(
                 Fault(

@@ -20,6 +20,9 @@ from mlplab.models import Network
 from mlplab.runs.discovery import finished_run
 from mlplab.runs.trained import TrainedRun
 
+OF_CLASSES = "preprocessing.target_transform."
+"""Prefix of temperature and class weights, which a run computes itself."""
+
 
 def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) -> None:
     """Copies the best weights and the preprocessing of the run `run.init_from` to a member.
@@ -48,7 +51,8 @@ def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) 
     old, new = (torch.tensor(each.offsets, dtype=torch.float64) for each in (trained.schema, schema))
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
-            tensor[member] = state[name][0]
+            if not (schema.classes and name.startswith(OF_CLASSES)):
+                tensor[member] = state[name][0]
         network.preprocessing.shift(member, old - new)  # the columns may have different offsets
 
 
@@ -104,4 +108,5 @@ def _columns(schema: Schema) -> dict[str, object]:
         column.name: (place, column.kind, column.missing, column.categories, column.parts)
         for place, column in enumerate(schema.inputs)
     }
-    return {**columns, **{name: f"target {place}" for place, name in enumerate(schema.targets)}}
+    targets = {name: (f"target {place}", schema.classes) for place, name in enumerate(schema.targets)}
+    return {**columns, **targets}

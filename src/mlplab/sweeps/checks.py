@@ -1,11 +1,13 @@
 """Refuses invalid runs of a sweep before torch is imported."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
+from mlplab.data.task import resolve_auto
 from mlplab.errors import Fault, UserError
 from mlplab.runs.discovery import finished_run
 from mlplab.runs.resume import was_started
@@ -29,11 +31,12 @@ def check_runs(runs: Sequence[SweepRun], root: Path, cache: DataCache) -> list[S
         if run.config:
             init_from = None if was_started(run.folder) else run.config.init_from
             data, target = run.config.data, run.config.model.preprocessing.target
-            key = str((table_key(run.config), target, data.split, init_from))  # each is checked once
+            of_task = run.config.loss.name, run.config.monitor, data.class_weights
+            key = str((table_key(run.config), target, of_task, data.split, init_from))  # each is checked once
             if key not in errors:
                 errors[key] = _error(run.config, init_from, cache)
             error = errors[key]
-            run = run.refused(error) if error else run
+            run = run.refused(error) if error else _resolved(run, run.config, cache)
         checked.append(run)
     if all(run.error for run in checked):
         raise checked[0].error or AssertionError
@@ -48,6 +51,11 @@ def _error(config: TrainConfig, init_from: str | None, cache: DataCache) -> User
     except UserError as error:
         return error
     return None
+
+
+def _resolved(run: SweepRun, config: TrainConfig, cache: DataCache) -> SweepRun:
+    data = cache.data(config)
+    return replace(run, config=resolve_auto(config, data.table, len(data.split.train)))
 
 
 def _check_folders(runs: Sequence[SweepRun], root: Path) -> None:

@@ -24,11 +24,13 @@ PER_MEMBER: dict[str, Any] = {
     "name": True,
     "seed": True,
     "data": {"split"},
-    "loss": {"delta"},
+    "loss": {"delta", "label_smoothing"},
     "optimizer": {"lr", "betas", "eps", "weight_decay", "momentum"},
     "scheduler": True,
     "callbacks": {"early_stopping"},
     "init_from": True,
+    "baselines": True,
+    "test_predictions": True,
 }
 """Keys in which the members of a stack may differ."""
 

@@ -54,8 +54,11 @@ def _table(found: Results) -> RichTable:
     groups = [group for group in found.groups if group.runs]
     several = any(group.over for group in groups)
     title = f"best of {len(groups)} configurations" if len(groups) > 1 else "configuration"
-    shown = (found.metrics[0], "test/rmse", "test/r2")
-    table = RichTable(title, *(["over"] * several), *(f"{name} ± SD" if several else name for name in shown))
+    shown = [name for name in found.metrics if name not in ("test/mae", "test/auroc")]
+    table = RichTable()
+    table.add_column(title, overflow="fold")
+    for name in (*(["over"] * several), *(f"{name} ± SD" if several else name for name in shown)):
+        table.add_column(name)
     for group in groups[:BEST]:
         scores = (format_mean(group.scores[name], name, with_se=False) for name in shown)
         table.add_row(escape(labelled(found.by, group.key)) or "all runs", *([group.over] * several), *scores)

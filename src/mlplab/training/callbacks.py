@@ -60,7 +60,7 @@ class CallbackDispatcher(Callback):
 
 
 class BestWeights(StackCallback):
-    """Keeps each member's weights from the (earliest) epoch with its lowest monitored metric.
+    """Keeps each member's weights from the (earliest) epoch with its best monitored metric.
 
     Attributes:
         epochs: best epoch of each member, counted from 1; 0 before its first epoch.
@@ -79,8 +79,7 @@ class BestWeights(StackCallback):
         if not self.state:
             self.state = {name: tensor.clone() for name, tensor in state.items()}
             self.values = {name: value.clone() for name, value in module.values.items()}
-        monitored = module.values[module.monitor].cpu()
-        lower = (self.epochs == 0) | (monitored < self.values[module.monitor].cpu())
+        lower = (self.epochs == 0) | (module.monitored(module.values) < module.monitored(self.values))
         better = (lower & module.active).nonzero().flatten()
         if len(better):
             self.epochs[better] = trainer.current_epoch + 1
@@ -90,14 +89,15 @@ class BestWeights(StackCallback):
 
 
 class EarlyStopping(StackCallback):
-    """Stops members whose monitored metric no longer falls, and training when all have stopped.
+    """Stops members whose monitored metric no longer improves, and training when all have stopped.
 
     Args:
         patience: epochs without improvement, for each member; None: never stop it.
-        min_delta: smallest decrease that counts as an improvement, in the metric's units, for each member.
+        min_delta: smallest change that counts as an improvement, in the metric's units, for each member.
 
     Attributes:
-        state: for each member, its `lowest` monitored metric and how many epochs it has `waited`.
+        state: for each member, its `lowest` monitored metric (negated if the highest is the best), and how
+            many epochs it has `waited`.
         stopped: tensors of the network, for each stopped member from when it stopped.
     """
 
@@ -116,7 +116,7 @@ class EarlyStopping(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Stops members that have waited for too long."""
-        monitored = module.values[module.monitor].cpu().double()
+        monitored = module.monitored(module.values).double()
         better: Bool[Tensor, " member"] = monitored < self.state["lowest"] - self.min_delta
         self.state["lowest"] = torch.where(better, monitored, self.state["lowest"])
         self.state["waited"] = torch.where(better, 0, self.state["waited"] + 1)

@@ -18,9 +18,10 @@ from torch import Tensor
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 
-FORMATS_OF_0_1 = (1, 2, 3)
+OLD_FORMATS = {1: "0.1", 2: "0.1", 3: "0.1", 4: "0.2"}
+"""Formats of older checkpoints, and the versions that wrote them."""
 
-FORMAT = 4
+FORMAT = 5
 """Increased when older checkpoints can no longer be read."""
 
 FOREIGN = "use only checkpoints that mlplab wrote"
@@ -168,9 +169,9 @@ def load(path: Path) -> dict[str, Any]:
         raise damaged(path, str(error).partition("\n")[0]) from error
     _check_bounded(path, content)
     form = content.get("format") if isinstance(content, dict) else None
-    if form in FORMATS_OF_0_1:
-        what = "was written by mlplab 0.1, which this version cannot read"
-        raise UserError(Fault(what, str(path), remedy="train again, or use mlplab 0.1"))
+    if isinstance(form, int) and form in OLD_FORMATS:
+        what = f"was written by mlplab {OLD_FORMATS[form]}, which this version cannot read"
+        raise UserError(Fault(what, str(path), remedy=f"train again, or use mlplab {OLD_FORMATS[form]}"))
     if form != FORMAT:
         raise UserError(
             Fault(

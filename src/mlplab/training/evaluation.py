@@ -1,4 +1,4 @@
-"""Scores of each member on validation or test rows."""
+"""Scores of each member on validation or test rows, and its predictions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -8,7 +8,9 @@ from torch import Tensor
 
 from mlplab.data.loader import Batch
 from mlplab.models import Network
-from mlplab.training.losses import Loss
+from mlplab.models.class_probabilities import ClassProbabilities
+from mlplab.training.class_metrics import ClassificationMetrics
+from mlplab.training.losses import Loss, batch_losses
 from mlplab.training.metrics import RegressionMetrics
 
 Values = dict[str, Float[Tensor, " member"]]
@@ -48,7 +50,7 @@ class Mean:
 
 
 class Evaluation(torch.nn.Module):
-    """Loss, rmse, mae and r2 over batches, in the targets' own units; errors are accumulated in float64.
+    """Loss and metrics over batches: of numbers in the targets' own units, or of classes.
 
     With several targets, `val/rmse` is the mean over targets and `val/rmse/TARGET` that of one target;
     likewise `mae` and `r2`.
@@ -60,10 +62,25 @@ class Evaluation(torch.nn.Module):
         rows: number of rows of each member.
         part: `val` or `test`, the prefix of the metrics' names.
         targets: names of the targets.
+        classes: number of the target's classes; 0: the targets are numbers.
+        keep: whether to keep the predictions.
+
+    Attributes:
+        predictions: those of each batch since the last reset, with padding.
     """
 
-    def __init__(self, loss: Loss, rows: Sequence[int], part: str, targets: Sequence[str]) -> None:
+    def __init__(
+        self,
+        loss: Loss,
+        rows: Sequence[int],
+        part: str,
+        targets: Sequence[str],
+        classes: int = 0,
+        *,
+        keep: bool = False,
+    ) -> None:
         super().__init__()
+        self.keep, self.predictions = keep, list[Float64[Tensor, "member batch output"]]()
         self.part, self.loss, self.losses, self.targets = part, loss, Mean(), list(targets)
         self.sizes = sorted(set(rows))
         self.members: list[slice | Int64[Tensor, " _"]] = [
@@ -72,44 +89,53 @@ class Evaluation(torch.nn.Module):
         ]
         if len(self.sizes) == 1:
             self.members = [slice(None)]
-        self.errors = torch.nn.ModuleList(
-            RegressionMetrics(list(rows).count(size), len(self.targets)) for size in self.sizes
+        counts = [list(rows).count(size) for size in self.sizes]
+        self.metrics = torch.nn.ModuleList(
+            ClassificationMetrics(count, classes) if classes else RegressionMetrics(count, len(self.targets))
+            for count in counts
         )
         self._seen = 0
 
     def add(self, network: Network, batch: Batch) -> None:
-        """Predicts a batch and adds its loss and errors."""
-        z = network.forward_scaled(batch.x)
-        losses = self.loss(z, network.preprocessing.target_scaling.transform(batch.y), batch.weight)
-        self.losses.add(losses, batch.rows())
-        predicted = network.preprocessing.target_scaling.inverse_transform(z)
-        for size, members, errors in self._parts():
-            rows = min(size - self._seen, predicted.shape[1])
+        """Predicts a batch and adds its loss and metrics."""
+        z, transform = network.forward_scaled(batch.x), network.preprocessing.target_transform
+        self.losses.add(batch_losses(self.loss, z, batch, transform), batch.rows())
+        if isinstance(transform, ClassProbabilities):
+            scored = transform.log_probabilities(z)
+        else:
+            scored = transform.inverse_transform(z)
+        for size, members, metrics in self._parts():
+            rows = min(size - self._seen, z.shape[1])
             if rows > 0:
                 weight = None if batch.weight is None else batch.weight[members, :rows]
-                errors.update(predicted[members, :rows], batch.y[members, :rows], weight)
-        self._seen += predicted.shape[1]
+                metrics.update(scored[members, :rows], batch.y[members, :rows], weight)
+        if self.keep and not self._seen:
+            self.predictions.clear()
+        self._seen += z.shape[1]
+        if self.keep:
+            self.predictions.append(transform.inverse_transform(z))
 
     def compute_and_reset(self, network: Network) -> Values:
         """The metrics over all batches added."""
-        loss = self.loss.in_target_units(
-            self.losses.compute_and_reset(), network.preprocessing.target_scaling.std
-        )
+        transform = network.preprocessing.target_transform
+        loss = self.loss.in_target_units(self.losses.compute_and_reset(), transform)
         values = {f"{self.part}/loss": loss}
-        for _, members, errors in self._parts():
-            for name, value in errors.compute().items():
+        for _, members, of_members in self._parts():
+            for name, value in of_members.compute().items():
                 by_target = value.reshape(-1, len(self.targets))  # torchmetrics squeezes single numbers
                 metrics = {f"{self.part}/{name}": by_target.mean(1)}
                 if len(self.targets) > 1:
                     for target, column in zip(self.targets, by_target.unbind(1), strict=True):
                         metrics[f"{self.part}/{name}/{target}"] = column
-                for key, of_members in metrics.items():
-                    values.setdefault(key, torch.empty_like(loss))[members] = of_members
-            errors.reset()
+                for key, each in metrics.items():
+                    values.setdefault(key, torch.empty_like(loss))[members] = each
+            of_members.reset()
         self._seen = 0
         return values
 
-    def _parts(self) -> Iterator[tuple[int, slice | Int64[Tensor, " _"], RegressionMetrics]]:
-        for size, members, errors in zip(self.sizes, self.members, self.errors, strict=True):
-            assert isinstance(errors, RegressionMetrics)
-            yield size, members, errors
+    def _parts(
+        self,
+    ) -> Iterator[tuple[int, slice | Int64[Tensor, " _"], RegressionMetrics | ClassificationMetrics]]:
+        for size, members, metrics in zip(self.sizes, self.members, self.metrics, strict=True):
+            assert isinstance(metrics, RegressionMetrics | ClassificationMetrics)
+            yield size, members, metrics

@@ -27,9 +27,13 @@ STEP_LOSS = "train/loss_step"
 HPARAM_METRICS = {
     "val/loss": "best/val/loss",
     "val/rmse": "best/val/rmse",
+    "val/log_loss": "best/val/log_loss",
     "test/rmse": "test/rmse",
     "test/mae": "test/mae",
     "test/r2": "test/r2",
+    "test/log_loss": "test/log_loss",
+    "test/accuracy": "test/accuracy",
+    "test/auroc": "test/auroc",
 }
 """Metrics of the HParams tab by their names in metrics.json. If a name were that of a curve, TensorBoard
 would show the curve's last point instead of the best one."""
@@ -200,11 +204,11 @@ def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bo
         "model": model.class_path if isinstance(model, config.CustomModel) else model.name,
         "hidden": "-".join(map(str, mlp.hidden)) if mlp else "",
         "activation": mlp.activation if mlp else "",
-        "dropout": mlp.dropout if mlp else 0.0,
+        "dropout": config.chosen(mlp.dropout) if mlp else 0.0,
         "loss": run.loss.name,
         "optimizer": optimizer.name,
-        "lr": optimizer.lr,
-        "weight_decay": optimizer.weight_decay,
+        "lr": config.chosen(optimizer.lr),
+        "weight_decay": config.chosen(optimizer.weight_decay),
         "scheduler": run.scheduler.name,
         "max_epochs": run.trainer.max_epochs,
     }

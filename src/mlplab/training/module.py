@@ -11,10 +11,11 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from mlplab import config
+from mlplab.config.metrics import sign_of
 from mlplab.data.loader import Batch
 from mlplab.models import Network
 from mlplab.training.evaluation import Evaluation, Mean, Values
-from mlplab.training.losses import build_loss
+from mlplab.training.losses import batch_losses, build_loss
 from mlplab.training.optimizers import MemberOptimizer, build_optimizer, clip_by_member
 from mlplab.training.schedules import Schedules
 
@@ -32,6 +33,7 @@ class Sizes:
         val: number of validation rows of each member.
         test: number of test rows of each member.
         targets: names of the targets.
+        classes: number of the target's classes; 0: the targets are numbers.
     """
 
     epochs: int
@@ -39,6 +41,7 @@ class Sizes:
     val: Sequence[int]
     test: Sequence[int]
     targets: Sequence[str]
+    classes: int
 
 
 @dataclass
@@ -60,9 +63,9 @@ class StackModule(LightningModule):
         configs: one for each member.
 
     Attributes:
-        values: of the last epoch, one per member: `train/loss`, `val/loss`, `val/rmse`, `val/mae`, `val/r2`
-            and `lr`; after a test also `test/…`. Errors are in the targets' own units, and so is the loss of
-            a single target.
+        values: of the last epoch, one per member: `train/loss`, `val/loss`, `lr`, and the metrics of the
+            task such as `val/rmse` or `val/log_loss`; after a test also `test/…`. Errors of numbers are in
+            the targets' own units, and so is the loss of a single number.
         active: which members have not stopped; nothing is logged or saved of a member after its stop.
         epochs: number of epochs each member has trained.
         diverged: why members have diverged, by their indices.
@@ -77,8 +80,9 @@ class StackModule(LightningModule):
         self.loss = build_loss([each.loss for each in configs])
         self.schedules = Schedules([each.scheduler for each in configs])
         self.monitor = configs[0].monitor
-        self.val = Evaluation(self.loss, sizes.val, "val", sizes.targets)
-        self.test = Evaluation(self.loss, sizes.test, "test", sizes.targets)
+        self.val = Evaluation(self.loss, sizes.val, "val", sizes.targets, sizes.classes)
+        keep = any(each.test_predictions for each in configs)
+        self.test = Evaluation(self.loss, sizes.test, "test", sizes.targets, sizes.classes, keep=keep)
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)
         self.diverged: dict[int, str] = {}
@@ -94,8 +98,8 @@ class StackModule(LightningModule):
         else:
             super().__setattr__(name, value)
 
-    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch target"]:
-        """Predictions in the target's units."""
+    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
+        """Predictions in the target's units, or the probability of each class."""
         return self.network(x)
 
     def configure_optimizers(self) -> MemberOptimizer:
@@ -114,8 +118,12 @@ class StackModule(LightningModule):
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, on the scale that is minimised."""
-        target = self.network.preprocessing.target_scaling.transform(batch.y)
-        return self.loss(self.network.forward_scaled(batch.x), target, batch.weight, batch.total)
+        transform = self.network.preprocessing.target_transform
+        return batch_losses(self.loss, self.network.forward_scaled(batch.x), batch, transform)
+
+    def monitored(self, values: Values) -> Float[Tensor, " member"]:
+        """The monitored metric among `values`, negated if its highest value is the best; on the CPU."""
+        return sign_of(self.monitor) * values[self.monitor].cpu()
 
     def last_losses(self) -> Float[Tensor, " member"]:
         """Training losses of the last step, in the target's own units."""
@@ -176,7 +184,7 @@ class StackModule(LightningModule):
             self._stop_diverged(member, f"the validation loss became {value} after step {self.global_step}")
         self.epochs += self.active
         self.position.epoch, self.position.batch = self.position.epoch + 1, 0
-        self.schedules.observe(self.values[self.monitor].cpu())
+        self.schedules.observe(self.monitored(self.values))
         # For the user's callbacks. `self.log` would take as long as the epoch itself.
         self.trainer.callback_metrics.update({name: value.nanmean() for name, value in self.values.items()})
 
@@ -185,7 +193,7 @@ class StackModule(LightningModule):
         self.values |= self.test.compute_and_reset(self.network)
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
-        return self.loss.in_target_units(losses, self.network.preprocessing.target_scaling.std)
+        return self.loss.in_target_units(losses, self.network.preprocessing.target_transform)
 
     def _check_divergence(self) -> None:
         losses = torch.stack(self.train_losses.values)

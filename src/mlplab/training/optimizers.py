@@ -82,7 +82,7 @@ class MemberOptimizer(torch.optim.Optimizer):
 
         `done` steps of the epoch have been made already.
         """
-        base = torch.tensor([each.lr for each in self.settings], dtype=torch.float64)
+        base = torch.tensor([config.chosen(each.lr) for each in self.settings], dtype=torch.float64)
         before, self._lr, self._next = self._lr, base * factors, done
         if torch.equal(self._lr, before):
             return
@@ -197,7 +197,7 @@ class Adam(MemberOptimizer):
             lr=lr,
             beta1=settings.betas[0],
             beta2=settings.betas[1],
-            weight_decay=settings.weight_decay,
+            weight_decay=config.chosen(settings.weight_decay),
             eps=settings.eps,
             amsgrad=False,
             maximize=False,

@@ -7,6 +7,7 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from mlplab.config.metrics import sign_of
 from mlplab.training.callbacks import StackCallback
 from mlplab.training.module import StackModule
 
@@ -80,12 +81,14 @@ class ProgressBar(StackCallback):
         if len(module.active) == 1:
             shown = "  ".join(f"{name} {module.values[name].item():.4g}" for name in _names(module))
         else:
-            monitored = module.values[module.monitor][module.active.to(module.device)]
+            monitored = module.monitored(module.values)[module.active]
             self.best = min([self.best, *monitored.tolist()])
-            shown = f"best {module.monitor} {self.best:.4g} of {len(module.active)} runs"
+            best = sign_of(module.monitor) * self.best
+            shown = f"best {module.monitor} {best:.4g} of {len(module.active)} runs"
         epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
         self.progress.update(self.task, completed=trainer.global_step, epoch=epoch, values=shown)
 
 
 def _names(module: StackModule) -> Sequence[str]:
-    return list(dict.fromkeys(("train/loss", "val/loss", "val/rmse", module.monitor)))
+    of_task = ("val/log_loss", "val/accuracy") if module.sizes.classes else ("val/loss", "val/rmse")
+    return list(dict.fromkeys(("train/loss", *of_task, module.monitor)))

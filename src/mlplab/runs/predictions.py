@@ -1,0 +1,88 @@
+"""Predictions as columns: values of targets, or the most likely class and the probability of each."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float64, Int64
+
+from mlplab.data.class_labels import label_values
+from mlplab.data.schema import Schema
+from mlplab.data.splits.split import Rows
+from mlplab.files import replacing
+
+PREDICTION, PROBABILITY = "prediction", "probability"
+
+ROW = "row"
+"""The column of row numbers in test_predictions.csv."""
+
+Predicted = Float64[np.ndarray, "row output"]
+"""Values of targets in their own units, or the probability of each class."""
+
+
+def prediction_names(schema: Schema) -> list[str]:
+    """The names of the columns: `prediction` and for classes `probability_<class>`.
+
+    If there are several targets, or the training table has a column `prediction`: `prediction_<target>`. A
+    name that the training table has gets a `_` at its end.
+    """
+    known = {*schema.names, *schema.targets, *schema.left_out, schema.weight}
+    if len(schema.targets) == 1 and PREDICTION not in known:
+        names = [PREDICTION]
+    else:
+        names = [f"{PREDICTION}_{target}" for target in schema.targets]
+    unused: list[str] = []
+    for name in (*names, *(f"{PROBABILITY}_{label}" for label in schema.classes)):
+        while name in known:
+            name += "_"
+        unused.append(name)
+        known.add(name)
+    return unused
+
+
+def prediction_columns(
+    schema: Schema, predicted: Predicted, threshold: float | None = None
+) -> list[pl.Series]:
+    """The columns of predictions, with the names of `prediction_names`.
+
+    Args:
+        threshold: the probability from which the second of two classes is predicted; None: the more likely.
+    """
+    values: Sequence[pl.Series | np.ndarray] = [*predicted.T]
+    if schema.classes:
+        values = [label_column(schema, most_likely(predicted, threshold)), *values]
+    return [pl.Series(name, each) for name, each in zip(prediction_names(schema), values, strict=True)]
+
+
+def most_likely(probabilities: Predicted, threshold: float | None = None) -> Int64[np.ndarray, " row"]:
+    """The number of the predicted class of each row, the first of equally likely ones."""
+    if threshold is None:
+        return probabilities.argmax(1)
+    return (probabilities[:, 1] >= threshold).astype(np.int64)
+
+
+def label_column(schema: Schema, classes: Int64[np.ndarray, " row"]) -> pl.Series:
+    """Numbers of classes as the labels in the training table."""
+    return label_values(schema.classes, schema.class_kind).gather(classes)
+
+
+def write_test_predictions(
+    path: Path, schema: Schema, rows: Rows, y: Float64[np.ndarray, "row target"], predicted: Predicted
+) -> None:
+    """Writes a CSV file: the row in the table (counted from 1), the target, and the predictions."""
+    truth = (
+        [label_column(schema, y[:, 0].astype(np.int64))]
+        if schema.classes
+        else [pl.Series(values) for values in y.T]
+    )
+    number = f"data {ROW}" if ROW in schema.targets else ROW
+    frame = pl.DataFrame(
+        [
+            pl.Series(number, rows + 1),
+            *(each.alias(name) for name, each in zip(schema.targets, truth, strict=True)),
+            *prediction_columns(schema, predicted),
+        ]
+    )
+    with replacing(path, synced=False) as partial:
+        frame.write_csv(partial)
