@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from mlplab.cli.overrides import RESUME, check_overrides, is_typed, lines_of, ty
 from mlplab.cli.terminal import exit_status, log_to_terminal
 from mlplab.config import CsvData, TrainConfig, parse
 from mlplab.config.allowed_classes import user_classes
-from mlplab.config.keys import quoted
+from mlplab.config.keys import flat, quoted
+from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, Interrupted, UserError, reason_of
 from mlplab.files import LOCK, FolderLock, remove_if_empty
 from mlplab.imports import heavy_imports
@@ -66,11 +67,11 @@ def train_command(conf: Path, name: str) -> None:
     sys.exit(next((status for status in statuses if status), 0))
 
 
-def _train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
+def _train(run: TrainConfig, folder: Path, *, resume: bool, cache: DataCache | None = None) -> None:
     with heavy_imports():
         from mlplab.commands.train import train
 
-    train(run, folder, resume=resume)
+    train(run, folder, resume=resume, cache=cache)
 
 
 def _resume(flags: argparse.Namespace, conf: Path, name: str) -> None:
@@ -103,11 +104,18 @@ def _resume(flags: argparse.Namespace, conf: Path, name: str) -> None:
         faults = [
             fault
             for fault in differences(new, saved, str(folder))
-            if fault.where != MAY_GROW and is_typed(fault.where, lines)
+            if fault.where != MAY_GROW
+            and is_typed(fault.where, lines)
+            and not _is_auto(fault.where, dict(flat(new.plain())))
         ]
         if faults := faults + differences(run, saved, str(folder)):
             raise UserError(*faults)
     _train(run, folder, resume=True)
+
+
+def _is_auto(key: str, values: Mapping[str, Any]) -> bool:
+    """Whether a key was typed as `auto`, which the saved configuration has replaced."""
+    return values.get(key) == "auto" or (key.startswith("loss.") and values["loss.name"] == "auto")
 
 
 def _table_overrides(run: TrainConfig, lines: Sequence[str]) -> list[str]:
@@ -161,7 +169,6 @@ def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
 
         def work() -> None:
             from mlplab.data.cache import DataCache  # polars, which asking for help does not need
-            from mlplab.data.task import resolve_auto
 
             reject_hydra_settings(HydraConfig.get())
             if not folder.resolve().is_relative_to(root.resolve()):
@@ -171,11 +178,11 @@ def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
             try:
                 values = plain(cfg)
                 run = parse(values)
-                data = DataCache().data(run)
-                run = resolve_auto(run, data.table, len(data.split.train))
+                cache = DataCache()
+                run = cache.resolved(run)
                 values = run.plain()  # as in the run's folder
                 check_same_config(run, folder)
-                _train(run, folder, resume=was_started(folder))
+                _train(run, folder, resume=was_started(folder), cache=cache)
             except Interrupted:
                 raise
             except Exception as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ from mlplab.runs.trained import TrainedRun
 from mlplab.training.evaluation import Evaluation
 from mlplab.training.losses import build_loss
 
+Confusion = Float64[np.ndarray, "true predicted"]
+
 log = logging.getLogger(__name__)
 
 
@@ -34,8 +36,8 @@ class Report:
     Attributes:
         part: `test`, or `all` if some of the rows were in training or validation.
         classes: the classes of the target; empty if the targets are numbers.
-        confusion: for classes, the number (or weight) of rows by true and predicted class: the run's, or the
-            ensemble's; None if the runs have different test rows.
+        confusion: for classes, the number (or weight) of rows by true and predicted class: of the run or the
+            ensemble; if the runs have different test rows, of all of them together.
     """
 
     source: str
@@ -45,7 +47,7 @@ class Report:
     ensemble: Scores | None = None
     baselines: Mapping[str, Scores] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
-    confusion: Float64[np.ndarray, "true predicted"] | None = None
+    confusion: Confusion | None = None
 
     def mean_and_sd(self) -> tuple[Scores, Scores]:
         """Mean and standard deviation of the members' scores."""
@@ -53,7 +55,7 @@ class Report:
         mean = {name: float(np.mean(each)) for name, each in values.items()}
         return mean, {name: float(np.std(each, ddof=1)) for name, each in values.items()}
 
-    def plain(self) -> dict[str, float | int | str | None]:
+    def plain(self) -> dict[str, Any]:
         """The content of evaluation.json: `test/…`, or for several runs `members/test/…`, `members/sd/…` and
         `ensemble/test/…`; for the baselines `boosting/test/…`, `linear/test/…` and `constant/test/…`."""
         parts = {f"{self.part}/": self.members[0]}
@@ -63,7 +65,10 @@ class Report:
             parts |= {f"ensemble/{self.part}/": self.ensemble} if self.ensemble else {}
         parts |= {f"{name}/{self.part}/": each for name, each in self.baselines.items()}
         scores = {f"{part}{name}": value for part, each in parts.items() for name, value in each.items()}
-        return {"data": self.source, "rows": self.rows, "runs": len(self.members), **finite(scores)}
+        content = {"data": self.source, "rows": self.rows, "runs": len(self.members), **finite(scores)}
+        if self.confusion is not None:
+            content |= {"classes": list(self.classes), "confusion": self.confusion.tolist()}
+        return content
 
 
 def evaluate(
@@ -98,23 +103,35 @@ def evaluate(
             data, beside = _own_rows(members)
             any_seen = False
     each = tuple(run_scores(run, rows) for run, rows in zip(members, data, strict=True))
-    first, ensemble = data[0], None
-    classes, confusion = members[0].schema.classes, None
-    if all(rows.has_same_rows(first) for rows in data):
-        predictions = [run.predict_features(own.x[own.rows]) for run, own in zip(members, data, strict=True)]
-        mean = np.mean(predictions, axis=0)
-        ensemble = first.scores(mean, classes) if len(members) > 1 else None
-        confusion = first.confusion(mean) if classes else None
-    else:
-        log.warning(
-            "no ensemble scores: the runs have different splits, so one run's test rows are another's "
-            "training rows; to score the ensemble, use a different file: data.path=…"
-        )
+    first, classes = data[0], members[0].schema.classes
+    ensemble, confusion = _together(members, data)
     part = "all" if any_seen else "test"
     report = Report(first.source, len(first.rows), each, part, ensemble, beside, classes, confusion)
     with replacing(folder / "evaluation.json") as partial:
         partial.write_text(json.dumps(report.plain(), indent=2) + "\n", encoding="utf-8")
     return report
+
+
+def _together(
+    members: Sequence[TrainedRun], data: Sequence[EvaluationData]
+) -> tuple[Scores | None, Confusion | None]:
+    """The scores of the ensemble, and the confusion matrix: its own or, on different rows, all members'."""
+    classes, first = members[0].schema.classes, data[0]
+    is_shared = all(rows.has_same_rows(first) for rows in data)
+    if len(members) > 1 and not is_shared:
+        log.warning(
+            "no ensemble scores: the runs have different splits, so one run's test rows are another's "
+            "training rows; to score the ensemble, use a different file: data.path=…"
+        )
+    if not classes and (len(members) == 1 or not is_shared):
+        return None, None
+    predictions = [run.predict_features(own.x[own.rows]) for run, own in zip(members, data, strict=True)]
+    ensemble = None
+    if is_shared:
+        predictions, data = [np.mean(predictions, axis=0)], [first]
+        ensemble = first.scores(predictions[0], classes) if len(members) > 1 else None
+    matrices = [own.confusion(p) for own, p in zip(data, predictions, strict=True)] if classes else []
+    return ensemble, np.sum(matrices, axis=0) if matrices else None
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def confusion_table(classes: Sequence[str], confusion: Float64[np.ndarray, "true
         correct = confusion[number, number]
         rates = (correct / total if total else math.nan for total in (predicted[number], support[number]))
         counts = [*(confusion[number] if numbers else ()), support[number]]
-        shown = [f"{count:g}" for count in counts]
+        shown = [f"{count:,.0f}" if float(count).is_integer() else f"{count:,.1f}" for count in counts]
         table.add_row(
             Text(label), *shown[:-1], *(format_score(rate, "accuracy") for rate in rates), shown[-1]
         )

@@ -9,7 +9,6 @@ from rich.console import Console
 from mlplab.commands.render import inside, main_scores, score_table, tensorboard_command
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache
-from mlplab.data.task import resolve_auto
 from mlplab.errors import Interrupted, RunFailed, reason_of
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import finished_run, read_metrics
@@ -19,19 +18,20 @@ from mlplab.runs.resume import has_ended
 log = logging.getLogger(__name__)
 
 
-def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
+def train(run: TrainConfig, folder: Path, *, resume: bool, cache: DataCache | None = None) -> None:
     """Trains a run and prints its scores. For a resumed run that has ended, prints them again.
 
     Args:
         resume: whether the folder already belongs to this run. Training continues from its last.ckpt, or
             starts from the beginning if there is none.
+        cache: may have read the table already.
 
     Raises:
         UserError: if the folder is in use, or the run cannot be built.
         RunFailed: if the loss becomes non-finite.
         Interrupted: after SIGINT or SIGTERM, with the training state saved.
     """
-    stamp, cache = stamp_of(folder), DataCache()
+    stamp, cache = stamp_of(folder), cache or DataCache()
     if not resume:
         RunFolder(folder).check_unused()
         if run.init_from:
@@ -44,7 +44,7 @@ def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
         _print_scores(metrics, folder, Console())
         return
     data = cache.data(run)
-    run = resolve_auto(run, data.table, len(data.split.train))
+    run = cache.resolved(run)
     with heavy_imports():
         from mlplab.runs.resume_state import saved_state
         from mlplab.runs.train import Run, train_runs

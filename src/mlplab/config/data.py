@@ -45,8 +45,10 @@ def _as_dict(value: object) -> object:
 
 ClassLabel = Annotated[str, BeforeValidator(_as_label), Field(min_length=1)]
 ClassWeights = Annotated[
-    Annotated[Literal["none", "balanced"], Tag("name")] | Annotated[dict[ClassLabel, NotNegative], Tag("each")],
+    Annotated[Literal["none", "balanced"], Tag("name")]
+    | Annotated[dict[ClassLabel, NotNegative], Tag("each")],
     Discriminator(lambda value: "each" if isinstance(value, dict) else "name"),
+    BeforeValidator(_as_dict),
 ]
 ColumnKind = Annotated[str, AfterValidator(_check_kind)]
 Character = Annotated[str, Field(min_length=1, max_length=1)]

@@ -13,7 +13,7 @@ from mlplab.data.load_table import load_table, table_key
 from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
-from mlplab.data.task import check_task
+from mlplab.data.task import absent_classes, check_split, check_task, resolve_auto
 from mlplab.errors import Fault, UserError, listed
 
 MEMMAPPED = "memmapped"
@@ -70,6 +70,11 @@ class RunData:
         return {part: np.unique(self.row_hashes[getattr(self.split, part)]) for part in ("train", "val")}
 
     @cached_property
+    def absent_classes(self) -> dict[str, list[str]]:
+        """The classes of which a set has no row, by set."""
+        return {part: absent_classes(self.table, rows) for part, rows in self.split.parts().items()}
+
+    @cached_property
     def repeated_test_rows(self) -> int:
         """The number of test rows that equal a row of train or val in all columns."""
         seen = np.concatenate(list(self.seen_rows.values()))
@@ -120,6 +125,14 @@ class DataCache:
         self._tables: dict[Hashable, HashedTable] = {}
         self._data: dict[Hashable, RunData] = {}
 
+    def resolved(self, run: config.TrainConfig) -> config.TrainConfig:
+        """The run in which values that suit its table replace `auto`.
+
+        Raises:
+            UserError: as `data`.
+        """
+        return resolve_auto(run, self.data(run).table)
+
     def data(self, run: config.TrainConfig) -> RunData:
         """The table and split of a run.
 
@@ -136,4 +149,5 @@ class DataCache:
         if of_split not in self._data:
             split = make_split(run.data.split, hashed.table)
             self._data[of_split] = RunData(hashed, split, run.data.split)
+        check_split(run, hashed.table, self._data[of_split].split)
         return self._data[of_split]

@@ -16,6 +16,12 @@ INT64_DIGITS = 19
 """Digits of the largest integer of 64 bits."""
 
 
+def find_label(wanted: str, labels: Sequence[str]) -> str | None:
+    """The label that is meant: the same, or the only one that differs by case (as `True` and `true`)."""
+    alike = [label for label in labels if label.lower() == wanted.lower()]
+    return wanted if wanted in labels else alike[0] if len(alike) == 1 else None
+
+
 def label_values(labels: Sequence[str], kind: ClassKind) -> pl.Series:
     """Labels as the values that a table holds: text, whole numbers, floats or booleans."""
     match kind:
@@ -46,6 +52,8 @@ def class_numbers(
     match kind:
         case "text":
             values = parse_str(cells, na_values)
+            if sorted(label.lower() for label in labels) == [*BOOLEAN_LABELS]:  # other tables write True
+                values, known = values.str.to_lowercase(), known.str.to_lowercase()
         case "number":
             values, known = parse_float(cells, na_values, decimal_comma=decimal_comma), known.cast(pl.Float64)
         case "boolean":

@@ -1,10 +1,14 @@
 """What follows from the task of a table: what `auto` stands for, and which keys do not fit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from mlplab import config
 from mlplab.config.metrics import metrics_of
+from mlplab.data.class_labels import find_label
+from mlplab.data.splits.split import Rows, Split
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, shortened
 
@@ -33,21 +37,18 @@ CLASSES = Defaults(
 )
 
 
-FEW_ROWS = 400
-"""Training rows below which networks for classes get `FEW_ROWS_DROPOUT`."""
+FEW_ROWS = 600
+"""Rows of a table below which networks for classes get `FEW_ROWS_DROPOUT`. Rows of the table, not of the
+training set, so that all folds have the same defaults."""
 
 FEW_ROWS_DROPOUT = 0.5
 
 
-def resolve_auto(run: config.TrainConfig, table: Table, train_rows: int) -> config.TrainConfig:
-    """A run in which the defaults for its task replace `auto`.
-
-    Args:
-        train_rows: the number of its training rows.
-    """
+def resolve_auto(run: config.TrainConfig, table: Table) -> config.TrainConfig:
+    """A run in which the defaults for its task replace `auto`."""
     defaults, model, optimizer = CLASSES if table.schema.classes else NUMBERS, run.model, run.optimizer
     if isinstance(model, config.Mlp) and model.dropout == "auto":
-        is_small = table.schema.classes and train_rows < FEW_ROWS
+        is_small = table.schema.classes and len(table.rows) < FEW_ROWS
         dropout = FEW_ROWS_DROPOUT if is_small else defaults.dropout
         model = model.model_copy(update={"dropout": dropout})
     if optimizer.lr == "auto":
@@ -77,6 +78,36 @@ def check_task(run: config.DescribeConfig, table: Table) -> None:
         raise UserError(*faults)
 
 
+def check_split(run: config.DescribeConfig, table: Table, split: Split) -> None:
+    """Checks that the classes in the sets of a split allow for the monitored metric and the class weights.
+
+    Raises:
+        UserError: otherwise.
+    """
+    if run.monitor == "val/auroc" and (absent := absent_classes(table, split.val)):
+        what = f"is not defined: the val set has no row of {listed(map(shortened, absent), 5)}"
+        raise UserError(Fault(what, "monitor=val/auroc", remedy="use monitor=val/log_loss"))
+    if isinstance(run.data.class_weights, dict) and table.schema.classes:
+        absent = absent_classes(table, split.train)
+        weights = weights_by_class(run.data.class_weights, table.schema.classes)
+        if not any(weights[label] for label in table.schema.classes if label not in absent):
+            what, remedy = "all training rows have weight 0", "give a class of theirs a weight above 0"
+            raise UserError(Fault(what, "data.class_weights", remedy=remedy))
+
+
+def absent_classes(table: Table, rows: Rows) -> list[str]:
+    """The classes of which there is none among these rows."""
+    classes = table.schema.classes
+    counts = np.bincount(table.y[rows, 0].astype(np.int64), minlength=len(classes)) if classes else ()
+    return [label for label, count in zip(classes, counts, strict=True) if not count]
+
+
+def weights_by_class(given: Mapping[str, float], classes: Sequence[str]) -> dict[str, float]:
+    """The weight of each class; 1 if none is given."""
+    found = {find_label(label, classes): weight for label, weight in given.items()}
+    return {label: found.get(label, 1.0) for label in classes}
+
+
 def _class_faults(run: config.DescribeConfig, table: Table) -> Iterator[Fault]:
     classes, target = table.schema.classes, table.schema.targets[0]
     is_number = table.schema.class_kind == "number"
@@ -94,15 +125,13 @@ def _class_faults(run: config.DescribeConfig, table: Table) -> Iterator[Fault]:
         yield Fault(what, "model.preprocessing.target=log", remedy=remedy)
     weights = run.data.class_weights
     for label in weights if isinstance(weights, dict) else ():
-        if label not in classes:
+        if find_label(label, classes) is None:
             what, expected = (
                 f"is not a class of column '{target}'",
                 f"one of {listed(map(shortened, classes), 5)}",
             )
             remedy = did_you_mean(nearest(label, classes), otherwise="remove it")
             yield Fault(what, f"data.class_weights.{label}", expected=expected, remedy=remedy)
-    if isinstance(weights, dict) and not any(weights.get(label, 1) for label in classes):
-        yield Fault("all weights are 0", "data.class_weights", remedy="give a class a weight above 0")
 
 
 def _number_faults(run: config.DescribeConfig, table: Table) -> Iterator[Fault]:

@@ -6,14 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from jaxtyping import Float64
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
-from torch import Tensor
 
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
@@ -25,6 +22,7 @@ from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, build_network, build_preprocessing
 from mlplab.runs import warm_start
+from mlplab.runs.class_weights import class_weights
 from mlplab.training.loggers import build_loggers
 from mlplab.training.module import Sizes, StackModule
 
@@ -154,32 +152,6 @@ def _build_network(
         class_weights(configs, data),
     )
     return build_network([each.model for each in configs], seeds, preprocessing, initialize=initialize)
-
-
-def class_weights(
-    configs: Sequence[config.TrainConfig], data: Sequence[RunData]
-) -> Float64[Tensor, "member 1 class"] | None:
-    """The weight of each class in each member's loss; None if all are 1.
-
-    They are scaled so that the mean weight of a member's training rows is 1; row weights count.
-    """
-    if all(each.data.class_weights == "none" for each in configs):
-        return None
-    return torch.stack([_class_weight(run, each) for run, each in zip(configs, data, strict=True)])
-
-
-def _class_weight(run: config.TrainConfig, data: RunData) -> Float64[Tensor, "1 class"]:
-    table, rows, wanted = data.table, data.split.train, run.data.class_weights
-    classes = table.schema.classes
-    row_weight = None if table.weight is None else table.weight[rows]
-    counts = np.bincount(table.y[rows, 0].astype(np.int64), row_weight, minlength=len(classes)).astype(float)
-    if wanted == "balanced":
-        weights = np.divide(1, counts, out=np.zeros_like(counts), where=counts > 0)
-    elif wanted == "none":
-        weights = np.ones(len(classes))
-    else:
-        weights = np.array([wanted.get(label, 1.0) for label in classes])
-    return torch.from_numpy(weights * counts.sum() / (weights * counts).sum())[None]
 
 
 @contextmanager

@@ -15,12 +15,12 @@ from mlplab.data.cache import RunData
 from mlplab.errors import Fault, UserError
 from mlplab.models.class_probabilities import ClassProbabilities
 from mlplab.runs.build import build_stack, build_trainer
-from mlplab.runs.calibrate import temperatures
 from mlplab.runs.folder import Metrics, RunFolder, finite
 from mlplab.runs.predictions import Predicted
 from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.training import checkpoint
 from mlplab.training import state as stack_state
+from mlplab.training.calibration import temperatures
 from mlplab.training.callbacks import (
     BestWeights,
     CallbackDispatcher,
@@ -215,14 +215,19 @@ class StackTrainer:
         device = self.trainer.strategy.root_device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
-    def test(self) -> None:
-        """Calibrates and tests each member's best weights; the scores are in the module's `values`."""
+    def test(self, members: Sequence[int]) -> None:
+        """Tests each member's best weights; the scores are in the module's `values`.
+
+        Args:
+            members: the members whose probabilities are calibrated before that.
+        """
         module = self.stack.module
         module.network.load_state_dict(self.best.state)
         transform = module.network.preprocessing.target_transform
         if isinstance(transform, ClassProbabilities):
             loader, rows = self.stack.datamodule.val_dataloader(), module.sizes.val
-            transform.temperature.copy_(temperatures(module.network, loader, rows))
+            found = temperatures(module.network, loader, rows)
+            transform.temperature[list(members)] = found[list(members)]
             self.best.state = module.network.state_dict()
         self.trainer.test(module, datamodule=self.stack.datamodule, verbose=False)
 

@@ -14,8 +14,6 @@ from mlplab.config import TrainConfig, chosen
 from mlplab.config.metrics import metrics_of
 from mlplab.data.cache import RunData
 from mlplab.data.schema import Schema
-from mlplab.data.splits.split import Rows
-from mlplab.data.table import Table
 from mlplab.errors import (
     CannotWrite,
     Interrupted,
@@ -154,8 +152,8 @@ class _Training:
         following = trainer.without_stopped_members() if left else None
         if received and trainer.stack_checkpoint:
             trainer.save()
-        if len(ended) > len(diverged):
-            trainer.test()
+        if trained := [index for index in ended if index not in diverged]:
+            trainer.test(trained)
         for index in ended:
             self._finalize(index, "diverged" if index in diverged else "done", diverged.get(index))
         if received:
@@ -254,18 +252,11 @@ def _targets(schema: Schema) -> str:
     return listed(schema.targets) + classes
 
 
-def _absent_classes(table: Table, rows: Rows) -> list[str]:
-    """The classes of which there is none among these rows."""
-    classes = table.schema.classes
-    present = set(table.y[rows, 0].tolist()) if classes else set[float]()
-    return [label for number, label in enumerate(classes) if number not in present]
-
-
 def _row_warnings(member: Member, *, resumed: bool) -> list[str]:
     """Warnings about classes that a set lacks, and about test rows that are in training."""
     data, warnings = member.data, []
-    for part, rows in data.split.parts().items():
-        if absent := _absent_classes(data.table, rows):
+    for part, absent in data.absent_classes.items():
+        if absent:
             what = "the network cannot learn to predict" if part == "train" else "it does not count"
             warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
     if (

@@ -7,7 +7,6 @@ from pathlib import Path
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
-from mlplab.data.task import resolve_auto
 from mlplab.errors import Fault, UserError
 from mlplab.runs.discovery import finished_run
 from mlplab.runs.resume import was_started
@@ -36,7 +35,7 @@ def check_runs(runs: Sequence[SweepRun], root: Path, cache: DataCache) -> list[S
             if key not in errors:
                 errors[key] = _error(run.config, init_from, cache)
             error = errors[key]
-            run = run.refused(error) if error else _resolved(run, run.config, cache)
+            run = run.refused(error) if error else replace(run, config=cache.resolved(run.config))
         checked.append(run)
     if all(run.error for run in checked):
         raise checked[0].error or AssertionError
@@ -51,11 +50,6 @@ def _error(config: TrainConfig, init_from: str | None, cache: DataCache) -> User
     except UserError as error:
         return error
     return None
-
-
-def _resolved(run: SweepRun, config: TrainConfig, cache: DataCache) -> SweepRun:
-    data = cache.data(config)
-    return replace(run, config=resolve_auto(config, data.table, len(data.split.train)))
 
 
 def _check_folders(runs: Sequence[SweepRun], root: Path) -> None:

@@ -62,7 +62,7 @@ class StackSize:
         batch = batch_rows(run.data.batch_size, rows)
         steps = math.ceil(rows / batch) * run.trainer.max_epochs
         layout = FeatureLayout(schema.categories, schema.missing)
-        widths = (preprocessed_width(run.model.preprocessing, layout), *hidden, len(schema.targets))
+        widths = (preprocessed_width(run.model.preprocessing, layout), *hidden, schema.outputs)
         itemsize = run.trainer.precision // 8
         window = 2 * WINDOW * MEMMAP_BLOCK * table.x.shape[1] * itemsize if table.memmapped else 0
         return cls(widths, batch, steps, itemsize, window)

@@ -1,8 +1,14 @@
 """Temperature scaling of a trained classifier (Guo et al. 2017, section 4.2)."""
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
+import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
+
+from mlplab.data.loader import Batch
+from mlplab.models import Network
 
 MIN_ROWS = 20
 """With fewer validation rows, fitted temperatures made the mean log-loss of test rows worse."""
@@ -14,6 +20,29 @@ _MAX_STEPS, _TOLERANCE = 50, 1e-6
 
 Margins = Float64[np.ndarray, "class row"]
 """Each class's logit minus that of the row's own class; their logsumexp is the row's log-loss."""
+
+
+def temperatures(
+    network: Network, batches: Iterable[Batch], rows: Sequence[int]
+) -> Float64[Tensor, "member 1 1"]:
+    """The temperature of each member, by `fit_temperature`.
+
+    Args:
+        batches: the validation rows of all members, in order.
+        rows: the number of each member's rows; what follows them is padding.
+    """
+    device = network.eval().preprocessing.impute_value.device
+    with torch.inference_mode():
+        moved = (batch.to(device) for batch in batches)
+        found = [(network.forward_scaled(batch.x), batch.y, batch.weight) for batch in moved]
+    logits = torch.cat([each for each, _, _ in found], 1)
+    y = torch.cat([each for _, each, _ in found], 1)
+    weight = torch.cat([_weights(targets, weights) for _, targets, weights in found], 1)
+    chosen = [
+        fit_temperature(logits[member, :count], y[member, :count, 0].long(), weight[member, :count, 0])
+        for member, count in enumerate(rows)
+    ]
+    return torch.tensor(chosen, dtype=torch.float64).reshape(-1, 1, 1)
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # logits may be infinite, or equal
@@ -84,3 +113,9 @@ def _inverse_temperatures(
         if np.abs(log_beta - before).max() < _TOLERANCE:
             break
     return np.exp(log_beta)
+
+
+def _weights(
+    y: Float64[Tensor, "member batch 1"], weight: Float[Tensor, "member batch 1"] | None
+) -> Float64[Tensor, "member batch 1"]:
+    return torch.ones_like(y) if weight is None else weight.double()

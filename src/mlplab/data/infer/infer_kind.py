@@ -35,8 +35,6 @@ def known_kind(name: str, role: Role, declared: str, dtype: DataType) -> tuple[K
     """
     if role == "weight":
         return "numeric", ""
-    if role == "target" and not dtype.is_numeric() and dtype != pl.Boolean:
-        return None  # its texts decide
     if role in ("group", "class"):
         return "categorical", ""
     if "%" in declared:

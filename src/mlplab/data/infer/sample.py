@@ -1,5 +1,6 @@
 """Infers from the table's first rows how each column is read at first."""
 
+import shlex
 from dataclasses import replace
 
 import polars as pl
@@ -9,7 +10,7 @@ from mlplab.data.infer.infer_kind import date_format_of, infer_kind, known_kind,
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import KEYS, LEFT_OUT, Role, TableSpec, titled, typed
 from mlplab.data.io.source import Source
-from mlplab.data.parse import Kind, cells_of, parse_str
+from mlplab.data.parse import Kind, cells_of, is_text, parse_str
 from mlplab.data.schema import Column
 from mlplab.errors import Fault, UserError
 
@@ -44,7 +45,9 @@ def columns_by_sample(source: Source, spec: TableSpec, sample: pl.DataFrame) -> 
 def _column_by_sample(
     name: str, role: Role, source: Source, spec: TableSpec, sample: pl.DataFrame
 ) -> InferredColumn:
-    dtype, declared = source.schema[name], spec.declared.get(name, "")
+    dtype, cells = source.schema[name], cells_of(sample, name)
+    asks_for_numbers = role == "target" and spec.asks_for_numbers
+    declared = spec.declared.get(name, "numeric" if asks_for_numbers else "")
     is_number = role == "weight" or declared in ("numeric", "boolean")
     is_not_number = is_datetime(dtype) and (is_number or role == "target")
     if is_not_number or dtype.is_nested() or dtype in (pl.Binary, pl.Time, pl.Duration, pl.Object):
@@ -54,13 +57,20 @@ def _column_by_sample(
         expected = "neither a number nor a class" if role == "target" else "not a number"
         what = f"has type {dtype}, {expected if is_not_number else 'which is not supported'}"
         raise UserError(Fault(what, f"{source.where}, {titled(name, role)}", remedy=remedy))
+    if asks_for_numbers and len(spec.named("target")) > 1 and _has_classes(cells, source, spec):
+        what, where = (
+            "contains classes, but only a single target can be a class",
+            f"{source.where}, {titled(name, role)}",
+        )
+        raise UserError(
+            Fault(what, where, remedy=f"choose one target, as in data.target={shlex.quote(name)}")
+        )
     known = known_kind(name, role, declared, dtype)
-    cells = cells_of(sample, name)
     kind, date_format = known or (_kind_by_texts(cells, role, source, spec), "")
     if kind == "date" and not date_format:
         texts = parse_str(cells, spec.na_values).drop_nulls()
         date_format = date_format_of(texts.unique(maintain_order=True), source.where, name)
-    certain = known is not None or role == "time" or (role == "target" and spec.asks_for_numbers)
+    certain = known is not None or role == "time"
     column = InferredColumn(name, role, kind, Column(name, kind), certain)
     column.of_classes = role == "target" and spec.asks_for_classes
     column.read_as(kind, date_format)
@@ -79,8 +89,14 @@ def _kind_by_texts(cells: pl.Series, role: Role, source: Source, spec: TableSpec
         texts = texts.str.replace(",", ".", literal=True)
     kind = infer_kind(texts.unique(), len(texts), len(cells))
     if role == "target":
-        numbers = spec.asks_for_numbers
-        return "numeric" if numbers else target_kind(kind, texts, of_classes=spec.asks_for_classes)
+        return target_kind(kind, texts, of_classes=spec.asks_for_classes)
     if kind in ("numeric", "date"):
         return kind
     return "date" if role == "time" else "categorical"
+
+
+def _has_classes(cells: pl.Series, source: Source, spec: TableSpec) -> bool:
+    """Whether a target is a boolean column, or text that is not mostly numbers."""
+    if cells.dtype == pl.Boolean or not is_text(cells.dtype):
+        return cells.dtype == pl.Boolean
+    return _kind_by_texts(cells, "input", source, spec) != "numeric" and cells.null_count() < len(cells)

@@ -23,6 +23,9 @@ KEYS: Mapping[Role, str] = {
 }
 """The key that names a column in a role."""
 
+TARGET_KINDS = ("numeric", "categorical")
+"""Declared kinds of targets: numbers, or text that is taken as classes as it stands."""
+
 LEFT_OUT = ("drop", "identifier")
 """Declared kinds of columns that are not read."""
 
@@ -88,10 +91,14 @@ def _contradictions(spec: TableSpec) -> Iterator[Fault]:
     """Faults of declared kinds of targets and weights, and of several targets that are classes."""
     for name, role in spec.roles:
         kind = spec.declared.get(name, "numeric")
-        if role == "target" and name in spec.declared:
-            what = f"contradicts {KEYS[role]}={name}: a target is not declared by its column"
-            remedy = "remove it; task=multiclass declares classes, task=regression numbers"
-            yield Fault(what, typed(name, kind), remedy=remedy)
+        if role == "target" and kind not in TARGET_KINDS:
+            what = f"contradicts {KEYS[role]}={name}: a target is {' or '.join(TARGET_KINDS)}"
+            yield Fault(what, typed(name, kind), remedy="remove one of the two")
+        elif role == "target" and kind == "categorical" and spec.asks_for_numbers:
+            what = "is for a target of classes, but " + (
+                "task=regression predicts numbers" if spec.task == "regression" else "several are numbers"
+            )
+            yield Fault(what, typed(name, kind), remedy="remove it")
         elif role == "weight" and kind != "numeric":
             what = f"contradicts {KEYS[role]}={name}, which must be a column of numbers"
             yield Fault(what, typed(name, kind), remedy="remove one of the two")
