@@ -39,7 +39,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 CONCRETE = ROOT / "src/mlplab/data/concrete.csv"
 
-SMALL = ("data=synthetic", "data.rows=60", "data.batch_size=16", "model.hidden=[8,8]", "trainer.max_epochs=5")
+SMALL = (
+    *("data=synthetic", "data.rows=60", "data.batch_size=16", "model.hidden=[8,8]", "baselines=[]"),
+    "trainer.max_epochs=5",
+)
 
 
 @cache
@@ -62,6 +65,11 @@ def values(*overrides: str) -> dict[str, Any]:
 def config(*overrides: str) -> TrainConfig:
     """The typed configuration that `train.py` would make of these overrides."""
     return parse(values(*overrides))
+
+
+def resolved(*overrides: str, cache: DataCache | None = None) -> TrainConfig:
+    """The same as in the run's folder: with what `auto` stands for, which the table decides."""
+    return (cache or DataCache()).resolved(config(*overrides))
 
 
 def table_of(
@@ -87,9 +95,10 @@ def train_into(folder: Path, *members: Sequence[str]) -> list[dict[str, Any]]:
 
     from mlplab.runs.train import Run, train_runs
 
-    runs = [Run(config(*overrides), folder / str(index)) for index, overrides in enumerate(members)]
     cache = DataCache()
-    return train_runs(runs, [cache.data(run.config) for run in runs], Console(file=io.StringIO()))
+    configs = [resolved(*overrides, cache=cache) for overrides in members]
+    runs = [Run(each, folder / str(index)) for index, each in enumerate(configs)]
+    return train_runs(runs, [cache.data(each) for each in configs], Console(file=io.StringIO()))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def test_help_and_a_name_that_is_none(tmp_path: Path) -> None:
     assert process([SCRIPT, "--help"], tmp_path).out.startswith("Compares this project")
     assert_short_answer(
         process([SCRIPT, "stak"], tmp_path),
-        ["unknown benchmark", "stak", "step, sweep, stack, csv or predict"],
+        ["unknown benchmark", "stak", "step, sweep, stack, csv, predict or quality"],
     )
 
 

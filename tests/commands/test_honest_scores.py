@@ -16,7 +16,8 @@ from mlplab.training import checkpoint
 
 Command = Callable[..., Ended]
 ROWS = 200
-SMALL = ("data=csv", "data.path=t.csv", "data.target=y", "model.hidden=[8]", "trainer.max_epochs=2")
+TABLE = ("data=csv", "data.path=t.csv", "data.target=y", "model.hidden=[8]")
+SMALL = (*TABLE, "baselines=[linear]", "trainer.max_epochs=2")
 QUICK = (*SMALL, "scheduler=constant")
 FILE = ("data/split=file", "data.split.path=parts.txt")
 GROUP = ("data/split=group", "data.split.group=customer")
@@ -112,7 +113,7 @@ def test_the_stack_of_a_sweep_knows_the_split_too(command: Command) -> None:
 def test_rows_of_training_are_left_out_of_a_test(
     command: Command, run_script: Command, frame: pl.DataFrame
 ) -> None:
-    assert command(*SMALL, *FILE, "name=r").status == 0
+    assert command(*TABLE, *FILE, "trainer.max_epochs=2", "name=r").status == 0
     metrics = json.loads(Path("outputs/r/metrics.json").read_text())
     frame.sample(fraction=1, shuffle=True, seed=3).select("y", "customer", "b", "a").write_csv("n.csv")
     ended = run_script("evaluate", "run=outputs/r", "data.path=n.csv")
@@ -121,7 +122,7 @@ def test_rows_of_training_are_left_out_of_a_test(
     assert "n.csv: 40 rows" in ended.out
     found = json.loads(Path("outputs/r/evaluation.json").read_text())
     for score in ("rmse", "mae", "r2"):
-        for prefix in ("", "ridge/", "mean/"):
+        for prefix in ("", "boosting/", "linear/", "constant/"):
             assert found[f"{prefix}test/{score}"] == pytest.approx(metrics[f"{prefix}test/{score}"])
     ended = run_script("evaluate", "run=outputs/r", "data.path=n.csv", "training_rows=include")
     assert ended.status == 0, ended
@@ -279,4 +280,4 @@ def test_rows_of_weight_0_change_nothing(command: Command, frame: pl.DataFrame) 
     assert command(*SMALL[:-1], *FILE, *longer).status == 0
     metrics = json.loads(Path("outputs/far/metrics.json").read_text())
     assert metrics["test/r2"] > 0.9
-    assert metrics["ridge/test/r2"] > 0.9
+    assert metrics["linear/test/r2"] > 0.9

@@ -19,6 +19,7 @@ TRAIN = (
     "data.batch_size=100",
     "model.hidden=[16]",
     "optimizer.lr=0.01",
+    "baselines=[linear]",
 )
 
 

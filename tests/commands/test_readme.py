@@ -29,9 +29,9 @@ COMMANDS = [
     command for command in dict.fromkeys(BLOCKS + CELLS) if not re.search(" tensorboard | pytest", command)
 ]
 FIRST = COMMANDS[0]
-OF_THE_SWEEP = [command for command in COMMANDS if re.search("outputs|name=sweep", command)]
-OF_THE_SWEEP.sort(key=lambda command: "name=sweep" not in command)  # stable: the sweep before its uses
-OTHERS = [command for command in COMMANDS[1:] if command not in OF_THE_SWEEP]
+OF_NAMED_RUNS = [command for command in COMMANDS if re.search("outputs| name=", command)]
+OF_NAMED_RUNS.sort(key=lambda command: " name=" not in command)  # stable: runs before their uses
+OTHERS = [command for command in COMMANDS[1:] if command not in OF_NAMED_RUNS]
 PYTHON = re.findall(r"```python\n(import mlplab\n.*?)```", TEXT, re.DOTALL)
 (MY_NETS,) = re.findall(r"```python\n# mynets.py\n(.*?)```", TEXT, re.DOTALL)
 
@@ -61,7 +61,8 @@ def run(
     write_houses(tmp_path / "my.csv", 30)
     (tmp_path / "mynets.py").write_text(MY_NETS)
     (tmp_path / "src/mlplab/data").mkdir(parents=True)
-    shutil.copy(CONCRETE, tmp_path / "src/mlplab/data")
+    for name in ("concrete", "penguins"):
+        shutil.copy(CONCRETE.with_name(f"{name}.csv"), tmp_path / "src/mlplab/data")
 
     def run(command: str) -> str:
         variables, _, words = command.partition("uv run ")
@@ -101,16 +102,19 @@ def test_the_first_command_works_in_a_clone(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert re.search("this network.*\n.*ridge regression.*\n.*mean", done.stdout)
+    assert re.search("this network.*\n.*gradient boosting.*\n.*ridge regression.*\n.*mean", done.stdout)
     assert "tensorboard --logdir outputs/" in done.stdout.splitlines()[-1]
 
 
-# Its training takes ten seconds.
-LONG = "uv run scripts/train.py experiment=recommend"
+# These take five to ten seconds; tests/training/test_article.py trains the article's network.
+LONG = "experiment=(article|digits|recommend)|folds=10"
+
+
+LINEAR = ("linear", "constant")
 
 
 @pytest.mark.parametrize(
-    "command", [pytest.param(each, marks=[pytest.mark.slow] * (each == LONG)) for each in OTHERS]
+    "command", [pytest.param(each, marks=[pytest.mark.slow] * bool(re.search(LONG, each))) for each in OTHERS]
 )
 def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, command: str) -> None:
     printed = run(command)
@@ -118,17 +122,23 @@ def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, c
         assert "tensorboard --logdir outputs/" in printed.splitlines()[-1]
     if "experiment=" in command and "article" not in command:  # the page says that the baselines are beaten
         (metrics,) = (json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/metrics.json"))
-        assert metrics["test/rmse"] < 0.6 * min(metrics[f"{name}/test/rmse"] for name in ("ridge", "mean"))
+        if "digits" in command:
+            assert metrics["test/accuracy"] > max(0.975, metrics["boosting/test/accuracy"])
+            assert metrics["test/log_loss"] < 0.8 * metrics["boosting/test/log_loss"]
+        else:
+            assert metrics["test/rmse"] < metrics["boosting/test/rmse"]
+            assert metrics["test/rmse"] < 0.6 * min(metrics[f"{name}/test/rmse"] for name in LINEAR)
 
 
-def test_a_sweep_and_the_commands_that_use_it(
+def test_named_runs_and_the_commands_that_use_them(
     run: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    printed = {command: run(command) for command in OF_THE_SWEEP}
-    assert "name=sweep" in OF_THE_SWEEP[0]
+    printed = {command: run(command) for command in OF_NAMED_RUNS}
+    assert sum(" name=" in command for command in OF_NAMED_RUNS) >= 2
     assert "their ensemble" in printed["uv run scripts/evaluate.py run=outputs/sweep"]
     assert "0.001" in printed["uv run scripts/results.py outputs"]
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1031
+    assert len((tmp_path / "species.csv").read_text().splitlines()) == 345
     for source in PYTHON:
         exec(source, {})
     assert re.search("cement(.*\n)+1030 predictions", capsys.readouterr().out)

@@ -14,7 +14,9 @@ from mlplab.errors import UserError
 from mlplab.runs.selection import select_runs
 
 
-def write(folder: Path, lr: float, seed: int, rmse: float | None, status: str = "done", **more: Any) -> None:
+def write(
+    folder: Path, lr: float | str, seed: int, rmse: float | None, status: str = "done", **more: Any
+) -> None:
     folder.mkdir(parents=True)
     config = {"name": folder.name, "seed": seed, "optimizer": {"lr": lr}, "model": {"hidden": [8, 8]}, **more}
     write_config(folder, config)
@@ -58,6 +60,19 @@ def test_grouping_and_sorting(sweep: Path) -> None:
 def test_a_key_that_only_some_runs_have_differs(sweep: Path) -> None:
     write(sweep / "alone", 0.1, 0, 1.0, loss={"delta": 2.0})
     assert set(results([sweep]).by) == {"optimizer.lr", "loss.delta"}
+
+
+def test_what_a_refused_run_left_open_is_no_difference(sweep: Path) -> None:
+    loss, auto = {"name": "huber", "delta": 1.0}, {"monitor": "auto", "loss": {"name": "auto"}}
+    for seed in (0, 1):
+        write(sweep / f"t/{seed}", 0.1, seed, 5.0, monitor="val/mae", loss=loss)
+    write(sweep / "t/refused", "auto", -1, None, status="failed", **auto)
+    found = results([sweep / "t"])
+    assert (found.by, found.metrics[0]) == ((), "val/mae")
+    [group] = found.groups
+    assert (group.runs, group.unfinished) == (2, {"failed": 1})
+    write(sweep / "t/other", 0.2, 0, 5.0, monitor="val/mae", loss=loss | {"delta": 2.0})
+    assert set(results([sweep / "t"]).by) == {"optimizer.lr", "loss.delta"}
 
 
 def test_a_run_counts_once_however_often_it_is_named(sweep: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ from mlplab.errors import UserError
 from mlplab.files import FolderLock
 from mlplab.runs.folder import RunFolder, record_failure, stamp_of
 from mlplab.training import checkpoint
+from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.state import StackState
 
 QUICK = (*SMALL[:-1], "scheduler=constant", "model.dropout=0.1", "logger=[tensorboard,csv]")
@@ -53,6 +55,43 @@ def test_a_run_may_grow_longer(command: Command, tmp_path: Path) -> None:
     assert whole == grown
     rows = [(tmp_path / "outputs" / name / "csv/metrics.csv").read_text() for name in ("whole", "r")]
     assert sorted(rows[0].splitlines()) == sorted(rows[1].splitlines())
+
+
+def test_a_run_of_classes_comes_to_the_same_end(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = ("data=synthetic", "data.function=blobs", "data.rows=200", "data.class_weights={a: 2}")
+    words = (*blobs, *SMALL[2:-1], "trainer.max_epochs=6", "optimizer.lr=0.02", "monitor=val/accuracy")
+    stop = StopOnSignal.on_step
+
+    def stop_within_an_epoch(self: StopOnSignal, trainer: Any, module: Any) -> None:
+        if trainer.global_step == 23:
+            self.received = signal.SIGTERM
+        stop(self, trainer, module)
+
+    def outcome(run: Path) -> dict[str, Any]:
+        return {**results_of(run), "test rows": (run / "test_predictions.csv").read_text()}
+
+    assert command(*words, "name=whole").status == 0
+    with monkeypatch.context() as context:
+        context.setattr(StopOnSignal, "on_step", stop_within_an_epoch)
+        assert command(*words, "name=r").status == 128 + signal.SIGTERM
+    run, whole = tmp_path / "outputs/r", outcome(tmp_path / "outputs/whole")
+    assert whole["metrics"]["temperature"] != 1
+    assert not (run / "test_predictions.csv").exists()
+    assert command("resume=outputs/r").status == 0
+    assert outcome(run) == whole
+    interrupt(run)  # before its test
+    assert command("resume=outputs/r").status == 0
+    assert outcome(run) == whole
+
+
+def test_auto_does_not_differ_from_what_it_stood_for(command: Command, stopped: Path) -> None:
+    auto = ("loss=auto", "monitor=auto", "optimizer.lr=auto", "model.dropout=auto", "task=auto")
+    assert command("resume=outputs/r", *auto).status == 0
+    interrupt(stopped)
+    ended = command("resume=outputs/r", *auto[:2], "optimizer.lr=0.1")
+    assert_short_answer(ended, ["optimizer.lr: differs from the resumed run (found 0.1, expected 0.005"])
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_again(command: Command, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_in_lockstep_and_one_by_one_leave_the_same_behind(
 ) -> None:
     # 71 rows: folds differ in size, and the last batch is a short one.
     common = ("data=synthetic", "data.rows=71", "data.batch_size=9", "model.hidden=[8,8]", *SWEEPS[sweep])
-    overrides = ("-m", *common, "trainer.max_epochs=12", "data.noise=2")
+    overrides = ("-m", *common, "trainer.max_epochs=12", "data.noise=2", "baselines=[]")
     lockstep = command(*overrides, "name=lockstep")
     alone = command(*overrides, "name=alone", "hydra/launcher=basic")
     assert lockstep.status == alone.status == int("diverges" in sweep), (lockstep.err, alone.err)
@@ -96,7 +96,7 @@ def test_folds_are_a_sweep_like_any_other(
     command: Callable[..., Ended], run_script: Callable[..., Ended], tmp_path: Path
 ) -> None:
     folds = ("data/split=kfold", "data.split.folds=4", "data.split.fold=range(4)", "name=s")
-    ended = command("-m", "trainer.max_epochs=3", *folds)
+    ended = command("-m", "trainer.max_epochs=3", "baselines=[]", *folds)
     assert ended.out.startswith("4 runs: 1 stack of 4\n")
     table = run_script("results", "outputs/s", "--format", "csv").out.splitlines()
     assert len(table) == 2  # one line: its runs are repeats
@@ -317,6 +317,16 @@ def test_a_run_that_cannot_begin_as_another_is_refused_alone(
     assert ended.status == 1
     assert "4 runs: 1 stack of 2, 2 refused" in ended.out
     assert "2 of 4 runs failed" in ended.err
+
+
+@pytest.mark.parametrize("launcher", ["lockstep", "basic"])
+def test_a_tables_oddities_are_said_once(
+    command: Callable[..., Ended], tmp_path: Path, launcher: str
+) -> None:
+    (tmp_path / "t.csv").write_text("a,same,y\n" + "".join(f"{i},7,{i / 3}\n" for i in range(40)))
+    table = ("data=csv", "data.path=t.csv", "data.target=y", "model=linear", "trainer.max_epochs=1")
+    ended = command("-m", *table, "baselines=[]", "seed=1", "name=s", f"hydra/launcher={launcher}")
+    assert (ended.out + ended.err).count("leaving out column 'same'") == 1, ended
 
 
 def test_a_file_that_a_network_misses_is_no_full_disk(

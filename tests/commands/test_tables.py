@@ -38,7 +38,13 @@ def column(cell: Callable[[int], object], name: str = "b") -> str:
     return table(lambda i: f"{i % 13},{cell(i)},{i / 2}", f"a,{name},y")
 
 
+def target(cell: Callable[[int], object], rows: int = 40) -> str:
+    """A good table but for its target."""
+    return table(lambda i: f"{i / 3},{i * i % 7},{cell(i)}", rows=rows)
+
+
 GOOD = column(lambda i: i * i % 7)
+WORDS = target(lambda i: ("no", "yes")[i % 3 % 2])
 SEMICOLONS = GOOD.replace(",", ";")
 COMMAS = SEMICOLONS.replace(".", ",")
 LATE = column(lambda i: 2) + "1,2,3\n" * 5000
@@ -250,8 +256,73 @@ REFUSED: list[Mistake] = [
     Mistake(
         "26 target not numeric",
         {"t.csv": table(lambda i: f"{i},2,{'low' if i % 2 else 'high'}")},
+        ("task=regression",),
+        (
+            "target column 'y', line 2, data row 1: is not a number; 40 such cells",
+            "'high'",
+            "if its values are classes: task=multiclass",
+        ),
+    ),
+    Mistake(
+        "a target of many classes",
+        {"t.csv": target(lambda i: f"word {i}")},
         (),
-        ("target column 'y', line 2, data row 1: is not a number; 40 such cells", "'high'"),
+        (
+            "target column 'y': has 40 different values in 40 rows",
+            "an identifier: choose a different data.tar",
+        ),
+    ),
+    Mistake(
+        "a target of many numbers as classes",
+        {"t.csv": target(lambda i: i / 2)},
+        ("task=multiclass",),
+        ("too many to be classes", "if it is a number: task=regression"),
+    ),
+    Mistake(
+        "three classes for two",
+        {"t.csv": target(lambda i: "abc"[i % 3])},
+        ("task=binary",),
+        ("task=binary needs a target with two classes", "3 classes: 'a', 'b', 'c'", "use task=multiclass"),
+    ),
+    Mistake(
+        "several targets of words",
+        {"t.csv": WORDS},
+        ("data.target=[y,a]", "task=multiclass"),
+        ("task=multiclass: predicts the classes of one target", "choose one: data.target=y"),
+    ),
+    Mistake(
+        "words beside numbers as targets",
+        {"t.csv": WORDS},
+        ("data.target=[y,a]",),
+        ("target column 'y': contains classes, but only a single target", "as in data.target=y"),
+    ),
+    Mistake(
+        "keys of numbers with classes",
+        {"t.csv": WORDS},
+        ("loss=mae", "monitor=val/mae", "data.class_weights={yess: 2}"),
+        (
+            "loss=mae: is a loss of numbers, but column 'y' has classes: 'no', 'yes'",
+            "use loss=cross_entropy",
+            "monitor=val/mae: is not a metric of classes",
+            "data.class_weights.yess: is not a class of column 'y' (expected one of 'no', 'yes')",
+        ),
+    ),
+    Mistake(
+        "keys of classes with numbers",
+        {"t.csv": GOOD},
+        ("loss=cross_entropy", "data.class_weights=balanced", "data.positive=1"),
+        (
+            "loss=cross_entropy: is for classes, but 'y' is predicted as a number",
+            "data.class_weights: is for classes",
+            "data.positive: is for classes",
+            "task=multiclass",
+        ),
+    ),
+    Mistake(
+        "an unknown positive class",
+        {"t.csv": WORDS},
+        ("data.positive=yess",),
+        ("data.positive=yess: is not a class of column 'y'", "did you mean data.positive=yes?"),
     ),
     Mistake(
         "27 missing target values",
@@ -506,7 +577,7 @@ REFUSED: list[Mistake] = [
         "a date for a target",
         {"t.parquet": FRAME.with_columns(y=pl.Series(DATES))},
         PARQUET,
-        ("has type Date, not a number",),
+        ("has type Date, neither a number nor a class",),
     ),
     Mistake("no rows", {"t.parquet": FRAME.head(0)}, PARQUET, ("t.parquet: has a header but no rows",)),
     Mistake(
@@ -633,6 +704,32 @@ TAKEN: list[tuple[str, Files, tuple[str, ...], tuple[str, ...]]] = [
     ("no header", {"t.csv": GOOD.partition("\n")[2]}, ("data.header=false", "data.target=column_3"), ()),
     ("years for names", {"t.csv": GOOD.replace("a,b,y", "1,2,3")}, ("data.header=true", "data.target=3"), ()),
     ("yes and no", {"t.csv": column(lambda i: "yes" if i % 2 else "no")}, (), ()),
+    ("two classes", {"t.csv": WORDS}, ("data.class_weights={yes: 2}", "data.positive=no"), ()),
+    (
+        "classes that differ by spaces and case",
+        {"t.csv": target(lambda i: ("Yes", "yes ", "no")[i % 3])},
+        (),
+        ("t.csv: column 'y': categories that differ only by spaces or case: 'Yes', 'yes'",),
+    ),
+    (
+        "a class of one row",
+        {"t.csv": target(lambda i: "rare" if i == 7 else "ab"[i % 2], rows=60)},
+        (),
+        (
+            "the val set has no row of 'rare': it does not count",
+            "the test set has no row of 'rare': it does not count",
+        ),
+    ),
+    (
+        "few whole numbers",
+        {"t.csv": target(lambda i: i % 5)},
+        (),
+        (
+            "t.csv: column 'y': its 5 whole values are predicted as numbers; if they are classes: "
+            "task=multiclass (task=regression removes this line)",
+        ),
+    ),
+    ("200 classes", {"t.csv": target(lambda i: f"c{i % 200:03}", rows=2000)}, (), ()),
     ("true and false", {"t.csv": column(lambda i: "True" if i % 2 else "FALSE")}, (), ()),
     ("one word and nothing", {"t.csv": column(lambda i: "x" if i % 2 else "")}, (), ()),
     (

@@ -110,8 +110,11 @@ def test_a_run_folder_is_complete(run: tuple[Path, Ended]) -> None:
     assert config["data"] == {
         "name": "concrete",
         "batch_size": 32,
-        "split": {"name": "random", "val": 0.15, "test": 0.15, "seed": 0, "stratify": None},
+        "class_weights": "none",
+        "split": {"name": "random", "val": 0.15, "test": 0.15, "seed": 0, "stratify": "auto"},
     }
+    of_task = (config["loss"], config["monitor"], config["optimizer"]["lr"], config["model"]["dropout"])
+    assert of_task == ({"name": "mse"}, "val/mae", 0.005, 0)  # what `auto` stood for
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["status"] == "done"
     assert {"val/loss", "val/rmse", "test/rmse", "test/mae", "test/r2", "best_epoch", "seconds"} <= set(
@@ -127,8 +130,8 @@ def test_a_run_folder_is_complete(run: tuple[Path, Ended]) -> None:
     assert f"best epoch {metrics['best_epoch']} of 4; " in log
     assert f"test rmse {metrics['test/rmse']}" in log
     assert {path.name for path in folder.iterdir()} == {
-        *("config.yaml", "metrics.json", "schema.json", "environment.json", "schema.json", "train.log"),
-        *("checkpoints", "tensorboard", "csv"),
+        *("config.yaml", "metrics.json", "schema.json", "environment.json", "train.log"),
+        *("test_predictions.csv", "checkpoints", "tensorboard", "csv"),
     }
 
 
@@ -179,7 +182,7 @@ def test_a_run_ends_with_its_scores_and_the_tensorboard_command(run: tuple[Path,
     lines = ended.out.splitlines()
     assert lines[-1] == tensorboard_command(Path("outputs/r"))
     assert lines[-2] == "run folder: outputs/r"
-    for name in ("this network", "ridge regression", "mean"):
+    for name in ("this network", "gradient boosting", "ridge regression", "mean"):
         assert any(name in line for line in lines[-10:])
 
 

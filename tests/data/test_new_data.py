@@ -39,7 +39,7 @@ CELLS: dict[type[pl.DataType], st.SearchStrategy[object]] = {
 WRITTEN = CsvOptions(quote='"')
 """Texts may stand between apostrophes, which look as if they wrapped fields."""
 
-MODEL = config().model
+MODEL = config("model.dropout=0").model
 
 
 @st.composite

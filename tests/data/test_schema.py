@@ -144,7 +144,7 @@ def test_a_raw_table_keeps_its_numbers() -> None:
 def test_values_beyond_float32_are_refused(value: float) -> None:
     for frame in (
         pl.DataFrame({"a": [0.0, 0.0, value], "y": [1.0, 2, 3]}),
-        pl.DataFrame({"a": [1.0, 2.0, 3.0], "y": [0.0, 0.0, value]}),
+        pl.DataFrame({"a": [1.0, 2.0, 3.0], "y": [0.0, value, 2 * value]}),
     ):
         with pytest.raises(UserError, match=r"column '.': the values are too small or too large"):
             table_of(frame)
@@ -203,6 +203,25 @@ def test_a_schema_survives_json() -> None:
     assert Schema.from_plain(json.loads(json.dumps(schema.plain()))) == schema
     assert (schema.names, schema.targets, schema.weight) == (["cat", "bool", "date"], ("y", "z"), "w")
     assert len(schema.categories) == len(schema.missing) == len(schema.offsets) == 9
+
+
+@pytest.mark.parametrize(
+    ("target", "classes", "kind", "task"),
+    [
+        (["b", "a"], ("a", "b"), "text", "binary"),
+        ([2, 1], ("1", "2"), "number", "binary"),
+        ([True, False], ("false", "true"), "boolean", "binary"),
+        (["c", "b", "a"], ("a", "b", "c"), "text", "multiclass"),
+        ([0.5, 1.5, 2.5], (), "text", "regression"),
+    ],
+)
+def test_a_schema_with_classes_survives_json(
+    target: list[object], classes: tuple[str, ...], kind: str, task: str
+) -> None:
+    schema = table_of(pl.DataFrame({"x": range(30), "y": target * (30 // len(target))})).schema
+    assert Schema.from_plain(json.loads(json.dumps(schema.plain()))) == schema
+    assert (schema.classes, schema.class_kind, schema.task) == (classes, kind, task)
+    assert schema.outputs == (len(classes) or 1)
 
 
 def test_a_missing_number_is_recognised_in_any_spelling() -> None:

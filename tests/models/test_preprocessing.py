@@ -110,7 +110,7 @@ def test_numbers_without_missing_values_cost_a_difference_and_a_quotient() -> No
     assert torch.equal(encoded, (x - statistics["mean"].float()) / statistics["std"].float())
     raw = build_preprocessing(section("none", target="none"), NUMBERS, 1, [0], torch.float32, statistics)
     assert raw.transform(x) is x
-    assert raw.target_scaling.inverse_transform(x[..., :1]).tolist() == x[..., :1].double().tolist()
+    assert raw.target_transform.inverse_transform(x[..., :1]).tolist() == x[..., :1].double().tolist()
 
 
 def test_robust_clip_scales_by_quartiles_and_clips_outliers() -> None:
@@ -142,7 +142,7 @@ def test_quantile_makes_numbers_normal_by_their_rank() -> None:
 def test_missing_and_unseen_values_are_imputed_and_indicated() -> None:
     preprocessing = build()
     assert preprocessing.width == preprocessed_width(section(), LAYOUT) == 2 + 2 + 5 + 2
-    assert (preprocessing.features, preprocessing.targets, preprocessing.dtype) == (5, 1, torch.float32)
+    assert (preprocessing.features, preprocessing.outputs, preprocessing.dtype) == (5, 1, torch.float32)
     member = [[3.0, 2, 3, 4, 0], [NAN, NAN, -1, 0, 1], [1, 1, -1, 2, 1]]
     x = torch.tensor([member, member])
     found = preprocessing.transform(x)
@@ -200,10 +200,10 @@ def test_impute_handles_what_transform_does_not(name: str) -> None:
 def test_the_inverse_undoes_the_transform_of_targets(target: str, values: list[float]) -> None:
     preprocessing = build(target=target, dtype=torch.float64)
     y = torch.tensor(values, dtype=torch.float64).view(1, -1, 1).repeat(2, 1, 1)
-    z = preprocessing.target_scaling.transform(y)
+    z = preprocessing.target_transform.transform(y)
     expected = {"standard": (y[0] - 1) / 3, "log": (y[0].log() - 1) / 3, "none": y[0]}[target]
     torch.testing.assert_close(z[0], expected)
-    torch.testing.assert_close(preprocessing.target_scaling.inverse_transform(z), y, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(preprocessing.target_transform.inverse_transform(z), y, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("target", ["standard", "log"])
@@ -226,14 +226,14 @@ def test_a_member_does_not_depend_on_the_others(name: str, target: str, count: i
         assert weight is not None
         assert weight.grad is not None
         assert all(gradient.any() for gradient in weight.grad)
-        z = preprocessing.target_scaling.transform(y[members])
+        z = preprocessing.target_transform.transform(y[members])
         return {
             "inputs": transformed,
             "imputed": preprocessing.impute(x[members]),
             "embeddings": weight,
             "gradient": weight.grad,
             "targets": z,
-            "predictions": preprocessing.target_scaling.inverse_transform(z),
+            "predictions": preprocessing.target_transform.inverse_transform(z),
         }
 
     assert_member_independent(compute, 2)
@@ -255,8 +255,8 @@ def test_a_members_part_of_the_state_is_a_preprocessing(name: str) -> None:
         assert torch.equal(alone.impute(x[one]).nan_to_num(), stack.impute(x)[one].nan_to_num())
         z = torch.randn(1, 5, 1)
         assert torch.equal(
-            alone.target_scaling.inverse_transform(z),
-            stack.target_scaling.inverse_transform(z.expand(2, -1, -1))[one],
+            alone.target_transform.inverse_transform(z),
+            stack.target_transform.inverse_transform(z.expand(2, -1, -1))[one],
         )
 
 

@@ -1,5 +1,8 @@
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -7,11 +10,17 @@ import torch
 from contracts import assert_weight_equals_repetition
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.datasets import load_iris
+from sklearn.metrics import log_loss
+from support import config
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from mlplab.data.cache import DataCache, HashedTable, RunData
 from mlplab.data.splits.split import Split
 from mlplab.data.splits.splitters import random_split
-from mlplab.runs import baselines as module
-from mlplab.runs.baselines import Baselines, scores
+from mlplab.runs import baseline_models, baselines
+from mlplab.runs.baseline_models import Constant, TrainingData
+from mlplab.runs.baselines import MODELS, NAMES, Baselines, baseline_test_scores, estimated_seconds, scores
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(60, 3)) * [1, 10, 0] + [5, 0, 2]
@@ -26,67 +35,147 @@ MIXED = np.column_stack(
 ).astype(np.float32)
 MIXED[::7, 1:] = np.nan
 TWO = np.column_stack([Y[:, 0], GENERATOR.normal(size=60)])
+CLASS = np.digitize(Y, np.quantile(Y, [1 / 3, 2 / 3])).astype(np.float64)
+
+TASKS = pytest.mark.parametrize(("y", "classes"), [(TWO, 0), (CLASS, 3), ((CLASS > 0).astype(float), 2)])
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Waiting threads take seconds from other tests."""
+    with threadpool_limits(1):
+        yield
+
+
+def data_of(
+    x: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray | None = None,
+    split: Split = SPLIT,
+    categories: Sequence[int] = CATEGORIES,
+    classes: int = 0,
+) -> TrainingData:
+    return TrainingData(x, y, weight, split.train, split.val, categories, classes)
 
 
 def fitted(
     x: np.ndarray,
     y: np.ndarray,
-    weight: np.ndarray | None,
-    split: Split,
-    categories: Sequence[int],
+    weight: np.ndarray | None = None,
+    split: Split = SPLIT,
+    categories: Sequence[int] = CATEGORIES,
+    classes: int = 0,
+    names: Sequence[str] = NAMES,
 ) -> dict[str, dict[str, float]]:
-    return Baselines(x, y, weight, split.train, categories).scores(x, y, weight, split.test)
+    found = Baselines(data_of(x, y, weight, split, categories, classes), names, 1)
+    return found.scores(x, y, weight, split.test)
+
+
+def assert_finite(found: Mapping[str, Mapping[str, float]]) -> None:
+    assert list(found) == ["boosting", "linear", "constant"]
+    for each in found.values():
+        assert np.isfinite([value for name, value in each.items() if name not in ("r2", "auroc")]).all()
 
 
 def test_ridge_is_the_closed_form_on_standardised_columns() -> None:
-    found = Baselines(X, TWO, None, ROWS, [0, 0, 0])
+    everything = data_of(X, TWO, split=Split(ROWS, ROWS, ROWS), categories=[0, 0, 0])
+    linear = Baselines(everything, ["linear"], 1).models["linear"]
     mean, std = X.mean(0), np.where(X.std(0) > 0, X.std(0), 1)
     standard = (X - mean) / std
-    predicted = found.ridge.predict(X)
-    for target, penalty in enumerate(found.ridge[-1].alpha_):
+    predicted = linear.predict(X)
+    for target, penalty in enumerate(linear.model.alpha_):
         y = TWO[:, target]
         slopes = np.linalg.solve(standard.T @ standard + penalty * np.eye(3), standard.T @ (y - y.mean()))
         np.testing.assert_allclose(predicted[:, target], standard @ slopes + y.mean(), rtol=1e-8, atol=1e-8)
-    assert len(set(found.ridge[-1].alpha_)) == 2  # one target is noise
+    assert len(set(linear.model.alpha_)) == 2  # one target is noise
 
 
-def test_the_penalty_does_not_depend_on_the_weights_unit() -> None:
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_gradient_of_logistic_regression_is_zero(classes: int) -> None:
+    """That of C Σ loss + ½‖slopes‖², on standardised columns; the best C is known by the validation rows."""
+    y = np.minimum(CLASS, classes - 1)
+    data = data_of(X, y, categories=[0, 0, 0], classes=classes)
+    linear = Baselines(data, ["linear"], 1).models["linear"]
+    columns = linear.columns.transform(X[data.train])
+    errors = linear.predict(X[data.train]) - np.eye(classes)[y[data.train, 0].astype(int)]
+    gradient = linear.model.C * errors.T @ columns
+    slopes = linear.model.coef_ if classes > 2 else np.vstack([-linear.model.coef_, linear.model.coef_])
+    np.testing.assert_allclose(gradient, -slopes, atol=2e-3 * linear.model.C * len(data.train))
+    losses = []
+    for inverse in baseline_models.INVERSE_PENALTIES:
+        model = type(linear.model)(C=inverse, max_iter=1000).fit(columns, y[data.train, 0])
+        predicted = model.predict_proba(linear.columns.transform(X[data.val]))
+        losses.append(log_loss(y[data.val], predicted, labels=model.classes_))
+    assert baseline_models.INVERSE_PENALTIES[int(np.argmin(losses))] == linear.model.C
+
+
+@TASKS
+def test_the_unit_of_the_weights_does_not_matter(y: np.ndarray, classes: int) -> None:
     weight = GENERATOR.uniform(0.5, 2, 60)
-    one, other = (fitted(MIXED, TWO, weight * unit, SPLIT, CATEGORIES) for unit in (1, 1e4))
-    assert one["ridge"] == pytest.approx(other["ridge"])
-    assert one != fitted(MIXED, TWO, None, SPLIT, CATEGORIES)
+    one, other = (fitted(MIXED, y, weight * unit, classes=classes) for unit in (1, 1e4))
+    for name in NAMES:
+        assert one[name] == pytest.approx(other[name])
+        assert one[name] != fitted(MIXED, y, classes=classes)[name]
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_the_unit_of_the_targets_does_not_matter(unit: float) -> None:
+    one, other = fitted(MIXED, TWO), fitted(MIXED, TWO * unit + unit)
+    for name in NAMES:
+        assert other[name]["rmse"] == pytest.approx(one[name]["rmse"] * unit)
 
 
 def test_a_category_of_a_row_or_two_tells_nothing_of_the_target() -> None:
     """Each row has a category of its own, which a mean of the targets of training would give away."""
     x, y = np.column_stack([np.arange(60.0) % 45]), GENERATOR.normal(size=(60, 1))
-    assert fitted(x, y, None, SPLIT, [60])["ridge"]["r2"] < 0.1
+    assert fitted(x, y, categories=[60])["linear"]["r2"] < 0.1
 
 
-def test_missing_numbers_and_unseen_categories_are_predicted() -> None:
+@TASKS
+def test_missing_numbers_and_unseen_categories_are_predicted(y: np.ndarray, classes: int) -> None:
     x = MIXED.copy()
     x[50:, 1], x[50:, 2], x[50:, 3] = np.nan, 2, 50  # no such category in training
     x[:40, 2] = np.where(x[:40, 2] == 2, 1, x[:40, 2])
-    assert fitted(x, TWO, None, SPLIT, CATEGORIES)["ridge"]["rmse"] < np.inf
-    x[:, 1] = np.nan  # all missing
-    assert fitted(x, TWO, None, SPLIT, CATEGORIES)["ridge"]["rmse"] < np.inf
+    assert_finite(fitted(x, y, classes=classes))
+    x[:50, 1:] = np.nan  # all missing in training
+    assert_finite(fitted(x, y, classes=classes))
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+def test_boosting_tells_254_categories_apart(classes: int) -> None:
+    """Those with many rows; others share a code. Of 300 categories, every second one has a high target."""
+    codes = np.concatenate([np.repeat(np.arange(254.0), 30), np.arange(254.0, 300)])
+    x = np.column_stack([codes, np.where(codes % 3, codes, np.nan)])
+    y = (codes % 2)[:, None]
+    split = random_split(np.arange(len(x)), val=0.2, test=0.2, seed=0)
+    found = fitted(x, y, None, split, [300, 300], classes, ["boosting"])["boosting"]
+    assert found.get("r2", found.get("accuracy")) > 0.97
 
 
 def test_many_rows_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FITTED_ROWS", (20, 20))
-    monkeypatch.setattr(module, "BLOCK", 3)
-    found = Baselines(X, Y, None, ROWS, [0, 0, 0])
-    assert found.ridge[0]["numbers"][1].n_samples_seen_ == 20
-    assert found.mean == pytest.approx(Y.mean())
-    assert len(found.scores(X, Y, None, ROWS)) == 2
+    monkeypatch.setattr(baseline_models, "FITTED_ROWS", (20, 20))
+    monkeypatch.setattr(baseline_models, "BOOSTED_VALUES", 3 * 7)
+    monkeypatch.setattr(baselines, "BLOCK", 3)
+    for y, classes in ((Y, 0), (CLASS, 3)):
+        data = data_of(X, y, categories=[0, 0, 0], classes=classes)
+        found = Baselines(data, NAMES, 1)
+        assert found.models["linear"].columns.named_transformers_["numbers"][1].n_samples_seen_ == 20
+        losses = found.models["boosting"].models[0].validation_score_
+        assert np.ptp(losses) < 1e-9  # 7 rows are too few for a tree
+        constant = y[data.train].mean(0) if not classes else np.bincount(y[data.train, 0].astype(int)) / 40
+        np.testing.assert_allclose(found.models["constant"].output, constant)
+        assert_finite(found.scores(X, y, None, ROWS))
 
 
+@pytest.mark.parametrize("classes", [0, 3])
 @given(st.lists(st.integers(0, 3), min_size=60, max_size=60).filter(lambda each: sum(map(bool, each)) > 1))
-def test_weight_equals_repetition_in_scores(weights: list[int]) -> None:
+def test_weight_equals_repetition_in_scores_and_constants(classes: int, weights: list[int]) -> None:
     def compute(rows: torch.Tensor, weight: torch.Tensor | None) -> dict[str, torch.Tensor]:
-        y = TWO[rows.numpy()]
-        found = scores(np.zeros_like(y), y, None if weight is None else weight.numpy())
-        return {name: torch.tensor(value) for name, value in found.items()}
+        y, each = (CLASS if classes else TWO)[rows.numpy()], None if weight is None else weight.numpy()
+        every = np.arange(len(rows))
+        constant = Constant(TrainingData(y, y, each, every, every, [0], classes))
+        found = scores(constant.predict(y), y, each, classes)
+        return {name: torch.tensor(value) for name, value in found.items() if name != "r2"}
 
     assert_weight_equals_repetition(compute, weights)
 
@@ -95,28 +184,118 @@ def test_the_mean_scores_no_better_than_zero() -> None:
     split = random_split(ROWS, val=0.2, test=0.2, seed=0)
     found = fitted(X, Y, None, split, [0, 0, 0])
     expected = Y[split.test] - Y[split.train].mean()
-    assert found["mean"]["rmse"] == pytest.approx(np.sqrt(np.mean(expected**2)))
-    assert found["mean"]["r2"] <= 0 < found["ridge"]["r2"]
+    assert found["constant"]["rmse"] == pytest.approx(np.sqrt(np.mean(expected**2)))
+    assert found["constant"]["r2"] <= 0 < found["linear"]["r2"]
 
 
-def test_nothing_is_learnt_from_val_or_test_rows_nor_from_those_without_weight() -> None:
+def test_the_constant_of_classes_is_their_weighted_shares() -> None:
+    y, weight = np.array([[0.0], [0], [1], [2], [1], [0]]), np.array([1.0, 1, 4, 2, 1, 1])
+    every = np.arange(6)
+    data = data_of(y, y, weight, Split(every[:4], every[:4], every[4:]), [0], 4)
+    found = Baselines(data, ["constant"], 1)
+    np.testing.assert_allclose(found.models["constant"].output, [0.25, 0.5, 0.25, 0])
+    expected = found.scores(y, y, weight, every[4:])["constant"]
+    assert expected["log_loss"] == pytest.approx(-(np.log(0.5) + np.log(0.25)) / 2)
+    assert expected["accuracy"] == 0.5
+
+
+@TASKS
+def test_rows_without_weight_and_test_rows_teach_nothing(y: np.ndarray, classes: int) -> None:
     weight = np.ones(60)
-    weight[:5] = 0
+    weight[:5] = weight[40:43] = 0
+    x, other = MIXED.copy(), y.copy()
+    x[weight == 0, :2], x[weight == 0, 2:] = 1e6, 1
+    other[weight == 0] = 1 if classes else 1e6
+    expected = fitted(MIXED, y, weight, classes=classes)
+    assert fitted(x, other, weight, classes=classes) == expected
+    alone = Split(ROWS[5:40], ROWS[43:50], ROWS[50:])
+    assert fitted(MIXED, y, np.ones(60), alone, classes=classes) == expected
+    x, data = MIXED.copy(), data_of(MIXED, y, classes=classes)
+    before = Baselines(data, NAMES, 1)
+    x[50:] = np.nan
+    after = Baselines(replace(data, x=x), NAMES, 1)
+    for name in NAMES:
+        np.testing.assert_array_equal(before.models[name].predict(MIXED), after.models[name].predict(MIXED))
+
+
+def test_the_validation_rows_of_numbers_only_stop_boosting() -> None:
     x, y = MIXED.copy(), TWO.copy()
-    x[:5, :2], x[40:50, :2] = 1e6, np.nan
-    x[:5, 2:], x[40:50, 2:] = 1, np.nan
-    y[:5] = y[40:50] = 1e6
-    expected = fitted(MIXED, TWO, weight, SPLIT, CATEGORIES)
-    assert fitted(x, y, weight, SPLIT, CATEGORIES) == expected
-    alone = Split(ROWS[5:40], ROWS[40:50], ROWS[50:])
-    assert fitted(MIXED, TWO, np.ones(60), alone, CATEGORIES) == expected
+    x[40:50, :2], x[40:50, 2:], y[40:50] = np.nan, np.nan, 1e6
+    found, expected = fitted(x, y), fitted(MIXED, TWO)
+    assert all(found[name] == expected[name] for name in ("linear", "constant"))
+    assert found["boosting"] != expected["boosting"]
+
+
+def nonlinear(rows: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The product of two numbers with noise, or its class; and a third number without use."""
+    x = np.random.default_rng(1).normal(size=(rows, 3))
+    y = x[:, 0] * x[:, 1] + 0.1 * np.random.default_rng(2).normal(size=rows)
+    if classes:
+        y = np.digitize(y, np.quantile(y, np.arange(1, classes) / classes)).astype(np.float64)
+    return x.astype(np.float32), y[:, None]
+
+
+@pytest.mark.parametrize(
+    ("classes", "metric", "much"), [(0, "rmse", 0.6), (2, "log_loss", 0.6), (3, "log_loss", 0.75)]
+)
+def test_boosting_learns_what_a_linear_model_cannot(classes: int, metric: str, much: float) -> None:
+    x, y = nonlinear(1000, classes)
+    split = random_split(np.arange(1000), val=0.2, test=0.2, seed=0)
+    found = fitted(x, y, None, split, [0, 0, 0], classes)
+    assert found["boosting"][metric] < much * found["constant"][metric]
+    assert found["boosting"][metric] < much * found["linear"][metric]
+
+
+def test_boosting_stops_and_predicts_with_the_best_number_of_trees() -> None:
+    x, y = nonlinear(400, 2)
+    split = random_split(np.arange(400), val=0.2, test=0.2, seed=0)
+    boosting = Baselines(data_of(x, y, None, split, [0, 0, 0], 2), ["boosting"], 1).models["boosting"]
+    (model,) = boosting.models
+    assert model.n_iter_ < model.max_iter
+    predicted = boosting.predict(x[split.val])
+    assert log_loss(y[split.val], predicted) == pytest.approx(-model.validation_score_.max())
+
+
+def test_classes_that_are_easy_to_tell_apart() -> None:
+    x, y = load_iris(return_X_y=True)
+    split = random_split(np.arange(150), val=0.2, test=0.2, seed=0)
+    found = fitted(x, y[:, None].astype(np.float64), None, split, [0] * 4, 3)
+    assert found["constant"]["accuracy"] < 0.5
+    for name in ("linear", "boosting"):
+        assert found[name]["accuracy"] > 0.9
+        assert found[name]["log_loss"] < 0.3
+
+
+def test_a_class_without_training_rows_has_no_probability() -> None:
+    y = CLASS.copy()
+    y[:40][y[:40] == 1] = 2
+    found = Baselines(data_of(MIXED, y, classes=4), NAMES, 1)
+    for model in found.models.values():
+        predicted = model.predict(MIXED)
+        assert predicted.shape == (60, 4)
+        assert not predicted[:, [1, 3]].any()
+        np.testing.assert_allclose(predicted.sum(1), 1)
+    assert_finite(found.scores(MIXED, y, None, SPLIT.test))
+
+
+def test_validation_rows_of_unseen_classes_only() -> None:
+    y = (CLASS > 1).astype(np.float64)
+    y[40:50] = 2
+    assert_finite(fitted(MIXED, y, classes=3))
+
+
+def test_training_rows_of_a_single_class() -> None:
+    y = CLASS.copy()
+    y[:40] = 2
+    found = fitted(MIXED, y, classes=3)
+    assert_finite(found)
+    assert found["boosting"] == found["linear"] == found["constant"]
 
 
 def test_a_mapped_file_is_a_matrix(tmp_path: Path) -> None:
     MIXED.tofile(tmp_path / "x")
     mapped = np.memmap(tmp_path / "x", np.float32, "r", shape=MIXED.shape)
-    expected = fitted(MIXED, TWO, None, SPLIT, CATEGORIES)
-    assert fitted(mapped, TWO, None, SPLIT, CATEGORIES) == expected
+    assert fitted(mapped, TWO) == fitted(MIXED, TWO)
 
 
 def test_scores_by_hand() -> None:
@@ -126,3 +305,110 @@ def test_scores_by_hand() -> None:
     both = scores(np.hstack([predicted, y]), np.hstack([y, y]), None)
     assert both == {name: pytest.approx((value + (name == "r2")) / 2) for name, value in found.items()}
     assert np.isnan(scores(np.zeros((2, 1)), np.ones((2, 1)), None)["r2"])
+
+
+def test_scores_of_classes_by_hand() -> None:
+    predicted, y = np.array([[0.5, 0.5, 0], [0.2, 0.8, 0]]), np.array([[0.0], [0]])
+    found = scores(predicted, y, np.array([3.0, 1]), 3)
+    assert found["log_loss"] == pytest.approx(-(3 * np.log(0.5) + np.log(0.2)) / 4)
+    assert found["accuracy"] == 0.75
+    impossible = scores(predicted, np.array([[2.0], [2]]), None, 3)
+    assert impossible["log_loss"] == pytest.approx(-np.log(1e-15))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_limited_while_baselines_are_fitted_and_predict(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    class Counting(Constant):
+        def __init__(self, data: TrainingData) -> None:
+            super().__init__(data)
+            seen.append({each["num_threads"] for each in threadpool_info()})
+
+        def predict(self, x: np.ndarray) -> np.ndarray:
+            seen.append({each["num_threads"] for each in threadpool_info()})
+            return super().predict(x)
+
+    monkeypatch.setitem(MODELS, "constant", Counting)
+    fitted(MIXED, TWO, names=["constant"])
+    before = threadpool_info()
+    Baselines(data_of(MIXED, TWO), ["constant"], threads).scores(MIXED, TWO, None, ROWS)
+    assert seen[2:] == [{threads}, {threads}]
+    assert threadpool_info() == before
+
+
+@pytest.fixture
+def data() -> RunData:
+    return DataCache().data(config("data=synthetic", "data.rows=60"))
+
+
+def test_baselines_are_fitted_and_scored_once(data: RunData, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = baseline_test_scores(data, NAMES, 0.0, 1)
+    assert_finite(found)
+    assert baselines.baselines(data, list(NAMES), 0.0, 1) is baselines.baselines(data, NAMES, 9.0, 1)
+    monkeypatch.setattr(baselines, "scores", None)
+    assert baseline_test_scores(data, NAMES, 0.0, 1) is found
+    assert list(baselines.baselines(data, ["constant"], 0.0, 1).models) == ["constant"]
+
+
+@pytest.mark.parametrize(("seconds", "left_out"), [(3.0, ["boosting"]), (1e4, [])])
+def test_baselines_that_take_longer_than_the_network_are_skipped(
+    data: RunData,
+    seconds: float,
+    left_out: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(baselines, "estimated_seconds", lambda name, _: 40.4 if name == "boosting" else 2.0)
+    with caplog.at_level(logging.INFO, "mlplab.runs.baselines"):
+        found = baseline_test_scores(data, NAMES, seconds, 1)
+    assert list(found) == [name for name in ("boosting", "linear", "constant") if name not in left_out]
+    line = "baseline boosting skipped: it would take about 40 s, longer than the network (3 s)"
+    assert caplog.messages == [line] * len(left_out)
+
+
+def test_a_table_larger_than_memory_is_not_boosted(data: RunData, caplog: pytest.LogCaptureFixture) -> None:
+    mapped = replace(data, hashed=HashedTable(replace(data.table, memmapped=True)))
+    with caplog.at_level(logging.INFO, "mlplab.runs.baselines"):
+        assert list(baseline_test_scores(mapped, NAMES, 1e4, 1)) == ["linear", "constant"]
+    assert caplog.messages == ["baseline boosting skipped: the table is larger than memory"]
+
+
+def sized(rows: int, features: int, classes: int) -> TrainingData:
+    """A table whose last feature is a category."""
+    x, y = nonlinear(rows, classes)
+    noise = np.random.default_rng(3).normal(size=(rows, features - 4))
+    x = np.column_stack([x, noise, np.arange(rows) % 5]).astype(np.float32)
+    split = random_split(np.arange(rows), val=0.2, test=0.2, seed=0)
+    return data_of(x, y, None, split, [0] * (features - 1) + [5], classes)
+
+
+def test_estimates_grow_with_the_table_and_small_tables_are_always_fitted() -> None:
+    for name in ("linear", "boosting"):
+        small, longer, wider = (
+            estimated_seconds(name, sized(*each, 0)) for each in ((100, 5), (900, 5), (100, 50))
+        )
+        assert 0 < small < longer < baselines.FREE_SECONDS
+        assert small < wider < baselines.FREE_SECONDS
+        classes = [estimated_seconds(name, sized(900, 5, number)) for number in (2, 4)]
+        assert classes[0] < classes[1] < baselines.FREE_SECONDS
+    assert estimated_seconds("constant", sized(900, 5, 0)) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("classes", [0, 2, 7])
+@pytest.mark.parametrize(("rows", "features"), [(3000, 10), (30_000, 10), (100_000, 10), (10_000, 60)])
+@pytest.mark.parametrize("name", ["linear", "boosting"])
+def test_estimates_are_roughly_right(name: str, rows: int, features: int, classes: int) -> None:
+    """Within a factor of five, on a machine that may be twice as fast or busy."""
+    data = sized(rows, features, classes)
+    Baselines(sized(100, 10, classes), [name], 1)  # imports
+    start = perf_counter()
+    Baselines(data, [name], 1)
+    seconds = perf_counter() - start
+    print(f"{name}: {rows} rows, {features} features, {classes} classes: {seconds:.2f} s, expected", end=" ")
+    print(f"{estimated_seconds(name, data):.2f} s")
+    assert max(seconds, 0.3) < 5 * max(estimated_seconds(name, data), 0.3)
+    assert max(estimated_seconds(name, data), 0.3) < 5 * max(seconds, 0.3)

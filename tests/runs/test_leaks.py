@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from support import config
+from support import resolved
 
 from mlplab.data.cache import DataCache, HashedTable, RunData
-from mlplab.runs.build import build_stack
+from mlplab.runs.build import Stack, build_stack
 
 ROWS = 200
 SPLITS = {
@@ -32,6 +32,8 @@ def changed(data: RunData) -> RunData:
     x, y = table.x.copy(), table.y.copy()
     rows = np.setdiff1d(np.arange(len(x)), data.split.train)
     x[rows], y[rows] = np.where(np.array(table.schema.categories) > 0, 0, 1e9), 1e9
+    if table.schema.classes:
+        y[rows] = 0
     return replace(data, hashed=HashedTable(replace(table, x=x, y=y)))
 
 
@@ -57,7 +59,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
     ("split", "preprocessing"), [*((split, "quantile") for split in SPLITS), ("random", "standard")]
 )
 def test_nothing_is_learned_of_other_rows(table: pl.DataFrame, split: str, preprocessing: str) -> None:
-    run = config(
+    run = resolved(
         "data=csv", "data.path=t.csv", "data.target=y", f"model/preprocessing={preprocessing}", *SPLITS[split]
     )
     data = DataCache().data(run)
@@ -72,7 +74,18 @@ def test_nothing_is_learned_of_other_rows(table: pl.DataFrame, split: str, prepr
     if "time" in split:
         assert table["when"][parts.train.tolist()].max() < table["when"][parts.val.tolist()].min()  # type: ignore[operator]
         assert table["when"][parts.val.tolist()].max() < table["when"][parts.test.tolist()].min()  # type: ignore[operator]
-    state, other = (each.module.network.preprocessing.state_dict() for each in (stack, other_stack))
-    assert state.keys() == other.keys()
+    assert_same_preprocessing(stack, other_stack)
+
+
+def test_no_class_weight_is_learned_of_other_rows() -> None:
+    table = ("data=csv", "data.path=t.csv", "data.target=kind", "data.class_weights=balanced")
+    run = resolved(*table)
+    data = DataCache().data(run)
+    assert_same_preprocessing(build_stack([run], [data]), build_stack([run], [changed(data)]))
+
+
+def assert_same_preprocessing(one: Stack, other: Stack) -> None:
+    state, others = (each.module.network.preprocessing.state_dict() for each in (one, other))
+    assert state.keys() == others.keys()
     for name, tensor in state.items():
-        assert torch.equal(tensor, other[name]), name
+        assert torch.equal(tensor, others[name]), name

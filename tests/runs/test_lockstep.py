@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from support import config, train_into
+from support import resolved, train_into
 
 from mlplab.config.model import Activation
 from mlplab.data.cache import DataCache
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.usefixtures("full_speed")
 
 ONE_COLUMN = [
     *("data=csv", "data.path=one.csv", "data.target=y", "data.batch_size=17"),
-    *("model.hidden=[5,4]", "trainer.max_epochs=3", "logger=[]"),
+    *("model.hidden=[5,4]", "trainer.max_epochs=3", "logger=[]", "baselines=[]"),
 ]
 LONGEST = 600
 
 
 @pytest.fixture(autouse=True)
 def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table of one column, and one of all kinds of columns, with missing values and row weights."""
+    """A table of one column, and tables of all kinds of columns, with missing values and row weights."""
     monkeypatch.chdir(tmp_path)
     source = np.random.default_rng(0)
     rows = 333
@@ -51,20 +51,33 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         }
     )
     missing = pl.int_range(pl.len())
-    frame.with_columns(
+    frame = frame.with_columns(
         x1=pl.when(missing % 7 > 0).then("x1"), few=pl.when(missing % 11 > 0).then("few")
-    ).write_csv("all.csv")
+    )
+    frame.write_csv("all.csv")
+    classes = {
+        "two": np.where(y > np.median(y), "yes", "no"),
+        "three": np.array(["low", "middle", "high"])[np.digitize(y, np.quantile(y, [0.2, 0.6]))],
+    }
+    for name, target in classes.items():
+        frame.with_columns(y=target, z=None).write_csv(f"{name}.csv")
 
 
-def draw(number: int) -> list[list[str]]:
-    """The overrides of three runs that may share a stack."""
+def draw(number: int, *, classes: bool = False) -> list[list[str]]:
+    """The overrides of three runs that may share a stack; their target is numbers or classes."""
     source = random.Random(number)
 
     def choose(*values: str) -> str:
         return source.choice(values)
 
-    table = choose("one.csv", "all.csv", "all.csv", "synthetic")
-    if table == "synthetic":
+    table = choose("two.csv", "three.csv") if classes else choose("one.csv", *["all.csv"] * 2, "synthetic")
+    if classes:
+        own_weights = "{yes: 3}" if table == "two.csv" else "{low: 0.5, high: 2}"
+        shared = ["data=csv", f"data.path={table}", "data.target=y"]
+        shared.append(f"data.class_weights={choose('none', 'balanced', own_weights)}")
+        shared += ["data.weight=w"] if source.random() < 0.5 else []
+        shared.append(f"monitor={choose('auto', 'val/accuracy', 'val/auroc', 'val/loss')}")
+    elif table == "synthetic":
         features = source.choice([1, 2, 8])
         function = "sine" if features == 1 else "product"
         shared = ["data=synthetic", f"data.function={function}", f"data.features={features}"]
@@ -83,18 +96,18 @@ def draw(number: int) -> list[list[str]]:
         f"model.activation={choose(*get_args(Activation))}",
         f"model/preprocessing={choose('standard', 'robust_clip', 'quantile', 'none')}",
         f"model.preprocessing.target={choose('standard', 'none')}",
+        "loss=cross_entropy" if classes else f"loss={choose('mse', 'mae', 'huber')}",
         f"model.preprocessing.one_hot_max_categories={choose('2', '16')}",
-        f"loss={choose('mse', 'mae', 'huber')}",
         f"optimizer={optimizer}",
         f"trainer.precision={choose('32', '32', '64')}",
         f"trainer.gradient_clip_val={choose('null', '0.5')}",
         f"trainer.max_epochs={choose('1', '3')}",
-        "logger=[]",
+        *("logger=[]", "baselines=[]"),
     ]
     by_fold = norm != "batch" and source.random() < 0.5
     if by_fold:
         shared += ["data/split=kfold", "data.split.folds=4"]
-        if table == "all.csv":
+        if table in ("all.csv", "two.csv", "three.csv"):
             shared.append(choose("data.split.group=group", "data.split.stratify=part", "data.split.seed=3"))
     members = []
     for member in range(3):
@@ -102,6 +115,7 @@ def draw(number: int) -> list[list[str]]:
         own.append(f"model.dropout={choose('0', '0.2')}" if widths else "model.dropout=0")
         own.append(f"scheduler={choose('cosine', 'constant', 'step', 'plateau')}")
         own.append(f"callbacks.early_stopping.patience={choose('null', '1')}")
+        own += [f"loss.label_smoothing={choose('0', '0.1')}"] if classes else []
         own.append(f"data.split.fold={member}" if by_fold else f"data.split.seed={choose('0', '1')}")
         members.append([*shared, *own])
     return members
@@ -110,7 +124,7 @@ def draw(number: int) -> list[list[str]]:
 def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]]) -> None:
     """Of those that may share a stack with the first: folds of groups may need more or fewer batches."""
     cache = DataCache()
-    shapes = [_stack_key(config(*member), cache, 0) for member in members]
+    shapes = [_stack_key(resolved(*member, cache=cache), cache, 0) for member in members]
     members = [member for member, shape in zip(members, shapes, strict=True) if shape == shapes[0]]
     stack = train_into(Path("stack"), *members)
     for index, member in enumerate(members):
@@ -118,6 +132,9 @@ def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]]) -> None:
         stacked, own = Path(f"stack/{index}"), Path(f"alone{index}/0")
         which = f"member {index} of {members}"
         assert alone | {"seconds": 0} == stack[index] | {"seconds": 0}, which
+        if alone["status"] == "done":
+            one, other = ((folder / "test_predictions.csv").read_text() for folder in (own, stacked))
+            assert one == other, which
         for name in ("best", "last"):
             path = f"checkpoints/{name}.ckpt"
             assert (stacked / path).exists() == (own / path).exists(), which
@@ -136,7 +153,7 @@ def test_one_input_column(own: list[str]) -> None:
 
 def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
     run = ["data=synthetic", "data.rows=1000", "data.batch_size=null", "model/preprocessing=quantile"]
-    run += ["model.hidden=[8]", "trainer.max_epochs=2", "logger=[]", "scheduler=constant"]
+    run += ["model.hidden=[8]", "trainer.max_epochs=2", "logger=[]", "baselines=[]", "scheduler=constant"]
     members = [[*run, f"data.split.val={val}"] for val in (0.1, 0.15, 0.5)]
     stack = train_into(Path("stack"), *members)
     for index, member in enumerate(members):
@@ -145,7 +162,7 @@ def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
     (warm,) = train_into(Path("warm"), [*members[2], "init_from=stack/0", "trainer.max_epochs=1"])
     assert warm["status"] == "done"
     runs = [
-        Run(config(*member, "trainer.max_epochs=4"), Path(f"stack/{i}"), (0, 0))
+        Run(resolved(*member, "trainer.max_epochs=4"), Path(f"stack/{i}"), (0, 0))
         for i, member in enumerate(members)
     ]
     kept = [saved_state(run.folder, run.config, DataCache().data(run.config)) for run in runs]
@@ -159,8 +176,15 @@ def test_any_configuration(number: int) -> None:
     assert_alone_as_in_a_stack(draw(number))
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("number", [1, 5, 8])
+def test_any_configuration_of_classes(number: int) -> None:
+    assert_alone_as_in_a_stack(draw(number, classes=True))
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("classes", [False, True])
 @pytest.mark.parametrize("number", range(120))
-def test_many_configurations(number: int) -> None:
-    assert_alone_as_in_a_stack(draw(number))
+def test_many_configurations(number: int, classes: bool) -> None:
+    assert_alone_as_in_a_stack(draw(number, classes=classes))

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from support import CONCRETE, SMALL, config, train_into
+from support import CONCRETE, SMALL, resolved, train_into
 
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.config.model import Activation
@@ -20,9 +20,12 @@ from mlplab.errors import UserError
 from mlplab.runs.build import build_stack
 from mlplab.training import checkpoint
 
+NONE = "baselines=[]"
+
 
 def trained(folder: Path, *members: Sequence[str]) -> list[dict[str, Any]]:
-    """Metrics, and the tensors of both checkpoints, of runs trained as one stack."""
+    """Metrics, and the tensors of both checkpoints, of runs trained as one stack, without baselines."""
+    members = tuple([*(word for word in member if word != NONE), NONE] for member in members)
     return [
         {
             "metrics": {name: value for name, value in metrics.items() if name != "seconds"},
@@ -114,7 +117,7 @@ def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) ->
     (run,) = trained(tmp_path, overrides)
     saved = checkpoint.load(tmp_path / "0/checkpoints/best.ckpt")
     assert saved["epoch"] == run["metrics"]["best_epoch"]
-    run_config = config(*overrides)
+    run_config = resolved(*overrides)
 
     stack = build_stack([run_config], [DataCache().data(run_config)])
     stack.module.network.load_state_dict(run["best"])
@@ -223,13 +226,41 @@ def test_a_golden_run(tmp_path: Path) -> None:
     assert {name: run["metrics"][name] for name in golden} == pytest.approx(golden, rel=1e-6)
 
 
+def test_a_golden_run_of_classes(tmp_path: Path) -> None:
+    table = ("data=synthetic", "data.function=blobs", "data.noise=1", "data.rows=400")
+    loss = ("loss=cross_entropy", "loss.label_smoothing=0.1", "data.class_weights={a: 2}")
+    network = ("model.hidden=[16]", "model.dropout=0.2", "optimizer.lr=0.01", "optimizer.weight_decay=0.2")
+    trainer = ("trainer.max_epochs=5", "trainer.precision=64")
+    (run,) = trained(tmp_path, (*table, *loss, *network, *trainer))
+    golden = {
+        "train/loss": 0.648537595,
+        "val/log_loss": 0.611493287,
+        "test/log_loss": 0.388871314,
+        "test/auroc": 0.967083333,
+        "temperature": 0.389091404,
+    }
+    assert {name: run["metrics"][name] for name in golden} == pytest.approx(golden, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     "option", ["model=linear", "trainer.fast_dev_run=true", "trainer.log_every_n_steps=2"]
 )
 def test_other_options_train(tmp_path: Path, option: str) -> None:
-    common = SMALL if option != "model=linear" else (*SMALL[:3], SMALL[4])
+    common = SMALL if option != "model=linear" else (*SMALL[:3], *SMALL[4:])
     (run,) = trained(tmp_path, (*common, option))
     assert run["metrics"]["status"] == "done"
+
+
+def test_a_fast_dev_run_keeps_the_predictions_of_its_one_batch(tmp_path: Path) -> None:
+    train_into(tmp_path, ("data=synthetic", "data.rows=30_000", *SMALL[2:], "trainer.fast_dev_run=true"))
+    assert 1 < len((tmp_path / "0/test_predictions.csv").read_text().splitlines()) < 4500
+
+
+def test_test_predictions_are_left_out_if_not_wanted(tmp_path: Path) -> None:
+    train_into(tmp_path, [*SMALL, "test_predictions=false"], SMALL)
+    assert [(tmp_path / name / "test_predictions.csv").exists() for name in "01"] == [False, True]
+    [row, *_] = pl.read_csv(tmp_path / "1/test_predictions.csv").iter_rows(named=True)
+    assert row.keys() == {"row", "target", "prediction"}
 
 
 def test_a_network_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +292,15 @@ def test_cuda_is_refused_where_there_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, none is present")
-@pytest.mark.parametrize("shared", [["model.norm=batch"], ["optimizer=sgd", "loss=huber"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "shared",
+    [
+        ["model.norm=batch"],
+        ["optimizer=sgd", "loss=huber"],
+        ["data.function=blobs", "data.class_weights={a: 2}"],
+    ],
+    ids=" ".join,
+)
 def test_cuda_gives_what_the_cpu_gives(tmp_path: Path, shared: list[str]) -> None:
     members = [[*SMALL, *shared, *own] for own in MEMBERS[:2]]
     cpu, cuda = (

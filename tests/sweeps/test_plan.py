@@ -23,7 +23,8 @@ def plan(
         SweepRun((), Path(str(number)), config=config(*DATA, *overrides))
         for number, overrides in enumerate(runs)
     ]
-    return make_plan(jobs, DataCache(), members, workers, cores)
+    cache = DataCache()
+    return make_plan(check_runs(jobs, Path(), cache), cache, members, workers, cores)
 
 
 ALIKE = [
@@ -63,6 +64,23 @@ def test_what_shares_a_stack() -> None:
         made.summary()
         == f"{len(ALIKE) + len(UNLIKE) + 1} runs: 1 stack of {len(ALIKE) + 1}, {len(UNLIKE)} alone"
     )
+
+
+def test_runs_of_classes_share_a_stack_unless_their_class_weights_differ() -> None:
+    blobs = ["data.function=blobs"]
+    smooth = [[*blobs, "loss=cross_entropy", f"loss.label_smoothing={each}"] for each in (0, 0.1)]
+    weighted = [*blobs, "data.class_weights=balanced"]
+    made = plan(blobs, *smooth, weighted, [*weighted, "seed=1"], [*blobs, "monitor=val/accuracy"])
+    assert made.stacks == ((0, 1, 2), (3, 4), (5,))
+
+
+def test_only_runs_that_do_not_fit_their_target_are_refused() -> None:
+    blobs = ["data.function=blobs"]
+    made = plan(blobs, [*blobs, "loss=mse"], [*blobs, "monitor=val/mae"], ["loss=cross_entropy"], [])
+    assert made.stacks == ((0,), (4,))
+    said = ("is a loss of numbers", "is not a metric of classes", "is for classes")
+    for run, words in zip(made.refused, said, strict=True):
+        assert words in run.reason
 
 
 def test_folds_share_a_stack_but_where_a_short_batch_would_matter() -> None:
@@ -105,7 +123,7 @@ def test_runs_with_callbacks_of_the_users_train_alone() -> None:
 
 
 def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("a,y\n1,2\n3,x\n")
+    (tmp_path / "t.csv").write_text("a,y\n1,2\n3,4\n5,6\n7,x\n")
     csv = ["data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y"]
     jobs = [
         SweepRun((), Path("bad"), error=UserError()),

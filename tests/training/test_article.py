@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from lightning.pytorch import Callback
 from numpy.typing import NDArray
-from support import config
+from support import resolved
 
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import opened_source
@@ -62,7 +62,7 @@ def trained(stack: Stack, folder: Path) -> list[float]:
 def test_losses_are_those_of_the_formulas(
     tmp_path: Path, precision: int, steps: int, tolerance: float, written_out: bool
 ) -> None:
-    run = config("experiment=article", f"trainer.precision={precision}", f"trainer.max_epochs={steps}")
+    run = resolved("experiment=article", f"trainer.precision={precision}", f"trainer.max_epochs={steps}")
     data = DataCache().data(run)
     stack = build_stack([run], [data])
     body = stack.module.network.body

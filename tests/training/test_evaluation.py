@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 import torch
 from contracts import assert_member_independent
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from support import config
 
+from mlplab.config.metrics import CLASSIFICATION
 from mlplab.data.loader import Loader
 from mlplab.models import FeatureLayout, Linear, Network, build_preprocessing
+from mlplab.models.class_probabilities import ClassProbabilities
 from mlplab.training.evaluation import Evaluation, Values
 from mlplab.training.losses import build_loss
 
-CONFIG = config("model/preprocessing=none")
+CONFIG = config("model/preprocessing=none", "loss=mse")
 COUNTS = (130, 7, 64, 130)
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(200, 3, generator=GENERATOR)
@@ -74,3 +77,75 @@ def test_members_with_different_numbers_of_rows_are_scored_by_their_own(
 @pytest.mark.parametrize("targets", [1, 2, 5])
 def test_a_member_does_not_depend_on_the_others(weight: torch.Tensor | None, targets: int) -> None:
     assert_member_independent(lambda members: evaluated(members, Y[:, :targets], weight, 4096), 4)
+
+
+CLASSES = 3
+NUMBERS = torch.arange(200).remainder(CLASSES).double().unsqueeze(1)
+OF_CLASSES = torch.tensor([1.5, 0.5, 1], dtype=torch.float64)
+
+
+def classifier(members: Sequence[int]) -> Network:
+    """Each member with a temperature of its own."""
+    layout, weights = FeatureLayout((0,) * 3, (False,) * 3), OF_CLASSES.expand(len(members), 1, CLASSES)
+    preprocessing = build_preprocessing(
+        CONFIG.model.preprocessing, layout, 1, members, torch.float32, None, CLASSES, weights.clone()
+    )
+    assert isinstance(preprocessing.target_transform, ClassProbabilities)
+    preprocessing.target_transform.temperature[:, 0, 0] = 1 + torch.tensor(members, dtype=torch.float64)
+    return Network(preprocessing, Linear(3, CLASSES, seeds=members))
+
+
+def classified(
+    members: Sequence[int], weight: torch.Tensor | None, batch: int = 4096
+) -> tuple[Values, torch.Tensor]:
+    """The metrics, and the probabilities of each row, with padding."""
+    stack, rows = classifier(members), [ROWS_OF_MEMBERS[member] for member in members]
+    loss = build_loss([config("loss=cross_entropy", "loss.label_smoothing=0").loss] * len(members))
+    evaluation = Evaluation(loss, [len(each) for each in rows], "test", ["y"], CLASSES, keep=True)
+    with torch.no_grad():
+        for _ in range(2):  # the second time after a reset
+            for each in Loader(X, NUMBERS, rows, batch, multiple=64, weight=weight):
+                evaluation.add(stack, each)
+            values = evaluation.compute_and_reset(stack)
+    return values, torch.cat(evaluation.predictions, 1)
+
+
+@pytest.mark.parametrize("batch", [4096, 50])
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+def test_classes_are_scored_at_each_members_temperature(batch: int, weight: torch.Tensor | None) -> None:
+    values, kept = classified(range(4), weight, batch)
+    assert {name.removeprefix("test/") for name in values} == {"loss", *CLASSIFICATION}
+    for member, rows in enumerate(ROWS_OF_MEMBERS):
+        with torch.no_grad():
+            logits = classifier([member]).forward_scaled(X[rows].unsqueeze(0))[0].double()
+        p, y = torch.softmax(logits / (1 + member), 1).numpy(), NUMBERS[rows, 0].numpy()
+        np.testing.assert_allclose(kept[member, : len(rows)], p, rtol=1e-6)
+        assert kept.shape[1] == 192
+        counts = np.ones(len(rows)) if weight is None else weight[rows, 0].double().numpy()
+        used = counts > 0
+        scored = {"sample_weight": counts[used], "labels": range(CLASSES)}
+        expected = {
+            "log_loss": log_loss(y[used], p[used], **scored),
+            "accuracy": accuracy_score(y[used], p[used].argmax(1), sample_weight=counts[used]),
+            "auroc": roc_auc_score(y[used], p[used], multi_class="ovr", **scored),
+        }
+        for name, each in expected.items():
+            assert values[f"test/{name}"][member].item() == pytest.approx(each, abs=1e-6), name
+        losses = torch.nn.functional.cross_entropy(logits, NUMBERS[rows, 0].long(), reduction="none")
+        weighted = OF_CLASSES[NUMBERS[rows, 0].long()].numpy() * losses.numpy()
+        loss = np.average(weighted, weights=counts)
+        assert values["test/loss"][member].item() == pytest.approx(loss, rel=1e-5)
+
+
+def test_predictions_are_kept_only_if_wanted() -> None:
+    loss = build_loss([CONFIG.loss])
+    evaluation, stack = Evaluation(loss, [7], "val", ["y"]), network([0], 1)
+    with torch.no_grad():
+        for batch in Loader(X, Y[:, :1], [torch.arange(7)], 4096, multiple=64):
+            evaluation.add(stack, batch)
+    assert evaluation.predictions == []
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+def test_a_member_with_classes_does_not_depend_on_the_others(weight: torch.Tensor | None) -> None:
+    assert_member_independent(lambda members: classified(members, weight)[0], 4)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from contracts import (
@@ -8,9 +10,14 @@ from contracts import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import config
-from torch import nn
+from torch import Tensor, nn
 
-from mlplab.training.losses import LOSSES, Loss, build_loss
+from mlplab.data.loader import Batch
+from mlplab.models.class_probabilities import ClassProbabilities
+from mlplab.models.target_scaling import TargetScaling
+from mlplab.training.losses import LOSSES, Loss, batch_losses, build_loss
+
+CLASSES = 3
 
 
 @pytest.mark.parametrize(
@@ -35,21 +42,87 @@ def test_members_have_their_own_delta() -> None:
     assert loss(error, torch.zeros_like(error)).tolist() == [0.5 * (3 - 0.25), 2 * (3 - 1)]
 
 
-def losses(name: str, members: list[int]) -> Loss:
-    return build_loss(
-        [
-            config(f"loss={name}", *([f"loss.delta={each + 0.5}"] if name == "huber" else [])).loss
-            for each in members
-        ]
+@pytest.mark.parametrize("smoothing", [0, 0.1])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_cross_entropy_is_torchs(classes: int, smoothing: float) -> None:
+    section = config("loss=cross_entropy", f"loss.label_smoothing={smoothing}").loss
+    logits = torch.randn(2, 9, classes, dtype=torch.float64) * 5
+    target = torch.randint(classes, (2, 9, 1))
+    theirs = nn.CrossEntropyLoss(label_smoothing=smoothing)
+    expected = torch.stack([theirs(z, y[:, 0]) for z, y in zip(logits, target, strict=True)])
+    torch.testing.assert_close(build_loss([section] * 2)(logits, target.double()), expected)
+
+
+def test_members_have_their_own_label_smoothing() -> None:
+    sections = [config("loss=cross_entropy", f"loss.label_smoothing={each}").loss for each in (0, 0.2)]
+    logits = torch.tensor([[[2.0, 0, 0]]] * 2)
+    log_p = logits[0, 0].log_softmax(0)
+    expected = torch.stack([-log_p[0], -0.8 * log_p[0] - 0.2 * log_p.mean()])
+    torch.testing.assert_close(build_loss(sections)(logits, torch.zeros(2, 1, 1)), expected)
+
+
+@pytest.mark.parametrize(("far", "expected"), [(1e4, 0), (-1e4, 1e4 + math.log(2))])
+def test_cross_entropy_of_far_logits_is_finite(far: float, expected: float) -> None:
+    logits = torch.tensor([[[far, 0, 0]]], requires_grad=True)
+    loss = build_loss([config("loss=cross_entropy", "loss.label_smoothing=0").loss])(
+        logits, torch.zeros(1, 1, 1)
     )
+    loss.sum().backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == pytest.approx(expected)
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_class_weights_are_torchs_up_to_the_divisor(weighted: bool) -> None:
+    """torch divides by the sum of the weights; here their mean over the training rows is 1."""
+    of_classes = torch.tensor([[[0.5, 2, 0]], [[1, 0.25, 3]]], dtype=torch.float64)
+    y = torch.randint(3, (2, 9, 1), generator=torch.Generator().manual_seed(0)).double()
+    logits = torch.randn(2, 9, 3, dtype=torch.float64)
+    weight = torch.rand(2, 9, 1, dtype=torch.float64) if weighted else None
+    batch = Batch(torch.zeros(2, 9, 1), y, weight)
+    transform = ClassProbabilities(3, 2, torch.float64, of_classes)
+    loss = build_loss([config("loss=cross_entropy", "loss.label_smoothing=0").loss] * 2)
+    found = batch_losses(loss, logits, batch, transform)
+    for member in range(2):
+        theirs = nn.CrossEntropyLoss(of_classes[member, 0], reduction="none")
+        of_rows = theirs(logits[member], y[member, :, 0].long())
+        expected = of_rows.mean() if weight is None else (of_rows * weight[member, :, 0]).sum()
+        divisor = 1 if weight is None else weight[member].sum()
+        torch.testing.assert_close(found[member], expected / divisor)
+
+
+def losses(name: str, members: list[int]) -> Loss:
+    """The loss of members that differ where they can."""
+
+    def own(member: int) -> list[str]:
+        smoothing, delta = f"loss.label_smoothing={member / 4}", f"loss.delta={member + 0.5}"
+        return {"huber": [delta], "cross_entropy": [smoothing]}.get(name, [])
+
+    return build_loss([config(f"loss={name}", *own(each)).loss for each in members])
+
+
+def drawn(
+    name: str, members: int, rows: int, targets: int, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """Outputs and targets; those of cross-entropy are logits and a class."""
+    source = torch.Generator().manual_seed(rows)
+    if name == "cross_entropy":
+        logits = torch.randn(members, rows, CLASSES, dtype=dtype, generator=source)
+        return logits, torch.randint(CLASSES, (members, rows, 1), generator=source).to(dtype)
+    outputs, target = torch.randn(2, members, rows, targets, dtype=dtype, generator=source)
+    return outputs, target
+
+
+SINGLE = {name: losses(name, [0]) for name in LOSSES}
+"""The losses of one member."""
 
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("weighted", [True, False])
 def test_a_member_does_not_depend_on_the_others(name: str, weighted: bool) -> None:
-    source = torch.Generator().manual_seed(0)
-    predictions, target = torch.randn(2, 3, 37, 2, generator=source)
-    weight = torch.rand(3, 37, 1, generator=source)
+    predictions, target = drawn(name, 3, 37, 2)
+    weight = torch.rand(3, 37, 1, generator=torch.Generator().manual_seed(0))
 
     def compute(members: list[int]) -> dict[str, torch.Tensor]:
         predicted = predictions[members].requires_grad_()
@@ -64,19 +137,19 @@ def test_a_member_does_not_depend_on_the_others(name: str, weighted: bool) -> No
 @pytest.mark.parametrize("name", LOSSES)
 def test_rows_without_weight_do_not_count(name: str) -> None:
     loss = build_loss([config(f"loss={name}").loss] * 2)
-    predicted, target = torch.randn(2, 2, 7, 1).unbind()
+    predicted, target = drawn(name, 2, 7, 1)
     weight = torch.tensor([[1.0] * 4 + [0] * 3, [1.0] * 7]).unsqueeze(2)
     values = loss(predicted, target, weight)
     assert values[0] == loss(predicted[:, :4], target[:, :4])[0]
     assert values[1] == loss(predicted, target)[1]
 
 
-@pytest.mark.parametrize("loss", [losses(name, [0]) for name in LOSSES])
+@pytest.mark.parametrize("name", LOSSES)
 @settings(max_examples=40)
 @given(weights=st.lists(st.integers(0, 4), min_size=1, max_size=20).filter(any))
-def test_weight_equals_repetition(loss: Loss, weights: list[int]) -> None:
-    source = torch.Generator().manual_seed(len(weights))
-    predicted, target = torch.randn(2, 1, len(weights), 2, dtype=torch.float64, generator=source).unbind()
+def test_weight_equals_repetition(name: str, weights: list[int]) -> None:
+    predicted, target = drawn(name, 1, len(weights), 2, torch.float64)
+    loss = SINGLE[name]
 
     def compute(rows: torch.Tensor, weight: torch.Tensor | None) -> dict[str, torch.Tensor]:
         reshaped = None if weight is None else weight.reshape(1, -1, 1)
@@ -86,32 +159,34 @@ def test_weight_equals_repetition(loss: Loss, weights: list[int]) -> None:
     assert_equal_weights_are_none(compute, len(weights))
 
 
-def test_a_batch_of_weight_0_changes_nothing() -> None:
-    loss = build_loss([config().loss])
-    predicted = torch.randn(1, 4, 1, requires_grad=True)
-    value = loss(predicted, torch.zeros(1, 4, 1), torch.zeros(1, 4, 1))
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_batch_of_weight_0_changes_nothing(name: str) -> None:
+    predicted, target = drawn(name, 1, 4, 1)
+    predicted.requires_grad_()
+    value = SINGLE[name](predicted, target, torch.zeros(1, 4, 1))
     value.sum().backward()  # type: ignore[no-untyped-call]
     assert value.item() == 0
     assert predicted.grad is not None
     assert not predicted.grad.any()
 
 
-def test_only_a_single_target_has_a_unit() -> None:
-    loss = build_loss([config("loss=mse").loss])
+def test_only_a_single_number_has_a_unit() -> None:
     losses, std = torch.tensor([2.0]), torch.tensor([[[3.0, 5.0]]], dtype=torch.float64)
-    assert loss.in_target_units(losses, std[..., :1]).item() == 18
-    assert loss.in_target_units(losses, std).item() == 2
+    one, two = (TargetScaling("standard", each, each, torch.float32) for each in (std[..., :1], std))
+    assert SINGLE["mse"].in_target_units(losses, one).item() == 18
+    assert SINGLE["mse"].in_target_units(losses, two).item() == 2
+    classes = ClassProbabilities(2, 1, torch.float32, None)
+    assert SINGLE["cross_entropy"].in_target_units(losses, classes).item() == 2
 
 
 def test_shapes_that_would_broadcast_are_refused() -> None:
-    loss = build_loss([config().loss])
     with pytest.raises(TypeError):
-        loss(torch.zeros(1, 4, 1), torch.zeros(1, 4))
+        SINGLE["mse"](torch.zeros(1, 4, 1), torch.zeros(1, 4))
 
 
 def test_weights_are_relative_to_all_rows_and_not_to_those_of_a_batch() -> None:
     # The mean over batches of one row is the weighted mean; divided by its own sum, each weight would cancel.
-    loss = build_loss([config("loss=mse").loss])
+    loss = SINGLE["mse"]
     z, y = torch.zeros(1, 1, 1), torch.tensor([1.0, 3.0])
     weight = torch.tensor([1.0, 7.0])
     total = weight.double().mean().reshape(1)
@@ -123,17 +198,20 @@ def test_weights_are_relative_to_all_rows_and_not_to_those_of_a_batch() -> None:
 @pytest.mark.parametrize("weighted", [True, False])
 def test_derivatives_are_those_of_autograd(name: str, weighted: bool) -> None:
     loss = losses(name, [0, 1])
-    predicted, target = torch.randn(2, 2, 9, 2, dtype=torch.float64).unbind()
+    predicted, target = drawn(name, 2, 9, 2, torch.float64)
     predicted = (2 * predicted).requires_grad_()
     weight = torch.rand(2, 9, 1, dtype=torch.float64) if weighted else None
     slopes = torch.tensor([1.0, 3.0], dtype=torch.float64)
     shares = torch.ones(2, 9, 1) if weight is None else weight
-    formula = (loss.function(predicted - target) * shares / shares.sum(1, keepdim=True)).sum((1, 2)) / 2
+    each = loss.function(loss.compare(predicted, target))
+    formula = (each * shares / shares.sum(1, keepdim=True)).sum((1, 2)) / target.shape[2]
     (expected,) = torch.autograd.grad((formula * slopes).sum(), predicted, create_graph=True)
     (found,) = torch.autograd.grad(
         (loss(predicted, target, weight) * slopes).sum(), predicted, create_graph=True
     )
     torch.testing.assert_close(found, expected)
     if name != "mae":  # whose second derivative is 0
-        second = [torch.autograd.grad(each.sum(), predicted)[0] for each in (found, expected)]
+        along = torch.randn_like(found)
+        second = [torch.autograd.grad((each * along).sum(), predicted)[0] for each in (found, expected)]
+        assert second[0].any()
         torch.testing.assert_close(*second)

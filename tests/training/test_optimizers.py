@@ -65,7 +65,8 @@ def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_member_does_not_depend_on_the_others(kind: str) -> None:
     overrides, _ = KINDS[kind]
-    settings = [config(*overrides, f"optimizer.lr={lr}").optimizer for lr in (0.1, 0.01, 0.1)]
+    decay = "optimizer.weight_decay=0.2"
+    settings = [config(*overrides, f"optimizer.lr={lr}", decay).optimizer for lr in (0.1, 0.01, 0.1)]
     source = torch.Generator().manual_seed(0)
     weights, slopes = torch.randn(2, MEMBERS, 5, 7, generator=source)
 

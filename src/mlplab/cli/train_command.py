@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
@@ -21,7 +21,6 @@ from mlplab.cli.terminal import exit_status, log_to_terminal
 from mlplab.config import CsvData, TrainConfig, parse
 from mlplab.config.allowed_classes import user_classes
 from mlplab.config.keys import flat, quoted
-from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, Interrupted, UserError, reason_of
 from mlplab.files import LOCK, FolderLock, remove_if_empty
 from mlplab.imports import heavy_imports
@@ -35,6 +34,9 @@ from mlplab.runs.resume import (
     was_started,
 )
 from mlplab.sweeps.folder import MULTIRUN_FILE, PLAN_FILE, check_sweep_folder
+
+if TYPE_CHECKING:  # it imports polars, which asking for help does not need
+    from mlplab.data.cache import DataCache
 
 
 def train_command(conf: Path, name: str) -> None:
@@ -67,7 +69,7 @@ def train_command(conf: Path, name: str) -> None:
     sys.exit(next((status for status in statuses if status), 0))
 
 
-def _train(run: TrainConfig, folder: Path, *, resume: bool, cache: DataCache | None = None) -> None:
+def _train(run: TrainConfig, folder: Path, *, resume: bool, cache: "DataCache | None" = None) -> None:
     with heavy_imports():
         from mlplab.commands.train import train
 
@@ -168,7 +170,7 @@ def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
         folder = Path(HydraConfig.get().runtime.output_dir)
 
         def work() -> None:
-            from mlplab.data.cache import DataCache  # polars, which asking for help does not need
+            from mlplab.data.cache import DataCache
 
             reject_hydra_settings(HydraConfig.get())
             if not folder.resolve().is_relative_to(root.resolve()):

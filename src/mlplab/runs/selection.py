@@ -2,7 +2,6 @@
 
 import logging
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,9 @@ REPEATS = ("seed", *SPLIT_KEYS)
 
 IGNORED = ("name", MAY_DIFFER)
 """Keys that do not count as configuration: the name, and a property of the machine."""
+
+OF_TASK = ("monitor", "loss.", "model.dropout", "optimizer.lr", "optimizer.weight_decay")
+"""Keys that may be `auto`, which the table replaces."""
 
 COMMON_METRICS = ("val/log_loss", "val/rmse")
 """The metrics that compare runs which monitor different metrics: of classes and of numbers."""
@@ -75,17 +77,25 @@ def without_repeats(runs: Sequence[RunResult]) -> list[RunResult]:
 
 def varying_keys(runs: Sequence[RunResult]) -> list[str]:
     """The keys in which runs differ, except names, seeds and folds."""
-    values: dict[str, set[float | str]] = {}
+    keys = dict.fromkeys(key for run in runs for key in run.config if key not in (*IGNORED, *REPEATS))
+    return [key for key in keys if _varies(key, [run for run in runs if not _is_unresolved(run, key)])]
+
+
+def _varies(key: str, runs: Sequence[RunResult]) -> bool:
+    values = set[float | str]()
     for run in runs:
-        for key, value in run.config.items():
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            values.setdefault(key, set()).add(value if is_number else as_typed(value))  # 5 is 5.0
-    counts = Counter(key for run in runs for key in run.config)
-    return [
-        key
-        for key, distinct in values.items()
-        if key not in (*IGNORED, *REPEATS) and (len(distinct) > 1 or counts[key] < len(runs))
-    ]
+        value = run.config.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            values.add(value)  # 5 is 5.0
+        else:
+            values.add(as_typed(value))
+    return len(values) > 1 or any(key not in run.config for run in runs)
+
+
+def _is_unresolved(run: RunResult, key: str) -> bool:
+    """Whether a run was refused before its table decided what `auto` stands for."""
+    decides = "loss.name" if key.startswith("loss.") else key
+    return key.startswith(OF_TASK) and run.config.get(decides) == "auto"
 
 
 def common_monitor(runs: Sequence[RunResult]) -> str:

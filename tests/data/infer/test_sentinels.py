@@ -77,7 +77,7 @@ def warnings_of(
 
 
 def test_the_remedy_names_the_sentinels_of_all_columns(caplog: pytest.LogCaptureFixture) -> None:
-    columns = {"a": [*range(20), -999, -999], "b": [*range(20), 999, 999], "y": [*range(20), -99, -99]}
+    columns = {"a": [*range(20), -999, -999], "b": [*range(20), 999, 999], "y": [*range(0, 60, 3), -99, -99]}
     keys = """'data.na_values=["?","-999","999","-99"]'"""
     assert warnings_of(caplog, columns, na_values=("?",)) == [
         f"t: column 'a': -999 in 2 cells may stand for a missing value; if so: {keys} (in all columns)",

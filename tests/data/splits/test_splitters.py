@@ -239,6 +239,33 @@ def test_no_part_of_a_fold_lacks_a_rare_class(sizes: list[int], folds: int, val:
                 assert counts(classes, part).min() >= 1
 
 
+@given(
+    st.lists(st.integers(1, 40), min_size=2, max_size=9).filter(lambda sizes: sum(sizes) >= 20),
+    st.integers(2, 4),
+    FRACTIONS,
+    SEEDS,
+)
+def test_classes_without_names_are_never_too_rare(
+    sizes: list[int], folds: int, val: float, seed: int
+) -> None:
+    """Those with too few rows are stratified as one."""
+    rows, classes = classes_of(sizes)
+    split = random_split(rows, val=val, test=0.2, seed=seed, classes=classes)
+    assert_parts_of(split, rows)
+    pooled = np.where(np.array(sizes) < 3, 99, np.arange(len(sizes)))
+    of_rows = np.unique(pooled[classes[rows]], return_inverse=True)[1]
+    found = np.array([counts(of_rows, part // 2) for part in split.parts().values()])
+    wanted = np.outer(found.sum(1), found.sum(0)) / len(rows)
+    if wanted.min() > 1:
+        assert np.abs(found - wanted).max() <= 1
+    tested = []
+    for fold in range(folds):
+        split = kfold_split(rows, folds=folds, fold=fold, val=val, seed=seed, classes=classes)
+        assert_parts_of(split, rows)
+        tested.append(split.test)
+    np.testing.assert_array_equal(np.sort(np.concatenate(tested)), rows)
+
+
 ROWS = np.arange(100)
 KEYS = ROWS % 20
 SEEDED: list[Callable[[int], Split]] = [
@@ -288,7 +315,7 @@ TIMES = np.where(HOLES < 0, np.nan, HOLES)
             "data.split.stratify: class 'yes' has 4 rows (expected 5 or more)",
         ),
         (
-            lambda rows: random_split(rows, val=0.2, test=0.2, seed=0, classes=HOLES),
+            lambda rows: random_split(rows, val=0.2, test=0.2, seed=0, classes=HOLES, names=["a", "b", "c"]),
             "data.split.stratify: 4 of 12 rows have no value in this column",
         ),
         (

@@ -109,3 +109,45 @@ def test_features_of_a_scenario_are_refused() -> None:
 def test_scenarios_have_columns_of_kinds(name: str, kinds: list[str]) -> None:
     frame = draw(name, rows=1000, features=None, noise=1.0, seed=0)
     assert [column.kind for column in table_of(frame, "target").schema.inputs] == kinds
+
+
+@pytest.mark.parametrize(("name", "classes"), [("spirals", "ab"), ("moons", "ab"), ("blobs", "abc")])
+def test_noise_moves_the_inputs_of_balanced_classes(name: str, classes: str) -> None:
+    clean, noisy = (draw(name, rows=4000, features=None, noise=noise, seed=0) for noise in (0.0, 0.5))
+    assert clean.columns == ["x1", "x2", "target"]
+    assert noisy["target"].equals(clean["target"])
+    for x in ("x1", "x2"):
+        assert (noisy[x] - clean[x]).std() == pytest.approx(0.5, rel=0.05)
+    counts = dict(clean["target"].value_counts().iter_rows())
+    assert sorted(counts) == list(classes)
+    assert max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_spirals_and_moons_lie_on_their_curves() -> None:
+    x1, x2, is_b = _points("spirals")
+    radius = np.hypot(x1, x2)
+    assert 0.1 <= radius.min() < 0.15
+    assert 0.99 < radius.max() <= 1
+    turned = np.exp(1j * (np.arctan2(x2, x1) - 4 * np.pi * radius))
+    np.testing.assert_allclose(turned, np.where(is_b, -1, 1), atol=1e-9)
+
+    x1, x2, is_b = _points("moons")
+    np.testing.assert_allclose(np.hypot(x1 - is_b, x2 - is_b / 2), 1)
+    assert (x2[~is_b] >= 0).all()
+    assert (x2[is_b] <= 0.5).all()
+
+
+def test_blobs_are_normal_with_means_4_apart() -> None:
+    frame = draw("blobs", rows=9000, features=None, noise=0.0, seed=0)
+    x, y = frame.drop("target").to_numpy(), frame["target"].to_numpy()
+    means = np.array([x[y == name].mean(0) for name in "abc"])
+    np.testing.assert_allclose(np.linalg.norm(means - np.roll(means, 1, 0), axis=1), 4, rtol=0.03)
+    np.testing.assert_allclose([x[y == name].std(0) for name in "abc"], 1, rtol=0.05)
+    nearest = np.linalg.norm(x[:, None] - means, axis=2).argmin(1)
+    assert (np.array(list("abc"))[nearest] == y).mean() == pytest.approx(0.959, abs=0.005)
+
+
+def _points(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The inputs of a table without noise, and which rows are of class b."""
+    frame = draw(name, rows=500, features=None, noise=0.0, seed=0)
+    return frame["x1"].to_numpy(), frame["x2"].to_numpy(), (frame["target"] == "b").to_numpy()

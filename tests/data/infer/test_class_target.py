@@ -1,0 +1,158 @@
+"""Whether a target is numbers or classes, which classes, and in which order."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import table_of
+
+from mlplab.data.class_labels import ClassKind, label_values
+from mlplab.data.table import Table
+from mlplab.errors import UserError
+
+ROWS = 60
+
+
+def table(target: list[Any], folder: Path | None = None, **spec: Any) -> Table:
+    """A table with these targets, repeated; from a file if there is a folder."""
+    y = [target[row % len(target)] for row in range(ROWS)]
+    frame = pl.DataFrame({"x": np.arange(ROWS) / 7, "y": y}, strict=False)
+    if folder is None:
+        return table_of(frame, **spec)
+    frame.write_csv(folder / "t.csv")
+    return table_of(folder / "t.csv", **spec)
+
+
+@pytest.mark.parametrize(
+    ("target", "classes", "kind"),
+    [
+        (["yes", "no"], ("no", "yes"), "text"),
+        (["True", "False"], ("False", "True"), "text"),
+        ([True, False], ("false", "true"), "boolean"),
+        ([1, 0], ("0", "1"), "number"),
+        ([2.5, -1.0], ("-1", "2.5"), "number"),
+        (["b", "a", "ç"], ("a", "b", "ç"), "text"),
+        (["1", "0"], ("0", "1"), "number"),
+        (["setosa", "1"], ("1", "setosa"), "text"),
+    ],
+)
+def test_text_booleans_and_two_numbers_are_classes(
+    target: list[Any], classes: tuple[str, ...], kind: ClassKind
+) -> None:
+    found = table(target)
+    assert (found.schema.classes, found.schema.class_kind) == (classes, kind)
+    values = label_values(classes, kind)
+    expected = [float(each) if kind == "number" else each for each in target]
+    assert [values[int(number)] for number in found.y[: len(target), 0]] == expected
+
+
+def test_other_numbers_are_numbers_and_a_few_whole_ones_get_an_offer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert table([1.5, 2, 3]).schema.classes == ()
+    assert caplog.text == ""
+    assert table([3, 4, 5]).y[:4, 0].tolist() == [3, 4, 5, 3]
+    assert "its 3 whole values are predicted as numbers; if they are classes: task=multiclass" in caplog.text
+    caplog.clear()
+    assert table([3, 4, 5], task="regression").schema.classes == ()
+    assert caplog.text == ""
+
+
+def test_declared_classes_are_in_the_order_of_numbers(tmp_path: Path) -> None:
+    found = table([10, 9, 2], tmp_path, task="multiclass")
+    assert found.schema.classes == ("2", "9", "10")
+    assert found.y[:3, 0].tolist() == [2, 1, 0]
+
+
+def test_text_among_numbers_is_a_class_if_classes_are_declared(tmp_path: Path) -> None:
+    cells = ["1", "2", "3+"]
+    with pytest.raises(UserError, match="if its values are classes: task=multiclass"):
+        table(cells, tmp_path)
+    assert table(cells, tmp_path, task="multiclass").schema.classes == ("1", "2", "3+")
+
+
+def test_text_after_the_sample_is_found(tmp_path: Path) -> None:
+    rows = 10_000
+    frame = pl.DataFrame({"x": range(rows), "y": ["1", "2"] * (rows // 2 - 1) + ["none such"] * 2})
+    frame.write_csv(tmp_path / "t.csv")
+    assert table_of(tmp_path / "t.csv", task="multiclass").schema.classes == ("1", "2", "none such")
+
+
+def test_the_positive_class_is_the_second() -> None:
+    assert table(["yes", "no"], positive="no").schema.classes == ("yes", "no")
+    assert table(["yes", "no"], positive="no").y[:2, 0].tolist() == [0, 1]
+    assert table([1, 0], positive="0").schema.classes == ("1", "0")
+
+
+def test_a_target_declared_categorical_keeps_its_texts(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "x,y\n" + "".join(f"{row},{['007', '01', '1e3'][row % 3]}\n" for row in range(60))
+    )
+    found = table_of(tmp_path / "t.csv", declared={"y": "categorical"})
+    assert (found.schema.classes, found.schema.class_kind) == (("007", "01", "1e3"), "text")
+    assert table_of(tmp_path / "t.csv", declared={"y": "numeric"}).y[:3, 0].tolist() == [7, 1, 1000]
+
+
+def test_missing_targets_have_no_class() -> None:
+    found = table(["a", None, "b"], drop_missing_targets=True)
+    assert found.schema.classes == ("a", "b")
+    assert np.isnan(found.y[1, 0])
+    assert len(found.rows) == 2 * ROWS // 3
+    numbers = table([1, None, 0], drop_missing_targets=True)
+    assert numbers.schema.classes == ("0", "1")
+    assert numbers.y[[0, 2], 0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("target", "spec", "said"),
+    [
+        (["a"], {}, "all values are 'a'"),
+        ([f"id{i}" for i in range(ROWS)], {}, "60 different values in 60 rows, too many to be classes"),
+        ([i / 7 for i in range(ROWS)], {"task": "multiclass"}, "if it is a number: task=regression"),
+        ([f"id{i}" for i in range(ROWS)], {}, "it looks like an identifier: choose a different data.target"),
+        (["a", "b", "c"], {"task": "binary"}, "use task=multiclass"),
+        (["yes", "no"], {"positive": "yess"}, "did you mean data.positive=yes?"),
+        (["a", "b", "c"], {"positive": "a"}, "has a meaning only for two classes"),
+        (["yes", "no"], {"task": "regression"}, "if its values are classes: task=multiclass"),
+        (["a", None, "b"], {}, "data.missing_target=drop"),
+        (["yes", "no"], {"declared": {"y": "date"}}, "a target is numeric or categorical"),
+        (["yes", "no"], {"declared": {"y": "categorical"}, "task": "regression"}, "predicts numbers"),
+        (["2024-01-31", "2024-02-29"], {}, "contains dates, which are neither numbers nor classes"),
+        ([2**60, 2**60 + 2**10], {}, "data.columns.y=categorical"),
+    ],
+)
+def test_targets_that_cannot_be_predicted_are_refused(
+    target: list[Any], spec: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError) as raised:
+        table(target, **spec)
+    assert said in str(raised.value)
+
+
+def test_several_targets_must_be_numbers() -> None:
+    frame = pl.DataFrame({"x": range(ROWS), "y": ["a", "b"] * 30, "z": range(ROWS)})
+    with pytest.raises(UserError, match="only a single target can be a class"):
+        table_of(frame, ["y", "z"])
+    with pytest.raises(UserError, match="only a single target can be a class"):
+        table_of(frame.with_columns(pl.col("y") == "a"), ["y", "z"])
+    with pytest.raises(UserError, match=r"choose one: data\.target=z"):
+        table_of(frame, ["z", "x"], task="multiclass")
+    two = pl.DataFrame({"x": range(ROWS), "y": [0, 1] * 30, "z": range(ROWS)})
+    assert table_of(two, ["y", "z"]).schema.classes == ()
+
+
+def test_labels_that_differ_by_spaces_or_case_get_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert table(["yes", "Yes", "no"]).schema.classes == ("Yes", "no", "yes")
+    assert "categories that differ only by spaces or case: 'Yes', 'yes'" in caplog.text
+
+
+@given(st.lists(st.text("abc ", min_size=1).filter(str.strip), min_size=2, max_size=6, unique_by=str.strip))
+def test_each_row_has_the_number_of_its_label(labels: list[str]) -> None:
+    found = table(labels)
+    assert found.schema.classes == tuple(sorted(label.strip() for label in labels))
+    for row in range(ROWS):
+        assert found.schema.classes[int(found.y[row, 0])] == labels[row % len(labels)].strip()

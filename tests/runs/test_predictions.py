@@ -1,0 +1,112 @@
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mlplab.data.class_labels import ClassKind
+from mlplab.data.schema import Column, Schema
+from mlplab.runs.predictions import (
+    most_likely,
+    prediction_columns,
+    prediction_names,
+    write_test_predictions,
+)
+
+INPUTS = (Column("x", "numeric"),)
+
+
+def schema(
+    *targets: str, classes: Sequence[str] = (), kind: ClassKind = "text", inputs: tuple[Column, ...] = INPUTS
+) -> Schema:
+    return Schema(inputs, targets, tuple(classes), kind)
+
+
+@given(
+    arrays(
+        np.float64, st.tuples(st.integers(1, 9), st.integers(2, 5)), elements=st.sampled_from([0, 0.2, 0.5])
+    )
+)
+def test_the_first_of_the_most_probable_classes_is_predicted(probabilities: np.ndarray) -> None:
+    for row, found in zip(probabilities, most_likely(probabilities), strict=True):
+        assert row[found] == row.max()
+        assert row[:found].max(initial=-1) < row[found]
+
+
+def test_a_threshold_is_the_least_probability_of_the_second_class() -> None:
+    second = np.array([0, 0.2, 0.5, 0.7, 1])
+    probabilities = np.column_stack([1 - second, second])
+    assert most_likely(probabilities).tolist() == [0, 0, 0, 1, 1]
+    for threshold, expected in ((0.0, 5), (0.2, 4), (0.5, 3), (0.7001, 1), (1.0, 1)):
+        assert most_likely(probabilities, threshold).sum() == expected
+
+
+@pytest.mark.parametrize(
+    ("of", "names"),
+    [
+        (schema("y"), ["prediction"]),
+        (schema("y", "z"), ["prediction_y", "prediction_z"]),
+        (schema("prediction"), ["prediction_prediction"]),
+        (schema("y", inputs=(Column("prediction", "numeric"),)), ["prediction_y"]),
+        (schema("a", "prediction_a"), ["prediction_a_", "prediction_prediction_a"]),
+        (schema("probability_b", classes="ab"), ["prediction", "probability_a", "probability_b_"]),
+        (schema("y", classes=["no", "yes"]), ["prediction", "probability_no", "probability_yes"]),
+        (schema("y", classes=["0", "1"], kind="number"), ["prediction", "probability_0", "probability_1"]),
+    ],
+)
+def test_names_of_columns(of: Schema, names: list[str]) -> None:
+    assert prediction_names(of) == names
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "predicted", "dtype"),
+    [
+        (["b", "a"], "text", ["a", "b"], pl.String),
+        (["2", "10"], "number", [10, 2], pl.Int64),
+        (["0.5", "1"], "number", [1.0, 0.5], pl.Float64),
+        (["false", "true"], "boolean", [True, False], pl.Boolean),
+    ],
+)
+def test_a_predicted_class_is_as_in_the_table(
+    labels: list[str], kind: ClassKind, predicted: list[object], dtype: pl.DataType
+) -> None:
+    probabilities = np.array([[0.25, 0.75], [0.5, 0.5]])
+    columns = prediction_columns(schema("y", classes=labels, kind=kind), probabilities)
+    assert [column.name for column in columns] == ["prediction", *(f"probability_{each}" for each in labels)]
+    assert columns[0].dtype == dtype
+    assert columns[0].to_list() == predicted
+    assert columns[1].to_list() == [0.25, 0.5]
+    above = prediction_columns(schema("y", classes=labels, kind=kind), probabilities, threshold=0.8)
+    assert above[0].to_list() == [predicted[1]] * 2
+
+
+def test_classes_of_test_rows_are_written(tmp_path: Path) -> None:
+    path, labels = tmp_path / "p.csv", ["a, b", '"c"', "d"]
+    probabilities = np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]])
+    rows, y = np.array([3, 8]), np.array([[1.0], [0]])
+    write_test_predictions(path, schema("y", classes=labels), rows, y, probabilities)
+    with path.open(newline="") as file:
+        header = next(csv.reader(file))
+    assert header == ["row", "y", "prediction", *(f"probability_{label}" for label in labels)]
+    found = pl.read_csv(path)
+    assert found["row"].to_list() == [4, 9]
+    assert found["y"].to_list() == ['"c"', "a, b"]
+    assert found["prediction"].to_list() == ["d", "a, b"]
+    np.testing.assert_array_equal(found[:, 3:].to_numpy(), probabilities)
+    assert [each.name for each in tmp_path.iterdir()] == ["p.csv"]
+
+
+def test_numbers_of_test_rows_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    y, predicted = np.array([[1.0, 2], [0.1, 1 / 3]]), np.array([[1.5, 2.5], [1e-9, 1e300]])
+    write_test_predictions(path, schema("row", "z"), np.array([0, 5]), y, predicted)
+    found = pl.read_csv(path)
+    assert found.columns == ["data row", "row", "z", "prediction_row", "prediction_z"]
+    assert found["data row"].to_list() == [1, 6]
+    np.testing.assert_array_equal(found[:, 1:3].to_numpy(), y)
+    np.testing.assert_array_equal(found[:, 3:].to_numpy(), predicted)
