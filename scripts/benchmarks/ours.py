@@ -56,9 +56,10 @@ def rows_of(run: TrainConfig) -> Rows:
 
 def train_timed(overrides: Sequence[str], members: int) -> list[Epoch]:
     """A whole training of `members` runs that differ in their seeds, with all that `train.py` does."""
-    shared = config(*overrides)
+    cache = DataCache()
+    shared = cache.resolved(config(*overrides))
     runs = [shared.model_copy(update={"seed": seed}) for seed in range(members)]
-    data = [DataCache().data(shared)] * members
+    data = [cache.data(shared)] * members
     with TemporaryDirectory() as folder, timed(StackModule) as epochs:
         train_runs([Run(run, Path(folder, str(run.seed))) for run in runs], data, Console(file=io.StringIO()))
     return epochs

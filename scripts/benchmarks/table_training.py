@@ -27,11 +27,13 @@ def main() -> None:
     memory at the most, if files' pages were then as many.
     """
     run = ours.config(*sys.argv[1:])
-    start = perf_counter()
-    data = DataCache().data(run)
+    start, cache = perf_counter(), DataCache()
+    data = cache.data(run)
     seconds = perf_counter() - start
     with timed(StackModule) as epochs:
-        [metrics] = train_runs([Run(run, Path("run").absolute())], [data], Console(file=io.StringIO()))
+        [metrics] = train_runs(
+            [Run(cache.resolved(run), Path("run").absolute())], [data], Console(file=io.StringIO())
+        )
     memory = psutil.Process().memory_info()
     print(
         json.dumps(
