@@ -21,7 +21,7 @@ REPEATS = ("seed", *SPLIT_KEYS)
 """Keys in which runs of one configuration may differ: scores are averaged over them."""
 
 IGNORED = ("name", MAY_DIFFER, "baselines", "test_predictions")
-"""Keys that do not count as configuration: the name, a property of the machine, and what is written besides."""
+"""Keys that do not count as configuration: the name, a property of the machine, and what is also written."""
 
 OF_TASK = ("monitor", "loss.", "model.dropout", "optimizer.lr", "optimizer.weight_decay")
 """Keys that may be `auto`, which the table replaces."""
