@@ -10,24 +10,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mlplab.config import TrainConfig, chosen
+from mlplab.config import TrainConfig
 from mlplab.config.metrics import metrics_of
 from mlplab.data.cache import RunData
-from mlplab.data.schema import Schema
 from mlplab.errors import (
     CannotWrite,
     Interrupted,
     RunFailed,
     UserError,
     is_disk_error,
-    listed,
     reason_of,
-    shortened,
 )
-from mlplab.runs import warm_start
 from mlplab.runs.build import lightning_quiet
 from mlplab.runs.finalize import finalize
 from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status
+from mlplab.runs.headers import row_warnings, write_headers
 from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.runs.stack_trainer import Member, StackTrainer
 from mlplab.training.callbacks import StopOnSignal
@@ -35,9 +32,6 @@ from mlplab.training.cpu_settings import cpu_settings_for_training
 from mlplab.training.loggers import build_loggers, quiet_writer_threads, truncate_curves
 from mlplab.training.progress import ProgressBar
 from mlplab.training.state import StackState
-
-MANY_REPEATED = 0.05
-"""If more than this share of the test rows repeat training rows, there is a warning."""
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +92,7 @@ def train_runs(
         contexts.enter_context(quiet_writer_threads())
         contexts.enter_context(signals)  # until now, a signal ends the process at once
         training = _Training(trainer, signals)
-        warnings = [_row_warnings(member, resumed=state is not None) for member in members]
+        warnings = [row_warnings(member, resumed=state is not None) for member in members]
         _open_folders(runs, members, state)
         for warning in dict.fromkeys(each for own in warnings for each in own):
             log.warning("%s", warning)  # to the terminal; the runs' logs are not open yet
@@ -106,7 +100,7 @@ def train_runs(
             contexts.callback(member.folder.unlock)
             contexts.enter_context(member.folder.log())
         try:
-            _write_headers(training.trainer, warnings, state)
+            write_headers(training.trainer, warnings, state)
             with ExitStack() as shown:
                 for bar in bars:
                     shown.callback(bar.progress.stop)
@@ -212,61 +206,3 @@ def _open_folders(runs: Sequence[Run], members: Sequence[Member], state: StackSt
                 else:
                     other.folder.discard()
             raise
-
-
-def _write_headers(
-    trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: StackState | None
-) -> None:
-    """Writes what is known before training: environment, schema, the first lines of the log."""
-    network, table = trainer.stack.module.network, trainer.stack.table
-    weights = sum(parameter[0].numel() for parameter in network.parameters())
-    backward = "written out" if getattr(network.body, "written_out", False) else "autograd's"
-    dropped, columns = len(table.x) - len(table.rows), len(table.schema.inputs)
-    rows = f"{len(table.x)} rows" + (f" ({dropped} without a target are left out)" if dropped else "")
-    for member, own_warnings in zip(trainer.members, warnings, strict=True):
-        member.folder.write_environment(trainer.device)
-        member.folder.write_schema(table.schema.plain())
-        split, run = member.data.split, member.config
-        member.log(
-            f"{table.source}: {rows}, {columns} columns → {_targets(table.schema)}; "
-            f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
-        )
-        repeated = member.data.repeated_test_rows
-        if 0 < repeated <= MANY_REPEATED * len(split.test):
-            member.log(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
-        member.log(
-            f"network with {weights} weights; {run.optimizer.name}, lr {chosen(run.optimizer.lr):g}; "
-            f"up to {run.trainer.max_epochs} epochs of {trainer.stack.module.sizes.steps} steps "
-            f"on {trainer.device}"
-        )
-        member.folder.log_line(f"the backward pass is {backward}")
-        if state:
-            member.log(f"resumes after epoch {state.epoch}, step {state.step}")
-        for warning in own_warnings:
-            member.folder.log_line(f"warning: {warning}")
-
-
-def _targets(schema: Schema) -> str:
-    """The names of the targets, and the classes of one."""
-    classes = f" ({schema.task}: {listed(map(shortened, schema.classes), 5)})" if schema.classes else ""
-    return listed(schema.targets) + classes
-
-
-def _row_warnings(member: Member, *, resumed: bool) -> list[str]:
-    """Warnings about classes that a set lacks, and about test rows that are in training."""
-    data, warnings = member.data, []
-    for part, absent in data.absent_classes.items():
-        if absent:
-            what = "the network cannot learn to predict" if part == "train" else "it does not count"
-            warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
-    if (
-        member.config.init_from
-        and not resumed
-        and (seen := warm_start.seen_rows_warning(member.config, data))
-    ):
-        warnings.append(seen)
-    repeated, test = data.repeated_test_rows, len(data.split.test)
-    if repeated > MANY_REPEATED * test:
-        what = f"{repeated:,} of the {test:,} test rows equal a row of train or val in all columns"
-        warnings.append(f"{what}; if they are copies, the test scores are too optimistic: remove the copies")
-    return warnings

@@ -1,0 +1,69 @@
+"""What a run's log says before training: table, network, and warnings about rows."""
+
+from collections.abc import Sequence
+
+from mlplab.config import chosen
+from mlplab.data.schema import Schema
+from mlplab.errors import listed, shortened
+from mlplab.runs import warm_start
+from mlplab.runs.stack_trainer import Member, StackTrainer
+from mlplab.training.state import StackState
+
+MANY_REPEATED = 0.05
+"""If more than this share of the test rows repeat training rows, there is a warning."""
+
+
+def write_headers(trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: StackState | None) -> None:
+    """Writes what is known before training: environment, schema, the first lines of the log."""
+    network, table = trainer.stack.module.network, trainer.stack.table
+    weights = sum(parameter[0].numel() for parameter in network.parameters())
+    backward = "written out" if getattr(network.body, "written_out", False) else "autograd's"
+    dropped, columns = len(table.x) - len(table.rows), len(table.schema.inputs)
+    rows = f"{len(table.x)} rows" + (f" ({dropped} without a target are left out)" if dropped else "")
+    for member, own_warnings in zip(trainer.members, warnings, strict=True):
+        member.folder.write_environment(trainer.device)
+        member.folder.write_schema(table.schema.plain())
+        split, run = member.data.split, member.config
+        member.log(
+            f"{table.source}: {rows}, {columns} columns → {_targets(table.schema)}; "
+            f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
+        )
+        repeated = member.data.repeated_test_rows
+        if 0 < repeated <= MANY_REPEATED * len(split.test):
+            member.log(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
+        member.log(
+            f"network with {weights} weights; {run.optimizer.name}, lr {chosen(run.optimizer.lr):g}; "
+            f"up to {run.trainer.max_epochs} epochs of {trainer.stack.module.sizes.steps} steps "
+            f"on {trainer.device}"
+        )
+        member.folder.log_line(f"the backward pass is {backward}")
+        if state:
+            member.log(f"resumes after epoch {state.epoch}, step {state.step}")
+        for warning in own_warnings:
+            member.folder.log_line(f"warning: {warning}")
+
+
+def _targets(schema: Schema) -> str:
+    """The names of the targets, and the classes of one."""
+    classes = f" ({schema.task}: {listed(map(shortened, schema.classes), 5)})" if schema.classes else ""
+    return listed(schema.targets) + classes
+
+
+def row_warnings(member: Member, *, resumed: bool) -> list[str]:
+    """Warnings about classes that a set lacks, and about test rows that are in training."""
+    data, warnings = member.data, []
+    for part, absent in data.absent_classes.items():
+        if absent:
+            what = "the network cannot learn to predict" if part == "train" else "it does not count"
+            warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
+    if (
+        member.config.init_from
+        and not resumed
+        and (seen := warm_start.seen_rows_warning(member.config, data))
+    ):
+        warnings.append(seen)
+    repeated, test = data.repeated_test_rows, len(data.split.test)
+    if repeated > MANY_REPEATED * test:
+        what = f"{repeated:,} of the {test:,} test rows equal a row of train or val in all columns"
+        warnings.append(f"{what}; if they are copies, the test scores are too optimistic: remove the copies")
+    return warnings
