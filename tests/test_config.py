@@ -39,9 +39,12 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("optimizer.lr=0", "optimizer.lr: out of range (found 0, expected above 0)"),
-        ("optimizer.lr=nan", "optimizer.lr: wrong type (found nan, expected a finite number)"),
-        ("optimizer.weight_decay=-1", "optimizer.weight_decay: out of range (found -1, expected 0 or above)"),
+        ("optimizer.lr=0", "optimizer.lr: out of range (found 0, expected above 0, or auto)"),
+        ("optimizer.lr=nan", "optimizer.lr: wrong type (found nan, expected a finite number, or auto)"),
+        (
+            "optimizer.weight_decay=-1",
+            "optimizer.weight_decay: out of range (found -1, expected 0 or above, or auto)",
+        ),
         ("optimizer.betas=[0.9]", "optimizer.betas: wrong length (found [0.9], expected 2 values)"),
         ("optimizer.betas=[0.9,1]", "optimizer.betas[1]: out of range (found 1, expected below 1)"),
         ("model.hidden=64", "model.hidden: wrong type (found 64, expected a list, as in [64,64])"),

@@ -96,7 +96,7 @@ def test_a_mistake_in_one_run_is_reported_for_that_run_only() -> None:
     assert last.config is not None
     assert (good.config.optimizer.lr, last.config.optimizer.lr) == (0.1, 0.2)
     assert bad.config is None
-    assert bad.reason == "optimizer.lr: out of range (found -1, expected above 0)"
+    assert bad.reason == "optimizer.lr: out of range (found -1, expected above 0, or auto)"
     assert bad.folder == Path("outputs/s/lr=-1")
 
 

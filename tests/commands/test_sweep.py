@@ -159,7 +159,7 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(
     )
     assert ended.err.splitlines() == [
         "error: 1 of 3 runs failed",
-        "  dropout=1.5: failed, model.dropout: out of range (found 1.5, expected 0.99 or below)",
+        "  dropout=1.5: failed, model.dropout: out of range (found 1.5, expected 0.99 or below, or auto)",
     ]
     status = {
         path.parent.name: json.loads(path.read_text())["status"]

@@ -121,6 +121,9 @@ def _walk(kind: Any, prefix: str, option: tuple[str, ...]) -> Iterator[tuple[str
             yield from _walk(inner, prefix, options)
 
 
+GIVEN = "given"
+"""The tag of a value that may also be `auto`, in pydantic's locations."""
+
 _RANGES = {
     "greater_than": "above {gt:g}",
     "greater_than_equal": "{ge:g} or above",
@@ -150,10 +153,11 @@ def fault_of(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> F
         return unknown_key_fault(key, root)
     if kind == "missing":
         return Fault("is missing", where=key, remedy=f"give it a value: {key}=…")
+    or_auto = ", or auto" if detail["loc"][-1] == GIVEN else ""
     if kind in _RANGES:
-        return Fault("out of range", key, found, _RANGES[kind].format(**context))
+        return Fault("out of range", key, found, _RANGES[kind].format(**context) + or_auto)
     if kind in _KINDS:
-        return Fault("wrong type", key, found, _KINDS[kind])
+        return Fault("wrong type", key, found, _KINDS[kind] + or_auto)
     if kind == "literal_error":
         return Fault("invalid value", key, found, context["expected"])
     if kind == "union_tag_not_found":

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from mlplab.config.allowed_classes import check_allowed
+from mlplab.config.keys import GIVEN
 
 
 def check_name(name: str) -> str:
@@ -49,7 +50,7 @@ def chosen(value: float | Auto) -> float:
 
 
 def _auto_tag(value: object) -> str:
-    return "auto" if value == "auto" else "given"
+    return "auto" if value == "auto" else GIVEN
 
 
 _AutoTagged = Annotated[Auto, Tag("auto")]
@@ -57,10 +58,10 @@ _AutoTagged = Annotated[Auto, Tag("auto")]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=0.99)]
-RateOrAuto = Annotated[Annotated[Rate, Tag("given")] | _AutoTagged, Discriminator(_auto_tag)]
+RateOrAuto = Annotated[Annotated[Rate, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-NotNegativeOrAuto = Annotated[Annotated[NotNegative, Tag("given")] | _AutoTagged, Discriminator(_auto_tag)]
-PositiveOrAuto = Annotated[Annotated[Positive, Tag("given")] | _AutoTagged, Discriminator(_auto_tag)]
+NotNegativeOrAuto = Annotated[Annotated[NotNegative, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
+PositiveOrAuto = Annotated[Annotated[Positive, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
