@@ -60,7 +60,7 @@ def evaluate(arguments: Evaluate) -> None:
     rows |= report.baselines
     console.print(score_table(rows, "test" if report.part == "test" else "all rows, not a test"))
     if report.confusion is not None:
-        console.print(confusion_table(report.classes, report.confusion))
+        console.print(confusion_table(report.classes, report.confusion.tolist()))
 
 
 if __name__ == "__main__":

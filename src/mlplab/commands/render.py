@@ -7,13 +7,11 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float64
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -69,7 +67,7 @@ def _started_by_uv() -> bool:
 
 def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "test") -> RichTable:
     """A row of scores for each name; a dash if a score is not finite."""
-    metrics = next(each for each in (CLASSIFICATION, REGRESSION) if each[0] in next(iter(rows.values())))
+    metrics = _metrics_among(next(iter(rows.values())))
     table = RichTable(title, *(name.replace("_", chr(10)) for name in metrics))
     for name, scores in rows.items():
         cells = (format_score(scores[metric], metric) for metric in metrics)
@@ -77,7 +75,7 @@ def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "te
     return table
 
 
-def confusion_table(classes: Sequence[str], confusion: Float64[np.ndarray, "true predicted"]) -> RichTable:
+def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]) -> RichTable:
     """A row for each true class: its rows by predicted class, its precision, recall and support."""
     numbers = len(classes) <= MAX_CONFUSION
     table = RichTable(title="rows by true (down) and predicted class" if numbers else None)
@@ -86,11 +84,11 @@ def confusion_table(classes: Sequence[str], confusion: Float64[np.ndarray, "true
         table.add_column(Text(label), justify="right", overflow="fold")
     for name in ("precision", "recall", "support"):
         table.add_column(name, justify="right")
-    predicted, support = confusion.sum(0), confusion.sum(1)
-    for number, label in enumerate(classes):
-        correct = confusion[number, number]
-        rates = (correct / total if total else math.nan for total in (predicted[number], support[number]))
-        counts = [*(confusion[number] if numbers else ()), support[number]]
+    predicted = [sum(column) for column in zip(*confusion, strict=True)]
+    for number, (label, row) in enumerate(zip(classes, confusion, strict=True)):
+        support = sum(row)
+        rates = (row[number] / total if total else math.nan for total in (predicted[number], support))
+        counts = [*(row if numbers else ()), support]
         shown = [f"{count:,.0f}" if float(count).is_integer() else f"{count:,.1f}" for count in counts]
         table.add_row(
             Text(label), *shown[:-1], *(format_score(rate, "accuracy") for rate in rates), shown[-1]
@@ -100,13 +98,18 @@ def confusion_table(classes: Sequence[str], confusion: Float64[np.ndarray, "true
 
 def main_scores(metrics: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     """The test scores in a metrics.json, of the network and of each baseline."""
-    names = next(each for each in (CLASSIFICATION, REGRESSION) if f"test/{each[0]}" in metrics)
+    names = _metrics_among(metrics, "test/")
     prefixes = {"this network": "", **{name: f"{name}/" for name in BASELINES[names]}}
     return {
         name: {each: metrics[f"{prefix}test/{each}"] for each in names}
         for name, prefix in prefixes.items()
         if f"{prefix}test/{names[0]}" in metrics
     }
+
+
+def _metrics_among(scores: Container[str], prefix: str = "") -> tuple[str, ...]:
+    """The metrics of classes or of numbers, whichever these scores have."""
+    return next(each for each in (CLASSIFICATION, REGRESSION) if f"{prefix}{each[0]}" in scores)
 
 
 def format_score(value: float | None, metric: str) -> str:
