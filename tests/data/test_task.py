@@ -10,7 +10,7 @@ from support import config, table_of
 from mlplab import config as sections
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
-from mlplab.data.task import FEW_ROWS, FEW_ROWS_DROPOUT, check_split, check_task, resolve_auto
+from mlplab.data.task import FEW_ROWS, FEW_ROWS_DROPOUT, absent_classes, check_split, check_task, resolve_auto
 from mlplab.errors import UserError
 
 ROWS = 60
@@ -126,9 +126,14 @@ def test_what_does_not_fit_is_refused(overrides: list[str], over: Table, said: l
 )
 def test_classes_that_a_set_lacks_are_refused_where_they_are_needed(overrides: list[str], said: str) -> None:
     rows, of_no, of_yes = np.arange(ROWS), np.arange(0, ROWS, 2), np.arange(1, ROWS, 2)
-    check_split(config(*overrides), WORDS, Split(rows, rows, rows))
+    run, classes = config(*overrides), WORDS.schema.classes
+
+    def absent(split: Split) -> dict[str, list[str]]:
+        return {part: absent_classes(WORDS, of_part) for part, of_part in split.parts().items()}
+
+    check_split(run, classes, absent(Split(rows, rows, rows)))
     with pytest.raises(UserError, match=said):
-        check_split(config(*overrides), WORDS, Split(of_no, of_yes, rows))
+        check_split(run, classes, absent(Split(of_no, of_yes, rows)))
 
 
 def test_a_positive_class_is_for_classes() -> None:

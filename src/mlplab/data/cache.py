@@ -149,5 +149,6 @@ class DataCache:
         if of_split not in self._data:
             split = make_split(run.data.split, hashed.table)
             self._data[of_split] = RunData(hashed, split, run.data.split)
-        check_split(run, hashed.table, self._data[of_split].split)
-        return self._data[of_split]
+        data = self._data[of_split]
+        check_split(run, hashed.table.schema.classes, data.absent_classes)
+        return data

@@ -8,7 +8,7 @@ import numpy as np
 from mlplab import config
 from mlplab.config.metrics import metrics_of
 from mlplab.data.class_labels import find_label
-from mlplab.data.splits.split import Rows, Split
+from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, shortened
 
@@ -78,19 +78,23 @@ def check_task(run: config.DescribeConfig, table: Table) -> None:
         raise UserError(*faults)
 
 
-def check_split(run: config.DescribeConfig, table: Table, split: Split) -> None:
+def check_split(
+    run: config.DescribeConfig, classes: Sequence[str], absent: Mapping[str, Sequence[str]]
+) -> None:
     """Checks that the classes in the sets of a split allow for the monitored metric and the class weights.
+
+    Args:
+        absent: the classes of which a set has no row, by set.
 
     Raises:
         UserError: otherwise.
     """
-    if run.monitor == "val/auroc" and (absent := absent_classes(table, split.val)):
-        what = f"is not defined: the val set has no row of {listed(map(shortened, absent), 5)}"
+    if run.monitor == "val/auroc" and absent["val"]:
+        what = f"is not defined: the val set has no row of {listed(map(shortened, absent['val']), 5)}"
         raise UserError(Fault(what, "monitor=val/auroc", remedy="use monitor=val/log_loss"))
-    if isinstance(run.data.class_weights, dict) and table.schema.classes:
-        absent = absent_classes(table, split.train)
-        weights = weights_by_class(run.data.class_weights, table.schema.classes)
-        if not any(weights[label] for label in table.schema.classes if label not in absent):
+    if isinstance(run.data.class_weights, dict) and classes:
+        weights = weights_by_class(run.data.class_weights, classes)
+        if not any(weights[label] for label in classes if label not in absent["train"]):
             what, remedy = "all training rows have weight 0", "give a class of theirs a weight above 0"
             raise UserError(Fault(what, "data.class_weights", remedy=remedy))
 
