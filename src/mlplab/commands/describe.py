@@ -19,7 +19,7 @@ from mlplab.data.load_table import opened_source, table_dtype, table_spec
 from mlplab.data.memmap import SHARE_OF_FREE_MEMORY, free_memory
 from mlplab.data.parse import named, parse_str
 from mlplab.data.splits.make_split import make_split
-from mlplab.data.task import check_task
+from mlplab.data.task import absent_classes, check_split, check_task
 from mlplab.errors import Fault, UserError, listed, shortened
 
 COUNTED = 1_000_000
@@ -84,7 +84,9 @@ def _faults(
     try:
         table = build_table(reader, columns)
         check_task(config, table)
-        make_split(config.data.split, table)
+        split = make_split(config.data.split, table)
+        absent = {part: absent_classes(table, rows) for part, rows in split.parts().items()}
+        check_split(config, table.schema.classes, absent)
     except UserError as error:
         return error.faults
     return ()
