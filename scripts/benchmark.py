@@ -3,6 +3,7 @@
 python scripts/benchmark.py step
 python scripts/benchmark.py sweep full=true
 python scripts/benchmark.py stack repeats=3 output=stack.json
+python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp figure=quality.svg
 
   step    an optimizer step: this project, a plain PyTorch loop, Lightning as usually written, scikit-learn,
           and the arithmetic alone
@@ -12,8 +13,10 @@ python scripts/benchmark.py stack repeats=3 output=stack.json
           table of four times the memory that it may use, in a process with capped memory
   predict predictions for a CSV file: within the process, as a process, for one row; and polars, which only
           reads and writes
-  quality test scores of the defaults on scikit-learn's tables with classes, beside scikit-learn's models
+  quality test errors of the defaults on tables of numbers and of classes, beside scikit-learn, XGBoost,
+          LightGBM, CatBoost and RealMLP; and the time of a fit
 
+  of all but quality:
   repeats=N        measurements of each, in turn with the others
   output=FILE      for all times; default: outputs/benchmarks/<name>.json
   sweep only:
@@ -25,12 +28,23 @@ python scripts/benchmark.py stack repeats=3 output=stack.json
   dropout=0.1      of mlplab's networks only
   csv and predict only:
   rows=1000000     of the table
-  quality only:
-  folds=N seeds=N  of the cross-validation
-  overrides=WORDS  further arguments of scripts/train.py
   csv only:
   epochs=N         of each training
   full=true        also reads a table with ten times as many rows
+  quality only:
+  tables=FOLDER    of CSV files NAME.csv, whose last column is the target (text: classes), and of splits
+                   splits/NAME-0.txt, …, with a word for each row: train, val or test; default: tables that
+                   ship with mlplab and scikit-learn
+  only=NAME,NAME   of these tables
+  folds=5          of the tables that ship
+  contenders=mlplab,mlp,linear,boosting,xgboost,lightgbm,catboost,realmlp
+                   default: all that are installed; errors are also shown relative to mlp's, or the first's
+  variants='wide: model.hidden=[512,512]; quantile: model/preprocessing=quantile data.batch_size=64'
+                   further contenders: mlplab with such arguments of scripts/train.py, by name
+  seeds=1          of mlplab, mlp and realmlp
+  figure=FILE      also draws error over time, as .svg or .png
+  output=FILE      gets a line for each score at once, and those that it has are not measured again: delete
+                   those that are out of date; default: outputs/benchmarks/quality.jsonl
 """
 
 import sys
@@ -48,7 +62,7 @@ from mlplab.errors import Fault, UserError
 def benchmark(name: str, words: Sequence[str]) -> None:
     """Measures, prints the table, and writes the file."""
     # What measures is imported here, in the pinned process: numeric libraries count their threads on import.
-    peer = {"step": "sklearn", "sweep": "sklearn", "csv": "pandas"}.get(name)
+    peer = {"step": "sklearn", "sweep": "sklearn", "csv": "pandas", "quality": "pandas"}.get(name)
     if peer and not find_spec(peer):
         raise UserError(Fault(f"needs {peer}: uv run --extra bench scripts/benchmark.py {name}"))
     report: Report
@@ -74,9 +88,10 @@ def benchmark(name: str, words: Sequence[str]) -> None:
 
             report = predict.measure(read_arguments(words, predict.Predict))
         case "quality":
-            from benchmarks import quality
+            from benchmarks.quality import measure as quality
 
-            report = quality.measure(read_arguments(words, quality.Quality))
+            quality.measure(read_arguments(words, quality.Quality))
+            return
         case _:
             raise UserError(
                 Fault("unknown benchmark", found=name, expected="step, sweep, stack, csv, predict or quality")

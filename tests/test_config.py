@@ -47,7 +47,7 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
         ),
         ("optimizer.betas=[0.9]", "optimizer.betas: wrong length (found [0.9], expected 2 values)"),
         ("optimizer.betas=[0.9,1]", "optimizer.betas[1]: out of range (found 1, expected below 1)"),
-        ("model.hidden=64", "model.hidden: wrong type (found 64, expected a list, as in [64,64])"),
+        ("model.hidden=64", "model.hidden: wrong type (found 64, expected a list, as in [64,64], or auto)"),
         ("model.hidden=[64,0]", "model.hidden[1]: out of range (found 0, expected 1 or above)"),
         (
             "model.residual=true model.hidden=[3,4]",

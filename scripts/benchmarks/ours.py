@@ -24,7 +24,11 @@ SPLIT = ("data.split.val=0.1", "data.split.test=0.1")
 TABLE = ("data=synthetic", "data.rows=12500", "data.features=8", *SPLIT)
 """10,000 training rows of 8 columns."""
 
-SAME_ARITHMETIC = ("optimizer=adam", "scheduler=constant")
+SAME_ARITHMETIC = (
+    "optimizer=adam",
+    "scheduler=constant",
+    "model.periodic_features=0",
+)
 """What the peers do too."""
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-Stream = Literal["weights", "order", "dropout", "embeddings"]
-_STREAMS: dict[Stream, int] = {"weights": 0, "order": 1, "dropout": 2, "embeddings": 3}
+Stream = Literal["weights", "order", "dropout", "embeddings", "frequencies"]
+_STREAMS: dict[Stream, int] = {"weights": 0, "order": 1, "dropout": 2, "embeddings": 3, "frequencies": 4}
 
 
 def generator(

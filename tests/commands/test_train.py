@@ -109,7 +109,7 @@ def test_a_run_folder_is_complete(run: tuple[Path, Ended]) -> None:
     assert config["trainer"]["max_epochs"] == 4
     assert config["data"] == {
         "name": "concrete",
-        "batch_size": 32,
+        "batch_size": 64,
         "class_weights": "none",
         "split": {"name": "random", "val": 0.15, "test": 0.15, "seed": 0, "stratify": "auto"},
     }

@@ -8,7 +8,7 @@ import polars as pl
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from support import config, table_of
+from support import resolved, table_of
 
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
@@ -39,7 +39,7 @@ CELLS: dict[type[pl.DataType], st.SearchStrategy[object]] = {
 WRITTEN = CsvOptions(quote='"')
 """Texts may stand between apostrophes, which look as if they wrapped fields."""
 
-MODEL = config("model.dropout=0").model
+MODEL = resolved().model
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""What follows from a target that is numbers or classes."""
+"""Keys that do not fit a target that is numbers or classes."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,9 @@ import polars as pl
 import pytest
 from support import config, table_of
 
-from mlplab import config as sections
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
-from mlplab.data.task import FEW_ROWS, FEW_ROWS_DROPOUT, absent_classes, check_split, check_task, resolve_auto
+from mlplab.data.task import absent_classes, check_split, check_task
 from mlplab.errors import UserError
 
 ROWS = 60
@@ -25,42 +24,6 @@ def table(target: Sequence[object], *more: str, **spec: object) -> Table:
 
 
 NUMBERS, WORDS, ZEROS_AND_ONES = table([0.5, 1.5, -2]), table(["no", "yes"]), table([0, 1])
-
-
-def test_auto_stands_for_what_suits_the_target() -> None:
-    numbers, classes = (resolve_auto(config(), each) for each in (NUMBERS, WORDS))
-    assert (numbers.loss.name, numbers.monitor) == ("mse", "val/mae")
-    assert (classes.loss.name, classes.monitor) == ("cross_entropy", "val/log_loss")
-    for run in (numbers, classes):
-        assert isinstance(run.model, sections.Mlp)
-        chosen = (run.optimizer.lr, run.optimizer.weight_decay, run.model.dropout, run.loss.name, run.monitor)
-        assert "auto" not in chosen
-        assert resolve_auto(run, NUMBERS) == resolve_auto(run, WORDS) == run
-
-
-def test_classes_with_few_rows_get_more_dropout() -> None:
-    def dropout(target: Sequence[object], rows: int) -> float:
-        frame = pl.DataFrame({"x": range(rows), "y": [target[row % len(target)] for row in range(rows)]})
-        model = resolve_auto(config(), table_of(frame)).model
-        assert isinstance(model, sections.Mlp)
-        return sections.chosen(model.dropout)
-
-    assert dropout(["no", "yes"], FEW_ROWS - 1) == FEW_ROWS_DROPOUT > dropout(["no", "yes"], FEW_ROWS)
-    assert dropout([0.5, 1, 2], FEW_ROWS - 1) == dropout([0.5, 1, 2], FEW_ROWS)
-
-
-def test_what_was_chosen_stays() -> None:
-    own = ("optimizer.lr=0.1", "optimizer.weight_decay=0.3", "model.dropout=0.5")
-    numbers = config(*own, "loss=huber", "monitor=val/r2")
-    assert resolve_auto(numbers, NUMBERS) == numbers
-    classes = config(*own, "loss=cross_entropy", "monitor=val/auroc")
-    assert resolve_auto(classes, WORDS) == classes
-
-
-def test_networks_without_dropout_and_other_optimizers_are_resolved_too() -> None:
-    for model in ("model=linear", "model.hidden=[]"):
-        run = resolve_auto(config(model, "optimizer=sgd"), WORDS)
-        assert "auto" not in (run.optimizer.lr, run.optimizer.weight_decay)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ def random_network(source: random.Random) -> tuple[BackpropagationModule, Tensor
             norm=source.choice(["none", "none", "layer", "batch"]),
             residual=source.random() < 0.4,
             seeds=seeds,
+            numbers=source.choice([0, 1, features]),
+            periodic_features=source.choice([0, 1, 3]),
         )
     network = network.double().train(source.random() < 0.8)
     with torch.no_grad():

@@ -7,6 +7,7 @@ from contracts import assert_member_independent
 from torch import Tensor, nn
 
 from mlplab.models import MLP, BatchNorm, Dropout, LayerNorm, Linear
+from mlplab.models.periodic_features import PeriodicFeatures
 
 RATES = [0.0, 0.3, 0.5]
 SEEDS = [7, 8, 9]
@@ -32,6 +33,8 @@ LAYERS: dict[str, Callable[[list[int]], nn.Module]] = {
     "mlp without hidden layers": lambda members: mlp(members, hidden=[]),
     "mlp with layer norm": lambda members: mlp(members, norm="layer", hidden=[8, 8], residual=True),
     "mlp with batch norm": lambda members: mlp(members, norm="batch"),
+    "mlp with periodic features": lambda members: mlp(members, numbers=5, periodic_features=3),
+    "periodic features": lambda members: PeriodicFeatures(5, 3, [SEEDS[member] for member in members]),
 }
 
 
@@ -39,7 +42,7 @@ LAYERS: dict[str, Callable[[list[int]], nn.Module]] = {
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_member_does_not_depend_on_the_others(name: str, rows: int) -> None:
     source = torch.Generator().manual_seed(0)
-    inputs, slopes = torch.randn(2, len(SEEDS), rows, 7, generator=source)
+    inputs, slopes = torch.randn(2, len(SEEDS), rows, 21, generator=source)
 
     def compute(members: list[int]) -> dict[str, Tensor]:
         layer = LAYERS[name](members)

@@ -32,6 +32,21 @@ def test_a_member_is_a_network_of_torchs_layers(hidden: list[int], activation: s
         torch.testing.assert_close(stack(X)[member], x)
 
 
+def test_periodic_features_are_cosines_of_the_numeric_columns() -> None:
+    stack = mlp(numbers=2, periodic_features=3)
+    layer = stack.periodic
+    assert layer is not None
+    expected = [X]
+    for number in range(2):
+        for count in range(3):
+            turns = X[..., number] * layer.weight[:, number, count, None] + layer.bias[:, number, count, None]
+            expected.append((2 / 3) ** 0.5 * torch.cos(2 * torch.pi * turns).unsqueeze(2))
+    torch.testing.assert_close(layer(X), torch.cat(expected, 2))
+    assert stack.hidden[0].linear.weight.shape == (2, 3 + 6, 8)
+    for without in ({"periodic_features": 3}, {"numbers": 2}):
+        assert mlp(**without).periodic is None
+
+
 def test_residual_adds_the_input_between_equal_widths() -> None:
     stack = mlp(hidden=[8, 8, 4], residual=True)
     assert [layer.residual for layer in stack.hidden] == [False, True, False]

@@ -152,9 +152,9 @@ def test_one_input_column(own: list[str]) -> None:
 
 
 def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
-    run = ["data=synthetic", "data.rows=1000", "data.batch_size=null", "model/preprocessing=quantile"]
+    run = ["data=synthetic", "data.rows=1000", "data.batch_size=400", "model/preprocessing=quantile"]
     run += ["model.hidden=[8]", "trainer.max_epochs=2", "logger=[]", "baselines=[]", "scheduler=constant"]
-    members = [[*run, f"data.split.val={val}"] for val in (0.1, 0.15, 0.5)]
+    members = [[*run, f"data.split.val={val}"] for val in (0.1, 0.15, 0.4)]
     stack = train_into(Path("stack"), *members)
     for index, member in enumerate(members):
         (alone,) = train_into(Path(f"alone{index}"), member)
@@ -167,7 +167,7 @@ def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
     ]
     kept = [saved_state(run.folder, run.config, DataCache().data(run.config)) for run in runs]
     together = StackState.join([state for state in kept if state])
-    assert together.members["network"]["preprocessing.scaling.last"][:, 0, 0].tolist() == [24, 22, 10]
+    assert together.members["network"]["preprocessing.scaling.last"][:, 0, 0].tolist() == [24, 22, 14]
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")

@@ -222,7 +222,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
 def test_a_golden_run(tmp_path: Path) -> None:
     """The default network's first epochs on the package's table; other machines differ in the last digits."""
     (run,) = trained(tmp_path, ("trainer.max_epochs=3", "trainer.precision=64"))
-    golden = {"train/loss": 50.892155663, "val/rmse": 7.054190566, "test/rmse": 8.439002542}
+    golden = {"train/loss": 63.944564262, "val/rmse": 8.11141538, "test/rmse": 9.031593842}
     assert {name: run["metrics"][name] for name in golden} == pytest.approx(golden, rel=1e-6)
 
 
@@ -234,10 +234,10 @@ def test_a_golden_run_of_classes(tmp_path: Path) -> None:
     (run,) = trained(tmp_path, (*table, *loss, *network, *trainer))
     golden = {
         "train/loss": 0.648537595,
-        "val/log_loss": 0.611493287,
-        "test/log_loss": 0.388871314,
+        "val/log_loss": 0.614327278,
+        "test/log_loss": 0.389211125,
         "test/auroc": 0.967083333,
-        "temperature": 0.389091404,
+        "temperature": 0.386007524,
     }
     assert {name: run["metrics"][name] for name in golden} == pytest.approx(golden, rel=1e-5)
 

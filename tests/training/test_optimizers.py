@@ -1,12 +1,13 @@
+import math
 from collections.abc import Callable
 
 import pytest
 import torch
 from contracts import assert_member_independent
-from support import config
+from support import config, resolved
 from torch import nn
 
-from mlplab.training.optimizers import build_optimizer, clip_by_member
+from mlplab.training.optimizers import AVERAGED, build_optimizer, clip_by_member
 
 MEMBERS = 3
 Make = Callable[[list[nn.Parameter], float, float], torch.optim.Optimizer]
@@ -38,9 +39,8 @@ def gradients(parameters: list[nn.Parameter], generator: torch.Generator) -> Non
 def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
     overrides, make = KINDS[kind]
     rates = [0.1, 0.01, 0.003]
-    settings = [
-        config(*overrides, f"optimizer.lr={lr}", f"optimizer.weight_decay={decay}").optimizer for lr in rates
-    ]
+    shared = (*overrides, f"optimizer.weight_decay={decay}", "optimizer.weight_averaging=false")
+    settings = [config(*shared, f"optimizer.lr={lr}").optimizer for lr in rates]
     generator = torch.Generator().manual_seed(0)
     shapes = ((MEMBERS, 4, 2), (MEMBERS, 1, 2))
     ours = [nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64)) for shape in shapes]
@@ -65,8 +65,8 @@ def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_member_does_not_depend_on_the_others(kind: str) -> None:
     overrides, _ = KINDS[kind]
-    decay = "optimizer.weight_decay=0.2"
-    settings = [config(*overrides, f"optimizer.lr={lr}", decay).optimizer for lr in (0.1, 0.01, 0.1)]
+    shared = (*overrides, "optimizer.weight_decay=0.2", "optimizer.weight_averaging=true")
+    settings = [config(*shared, f"optimizer.lr={lr}").optimizer for lr in (0.1, 0.01, 0.1)]
     source = torch.Generator().manual_seed(0)
     weights, slopes = torch.randn(2, MEMBERS, 5, 7, generator=source)
 
@@ -77,9 +77,38 @@ def test_a_member_does_not_depend_on_the_others(kind: str) -> None:
         for _ in range(9):
             parameter.grad = slopes[members] * parameter.detach()
             optimizer.step()
-        return {"weights": parameter.detach(), **optimizer.member_state()}
+        with optimizer.averaged():
+            return {"average": parameter.detach().clone(), **optimizer.member_state()}
 
     assert_member_independent(compute, MEMBERS)
+
+
+def test_the_average_is_weighted_by_a_power_of_the_step() -> None:
+    overrides = ("optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "optimizer.weight_averaging=true")
+    parameter = nn.Parameter(torch.zeros(1, 1, 1, dtype=torch.float64))
+    optimizer = build_optimizer([parameter], [config(*overrides).optimizer])
+    optimizer.set_lr(torch.ones(30, 1, dtype=torch.float64))
+    steps, weights = 20, []
+    for step in range(steps):
+        parameter.grad = torch.full((1, 1, 1), 1.0 / (step + 1), dtype=torch.float64)
+        optimizer.step()
+        weights.append(parameter.item())
+    # Each weight's share rises as (t + η − 1)! / (t − 1)!, a polynomial of degree η of its step t.
+    shares = torch.tensor([math.perm(t + AVERAGED - 1, AVERAGED) for t in range(1, steps + 1)]).double()
+    expected = (torch.tensor(weights, dtype=torch.float64) * shares).sum() / shares.sum()
+    last = weights[-1]
+    with optimizer.averaged():
+        assert parameter.item() == pytest.approx(expected.item(), rel=1e-12)
+        state, average = optimizer.member_state(), parameter.detach().clone()
+    assert parameter.item() == state["weights"][0, 0].item() == last
+
+    resumed = build_optimizer([nn.Parameter(average)], [config(*overrides).optimizer])
+    resumed.load_member_state(state, steps)
+    for each in (optimizer, resumed):
+        each.set_lr(torch.ones(1, 1, dtype=torch.float64))
+        each.parameters[0].grad = torch.ones(1, 1, 1, dtype=torch.float64)
+        each.step()
+    assert all(torch.equal(optimizer.rows[name], resumed.rows[name]) for name in ("weights", "average"))
 
 
 def test_clipping_is_torchs_member_by_member() -> None:
@@ -104,7 +133,7 @@ def test_clipping_is_torchs_member_by_member() -> None:
 
 
 def test_hooks_that_would_not_be_called_are_refused() -> None:
-    optimizer = build_optimizer([nn.Parameter(torch.zeros(1, 1, 1))], [config().optimizer])
+    optimizer = build_optimizer([nn.Parameter(torch.zeros(1, 1, 1))], [resolved().optimizer])
     for register in (optimizer.register_step_pre_hook, optimizer.register_step_post_hook):
         with pytest.raises(NotImplementedError, match="on_before_optimizer_step"):
             register(print)

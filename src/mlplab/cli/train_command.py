@@ -100,7 +100,7 @@ def _resume(flags: argparse.Namespace, conf: Path, name: str) -> None:
     if lines:
         with composed(conf, flags, name, [*_table_overrides(run, lines), *lines]) as cfg:
             new, saved = parse(plain(cfg)), run.plain()
-        if is_typed(MAY_GROW, lines):
+        if is_typed(MAY_GROW, lines) and new.trainer.max_epochs != "auto":
             epochs = {"max_epochs": new.trainer.max_epochs}
             run = run.model_copy(update={"trainer": run.trainer.model_copy(update=epochs)})
         faults = [

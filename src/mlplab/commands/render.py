@@ -75,6 +75,26 @@ def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "te
     return table
 
 
+NETWORK = "this network"
+"""The name of a run's network beside its baselines."""
+
+
+def no_better_than_constant(rows: Mapping[str, Mapping[str, float | None]]) -> str | None:
+    """A warning if a network is no better than a constant prediction; None otherwise.
+
+    Args:
+        rows: the scores of the network and its baselines, as `main_scores` returns them.
+    """
+    metrics = _metrics_among(rows[NETWORK])
+    ours, constant = (rows.get(name, {}).get(metrics[0]) for name in (NETWORK, "constant"))
+    if ours is None or constant is None or ours < constant:
+        return None
+    return (
+        f"the network is no better than the {BASELINES[metrics]['constant']} of the training rows: "
+        "the columns may say little about the target, or there are too few rows"
+    )
+
+
 def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]) -> RichTable:
     """A row for each true class: its rows by predicted class, its precision, recall and support."""
     numbers = len(classes) <= MAX_CONFUSION
@@ -99,7 +119,7 @@ def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]
 def main_scores(metrics: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     """The test scores in a metrics.json, of the network and of each baseline."""
     names = _metrics_among(metrics, "test/")
-    prefixes = {"this network": "", **{name: f"{name}/" for name in BASELINES[names]}}
+    prefixes = {NETWORK: "", **{name: f"{name}/" for name in BASELINES[names]}}
     return {
         name: {each: metrics[f"{prefix}test/{each}"] for each in names}
         for name, prefix in prefixes.items()

@@ -6,7 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mlplab.commands.render import inside, main_scores, score_table, tensorboard_command
+from mlplab.commands.render import (
+    inside,
+    main_scores,
+    no_better_than_constant,
+    score_table,
+    tensorboard_command,
+)
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed, reason_of
@@ -64,6 +70,9 @@ def train(run: TrainConfig, folder: Path, *, resume: bool, cache: DataCache | No
 
 
 def _print_scores(metrics: Metrics, folder: Path, console: Console) -> None:
-    console.print(score_table(main_scores(metrics)))
+    scores = main_scores(metrics)
+    console.print(score_table(scores))
+    if warning := no_better_than_constant(scores):
+        log.warning("%s", warning)
     for line in (f"run folder: {inside(folder)}", tensorboard_command(folder)):
         console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mlplab.config.split import Split
-from mlplab.config.types import Count, NotNegative, Positive, Section, Seed, Text
+from mlplab.config.types import Count, CountOrNullOrAuto, NotNegative, Positive, Section, Seed, Text
 from mlplab.errors import did_you_mean, nearest
 
 KINDS = ("numeric", "boolean", "categorical", "date", "identifier", "drop")
@@ -57,7 +57,7 @@ Character = Annotated[str, Field(min_length=1, max_length=1)]
 class _Table(Section):
     """Keys of every table."""
 
-    batch_size: Count | None
+    batch_size: CountOrNullOrAuto
     class_weights: ClassWeights
     split: Split
 

@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from mlplab.config.types import ClassSection, Count, CustomClass, RateOrAuto, Section
+from mlplab.config.types import (
+    ClassSection,
+    Count,
+    CountsOrAuto,
+    CustomClass,
+    NotNegativeCountOrAuto,
+    RateOrAuto,
+    Section,
+)
 
 Activation = Literal[
     "relu",
@@ -47,7 +55,8 @@ class Mlp(Section):
     """A multilayer perceptron."""
 
     name: Literal["mlp"]
-    hidden: list[Count]
+    periodic_features: NotNegativeCountOrAuto
+    hidden: CountsOrAuto
     activation: Activation
     dropout: RateOrAuto
     norm: Literal["none", "layer", "batch"]
@@ -56,6 +65,8 @@ class Mlp(Section):
 
     @model_validator(mode="after")
     def _has_layers_to_skip(self) -> "Mlp":
+        if self.hidden == "auto":
+            return self
         if self.residual and not any(a == b for a, b in pairwise(self.hidden)):
             raise ValueError(
                 f"residual=true needs two adjacent hidden layers of equal width; hidden is {self.hidden}"

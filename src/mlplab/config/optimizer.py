@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mlplab.config.types import NotNegative, NotNegativeOrAuto, PositiveOrAuto, Section
+from mlplab.config.types import BoolOrAuto, NotNegative, NotNegativeOrAuto, PositiveOrAuto, Section
 
 
 class Adam(Section):
@@ -15,6 +15,7 @@ class Adam(Section):
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     eps: NotNegative
     weight_decay: NotNegativeOrAuto
+    weight_averaging: BoolOrAuto
 
 
 class Sgd(Section):
@@ -25,6 +26,7 @@ class Sgd(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)]
     nesterov: bool
     weight_decay: NotNegative
+    weight_averaging: BoolOrAuto
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> "Sgd":

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from mlplab.config.types import Count, Positive, Section, TrainerClass
+from mlplab.config.types import Count, CountOrAuto, Positive, Section, TrainerClass
 
 
 def _gpu_is_cuda(value: object) -> object:
@@ -16,7 +16,7 @@ class Trainer(Section):
     """Arguments of the Trainer. If `log_every_n_steps` is null, values are logged only once per epoch."""
 
     class_path: TrainerClass = Field(alias="_target_")
-    max_epochs: Count
+    max_epochs: CountOrAuto
     accelerator: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_gpu_is_cuda)]
     precision: Literal[32, 64]
     gradient_clip_val: Positive | None

@@ -2,7 +2,7 @@
 
 import re
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
@@ -40,16 +40,19 @@ def _as_text(value: object) -> object:
 
 
 Auto = Literal["auto"]
-"""The value of keys that are chosen to suit the table, by `mlplab.data.task.resolve_auto`."""
+"""The value of keys that are chosen to suit the table, by `mlplab.data.defaults.resolve_auto`."""
+
+T = TypeVar("T")
 
 
-def chosen(value: float | Auto) -> float:
+def chosen(value: T | Auto) -> T:
     """The value of such a key in a run whose table has been read."""
     assert value != "auto"
     return value
 
 
 def _auto_tag(value: object) -> str:
+    """The tag of a value that may be `auto`, for pydantic."""
     return "auto" if value == "auto" else GIVEN
 
 
@@ -58,13 +61,23 @@ _AutoTagged = Annotated[Auto, Tag("auto")]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=0.99)]
-RateOrAuto = Annotated[Annotated[Rate, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-NotNegativeOrAuto = Annotated[Annotated[NotNegative, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
-PositiveOrAuto = Annotated[Annotated[Positive, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
+NotNegativeCount = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+
+PositiveOrAuto = Annotated[Annotated[Positive, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
+BoolOrAuto = Annotated[Annotated[bool, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
+RateOrAuto = Annotated[Annotated[Rate, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
+NotNegativeOrAuto = Annotated[Annotated[NotNegative, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
+CountOrAuto = Annotated[Annotated[Count, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
+NotNegativeCountOrAuto = Annotated[
+    Annotated[NotNegativeCount, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)
+]
+CountOrNullOrAuto = Annotated[Annotated[Count | None, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
+CountsOrAuto = Annotated[Annotated[list[Count], Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
+
 RunName = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), AfterValidator(check_name)]
 
 

@@ -8,12 +8,13 @@ import numpy as np
 from jaxtyping import Int64
 
 from mlplab import config
+from mlplab.data.defaults import resolve_auto
 from mlplab.data.fingerprint import row_hashes
 from mlplab.data.load_table import load_table, table_key
 from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
-from mlplab.data.task import absent_classes, check_split, check_task, resolve_auto
+from mlplab.data.task import absent_classes, check_split, check_task
 from mlplab.errors import Fault, UserError, listed
 
 MEMMAPPED = "memmapped"
@@ -131,7 +132,8 @@ class DataCache:
         Raises:
             UserError: as `data`.
         """
-        return resolve_auto(run, self.data(run).table)
+        data = self.data(run)
+        return resolve_auto(run, data.table, data.split)
 
     def data(self, run: config.TrainConfig) -> RunData:
         """The table and split of a run.

@@ -1,7 +1,6 @@
-"""What follows from the task of a table: what `auto` stands for, and which keys do not fit."""
+"""Which keys do not fit the task of a table."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,51 +13,6 @@ from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, short
 
 LOSSES = ("auto", "cross_entropy")
 """The losses of classes; all but the last are losses of numbers."""
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """What `auto` stands for."""
-
-    loss: config.Loss
-    monitor: config.Monitor
-    lr: float
-    weight_decay: float
-    dropout: float
-
-
-NUMBERS = Defaults(config.SimpleLoss(name="mse"), "val/mae", lr=0.005, weight_decay=0.2, dropout=0.0)
-CLASSES = Defaults(
-    config.CrossEntropyLoss(name="cross_entropy", label_smoothing=0.03),
-    "val/log_loss",
-    lr=0.003,
-    weight_decay=1.0,
-    dropout=0.3,
-)
-
-
-FEW_ROWS = 600
-"""Rows of a table below which networks for classes get `FEW_ROWS_DROPOUT`. Rows of the table, not of the
-training set, so that all folds have the same defaults."""
-
-FEW_ROWS_DROPOUT = 0.5
-
-
-def resolve_auto(run: config.TrainConfig, table: Table) -> config.TrainConfig:
-    """A run in which the defaults for its task replace `auto`."""
-    defaults, model, optimizer = CLASSES if table.schema.classes else NUMBERS, run.model, run.optimizer
-    if isinstance(model, config.Mlp) and model.dropout == "auto":
-        is_small = table.schema.classes and len(table.rows) < FEW_ROWS
-        dropout = FEW_ROWS_DROPOUT if is_small else defaults.dropout
-        model = model.model_copy(update={"dropout": dropout})
-    if optimizer.lr == "auto":
-        optimizer = optimizer.model_copy(update={"lr": defaults.lr})
-    if optimizer.weight_decay == "auto":
-        optimizer = optimizer.model_copy(update={"weight_decay": defaults.weight_decay})
-    monitor = defaults.monitor if run.monitor == "auto" else run.monitor
-    loss = defaults.loss if run.loss.name == "auto" else run.loss
-    changed = {"monitor": monitor, "loss": loss, "model": model, "optimizer": optimizer}
-    return run.model_copy(update=changed)
 
 
 def check_task(run: config.DescribeConfig, table: Table) -> None:

@@ -13,7 +13,9 @@ from mlplab.models.backpropagation.activations import ACTIVATIONS
 from mlplab.models.backpropagation.buffers import Buffer, Buffers
 from mlplab.models.backpropagation.operations import Operation
 from mlplab.models.backpropagation.passes import BackpropagationModule
+from mlplab.models.backpropagation.periodic import Periodic
 from mlplab.models.layers import BatchNorm, Dropout, LayerNorm, Linear, elementwise
+from mlplab.models.periodic_features import PeriodicFeatures
 
 Norm = Literal["none", "layer", "batch"]
 
@@ -21,7 +23,7 @@ Norm = Literal["none", "layer", "batch"]
 class MLP(BackpropagationModule):
     """Hidden layers (linear → norm → activation → dropout) and a linear output layer.
 
-    If `hidden` is empty, it is a single affine map.
+    If `hidden` is empty, it is a single affine map. With `periodic_features`, they are appended to the input.
 
     Args:
         hidden: widths of the hidden layers.
@@ -31,6 +33,8 @@ class MLP(BackpropagationModule):
         residual: whether to add a hidden layer's input to its output if both have the same width; never for
             the first layer.
         seeds: one for each member.
+        numbers: how many of the input's columns are numeric; they come first.
+        periodic_features: number of periodic features of each of them.
     """
 
     def __init__(
@@ -44,9 +48,15 @@ class MLP(BackpropagationModule):
         norm: Norm,
         residual: bool,
         seeds: Sequence[int],
+        numbers: int = 0,
+        periodic_features: int = 0,
     ) -> None:
         super().__init__()
+        self.in_features, self.periodic = in_features, None
         widths = [in_features, *hidden]
+        if numbers and periodic_features:
+            self.periodic = PeriodicFeatures(numbers, periodic_features, seeds)
+            widths[0] += self.periodic.features
         self.hidden = nn.ModuleList(
             HiddenLayer(
                 width,
@@ -68,6 +78,8 @@ class MLP(BackpropagationModule):
         self, x: Float[Tensor, "member batch feature"]
     ) -> Float[Tensor, "member batch target"]:
         """Applies the hidden layers in turn, then the output layer."""
+        if self.periodic is not None:
+            x = self.periodic(x)
         for layer in self.hidden:
             x = layer(x)
         output: Tensor = self.output(x)
@@ -76,6 +88,10 @@ class MLP(BackpropagationModule):
     def forward_operations(self, buffers: Buffers) -> Iterator[Operation]:
         """Those of the hidden layers in turn, then that of the output layer."""
         a: Buffer = buffers.input
+        if self.periodic is not None:
+            periodic = Periodic(self.periodic, a, self.in_features, buffers)
+            yield periodic
+            a = periodic.output
         for layer in self.hidden:
             assert isinstance(layer, HiddenLayer)
             of_layer = layer.forward_operations(a, buffers)

@@ -60,7 +60,7 @@ def build_network(
     """
     is_custom = isinstance(models[0], config.CustomModel)  # may need what its class initializes
     with nullcontext() if initialize or is_custom else SkipInit():
-        body = _build_body(models, seeds, preprocessing.width, preprocessing.outputs).to(preprocessing.dtype)
+        body = _build_body(models, seeds, preprocessing).to(preprocessing.dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
         if tensor.dim() != MEMBER_DIMENSIONS or tensor.shape[0] != len(seeds):
             raise UserError(
@@ -77,10 +77,9 @@ def build_network(
 def _build_body(
     models: Sequence[config.Mlp | config.Linear | config.CustomModel],
     seeds: Sequence[int],
-    in_features: int,
-    out_features: int,
+    preprocessing: Preprocessing,
 ) -> nn.Module:
-    model = models[0]
+    model, in_features, out_features = models[0], preprocessing.width, preprocessing.outputs
     match model:
         case config.Linear():
             return LinearModel(in_features, out_features, seeds)
@@ -92,10 +91,12 @@ def _build_body(
             return MLP(
                 in_features,
                 out_features,
-                hidden=model.hidden,
+                hidden=config.chosen(model.hidden),
                 activation=model.activation,
                 dropout=[config.chosen(each.dropout) for each in models if isinstance(each, config.Mlp)],
                 norm=model.norm,
                 residual=model.residual,
                 seeds=seeds,
+                numbers=preprocessing.numbers,
+                periodic_features=config.chosen(model.periodic_features),
             )

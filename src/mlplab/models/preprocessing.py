@@ -86,6 +86,11 @@ class Preprocessing(nn.Module):
         return self.impute_value.shape[2]
 
     @property
+    def numbers(self) -> int:
+        """Number of numeric columns; they come first among the transformed columns."""
+        return len(self.numeric)
+
+    @property
     def outputs(self) -> int:
         """Number of targets, or of the target's classes."""
         return self.target_transform.outputs

@@ -34,6 +34,9 @@ MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": Linear, "const
 FREE_SECONDS = 5.0
 """Baselines that take no longer are always fitted, so that for small tables nothing depends on the clock."""
 
+WORTH_A_LINE = 3.0
+"""Estimated seconds of fitting above which a line says that it begins."""
+
 BLOCK = 8192
 """Rows that are predicted at a time."""
 
@@ -92,7 +95,11 @@ def baselines(data: RunData, names: Sequence[str], seconds: float, threads: int)
             table.x, table.y, table.weight, split.train, split.val, schema.categories, len(schema.classes)
         )
         skipped = [name for name in names if _is_skipped(name, of_table, seconds, memmapped=table.memmapped)]
-        fitted[key] = Baselines(of_table, [name for name in names if name not in skipped], threads)
+        used = [name for name in names if name not in skipped]
+        expected = sum(estimated_seconds(name, of_table) for name in used)
+        if expected > WORTH_A_LINE:
+            log.info("fitting the baselines, which takes about %.0f s", expected)
+        fitted[key] = Baselines(of_table, used, threads)
     return fitted[key]
 
 

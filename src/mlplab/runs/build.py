@@ -68,7 +68,7 @@ def build_stack(
         None if table.weight is None else torch.from_numpy(table.weight)[:, None],
         splits,
         [each.seed for each in configs],
-        first.data.batch_size,
+        config.chosen(first.data.batch_size),
         fill=supports_padding(first.model),
         block=MEMMAP_BLOCK if table.memmapped else None,
     )
@@ -77,8 +77,8 @@ def build_stack(
         if run.init_from and initialize:
             warm_start.initialize(network, member, run, table.schema)
     val, test = ([len(getattr(split, part)) for split in splits] for part in ("val", "test"))
-    schema = table.schema
-    sizes = Sizes(first.trainer.max_epochs, datamodule.steps, val, test, schema.targets, len(schema.classes))
+    schema, epochs = table.schema, config.chosen(first.trainer.max_epochs)
+    sizes = Sizes(epochs, datamodule.steps, val, test, schema.targets, len(schema.classes))
     return Stack(configs, data, datamodule, StackModule(network, configs, sizes))
 
 
@@ -211,7 +211,7 @@ def build_trainer(
     return instantiate(
         section.class_path,
         Trainer,
-        max_epochs=section.max_epochs,
+        max_epochs=config.chosen(section.max_epochs),
         min_epochs=0,  # or a signal in the first epoch would only stop at its end
         accelerator=accelerator,
         devices=1,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mlplab.config import chosen
+from mlplab.config import CustomModel, Mlp, TrainConfig, chosen
 from mlplab.data.schema import Schema
 from mlplab.errors import listed, shortened
 from mlplab.runs import warm_start
@@ -31,16 +31,35 @@ def write_headers(trainer: StackTrainer, warnings: Sequence[Sequence[str]], stat
         repeated = member.data.repeated_test_rows
         if 0 < repeated <= MANY_REPEATED * len(split.test):
             member.log(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
-        member.log(
-            f"network with {weights} weights; {run.optimizer.name}, lr {chosen(run.optimizer.lr):g}; "
-            f"up to {run.trainer.max_epochs} epochs of {trainer.stack.module.sizes.steps} steps "
-            f"on {trainer.device}"
-        )
+        member.log(f"network: {_network(run)}, {weights:,} weights, on {trainer.device}")
+        member.log(_training(run, trainer.stack.datamodule.batch_size, trainer.stack.datamodule.steps))
         member.folder.log_line(f"the backward pass is {backward}")
         if state:
             member.log(f"resumes after epoch {state.epoch}, step {state.step}")
         for warning in own_warnings:
             member.folder.log_line(f"warning: {warning}")
+
+
+def _network(run: TrainConfig) -> str:
+    """The hidden layers, such as `3 × 128 units (gelu)`, and what goes in beside the columns."""
+    model = run.model
+    if not isinstance(model, Mlp):
+        return model.class_path if isinstance(model, CustomModel) else model.name
+    widths, periodic, dropout = chosen(model.hidden), chosen(model.periodic_features), chosen(model.dropout)
+    several = f"{len(widths)} × {widths[0]}" if len(set(widths)) == 1 else " → ".join(map(str, widths))
+    parts = [f"{several} units ({model.activation})" if widths else "no hidden layer"]
+    parts += [f"dropout {dropout:g}"] * bool(widths and dropout)
+    return ", ".join([*parts, *([f"{periodic} periodic features per number"] * bool(periodic))])
+
+
+def _training(run: TrainConfig, batch_size: int, steps: int) -> str:
+    """The optimizer, its steps, and which weights are tested."""
+    optimizer, epochs = run.optimizer, chosen(run.trainer.max_epochs)
+    averaged = ", averaged weights" if chosen(optimizer.weight_averaging) else ""
+    return (
+        f"{optimizer.name}: lr {chosen(optimizer.lr):g}, weight decay {chosen(optimizer.weight_decay):g}"
+        f"{averaged}; up to {epochs} epochs of {steps} steps of {batch_size} rows"
+    )
 
 
 def _targets(schema: Schema) -> str:

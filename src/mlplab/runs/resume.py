@@ -98,4 +98,5 @@ def differences(
 
 
 def _grows(run: TrainConfig, saved: Any) -> bool:
-    return run.scheduler.name != "cosine" and isinstance(saved, int) and run.trainer.max_epochs > saved
+    epochs = run.trainer.max_epochs
+    return run.scheduler.name != "cosine" and isinstance(saved, int) and epochs != "auto" and epochs > saved

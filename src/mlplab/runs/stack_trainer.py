@@ -119,7 +119,9 @@ class StackTrainer:
     def fit(self) -> None:
         """Trains to the end, until few members are left, or until a signal is received."""
         self.trainer.fit(self.stack.module, datamodule=self.stack.datamodule)
-        self.last_weights, self.final_state = self.stopping.last_state(self.stack.module), self.state()
+        with self.stack.module.optimizer.averaged():
+            self.last_weights = self.stopping.last_state(self.stack.module)
+        self.final_state = self.state()
 
     def ended_members(self, *, interrupted: bool) -> list[int]:
         """The members whose training is over."""

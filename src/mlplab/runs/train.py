@@ -30,7 +30,7 @@ from mlplab.runs.stack_trainer import Member, StackTrainer
 from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.cpu_settings import cpu_settings_for_training
 from mlplab.training.loggers import build_loggers, quiet_writer_threads, truncate_curves
-from mlplab.training.progress import ProgressBar
+from mlplab.training.progress import ProgressBar, ProgressLines
 from mlplab.training.state import StackState
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def train_runs(
 
     Args:
         data: the data of each run.
-        console: where progress bars are shown.
+        console: where a progress bar is shown; if it is no terminal, lines are logged instead.
         title: the title of the progress bar of a sweep's stack, whose runs write only to their own logs.
             None: the run is alone, and logs to the terminal.
         state: the training state to resume from.
@@ -80,6 +80,7 @@ def train_runs(
         CannotWrite: if the disk is full.
     """
     bars = [ProgressBar(console, title or "")] if console.is_terminal else []
+    lines = [] if bars else [ProgressLines(log.info, title or "")]
     members = [
         _member(run, each, alone=title is None, to_terminal=not bars)
         for run, each in zip(runs, data, strict=True)
@@ -87,7 +88,7 @@ def train_runs(
     signals = StopOnSignal()
     with ExitStack() as contexts:
         contexts.enter_context(lightning_quiet())
-        trainer = StackTrainer(members, [*bars, signals], state, stack_checkpoint)
+        trainer = StackTrainer(members, [*bars, *lines, signals], state, stack_checkpoint)
         contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
         contexts.enter_context(quiet_writer_threads())
         contexts.enter_context(signals)  # until now, a signal ends the process at once

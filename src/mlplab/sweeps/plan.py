@@ -194,7 +194,7 @@ def _stack_key(run: config.TrainConfig, cache: DataCache, index: int) -> str:
     """What runs must have in common to share a stack."""
     per_member = PER_MEMBER | ({"model": {"dropout"}} if isinstance(run.model, config.Mlp) else {})
     rows = len(cache.data(run).split.train)
-    batch = batch_rows(run.data.batch_size, rows)
+    batch = batch_rows(config.chosen(run.data.batch_size), rows)
     steps = math.ceil(rows / batch) if supports_padding(run.model) else rows  # all have the same short batch
     alone = index if run.callbacks.added else None  # custom callbacks act on the whole Trainer
     key = run.model_dump(mode="json", exclude=per_member), str(table_key(run)), batch, steps, alone

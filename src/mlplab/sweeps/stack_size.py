@@ -37,7 +37,7 @@ class StackSize:
     """The sizes that a member's memory and time depend on.
 
     Args:
-        widths: of all layers, with inputs and outputs.
+        widths: of all layers, with inputs (and their periodic features) and outputs.
         batch: rows of a step.
         steps: of the whole training.
         itemsize: bytes of a number.
@@ -56,13 +56,16 @@ class StackSize:
         table, schema, rows = data.table, data.table.schema, len(data.split.train)
         hidden: Sequence[int] = CUSTOM_WIDTHS
         if isinstance(run.model, config.Mlp):
-            hidden = run.model.hidden
+            hidden = config.chosen(run.model.hidden)
         elif isinstance(run.model, config.Linear):
             hidden = ()
-        batch = batch_rows(run.data.batch_size, rows)
-        steps = math.ceil(rows / batch) * run.trainer.max_epochs
+        batch = batch_rows(config.chosen(run.data.batch_size), rows)
+        steps = math.ceil(rows / batch) * config.chosen(run.trainer.max_epochs)
         layout = FeatureLayout(schema.categories, schema.missing)
-        widths = (preprocessed_width(run.model.preprocessing, layout), *hidden, schema.outputs)
+        inputs = preprocessed_width(run.model.preprocessing, layout)
+        if isinstance(run.model, config.Mlp):
+            inputs += config.chosen(run.model.periodic_features) * len(layout.numeric)
+        widths = (inputs, *hidden, schema.outputs)
         itemsize = run.trainer.precision // 8
         window = 2 * WINDOW * MEMMAP_BLOCK * table.x.shape[1] * itemsize if table.memmapped else 0
         return cls(widths, batch, steps, itemsize, window)
@@ -75,9 +78,10 @@ class StackSize:
     def members(self) -> int:
         """Members of a stack whose step uses about `WORKING_SET` bytes; at least two if `MEMORY` allows.
 
-        A member uses activations and their gradients, and weights, their gradients and two moments.
+        A member uses activations and their gradients, and weights, their gradients, two moments and an
+        average.
         """
-        used = self.itemsize * (2 * self.batch * sum(self.widths) + 4 * self.weights)
+        used = self.itemsize * (2 * self.batch * sum(self.widths) + 5 * self.weights)
         return max(1, min(MAX_MEMBERS, max(2, WORKING_SET // used), MEMORY // (used + self.window)))
 
     def seconds(self, runs: int, stacks: int) -> float:

@@ -200,9 +200,9 @@ def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bo
         "data": run.data.name,
         "split_seed": 0 if isinstance(split, config.TimeSplit) else split.seed,
         "fold": split.fold if isinstance(split, config.KFoldSplit) else 0,
-        "batch_size": run.data.batch_size or 0,
+        "batch_size": config.chosen(run.data.batch_size) or 0,
         "model": model.class_path if isinstance(model, config.CustomModel) else model.name,
-        "hidden": "-".join(map(str, mlp.hidden)) if mlp else "",
+        "hidden": "-".join(map(str, config.chosen(mlp.hidden))) if mlp else "",
         "activation": mlp.activation if mlp else "",
         "dropout": config.chosen(mlp.dropout) if mlp else 0.0,
         "loss": run.loss.name,
@@ -210,5 +210,5 @@ def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bo
         "lr": config.chosen(optimizer.lr),
         "weight_decay": config.chosen(optimizer.weight_decay),
         "scheduler": run.scheduler.name,
-        "max_epochs": run.trainer.max_epochs,
+        "max_epochs": config.chosen(run.trainer.max_epochs),
     }

@@ -158,6 +158,16 @@ class StackModule(LightningModule):
         if gradient_clip_val is not None:
             clip_by_member(optimizer.param_groups[0]["params"], gradient_clip_val)
 
+    def on_validation_start(self) -> None:
+        """Validates the average of the weights, if there is one."""
+        if self.trainer.state.fn == "fit":
+            self.optimizer.show_average(shown=True)
+
+    def on_validation_end(self) -> None:
+        """Trains on with the weights of the last step, after the callbacks have seen the average."""
+        if self.trainer.state.fn == "fit":
+            self.optimizer.show_average(shown=False)
+
     def on_validation_model_zero_grad(self) -> None:
         """Keeps the gradients: dropping these views of the optimizer's rows would free nothing."""
 

@@ -6,7 +6,8 @@ Members with the same settings are updated by one call. The arithmetic is the sa
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 import torch
@@ -14,13 +15,18 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from mlplab import config
+from mlplab.models.layers import VECTOR_SIZE
 
 Rows = Float[Tensor, "member weight"]
 
 
-ALIGNMENT = 16
+ALIGNMENT = VECTOR_SIZE
 """Each parameter of each member starts at a multiple of this many weights. How a matrix product rounds
-depends on the alignment of its matrices, but a member's must not depend on its position in a stack."""
+depends on the alignment of its matrices, and the last values of a vector may be rounded differently, but a
+member's must not depend on its position in a stack."""
+
+AVERAGED = 8
+"""The exponent η of the weight average: about the last 1/η of all steps count."""
 
 
 class _Group(NamedTuple):
@@ -37,12 +43,17 @@ class MemberOptimizer(torch.optim.Optimizer):
     It replaces the parameters' storage: they become views of `rows["weights"]`, and their gradients views of
     `rows["gradients"]`, to which backward passes add.
 
+    With `weight_averaging`, it also keeps an average of each member's weights over the steps, in which later
+    steps count more (polynomial-decay averaging, Shamir & Zhang 2013, section 4, with η = `AVERAGED`). Within
+    `averaged`, the parameters are this average.
+
     Args:
         parameters: of shape `[member, row, column]`.
         settings: of each member.
 
     Attributes:
-        rows: matrices `[member, weight]` by name: `weights`, `gradients` and those in `state_names`.
+        rows: matrices `[member, weight]` by name: `weights`, `gradients`, those in `state_names`, and
+            `average` with `weight_averaging`.
         steps: number of steps so far.
     """
 
@@ -55,12 +66,12 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.parameters: list[nn.Parameter] = self.param_groups[0]["params"]
         self.settings: list[config.Adam | config.Sgd] = list(settings)
         self.steps = 0
+        self.averages = config.chosen(settings[0].weight_averaging)
+        self._shows_average = False
+        names = ("weights", "gradients", *self.state_names, *(["average"] if self.averages else []))
         sizes = [parameter[0].numel() for parameter in self.parameters]
         widths = [size + -size % ALIGNMENT for size in sizes]
-        self.rows = {
-            name: self.parameters[0].new_zeros(len(settings), sum(widths))
-            for name in ("weights", "gradients", *self.state_names)
-        }
+        self.rows = {name: self.parameters[0].new_zeros(len(settings), sum(widths)) for name in names}
 
         def views(name: str) -> list[Tensor]:
             columns = torch.split(self.rows[name].detach(), widths, 1)
@@ -117,6 +128,8 @@ class MemberOptimizer(torch.optim.Optimizer):
             for group in self._groups:
                 self._update(group.settings, group.lr[self._next], group.rows)
             self._next += 1
+            if self.averages:
+                self.rows["average"].lerp_(self.rows["weights"], (AVERAGED + 1) / (self.steps + AVERAGED))
         return result
 
     step.hooked = True  # type: ignore[attr-defined]  # or torch wraps it for its profiler and for hooks: 40 µs
@@ -140,13 +153,39 @@ class MemberOptimizer(torch.optim.Optimizer):
             if parameter.grad is not gradient:
                 parameter.grad = gradient
 
+    def show_average(self, *, shown: bool) -> None:
+        """Makes the parameters the average of the weights, or the weights of the last step again."""
+        if self.averages and shown != self._shows_average:
+            self._shows_average = shown
+            weights, average = self.rows["weights"], self.rows["average"]
+            weights_before = weights.clone()
+            weights.copy_(average)
+            average.copy_(weights_before)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within this context, the parameters are the average of the weights, if there is one."""
+        before = self._shows_average
+        self.show_average(shown=True)
+        try:
+            yield
+        finally:
+            self.show_average(shown=before)
+
     def member_state(self) -> dict[str, Tensor]:
-        """State to resume from, besides the weights, with a leading member axis."""
-        return {name: self.rows[name].clone() for name in self.state_names}
+        """State to resume from, besides what the parameters are within `averaged`; with a member axis."""
+        state = {name: self.rows[name].clone() for name in self.state_names}
+        if self.averages:
+            state["weights"] = self.rows["average" if self._shows_average else "weights"].clone()
+        return state
 
     def load_member_state(self, state: Mapping[str, Tensor], steps: int) -> None:
-        """Restores a `member_state` taken after that many steps."""
+        """Restores a `member_state` taken after that many steps; the parameters must be as within `averaged`
+        then."""
         self.steps = steps
+        if self.averages:
+            self.rows["average"].copy_(self.rows["weights"])
+            self.rows["weights"].copy_(state["weights"])
         for name in self.state_names:
             self.rows[name].copy_(state[name])
 

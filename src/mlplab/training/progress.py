@@ -1,4 +1,4 @@
-"""Progress of training: a bar on a terminal, a few lines elsewhere."""
+"""Progress of training: a bar on a terminal, lines elsewhere."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +15,9 @@ LINES = 10
 """Approximate number of lines per training."""
 
 REFRESH_SECONDS = 0.1
+
+LINE_SECONDS = 5.0
+"""Where there is no terminal, a line about the progress is logged this often."""
 
 
 class EpochLines(StackCallback):
@@ -38,8 +41,50 @@ class EpochLines(StackCallback):
                     log(f"epoch {epoch}/{epochs}  {shown}")
 
 
-class ProgressBar(StackCallback):
-    """A bar over all steps, with the last values of a single run, or the best monitored metric of several.
+class _Progress(StackCallback):
+    """Keeps a text with the last values of a single run, or the best monitored metric of several.
+
+    Args:
+        title: text before the progress.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.title, self.values, self.best = title, "", float("inf")
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Updates the text."""
+        if len(module.active) == 1:
+            self.values = "  ".join(f"{name} {module.values[name].item():.4g}" for name in _names(module))
+        else:
+            monitored = module.monitored(module.values)[module.active]
+            self.best = min([self.best, *monitored.tolist()])
+            best = sign_of(module.monitor) * self.best
+            self.values = f"best {module.monitor} {best:.4g} of {len(module.active)} runs"
+
+
+class ProgressLines(_Progress):
+    """Logs the progress every `LINE_SECONDS`.
+
+    Args:
+        log: logs a line.
+        title: text before the progress.
+    """
+
+    def __init__(self, log: Callable[[str], None], title: str) -> None:
+        super().__init__(title)
+        self.log, self.last = log, time.monotonic()
+
+    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+        """Logs a line if it is time."""
+        if time.monotonic() - self.last >= LINE_SECONDS:
+            self.last = time.monotonic()
+            epochs, steps = module.sizes.epochs, module.sizes.steps
+            done, epoch = trainer.global_step / (epochs * steps), (trainer.global_step - 1) // steps + 1
+            self.log(f"{self.title}epoch {epoch}/{epochs}  {done:.0%} of all steps  {self.values}".rstrip())
+
+
+class ProgressBar(_Progress):
+    """A bar over all steps.
 
     The caller stops its `progress` when training ends or fails.
 
@@ -49,6 +94,7 @@ class ProgressBar(StackCallback):
     """
 
     def __init__(self, console: Console, title: str) -> None:
+        super().__init__(title)
         self.progress = Progress(
             TextColumn("{task.description}epoch {task.fields[epoch]}"),
             BarColumn(),
@@ -56,10 +102,8 @@ class ProgressBar(StackCallback):
             TextColumn("{task.fields[values]}"),
             console=console,
         )
-        self.title = title
         self.task: TaskID | None = None
         self.last_refresh = 0.0
-        self.best = float("inf")
 
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
         """Shows the bar."""
@@ -76,17 +120,10 @@ class ProgressBar(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Shows the epoch's values."""
-        if self.task is None:
-            return
-        if len(module.active) == 1:
-            shown = "  ".join(f"{name} {module.values[name].item():.4g}" for name in _names(module))
-        else:
-            monitored = module.monitored(module.values)[module.active]
-            self.best = min([self.best, *monitored.tolist()])
-            best = sign_of(module.monitor) * self.best
-            shown = f"best {module.monitor} {best:.4g} of {len(module.active)} runs"
-        epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
-        self.progress.update(self.task, completed=trainer.global_step, epoch=epoch, values=shown)
+        super().on_epoch(trainer, module)
+        if self.task is not None:
+            epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
+            self.progress.update(self.task, completed=trainer.global_step, epoch=epoch, values=self.values)
 
 
 def _names(module: StackModule) -> Sequence[str]:

@@ -84,7 +84,20 @@ class StackState:
 def capture(
     trainer: Trainer, module: StackModule, best: BestWeights, stopping: EarlyStopping, seconds: float
 ) -> StackState:
-    """A copy of the current state of training, which has taken that many seconds."""
+    """A copy of the current state of training, which has taken that many seconds.
+
+    Its network has the averaged weights, if there are any.
+    """
+    with module.optimizer.averaged():
+        copies = _copies(trainer, module, best, stopping)
+    diverged = tuple(module.diverged.get(member) for member in range(len(module.configs)))
+    position = module.position
+    return StackState(position.epoch, position.batch, trainer.global_step, seconds, diverged, copies)
+
+
+def _copies(
+    trainer: Trainer, module: StackModule, best: BestWeights, stopping: EarlyStopping
+) -> dict[str, dict[str, Tensor]]:
     members = {
         "network": module.network.state_dict(),
         "optimizer": module.optimizer.member_state(),
@@ -101,13 +114,10 @@ def capture(
         "stopping": stopping.state,
         "stopped": stopping.stopped,
     }
-    copies = {
+    return {
         part: {name: tensor.detach().clone() for name, tensor in tensors.items()}
         for part, tensors in members.items()
     }
-    diverged = tuple(module.diverged.get(member) for member in range(len(module.configs)))
-    position = module.position
-    return StackState(position.epoch, position.batch, trainer.global_step, seconds, diverged, copies)
 
 
 def restore(

@@ -1,0 +1,1 @@
+"""The benchmark `quality`: test errors and times of mlplab and its peers, on many tables."""

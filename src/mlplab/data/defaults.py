@@ -1,0 +1,145 @@
+"""What `auto` stands for: values that suit the task and the size of a table.
+
+They were chosen by validation on forty tables of 200 to 40,000 rows; docs/defaults.md shows them, and what
+else was tried.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from mlplab import config
+from mlplab.data.splits.split import Split
+from mlplab.data.table import Table
+
+
+@dataclass(frozen=True)
+class Size:
+    """Defaults for tables with up to `rows` training rows."""
+
+    rows: int | float
+    batch_size: int
+    max_epochs: int
+
+
+SIZES = (
+    Size(300, batch_size=32, max_epochs=400),
+    Size(1_500, batch_size=64, max_epochs=400),
+    Size(6_000, batch_size=128, max_epochs=200),
+    Size(24_000, batch_size=128, max_epochs=80),
+    Size(96_000, batch_size=256, max_epochs=40),
+    Size(400_000, batch_size=512, max_epochs=24),
+    Size(1_500_000, batch_size=1024, max_epochs=12),
+    Size(6_000_000, batch_size=2048, max_epochs=6),
+    Size(math.inf, batch_size=4096, max_epochs=3),
+)
+"""By the number of training rows. The number of steps rises slowly, so that a million rows take minutes."""
+
+LAYERS, WIDTH, NARROW = 3, 256, 128
+"""Number of hidden layers, and their width for many and for few rows."""
+
+FEW_NUMBERS = 64
+"""Largest number of numeric columns that get periodic features."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Defaults for a task.
+
+    Attributes:
+        narrow_rows: training rows up to which hidden layers have the width `NARROW`; above, `WIDTH`.
+    """
+
+    loss: config.Loss
+    monitor: config.Monitor
+    lr: float
+    weight_decay: float
+    dropout: float
+    periodic_features: int
+    narrow_rows: int
+
+
+NUMBERS = Defaults(
+    config.SimpleLoss(name="mse"),
+    "val/mae",
+    lr=0.005,
+    weight_decay=0.2,
+    dropout=0.0,
+    periodic_features=8,
+    narrow_rows=24_000,
+)
+CLASSES = Defaults(
+    config.CrossEntropyLoss(name="cross_entropy", label_smoothing=0.03),
+    "val/log_loss",
+    lr=0.003,
+    weight_decay=1.0,
+    dropout=0.3,
+    periodic_features=0,
+    narrow_rows=1_500,
+)
+
+FEW_ROWS = 420
+"""Training rows below which networks for classes get `FEW_ROWS_DROPOUT`."""
+
+FEW_ROWS_DROPOUT = 0.5
+
+
+def resolve_auto(run: config.TrainConfig, table: Table, split: Split) -> config.TrainConfig:
+    """A run in which values for its table and split replace `auto`."""
+    rows = typical_train_rows(run.data.split, table, split)
+    size = next(each for each in SIZES if rows <= each.rows)
+    task = CLASSES if table.schema.classes else NUMBERS
+    return run.model_copy(
+        update={
+            "monitor": task.monitor if run.monitor == "auto" else run.monitor,
+            "loss": task.loss if run.loss.name == "auto" else run.loss,
+            "data": _filled(run.data, batch_size=size.batch_size),
+            "trainer": _filled(run.trainer, max_epochs=size.max_epochs),
+            "model": _model(run.model, table, task, rows),
+            "optimizer": _filled(
+                run.optimizer,
+                lr=task.lr,
+                weight_decay=task.weight_decay,
+                weight_averaging=getattr(run.model, "norm", None) != "batch",
+            ),
+        }
+    )
+
+
+def typical_train_rows(section: config.Split, table: Table, split: Split) -> int:
+    """The number of training rows, without the differences of a few rows between folds.
+
+    So all folds of a table have the same defaults, and share a stack.
+    """
+    match section:
+        case config.RandomSplit() | config.GroupSplit() | config.TimeSplit():
+            share = 1 - section.val - section.test
+        case config.KFoldSplit(time=None):
+            share = (1 - 1 / section.folds) * (1 - section.val)
+        case _:
+            return len(split.train)
+    return round(len(table.rows) * share)
+
+
+def _model(model: config.Model, table: Table, task: Defaults, rows: int) -> config.Model:
+    if not isinstance(model, config.Mlp):
+        return model
+    numbers = sum(not categories for categories in table.schema.categories)
+    is_small = table.schema.classes and rows < FEW_ROWS
+    return _filled(
+        model,
+        hidden=[NARROW if rows <= task.narrow_rows else WIDTH] * LAYERS,
+        dropout=FEW_ROWS_DROPOUT if is_small else task.dropout,
+        periodic_features=task.periodic_features if numbers <= FEW_NUMBERS else 0,
+    )
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def _filled(section: S, **defaults: Any) -> S:
+    """A section in which these values replace `auto`."""
+    chosen = {key: value for key, value in defaults.items() if getattr(section, key) == "auto"}
+    return section.model_copy(update=chosen)

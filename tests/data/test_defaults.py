@@ -1,0 +1,150 @@
+"""What `auto` stands for, by the task and the size of a table."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+import pytest
+from support import config, table_of
+
+from mlplab import config as sections
+from mlplab.config.keys import flat
+from mlplab.data import defaults
+from mlplab.data.defaults import (
+    FEW_NUMBERS,
+    FEW_ROWS,
+    FEW_ROWS_DROPOUT,
+    SIZES,
+    resolve_auto,
+    typical_train_rows,
+)
+from mlplab.data.splits.make_split import make_split
+from mlplab.data.splits.split import Split
+from mlplab.data.table import Table
+
+NUMBERS, WORDS = [0.5, 1.5, -2.0], ["no", "yes"]
+
+
+def table(target: Sequence[object], rows: int = 60, numbers: int = 1) -> Table:
+    """A table with these targets, repeated."""
+    columns = {f"x{index}": np.arange(rows) / 7 + index for index in range(numbers)}
+    return table_of(pl.DataFrame({**columns, "y": [target[row % len(target)] for row in range(rows)]}))
+
+
+def split(train: int) -> Split:
+    """A split with so many training rows."""
+    rows = np.arange(train)
+    return Split(rows, rows, rows)
+
+
+BY_FILE = ("data/split=file", "data.split.path=split.txt")
+"""With such a split, the rule uses the actual number of training rows."""
+
+
+def resolved(*overrides: str, of: Table, train: int = 40) -> sections.TrainConfig:
+    return resolve_auto(config(*BY_FILE, *overrides), of, split(train))
+
+
+def mlp(run: sections.TrainConfig) -> sections.Mlp:
+    assert isinstance(run.model, sections.Mlp)
+    return run.model
+
+
+def test_the_task_decides_loss_and_monitor() -> None:
+    numbers, classes = (resolved(of=table(each)) for each in (NUMBERS, WORDS))
+    assert (numbers.loss.name, numbers.monitor) == ("mse", "val/mae")
+    assert (classes.loss.name, classes.monitor) == ("cross_entropy", "val/log_loss")
+
+
+@pytest.mark.parametrize("model", ["model=mlp", "model=mlp model.hidden=[]", "model=linear"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_no_auto_is_left(model: str, optimizer: str) -> None:
+    for target in (NUMBERS, WORDS):
+        run = resolved(*model.split(), f"optimizer={optimizer}", of=table(target))
+        left = {key for key, value in flat(run.plain()) if value == "auto"}
+        assert left == {"task", "trainer.accelerator"}  # decided by the schema and the machine
+        assert resolve_auto(run, table(NUMBERS), split(10**6)) == run
+
+
+def test_each_size_has_its_numbers_and_larger_tables_larger_batches_and_fewer_epochs() -> None:
+    for smaller, larger in pairwise(SIZES):
+        assert smaller.rows < larger.rows
+        assert smaller.batch_size <= larger.batch_size
+        assert smaller.max_epochs >= larger.max_epochs
+        for rows, size in ((int(smaller.rows), smaller), (int(smaller.rows) + 1, larger)):
+            found = resolved(of=table(NUMBERS), train=rows)
+            assert (found.data.batch_size, found.trainer.max_epochs) == (size.batch_size, size.max_epochs)
+
+
+@pytest.mark.parametrize(("target", "task"), [(NUMBERS, defaults.NUMBERS), (WORDS, defaults.CLASSES)])
+def test_networks_of_many_rows_are_wider(target: Sequence[object], task: defaults.Defaults) -> None:
+    for more, width in ((0, defaults.NARROW), (1, defaults.WIDTH)):
+        assert mlp(resolved(of=table(target), train=task.narrow_rows + more)).hidden == [width] * 3
+
+
+@pytest.mark.parametrize("rows", [10**2, 10**3, 10**4, 10**5, 10**6, 10**7])
+def test_steps_are_bounded(rows: int) -> None:
+    run = resolved(of=table(NUMBERS), train=rows)
+    steps = rows / sections.chosen(run.data.batch_size or 1) * sections.chosen(run.trainer.max_epochs)
+    assert 500 < steps < 20_000
+
+
+def test_classes_with_few_rows_get_more_dropout() -> None:
+    def dropout(target: Sequence[object], rows: int) -> float:
+        return sections.chosen(mlp(resolved(of=table(target), train=rows)).dropout)
+
+    assert dropout(WORDS, FEW_ROWS - 1) == FEW_ROWS_DROPOUT > dropout(WORDS, FEW_ROWS)
+    assert dropout(NUMBERS, FEW_ROWS - 1) == dropout(NUMBERS, FEW_ROWS)
+
+
+def test_many_columns_get_no_periodic_features() -> None:
+    for numbers, expected in ((FEW_NUMBERS, 8), (FEW_NUMBERS + 1, 0)):
+        assert mlp(resolved(of=table(NUMBERS, numbers=numbers))).periodic_features == expected
+    assert mlp(resolved(of=table(WORDS))).periodic_features == 0
+
+
+def test_batch_norm_turns_weight_averaging_off() -> None:
+    for norm, expected in (("none", True), ("layer", True), ("batch", False)):
+        run = resolved(f"model.norm={norm}", of=table(NUMBERS))
+        assert run.optimizer.weight_averaging is expected
+
+
+def test_what_is_given_stays() -> None:
+    own = (
+        *("optimizer.lr=0.1", "optimizer.weight_decay=0.3", "optimizer.weight_averaging=false"),
+        *("model.hidden=[7]", "model.activation=tanh", "model.dropout=0.5", "model.periodic_features=2"),
+        *("data.batch_size=null", "trainer.max_epochs=3"),
+    )
+    for target, more in (
+        (NUMBERS, ("loss=huber", "monitor=val/r2")),
+        (WORDS, ("loss=cross_entropy", "monitor=val/auroc")),
+    ):
+        given = config(*own, *more)
+        assert resolve_auto(given, table(target), split(40)) == given
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["data/split=random", "data.split.seed={}"],
+        ["data/split=random", "data.split.test=0.6", "data.split.seed={}"],
+        ["data/split=kfold", "data.split.folds=7", "data.split.fold={}"],
+    ],
+)
+def test_folds_and_seeds_have_the_same_typical_training_rows(overrides: list[str]) -> None:
+    of = table(NUMBERS, rows=101)
+    typical, actual = set(), []
+    for number in range(7):
+        section = config(*(each.format(number) for each in overrides)).data.split
+        made = make_split(section, of)
+        typical.add(typical_train_rows(section, of, made))
+        actual.append(len(made.train))
+    [rows] = typical
+    assert min(actual) - 1 <= rows <= max(actual) + 1
+
+
+def test_a_time_series_fold_counts_its_own_rows() -> None:
+    frame = pl.DataFrame({"x": np.arange(60) / 7, "t": np.arange(60), "y": np.arange(60) / 3})
+    section = config("data/split=kfold", "data.split.time=t", "data.split.fold=0").data.split
+    assert typical_train_rows(section, table_of(frame), split(12)) == 12
