@@ -18,7 +18,7 @@ from support import ROOT, SMALL, Ended, process
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from mlplab.commands.render import tensorboard_command
+from mlplab.commands.render import main_scores, no_better_than_constant, tensorboard_command
 
 QUICK = SMALL[:-1]  # without the epochs
 SCRIPT = str(ROOT / "scripts/train.py")
@@ -284,3 +284,19 @@ def test_a_signal_ends_a_run_with_its_checkpoints(tmp_path: Path, number: signal
     assert metrics["status"] == "interrupted"
     for name in ("best.ckpt", "last.ckpt"):
         assert torch.load(tmp_path / "outputs/r/checkpoints" / name, weights_only=True)["epoch"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("rmse", "constant", "warned"),
+    [(2.0, 1.0, True), (1.0, 1.0, True), (0.9, 1.0, False), (1.0, None, False)],
+)
+def test_a_network_no_better_than_the_mean_is_pointed_out(
+    rmse: float, constant: float | None, warned: bool
+) -> None:
+    scores = {"test/rmse": rmse, "test/mae": 1.0, "test/r2": 0.0}
+    if constant is not None:
+        scores |= {"constant/test/rmse": constant, "constant/test/mae": 1.0, "constant/test/r2": 0.0}
+    warning = no_better_than_constant(main_scores(scores))
+    assert (warning is not None) == warned
+    if warning:
+        assert warning.startswith("the network is no better than the mean of the training rows")

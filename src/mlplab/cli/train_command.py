@@ -171,6 +171,7 @@ def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
 
         def work() -> None:
             from mlplab.data.cache import DataCache
+            from mlplab.runs.resolve import resolved
 
             reject_hydra_settings(HydraConfig.get())
             if not folder.resolve().is_relative_to(root.resolve()):
@@ -181,7 +182,7 @@ def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
                 values = plain(cfg)
                 run = parse(values)
                 cache = DataCache()
-                run = cache.resolved(run)
+                run = resolved(run, cache)
                 values = run.plain()  # as in the run's folder
                 check_same_config(run, folder)
                 _train(run, folder, resume=was_started(folder), cache=cache)

@@ -19,6 +19,7 @@ from mlplab.errors import Interrupted, RunFailed, reason_of
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import finished_run, read_metrics
 from mlplab.runs.folder import Metrics, RunFolder, stamp_of
+from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import has_ended
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def train(run: TrainConfig, folder: Path, *, resume: bool, cache: DataCache | No
         _print_scores(metrics, folder, Console())
         return
     data = cache.data(run)
-    run = cache.resolved(run)
+    run = resolved(run, cache)
     with heavy_imports():
         from mlplab.runs.resume_state import saved_state
         from mlplab.runs.train import Run, train_runs

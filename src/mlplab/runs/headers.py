@@ -25,7 +25,7 @@ def write_headers(trainer: StackTrainer, warnings: Sequence[Sequence[str]], stat
         member.folder.write_schema(table.schema.plain())
         split, run = member.data.split, member.config
         member.log(
-            f"{table.source}: {rows}, {columns} columns → {_targets(table.schema)}; "
+            f"{table.source}: {rows}, {columns} column{'s' * (columns != 1)} → {_targets(table.schema)}; "
             f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
         )
         repeated = member.data.repeated_test_rows
@@ -41,7 +41,7 @@ def write_headers(trainer: StackTrainer, warnings: Sequence[Sequence[str]], stat
 
 
 def _network(run: TrainConfig) -> str:
-    """The hidden layers, such as `3 × 128 units (gelu)`, and what goes in beside the columns."""
+    """The hidden layers, such as `3 × 128 units (relu)`, and what goes in beside the columns."""
     model = run.model
     if not isinstance(model, Mlp):
         return model.class_path if isinstance(model, CustomModel) else model.name
@@ -58,7 +58,7 @@ def _training(run: TrainConfig, batch_size: int, steps: int) -> str:
     averaged = ", averaged weights" if chosen(optimizer.weight_averaging) else ""
     return (
         f"{optimizer.name}: lr {chosen(optimizer.lr):g}, weight decay {chosen(optimizer.weight_decay):g}"
-        f"{averaged}; up to {epochs} epochs of {steps} steps of {batch_size} rows"
+        f"{averaged}; up to {epochs:,} epochs of {steps:,} × {batch_size:,} rows"
     )
 
 

@@ -9,6 +9,7 @@ from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError
 from mlplab.runs.discovery import finished_run
+from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import was_started
 from mlplab.sweeps.run import SweepRun
 
@@ -35,7 +36,7 @@ def check_runs(runs: Sequence[SweepRun], root: Path, cache: DataCache) -> list[S
             if key not in errors:
                 errors[key] = _error(run.config, init_from, cache)
             error = errors[key]
-            run = run.refused(error) if error else replace(run, config=cache.resolved(run.config))
+            run = run.refused(error) if error else replace(run, config=resolved(run.config, cache))
         checked.append(run)
     if all(run.error for run in checked):
         raise checked[0].error or AssertionError
