@@ -1,4 +1,4 @@
-"""The tables that ship with mlplab and scikit-learn, written as a folder for `quality_tables`."""
+"""The tables that ship with mlplab and scikit-learn, written as a folder for `tables`."""
 
 from collections.abc import Iterator
 from pathlib import Path
