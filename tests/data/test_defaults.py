@@ -144,7 +144,11 @@ def test_folds_and_seeds_have_the_same_typical_training_rows(overrides: list[str
     assert min(actual) - 1 <= rows <= max(actual) + 1
 
 
-def test_a_time_series_fold_counts_its_own_rows() -> None:
+def test_folds_in_time_have_the_same_defaults() -> None:
     frame = pl.DataFrame({"x": np.arange(60) / 7, "t": np.arange(60), "y": np.arange(60) / 3})
-    section = config("data/split=kfold", "data.split.time=t", "data.split.fold=0").data.split
-    assert typical_train_rows(section, table_of(frame), split(12)) == 12
+    of = table_of(frame)
+    for fold, train in ((0, 12), (1, 25), (2, 40)):
+        section = config(
+            "data/split=kfold", "data.split.folds=3", "data.split.time=t", f"data.split.fold={fold}"
+        ).data.split
+        assert typical_train_rows(section, of, split(train)) == round(60 * 0.5 * 0.85)

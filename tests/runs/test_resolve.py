@@ -12,8 +12,8 @@ from mlplab.runs.resolve import resolved
 LARGE = ("data=synthetic", "data.rows=40000")
 
 
-def architecture(*overrides: str) -> tuple[object, object]:
-    model = resolved(config(*LARGE, *overrides), DataCache()).model
+def architecture(*overrides: str, folder: Path = Path("new")) -> tuple[object, object]:
+    model = resolved(config(*LARGE, *overrides), folder, DataCache()).model
     assert isinstance(model, Mlp)
     return model.hidden, model.periodic_features
 
@@ -23,6 +23,7 @@ def test_a_warm_start_keeps_the_architecture(tmp_path: Path) -> None:
     assert architecture() == ([256] * 3, 8)
     assert architecture(f"init_from={tmp_path / '0'}") == ([8, 8], 3)
     assert architecture(f"init_from={tmp_path / '0'}", "model.hidden=[5]") == ([5], 3)
+    assert architecture("init_from=gone", folder=tmp_path / "0") == ([8, 8], 3)  # started before
 
 
 @pytest.mark.parametrize("folder", ["none", "."])

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from support import CONCRETE, SMALL, resolved, train_into
 
 from mlplab.config.allowed_classes import VARIABLE
@@ -217,6 +218,29 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     assert re.match(r"the loss became (nan|inf) at step [23], in epoch 1; try a lower", metrics["reason"])
     assert "test/rmse" not in metrics
     assert not list((tmp_path / "0/checkpoints").iterdir())
+
+
+def test_checkpoints_hold_averaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run,) = trained(tmp_path / "cpu", SMALL)
+    state = checkpoint.load(tmp_path / "cpu/0/checkpoints/last.ckpt")["training"]["members"]
+    of_last_step = state["optimizer"]["weights"].flatten()
+    output = run["last"]["body.output.bias"].flatten()
+    assert torch.equal(output, state["network"]["body.output.bias"].flatten())
+    assert not (of_last_step.unsqueeze(0) == output.unsqueeze(1)).any()
+
+    teardown = SingleDeviceStrategy.teardown
+
+    def move(strategy: SingleDeviceStrategy) -> None:
+        """As from a GPU back to the CPU."""
+        assert strategy.model is not None
+        for parameter in strategy.model.parameters():
+            parameter.data = parameter.detach().clone()
+        teardown(strategy)
+
+    monkeypatch.setattr(SingleDeviceStrategy, "teardown", move)
+    (moved,) = trained(tmp_path / "moved", SMALL)
+    for name in ("best", "last"):
+        assert all(torch.equal(run[name][key], moved[name][key]) for key in run[name])
 
 
 def test_a_golden_run(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from contracts import assert_member_independent
 from support import config, resolved
 from torch import nn
 
-from mlplab.training.optimizers import AVERAGED, build_optimizer, clip_by_member
+from mlplab.training.optimizers import ETA, build_optimizer, clip_by_member
 
 MEMBERS = 3
 Make = Callable[[list[nn.Parameter], float, float], torch.optim.Optimizer]
@@ -94,7 +94,7 @@ def test_the_average_is_weighted_by_a_power_of_the_step() -> None:
         optimizer.step()
         weights.append(parameter.item())
     # Each weight's share rises as (t + η − 1)! / (t − 1)!, a polynomial of degree η of its step t.
-    shares = torch.tensor([math.perm(t + AVERAGED - 1, AVERAGED) for t in range(1, steps + 1)]).double()
+    shares = torch.tensor([math.perm(t + ETA - 1, ETA) for t in range(1, steps + 1)]).double()
     expected = (torch.tensor(weights, dtype=torch.float64) * shares).sum() / shares.sum()
     last = weights[-1]
     with optimizer.averaged():

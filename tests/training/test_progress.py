@@ -1,38 +1,48 @@
 """Progress where there is no terminal."""
 
-import logging
+import io
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from support import SMALL, train_into
+from rich.console import Console
+from support import SMALL, resolved
 
+from mlplab.data.cache import DataCache
+from mlplab.runs.train import Run, train_runs
 from mlplab.training import progress
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1e9])
-def test_lines_tell_how_far_the_training_is(
-    seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(progress, "LINE_SECONDS", seconds)
-    steps = 5 * 3  # epochs of 42 rows in batches of 16
-    with caplog.at_level(logging.INFO, "mlplab.runs.train"):
-        train_into(tmp_path, SMALL)
-    lines = [line for line in caplog.messages if "of all steps" in line]
-    assert len(lines) == (0 if seconds else steps)
-    if lines:
-        assert lines[0] == "epoch 1/5  7% of all steps"
-        assert lines[-1].startswith("epoch 5/5  100% of all steps  train/loss ")
-        assert "val/mae" in lines[-1]
+def lines(folder: Path, *members: Sequence[str], title: str | None = None) -> list[str]:
+    """The lines that a training prints."""
+    cache, written = DataCache(), io.StringIO()
+    configs = [resolved(*SMALL, *overrides, cache=cache) for overrides in members]
+    runs = [Run(each, folder / str(index)) for index, each in enumerate(configs)]
+    train_runs(runs, [cache.data(each) for each in configs], Console(file=written), title=title)
+    return written.getvalue().splitlines()
 
 
-def test_lines_of_a_sweep_name_the_best_run_so_far(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_lines_tell_how_far_the_training_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    with caplog.at_level(logging.INFO, "mlplab.runs.train"):
-        metrics = train_into(tmp_path, *((*SMALL, f"seed={seed}") for seed in range(3)))
-    last = [line for line in caplog.messages if "of all steps" in line][-1]
-    assert " of 3 runs" in last
-    assert (
-        float(last.split("best val/mae ")[1].split()[0]) >= min(each["val/mae"] for each in metrics) * 0.999
-    )
+    written = lines(tmp_path, [])
+    assert len(written) == 5 * 3  # steps: epochs of 42 rows in batches of 16
+    assert written[0] == "epoch 1/5  7% of all steps"
+    assert written[-1].startswith("epoch 5/5  100% of all steps  train/loss ")
+    assert "val/mae" in written[-1]
+    assert "of all steps" not in (tmp_path / "0/train.log").read_text(encoding="utf-8")
+
+
+def test_there_are_no_lines_before_it_is_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 1e9)
+    assert lines(tmp_path, []) == []
+
+
+def test_lines_of_a_sweep_name_the_best_run_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    members = [[f"seed={seed}", "callbacks.early_stopping.patience=null"] for seed in range(3)]
+    last = lines(tmp_path, *members, title="stack 1 of 1  ")[-1]
+    logs = [(tmp_path / str(seed) / "train.log").read_text(encoding="utf-8") for seed in range(3)]
+    epochs = [float(found) for log in logs for found in re.findall(r"epoch [1-4]/5 .* val/mae (\S+)", log)]
+    assert last.startswith("stack 1 of 1  epoch 5/5  100% of all steps  best val/mae ")
+    assert last.endswith(f"{min(epochs):.4g} of 3 runs")

@@ -91,7 +91,7 @@ def no_better_than_constant(rows: Mapping[str, Mapping[str, float | None]]) -> s
         return None
     return (
         f"the network is no better than the {BASELINES[metrics]['constant']} of the training rows: "
-        "the columns may say little about the target, or there are too few rows"
+        "train longer (trainer.max_epochs=…), or check whether the columns say anything about the target"
     )
 
 

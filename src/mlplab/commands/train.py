@@ -51,7 +51,7 @@ def train(run: TrainConfig, folder: Path, *, resume: bool, cache: DataCache | No
         _print_scores(metrics, folder, Console())
         return
     data = cache.data(run)
-    run = resolved(run, cache)
+    run = resolved(run, folder, cache)
     with heavy_imports():
         from mlplab.runs.resume_state import saved_state
         from mlplab.runs.train import Run, train_runs

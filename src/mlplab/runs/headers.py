@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mlplab.config import CustomModel, Mlp, TrainConfig, chosen
 from mlplab.data.schema import Schema
 from mlplab.errors import listed, shortened
+from mlplab.models import MLP, Network
 from mlplab.runs import warm_start
 from mlplab.runs.stack_trainer import Member, StackTrainer
 from mlplab.training.state import StackState
@@ -31,7 +32,7 @@ def write_headers(trainer: StackTrainer, warnings: Sequence[Sequence[str]], stat
         repeated = member.data.repeated_test_rows
         if 0 < repeated <= MANY_REPEATED * len(split.test):
             member.log(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
-        member.log(f"network: {_network(run)}, {weights:,} weights, on {trainer.device}")
+        member.log(f"network: {_network(run, network)}, {weights:,} weights, on {trainer.device}")
         member.log(_training(run, trainer.stack.datamodule.batch_size, trainer.stack.datamodule.steps))
         member.folder.log_line(f"the backward pass is {backward}")
         if state:
@@ -40,16 +41,18 @@ def write_headers(trainer: StackTrainer, warnings: Sequence[Sequence[str]], stat
             member.folder.log_line(f"warning: {warning}")
 
 
-def _network(run: TrainConfig) -> str:
+def _network(run: TrainConfig, network: Network) -> str:
     """The hidden layers, such as `3 × 128 units (relu)`, and what goes in beside the columns."""
     model = run.model
     if not isinstance(model, Mlp):
         return model.class_path if isinstance(model, CustomModel) else model.name
-    widths, periodic, dropout = chosen(model.hidden), chosen(model.periodic_features), chosen(model.dropout)
+    widths, dropout = chosen(model.hidden), chosen(model.dropout)
     several = f"{len(widths)} × {widths[0]}" if len(set(widths)) == 1 else " → ".join(map(str, widths))
     parts = [f"{several} units ({model.activation})" if widths else "no hidden layer"]
     parts += [f"dropout {dropout:g}"] * bool(widths and dropout)
-    return ", ".join([*parts, *([f"{periodic} periodic features per number"] * bool(periodic))])
+    if isinstance(network.body, MLP) and network.body.periodic is not None:
+        parts += [f"{network.body.periodic.count} periodic features per numeric column"]
+    return ", ".join(parts)
 
 
 def _training(run: TrainConfig, batch_size: int, steps: int) -> str:

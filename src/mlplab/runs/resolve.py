@@ -12,21 +12,27 @@ ARCHITECTURE = ("hidden", "periodic_features")
 """Keys of the model on which the shapes of its weights depend, and which may be `auto`."""
 
 
-def resolved(run: TrainConfig, cache: DataCache) -> TrainConfig:
+def resolved(run: TrainConfig, folder: Path, cache: DataCache) -> TrainConfig:
     """The run with the defaults for its table, and with the architecture of the run that it starts from.
+
+    Args:
+        folder: the run's folder. If the run was started before, `init_from` may be gone by now.
 
     Raises:
         UserError: if the table or the split cannot be used.
     """
-    return cache.resolved(_with_architecture(run))
+    if run.init_from:
+        started = (folder / "config.yaml").exists()
+        run = _with_architecture(run, folder if started else Path(run.init_from))
+    return cache.resolved(run)
 
 
-def _with_architecture(run: TrainConfig) -> TrainConfig:
-    """The run in which the values of the run `init_from` replace `auto`, as far as that run can be read."""
+def _with_architecture(run: TrainConfig, other: Path) -> TrainConfig:
+    """The run in which the values of another run replace `auto`, as far as that run can be read."""
     model = run.model
-    if run.init_from and isinstance(model, Mlp):
+    if isinstance(model, Mlp):
         with suppress(UserError):  # checked before training, with a message
-            trained = parse(read_config(Path(run.init_from))).model
+            trained = parse(read_config(other)).model
             if isinstance(trained, Mlp):
                 autos = [key for key in ARCHITECTURE if getattr(model, key) == "auto"]
                 changed = {key: getattr(trained, key) for key in autos}

@@ -23,7 +23,11 @@ REPEATS = ("seed", *SPLIT_KEYS)
 IGNORED = ("name", MAY_DIFFER, "baselines", "test_predictions")
 """Keys that do not count as configuration: the name, a property of the machine, and what is also written."""
 
-OF_TASK = ("monitor", "loss.", "model.dropout", "optimizer.lr", "optimizer.weight_decay")
+OF_TABLE = (
+    *("monitor", "loss.", "data.batch_size", "trainer.max_epochs"),
+    *("model.hidden", "model.dropout", "model.periodic_features"),
+    *("optimizer.lr", "optimizer.weight_decay", "optimizer.weight_averaging"),
+)
 """Keys that may be `auto`, which the table replaces."""
 
 COMMON_METRICS = ("val/log_loss", "val/rmse")
@@ -95,7 +99,7 @@ def _varies(key: str, runs: Sequence[RunResult]) -> bool:
 def _is_unresolved(run: RunResult, key: str) -> bool:
     """Whether a run was refused before its table decided what `auto` stands for."""
     decides = "loss.name" if key.startswith("loss.") else key
-    return key.startswith(OF_TASK) and run.config.get(decides) == "auto"
+    return key.startswith(OF_TABLE) and run.config.get(decides) == "auto"
 
 
 def common_monitor(runs: Sequence[RunResult]) -> str:

@@ -22,6 +22,7 @@ from mlplab.training import checkpoint
 from mlplab.training import state as stack_state
 from mlplab.training.calibration import temperatures
 from mlplab.training.callbacks import (
+    AtEnd,
     BestWeights,
     CallbackDispatcher,
     EarlyStopping,
@@ -104,6 +105,7 @@ class StackTrainer:
                 EpochLines([member.log_progress for member in members]),
                 *callbacks,
                 self.periodic_checkpoint,
+                AtEnd(self._keep_final_state),
             ]
         )
         self.trainer = build_trainer(self.stack, dispatcher, loggers, str(members[0].folder.path))
@@ -119,6 +121,10 @@ class StackTrainer:
     def fit(self) -> None:
         """Trains to the end, until few members are left, or until a signal is received."""
         self.trainer.fit(self.stack.module, datamodule=self.stack.datamodule)
+        if self.final_state is None:  # there was nothing left to train
+            self._keep_final_state()
+
+    def _keep_final_state(self) -> None:
         with self.stack.module.optimizer.averaged():
             self.last_weights = self.stopping.last_state(self.stack.module)
         self.final_state = self.state()

@@ -65,7 +65,7 @@ def train_runs(
 
     Args:
         data: the data of each run.
-        console: where a progress bar is shown; if it is no terminal, lines are logged instead.
+        console: where a progress bar is shown; if it is no terminal, lines are printed instead.
         title: the title of the progress bar of a sweep's stack, whose runs write only to their own logs.
             None: the run is alone, and logs to the terminal.
         state: the training state to resume from.
@@ -80,7 +80,7 @@ def train_runs(
         CannotWrite: if the disk is full.
     """
     bars = [ProgressBar(console, title or "")] if console.is_terminal else []
-    lines = [] if bars else [ProgressLines(log.info, title or "")]
+    lines = [] if bars else [ProgressLines(partial(_print_line, console), title or "")]
     members = [
         _member(run, each, alone=title is None, to_terminal=not bars)
         for run, each in zip(runs, data, strict=True)
@@ -116,6 +116,10 @@ def train_runs(
         if stack_checkpoint:
             stack_checkpoint.remove()
         return [training.metrics[run.folder] for run in runs]
+
+
+def _print_line(console: Console, line: str) -> None:
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 class _Training:

@@ -36,7 +36,9 @@ def check_runs(runs: Sequence[SweepRun], root: Path, cache: DataCache) -> list[S
             if key not in errors:
                 errors[key] = _error(run.config, init_from, cache)
             error = errors[key]
-            run = run.refused(error) if error else replace(run, config=resolved(run.config, cache))
+            run = (
+                run.refused(error) if error else replace(run, config=resolved(run.config, run.folder, cache))
+            )
         checked.append(run)
     if all(run.error for run in checked):
         raise checked[0].error or AssertionError

@@ -31,6 +31,9 @@ class StackCallback:
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Called after each epoch and its validation."""
 
+    def on_end(self, trainer: Trainer, module: StackModule) -> None:
+        """Called when training ends, while the network is still on its device."""
+
 
 class CallbackDispatcher(Callback):
     """Calls stack callbacks, in order."""
@@ -50,6 +53,12 @@ class CallbackDispatcher(Callback):
         for callback in self._with_steps:
             assert isinstance(pl_module, StackModule)
             callback.on_step(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Calls `on_end`."""
+        assert isinstance(pl_module, StackModule)
+        for callback in self.callbacks:
+            callback.on_end(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Calls `on_epoch`, unless validation runs outside training."""
@@ -131,11 +140,11 @@ class EarlyStopping(StackCallback):
             trainer.should_stop = True
 
     def last_state(self, module: StackModule) -> dict[str, Tensor]:
-        """Tensors of the network, for each member from the end of its own training."""
+        """Tensors of the network on the CPU, for each member from the end of its own training."""
         state = {name: tensor.clone() for name, tensor in module.network.state_dict().items()}
-        for name, tensor in self.stopped.items():  # the network may be back on the CPU already
-            state[name][~module.active] = tensor[~module.active].to(state[name].device)
-        return state
+        for name, tensor in self.stopped.items():
+            state[name][~module.active] = tensor[~module.active]
+        return {name: tensor.cpu() for name, tensor in state.items()}
 
 
 class ShrinkStack(StackCallback):
@@ -184,6 +193,20 @@ class PeriodicCheckpoint(StackCallback):
     def _save(self) -> None:
         self.save()
         self.last = perf_counter()
+
+
+class AtEnd(StackCallback):
+    """Calls a function when training ends.
+
+    Afterwards, the Trainer moves the network to the CPU, and its parameters are no longer the optimizer's.
+    """
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function = function
+
+    def on_end(self, trainer: Trainer, module: StackModule) -> None:
+        """Calls it."""
+        self.function()
 
 
 class StopOnSignal(StackCallback):

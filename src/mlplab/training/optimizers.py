@@ -25,8 +25,8 @@ ALIGNMENT = VECTOR_SIZE
 depends on the alignment of its matrices, and the last values of a vector may be rounded differently, but a
 member's must not depend on its position in a stack."""
 
-AVERAGED = 8
-"""The exponent η of the weight average: about the last 1/η of all steps count."""
+ETA = 8
+"""The exponent η of the weight average: a step counts by about the η-th power of its number."""
 
 
 class _Group(NamedTuple):
@@ -44,7 +44,7 @@ class MemberOptimizer(torch.optim.Optimizer):
     `rows["gradients"]`, to which backward passes add.
 
     With `weight_averaging`, it also keeps an average of each member's weights over the steps, in which later
-    steps count more (polynomial-decay averaging, Shamir & Zhang 2013, section 4, with η = `AVERAGED`). Within
+    steps count more (polynomial-decay averaging, Shamir & Zhang 2013, section 4, with η = `ETA`). Within
     `averaged`, the parameters are this average.
 
     Args:
@@ -66,9 +66,9 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.parameters: list[nn.Parameter] = self.param_groups[0]["params"]
         self.settings: list[config.Adam | config.Sgd] = list(settings)
         self.steps = 0
-        self.averages = config.chosen(settings[0].weight_averaging)
+        self.has_average = config.chosen(settings[0].weight_averaging)
         self._shows_average = False
-        names = ("weights", "gradients", *self.state_names, *(["average"] if self.averages else []))
+        names = ("weights", "gradients", *self.state_names, *(["average"] if self.has_average else []))
         sizes = [parameter[0].numel() for parameter in self.parameters]
         widths = [size + -size % ALIGNMENT for size in sizes]
         self.rows = {name: self.parameters[0].new_zeros(len(settings), sum(widths)) for name in names}
@@ -83,6 +83,8 @@ class MemberOptimizer(torch.optim.Optimizer):
         self._gradients = views("gradients")
         for parameter, weights in zip(self.parameters, views("weights"), strict=True):
             parameter.data = weights.copy_(parameter.detach())
+        if self.has_average:
+            self.rows["average"].copy_(self.rows["weights"])
         self.zero_grad()
         self._lr: Float64[Tensor, "step member"] = torch.empty(0, len(self.settings), dtype=torch.float64)
         self._groups: list[_Group] = []
@@ -128,8 +130,8 @@ class MemberOptimizer(torch.optim.Optimizer):
             for group in self._groups:
                 self._update(group.settings, group.lr[self._next], group.rows)
             self._next += 1
-            if self.averages:
-                self.rows["average"].lerp_(self.rows["weights"], (AVERAGED + 1) / (self.steps + AVERAGED))
+            if self.has_average:
+                self.rows["average"].lerp_(self.rows["weights"], (ETA + 1) / (self.steps + ETA))
         return result
 
     step.hooked = True  # type: ignore[attr-defined]  # or torch wraps it for its profiler and for hooks: 40 µs
@@ -155,7 +157,7 @@ class MemberOptimizer(torch.optim.Optimizer):
 
     def show_average(self, *, shown: bool) -> None:
         """Makes the parameters the average of the weights, or the weights of the last step again."""
-        if self.averages and shown != self._shows_average:
+        if self.has_average and shown != self._shows_average:
             self._shows_average = shown
             weights, average = self.rows["weights"], self.rows["average"]
             weights_before = weights.clone()
@@ -175,7 +177,7 @@ class MemberOptimizer(torch.optim.Optimizer):
     def member_state(self) -> dict[str, Tensor]:
         """State to resume from, besides what the parameters are within `averaged`; with a member axis."""
         state = {name: self.rows[name].clone() for name in self.state_names}
-        if self.averages:
+        if self.has_average:
             state["weights"] = self.rows["average" if self._shows_average else "weights"].clone()
         return state
 
@@ -183,7 +185,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         """Restores a `member_state` taken after that many steps; the parameters must be as within `averaged`
         then."""
         self.steps = steps
-        if self.averages:
+        if self.has_average:
             self.rows["average"].copy_(self.rows["weights"])
             self.rows["weights"].copy_(state["weights"])
         for name in self.state_names:

@@ -17,7 +17,7 @@ LINES = 10
 REFRESH_SECONDS = 0.1
 
 LINE_SECONDS = 5.0
-"""Where there is no terminal, a line about the progress is logged this often."""
+"""Where there is no terminal, a line about the progress is printed this often."""
 
 
 class EpochLines(StackCallback):
@@ -63,24 +63,24 @@ class _Progress(StackCallback):
 
 
 class ProgressLines(_Progress):
-    """Logs the progress every `LINE_SECONDS`.
+    """Prints the progress every `LINE_SECONDS`.
 
     Args:
-        log: logs a line.
+        write: prints a line.
         title: text before the progress.
     """
 
-    def __init__(self, log: Callable[[str], None], title: str) -> None:
+    def __init__(self, write: Callable[[str], None], title: str) -> None:
         super().__init__(title)
-        self.log, self.last = log, time.monotonic()
+        self.write, self.last = write, time.monotonic()
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
-        """Logs a line if it is time."""
+        """Prints a line if it is time."""
         if time.monotonic() - self.last >= LINE_SECONDS:
             self.last = time.monotonic()
-            epochs, steps = module.sizes.epochs, module.sizes.steps
+            epochs, steps = trainer.max_epochs or 1, module.sizes.steps
             done, epoch = trainer.global_step / (epochs * steps), (trainer.global_step - 1) // steps + 1
-            self.log(f"{self.title}epoch {epoch}/{epochs}  {done:.0%} of all steps  {self.values}".rstrip())
+            self.write(f"{self.title}epoch {epoch}/{epochs}  {done:.0%} of all steps  {self.values}".rstrip())
 
 
 class ProgressBar(_Progress):
