@@ -61,7 +61,7 @@ class Baselines:
 
     def __init__(self, data: TrainingData, names: Sequence[str], threads: int) -> None:
         self.classes, self.threads = data.classes, threads
-        with threadpool_limits(threads):
+        with threadpool_limits(threads), _quiet_products():
             self.models = {name: fit(name, data) for name in MODELS if name in names}
 
     def scores(self, x: X, y: Y, weight: Weight | None, rows: Rows) -> dict[str, Scores]:
@@ -69,11 +69,16 @@ class Baselines:
         weights = None if weight is None else weight[rows]
         blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
         found = {}
-        with threadpool_limits(self.threads):
+        with threadpool_limits(self.threads), _quiet_products():
             for name, model in self.models.items():
                 predicted = np.concatenate([model.predict(x[block]) for block in blocks])
                 found[name] = scores(predicted, y[rows], weights, self.classes)
         return found
+
+
+def _quiet_products() -> np.errstate:
+    """No warnings of invalid values: OpenBLAS also raises them for memory beside a matrix, which it ignores."""
+    return np.errstate(invalid="ignore")
 
 
 def baselines(data: RunData, names: Sequence[str], seconds: float, threads: int) -> Baselines:
