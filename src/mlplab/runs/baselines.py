@@ -77,7 +77,7 @@ class Baselines:
 
 
 def _quiet_products() -> np.errstate:
-    """No warnings of invalid values: OpenBLAS also raises them for memory beside a matrix, which it ignores."""
+    """No warnings of invalid values: memory beside a matrix, which OpenBLAS reads too, may cause them."""
     return np.errstate(invalid="ignore")
 
 
