@@ -41,7 +41,8 @@ def evaluate(arguments: Evaluate) -> None:
         from rich.console import Console
 
         from mlplab.commands.evaluate import evaluate
-        from mlplab.commands.render import confusion_table, score_table
+        from mlplab.commands.render import NETWORK, confusion_table, score_table
+        from mlplab.console import print_line
 
     torch.set_num_threads(1)
     report = evaluate(
@@ -51,8 +52,8 @@ def evaluate(arguments: Evaluate) -> None:
         training_rows=arguments.training_rows,
     )
     console = Console()
-    console.print(f"{report.source}: {report.rows} rows", soft_wrap=True, highlight=False, markup=False)
-    rows = {"this network": report.members[0]}
+    print_line(console, f"{report.source}: {report.rows} rows")
+    rows = {NETWORK: report.members[0]}
     if len(report.members) > 1:
         mean, sd = report.mean_and_sd()
         rows = {f"mean of {len(report.members)} networks": mean, "their standard deviation": sd}

@@ -33,6 +33,7 @@ from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.table import Table
+from mlplab.runs import resolve
 from mlplab.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,7 +70,7 @@ def config(*overrides: str) -> TrainConfig:
 
 def resolved(*overrides: str, cache: DataCache | None = None) -> TrainConfig:
     """The same as in the run's folder: with what `auto` stands for, which the table decides."""
-    return (cache or DataCache()).resolved(config(*overrides))
+    return resolve.resolved(config(*overrides), cache or DataCache())
 
 
 def table_of(

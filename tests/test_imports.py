@@ -11,7 +11,7 @@ from support import ROOT
 SRC = ROOT / "src"
 LEVELS = [
     {"errors"},
-    {"files", "imports", "random_streams", "config"},
+    {"files", "imports", "console", "random_streams", "config"},
     {"data"},
     {"models"},
     {"training"},

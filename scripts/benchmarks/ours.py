@@ -16,6 +16,7 @@ from benchmarks.rows import Rows
 from mlplab.cli.compose import register_resolvers
 from mlplab.config import TrainConfig, parse
 from mlplab.data.cache import DataCache
+from mlplab.runs.resolve import resolved
 from mlplab.runs.train import Run, train_runs
 from mlplab.training.module import StackModule
 
@@ -61,7 +62,7 @@ def rows_of(run: TrainConfig) -> Rows:
 def train_timed(overrides: Sequence[str], members: int) -> list[Epoch]:
     """A whole training of `members` runs that differ in their seeds, with all that `train.py` does."""
     cache = DataCache()
-    shared = cache.resolved(config(*overrides))
+    shared = resolved(config(*overrides), cache)
     runs = [shared.model_copy(update={"seed": seed}) for seed in range(members)]
     data = [cache.data(shared)] * members
     with TemporaryDirectory() as folder, timed(StackModule) as epochs:

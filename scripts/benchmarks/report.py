@@ -14,6 +14,7 @@ from rich.table import Table
 from benchmarks.arguments import Benchmark
 from benchmarks.machine import description
 from benchmarks.timing import Key, Times
+from mlplab.console import print_line
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Report:
         path = Path(self.arguments.output)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self._content(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        console.print(f"all times: {path}", soft_wrap=True, highlight=False, markup=False)
+        print_line(console, f"all times: {path}")
 
     def _content(self) -> dict[str, Any]:
         return {

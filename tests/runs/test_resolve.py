@@ -12,8 +12,8 @@ from mlplab.runs.resolve import resolved
 LARGE = ("data=synthetic", "data.rows=40000")
 
 
-def architecture(*overrides: str, folder: Path = Path("new")) -> tuple[object, object]:
-    model = resolved(config(*LARGE, *overrides), folder, DataCache()).model
+def architecture(*overrides: str, folder: Path | None = None) -> tuple[object, object]:
+    model = resolved(config(*LARGE, *overrides), DataCache(), folder).model
     assert isinstance(model, Mlp)
     return model.hidden, model.periodic_features
 

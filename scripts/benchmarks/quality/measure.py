@@ -24,6 +24,7 @@ from benchmarks.quality.summary import means_of, summaries_of
 from benchmarks.quality.tables import read_tables
 from benchmarks.timing import shown
 from mlplab.cli.arguments import Arguments, Text
+from mlplab.console import print_line
 from mlplab.errors import UserError
 
 BASE = "mlp"
@@ -75,12 +76,12 @@ def measure(arguments: Quality) -> None:
     console = Console(width=None if sys.stdout.isatty() else 80)
     for table in tables_of(scores, base):
         console.print(table)
-    _tell(console, f"all scores: {arguments.output}")
+    print_line(console, f"all scores: {arguments.output}")
     if arguments.figure:
         from benchmarks.quality.figure import draw
 
         draw(Path(arguments.figure), summaries_of(means_of(scores), base), base, OURS)
-        _tell(console, f"figure: {arguments.figure}")
+        print_line(console, f"figure: {arguments.figure}")
 
 
 def _scores(arguments: Quality, contenders: Sequence[Contender]) -> list[Score]:
@@ -114,7 +115,3 @@ def _line(found: Score) -> str:
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in found.metrics.items())
     where = f"{trial.table}-{trial.split}, {trial.contender}, seed {trial.seed}"
     return f"{where}: {metrics} in {shown(found.fit_seconds)}"
-
-
-def _tell(console: Console, line: str) -> None:
-    console.print(line, soft_wrap=True, highlight=False, markup=False)

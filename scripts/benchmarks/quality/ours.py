@@ -19,6 +19,7 @@ from mlplab.cli.hydra_errors import explained
 from mlplab.config.keys import quoted
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
+from mlplab.runs.resolve import resolved
 from mlplab.runs.train import Run, train_runs
 
 
@@ -40,7 +41,7 @@ def outcome(overrides: Sequence[str], table: BenchmarkTable, split: Split, seed:
     with TemporaryDirectory() as name, _without_warnings():
         folder, data = Path(name, "run"), cache.data(run)
         start = perf_counter()
-        [metrics] = train_runs([Run(cache.resolved(run), folder)], [data], Console(file=io.StringIO()))
+        [metrics] = train_runs([Run(resolved(run, cache), folder)], [data], Console(file=io.StringIO()))
         fit_seconds = perf_counter() - start
         if metrics["status"] != "done":
             raise RunFailed(f"{table.name}-{split.number}: {metrics['reason']}")

@@ -1,6 +1,6 @@
 """The tables of `quality`, which fit a terminal of 80 columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -25,31 +25,33 @@ def tables_of(scores: Sequence[Score], base: str) -> Iterator[Table]:
 def _numbers(means: Means, base: str) -> Table:
     table = grid("numbers: test errors", "", "RMSE", f"of {base}", "fit", "prediction")
     for name, by_contender in means.items():
-        _head(table, name)
-        for contender, mean in by_contender.items():
-            table.add_row(
-                f"  {contender}",
+        rows = {
+            contender: (
                 f"{mean.error:.4g}",
-                f"{mean.error / by_contender[base].error:.3f}×",
+                _ratio(mean.error / by_contender[base].error),
                 shown(mean.fit_seconds),
                 shown(mean.predict_seconds),
             )
+            for contender, mean in by_contender.items()
+        }
+        _add_section(table, name, rows)
     return table
 
 
 def _classes(means: Means, base: str) -> Table:
     table = grid("classes: test scores", "", "log-loss", f"of {base}", "accuracy", "calibration", "fit")
     for name, by_contender in means.items():
-        _head(table, name)
-        for contender, mean in by_contender.items():
-            table.add_row(
-                f"  {contender}",
+        rows = {
+            contender: (
                 f"{mean.error:.4f}",
-                f"{mean.error / by_contender[base].error:.3f}×",
+                _ratio(mean.error / by_contender[base].error),
                 f"{mean.metrics['accuracy']:.4f}",
                 f"{mean.metrics['calibration_error']:.4f}",
                 shown(mean.fit_seconds),
             )
+            for contender, mean in by_contender.items()
+        }
+        _add_section(table, name, rows)
     return table
 
 
@@ -61,20 +63,27 @@ def _over_tables(numbers: Means, classes: Means, base: str) -> Table:
     for name, means in groups.items():
         if not means or (name == "all" and not (numbers and classes)):
             continue
-        _head(table, f"{name}: {len(means)} table{'s' * (len(means) > 1)}")
-        for contender, summary in summaries_of(means, base).items():
-            table.add_row(
-                f"  {contender}",
-                f"{summary.ratio:.3f}×",
-                f"{summary.geometric_ratio:.3f}×",
+        rows = {
+            contender: (
+                _ratio(summary.ratio),
+                _ratio(summary.geometric_ratio),
                 f"{summary.rank:.2f}",
                 shown(summary.fit_seconds),
                 shown(summary.predict_seconds),
             )
+            for contender, summary in summaries_of(means, base).items()
+        }
+        _add_section(table, f"{name}: {len(means)} table{'s' * (len(means) > 1)}", rows)
     return table
 
 
-def _head(table: Table, name: str) -> None:
-    """A row for what the rows below it belong to."""
+def _ratio(value: float) -> str:
+    return f"{value:.3f}×"
+
+
+def _add_section(table: Table, name: str, rows: Mapping[str, Sequence[str]]) -> None:
+    """A row for a table or a task, and one for each contender below it."""
     table.add_section()
     table.add_row(Text(name, style="bold"))
+    for contender, cells in rows.items():
+        table.add_row(f"  {contender}", *cells)

@@ -182,7 +182,7 @@ def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
                 values = plain(cfg)
                 run = parse(values)
                 cache = DataCache()
-                run = resolved(run, folder, cache)
+                run = resolved(run, cache, folder)
                 values = run.plain()  # as in the run's folder
                 check_same_config(run, folder)
                 _train(run, folder, resume=was_started(folder), cache=cache)

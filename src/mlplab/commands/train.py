@@ -14,6 +14,7 @@ from mlplab.commands.render import (
     tensorboard_command,
 )
 from mlplab.config import TrainConfig
+from mlplab.console import print_line
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed, reason_of
 from mlplab.imports import heavy_imports
@@ -51,7 +52,7 @@ def train(run: TrainConfig, folder: Path, *, resume: bool, cache: DataCache | No
         _print_scores(metrics, folder, Console())
         return
     data = cache.data(run)
-    run = resolved(run, folder, cache)
+    run = resolved(run, cache, folder)
     with heavy_imports():
         from mlplab.runs.resume_state import saved_state
         from mlplab.runs.train import Run, train_runs
@@ -76,4 +77,4 @@ def _print_scores(metrics: Metrics, folder: Path, console: Console) -> None:
     if warning := no_better_than_constant(scores):
         log.warning("%s", warning)
     for line in (f"run folder: {inside(folder)}", tensorboard_command(folder)):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        print_line(console, line)

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Int64
 
 from mlplab import config
-from mlplab.data.defaults import resolve_auto
 from mlplab.data.fingerprint import row_hashes
 from mlplab.data.load_table import load_table, table_key
 from mlplab.data.splits.make_split import make_split
@@ -125,15 +124,6 @@ class DataCache:
     def __init__(self) -> None:
         self._tables: dict[Hashable, HashedTable] = {}
         self._data: dict[Hashable, RunData] = {}
-
-    def resolved(self, run: config.TrainConfig) -> config.TrainConfig:
-        """The run in which values that suit its table replace `auto`.
-
-        Raises:
-            UserError: as `data`.
-        """
-        data = self.data(run)
-        return resolve_auto(run, data.table, data.split)
 
     def data(self, run: config.TrainConfig) -> RunData:
         """The table and split of a run.

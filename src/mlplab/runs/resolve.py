@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mlplab.config import Mlp, TrainConfig, parse
 from mlplab.data.cache import DataCache
+from mlplab.data.defaults import resolve_auto
 from mlplab.errors import UserError
 from mlplab.runs.discovery import read_config
 
@@ -12,19 +13,20 @@ ARCHITECTURE = ("hidden", "periodic_features")
 """Keys of the model on which the shapes of its weights depend, and which may be `auto`."""
 
 
-def resolved(run: TrainConfig, folder: Path, cache: DataCache) -> TrainConfig:
+def resolved(run: TrainConfig, cache: DataCache, folder: Path | None = None) -> TrainConfig:
     """The run with the defaults for its table, and with the architecture of the run that it starts from.
 
     Args:
-        folder: the run's folder. If the run was started before, `init_from` may be gone by now.
+        folder: of the run, if it may have been started before: `init_from` may be gone by now.
 
     Raises:
         UserError: if the table or the split cannot be used.
     """
     if run.init_from:
-        started = (folder / "config.yaml").exists()
-        run = _with_architecture(run, folder if started else Path(run.init_from))
-    return cache.resolved(run)
+        started = folder if folder and (folder / "config.yaml").exists() else None
+        run = _with_architecture(run, started or Path(run.init_from))
+    data = cache.data(run)
+    return resolve_auto(run, data.table, data.split)
 
 
 def _with_architecture(run: TrainConfig, other: Path) -> TrainConfig:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from mlplab.config import TrainConfig
 from mlplab.config.metrics import metrics_of
+from mlplab.console import print_line
 from mlplab.data.cache import RunData
 from mlplab.errors import (
     CannotWrite,
@@ -80,7 +81,7 @@ def train_runs(
         CannotWrite: if the disk is full.
     """
     bars = [ProgressBar(console, title or "")] if console.is_terminal else []
-    lines = [] if bars else [ProgressLines(partial(_print_line, console), title or "")]
+    lines = [] if bars else [ProgressLines(partial(print_line, console), title or "")]
     members = [
         _member(run, each, alone=title is None, to_terminal=not bars)
         for run, each in zip(runs, data, strict=True)
@@ -116,10 +117,6 @@ def train_runs(
         if stack_checkpoint:
             stack_checkpoint.remove()
         return [training.metrics[run.folder] for run in runs]
-
-
-def _print_line(console: Console, line: str) -> None:
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 class _Training:

@@ -37,7 +37,7 @@ def check_runs(runs: Sequence[SweepRun], root: Path, cache: DataCache) -> list[S
                 errors[key] = _error(run.config, init_from, cache)
             error = errors[key]
             run = (
-                run.refused(error) if error else replace(run, config=resolved(run.config, run.folder, cache))
+                run.refused(error) if error else replace(run, config=resolved(run.config, cache, run.folder))
             )
         checked.append(run)
     if all(run.error for run in checked):

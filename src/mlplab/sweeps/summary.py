@@ -9,6 +9,7 @@ from rich.table import Table as RichTable
 
 from mlplab.commands.render import format_mean, inside, script_command, tensorboard_command
 from mlplab.commands.results import Results, group_runs
+from mlplab.console import print_line
 from mlplab.errors import RunFailed
 from mlplab.runs.discovery import runs_below
 from mlplab.runs.selection import RunResult, labelled, read_run, without_repeats
@@ -43,7 +44,7 @@ def summarize(root: Path, total: int, known: Mapping[Path, RunResult]) -> None:
         script_command("results.py", root),
         tensorboard_command(root),
     ):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        print_line(console, line)
     failed = [run for run in runs if not run.done]
     if failed or len(runs) < total:
         raise RunFailed(_failures(failed, root, total, total - len(runs)))
