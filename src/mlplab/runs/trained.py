@@ -19,13 +19,14 @@ ROWS_AT_ONCE = 2048
 
 
 class TrainedRun:
-    """The best network of a run.
+    """The best network of a run, or the networks of its ensemble.
 
     Attributes:
         schema: the columns that the network takes, and its targets.
         config: the run's configuration.
         metrics: the content of its metrics.json.
-        network: a stack of one member.
+        network: a stack of one member, or of those of an ensemble.
+        member_weights: the weight of each member in the mean prediction; their sum is 1.
         table: the fingerprint of the table and the split.
         seen: hashes of the rows in training or validation, including those of the run of a warm start.
 
@@ -44,10 +45,14 @@ class TrainedRun:
             self.schema = Schema.from_plain(content["schema"])
             self.table = dict(content["table"])
             self.seen = np.concatenate([rows.numpy() for rows in content["seen"].values()])
+            self.member_weights: Float64[np.ndarray, " member"] = np.array(
+                content["member_weights"], np.float64
+            )
             state = content["state"]
             dtype = state["preprocessing.impute_value"].dtype
             layout = FeatureLayout(self.schema.categories, self.schema.missing)
-            seeds, classes = [self.config.seed], len(self.schema.classes)
+            members, classes = len(self.member_weights), len(self.schema.classes)
+            seeds = [self.config.seed] * members  # the weights below replace what they would initialize
             preprocessing = build_preprocessing(
                 self.config.model.preprocessing,
                 layout,
@@ -56,7 +61,9 @@ class TrainedRun:
                 dtype,
                 None,
                 classes,
-                None if self.config.data.class_weights == "none" else torch.ones(1, 1, classes).double(),
+                None
+                if self.config.data.class_weights == "none"
+                else torch.ones(members, 1, classes).double(),
             )
         except UserError as error:
             what = f"its configuration is not valid in this version: {error.faults[0].sentence()}"
@@ -67,7 +74,8 @@ class TrainedRun:
         if differs:
             what = f"belongs to a different run: config.yaml in its folder differs in {listed(differs)}"
             raise UserError(Fault(what, str(path), remedy="copy whole run folders, or train again"))
-        self.network: Network = build_network([self.config.model], seeds, preprocessing, initialize=False)
+        models = [self.config.model] * members
+        self.network: Network = build_network(models, seeds, preprocessing, initialize=False)
         try:
             self.network.load_state_dict(state)
         except (RuntimeError, TypeError) as error:
@@ -99,9 +107,10 @@ class TrainedRun:
         """
         with torch.inference_mode():
             parts = [
-                self.network(rows.unsqueeze(0))[0] for rows in torch.split(torch.from_numpy(x), ROWS_AT_ONCE)
+                self.network(rows.expand(len(self.member_weights), -1, -1))
+                for rows in torch.split(torch.from_numpy(x), ROWS_AT_ONCE)
             ]
-        predicted: Float64[np.ndarray, "row output"] = torch.cat(parts).numpy()
+        predicted = weighted_mean(torch.cat(parts, 1).numpy(), self.member_weights)
         if len(bad := np.flatnonzero(~np.isfinite(predicted).all(1))):
             raise UserError(
                 Fault(
@@ -111,3 +120,10 @@ class TrainedRun:
                 )
             )
         return predicted
+
+
+def weighted_mean(
+    values: Float64[np.ndarray, "member row output"], weights: Float64[np.ndarray, " member"]
+) -> Float64[np.ndarray, "row output"]:
+    """The mean over members with these weights; a single member's values themselves."""
+    return values[0] if len(values) == 1 else np.tensordot(weights, values, 1)

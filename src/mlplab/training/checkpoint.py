@@ -1,14 +1,14 @@
 """Checkpoints: tensors and plain data only, so that opening one runs no code.
 
-A run's checkpoint contains the network of one member and, if training can resume from it, the training state.
-A stack's checkpoint contains the training state of all its members.
+A run's checkpoint contains its network, or the networks of its ensemble, and, if training can resume from it,
+the training state. A stack's checkpoint contains the training state of all its members.
 """
 
 import io
 import logging
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from torch import Tensor
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 
-OLD_FORMATS = {1: "0.1", 2: "0.1", 3: "0.1", 4: "0.2", 5: "0.3"}
+OLD_FORMATS = {1: "0.1", 2: "0.1", 3: "0.1", 4: "0.2", 5: "0.3", 6: "0.4"}
 """Formats of older checkpoints, and the versions that wrote them."""
 
-FORMAT = 6
+FORMAT = 7
 """Increased when older checkpoints can no longer be read."""
 
 FOREIGN = "use only checkpoints that mlplab wrote"
@@ -42,18 +42,20 @@ def save(
     table: Mapping[str, int | str],
     epoch: int,
     metrics: Mapping[str, float | None],
+    member_weights: Sequence[float] = (1.0,),
     training: Mapping[str, Any] | None = None,
     seen: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Writes a run's checkpoint atomically; the previous one is kept beside it.
 
     Args:
-        state: the network's tensors, with a member axis of length one.
+        state: the network's tensors, with a leading member axis.
         config: the run's configuration, as plain data.
         schema: the columns, as plain data.
         table: fingerprint of the table and the split.
         epoch: number of epochs trained.
         metrics: the run's metrics.
+        member_weights: the weight of each member in the mean prediction; their sum is 1.
         training: the training state, as plain data; None if training cannot resume from this checkpoint.
         seen: hashes of the train and val rows, to recognise them in other tables.
 
@@ -66,6 +68,7 @@ def save(
         "config": dict(config),
         "schema": dict(schema),
         "table": dict(table),
+        "member_weights": list(member_weights),
         "state": {name: tensor.detach().cpu().clone() for name, tensor in state.items()},
     }
     optional = {"training": training, "seen": None if seen is None else dict(seen)}
