@@ -65,6 +65,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 NotNegativeCount = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
+EnsembleSize = Annotated[int, Field(ge=1, le=512)]
 Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 
 PositiveOrAuto = Annotated[Annotated[Positive, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]

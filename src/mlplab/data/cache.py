@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 
 import numpy as np
 from jaxtyping import Int64
@@ -10,11 +11,14 @@ from jaxtyping import Int64
 from mlplab import config
 from mlplab.data.fingerprint import row_hashes
 from mlplab.data.load_table import load_table, table_key
-from mlplab.data.splits.make_split import make_split
+from mlplab.data.splits.make_split import make_member_splits, make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
 from mlplab.data.task import absent_classes, check_split, check_task
 from mlplab.errors import Fault, UserError, listed
+
+HELD_OUT = "held-out"
+"""Key of a fingerprint: a hash of the rows that each member of an ensemble holds out."""
 
 MEMMAPPED = "memmapped"
 """Key of a fingerprint: whether the table was memory-mapped, which changes the order of rows."""
@@ -43,11 +47,18 @@ class RunData:
 
     Attributes:
         split_config: the configuration of the split, for messages.
+        bagged: of an ensemble, the data of each member: the same table, and a split of its own.
     """
 
     hashed: HashedTable
     split: Split
     split_config: config.Split
+    bagged: tuple["RunData", ...] = ()
+
+    @property
+    def members(self) -> tuple["RunData", ...]:
+        """The data of each of the run's networks: those of an ensemble, or the run's own."""
+        return self.bagged or (self,)
 
     @property
     def table(self) -> Table:
@@ -62,7 +73,9 @@ class RunData:
     @cached_property
     def fingerprint(self) -> dict[str, int | str]:
         """Identifies the table, the split and the order of rows."""
-        return {**self.hashed.fingerprint, **self.split.fingerprint()}
+        held_out = sha256("".join(each.split.fingerprint()["val"] for each in self.bagged).encode())
+        of_members = {HELD_OUT: held_out.hexdigest()[:16]} if self.bagged else {}
+        return {**self.hashed.fingerprint, **self.split.fingerprint(), **of_members}
 
     @cached_property
     def seen_rows(self) -> dict[str, Int64[np.ndarray, " row"]]:
@@ -71,8 +84,12 @@ class RunData:
 
     @cached_property
     def absent_classes(self) -> dict[str, list[str]]:
-        """The classes of which a set has no row, by set."""
-        return {part: absent_classes(self.table, rows) for part, rows in self.split.parts().items()}
+        """The classes of which a set (of a member, if there are several) has no row, by set."""
+        found = {part: dict[str, None]() for part in PARTS}
+        for member in self.members:
+            for part, rows in member.split.parts().items():
+                found[part].update(dict.fromkeys(absent_classes(self.table, rows)))
+        return {part: list(classes) for part, classes in found.items()}
 
     @cached_property
     def repeated_test_rows(self) -> int:
@@ -93,9 +110,9 @@ class RunData:
         """
         now, then = self.fingerprint, dict(saved) if isinstance(saved, Mapping) else {}
         source = self.table.source
-        if any(then.get(key) != now[key] for key in now.keys() - {*PARTS, MEMMAPPED}):
+        if any(then.get(key) != now[key] for key in now.keys() - {*PARTS, HELD_OUT, MEMMAPPED}):
             raise UserError(Fault("has changed since training", source, remedy=remedy))
-        if parts := [part for part in PARTS if then.get(part) != now[part]]:
+        if parts := [part for part in (*PARTS, HELD_OUT) if then.get(part) != now.get(part)]:
             what = f"the {listed(parts)} rows differ from those used in training: {self._changed_split()}"
             raise UserError(Fault(what, source, remedy=remedy))
         if order and then.get(MEMMAPPED) != now[MEMMAPPED]:
@@ -137,10 +154,15 @@ class DataCache:
             self._tables[key] = HashedTable(load_table(run))
         hashed = self._tables[key]
         check_task(run, hashed.table)
-        of_split = key, run.data.split.model_dump_json()
+        of_split = key, run.data.split.model_dump_json(), run.ensemble
         if of_split not in self._data:
-            split = make_split(run.data.split, hashed.table)
-            self._data[of_split] = RunData(hashed, split, run.data.split)
+            section = run.data.split
+            split = make_split(section, hashed.table)
+            bagged: list[Split] = []
+            if run.ensemble > 1:
+                bagged = make_member_splits(section, hashed.table, split, run.ensemble)
+            members = (RunData(hashed, each, section) for each in bagged)
+            self._data[of_split] = RunData(hashed, split, section, tuple(members))
         data = self._data[of_split]
         check_split(run, hashed.table.schema.classes, data.absent_classes)
         return data

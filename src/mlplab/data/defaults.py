@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from mlplab import config
+from mlplab.data.splits.bagging import folds_of
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 
@@ -89,7 +90,7 @@ FEW_ROWS_DROPOUT = 0.5
 
 def resolve_auto(run: config.TrainConfig, table: Table, split: Split) -> config.TrainConfig:
     """A run in which values for its table and split replace `auto`."""
-    rows = typical_train_rows(run.data.split, table, split)
+    rows = typical_train_rows(run.data.split, table, split, run.ensemble)
     size = next(each for each in SIZES if rows <= each.rows)
     task = CLASSES if table.schema.classes else NUMBERS
     return run.model_copy(
@@ -109,19 +110,27 @@ def resolve_auto(run: config.TrainConfig, table: Table, split: Split) -> config.
     )
 
 
-def typical_train_rows(section: config.Split, table: Table, split: Split) -> int:
-    """The number of training rows, without the differences of a few rows between folds.
+def typical_train_rows(section: config.Split, table: Table, split: Split, members: int = 1) -> int:
+    """The number of training rows of a network, without the differences of a few rows between folds.
 
     So all folds of a table have the same defaults, and share a stack.
+
+    Args:
+        members: number of networks of the ensemble.
     """
     match section:
         case config.RandomSplit() | config.GroupSplit() | config.TimeSplit():
-            share = 1 - section.val - section.test
+            shares = 1 - section.val - section.test, section.val
         case config.KFoldSplit():  # folds in time have less or more; on average, half of the rows
-            share = (0.5 if section.time else 1 - 1 / section.folds) * (1 - section.val)
+            rest = 0.5 if section.time else 1 - 1 / section.folds
+            shares = rest * (1 - section.val), rest * section.val
         case config.FileSplit():
-            return len(split.train)
-    return round(len(table.rows) * share)
+            shares = len(split.train) / len(table.rows), len(split.val) / len(table.rows)
+    train, val = shares
+    if members > 1:  # in time, members train on more and more of val
+        in_time = getattr(section, "time", None) is not None
+        train += val / 2 if in_time else val - (train + val) / folds_of(members)
+    return round(len(table.rows) * train)
 
 
 def _model(model: config.Model, table: Table, task: Defaults, rows: int) -> config.Model:

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows
+from mlplab.data.table import Table
 from mlplab.runs.baseline_models import (
     BOOSTING,
     Boosting,
@@ -161,6 +162,18 @@ def scores(predicted: Output, y: Y, weight: Weight | None, classes: int = 0) -> 
     weights = None if weight is None else torch.from_numpy(weight)[None, :, None]
     metrics.update(torch.from_numpy(predicted)[None], torch.from_numpy(y)[None], weights)
     return {name: float(value.mean()) for name, value in metrics.compute().items()}
+
+
+def scores_on_rows(table: Table, rows: Rows, predicted: Output) -> Scores:
+    """The metrics of predictions for some rows of a table; of several targets, also those of each."""
+    weight = None if table.weight is None else table.weight[rows]
+    classes, targets = len(table.schema.classes), table.schema.targets
+    found = scores(predicted, table.y[rows], weight, classes)
+    if len(targets) > 1:
+        for place, target in enumerate(targets):
+            of_target = scores(predicted[:, [place]], table.y[rows][:, [place]], weight)
+            found |= {f"{name}/{target}": value for name, value in of_target.items()}
+    return found
 
 
 def _is_skipped(name: str, data: TrainingData, seconds: float, *, memmapped: bool) -> bool:

@@ -72,6 +72,15 @@ def build_stack(
         fill=supports_padding(first.model),
         block=MEMMAP_BLOCK if table.memmapped else None,
     )
+    if not supports_padding(first.model) and len({len(split.train) for split in splits}) > 1:
+        what, found = (
+            "its members have different numbers of training rows, which",
+            "batch norm or a custom model",
+        )
+        remedy = "use ensemble=1, or a split without groups and time"
+        raise UserError(
+            Fault(f"{what} this model does not support", f"ensemble={first.ensemble}", found, "", remedy)
+        )
     network = _build_network(configs, data, initialize=initialize)
     for member, run in enumerate(configs):
         if run.init_from and initialize:

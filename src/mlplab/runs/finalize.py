@@ -10,39 +10,42 @@ from mlplab.training.loggers import close_loggers
 
 
 def finalize(trainer: StackTrainer, index: int, status: Status, reason: str | None = None) -> Metrics:
-    """Writes the checkpoints, hyperparameters and metrics.json of a member; returns the metrics.
+    """Writes the checkpoints, hyperparameters and metrics.json of a run; returns the metrics.
 
     Args:
         trainer: the trainer of the stack.
-        index: the number of the member.
-        status: `done` if the member was tested.
+        index: the number of the run.
+        status: `done` if the run was tested.
         reason: why the status is not `done`.
     """
-    member, best, final = trainer.members[index], trainer.best, trainer.final_state
-    metrics, seconds = trainer.metrics(index, tested=status == "done"), trainer.seconds
+    run, best, final = trainer.runs[index], trainer.best, trainer.final_state
+    metrics, seconds = trainer.metrics(index), trainer.seconds
+    if status == "done":
+        metrics |= trainer.test_metrics(index)
     # First, since it takes a while: a run killed before anything is written repeats its last steps.
     baselines = {}
     if status == "done":
-        names, threads = member.config.baselines, member.config.threads
-        baselines = baseline_test_scores(member.data, names, seconds, threads)
-    if best.epochs[index]:
-        inherited = inherited_rows(member.config, trainer.stack.table.schema)
-        seen, path = {**member.data.seen_rows, "init_from": inherited}, member.folder.best
+        names, threads = run.config.baselines, run.config.threads
+        baselines = baseline_test_scores(run.data, names, seconds, threads)
+    if "best_epoch" in metrics:
+        inherited = inherited_rows(run.config, trainer.stack.table.schema)
+        seen, path = {**run.data.seen_rows, "init_from": inherited}, run.folder.best
         trainer.save_checkpoint(index, path, best.state, metrics["best_epoch"], metrics, seen=seen)
     if final and status != "diverged":
-        resumable = bool(final.members["run"]["active"][index])
-        state = final.select([index]) if resumable else None
-        last, weights = member.folder.last, trainer.last_weights
+        members = trainer.members(index)
+        resumable = bool(final.members["run"]["active"][members].any())
+        state = final.select(members) if resumable else None
+        last, weights = run.folder.last, trainer.last_weights
         trainer.save_checkpoint(index, last, weights, metrics["epochs"], metrics, state)
     if status == "done":
         scores = {f"{k}/test/{name}": value for k, each in baselines.items() for name, value in each.items()}
         metrics |= finite(scores)
-        for path in (member.folder.best, member.folder.last):
+        for path in (run.folder.best, run.folder.last):
             checkpoint.remove_older(path)
-        if member.config.test_predictions:
-            table, predicted = member.data.table, trainer.test_predictions(index)
-            rows = member.data.split.test[: len(predicted)]  # a fast_dev_run tests one batch
-            path = member.folder.path / TEST_PREDICTIONS
+        if run.config.test_predictions:
+            table, predicted = run.data.table, trainer.test_predictions(index)
+            rows = run.data.split.test[: len(predicted)]  # a fast_dev_run tests one batch
+            path = run.folder.path / TEST_PREDICTIONS
             write_test_predictions(path, table.schema, rows, table.y[rows], predicted)
-    close_loggers(member.loggers, member.config, metrics, success=status == "done")
-    return member.folder.write_metrics(status, metrics | {"seconds": seconds}, reason)
+    close_loggers(run.loggers, run.config, metrics, success=status == "done")
+    return run.folder.write_metrics(status, metrics | {"seconds": seconds}, reason)

@@ -7,7 +7,7 @@ from mlplab.data.schema import Schema
 from mlplab.errors import listed, shortened
 from mlplab.models import MLP, Network
 from mlplab.runs import warm_start
-from mlplab.runs.stack_trainer import Member, StackTrainer
+from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
 from mlplab.training.state import StackState
 
 MANY_REPEATED = 0.05
@@ -21,24 +21,26 @@ def write_headers(trainer: StackTrainer, warnings: Sequence[Sequence[str]], stat
     backward = "written out" if getattr(network.body, "written_out", False) else "autograd's"
     dropped, columns = len(table.x) - len(table.rows), len(table.schema.inputs)
     rows = f"{len(table.x)} rows" + (f" ({dropped} without a target are left out)" if dropped else "")
-    for member, own_warnings in zip(trainer.members, warnings, strict=True):
-        member.folder.write_environment(trainer.device)
-        member.folder.write_schema(table.schema.plain())
-        split, run = member.data.split, member.config
-        member.log(
+    for each, own_warnings in zip(trainer.runs, warnings, strict=True):
+        each.folder.write_environment(trainer.device)
+        each.folder.write_schema(table.schema.plain())
+        split, run = each.data.split, each.config
+        each.log(
             f"{table.source}: {rows}, {columns} column{'s' * (columns != 1)} → {_targets(table.schema)}; "
             f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
         )
-        repeated = member.data.repeated_test_rows
+        repeated = each.data.repeated_test_rows
         if 0 < repeated <= MANY_REPEATED * len(split.test):
-            member.log(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
-        member.log(f"network: {_network(run, network)}, {weights:,} weights, on {trainer.device}")
-        member.log(_training(run, trainer.stack.datamodule.batch_size, trainer.stack.datamodule.steps))
-        member.folder.log_line(f"the backward pass is {backward}")
+            each.log(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
+        each.log(f"network: {_network(run, network)}, {weights:,} weights, on {trainer.device}")
+        each.log(_training(run, trainer.stack.datamodule.batch_size, trainer.stack.datamodule.steps))
+        if run.ensemble > 1:
+            each.log(_ensemble(each))
+        each.folder.log_line(f"the backward pass is {backward}")
         if state:
-            member.log(f"resumes after epoch {state.epoch}, step {state.step}")
+            each.log(f"resumes after epoch {state.epoch}, step {state.step}")
         for warning in own_warnings:
-            member.folder.log_line(f"warning: {warning}")
+            each.folder.log_line(f"warning: {warning}")
 
 
 def _network(run: TrainConfig, network: Network) -> str:
@@ -65,24 +67,40 @@ def _training(run: TrainConfig, batch_size: int, steps: int) -> str:
     )
 
 
+def _ensemble(run: TrainingRun) -> str:
+    """How many networks there are, and how many rows each of them holds out."""
+    held_out = sorted({len(member.split.val) for member in run.data.members})
+    rows = " to ".join(f"{count:,}" for count in (held_out[0], held_out[-1])[: len(held_out)])
+    both = len(run.data.split.train) + len(run.data.split.val)
+    held = f"each holds out {rows} of the {both:,} rows of train and val"
+    return f"ensemble: {run.config.ensemble} such networks; {held}"
+
+
+def excluded_members(trainer: StackTrainer, index: int) -> list[str]:
+    """A line about the members of an ensemble that diverged, if there are any."""
+    members, left = trainer.members(index), trainer.sound_members(index)
+    lost = len(members) - len(left)
+    if not lost:
+        return []
+    reasons = trainer.stack.module.diverged
+    first = next(reasons[member] for member in members if member in reasons)
+    return [f"{lost} of the {len(members)} networks diverged; the ensemble is made of the others. {first}"]
+
+
 def _targets(schema: Schema) -> str:
     """The names of the targets, and the classes of one."""
     classes = f" ({schema.task}: {listed(map(shortened, schema.classes), 5)})" if schema.classes else ""
     return listed(schema.targets) + classes
 
 
-def row_warnings(member: Member, *, resumed: bool) -> list[str]:
+def row_warnings(run: TrainingRun, *, resumed: bool) -> list[str]:
     """Warnings about classes that a set lacks, and about test rows that are in training."""
-    data, warnings = member.data, []
+    data, warnings = run.data, []
     for part, absent in data.absent_classes.items():
         if absent:
             what = "the network cannot learn to predict" if part == "train" else "it does not count"
             warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
-    if (
-        member.config.init_from
-        and not resumed
-        and (seen := warm_start.seen_rows_warning(member.config, data))
-    ):
+    if run.config.init_from and not resumed and (seen := warm_start.seen_rows_warning(run.config, data)):
         warnings.append(seen)
     repeated, test = data.repeated_test_rows, len(data.split.test)
     if repeated > MANY_REPEATED * test:

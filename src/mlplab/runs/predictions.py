@@ -86,3 +86,10 @@ def write_test_predictions(
     )
     with replacing(path, synced=False) as partial:
         frame.write_csv(partial)
+
+
+def weighted_mean(
+    values: Float64[np.ndarray, "member row output"], weights: Float64[np.ndarray, " member"]
+) -> Float64[np.ndarray, "row output"]:
+    """The mean over members with these weights; a single member's values themselves."""
+    return values[0] if len(values) == 1 else np.tensordot(weights, values, 1)

@@ -92,7 +92,12 @@ class StackCheckpoint:
         folders = {self.name(folder): folder for folder in data}
         for name in folders.keys() & fingerprints.keys():
             data[folders[name]].check_unchanged(fingerprints[name], REMEDY)
-        return {folders[name]: state.select([i]) for i, name in enumerate(names) if name in folders}
+        ensemble = len(state.diverged) // max(1, len(names))
+        return {
+            folders[name]: state.select(range(place * ensemble, (place + 1) * ensemble))
+            for place, name in enumerate(names)
+            if name in folders
+        }
 
     def remove(self) -> None:
         """Removes the file and its previous versions."""

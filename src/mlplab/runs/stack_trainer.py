@@ -1,4 +1,4 @@
-"""Trains a stack: one `Trainer.fit`, from the start or a training state, until few members are left."""
+"""Trains a stack: one `Trainer.fit`, from the start or a training state, until few runs are left."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
@@ -14,9 +15,12 @@ from mlplab.config import TrainConfig
 from mlplab.data.cache import RunData
 from mlplab.errors import Fault, UserError
 from mlplab.models.class_probabilities import ClassProbabilities
+from mlplab.runs.baselines import scores_on_rows
 from mlplab.runs.build import build_stack, build_trainer
 from mlplab.runs.folder import Metrics, RunFolder, finite
-from mlplab.runs.predictions import Predicted
+from mlplab.runs.members import member_configs
+from mlplab.runs.out_of_fold import out_of_fold
+from mlplab.runs.predictions import Predicted, weighted_mean
 from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.training import checkpoint
 from mlplab.training import state as stack_state
@@ -30,6 +34,7 @@ from mlplab.training.callbacks import (
     ShrinkStack,
     StackCallback,
 )
+from mlplab.training.evaluation import predictions
 from mlplab.training.loggers import EpochCurves, StepCurves, flush_loggers
 from mlplab.training.progress import EpochLines
 from mlplab.training.state import StackState
@@ -39,8 +44,8 @@ TEMPERATURE = "preprocessing.target_transform.temperature"
 
 
 @dataclass(frozen=True)
-class Member:
-    """A run in training.
+class TrainingRun:
+    """A run in training: a member of the stack, or as many as its ensemble has.
 
     Args:
         log: logs a line about the run.
@@ -56,9 +61,10 @@ class Member:
 
 
 class StackTrainer:
-    """Trains the members of a stack.
+    """Trains the runs of a stack.
 
     Args:
+        runs: with ensembles of equal size.
         callbacks: callbacks for this stack, and for a smaller stack of the same runs.
         state: the training state to resume from; None: from the start.
         stack_checkpoint: the file for the training state of a sweep's stack; None: the run's own last.ckpt.
@@ -68,6 +74,7 @@ class StackTrainer:
         best: the best weights and values of each member.
         last_weights: the network's tensors, for each member at the end of its own training.
         final_state: the training state when `fit` ended.
+        held_out: the predictions of each member of ensembles for the rows that it holds out, after `test`.
 
     Raises:
         UserError: if the stack cannot be built, or the state does not fit the network.
@@ -75,22 +82,24 @@ class StackTrainer:
 
     def __init__(
         self,
-        members: Sequence[Member],
+        runs: Sequence[TrainingRun],
         callbacks: Sequence[StackCallback],
         state: StackState | None = None,
         stack_checkpoint: StackCheckpoint | None = None,
         last_save: float | None = None,
     ) -> None:
-        self.members, self.callbacks, self.stack_checkpoint = list(members), list(callbacks), stack_checkpoint
-        configs = [member.config for member in members]
-        self.stack = build_stack(configs, [member.data for member in members], initialize=state is None)
+        self.runs, self.callbacks, self.stack_checkpoint = list(runs), list(callbacks), stack_checkpoint
+        configs = [member for run in runs for member in member_configs(run.config)]
+        data = [member for run in runs for member in run.data.members]
+        self.stack = build_stack(configs, data, initialize=state is None)
         self._started = perf_counter() - (state.seconds if state else 0)
-        first, loggers = configs[0], [member.loggers for member in members]
+        first, loggers = configs[0], [run.loggers for run in runs]
         stops = [each.callbacks.early_stopping for each in configs]
-        self.best = BestWeights(len(members))
+        self.best = BestWeights(len(configs))
         self.stopping = EarlyStopping([each.patience for each in stops], [each.min_delta for each in stops])
         self.shrink = ShrinkStack()
         self.last_weights: dict[str, Tensor] = {}
+        self.held_out: Float64[np.ndarray, "member row output"] | None = None
         self.final_state: StackState | None = None
         every, minutes = first.trainer.log_every_n_steps, first.callbacks.checkpoint.every_minutes
         seconds = None if minutes is None else minutes * 60
@@ -102,24 +111,24 @@ class StackTrainer:
                 *([StepCurves(loggers, every)] if every else []),
                 self.stopping,
                 self.shrink,
-                EpochLines([member.log_progress for member in members]),
+                EpochLines([run.log_progress for run in runs]),
                 *callbacks,
                 self.periodic_checkpoint,
                 AtEnd(self._keep_final_state),
             ]
         )
-        self.trainer = build_trainer(self.stack, dispatcher, loggers, str(members[0].folder.path))
+        self.trainer = build_trainer(self.stack, dispatcher, loggers, str(runs[0].folder.path))
         if state:
             self.stack.datamodule.position = state.batch
             try:
                 stack_state.restore(state, self.trainer, self.stack.module, self.best, self.stopping)
             except (RuntimeError, LookupError, ValueError) as error:
-                where = str(stack_checkpoint.path if stack_checkpoint else members[0].folder.last)
+                where = str(stack_checkpoint.path if stack_checkpoint else runs[0].folder.last)
                 what = "contains the state of a different network"
                 raise UserError(Fault(what, where, remedy="start a new run")) from error
 
     def fit(self) -> None:
-        """Trains to the end, until few members are left, or until a signal is received."""
+        """Trains to the end, until few runs are left, or until a signal is received."""
         self.trainer.fit(self.stack.module, datamodule=self.stack.datamodule)
         if self.final_state is None:  # there was nothing left to train
             self._keep_final_state()
@@ -129,21 +138,37 @@ class StackTrainer:
             self.last_weights = self.stopping.last_state(self.stack.module)
         self.final_state = self.state()
 
-    def ended_members(self, *, interrupted: bool) -> list[int]:
-        """The members whose training is over."""
+    def members(self, run: int) -> list[int]:
+        """The members of a run."""
+        first = run * self.stack.module.ensemble
+        return list(range(first, first + self.stack.module.ensemble))
+
+    def sound_members(self, run: int) -> list[int]:
+        """The members of a run that have not diverged; all if all have."""
+        members, diverged = self.members(run), self.stack.module.diverged
+        return [member for member in members if member not in diverged] or members
+
+    def diverged(self, run: int) -> str | None:
+        """Why a run has diverged; None if one of its members has not."""
+        reasons = self.stack.module.diverged
+        members = self.members(run)
+        return reasons[members[0]] if all(member in reasons for member in members) else None
+
+    def ended_runs(self, *, interrupted: bool) -> list[int]:
+        """The runs whose training is over."""
         module = self.stack.module
         if not (interrupted or self.shrink.triggered):
-            return list(range(len(self.members)))
+            return list(range(len(self.runs)))
         over = ~module.active | (module.epochs >= (self.trainer.max_epochs or 0))
-        return over.nonzero().flatten().tolist()
+        return over.view(-1, module.ensemble).all(1).nonzero().flatten().tolist()
 
-    def without_stopped_members(self) -> "StackTrainer":
-        """The trainer of a smaller stack, which resumes with the members that are still active."""
-        left = self.stack.module.active.nonzero().flatten().tolist()
+    def without_stopped_runs(self) -> "StackTrainer":
+        """The trainer of a smaller stack, which resumes with the runs that have active members."""
+        left = self.stack.module.active_runs().nonzero().flatten().tolist()
         assert self.final_state is not None
-        members, state = [self.members[index] for index in left], self.final_state.select(left)
-        last_save = self.periodic_checkpoint.last
-        return StackTrainer(members, self.callbacks, state, self.stack_checkpoint, last_save)
+        state = self.final_state.select([member for run in left for member in self.members(run)])
+        runs, last_save = [self.runs[index] for index in left], self.periodic_checkpoint.last
+        return StackTrainer(runs, self.callbacks, state, self.stack_checkpoint, last_save)
 
     def state(self) -> StackState:
         """The current training state."""
@@ -154,13 +179,13 @@ class StackTrainer:
 
         Weights that are not finite never replace finite ones.
         """
-        for member in self.members:
-            flush_loggers(member.loggers)
-        state = self.state()
+        for run in self.runs:
+            flush_loggers(run.loggers)
+        state, sound = self.state(), self.sound_members(0)
         if self.stack_checkpoint:
-            self.stack_checkpoint.save({each.folder.path: each.data for each in self.members}, state)
-        elif all(tensor.isfinite().all() for tensor in state.members["network"].values()):
-            metrics, path = self.metrics(0, tested=False), self.members[0].folder.last
+            self.stack_checkpoint.save({each.folder.path: each.data for each in self.runs}, state)
+        elif all(tensor[sound].isfinite().all() for tensor in state.members["network"].values()):
+            metrics, path = self.metrics(0), self.runs[0].folder.last
             self.save_checkpoint(0, path, state.members["network"], metrics["epochs"], metrics, state)
 
     def save_checkpoint(
@@ -173,43 +198,38 @@ class StackTrainer:
         state: StackState | None = None,
         seen: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        """Writes the checkpoint of a member.
+        """Writes the checkpoint of a run.
 
         Args:
-            index: the number of the member.
+            index: the number of the run.
             network: the network's tensors, for all members.
             epoch: number of epochs of training.
-            metrics: the member's metrics.
+            metrics: the run's metrics.
             state: the training state, if training can resume from the checkpoint.
             seen: hashes of the rows in training and validation.
         """
-        member = self.members[index]
+        run, members = self.runs[index], self.sound_members(index)
         checkpoint.save(
             path,
-            {name: tensor[index : index + 1] for name, tensor in network.items()},
-            config=member.config.plain(),
+            {name: tensor[members] for name, tensor in network.items()},
+            config=run.config.plain(),
             schema=self.stack.table.schema.plain(),
-            table=member.data.fingerprint,
+            table=run.data.fingerprint,
             epoch=epoch,
             metrics=metrics,
+            member_weights=[1 / len(members)] * len(members),
             training=state.plain() if state else None,
             seen=None if seen is None else {part: torch.from_numpy(rows) for part, rows in seen.items()},
         )
 
-    def metrics(self, index: int, *, tested: bool) -> Metrics:
-        """The metrics of a member's best epoch, and of its test if it was tested."""
+    def metrics(self, index: int) -> Metrics:
+        """The metrics of a run's best epoch; of an ensemble, the means of its members."""
+        best, members = self.best, self.sound_members(index)
         metrics: Metrics = {}
-        best, module = self.best, self.stack.module
-        if best.epochs[index]:
-            metrics |= {name: value[index].item() for name, value in best.values.items() if name != "lr"}
-            metrics["best_epoch"] = int(best.epochs[index])
-        metrics["epochs"] = int(module.epochs[index])
-        if tested:
-            metrics |= {
-                name: value[index].item() for name, value in module.values.items() if name.startswith("test/")
-            }
-            if module.sizes.classes:
-                metrics["temperature"] = best.state[TEMPERATURE][index].item()
+        if best.epochs[members].all():
+            metrics |= {name: _mean(value[members]) for name, value in best.values.items() if name != "lr"}
+            metrics["best_epoch"] = round(_mean(best.epochs[members]))
+        metrics["epochs"] = int(self.stack.module.epochs[members].max())
         return finite(metrics)
 
     @property
@@ -223,23 +243,64 @@ class StackTrainer:
         device = self.trainer.strategy.root_device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
-    def test(self, members: Sequence[int]) -> None:
-        """Tests each member's best weights; the scores are in the module's `values`.
+    def test(self, runs: Sequence[int]) -> None:
+        """Tests the best weights of each member; the scores are in the module's `values`.
 
         Args:
-            members: the members whose probabilities are calibrated before that.
+            runs: the runs whose probabilities are calibrated before that.
         """
         module = self.stack.module
         module.network.load_state_dict(self.best.state)
         transform = module.network.preprocessing.target_transform
         if isinstance(transform, ClassProbabilities):
             loader, rows = self.stack.datamodule.val_dataloader(), module.sizes.val
-            found = temperatures(module.network, loader, rows)
-            transform.temperature[list(members)] = found[list(members)]
+            found = temperatures(module.network, loader, rows, module.ensemble)
+            calibrated = [member for run in runs for member in self.members(run)]
+            transform.temperature[calibrated] = found[calibrated]
             self.best.state = module.network.state_dict()
+        if module.ensemble > 1:
+            self.held_out = predictions(module.network, self.stack.datamodule.val_dataloader()).cpu().numpy()
         self.trainer.test(module, datamodule=self.stack.datamodule, verbose=False)
 
+    def test_metrics(self, index: int) -> Metrics:
+        """The test scores of a run, after `test`; of an ensemble, also of its members and out of fold."""
+        module, members = self.stack.module, self.sound_members(index)
+        tested = {name: value[members] for name, value in module.values.items() if name.startswith("test/")}
+        if module.ensemble == 1:
+            metrics = {name: value.item() for name, value in tested.items()}
+        else:
+            metrics = self._ensemble_scores(index)
+            metrics |= {f"members/{name}": _mean(value) for name, value in tested.items()}
+            metrics |= {f"members/sd/{name}": value.std().item() for name, value in tested.items()}
+            metrics["members"] = len(members)
+        if module.sizes.classes:
+            metrics["temperature"] = self.best.state[TEMPERATURE][members[0]].item()
+        return finite(metrics)
+
+    def _ensemble_scores(self, index: int) -> Metrics:
+        """The test and out-of-fold scores of an ensemble; the latter are its validation scores, too."""
+        data, members = self.runs[index].data, self.sound_members(index)
+        held_out = [data.members[member - self.members(index)[0]].split.val for member in members]
+        predicted = self.test_predictions(index)
+        assert self.held_out is not None
+        of_part = {
+            "test": (data.split.test[: len(predicted)], predicted),  # a fast_dev_run tests one batch
+            "oof": out_of_fold(
+                held_out,
+                [self.held_out[member, : len(rows)] for member, rows in zip(members, held_out, strict=True)],
+            ),
+        }
+        found = {part: scores_on_rows(data.table, *each) for part, each in of_part.items()}
+        found["val"] = found["oof"]
+        return {f"{part}/{name}": value for part, each in found.items() for name, value in each.items()}
+
     def test_predictions(self, index: int) -> Predicted:
-        """The predictions of a member for its test rows, after `test`."""
-        batches = [each[index] for each in self.stack.module.test.predictions]
-        return torch.cat(batches)[: len(self.members[index].data.split.test)].cpu().numpy()
+        """The predictions of a run for its test rows, after `test`."""
+        members, rows = self.sound_members(index), len(self.runs[index].data.split.test)
+        predicted = torch.cat([each[members] for each in self.stack.module.test.predictions], 1)
+        weights = np.full(len(members), 1 / len(members))
+        return weighted_mean(predicted[:, :rows].cpu().numpy(), weights)
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.double().mean())

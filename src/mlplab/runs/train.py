@@ -25,9 +25,9 @@ from mlplab.errors import (
 from mlplab.runs.build import lightning_quiet
 from mlplab.runs.finalize import finalize
 from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status
-from mlplab.runs.headers import row_warnings, write_headers
+from mlplab.runs.headers import excluded_members, row_warnings, write_headers
 from mlplab.runs.resume_state import StackCheckpoint
-from mlplab.runs.stack_trainer import Member, StackTrainer
+from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
 from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.cpu_settings import cpu_settings_for_training
 from mlplab.training.loggers import build_loggers, quiet_writer_threads, truncate_curves
@@ -82,25 +82,25 @@ def train_runs(
     """
     bars = [ProgressBar(console, title or "")] if console.is_terminal else []
     lines = [] if bars else [ProgressLines(partial(print_line, console), title or "")]
-    members = [
-        _member(run, each, alone=title is None, to_terminal=not bars)
+    in_training = [
+        _training_run(run, each, alone=title is None, to_terminal=not bars)
         for run, each in zip(runs, data, strict=True)
     ]
     signals = StopOnSignal()
     with ExitStack() as contexts:
         contexts.enter_context(lightning_quiet())
-        trainer = StackTrainer(members, [*bars, *lines, signals], state, stack_checkpoint)
+        trainer = StackTrainer(in_training, [*bars, *lines, signals], state, stack_checkpoint)
         contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
         contexts.enter_context(quiet_writer_threads())
         contexts.enter_context(signals)  # until now, a signal ends the process at once
         training = _Training(trainer, signals)
-        warnings = [row_warnings(member, resumed=state is not None) for member in members]
-        _open_folders(runs, members, state)
+        warnings = [row_warnings(run, resumed=state is not None) for run in in_training]
+        _open_folders(runs, in_training, state)
         for warning in dict.fromkeys(each for own in warnings for each in own):
             log.warning("%s", warning)  # to the terminal; the runs' logs are not open yet
-        for member in members:
-            contexts.callback(member.folder.unlock)
-            contexts.enter_context(member.folder.log())
+        for each in in_training:
+            contexts.callback(each.folder.unlock)
+            contexts.enter_context(each.folder.log())
         try:
             write_headers(training.trainer, warnings, state)
             with ExitStack() as shown:
@@ -120,11 +120,11 @@ def train_runs(
 
 
 class _Training:
-    """Trains a stack until all of its members have ended.
+    """Trains a stack until all of its runs have ended.
 
     Attributes:
-        trainer: the trainer of the members that are left.
-        metrics: the content of metrics.json for the members that have ended, by folder.
+        trainer: the trainer of the runs that are left.
+        metrics: the content of metrics.json for the runs that have ended, by folder.
     """
 
     def __init__(self, trainer: StackTrainer, signals: StopOnSignal) -> None:
@@ -132,22 +132,23 @@ class _Training:
         self.metrics: dict[Path, Metrics] = {}
 
     def run(self) -> None:
-        """Trains, tests and finalizes all members; smaller stacks continue with those that are left."""
+        """Trains, tests and finalizes all runs; smaller stacks continue with those that are left."""
         trainer: StackTrainer | None = self.trainer
         while trainer:
             self.trainer = trainer
             trainer = self._fit_and_finalize()
 
     def _fit_and_finalize(self) -> StackTrainer | None:
-        """Finalizes the members that end first; returns the trainer of the others."""
+        """Finalizes the runs that end first; returns the trainer of the others."""
         trainer = self.trainer
         trainer.fit()
-        diverged, received = trainer.stack.module.diverged, self.signals.received
-        ended = trainer.ended_members(interrupted=received is not None)
-        left = len(ended) < len(trainer.members) and not received
-        following = trainer.without_stopped_members() if left else None
+        received = self.signals.received
+        ended = trainer.ended_runs(interrupted=received is not None)
+        left = len(ended) < len(trainer.runs) and not received
+        following = trainer.without_stopped_runs() if left else None
         if received and trainer.stack_checkpoint:
             trainer.save()
+        diverged = {index: reason for index in ended if (reason := trainer.diverged(index))}
         if trained := [index for index in ended if index not in diverged]:
             trainer.test(trained)
         for index in ended:
@@ -158,51 +159,54 @@ class _Training:
         return following
 
     def _finalize(self, index: int, status: Status, reason: str | None = None) -> None:
-        member = self.trainer.members[index]
+        run = self.trainer.runs[index]
         metrics = finalize(self.trainer, index, status, reason)
-        self.metrics[member.folder.path] = metrics
+        self.metrics[run.folder.path] = metrics
         if status == "done":
+            for line in excluded_members(self.trainer, index):
+                log.warning("%s", line)
             best, epochs, seconds = (metrics[name] for name in ("best_epoch", "epochs", "seconds"))
-            member.log(f"{member.folder.path.name}: best epoch {best} of {epochs}; {seconds:.1f} s")
-            names = metrics_of(member.data.table.schema.classes)
+            of_members = " (mean of the networks)" * (run.config.ensemble > 1)
+            run.log(f"{run.folder.path.name}: best epoch {best} of {epochs}{of_members}; {seconds:.1f} s")
+            names = metrics_of(run.data.table.schema.classes)
             scores = ", ".join(f"{name} {metrics[f'test/{name}']}" for name in names)
-            member.folder.log_line(f"test {scores}")
+            run.folder.log_line(f"test {scores}")
         else:
-            member.log(f"{status}: {reason}")
+            run.log(f"{status}: {reason}")
 
     def fail(self, error: BaseException) -> None:
-        """Finalizes the members that are left, with the error as the reason."""
+        """Finalizes the runs that are left, with the error as the reason."""
         status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
         if not (isinstance(error, UserError | RunFailed) or is_disk_error(error)):
-            for member in self.trainer.members:
-                member.folder.log_line(traceback.format_exc())
-        for index, member in enumerate(self.trainer.members):
-            if member.folder.path not in self.metrics:
+            for run in self.trainer.runs:
+                run.folder.log_line(traceback.format_exc())
+        for index, run in enumerate(self.trainer.runs):
+            if run.folder.path not in self.metrics:
                 with suppress(OSError):  # which may be the error itself
                     self._finalize(index, status, reason_of(error))
 
 
-def _member(run: Run, data: RunData, *, alone: bool, to_terminal: bool) -> Member:
+def _training_run(run: Run, data: RunData, *, alone: bool, to_terminal: bool) -> TrainingRun:
     """A single run logs to the terminal (progress only if there is no bar), one of a sweep to its own log."""
     folder = RunFolder(run.folder)
     progress = partial(log.log, logging.INFO if to_terminal else logging.DEBUG) if alone else folder.log_line
     lines = log.info if alone else folder.log_line
-    return Member(run.config, data, folder, build_loggers(run.config, str(run.folder)), lines, progress)
+    return TrainingRun(run.config, data, folder, build_loggers(run.config, str(run.folder)), lines, progress)
 
 
-def _open_folders(runs: Sequence[Run], members: Sequence[Member], state: StackState | None) -> None:
+def _open_folders(runs: Sequence[Run], training: Sequence[TrainingRun], state: StackState | None) -> None:
     """Creates or reopens the folders of all runs, or of none."""
-    for index, (run, member) in enumerate(zip(runs, members, strict=True)):
+    for index, (run, each) in enumerate(zip(runs, training, strict=True)):
         try:
             if not run.stamp:
-                member.folder.create(member.config.plain())
+                each.folder.create(each.config.plain())
                 continue
-            member.folder.reopen(member.config.plain(), run.stamp, restart=state is None)
-            truncate_curves(member.loggers, state.epoch if state else 0, state.step if state else 0)
+            each.folder.reopen(each.config.plain(), run.stamp, restart=state is None)
+            truncate_curves(each.loggers, state.epoch if state else 0, state.step if state else 0)
         except BaseException:
             if run.stamp:
-                member.folder.unlock()
-            for opened, other in zip(runs[:index], members[:index], strict=True):
+                each.folder.unlock()
+            for opened, other in zip(runs[:index], training[:index], strict=True):
                 if opened.stamp:
                     other.folder.unlock()
                 else:

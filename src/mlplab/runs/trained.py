@@ -12,6 +12,7 @@ from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import FeatureLayout, Network, build_network, build_preprocessing
 from mlplab.runs.discovery import read_config, read_metrics
+from mlplab.runs.predictions import weighted_mean
 from mlplab.training import checkpoint
 
 ROWS_AT_ONCE = 2048
@@ -120,10 +121,3 @@ class TrainedRun:
                 )
             )
         return predicted
-
-
-def weighted_mean(
-    values: Float64[np.ndarray, "member row output"], weights: Float64[np.ndarray, " member"]
-) -> Float64[np.ndarray, "row output"]:
-    """The mean over members with these weights; a single member's values themselves."""
-    return values[0] if len(values) == 1 else np.tensordot(weights, values, 1)

@@ -27,6 +27,8 @@ OF_CLASSES = "preprocessing.target_transform."
 def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) -> None:
     """Copies the best weights and the preprocessing of the run `run.init_from` to a member.
 
+    Of an ensemble, the members are taken in turn.
+
     Raises:
         UserError: if that is not a trained run, or its columns or architecture differ.
     """
@@ -52,7 +54,7 @@ def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) 
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             if not (schema.classes and name.startswith(OF_CLASSES)):
-                tensor[member] = state[name][0]
+                tensor[member] = state[name][member % run.ensemble % len(trained.member_weights)]
         network.preprocessing.shift(member, old - new)  # the columns may have different offsets
 
 

@@ -118,7 +118,7 @@ def make_plan(
 
     Args:
         cache: the tables and splits of the runs.
-        max_members: largest number of runs in a stack; None: `StackSize.members`.
+        max_members: largest number of networks in a stack, if a run has no more; None: `StackSize.members`.
         workers: number of processes; None: one, or one per core if training takes over a minute.
         cores: number of cores.
         earlier: the stacks of an earlier plan, as folders of runs; the new plan contains them.
@@ -141,7 +141,7 @@ def make_plan(
             size = StackSize.of(first, cache.data(first))
             groups.append((rest, size))
             seconds += size.seconds(len(buildable) - len(rest), len(resumed))
-    counts = [math.ceil(len(indices) / (max_members or size.members())) for indices, size in groups]
+    counts = [math.ceil(len(indices) / size.runs(max_members or size.members())) for indices, size in groups]
     if workers is None:
         seconds += sum(
             size.seconds(len(indices), count) for (indices, size), count in zip(groups, counts, strict=True)
@@ -193,7 +193,7 @@ def _cut(group: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
 def _stack_key(run: config.TrainConfig, cache: DataCache, index: int) -> str:
     """What runs must have in common to share a stack."""
     per_member = PER_MEMBER | ({"model": {"dropout"}} if isinstance(run.model, config.Mlp) else {})
-    rows = len(cache.data(run).split.train)
+    rows = max(len(member.split.train) for member in cache.data(run).members)
     batch = batch_rows(config.chosen(run.data.batch_size), rows)
     steps = math.ceil(rows / batch) if supports_padding(run.model) else rows  # all have the same short batch
     alone = index if run.callbacks.added else None  # custom callbacks act on the whole Trainer

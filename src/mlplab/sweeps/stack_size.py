@@ -42,6 +42,7 @@ class StackSize:
         steps: of the whole training.
         itemsize: bytes of a number.
         window: bytes of the rows in memory, for a memory-mapped table.
+        ensemble: members of a run.
     """
 
     widths: tuple[int, ...]
@@ -49,11 +50,12 @@ class StackSize:
     steps: int
     itemsize: int
     window: int = 0
+    ensemble: int = 1
 
     @classmethod
     def of(cls, run: config.TrainConfig, data: RunData) -> "StackSize":
         """The sizes of a run."""
-        table, schema, rows = data.table, data.table.schema, len(data.split.train)
+        table, schema, rows = data.table, data.table.schema, len(data.members[0].split.train)
         hidden: Sequence[int] = CUSTOM_WIDTHS
         if isinstance(run.model, config.Mlp):
             hidden = config.chosen(run.model.hidden)
@@ -68,7 +70,7 @@ class StackSize:
         widths = (inputs, *hidden, schema.outputs)
         itemsize = run.trainer.precision // 8
         window = 2 * WINDOW * MEMMAP_BLOCK * table.x.shape[1] * itemsize if table.memmapped else 0
-        return cls(widths, batch, steps, itemsize, window)
+        return cls(widths, batch, steps, itemsize, window, run.ensemble)
 
     @property
     def weights(self) -> int:
@@ -84,7 +86,11 @@ class StackSize:
         used = self.itemsize * (2 * self.batch * sum(self.widths) + 5 * self.weights)
         return max(1, min(MAX_MEMBERS, max(2, WORKING_SET // used), MEMORY // (used + self.window)))
 
+    def runs(self, members: int) -> int:
+        """Runs of a stack of about that many members; at least one."""
+        return max(1, members // self.ensemble)
+
     def seconds(self, runs: int, stacks: int) -> float:
         """Estimated seconds of training on one core."""
-        operations = 6 * self.batch * self.weights
+        operations = 6 * self.batch * self.weights * self.ensemble
         return self.steps * (runs * operations / FLOPS + stacks * STEP_SECONDS)

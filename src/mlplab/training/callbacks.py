@@ -148,10 +148,10 @@ class EarlyStopping(StackCallback):
 
 
 class ShrinkStack(StackCallback):
-    """Stops training when few members are active, so that it can continue with a smaller stack of these.
+    """Stops training when few runs are active, so that it can continue with a smaller stack of these.
 
     Args:
-        share: training stops when at most this share of the members is active.
+        share: training stops when at most this share of the runs is active.
 
     Attributes:
         triggered: whether this callback has stopped training.
@@ -162,8 +162,8 @@ class ShrinkStack(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Stops unless this was the last epoch."""
-        active, epochs = int(module.active.sum()), trainer.max_epochs or 0
-        if 0 < active <= self.share * len(module.active) and trainer.current_epoch + 1 < epochs:
+        active, epochs = module.active_runs(), trainer.max_epochs or 0
+        if 0 < active.sum() <= self.share * len(active) and trainer.current_epoch + 1 < epochs:
             self.triggered = trainer.should_stop = True
 
 

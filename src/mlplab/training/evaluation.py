@@ -1,6 +1,6 @@
 """Scores of each member on validation or test rows, and its predictions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Float64, Int64
@@ -47,6 +47,15 @@ class Mean:
         values, rows = torch.stack(self.values, 1).double(), torch.stack(self.rows, 1)
         self.values, self.rows = [], []
         return torch.where(rows > 0, values * rows, 0).sum(1) / rows.sum(1)
+
+
+def predictions(network: Network, batches: Iterable[Batch]) -> Float64[Tensor, "member row output"]:
+    """The predictions of each member for its rows of all batches, and for their padding."""
+    preprocessing = network.eval().preprocessing
+    device, transform = preprocessing.impute_value.device, preprocessing.target_transform
+    with torch.inference_mode():
+        found = (network.forward_scaled(batch.to(device).x) for batch in batches)
+        return torch.cat([transform.inverse_transform(each) for each in found], 1)
 
 
 class Evaluation(torch.nn.Module):

@@ -48,22 +48,26 @@ def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
 
 
 class EpochCurves(StackCallback):
-    """Logs each member's values to its own loggers after each epoch, counted from 1."""
+    """Logs each run's values to its own loggers after each epoch, counted from 1.
+
+    Those of an ensemble are the means of its members.
+    """
 
     def __init__(self, loggers: Sequence[Sequence[Logger]]) -> None:
         self.loggers = loggers
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Logs one point of every curve."""
-        values = {name: value.tolist() for name, value in module.values.items()}
-        for member, loggers in enumerate(self.loggers):
-            if module.active[member]:
-                point = {name: value[member] for name, value in values.items()}
+        values = {name: module.by_run(value).tolist() for name, value in module.values.items()}
+        active = module.active_runs().tolist()
+        for run, loggers in enumerate(self.loggers):
+            if active[run]:
+                point = {name: value[run] for name, value in values.items()}
                 _log(point, loggers, trainer.current_epoch + 1)
 
 
 class StepCurves(StackCallback):
-    """Logs each member's training loss to its own loggers at every nth step, as `STEP_LOSS`."""
+    """Logs each run's training loss to its own loggers at every nth step, as `STEP_LOSS`."""
 
     def __init__(self, loggers: Sequence[Sequence[Logger]], every: int) -> None:
         self.loggers, self.every = loggers, every
@@ -71,9 +75,9 @@ class StepCurves(StackCallback):
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Logs the losses if it is an nth step."""
         if trainer.global_step % self.every == 0:
-            losses = module.last_losses().tolist()
-            for member, (loss, loggers) in enumerate(zip(losses, self.loggers, strict=True)):
-                if module.active[member]:
+            losses, active = module.by_run(module.last_losses()).tolist(), module.active_runs().tolist()
+            for run, (loss, loggers) in enumerate(zip(losses, self.loggers, strict=True)):
+                if active[run]:
                     _log({STEP_LOSS: loss}, loggers, trainer.global_step)
 
 
@@ -197,6 +201,7 @@ def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bo
     mlp = model if isinstance(model, config.Mlp) else None
     return {
         "seed": run.seed,
+        "ensemble": run.ensemble,
         "data": run.data.name,
         "split_seed": 0 if isinstance(split, config.TimeSplit) else split.seed,
         "fold": split.fold if isinstance(split, config.KFoldSplit) else 0,

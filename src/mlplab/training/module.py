@@ -60,9 +60,10 @@ class StackModule(LightningModule):
 
     Args:
         network: K members.
-        configs: one for each member.
+        configs: one for each member. The members of an ensemble follow each other.
 
     Attributes:
+        ensemble: the number of members of each run.
         values: of the last epoch, one per member: `train/loss`, `val/loss`, `lr`, and the metrics of the
             task such as `val/rmse` or `val/log_loss`; after a test also `test/…`. Errors of numbers are in
             the targets' own units, and so is the loss of a single number.
@@ -79,9 +80,9 @@ class StackModule(LightningModule):
         self.network, self.configs, self.sizes = network, list(configs), sizes
         self.loss = build_loss([each.loss for each in configs])
         self.schedules = Schedules([each.scheduler for each in configs])
-        self.monitor = configs[0].monitor
+        self.monitor, self.ensemble = configs[0].monitor, configs[0].ensemble
         self.val = Evaluation(self.loss, sizes.val, "val", sizes.targets, sizes.classes)
-        keep = any(each.test_predictions for each in configs)
+        keep = self.ensemble > 1 or any(each.test_predictions for each in configs)
         self.test = Evaluation(self.loss, sizes.test, "test", sizes.targets, sizes.classes, keep=keep)
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)
@@ -128,6 +129,17 @@ class StackModule(LightningModule):
     def last_losses(self) -> Float[Tensor, " member"]:
         """Training losses of the last step, in the target's own units."""
         return self._in_target_units(self.train_losses.values[-1])
+
+    def active_runs(self) -> Bool[Tensor, " run"]:
+        """Which runs have an active member."""
+        return self.active.view(-1, self.ensemble).any(1)
+
+    def by_run(self, values: Float[Tensor, " member"]) -> Float[Tensor, " run"]:
+        """The mean of each run's active members; NaN if it has none. A single network's own value."""
+        if self.ensemble == 1:
+            return values
+        active, each = (v.cpu().view(-1, self.ensemble) for v in (self.active, values))
+        return torch.where(active, each, 0).sum(1) / active.sum(1)
 
     def on_train_epoch_start(self) -> None:
         """Sets the learning rates of the epoch's steps."""

@@ -24,20 +24,21 @@ class EpochLines(StackCallback):
     """Logs the values of the first epoch, the last, and about `LINES` in between.
 
     Args:
-        log: for each member, a function that logs a line.
+        log: for each run, a function that logs a line.
     """
 
     def __init__(self, log: Sequence[Callable[[str], None]]) -> None:
         self.log = log
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """Logs a line for each member in the chosen epochs."""
+        """Logs a line for each run in the chosen epochs."""
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
         if epoch in (1, epochs) or epoch % max(1, epochs // LINES) == 0:
-            values = {name: module.values[name].tolist() for name in _names(module)}
-            for member, log in enumerate(self.log):
-                if module.epochs[member] == epoch:
-                    shown = "  ".join(f"{name} {value[member]:.4g}" for name, value in values.items())
+            values = {name: module.by_run(module.values[name]).tolist() for name in _names(module)}
+            epochs_of_run = module.epochs.view(-1, module.ensemble).max(1).values.tolist()
+            for run, log in enumerate(self.log):
+                if epochs_of_run[run] == epoch:
+                    shown = "  ".join(f"{name} {value[run]:.4g}" for name, value in values.items())
                     log(f"epoch {epoch}/{epochs}  {shown}")
 
 
@@ -53,13 +54,15 @@ class _Progress(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Updates the text."""
-        if len(module.active) == 1:
-            self.values = "  ".join(f"{name} {module.values[name].item():.4g}" for name in _names(module))
+        active = module.active_runs()
+        if len(active) == 1:
+            values = {name: module.by_run(module.values[name]).item() for name in _names(module)}
+            self.values = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         else:
-            monitored = module.monitored(module.values)[module.active]
+            monitored = module.by_run(module.monitored(module.values))[active]
             self.best = min([self.best, *monitored.tolist()])
             best = sign_of(module.monitor) * self.best
-            self.values = f"best {module.monitor} {best:.4g} of {len(module.active)} runs"
+            self.values = f"best {module.monitor} {best:.4g} of {len(active)} runs"
 
 
 class ProgressLines(_Progress):

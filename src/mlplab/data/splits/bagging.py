@@ -1,0 +1,109 @@
+"""Which rows each network of an ensemble trains on, and which it holds out (bagging by folds)."""
+
+from collections.abc import Iterator, Sequence
+from math import ceil
+
+import numpy as np
+
+from mlplab.data.splits.split import Rows, Split
+from mlplab.data.splits.split_helpers import (
+    balance_groups,
+    number_groups,
+    pool_rare,
+    random_parts,
+    time_boundaries,
+)
+from mlplab.data.splits.splitters import Codes, Times
+from mlplab.errors import Fault, UserError
+
+MIN_FOLDS, MAX_FOLDS = 5, 10
+"""With fewer folds, members would train on too few rows; with more, choose their epoch by too few."""
+
+
+def folds_of(members: int) -> int:
+    """The number of folds of an ensemble: as many as members, if that is 5 to 10.
+
+    More members than that take several divisions into folds; fewer leave some folds in training always.
+    """
+    return max(MIN_FOLDS, ceil(members / ceil(members / MAX_FOLDS)))
+
+
+def bagged_splits(
+    split: Split,
+    members: int,
+    *,
+    seed: Sequence[int],
+    groups: Codes | None = None,
+    times: Times | None = None,
+    classes: Codes | None = None,
+) -> list[Split]:
+    """The split of each member: its val is a part of train and val, its test the test set of `split`.
+
+    Train and val are divided into `folds_of(members)` random folds of equal size. The rows that are left
+    over, fewer than there are folds, belong to none, and all members train on them: so all members have
+    equally many training rows. At most one of:
+
+    - `groups`: whole groups are assigned to folds, which differ in size;
+    - `times`: val is divided into as many periods as there are folds. Each member holds one out, and trains
+      on train and the periods before it, so that no member learns from rows after those it holds out;
+    - `classes`: folds are stratified; classes with fewer rows than folds are stratified as one.
+
+    Args:
+        split: the split of the run.
+        seed: of the folds.
+
+    Raises:
+        UserError: if there are too few rows, groups or times for two folds.
+    """
+    folds = folds_of(members)
+    if times is not None:
+        validated = _periods(split, times, folds)
+        return [validated[member % len(validated)] for member in range(members)]
+    rows = np.sort(np.concatenate([split.train, split.val]))
+    splits: list[Split] = []
+    for repeat in range(members):
+        generator = np.random.default_rng([*seed, repeat])
+        for held_out in _folds(rows, folds, generator, groups, classes):
+            train = np.setdiff1d(rows, held_out, assume_unique=True)
+            splits.append(Split(train, np.sort(held_out), split.test))
+        if len(splits) >= members:
+            break
+    return splits[:members]
+
+
+def _folds(
+    rows: Rows, folds: int, generator: np.random.Generator, groups: Codes | None, classes: Codes | None
+) -> list[Rows]:
+    """The rows of each fold: as many folds as there are rows or groups for."""
+    if groups is not None:
+        group_of, sizes = number_groups(groups[rows], 2)
+        fold_of = balance_groups(generator.permutation(len(sizes)), sizes, min(folds, len(sizes)))
+        return [rows[np.isin(group_of, np.flatnonzero(fold_of == fold))] for fold in range(fold_of.max() + 1)]
+    if len(rows) < 2:
+        raise _too_few("rows in train and val", len(rows))
+    folds = min(folds, len(rows))
+    size, left = divmod(len(rows), folds)
+    if classes is not None:
+        classes = pool_rare(classes, rows, folds)
+    return random_parts(rows, [size] * folds + [left] * bool(left), generator, classes)[:folds]
+
+
+def _periods(split: Split, times: Times, folds: int) -> list[Split]:
+    """A split for each of the periods of val, or of as many as val has times."""
+    val = split.val[np.argsort(times[split.val], kind="stable")]
+    periods = min(folds, len(np.unique(times[val])))
+    starts = time_boundaries(times[val], [len(val) * period / periods for period in range(1, periods)])
+    splits = []
+    for start, held_out in _with_starts(val, starts):
+        splits.append(
+            Split(np.sort(np.concatenate([split.train, val[:start]])), np.sort(held_out), split.test)
+        )
+    return splits
+
+
+def _with_starts(rows: Rows, starts: Sequence[int]) -> Iterator[tuple[int, Rows]]:
+    return zip([0, *starts], np.split(rows, starts), strict=True)
+
+
+def _too_few(what: str, found: int) -> UserError:
+    return UserError(Fault(f"has too few {what}", "ensemble", f"{found}", "2 or more", "use ensemble=1"))

@@ -1,0 +1,21 @@
+"""Predictions of an ensemble for the rows that its members hold out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mlplab.data.splits.split import Rows
+from mlplab.runs.predictions import Predicted
+
+
+def out_of_fold(held_out: Sequence[Rows], predicted: Sequence[Predicted]) -> tuple[Rows, Predicted]:
+    """The rows that a member holds out, ascending, and for each the mean over the members that do.
+
+    Args:
+        held_out: the rows that each member holds out.
+        predicted: the predictions of each member for these.
+    """
+    rows, place = np.unique(np.concatenate(held_out), return_inverse=True)
+    sums = np.zeros((len(rows), predicted[0].shape[1]))
+    np.add.at(sums, place, np.concatenate(predicted))
+    return rows, sums / np.bincount(place)[:, None]
