@@ -64,7 +64,10 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def draw(number: int, *, classes: bool = False) -> list[list[str]]:
-    """The overrides of three runs that may share a stack; their target is numbers or classes."""
+    """The overrides of three runs that may share a stack; their target is numbers or classes.
+
+    With every third number, they are ensembles.
+    """
     source = random.Random(number)
 
     def choose(*values: str) -> str:
@@ -102,6 +105,7 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
         f"trainer.precision={choose('32', '32', '64')}",
         f"trainer.gradient_clip_val={choose('null', '0.5')}",
         f"trainer.max_epochs={choose('1', '3')}",
+        f"ensemble={3 if number % 3 == 2 else 1}",
         *("logger=[]", "baselines=[]"),
     ]
     by_fold = norm != "batch" and source.random() < 0.5

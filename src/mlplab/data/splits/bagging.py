@@ -14,7 +14,6 @@ from mlplab.data.splits.split_helpers import (
     time_boundaries,
 )
 from mlplab.data.splits.splitters import Codes, Times
-from mlplab.errors import Fault, UserError
 
 MIN_FOLDS, MAX_FOLDS = 5, 10
 """With fewer folds, members would train on too few rows; with more, choose their epoch by too few."""
@@ -53,7 +52,7 @@ def bagged_splits(
         seed: of the folds.
 
     Raises:
-        UserError: if there are too few rows, groups or times for two folds.
+        UserError: if train and val are of one group.
     """
     folds = folds_of(members)
     if times is not None:
@@ -79,8 +78,6 @@ def _folds(
         group_of, sizes = number_groups(groups[rows], 2)
         fold_of = balance_groups(generator.permutation(len(sizes)), sizes, min(folds, len(sizes)))
         return [rows[np.isin(group_of, np.flatnonzero(fold_of == fold))] for fold in range(fold_of.max() + 1)]
-    if len(rows) < 2:
-        raise _too_few("rows in train and val", len(rows))
     folds = min(folds, len(rows))
     size, left = divmod(len(rows), folds)
     if classes is not None:
@@ -103,7 +100,3 @@ def _periods(split: Split, times: Times, folds: int) -> list[Split]:
 
 def _with_starts(rows: Rows, starts: Sequence[int]) -> Iterator[tuple[int, Rows]]:
     return zip([0, *starts], np.split(rows, starts), strict=True)
-
-
-def _too_few(what: str, found: int) -> UserError:
-    return UserError(Fault(f"has too few {what}", "ensemble", f"{found}", "2 or more", "use ensemble=1"))

@@ -1,0 +1,184 @@
+"""A run that is an ensemble: its members, its scores, what it leaves."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from support import resolved, train_into
+
+import mlplab
+from mlplab.config.allowed_classes import VARIABLE
+from mlplab.data.cache import DataCache, RunData
+from mlplab.errors import UserError
+from mlplab.runs.baselines import scores
+from mlplab.runs.members import member_configs
+from mlplab.runs.trained import TrainedRun
+from mlplab.training import checkpoint
+
+pytestmark = pytest.mark.usefixtures("full_speed")
+
+RUN = [
+    "model.hidden=[8,8]",
+    "model.dropout=0.1",
+    "trainer.max_epochs=4",
+    "logger=[]",
+    "baselines=[]",
+    "seed=3",
+]
+NUMBERS = ["data=synthetic", "data.rows=90", "data.noise=1", "data.batch_size=16", *RUN]
+CLASSES = ["data=penguins", *RUN]
+
+
+def data_of(overrides: list[str]) -> RunData:
+    cache = DataCache()
+    return cache.data(resolved(*overrides, cache=cache))
+
+
+def network_of(folder: Path, name: str = "best") -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = checkpoint.load(folder / f"checkpoints/{name}.ckpt")["state"]
+    return state
+
+
+@pytest.mark.parametrize("run", [NUMBERS, CLASSES], ids=["numbers", "classes"])
+def test_a_member_is_that_network_alone_with_the_same_rows(tmp_path: Path, run: list[str]) -> None:
+    overrides = [*run, "ensemble=6"]
+    train_into(tmp_path / "ensemble", overrides)
+    cache = DataCache()
+    ensemble = resolved(*overrides, cache=cache)
+    for number, (of_member, data) in enumerate(
+        zip(member_configs(ensemble), cache.data(ensemble).members, strict=True)
+    ):
+        words = np.full(len(data.table.x), "train", dtype=object)
+        words[data.split.val], words[data.split.test] = "val", "test"
+        (tmp_path / "split.txt").write_text("\n".join(words))
+        alone = ["data/split=file", f"data.split.path={tmp_path / 'split.txt'}", f"seed={of_member.seed}"]
+        typed = [f"data.batch_size={ensemble.data.batch_size}"]
+        train_into(
+            tmp_path / f"alone{number}", [*(word for word in run if "seed=" not in word), *alone, *typed]
+        )
+        for name in ("best", "last"):
+            together, own = (network_of(tmp_path / each, name) for each in ("ensemble/0", f"alone{number}/0"))
+            for key in own:
+                if not key.endswith("temperature"):  # chosen by what all members hold out
+                    assert torch.equal(together[key][number], own[key][0]), key
+
+
+def test_one_network_is_no_ensemble(tmp_path: Path) -> None:
+    one, none = train_into(tmp_path, [*NUMBERS, "ensemble=1"])[0], train_into(tmp_path / "b", NUMBERS)[0]
+    assert one | {"seconds": 0} == none | {"seconds": 0}
+    assert "oof/rmse" not in one
+
+
+def by_hand(folder: Path, data: RunData) -> tuple[np.ndarray, np.ndarray]:
+    """The predictions of a checkpoint's members for all rows of the table, and their rows held out."""
+    trained = TrainedRun(folder)
+    with torch.inference_mode():
+        x = torch.from_numpy(data.table.x).expand(len(trained.member_weights), -1, -1)
+        predicted = trained.network(x).numpy()
+    held_out = np.zeros(predicted.shape[:2], bool)
+    for member, of_member in enumerate(data.members):
+        held_out[member, of_member.split.val] = True
+    return predicted, held_out
+
+
+@pytest.mark.parametrize("run", [NUMBERS, CLASSES], ids=["numbers", "classes"])
+@pytest.mark.parametrize("members", [3, 13])  # fewer than folds, and two divisions into folds
+def test_the_scores_are_those_of_mean_predictions(tmp_path: Path, run: list[str], members: int) -> None:
+    overrides = [*run, f"ensemble={members}"]
+    [metrics] = train_into(tmp_path, overrides)
+    data = data_of(overrides)
+    table, test, classes = data.table, data.split.test, len(data.table.schema.classes)
+    predicted, held_out = by_hand(tmp_path / "0", data)
+    expected = scores(predicted[:, test].mean(0), table.y[test], None, classes)
+    rows = np.flatnonzero(held_out.any(0))
+    assert not held_out[:, test].any()
+    of_rows = np.stack([predicted[held_out[:, row], row].mean(0) for row in rows])
+    out_of_fold = scores(of_rows, table.y[rows], None, classes)
+    each = [scores(of_member[test], table.y[test], None, classes) for of_member in predicted]
+    for name in expected:
+        assert metrics[f"test/{name}"] == pytest.approx(expected[name], rel=1e-9)
+        assert metrics[f"oof/{name}"] == pytest.approx(out_of_fold[name], rel=1e-9)
+        assert metrics[f"val/{name}"] == metrics[f"oof/{name}"]
+        assert metrics[f"members/test/{name}"] == pytest.approx(np.mean([s[name] for s in each]), rel=1e-5)
+    assert metrics["members"] == members
+    written = pl.read_csv(tmp_path / "0/test_predictions.csv")
+    column = "probability_Adelie" if classes else "prediction"
+    np.testing.assert_allclose(written[column], predicted[:, test].mean(0)[:, 0], rtol=1e-9)
+
+
+def test_several_targets_have_scores_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).normal(size=(80, 2))
+    pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": x.sum(1), "z": 9 * x[:, 0]}).write_csv("two.csv")
+    [metrics] = train_into(
+        tmp_path / "run", ["data=csv", "data.path=two.csv", "data.target=[y,z]", *RUN, "ensemble=2"]
+    )
+    both = [metrics[f"test/rmse/{target}"] for target in "yz"]
+    assert metrics["test/rmse"] == pytest.approx(np.mean(both))
+    assert metrics["oof/mae/z"] > 0
+
+
+@pytest.fixture
+def diverging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Overrides of a network whose weights are not finite for some seeds: those of `lost`."""
+    (tmp_path / "spoiled.py").write_text(
+        "import torch\n"
+        "from mlplab.models import Linear\n"
+        "class Spoiled(Linear):\n"
+        "    def __init__(self, in_features, out_features, seeds, lost):\n"
+        "        super().__init__(in_features, out_features, seeds, 0)\n"
+        "        for member, seed in enumerate(seeds):\n"
+        "            if seed in lost:\n"
+        "                torch.nn.init.constant_(self.bias[member], float('nan'))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(VARIABLE, "spoiled.Spoiled")
+    return ["data=synthetic", "data.rows=60", *RUN[2:], "model=custom", "model._target_=spoiled.Spoiled"]
+
+
+def test_members_that_diverge_are_left_out(
+    tmp_path: Path, diverging: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    overrides = [*diverging, "ensemble=4", "+model.lost=[13,14]"]  # the seeds are 12, …, 15
+    [metrics] = train_into(tmp_path, overrides)
+    assert metrics["status"] == "done"
+    assert metrics["members"] == 2
+    assert "2 of the 4 networks diverged; the ensemble is made of the others" in caplog.text
+    trained = TrainedRun(tmp_path / "0")
+    assert trained.member_weights.tolist() == [0.5, 0.5]
+    assert np.isfinite([metrics["oof/rmse"], metrics["test/rmse"]]).all()
+
+
+def test_without_a_member_left_the_run_has_diverged(tmp_path: Path, diverging: list[str]) -> None:
+    [metrics] = train_into(tmp_path, [*diverging, "ensemble=2", "+model.lost=[6,7]"])
+    assert metrics["status"] == "diverged"
+    assert "the loss became nan" in metrics["reason"]
+
+
+def test_a_loaded_ensemble_predicts_the_mean(tmp_path: Path) -> None:
+    overrides = [*NUMBERS, "ensemble=3"]
+    train_into(tmp_path, overrides)
+    data = data_of(overrides)
+    predicted, _ = by_hand(tmp_path / "0", data)
+    frame = pl.DataFrame(
+        {
+            name: data.table.x[:, place].astype(float) + data.table.schema.offsets[place]
+            for place, name in enumerate(data.table.schema.names)
+        }
+    )
+    np.testing.assert_allclose(mlplab.load(tmp_path / "0").predict(frame), predicted.mean(0)[:, 0], rtol=1e-5)
+
+
+def test_batch_norm_needs_members_with_equally_many_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    group = np.repeat([0, 1, 2, 3, 4, 5], [20, 15, 10, 5, 5, 5])
+    pl.DataFrame({"x": np.arange(60) % 7, "group": group, "y": np.arange(60)}).write_csv("t.csv")
+    overrides = ["data=csv", "data.path=t.csv", "data.target=y", "model.norm=batch", "ensemble=4", *RUN]
+    with pytest.raises(UserError, match="different numbers of training rows"):
+        train_into(tmp_path / "run", [*overrides, "data/split=group", "data.split.group=group"])
+    [metrics] = train_into(tmp_path / "run", overrides)
+    assert metrics["status"] == "done"
