@@ -57,11 +57,13 @@ def test_a_run_may_grow_longer(command: Command, tmp_path: Path) -> None:
     assert sorted(rows[0].splitlines()) == sorted(rows[1].splitlines())
 
 
+@pytest.mark.parametrize("ensemble", [1, 3])
 def test_a_run_of_classes_comes_to_the_same_end(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ensemble: int
 ) -> None:
     blobs = ("data=synthetic", "data.function=blobs", "data.rows=200", "data.class_weights={a: 2}")
     words = (*blobs, *SMALL[2:-1], "trainer.max_epochs=6", "optimizer.lr=0.02", "monitor=val/accuracy")
+    words = (*words, f"ensemble={ensemble}")
     stop = StopOnSignal.on_step
 
     def stop_within_an_epoch(self: StopOnSignal, trainer: Any, module: Any) -> None:
@@ -431,8 +433,11 @@ def unfinished(sweep: Path) -> None:
     checkpoint.save_stack(file, tables, training=state.plain())
 
 
-def test_a_sweep_grows_longer_and_leaves_what_is_not_its_own(command: Command, tmp_path: Path) -> None:
-    grows = ("scheduler=constant", "seed=1,2")
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_a_sweep_grows_longer_and_leaves_what_is_not_its_own(
+    command: Command, tmp_path: Path, ensemble: int
+) -> None:
+    grows = ("scheduler=constant", "seed=1,2", f"ensemble={ensemble}")
     longer = [each for each in SWEEP if not each.startswith("trainer.max_epochs")]
     whole = [each for each in longer if each != "name=s"]
     assert command(*whole, *grows, "trainer.max_epochs=3", "name=whole").status == 0
@@ -445,6 +450,16 @@ def test_a_sweep_grows_longer_and_leaves_what_is_not_its_own(command: Command, t
     assert "resumes after epoch 1" in (notes.parent / "train.log").read_text()
     for run in (tmp_path / "outputs/whole").glob("*=*"):
         assert results_of(tmp_path / "outputs/s" / run.name) == results_of(run)
+
+
+def test_a_stack_of_ensembles_resumes_from_its_file(command: Command, tmp_path: Path) -> None:
+    words = (*SWEEP, "seed=1,2", "ensemble=3")
+    assert command(*words).status == 0
+    sweep = tmp_path / "outputs/s"
+    whole = {name: results_of(sweep / name) for name in times(sweep)}
+    unfinished(sweep)
+    assert command(*words).status == 0
+    assert {name: results_of(sweep / name) for name in times(sweep)} == whole
 
 
 def test_a_damaged_file_of_a_stack_is_named(command: Command, tmp_path: Path) -> None:

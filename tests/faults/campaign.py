@@ -70,9 +70,10 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> str:
     return ", ".join(part for part in one if one[part] != other[part])
 
 
-def kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
+def kills(tries: int, folder: Path, chance: random.Random, further: Sequence[str] = ()) -> list[str]:
     """Runs alone, killed at random moments or stopped at random steps, and resumed until they end."""
-    assert run(["train", *SOLO], folder / "whole")[0] == 0
+    solo = [*SOLO, *further]
+    assert run(["train", *solo], folder / "whole")[0] == 0
     whole = outcome(folder / "whole/outputs/r")
     lasts = max(0.5, json.loads((folder / "whole/outputs/r/metrics.json").read_text())["seconds"])
     failures: list[str] = []
@@ -80,7 +81,7 @@ def kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
     while killed < tries:
         number += 1
         here = folder / f"killed{number}"
-        words = ["train", *SOLO]
+        words = ["train", *solo]
         for _ in range(4):
             command = start(words, here)
             path = here / "outputs/r/train.log"
@@ -104,6 +105,11 @@ def kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
         else:
             shutil.rmtree(here)
     return failures
+
+
+def ensemble_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
+    """The same with ensembles of four."""
+    return kills(tries, folder, chance, ["ensemble=4"])
 
 
 def stack_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
@@ -318,6 +324,7 @@ def starts(tries: int, folder: Path, chance: random.Random) -> list[str]:
 
 TRIED: dict[str, tuple[Callable[[int, Path, random.Random], list[str]], int]] = {
     "kills": (kills, 100),
+    "ensemble_kills": (ensemble_kills, 30),
     "stack_kills": (stack_kills, 20),
     "sweep_kills": (sweep_kills, 10),
     "write_kills": (write_kills, 200),

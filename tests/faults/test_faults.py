@@ -10,6 +10,7 @@ from support import SMALL, status_of
 
 TRIES = {
     "kills": 1,
+    "ensemble_kills": 1,
     "stack_kills": 1,
     "sweep_kills": 1,
     "write_kills": 2,
