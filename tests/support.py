@@ -160,7 +160,7 @@ def left_behind(folder: Path) -> dict[str, Any]:
     return {
         "metrics": {name: value for name, value in metrics.items() if name != "seconds"},
         "curves": {
-            tag: [(point.step, point.value) for point in events.Scalars(tag)]
+            tag: sorted((point.step, point.value) for point in events.Scalars(tag))  # of several files
             for tag in events.Tags()["scalars"]
         },
         "config": {key: value for key, value in config.items() if key != "name"},

@@ -91,5 +91,8 @@ def write_test_predictions(
 def weighted_mean(
     values: Float64[np.ndarray, "member row output"], weights: Float64[np.ndarray, " member"]
 ) -> Float64[np.ndarray, "row output"]:
-    """The mean over members with these weights; a single member's values themselves."""
-    return values[0] if len(values) == 1 else np.tensordot(weights, values, 1)
+    """The mean over members with these weights; a single member's values themselves.
+
+    A matrix product would round by the number of rows.
+    """
+    return values[0] if len(values) == 1 else (values * weights[:, None, None]).sum(0)
