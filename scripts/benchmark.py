@@ -9,6 +9,7 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
           and the arithmetic alone
   sweep   a whole sweep as a process: 1, 64 and 512 runs
   stack   a step of one member, in stacks of 1 to 128 members, for several networks and batch sizes
+  ensemble a whole training of one network and of ensembles, for several networks
   csv     a CSV file to tensors: this project, polars, pandas; its time by rows; training on a memory-mapped
           table of four times the memory that it may use, in a process with capped memory
   predict predictions for a CSV file: within the process, as a process, for one row; and polars, which only
@@ -19,6 +20,8 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
   of all but quality:
   repeats=N        measurements of each, in turn with the others
   output=FILE      for all times; default: outputs/benchmarks/<name>.json
+  ensemble only:
+  members=1,8      of the ensembles
   sweep only:
   epochs=N         of each run
   runs=1,64,512    sizes of the sweep
@@ -79,6 +82,10 @@ def benchmark(name: str, words: Sequence[str]) -> None:
             from benchmarks import stack
 
             report = stack.measure(read_arguments(words, stack.Stack))
+        case "ensemble":
+            from benchmarks import ensemble
+
+            report = ensemble.measure(read_arguments(words, ensemble.Ensemble))
         case "csv":
             from benchmarks import csv
 
@@ -94,7 +101,11 @@ def benchmark(name: str, words: Sequence[str]) -> None:
             return
         case _:
             raise UserError(
-                Fault("unknown benchmark", found=name, expected="step, sweep, stack, csv, predict or quality")
+                Fault(
+                    "unknown benchmark",
+                    found=name,
+                    expected="step, sweep, stack, ensemble, csv, predict or quality",
+                )
             )
     report.show()
 

@@ -59,6 +59,17 @@ def rows_of(run: TrainConfig) -> Rows:
     return Rows(*(values[part] for part in (split.train, split.val, split.test) for values in (x, y)))
 
 
+def training_seconds(overrides: Sequence[str]) -> float:
+    """The seconds of the training of a run, with all that `train.py` does."""
+    cache = DataCache()
+    run = resolved(config(*overrides), cache)
+    with TemporaryDirectory() as folder:
+        [metrics] = train_runs(
+            [Run(run, Path(folder, "run"))], [cache.data(run)], Console(file=io.StringIO())
+        )
+    return float(metrics["seconds"])
+
+
 def train_timed(overrides: Sequence[str], members: int) -> list[Epoch]:
     """A whole training of `members` runs that differ in their seeds, with all that `train.py` does."""
     cache = DataCache()

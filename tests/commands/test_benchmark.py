@@ -17,7 +17,7 @@ def test_help_and_a_name_that_is_none(tmp_path: Path) -> None:
     assert process([SCRIPT, "--help"], tmp_path).out.startswith("Compares this project")
     assert_short_answer(
         process([SCRIPT, "stak"], tmp_path),
-        ["unknown benchmark", "stak", "step, sweep, stack, csv, predict or quality"],
+        ["unknown benchmark", "stak", "step, sweep, stack, ensemble, csv, predict or quality"],
     )
 
 
@@ -30,6 +30,14 @@ def test_a_stack_is_measured_and_stored(tmp_path: Path) -> None:
     assert stored["packages"]["torch"] == version("torch")
     assert len(stored["times"]) == 15 * 2
     assert all(time["seconds"][0] > 0 for time in stored["times"])
+
+
+@pytest.mark.slow
+def test_ensembles_are_measured_beside_one_network(tmp_path: Path) -> None:
+    ended = process([SCRIPT, "ensemble", "repeats=1", "members=1,2", "output=ensemble.json"], tmp_path)
+    assert ended.status == 0, ended.err
+    assert "seconds of training by members of the ensemble" in ended.out
+    assert len(json.loads((tmp_path / "ensemble.json").read_text())["times"]) == 6
 
 
 def test_growth_is_found_on_a_line_and_as_a_power() -> None:

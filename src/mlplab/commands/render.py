@@ -80,17 +80,19 @@ NETWORK = "this network"
 
 
 def no_better_than_constant(rows: Mapping[str, Mapping[str, float | None]]) -> str | None:
-    """A warning if a network is no better than a constant prediction; None otherwise.
+    """A warning if a network or an ensemble is no better than a constant prediction; None otherwise.
 
     Args:
-        rows: the scores of the network and its baselines, as `main_scores` returns them.
+        rows: its scores and those of the baselines, as `main_scores` returns them.
     """
-    metrics = _metrics_among(rows[NETWORK])
-    ours, constant = (rows.get(name, {}).get(metrics[0]) for name in (NETWORK, "constant"))
+    first = next(iter(rows))
+    metrics = _metrics_among(rows[first])
+    ours, constant = (rows.get(name, {}).get(metrics[0]) for name in (first, "constant"))
     if ours is None or constant is None or ours < constant:
         return None
+    what = "network" if first == NETWORK else "ensemble"
     return (
-        f"the network is no better than the {BASELINES[metrics]['constant']} of the training rows: "
+        f"the {what} is no better than the {BASELINES[metrics]['constant']} of the training rows: "
         "train longer (trainer.max_epochs=…), or check whether the columns say anything about the target"
     )
 
@@ -117,9 +119,12 @@ def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]
 
 
 def main_scores(metrics: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
-    """The test scores in a metrics.json, of the network and of each baseline."""
+    """The test scores in a metrics.json: of the network (or ensemble and members) and of baselines."""
     names = _metrics_among(metrics, "test/")
-    prefixes = {NETWORK: "", **{name: f"{name}/" for name in BASELINES[names]}}
+    prefixes = {NETWORK: ""}
+    if members := metrics.get("members"):
+        prefixes = {f"ensemble of {members}": "", "its networks (mean)": "members/"}
+    prefixes |= {name: f"{name}/" for name in BASELINES[names]}
     return {
         name: {each: metrics[f"{prefix}test/{each}"] for each in names}
         for name, prefix in prefixes.items()

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from mlplab.models.layers import elementwise
 from mlplab.random_streams import generator
 
+TURN = 2 * math.pi
+"""The angle of a whole turn."""
+
 
 class PeriodicFeatures(nn.Module):
     """Appends √(2/count) · cos(2π(wx + b)) to its input, for each numeric column x.
@@ -48,6 +51,6 @@ class PeriodicFeatures(nn.Module):
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
         """The input, followed by the features of each numeric column in turn."""
-        turns = x[..., : self.numbers].unsqueeze(3) * self.weight.unsqueeze(1) + self.bias.unsqueeze(1)
-        angles = turns.flatten(2) * (2 * math.pi)
+        weight, bias = (parameter.unsqueeze(1) * TURN for parameter in (self.weight, self.bias))
+        angles = (x[..., : self.numbers].unsqueeze(3) * weight + bias).flatten(2)
         return torch.cat([x, elementwise(torch.cos, angles) * self.scale], 2)

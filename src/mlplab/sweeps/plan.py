@@ -75,7 +75,10 @@ class Plan:
             parts.append(f"{len(self.refused)} refused")
         workers = f"; {self.workers} processes" if self.workers > 1 else ""
         earlier = f"; {finished} finished earlier" if finished else ""
-        lines = [f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}: {', '.join(parts)}{workers}{earlier}"]
+        networks = sum(run.config.ensemble for run in self.runs if run.config)
+        ensembles = f" ({networks:,} networks)" if networks > len(self.runs) else ""
+        runs = f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}{ensembles}"
+        lines = [f"{runs}: {', '.join(parts)}{workers}{earlier}"]
         lines += [f"  refused: {run.folder.name}: {run.reason}" for run in self.refused[:SHOWN]]
         return "\n".join([*lines, *(["  …"] if len(self.refused) > SHOWN else [])])
 

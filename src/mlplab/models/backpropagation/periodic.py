@@ -1,15 +1,11 @@
 """Periodic features of numeric columns."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from mlplab.models.backpropagation.buffers import Buffer, Buffers
 from mlplab.models.backpropagation.operations import Operation
-from mlplab.models.periodic_features import PeriodicFeatures
-
-TURN = 2 * math.pi
+from mlplab.models.periodic_features import TURN, PeriodicFeatures
 
 
 class Periodic(Operation):
@@ -29,8 +25,8 @@ class Periodic(Operation):
     def forward(self) -> None:
         """Computes what `PeriodicFeatures` does."""
         x, angles = self.x.values, self._by_number(self.angles.values)
-        torch.mul(x[..., : self.layer.numbers].unsqueeze(3), self.frequency.unsqueeze(1), out=angles)
-        angles.add_(self.phase.unsqueeze(1)).mul_(TURN)
+        frequency, phase = (each.unsqueeze(1) * TURN for each in self.parameters)
+        torch.mul(x[..., : self.layer.numbers].unsqueeze(3), frequency, out=angles).add_(phase)
         torch.cos(self.angles.flat, out=self.cosines.flat)
         self.output.values[..., : self.inputs].copy_(x)
         torch.mul(self.cosines.values, self.layer.scale, out=self.output.values[..., self.inputs :])
@@ -39,15 +35,17 @@ class Periodic(Operation):
         """∂L/∂b = −2πs Σ sin(2π(wx + b)) · ∂L/∂cos, ∂L/∂w the same times x; ∂L/∂x also from x itself."""
         of_frequency, of_phase = of_parameters
         torch.sin(self.angles.flat, out=self.angles.flat)
-        of_turns = self.angles.values.mul_(gradient.values[..., self.inputs :]).mul_(-TURN * self.layer.scale)
-        by_number = self._by_number(of_turns)
-        of_phase.add_(of_turns.sum(1).view(of_phase.shape))
+        sines, factor = self.angles.values.mul_(gradient.values[..., self.inputs :]), -TURN * self.layer.scale
+        by_number = self._by_number(sines)
+        of_phase.add_(sines.sum(1).view(of_phase.shape), alpha=factor)
         numbers = self.x.values[..., : self.layer.numbers].unsqueeze(3)
         torch.mul(by_number, numbers, out=self._by_number(self.cosines.values))
-        of_frequency.add_(self.cosines.values.sum(1).view(of_frequency.shape))
+        of_frequency.add_(self.cosines.values.sum(1).view(of_frequency.shape), alpha=factor)
         if not self.x.needs_gradient:
             return gradient
         of_x = self.buffers.gradient(self.inputs)
         of_x.values.copy_(gradient.values[..., : self.inputs])
-        of_x.values[..., : self.layer.numbers].add_((by_number * self.frequency.unsqueeze(1)).sum(3))
+        of_x.values[..., : self.layer.numbers].add_(
+            (by_number * (self.frequency * factor).unsqueeze(1)).sum(3)
+        )
         return of_x
