@@ -20,6 +20,7 @@ from mlplab.files import replacing
 from mlplab.runs.baselines import Scores, baseline_test_scores, baselines
 from mlplab.runs.ensemble import load
 from mlplab.runs.folder import finite
+from mlplab.runs.run_stack import predict_runs
 from mlplab.runs.trained import TrainedRun
 from mlplab.training.evaluation import Evaluation
 from mlplab.training.losses import build_loss
@@ -125,7 +126,8 @@ def _together(
         )
     if not classes and (len(members) == 1 or not is_shared):
         return None, None
-    predictions = [run.predict_features(own.x[own.rows]) for run, own in zip(members, data, strict=True)]
+    features = {(id(own.x), id(own.rows)): own.x[own.rows] for own in data}
+    predictions = predict_runs(members, [features[id(own.x), id(own.rows)] for own in data])
     ensemble = None
     if is_shared:
         predictions, data = [np.mean(predictions, axis=0)], [first]

@@ -90,7 +90,7 @@ def predict(
             raise UserError(Fault(f"already has a column '{taken[0]}'", where, remedy="rename or drop it"))
         if faults := list(_unwritable(rows, output)):
             raise UserError(*faults)
-        predictor = Predictor(ensemble.members, where, decimal_comma=rows.decimal_comma)
+        predictor = Predictor(ensemble, where, decimal_comma=rows.decimal_comma)
         frames = rows.frames(ROWS_IN_MEMORY)
         beginning = next((frame for frame in frames if frame.height), None)
         if beginning is None:

@@ -1,6 +1,7 @@
 """Predictions of a run, or mean predictions of several runs (Lakshminarayanan et al. 2017)."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,17 @@ import polars as pl
 from jaxtyping import Float64, Shaped
 
 from mlplab.data.class_labels import label_values
+from mlplab.data.loader import EVALUATION_MULTIPLE
 from mlplab.data.new_data import NO_NUMBERS, FrameLike, FrameTransformer, as_frame
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.predictions import most_likely
+from mlplab.runs.run_stack import RunStack, check_finite, stacked
 from mlplab.runs.selection import select_runs
-from mlplab.runs.trained import TrainedRun
+from mlplab.runs.trained import TrainedRun, weighted_mean
+
+BLOCK_VALUES = 2**21
+"""The most predictions of members in memory at a time: 16 MiB."""
 
 FRAME = "the frame"
 """How messages refer to a frame in memory."""
@@ -77,8 +83,13 @@ class Ensemble:
             raise UserError(Fault(what, "this network", remedy="use predict"))
         return self._predict(frame)
 
+    @cached_property
+    def stacks(self) -> list[RunStack]:
+        """The runs as stacks that predict together."""
+        return stacked(self.members)
+
     def _predict(self, frame: FrameLike) -> Float64[np.ndarray, "row output"]:
-        predictor = Predictor(self.members, FRAME)
+        predictor = Predictor(self, FRAME)
         predicted = predictor(as_frame(self.schema, frame, FRAME))
         predictor.warn()
         return predicted
@@ -93,7 +104,7 @@ class Predictor:
     """Predicts frames with the same columns, one after another.
 
     Args:
-        members: the trained runs.
+        ensemble: the trained runs.
         where: how messages refer to the data.
         decimal_comma: whether numbers in text have a decimal comma.
 
@@ -101,19 +112,20 @@ class Predictor:
         rows: number of rows predicted so far.
     """
 
-    def __init__(self, members: Sequence[TrainedRun], where: str, *, decimal_comma: bool = False) -> None:
+    def __init__(self, ensemble: Ensemble, where: str, *, decimal_comma: bool = False) -> None:
         self.rows = 0
-        self._groups: list[tuple[FrameTransformer, list[TrainedRun]]] = []
-        for member in members:  # runs trained on one table share its features
-            schema, dtype = member.schema, member.dtype
-            same = (group for each, group in self._groups if each.serves(schema, dtype))
-            if (group := next(same, None)) is not None:
-                group.append(member)
-            else:
-                transformer = FrameTransformer(
-                    member.schema, where, member.dtype, decimal_comma=decimal_comma
-                )
-                self._groups.append((transformer, [member]))
+        self._stacks = ensemble.stacks
+        runs = [run for stack in self._stacks for run in stack.runs]
+        self._weights = np.concatenate([run.member_weights for run in runs]) / len(runs)
+        self._transformers: list[FrameTransformer] = []
+        self._transformer_of: list[FrameTransformer] = []
+        for stack in self._stacks:  # runs trained on one table share its features
+            schema, dtype = stack.runs[0].schema, stack.runs[0].dtype
+            same = (each for each in self._transformers if each.serves(schema, dtype))
+            if (transformer := next(same, None)) is None:
+                transformer = FrameTransformer(schema, where, dtype, decimal_comma=decimal_comma)
+                self._transformers.append(transformer)
+            self._transformer_of.append(transformer)
 
     def __call__(
         self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series] = NO_NUMBERS
@@ -126,18 +138,26 @@ class Predictor:
         Raises:
             UserError: as `Ensemble.predict`.
         """
-        each = [
-            member.predict_features(x, self.rows)
-            for transformer, group in self._groups
-            for x in [transformer.features(frame, numbers)]
-            for member in group
-        ]
+        features = {each: each.features(frame, numbers) for each in self._transformers}
+        schema = self._transformers[0].schema
+        row_values = len(self._weights) * max(len(schema.targets), len(schema.classes))
+        rows_at_once = max(1, BLOCK_VALUES // row_values // EVALUATION_MULTIPLE) * EVALUATION_MULTIPLE
+        blocks = []
+        for start in range(0, max(1, frame.height), rows_at_once):
+            rows = slice(start, start + rows_at_once)
+            values = [
+                stack(features[transformer][rows])
+                for stack, transformer in zip(self._stacks, self._transformer_of, strict=True)
+            ]
+            blocks.append(weighted_mean(np.concatenate(values), self._weights))
+        predicted = np.concatenate(blocks)
+        check_finite(predicted, self.rows)
         self.rows += frame.height
-        return np.mean(each, axis=0) if len(each) > 1 else each[0]
+        return predicted
 
     def warn(self) -> None:
         """Logs warnings about unusual values in the rows predicted so far."""
-        for transformer, _ in self._groups:
+        for transformer in self._transformers:
             transformer.warn()
 
 
