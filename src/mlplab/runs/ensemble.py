@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -13,9 +14,10 @@ from mlplab.data.loader import EVALUATION_MULTIPLE
 from mlplab.data.new_data import NO_NUMBERS, FrameLike, FrameTransformer, as_frame
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
-from mlplab.runs.predictions import most_likely
+from mlplab.runs.predictions import most_likely, spread_columns
 from mlplab.runs.run_stack import RunStack, check_finite, stacked
 from mlplab.runs.selection import select_runs
+from mlplab.runs.spread import Spread, entropy_and_disagreement, no_spread, standard_deviation
 from mlplab.runs.trained import TrainedRun, weighted_mean
 
 BLOCK_VALUES = 2**21
@@ -53,6 +55,11 @@ class Ensemble:
         """The classes of the target in order, as in the training table; none if the targets are numbers."""
         return label_values(self.schema.classes, self.schema.class_kind).to_numpy()
 
+    @cached_property
+    def stacks(self) -> list[RunStack]:
+        """The runs as stacks that predict together."""
+        return stacked(self.members)
+
     def predict(self, frame: FrameLike) -> Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]:
         """Predicts the target of each row, in its own units, or its most likely class.
 
@@ -64,7 +71,7 @@ class Ensemble:
         Raises:
             UserError: if a column is missing, or its values are of a different kind than in training.
         """
-        predicted = self._predict(frame)
+        predicted = self._predictions(frame).mean
         if self.schema.classes:
             return self.classes[most_likely(predicted)]
         return predicted[:, 0] if predicted.shape[1] == 1 else predicted
@@ -81,23 +88,56 @@ class Ensemble:
         if not self.schema.classes:
             what = f"predicts numbers ({listed(self.schema.targets)}), which have no probabilities"
             raise UserError(Fault(what, "this network", remedy="use predict"))
-        return self._predict(frame)
+        return self._predictions(frame).mean
 
-    @cached_property
-    def stacks(self) -> list[RunStack]:
-        """The runs as stacks that predict together."""
-        return stacked(self.members)
+    def predict_spread(self, frame: FrameLike) -> pl.DataFrame:
+        """How far the networks disagree about each row: the columns of `spread_names`.
 
-    def _predict(self, frame: FrameLike) -> Float64[np.ndarray, "row output"]:
-        predictor = Predictor(self, FRAME)
-        predicted = predictor(as_frame(self.schema, frame, FRAME))
+        Args:
+            frame: as in `predict`.
+
+        Raises:
+            UserError: as in `predict`, and if there is only one network.
+        """
+        self.check_several()
+        spread = self._predictions(frame, with_spread=True).spread
+        return pl.DataFrame(spread_columns(self.schema, spread))
+
+    def check_several(self) -> None:
+        """Checks that there are several networks.
+
+        Raises:
+            UserError: otherwise.
+        """
+        if sum(map(len, self.stacks)) == 1:
+            what, remedy = (
+                "is a single network: there is no spread",
+                "give a sweep and runs=all, or train again with ensemble=8",
+            )
+            raise UserError(Fault(what, str(self.members[0].folder), remedy=remedy))
+
+    def _predictions(self, frame: FrameLike, *, with_spread: bool = False) -> "Predictions":
+        predictor = Predictor(self, FRAME, with_spread=with_spread)
+        predictions = predictor(as_frame(self.schema, frame, FRAME))
         predictor.warn()
-        return predicted
+        return predictions
 
 
 def _columns(schema: Schema) -> tuple[object, ...]:
     """What the members of an ensemble have in common."""
     return schema.names, schema.targets, schema.classes
+
+
+class Predictions(NamedTuple):
+    """Predictions of rows.
+
+    Attributes:
+        mean: the targets in their own units, or the probability of each class.
+        spread: the columns of `spread_names`; none if it was not requested.
+    """
+
+    mean: Float64[np.ndarray, "row output"]
+    spread: Float64[np.ndarray, "row column"]
 
 
 class Predictor:
@@ -107,13 +147,19 @@ class Predictor:
         ensemble: the trained runs.
         where: how messages refer to the data.
         decimal_comma: whether numbers in text have a decimal comma.
+        with_spread: whether to compute how far the networks disagree.
 
     Attributes:
         rows: number of rows predicted so far.
     """
 
-    def __init__(self, ensemble: Ensemble, where: str, *, decimal_comma: bool = False) -> None:
+    def __init__(
+        self, ensemble: Ensemble, where: str, *, decimal_comma: bool = False, with_spread: bool = False
+    ) -> None:
         self.rows = 0
+        self._spread: Spread = no_spread
+        if with_spread:
+            self._spread = entropy_and_disagreement if ensemble.schema.classes else standard_deviation
         self._stacks = ensemble.stacks
         runs = [run for stack in self._stacks for run in stack.runs]
         self._weights = np.concatenate([run.member_weights for run in runs]) / len(runs)
@@ -127,10 +173,8 @@ class Predictor:
                 self._transformers.append(transformer)
             self._transformer_of.append(transformer)
 
-    def __call__(
-        self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series] = NO_NUMBERS
-    ) -> Float64[np.ndarray, "row output"]:
-        """Predicts rows: targets in their own units, or the probability of each class.
+    def __call__(self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series] = NO_NUMBERS) -> Predictions:
+        """Predicts rows.
 
         Args:
             numbers: columns that are already parsed, as in `FrameTransformer.features`.
@@ -149,9 +193,11 @@ class Predictor:
                 stack(features[transformer][rows])
                 for stack, transformer in zip(self._stacks, self._transformer_of, strict=True)
             ]
-            blocks.append(weighted_mean(np.concatenate(values), self._weights))
-        predicted = np.concatenate(blocks)
-        check_finite(predicted, self.rows)
+            members = np.concatenate(values)
+            mean = weighted_mean(members, self._weights)
+            blocks.append(Predictions(mean, self._spread(members, self._weights)))
+        predicted = Predictions(*map(np.concatenate, zip(*blocks, strict=True)))
+        check_finite(predicted.mean, self.rows)
         self.rows += frame.height
         return predicted
 
