@@ -14,6 +14,7 @@ from mlplab.data.loader import EVALUATION_MULTIPLE
 from mlplab.data.new_data import NO_NUMBERS, FrameLike, FrameTransformer, as_frame
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
+from mlplab.runs.chosen_ensemble import run_weights
 from mlplab.runs.predictions import most_likely, spread_columns
 from mlplab.runs.run_stack import RunStack, check_finite, stacked
 from mlplab.runs.selection import select_runs
@@ -30,8 +31,12 @@ FRAME = "the frame"
 class Ensemble:
     """Trained runs whose predictions are averaged; a single run is an ensemble of one.
 
+    Args:
+        weights: the weight of each run in the mean; their sum is 1. None: all equal.
+
     Attributes:
         members: the runs.
+        weights: the weight of each.
         schema: the input columns and the targets of the members.
         config: the configuration of each member.
         metrics: the content of each member's metrics.json.
@@ -40,8 +45,11 @@ class Ensemble:
         UserError: if the members' columns differ from those of the first.
     """
 
-    def __init__(self, members: Sequence[TrainedRun]) -> None:
+    def __init__(self, members: Sequence[TrainedRun], weights: Sequence[float] | None = None) -> None:
         self.members = tuple(members)
+        self.weights: Float64[np.ndarray, " run"] = np.full(len(members), 1 / len(members))
+        if weights is not None:
+            self.weights = np.array(weights)
         self.schema = members[0].schema
         self.config = tuple(member.config for member in members)
         self.metrics = tuple(member.metrics for member in members)
@@ -161,8 +169,10 @@ class Predictor:
         if with_spread:
             self._spread = entropy_and_disagreement if ensemble.schema.classes else standard_deviation
         self._stacks = ensemble.stacks
-        runs = [run for stack in self._stacks for run in stack.runs]
-        self._weights = np.concatenate([run.member_weights for run in runs]) / len(runs)
+        of_runs = dict(zip(map(id, ensemble.members), ensemble.weights, strict=True))
+        self._weights = np.concatenate(
+            [of_runs[id(run)] * run.member_weights for stack in self._stacks for run in stack.runs]
+        )
         self._transformers: list[FrameTransformer] = []
         self._transformer_of: list[FrameTransformer] = []
         for stack in self._stacks:  # runs trained on one table share its features
@@ -211,7 +221,7 @@ def load(folder: str | Path, runs: str | int = "best") -> Ensemble:
     """Loads a run's best checkpoint, or those of a sweep's finished runs as an ensemble.
 
     Args:
-        folder: the folder of a run or a sweep.
+        folder: the folder of a run, a sweep or a chosen ensemble.
         runs: which runs of a sweep to load. `best`: all seeds and folds of the configuration with the best
             mean validation metric; a number: that many individual runs, best first; `all`: all runs.
 
@@ -219,4 +229,6 @@ def load(folder: str | Path, runs: str | int = "best") -> Ensemble:
         UserError: if there is no finished run, or a checkpoint is damaged, contains code, or belongs to
             another run.
     """
-    return Ensemble([TrainedRun(run) for run in select_runs(Path(folder), runs)])
+    chosen = select_runs(Path(folder), runs)
+    weights = run_weights(Path(folder), chosen)
+    return Ensemble([TrainedRun(run) for run in chosen], weights)
