@@ -10,6 +10,7 @@ import torch
 from support import SMALL, train_into
 
 import mlplab
+from mlplab.commands.evaluate import evaluate
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.runs import ensemble, run_stack
 from mlplab.runs.run_stack import RunStack, predict_runs, stacked
@@ -98,6 +99,13 @@ def test_runs_weigh_alike_and_members_by_their_weights(
     np.testing.assert_allclose(expected, (merged + single[2]) / 2, rtol=1e-12)
     monkeypatch.setattr(ensemble, "BLOCK_VALUES", 300)
     np.testing.assert_array_equal(sweep.predict(FRAME), expected)
+
+
+def test_the_mean_prediction_of_an_ensemble_run_is_evaluated(tmp_path: Path) -> None:
+    runs = trained(tmp_path / "runs", *((*SMALL, f"seed={seed}") for seed in range(2)))
+    folder = merge(tmp_path / "merged", runs, [0.5, 0.5])
+    [scores] = evaluate(folder).members
+    assert scores == evaluate(tmp_path / "runs").ensemble
 
 
 def test_a_frame_without_rows_has_no_predictions(tmp_path: Path) -> None:

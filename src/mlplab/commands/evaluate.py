@@ -158,7 +158,10 @@ def _without_reading_warnings() -> Iterator[None]:
 
 
 def run_scores(run: TrainedRun, data: EvaluationData) -> Scores:
-    """Loss and metrics, computed as in training."""
+    """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
+    if len(run.member_weights) > 1:
+        [predicted] = predict_runs([run], [data.x[data.rows]])
+        return data.scores(predicted, run.schema.classes)
     x, y, rows = torch.from_numpy(data.x), torch.from_numpy(data.y), [torch.from_numpy(data.rows)]
     weight = None if data.weight is None else torch.from_numpy(data.weight)[:, None]
     loss = build_loss([run.config.loss])
