@@ -13,7 +13,7 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
   csv     a CSV file to tensors: this project, polars, pandas; its time by rows; training on a memory-mapped
           table of four times the memory that it may use, in a process with capped memory
   predict predictions for a CSV file: within the process, as a process, for one row; and polars, which only
-          reads and writes
+          reads and writes; and by an ensemble of a sweep's runs, as one stack and network by network
   quality test errors of the defaults on tables of numbers and of classes, beside scikit-learn, XGBoost,
           LightGBM, CatBoost and RealMLP; and the time of a fit
 
@@ -31,6 +31,8 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
   dropout=0.1      of mlplab's networks only
   csv and predict only:
   rows=1000000     of the table
+  predict only:
+  runs=512         of the ensemble
   csv only:
   epochs=N         of each training
   full=true        also reads a table with ten times as many rows

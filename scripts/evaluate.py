@@ -1,6 +1,7 @@
 """Scores a trained run on its test rows or on a different file.
 
 python scripts/evaluate.py run=FOLDER [data.path=other.csv]
+python scripts/evaluate.py run=SWEEP select=5
 
   run=FOLDER             the folder of a run, or of a sweep, whose runs are also scored as an ensemble
   runs=best              which runs of a sweep: best, all seeds and folds of the configuration with the best
@@ -8,14 +9,21 @@ python scripts/evaluate.py run=FOLDER [data.path=other.csv]
   data.path=FILE         a CSV or Parquet file with the target; without it, the run's own test rows.
                          Rows that were in training or validation are left out
   training_rows=include  includes those rows; the scores are then not test scores
+  select=N               chooses an ensemble of the sweep's runs in N steps. Each step adds the run that most
+                         lowers the error of the mean prediction on the validation rows; a run that is added
+                         several times weighs more. Copies of the chosen runs are written to SWEEP/ensemble-N,
+                         which can be used as run=…; an earlier choice there is replaced
 
 Prints the scores (and for classes the confusion matrix), and writes them to FOLDER/evaluation.json.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from mlplab.cli.arguments import Arguments, Text, command
+from mlplab.errors import Fault, UserError
 from mlplab.imports import heavy_imports
 
 
@@ -32,10 +40,14 @@ class Evaluate(Arguments):
     runs: Text = "best"
     data: Data | None = None
     training_rows: Literal["exclude", "include"] = "exclude"
+    select: Annotated[int, Field(gt=0)] | None = None
 
 
 def evaluate(arguments: Evaluate) -> None:
     """Prints a table of scores."""
+    if arguments.select:
+        select(arguments, arguments.select)
+        return
     with heavy_imports():
         import torch
         from rich.console import Console
@@ -62,6 +74,38 @@ def evaluate(arguments: Evaluate) -> None:
     console.print(score_table(rows, "test" if report.part == "test" else "all rows, not a test"))
     if report.confusion is not None:
         console.print(confusion_table(report.classes, report.confusion.tolist()))
+
+
+def select(arguments: Evaluate, steps: int) -> None:
+    """Chooses an ensemble; prints its runs and a table of scores."""
+    if others := sorted(arguments.model_fields_set - {"run", "select"}):
+        what = f"cannot be combined with {others[0]}="
+        remedy = f"remove it; afterwards, evaluate the choice: run={arguments.run}/ensemble-{steps}"
+        raise UserError(Fault(what, f"select={steps}", remedy=remedy))
+    with heavy_imports():
+        import torch
+        from rich.console import Console
+
+        from mlplab.commands.render import (
+            BEST_RUN,
+            ENSEMBLE,
+            chosen_table,
+            inside,
+            score_table,
+            validation_table,
+        )
+        from mlplab.commands.select_ensemble import select_ensemble
+        from mlplab.console import print_line
+
+    torch.set_num_threads(1)
+    choice = select_ensemble(Path(arguments.run), steps)
+    console = Console()
+    report = choice.report
+    console.print(chosen_table(choice.weights))
+    console.print(validation_table(choice.metric, choice.best, choice.chosen))
+    rows = {ENSEMBLE: choice.test_scores, BEST_RUN: report.members[0], **report.baselines}
+    console.print(score_table(rows))
+    print_line(console, f"ensemble folder: {inside(choice.folder)}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
   output=FILE      the same rows with a column `prediction` (and for classes `probability_<class>` for each),
                    as CSV or Parquet; - is standard output
   threshold=P      predicts the second of two classes from this probability on; without it, the more likely
+  spread=true      adds columns that tell how far the networks of an ensemble disagree: `prediction_sd`, or
+                   for classes `entropy` and `disagreement`
   overwrite=true   replaces an existing output
   escape_formulas=true
                    puts a ' before text in CSV that a spreadsheet would interpret as a formula
@@ -28,6 +30,7 @@ class Predict(Arguments):
     input: Text
     output: Text
     threshold: float | None = None
+    spread: bool = False
     overwrite: bool = False
     escape_formulas: bool = False
 
@@ -46,6 +49,7 @@ def predict(arguments: Predict) -> None:
         arguments.output,
         runs=arguments.runs,
         threshold=arguments.threshold,
+        spread=arguments.spread,
         overwrite=arguments.overwrite,
         escape_formulas=arguments.escape_formulas,
     )

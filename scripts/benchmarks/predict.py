@@ -1,4 +1,5 @@
-"""Predictions of a CSV file's rows into another one, beside polars that only reads and writes them."""
+"""Predictions of a CSV file's rows into another one, beside polars that only reads and writes them; and of
+rows in memory by an ensemble of a sweep's runs."""
 
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from benchmarks.child import answer
 from benchmarks.machine import ROOT
 from benchmarks.prediction import POLARS
 from benchmarks.report import Report, grid
+from benchmarks.sweep_prediction import FEATURES as ENSEMBLE_FEATURES
 from benchmarks.timing import Key, Times, alternate, digits, ratio, shown
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.errors import Fault, RunFailed, UserError
@@ -48,6 +50,13 @@ TRAINING = (
     "logger=[]",
 )
 
+ENSEMBLE_ROWS = 10_000
+SWEEP = (
+    *("data=synthetic", "data.function=friedman1", f"data.features={ENSEMBLE_FEATURES}"),
+    *(f"data.rows={TRAINED_ON}", "trainer.max_epochs=1", *ours.SPLIT, *ours.shape((64, 64), batch=256)),
+    *("model.periodic_features=0", "logger=[]", "baselines=[]", "hydra.launcher.workers=1"),
+)
+
 
 class Predict(Benchmark):
     """The arguments of this benchmark."""
@@ -55,6 +64,7 @@ class Predict(Benchmark):
     repeats: Annotated[int, Field(gt=0)] = 5
     output: str = "outputs/benchmarks/predict.json"
     rows: Annotated[int, Field(ge=TRAINED_ON)] = 1_000_000
+    runs: Annotated[int, Field(gt=1)] = 512
 
 
 def measure(arguments: Predict) -> Report:
@@ -75,8 +85,33 @@ def measure(arguments: Predict) -> Report:
             contenders[table, PROCESS] = partial(_process, folder, "rows")
             contenders[table, ONE_ROW] = partial(_process, folder, "one")
         times = alternate(contenders, arguments.repeats)
+        by_ensemble = _ensemble(Path(name), arguments.runs, arguments.repeats)
     details = [{"of": key, "answers": each} for key, each in answers.items()]
-    return Report(arguments, [_shown(arguments.rows, times, answers)], times, {"details": details})
+    of_ensemble: dict[Key, Times] = {
+        (f"{arguments.runs} runs", part): Times([each["seconds"][part] for each in by_ensemble])
+        for part in by_ensemble[0]["seconds"]
+    }
+    memory = median(each["memory"] for each in by_ensemble)
+    tables = [_shown(arguments.rows, times, answers), _ensemble_table(arguments.runs, of_ensemble, memory)]
+    facts = {"details": details, "ensemble": by_ensemble}
+    return Report(arguments, tables, times | of_ensemble, facts)
+
+
+def _ensemble(folder: Path, runs: int, repeats: int) -> list[dict[str, Any]]:
+    """Trains a sweep; what the processes answer that load and use it."""
+    _script("train.py", "-m", f"seed=range({runs})", *SWEEP, "hydra.sweep.dir=sweep", folder=folder)
+    return [answer("sweep_prediction", "sweep", str(ENSEMBLE_ROWS), folder=folder) for _ in range(repeats)]
+
+
+def _ensemble_table(runs: int, times: Mapping[Key, Times], memory: float) -> Table:
+    title = f"{runs} runs as an ensemble: networks of 2 × 64, {ENSEMBLE_FEATURES} columns"
+    caption = f"memory of loading and predicting: {digits(memory / 2**20)} MiB beyond the libraries"
+    table = grid(title, "what", "as one stack", "network by network", caption=caption)
+    of = {str(part): each for (_, part), each in times.items()}
+    table.add_row("load", shown(of["load"].median), "")
+    for label, part in ((f"{ENSEMBLE_ROWS:,} rows", "all rows"), ("one row", "one row")):
+        table.add_row(f"predict {label}", *(shown(of[f"{part}{how}"].median) for how in ("", ", one by one")))
+    return table
 
 
 def _inside(answers: list[dict[str, Any]], run: str, folder: Path) -> float:
@@ -85,19 +120,22 @@ def _inside(answers: list[dict[str, Any]], run: str, folder: Path) -> float:
 
 
 def _process(folder: Path, file: str) -> float:
-    words = ["run=run", f"input={file}.csv", "output=predicted.csv", "overwrite=true"]
     start = perf_counter()
+    words = ["run=run", f"input={file}.csv", "output=predicted.csv", "overwrite=true"]
+    _script("predict.py", *words, folder=folder)
+    return perf_counter() - start
+
+
+def _script(name: str, *words: str, folder: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/predict.py"), *words],
+        [sys.executable, str(ROOT / "scripts" / name), *words],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
-    seconds = perf_counter() - start
     if ended.returncode:
-        raise RunFailed(f"predict ended with status {ended.returncode}:\n{ended.stderr.strip()}")
-    return seconds
+        raise RunFailed(f"{name} ended with status {ended.returncode}:\n{ended.stderr.strip()}")
 
 
 def _write(path: Path, rows: int, *, mixed: bool) -> None:

@@ -79,9 +79,12 @@ def test_a_cap_is_what_a_small_training_takes_and_less_than_the_table_more() -> 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory that a process has taken")
 def test_prediction_is_measured_beside_polars(tmp_path: Path) -> None:
-    ended = process([SCRIPT, "predict", "repeats=1", "rows=1000", "output=predict.json"], tmp_path)
+    words = ("repeats=1", "rows=1000", "runs=3", "output=predict.json")
+    ended = process([SCRIPT, "predict", *words], tmp_path)
     assert ended.status == 0, ended.err
     assert "CSV to CSV of 1,000 rows" in ended.out
+    assert "3 runs as an ensemble" in ended.out
     times = [time["of"] for time in json.loads((tmp_path / "predict.json").read_text())["times"]]
     by = ["mlplab", "polars", "mlplab, as a process", "mlplab, as a process, one row"]
-    assert [each for _, each in times] == by * 2
+    of_ensemble = ["load", "all rows", "one row", "all rows, one by one", "one row, one by one"]
+    assert [each for _, each in times] == by * 2 + of_ensemble

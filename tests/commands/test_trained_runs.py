@@ -19,6 +19,7 @@ import yaml
 from commands.mistakes import Mistake, assert_refused, each
 from support import ROOT, SMALL, Ended, process, train_into, write_config
 
+import mlplab
 from mlplab.commands.render import script_command, tensorboard_command
 from mlplab.data.synthetic import functions as synthetic
 
@@ -72,6 +73,30 @@ def test_predict_keeps_rows_columns_and_text(run_script: Command, here: Path) ->
     assert lines[0].endswith(",prediction")
     assert lines[1].rpartition(",")[2] == lines[3].rpartition(",")[2]
     assert not list(here.glob(".*"))
+
+
+def test_predict_adds_the_spread_of_the_networks(run_script: Command, here: Path) -> None:
+    assert run_script("predict", "run=s", "input=t.csv", "output=o.csv", "spread=true").status == 0
+    single = [mlplab.load(here / "s" / run).predict(FRAME) for run in "01"]
+    found = pl.read_csv(here / "o.csv")
+    assert found.columns == [*FRAME.columns, "prediction", "prediction_sd"]
+    np.testing.assert_allclose(found["prediction_sd"], np.std(single, axis=0), rtol=1e-9)
+    in_python = mlplab.load(here / "s").predict_spread(FRAME)
+    np.testing.assert_array_equal(in_python["prediction_sd"], found["prediction_sd"])
+
+
+def test_predict_adds_the_spread_of_classes(run_script: Command, tmp_path: Path) -> None:
+    classes = ("data=synthetic", "data.function=moons", *SMALL[1:])
+    train_into(tmp_path / "s", [*classes, "seed=0"], [*classes, "seed=1"])
+    frame = synthetic.draw("moons", rows=40, features=None, noise=0.1, seed=1)
+    frame.write_csv(tmp_path / "t.csv")
+    assert run_script("predict", "run=s", "input=t.csv", "output=o.csv", "spread=true").status == 0
+    found = pl.read_csv(tmp_path / "o.csv")
+    assert found.columns[-2:] == ["entropy", "disagreement"]
+    probabilities = mlplab.load(tmp_path / "s").predict_proba(frame)
+    np.testing.assert_allclose(found["entropy"], -(probabilities * np.log(probabilities)).sum(1), rtol=1e-9)
+    assert found.filter(pl.col("disagreement") > pl.col("entropy")).is_empty()
+    assert (found["disagreement"] > 0).all()
 
 
 def test_predict_reads_and_writes_parquet(run_script: Command, here: Path) -> None:
@@ -324,6 +349,12 @@ MISTAKES: list[Mistake] = [
         {},
         ("predict", "run=r", "input=t.csv", "output=no/o.csv"),
         ("output=no/o.csv: the folder no does not exist",),
+    ),
+    Mistake(
+        "a spread of one network",
+        {},
+        (*KNOWN, "spread=true"),
+        ("r: is a single network: there is no spread", "give a sweep and runs=all", "ensemble=8"),
     ),
     Mistake("1 no input", {}, PREDICT, ("n.csv: no such file",)),
     Mistake(

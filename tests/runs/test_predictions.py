@@ -15,6 +15,7 @@ from mlplab.runs.predictions import (
     most_likely,
     prediction_columns,
     prediction_names,
+    spread_names,
     write_test_predictions,
 )
 
@@ -61,6 +62,19 @@ def test_a_threshold_is_the_least_probability_of_the_second_class() -> None:
 )
 def test_names_of_columns(of: Schema, names: list[str]) -> None:
     assert prediction_names(of) == names
+
+
+@pytest.mark.parametrize(
+    ("of", "names"),
+    [
+        (schema("y"), ["prediction_sd"]),
+        (schema("y", "z"), ["prediction_y_sd", "prediction_z_sd"]),
+        (schema("y", inputs=(Column("prediction_sd", "numeric"),)), ["prediction_sd_"]),
+        (schema("entropy", classes="ab"), ["entropy_", "disagreement"]),
+    ],
+)
+def test_names_of_columns_of_spread(of: Schema, names: list[str]) -> None:
+    assert spread_names(of) == names
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,16 @@ import torch
 from jaxtyping import Float64
 
 from mlplab.commands.evaluation_rows import EvaluationData, rows_of_file
-from mlplab.data.cache import DataCache
+from mlplab.data.cache import DataCache, RunData
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.errors import UserError
 from mlplab.files import replacing
 from mlplab.runs.baselines import Scores, baseline_test_scores, baselines
-from mlplab.runs.ensemble import load
+from mlplab.runs.chosen_ensemble import EVALUATION_FILE
+from mlplab.runs.ensemble import Ensemble, load
 from mlplab.runs.folder import finite
+from mlplab.runs.predictions import weighted_mean
+from mlplab.runs.run_stack import predict_runs
 from mlplab.runs.trained import TrainedRun
 from mlplab.training.evaluation import Evaluation
 from mlplab.training.losses import build_loss
@@ -94,29 +97,37 @@ def evaluate(
         UserError: if the folder contains no finished run, if the data do not match the network's columns or
             have changed, or if all rows were in training or validation.
     """
-    members = load(folder, runs).members
-    with _without_reading_warnings():
-        if path:
-            data, any_seen = rows_of_file(members, path, include=training_rows == "include")
-            beside = _baseline_scores(members[0], data[0])
-        else:
-            data, beside = _own_rows(members)
-            any_seen = False
-    each = tuple(run_scores(run, rows) for run, rows in zip(members, data, strict=True))
-    first, classes = data[0], members[0].schema.classes
-    ensemble, confusion = _together(members, data)
-    part = "all" if any_seen else "test"
-    report = Report(first.source, len(first.rows), each, part, ensemble, beside, classes, confusion)
-    with replacing(folder / "evaluation.json") as partial:
+    report = score(load(folder, runs), DataCache(), path, include=training_rows == "include")
+    with replacing(folder / EVALUATION_FILE) as partial:
         partial.write_text(json.dumps(report.plain(), indent=2) + "\n", encoding="utf-8")
     return report
 
 
-def _together(
-    members: Sequence[TrainedRun], data: Sequence[EvaluationData]
-) -> tuple[Scores | None, Confusion | None]:
+def score(ensemble: Ensemble, cache: DataCache, path: str | None = None, *, include: bool = False) -> Report:
+    """Scores runs and their ensemble, as in `evaluate`.
+
+    Args:
+        cache: the tables of the runs.
+        include: whether to keep rows of the file that were in training or validation.
+    """
+    members = ensemble.members
+    with _without_reading_warnings():
+        if path:
+            data, any_seen = rows_of_file(members, path, include=include)
+            beside = _baseline_scores(members[0], data[0], cache)
+        else:
+            data, beside = _own_rows(members, cache)
+            any_seen = False
+    each = tuple(run_scores(run, rows) for run, rows in zip(members, data, strict=True))
+    first, classes = data[0], members[0].schema.classes
+    together, confusion = _together(ensemble, data)
+    part = "all" if any_seen else "test"
+    return Report(first.source, len(first.rows), each, part, together, beside, classes, confusion)
+
+
+def _together(ensemble: Ensemble, data: Sequence[EvaluationData]) -> tuple[Scores | None, Confusion | None]:
     """The scores of the ensemble, and the confusion matrix: its own or, on different rows, all members'."""
-    classes, first = members[0].schema.classes, data[0]
+    members, classes, first = ensemble.members, ensemble.schema.classes, data[0]
     is_shared = all(rows.has_same_rows(first) for rows in data)
     if len(members) > 1 and not is_shared:
         log.warning(
@@ -125,13 +136,14 @@ def _together(
         )
     if not classes and (len(members) == 1 or not is_shared):
         return None, None
-    predictions = [run.predict_features(own.x[own.rows]) for run, own in zip(members, data, strict=True)]
-    ensemble = None
+    features = {(id(own.x), id(own.rows)): own.x[own.rows] for own in data}
+    predictions = predict_runs(members, [features[id(own.x), id(own.rows)] for own in data])
+    together = None
     if is_shared:
-        predictions, data = [np.mean(predictions, axis=0)], [first]
-        ensemble = first.scores(predictions[0], classes) if len(members) > 1 else None
+        predictions, data = [weighted_mean(np.stack(predictions), ensemble.weights)], [first]
+        together = first.scores(predictions[0], classes) if len(members) > 1 else None
     matrices = [own.confusion(p) for own, p in zip(data, predictions, strict=True)] if classes else []
-    return ensemble, np.sum(matrices, axis=0) if matrices else None
+    return together, np.sum(matrices, axis=0) if matrices else None
 
 
 @contextmanager
@@ -147,7 +159,10 @@ def _without_reading_warnings() -> Iterator[None]:
 
 
 def run_scores(run: TrainedRun, data: EvaluationData) -> Scores:
-    """Loss and metrics, computed as in training."""
+    """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
+    if len(run.member_weights) > 1:
+        [predicted] = predict_runs([run], [data.x[data.rows]])
+        return data.scores(predicted, run.schema.classes)
     x, y, rows = torch.from_numpy(data.x), torch.from_numpy(data.y), [torch.from_numpy(data.rows)]
     weight = None if data.weight is None else torch.from_numpy(data.weight)[:, None]
     loss = build_loss([run.config.loss])
@@ -162,16 +177,13 @@ def run_scores(run: TrainedRun, data: EvaluationData) -> Scores:
     return {name.removeprefix("test/"): value.item() for name, value in values.items()}
 
 
-def _own_rows(members: Sequence[TrainedRun]) -> tuple[list[EvaluationData], dict[str, Scores]]:
+def _own_rows(
+    members: Sequence[TrainedRun], cache: DataCache
+) -> tuple[list[EvaluationData], dict[str, Scores]]:
     """The test rows of each run, and the baselines' scores on them (means over runs)."""
-    cache, found, each = DataCache(), [], []
+    found, each = [], []
     for run in members:
-        remedy = f"{run.folder} was trained on it; to evaluate on a different file: data.path=…"
-        try:
-            data = cache.data(run.config)
-        except UserError as error:
-            raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
-        data.check_unchanged(run.table, remedy, order=False)
+        data = own_data(run, cache)
         table, source = data.table, f"{data.table.source}, test rows"
         found.append(EvaluationData(source, table.x, table.y, table.weight, data.split.test))
         each.append(baseline_test_scores(data, *_baseline_options(run)))
@@ -183,10 +195,25 @@ def _own_rows(members: Sequence[TrainedRun]) -> tuple[list[EvaluationData], dict
     return found, means
 
 
-def _baseline_scores(run: TrainedRun, data: EvaluationData) -> dict[str, Scores]:
+def own_data(run: TrainedRun, cache: DataCache) -> RunData:
+    """The table and the split that a run was trained on.
+
+    Raises:
+        UserError: if they are not available, or have changed.
+    """
+    remedy = f"{run.folder} was trained on it; to evaluate on a different file: data.path=…"
+    try:
+        data = cache.data(run.config)
+    except UserError as error:
+        raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
+    data.check_unchanged(run.table, remedy, order=False)
+    return data
+
+
+def _baseline_scores(run: TrainedRun, data: EvaluationData, cache: DataCache) -> dict[str, Scores]:
     """The scores on these rows of the baselines of a run's table; none if that table has changed."""
     try:
-        trained_on = DataCache().data(run.config)
+        trained_on = cache.data(run.config)
         trained_on.check_unchanged(run.table, "", order=False)
     except UserError as error:
         log.warning(

@@ -25,7 +25,7 @@ from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.runs.ensemble import Predictor, load
-from mlplab.runs.predictions import prediction_columns, prediction_names
+from mlplab.runs.predictions import prediction_columns, prediction_names, spread_columns, spread_names
 
 ROWS_IN_MEMORY = 50_000
 """Rows read, predicted and written at a time."""
@@ -52,6 +52,7 @@ def predict(
     *,
     runs: str | int = "best",
     threshold: float | None = None,
+    spread: bool = False,
     overwrite: bool = False,
     escape_formulas: bool = False,
 ) -> int:
@@ -65,6 +66,7 @@ def predict(
         output: a CSV or Parquet file, or `-` for CSV to standard output.
         runs: which runs of a sweep, as in `load`.
         threshold: the probability from which the second of two classes is predicted; None: the more likely.
+        spread: whether to add the columns of `spread_names`: how far the networks disagree.
         overwrite: whether `output` may exist.
         escape_formulas: whether to put a ' before text in CSV that a spreadsheet would interpret as a
             formula.
@@ -79,6 +81,9 @@ def predict(
     ensemble = load(run, runs)
     schema = ensemble.schema
     columns = prediction_names(schema)
+    if spread:
+        ensemble.check_several()
+        columns += spread_names(schema)
     if threshold is not None:
         _check_threshold(threshold, schema)
     with ExitStack() as contexts:
@@ -90,7 +95,7 @@ def predict(
             raise UserError(Fault(f"already has a column '{taken[0]}'", where, remedy="rename or drop it"))
         if faults := list(_unwritable(rows, output)):
             raise UserError(*faults)
-        predictor = Predictor(ensemble.members, where, decimal_comma=rows.decimal_comma)
+        predictor = Predictor(ensemble, where, decimal_comma=rows.decimal_comma, with_spread=spread)
         frames = rows.frames(ROWS_IN_MEMORY)
         beginning = next((frame for frame in frames if frame.height), None)
         if beginning is None:
@@ -134,7 +139,10 @@ def _predicted(
     task = progress.add_task("predicted", total=None)
     for frame in frames:
         numbers = _numbers(frame)
-        columns = prediction_columns(schema, predictor(frame, numbers), threshold)
+        mean, spread = predictor(frame, numbers)
+        columns = prediction_columns(schema, mean, threshold)
+        if spread.shape[1]:
+            columns += spread_columns(schema, spread)
         yield Predicted(frame.with_columns(columns), numbers.keys())
         progress.update(task, completed=predictor.rows)
 

@@ -79,6 +79,26 @@ NETWORK = "this network"
 """The name of a run's network beside its baselines."""
 
 
+ENSEMBLE, BEST_RUN = "chosen ensemble", "best single run"
+"""Names of an ensemble chosen on the validation rows, and of the run that is best there."""
+
+
+def chosen_table(weights: Mapping[str, float]) -> RichTable:
+    """A row for each run of a chosen ensemble, with its weight."""
+    table = RichTable("chosen run", "weight")
+    for name, weight in weights.items():
+        table.add_row(Text(name), f"{weight:.4g}")
+    return table
+
+
+def validation_table(metric: str, best: float, chosen: float) -> RichTable:
+    """The validation errors of the best single run and of a chosen ensemble."""
+    table = RichTable("validation", metric.replace("_", chr(10)))
+    for name, value in ((ENSEMBLE, chosen), (BEST_RUN, best)):
+        table.add_row(name, format_score(value, metric))
+    return table
+
+
 def no_better_than_constant(rows: Mapping[str, Mapping[str, float | None]]) -> str | None:
     """A warning if a network or an ensemble is no better than a constant prediction; None otherwise.
 

@@ -17,6 +17,9 @@ COMPATIBLE = "0.5"
 DEPTH = 3
 """Levels of folders that are searched: outputs, sweeps, runs. A run in a sweep may also be named `a/b`."""
 
+ENSEMBLE_FILE = "ensemble.json"
+"""The file of a chosen ensemble: the weights of its runs, which are copies of a sweep's."""
+
 LARGEST_CONFIG = 2**20
 """The largest size of a config.yaml, in bytes."""
 
@@ -28,15 +31,23 @@ def is_run(folder: Path) -> bool:
     )
 
 
+def is_ensemble(folder: Path) -> bool:
+    """Whether a folder is a chosen ensemble's."""
+    return (folder / ENSEMBLE_FILE).is_file()
+
+
 def runs_below(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
-    """The run folders in a folder, at most `depth` levels down and sorted by name; or the folder itself."""
+    """The run folders in a folder, at most `depth` levels down and sorted by name; or the folder itself.
+
+    Chosen ensembles in it are left out: their runs are copies.
+    """
     if is_run(folder):
         yield folder
         return
     if depth == 0:
         return
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir() and not entry.name.startswith("."):
+        if entry.is_dir() and not entry.name.startswith(".") and not is_ensemble(Path(entry.path)):
             yield from runs_below(Path(entry.path), depth - 1)
 
 

@@ -14,6 +14,9 @@ from mlplab.files import replacing
 
 PREDICTION, PROBABILITY = "prediction", "probability"
 
+SPREAD_OF_CLASSES = ("entropy", "disagreement")
+"""The columns of `mlplab.runs.spread.entropy_and_disagreement`."""
+
 ROW = "row"
 """The column of row numbers in test_predictions.csv."""
 
@@ -27,18 +30,31 @@ def prediction_names(schema: Schema) -> list[str]:
     If there are several targets, or the training table has a column `prediction`: `prediction_<target>`. A
     name that the training table has gets a `_` at its end.
     """
+    return _names(schema)[0]
+
+
+def spread_names(schema: Schema) -> list[str]:
+    """The names of the columns of spread: `prediction_sd` or `prediction_<target>_sd`; for classes `entropy`
+    and `disagreement`. They are made unique as in `prediction_names`."""
+    return _names(schema)[1]
+
+
+def _names(schema: Schema) -> tuple[list[str], list[str]]:
+    """The names of predictions, and of their spread."""
     known = {*schema.names, *schema.targets, *schema.left_out, schema.weight}
     if len(schema.targets) == 1 and PREDICTION not in known:
         names = [PREDICTION]
     else:
         names = [f"{PREDICTION}_{target}" for target in schema.targets]
+    spread = SPREAD_OF_CLASSES if schema.classes else [f"{name}_sd" for name in names]
+    names += [f"{PROBABILITY}_{label}" for label in schema.classes]
     unused: list[str] = []
-    for name in (*names, *(f"{PROBABILITY}_{label}" for label in schema.classes)):
+    for name in (*names, *spread):
         while name in known:
             name += "_"
         unused.append(name)
         known.add(name)
-    return unused
+    return unused[: len(names)], unused[len(names) :]
 
 
 def prediction_columns(
@@ -53,6 +69,11 @@ def prediction_columns(
     if schema.classes:
         values = [label_column(schema, most_likely(predicted, threshold)), *values]
     return [pl.Series(name, each) for name, each in zip(prediction_names(schema), values, strict=True)]
+
+
+def spread_columns(schema: Schema, spread: Float64[np.ndarray, "row column"]) -> list[pl.Series]:
+    """The columns of spread, with the names of `spread_names`."""
+    return [pl.Series(name, each) for name, each in zip(spread_names(schema), spread.T, strict=True)]
 
 
 def most_likely(probabilities: Predicted, threshold: float | None = None) -> Int64[np.ndarray, " row"]:

@@ -11,7 +11,7 @@ from typing import Any
 from mlplab.config.keys import flat
 from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError
-from mlplab.runs.discovery import finished_runs, read_config, read_metrics
+from mlplab.runs.discovery import finished_runs, is_ensemble, read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER
 
 SPLIT_KEYS = ("data.split.seed", "data.split.fold")
@@ -115,7 +115,7 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
     """A finished run's folder itself, or the chosen ones of a sweep's finished runs, which are logged.
 
     Args:
-        folder: the folder of a run or a sweep.
+        folder: the folder of a run, a sweep or a chosen ensemble, of which all runs are used.
         choice: `best`: the runs of the configuration with the best mean validation metric over its seeds
             and folds; a number: that many individual runs, best first; `all`: all runs.
 
@@ -124,7 +124,10 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
     """
     folders = finished_runs(folder)
     number = _as_number(choice)
-    if folders == [folder]:
+    if is_ensemble(folder) and number is not None:
+        what, remedy = "has a meaning only for a sweep", f"remove it: all runs of {folder} are used"
+        raise UserError(Fault(what, f"runs={number}", "a chosen ensemble", remedy=remedy))
+    if folders == [folder] or is_ensemble(folder):
         return folders
     runs = without_repeats([read_run(each) for each in folders])
     monitor, keys = common_monitor(runs), varying_keys(runs)

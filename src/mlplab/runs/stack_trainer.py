@@ -217,7 +217,7 @@ class StackTrainer:
             table=run.data.fingerprint,
             epoch=epoch,
             metrics=metrics,
-            member_weights=[1 / len(members)] * len(members),
+            member_weights={member - self.members(index)[0]: 1 / len(members) for member in members},
             training=state.plain() if state else None,
             seen=None if seen is None else {part: torch.from_numpy(rows) for part, rows in seen.items()},
         )

@@ -8,7 +8,7 @@ import io
 import logging
 import pickle
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def save(
     table: Mapping[str, int | str],
     epoch: int,
     metrics: Mapping[str, float | None],
-    member_weights: Sequence[float] = (1.0,),
+    member_weights: Mapping[int, float],
     training: Mapping[str, Any] | None = None,
     seen: Mapping[str, Tensor] | None = None,
 ) -> None:
@@ -55,7 +55,7 @@ def save(
         table: fingerprint of the table and the split.
         epoch: number of epochs trained.
         metrics: the run's metrics.
-        member_weights: the weight of each member in the mean prediction; their sum is 1.
+        member_weights: the weight of each member in the mean prediction, by its number; their sum is 1.
         training: the training state, as plain data; None if training cannot resume from this checkpoint.
         seen: hashes of the train and val rows, to recognise them in other tables.
 
@@ -68,7 +68,7 @@ def save(
         "config": dict(config),
         "schema": dict(schema),
         "table": dict(table),
-        "member_weights": list(member_weights),
+        "member_weights": dict(member_weights),
         "state": {name: tensor.detach().cpu().clone() for name, tensor in state.items()},
     }
     optional = {"training": training, "seen": None if seen is None else dict(seen)}

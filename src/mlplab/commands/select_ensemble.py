@@ -1,0 +1,122 @@
+"""The command evaluate with `select=N`: chooses the networks of an ensemble on the validation rows."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlplab.commands.evaluate import Report, own_data, score
+from mlplab.data.cache import DataCache
+from mlplab.data.splits.split import PARTS
+from mlplab.errors import Fault, UserError, listed
+from mlplab.runs.baselines import Scores
+from mlplab.runs.chosen_ensemble import check_replaceable, write_ensemble
+from mlplab.runs.discovery import finished_runs, is_ensemble
+from mlplab.runs.ensemble import Ensemble
+from mlplab.runs.folder import finite
+from mlplab.runs.greedy_selection import error_of, greedy_selection
+from mlplab.runs.predictions import weighted_mean
+from mlplab.runs.selection import select_runs
+from mlplab.runs.trained import TrainedRun
+from mlplab.runs.validation import validation_predictions
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A chosen ensemble.
+
+    Attributes:
+        folder: its folder.
+        weights: the weight of each chosen run, by name; the best single run comes first.
+        metric: the name of the error by which the runs were chosen.
+        best: the error of the best single run on the validation rows.
+        chosen: that of the ensemble.
+        report: the scores on the test rows; of the members, the best single run comes first.
+    """
+
+    folder: Path
+    weights: dict[str, float]
+    metric: str
+    best: float
+    chosen: float
+    report: Report
+
+    @property
+    def test_scores(self) -> Scores:
+        """The scores of the ensemble on the test rows."""
+        return self.report.ensemble or self.report.members[0]
+
+
+def select_ensemble(sweep: Path, steps: int) -> Choice:
+    """Chooses runs of a sweep for an ensemble, and writes it to `SWEEP/ensemble-STEPS`.
+
+    The runs are chosen by `greedy_selection` on the validation rows. The test rows only score the result.
+    The folder holds copies of the chosen runs, and can be used in place of a sweep's. An earlier choice in
+    it is replaced.
+
+    Raises:
+        UserError: if the folder is not a sweep's, if its runs have different tables, targets or splits, or if
+            the folder of the ensemble contains other files.
+    """
+    if is_ensemble(sweep) or finished_runs(sweep) == [sweep]:
+        kind = "a chosen ensemble" if is_ensemble(sweep) else "a single run"
+        remedy = "give the folder of a sweep, or remove select="
+        raise UserError(Fault("has no runs to choose from", str(sweep), kind, remedy=remedy))
+    folder = sweep / f"ensemble-{steps}"
+    check_replaceable(folder)
+    runs = [TrainedRun(run) for run in select_runs(sweep, "all")]
+    _check_comparable(runs, sweep)
+    cache = DataCache()
+    data = own_data(runs[0], cache)
+    found = [validation_predictions(run, own_data(run, cache)) for run in runs]
+    rows, predictions = found[0][0], np.stack([predicted for _, predicted in found])
+    weight = None if data.table.weight is None else data.table.weight[rows]
+    metric, error = error_of(data.table.y[rows], weight, len(data.table.schema.classes))
+    counts = Counter(greedy_selection(predictions, error, steps))
+    chosen, weights = list(counts), np.array([*counts.values()]) / steps
+    ensemble = Ensemble([runs[index] for index in chosen], weights.tolist())
+    by_run = {run.folder: float(weight) for run, weight in zip(ensemble.members, weights, strict=True)}
+    choice = Choice(
+        folder,
+        {run.name: weight for run, weight in by_run.items()},
+        metric,
+        error(predictions[chosen[0]]),
+        error(weighted_mean(predictions[chosen], weights)),
+        score(ensemble, cache),
+    )
+    scores = {f"test/{name}": value for name, value in choice.test_scores.items()}
+    write_ensemble(folder, by_run, finite({f"val/{metric}": choice.chosen, **scores}))
+    return choice
+
+
+def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
+    """Checks that all runs have the same targets, the same table and the same split.
+
+    Raises:
+        UserError: otherwise, with the first difference.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        differing = {key for key in first.table if run.table.get(key) != first.table[key]}
+        where = f"{first.folder} and {run.folder.name}"
+        if _target(run) != _target(first):
+            what, found = "the runs predict different targets", f"{_target(first)} and {_target(run)}"
+            raise UserError(Fault(what, where, found, remedy="choose among the runs of one task"))
+        if differing & {"rows", "sha256"}:
+            what = "the runs were trained on different tables"
+            raise UserError(Fault(what, where, remedy="choose among the runs of one table"))
+        if differing & set(PARTS):
+            what = f"the runs have different {listed(part for part in PARTS if part in differing)} rows"
+            remedy = (
+                "choose among runs with the same data.split.*, or average them all: "
+                f"run={sweep} runs=all data.path=…"
+            )
+            raise UserError(Fault(what, where, remedy=remedy))
+
+
+def _target(run: TrainedRun) -> str:
+    """What a run predicts, for messages."""
+    kind = f"classes {listed(run.schema.classes, 5)}" if run.schema.classes else "numbers"
+    return f"{listed(run.schema.targets)} ({kind})"

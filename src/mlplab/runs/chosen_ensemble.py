@@ -1,0 +1,86 @@
+"""The folder of a chosen ensemble: copies of runs' folders, and the weight of each. Imports no torch."""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mlplab.errors import Fault, UserError, listed
+from mlplab.runs.discovery import ENSEMBLE_FILE, is_ensemble
+
+COPIED = ("config.yaml", "metrics.json", "schema.json", "environment.json", "checkpoints/best.ckpt")
+"""The files of a run that its copy has."""
+
+EVALUATION_FILE = "evaluation.json"
+
+
+def run_weights(folder: Path, runs: Sequence[Path]) -> list[float] | None:
+    """The weights of the runs of a chosen ensemble; None if the folder is something else.
+
+    Raises:
+        UserError: if its file is damaged, or does not fit the runs.
+    """
+    if not is_ensemble(folder):
+        return None
+    weights = _weights(folder / ENSEMBLE_FILE)
+    names = {run.name for run in runs}
+    if differing := sorted(names ^ weights.keys()):
+        what = f"does not fit the runs in its folder: {listed(differing)}"
+        raise UserError(Fault(what, str(folder / ENSEMBLE_FILE), remedy=_remedy(folder)))
+    return [weights[run.name] for run in runs]
+
+
+def _weights(path: Path) -> dict[str, float]:
+    try:
+        weights = {str(name): float(weight) for name, weight in json.loads(path.read_bytes())["runs"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        weights = {}
+    positive = all(0 < weight <= 1 for weight in weights.values())
+    if not positive or not math.isclose(sum(weights.values()), 1, rel_tol=1e-6):
+        what, remedy = "is damaged: it has no weights with the sum 1", _remedy(path.parent)
+        raise UserError(Fault(what, str(path), remedy=remedy))
+    return weights
+
+
+def _remedy(folder: Path) -> str:
+    return f"remove {folder}, then choose again: evaluate.py run=SWEEP select=N"
+
+
+def check_replaceable(folder: Path) -> None:
+    """Checks that a folder does not exist, is empty, or holds nothing but a chosen ensemble.
+
+    Raises:
+        UserError: otherwise.
+    """
+    known = {ENSEMBLE_FILE, EVALUATION_FILE}
+    if is_ensemble(folder):
+        known |= _weights(folder / ENSEMBLE_FILE).keys()
+    others = sorted({entry.name for entry in folder.iterdir()} - known) if folder.is_dir() else []
+    if folder.is_file() or others:
+        found = f"in it: {listed(others, 3)}" if others else "a file"
+        raise UserError(Fault("is not only a chosen ensemble", str(folder), found, remedy="move this away"))
+
+
+def write_ensemble(folder: Path, runs: Mapping[Path, float], scores: Mapping[str, Any]) -> None:
+    """Writes the folder of a chosen ensemble, or replaces an earlier one.
+
+    Args:
+        runs: the weight of each run.
+        scores: further content of its file.
+    """
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
+        new = Path(name) / folder.name
+        for run in runs:
+            for file in COPIED:
+                target = new / run.name / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if (run / file).exists():
+                    shutil.copyfile(run / file, target)
+        content = {"runs": {run.name: weight for run, weight in runs.items()}, **scores}
+        (new / ENSEMBLE_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        if folder.exists():
+            folder.replace(Path(name) / "replaced")
+        new.replace(folder)

@@ -1,0 +1,67 @@
+"""Greedy selection of the networks of an ensemble (Caruana et al. 2004)."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float64
+
+from mlplab.runs.baselines import SMALLEST_PROBABILITY
+
+Output = Float64[np.ndarray, "row output"]
+Error = Callable[[Output], float]
+
+
+def greedy_selection(
+    predictions: Float64[np.ndarray, "run row output"], error: Error, steps: int
+) -> list[int]:
+    """Chooses runs one after another: each time the one whose addition lowers the error of the mean most.
+
+    A run may be chosen several times. Of runs that are equally good, the first is chosen. If `error` is
+    convex, that of the result is at most that of the best single run, which is chosen first.
+
+    Args:
+        error: of predictions for these rows.
+
+    Returns:
+        The index of the run chosen in each step.
+    """
+    total, chosen = np.zeros_like(predictions[0]), list[int]()
+    for step in range(1, steps + 1):
+        best = int(np.argmin([error((total + each) / step) for each in predictions]))
+        total += predictions[best]
+        chosen.append(best)
+    return chosen
+
+
+def error_of(
+    y: Float64[np.ndarray, "row target"], weight: Float64[np.ndarray, " row"] | None, classes: int
+) -> tuple[str, Error]:
+    """The error of predictions for rows, and its name: the log-loss of classes, or the RMSE of numbers.
+
+    Of several targets, it is the mean RMSE of the standardised targets. Both are convex.
+
+    Args:
+        y: the targets, or the number of each row's class.
+        weight: the weight of each row; None: all equal.
+        classes: the number of classes; 0 for numbers.
+    """
+    weight = np.ones(len(y)) if weight is None else weight
+    weight = weight / weight.sum()
+    if classes:
+        return "log_loss", partial(_log_loss, y[:, 0].astype(np.int64), weight)
+    if y.shape[1] == 1:
+        return "rmse", partial(_rmse, y, weight, np.ones(1))
+    std = np.sqrt(weight @ (y - weight @ y) ** 2)
+    return "standardised rmse", partial(_rmse, y, weight, np.where(std > 0, std, 1))
+
+
+def _rmse(
+    y: Output, weight: Float64[np.ndarray, " row"], unit: Float64[np.ndarray, " target"], predicted: Output
+) -> float:
+    return float(np.mean(np.sqrt(weight @ (predicted - y) ** 2) / unit))
+
+
+def _log_loss(y: np.ndarray, weight: Float64[np.ndarray, " row"], predicted: Output) -> float:
+    of_true = np.take_along_axis(predicted, y[:, None], 1)[:, 0]
+    return float(-weight @ np.log(of_true.clip(min=SMALLEST_PROBABILITY)))

@@ -1,0 +1,195 @@
+"""evaluate with select=N, and the chosen ensemble in all commands."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from commands.mistakes import Mistake, assert_refused, each
+from support import SMALL, Ended, assert_short_answer, train_into
+
+import mlplab
+from mlplab.commands.evaluate import evaluate
+from mlplab.commands.results import results
+from mlplab.commands.select_ensemble import select_ensemble
+from mlplab.data.cache import DataCache
+from mlplab.data.synthetic import functions as synthetic
+from mlplab.runs.trained import TrainedRun
+
+Command = Callable[..., Ended]
+FRAME = synthetic.draw("friedman1", rows=40, features=None, noise=0.5, seed=5)
+CLASSES = ("data=synthetic", "data.function=moons", *SMALL[1:])
+ENSEMBLES = (*SMALL, "ensemble=3")
+WEIGHTED = ("data=csv", *SMALL[2:], "data.path=weighted.csv", "data.target=[target,x5]", "data.weight=w")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    train_into(folder / "s", *([*SMALL, f"seed={seed}"] for seed in range(4)))
+    train_into(folder / "splits", *([*SMALL, f"data.split.seed={seed}"] for seed in range(2)))
+    return folder
+
+
+@pytest.fixture
+def here(trained: Path, tmp_path: Path) -> Path:
+    """A folder with sweeps and a table."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    FRAME.write_csv(tmp_path / "t.csv")
+    return tmp_path
+
+
+def mean_of(sweep: Path, weights: dict[str, float], frame: pl.DataFrame) -> np.ndarray:
+    """The mean of the runs' predictions, by hand."""
+    predictions = []
+    for name, weight in weights.items():
+        run = mlplab.load(sweep / name)
+        predictions.append(weight * (run.predict_proba(frame) if run.schema.classes else run.predict(frame)))
+    return np.sum(predictions, axis=0)
+
+
+def test_a_chosen_ensemble_is_used_like_a_run(run_script: Command, here: Path) -> None:
+    ended = run_script("evaluate", "run=s", "select=5")
+    assert ended.status == 0, ended.err
+    assert "ensemble folder: s/ensemble-5" in ended.out
+    for words in ("chosen run", "weight", "best single run", "validation", "test"):
+        assert words in ended.out
+    written = json.loads((here / "s/ensemble-5/ensemble.json").read_text())
+    weights = written["runs"]
+    assert sum(weights.values()) == pytest.approx(1)
+    assert {path.name for path in (here / "s/ensemble-5").iterdir()} == {"ensemble.json", *weights}
+    shutil.move(here / "s/ensemble-5", here / "e")  # it needs nothing else
+    expected = mean_of(here / "s", weights, FRAME)
+    np.testing.assert_allclose(mlplab.load(here / "e").predict(FRAME), expected, rtol=1e-12)
+    assert run_script("predict", "run=e", "input=t.csv", "output=o.csv").status == 0
+    np.testing.assert_allclose(pl.read_csv(here / "o.csv")["prediction"], expected, rtol=1e-12)
+    ended = run_script("evaluate", "run=e")
+    assert ended.status == 0
+    scores = json.loads((here / "e/evaluation.json").read_text())
+    prefix = "ensemble/" if len(weights) > 1 else ""
+    assert scores[f"{prefix}test/rmse"] == written["test/rmse"]
+    ended = run_script("results", "e", "--by", "run", "--format", "csv")
+    assert len(ended.out.splitlines()) == 1 + len(weights)
+
+
+@pytest.mark.parametrize(
+    "kind", [SMALL, CLASSES, WEIGHTED, ENSEMBLES], ids=["numbers", "classes", "weights", "ensembles"]
+)
+def test_validation_rows_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Sequence[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    FRAME.with_columns(w=np.arange(1, 41)).write_csv("weighted.csv")
+    train_into(tmp_path / "s", *([*kind, f"seed={seed}"] for seed in range(4)))
+    choice = select_ensemble(tmp_path / "s", 3)
+    data = DataCache().data(TrainedRun(tmp_path / "s/0").config)
+    metrics = [json.loads((tmp_path / f"s/{run}/metrics.json").read_text()) for run in range(4)]
+    best = next(iter(choice.weights))
+    if kind is WEIGHTED:
+        assert choice.metric == "standardised rmse"
+    else:
+        name = f"val/{choice.metric}"
+        assert best == str(np.argmin([each[name] for each in metrics]))
+        assert choice.best == pytest.approx(min(each[name] for each in metrics), rel=1e-6)
+    assert choice.chosen <= choice.best * (1 + 1e-12)
+    error = "log_loss" if kind is CLASSES else "rmse"
+    assert choice.report.members[0][error] == metrics[int(best)][f"test/{error}"]
+    assert choice.report.rows == len(data.split.test)
+    assert evaluate(choice.folder).ensemble == choice.report.ensemble
+
+
+def test_a_sweep_goes_on_beside_its_chosen_ensemble(command: Command, run_script: Command) -> None:
+    sweep = ("-m", *SMALL, "optimizer.lr=0.1,0.01", "seed=0,1", "name=s")
+    assert command(*sweep).status == 0
+    assert run_script("evaluate", "run=outputs/s", "select=2").status == 0
+    copies = {path: path.read_bytes() for path in Path("outputs/s/ensemble-2").rglob("*") if path.is_file()}
+    assert sum(group.runs for group in results([Path("outputs")]).groups) == 4
+    assert len(mlplab.load("outputs/s", "all").members) == 4
+    assert command(*sweep).status == 0
+    assert command(*sweep[:-2], "seed=0,1,2", "name=s").status == 0
+    assert len(mlplab.load("outputs/s", "all").members) == 6
+    assert {path: path.read_bytes() for path in copies} == copies
+
+
+def test_an_earlier_choice_is_replaced_and_other_files_are_kept(run_script: Command, here: Path) -> None:
+    for _ in range(2):
+        assert run_script("evaluate", "run=s", "select=2").status == 0
+        assert run_script("evaluate", "run=s/ensemble-2").status == 0
+    assert not list((here / "s").glob(".*"))
+    (here / "s/ensemble-2/notes.txt").write_text("mine")
+    ended = run_script("evaluate", "run=s", "select=2")
+    assert_short_answer(ended, ["s/ensemble-2: is not only a chosen ensemble", "notes.txt", "move this away"])
+    assert (here / "s/ensemble-2/notes.txt").read_text() == "mine"
+
+
+def other_target(here: Path) -> None:
+    train_into(here / "s/more", [*CLASSES])
+    shutil.move(here / "s/more/0", here / "s/classes")
+
+
+def other_table(here: Path) -> None:
+    train_into(here / "s/more", [*SMALL, "data.noise=1"])
+    shutil.move(here / "s/more/0", here / "s/noisy")
+
+
+def choose(here: Path) -> None:
+    select_ensemble(here / "s", 2)
+
+
+def damage(here: Path) -> None:
+    choose(here)
+    (here / "s/ensemble-2/ensemble.json").write_text('{"runs": {"0": 2}}')
+
+
+def lose_a_run(here: Path) -> None:
+    choose(here)
+    path = here / "s/ensemble-2/ensemble.json"
+    path.write_text('{"runs": {"0": 0.5, "elsewhere": 0.5}}')
+
+
+SELECT = ("evaluate", "run=s", "select=2")
+MISTAKES: list[Mistake] = [
+    Mistake("a run", {}, ("evaluate", "run=s/0", "select=2"), ("s/0: has no runs to choose from", "sweep")),
+    Mistake(
+        "a choice", choose, ("evaluate", "run=s/ensemble-2", "select=2"), ("has no runs to choose from",)
+    ),
+    Mistake("no step", {}, ("evaluate", "run=s", "select=0"), ("select: out of range",)),
+    Mistake(
+        "another file",
+        {},
+        (*SELECT, "data.path=t.csv"),
+        ("select=2: cannot be combined with data=", "run=s/ensemble-2"),
+    ),
+    Mistake(
+        "different splits",
+        {},
+        ("evaluate", "run=splits", "select=2"),
+        ("splits/0 and 1: the runs have different train, val, test rows", "run=splits runs=all"),
+    ),
+    Mistake("different tables", other_table, SELECT, ("the runs were trained on different tables",)),
+    Mistake("different targets", other_target, SELECT, ("predict different targets", "classes", "numbers")),
+    Mistake(
+        "a number of a choice's runs",
+        choose,
+        ("evaluate", "run=s/ensemble-2", "runs=1"),
+        ("runs=1: has a meaning only for a sweep", "remove it"),
+    ),
+    Mistake(
+        "damaged",
+        damage,
+        ("evaluate", "run=s/ensemble-2"),
+        ("ensemble.json: is damaged", "remove s/ensemble-2, then choose again"),
+    ),
+    Mistake(
+        "a run is missing",
+        lose_a_run,
+        ("evaluate", "run=s/ensemble-2"),
+        ("ensemble.json: does not fit the runs in its folder", "elsewhere"),
+    ),
+]
+
+
+@each(MISTAKES)
+def test_mistakes(mistake: Mistake, here: Path, run_script: Command) -> None:
+    assert_refused(mistake, here, run_script)

@@ -1,0 +1,60 @@
+"""Greedy selection on drawn predictions."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlplab.runs.greedy_selection import error_of, greedy_selection
+
+
+@st.composite
+def drawn(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Predictions of runs, the target, weights of rows, and the number of classes."""
+    source = np.random.default_rng(draw(st.integers(0, 10**6)))
+    runs, rows, classes = draw(st.integers(1, 6)), draw(st.integers(2, 9)), draw(st.sampled_from([0, 2, 3]))
+    weight = source.random(rows) + 0.01
+    if classes:
+        probabilities = source.dirichlet(np.full(classes, 0.3), (runs, rows))
+        return probabilities, source.integers(0, classes, (rows, 1)).astype(float), weight, classes
+    targets = draw(st.integers(1, 3))
+    y = source.normal(size=(rows, targets)) * [1, 100, 1e-3][:targets]
+    return y + source.normal(size=(runs, rows, targets)) * y.std(0), y, weight, 0
+
+
+@given(drawn(), st.integers(1, 8))
+def test_the_ensemble_is_never_worse_than_the_best_run(
+    of: tuple[np.ndarray, np.ndarray, np.ndarray, int], steps: int
+) -> None:
+    predictions, y, weight, classes = of
+    _, error = error_of(y, weight, classes)
+    chosen = greedy_selection(predictions, error, steps)
+    assert len(chosen) == steps
+    single = [error(each) for each in predictions]
+    assert chosen[0] == np.argmin(single)
+    assert error(predictions[chosen].mean(0)) <= min(single) + 1e-12
+    assert chosen == greedy_selection(predictions, error, steps)
+    assert chosen == greedy_selection(np.concatenate([predictions, predictions]), error, steps)  # ties
+
+
+def test_runs_whose_errors_cancel_are_chosen() -> None:
+    y = np.zeros((4, 1))
+    predictions = np.array([[[1.0]] * 4, [[-1.1]] * 4, [[1.05]] * 4])
+    name, error = error_of(y, None, 0)
+    assert name == "rmse"
+    assert greedy_selection(predictions, error, 4) == [0, 1, 0, 1]
+
+
+def test_errors_by_hand() -> None:
+    y, weight = np.array([[0.0, 0.0], [2.0, 20.0]]), np.array([1.0, 3.0])
+    name, error = error_of(y, weight, 0)
+    assert name == "standardised rmse"
+    std = 2 * (0.25 * 0.75) ** 0.5
+    assert error(y + np.array([std, 0])) == pytest.approx(0.5)
+    assert error(y + np.array([0, 10 * std])) == pytest.approx(0.5)
+    _, rmse = error_of(y[:, :1], weight, 0)
+    assert rmse(y[:, :1] + [[2.0], [0.0]]) == pytest.approx(1)
+    name, log_loss = error_of(np.array([[0.0], [1.0]]), weight, 2)
+    assert name == "log_loss"
+    assert log_loss(np.array([[0.5, 0.5], [0.9, 0.1]])) == pytest.approx(-(np.log(0.5) + 3 * np.log(0.1)) / 4)
+    assert np.isfinite(log_loss(np.array([[0.0, 1.0], [1.0, 0.0]])))

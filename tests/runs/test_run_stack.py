@@ -1,0 +1,113 @@
+"""Trained runs that predict as one stacked network."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from support import SMALL, train_into
+
+import mlplab
+from mlplab.commands.evaluate import evaluate
+from mlplab.data.synthetic import functions as synthetic
+from mlplab.runs import ensemble, run_stack
+from mlplab.runs.run_stack import RunStack, predict_runs, stacked
+from mlplab.runs.trained import TrainedRun
+
+FRAME = synthetic.draw("friedman1", rows=700, features=None, noise=0.0, seed=3)
+CLASSES = ("data=synthetic", "data.function=moons", *SMALL[1:])
+KINDS = {
+    "numbers": (*SMALL, "model.hidden=[7,5]"),
+    "quantiles, periodic features and layer norm": (
+        *SMALL,
+        "model/preprocessing=quantile",
+        "model.norm=layer",
+        "model.periodic_features=3",
+    ),
+    "residual in 64 bits": (*SMALL, "model.residual=true", "model.activation=tanh", "trainer.precision=64"),
+    "linear": (*SMALL[:3], "model=linear", *SMALL[4:]),
+    "classes": CLASSES,
+}
+
+
+def trained(folder: Path, *members: tuple[str, ...]) -> list[TrainedRun]:
+    """Runs of one stack, from their folders."""
+    train_into(folder, *members)
+    return [TrainedRun(folder / str(index)) for index in range(len(members))]
+
+
+def features(run: TrainedRun, rows: int) -> np.ndarray:
+    """Rows within the training range and outside of it, some values missing."""
+    drawn = np.random.default_rng(rows)
+    x = drawn.normal(size=(rows, len(run.schema.inputs))).astype(run.dtype)
+    x[drawn.random(x.shape) < 0.1] = np.nan
+    return x
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_predicts_the_same_bits_alone_and_in_a_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(run_stack, "MEMBERS_AT_ONCE", 4)
+    runs = trained(tmp_path, *((*KINDS[kind], f"seed={seed}") for seed in range(7)))
+    stack = RunStack(runs)
+    alone = [RunStack([run]) for run in runs]
+    for rows in (1, 5, 63, 64, 65, 700, 3000):
+        x = features(runs[0], rows)
+        together = stack(x)
+        for each, predicted in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(each(x)[0], predicted)
+        if rows == 3000:
+            np.testing.assert_array_equal(stack(x[:700]), together[:, :700])
+    assert len(np.unique(together[:, 0, 0])) == 7
+
+
+def test_runs_share_a_stack_if_only_dropout_differs(tmp_path: Path) -> None:
+    runs = trained(tmp_path, SMALL, (*SMALL, "seed=1", "model.dropout=0.2"))
+    train_into(tmp_path / "wider", [*SMALL, "model.hidden=[8,9]"])
+    wider = TrainedRun(tmp_path / "wider/0")
+    assert [stack.runs for stack in stacked([runs[0], wider, runs[1]])] == [tuple(runs), (wider,)]
+    x = features(wider, 10)
+    separate = [RunStack([run])(x)[0] for run in (runs[0], wider, runs[1])]
+    for one, other in zip(predict_runs([runs[0], wider, runs[1]], [x] * 3), separate, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def merge(folder: Path, runs: list[TrainedRun], weights: list[float]) -> Path:
+    """An ensemble run whose members are the networks of other runs."""
+    shutil.copytree(runs[0].folder, folder)
+    path = folder / "checkpoints/best.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["state"] = {name: torch.cat([run.state[name] for run in runs]) for name in content["state"]}
+    torch.save(content | {"member_weights": dict(enumerate(weights))}, path)
+    return folder
+
+
+def test_runs_weigh_alike_and_members_by_their_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = trained(tmp_path / "runs", *((*SMALL, f"seed={seed}") for seed in range(3)))
+    merge(tmp_path / "sweep/0", runs[:2], [0.25, 0.75])
+    shutil.copytree(runs[2].folder, tmp_path / "sweep/1")
+    single = [mlplab.load(run.folder).predict(FRAME) for run in runs]
+    merged = mlplab.load(tmp_path / "sweep/0").predict(FRAME)
+    np.testing.assert_allclose(merged, 0.25 * single[0] + 0.75 * single[1], rtol=1e-12)
+    sweep = mlplab.load(tmp_path / "sweep", "all")
+    expected = sweep.predict(FRAME)
+    np.testing.assert_allclose(expected, (merged + single[2]) / 2, rtol=1e-12)
+    monkeypatch.setattr(ensemble, "BLOCK_VALUES", 300)
+    np.testing.assert_array_equal(sweep.predict(FRAME), expected)
+
+
+def test_the_mean_prediction_of_an_ensemble_run_is_evaluated(tmp_path: Path) -> None:
+    runs = trained(tmp_path / "runs", *((*SMALL, f"seed={seed}") for seed in range(2)))
+    folder = merge(tmp_path / "merged", runs, [0.5, 0.5])
+    [scores] = evaluate(folder).members
+    assert scores == evaluate(tmp_path / "runs").ensemble
+
+
+def test_a_frame_without_rows_has_no_predictions(tmp_path: Path) -> None:
+    train_into(tmp_path, SMALL)
+    assert mlplab.load(tmp_path / "0").predict(FRAME[:0].cast(pl.Float64)).shape == (0,)
