@@ -53,7 +53,7 @@ def evaluate(arguments: Evaluate) -> None:
         from rich.console import Console
 
         from mlplab.commands.evaluate import evaluate
-        from mlplab.commands.render import NETWORK, confusion_table, score_table
+        from mlplab.commands.render import confusion_table, network_name, score_table
         from mlplab.console import print_line
 
     torch.set_num_threads(1)
@@ -65,10 +65,11 @@ def evaluate(arguments: Evaluate) -> None:
     )
     console = Console()
     print_line(console, f"{report.source}: {report.rows} rows")
-    rows = {NETWORK: report.members[0]}
+    rows = {network_name(report.networks): report.members[0]}
     if len(report.members) > 1:
         mean, sd = report.mean_and_sd()
-        rows = {f"mean of {len(report.members)} networks": mean, "their standard deviation": sd}
+        of_runs = "networks" if report.networks == 1 else "ensembles"
+        rows = {f"mean of {len(report.members)} {of_runs}": mean, "their standard deviation": sd}
         rows |= {"their ensemble": report.ensemble} if report.ensemble else {}
     rows |= report.baselines
     console.print(score_table(rows, "test" if report.part == "test" else "all rows, not a test"))

@@ -37,6 +37,7 @@ class Report:
     """Scores of runs, of their ensemble if there are several, and of the baselines.
 
     Attributes:
+        networks: the number of networks of a run.
         part: `test`, or `all` if some of the rows were in training or validation.
         classes: the classes of the target; empty if the targets are numbers.
         confusion: for classes, the number (or weight) of rows by true and predicted class: of the run or the
@@ -46,6 +47,7 @@ class Report:
     source: str
     rows: int
     members: tuple[Scores, ...]
+    networks: int = 1
     part: str = "test"
     ensemble: Scores | None = None
     baselines: Mapping[str, Scores] = field(default_factory=dict)
@@ -122,7 +124,8 @@ def score(ensemble: Ensemble, cache: DataCache, path: str | None = None, *, incl
     first, classes = data[0], members[0].schema.classes
     together, confusion = _together(ensemble, data)
     part = "all" if any_seen else "test"
-    return Report(first.source, len(first.rows), each, part, together, beside, classes, confusion)
+    rows, networks = len(first.rows), len(members[0].members)
+    return Report(first.source, rows, each, networks, part, together, beside, classes, confusion)
 
 
 def _together(ensemble: Ensemble, data: Sequence[EvaluationData]) -> tuple[Scores | None, Confusion | None]:
@@ -141,7 +144,7 @@ def _together(ensemble: Ensemble, data: Sequence[EvaluationData]) -> tuple[Score
     together = None
     if is_shared:
         predictions, data = [weighted_mean(np.stack(predictions), ensemble.weights)], [first]
-        together = first.scores(predictions[0], classes) if len(members) > 1 else None
+        together = first.scores(predictions[0], ensemble.schema) if len(members) > 1 else None
     matrices = [own.confusion(p) for own, p in zip(data, predictions, strict=True)] if classes else []
     return together, np.sum(matrices, axis=0) if matrices else None
 
@@ -162,7 +165,7 @@ def run_scores(run: TrainedRun, data: EvaluationData) -> Scores:
     """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
     if len(run.member_weights) > 1:
         [predicted] = predict_runs([run], [data.x[data.rows]])
-        return data.scores(predicted, run.schema.classes)
+        return data.scores(predicted, run.schema)
     x, y, rows = torch.from_numpy(data.x), torch.from_numpy(data.y), [torch.from_numpy(data.rows)]
     weight = None if data.weight is None else torch.from_numpy(data.weight)[:, None]
     loss = build_loss([run.config.loss])

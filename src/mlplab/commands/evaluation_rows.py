@@ -48,12 +48,10 @@ class EvaluationData:
             self.y[self.rows], other.y[other.rows]
         )
 
-    def scores(
-        self, predicted: Float64[np.ndarray, "evaluated output"], classes: Sequence[str] = ()
-    ) -> Scores:
+    def scores(self, predicted: Float64[np.ndarray, "evaluated output"], schema: Schema) -> Scores:
         """The scores of predictions for the evaluated rows: targets, or probabilities of classes."""
         weight = None if self.weight is None else self.weight[self.rows]
-        return scores(predicted, self.y[self.rows], weight, len(classes))
+        return scores(predicted, self.y[self.rows], weight, len(schema.classes), schema.targets)
 
     def confusion(
         self, probabilities: Float64[np.ndarray, "evaluated class"]

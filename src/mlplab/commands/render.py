@@ -76,7 +76,6 @@ def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "te
 
 
 NETWORK = "this network"
-"""The name of a run's network beside its baselines."""
 
 
 ENSEMBLE, BEST_RUN = "chosen ensemble", "best single run"
@@ -97,6 +96,11 @@ def validation_table(metric: str, best: float, chosen: float) -> RichTable:
     for name, value in ((ENSEMBLE, chosen), (BEST_RUN, best)):
         table.add_row(name, format_score(value, metric))
     return table
+
+
+def network_name(members: int) -> str:
+    """The name of a run with that many networks beside its baselines."""
+    return NETWORK if members == 1 else f"ensemble of {members}"
 
 
 def no_better_than_constant(rows: Mapping[str, Mapping[str, float | None]]) -> str | None:
@@ -140,10 +144,10 @@ def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]
 
 def main_scores(metrics: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     """The test scores in a metrics.json: of the network (or ensemble and members) and of baselines."""
-    names = _metrics_among(metrics, "test/")
-    prefixes = {NETWORK: ""}
-    if members := metrics.get("members"):
-        prefixes = {f"ensemble of {members}": "", "its networks (mean)": "members/"}
+    names, members = _metrics_among(metrics, "test/"), metrics.get("members", 1)
+    prefixes = {network_name(members): ""}
+    if members > 1:
+        prefixes["its networks (mean)"] = "members/"
     prefixes |= {name: f"{name}/" for name in BASELINES[names]}
     return {
         name: {each: metrics[f"{prefix}test/{each}"] for each in names}

@@ -10,7 +10,6 @@ from threadpoolctl import threadpool_limits
 
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows
-from mlplab.data.table import Table
 from mlplab.runs.baseline_models import (
     BOOSTING,
     Boosting,
@@ -147,7 +146,9 @@ def estimated_seconds(name: str, data: TrainingData) -> float:
     return 0.0
 
 
-def scores(predicted: Output, y: Y, weight: Weight | None, classes: int = 0) -> Scores:
+def scores(
+    predicted: Output, y: Y, weight: Weight | None, classes: int = 0, targets: Sequence[str] = ()
+) -> Scores:
     """The metrics of predictions.
 
     Args:
@@ -155,24 +156,18 @@ def scores(predicted: Output, y: Y, weight: Weight | None, classes: int = 0) -> 
         y: the targets, or the number of each row's class.
         weight: the weight of each row; None: all equal.
         classes: the number of classes; 0 for numbers, whose metrics are means over targets.
+        targets: if there are several, their names: each also gets metrics such as `rmse/TARGET`.
     """
     metrics = ClassificationMetrics(1, classes) if classes else RegressionMetrics(1, y.shape[1])
     if classes:
         predicted = np.log(predicted.clip(SMALLEST_PROBABILITY, 1))
     weights = None if weight is None else torch.from_numpy(weight)[None, :, None]
     metrics.update(torch.from_numpy(predicted)[None], torch.from_numpy(y)[None], weights)
-    return {name: float(value.mean()) for name, value in metrics.compute().items()}
-
-
-def scores_on_rows(table: Table, rows: Rows, predicted: Output) -> Scores:
-    """The metrics of predictions for some rows of a table; of several targets, also those of each."""
-    weight = None if table.weight is None else table.weight[rows]
-    classes, targets = len(table.schema.classes), table.schema.targets
-    found = scores(predicted, table.y[rows], weight, classes)
+    computed = {name: value.flatten() for name, value in metrics.compute().items()}
+    found = {name: float(value.mean()) for name, value in computed.items()}
     if len(targets) > 1:
-        for place, target in enumerate(targets):
-            of_target = scores(predicted[:, [place]], table.y[rows][:, [place]], weight)
-            found |= {f"{name}/{target}": value for name, value in of_target.items()}
+        for name, value in computed.items():
+            found |= {f"{name}/{target}": float(each) for target, each in zip(targets, value, strict=True)}
     return found
 
 

@@ -15,7 +15,7 @@ from mlplab.config import TrainConfig
 from mlplab.data.cache import RunData
 from mlplab.errors import Fault, UserError
 from mlplab.models.class_probabilities import ClassProbabilities
-from mlplab.runs.baselines import scores_on_rows
+from mlplab.runs.baselines import scores
 from mlplab.runs.build import build_stack, build_trainer
 from mlplab.runs.folder import Metrics, RunFolder, finite
 from mlplab.runs.members import member_configs
@@ -290,7 +290,11 @@ class StackTrainer:
                 [self.held_out[member, : len(rows)] for member, rows in zip(members, held_out, strict=True)],
             ),
         }
-        found = {part: scores_on_rows(data.table, *each) for part, each in of_part.items()}
+        table, schema = data.table, data.table.schema
+        found = {}
+        for part, (rows, of_rows) in of_part.items():
+            weight = None if table.weight is None else table.weight[rows]
+            found[part] = scores(of_rows, table.y[rows], weight, len(schema.classes), schema.targets)
         found["val"] = found["oof"]
         return {f"{part}/{name}": value for part, each in found.items() for name, value in each.items()}
 
