@@ -11,7 +11,10 @@ from contracts import assert_weight_equals_repetition
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_iris
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import log_loss
+from sklearn.preprocessing import StandardScaler
 from support import config
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -158,8 +161,10 @@ def test_many_rows_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(baselines, "BLOCK", 3)
     for y, classes in ((Y, 0), (CLASS, 3)):
         data = data_of(X, y, categories=[0, 0, 0], classes=classes)
-        found = Baselines(data, NAMES, 1)
-        assert found.models["linear"].columns.named_transformers_["numbers"][1].n_samples_seen_ == 20
+        refit, found = refit_and_first(data)
+        assert_finite(refit.scores(X, y, None, ROWS))
+        for each in (found, refit):
+            assert each.models["linear"].columns.named_transformers_["numbers"][1].n_samples_seen_ == 20
         losses = found.models["boosting"].models[0].validation_score_
         assert np.ptp(losses) < 1e-9  # 7 rows are too few for a tree
         constant = y[data.train].mean(0) if not classes else np.bincount(y[data.train, 0].astype(int)) / 40
@@ -254,6 +259,75 @@ def test_boosting_stops_and_predicts_with_the_best_number_of_trees() -> None:
     assert model.n_iter_ < model.max_iter
     predicted = boosting.predict(x[split.val])
     assert log_loss(y[split.val], predicted) == pytest.approx(-model.validation_score_.max())
+
+
+def refit_and_first(data: TrainingData) -> tuple[Baselines, Baselines]:
+    """The baselines fitted to train and val, and those fitted to train, whose choices they share."""
+    return Baselines(replace(data, refit=True), NAMES, 1), Baselines(data, NAMES, 1)
+
+
+def weighted_table(classes: int) -> tuple[TrainingData, np.ndarray, np.ndarray]:
+    """A table with weights, its rows of train and val that have one, and their weights with mean 1."""
+    x, y = nonlinear(400, classes)
+    y = y if classes else np.column_stack([y, 9 * x[:, 2] + y[:, 0]])
+    weight = np.random.default_rng(4).uniform(0.5, 2, 400)
+    weight[::9] = 0
+    data = data_of(x, y, weight, random_split(np.arange(400), val=0.2, test=0.2, seed=0), [0, 0, 0], classes)
+    both = np.union1d(data.train, data.val)
+    both = both[weight[both] > 0]
+    return data, both, weight[both] / weight[both].mean()
+
+
+def test_models_of_numbers_are_fitted_again_to_train_and_val() -> None:
+    data, both, weights = weighted_table(0)
+    x, y = data.x, data.y[both]
+    refit, first = refit_and_first(data)
+    mean = np.average(y, 0, weights)
+    np.testing.assert_allclose(refit.models["constant"].predict(x), np.tile(mean, (400, 1)))
+    scaler = StandardScaler().fit(x[both])
+    penalties = baseline_models.PENALTIES
+    ridge = RidgeCV(penalties, alpha_per_target=True).fit(scaler.transform(x[both]), y, weights)
+    np.testing.assert_allclose(refit.models["linear"].predict(x), ridge.predict(scaler.transform(x)), 1e-6)
+    boosting = refit.models["boosting"].predict(x)
+    for target, model in enumerate(first.models["boosting"].models):
+        settings = {**baseline_models.BOOSTING, "max_iter": model.validation_score_.argmax()}
+        expected = HistGradientBoostingRegressor(**settings, early_stopping=False, random_state=0)
+        std = np.sqrt(np.average((y[:, target] - mean[target]) ** 2, weights=weights))
+        expected.fit(x[both], (y[:, target] - mean[target]) / std, weights)
+        np.testing.assert_allclose(boosting[:, target], expected.predict(x) * std + mean[target])
+    assert len(set(refit.models["boosting"].iterations)) == 2
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_models_of_classes_are_fitted_again_to_train_and_val(classes: int) -> None:
+    data, both, weights = weighted_table(classes)
+    x, y = data.x, data.y[both, 0]
+    refit, first = refit_and_first(data)
+    shares = np.bincount(y.astype(int), weights) / weights.sum()
+    np.testing.assert_allclose(refit.models["constant"].predict(x), np.tile(shares, (400, 1)))
+    scaler, chosen = StandardScaler().fit(x[both]), first.models["linear"].model.C
+    logistic = LogisticRegression(C=chosen).fit(scaler.transform(x[both]), y, weights)
+    expected = logistic.predict_proba(scaler.transform(x))
+    np.testing.assert_allclose(refit.models["linear"].predict(x), expected, atol=1e-3)
+    (model,) = first.models["boosting"].models
+    settings = {**baseline_models.BOOSTING, "max_iter": model.validation_score_.argmax()}
+    boosting = HistGradientBoostingClassifier(**settings, early_stopping=False, random_state=0)
+    expected = boosting.fit(x[both], y, weights).predict_proba(x)
+    np.testing.assert_allclose(refit.models["boosting"].predict(x), expected)
+
+
+def test_classes_of_validation_rows_only_are_learned_when_fitting_again() -> None:
+    y = CLASS.copy()
+    y[:40][y[:40] == 1] = 2
+    refit, first = refit_and_first(data_of(MIXED, y, classes=4))
+    for name in NAMES:
+        assert not first.models[name].predict(MIXED)[:, [1, 3]].any()
+        predicted = refit.models[name].predict(MIXED)
+        assert predicted[:, 1].all()
+        assert not predicted[:, 3].any()
+    y[:40] = 2  # nothing to choose by
+    for model in refit_and_first(data_of(MIXED, y, classes=4))[0].models.values():
+        np.testing.assert_allclose(model.output, np.bincount(y[:50, 0].astype(int), minlength=4) / 50)
 
 
 def test_classes_that_are_easy_to_tell_apart() -> None:
@@ -353,6 +427,21 @@ def test_baselines_are_fitted_and_scored_once(data: RunData, monkeypatch: pytest
     assert list(baselines.baselines(data, ["constant"], 0.0, 1).models) == ["constant"]
 
 
+def test_beside_an_ensemble_baselines_learn_from_validation_rows_too() -> None:
+    cache = DataCache()
+    alone, bagged = (
+        cache.data(config("data=synthetic", "data.rows=60", f"ensemble={members}")) for members in (1, 2)
+    )
+    split, y = alone.split, alone.table.y
+    constants = [
+        baselines.baselines(each, NAMES, 0.0, 1).models["constant"].output for each in (alone, bagged)
+    ]
+    np.testing.assert_array_equal(constants[0], y[split.train].mean(0))
+    np.testing.assert_allclose(constants[1], y[np.concatenate([split.train, split.val])].mean(0))
+    one, other = (baseline_test_scores(each, NAMES, 0.0, 1) for each in (alone, bagged))
+    assert all(one[name] != other[name] for name in NAMES)
+
+
 @pytest.mark.parametrize(("seconds", "left_out"), [(3.0, ["boosting"]), (1e4, [])])
 def test_baselines_that_take_longer_than_the_network_are_skipped(
     data: RunData,
@@ -395,6 +484,10 @@ def test_estimates_grow_with_the_table_and_small_tables_are_always_fitted() -> N
         assert small < wider < baselines.FREE_SECONDS
         classes = [estimated_seconds(name, sized(900, 5, number)) for number in (2, 4)]
         assert classes[0] < classes[1] < baselines.FREE_SECONDS
+        data = sized(900, 5, 0)
+        again = replace(data, train=np.union1d(data.train, data.val))
+        seconds = [estimated_seconds(name, each) for each in (data, again, replace(data, refit=True))]
+        assert seconds[2] == pytest.approx(seconds[0] + seconds[1])
     assert estimated_seconds("constant", sized(900, 5, 0)) == 0
 
 

@@ -1,11 +1,10 @@
 """The models of the baselines: constants, and scikit-learn's linear models and gradient boosting."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import islice
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -75,6 +74,8 @@ class TrainingData:
         val: the validation rows, by which hyperparameters are chosen and training is stopped.
         categories: the number of categories of each feature; 0 for numbers.
         classes: the number of classes; 0 if the targets are numbers.
+        refit: whether models are fitted again to train and val, with what val has chosen: like an ensemble,
+            whose networks together learn from both.
     """
 
     x: X
@@ -84,6 +85,13 @@ class TrainingData:
     val: Rows
     categories: Sequence[int]
     classes: int = 0
+    refit: bool = False
+
+    @property
+    def joined(self) -> "TrainingData":
+        """The same with the rows of train and val to train on, and none to choose by."""
+        rows = np.sort(np.concatenate([self.train, self.val]))
+        return replace(self, train=rows, val=rows[:0], refit=False)
 
     def usable(self, name: str) -> "TrainingData":
         """The rows for a baseline: a sample if there are too many, and none with weight 0.
@@ -139,6 +147,10 @@ class Constant:
         else:
             self.output = np.average(y, 0, weights)
 
+    def refitted(self, data: TrainingData) -> "Constant":
+        """The constant of other rows."""
+        return Constant(data)
+
     def predict(self, x: X) -> Output:
         """The same output for all rows."""
         return np.tile(self.output, (len(x), 1))
@@ -150,9 +162,12 @@ class Linear:
     Missing numbers are imputed by the median, with an indicator column. Numbers are standardized, categories
     are one-hot encoded. The penalty of ridge regression is chosen for each target by leave-one-out
     cross-validation, that of logistic regression by the log-loss of the validation rows.
+
+    Args:
+        inverse_penalty: scikit-learn's `C` of logistic regression; None: it is chosen.
     """
 
-    def __init__(self, data: TrainingData) -> None:
+    def __init__(self, data: TrainingData, inverse_penalty: float | None = None) -> None:
         from sklearn.compose import ColumnTransformer  # imported here since it takes a second
         from sklearn.impute import SimpleImputer
         from sklearn.linear_model import RidgeCV
@@ -169,31 +184,30 @@ class Linear:
             sparse_threshold=1.0,
         )
         self.classes, columns = data.classes, self.columns.fit_transform(data.x[data.train])
+        y, weights = data.y[data.train], data.relative_weights(data.train)
         if data.classes:
-            self.model = self._logistic(data, columns)
+            models = _logistic_models(columns, y[:, 0], weights)
+            given = (model for model in models if inverse_penalty == model.C)
+            self.model = next(given) if inverse_penalty else self._best(data, models)
         else:
-            weights = data.relative_weights(data.train)
-            self.model = RidgeCV(PENALTIES, alpha_per_target=True).fit(columns, data.y[data.train], weights)
+            self.model = RidgeCV(PENALTIES, alpha_per_target=True).fit(columns, y, weights)
 
-    def _logistic(self, data: TrainingData, columns: Any) -> Any:
-        """Logistic regression with the best penalty; each fit starts where the one before ended."""
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
+    def _best(self, data: TrainingData, models: Iterable[Any]) -> Any:
+        """The logistic regression with the lowest log-loss of the validation rows."""
         from sklearn.metrics import log_loss
 
-        y, y_val = data.y[data.train, 0], data.y[data.val, 0]
-        weights, of_val = data.relative_weights(data.train), data.relative_weights(data.val)
-        columns_of_val = self.columns.transform(data.x[data.val])
-        model = LogisticRegression(tol=1e-3, warm_start=True)
-        fits = []
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # at the weakest penalties
-            for inverse in INVERSE_PENALTIES:
-                model.set_params(C=inverse).fit(columns, y, weights)
-                predicted = model.predict_proba(columns_of_val)
-                loss = log_loss(y_val, predicted, sample_weight=of_val, labels=model.classes_)
-                fits.append((loss, copy(model)))
-        return min(fits, key=itemgetter(0))[1]
+        y, weights = data.y[data.val, 0], data.relative_weights(data.val)
+        columns = self.columns.transform(data.x[data.val])
+
+        def loss(model: Any) -> float:
+            predicted = model.predict_proba(columns)
+            return float(log_loss(y, predicted, sample_weight=weights, labels=model.classes_))
+
+        return min(models, key=loss)
+
+    def refitted(self, data: TrainingData) -> "Linear":
+        """Logistic regression of other rows with the same penalty, or ridge regression of these rows."""
+        return Linear(data, self.model.C if self.classes else None)
 
     def predict(self, x: X) -> Output:
         """The targets, or the probabilities of the classes."""
@@ -209,9 +223,12 @@ class Boosting:
     Categories are split as categories, and missing values are a value of their own. Training stops when the
     loss of the validation rows no longer decreases, and the trees up to its minimum predict. Targets are
     standardized, since the tolerance of early stopping is absolute.
+
+    Args:
+        iterations: their number in the model of each target; None: it is chosen.
     """
 
-    def __init__(self, data: TrainingData) -> None:
+    def __init__(self, data: TrainingData, iterations: Sequence[int] | None = None) -> None:
         from sklearn.compose import ColumnTransformer
         from sklearn.preprocessing import OrdinalEncoder
 
@@ -231,11 +248,12 @@ class Boosting:
             self.mean = np.average(y, 0, weights)
             std = np.sqrt(np.average(np.square(y - self.mean), 0, weights))
             self.std = np.where(std > 0, std, 1)
-        self.models = [
-            self._fit(data, x, target, list(range(len(coded))) or None) for target in range(y.shape[1])
-        ]
+        of_codes = list(range(len(coded))) or None
+        given: Sequence[int | None] = iterations or [None] * y.shape[1]
+        self.models = [self._fit(data, x, target, of_codes, most) for target, most in enumerate(given)]
+        self.iterations = iterations or [_best_iterations(model) for model in self.models]
 
-    def _fit(self, data: TrainingData, x: X, target: int, coded: list[int] | None) -> Any:
+    def _fit(self, data: TrainingData, x: X, target: int, coded: list[int] | None, most: int | None) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
         kind = HistGradientBoostingClassifier if data.classes else HistGradientBoostingRegressor
@@ -247,32 +265,61 @@ class Boosting:
             random_state=0,
         )
         y = (data.y[:, target] - self.mean[target]) / self.std[target]
+        weights = data.relative_weights(data.train)
+        if most:
+            return model.set_params(max_iter=most, early_stopping=False).fit(x, y[data.train], weights)
         return model.fit(
             x,
             y[data.train],
-            data.relative_weights(data.train),
+            weights,
             X_val=self.codes.transform(data.x[data.val]),
             y_val=y[data.val],
             sample_weight_val=data.relative_weights(data.val),
         )
 
+    def refitted(self, data: TrainingData) -> "Boosting":
+        """The models of other rows with the same numbers of iterations."""
+        return Boosting(data, self.iterations)
+
     def predict(self, x: X) -> Output:
         """The targets, or the probabilities of the classes."""
         codes = self.codes.transform(x)
         if self.classes:
-            (model,) = self.models
-            return _of_all_classes(model, _best(model, model.staged_predict_proba(codes)), self.classes)
-        predicted = [_best(model, model.staged_predict(codes)) for model in self.models]
+            (model,), (last,) = self.models, self.iterations
+            return _of_all_classes(model, _stage(model.staged_predict_proba(codes), last), self.classes)
+        predicted = [
+            _stage(model.staged_predict(codes), last)
+            for model, last in zip(self.models, self.iterations, strict=True)
+        ]
         return np.column_stack(predicted) * self.std + self.mean
 
 
 Model = Constant | Linear | Boosting
 
 
-def _best(model: Any, stages: Iterable[Float64[np.ndarray, "..."]]) -> Float64[np.ndarray, "..."]:
-    """The stage with the lowest validation loss; the first of these losses is that of no tree."""
-    best = max(1, int(model.validation_score_.argmax()))
-    return next(islice(stages, best - 1, None))
+def _logistic_models(
+    columns: Any, y: Float64[np.ndarray, " row"], weights: Float64[np.ndarray, " row"] | None
+) -> Iterator[Any]:
+    """Logistic regression with each penalty, from the largest; each fit starts where the one before ended."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(tol=1e-3, warm_start=True)
+    for inverse in INVERSE_PENALTIES:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # at the weakest penalties
+            model.set_params(C=inverse).fit(columns, y, weights)
+        yield copy(model)
+
+
+def _best_iterations(model: Any) -> int:
+    """The iterations up to the lowest validation loss; the first of these losses is that of no tree."""
+    return max(1, int(model.validation_score_.argmax()))
+
+
+def _stage(stages: Iterable[Float64[np.ndarray, "..."]], iterations: int) -> Float64[np.ndarray, "..."]:
+    """The prediction after some iterations."""
+    return next(islice(stages, iterations - 1, None))
 
 
 def _of_all_classes(model: Any, probabilities: Float[np.ndarray, "row known"], classes: int) -> Output:

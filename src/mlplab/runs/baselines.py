@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -52,7 +53,7 @@ _TEST_SCORES: WeakKeyDictionary[RunData, dict[tuple[str, ...], dict[str, Scores]
 
 
 class Baselines:
-    """Baselines fitted to the training rows of a table.
+    """Baselines fitted to the training rows of a table, and to those of validation if the data say so.
 
     Args:
         names: the baselines to fit.
@@ -97,7 +98,14 @@ def baselines(data: RunData, names: Sequence[str], seconds: float, threads: int)
         table, split = data.table, data.split
         schema = table.schema
         of_table = TrainingData(
-            table.x, table.y, table.weight, split.train, split.val, schema.categories, len(schema.classes)
+            table.x,
+            table.y,
+            table.weight,
+            split.train,
+            split.val,
+            schema.categories,
+            len(schema.classes),
+            refit=bool(data.bagged),
         )
         skipped = [name for name in names if _is_skipped(name, of_table, seconds, memmapped=table.memmapped)]
         used = [name for name in names if name not in skipped]
@@ -121,11 +129,12 @@ def baseline_test_scores(
 
 
 def fit(name: str, data: TrainingData) -> Model:
-    """A fitted baseline; the constant one if all rows are of one class, which scikit-learn refuses."""
+    """A fitted baseline; the constant one if train has a single class, which scikit-learn refuses."""
     usable = data.usable(name)
     y = usable.y[usable.train]
     only_one = data.classes and (y == y[0]).all()
-    return MODELS["constant" if only_one else name](usable)
+    model = MODELS["constant" if only_one else name](usable)
+    return model.refitted(data.joined.usable(name)) if data.refit else model
 
 
 def estimated_seconds(name: str, data: TrainingData) -> float:
@@ -133,6 +142,8 @@ def estimated_seconds(name: str, data: TrainingData) -> float:
 
     How many iterations a table takes is not known before; the other factors are times on an AMD EPYC of 2024.
     """
+    if data.refit:
+        return estimated_seconds(name, replace(data, refit=False)) + estimated_seconds(name, data.joined)
     rows, features = min(len(data.train), data.most_rows(name)), len(data.categories)
     outputs = data.classes if data.classes > 2 else data.y.shape[1]
     if name == "linear":
