@@ -59,6 +59,7 @@ def test_a_run_alone_leaves_what_it_leaves_in_a_stack(command: Callable[..., End
         "data.weight=weight",
         "model.preprocessing.one_hot_max_categories=5",
         "optimizer.lr=0.01",
+        "ensemble=1",
     )
     folds = ("data/split=kfold", "data.split.folds=3")
     for preprocessing in ("standard", "robust_clip", "quantile"):

@@ -12,6 +12,7 @@ from mlplab import config as sections
 from mlplab.config.keys import flat
 from mlplab.data import defaults
 from mlplab.data.defaults import (
+    ENSEMBLE,
     FEW_NUMBERS,
     FEW_ROWS,
     FEW_ROWS_DROPOUT,
@@ -122,7 +123,7 @@ def test_what_is_given_stays() -> None:
     own = (
         *("optimizer.lr=0.1", "optimizer.weight_decay=0.3", "optimizer.weight_averaging=false"),
         *("model.hidden=[7]", "model.activation=tanh", "model.dropout=0.5", "model.periodic_features=2"),
-        *("data.batch_size=null", "trainer.max_epochs=3"),
+        *("data.batch_size=null", "trainer.max_epochs=3", "ensemble=2"),
     )
     for target, more in (
         (NUMBERS, ("loss=huber", "monitor=val/r2")),
@@ -130,6 +131,16 @@ def test_what_is_given_stays() -> None:
     ):
         given = config(*own, *more)
         assert resolve_auto(given, table(target), split(40)) == given
+
+
+def test_runs_alone_with_few_rows_are_ensembles() -> None:
+    def members(*overrides: str, train: int = 100, alone: bool = True) -> sections.Auto | int:
+        run, of = config(*BY_FILE, *overrides), table(NUMBERS, rows=1000)
+        return resolve_auto(run, of, split(train), alone=alone).ensemble
+
+    assert members() == members(train=FEW_ROWS - 1) == ENSEMBLE
+    assert members(train=FEW_ROWS) == members(alone=False) == members("model.norm=batch") == 1
+    assert members("ensemble=3", train=FEW_ROWS) == members("ensemble=3", alone=False) == 3
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,8 @@ def train(run: TrainConfig, folder: Path, *, resume: bool, cache: DataCache | No
         log.info("%s has already finished", inside(folder))
         _print_scores(metrics, folder, Console())
         return
+    run = resolved(run, cache, folder, alone=True)
     data = cache.data(run)
-    run = resolved(run, cache, folder)
     with heavy_imports():
         from mlplab.runs.resume_state import saved_state
         from mlplab.runs.train import Run, train_runs

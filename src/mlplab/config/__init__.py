@@ -19,7 +19,7 @@ from mlplab.config.optimizer import Adam, Sgd
 from mlplab.config.scheduler import ConstantSchedule, CosineSchedule, PlateauSchedule, StepSchedule
 from mlplab.config.split import AUTO, FileSplit, GroupSplit, KFoldSplit, RandomSplit, Split, TimeSplit
 from mlplab.config.trainer import Trainer
-from mlplab.config.types import Auto, EnsembleSize, RunName, Section, Seed, Text, check_name, chosen
+from mlplab.config.types import Auto, EnsembleSizeOrAuto, RunName, Section, Seed, Text, check_name, chosen
 from mlplab.errors import Fault, UserError
 
 __all__ = [
@@ -89,7 +89,7 @@ class DescribeConfig(Section):
 
     name: RunName
     seed: Seed
-    ensemble: EnsembleSize
+    ensemble: EnsembleSizeOrAuto
     init_from: Text | None
     threads: Annotated[int, Field(ge=1, le=1024)]
     task: Literal["auto", "regression", "binary", "multiclass"]

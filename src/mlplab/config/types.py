@@ -65,7 +65,6 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 NotNegativeCount = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
-EnsembleSize = Annotated[int, Field(ge=1, le=512)]
 Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 
 PositiveOrAuto = Annotated[Annotated[Positive, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
@@ -77,6 +76,9 @@ NotNegativeCountOrAuto = Annotated[
     Annotated[NotNegativeCount, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)
 ]
 CountOrNullOrAuto = Annotated[Annotated[Count | None, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
+EnsembleSizeOrAuto = Annotated[
+    Annotated[int, Field(ge=1, le=512), Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)
+]
 CountsOrAuto = Annotated[Annotated[list[Count], Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
 
 RunName = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), AfterValidator(check_name)]

@@ -112,7 +112,9 @@ class RunData:
         source = self.table.source
         if any(then.get(key) != now[key] for key in now.keys() - {*PARTS, HELD_OUT, MEMMAPPED}):
             raise UserError(Fault("has changed since training", source, remedy=remedy))
-        if parts := [part for part in (*PARTS, HELD_OUT) if then.get(part) != now.get(part)]:
+        parts = [part for part in PARTS if then.get(part) != now[part]]
+        if parts or then.get(HELD_OUT) != now.get(HELD_OUT):
+            parts = parts or [HELD_OUT]
             what = f"the {listed(parts)} rows differ from those used in training: {self._changed_split()}"
             raise UserError(Fault(what, source, remedy=remedy))
         if order and then.get(MEMMAPPED) != now[MEMMAPPED]:
@@ -143,7 +145,7 @@ class DataCache:
         self._data: dict[Hashable, RunData] = {}
 
     def data(self, run: config.TrainConfig) -> RunData:
-        """The table and split of a run.
+        """The table and split of a run, and the splits of its ensemble if its size is known.
 
         Raises:
             UserError: if the table or the split cannot be used (with all faults of the table), or the run's
@@ -154,15 +156,16 @@ class DataCache:
             self._tables[key] = HashedTable(load_table(run))
         hashed = self._tables[key]
         check_task(run, hashed.table)
-        of_split = key, run.data.split.model_dump_json(), run.ensemble
+        members = 1 if run.ensemble == "auto" else run.ensemble
+        of_split = key, run.data.split.model_dump_json(), members
         if of_split not in self._data:
             section = run.data.split
             split = make_split(section, hashed.table)
             bagged: list[Split] = []
-            if run.ensemble > 1:
-                bagged = make_member_splits(section, hashed.table, split, run.ensemble)
-            members = (RunData(hashed, each, section) for each in bagged)
-            self._data[of_split] = RunData(hashed, split, section, tuple(members))
+            if members > 1:
+                bagged = make_member_splits(section, hashed.table, split, members)
+            of_members = (RunData(hashed, each, section) for each in bagged)
+            self._data[of_split] = RunData(hashed, split, section, tuple(of_members))
         data = self._data[of_split]
         check_split(run, hashed.table.schema.classes, data.absent_classes)
         return data

@@ -82,19 +82,33 @@ CLASSES = Defaults(
     narrow_rows=1_500,
 )
 
+ENSEMBLE = 8
+"""Networks of a run alone with fewer training rows than `FEW_ROWS`, where they cost some seconds."""
+
 FEW_ROWS = 420
 """Training rows below which networks for classes get `FEW_ROWS_DROPOUT`."""
 
 FEW_ROWS_DROPOUT = 0.5
 
 
-def resolve_auto(run: config.TrainConfig, table: Table, split: Split) -> config.TrainConfig:
-    """A run in which values for its table and split replace `auto`."""
-    rows = typical_train_rows(run.data.split, table, split, run.ensemble)
+def resolve_auto(
+    run: config.TrainConfig, table: Table, split: Split, *, alone: bool = False
+) -> config.TrainConfig:
+    """A run in which values for its table and split replace `auto`.
+
+    Args:
+        alone: whether the run is no part of a sweep.
+    """
+    members = run.ensemble
+    if members == "auto":
+        is_small = typical_train_rows(run.data.split, table, split) < FEW_ROWS
+        members = ENSEMBLE if alone and is_small and _may_be_ensemble(run) else 1
+    rows = typical_train_rows(run.data.split, table, split, members)
     size = next(each for each in SIZES if rows <= each.rows)
     task = CLASSES if table.schema.classes else NUMBERS
     return run.model_copy(
         update={
+            "ensemble": members,
             "monitor": task.monitor if run.monitor == "auto" else run.monitor,
             "loss": task.loss if run.loss.name == "auto" else run.loss,
             "data": _filled(run.data, batch_size=size.batch_size),
@@ -108,6 +122,12 @@ def resolve_auto(run: config.TrainConfig, table: Table, split: Split) -> config.
             ),
         }
     )
+
+
+def _may_be_ensemble(run: config.TrainConfig) -> bool:
+    """Whether any split of the rows suits the model, and there are no custom callbacks."""
+    norm = run.model.norm if isinstance(run.model, config.Mlp) else "none"
+    return norm != "batch" and not isinstance(run.model, config.CustomModel) and not run.callbacks.added
 
 
 def typical_train_rows(section: config.Split, table: Table, split: Split, members: int = 1) -> int:

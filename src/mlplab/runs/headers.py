@@ -34,7 +34,7 @@ def write_headers(trainer: StackTrainer, warnings: Sequence[Sequence[str]], stat
             each.log(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
         each.log(f"network: {_network(run, network)}, {weights:,} weights, on {trainer.device}")
         each.log(_training(run, trainer.stack.datamodule.batch_size, trainer.stack.datamodule.steps))
-        if run.ensemble > 1:
+        if chosen(run.ensemble) > 1:
             each.log(_ensemble(each))
         each.folder.log_line(f"the backward pass is {backward}")
         if state:

@@ -1,6 +1,6 @@
 """The networks of an ensemble, as configurations of single runs. Imports no torch."""
 
-from mlplab.config import TrainConfig
+from mlplab.config import TrainConfig, chosen
 
 SEEDS = 2**63
 """Number of seeds."""
@@ -11,5 +11,6 @@ def member_configs(run: TrainConfig) -> list[TrainConfig]:
 
     No two seeds of a sweep share the seed of a member.
     """
-    seeds = ((run.seed * run.ensemble + member) % SEEDS for member in range(run.ensemble))
+    members = chosen(run.ensemble)
+    seeds = ((run.seed * members + member) % SEEDS for member in range(members))
     return [run.model_copy(update={"seed": seed}) for seed in seeds]

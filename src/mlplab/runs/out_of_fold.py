@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float64
 
 from mlplab.data.splits.split import Rows
-from mlplab.runs.predictions import Predicted
 
 
-def out_of_fold(held_out: Sequence[Rows], predicted: Sequence[Predicted]) -> tuple[Rows, Predicted]:
+def out_of_fold(
+    held_out: Sequence[Rows], predicted: Sequence[Float64[np.ndarray, "_ output"]]
+) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:
     """The rows that a member holds out, ascending, and for each the mean over the members that do.
 
     Args:

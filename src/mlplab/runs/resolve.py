@@ -13,11 +13,14 @@ ARCHITECTURE = ("hidden", "periodic_features")
 """Keys of the model on which the shapes of its weights depend, and which may be `auto`."""
 
 
-def resolved(run: TrainConfig, cache: DataCache, folder: Path | None = None) -> TrainConfig:
+def resolved(
+    run: TrainConfig, cache: DataCache, folder: Path | None = None, *, alone: bool = False
+) -> TrainConfig:
     """The run with the defaults for its table, and with the architecture of the run that it starts from.
 
     Args:
         folder: of the run, if it may have been started before: `init_from` may be gone by now.
+        alone: whether the run is no part of a sweep.
 
     Raises:
         UserError: if the table or the split cannot be used.
@@ -26,7 +29,7 @@ def resolved(run: TrainConfig, cache: DataCache, folder: Path | None = None) -> 
         started = folder if folder and (folder / "config.yaml").exists() else None
         run = _with_architecture(run, started or Path(run.init_from))
     data = cache.data(run)
-    return resolve_auto(run, data.table, data.split)
+    return resolve_auto(run, data.table, data.split, alone=alone)
 
 
 def _with_architecture(run: TrainConfig, other: Path) -> TrainConfig:

@@ -24,7 +24,7 @@ IGNORED = ("name", MAY_DIFFER, "baselines", "test_predictions")
 """Keys that do not count as configuration: the name, a property of the machine, and what is also written."""
 
 OF_TABLE = (
-    *("monitor", "loss.", "data.batch_size", "trainer.max_epochs"),
+    *("ensemble", "monitor", "loss.", "data.batch_size", "trainer.max_epochs"),
     *("model.hidden", "model.dropout", "model.periodic_features"),
     *("optimizer.lr", "optimizer.weight_decay", "optimizer.weight_averaging"),
 )

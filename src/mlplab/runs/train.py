@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mlplab.config import TrainConfig
+from mlplab.config import TrainConfig, chosen
 from mlplab.config.metrics import metrics_of
 from mlplab.console import print_line
 from mlplab.data.cache import RunData
@@ -166,7 +166,7 @@ class _Training:
             for line in excluded_members(self.trainer, index):
                 log.warning("%s", line)
             best, epochs, seconds = (metrics[name] for name in ("best_epoch", "epochs", "seconds"))
-            of_members = " (mean of the networks)" * (run.config.ensemble > 1)
+            of_members = " (mean of the networks)" * (chosen(run.config.ensemble) > 1)
             run.log(f"{run.folder.path.name}: best epoch {best} of {epochs}{of_members}; {seconds:.1f} s")
             names = metrics_of(run.data.table.schema.classes)
             scores = ", ".join(f"{name} {metrics[f'test/{name}']}" for name in names)

@@ -10,7 +10,7 @@ from mlplab.runs.run_stack import RunStack
 from mlplab.runs.trained import TrainedRun
 
 
-def validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, Float64[np.ndarray, "row output"]]:
+def validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:
     """The validation rows of a run and its predictions for them; of an ensemble, those out of fold."""
     held_out = [data.members[member].split.val for member in run.members]
     rows = np.unique(np.concatenate(held_out))

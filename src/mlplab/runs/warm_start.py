@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from mlplab.config import TrainConfig
+from mlplab.config import TrainConfig, chosen
 from mlplab.config.keys import differing
 from mlplab.data.cache import RunData
 from mlplab.data.fingerprint import row_hashes
@@ -54,7 +54,7 @@ def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) 
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             if not (schema.classes and name.startswith(OF_CLASSES)):
-                tensor[member] = state[name][member % run.ensemble % len(trained.member_weights)]
+                tensor[member] = state[name][member % chosen(run.ensemble) % len(trained.member_weights)]
         network.preprocessing.shift(member, old - new)  # the columns may have different offsets
 
 

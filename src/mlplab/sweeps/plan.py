@@ -75,7 +75,7 @@ class Plan:
             parts.append(f"{len(self.refused)} refused")
         workers = f"; {self.workers} processes" if self.workers > 1 else ""
         earlier = f"; {finished} finished earlier" if finished else ""
-        networks = sum(run.config.ensemble for run in self.runs if run.config)
+        networks = sum(config.chosen(run.config.ensemble) for run in self.runs if run.config)
         ensembles = f" ({networks:,} networks)" if networks > len(self.runs) else ""
         runs = f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}{ensembles}"
         lines = [f"{runs}: {', '.join(parts)}{workers}{earlier}"]

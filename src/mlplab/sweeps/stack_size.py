@@ -70,7 +70,7 @@ class StackSize:
         widths = (inputs, *hidden, schema.outputs)
         itemsize = run.trainer.precision // 8
         window = 2 * WINDOW * MEMMAP_BLOCK * table.x.shape[1] * itemsize if table.memmapped else 0
-        return cls(widths, batch, steps, itemsize, window, run.ensemble)
+        return cls(widths, batch, steps, itemsize, window, config.chosen(run.ensemble))
 
     @property
     def weights(self) -> int:

@@ -201,7 +201,7 @@ def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bo
     mlp = model if isinstance(model, config.Mlp) else None
     return {
         "seed": run.seed,
-        "ensemble": run.ensemble,
+        "ensemble": config.chosen(run.ensemble),
         "data": run.data.name,
         "split_seed": 0 if isinstance(split, config.TimeSplit) else split.seed,
         "fold": split.fold if isinstance(split, config.KFoldSplit) else 0,

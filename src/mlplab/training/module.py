@@ -80,7 +80,7 @@ class StackModule(LightningModule):
         self.network, self.configs, self.sizes = network, list(configs), sizes
         self.loss = build_loss([each.loss for each in configs])
         self.schedules = Schedules([each.scheduler for each in configs])
-        self.monitor, self.ensemble = configs[0].monitor, configs[0].ensemble
+        self.monitor, self.ensemble = configs[0].monitor, config.chosen(configs[0].ensemble)
         self.val = Evaluation(self.loss, sizes.val, "val", sizes.targets, sizes.classes)
         keep = self.ensemble > 1 or any(each.test_predictions for each in configs)
         self.test = Evaluation(self.loss, sizes.test, "test", sizes.targets, sizes.classes, keep=keep)
