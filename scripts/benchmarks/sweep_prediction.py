@@ -6,16 +6,18 @@ python -m benchmarks.sweep_prediction SWEEP ROWS   (in the folder scripts)
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-import polars as pl
+import numpy as np
 import torch
 
 import mlplab
 from benchmarks.memory import peak
+from mlplab.data.new_data import FrameTransformer
 from mlplab.data.synthetic import functions as synthetic
-from mlplab.runs.ensemble import Ensemble
+from mlplab.runs.run_stack import RunStack
 
 FEATURES = 8
 
@@ -39,13 +41,15 @@ def main() -> None:
     seconds = {"load": perf_counter() - start, "all rows": seconds_of(lambda: ensemble.predict(frame))}
     seconds["one row"] = seconds_of(lambda: ensemble.predict(frame[:1]))
     memory = peak() - before
-    single = [Ensemble([run]) for run in ensemble.members]
+    [stack] = ensemble.stacks
+    x = FrameTransformer(ensemble.schema, "the frame").features(frame)
+    single = [RunStack([run]) for run in stack.runs]
 
-    def one_by_one(frame: pl.DataFrame) -> object:
-        return sum(each.predict(frame) for each in single) / len(single)
+    def one_by_one(x: np.ndarray) -> object:
+        return sum(each(x) for each in single) / len(single)
 
-    seconds["all rows, one by one"] = seconds_of(lambda: one_by_one(frame))
-    seconds["one row, one by one"] = seconds_of(lambda: one_by_one(frame[:1]))
+    for rows_of, part in ((x, "all rows"), (x[:1], "one row")):
+        seconds[f"{part}, one by one"] = seconds_of(partial(one_by_one, rows_of))
     print(json.dumps({"seconds": seconds, "memory": memory}))
 
 
