@@ -39,9 +39,10 @@ def outcome(overrides: Sequence[str], table: BenchmarkTable, split: Split, seed:
         )
     cache, test = DataCache(), table.frame.filter(split.test)
     with TemporaryDirectory() as name, _without_warnings():
-        folder, data = Path(name, "run"), cache.data(run)
+        folder, run = Path(name, "run"), resolved(run, cache, alone=True)
+        data = cache.data(run)
         start = perf_counter()
-        [metrics] = train_runs([Run(resolved(run, cache), folder)], [data], Console(file=io.StringIO()))
+        [metrics] = train_runs([Run(run, folder)], [data], Console(file=io.StringIO()))
         fit_seconds = perf_counter() - start
         if metrics["status"] != "done":
             raise RunFailed(f"{table.name}-{split.number}: {metrics['reason']}")
