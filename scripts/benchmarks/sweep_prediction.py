@@ -17,7 +17,7 @@ import mlplab
 from benchmarks.memory import peak
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.synthetic import functions as synthetic
-from mlplab.runs.run_stack import RunStack
+from mlplab.runs.trained.run_stack import RunStack
 
 FEATURES = 8
 

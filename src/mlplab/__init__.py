@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlplab.runs.ensemble import load
+    from mlplab.runs.trained.ensemble import load
 
 __all__ = ["load"]
 
@@ -11,7 +11,7 @@ __all__ = ["load"]
 def __getattr__(name: str) -> Any:
     """Imports `load` when it is first used: it needs torch, and `--help` should not wait for that."""
     if name == "load":
-        from mlplab.runs.ensemble import load
+        from mlplab.runs.trained.ensemble import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,7 @@ from mlplab.commands.results import results
 from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.data.cache import DataCache
 from mlplab.data.synthetic import functions as synthetic
-from mlplab.runs.trained import TrainedRun
+from mlplab.runs.trained.trained_run import TrainedRun
 
 Command = Callable[..., Ended]
 FRAME = synthetic.draw("friedman1", rows=40, features=None, noise=0.5, seed=5)

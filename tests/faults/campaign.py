@@ -30,7 +30,7 @@ from rich.table import Table
 from support import ROOT, left_behind, process, status_of
 
 from mlplab.errors import UserError
-from mlplab.runs.trained import TrainedRun
+from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training import checkpoint
 
 SOLO = (

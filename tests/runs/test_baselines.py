@@ -21,9 +21,11 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from mlplab.data.cache import DataCache, HashedTable, RunData
 from mlplab.data.splits.split import Split
 from mlplab.data.splits.splitters import random_split
-from mlplab.runs import baseline_models, baselines
-from mlplab.runs.baseline_models import Constant, TrainingData
-from mlplab.runs.baselines import MODELS, NAMES, Baselines, baseline_test_scores, estimated_seconds, scores
+from mlplab.runs.baselines import fitted as module
+from mlplab.runs.baselines import models
+from mlplab.runs.baselines.fitted import MODELS, NAMES, Baselines, baseline_test_scores, estimated_seconds
+from mlplab.runs.baselines.models import Constant, TrainingData
+from mlplab.runs.scores import scores
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(60, 3)) * [1, 10, 0] + [5, 0, 2]
@@ -105,11 +107,11 @@ def test_the_gradient_of_logistic_regression_is_zero(classes: int) -> None:
     slopes = linear.model.coef_ if classes > 2 else np.vstack([-linear.model.coef_, linear.model.coef_])
     np.testing.assert_allclose(gradient, -slopes, atol=2e-3 * linear.model.C * len(data.train))
     losses = []
-    for inverse in baseline_models.INVERSE_PENALTIES:
+    for inverse in models.INVERSE_PENALTIES:
         model = type(linear.model)(C=inverse, max_iter=1000).fit(columns, y[data.train, 0])
         predicted = model.predict_proba(linear.columns.transform(X[data.val]))
         losses.append(log_loss(y[data.val], predicted, labels=model.classes_))
-    assert baseline_models.INVERSE_PENALTIES[int(np.argmin(losses))] == linear.model.C
+    assert models.INVERSE_PENALTIES[int(np.argmin(losses))] == linear.model.C
 
 
 @TASKS
@@ -156,9 +158,9 @@ def test_boosting_tells_254_categories_apart(classes: int) -> None:
 
 
 def test_many_rows_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baseline_models, "FITTED_ROWS", (20, 20))
-    monkeypatch.setattr(baseline_models, "BOOSTED_VALUES", 3 * 7)
-    monkeypatch.setattr(baselines, "BLOCK", 3)
+    monkeypatch.setattr(models, "FITTED_ROWS", (20, 20))
+    monkeypatch.setattr(models, "BOOSTED_VALUES", 3 * 7)
+    monkeypatch.setattr(module, "BLOCK", 3)
     for y, classes in ((Y, 0), (CLASS, 3)):
         data = data_of(X, y, categories=[0, 0, 0], classes=classes)
         refit, found = refit_and_first(data)
@@ -285,12 +287,12 @@ def test_models_of_numbers_are_fitted_again_to_train_and_val() -> None:
     mean = np.average(y, 0, weights)
     np.testing.assert_allclose(refit.models["constant"].predict(x), np.tile(mean, (400, 1)))
     scaler = StandardScaler().fit(x[both])
-    penalties = baseline_models.PENALTIES
+    penalties = models.PENALTIES
     ridge = RidgeCV(penalties, alpha_per_target=True).fit(scaler.transform(x[both]), y, weights)
     np.testing.assert_allclose(refit.models["linear"].predict(x), ridge.predict(scaler.transform(x)), 1e-6)
     boosting = refit.models["boosting"].predict(x)
     for target, model in enumerate(first.models["boosting"].models):
-        settings = {**baseline_models.BOOSTING, "max_iter": model.validation_score_.argmax()}
+        settings = {**models.BOOSTING, "max_iter": model.validation_score_.argmax()}
         expected = HistGradientBoostingRegressor(**settings, early_stopping=False, random_state=0)
         std = np.sqrt(np.average((y[:, target] - mean[target]) ** 2, weights=weights))
         expected.fit(x[both], (y[:, target] - mean[target]) / std, weights)
@@ -310,7 +312,7 @@ def test_models_of_classes_are_fitted_again_to_train_and_val(classes: int) -> No
     expected = logistic.predict_proba(scaler.transform(x))
     np.testing.assert_allclose(refit.models["linear"].predict(x), expected, atol=1e-3)
     (model,) = first.models["boosting"].models
-    settings = {**baseline_models.BOOSTING, "max_iter": model.validation_score_.argmax()}
+    settings = {**models.BOOSTING, "max_iter": model.validation_score_.argmax()}
     boosting = HistGradientBoostingClassifier(**settings, early_stopping=False, random_state=0)
     expected = boosting.fit(x[both], y, weights).predict_proba(x)
     np.testing.assert_allclose(refit.models["boosting"].predict(x), expected)
@@ -421,10 +423,10 @@ def data() -> RunData:
 def test_baselines_are_fitted_and_scored_once(data: RunData, monkeypatch: pytest.MonkeyPatch) -> None:
     found = baseline_test_scores(data, NAMES, 0.0, 1)
     assert_finite(found)
-    assert baselines.baselines(data, list(NAMES), 0.0, 1) is baselines.baselines(data, NAMES, 9.0, 1)
-    monkeypatch.setattr(baselines, "scores", None)
+    assert module.baselines(data, list(NAMES), 0.0, 1) is module.baselines(data, NAMES, 9.0, 1)
+    monkeypatch.setattr(module, "scores", None)
     assert baseline_test_scores(data, NAMES, 0.0, 1) is found
-    assert list(baselines.baselines(data, ["constant"], 0.0, 1).models) == ["constant"]
+    assert list(module.baselines(data, ["constant"], 0.0, 1).models) == ["constant"]
 
 
 def test_beside_an_ensemble_baselines_learn_from_validation_rows_too() -> None:
@@ -433,9 +435,7 @@ def test_beside_an_ensemble_baselines_learn_from_validation_rows_too() -> None:
         cache.data(config("data=synthetic", "data.rows=60", f"ensemble={members}")) for members in (1, 2)
     )
     split, y = alone.split, alone.table.y
-    constants = [
-        baselines.baselines(each, NAMES, 0.0, 1).models["constant"].output for each in (alone, bagged)
-    ]
+    constants = [module.baselines(each, NAMES, 0.0, 1).models["constant"].output for each in (alone, bagged)]
     np.testing.assert_array_equal(constants[0], y[split.train].mean(0))
     np.testing.assert_allclose(constants[1], y[np.concatenate([split.train, split.val])].mean(0))
     one, other = (baseline_test_scores(each, NAMES, 0.0, 1) for each in (alone, bagged))
@@ -450,8 +450,8 @@ def test_baselines_that_take_longer_than_the_network_are_skipped(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(baselines, "estimated_seconds", lambda name, _: 40.4 if name == "boosting" else 2.0)
-    with caplog.at_level(logging.INFO, "mlplab.runs.baselines"):
+    monkeypatch.setattr(module, "estimated_seconds", lambda name, _: 40.4 if name == "boosting" else 2.0)
+    with caplog.at_level(logging.INFO, "mlplab.runs.baselines.fitted"):
         found = baseline_test_scores(data, NAMES, seconds, 1)
     assert list(found) == [name for name in ("boosting", "linear", "constant") if name not in left_out]
     skipped = "baseline boosting skipped: it would take about 40 s, longer than the network (3 s)"
@@ -461,7 +461,7 @@ def test_baselines_that_take_longer_than_the_network_are_skipped(
 
 def test_a_table_larger_than_memory_is_not_boosted(data: RunData, caplog: pytest.LogCaptureFixture) -> None:
     mapped = replace(data, hashed=HashedTable(replace(data.table, memmapped=True)))
-    with caplog.at_level(logging.INFO, "mlplab.runs.baselines"):
+    with caplog.at_level(logging.INFO, "mlplab.runs.baselines.fitted"):
         assert list(baseline_test_scores(mapped, NAMES, 1e4, 1)) == ["linear", "constant"]
     assert caplog.messages == ["baseline boosting skipped: the table is larger than memory"]
 
@@ -480,10 +480,10 @@ def test_estimates_grow_with_the_table_and_small_tables_are_always_fitted() -> N
         small, longer, wider = (
             estimated_seconds(name, sized(*each, 0)) for each in ((100, 5), (900, 5), (100, 50))
         )
-        assert 0 < small < longer < baselines.FREE_SECONDS
-        assert small < wider < baselines.FREE_SECONDS
+        assert 0 < small < longer < module.FREE_SECONDS
+        assert small < wider < module.FREE_SECONDS
         classes = [estimated_seconds(name, sized(900, 5, number)) for number in (2, 4)]
-        assert classes[0] < classes[1] < baselines.FREE_SECONDS
+        assert classes[0] < classes[1] < module.FREE_SECONDS
         data = sized(900, 5, 0)
         again = replace(data, train=np.union1d(data.train, data.val))
         seconds = [estimated_seconds(name, each) for each in (data, again, replace(data, refit=True))]

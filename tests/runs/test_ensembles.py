@@ -12,9 +12,9 @@ import mlplab
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
-from mlplab.runs.baselines import scores
 from mlplab.runs.members import member_configs
-from mlplab.runs.trained import TrainedRun
+from mlplab.runs.scores import scores
+from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training import checkpoint
 
 pytestmark = pytest.mark.usefixtures("full_speed")

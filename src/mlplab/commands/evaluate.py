@@ -17,13 +17,14 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.errors import UserError
 from mlplab.files import replacing
-from mlplab.runs.baselines import Scores, baseline_test_scores, baselines
-from mlplab.runs.chosen_ensemble import EVALUATION_FILE
-from mlplab.runs.ensemble import Ensemble, load
+from mlplab.runs.baselines.fitted import baseline_test_scores, baselines
 from mlplab.runs.folder import finite
 from mlplab.runs.predictions import weighted_mean
-from mlplab.runs.run_stack import predict_runs
-from mlplab.runs.trained import TrainedRun
+from mlplab.runs.scores import Scores
+from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
+from mlplab.runs.trained.ensemble import Ensemble, load
+from mlplab.runs.trained.run_stack import predict_runs
+from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.evaluation import Evaluation
 from mlplab.training.losses import build_loss
 

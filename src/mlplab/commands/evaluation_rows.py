@@ -19,9 +19,9 @@ from mlplab.data.schema import Column, Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, shortened
-from mlplab.runs.baselines import Scores, scores
 from mlplab.runs.predictions import most_likely
-from mlplab.runs.trained import TrainedRun
+from mlplab.runs.scores import Scores, scores
+from mlplab.runs.trained.trained_run import TrainedRun
 
 log = logging.getLogger(__name__)
 

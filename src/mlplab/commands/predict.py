@@ -24,8 +24,8 @@ from mlplab.data.parse import cells_of, plain_floats
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
-from mlplab.runs.ensemble import Predictor, load
 from mlplab.runs.predictions import prediction_columns, prediction_names, spread_columns, spread_names
+from mlplab.runs.trained.ensemble import Predictor, load
 
 ROWS_IN_MEMORY = 50_000
 """Rows read, predicted and written at a time."""

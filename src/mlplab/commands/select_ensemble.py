@@ -11,16 +11,16 @@ from mlplab.commands.evaluate import Report, own_data, score
 from mlplab.data.cache import DataCache
 from mlplab.data.splits.split import PARTS
 from mlplab.errors import Fault, UserError, listed
-from mlplab.runs.baselines import Scores
-from mlplab.runs.chosen_ensemble import check_replaceable, write_ensemble
 from mlplab.runs.discovery import finished_runs, is_ensemble
-from mlplab.runs.ensemble import Ensemble
 from mlplab.runs.folder import finite
-from mlplab.runs.greedy_selection import error_of, greedy_selection
 from mlplab.runs.predictions import weighted_mean
+from mlplab.runs.scores import Scores
 from mlplab.runs.selection import select_runs
-from mlplab.runs.trained import TrainedRun
-from mlplab.runs.validation import validation_predictions
+from mlplab.runs.trained.chosen_ensemble import check_replaceable, write_ensemble
+from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.greedy_selection import error_of, greedy_selection
+from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.runs.trained.validation import validation_predictions
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Writes the final files of a run."""
 
-from mlplab.runs.baselines import baseline_test_scores
+from mlplab.runs.baselines.fitted import baseline_test_scores
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, Status, finite
 from mlplab.runs.predictions import write_test_predictions
 from mlplab.runs.stack_trainer import StackTrainer

@@ -15,7 +15,7 @@ from mlplab.files import replacing
 PREDICTION, PROBABILITY = "prediction", "probability"
 
 SPREAD_OF_CLASSES = ("entropy", "disagreement")
-"""The columns of `mlplab.runs.spread.entropy_and_disagreement`."""
+"""The columns of `mlplab.runs.trained.spread.entropy_and_disagreement`."""
 
 ROW = "row"
 """The column of row numbers in test_predictions.csv."""

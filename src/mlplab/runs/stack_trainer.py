@@ -15,13 +15,13 @@ from mlplab.config import TrainConfig
 from mlplab.data.cache import RunData
 from mlplab.errors import Fault, UserError
 from mlplab.models.class_probabilities import ClassProbabilities
-from mlplab.runs.baselines import scores
 from mlplab.runs.build import build_stack, build_trainer
 from mlplab.runs.folder import Metrics, RunFolder, finite
 from mlplab.runs.members import member_configs
 from mlplab.runs.out_of_fold import out_of_fold
 from mlplab.runs.predictions import Predicted, weighted_mean
 from mlplab.runs.resume_state import StackCheckpoint
+from mlplab.runs.scores import scores
 from mlplab.training import checkpoint
 from mlplab.training import state as stack_state
 from mlplab.training.calibration import temperatures

@@ -18,7 +18,7 @@ from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import Network
 from mlplab.runs.discovery import finished_run
-from mlplab.runs.trained import TrainedRun
+from mlplab.runs.trained.trained_run import TrainedRun
 
 OF_CLASSES = "preprocessing.target_transform."
 """Prefix of temperature and class weights, which a run computes itself."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from mlplab.data.loader import EVALUATION_MULTIPLE
 from mlplab.errors import Fault, UserError
 from mlplab.runs.predictions import weighted_mean
-from mlplab.runs.trained import TrainedRun
+from mlplab.runs.trained.trained_run import TrainedRun
 
 MEMBERS_AT_ONCE = 16
 """The most members of a forward pass."""

@@ -6,25 +6,22 @@ from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
 from threadpoolctl import threadpool_limits
 
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows
-from mlplab.runs.baseline_models import (
+from mlplab.runs.baselines.models import (
     BOOSTING,
     Boosting,
     Constant,
     Linear,
     Model,
-    Output,
     TrainingData,
     Weight,
     X,
     Y,
 )
-from mlplab.training.class_metrics import ClassificationMetrics
-from mlplab.training.metrics import RegressionMetrics
+from mlplab.runs.scores import Scores, scores
 
 NAMES = ("constant", "linear", "boosting")
 """Names of the baselines."""
@@ -40,11 +37,6 @@ WORTH_A_LINE = 3.0
 
 BLOCK = 8192
 """Rows that are predicted at a time."""
-
-SMALLEST_PROBABILITY = 1e-15
-"""Smallest probability of a class, so that its logarithm is finite."""
-
-Scores = dict[str, float]
 
 log = logging.getLogger(__name__)
 
@@ -155,31 +147,6 @@ def estimated_seconds(name: str, data: TrainingData) -> float:
         tree = leaves * (3e-5 + 1.1e-6 * features) + rows * (2.5e-8 + 2.5e-9 * features)
         return iterations * outputs * tree
     return 0.0
-
-
-def scores(
-    predicted: Output, y: Y, weight: Weight | None, classes: int = 0, targets: Sequence[str] = ()
-) -> Scores:
-    """The metrics of predictions.
-
-    Args:
-        predicted: the targets, or the probabilities of classes.
-        y: the targets, or the number of each row's class.
-        weight: the weight of each row; None: all equal.
-        classes: the number of classes; 0 for numbers, whose metrics are means over targets.
-        targets: if there are several, their names: each also gets metrics such as `rmse/TARGET`.
-    """
-    metrics = ClassificationMetrics(1, classes) if classes else RegressionMetrics(1, y.shape[1])
-    if classes:
-        predicted = np.log(predicted.clip(SMALLEST_PROBABILITY, 1))
-    weights = None if weight is None else torch.from_numpy(weight)[None, :, None]
-    metrics.update(torch.from_numpy(predicted)[None], torch.from_numpy(y)[None], weights)
-    computed = {name: value.flatten() for name, value in metrics.compute().items()}
-    found = {name: float(value.mean()) for name, value in computed.items()}
-    if len(targets) > 1:
-        for name, value in computed.items():
-            found |= {f"{name}/{target}": float(each) for target, each in zip(targets, value, strict=True)}
-    return found
 
 
 def _is_skipped(name: str, data: TrainingData, seconds: float, *, memmapped: bool) -> bool:

@@ -14,12 +14,12 @@ from mlplab.data.loader import EVALUATION_MULTIPLE
 from mlplab.data.new_data import NO_NUMBERS, FrameLike, FrameTransformer, as_frame
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
-from mlplab.runs.chosen_ensemble import run_weights
 from mlplab.runs.predictions import most_likely, spread_columns, weighted_mean
-from mlplab.runs.run_stack import RunStack, check_finite, stacked
 from mlplab.runs.selection import select_runs
-from mlplab.runs.spread import Spread, entropy_and_disagreement, no_spread, standard_deviation
-from mlplab.runs.trained import TrainedRun
+from mlplab.runs.trained.chosen_ensemble import run_weights
+from mlplab.runs.trained.run_stack import RunStack, check_finite, stacked
+from mlplab.runs.trained.spread import Spread, entropy_and_disagreement, no_spread, standard_deviation
+from mlplab.runs.trained.trained_run import TrainedRun
 
 BLOCK_VALUES = 2**21
 """The most predictions of members in memory at a time: 16 MiB."""

@@ -6,8 +6,8 @@ from jaxtyping import Float64
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows
 from mlplab.runs.out_of_fold import out_of_fold
-from mlplab.runs.run_stack import RunStack
-from mlplab.runs.trained import TrainedRun
+from mlplab.runs.trained.run_stack import RunStack
+from mlplab.runs.trained.trained_run import TrainedRun
 
 
 def validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:

@@ -12,8 +12,8 @@ from mlplab.config.keys import differing
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import Network
-from mlplab.runs.architecture import Architecture, scratch_network
 from mlplab.runs.discovery import read_config, read_metrics
+from mlplab.runs.trained.architecture import Architecture, scratch_network
 from mlplab.training import checkpoint
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplab.runs.greedy_selection import error_of, greedy_selection
+from mlplab.runs.trained.greedy_selection import error_of, greedy_selection
 
 
 @st.composite

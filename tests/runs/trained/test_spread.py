@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplab.runs.spread import entropy_and_disagreement, standard_deviation
+from mlplab.runs.trained.spread import entropy_and_disagreement, standard_deviation
 
 
 @st.composite

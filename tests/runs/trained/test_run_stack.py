@@ -12,9 +12,9 @@ from support import SMALL, train_into
 import mlplab
 from mlplab.commands.evaluate import evaluate
 from mlplab.data.synthetic import functions as synthetic
-from mlplab.runs import ensemble, run_stack
-from mlplab.runs.run_stack import RunStack, predict_runs, stacked
-from mlplab.runs.trained import TrainedRun
+from mlplab.runs.trained import ensemble, run_stack
+from mlplab.runs.trained.run_stack import RunStack, predict_runs, stacked
+from mlplab.runs.trained.trained_run import TrainedRun
 
 FRAME = synthetic.draw("friedman1", rows=700, features=None, noise=0.0, seed=3)
 CLASSES = ("data=synthetic", "data.function=moons", *SMALL[1:])

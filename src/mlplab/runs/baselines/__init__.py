@@ -1,0 +1,1 @@
+"""Simple models that a network should beat, fitted to the same rows."""

@@ -1,0 +1,44 @@
+"""The metrics of predictions."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+
+from mlplab.training.class_metrics import ClassificationMetrics
+from mlplab.training.metrics import RegressionMetrics
+
+SMALLEST_PROBABILITY = 1e-15
+"""Smallest probability of a class, so that its logarithm is finite."""
+
+Scores = dict[str, float]
+
+
+def scores(
+    predicted: Float64[np.ndarray, "row output"],
+    y: Float64[np.ndarray, "row target"],
+    weight: Float[np.ndarray, " row"] | None,
+    classes: int = 0,
+    targets: Sequence[str] = (),
+) -> Scores:
+    """The metrics of predictions.
+
+    Args:
+        predicted: the targets, or the probabilities of classes.
+        y: the targets, or the number of each row's class.
+        weight: the weight of each row; None: all equal.
+        classes: the number of classes; 0 for numbers, whose metrics are means over targets.
+        targets: if there are several, their names: each also gets metrics such as `rmse/TARGET`.
+    """
+    metrics = ClassificationMetrics(1, classes) if classes else RegressionMetrics(1, y.shape[1])
+    if classes:
+        predicted = np.log(predicted.clip(SMALLEST_PROBABILITY, 1))
+    weights = None if weight is None else torch.from_numpy(weight)[None, :, None]
+    metrics.update(torch.from_numpy(predicted)[None], torch.from_numpy(y)[None], weights)
+    computed = {name: value.flatten() for name, value in metrics.compute().items()}
+    found = {name: float(value.mean()) for name, value in computed.items()}
+    if len(targets) > 1:
+        for name, value in computed.items():
+            found |= {f"{name}/{target}": float(each) for target, each in zip(targets, value, strict=True)}
+    return found

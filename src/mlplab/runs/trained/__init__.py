@@ -1,0 +1,1 @@
+"""Trained runs and what they predict, alone and as ensembles. Needs torch, but not Lightning."""
