@@ -69,16 +69,21 @@ class CallbackDispatcher(Callback):
 
 
 class BestWeights(StackCallback):
-    """Keeps each member's weights from the (earliest) epoch with its best monitored metric.
+    """Keeps each member's weights from the (earliest) epoch with the best monitored metric.
+
+    It is the member's own metric, but in an ensemble the mean of the other members: more rows decide then,
+    and none of those that the member itself holds out, so that its predictions for these are honest.
 
     Attributes:
         epochs: best epoch of each member, counted from 1; 0 before its first epoch.
+        lowest: the metric that decides in that epoch, negated if the highest is the best.
         state: tensors of the network, for each member from its best epoch.
         values: values of the module, for each member from its best epoch.
     """
 
     def __init__(self, members: int) -> None:
         self.epochs: Int64[Tensor, " member"] = torch.zeros(members, dtype=torch.int64)
+        self.lowest = torch.full((members,), torch.inf, dtype=torch.float64)
         self.state: dict[str, Tensor] = {}
         self.values: dict[str, Float[Tensor, " member"]] = {}
 
@@ -88,13 +93,27 @@ class BestWeights(StackCallback):
         if not self.state:
             self.state = {name: tensor.clone() for name, tensor in state.items()}
             self.values = {name: value.clone() for name, value in module.values.items()}
-        lower = (self.epochs == 0) | (module.monitored(module.values) < module.monitored(self.values))
+        deciding = _of_the_others(module).double()
+        lower = (self.epochs == 0) | (deciding < self.lowest)
         better = (lower & module.active).nonzero().flatten()
         if len(better):
             self.epochs[better] = trainer.current_epoch + 1
+            self.lowest[better] = deciding[better]
             for best, current in ((self.state, state), (self.values, module.values)):
                 for name, tensor in best.items():
                     tensor[better] = current[name][better]
+
+
+def _of_the_others(module: StackModule) -> Float[Tensor, " member"]:
+    """The mean of the monitored metric over the other active members of each ensemble.
+
+    A single network, and the only member that is left, has its own.
+    """
+    own = module.monitored(module.values)
+    active, each = (values.view(-1, module.ensemble) for values in (module.active, own))
+    sums = torch.where(active, each, 0).sum(1, keepdim=True) - torch.where(active, each, 0)
+    others = active.sum(1, keepdim=True) - active.long()
+    return torch.where(others > 0, sums / others, each).flatten()
 
 
 class EarlyStopping(StackCallback):
