@@ -6,16 +6,22 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from support import resolved, train_into
 
 import mlplab
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
+from mlplab.runs.build import lightning_quiet
+from mlplab.runs.folder import RunFolder
 from mlplab.runs.members import member_configs
 from mlplab.runs.scores import scores
+from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training import checkpoint
+from mlplab.training.callbacks import StackCallback
+from mlplab.training.module import StackModule
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -36,13 +42,14 @@ def data_of(overrides: list[str]) -> RunData:
     return cache.data(resolved(*overrides, cache=cache))
 
 
-def network_of(folder: Path, name: str = "best") -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = checkpoint.load(folder / f"checkpoints/{name}.ckpt")["state"]
+def network_of(folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors at the end of training: which epoch is the best is another matter."""
+    state: dict[str, torch.Tensor] = checkpoint.load(folder / "checkpoints/last.ckpt")["state"]
     return state
 
 
 @pytest.mark.parametrize("run", [NUMBERS, CLASSES], ids=["numbers", "classes"])
-def test_a_member_is_that_network_alone_with_the_same_rows(tmp_path: Path, run: list[str]) -> None:
+def test_a_member_trains_as_that_network_alone_with_the_same_rows(tmp_path: Path, run: list[str]) -> None:
     overrides = [*run, "ensemble=6"]
     train_into(tmp_path / "ensemble", overrides)
     cache = DataCache()
@@ -58,11 +65,9 @@ def test_a_member_is_that_network_alone_with_the_same_rows(tmp_path: Path, run: 
         train_into(
             tmp_path / f"alone{number}", [*(word for word in run if "seed=" not in word), *alone, *typed]
         )
-        for name in ("best", "last"):
-            together, own = (network_of(tmp_path / each, name) for each in ("ensemble/0", f"alone{number}/0"))
-            for key in own:
-                if not key.endswith("temperature"):  # chosen by what all members hold out
-                    assert torch.equal(together[key][number], own[key][0]), key
+        together, own = (network_of(tmp_path / each) for each in ("ensemble/0", f"alone{number}/0"))
+        for key in own:
+            assert torch.equal(together[key][number], own[key][0]), key
 
 
 def test_one_network_is_no_ensemble(tmp_path: Path) -> None:
@@ -118,6 +123,31 @@ def test_several_targets_have_scores_of_their_own(tmp_path: Path, monkeypatch: p
     both = [metrics[f"test/rmse/{target}"] for target in "yz"]
     assert metrics["test/rmse"] == pytest.approx(np.mean(both))
     assert metrics["oof/mae/z"] > 0
+
+
+class Curves(StackCallback):
+    """The monitored metric of each member after each epoch."""
+
+    def __init__(self) -> None:
+        self.monitored: list[np.ndarray] = []
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Adds those of an epoch."""
+        self.monitored.append(module.monitored(module.values).double().numpy())
+
+
+def test_the_others_choose_the_epoch_of_a_member(tmp_path: Path) -> None:
+    cache = DataCache()
+    run = resolved(*NUMBERS, "ensemble=4", "trainer.max_epochs=30", "optimizer.lr=0.1", cache=cache)
+    training = TrainingRun(run, cache.data(run), RunFolder(tmp_path / "run"), [], len, len)
+    curves = Curves()
+    with lightning_quiet():
+        trainer = StackTrainer([training], [curves])
+        trainer.fit()
+    monitored = np.array(curves.monitored)
+    of_others = (monitored.sum(1, keepdims=True) - monitored) / 3
+    assert trainer.best.epochs.tolist() == (of_others.argmin(0) + 1).tolist()
+    assert trainer.best.epochs.tolist() != (monitored.argmin(0) + 1).tolist()
 
 
 @pytest.fixture
