@@ -47,7 +47,7 @@ class Lockstep(Launcher):
     """Trains runs together if they can share a stack.
 
     Args:
-        max_members: largest number of runs in a stack; None: chosen by network and batch size.
+        max_members: largest number of networks in a stack; None: chosen by network and batch size.
         workers: number of processes, each training one stack at a time; None: one, or one per core if
             training takes over a minute.
 

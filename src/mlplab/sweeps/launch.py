@@ -33,7 +33,7 @@ def launch(
         runs: the runs, checked by `check_runs`.
         root: the sweep's folder.
         cache: the tables and splits of the runs.
-        max_members: largest number of runs in a stack; None: chosen by network and batch size.
+        max_members: largest number of networks in a stack; None: chosen by network and batch size.
         workers: number of processes; None: chosen by the estimated time.
 
     Raises:
