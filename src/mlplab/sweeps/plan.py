@@ -121,7 +121,7 @@ def make_plan(
 
     Args:
         cache: the tables and splits of the runs.
-        max_members: largest number of networks in a stack, but at least those of one run; None: `StackSize.members`.
+        max_members: largest number of networks in a stack, if a run has no more; None: `StackSize.members`.
         workers: number of processes; None: one, or one per core if training takes over a minute.
         cores: number of cores.
         earlier: the stacks of an earlier plan, as folders of runs; the new plan contains them.
