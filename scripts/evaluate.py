@@ -68,7 +68,7 @@ def evaluate(arguments: Evaluate) -> None:
     rows = {network_name(report.networks): report.members[0]}
     if len(report.members) > 1:
         mean, sd = report.mean_and_sd()
-        of_runs = "networks" if report.networks == 1 else "ensembles"
+        of_runs = "networks" if report.networks == len(report.members) else "runs"
         rows = {f"mean of {len(report.members)} {of_runs}": mean, "their standard deviation": sd}
         rows |= {"their ensemble": report.ensemble} if report.ensemble else {}
     rows |= report.baselines

@@ -87,7 +87,7 @@ def test_validation_rows_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     metrics = [json.loads((tmp_path / f"s/{run}/metrics.json").read_text()) for run in range(4)]
     best = next(iter(choice.weights))
     if kind is WEIGHTED:
-        assert choice.metric == "standardised rmse"
+        assert choice.metric == "standardised_rmse"
     else:
         name = f"val/{choice.metric}"
         assert best == str(np.argmin([each[name] for each in metrics]))
@@ -97,6 +97,18 @@ def test_validation_rows_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert choice.report.members[0][error] == metrics[int(best)][f"test/{error}"]
     assert choice.report.rows == len(data.split.test)
     assert evaluate(choice.folder).ensemble == choice.report.ensemble
+
+
+def test_single_runs_and_ensembles_are_compared_on_the_rows_that_all_validate(tmp_path: Path) -> None:
+    train_into(tmp_path / "a", SMALL, [*SMALL, "seed=1"])
+    for members in (3, 4):
+        train_into(tmp_path / f"b{members}", [*SMALL, f"ensemble={members}"])
+        shutil.move(tmp_path / f"b{members}/0", tmp_path / f"a/of{members}")
+    choice = select_ensemble(tmp_path / "a", 4)
+    assert choice.chosen <= choice.best * (1 + 1e-12)
+    scores = evaluate(tmp_path / "a", runs="all")
+    assert scores.networks == 9
+    assert "loss" not in scores.mean_and_sd()[0]
 
 
 def test_a_sweep_goes_on_beside_its_chosen_ensemble(command: Command, run_script: Command) -> None:

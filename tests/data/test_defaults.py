@@ -140,6 +140,7 @@ def test_runs_alone_with_few_rows_are_ensembles() -> None:
 
     assert members() == members(train=FEW_ROWS - 1) == ENSEMBLE
     assert members(train=FEW_ROWS) == members(alone=False) == members("model.norm=batch") == 1
+    assert members("init_from=run") == 1
     assert members("ensemble=3", train=FEW_ROWS) == members("ensemble=3", alone=False) == 3
 
 

@@ -1,5 +1,6 @@
 """A run that is an ensemble: its members, its scores, what it leaves."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from mlplab.errors import UserError
 from mlplab.runs.build import lightning_quiet
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.members import member_configs
+from mlplab.runs.out_of_fold import disjoint_members
 from mlplab.runs.scores import scores
 from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -136,9 +138,11 @@ class Curves(StackCallback):
         self.monitored.append(module.monitored(module.values).double().numpy())
 
 
-def test_the_others_choose_the_epoch_of_a_member(tmp_path: Path) -> None:
+@pytest.mark.parametrize("patience", ["null", "4"])
+def test_the_others_choose_the_epoch_of_a_member(tmp_path: Path, patience: str) -> None:
     cache = DataCache()
-    run = resolved(*NUMBERS, "ensemble=4", "trainer.max_epochs=30", "optimizer.lr=0.1", cache=cache)
+    stopping = f"callbacks.early_stopping.patience={patience}"
+    run = resolved(*NUMBERS, "ensemble=4", "trainer.max_epochs=30", "optimizer.lr=0.1", stopping, cache=cache)
     training = TrainingRun(run, cache.data(run), RunFolder(tmp_path / "run"), [], len, len)
     curves = Curves()
     with lightning_quiet():
@@ -146,8 +150,20 @@ def test_the_others_choose_the_epoch_of_a_member(tmp_path: Path) -> None:
         trainer.fit()
     monitored = np.array(curves.monitored)
     of_others = (monitored.sum(1, keepdims=True) - monitored) / 3
-    assert trainer.best.epochs.tolist() == (of_others.argmin(0) + 1).tolist()
+    for member, epochs in enumerate(trainer.stack.module.epochs.tolist()):
+        assert trainer.best.epochs[member] == of_others[:epochs, member].argmin() + 1
     assert trainer.best.epochs.tolist() != (monitored.argmin(0) + 1).tolist()
+
+
+def test_members_that_hold_out_the_same_rows_do_not_choose_each_others_epoch() -> None:
+    held_out = [np.array(rows) for rows in ([0, 1], [2, 3], [1, 2], [4], [7], [7])]
+    found = disjoint_members(held_out, 3)
+    assert found is not None
+    assert found.tolist() == [
+        [[False, True, False], [True, False, False], [False, False, False]],
+        [[False, True, True], [True, False, False], [True, False, False]],
+    ]
+    assert disjoint_members(held_out, 1) is None
 
 
 @pytest.fixture
@@ -171,14 +187,41 @@ def diverging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_members_that_diverge_are_left_out(
     tmp_path: Path, diverging: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "mlplab")
     overrides = [*diverging, "ensemble=4", "+model.lost=[13,14]"]  # the seeds are 12, …, 15
     [metrics] = train_into(tmp_path, overrides)
     assert metrics["status"] == "done"
     assert metrics["members"] == 2
-    assert "2 of the 4 networks diverged; the ensemble is made of the others" in caplog.text
+    logged = (tmp_path / "0/train.log").read_text()
+    assert "warning: 2 of the 4 networks diverged; the ensemble is made of the others" in logged
     trained = TrainedRun(tmp_path / "0")
     assert trained.member_weights.tolist() == [0.5, 0.5]
     assert np.isfinite([metrics["oof/rmse"], metrics["test/rmse"]]).all()
+
+
+def test_one_member_that_is_left_has_no_standard_deviation(tmp_path: Path, diverging: list[str]) -> None:
+    [metrics] = train_into(tmp_path, [*diverging, "ensemble=2", "+model.lost=[7]"])
+    assert metrics["members"] == 1
+    assert not any(name.startswith("members/sd/") for name in metrics)
+
+
+def test_rows_without_weight_spoil_no_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = np.arange(90)
+    frame = pl.DataFrame({"x": rows % 7, "g": rows % 9, "w": (rows % 9 > 2) * 1, "y": rows % 7 + rows % 2})
+    frame.write_csv("t.csv")
+    table = ["data=csv", "data.path=t.csv", "data.target=y", "data.weight=w", *RUN, "ensemble=8"]
+    [metrics] = train_into(tmp_path / "run", [*table, "data/split=group", "data.split.group=g"])
+    assert (metrics["status"], metrics["members"]) == ("done", 8)
+
+
+def test_a_warm_start_takes_the_member_with_the_same_number(tmp_path: Path, diverging: list[str]) -> None:
+    train_into(tmp_path, [*diverging, "ensemble=4", "+model.lost=[13]"])  # the second of four
+    frozen = ["optimizer=sgd", "optimizer.lr=1e-30", f"init_from={tmp_path / '0'}"]
+    train_into(tmp_path / "again", [*diverging, "ensemble=4", "+model.lost=[13]", *frozen])
+    source, again = (TrainedRun(tmp_path / run).state["body.weight"] for run in ("0", "again/0"))
+    for number, place in enumerate((0, 1, 1, 2)):  # instead of the one that is gone, another
+        torch.testing.assert_close(again[number], source[place])
 
 
 def test_without_a_member_left_the_run_has_diverged(tmp_path: Path, diverging: list[str]) -> None:

@@ -41,16 +41,22 @@ def targets() -> torch.Tensor:
 Y = targets()
 
 
-def chosen(members: Sequence[int], weight: torch.Tensor | None, batch: int = 4096) -> torch.Tensor:
+def chosen(
+    members: Sequence[int],
+    weight: torch.Tensor | None,
+    batch: int = 4096,
+    runs: Sequence[Sequence[int]] | None = None,
+) -> torch.Tensor:
     loader = Loader(X, Y, [ROWS[member] for member in members], batch, multiple=64, weight=weight)
-    return temperatures(network(members), loader, [COUNTS[member] for member in members])
+    counts = [COUNTS[member] for member in members]
+    return temperatures(network(members), loader, counts, runs or [[place] for place in range(len(members))])
 
 
 @pytest.mark.parametrize("batch", [4096, 50])
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 def test_each_members_temperature_is_that_of_its_own_rows(weight: torch.Tensor | None, batch: int) -> None:
     found = chosen(range(3), weight, batch)
-    assert (found.shape, found.dtype) == ((3, 1, 1), torch.float64)
+    assert (found.shape, found.dtype) == ((3,), torch.float64)
     for member, rows in enumerate(ROWS):
         with torch.no_grad():
             logits = network([member]).forward_scaled(X[rows].unsqueeze(0))[0]
@@ -60,6 +66,15 @@ def test_each_members_temperature_is_that_of_its_own_rows(weight: torch.Tensor |
         )
     assert found[0].item() == pytest.approx(5, rel=0.3)
     assert found[1].item() == 1
+
+
+def test_the_members_of_a_run_share_a_temperature_of_all_their_rows() -> None:
+    with torch.no_grad():
+        logits = [network([member]).forward_scaled(X[ROWS[member]].unsqueeze(0))[0] for member in (0, 2)]
+    y = torch.cat([Y[ROWS[member], 0] for member in (0, 2)]).long()
+    expected = fit_temperature(torch.cat(logits), y, None)
+    found = chosen(range(3), None, runs=[[0, 2], [1]])
+    assert found.tolist() == [pytest.approx(expected, rel=1e-5), 1]
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT])

@@ -38,7 +38,7 @@ class Report:
     """Scores of runs, of their ensemble if there are several, and of the baselines.
 
     Attributes:
-        networks: the number of networks of a run.
+        networks: the number of networks of all runs.
         part: `test`, or `all` if some of the rows were in training or validation.
         classes: the classes of the target; empty if the targets are numbers.
         confusion: for classes, the number (or weight) of rows by true and predicted class: of the run or the
@@ -56,8 +56,9 @@ class Report:
     confusion: Confusion | None = None
 
     def mean_and_sd(self) -> tuple[Scores, Scores]:
-        """Mean and standard deviation of the members' scores."""
-        values = {name: [scores[name] for scores in self.members] for name in self.members[0]}
+        """Mean and standard deviation of the scores that all members have."""
+        names = [name for name in self.members[0] if all(name in scores for scores in self.members)]
+        values = {name: [scores[name] for scores in self.members] for name in names}
         mean = {name: float(np.mean(each)) for name, each in values.items()}
         return mean, {name: float(np.std(each, ddof=1)) for name, each in values.items()}
 
@@ -125,7 +126,7 @@ def score(ensemble: Ensemble, cache: DataCache, path: str | None = None, *, incl
     first, classes = data[0], members[0].schema.classes
     together, confusion = _together(ensemble, data)
     part = "all" if any_seen else "test"
-    rows, networks = len(first.rows), len(members[0].members)
+    rows, networks = len(first.rows), sum(len(run.members) for run in members)
     return Report(first.source, rows, each, networks, part, together, beside, classes, confusion)
 
 

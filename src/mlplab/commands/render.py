@@ -76,6 +76,7 @@ def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "te
 
 
 NETWORK = "this network"
+"""The name of a run's single network beside its baselines."""
 
 
 ENSEMBLE, BEST_RUN = "chosen ensemble", "best single run"

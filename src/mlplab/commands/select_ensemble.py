@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,11 @@ def select_ensemble(sweep: Path, steps: int) -> Choice:
     cache = DataCache()
     data = own_data(runs[0], cache)
     found = [validation_predictions(run, own_data(run, cache)) for run in runs]
-    rows, predictions = found[0][0], np.stack([predicted for _, predicted in found])
+    rows = reduce(np.intersect1d, [rows for rows, _ in found])  # ensembles have more than single networks
+    if not len(rows):
+        what, remedy = "the runs have no validation rows in common", "choose among runs with one split"
+        raise UserError(Fault(what, str(sweep), remedy=remedy))
+    predictions = np.stack([predicted[np.isin(own, rows)] for own, predicted in found])
     weight = None if data.table.weight is None else data.table.weight[rows]
     metric, error = error_of(data.table.y[rows], weight, len(data.table.schema.classes))
     counts = Counter(greedy_selection(predictions, error, steps))

@@ -53,7 +53,7 @@ class TableDataModule(LightningDataModule):
         self.mean_weight = None
         if weight is not None:
             self.mean_weight = torch.stack([weight[rows].double().mean() for rows in self.train])
-        self.batch_size = batch_rows(batch_size, len(self.train[0]))
+        self.batch_size = batch_rows(batch_size, max(map(len, self.train)))
         self.position = 0
 
     @property

@@ -83,10 +83,10 @@ CLASSES = Defaults(
 )
 
 ENSEMBLE = 8
-"""Networks of a run alone with fewer training rows than `FEW_ROWS`, where they cost some seconds."""
+"""Networks of a run alone with fewer training rows than `FEW_ROWS`, for which they take only seconds."""
 
 FEW_ROWS = 420
-"""Training rows below which networks for classes get `FEW_ROWS_DROPOUT`."""
+"""Training rows below which runs alone are ensembles, and networks for classes get `FEW_ROWS_DROPOUT`."""
 
 FEW_ROWS_DROPOUT = 0.5
 
@@ -125,9 +125,10 @@ def resolve_auto(
 
 
 def _may_be_ensemble(run: config.TrainConfig) -> bool:
-    """Whether any split of the rows suits the model, and there are no custom callbacks."""
+    """Whether any split of the rows suits the model, it starts anew, and there are no custom callbacks."""
     norm = run.model.norm if isinstance(run.model, config.Mlp) else "none"
-    return norm != "batch" and not isinstance(run.model, config.CustomModel) and not run.callbacks.added
+    of_rows = norm != "batch" and not isinstance(run.model, config.CustomModel)
+    return of_rows and run.init_from is None and not run.callbacks.added
 
 
 def typical_train_rows(section: config.Split, table: Table, split: Split, members: int = 1) -> int:

@@ -17,6 +17,7 @@ from mlplab.config.allowed_classes import instantiate
 from mlplab.data.cache import RunData
 from mlplab.data.datamodule import TableDataModule
 from mlplab.data.loader import Batch
+from mlplab.data.splits.split import Split
 from mlplab.data.statistics import Statistics
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, reason_of
@@ -72,15 +73,7 @@ def build_stack(
         fill=supports_padding(first.model),
         block=MEMMAP_BLOCK if table.memmapped else None,
     )
-    if not supports_padding(first.model) and len({len(split.train) for split in splits}) > 1:
-        what, found = (
-            "its members have different numbers of training rows, which",
-            "batch norm or a custom model",
-        )
-        remedy = "use ensemble=1, or a split without groups and time"
-        raise UserError(
-            Fault(f"{what} this model does not support", f"ensemble={first.ensemble}", found, "", remedy)
-        )
+    _check_equal_rows(first, splits)
     network = _build_network(configs, data, initialize=initialize)
     for member, run in enumerate(configs):
         if run.init_from and initialize:
@@ -99,6 +92,7 @@ def check_buildable(run: config.TrainConfig, data: RunData) -> None:
             cannot start from `init_from`.
     """
     choose_accelerator(run.trainer.accelerator)
+    _check_equal_rows(run, [member.split for member in data.members])
     try:
         network = _build_network([run], [data], initialize=False)
         if run.init_from:
@@ -109,6 +103,16 @@ def check_buildable(run: config.TrainConfig, data: RunData) -> None:
         raise
     except Exception as error:  # from a custom class
         raise UserError(Fault(f"cannot be built: {reason_of(error)}", "the run")) from error
+
+
+def _check_equal_rows(run: config.TrainConfig, splits: Sequence[Split]) -> None:
+    """Checks that members have equally many training rows, unless their batches may be padded."""
+    if supports_padding(run.model) or len({len(split.train) for split in splits}) == 1:
+        return
+    what = "its networks have different numbers of training rows, which this model does not support"
+    remedy = "use ensemble=1, or a split without groups and time"
+    where, found = f"ensemble={run.ensemble}", "batch norm or a custom model"
+    raise UserError(Fault(what, where, found, remedy=remedy))
 
 
 def supports_padding(model: config.Mlp | config.Linear | config.CustomModel) -> bool:

@@ -18,7 +18,7 @@ from mlplab.models.class_probabilities import ClassProbabilities
 from mlplab.runs.build import build_stack, build_trainer
 from mlplab.runs.folder import Metrics, RunFolder, finite
 from mlplab.runs.members import member_configs
-from mlplab.runs.out_of_fold import out_of_fold
+from mlplab.runs.out_of_fold import disjoint_members, out_of_fold
 from mlplab.runs.predictions import Predicted, weighted_mean
 from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.runs.scores import scores
@@ -45,7 +45,7 @@ TEMPERATURE = "preprocessing.target_transform.temperature"
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A run in training: a member of the stack, or as many as its ensemble has.
+    """A run in training. It is one member of the stack, or several if it is an ensemble.
 
     Args:
         log: logs a line about the run.
@@ -95,7 +95,8 @@ class StackTrainer:
         self._started = perf_counter() - (state.seconds if state else 0)
         first, loggers = configs[0], [run.loggers for run in runs]
         stops = [each.callbacks.early_stopping for each in configs]
-        self.best = BestWeights(len(configs))
+        deciders = disjoint_members([each.split.val for each in data], self.stack.module.ensemble)
+        self.best = BestWeights(len(configs), deciders)
         self.stopping = EarlyStopping([each.patience for each in stops], [each.min_delta for each in stops])
         self.shrink = ShrinkStack()
         self.last_weights: dict[str, Tensor] = {}
@@ -254,9 +255,9 @@ class StackTrainer:
         transform = module.network.preprocessing.target_transform
         if isinstance(transform, ClassProbabilities):
             loader, rows = self.stack.datamodule.val_dataloader(), module.sizes.val
-            found = temperatures(module.network, loader, rows, module.ensemble)
-            calibrated = [member for run in runs for member in self.members(run)]
-            transform.temperature[calibrated] = found[calibrated]
+            found = temperatures(module.network, loader, rows, [self.sound_members(run) for run in runs])
+            for run, temperature in zip(runs, found, strict=True):
+                transform.temperature[self.members(run)] = temperature.to(transform.temperature)
             self.best.state = module.network.state_dict()
         if module.ensemble > 1:
             self.held_out = predictions(module.network, self.stack.datamodule.val_dataloader()).cpu().numpy()
@@ -271,7 +272,8 @@ class StackTrainer:
         else:
             metrics = self._ensemble_scores(index)
             metrics |= {f"members/{name}": _mean(value) for name, value in tested.items()}
-            metrics |= {f"members/sd/{name}": value.std().item() for name, value in tested.items()}
+            if len(members) > 1:
+                metrics |= {f"members/sd/{name}": value.std().item() for name, value in tested.items()}
             metrics["members"] = len(members)
         if module.sizes.classes:
             metrics["temperature"] = self.best.state[TEMPERATURE][members[0]].item()

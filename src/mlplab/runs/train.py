@@ -164,7 +164,7 @@ class _Training:
         self.metrics[run.folder.path] = metrics
         if status == "done":
             for line in excluded_members(self.trainer, index):
-                log.warning("%s", line)
+                run.log(f"warning: {line}")
             best, epochs, seconds = (metrics[name] for name in ("best_epoch", "epochs", "seconds"))
             of_members = " (mean of the networks)" * (chosen(run.config.ensemble) > 1)
             run.log(f"{run.folder.path.name}: best epoch {best} of {epochs}{of_members}; {seconds:.1f} s")

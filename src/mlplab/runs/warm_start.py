@@ -27,7 +27,7 @@ OF_CLASSES = "preprocessing.target_transform."
 def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) -> None:
     """Copies the best weights and the preprocessing of the run `run.init_from` to a member.
 
-    Of an ensemble, the members are taken in turn.
+    Of an ensemble, the member with the same number is taken if there is one.
 
     Raises:
         UserError: if that is not a trained run, or its columns or architecture differ.
@@ -49,12 +49,14 @@ def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) 
     if keys := listed(f"model.{key}" for key in differing(*models) if key != "dropout"):
         what, remedy = f"has a different architecture: {keys}", "use the same values of model.* in this run"
         raise UserError(Fault(what, f"init_from={folder}", remedy=remedy))
+    number, source = member % chosen(run.ensemble), trained.members
+    place = source.index(number) if number in source else number % len(source)
     state = trained.network.state_dict()
     old, new = (torch.tensor(each.offsets, dtype=torch.float64) for each in (trained.schema, schema))
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             if not (schema.classes and name.startswith(OF_CLASSES)):
-                tensor[member] = state[name][member % chosen(run.ensemble) % len(trained.member_weights)]
+                tensor[member] = state[name][place]
         network.preprocessing.shift(member, old - new)  # the columns may have different offsets
 
 

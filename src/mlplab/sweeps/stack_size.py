@@ -55,7 +55,8 @@ class StackSize:
     @classmethod
     def of(cls, run: config.TrainConfig, data: RunData) -> "StackSize":
         """The sizes of a run."""
-        table, schema, rows = data.table, data.table.schema, len(data.members[0].split.train)
+        table, schema = data.table, data.table.schema
+        rows = max(len(member.split.train) for member in data.members)
         hidden: Sequence[int] = CUSTOM_WIDTHS
         if isinstance(run.model, config.Mlp):
             hidden = config.chosen(run.model.hidden)

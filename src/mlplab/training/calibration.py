@@ -23,14 +23,14 @@ Margins = Float64[np.ndarray, "class row"]
 
 
 def temperatures(
-    network: Network, batches: Iterable[Batch], rows: Sequence[int], ensemble: int = 1
-) -> Float64[Tensor, "member 1 1"]:
-    """The temperature of each run, by `fit_temperature`, for each of its members.
+    network: Network, batches: Iterable[Batch], rows: Sequence[int], runs: Sequence[Sequence[int]]
+) -> Float64[Tensor, " run"]:
+    """The temperature of each run, by `fit_temperature`.
 
     Args:
         batches: the validation rows of all members, in order.
         rows: the number of each member's rows; what follows them is padding.
-        ensemble: the number of members of each run, whose rows are taken together.
+        runs: the members of each run, whose rows are taken together.
     """
     device = network.eval().preprocessing.impute_value.device
     with torch.inference_mode():
@@ -40,15 +40,14 @@ def temperatures(
     y = torch.cat([each for _, each, _ in found], 1)
     weight = torch.cat([_weights(targets, weights) for _, targets, weights in found], 1)
 
-    def of_run(values: Tensor, first: int) -> Tensor:
-        members = range(first, first + ensemble)
+    def of_run(values: Tensor, members: Sequence[int]) -> Tensor:
         return torch.cat([values[member, : rows[member]] for member in members])
 
     chosen = [
-        fit_temperature(of_run(logits, first), of_run(y, first)[:, 0].long(), of_run(weight, first)[:, 0])
-        for first in range(0, len(rows), ensemble)
+        fit_temperature(of_run(logits, run), of_run(y, run)[:, 0].long(), of_run(weight, run)[:, 0])
+        for run in runs
     ]
-    return torch.tensor(chosen, dtype=torch.float64).repeat_interleave(ensemble).reshape(-1, 1, 1)
+    return torch.tensor(chosen, dtype=torch.float64)
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # logits may be infinite, or equal

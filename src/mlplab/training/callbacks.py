@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -71,8 +71,12 @@ class CallbackDispatcher(Callback):
 class BestWeights(StackCallback):
     """Keeps each member's weights from the (earliest) epoch with the best monitored metric.
 
-    It is the member's own metric, but in an ensemble the mean of the other members: more rows decide then,
-    and none of those that the member itself holds out, so that its predictions for these are honest.
+    It is the member's own metric, but in an ensemble the mean of other members: more rows decide then, and
+    none of those that the member itself holds out, so that its predictions for these are honest.
+
+    Args:
+        deciders: for each member of each ensemble, the members of it whose metric decides; None: each member
+            decides alone.
 
     Attributes:
         epochs: best epoch of each member, counted from 1; 0 before its first epoch.
@@ -81,11 +85,13 @@ class BestWeights(StackCallback):
         values: values of the module, for each member from its best epoch.
     """
 
-    def __init__(self, members: int) -> None:
+    def __init__(self, members: int, deciders: Bool[Tensor, "run one other"] | None = None) -> None:
+        self.deciders = deciders
         self.epochs: Int64[Tensor, " member"] = torch.zeros(members, dtype=torch.int64)
         self.lowest = torch.full((members,), torch.inf, dtype=torch.float64)
         self.state: dict[str, Tensor] = {}
         self.values: dict[str, Float[Tensor, " member"]] = {}
+        self._sound: Bool[Tensor, " member"] | None = None
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Copies the weights and values of the members that have improved."""
@@ -93,7 +99,7 @@ class BestWeights(StackCallback):
         if not self.state:
             self.state = {name: tensor.clone() for name, tensor in state.items()}
             self.values = {name: value.clone() for name, value in module.values.items()}
-        deciding = _of_the_others(module).double()
+        deciding = self._deciding(module)
         lower = (self.epochs == 0) | (deciding < self.lowest)
         better = (lower & module.active).nonzero().flatten()
         if len(better):
@@ -103,17 +109,18 @@ class BestWeights(StackCallback):
                 for name, tensor in best.items():
                     tensor[better] = current[name][better]
 
-
-def _of_the_others(module: StackModule) -> Float[Tensor, " member"]:
-    """The mean of the monitored metric over the other active members of each ensemble.
-
-    A single network, and the only member that is left, has its own.
-    """
-    own = module.monitored(module.values)
-    active, each = (values.view(-1, module.ensemble) for values in (module.active, own))
-    sums = torch.where(active, each, 0).sum(1, keepdim=True) - torch.where(active, each, 0)
-    others = active.sum(1, keepdim=True) - active.long()
-    return torch.where(others > 0, sums / others, each).flatten()
+    def _deciding(self, module: StackModule) -> Float64[Tensor, " member"]:
+        """The metric that decides about each member: the mean of its deciders that have not diverged."""
+        own = module.monitored(module.values).double()
+        if self.deciders is None:
+            return own
+        sound = torch.tensor([member not in module.diverged for member in range(len(own))])
+        if self._sound is not None and (lost := (self._sound & ~sound).view(-1, 1, module.ensemble)).any():
+            self.lowest[(self.deciders & lost).any(2).flatten()] = torch.inf  # it was a mean of others
+        self._sound = sound
+        deciders = self.deciders & sound.view(-1, 1, module.ensemble)
+        means = torch.where(deciders, own.view(-1, 1, module.ensemble), 0).sum(2) / deciders.sum(2)
+        return torch.where(deciders.any(2).flatten(), means.flatten(), own)
 
 
 class EarlyStopping(StackCallback):

@@ -48,7 +48,7 @@ def test_runs_whose_errors_cancel_are_chosen() -> None:
 def test_errors_by_hand() -> None:
     y, weight = np.array([[0.0, 0.0], [2.0, 20.0]]), np.array([1.0, 3.0])
     name, error = error_of(y, weight, 0)
-    assert name == "standardised rmse"
+    assert name == "standardised_rmse"
     std = 2 * (0.25 * 0.75) ** 0.5
     assert error(y + np.array([std, 0])) == pytest.approx(0.5)
     assert error(y + np.array([0, 10 * std])) == pytest.approx(0.5)

@@ -1,5 +1,6 @@
 """Trained runs that predict as one stacked network."""
 
+import pickle
 import shutil
 from pathlib import Path
 
@@ -106,6 +107,13 @@ def test_the_mean_prediction_of_an_ensemble_run_is_evaluated(tmp_path: Path) -> 
     folder = merge(tmp_path / "merged", runs, [0.5, 0.5])
     [scores] = evaluate(folder).members
     assert scores == evaluate(tmp_path / "runs").ensemble
+
+
+def test_an_ensemble_can_be_pickled_after_it_has_predicted(tmp_path: Path) -> None:
+    train_into(tmp_path, *([*SMALL, f"seed={seed}"] for seed in range(2)))
+    loaded = mlplab.load(tmp_path, "all")
+    expected = loaded.predict(FRAME)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(loaded)).predict(FRAME), expected)
 
 
 def test_a_frame_without_rows_has_no_predictions(tmp_path: Path) -> None:

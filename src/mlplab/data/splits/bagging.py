@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from math import ceil
 
 import numpy as np
+from jaxtyping import Bool
 
 from mlplab.data.splits.split import Rows, Split
 from mlplab.data.splits.split_helpers import (
@@ -30,6 +31,7 @@ def folds_of(members: int) -> int:
 def bagged_splits(
     split: Split,
     members: int,
+    counts: Bool[np.ndarray, " row"],
     *,
     seed: Sequence[int],
     groups: Codes | None = None,
@@ -43,26 +45,24 @@ def bagged_splits(
     equally many training rows. At most one of:
 
     - `groups`: whole groups are assigned to folds, which differ in size;
-    - `times`: val is divided into as many periods as there are folds. Each member holds one out, and trains
-      on train and the periods before it, so that no member learns from rows after those it holds out;
+    - `times`: val is divided into as many periods as members, at most ten. Each member holds one out, and
+      trains on train and the periods before it, so that no member learns from rows after its own;
     - `classes`: folds are stratified; classes with fewer rows than folds are stratified as one.
 
     Args:
-        split: the split of the run.
+        split: the split of the run. Train and val each have rows that count, and no group in common.
+        counts: which rows of the table have a weight above 0; the others are in training always.
         seed: of the folds.
-
-    Raises:
-        UserError: if train and val are of one group.
     """
     folds = folds_of(members)
     if times is not None:
-        validated = _periods(split, times, folds)
+        validated = _periods(split, times, counts, min(members, folds))
         return [validated[member % len(validated)] for member in range(members)]
     rows = np.sort(np.concatenate([split.train, split.val]))
     splits: list[Split] = []
     for repeat in range(members):
         generator = np.random.default_rng([*seed, repeat])
-        for held_out in _folds(rows, folds, generator, groups, classes):
+        for held_out in _folds(rows[counts[rows]], folds, generator, groups, classes):
             train = np.setdiff1d(rows, held_out, assume_unique=True)
             splits.append(Split(train, np.sort(held_out), split.test))
         if len(splits) >= members:
@@ -85,9 +85,10 @@ def _folds(
     return random_parts(rows, [size] * folds + [left] * bool(left), generator, classes)[:folds]
 
 
-def _periods(split: Split, times: Times, folds: int) -> list[Split]:
+def _periods(split: Split, times: Times, counts: Bool[np.ndarray, " row"], folds: int) -> list[Split]:
     """A split for each of the periods of val, or of as many as val has times."""
-    val = split.val[np.argsort(times[split.val], kind="stable")]
+    val = split.val[counts[split.val]]
+    val = val[np.argsort(times[val], kind="stable")]
     periods = min(folds, len(np.unique(times[val])))
     starts = time_boundaries(times[val], [len(val) * period / periods for period in range(1, periods)])
     splits = []

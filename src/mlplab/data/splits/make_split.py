@@ -66,19 +66,22 @@ def make_split(section: config.Split, table: Table) -> Split:
 
 
 def make_member_splits(section: config.Split, table: Table, split: Split, members: int) -> list[Split]:
-    """The splits of the members of an ensemble (see `bagged_splits`), stratified by a target of classes too.
-
-    Raises:
-        UserError: if there are too few rows, groups or times.
-    """
+    """The splits of the members of an ensemble (see `bagged_splits`); a target of classes stratifies them."""
     columns = _SplitColumns.of(section, table)
     classes = columns.classes
     if classes is None and table.schema.classes:
         classes = _classes_of_target(table)
     seed = 0 if isinstance(section, config.TimeSplit) else section.seed
     fold = section.fold if isinstance(section, config.KFoldSplit) else 0
+    counts = np.ones(len(table.x), bool) if table.weight is None else table.weight > 0
     return bagged_splits(
-        split, members, seed=(seed, fold), groups=columns.groups, times=columns.times, classes=classes
+        split,
+        members,
+        counts,
+        seed=(seed, fold),
+        groups=columns.groups,
+        times=columns.times,
+        classes=classes,
     )
 
 

@@ -58,6 +58,10 @@ class Ensemble:
                 what = "has different columns or classes than the first run of its sweep"
                 raise UserError(Fault(what, str(member.folder), remedy="give the folder of one run"))
 
+    def __getstate__(self) -> dict[str, object]:
+        """Without `stacks`, which hold a lock and can be built again."""
+        return {name: value for name, value in vars(self).items() if name != "stacks"}
+
     @property
     def classes(self) -> np.ndarray:
         """The classes of the target in order, as in the training table; none if the targets are numbers."""

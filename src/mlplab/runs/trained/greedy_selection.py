@@ -53,7 +53,7 @@ def error_of(
     if y.shape[1] == 1:
         return "rmse", partial(_rmse, y, weight, np.ones(1))
     std = np.sqrt(weight @ (y - weight @ y) ** 2)
-    return "standardised rmse", partial(_rmse, y, weight, np.where(std > 0, std, 1))
+    return "standardised_rmse", partial(_rmse, y, weight, np.where(std > 0, std, 1))
 
 
 def _rmse(
