@@ -100,8 +100,8 @@ def row_warnings(run: TrainingRun, *, resumed: bool) -> list[str]:
         if absent:
             what = "the network cannot learn to predict" if part == "train" else "it does not count"
             warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
-    if run.config.init_from and not resumed and (seen := warm_start.seen_rows_warning(run.config, data)):
-        warnings.append(seen)
+    if run.config.init_from and not resumed:
+        warnings += warm_start.seen_rows_warnings(run.config, data)
     repeated, test = data.repeated_test_rows, len(data.split.test)
     if repeated > MANY_REPEATED * test:
         what = f"{repeated:,} of the {test:,} test rows equal a row of train or val in all columns"

@@ -131,6 +131,7 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
         return folders
     runs = without_repeats([read_run(each) for each in folders])
     monitor, keys = common_monitor(runs), varying_keys(runs)
+    warn_of_ensembles(keys)
     sign = sign_of(monitor)
     if number is not None:
         chosen = sorted(runs, key=lambda run: _nan_last(sign * run.metric(monitor)))[:number]
@@ -150,6 +151,13 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
             *(folder, len(chosen), len(runs), labelled(keys, best), len(groups), monitor),
         )
     return [run.folder for run in chosen]
+
+
+def warn_of_ensembles(keys: Sequence[str]) -> None:
+    """Warns if runs that differ in these keys are validated in different ways."""
+    if "ensemble" in keys:
+        what = "val/* of ensembles is out of fold, and stricter than that of single networks"
+        log.warning("%s: choose among runs with the same value of ensemble", what)
 
 
 def labelled(keys: Sequence[str], values: Sequence[str]) -> str:

@@ -60,21 +60,28 @@ def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) 
         network.preprocessing.shift(member, old - new)  # the columns may have different offsets
 
 
-def seen_rows_warning(run: TrainConfig, data: RunData) -> str:
-    """The warning that test rows of this run were in the training of `run.init_from`; empty if none were."""
-    trained, test = TrainedRun(Path(run.init_from or "")), data.split.test
+def seen_rows_warnings(run: TrainConfig, data: RunData) -> list[str]:
+    """Warnings that rows by which this run is judged were in the training of `run.init_from`.
+
+    These are its test rows, and the rows that the networks of an ensemble hold out.
+    """
+    trained, where = TrainedRun(Path(run.init_from or "")), f"init_from={run.init_from}"
+    remedy = "use the split of that run, or train from scratch"
     try:
-        seen = int(trained.has_seen(_row_hashes(trained, run, data)[test]).sum())
+        seen = trained.has_seen(_row_hashes(trained, run, data))
     except UserError as error:
         reason = error.faults[0].sentence()
         what = "cannot check whether test rows of this run were in its training"
-        return f"init_from={run.init_from}: {what}: {reason}"
-    if not seen:
-        return ""
-    return (
-        f"init_from={run.init_from}: {seen:,} of the {len(test):,} test rows were in its training or "
-        "validation, so the test scores are too optimistic; use the split of that run, or train from scratch"
-    )
+        return [f"{where}: {what}: {reason}"]
+    warnings, test = [], data.split.test
+    if count := int(seen[test].sum()):
+        what = f"{count:,} of the {len(test):,} test rows were in its training or validation"
+        warnings.append(f"{where}: {what}, so the test scores are too optimistic; {remedy}")
+    held_out = np.unique(np.concatenate([member.split.val for member in data.bagged] or [test[:0]]))
+    if count := int(seen[held_out].sum()):
+        what = f"{count:,} of the {len(held_out):,} rows that networks hold out were in its training"
+        warnings.append(f"{where}: {what}, so oof/* and val/* are too optimistic; train from scratch")
+    return warnings
 
 
 def inherited_rows(run: TrainConfig, schema: Schema) -> Int64[np.ndarray, " row"]:

@@ -12,7 +12,7 @@ from mlplab.commands.results import Results, group_runs
 from mlplab.console import print_line
 from mlplab.errors import RunFailed
 from mlplab.runs.discovery import runs_below
-from mlplab.runs.selection import RunResult, labelled, read_run, without_repeats
+from mlplab.runs.selection import RunResult, labelled, read_run, warn_of_ensembles, without_repeats
 
 BEST = 5
 """The largest number of configurations in the table."""
@@ -38,7 +38,9 @@ def summarize(root: Path, total: int, known: Mapping[Path, RunResult]) -> None:
         raise RunFailed(f"none of {total} runs left a folder; see the messages above")
     console = Console()
     if any(run.done for run in runs):
-        console.print(_table(group_runs(without_repeats(runs))))
+        found = group_runs(without_repeats(runs))
+        console.print(_table(found))
+        warn_of_ensembles(found.by)
     for line in (
         f"sweep folder: {inside(root)}",
         script_command("results.py", root),
