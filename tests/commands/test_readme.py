@@ -107,7 +107,7 @@ def test_the_first_command_works_in_a_clone(tmp_path: Path) -> None:
 
 
 # These take five to ten seconds; tests/training/test_article.py trains the article's network.
-LONG = "experiment=(article|digits|recommend)|folds=10"
+LONG = "train.py ensemble=8$|experiment=(article|digits|recommend)|folds=10"
 
 
 LINEAR = ("linear", "constant")
