@@ -2,6 +2,8 @@
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,7 +24,7 @@ from mlplab.runs.scores import scores
 from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training import checkpoint
-from mlplab.training.callbacks import StackCallback
+from mlplab.training.callbacks import BestWeights, StackCallback
 from mlplab.training.module import StackModule
 
 pytestmark = pytest.mark.usefixtures("full_speed")
@@ -153,6 +155,20 @@ def test_the_others_choose_the_epoch_of_a_member(tmp_path: Path, patience: str) 
     for member, epochs in enumerate(trainer.stack.module.epochs.tolist()):
         assert trainer.best.epochs[member] == of_others[:epochs, member].argmin() + 1
     assert trainer.best.epochs.tolist() != (monitored.argmin(0) + 1).tolist()
+
+
+def test_a_mean_without_a_lost_member_is_not_compared_with_one_that_has_it() -> None:
+    deciders = ~torch.eye(3, dtype=torch.bool)[None]
+    best = BestWeights(3, deciders)
+    module: Any = SimpleNamespace(ensemble=3, diverged={}, active=torch.ones(3, dtype=torch.bool))
+    module.network = torch.nn.Identity()
+    module.monitored = lambda values: values["val/mae"]
+    for epoch, values in enumerate(([0.0, 1.0, 1.0], [torch.nan, 2.0, 2.0], [torch.nan, 3.0, 3.0])):
+        if epoch == 1:
+            module.diverged, module.active[0] = {0: "the loss became nan"}, False
+        module.values = {"val/mae": torch.tensor(values)}
+        best.on_epoch(SimpleNamespace(current_epoch=epoch), module)  # type: ignore[arg-type]
+    assert best.epochs.tolist() == [1, 2, 2]
 
 
 def test_members_that_hold_out_the_same_rows_do_not_choose_each_others_epoch() -> None:

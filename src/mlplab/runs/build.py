@@ -75,9 +75,8 @@ def build_stack(
     )
     _check_equal_rows(first, splits)
     network = _build_network(configs, data, initialize=initialize)
-    for member, run in enumerate(configs):
-        if run.init_from and initialize:
-            warm_start.initialize(network, member, run, table.schema)
+    if initialize:
+        warm_start.initialize(network, configs, table.schema)
     val, test = ([len(getattr(split, part)) for split in splits] for part in ("val", "test"))
     schema, epochs = table.schema, config.chosen(first.trainer.max_epochs)
     sizes = Sizes(epochs, datamodule.steps, val, test, schema.targets, len(schema.classes))
@@ -95,8 +94,7 @@ def check_buildable(run: config.TrainConfig, data: RunData) -> None:
     _check_equal_rows(run, [member.split for member in data.members])
     try:
         network = _build_network([run], [data], initialize=False)
-        if run.init_from:
-            warm_start.initialize(network, 0, run, data.table.schema)
+        warm_start.initialize(network, [run], data.table.schema)
         build_callbacks(run)
         build_loggers(run, ".")
     except UserError:

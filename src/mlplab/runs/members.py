@@ -9,7 +9,7 @@ SEEDS = 2**63
 def member_configs(run: TrainConfig) -> list[TrainConfig]:
     """The configuration of each network of a run: the run's own, with a seed of its own.
 
-    No two seeds of a sweep share the seed of a member.
+    Runs with different seeds and ensembles of one size have no member's seed in common.
     """
     members = chosen(run.ensemble)
     seeds = ((run.seed * members + member) % SEEDS for member in range(members))

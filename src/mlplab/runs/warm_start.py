@@ -1,5 +1,6 @@
 """Warm start: a run that starts from the weights of a trained run (`init_from=FOLDER`)."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,13 +25,40 @@ OF_CLASSES = "preprocessing.target_transform."
 """Prefix of temperature and class weights, which a run computes itself."""
 
 
-def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) -> None:
-    """Copies the best weights and the preprocessing of the run `run.init_from` to a member.
+def initialize(network: Network, configs: Sequence[TrainConfig], schema: Schema) -> None:
+    """Copies the best weights and the preprocessing of `init_from` to each member that has one.
 
     Of an ensemble, the member with the same number is taken if there is one.
 
+    Args:
+        configs: the configuration of each member.
+
     Raises:
         UserError: if that is not a trained run, or its columns or architecture differ.
+    """
+    sources: dict[str, TrainedRun] = {}
+    for member, run in enumerate(configs):
+        if not run.init_from:
+            continue
+        if run.init_from not in sources:
+            sources[run.init_from] = _source(run, schema)
+        trained = sources[run.init_from]
+        number, numbers = member % chosen(run.ensemble), trained.members
+        place = numbers.index(number) if number in numbers else number % len(numbers)
+        state = trained.network.state_dict()
+        old, new = (torch.tensor(each.offsets, dtype=torch.float64) for each in (trained.schema, schema))
+        with torch.no_grad():
+            for name, tensor in network.state_dict().items():
+                if not (schema.classes and name.startswith(OF_CLASSES)):
+                    tensor[member] = state[name][place]
+            network.preprocessing.shift(member, old - new)  # the columns may have different offsets
+
+
+def _source(run: TrainConfig, schema: Schema) -> TrainedRun:
+    """The run `run.init_from`, if a network for these columns can take its weights over.
+
+    Raises:
+        UserError: otherwise.
     """
     folder = finished_run(Path(run.init_from or ""), "init_from")
     trained = TrainedRun(folder)
@@ -49,15 +77,7 @@ def initialize(network: Network, member: int, run: TrainConfig, schema: Schema) 
     if keys := listed(f"model.{key}" for key in differing(*models) if key != "dropout"):
         what, remedy = f"has a different architecture: {keys}", "use the same values of model.* in this run"
         raise UserError(Fault(what, f"init_from={folder}", remedy=remedy))
-    number, source = member % chosen(run.ensemble), trained.members
-    place = source.index(number) if number in source else number % len(source)
-    state = trained.network.state_dict()
-    old, new = (torch.tensor(each.offsets, dtype=torch.float64) for each in (trained.schema, schema))
-    with torch.no_grad():
-        for name, tensor in network.state_dict().items():
-            if not (schema.classes and name.startswith(OF_CLASSES)):
-                tensor[member] = state[name][place]
-        network.preprocessing.shift(member, old - new)  # the columns may have different offsets
+    return trained
 
 
 def seen_rows_warnings(run: TrainConfig, data: RunData) -> list[str]:

@@ -81,6 +81,7 @@ class BestWeights(StackCallback):
     Attributes:
         epochs: best epoch of each member, counted from 1; 0 before its first epoch.
         lowest: the metric that decides in that epoch, negated if the highest is the best.
+        sound: the members that had not diverged when `lowest` was compared last.
         state: tensors of the network, for each member from its best epoch.
         values: values of the module, for each member from its best epoch.
     """
@@ -89,9 +90,9 @@ class BestWeights(StackCallback):
         self.deciders = deciders
         self.epochs: Int64[Tensor, " member"] = torch.zeros(members, dtype=torch.int64)
         self.lowest = torch.full((members,), torch.inf, dtype=torch.float64)
+        self.sound = torch.ones(members, dtype=torch.bool)
         self.state: dict[str, Tensor] = {}
         self.values: dict[str, Float[Tensor, " member"]] = {}
-        self._sound: Bool[Tensor, " member"] | None = None
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Copies the weights and values of the members that have improved."""
@@ -115,9 +116,9 @@ class BestWeights(StackCallback):
         if self.deciders is None:
             return own
         sound = torch.tensor([member not in module.diverged for member in range(len(own))])
-        if self._sound is not None and (lost := (self._sound & ~sound).view(-1, 1, module.ensemble)).any():
-            self.lowest[(self.deciders & lost).any(2).flatten()] = torch.inf  # it was a mean of others
-        self._sound = sound
+        lost = (self.sound & ~sound).view(-1, 1, module.ensemble)
+        self.lowest[(self.deciders & lost).any(2).flatten()] = torch.inf  # it was a mean of other members
+        self.sound = sound
         deciders = self.deciders & sound.view(-1, 1, module.ensemble)
         means = torch.where(deciders, own.view(-1, 1, module.ensemble), 0).sum(2) / deciders.sum(2)
         return torch.where(deciders.any(2).flatten(), means.flatten(), own)

@@ -110,7 +110,7 @@ def _copies(
         "run": {"epochs": module.epochs, "active": module.active},
         "best": best.state,
         "best values": best.values,
-        "best epochs": {"best": best.epochs, "lowest": best.lowest},
+        "best epochs": {"best": best.epochs, "lowest": best.lowest, "sound": best.sound},
         "stopping": stopping.state,
         "stopped": stopping.stopped,
     }
@@ -146,7 +146,9 @@ def restore(
     module.diverged = {member: reason for member, reason in enumerate(state.diverged) if reason}
     module.position = Position(state.epoch, state.batch)
     best.state, best.values = on_device("best"), on_device("best values")
-    best.epochs, best.lowest = (members["best epochs"][name].clone() for name in ("best", "lowest"))
+    best.epochs, best.lowest, best.sound = (
+        members["best epochs"][name].clone() for name in ("best", "lowest", "sound")
+    )
     stopping.state = {name: tensor.clone() for name, tensor in members["stopping"].items()}
     stopping.stopped = on_device("stopped")
     _set_counters(trainer, state)

@@ -1,6 +1,6 @@
 """Which rows each network of an ensemble trains on, and which it holds out (bagging by folds)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
@@ -92,12 +92,7 @@ def _periods(split: Split, times: Times, counts: Bool[np.ndarray, " row"], folds
     periods = min(folds, len(np.unique(times[val])))
     starts = time_boundaries(times[val], [len(val) * period / periods for period in range(1, periods)])
     splits = []
-    for start, held_out in _with_starts(val, starts):
-        splits.append(
-            Split(np.sort(np.concatenate([split.train, val[:start]])), np.sort(held_out), split.test)
-        )
+    for start, held_out in zip([0, *starts], np.split(val, starts), strict=True):
+        train = np.concatenate([split.train, val[:start]])
+        splits.append(Split(np.sort(train), np.sort(held_out), split.test))
     return splits
-
-
-def _with_starts(rows: Rows, starts: Sequence[int]) -> Iterator[tuple[int, Rows]]:
-    return zip([0, *starts], np.split(rows, starts), strict=True)
