@@ -1,0 +1,31 @@
+"""The look of all figures: readable in black and white, and on dark pages."""
+
+from typing import Any
+
+NETWORK, BASELINE, REFERENCE = "#2f74c0", "#d9822b", "#8a8a8a"
+"""Colours of the network, of a baseline beside it, and of lines that guide the eye. All three stand out from
+white and from black."""
+
+SERIES = ("#2f74c0", "#d9822b", "#3a9a6b", "#b05cc6", "#c44e52", "#7f7f7f", "#b59f00", "#1aa6b7")
+"""Colours of several series; these also differ in shape or dash."""
+
+RAMP = "blues"
+"""Colours of quantities, from few to many."""
+
+WIDTH, HEIGHT = 420, 300
+"""Pixels of a figure without its axes."""
+
+MOST_POINTS = 1000
+"""Points that a figure shows at most: more take longer to draw than to understand."""
+
+FACE: dict[str, Any] = {
+    "font": "sans-serif",
+    "title": {"fontSize": 14, "anchor": "start", "fontWeight": 600, "subtitleFontSize": 11},
+    "axis": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500, "gridOpacity": 0.35},
+    "legend": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500},
+    "view": {"stroke": None},
+}
+"""Vega-Lite's configuration, but for what a dark page replaces."""
+
+ON_PAPER: dict[str, Any] = {**FACE, "background": "white"}
+"""The configuration of images."""
