@@ -153,11 +153,11 @@ def _check_known(key: str, known: Sequence[str], flag: str) -> None:
 def _group(key: tuple[str, ...], runs: Sequence[RunResult], metrics: Iterable[str]) -> Group:
     done = [run for run in runs if run.done]
     unfinished = Counter(run.metrics["status"] for run in runs if not run.done)
-    scores = {name: _score(done, name) for name in metrics}
+    scores = {name: score(done, name) for name in metrics}
     return Group(key, len(done), _averaged_over(done), dict(unfinished), scores)
 
 
-def _score(runs: Sequence[RunResult], name: str) -> Score:
+def score(runs: Sequence[RunResult], name: str) -> Score:
     by_split: dict[tuple[str, ...], list[float]] = {}
     for run in runs:
         if math.isfinite(value := run.metric(name)):

@@ -29,3 +29,22 @@ FACE: dict[str, Any] = {
 
 ON_PAPER: dict[str, Any] = {**FACE, "background": "white"}
 """The configuration of images."""
+
+_INK = "currentColor"  # which SVG takes from the page around it
+ON_PAGE: dict[str, Any] = {
+    **FACE,
+    "background": None,
+    "axis": {
+        **FACE["axis"],
+        **dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor", "gridColor"), _INK),
+        "gridOpacity": 0.12,
+        "domainOpacity": 0.4,
+        "tickOpacity": 0.4,
+    },
+    "legend": {**FACE["legend"], "labelColor": _INK, "titleColor": _INK},
+    "title": {**FACE["title"], "color": _INK, "subtitleColor": _INK},
+    "header": {"labelColor": _INK, "titleColor": _INK},
+    "text": {"color": _INK},
+    "rule": {"color": _INK},
+}
+"""The configuration on pages: text and lines have the colour of the page's text, on dark pages and light."""

@@ -1,0 +1,169 @@
+"""Charts as a page draws them, and those of a comparison of runs."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+
+from mlplab.commands.report.comparison import Comparison, compared
+from mlplab.commands.report.curves import MOST_POINTS, read_curves
+from mlplab.config.metrics import sign_of
+from mlplab.errors import Fault, UserError
+from mlplab.figures.files import read_figures
+from mlplab.figures.learning_curves import Curve, curves_of_runs, learning_curves
+from mlplab.figures.sweep import Point, Value, parallel_coordinates, score_over, spread
+from mlplab.runs.discovery import is_compatible, runs_below
+from mlplab.runs.selection import RunResult, as_typed, read_run
+
+MOST_RUNS = 200
+"""Runs that charts show at most: the best by the validation metric."""
+
+ALL_POINTS, FEWEST_POINTS = 20_000, 50
+"""Points of the curves of many runs together, and of a run at least."""
+
+WIDE = 600
+"""Pixels from which a chart has a row of its own."""
+
+LOSSES = ("train/loss", "val/loss")
+
+ORDER = (
+    *("predicted_vs_actual", "residuals", "residuals_by_column", "error_by_part"),
+    *("confusion", "roc_and_precision_recall", "calibration", "fitted", "importance", "partial_dependence"),
+)
+"""Known figures in the order in which they are read; others follow."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart on a page: its title stands in the text, where it can be read and wraps.
+
+    Attributes:
+        specification: Vega-Lite, without title.
+        label: what screen readers say.
+    """
+
+    title: str
+    subtitle: str
+    label: str
+    specification: dict[str, Any]
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the chart takes the full width: it is wide, or has several views."""
+        width = self.specification.get("width")
+        several = {"concat", "hconcat", "facet", "repeat"} & self.specification.keys()
+        return bool(several) or (isinstance(width, int | float) and width > WIDE)
+
+
+def drawing(name: str, specification: Mapping[str, Any]) -> Drawing:
+    """A figure's specification as a drawing."""
+    title, subtitle = _titles(specification.get("title"))
+    title = title or name.replace("_", " ").capitalize()
+    description = specification.get("description")
+    label = description if isinstance(description, str) else ". ".join(filter(None, (title, subtitle)))
+    rest = {key: value for key, value in specification.items() if key not in ("title", "usermeta")}
+    return Drawing(title, subtitle, label, rest)
+
+
+def _titles(title: Any) -> tuple[str, str]:
+    """The title and subtitle of a specification: text, lines of text, or an object with both."""
+    if isinstance(title, Mapping):
+        return _titles(title.get("text"))[0], _titles(title.get("subtitle"))[0]
+    if isinstance(title, list):
+        return " ".join(map(str, title)), ""
+    return (title, "") if isinstance(title, str) else ("", "")
+
+
+def figures_of(run: Path) -> list[Drawing]:
+    """The figures in a run's folder."""
+    found = read_figures(run)
+    names = [*(name for name in ORDER if name in found), *(name for name in found if name not in ORDER)]
+    return [drawing(name, found[name]) for name in names]
+
+
+def curves_of(run: RunResult) -> list[Drawing]:
+    """The losses of a run by epoch, and the monitored metric if it is another."""
+    monitor = str(run.config.get("monitor"))
+    curves = read_curves(run.folder, {*LOSSES, monitor})
+    epoch = run.metrics.get("best_epoch")
+    charts = [
+        learning_curves(shown, epoch if isinstance(epoch, int) else None)
+        for names in (LOSSES, {monitor} - {*LOSSES})
+        if (shown := {name: curves[name] for name in names if name in curves})
+    ]
+    return [drawing("curves", chart.to_dict(validate=False)) for chart in charts]
+
+
+def sweep_charts(folder: Path) -> dict[str, alt.LayerChart]:
+    """The charts of a sweep by name; none if its runs are of several tables.
+
+    Raises:
+        UserError: if there is no run.
+    """
+    runs = [read_run(run) for run in runs_below(folder) if is_compatible(run)]
+    if not runs:
+        raise UserError(Fault("contains no run", str(folder)))
+    several = compared(folder, runs)
+    return comparison_charts(several[0]) if len(several) == 1 else {}
+
+
+def comparison_charts(comparison: Comparison) -> dict[str, alt.LayerChart]:
+    """The charts of runs by name: curves, the metric over each key that varies, and its spread."""
+    monitor, shown = comparison.monitor, _shown(comparison)
+    if len(shown) < 2:
+        return {}
+    best = {run.folder for run in comparison.best}
+    points = {
+        run.folder: Point(
+            comparison.name(run), _values(comparison, run), run.metric(monitor), run.folder in best
+        )
+        for run in shown
+    }
+    of_all = list(points.values())
+    charts = {f"score_over_{_file_name(key)}": score_over(key, of_all, monitor) for key in of_all[0].values}
+    if len(comparison.keys) > 1:
+        charts["all_settings"] = parallel_coordinates(of_all, monitor, lowest_is_best=sign_of(monitor) > 0)
+    groups: dict[str, list[Point]] = {
+        comparison.labelled(group.key) or "all runs": [] for group in comparison.results.groups
+    }
+    for run in shown:
+        label = comparison.labelled(comparison.configuration(run)) or "all runs"
+        groups[label].append(points[run.folder])
+    groups = {label: group for label, group in groups.items() if group}
+    if len(groups) < len(shown):
+        charts["spread"] = spread(groups, monitor)
+    if curves := _curves(comparison, shown):
+        charts["curves"] = curves_of_runs(monitor, curves, [comparison.name(run) for run in comparison.best])
+    return charts
+
+
+def _shown(comparison: Comparison) -> list[RunResult]:
+    """The best finished runs that have a score."""
+    scored = [run for run in comparison.ranked if run.done]
+    return [run for run in scored if math.isfinite(run.metric(comparison.monitor))][:MOST_RUNS]
+
+
+def _curves(comparison: Comparison, runs: Sequence[RunResult]) -> dict[str, Curve]:
+    """The monitored metric of each run by epoch; of many runs, with fewer points each."""
+    most = max(FEWEST_POINTS, min(MOST_POINTS, ALL_POINTS // len(runs)))
+    found = {comparison.name(run): read_curves(run.folder, [comparison.monitor], most) for run in runs}
+    return {name: curves[comparison.monitor] for name, curves in found.items() if curves}
+
+
+def _values(comparison: Comparison, run: RunResult) -> dict[str, Value]:
+    """A run's values of the keys that vary, by short name."""
+    return {short: _plain(run.config.get(key)) for key, short in comparison.keys.items()}
+
+
+def _plain(value: Any) -> Value:
+    """A number, or text as typed."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number else as_typed(value)
+
+
+def _file_name(key: str) -> str:
+    return re.sub(r"\W", "_", key)

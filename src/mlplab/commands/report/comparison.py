@@ -1,0 +1,105 @@
+"""Runs that predict the same target of the same table, and their best configuration."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mlplab.commands.results import Results, group_runs
+from mlplab.config.metrics import sign_of
+from mlplab.runs.selection import RunResult, as_typed, common_monitor, varying_keys, without_repeats
+
+TABLE = ("data.name", "data.path", "data.function", "data.target")
+"""Keys of the table and its target. Other keys of `data`, such as its rows, may vary within a comparison."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs on the same table, with the same target and task.
+
+    Attributes:
+        root: the folder that contains them; names of runs are relative to it.
+        runs: the runs, each configuration and seed once.
+    """
+
+    root: Path
+    runs: tuple[RunResult, ...]
+
+    @cached_property
+    def monitor(self) -> str:
+        """The validation metric that chooses."""
+        return common_monitor(self.runs)
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """The keys that vary, except seeds and folds, and their short names."""
+        keys = varying_keys(self.runs)
+        last = [key.rpartition(".")[2] for key in keys]
+        return {
+            key: short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)
+        }
+
+    @cached_property
+    def results(self) -> Results:
+        """The runs by configuration, best first."""
+        return group_runs(self.runs, list(self.keys))
+
+    @cached_property
+    def ranked(self) -> list[RunResult]:
+        """The runs, best first by the validation metric; unfinished ones last."""
+        sign = sign_of(self.monitor)
+
+        def rank(run: RunResult) -> tuple[bool, bool, float]:
+            score = sign * run.metric(self.monitor)
+            return not run.done, score != score, score
+
+        return sorted(self.runs, key=rank)
+
+    @cached_property
+    def best(self) -> list[RunResult]:
+        """The finished runs of the best configuration, best first; empty if no run has finished."""
+        chosen = next((group.key for group in self.results.groups if group.runs), None)
+        return [run for run in self.ranked if run.done and self.configuration(run) == chosen]
+
+    def configuration(self, run: RunResult) -> tuple[str, ...]:
+        """A run's values of the keys that vary."""
+        return run.values(self.keys)
+
+    def name(self, run: RunResult) -> str:
+        """A run's folder, relative to the root."""
+        return run.folder.relative_to(self.root).as_posix() if run.folder != self.root else run.folder.name
+
+    def labelled(self, values: Iterable[str]) -> str:
+        """A configuration with short keys: `lr=0.01, hidden=[8]`."""
+        return ", ".join(f"{key}={value}" for key, value in zip(self.keys.values(), values, strict=True))
+
+    @property
+    def title(self) -> str:
+        """The table, and what is predicted."""
+        config = self.runs[0].config
+        table = config.get("data.path") or config.get("data.function") or config.get("data.name")
+        target = as_typed(config["data.target"]) if "data.target" in config else "target"
+        return f"{as_typed(table)} → {target} ({'classes' if _of_classes(self.runs[0]) else 'numbers'})"
+
+
+def compared(root: Path, runs: Sequence[RunResult]) -> list[Comparison]:
+    """Runs by table, target and task, in order of appearance."""
+    groups: dict[tuple[Any, ...], list[RunResult]] = {}
+    for run in sorted(runs, key=_is_unresolved):
+        table = run.values(TABLE)
+        same = (key for key in groups if key[:-1] == table)
+        key = next(same, None) if _is_unresolved(run) else None
+        groups.setdefault(key or (*table, _of_classes(run)), []).append(run)
+    return [Comparison(root, tuple(without_repeats(group))) for group in groups.values()]
+
+
+def _is_unresolved(run: RunResult) -> bool:
+    """Whether a run was refused before its table decided what the task is."""
+    return run.config.get("loss.name") == "auto"
+
+
+def _of_classes(run: RunResult) -> bool:
+    return run.config.get("loss.name") == "cross_entropy" or any(
+        name.endswith("log_loss") for name in run.metrics
+    )

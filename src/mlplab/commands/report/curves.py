@@ -1,0 +1,49 @@
+"""The curves of a run, from the event files that TensorBoard reads."""
+
+import math
+from collections.abc import Collection
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+
+from mlplab.figures.learning_curves import Curve
+
+EVENT_FILES = "events.out.tfevents.*"
+
+MOST_POINTS = 300
+"""Points of a curve that a chart shows at most."""
+
+
+def read_curves(run: Path, names: Collection[str], most: int = MOST_POINTS) -> dict[str, Curve]:
+    """The finite points of some curves by epoch, at most `most` of each; empty curves are left out.
+
+    A run that was resumed has several files; of points of the same epoch, the last counts. What follows
+    damage in a file is left out.
+    """
+    points: dict[str, dict[int, float]] = {name: {} for name in names}
+    for path in sorted(run.rglob(EVENT_FILES)):
+        _read(path, points)
+    curves = {name: thinned(sorted(curve.items()), most) for name, curve in points.items()}
+    return {name: curve for name, curve in curves.items() if curve}
+
+
+def _read(path: Path, points: dict[str, dict[int, float]]) -> None:
+    try:
+        for record in RawEventFileLoader(str(path)).Load():
+            event = Event.FromString(record)
+            for value in event.summary.value:
+                if value.tag in points and value.HasField("simple_value") and event.step > 0:
+                    if math.isfinite(value.simple_value):
+                        points[value.tag][event.step] = value.simple_value
+    except (DecodeError, OSError):
+        pass  # what has been read until then is shown
+
+
+def thinned(curve: Curve, most: int) -> Curve:
+    """At most `most` points of a curve, evenly spaced, with the first and the last."""
+    if len(curve) <= most:
+        return curve
+    step = (len(curve) - 1) / (most - 1)
+    return [curve[round(index * step)] for index in range(most)]

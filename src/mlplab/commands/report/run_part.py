@@ -1,0 +1,151 @@
+"""The part of a page about one run."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlplab.commands.report.charts import Drawing, curves_of, figures_of
+from mlplab.commands.report.comparison import Comparison
+from mlplab.commands.report.grid import Grid
+from mlplab.commands.report.scores_part import Scores, scores_of
+from mlplab.commands.report.table_part import Header, column_grid, read_header, read_schema
+from mlplab.commands.report.worst_rows import worst_rows
+from mlplab.runs.selection import RunResult
+
+
+@dataclass(frozen=True)
+class RunPart:
+    """What a page shows about a run. What is None or empty is explained by `absent`.
+
+    Attributes:
+        title: the table and its target.
+        facts: what was asked, and when: names and values.
+        config: the text of its config.yaml.
+        origin: what is needed to repeat it: names and values.
+        command: the command that trained it.
+        absent: by section, why it is empty and how to get it.
+    """
+
+    title: str
+    name: str
+    status: str
+    reason: str
+    header: Header
+    facts: list[tuple[str, str]]
+    scores: Scores | None
+    curves: list[Drawing]
+    figures: list[Drawing]
+    importance: Grid | None
+    worst: list[Grid]
+    columns: Grid | None
+    config: str
+    origin: list[tuple[str, str]]
+    command: str
+    absent: dict[str, str]
+
+
+def run_part(comparison: Comparison, run: RunResult) -> RunPart:
+    """Reads the files of a run's folder."""
+    folder, metrics = run.folder, run.metrics
+    header, schema, environment = read_header(folder), read_schema(folder), _read_json(folder / "environment.json")
+    part = RunPart(
+        comparison.title,
+        comparison.name(run),
+        str(metrics["status"]),
+        str(metrics.get("reason", "")),
+        header,
+        _facts(run, header),
+        scores_of(metrics),
+        curves_of(run),
+        figures_of(folder),
+        _importance(_read_json(folder / "importance.json")),
+        worst_rows(folder, schema) if schema else [],
+        column_grid(schema) if schema else None,
+        (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),
+        _origin(run, environment),
+        _command(environment),
+        {},
+    )
+    part.absent.update(_absent(part))
+    return part
+
+
+def _absent(part: RunPart) -> dict[str, str]:
+    """Why sections are empty, and how to get them."""
+    done = part.status == "done"
+    return {
+        "scores": "There are no test scores: the run has not finished.",
+        "curves": "There are no curves: the run has no TensorBoard files. Train with logger=[tensorboard].",
+        "figures": "There are no figures"
+        + (": train with figures=all." if done else ": they are drawn when a run has finished."),
+        "worst": "The rows that it predicts worst are unknown: there is no test_predictions.csv"
+        + (", which a run with test_predictions=true writes." if done else " before a run has finished."),
+        "columns": "The columns are unknown: the run ended before it had read them.",
+    }
+
+
+def _facts(run: RunResult, header: Header) -> list[tuple[str, str]]:
+    """The first line of the log is about the table; others name what they are about."""
+    metrics, facts = run.metrics, []
+    for index, line in enumerate(header.lines):
+        subject, colon, text = line.partition(": ")
+        if index == 0:
+            facts.append(("table", line))
+        elif colon and subject.isidentifier():
+            facts.append((subject, text))
+    if "best_epoch" in metrics:
+        seconds = metrics.get("seconds")
+        took = f", {seconds:.3g} s of training" if isinstance(seconds, int | float) else ""
+        mean = " (mean of the networks)" if metrics.get("members", 1) > 1 else ""
+        facts.append(("best epoch", f"{metrics['best_epoch']} of {metrics.get('epochs', '?')}{mean}{took}"))
+    if header.started:
+        facts.append(("started", header.started))
+    return facts
+
+
+def _importance(content: Mapping[str, Any]) -> Grid | None:
+    """The numbers in importance.json; None if there is no such file, or it is damaged."""
+    try:
+        rows = [
+            (str(each["name"]), f"{float(each['mean']):.4g}", f"{float(each['sd']):.2g}")
+            for each in content["columns"]
+        ]
+        metric, error = content["metric"], float(content["error"])
+        caption = (
+            f"How much {metric} rises from {error:.4g} when the values of a column are shuffled: mean and "
+            f"standard deviation of {content['repeats']} repeats on {content['rows']} test rows"
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+    return Grid(caption, ("column", "rise", "SD"), rows)
+
+
+def _command(environment: Mapping[str, Any]) -> str:
+    words = environment.get("command")
+    return shlex.join(["python", *map(str, words)]) if isinstance(words, list) and words else ""
+
+
+def _origin(run: RunResult, environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    versions, git = environment.get("versions"), environment.get("git")
+    found = [("seed", str(run.config.get("seed")))]
+    if "data.split.seed" in run.config:
+        found.append(("seed of the split", str(run.config["data.split.seed"])))
+    if isinstance(git, dict):
+        changed = " with uncommitted changes" if git.get("changed") else ""
+        found.append(("git commit", f"{git.get('commit')}{changed}"))
+    if isinstance(versions, dict):
+        found.append(("versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
+    found += [(name, str(environment[name])) for name in ("device", "platform") if name in environment]
+    return found
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty if there is none."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,131 @@
+"""A run's scores beside those of its baselines, as a page shows them."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlplab.commands.render import BASELINES, format_score, network_name
+from mlplab.commands.report.grid import Grid, score
+from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION
+
+NAMES = {
+    **{"rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log-loss", "auroc": "AUROC"},
+    **{"balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1", "calibration_error": "calibration error"},
+}
+"""Names of metrics in text, where they differ from those in `metrics.json`."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A score in large type, and the same score of a baseline."""
+
+    name: str
+    value: str
+    beside: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The test scores of a run.
+
+    Attributes:
+        tiles: the main scores.
+        verdict: how the run compares with its baselines, in a sentence; empty without baselines.
+        grids: the scores of network, members and baselines; of several targets also of each.
+        validation: the validation scores, in a sentence.
+    """
+
+    tiles: tuple[Tile, ...]
+    verdict: str
+    grids: tuple[Grid, ...]
+    validation: str
+
+
+def scores_of(metrics: Mapping[str, Any]) -> Scores | None:
+    """The scores of a run that has finished; None of any other."""
+    names = next((each for each in (CLASSIFICATION, REGRESSION) if f"test/{each[0]}" in metrics), None)
+    if metrics["status"] != "done" or names is None:
+        return None
+    return Scores(
+        tuple(_tile(metrics, name, names) for name in MAIN[names]),
+        _verdict(metrics, names),
+        (_grid(metrics, names), *_of_targets(metrics, names)),
+        validation_of(metrics, names),
+    )
+
+
+def validation_of(metrics: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """The validation scores and the best epoch."""
+    kind = "Out-of-fold" if "oof/rmse" in metrics or "oof/log_loss" in metrics else "Validation"
+    values = ", ".join(f"{NAMES.get(name, name)} {score(metrics, f'val/{name}')}" for name in MAIN[names])
+    epoch = f" at epoch {metrics['best_epoch']} of {metrics.get('epochs', '?')}" if "best_epoch" in metrics else ""
+    return f"{kind} scores{epoch}: {values}."
+
+
+def _tile(metrics: Mapping[str, Any], name: str, names: tuple[str, ...]) -> Tile:
+    beside = next((each for each in BASELINES[names] if f"{each}/test/{name}" in metrics), None)
+    text = f"{BASELINES[names][beside]} {score(metrics, f'{beside}/test/{name}')}" if beside else ""
+    return Tile(NAMES.get(name, name), score(metrics, f"test/{name}"), text)
+
+
+def _verdict(metrics: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """By the first metric, of which low values are good."""
+    ours = metrics.get(f"test/{names[0]}")
+    theirs = {each: metrics.get(f"{name}/test/{names[0]}") for name, each in BASELINES[names].items()}
+    numbers = {each: value for each, value in theirs.items() if isinstance(value, int | float)}
+    if not isinstance(ours, int | float) or not numbers:
+        return ""
+    better = [_with_article(each) for each, value in numbers.items() if ours < value]
+    worse = [_with_article(each) for each, value in numbers.items() if not ours < value]
+    metric = NAMES.get(names[0], names[0])
+    if not worse:
+        return f"By test {metric}, it is better than {_and(better)}."
+    if not better:
+        return f"By test {metric}, it is no better than {_and(worse, 'or')}."
+    return f"By test {metric}, it is better than {_and(better)}, but not than {_and(worse, 'or')}."
+
+
+def _with_article(name: str) -> str:
+    return f"the {name}" if name in ("mean", "class shares") else name
+
+
+def _and(words: list[str], last: str = "and") -> str:
+    *others, end = words
+    return f"{', '.join(others)} {last} {end}" if others else end
+
+
+def _grid(metrics: Mapping[str, Any], names: tuple[str, ...]) -> Grid:
+    members = metrics.get("members", 1)
+    prefixes = {network_name(members): ""}
+    if members > 1:
+        prefixes["its networks (mean ± SD)"] = "members/"
+    prefixes |= {each: f"{name}/" for name, each in BASELINES[names].items()}
+    rows = [
+        (name, *(_cell(metrics, prefix, each) for each in names))
+        for name, prefix in prefixes.items()
+        if f"{prefix}test/{names[0]}" in metrics
+    ]
+    head = ("model", *(NAMES.get(name, name) for name in names))
+    return Grid("Test scores, on rows that took no part in training", head, rows, marked=(0,))
+
+
+def _cell(metrics: Mapping[str, Any], prefix: str, name: str) -> str:
+    sd = metrics.get(f"{prefix}sd/test/{name}")
+    cell = score(metrics, f"{prefix}test/{name}")
+    return f"{cell} ± {sd:.2g}" if isinstance(sd, float) and math.isfinite(sd) else cell
+
+
+def _of_targets(metrics: Mapping[str, Any], names: tuple[str, ...]) -> list[Grid]:
+    """The network's scores for each of several targets."""
+    first = f"test/{names[0]}/"
+    targets = [name.removeprefix(first) for name in metrics if name.startswith(first)]
+    rows = [(target, *(score_of_target(metrics, name, target) for name in names)) for target in targets]
+    head = ("target", *(NAMES.get(name, name) for name in names))
+    return [Grid("Test scores of each target", head, rows)] if rows else []
+
+
+def score_of_target(metrics: Mapping[str, Any], name: str, target: str) -> str:
+    """The network's score for one target."""
+    value = metrics.get(f"test/{name}/{target}")
+    return format_score(float(value) if isinstance(value, int | float) else None, name)

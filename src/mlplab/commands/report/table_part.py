@@ -1,0 +1,87 @@
+"""What a run's page says about its table: from schema.json and the first lines of train.log."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlplab.commands.report.grid import Grid
+from mlplab.data.schema import Column, Schema
+from mlplab.errors import listed
+
+MOST_COLUMNS = 500
+"""Columns that the page lists at most."""
+
+LONGEST_LOG = 2**20
+"""Bytes of a log that are read at most."""
+
+STAMP = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)  ")
+WARNING = "warning: "
+
+
+@dataclass(frozen=True)
+class Header:
+    """The lines of a log before training.
+
+    Attributes:
+        started: when the run began; empty if unknown.
+        lines: what the log says about table, network and training.
+        warnings: its warnings, from all of the log.
+    """
+
+    started: str = ""
+    lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def read_header(run: Path) -> Header:
+    """The header of a run's train.log; empty if there is no log."""
+    try:
+        with (run / "train.log").open("rb") as file:
+            text = file.read(LONGEST_LOG).decode(errors="replace")
+    except OSError:
+        return Header()
+    stamps = [found[1] for line in text.splitlines() if (found := STAMP.match(line))]
+    lines = [STAMP.sub("", line) for line in text.splitlines()]
+    first = next((index for index, line in enumerate(lines) if line.startswith("epoch ")), len(lines))
+    warnings = dict.fromkeys(line.removeprefix(WARNING) for line in lines if line.startswith(WARNING))
+    header = (line for line in lines[:first] if line and not line.startswith(WARNING))
+    return Header(stamps[0] if stamps else "", tuple(dict.fromkeys(header)), tuple(warnings))
+
+
+def read_schema(run: Path) -> Schema | None:
+    """The schema in a run's folder; None if there is none, or it is damaged."""
+    try:
+        return Schema.from_plain(json.loads((run / "schema.json").read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def column_grid(schema: Schema) -> Grid:
+    """A row for each column of the table: its kind, its role, and what its cells are."""
+    rows = list(_columns(schema))
+    more = f", the first {MOST_COLUMNS}" if len(rows) > MOST_COLUMNS else ""
+    caption = f"{len(rows):,} columns{more}"
+    return Grid(caption, ("column", "role", "kind", "cells"), rows[:MOST_COLUMNS], text=range(4))
+
+
+def _columns(schema: Schema) -> Iterator[tuple[str, str, str, str]]:
+    for target in schema.targets:
+        classes = f"{len(schema.classes)}: {listed(schema.classes, 8)}" if schema.classes else ""
+        yield target, "target", "classes" if schema.classes else "numeric", classes
+    if schema.weight:
+        yield schema.weight, "weight", "numeric", ""
+    for column in schema.inputs:
+        yield column.name, "input", column.kind, _cells(column)
+    for name, why in schema.left_out.items():
+        yield name, "left out", "", why
+
+
+def _cells(column: Column) -> str:
+    """Categories, the format of dates, and whether values are missing."""
+    parts = [f"{len(column.categories)}: {listed(column.categories, 8)}"] if column.categories else []
+    parts += [f"format {column.format}"] if column.format else []
+    parts += [f"read as {', '.join(column.parts)}"] if column.parts else []
+    parts += ["some are missing"] if column.missing else []
+    return "; ".join(parts)

@@ -1,0 +1,110 @@
+"""Curves of training: those of one run, and one curve of many runs."""
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+
+from mlplab.figures.scales import rounded, scale_of
+from mlplab.figures.style import HEIGHT, NETWORK, REFERENCE, SERIES, WIDTH
+
+Curve = Sequence[tuple[int, float]]
+"""Points: the epoch, counted from 1, and a finite value."""
+
+EPOCH = alt.Axis(format="d", tickMinStep=1)
+
+
+def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) -> alt.LayerChart:
+    """The curves of a run in one chart, with the best epoch marked. Hovering shows the nearest epoch."""
+    rows = [
+        {"epoch": epoch, "curve": name, "value": rounded(value)}
+        for name, curve in curves.items()
+        for epoch, value in curve
+    ]
+    series = alt.Color(
+        "curve:N",
+        scale=alt.Scale(domain=list(curves), range=list(SERIES[: len(curves)])),
+        legend=alt.Legend(title=None, orient="top") if len(curves) > 1 else None,
+    )
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("epoch:Q", title="epoch", axis=EPOCH, scale=alt.Scale(nice=False)),
+        y=alt.Y(
+            "value:Q",
+            title=next(iter(curves)) if len(curves) == 1 else "loss",
+            scale=scale_of([value for curve in curves.values() for _, value in curve]),
+        ),
+        color=series,
+    )
+    near = alt.selection_point(nearest=True, on="pointerover", fields=["epoch"], empty=False)
+    points = (
+        base.mark_point(filled=True, size=50)
+        .encode(
+            opacity=alt.condition(near, alt.value(1), alt.value(0)),
+            tooltip=[
+                alt.Tooltip("curve:N"),
+                alt.Tooltip("epoch:Q"),
+                alt.Tooltip("value:Q", format=".4~g"),
+            ],
+        )
+        .add_params(near)
+    )
+    lines = base.mark_line(strokeWidth=1.8).encode(
+        strokeDash=alt.StrokeDash("curve:N", scale=alt.Scale(domain=list(curves)), legend=None)
+    )
+    if len(curves) > 1:
+        title = alt.Title("Loss", subtitle=f"{' and '.join(curves)} of each epoch")
+    else:
+        title = alt.Title(next(iter(curves)), subtitle="of each epoch; its best value decides")
+    return alt.layer(*_best_epoch(best_epoch), lines, points).properties(
+        title=title, width=WIDTH, height=HEIGHT
+    )
+
+
+def _best_epoch(epoch: int | None) -> list[alt.Chart]:
+    """A vertical line at the best epoch, with its number."""
+    if epoch is None:
+        return []
+    data = alt.Data(values=[{"epoch": epoch, "text": f"best epoch {epoch}"}])
+    at = alt.Chart(data).encode(x="epoch:Q")
+    text = at.mark_text(align="right", baseline="top", dx=-4, y=4, fontSize=11).encode(text="text:N")
+    return [at.mark_rule(color=REFERENCE, strokeDash=[4, 3]), text]
+
+
+def curves_of_runs(metric: str, curves: Mapping[str, Curve], best: Sequence[str] = ()) -> alt.LayerChart:
+    """One curve of many runs, with those of the best configuration in front."""
+    names = [{"run": number, "name": name} for number, name in enumerate(curves)]
+    rows = [
+        {"run": number, "epoch": epoch, "value": rounded(value)}
+        for number, curve in enumerate(curves.values())
+        for epoch, value in curve
+    ]
+    chosen = [number for number, name in enumerate(curves) if name in set(best)]
+    base = (
+        alt.Chart(alt.Data(values=rows))
+        .transform_lookup(lookup="run", from_=alt.LookupData(alt.Data(values=names), "run", ["name"]))
+        .encode(
+            x=alt.X("epoch:Q", title="epoch", axis=EPOCH, scale=alt.Scale(nice=False)),
+            y=alt.Y(
+                "value:Q",
+                title=metric,
+                scale=scale_of([value for curve in curves.values() for _, value in curve]),
+            ),
+            detail="run:N",
+            tooltip=[
+                alt.Tooltip("name:N", title="run"),
+                alt.Tooltip("epoch:Q"),
+                alt.Tooltip("value:Q", title=metric, format=".4~g"),
+            ],
+        )
+    )
+    is_best = alt.FieldOneOfPredicate(field="run", oneOf=chosen)
+    return alt.layer(
+        base.transform_filter({"not": is_best}).mark_line(color=REFERENCE, strokeWidth=1, opacity=0.45),
+        base.transform_filter(is_best).mark_line(color=NETWORK, strokeWidth=2),
+    ).properties(
+        title=alt.Title(
+            f"{metric} of every run",
+            subtitle="by epoch; the best configuration is blue" if chosen else "by epoch",
+        ),
+        width=WIDTH,
+        height=HEIGHT,
+    )
