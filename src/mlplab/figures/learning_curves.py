@@ -20,11 +20,9 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
         for name, curve in curves.items()
         for epoch, value in curve
     ]
-    series = alt.Color(
-        "curve:N",
-        scale=alt.Scale(domain=list(curves), range=list(SERIES[: len(curves)])),
-        legend=alt.Legend(title=None, orient="top") if len(curves) > 1 else None,
-    )
+    legend = alt.Legend(title=None, orient="top", symbolType="stroke") if len(curves) > 1 else None
+    scale = alt.Scale(domain=list(curves), range=list(SERIES[: len(curves)]))
+    last = max(epoch for curve in curves.values() for epoch, _ in curve)
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("epoch:Q", title="epoch", axis=EPOCH, scale=alt.Scale(nice=False)),
         y=alt.Y(
@@ -32,7 +30,7 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
             title=next(iter(curves)) if len(curves) == 1 else "loss",
             scale=scale_of([value for curve in curves.values() for _, value in curve]),
         ),
-        color=series,
+        color=alt.Color("curve:N", scale=scale, legend=legend),
     )
     near = alt.selection_point(nearest=True, on="pointerover", fields=["epoch"], empty=False)
     points = (
@@ -48,24 +46,25 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
         .add_params(near)
     )
     lines = base.mark_line(strokeWidth=1.8).encode(
-        strokeDash=alt.StrokeDash("curve:N", scale=alt.Scale(domain=list(curves)), legend=None)
+        strokeDash=alt.StrokeDash("curve:N", scale=alt.Scale(domain=list(curves)), legend=legend)
     )
     if len(curves) > 1:
         title = alt.Title("Loss", subtitle=f"{' and '.join(curves)} of each epoch")
     else:
         title = alt.Title(next(iter(curves)), subtitle="of each epoch; its best value decides")
-    return alt.layer(*_best_epoch(best_epoch), lines, points).properties(
+    return alt.layer(*_best_epoch(best_epoch, last), lines, points).properties(
         title=title, width=WIDTH, height=HEIGHT
     )
 
 
-def _best_epoch(epoch: int | None) -> list[alt.Chart]:
-    """A vertical line at the best epoch, with its number."""
+def _best_epoch(epoch: int | None, last: int) -> list[alt.Chart]:
+    """A vertical line at the best epoch, with its number on the side that has more space."""
     if epoch is None:
         return []
     data = alt.Data(values=[{"epoch": epoch, "text": f"best epoch {epoch}"}])
     at = alt.Chart(data).encode(x="epoch:Q")
-    text = at.mark_text(align="right", baseline="top", dx=-4, y=4, fontSize=11).encode(text="text:N")
+    side, dx = ("right", -5) if 2 * epoch > last else ("left", 5)
+    text = at.mark_text(align=side, baseline="top", dx=dx, y=4, fontSize=11).encode(text="text:N")
     return [at.mark_rule(color=REFERENCE, strokeDash=[4, 3]), text]
 
 

@@ -16,7 +16,7 @@ def is_geometric(values: Collection[float]) -> bool:
 
 def scale_of(values: Collection[float]) -> alt.Scale:
     """The scale of an axis for these values. It does not start at zero."""
-    return alt.Scale(type="log" if is_geometric(values) else "linear", zero=False, nice=True)
+    return alt.Scale(type="log", nice=False) if is_geometric(values) else alt.Scale(zero=False)
 
 
 def rounded(value: float) -> float:

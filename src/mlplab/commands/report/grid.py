@@ -1,5 +1,6 @@
 """Tables of a page, as text."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,15 @@ class Grid:
     rows: Sequence[Sequence[str]]
     text: Collection[int] = field(default=(0,))
     marked: Collection[int] = ()
+
+
+def aligned(values: Sequence[float], digits: int = 4) -> list[str]:
+    """Numbers with equally many decimals, so that the largest has about that many digits."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    whole = math.floor(math.log10(largest)) + 1 if largest else 1
+    if not -6 < whole < 12:
+        return [f"{value:.{digits - 1}e}" for value in values]
+    return [f"{value:,.{max(0, digits - whole)}f}" for value in values]
 
 
 def score(metrics: Mapping[str, Any], name: str) -> str:

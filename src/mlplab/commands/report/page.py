@@ -1,31 +1,27 @@
-"""Writes the page: one HTML file that asks nothing of the network."""
+"""The HTML of a page, which asks nothing of the network."""
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mlplab.commands.report.grid import Grid
-from mlplab.commands.report.run_part import RunPart
-from mlplab.commands.report.runs_part import RunsPart
+from mlplab.commands.report.content import Content
 from mlplab.figures.style import ON_PAGE
 
 TEMPLATE = Path(__file__).with_name("template")
 
 
-def page(title: str, parts: Sequence[RunPart | RunsPart], notes: Sequence[str], ensemble: Sequence[Grid]) -> str:
+def page(content: Content, bundle: Callable[[], str]) -> str:
     """The HTML of a page.
 
-    Everything that comes from runs is escaped. The page's policy allows its own two scripts, by their
-    hashes, and no connection.
+    All that comes from runs is escaped. The page's policy allows its own two scripts, by their hashes, and no
+    connection.
 
     Args:
-        notes: sentences about what was left out.
-        ensemble: the tables of a chosen ensemble.
+        bundle: returns the script that draws charts.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE),
@@ -35,15 +31,10 @@ def page(title: str, parts: Sequence[RunPart | RunsPart], notes: Sequence[str], 
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    scripts = [
-        _in_html(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed")),
-        _in_html((TEMPLATE / "page.js").read_text(encoding="utf-8")),
-    ]
-    return environment.get_template("page.html").render(
-        title=title,
-        parts=parts,
-        notes=notes,
-        ensemble=ensemble,
+    template = environment.get_template("page.html")
+    scripts = [_in_html(each) for each in (bundle(), (TEMPLATE / "page.js").read_text(encoding="utf-8"))]
+    return template.render(
+        content=content,
         scripts=scripts,
         hashes=[_hash(script) for script in scripts],
         style=(TEMPLATE / "page.css").read_text(encoding="utf-8"),
@@ -53,7 +44,7 @@ def page(title: str, parts: Sequence[RunPart | RunsPart], notes: Sequence[str], 
 
 
 def _in_html(script: str) -> str:
-    """A script that cannot end its element: in JavaScript's text, `<\\/` is `</`."""
+    """A script that cannot end its element: within JavaScript's strings, `<\\/` is `</`."""
     return script.replace("</script", "<\\/script")
 
 

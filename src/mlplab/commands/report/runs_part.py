@@ -10,7 +10,7 @@ from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.grid import Grid
 from mlplab.commands.report.run_part import RunPart, run_part
 from mlplab.commands.report.scores_part import NAMES
-from mlplab.commands.results import score
+from mlplab.commands.results import Score, score
 from mlplab.config.metrics import CLASSIFICATION, REGRESSION
 from mlplab.runs.selection import REPEATS, RunResult, as_typed
 
@@ -95,13 +95,18 @@ def _scores(comparison: Comparison) -> Grid:
     label = "best configuration" if comparison.keys else "the runs"
     prefixes = {label: ""} | {each: f"{name}/" for name, each in BASELINES[of_task].items()}
     rows = [
-        (name, *(format_mean(score(best, f"{prefix}{metric}"), metric, with_se=False) for metric in names))
+        (name, *(_mean(score(best, f"{prefix}{metric}"), metric) for metric in names))
         for name, prefix in prefixes.items()
         if any(f"{prefix}{names[0]}" in run.metrics for run in best)
     ]
     spread = f": mean ± SD over {over}" if over else ""
     head = ["model", *(_named(name) for name in names)]
     return Grid(f"Test scores of the best configuration and its baselines{spread}", head, rows, marked=(0,))
+
+
+def _mean(found: Score, metric: str) -> str:
+    """Mean ± standard deviation, if there is any."""
+    return format_mean(found, metric, with_se=False) if found.sd else format_score(found.mean, metric)
 
 
 def _named(metric: str) -> str:

@@ -60,10 +60,13 @@ def read_schema(run: Path) -> Schema | None:
 
 def column_grid(schema: Schema) -> Grid:
     """A row for each column of the table: its kind, its role, and what its cells are."""
-    rows = list(_columns(schema))
-    more = f", the first {MOST_COLUMNS}" if len(rows) > MOST_COLUMNS else ""
+    rows: list[tuple[str, ...]] = list(_columns(schema))
+    more = f", of which the first {MOST_COLUMNS} are shown" if len(rows) > MOST_COLUMNS else ""
     caption = f"{len(rows):,} columns{more}"
-    return Grid(caption, ("column", "role", "kind", "cells"), rows[:MOST_COLUMNS], text=range(4))
+    head: tuple[str, ...] = ("column", "role", "kind", "values")
+    if not any(values for *_, values in rows):
+        head, rows = head[:3], [row[:3] for row in rows]
+    return Grid(caption, head, rows[:MOST_COLUMNS], text=range(4))
 
 
 def _columns(schema: Schema) -> Iterator[tuple[str, str, str, str]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mlplab.commands.report.grid import Grid
+from mlplab.commands.report.grid import Grid, aligned
 from mlplab.data.class_labels import label_values
 from mlplab.data.schema import Schema
 from mlplab.runs.folder import TEST_PREDICTIONS
@@ -48,7 +48,8 @@ def _numbers(frame: pl.DataFrame, number: str, target: str, name: str) -> Grid:
         }
     ).with_columns(error=pl.col("predicted") - pl.col("true"))
     worst = table.drop_nulls().sort(pl.col("error").abs(), descending=True, maintain_order=True).head(WORST)
-    rows = [(row, *(f"{value:,.5g}" for value in values)) for row, *values in worst.iter_rows()]
+    cells = aligned([value for row in worst.select("true", "predicted", "error").iter_rows() for value in row])
+    rows = [(row, *cells[3 * index : 3 * index + 3]) for index, row in enumerate(worst["row"])]
     return Grid(f"{target}: the largest errors", ("row", "true", "predicted", "error"), rows, text=())
 
 
