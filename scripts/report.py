@@ -2,9 +2,9 @@
 
 python scripts/report.py outputs/sweep
 
-The page opens in any browser, on a phone and offline. It holds scores and baselines, learning curves, figures, the
-rows that were predicted worst, the columns of the table, and what is needed to repeat a run. Of several runs, it
-compares all and shows the best by validation.
+The page opens in any browser, also on a phone and offline. It holds scores and baselines, learning curves,
+figures, the rows that were predicted worst, the columns of the table, and what is needed to repeat a run. Of
+several runs, it compares all, and shows the best by validation.
 """
 
 import argparse

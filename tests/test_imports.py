@@ -12,6 +12,7 @@ SRC = ROOT / "src"
 LEVELS = [
     {"errors"},
     {"files", "imports", "console", "random_streams", "config"},
+    {"figures"},
     {"data"},
     {"models"},
     {"training"},
@@ -62,6 +63,7 @@ def test_imports_run_downwards() -> None:
     [
         ("mlplab.cli.train_command, mlplab.cli.describe_command", "torch lightning polars"),
         ("mlplab.data.cache, mlplab.sweeps.checks, mlplab.commands.results", "torch lightning"),
+        ("mlplab.commands.report.report, mlplab.commands.report.page", "torch lightning"),
     ],
 )
 def test_what_is_not_needed_is_not_imported(modules: str, absent: str) -> None:

@@ -158,6 +158,7 @@ def _group(key: tuple[str, ...], runs: Sequence[RunResult], metrics: Iterable[st
 
 
 def score(runs: Sequence[RunResult], name: str) -> Score:
+    """A metric over runs."""
     by_split: dict[tuple[str, ...], list[float]] = {}
     for run in runs:
         if math.isfinite(value := run.metric(name)):

@@ -10,10 +10,11 @@ from mlplab.figures.style import HEIGHT, NETWORK, REFERENCE, SERIES, WIDTH
 Curve = Sequence[tuple[int, float]]
 """Points: the epoch, counted from 1, and a finite value."""
 
-EPOCH = alt.Axis(format="d", tickMinStep=1)
+AXIS, EPOCHS = alt.Axis(format="d", tickMinStep=1), alt.Scale(zero=False, nice=False)
+"""The axis and the scale of epochs."""
 
 
-def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) -> alt.LayerChart:
+def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) -> alt.TopLevelMixin:
     """The curves of a run in one chart, with the best epoch marked. Hovering shows the nearest epoch."""
     rows = [
         {"epoch": epoch, "curve": name, "value": rounded(value)}
@@ -23,8 +24,8 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
     legend = alt.Legend(title=None, orient="top", symbolType="stroke") if len(curves) > 1 else None
     scale = alt.Scale(domain=list(curves), range=list(SERIES[: len(curves)]))
     last = max(epoch for curve in curves.values() for epoch, _ in curve)
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("epoch:Q", title="epoch", axis=EPOCH, scale=alt.Scale(nice=False)),
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X("epoch:Q", title="epoch", axis=AXIS, scale=EPOCHS),
         y=alt.Y(
             "value:Q",
             title=next(iter(curves)) if len(curves) == 1 else "loss",
@@ -52,36 +53,38 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
         title = alt.Title("Loss", subtitle=f"{' and '.join(curves)} of each epoch")
     else:
         title = alt.Title(next(iter(curves)), subtitle="of each epoch; its best value decides")
-    return alt.layer(*_best_epoch(best_epoch, last), lines, points).properties(
-        title=title, width=WIDTH, height=HEIGHT
-    )
+    marks = _best_epoch(best_epoch, last)
+    return alt.layer(*marks, lines, points, title=title, width=WIDTH, height=HEIGHT)
 
 
 def _best_epoch(epoch: int | None, last: int) -> list[alt.Chart]:
     """A vertical line at the best epoch, with its number on the side that has more space."""
     if epoch is None:
         return []
-    data = alt.Data(values=[{"epoch": epoch, "text": f"best epoch {epoch}"}])
-    at = alt.Chart(data).encode(x="epoch:Q")
-    side, dx = ("right", -5) if 2 * epoch > last else ("left", 5)
-    text = at.mark_text(align=side, baseline="top", dx=dx, y=4, fontSize=11).encode(text="text:N")
-    return [at.mark_rule(color=REFERENCE, strokeDash=[4, 3]), text]
+    data = alt.InlineData(values=[{"epoch": epoch, "text": f"best epoch {epoch}"}])
+    at = alt.Chart(data).encode(x=alt.X("epoch:Q", scale=EPOCHS))
+    if 2 * epoch > last:
+        text = at.mark_text(align="right", baseline="top", dx=-5, y=4, fontSize=11)
+    else:
+        text = at.mark_text(align="left", baseline="top", dx=5, y=4, fontSize=11)
+    return [at.mark_rule(color=REFERENCE, strokeDash=[4, 3]), text.encode(text="text:N")]
 
 
-def curves_of_runs(metric: str, curves: Mapping[str, Curve], best: Sequence[str] = ()) -> alt.LayerChart:
+def curves_of_runs(metric: str, curves: Mapping[str, Curve], best: Sequence[str] = ()) -> alt.TopLevelMixin:
     """One curve of many runs, with those of the best configuration in front."""
-    names = [{"run": number, "name": name} for number, name in enumerate(curves)]
+    chosen = set(best)
+    names = [{"run": number, "name": name, "best": name in chosen} for number, name in enumerate(curves)]
     rows = [
         {"run": number, "epoch": epoch, "value": rounded(value)}
         for number, curve in enumerate(curves.values())
         for epoch, value in curve
     ]
-    chosen = [number for number, name in enumerate(curves) if name in set(best)]
+    named = alt.LookupData(alt.InlineData(values=names), key="run", fields=["name", "best"])
     base = (
-        alt.Chart(alt.Data(values=rows))
-        .transform_lookup(lookup="run", from_=alt.LookupData(alt.Data(values=names), "run", ["name"]))
+        alt.Chart(alt.InlineData(values=rows))
+        .transform_lookup(lookup="run", from_=named)
         .encode(
-            x=alt.X("epoch:Q", title="epoch", axis=EPOCH, scale=alt.Scale(nice=False)),
+            x=alt.X("epoch:Q", title="epoch", axis=AXIS, scale=EPOCHS),
             y=alt.Y(
                 "value:Q",
                 title=metric,
@@ -95,15 +98,11 @@ def curves_of_runs(metric: str, curves: Mapping[str, Curve], best: Sequence[str]
             ],
         )
     )
-    is_best = alt.FieldOneOfPredicate(field="run", oneOf=chosen)
+    subtitle = "by epoch; the best configuration is blue" if chosen else "by epoch"
     return alt.layer(
-        base.transform_filter({"not": is_best}).mark_line(color=REFERENCE, strokeWidth=1, opacity=0.45),
-        base.transform_filter(is_best).mark_line(color=NETWORK, strokeWidth=2),
-    ).properties(
-        title=alt.Title(
-            f"{metric} of every run",
-            subtitle="by epoch; the best configuration is blue" if chosen else "by epoch",
-        ),
+        base.transform_filter("!datum.best").mark_line(color=REFERENCE, strokeWidth=1, opacity=0.45),
+        base.transform_filter("datum.best").mark_line(color=NETWORK, strokeWidth=2),
+        title=alt.Title(f"{metric} of every run", subtitle=subtitle),
         width=WIDTH,
         height=HEIGHT,
     )

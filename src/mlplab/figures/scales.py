@@ -1,7 +1,7 @@
 """Scales of axes: linear, or logarithmic for values that spread over orders of magnitude."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import altair as alt
 
@@ -14,9 +14,11 @@ def is_geometric(values: Collection[float]) -> bool:
     return bool(values) and min(values) > 0 and max(values) > GEOMETRIC_SPREAD * min(values)
 
 
-def scale_of(values: Collection[float]) -> alt.Scale:
-    """The scale of an axis for these values. It does not start at zero."""
-    return alt.Scale(type="log", nice=False) if is_geometric(values) else alt.Scale(zero=False)
+def scale_of(values: Collection[float], padding: int = 0) -> alt.Scale:
+    """The scale of an axis for these values, with pixels of padding. It does not start at zero."""
+    if is_geometric(values):
+        return alt.Scale(type="log", nice=False, padding=padding)
+    return alt.Scale(zero=False, nice=not padding, padding=padding)
 
 
 def rounded(value: float) -> float:
@@ -24,6 +26,6 @@ def rounded(value: float) -> float:
     return float(f"{value:.5g}")
 
 
-def in_order(texts: Collection[str]) -> list[str]:
+def in_order(texts: Iterable[str]) -> list[str]:
     """Distinct texts, sorted by the numbers in them: `[8]`, `[8,8]`, `[16]`."""
     return sorted(set(texts), key=lambda text: ([int(each) for each in re.findall(r"\d+", text)], text))

@@ -12,8 +12,8 @@ from mlplab.figures.style import HEIGHT, NETWORK, REFERENCE, WIDTH
 WORST = "#a3a3a3"
 """The colour of the worst run; the best has that of the network."""
 
-MOST_TICKS = 6
-"""Values that an axis of parallel coordinates names at most, if they are numbers."""
+MOST_TICKS = 8
+"""Different numbers up to which an axis names each of them."""
 
 MOST_CONFIGURATIONS = 20
 """Configurations whose spread is shown at most."""
@@ -38,31 +38,26 @@ class Point:
     is_best: bool
 
 
-def score_over(key: str, points: Sequence[Point], metric: str) -> alt.LayerChart:
+def score_over(key: str, points: Sequence[Point], metric: str) -> alt.TopLevelMixin:
     """The metric of each run over one key, and its mean at each value."""
-    values = [point.values[key] for point in points]
-    numbers = [value for value in values if not isinstance(value, str)]
-    if len(numbers) == len(values):
-        axis = alt.Axis(format="~g") if is_geometric(numbers) else alt.Undefined
-        x = alt.X("value:Q", title=key, scale=scale_of(numbers), axis=axis)
-    else:
-        values = [str(value) for value in values]
-        x = alt.X("value:N", title=key, sort=in_order(values), axis=alt.Axis(labelAngle=0))
+    values = _values(key, points)
+    x = _x(key, values)
     rows = [
         {"run": point.name, "value": value, "score": rounded(point.score), "best": point.is_best}
         for point, value in zip(points, values, strict=True)
     ]
-    base = alt.Chart(alt.Data(values=rows)).encode(x=x)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(x=x)
     y = alt.Y("score:Q", title=metric, scale=scale_of([point.score for point in points]))
     means = base.mark_line(color=REFERENCE, strokeDash=[4, 3]).encode(
-        y=alt.Y("mean(score):Q", title=metric), tooltip=[alt.Tooltip("mean(score):Q", format=".4~g")]
+        y=alt.Y("mean(score):Q", title=metric),
+        tooltip=[alt.Tooltip("mean(score):Q", title="mean", format=".4~g")],
     )
     dots = base.mark_point(filled=True, size=55, opacity=0.85).encode(y=y, **_best(metric))
     title = alt.Title(f"{metric} over {key}", subtitle="a point per run; the line joins the means")
-    return alt.layer(means, dots).properties(title=title, width=WIDTH, height=HEIGHT)
+    return alt.layer(means, dots, title=title, width=WIDTH, height=HEIGHT)
 
 
-def spread(points: Mapping[str, Sequence[Point]], metric: str) -> alt.LayerChart:
+def spread(points: Mapping[str, Sequence[Point]], metric: str) -> alt.TopLevelMixin:
     """The metric of the runs of each configuration, best first, with its mean."""
     shown = dict(list(points.items())[:MOST_CONFIGURATIONS])
     rows = [
@@ -71,26 +66,27 @@ def spread(points: Mapping[str, Sequence[Point]], metric: str) -> alt.LayerChart
         for point in group
     ]
     scale = scale_of([point.score for group in shown.values() for point in group])
-    base = alt.Chart(alt.Data(values=rows)).encode(
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
         y=alt.Y("configuration:N", title=None, sort=list(shown), axis=alt.Axis(labelLimit=220))
     )
     dots = base.mark_point(filled=True, size=55, opacity=0.85).encode(
         x=alt.X("score:Q", title=metric, scale=scale), **_best(metric)
     )
     means = base.mark_tick(thickness=2, size=16, color=REFERENCE).encode(
-        x=alt.X("mean(score):Q", title=metric), tooltip=[alt.Tooltip("mean(score):Q", format=".4~g")]
+        x=alt.X("mean(score):Q", title=metric),
+        tooltip=[alt.Tooltip("mean(score):Q", title="mean", format=".4~g")],
     )
     best = f"the best {len(shown)} of {len(points)}" if len(shown) < len(points) else "all"
     title = alt.Title(
         "Spread over seeds and splits", subtitle=f"{best} configurations; a point per run, a line at the mean"
     )
-    return alt.layer(means, dots).properties(title=title, width=WIDTH, height=max(90, 28 * len(shown)))
+    return alt.layer(means, dots, title=title, width=WIDTH, height=max(90, 28 * len(shown)))
 
 
-def parallel_coordinates(points: Sequence[Point], metric: str, *, lowest_is_best: bool) -> alt.LayerChart:
+def parallel_coordinates(points: Sequence[Point], metric: str, *, lowest_is_best: bool) -> alt.TopLevelMixin:
     """A line per run across an axis for each key that varies, and one for the metric."""
     keys = list(points[0].values)
-    axes = {key: [point.values[key] for point in points] for key in keys}
+    axes = {key: _values(key, points) for key in keys}
     axes[metric] = [point.score for point in points]
     places = {name: _places(values) for name, values in axes.items()}
     lines = [
@@ -111,12 +107,16 @@ def parallel_coordinates(points: Sequence[Point], metric: str, *, lowest_is_best
         for value, place in _ticks(named)
     ]
     x = alt.X(
-        "axis:N", sort=list(axes), title=None, scale=alt.Scale(padding=0.15), axis=alt.Axis(labelAngle=0)
+        "axis:N",
+        sort=list(axes),
+        title=None,
+        scale=alt.Scale(padding=0.15),
+        axis=alt.Axis(labelAngle=0, domain=False),
     )
     y = alt.Y("place:Q", axis=None, scale=alt.Scale(domain=[0, 1], nice=False))
-    rules = alt.Chart(alt.Data(values=[{"axis": name} for name in axes]))
+    rules = alt.Chart(alt.InlineData(values=[{"axis": name} for name in axes]))
     scores = [point.score for point in points]
-    runs = alt.Chart(alt.Data(values=lines)).encode(
+    runs = alt.Chart(alt.InlineData(values=lines)).encode(
         x=x,
         y=y,
         detail="run:N",
@@ -127,12 +127,11 @@ def parallel_coordinates(points: Sequence[Point], metric: str, *, lowest_is_best
             alt.Tooltip("score:Q", title=metric, format=".4~g"),
         ],
     )
-    labels = alt.Chart(alt.Data(values=ticks)).encode(x=x, y=y, text="text:N")
+    labels = alt.Chart(alt.InlineData(values=ticks)).encode(x=x, y=y, text="text:N")
     return alt.layer(
         rules.mark_rule(color=REFERENCE, opacity=0.6).encode(x=x),
         runs.mark_line(opacity=0.75),
-        labels.mark_text(align="left", dx=5, fontSize=10),
-    ).properties(
+        labels.mark_text(align="left", dx=5, dy=-7, fontSize=10),
         title=alt.Title(
             "All settings together", subtitle="a line per run; those of the best configuration are thick"
         ),
@@ -155,11 +154,27 @@ def _ramp(scores: Sequence[float], *, lowest_is_best: bool) -> alt.Scale:
     return alt.Scale(type="log" if is_geometric(scores) else "linear", range=colours, nice=False)
 
 
+def _values(key: str, points: Sequence[Point]) -> list[Value]:
+    """The values of a key: all numbers, or all text."""
+    values = [point.values[key] for point in points]
+    return [str(value) for value in values] if any(isinstance(value, str) for value in values) else values
+
+
+def _x(key: str, values: Sequence[Value]) -> alt.X:
+    """The axis of a key, which names each of a few numbers."""
+    numbers = [value for value in values if not isinstance(value, str)]
+    if not numbers:
+        return alt.X("value:N", title=key, sort=in_order(map(str, values)), axis=alt.Axis(labelAngle=0))
+    named = sorted(set(numbers))
+    axis = alt.Axis(format="~g", values=named) if len(named) <= MOST_TICKS else alt.Axis(format="~g")
+    return alt.X("value:Q", title=key, axis=axis, scale=scale_of(numbers, padding=15))
+
+
 def _places(values: Sequence[Value]) -> dict[Value, float]:
     """The place of each value on an axis from 0 to 1; texts are evenly spaced."""
     numbers = [value for value in values if not isinstance(value, str)]
-    if len(numbers) < len(values):
-        distinct = in_order([str(value) for value in values])
+    if not numbers:
+        distinct = in_order(map(str, values))
         return {value: (index + 0.5) / len(distinct) for index, value in enumerate(distinct)}
     scaled = {value: log(value) if is_geometric(numbers) else value for value in numbers}
     low, high = min(scaled.values()), max(scaled.values())

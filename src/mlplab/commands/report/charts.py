@@ -98,7 +98,7 @@ def curves_of(run: RunResult) -> list[Drawing]:
     return [drawing("curves", chart.to_dict(validate=False)) for chart in charts]
 
 
-def sweep_charts(folder: Path) -> dict[str, alt.LayerChart]:
+def sweep_charts(folder: Path) -> dict[str, alt.TopLevelMixin]:
     """The charts of a sweep by name; none if its runs are of several tables.
 
     Raises:
@@ -111,7 +111,7 @@ def sweep_charts(folder: Path) -> dict[str, alt.LayerChart]:
     return comparison_charts(several[0]) if len(several) == 1 else {}
 
 
-def comparison_charts(comparison: Comparison) -> dict[str, alt.LayerChart]:
+def comparison_charts(comparison: Comparison) -> dict[str, alt.TopLevelMixin]:
     """The charts of runs by name: curves, the metric over each key that varies, and its spread."""
     monitor, shown = comparison.monitor, _shown(comparison)
     if len(shown) < 2:

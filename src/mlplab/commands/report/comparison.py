@@ -36,9 +36,7 @@ class Comparison:
         """The keys that vary, except seeds and folds, and their short names."""
         keys = varying_keys(self.runs)
         last = [key.rpartition(".")[2] for key in keys]
-        return {
-            key: short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)
-        }
+        return {key: short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)}
 
     @cached_property
     def results(self) -> Results:

@@ -12,7 +12,7 @@ from mlplab.commands.report.comparison import Comparison, compared
 from mlplab.commands.report.grid import Grid
 from mlplab.commands.report.run_part import RunPart, run_part
 from mlplab.commands.report.runs_part import RunsPart, runs_part
-from mlplab.errors import UserError, listed
+from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.discovery import ENSEMBLE_FILE, is_compatible, is_ensemble
 from mlplab.runs.selection import RunResult, read_run
 
@@ -59,7 +59,9 @@ def _part(comparison: Comparison) -> RunPart | RunsPart:
 
 def _read(found: Sequence[Path]) -> tuple[list[RunResult], list[str]]:
     """The runs, and sentences about those that were left out."""
-    runs, other, faults = [], [], []
+    runs: list[RunResult] = []
+    other: list[Path] = []
+    faults: list[Fault] = []
     for run in found:
         try:
             if is_compatible(run):

@@ -34,9 +34,9 @@ def _read(path: Path, points: dict[str, dict[int, float]]) -> None:
         for record in RawEventFileLoader(str(path)).Load():
             event = Event.FromString(record)
             for value in event.summary.value:
-                if value.tag in points and value.HasField("simple_value") and event.step > 0:
-                    if math.isfinite(value.simple_value):
-                        points[value.tag][event.step] = value.simple_value
+                is_point = value.tag in points and value.HasField("simple_value") and event.step > 0
+                if is_point and math.isfinite(value.simple_value):
+                    points[value.tag][event.step] = value.simple_value
     except (DecodeError, OSError):
         pass  # what has been read until then is shown
 

@@ -50,7 +50,11 @@ class RunPart:
 def run_part(comparison: Comparison, run: RunResult) -> RunPart:
     """Reads the files of a run's folder."""
     folder, metrics = run.folder, run.metrics
-    header, schema, environment = read_header(folder), read_schema(folder), _read_json(folder / "environment.json")
+    header, schema, environment = (
+        read_header(folder),
+        read_schema(folder),
+        _read_json(folder / "environment.json"),
+    )
     part = RunPart(
         comparison.title,
         comparison.name(run),

@@ -158,7 +158,7 @@ def _notes(comparison: Comparison, done: int) -> list[str]:
         notes.append(f"The charts show the best {MOST_RUNS} runs by {comparison.monitor}.")
     if "ensemble" in comparison.keys:
         notes.append(
-            "Validation scores of ensembles are out of fold, and stricter than those of single networks: compare "
-            "runs with the same value of ensemble."
+            "Validation scores of ensembles are out of fold, and stricter than those of single networks: "
+            "compare runs with the same value of ensemble."
         )
     return notes

@@ -11,7 +11,11 @@ from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION
 
 NAMES = {
     **{"rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log-loss", "auroc": "AUROC"},
-    **{"balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1", "calibration_error": "calibration error"},
+    **{
+        "balanced_accuracy": "balanced accuracy",
+        "f1_macro": "macro F1",
+        "calibration_error": "calibration error",
+    },
 }
 """Names of metrics in text, where they differ from those in `metrics.json`."""
 
@@ -59,7 +63,11 @@ def validation_of(metrics: Mapping[str, Any], names: tuple[str, ...]) -> str:
     """The validation scores and the best epoch."""
     kind = "Out-of-fold" if "oof/rmse" in metrics or "oof/log_loss" in metrics else "Validation"
     values = ", ".join(f"{NAMES.get(name, name)} {score(metrics, f'val/{name}')}" for name in MAIN[names])
-    epoch = f" at epoch {metrics['best_epoch']} of {metrics.get('epochs', '?')}" if "best_epoch" in metrics else ""
+    epoch = (
+        f" at epoch {metrics['best_epoch']} of {metrics.get('epochs', '?')}"
+        if "best_epoch" in metrics
+        else ""
+    )
     return f"{kind} scores{epoch}: {values}."
 
 

@@ -48,7 +48,9 @@ def _numbers(frame: pl.DataFrame, number: str, target: str, name: str) -> Grid:
         }
     ).with_columns(error=pl.col("predicted") - pl.col("true"))
     worst = table.drop_nulls().sort(pl.col("error").abs(), descending=True, maintain_order=True).head(WORST)
-    cells = aligned([value for row in worst.select("true", "predicted", "error").iter_rows() for value in row])
+    cells = aligned(
+        [value for row in worst.select("true", "predicted", "error").iter_rows() for value in row]
+    )
     rows = [(row, *cells[3 * index : 3 * index + 3]) for index, row in enumerate(worst["row"])]
     return Grid(f"{target}: the largest errors", ("row", "true", "predicted", "error"), rows, text=())
 
@@ -57,7 +59,12 @@ def _classes(frame: pl.DataFrame, number: str, schema: Schema, names: Sequence[s
     labels = label_values(schema.classes, schema.class_kind).cast(pl.String)
     probabilities = {f"p{index}": frame[name] for index, name in enumerate(names[1:])}
     table = pl.DataFrame(
-        {"row": frame[number], "true": frame[schema.targets[0]], "predicted": frame[names[0]], **probabilities}
+        {
+            "row": frame[number],
+            "true": frame[schema.targets[0]],
+            "predicted": frame[names[0]],
+            **probabilities,
+        }
     )
     of_class = pl.coalesce(
         pl.when(pl.col("true") == label).then(pl.col(name))
@@ -66,5 +73,5 @@ def _classes(frame: pl.DataFrame, number: str, schema: Schema, names: Sequence[s
     table = table.select("row", "true", "predicted", probability=of_class.cast(pl.Float64, strict=False))
     worst = table.drop_nulls().sort("probability", maintain_order=True).head(WORST)
     rows = [(row, label, other, f"{value:.4f}") for row, label, other, value in worst.iter_rows()]
-    head = ("row", "true", "predicted", "probability of the true class")
+    head = ("row", "true", "predicted", "probability")
     return Grid("The lowest probabilities of the true class", head, rows, text=(1, 2))
