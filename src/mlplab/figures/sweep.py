@@ -67,7 +67,7 @@ def spread(points: Mapping[str, Sequence[Point]], metric: str) -> alt.TopLevelMi
     ]
     scale = scale_of([point.score for group in shown.values() for point in group])
     base = alt.Chart(alt.InlineData(values=rows)).encode(
-        y=alt.Y("configuration:N", title=None, sort=list(shown), axis=alt.Axis(labelLimit=220))
+        y=alt.Y("configuration:N", title=None, sort=list(shown), axis=alt.Axis(labelLimit=190))
     )
     dots = base.mark_point(filled=True, size=55, opacity=0.85).encode(
         x=alt.X("score:Q", title=metric, scale=scale), **_best(metric)

@@ -1,6 +1,7 @@
 """The part of a page about one run."""
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from mlplab.commands.report.scores_part import Scores, scores_of
 from mlplab.commands.report.table_part import Header, column_grid, read_header, read_schema
 from mlplab.commands.report.worst_rows import worst_rows
 from mlplab.runs.selection import RunResult
+
+TABLE_LINE = re.compile(r": [\d,]+ rows.* → .*; train ")
+"""The line of a log about the table."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,11 @@ def _absent(part: RunPart) -> dict[str, str]:
 
 
 def _facts(run: RunResult, header: Header) -> list[tuple[str, str]]:
-    """The first line of the log is about the table; others name what they are about."""
+    """What lines of the log are about, and what they say; then how the training went."""
     metrics, facts = run.metrics, []
-    for index, line in enumerate(header.lines):
+    for line in header.lines:
         subject, colon, text = line.partition(": ")
-        if index == 0:
+        if TABLE_LINE.search(line):
             facts.append(("table", line))
         elif colon and subject.isidentifier():
             facts.append((subject, text))
@@ -119,8 +123,8 @@ def _importance(content: Mapping[str, Any]) -> Grid | None:
         ]
         metric, error = content["metric"], float(content["error"])
         caption = (
-            f"How much {metric} rises from {error:.4g} when the values of a column are shuffled: mean and "
-            f"standard deviation of {content['repeats']} repeats on {content['rows']} test rows"
+            f"Rise of {metric} ({error:.4g}) when a column is shuffled: mean and SD of {content['repeats']} "
+            f"repeats, {content['rows']} rows"
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -1,0 +1,300 @@
+"""report.py: what its page contains, and what it leaves out."""
+
+import json
+import logging
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
+from html import unescape
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pytest
+from support import SMALL, Ended, assert_short_answer, train_into, write_config
+
+from mlplab.commands.report.bundle import bundled
+from mlplab.commands.report.charts import sweep_charts
+from mlplab.commands.report.report import report
+from mlplab.errors import UserError
+from mlplab.figures.files import write_figures
+
+Command = Callable[..., Ended]
+
+LINEAR = (*SMALL, "baselines=[constant,linear]")
+CLASSES = ("data=synthetic", "data.function=blobs", *SMALL[1:], "baselines=[constant]")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    logging.getLogger("mlplab").setLevel(logging.INFO)
+    folder = tmp_path_factory.mktemp("trained")
+    members = [
+        [*LINEAR, f"optimizer.lr={lr}", f"seed={seed}"] for lr in (0.0001, 0.001, 0.01) for seed in (0, 1)
+    ]
+    train_into(folder / "sweep", *members)
+    train_into(folder / "classes", CLASSES)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _without_the_script_of_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a second to make."""
+    monkeypatch.setattr("mlplab.commands.report.report.bundled", lambda: nullcontext(lambda: ""))
+
+
+@pytest.fixture
+def here(trained: Path, tmp_path: Path) -> Path:
+    """A folder with a sweep and a run of classes."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+class Text(HTMLParser):
+    """The text of a page without its scripts, and the tags it is in."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text, self.tags, self._skipped = "", list[str](), 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append(tag)
+        self._skipped += tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._skipped -= tag in ("script", "style")
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if self._skipped else f"{data} "
+
+
+def page_of(folder: Path) -> str:
+    return report(folder).read_text(encoding="utf-8")
+
+
+def text_of(folder: Path) -> str:
+    return re.sub(r"\s+", " ", Text(page_of(folder)).text)
+
+
+def specifications(html: str) -> list[dict[str, Any]]:
+    found = re.findall(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)
+    return [json.loads(each) for each in found]
+
+
+def change(run: Path, **metrics: Any) -> None:
+    path = run / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | metrics))
+
+
+def write_run(folder: Path, status: str = "done", **config: Any) -> None:
+    folder.mkdir(parents=True)
+    defaults = {"name": "x", "seed": 0, "data": {"name": "concrete"}, "monitor": "val/mae"}
+    write_config(folder, defaults | config)
+    (folder / "metrics.json").write_text(json.dumps({"status": status}))
+
+
+def test_a_run_has_all_parts(here: Path) -> None:
+    run = here / "sweep/0"
+    charts = {name: alt.Chart({"values": []}).mark_point() for name in ("other", "residuals")}
+    write_figures(run, charts)
+    columns = [{"name": "x1", "mean": 0.5, "sd": 0.25}]
+    importance = {"metric": "rmse", "error": 2.5, "rows": 9, "repeats": 5, "columns": columns}
+    (run / "importance.json").write_text(json.dumps(importance))
+    (run / "train.log").write_text(
+        (run / "train.log").read_text() + "2026-01-01 00:00:00  warning: watch out\n"
+    )
+    text = text_of(run)
+    metrics = json.loads((run / "metrics.json").read_text())
+    for part in (
+        *("friedman1 → target (numbers)", "60 rows, 5 columns", "2 × 8 units (relu)", "this network"),
+        *("ridge regression", f"{metrics['test/rmse']:.4g}", f"{metrics['linear/test/rmse']:.4g}"),
+        *("Loss", "val/mae", "the largest errors", "watch out", "x1", "Rise of rmse (2.5)", "0.5", "0.25"),
+        *("git commit", "torch", "seed", "max_epochs: 5"),
+    ):
+        assert part in text
+    assert text.index("Residuals") < text.index("Other")  # known figures come first
+
+
+def test_a_run_of_classes_shows_the_least_likely_true_classes(here: Path) -> None:
+    text = text_of(here / "classes/0")
+    assert "friedman" not in text
+    assert "blobs → target (classes)" in text
+    assert "The lowest probabilities of the true class" in text
+    rows = (here / "classes/0/test_predictions.csv").read_text().splitlines()
+    classes = rows[0].split(",")[3:]
+    of_true = [
+        float(cells[3 + classes.index(f"probability_{cells[1]}")])
+        for cells in (row.split(",") for row in rows[1:])
+    ]
+    assert f"{min(of_true):.4f}" in text
+
+
+def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> None:
+    for run in (here / "sweep").iterdir():
+        change(run, **{"val/mae": 5.0, "test/rmse": 5.0, "test/mae": 5.0})
+    change(here / "sweep/2", **{"val/mae": 1.0, "test/rmse": 9.0})
+    change(here / "sweep/3", **{"val/mae": 2.0, "test/rmse": 9.0})
+    change(here / "sweep/5", **{"test/rmse": 0.1})
+    html = page_of(here / "sweep")
+    text = Text(html).text
+    assert "6 runs of 3 configurations: 6 done" in text
+    assert re.search(r"Best by val/mae:\s+lr=0.001", text)
+    assert "The best run: 2" in text
+    best = re.findall(r'<tr class="best"><th scope="row"[^>]*>(\d)</th>', html)
+    assert best == ["2", "3"]
+    assert "9 ± 0" not in text
+    assert "mean ± SD over 2 seeds" in text
+
+
+def test_charts_of_a_sweep(here: Path) -> None:
+    charts = sweep_charts(here / "sweep")
+    assert list(charts) == ["score_over_lr", "spread", "curves"]
+    for chart in charts.values():
+        chart.to_dict()  # validates
+    train_into(here / "two", *([*SMALL, f"optimizer.lr={lr}", "model.activation=tanh"] for lr in (0.1, 0.2)))
+    for run in (here / "two").iterdir():
+        run.rename(here / f"sweep/t{run.name}")
+    assert "all_settings" in sweep_charts(here / "sweep")
+    assert sweep_charts(here) == {}  # of several tables
+    with pytest.raises(UserError, match="contains no run"):
+        sweep_charts(here / "sweep/0/checkpoints")
+
+
+def test_runs_on_different_tables_are_different_parts(here: Path) -> None:
+    html = page_of(here)
+    assert html.count("<h1>") == 1
+    assert ">blobs → target (classes)</a>" in html
+    assert ">friedman1 → target (numbers)</a>" in html
+    assert "2 different tables or targets" in html
+    levels = [int(tag[1]) for tag in Text(html).tags if re.fullmatch(r"h\d", tag)]
+    assert all(below - above <= 1 for above, below in pairwise(levels))
+
+
+def test_what_comes_from_runs_is_escaped(here: Path) -> None:
+    run = here / "<b>bold"
+    (here / "sweep/0").rename(run)
+    evil = "</script><script>alert(1)</script>"
+    schema = json.loads((run / "schema.json").read_text())
+    schema["inputs"][0]["name"] = evil
+    (run / "schema.json").write_text(json.dumps(schema))
+    data = alt.Data(values=[{evil: 1}])
+    write_figures(run, {"evil": alt.Chart(data, title=evil).mark_point()})
+    change(run, status="diverged", reason=evil)
+    html = page_of(run)
+    assert "<b>bold" not in html
+    assert "<script>alert" not in html
+    assert html.count("<script") == html.count("</script>") == len(re.findall(r"<script[ >]", html))
+    assert evil in unescape(html)
+    assert any(evil in json.dumps(each) for each in specifications(html))
+
+
+def test_a_page_asks_nothing_of_the_network(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlplab.commands.report.report.bundled", bundled)
+    html = page_of(here / "sweep")
+    assert "default-src 'none'" in html
+    assert "window.vegaEmbed=" in html
+    assert not {"link", "img", "iframe", "object"} & set(Text(html).tags)
+    assert not re.search(r"<script[^>]* src=", html)
+    assert len(html) < 5e6
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "interrupted", "diverged"])
+def test_an_unfinished_run_says_so(tmp_path: Path, status: str) -> None:
+    write_run(tmp_path / "r", status)
+    change(tmp_path / "r", reason="the loss is not finite")
+    text = text_of(tmp_path / "r")
+    assert f"Status: {status}: the loss is not finite" in text
+    for part in (
+        "no test scores",
+        "no curves",
+        "no figures",
+        "no test_predictions.csv",
+        "columns are unknown",
+    ):
+        assert part in text
+
+
+def test_absent_files_are_explained_with_the_remedy(here: Path) -> None:
+    run = here / "sweep/0"
+    for path in (*run.rglob("events.out.*"), run / "test_predictions.csv"):
+        path.unlink()
+    text = text_of(run)
+    for remedy in ("logger=[tensorboard]", "figures=all", "test_predictions=true"):
+        assert remedy in text
+
+
+def test_a_damaged_event_file_is_read_up_to_the_damage(here: Path) -> None:
+    run = here / "sweep/0"
+    (events,) = run.rglob("events.out.*")
+    events.write_bytes(events.read_bytes()[:-700])
+    shutil.copy(events, events.with_name("events.out.tfevents.9"))  # a resumed run has several
+    assert "train/loss" in json.dumps(specifications(page_of(run)))
+    events.write_bytes(b"nonsense")
+    events.with_name("events.out.tfevents.9").unlink()
+    assert "no curves" in text_of(run)
+
+
+def test_unreadable_runs_are_left_out_with_a_sentence(here: Path, run_script: Command) -> None:
+    (here / "sweep/0/metrics.json").write_text('{"status": "do')
+    config = here / "sweep/1/config.yaml"
+    config.write_text(config.read_text().replace("# mlplab 0.", "# mlplab 99."))
+    ended = run_script("report", "sweep")
+    assert ended.status == 0, ended
+    assert re.fullmatch(r"sweep/report.html \(\d\.\d MB\)\n", ended.out)
+    assert "sweep/0/metrics.json: is damaged" in ended.err
+    assert "different version" in ended.err
+    html = (here / "sweep/report.html").read_text()
+    assert "sweep/0/metrics.json: is damaged" in html
+    assert "4 runs of 2 configurations" in html
+
+
+def test_mistakes_are_explained(here: Path, run_script: Command) -> None:
+    assert_short_answer(run_script("report", "nowhere"), ["nowhere", "no such folder"])
+    (here / "empty").mkdir()
+    assert_short_answer(run_script("report", "empty"), ["empty", "contains no run", "config.yaml"])
+    assert_short_answer(run_script("report", "sweep/0/metrics.json"), ["is a file, not a folder"])
+    config = here / "classes/0/config.yaml"
+    config.write_text(config.read_text().replace("# mlplab 0.", "# mlplab 99."))
+    assert_short_answer(run_script("report", "classes"), ["was written by mlplab 99.", "train again"])
+    (here / "sweep/0/metrics.json").write_text("[]")
+    assert_short_answer(run_script("report", "sweep/0"), ["is damaged"])
+    assert not (here / "sweep/0/report.html").exists()
+
+
+def test_a_refused_run_belongs_to_the_others(here: Path) -> None:
+    write_run(
+        here / "classes/9", "failed", data={"name": "synthetic", "function": "blobs"}, loss={"name": "auto"}
+    )
+    html = page_of(here / "classes")
+    assert "different tables" not in html
+    assert "1 failed" in html
+
+
+def test_of_many_runs_the_page_shows_the_first_and_draws_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlplab.commands.report import charts
+
+    for number in range(230):
+        write_run(tmp_path / str(number), seed=number, optimizer={"lr": number + 1})
+        change(tmp_path / str(number), **{"val/mae": number + 1, "test/rmse": 1.0})
+    read = list[Path]()
+    monkeypatch.setattr(charts, "read_curves", lambda run, *_: read.append(run) or {})
+    html = page_of(tmp_path)
+    assert len(read) == 201  # of the best again for its own part
+    assert "200 of 230 runs are shown" in html
+    assert "the best 200 runs by val/mae" in html
+    (more,) = re.findall(r'<script type="application/json" class="more">(.*?)</script>', html)
+    assert [row[0] for row in json.loads(more)] == [str(number) for number in range(200, 230)]
+
+
+def test_a_chosen_ensemble_shows_its_runs(here: Path) -> None:
+    ensemble = {"runs": {"0": 0.25, "2": 0.75}, "val/rmse": 1.5, "test/rmse": 2.5}
+    (here / "sweep/ensemble.json").write_text(json.dumps(ensemble))
+    text = text_of(here / "sweep")
+    for part in ("Chosen ensemble", "0.75", "test/rmse 2.5"):
+        assert part in text
