@@ -1,0 +1,161 @@
+"""The report's page in a browser: it draws, sorts, fits a phone, and asks nothing of the network."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import altair as alt
+import jaxtyping
+import pytest
+from playwright.sync_api import Page, expect
+from support import SMALL, train_into
+
+from mlplab.commands.report.report import report
+from mlplab.figures.files import write_figures
+
+EVIL = "</script><script>document.title = 'evil'</script><b>"
+WIDE_CHART = alt.Chart(alt.Data(values=[{"x": x, "y": x, "part": x % 5} for x in range(20)])).mark_point()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Pages about a run with figures, and about a sweep."""
+    folder = tmp_path_factory.mktemp("trained")
+    logging.getLogger("mlplab").setLevel(logging.INFO)
+    members = [
+        [*SMALL, f"optimizer.lr={lr}", f"seed={seed}", f"model.activation={activation}"]
+        for lr in (0.0001, 0.001, 0.01)
+        for seed, activation in ((0, "relu"), (1, "relu"), (0, "mish"))
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        train_into(folder / "sweep", *members)
+    run = folder / "sweep" / "0"
+    evil = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(title=EVIL, width=420, height=300)
+    facets = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(width=180, height=120).facet("part:N", columns=3)
+    write_figures(run, {"predicted_vs_actual": evil, "residuals_by_column": facets})
+    return {"run": report(run), "sweep": report(folder / "sweep")}
+
+
+@pytest.fixture
+def opened(page: Page, pages: dict[str, Path]) -> Iterator[Callable[[str], Page]]:
+    """Opens a page and waits for its charts; there must be no error, warning or request."""
+    problems = list[str]()
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: problems.append(request.url) if _is_remote(request.url) else None)
+
+    def opened(name: str) -> Page:
+        page.goto(pages[name].as_uri())
+        expect(page.locator(".chart:not([data-drawn])")).to_have_count(0)
+        return page
+
+    yield opened
+    assert problems == []
+
+
+def _is_remote(url: str) -> bool:
+    return not url.startswith(("file:", "data:"))
+
+
+@pytest.mark.parametrize(("name", "least"), [("run", 4), ("sweep", 6)])
+def test_all_charts_are_drawn(opened: Callable[[str], Page], name: str, least: int) -> None:
+    page = opened(name)
+    charts = page.locator(".chart")
+    assert charts.count() >= least
+    assert page.locator(".chart svg").count() == charts.count()
+    assert all(each.get_attribute("aria-label") for each in charts.all())
+    assert page.title() != "evil"
+
+
+@pytest.mark.parametrize("name", ["run", "sweep"])
+def test_it_fits_a_phone(opened: Callable[[str], Page], page: Page, name: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened(name)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for chart in page.locator(".chart.fits svg").all():
+        box = chart.bounding_box()
+        assert box is not None
+        assert box["width"] <= 390
+
+
+def column(page: Page, name: str) -> list[str]:
+    header = page.locator("table.sortable th[scope=col]")
+    index = header.all_inner_texts().index(name)
+    return page.locator(f"table.sortable tbody tr > :nth-child({index + 1})").all_inner_texts()
+
+
+def test_runs_sort_by_click_and_by_keyboard(opened: Callable[[str], Page]) -> None:
+    page = opened("sweep")
+    button = page.get_by_role("button", name="test RMSE")
+    header = page.locator("th", has=button)
+    button.click()
+    assert header.get_attribute("aria-sort") == "ascending"
+    rising = [float(text) for text in column(page, "test RMSE")]
+    assert rising == sorted(rising)
+    button.press("Enter")
+    assert header.get_attribute("aria-sort") == "descending"
+    assert [float(text) for text in column(page, "test RMSE")] == rising[::-1]
+    page.get_by_role("button", name="lr").press("Space")
+    assert header.get_attribute("aria-sort") is None
+    assert column(page, "lr")[0] == "0.0001"
+    assert page.locator("table.sortable tr.best").count() > 0
+
+
+def contrast(page: Page, selector: str) -> float:
+    """The contrast of text and page, as WCAG defines it."""
+    return page.evaluate(
+        """selector => {
+          const luminance = colour => {
+            const parts = colour.match(/[\\d.]+/g).slice(0, 3).map(each => each / 255)
+              .map(each => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4);
+            return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+          };
+          const ink = luminance(getComputedStyle(document.querySelector(selector)).color);
+          const page = luminance(getComputedStyle(document.body).backgroundColor);
+          return (Math.max(ink, page) + 0.05) / (Math.min(ink, page) + 0.05);
+        }""",
+        selector,
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_readable_in_both_colour_schemes(
+    opened: Callable[[str], Page], page: Page, scheme: Literal["light", "dark"]
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    opened("run")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+    for selector in ("h1", ".quiet", "td", "caption", "summary", ".tiles span", ".chart"):
+        assert contrast(page, selector) >= 4.5, selector
+    fill = page.locator(".chart svg text").first.get_attribute("fill")
+    assert fill == "currentColor"
+
+
+def test_on_paper_all_is_open(opened: Callable[[str], Page]) -> None:
+    page = opened("run")
+    settings = page.locator("details", has_text="config.yaml")
+    assert settings.get_attribute("open") is None
+    page.emulate_media(media="print", color_scheme="dark")
+    closed = page.locator("details:not([open])")
+    expect(closed).to_have_count(0)
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    page.emulate_media(media="screen")
+    expect(closed).to_have_count(1)
+
+
+def test_the_keyboard_reaches_the_content_first(opened: Callable[[str], Page]) -> None:
+    page = opened("sweep")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main")
+
+
+def test_hovering_shows_a_point(opened: Callable[[str], Page]) -> None:
+    page = opened("run")
+    page.locator(".chart").first.hover()
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    assert "epoch" in page.locator("#vg-tooltip-element").inner_text()
