@@ -12,8 +12,8 @@ SRC = ROOT / "src"
 LEVELS = [
     {"errors"},
     {"files", "imports", "console", "random_streams", "config"},
-    {"figures"},
     {"data"},
+    {"figures"},
     {"models"},
     {"training"},
     {"runs"},

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 
 from mlplab.figures.scales import rounded, scale_of
-from mlplab.figures.style import HEIGHT, NETWORK, REFERENCE, SERIES, WIDTH
+from mlplab.figures.style import HEIGHT, NETWORK, REFERENCE, SERIES, WIDTH, Figure, rows_of
 
 Curve = Sequence[tuple[int, float]]
 """Points: the epoch, counted from 1, and a finite value."""
@@ -14,7 +14,7 @@ AXIS, EPOCHS = alt.Axis(format="d", tickMinStep=1), alt.Scale(zero=False, nice=F
 """The axis and the scale of epochs."""
 
 
-def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) -> alt.TopLevelMixin:
+def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) -> Figure:
     """The curves of a run in one chart, with the best epoch marked. Hovering shows the nearest epoch."""
     rows = [
         {"epoch": epoch, "curve": name, "value": rounded(value)}
@@ -24,7 +24,7 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
     legend = alt.Legend(title=None, orient="top", symbolType="stroke") if len(curves) > 1 else None
     scale = alt.Scale(domain=list(curves), range=list(SERIES[: len(curves)]))
     last = max(epoch for curve in curves.values() for epoch, _ in curve)
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
+    base = alt.Chart(rows_of(rows)).encode(
         x=alt.X("epoch:Q", title="epoch", axis=AXIS, scale=EPOCHS),
         y=alt.Y(
             "value:Q",
@@ -61,7 +61,7 @@ def _best_epoch(epoch: int | None, last: int) -> list[alt.Chart]:
     """A vertical line at the best epoch, with its number on the side that has more space."""
     if epoch is None:
         return []
-    data = alt.InlineData(values=[{"epoch": epoch, "text": f"best epoch {epoch}"}])
+    data = rows_of([{"epoch": epoch, "text": f"best epoch {epoch}"}])
     at = alt.Chart(data).encode(x=alt.X("epoch:Q", scale=EPOCHS))
     if 2 * epoch > last:
         text = at.mark_text(align="right", baseline="top", dx=-5, y=4, fontSize=11)
@@ -70,7 +70,7 @@ def _best_epoch(epoch: int | None, last: int) -> list[alt.Chart]:
     return [at.mark_rule(color=REFERENCE, strokeDash=[4, 3]), text.encode(text="text:N")]
 
 
-def curves_of_runs(metric: str, curves: Mapping[str, Curve], best: Sequence[str] = ()) -> alt.TopLevelMixin:
+def curves_of_runs(metric: str, curves: Mapping[str, Curve], best: Sequence[str] = ()) -> Figure:
     """One curve of many runs, with those of the best configuration in front."""
     chosen = set(best)
     names = [{"run": number, "name": name, "best": name in chosen} for number, name in enumerate(curves)]
@@ -79,9 +79,9 @@ def curves_of_runs(metric: str, curves: Mapping[str, Curve], best: Sequence[str]
         for number, curve in enumerate(curves.values())
         for epoch, value in curve
     ]
-    named = alt.LookupData(alt.InlineData(values=names), key="run", fields=["name", "best"])
+    named = alt.LookupData(rows_of(names), key="run", fields=["name", "best"])
     base = (
-        alt.Chart(alt.InlineData(values=rows))
+        alt.Chart(rows_of(rows))
         .transform_lookup(lookup="run", from_=named)
         .encode(
             x=alt.X("epoch:Q", title="epoch", axis=AXIS, scale=EPOCHS),

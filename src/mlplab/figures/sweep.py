@@ -7,7 +7,7 @@ from math import log
 import altair as alt
 
 from mlplab.figures.scales import in_order, is_geometric, rounded, scale_of
-from mlplab.figures.style import HEIGHT, NETWORK, REFERENCE, WIDTH
+from mlplab.figures.style import HEIGHT, NETWORK, REFERENCE, WIDTH, Figure, rows_of
 
 WORST = "#a3a3a3"
 """The colour of the worst run; the best has that of the network."""
@@ -38,7 +38,7 @@ class Point:
     is_best: bool
 
 
-def score_over(key: str, points: Sequence[Point], metric: str) -> alt.TopLevelMixin:
+def score_over(key: str, points: Sequence[Point], metric: str) -> Figure:
     """The metric of each run over one key, and its mean at each value."""
     values = _values(key, points)
     x = _x(key, values)
@@ -46,7 +46,7 @@ def score_over(key: str, points: Sequence[Point], metric: str) -> alt.TopLevelMi
         {"run": point.name, "value": value, "score": rounded(point.score), "best": point.is_best}
         for point, value in zip(points, values, strict=True)
     ]
-    base = alt.Chart(alt.InlineData(values=rows)).encode(x=x)
+    base = alt.Chart(rows_of(rows)).encode(x=x)
     y = alt.Y("score:Q", title=metric, scale=scale_of([point.score for point in points]))
     means = base.mark_line(color=REFERENCE, strokeDash=[4, 3]).encode(
         y=alt.Y("mean(score):Q", title=metric),
@@ -57,7 +57,7 @@ def score_over(key: str, points: Sequence[Point], metric: str) -> alt.TopLevelMi
     return alt.layer(means, dots, title=title, width=WIDTH, height=HEIGHT)
 
 
-def spread(points: Mapping[str, Sequence[Point]], metric: str) -> alt.TopLevelMixin:
+def spread(points: Mapping[str, Sequence[Point]], metric: str) -> Figure:
     """The metric of the runs of each configuration, best first, with its mean."""
     shown = dict(list(points.items())[:MOST_CONFIGURATIONS])
     rows = [
@@ -66,7 +66,7 @@ def spread(points: Mapping[str, Sequence[Point]], metric: str) -> alt.TopLevelMi
         for point in group
     ]
     scale = scale_of([point.score for group in shown.values() for point in group])
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
+    base = alt.Chart(rows_of(rows)).encode(
         y=alt.Y("configuration:N", title=None, sort=list(shown), axis=alt.Axis(labelLimit=190))
     )
     dots = base.mark_point(filled=True, size=55, opacity=0.85).encode(
@@ -83,7 +83,7 @@ def spread(points: Mapping[str, Sequence[Point]], metric: str) -> alt.TopLevelMi
     return alt.layer(means, dots, title=title, width=WIDTH, height=max(90, 28 * len(shown)))
 
 
-def parallel_coordinates(points: Sequence[Point], metric: str, *, lowest_is_best: bool) -> alt.TopLevelMixin:
+def parallel_coordinates(points: Sequence[Point], metric: str, *, lowest_is_best: bool) -> Figure:
     """A line per run across an axis for each key that varies, and one for the metric."""
     keys = list(points[0].values)
     axes = {key: _values(key, points) for key in keys}
@@ -114,9 +114,9 @@ def parallel_coordinates(points: Sequence[Point], metric: str, *, lowest_is_best
         axis=alt.Axis(labelAngle=0, domain=False),
     )
     y = alt.Y("place:Q", axis=None, scale=alt.Scale(domain=[0, 1], nice=False))
-    rules = alt.Chart(alt.InlineData(values=[{"axis": name} for name in axes]))
+    rules = alt.Chart(rows_of([{"axis": name} for name in axes]))
     scores = [point.score for point in points]
-    runs = alt.Chart(alt.InlineData(values=lines)).encode(
+    runs = alt.Chart(rows_of(lines)).encode(
         x=x,
         y=y,
         detail="run:N",
@@ -127,7 +127,7 @@ def parallel_coordinates(points: Sequence[Point], metric: str, *, lowest_is_best
             alt.Tooltip("score:Q", title=metric, format=".4~g"),
         ],
     )
-    labels = alt.Chart(alt.InlineData(values=ticks)).encode(x=x, y=y, text="text:N")
+    labels = alt.Chart(rows_of(ticks)).encode(x=x, y=y, text="text:N")
     return alt.layer(
         rules.mark_rule(color=REFERENCE, opacity=0.6).encode(x=x),
         runs.mark_line(opacity=0.75),

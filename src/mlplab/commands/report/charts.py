@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import altair as alt
-
 from mlplab.commands.report.comparison import Comparison, compared
 from mlplab.commands.report.curves import MOST_POINTS, read_curves
 from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError
 from mlplab.figures.files import read_figures
 from mlplab.figures.learning_curves import Curve, curves_of_runs, learning_curves
+from mlplab.figures.style import Figure
 from mlplab.figures.sweep import Point, Value, parallel_coordinates, score_over, spread
 from mlplab.runs.discovery import is_compatible, runs_below
 from mlplab.runs.selection import RunResult, as_typed, read_run
@@ -98,7 +97,7 @@ def curves_of(run: RunResult) -> list[Drawing]:
     return [drawing("curves", chart.to_dict(validate=False)) for chart in charts]
 
 
-def sweep_charts(folder: Path) -> dict[str, alt.TopLevelMixin]:
+def sweep_charts(folder: Path) -> dict[str, Figure]:
     """The charts of a sweep by name; none if its runs are of several tables.
 
     Raises:
@@ -111,7 +110,7 @@ def sweep_charts(folder: Path) -> dict[str, alt.TopLevelMixin]:
     return comparison_charts(several[0]) if len(several) == 1 else {}
 
 
-def comparison_charts(comparison: Comparison) -> dict[str, alt.TopLevelMixin]:
+def comparison_charts(comparison: Comparison) -> dict[str, Figure]:
     """The charts of runs by name: curves, the metric over each key that varies, and its spread."""
     monitor, shown = comparison.monitor, _shown(comparison)
     if len(shown) < 2:

@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlplab.commands.render import BASELINES, format_mean, format_score
+from mlplab.commands.render import format_mean, format_score
 from mlplab.commands.report.charts import MOST_RUNS, Drawing, comparison_charts, drawing
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.grid import Grid
 from mlplab.commands.report.run_part import RunPart, run_part
 from mlplab.commands.report.scores_part import NAMES
 from mlplab.commands.results import Score, score
-from mlplab.config.metrics import CLASSIFICATION, REGRESSION
+from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.runs.selection import REPEATS, RunResult, as_typed
 
 MOST_REASONS = 10

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlplab.commands.render import BASELINES, format_score, network_name
+from mlplab.commands.render import format_score, network_name
 from mlplab.commands.report.grid import Grid, score
-from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION
+from mlplab.config.metrics import BASELINES, CLASSIFICATION, MAIN, REGRESSION
 
 NAMES = {
     **{"rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log-loss", "auroc": "AUROC"},
