@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
+import jaxtyping
 import pytest
 from support import SMALL, Ended, assert_short_answer, train_into, write_config
 
@@ -35,8 +36,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     members = [
         [*LINEAR, f"optimizer.lr={lr}", f"seed={seed}"] for lr in (0.0001, 0.001, 0.01) for seed in (0, 1)
     ]
-    train_into(folder / "sweep", *members)
-    train_into(folder / "classes", CLASSES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        train_into(folder / "sweep", *members)
+        train_into(folder / "classes", CLASSES)
     return folder
 
 

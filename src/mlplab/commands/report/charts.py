@@ -29,11 +29,19 @@ WIDE = 600
 
 LOSSES = ("train/loss", "val/loss")
 
-ORDER = (
-    *("predicted_vs_actual", "residuals", "residuals_by_column", "error_by_part"),
-    *("confusion", "roc_and_precision_recall", "calibration", "fitted", "importance", "partial_dependence"),
-)
-"""Known figures in the order in which they are read; others follow."""
+TITLES = {
+    "predicted_vs_actual": "Predicted and actual values",
+    "residuals": "Residuals",
+    "confusion": "Confusion",
+    "roc_and_precision_recall": "ROC, and precision and recall",
+    "calibration": "Calibration",
+    "fitted": "What the network has learned",
+    "residuals_by_column": "Residuals by column",
+    "error_by_part": "Where the errors are largest",
+    "importance": "Importance of the columns",
+    "partial_dependence": "Partial dependence",
+}
+"""Known figures in the order in which they are read, and titles of those without one. Others follow."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Drawing:
 def drawing(name: str, specification: Mapping[str, Any]) -> Drawing:
     """A figure's specification as a drawing."""
     title, subtitle = _titles(specification.get("title"))
-    title = title or name.replace("_", " ").capitalize()
+    title = title or TITLES.get(name, name.replace("_", " ").capitalize())
     description = specification.get("description")
     label = description if isinstance(description, str) else ". ".join(filter(None, (title, subtitle)))
     rest = {key: value for key, value in specification.items() if key not in ("title", "usermeta")}
@@ -80,7 +88,7 @@ def _titles(title: Any) -> tuple[str, str]:
 def figures_of(run: Path) -> list[Drawing]:
     """The figures in a run's folder."""
     found = read_figures(run)
-    names = [*(name for name in ORDER if name in found), *(name for name in found if name not in ORDER)]
+    names = [name for name in dict.fromkeys((*TITLES, *found)) if name in found]
     return [drawing(name, found[name]) for name in names]
 
 

@@ -86,7 +86,9 @@ def _absent(part: RunPart) -> dict[str, str]:
     done = part.status == "done"
     return {
         "scores": "There are no test scores: the run has not finished.",
-        "curves": "There are no curves: the run has no TensorBoard files. Train with logger=[tensorboard].",
+        "curves": "There are no curves: the run "
+        + ("" if done else "has not finished an epoch, or ")
+        + "has no TensorBoard files (logger=[tensorboard]).",
         "figures": "There are no figures"
         + (": train with figures=all." if done else ": they are drawn when a run has finished."),
         "worst": "The rows that it predicts worst are unknown: there is no test_predictions.csv"
@@ -102,7 +104,7 @@ def _facts(run: RunResult, header: Header) -> list[tuple[str, str]]:
         subject, colon, text = line.partition(": ")
         if TABLE_LINE.search(line):
             facts.append(("table", line))
-        elif colon and subject.isidentifier():
+        elif colon and subject.isidentifier() and subject != metrics["status"]:
             facts.append((subject, text))
     if "best_epoch" in metrics:
         seconds = metrics.get("seconds")

@@ -21,6 +21,7 @@ async function draw(box) {
       actions: false,
       ast: true, // expressions are interpreted: the page's policy forbids compiling them
       config,
+      logLevel: 1, // errors
       mode: "vega-lite",
       renderer: "svg",
       tooltip: { disableDefaultStyle: true },
