@@ -77,8 +77,9 @@ def confusion(points: ClassPoints) -> Figure:
         for j in chosen
     ]
     axis = alt.Axis(labelLimit=140)
+    slanted = alt.Axis(labelLimit=140, labelAngle=-45)
     base = alt.Chart(rows_of(values)).encode(
-        x=alt.X("predicted:N", sort=names, title=f"predicted {points.target}", axis=axis),
+        x=alt.X("predicted:N", sort=names, title=f"predicted {points.target}", axis=slanted),
         y=alt.Y("actual:N", sort=names, title=f"actual {points.target}", axis=axis),
         tooltip=[
             "actual:N",

@@ -10,6 +10,9 @@ from jaxtyping import Float64, Int64
 
 from mlplab.figures.style import HEIGHT, MOST_POINTS, NETWORK, SERIES, WIDTH, Figure, rows_of
 
+OVERLAP = 0.1
+"""Of opaque cells, as a share of their size, or there would be thin gaps between them."""
+
 CURVE, SURFACE = 200, 50
 """Values of a column at which a curve is drawn, and of each of two columns for a surface."""
 
@@ -116,7 +119,10 @@ def _probabilities(values: Fitted) -> Figure:
 
 def _surface(values: Fitted) -> Figure:
     color = alt.Color("z:Q", title=values.target, scale=alt.Scale(scheme="viridis"))
-    cells = [{**cell, "z": float(z)} for cell, z in zip(_cells(values), values.predicted[:, 0], strict=True)]
+    cells = [
+        {**cell, "z": float(z)}
+        for cell, z in zip(_cells(values, OVERLAP), values.predicted[:, 0], strict=True)
+    ]
     dots = [
         {"x": float(values.x[i, 0]), "y": float(values.x[i, 1]), "z": float(values.y[i])}
         for i in _shown(values)
@@ -155,12 +161,10 @@ def _borders(values: Fitted) -> Figure:
     )
 
 
-def _cells(values: Fitted) -> list[dict[str, float]]:
+def _cells(values: Fitted, overlap: float = 0.0) -> list[dict[str, float]]:
     """The cell around each value of a grid."""
-    half = [
-        (np.unique(each)[1] - np.unique(each)[0]) / 2 if len(np.unique(each)) > 1 else 0.5
-        for each in values.grid.T
-    ]
+    widths = [np.diff(np.unique(each)) for each in values.grid.T]
+    half = [(1 + overlap) * (each[0] if len(each) else 1) / 2 for each in widths]
     return [
         {
             "left": float(x - half[0]),

@@ -1,5 +1,6 @@
 """Parts of a table by the values of a column: in which of them is the network worst?"""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -43,6 +44,12 @@ class ColumnValues:
     def numeric(self) -> bool:
         """Whether the values are numbers with an order."""
         return not self.categories
+
+    def shown(self, rows: Int64[np.ndarray, " shown"]) -> list[float | str | None]:
+        """The values of some rows, with the names of categories; None if missing."""
+        values: list[float] = self.values[rows].tolist()
+        names = self.categories
+        return [None if math.isnan(each) else names[int(each)] if names else each for each in values]
 
 
 class Part(NamedTuple):

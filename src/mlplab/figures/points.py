@@ -118,13 +118,15 @@ def _by_model(channel: str, names: Sequence[str], range_: Sequence[Any], several
 
 def residuals(points: Points) -> Figure:
     """Residuals over the prediction."""
+    shown = points.shown()
     values = [
-        {
-            "row": int(points.rows[i]),
-            "predicted": float(points.predicted[i]),
-            "residual": float(points.residuals[i]),
-        }
-        for i in points.shown()
+        {"row": row, "predicted": predicted, "residual": residual}
+        for row, predicted, residual in zip(
+            points.rows[shown].tolist(),
+            points.predicted[shown].tolist(),
+            points.residuals[shown].tolist(),
+            strict=True,
+        )
     ]
     dots = (
         alt.Chart(rows_of(values))
@@ -177,15 +179,18 @@ def _panel(points: Points, column: ColumnValues) -> Any:
     field, kind = ("value:Q", alt.Scale(zero=False)) if column.numeric else ("value:N", alt.Scale())
     x = alt.X(field, title=column.name, scale=kind)
     y = alt.Y("residual:Q", title="actual − predicted")
+    left, shown = points.residuals, points.shown()
     dots = [
-        {"value": _value(column, i), "residual": float(points.residuals[i]), "row": int(points.rows[i])}
-        for i in points.shown()
-        if not np.isnan(column.values[i])
+        {"value": value, "residual": residual, "row": row}
+        for value, residual, row in zip(
+            column.shown(shown), left[shown].tolist(), points.rows[shown].tolist(), strict=True
+        )
+        if value is not None
     ]
     means = [
         {
             "value": each.middle if column.numeric else each.label,
-            "residual": float(points.residuals[each.rows].mean()),
+            "residual": float(left[each.rows].mean()),
         }
         for each in _present(column)
     ]
@@ -209,11 +214,6 @@ def _present(column: ColumnValues) -> Iterator[Part]:
     present = np.flatnonzero(~np.isnan(column.values))
     within = ColumnValues(column.name, column.values[present], column.categories)
     return (part._replace(rows=present[part.rows]) for part in parts_of(within, TENTHS))
-
-
-def _value(column: ColumnValues, row: int) -> float | str:
-    value = float(column.values[row])
-    return value if column.numeric else column.categories[int(value)]
 
 
 def _zero() -> alt.Chart:

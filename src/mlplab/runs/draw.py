@@ -146,4 +146,7 @@ def _fitted(
 
 def _together(charts: list[Any]) -> Figure:
     """Charts of several targets as one."""
-    return charts[0] if len(charts) == 1 else alt.concat(*charts, columns=2).resolve_scale(color="shared")
+    if len(charts) == 1:
+        return charts[0]
+    description = f"one for each of {len(charts)} targets: {charts[0].description}"
+    return alt.concat(*charts, columns=2, description=description).resolve_scale(color="shared")

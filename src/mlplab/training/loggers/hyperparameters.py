@@ -10,7 +10,7 @@ LEFT_OUT = (
 """Starts of keys that change nothing about the network: where and how fast it trains, and what is written."""
 
 
-def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | bool]:
+def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:
     """The values of all other keys of a run's configuration; lists and null as text."""
     values = {key: value for key, value in flat(run.plain()) if not key.startswith(LEFT_OUT)}
     return {

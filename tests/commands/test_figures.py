@@ -1,0 +1,125 @@
+"""The figures that runs and sweeps leave behind."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from support import SMALL, Ended, events_of
+
+from mlplab.figures.files import read_figures
+
+Command = Callable[..., Ended]
+
+OF_NUMBERS = {"predicted_vs_actual", "residuals", "residuals_by_column", "error_by_part"}
+OF_CLASSES = {"confusion", "roc_and_precision_recall", "calibration", "error_by_part"}
+QUICK = ("model.hidden=[8]", "trainer.max_epochs=2", "figures=auto", "data=csv", "data.path=t.csv", "name=r")
+PLAIN = ("baselines=[linear]", "ensemble=1")
+
+
+def table(rows: int = 300) -> pl.DataFrame:
+    """A column of each kind, with missing values, and targets."""
+    rng = np.random.default_rng(0)
+    size, colour = rng.normal(1e6, 3, rows), rng.choice(["red", "green", "blue"], rows)
+    start = np.datetime64("2020-01-01")
+    return pl.DataFrame(
+        {
+            "size [mm]": np.where(rng.uniform(size=rows) < 0.1, np.nan, size),
+            "the.colour": colour,
+            "sold": start + rng.integers(0, 900, rows).astype("timedelta64[D]"),
+            "new": rng.choice([True, False], rows),
+            "price": size - 1e6 + (colour == "red") + rng.normal(size=rows),
+            "weight": rng.uniform(1, 2, rows),
+            "shade": rng.normal(size=rows),
+            "kind": np.where(size > 1e6, "</script>", "two"),
+        }
+    ).with_columns(pl.col("size [mm]").fill_nan(None))
+
+
+CASES: dict[str, tuple[Sequence[str], set[str]]] = {
+    "numbers": ([*PLAIN, "data.target=price", "data.columns.kind=drop"], OF_NUMBERS),
+    "several targets": (
+        [*PLAIN, "data.target=[price,weight]", "data.columns.kind=drop"],
+        OF_NUMBERS - {"residuals_by_column"},
+    ),
+    "two classes": ([*PLAIN, "data.target=kind"], OF_CLASSES),
+    "three classes": ([*PLAIN, "data.target=the.colour"], OF_CLASSES),
+    "weights": ([*PLAIN, "data.target=price", "data.weight=weight"], OF_NUMBERS),
+    "an ensemble": (["data.target=price", "baselines=[linear]", "ensemble=3"], OF_NUMBERS),
+    "no baseline": (["data.target=price", "baselines=[]", "ensemble=1"], OF_NUMBERS),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_run_alone_is_drawn(command: Command, tmp_path: Path, name: str) -> None:
+    overrides, expected = CASES[name]
+    table().write_csv(tmp_path / "t.csv")
+    ended = command(*QUICK, *overrides)
+    assert ended.status == 0, ended
+    assert "no figures" not in ended.out
+    folder = tmp_path / "outputs/r"
+    figures = read_figures(folder)
+    assert figures.keys() == expected
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == expected
+    assert {tag.removeprefix("visuals/") for tag in events_of(folder).Tags()["images"]} == expected
+    for each in figures.values():
+        assert each["description"]
+    if "predicted_vs_actual" in figures and name != "several targets":
+        check_points(folder, figures["predicted_vs_actual"]["layer"][1]["data"]["values"])
+
+
+def check_points(folder: Path, drawn: Sequence[dict[str, float]]) -> None:
+    """What is drawn are the test predictions."""
+    predicted = pl.read_csv(folder / "test_predictions.csv")
+    ours = [each for each in drawn if each["model"] == "this network"]
+    for name, column in (("row", "row"), ("actual", "price"), ("predicted", "prediction")):
+        assert [each[name] for each in ours] == pytest.approx(predicted[column].to_list())
+
+
+@pytest.mark.parametrize("columns", [["price"], ["price", "weight"]])
+@pytest.mark.parametrize("target", ["kind", "shade"])
+def test_what_was_learned_of_few_columns_is_drawn(
+    command: Command, tmp_path: Path, columns: list[str], target: str
+) -> None:
+    table().drop_nulls().select(target, *columns).write_csv(tmp_path / "t.csv")
+    assert command(*QUICK, *PLAIN, f"data.target={target}").status == 0
+    chart = read_figures(tmp_path / "outputs/r")["fitted"]
+    assert all(column in json.dumps(chart) for column in columns)
+
+
+def drawn(sweep: Path) -> set[str]:
+    return {path.parent.name for path in sweep.glob("*/figures")}
+
+
+def test_of_a_sweep_the_best_run_is_drawn(command: Command, tmp_path: Path) -> None:
+    sweep = ("-m", *SMALL, "optimizer.lr=1e-6,0.03", "seed=0,1", "name=s")
+    assert command(*sweep, "figures=auto").status == 0
+    folder = tmp_path / "outputs/s"
+    val = {
+        path.parent.name: json.loads(path.read_text())["val/mae"] for path in folder.glob("*/metrics.json")
+    }
+    assert drawn(folder) == {min(val, key=lambda name: val[name])}
+
+
+@pytest.mark.parametrize("launcher", ["lockstep", "basic"])
+def test_all_runs_or_none_are_drawn(command: Command, tmp_path: Path, launcher: str) -> None:
+    sweep = ("-m", *SMALL, "seed=0,1", f"hydra/launcher={launcher}")
+    assert command(*sweep, "figures=all", "name=all").status == 0
+    assert drawn(tmp_path / "outputs/all") == {"seed=0", "seed=1"}
+    assert command(*sweep, "figures=none", "name=none").status == 0
+    assert drawn(tmp_path / "outputs/none") == set()
+
+
+def test_a_run_whose_table_is_gone_ends_without_figures(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("not drawn")
+
+    monkeypatch.setattr("mlplab.figures.files.image", fails)
+    ended = command(*SMALL, "figures=auto", "name=r")
+    assert ended.status == 0
+    assert "warning: no figures of outputs/r: ValueError: not drawn" in ended.out
+    assert json.loads((tmp_path / "outputs/r/metrics.json").read_text())["status"] == "done"
