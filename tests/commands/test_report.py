@@ -226,7 +226,7 @@ def test_absent_files_are_explained_with_the_remedy(here: Path) -> None:
     for path in (*run.rglob("events.out.*"), run / "test_predictions.csv"):
         path.unlink()
     text = text_of(run)
-    for remedy in ("logger=[tensorboard]", "figures=all", "test_predictions=true"):
+    for remedy in ("logger=[tensorboard]", "figures=all", "test_predictions=true", "importance=true"):
         assert remedy in text
 
 

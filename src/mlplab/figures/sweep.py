@@ -39,7 +39,7 @@ class Point:
 
 
 def score_over(key: str, points: Sequence[Point], metric: str) -> Figure:
-    """The metric of each run over one key, and its mean at each value."""
+    """The metric of each run over one key, and its mean at each value if values repeat."""
     values = _values(key, points)
     x = _x(key, values)
     rows = [
@@ -53,6 +53,9 @@ def score_over(key: str, points: Sequence[Point], metric: str) -> Figure:
         tooltip=[alt.Tooltip("mean(score):Q", title="mean", format=".4~g")],
     )
     dots = base.mark_point(filled=True, size=55, opacity=0.85).encode(y=y, **_best(metric))
+    if 2 * len(set(values)) > len(values):
+        title = alt.Title(f"{metric} over {key}", subtitle="a point per run")
+        return alt.layer(dots, title=title, width=WIDTH, height=HEIGHT)
     title = alt.Title(f"{metric} over {key}", subtitle="a point per run; the line joins the means")
     return alt.layer(means, dots, title=title, width=WIDTH, height=HEIGHT)
 

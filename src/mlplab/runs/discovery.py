@@ -20,6 +20,9 @@ DEPTH = 3
 ENSEMBLE_FILE = "ensemble.json"
 """The file of a chosen ensemble: the weights of its runs, which are copies of a sweep's."""
 
+REPORT_FILE = "report.html"
+"""The page about a folder that the command report writes."""
+
 LARGEST_CONFIG = 2**20
 """The largest size of a config.yaml, in bytes."""
 

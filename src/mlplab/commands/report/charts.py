@@ -21,6 +21,9 @@ from mlplab.runs.selection import RunResult, as_typed, read_run
 MOST_RUNS = 200
 """Runs that charts show at most: the best by the validation metric."""
 
+MOST_KEYS = 8
+"""Keys that vary of which there are charts at most."""
+
 ALL_POINTS, FEWEST_POINTS = 20_000, 50
 """Points of the curves of many runs together, and of a run at least."""
 
@@ -124,15 +127,19 @@ def comparison_charts(comparison: Comparison) -> dict[str, Figure]:
     if len(shown) < 2:
         return {}
     best = {run.folder for run in comparison.best}
+    keys = _keys(comparison, shown)
     points = {
         run.folder: Point(
-            comparison.name(run), _values(comparison, run), run.metric(monitor), run.folder in best
+            comparison.name(run),
+            {short: _plain(run.config.get(key)) for key, short in keys.items()},
+            run.metric(monitor),
+            run.folder in best,
         )
         for run in shown
     }
     of_all = list(points.values())
-    charts = {f"score_over_{_file_name(key)}": score_over(key, of_all, monitor) for key in of_all[0].values}
-    if len(comparison.keys) > 1:
+    charts = {f"score_over_{_file_name(key)}": score_over(key, of_all, monitor) for key in keys.values()}
+    if len(keys) > 1:
         charts["all_settings"] = parallel_coordinates(of_all, monitor, lowest_is_best=sign_of(monitor) > 0)
     groups: dict[str, list[Point]] = {
         comparison.labelled(group.key) or "all runs": [] for group in comparison.results.groups
@@ -161,9 +168,12 @@ def _curves(comparison: Comparison, runs: Sequence[RunResult]) -> dict[str, Curv
     return {name: curves[comparison.monitor] for name, curves in found.items() if curves}
 
 
-def _values(comparison: Comparison, run: RunResult) -> dict[str, Value]:
-    """A run's values of the keys that vary, by short name."""
-    return {short: _plain(run.config.get(key)) for key, short in comparison.keys.items()}
+def _keys(comparison: Comparison, runs: Sequence[RunResult]) -> dict[str, str]:
+    """The first keys that vary among these runs."""
+    varying = {
+        key: short for key, short in comparison.keys.items() if len({run.values([key]) for run in runs}) > 1
+    }
+    return dict(list(varying.items())[:MOST_KEYS])
 
 
 def _plain(value: Any) -> Value:

@@ -33,9 +33,9 @@ class Comparison:
 
     @cached_property
     def keys(self) -> dict[str, str]:
-        """The keys that vary, except seeds and folds, and their short names."""
+        """The keys that vary, except seeds and folds, and short names: `lr`, and `optimizer` for its name."""
         keys = varying_keys(self.runs)
-        last = [key.rpartition(".")[2] for key in keys]
+        last = [key.removesuffix(".name").rpartition(".")[2] for key in keys]
         return {key: short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)}
 
     @cached_property

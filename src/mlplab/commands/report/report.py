@@ -5,9 +5,7 @@ from pathlib import Path
 from mlplab.commands.report.bundle import bundled
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
-from mlplab.runs.discovery import runs_below
-
-REPORT = "report.html"
+from mlplab.runs.discovery import REPORT_FILE, runs_below
 
 
 def report(folder: Path) -> Path:
@@ -30,7 +28,7 @@ def report(folder: Path) -> Path:
         from mlplab.commands.report.page import page
 
         html = page(content(folder, found), script)
-    path = folder / REPORT
+    path = folder / REPORT_FILE
     with replacing(path, synced=False) as partial:
         partial.write_text(html, encoding="utf-8")
     return path

@@ -91,6 +91,8 @@ def _absent(part: RunPart) -> dict[str, str]:
         + "has no TensorBoard files (logger=[tensorboard]).",
         "figures": "There are no figures"
         + (": train with figures=all." if done else ": they are drawn when a run has finished."),
+        "importance": "It was not computed"
+        + (": scripts/evaluate.py run=FOLDER importance=true does that." if done else "."),
         "worst": "The rows that it predicts worst are unknown: there is no test_predictions.csv"
         + (", which a run with test_predictions=true writes." if done else " before a run has finished."),
         "columns": "The columns are unknown: the run ended before it had read them.",

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlplab.errors import Fault, UserError, listed
-from mlplab.runs.discovery import ENSEMBLE_FILE, is_ensemble
+from mlplab.runs.discovery import ENSEMBLE_FILE, REPORT_FILE, is_ensemble
 
 COPIED = ("config.yaml", "metrics.json", "schema.json", "environment.json", "checkpoints/best.ckpt")
 """The files of a run that its copy has."""
@@ -58,7 +58,9 @@ def check_replaceable(folder: Path) -> None:
     known = {ENSEMBLE_FILE, EVALUATION_FILE}
     if is_ensemble(folder):
         known |= _weights(folder / ENSEMBLE_FILE).keys()
-    others = sorted({entry.name for entry in folder.iterdir()} - known) if folder.is_dir() else []
+    others = (
+        sorted({entry.name for entry in folder.iterdir()} - known - {REPORT_FILE}) if folder.is_dir() else []
+    )
     if folder.is_file() or others:
         found = f"in it: {listed(others, 3)}" if others else "a file"
         raise UserError(Fault("is not only a chosen ensemble", str(folder), found, remedy="move this away"))

@@ -8,7 +8,10 @@ const config = JSON.parse(document.getElementById("chart-config").textContent);
 function fitted(specification, box) {
   const single = specification.mark || specification.layer;
   const { facet, row, column } = specification.encoding ?? {};
-  if (!single || facet || row || column || typeof specification.width !== "number") return specification;
+  if (!single || facet || row || column || typeof specification.width !== "number") {
+    box.tabIndex = 0;
+    return specification;
+  }
   box.classList.add("fits");
   box.style.maxWidth = `${specification.width + 140}px`;
   return { ...specification, width: "container", autosize: { type: "fit-x", contains: "padding" } };
@@ -21,7 +24,6 @@ async function draw(box) {
       actions: false,
       ast: true, // expressions are interpreted: the page's policy forbids compiling them
       config,
-      logLevel: 1, // errors
       mode: "vega-lite",
       renderer: "svg",
       tooltip: { disableDefaultStyle: true },
@@ -81,7 +83,8 @@ function sortable(table) {
     body.replaceChildren(...runs.slice(0, shown).map(row));
     const line = section.querySelector("p.more");
     if (!line) return;
-    line.querySelector("span").textContent = `${Math.min(shown, runs.length)} of ${runs.length} runs are shown.`;
+    const [some, all] = [Math.min(shown, runs.length), runs.length].map((each) => each.toLocaleString("en"));
+    line.querySelector("span").textContent = `${some} of ${all} runs are shown.`;
     line.querySelector("button").hidden = shown >= runs.length;
   }
 
