@@ -295,6 +295,30 @@ def test_of_many_runs_the_page_shows_the_first_and_draws_the_best(
     assert [row[0] for row in json.loads(more)] == [str(number) for number in range(200, 230)]
 
 
+def test_repeated_runs_are_counted_once(here: Path) -> None:
+    shutil.copytree(here / "sweep/0", here / "sweep/copy")
+    text = text_of(here / "sweep")
+    assert "6 runs of 3 configurations" in text
+    assert "same configuration and seed as another run: 1." in text
+
+
+def test_odd_values_in_metrics_are_not_fatal(here: Path) -> None:
+    odd = {"members": "x", "best_epoch": None, "seconds": [], "linear/test/rmse": None, "test/mae": "high"}
+    for number in range(6):
+        change(here / f"sweep/{number}", **odd, reason=5)
+    change(here / "sweep/1", status="failed", **{"test/rmse": None, "val/mae": None})
+    assert "this network" in text_of(here / "sweep")
+
+
+def test_a_folder_without_permission_is_a_short_message(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **_: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("mlplab.commands.report.report.replacing", refuse)
+    with pytest.raises(UserError, match=r"report.html: cannot be written: Permission denied"):
+        report(here / "sweep")
+
+
 def test_a_chosen_ensemble_shows_its_runs(here: Path) -> None:
     ensemble = {"runs": {"0": 0.25, "2": 0.75}, "val/rmse": 1.5, "test/rmse": 2.5}
     (here / "sweep/ensemble.json").write_text(json.dumps(ensemble))

@@ -1,5 +1,6 @@
 """Runs that predict the same target of the same table, and their best configuration."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,10 +22,12 @@ class Comparison:
     Attributes:
         root: the folder that contains them; names of runs are relative to it.
         runs: the runs, each configuration and seed once.
+        repeats: the number of runs that were left out because they repeat others.
     """
 
     root: Path
     runs: tuple[RunResult, ...]
+    repeats: int
 
     @cached_property
     def monitor(self) -> str:
@@ -50,7 +53,7 @@ class Comparison:
 
         def rank(run: RunResult) -> tuple[bool, bool, float]:
             score = sign * run.metric(self.monitor)
-            return not run.done, score != score, score
+            return not run.done, math.isnan(score), score
 
         return sorted(self.runs, key=rank)
 
@@ -89,7 +92,8 @@ def compared(root: Path, runs: Sequence[RunResult]) -> list[Comparison]:
         same = (key for key in groups if key[:-1] == table)
         key = next(same, None) if _is_unresolved(run) else None
         groups.setdefault(key or (*table, _of_classes(run)), []).append(run)
-    return [Comparison(root, tuple(without_repeats(group))) for group in groups.values()]
+    unique = ((group, tuple(without_repeats(group))) for group in groups.values())
+    return [Comparison(root, kept, len(group) - len(kept)) for group, kept in unique]
 
 
 def _is_unresolved(run: RunResult) -> bool:

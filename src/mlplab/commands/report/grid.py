@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mlplab.commands.render import format_score
@@ -23,7 +23,7 @@ class Grid:
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    text: Collection[int] = field(default=(0,))
+    text: Collection[int] = (0,)
     marked: Collection[int] = ()
 
 

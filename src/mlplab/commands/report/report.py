@@ -14,7 +14,7 @@ def report(folder: Path) -> Path:
     Runs of a different version and runs with damaged files are left out, with a warning.
 
     Raises:
-        UserError: if there is no such folder, or no run in it that can be read.
+        UserError: if there is no such folder, no run in it that can be read, or no permission to write.
     """
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "no such folder"
@@ -29,6 +29,9 @@ def report(folder: Path) -> Path:
 
         html = page(content(folder, found), script)
     path = folder / REPORT_FILE
-    with replacing(path, synced=False) as partial:
-        partial.write_text(html, encoding="utf-8")
+    try:
+        with replacing(path, synced=False) as partial:
+            partial.write_text(html, encoding="utf-8")
+    except PermissionError as error:
+        raise UserError(Fault(f"cannot be written: {error.strerror}", str(path))) from error
     return path

@@ -11,7 +11,7 @@ from typing import Any
 from mlplab.commands.report.charts import Drawing, curves_of, figures_of
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.grid import Grid
-from mlplab.commands.report.scores_part import Scores, scores_of
+from mlplab.commands.report.scores_part import Scores, members_of, scores_of
 from mlplab.commands.report.table_part import Header, column_grid, read_header, read_schema
 from mlplab.commands.report.worst_rows import worst_rows
 from mlplab.runs.selection import RunResult
@@ -111,7 +111,7 @@ def _facts(run: RunResult, header: Header) -> list[tuple[str, str]]:
     if "best_epoch" in metrics:
         seconds = metrics.get("seconds")
         took = f", {seconds:.3g} s of training" if isinstance(seconds, int | float) else ""
-        mean = " (mean of the networks)" if metrics.get("members", 1) > 1 else ""
+        mean = " (mean of the networks)" if members_of(metrics) > 1 else ""
         facts.append(("best epoch", f"{metrics['best_epoch']} of {metrics.get('epochs', '?')}{mean}{took}"))
     if header.started:
         facts.append(("started", header.started))

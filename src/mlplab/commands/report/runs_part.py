@@ -14,6 +14,8 @@ from mlplab.commands.results import Score, score
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.runs.selection import REPEATS, RunResult, as_typed
 
+STATUS = ("status", "reason")
+
 MOST_REASONS = 10
 """Unfinished runs whose reason is shown at most."""
 
@@ -26,7 +28,7 @@ class RunsTable:
         rows: the first rows, which stand in the page itself.
         more: further rows, which the page shows when it is asked to.
         text: the numbers of the columns with text.
-        best: the number of rows of the best configuration, among the first.
+        best: the numbers of the rows of the best configuration.
     """
 
     head: list[str]
@@ -147,13 +149,16 @@ def _is_number(cell: str) -> bool:
 def _unfinished(comparison: Comparison) -> list[tuple[str, str]]:
     runs: Sequence[RunResult] = [run for run in comparison.runs if not run.done]
     return [
-        (comparison.name(run), ": ".join(filter(None, (run.metrics["status"], run.metrics.get("reason")))))
+        (comparison.name(run), ": ".join(str(run.metrics[each]) for each in STATUS if each in run.metrics))
         for run in runs[:MOST_REASONS]
     ]
 
 
 def _notes(comparison: Comparison, done: int) -> list[str]:
     notes = []
+    if comparison.repeats:
+        what = "Left out because they have the same configuration and seed as another run"
+        notes.append(f"{what}: {comparison.repeats:,}.")
     if done > MOST_RUNS:
         notes.append(f"The charts show the best {MOST_RUNS} runs by {comparison.monitor}.")
     if "ensemble" in comparison.keys:

@@ -46,6 +46,12 @@ class Scores:
     validation: str
 
 
+def members_of(metrics: Mapping[str, Any]) -> int:
+    """The number of a run's networks."""
+    members = metrics.get("members", 1)
+    return members if isinstance(members, int) else 1
+
+
 def scores_of(metrics: Mapping[str, Any]) -> Scores | None:
     """The scores of a run that has finished; None of any other."""
     names = next((each for each in (CLASSIFICATION, REGRESSION) if f"test/{each[0]}" in metrics), None)
@@ -55,11 +61,11 @@ def scores_of(metrics: Mapping[str, Any]) -> Scores | None:
         tuple(_tile(metrics, name, names) for name in MAIN[names]),
         _verdict(metrics, names),
         (_grid(metrics, names), *_of_targets(metrics, names)),
-        validation_of(metrics, names),
+        _validation(metrics, names),
     )
 
 
-def validation_of(metrics: Mapping[str, Any], names: tuple[str, ...]) -> str:
+def _validation(metrics: Mapping[str, Any], names: tuple[str, ...]) -> str:
     """The validation scores and the best epoch."""
     kind = "Out-of-fold" if "oof/rmse" in metrics or "oof/log_loss" in metrics else "Validation"
     values = ", ".join(f"{NAMES.get(name, name)} {score(metrics, f'val/{name}')}" for name in MAIN[names])
@@ -104,7 +110,7 @@ def _and(words: list[str], last: str = "and") -> str:
 
 
 def _grid(metrics: Mapping[str, Any], names: tuple[str, ...]) -> Grid:
-    members = metrics.get("members", 1)
+    members = members_of(metrics)
     prefixes = {network_name(members): ""}
     if members > 1:
         prefixes["its networks (mean ± SD)"] = "members/"
@@ -128,12 +134,12 @@ def _of_targets(metrics: Mapping[str, Any], names: tuple[str, ...]) -> list[Grid
     """The network's scores for each of several targets."""
     first = f"test/{names[0]}/"
     targets = [name.removeprefix(first) for name in metrics if name.startswith(first)]
-    rows = [(target, *(score_of_target(metrics, name, target) for name in names)) for target in targets]
+    rows = [(target, *(_score_of_target(metrics, name, target) for name in names)) for target in targets]
     head = ("target", *(NAMES.get(name, name) for name in names))
     return [Grid("Test scores of each target", head, rows)] if rows else []
 
 
-def score_of_target(metrics: Mapping[str, Any], name: str, target: str) -> str:
+def _score_of_target(metrics: Mapping[str, Any], name: str, target: str) -> str:
     """The network's score for one target."""
     value = metrics.get(f"test/{name}/{target}")
     return format_score(float(value) if isinstance(value, int | float) else None, name)
