@@ -19,7 +19,7 @@ def importance_table(importance: Importance) -> RichTable:
     shown = importance.columns[:MAX_SHOWN]
     digits = _digits(max(abs(value) for each in shown for value in (each.mean, each.sd)))
     for each in shown:
-        table.add_row(Text(each.name), f"{each.mean:,.{digits}f} ± {each.sd:,.{digits}f}")
+        table.add_row(Text(each.name), f"{each.mean:z,.{digits}f} ± {each.sd:,.{digits}f}")
     return table
 
 

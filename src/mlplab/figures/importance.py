@@ -55,7 +55,7 @@ def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: s
         )
     )
     axis = f"increase of the {error} (mean ± SD)"
-    bars = chart.mark_bar(color=NETWORK).encode(alt.X("mean:Q", title=axis))
+    bars = chart.mark_bar(color=NETWORK).encode(alt.X("mean:Q", title=axis, scale=alt.Scale(nice=False)))
     whiskers = chart.mark_rule(color=REFERENCE, strokeWidth=3).encode(alt.X("low:Q"), alt.X2("high:Q"))
     return alt.layer(bars, whiskers).properties(
         width=WIDTH,
@@ -80,7 +80,7 @@ def partial_dependence(dependences: Sequence[Dependence], *, of_classes: bool) -
     elif len(names) == 2:
         shown, groups = 2, {f"mean probability of {names[1]}": names[1:]}
     else:
-        shown, groups = len(SERIES), {"mean probability": _most_varying(dependences, names)[: len(SERIES)]}
+        shown, groups = len(SERIES), {"mean probability": _most_varying(dependences, names, len(SERIES))}
     if len(names) > shown:
         which = "classes, whose probabilities vary most" if of_classes else "targets"
         subtitle.append(f"{shown} of {len(names)} {which}")
@@ -96,13 +96,13 @@ def partial_dependence(dependences: Sequence[Dependence], *, of_classes: bool) -
     )
 
 
-def _most_varying(dependences: Sequence[Dependence], names: Sequence[str]) -> list[str]:
-    """The classes, first those whose probability varies most."""
+def _most_varying(dependences: Sequence[Dependence], names: Sequence[str], most: int) -> list[str]:
+    """The classes whose probabilities vary most, in their order."""
 
     def span(name: str) -> float:
         return max(max(each["predictions"][name]) - min(each["predictions"][name]) for each in dependences)
 
-    return sorted(names, key=span, reverse=True)
+    return sorted(sorted(names, key=span, reverse=True)[:most], key=names.index)
 
 
 def _range(dependences: Sequence[Dependence], outputs: Sequence[str]) -> list[float]:

@@ -73,11 +73,13 @@ def _grid(cells: Float[np.ndarray, " row"], *, by_count: bool) -> Int64[np.ndarr
 
 
 def _values(column: Column, cells: Float[np.ndarray, " value"]) -> tuple[float, ...] | tuple[str, ...]:
-    """Features as values of the column, without the digits that rounding to float32 has added."""
+    """Features as values of the column; numbers without the digits that are below a feature's precision."""
     match column.kind:
         case "categorical":
             return tuple(column.categories[int(code)] for code in cells)
         case "boolean":
             return tuple("true" if cell else "false" for cell in cells)
         case _:
-            return tuple(float(f"{float(str(cell)) + column.offset:.15g}") for cell in cells)
+            digits = (-np.log10(np.spacing(abs(cells)))).astype(int).tolist()
+            pairs = zip(cells.tolist(), digits, strict=True)
+            return tuple(round(cell + column.offset, places) for cell, places in pairs)
