@@ -19,6 +19,9 @@ SHAPES = ("circle", "square", "triangle-up", "diamond")
 PANEL_WIDTH, PANEL_HEIGHT = 230, 150
 """Pixels of one of several small charts."""
 
+ALIGNED = alt.Axis(minExtent=45)
+"""A vertical axis with room for labels of five digits, so that charts below each other are aligned."""
+
 FEW = 4
 """The most categories whose names are written horizontally."""
 
@@ -108,7 +111,9 @@ def _most_varying(dependences: Sequence[Dependence], names: Sequence[str], most:
 def _range(dependences: Sequence[Dependence], outputs: Sequence[str]) -> list[float]:
     """The range of predictions in all charts of a row, so that their heights can be compared."""
     values = [value for each in dependences for name in outputs for value in each["predictions"][name]]
-    return [min(values), max(values)]
+    low, high = min(values), max(values)
+    pad = 0 if low < high else abs(low) / 10 or 1
+    return [low - pad, high + pad]
 
 
 def _panel(dependence: Dependence, outputs: Sequence[str], title: str, domain: list[float]) -> Layers:
@@ -122,10 +127,10 @@ def _panel(dependence: Dependence, outputs: Sequence[str], title: str, domain: l
     if numeric:
         x = alt.X("value:Q", title=name, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
     else:
-        angle = 0 if len(values) <= FEW else -40
-        axis = alt.Axis(labelAngle=angle, labelLimit=PANEL_WIDTH // FEW)
+        angle, limit = (0, PANEL_WIDTH // FEW) if len(values) <= FEW else (-90, 80)
+        axis = alt.Axis(labelAngle=angle, labelLimit=limit)
         x = alt.X("value:N", title=name, sort=None, axis=axis)
-    y = alt.Y("prediction:Q", title=title, scale=alt.Scale(domain=domain, zero=False, nice=True))
+    y = alt.Y("prediction:Q", title=title, scale=alt.Scale(domain=domain, nice=True), axis=ALIGNED)
     chart = alt.Chart(alt.InlineData(values=points)).encode(x, y)
     size = 30 if numeric else 60
     if len(outputs) == 1:

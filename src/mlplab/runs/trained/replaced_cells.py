@@ -60,10 +60,8 @@ class ReplacedCells:
         starts = range(0, len(sources), at_once)
         predicted = np.concatenate([self._mean(column, rows, sources[start:][:at_once]) for start in starts])
         if not np.isfinite(predicted).all():
-            where = f"column '{self.ensemble.schema.names[column]}'"
-            what = "with cells of other rows, predictions are not finite"
             remedy = "some inputs are far outside the training range; correct them, or drop such rows"
-            raise UserError(Fault(what, where, remedy=remedy))
+            raise UserError(Fault("some predictions are not finite", remedy=remedy))
         return predicted.reshape(*sources.shape, -1)
 
     def _mean(
