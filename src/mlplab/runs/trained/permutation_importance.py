@@ -9,7 +9,7 @@ from jaxtyping import Int64
 from mlplab.runs.trained.greedy_selection import Error
 from mlplab.runs.trained.replaced_cells import ReplacedCells
 
-MAX_ROWS, MIN_ROWS = 10_000, 500
+MAX_ROWS, MIN_ROWS = 10_000, 200
 """The most rows that are used, and the fewest that a budget leaves."""
 
 MAX_REPEATS, MIN_REPEATS = 10, 3
