@@ -23,7 +23,10 @@ settings.load_profile("mlplab")
 
 @pytest.fixture(autouse=True, scope="session")
 def _configuration_files_read_once() -> Iterator[None]:
-    """Hydra reads some twenty files for each command, which takes a third of the time to compose."""
+    """Hydra reads some twenty files for each command, which takes a third of the time to compose.
+
+    The figures of a run take a second to draw, so commands in this process draw them only if asked.
+    """
     read = FileConfigSource.load_config
     seen: dict[tuple[str, str], ConfigResult] = {}
 
@@ -33,6 +36,8 @@ def _configuration_files_read_once() -> Iterator[None]:
         key = source.provider, path
         if key not in seen:
             seen[key] = read(source, path)
+            if path == "train.yaml":
+                seen[key].config.figures = "none"
         return deepcopy(seen[key])
 
     with pytest.MonkeyPatch.context() as patch:

@@ -21,7 +21,12 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl  # internal, but how Hydra sets single keys
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_accumulator import (
+    IMAGES,
+    SCALARS,
+    TENSORS,
+    EventAccumulator,
+)
 
 from mlplab.cli.compose import plain, register_resolvers
 from mlplab.cli.hydra_errors import explained
@@ -150,12 +155,18 @@ def status_of(run: Path) -> str:
     return str(json.loads((run / "metrics.json").read_text())["status"])
 
 
+def events_of(folder: Path) -> EventAccumulator:
+    """What TensorBoard reads from a run's folder."""
+    events = EventAccumulator(str(folder), size_guidance={SCALARS: 0, TENSORS: 0, IMAGES: 0})
+    if any(folder.glob("events.out.tfevents.*")):  # not where a run has no such logger
+        events.Reload()
+    return events
+
+
 def left_behind(folder: Path) -> dict[str, Any]:
     """All that a run left that does not tell when it was, as values that can be compared bit by bit."""
     metrics = json.loads((folder / "metrics.json").read_text())
-    events = EventAccumulator(str(folder / "tensorboard"))
-    if (folder / "tensorboard").is_dir():  # not where a run ended before its first epoch did
-        events.Reload()
+    events = events_of(folder)
     config = yaml.safe_load((folder / "config.yaml").read_text())
     return {
         "metrics": {name: value for name, value in metrics.items() if name != "seconds"},

@@ -13,6 +13,7 @@ LEVELS = [
     {"errors"},
     {"files", "imports", "console", "random_streams", "config", "figures"},
     {"data"},
+    {"figures"},
     {"models"},
     {"training"},
     {"runs"},

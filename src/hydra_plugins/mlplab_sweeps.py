@@ -17,6 +17,7 @@ from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.imports import heavy_imports
 
 if TYPE_CHECKING:
+    from mlplab.data.cache import DataCache
     from mlplab.runs.selection import RunResult
     from mlplab.sweeps.run import SweepRun
 
@@ -31,16 +32,21 @@ class Grid(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launches all runs at once."""
+        from mlplab.data.cache import DataCache
+        from mlplab.sweeps.draw import draw_sweep
         from mlplab.sweeps.grid import grid
-        from mlplab.sweeps.summary import summarize
+        from mlplab.sweeps.summary import results_of, summarize
 
         typed = typed_keys(lines_of(self.cfg.hydra.overrides.hydra))
         with explained():
             runs = grid(self.loader, arguments, name_folders="hydra.sweep.subdir" not in typed)
         assert self.launcher is not None
         self.launcher.launch(runs, initial_job_idx=0)
-        known = self.launcher.results if isinstance(self.launcher, Lockstep) else {}
-        summarize(Path(str(self.cfg.hydra.sweep.dir)), len(runs), known)
+        lockstep = self.launcher if isinstance(self.launcher, Lockstep) else None
+        root = Path(str(self.cfg.hydra.sweep.dir))
+        results = results_of(root, lockstep.results if lockstep else {})
+        draw_sweep(results, (lockstep and lockstep.cache) or DataCache())
+        summarize(root, len(runs), results)
 
 
 class Lockstep(Launcher):
@@ -52,6 +58,7 @@ class Lockstep(Launcher):
             training takes over a minute.
 
     Attributes:
+        cache: the tables of the runs, once they are launched.
         results: the results of the finished runs, by folder.
     """
 
@@ -60,6 +67,7 @@ class Lockstep(Launcher):
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise UserError(Fault("out of range", f"hydra.launcher.{key}", repr(value), "1 or above"))
         self.max_members, self.workers = max_members, workers
+        self.cache: DataCache | None = None
         self.results: dict[Path, RunResult] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -74,6 +82,7 @@ class Lockstep(Launcher):
             from mlplab.sweeps.checks import check_runs
 
         root, cache = Path(str(self.cfg.hydra.sweep.dir)), DataCache()
+        self.cache = cache
         derived = list(derive_runs(self.cfg, self.loader, job_overrides, initial_job_idx))
         runs = check_runs(derived, root, cache)  # before torch is imported, which takes seconds
         with heavy_imports():

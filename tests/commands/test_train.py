@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
-from support import ROOT, SMALL, Ended, process
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from support import ROOT, SMALL, Ended, events_of, process
 from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.plugins.hparams.api_pb2 import Status
 
 from mlplab.commands.render import main_scores, no_better_than_constant, tensorboard_command
 
@@ -129,9 +130,10 @@ def test_a_run_folder_is_complete(run: tuple[Path, Ended]) -> None:
     assert "epoch 4/4" in log
     assert f"best epoch {metrics['best_epoch']} of 4; " in log
     assert f"test rmse {metrics['test/rmse']}" in log
+    events = [path.name for path in folder.glob("events.out.tfevents.*")]
     assert {path.name for path in folder.iterdir()} == {
         *("config.yaml", "metrics.json", "schema.json", "environment.json", "train.log"),
-        *("test_predictions.csv", "checkpoints", "tensorboard", "csv"),
+        *("test_predictions.csv", "checkpoints", "csv", "figures", *events),
     }
 
 
@@ -151,19 +153,20 @@ def test_checkpoints_open_in_plain_torch(run: tuple[Path, Ended]) -> None:
 def test_tensorboard_shows_curves_and_hyperparameters(run: tuple[Path, Ended]) -> None:
     folder, _ = run
     metrics = json.loads((folder / "metrics.json").read_text())
-    events = EventAccumulator(str(folder / "tensorboard"))
-    events.Reload()
-    scalars = set(events.Tags()["scalars"])
-    assert {"train/loss", "val/loss", "val/rmse", "lr"} <= scalars
+    events = events_of(folder)
+    scalars = events.Tags()["scalars"]
+    assert {"train/loss", "train/lr", "val/loss", "val/rmse"} <= set(scalars)
+    assert sorted(scalars)[0] == "train/loss"  # TensorBoard shows them in this order
+    assert min(tag for tag in scalars if tag.startswith("val/")) == "val/loss"
     assert not {tag for tag in scalars if "step" in tag}  # nothing is logged per step unless asked
+    assert not {tag for tag in scalars if len(events.Scalars(tag)) == 1}  # charts of one dot
     curve = events.Scalars("val/mae")
     assert [point.step for point in curve] == [1, 2, 3, 4]
     best = min(curve, key=lambda point: point.value)
     assert best.step == metrics["best_epoch"]
     assert best.value == pytest.approx(metrics["val/mae"])
-    for tag, name in (("best/val/rmse", "val/rmse"), ("test/rmse", "test/rmse"), ("test/r2", "test/r2")):
-        (point,) = events.Scalars(tag)
-        assert point.value == pytest.approx(metrics[name])
+    lowest = np.minimum.accumulate([point.value for point in curve]).tolist()
+    assert [point.value for point in events.Scalars("val/mae_best")] == lowest
 
     def hparams(tag: str) -> Any:
         data = plugin_data_pb2.HParamsPluginData()
@@ -171,10 +174,47 @@ def test_tensorboard_shows_curves_and_hyperparameters(run: tuple[Path, Ended]) -
         return data
 
     started = hparams("_hparams_/session_start_info").session_start_info.hparams
-    assert started["lr"].number_value == 0.005
-    assert started["hidden"].string_value == "128-128-128"
-    shown = {info.name.tag for info in hparams("_hparams_/experiment").experiment.metric_infos}
-    assert shown == {"best/val/loss", "best/val/rmse", "test/rmse", "test/mae", "test/r2"}
+    assert started["optimizer.lr"].number_value == 0.005
+    assert started["model.hidden"].string_value == "[128,128,128]"
+    assert started["callbacks.early_stopping.patience"].string_value == "null"
+    assert not {"name", "figures", "logger.tensorboard.name", "callbacks.checkpoint.every_minutes"} & set(
+        started
+    )
+    assert hparams("_hparams_/session_end_info").session_end_info.status == Status.STATUS_SUCCESS
+    tags = events.Tags()
+    assert "_hparams_/experiment" not in tags["tensors"]  # it would hide which values differ
+
+
+def test_tensorboard_shows_texts_and_images(run: tuple[Path, Ended]) -> None:
+    folder, _ = run
+    events = events_of(folder)
+
+    def text(name: str) -> str:
+        [event] = events.Tensors(f"{name}/text_summary")
+        return event.tensor_proto.string_val[0].decode()
+
+    lines = (line.removeprefix("    ") for line in text("configuration").splitlines())
+    assert yaml.safe_load("\n".join(lines)) == yaml.safe_load((folder / "config.yaml").read_text())
+    assert "| cement | input | numeric |  |" in text("columns").splitlines()
+    rmse = json.loads((folder / "metrics.json").read_text())["test/rmse"]
+    assert f"| {rmse:.4g} |" in text("scores")
+    drawn = {path.stem: path.read_bytes() for path in (folder / "figures").glob("*.png")}
+    assert {"predicted_vs_actual", "residuals", "residuals_by_column", "error_by_part"} == set(drawn)
+    assert set(events.Tags()["images"]) == {f"visuals/{name}" for name in drawn}
+    for name, png in drawn.items():
+        [shown] = events.Images(f"visuals/{name}")
+        assert shown.encoded_image_string == png
+
+
+def test_histograms_are_logged_when_asked(command: Callable[..., Ended], tmp_path: Path) -> None:
+    asked = ("callbacks.histograms.every_epochs=2", "trainer.max_epochs=5")
+    assert command(*QUICK, *asked, "name=r").status == 0
+    events = events_of(tmp_path / "outputs/r")
+    tags = events.Tags()["histograms"]
+    assert len(tags) == len(set(tags)) > 4
+    assert {tag.partition("/")[0] for tag in tags} == {"weights"}
+    assert any(tag.endswith("/gradient") for tag in tags)
+    assert {tuple(each.step for each in events.Histograms(tag)) for tag in tags} == {(2, 4)}
 
 
 def test_a_run_ends_with_its_scores_and_the_tensorboard_command(run: tuple[Path, Ended]) -> None:
@@ -198,8 +238,7 @@ def test_the_same_command_gives_the_same_figures(command: Callable[..., Ended], 
 
 def test_steps_are_logged_when_asked(command: Callable[..., Ended], tmp_path: Path) -> None:
     assert command(*QUICK, "trainer.max_epochs=2", "trainer.log_every_n_steps=2", "name=r").status == 0
-    events = EventAccumulator(str(tmp_path / "outputs/r/tensorboard"))
-    events.Reload()
+    events = events_of(tmp_path / "outputs/r")
     assert [point.step for point in events.Scalars("train/loss_step")] == [2, 4, 6]
 
 

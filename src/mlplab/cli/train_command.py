@@ -69,11 +69,13 @@ def train_command(conf: Path, name: str) -> None:
     sys.exit(next((status for status in statuses if status), 0))
 
 
-def _train(run: TrainConfig, folder: Path, *, resume: bool, cache: "DataCache | None" = None) -> None:
+def _train(
+    run: TrainConfig, folder: Path, *, resume: bool, cache: "DataCache | None" = None, alone: bool = True
+) -> None:
     with heavy_imports():
         from mlplab.commands.train import train
 
-    train(run, folder, resume=resume, cache=cache)
+    train(run, folder, resume=resume, cache=cache, alone=alone)
 
 
 def _resume(flags: argparse.Namespace, conf: Path, name: str) -> None:
@@ -185,7 +187,7 @@ def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
                 run = resolved(run, cache, folder)
                 values = run.plain()  # as in the run's folder
                 check_same_config(run, folder)
-                _train(run, folder, resume=was_started(folder), cache=cache)
+                _train(run, folder, resume=was_started(folder), cache=cache, alone=False)
             except Interrupted:
                 raise
             except Exception as error:

@@ -16,21 +16,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mlplab.commands.results import Group, Results, Score
-from mlplab.config.metrics import CLASSIFICATION, REGRESSION
+from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.data.io.csv_writer import escape_formula
 
 FORMATS = dict.fromkeys(("r2", *CLASSIFICATION), ".4f")
 """Formats of metrics other than `.4g`."""
-
-BASELINES = {
-    REGRESSION: {"boosting": "gradient boosting", "linear": "ridge regression", "constant": "mean"},
-    CLASSIFICATION: {
-        "boosting": "gradient boosting",
-        "linear": "logistic regression",
-        "constant": "class shares",
-    },
-}
-"""Names of the baselines of numbers and of classes."""
 
 MAX_CONFUSION = 12
 """Largest number of classes for which the numbers of rows by predicted class are shown."""

@@ -26,13 +26,16 @@ from mlplab.runs.resume import has_ended
 log = logging.getLogger(__name__)
 
 
-def train(run: TrainConfig, folder: Path, *, resume: bool, cache: DataCache | None = None) -> None:
+def train(
+    run: TrainConfig, folder: Path, *, resume: bool, cache: DataCache | None = None, alone: bool = True
+) -> None:
     """Trains a run and prints its scores. For a resumed run that has ended, prints them again.
 
     Args:
         resume: whether the folder already belongs to this run. Training continues from its last.ckpt, or
             starts from the beginning if there is none.
         cache: may have read the table already.
+        alone: whether the run is not one of a sweep, of which only the best is drawn.
 
     Raises:
         UserError: if the folder is in use, or the run cannot be built.
@@ -54,6 +57,7 @@ def train(run: TrainConfig, folder: Path, *, resume: bool, cache: DataCache | No
     run = resolved(run, cache, folder, alone=True)
     data = cache.data(run)
     with heavy_imports():
+        from mlplab.runs.draw import draw_finished
         from mlplab.runs.resume_state import saved_state
         from mlplab.runs.train import Run, train_runs
 
@@ -68,6 +72,8 @@ def train(run: TrainConfig, folder: Path, *, resume: bool, cache: DataCache | No
         raise Interrupted(f"{reason_of(error)}\n  to continue: resume={where}", error.number) from error
     if metrics["status"] != "done":
         raise RunFailed(metrics["reason"])
+    if run.figures == "all" or (alone and run.figures == "auto"):
+        draw_finished(folder, cache)
     _print_scores(metrics, folder, console)
 
 

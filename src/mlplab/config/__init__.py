@@ -105,6 +105,7 @@ class DescribeConfig(Section):
     callbacks: Callbacks
     baselines: list[Literal["constant", "linear", "boosting"]]
     test_predictions: bool
+    figures: Literal["auto", "all", "none"]
     logger: Annotated[
         dict[str, LoggerConfig], Field(default_factory=dict)
     ]  # Hydra composes logger=[] to no key at all

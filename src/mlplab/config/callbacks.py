@@ -1,4 +1,4 @@
-"""Checkpoints, early stopping, and Lightning callbacks that the user adds."""
+"""Checkpoints, early stopping, histograms, and Lightning callbacks that the user adds."""
 
 import re
 
@@ -18,6 +18,12 @@ class Checkpoint(Section):
     """Saves the training state every `every_minutes` minutes; 0: after every step, null: only at the end."""
 
     every_minutes: NotNegative | None
+
+
+class Histograms(Section):
+    """Logs histograms of weights and gradients every `every_epochs` epochs; null: never."""
+
+    every_epochs: Count | None
 
 
 class CustomCallback(ClassSection):
@@ -41,13 +47,14 @@ class CustomCallback(ClassSection):
 
 
 class Callbacks(Section):
-    """Checkpoints, early stopping, and callbacks that the user adds by name."""
+    """Checkpoints, early stopping, histograms, and callbacks that the user adds by name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, CustomCallback]
 
     checkpoint: Checkpoint
     early_stopping: EarlyStopping
+    histograms: Histograms
 
     @property
     def added(self) -> dict[str, CustomCallback]:

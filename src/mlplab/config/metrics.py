@@ -1,4 +1,4 @@
-"""The metrics of numbers and of classes: their names, and whether high or low values are good."""
+"""The metrics and baselines of numbers and of classes: names, and whether high or low values are good."""
 
 REGRESSION = ("rmse", "mae", "r2")
 """Metrics of targets that are numbers."""
@@ -8,6 +8,16 @@ CLASSIFICATION = ("log_loss", "accuracy", "balanced_accuracy", "f1_macro", "auro
 
 MAIN = {REGRESSION: ("rmse", "mae", "r2"), CLASSIFICATION: ("log_loss", "accuracy", "auroc")}
 """The metrics in tables of many runs."""
+
+BASELINES = {
+    REGRESSION: {"boosting": "gradient boosting", "linear": "ridge regression", "constant": "mean"},
+    CLASSIFICATION: {
+        "boosting": "gradient boosting",
+        "linear": "logistic regression",
+        "constant": "class shares",
+    },
+}
+"""Names of the baselines of numbers and of classes."""
 
 HIGHEST_IS_BEST = {"r2", "accuracy", "balanced_accuracy", "f1_macro", "auroc"}
 

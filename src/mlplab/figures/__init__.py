@@ -1,1 +1,1 @@
-"""Figures, drawn by Altair: each takes arrays or values, and returns a chart. Knows neither torch nor runs."""
+"""Figures, drawn by Altair: functions of arrays and plain values that return charts."""

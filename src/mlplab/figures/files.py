@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import vl_convert
 
-from mlplab.figures.style import ON_PAPER
+from mlplab.figures.style import ON_PAPER, Figure
 from mlplab.files import replacing
 
 FIGURES = "figures"
@@ -21,7 +20,7 @@ SCALE = 1.5
 """Pixels of an image per pixel of a chart."""
 
 
-def write_figures(folder: Path, charts: Mapping[str, alt.TopLevelMixin]) -> dict[str, bytes]:
+def write_figures(folder: Path, charts: Mapping[str, Figure]) -> dict[str, bytes]:
     """Writes figures to `folder/figures`, instead of those that are there.
 
     Returns:

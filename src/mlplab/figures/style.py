@@ -1,6 +1,12 @@
 """The look of all figures: readable in black and white, and on dark pages."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import altair as alt
+
+Figure = alt.TopLevelMixin
+"""Any chart of Altair's."""
 
 NETWORK, BASELINE, REFERENCE = "#2f74c0", "#d9822b", "#8a8a8a"
 """Colours of the network, of a baseline beside it, and of lines that guide the eye. All three stand out from
@@ -9,7 +15,7 @@ white and from black."""
 SERIES = ("#2f74c0", "#d9822b", "#3a9a6b", "#b05cc6", "#c44e52", "#7f7f7f", "#b59f00", "#1aa6b7")
 """Colours of several series; these also differ in shape or dash."""
 
-RAMP = "blues"
+RAMP: Literal["blues"] = "blues"
 """Colours of quantities, from few to many."""
 
 WIDTH, HEIGHT = 420, 300
@@ -29,3 +35,8 @@ FACE: dict[str, Any] = {
 
 ON_PAPER: dict[str, Any] = {**FACE, "background": "white"}
 """The configuration of images."""
+
+
+def rows_of(values: Sequence[Mapping[str, Any]]) -> alt.Data:
+    """The data of a chart."""
+    return alt.Data(values=list(values))  # type: ignore[no-untyped-call]

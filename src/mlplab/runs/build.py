@@ -24,7 +24,7 @@ from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, build_network, build_preprocessing
 from mlplab.runs import warm_start
 from mlplab.runs.class_weights import class_weights
-from mlplab.training.loggers import build_loggers
+from mlplab.training.loggers.files import build_loggers
 from mlplab.training.module import Sizes, StackModule
 
 DTYPES = {32: torch.float32, 64: torch.float64}

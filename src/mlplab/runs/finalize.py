@@ -4,9 +4,11 @@ from mlplab.runs.baselines.fitted import baseline_test_scores
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, Status, finite
 from mlplab.runs.predictions import write_test_predictions
 from mlplab.runs.stack_trainer import StackTrainer
+from mlplab.runs.texts import scores_text
 from mlplab.runs.warm_start import inherited_rows
 from mlplab.training import checkpoint
-from mlplab.training.loggers import close_loggers
+from mlplab.training.loggers.files import close_loggers
+from mlplab.training.loggers.tensorboard import log_end
 
 
 def finalize(trainer: StackTrainer, index: int, status: Status, reason: str | None = None) -> Metrics:
@@ -47,5 +49,6 @@ def finalize(trainer: StackTrainer, index: int, status: Status, reason: str | No
             rows = run.data.split.test[: len(predicted)]  # a fast_dev_run tests one batch
             path = run.folder.path / TEST_PREDICTIONS
             write_test_predictions(path, table.schema, rows, table.y[rows], predicted)
-    close_loggers(run.loggers, run.config, metrics, success=status == "done")
+        log_end(run.loggers, {"scores": scores_text(metrics)})
+    close_loggers(run.loggers, success=status == "done")
     return run.folder.write_metrics(status, metrics | {"seconds": seconds}, reason)

@@ -20,7 +20,7 @@ SPLIT_KEYS = ("data.split.seed", "data.split.fold")
 REPEATS = ("seed", *SPLIT_KEYS)
 """Keys in which runs of one configuration may differ: scores are averaged over them."""
 
-IGNORED = ("name", MAY_DIFFER, "baselines", "test_predictions")
+IGNORED = ("name", MAY_DIFFER, "baselines", "test_predictions", "figures")
 """Keys that do not count as configuration: the name, a property of the machine, and what is also written."""
 
 OF_TABLE = (

@@ -35,7 +35,9 @@ from mlplab.training.callbacks import (
     StackCallback,
 )
 from mlplab.training.evaluation import predictions
-from mlplab.training.loggers import EpochCurves, StepCurves, flush_loggers
+from mlplab.training.loggers.curves import EpochCurves, StepCurves
+from mlplab.training.loggers.files import flush_loggers
+from mlplab.training.loggers.histograms import Histograms
 from mlplab.training.progress import EpochLines
 from mlplab.training.state import StackState
 
@@ -103,13 +105,15 @@ class StackTrainer:
         self.held_out: Float64[np.ndarray, "member row output"] | None = None
         self.final_state: StackState | None = None
         every, minutes = first.trainer.log_every_n_steps, first.callbacks.checkpoint.every_minutes
+        epochs = first.callbacks.histograms.every_epochs
         seconds = None if minutes is None else minutes * 60
         self.periodic_checkpoint = PeriodicCheckpoint(seconds, self.save, last_save)
         dispatcher = CallbackDispatcher(
             [
                 self.best,
-                EpochCurves(loggers),
+                EpochCurves(loggers, self.best),
                 *([StepCurves(loggers, every)] if every else []),
+                *([Histograms(loggers, epochs)] if epochs else []),
                 self.stopping,
                 self.shrink,
                 EpochLines([run.log_progress for run in runs]),
@@ -228,7 +232,9 @@ class StackTrainer:
         best, members = self.best, self.sound_members(index)
         metrics: Metrics = {}
         if best.epochs[members].all():
-            metrics |= {name: _mean(value[members]) for name, value in best.values.items() if name != "lr"}
+            metrics |= {
+                name: _mean(value[members]) for name, value in best.values.items() if name != "train/lr"
+            }
             metrics["best_epoch"] = round(_mean(best.epochs[members]))
         metrics["epochs"] = int(self.stack.module.epochs[members].max())
         return finite(metrics)

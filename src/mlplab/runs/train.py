@@ -28,9 +28,12 @@ from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status
 from mlplab.runs.headers import excluded_members, row_warnings, write_headers
 from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
+from mlplab.runs.texts import starting_texts
 from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.cpu_settings import cpu_settings_for_training
-from mlplab.training.loggers import build_loggers, quiet_writer_threads, truncate_curves
+from mlplab.training.loggers.files import build_loggers, quiet_writer_threads, truncate_curves
+from mlplab.training.loggers.hyperparameters import hyperparameters
+from mlplab.training.loggers.tensorboard import log_start
 from mlplab.training.progress import ProgressBar, ProgressLines
 from mlplab.training.state import StackState
 
@@ -103,6 +106,9 @@ def train_runs(
             contexts.enter_context(each.folder.log())
         try:
             write_headers(training.trainer, warnings, state)
+            for each in in_training:
+                texts = starting_texts(each.config, each.data.table.schema)
+                log_start(each.loggers, hyperparameters(each.config), each.config.monitor, texts)
             with ExitStack() as shown:
                 for bar in bars:
                     shown.callback(bar.progress.stop)

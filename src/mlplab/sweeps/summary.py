@@ -21,19 +21,27 @@ SHOWN = 3
 """The number of failed runs whose reason is shown."""
 
 
-def summarize(root: Path, total: int, known: Mapping[Path, RunResult]) -> None:
+def results_of(root: Path, known: Mapping[Path, RunResult]) -> list[RunResult]:
+    """The results of a sweep's runs.
+
+    Args:
+        known: results by folder; all others are read from files.
+    """
+    folders = list(runs_below(root)) if root.is_dir() else []
+    return [known.get(folder) or read_run(folder) for folder in folders]
+
+
+def summarize(root: Path, total: int, runs: Sequence[RunResult]) -> None:
     """Prints the best configurations of a sweep by the monitored metric, and the sweep's folder.
 
     Args:
         root: the sweep's folder.
         total: the expected number of runs.
-        known: results of runs by folder; all other results are read from files.
+        runs: the results of the runs that left a folder.
 
     Raises:
         RunFailed: if runs failed, with the first few of them.
     """
-    folders = list(runs_below(root)) if root.is_dir() else []
-    runs = [known.get(folder) or read_run(folder) for folder in folders]
     if not runs:
         raise RunFailed(f"none of {total} runs left a folder; see the messages above")
     console = Console()

@@ -64,8 +64,8 @@ class StackModule(LightningModule):
 
     Attributes:
         ensemble: the number of members of each run.
-        values: of the last epoch, one per member: `train/loss`, `val/loss`, `lr`, and the metrics of the
-            task such as `val/rmse` or `val/log_loss`; after a test also `test/…`. Errors of numbers are in
+        values: of the last epoch, one per member: `train/loss`, `train/lr`, `val/loss`, and the task's
+            metrics such as `val/rmse` or `val/log_loss`; after a test also `test/…`. Errors of numbers are in
             the targets' own units, and so is the loss of a single number.
         active: which members have not stopped; nothing is logged or saved of a member after its stop.
         epochs: number of epochs each member has trained.
@@ -197,7 +197,7 @@ class StackModule(LightningModule):
             self._check_divergence()
             self.values = {
                 "train/loss": self._in_target_units(self.train_losses.compute_and_reset()),
-                "lr": self.optimizer.lr,
+                "train/lr": self.optimizer.lr,
             }
         self.values |= self.val.compute_and_reset(self.network)
         losses = self.values["val/loss"]

@@ -60,13 +60,15 @@ class Baselines:
     def scores(self, x: X, y: Y, weight: Weight | None, rows: Rows) -> dict[str, Scores]:
         """The scores of each baseline on rows of a table with the same features."""
         weights = None if weight is None else weight[rows]
+        return {
+            name: scores(self.predict(name, x, rows), y[rows], weights, self.classes) for name in self.models
+        }
+
+    def predict(self, name: str, x: X, rows: Rows) -> Y:
+        """The predictions of a baseline for rows of a table: the targets, or the probabilities of classes."""
         blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
-        found = {}
         with threadpool_limits(self.threads), _quiet_products():
-            for name, model in self.models.items():
-                predicted = np.concatenate([model.predict(x[block]) for block in blocks])
-                found[name] = scores(predicted, y[rows], weights, self.classes)
-        return found
+            return np.concatenate([self.models[name].predict(x[block]) for block in blocks])
 
 
 def _quiet_products() -> np.errstate:

@@ -1,13 +1,11 @@
-"""Loggers: curves during training, truncated when a run is resumed; hyperparameters (HParams) at its end."""
+"""Builds loggers, flushes and closes them, and truncates their files when a run is resumed."""
 
 import csv
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
@@ -17,26 +15,8 @@ from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import is_disk_error
 from mlplab.files import replacing
-from mlplab.training.callbacks import StackCallback
-from mlplab.training.module import StackModule
-
-STEP_LOSS = "train/loss_step"
-"""The only curve with one point per step instead of per epoch."""
-
-
-HPARAM_METRICS = {
-    "val/loss": "best/val/loss",
-    "val/rmse": "best/val/rmse",
-    "val/log_loss": "best/val/log_loss",
-    "test/rmse": "test/rmse",
-    "test/mae": "test/mae",
-    "test/r2": "test/r2",
-    "test/log_loss": "test/log_loss",
-    "test/accuracy": "test/accuracy",
-    "test/auroc": "test/auroc",
-}
-"""Metrics of the HParams tab by their names in metrics.json. If a name were that of a curve, TensorBoard
-would show the curve's last point instead of the best one."""
+from mlplab.training.loggers.curves import STEP_LOSS, log_point
+from mlplab.training.loggers.histograms import WEIGHTS
 
 
 def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
@@ -45,45 +25,6 @@ def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
         instantiate(each.class_path, Logger, save_dir=folder, **each.arguments)  # type: ignore[type-abstract]
         for each in run.logger.values()
     ]
-
-
-class EpochCurves(StackCallback):
-    """Logs each run's values to its own loggers after each epoch, counted from 1.
-
-    Those of an ensemble are the means of its members.
-    """
-
-    def __init__(self, loggers: Sequence[Sequence[Logger]]) -> None:
-        self.loggers = loggers
-
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """Logs one point of every curve."""
-        values = {name: module.by_run(value).tolist() for name, value in module.values.items()}
-        active = module.active_runs().tolist()
-        for run, loggers in enumerate(self.loggers):
-            if active[run]:
-                point = {name: value[run] for name, value in values.items()}
-                _log(point, loggers, trainer.current_epoch + 1)
-
-
-class StepCurves(StackCallback):
-    """Logs each run's training loss to its own loggers at every nth step, as `STEP_LOSS`."""
-
-    def __init__(self, loggers: Sequence[Sequence[Logger]], every: int) -> None:
-        self.loggers, self.every = loggers, every
-
-    def on_step(self, trainer: Trainer, module: StackModule) -> None:
-        """Logs the losses if it is an nth step."""
-        if trainer.global_step % self.every == 0:
-            losses, active = module.by_run(module.last_losses()).tolist(), module.active_runs().tolist()
-            for run, (loss, loggers) in enumerate(zip(losses, self.loggers, strict=True)):
-                if active[run]:
-                    _log({STEP_LOSS: loss}, loggers, trainer.global_step)
-
-
-def _log(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> None:
-    for logger in loggers:
-        logger.log_metrics(dict(point), step)
 
 
 @contextmanager
@@ -150,14 +91,14 @@ def _events(path: Path) -> Iterator[Event]:
 
 
 def _remains(event: Event, epoch: int, step: int) -> bool:
-    """Whether an event is a point up to that epoch or step; hyperparameters, written last, are at step 0."""
+    """Whether an event is a point up to that epoch or step. What is at step 0 is written again."""
     tags = [value.tag for value in event.summary.value]
     return bool(tags) and 0 < event.step <= (epoch if all(map(_is_by_epoch, tags)) else step)
 
 
 def _is_by_epoch(curve: str) -> bool:
     """Whether a curve is one of ours by epoch; curves of custom callbacks are by step."""
-    return curve == "lr" or (curve.startswith(("train/", "val/")) and curve != STEP_LOSS)
+    return curve.startswith(("train/", "val/", WEIGHTS)) and curve != STEP_LOSS
 
 
 def _truncate_rows(logger: CSVLogger, epoch: int, step: int) -> None:
@@ -177,43 +118,14 @@ def _truncate_rows(logger: CSVLogger, epoch: int, step: int) -> None:
             number = int(row.pop("step", None) or 0)
             point = {name: float(value) for name, value in row.items() if value}
             if 0 < number <= (epoch if all(map(_is_by_epoch, point)) else step):
-                _log(point, [logger], number)
+                log_point(point, [logger], number)
     logger.save()
     aside.unlink()
 
 
-def close_loggers(
-    loggers: Sequence[Logger], run: config.TrainConfig, metrics: Mapping[str, Any], *, success: bool
-) -> None:
-    """Writes hyperparameters (for TensorBoard with the metrics of the HParams tab), and closes loggers."""
-    scores = {tag: metrics[name] for name, tag in HPARAM_METRICS.items() if metrics.get(name) is not None}
+def close_loggers(loggers: Sequence[Logger], *, success: bool) -> None:
+    """Closes the loggers of a run."""
     for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(hyperparameters(run), scores)
-        else:
-            logger.log_hyperparams(hyperparameters(run))
         logger.finalize("success" if success else "failed")
-
-
-def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:
-    """The hyperparameters for loggers: few, flat, and with the same keys for every run."""
-    model, optimizer, split = run.model, run.optimizer, run.data.split
-    mlp = model if isinstance(model, config.Mlp) else None
-    return {
-        "seed": run.seed,
-        "ensemble": config.chosen(run.ensemble),
-        "data": run.data.name,
-        "split_seed": 0 if isinstance(split, config.TimeSplit) else split.seed,
-        "fold": split.fold if isinstance(split, config.KFoldSplit) else 0,
-        "batch_size": config.chosen(run.data.batch_size) or 0,
-        "model": model.class_path if isinstance(model, config.CustomModel) else model.name,
-        "hidden": "-".join(map(str, config.chosen(mlp.hidden))) if mlp else "",
-        "activation": mlp.activation if mlp else "",
-        "dropout": config.chosen(mlp.dropout) if mlp else 0.0,
-        "loss": run.loss.name,
-        "optimizer": optimizer.name,
-        "lr": config.chosen(optimizer.lr),
-        "weight_decay": config.chosen(optimizer.weight_decay),
-        "scheduler": run.scheduler.name,
-        "max_epochs": config.chosen(run.trainer.max_epochs),
-    }
+        if isinstance(logger, TensorBoardLogger):  # the same as the run's config.yaml, or nothing
+            (Path(logger.log_dir) / logger.NAME_HPARAMS_FILE).unlink(missing_ok=True)

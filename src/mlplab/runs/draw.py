@@ -1,0 +1,149 @@
+"""Draws the figures of a trained run: into its folder, and for TensorBoard."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+from jaxtyping import Float, Float64
+
+from mlplab.config.metrics import BASELINES, metrics_of
+from mlplab.data.cache import DataCache, RunData
+from mlplab.data.schema import Schema
+from mlplab.errors import CannotWrite, is_disk_error, reason_of
+from mlplab.figures.classes import ClassPoints, calibration, confusion, roc_and_precision_recall
+from mlplab.figures.files import write_figures
+from mlplab.figures.fitted import Fitted, fitted, grid_over
+from mlplab.figures.parts import ColumnValues, error_by_part
+from mlplab.figures.points import Points, predicted_vs_actual, residuals, residuals_by_column
+from mlplab.figures.style import Figure
+from mlplab.runs.baselines.fitted import baselines
+from mlplab.runs.scores import SMALLEST_PROBABILITY
+from mlplab.runs.trained.run_stack import predict_runs
+from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.loggers.files import build_loggers, close_loggers
+from mlplab.training.loggers.tensorboard import log_images
+
+MOST_ROWS = 20_000
+"""Test rows that are drawn at most, chosen at random."""
+
+MOST_TARGETS = 4
+"""Targets that are drawn at most."""
+
+BESIDE = ("boosting", "linear")
+"""The baselines that may be drawn beside a network: the first that was fitted."""
+
+
+log = logging.getLogger(__name__)
+
+
+def draw_finished(folder: Path, cache: DataCache) -> None:
+    """Draws the figures of a finished run, or logs why not: it is not to fail for its pictures."""
+    try:
+        draw_run(folder, cache)
+    except Exception as error:
+        if is_disk_error(error):
+            raise CannotWrite(error) from error
+        log.warning("no figures of %s: %s", folder, reason_of(error))
+
+
+def draw_run(folder: Path, cache: DataCache) -> None:
+    """Draws the figures of a finished run.
+
+    Args:
+        cache: may have read the run's table already.
+
+    Raises:
+        UserError: if the table is not available, or has changed.
+    """
+    run = TrainedRun(folder)
+    data = cache.data(run.config)
+    data.check_unchanged(run.table, "train again", order=False)
+    images = write_figures(folder, run_charts(run, data))
+    loggers = build_loggers(run.config, str(folder))
+    log_images(loggers, images)
+    close_loggers(loggers, success=True)
+
+
+def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
+    """The figures of a run, by name."""
+    rows, table, schema = data.split.test, data.table, data.table.schema
+    if len(rows) > MOST_ROWS:
+        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
+    x, y = table.x[rows], table.y[rows]
+    [predicted] = predict_runs([run], [x])
+    name, beside = "", None
+    fitted_ones = baselines(data, run.config.baselines, float(run.metrics["seconds"]), run.config.threads)
+    if of_name := next((each for each in BESIDE if each in fitted_ones.models), None):
+        name = BASELINES[metrics_of(schema.classes)][of_name]
+        beside = fitted_ones.predict(of_name, table.x, rows)
+    columns = list(column_values(schema, x))
+    charts: dict[str, Figure | None] = {}
+    if schema.classes:
+        actual = y[:, 0].astype(np.int64)
+        points = ClassPoints(schema.targets[0], schema.classes, actual, predicted, beside, name)
+        charts["confusion"] = confusion(points)
+        charts["roc_and_precision_recall"] = roc_and_precision_recall(points)
+        charts["calibration"] = calibration(points)
+        probability = predicted[np.arange(len(actual)), actual].clip(SMALLEST_PROBABILITY)
+        charts["error_by_part"] = error_by_part(columns, -np.log(probability), "mean log loss")
+    else:
+        each = [
+            Points(target, rows + 1, y[:, k], predicted[:, k], None if beside is None else beside[:, k], name)
+            for k, target in enumerate(schema.targets[:MOST_TARGETS])
+        ]
+        charts["predicted_vs_actual"] = _together([predicted_vs_actual(points) for points in each])
+        charts["residuals"] = _together([residuals(points) for points in each])
+        if len(schema.targets) == 1:
+            charts["residuals_by_column"] = residuals_by_column(each[0], columns)
+            errors, unit = np.abs(each[0].residuals), f"mean absolute error of {schema.targets[0]}"
+        else:
+            errors, unit = _relative_errors(y, predicted), "mean absolute error in standard deviations"
+        charts["error_by_part"] = error_by_part(columns, errors, unit)
+    charts["fitted"] = _fitted(run, x, y)
+    return {name: chart for name, chart in charts.items() if chart is not None}
+
+
+def column_values(schema: Schema, x: Float[np.ndarray, "row feature"]) -> Iterator[ColumnValues]:
+    """The features of rows in the columns' own units; of dates, only the year."""
+    feature, offsets = 0, schema.offsets
+    for column in schema.inputs:
+        for part in column.parts or ("",):
+            values = x[:, feature].astype(np.float64) + offsets[feature]
+            categories = ("false", "true") if column.kind == "boolean" else column.categories
+            if part in ("", "year"):
+                yield ColumnValues(column.name, values, categories)
+            feature += 1
+
+
+def _relative_errors(
+    y: Float64[np.ndarray, "row target"], predicted: Float64[np.ndarray, "row target"]
+) -> Float64[np.ndarray, " row"]:
+    """The mean absolute error over targets, each divided by its standard deviation."""
+    scale = np.where((sd := y.std(0)) > 0, sd, 1)
+    errors: Float64[np.ndarray, " row"] = (np.abs(y - predicted) / scale).mean(1)
+    return errors
+
+
+def _fitted(
+    run: TrainedRun, x: Float[np.ndarray, "row feature"], y: Float64[np.ndarray, "row target"]
+) -> Figure | None:
+    """What the network has learned of one or two columns of numbers; None for other tables."""
+    schema = run.schema
+    numeric = all(column.kind == "numeric" for column in schema.inputs)
+    if not numeric or len(schema.inputs) > 2 or np.isnan(x).all(0).any():
+        return None
+    grid = grid_over(x.astype(np.float64))
+    [predicted] = predict_runs([run], [grid.astype(x.dtype)])
+    offsets = np.array(schema.offsets)
+    values = Fitted(
+        schema.names, schema.targets[0], schema.classes, grid + offsets, predicted, x + offsets, y[:, 0]
+    )
+    return fitted(values)
+
+
+def _together(charts: list[Any]) -> Figure:
+    """Charts of several targets as one."""
+    return charts[0] if len(charts) == 1 else alt.concat(*charts, columns=2).resolve_scale(color="shared")

@@ -1,0 +1,1 @@
+"""Loggers: curves during training, and what TensorBoard shows beside them."""

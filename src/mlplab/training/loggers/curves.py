@@ -1,0 +1,62 @@
+"""Logs the curves of each run to its own loggers."""
+
+from collections.abc import Mapping, Sequence
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import Logger
+
+from mlplab.config.metrics import sign_of
+from mlplab.training.callbacks import BestWeights, StackCallback
+from mlplab.training.module import StackModule
+
+STEP_LOSS = "train/loss_step"
+"""The only curve with one point per step instead of per epoch."""
+
+BEST = "_best"
+"""What follows the monitored metric in the name of the curve of its best value so far."""
+
+
+class EpochCurves(StackCallback):
+    """Logs each run's values, and the best monitored one so far, after each epoch, counted from 1.
+
+    Those of an ensemble are the means of its members.
+
+    Args:
+        loggers: of each run.
+        best: has compared the epoch's values already.
+    """
+
+    def __init__(self, loggers: Sequence[Sequence[Logger]], best: BestWeights) -> None:
+        self.loggers, self.best = loggers, best
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Logs one point of every curve."""
+        values = {name: module.by_run(value).tolist() for name, value in module.values.items()}
+        best = sign_of(module.monitor) * self.best.lowest
+        values[module.monitor + BEST] = module.by_run(best).tolist()
+        active = module.active_runs().tolist()
+        for run, loggers in enumerate(self.loggers):
+            if active[run]:
+                point = {name: value[run] for name, value in values.items()}
+                log_point(point, loggers, trainer.current_epoch + 1)
+
+
+class StepCurves(StackCallback):
+    """Logs each run's training loss to its own loggers at every nth step, as `STEP_LOSS`."""
+
+    def __init__(self, loggers: Sequence[Sequence[Logger]], every: int) -> None:
+        self.loggers, self.every = loggers, every
+
+    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+        """Logs the losses if it is an nth step."""
+        if trainer.global_step % self.every == 0:
+            losses, active = module.by_run(module.last_losses()).tolist(), module.active_runs().tolist()
+            for run, (loss, loggers) in enumerate(zip(losses, self.loggers, strict=True)):
+                if active[run]:
+                    log_point({STEP_LOSS: loss}, loggers, trainer.global_step)
+
+
+def log_point(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> None:
+    """Logs a point of each curve."""
+    for logger in loggers:
+        logger.log_metrics(dict(point), step)

@@ -1,0 +1,85 @@
+"""What TensorBoard shows beside the curves: hyperparameters, charts of several curves, texts and images.
+
+All of it is at step 0, and is written again when a run is resumed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from mlplab.training.loggers.curves import BEST
+
+IMAGES = "visuals/"
+"""The group of images. TensorBoard sorts groups by name, and curves are to come first."""
+
+PNG_SIZE = slice(16, 20), slice(20, 24)
+"""Where a PNG holds its width and its height."""
+
+
+def log_start(
+    loggers: Sequence[Logger], hyperparameters: Mapping[str, Any], monitor: str, texts: Mapping[str, str]
+) -> None:
+    """Logs what is known before training.
+
+    The HParams tab gets no description of the experiment, as torch's `add_hparams` writes it: without one,
+    TensorBoard lists the hyperparameters in which runs differ first, and takes the last point of every curve
+    as a metric.
+
+    Args:
+        loggers: of a run; those that do not write for TensorBoard only get the hyperparameters.
+        monitor: the name of the monitored metric.
+        texts: Markdown by name.
+    """
+    for logger in loggers:
+        if not isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(dict(hyperparameters))
+    for writer in writers(loggers):
+        _, started, _ = hparams(dict(hyperparameters), {})  # type: ignore[no-untyped-call]
+        _add(writer, started)
+        best = ["Multiline", [monitor, monitor + BEST]]
+        writer.add_custom_scalars(
+            {"curves": {"loss": ["Multiline", ["train/loss", "val/loss"]], monitor: best}}
+        )
+        log_texts(writer, texts)
+
+
+def log_end(loggers: Sequence[Logger], texts: Mapping[str, str]) -> None:
+    """Logs that a run has ended, and texts about it."""
+    for writer in writers(loggers):
+        _, _, ended = hparams({}, {})  # type: ignore[no-untyped-call]
+        _add(writer, ended)
+        log_texts(writer, texts)
+
+
+def log_texts(writer: SummaryWriter, texts: Mapping[str, str]) -> None:
+    """Logs Markdown by name."""
+    for name, text in texts.items():
+        writer.add_text(name, text, 0)
+
+
+def log_images(loggers: Sequence[Logger], images: Mapping[str, bytes]) -> None:
+    """Logs PNG images by name."""
+    for writer in writers(loggers):
+        for name, png in images.items():
+            width, height = (int.from_bytes(png[place], "big") for place in PNG_SIZE)
+            image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
+            _add(writer, Summary(value=[Summary.Value(tag=IMAGES + name, image=image)]))
+
+
+def writers(loggers: Sequence[Logger]) -> list[SummaryWriter]:
+    """The writers of the loggers for TensorBoard."""
+    return [logger.experiment for logger in loggers if isinstance(logger, TensorBoardLogger)]
+
+
+def _add(writer: SummaryWriter, summary: Summary) -> None:
+    writer._get_file_writer().add_summary(summary, 0)  # type: ignore[no-untyped-call]
+
+
+def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
