@@ -1,5 +1,6 @@
 """Figures of importance and partial dependence: valid specifications that draw all names and values."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +24,7 @@ def dependences(outputs: list[str]) -> list[dict[str, Any]]:
 def test_importance(count: int) -> None:
     columns = [(ODD[place] if place < len(ODD) else f"c{place}", 5.0 - place, 0.5) for place in range(count)]
     specification = importance(columns, "RMSE in units of y", "t.csv: 9 rows").to_dict()
-    (data,) = specification["datasets"].values() if "datasets" in specification else [specification["data"]]
-    shown = data["values"] if isinstance(data, dict) else data
+    shown = specification["data"]["values"]
     assert [each["column"] for each in shown] == [name for name, _, _ in columns[:MAX_COLUMNS]]
     assert ("the first 20 of 30 columns" in specification["title"]["subtitle"]) == (count > MAX_COLUMNS)
     assert "RMSE in units of y" in specification["description"]
@@ -47,7 +47,7 @@ def test_partial_dependence(outputs: list[str], of_classes: bool, rows: int, tit
     assert image(specification).startswith(b"\x89PNG")
 
 
-def test_figures_are_added_beside_those_of_training(tmp_path: Any) -> None:
+def test_figures_are_added_beside_those_of_training(tmp_path: Path) -> None:
     chart = importance([("a", 1.0, 0.1)], "RMSE", "9 rows")
     write_figures(tmp_path, {"one": chart})
     add_figures(tmp_path, {"two": chart})

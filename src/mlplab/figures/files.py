@@ -32,7 +32,7 @@ def write_figures(folder: Path, charts: Mapping[str, Figure]) -> dict[str, bytes
     return add_figures(folder, charts)
 
 
-def add_figures(folder: Path, charts: Mapping[str, alt.TopLevelMixin]) -> dict[str, bytes]:
+def add_figures(folder: Path, charts: Mapping[str, Figure]) -> dict[str, bytes]:
     """Writes figures to `folder/figures`, beside those that are there, as `write_figures`."""
     place = folder / FIGURES
     place.mkdir(exist_ok=True)

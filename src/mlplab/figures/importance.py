@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from mlplab.figures.style import NETWORK, REFERENCE, SERIES, WIDTH
+from mlplab.figures.style import NETWORK, REFERENCE, SERIES, WIDTH, Figure, rows_of
 
 MAX_COLUMNS = 20
 """The most columns in a figure of importance."""
@@ -25,14 +25,11 @@ ALIGNED = alt.Axis(minExtent=45)
 FEW = 4
 """The most categories whose names are written horizontally."""
 
-Layers = alt.LayerChart | alt.FacetChart
-"""What `alt.layer` returns."""
-
 Dependence = Mapping[str, Any]
 """A partial dependence as in importance.json: `column`, `kind`, `values` and `predictions`."""
 
 
-def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: str) -> Layers:
+def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: str) -> Figure:
     """Bars of the increase of the error, with whiskers of a standard deviation.
 
     Args:
@@ -48,7 +45,7 @@ def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: s
     if len(columns) > len(shown):
         subtitle.append(f"the first {len(shown)} of {len(columns):,} columns")
     largest = ", ".join(f"{name} {mean:.3g}" for name, mean, _ in columns[:3])
-    chart = alt.Chart(alt.InlineData(values=shown)).encode(
+    chart = alt.Chart(rows_of(shown)).encode(
         alt.Y(
             "column:N",
             sort=None,
@@ -68,7 +65,7 @@ def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: s
     )
 
 
-def partial_dependence(dependences: Sequence[Dependence], *, of_classes: bool) -> alt.VConcatChart:
+def partial_dependence(dependences: Sequence[Dependence], *, of_classes: bool) -> Figure:
     """Small charts, one for each column: mean predictions at its values.
 
     Several targets have a row of charts each. Classes share the charts; the second of two stands for both.
@@ -116,7 +113,9 @@ def _range(dependences: Sequence[Dependence], outputs: Sequence[str]) -> list[fl
     return [low - pad, high + pad]
 
 
-def _panel(dependence: Dependence, outputs: Sequence[str], title: str, domain: list[float]) -> Layers:
+def _panel(
+    dependence: Dependence, outputs: Sequence[str], title: str, domain: list[float]
+) -> alt.LayerChart | alt.FacetChart:
     """Mean predictions at the values of a column: points, and for numbers lines between them."""
     numeric, values, name = dependence["kind"] == "numeric", dependence["values"], dependence["column"]
     points = [
@@ -131,7 +130,7 @@ def _panel(dependence: Dependence, outputs: Sequence[str], title: str, domain: l
         axis = alt.Axis(labelAngle=angle, labelLimit=limit)
         x = alt.X("value:N", title=name, sort=None, axis=axis)
     y = alt.Y("prediction:Q", title=title, scale=alt.Scale(domain=domain, nice=True), axis=ALIGNED)
-    chart = alt.Chart(alt.InlineData(values=points)).encode(x, y)
+    chart = alt.Chart(rows_of(points)).encode(x, y)
     size = 30 if numeric else 60
     if len(outputs) == 1:
         lines = chart.mark_line(color=NETWORK)
