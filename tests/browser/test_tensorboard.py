@@ -43,7 +43,7 @@ def test_it_opens_on_the_learning_curves(page: Page, address: str, sweep: Path) 
         last = events_of(sweep / name).Scalars("train/loss")[-1]
         row = cards.first.locator("tb-data-table-content-row", has_text=name)
         expect(row).to_be_visible(timeout=PATIENCE)
-        _, smoothed, value, step, *_ = row.inner_text().split()
+        _, _smoothed, value, step, *_ = row.inner_text().split()
         assert float(value) == pytest.approx(last.value, rel=1e-4)
         assert int(step) == last.step
 
