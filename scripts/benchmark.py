@@ -12,6 +12,8 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
   ensemble a whole training of one network and of ensembles, for several networks
   csv     a CSV file to tensors: this project, polars, pandas; its time by rows; training on a memory-mapped
           table of four times the memory that it may use, in a process with capped memory
+  pictures a run and a sweep with and without figures; opening TensorBoard on a sweep, in a browser; and
+          writing its report
   predict predictions for a CSV file: within the process, as a process, for one row; and polars, which only
           reads and writes; and by an ensemble of a sweep's runs, as one stack and network by network
   quality test errors of the defaults on tables of numbers and of classes, beside scikit-learn, XGBoost,
@@ -22,6 +24,10 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
   output=FILE      for all times; default: outputs/benchmarks/<name>.json
   ensemble only:
   members=1,8      of the ensembles
+  pictures only:
+  runs=1,64        sizes of the sweeps that are trained with and without figures
+  look=1,64,512    sizes of the sweeps that are opened
+  epochs=400       of their runs
   sweep only:
   epochs=N         of each run
   runs=1,64,512    sizes of the sweep
@@ -88,6 +94,10 @@ def benchmark(name: str, words: Sequence[str]) -> None:
             from benchmarks import ensemble
 
             report = ensemble.measure(read_arguments(words, ensemble.Ensemble))
+        case "pictures":
+            from benchmarks import pictures
+
+            report = pictures.measure(read_arguments(words, pictures.Pictures))
         case "csv":
             from benchmarks import csv
 
@@ -106,7 +116,7 @@ def benchmark(name: str, words: Sequence[str]) -> None:
                 Fault(
                     "unknown benchmark",
                     found=name,
-                    expected="step, sweep, stack, ensemble, csv, predict or quality",
+                    expected="step, sweep, stack, ensemble, pictures, csv, predict or quality",
                 )
             )
     report.show()

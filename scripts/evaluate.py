@@ -1,6 +1,7 @@
 """Scores a trained run on its test rows or on a different file.
 
 python scripts/evaluate.py run=FOLDER [data.path=other.csv]
+python scripts/evaluate.py run=FOLDER importance=true
 python scripts/evaluate.py run=SWEEP select=5
 
   run=FOLDER             the folder of a run, or of a sweep, whose runs are also scored as an ensemble
@@ -9,6 +10,9 @@ python scripts/evaluate.py run=SWEEP select=5
   data.path=FILE         a CSV or Parquet file with the target; without it, the run's own test rows.
                          Rows that were in training or validation are left out
   training_rows=include  includes those rows; the scores are then not test scores
+  importance=true        also tells which columns matter: how much the error grows when a column is shuffled,
+                         and how predictions depend on the most important columns. Writes
+                         FOLDER/importance.json and FOLDER/figures
   select=N               chooses an ensemble of the sweep's runs in N steps. Each step adds the run that most
                          lowers the error of the mean prediction on the validation rows; a run that is added
                          several times weighs more. Copies of the chosen runs are written to SWEEP/ensemble-N,
@@ -40,6 +44,7 @@ class Evaluate(Arguments):
     runs: Text = "best"
     data: Data | None = None
     training_rows: Literal["exclude", "include"] = "exclude"
+    importance: bool = False
     select: Annotated[int, Field(gt=0)] | None = None
 
 
@@ -54,6 +59,7 @@ def evaluate(arguments: Evaluate) -> None:
 
         from mlplab.commands.evaluate import evaluate
         from mlplab.commands.render import confusion_table, network_name, score_table
+        from mlplab.commands.render_importance import importance_table, remaining_columns
         from mlplab.console import print_line
 
     torch.set_num_threads(1)
@@ -62,6 +68,7 @@ def evaluate(arguments: Evaluate) -> None:
         arguments.data.path if arguments.data else None,
         runs=arguments.runs,
         training_rows=arguments.training_rows,
+        importance=arguments.importance,
     )
     console = Console()
     print_line(console, f"{report.source}: {report.rows} rows")
@@ -75,6 +82,11 @@ def evaluate(arguments: Evaluate) -> None:
     console.print(score_table(rows, "test" if report.part == "test" else "all rows, not a test"))
     if report.confusion is not None:
         console.print(confusion_table(report.classes, report.confusion.tolist()))
+    if report.importance:
+        print_line(console, report.importance.basis)
+        console.print(importance_table(report.importance))
+        if line := remaining_columns(report.importance):
+            print_line(console, line)
 
 
 def select(arguments: Evaluate, steps: int) -> None:

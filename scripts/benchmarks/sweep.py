@@ -20,7 +20,7 @@ from mlplab.errors import RunFailed
 
 OURS, USUAL, SKLEARN = "mlplab", "Lightning as usually written", "scikit-learn's GridSearchCV"
 HIDDEN, BATCH = (64, 64), 100
-OVERRIDES = (*ours.TABLE, *ours.SAME_ARITHMETIC, *ours.shape(HIDDEN, BATCH))
+OVERRIDES = (*ours.TABLE, *ours.SAME_ARITHMETIC, *ours.shape(HIDDEN, BATCH), "figures=none")
 
 
 class Sweep(Benchmark):

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from benchmarks.browser import CHROMIUM
 from benchmarks.csv import cap_of, growth_of
 from benchmarks.timing import Times
 from support import ROOT, assert_short_answer, process
@@ -17,7 +18,7 @@ def test_help_and_a_name_that_is_none(tmp_path: Path) -> None:
     assert process([SCRIPT, "--help"], tmp_path).out.startswith("Compares this project")
     assert_short_answer(
         process([SCRIPT, "stak"], tmp_path),
-        ["unknown benchmark", "stak", "step, sweep, stack, ensemble, csv, predict or quality"],
+        ["unknown benchmark", "stak", "step, sweep, stack, ensemble, pictures, csv, predict or quality"],
     )
 
 
@@ -38,6 +39,16 @@ def test_ensembles_are_measured_beside_one_network(tmp_path: Path) -> None:
     assert ended.status == 0, ended.err
     assert "seconds of training by members of the ensemble" in ended.out
     assert len(json.loads((tmp_path / "ensemble.json").read_text())["times"]) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium")
+def test_pictures_are_measured(tmp_path: Path) -> None:
+    few = ("repeats=1", "runs=1", "look=2", "epochs=3", "output=pictures.json")
+    ended = process([SCRIPT, "pictures", *few], tmp_path)
+    assert ended.status == 0, ended.err
+    assert "opening TensorBoard" in ended.out
+    assert len(json.loads((tmp_path / "pictures.json").read_text())["times"]) == 4
 
 
 def test_growth_is_found_on_a_line_and_as_a_power() -> None:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float64
 
 from mlplab.commands.evaluation_rows import EvaluationData, rows_of_file
+from mlplab.commands.importance import Importance, check_shared_rows, importance_of, write_importance
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.errors import UserError
@@ -43,6 +44,7 @@ class Report:
         classes: the classes of the target; empty if the targets are numbers.
         confusion: for classes, the number (or weight) of rows by true and predicted class: of the run or the
             ensemble; if the runs have different test rows, of all of them together.
+        importance: which columns matter, if that was requested.
     """
 
     source: str
@@ -54,6 +56,7 @@ class Report:
     baselines: Mapping[str, Scores] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     confusion: Confusion | None = None
+    importance: Importance | None = None
 
     def mean_and_sd(self) -> tuple[Scores, Scores]:
         """Mean and standard deviation of the scores that all members have."""
@@ -84,6 +87,7 @@ def evaluate(
     *,
     runs: str | int = "best",
     training_rows: Literal["exclude", "include"] = "exclude",
+    importance: bool = False,
 ) -> Report:
     """Evaluates runs and their ensemble, and writes `evaluation.json` to the folder.
 
@@ -96,23 +100,37 @@ def evaluate(
         runs: which runs of a sweep, as in `load`.
         training_rows: `exclude` leaves out rows of the file that were in training or validation; `include`
             keeps them.
+        importance: whether to compute which columns matter for the ensemble, too; writes `importance.json`
+            and figures.
 
     Raises:
         UserError: if the folder contains no finished run, if the data do not match the network's columns or
-            have changed, or if all rows were in training or validation.
+            have changed, if all rows were in training or validation, or if the importance is requested of
+            runs with different test rows.
     """
-    report = score(load(folder, runs), DataCache(), path, include=training_rows == "include")
+    ensemble, include = load(folder, runs), training_rows == "include"
+    report = score(ensemble, DataCache(), path, include=include, importance=importance)
     with replacing(folder / EVALUATION_FILE) as partial:
         partial.write_text(json.dumps(report.plain(), indent=2) + "\n", encoding="utf-8")
+    if report.importance:
+        write_importance(folder, report.importance, ensemble.schema)
     return report
 
 
-def score(ensemble: Ensemble, cache: DataCache, path: str | None = None, *, include: bool = False) -> Report:
+def score(
+    ensemble: Ensemble,
+    cache: DataCache,
+    path: str | None = None,
+    *,
+    include: bool = False,
+    importance: bool = False,
+) -> Report:
     """Scores runs and their ensemble, as in `evaluate`.
 
     Args:
         cache: the tables of the runs.
         include: whether to keep rows of the file that were in training or validation.
+        importance: whether to compute which columns matter for the ensemble, too.
     """
     members = ensemble.members
     with _without_reading_warnings():
@@ -122,12 +140,15 @@ def score(ensemble: Ensemble, cache: DataCache, path: str | None = None, *, incl
         else:
             data, beside = _own_rows(members, cache)
             any_seen = False
+    if importance:
+        check_shared_rows(data)
     each = tuple(run_scores(run, rows) for run, rows in zip(members, data, strict=True))
     first, classes = data[0], members[0].schema.classes
     together, confusion = _together(ensemble, data)
     part = "all" if any_seen else "test"
     rows, networks = len(first.rows), sum(len(run.members) for run in members)
-    return Report(first.source, rows, each, networks, part, together, beside, classes, confusion)
+    columns = importance_of(ensemble, data) if importance else None
+    return Report(first.source, rows, each, networks, part, together, beside, classes, confusion, columns)
 
 
 def _together(ensemble: Ensemble, data: Sequence[EvaluationData]) -> tuple[Scores | None, Confusion | None]:

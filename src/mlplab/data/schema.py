@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 import polars as pl
@@ -160,6 +161,12 @@ class Schema:
             for column in self.inputs
             for part in (column.parts or ("",))
         ]
+
+    @property
+    def feature_slices(self) -> list[slice]:
+        """The features of each input column."""
+        ends = [*accumulate(column.width for column in self.inputs)]
+        return [slice(*each) for each in pairwise([0, *ends])]
 
     def _by_feature(self) -> Iterator[Column]:
         return (column for column in self.inputs for _ in range(column.width))

@@ -26,11 +26,16 @@ def write_figures(folder: Path, charts: Mapping[str, Figure]) -> dict[str, bytes
     Returns:
         The PNG of each figure by its name.
     """
-    place = folder / FIGURES
-    place.mkdir(exist_ok=True)
-    for path in place.iterdir():
+    for path in (folder / FIGURES).glob("*"):
         if path.name.endswith((SPECIFICATION, IMAGE)):
             path.unlink()
+    return add_figures(folder, charts)
+
+
+def add_figures(folder: Path, charts: Mapping[str, Figure]) -> dict[str, bytes]:
+    """Writes figures to `folder/figures`, beside those that are there, as `write_figures`."""
+    place = folder / FIGURES
+    place.mkdir(exist_ok=True)
     images = {}
     for name, chart in charts.items():
         specification = chart.to_dict(validate=False)  # the tests validate; here it would take half the time

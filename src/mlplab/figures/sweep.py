@@ -169,7 +169,8 @@ def _x(key: str, values: Sequence[Value]) -> alt.X:
     if not numbers:
         return alt.X("value:N", title=key, sort=in_order(map(str, values)), axis=alt.Axis(labelAngle=0))
     named = sorted(set(numbers))
-    axis = alt.Axis(format="~g", values=named) if len(named) <= MOST_TICKS else alt.Axis(format="~g")
+    few = len(named) <= MOST_TICKS
+    axis = alt.Axis(format="~g", values=named) if few else alt.Axis(format="~g", tickCount=5)
     return alt.X("value:Q", title=key, axis=axis, scale=scale_of(numbers, padding=15))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from mlplab.commands.report.bundle import bundled
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
+from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import REPORT_FILE, runs_below
 
 
@@ -24,8 +25,9 @@ def report(folder: Path) -> Path:
         expected = "folders with config.yaml and metrics.json in them"
         raise UserError(Fault("contains no run", str(folder), expected=expected))
     with bundled() as script:
-        from mlplab.commands.report.content import content  # meanwhile: these imports take a second, too
-        from mlplab.commands.report.page import page
+        with heavy_imports():  # meanwhile: they take a second, too
+            from mlplab.commands.report.content import content
+            from mlplab.commands.report.page import page
 
         html = page(content(folder, found), script)
     path = folder / REPORT_FILE

@@ -14,7 +14,7 @@ from mlplab.runs.discovery import ENSEMBLE_FILE, REPORT_FILE, is_ensemble
 COPIED = ("config.yaml", "metrics.json", "schema.json", "environment.json", "checkpoints/best.ckpt")
 """The files of a run that its copy has."""
 
-EVALUATION_FILE = "evaluation.json"
+EVALUATION_FILE, IMPORTANCE_FILE = "evaluation.json", "importance.json"
 
 
 def run_weights(folder: Path, runs: Sequence[Path]) -> list[float] | None:
@@ -55,7 +55,7 @@ def check_replaceable(folder: Path) -> None:
     Raises:
         UserError: otherwise.
     """
-    known = {ENSEMBLE_FILE, EVALUATION_FILE}
+    known = {ENSEMBLE_FILE, EVALUATION_FILE, IMPORTANCE_FILE, "figures"}
     if is_ensemble(folder):
         known |= _weights(folder / ENSEMBLE_FILE).keys()
     others = (

@@ -35,23 +35,28 @@ def greedy_selection(
 
 
 def error_of(
-    y: Float64[np.ndarray, "row target"], weight: Float64[np.ndarray, " row"] | None, classes: int
+    y: Float64[np.ndarray, "row target"],
+    weight: Float64[np.ndarray, " row"] | None,
+    classes: int,
+    *,
+    standardised: bool = True,
 ) -> tuple[str, Error]:
     """The error of predictions for rows, and its name: the log-loss of classes, or the RMSE of numbers.
 
-    Of several targets, it is the mean RMSE of the standardised targets. Both are convex.
+    Of several targets, it is the mean RMSE of the standardised targets. All are convex.
 
     Args:
         y: the targets, or the number of each row's class.
         weight: the weight of each row; None: all equal.
         classes: the number of classes; 0 for numbers.
+        standardised: whether several targets are standardised; otherwise the error is `rmse` as in `scores`.
     """
     weight = np.ones(len(y)) if weight is None else weight
     weight = weight / weight.sum()
     if classes:
         return "log_loss", partial(_log_loss, y[:, 0].astype(np.int64), weight)
-    if y.shape[1] == 1:
-        return "rmse", partial(_rmse, y, weight, np.ones(1))
+    if y.shape[1] == 1 or not standardised:
+        return "rmse", partial(_rmse, y, weight, np.ones(y.shape[1]))
     std = np.sqrt(weight @ (y - weight @ y) ** 2)
     return "standardised_rmse", partial(_rmse, y, weight, np.where(std > 0, std, 1))
 

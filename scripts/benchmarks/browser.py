@@ -1,0 +1,63 @@
+"""A browser and a TensorBoard to look at: for benchmarks, screenshots and tests."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlplab.errors import Fault, RunFailed, UserError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+"""The browser that is installed; None if there is none."""
+
+WIDTH, HEIGHT = 1280, 800
+"""Pixels of a page."""
+
+
+@contextmanager
+def opened_browser() -> Iterator["Browser"]:
+    """Chromium without a window.
+
+    Raises:
+        UserError: if Playwright or Chromium is missing.
+    """
+    if not find_spec("playwright"):
+        raise UserError(Fault("is not installed", "playwright", remedy='uv sync, or pip install -e ".[dev]"'))
+    if CHROMIUM is None:
+        raise UserError(Fault("is not installed", "Chromium", remedy="apt-get install chromium"))
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def tensorboard(folder: Path) -> Iterator[str]:
+    """Runs TensorBoard on a folder; yields its address.
+
+    Raises:
+        RunFailed: if it does not start.
+    """
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if found := re.search(r"http://\S+", line):
+                yield found[0].rstrip("/")
+                break
+        else:
+            raise RunFailed("TensorBoard did not start")
+    finally:
+        process.terminate()
+        process.communicate()

@@ -1,0 +1,145 @@
+"""Makes the screenshots of the docs: trains runs, and opens terminal, TensorBoard and report.
+
+python scripts/screenshots.py output=docs/images
+
+  output=FOLDER  gets terminal-….png, tensorboard-….png and report-….png
+
+It takes some minutes, and needs Chromium and what `uv sync` installs.
+"""
+
+import os
+import pty
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from fcntl import ioctl
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from termios import TIOCSWINSZ
+from typing import TYPE_CHECKING
+
+import pyte
+from benchmarks.browser import HEIGHT, WIDTH, opened_browser, tensorboard
+from benchmarks.machine import ROOT
+
+from mlplab.cli.arguments import Arguments, Text, command
+from mlplab.errors import RunFailed
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+COLUMNS, LINES = 80, 60
+"""Of the terminal."""
+
+SWEEP = ("-m", "name=sweep", "optimizer.lr=0.001,0.003,0.01", "model.dropout=0,0.1", "seed=range(3)")
+TRAININGS: dict[str, Sequence[str]] = {
+    "run": ("name=run",),
+    "classes": ("name=classes", "data=penguins"),
+    "sweep": SWEEP,
+}
+"""The arguments of train.py by the name of a picture."""
+
+TENSORBOARD = {"time-series": "timeseries", "hparams": "hparams", "images": "images"}
+"""The tabs of TensorBoard by the name of a picture."""
+
+STYLE = """
+body { margin: 0; background: #1d1f21 }
+pre { display: inline-block; margin: 0; padding: 16px 20px; color: #d5d8d6; background: #1d1f21;
+      font: 15px/1.25 "DejaVu Sans Mono", monospace }
+"""
+
+COLOURS = {"default": "#d5d8d6", "red": "#e06c75", "green": "#98c379", "brown": "#d9b36c", "blue": "#61afef"}
+COLOURS |= {"magenta": "#c678dd", "cyan": "#56b6c2", "white": "#ffffff", "black": "#5c6370"}
+
+
+class Screenshots(Arguments):
+    """The arguments of this command."""
+
+    output: Text
+
+
+def screenshots(arguments: Screenshots) -> None:
+    """Writes the pictures."""
+    output = Path(arguments.output).resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as folder, opened_browser() as browser:
+        here = Path(folder)
+        for name, words in TRAININGS.items():
+            _terminal(browser, _shown(here, "train", *words), output / f"terminal-{name}.png")
+        _terminal(browser, _shown(here, "results", "outputs"), output / "terminal-results.png")
+        _shown(here, "evaluate", "run=outputs/run", "importance=true")
+        with tensorboard(here / "outputs/sweep") as address:
+            for name, tab in TENSORBOARD.items():
+                page = _page(browser)
+                page.goto(f"{address}/#{tab}")
+                page.wait_for_timeout(8000)  # it draws when it has read the files, and says not when
+                page.screenshot(path=output / f"tensorboard-{name}.png")
+                page.close()
+        for name in TRAININGS:
+            _shown(here, "report", f"outputs/{name}")
+            page = _page(browser)
+            page.goto((here / f"outputs/{name}/report.html").as_uri())
+            page.wait_for_timeout(3000)
+            page.screenshot(path=output / f"report-{name}.png", full_page=True)
+            page.close()
+    print(output)
+
+
+def _page(browser: "Browser") -> "Page":
+    return browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+
+
+def _shown(here: Path, script: str, *words: str) -> pyte.Screen:
+    """What a command shows in a terminal when it has ended.
+
+    Raises:
+        RunFailed: if it fails.
+    """
+    screen = pyte.Screen(COLUMNS, LINES)
+    stream = pyte.ByteStream(screen)
+    terminal, inside = pty.openpty()
+    ioctl(inside, TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    arguments = [sys.executable, str(ROOT / f"scripts/{script}.py"), *words]
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
+    typed = " ".join(["python", f"scripts/{script}.py", *words])
+    stream.feed(f"$ {typed}\r\n".encode())
+    with subprocess.Popen(arguments, cwd=here, stdout=inside, stderr=inside, env=environment) as process:
+        os.close(inside)
+        while True:
+            try:
+                read = os.read(terminal, 65536)
+            except OSError:  # how Linux tells that the other end has been closed
+                break
+            if not read:
+                break
+            stream.feed(read)
+    os.close(terminal)
+    if process.returncode:
+        raise RunFailed(f"{typed} ended with status {process.returncode}:\n" + "\n".join(screen.display))
+    return screen
+
+
+def _terminal(browser: "Browser", screen: pyte.Screen, path: Path) -> None:
+    """Draws the lines of a terminal."""
+    lines = [_line(screen, number) for number in range(screen.cursor.y + 1)]
+    page = _page(browser)
+    page.set_content(f"<style>{STYLE}</style><pre>{chr(10).join(lines).rstrip()}</pre>")
+    page.locator("pre").screenshot(path=path)
+    page.close()
+
+
+def _line(screen: pyte.Screen, number: int) -> str:
+    """A line as HTML."""
+    characters = [screen.buffer[number][column] for column in range(COLUMNS)]
+    return "".join(
+        f'<span style="color:{COLOURS.get(colour, f"#{colour}")};font-weight:{700 if bold else 400}">'
+        f"{escape(''.join(each.data for each in run))}</span>"
+        for (colour, bold), run in groupby(characters, lambda each: (each.fg, each.bold))
+    )
+
+
+if __name__ == "__main__":
+    command(screenshots, Screenshots, __doc__)

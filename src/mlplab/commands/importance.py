@@ -1,0 +1,143 @@
+"""The command evaluate with `importance=true`: which columns matter for predictions, and how."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from mlplab.commands.evaluation_rows import EvaluationData
+from mlplab.data.schema import Schema
+from mlplab.errors import Fault, UserError
+from mlplab.files import replacing
+from mlplab.runs.trained.chosen_ensemble import IMPORTANCE_FILE
+from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.greedy_selection import error_of
+from mlplab.runs.trained.partial_dependence import PartialDependence, partial_dependence
+from mlplab.runs.trained.permutation_importance import (
+    ColumnImportance,
+    affordable,
+    permutation_importance,
+    shuffles,
+)
+from mlplab.runs.trained.replaced_cells import ReplacedCells
+
+MAX_DEPENDENCES = 4
+"""The most columns with a partial dependence."""
+
+DEPENDENCE_ROWS = 500
+"""The most rows over which a partial dependence is averaged."""
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What columns matter for the predictions of a run or an ensemble.
+
+    Attributes:
+        metric: the name of the error: `rmse` or `log_loss`.
+        error: its value before any shuffling.
+        rows: the number of rows that were used.
+        repeats: the number of shuffles of each column.
+        columns: the most important first.
+        partial_dependence: of the most important columns.
+        basis: rows and shuffles in words.
+    """
+
+    metric: str
+    error: float
+    rows: int
+    repeats: int
+    columns: tuple[ColumnImportance, ...]
+    partial_dependence: tuple[PartialDependence, ...]
+    basis: str
+
+    def plain(self) -> dict[str, Any]:
+        """The content of importance.json."""
+        return {name: value for name, value in asdict(self).items() if name != "basis"}
+
+
+def check_shared_rows(data: Sequence[EvaluationData]) -> None:
+    """Checks that all runs are evaluated on the same rows.
+
+    Raises:
+        UserError: otherwise.
+    """
+    if not all(rows.has_same_rows(data[0]) for rows in data):
+        what = "the runs have different splits, so one run's test rows are another's training rows"
+        remedy = "give one run, or a file with rows that are new to all: data.path=…"
+        raise UserError(Fault(what, "importance=true", remedy=remedy))
+
+
+def importance_of(ensemble: Ensemble, data: Sequence[EvaluationData]) -> Importance:
+    """The importance of each column for an ensemble, and the partial dependence on the most important ones.
+
+    Rows with weight 0 are left out. Rows are drawn, and columns shuffled, by the seed of the first run.
+
+    Args:
+        data: the rows of each run; all runs have the same ones.
+
+    Raises:
+        UserError: if a prediction is not finite.
+    """
+    schema, seed, first = ensemble.schema, ensemble.config[0].seed, data[0]
+    rows = first.rows if first.weight is None else first.rows[first.weight[first.rows] > 0]
+    weights = sum(tensor.numel() for run in ensemble.members for tensor in run.state.values())
+    count, repeats = affordable(len(rows), len(schema.inputs), weights)
+    source = np.random.default_rng(seed)
+    rows = np.sort(source.choice(rows, count, replace=False))
+    features = {id(each.x): each.x[rows] for each in data}
+    replaced = ReplacedCells(ensemble, [features[id(each.x)] for each in data])
+    weight = None if first.weight is None else first.weight[rows]
+    metric, error = error_of(first.y[rows], weight, len(schema.classes), standardised=False)
+    base, columns = permutation_importance(replaced, error, shuffles(count, repeats, seed))
+    some = np.sort(source.choice(count, min(count, DEPENDENCE_ROWS), replace=False))
+    dependences = _dependences(replaced, columns, features[id(first.x)], some, weight)
+    of = f" of {len(first.rows):,}" if count < len(first.rows) else ""
+    basis = f"{first.source}: {count:,}{of} rows, each column shuffled {repeats} times"
+    return Importance(metric, base, count, repeats, tuple(columns), dependences, basis)
+
+
+def _dependences(
+    replaced: ReplacedCells,
+    columns: Sequence[ColumnImportance],
+    x: np.ndarray,
+    rows: np.ndarray,
+    weight: Float64[np.ndarray, " row"] | None,
+) -> tuple[PartialDependence, ...]:
+    """The partial dependence on the first of these columns that have one."""
+    names, found = replaced.ensemble.schema.names, list[PartialDependence]()
+    of_rows = None if weight is None else weight[rows]
+    for column in columns:
+        if one := partial_dependence(replaced, names.index(column.name), x, rows, of_rows):
+            found.append(one)
+        if len(found) == MAX_DEPENDENCES:
+            break
+    return tuple(found)
+
+
+def write_importance(folder: Path, importance: Importance, schema: Schema) -> None:
+    """Writes `importance.json` and figures to the folder of a run or a sweep."""
+    from mlplab.figures import importance as figures  # Altair takes most of a second to import
+    from mlplab.figures.files import add_figures
+
+    content = importance.plain()
+    with replacing(folder / IMPORTANCE_FILE) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    columns, error = [astuple(each) for each in importance.columns], _error_in_words(schema)
+    charts: dict[str, Any] = {"importance": figures.importance(columns, error, importance.basis)}
+    if dependences := content["partial_dependence"]:
+        of_classes = bool(schema.classes)
+        charts["partial_dependence"] = figures.partial_dependence(dependences, of_classes=of_classes)
+    add_figures(folder, charts)
+
+
+def _error_in_words(schema: Schema) -> str:
+    """The error with its unit."""
+    if schema.classes:
+        return "log-loss in nats"
+    if len(schema.targets) == 1:
+        return f"RMSE in units of {schema.targets[0]}"
+    return f"mean RMSE of {len(schema.targets)} targets"

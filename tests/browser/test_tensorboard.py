@@ -1,0 +1,76 @@
+"""What TensorBoard shows of a sweep, in a real browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from benchmarks.browser import tensorboard
+from playwright.sync_api import Page, expect
+from support import ROOT, SMALL, events_of, process
+
+RUNS = [f"lr={lr},seed={seed}" for lr in ("0.001", "0.03") for seed in (0, 1)]
+PATIENCE = 60_000
+"""Milliseconds; TensorBoard reads the files in the background."""
+
+pytestmark = pytest.mark.xdist_group("tensorboard")
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    here = tmp_path_factory.mktemp("sweep")
+    words = ("-m", *SMALL, "optimizer.lr=0.001,0.03", "seed=0,1", "name=s")
+    ended = process([str(ROOT / "scripts/train.py"), *words], here)
+    assert ended.status == 0, ended
+    return here / "outputs/s"
+
+
+@pytest.fixture(scope="module")
+def address(sweep: Path) -> Iterator[str]:
+    with tensorboard(sweep) as address:
+        yield address
+
+
+def test_it_opens_on_the_learning_curves(page: Page, address: str, sweep: Path) -> None:
+    page.goto(address)
+    cards = page.locator("scalar-card")
+    expect(cards.first).to_contain_text("loss", timeout=PATIENCE)
+    titles = [text.replace("\n", "") for text in cards.locator("tb-truncated-path").all_inner_texts()]
+    assert titles[0] == "train/loss"
+    assert next(title for title in titles if title.startswith("val/")) == "val/loss"
+    runs = page.locator("runs-data-table")
+    for name in RUNS:
+        expect(runs).to_contain_text(name)
+        last = events_of(sweep / name).Scalars("train/loss")[-1]
+        row = cards.first.locator("tb-data-table-content-row", has_text=name)
+        expect(row).to_be_visible(timeout=PATIENCE)
+        _, _smoothed, value, step, *_ = row.inner_text().split()
+        assert float(value) == pytest.approx(last.value, rel=1e-4)
+        assert int(step) == last.step
+
+
+def test_hparams_opens_on_what_varies(page: Page, address: str) -> None:
+    page.goto(f"{address}/#hparams")
+    header = page.locator("vaadin-grid-cell-content", has_text="Trial ID")
+    expect(header.first).to_be_visible(timeout=PATIENCE)
+    boxes = page.locator("tf-hparams-query-pane .hparam-checkbox")
+    expect(boxes.first).to_have_text("optimizer.lr", timeout=PATIENCE)
+    assert [text.strip() for text in boxes.all_inner_texts()[:2]] == ["optimizer.lr", "seed"]
+    for name in RUNS:
+        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+
+
+def test_the_figures_of_the_best_run_are_images(page: Page, address: str, sweep: Path) -> None:
+    [folder] = sweep.glob("*/figures")
+    page.goto(f"{address}/#images")
+    for path in folder.glob("*.png"):
+        expect(page.get_by_text(f"visuals/{path.stem}", exact=True).first).to_be_visible(timeout=PATIENCE)
+    image = page.locator("tf-image-loader img").first
+    expect(image).to_be_visible(timeout=PATIENCE)
+    page.wait_for_function("image => image.naturalWidth > 300", arg=image.element_handle(), timeout=PATIENCE)
+
+
+def test_the_texts_show_configuration_columns_and_scores(page: Page, address: str) -> None:
+    page.goto(f"{address}/#text")
+    for name in ("columns", "configuration", "scores"):
+        expect(page.get_by_role("button", name=name).first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("cell", name="x1").first).to_be_visible(timeout=PATIENCE)

@@ -1,0 +1,56 @@
+"""Figures of importance and partial dependence: valid specifications that draw all names and values."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlplab.figures.files import add_figures, image, read_figures, write_figures
+from mlplab.figures.importance import MAX_COLUMNS, importance, partial_dependence
+
+ODD = ["a.b[0]", "a\\:b", "<b>'\"", "x" * 300, "größe", "a,b"]
+
+
+def dependences(outputs: list[str]) -> list[dict[str, Any]]:
+    predictions = {name: [0.1, 0.2 + place, 0.05] for place, name in enumerate(outputs)}
+    kinds = (("numeric", [1.5, 2, 1e9]), ("categorical", ["red", *ODD[:2]]), ("numeric", [0, 1, 2]))
+    return [
+        {"column": ODD[place], "kind": kind, "values": values, "predictions": predictions}
+        for place, (kind, values) in enumerate(kinds)
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 6, 30])
+def test_importance(count: int) -> None:
+    columns = [(ODD[place] if place < len(ODD) else f"c{place}", 5.0 - place, 0.5) for place in range(count)]
+    specification = importance(columns, "RMSE in units of y", "t.csv: 9 rows").to_dict()
+    shown = specification["data"]["values"]
+    assert [each["column"] for each in shown] == [name for name, _, _ in columns[:MAX_COLUMNS]]
+    assert ("the first 20 of 30 columns" in specification["title"]["subtitle"]) == (count > MAX_COLUMNS)
+    assert "RMSE in units of y" in specification["description"]
+    assert image(specification).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "of_classes", "rows", "title"),
+    [
+        (["y"], False, 1, "mean prediction of y"),
+        (["y", "z", *ODD], False, 4, "mean prediction of z"),
+        (["no", "yes"], True, 1, "mean probability of yes"),
+        ([f"k{place}" for place in range(12)], True, 1, "8 of 12 classes, whose probabilities vary most"),
+    ],
+)
+def test_partial_dependence(outputs: list[str], of_classes: bool, rows: int, title: str) -> None:
+    specification = partial_dependence(dependences(outputs), of_classes=of_classes).to_dict()
+    assert len(specification["vconcat"]) == rows
+    assert title in str(specification)
+    assert image(specification).startswith(b"\x89PNG")
+
+
+def test_figures_are_added_beside_those_of_training(tmp_path: Path) -> None:
+    chart = importance([("a", 1.0, 0.1)], "RMSE", "9 rows")
+    write_figures(tmp_path, {"one": chart})
+    add_figures(tmp_path, {"two": chart})
+    assert list(read_figures(tmp_path)) == ["one", "two"]
+    write_figures(tmp_path, {"three": chart})
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"three.vl.json", "three.png"}

@@ -1,0 +1,242 @@
+"""Permutation importance and partial dependence, against predictions of frames that are changed by hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.inspection import permutation_importance as of_sklearn
+from support import train_into
+
+import mlplab
+from mlplab.commands.evaluate import evaluate
+from mlplab.commands.importance import Importance
+from mlplab.config.allowed_classes import VARIABLE
+from mlplab.data.cache import DataCache
+from mlplab.runs.scores import scores
+from mlplab.runs.trained import permutation_importance, replaced_cells
+from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.permutation_importance import (
+    BUDGET,
+    MAX_REPEATS,
+    MAX_ROWS,
+    MIN_REPEATS,
+    MIN_ROWS,
+    affordable,
+    shuffles,
+)
+
+ROWS = 120
+QUICK = ("data=csv", "data.path=t.csv", "model.hidden=[8]", "trainer.max_epochs=8", "baselines=[]")
+NUMBERS = (
+    *QUICK,
+    "data.target=y",
+    "+data.columns.z=drop",
+    "+data.columns.label=drop",
+    "+data.columns.w=drop",
+)
+CLASSES = (
+    *QUICK,
+    "data.target=label",
+    "+data.columns.y=drop",
+    "+data.columns.z=drop",
+    "+data.columns.w=drop",
+)
+WEIGHTED = (*QUICK, "data.target=[y,z]", "data.weight=w", "+data.columns.label=drop")
+CUSTOM = (*(word for word in NUMBERS if "model." not in word), "model=custom", "model._target_=nets.Steep")
+KINDS = {
+    "numbers": [NUMBERS],
+    "classes": [CLASSES],
+    "weights and targets": [WEIGHTED],
+    "an ensemble": [(*NUMBERS, "ensemble=3")],
+    "a custom network": [CUSTOM],
+    "a sweep": [NUMBERS, (*NUMBERS, "seed=1")],
+    "different networks": [NUMBERS, (*NUMBERS, "model.hidden=[9]", "seed=1"), (*NUMBERS, "ensemble=2")],
+    "different precisions": [NUMBERS, (*NUMBERS, "trainer.precision=64")],
+    "a sweep of classes": [CLASSES, (*CLASSES, "seed=1")],
+}
+
+
+@pytest.fixture(autouse=True)
+def frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_speed: None) -> pl.DataFrame:
+    """A table with columns of all kinds, of which `noise` says nothing and `a` most about the targets."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets.py").write_text(
+        "from mlplab.models import Linear\n"
+        "class Steep(Linear):\n"
+        "    def __init__(self, in_features, out_features, seeds):\n"
+        "        super().__init__(in_features, out_features, seeds, 0)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(VARIABLE, "nets.Steep")
+    source = np.random.default_rng(0)
+    a, noise = source.normal(size=(2, ROWS)).round(3)
+    group = source.integers(0, 3, ROWS)
+    days = source.integers(0, 2000, ROWS)
+    y = 3 * a + (group == 1) + days / 2000 + 0.1 * source.normal(size=ROWS)
+    frame = pl.DataFrame(
+        {
+            "a": [None if row % 17 == 3 else each for row, each in enumerate(a)],
+            "account": 1_700_000_000 + source.integers(0, 500, ROWS),
+            "noise": noise,
+            "group": np.array(["red", "green", "blue"])[group],
+            "yes": source.random(ROWS) < 0.5,
+            "day": (pl.Series(days) * 86_400_000).cast(pl.Datetime("ms")).cast(pl.Date),
+            "y": y,
+            "z": 100 - 50 * y**2,
+            "label": np.array(["low", "middle", "high"])[np.digitize(y, [-1, 1])],
+            "w": source.integers(0, 3, ROWS),
+        }
+    )
+    frame.write_csv("t.csv")
+    return frame
+
+
+def trained(folder: Path, kind: str) -> Ensemble:
+    for number, words in enumerate(KINDS[kind]):
+        train_into(folder / "new", words)
+        (folder / "new/0").rename(folder / f"{number}")
+    return mlplab.load(folder, runs="all")
+
+
+def importance(folder: Path, **options: Any) -> Importance:
+    report = evaluate(folder, runs="all", importance=True, **options)
+    assert report.importance
+    return report.importance
+
+
+def by_hand(ensemble: Ensemble, frame: pl.DataFrame) -> np.ndarray:
+    predict = ensemble.predict_proba if ensemble.schema.classes else ensemble.predict
+    return predict(frame).reshape(frame.height, -1)
+
+
+def rows_tested(ensemble: Ensemble, frame: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
+    """The test rows without those of weight 0, their targets and weights."""
+    data = DataCache().data(ensemble.config[0])
+    rows, weight = data.split.test, data.table.weight
+    weight = np.ones(ROWS) if weight is None else weight
+    rows = rows[weight[rows] > 0]
+    return frame[rows], data.table.y[rows], weight[rows]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_what_predictions_of_shuffled_frames_say(
+    tmp_path: Path, frame: pl.DataFrame, kind: str
+) -> None:
+    ensemble = trained(tmp_path / "s", kind)
+    found = importance(tmp_path / "s")
+    rows, y, weight = rows_tested(ensemble, frame)
+    classes = len(ensemble.schema.classes)
+    assert found.metric == ("log_loss" if classes else "rmse")
+    assert (found.rows, found.repeats) == (len(y), MAX_REPEATS)
+
+    def error(frame: pl.DataFrame) -> float:
+        predicted = by_hand(ensemble, frame)
+        return scores(predicted, y, weight, classes, ensemble.schema.targets)[found.metric]
+
+    assert found.error == pytest.approx(error(rows), rel=1e-5)
+    orders = shuffles(len(y), MAX_REPEATS, ensemble.config[0].seed)
+    assert {each.name for each in found.columns} == {*ensemble.schema.names}
+    for column in found.columns:
+        cells = rows[column.name]
+        increases = [error(rows.with_columns(cells.gather(order))) - found.error for order in orders]
+        assert column.mean == pytest.approx(np.mean(increases), rel=1e-3, abs=1e-4 * found.error)
+        assert column.sd == pytest.approx(np.std(increases, ddof=1), rel=1e-3, abs=1e-4 * found.error)
+    means = [each.mean for each in found.columns]
+    assert means == sorted(means, reverse=True)
+
+    assert_dependence_is_what_predictions_of_equal_cells_say(ensemble, found, rows, weight)
+
+
+def assert_dependence_is_what_predictions_of_equal_cells_say(
+    ensemble: Ensemble, importance: Importance, rows: pl.DataFrame, weight: np.ndarray
+) -> None:
+    found = importance.partial_dependence
+    assert len(found) == 4
+    assert "day" not in {each.column for each in found}
+    for each in found:
+        assert 2 <= len(each.values) <= 20
+        assert len(set(each.values)) == len(each.values)
+        assert each.kind == ("categorical" if each.column in ("group", "yes") else "numeric")
+        if each.kind == "numeric":
+            assert list(each.values) == sorted(each.values)
+        known = rows[each.column].cast(pl.String if each.kind == "categorical" else pl.Float64).to_list()
+        assert {*each.values} <= {*known}, "these are values of the table"
+        for place, value in enumerate(each.values):
+            changed = rows.with_columns(pl.lit(value).alias(each.column))
+            expected = np.average(by_hand(ensemble, changed), axis=0, weights=weight)
+            predicted = [values[place] for values in each.predictions.values()]
+            np.testing.assert_allclose(predicted, expected, rtol=1e-3, atol=1e-4)
+        assert list(each.predictions) == list(ensemble.schema.classes or ensemble.schema.targets)
+
+
+def test_what_matters_comes_first_and_noise_does_not_matter(tmp_path: Path, frame: pl.DataFrame) -> None:
+    trained(tmp_path / "s", "numbers")
+    found = {each.name: each for each in importance(tmp_path / "s").columns}
+    assert next(iter(found)) == "a"
+    assert abs(found["noise"].mean) < 0.05 * found["a"].mean
+
+
+def test_the_same_again_in_blocks_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(tmp_path / "s", "different networks")
+    found = importance(tmp_path / "s")
+    written = (tmp_path / "s/importance.json").read_bytes()
+    monkeypatch.setattr(replaced_cells, "VALUES_AT_ONCE", 1)
+    assert importance(tmp_path / "s") == found
+    assert (tmp_path / "s/importance.json").read_bytes() == written
+
+
+def test_a_budget_draws_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(tmp_path / "s", "numbers")
+    everything = importance(tmp_path / "s")
+    monkeypatch.setattr(permutation_importance, "MIN_ROWS", 10)
+    monkeypatch.setattr(permutation_importance, "BUDGET", 1)
+    found = importance(tmp_path / "s")
+    assert (found.rows, found.repeats) == (10, MIN_REPEATS)
+    assert f"10 of {everything.rows} rows, each column shuffled 3 times" in found.basis
+    assert found.columns[0].name == everything.columns[0].name
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**4), st.integers(1, 10**8))
+def test_the_budget_lowers_first_the_rows_then_the_shuffles(rows: int, columns: int, weights: int) -> None:
+    used, repeats = affordable(rows, columns, weights)
+    assert min(rows, MIN_ROWS) <= used <= min(rows, MAX_ROWS)
+    assert MIN_REPEATS <= repeats <= MAX_REPEATS
+    if repeats < MAX_REPEATS:
+        assert used == min(rows, MIN_ROWS)
+    if repeats > MIN_REPEATS or used > min(rows, MIN_ROWS):
+        assert used * repeats * columns * weights <= BUDGET
+
+
+class Estimator:
+    """A trained network for scikit-learn, which asks for `fit`."""
+
+    def __init__(self, predict: Callable[[dict[str, Any]], np.ndarray], names: list[str]) -> None:
+        self.predict, self.names = predict, names
+
+    def fit(self) -> None:
+        raise NotImplementedError
+
+    def error(self, x: np.ndarray, y: np.ndarray) -> float:
+        predicted = self.predict(dict(zip(self.names, x.T, strict=True)))
+        return -float(np.sqrt(np.mean((predicted - y) ** 2)))
+
+
+def test_scikit_learn_finds_the_same(tmp_path: Path) -> None:
+    words = ("data=synthetic", "data.rows=400", "model.hidden=[16]", "trainer.max_epochs=10", "baselines=[]")
+    train_into(tmp_path / "s", words)
+    ensemble, found = mlplab.load(tmp_path / "s"), importance(tmp_path / "s")
+    data = DataCache().data(ensemble.config[0])
+    rows, names = data.split.test, ensemble.schema.names
+    x = data.table.x[rows] + np.array(ensemble.schema.offsets)
+    theirs = of_sklearn(
+        Estimator(ensemble.predict, names), x, data.table.y[rows, 0], scoring=Estimator.error, n_repeats=10
+    )
+    for column in found.columns:
+        place = names.index(column.name)
+        allowed = 3 * (column.sd + theirs.importances_std[place]) / np.sqrt(10)
+        assert column.mean == pytest.approx(theirs.importances_mean[place], abs=allowed)
