@@ -319,6 +319,18 @@ def test_a_folder_without_permission_is_a_short_message(here: Path, monkeypatch:
         report(here / "sweep")
 
 
+def test_a_sweep_has_the_importance_in_its_own_folder(here: Path) -> None:
+    columns = [{"name": "x3", "mean": 0.5, "sd": 0.25}]
+    importance = {"metric": "rmse", "error": 2.5, "rows": 9, "repeats": 5, "columns": columns}
+    (here / "sweep/importance.json").write_text(json.dumps(importance))
+    write_figures(here / "sweep", {"importance": alt.Chart(alt.Data(values=[])).mark_bar()})
+    html = page_of(here / "sweep")
+    assert "Rise of rmse (2.5)" in html
+    assert "<strong>Importance of the columns</strong>" in html
+    (here / "sweep/importance.json").write_text('{"metric": "rmse", "columns": [{}]}')
+    assert "Rise of rmse" not in page_of(here / "sweep")
+
+
 def test_a_chosen_ensemble_shows_its_runs(here: Path) -> None:
     ensemble = {"runs": {"0": 0.25, "2": 0.75}, "val/rmse": 1.5, "test/rmse": 2.5}
     (here / "sweep/ensemble.json").write_text(json.dumps(ensemble))

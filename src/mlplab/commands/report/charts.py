@@ -65,7 +65,7 @@ class Drawing:
     def is_wide(self) -> bool:
         """Whether the chart takes the full width: it is wide, or has several views."""
         width = self.specification.get("width")
-        several = {"concat", "hconcat", "facet", "repeat"} & self.specification.keys()
+        several = {"concat", "hconcat", "vconcat", "facet", "repeat"} & self.specification.keys()
         return bool(several) or (isinstance(width, int | float) and width > WIDE)
 
 
@@ -82,17 +82,22 @@ def drawing(name: str, specification: Mapping[str, Any]) -> Drawing:
 def _titles(title: Any) -> tuple[str, str]:
     """The title and subtitle of a specification: text, lines of text, or an object with both."""
     if isinstance(title, Mapping):
-        return _titles(title.get("text"))[0], _titles(title.get("subtitle"))[0]
-    if isinstance(title, list):
-        return " ".join(map(str, title)), ""
-    return (title, "") if isinstance(title, str) else ("", "")
+        return _joined(title.get("text"), " "), _joined(title.get("subtitle"), "; ")
+    return _joined(title, " "), ""
 
 
-def figures_of(run: Path) -> list[Drawing]:
-    """The figures in a run's folder."""
-    found = read_figures(run)
+def _joined(text: Any, separator: str) -> str:
+    """Text, or lines of it."""
+    if isinstance(text, list):
+        return separator.join(map(str, text))
+    return text if isinstance(text, str) else ""
+
+
+def figures_of(folder: Path) -> dict[str, Drawing]:
+    """The figures in a folder by name, in the order in which they are read."""
+    found = read_figures(folder)
     names = [name for name in dict.fromkeys((*TITLES, *found)) if name in found]
-    return [drawing(name, found[name]) for name in names]
+    return {name: drawing(name, found[name]) for name in names}
 
 
 def curves_of(run: RunResult) -> list[Drawing]:

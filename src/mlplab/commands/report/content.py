@@ -1,17 +1,16 @@
 """What a page shows: a part for each table, and what was left out."""
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mlplab.commands.render import format_score
 from mlplab.commands.report.comparison import Comparison, compared
-from mlplab.commands.report.grid import Grid
-from mlplab.commands.report.run_part import RunPart, run_part
-from mlplab.commands.report.runs_part import RunsPart, runs_part
+from mlplab.commands.report.parts.grid import Grid
+from mlplab.commands.report.parts.run import RunPart, run_part
+from mlplab.commands.report.parts.runs import RunsPart, runs_part
+from mlplab.commands.report.parts.table import read_json
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.discovery import ENSEMBLE_FILE, is_compatible, is_ensemble
 from mlplab.runs.selection import RunResult, read_run
@@ -87,10 +86,10 @@ def _ensemble(folder: Path) -> list[Grid]:
     if not is_ensemble(folder):
         return []
     try:
-        saved: dict[str, Any] = json.loads((folder / ENSEMBLE_FILE).read_bytes())
+        saved = read_json(folder / ENSEMBLE_FILE)
         weights = [(str(name), f"{float(weight):.4g}") for name, weight in saved.pop("runs").items()]
         scores = [(name, format_score(float(value), name)) for name, value in saved.items()]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (KeyError, ValueError, TypeError, AttributeError):
         return []
     return [
         Grid("Scores of the ensemble", ("metric", "score"), scores),

@@ -55,12 +55,10 @@ def check_replaceable(folder: Path) -> None:
     Raises:
         UserError: otherwise.
     """
-    known = {ENSEMBLE_FILE, EVALUATION_FILE, IMPORTANCE_FILE, "figures"}
+    known = {ENSEMBLE_FILE, EVALUATION_FILE, IMPORTANCE_FILE, REPORT_FILE, "figures"}
     if is_ensemble(folder):
         known |= _weights(folder / ENSEMBLE_FILE).keys()
-    others = (
-        sorted({entry.name for entry in folder.iterdir()} - known - {REPORT_FILE}) if folder.is_dir() else []
-    )
+    others = sorted({entry.name for entry in folder.iterdir()} - known) if folder.is_dir() else []
     if folder.is_file() or others:
         found = f"in it: {listed(others, 3)}" if others else "a file"
         raise UserError(Fault("is not only a chosen ensemble", str(folder), found, remedy="move this away"))

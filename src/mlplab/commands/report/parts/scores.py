@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlplab.commands.render import format_score, network_name
-from mlplab.commands.report.grid import Grid, score
+from mlplab.commands.report.parts.grid import Grid, score
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, MAIN, REGRESSION
 
 NAMES = {

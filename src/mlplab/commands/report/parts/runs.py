@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from mlplab.commands.render import format_mean, format_score
 from mlplab.commands.report.charts import MOST_RUNS, Drawing, comparison_charts, drawing
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.grid import Grid
-from mlplab.commands.report.run_part import RunPart, run_part
-from mlplab.commands.report.scores_part import NAMES
+from mlplab.commands.report.parts.grid import Grid
+from mlplab.commands.report.parts.importance import Importance, importance_in
+from mlplab.commands.report.parts.run import RunPart, run_part
+from mlplab.commands.report.parts.scores import NAMES
 from mlplab.commands.results import Score, score
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.runs.selection import REPEATS, RunResult, as_typed
@@ -45,6 +46,7 @@ class RunsPart:
     Attributes:
         chosen: the best configuration, as `lr=0.01`; empty if no key varies.
         scores: the best configuration beside its baselines; None if no run has finished.
+        importance: of the columns for the best configuration.
         unfinished: names, and why they have not finished.
         notes: sentences about what is shown.
     """
@@ -56,6 +58,7 @@ class RunsPart:
     scores: Grid | None
     table: RunsTable
     charts: list[Drawing]
+    importance: Importance | None
     unfinished: list[tuple[str, str]]
     notes: list[str]
     best: RunPart | None
@@ -74,6 +77,7 @@ def runs_part(comparison: Comparison) -> RunsPart:
         _scores(comparison) if best else None,
         _table(comparison),
         [drawing(name, chart.to_dict(validate=False)) for name, chart in charts.items()],
+        importance_in(comparison.root),
         _unfinished(comparison),
         _notes(comparison, done),
         run_part(comparison, best[0]) if best else None,

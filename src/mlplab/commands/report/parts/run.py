@@ -1,19 +1,18 @@
 """The part of a page about one run."""
 
-import json
 import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mlplab.commands.report.charts import Drawing, curves_of, figures_of
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.grid import Grid
-from mlplab.commands.report.scores_part import Scores, members_of, scores_of
-from mlplab.commands.report.table_part import Header, column_grid, read_header, read_schema
-from mlplab.commands.report.worst_rows import worst_rows
+from mlplab.commands.report.parts.grid import Grid
+from mlplab.commands.report.parts.importance import FIGURES, Importance, importance_in
+from mlplab.commands.report.parts.scores import Scores, members_of, scores_of
+from mlplab.commands.report.parts.table import Header, column_grid, read_header, read_json, read_schema
+from mlplab.commands.report.parts.worst_rows import worst_rows
 from mlplab.runs.selection import RunResult
 
 TABLE_LINE = re.compile(r": [\d,]+ rows.* → .*; train ")
@@ -42,7 +41,7 @@ class RunPart:
     scores: Scores | None
     curves: list[Drawing]
     figures: list[Drawing]
-    importance: Grid | None
+    importance: Importance | None
     worst: list[Grid]
     columns: Grid | None
     config: str
@@ -57,7 +56,7 @@ def run_part(comparison: Comparison, run: RunResult) -> RunPart:
     header, schema, environment = (
         read_header(folder),
         read_schema(folder),
-        _read_json(folder / "environment.json"),
+        read_json(folder / "environment.json"),
     )
     part = RunPart(
         comparison.title,
@@ -68,8 +67,8 @@ def run_part(comparison: Comparison, run: RunResult) -> RunPart:
         _facts(run, header),
         scores_of(metrics),
         curves_of(run),
-        figures_of(folder),
-        _importance(_read_json(folder / "importance.json")),
+        [drawn for figure, drawn in figures_of(folder).items() if figure not in FIGURES],
+        importance_in(folder),
         worst_rows(folder, schema) if schema else [],
         column_grid(schema) if schema else None,
         (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),
@@ -118,23 +117,6 @@ def _facts(run: RunResult, header: Header) -> list[tuple[str, str]]:
     return facts
 
 
-def _importance(content: Mapping[str, Any]) -> Grid | None:
-    """The numbers in importance.json; None if there is no such file, or it is damaged."""
-    try:
-        rows = [
-            (str(each["name"]), f"{float(each['mean']):.4g}", f"{float(each['sd']):.2g}")
-            for each in content["columns"]
-        ]
-        metric, error = content["metric"], float(content["error"])
-        caption = (
-            f"Rise of {metric} ({error:.4g}) when a column is shuffled: mean and SD of {content['repeats']} "
-            f"repeats, {content['rows']} rows"
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
-    return Grid(caption, ("column", "rise", "SD"), rows)
-
-
 def _command(environment: Mapping[str, Any]) -> str:
     words = environment.get("command")
     return shlex.join(["python", *map(str, words)]) if isinstance(words, list) and words else ""
@@ -152,12 +134,3 @@ def _origin(run: RunResult, environment: Mapping[str, Any]) -> list[tuple[str, s
         found.append(("versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
     found += [(name, str(environment[name])) for name in ("device", "platform") if name in environment]
     return found
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty if there is none."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mlplab.commands.report.grid import Grid
+from mlplab.commands.report.parts.grid import Grid
 from mlplab.data.schema import Column, Schema
 from mlplab.errors import listed
 
@@ -53,9 +54,18 @@ def read_header(run: Path) -> Header:
 def read_schema(run: Path) -> Schema | None:
     """The schema in a run's folder; None if there is none, or it is damaged."""
     try:
-        return Schema.from_plain(json.loads((run / "schema.json").read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Schema.from_plain(read_json(run / "schema.json"))
+    except (KeyError, TypeError, AttributeError):
         return None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty if there is none, or it is damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def column_grid(schema: Schema) -> Grid:

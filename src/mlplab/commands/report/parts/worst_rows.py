@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mlplab.commands.report.grid import Grid, aligned
+from mlplab.commands.report.parts.grid import Grid, aligned
 from mlplab.data.class_labels import label_values
 from mlplab.data.schema import Schema
 from mlplab.runs.folder import TEST_PREDICTIONS
