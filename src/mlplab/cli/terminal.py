@@ -6,12 +6,17 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
-from typing import Any, Literal
+from shutil import get_terminal_size
+from typing import Literal
 
+from mlplab.console import wrapped
 from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, is_disk_error
 
 VERSION = "--version"
+
+log = logging.getLogger(__name__)
 
 
 def version_line() -> str:
@@ -54,7 +59,7 @@ def print_error(error: UserError | RunFailed) -> int:
 
 def log_to_terminal(stream: Literal["stdout", "stderr"]) -> None:
     """Prints this package's log; warnings and errors with their level."""
-    handler = _TerminalHandler(getattr(sys, stream))
+    handler = _TerminalHandler(stream)
     handler.setLevel(logging.INFO)
     handler.setFormatter(_Formatter())
     logger = logging.getLogger("mlplab")
@@ -62,9 +67,25 @@ def log_to_terminal(stream: Literal["stdout", "stderr"]) -> None:
     logger.handlers = [handler]
 
 
-class _TerminalHandler(logging.StreamHandler[Any]):
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Does nothing: if the reader of our output has closed it, the work still continues."""
+def log_loading(what: str) -> None:
+    """Logs what takes the first seconds of a command, before that is imported or read."""
+    log.info("loading %s …", what)
+
+
+class _TerminalHandler(logging.Handler):
+    """Prints to `sys.stdout` or `sys.stderr`, which a progress bar replaces while it is shown."""
+
+    def __init__(self, stream: Literal["stdout", "stderr"]) -> None:
+        super().__init__()
+        self.stream_name = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints a message at once; on a terminal, its long lines are wrapped."""
+        stream = getattr(sys, self.stream_name)
+        with suppress(OSError):  # if the reader of our output has closed it, the work still continues
+            text = self.format(record)
+            print(wrapped(text, get_terminal_size().columns) if stream.isatty() else text, file=stream)
+            stream.flush()
 
 
 class _Formatter(logging.Formatter):

@@ -4,7 +4,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -12,6 +12,7 @@ from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION, sign_of
 from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 from mlplab.runs.discovery import is_compatible, runs_below
 from mlplab.runs.selection import (
+    COMMON_METRICS,
     SPLIT_KEYS,
     RunResult,
     as_typed,
@@ -78,6 +79,44 @@ def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str 
     Raises:
         UserError: if there are no runs, or a key or metric is unknown.
     """
+    return group_runs(read_runs(folders), by, sort)
+
+
+def results_by_task(
+    folders: Sequence[Path], by: Sequence[str] | None = None, sort: str | None = None
+) -> dict[str, Results]:
+    """The same, but runs of classification and of regression apart.
+
+    Args:
+        by: as in `results`; keys that the runs of a task do not have are left out.
+        sort: as in `results`; a task without this metric is sorted by its validation metric.
+    """
+    runs = read_runs(folders)
+    group_runs(runs, by, sort)  # checks the keys
+    found = {}
+    for task, of_task in by_task(runs).items():
+        known = {RUN, *(key for run in of_task for key in run.config)}
+        keys = None if by is None else [key for key in by if key in known]
+        has_sort = sort in (keys or ()) or any(math.isfinite(run.metric(str(sort))) for run in of_task)
+        found[task] = group_runs(of_task, keys, sort if has_sort else None)
+    return found
+
+
+def by_task(runs: Sequence[RunResult]) -> dict[str, list[RunResult]]:
+    """The runs of classification and of regression."""
+    tasks: dict[str, list[RunResult]] = {}
+    for run in runs:
+        is_classes = COMMON_METRICS[0] in run.metrics or run.config.get("loss.name") == "cross_entropy"
+        tasks.setdefault("classification" if is_classes else "regression", []).append(run)
+    return tasks
+
+
+def read_runs(folders: Sequence[Path]) -> list[RunResult]:
+    """Reads the runs in the given folders, without repeats.
+
+    Raises:
+        UserError: if there are no runs.
+    """
     found = {run.resolve(): run for folder in folders for run in _runs_below(folder)}  # each once
     if other := [run for run in found.values() if not is_compatible(run)]:
         log.warning("left out runs of a different version of mlplab: %s", listed(map(str, other), 3))
@@ -86,7 +125,7 @@ def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str 
     if repeats := len(read) - len(runs):
         what = "left out %d of %d runs: same configuration and seed as another run"
         log.info(what, repeats, len(read))
-    return group_runs(runs, by, sort)
+    return runs
 
 
 def group_runs(
@@ -121,6 +160,26 @@ def group_runs(
         sign = sign_of(sort)
         groups.sort(key=lambda group: (math.isnan(mean := group.scores[sort].mean), sign * mean))
     return Results(by, metrics, tuple(groups))
+
+
+def baseline_scores(
+    runs: Sequence[RunResult], found: Results, names: Iterable[str]
+) -> dict[str, dict[str, Score]]:
+    """The test scores of baselines over the splits of these runs; none if the runs' tables differ.
+
+    Args:
+        found: the runs in groups.
+        names: of the baselines; those without scores are left out.
+    """
+    if any(key.startswith("data.") and key != "data.batch_size" for key in found.by):
+        return {}
+    done = [run for run in runs if run.done]
+    scores = {name: {metric: _score(done, f"{name}/{metric}") for metric in found.metrics} for name in names}
+    return {
+        name: {metric: each if each.sd else replace(each, sd=math.nan) for metric, each in of_name.items()}
+        for name, of_name in scores.items()
+        if not all(math.isnan(each.mean) for each in of_name.values())
+    }
 
 
 def _test_metrics(runs: Sequence[RunResult]) -> list[str]:
