@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from support import write_config
 
-from mlplab.commands import render
 from mlplab.commands.results import results
+from mlplab.commands.results_table import results_table
+from mlplab.commands.results_text import results_csv, results_markdown, wide_table
 from mlplab.errors import UserError
 from mlplab.runs.selection import select_runs
 
@@ -132,16 +133,16 @@ def test_a_run_without_metrics_is_shown(sweep: Path) -> None:
 def test_the_three_forms(sweep: Path) -> None:
     found = results([sweep])
     assert (
-        render.results_markdown(found)
+        results_markdown(found)
         .splitlines()[0]
         .startswith("| optimizer.lr | runs | over | val/rmse ± SD (SE) |")
     )
-    assert "| 0.1 | 3 | 3 seeds | -7 ± 2.6 (1.5) | 7 ± 2.6 (1.5) |" in render.results_markdown(found)
-    assert "1 diverged, 1 running" in render.results_markdown(found)
-    header, _, last = render.results_csv(found).splitlines()
+    assert "| 0.1 | 3 | 3 seeds | -7 ± 2.6 (1.5) | 7 ± 2.6 (1.5) |" in results_markdown(found)
+    assert "1 diverged, 1 running" in results_markdown(found)
+    header, _, last = results_csv(found).splitlines()
     assert header.startswith("optimizer.lr,runs,over,val/rmse,val/rmse SD,val/rmse SE,test/rmse,")
     assert last.startswith("0.01,1,,-3.0,,,3.0,,,")
-    assert render.results_table(found).row_count == 2
+    assert results_table(found, 80).row_count == wide_table(found).row_count == 2
 
 
 @pytest.mark.parametrize(
