@@ -108,7 +108,7 @@ def by_task(runs: Sequence[RunResult]) -> dict[str, list[RunResult]]:
     for run in runs:
         is_classes = COMMON_METRICS[0] in run.metrics or run.config.get("loss.name") == "cross_entropy"
         tasks.setdefault("classification" if is_classes else "regression", []).append(run)
-    return tasks
+    return dict(sorted(tasks.items()))
 
 
 def read_runs(folders: Sequence[Path]) -> list[RunResult]:

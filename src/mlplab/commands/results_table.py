@@ -12,7 +12,7 @@ from mlplab.commands.render import format_mean
 from mlplab.commands.results import RUN, Group, Results, Score
 from mlplab.runs.selection import short_keys
 
-KEY, FOLDER, WORDS, LABEL = 16, 40, 20, 32
+KEY, FOLDER, WORDS, LABEL = 16, 40, 12, 24
 """Least widths of columns whose cells may be wrapped: values of a key, folders, words, values of all keys."""
 
 SECONDARY = ("test/mae", "test/auroc")

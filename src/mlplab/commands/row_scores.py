@@ -58,8 +58,9 @@ class RowScores:
         else:
             if self._shift is None:  # for the sums of squares: large targets would lose digits
                 self._shift = y[0]
-            error, centred = predicted - y, y - self._shift
-            self._sums += [each.sum(0) for each in (error**2, abs(error), centred, centred**2)]
+            with np.errstate(over="ignore", invalid="ignore"):  # squares of huge values
+                error, centred = predicted - y, y - self._shift
+                self._sums += [each.sum(0) for each in (error**2, abs(error), centred, centred**2)]
 
     def _target(
         self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series], name: str
@@ -85,8 +86,9 @@ class RowScores:
         if self.schema.classes:
             return dict(zip(("log_loss", "accuracy"), means[:, 0].tolist(), strict=True))
         squared, absolute, centred, centred_squared = means
-        variance = centred_squared - centred**2
-        r2 = 1 - squared / np.where(variance > 0, variance, math.nan)
+        with np.errstate(over="ignore", invalid="ignore"):
+            variance = centred_squared - centred**2
+            r2 = 1 - squared / np.where(variance > 0, variance, math.nan)
         of_targets = {"rmse": np.sqrt(squared), "mae": absolute, "r2": r2}
         return {name: float(each.mean()) for name, each in of_targets.items()}
 
