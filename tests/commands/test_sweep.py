@@ -1,12 +1,14 @@
 """`train.py -m` as users run it."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,23 @@ import numpy as np
 import pytest
 import yaml
 from commands.mistakes import Mistake, assert_refused, each
-from support import ROOT, SMALL, Ended, assert_short_answer, left_behind, process, status_of, without_notes
+from support import (
+    ROOT,
+    SMALL,
+    Ended,
+    assert_short_answer,
+    config,
+    left_behind,
+    process,
+    status_of,
+    without_notes,
+)
 
+from mlplab import console
+from mlplab.runs.resume_state import StackCheckpoint
+from mlplab.runs.train import Run
+from mlplab.sweeps import engines
+from mlplab.sweeps.train_stack import Outcome, StackJob
 from mlplab.training import checkpoint
 from mlplab.training.module import StackModule
 
@@ -183,6 +200,49 @@ def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended
     [row] = [line.split() for line in ended.out.splitlines() if line.startswith("│")]
     assert row[1] == "lr=0.001"
     assert "mean ± SD over 2 seeds" in ended.out
+
+
+def test_the_last_table_has_a_row_for_each_baseline(command: Callable[..., Ended], tmp_path: Path) -> None:
+    overrides = ("-m", *QUICK[:-1], "trainer.max_epochs=2", "optimizer.lr=1e-3,1e-2", "data/split=kfold")
+    folds = ("data.split.folds=3", "data.split.fold=range(3)", "baselines=[linear,constant]", "name=s")
+    lines = command(*overrides, *folds).out.splitlines()
+    table = [line for line in lines if line.startswith(("│", "┃"))]
+    assert max(map(len, table)) <= 80
+    assert "mean ± SD over 3 folds" in [line.strip() for line in lines]
+    metrics = [
+        json.loads(path.read_text()) for path in (tmp_path / "outputs/s").glob("*lr=0.01*/metrics.json")
+    ]
+    rmse = [each["linear/test/rmse"] for each in metrics]
+    (row,) = [[cell.strip() for cell in line.split("│")] for line in table if "ridge regression" in line]
+    assert row[1:4] == ["ridge regression", "–", f"{np.mean(rmse):.4g} ± {np.std(rmse, ddof=1):.2g}"]
+    assert [line.split()[1] for line in table if "│ mean " in line] == ["mean"]
+
+
+def test_the_last_table_compares_with_no_baseline_of_another_table(command: Callable[..., Ended]) -> None:
+    swept = ("-m", *QUICK[:-1], "trainer.max_epochs=1", "data.noise=0,1", "baselines=[constant]")
+    out = command(*swept).out
+    assert "noise=0" in out
+    assert "│ mean " not in out
+
+
+def test_several_processes_have_a_line_every_few_seconds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def slowly(stack: StackJob) -> dict[Path, Outcome]:
+        time.sleep(0.1)
+        return {run.folder: {} for run in stack.runs}
+
+    monkeypatch.setattr(console, "LINE_SECONDS", 0.01)
+    monkeypatch.setattr(engines, "_pool", lambda: ThreadPoolExecutor(1))
+    monkeypatch.setattr(engines, "_train_in_process", slowly)
+    monkeypatch.setattr(logging.getLogger("mlplab"), "propagate", True)
+    runs = [Run(config(*SMALL), tmp_path / str(number)) for number in range(3)]
+    stacks = [StackJob(f"stack {run.folder.name}", [run], StackCheckpoint(tmp_path / "c")) for run in runs]
+    with caplog.at_level(logging.INFO):
+        engines.train_in_processes(stacks, 1)
+    said = [record.getMessage() for record in caplog.records]
+    assert "0 of 3 stacks and 0 of 3 runs finished, 0 s" in said
+    assert "2 of 3 stacks and 2 of 3 runs finished, 0 s" in said
 
 
 @pytest.mark.slow
