@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from support import Ended, write_config
 
-from mlplab.commands.results import results
+from mlplab.commands.results import results, results_by_task
 from mlplab.commands.results_table import results_table
 from mlplab.commands.results_text import results_csv, results_markdown, wide_table
 from mlplab.errors import UserError
@@ -272,6 +272,18 @@ def test_less_important_scores_make_room(sweep: Path, width: int, shown: str, go
     assert gone not in text
     assert all(name in text for name in ("val/rmse", "test/rmse", "3 seeds", "0.01", "1 diverged"))
     assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in text.splitlines()) <= width
+
+
+def test_a_refused_run_is_with_the_runs_of_its_sweep(mixed: Path) -> None:
+    write(mixed / "c/refused", "auto", 0, None, status="failed", loss={"name": "auto"})
+    found = results_by_task([mixed / "c"])
+    assert list(found) == ["classification"]
+    assert [group.unfinished for group in found["classification"].groups if group.unfinished] == [
+        {"failed": 1}
+    ]
+    assert list(results_by_task([mixed / "c/refused"])) == ["regression"]
+    assert list(results_by_task([mixed], sort="test/accuracy")) == ["classification", "regression"]
+    assert results_by_task([mixed], ["loss.delta", "model.dropout"])["classification"].by == ("loss.delta",)
 
 
 def test_short_keys_differ() -> None:

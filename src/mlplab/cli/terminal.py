@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
 from shutil import get_terminal_size
-from typing import Literal
+from typing import Literal, TextIO
 
 from mlplab.console import wrapped
 from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, is_disk_error
@@ -53,8 +53,14 @@ def exit_status(work: Callable[[], None]) -> int:
 
 def print_error(error: UserError | RunFailed) -> int:
     """Prints an error to stderr and returns its exit code."""
-    print(error, file=sys.stderr)
+    print_to(sys.stderr, str(error))
     return error.status
+
+
+def print_to(stream: TextIO, text: str) -> None:
+    """Prints at once; on a terminal, long lines are wrapped."""
+    shown = wrapped(text, get_terminal_size().columns) if stream.isatty() else text
+    print(shown, file=stream, flush=True)
 
 
 def log_to_terminal(stream: Literal["stdout", "stderr"]) -> None:
@@ -80,12 +86,10 @@ class _TerminalHandler(logging.Handler):
         self.stream_name = stream
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints a message at once; on a terminal, its long lines are wrapped."""
+        """Prints a message."""
         stream = getattr(sys, self.stream_name)
         with suppress(OSError):  # if the reader of our output has closed it, the work still continues
-            text = self.format(record)
-            print(wrapped(text, get_terminal_size().columns) if stream.isatty() else text, file=stream)
-            stream.flush()
+            print_to(stream, self.format(record))
 
 
 class _Formatter(logging.Formatter):

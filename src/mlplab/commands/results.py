@@ -103,12 +103,22 @@ def results_by_task(
 
 
 def by_task(runs: Sequence[RunResult]) -> dict[str, list[RunResult]]:
-    """The runs of classification and of regression."""
-    tasks: dict[str, list[RunResult]] = {}
-    for run in runs:
-        is_classes = COMMON_METRICS[0] in run.metrics or run.config.get("loss.name") == "cross_entropy"
-        tasks.setdefault("classification" if is_classes else "regression", []).append(run)
-    return dict(sorted(tasks.items()))
+    """The runs of classification and of regression; those whose task is unknown are with the others."""
+    tasks = [_task(run) for run in runs]
+    known = {task for task in tasks if task}
+    found: dict[str, list[RunResult]] = {task: [] for task in sorted(known)}
+    for run, task in zip(runs, tasks, strict=True):
+        found.setdefault(task or min(known, default="regression"), []).append(run)
+    return found
+
+
+def _task(run: RunResult) -> str | None:
+    """The task of a run, by its metrics or its loss; None if it was refused before its table decided."""
+    of_classes, of_numbers = COMMON_METRICS
+    loss = run.config.get("loss.name", "auto")
+    if of_classes in run.metrics or loss == "cross_entropy":
+        return "classification"
+    return None if loss == "auto" and of_numbers not in run.metrics else "regression"
 
 
 def read_runs(folders: Sequence[Path]) -> list[RunResult]:

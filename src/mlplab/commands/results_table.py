@@ -81,13 +81,15 @@ def results_table(found: Results, width: int, title: str | None = None) -> RichT
     return _fitted(_without_equal_keys(found), LAYOUTS, width, "configuration", {}, title)
 
 
-def summary_table(found: Results, width: int, header: str, baselines: Baselines) -> RichTable:
+def summary_table(
+    found: Results, width: int, header: str, baselines: Baselines, title: str | None = None
+) -> RichTable:
     """A row for each group of runs and for each baseline, with what fits in the width.
 
     Args:
         header: above the groups' values.
     """
-    return _fitted(found, [each for each in LAYOUTS if each.labels], width, header, baselines, None)
+    return _fitted(found, [each for each in LAYOUTS if each.labels], width, header, baselines, title)
 
 
 def _without_equal_keys(found: Results) -> Results:

@@ -39,15 +39,15 @@ def summarize(root: Path, total: int, known: Mapping[Path, RunResult]) -> None:
     if not runs:
         raise RunFailed(f"none of {total} runs left a folder; see the messages above")
     console = Console()
-    if any(run.done for run in runs):
-        for task, of_task in by_task(without_repeats(runs)).items():
-            if any(run.done for run in of_task):
-                found = group_runs(of_task)
-                names = BASELINES[REGRESSION if task == "regression" else CLASSIFICATION]
-                baselines = baseline_scores(of_task, found, names)
-                named = {names[name]: scores for name, scores in baselines.items()}
-                console.print(_table(found, console.width, named))
-                warn_of_ensembles(found.by)
+    tasks = by_task(without_repeats(runs))
+    for task, of_task in tasks.items():
+        if any(run.done for run in of_task):
+            found = group_runs(of_task)
+            names = BASELINES[REGRESSION if task == "regression" else CLASSIFICATION]
+            baselines = baseline_scores(of_task, found, names)
+            named = {names[name]: scores for name, scores in baselines.items()}
+            console.print(_table(found, console.width, named, task if len(tasks) > 1 else None))
+            warn_of_ensembles(found.by)
     for line in (
         f"sweep folder: {inside(root)}",
         script_command("results.py", root),
@@ -59,11 +59,11 @@ def summarize(root: Path, total: int, known: Mapping[Path, RunResult]) -> None:
         raise RunFailed(_failures(failed, root, total, total - len(runs)))
 
 
-def _table(found: Results, width: int, baselines: Baselines) -> RichTable:
+def _table(found: Results, width: int, baselines: Baselines, title: str | None) -> RichTable:
     """The best configurations by the mean validation metric over their seeds and folds, and the baselines."""
     groups = [replace(group, unfinished={}) for group in found.groups if group.runs]
     header = f"best of {len(groups)} configurations" if len(groups) > 1 else "configuration"
-    return summary_table(replace(found, groups=tuple(groups[:BEST])), width, header, baselines)
+    return summary_table(replace(found, groups=tuple(groups[:BEST])), width, header, baselines, title)
 
 
 def _failures(failed: Sequence[RunResult], root: Path, total: int, absent: int) -> str:
