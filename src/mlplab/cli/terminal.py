@@ -9,12 +9,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
 from shutil import get_terminal_size
-from typing import Literal, TextIO
+from typing import Literal
 
 from mlplab.console import wrapped
 from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, is_disk_error
 
 VERSION = "--version"
+
+Stream = Literal["stdout", "stderr"]
 
 log = logging.getLogger(__name__)
 
@@ -53,17 +55,18 @@ def exit_status(work: Callable[[], None]) -> int:
 
 def print_error(error: UserError | RunFailed) -> int:
     """Prints an error to stderr and returns its exit code."""
-    print_to(sys.stderr, str(error))
+    _print("stderr", str(error))
     return error.status
 
 
-def print_to(stream: TextIO, text: str) -> None:
+def _print(stream: Stream, text: str) -> None:
     """Prints at once; on a terminal, long lines are wrapped."""
-    shown = wrapped(text, get_terminal_size().columns) if stream.isatty() else text
-    print(shown, file=stream, flush=True)
+    file = getattr(sys, stream)  # which a progress bar replaces while it is shown
+    shown = wrapped(text, get_terminal_size().columns) if file.isatty() else text
+    print(shown, file=file, flush=True)
 
 
-def log_to_terminal(stream: Literal["stdout", "stderr"]) -> None:
+def log_to_terminal(stream: Stream) -> None:
     """Prints this package's log; warnings and errors with their level."""
     handler = _TerminalHandler(stream)
     handler.setLevel(logging.INFO)
@@ -79,17 +82,14 @@ def log_loading(what: str) -> None:
 
 
 class _TerminalHandler(logging.Handler):
-    """Prints to `sys.stdout` or `sys.stderr`, which a progress bar replaces while it is shown."""
-
-    def __init__(self, stream: Literal["stdout", "stderr"]) -> None:
+    def __init__(self, stream: Stream) -> None:
         super().__init__()
-        self.stream_name = stream
+        self.stream: Stream = stream
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints a message."""
-        stream = getattr(sys, self.stream_name)
         with suppress(OSError):  # if the reader of our output has closed it, the work still continues
-            print_to(stream, self.format(record))
+            _print(self.stream, self.format(record))
 
 
 class _Formatter(logging.Formatter):

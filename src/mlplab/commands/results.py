@@ -175,13 +175,16 @@ def group_runs(
 def baseline_scores(
     runs: Sequence[RunResult], found: Results, names: Iterable[str]
 ) -> dict[str, dict[str, Score]]:
-    """The test scores of baselines over the splits of these runs; none if the runs' tables differ.
+    """The test scores of baselines over the splits of these runs.
+
+    There are none if the runs' tables differ, or their ensembles: those leave other rows to the baselines.
 
     Args:
         found: the runs in groups.
         names: of the baselines; those without scores are left out.
     """
-    if any(key.startswith("data.") and key != "data.batch_size" for key in found.by):
+    differ = [key for key in found.by if key.startswith("data.") or key == "ensemble"]
+    if differ not in ([], ["data.batch_size"]):
         return {}
     done = [run for run in runs if run.done]
     scores = {name: {metric: _score(done, f"{name}/{metric}") for metric in found.metrics} for name in names}

@@ -58,7 +58,8 @@ class _Progress(StackCallback):
         """Updates the text."""
         active = module.active_runs()
         if len(active) == 1:
-            self.values = _shown(_by_run(module, ("train/loss", "val/loss", module.monitor)))
+            values = _by_run(module, ("train/loss", "val/loss", module.monitor))
+            self.values = _shown(values, run=0)
         else:
             monitored = module.by_run(module.monitored(module.values))[active]
             self.best = min([self.best, *monitored.tolist()])
@@ -137,7 +138,7 @@ def _by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]
     return {_short(name): module.by_run(module.values[name]).tolist() for name in names}
 
 
-def _shown(values: Mapping[str, Sequence[float]], run: int = 0) -> str:
+def _shown(values: Mapping[str, Sequence[float]], run: int) -> str:
     """Values of a run on one line, such as `train 0.2871  val 0.3102  mae 4.18`."""
     return "  ".join(f"{name} {of_runs[run]:.4g}" for name, of_runs in values.items())
 
