@@ -32,7 +32,7 @@ def describe(config: DescribeConfig) -> None:
     if not console.is_terminal:  # then lines need no wrapping
         console.width = 10_000
     console.print(f"{description.source}: {description.rows:,} rows", highlight=False, markup=False)
-    console.print(description_grid(description))
+    console.print(description_grid(description, console.width))
     for line in task_lines(description):
         console.print(line, highlight=False, markup=False)
     if description.faults:

@@ -27,6 +27,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mlplab.cli.arguments import Arguments, Text, command
+from mlplab.cli.terminal import log_loading
 from mlplab.errors import Fault, UserError
 from mlplab.imports import heavy_imports
 
@@ -50,6 +51,7 @@ class Evaluate(Arguments):
 
 def evaluate(arguments: Evaluate) -> None:
     """Prints a table of scores."""
+    log_loading(f"torch and {arguments.run}")
     if arguments.select:
         select(arguments, arguments.select)
         return

@@ -19,6 +19,7 @@ python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
 from pathlib import Path
 
 from mlplab.cli.arguments import Arguments, Text, command
+from mlplab.cli.terminal import log_loading
 from mlplab.imports import heavy_imports
 
 
@@ -37,6 +38,7 @@ class Predict(Arguments):
 
 def predict(arguments: Predict) -> None:
     """Writes the output file."""
+    log_loading(f"torch and {arguments.run}")
     with heavy_imports():
         import torch
 

@@ -19,19 +19,25 @@ def results(arguments: argparse.Namespace) -> None:
     """Prints the table."""
     from rich.console import Console
 
-    from mlplab.commands import render
-    from mlplab.commands.results import results
+    from mlplab.commands.results import results, results_by_task
+    from mlplab.commands.results_table import results_table
+    from mlplab.commands.results_text import results_csv, results_markdown, wide_table
 
     by = [key for key in arguments.by.split(",") if key] if arguments.by else None
+    console = Console()
+    if arguments.format == "terminal" and console.is_terminal:
+        by_task = results_by_task(arguments.folders, by, arguments.sort)
+        for task, found in by_task.items():
+            console.print(results_table(found, console.width, task if len(by_task) > 1 else None))
+        return
     found = results(arguments.folders, by, arguments.sort)
     if arguments.format == "csv":
-        print(render.results_csv(found), end="")
+        print(results_csv(found), end="")
     elif arguments.format == "markdown":
-        print(render.results_markdown(found))
-    else:
-        grid, console = render.results_table(found), Console()
-        if not console.is_terminal:  # then lines need no wrapping
-            console.width = console.measure(grid, options=console.options.update(width=WIDE)).maximum
+        print(results_markdown(found))
+    else:  # lines need no wrapping
+        grid = wide_table(found)
+        console.width = console.measure(grid, options=console.options.update(width=WIDE)).maximum
         console.print(grid)
 
 

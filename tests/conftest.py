@@ -1,6 +1,7 @@
 """Commands in this process, and how property tests draw."""
 
 import importlib.util
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -76,6 +77,7 @@ def run_script(
         with pytest.raises(SystemExit) as ended:
             spec.loader.exec_module(importlib.util.module_from_spec(spec))
         GlobalHydra.instance().clear()
+        logging.getLogger("mlplab").handlers = [logging.NullHandler()]  # what tests do next is not printed
         captured = capsys.readouterr()
         assert isinstance(ended.value.code, int)
         return Ended(ended.value.code, captured.out, captured.err)

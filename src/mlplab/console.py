@@ -1,8 +1,50 @@
-"""Lines on the terminal."""
+"""Lines on the terminal, or wherever the output goes."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from textwrap import fill
+from threading import Event, Thread
 
 from rich.console import Console
+
+LINE_SECONDS = 5.0
+"""Where there is no progress bar, a line about the progress is printed this often."""
 
 
 def print_line(console: Console, line: str) -> None:
     """Prints a line as it is: paths and commands can be copied, and brackets are no markup."""
     console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text whose lines are broken between words, and continue indented."""
+    lines = text.split("\n")
+    indents = [" " * (len(line) - len(line.lstrip(" ")) + 2) for line in lines]
+    return "\n".join(
+        fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        for line, indent in zip(lines, indents, strict=True)
+    )
+
+
+@contextmanager
+def progress_lines(write: Callable[[str], None], line: Callable[[], str]) -> Iterator[None]:
+    """Prints a line about the progress of some work every `LINE_SECONDS`, from a thread.
+
+    Args:
+        write: prints a line.
+        line: what there is to print; the seconds since the start are added.
+    """
+    started, ended = time.monotonic(), Event()
+
+    def print_lines() -> None:
+        while not ended.wait(LINE_SECONDS):
+            write(f"{line()}, {time.monotonic() - started:.0f} s")
+
+    thread = Thread(target=print_lines, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -1,5 +1,6 @@
 """How the columns of a table are described."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,6 +139,27 @@ def test_what_may_be_wrong_has_a_note(describe: Callable[..., Ended], tmp_path: 
 def test_the_packaged_and_synthetic_tables(describe: Callable[..., Ended]) -> None:
     assert len(lines(describe())) == 9
     assert list(lines(describe("data=synthetic", "data.function=sine"))) == ["x1", "target"]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_table_is_readable_on_a_terminal(
+    describe: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, width: int
+) -> None:
+    names = [f"mean_of_sensor_{number}_over_the_last_hours" for number in range(60)]
+    wide = {name: [number + index / 8 for number in range(40)] for index, name in enumerate(names)}
+    key = pl.Series([f"k{number}" + "x" * 70 for number in range(40)])
+    pl.DataFrame(wide).with_columns(key=key).write_csv(tmp_path / "w.csv")
+    for name, value in {"FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": str(width), "LINES": "99"}.items():
+        monkeypatch.setenv(name, value)
+    for path, columns in (("w.csv", [*names, "key"]), ("t.csv", TABLE.columns)):
+        out = describe("data=csv", f"data.path={path}").out
+        printed = re.sub(r"\x1b\[[0-9;]*m", "", out).splitlines()
+        assert max(map(len, printed)) <= width
+        assert ("missing" in printed[2]) == (path == "t.csv")
+        cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed if line.startswith("│")]
+        assert "".join(row[0] for row in cells) == "".join(columns)  # whole, if folded
+        notes = " ".join(printed).replace("│", " ").split()
+        assert [word for word in notes if "data.columns.key=categorical" in word]
 
 
 MISTAKES = [

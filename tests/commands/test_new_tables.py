@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from commands.mistakes import Files, Mistake, assert_refused, each
-from support import Ended, assert_short_answer, train_into
+from support import Ended, assert_short_answer, train_into, without_notes
 
 Command = Callable[..., Ended]
 
@@ -200,7 +200,7 @@ def test_oddities_are_predicted_with_a_warning(
     (here / "n.csv").write_text(text, encoding="utf-8")
     ended = run_script(*arguments)
     assert ended.status == 0, ended
-    assert ended.err.splitlines() == [f"warning: {words}" for words in warned]
+    assert without_notes(ended.err).splitlines() == [f"warning: {words}" for words in warned]
 
 
 def test_columns_are_found_by_name_and_unknown_categories_are_missing(

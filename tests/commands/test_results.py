@@ -1,17 +1,22 @@
+import io
 import json
 import logging
+import re
+from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import pytest
-from support import write_config
+from rich.console import Console
+from support import Ended, write_config
 
-from mlplab.commands import render
-from mlplab.commands.results import results
+from mlplab.commands.results import results, results_by_task
+from mlplab.commands.results_table import results_table
+from mlplab.commands.results_text import results_csv, results_markdown, wide_table
 from mlplab.errors import UserError
-from mlplab.runs.selection import select_runs
+from mlplab.runs.selection import select_runs, short_keys
 
 
 def write(
@@ -132,16 +137,16 @@ def test_a_run_without_metrics_is_shown(sweep: Path) -> None:
 def test_the_three_forms(sweep: Path) -> None:
     found = results([sweep])
     assert (
-        render.results_markdown(found)
+        results_markdown(found)
         .splitlines()[0]
         .startswith("| optimizer.lr | runs | over | val/rmse ± SD (SE) |")
     )
-    assert "| 0.1 | 3 | 3 seeds | -7 ± 2.6 (1.5) | 7 ± 2.6 (1.5) |" in render.results_markdown(found)
-    assert "1 diverged, 1 running" in render.results_markdown(found)
-    header, _, last = render.results_csv(found).splitlines()
+    assert "| 0.1 | 3 | 3 seeds | -7 ± 2.6 (1.5) | 7 ± 2.6 (1.5) |" in results_markdown(found)
+    assert "1 diverged, 1 running" in results_markdown(found)
+    header, _, last = results_csv(found).splitlines()
     assert header.startswith("optimizer.lr,runs,over,val/rmse,val/rmse SD,val/rmse SE,test/rmse,")
     assert last.startswith("0.01,1,,-3.0,,,3.0,,,")
-    assert render.results_table(found).row_count == 2
+    assert results_table(found, 80).row_count == wide_table(found).row_count == 2
 
 
 @pytest.mark.parametrize(
@@ -169,3 +174,119 @@ def test_damaged_runs_and_empty_folders_are_reported(sweep: Path) -> None:
     (sweep / "s/lr=0.1,seed=0/metrics.json").write_text("{")
     with pytest.raises(UserError, match=r"metrics.json: is damaged"):
         results([sweep])
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Runs of numbers and of classes with many different keys; some have seeds, some are unfinished."""
+    number = 0
+    for lr in (0.001, 0.01):
+        for hidden in ([64, 64], [128, 128, 128]):
+            for seed in range(3):
+                number += 1
+                more = {
+                    "loss": {"name": "huber", "delta": 1.0 + lr},
+                    "optimizer": {"name": "adamw", "lr": lr, "weight_decay": 0.2},
+                    "model": {"name": "mlp", "hidden": hidden, "dropout": 0.1},
+                    "trainer": {"max_epochs": 1000 + len(hidden), "precision": 32},
+                }
+                status = "running" if number == 1 else "done"
+                write(tmp_path / f"m/n/{number}", lr, seed, 1234.5 + number, status, **more)
+                path = tmp_path / f"m/n/{number}/metrics.json"
+                metrics = json.loads(path.read_text()) | {"test/mae": 1000.5 + number, "test/r2": 0.5}
+                path.write_text(json.dumps(metrics))
+    for rate in (0.1, 0.2):
+        write(tmp_path / f"m/c/{rate}", rate, 0, None, loss={"name": "cross_entropy", "delta": None})
+        scores = {"val/log_loss": rate, "test/log_loss": 0.3, "test/accuracy": 0.9, "test/auroc": 0.95}
+        (tmp_path / f"m/c/{rate}/metrics.json").write_text(json.dumps({"status": "done", **scores}))
+    return tmp_path / "m"
+
+
+def on_terminal(
+    run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, width: int, *arguments: str
+) -> list[str]:
+    """The lines of the script results on a terminal of that width."""
+    for name, value in {"FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": str(width), "LINES": "99"}.items():
+        monkeypatch.setenv(name, value)
+    ended = run_script("results", *arguments)
+    assert ended.status == 0, ended
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in ended.out.splitlines()]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_mixed_folder_is_readable(
+    run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, mixed: Path, width: int
+) -> None:
+    lines = on_terminal(run_script, monkeypatch, width, str(mixed))
+    assert max(map(len, lines)) <= width
+    assert lines[0] == "classification"
+    start = lines.index("regression")
+    classes, numbers = lines[:start], lines[start:]
+    assert len([line for line in classes if line.startswith("│")]) == 2
+    assert "lr" in classes[2]
+    assert "delta" not in "".join(classes)
+    assert "rmse" not in "".join(classes)
+    assert "log_loss" not in "".join(numbers)
+    text = "".join(numbers)
+    assert "…" not in text
+    for needed in ("lr", "hidden", "val/rmse", "test/rmse", "± 1 ", "1 running"):
+        assert needed in text, needed
+    assert "optimizer." not in text
+    words = [word for line in numbers if line.startswith("│") for word in line.split()]
+    for value in ("0.001", "0.01", "[64,64]", "[128,128,128]"):
+        assert any(value in word for word in words), value
+
+
+def test_keys_without_a_difference_are_hidden_on_a_terminal_only(
+    run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, sweep: Path
+) -> None:
+    write(sweep / "s/odd", 0.2, 0, 4.0, loss={"delta": None})
+    arguments = (str(sweep), "--by", "optimizer.lr,model.hidden,loss.delta,run")
+    header = on_terminal(run_script, monkeypatch, 120, *arguments)[1]
+    assert "lr" in header
+    assert "run" in header
+    assert not any(hidden in header for hidden in ("optimizer.", "hidden", "delta"))
+    (first, *_) = run_script("results", *arguments, "--format", "markdown").out.splitlines()
+    assert first.startswith("| optimizer.lr | model.hidden | loss.delta | run | runs |")
+    for name in ("FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name)
+    wide = run_script("results", *arguments).out.splitlines()
+    assert "optimizer.lr" in wide[1]
+    assert "model.hidden" in wide[1]
+    assert not any("\x1b" in line for line in wide)
+
+
+@pytest.mark.parametrize(
+    ("width", "shown", "gone"),
+    [(120, "(SE)", "…"), (70, "± SD", "(SE)"), (58, "± SD", "test/r2")],
+)
+def test_less_important_scores_make_room(sweep: Path, width: int, shown: str, gone: str) -> None:
+    for seed in range(3):
+        path = sweep / f"s/lr=0.1,seed={seed}/metrics.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"test/mae": 3.0 + seed, "test/r2": 0.9}))
+    written = io.StringIO()
+    console = Console(file=written, width=width, force_terminal=True, no_color=True)
+    console.print(results_table(results([sweep]), width))
+    text = written.getvalue()
+    assert shown in text
+    assert gone not in text
+    assert all(name in text for name in ("val/rmse", "test/rmse", "3 seeds", "0.01", "1 diverged"))
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in text.splitlines()) <= width
+
+
+def test_a_refused_run_is_with_the_runs_of_its_sweep(mixed: Path) -> None:
+    write(mixed / "c/refused", "auto", 0, None, status="failed", loss={"name": "auto"})
+    found = results_by_task([mixed / "c"])
+    assert list(found) == ["classification"]
+    assert [group.unfinished for group in found["classification"].groups if group.unfinished] == [
+        {"failed": 1}
+    ]
+    assert list(results_by_task([mixed / "c/refused"])) == ["regression"]
+    assert list(results_by_task([mixed], sort="test/accuracy")) == ["classification", "regression"]
+    assert results_by_task([mixed], ["loss.delta", "model.dropout"])["classification"].by == ("loss.delta",)
+
+
+def test_short_keys_differ() -> None:
+    keys = ["optimizer.lr", "optimizer.name", "loss.name", "a.b.c", "x.b.c", "seed"]
+    assert short_keys(keys) == ["lr", "optimizer.name", "loss.name", "a.b.c", "x.b.c", "seed"]
+    assert short_keys(["name", "loss.name"]) == ["name", "loss.name"]

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 from commands.mistakes import Mistake, assert_refused, each
-from support import SMALL, Ended, assert_short_answer, left_behind, status_of, train_into
+from support import SMALL, Ended, assert_short_answer, left_behind, status_of, train_into, without_notes
 
 from mlplab.errors import UserError
 from mlplab.files import FolderLock
@@ -41,7 +41,7 @@ def test_a_run_that_has_ended_says_so(command: Command, tmp_path: Path) -> None:
     before = (tmp_path / "outputs/r/metrics.json").stat().st_mtime_ns
     ended = command("resume=outputs/r")
     assert ended.status == 0
-    assert ended.out.startswith("outputs/r has already finished\n")
+    assert without_notes(ended.out).startswith("outputs/r has already finished\n")
     assert (tmp_path / "outputs/r/metrics.json").stat().st_mtime_ns == before
 
 
@@ -104,7 +104,9 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(command: Command,
     checkpoint.remove(run / "checkpoints/last.ckpt")
     (run / "checkpoints/.last.ckpt.123.part").touch()
     ended = command("resume=outputs/r")
-    assert ended.out.startswith("outputs/r has no saved training state: starting from the beginning\n")
+    assert without_notes(ended.out).startswith(
+        "outputs/r has no saved training state: starting from the beginning\n"
+    )
     assert results_of(run) == whole
     assert not list(run.rglob("*.part"))
 

@@ -1,12 +1,14 @@
 """`train.py -m` as users run it."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,23 @@ import numpy as np
 import pytest
 import yaml
 from commands.mistakes import Mistake, assert_refused, each
-from support import ROOT, SMALL, Ended, assert_short_answer, left_behind, process, status_of
+from support import (
+    ROOT,
+    SMALL,
+    Ended,
+    assert_short_answer,
+    config,
+    left_behind,
+    process,
+    status_of,
+    without_notes,
+)
 
+from mlplab import console
+from mlplab.runs.resume_state import StackCheckpoint
+from mlplab.runs.train import Run
+from mlplab.sweeps import engines
+from mlplab.sweeps.train_stack import Outcome, StackJob
 from mlplab.training import checkpoint
 from mlplab.training.module import StackModule
 
@@ -72,7 +89,7 @@ def test_a_sweep_prints_its_plan_its_best_runs_and_its_folder(
 ) -> None:
     ended = command("-m", *SMALL, "optimizer.lr=1e-2,1e-3", "seed=range(3)", "hydra.launcher.max_members=3")
     assert ended.status == 0, ended.err
-    lines = ended.out.splitlines()
+    lines = without_notes(ended.out).splitlines()
     assert lines[:3] == [
         "6 runs: 2 stacks of 3",
         *(f"stack {number} of 2 finished: 3 runs" for number in (1, 2)),
@@ -88,8 +105,8 @@ def test_a_sweep_prints_its_plan_its_best_runs_and_its_folder(
         for lr in (0.01, 0.001)
     }
     assert [row[1] for row in rows] == sorted(means, key=lambda name: means[name])
-    assert [row[3:5] for row in rows] == [["3", "seeds"]] * 2
-    assert [row[6] for row in rows] == [f"{means[row[1]]:.4g}" for row in rows]
+    assert [row[3] for row in rows] == [f"{means[row[1]]:.4g}" for row in rows]
+    assert "mean ± SD over 3 seeds" in lines[-4]
 
 
 def test_folds_are_a_sweep_like_any_other(
@@ -97,7 +114,7 @@ def test_folds_are_a_sweep_like_any_other(
 ) -> None:
     folds = ("data/split=kfold", "data.split.folds=4", "data.split.fold=range(4)", "name=s")
     ended = command("-m", "trainer.max_epochs=3", "baselines=[]", *folds)
-    assert ended.out.startswith("4 runs: 1 stack of 4\n")
+    assert without_notes(ended.out).startswith("4 runs: 1 stack of 4\n")
     table = run_script("results", "outputs/s", "--format", "csv").out.splitlines()
     assert len(table) == 2  # one line: its runs are repeats
     row = dict(zip(table[0].split(","), table[1].split(","), strict=True))
@@ -154,7 +171,7 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(
 ) -> None:
     ended = command("-m", *SMALL, "model.dropout=0.1,1.5,0.2", "name=s")
     assert ended.status == 1
-    assert ended.out.startswith(
+    assert without_notes(ended.out).startswith(
         "3 runs: 1 stack of 2, 1 refused\n  refused: dropout=1.5: model.dropout: out of"
     )
     assert ended.err.splitlines() == [
@@ -181,7 +198,51 @@ def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended
     assert ended.status == 1
     assert "2 of 4 runs failed\n  lr=1e+20,seed=1: diverged, the loss became inf at step" in ended.err
     [row] = [line.split() for line in ended.out.splitlines() if line.startswith("│")]
-    assert row[1:5] == ["lr=0.001", "│", "2", "seeds"]
+    assert row[1] == "lr=0.001"
+    assert "mean ± SD over 2 seeds" in ended.out
+
+
+def test_the_last_table_has_a_row_for_each_baseline(command: Callable[..., Ended], tmp_path: Path) -> None:
+    overrides = ("-m", *QUICK[:-1], "trainer.max_epochs=2", "optimizer.lr=1e-3,1e-2", "data/split=kfold")
+    folds = ("data.split.folds=3", "data.split.fold=range(3)", "baselines=[linear,constant]", "name=s")
+    lines = command(*overrides, *folds).out.splitlines()
+    table = [line for line in lines if line.startswith(("│", "┃"))]
+    assert max(map(len, table)) <= 80
+    assert "mean ± SD over 3 folds" in [line.strip() for line in lines]
+    metrics = [
+        json.loads(path.read_text()) for path in (tmp_path / "outputs/s").glob("*lr=0.01*/metrics.json")
+    ]
+    rmse = [each["linear/test/rmse"] for each in metrics]
+    (row,) = [[cell.strip() for cell in line.split("│")] for line in table if "ridge regression" in line]
+    assert row[1:4] == ["ridge regression", "–", f"{np.mean(rmse):.4g} ± {np.std(rmse, ddof=1):.2g}"]
+    assert [line.split()[1] for line in table if "│ mean " in line] == ["mean"]
+
+
+def test_the_last_table_compares_with_no_baseline_of_another_table(command: Callable[..., Ended]) -> None:
+    swept = ("-m", *QUICK[:-1], "trainer.max_epochs=1", "data.noise=0,1", "baselines=[constant]")
+    out = command(*swept).out
+    assert "noise=0" in out
+    assert "│ mean " not in out
+
+
+def test_several_processes_have_a_line_every_few_seconds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def slowly(stack: StackJob) -> dict[Path, Outcome]:
+        time.sleep(0.1)
+        return {run.folder: {} for run in stack.runs}
+
+    monkeypatch.setattr(console, "LINE_SECONDS", 0.01)
+    monkeypatch.setattr(engines, "_pool", lambda: ThreadPoolExecutor(1))
+    monkeypatch.setattr(engines, "_train_in_process", slowly)
+    monkeypatch.setattr(logging.getLogger("mlplab"), "propagate", True)
+    runs = [Run(config(*SMALL), tmp_path / str(number)) for number in range(3)]
+    stacks = [StackJob(f"stack {run.folder.name}", [run], StackCheckpoint(tmp_path / "c")) for run in runs]
+    with caplog.at_level(logging.INFO):
+        engines.train_in_processes(stacks, 1)
+    said = [record.getMessage() for record in caplog.records]
+    assert "0 of 3 stacks and 0 of 3 runs finished, 0 s" in said
+    assert "2 of 3 stacks and 2 of 3 runs finished, 0 s" in said
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -274,6 +275,40 @@ def test_a_terminal_gets_a_bar_and_its_cursor_back(tmp_path: Path, diverges: boo
     assert 0 <= hidden < back
     assert "epoch" in text
     assert ("error: the loss became" in text) == diverges
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_a_terminal_of_80_columns(tmp_path: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    running = subprocess.Popen(
+        [sys.executable, SCRIPT, "trainer.max_epochs=2", "baselines=[linear]", "name=r"],
+        cwd=tmp_path,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other side has closed
+        while piece := os.read(ours, 65536):
+            shown += piece
+    assert running.wait(60) == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode().replace("\x1b[2K", "\n"))
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", text)]
+    assert lines[0] == "loading torch and the table concrete …"
+    assert max(map(len, lines)) <= 80
+    log = (tmp_path / "outputs/r/train.log").read_text()
+    assert max(map(len, log.splitlines())) > 100  # one line each
+    said = " ".join(line.strip() for line in lines)
+    assert "8 periodic features per numeric column, 42,625 weights, on cpu" in said
+    assert any(re.match(r"r: best epoch \d of 2; ", line) for line in lines)  # not within the bar's line
+
+
+def test_the_first_line_comes_before_anything_is_read(command: Callable[..., Ended]) -> None:
+    ended = command("data=csv", "data.path=none.csv", "data.target=y")
+    assert (ended.status, ended.out) == (2, "loading torch and the table none.csv …\n")
 
 
 def test_a_run_that_diverges_ends_with_status_1(command: Callable[..., Ended], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Progress where there is no terminal."""
+"""Progress on a terminal, and where there is none."""
 
 import io
 import re
@@ -28,8 +28,8 @@ def test_lines_tell_how_far_the_training_is(tmp_path: Path, monkeypatch: pytest.
     written = lines(tmp_path, [])
     assert len(written) == 5 * 3  # steps: epochs of 42 rows in batches of 16
     assert written[0] == "epoch 1/5  7% of all steps"
-    assert written[-1].startswith("epoch 5/5  100% of all steps  train/loss ")
-    assert "val/mae" in written[-1]
+    assert written[-1].startswith("epoch 5/5  100% of all steps  train ")
+    assert "  mae " in written[-1]
     assert "of all steps" not in (tmp_path / "0/train.log").read_text(encoding="utf-8")
 
 
@@ -43,6 +43,67 @@ def test_lines_of_a_sweep_name_the_best_run_so_far(tmp_path: Path, monkeypatch: 
     members = [[f"seed={seed}", "callbacks.early_stopping.patience=null"] for seed in range(3)]
     last = lines(tmp_path, *members, title="stack 1 of 1  ")[-1]
     logs = [(tmp_path / str(seed) / "train.log").read_text(encoding="utf-8") for seed in range(3)]
-    epochs = [float(found) for log in logs for found in re.findall(r"epoch [1-4]/5 .* val/mae (\S+)", log)]
-    assert last.startswith("stack 1 of 1  epoch 5/5  100% of all steps  best val/mae ")
+    epochs = [float(found) for log in logs for found in re.findall(r"epoch [1-4]/5 .* mae (\S+)", log)]
+    assert last.startswith("stack 1 of 1  epoch 5/5  100% of all steps  best mae ")
     assert last.endswith(f"{min(epochs):.4g} of 3 runs")
+
+
+def frames(written: str) -> list[str]:
+    """The successive lines of a bar on a terminal, without colours."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.replace("\x1b[2K", "\n"))
+    return [line.rstrip() for line in re.split(r"[\r\n]+", plain) if line.startswith(("epoch", "stack"))]
+
+
+def on_terminal(width: int) -> tuple[Console, io.StringIO]:
+    written = io.StringIO()
+    return Console(file=written, width=width, force_terminal=True), written
+
+
+@pytest.mark.parametrize("monitor", ["val/log_loss", "val/balanced_accuracy"])
+def test_a_bar_shows_epoch_bar_time_and_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, monitor: str
+) -> None:
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
+    cache, (console, written) = DataCache(), on_terminal(80)
+    run = resolved(*SMALL, "data.function=moons", f"monitor={monitor}", cache=cache)
+    train_runs([Run(run, tmp_path / "r")], [cache.data(run)], console)
+    last = frames(written.getvalue())[-1]
+    name = monitor.removeprefix("val/")
+    assert re.fullmatch(rf"epoch 5/5 ━+ \d\d:\d\d train 0\.\d+  val 0\.\d+  {name} 0\.\d+", last), last
+    assert len(last) <= 80
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize(
+    ("title", "values"),
+    [
+        ("", "train 1.234e+05  val 1.234e+05  balanced_accuracy 0.9876"),
+        ("stack 12 of 34  ", "best log_loss 0.1234 of 512 runs"),
+    ],
+)
+def test_a_bar_becomes_shorter_where_values_are_long(width: int, title: str, values: str) -> None:
+    console, written = on_terminal(width)
+    bar = progress.ProgressBar(console, title)
+    bar.progress.add_task(title, total=100, completed=50, epoch="1000/1000", values=values)
+    console.print(bar.progress)
+    (line,) = frames(written.getvalue())
+    assert re.fullmatch(rf"{title}epoch 1000/1000 [━╸╺]+ +--:-- {re.escape(values)}", line), line
+    assert len(line) <= width
+
+
+def test_a_bar_of_several_runs_shows_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
+    cache, (console, written) = DataCache(), on_terminal(80)
+    configs = [resolved(*SMALL, f"seed={seed}", cache=cache) for seed in range(2)]
+    runs = [Run(each, tmp_path / str(each.seed)) for each in configs]
+    train_runs(runs, [cache.data(each) for each in configs], console, title="stack 1 of 1  ")
+    last = frames(written.getvalue())[-1]
+    assert re.fullmatch(r"stack 1 of 1  epoch 5/5 ━+ \d\d:\d\d best mae \S+ of 2 runs", last), last
+
+
+def test_lines_of_epochs_fit_80_columns(tmp_path: Path) -> None:
+    lines(tmp_path, ["trainer.max_epochs=2"], title="stack 1 of 1  ")
+    log = (tmp_path / "0/train.log").read_text(encoding="utf-8")
+    epochs = re.findall(r"epoch \d/2  train \S+  val \S+  rmse \S+  mae \S+\n", log)
+    assert len(epochs) == 2
+    assert max(map(len, epochs)) <= 80

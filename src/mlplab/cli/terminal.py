@@ -6,12 +6,19 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
-from typing import Any, Literal
+from shutil import get_terminal_size
+from typing import Literal
 
+from mlplab.console import wrapped
 from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, is_disk_error
 
 VERSION = "--version"
+
+Stream = Literal["stdout", "stderr"]
+
+log = logging.getLogger(__name__)
 
 
 def version_line() -> str:
@@ -48,13 +55,20 @@ def exit_status(work: Callable[[], None]) -> int:
 
 def print_error(error: UserError | RunFailed) -> int:
     """Prints an error to stderr and returns its exit code."""
-    print(error, file=sys.stderr)
+    _print("stderr", str(error))
     return error.status
 
 
-def log_to_terminal(stream: Literal["stdout", "stderr"]) -> None:
+def _print(stream: Stream, text: str) -> None:
+    """Prints at once; on a terminal, long lines are wrapped."""
+    file = getattr(sys, stream)  # which a progress bar replaces while it is shown
+    shown = wrapped(text, get_terminal_size().columns) if file.isatty() else text
+    print(shown, file=file, flush=True)
+
+
+def log_to_terminal(stream: Stream) -> None:
     """Prints this package's log; warnings and errors with their level."""
-    handler = _TerminalHandler(getattr(sys, stream))
+    handler = _TerminalHandler(stream)
     handler.setLevel(logging.INFO)
     handler.setFormatter(_Formatter())
     logger = logging.getLogger("mlplab")
@@ -62,9 +76,20 @@ def log_to_terminal(stream: Literal["stdout", "stderr"]) -> None:
     logger.handlers = [handler]
 
 
-class _TerminalHandler(logging.StreamHandler[Any]):
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Does nothing: if the reader of our output has closed it, the work still continues."""
+def log_loading(what: str) -> None:
+    """Logs what takes the first seconds of a command, before that is imported or read."""
+    log.info("loading %s …", what)
+
+
+class _TerminalHandler(logging.Handler):
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        self.stream: Stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints a message."""
+        with suppress(OSError):  # if the reader of our output has closed it, the work still continues
+            _print(self.stream, self.format(record))
 
 
 class _Formatter(logging.Formatter):

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, read_write
 from mlplab.cli.compose import composed, folder_of, plain, read_flags, reject_hydra_settings
 from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import RESUME, check_overrides, is_typed, lines_of, typed_keys
-from mlplab.cli.terminal import exit_status, log_to_terminal
+from mlplab.cli.terminal import exit_status, log_loading, log_to_terminal
 from mlplab.config import CsvData, TrainConfig, parse
 from mlplab.config.allowed_classes import user_classes
 from mlplab.config.keys import flat, quoted
@@ -59,10 +59,12 @@ def train_command(conf: Path, name: str) -> None:
             _resume(flags, conf, name)
         elif flags.multirun:
             with composed(conf, flags, name, flags.overrides) as cfg:
+                log_loading("torch and the tables of the sweep")
                 _sweep(cfg, folder_of(cfg, "hydra.sweep.dir", typed), statuses)
         else:
             with composed(conf, flags, name, flags.overrides) as cfg:
                 folder, run = folder_of(cfg, "hydra.run.dir", typed), parse(plain(cfg))
+            log_loading(f"torch and the table {_table(run)}")
             _train(run, folder, resume=False)
 
     statuses.append(exit_status(work))
@@ -114,7 +116,13 @@ def _resume(flags: argparse.Namespace, conf: Path, name: str) -> None:
         ]
         if faults := faults + differences(run, saved, str(folder)):
             raise UserError(*faults)
+    log_loading(f"torch and the table {_table(run)}")
     _train(run, folder, resume=True)
+
+
+def _table(run: TrainConfig) -> str:
+    """The path or the name of a run's table."""
+    return run.data.path if isinstance(run.data, CsvData) else run.data.name
 
 
 def _is_auto(key: str, values: Mapping[str, Any]) -> bool:

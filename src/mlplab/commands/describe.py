@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from rich.cells import cell_len
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
 from mlplab.config import DescribeConfig
+from mlplab.console import wrapped
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.read_table import build_table
@@ -31,8 +34,14 @@ TOGETHER = 100
 WHOLE = 1e15
 """Magnitude below which whole numbers are shown with all digits."""
 
-EXAMPLE = 24
-"""Characters of a value that are shown."""
+HEADERS = ("column", "kind", "missing", "distinct", "range", "example", "note")
+NUMBERS = ("missing", "distinct", "range")
+
+LAYOUTS = ((24, True), (12, True), (24, False), (12, False), (6, False), (0, False))
+"""Characters of a value that are shown, and whether notes are in the grid: the first that fits the width."""
+
+LEAST = {"column": 20, "kind": 11, "note": 30}
+"""The least widths of columns of the grid whose cells may be wrapped."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,8 @@ def describe(config: DescribeConfig) -> Description:
             the description.
     """
     spec = table_spec(config)
-    with opened_source(config.data) as source, row_progress() as progress:
-        task = progress.add_task(f"{source.where}: read", total=None)
-        dtype = table_dtype(config)
-        reader = TableReader(
-            source, spec, dtype, _scratch, lambda rows: progress.update(task, completed=rows)
-        )
+    with opened_source(config.data) as source, row_progress(f"reading {source.where}") as count:
+        reader = TableReader(source, spec, table_dtype(config), _scratch, count)
         columns = infer_columns(reader.read())
         by_name: dict[str, list[InferredColumn]] = {name: [] for name in source.schema}
         for column in columns:
@@ -129,27 +134,46 @@ def _distinct_and_first(reader: TableReader) -> tuple[dict[str, int], dict[str, 
     return distinct, first
 
 
-def description_grid(description: Description) -> Grid:
-    """A line for each column."""
-    grid = Grid("column", "kind")
-    for name in ("missing", "distinct", "range"):
-        grid.add_column(name, justify="right")
-    grid.add_column("example", overflow="fold")
-    grid.add_column("note", overflow="fold")
+def description_grid(description: Description, width: int) -> RenderableType:
+    """A line for each column, without headers that no column has a value for.
+
+    Where the width is too small, examples are shortened, and notes are below the grid.
+    """
     about = "≈" if description.rows > COUNTED else ""
-    for name, roles in description.columns.items():
-        first = roles[0]
-        cells = (
+    lines = [
+        (
             name or "(no name)",
             _kind(roles),
-            f"{first.missing:,} ({first.missing / description.rows:.1%})" if first.missing else "",
+            f"{missing:,} ({missing / description.rows:.1%})" if (missing := roles[0].missing) else "",
             f"{about}{description.distinct[name]:,}",
-            " … ".join(map(_number, first.range or ())),
-            shortened(description.examples[name], EXAMPLE)[1:-1],
+            " … ".join(map(_number, roles[0].range or ())),
+            description.examples[name],
             _note(roles),
         )
-        grid.add_row(*map(Text, cells))
-    return grid
+        for name, roles in description.columns.items()
+    ]
+    cells = {header: list(of_all) for header, *of_all in zip(HEADERS, *lines, strict=True)}
+    examples, notes = cells["example"], cells["note"]
+    for example, with_notes in LAYOUTS:
+        cells["example"] = [shortened(text, example)[1:-1] if example else "" for text in examples]
+        cells["note"] = notes if with_notes else []
+        shown = {header: of_all for header, of_all in cells.items() if any(of_all)}
+        widths = {header: max(map(cell_len, (header, *of_all))) for header, of_all in shown.items()}
+        least = [min(width, LEAST.get(header, width)) for header, width in widths.items()]
+        if sum(least) + 3 * len(least) < width:
+            break
+    grid = Grid()
+    for header in shown:
+        justify: JustifyMethod = "right" if header in NUMBERS else "left"
+        grid.add_column(header, justify=justify, overflow="fold", no_wrap=header not in LEAST)
+    for row in zip(*shown.values(), strict=True):
+        grid.add_row(*map(Text, row))
+    below = (
+        []
+        if with_notes
+        else [f"{name}: {note}" for (name, *_), note in zip(lines, notes, strict=True) if note]
+    )
+    return Group(grid, *(Text(wrapped(note, width)) for note in below))
 
 
 def task_lines(description: Description) -> list[str]:

@@ -1,10 +1,12 @@
 """The command predict: writes the rows of a file with a prediction, in constant memory."""
 
+import logging
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -12,8 +14,8 @@ from typing import IO, NamedTuple
 
 import polars as pl
 from polars.io.plugins import register_io_source
-from rich.progress import Progress
 
+from mlplab.commands.row_scores import RowScores
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.data.io.discovery import is_parquet, opened
 from mlplab.data.io.progress import row_progress
@@ -32,6 +34,8 @@ ROWS_IN_MEMORY = 50_000
 
 STANDARD = "-"
 """The name of standard input and output."""
+
+log = logging.getLogger(__name__)
 
 
 class Predicted(NamedTuple):
@@ -58,7 +62,8 @@ def predict(
 ) -> int:
     """Writes the rows of `source` in the same order, with all their columns and those of `prediction_names`.
 
-    Text and numbers are written unchanged.
+    Text and numbers are written unchanged. The log says how many rows there are, and how well those with a
+    target are predicted.
 
     Args:
         run: the folder of a run or a sweep.
@@ -77,6 +82,7 @@ def predict(
     Raises:
         UserError: if the input does not match the network's columns, or the output cannot be written.
     """
+    started = time.perf_counter()
     _check_output(output, overwrite=overwrite)
     ensemble = load(run, runs)
     schema = ensemble.schema
@@ -100,10 +106,13 @@ def predict(
         beginning = next((frame for frame in frames if frame.height), None)
         if beginning is None:
             raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
-        progress = contexts.enter_context(row_progress())
-        predicted = _predicted(chain([beginning], frames), predictor, schema, threshold, progress)
+        count = contexts.enter_context(row_progress("predicting"))
+        scores = RowScores(schema, threshold, decimal_comma=rows.decimal_comma)
+        predicted = _predicted(chain([beginning], frames), predictor, schema, threshold, scores, count)
         _write(predicted, output, escape=escape_formulas)
     predictor.warn()
+    seconds = time.perf_counter() - started
+    log.info("predicted %s rows in %.2f s%s", f"{predictor.rows:,}", seconds, scores.summary())
     return predictor.rows
 
 
@@ -133,18 +142,19 @@ def _predicted(
     predictor: Predictor,
     schema: Schema,
     threshold: float | None,
-    progress: Progress,
+    scores: RowScores,
+    count: Callable[[int], None],
 ) -> Iterator[Predicted]:
-    """Predicts frame by frame."""
-    task = progress.add_task("predicted", total=None)
+    """Predicts and scores frame by frame."""
     for frame in frames:
         numbers = _numbers(frame)
         mean, spread = predictor(frame, numbers)
         columns = prediction_columns(schema, mean, threshold)
         if spread.shape[1]:
             columns += spread_columns(schema, spread)
+        scores.add(frame, numbers, mean)
         yield Predicted(frame.with_columns(columns), numbers.keys())
-        progress.update(task, completed=predictor.rows)
+        count(predictor.rows)
 
 
 def _numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:

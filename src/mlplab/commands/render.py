@@ -1,23 +1,19 @@
-"""Scores and results for people: tables for terminals, Markdown, CSV; and the commands to type next."""
+"""Scores for people: tables for terminals; and the commands to type next."""
 
-import csv
-import io
 import math
 import os
 import shlex
 import shutil
 import sys
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mlplab.commands.results import Group, Results, Score
+from mlplab.commands.results import Score
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
-from mlplab.data.io.csv_writer import escape_formula
 
 FORMATS = dict.fromkeys(("r2", *CLASSIFICATION), ".4f")
 """Formats of metrics other than `.4g`."""
@@ -158,66 +154,8 @@ def format_score(value: float | None, metric: str) -> str:
     return "–" if value is None or math.isnan(value) else format(value, spec)
 
 
-def format_mean(score: Score, metric: str, *, with_se: bool = True) -> str:
+def format_mean(score: Score, metric: str, *, with_sd: bool = True, with_se: bool = True) -> str:
     """Mean ± standard deviation (standard error); only the mean if these are not defined."""
-    if math.isnan(score.mean) or math.isnan(score.sd):
+    if math.isnan(score.mean) or math.isnan(score.sd) or not with_sd:
         return format_score(score.mean, metric)
     return f"{format_score(score.mean, metric)} ± {score.sd:.2g}" + (f" ({score.se:.2g})" if with_se else "")
-
-
-def results_table(found: Results) -> RichTable:
-    """A row for each group of runs, with scores as mean ± SD (SE)."""
-    table = RichTable()
-    for name in _header(found):
-        table.add_column(Text(name), overflow="fold")
-    for line in _lines(found):
-        table.add_row(*map(Text, line))
-    return table
-
-
-def results_markdown(found: Results) -> str:
-    """Formats results as a Markdown table."""
-    table = [_header(found), ["---"] * len(_header(found)), *_lines(found)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in table)
-
-
-def results_csv(found: Results) -> str:
-    """CSV with separate columns for mean, SD and SE, in full precision."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    scored = (f"{name}{part}" for name in found.metrics for part in ("", " SD", " SE"))
-    writer.writerow([*map(escape_formula, found.by), "runs", "over", *scored, "not done"])
-    for group in found.groups:
-        scores = [value for name in found.metrics for value in astuple(group.scores[name])]
-        shown = ["" if math.isnan(value) else repr(value) for value in scores]
-        writer.writerow([*map(escape_formula, group.key), group.runs, group.over, *shown, _unfinished(group)])
-    return file.getvalue()
-
-
-def _header(found: Results) -> list[str]:
-    several, unfinished = _columns(found)
-    scores = [f"{name} ± SD (SE)" if several else name for name in found.metrics]
-    return [*found.by, "runs", *(["over"] * several), *scores, *(["not done"] * unfinished)]
-
-
-def _lines(found: Results) -> list[list[str]]:
-    several, unfinished = _columns(found)
-    return [
-        [
-            *group.key,
-            str(group.runs),
-            *([group.over] * several),
-            *(format_mean(group.scores[name], name) for name in found.metrics),
-            *([_unfinished(group)] * unfinished),
-        ]
-        for group in found.groups
-    ]
-
-
-def _columns(found: Results) -> tuple[bool, bool]:
-    """Whether there are groups of several runs, and whether there are unfinished runs."""
-    return any(group.runs > 1 for group in found.groups), any(group.unfinished for group in found.groups)
-
-
-def _unfinished(group: Group) -> str:
-    return ", ".join(f"{count} {status}" for status, count in group.unfinished.items())

@@ -4,7 +4,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -12,6 +12,7 @@ from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION, sign_of
 from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 from mlplab.runs.discovery import is_compatible, runs_below
 from mlplab.runs.selection import (
+    COMMON_METRICS,
     SPLIT_KEYS,
     RunResult,
     as_typed,
@@ -78,6 +79,54 @@ def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str 
     Raises:
         UserError: if there are no runs, or a key or metric is unknown.
     """
+    return group_runs(read_runs(folders), by, sort)
+
+
+def results_by_task(
+    folders: Sequence[Path], by: Sequence[str] | None = None, sort: str | None = None
+) -> dict[str, Results]:
+    """The same, but runs of classification and of regression apart.
+
+    Args:
+        by: as in `results`; keys that the runs of a task do not have are left out.
+        sort: as in `results`; a task without this metric is sorted by its validation metric.
+    """
+    runs = read_runs(folders)
+    group_runs(runs, by, sort)  # checks the keys
+    found = {}
+    for task, of_task in by_task(runs).items():
+        known = {RUN, *(key for run in of_task for key in run.config)}
+        keys = None if by is None else [key for key in by if key in known]
+        has_sort = sort in (keys or ()) or any(math.isfinite(run.metric(str(sort))) for run in of_task)
+        found[task] = group_runs(of_task, keys, sort if has_sort else None)
+    return found
+
+
+def by_task(runs: Sequence[RunResult]) -> dict[str, list[RunResult]]:
+    """The runs of classification and of regression; those whose task is unknown are with the others."""
+    tasks = [_task(run) for run in runs]
+    known = {task for task in tasks if task}
+    found: dict[str, list[RunResult]] = {task: [] for task in sorted(known)}
+    for run, task in zip(runs, tasks, strict=True):
+        found.setdefault(task or min(known, default="regression"), []).append(run)
+    return found
+
+
+def _task(run: RunResult) -> str | None:
+    """The task of a run, by its metrics or its loss; None if it was refused before its table decided."""
+    of_classes, of_numbers = COMMON_METRICS
+    loss = run.config.get("loss.name", "auto")
+    if of_classes in run.metrics or loss == "cross_entropy":
+        return "classification"
+    return None if loss == "auto" and of_numbers not in run.metrics else "regression"
+
+
+def read_runs(folders: Sequence[Path]) -> list[RunResult]:
+    """Reads the runs in the given folders, without repeats.
+
+    Raises:
+        UserError: if there are no runs.
+    """
     found = {run.resolve(): run for folder in folders for run in _runs_below(folder)}  # each once
     if other := [run for run in found.values() if not is_compatible(run)]:
         log.warning("left out runs of a different version of mlplab: %s", listed(map(str, other), 3))
@@ -86,7 +135,7 @@ def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str 
     if repeats := len(read) - len(runs):
         what = "left out %d of %d runs: same configuration and seed as another run"
         log.info(what, repeats, len(read))
-    return group_runs(runs, by, sort)
+    return runs
 
 
 def group_runs(
@@ -121,6 +170,29 @@ def group_runs(
         sign = sign_of(sort)
         groups.sort(key=lambda group: (math.isnan(mean := group.scores[sort].mean), sign * mean))
     return Results(by, metrics, tuple(groups))
+
+
+def baseline_scores(
+    runs: Sequence[RunResult], found: Results, names: Iterable[str]
+) -> dict[str, dict[str, Score]]:
+    """The test scores of baselines over the splits of these runs.
+
+    There are none if the runs' tables differ, or their ensembles: those leave other rows to the baselines.
+
+    Args:
+        found: the runs in groups.
+        names: of the baselines; those without scores are left out.
+    """
+    differ = [key for key in found.by if key.startswith("data.") or key == "ensemble"]
+    if differ not in ([], ["data.batch_size"]):
+        return {}
+    done = [run for run in runs if run.done]
+    scores = {name: {metric: _score(done, f"{name}/{metric}") for metric in found.metrics} for name in names}
+    return {
+        name: {metric: each if each.sd else replace(each, sd=math.nan) for metric, each in of_name.items()}
+        for name, of_name in scores.items()
+        if not all(math.isnan(each.mean) for each in of_name.values())
+    }
 
 
 def _test_metrics(runs: Sequence[RunResult]) -> list[str]:

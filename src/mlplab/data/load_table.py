@@ -45,14 +45,13 @@ def load_table(run: config.TrainConfig) -> Table:
         UserError: with all faults of the table.
     """
     memory = run.data.memory_gib if isinstance(run.data, config.CsvData) else None
-    with opened_source(run.data) as source, row_progress() as progress:
-        task = progress.add_task(f"reading {source.where}:", total=None)
+    with opened_source(run.data) as source, row_progress(f"reading {source.where}") as count:
         return table_of(
             source,
             table_spec(run),
             table_dtype(run),
             None if memory is None else memory * GIBIBYTE,
-            lambda rows: progress.update(task, completed=rows),
+            count,
         )
 
 

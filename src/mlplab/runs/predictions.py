@@ -17,6 +17,9 @@ PREDICTION, PROBABILITY = "prediction", "probability"
 SPREAD_OF_CLASSES = ("entropy", "disagreement")
 """The columns of `mlplab.runs.trained.spread.entropy_and_disagreement`."""
 
+SMALLEST_PROBABILITY = 1e-15
+"""Smallest probability of a class, so that its logarithm is finite."""
+
 ROW = "row"
 """The column of row numbers in test_predictions.csv."""
 

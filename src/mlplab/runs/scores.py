@@ -6,11 +6,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 
+from mlplab.runs.predictions import SMALLEST_PROBABILITY
 from mlplab.training.class_metrics import ClassificationMetrics
 from mlplab.training.metrics import RegressionMetrics
-
-SMALLEST_PROBABILITY = 1e-15
-"""Smallest probability of a class, so that its logarithm is finite."""
 
 Scores = dict[str, float]
 

@@ -161,8 +161,24 @@ def warn_of_ensembles(keys: Sequence[str]) -> None:
 
 
 def labelled(keys: Sequence[str], values: Sequence[str]) -> str:
-    """Values with the last parts of their keys, as in the names of run folders: `lr=0.001,hidden=[8]`."""
-    return ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in zip(keys, values, strict=True))
+    """Values with the short names of their keys, as in the names of run folders: `lr=0.001,hidden=[8]`."""
+    return ",".join(f"{key}={value}" for key, value in zip(short_keys(keys), values, strict=True))
+
+
+def short_keys(keys: Sequence[str]) -> list[str]:
+    """The last part of each key, or as many parts as tell it from the others: `lr`, `loss.name`."""
+
+    def end(key: str, parts: int) -> str:
+        return ".".join(key.split(".")[-parts:])
+
+    return [
+        next(
+            end(key, parts)
+            for parts in range(1, key.count(".") + 2)
+            if end(key, parts) == key or sum(end(other, parts) == end(key, parts) for other in keys) == 1
+        )
+        for key in keys
+    ]
 
 
 def as_typed(value: Any) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from mlplab.config import TrainConfig, chosen
 from mlplab.config.metrics import metrics_of
-from mlplab.console import print_line
+from mlplab.console import print_line, progress_lines
 from mlplab.data.cache import RunData
 from mlplab.errors import (
     CannotWrite,
@@ -96,7 +96,7 @@ def train_runs(
         contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
         contexts.enter_context(quiet_writer_threads())
         contexts.enter_context(signals)  # until now, a signal ends the process at once
-        training = _Training(trainer, signals)
+        training = _Training(trainer, signals, console, title or "")
         warnings = [row_warnings(run, resumed=state is not None) for run in in_training]
         _open_folders(runs, in_training, state)
         for warning in dict.fromkeys(each for own in warnings for each in own):
@@ -133,8 +133,8 @@ class _Training:
         metrics: the content of metrics.json for the runs that have ended, by folder.
     """
 
-    def __init__(self, trainer: StackTrainer, signals: StopOnSignal) -> None:
-        self.trainer, self.signals = trainer, signals
+    def __init__(self, trainer: StackTrainer, signals: StopOnSignal, console: Console, title: str) -> None:
+        self.trainer, self.signals, self.console, self.title = trainer, signals, console, title
         self.metrics: dict[Path, Metrics] = {}
 
     def run(self) -> None:
@@ -155,10 +155,17 @@ class _Training:
         if received and trainer.stack_checkpoint:
             trainer.save()
         diverged = {index: reason for index in ended if (reason := trainer.diverged(index))}
-        if trained := [index for index in ended if index not in diverged]:
-            trainer.test(trained)
-        for index in ended:
-            self._finalize(index, "diverged" if index in diverged else "done", diverged.get(index))
+        finished = len(self.metrics)
+
+        def progress() -> str:
+            done = f" of {len(self.metrics) - finished} of {len(ended)} runs" if len(ended) > 1 else ""
+            return f"{self.title}test scores and baselines{done}"
+
+        with progress_lines(partial(print_line, self.console), progress):
+            if trained := [index for index in ended if index not in diverged]:
+                trainer.test(trained)
+            for index in ended:
+                self._finalize(index, "diverged" if index in diverged else "done", diverged.get(index))
         if received:
             step = trainer.trainer.global_step
             raise Interrupted(f"stopped by {received.name} after step {step}", received)

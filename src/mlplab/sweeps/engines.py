@@ -15,6 +15,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from mlplab.console import progress_lines
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed
 from mlplab.sweeps.train_stack import Outcome, StackJob, failed_outcome, train_stack
@@ -39,10 +40,16 @@ def train_in_processes(stacks: Sequence[StackJob], workers: int) -> dict[Path, O
     Each worker is a separate pool, so a crash does not affect the others.
     """
     outcomes: dict[Path, Outcome] = {}
+    runs = sum(len(stack.runs) for stack in stacks)
     waiting = list(stacks)
     idle = [_pool() for _ in range(workers)]
     working: dict[Future[dict[Path, Outcome]], tuple[StackJob, ProcessPoolExecutor]] = {}
-    with _forwarded_signals() as received:
+
+    def progress() -> str:
+        finished = len(stacks) - len(waiting) - len(working)
+        return f"{finished} of {len(stacks)} stacks and {len(outcomes)} of {runs} runs finished"
+
+    with _forwarded_signals() as received, progress_lines(log.info, progress):
         while working or (waiting and not received):
             while idle and waiting and not received:
                 pool, stack = idle.pop(), waiting.pop(0)

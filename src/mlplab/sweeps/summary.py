@@ -1,18 +1,20 @@
 """Summarizes a sweep: a table of its best configurations, and the runs that failed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as RichTable
 
-from mlplab.commands.render import format_mean, inside, script_command, tensorboard_command
-from mlplab.commands.results import Results, group_runs
+from mlplab.commands.render import inside, script_command, tensorboard_command
+from mlplab.commands.results import Results, baseline_scores, by_task, group_runs
+from mlplab.commands.results_table import Baselines, summary_table
+from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.console import print_line
 from mlplab.errors import RunFailed
 from mlplab.runs.discovery import runs_below
-from mlplab.runs.selection import RunResult, labelled, read_run, warn_of_ensembles, without_repeats
+from mlplab.runs.selection import RunResult, read_run, warn_of_ensembles, without_repeats
 
 BEST = 5
 """The largest number of configurations in the table."""
@@ -45,10 +47,15 @@ def summarize(root: Path, total: int, runs: Sequence[RunResult]) -> None:
     if not runs:
         raise RunFailed(f"none of {total} runs left a folder; see the messages above")
     console = Console()
-    if any(run.done for run in runs):
-        found = group_runs(without_repeats(runs))
-        console.print(_table(found))
-        warn_of_ensembles(found.by)
+    tasks = by_task(without_repeats(runs))
+    for task, of_task in tasks.items():
+        if any(run.done for run in of_task):
+            found = group_runs(of_task)
+            names = BASELINES[REGRESSION if task == "regression" else CLASSIFICATION]
+            baselines = baseline_scores(of_task, found, names)
+            named = {names[name]: scores for name, scores in baselines.items()}
+            console.print(_table(found, console.width, named, task if len(tasks) > 1 else None))
+            warn_of_ensembles(found.by)
     for line in (
         f"sweep folder: {inside(root)}",
         script_command("results.py", root),
@@ -60,20 +67,11 @@ def summarize(root: Path, total: int, runs: Sequence[RunResult]) -> None:
         raise RunFailed(_failures(failed, root, total, total - len(runs)))
 
 
-def _table(found: Results) -> RichTable:
-    """The best configurations by the mean validation metric over their seeds and folds."""
-    groups = [group for group in found.groups if group.runs]
-    several = any(group.over for group in groups)
-    title = f"best of {len(groups)} configurations" if len(groups) > 1 else "configuration"
-    shown = [name for name in found.metrics if name not in ("test/mae", "test/auroc")]
-    table = RichTable()
-    table.add_column(title, overflow="fold")
-    for name in (*(["over"] * several), *(f"{name} ± SD" if several else name for name in shown)):
-        table.add_column(name)
-    for group in groups[:BEST]:
-        scores = (format_mean(group.scores[name], name, with_se=False) for name in shown)
-        table.add_row(escape(labelled(found.by, group.key)) or "all runs", *([group.over] * several), *scores)
-    return table
+def _table(found: Results, width: int, baselines: Baselines, title: str | None) -> RichTable:
+    """The best configurations by the mean validation metric over their seeds and folds, and the baselines."""
+    groups = [replace(group, unfinished={}) for group in found.groups if group.runs]
+    header = f"best of {len(groups)} configurations" if len(groups) > 1 else "configuration"
+    return summary_table(replace(found, groups=tuple(groups[:BEST])), width, header, baselines, title)
 
 
 def _failures(failed: Sequence[RunResult], root: Path, total: int, absent: int) -> str:

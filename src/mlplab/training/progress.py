@@ -1,13 +1,15 @@
 """Progress of training: a bar on a terminal, lines elsewhere."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lightning.pytorch import Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from mlplab.config.metrics import sign_of
+from mlplab.console import LINE_SECONDS
 from mlplab.training.callbacks import StackCallback
 from mlplab.training.module import StackModule
 
@@ -16,8 +18,8 @@ LINES = 10
 
 REFRESH_SECONDS = 0.1
 
-LINE_SECONDS = 5.0
-"""Where there is no terminal, a line about the progress is printed this often."""
+BAR = 40
+"""Largest width of the bar in characters. It is shorter where the rest of the line needs the room."""
 
 
 class EpochLines(StackCallback):
@@ -34,12 +36,12 @@ class EpochLines(StackCallback):
         """Logs a line for each run in the chosen epochs."""
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
         if epoch in (1, epochs) or epoch % max(1, epochs // LINES) == 0:
-            values = {name: module.by_run(module.values[name]).tolist() for name in _names(module)}
+            main = "val/accuracy" if module.sizes.classes else "val/rmse"
+            values = _by_run(module, ("train/loss", "val/loss", main, module.monitor))
             epochs_of_run = module.epochs.view(-1, module.ensemble).max(1).values.tolist()
             for run, log in enumerate(self.log):
                 if epochs_of_run[run] == epoch:
-                    shown = "  ".join(f"{name} {value[run]:.4g}" for name, value in values.items())
-                    log(f"epoch {epoch}/{epochs}  {shown}")
+                    log(f"epoch {epoch}/{epochs}  {_shown(values, run)}")
 
 
 class _Progress(StackCallback):
@@ -56,13 +58,13 @@ class _Progress(StackCallback):
         """Updates the text."""
         active = module.active_runs()
         if len(active) == 1:
-            values = {name: module.by_run(module.values[name]).item() for name in _names(module)}
-            self.values = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+            values = _by_run(module, ("train/loss", "val/loss", module.monitor))
+            self.values = _shown(values, run=0)
         else:
             monitored = module.by_run(module.monitored(module.values))[active]
             self.best = min([self.best, *monitored.tolist()])
             best = sign_of(module.monitor) * self.best
-            self.values = f"best {module.monitor} {best:.4g} of {len(active)} runs"
+            self.values = f"best {_short(module.monitor)} {best:.4g} of {len(active)} runs"
 
 
 class ProgressLines(_Progress):
@@ -100,8 +102,10 @@ class ProgressBar(_Progress):
         super().__init__(title)
         self.progress = Progress(
             TextColumn("{task.description}epoch {task.fields[epoch]}"),
-            BarColumn(),
-            TimeRemainingColumn(),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=BAR)),
+            TimeRemainingColumn(
+                compact=True, elapsed_when_finished=True, table_column=Column(no_wrap=True, min_width=5)
+            ),
             TextColumn("{task.fields[values]}"),
             console=console,
         )
@@ -129,6 +133,16 @@ class ProgressBar(_Progress):
             self.progress.update(self.task, completed=trainer.global_step, epoch=epoch, values=self.values)
 
 
-def _names(module: StackModule) -> Sequence[str]:
-    of_task = ("val/log_loss", "val/accuracy") if module.sizes.classes else ("val/loss", "val/rmse")
-    return list(dict.fromkeys(("train/loss", *of_task, module.monitor)))
+def _by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]:
+    """Values of each run, by short names."""
+    return {_short(name): module.by_run(module.values[name]).tolist() for name in names}
+
+
+def _shown(values: Mapping[str, Sequence[float]], run: int) -> str:
+    """Values of a run on one line, such as `train 0.2871  val 0.3102  mae 4.18`."""
+    return "  ".join(f"{name} {of_runs[run]:.4g}" for name, of_runs in values.items())
+
+
+def _short(name: str) -> str:
+    """A loss by the set it is computed on, a metric of val by itself."""
+    return name.removesuffix("/loss") if name.endswith("/loss") else name.removeprefix("val/")

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float64
 
-from mlplab.runs.scores import SMALLEST_PROBABILITY
+from mlplab.runs.predictions import SMALLEST_PROBABILITY
 
 Output = Float64[np.ndarray, "row output"]
 Error = Callable[[Output], float]

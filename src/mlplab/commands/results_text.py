@@ -1,0 +1,68 @@
+"""The results of many runs in full: as Markdown, CSV, or a table of any width."""
+
+import csv
+import io
+import math
+from dataclasses import astuple
+
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from mlplab.commands.render import format_mean
+from mlplab.commands.results import Results
+from mlplab.commands.results_table import unfinished
+from mlplab.data.io.csv_writer import escape_formula
+
+
+def wide_table(found: Results) -> RichTable:
+    """A row for each group of runs, with scores as mean ± SD (SE)."""
+    table = RichTable()
+    for name in _header(found):
+        table.add_column(Text(name), overflow="fold")
+    for line in _lines(found):
+        table.add_row(*map(Text, line))
+    return table
+
+
+def results_markdown(found: Results) -> str:
+    """Formats results as a Markdown table."""
+    table = [_header(found), ["---"] * len(_header(found)), *_lines(found)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in table)
+
+
+def results_csv(found: Results) -> str:
+    """CSV with separate columns for mean, SD and SE, in full precision."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    scored = (f"{name}{part}" for name in found.metrics for part in ("", " SD", " SE"))
+    writer.writerow([*map(escape_formula, found.by), "runs", "over", *scored, "not done"])
+    for group in found.groups:
+        scores = [value for name in found.metrics for value in astuple(group.scores[name])]
+        shown = ["" if math.isnan(value) else repr(value) for value in scores]
+        writer.writerow([*map(escape_formula, group.key), group.runs, group.over, *shown, unfinished(group)])
+    return file.getvalue()
+
+
+def _header(found: Results) -> list[str]:
+    several, has_unfinished = _columns(found)
+    scores = [f"{name} ± SD (SE)" if several else name for name in found.metrics]
+    return [*found.by, "runs", *(["over"] * several), *scores, *(["not done"] * has_unfinished)]
+
+
+def _lines(found: Results) -> list[list[str]]:
+    several, has_unfinished = _columns(found)
+    return [
+        [
+            *group.key,
+            str(group.runs),
+            *([group.over] * several),
+            *(format_mean(group.scores[name], name) for name in found.metrics),
+            *([unfinished(group)] * has_unfinished),
+        ]
+        for group in found.groups
+    ]
+
+
+def _columns(found: Results) -> tuple[bool, bool]:
+    """Whether there are groups of several runs, and whether there are unfinished runs."""
+    return any(group.runs > 1 for group in found.groups), any(group.unfinished for group in found.groups)

@@ -1,0 +1,105 @@
+"""Scores of predicted rows that have a target, in constant memory."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float64
+
+from mlplab.data.class_labels import class_numbers
+from mlplab.data.parse import cells_of, is_text, parse_float
+from mlplab.data.schema import Schema
+from mlplab.runs.predictions import SMALLEST_PROBABILITY, most_likely
+
+
+class RowScores:
+    """The main metrics of predictions, over the rows with readable targets. All rows have equal weight.
+
+    Args:
+        threshold: the probability from which the second of two classes is predicted; None: the more likely.
+        decimal_comma: whether numbers in text have a decimal comma.
+
+    Attributes:
+        rows: number of rows that were scored.
+    """
+
+    def __init__(self, schema: Schema, threshold: float | None = None, *, decimal_comma: bool) -> None:
+        self.schema, self.threshold, self.decimal_comma = schema, threshold, decimal_comma
+        self.rows = 0
+        self._sums = np.zeros((2, 1) if schema.classes else (4, len(schema.targets)))
+        self._shift: Float64[np.ndarray, " target"] | None = None
+
+    def add(
+        self,
+        frame: pl.DataFrame,
+        numbers: Mapping[str, pl.Series],
+        predicted: Float64[np.ndarray, "row output"],
+    ) -> None:
+        """Scores rows; does nothing if the frame lacks a target.
+
+        Args:
+            numbers: columns that are already parsed.
+            predicted: the targets, or the probability of each class.
+        """
+        if any(name not in frame.columns for name in self.schema.targets):
+            return
+        y = np.column_stack([self._target(frame, numbers, name) for name in self.schema.targets])
+        known = np.isfinite(y).all(1)
+        self.rows += int(known.sum())
+        y, predicted = y[known], predicted[known]
+        if not len(y):
+            return
+        if self.schema.classes:
+            true = y[:, 0].astype(np.int64)
+            of_true = predicted[np.arange(len(true)), true].clip(SMALLEST_PROBABILITY, 1)
+            correct = most_likely(predicted, self.threshold) == true
+            self._sums[:, 0] += -np.log(of_true).sum(), correct.sum()
+        else:
+            if self._shift is None:  # for the sums of squares: large targets would lose digits
+                self._shift = y[0]
+            with np.errstate(over="ignore", invalid="ignore"):  # squares of huge values
+                error, centred = predicted - y, y - self._shift
+                self._sums += [each.sum(0) for each in (error**2, abs(error), centred, centred**2)]
+
+    def _target(
+        self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series], name: str
+    ) -> Float64[np.ndarray, " row"]:
+        """A target's values or class numbers; NaN where a cell is missing or cannot be read."""
+        schema, cells = self.schema, cells_of(frame, name)
+        if not (cells.dtype.is_numeric() or is_text(cells.dtype) or cells.dtype == pl.Boolean):
+            return np.full(len(cells), np.nan)
+        if schema.classes:
+            values = class_numbers(
+                *(cells, schema.classes, schema.class_kind, schema.na_values),
+                decimal_comma=self.decimal_comma,
+            )
+        else:
+            if not self.decimal_comma:
+                cells = numbers.get(name, cells)
+            values = parse_float(cells, schema.na_values, decimal_comma=self.decimal_comma)
+        return values.to_numpy(writable=True)
+
+    def scores(self) -> dict[str, float]:
+        """The metrics of the rows added: means over targets, as in `mlplab.runs.scores.scores`."""
+        means = self._sums / self.rows
+        if self.schema.classes:
+            return dict(zip(("log_loss", "accuracy"), means[:, 0].tolist(), strict=True))
+        squared, absolute, centred, centred_squared = means
+        with np.errstate(over="ignore", invalid="ignore"):
+            variance = centred_squared - centred**2
+            r2 = 1 - squared / np.where(variance > 0, variance, math.nan)
+        of_targets = {"rmse": np.sqrt(squared), "mae": absolute, "r2": r2}
+        return {name: float(each.mean()) for name, each in of_targets.items()}
+
+    def summary(self) -> str:
+        """The end of a message, such as `; on the 90 rows with a target: rmse 4.31, mae 3.04, r2 0.91`.
+
+        It is empty if no row was scored.
+        """
+        if not self.rows:
+            return ""
+        shown = ", ".join(
+            f"{name} {value:.4g}" for name, value in self.scores().items() if not math.isnan(value)
+        )
+        return f"; on the {self.rows:,} rows with a target: {shown}"

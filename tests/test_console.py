@@ -1,0 +1,37 @@
+"""Lines on the terminal."""
+
+import time
+
+import pytest
+
+from mlplab import console
+from mlplab.console import progress_lines, wrapped
+
+
+def test_long_work_has_a_line_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "LINE_SECONDS", 0.01)
+    lines: list[str] = []
+    with progress_lines(lines.append, lambda: f"{len(lines)} done"):
+        while len(lines) < 3:
+            time.sleep(0.01)
+    count = len(lines)
+    assert lines[:2] == ["0 done, 0 s", "1 done, 0 s"]
+    time.sleep(0.05)
+    assert len(lines) == count
+
+
+def test_short_work_has_none() -> None:
+    lines: list[str] = []
+    with progress_lines(lines.append, lambda: "done"):
+        pass
+    assert lines == []
+
+
+def test_long_lines_are_wrapped_between_words_and_indented() -> None:
+    path = "outputs/" + "x" * 90
+    text = f"one two three four five\n  refused: six seven eight\nfolder: {path}"
+    assert wrapped(text, 16).splitlines() == [
+        *("one two three", "  four five"),
+        *("  refused: six", "    seven eight"),
+        *("folder:", f"  {path}"),  # whole, so that it can be copied
+    ]
