@@ -187,7 +187,7 @@ def baseline_scores(
     if differ not in ([], ["data.batch_size"]):
         return {}
     done = [run for run in runs if run.done]
-    scores = {name: {metric: _score(done, f"{name}/{metric}") for metric in found.metrics} for name in names}
+    scores = {name: {metric: score(done, f"{name}/{metric}") for metric in found.metrics} for name in names}
     return {
         name: {metric: each if each.sd else replace(each, sd=math.nan) for metric, each in of_name.items()}
         for name, of_name in scores.items()
