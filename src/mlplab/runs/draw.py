@@ -20,7 +20,7 @@ from mlplab.figures.parts import ColumnValues, error_by_part
 from mlplab.figures.points import Points, predicted_vs_actual, residuals, residuals_by_column
 from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fitted import baselines
-from mlplab.runs.scores import SMALLEST_PROBABILITY
+from mlplab.runs.predictions import SMALLEST_PROBABILITY
 from mlplab.runs.trained.run_stack import predict_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.loggers.files import build_loggers, close_loggers
