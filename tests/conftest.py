@@ -9,9 +9,10 @@ from pathlib import Path
 
 import jaxtyping
 import pytest
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.global_hydra import GlobalHydra
-from hydra.plugins.config_source import ConfigResult
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hypothesis import settings
 from support import ROOT, Ended
 
@@ -28,21 +29,23 @@ def _configuration_files_read_once() -> Iterator[None]:
 
     The figures of a run take a second to draw, so commands in this process draw them only if asked.
     """
-    read = FileConfigSource.load_config
+    Plugins.instance()  # imports the class once more, so it is not to be imported here
+    source_class = SourcesRegistry.instance().resolve("file")
+    read = source_class.load_config
     seen: dict[tuple[str, str], ConfigResult] = {}
 
-    def load(source: FileConfigSource, path: str) -> ConfigResult:
+    def load(source: ConfigSource, config_path: str) -> ConfigResult:
         if Path(source.path) != ROOT / "conf":
-            return read(source, path)
-        key = source.provider, path
+            return read(source, config_path)
+        key = source.provider, config_path
         if key not in seen:
-            seen[key] = read(source, path)
-            if path == "train.yaml":
+            seen[key] = read(source, config_path)
+            if config_path == "train":
                 seen[key].config.figures = "none"
         return deepcopy(seen[key])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FileConfigSource, "load_config", load)
+        patch.setattr(source_class, "load_config", load)
         yield
 
 

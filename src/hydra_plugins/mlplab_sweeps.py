@@ -45,7 +45,7 @@ class Grid(Sweeper):
         lockstep = self.launcher if isinstance(self.launcher, Lockstep) else None
         root = Path(str(self.cfg.hydra.sweep.dir))
         results = results_of(root, lockstep.results if lockstep else {})
-        draw_sweep(results, (lockstep and lockstep.cache) or DataCache())
+        draw_sweep(root, results, (lockstep and lockstep.cache) or DataCache())
         summarize(root, len(runs), results)
 
 

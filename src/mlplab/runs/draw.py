@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,20 @@ log = logging.getLogger(__name__)
 
 
 def draw_finished(folder: Path, cache: DataCache) -> None:
-    """Draws the figures of a finished run, or logs why not: it is not to fail for its pictures."""
-    try:
+    """Draws the figures of a finished run, or logs a warning."""
+    with warn_if_failing(folder):
         draw_run(folder, cache)
+
+
+@contextmanager
+def warn_if_failing(folder: Path) -> Iterator[None]:
+    """Logs errors as warnings: what has been trained is not to fail for its figures.
+
+    Raises:
+        CannotWrite: if the disk is full.
+    """
+    try:
+        yield
     except Exception as error:
         if is_disk_error(error):
             raise CannotWrite(error) from error

@@ -6,6 +6,7 @@ from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from jaxtyping import Float64
 from threadpoolctl import threadpool_limits
 
 from mlplab.data.cache import RunData
@@ -64,7 +65,7 @@ class Baselines:
             name: scores(self.predict(name, x, rows), y[rows], weights, self.classes) for name in self.models
         }
 
-    def predict(self, name: str, x: X, rows: Rows) -> Y:
+    def predict(self, name: str, x: X, rows: Rows) -> Float64[np.ndarray, "chosen output"]:
         """The predictions of a baseline for rows of a table: the targets, or the probabilities of classes."""
         blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
         with threadpool_limits(self.threads), _quiet_products():
