@@ -67,6 +67,7 @@ def screenshots(arguments: Screenshots) -> None:
     output.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder, opened_browser() as browser:
         here = Path(folder)
+        (here / "scripts").symlink_to(ROOT / "scripts")
         for name, words in TRAININGS.items():
             _terminal(browser, _shown(here, "train", *words), output / f"terminal-{name}.png")
         _terminal(browser, _shown(here, "results", "outputs"), output / "terminal-results.png")
@@ -83,7 +84,8 @@ def screenshots(arguments: Screenshots) -> None:
             page = _page(browser)
             page.goto((here / f"outputs/{name}/report.html").as_uri())
             page.wait_for_timeout(3000)
-            page.screenshot(path=output / f"report-{name}.png", full_page=True)
+            page.set_viewport_size({"width": WIDTH, "height": 2 * HEIGHT})
+            page.screenshot(path=output / f"report-{name}.png")
             page.close()
     print(output)
 
@@ -102,7 +104,7 @@ def _shown(here: Path, script: str, *words: str) -> pyte.Screen:
     stream = pyte.ByteStream(screen)
     terminal, inside = pty.openpty()
     ioctl(inside, TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-    arguments = [sys.executable, str(ROOT / f"scripts/{script}.py"), *words]
+    arguments = [sys.executable, f"scripts/{script}.py", *words]
     environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
     typed = " ".join(["python", f"scripts/{script}.py", *words])
     stream.feed(f"$ {typed}\r\n".encode())

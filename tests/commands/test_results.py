@@ -288,5 +288,5 @@ def test_a_refused_run_is_with_the_runs_of_its_sweep(mixed: Path) -> None:
 
 def test_short_keys_differ() -> None:
     keys = ["optimizer.lr", "optimizer.name", "loss.name", "a.b.c", "x.b.c", "seed"]
-    assert short_keys(keys) == ["lr", "optimizer.name", "loss.name", "a.b.c", "x.b.c", "seed"]
-    assert short_keys(["name", "loss.name"]) == ["name", "loss.name"]
+    assert short_keys(keys) == ["lr", "optimizer", "loss", "a.b.c", "x.b.c", "seed"]
+    assert short_keys(["name", "loss.name"]) == ["name", "loss"]

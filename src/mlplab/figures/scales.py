@@ -1,24 +1,47 @@
 """Scales of axes: linear, or logarithmic for values that spread over orders of magnitude."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
+from math import inf, log
 
 import altair as alt
 
-GEOMETRIC_SPREAD = 30
+FAR = 30
 """The ratio of the largest to the smallest value from which an axis is logarithmic."""
+
+PADDING = 15
+"""Pixels beside the values of a key."""
+
+
+def spreads_far(values: Collection[float]) -> bool:
+    """Whether values are positive and spread so far that a linear axis would hide the small ones."""
+    return bool(values) and min(values) > 0 and max(values) > FAR * min(values)
 
 
 def is_geometric(values: Collection[float]) -> bool:
-    """Whether values are positive and spread so far that a linear axis would hide the small ones."""
-    return bool(values) and min(values) > 0 and max(values) > GEOMETRIC_SPREAD * min(values)
+    """Whether the values of a key spread far, or are more evenly spaced as logarithms than as they are."""
+    distinct = sorted(set(values))
+    if spreads_far(distinct) or len(distinct) < 3 or distinct[0] <= 0:
+        return spreads_far(distinct)
+    return _unevenness([log(each) for each in distinct]) < _unevenness(distinct)
 
 
-def scale_of(values: Collection[float], padding: int = 0) -> alt.Scale:
-    """The scale of an axis for these values, with pixels of padding. It does not start at zero."""
-    if is_geometric(values):
-        return alt.Scale(type="log", nice=False, padding=padding)
-    return alt.Scale(zero=False, nice=not padding, padding=padding)
+def _unevenness(ordered: Sequence[float]) -> float:
+    """The largest gap between neighbours over the smallest."""
+    gaps = [right - left for left, right in pairwise(ordered)]
+    return max(gaps) / min(gaps) if min(gaps) > 0 else inf
+
+
+def scale_of(values: Collection[float]) -> alt.Scale:
+    """The scale of an axis for scores. It does not start at zero."""
+    return alt.Scale(type="log", nice=False) if spreads_far(values) else alt.Scale(zero=False)
+
+
+def scale_of_key(values: Collection[float]) -> alt.Scale:
+    """The scale of an axis for the values of a key."""
+    kind = "log" if is_geometric(values) else "linear"
+    return alt.Scale(type=kind, zero=False, nice=False, padding=PADDING)
 
 
 def rounded(value: float) -> float:

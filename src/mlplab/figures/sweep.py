@@ -6,7 +6,7 @@ from math import log
 
 import altair as alt
 
-from mlplab.figures.scales import in_order, is_geometric, rounded, scale_of
+from mlplab.figures.scales import in_order, is_geometric, rounded, scale_of, scale_of_key, spreads_far
 from mlplab.figures.style import HEIGHT, NETWORK, REFERENCE, WIDTH, Figure, rows_of
 
 WORST = "#a3a3a3"
@@ -154,7 +154,7 @@ def _best(metric: str) -> dict[str, object]:
 def _ramp(scores: Sequence[float], *, lowest_is_best: bool) -> alt.Scale:
     """From the colour of the best score to that of the worst."""
     colours = [NETWORK, WORST] if lowest_is_best else [WORST, NETWORK]
-    return alt.Scale(type="log" if is_geometric(scores) else "linear", range=colours, nice=False)
+    return alt.Scale(type="log" if spreads_far(scores) else "linear", range=colours, nice=False)
 
 
 def _values(key: str, points: Sequence[Point]) -> list[Value]:
@@ -171,7 +171,7 @@ def _x(key: str, values: Sequence[Value]) -> alt.X:
     named = sorted(set(numbers))
     few = len(named) <= MOST_TICKS
     axis = alt.Axis(format="~g", values=named) if few else alt.Axis(format="~g", tickCount=5)
-    return alt.X("value:Q", title=key, axis=axis, scale=scale_of(numbers, padding=15))
+    return alt.X("value:Q", title=key, axis=axis, scale=scale_of_key(numbers))
 
 
 def _places(values: Sequence[Value]) -> dict[Value, float]:

@@ -166,7 +166,11 @@ def labelled(keys: Sequence[str], values: Sequence[str]) -> str:
 
 
 def short_keys(keys: Sequence[str]) -> list[str]:
-    """The last part of each key, or as many parts as tell it from the others: `lr`, `loss.name`."""
+    """The last part of each key, or as many parts as tell it from the others: `lr`, `split.seed`.
+
+    The name of an option is that of its group: `optimizer`, not `optimizer.name`.
+    """
+    named = [key.removesuffix(".name") for key in keys]
 
     def end(key: str, parts: int) -> str:
         return ".".join(key.split(".")[-parts:])
@@ -175,9 +179,9 @@ def short_keys(keys: Sequence[str]) -> list[str]:
         next(
             end(key, parts)
             for parts in range(1, key.count(".") + 2)
-            if end(key, parts) == key or sum(end(other, parts) == end(key, parts) for other in keys) == 1
+            if end(key, parts) == key or sum(end(other, parts) == end(key, parts) for other in named) == 1
         )
-        for key in keys
+        for key in named
     ]
 
 

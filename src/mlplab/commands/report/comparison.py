@@ -9,7 +9,14 @@ from typing import Any
 
 from mlplab.commands.results import Results, group_runs
 from mlplab.config.metrics import sign_of
-from mlplab.runs.selection import RunResult, as_typed, common_monitor, varying_keys, without_repeats
+from mlplab.runs.selection import (
+    RunResult,
+    as_typed,
+    common_monitor,
+    short_keys,
+    varying_keys,
+    without_repeats,
+)
 
 TABLE = ("data.name", "data.path", "data.function", "data.target")
 """Keys of the table and its target. Other keys of `data`, such as its rows, may vary within a comparison."""
@@ -38,8 +45,7 @@ class Comparison:
     def keys(self) -> dict[str, str]:
         """The keys that vary, except seeds and folds, and short names: `lr`, and `optimizer` for its name."""
         keys = varying_keys(self.runs)
-        last = [key.removesuffix(".name").rpartition(".")[2] for key in keys]
-        return {key: short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)}
+        return dict(zip(keys, short_keys(keys), strict=True))
 
     @cached_property
     def results(self) -> Results:
