@@ -20,11 +20,11 @@ def spreads_far(values: Collection[float]) -> bool:
 
 
 def is_geometric(values: Collection[float]) -> bool:
-    """Whether the values of a key spread far, or are more evenly spaced as logarithms than as they are."""
+    """Whether the values of a key spread far, or are clearly more even as logarithms."""
     distinct = sorted(set(values))
     if spreads_far(distinct) or len(distinct) < 3 or distinct[0] <= 0:
         return spreads_far(distinct)
-    return _unevenness([log(each) for each in distinct]) < _unevenness(distinct)
+    return _unevenness([log(each) for each in distinct]) < 0.9 * _unevenness(distinct)
 
 
 def _unevenness(ordered: Sequence[float]) -> float:
@@ -40,8 +40,9 @@ def scale_of(values: Collection[float]) -> alt.Scale:
 
 def scale_of_key(values: Collection[float]) -> alt.Scale:
     """The scale of an axis for the values of a key."""
-    kind = "log" if is_geometric(values) else "linear"
-    return alt.Scale(type=kind, zero=False, nice=False, padding=PADDING)
+    if is_geometric(values):
+        return alt.Scale(type="log", nice=False, padding=PADDING)
+    return alt.Scale(zero=False, nice=False, padding=PADDING)
 
 
 def rounded(value: float) -> float:
