@@ -34,7 +34,8 @@ def test_axes_are_logarithmic_where_values_spread() -> None:
     assert is_geometric([0.003, 0.001, 0.01])  # as sweeps are usually written
     assert not is_geometric([1.0, 29.0])
     assert not is_geometric([1.0, 2.0, 3.0, 4.0])
-    assert not is_geometric([8.0, 8.000000000000002, 9.0])
+    assert not is_geometric([8.0, 8.0001, 9.0])
+    is_geometric([8.0, 8.000000000000002, 9.0])  # without division by zero
     assert not is_geometric([0.0, 1000.0])
     assert not is_geometric([])
 
