@@ -23,7 +23,7 @@ def points(classes: int, rows: int = 300, *, baseline: bool = True, only: int | 
     predicted = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     names = [f"class {k}" for k in range(classes)]
     beside = np.full((rows, classes), 1 / classes) if baseline else None
-    return ClassPoints("kind", names, actual, predicted, beside, "logistic regression")
+    return ClassPoints("kind", names, rows, actual, predicted, beside, "logistic regression")
 
 
 def test_the_confusion_matrix_counts_rows() -> None:
@@ -74,7 +74,7 @@ def test_calibrated_probabilities_lie_on_the_diagonal(classes: int) -> None:
     rng = np.random.default_rng(0)
     predicted = rng.dirichlet(np.ones(classes), 20_000)
     actual = (predicted.cumsum(1) < rng.uniform(size=(len(predicted), 1))).sum(1).astype(np.int64)
-    of = ClassPoints("kind", [str(k) for k in range(classes)], actual, predicted)
+    of = ClassPoints("kind", [str(k) for k in range(classes)], len(actual), actual, predicted)
     drawn = calibration(of).to_dict()["layer"][1]["data"]["values"]
     assert sum(each["rows"] for each in drawn) == len(predicted)
     for each in drawn:

@@ -9,7 +9,17 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from mlplab.figures.points import THIS
-from mlplab.figures.style import BASELINE, HEIGHT, NETWORK, RAMP, REFERENCE, SERIES, Figure, rows_of
+from mlplab.figures.style import (
+    BASELINE,
+    HEIGHT,
+    NETWORK,
+    RAMP,
+    REFERENCE,
+    SERIES,
+    Figure,
+    row_count,
+    rows_of,
+)
 
 MOST_CLASSES = 20
 """Classes in a confusion matrix: those with the most rows."""
@@ -35,6 +45,7 @@ class ClassPoints:
 
     Args:
         target: its name.
+        total: the number of all test rows.
         actual: the number of each row's class.
         predicted: the probability of each class.
         baseline: the probabilities of a baseline; None if there is none.
@@ -43,6 +54,7 @@ class ClassPoints:
 
     target: str
     classes: Sequence[str]
+    total: int
     actual: Int64[np.ndarray, " row"]
     predicted: Probabilities
     baseline: Probabilities | None = None
@@ -108,7 +120,7 @@ def confusion(points: ClassPoints) -> Figure:
     return alt.layer(cells, numbers).properties(
         width=size,
         height=size,
-        title=alt.Title("Confusion", subtitle=f"{shown}{len(points.actual):,} test rows"),
+        title=alt.Title("Confusion", subtitle=f"{shown}{row_count(len(points.actual), points.total)}"),
         description=f"Matrix of the number of test rows by actual and predicted {points.target}",
     )
 
@@ -205,6 +217,7 @@ def calibration(points: ClassPoints) -> Figure:
 
     Predictions are the second of two classes, or the most likely of several.
     """
+    rows = len(points.actual)
     values = []
     for name, predicted in points.models():
         if len(points.classes) == 2:
@@ -251,7 +264,7 @@ def calibration(points: ClassPoints) -> Figure:
         height=HEIGHT,
         title=alt.Title(
             "Calibration",
-            subtitle=f"{min(BINS, len(points.actual))} groups of {len(points.actual):,} test rows",
+            subtitle=f"{min(BINS, rows)} groups of {row_count(rows, points.total)}",
         ),
         description=f"{share} over {what}; on the diagonal, the two are equal",
     )

@@ -9,7 +9,17 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from mlplab.figures.parts import ColumnValues, Part, parts_of
-from mlplab.figures.style import BASELINE, HEIGHT, MOST_POINTS, NETWORK, REFERENCE, WIDTH, Figure, rows_of
+from mlplab.figures.style import (
+    BASELINE,
+    HEIGHT,
+    MOST_POINTS,
+    NETWORK,
+    REFERENCE,
+    WIDTH,
+    Figure,
+    row_count,
+    rows_of,
+)
 
 THIS = "this network"
 
@@ -28,12 +38,14 @@ class Points:
     Args:
         target: its name.
         rows: numbers of the rows in the table, counted from 1.
+        total: the number of all test rows.
         baseline: the predictions of a baseline; None if there is none.
         baseline_name: its name.
     """
 
     target: str
     rows: Int64[np.ndarray, " row"]
+    total: int
     actual: Numbers
     predicted: Numbers
     baseline: Numbers | None = None
@@ -52,12 +64,7 @@ class Points:
 
     def subtitle(self) -> str:
         """How many rows are shown."""
-        shown = len(self.shown())
-        return (
-            f"{shown:,} test rows"
-            if shown == len(self.rows)
-            else f"{shown:,} of {len(self.rows):,} test rows"
-        )
+        return row_count(len(self.shown()), self.total)
 
 
 def predicted_vs_actual(points: Points) -> Figure:

@@ -56,6 +56,11 @@ ON_PAGE: dict[str, Any] = {
 """The configuration on pages: text and lines have the colour of the page's text, on dark pages and light."""
 
 
+def row_count(shown: int, total: int) -> str:
+    """How many of the test rows a figure shows."""
+    return f"{total:,} test rows" if shown == total else f"{shown:,} of {total:,} test rows"
+
+
 def rows_of(values: Sequence[Mapping[str, Any]]) -> alt.Data:
     """The data of a chart."""
     return alt.Data(values=list(values))  # type: ignore[no-untyped-call]

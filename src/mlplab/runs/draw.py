@@ -1,10 +1,10 @@
 """Draws the figures of a trained run: into its folder, and for TensorBoard."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import altair as alt
 import numpy as np
@@ -13,6 +13,7 @@ from jaxtyping import Float, Float64
 from mlplab.config.metrics import BASELINES, metrics_of
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.schema import Schema
+from mlplab.data.splits.split import Rows
 from mlplab.errors import CannotWrite, is_disk_error, reason_of
 from mlplab.figures.classes import ClassPoints, calibration, confusion, roc_and_precision_recall
 from mlplab.figures.files import write_figures
@@ -21,7 +22,7 @@ from mlplab.figures.parts import ColumnValues, error_by_part
 from mlplab.figures.points import Points, predicted_vs_actual, residuals, residuals_by_column
 from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fitted import baselines
-from mlplab.runs.predictions import SMALLEST_PROBABILITY
+from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.runs.trained.run_stack import predict_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.loggers.files import build_loggers, close_loggers
@@ -79,43 +80,93 @@ def draw_run(folder: Path, cache: DataCache) -> None:
     close_loggers(loggers, success=True)
 
 
+class _Tested(NamedTuple):
+    """Test rows, and predictions for them.
+
+    Attributes:
+        rows: their numbers in the table, from 0.
+        total: the number of all test rows.
+        columns: their features.
+        beside: the predictions of a baseline; None if none was fitted.
+        name: the name of the baseline.
+    """
+
+    rows: Rows
+    total: int
+    columns: Sequence[ColumnValues]
+    y: Float64[np.ndarray, "row target"]
+    predicted: Predicted
+    beside: Predicted | None
+    name: str
+
+
 def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
     """The figures of a run, by name."""
-    rows, table, schema = data.split.test, data.table, data.table.schema
+    table, rows = data.table, data.split.test
     if len(rows) > MOST_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
     x, y = table.x[rows], table.y[rows]
     [predicted] = predict_runs([run], [x])
-    name, beside = "", None
-    fitted_ones = baselines(data, run.config.baselines, float(run.metrics["seconds"]), run.config.threads)
-    if of_name := next((each for each in BESIDE if each in fitted_ones.models), None):
-        name = BASELINES[metrics_of(schema.classes)][of_name]
-        beside = fitted_ones.predict(of_name, table.x, rows)
-    columns = list(column_values(schema, x))
-    charts: dict[str, Figure | None] = {}
-    if schema.classes:
-        actual = y[:, 0].astype(np.int64)
-        points = ClassPoints(schema.targets[0], schema.classes, actual, predicted, beside, name)
-        charts["confusion"] = confusion(points)
-        charts["roc_and_precision_recall"] = roc_and_precision_recall(points)
-        charts["calibration"] = calibration(points)
-        probability = predicted[np.arange(len(actual)), actual].clip(SMALLEST_PROBABILITY)
-        charts["error_by_part"] = error_by_part(columns, -np.log(probability), "mean log loss")
-    else:
-        each = [
-            Points(target, rows + 1, y[:, k], predicted[:, k], None if beside is None else beside[:, k], name)
-            for k, target in enumerate(schema.targets[:MOST_TARGETS])
-        ]
-        charts["predicted_vs_actual"] = _together([predicted_vs_actual(points) for points in each])
-        charts["residuals"] = _together([residuals(points) for points in each])
-        if len(schema.targets) == 1:
-            charts["residuals_by_column"] = residuals_by_column(each[0], columns)
-            errors, unit = np.abs(each[0].residuals), f"mean absolute error of {schema.targets[0]}"
-        else:
-            errors, unit = _relative_errors(y, predicted), "mean absolute error in standard deviations"
-        charts["error_by_part"] = error_by_part(columns, errors, unit)
+    models = baselines(data, run.config.baselines, float(run.metrics["seconds"]), run.config.threads)
+    beside = next((name for name in BESIDE if name in models.models), None)
+    tested = _Tested(
+        rows,
+        len(data.split.test),
+        list(column_values(run.schema, x)),
+        y,
+        predicted,
+        models.predict(beside, table.x, rows) if beside else None,
+        BASELINES[metrics_of(run.schema.classes)][beside] if beside else "",
+    )
+    charts = _of_classes(run.schema, tested) if run.schema.classes else _of_numbers(run.schema, tested)
     charts["fitted"] = _fitted(run, x, y)
     return {name: chart for name, chart in charts.items() if chart is not None}
+
+
+def _of_classes(schema: Schema, tested: _Tested) -> dict[str, Figure | None]:
+    actual = tested.y[:, 0].astype(np.int64)
+    points = ClassPoints(
+        schema.targets[0],
+        schema.classes,
+        tested.total,
+        actual,
+        tested.predicted,
+        tested.beside,
+        tested.name,
+    )
+    probability = tested.predicted[np.arange(len(actual)), actual].clip(SMALLEST_PROBABILITY)
+    return {
+        "confusion": confusion(points),
+        "roc_and_precision_recall": roc_and_precision_recall(points),
+        "calibration": calibration(points),
+        "error_by_part": error_by_part(tested.columns, -np.log(probability), "mean log loss"),
+    }
+
+
+def _of_numbers(schema: Schema, tested: _Tested) -> dict[str, Figure | None]:
+    each = [
+        Points(
+            target,
+            tested.rows + 1,
+            tested.total,
+            tested.y[:, k],
+            tested.predicted[:, k],
+            None if tested.beside is None else tested.beside[:, k],
+            tested.name,
+        )
+        for k, target in enumerate(schema.targets[:MOST_TARGETS])
+    ]
+    one = len(schema.targets) == 1
+    errors = np.abs(each[0].residuals) if one else _relative_errors(tested.y, tested.predicted)
+    unit = (
+        f"mean absolute error of {schema.targets[0]}" if one else "mean absolute error in SDs of the targets"
+    )
+    return {
+        "predicted_vs_actual": _together([predicted_vs_actual(points) for points in each]),
+        "residuals": _together([residuals(points) for points in each]),
+        "residuals_by_column": residuals_by_column(each[0], tested.columns) if one else None,
+        "error_by_part": error_by_part(tested.columns, errors, unit),
+    }
 
 
 def column_values(schema: Schema, x: Float[np.ndarray, "row feature"]) -> Iterator[ColumnValues]:
