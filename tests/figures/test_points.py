@@ -41,7 +41,7 @@ def test_many_rows_are_thinned(rows: int) -> None:
     of = points(rows)
     drawn = values(residuals(of).to_dict(), 1)
     assert len(drawn) == min(rows, MOST_POINTS)
-    assert f"{rows:,} test rows" in of.subtitle()
+    assert f"{rows:,} test row" in of.subtitle()
     for each in drawn:
         row = each["row"] - 1
         assert each["residual"] == of.actual[row] - of.predicted[row]

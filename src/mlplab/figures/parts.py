@@ -113,7 +113,7 @@ def error_by_part(
         return None
     worst = sorted(found, key=lambda each: each["error"], reverse=True)[:MOST_PARTS]
     base = alt.Chart(rows_of(worst)).encode(
-        y=alt.Y("part:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)),
+        y=alt.Y("part:N", sort=None, title=None, axis=alt.Axis(labelLimit=340)),
         x=alt.X("error:Q", title=error),
         tooltip=[
             alt.Tooltip("part:N", title="part"),

@@ -58,7 +58,8 @@ ON_PAGE: dict[str, Any] = {
 
 def row_count(shown: int, total: int) -> str:
     """How many of the test rows a figure shows."""
-    return f"{total:,} test rows" if shown == total else f"{shown:,} of {total:,} test rows"
+    of_all = f"{total:,} test row{'s' * (total != 1)}"
+    return of_all if shown == total else f"{shown:,} of {of_all}"
 
 
 def rows_of(values: Sequence[Mapping[str, Any]]) -> alt.Data:

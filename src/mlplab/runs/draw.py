@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import altair as alt
 import numpy as np
 from jaxtyping import Float, Float64
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from mlplab.config.metrics import BASELINES, metrics_of
 from mlplab.data.cache import DataCache, RunData
@@ -75,9 +76,9 @@ def draw_run(folder: Path, cache: DataCache) -> None:
     data = cache.data(run.config)
     data.check_unchanged(run.table, "train again", order=False)
     images = write_figures(folder, run_charts(run, data))
-    loggers = build_loggers(run.config, str(folder))
+    loggers = [each for each in build_loggers(run.config, str(folder)) if isinstance(each, TensorBoardLogger)]
     log_images(loggers, images)
-    close_loggers(loggers, success=True)
+    close_loggers(loggers, success=True)  # the others have been closed, and may not be opened again
 
 
 class _Tested(NamedTuple):
