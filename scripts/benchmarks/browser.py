@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from mlplab.errors import Fault, RunFailed, UserError
@@ -54,10 +55,11 @@ def tensorboard(folder: Path) -> Iterator[str]:
     try:
         for line in process.stderr:
             if found := re.search(r"http://\S+", line):
+                Thread(target=process.stderr.read, daemon=True).start()  # or the pipe would fill
                 yield found[0].rstrip("/")
                 break
         else:
             raise RunFailed("TensorBoard did not start")
     finally:
         process.terminate()
-        process.communicate()
+        process.wait()

@@ -45,8 +45,10 @@ class Grid(Sweeper):
         lockstep = self.launcher if isinstance(self.launcher, Lockstep) else None
         root = Path(str(self.cfg.hydra.sweep.dir))
         results = results_of(root, lockstep.results if lockstep else {})
-        draw_sweep(root, results, (lockstep and lockstep.cache) or DataCache())
-        summarize(root, len(runs), results)
+        try:
+            draw_sweep(root, results, (lockstep and lockstep.cache) or DataCache())
+        finally:  # a full disk or Ctrl-C takes only the figures
+            summarize(root, len(runs), results)
 
 
 class Lockstep(Launcher):

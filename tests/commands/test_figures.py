@@ -1,15 +1,19 @@
 """The figures that runs and sweeps leave behind."""
 
+import errno
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
 import pytest
+from lightning.pytorch.loggers import Logger
 from support import SMALL, Ended, events_of
 
-from mlplab.figures.files import read_figures
+from mlplab.figures.files import is_drawn, read_figures
 
 Command = Callable[..., Ended]
 
@@ -112,14 +116,100 @@ def test_all_runs_or_none_are_drawn(command: Command, tmp_path: Path, launcher: 
     assert drawn(tmp_path / "outputs/none") == set()
 
 
-def test_a_run_whose_table_is_gone_ends_without_figures(
+def test_a_figure_that_cannot_be_drawn_is_a_warning(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
         raise ValueError("not drawn")
 
-    monkeypatch.setattr("mlplab.figures.files.image", fails)
-    ended = command(*SMALL, "figures=auto", "name=r")
-    assert ended.status == 0
+    with monkeypatch.context() as patched:
+        patched.setattr("mlplab.figures.files.image", fails)
+        ended = command(*SMALL, "figures=auto", "name=r")
+        sweep = command("-m", *SMALL, "figures=auto", "seed=0,1", "name=s")
+    assert (ended.status, sweep.status) == (0, 0)
     assert "warning: no figures of outputs/r: ValueError: not drawn" in ended.out
-    assert json.loads((tmp_path / "outputs/r/metrics.json").read_text())["status"] == "done"
+    assert "rmse" in ended.out
+    assert "run folder: outputs/r" in ended.out
+    assert sweep.out.count("warning: no figures of outputs/s") == 2
+    folder = tmp_path / "outputs/r"
+    assert json.loads((folder / "metrics.json").read_text())["status"] == "done"
+    assert not is_drawn(folder)
+    assert command("resume=outputs/r").status == 0  # draws what is missing
+    assert is_drawn(folder)
+    assert command("-m", *SMALL, "figures=auto", "seed=0,1", "name=s").status == 0
+    assert len(drawn(tmp_path / "outputs/s")) == 1
+
+
+def test_of_a_full_disk_the_scores_are_printed(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mlplab.figures.files.image", fails)
+    for words in (SMALL, ("-m", *SMALL, "seed=0,1")):
+        ended = command(*words, "figures=auto", f"name={len(words)}")
+        assert ended.status == 1
+        assert "rmse" in ended.out
+        assert "No space left on device" in ended.err
+
+
+def test_a_table_that_is_gone_is_a_warning(command: Command, tmp_path: Path) -> None:
+    table().write_csv(tmp_path / "t.csv")
+    words = (*QUICK, *PLAIN, "data.target=price")
+    assert command(*(word for word in words if not word.startswith("figures"))).status == 0
+    config = tmp_path / "outputs/r/config.yaml"
+    config.write_text(config.read_text().replace("figures: none", "figures: auto"))
+    (tmp_path / "t.csv").unlink()
+    ended = command("resume=outputs/r")
+    assert ended.status == 0
+    assert "warning: no figures of outputs/r: " in ended.out
+    assert "t.csv" in ended.out
+
+
+class Remote(Logger):
+    """A logger that would start a run elsewhere when it is made."""
+
+    made: ClassVar[list[str]] = []
+    name, version = "remote", ""
+
+    def __init__(self, save_dir: str) -> None:
+        super().__init__()
+        self.made.append(save_dir)
+
+    def log_hyperparams(self, *_: object) -> None: ...
+
+    def log_metrics(self, *_: object) -> None: ...
+
+
+def test_other_loggers_are_not_made_again(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "remote.Remote")
+    monkeypatch.setitem(sys.modules, "remote", sys.modules[__name__])
+    custom = "+logger.remote._target_=remote.Remote"
+    assert command(*SMALL, "figures=auto", "name=r", custom).status == 0
+    assert Remote.made.count("outputs/r") == 1
+
+
+def test_rows_without_weight_are_not_drawn(command: Command, tmp_path: Path) -> None:
+    frame = table().with_columns(weight=pl.when(pl.col("the.colour") == "red").then(0.0).otherwise(1.0))
+    frame.write_csv(tmp_path / "t.csv")
+    words = ("baselines=[]", "ensemble=1", "data.target=price", "data.weight=weight")
+    assert command(*QUICK, *words).status == 0
+    folder = tmp_path / "outputs/r"
+    figures = read_figures(folder)
+    mae = json.loads((folder / "metrics.json").read_text())["test/mae"]
+    assert f"the mean of all, {mae:.4g}" in figures["error_by_part"]["title"]["subtitle"]
+    assert "the.colour: red" not in json.dumps(figures["error_by_part"])
+
+
+def test_the_best_value_of_an_ensemble_is_of_all_its_networks(command: Command, tmp_path: Path) -> None:
+    words = (
+        "ensemble=4",
+        "callbacks.early_stopping.patience=1",
+        "optimizer.lr=0.03",
+        "trainer.max_epochs=30",
+    )
+    assert command(*SMALL[:-1], *words, "name=r").status == 0
+    best = [point.value for point in events_of(tmp_path / "outputs/r").Scalars("val/mae_best")]
+    assert len(best) > 2
+    assert best == sorted(best, reverse=True)

@@ -1,5 +1,6 @@
 """Figures of classes, against scikit-learn."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def points(classes: int, rows: int = 300, *, baseline: bool = True, only: int | 
     predicted = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     names = [f"class {k}" for k in range(classes)]
     beside = np.full((rows, classes), 1 / classes) if baseline else None
-    return ClassPoints("kind", names, rows, actual, predicted, beside, "logistic regression")
+    return ClassPoints("kind", names, rows, np.ones(rows), actual, predicted, beside, "logistic regression")
 
 
 def test_the_confusion_matrix_counts_rows() -> None:
@@ -74,7 +75,9 @@ def test_calibrated_probabilities_lie_on_the_diagonal(classes: int) -> None:
     rng = np.random.default_rng(0)
     predicted = rng.dirichlet(np.ones(classes), 20_000)
     actual = (predicted.cumsum(1) < rng.uniform(size=(len(predicted), 1))).sum(1).astype(np.int64)
-    of = ClassPoints("kind", [str(k) for k in range(classes)], len(actual), actual, predicted)
+    of = ClassPoints(
+        "kind", [str(k) for k in range(classes)], len(actual), np.ones(len(actual)), actual, predicted
+    )
     drawn = calibration(of).to_dict()["layer"][1]["data"]["values"]
     assert sum(each["rows"] for each in drawn) == len(predicted)
     for each in drawn:
@@ -84,3 +87,17 @@ def test_calibrated_probabilities_lie_on_the_diagonal(classes: int) -> None:
 def test_few_rows_have_few_groups() -> None:
     drawn = calibration(points(2, 3, baseline=False)).to_dict()["layer"][1]["data"]["values"]
     assert [each["rows"] for each in drawn] == [1, 1, 1]
+
+
+def test_weights_count_as_rows() -> None:
+    """A row of weight 2 is drawn as two rows."""
+    once, rng = points(3, 50), np.random.default_rng(0)
+    weight = rng.integers(1, 3, 50)
+    again = np.repeat(np.arange(50), weight)
+    rows = {"actual": once.actual[again], "predicted": once.predicted[again]}
+    twice = replace(once, **rows, baseline=None, weight=np.ones(len(again)), total=len(again))
+    weighted = replace(once, weight=weight.astype(float), baseline=None)
+    assert confusion(weighted).to_dict()["data"] == confusion(twice).to_dict()["data"]
+    for place, x, y in ((0, "false", "true"), (1, "recall", "precision")):
+        ours, theirs = (curve(roc_and_precision_recall(each), place, "class 1") for each in (weighted, twice))
+        assert [(each[x], each[y]) for each in ours] == [(each[x], each[y]) for each in theirs]

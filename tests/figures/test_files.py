@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import altair as alt
+import pytest
 
-from mlplab.figures.files import read_figures, write_figures
+from mlplab.figures.files import add_figures, is_drawn, read_figures, write_figures
 from mlplab.figures.style import rows_of
 
 
@@ -27,6 +28,21 @@ def test_figures_replace_the_earlier_ones(tmp_path: Path) -> None:
     write_figures(tmp_path, {"one": chart(3)})
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"one.png", "one.vl.json", "mine.txt"}
     assert list(read_figures(tmp_path)) == ["one"]
+
+
+def test_figures_of_other_commands_remain(tmp_path: Path) -> None:
+    add_figures(tmp_path, {"importance": chart(1)})
+    assert not is_drawn(tmp_path)
+    write_figures(tmp_path, {"one": chart(2)})
+    assert is_drawn(tmp_path)
+    assert set(read_figures(tmp_path)) == {"importance", "one"}
+
+
+def test_a_figure_that_fails_leaves_the_earlier_ones(tmp_path: Path) -> None:
+    write_figures(tmp_path, {"one": chart(1)})
+    with pytest.raises(ValueError, match="without a type"):
+        write_figures(tmp_path, {"two": chart(1), "bad": alt.Chart(rows_of([])).mark_point().encode(x="a")})
+    assert set(read_figures(tmp_path)) == {"one"}
 
 
 def test_damaged_specifications_are_left_out(tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ def test_predictions_are_drawn_at_each_value(columns: int, classes: tuple[str, .
     sizes = [len(layer["data"]["values"]) for layer in chart["layer"]]
     lines = min(len(classes), 8) or 1
     assert max(sizes) == (CURVE * lines if columns == 1 else SURFACE**2)
+    if classes:
+        names = chart["layer"][0]["encoding"]["color"]["scale"]["domain"]
+        drawn = {each["class"] for layer in chart["layer"] for each in layer["data"]["values"]}
+        assert drawn <= set(names)  # what is in no scale is not painted
+        assert ("(other classes)" in names) == (len(classes) > 8)
     assert "a [mm]" in str(chart["layer"][0]["encoding"]["x"]["title"])
 
 

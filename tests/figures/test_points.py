@@ -15,7 +15,14 @@ def points(rows: int, seed: int = 0, *, baseline: bool = True) -> Points:
     actual = rng.normal(size=rows)
     near = actual + rng.normal(size=rows)
     return Points(
-        "price", np.arange(rows) + 1, rows, actual, near, actual * 0.5 if baseline else None, "ridge"
+        "price",
+        np.arange(rows) + 1,
+        rows,
+        np.ones(rows),
+        actual,
+        near,
+        actual * 0.5 if baseline else None,
+        "ridge",
     )
 
 
@@ -72,6 +79,6 @@ def test_the_columns_that_explain_the_residuals_are_shown() -> None:
 
 def test_no_column_explains_what_is_not_there() -> None:
     of = points(30)
-    exact = Points("y", of.rows, of.total, of.actual, of.actual)
+    exact = Points("y", of.rows, of.total, of.weight, of.actual, of.actual)
     assert residuals_by_column(exact, [ColumnValues("x", of.actual)]) is None
     assert residuals_by_column(of, []) is None

@@ -63,7 +63,8 @@ def _print(stream: Stream, text: str) -> None:
     """Prints at once; on a terminal, long lines are wrapped."""
     file = getattr(sys, stream)  # which a progress bar replaces while it is shown
     shown = wrapped(text, get_terminal_size().columns) if file.isatty() else text
-    print(shown, file=file, flush=True)
+    encoding = file.encoding or "utf-8"  # which may lack the characters of a message
+    print(shown.encode(encoding, "replace").decode(encoding), file=file, flush=True)
 
 
 def log_to_terminal(stream: Stream) -> None:

@@ -43,6 +43,7 @@ def train(
         Interrupted: after SIGINT or SIGTERM, with the training state saved.
     """
     stamp, cache = stamp_of(folder), cache or DataCache()
+    wanted = run.figures == "all" or (alone and run.figures == "auto")
     if not resume:
         RunFolder(folder).check_unused()
         if run.init_from:
@@ -53,6 +54,8 @@ def train(
             raise RunFailed(f"{inside(folder)} has already ended: {metrics['reason']}")
         log.info("%s has already finished", inside(folder))
         _print_scores(metrics, folder, Console())
+        if wanted:
+            _draw_missing(folder, cache)
         return
     run = resolved(run, cache, folder, alone=True)
     data = cache.data(run)
@@ -72,9 +75,21 @@ def train(
         raise Interrupted(f"{reason_of(error)}\n  to continue: resume={where}", error.number) from error
     if metrics["status"] != "done":
         raise RunFailed(metrics["reason"])
-    if run.figures == "all" or (alone and run.figures == "auto"):
+    try:
+        if wanted:
+            draw_finished(folder, cache)
+    finally:  # a full disk or Ctrl-C takes only the figures
+        _print_scores(metrics, folder, console)
+
+
+def _draw_missing(folder: Path, cache: DataCache) -> None:
+    """Draws a finished run if that was interrupted, or was left out as it is not the best of its sweep."""
+    with heavy_imports():
+        from mlplab.figures.files import is_drawn
+        from mlplab.runs.draw import draw_finished
+
+    if not is_drawn(folder):
         draw_finished(folder, cache)
-    _print_scores(metrics, folder, console)
 
 
 def _print_scores(metrics: Metrics, folder: Path, console: Console) -> None:

@@ -46,6 +46,7 @@ class ClassPoints:
     Args:
         target: its name.
         total: the number of all test rows.
+        weight: the weight of each row.
         actual: the number of each row's class.
         predicted: the probability of each class.
         baseline: the probabilities of a baseline; None if there is none.
@@ -55,10 +56,15 @@ class ClassPoints:
     target: str
     classes: Sequence[str]
     total: int
+    weight: Float64[np.ndarray, " row"]
     actual: Int64[np.ndarray, " row"]
     predicted: Probabilities
     baseline: Probabilities | None = None
     baseline_name: str = ""
+
+    def row_count(self) -> str:
+        """How many rows there are."""
+        return row_count(len(self.actual), self.total, self.weight)
 
     def models(self) -> Iterator[tuple[str, Probabilities]]:
         """The names of network and baseline, and their probabilities."""
@@ -75,15 +81,15 @@ class ClassPoints:
 def confusion(points: ClassPoints) -> Figure:
     """Rows by actual and predicted class."""
     chosen = points.largest(MOST_CLASSES)
-    counts = np.zeros((len(points.classes), len(points.classes)), dtype=int)
-    np.add.at(counts, (points.actual, points.predicted.argmax(1)), 1)
+    counts = np.zeros((len(points.classes), len(points.classes)))
+    np.add.at(counts, (points.actual, points.predicted.argmax(1)), points.weight)
     names = [points.classes[each] for each in chosen]
     values = [
         {
             "actual": points.classes[i],
             "predicted": points.classes[j],
-            "rows": int(counts[i, j]),
-            "share": float(counts[i, j] / max(1, counts[i].sum())),
+            "rows": round(float(counts[i, j]), 1),
+            "share": float(counts[i, j] / (counts[i].sum() or 1)),
         }
         for i in chosen
         for j in chosen
@@ -120,7 +126,7 @@ def confusion(points: ClassPoints) -> Figure:
     return alt.layer(cells, numbers).properties(
         width=size,
         height=size,
-        title=alt.Title("Confusion", subtitle=f"{shown}{row_count(len(points.actual), points.total)}"),
+        title=alt.Title("Confusion", subtitle=shown + points.row_count()),
         description=f"Matrix of the number of test rows by actual and predicted {points.target}",
     )
 
@@ -135,8 +141,8 @@ def roc_and_precision_recall(points: ClassPoints) -> Figure | None:
     binary = len(points.classes) == 2
     roc, recall = [], []
     for series, is_class, probability in _one_against_rest(points):
-        fpr, tpr, _ = roc_curve(is_class, probability)
-        precision, found, _ = precision_recall_curve(is_class, probability)
+        fpr, tpr, _ = roc_curve(is_class, probability, sample_weight=points.weight)
+        precision, found, _ = precision_recall_curve(is_class, probability, sample_weight=points.weight)
         roc += _curve(series, "false", fpr, "true", tpr)
         recall += _curve(series, "recall", found[::-1], "precision", precision[::-1])
     if not roc:
@@ -228,8 +234,8 @@ def calibration(points: ClassPoints) -> Figure:
         values += [
             {
                 "model": name,
-                "probability": float(probability[b].mean()),
-                "share": float(right[b].mean()),
+                "probability": float(np.average(probability[b], weights=points.weight[b])),
+                "share": float(np.average(right[b], weights=points.weight[b])),
                 "rows": len(b),
             }
             for b in bins
@@ -264,7 +270,7 @@ def calibration(points: ClassPoints) -> Figure:
         height=HEIGHT,
         title=alt.Title(
             "Calibration",
-            subtitle=f"{min(BINS, rows)} groups of {row_count(rows, points.total)}",
+            subtitle=f"{min(BINS, rows)} groups of {points.row_count()}",
         ),
         description=f"{share} over {what}; on the diagonal, the two are equal",
     )

@@ -8,13 +8,15 @@ import altair as alt
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from mlplab.figures.style import HEIGHT, MOST_POINTS, NETWORK, SERIES, WIDTH, Figure, rows_of
+from mlplab.figures.style import HEIGHT, MOST_POINTS, NETWORK, REFERENCE, SERIES, WIDTH, Figure, rows_of
 
 OVERLAP = 0.1
 """Of opaque cells, as a share of their size, or there would be thin gaps between them."""
 
 CURVE, SURFACE = 200, 50
 """Values of a column at which a curve is drawn, and of each of two columns for a surface."""
+
+OTHER = "(other classes)"
 
 SHAPES = (
     "circle",
@@ -25,6 +27,7 @@ SHAPES = (
     "triangle-down",
     "triangle-left",
     "triangle-right",
+    "stroke",
 )
 
 
@@ -49,6 +52,21 @@ class Fitted:
     predicted: Float64[np.ndarray, "value output"]
     x: Float64[np.ndarray, "row column"]
     y: Float64[np.ndarray, " row"]
+
+    def largest(self) -> list[int]:
+        """The numbers of the classes that are told apart: those with the most rows."""
+        rows = np.bincount(self.y.astype(np.int64), minlength=len(self.classes))
+        return sorted(np.argsort(-rows, kind="stable")[: len(SERIES)].tolist())
+
+    def class_names(self) -> list[str]:
+        """The name of each class, or `OTHER`."""
+        largest = self.largest()
+        return [name if k in largest else OTHER for k, name in enumerate(self.classes)]
+
+    def shown_classes(self) -> list[str]:
+        """The names that are shown, `OTHER` last."""
+        largest = self.largest()
+        return [self.classes[k] for k in largest] + [OTHER] * (len(largest) < len(self.classes))
 
 
 def grid_over(x: Float64[np.ndarray, "row column"]) -> Float64[np.ndarray, "value column"]:
@@ -95,18 +113,15 @@ def _curve(values: Fitted) -> Figure:
 
 
 def _probabilities(values: Fitted) -> Figure:
-    numbers = range(min(len(values.classes), len(SERIES)))
+    largest = values.largest()
     lines = [
         {"x": float(x), "probability": float(each[k]), "class": values.classes[k]}
         for x, each in zip(values.grid[:, 0], values.predicted, strict=True)
-        for k in numbers
+        for k in largest
     ]
-    color, dash = _class_scales(values, numbers)
-    ticks = [
-        {"x": float(values.x[i, 0]), "class": values.classes[int(values.y[i])]}
-        for i in _shown(values)
-        if values.y[i] in numbers
-    ]
+    color, dash = _class_scales(values)
+    names = values.class_names()
+    ticks = [{"x": float(values.x[i, 0]), "class": names[int(values.y[i])]} for i in _shown(values)]
     x = alt.X("x:Q", title=values.columns[0], scale=alt.Scale(zero=False))
     y = alt.Y("probability:Q", scale=alt.Scale(domain=[0, 1]), title="probability")
     return alt.layer(
@@ -136,18 +151,21 @@ def _surface(values: Fitted) -> Figure:
 
 
 def _borders(values: Fitted) -> Figure:
-    numbers = range(min(len(values.classes), len(SERIES)))
-    color, _ = _class_scales(values, numbers)
+    color, _ = _class_scales(values)
+    names, shown = values.class_names(), values.shown_classes()
     shape = alt.Shape(
-        "class:N",
-        scale=alt.Scale(domain=[values.classes[k] for k in numbers], range=list(SHAPES[: len(numbers)])),
+        "class:N", title=values.target, scale=alt.Scale(domain=shown, range=list(SHAPES[: len(shown)]))
     )
     cells = [
-        {**cell, "class": values.classes[int(each.argmax())], "probability": float(each.max())}
+        {**cell, "class": names[int(each.argmax())], "probability": float(each.max())}
         for cell, each in zip(_cells(values), values.predicted, strict=True)
     ]
     dots = [
-        {"x": float(values.x[i, 0]), "y": float(values.x[i, 1]), "class": values.classes[int(values.y[i])]}
+        {
+            "x": float(values.x[i, 0]),
+            "y": float(values.x[i, 1]),
+            "class": names[int(values.y[i])],
+        }
         for i in _shown(values)
     ]
     opacity = alt.Opacity(
@@ -191,12 +209,11 @@ def _rectangles(values: Fitted, cells: Sequence[Any]) -> alt.Chart:
     )
 
 
-def _class_scales(values: Fitted, numbers: range) -> tuple[alt.Color, alt.StrokeDash]:
-    names = [values.classes[k] for k in numbers]
+def _class_scales(values: Fitted) -> tuple[alt.Color, alt.StrokeDash]:
+    names = values.shown_classes()
+    colors = [*SERIES[: len(values.largest())], REFERENCE][: len(names)]
     return (
-        alt.Color(
-            "class:N", title=values.target, scale=alt.Scale(domain=names, range=list(SERIES[: len(names)]))
-        ),
+        alt.Color("class:N", title=values.target, scale=alt.Scale(domain=names, range=colors)),
         alt.StrokeDash("class:N", title=values.target, scale=alt.Scale(domain=names)),
     )
 

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from mlplab.figures.style import NETWORK, REFERENCE, WIDTH, Figure, rows_of
+from mlplab.figures.style import NETWORK, REFERENCE, WIDTH, Figure, row_count, rows_of
 
 QUARTERS = 4
 """Parts of a column of numbers, with equally many rows."""
@@ -88,13 +88,19 @@ def parts_of(column: ColumnValues, count: int = QUARTERS) -> Iterator[Part]:
 
 
 def error_by_part(
-    columns: Sequence[ColumnValues], errors: Float64[np.ndarray, " row"], error: str
+    columns: Sequence[ColumnValues],
+    errors: Float64[np.ndarray, " row"],
+    error: str,
+    weight: Float64[np.ndarray, " row"],
+    total: int,
 ) -> Figure | None:
     """The parts with the largest mean error, as bars beside the mean of all rows.
 
     Args:
         errors: of each row.
         error: the name of their mean, with its unit.
+        weight: the weight of each row in the mean.
+        total: the number of all test rows.
 
     Returns:
         None if no part has enough rows.
@@ -102,7 +108,7 @@ def error_by_part(
     found: list[dict[str, Any]] = [
         {
             "part": f"{column.name}: {part.label}",
-            "error": float(errors[part.rows].mean()),
+            "error": float(np.average(errors[part.rows], weights=weight[part.rows])),
             "rows": len(part.rows),
         }
         for column in columns
@@ -127,14 +133,18 @@ def error_by_part(
         .encode(text=alt.Text("label:N"))
         .transform_calculate(label="format(datum.rows, ',') + ' rows'")
     )
-    mean = float(errors.mean())
+    mean = float(np.average(errors, weights=weight))
+    rows = row_count(len(errors), total, weight)
     rule = (
-        alt.Chart(rows_of([{"mean": mean, "label": f"all rows: {mean:.4g}"}]))
+        alt.Chart(rows_of([{"mean": mean, "label": f"mean of all: {mean:.4g}"}]))
         .mark_rule(color=REFERENCE, strokeDash=[4, 3], strokeWidth=1.5)
         .encode(x="mean:Q", tooltip="label:N")
     )
     return alt.layer(bars, counts, rule).properties(
         width=WIDTH,
-        title=alt.Title("Where the errors are largest", subtitle=f"dashed: all rows, {mean:.4g}"),
+        title=alt.Title(
+            "Where the errors are largest",
+            subtitle=f"{rows}; dashed: the mean of all, {mean:.4g}",
+        ),
         description=f"Bars: the {len(worst)} parts of the test rows with the largest {error}",
     )

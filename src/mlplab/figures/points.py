@@ -39,6 +39,7 @@ class Points:
         target: its name.
         rows: numbers of the rows in the table, counted from 1.
         total: the number of all test rows.
+        weight: the weight of each row in means.
         baseline: the predictions of a baseline; None if there is none.
         baseline_name: its name.
     """
@@ -46,6 +47,7 @@ class Points:
     target: str
     rows: Int64[np.ndarray, " row"]
     total: int
+    weight: Numbers
     actual: Numbers
     predicted: Numbers
     baseline: Numbers | None = None
@@ -197,7 +199,7 @@ def _panel(points: Points, column: ColumnValues) -> Any:
     means = [
         {
             "value": each.middle if column.numeric else each.label,
-            "residual": float(left[each.rows].mean()),
+            "residual": float(np.average(left[each.rows], weights=points.weight[each.rows])),
         }
         for each in _present(column)
     ]

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import altair as alt
+import numpy as np
+from jaxtyping import Float64
 
 Figure = alt.TopLevelMixin
 """Any chart of Altair's."""
@@ -56,10 +58,11 @@ ON_PAGE: dict[str, Any] = {
 """The configuration on pages: text and lines have the colour of the page's text, on dark pages and light."""
 
 
-def row_count(shown: int, total: int) -> str:
-    """How many of the test rows a figure shows."""
+def row_count(shown: int, total: int, weight: Float64[np.ndarray, " row"] | None = None) -> str:
+    """How many of the test rows a figure shows, and whether what it shows depends on weights."""
     of_all = f"{total:,} test row{'s' * (total != 1)}"
-    return of_all if shown == total else f"{shown:,} of {of_all}"
+    several = weight is not None and len(set(weight.tolist())) > 1
+    return (of_all if shown == total else f"{shown:,} of {of_all}") + ", by their weights" * several
 
 
 def rows_of(values: Sequence[Mapping[str, Any]]) -> alt.Data:

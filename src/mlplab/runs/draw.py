@@ -57,6 +57,8 @@ def warn_if_failing(folder: Path) -> Iterator[None]:
     """
     try:
         yield
+    except CannotWrite:
+        raise
     except Exception as error:
         if is_disk_error(error):
             raise CannotWrite(error) from error
@@ -76,9 +78,9 @@ def draw_run(folder: Path, cache: DataCache) -> None:
     data = cache.data(run.config)
     data.check_unchanged(run.table, "train again", order=False)
     images = write_figures(folder, run_charts(run, data))
-    loggers = [each for each in build_loggers(run.config, str(folder)) if isinstance(each, TensorBoardLogger)]
+    loggers = build_loggers(run.config, str(folder), TensorBoardLogger)  # the others have been closed
     log_images(loggers, images)
-    close_loggers(loggers, success=True)  # the others have been closed, and may not be opened again
+    close_loggers(loggers, success=True)
 
 
 class _Tested(NamedTuple):
@@ -88,6 +90,7 @@ class _Tested(NamedTuple):
         rows: their numbers in the table, from 0.
         total: the number of all test rows.
         columns: their features.
+        weight: the weight of each row.
         beside: the predictions of a baseline; None if none was fitted.
         name: the name of the baseline.
     """
@@ -95,6 +98,7 @@ class _Tested(NamedTuple):
     rows: Rows
     total: int
     columns: Sequence[ColumnValues]
+    weight: Float64[np.ndarray, " row"]
     y: Float64[np.ndarray, "row target"]
     predicted: Predicted
     beside: Predicted | None
@@ -104,7 +108,10 @@ class _Tested(NamedTuple):
 def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
     """The figures of a run, by name."""
     table, rows = data.table, data.split.test
-    if len(rows) > MOST_ROWS:
+    weight = np.ones(len(table.x)) if table.weight is None else table.weight.astype(np.float64)
+    rows = rows[weight[rows] > 0]
+    total = len(rows)
+    if total > MOST_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
     x, y = table.x[rows], table.y[rows]
     [predicted] = predict_runs([run], [x])
@@ -112,8 +119,9 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
     beside = next((name for name in BESIDE if name in models.models), None)
     tested = _Tested(
         rows,
-        len(data.split.test),
+        total,
         list(column_values(run.schema, x)),
+        weight[rows],
         y,
         predicted,
         models.predict(beside, table.x, rows) if beside else None,
@@ -130,6 +138,7 @@ def _of_classes(schema: Schema, tested: _Tested) -> dict[str, Figure | None]:
         schema.targets[0],
         schema.classes,
         tested.total,
+        tested.weight,
         actual,
         tested.predicted,
         tested.beside,
@@ -140,7 +149,9 @@ def _of_classes(schema: Schema, tested: _Tested) -> dict[str, Figure | None]:
         "confusion": confusion(points),
         "roc_and_precision_recall": roc_and_precision_recall(points),
         "calibration": calibration(points),
-        "error_by_part": error_by_part(tested.columns, -np.log(probability), "mean log loss"),
+        "error_by_part": error_by_part(
+            tested.columns, -np.log(probability), "mean log loss", tested.weight, tested.total
+        ),
     }
 
 
@@ -150,6 +161,7 @@ def _of_numbers(schema: Schema, tested: _Tested) -> dict[str, Figure | None]:
             target,
             tested.rows + 1,
             tested.total,
+            tested.weight,
             tested.y[:, k],
             tested.predicted[:, k],
             None if tested.beside is None else tested.beside[:, k],
@@ -166,7 +178,7 @@ def _of_numbers(schema: Schema, tested: _Tested) -> dict[str, Figure | None]:
         "predicted_vs_actual": _together([predicted_vs_actual(points) for points in each]),
         "residuals": _together([residuals(points) for points in each]),
         "residuals_by_column": residuals_by_column(each[0], tested.columns) if one else None,
-        "error_by_part": error_by_part(tested.columns, errors, unit),
+        "error_by_part": error_by_part(tested.columns, errors, unit, tested.weight, tested.total),
     }
 
 
@@ -202,10 +214,17 @@ def _fitted(
     grid = grid_over(x.astype(np.float64))
     [predicted] = predict_runs([run], [grid.astype(x.dtype)])
     offsets = np.array(schema.offsets)
-    values = Fitted(
-        schema.names, schema.targets[0], schema.classes, grid + offsets, predicted, x + offsets, y[:, 0]
+    places, values = grid + offsets, x + offsets
+    if schema.classes:
+        target = schema.targets[0]
+        return fitted(Fitted(schema.names, target, schema.classes, places, predicted, values, y[:, 0]))
+    targets = enumerate(schema.targets[:MOST_TARGETS])
+    return _together(
+        [
+            fitted(Fitted(schema.names, target, (), places, predicted[:, [k]], values, y[:, k]))
+            for k, target in targets
+        ]
     )
-    return fitted(values)
 
 
 def _together(charts: list[Any]) -> Figure:

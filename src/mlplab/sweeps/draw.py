@@ -1,14 +1,19 @@
 """Draws a sweep: its best run, or all runs that ask for it, and what the runs have in common."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlplab.console import progress_lines
 from mlplab.imports import heavy_imports
 from mlplab.runs.selection import RunResult
 
 if TYPE_CHECKING:
     from mlplab.data.cache import DataCache
+
+
+log = logging.getLogger(__name__)
 
 
 def draw_sweep(root: Path, runs: Sequence[RunResult], cache: "DataCache") -> None:
@@ -21,20 +26,23 @@ def draw_sweep(root: Path, runs: Sequence[RunResult], cache: "DataCache") -> Non
         root: the sweep's folder.
         cache: may have read the tables already.
     """
-    drawn = [run for run in runs if run.done and run.config.get("figures") in ("auto", "all")]
-    if not drawn:
+    asked = [run for run in runs if run.done and run.config.get("figures") in ("auto", "all")]
+    if not asked:
         return
     with heavy_imports():
         from mlplab.commands.report.charts import comparison_charts
         from mlplab.commands.report.comparison import compared
-        from mlplab.figures.files import FIGURES, add_figures
+        from mlplab.figures.files import is_drawn, write_figures
         from mlplab.runs.draw import draw_finished, warn_if_failing
-    comparisons = compared(root, drawn)
-    best = {comparison.best[0].folder for comparison in comparisons}
-    for run in drawn:
-        wanted = run.config["figures"] == "all" or run.folder in best
-        if wanted and not (run.folder / FIGURES).is_dir():
-            draw_finished(run.folder, cache)
-    if len(comparisons) == 1:
-        with warn_if_failing(root):
-            add_figures(root, comparison_charts(comparisons[0]))
+    with warn_if_failing(root):
+        comparisons = compared(root, asked)
+        best = {comparison.best[0].folder for comparison in comparisons}
+        wanted = [run.folder for run in asked if run.config["figures"] == "all" or run.folder in best]
+        missing = [folder for folder in wanted if not is_drawn(folder)]
+        done = 0
+        with progress_lines(log.info, lambda: f"drawing: {done:,} of {len(missing):,} runs"):
+            for folder in missing:
+                draw_finished(folder, cache)
+                done += 1
+            if len(comparisons) == 1:
+                write_figures(root, comparison_charts(comparisons[0]))

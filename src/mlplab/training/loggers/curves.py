@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
 
@@ -19,7 +20,8 @@ BEST = "_best"
 class EpochCurves(StackCallback):
     """Logs each run's values, and the best monitored one so far, after each epoch, counted from 1.
 
-    Those of an ensemble are the means of its members.
+    Those of an ensemble are means: the values, of its active members; the best values, of all that have not
+    diverged.
 
     Args:
         loggers: of each run.
@@ -32,8 +34,12 @@ class EpochCurves(StackCallback):
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Logs one point of every curve."""
         values = {name: module.by_run(value).tolist() for name, value in module.values.items()}
-        best = sign_of(module.monitor) * self.best.lowest
-        values[module.monitor + BEST] = module.by_run(best).tolist()
+        lowest = self.best.lowest.view(-1, module.ensemble)
+        sound = torch.tensor([member not in module.diverged for member in range(lowest.numel())]).view_as(
+            lowest
+        )
+        best = torch.where(sound, lowest, 0).sum(1) / sound.sum(1)
+        values[module.monitor + BEST] = (sign_of(module.monitor) * best).tolist()
         active = module.active_runs().tolist()
         for run, loggers in enumerate(self.loggers):
             if active[run]:

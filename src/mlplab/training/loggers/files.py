@@ -12,18 +12,23 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from mlplab import config
-from mlplab.config.allowed_classes import instantiate
+from mlplab.config.allowed_classes import import_class, instantiate
 from mlplab.errors import is_disk_error
 from mlplab.files import replacing
 from mlplab.training.loggers.curves import STEP_LOSS, log_point
 from mlplab.training.loggers.histograms import WEIGHTS
 
 
-def build_loggers(run: config.TrainConfig, folder: str) -> list[Logger]:
-    """The loggers of a run, with its folder as their `save_dir`."""
+def build_loggers(
+    run: config.TrainConfig,
+    folder: str,
+    kind: type[Logger] = Logger,
+) -> list[Logger]:
+    """The loggers of a run that are of this kind, with its folder as their `save_dir`."""
     return [
-        instantiate(each.class_path, Logger, save_dir=folder, **each.arguments)  # type: ignore[type-abstract]
+        instantiate(each.class_path, kind, save_dir=folder, **each.arguments)
         for each in run.logger.values()
+        if issubclass(import_class(each.class_path, Logger), kind)  # type: ignore[type-abstract]
     ]
 
 
