@@ -26,7 +26,9 @@ TEXT = "\n".join(PAGES.values())
 BLOCKS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 CELLS = re.findall(r"\| `(uv run [^`]+)` \|$", TEXT, re.MULTILINE)
 COMMANDS = [
-    command for command in dict.fromkeys(BLOCKS + CELLS) if not re.search(" tensorboard | pytest", command)
+    command
+    for command in dict.fromkeys(BLOCKS + CELLS)
+    if not re.search(" tensorboard | pytest|screenshots", command)
 ]
 FIRST = COMMANDS[0]
 OF_NAMED_RUNS = [command for command in COMMANDS if re.search("outputs| name=", command)]
