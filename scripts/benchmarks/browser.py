@@ -50,16 +50,15 @@ def tensorboard(folder: Path) -> Iterator[str]:
         RunFailed: if it does not start.
     """
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    assert process.stderr is not None
-    try:
-        for line in process.stderr:
-            if found := re.search(r"http://\S+", line):
-                Thread(target=process.stderr.read, daemon=True).start()  # or the pipe would fill
-                yield found[0].rstrip("/")
-                break
-        else:
-            raise RunFailed("TensorBoard did not start")
-    finally:
-        process.terminate()
-        process.wait()
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        address = next(filter(None, (re.search(r"http://\S+", line) for line in process.stderr)), None)
+        rest = Thread(target=process.stderr.read)  # or the pipe would fill
+        rest.start()
+        try:
+            if address is None:
+                raise RunFailed("TensorBoard did not start")
+            yield address[0].rstrip("/")
+        finally:
+            process.terminate()
+            rest.join()

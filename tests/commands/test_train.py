@@ -283,7 +283,7 @@ def test_a_terminal_of_80_columns(tmp_path: Path) -> None:
 
     ours, theirs = pty.openpty()
     running = subprocess.Popen(
-        [sys.executable, SCRIPT, "trainer.max_epochs=2", "baselines=[linear]", "name=r"],
+        [sys.executable, SCRIPT, "trainer.max_epochs=2", "baselines=[linear]", "figures=none", "name=r"],
         cwd=tmp_path,
         stdout=theirs,
         stderr=theirs,
