@@ -190,6 +190,16 @@ def test_other_loggers_are_not_made_again(command: Command, monkeypatch: pytest.
     assert Remote.made.count("outputs/r") == 1
 
 
+def test_a_run_that_trains_on_is_drawn_again(command: Command, tmp_path: Path) -> None:
+    assert command(*SMALL[:-1], "trainer.max_epochs=2", "figures=auto", "name=r").status == 0
+    folder = tmp_path / "outputs/r"
+    (folder / "figures/importance.png").write_bytes(b"of the network so far")
+    before = read_figures(folder)["predicted_vs_actual"]
+    assert command("resume=outputs/r", "trainer.max_epochs=4").status == 0
+    assert read_figures(folder)["predicted_vs_actual"] != before
+    assert not (folder / "figures/importance.png").exists()
+
+
 def test_rows_without_weight_are_not_drawn(command: Command, tmp_path: Path) -> None:
     frame = table().with_columns(weight=pl.when(pl.col("the.colour") == "red").then(0.0).otherwise(1.0))
     frame.write_csv(tmp_path / "t.csv")

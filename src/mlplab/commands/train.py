@@ -55,12 +55,13 @@ def train(
         log.info("%s has already finished", inside(folder))
         _print_scores(metrics, folder, Console())
         if wanted:
-            _draw_missing(folder, cache)
+            _draw(
+                folder, cache, again=False
+            )  # that was interrupted, or the run was not the best of its sweep
         return
     run = resolved(run, cache, folder, alone=True)
     data = cache.data(run)
     with heavy_imports():
-        from mlplab.runs.draw import draw_finished
         from mlplab.runs.resume_state import saved_state
         from mlplab.runs.train import Run, train_runs
 
@@ -77,18 +78,18 @@ def train(
         raise RunFailed(metrics["reason"])
     try:
         if wanted:
-            draw_finished(folder, cache)
+            _draw(folder, cache, again=True)
     finally:  # a full disk or Ctrl-C takes only the figures
         _print_scores(metrics, folder, console)
 
 
-def _draw_missing(folder: Path, cache: DataCache) -> None:
-    """Draws a finished run if that was interrupted, or was left out as it is not the best of its sweep."""
+def _draw(folder: Path, cache: DataCache, *, again: bool) -> None:
+    """Draws a finished run; not `again` if it has figures."""
     with heavy_imports():
         from mlplab.figures.files import is_drawn
         from mlplab.runs.draw import draw_finished
 
-    if not is_drawn(folder):
+    if again or not is_drawn(folder):
         draw_finished(folder, cache)
 
 

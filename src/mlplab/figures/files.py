@@ -7,11 +7,9 @@ from typing import Any
 
 import vl_convert
 
+from mlplab.figures import FIGURES
 from mlplab.figures.style import ON_PAPER, Figure
 from mlplab.files import replacing
-
-FIGURES = "figures"
-"""The folder of figures in the folder of a run or a sweep."""
 
 SPECIFICATION, IMAGE = ".vl.json", ".png"
 """How the names of the two files of a figure end."""

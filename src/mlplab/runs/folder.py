@@ -19,6 +19,7 @@ import yaml
 
 from mlplab.config.keys import differing
 from mlplab.errors import Fault, UserError
+from mlplab.figures import FIGURES
 from mlplab.files import FolderLock, remove_partial_files, replacing
 from mlplab.runs.discovery import read_config, read_metrics
 
@@ -47,7 +48,7 @@ class RunFolder:
     """The folder of one run.
 
     It contains `config.yaml`, `metrics.json`, `environment.json`, `schema.json`, `train.log`,
-    `checkpoints/best.ckpt`, `checkpoints/last.ckpt` and the files of the loggers.
+    `checkpoints/best.ckpt`, `checkpoints/last.ckpt`, `figures/` and the files of the loggers.
     """
 
     def __init__(self, path: Path) -> None:
@@ -115,6 +116,7 @@ class RunFolder:
                 raise UserError(Fault(what, str(self.path), remedy=remedy))
             for folder in (self.path, self.path / "checkpoints"):
                 remove_partial_files(folder)
+            shutil.rmtree(self.path / FIGURES, ignore_errors=True)  # of the network so far
             if restart:
                 shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
                 for name in ("train.log", "environment.json", "schema.json", TEST_PREDICTIONS):
