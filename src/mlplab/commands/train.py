@@ -55,9 +55,7 @@ def train(
         log.info("%s has already finished", inside(folder))
         _print_scores(metrics, folder, Console())
         if wanted:
-            _draw(
-                folder, cache, again=False
-            )  # that was interrupted, or the run was not the best of its sweep
+            _draw(folder, cache, again=False)  # an interruption may have left it out, or a better run
         return
     run = resolved(run, cache, folder, alone=True)
     data = cache.data(run)
