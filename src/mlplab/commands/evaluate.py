@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationResult:
     """Scores of runs, of their ensemble if there are several, and of the baselines.
 
     Attributes:
@@ -88,7 +88,7 @@ def evaluate(
     runs: str | int = "best",
     training_rows: Literal["exclude", "include"] = "exclude",
     importance: bool = False,
-) -> Report:
+) -> EvaluationResult:
     """Evaluates runs and their ensemble, and writes `evaluation.json` to the folder.
 
     On a run's own test rows, the scores equal the test scores reported at the end of training, bit for bit if
@@ -109,12 +109,12 @@ def evaluate(
             runs with different test rows.
     """
     ensemble, include = load(folder, runs), training_rows == "include"
-    report = score(ensemble, DataCache(), path, include=include, importance=importance)
+    result = score(ensemble, DataCache(), path, include=include, importance=importance)
     with replacing(folder / EVALUATION_FILE) as partial:
-        partial.write_text(json.dumps(report.plain(), indent=2) + "\n", encoding="utf-8")
-    if report.importance:
-        write_importance(folder, report.importance, ensemble.schema)
-    return report
+        partial.write_text(json.dumps(result.plain(), indent=2) + "\n", encoding="utf-8")
+    if result.importance:
+        write_importance(folder, result.importance, ensemble)
+    return result
 
 
 def score(
@@ -124,7 +124,7 @@ def score(
     *,
     include: bool = False,
     importance: bool = False,
-) -> Report:
+) -> EvaluationResult:
     """Scores runs and their ensemble, as in `evaluate`.
 
     Args:
@@ -147,8 +147,10 @@ def score(
     together, confusion = _together(ensemble, data)
     part = "all" if any_seen else "test"
     rows, networks = len(first.rows), sum(len(run.members) for run in members)
-    columns = importance_of(ensemble, data) if importance else None
-    return Report(first.source, rows, each, networks, part, together, beside, classes, confusion, columns)
+    columns = importance_of(ensemble, data, part) if importance else None
+    return EvaluationResult(
+        first.source, rows, each, networks, part, together, beside, classes, confusion, columns
+    )
 
 
 def _together(ensemble: Ensemble, data: Sequence[EvaluationData]) -> tuple[Scores | None, Confusion | None]:
