@@ -80,6 +80,16 @@ def test_rows_of_a_file(run_script: Command, here: Path) -> None:
     assert json.loads((here / "splits/importance.json").read_text())["rows"] == 40
 
 
+@pytest.mark.usefixtures("line_at_end")
+def test_long_work_has_lines(run_script: Command, here: Path) -> None:
+    ended = run_script("evaluate", "run=splits", "data.path=t.csv", "importance=true")
+    for line in (
+        *("loading splits", "reading t.csv: 40 rows", "t.csv: preparing 40 rows"),
+        *("fitting and scoring the baselines", "t.csv: scoring 40 rows", "importance: 5 of 5 columns"),
+    ):
+        assert f"{line}, 0 s\n" in ended.err
+
+
 def test_rows_of_training_are_left_out(run_script: Command, here: Path) -> None:
     words = ("data=csv", *SMALL[2:], "data.path=t.csv", "data.target=target")
     train_into(here / "own", words)

@@ -316,6 +316,11 @@ def test_unreadable_runs_are_left_out_with_a_sentence(here: Path, run_script: Co
     assert "4 runs of 2 configurations" in html
 
 
+@pytest.mark.usefixtures("line_at_end")
+def test_long_work_has_lines(here: Path, run_script: Command) -> None:
+    assert run_script("report", "sweep").err == "reading 6 runs, 0 s\n"
+
+
 def test_mistakes_are_explained(here: Path, run_script: Command) -> None:
     assert_short_answer(run_script("report", "nowhere"), ["nowhere", "no such folder"])
     (here / "empty").mkdir()

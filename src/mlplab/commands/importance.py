@@ -1,7 +1,9 @@
 """The command evaluate with `importance=true`: which columns matter for predictions, and how."""
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from jaxtyping import Float64
 
 from mlplab.commands.evaluation_rows import EvaluationData
 from mlplab.commands.render import NOT_A_TEST
+from mlplab.console import progress_lines
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
@@ -31,6 +34,8 @@ MAX_DEPENDENCES = 4
 
 DEPENDENCE_ROWS = 500
 """The most rows over which a partial dependence is averaged."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,14 +108,28 @@ def importance_of(ensemble: Ensemble, data: Sequence[EvaluationData], part: str)
     replaced = ReplacedCells(ensemble, [features[id(each.x)] for each in data])
     weight = None if first.weight is None else first.weight[rows]
     metric, error = error_of(first.y[rows], weight, len(schema.classes), standardised=False)
-    base, columns = permutation_importance(replaced, error, shuffles(count, repeats, seed))
     some = np.sort(source.choice(count, min(count, DEPENDENCE_ROWS), replace=False))
-    dependences = _dependences(replaced, columns, features[id(first.x)], some, weight)
+    with _column_progress(len(schema.inputs)) as counter:
+        base, columns = permutation_importance(replaced, error, shuffles(count, repeats, seed), counter)
+        dependences = _dependences(replaced, columns, features[id(first.x)], some, weight)
     of = f" of {len(first.rows):,}" if count < len(first.rows) else ""
     basis = [f"{first.source}: {count:,}{of} rows, each column shuffled {repeats} times"]
     basis += [NOT_A_TEST] if part != "test" else []
     found = first.source, part, schema.targets, metric, base, count, repeats
     return Importance(*found, tuple(columns), dependences, tuple(basis))
+
+
+@contextmanager
+def _column_progress(columns: int) -> Iterator[Callable[[int], None]]:
+    """Lines in the log about the columns so far; yields a function to call with their number."""
+    done = 0
+
+    def count(number: int) -> None:
+        nonlocal done
+        done = number
+
+    with progress_lines(log.info, lambda: f"importance: {done:,} of {columns:,} columns"):
+        yield count
 
 
 def _dependences(
