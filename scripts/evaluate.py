@@ -65,7 +65,7 @@ def evaluate(arguments: Evaluate) -> None:
         from mlplab.console import print_line
 
     torch.set_num_threads(1)
-    report = evaluate(
+    result = evaluate(
         Path(arguments.run),
         arguments.data.path if arguments.data else None,
         runs=arguments.runs,
@@ -73,21 +73,22 @@ def evaluate(arguments: Evaluate) -> None:
         importance=arguments.importance,
     )
     console = Console()
-    print_line(console, f"{report.source}: {report.rows} rows")
-    rows = {network_name(report.networks): report.members[0]}
-    if len(report.members) > 1:
-        mean, sd = report.mean_and_sd()
-        of_runs = "networks" if report.networks == len(report.members) else "runs"
-        rows = {f"mean of {len(report.members)} {of_runs}": mean, "their standard deviation": sd}
-        rows |= {"their ensemble": report.ensemble} if report.ensemble else {}
-    rows |= report.baselines
-    console.print(score_table(rows, "test" if report.part == "test" else "all rows, not a test"))
-    if report.confusion is not None:
-        console.print(confusion_table(report.classes, report.confusion.tolist()))
-    if report.importance:
-        print_line(console, report.importance.basis)
-        console.print(importance_table(report.importance))
-        if line := remaining_columns(report.importance):
+    print_line(console, f"{result.source}: {result.rows} rows")
+    rows = {network_name(result.networks): result.members[0]}
+    if len(result.members) > 1:
+        mean, sd = result.mean_and_sd()
+        of_runs = "networks" if result.networks == len(result.members) else "runs"
+        rows = {f"mean of {len(result.members)} {of_runs}": mean, "their standard deviation": sd}
+        rows |= {"their ensemble": result.ensemble} if result.ensemble else {}
+    rows |= result.baselines
+    console.print(score_table(rows, "test" if result.part == "test" else "all rows, not a test"))
+    if result.confusion is not None:
+        console.print(confusion_table(result.classes, result.confusion.tolist()))
+    if result.importance:
+        for line in result.importance.basis:
+            print_line(console, line)
+        console.print(importance_table(result.importance))
+        if line := remaining_columns(result.importance):
             print_line(console, line)
 
 
@@ -115,10 +116,10 @@ def select(arguments: Evaluate, steps: int) -> None:
     torch.set_num_threads(1)
     choice = select_ensemble(Path(arguments.run), steps)
     console = Console()
-    report = choice.report
+    result = choice.result
     console.print(chosen_table(choice.weights))
     console.print(validation_table(choice.metric, choice.best, choice.chosen))
-    rows = {ENSEMBLE: choice.test_scores, BEST_RUN: report.members[0], **report.baselines}
+    rows = {ENSEMBLE: choice.test_scores, BEST_RUN: result.members[0], **result.baselines}
     console.print(score_table(rows))
     print_line(console, f"ensemble folder: {inside(choice.folder)}")
 

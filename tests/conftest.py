@@ -16,6 +16,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hypothesis import settings
 from support import ROOT, Ended
 
+from mlplab import console
 from mlplab.config.allowed_classes import user_classes
 
 # The same examples every time, and none too slow for a busy machine.
@@ -61,6 +62,31 @@ def _environment_read_anew() -> Iterator[None]:
 def full_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns the checks of shapes off, which take most of the time of a training."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
+def line_at_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All work with lines about its progress prints one when it ends, as if that had taken long."""
+
+    class AtEnd:
+        """Stands for the thread that prints and for the event that ends it."""
+
+        def __init__(self, target: Callable[[], None] | None = None, **_: object) -> None:
+            self.target, self.waits = target, [False, True]
+
+        def wait(self, _: float) -> bool:
+            return self.waits.pop(0)
+
+        def join(self) -> None:
+            if self.target:
+                self.target()
+
+        def start(self) -> None: ...
+
+        def set(self) -> None: ...
+
+    monkeypatch.setattr(console, "Thread", AtEnd)
+    monkeypatch.setattr(console, "Event", AtEnd)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from commands.mistakes import Mistake, assert_refused, each
 from support import SMALL, Ended, train_into
 
+from mlplab.commands.report.report import report
 from mlplab.data.synthetic import functions as synthetic
 
 Command = Callable[..., Ended]
@@ -52,8 +53,12 @@ def test_it_is_printed_and_written(
     assert max(map(len, ended.out.splitlines())) <= 80
     assert json.loads((here / run / "evaluation.json").read_text()) == before
     written = json.loads((here / run / "importance.json").read_text())
-    names = ("metric", "error", "rows", "repeats", "columns", "partial_dependence")
-    assert tuple(written) == names
+    names = ("runs", "source", "part", "targets", "metric", "error", "rows", "repeats", "columns")
+    assert tuple(written) == (*names, "partial_dependence")
+    assert written["runs"] == (["0", "1"] if run == "s" else ["0"])
+    assert (written["source"], written["part"]) == (before["data"], "test")
+    assert written["targets"] == ["target"]
+    assert "not a test" not in ended.out
     metric = "log_loss" if run == "classes" else "rmse"
     assert written["metric"] == metric
     prefix = "ensemble/" if run == "s" else ""
@@ -75,6 +80,16 @@ def test_rows_of_a_file(run_script: Command, here: Path) -> None:
     assert json.loads((here / "splits/importance.json").read_text())["rows"] == 40
 
 
+@pytest.mark.usefixtures("line_at_end")
+def test_long_work_has_lines(run_script: Command, here: Path) -> None:
+    ended = run_script("evaluate", "run=splits", "data.path=t.csv", "importance=true")
+    for line in (
+        *("loading splits", "reading t.csv: 40 rows", "t.csv: preparing 40 rows"),
+        *("fitting and scoring the baselines", "t.csv: scoring 40 rows", "importance: 5 of 5 columns"),
+    ):
+        assert f"{line}, 0 s\n" in ended.err
+
+
 def test_rows_of_training_are_left_out(run_script: Command, here: Path) -> None:
     words = ("data=csv", *SMALL[2:], "data.path=t.csv", "data.target=target")
     train_into(here / "own", words)
@@ -82,8 +97,16 @@ def test_rows_of_training_are_left_out(run_script: Command, here: Path) -> None:
     rows = json.loads((here / "own/importance.json").read_text())["rows"]
     assert rows == json.loads((here / "own/evaluation.json").read_text())["rows"] < 40
     again = ("evaluate", "run=own", "data.path=t.csv", "training_rows=include", "importance=true")
-    assert run_script(*again).status == ended.status == 0
-    assert json.loads((here / "own/importance.json").read_text())["rows"] == 40
+    included = run_script(*again)
+    assert included.status == ended.status == 0
+    written = json.loads((here / "own/importance.json").read_text())
+    assert (written["rows"], written["part"]) == (40, "all")
+    assert "\nnot a test: training rows are included\n" in included.out
+    for figure in ("importance", "partial_dependence"):
+        specification = json.loads((here / f"own/figures/{figure}.vl.json").read_text())
+        assert "not a test: training rows are included" in specification["title"]["subtitle"]
+    page = report(here / "own").read_text()
+    assert "Of the run 0, on 40 rows (t.csv); not a test: training rows are included." in page
 
 
 def test_a_chosen_ensemble_is_replaced_with_its_importance(run_script: Command, here: Path) -> None:

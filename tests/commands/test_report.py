@@ -17,11 +17,17 @@ import jaxtyping
 import pytest
 from support import SMALL, Ended, assert_short_answer, train_into, write_config
 
+from mlplab.commands.report import bundle
 from mlplab.commands.report.bundle import bundled
-from mlplab.commands.report.charts import sweep_charts
+from mlplab.commands.report.charts import comparison_charts
+from mlplab.commands.report.comparison import compared
+from mlplab.commands.report.parts.scores import scores_of
 from mlplab.commands.report.report import report
 from mlplab.errors import UserError
 from mlplab.figures.files import write_figures
+from mlplab.figures.style import Figure
+from mlplab.runs.discovery import runs_below
+from mlplab.runs.selection import read_run
 
 Command = Callable[..., Ended]
 
@@ -93,6 +99,13 @@ def change(run: Path, **metrics: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | metrics))
 
 
+def write_importance(folder: Path, column: str, runs: list[str]) -> None:
+    columns = [{"name": column, "mean": 0.5, "sd": 0.25}]
+    rows = {"source": "x, test rows", "part": "test", "rows": 9, "repeats": 5}
+    content = {"metric": "rmse", "error": 2.5, "runs": runs, **rows, "columns": columns}
+    (folder / "importance.json").write_text(json.dumps(content))
+
+
 def write_run(folder: Path, status: str = "done", **config: Any) -> None:
     folder.mkdir(parents=True)
     defaults = {"name": "x", "seed": 0, "data": {"name": "concrete"}, "monitor": "val/mae"}
@@ -104,9 +117,7 @@ def test_a_run_has_all_parts(here: Path) -> None:
     run = here / "sweep/0"
     charts = {name: alt.Chart({"values": []}).mark_point() for name in ("other", "residuals")}
     write_figures(run, charts)
-    columns = [{"name": "x1", "mean": 0.5, "sd": 0.25}]
-    importance = {"metric": "rmse", "error": 2.5, "rows": 9, "repeats": 5, "columns": columns}
-    (run / "importance.json").write_text(json.dumps(importance))
+    write_importance(run, "x1", ["0"])
     (run / "train.log").write_text(
         (run / "train.log").read_text() + "2026-01-01 00:00:00  warning: watch out\n"
     )
@@ -115,7 +126,16 @@ def test_a_run_has_all_parts(here: Path) -> None:
     for part in (
         *("friedman1 → target (numbers)", "60 rows, 5 columns", "2 × 8 units (relu)", "this network"),
         *("ridge regression", f"{metrics['test/rmse']:.4g}", f"{metrics['linear/test/rmse']:.4g}"),
-        *("Loss", "val/mae", "the largest errors", "watch out", "x1", "Rise of rmse (2.5)", "0.5", "0.25"),
+        *(
+            "Loss",
+            "val/mae",
+            "the largest errors",
+            "watch out",
+            "x1",
+            "Increase of rmse (2.5)",
+            "0.5",
+            "0.25",
+        ),
         *("git commit", "torch", "seed", "max_epochs: 5"),
     ):
         assert part in text
@@ -153,18 +173,21 @@ def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> N
     assert "mean ± SD over 2 seeds" in text
 
 
+def charts_of(folder: Path) -> dict[str, Figure]:
+    (comparison,) = compared(folder, [read_run(run) for run in runs_below(folder)])
+    return comparison_charts(comparison)
+
+
 def test_charts_of_a_sweep(here: Path) -> None:
-    charts = sweep_charts(here / "sweep")
+    charts = charts_of(here / "sweep")
     assert list(charts) == ["score_over_lr", "spread", "curves"]
     for chart in charts.values():
         chart.to_dict()  # validates
     train_into(here / "two", *([*SMALL, f"optimizer.lr={lr}", "model.activation=tanh"] for lr in (0.1, 0.2)))
     for run in (here / "two").iterdir():
         run.rename(here / f"sweep/t{run.name}")
-    assert "all_settings" in sweep_charts(here / "sweep")
-    assert sweep_charts(here) == {}  # of several tables
-    with pytest.raises(UserError, match="contains no run"):
-        sweep_charts(here / "sweep/0/checkpoints")
+    assert "all_settings" in charts_of(here / "sweep")
+    assert charts_of(here / "sweep/0") == {}
 
 
 def test_runs_on_different_tables_are_different_parts(here: Path) -> None:
@@ -205,6 +228,37 @@ def test_a_page_asks_nothing_of_the_network(here: Path, monkeypatch: pytest.Monk
     assert len(html) < 5e6
 
 
+def test_a_script_of_charts_in_the_current_folder_is_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vl_convert.py").write_text("javascript_bundle = lambda _: 'evil'")
+    with bundled() as script:
+        assert "window.vegaEmbed=" in script()
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "import no_vl_convert",
+            "vl-convert-python: is not installed\n  install it: uv sync, or pip install",
+        ),
+        (
+            "raise OSError('damaged')",
+            "vl-convert-python: does not work: OSError: damaged\n  reinstall it: uv",
+        ),
+    ],
+)
+def test_without_a_script_of_charts_a_message_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, code: str, message: str
+) -> None:
+    monkeypatch.setattr(bundle, "CODE", code)
+    with bundled() as script, pytest.raises(UserError) as raised:
+        script()
+    assert message in str(raised.value)
+
+
 @pytest.mark.parametrize("status", ["running", "failed", "interrupted", "diverged"])
 def test_an_unfinished_run_says_so(tmp_path: Path, status: str) -> None:
     write_run(tmp_path / "r", status)
@@ -226,8 +280,15 @@ def test_absent_files_are_explained_with_the_remedy(here: Path) -> None:
     for path in (*run.rglob("events.out.*"), run / "test_predictions.csv"):
         path.unlink()
     text = text_of(run)
-    for remedy in ("logger=[tensorboard]", "figures=all", "test_predictions=true", "importance=true"):
+    for remedy in ("logger=[tensorboard]", "test_predictions=true", "importance=true"):
         assert remedy in text
+    config = run / "config.yaml"
+    for figures, sentence in {
+        "none": "it was trained with figures=none",
+        "auto": "scripts/train.py resume=FOLDER draws them",
+    }.items():
+        config.write_text(re.sub(r"(?m)^figures: .*$", f"figures: {figures}", config.read_text()))
+        assert f"There are no figures: {sentence}." in text_of(run)
 
 
 def test_a_damaged_event_file_is_read_up_to_the_damage(here: Path) -> None:
@@ -253,6 +314,11 @@ def test_unreadable_runs_are_left_out_with_a_sentence(here: Path, run_script: Co
     html = (here / "sweep/report.html").read_text()
     assert "sweep/0/metrics.json: is damaged" in html
     assert "4 runs of 2 configurations" in html
+
+
+@pytest.mark.usefixtures("line_at_end")
+def test_long_work_has_lines(here: Path, run_script: Command) -> None:
+    assert run_script("report", "sweep").err == "reading 6 runs, 0 s\n"
 
 
 def test_mistakes_are_explained(here: Path, run_script: Command) -> None:
@@ -320,15 +386,49 @@ def test_a_folder_without_permission_is_a_short_message(here: Path, monkeypatch:
 
 
 def test_a_sweep_has_the_importance_in_its_own_folder(here: Path) -> None:
-    columns = [{"name": "x3", "mean": 0.5, "sd": 0.25}]
-    importance = {"metric": "rmse", "error": 2.5, "rows": 9, "repeats": 5, "columns": columns}
-    (here / "sweep/importance.json").write_text(json.dumps(importance))
+    write_importance(here / "sweep", "x3", ["2", "3"])
     write_figures(here / "sweep", {"importance": alt.Chart(alt.Data(values=[])).mark_bar()})
     html = page_of(here / "sweep")
-    assert "Rise of rmse (2.5)" in html
+    assert "Increase of rmse (2.5)" in html
+    assert "Of 2 runs together (2, 3), on 9 rows (x, test rows)." in html
     assert "<strong>Importance of the columns</strong>" in html
     (here / "sweep/importance.json").write_text('{"metric": "rmse", "columns": [{}]}')
-    assert "Rise of rmse" not in page_of(here / "sweep")
+    assert "Increase of rmse" not in page_of(here / "sweep")
+
+
+def test_importance_is_shown_where_its_runs_are(here: Path) -> None:
+    train_into(here / "new", CLASSES, [*CLASSES, "seed=1"])
+    for run in (here / "new").iterdir():
+        run.rename(here / f"sweep/z{run.name}")
+    write_importance(here / "sweep", "x3", ["1"])
+    html = page_of(here / "sweep")
+    numbers, classes = html.split('<div class="part" id="part-')[1:]
+    assert "probability" in classes
+    assert "Of the run 1, on 9 rows (x, test rows)." in numbers
+    assert "Of the run" not in classes
+    write_importance(here / "sweep", "x3", ["another"])
+    assert "Of the run" not in page_of(here / "sweep")
+
+
+@pytest.mark.parametrize(
+    ("data", "title"),
+    [
+        ({"path": "t.csv", "target": ["y"]}, "t.csv → y (numbers)"),
+        ({"path": "t.csv", "target": ["y", "z"]}, "t.csv → y, z (numbers)"),
+        ({"path": "t.csv", "target": None}, "t.csv → null (numbers)"),
+    ],
+)
+def test_the_title_names_the_targets(tmp_path: Path, data: dict[str, Any], title: str) -> None:
+    write_run(tmp_path / "r", data={"name": "csv", **data})
+    assert title in text_of(tmp_path / "r")
+
+
+def test_a_verdict_is_a_sentence() -> None:
+    scores = {"test/rmse": 2.0, "linear/test/rmse": 1.0, "constant/test/rmse": 3.0}
+    found = scores_of({"status": "done", **scores})
+    assert found is not None
+    sentence = "it is better than the mean, but not better than ridge regression."
+    assert found.verdict == f"By test RMSE, {sentence}"
 
 
 def test_a_chosen_ensemble_shows_its_runs(here: Path) -> None:

@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, r2_sc
 from support import SMALL, Ended, train_into
 
 from mlplab.commands import predict as predict_module
+from mlplab.console import wrapped
 from mlplab.data.synthetic import functions as synthetic
 
 
@@ -18,6 +19,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     train_into(folder / "numbers", SMALL)
     train_into(folder / "classes", [*SMALL, "data.function=moons"])
+    for name, function in {"weighted": "friedman1", "weighted classes": "moons"}.items():
+        frame = synthetic.draw(function, rows=60, features=None, noise=1.0, seed=3)
+        frame.with_columns(w=pl.Series([1.0, 2.0, 3.0] * 20)).write_csv(folder / "t.csv")
+        of_file = ("data=csv", f"data.path={folder / 't.csv'}", "data.target=target", "data.weight=w")
+        train_into(folder / name, [*of_file, *SMALL[2:]])
     return folder
 
 
@@ -40,7 +46,7 @@ def last_line(
 
 def scores_in(line: str) -> Mapping[str, float]:
     return {
-        name: float(value) for name, value in re.findall(r"(\w+) ([-+.\de]+)(?:,|$)", line.partition(": ")[2])
+        name: float(value) for name, value in re.findall(r"(\w+) ([-+.\de]+)[,;]", line.partition(": ")[2])
     }
 
 
@@ -64,6 +70,50 @@ def test_numbers_are_scored_over_all_blocks(
         },
         rel=1e-3,
     )
+
+
+@pytest.mark.parametrize("rows_at_once", [7, 1000])
+def test_scores_are_weighted_as_in_training(
+    last_line: Callable[[str, pl.DataFrame], str],
+    monkeypatch: pytest.MonkeyPatch,
+    rows_at_once: int,
+) -> None:
+    monkeypatch.setattr(predict_module, "ROWS_IN_MEMORY", rows_at_once)
+    weights = pl.Series("w", ["0", "1", "2.5", None, "-1", "?", *map(str, range(1, 35))])
+    known = [1, 2, *range(6, 40)]
+    frame = synthetic.draw("friedman1", rows=40, features=None, noise=1.0, seed=9).with_columns(weights)
+    line = last_line("weighted", frame)
+    assert "; on the 36 rows with a target, weighted by w: rmse " in line
+    back = pl.read_parquet("o.parquet")[known]
+    y, predicted, weight = back["target"], back["prediction"], back["w"].cast(pl.Float64).to_numpy()
+    assert scores_in(line) == pytest.approx(
+        {
+            "rmse": root_mean_squared_error(y, predicted, sample_weight=weight),
+            "mae": mean_absolute_error(y, predicted, sample_weight=weight),
+            "r2": r2_score(y, predicted, sample_weight=weight),
+        },
+        rel=1e-3,
+    )
+    moons = synthetic.draw("moons", rows=40, features=None, noise=0.3, seed=9).with_columns(weights)
+    line = last_line("weighted classes", moons)
+    back = pl.read_parquet("o.parquet")[known]
+    probabilities = back.select("probability_a", "probability_b").to_numpy()
+    assert scores_in(line) == pytest.approx(
+        {
+            "log_loss": log_loss(back["target"], probabilities, sample_weight=weight),
+            "accuracy": accuracy_score(back["target"], back["prediction"], sample_weight=weight),
+        },
+        rel=1e-3,
+    )
+    assert "; on the 40 rows with a target: rmse " in last_line("weighted", frame.drop("w"))
+    nothing = frame.with_columns(w=pl.lit(0))
+    assert re.fullmatch(r"predicted 40 rows in \d+\.\d\d s", last_line("weighted", nothing))
+
+
+def test_scores_are_called_no_test(last_line: Callable[[str, pl.DataFrame], str]) -> None:
+    line = last_line("numbers", FRIEDMAN)
+    assert line.endswith("; no test on training rows: evaluate.py leaves them out")
+    assert len(wrapped(line, 80).splitlines()) == 2
 
 
 def test_classes_are_scored(last_line: Callable[[str, pl.DataFrame], str]) -> None:

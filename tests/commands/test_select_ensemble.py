@@ -94,9 +94,9 @@ def test_validation_rows_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         assert choice.best == pytest.approx(min(each[name] for each in metrics), rel=1e-6)
     assert choice.chosen <= choice.best * (1 + 1e-12)
     error = "log_loss" if kind is CLASSES else "rmse"
-    assert choice.report.members[0][error] == metrics[int(best)][f"test/{error}"]
-    assert choice.report.rows == len(data.split.test)
-    assert evaluate(choice.folder).ensemble == choice.report.ensemble
+    assert choice.result.members[0][error] == metrics[int(best)][f"test/{error}"]
+    assert choice.result.rows == len(data.split.test)
+    assert evaluate(choice.folder).ensemble == choice.result.ensemble
 
 
 def test_single_runs_and_ensembles_are_compared_on_the_rows_that_all_validate(tmp_path: Path) -> None:

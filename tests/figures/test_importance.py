@@ -23,7 +23,7 @@ def dependences(outputs: list[str]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("count", [1, 6, 30])
 def test_importance(count: int) -> None:
     columns = [(ODD[place] if place < len(ODD) else f"c{place}", 5.0 - place, 0.5) for place in range(count)]
-    specification = importance(columns, "RMSE in units of y", "t.csv: 9 rows").to_dict()
+    specification = importance(columns, "RMSE in units of y", ["t.csv: 9 rows"]).to_dict()
     shown = specification["data"]["values"]
     assert [each["column"] for each in shown] == [name for name, _, _ in columns[:MAX_COLUMNS]]
     assert ("the first 20 of 30 columns" in specification["title"]["subtitle"]) == (count > MAX_COLUMNS)
@@ -48,7 +48,7 @@ def test_partial_dependence(outputs: list[str], of_classes: bool, rows: int, tit
 
 
 def test_figures_are_added_beside_those_of_training(tmp_path: Path) -> None:
-    chart = importance([("a", 1.0, 0.1)], "RMSE", "9 rows")
+    chart = importance([("a", 1.0, 0.1)], "RMSE", ["9 rows"])
     write_figures(tmp_path, {"one": chart})
     add_figures(tmp_path, {"two": chart})
     assert list(read_figures(tmp_path)) == ["one", "two"]

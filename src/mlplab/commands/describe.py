@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from rich.cells import cell_len
 from rich.console import Group, JustifyMethod, RenderableType
-from rich.table import Table as Grid
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from mlplab.config import DescribeConfig
@@ -162,7 +162,7 @@ def description_grid(description: Description, width: int) -> RenderableType:
         least = [min(width, LEAST.get(header, width)) for header, width in widths.items()]
         if sum(least) + 3 * len(least) < width:
             break
-    grid = Grid()
+    grid = RichTable()
     for header in shown:
         justify: JustifyMethod = "right" if header in NUMBERS else "left"
         grid.add_column(header, justify=justify, overflow="fold", no_wrap=header not in LEAST)

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from jaxtyping import Float64
 
 from mlplab.commands.evaluation_rows import EvaluationData, rows_of_file
 from mlplab.commands.importance import Importance, check_shared_rows, importance_of, write_importance
+from mlplab.console import progress_lines
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.errors import UserError
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationResult:
     """Scores of runs, of their ensemble if there are several, and of the baselines.
 
     Attributes:
@@ -88,7 +89,7 @@ def evaluate(
     runs: str | int = "best",
     training_rows: Literal["exclude", "include"] = "exclude",
     importance: bool = False,
-) -> Report:
+) -> EvaluationResult:
     """Evaluates runs and their ensemble, and writes `evaluation.json` to the folder.
 
     On a run's own test rows, the scores equal the test scores reported at the end of training, bit for bit if
@@ -108,13 +109,15 @@ def evaluate(
             have changed, if all rows were in training or validation, or if the importance is requested of
             runs with different test rows.
     """
-    ensemble, include = load(folder, runs), training_rows == "include"
-    report = score(ensemble, DataCache(), path, include=include, importance=importance)
+    with progress_lines(log.info, lambda: f"loading {folder}"):
+        ensemble = load(folder, runs)
+    include = training_rows == "include"
+    result = score(ensemble, DataCache(), path, include=include, importance=importance)
     with replacing(folder / EVALUATION_FILE) as partial:
-        partial.write_text(json.dumps(report.plain(), indent=2) + "\n", encoding="utf-8")
-    if report.importance:
-        write_importance(folder, report.importance, ensemble.schema)
-    return report
+        partial.write_text(json.dumps(result.plain(), indent=2) + "\n", encoding="utf-8")
+    if result.importance:
+        write_importance(folder, result.importance, ensemble)
+    return result
 
 
 def score(
@@ -124,7 +127,7 @@ def score(
     *,
     include: bool = False,
     importance: bool = False,
-) -> Report:
+) -> EvaluationResult:
     """Scores runs and their ensemble, as in `evaluate`.
 
     Args:
@@ -142,13 +145,16 @@ def score(
             any_seen = False
     if importance:
         check_shared_rows(data)
-    each = tuple(run_scores(run, rows) for run, rows in zip(members, data, strict=True))
     first, classes = data[0], members[0].schema.classes
-    together, confusion = _together(ensemble, data)
+    with progress_lines(log.info, lambda: f"{first.source}: scoring {len(first.rows):,} rows"):
+        each = tuple(run_scores(run, rows) for run, rows in zip(members, data, strict=True))
+        together, confusion = _together(ensemble, data)
     part = "all" if any_seen else "test"
     rows, networks = len(first.rows), sum(len(run.members) for run in members)
-    columns = importance_of(ensemble, data) if importance else None
-    return Report(first.source, rows, each, networks, part, together, beside, classes, confusion, columns)
+    columns = importance_of(ensemble, data, part) if importance else None
+    return EvaluationResult(
+        first.source, rows, each, networks, part, together, beside, classes, confusion, columns
+    )
 
 
 def _together(ensemble: Ensemble, data: Sequence[EvaluationData]) -> tuple[Scores | None, Confusion | None]:
@@ -212,7 +218,8 @@ def _own_rows(
         data = own_data(run, cache)
         table, source = data.table, f"{data.table.source}, test rows"
         found.append(EvaluationData(source, table.x, table.y, table.weight, data.split.test))
-        each.append(baseline_test_scores(data, *_baseline_options(run)))
+        with _baseline_progress():
+            each.append(baseline_test_scores(data, *_baseline_options(run)))
     means = {
         baseline: {name: float(np.mean([scores[baseline][name] for scores in each])) for name in of_first}
         for baseline, of_first in each[0].items()
@@ -246,8 +253,13 @@ def _baseline_scores(run: TrainedRun, data: EvaluationData, cache: DataCache) ->
             "no baselines, because their training rows are not available: %s", error.faults[0].sentence()
         )
         return {}
-    fitted = baselines(trained_on, *_baseline_options(run))
-    return fitted.scores(data.x, data.y, data.weight, data.rows)
+    with _baseline_progress():
+        fitted = baselines(trained_on, *_baseline_options(run))
+        return fitted.scores(data.x, data.y, data.weight, data.rows)
+
+
+def _baseline_progress() -> AbstractContextManager[None]:
+    return progress_lines(log.info, lambda: "fitting and scoring the baselines")
 
 
 def _baseline_options(run: TrainedRun) -> tuple[Sequence[str], float, int]:

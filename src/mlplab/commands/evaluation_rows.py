@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Float64
 
+from mlplab.console import progress_lines
 from mlplab.data.class_labels import class_numbers
 from mlplab.data.fingerprint import row_hashes
 from mlplab.data.io.discovery import opened
+from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options, spec_of
 from mlplab.data.new_data import FrameTransformer, check_columns
@@ -84,34 +87,50 @@ def rows_of_file(
                 )
             )
         check_columns(schema, list(source.schema), path)
-        frames = list(source.frames(BLOCK))
-        if not sum(frame.height for frame in frames):
-            raise UserError(Fault("has no rows", path, remedy="give it rows of data"))
-        frame, comma = pl.concat(frames), source.decimal_comma
-        y, weight = _targets_and_weight(first, frame, source)
+        frame, comma = _read(source), source.decimal_comma
+        with _progress(path, frame):
+            y, weight = _targets_and_weight(first, frame, source)
     rows = np.flatnonzero(np.isfinite(y).all(1))
     transformers: list[FrameTransformer] = []
     tables: list[EvaluationData] = []
     data = []
-    for run in members:  # runs trained on one table share its features
-        same = (
-            table
-            for each, table in zip(transformers, tables, strict=True)
-            if each.serves(run.schema, run.dtype)
-        )
-        if (table := next(same, None)) is None:
-            transformer = FrameTransformer(run.schema, path, run.dtype, decimal_comma=comma)
-            table = EvaluationData(path, transformer.features(frame), y, weight, rows)
-            transformers.append(transformer)
-            tables.append(table)
-        data.append(table)
-    for transformer in transformers:
-        transformer.warn()
-    seen = _seen_rows(members, data, tables)
+    with _progress(path, frame):
+        for run in members:  # runs trained on one table share its features
+            same = (
+                table
+                for each, table in zip(transformers, tables, strict=True)
+                if each.serves(run.schema, run.dtype)
+            )
+            if (table := next(same, None)) is None:
+                transformer = FrameTransformer(run.schema, path, run.dtype, decimal_comma=comma)
+                table = EvaluationData(path, transformer.features(frame), y, weight, rows)
+                transformers.append(transformer)
+                tables.append(table)
+            data.append(table)
+        for transformer in transformers:
+            transformer.warn()
+        seen = _seen_rows(members, data, tables)
     rows = _without_seen_rows(rows, seen, path, include=include)
     if weight is not None:
         _check_weights(weight[rows], f"{path}, weight column '{schema.weight}'")
     return [replace(each, rows=rows) for each in data], include and bool(seen.any())
+
+
+def _read(source: Source) -> pl.DataFrame:
+    """All rows of a file, of which there must be one at least."""
+    frames = list[pl.DataFrame]()
+    with row_progress(f"reading {source.where}") as count:
+        for frame in source.frames(BLOCK):
+            frames.append(frame)
+            count(sum(map(len, frames)))
+    if not any(map(len, frames)):
+        raise UserError(Fault("has no rows", source.where, remedy="give it rows of data"))
+    return pl.concat(frames)
+
+
+def _progress(path: str, frame: pl.DataFrame) -> AbstractContextManager[None]:
+    """Lines in the log while rows are prepared."""
+    return progress_lines(log.info, lambda: f"{path}: preparing {frame.height:,} rows")
 
 
 def _targets_and_weight(

@@ -1,7 +1,9 @@
 """The command evaluate with `importance=true`: which columns matter for predictions, and how."""
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from mlplab.commands.evaluation_rows import EvaluationData
+from mlplab.commands.render import NOT_A_TEST
+from mlplab.console import progress_lines
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
@@ -31,31 +35,39 @@ MAX_DEPENDENCES = 4
 DEPENDENCE_ROWS = 500
 """The most rows over which a partial dependence is averaged."""
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Importance:
     """What columns matter for the predictions of a run or an ensemble.
 
     Attributes:
+        source: the rows in words.
+        part: `test`, or `all` if some of the rows were in training or validation.
+        targets: what is predicted.
         metric: the name of the error: `rmse` or `log_loss`.
         error: its value before any shuffling.
         rows: the number of rows that were used.
         repeats: the number of shuffles of each column.
         columns: the most important first.
         partial_dependence: of the most important columns.
-        basis: rows and shuffles in words.
+        basis: rows and shuffles in words; then whether it is no test.
     """
 
+    source: str
+    part: str
+    targets: tuple[str, ...]
     metric: str
     error: float
     rows: int
     repeats: int
     columns: tuple[ColumnImportance, ...]
     partial_dependence: tuple[PartialDependence, ...]
-    basis: str
+    basis: tuple[str, ...]
 
     def plain(self) -> dict[str, Any]:
-        """The content of importance.json."""
+        """The content of importance.json, except the names of the runs."""
         return {name: value for name, value in asdict(self).items() if name != "basis"}
 
 
@@ -71,19 +83,23 @@ def check_shared_rows(data: Sequence[EvaluationData]) -> None:
         raise UserError(Fault(what, "importance=true", remedy=remedy))
 
 
-def importance_of(ensemble: Ensemble, data: Sequence[EvaluationData]) -> Importance:
+def importance_of(ensemble: Ensemble, data: Sequence[EvaluationData], part: str) -> Importance:
     """The importance of each column for an ensemble, and the partial dependence on the most important ones.
 
     Rows with weight 0 are left out. Rows are drawn, and columns shuffled, by the seed of the first run.
 
     Args:
         data: the rows of each run; all runs have the same ones.
+        part: `test`, or `all` if some of the rows were in training or validation.
 
     Raises:
-        UserError: if a prediction is not finite.
+        UserError: if all rows have weight 0, or a prediction is not finite.
     """
     schema, seed, first = ensemble.schema, ensemble.config[0].seed, data[0]
     rows = first.rows if first.weight is None else first.rows[first.weight[first.rows] > 0]
+    if not len(rows):
+        remedy = "give rows with a weight above 0: data.path=…"
+        raise UserError(Fault("all rows have weight 0", first.source, remedy=remedy))
     weights = sum(tensor.numel() for run in ensemble.members for tensor in run.state.values())
     count, repeats = affordable(len(rows), len(schema.inputs), weights)
     source = np.random.default_rng(seed)
@@ -92,12 +108,28 @@ def importance_of(ensemble: Ensemble, data: Sequence[EvaluationData]) -> Importa
     replaced = ReplacedCells(ensemble, [features[id(each.x)] for each in data])
     weight = None if first.weight is None else first.weight[rows]
     metric, error = error_of(first.y[rows], weight, len(schema.classes), standardised=False)
-    base, columns = permutation_importance(replaced, error, shuffles(count, repeats, seed))
     some = np.sort(source.choice(count, min(count, DEPENDENCE_ROWS), replace=False))
-    dependences = _dependences(replaced, columns, features[id(first.x)], some, weight)
+    with _column_progress(len(schema.inputs)) as counter:
+        base, columns = permutation_importance(replaced, error, shuffles(count, repeats, seed), counter)
+        dependences = _dependences(replaced, columns, features[id(first.x)], some, weight)
     of = f" of {len(first.rows):,}" if count < len(first.rows) else ""
-    basis = f"{first.source}: {count:,}{of} rows, each column shuffled {repeats} times"
-    return Importance(metric, base, count, repeats, tuple(columns), dependences, basis)
+    basis = [f"{first.source}: {count:,}{of} rows, each column shuffled {repeats} times"]
+    basis += [NOT_A_TEST] if part != "test" else []
+    found = first.source, part, schema.targets, metric, base, count, repeats
+    return Importance(*found, tuple(columns), dependences, tuple(basis))
+
+
+@contextmanager
+def _column_progress(columns: int) -> Iterator[Callable[[int], None]]:
+    """Lines in the log about the columns so far; yields a function to call with their number."""
+    done = 0
+
+    def count(number: int) -> None:
+        nonlocal done
+        done = number
+
+    with progress_lines(log.info, lambda: f"importance: {done:,} of {columns:,} columns"):
+        yield count
 
 
 def _dependences(
@@ -118,26 +150,34 @@ def _dependences(
     return tuple(found)
 
 
-def write_importance(folder: Path, importance: Importance, schema: Schema) -> None:
-    """Writes `importance.json` and figures to the folder of a run or a sweep."""
+def write_importance(folder: Path, importance: Importance, ensemble: Ensemble) -> None:
+    """Writes `importance.json` and figures to the folder of a run or a sweep, which contains the ensemble."""
     from mlplab.figures import importance as figures  # Altair takes most of a second to import
     from mlplab.figures.files import add_figures
 
-    content = importance.plain()
+    names = [_name(run.folder, folder) for run in ensemble.members]
+    content = {"runs": names, **importance.plain()}
     with replacing(folder / IMPORTANCE_FILE) as partial:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    columns, error = [astuple(each) for each in importance.columns], _error_in_words(schema)
+    columns, error = [astuple(each) for each in importance.columns], _error_in_words(ensemble.schema)
     charts: dict[str, Any] = {"importance": figures.importance(columns, error, importance.basis)}
     if dependences := content["partial_dependence"]:
-        of_classes = bool(schema.classes)
-        charts["partial_dependence"] = figures.partial_dependence(dependences, of_classes=of_classes)
+        of_classes = bool(ensemble.schema.classes)
+        charts["partial_dependence"] = figures.partial_dependence(
+            dependences, of_classes=of_classes, notes=importance.basis[1:]
+        )
     add_figures(folder, charts)
+
+
+def _name(run: Path, folder: Path) -> str:
+    """The name of a run's folder within a sweep, as the report has it; of a run alone, its own."""
+    return run.relative_to(folder).as_posix() if run != folder else run.resolve().name
 
 
 def _error_in_words(schema: Schema) -> str:
     """The error with its unit."""
     if schema.classes:
-        return "log-loss in nats"
+        return "log loss in nats"
     if len(schema.targets) == 1:
         return f"RMSE in units of {schema.targets[0]}"
     return f"mean RMSE of {len(schema.targets)} targets"

@@ -12,6 +12,7 @@ from mlplab.commands.render import format_mean
 from mlplab.commands.results import Results
 from mlplab.commands.results_table import unfinished
 from mlplab.data.io.csv_writer import escape_formula
+from mlplab.markdown import markdown_table
 
 
 def wide_table(found: Results) -> RichTable:
@@ -26,8 +27,7 @@ def wide_table(found: Results) -> RichTable:
 
 def results_markdown(found: Results) -> str:
     """Formats results as a Markdown table."""
-    table = [_header(found), ["---"] * len(_header(found)), *_lines(found)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in table)
+    return markdown_table(_header(found), _lines(found))
 
 
 def results_csv(found: Results) -> str:

@@ -12,9 +12,15 @@ from mlplab.data.parse import cells_of, is_text, parse_float
 from mlplab.data.schema import Schema
 from mlplab.runs.predictions import SMALLEST_PROBABILITY, most_likely
 
+CAVEAT = "no test on training rows: evaluate.py leaves them out"
+"""What the scores are not."""
+
 
 class RowScores:
-    """The main metrics of predictions, over the rows with readable targets. All rows have equal weight.
+    """The main metrics of predictions, over the rows with readable targets.
+
+    Rows are weighted if the frames have the weight column of training; rows without a weight above 0 are left
+    out.
 
     Args:
         threshold: the probability from which the second of two classes is predicted; None: the more likely.
@@ -26,7 +32,7 @@ class RowScores:
 
     def __init__(self, schema: Schema, threshold: float | None = None, *, decimal_comma: bool) -> None:
         self.schema, self.threshold, self.decimal_comma = schema, threshold, decimal_comma
-        self.rows = 0
+        self.rows, self._is_weighted, self._weight = 0, False, 0.0
         self._sums = np.zeros((2, 1) if schema.classes else (4, len(schema.targets)))
         self._shift: Float64[np.ndarray, " target"] | None = None
 
@@ -45,44 +51,56 @@ class RowScores:
         if any(name not in frame.columns for name in self.schema.targets):
             return
         y = np.column_stack([self._target(frame, numbers, name) for name in self.schema.targets])
-        known = np.isfinite(y).all(1)
+        weight = np.ones(len(y))
+        if self.schema.weight in frame.columns:
+            self._is_weighted, weight = True, self._numbers(frame, numbers, str(self.schema.weight))
+        known = np.isfinite(y).all(1) & np.isfinite(weight) & (weight > 0)
         self.rows += int(known.sum())
-        y, predicted = y[known], predicted[known]
+        y, predicted, weight = y[known], predicted[known], weight[known]
         if not len(y):
             return
+        self._weight += weight.sum()
         if self.schema.classes:
             true = y[:, 0].astype(np.int64)
             of_true = predicted[np.arange(len(true)), true].clip(SMALLEST_PROBABILITY, 1)
             correct = most_likely(predicted, self.threshold) == true
-            self._sums[:, 0] += -np.log(of_true).sum(), correct.sum()
+            self._sums[:, 0] += weight @ -np.log(of_true), weight @ correct
         else:
             if self._shift is None:  # for the sums of squares: large targets would lose digits
                 self._shift = y[0]
             with np.errstate(over="ignore", invalid="ignore"):  # squares of huge values
                 error, centred = predicted - y, y - self._shift
-                self._sums += [each.sum(0) for each in (error**2, abs(error), centred, centred**2)]
+                self._sums += [weight @ each for each in (error**2, abs(error), centred, centred**2)]
 
     def _target(
         self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series], name: str
     ) -> Float64[np.ndarray, " row"]:
         """A target's values or class numbers; NaN where a cell is missing or cannot be read."""
         schema, cells = self.schema, cells_of(frame, name)
-        if not (cells.dtype.is_numeric() or is_text(cells.dtype) or cells.dtype == pl.Boolean):
+        if not schema.classes:
+            return self._numbers(frame, numbers, name)
+        if not _is_readable(cells):
             return np.full(len(cells), np.nan)
-        if schema.classes:
-            values = class_numbers(
-                *(cells, schema.classes, schema.class_kind, schema.na_values),
-                decimal_comma=self.decimal_comma,
-            )
-        else:
-            if not self.decimal_comma:
-                cells = numbers.get(name, cells)
-            values = parse_float(cells, schema.na_values, decimal_comma=self.decimal_comma)
+        values = class_numbers(
+            *(cells, schema.classes, schema.class_kind, schema.na_values), decimal_comma=self.decimal_comma
+        )
+        return values.to_numpy(writable=True)
+
+    def _numbers(
+        self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series], name: str
+    ) -> Float64[np.ndarray, " row"]:
+        """A column's numbers; NaN where a cell is missing or cannot be read."""
+        cells = cells_of(frame, name)
+        if not _is_readable(cells):
+            return np.full(len(cells), np.nan)
+        if not self.decimal_comma:
+            cells = numbers.get(name, cells)
+        values = parse_float(cells, self.schema.na_values, decimal_comma=self.decimal_comma)
         return values.to_numpy(writable=True)
 
     def scores(self) -> dict[str, float]:
         """The metrics of the rows added: means over targets, as in `mlplab.runs.scores.scores`."""
-        means = self._sums / self.rows
+        means = self._sums / self._weight
         if self.schema.classes:
             return dict(zip(("log_loss", "accuracy"), means[:, 0].tolist(), strict=True))
         squared, absolute, centred, centred_squared = means
@@ -95,11 +113,16 @@ class RowScores:
     def summary(self) -> str:
         """The end of a message, such as `; on the 90 rows with a target: rmse 4.31, mae 3.04, r2 0.91`.
 
-        It is empty if no row was scored.
+        It is empty if no row was scored. It ends with a caveat, since rows of training are not recognised.
         """
         if not self.rows:
             return ""
         shown = ", ".join(
             f"{name} {value:.4g}" for name, value in self.scores().items() if not math.isnan(value)
         )
-        return f"; on the {self.rows:,} rows with a target: {shown}"
+        weighted = f", weighted by {self.schema.weight}" if self._is_weighted else ""
+        return f"; on the {self.rows:,} rows with a target{weighted}: {shown}; {CAVEAT}"
+
+
+def _is_readable(cells: pl.Series) -> bool:
+    return cells.dtype.is_numeric() or is_text(cells.dtype) or cells.dtype == pl.Boolean

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlplab.commands.evaluate import Report, own_data, score
+from mlplab.commands.evaluate import EvaluationResult, own_data, score
 from mlplab.data.cache import DataCache
 from mlplab.data.splits.split import PARTS
 from mlplab.errors import Fault, UserError, listed
@@ -34,7 +34,7 @@ class Choice:
         metric: the name of the error by which the runs were chosen.
         best: the error of the best single run on the validation rows.
         chosen: that of the ensemble.
-        report: the scores on the test rows; of the members, the best single run comes first.
+        result: the scores on the test rows; of the members, the best single run comes first.
     """
 
     folder: Path
@@ -42,12 +42,12 @@ class Choice:
     metric: str
     best: float
     chosen: float
-    report: Report
+    result: EvaluationResult
 
     @property
     def test_scores(self) -> Scores:
         """The scores of the ensemble on the test rows."""
-        return self.report.ensemble or self.report.members[0]
+        return self.result.ensemble or self.result.members[0]
 
 
 def select_ensemble(sweep: Path, steps: int) -> Choice:

@@ -29,19 +29,19 @@ Dependence = Mapping[str, Any]
 """A partial dependence as in importance.json: `column`, `kind`, `values` and `predictions`."""
 
 
-def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: str) -> Figure:
+def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: Sequence[str]) -> Figure:
     """Bars of the increase of the error, with whiskers of a standard deviation.
 
     Args:
         columns: name, mean and standard deviation, the most important first.
         error: the name of the error, with its unit.
-        basis: rows and shuffles in words.
+        basis: rows and shuffles in words, and further notes: a line each.
     """
     shown = [
         {"column": name, "mean": mean, "low": mean - sd, "high": mean + sd}
         for name, mean, sd in columns[:MAX_COLUMNS]
     ]
-    subtitle = ["increase of the error when the values of a column are shuffled", basis]
+    subtitle = ["increase of the error when the values of a column are shuffled", *basis]
     if len(columns) > len(shown):
         subtitle.append(f"the first {len(shown)} of {len(columns):,} columns")
     largest = ", ".join(f"{name} {mean:.3g}" for name, mean, _ in columns[:3])
@@ -65,7 +65,9 @@ def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: s
     )
 
 
-def partial_dependence(dependences: Sequence[Dependence], *, of_classes: bool) -> Figure:
+def partial_dependence(
+    dependences: Sequence[Dependence], *, of_classes: bool, notes: Sequence[str] = ()
+) -> Figure:
     """Small charts, one for each column: mean predictions at its values.
 
     Several targets have a row of charts each. Classes share the charts; the second of two stands for both.
@@ -73,8 +75,10 @@ def partial_dependence(dependences: Sequence[Dependence], *, of_classes: bool) -
     Args:
         dependences: at least one.
         of_classes: whether the predictions are probabilities of classes.
+        notes: lines about the rows.
     """
-    names, subtitle = list(dependences[0]["predictions"]), ["mean prediction if all rows had the same value"]
+    names = list(dependences[0]["predictions"])
+    subtitle = ["mean prediction if all rows had the same value", *notes]
     if not of_classes:
         shown, groups = MAX_TARGETS, {f"mean prediction of {name}": [name] for name in names[:MAX_TARGETS]}
     elif len(names) == 2:

@@ -6,8 +6,9 @@ from typing import Any
 import yaml
 
 from mlplab.config import TrainConfig
-from mlplab.data.schema import Column, Schema
-from mlplab.training.loggers.tensorboard import markdown_table
+from mlplab.data.column_table import ColumnRow, column_rows
+from mlplab.data.schema import Schema
+from mlplab.markdown import markdown_table
 
 MOST_COLUMNS = 200
 """Columns in a table at most."""
@@ -24,18 +25,10 @@ def starting_texts(config: TrainConfig, schema: Schema) -> dict[str, str]:
 
 def _columns(schema: Schema) -> str:
     """A line for each column."""
-    lines = [[name, "target", "class" if schema.classes else "numeric", ""] for name in schema.targets]
-    lines += [[schema.weight, "weight", "numeric", ""]] if schema.weight else []
-    lines += [[each.name, "input", each.kind, _note(each)] for each in schema.inputs]
-    lines += [[name, "left out", "", reason] for name, reason in schema.left_out.items()]
-    table = markdown_table(["column", "role", "kind", "note"], lines[:MOST_COLUMNS])
-    more = len(lines) - MOST_COLUMNS
+    rows = list(column_rows(schema))
+    table = markdown_table(ColumnRow._fields, rows[:MOST_COLUMNS])
+    more = len(rows) - MOST_COLUMNS
     return table if more <= 0 else f"{table}\n\nand {more:,} more columns"
-
-
-def _note(column: Column) -> str:
-    notes = [f"{len(column.categories):,} categories"] * bool(column.categories)
-    return ", ".join(notes + ["has missing values"] * column.missing)
 
 
 def scores_text(metrics: Mapping[str, Any]) -> str:

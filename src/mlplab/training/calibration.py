@@ -11,7 +11,7 @@ from mlplab.data.loader import Batch
 from mlplab.models import Network
 
 MIN_ROWS = 20
-"""With fewer validation rows, fitted temperatures made the mean log-loss of test rows worse."""
+"""With fewer validation rows, fitted temperatures made the mean log loss of test rows worse."""
 FOLDS = 5
 LOWEST, HIGHEST = 0.05, 20.0
 """Range of temperatures. The highest leaves little of logits that predict no better than chance."""
@@ -19,7 +19,7 @@ LOWEST, HIGHEST = 0.05, 20.0
 _MAX_STEPS, _TOLERANCE = 50, 1e-6
 
 Margins = Float64[np.ndarray, "class row"]
-"""Each class's logit minus that of the row's own class; their logsumexp is the row's log-loss."""
+"""Each class's logit minus that of the row's own class; their logsumexp is the row's log loss."""
 
 
 def temperatures(
@@ -54,9 +54,9 @@ def temperatures(
 def fit_temperature(
     logits: Float[Tensor, "row class"], target: Int64[Tensor, " row"], weight: Float[Tensor, " row"] | None
 ) -> float:
-    """The temperature T at which `softmax(logits / T)` has the lowest log-loss; 1.0 if none helps.
+    """The temperature T at which `softmax(logits / T)` has the lowest log loss; 1.0 if none helps.
 
-    None helps if the log-loss of each fold, at the temperature of the other folds, is on average no lower
+    None helps if the log loss of each fold, at the temperature of the other folds, is on average no lower
     than at T = 1; nor if the rows are worth fewer than `MIN_ROWS` rows of equal weight.
 
     Args:
@@ -91,7 +91,7 @@ def _log_loss(margins: Margins) -> Float64[np.ndarray, " row"]:
 def _inverse_temperatures(
     margins: Margins, weight: Float64[np.ndarray, "fit row"], start: float
 ) -> Float64[np.ndarray, " fit"]:
-    """β = 1 / T of the lowest weighted log-loss of each fit, by Newton steps in log β, or bisection where a
+    """β = 1 / T of the lowest weighted log loss of each fit, by Newton steps in log β, or bisection where a
     step would leave the bracket.
 
     Targets are smoothed by 1 / (effective rows + 1), as if one more row belonged equally to all classes (like

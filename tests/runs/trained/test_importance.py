@@ -14,9 +14,11 @@ from support import train_into
 
 import mlplab
 from mlplab.commands.evaluate import evaluate
-from mlplab.commands.importance import Importance
+from mlplab.commands.evaluation_rows import EvaluationData
+from mlplab.commands.importance import Importance, importance_of
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
+from mlplab.errors import UserError
 from mlplab.runs.scores import scores
 from mlplab.runs.trained import permutation_importance, replaced_cells
 from mlplab.runs.trained.ensemble import Ensemble
@@ -190,6 +192,14 @@ def test_the_same_again_in_blocks_of_any_size(tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "s/importance.json").read_bytes() == written
 
 
+def test_without_a_row_of_weight_there_is_none(tmp_path: Path) -> None:
+    ensemble = trained(tmp_path / "s", "numbers")
+    table, rows = DataCache().data(ensemble.config[0]).table, np.arange(9)
+    data = EvaluationData("t.csv", table.x, table.y, np.zeros(ROWS), rows)
+    with pytest.raises(UserError, match=r"all rows have weight 0\n  give rows with a weight above 0"):
+        importance_of(ensemble, [data], "test")
+
+
 def test_a_budget_draws_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(tmp_path / "s", "numbers")
     everything = importance(tmp_path / "s")
@@ -197,7 +207,7 @@ def test_a_budget_draws_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(permutation_importance, "BUDGET", 1)
     found = importance(tmp_path / "s")
     assert (found.rows, found.repeats) == (10, MIN_REPEATS)
-    assert f"10 of {everything.rows} rows, each column shuffled 3 times" in found.basis
+    assert f"10 of {everything.rows} rows, each column shuffled 3 times" in found.basis[0]
     assert found.columns[0].name == everything.columns[0].name
 
 

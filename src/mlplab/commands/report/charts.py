@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlplab.commands.report.comparison import Comparison, compared
+from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.curves import MOST_POINTS, read_curves
 from mlplab.config.metrics import sign_of
-from mlplab.errors import Fault, UserError
 from mlplab.figures.files import read_figures
 from mlplab.figures.learning_curves import Curve, curves_of_runs, learning_curves
 from mlplab.figures.style import Figure
 from mlplab.figures.sweep import Point, Value, parallel_coordinates, score_over, spread
-from mlplab.runs.discovery import is_compatible, runs_below
-from mlplab.runs.selection import RunResult, as_typed, read_run
+from mlplab.runs.selection import RunResult, as_typed
 
 MOST_RUNS = 200
 """Runs that charts show at most: the best by the validation metric."""
@@ -111,19 +109,6 @@ def curves_of(run: RunResult) -> list[Drawing]:
         if (shown := {name: curves[name] for name in names if name in curves})
     ]
     return [drawing("curves", chart.to_dict(validate=False)) for chart in charts]
-
-
-def sweep_charts(folder: Path) -> dict[str, Figure]:
-    """The charts of a sweep by name; none if its runs are of several tables.
-
-    Raises:
-        UserError: if there is no run.
-    """
-    runs = [read_run(run) for run in runs_below(folder) if is_compatible(run)]
-    if not runs:
-        raise UserError(Fault("contains no run", str(folder)))
-    several = compared(folder, runs)
-    return comparison_charts(several[0]) if len(several) == 1 else {}
 
 
 def comparison_charts(comparison: Comparison) -> dict[str, Figure]:

@@ -86,8 +86,9 @@ class Comparison:
         """The table, and what is predicted."""
         config = self.runs[0].config
         table = config.get("data.path") or config.get("data.function") or config.get("data.name")
-        target = as_typed(config["data.target"]) if "data.target" in config else "target"
-        return f"{as_typed(table)} → {target} ({'classes' if _of_classes(self.runs[0]) else 'numbers'})"
+        target = config.get("data.target", "target")
+        targets = ", ".join(map(str, target)) if isinstance(target, list) else as_typed(target)
+        return f"{as_typed(table)} → {targets} ({'classes' if _of_classes(self.runs[0]) else 'numbers'})"
 
 
 def compared(root: Path, runs: Sequence[RunResult]) -> list[Comparison]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from mlplab.commands.render import format_score
 from mlplab.commands.report.comparison import Comparison, compared
-from mlplab.commands.report.parts.grid import Grid
 from mlplab.commands.report.parts.run import RunPart, run_part
 from mlplab.commands.report.parts.runs import RunsPart, runs_part
 from mlplab.commands.report.parts.table import read_json
+from mlplab.commands.report.parts.text_table import TextTable
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.discovery import ENSEMBLE_FILE, is_compatible, is_ensemble
 from mlplab.runs.selection import RunResult, read_run
@@ -34,7 +34,7 @@ class Content:
     title: str
     parts: Sequence[RunPart | RunsPart]
     notes: Sequence[str]
-    ensemble: Sequence[Grid]
+    ensemble: Sequence[TextTable]
 
 
 def content(folder: Path, found: Sequence[Path]) -> Content:
@@ -81,7 +81,7 @@ def _read(found: Sequence[Path]) -> tuple[list[RunResult], list[str]]:
     return runs, notes
 
 
-def _ensemble(folder: Path) -> list[Grid]:
+def _ensemble(folder: Path) -> list[TextTable]:
     """The weights of a chosen ensemble and its scores; empty if the folder is something else."""
     if not is_ensemble(folder):
         return []
@@ -92,6 +92,6 @@ def _ensemble(folder: Path) -> list[Grid]:
     except (KeyError, ValueError, TypeError, AttributeError):
         return []
     return [
-        Grid("Scores of the ensemble", ("metric", "score"), scores),
-        Grid("The runs in it", ("run", "weight"), weights),
+        TextTable("Scores of the ensemble", ("metric", "score"), scores),
+        TextTable("The runs in it", ("run", "weight"), weights),
     ]

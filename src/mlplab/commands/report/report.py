@@ -1,12 +1,17 @@
 """The command report: one page about a run, a sweep, or a folder of them."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlplab.commands.report.bundle import bundled
+from mlplab.console import progress_lines
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import REPORT_FILE, runs_below
+
+log = logging.getLogger(__name__)
 
 
 def report(folder: Path) -> Path:
@@ -20,7 +25,21 @@ def report(folder: Path) -> Path:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "no such folder"
         raise UserError(Fault(what, str(folder), remedy="give the folder of a run or a sweep, or outputs/"))
-    found = list(runs_below(folder))
+    found = list[Path]()
+    with progress_lines(log.info, lambda: f"reading {len(found):,} runs"):
+        found += runs_below(folder)
+        html = _html(folder, found)
+    path = folder / REPORT_FILE
+    try:
+        with replacing(path, synced=False) as partial:
+            partial.write_text(html, encoding="utf-8")
+    except PermissionError as error:
+        raise UserError(Fault(f"cannot be written: {error.strerror}", str(path))) from error
+    return path
+
+
+def _html(folder: Path, found: Sequence[Path]) -> str:
+    """The page about the runs that were found in a folder."""
     if not found:
         expected = "folders with config.yaml and metrics.json in them"
         raise UserError(Fault("contains no run", str(folder), expected=expected))
@@ -29,11 +48,4 @@ def report(folder: Path) -> Path:
             from mlplab.commands.report.content import content
             from mlplab.commands.report.page import page
 
-        html = page(content(folder, found), script)
-    path = folder / REPORT_FILE
-    try:
-        with replacing(path, synced=False) as partial:
-            partial.write_text(html, encoding="utf-8")
-    except PermissionError as error:
-        raise UserError(Fault(f"cannot be written: {error.strerror}", str(path))) from error
-    return path
+        return page(content(folder, found), script)

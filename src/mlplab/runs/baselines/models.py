@@ -18,7 +18,7 @@ PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
 
 INVERSE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))
 """Candidates for scikit-learn's `C` of logistic regression. With larger values, classes that a few validation
-rows do not tell apart get probabilities so close to 0 and 1 that a single error ruins the log-loss."""
+rows do not tell apart get probabilities so close to 0 and 1 that a single error ruins the log loss."""
 
 FITTED_ROWS = (2000, 100_000)
 """Smallest and largest number of training rows for linear models. In between, their work (rows × columns² for
@@ -54,7 +54,7 @@ random features against overfitting."""
 
 TOLERANCES = (1e-7, 1e-4)
 """Smallest decrease of the validation loss that counts for early stopping: half the squared error of targets
-with standard deviation 1, and log-loss."""
+with standard deviation 1, and log loss."""
 
 X = Float[np.ndarray, "row feature"]
 Y = Float64[np.ndarray, "row target"]
@@ -161,7 +161,7 @@ class Linear:
 
     Missing numbers are imputed by the median, with an indicator column. Numbers are standardized, categories
     are one-hot encoded. The penalty of ridge regression is chosen for each target by leave-one-out
-    cross-validation, that of logistic regression by the log-loss of the validation rows.
+    cross-validation, that of logistic regression by the log loss of the validation rows.
 
     Args:
         inverse_penalty: scikit-learn's `C` of logistic regression; None: it is chosen.
@@ -193,7 +193,7 @@ class Linear:
             self.model = RidgeCV(PENALTIES, alpha_per_target=True).fit(columns, y, weights)
 
     def _best(self, data: TrainingData, models: Iterable[Any]) -> Any:
-        """The logistic regression with the lowest log-loss of the validation rows."""
+        """The logistic regression with the lowest log loss of the validation rows."""
         from sklearn.metrics import log_loss
 
         y, weights = data.y[data.val, 0], data.relative_weights(data.val)

@@ -41,7 +41,7 @@ def error_of(
     *,
     standardised: bool = True,
 ) -> tuple[str, Error]:
-    """The error of predictions for rows, and its name: the log-loss of classes, or the RMSE of numbers.
+    """The error of predictions for rows, and its name: the log loss of classes, or the RMSE of numbers.
 
     Of several targets, it is the mean RMSE of the standardised targets. All are convex.
 

@@ -1,6 +1,7 @@
 """How much worse predictions become when the cells of a column are shuffled: permutation importance
 (Breiman 2001, for any model: Fisher, Rudin and Dominici 2019)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,10 @@ def shuffles(rows: int, repeats: int, seed: int) -> Int64[np.ndarray, "repeat ro
 
 
 def permutation_importance(
-    replaced: ReplacedCells, error: Error, orders: Int64[np.ndarray, "repeat row"]
+    replaced: ReplacedCells,
+    error: Error,
+    orders: Int64[np.ndarray, "repeat row"],
+    count: Callable[[int], None],
 ) -> tuple[float, list[ColumnImportance]]:
     """The error of predictions, and the importance of each column for it, the highest first.
 
@@ -57,6 +61,7 @@ def permutation_importance(
     Args:
         error: of predictions for all rows.
         orders: how the rows are shuffled.
+        count: is called with the number of columns so far.
     """
     rows = np.arange(replaced.rows)
     base = error(replaced.predict(0, rows, rows[None])[0])
@@ -64,4 +69,5 @@ def permutation_importance(
     for column, name in enumerate(replaced.ensemble.schema.names):
         increases = [error(predicted) - base for predicted in replaced.predict(column, rows, orders)]
         found.append(ColumnImportance(name, float(np.mean(increases)), float(np.std(increases, ddof=1))))
+        count(len(found))
     return base, sorted(found, key=lambda each: -each.mean)

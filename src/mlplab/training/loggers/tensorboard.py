@@ -77,9 +77,3 @@ def writers(loggers: Sequence[Logger]) -> list[SummaryWriter]:
 
 def _add(writer: SummaryWriter, summary: Summary) -> None:
     writer._get_file_writer().add_summary(summary, 0)  # type: ignore[no-untyped-call]
-
-
-def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    rows = [header, ["---"] * len(header), *lines]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)

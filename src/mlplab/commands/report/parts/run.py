@@ -8,10 +8,10 @@ from typing import Any
 
 from mlplab.commands.report.charts import Drawing, curves_of, figures_of
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.parts.grid import Grid
-from mlplab.commands.report.parts.importance import FIGURES, Importance, importance_in
+from mlplab.commands.report.parts.importance import FIGURES, ImportanceSection, importance_in
 from mlplab.commands.report.parts.scores import Scores, members_of, scores_of
-from mlplab.commands.report.parts.table import Header, column_grid, read_header, read_json, read_schema
+from mlplab.commands.report.parts.table import Header, columns_table, read_header, read_json, read_schema
+from mlplab.commands.report.parts.text_table import TextTable
 from mlplab.commands.report.parts.worst_rows import worst_rows
 from mlplab.runs.selection import RunResult
 
@@ -41,9 +41,9 @@ class RunPart:
     scores: Scores | None
     curves: list[Drawing]
     figures: list[Drawing]
-    importance: Importance | None
-    worst: list[Grid]
-    columns: Grid | None
+    importance: ImportanceSection | None
+    worst: list[TextTable]
+    columns: TextTable | None
     config: str
     origin: list[tuple[str, str]]
     command: str
@@ -68,34 +68,48 @@ def run_part(comparison: Comparison, run: RunResult) -> RunPart:
         scores_of(metrics),
         curves_of(run),
         [drawn for figure, drawn in figures_of(folder).items() if figure not in FIGURES],
-        importance_in(folder),
+        importance_in(folder) or _importance_of_root(comparison),
         worst_rows(folder, schema) if schema else [],
-        column_grid(schema) if schema else None,
+        columns_table(schema) if schema else None,
         (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),
         _origin(run, environment),
         _command(environment),
         {},
     )
-    part.absent.update(_absent(part))
+    part.absent.update(_absent(part, run))
     return part
 
 
-def _absent(part: RunPart) -> dict[str, str]:
+def _absent(part: RunPart, run: RunResult) -> dict[str, str]:
     """Why sections are empty, and how to get them."""
-    done = part.status == "done"
+    done = run.done
     return {
         "scores": "There are no test scores: the run has not finished.",
         "curves": "There are no curves: the run "
         + ("" if done else "has not finished an epoch, or ")
         + "has no TensorBoard files (logger=[tensorboard]).",
-        "figures": "There are no figures"
-        + (": train with figures=all." if done else ": they are drawn when a run has finished."),
+        "figures": f"There are no figures: {_without_figures(run)}.",
         "importance": "It was not computed"
         + (": scripts/evaluate.py run=FOLDER importance=true does that." if done else "."),
         "worst": "The rows that it predicts worst are unknown: there is no test_predictions.csv"
         + (", which a run with test_predictions=true writes." if done else " before a run has finished."),
         "columns": "The columns are unknown: the run ended before it had read them.",
     }
+
+
+def _importance_of_root(comparison: Comparison) -> ImportanceSection | None:
+    """The importance in the root of a comparison, if there is only one run."""
+    names = [comparison.name(run) for run in comparison.runs]
+    return importance_in(comparison.root, names) if len(names) == 1 else None
+
+
+def _without_figures(run: RunResult) -> str:
+    """Why a run has no figures, or what draws them."""
+    if run.config.get("figures") == "none":
+        return "it was trained with figures=none"
+    return (
+        "scripts/train.py resume=FOLDER draws them" if run.done else "they are drawn when a run has finished"
+    )
 
 
 def _facts(run: RunResult, header: Header) -> list[tuple[str, str]]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from mlplab.commands.render import format_mean, format_score
 from mlplab.commands.report.charts import MOST_RUNS, Drawing, comparison_charts, drawing
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.parts.grid import Grid
-from mlplab.commands.report.parts.importance import Importance, importance_in
+from mlplab.commands.report.parts.importance import ImportanceSection, importance_in
 from mlplab.commands.report.parts.run import RunPart, run_part
 from mlplab.commands.report.parts.scores import NAMES
+from mlplab.commands.report.parts.text_table import TextTable
 from mlplab.commands.results import Score, score
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.runs.selection import REPEATS, RunResult, as_typed
@@ -46,7 +46,7 @@ class RunsPart:
     Attributes:
         chosen: the best configuration, as `lr=0.01`; empty if no key varies.
         scores: the best configuration beside its baselines; None if no run has finished.
-        importance: of the columns for the best configuration.
+        importance: of the columns, for some of the runs.
         unfinished: names, and why they have not finished.
         notes: sentences about what is shown.
     """
@@ -55,10 +55,10 @@ class RunsPart:
     count: str
     monitor: str
     chosen: str
-    scores: Grid | None
+    scores: TextTable | None
     table: RunsTable
     charts: list[Drawing]
-    importance: Importance | None
+    importance: ImportanceSection | None
     unfinished: list[tuple[str, str]]
     notes: list[str]
     best: RunPart | None
@@ -77,7 +77,7 @@ def runs_part(comparison: Comparison) -> RunsPart:
         _scores(comparison) if best else None,
         _table(comparison),
         [drawing(name, chart.to_dict(validate=False)) for name, chart in charts.items()],
-        importance_in(comparison.root),
+        importance_in(comparison.root, [comparison.name(run) for run in runs]),
         _unfinished(comparison),
         _notes(comparison, done),
         run_part(comparison, best[0]) if best else None,
@@ -92,7 +92,7 @@ def _count(comparison: Comparison, done: int) -> str:
     return f"{runs:,} runs of {configurations:,} configurations: {done:,} done{others}"
 
 
-def _scores(comparison: Comparison) -> Grid:
+def _scores(comparison: Comparison) -> TextTable:
     """The mean scores of the best configuration, and of its runs' baselines."""
     best, results = comparison.best, comparison.results
     names = [name for name in results.metrics if name.startswith("test/")]
@@ -107,7 +107,9 @@ def _scores(comparison: Comparison) -> Grid:
     ]
     spread = f": mean ± SD over {over}" if over else ""
     head = ["model", *(_named(name) for name in names)]
-    return Grid(f"Test scores of the best configuration and its baselines{spread}", head, rows, marked=(0,))
+    return TextTable(
+        f"Test scores of the best configuration and its baselines{spread}", head, rows, marked=(0,)
+    )
 
 
 def _mean(found: Score, metric: str) -> str:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlplab.commands.render import format_score, network_name
-from mlplab.commands.report.parts.grid import Grid, score
+from mlplab.commands.report.parts.text_table import TextTable, score
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, MAIN, REGRESSION
 
 NAMES = {
-    **{"rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log-loss", "auroc": "AUROC"},
+    **{"rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log loss", "auroc": "AUROC"},
     **{
         "balanced_accuracy": "balanced accuracy",
         "f1_macro": "macro F1",
@@ -42,7 +42,7 @@ class Scores:
 
     tiles: tuple[Tile, ...]
     verdict: str
-    grids: tuple[Grid, ...]
+    grids: tuple[TextTable, ...]
     validation: str
 
 
@@ -97,7 +97,7 @@ def _verdict(metrics: Mapping[str, Any], names: tuple[str, ...]) -> str:
         return f"By test {metric}, it is better than {_and(better)}."
     if not better:
         return f"By test {metric}, it is no better than {_and(worse, 'or')}."
-    return f"By test {metric}, it is better than {_and(better)}, but not than {_and(worse, 'or')}."
+    return f"By test {metric}, it is better than {_and(better)}, but not better than {_and(worse, 'or')}."
 
 
 def _with_article(name: str) -> str:
@@ -109,7 +109,7 @@ def _and(words: list[str], last: str = "and") -> str:
     return f"{', '.join(others)} {last} {end}" if others else end
 
 
-def _grid(metrics: Mapping[str, Any], names: tuple[str, ...]) -> Grid:
+def _grid(metrics: Mapping[str, Any], names: tuple[str, ...]) -> TextTable:
     members = members_of(metrics)
     prefixes = {network_name(members): ""}
     if members > 1:
@@ -121,7 +121,7 @@ def _grid(metrics: Mapping[str, Any], names: tuple[str, ...]) -> Grid:
         if f"{prefix}test/{names[0]}" in metrics
     ]
     head = ("model", *(NAMES.get(name, name) for name in names))
-    return Grid("Test scores, on rows that took no part in training", head, rows, marked=(0,))
+    return TextTable("Test scores, on rows that took no part in training", head, rows, marked=(0,))
 
 
 def _cell(metrics: Mapping[str, Any], prefix: str, name: str) -> str:
@@ -130,13 +130,13 @@ def _cell(metrics: Mapping[str, Any], prefix: str, name: str) -> str:
     return f"{cell} ± {sd:.2g}" if isinstance(sd, float) and math.isfinite(sd) else cell
 
 
-def _of_targets(metrics: Mapping[str, Any], names: tuple[str, ...]) -> list[Grid]:
+def _of_targets(metrics: Mapping[str, Any], names: tuple[str, ...]) -> list[TextTable]:
     """The network's scores for each of several targets."""
     first = f"test/{names[0]}/"
     targets = [name.removeprefix(first) for name in metrics if name.startswith(first)]
     rows = [(target, *(_score_of_target(metrics, name, target) for name in names)) for target in targets]
     head = ("target", *(NAMES.get(name, name) for name in names))
-    return [Grid("Test scores of each target", head, rows)] if rows else []
+    return [TextTable("Test scores of each target", head, rows)] if rows else []
 
 
 def _score_of_target(metrics: Mapping[str, Any], name: str, target: str) -> str:

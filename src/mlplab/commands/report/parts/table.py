@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlplab.commands.report.parts.grid import Grid
-from mlplab.data.schema import Column, Schema
-from mlplab.errors import listed
+from mlplab.commands.report.parts.text_table import TextTable
+from mlplab.data.column_table import ColumnRow, column_rows
+from mlplab.data.schema import Schema
 
 MOST_COLUMNS = 500
 """Columns that the page lists at most."""
@@ -68,33 +67,12 @@ def read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def column_grid(schema: Schema) -> Grid:
-    """A row for each column of the table: its kind, its role, and what its cells are."""
-    rows: list[tuple[str, ...]] = list(_columns(schema))
+def columns_table(schema: Schema) -> TextTable:
+    """A row for each column of the table: its role, its kind, and what its cells are."""
+    rows: list[tuple[str, ...]] = list(column_rows(schema))
     more = f", of which the first {MOST_COLUMNS} are shown" if len(rows) > MOST_COLUMNS else ""
     caption = f"{len(rows):,} columns{more}"
-    head: tuple[str, ...] = ("column", "role", "kind", "values")
-    if not any(values for *_, values in rows):
+    head: tuple[str, ...] = ColumnRow._fields
+    if not any(note for *_, note in rows):
         head, rows = head[:3], [row[:3] for row in rows]
-    return Grid(caption, head, rows[:MOST_COLUMNS], text=range(4))
-
-
-def _columns(schema: Schema) -> Iterator[tuple[str, str, str, str]]:
-    for target in schema.targets:
-        classes = f"{len(schema.classes)}: {listed(schema.classes, 8)}" if schema.classes else ""
-        yield target, "target", "classes" if schema.classes else "numeric", classes
-    if schema.weight:
-        yield schema.weight, "weight", "numeric", ""
-    for column in schema.inputs:
-        yield column.name, "input", column.kind, _cells(column)
-    for name, why in schema.left_out.items():
-        yield name, "left out", "", why
-
-
-def _cells(column: Column) -> str:
-    """Categories, the format of dates, and whether values are missing."""
-    parts = [f"{len(column.categories)}: {listed(column.categories, 8)}"] if column.categories else []
-    parts += [f"format {column.format}"] if column.format else []
-    parts += [f"read as {', '.join(column.parts)}"] if column.parts else []
-    parts += ["some are missing"] if column.missing else []
-    return "; ".join(parts)
+    return TextTable(caption, head, rows[:MOST_COLUMNS], text=range(4))

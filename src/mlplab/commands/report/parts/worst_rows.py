@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mlplab.commands.report.parts.grid import Grid, aligned
+from mlplab.commands.report.parts.text_table import TextTable, aligned
 from mlplab.data.class_labels import label_values
 from mlplab.data.schema import Schema
 from mlplab.runs.folder import TEST_PREDICTIONS
@@ -18,7 +18,7 @@ MOST_TARGETS = 4
 """Targets whose worst rows are shown at most."""
 
 
-def worst_rows(run: Path, schema: Schema) -> list[Grid]:
+def worst_rows(run: Path, schema: Schema) -> list[TextTable]:
     """The rows with the largest errors of each target, or with the lowest probability of their class.
 
     Empty if there are no test predictions, or they do not fit the schema.
@@ -39,7 +39,7 @@ def worst_rows(run: Path, schema: Schema) -> list[Grid]:
     ]
 
 
-def _numbers(frame: pl.DataFrame, number: str, target: str, name: str) -> Grid:
+def _numbers(frame: pl.DataFrame, number: str, target: str, name: str) -> TextTable:
     table = pl.DataFrame(
         {
             "row": frame[number],
@@ -52,10 +52,10 @@ def _numbers(frame: pl.DataFrame, number: str, target: str, name: str) -> Grid:
         [value for row in worst.select("true", "predicted", "error").iter_rows() for value in row]
     )
     rows = [(row, *cells[3 * index : 3 * index + 3]) for index, row in enumerate(worst["row"])]
-    return Grid(f"{target}: the largest errors", ("row", "true", "predicted", "error"), rows, text=())
+    return TextTable(f"{target}: the largest errors", ("row", "true", "predicted", "error"), rows, text=())
 
 
-def _classes(frame: pl.DataFrame, number: str, schema: Schema, names: Sequence[str]) -> Grid:
+def _classes(frame: pl.DataFrame, number: str, schema: Schema, names: Sequence[str]) -> TextTable:
     labels = label_values(schema.classes, schema.class_kind).cast(pl.String)
     probabilities = {f"p{index}": frame[name] for index, name in enumerate(names[1:])}
     table = pl.DataFrame(
@@ -74,4 +74,4 @@ def _classes(frame: pl.DataFrame, number: str, schema: Schema, names: Sequence[s
     worst = table.drop_nulls().sort("probability", maintain_order=True).head(WORST)
     rows = [(row, label, other, f"{value:.4f}") for row, label, other, value in worst.iter_rows()]
     head = ("row", "true", "predicted", "probability")
-    return Grid("The lowest probabilities of the true class", head, rows, text=(1, 2))
+    return TextTable("The lowest probabilities of the true class", head, rows, text=(1, 2))

@@ -9,7 +9,7 @@ from mlplab.commands.render import format_score
 
 
 @dataclass(frozen=True)
-class Grid:
+class TextTable:
     """A table whose first column names its rows.
 
     Attributes:
