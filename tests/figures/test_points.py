@@ -71,7 +71,7 @@ def test_the_columns_that_explain_the_residuals_are_shown() -> None:
     shown = [panel["layer"][0]["encoding"]["x"]["title"] for panel in panels]
     assert shown[:2] == ["same", "sign"]
     assert "constant" not in shown
-    assert len(shown) <= 6
+    assert len(shown) <= 4
     dots = values(panels[0], 0)
     assert len(dots) == np.isfinite(missing).sum()
     assert {each["value"] for each in values(panels[1], 0)} == {"below", "above"}

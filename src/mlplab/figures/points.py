@@ -23,7 +23,7 @@ from mlplab.figures.style import (
 
 THIS = "this network"
 
-PANELS = 6
+PANELS = 4
 """Columns that are shown beside the residuals."""
 
 TENTHS = 10
@@ -165,7 +165,7 @@ def residuals_by_column(points: Points, columns: Sequence[ColumnValues]) -> Figu
     if not chosen:
         return None
     panels = [_panel(points, column) for column in chosen]
-    return alt.concat(*panels, columns=3).properties(
+    return alt.concat(*panels, columns=2).properties(
         title=alt.Title(
             f"Residuals of {points.target} by column",
             subtitle="line: mean of a tenth of the rows, or of a category",
