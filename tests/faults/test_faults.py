@@ -35,7 +35,7 @@ def test_it_is_survived(tmp_path: Path, fault: str) -> None:
 def test_a_disk_that_is_full_before_training_is_reported(tmp_path: Path, resumes: bool) -> None:
     with campaign.small_disk(tmp_path / "disk", kilobytes=2048) as here:
         folder = here / "outputs/r"
-        words: tuple[str, ...] = ("train", *SMALL, "logger=[]", "name=r")
+        words: tuple[str, ...] = ("train", *SMALL, "logger=[]", "figures=none", "name=r")
         if resumes:
             assert processes.run(words, here)[0] == 0
             (folder / "metrics.json").write_text('{"status": "interrupted"}')
