@@ -56,7 +56,13 @@ CASES: dict[str, tuple[Sequence[str], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+OFTEN = {"numbers", "several targets", "two classes"}
+"""The other cases are slow tests."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in OFTEN)) for name in CASES]
+)
 def test_a_run_alone_is_drawn(command: Command, tmp_path: Path, name: str) -> None:
     overrides, expected = CASES[name]
     table().write_csv(tmp_path / "t.csv")
