@@ -17,6 +17,7 @@ import mlplab
 from benchmarks.memory import peak
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.synthetic import functions as synthetic
+from mlplab.runs.discovery import runs_below
 from mlplab.runs.trained.run_stack import RunStack
 
 FEATURES = 8
@@ -35,7 +36,7 @@ def main() -> None:
     sweep, rows = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(1)  # as scripts/predict.py does
     frame = synthetic.draw("friedman1", rows=rows, features=FEATURES, noise=0, seed=1)
-    mlplab.load(next(each for each in sorted(sweep.iterdir()) if each.is_dir())).predict(frame[:1])
+    mlplab.load(next(runs_below(sweep))).predict(frame[:1])
     before, start = peak(), perf_counter()
     ensemble = mlplab.load(sweep, "all")
     seconds = {"load": perf_counter() - start, "all rows": seconds_of(lambda: ensemble.predict(frame))}

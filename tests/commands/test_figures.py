@@ -113,6 +113,15 @@ def test_of_a_sweep_the_best_run_is_drawn(command: Command, tmp_path: Path) -> N
     assert drawn(folder) == {min(val, key=lambda name: val[name])}
 
 
+def test_a_drawn_sweep_is_given_again(command: Command, tmp_path: Path) -> None:
+    sweep = ("-m", *SMALL, "hydra/launcher=basic", "figures=auto", "name=s")
+    for seeds in ("0,1", "0,1,2"):
+        ended = command(*sweep, f"seed={seeds}")
+        assert ended.status == 0, ended
+        (tmp_path / "outputs/s/report.html").touch()
+    assert {"curves", "spread"} <= read_figures(tmp_path / "outputs/s").keys()
+
+
 @pytest.mark.parametrize("launcher", ["lockstep", "basic"])
 def test_all_runs_or_none_are_drawn(command: Command, tmp_path: Path, launcher: str) -> None:
     sweep = ("-m", *SMALL, "seed=0,1", f"hydra/launcher={launcher}")

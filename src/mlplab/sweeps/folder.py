@@ -7,8 +7,9 @@ from pathlib import Path
 
 from mlplab.errors import Fault, UserError
 from mlplab.files import LOCK, PART
-from mlplab.runs.discovery import DEPTH, runs_below
+from mlplab.runs.discovery import DEPTH, is_ensemble, runs_below
 from mlplab.runs.resume import is_incomplete
+from mlplab.runs.trained.chosen_ensemble import WRITTEN_LATER
 
 PLAN_FILE = "plan.json"
 """The runs of each stack."""
@@ -44,7 +45,8 @@ def _is_sweep(root: Path) -> bool:
     if any((root / name).is_file() for name in (PLAN_FILE, MULTIRUN_FILE)):
         return True
     return all(
-        entry.name in (STACKS, LOCK)
+        entry.name in (STACKS, LOCK, *WRITTEN_LATER)
+        or is_ensemble(entry)
         or entry.name.endswith(PART)
         or (
             entry.is_dir()

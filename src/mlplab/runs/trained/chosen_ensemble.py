@@ -9,12 +9,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlplab.errors import Fault, UserError, listed
+from mlplab.figures import FIGURES
 from mlplab.runs.discovery import ENSEMBLE_FILE, REPORT_FILE, is_ensemble
 
 COPIED = ("config.yaml", "metrics.json", "schema.json", "environment.json", "checkpoints/best.ckpt")
 """The files of a run that its copy has."""
 
 EVALUATION_FILE, IMPORTANCE_FILE = "evaluation.json", "importance.json"
+
+WRITTEN_LATER = {EVALUATION_FILE, IMPORTANCE_FILE, REPORT_FILE, FIGURES}
+"""What commands add to the folder of several runs."""
 
 
 def run_weights(folder: Path, runs: Sequence[Path]) -> list[float] | None:
@@ -55,7 +59,7 @@ def check_replaceable(folder: Path) -> None:
     Raises:
         UserError: otherwise.
     """
-    known = {ENSEMBLE_FILE, EVALUATION_FILE, IMPORTANCE_FILE, REPORT_FILE, "figures"}
+    known = {ENSEMBLE_FILE, *WRITTEN_LATER}
     if is_ensemble(folder):
         known |= _weights(folder / ENSEMBLE_FILE).keys()
     others = sorted({entry.name for entry in folder.iterdir()} - known) if folder.is_dir() else []
