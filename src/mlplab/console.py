@@ -48,3 +48,26 @@ def progress_lines(write: Callable[[str], None], line: Callable[[], str]) -> Ite
     finally:
         ended.set()
         thread.join()
+
+
+@contextmanager
+def counted_lines(
+    write: Callable[[str], None], line: Callable[[int], str]
+) -> Iterator[Callable[[int], None]]:
+    """As `progress_lines`, with a number that the work counts up.
+
+    Args:
+        write: prints a line.
+        line: what there is to print at some number.
+
+    Yields:
+        A function to call with the number so far.
+    """
+    done = 0
+
+    def count(number: int) -> None:
+        nonlocal done
+        done = number
+
+    with progress_lines(write, lambda: line(done)):
+        yield count

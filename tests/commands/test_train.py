@@ -250,27 +250,32 @@ def test_callbacks_of_lightnings_see_the_metrics(command: Callable[..., Ended], 
     assert json.loads((tmp_path / "outputs/r/metrics.json").read_text())["epochs"] == 2
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-@pytest.mark.parametrize("diverges", [pytest.param(False, marks=pytest.mark.slow), True])
-def test_a_terminal_gets_a_bar_and_its_cursor_back(tmp_path: Path, diverges: bool) -> None:
+def in_terminal(here: Path, columns: int, *words: str) -> tuple[int, str]:
+    """The exit code of `train.py` in a terminal, and all that it writes to it."""
     import pty
 
-    wrong = ["optimizer=sgd", "optimizer.lr=1e20", "model/preprocessing=none"] if diverges else []
     ours, theirs = pty.openpty()
     running = subprocess.Popen(
-        [sys.executable, SCRIPT, *QUICK, "trainer.max_epochs=3", *wrong],
-        cwd=tmp_path,
+        [sys.executable, SCRIPT, *words],
+        cwd=here,
         stdout=theirs,
         stderr=theirs,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+        env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns)},
     )
     os.close(theirs)
     shown = b""
     with contextlib.suppress(OSError):  # how Linux says that the other side has closed
         while piece := os.read(ours, 65536):
             shown += piece
-    assert running.wait(60) == int(diverges)
-    text = shown.decode()
+    return running.wait(60), shown.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+@pytest.mark.parametrize("diverges", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_a_terminal_gets_a_bar_and_its_cursor_back(tmp_path: Path, diverges: bool) -> None:
+    wrong = ["optimizer=sgd", "optimizer.lr=1e20", "model/preprocessing=none"] if diverges else []
+    status, text = in_terminal(tmp_path, 120, *QUICK, "trainer.max_epochs=3", *wrong)
+    assert status == int(diverges)
     hidden, back = text.rfind("\x1b[?25l"), text.rfind("\x1b[?25h")
     assert 0 <= hidden < back
     assert "epoch" in text
@@ -279,23 +284,10 @@ def test_a_terminal_gets_a_bar_and_its_cursor_back(tmp_path: Path, diverges: boo
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 def test_a_terminal_of_80_columns(tmp_path: Path) -> None:
-    import pty
-
-    ours, theirs = pty.openpty()
-    running = subprocess.Popen(
-        [sys.executable, SCRIPT, "trainer.max_epochs=2", "baselines=[linear]", "figures=none", "name=r"],
-        cwd=tmp_path,
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
-    )
-    os.close(theirs)
-    shown = b""
-    with contextlib.suppress(OSError):  # how Linux says that the other side has closed
-        while piece := os.read(ours, 65536):
-            shown += piece
-    assert running.wait(60) == 0
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode().replace("\x1b[2K", "\n"))
+    words = ("trainer.max_epochs=2", "baselines=[linear]", "figures=none", "name=r")
+    status, shown = in_terminal(tmp_path, 80, *words)
+    assert status == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.replace("\x1b[2K", "\n"))
     lines = [line.rstrip() for line in re.split(r"[\r\n]+", text)]
     assert lines[0] == "loading torch and the table concrete …"
     assert max(map(len, lines)) <= 80

@@ -2,8 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from jaxtyping import Float64
 
 from mlplab.commands.evaluation_rows import EvaluationData
 from mlplab.commands.render import NOT_A_TEST
-from mlplab.console import progress_lines
+from mlplab.console import counted_lines
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
@@ -109,7 +108,10 @@ def importance_of(ensemble: Ensemble, data: Sequence[EvaluationData], part: str)
     weight = None if first.weight is None else first.weight[rows]
     metric, error = error_of(first.y[rows], weight, len(schema.classes), standardised=False)
     some = np.sort(source.choice(count, min(count, DEPENDENCE_ROWS), replace=False))
-    with _column_progress(len(schema.inputs)) as counter:
+    columns_in_all = len(schema.inputs)
+    with counted_lines(
+        log.info, lambda done: f"importance: {done:,} of {columns_in_all:,} columns"
+    ) as counter:
         base, columns = permutation_importance(replaced, error, shuffles(count, repeats, seed), counter)
         dependences = _dependences(replaced, columns, features[id(first.x)], some, weight)
     of = f" of {len(first.rows):,}" if count < len(first.rows) else ""
@@ -117,19 +119,6 @@ def importance_of(ensemble: Ensemble, data: Sequence[EvaluationData], part: str)
     basis += [NOT_A_TEST] if part != "test" else []
     found = first.source, part, schema.targets, metric, base, count, repeats
     return Importance(*found, tuple(columns), dependences, tuple(basis))
-
-
-@contextmanager
-def _column_progress(columns: int) -> Iterator[Callable[[int], None]]:
-    """Lines in the log about the columns so far; yields a function to call with their number."""
-    done = 0
-
-    def count(number: int) -> None:
-        nonlocal done
-        done = number
-
-    with progress_lines(log.info, lambda: f"importance: {done:,} of {columns:,} columns"):
-        yield count
 
 
 def _dependences(

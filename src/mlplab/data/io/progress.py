@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from mlplab.console import progress_lines
+from mlplab.console import counted_lines
 
 BAR = 40
 """Largest width of the bar in characters."""
@@ -41,11 +41,5 @@ def row_progress(what: str) -> Iterator[Callable[[int], None]]:
         with progress:
             yield lambda rows: progress.update(task, completed=rows)
     else:
-        done = 0
-
-        def count(rows: int) -> None:
-            nonlocal done
-            done = rows
-
-        with progress_lines(log.info, lambda: f"{what}: {done:,} rows"):
+        with counted_lines(log.info, lambda done: f"{what}: {done:,} rows") as count:
             yield count
