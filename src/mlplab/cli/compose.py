@@ -22,10 +22,13 @@ from omegaconf import DictConfig, OmegaConf
 from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import readable
 from mlplab.cli.terminal import VERSION, version_line
-from mlplab.config import check_name
+from mlplab.config import Sweep, check_name, parse_sweep
 from mlplab.errors import Fault, UserError
 
 OUTPUTS = "outputs"
+
+SWEEP = "sweep"
+"""The section of the configuration that describes a sweep, not its runs."""
 
 
 def read_flags(conf: Path, name: str, usage: str = "") -> argparse.Namespace | None:
@@ -82,20 +85,27 @@ def composed(
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
-    """A composed configuration as plain data, without Hydra's section.
+    """The composed configuration of a run as plain data, without the sections of Hydra and the sweep.
 
     Raises:
         UserError: if an interpolation cannot be resolved, or a value is missing.
     """
 
-    def value(key: str) -> Any:
-        node = cfg[key]
-        if not OmegaConf.is_config(node):
-            return node
-        return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
-
     with explained():
-        return {str(key): value(str(key)) for key in cfg if key != "hydra"}
+        return {str(key): _plain_value(cfg, str(key)) for key in cfg if key not in ("hydra", SWEEP)}
+
+
+def sweep_settings(cfg: DictConfig) -> Sweep:
+    """The section of a composed configuration that describes the sweep."""
+    with explained():
+        return parse_sweep(_plain_value(cfg, SWEEP))
+
+
+def _plain_value(cfg: DictConfig, key: str) -> Any:
+    node = cfg[key]
+    if not OmegaConf.is_config(node):
+        return node
+    return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
 
 
 def reject_hydra_settings(section: Any) -> None:

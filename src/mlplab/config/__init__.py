@@ -18,6 +18,7 @@ from mlplab.config.model import CustomModel, Linear, Mlp, Model, Preprocessing
 from mlplab.config.optimizer import Adam, Sgd
 from mlplab.config.scheduler import ConstantSchedule, CosineSchedule, PlateauSchedule, StepSchedule
 from mlplab.config.split import AUTO, FileSplit, GroupSplit, KFoldSplit, RandomSplit, Split, TimeSplit
+from mlplab.config.sweep import Sweep
 from mlplab.config.trainer import Trainer
 from mlplab.config.types import Auto, EnsembleSizeOrAuto, RunName, Section, Seed, Text, check_name, chosen
 from mlplab.errors import Fault, UserError
@@ -55,6 +56,7 @@ __all__ = [
     "SimpleLoss",
     "Split",
     "StepSchedule",
+    "Sweep",
     "SyntheticData",
     "TimeSplit",
     "TrainConfig",
@@ -63,6 +65,7 @@ __all__ = [
     "chosen",
     "parse",
     "parse_description",
+    "parse_sweep",
     "unknown_key",
 ]
 
@@ -135,6 +138,25 @@ def parse_description(values: Mapping[str, Any]) -> DescribeConfig:
     return _parsed(values, DescribeConfig)
 
 
+def parse_sweep(values: object) -> Sweep:
+    """Validates the section that describes a sweep.
+
+    Raises:
+        UserError: with all unknown keys, wrong types and values out of range.
+    """
+    return _parsed({"sweep": values}, _Sweep).sweep
+
+
+class _Sweep(Section):
+    """A configuration that only describes a sweep."""
+
+    sweep: Sweep
+
+
+class _Command(TrainConfig, _Sweep):
+    """All keys of the command line."""
+
+
 def _parsed(values: Mapping[str, Any], kind: type[T]) -> T:
     try:
         return kind.model_validate(values)
@@ -144,4 +166,4 @@ def _parsed(values: Mapping[str, Any], kind: type[T]) -> T:
 
 def unknown_key(key: str) -> Fault:
     """The fault of a `key` that does not exist, or that belongs to a different option of its group."""
-    return unknown_key_fault(key, TrainConfig)
+    return unknown_key_fault(key, _Command)

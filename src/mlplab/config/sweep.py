@@ -1,0 +1,29 @@
+"""Sweeps: what is searched, for how long, and how."""
+
+from typing import Literal
+
+from mlplab.config.types import Count, CountOrAuto, Positive, Section
+
+
+class Sweep(Section):
+    """A search for good values of keys; a grid of given values needs none of these but `ensemble`."""
+
+    trials: CountOrAuto
+    minutes: Positive | None
+    batch: Count
+    sampler: Literal["tpe", "cmaes", "random", "qmc"]
+    pruning: Literal["none", "halving", "hyperband"]
+    storage: Literal["journal", "sqlite"]
+    ensemble: Count | None
+    space: dict[str, str]
+
+    @property
+    def total(self) -> int | None:
+        """The number of trials; None: as many as there is time for."""
+        if self.trials != "auto":
+            return self.trials
+        return None if self.minutes else TRIALS
+
+
+TRIALS = 64
+"""Trials of a search that gives neither their number nor a time."""
