@@ -20,11 +20,14 @@ DEPTH = 3
 ENSEMBLE_FILE = "ensemble.json"
 """The file of a chosen ensemble: the weights of its runs, which are copies of a sweep's."""
 
+BEST_TRIAL_FILE = "best.yaml"
+"""The file about a search's best trial."""
+
 REPORT_FILE = "report.html"
 """The page about a folder that the command report writes."""
 
-LARGEST_CONFIG = 2**20
-"""The largest size of a config.yaml, in bytes."""
+LARGEST_YAML = 2**20
+"""The largest size of a YAML file in a run's or a sweep's folder, in bytes."""
 
 
 def is_run(folder: Path) -> bool:
@@ -63,23 +66,37 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.yaml"
     try:
         text = path.read_bytes()
-        if len(text) > LARGEST_CONFIG or any(isinstance(each, yaml.AliasEvent) for each in _events(text)):
-            raise UserError(
-                Fault("was not written by mlplab: it is too large, or has aliases (YAML anchors)", str(path))
-            )
-        content = yaml.load(text, Loader=yaml.CSafeLoader)
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a run folder" if folder.is_dir() else "no such folder"
         raise UserError(
             Fault(what, str(folder), remedy="give a folder that train.py wrote, such as outputs/…")
         ) from None
+    content = parse_yaml(text, path)
+    if (version := _version(text)) != COMPATIBLE:
+        what = f"was written by mlplab {version}, which this version ({COMPATIBLE}) cannot read"
+        raise UserError(Fault(what, str(path), remedy=f"train again, or use mlplab {version}"))
+    return content
+
+
+def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
+    """The content of a YAML file in a run's or a sweep's folder, which may come from a stranger.
+
+    Args:
+        path: of the file, for messages.
+
+    Raises:
+        UserError: if mlplab cannot have written it.
+    """
+    try:
+        if len(text) > LARGEST_YAML or any(isinstance(each, yaml.AliasEvent) for each in _events(text)):
+            raise UserError(
+                Fault("was not written by mlplab: it is too large, or has aliases (YAML anchors)", str(path))
+            )
+        content = yaml.load(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(Fault("is damaged: it is not YAML", str(path))) from error
     if not isinstance(content, dict):
         raise UserError(Fault("is damaged: it has no keys", str(path)))
-    if (version := _version(text)) != COMPATIBLE:
-        what = f"was written by mlplab {version}, which this version ({COMPATIBLE}) cannot read"
-        raise UserError(Fault(what, str(path), remedy=f"train again, or use mlplab {version}"))
     return content
 
 

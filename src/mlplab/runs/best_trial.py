@@ -1,0 +1,82 @@
+"""The file about a search's best trial. Imports no torch."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, FiniteFloat, NonNegativeInt, TypeAdapter, ValidationError
+
+from mlplab.errors import Fault, UserError
+from mlplab.files import replacing
+from mlplab.runs.discovery import BEST_TRIAL_FILE, parse_yaml
+
+TRIAL = re.compile(r"trial-(\d{4,})")
+"""The name of a trial's folder: its number is the order in which the search asked for the trials."""
+
+
+def trial_number(name: str) -> int | None:
+    """The number of a trial, given the name of its folder; None if it is not a trial's."""
+    found = TRIAL.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The best trial of a search, by a validation metric.
+
+    Attributes:
+        trial: the name of its folder.
+        monitor: the validation metric.
+        value: its value.
+        trials: the number of trials by status.
+        configuration: the trial's values of the keys that the search varied.
+        command: what trains this configuration.
+        importance: the importance of each hyperparameter, with the sum 1; empty if there are too few trials.
+        test: the test scores by metric, such as `rmse`; None if one is not finite.
+    """
+
+    trial: Annotated[str, Field(pattern=f"^{TRIAL.pattern}$")]
+    monitor: str
+    value: FiniteFloat
+    trials: Mapping[str, NonNegativeInt]
+    configuration: Mapping[str, Any]
+    command: str
+    importance: Mapping[str, Annotated[FiniteFloat, Field(ge=0, le=1)]]
+    test: Mapping[str, FiniteFloat | None]
+
+    @classmethod
+    def read(cls, folder: Path) -> "BestTrial | None":
+        """Reads the file in a sweep's folder; None if there is none.
+
+        Raises:
+            UserError: if it is damaged.
+        """
+        path = folder / BEST_TRIAL_FILE
+        if not path.is_file():
+            return None
+        content = parse_yaml(path.read_bytes(), path)
+        try:
+            return TypeAdapter(cls).validate_python(content)
+        except ValidationError as error:
+            key = ".".join(map(str, error.errors()[0]["loc"]))
+            what, remedy = f"is damaged: {key} is missing or invalid", "run the search's command again"
+            raise UserError(Fault(what, str(path), remedy=remedy)) from error
+
+    def write(self, folder: Path) -> None:
+        """Writes the file to a sweep's folder, or replaces it."""
+        content = yaml.dump(
+            asdict(self),
+            Dumper=yaml.CSafeDumper,
+            sort_keys=False,
+            default_flow_style=None,  # a line for each key
+            allow_unicode=True,
+            width=2**16,
+        )
+        command = "".join(each if each.isprintable() else " " for each in self.command)  # a comment is a line
+        total = f"{sum(self.trials.values()):,} trial{'s' * (sum(self.trials.values()) != 1)}"
+        about = f"The best of {total} by {self.monitor}, chosen on the validation rows."
+        with replacing(folder / BEST_TRIAL_FILE) as partial:
+            partial.write_text(f"# {about}\n# {command}\n{content}", encoding="utf-8")

@@ -1,0 +1,96 @@
+"""The file about a search's best trial."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mlplab.errors import UserError
+from mlplab.runs.best_trial import BestTrial, trial_number
+from mlplab.runs.discovery import BEST_TRIAL_FILE
+
+BEST = BestTrial(
+    trial="trial-0042",
+    monitor="val/mae",
+    value=3.141,
+    trials={"done": 40, "pruned": 20, "diverged": 4},
+    configuration={"optimizer.lr": 1e-05, "model.hidden": [128, 128], "model.norm": None},
+    command="uv run scripts/train.py 'model.hidden=[128,128]' 'name=é: x' optimizer.lr=1e-05",
+    importance={"optimizer.lr": 0.71, "model.hidden": 0.29},
+    test={"rmse": 5.1, "r2": None},
+)
+
+
+def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert BestTrial.read(tmp_path) is None
+    BEST.write(tmp_path)
+    assert BestTrial.read(tmp_path) == BEST
+    few = replace(BEST, importance={}, test={})
+    few.write(tmp_path)
+    assert BestTrial.read(tmp_path) == few
+    assert [path.name for path in tmp_path.iterdir()] == [BEST_TRIAL_FILE]
+
+
+def test_comments_say_what_it_is_and_how_to_train_it(tmp_path: Path) -> None:
+    BEST.write(tmp_path)
+    first, second, *lines = (tmp_path / BEST_TRIAL_FILE).read_text().splitlines()
+    assert first == "# The best of 64 trials by val/mae, chosen on the validation rows."
+    assert second == f"# {BEST.command}"
+    assert "trials: {done: 40, pruned: 20, diverged: 4}" in lines
+
+
+def test_whole_numbers_are_numbers(tmp_path: Path) -> None:
+    BEST.write(tmp_path)
+    path = tmp_path / BEST_TRIAL_FILE
+    path.write_text(path.read_text().replace("value: 3.141", "value: 3"))
+    assert BestTrial.read(tmp_path) == replace(BEST, value=3.0)
+
+
+@pytest.mark.parametrize("odd", ["a\nb: [", "a\u2028b: [", "a\x85b: [", "a\x1bb"])
+def test_no_command_breaks_the_file(tmp_path: Path, odd: str) -> None:
+    of_odd = replace(BEST, command=odd, configuration={"data.path": odd})
+    of_odd.write(tmp_path)
+    assert BestTrial.read(tmp_path) == of_odd
+
+
+def test_values_that_share_a_list_are_written_twice(tmp_path: Path) -> None:
+    shared = [8, 8]
+    BestTrial(**{**vars(BEST), "configuration": {"a": shared, "b": shared}}).write(tmp_path)
+    found = BestTrial.read(tmp_path)
+    assert found is not None
+    assert found.configuration == {"a": [8, 8], "b": [8, 8]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trial": "../trial-0001"}, "trial is missing or invalid"),
+        ({"trial": "trial-0001\n"}, "trial is missing or invalid"),
+        ({"value": math.nan}, "value is missing or invalid"),
+        ({"value": "low"}, "value is missing or invalid"),
+        ({"trials": {"done": -1}}, "trials.done is missing or invalid"),
+        ({"configuration": None}, "configuration is missing or invalid"),
+        ({"importance": {"optimizer.lr": 2}}, "importance.optimizer.lr is missing or invalid"),
+        ({"test": {"rmse": []}}, "test.rmse is missing or invalid"),
+    ],
+)
+def test_damage_is_a_short_message(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    (tmp_path / BEST_TRIAL_FILE).write_text(yaml.safe_dump({**vars(BEST), **change}))
+    with pytest.raises(UserError, match=f"{BEST_TRIAL_FILE}: is damaged: {message}"):
+        BestTrial.read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "trial: [", "- 1", "trial: trial-0001", "trial: &a [1]\nvalue: *a"])
+def test_other_files_are_short_messages(tmp_path: Path, text: str) -> None:
+    (tmp_path / BEST_TRIAL_FILE).write_text(text)
+    with pytest.raises(UserError, match=BEST_TRIAL_FILE):
+        BestTrial.read(tmp_path)
+
+
+def test_names_of_trials_have_numbers() -> None:
+    assert trial_number("trial-0042") == 42
+    assert trial_number("trial-12345") == 12345
+    for other in ("trial-42", "lr=0.1", "trial-0042,x", "a-trial-0042"):
+        assert trial_number(other) is None
