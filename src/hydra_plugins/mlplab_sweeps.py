@@ -1,6 +1,7 @@
 """The sweeper and the launcher that Hydra finds. They import torch only when training starts."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from mlplab.sweeps.run import SweepRun
 
 
-class Grid(Sweeper):
-    """Launches a run for each combination of the given values, and prints a summary."""
+class GridOrSearch(Sweeper):
+    """Launches a run for each combination of the given values, or searches; prints a summary."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Creates the launcher."""
@@ -31,8 +32,27 @@ class Grid(Sweeper):
         self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Launches all runs at once."""
+        """Launches all runs of a grid at once, and those of a search in batches."""
+        from mlplab.sweeps.search.space import is_search
+
+        with explained():
+            searches = is_search(arguments)
+        assert self.launcher is not None
+        if searches:
+            from mlplab.cli.search import run_search
+
+            run_search(self.cfg, self.loader, self.launcher, self._cache)
+        else:
+            self._launch_grid(self.launcher, arguments)
+
+    @property
+    def _cache(self) -> "DataCache":
+        """The tables of the runs; those that lockstep has read."""
         from mlplab.data.cache import DataCache
+
+        return self.launcher.cache if isinstance(self.launcher, Lockstep) else DataCache()
+
+    def _launch_grid(self, launcher: Launcher, arguments: list[str]) -> None:
         from mlplab.sweeps.draw import draw_sweep
         from mlplab.sweeps.grid import grid
         from mlplab.sweeps.summary import results_of, summarize
@@ -40,13 +60,11 @@ class Grid(Sweeper):
         typed = typed_keys(lines_of(self.cfg.hydra.overrides.hydra))
         with explained():
             runs = grid(self.loader, arguments, name_folders="hydra.sweep.subdir" not in typed)
-        assert self.launcher is not None
-        self.launcher.launch(runs, initial_job_idx=0)
-        lockstep = self.launcher if isinstance(self.launcher, Lockstep) else None
+        launcher.launch(runs, initial_job_idx=0)
         root = Path(str(self.cfg.hydra.sweep.dir))
-        results = results_of(root, lockstep.results if lockstep else {})
+        results = results_of(root, launcher.results if isinstance(launcher, Lockstep) else {})
         try:
-            draw_sweep(root, results, (lockstep and lockstep.cache) or DataCache())
+            draw_sweep(root, results, self._cache)
         finally:  # a full disk or Ctrl-C takes only the figures
             summarize(root, len(runs), results)
 
@@ -60,7 +78,6 @@ class Lockstep(Launcher):
             training takes over a minute.
 
     Attributes:
-        cache: the tables of the runs, once they are launched.
         results: the results of the finished runs, by folder.
     """
 
@@ -69,22 +86,26 @@ class Lockstep(Launcher):
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise UserError(Fault("out of range", f"hydra.launcher.{key}", repr(value), "1 or above"))
         self.max_members, self.workers = max_members, workers
-        self.cache: DataCache | None = None
         self.results: dict[Path, RunResult] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Stores the configuration and the loader that runs are composed from."""
         self.cfg, self.loader = config, hydra_context.config_loader
 
+    @cached_property
+    def cache(self) -> "DataCache":
+        """The tables of all runs."""
+        from mlplab.data.cache import DataCache
+
+        return DataCache()
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Composes, checks, plans and trains the runs."""
         with heavy_imports():
             from mlplab.cli.sweep_runs import derive_runs
-            from mlplab.data.cache import DataCache
             from mlplab.sweeps.checks import check_runs
 
-        root, cache = Path(str(self.cfg.hydra.sweep.dir)), DataCache()
-        self.cache = cache
+        root, cache = Path(str(self.cfg.hydra.sweep.dir)), self.cache
         derived = list(derive_runs(self.cfg, self.loader, job_overrides, initial_job_idx))
         runs = check_runs(derived, root, cache)  # before torch is imported, which takes seconds
         with heavy_imports():

@@ -52,6 +52,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _fault(error: BaseException) -> Fault | None:
+    if isinstance(error, OverrideParseException) and (
+        found := re.search(r"while evaluating '(.*)': (.*)", str(error))
+    ):
+        expected = "choice(a,b), range(start,stop) or interval(low,high)"
+        return Fault(found[2], error.override, found[1], expected)
     if isinstance(error, OverrideParseException):
         return Fault(
             "cannot be read as an override",

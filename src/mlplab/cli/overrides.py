@@ -78,11 +78,15 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
 
     Raises:
         UserError: if a key was renamed, a table's file is given without its key, a key is given twice (Hydra
-            would use the last), or there are several values without -m.
+            would use the last), or there are several values or keys of a sweep without -m.
     """
     typed = [word for word in overrides if not word.startswith("scheduler.factor=")]  # known to plateau
     if renamed := [fault for word in typed if (fault := renamed_fault(word))]:
         raise UserError(*renamed)
+    sweep = [word for word in overrides if _key(word).partition(".")[0] == "sweep"]
+    if sweep and not multirun:
+        remedy = f"add -m: python scripts/train.py -m {sweep[0]} …"
+        raise UserError(Fault("is for a sweep, and this is one run", sweep[0], remedy=remedy))
     if table := next((word for word in overrides if _names_table(word)), None):
         raise UserError(_table_fault(table, typed_keys(overrides)))
     with explained():
@@ -101,6 +105,9 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
         if override.is_sweep_override():
             swept[key] = line
             values = line.partition("=")[2]
+            if not multirun and override.is_interval_sweep():
+                remedy = f"to search it, add -m: python scripts/train.py -m {shlex.quote(line)}"
+                raise UserError(Fault("an interval for one run", key, values, remedy=remedy))
             if not multirun:
                 raise UserError(
                     Fault(

@@ -32,8 +32,13 @@ def inside(folder: Path) -> Path:
 
 def script_command(name: str, folder: Path) -> str:
     """The command that runs a different script on a folder, as typed in the current folder."""
+    return command_line(name, [str(inside(folder))])
+
+
+def command_line(name: str, words: Sequence[str]) -> str:
+    """The command that runs a script with some words, as typed in the current folder."""
     runner = UV_RUN if _started_by_uv() else [sys.orig_argv[0]]
-    return shlex.join([*runner, str(inside(Path(sys.argv[0]).with_name(name))), str(inside(folder))])
+    return shlex.join([*runner, str(inside(Path(sys.argv[0]).with_name(name))), *words])
 
 
 def tensorboard_command(folder: Path) -> str:

@@ -17,6 +17,11 @@ TRIAL = re.compile(r"trial-(\d{4,})")
 """The name of a trial's folder: its number is the order in which the search asked for the trials."""
 
 
+def trial_name(number: int) -> str:
+    """The name of a trial's folder."""
+    return f"trial-{number:04d}"
+
+
 def trial_number(name: str) -> int | None:
     """The number of a trial, given the name of its folder; None if it is not a trial's."""
     found = TRIAL.fullmatch(name)

@@ -34,6 +34,14 @@ PER_MEMBER: dict[str, Any] = {
 }
 """Keys in which the members of a stack may differ."""
 
+
+def may_differ(key: str) -> bool:
+    """Whether the members of a stack may differ in a key, or in all keys of a group."""
+    section, _, rest = key.replace("/", ".").partition(".")
+    keys = PER_MEMBER.get(section, set())
+    return keys is True or rest.partition(".")[0] in keys or key == "model.dropout"
+
+
 WORTH_A_PROCESS = 60
 """Seconds of training above which it is worth starting more processes."""
 
@@ -88,8 +96,15 @@ class Plan:
         def name(run: SweepRun) -> str:
             return os.fspath(run.folder.relative_to(path.parent))
 
+        own = {run.folder for run in self.runs}
+        earlier = [
+            stack for stack in read_stacks(path) if own.isdisjoint(stack)
+        ]  # of a search's other batches
         content = {
-            "stacks": [[name(self.runs[index]) for index in stack] for stack in self.stacks],
+            "stacks": [
+                *([os.fspath(folder.relative_to(path.parent)) for folder in stack] for stack in earlier),
+                *([name(self.runs[index]) for index in stack] for stack in self.stacks),
+            ],
             "refused": {name(run): run.reason for run in self.refused},
             "workers": self.workers,
         }

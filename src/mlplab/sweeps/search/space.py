@@ -14,6 +14,7 @@ from optuna.distributions import (
 from optuna.trial import Trial
 
 from mlplab.errors import Fault, UserError, listed
+from mlplab.runs.selection import as_typed
 
 Value = float | int | str
 """A value as Optuna stores it; a list such as [64,64] is its text."""
@@ -56,16 +57,18 @@ class Dimension:
                 return [low, high]
         raise AssertionError
 
-    def contains(self, value: object) -> bool:
-        """Whether a value of the configuration is one of these."""
+    def own(self, value: object) -> Value | None:
+        """A value of the configuration as one of these; None if it is none of them."""
         match self.distribution:
             case CategoricalDistribution(choices=choices):
-                return value in choices
+                return as_typed(value) if as_typed(value) in choices else None
             case IntDistribution(low=low, high=high, step=step):
-                return isinstance(value, int) and value in range(low, high + 1, step)
+                is_one = isinstance(value, int) and value in range(low, high + 1, step)
+                return int(value) if isinstance(value, int) and is_one else None
             case FloatDistribution(low=low, high=high, step=step) if isinstance(value, int | float):
-                return low <= value <= high and (step is None or ((value - low) / step).is_integer())
-        return False
+                is_one = low <= value <= high and (step is None or ((value - low) / step).is_integer())
+                return float(value) if is_one else None
+        return None
 
     def suggest(self, trial: Trial) -> None:
         """Chooses a value for a trial."""
@@ -150,7 +153,9 @@ def read_space(overrides: Sequence[str], configured: Mapping[str, str], monitor:
     if single := [override for override in added if not override.is_sweep_override()]:
         line = single[0].input_line or ""
         remedy = f"give it several, or remove it from the space and type {line}"
-        raise UserError(Fault("has one value, so there is nothing to search", "sweep.space", line, remedy=remedy))
+        raise UserError(
+            Fault("has one value, so there is nothing to search", "sweep.space", line, remedy=remedy)
+        )
     dimensions = [_dimension(each, monitor) for each in (*added, *typed) if each.is_sweep_override()]
     if not dimensions:
         remedy = "give a key several values: 'optimizer.lr=tag(log,interval(1e-4,1e-1))'; or use sweep=mlp"
@@ -163,11 +168,7 @@ def _dimension(override: Override, monitor: str) -> Dimension:
     typed = override.get_key_element()
     key, text = typed.lstrip("+"), (override.input_line or "").partition("=")[2]
     _check_searchable(key, text, monitor)
-    sweep = override.value()
-    try:
-        distribution = _distribution(override, sweep)
-    except ValueError as error:  # Optuna's, of a combination such as a logarithmic range of floats
-        raise UserError(Fault(str(error), key, text)) from None
+    distribution = _distribution(override, override.value())
     if distribution is None:
         remedy = "give it values, as in range(1,5) or interval(0,0.5)"
         raise UserError(Fault("has no values", key, text, remedy=remedy))
@@ -192,19 +193,24 @@ def _distribution(override: Override, sweep: object) -> BaseDistribution | None:
     """None if there are no values.
 
     Raises:
-        UserError: if an interval is reversed, a tag is unknown, or a choice is given twice.
-        ValueError: if Optuna cannot represent the values.
+        UserError: if an interval is reversed, a scale does not suit the values, or a value is given twice.
     """
     key, text = override.get_key_element(), (override.input_line or "").partition("=")[2]
-    tags = getattr(sweep, "tags", set())
+    tags: set[str] = getattr(sweep, "tags", set())
     if unknown := tags - {LOG}:
         raise UserError(Fault("unknown tag", key, listed(sorted(unknown)), "tag(log,…)"))
     log = LOG in tags
+    if log and not isinstance(sweep, IntervalSweep):
+        remedy = "write tag(log,interval(LOW,HIGH)), or for whole numbers tag(log,int(interval(LOW,HIGH)))"
+        raise UserError(Fault("only an interval can have a logarithmic scale", key, text, remedy=remedy))
     match sweep:
         case IntervalSweep(start=low, end=high) if low is not None and high is not None:
             if low > high:
                 remedy = f"write interval({high:g},{low:g})"
                 raise UserError(Fault("the interval is reversed", key, text, remedy=remedy))
+            if log and low <= 0:
+                remedy = "let the interval start above 0, or remove tag(log,…)"
+                raise UserError(Fault("a logarithmic scale has no values up to 0", key, text, remedy=remedy))
             if isinstance(low, int) and isinstance(high, int):
                 return IntDistribution(low, high, log)
             return FloatDistribution(float(low), float(high), log)
@@ -215,15 +221,12 @@ def _distribution(override: Override, sweep: object) -> BaseDistribution | None:
             low, high = min(values), max(values)
             step = abs(values[1] - values[0]) if len(values) > 1 else 1.0
             if all(isinstance(each, int) for each in (sweep.start, sweep.stop, sweep.step)):
-                return IntDistribution(int(low), int(high), log, int(step))
-            return FloatDistribution(low, high, log, step)
+                return IntDistribution(int(low), int(high), step=int(step))
+            return FloatDistribution(low, high, step=step)
         case ChoiceSweep():
             choices = list(override.sweep_string_iterator())
-            if log:
-                raise UserError(Fault("a choice has no logarithmic scale", key, text, remedy="remove tag(log,…)"))
             if len(set(choices)) < len(choices):
                 raise UserError(Fault("a value is given twice", key, text, remedy="give each value once"))
             return CategoricalDistribution(choices)
-    raise UserError(
-        Fault("has values that a search cannot use", key, text, "choice(…), range(…) or interval(…)")
-    )
+    expected = "choice(…), range(…) or interval(…)"
+    raise UserError(Fault("has values that a search cannot use", key, text, expected))

@@ -11,11 +11,11 @@ from typing import Any
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
-from optuna.study import Study, StudyDirection
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from mlplab.config.metrics import sign_of
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, reason_of
 from mlplab.runs.discovery import COMPATIBLE
 from mlplab.sweeps.search.samplers import build_sampler
 from mlplab.sweeps.search.space import Space, Value
@@ -68,14 +68,14 @@ class SearchStudy:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         others = [root / name for name in STORAGES.values() if name != self.path.name]
         if found := [path for path in others if path.exists()]:
-            typed = next(key for key, name in STORAGES.items() if name == found[0].name)
-            raise UserError(Fault("the search has another storage", str(found[0]), remedy=f"type sweep.storage={typed}"))
-        self.is_new = not self.path.exists()
+            (typed,) = (key for key, name in STORAGES.items() if name == found[0].name)
+            remedy = f"type sweep.storage={typed}"
+            raise UserError(Fault("the search has another storage", str(found[0]), remedy=remedy))
         with readable(self.path):
             self.storage = _storage(self.path, kind)
             direction = StudyDirection.MAXIMIZE if sign_of(monitor) < 0 else StudyDirection.MINIMIZE
             self.study = optuna.create_study(
-                storage=self.storage, study_name=STUDY, direction=direction.name.lower(), load_if_exists=True
+                storage=self.storage, study_name=STUDY, direction=direction, load_if_exists=True
             )
             self._id = self.storage.get_study_id_from_name(STUDY)
 
@@ -103,7 +103,7 @@ class SearchStudy:
             attributes: what must not change, by topic: the space, the configuration.
 
         Raises:
-            UserError: with each difference.
+            UserError: with each difference in the first topic that has one.
         """
         stored = self.study.user_attrs
         if "version" not in stored:
@@ -112,18 +112,26 @@ class SearchStudy:
             self.study.set_user_attr("version", COMPATIBLE)
             return
         if stored["version"] != COMPATIBLE:
-            what = f"was written by mlplab {stored['version']}, which this version ({COMPATIBLE}) cannot resume"
+            version = stored["version"]
+            what = f"was written by mlplab {version}, which this version ({COMPATIBLE}) cannot resume"
             raise UserError(Fault(what, str(self.path), remedy="start a new search: name=…"))
+        what = f"differs from the search in {self.root}"
         remedy = "to resume, give the command as before; to start a new search, choose another name=…"
-        faults = [
-            Fault(f"differs from the search in {self.root}", key, _shown(here, key), _shown(there, key), remedy)
-            for name, content in attributes.items()
-            for here, there in [(json.loads(json.dumps(content)), stored[name])]
-            for key in dict.fromkeys((*here, *there))
-            if key not in here or key not in there or here[key] != there[key]
-        ]
-        if faults:
-            raise UserError(*faults)
+        for name, content in attributes.items():
+            here, there = json.loads(json.dumps(content)), stored[name]
+            faults = [
+                Fault(what, key, _shown(here, key), _shown(there, key), remedy)
+                for key in dict.fromkeys((*here, *there))
+                if key not in here or key not in there or here[key] != there[key]
+            ]
+            if faults:
+                raise UserError(*faults)
+
+    def remembered(self, name: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the search has stored under a name; at first, this content."""
+        if name not in self.study.user_attrs:
+            self.study.set_user_attr(name, dict(content))
+        return dict(self.study.user_attrs[name])
 
     def ask(self, fixed: Mapping[str, Value]) -> FrozenTrial:
         """Starts the next trial; the sampler chooses the values that are not fixed."""
@@ -178,18 +186,15 @@ def readable(path: Path) -> Iterator[None]:
     except (UserError, OSError):
         raise
     except Exception as error:
-        kind = type(error).__name__
+        what = f"is damaged: {reason_of(error)}"
         if "locked" in str(error):
-            raise UserError(Fault("is locked by another process", str(path), remedy="end that process")) from error
-        if kind == "RuntimeError" and "version" in str(error):
-            what = "was written by another version of Optuna"
-            raise UserError(Fault(what, str(path), remedy="upgrade it: optuna storage upgrade --storage …")) from error
-        raise UserError(Fault(f"is damaged: {reason_line(error)}", str(path), remedy=remedy)) from error
-
-
-def reason_line(error: Exception) -> str:
-    """The first line of an error."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+            what, remedy = "is locked by another process", "end that process, then run the command again"
+        elif isinstance(error, RuntimeError) and "version" in str(error):
+            what, remedy = (
+                "was written by another version of Optuna",
+                f"upgrade it: optuna storage upgrade --storage sqlite:///{path}",
+            )
+        raise UserError(Fault(what, str(path), remedy=remedy)) from error
 
 
 def _storage(path: Path, kind: str) -> BaseStorage:

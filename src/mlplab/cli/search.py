@@ -1,0 +1,139 @@
+"""A search with `-m`: composes the trials that it chooses, and has the launcher train them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
+from optuna.trial import FrozenTrial
+
+from mlplab.cli.compose import plain, sweep_settings
+from mlplab.cli.hydra_errors import explained
+from mlplab.cli.overrides import lines_of, typed_keys
+from mlplab.cli.sweep_runs import derive_runs
+from mlplab.commands.render import command_line
+from mlplab.config import Sweep, TrainConfig, parse
+from mlplab.config.keys import flat
+from mlplab.data.cache import DataCache
+from mlplab.errors import Fault, UserError
+from mlplab.runs.best_trial import trial_name
+from mlplab.runs.resolve import resolved
+from mlplab.runs.selection import IGNORED
+from mlplab.sweeps.plan import may_differ
+from mlplab.sweeps.search.finish import finish
+from mlplab.sweeps.search.search import Search
+from mlplab.sweeps.search.space import Space, Value, read_space
+from mlplab.sweeps.search.study import SearchStudy
+from mlplab.sweeps.stack_size import StackSize
+
+NOT_OF_A_RUN = ("name", "sweep", "ensemble")
+"""Keys that the command of the best trial does not repeat."""
+
+
+def run_search(cfg: DictConfig, loader: ConfigLoader, launcher: Launcher, cache: DataCache) -> None:
+    """Searches, and prints what was found.
+
+    Args:
+        cfg: the composition that all trials have in common.
+        launcher: trains the runs of a batch.
+        cache: stores the table.
+
+    Raises:
+        UserError: if the space, the table or the study in the sweep folder cannot be used.
+        RunFailed: if no trial finished, or some failed.
+    """
+    settings, root = sweep_settings(cfg), Path(str(cfg.hydra.sweep.dir))
+    if "hydra.sweep.subdir" in typed_keys(lines_of(cfg.hydra.overrides.hydra)):
+        what = "has no meaning for a search, whose folders are trial-0000, trial-0001, …"
+        raise UserError(Fault(what, "hydra.sweep.subdir", remedy="remove it"))
+    with explained():
+        space = read_space(lines_of(cfg.hydra.overrides.task), settings.space, str(cfg.monitor))
+    common = parse(plain(cfg))
+    _check_corners(cfg, loader, space)
+    run = resolved(common, cache)
+    data = cache.data(run)
+    study = SearchStudy(root, settings.storage, space, run.monitor, settings.sampler, run.seed)
+    study.check_same({"space": space.texts, "configuration": _comparable(common, space)})
+    data.check_unchanged(study.remembered("table", data.fingerprint), "restore it, or start a new search")
+    _check_total(settings, study)
+
+    def train(trials: Sequence[FrozenTrial]) -> None:
+        lines = [
+            [*space.overrides(trial.params), "test=false", f"hydra.sweep.subdir={trial_name(trial.number)}"]
+            for trial in trials
+        ]
+        launcher.launch(lines, initial_job_idx=trials[0].number)
+
+    search = Search(
+        root,
+        settings,
+        study,
+        run.monitor,
+        _defaults(cfg, common, run, space),
+        [key for key in space.dimensions if not may_differ(key)],
+        train,
+        lambda trials: StackSize.of(run, data).seconds(trials, 1),
+    )
+    search.run()
+    finish(root, settings, study, run.monitor, lambda values: _command(common, space, values), cache)
+
+
+def _check_corners(cfg: DictConfig, loader: ConfigLoader, space: Space) -> None:
+    """Checks the extreme values of each key.
+
+    Raises:
+        UserError: if a key is unknown, or a value has a wrong type or is out of range.
+    """
+    lines = [[*corner, f"hydra.sweep.subdir={trial_name(0)}"] for corner in space.corners()]
+    errors = [run.error for run in derive_runs(cfg, loader, lines, 0) if run.error]
+    if faults := dict.fromkeys(fault for error in errors for fault in error.faults):
+        raise UserError(*faults)
+
+
+def _comparable(common: TrainConfig, space: Space) -> dict[str, Any]:
+    """What all trials have in common, and a resumed search must have, too."""
+    groups = tuple(f"{key.replace('/', '.')}." for key in space.dimensions)
+    return {
+        key: value
+        for key, value in flat(common.plain())
+        if key not in (*IGNORED, *space.dimensions) and not key.startswith(groups)
+    }
+
+
+def _check_total(settings: Sweep, study: SearchStudy) -> None:
+    total, asked = settings.total, len(study.trials)
+    if total is not None and total < asked:
+        what = f"the search has {asked} trials already"
+        remedy = f"give the number of all trials, such as sweep.trials={asked + settings.batch}"
+        raise UserError(Fault(what, "sweep.trials", str(total), remedy=remedy))
+
+
+def _defaults(cfg: DictConfig, common: TrainConfig, run: TrainConfig, space: Space) -> dict[str, Value]:
+    """The values of the configuration without the search, as far as the space contains them.
+
+    Args:
+        common: with `auto`.
+        run: with the values that replace it.
+    """
+    typed, chosen = dict(flat(common.plain())), dict(flat(run.plain()))
+    found: dict[str, Value] = {}
+    for key, dimension in space.dimensions.items():
+        for value in (cfg.hydra.runtime.choices.get(key), typed.get(key), chosen.get(key)):
+            if (own := dimension.own(value)) is not None:
+                found[key] = own
+                break
+    return found
+
+
+def _command(common: TrainConfig, space: Space, values: Mapping[str, Value]) -> str:
+    """The command that trains a run with some values; its ensemble has as many networks as the trials."""
+    lines = [line for line in space.overrides(values) if not _is_left_out(line)]
+    members = 1 if common.ensemble == "auto" else common.ensemble
+    return command_line("train.py", [*lines, f"ensemble={members}"])
+
+
+def _is_left_out(line: str) -> bool:
+    (key,) = typed_keys([line])
+    return key.partition(".")[0] in NOT_OF_A_RUN

@@ -1,0 +1,126 @@
+"""Ends a search: tests its best trial, writes `best.yaml`, and prints what was found."""
+
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import optuna
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from mlplab.commands.render import (
+    ENSEMBLE,
+    format_score,
+    inside,
+    main_scores,
+    score_table,
+    script_command,
+    tensorboard_command,
+)
+from mlplab.config import Sweep
+from mlplab.console import print_line
+from mlplab.data.cache import DataCache
+from mlplab.errors import RunFailed
+from mlplab.imports import heavy_imports
+from mlplab.runs.best_trial import BestTrial, trial_name
+from mlplab.runs.discovery import BEST_TRIAL_FILE, read_metrics
+from mlplab.sweeps.draw import draw_sweep
+from mlplab.sweeps.search.space import Space, Value
+from mlplab.sweeps.search.study import SearchStudy
+from mlplab.sweeps.summary import failure_lines, results_of
+
+STATUSES = ("done", "pruned", "diverged", "failed")
+"""How trials end, in the order in which they are counted."""
+
+log = logging.getLogger(__name__)
+
+
+def finish(
+    root: Path,
+    settings: Sweep,
+    study: SearchStudy,
+    monitor: str,
+    command: Callable[[Mapping[str, Value]], str],
+    cache: DataCache,
+) -> None:
+    """Tests the best trial, which was chosen by its validation metric; writes, draws and prints the results.
+
+    Args:
+        command: what trains a configuration, given its values.
+
+    Raises:
+        RunFailed: if no trial finished, or some failed.
+    """
+    results = results_of(root, {})
+    counts = Counter(str(run.metrics["status"]) for run in results)
+    by_status = {status: counts[status] for status in STATUSES if counts[status]}
+    best = study.best
+    if best is None:
+        raise RunFailed(failure_lines([run for run in results if not run.done], root, len(study.trials), 0))
+    with heavy_imports():
+        import torch
+
+        from mlplab.commands.select_ensemble import select_ensemble
+        from mlplab.runs.test_finished import test_finished
+
+    torch.set_num_threads(1)
+    folder = root / trial_name(best.number)
+    test_finished(folder, cache)
+    scores = main_scores(read_metrics(folder))
+    own, *_ = scores.values()
+    rows = {folder.name: own}
+    if settings.ensemble:
+        rows[ENSEMBLE] = {**select_ensemble(root, settings.ensemble).test_scores}
+    found = BestTrial(
+        folder.name,
+        monitor,
+        float(best.value or 0.0),
+        by_status,
+        dict(best.params),
+        command(best.params),
+        _importance(study),
+        own,
+    )
+    found.write(root)
+    try:
+        draw_sweep(root, results_of(root, {}), cache)
+    finally:  # a full disk or Ctrl-C takes only the figures
+        console = Console()
+        shown = ", ".join(f"{count:,} {status}" for status, count in by_status.items())
+        print_line(console, f"{len(study.trials):,} trials: {shown}")
+        console.print(_table(found, study.space))
+        console.print(score_table(rows | dict(list(scores.items())[1:])))
+        for line in (
+            f"search folder: {inside(root)} ({BEST_TRIAL_FILE}: the best configuration)",
+            found.command,
+            script_command("report.py", root),
+            tensorboard_command(root),
+        ):
+            print_line(console, line)
+    if failed := [run for run in results if run.metrics["status"] not in STATUSES[:3]]:
+        raise RunFailed(failure_lines(failed, root, len(study.trials), 0))
+
+
+def _importance(study: SearchStudy) -> dict[str, float]:
+    """The importance of each key (PED-ANOVA, Watanabe et al. 2023); empty if too few trials finished."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return optuna.importance.get_param_importances(study.study)
+        except (ValueError, RuntimeError):
+            return {}
+
+
+def _table(found: BestTrial, space: Space) -> RichTable:
+    """The best value of each key, how important the key is, and what was searched."""
+    value = format_score(found.value, found.monitor)
+    table = RichTable(f"{found.monitor} {value}", found.trial, "importance", "searched")
+    keys = sorted(space.dimensions, key=lambda key: -found.importance.get(key, 0.0))
+    for key in keys:
+        best = found.configuration[key]
+        importance = f"{found.importance[key]:.0%}" if key in found.importance else "–"
+        shown = f"{best:.4g}" if isinstance(best, float) else str(best)
+        table.add_row(key, shown, importance, space.dimensions[key].text)
+    return table
