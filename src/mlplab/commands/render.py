@@ -137,17 +137,21 @@ def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]
     return table
 
 
-def main_scores(metrics: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
-    """The test scores in a metrics.json: of the network (or ensemble and members) and of baselines."""
-    names, members = _metrics_among(metrics, "test/"), metrics.get("members", 1)
+def main_scores(metrics: Mapping[str, Any], part: str = "test") -> dict[str, dict[str, float | None]]:
+    """The scores in a metrics.json: of the network (or ensemble and members) and of baselines.
+
+    Args:
+        part: `test`, or `val`, on which only the network (or ensemble) is scored.
+    """
+    names, members = _metrics_among(metrics, f"{part}/"), metrics.get("members", 1)
     prefixes = {network_name(members): ""}
     if members > 1:
         prefixes["its networks (mean)"] = "members/"
     prefixes |= {name: f"{name}/" for name in BASELINES[names]}
     return {
-        name: {each: metrics[f"{prefix}test/{each}"] for each in names}
+        name: {each: metrics[f"{prefix}{part}/{each}"] for each in names}
         for name, prefix in prefixes.items()
-        if f"{prefix}test/{names[0]}" in metrics
+        if f"{prefix}{part}/{names[0]}" in metrics
     }
 
 

@@ -197,9 +197,10 @@ def baseline_scores(
 
 def _test_metrics(runs: Sequence[RunResult]) -> list[str]:
     """The main test metrics of the tasks of these runs; those of numbers if none has finished."""
-    by_task = [[f"test/{name}" for name in MAIN[of_task]] for of_task in (CLASSIFICATION, REGRESSION)]
-    present = [names for names in by_task if any(names[0] in run.metrics for run in runs)]
-    return [name for names in present or by_task[1:] for name in names]
+    by_task = [MAIN[of_task] for of_task in (CLASSIFICATION, REGRESSION)]
+    scored = {name for run in runs for name in run.metrics}
+    present = [names for names in by_task if {f"test/{names[0]}", f"val/{names[0]}"} & scored]
+    return [f"test/{name}" for names in present or by_task[1:] for name in names]
 
 
 def _runs_below(folder: Path) -> list[Path]:

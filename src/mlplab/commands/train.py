@@ -18,7 +18,7 @@ from mlplab.console import print_line
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed, reason_of
 from mlplab.imports import heavy_imports
-from mlplab.runs.discovery import finished_run, read_metrics
+from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import Metrics, RunFolder, stamp_of
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import has_ended
@@ -52,9 +52,16 @@ def train(
         metrics = read_metrics(folder)
         if metrics["status"] != "done":
             raise RunFailed(f"{inside(folder)} has already ended: {metrics['reason']}")
-        log.info("%s has already finished", inside(folder))
+        if run.test and not has_test_scores(metrics):
+            with heavy_imports():
+                from mlplab.runs.test_finished import test_finished
+
+            log.info("%s has already finished: scoring its test rows", inside(folder))
+            metrics = test_finished(folder, cache)
+        else:
+            log.info("%s has already finished", inside(folder))
         _print_scores(metrics, folder, Console())
-        if wanted:
+        if wanted and has_test_scores(metrics):
             _draw(folder, cache, again=False)  # an interruption may have left it out, or a better run
         return
     run = resolved(run, cache, folder, alone=True)
@@ -75,7 +82,7 @@ def train(
     if metrics["status"] != "done":
         raise RunFailed(metrics["reason"])
     try:
-        if wanted:
+        if wanted and run.test:
             _draw(folder, cache, again=True)
     finally:  # a full disk or Ctrl-C takes only the figures
         _print_scores(metrics, folder, console)
@@ -92,8 +99,9 @@ def _draw(folder: Path, cache: DataCache, *, again: bool) -> None:
 
 
 def _print_scores(metrics: Metrics, folder: Path, console: Console) -> None:
-    scores = main_scores(metrics)
-    console.print(score_table(scores))
+    part, title = ("test", "test") if has_test_scores(metrics) else ("val", "validation")
+    scores = main_scores(metrics, part)
+    console.print(score_table(scores, title))
     if warning := no_better_than_constant(scores):
         log.warning("%s", warning)
     for line in (f"run folder: {inside(folder)}", tensorboard_command(folder)):

@@ -107,6 +107,7 @@ class DescribeConfig(Section):
     trainer: Trainer
     callbacks: Callbacks
     baselines: list[Literal["constant", "linear", "boosting"]]
+    test: bool
     test_predictions: bool
     figures: Literal["auto", "all", "none"]
     logger: Annotated[

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,11 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get("status"), str):
         raise UserError(Fault("is damaged", str(path), expected="the flat JSON that a run writes"))
     return content
+
+
+def has_test_scores(metrics: Mapping[str, Any]) -> bool:
+    """Whether a run has test scores: those with `test=false` have none."""
+    return any(name.startswith("test/") for name in metrics)
 
 
 def finished_runs(folder: Path, key: str = "run") -> list[Path]:

@@ -18,6 +18,9 @@ MAY_GROW = "trainer.max_epochs"
 MAY_DIFFER = "data.memory_gib"
 """A property of the machine, not of the run."""
 
+TEST = "test"
+"""Whether the test rows are scored, which can also be done later."""
+
 
 def was_started(folder: Path) -> bool:
     """Whether a run has left anything in a folder."""
@@ -76,8 +79,8 @@ def differences(
 ) -> list[Fault]:
     """The keys in which a resumed run differs from its saved configuration, but must not differ.
 
-    `name` and `data.memory_gib` may differ; `trainer.max_epochs` may be increased if the schedule does not
-    depend on it.
+    `name`, `test` and `data.memory_gib` may differ; `trainer.max_epochs` may be increased if the schedule
+    does not depend on it.
     """
     new = run.plain()
     here, there = dict(flat(new)), dict(flat(saved))
@@ -93,7 +96,8 @@ def differences(
             else "remove it, or start a new run from that run's weights: init_from=FOLDER",
         )
         for key in differing(new, saved)
-        if key != MAY_DIFFER and not (may_grow and key == MAY_GROW and _grows(run, there.get(key)))
+        if key not in (MAY_DIFFER, TEST)
+        and not (may_grow and key == MAY_GROW and _grows(run, there.get(key)))
     ]
 
 

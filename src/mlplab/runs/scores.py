@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 
+from mlplab.data.splits.split import Rows
+from mlplab.data.table import Table
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
 from mlplab.training.class_metrics import ClassificationMetrics
 from mlplab.training.metrics import RegressionMetrics
@@ -40,3 +42,9 @@ def scores(
         for name, value in computed.items():
             found |= {f"{name}/{target}": float(each) for target, each in zip(targets, value, strict=True)}
     return found
+
+
+def table_scores(table: Table, rows: Rows, predicted: Float64[np.ndarray, "row output"]) -> Scores:
+    """The metrics of predictions for some rows of a table."""
+    weight, schema = None if table.weight is None else table.weight[rows], table.schema
+    return scores(predicted, table.y[rows], weight, len(schema.classes), schema.targets)

@@ -12,7 +12,7 @@ from mlplab.config.keys import flat
 from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError
 from mlplab.runs.discovery import finished_runs, is_ensemble, read_config, read_metrics
-from mlplab.runs.resume import MAY_DIFFER
+from mlplab.runs.resume import MAY_DIFFER, TEST
 
 SPLIT_KEYS = ("data.split.seed", "data.split.fold")
 """Keys that change only how the same rows are split."""
@@ -20,7 +20,7 @@ SPLIT_KEYS = ("data.split.seed", "data.split.fold")
 REPEATS = ("seed", *SPLIT_KEYS)
 """Keys in which runs of one configuration may differ: scores are averaged over them."""
 
-IGNORED = ("name", MAY_DIFFER, "baselines", "test_predictions", "figures")
+IGNORED = ("name", MAY_DIFFER, TEST, "baselines", "test_predictions", "figures")
 """Keys that do not count as configuration: the name, a property of the machine, and what is also written."""
 
 OF_TABLE = (

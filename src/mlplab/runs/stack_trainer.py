@@ -19,9 +19,9 @@ from mlplab.runs.build import build_stack, build_trainer
 from mlplab.runs.folder import Metrics, RunFolder, finite
 from mlplab.runs.members import member_configs
 from mlplab.runs.out_of_fold import disjoint_members, out_of_fold
-from mlplab.runs.predictions import Predicted, weighted_mean
 from mlplab.runs.resume_state import StackCheckpoint
-from mlplab.runs.scores import scores
+from mlplab.runs.run_test import RunTest, member_mean
+from mlplab.runs.scores import Scores, table_scores
 from mlplab.training import checkpoint
 from mlplab.training import state as stack_state
 from mlplab.training.calibration import temperatures
@@ -76,7 +76,7 @@ class StackTrainer:
         best: the best weights and values of each member.
         last_weights: the network's tensors, for each member at the end of its own training.
         final_state: the training state when `fit` ended.
-        held_out: the predictions of each member of ensembles for the rows that it holds out, after `test`.
+        held_out: the predictions of ensembles' members for the rows that they hold out, after `calibrate`.
 
     Raises:
         UserError: if the stack cannot be built, or the state does not fit the network.
@@ -233,9 +233,9 @@ class StackTrainer:
         metrics: Metrics = {}
         if best.epochs[members].all():
             metrics |= {
-                name: _mean(value[members]) for name, value in best.values.items() if name != "train/lr"
+                name: member_mean(value[members]) for name, value in best.values.items() if name != "train/lr"
             }
-            metrics["best_epoch"] = round(_mean(best.epochs[members]))
+            metrics["best_epoch"] = round(member_mean(best.epochs[members]))
         metrics["epochs"] = int(self.stack.module.epochs[members].max())
         return finite(metrics)
 
@@ -250,11 +250,10 @@ class StackTrainer:
         device = self.trainer.strategy.root_device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
-    def test(self, runs: Sequence[int]) -> None:
-        """Tests the best weights of each member; the scores are in the module's `values`.
+    def calibrate(self, runs: Sequence[int]) -> None:
+        """Loads the best weights of each member, and calibrates the probabilities of these runs.
 
-        Args:
-            runs: the runs whose probabilities are calibrated before that.
+        The members of ensembles then predict the rows that they hold out.
         """
         module = self.stack.module
         module.network.load_state_dict(self.best.state)
@@ -267,52 +266,31 @@ class StackTrainer:
             self.best.state = module.network.state_dict()
         if module.ensemble > 1:
             self.held_out = predictions(module.network, self.stack.datamodule.val_dataloader()).cpu().numpy()
-        self.trainer.test(module, datamodule=self.stack.datamodule, verbose=False)
 
-    def test_metrics(self, index: int) -> Metrics:
-        """The test scores of a run, after `test`; of an ensemble, also of its members and out of fold."""
-        module, members = self.stack.module, self.sound_members(index)
-        tested = {name: value[members] for name, value in module.values.items() if name.startswith("test/")}
-        if module.ensemble == 1:
-            metrics = {name: value.item() for name, value in tested.items()}
-        else:
-            metrics = self._ensemble_scores(index)
-            metrics |= {f"members/{name}": _mean(value) for name, value in tested.items()}
-            if len(members) > 1:
-                metrics |= {f"members/sd/{name}": value.std().item() for name, value in tested.items()}
+    def calibrated_metrics(self, index: int) -> Metrics:
+        """The metrics of a run after `calibrate`: also the temperature of its probabilities; of an ensemble
+        the scores out of fold, which are its validation scores, too."""
+        module, members, metrics = self.stack.module, self.sound_members(index), self.metrics(index)
+        if module.ensemble > 1:
+            found = self._out_of_fold_scores(index)
+            metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in found.items()}
             metrics["members"] = len(members)
         if module.sizes.classes:
             metrics["temperature"] = self.best.state[TEMPERATURE][members[0]].item()
         return finite(metrics)
 
-    def _ensemble_scores(self, index: int) -> Metrics:
-        """The test and out-of-fold scores of an ensemble; the latter are its validation scores, too."""
+    def _out_of_fold_scores(self, index: int) -> Scores:
         data, members = self.runs[index].data, self.sound_members(index)
-        held_out = [data.members[member - self.members(index)[0]].split.val for member in members]
-        predicted = self.test_predictions(index)
+        rows = [data.members[member - self.members(index)[0]].split.val for member in members]
         assert self.held_out is not None
-        of_part = {
-            "test": (data.split.test[: len(predicted)], predicted),  # a fast_dev_run tests one batch
-            "oof": out_of_fold(
-                held_out,
-                [self.held_out[member, : len(rows)] for member, rows in zip(members, held_out, strict=True)],
-            ),
-        }
-        table, schema = data.table, data.table.schema
-        found = {}
-        for part, (rows, of_rows) in of_part.items():
-            weight = None if table.weight is None else table.weight[rows]
-            found[part] = scores(of_rows, table.y[rows], weight, len(schema.classes), schema.targets)
-        found["val"] = found["oof"]
-        return {f"{part}/{name}": value for part, each in found.items() for name, value in each.items()}
+        predicted = [self.held_out[member, : len(own)] for member, own in zip(members, rows, strict=True)]
+        return table_scores(data.table, *out_of_fold(rows, predicted))
 
-    def test_predictions(self, index: int) -> Predicted:
-        """The predictions of a run for its test rows, after `test`."""
-        members, rows = self.sound_members(index), len(self.runs[index].data.split.test)
-        predicted = torch.cat([each[members] for each in self.stack.module.test.predictions], 1)
-        weights = np.full(len(members), 1 / len(members))
-        return weighted_mean(predicted[:, :rows].cpu().numpy(), weights)
+    def test(self) -> None:
+        """Tests the best weights of all members, after `calibrate`."""
+        self.trainer.test(self.stack.module, datamodule=self.stack.datamodule, verbose=False)
 
-
-def _mean(values: Tensor) -> float:
-    return float(values.double().mean())
+    def tested(self, index: int) -> RunTest:
+        """The test of a run, after `test`."""
+        run = self.runs[index]
+        return RunTest(run.config, run.data, self.stack.module, self.sound_members(index))

@@ -155,15 +155,18 @@ class _Training:
         if received and trainer.stack_checkpoint:
             trainer.save()
         diverged = {index: reason for index in ended if (reason := trainer.diverged(index))}
-        finished = len(self.metrics)
+        trained = [index for index in ended if index not in diverged]
+        tested, finished = any(trainer.runs[index].config.test for index in trained), len(self.metrics)
 
         def progress() -> str:
             done = f" of {len(self.metrics) - finished} of {len(ended)} runs" if len(ended) > 1 else ""
-            return f"{self.title}test scores and baselines{done}"
+            return f"{self.title}{'test scores and baselines' if tested else 'last checkpoints'}{done}"
 
         with progress_lines(partial(print_line, self.console), progress):
-            if trained := [index for index in ended if index not in diverged]:
-                trainer.test(trained)
+            if trained:
+                trainer.calibrate(trained)
+            if tested:
+                trainer.test()
             for index in ended:
                 self._finalize(index, "diverged" if index in diverged else "done", diverged.get(index))
         if received:
@@ -181,9 +184,9 @@ class _Training:
             best, epochs, seconds = (metrics[name] for name in ("best_epoch", "epochs", "seconds"))
             of_members = " (mean of the networks)" * (chosen(run.config.ensemble) > 1)
             run.log(f"{run.folder.path.name}: best epoch {best} of {epochs}{of_members}; {seconds:.1f} s")
-            names = metrics_of(run.data.table.schema.classes)
-            scores = ", ".join(f"{name} {metrics[f'test/{name}']}" for name in names)
-            run.folder.log_line(f"test {scores}")
+            names, part = metrics_of(run.data.table.schema.classes), "test" if run.config.test else "val"
+            scores = ", ".join(f"{name} {metrics[f'{part}/{name}']}" for name in names)
+            run.folder.log_line(f"{part} {scores}")
         else:
             run.log(f"{status}: {reason}")
 

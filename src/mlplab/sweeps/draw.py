@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlplab.console import progress_lines
 from mlplab.imports import heavy_imports
+from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.selection import RunResult
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def draw_sweep(root: Path, runs: Sequence[RunResult], cache: "DataCache") -> Non
     """Draws each finished run with `figures=all`, and of those with `figures=auto` the best.
 
     That is the best run of the best configuration, by the validation metric. A run that has figures is not
-    drawn again. The figures of the sweep itself compare its runs.
+    drawn again, and one without test scores not at all. The figures of the sweep itself compare its runs.
 
     Args:
         root: the sweep's folder.
@@ -37,7 +38,8 @@ def draw_sweep(root: Path, runs: Sequence[RunResult], cache: "DataCache") -> Non
     with warn_if_failing(root):
         comparisons = compared(root, asked)
         best = {comparison.best[0].folder for comparison in comparisons}
-        wanted = [run.folder for run in asked if run.config["figures"] == "all" or run.folder in best]
+        tested = [run for run in asked if has_test_scores(run.metrics)]
+        wanted = [run.folder for run in tested if run.config["figures"] == "all" or run.folder in best]
         missing = [folder for folder in wanted if not is_drawn(folder)]
         done = 0
         with progress_lines(log.info, lambda: f"drawing: {done:,} of {len(missing):,} runs"):

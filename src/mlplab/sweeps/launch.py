@@ -8,9 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from mlplab.data.cache import DataCache
+from mlplab.errors import RunFailed
 from mlplab.files import remove_partial_files
+from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.resume import check_same_config, was_started
 from mlplab.runs.resume_state import StackCheckpoint, check_same_rows
+from mlplab.runs.test_finished import test_finished
 from mlplab.runs.train import Run
 from mlplab.sweeps.engines import train_here, train_in_processes
 from mlplab.sweeps.folder import PLAN_FILE, STACKS
@@ -27,7 +30,7 @@ def launch(
     """Trains the runs of a sweep; returns the outcome of each by its folder.
 
     If a run is refused or fails, this is recorded in its folder and does not affect the others. Runs that
-    have ended are not repeated; runs that were started are resumed.
+    have ended are not repeated, but tested if that was left out; runs that were started are resumed.
 
     Args:
         runs: the runs, checked by `check_runs`.
@@ -72,7 +75,16 @@ def _ended_earlier(runs: Sequence[SweepRun], cache: DataCache) -> Iterator[tuple
             if data not in checked and check_same_rows(run.folder, data):
                 checked.add(data)  # one run of each table and split is enough
             if outcome := ended_outcome(run.folder, run.config):
+                if run.config.test and _is_untested(outcome):
+                    outcome = test_finished(run.folder, cache)
                 yield run.folder, outcome
+
+
+def _is_untested(outcome: Outcome) -> bool:
+    """Whether a run has finished without test scores."""
+    if isinstance(outcome, RunFailed):
+        return False
+    return outcome["status"] == "done" and not has_test_scores(outcome)
 
 
 def _stack_jobs(plan: Plan, root: Path, ended: Mapping[Path, Outcome]) -> Iterator[StackJob]:

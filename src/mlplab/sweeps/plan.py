@@ -30,6 +30,7 @@ PER_MEMBER: dict[str, Any] = {
     "callbacks": {"early_stopping"},
     "init_from": True,
     "baselines": True,
+    "test": True,
     "test_predictions": True,
 }
 """Keys in which the members of a stack may differ."""

@@ -4,7 +4,7 @@ from mlplab import config
 from mlplab.config.keys import flat
 
 LEFT_OUT = (
-    *("name", "threads", "figures", "baselines", "test_predictions", "data.memory_gib"),
+    *("name", "threads", "figures", "baselines", "test", "data.memory_gib"),
     *("logger.", "callbacks.checkpoint.", "callbacks.histograms."),
 )
 """Starts of keys that change nothing about the network: where and how fast it trains, and what is written."""

@@ -9,10 +9,11 @@ from typing import Any
 from mlplab.commands.report.charts import Drawing, curves_of, figures_of
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.parts.importance import FIGURES, ImportanceSection, importance_in
-from mlplab.commands.report.parts.scores import Scores, members_of, scores_of
+from mlplab.commands.report.parts.scores import Scores, members_of, scores_of, validation_of
 from mlplab.commands.report.parts.table import Header, columns_table, read_header, read_json, read_schema
 from mlplab.commands.report.parts.text_table import TextTable
 from mlplab.commands.report.parts.worst_rows import worst_rows
+from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.selection import RunResult
 
 TABLE_LINE = re.compile(r": [\d,]+ rows.* → .*; train ")
@@ -82,9 +83,11 @@ def run_part(comparison: Comparison, run: RunResult) -> RunPart:
 
 def _absent(part: RunPart, run: RunResult) -> dict[str, str]:
     """Why sections are empty, and how to get them."""
-    done = run.done
+    done, untested = run.done, run.done and not has_test_scores(run.metrics)
+    scores = "it was trained with test=false" if untested else "the run has not finished"
+    written = "test=true" if untested else "test_predictions=true"
     return {
-        "scores": "There are no test scores: the run has not finished.",
+        "scores": f"There are no test scores: {scores}. {validation_of(run.metrics)}".rstrip(),
         "curves": "There are no curves: the run "
         + ("" if done else "has not finished an epoch, or ")
         + "has no TensorBoard files (logger=[tensorboard]).",
@@ -92,7 +95,7 @@ def _absent(part: RunPart, run: RunResult) -> dict[str, str]:
         "importance": "It was not computed"
         + (": scripts/evaluate.py run=FOLDER importance=true does that." if done else "."),
         "worst": "The rows that it predicts worst are unknown: there is no test_predictions.csv"
-        + (", which a run with test_predictions=true writes." if done else " before a run has finished."),
+        + (f", which a run with {written} writes." if done else " before a run has finished."),
         "columns": "The columns are unknown: the run ended before it had read them.",
     }
 
@@ -107,6 +110,8 @@ def _without_figures(run: RunResult) -> str:
     """Why a run has no figures, or what draws them."""
     if run.config.get("figures") == "none":
         return "it was trained with figures=none"
+    if run.done and not has_test_scores(run.metrics):
+        return "they show the test rows, and it was trained with test=false"
     return (
         "scripts/train.py resume=FOLDER draws them" if run.done else "they are drawn when a run has finished"
     )

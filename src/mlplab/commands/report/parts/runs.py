@@ -45,7 +45,7 @@ class RunsPart:
 
     Attributes:
         chosen: the best configuration, as `lr=0.01`; empty if no key varies.
-        scores: the best configuration beside its baselines; None if no run has finished.
+        scores: the best configuration beside its baselines; None if none of its runs has test scores.
         importance: of the columns, for some of the runs.
         unfinished: names, and why they have not finished.
         notes: sentences about what is shown.
@@ -92,8 +92,8 @@ def _count(comparison: Comparison, done: int) -> str:
     return f"{runs:,} runs of {configurations:,} configurations: {done:,} done{others}"
 
 
-def _scores(comparison: Comparison) -> TextTable:
-    """The mean scores of the best configuration, and of its runs' baselines."""
+def _scores(comparison: Comparison) -> TextTable | None:
+    """The mean test scores of the best configuration, and of its runs' baselines; None if there are none."""
     best, results = comparison.best, comparison.results
     names = [name for name in results.metrics if name.startswith("test/")]
     of_task = CLASSIFICATION if "test/log_loss" in names else REGRESSION
@@ -105,6 +105,8 @@ def _scores(comparison: Comparison) -> TextTable:
         for name, prefix in prefixes.items()
         if any(f"{prefix}{names[0]}" in run.metrics for run in best)
     ]
+    if not rows:
+        return None
     spread = f": mean ± SD over {over}" if over else ""
     head = ["model", *(_named(name) for name in names)]
     return TextTable(

@@ -1,0 +1,96 @@
+"""Commands on runs with `test=false`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from support import SMALL, Ended, without_notes
+
+import mlplab
+from mlplab.commands.report.report import report
+
+pytestmark = pytest.mark.usefixtures("full_speed")
+
+Command = Callable[..., Ended]
+TESTED = (*(word for word in SMALL if word != "baselines=[]"), "baselines=[constant]", "figures=all")
+RUN = (*TESTED, "test=false")
+
+
+def metrics_of(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "metrics.json").read_text())
+    return content
+
+
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_a_run_prints_its_validation_scores(command: Command, tmp_path: Path, ensemble: int) -> None:
+    ended = command(*RUN, f"ensemble={ensemble}", "name=r")
+    assert ended.status == 0, ended.err
+    run, printed = tmp_path / "outputs/r", without_notes(ended.out)
+    table = printed[printed.index("validation") : printed.index("run folder")]
+    assert f"{metrics_of(run)['val/mae']:.4g}" in table
+    assert not (run / "figures").exists()
+    again = command("resume=outputs/r")
+    assert again.status == 0, again.err
+    assert table in again.out
+    assert not (run / "figures").exists()
+    page = report(run).read_text()
+    for sentence in (
+        "There are no test scores: it was trained with test=false. "
+        + ("Validation" if ensemble == 1 else "Out-of-fold"),
+        "There are no figures: they show the test rows, and it was trained with test=false.",
+        "there is no test_predictions.csv, which a run with test=true writes.",
+    ):
+        assert sentence in page
+
+
+@pytest.fixture
+def sweep(command: Command, tmp_path: Path) -> Path:
+    ended = command("-m", *RUN, "seed=0,1", "name=s")
+    assert ended.status == 0, ended.err
+    assert "val/mae" in ended.out
+    assert "test/" not in ended.out
+    return tmp_path / "outputs/s"
+
+
+def test_commands_do_without_test_scores(run_script: Command, sweep: Path) -> None:
+    assert {path.name for path in sweep.rglob("figures")} == {"figures"}
+    assert not list(sweep.glob("*/figures"))  # only those that compare the runs
+    rows = pl.DataFrame({f"x{number}": [0.1, 0.2] for number in range(1, 6)})
+    rows.write_csv("new.csv")
+    for words in (
+        ("results", str(sweep), "--by", "run"),
+        ("results", str(sweep), "--format", "csv"),
+        ("report", str(sweep)),
+        ("evaluate", f"run={sweep}", "runs=all"),
+        ("evaluate", f"run={sweep}", "select=2"),
+        ("predict", f"run={sweep}", "input=new.csv", "output=new.parquet"),
+    ):
+        ended = run_script(*words)
+        assert ended.status == 0, (words, ended.err)
+    assert mlplab.load(sweep).predict(rows).shape == (2,)
+    assert metrics_of(sweep / "seed=0").keys() & {"test/rmse", "constant/test/rmse"} == set()
+
+
+def test_results_of_classes_have_columns_of_classes(command: Command, run_script: Command) -> None:
+    blobs = ("data=synthetic", "data.function=blobs", *SMALL[1:])
+    assert command(*blobs, "test=false", "name=r").status == 0
+    header = run_script("results", "outputs/r", "--format", "csv").out.splitlines()[0]
+    assert "test/log_loss" in header
+    assert "test/rmse" not in header
+
+
+@pytest.mark.parametrize("launcher", ["lockstep", "basic"])
+def test_a_sweep_given_again_is_tested(command: Command, sweep: Path, launcher: str) -> None:
+    weights = [path.read_bytes() for path in sorted(sweep.rglob("best.ckpt"))]
+    ended = command("-m", *TESTED, "seed=0,1", "name=s", f"hydra/launcher={launcher}")
+    assert ended.status == 0, ended.err
+    assert "test/rmse" in ended.out
+    assert [path.read_bytes() for path in sorted(sweep.rglob("best.ckpt"))] == weights
+    for seed in (0, 1):
+        run = sweep / f"seed={seed}"
+        assert metrics_of(run)["constant/test/rmse"] > 0
+        assert (run / "test_predictions.csv").exists()
+        assert (run / "figures").exists()
