@@ -18,15 +18,15 @@ from mlplab.config import Sweep, TrainConfig, parse
 from mlplab.config.keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
+from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import trial_name
 from mlplab.runs.resolve import resolved
 from mlplab.runs.selection import IGNORED
-from mlplab.sweeps.plan import may_differ
 from mlplab.sweeps.search.finish import finish
 from mlplab.sweeps.search.search import Search
 from mlplab.sweeps.search.space import Space, Value, read_space
 from mlplab.sweeps.search.study import SearchStudy
-from mlplab.sweeps.stack_size import StackSize
+from mlplab.sweeps.stack_keys import may_differ
 
 NOT_OF_A_RUN = ("name", "sweep", "ensemble")
 """Keys that the command of the best trial does not repeat."""
@@ -66,6 +66,12 @@ def run_search(cfg: DictConfig, loader: ConfigLoader, launcher: Launcher, cache:
         ]
         launcher.launch(lines, initial_job_idx=trials[0].number)
 
+    def seconds(trials: int) -> float:
+        with heavy_imports():
+            from mlplab.sweeps.stack_size import StackSize
+
+        return StackSize.of(run, data).seconds(trials, 1)
+
     search = Search(
         root,
         settings,
@@ -74,7 +80,7 @@ def run_search(cfg: DictConfig, loader: ConfigLoader, launcher: Launcher, cache:
         _defaults(cfg, common, run, space),
         [key for key in space.dimensions if not may_differ(key)],
         train,
-        lambda trials: StackSize.of(run, data).seconds(trials, 1),
+        seconds,
     )
     search.run()
     finish(root, settings, study, run.monitor, lambda values: _command(common, space, values), cache)

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mlplab import config
 from mlplab.data.cache import DataCache
@@ -18,30 +17,8 @@ from mlplab.files import replacing
 from mlplab.runs.build import check_buildable, supports_padding
 from mlplab.runs.resume import was_started
 from mlplab.sweeps.run import SweepRun
+from mlplab.sweeps.stack_keys import PER_MEMBER
 from mlplab.sweeps.stack_size import StackSize
-
-PER_MEMBER: dict[str, Any] = {
-    "name": True,
-    "seed": True,
-    "data": {"split"},
-    "loss": {"delta", "label_smoothing"},
-    "optimizer": {"lr", "betas", "eps", "weight_decay", "momentum"},
-    "scheduler": True,
-    "callbacks": {"early_stopping"},
-    "init_from": True,
-    "baselines": True,
-    "test": True,
-    "test_predictions": True,
-}
-"""Keys in which the members of a stack may differ."""
-
-
-def may_differ(key: str) -> bool:
-    """Whether the members of a stack may differ in a key, or in all keys of a group."""
-    section, _, rest = key.replace("/", ".").partition(".")
-    keys = PER_MEMBER.get(section, set())
-    return keys is True or rest.partition(".")[0] in keys or key == "model.dropout"
-
 
 WORTH_A_PROCESS = 60
 """Seconds of training above which it is worth starting more processes."""

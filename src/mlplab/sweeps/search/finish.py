@@ -5,8 +5,10 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
+import yaml
 from rich.console import Console
 from rich.table import Table as RichTable
 
@@ -78,7 +80,7 @@ def finish(
         monitor,
         float(best.value or 0.0),
         by_status,
-        dict(best.params),
+        _typed_values(best.params),
         command(best.params),
         _importance(study),
         own,
@@ -101,6 +103,11 @@ def finish(
             print_line(console, line)
     if failed := [run for run in results if run.metrics["status"] not in STATUSES[:3]]:
         raise RunFailed(failure_lines(failed, root, len(study.trials), 0))
+
+
+def _typed_values(values: Mapping[str, Value]) -> dict[str, Any]:
+    """Values as in a configuration: the text of a choice such as `[64,64]` is a list."""
+    return {key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in values.items()}
 
 
 def _importance(study: SearchStudy) -> dict[str, float]:

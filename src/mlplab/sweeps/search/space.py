@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from optuna.distributions import (
@@ -14,7 +15,6 @@ from optuna.distributions import (
 from optuna.trial import Trial
 
 from mlplab.errors import Fault, UserError, listed
-from mlplab.runs.selection import as_typed
 
 Value = float | int | str
 """A value as Optuna stores it; a list such as [64,64] is its text."""
@@ -60,8 +60,9 @@ class Dimension:
     def own(self, value: object) -> Value | None:
         """A value of the configuration as one of these; None if it is none of them."""
         match self.distribution:
-            case CategoricalDistribution(choices=choices):
-                return as_typed(value) if as_typed(value) in choices else None
+            case CategoricalDistribution(choices=choices):  # 0 is 0.0
+                texts = map(str, choices)
+                return next((text for text in texts if value in (text, yaml.safe_load(text))), None)
             case IntDistribution(low=low, high=high, step=step):
                 is_one = isinstance(value, int) and value in range(low, high + 1, step)
                 return int(value) if isinstance(value, int) and is_one else None
