@@ -3,6 +3,7 @@
 python scripts/benchmark.py step
 python scripts/benchmark.py sweep full=true
 python scripts/benchmark.py stack repeats=3 output=stack.json
+python scripts/benchmark.py search what=peers repeats=3 cap=120
 python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp figure=quality.svg
 
   step    an optimizer step: this project, a plain PyTorch loop, Lightning as usually written, scikit-learn,
@@ -18,10 +19,11 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
           reads and writes; and by an ensemble of a sweep's runs, as one stack and network by network
   quality test errors of the defaults on tables of numbers and of classes, beside scikit-learn, XGBoost,
           LightGBM, CatBoost and RealMLP; and the time of a fit
+  search  hyperparameter searches: in lockstep, pruned, beside peers, killed, and beside the defaults
 
   of all but quality:
-  repeats=N        measurements of each, in turn with the others
-  output=FILE      for all times; default: outputs/benchmarks/<name>.json
+  repeats=N        measurements of each, in turn with the others; those of searches have other seeds
+  output=FILE      for all times; default: outputs/benchmarks/<name>.json, or search-<what>.json
   ensemble only:
   members=1,8      of the ensembles
   pictures only:
@@ -56,6 +58,26 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
   figure=FILE      also draws error over time, as .svg or .png
   output=FILE      gets a line for each score at once, and those that it has are not measured again: delete
                    those that are out of date; default: outputs/benchmarks/quality.jsonl
+  search only:
+  what=lockstep    batches in lockstep, beside one trial at a time
+       widths      the same, with widths of layers searched too
+       pruning     successive halving and Hyperband, beside no pruning
+       peers       seconds until an error is reached; also by Optuna with scikit-learn and with Lightning
+       kills       a search that is killed and restarted, beside one that is left alone
+       ready       the ready search, beside the default
+  trials=N batch=N epochs=N   of each search; not of ready
+  peers only:
+  tolerance=0.01   by which the error to reach may be above the median of mlplab's
+  target=5.5       this error instead, without mlplab
+  cap=300          seconds after which a peer is stopped
+  pruner=median    of the peers; or halving or none
+  kills only:
+  kills=10         at moments that seed=0 draws
+  ready only:
+  tables=FOLDER only=NAME,NAME   as of quality
+  splits=1         of each table
+  search='sweep=mlp sweep.minutes=3 sweep.ensemble=5'   words of the search's command only
+  overrides='trainer.max_epochs=50'   of all commands
 """
 
 import sys
@@ -73,7 +95,8 @@ from mlplab.errors import Fault, UserError
 def benchmark(name: str, words: Sequence[str]) -> None:
     """Measures, prints the table, and writes the file."""
     # What measures is imported here, in the pinned process: numeric libraries count their threads on import.
-    peer = {"step": "sklearn", "sweep": "sklearn", "csv": "pandas", "quality": "pandas"}.get(name)
+    needs = {"step": "sklearn", "sweep": "sklearn", "csv": "pandas", "quality": "pandas", "search": "pandas"}
+    peer = needs.get(name)
     if peer and not find_spec(peer):
         raise UserError(Fault(f"needs {peer}: uv run --extra bench scripts/benchmark.py {name}"))
     report: Report
@@ -106,6 +129,10 @@ def benchmark(name: str, words: Sequence[str]) -> None:
             from benchmarks import predict
 
             report = predict.measure(read_arguments(words, predict.Predict))
+        case "search":
+            from benchmarks.search import measure as search
+
+            report = search.measure(words)
         case "quality":
             from benchmarks.quality import measure as quality
 
@@ -116,7 +143,7 @@ def benchmark(name: str, words: Sequence[str]) -> None:
                 Fault(
                     "unknown benchmark",
                     found=name,
-                    expected="step, sweep, stack, ensemble, pictures, csv, predict or quality",
+                    expected="step, sweep, stack, ensemble, pictures, csv, predict, search or quality",
                 )
             )
     report.show()

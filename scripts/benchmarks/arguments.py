@@ -19,9 +19,16 @@ Counts = Annotated[tuple[Count, ...], BeforeValidator(_split)]
 
 TwoCounts = Annotated[tuple[Count, Count], BeforeValidator(_split)]
 
+Names = Annotated[tuple[Text, ...], BeforeValidator(_split)]
 
-class Benchmark(Arguments):
-    """Keys of all benchmarks."""
+
+class Reported(Arguments):
+    """The key of all benchmarks."""
+
+    output: Text
+
+
+class Benchmark(Reported):
+    """Keys of benchmarks that measure again and again."""
 
     repeats: Count
-    output: Text

@@ -23,6 +23,7 @@ PACKAGES = (
     "scikit-learn",
     "hydra-core",
     "tensorboard",
+    "optuna",
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.arguments import Benchmark
+from benchmarks.arguments import Reported
 from benchmarks.machine import description
 from benchmarks.timing import Key, Times
 from mlplab.console import print_line
@@ -28,7 +28,7 @@ class Report:
         facts: further figures that the file is to hold.
     """
 
-    arguments: Benchmark
+    arguments: Reported
     tables: Sequence[Table]
     times: Mapping[Key, Times]
     facts: Mapping[str, Any]

@@ -1,22 +1,19 @@
 """The time of a whole sweep over seeds, as a process: start, reading, training, testing, writing."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
 from rich.table import Table
 
 from benchmarks import ours
 from benchmarks.arguments import Benchmark, Count, Counts, Rate, TwoCounts
+from benchmarks.child import seconds_of
 from benchmarks.machine import ROOT
 from benchmarks.report import Report, grid
 from benchmarks.timing import Key, Times, alternate, digits, ratio, shown
-from mlplab.errors import RunFailed
 
 OURS, USUAL, SKLEARN = "mlplab", "Lightning as usually written", "scikit-learn's GridSearchCV"
 HIDDEN, BATCH = (64, 64), 100
@@ -75,18 +72,7 @@ def _seconds(arguments: Sweep, name: str, rows: Path, runs: int) -> float:
             USUAL: ["-m", "benchmarks.lightning_usual", str(rows), folder, *numbers],
             SKLEARN: ["-m", "benchmarks.sklearn_grid", str(rows), *numbers],
         }
-        start = perf_counter()
-        ended = subprocess.run(
-            [sys.executable, *commands[name]],
-            cwd=ROOT / "scripts",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        seconds = perf_counter() - start
-    if ended.returncode:
-        raise RunFailed(f"{name} ended with status {ended.returncode}:\n{ended.stderr.strip()}")
-    return seconds
+        return seconds_of(name, *commands[name])
 
 
 def _extrapolated(measured: dict[Key, Times], name: str, low: int, high: int, runs: int) -> Times:

@@ -18,7 +18,11 @@ def test_help_and_a_name_that_is_none(tmp_path: Path) -> None:
     assert process([SCRIPT, "--help"], tmp_path).out.startswith("Compares this project")
     assert_short_answer(
         process([SCRIPT, "stak"], tmp_path),
-        ["unknown benchmark", "stak", "step, sweep, stack, ensemble, pictures, csv, predict or quality"],
+        [
+            "unknown benchmark",
+            "stak",
+            "step, sweep, stack, ensemble, pictures, csv, predict, search or quality",
+        ],
     )
 
 

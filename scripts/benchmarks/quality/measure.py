@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from rich.console import Console
 
-from benchmarks.arguments import Count
+from benchmarks.arguments import Count, Names
 from benchmarks.machine import description
 from benchmarks.quality.bundled import write_tables
 from benchmarks.quality.contenders import OURS, Contender, Kind, contenders_of, missing_fault
@@ -52,7 +52,7 @@ class Quality(Arguments):
     """The arguments of this benchmark."""
 
     tables: Text | None = None
-    only: Annotated[tuple[Text, ...], BeforeValidator(_at_commas)] = ()
+    only: Names = ()
     folds: Annotated[int, Field(ge=2)] = 5
     contenders: Annotated[tuple[Kind, ...] | None, BeforeValidator(_at_commas)] = None
     variants: Annotated[dict[str, tuple[str, ...]], BeforeValidator(_variants), Field(default_factory=dict)]

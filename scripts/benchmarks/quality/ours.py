@@ -14,9 +14,8 @@ from rich.console import Console
 import mlplab
 from benchmarks import ours
 from benchmarks.quality.scores import Outcome
-from benchmarks.quality.tables import BenchmarkTable, Split
+from benchmarks.quality.tables import BenchmarkTable, Split, overrides_of
 from mlplab.cli.hydra_errors import explained
-from mlplab.config.keys import quoted
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.runs.resolve import resolved
@@ -32,8 +31,7 @@ def outcome(overrides: Sequence[str], table: BenchmarkTable, split: Split, seed:
     """
     with explained():
         run = ours.config(
-            *("data=csv", f"data.path={quoted(str(table.path))}", f"data.target=[{quoted(table.target)}]"),
-            *("data/split=file", f"data.split.path={quoted(str(split.path))}", f"task={table.task}"),
+            *overrides_of(table, split),
             *("baselines=[]", "trainer.accelerator=cpu", f"seed={seed}"),
             *overrides,
         )

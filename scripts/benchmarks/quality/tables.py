@@ -15,6 +15,7 @@ import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
 from jaxtyping import Bool, Float64, Int64
 
+from mlplab.config.keys import quoted
 from mlplab.data.parse import NA_VALUES
 from mlplab.data.schema import Task
 from mlplab.errors import Fault, UserError, listed
@@ -89,6 +90,14 @@ class BenchmarkTable:
                 for number, cells in enumerate(columns)
             }
         )
+
+
+def overrides_of(table: BenchmarkTable, split: Split) -> tuple[str, ...]:
+    """The overrides that make mlplab train on a table and its split."""
+    return (
+        *("data=csv", f"data.path={quoted(str(table.path))}", f"data.target=[{quoted(table.target)}]"),
+        *("data/split=file", f"data.split.path={quoted(str(split.path))}", f"task={table.task}"),
+    )
 
 
 def read_tables(folder: Path, only: Sequence[str]) -> list[BenchmarkTable]:

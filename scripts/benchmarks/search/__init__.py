@@ -1,0 +1,1 @@
+"""The benchmark `search`: hyperparameter searches beside each other, beside peers, and killed."""
