@@ -16,7 +16,7 @@ from mlplab.runs.discovery import finished_runs, is_ensemble
 from mlplab.runs.folder import finite
 from mlplab.runs.predictions import weighted_mean
 from mlplab.runs.scores import Scores
-from mlplab.runs.selection import select_runs
+from mlplab.runs.selection import read_run, without_repeats
 from mlplab.runs.trained.chosen_ensemble import check_replaceable, write_ensemble
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.greedy_selection import error_of, greedy_selection
@@ -67,7 +67,8 @@ def select_ensemble(sweep: Path, steps: int) -> Choice:
         raise UserError(Fault("has no runs to choose from", str(sweep), kind, remedy=remedy))
     folder = sweep / f"ensemble-{steps}"
     check_replaceable(folder)
-    runs = [TrainedRun(run) for run in select_runs(sweep, "all")]
+    results = without_repeats([read_run(run) for run in finished_runs(sweep)])
+    runs = [TrainedRun(run.folder) for run in results]
     _check_comparable(runs, sweep)
     cache = DataCache()
     data = own_data(runs[0], cache)

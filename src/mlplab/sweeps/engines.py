@@ -29,7 +29,7 @@ def train_here(stacks: Sequence[StackJob], cache: DataCache) -> dict[Path, Outco
     console = Console()
     for stack in stacks:
         outcomes |= train_stack(stack, console, cache)
-        if not console.is_terminal:
+        if len(stacks) > 1 and not console.is_terminal:
             log.info("%s", stack.finished_message)
     return outcomes
 

@@ -1,0 +1,237 @@
+"""`train.py -m` with a search, as users run it."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commands.mistakes import Mistake, assert_refused, each
+from faults import processes
+from optuna.trial import TrialState
+from support import ROOT, SMALL, Ended, left_behind, process, status_of
+
+from mlplab.runs.best_trial import BestTrial
+from mlplab.runs.discovery import read_metrics
+
+SCRIPT = str(ROOT / "scripts/train.py")
+SPACE = ("optimizer.lr=tag(log,interval(1e-3,1e-1))", "model.dropout=interval(0,0.5)")
+SEARCH = ("-m", *SMALL, "monitor=val/rmse", "name=s", *SPACE, "sweep.batch=4")
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def states_of(root: Path) -> list[TrialState]:
+    """The states of a study's trials, as Optuna's own functions load them."""
+    import optuna
+
+    backend = optuna.storages.journal.JournalFileBackend(str(root / "study.journal"))
+    storage = optuna.storages.JournalStorage(backend)
+    return [trial.state for trial in optuna.load_study(study_name="search", storage=storage).trials]
+
+
+def test_a_search_is_summarised_and_its_best_trial_can_be_trained_again(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
+    common = [word for word in SEARCH if not word.startswith(("model.hidden", "baselines"))]
+    shapes = ("model.hidden=choice([8,8],[4])", "sweep.trials=10", "sweep.ensemble=3")
+    ended = command(*common, *shapes, "baselines=[linear]")
+    assert ended.status == 0, ended.err
+    root = tmp_path / "outputs/s"
+    assert states_of(root) == [TrialState.COMPLETE] * 10
+    metrics = {run.name: read_metrics(run) for run in sorted(root.glob("trial-*"))}
+    assert list(metrics) == [f"trial-{number:04d}" for number in range(10)]
+
+    best = BestTrial.read(root)
+    assert best
+    values = {name: each["val/rmse"] for name, each in metrics.items()}
+    assert values[best.trial] == best.value == min(values.values())
+    tested = [name for name, each in metrics.items() if "test/rmse" in each]
+    assert tested == [best.trial]  # the test rows were scored once
+    assert sum(best.importance.values()) == pytest.approx(1)
+    assert (root / "ensemble-3/ensemble.json").is_file()
+
+    assert "10 trials: 10 done" in ended.out
+    assert re.search(r"optimizer.lr .* 0.001 to 0.1, log", ended.out)
+    assert all(words in ended.out for words in (best.trial, "chosen ensemble", "ridge", best.command))
+    assert max(map(len, ended.out.split("search folder")[0].splitlines())) <= 80
+
+    words = shlex.split(best.command)
+    again = command(*words[words.index(next(word for word in words if "=" in word)) :], "name=again")
+    assert again.status == 0
+    alone = read_metrics(tmp_path / "outputs/again")
+    assert {k: v for k, v in alone.items() if k != "seconds"} == {
+        k: v for k, v in metrics[best.trial].items() if k != "seconds"
+    }
+
+
+def test_the_first_trial_is_the_run_without_the_search(command: Callable[..., Ended], tmp_path: Path) -> None:
+    assert command(*SEARCH, "sweep.trials=4", "optimizer.lr=0.005").status == 2  # given twice
+    assert command(*SEARCH, "sweep.trials=4").status == 0
+    assert command(*SMALL, "monitor=val/rmse", "name=alone", "ensemble=1", "test=false").status == 0
+    first, alone = (left_behind(tmp_path / "outputs" / name) for name in ("s/trial-0000", "alone"))
+    assert first | {"log": alone["log"]} == alone  # but for its name in the log
+
+
+def test_a_search_is_extended_and_repeated_but_not_changed(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
+    root = tmp_path / "outputs/s"
+    assert command(*SEARCH, "sweep.trials=6").status == 0
+    written = {path: path.stat().st_mtime_ns for path in root.glob("trial-*/checkpoints/best.ckpt")}
+    assert command(*SEARCH, "sweep.trials=10").status == 0
+    assert len(states_of(root)) == len(list(root.glob("trial-*"))) == 10
+    assert command(*SEARCH, "sweep.trials=10").status == 0
+    assert len(states_of(root)) == 10
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+    refused = {
+        ("sweep.trials=4",): ("sweep.trials: the search has 10 trials already", "such as sweep.trials=14"),
+        ("sweep.trials=12", "model.norm=layer,none"): ("model.norm: differs from the search in outputs/s",),
+        ("sweep.trials=12", "model.activation=mish"): ("found mish, expected relu", "another name=…"),
+        ("sweep.trials=12", "data.noise=3"): ("data.noise: differs",),
+        ("sweep.trials=12", "sweep.storage=sqlite"): ("another storage", "type sweep.storage=journal"),
+    }
+    for words, said in refused.items():
+        ended = command(*SEARCH, *words)
+        assert ended.status == 2
+        assert all(each in ended.err for each in said), ended.err
+    journal = root / "study.journal"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join([*lines[:3], "{", *lines[4:]]))
+    ended = command(*SEARCH, "sweep.trials=12")
+    assert ended.status == 2
+    assert "study.journal: is damaged" in ended.err
+
+
+def test_a_changed_table_is_noticed(command: Callable[..., Ended], tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{n},{n * n % 17}\n" for n in range(60)))
+    words = ("-m", "data.path=t.csv", "data.target=y", *SMALL[3:], "name=s", *SPACE, "sweep.trials=2")
+    assert command(*words, "data.batch_size=16").status == 0
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{n},{n * n % 19}\n" for n in range(60)))
+    ended = command(*words, "data.batch_size=16")
+    assert ended.status == 2
+    assert "t.csv" in ended.err
+
+
+def test_trials_that_diverge_or_fail_do_not_end_a_search(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
+    words = ("-m", *SMALL, "name=s", "model/preprocessing=none", "optimizer=sgd", "sweep.batch=4")
+    ended = command(*words, "optimizer.lr=tag(log,interval(1e-3,1e18))", "sweep.trials=8")
+    assert ended.status == 0, ended.err
+    found = {status_of(run) for run in (tmp_path / "outputs/s").glob("trial-*")}
+    assert found == {"done", "diverged"}
+    assert re.search(r"8 trials: \d done, \d diverged", ended.out)
+
+
+def test_other_launchers_train_the_trials(command: Callable[..., Ended], tmp_path: Path) -> None:
+    assert command(*SEARCH, "sweep.trials=3", "hydra/launcher=basic").status == 0
+    assert command(*SEARCH, "sweep.trials=3", "name=lockstep").status == 2  # given twice
+    root = tmp_path / "outputs/s"
+    assert [status_of(run) for run in sorted(root.glob("trial-*"))] == ["done"] * 3
+
+
+def test_a_killed_search_has_exactly_the_asked_trials(tmp_path: Path) -> None:
+    words = ("train", *SEARCH, "sweep.trials=8", "trainer.max_epochs=150", "figures=none")
+    words = tuple(word for word in words if word != "trainer.max_epochs=5")
+    root = tmp_path / "here/outputs/s"
+    search = processes.start(words, tmp_path / "here")
+    while not (root / "trial-0003/train.log").exists():
+        time.sleep(0.01)
+    search.kill()
+    assert search.wait() == -signal.SIGKILL
+    assert TrialState.RUNNING in states_of(root)
+    status, printed = processes.run(words, tmp_path / "here")
+    assert status == 0, printed
+    assert states_of(root) == [TrialState.COMPLETE] * 8
+    assert {status_of(run) for run in root.glob("trial-*")} == {"done"}
+    assert len(list(root.glob("trial-*"))) == 8
+
+
+def test_optuna_dashboard_opens_the_study(command: Callable[..., Ended], tmp_path: Path) -> None:
+    assert command(*SEARCH, "sweep.trials=4").status == 0
+    journal = str(tmp_path / "outputs/s/study.journal")
+    port = 18_000 + hash(str(tmp_path)) % 2_000
+    dashboard = subprocess.Popen(
+        [Path(sys.executable).with_name("optuna-dashboard"), journal, "--port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        studies = json.loads(_page(f"http://127.0.0.1:{port}/api/studies"))
+        (study,) = studies["study_summaries"]
+        assert study["study_name"] == "search"
+        detail = json.loads(_page(f"http://127.0.0.1:{port}/api/studies/{study['study_id']}"))
+        assert len(detail["trials"]) == 4
+    finally:
+        dashboard.kill()
+        dashboard.communicate()
+
+
+def _page(address: str) -> str:
+    """A page of a server that may still be starting."""
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(address)
+
+
+@each(
+    [
+        Mistake(
+            "reversed", {}, ("-m", "optimizer.lr=interval(1,0.1)"), ("reversed", "write interval(0.1,1)")
+        ),
+        Mistake("empty", {}, ("-m", "optimizer.lr=choice()", "sweep.trials=2"), ("empty choice",)),
+        Mistake("no key", {}, ("-m", "sweep.trials=2"), ("there is no key to search", "or use sweep=mlp")),
+        Mistake("a seed", {}, ("-m", "seed=range(4)", "sweep.trials=2"), ("seed: cannot be searched",)),
+        Mistake("unknown key", {}, ("-m", "optimizer.rate=interval(0,1)"), ("optimizer.rate: unknown key",)),
+        Mistake("a type", {}, ("-m", "model.hidden=interval(1,2)"), ("model.hidden: wrong type",)),
+        Mistake("a range", {}, ("-m", "optimizer.lr=interval(-1,1)"), ("optimizer.lr: out of range",)),
+        Mistake(
+            "an option", {}, ("-m", "optimizer=adam,sdg", "sweep.trials=2"), ("did you mean optimizer=sgd?",)
+        ),
+        Mistake(
+            "of another option", {}, ("-m", "optimizer.momentum=interval(0,1)"), ("belongs to optimizer=sgd",)
+        ),
+        Mistake(
+            "no -m",
+            {},
+            ("sweep=mlp",),
+            ("sweep=mlp: is for a sweep", "add -m: python scripts/train.py -m sweep=mlp"),
+        ),
+        Mistake("no -m for an interval", {}, ("optimizer.lr=interval(0,1)",), ("to search it, add -m",)),
+        Mistake(
+            "a sampler", {}, ("-m", *SPACE, "sweep.sampler=grid"), ("sweep.sampler: invalid value", "'tpe'")
+        ),
+        Mistake("a key of sweep", {}, ("-m", *SPACE, "sweep.trails=3"), ("did you mean sweep.trials?",)),
+        Mistake("no trials", {}, ("-m", *SPACE, "sweep.trials=0"), ("sweep.trials: out of range",)),
+        Mistake(
+            "folders", {}, ("-m", *SPACE, "hydra.sweep.subdir=x"), ("hydra.sweep.subdir: has no meaning",)
+        ),
+        Mistake("no table", {}, ("-m", *SPACE, "data.path=t.csv", "data.target=y"), ("t.csv: no such file",)),
+    ]
+)
+def test_mistakes(mistake: Mistake, tmp_path: Path, command: Callable[..., Ended]) -> None:
+    assert_refused(mistake, tmp_path, command)
+
+
+def test_mistakes_are_found_before_torch_is_imported(tmp_path: Path) -> None:
+    code = f"""import runpy, sys
+sys.argv = ["train.py", "-m", "optimizer.lr=interval(-1,1)"]
+try:
+    runpy.run_path({SCRIPT!r}, run_name="__main__")
+finally:
+    print("torch" in sys.modules)
+"""
+    ended = process(["-c", code], tmp_path)
+    assert (ended.status, ended.out.splitlines()[-1]) == (2, "False"), ended

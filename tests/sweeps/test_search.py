@@ -1,0 +1,177 @@
+"""The loop of a search, with a function in place of training."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from mlplab.config import Sweep, parse_sweep
+from mlplab.errors import UserError
+from mlplab.runs.best_trial import trial_name
+from mlplab.sweeps.search.search import Search
+from mlplab.sweeps.search.space import read_space
+from mlplab.sweeps.search.study import SearchStudy
+
+SPACE = read_space(
+    [
+        "optimizer.lr=tag(log,interval(1e-4,1e-1))",
+        "model.dropout=interval(0,0.5)",
+        "model.hidden=[8],[16],[32],[64]",
+    ],
+    {},
+    "val/mae",
+)
+
+
+def settings(**changed: object) -> Sweep:
+    usual = {
+        "trials": 24,
+        "minutes": None,
+        "batch": 8,
+        "sampler": "tpe",
+        "pruning": "none",
+        "storage": "journal",
+    }
+    return parse_sweep(usual | {"ensemble": None, "space": {}} | changed)
+
+
+class KilledError(Exception):
+    pass
+
+
+class Trained:
+    """In place of training: writes metrics.json, and remembers the batches."""
+
+    def __init__(self, root: Path, kill_after: int = 10**9) -> None:
+        self.root, self.left = root, kill_after
+        self.batches: list[list[int]] = []
+
+    def __call__(self, batch: Sequence[FrozenTrial]) -> None:
+        self.batches.append([trial.number for trial in batch])
+        for trial in batch:
+            folder = self.root / trial_name(trial.number)
+            if folder.exists():
+                continue
+            if self.left == 0:
+                raise KilledError
+            self.left -= 1
+            folder.mkdir(parents=True)
+            lr = trial.params["optimizer.lr"]
+            content: dict[str, Any] = {
+                "status": "done",
+                "val/mae": abs(lr - 0.01) + trial.params["model.dropout"],
+            }
+            if lr > 0.02:
+                content = {"status": "diverged", "reason": "the loss became nan"}
+            (folder / "metrics.json").write_text(json.dumps(content))
+
+
+def search_in(root: Path, asked: Sweep, train: Callable[[Sequence[FrozenTrial]], None]) -> SearchStudy:
+    root.mkdir(parents=True, exist_ok=True)
+    study = SearchStudy(root, asked.storage, SPACE, "val/mae", asked.sampler, 0)
+    defaults = {"optimizer.lr": 0.005, "model.hidden": "[16]"}
+    Search(
+        root, asked, study, "val/mae", defaults, ["model.hidden"], train, lambda trials: 0.1 * trials
+    ).run()
+    return study
+
+
+def values_of(study: SearchStudy) -> list[tuple[object, ...]]:
+    return [(trial.number, trial.state, trial.value, tuple(trial.params.items())) for trial in study.trials]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "storage"),
+    [("tpe", "journal"), ("cmaes", "journal"), ("random", "journal"), ("qmc", "journal"), ("tpe", "sqlite")],
+)
+def test_a_search_killed_anywhere_ends_as_if_it_had_not_been(
+    tmp_path: Path, sampler: str, storage: str
+) -> None:
+    asked = settings(sampler=sampler, storage=storage)
+    whole = search_in(tmp_path / "whole", asked, Trained(tmp_path / "whole"))
+    assert len(whole.trials) == 24
+    for kill_after in (0, 5, 8, 13):
+        root = tmp_path / str(kill_after)
+        with pytest.raises(KilledError):
+            search_in(root, asked, Trained(root, kill_after))
+        resumed = search_in(root, asked, Trained(root))
+        assert values_of(resumed) == values_of(whole)
+        assert not resumed.running
+
+
+def test_the_first_trial_has_the_values_of_the_configuration(tmp_path: Path) -> None:
+    study = search_in(tmp_path, settings(trials=1), Trained(tmp_path))
+    (trial,) = study.trials
+    assert trial.params["optimizer.lr"] == 0.005
+    assert trial.params["model.hidden"] == "[16]"
+
+
+def test_a_batch_has_few_shapes_so_that_stacks_are_worth_it(tmp_path: Path) -> None:
+    study = search_in(tmp_path, settings(trials=48, batch=16), Trained(tmp_path))
+    shapes = [trial.params["model.hidden"] for trial in study.trials]
+    groups = [shapes[start : start + 8] for start in range(0, 48, 8)]
+    assert all(len(set(group)) == 1 for group in groups)
+    assert len(set(shapes)) > 1
+    assert len({trial.params["optimizer.lr"] for trial in study.trials}) == 48
+
+
+def test_batches_end_at_multiples_of_their_size_after_a_kill(tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        search_in(tmp_path, settings(), Trained(tmp_path, kill_after=11))
+    trained = Trained(tmp_path)
+    search_in(tmp_path, settings(trials=30), trained)
+    assert trained.batches == [list(range(8, 16)), list(range(16, 24)), list(range(24, 30))]
+
+
+def test_trials_that_diverge_have_no_value_and_are_not_the_best(tmp_path: Path) -> None:
+    study = search_in(tmp_path, settings(trials=32), Trained(tmp_path))
+    diverged = [trial for trial in study.trials if trial.state == TrialState.PRUNED]
+    assert diverged
+    assert all(trial.user_attrs["diverged"] == "the loss became nan" for trial in diverged)
+    assert study.best
+    assert study.best.value == min(
+        trial.value or 9 for trial in study.trials if trial.state == TrialState.COMPLETE
+    )
+
+
+def test_a_batch_that_cannot_be_trained_has_failed(tmp_path: Path) -> None:
+    trained = Trained(tmp_path)
+
+    def train(batch: Sequence[FrozenTrial]) -> None:
+        if batch[0].number == 8:
+            raise UserError
+        trained(batch)
+
+    study = search_in(tmp_path, settings(), train)
+    assert [trial.number for trial in study.trials if trial.state == TrialState.FAIL] == list(range(8, 16))
+
+
+def test_a_search_stops_when_its_time_is_over(tmp_path: Path) -> None:
+    study = search_in(
+        tmp_path, settings(trials="auto", minutes=0.05), Trained(tmp_path)
+    )  # 0.8 s a batch at first
+    assert study.trials
+    assert not study.running
+    none = search_in(tmp_path / "none", settings(trials="auto", minutes=1e-6), Trained(tmp_path / "none"))
+    assert len(none.trials) == 1  # at least one
+
+
+def test_a_torn_line_of_the_journal_is_removed(tmp_path: Path) -> None:
+    study = search_in(tmp_path, settings(trials=8), Trained(tmp_path))
+    before = values_of(study)
+    with study.path.open("a") as file:
+        file.write('{"op_code": 4, "wor')
+    assert values_of(search_in(tmp_path, settings(trials=8), Trained(tmp_path))) == before
+    assert len(search_in(tmp_path, settings(trials=16), Trained(tmp_path)).trials) == 16
+
+
+def test_a_lock_that_a_killed_process_has_left_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlplab.sweeps.search.study.LOCK_SECONDS", 3)
+    study = search_in(tmp_path, settings(trials=8), Trained(tmp_path))
+    study.path.with_name(f"{study.path.name}.lock").touch()
+    assert len(search_in(tmp_path, settings(trials=16), Trained(tmp_path)).trials) == 16

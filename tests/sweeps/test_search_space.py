@@ -1,0 +1,137 @@
+"""Spaces of searches: Hydra's syntax as Optuna's distributions, and back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from mlplab.errors import UserError
+from mlplab.sweeps.search.space import is_search, read_space
+
+LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
+
+
+@pytest.mark.parametrize(
+    ("line", "distribution", "text"),
+    [
+        (LR, FloatDistribution(1e-4, 0.1, log=True), "0.0001 to 0.1, log"),
+        ("model.dropout=interval(0,0.5)", FloatDistribution(0, 0.5), "0.0 to 0.5"),
+        (
+            "model.dropout=range(0,0.5,0.25)",
+            FloatDistribution(0, 0.25, step=0.25),
+            "0.0 to 0.25, in steps of 0.25",
+        ),
+        (
+            "data.batch_size=tag(log,int(interval(16,256)))",
+            IntDistribution(16, 256, log=True),
+            "16 to 256, whole, log",
+        ),
+        (
+            "model.periodic_features=range(0,17,8)",
+            IntDistribution(0, 16, step=8),
+            "0 to 16, whole, in steps of 8",
+        ),
+        (
+            "model.periodic_features=range(16,-1,-8)",
+            IntDistribution(0, 16, step=8),
+            "0 to 16, whole, in steps of 8",
+        ),
+        ("model.hidden=[64,64],[8]", CategoricalDistribution(["[64,64]", "[8]"]), "[64,64] or [8]"),
+        (
+            "model/preprocessing=choice(standard,none)",
+            CategoricalDistribution(["standard", "none"]),
+            "standard or none",
+        ),
+        ("model.residual=true,false", CategoricalDistribution(["True", "False"]), "True or False"),
+    ],
+)
+def test_values_in_the_syntax_of_hydra(line: str, distribution: object, text: str) -> None:
+    space = read_space([line, "seed=3"], {}, "val/mae")
+    (dimension,) = space.dimensions.values()
+    assert dimension.distribution == distribution
+    assert dimension.text == text
+    assert space.fixed == ("seed=3",)
+
+
+@given(st.floats(1e-4, 0.1))
+def test_an_override_gives_back_the_value_itself(value: float) -> None:
+    space = read_space([LR], {}, "val/mae")
+    _, override = space.overrides({"optimizer.lr": value})[-1].split("=")
+    assert float(override) == value
+
+
+def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> None:
+    configured = {
+        "optimizer.lr": "interval(0.1,0.2)",
+        "model.dropout": "choice(0.0,0.1)",
+        "model.norm": "none,layer",
+    }
+    space = read_space([LR, "model.dropout=0.3"], configured, "val/mae")
+    assert space.texts == {"model.norm": "none or layer", "optimizer.lr": "0.0001 to 0.1, log"}
+    assert space.fixed == ("model.dropout=0.3",)
+
+
+def test_an_added_key_keeps_its_plus() -> None:
+    space = read_space(["+model.width=choice(8,16)"], {}, "val/mae")
+    assert space.overrides({"model.width": "8"}) == ["+model.width=8"]
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "own"),
+    [
+        (LR, 0.005, 0.005),
+        (LR, 5, None),
+        (LR, "auto", None),
+        ("model.hidden=auto,[8]", "auto", "auto"),
+        ("model.hidden=auto,[8]", [8], "[8]"),
+        ("model.hidden=auto,[8]", [9], None),
+        ("model.dropout=0,0.1", 0.0, "0"),
+        ("model.periodic_features=range(0,17,8)", 8, 8),
+        ("model.periodic_features=range(0,17,8)", 9, None),
+        ("model.dropout=range(0,0.6,0.25)", 0.25, 0.25),
+        ("model.dropout=range(0,0.6,0.25)", 0.3, None),
+    ],
+)
+def test_the_own_value_of_a_configuration(line: str, value: object, own: object) -> None:
+    (dimension,) = read_space([line], {}, "val/mae").dimensions.values()
+    assert dimension.own(value) == own
+
+
+@pytest.mark.parametrize(
+    ("overrides", "searches"),
+    [
+        (["optimizer.lr=0.1,0.2", "seed=range(4)"], False),
+        (["optimizer.lr=interval(0.1,0.2)"], True),
+        (["optimizer.lr=0.1,0.2", "sweep.trials=4"], True),
+        (["sweep=mlp"], True),
+        (["name=sweep"], False),
+    ],
+)
+def test_what_asks_for_a_search(overrides: list[str], searches: bool) -> None:
+    assert is_search(overrides) == searches
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("optimizer.lr=interval(0.1,0.01)", "the interval is reversed"),
+        ("optimizer.lr=interval(0.1,0.1)", "has one value"),
+        ("optimizer.lr=range(0,0)", "has no values"),
+        ("optimizer.lr=tag(log,interval(0,1))", "no values up to 0"),
+        ("optimizer.lr=tag(log,range(0.1,0.9,0.1))", "only an interval can have a logarithmic scale"),
+        ("optimizer.lr=tag(lin,interval(0,1))", "unknown tag"),
+        ("model.hidden=[8],[8]", "a value is given twice"),
+        ("seed=range(4)", "cannot be searched"),
+        ("data.split.fold=range(4)", "cannot be searched"),
+        ("loss.delta=interval(0.1,1)", "different losses cannot be compared"),
+        ("seed=1", "there is no key to search"),
+    ],
+)
+def test_spaces_that_are_refused(line: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        read_space([line], {}, "val/loss")
+
+
+def test_a_configured_key_with_one_value_is_refused() -> None:
+    with pytest.raises(UserError, match="has one value"):
+        read_space([], {"optimizer.lr": "0.1"}, "val/mae")
