@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.arguments import Reported
 from benchmarks.report import Report
-from benchmarks.search import compare, kills, peers, ready
+from benchmarks.search import bookkeeping, compare, kills, peers, ready
 from mlplab.cli.arguments import read_arguments
 from mlplab.errors import Fault, UserError, listed
 
@@ -15,6 +15,7 @@ BENCHMARKS: Mapping[str, tuple[type[Reported], Callable[[Any], Report]]] = {
     "pruning": (compare.Searches, compare.pruning),
     "peers": (peers.Peers, peers.measure),
     "kills": (kills.Kills, kills.measure),
+    "bookkeeping": (bookkeeping.Bookkeeping, bookkeeping.measure),
     "ready": (ready.Ready, ready.measure),
 }
 

@@ -1,0 +1,105 @@
+"""What a search costs apart from training: composing, checking, planning and remembering its trials."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any, Literal
+from unittest.mock import patch
+
+from optuna.samplers import BaseSampler
+
+from benchmarks.arguments import Count, Reported
+from benchmarks.machine import ROOT
+from benchmarks.report import Report, grid
+from benchmarks.search.command import MONITOR, SHAPE, search_words
+from benchmarks.timing import Times
+from mlplab.cli.train_command import train_command
+from mlplab.data.cache import DataCache
+from mlplab.errors import RunFailed
+from mlplab.sweeps.search.samplers import build_sampler
+from mlplab.sweeps.search.search import Search
+from mlplab.sweeps.train_stack import Outcome, StackJob
+
+CHOOSES = ("infer_relative_search_space", "sample_relative", "sample_independent")
+"""What a sampler does for each trial."""
+
+
+class Bookkeeping(Reported):
+    """The arguments of this benchmark."""
+
+    trials: Count = 10_000
+    batch: Count = 16
+    sampler: Literal["tpe", "cmaes", "random", "qmc"] = "random"
+
+
+class Clock:
+    """Seconds of the search, and of its sampler alone."""
+
+    def __init__(self) -> None:
+        self.search = self.sampler = 0.0
+
+    def timed(self, part: str, function: Any) -> Any:
+        """A function whose seconds are added to a part."""
+
+        def run(*arguments: Any, **named: Any) -> Any:
+            started = perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                setattr(self, part, getattr(self, part) + perf_counter() - started)
+
+        return run
+
+    def sampler_of(self, *arguments: Any) -> BaseSampler:
+        """The sampler of a trial, whose own time is measured."""
+        sampler = build_sampler(*arguments)
+        for name in CHOOSES:
+            setattr(sampler, name, self.timed("sampler", getattr(sampler, name)))
+        return sampler
+
+
+def measure(arguments: Bookkeeping) -> Report:
+    """Searches without training: a file with some error takes the place of each run."""
+    clock = Clock()
+    with TemporaryDirectory() as name:
+        words = search_words(Path(name, "search"), arguments.trials, 1, 0, *SHAPE)
+        words = [word for word in words if not word.startswith("sweep.sampler")]
+        words += [f"sweep.sampler={arguments.sampler}", f"sweep.batch={arguments.batch}"]
+        with _without_training(clock), patch.object(sys, "argv", words), redirect_stdout(StringIO()):
+            try:
+                train_command(ROOT / "conf", "train")
+            except SystemExit as ended:
+                if ended.code:
+                    raise RunFailed(f"the search ended with status {ended.code}") from ended
+    own = clock.search - clock.sampler
+    table = grid(f"bookkeeping of {arguments.trials:,} trials", "", "seconds", "ms a trial")
+    for label, seconds in {"search": own, f"sampler ({arguments.sampler})": clock.sampler}.items():
+        table.add_row(label, f"{seconds:.4g}", f"{1000 * seconds / arguments.trials:.3g}")
+    return Report(arguments, [table], {("search",): Times([own])}, vars(clock))
+
+
+@contextmanager
+def _without_training(clock: Clock) -> Iterator[None]:
+    with (
+        patch("mlplab.sweeps.launch.train_here", _write_metrics),
+        patch("mlplab.sweeps.search.study.build_sampler", clock.sampler_of),
+        patch.object(Search, "run", clock.timed("search", Search.run)),
+        patch("mlplab.cli.search.finish"),
+    ):
+        yield
+
+
+def _write_metrics(stacks: Sequence[StackJob], cache: DataCache) -> dict[Path, Outcome]:
+    """In place of training: the error is the distance of the learning rate from 0.01."""
+    outcomes: dict[Path, Outcome] = {}
+    for run in (run for stack in stacks for run in stack.runs):
+        metrics = {"status": "done", MONITOR: abs(float(run.config.optimizer.lr) - 0.01)}
+        run.folder.mkdir(parents=True)
+        (run.folder / "metrics.json").write_text(json.dumps(metrics))
+        outcomes[run.folder] = metrics
+    return outcomes
