@@ -1,6 +1,6 @@
 """The sweeper and the launcher that Hydra finds. They import torch only when training starts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlplab.data.cache import DataCache
     from mlplab.runs.selection import RunResult
     from mlplab.sweeps.run import SweepRun
+    from mlplab.training.pruning import Bracket
 
 
 class GridOrSearch(Sweeper):
@@ -41,9 +42,17 @@ class GridOrSearch(Sweeper):
         if searches:
             from mlplab.cli.search import run_search
 
-            run_search(self.cfg, self.loader, self.launcher, self._cache)
+            lockstep = isinstance(self.launcher, Lockstep)
+            run_search(self.cfg, self.loader, self._launch, self._cache, may_prune=lockstep)
         else:
             self._launch_grid(self.launcher, arguments)
+
+    def _launch(self, runs: Sequence[list[str]], first: int, brackets: "Mapping[Path, Bracket]") -> None:
+        """Launches a batch of a search."""
+        assert self.launcher is not None
+        if isinstance(self.launcher, Lockstep):
+            self.launcher.brackets = brackets
+        self.launcher.launch(runs, initial_job_idx=first)
 
     @property
     def _cache(self) -> "DataCache":
@@ -78,6 +87,7 @@ class Lockstep(Launcher):
             training takes over a minute.
 
     Attributes:
+        brackets: by their folders, the rungs at which the next runs may be pruned.
         results: the results of the finished runs, by folder.
     """
 
@@ -86,6 +96,7 @@ class Lockstep(Launcher):
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise UserError(Fault("out of range", f"hydra.launcher.{key}", repr(value), "1 or above"))
         self.max_members, self.workers = max_members, workers
+        self.brackets: Mapping[Path, Bracket] = {}
         self.results: dict[Path, RunResult] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -111,7 +122,7 @@ class Lockstep(Launcher):
         with heavy_imports():
             from mlplab.sweeps.launch import launch
 
-        outcomes = launch(runs, root, cache, self.max_members, self.workers)
+        outcomes = launch(runs, root, cache, self.max_members, self.workers, self.brackets)
         return [self._returned(run, outcomes[run.folder]) for run in runs]
 
     def _returned(self, run: "SweepRun", outcome: dict[str, Any] | RunFailed) -> JobReturn:

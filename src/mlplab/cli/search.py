@@ -1,11 +1,10 @@
 """A search with `-m`: composes the trials that it chooses, and has the launcher train them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 from optuna.trial import FrozenTrial
 
@@ -28,17 +27,27 @@ from mlplab.sweeps.search.space import Space, Value, read_space
 from mlplab.sweeps.search.study import SearchStudy
 from mlplab.sweeps.stack_keys import may_differ
 
+if TYPE_CHECKING:
+    from mlplab.training.pruning import Bracket
+
 NOT_OF_A_RUN = ("name", "sweep", "ensemble")
 """Keys that the command of the best trial does not repeat."""
 
 
-def run_search(cfg: DictConfig, loader: ConfigLoader, launcher: Launcher, cache: DataCache) -> None:
+Launch = Callable[[Sequence[list[str]], int, "Mapping[Path, Bracket]"], None]
+"""Trains runs, given the overrides of each, the number of the first, and the rungs of each by its folder."""
+
+
+def run_search(
+    cfg: DictConfig, loader: ConfigLoader, launch: Launch, cache: DataCache, *, may_prune: bool
+) -> None:
     """Searches, and prints what was found.
 
     Args:
         cfg: the composition that all trials have in common.
-        launcher: trains the runs of a batch.
+        launch: trains the runs of a batch.
         cache: stores the table.
+        may_prune: whether the launcher can prune runs.
 
     Raises:
         UserError: if the space, the table or the study in the sweep folder cannot be used.
@@ -50,6 +59,11 @@ def run_search(cfg: DictConfig, loader: ConfigLoader, launcher: Launcher, cache:
         raise UserError(Fault(what, "hydra.sweep.subdir", remedy="remove it"))
     with explained():
         space = read_space(lines_of(cfg.hydra.overrides.task), settings.space, str(cfg.monitor))
+    if settings.pruning != "none" and not may_prune:
+        remedy = "remove hydra/launcher=, or type sweep.pruning=none"
+        raise UserError(
+            Fault("needs hydra/launcher=lockstep", "sweep.pruning", settings.pruning, remedy=remedy)
+        )
     common = parse(plain(cfg))
     _check_corners(cfg, loader, space)
     run = resolved(common, cache)
@@ -64,7 +78,8 @@ def run_search(cfg: DictConfig, loader: ConfigLoader, launcher: Launcher, cache:
             [*space.overrides(trial.params), "test=false", f"hydra.sweep.subdir={trial_name(trial.number)}"]
             for trial in trials
         ]
-        launcher.launch(lines, initial_job_idx=trials[0].number)
+        rungs = {} if settings.pruning == "none" else _brackets(trials, study, settings.pruning)
+        launch(lines, trials[0].number, {root / trial_name(number): each for number, each in rungs.items()})
 
     def seconds(trials: int) -> float:
         with heavy_imports():
@@ -84,6 +99,14 @@ def run_search(cfg: DictConfig, loader: ConfigLoader, launcher: Launcher, cache:
     )
     search.run()
     finish(root, settings, study, run.monitor, lambda values: _command(common, space, values), cache)
+
+
+def _brackets(trials: Sequence[FrozenTrial], study: SearchStudy, kind: str) -> "Mapping[int, Bracket]":
+    """The rungs of each trial of a batch, by its number."""
+    with heavy_imports():
+        from mlplab.sweeps.search.pruning import brackets
+
+    return brackets(trials, study, kind)
 
 
 def _check_corners(cfg: DictConfig, loader: ConfigLoader, space: Space) -> None:

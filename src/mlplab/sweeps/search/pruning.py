@@ -1,0 +1,50 @@
+"""The rungs at which the trials of a search are compared: successive halving and Hyperband."""
+
+from collections.abc import Mapping, Sequence
+
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+from mlplab.sweeps.search.study import SearchStudy
+from mlplab.training.pruning import FACTOR, Bracket, Rung
+
+RUNGS = 2
+"""Number of rungs."""
+
+SHARES = tuple(float(FACTOR) ** (rung - RUNGS) for rung in range(RUNGS))
+"""The share of its epochs after which a trial is compared, by rung: a ninth and a third."""
+
+
+ROUND = tuple(-(-(RUNGS + 1) * FACTOR**later // (later + 1)) for later in range(RUNGS, -1, -1))
+"""How many of the trials of a round of Hyperband are first compared at each rung, and at none: 9, 5 and 3."""
+
+
+def first_rung(number: int, kind: str) -> int:
+    """The first rung, from 0, at which a trial is compared; `RUNGS` if it is not pruned.
+
+    With `halving`, all trials are compared at all rungs. Hyperband (Li et al. 2018, algorithm 1) also has
+    trials that are first compared later, in case early values mislead. Those of a round are mixed.
+    """
+    if kind != "hyperband":
+        return 0 if kind == "halving" else RUNGS
+    position = 7 * number % sum(ROUND)  # 7 and 17 have no common factor
+    return next(rung for rung in range(RUNGS + 1) if position < sum(ROUND[: rung + 1]))
+
+
+def brackets(trials: Sequence[FrozenTrial], study: SearchStudy, kind: str) -> Mapping[int, Bracket]:
+    """The rungs of each trial of a batch, by its number, with the values of the trials that have ended.
+
+    Args:
+        kind: `none`, `halving` or `hyperband`.
+    """
+    sign = -1 if study.study.direction == StudyDirection.MAXIMIZE else 1
+    ended = [trial for trial in study.trials if trial.state.is_finished()]
+
+    def bracket(first: int) -> Bracket:
+        own = [trial.intermediate_values for trial in ended if first_rung(trial.number, kind) == first]
+        numbers = range(1, RUNGS - first + 1)  # of the bracket's own rungs
+        values = (tuple(sign * each[number] for each in own if number in each) for number in numbers)
+        return Bracket(tuple(map(Rung, SHARES[first:], values)))
+
+    by_first = {first: bracket(first) for first in range(RUNGS + 1)}
+    return {trial.number: by_first[first_rung(trial.number, kind)] for trial in trials}
