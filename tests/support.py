@@ -12,6 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from mlplab.data.io.source import Source
 from mlplab.data.table import Table
 from mlplab.runs import resolve
 from mlplab.training import checkpoint
+from mlplab.training.pruning import Bracket
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -97,7 +99,9 @@ def table_of(
         return read_table(source, TableSpec(tuple(roles), **spec), dtype)
 
 
-def train_into(folder: Path, *members: Sequence[str]) -> list[dict[str, Any]]:
+def train_into(
+    folder: Path, *members: Sequence[str], brackets: Sequence[Bracket | None] = ()
+) -> list[dict[str, Any]]:
     """Trains runs as one stack into folders 0, 1, …; the contents of their metrics.json."""
     from rich.console import Console
 
@@ -105,7 +109,10 @@ def train_into(folder: Path, *members: Sequence[str]) -> list[dict[str, Any]]:
 
     cache = DataCache()
     configs = [resolved(*overrides, cache=cache) for overrides in members]
-    runs = [Run(each, folder / str(index)) for index, each in enumerate(configs)]
+    runs = [
+        Run(each, folder / str(index), bracket=bracket)
+        for index, (each, bracket) in enumerate(zip_longest(configs, brackets))
+    ]
     return train_runs(runs, [cache.data(each) for each in configs], Console(file=io.StringIO()))
 
 

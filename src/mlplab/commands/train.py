@@ -19,7 +19,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed, reason_of
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
-from mlplab.runs.folder import Metrics, RunFolder, stamp_of
+from mlplab.runs.folder import AS_PLANNED, Metrics, RunFolder, stamp_of
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import has_ended
 
@@ -50,9 +50,11 @@ def train(
             finished_run(Path(run.init_from), "init_from")
     elif has_ended(folder, run):
         metrics = read_metrics(folder)
-        if metrics["status"] != "done":
+        if metrics["status"] not in AS_PLANNED:
             raise RunFailed(f"{inside(folder)} has already ended: {metrics['reason']}")
-        if run.test and not has_test_scores(metrics):
+        if metrics["status"] == "pruned":
+            log.info("%s was %s", inside(folder), metrics["reason"])
+        elif run.test and not has_test_scores(metrics):
             with heavy_imports():
                 from mlplab.runs.test_finished import test_finished
 

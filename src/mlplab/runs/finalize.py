@@ -1,6 +1,6 @@
 """Writes the final files of a run."""
 
-from mlplab.runs.folder import Metrics, Status
+from mlplab.runs.folder import AS_PLANNED, Metrics, Status
 from mlplab.runs.stack_trainer import StackTrainer
 from mlplab.runs.texts import scores_text
 from mlplab.runs.warm_start import inherited_rows
@@ -35,11 +35,11 @@ def finalize(trainer: StackTrainer, index: int, status: Status, reason: str | No
         last, weights = run.folder.last, trainer.last_weights
         trainer.save_checkpoint(index, last, weights, metrics["epochs"], metrics, state)
     metrics |= baselines
-    if status == "done":
+    if ended := status in AS_PLANNED:
         for path in (run.folder.best, run.folder.last):
             checkpoint.remove_older(path)
         if test:
             test.write_predictions(run.folder.path)
         log_end(run.loggers, {"scores": scores_text(metrics)} if test else {})
-    close_loggers(run.loggers, success=status == "done")
+    close_loggers(run.loggers, success=ended)
     return run.folder.write_metrics(status, metrics | {"seconds": seconds}, reason)

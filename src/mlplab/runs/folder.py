@@ -23,7 +23,11 @@ from mlplab.figures import FIGURES
 from mlplab.files import FolderLock, remove_partial_files, replacing
 from mlplab.runs.discovery import read_config, read_metrics
 
-Status = Literal["running", "done", "failed", "interrupted", "diverged"]
+Status = Literal["running", "done", "failed", "interrupted", "diverged", "pruned"]
+
+AS_PLANNED = ("done", "pruned")
+"""Statuses of runs that have ended without a failure."""
+
 Metrics = dict[str, Any]
 """The content of a `metrics.json`: numbers, None and text by name."""
 

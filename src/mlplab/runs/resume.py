@@ -10,7 +10,7 @@ from mlplab.errors import Fault, UserError
 from mlplab.files import LOCK, PART
 from mlplab.runs.discovery import read_config, read_metrics
 
-FINAL = ("done", "diverged")
+FINAL = ("done", "diverged", "pruned")
 """Statuses of runs that would end in the same way again."""
 
 MAY_GROW = "trainer.max_epochs"
@@ -40,7 +40,7 @@ def has_ended(folder: Path, run: TrainConfig) -> bool:
         return False
     saved = read_config(folder)
     epochs = saved.get("trainer", {}).get("max_epochs")
-    stopped_early = metrics["status"] == "diverged" or metrics.get("epochs", epochs) < epochs
+    stopped_early = metrics["status"] != "done" or metrics.get("epochs", epochs) < epochs
     return not differences(run, saved, str(folder), may_grow=stopped_early)
 
 

@@ -12,11 +12,12 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from mlplab.config import TrainConfig
+from mlplab.config.metrics import sign_of
 from mlplab.data.cache import RunData
 from mlplab.errors import Fault, UserError
 from mlplab.models.class_probabilities import ClassProbabilities
 from mlplab.runs.build import build_stack, build_trainer
-from mlplab.runs.folder import Metrics, RunFolder, finite
+from mlplab.runs.folder import Metrics, RunFolder, Status, finite
 from mlplab.runs.members import member_configs
 from mlplab.runs.out_of_fold import disjoint_members, out_of_fold
 from mlplab.runs.resume_state import StackCheckpoint
@@ -39,6 +40,7 @@ from mlplab.training.loggers.curves import EpochCurves, StepCurves
 from mlplab.training.loggers.files import flush_loggers
 from mlplab.training.loggers.histograms import Histograms
 from mlplab.training.progress import EpochLines
+from mlplab.training.pruning import Bracket, Pruning
 from mlplab.training.state import StackState
 
 TEMPERATURE = "preprocessing.target_transform.temperature"
@@ -52,6 +54,7 @@ class TrainingRun:
     Args:
         log: logs a line about the run.
         log_progress: logs a line about its progress.
+        bracket: the rungs at which it may be pruned.
     """
 
     config: TrainConfig
@@ -60,6 +63,7 @@ class TrainingRun:
     loggers: Sequence[Logger]
     log: Callable[[str], None]
     log_progress: Callable[[str], None]
+    bracket: Bracket | None = None
 
 
 class StackTrainer:
@@ -100,6 +104,7 @@ class StackTrainer:
         deciders = disjoint_members([each.split.val for each in data], self.stack.module.ensemble)
         self.best = BestWeights(len(configs), deciders)
         self.stopping = EarlyStopping([each.patience for each in stops], [each.min_delta for each in stops])
+        self.pruning = Pruning([run.bracket for run in runs], self.best, self.stopping)
         self.shrink = ShrinkStack()
         self.last_weights: dict[str, Tensor] = {}
         self.held_out: Float64[np.ndarray, "member row output"] | None = None
@@ -115,6 +120,7 @@ class StackTrainer:
                 *([StepCurves(loggers, every)] if every else []),
                 *([Histograms(loggers, epochs)] if epochs else []),
                 self.stopping,
+                self.pruning,
                 self.shrink,
                 EpochLines([run.log_progress for run in runs]),
                 *callbacks,
@@ -125,8 +131,9 @@ class StackTrainer:
         self.trainer = build_trainer(self.stack, dispatcher, loggers, str(runs[0].folder.path))
         if state:
             self.stack.datamodule.position = state.batch
+            parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning
             try:
-                stack_state.restore(state, self.trainer, self.stack.module, self.best, self.stopping)
+                stack_state.restore(state, *parts)
             except (RuntimeError, LookupError, ValueError) as error:
                 where = str(stack_checkpoint.path if stack_checkpoint else runs[0].folder.last)
                 what = "contains the state of a different network"
@@ -153,11 +160,15 @@ class StackTrainer:
         members, diverged = self.members(run), self.stack.module.diverged
         return [member for member in members if member not in diverged] or members
 
-    def diverged(self, run: int) -> str | None:
-        """Why a run has diverged; None if one of its members has not."""
-        reasons = self.stack.module.diverged
-        members = self.members(run)
-        return reasons[members[0]] if all(member in reasons for member in members) else None
+    def status(self, run: int) -> tuple[Status, str | None]:
+        """The status of a run whose training is over, and the reason why it is not `done`.
+
+        A run has diverged if all of its members have.
+        """
+        diverged, pruned, members = self.stack.module.diverged, self.pruning.reasons, self.members(run)
+        if all(member in diverged for member in members):
+            return "diverged", diverged[members[0]]
+        return ("pruned", pruned[members[0]]) if members[0] in pruned else ("done", None)
 
     def ended_runs(self, *, interrupted: bool) -> list[int]:
         """The runs whose training is over."""
@@ -177,7 +188,8 @@ class StackTrainer:
 
     def state(self) -> StackState:
         """The current training state."""
-        return stack_state.capture(self.trainer, self.stack.module, self.best, self.stopping, self.seconds)
+        parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning
+        return stack_state.capture(*parts, self.seconds)
 
     def save(self) -> None:
         """Saves the current training state to the stack's file, or to the run's last.ckpt.
@@ -228,7 +240,7 @@ class StackTrainer:
         )
 
     def metrics(self, index: int) -> Metrics:
-        """The metrics of a run's best epoch; of an ensemble, the means of its members."""
+        """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs."""
         best, members = self.best, self.sound_members(index)
         metrics: Metrics = {}
         if best.epochs[members].all():
@@ -237,7 +249,7 @@ class StackTrainer:
             }
             metrics["best_epoch"] = round(member_mean(best.epochs[members]))
         metrics["epochs"] = int(self.stack.module.epochs[members].max())
-        return finite(metrics)
+        return finite(metrics | self.pruning.metrics(members[0], sign_of(self.stack.module.monitor)))
 
     @property
     def seconds(self) -> float:

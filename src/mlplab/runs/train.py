@@ -35,6 +35,7 @@ from mlplab.training.loggers.files import build_loggers, quiet_writer_threads, t
 from mlplab.training.loggers.hyperparameters import hyperparameters
 from mlplab.training.loggers.tensorboard import log_start
 from mlplab.training.progress import ProgressBar, ProgressLines
+from mlplab.training.pruning import Bracket
 from mlplab.training.state import StackState
 
 log = logging.getLogger(__name__)
@@ -47,11 +48,13 @@ class Run:
     Args:
         stamp: the stamp of the folder before its training state was read, if the run is resumed; None: a new
             run.
+        bracket: the rungs at which the run is compared with others of its stack, and may be pruned.
     """
 
     config: TrainConfig
     folder: Path
     stamp: Stamp | None = None
+    bracket: Bracket | None = None
 
 
 def train_runs(
@@ -65,7 +68,8 @@ def train_runs(
 ) -> list[Metrics]:
     """Trains runs that share a table and a network shape, tests their best weights, and fills their folders.
 
-    A run whose loss becomes non-finite ends with the status `diverged`; the others continue.
+    A run whose loss becomes non-finite ends with the status `diverged`, and one that is not among the best at
+    a rung of its bracket with the status `pruned`; the others continue.
 
     Args:
         data: the data of each run.
@@ -154,8 +158,8 @@ class _Training:
         following = trainer.without_stopped_runs() if left else None
         if received and trainer.stack_checkpoint:
             trainer.save()
-        diverged = {index: reason for index in ended if (reason := trainer.diverged(index))}
-        trained = [index for index in ended if index not in diverged]
+        statuses = {index: trainer.status(index) for index in ended}
+        trained = [index for index, (status, _) in statuses.items() if status == "done"]
         tested, finished = any(trainer.runs[index].config.test for index in trained), len(self.metrics)
 
         def progress() -> str:
@@ -167,8 +171,8 @@ class _Training:
                 trainer.calibrate(trained)
             if tested:
                 trainer.test()
-            for index in ended:
-                self._finalize(index, "diverged" if index in diverged else "done", diverged.get(index))
+            for index, (status, reason) in statuses.items():
+                self._finalize(index, status, reason)
         if received:
             step = trainer.trainer.global_step
             raise Interrupted(f"stopped by {received.name} after step {step}", received)
@@ -188,7 +192,7 @@ class _Training:
             scores = ", ".join(f"{name} {metrics[f'{part}/{name}']}" for name in names)
             run.folder.log_line(f"{part} {scores}")
         else:
-            run.log(f"{status}: {reason}")
+            run.log(str(reason) if status == "pruned" else f"{status}: {reason}")
 
     def fail(self, error: BaseException) -> None:
         """Finalizes the runs that are left, with the error as the reason."""
@@ -207,7 +211,8 @@ def _training_run(run: Run, data: RunData, *, alone: bool, to_terminal: bool) ->
     folder = RunFolder(run.folder)
     progress = partial(log.log, logging.INFO if to_terminal else logging.DEBUG) if alone else folder.log_line
     lines = log.info if alone else folder.log_line
-    return TrainingRun(run.config, data, folder, build_loggers(run.config, str(run.folder)), lines, progress)
+    loggers = build_loggers(run.config, str(run.folder))
+    return TrainingRun(run.config, data, folder, loggers, lines, progress, run.bracket)
 
 
 def _open_folders(runs: Sequence[Run], training: Sequence[TrainingRun], state: StackState | None) -> None:

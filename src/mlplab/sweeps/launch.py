@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
@@ -20,12 +21,20 @@ from mlplab.sweeps.folder import PLAN_FILE, STACKS
 from mlplab.sweeps.plan import Plan, make_plan, read_stacks
 from mlplab.sweeps.run import SweepRun
 from mlplab.sweeps.train_stack import Outcome, StackJob, ended_outcome, mark_failed, stamp_if_started
+from mlplab.training.pruning import Bracket
+
+NO_BRACKETS: Mapping[Path, Bracket] = MappingProxyType({})
 
 log = logging.getLogger(__name__)
 
 
 def launch(
-    runs: Sequence[SweepRun], root: Path, cache: DataCache, max_members: int | None, workers: int | None
+    runs: Sequence[SweepRun],
+    root: Path,
+    cache: DataCache,
+    max_members: int | None,
+    workers: int | None,
+    brackets: Mapping[Path, Bracket] = NO_BRACKETS,
 ) -> dict[Path, Outcome]:
     """Trains the runs of a sweep; returns the outcome of each by its folder.
 
@@ -38,6 +47,7 @@ def launch(
         cache: the tables and splits of the runs.
         max_members: largest number of networks in a stack; None: chosen by network and batch size.
         workers: number of processes; None: chosen by the estimated time.
+        brackets: by their folders, the rungs at which runs may be pruned.
 
     Raises:
         UserError: if all runs are refused; no files are written then.
@@ -54,7 +64,7 @@ def launch(
     plan.write(root / PLAN_FILE)
     for run in plan.refused:
         outcomes[run.folder] = mark_failed(run.folder, run.values, run.reason)
-    stacks = list(_stack_jobs(plan, root, outcomes))
+    stacks = list(_stack_jobs(plan, root, outcomes, brackets))
     outcomes |= train_in_processes(stacks, plan.workers) if plan.workers > 1 else train_here(stacks, cache)
     with suppress(OSError):  # not empty if a stack has not ended
         (root / STACKS).rmdir()
@@ -87,14 +97,16 @@ def _is_untested(outcome: Outcome) -> bool:
     return outcome["status"] == "done" and not has_test_scores(outcome)
 
 
-def _stack_jobs(plan: Plan, root: Path, ended: Mapping[Path, Outcome]) -> Iterator[StackJob]:
+def _stack_jobs(
+    plan: Plan, root: Path, ended: Mapping[Path, Outcome], brackets: Mapping[Path, Bracket]
+) -> Iterator[StackJob]:
     """The stacks, without runs that have ended."""
     for number, members in enumerate(plan.stacks, 1):
         planned = [plan.runs[member] for member in members]
         names = "\n".join(os.fspath(run.folder.relative_to(root)) for run in planned)
         file = root / STACKS / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
         runs = [
-            Run(run.config, run.folder, stamp_if_started(run.folder))
+            Run(run.config, run.folder, stamp_if_started(run.folder), brackets.get(run.folder))
             for run in planned
             if run.config and run.folder not in ended
         ]

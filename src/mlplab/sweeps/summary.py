@@ -14,6 +14,7 @@ from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.console import print_line
 from mlplab.errors import RunFailed
 from mlplab.runs.discovery import runs_below
+from mlplab.runs.folder import AS_PLANNED
 from mlplab.runs.selection import RunResult, read_run, warn_of_ensembles, without_repeats
 
 BEST = 5
@@ -62,7 +63,7 @@ def summarize(root: Path, total: int, runs: Sequence[RunResult]) -> None:
         tensorboard_command(root),
     ):
         print_line(console, line)
-    failed = [run for run in runs if not run.done]
+    failed = [run for run in runs if run.metrics["status"] not in AS_PLANNED]
     if failed or len(runs) < total:
         raise RunFailed(failure_lines(failed, root, total, total - len(runs)))
 

@@ -11,7 +11,7 @@ from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, reason_of
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.folder import Metrics, Stamp, record_failure, stamp_of
+from mlplab.runs.folder import AS_PLANNED, Metrics, Stamp, record_failure, stamp_of
 from mlplab.runs.resume import has_ended, was_started
 from mlplab.runs.resume_state import StackCheckpoint, saved_state
 from mlplab.runs.train import Run, train_runs
@@ -133,7 +133,7 @@ def ended_outcome(folder: Path, run: TrainConfig) -> Outcome | None:
 
 
 def _outcome(metrics: Metrics) -> Outcome:
-    return metrics if metrics["status"] == "done" else RunFailed(metrics["reason"])
+    return metrics if metrics["status"] in AS_PLANNED else RunFailed(metrics["reason"])
 
 
 def mark_failed(folder: Path, values: Mapping[str, Any], reason: str) -> RunFailed:

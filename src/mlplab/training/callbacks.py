@@ -110,6 +110,14 @@ class BestWeights(StackCallback):
                 for name, tensor in best.items():
                     tensor[better] = current[name][better]
 
+    def by_run(self, module: StackModule) -> Float64[Tensor, " run"]:
+        """The mean `lowest` of each run's members that have not diverged; NaN if all have."""
+        lowest = self.lowest.view(-1, module.ensemble)
+        sound = torch.tensor([member not in module.diverged for member in range(lowest.numel())]).view_as(
+            lowest
+        )
+        return torch.where(sound, lowest, 0).sum(1) / sound.sum(1)
+
     def _deciding(self, module: StackModule) -> Float64[Tensor, " member"]:
         """The metric that decides about each member: the mean of its deciders that have not diverged."""
         own = module.monitored(module.values).double()
@@ -156,15 +164,18 @@ class EarlyStopping(StackCallback):
         better: Bool[Tensor, " member"] = monitored < self.state["lowest"] - self.min_delta
         self.state["lowest"] = torch.where(better, monitored, self.state["lowest"])
         self.state["waited"] = torch.where(better, 0, self.state["waited"] + 1)
-        stops = module.active & (self.state["waited"] >= self.patience)
-        if stops.any():
+        self.stop(module.active & (self.state["waited"] >= self.patience), module)
+        if not module.active.any():
+            trainer.should_stop = True
+
+    def stop(self, members: Bool[Tensor, " member"], module: StackModule) -> None:
+        """Stops active members, and keeps their tensors."""
+        if members.any():
             state = module.network.state_dict()
             self.stopped = self.stopped or {name: tensor.clone() for name, tensor in state.items()}
             for name, tensor in self.stopped.items():
-                tensor[stops] = state[name][stops]
-            module.active &= ~stops
-        if not module.active.any():
-            trainer.should_stop = True
+                tensor[members] = state[name][members]
+            module.active &= ~members
 
     def last_state(self, module: StackModule) -> dict[str, Tensor]:
         """Tensors of the network on the CPU, for each member from the end of its own training."""

@@ -11,6 +11,10 @@ from torch import Tensor
 from mlplab.models.layers import Dropout
 from mlplab.training.callbacks import BestWeights, EarlyStopping
 from mlplab.training.module import Position, StackModule
+from mlplab.training.pruning import Pruning
+
+RUNGS = "rungs"
+"""The part of `StackState.members` with the values at rungs."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class StackState:
         step: completed optimizer steps in total.
         seconds: training time.
         diverged: why each member has diverged; None if it has not.
+        pruned: why each member has been pruned; None if it has not.
         members: tensors with a leading member axis, by part and name.
     """
 
@@ -31,6 +36,7 @@ class StackState:
     step: int
     seconds: float
     diverged: tuple[str | None, ...]
+    pruned: tuple[str | None, ...]
     members: Mapping[str, Mapping[str, Tensor]]
 
     def select(self, members: Sequence[int]) -> "StackState":
@@ -39,8 +45,10 @@ class StackState:
             part: {name: tensor[list(members)] for name, tensor in tensors.items()}
             for part, tensors in self.members.items()
         }
-        diverged = tuple(self.diverged[member] for member in members)
-        return replace(self, diverged=diverged, members=selected)
+        diverged, pruned = (
+            tuple(each[member] for member in members) for each in (self.diverged, self.pruned)
+        )
+        return replace(self, diverged=diverged, pruned=pruned, members=selected)
 
     @classmethod
     def join(cls, states: Sequence["StackState"]) -> "StackState":
@@ -51,7 +59,8 @@ class StackState:
             for part, tensors in first.members.items()
         }
         diverged = tuple(reason for each in states for reason in each.diverged)
-        return replace(first, diverged=diverged, members=members)
+        pruned = tuple(reason for each in states for reason in each.pruned)
+        return replace(first, diverged=diverged, pruned=pruned, members=members)
 
     @property
     def join_key(self) -> Hashable:
@@ -65,38 +74,51 @@ class StackState:
             part: {name: tensor.detach().cpu() for name, tensor in tensors.items()}
             for part, tensors in self.members.items()
         }
-        return {**vars(self), "diverged": list(self.diverged), "members": members}
+        reasons = {"diverged": list(self.diverged), "pruned": list(self.pruned)}
+        return {**vars(self), **reasons, "members": members}
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> "StackState":
-        """The state from the result of `plain`.
+        """The state from the result of `plain`; states of version 0.6.0 know no pruning.
 
         Raises:
             KeyError, TypeError: if it is anything else.
         """
-        state = cls(**{**content, "diverged": tuple(content["diverged"])})
-        count = len(state.diverged)
-        if not all(len(tensor) == count for part in state.members.values() for tensor in part.values()):
+        diverged = tuple(content["diverged"])
+        count = len(diverged)
+        pruned = tuple(content.get("pruned", [None] * count))
+        members = {RUNGS: {}, **content["members"]}
+        state = cls(**{**content, "diverged": diverged, "pruned": pruned, "members": members})
+        if len(pruned) != count or not all(
+            len(tensor) == count for part in state.members.values() for tensor in part.values()
+        ):
             raise TypeError("tensors that lack some of the members")
         return state
 
 
 def capture(
-    trainer: Trainer, module: StackModule, best: BestWeights, stopping: EarlyStopping, seconds: float
+    trainer: Trainer,
+    module: StackModule,
+    best: BestWeights,
+    stopping: EarlyStopping,
+    pruning: Pruning,
+    seconds: float,
 ) -> StackState:
     """A copy of the current state of training, which has taken that many seconds.
 
     Its network has the averaged weights, if there are any.
     """
     with module.optimizer.averaged():
-        copies = _copies(trainer, module, best, stopping)
-    diverged = tuple(module.diverged.get(member) for member in range(len(module.configs)))
+        copies = _copies(trainer, module, best, stopping, pruning)
+    diverged, pruned = (
+        tuple(map(reasons.get, range(len(module.configs)))) for reasons in (module.diverged, pruning.reasons)
+    )
     position = module.position
-    return StackState(position.epoch, position.batch, trainer.global_step, seconds, diverged, copies)
+    return StackState(position.epoch, position.batch, trainer.global_step, seconds, diverged, pruned, copies)
 
 
 def _copies(
-    trainer: Trainer, module: StackModule, best: BestWeights, stopping: EarlyStopping
+    trainer: Trainer, module: StackModule, best: BestWeights, stopping: EarlyStopping, pruning: Pruning
 ) -> dict[str, dict[str, Tensor]]:
     members = {
         "network": module.network.state_dict(),
@@ -113,6 +135,7 @@ def _copies(
         "best epochs": {"best": best.epochs, "lowest": best.lowest, "sound": best.sound},
         "stopping": stopping.state,
         "stopped": stopping.stopped,
+        RUNGS: pruning.values,
     }
     return {
         part: {name: tensor.detach().clone() for name, tensor in tensors.items()}
@@ -121,7 +144,12 @@ def _copies(
 
 
 def restore(
-    state: StackState, trainer: Trainer, module: StackModule, best: BestWeights, stopping: EarlyStopping
+    state: StackState,
+    trainer: Trainer,
+    module: StackModule,
+    best: BestWeights,
+    stopping: EarlyStopping,
+    pruning: Pruning,
 ) -> None:
     """Restores a state in a new stack and its Trainer, before training.
 
@@ -151,6 +179,8 @@ def restore(
     )
     stopping.state = {name: tensor.clone() for name, tensor in members["stopping"].items()}
     stopping.stopped = on_device("stopped")
+    pruning.values = {number: tensor.clone() for number, tensor in members[RUNGS].items()}
+    pruning.reasons = {member: reason for member, reason in enumerate(state.pruned) if reason}
     _set_counters(trainer, state)
 
 

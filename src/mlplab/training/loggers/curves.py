@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
 
@@ -34,12 +33,7 @@ class EpochCurves(StackCallback):
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Logs one point of every curve."""
         values = {name: module.by_run(value).tolist() for name, value in module.values.items()}
-        lowest = self.best.lowest.view(-1, module.ensemble)
-        sound = torch.tensor([member not in module.diverged for member in range(lowest.numel())]).view_as(
-            lowest
-        )
-        best = torch.where(sound, lowest, 0).sum(1) / sound.sum(1)
-        values[module.monitor + BEST] = (sign_of(module.monitor) * best).tolist()
+        values[module.monitor + BEST] = (sign_of(module.monitor) * self.best.by_run(module)).tolist()
         active = module.active_runs().tolist()
         for run, loggers in enumerate(self.loggers):
             if active[run]:

@@ -1,7 +1,6 @@
 """The part of a page about several runs: a table of them, charts, and the best run."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlplab.commands.render import format_mean, format_score
@@ -155,11 +154,15 @@ def _is_number(cell: str) -> bool:
 
 
 def _unfinished(comparison: Comparison) -> list[tuple[str, str]]:
-    runs: Sequence[RunResult] = [run for run in comparison.runs if not run.done]
+    runs = sorted((run for run in comparison.runs if not run.done), key=_is_pruned)  # failures come first
     return [
         (comparison.name(run), ": ".join(str(run.metrics[each]) for each in STATUS if each in run.metrics))
         for run in runs[:MOST_REASONS]
     ]
+
+
+def _is_pruned(run: RunResult) -> bool:
+    return bool(run.metrics["status"] == "pruned")
 
 
 def _notes(comparison: Comparison, done: int) -> list[str]:

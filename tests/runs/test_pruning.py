@@ -1,0 +1,324 @@
+"""Runs that are pruned at rungs: which, what they leave, and what becomes of the others."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from support import Ended, left_behind, resolved, train_into, without_notes
+
+from mlplab.config.metrics import sign_of
+from mlplab.data.cache import DataCache
+from mlplab.errors import RunFailed
+from mlplab.runs.discovery import read_metrics
+from mlplab.runs.folder import Metrics
+from mlplab.runs.selection import read_run
+from mlplab.sweeps.launch import launch
+from mlplab.sweeps.run import SweepRun
+from mlplab.sweeps.summary import summarize
+from mlplab.training import checkpoint
+from mlplab.training.callbacks import StopOnSignal
+from mlplab.training.loggers.curves import BEST
+from mlplab.training.module import StackModule
+from mlplab.training.pruning import Bracket, Rung
+from mlplab.training.state import StackState
+
+pytestmark = pytest.mark.usefixtures("full_speed")
+
+EPOCHS = 9
+RUN = (
+    *("data=synthetic", "data.rows=60", "data.batch_size=24", "model.hidden=[8]", "model.dropout=0.1"),
+    *("baselines=[]", f"trainer.max_epochs={EPOCHS}", "logger=[tensorboard,csv]", "ensemble=1"),
+)
+RATES = (0.3, 0.0001, 0.01, 0.03, 0.001, 0.1, 0.003)
+
+
+def with_rates(*overrides: str) -> list[tuple[str, ...]]:
+    """Runs with different learning rates."""
+    rates = enumerate(RATES)
+    return [(*RUN, *overrides, f"optimizer.lr={rate}", f"seed={seed}") for seed, rate in rates]
+
+
+def bracket(*shares: float, earlier: Sequence[float] = ()) -> Bracket:
+    return Bracket(tuple(Rung(share, tuple(earlier)) for share in shares))
+
+
+RUNGS = {1: 2, 2: 5}
+"""The epochs of the rungs of `THIRDS`."""
+
+THIRDS = bracket(1 / 6, 1 / 2)
+
+
+def best_so_far(run: Path, monitor: str) -> list[float]:
+    """The best monitored metric until each epoch, as the run logged it."""
+    found: list[float] = pl.read_csv(run / "csv/metrics.csv")[monitor + BEST].drop_nulls().to_list()
+    return found
+
+
+def without_rungs(left: dict[str, Any]) -> dict[str, Any]:
+    metrics = {name: value for name, value in left["metrics"].items() if not name.startswith("rung")}
+    return {**left, "metrics": metrics}
+
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "numbers": (),
+    "float64": ("trainer.precision=64", "optimizer.weight_averaging=true"),
+    "classes": ("data=penguins", "monitor=val/auroc"),
+    "ensembles": ("ensemble=2",),
+    "ensembles of classes": ("data=penguins", "ensemble=3", "monitor=val/log_loss"),
+    "early stopping": ("callbacks.early_stopping.patience=2", "optimizer.weight_averaging=false"),
+}
+
+
+def of_kind(kind: str) -> list[tuple[str, ...]]:
+    members = with_rates(*KINDS[kind])
+    if KINDS[kind][:1] == ("data=penguins",):
+        members = [tuple(word for word in run if word not in RUN[:2]) for run in members]
+    return members
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_runs_are_pruned_by_the_rule_and_the_others_left_alone(tmp_path: Path, kind: str) -> None:
+    members = of_kind(kind)
+    whole = train_into(tmp_path / "whole", *members)
+    found = train_into(tmp_path / "pruned", *members, brackets=[THIRDS] * len(members))
+    monitor = resolved(*members[0]).monitor
+    curves = [best_so_far(tmp_path / f"whole/{run}", monitor) for run in range(len(members))]
+    status = ["done"] * len(members)
+    for number, epoch in RUNGS.items():
+        # Early stopping may have been before; it comes first in an epoch.
+        reached = [
+            run for run, metrics in enumerate(whole) if status[run] == "done" and (metrics["epochs"] > epoch)
+        ]
+        values = {run: sign_of(monitor) * curves[run][epoch - 1] for run in reached}
+        kept = max(1, len(reached) // 3)
+        for run in reached:
+            assert found[run][f"rung/{number}"] == curves[run][epoch - 1]
+            if sum(other < values[run] for other in values.values()) >= kept:
+                status[run] = "pruned"
+                assert (found[run]["rung"], found[run]["epochs"]) == (number, epoch)
+                assert found[run]["reason"] == (
+                    f"pruned at rung {number} of 2, after epoch {epoch} of {EPOCHS}: "
+                    f"{monitor} {curves[run][epoch - 1]:.4g} is not among the best {kept} of {len(reached)}"
+                )
+                assert f"rung/{number + 1}" not in found[run]
+    assert [metrics["status"] for metrics in found] == status
+    assert Counter(status).keys() == {"done", "pruned"}
+    for run, ended in enumerate(status):
+        folder = tmp_path / f"pruned/{run}"
+        if ended == "done":
+            left = left_behind(folder)
+            assert without_rungs(left) == left_behind(tmp_path / f"whole/{run}")
+            assert "rung" not in left["metrics"]
+        else:
+            assert_pruned(folder, curves[run], monitor)
+
+
+def assert_pruned(run: Path, curve: Sequence[float], monitor: str) -> None:
+    """A pruned run has curves and checkpoints until its rung, and neither test scores nor predictions."""
+    metrics = read_metrics(run)
+    epochs = metrics["epochs"]
+    assert best_so_far(run, monitor) == list(curve[:epochs])
+    assert 1 <= metrics["best_epoch"] <= epochs
+    assert not any("test/" in name for name in metrics)
+    assert metrics["seconds"] > 0
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert checkpoint.load(run / "checkpoints/last.ckpt")["epoch"] == epochs
+    assert not (run / "test_predictions.csv").exists()
+
+
+def test_runs_that_reached_a_rung_before_count(tmp_path: Path) -> None:
+    """One of two runs is better than all but three of 13 values; the other is no better than nine."""
+    first, second = train_into(tmp_path / "whole", *with_rates()[1:3], brackets=[bracket(1 / 2)] * 2)
+    worse, better = sorted((first, second), key=lambda metrics: -metrics["rung/1"])
+    between = (better["rung/1"] + worse["rung/1"]) / 2
+    earlier = [0.0] * 3 + [between] * 5 + [worse["rung/1"] + 1] * 3
+    found = train_into(tmp_path / "a", *with_rates()[1:3], brackets=[bracket(1 / 2, earlier=earlier)] * 2)
+    place = (first, second).index(better)
+    assert found[place]["status"] == "done"
+    assert found[1 - place]["status"] == "pruned"
+    assert found[1 - place]["reason"].endswith("is not among the best 4 of 13")
+
+
+@pytest.mark.parametrize("kind", ["numbers", "ensembles"])
+def test_a_run_is_pruned_alone_as_in_a_stack(tmp_path: Path, kind: str) -> None:
+    """If only earlier runs count; a stack may even end with no run left."""
+    members, against = of_kind(kind)[:3], bracket(1 / 6, 1 / 2, earlier=[0.0] * 9)
+    train_into(tmp_path / "stack", *members, brackets=[against] * 3)
+    for run, member in enumerate(members):
+        [metrics] = train_into(tmp_path / f"alone{run}", member, brackets=[against])
+        assert metrics["reason"].endswith("is not among the best 3 of 10")
+        assert (
+            left_behind(tmp_path / f"alone{run}/0")["weights"]
+            == left_behind(tmp_path / f"stack/{run}")["weights"]
+        )
+
+
+def test_runs_with_other_brackets_are_not_compared(tmp_path: Path) -> None:
+    of_runs = [None, bracket(1 / 2), bracket(1 / 2), bracket(1 / 2, 0.9), bracket(1 / 2, earlier=[1e9])]
+    found = train_into(tmp_path, *with_rates()[:5], brackets=of_runs)
+    assert sorted(metrics["status"] for metrics in found[1:3]) == ["done", "pruned"]
+    assert [found[run]["status"] for run in (0, 3, 4)] == ["done"] * 3
+    assert [{name for name in metrics if name.startswith("rung")} for metrics in found] == [
+        set(),
+        *({"rung/1"} | ({"rung"} if metrics["status"] == "pruned" else set()) for metrics in found[1:]),
+    ]
+
+
+def test_what_has_stopped_already_is_not_compared(tmp_path: Path) -> None:
+    patient = with_rates()[:3]  # more than half, so the stack does not shrink before the rung
+    impatient = (*RUN, "callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=1000")
+    diverging = (*RUN, "optimizer.lr=1e30")
+    found = train_into(tmp_path, *patient, impatient, diverging, brackets=[bracket(1 / 2)] * 5)
+    assert Counter(metrics["status"] for metrics in found[:3]) == {"done": 1, "pruned": 2}
+    assert all(metrics.get("reason", "best 1 of 3").endswith("best 1 of 3") for metrics in found[:3])
+    assert [metrics["status"] for metrics in found[3:]] == ["done", "diverged"]
+    assert ["rung/1" in metrics for metrics in found] == [True] * 3 + [False] * 2
+
+
+def test_networks_that_have_stopped_keep_their_weights(tmp_path: Path) -> None:
+    stops = ("callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=0.3")
+    run = (*RUN[:-1], "ensemble=5", "optimizer.lr=0.03", "optimizer.weight_averaging=false", *stops)
+    train_into(tmp_path / "whole", run)
+    [metrics] = train_into(tmp_path / "pruned", run, brackets=[bracket(1 / 2, earlier=[0.0] * 9)])
+    assert (metrics["status"], metrics["epochs"]) == ("pruned", 5)
+    whole, pruned = (
+        checkpoint.load(tmp_path / f"{name}/0/checkpoints/last.ckpt")["state"] for name in ("whole", "pruned")
+    )
+    equal = [
+        all(torch.equal(tensor[member], pruned[name][member]) for name, tensor in whole.items())
+        for member in range(5)
+    ]
+    assert set(equal) == {True, False}  # some had stopped before the rung
+
+
+def test_the_stack_shrinks_by_what_is_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of nine runs three go on after an epoch, and one of these after three of nine."""
+    members = Counter[int]()
+    losses = StackModule.losses
+
+    def counted(self: StackModule, batch: Any) -> Any:
+        members[len(batch.x)] += 1
+        return losses(self, batch)
+
+    monkeypatch.setattr(StackModule, "losses", counted)
+    nine = [(*RUN, f"optimizer.lr={rate}") for rate in (0.1, 0.05, 0.02, 0.01, 0.005, 2e-3, 1e-3, 5e-4, 1e-4)]
+    found = train_into(tmp_path, *nine, brackets=[bracket(1 / 9, 1 / 3)] * 9)
+    assert Counter(metrics["status"] for metrics in found) == {"pruned": 8, "done": 1}
+    steps = 2  # of an epoch
+    assert members == {9: 1 * steps, 3: 2 * steps, 1: 6 * steps}  # 21 of 81 epochs
+
+
+def launched(
+    root: Path, members: Sequence[Sequence[str]], brackets: Sequence[Bracket | None], **more: Any
+) -> dict[str, Metrics | RunFailed]:
+    """The outcomes of a sweep by the names of its runs, 0, 1, …."""
+    cache = DataCache()
+    runs = [
+        SweepRun((), root / str(number), config=resolved(*member, cache=cache))
+        for number, member in enumerate(members)
+    ]
+    by_folder = {run.folder: each for run, each in zip(runs, brackets, strict=True) if each}
+    outcomes = launch(runs, root, cache, more.get("max_members"), more.get("workers", 1), by_folder)
+    return {folder.name: outcome for folder, outcome in outcomes.items()}
+
+
+def statuses(outcomes: Mapping[str, Metrics | RunFailed]) -> list[str]:
+    return [outcomes[name]["status"] for name in sorted(outcomes)]  # type: ignore[index]
+
+
+MIXED: Sequence[Bracket | None] = (None, bracket(1 / 6, 1 / 2), bracket(1 / 6, 1 / 2), bracket(1 / 2), None)
+"""Brackets of a stack in which one of five runs is pruned, so that it does not shrink at once."""
+
+
+@pytest.mark.parametrize("kind", ["numbers", "ensembles"])
+@pytest.mark.parametrize("step", [5, 6, 11, 17])  # the rungs are after steps 4 and 10 of 18
+def test_a_stack_killed_after_a_rung_comes_to_the_same_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, step: int
+) -> None:
+    members = [(*run, "callbacks.checkpoint.every_minutes=0") for run in of_kind(kind)[: len(MIXED)]]
+    on_step = StopOnSignal.on_step
+
+    def copied(self: StopOnSignal, trainer: Trainer, module: StackModule) -> None:
+        if trainer.global_step == step and not (tmp_path / "killed").exists():
+            shutil.copytree(tmp_path / "whole", tmp_path / "killed")  # as a kill would leave it
+        on_step(self, trainer, module)
+
+    monkeypatch.setattr(StopOnSignal, "on_step", copied)
+    whole = launched(tmp_path / "whole", members, MIXED)
+    assert Counter(statuses(whole)) == {"done": 4, "pruned": 1}
+    running = {read_metrics(tmp_path / f"killed/{number}")["status"] for number in range(len(MIXED))}
+    assert running == {"running"}
+    resumed = launched(tmp_path / "killed", members, MIXED)
+    assert statuses(resumed) == statuses(whole)
+    for number in range(len(MIXED)):
+        one, other = (left_behind(tmp_path / f"{name}/{number}") for name in ("whole", "killed"))
+        for part in ("metrics", "curves", "config", "weights"):
+            assert one[part] == other[part]
+        assert one["log"][-1] == other["log"][-1]
+        assert any(line.startswith("resumes after epoch") for line in other["log"])
+        predictions = [tmp_path / f"{name}/{number}/test_predictions.csv" for name in ("whole", "killed")]
+        if one["metrics"]["status"] == "done":
+            assert predictions[0].read_bytes() == predictions[1].read_bytes()
+
+
+def test_states_without_rungs_can_be_read(tmp_path: Path) -> None:
+    [_] = train_into(tmp_path, RUN)
+    saved = checkpoint.load(tmp_path / "0/checkpoints/last.ckpt")["training"]
+    assert (saved.pop("pruned"), saved["members"].pop("rungs")) == ([None], {})  # as version 0.6.0 wrote it
+    state = StackState.from_plain(saved)
+    assert (state.pruned, state.members["rungs"]) == ((None,), {})
+    assert StackState.join([state, state]).pruned == (None, None)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    outcomes = launched(tmp_path / "s", with_rates(), [THIRDS] * len(RATES))
+    assert Counter(statuses(outcomes)) == {"done": 1, "pruned": 6}
+    return tmp_path / "s"
+
+
+def test_a_sweep_given_again_does_not_repeat_pruned_runs(sweep: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in sweep.rglob("metrics.json")}
+    outcomes = launched(sweep, with_rates(), [bracket(1 / 2, earlier=[1e9] * 9)] * len(RATES))
+    assert Counter(statuses(outcomes)) == {"done": 1, "pruned": 6}
+    assert {path: path.stat().st_mtime_ns for path in sweep.rglob("metrics.json")} == before
+
+
+def test_pruned_runs_are_no_failures(
+    sweep: Path, capsys: pytest.CaptureFixture[str], run_script: Callable[..., Ended]
+) -> None:
+    runs = [read_run(sweep / str(number)) for number in range(len(RATES))]
+    summarize(sweep, len(runs), runs)  # raises if a run has failed
+    assert "val/mae" in capsys.readouterr().out
+    table = run_script("results", str(sweep), "--by", "optimizer.lr", "--format", "csv").out
+    assert table.count("1 pruned") == 6
+    assert run_script("report", str(sweep)).status == 0
+    assert "6 pruned" in (sweep / "report.html").read_text()
+    assert run_script("evaluate", f"run={sweep}", "runs=all").status == 0
+    for run in runs:
+        if run.metrics["status"] == "pruned":
+            assert run.metrics["reason"] in (run.folder / "train.log").read_text()
+            ended = run_script("train", f"resume={run.folder}")
+            assert ended.status == 0, ended.err
+            assert without_notes(ended.out).startswith(f"s/{run.folder.name} was pruned at rung ")
+            assert f"{run.metrics['val/mae']:.4g}" in ended.out
+            ended = run_script("evaluate", f"run={run.folder}")
+            assert ended.status == 2
+            assert f"contains no finished run (found {run.folder.name}: pruned)" in ended.err
+
+
+@pytest.mark.slow  # its workers import torch anew
+def test_processes_prune_too(tmp_path: Path) -> None:
+    members, brackets = with_rates()[:6], [bracket(1 / 2)] * 6
+    one = launched(tmp_path / "one", members, brackets, max_members=3)
+    two = launched(tmp_path / "two", members, brackets, max_members=3, workers=2)
+    assert Counter(statuses(one)) == {"done": 2, "pruned": 4}  # stacks decide by themselves
+    assert statuses(one) == statuses(two)
+    for number in range(6):
+        assert left_behind(tmp_path / f"one/{number}") == left_behind(tmp_path / f"two/{number}")
