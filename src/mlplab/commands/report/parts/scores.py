@@ -61,12 +61,15 @@ def scores_of(metrics: Mapping[str, Any]) -> Scores | None:
         tuple(_tile(metrics, name, names) for name in MAIN[names]),
         _verdict(metrics, names),
         (_grid(metrics, names), *_of_targets(metrics, names)),
-        _validation(metrics, names),
+        validation_scores(metrics),
     )
 
 
-def _validation(metrics: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    """The validation scores and the best epoch."""
+def validation_scores(metrics: Mapping[str, Any]) -> str:
+    """The validation scores and the best epoch, in a sentence; empty if there are none."""
+    names = next((each for each in (CLASSIFICATION, REGRESSION) if f"val/{each[0]}" in metrics), None)
+    if names is None:
+        return ""
     kind = "Out-of-fold" if "oof/rmse" in metrics or "oof/log_loss" in metrics else "Validation"
     values = ", ".join(f"{NAMES.get(name, name)} {score(metrics, f'val/{name}')}" for name in MAIN[names])
     epoch = (
