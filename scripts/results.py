@@ -19,14 +19,20 @@ def results(arguments: argparse.Namespace) -> None:
     """Prints the table."""
     from rich.console import Console
 
-    from mlplab.commands.results import results, results_by_task
+    from mlplab.commands.results import read_runs, results, results_by_task
+    from mlplab.commands.results_search import search_table
     from mlplab.commands.results_table import results_table
     from mlplab.commands.results_text import results_csv, results_markdown, wide_table
+    from mlplab.runs.selection import trials_in_order
 
     by = [key for key in arguments.by.split(",") if key] if arguments.by else None
     console = Console()
     if arguments.format == "terminal" and console.is_terminal:
-        by_task = results_by_task(arguments.folders, by, arguments.sort)
+        runs = read_runs(arguments.folders)
+        if by is None and trials_in_order(runs):
+            console.print(search_table(runs, console.width, arguments.sort))
+            return
+        by_task = results_by_task(runs, by, arguments.sort)
         for task, found in by_task.items():
             console.print(results_table(found, console.width, task if len(by_task) > 1 else None))
         return

@@ -1,5 +1,6 @@
 """The report's page in a browser: it draws, sorts, fits a phone, and asks nothing of the network."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,10 +10,12 @@ import altair as alt
 import jaxtyping
 import pytest
 from playwright.sync_api import Page, expect
+from searches import train_search
 from support import SMALL, train_into
 
 from mlplab.commands.report.report import report
 from mlplab.figures.files import write_figures
+from mlplab.figures.importance import importance
 
 EVIL = "</script><script>document.title = 'evil'</script><b>"
 WIDE_CHART = alt.Chart(alt.Data(values=[{"x": x, "y": x, "part": x % 5} for x in range(20)])).mark_point()
@@ -20,7 +23,7 @@ WIDE_CHART = alt.Chart(alt.Data(values=[{"x": x, "y": x, "part": x % 5} for x in
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Pages about a run with figures, and about a sweep."""
+    """Pages about a run with figures, about a sweep, and about a search."""
     folder = tmp_path_factory.mktemp("trained")
     logging.getLogger("mlplab").setLevel(logging.INFO)
     members = [
@@ -31,11 +34,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         train_into(folder / "sweep", *members)
+        best = folder / "search" / train_search(folder / "search").trial
     run = folder / "sweep" / "0"
     evil = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(title=EVIL, width=420, height=300)
     facets = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(width=180, height=120).facet("part:N", columns=3)
     write_figures(run, {"predicted_vs_actual": evil, "residuals_by_column": facets})
-    return {"run": report(run), "sweep": report(folder / "sweep")}
+    write_figures(best, {"importance": importance([("x1", 0.5, 0.1), ("x2", 0.2, 0.1)], "rmse", [])})
+    content = {"metric": "rmse", "error": 2.5, "runs": [best.name], "part": "test", "rows": 9, "repeats": 5}
+    columns = {"source": "x", "columns": [{"name": "x1", "mean": 0.5, "sd": 0.1}]}
+    (best / "importance.json").write_text(json.dumps(content | columns))
+    return {name: report(folder / name) for name in ("sweep", "search")} | {"run": report(run)}
 
 
 @pytest.fixture
@@ -59,7 +67,7 @@ def _is_remote(url: str) -> bool:
     return not url.startswith(("file:", "data:"))
 
 
-@pytest.mark.parametrize(("name", "least"), [("run", 4), ("sweep", 6)])
+@pytest.mark.parametrize(("name", "least"), [("run", 4), ("sweep", 6), ("search", 9)])
 def test_all_charts_are_drawn(opened: Callable[[str], Page], name: str, least: int) -> None:
     page = opened(name)
     charts = page.locator(".chart")
@@ -69,7 +77,7 @@ def test_all_charts_are_drawn(opened: Callable[[str], Page], name: str, least: i
     assert page.title() != "evil"
 
 
-@pytest.mark.parametrize("name", ["run", "sweep"])
+@pytest.mark.parametrize("name", ["run", "sweep", "search"])
 def test_it_fits_a_phone(opened: Callable[[str], Page], page: Page, name: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     opened(name)
@@ -101,6 +109,23 @@ def test_runs_sort_by_click_and_by_keyboard(opened: Callable[[str], Page]) -> No
     assert header.get_attribute("aria-sort") is None
     assert column(page, "lr")[0] == "0.0001"
     assert page.locator("table.sortable tr.best").count() > 0
+
+
+def test_the_command_of_a_search_wraps_and_is_copied_in_one_line(
+    opened: Callable[[str], Page], page: Page
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened("search")
+    command = page.locator("pre.command code").first
+    box = command.bounding_box()
+    assert box is not None
+    assert box["width"] <= 390
+    assert box["height"] > 60
+    selected = command.evaluate(
+        "element => { getSelection().selectAllChildren(element); return `${getSelection()}` }"
+    )
+    assert selected.startswith("uv run scripts/train.py optimizer.lr=")
+    assert "\n" not in selected
 
 
 def contrast(page: Page, selector: str) -> float:

@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console
 from support import Ended, write_config
 
-from mlplab.commands.results import results, results_by_task
+from mlplab.commands.results import read_runs, results, results_by_task
 from mlplab.commands.results_table import results_table
 from mlplab.commands.results_text import results_csv, results_markdown, wide_table
 from mlplab.errors import UserError
-from mlplab.runs.selection import select_runs, short_keys
+from mlplab.runs.selection import in_brief, select_runs, short_keys
 
 
 def write(
@@ -276,17 +276,127 @@ def test_less_important_scores_make_room(sweep: Path, width: int, shown: str, go
 
 def test_a_refused_run_is_with_the_runs_of_its_sweep(mixed: Path) -> None:
     write(mixed / "c/refused", "auto", 0, None, status="failed", loss={"name": "auto"})
-    found = results_by_task([mixed / "c"])
+    found = results_by_task(read_runs([mixed / "c"]))
     assert list(found) == ["classification"]
     assert [group.unfinished for group in found["classification"].groups if group.unfinished] == [
         {"failed": 1}
     ]
-    assert list(results_by_task([mixed / "c/refused"])) == ["regression"]
-    assert list(results_by_task([mixed], sort="test/accuracy")) == ["classification", "regression"]
-    assert results_by_task([mixed], ["loss.delta", "model.dropout"])["classification"].by == ("loss.delta",)
+    assert list(results_by_task(read_runs([mixed / "c/refused"]))) == ["regression"]
+    assert list(results_by_task(read_runs([mixed]), sort="test/accuracy")) == ["classification", "regression"]
+    assert results_by_task(read_runs([mixed]), ["loss.delta", "model.dropout"])["classification"].by == (
+        "loss.delta",
+    )
 
 
 def test_short_keys_differ() -> None:
     keys = ["optimizer.lr", "optimizer.name", "loss.name", "a.b.c", "x.b.c", "seed"]
     assert short_keys(keys) == ["lr", "optimizer", "loss", "a.b.c", "x.b.c", "seed"]
     assert short_keys(["name", "loss.name"]) == ["name", "loss"]
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Path:
+    """A search with 60 trials of sampled configurations, of which the best has test scores."""
+    for number in range(60):
+        status = "diverged" if number % 20 == 4 else "pruned" if number % 3 == 1 else "done"
+        lr, dropout = 0.1 / (number + 1.2345678901), 0.5 / (number + 2.345678901)
+        network = {"hidden": [128, 128], "dropout": dropout, "activation": ("relu", "mish")[number % 2]}
+        more = {"monitor": "val/mae", "data": {"batch_size": 64 * (1 + number % 2)}, "model": network}
+        write(tmp_path / f"search/trial-{number:04d}", lr, 0, None, status, **more)
+        scores = {"val/mae": 3 + (number - 41) ** 2 / 7} if status != "diverged" else {}
+        tested = {"test/rmse": 5.125, "test/mae": 4.5, "test/r2": 0.9} if number == 41 else {}
+        content = json.dumps({"status": status, **scores, **tested})
+        (tmp_path / f"search/trial-{number:04d}/metrics.json").write_text(content)
+    return tmp_path / "search"
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_search_shows_its_best_trials(
+    run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, search: Path, width: int
+) -> None:
+    lines = on_terminal(run_script, monkeypatch, width, str(search))
+    assert max(map(len, lines)) <= width
+    rows = [line for line in lines if line.startswith("│ trial-")]
+    assert len(rows) == 20
+    assert [row.split()[1] for row in rows[:3]] == ["trial-0041", "trial-0042", "trial-0039"]
+    text = " ".join(lines)
+    for part in (
+        "the best 20 by val/mae; all: --sort val/mae",
+        "60 trials: 38 done, 19 pruned, 3 diverged",
+        "test scores of trial-0041: rmse 5.125, mae 4.5, r2 0.9000",
+    ):
+        assert part in re.sub(r"\s+", " ", text)
+    assert not re.search(r"\d\.\d{8}", text)
+    assert "–" not in text
+    assert "hidden" not in text  # it is the same in all
+    for needed in ("0.002368", "0.01154", "mish", "128", "3"):
+        assert needed in text
+
+
+def test_a_search_is_sorted_as_asked(
+    run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, search: Path
+) -> None:
+    lines = on_terminal(run_script, monkeypatch, 120, str(search), "--sort", "optimizer.lr")
+    names = [line.split()[1] for line in lines if line.startswith("│ trial-")]
+    assert len(names) == 38
+    assert names == sorted(names, reverse=True)  # the rate falls with the number
+    by_run = on_terminal(run_script, monkeypatch, 200, str(search), "--by", "run")
+    assert sum("search/trial-" in line for line in by_run) == 60
+
+
+def test_a_search_without_a_finished_trial_shows_the_others(
+    run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, search: Path
+) -> None:
+    for path in search.glob("*/metrics.json"):
+        path.write_text('{"status": "running"}')
+    lines = on_terminal(run_script, monkeypatch, 100, str(search))
+    assert "60 trials: 60 running" in lines[-1]
+    assert sum("1 running" in line for line in lines) == 20
+
+
+def test_several_tested_trials_have_columns(
+    run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, search: Path
+) -> None:
+    path = search / "trial-0042/metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"test/rmse": 6.5, "test/r2": 0.8}))
+    lines = on_terminal(run_script, monkeypatch, 160, str(search))
+    assert "test/rmse" in lines[1]
+    assert "test scores of" not in lines[-1]
+
+
+def test_other_formats_have_all_trials_in_full(run_script: Callable[..., Ended], search: Path) -> None:
+    lines = run_script("results", str(search), "--format", "csv").out.splitlines()
+    assert len(lines) == 61
+    assert "0.002367728734912439" in lines[1]
+    assert lines[1].count(".") > 5
+
+
+@pytest.mark.parametrize(
+    ("value", "brief"),
+    [
+        ("0.0123456789", "0.01235"),
+        ("1.23456789e-07", "1.235e-07"),
+        ("-0.0123456789", "-0.01235"),
+        ("12345.6789", "12346"),
+        ("0.012345", "0.012345"),
+        ("1e-05", "1e-05"),
+        ("123456789", "123456789"),
+        ("[0.9123456789,0.999]", "[0.9123,0.999]"),
+        ("[64,64]", "[64,64]"),
+        ("v1.23456789.csv", "v1.23456789.csv"),
+        ("2024-01-01", "2024-01-01"),
+        ("null", "null"),
+    ],
+)
+def test_numbers_that_nobody_types_are_rounded(value: str, brief: str) -> None:
+    assert in_brief(value) == brief
+
+
+def test_values_of_a_chosen_configuration_are_rounded_in_the_log(
+    search: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("mlplab").propagate = True
+    with caplog.at_level(logging.INFO):
+        [best] = select_runs(search)
+    assert best.name == "trial-0041"
+    assert "lr=0.002368" in caplog.text

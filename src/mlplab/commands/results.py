@@ -18,6 +18,7 @@ from mlplab.runs.selection import (
     as_typed,
     common_monitor,
     read_run,
+    trials_in_order,
     varying_keys,
     without_repeats,
 )
@@ -83,15 +84,17 @@ def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str 
 
 
 def results_by_task(
-    folders: Sequence[Path], by: Sequence[str] | None = None, sort: str | None = None
+    runs: Sequence[RunResult], by: Sequence[str] | None = None, sort: str | None = None
 ) -> dict[str, Results]:
-    """The same, but runs of classification and of regression apart.
+    """Groups runs as `group_runs` does, but those of classification and of regression apart.
 
     Args:
-        by: as in `results`; keys that the runs of a task do not have are left out.
-        sort: as in `results`; a task without this metric is sorted by its validation metric.
+        by: keys that the runs of a task do not have are left out.
+        sort: a task without this metric is sorted by its validation metric.
+
+    Raises:
+        UserError: if a key or metric is unknown.
     """
-    runs = read_runs(folders)
     group_runs(runs, by, sort)  # checks the keys
     found = {}
     for task, of_task in by_task(runs).items():
@@ -122,7 +125,7 @@ def _task(run: RunResult) -> str | None:
 
 
 def read_runs(folders: Sequence[Path]) -> list[RunResult]:
-    """Reads the runs in the given folders, without repeats.
+    """Reads the runs in the given folders, without repeats; those of a search with all trials, in order.
 
     Raises:
         UserError: if there are no runs.
@@ -131,7 +134,7 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     if other := [run for run in found.values() if not is_compatible(run)]:
         log.warning("left out runs of a different version of mlplab: %s", listed(map(str, other), 3))
     read = [read_run(run) for run in found.values() if run not in other or len(other) == len(found)]
-    runs = without_repeats(read)
+    runs = trials_in_order(read) or without_repeats(read)
     if repeats := len(read) - len(runs):
         what = "left out %d of %d runs: same configuration and seed as another run"
         log.info(what, repeats, len(read))

@@ -10,7 +10,12 @@ from rich.text import Text
 
 from mlplab.commands.render import format_mean
 from mlplab.commands.results import RUN, Group, Results, Score
-from mlplab.runs.selection import short_keys
+from mlplab.runs.selection import in_brief, short_keys
+
+TRIAL = "trial"
+"""Stands for the names of a search's trials, as `RUN` does for those of runs."""
+
+NAMES = (RUN, TRIAL)
 
 KEY, FOLDER, WORDS, LABEL = 16, 40, 12, 24
 """Least widths of columns whose cells may be wrapped: values of a key, folders, words, values of all keys."""
@@ -33,10 +38,12 @@ class _Layout:
 
     Args:
         labels: whether the keys share a column, as in `lr=0.01, hidden=[64]`.
+        broken: whether the names of keys are broken after `_`.
         metrics: the largest number of metrics.
     """
 
     labels: bool
+    broken: bool = False
     sd: bool = True
     se: bool = False
     metrics: int = 4
@@ -47,6 +54,7 @@ LAYOUTS = (
     _Layout(labels=False),
     _Layout(labels=False, metrics=3),
     _Layout(labels=False, metrics=2),
+    _Layout(labels=False, metrics=2, broken=True),
     _Layout(labels=True, metrics=3),
     _Layout(labels=True, metrics=2),
     _Layout(labels=True, sd=False, metrics=3),
@@ -73,12 +81,19 @@ class _Column:
         return longest if self.least is None else min(longest, self.least)
 
 
-def results_table(found: Results, width: int, title: str | None = None) -> RichTable:
+def results_table(
+    found: Results, width: int, title: str | None = None, caption: str | None = None
+) -> RichTable:
     """A row for each group of runs, with what fits in the width.
 
     Keys have short names. Those that are null or the same in all rows are left out.
+
+    Args:
+        caption: below the table, instead of what the scores are averaged over.
     """
-    return _fitted(_without_equal_keys(found), LAYOUTS, width, "configuration", {}, title)
+    table = _fitted(_without_equal_keys(found), LAYOUTS, width, "configuration", {}, title)
+    table.caption = caption or table.caption
+    return table
 
 
 def summary_table(
@@ -129,21 +144,24 @@ def _fitted(
 
 
 def _names(found: Results, layout: _Layout, header: str, baselines: Baselines) -> Iterator[_Column]:
-    """The columns of the keys' values."""
-    keys = short_keys(found.by)
+    """The columns of the keys' values, and before them those of the runs' names."""
+    keys = dict(enumerate(short_keys(found.by)))
+    for number, key in keys.items():
+        if key in NAMES:
+            cells = [group.key[number] for group in found.groups]
+            yield _Column(key, [*cells, *[""] * len(baselines)], FOLDER)
+    others = {number: key for number, key in keys.items() if key not in NAMES}
+    values = [{key: in_brief(group.key[number]) for number, key in others.items()} for group in found.groups]
     if layout.labels:
-        values = [
-            ", ".join(
-                f"{key}={value}" for key, value in zip(keys, group.key, strict=True) if value not in NULLS
-            )
-            for group in found.groups
-        ]
-        yield _Column(header, [*(each or "all runs" for each in values), *baselines], LABEL)
+        labels = (
+            ", ".join(f"{key}={cell}" for key, cell in each.items() if cell not in NULLS) for each in values
+        )
+        yield _Column(header, [*(label or "all runs" for label in labels), *baselines], LABEL)
         return
-    for number, key in enumerate(keys):
-        cells = [group.key[number] for group in found.groups]
-        least = FOLDER if key == RUN else KEY
-        yield _Column(key, [NOTHING if cell in NULLS else cell for cell in cells], least)
+    for key in others.values():
+        cells = [each[key] for each in values]
+        name = key.replace("_", "_\n") if layout.broken else key
+        yield _Column(name, [NOTHING if cell in NULLS else cell for cell in cells], KEY)
 
 
 def _values(found: Results, layout: _Layout, baselines: Baselines) -> Iterator[_Column]:

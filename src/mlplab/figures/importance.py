@@ -10,6 +10,9 @@ from mlplab.figures.style import NETWORK, REFERENCE, SERIES, WIDTH, Figure, rows
 MAX_COLUMNS = 20
 """The most columns in a figure of importance."""
 
+BAR = 18
+"""Pixels of a bar and the gap below it."""
+
 MAX_TARGETS = 4
 """The most targets in a figure of partial dependence; of classes, as many as there are colours."""
 
@@ -59,7 +62,7 @@ def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: S
     whiskers = chart.mark_rule(color=REFERENCE, strokeWidth=3).encode(alt.X("low:Q"), alt.X2("high:Q"))
     return alt.layer(bars, whiskers).properties(
         width=WIDTH,
-        height=alt.Step(18),
+        height=BAR * len(shown),
         title=alt.TitleParams("Permutation importance", subtitle=subtitle),
         description=f"Bars: the increase of the {error} when a column is shuffled. Largest: {largest}.",
     )

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from mlplab.config.keys import flat
 from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError
+from mlplab.runs.best_trial import trial_number
 from mlplab.runs.discovery import finished_runs, is_ensemble, read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER, TEST
 
@@ -32,6 +34,9 @@ OF_TABLE = (
 
 COMMON_METRICS = ("val/log_loss", "val/rmse")
 """The metrics that compare runs which monitor different metrics: of classes and of numbers."""
+
+FRACTION = re.compile(r"-?\d+(?:\.\d+(?:e[+-]\d+)?|e[+-]\d+)")
+"""A number that is not whole, as Python writes it."""
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +71,14 @@ def read_run(folder: Path) -> RunResult:
         UserError: if a file is damaged or of a different version.
     """
     return RunResult(folder, dict(flat(read_config(folder))), read_metrics(folder))
+
+
+def trials_in_order(runs: Sequence[RunResult]) -> list[RunResult]:
+    """The trials of one search, in the order in which it asked for them; empty if the runs are others."""
+    numbers = {run.folder: trial_number(run.folder.name) for run in runs}
+    if None in numbers.values() or len({run.folder.parent for run in runs}) != 1:
+        return []
+    return sorted(runs, key=lambda run: numbers[run.folder] or 0)
 
 
 def without_repeats(runs: Sequence[RunResult]) -> list[RunResult]:
@@ -161,8 +174,8 @@ def warn_of_ensembles(keys: Sequence[str]) -> None:
 
 
 def labelled(keys: Sequence[str], values: Sequence[str]) -> str:
-    """Values with the short names of their keys, as in the names of run folders: `lr=0.001,hidden=[8]`."""
-    return ",".join(f"{key}={value}" for key, value in zip(short_keys(keys), values, strict=True))
+    """Values in brief, with the short names of their keys: `lr=0.001,hidden=[8]`."""
+    return ",".join(f"{key}={in_brief(value)}" for key, value in zip(short_keys(keys), values, strict=True))
 
 
 def short_keys(keys: Sequence[str]) -> list[str]:
@@ -192,6 +205,22 @@ def as_typed(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "null" if value is None else str(value)
+
+
+def in_brief(value: str) -> str:
+    """A value as typed, with four digits instead of more than six: 0.01235 for 0.0123456789.
+
+    Searches sample such numbers; people type shorter ones.
+    """
+    is_list = value.startswith("[")
+    return FRACTION.sub(_rounded, value) if is_list or FRACTION.fullmatch(value) else value
+
+
+def _rounded(found: re.Match[str]) -> str:
+    number = float(found[0])
+    if float(f"{number:.6g}") == number:
+        return found[0]
+    return f"{number:.4g}" if abs(number) < 1e4 else f"{number:.0f}"
 
 
 def _as_number(choice: str | int) -> int | None:

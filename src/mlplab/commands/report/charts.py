@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlplab.commands.report.comparison import Comparison
+from mlplab.commands.report.comparison import Comparison, compared
 from mlplab.commands.report.curves import MOST_POINTS, read_curves
 from mlplab.config.metrics import sign_of
 from mlplab.figures.files import read_figures
+from mlplab.figures.key_axis import Value
 from mlplab.figures.learning_curves import Curve, curves_of_runs, learning_curves
+from mlplab.figures.parallel_coordinates import parallel_coordinates
+from mlplab.figures.search import Trial, history, hyperparameter_importance, score_of_trials
 from mlplab.figures.style import Figure
-from mlplab.figures.sweep import Point, Value, parallel_coordinates, score_over, spread
-from mlplab.runs.selection import RunResult, as_typed
+from mlplab.figures.sweep import Point, score_over, spread
+from mlplab.runs.best_trial import BestTrial, trial_number
+from mlplab.runs.selection import RunResult, as_typed, short_keys
 
 MOST_RUNS = 200
 """Runs that charts show at most: the best by the validation metric."""
@@ -111,38 +115,98 @@ def curves_of(run: RunResult) -> list[Drawing]:
     return [drawing("curves", chart.to_dict(validate=False)) for chart in charts]
 
 
-def comparison_charts(comparison: Comparison) -> dict[str, Figure]:
-    """The charts of runs by name: curves, the metric over each key that varies, and its spread."""
-    monitor, shown = comparison.monitor, _shown(comparison)
+def search_charts(root: Path, trials: Sequence[RunResult], best: BestTrial | None) -> dict[str, Figure]:
+    """The charts of a search by name; none if its trials are on several tables.
+
+    Args:
+        root: its folder.
+        trials: all runs in it.
+        best: its best trial; None if it has not ended.
+    """
+    comparisons = compared(root, trials)
+    return comparison_charts(comparisons[0], best) if len(comparisons) == 1 else {}
+
+
+def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> dict[str, Figure]:
+    """The charts of runs by name: curves, the metric over each key that varies, and its spread.
+
+    Those of a search have its history, and the importance of the hyperparameters. Its trials differ in all
+    keys, so they have no spread.
+
+    Args:
+        best: the best trial of a search; None if it is unknown.
+    """
+    importance = best.importance if best else {}
+    charts = _of_search(comparison, importance) if comparison.is_search else {}
+    shown = _shown(comparison)
     if len(shown) < 2:
-        return {}
-    best = {run.folder for run in comparison.best}
-    keys = _keys(comparison, shown)
-    points = {
-        run.folder: Point(
-            comparison.name(run),
-            {short: _plain(run.config.get(key)) for key, short in keys.items()},
-            run.metric(monitor),
-            run.folder in best,
-        )
-        for run in shown
-    }
+        return charts
+    monitor, lowest_is_best = comparison.monitor, sign_of(comparison.monitor) > 0
+    keys = _keys(comparison, shown, importance)
+    points = _points(comparison, shown, keys)
     of_all = list(points.values())
-    charts = {f"score_over_{_file_name(key)}": score_over(key, of_all, monitor) for key in keys.values()}
+    for key in keys.values():
+        charts[f"score_over_{_file_name(key)}"] = (
+            score_of_trials(key, of_all, monitor, lowest_is_best=lowest_is_best)
+            if comparison.is_search
+            else score_over(key, of_all, monitor)
+        )
     if len(keys) > 1:
-        charts["all_settings"] = parallel_coordinates(of_all, monitor, lowest_is_best=sign_of(monitor) > 0)
-    groups: dict[str, list[Point]] = {
-        comparison.labelled(group.key) or "all runs": [] for group in comparison.results.groups
-    }
-    for run in shown:
-        label = comparison.labelled(comparison.configuration(run)) or "all runs"
-        groups[label].append(points[run.folder])
-    groups = {label: group for label, group in groups.items() if group}
-    if len(groups) < len(shown):
+        charts["all_settings"] = parallel_coordinates(of_all, monitor, lowest_is_best=lowest_is_best)
+    groups = _groups(comparison, points)
+    if len(groups) < len(shown) and not comparison.is_search:
         charts["spread"] = spread(groups, monitor)
     if curves := _curves(comparison, shown):
         charts["curves"] = curves_of_runs(monitor, curves, [comparison.name(run) for run in comparison.best])
     return charts
+
+
+def _of_search(comparison: Comparison, importance: Mapping[str, float]) -> dict[str, Figure]:
+    """The history of a search, and the importance of the hyperparameters if it is known."""
+    monitor, charts = comparison.monitor, dict[str, Figure]()
+    trials = [_trial(run, monitor) for run in comparison.runs]
+    if found := history(trials, monitor, lowest_is_best=sign_of(monitor) > 0):
+        charts["history"] = found
+    if importance:
+        short = dict(zip(importance, short_keys(list(importance)), strict=True))
+        shares = {short[key]: share for key, share in importance.items()}
+        charts["hyperparameter_importance"] = hyperparameter_importance(shares, monitor)
+    return charts
+
+
+def _trial(run: RunResult, monitor: str) -> Trial:
+    """A trial in the history; of a pruned one, with the score of its rung if there is no other."""
+    status, number = str(run.metrics["status"]), trial_number(run.folder.name)
+    assert number is not None
+    scores = [run.metric(monitor), run.metric(f"rung/{run.metrics.get('rung')}")]
+    known = [score for score in scores if math.isfinite(score)] if status in ("done", "pruned") else []
+    return Trial(number, status, known[0] if known else math.nan)
+
+
+def _points(comparison: Comparison, runs: Sequence[RunResult], keys: Mapping[str, str]) -> dict[Path, Point]:
+    """The runs as points of charts, by folder."""
+    best = {run.folder for run in comparison.best}
+    return {
+        run.folder: Point(
+            comparison.name(run),
+            {short: _plain(run.config.get(key)) for key, short in keys.items()},
+            run.metric(comparison.monitor),
+            run.folder in best,
+        )
+        for run in runs
+    }
+
+
+def _groups(comparison: Comparison, points: Mapping[Path, Point]) -> dict[str, list[Point]]:
+    """Points by configuration, best first."""
+    groups: dict[str, list[Point]] = {
+        comparison.labelled(group.key) or "all runs": [] for group in comparison.results.groups
+    }
+    for run in comparison.ranked:
+        if run.folder in points:
+            label = comparison.labelled(comparison.configuration(run)) or "all runs"
+            groups[label].append(points[run.folder])
+    return {label: group for label, group in groups.items() if group}
 
 
 def _shown(comparison: Comparison) -> list[RunResult]:
@@ -158,12 +222,13 @@ def _curves(comparison: Comparison, runs: Sequence[RunResult]) -> dict[str, Curv
     return {name: curves[comparison.monitor] for name, curves in found.items() if curves}
 
 
-def _keys(comparison: Comparison, runs: Sequence[RunResult]) -> dict[str, str]:
-    """The first keys that vary among these runs."""
-    varying = {
-        key: short for key, short in comparison.keys.items() if len({run.values([key]) for run in runs}) > 1
-    }
-    return dict(list(varying.items())[:MOST_KEYS])
+def _keys(
+    comparison: Comparison, runs: Sequence[RunResult], importance: Mapping[str, float]
+) -> dict[str, str]:
+    """The first keys that vary among these runs; those of a search by importance."""
+    varying = [key for key in comparison.keys if len({run.values([key]) for run in runs}) > 1]
+    varying.sort(key=lambda key: -importance.get(key, 0))
+    return {key: comparison.keys[key] for key in varying[:MOST_KEYS]}
 
 
 def _plain(value: Any) -> Value:

@@ -13,7 +13,9 @@ from mlplab.runs.selection import (
     RunResult,
     as_typed,
     common_monitor,
+    in_brief,
     short_keys,
+    trials_in_order,
     varying_keys,
     without_repeats,
 )
@@ -28,13 +30,15 @@ class Comparison:
 
     Attributes:
         root: the folder that contains them; names of runs are relative to it.
-        runs: the runs, each configuration and seed once.
+        runs: the runs, each configuration and seed once; of a search all trials, in order.
         repeats: the number of runs that were left out because they repeat others.
+        is_search: whether the runs are the trials of a search.
     """
 
     root: Path
     runs: tuple[RunResult, ...]
     repeats: int
+    is_search: bool = False
 
     @cached_property
     def monitor(self) -> str:
@@ -78,8 +82,9 @@ class Comparison:
         return run.folder.relative_to(self.root).as_posix() if run.folder != self.root else run.folder.name
 
     def labelled(self, values: Iterable[str]) -> str:
-        """A configuration with short keys: `lr=0.01, hidden=[8]`."""
-        return ", ".join(f"{key}={value}" for key, value in zip(self.keys.values(), values, strict=True))
+        """A configuration in brief, with short keys: `lr=0.01, hidden=[8]`."""
+        named = zip(self.keys.values(), map(in_brief, values), strict=True)
+        return ", ".join(f"{key}={value}" for key, value in named)
 
     @property
     def title(self) -> str:
@@ -99,8 +104,14 @@ def compared(root: Path, runs: Sequence[RunResult]) -> list[Comparison]:
         same = (key for key in groups if key[:-1] == table)
         key = next(same, None) if _is_unresolved(run) else None
         groups.setdefault(key or (*table, _of_classes(run)), []).append(run)
-    unique = ((group, tuple(without_repeats(group))) for group in groups.values())
-    return [Comparison(root, kept, len(group) - len(kept)) for group, kept in unique]
+    return [_comparison(root, group) for group in groups.values()]
+
+
+def _comparison(root: Path, runs: Sequence[RunResult]) -> Comparison:
+    if trials := trials_in_order(runs):
+        return Comparison(root, tuple(trials), 0, is_search=True)
+    kept = without_repeats(runs)
+    return Comparison(root, tuple(kept), len(runs) - len(kept))
 
 
 def _is_unresolved(run: RunResult) -> bool:

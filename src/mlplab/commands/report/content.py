@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlplab.commands.render import format_score
 from mlplab.commands.report.comparison import Comparison, compared
+from mlplab.commands.report.parts.ensemble import read_ensemble
 from mlplab.commands.report.parts.run import RunPart, run_part
 from mlplab.commands.report.parts.runs import RunsPart, runs_part
-from mlplab.commands.report.parts.table import read_json
 from mlplab.commands.report.parts.text_table import TextTable
 from mlplab.errors import Fault, UserError, listed
-from mlplab.runs.discovery import ENSEMBLE_FILE, is_compatible, is_ensemble
+from mlplab.runs.discovery import is_compatible
 from mlplab.runs.selection import RunResult, read_run
 
 MOST_FAULTS = 5
@@ -47,7 +46,8 @@ def content(folder: Path, found: Sequence[Path]) -> Content:
     for note in notes:
         log.warning("%s", note)
     parts = [_part(each) for each in compared(folder, runs)]
-    return Content(folder.resolve().name, parts, notes, _ensemble(folder))
+    ensemble = read_ensemble(folder)
+    return Content(folder.resolve().name, parts, notes, ensemble.tables if ensemble else [])
 
 
 def _part(comparison: Comparison) -> RunPart | RunsPart:
@@ -79,19 +79,3 @@ def _read(found: Sequence[Path]) -> tuple[list[RunResult], list[str]]:
     if other:
         notes.append(f"left out runs of a different version of mlplab: {listed(map(str, other), 3)}")
     return runs, notes
-
-
-def _ensemble(folder: Path) -> list[TextTable]:
-    """The weights of a chosen ensemble and its scores; empty if the folder is something else."""
-    if not is_ensemble(folder):
-        return []
-    try:
-        saved = read_json(folder / ENSEMBLE_FILE)
-        weights = [(str(name), f"{float(weight):.4g}") for name, weight in saved.pop("runs").items()]
-        scores = [(name, format_score(float(value), name)) for name, value in saved.items()]
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return []
-    return [
-        TextTable("Scores of the ensemble", ("metric", "score"), scores),
-        TextTable("The runs in it", ("run", "weight"), weights),
-    ]

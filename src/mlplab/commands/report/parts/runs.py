@@ -1,20 +1,23 @@
 """The part of a page about several runs: a table of them, charts, and the best run."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
-from mlplab.commands.render import format_mean, format_score
+from mlplab.commands.render import format_score
 from mlplab.commands.report.charts import MOST_RUNS, Drawing, comparison_charts, drawing
 from mlplab.commands.report.comparison import Comparison
+from mlplab.commands.report.parts.best_scores import best_scores, named
 from mlplab.commands.report.parts.importance import ImportanceSection, importance_in
 from mlplab.commands.report.parts.run import RunPart, run_part
-from mlplab.commands.report.parts.scores import NAMES
+from mlplab.commands.report.parts.search import SearchSection, read_best_trial, search_section
 from mlplab.commands.report.parts.text_table import TextTable
-from mlplab.commands.results import Score, score
-from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
-from mlplab.runs.selection import REPEATS, RunResult, as_typed
+from mlplab.runs.selection import REPEATS, in_brief
 
 STATUS = ("status", "reason")
+
+OF_SEARCH = ("history", "hyperparameter_importance")
+"""Charts that stand with the best trial of a search."""
 
 MOST_REASONS = 10
 """Unfinished runs whose reason is shown at most."""
@@ -44,7 +47,8 @@ class RunsPart:
 
     Attributes:
         chosen: the best configuration, as `lr=0.01`; empty if no key varies.
-        scores: the best configuration beside its baselines; None if none of its runs has test scores.
+        search: the search that asked for the runs; None if they are others.
+        scores: the best configuration beside its baselines and chosen ensembles; None without test scores.
         importance: of the columns, for some of the runs.
         unfinished: names, and why they have not finished.
         notes: sentences about what is shown.
@@ -54,6 +58,7 @@ class RunsPart:
     count: str
     monitor: str
     chosen: str
+    search: SearchSection | None
     scores: TextTable | None
     table: RunsTable
     charts: list[Drawing]
@@ -66,75 +71,55 @@ class RunsPart:
 def runs_part(comparison: Comparison) -> RunsPart:
     """Summarizes several runs."""
     runs, best = comparison.runs, comparison.best
-    charts = comparison_charts(comparison)
-    done = sum(run.done for run in runs)
+    best_trial, missing = read_best_trial(comparison) if comparison.is_search else (None, [])
+    charts = {
+        name: drawing(name, chart.to_dict(validate=False))
+        for name, chart in comparison_charts(comparison, best_trial).items()
+    }
+    of_search = [charts.pop(name) for name in OF_SEARCH if name in charts]
     return RunsPart(
         comparison.title,
-        _count(comparison, done),
+        _count(comparison),
         comparison.monitor,
         comparison.labelled(comparison.configuration(best[0])) if best else "",
-        _scores(comparison) if best else None,
+        search_section(comparison, best_trial, missing, of_search) if comparison.is_search else None,
+        best_scores(comparison),
         _table(comparison),
-        [drawing(name, chart.to_dict(validate=False)) for name, chart in charts.items()],
+        list(charts.values()),
         importance_in(comparison.root, [comparison.name(run) for run in runs]),
         _unfinished(comparison),
-        _notes(comparison, done),
+        _notes(comparison),
         run_part(comparison, best[0]) if best else None,
     )
 
 
-def _count(comparison: Comparison, done: int) -> str:
+def _count(comparison: Comparison) -> str:
     """How many runs and configurations there are."""
+    done = sum(run.done for run in comparison.runs)
     runs, configurations = len(comparison.runs), len(comparison.results.groups)
     states = Counter(str(run.metrics["status"]) for run in comparison.runs if not run.done)
     others = "".join(f", {count:,} {status}" for status, count in states.items())
     return f"{runs:,} runs of {configurations:,} configurations: {done:,} done{others}"
 
 
-def _scores(comparison: Comparison) -> TextTable | None:
-    """The mean test scores of the best configuration, and of its runs' baselines; None if there are none."""
-    best, results = comparison.best, comparison.results
-    names = [name for name in results.metrics if name.startswith("test/")]
-    of_task = CLASSIFICATION if "test/log_loss" in names else REGRESSION
-    over = next(group.over for group in results.groups if group.runs)
-    label = "best configuration" if comparison.keys else "the runs"
-    prefixes = {label: ""} | {each: f"{name}/" for name, each in BASELINES[of_task].items()}
-    rows = [
-        (name, *(_mean(score(best, f"{prefix}{metric}"), metric) for metric in names))
-        for name, prefix in prefixes.items()
-        if any(f"{prefix}{names[0]}" in run.metrics for run in best)
-    ]
-    if not rows:
-        return None
-    spread = f": mean ± SD over {over}" if over else ""
-    head = ["model", *(_named(name) for name in names)]
-    return TextTable(
-        f"Test scores of the best configuration and its baselines{spread}", head, rows, marked=(0,)
-    )
-
-
-def _mean(found: Score, metric: str) -> str:
-    """Mean ± standard deviation, if there is any."""
-    return format_mean(found, metric, with_se=False) if found.sd else format_score(found.mean, metric)
-
-
-def _named(metric: str) -> str:
-    """`test/rmse` as `test RMSE`."""
-    part, _, name = metric.partition("/")
-    return f"{part} {NAMES.get(name, name)}"
-
-
 def _table(comparison: Comparison) -> RunsTable:
-    keys, metrics = comparison.keys, comparison.results.metrics
+    """The runs, with the metrics that any of them has.
+
+    Of a search, only the best trial has test scores, so they are left out; the others may have fewer epochs.
+    """
+    keys, of_search = comparison.keys, comparison.is_search
+    known = comparison.results.metrics[:1] if of_search else comparison.results.metrics
+    metrics = [name for name in known if any(math.isfinite(run.metric(name)) for run in comparison.runs)]
+    others = ["epochs", "status"] if of_search else ["status"]
     repeats = [key for key in REPEATS if len({run.values([key]) for run in comparison.runs}) > 1]
     short = (key.removeprefix("data.") for key in repeats)
-    head = ["run", *keys.values(), *short, *map(_named, metrics), "status"]
+    head = ["trial" if of_search else "run", *keys.values(), *short, *map(named, metrics), *others]
     rows = [
         [
             comparison.name(run),
-            *(as_typed(run.config.get(key)) for key in (*keys, *repeats)),
+            *map(in_brief, run.values((*keys, *repeats))),
             *(format_score(run.metric(name), name) for name in metrics),
-            str(run.metrics["status"]),
+            *(str(run.metrics.get(name, "–")) for name in others),
         ]
         for run in comparison.ranked
     ]
@@ -154,24 +139,21 @@ def _is_number(cell: str) -> bool:
 
 
 def _unfinished(comparison: Comparison) -> list[tuple[str, str]]:
-    runs = sorted((run for run in comparison.runs if not run.done), key=_is_pruned)  # failures come first
+    """Unfinished runs, but not pruned trials."""
+    runs = [run for run in comparison.runs if run.metrics["status"] not in ("done", "pruned")]
     return [
         (comparison.name(run), ": ".join(str(run.metrics[each]) for each in STATUS if each in run.metrics))
         for run in runs[:MOST_REASONS]
     ]
 
 
-def _is_pruned(run: RunResult) -> bool:
-    return bool(run.metrics["status"] == "pruned")
-
-
-def _notes(comparison: Comparison, done: int) -> list[str]:
+def _notes(comparison: Comparison) -> list[str]:
     notes = []
     if comparison.repeats:
         what = "Left out because they have the same configuration and seed as another run"
         notes.append(f"{what}: {comparison.repeats:,}.")
-    if done > MOST_RUNS:
-        notes.append(f"The charts show the best {MOST_RUNS} runs by {comparison.monitor}.")
+    if sum(run.done for run in comparison.runs) > MOST_RUNS:
+        notes.append(f"The charts below show the best {MOST_RUNS} runs by {comparison.monitor}.")
     if "ensemble" in comparison.keys:
         notes.append(
             "Validation scores of ensembles are out of fold, and stricter than those of single networks: "

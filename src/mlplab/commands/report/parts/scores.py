@@ -53,7 +53,7 @@ def members_of(metrics: Mapping[str, Any]) -> int:
 
 
 def scores_of(metrics: Mapping[str, Any]) -> Scores | None:
-    """The scores of a run that has finished and was tested; None of any other."""
+    """The scores of a run that has finished; None of any other."""
     names = next((each for each in (CLASSIFICATION, REGRESSION) if f"test/{each[0]}" in metrics), None)
     if metrics["status"] != "done" or names is None:
         return None
@@ -61,12 +61,12 @@ def scores_of(metrics: Mapping[str, Any]) -> Scores | None:
         tuple(_tile(metrics, name, names) for name in MAIN[names]),
         _verdict(metrics, names),
         (_grid(metrics, names), *_of_targets(metrics, names)),
-        validation_of(metrics),
+        validation_scores(metrics),
     )
 
 
-def validation_of(metrics: Mapping[str, Any]) -> str:
-    """The validation scores and the best epoch, in a sentence; empty before the first epoch."""
+def validation_scores(metrics: Mapping[str, Any]) -> str:
+    """The validation scores and the best epoch, in a sentence; empty if there are none."""
     names = next((each for each in (CLASSIFICATION, REGRESSION) if f"val/{each[0]}" in metrics), None)
     if names is None:
         return ""
