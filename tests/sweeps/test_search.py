@@ -1,6 +1,7 @@
 """The loop of a search, with a function in place of training."""
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,11 @@ def search_in(root: Path, asked: Sweep, train: Callable[[Sequence[FrozenTrial]],
     root.mkdir(parents=True, exist_ok=True)
     study = SearchStudy(root, asked.storage, SPACE, "val/mae", asked.sampler, 0)
     defaults = {"optimizer.lr": 0.005, "model.hidden": "[16]"}
-    Search(
-        root, asked, study, "val/mae", defaults, ["model.hidden"], train, lambda trials: 0.1 * trials
-    ).run()
+    deadline = asked.minutes and time.time() + 60 * asked.minutes
+    search = Search(
+        root, asked, study, "val/mae", defaults, ["model.hidden"], train, lambda n: 0.1 * n, deadline
+    )
+    search.run()
     return study
 
 

@@ -1,5 +1,6 @@
 """A search with `-m`: composes the trials that it chooses, and has the launcher train them."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,13 +74,15 @@ def run_search(
     data.check_unchanged(study.remembered("table", data.fingerprint), "restore it, or start a new search")
     _check_total(settings, study)
 
+    deadline = None if settings.minutes is None else time.time() + 60 * settings.minutes
+
     def train(trials: Sequence[FrozenTrial]) -> None:
         lines = [
             [*space.overrides(trial.params), "test=false", f"hydra.sweep.subdir={trial_name(trial.number)}"]
             for trial in trials
         ]
-        rungs = {} if settings.pruning == "none" else _brackets(trials, study, settings.pruning)
-        launch(lines, trials[0].number, {root / trial_name(number): each for number, each in rungs.items()})
+        found = _brackets(trials, study, settings.pruning, deadline) if may_prune else {}
+        launch(lines, trials[0].number, {root / trial_name(number): each for number, each in found.items()})
 
     def seconds(trials: int) -> float:
         with heavy_imports():
@@ -96,17 +99,20 @@ def run_search(
         [key for key in space.dimensions if not may_differ(key)],
         train,
         seconds,
+        deadline,
     )
     search.run()
     finish(root, settings, study, run.monitor, lambda values: _command(common, space, values), cache)
 
 
-def _brackets(trials: Sequence[FrozenTrial], study: SearchStudy, kind: str) -> "Mapping[int, Bracket]":
-    """The rungs of each trial of a batch, by its number."""
+def _brackets(
+    trials: Sequence[FrozenTrial], study: SearchStudy, kind: str, deadline: float | None
+) -> "Mapping[int, Bracket]":
+    """When each trial of a batch may be pruned, by its number."""
     with heavy_imports():
         from mlplab.sweeps.search.pruning import brackets
 
-    return brackets(trials, study, kind)
+    return brackets(trials, study, kind, deadline)
 
 
 def _check_corners(cfg: DictConfig, loader: ConfigLoader, space: Space) -> None:

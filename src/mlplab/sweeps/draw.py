@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlplab.console import progress_lines
 from mlplab.imports import heavy_imports
+from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.selection import RunResult
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def draw_sweep(root: Path, runs: Sequence[RunResult], cache: "DataCache") -> None:
+def draw_sweep(
+    root: Path, runs: Sequence[RunResult], cache: "DataCache", best_trial: BestTrial | None = None
+) -> None:
     """Draws each finished run with `figures=all`, and of those with `figures=auto` the best.
 
     That is the best run of the best configuration, by the validation metric. A run that has figures is not
@@ -26,12 +29,13 @@ def draw_sweep(root: Path, runs: Sequence[RunResult], cache: "DataCache") -> Non
     Args:
         root: the sweep's folder.
         cache: may have read the tables already.
+        best_trial: of a search, which has figures of its own.
     """
     asked = [run for run in runs if run.done and run.config.get("figures") in ("auto", "all")]
     if not asked:
         return
     with heavy_imports():
-        from mlplab.commands.report.charts import comparison_charts
+        from mlplab.commands.report.charts import comparison_charts, search_charts
         from mlplab.commands.report.comparison import compared
         from mlplab.figures.files import is_drawn, write_figures
         from mlplab.runs.draw import draw_finished, warn_if_failing
@@ -46,5 +50,7 @@ def draw_sweep(root: Path, runs: Sequence[RunResult], cache: "DataCache") -> Non
             for folder in missing:
                 draw_finished(folder, cache)
                 done += 1
-            if len(comparisons) == 1:
+            if best_trial:
+                write_figures(root, search_charts(root, runs, best_trial))
+            elif len(comparisons) == 1:
                 write_figures(root, comparison_charts(comparisons[0]))

@@ -9,6 +9,7 @@ a run that is not pruned trains as if there were no rungs.
 """
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,9 +42,15 @@ class Rung:
 
 @dataclass(frozen=True)
 class Bracket:
-    """The rungs of a run, by ascending share. Runs of a stack are compared if their brackets are equal."""
+    """When a run may be pruned. Runs of a stack are compared if their brackets are equal.
+
+    Args:
+        rungs: by ascending share.
+        deadline: the time at which the run is pruned, in seconds since 1970; None: it has no limit.
+    """
 
     rungs: tuple[Rung, ...]
+    deadline: float | None = None
 
     def numbers(self, epochs: int) -> dict[int, int]:
         """The number of a rung, from 1, by the epoch after which runs of so many epochs are compared.
@@ -107,23 +114,34 @@ class Pruning(StackCallback):
             if number and (reached := [run for run in runs if active[run]]):
                 where = f"rung {number} of {len(bracket.rungs)}, after epoch {trainer.current_epoch + 1}"
                 self._compare(reached, bracket.rungs[number - 1], number, f"{where} of {epochs}", module)
+            if bracket.deadline and time.time() > bracket.deadline and trainer.current_epoch + 1 < epochs:
+                reason = f"pruned after epoch {trainer.current_epoch + 1} of {epochs}: the time is over"
+                for run in runs:
+                    self._prune(run, reason, module)
         trainer.should_stop |= not module.active.any()
 
     def _compare(self, runs: Sequence[int], rung: Rung, number: int, where: str, module: StackModule) -> None:
         values = self.best.by_run(module).nan_to_num(torch.inf, torch.inf)
         total, sign = len(runs) + len(rung.earlier), sign_of(module.monitor)
         saved = self.values.setdefault(str(number), torch.full((len(module.active),), torch.nan).double())
-        pruned = torch.zeros_like(module.active)
         for run, survives in zip(runs, survivors(values[runs].tolist(), rung.earlier), strict=True):
-            members = range(run * module.ensemble, (run + 1) * module.ensemble)
             value = values[run].item()
-            saved[list(members)] = value
+            saved[self._members(run, module)] = value
             if not survives:
                 shown = f"{module.monitor} {sign * value:.4g}"
                 reason = f"pruned at {where}: {shown} is not among the best {places(total)} of {total}"
-                self.reasons.update(dict.fromkeys(members, reason))
-                pruned[list(members)] = True
-        self.stopping.stop(pruned & module.active, module)
+                self._prune(run, reason, module)
+
+    def _prune(self, run: int, reason: str, module: StackModule) -> None:
+        """Stops the active members of a run."""
+        chosen = torch.zeros_like(module.active)
+        chosen[self._members(run, module)] = True
+        if (chosen & module.active).any():
+            self.reasons.update(dict.fromkeys(self._members(run, module), reason))
+            self.stopping.stop(chosen & module.active, module)
+
+    def _members(self, run: int, module: StackModule) -> list[int]:
+        return list(range(run * module.ensemble, (run + 1) * module.ensemble))
 
     def metrics(self, member: int, sign: int) -> dict[str, float | int]:
         """The monitored metric of a member's run at each rung that it has reached, as `rung/NUMBER`; if it
@@ -137,5 +155,5 @@ class Pruning(StackCallback):
             for number, values in self.values.items()
             if not math.isnan(value := values[member].item())
         }
-        last = {"rung": max(map(int, reached))} if member in self.reasons else {}
+        last = {"rung": max(map(int, reached))} if member in self.reasons and reached else {}
         return {f"rung/{number}": sign * value for number, value in reached.items()} | last

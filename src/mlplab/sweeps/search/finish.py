@@ -87,7 +87,7 @@ def finish(
     )
     found.write(root)
     try:
-        draw_sweep(root, results_of(root, {}), cache)
+        draw_sweep(root, results_of(root, {}), cache, found)
     finally:  # a full disk or Ctrl-C takes only the figures
         console = Console()
         shown = ", ".join(f"{count:,} {status}" for status, count in by_status.items())

@@ -31,20 +31,27 @@ def first_rung(number: int, kind: str) -> int:
     return next(rung for rung in range(RUNGS + 1) if position < sum(ROUND[: rung + 1]))
 
 
-def brackets(trials: Sequence[FrozenTrial], study: SearchStudy, kind: str) -> Mapping[int, Bracket]:
-    """The rungs of each trial of a batch, by its number, with the values of the trials that have ended.
+def brackets(
+    trials: Sequence[FrozenTrial], study: SearchStudy, kind: str, deadline: float | None
+) -> Mapping[int, Bracket]:
+    """When each trial of a batch may be pruned, by its number.
 
     Args:
         kind: `none`, `halving` or `hyperband`.
+        deadline: the time at which trials are pruned, in seconds since 1970. The first trial has no
+            deadline, so that something is found in any case.
     """
     sign = -1 if study.study.direction == StudyDirection.MAXIMIZE else 1
     ended = [trial for trial in study.trials if trial.state.is_finished()]
 
-    def bracket(first: int) -> Bracket:
+    def rungs(first: int) -> tuple[Rung, ...]:
         own = [trial.intermediate_values for trial in ended if first_rung(trial.number, kind) == first]
         numbers = range(1, RUNGS - first + 1)  # of the bracket's own rungs
         values = (tuple(sign * each[number] for each in own if number in each) for number in numbers)
-        return Bracket(tuple(map(Rung, SHARES[first:], values)))
+        return tuple(map(Rung, SHARES[first:], values))
 
-    by_first = {first: bracket(first) for first in range(RUNGS + 1)}
-    return {trial.number: by_first[first_rung(trial.number, kind)] for trial in trials}
+    by_first = {first: rungs(first) for first in range(RUNGS + 1)}
+    return {
+        trial.number: Bracket(by_first[first_rung(trial.number, kind)], deadline if trial.number else None)
+        for trial in trials
+    }

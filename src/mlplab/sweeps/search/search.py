@@ -2,10 +2,10 @@
 
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
 
 from optuna.trial import FrozenTrial
 
@@ -37,6 +37,7 @@ class Search:
         shape_keys: keys of the space in which the members of a stack may not differ.
         train: trains a batch. If it raises UserError, none of its runs could be trained.
         seconds: an estimate for training that many trials together.
+        deadline: the time at which training ends, in seconds since 1970; None: it has no limit.
     """
 
     root: Path
@@ -47,6 +48,7 @@ class Search:
     shape_keys: Sequence[str]
     train: Train
     seconds: Callable[[int], float]
+    deadline: float | None
     _seconds_each: float | None = field(default=None, init=False)
 
     def run(self) -> None:
@@ -54,9 +56,8 @@ class Search:
 
         Trials that a killed process has left are trained first, in their folders.
         """
-        started = monotonic()
-        while batch := self._next_batch(monotonic() - started):
-            before = monotonic()
+        while batch := self._next_batch():
+            before = time.monotonic()
             try:
                 self.train(batch)
                 results = [self._result(trial.number) for trial in batch]
@@ -64,10 +65,10 @@ class Search:
                 results = [TrialResult("failed", None, reason=reason_of(error))] * len(batch)
             for trial, result in zip(batch, results, strict=True):
                 self.study.tell(trial.number, result)
-            self._seconds_each = (monotonic() - before) / len(batch)
+            self._seconds_each = (time.monotonic() - before) / len(batch)
             self._log_progress(batch)
 
-    def _next_batch(self, elapsed: float) -> list[FrozenTrial]:
+    def _next_batch(self) -> list[FrozenTrial]:
         """The trials that train next: those that had been started before, and new ones to fill the batch.
 
         Batches end at multiples of their size, whatever was interrupted.
@@ -78,15 +79,14 @@ class Search:
         end = math.ceil((asked + (not batch)) / size) * size
         if self.settings.total is not None:
             end = min(end, self.settings.total)
-        count = self._affordable(end - asked, elapsed)
+        count = self._affordable(end - asked)
         return batch + [study.ask(self._given(number)) for number in range(asked, asked + count)]
 
-    def _affordable(self, count: int, elapsed: float) -> int:
+    def _affordable(self, count: int) -> int:
         """How many of the next trials there is time for; at least one trial in all."""
-        minutes = self.settings.minutes
-        if minutes is None:
+        if self.deadline is None:
             return count
-        left = 60 * minutes - elapsed
+        left = self.deadline - time.time()
         while count > 0 and self._seconds(count) > left:
             count -= 1
         return max(count, not self.study.trials)
