@@ -213,7 +213,7 @@ def test_unknown_importance_and_scores_are_left_out(search: Path) -> None:
 
 def test_a_chosen_ensemble_stands_beside_the_best_trial(search: Path, full_speed: None) -> None:
     best, chosen = best_of(search), select_ensemble(search, 3)
-    caption = "Scores of the best trial, ensembles chosen on the validation rows, and its baselines"
+    caption = "Scores of the best trial, of ensembles chosen on the validation rows, and of baselines"
     head, first, second, *_ = table(page_of(search), caption)
     assert head == ["model", "val RMSE", "test RMSE", "test MAE", "test R²"]
     of_best = json.loads((search / best.trial / "metrics.json").read_text())

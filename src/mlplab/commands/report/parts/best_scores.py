@@ -41,12 +41,12 @@ def best_scores(comparison: Comparison) -> TextTable | None:
     if not rows:
         return None
     over = next((group.over for group in comparison.results.groups if group.runs), "")
+    name = label.removeprefix("the ")
     caption = (
-        f"{'Scores' if chosen else 'Test scores'} of the {label.removeprefix('the ')}"
-        + (", ensembles chosen on the validation rows," if chosen else "")
-        + " and its baselines"
-        + (f": mean ± SD over {over}" if over else "")
-    )
+        f"Scores of the {name}, of ensembles chosen on the validation rows, and of baselines"
+        if chosen
+        else f"Test scores of the {name} and its baselines"
+    ) + (f": mean ± SD over {over}" if over else "")
     marked = (0,) if rows[0][0] == label else ()
     return TextTable(caption, ["model", *map(named, names)], rows, marked=marked)
 
