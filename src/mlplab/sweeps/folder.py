@@ -14,6 +14,9 @@ from mlplab.runs.trained.chosen_ensemble import WRITTEN_LATER
 PLAN_FILE = "plan.json"
 """The runs of each stack."""
 
+STUDY_FILES = {"journal": "study.journal", "sqlite": "study.db"}
+"""The file of a search's study, by its kind of storage."""
+
 STACKS = "stacks"
 """Folder with the training states of unfinished stacks."""
 
@@ -42,7 +45,7 @@ def check_sweep_folder(root: Path) -> None:
 
 def _is_sweep(root: Path) -> bool:
     """Whether a folder contains a file of a sweep, or only runs."""
-    if any((root / name).is_file() for name in (PLAN_FILE, MULTIRUN_FILE)):
+    if any((root / name).is_file() for name in (PLAN_FILE, MULTIRUN_FILE, *STUDY_FILES.values())):
         return True
     return all(
         entry.name in (STACKS, LOCK, *WRITTEN_LATER)

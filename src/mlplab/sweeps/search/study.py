@@ -17,11 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError, reason_of
 from mlplab.runs.discovery import COMPATIBLE
+from mlplab.sweeps.folder import STUDY_FILES
 from mlplab.sweeps.search.samplers import build_sampler
 from mlplab.sweeps.search.space import Space, Value
-
-STORAGES = {"journal": "study.journal", "sqlite": "study.db"}
-"""The file of each kind of storage."""
 
 STUDY = "search"
 """The name of the study in its storage."""
@@ -64,11 +62,11 @@ class SearchStudy:
 
     def __init__(self, root: Path, kind: str, space: Space, monitor: str, sampler: str, seed: int) -> None:
         self.root, self.space, self.sampler, self.seed = root, space, sampler, seed
-        self.path = root / STORAGES[kind]
+        self.path = root / STUDY_FILES[kind]
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        others = [root / name for name in STORAGES.values() if name != self.path.name]
+        others = [root / name for name in STUDY_FILES.values() if name != self.path.name]
         if found := [path for path in others if path.exists()]:
-            (typed,) = (key for key, name in STORAGES.items() if name == found[0].name)
+            (typed,) = (key for key, name in STUDY_FILES.items() if name == found[0].name)
             remedy = f"type sweep.storage={typed}"
             raise UserError(Fault("the search has another storage", str(found[0]), remedy=remedy))
         with readable(self.path):
