@@ -8,9 +8,11 @@ HIDDEN, BATCH_SIZE = (64, 64), 100
 
 MONITOR = "val/rmse"
 
-SHAPE = (f"model.hidden=[{','.join(map(str, HIDDEN))}]", f"data.batch_size={BATCH_SIZE}")
+PLAIN = (f"data.batch_size={BATCH_SIZE}", "model.periodic_features=0")
 
-WIDTHS = ("model.hidden=choice([32,32],[64,64],[128,128],[64,64,64])", f"data.batch_size={BATCH_SIZE}")
+SHAPE = (f"model.hidden=[{','.join(map(str, HIDDEN))}]", *PLAIN)
+
+WIDTHS = ("model.hidden=choice([32,32],[64,64],[128,128],[64,64,64])", *PLAIN)
 
 LR, DECAY, DROPOUT, DELTA = (1e-4, 1e-1), (1e-4, 1.0), (0.0, 0.5), (0.1, 3.0)
 """The lowest and highest value of each; all but dropout on a logarithmic scale."""

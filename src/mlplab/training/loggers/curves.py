@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard import SummaryWriter
 
 from mlplab.config.metrics import sign_of
 from mlplab.training.callbacks import BestWeights, StackCallback
@@ -57,6 +59,19 @@ class StepCurves(StackCallback):
 
 
 def log_point(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> None:
-    """Logs a point of each curve."""
+    """Logs a point of each curve.
+
+    TensorBoard gets one event for all curves. Lightning would write one for each, which takes as long as an
+    epoch of a small network.
+    """
     for logger in loggers:
-        logger.log_metrics(dict(point), step)
+        if isinstance(logger, TensorBoardLogger) and not logger._prefix:
+            values = [Summary.Value(tag=name, simple_value=value) for name, value in point.items()]
+            add_summary(logger.experiment, Summary(value=values), step)
+        else:
+            logger.log_metrics(dict(point), step)
+
+
+def add_summary(writer: SummaryWriter, summary: Summary, step: int) -> None:
+    """Writes an event for TensorBoard."""
+    writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]

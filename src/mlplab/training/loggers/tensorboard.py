@@ -11,7 +11,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from mlplab.training.loggers.curves import BEST
+from mlplab.training.loggers.curves import BEST, add_summary
 
 IMAGES = "visuals/"
 """The group of images. TensorBoard sorts groups by name, and curves are to come first."""
@@ -39,7 +39,7 @@ def log_start(
             logger.log_hyperparams(dict(hyperparameters))
     for writer in writers(loggers):
         _, started, _ = hparams(dict(hyperparameters), {})  # type: ignore[no-untyped-call]
-        _add(writer, started)
+        add_summary(writer, started, 0)
         best = ["Multiline", [monitor, monitor + BEST]]
         writer.add_custom_scalars(
             {"curves": {"loss": ["Multiline", ["train/loss", "val/loss"]], monitor: best}}
@@ -51,7 +51,7 @@ def log_end(loggers: Sequence[Logger], texts: Mapping[str, str]) -> None:
     """Logs that a run has ended, and texts about it."""
     for writer in writers(loggers):
         _, _, ended = hparams({}, {})  # type: ignore[no-untyped-call]
-        _add(writer, ended)
+        add_summary(writer, ended, 0)
         log_texts(writer, texts)
 
 
@@ -67,13 +67,9 @@ def log_images(loggers: Sequence[Logger], images: Mapping[str, bytes]) -> None:
         for name, png in images.items():
             width, height = (int.from_bytes(png[place], "big") for place in PNG_SIZE)
             image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
-            _add(writer, Summary(value=[Summary.Value(tag=IMAGES + name, image=image)]))
+            add_summary(writer, Summary(value=[Summary.Value(tag=IMAGES + name, image=image)]), 0)
 
 
 def writers(loggers: Sequence[Logger]) -> list[SummaryWriter]:
     """The writers of the loggers for TensorBoard."""
     return [logger.experiment for logger in loggers if isinstance(logger, TensorBoardLogger)]
-
-
-def _add(writer: SummaryWriter, summary: Summary) -> None:
-    writer._get_file_writer().add_summary(summary, 0)  # type: ignore[no-untyped-call]
