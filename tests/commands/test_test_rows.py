@@ -40,10 +40,19 @@ def test_a_run_prints_its_validation_scores(command: Command, tmp_path: Path, en
     for sentence in (
         "There are no test scores: it was trained with test=false. "
         + ("Validation" if ensemble == 1 else "Out-of-fold"),
-        "There are no figures: they show the test rows, and it was trained with test=false.",
-        "there is no test_predictions.csv, which a run with test=true writes.",
+        "There are no figures: it was trained with test=false.",
+        "The rows that it predicts worst are unknown: it was trained with test=false.",
     ):
         assert sentence in page
+
+
+def test_a_run_is_tested_when_it_is_resumed_with_another_value(command: Command, tmp_path: Path) -> None:
+    assert command(*RUN, "name=r").status == 0
+    assert command("resume=outputs/r", "test=maybe").status == 2
+    ended = command("resume=outputs/r", "test=true")
+    assert ended.status == 0, ended.err
+    assert f"{metrics_of(tmp_path / 'outputs/r')['test/mae']:.4g}" in ended.out
+    assert (tmp_path / "outputs/r/test_predictions.csv").is_file()
 
 
 @pytest.fixture

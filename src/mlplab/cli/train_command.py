@@ -28,6 +28,7 @@ from mlplab.runs.folder import record_failure
 from mlplab.runs.resume import (
     MAY_DIFFER,
     MAY_GROW,
+    TEST,
     check_same_config,
     differences,
     read_run_config,
@@ -101,6 +102,9 @@ def _resume(flags: argparse.Namespace, conf: Path, name: str) -> None:
         values = run.plain()
         values["data"]["memory_gib"] = OverridesParser.create().parse_override(line).value()
         run = parse(values)
+    for line in [line for line in lines if line.startswith(f"{TEST}=")]:
+        lines.remove(line)
+        run = parse(run.plain() | {TEST: OverridesParser.create().parse_override(line).value()})
     if lines:
         with composed(conf, flags, name, [*_table_overrides(run, lines), *lines]) as cfg:
             new, saved = parse(plain(cfg)), run.plain()

@@ -13,6 +13,7 @@ from mlplab.commands.report.parts.scores import Scores, members_of, scores_of, v
 from mlplab.commands.report.parts.table import Header, columns_table, read_header, read_json, read_schema
 from mlplab.commands.report.parts.text_table import TextTable
 from mlplab.commands.report.parts.worst_rows import worst_rows
+from mlplab.runs.best_trial import trial_number
 from mlplab.runs.selection import RunResult
 
 TABLE_LINE = re.compile(r": [\d,]+ rows.* → .*; train ")
@@ -101,11 +102,14 @@ def _absent(part: RunPart, run: RunResult) -> dict[str, str]:
 
 
 def _untested(part: RunPart, run: RunResult) -> str:
-    """Why a trial of a search has no test scores; empty for all other runs."""
+    """Why a run that has ended as planned has no test scores; empty for other runs."""
     if run.metrics["status"] == "pruned":
         return "a search stopped this trial early"
-    is_trial = run.done and part.scores is None
-    return "a search uses the test rows only for its best trial" if is_trial else ""
+    if not run.done or part.scores is not None:
+        return ""
+    if trial_number(run.folder.name) is None:
+        return "it was trained with test=false"
+    return "a search uses the test rows only for its best trial"
 
 
 def _importance_of_root(comparison: Comparison) -> ImportanceSection | None:
