@@ -76,7 +76,7 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
   ready only:
   tables=FOLDER only=NAME,NAME   as of quality
   splits=1         of each table
-  search='sweep=mlp sweep.minutes=3 sweep.ensemble=5'   words of the search's command only
+  search='sweep=mlp sweep.minutes=3'   words of the search's command only
   overrides='trainer.max_epochs=50'   of all commands
 """
 

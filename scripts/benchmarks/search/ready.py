@@ -45,7 +45,7 @@ class Ready(Reported):
     tables: Text
     only: Names = ()
     splits: Count = 1
-    search: Words = ("sweep=mlp", "sweep.minutes=3", "sweep.ensemble=5")
+    search: Words = ("sweep=mlp", "sweep.minutes=3")
     overrides: Words = ()
 
 
