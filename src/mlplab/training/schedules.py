@@ -35,14 +35,10 @@ class Schedules:
 
     def factors(self, progress: Progress, epoch: int) -> Float64[Tensor, "step member"]:
         """Factors for the steps of an epoch; `epoch` is counted from 0."""
-        # Member by member: the last bit of a cosine may depend on its position in a tensor.
-        return torch.stack(
-            [
-                _factors(schedule, progress, epoch, factor)
-                for schedule, factor in zip(self.members, self.state["factor"].tolist(), strict=True)
-            ],
-            1,
-        )
+        # Each schedule by itself: the last bit of a cosine may depend on its position in a tensor.
+        settings = list(zip(self.members, self.state["factor"].tolist(), strict=True))
+        distinct = {key: _factors(key[0], progress, epoch, key[1]) for key in dict.fromkeys(settings)}
+        return torch.stack([distinct[key] for key in settings], 1)
 
     def observe(self, monitored: Float64[Tensor, " member"]) -> None:
         """Updates plateau schedules after an epoch, like `torch.optim.lr_scheduler.ReduceLROnPlateau` with
