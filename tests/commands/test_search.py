@@ -130,6 +130,43 @@ def test_trials_that_diverge_or_fail_do_not_end_a_search(
     assert re.search(r"8 trials: \d done, \d diverged", ended.out)
 
 
+@pytest.mark.parametrize("kind", ["halving", "hyperband"])
+def test_trials_that_are_behind_are_pruned(command: Callable[..., Ended], tmp_path: Path, kind: str) -> None:
+    common = [word for word in SEARCH if not word.startswith("trainer.max_epochs")]
+    words = (*common, "sweep.trials=16", "sweep.batch=8", f"sweep.pruning={kind}", "trainer.max_epochs=9")
+    ended = command(*words)
+    assert ended.status == 0, ended.err
+    root = tmp_path / "outputs/s"
+    metrics = [read_metrics(run) for run in sorted(root.glob("trial-*"))]
+    pruned = [each for each in metrics if each["status"] == "pruned"]
+    done = [each for each in metrics if each["status"] == "done"]
+    assert pruned
+    assert len(pruned) + len(done) == 16
+    assert all(each["epochs"] == {1: 1, 2: 3}[each["rung"]] for each in pruned if kind == "halving")
+    assert all("pruned at rung" in each["reason"] for each in pruned)
+    assert f"{len(done)} done, {len(pruned)} pruned" in ended.out
+    states = states_of(root)
+    assert (states.count(TrialState.COMPLETE), states.count(TrialState.PRUNED)) == (len(done), len(pruned))
+    again = command(*words)  # nothing trains again
+    assert again.status == 0
+    assert [read_metrics(run) for run in sorted(root.glob("trial-*"))] == metrics
+
+    refused = command(*words, "hydra/launcher=basic")
+    assert refused.status == 2
+    assert "sweep.pruning: needs hydra/launcher=lockstep" in refused.err
+
+
+def test_a_search_ends_when_its_time_is_over(command: Callable[..., Ended], tmp_path: Path) -> None:
+    common = [word for word in SEARCH if not word.startswith("trainer.max_epochs")]
+    ended = command(*common, "trainer.max_epochs=1500", "sweep.minutes=0.02", "sweep.batch=8")
+    assert ended.status == 0, ended.err
+    metrics = [read_metrics(run) for run in sorted((tmp_path / "outputs/s").glob("trial-*"))]
+    assert metrics[0]["status"] == "done"  # something is found in any case
+    late = [each for each in metrics if each["status"] == "pruned"]
+    assert late
+    assert all(each["reason"].endswith("the time is over") for each in late)
+
+
 def test_other_launchers_train_the_trials(command: Callable[..., Ended], tmp_path: Path) -> None:
     assert command(*SEARCH, "sweep.trials=3", "hydra/launcher=basic").status == 0
     assert command(*SEARCH, "sweep.trials=3", "name=lockstep").status == 2  # given twice

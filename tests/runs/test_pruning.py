@@ -26,7 +26,6 @@ from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.loggers.curves import BEST
 from mlplab.training.module import StackModule
 from mlplab.training.pruning import Bracket, Rung
-from mlplab.training.state import StackState
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -265,15 +264,6 @@ def test_a_stack_killed_after_a_rung_comes_to_the_same_end(
         predictions = [tmp_path / f"{name}/{number}/test_predictions.csv" for name in ("whole", "killed")]
         if one["metrics"]["status"] == "done":
             assert predictions[0].read_bytes() == predictions[1].read_bytes()
-
-
-def test_states_without_rungs_can_be_read(tmp_path: Path) -> None:
-    [_] = train_into(tmp_path, RUN)
-    saved = checkpoint.load(tmp_path / "0/checkpoints/last.ckpt")["training"]
-    assert (saved.pop("pruned"), saved["members"].pop("rungs")) == ([None], {})  # as version 0.6.0 wrote it
-    state = StackState.from_plain(saved)
-    assert (state.pruned, state.members["rungs"]) == ((None,), {})
-    assert StackState.join([state, state]).pruned == (None, None)
 
 
 @pytest.fixture

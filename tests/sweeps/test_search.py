@@ -1,8 +1,10 @@
 """The loop of a search, with a function in place of training."""
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ from optuna.trial import FrozenTrial, TrialState
 from mlplab.config import Sweep, parse_sweep
 from mlplab.errors import UserError
 from mlplab.runs.best_trial import trial_name
+from mlplab.sweeps.search.pruning import brackets, first_rung
 from mlplab.sweeps.search.search import Search
 from mlplab.sweeps.search.space import read_space
-from mlplab.sweeps.search.study import SearchStudy
+from mlplab.sweeps.search.study import SearchStudy, TrialResult
+from mlplab.training.pruning import Bracket
 
 SPACE = read_space(
     [
@@ -178,3 +182,49 @@ def test_a_lock_that_a_killed_process_has_left_is_taken_over(
     study = search_in(tmp_path, settings(trials=8), Trained(tmp_path))
     study.path.with_name(f"{study.path.name}.lock").touch()
     assert len(search_in(tmp_path, settings(trials=16), Trained(tmp_path)).trials) == 16
+
+
+def test_hyperband_mixes_the_trials_of_a_round() -> None:
+    first = [first_rung(number, "hyperband") for number in range(34)]
+    assert [first[:17].count(rung) for rung in range(3)] == [9, 5, 3]
+    assert first[:17] == first[17:]
+    assert all(len(set(first[start : start + 8])) == 3 for start in range(9))  # also those of a small stack
+    assert {first_rung(number, "halving") for number in range(17)} == {0}
+
+
+def test_trials_are_compared_with_those_of_their_bracket_that_have_ended(tmp_path: Path) -> None:
+    study = SearchStudy(tmp_path, "journal", SPACE, "val/r2", "random", 0)
+    for number, (status, rungs) in enumerate(
+        [("pruned", [0.1]), ("done", [0.5, 0.7]), ("pruned", [0.3, 0.4])]
+    ):
+        study.ask({})
+        study.tell(number, TrialResult(status, 0.8, rungs))
+    running = study.ask({})
+    found = brackets([running], study, "halving", None)[3]
+    assert [rung.earlier for rung in found.rungs] == [(-0.1, -0.5, -0.3), (-0.7, -0.4)]  # low is good
+    assert [rung.share for rung in found.rungs] == pytest.approx([1 / 9, 1 / 3])
+    assert brackets([running], study, "none", 5.0)[3] == Bracket((), 5.0)
+    assert brackets([study.trials[0]], study, "none", 5.0)[0].deadline is None
+
+
+def test_a_storage_of_another_version_of_optuna_is_refused(tmp_path: Path) -> None:
+    SearchStudy(tmp_path, "sqlite", SPACE, "val/mae", "tpe", 0)
+    with closing(sqlite3.connect(tmp_path / "study.db")) as database:
+        database.execute("update version_info set schema_version = 99")
+        database.commit()
+    with pytest.raises(UserError, match="written by another version of Optuna"):
+        SearchStudy(tmp_path, "sqlite", SPACE, "val/mae", "tpe", 0)
+
+
+def test_a_storage_that_is_locked_or_no_storage_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlplab.sweeps.search.study.LOCK_SECONDS", 1)
+    SearchStudy(tmp_path, "sqlite", SPACE, "val/mae", "tpe", 0)
+    with closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as database:
+        database.execute("begin exclusive")
+        with pytest.raises(UserError, match="is locked by another process"):
+            SearchStudy(tmp_path, "sqlite", SPACE, "val/mae", "tpe", 0)
+    (tmp_path / "study.db").write_bytes(b"no database" * 100)
+    with pytest.raises(UserError, match="is damaged"):
+        SearchStudy(tmp_path, "sqlite", SPACE, "val/mae", "tpe", 0)

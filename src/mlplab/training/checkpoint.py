@@ -18,10 +18,10 @@ from torch import Tensor
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 
-OLD_FORMATS = {1: "0.1", 2: "0.1", 3: "0.1", 4: "0.2", 5: "0.3", 6: "0.4", 7: "0.5"}
+OLD_FORMATS = {1: "0.1", 2: "0.1", 3: "0.1", 4: "0.2", 5: "0.3", 6: "0.4", 7: "0.5", 8: "0.6"}
 """Formats of older checkpoints, and the versions that wrote them."""
 
-FORMAT = 8
+FORMAT = 9
 """Increased when older checkpoints can no longer be read."""
 
 FOREIGN = "use only checkpoints that mlplab wrote"

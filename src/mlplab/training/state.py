@@ -79,17 +79,15 @@ class StackState:
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> "StackState":
-        """The state from the result of `plain`; states of version 0.6.0 know no pruning.
+        """The state from the result of `plain`.
 
         Raises:
             KeyError, TypeError: if it is anything else.
         """
-        diverged = tuple(content["diverged"])
-        count = len(diverged)
-        pruned = tuple(content.get("pruned", [None] * count))
-        members = {RUNGS: {}, **content["members"]}
-        state = cls(**{**content, "diverged": diverged, "pruned": pruned, "members": members})
-        if len(pruned) != count or not all(
+        reasons = {name: tuple(content[name]) for name in ("diverged", "pruned")}
+        state = cls(**{**content, **reasons})
+        count = len(state.diverged)
+        if len(state.pruned) != count or not all(
             len(tensor) == count for part in state.members.values() for tensor in part.values()
         ):
             raise TypeError("tensors that lack some of the members")
