@@ -210,7 +210,7 @@ def test_trials_are_compared_with_those_of_their_bracket_that_have_ended(tmp_pat
 def test_a_storage_of_another_version_of_optuna_is_refused(tmp_path: Path) -> None:
     SearchStudy(tmp_path, "sqlite", SPACE, "val/mae", "tpe", 0)
     with closing(sqlite3.connect(tmp_path / "study.db")) as database:
-        database.execute("update version_info set schema_version = 99")
+        database.execute("update alembic_version set version_num = 'v0.9'")
         database.commit()
     with pytest.raises(UserError, match="written by another version of Optuna"):
         SearchStudy(tmp_path, "sqlite", SPACE, "val/mae", "tpe", 0)

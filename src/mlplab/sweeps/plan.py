@@ -92,9 +92,14 @@ class Plan:
 
 def read_stacks(path: Path) -> list[list[Path]]:
     """The folders of each stack's runs in a saved plan; empty if there is none."""
+    return [[path.parent / name for name in stack] for stack in _read_names(path)]
+
+
+def _read_names(path: Path) -> list[list[str]]:
+    """The names of each stack's runs in a saved plan; empty if there is none."""
     try:
         stacks = json.loads(path.read_text(encoding="utf-8"))["stacks"]
-        return [[path.parent / str(name) for name in stack] for stack in stacks]
+        return [[str(name) for name in stack] for stack in stacks]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 

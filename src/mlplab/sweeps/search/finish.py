@@ -27,14 +27,15 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial, trial_name
-from mlplab.runs.discovery import BEST_TRIAL_FILE, read_metrics
+from mlplab.runs.discovery import BEST_TRIAL_FILE
+from mlplab.runs.selection import read_run
 from mlplab.sweeps.draw import draw_sweep
 from mlplab.sweeps.search.space import Space, Value
 from mlplab.sweeps.search.study import SearchStudy
 from mlplab.sweeps.summary import failure_lines, results_of
 
 STATUSES = ("done", "pruned", "diverged", "failed")
-"""How trials end, in the order in which they are counted."""
+"""How trials end, in the order in which they are counted. A search is none the worse for the first three."""
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +56,14 @@ def finish(
     Raises:
         RunFailed: if no trial finished, or some failed.
     """
-    results = results_of(root, {})
-    counts = Counter(str(run.metrics["status"]) for run in results)
+    results = {run.folder: run for run in results_of(root, {})}
+    counts = Counter(str(run.metrics["status"]) for run in results.values())
     by_status = {status: counts[status] for status in STATUSES if counts[status]}
+    failed = [run for run in results.values() if run.metrics["status"] not in STATUSES[:3]]
     best = study.best
     if best is None:
-        raise RunFailed(failure_lines([run for run in results if not run.done], root, len(study.trials), 0))
+        unfinished = [run for run in results.values() if not run.done]
+        raise RunFailed(failure_lines(unfinished, root, len(study.trials), 0))
     with heavy_imports():
         import torch
 
@@ -70,11 +73,8 @@ def finish(
     torch.set_num_threads(1)
     folder = root / trial_name(best.number)
     test_finished(folder, cache)
-    scores = main_scores(read_metrics(folder))
-    own, *_ = scores.values()
-    rows = {folder.name: own}
-    if settings.ensemble:
-        rows[ENSEMBLE] = {**select_ensemble(root, settings.ensemble).test_scores}
+    results[folder] = read_run(folder)
+    (_, own), *baselines = main_scores(results[folder].metrics).items()
     found = BestTrial(
         folder.name,
         monitor,
@@ -86,14 +86,17 @@ def finish(
         own,
     )
     found.write(root)
+    rows = {folder.name: own}
     try:
-        draw_sweep(root, results_of(root, {}), cache, found)
-    finally:  # a full disk or Ctrl-C takes only the figures
+        if settings.ensemble:
+            rows[ENSEMBLE] = {**select_ensemble(root, settings.ensemble).test_scores}
+        draw_sweep(root, list(results.values()), cache, found)
+    finally:  # a full disk or Ctrl-C takes only the ensemble and the figures
         console = Console()
         shown = ", ".join(f"{count:,} {status}" for status, count in by_status.items())
         print_line(console, f"{len(study.trials):,} trials: {shown}")
         console.print(_table(found, study.space))
-        console.print(score_table(rows | dict(list(scores.items())[1:])))
+        console.print(score_table(rows | dict(baselines)))
         for line in (
             f"search folder: {inside(root)} ({BEST_TRIAL_FILE}: the best configuration)",
             found.command,
@@ -101,7 +104,7 @@ def finish(
             tensorboard_command(root),
         ):
             print_line(console, line)
-    if failed := [run for run in results if run.metrics["status"] not in STATUSES[:3]]:
+    if failed:
         raise RunFailed(failure_lines(failed, root, len(study.trials), 0))
 
 

@@ -190,7 +190,7 @@ def readable(path: Path) -> Iterator[None]:
         elif isinstance(error, RuntimeError) and "version" in str(error):
             what, remedy = (
                 "was written by another version of Optuna",
-                f"upgrade it: optuna storage upgrade --storage sqlite:///{path}",
+                f"install that version, or type: optuna storage upgrade --storage sqlite:///{path}",
             )
         raise UserError(Fault(what, str(path), remedy=remedy)) from error
 
