@@ -1,6 +1,5 @@
 """Ends a search: tests its best trial, writes `best.yaml`, and prints what was found."""
 
-import logging
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -36,8 +35,6 @@ from mlplab.sweeps.summary import failure_lines, results_of
 
 STATUSES = ("done", "pruned", "diverged", "failed")
 """How trials end, in the order in which they are counted. A search is none the worse for the first three."""
-
-log = logging.getLogger(__name__)
 
 
 def finish(
@@ -87,9 +84,12 @@ def finish(
     )
     found.write(root)
     rows = {folder.name: own}
+    lines = [f"search folder: {inside(root)} ({BEST_TRIAL_FILE}: the best configuration)"]
     try:
         if settings.ensemble:
-            rows[ENSEMBLE] = {**select_ensemble(root, settings.ensemble).test_scores}
+            chosen = select_ensemble(root, settings.ensemble)
+            rows[ENSEMBLE] = {**chosen.test_scores}
+            lines.append(f"ensemble folder: {inside(chosen.folder)}")
         draw_sweep(root, list(results.values()), cache, found)
     finally:  # a full disk or Ctrl-C takes only the ensemble and the figures
         console = Console()
@@ -97,12 +97,7 @@ def finish(
         print_line(console, f"{len(study.trials):,} trials: {shown}")
         console.print(_table(found, study.space))
         console.print(score_table(rows | dict(baselines)))
-        for line in (
-            f"search folder: {inside(root)} ({BEST_TRIAL_FILE}: the best configuration)",
-            found.command,
-            script_command("report.py", root),
-            tensorboard_command(root),
-        ):
+        for line in (*lines, found.command, script_command("report.py", root), tensorboard_command(root)):
             print_line(console, line)
     if failed:
         raise RunFailed(failure_lines(failed, root, len(study.trials), 0))
