@@ -102,26 +102,10 @@ def select(arguments: Evaluate, steps: int) -> None:
         import torch
         from rich.console import Console
 
-        from mlplab.commands.render import (
-            BEST_RUN,
-            ENSEMBLE,
-            chosen_table,
-            inside,
-            score_table,
-            validation_table,
-        )
-        from mlplab.commands.select_ensemble import select_ensemble
-        from mlplab.console import print_line
+        from mlplab.commands.select_ensemble import print_choice, select_ensemble
 
     torch.set_num_threads(1)
-    choice = select_ensemble(Path(arguments.run), steps)
-    console = Console()
-    result = choice.result
-    console.print(chosen_table(choice.weights))
-    console.print(validation_table(choice.metric, choice.best, choice.chosen))
-    rows = {ENSEMBLE: choice.test_scores, BEST_RUN: result.members[0], **result.baselines}
-    console.print(score_table(rows))
-    print_line(console, f"ensemble folder: {inside(choice.folder)}")
+    print_choice(select_ensemble(Path(arguments.run), steps), Console())
 
 
 if __name__ == "__main__":

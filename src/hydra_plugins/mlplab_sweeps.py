@@ -34,10 +34,12 @@ class GridOrSearch(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launches all runs of a grid at once, and those of a search in batches."""
+        from mlplab.cli.compose import sweep_settings
         from mlplab.sweeps.search.space import is_search
 
+        settings = sweep_settings(self.cfg)
         with explained():
-            searches = is_search(arguments)
+            searches = is_search(arguments, settings)
         assert self.launcher is not None
         if searches:
             from mlplab.cli.search import run_search
@@ -45,7 +47,7 @@ class GridOrSearch(Sweeper):
             lockstep = isinstance(self.launcher, Lockstep)
             run_search(self.cfg, self.loader, self._launch, self._cache, may_prune=lockstep)
         else:
-            self._launch_grid(self.launcher, arguments)
+            self._launch_grid(self.launcher, arguments, settings.ensemble)
 
     def _launch(self, runs: Sequence[list[str]], first: int, brackets: "Mapping[Path, Bracket]") -> None:
         """Launches a batch of a search."""
@@ -61,21 +63,33 @@ class GridOrSearch(Sweeper):
 
         return self.launcher.cache if isinstance(self.launcher, Lockstep) else DataCache()
 
-    def _launch_grid(self, launcher: Launcher, arguments: list[str]) -> None:
+    def _launch_grid(self, launcher: Launcher, arguments: list[str], ensemble: int | None) -> None:
+        from mlplab.runs.trained.chosen_ensemble import check_replaceable
         from mlplab.sweeps.draw import draw_sweep
+        from mlplab.sweeps.folder import check_not_search
         from mlplab.sweeps.grid import grid
         from mlplab.sweeps.summary import results_of, summarize
 
         typed = typed_keys(lines_of(self.cfg.hydra.overrides.hydra))
         with explained():
             runs = grid(self.loader, arguments, name_folders="hydra.sweep.subdir" not in typed)
-        launcher.launch(runs, initial_job_idx=0)
         root = Path(str(self.cfg.hydra.sweep.dir))
+        check_not_search(root)
+        if ensemble:
+            check_replaceable(root / f"ensemble-{ensemble}")
+        launcher.launch(runs, initial_job_idx=0)
         results = results_of(root, launcher.results if isinstance(launcher, Lockstep) else {})
         try:
             draw_sweep(root, results, self._cache)
         finally:  # a full disk or Ctrl-C takes only the figures
             summarize(root, len(runs), results)
+        if ensemble:
+            with heavy_imports():
+                from rich.console import Console
+
+                from mlplab.commands.select_ensemble import print_choice, select_ensemble
+
+            print_choice(select_ensemble(root, ensemble), Console())
 
 
 class Lockstep(Launcher):

@@ -16,6 +16,7 @@ from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.runs.discovery import read_metrics
+from mlplab.runs.finalize import finalize
 from mlplab.runs.folder import Metrics
 from mlplab.runs.selection import read_run
 from mlplab.sweeps.launch import launch
@@ -264,6 +265,28 @@ def test_a_stack_killed_after_a_rung_comes_to_the_same_end(
         predictions = [tmp_path / f"{name}/{number}/test_predictions.csv" for name in ("whole", "killed")]
         if one["metrics"]["status"] == "done":
             assert predictions[0].read_bytes() == predictions[1].read_bytes()
+
+
+def test_a_stack_killed_while_pruned_runs_are_written_comes_to_the_same_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brackets = [THIRDS] * len(RATES)
+
+    def copied(*arguments: Any, **named: Any) -> Metrics:
+        ended = [path for path in (tmp_path / "whole").rglob("metrics.json") if "pruned" in path.read_text()]
+        if len(ended) == 2 and not (tmp_path / "killed").exists():
+            shutil.copytree(tmp_path / "whole", tmp_path / "killed")  # as a kill would leave it
+        return finalize(*arguments, **named)
+
+    monkeypatch.setattr("mlplab.runs.train.finalize", copied)
+    whole = launched(tmp_path / "whole", with_rates(), brackets)
+    assert Counter(status for status in statuses(whole)) == {"done": 1, "pruned": 6}
+    assert (tmp_path / "killed").exists()
+    resumed = launched(tmp_path / "killed", with_rates(), brackets)
+    assert statuses(resumed) == statuses(whole)
+    for number in range(len(RATES)):
+        one, other = (read_metrics(tmp_path / f"{name}/{number}") for name in ("whole", "killed"))
+        assert one | {"seconds": 0} == other | {"seconds": 0}
 
 
 @pytest.fixture

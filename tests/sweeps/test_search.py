@@ -1,6 +1,7 @@
 """The loop of a search, with a function in place of training."""
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from mlplab.config import Sweep, parse_sweep
-from mlplab.errors import UserError
+from mlplab.errors import Fault, UserError
 from mlplab.runs.best_trial import trial_name
 from mlplab.sweeps.search.pruning import brackets, first_rung
 from mlplab.sweeps.search.search import Search
@@ -43,7 +45,7 @@ def settings(**changed: object) -> Sweep:
     return parse_sweep(usual | {"ensemble": None, "space": {}} | changed)
 
 
-class KilledError(Exception):
+class KilledError(BaseException):
     pass
 
 
@@ -144,16 +146,78 @@ def test_trials_that_diverge_have_no_value_and_are_not_the_best(tmp_path: Path) 
     )
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes", "random"])
+def test_a_trial_is_stored_in_one_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
+) -> None:
+    asked = settings(sampler=sampler, trials=12, batch=4)
+    whole = values_of(search_in(tmp_path / "whole", asked, Trained(tmp_path / "whole")))
+    append = JournalFileBackend.append_logs
+    for writes in range(2, 24, 2):
+        root, left = tmp_path / str(writes), writes
+
+        def append_or_die(self: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
+            nonlocal left
+            if left == 0:
+                raise KilledError
+            left -= 1
+            append(self, logs)
+
+        monkeypatch.setattr(JournalFileBackend, "append_logs", append_or_die)
+        with pytest.raises(KilledError):
+            search_in(root, asked, Trained(root))
+        monkeypatch.setattr(JournalFileBackend, "append_logs", append)
+        assert values_of(search_in(root, asked, Trained(root))) == whole
+
+
+def refusing(train: Callable[[Sequence[FrozenTrial]], None], *batches: int) -> Any:
+    """Trains, but for batches that begin with these trials."""
+
+    def train_or_refuse(batch: Sequence[FrozenTrial]) -> None:
+        if batch[0].number in batches:
+            raise UserError(Fault("is wrong", "optimizer.lr"))
+        train(batch)
+
+    return train_or_refuse
+
+
 def test_a_batch_that_cannot_be_trained_has_failed(tmp_path: Path) -> None:
-    trained = Trained(tmp_path)
+    study = search_in(tmp_path, settings(), refusing(Trained(tmp_path), 8))
+    failed = [trial for trial in study.trials if trial.state == TrialState.FAIL]
+    assert [trial.number for trial in failed] == list(range(8, 16))
+    assert {trial.user_attrs["failed"] for trial in failed} == {"optimizer.lr: is wrong"}
 
+
+@pytest.mark.parametrize(("refused", "ended"), [((0,), 0), ((8, 16), 8)])
+def test_a_search_ends_if_its_first_or_two_batches_in_a_row_cannot_be_trained(
+    tmp_path: Path, refused: tuple[int, ...], ended: int
+) -> None:
+    with pytest.raises(UserError, match=r"optimizer\.lr: is wrong"):
+        search_in(tmp_path, settings(), refusing(Trained(tmp_path), *refused))
+    study = search_in(tmp_path, settings(), Trained(tmp_path))  # the mistake is corrected
+    failed = [trial for trial in study.trials if trial.state == TrialState.FAIL]
+    assert (len(study.trials), len(failed)) == (24, ended)
+
+
+def test_metrics_that_are_not_defined_are_the_worst(tmp_path: Path) -> None:
     def train(batch: Sequence[FrozenTrial]) -> None:
-        if batch[0].number == 8:
-            raise UserError
-        trained(batch)
+        for trial in batch:
+            (tmp_path / trial_name(trial.number)).mkdir()
+            content = {"status": "done", "val/mae": None, "rung/1": None, "rung/2": 4.0, "rung": 2}
+            (tmp_path / trial_name(trial.number) / "metrics.json").write_text(json.dumps(content))
 
-    study = search_in(tmp_path, settings(), train)
-    assert [trial.number for trial in study.trials if trial.state == TrialState.FAIL] == list(range(8, 16))
+    study = search_in(tmp_path, settings(trials=8, pruning="halving"), train)
+    assert {trial.state for trial in study.trials} == {TrialState.FAIL}
+    assert {trial.user_attrs["failed"] for trial in study.trials} == {"val/mae is not defined"}
+    (bracket, *_) = brackets(study.trials, study, "halving", None).values()
+    assert [rung.earlier for rung in bracket.rungs] == [(math.inf,) * 8, (4.0,) * 8]
+
+
+def test_a_database_is_in_the_folder_of_the_sweep_whatever_its_name(tmp_path: Path) -> None:
+    root = tmp_path / "a?b#c%20{d}"
+    assert search_in(root, settings(trials=8, storage="sqlite"), Trained(root)).trials
+    assert (root / "study.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [root.name]
 
 
 def test_a_search_stops_when_its_time_is_over(tmp_path: Path) -> None:
@@ -198,7 +262,7 @@ def test_trials_are_compared_with_those_of_their_bracket_that_have_ended(tmp_pat
         [("pruned", [0.1]), ("done", [0.5, 0.7]), ("pruned", [0.3, 0.4])]
     ):
         study.ask({})
-        study.tell(number, TrialResult(status, 0.8, rungs))
+        study.tell(number, TrialResult(status, 0.8, dict(enumerate(rungs, 1))))
     running = study.ask({})
     found = brackets([running], study, "halving", None)[3]
     assert [rung.earlier for rung in found.rungs] == [(-0.1, -0.5, -0.3), (-0.7, -0.4)]  # low is good

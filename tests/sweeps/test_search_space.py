@@ -5,9 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from mlplab.config import parse_sweep
 from mlplab.errors import UserError
 from mlplab.sweeps.search.space import is_search, read_space
 
+SETTINGS = parse_sweep(
+    {"trials": "auto", "minutes": None, "batch": 16, "sampler": "tpe", "pruning": "none"}
+    | {"storage": "journal", "ensemble": None, "space": {}}
+)
 LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 
 
@@ -30,6 +35,11 @@ LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
             "model.periodic_features=range(0,17,8)",
             IntDistribution(0, 16, step=8),
             "0 to 16, whole, in steps of 8",
+        ),
+        (
+            "model.dropout=range(0.1,1,0.3)",
+            FloatDistribution(0.1, 1.0, step=0.3),
+            "0.1 to 1.0, in steps of 0.3",
         ),
         (
             "model.periodic_features=range(16,-1,-8)",
@@ -90,11 +100,14 @@ def test_an_added_key_keeps_its_plus() -> None:
         ("model.periodic_features=range(0,17,8)", 9, None),
         ("model.dropout=range(0,0.6,0.25)", 0.25, 0.25),
         ("model.dropout=range(0,0.6,0.25)", 0.3, None),
+        ("model.dropout=range(0,0.5,0.1)", 0.3, 0.3),
+        ("data.batch_size=null,16,32", 32, "32"),
+        ("data.batch_size=null,16,32", None, "null"),
     ],
 )
 def test_the_own_value_of_a_configuration(line: str, value: object, own: object) -> None:
     (dimension,) = read_space([line], {}, "val/mae").dimensions.values()
-    assert dimension.own(value) == own
+    assert dimension.matching_value(value) == own
 
 
 @pytest.mark.parametrize(
@@ -108,7 +121,13 @@ def test_the_own_value_of_a_configuration(line: str, value: object, own: object)
     ],
 )
 def test_what_asks_for_a_search(overrides: list[str], searches: bool) -> None:
-    assert is_search(overrides) == searches
+    assert is_search(overrides, SETTINGS) == searches
+
+
+def test_configuration_files_may_ask_for_a_search() -> None:
+    assert is_search([], SETTINGS.model_copy(update={"space": {"optimizer.lr": "interval(0,1)"}}))
+    assert is_search([], SETTINGS.model_copy(update={"minutes": 3.0}))
+    assert not is_search(["sweep.ensemble=3"], SETTINGS.model_copy(update={"ensemble": 3}))
 
 
 @pytest.mark.parametrize(
@@ -121,6 +140,7 @@ def test_what_asks_for_a_search(overrides: list[str], searches: bool) -> None:
         ("optimizer.lr=tag(log,range(0.1,0.9,0.1))", "only an interval can have a logarithmic scale"),
         ("optimizer.lr=tag(lin,interval(0,1))", "unknown tag"),
         ("model.hidden=[8],[8]", "a value is given twice"),
+        ("data.batch_size=shuffle(range(1,6))", "a search needs no order"),
         ("seed=range(4)", "cannot be searched"),
         ("data.split.fold=range(4)", "cannot be searched"),
         ("loss.delta=interval(0.1,1)", "different losses cannot be compared"),

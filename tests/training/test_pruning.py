@@ -6,7 +6,7 @@ import pickle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplab.training.pruning import Bracket, Rung, places, survivors
+from mlplab.training.pruning import Bracket, Rung, places, rung_numbers, survivors
 
 values = st.sampled_from([0.0, 1.0, 2.5, 7.0, math.inf]) | st.floats(allow_nan=False)  # many are equal
 
@@ -36,18 +36,18 @@ def test_a_rung_is_reached_after_its_share_of_the_epochs(drawn: list[float], epo
         before = [n for n, share in enumerate(sorted(drawn), 1) if share * epochs <= epoch - 1 + 1e-9]
         if reached != before:
             expected[epoch] = reached[-1]
-    assert bracket.numbers(epochs) == expected
+    assert rung_numbers(bracket.rungs, epochs) == expected
 
 
 def test_shares_are_not_rounded_up_by_their_last_bits() -> None:
     assert 0.07 * 100 > 7
-    assert Bracket((Rung(0.07, ()), Rung(1 / 9, ()), Rung(1 / 3, ()))).numbers(100) == {7: 1, 12: 2, 34: 3}
+    assert rung_numbers((Rung(0.07, ()), Rung(1 / 9, ()), Rung(1 / 3, ())), 100) == {7: 1, 12: 2, 34: 3}
 
 
 def test_the_later_of_two_rungs_at_one_epoch_counts_and_none_at_the_last() -> None:
     bracket = Bracket((Rung(0.01, ()), Rung(0.2, ()), Rung(0.5, ()), Rung(0.9, ())))
-    assert bracket.numbers(5) == {1: 2, 3: 3}
-    assert bracket.numbers(1) == {}
+    assert rung_numbers(bracket.rungs, 5) == {1: 2, 3: 3}
+    assert rung_numbers(bracket.rungs, 1) == {}
 
 
 def test_brackets_are_plain_values() -> None:

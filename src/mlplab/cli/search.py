@@ -1,12 +1,16 @@
 """A search with `-m`: composes the trials that it chooses, and has the launcher train them."""
 
+import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
+from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial
 
 from mlplab.cli.compose import plain, sweep_settings
@@ -22,6 +26,8 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import trial_name
 from mlplab.runs.resolve import resolved
 from mlplab.runs.selection import IGNORED
+from mlplab.runs.trained.chosen_ensemble import check_replaceable
+from mlplab.sweeps.folder import check_not_grid
 from mlplab.sweeps.search.finish import finish
 from mlplab.sweeps.search.search import Search
 from mlplab.sweeps.search.space import Space, Value, read_space
@@ -34,6 +40,8 @@ if TYPE_CHECKING:
 NOT_OF_A_RUN = ("name", "sweep", "ensemble")
 """Keys that the command of the best trial does not repeat."""
 
+
+log = logging.getLogger(__name__)
 
 Launch = Callable[[Sequence[list[str]], int, "Mapping[Path, Bracket]"], None]
 """Trains runs, given the overrides of each, the number of the first, and the rungs of each by its folder."""
@@ -69,10 +77,15 @@ def run_search(
     _check_corners(cfg, loader, space)
     run = resolved(common, cache)
     data = cache.data(run)
+    check_not_grid(root)
+    if settings.ensemble:
+        check_replaceable(root / f"ensemble-{settings.ensemble}")
     study = SearchStudy(root, settings.storage, space, run.monitor, settings.sampler, run.seed)
     study.check_same({"space": space.texts, "configuration": _comparable(common, space)})
     data.check_unchanged(study.remembered("table", data.fingerprint), "restore it, or start a new search")
     _check_total(settings, study)
+    if space.size < (settings.total or math.inf):
+        log.warning("the space has %d configurations, which a grid would try once each", int(space.size))
 
     deadline = None if settings.minutes is None else time.time() + 60 * settings.minutes
 
@@ -123,7 +136,16 @@ def _check_corners(cfg: DictConfig, loader: ConfigLoader, space: Space) -> None:
     """
     lines = [[*corner, f"hydra.sweep.subdir={trial_name(0)}"] for corner in space.corners()]
     errors = [run.error for run in derive_runs(cfg, loader, lines, 0) if run.error]
-    if faults := dict.fromkeys(fault for error in errors for fault in error.faults):
+    faults = dict.fromkeys(fault for error in errors for fault in error.faults)
+    kinds = {key: dimension.distribution for key, dimension in space.dimensions.items()}
+    if floats := [
+        replace(fault, remedy="of whole numbers, write int(interval(LOW,HIGH))")
+        for fault in faults
+        if fault.expected.startswith("a whole number")
+        and isinstance(kinds.get(fault.where), FloatDistribution)
+    ]:
+        raise UserError(floats[0])
+    if faults:
         raise UserError(*faults)
 
 
@@ -155,10 +177,10 @@ def _defaults(cfg: DictConfig, common: TrainConfig, run: TrainConfig, space: Spa
     typed, chosen = dict(flat(common.plain())), dict(flat(run.plain()))
     found: dict[str, Value] = {}
     for key, dimension in space.dimensions.items():
-        for value in (cfg.hydra.runtime.choices.get(key), typed.get(key), chosen.get(key)):
-            if (own := dimension.own(value)) is not None:
-                found[key] = own
-                break
+        sources = (cfg.hydra.runtime.choices, typed, chosen)
+        values = (dimension.matching_value(source[key]) for source in sources if key in source)
+        if (value := next((each for each in values if each is not None), None)) is not None:
+            found[key] = value
     return found
 
 

@@ -7,8 +7,18 @@ from functools import reduce
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
 from mlplab.commands.evaluate import EvaluationResult, own_data, score
+from mlplab.commands.render import (
+    BEST_RUN,
+    ENSEMBLE,
+    chosen_table,
+    inside,
+    score_table,
+    validation_table,
+)
+from mlplab.console import print_line
 from mlplab.data.cache import DataCache
 from mlplab.data.splits.split import PARTS
 from mlplab.errors import Fault, UserError, listed
@@ -95,6 +105,15 @@ def select_ensemble(sweep: Path, steps: int) -> Choice:
     scores = {f"test/{name}": value for name, value in choice.test_scores.items()}
     write_ensemble(folder, by_run, finite({f"val/{metric}": choice.chosen, **scores}))
     return choice
+
+
+def print_choice(choice: Choice, console: Console) -> None:
+    """Prints the runs of a chosen ensemble, its scores, and its folder."""
+    console.print(chosen_table(choice.weights))
+    console.print(validation_table(choice.metric, choice.best, choice.chosen))
+    rows = {ENSEMBLE: choice.test_scores, BEST_RUN: choice.result.members[0], **choice.result.baselines}
+    console.print(score_table(rows))
+    print_line(console, f"ensemble folder: {inside(choice.folder)}")
 
 
 def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:

@@ -6,7 +6,7 @@ from mlplab.config.types import Count, CountOrAuto, Positive, Section
 
 
 class Sweep(Section):
-    """A search for good values of keys; a grid of given values needs none of these but `ensemble`."""
+    """A search for good values of keys. A grid of given values has only `ensemble`."""
 
     trials: CountOrAuto
     minutes: Positive | None

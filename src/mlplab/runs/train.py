@@ -156,9 +156,10 @@ class _Training:
         ended = trainer.ended_runs(interrupted=received is not None)
         left = len(ended) < len(trainer.runs) and not received
         following = trainer.without_stopped_runs() if left else None
-        if received and trainer.stack_checkpoint:
-            trainer.save()
         statuses = {index: trainer.status(index) for index in ended}
+        is_pruned = any(status == "pruned" for status, _ in statuses.values())
+        if trainer.stack_checkpoint and (received or is_pruned):  # what was decided together must not change
+            trainer.save()
         trained = [index for index, (status, _) in statuses.items() if status == "done"]
         tested, finished = any(trainer.runs[index].config.test for index in trained), len(self.metrics)
 

@@ -43,6 +43,28 @@ def check_sweep_folder(root: Path) -> None:
         )
 
 
+def check_not_grid(root: Path) -> None:
+    """Checks that a new search is in a folder without runs.
+
+    Raises:
+        UserError: otherwise.
+    """
+    if not any((root / name).is_file() for name in STUDY_FILES.values()) and any(runs_below(root, DEPTH - 1)):
+        what, remedy = "contains runs that are not of a search", "choose a different folder: name=…"
+        raise UserError(Fault(what, str(root), remedy=remedy))
+
+
+def check_not_search(root: Path) -> None:
+    """Checks that the runs of a grid are in a folder without a search.
+
+    Raises:
+        UserError: otherwise.
+    """
+    if any((root / name).is_file() for name in STUDY_FILES.values()):
+        remedy = "choose a different folder: name=…; or type the search's command again"
+        raise UserError(Fault("is the folder of a search", str(root), remedy=remedy))
+
+
 def _is_sweep(root: Path) -> bool:
     """Whether a folder contains a file of a sweep, or only runs."""
     if any((root / name).is_file() for name in (PLAN_FILE, MULTIRUN_FILE, *STUDY_FILES.values())):

@@ -65,7 +65,7 @@ def summarize(root: Path, total: int, runs: Sequence[RunResult]) -> None:
         print_line(console, line)
     failed = [run for run in runs if run.metrics["status"] not in AS_PLANNED]
     if failed or len(runs) < total:
-        raise RunFailed(failure_lines(failed, root, total, total - len(runs)))
+        raise RunFailed(_failures(failed, root, total, total - len(runs)))
 
 
 def _table(found: Results, width: int, baselines: Baselines, title: str | None) -> RichTable:
@@ -75,14 +75,7 @@ def _table(found: Results, width: int, baselines: Baselines, title: str | None) 
     return summary_table(replace(found, groups=tuple(groups[:BEST])), width, header, baselines, title)
 
 
-def failure_lines(failed: Sequence[RunResult], root: Path, total: int, absent: int) -> str:
-    """How many runs failed, and why the first few did.
-
-    Args:
-        failed: runs that left a folder.
-        total: number of all runs.
-        absent: number of runs that left none.
-    """
+def _failures(failed: Sequence[RunResult], root: Path, total: int, absent: int) -> str:
     lines = [f"{len(failed) + absent} of {total} runs failed"]
     lines += [
         f"  {run.folder.relative_to(root)}: {run.metrics['status']}, {run.metrics.get('reason', '')}"

@@ -42,7 +42,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Bracket:
-    """When a run may be pruned. Runs of a stack are compared if their brackets are equal.
+    """When a run may be pruned. Runs of a stack are compared if their rungs are equal.
 
     Args:
         rungs: by ascending share.
@@ -52,16 +52,17 @@ class Bracket:
     rungs: tuple[Rung, ...]
     deadline: float | None = None
 
-    def numbers(self, epochs: int) -> dict[int, int]:
-        """The number of a rung, from 1, by the epoch after which runs of so many epochs are compared.
 
-        After the last epoch, they are not. Of several rungs at one epoch, the last counts.
-        """
-        found = {
-            max(1, math.ceil(round(rung.share * epochs, 9))): number  # 0.07 of 100 epochs are 7
-            for number, rung in enumerate(self.rungs, 1)
-        }
-        return {epoch: number for epoch, number in found.items() if epoch < epochs}
+def rung_numbers(rungs: Sequence[Rung], epochs: int) -> dict[int, int]:
+    """The number of a rung, from 1, by the epoch after which runs of so many epochs are compared.
+
+    After the last epoch, they are not. Of several rungs at one epoch, the last counts.
+    """
+    found = {
+        max(1, math.ceil(round(rung.share * epochs, 9))): number  # 0.07 of 100 epochs are 7
+        for number, rung in enumerate(rungs, 1)
+    }
+    return {epoch: number for epoch, number in found.items() if epoch < epochs}
 
 
 def survivors(values: Sequence[float], earlier: Sequence[float]) -> list[bool]:
@@ -99,25 +100,27 @@ class Pruning(StackCallback):
         self, brackets: Sequence[Bracket | None], best: BestWeights, stopping: EarlyStopping
     ) -> None:
         self.best, self.stopping = best, stopping
-        self.runs: dict[Bracket, list[int]] = {}
+        self.runs: dict[tuple[Rung, ...], list[int]] = {}
         for run, bracket in enumerate(brackets):
             if bracket:
-                self.runs.setdefault(bracket, []).append(run)
+                self.runs.setdefault(bracket.rungs, []).append(run)
+        self.deadlines = {run: each.deadline for run, each in enumerate(brackets) if each and each.deadline}
         self.reasons: dict[int, str] = {}
         self.values: dict[str, Float64[Tensor, " member"]] = {}
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Compares the runs that have reached a rung."""
-        epochs, active = trainer.max_epochs or 0, module.active_runs().tolist()
-        for bracket, runs in self.runs.items():
-            number = bracket.numbers(epochs).get(trainer.current_epoch + 1)
+        epochs, epoch = trainer.max_epochs or 0, trainer.current_epoch + 1
+        active = module.active_runs().tolist()
+        for rungs, runs in self.runs.items():
+            number = rung_numbers(rungs, epochs).get(epoch)
             if number and (reached := [run for run in runs if active[run]]):
-                where = f"rung {number} of {len(bracket.rungs)}, after epoch {trainer.current_epoch + 1}"
-                self._compare(reached, bracket.rungs[number - 1], number, f"{where} of {epochs}", module)
-            if bracket.deadline and time.time() > bracket.deadline and trainer.current_epoch + 1 < epochs:
-                reason = f"pruned after epoch {trainer.current_epoch + 1} of {epochs}: the time is over"
-                for run in runs:
-                    self._prune(run, reason, module)
+                where = f"rung {number} of {len(rungs)}, after epoch {epoch} of {epochs}"
+                self._compare(reached, rungs[number - 1], number, where, module)
+        if epoch < epochs and self.deadlines:
+            reason, now = f"pruned after epoch {epoch} of {epochs}: the time is over", time.time()
+            for run in [run for run, deadline in self.deadlines.items() if now > deadline]:
+                self._prune(run, reason, module)
         trainer.should_stop |= not module.active.any()
 
     def _compare(self, runs: Sequence[int], rung: Rung, number: int, where: str, module: StackModule) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 import yaml
+from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table as RichTable
 
@@ -27,14 +28,17 @@ from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial, trial_name
 from mlplab.runs.discovery import BEST_TRIAL_FILE
-from mlplab.runs.selection import read_run
+from mlplab.runs.selection import as_typed
 from mlplab.sweeps.draw import draw_sweep
 from mlplab.sweeps.search.space import Space, Value
 from mlplab.sweeps.search.study import SearchStudy
-from mlplab.sweeps.summary import failure_lines, results_of
+from mlplab.sweeps.summary import SHOWN, results_of
 
 STATUSES = ("done", "pruned", "diverged", "failed")
-"""How trials end, in the order in which they are counted. A search is none the worse for the first three."""
+"""How trials end, in the order in which they are counted."""
+
+FEWEST_FOR_IMPORTANCE = 4
+"""Finished trials below which nothing can be said of the importance of keys."""
 
 
 def finish(
@@ -53,14 +57,11 @@ def finish(
     Raises:
         RunFailed: if no trial finished, or some failed.
     """
-    results = {run.folder: run for run in results_of(root, {})}
-    counts = Counter(str(run.metrics["status"]) for run in results.values())
+    counts = Counter(map(status_of, study.trials))
     by_status = {status: counts[status] for status in STATUSES if counts[status]}
-    failed = [run for run in results.values() if run.metrics["status"] not in STATUSES[:3]]
     best = study.best
     if best is None:
-        unfinished = [run for run in results.values() if not run.done]
-        raise RunFailed(failure_lines(unfinished, root, len(study.trials), 0))
+        raise RunFailed(_failures(study))
     with heavy_imports():
         import torch
 
@@ -69,9 +70,7 @@ def finish(
 
     torch.set_num_threads(1)
     folder = root / trial_name(best.number)
-    test_finished(folder, cache)
-    results[folder] = read_run(folder)
-    (_, own), *baselines = main_scores(results[folder].metrics).items()
+    (_, own), *baselines = main_scores(test_finished(folder, cache)).items()
     found = BestTrial(
         folder.name,
         monitor,
@@ -90,7 +89,7 @@ def finish(
             chosen = select_ensemble(root, settings.ensemble)
             rows[ENSEMBLE] = {**chosen.test_scores}
             lines.append(f"ensemble folder: {inside(chosen.folder)}")
-        draw_sweep(root, list(results.values()), cache, found)
+        draw_sweep(root, results_of(root, {}), cache, found)
     finally:  # a full disk or Ctrl-C takes only the ensemble and the figures
         console = Console()
         shown = ", ".join(f"{count:,} {status}" for status, count in by_status.items())
@@ -99,8 +98,25 @@ def finish(
         console.print(score_table(rows | dict(baselines)))
         for line in (*lines, found.command, script_command("report.py", root), tensorboard_command(root)):
             print_line(console, line)
-    if failed:
-        raise RunFailed(failure_lines(failed, root, len(study.trials), 0))
+    if counts["failed"]:
+        raise RunFailed(_failures(study))
+
+
+def status_of(trial: FrozenTrial) -> str:
+    """How a trial has ended."""
+    if trial.state == TrialState.COMPLETE:
+        return "done"
+    return next((status for status in STATUSES if status in trial.user_attrs), "failed")
+
+
+def _failures(study: SearchStudy) -> str:
+    """How many trials failed, and why the first few did; if none finished, also those that diverged."""
+    of_interest = ("failed",) if study.best else ("failed", "diverged", "pruned")
+    failed = [trial for trial in study.trials if status_of(trial) in of_interest]
+    lines = [f"{len(failed)} of {len(study.trials)} trials failed" if study.best else "no trial finished"]
+    for trial in failed[:SHOWN]:
+        lines.append(f"  {trial_name(trial.number)}: {trial.user_attrs.get(status_of(trial), '')}")
+    return "\n".join([*lines, *(["  …"] if len(failed) > SHOWN else [])])
 
 
 def _typed_values(values: Mapping[str, Value]) -> dict[str, Any]:
@@ -110,6 +126,8 @@ def _typed_values(values: Mapping[str, Value]) -> dict[str, Any]:
 
 def _importance(study: SearchStudy) -> dict[str, float]:
     """The importance of each key (PED-ANOVA, Watanabe et al. 2023); empty if too few trials finished."""
+    if len(study.done) < FEWEST_FOR_IMPORTANCE:
+        return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -126,6 +144,6 @@ def _table(found: BestTrial, space: Space) -> RichTable:
     for key in keys:
         best = found.configuration[key]
         importance = f"{found.importance[key]:.0%}" if key in found.importance else "–"
-        shown = f"{best:.4g}" if isinstance(best, float) else str(best)
+        shown = f"{best:.4g}" if isinstance(best, float) else as_typed(best)
         table.add_row(key, shown, importance, space.dimensions[key].text)
     return table

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from mlplab.sweeps.search.study import SearchStudy
@@ -41,13 +40,14 @@ def brackets(
         deadline: the time at which trials are pruned, in seconds since 1970. The first trial has no
             deadline, so that something is found in any case.
     """
-    sign = -1 if study.study.direction == StudyDirection.MAXIMIZE else 1
     ended = [trial for trial in study.trials if trial.state.is_finished()]
 
     def rungs(first: int) -> tuple[Rung, ...]:
-        own = [trial.intermediate_values for trial in ended if first_rung(trial.number, kind) == first]
+        reached = [trial.intermediate_values for trial in ended if first_rung(trial.number, kind) == first]
         numbers = range(1, RUNGS - first + 1)  # of the bracket's own rungs
-        values = (tuple(sign * each[number] for each in own if number in each) for number in numbers)
+        values = (
+            tuple(study.sign * each[number] for each in reached if number in each) for number in numbers
+        )
         return tuple(map(Rung, SHARES[first:], values))
 
     by_first = {first: rungs(first) for first in range(RUNGS + 1)}

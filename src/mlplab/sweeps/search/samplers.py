@@ -54,4 +54,4 @@ def _sampler(name: str, seed: int, own: int) -> BaseSampler:
         case "random":
             return RandomSampler(seed=own)
         case _:  # running trials count as bad ones (constant liar), so that a batch spreads out
-            return TPESampler(seed=own)
+            return TPESampler(seed=own, constant_liar=True)

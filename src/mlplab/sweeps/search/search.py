@@ -10,6 +10,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from mlplab.config import Sweep
+from mlplab.config.metrics import sign_of
 from mlplab.errors import UserError, reason_of
 from mlplab.runs.best_trial import trial_name
 from mlplab.runs.discovery import read_metrics
@@ -19,6 +20,9 @@ from mlplab.sweeps.search.study import SearchStudy, TrialResult
 
 FEWEST_MEMBERS = 8
 """Trials of a batch that get the same shape, if their shape is searched: smaller stacks gain little."""
+
+RUNG = "rung/"
+"""What a metrics.json calls the values at rungs."""
 
 Train = Callable[[Sequence[FrozenTrial]], None]
 """Trains the runs of some trials, in their folders."""
@@ -55,18 +59,28 @@ class Search:
         """Trains until there are as many trials as asked for, or the time is over.
 
         Trials that a killed process has left are trained first, in their folders.
+
+        Raises:
+            UserError: if no trial has ended yet, or two batches in a row, and the next cannot be trained. Its
+                trials are left running, and are resumed by the same command.
         """
+        refused = not any(trial.state.is_finished() for trial in self.study.trials)
         while batch := self._next_batch():
             before = time.monotonic()
             try:
                 self.train(batch)
                 results = [self._result(trial.number) for trial in batch]
+                refused = False
             except UserError as error:
+                if refused:
+                    raise
+                refused = True
+                log.warning("a batch could not be trained: %s", reason_of(error))
                 results = [TrialResult("failed", None, reason=reason_of(error))] * len(batch)
             for trial, result in zip(batch, results, strict=True):
                 self.study.tell(trial.number, result)
             self._seconds_each = (time.monotonic() - before) / len(batch)
-            self._log_progress(batch)
+            self._log_progress()
 
     def _next_batch(self) -> list[FrozenTrial]:
         """The trials that train next: those that had been started before, and new ones to fill the batch.
@@ -74,13 +88,13 @@ class Search:
         Batches end at multiples of their size, whatever was interrupted.
         """
         study, size = self.study, self.settings.batch
-        batch = [study.completed(trial) for trial in study.running]
+        batch = study.running
         asked = len(study.trials)
         end = math.ceil((asked + (not batch)) / size) * size
         if self.settings.total is not None:
             end = min(end, self.settings.total)
         count = self._affordable(end - asked)
-        return batch + [study.ask(self._given(number)) for number in range(asked, asked + count)]
+        return batch + [study.ask(self._fixed_values(number)) for number in range(asked, asked + count)]
 
     def _affordable(self, count: int) -> int:
         """How many of the next trials there is time for; at least one trial in all."""
@@ -95,7 +109,7 @@ class Search:
         """Estimated seconds of training; after a batch, from its own."""
         return self._seconds_each * trials if self._seconds_each else self.seconds(trials)
 
-    def _given(self, number: int) -> Mapping[str, Value]:
+    def _fixed_values(self, number: int) -> Mapping[str, Value]:
         """The values that a trial gets without the sampler: its shape is that of the first of its group."""
         if number == 0:
             return self.defaults
@@ -107,19 +121,24 @@ class Search:
         return {key: params[key] for key in self.shape_keys}
 
     def _result(self, number: int) -> TrialResult:
-        folder = self.root / trial_name(number)
-        metrics = read_metrics(folder)
+        """How the run of a trial has ended, by its folder."""
+        metrics = read_metrics(self.root / trial_name(number))
         status, value = str(metrics["status"]), metrics.get(self.monitor)
-        rungs = [metrics[name] for name in sorted(metrics) if name.startswith("rung/")]
+        worst = sign_of(self.monitor) * math.inf
+        rungs = {
+            int(name.removeprefix(RUNG)): worst if reached is None else float(reached)
+            for name, reached in metrics.items()
+            if name.startswith(RUNG)
+        }
         reason = str(metrics.get("reason", "" if status == "done" else "its process ended"))
         if status == "done" and value is None:
             status, reason = "failed", f"{self.monitor} is not defined"
         return TrialResult(status, value, rungs, reason)
 
-    def _log_progress(self, batch: Sequence[FrozenTrial]) -> None:
-        best, ended = self.study.best, len(self.study.trials)
+    def _log_progress(self) -> None:
+        study, best = self.study, self.study.best
         total = f" of {self.settings.total:,}" if self.settings.total else ""
-        found = (
-            f"best {self.monitor} {best.value:.4g} ({trial_name(best.number)})" if best else "none finished"
-        )
-        log.info("%s%s trials: %s", f"{ended:,}", total, found)
+        found = "none finished"
+        if best:
+            found = f"best {self.monitor} {best.value:.4g} ({trial_name(best.number)})"
+        log.info("%s%s trials, %s done: %s", f"{len(study.trials):,}", total, f"{len(study.done):,}", found)

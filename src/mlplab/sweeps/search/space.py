@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from math import inf, isclose, prod
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,6 +16,7 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
+from mlplab.config import Sweep
 from mlplab.errors import Fault, UserError, listed
 
 Value = float | int | str
@@ -48,6 +51,16 @@ class Dimension:
         """The override that sets the key to one of its values."""
         return f"{self.typed}={value}"
 
+    @property
+    def size(self) -> float:
+        """The number of values; infinity for an interval of numbers."""
+        match self.distribution:
+            case CategoricalDistribution(choices=choices):
+                return len(choices)
+            case IntDistribution(low=low, high=high, step=step):
+                return len(range(low, high + 1, step))
+        return inf
+
     def ends(self) -> Sequence[Value]:
         """All choices, or the lowest and the highest number."""
         match self.distribution:
@@ -57,7 +70,7 @@ class Dimension:
                 return [low, high]
         raise AssertionError
 
-    def own(self, value: object) -> Value | None:
+    def matching_value(self, value: object) -> Value | None:
         """A value of the configuration as one of these; None if it is none of them."""
         match self.distribution:
             case CategoricalDistribution(choices=choices):  # 0 is 0.0
@@ -67,7 +80,8 @@ class Dimension:
                 is_one = isinstance(value, int) and value in range(low, high + 1, step)
                 return int(value) if isinstance(value, int) and is_one else None
             case FloatDistribution(low=low, high=high, step=step) if isinstance(value, int | float):
-                is_one = low <= value <= high and (step is None or ((value - low) / step).is_integer())
+                steps = (value - low) / (step or 1)
+                is_one = low <= value <= high and (step is None or isclose(steps, round(steps)))
                 return float(value) if is_one else None
         return None
 
@@ -121,6 +135,11 @@ class Space:
         """The overrides of a trial with these values, which may be of some of the keys."""
         return [*self.fixed, *(self.dimensions[key].override(value) for key, value in values.items())]
 
+    @property
+    def size(self) -> float:
+        """The number of configurations; infinity if there is an interval of numbers."""
+        return prod(dimension.size for dimension in self.dimensions.values())
+
     def corners(self) -> Iterator[list[str]]:
         """Overrides that set one key at a time to its extreme values."""
         for dimension in self.dimensions.values():
@@ -128,12 +147,18 @@ class Space:
                 yield [*self.fixed, dimension.override(value)]
 
 
-def is_search(overrides: Sequence[str]) -> bool:
-    """Whether the overrides of a sweep ask for a search, not for a grid."""
+def is_search(overrides: Sequence[str], settings: Sweep) -> bool:
+    """Whether a sweep is a search, not a grid.
+
+    Args:
+        overrides: the command line; a key of the search or an interval asks for one.
+        settings: also set by configuration files.
+    """
     parsed = OverridesParser.create().parse_overrides(list(overrides))
-    keys = [override.get_key_element().lstrip("+") for override in parsed]
-    settings = any(key == "sweep" or key.startswith("sweep.") for key in keys if key != "sweep.ensemble")
-    return settings or any(override.is_interval_sweep() for override in parsed)
+    keys = {override.get_key_element().lstrip("+") for override in parsed}
+    is_typed = any(key == "sweep" or key.startswith("sweep.") for key in keys - {"sweep.ensemble"})
+    is_set = settings.space or settings.trials != "auto" or settings.minutes or settings.pruning != "none"
+    return is_typed or bool(is_set) or any(override.is_interval_sweep() for override in parsed)
 
 
 def read_space(overrides: Sequence[str], configured: Mapping[str, str], monitor: str) -> Space:
@@ -204,6 +229,8 @@ def _distribution(override: Override, sweep: object) -> BaseDistribution | None:
     if log and not isinstance(sweep, IntervalSweep):
         remedy = "write tag(log,interval(LOW,HIGH)), or for whole numbers tag(log,int(interval(LOW,HIGH)))"
         raise UserError(Fault("only an interval can have a logarithmic scale", key, text, remedy=remedy))
+    if getattr(sweep, "shuffle", False):
+        raise UserError(Fault("a search needs no order", key, text, remedy="remove shuffle(…)"))
     match sweep:
         case IntervalSweep(start=low, end=high) if low is not None and high is not None:
             if low > high:
@@ -216,14 +243,14 @@ def _distribution(override: Override, sweep: object) -> BaseDistribution | None:
                 return IntDistribution(low, high, log)
             return FloatDistribution(float(low), float(high), log)
         case RangeSweep():
-            values = [float(value) for value in override.sweep_string_iterator()]
+            values = [Decimal(value) for value in override.sweep_string_iterator()]
             if not values:
                 return None
-            low, high = min(values), max(values)
-            step = abs(values[1] - values[0]) if len(values) > 1 else 1.0
+            first, step = min(values), abs(Decimal(str(sweep.step)))
+            last = first + (max(values) - first) // step * step
             if all(isinstance(each, int) for each in (sweep.start, sweep.stop, sweep.step)):
-                return IntDistribution(int(low), int(high), step=int(step))
-            return FloatDistribution(low, high, step=step)
+                return IntDistribution(int(first), int(last), step=int(step))
+            return FloatDistribution(float(first), float(last), step=float(step))
         case ChoiceSweep():
             choices = list(override.sweep_string_iterator())
             if len(set(choices)) < len(choices):

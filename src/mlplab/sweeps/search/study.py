@@ -2,9 +2,9 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import URL
 
 from mlplab.config.metrics import sign_of
-from mlplab.errors import Fault, UserError, reason_of
+from mlplab.errors import Fault, UserError
 from mlplab.runs.discovery import COMPATIBLE
 from mlplab.sweeps.folder import STUDY_FILES
 from mlplab.sweeps.search.samplers import build_sampler
@@ -37,23 +38,27 @@ class TrialResult:
     Args:
         status: `done`, `pruned`, `diverged` or `failed`, as in the run's metrics.json.
         value: the monitored metric; None if there is none.
-        rungs: its values at the rungs that it reached.
+        rungs: its values at the rungs that it reached, by their numbers.
         reason: why the status is not `done`.
     """
 
     status: str
     value: float | None
-    rungs: Sequence[float] = ()
+    rungs: Mapping[int, float] = field(default_factory=dict)
     reason: str = ""
 
 
 class SearchStudy:
     """The trials of a search.
 
+    The sampler works on a copy in memory, and the storage gets each trial in one piece. So a trial exists
+    with all its values or not at all, wherever a process is killed.
+
     Args:
         root: the sweep folder.
         kind: `journal` or `sqlite`.
         monitor: the metric that is minimised or maximised.
+        sampler: its name.
         seed: of the sampler.
 
     Raises:
@@ -62,20 +67,31 @@ class SearchStudy:
 
     def __init__(self, root: Path, kind: str, space: Space, monitor: str, sampler: str, seed: int) -> None:
         self.root, self.space, self.sampler, self.seed = root, space, sampler, seed
-        self.path = root / STUDY_FILES[kind]
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        others = [root / name for name in STUDY_FILES.values() if name != self.path.name]
-        if found := [path for path in others if path.exists()]:
-            (typed,) = (key for key, name in STUDY_FILES.items() if name == found[0].name)
-            remedy = f"type sweep.storage={typed}"
-            raise UserError(Fault("the search has another storage", str(found[0]), remedy=remedy))
+        self.path, self.sign = root / STUDY_FILES[kind], sign_of(monitor)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        others = [(name, root / file) for name, file in STUDY_FILES.items() if name != kind]
+        if found := [(name, path) for name, path in others if path.exists()]:
+            remedy = f"type sweep.storage={found[0][0]}"
+            raise UserError(Fault("the search has another storage", str(found[0][1]), remedy=remedy))
+        direction = StudyDirection.MAXIMIZE if self.sign < 0 else StudyDirection.MINIMIZE
         with readable(self.path):
             self.storage = _storage(self.path, kind)
-            direction = StudyDirection.MAXIMIZE if sign_of(monitor) < 0 else StudyDirection.MINIMIZE
-            self.study = optuna.create_study(
+            stored = optuna.create_study(
                 storage=self.storage, study_name=STUDY, direction=direction, load_if_exists=True
             )
             self._id = self.storage.get_study_id_from_name(STUDY)
+            self.study = optuna.create_study(study_name=STUDY, direction=direction)
+            for name, value in self.storage.get_study_system_attrs(self._id).items():
+                self._memory.set_study_system_attr(self._memory_id, name, value)
+            self.study.add_trials(stored.get_trials(deepcopy=False))
+
+    @property
+    def _memory(self) -> BaseStorage:
+        return self.study._storage
+
+    @property
+    def _memory_id(self) -> int:
+        return self._memory.get_study_id_from_name(STUDY)
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -88,11 +104,14 @@ class SearchStudy:
         return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     @property
+    def done(self) -> list[FrozenTrial]:
+        """The trials that have finished with a value."""
+        return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+    @property
     def best(self) -> FrozenTrial | None:
         """The best finished trial, the earliest if there are several; None if none has finished."""
-        done = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        sign = -1 if self.study.direction == StudyDirection.MAXIMIZE else 1
-        return min(done, key=lambda trial: sign * (trial.value or 0.0), default=None)
+        return min(self.done, key=lambda trial: self.sign * (trial.value or 0.0), default=None)
 
     def check_same(self, attributes: Mapping[str, Mapping[str, Any]]) -> None:
         """Checks that a resumed search is the same as before; of a new one, stores what it is.
@@ -103,14 +122,13 @@ class SearchStudy:
         Raises:
             UserError: with each difference in the first topic that has one.
         """
-        stored = self.study.user_attrs
-        if "version" not in stored:
-            for name, content in attributes.items():
-                self.study.set_user_attr(name, content)
-            self.study.set_user_attr("version", COMPATIBLE)
+        if not self.trials:
+            for name, content in {**attributes, "version": COMPATIBLE}.items():
+                self._remember(name, content)
             return
-        if stored["version"] != COMPATIBLE:
-            version = stored["version"]
+        stored = self._remembered()
+        version = stored.get("version")
+        if version != COMPATIBLE:
             what = f"was written by mlplab {version}, which this version ({COMPATIBLE}) cannot resume"
             raise UserError(Fault(what, str(self.path), remedy="start a new search: name=…"))
         what = f"differs from the search in {self.root}"
@@ -126,27 +144,31 @@ class SearchStudy:
                 raise UserError(*faults)
 
     def remembered(self, name: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the search has stored under a name; at first, this content."""
-        if name not in self.study.user_attrs:
-            self.study.set_user_attr(name, dict(content))
-        return dict(self.study.user_attrs[name])
+        """What the search stored under a name when it had no trials; until then, this content."""
+        if not self.trials:
+            self._remember(name, dict(content))
+        return dict(self._remembered()[name])
+
+    def _remember(self, name: str, content: Any) -> None:
+        with readable(self.path):
+            self.storage.set_study_user_attr(self._id, name, content)
+
+    def _remembered(self) -> dict[str, Any]:
+        with readable(self.path):
+            return self.storage.get_study_user_attrs(self._id)
 
     def ask(self, fixed: Mapping[str, Value]) -> FrozenTrial:
         """Starts the next trial; the sampler chooses the values that are not fixed."""
-        number = len(self.trials)
+        number, before = len(self.trials), self._memory.get_study_system_attrs(self._memory_id).copy()
         self.study.sampler = build_sampler(self.sampler, self.seed, number, fixed)
         self.study.ask(self.space.distributions)
-        return self.trials[number]
-
-    def completed(self, trial: FrozenTrial) -> FrozenTrial:
-        """A running trial with all values: the process may have been killed while they were chosen."""
-        missing = [each for key, each in self.space.dimensions.items() if key not in trial.params]
-        if missing:
-            self.study.sampler = build_sampler(self.sampler, self.seed, trial.number, trial.params)
-            resumed = optuna.trial.Trial(self.study, self._trial_id(trial.number))
-            for dimension in missing:
-                dimension.suggest(resumed)
-        return self.trials[trial.number]
+        trial = self.trials[number]
+        with readable(self.path):
+            for name, value in self._memory.get_study_system_attrs(self._memory_id).items():
+                if name not in before or before[name] != value:  # the position in a sequence
+                    self.storage.set_study_system_attr(self._id, name, value)
+            self.storage.create_new_trial(self._id, template_trial=trial)
+        return trial
 
     def tell(self, number: int, result: TrialResult) -> None:
         """Ends a trial.
@@ -154,17 +176,19 @@ class SearchStudy:
         One that diverged counts as pruned without a value: samplers then avoid its values, which they would
         not if it counted as failed.
         """
-        identifier = self._trial_id(number)
-        for rung, value in enumerate(result.rungs, 1):
-            self.storage.set_trial_intermediate_value(identifier, rung, value)
-        if result.reason:
-            self.storage.set_trial_user_attr(identifier, result.status, result.reason)
         states = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": TrialState.PRUNED}
         state = states.get(result.status, TrialState.FAIL)
-        self.study.tell(number, result.value if state == TrialState.COMPLETE else None, state)
-
-    def _trial_id(self, number: int) -> int:
-        return self.storage.get_trial_id_from_study_id_trial_number(self._id, number)
+        values = None if state != TrialState.COMPLETE or result.value is None else [result.value]
+        if state == TrialState.PRUNED and result.rungs:
+            values = [result.rungs[max(result.rungs)]]  # as Optuna does
+        with readable(self.path):
+            for storage, study in ((self.storage, self._id), (self._memory, self._memory_id)):
+                trial = storage.get_trial_id_from_study_id_trial_number(study, number)
+                for rung, value in result.rungs.items():
+                    storage.set_trial_intermediate_value(trial, rung, value)
+                if result.reason:
+                    storage.set_trial_user_attr(trial, result.status, result.reason)
+                storage.set_trial_state_values(trial, state, values)
 
 
 def _shown(content: Mapping[str, Any], key: str) -> str:
@@ -178,29 +202,33 @@ def readable(path: Path) -> Iterator[None]:
     Raises:
         UserError: if the storage is damaged, locked or of another version.
     """
-    remedy = "restore it, or start a new search: name=…"
     try:
         yield
     except (UserError, OSError):
         raise
     except Exception as error:
-        what = f"is damaged: {reason_of(error)}"
-        if "locked" in str(error):
+        text = " ".join(str(each) for each in (error, error.__cause__))
+        what = f"is damaged: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        remedy = "restore it, or start a new search: name=…"
+        if "locked" in text:
             what, remedy = "is locked by another process", "end that process, then run the command again"
-        elif isinstance(error, RuntimeError) and "version" in str(error):
-            what, remedy = (
-                "was written by another version of Optuna",
-                f"install that version, or type: optuna storage upgrade --storage sqlite:///{path}",
-            )
+        elif isinstance(error, RuntimeError) and "version" in text:
+            what = "was written by another version of Optuna"
+            remedy = f"install that version, or type: optuna storage upgrade --storage '{_address(path)}'"
         raise UserError(Fault(what, str(path), remedy=remedy)) from error
 
 
 def _storage(path: Path, kind: str) -> BaseStorage:
     if kind == "sqlite":
-        return RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}})
+        return RDBStorage(_address(path), engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}})
     if path.exists():
         _remove_torn_line(path)
     return JournalStorage(JournalFileBackend(str(path), JournalFileOpenLock(str(path), LOCK_SECONDS)))
+
+
+def _address(path: Path) -> str:
+    """The address of a database; in a path, some characters have a meaning."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
 
 
 def _remove_torn_line(path: Path) -> None:
