@@ -33,9 +33,9 @@ class Kills(Reported):
     """The arguments of this benchmark."""
 
     kills: Count = 10
-    trials: Count = 32
+    trials: Count = 64
     batch: Count = 8
-    epochs: Count = 400
+    epochs: Count = 600
     seed: Annotated[int, Field(ge=0)] = 0
 
 
