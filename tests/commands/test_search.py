@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -119,15 +120,40 @@ def test_a_changed_table_is_noticed(command: Callable[..., Ended], tmp_path: Pat
     assert "t.csv" in ended.err
 
 
-def test_trials_that_diverge_or_fail_do_not_end_a_search(
-    command: Callable[..., Ended], tmp_path: Path
-) -> None:
+def test_trials_that_diverge_do_not_end_a_search(command: Callable[..., Ended], tmp_path: Path) -> None:
     words = ("-m", *SMALL, "name=s", "model/preprocessing=none", "optimizer=sgd", "sweep.batch=4")
     ended = command(*words, "optimizer.lr=tag(log,interval(1e-3,1e18))", "sweep.trials=8")
     assert ended.status == 0, ended.err
     found = {status_of(run) for run in (tmp_path / "outputs/s").glob("trial-*")}
     assert found == {"done", "diverged"}
     assert re.search(r"8 trials: \d done, \d diverged", ended.out)
+
+
+def test_trials_that_fail_do_not_end_a_search_but_its_exit_code_is_1(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
+    ended = command(*SEARCH, "loss=choice(auto,cross_entropy)", "sweep.trials=8", "sweep.sampler=random")
+    assert ended.status == 1
+    states = states_of(tmp_path / "outputs/s")  # a batch has one loss, and cross entropy is not for numbers
+    assert states == [TrialState.COMPLETE] * 4 + [TrialState.FAIL] * 4
+    assert "8 trials: 4 done, 4 failed" in ended.out
+    assert "4 of 8 trials failed" in ended.err
+    assert "trial-0004: loss=cross_entropy: is for classes" in ended.err
+
+
+def test_grids_and_searches_do_not_share_a_folder(command: Callable[..., Ended], tmp_path: Path) -> None:
+    grid = ("-m", *SMALL, "seed=0,1", "sweep.ensemble=2")
+    assert command(*grid, "name=grid").status == 0
+    assert json.loads((tmp_path / "outputs/grid/ensemble-2/ensemble.json").read_text())["runs"]
+    words = [word for word in SEARCH if not word.startswith("name")]
+    ended = command(*words, "name=grid", "sweep.trials=2")
+    assert ended.status == 2
+    assert "outputs/grid: contains runs that are not of a search" in ended.err
+    assert command(*words, "name=search", "sweep.trials=2").status == 0
+    ended = command(*grid, "name=search")
+    assert ended.status == 2
+    assert "outputs/search: is the folder of a search" in ended.err
+    assert len(list((tmp_path / "outputs/search").glob("*/metrics.json"))) == 2
 
 
 @pytest.mark.parametrize("kind", ["halving", "hyperband"])
@@ -194,7 +220,9 @@ def test_a_killed_search_has_exactly_the_asked_trials(tmp_path: Path) -> None:
 def test_optuna_dashboard_opens_the_study(command: Callable[..., Ended], tmp_path: Path) -> None:
     assert command(*SEARCH, "sweep.trials=4").status == 0
     journal = str(tmp_path / "outputs/s/study.journal")
-    port = 18_000 + hash(str(tmp_path)) % 2_000
+    with socket.socket() as probe:  # a free port
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     dashboard = subprocess.Popen(
         [Path(sys.executable).with_name("optuna-dashboard"), journal, "--port", str(port)],
         stdout=subprocess.PIPE,
@@ -233,6 +261,9 @@ def _page(address: str) -> str:
         Mistake("a seed", {}, ("-m", "seed=range(4)", "sweep.trials=2"), ("seed: cannot be searched",)),
         Mistake("unknown key", {}, ("-m", "optimizer.rate=interval(0,1)"), ("optimizer.rate: unknown key",)),
         Mistake("a type", {}, ("-m", "model.hidden=interval(1,2)"), ("model.hidden: wrong type",)),
+        Mistake(
+            "a float", {}, ("-m", "model.periodic_features=interval(1,8)"), ("write int(interval(LOW,HIGH))",)
+        ),
         Mistake("a range", {}, ("-m", "optimizer.lr=interval(-1,1)"), ("optimizer.lr: out of range",)),
         Mistake(
             "an option", {}, ("-m", "optimizer=adam,sdg", "sweep.trials=2"), ("did you mean optimizer=sgd?",)
