@@ -33,7 +33,7 @@ PEERS = {"scikit-learn with Optuna": "sklearn_peer", "Lightning with Optuna": "l
 
 SAME = (
     *("optimizer=adamw", "optimizer.betas=[0.9,0.999]", "optimizer.weight_averaging=false"),
-    *("scheduler=constant", "model.periodic_features=0", "baselines=[]", *command.SHAPE),
+    *("scheduler=constant", "baselines=[]", *command.SHAPE),
 )
 """What the peers do too."""
 
