@@ -7,13 +7,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from rich.console import Console
 
 from benchmarks.epochs import Epoch, timed
 from benchmarks.machine import ROOT
 from benchmarks.rows import Rows
-from mlplab.cli.compose import register_resolvers
+from mlplab.cli.compose import plain, register_resolvers
 from mlplab.config import TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.runs.resolve import resolved
@@ -38,9 +37,7 @@ def config(*overrides: str) -> TrainConfig:
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         composed = compose("train", list(overrides))
-    values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    assert isinstance(values, dict)
-    return parse({str(key): value for key, value in values.items()})
+    return parse(plain(composed))
 
 
 def shape(hidden: Sequence[int], batch: int) -> tuple[str, str]:

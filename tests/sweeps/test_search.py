@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mlplab.config import Sweep, parse_sweep
 from mlplab.errors import Fault, UserError
@@ -237,6 +238,22 @@ def test_a_torn_line_of_the_journal_is_removed(tmp_path: Path) -> None:
         file.write('{"op_code": 4, "wor')
     assert values_of(search_in(tmp_path, settings(trials=8), Trained(tmp_path))) == before
     assert len(search_in(tmp_path, settings(trials=16), Trained(tmp_path)).trials) == 16
+
+
+def test_a_study_cannot_run_code(tmp_path: Path) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "attacked",))
+
+    study = search_in(tmp_path / "s", settings(trials=24, sampler="cmaes"), Trained(tmp_path / "s"))
+    names = {name for trial in study.trials for name in trial.system_attrs if ":optimizer:" in name}
+    assert names  # what is replaced now is what Optuna would load
+    code = {name: pickle.dumps(Attack()).hex() if name.endswith(":0") else "" for name in names}
+    trial = create_trial(state=TrialState.RUNNING, system_attrs=code)
+    study.storage.create_new_trial(study.storage.get_study_id_from_name("search"), trial)
+    with pytest.raises(UserError, match="does not hold the state of CMA-ES"):
+        search_in(tmp_path / "s", settings(trials=32, sampler="cmaes"), Trained(tmp_path / "s"))
+    assert not (tmp_path / "attacked").exists()
 
 
 def test_a_lock_that_a_killed_process_has_left_is_taken_over(

@@ -20,6 +20,7 @@ from mlplab.errors import Fault, UserError
 from mlplab.runs.discovery import COMPATIBLE
 from mlplab.sweeps.folder import STUDY_FILES
 from mlplab.sweeps.search.samplers import build_sampler
+from mlplab.sweeps.search.saved_optimizers import check_saved_optimizers
 from mlplab.sweeps.search.space import Space, Value
 
 STUDY = "search"
@@ -83,7 +84,9 @@ class SearchStudy:
             self.study = optuna.create_study(study_name=STUDY, direction=direction)
             for name, value in self.storage.get_study_system_attrs(self._id).items():
                 self._memory.set_study_system_attr(self._memory_id, name, value)
-            self.study.add_trials(stored.get_trials(deepcopy=False))
+            trials = stored.get_trials(deepcopy=False)
+            check_saved_optimizers((trial.system_attrs for trial in trials), self.path)
+            self.study.add_trials(trials)
 
     @property
     def _memory(self) -> BaseStorage:
