@@ -130,9 +130,7 @@ def test_a_search_is_compared_with_the_default(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [(), ("what=locksteps",), ("what=kills", "what=ready")])
 def test_one_benchmark_is_named(words: Sequence[str]) -> None:
-    with pytest.raises(
-        UserError, match=r"what: .*one of lockstep, .*bookkeeping, ready"
-    ):
+    with pytest.raises(UserError, match=r"what: .*one of lockstep, .*bookkeeping, ready"):
         measure(words)
 
 

@@ -35,10 +35,12 @@ def brackets(
 ) -> Mapping[int, Bracket]:
     """When each trial of a batch may be pruned, by its number.
 
+    The first trial, the configuration without the search, never is. So something is found in any case, and
+    the best trial is not worse.
+
     Args:
         kind: `none`, `halving` or `hyperband`.
-        deadline: the time at which trials are pruned, in seconds since 1970. The first trial has no
-            deadline, so that something is found in any case.
+        deadline: the time at which trials are pruned, in seconds since 1970.
     """
     ended = [trial for trial in study.trials if trial.state.is_finished()]
 
@@ -52,6 +54,7 @@ def brackets(
 
     by_first = {first: rungs(first) for first in range(RUNGS + 1)}
     return {
-        trial.number: Bracket(by_first[first_rung(trial.number, kind)], deadline if trial.number else None)
+        trial.number: Bracket(by_first[first_rung(trial.number, kind)], deadline)
         for trial in trials
+        if trial.number
     }
