@@ -62,7 +62,7 @@ def measure(arguments: Kills) -> Report:
         seconds = seconds_of("the search", *search_words(calm, *sizes, *words))
         first = curve_of(trials_of(calm))[0][0] - start
         # Most kills are to hit trials and not the start before them, and to leave some for the next.
-        latest, drawn = first + 2 * (seconds - first) / arguments.kills, Random(arguments.seed)
+        latest, drawn = first + (seconds - first) / arguments.kills, Random(arguments.seed)
         delays = [drawn.uniform(first / 2, latest) for _ in range(arguments.kills)]
         kills, ended = _killed(killed, search_words(killed, *sizes, *words), delays)
         later = changed(ended, stamps_of(killed))

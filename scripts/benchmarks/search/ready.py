@@ -73,7 +73,7 @@ def measure(arguments: Ready) -> Report:
         UserError: if a table cannot be used.
     """
     found, times = list[Found](), dict[Key, Times]()
-    for table in read_tables(Path(arguments.tables), arguments.only):
+    for table in read_tables(Path(arguments.tables).resolve(), arguments.only):
         for split in table.splits[: arguments.splits]:
             with TemporaryDirectory() as name:
                 for command, seconds in _trained(Path(name), arguments, overrides_of(table, split)).items():
