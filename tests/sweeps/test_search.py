@@ -182,6 +182,14 @@ def refusing(train: Callable[[Sequence[FrozenTrial]], None], *batches: int) -> A
     return train_or_refuse
 
 
+def test_a_trial_that_diverges_after_a_rung_has_no_value_either(tmp_path: Path) -> None:
+    study = SearchStudy(tmp_path, "journal", SPACE, "val/mae", "random", 0)
+    study.ask({})
+    study.tell(0, TrialResult("diverged", None, {1: 0.1}, "the loss became nan"))
+    for trial in (study.trials[0], SearchStudy(tmp_path, "journal", SPACE, "val/mae", "random", 0).trials[0]):
+        assert (trial.state, trial.values, trial.intermediate_values) == (TrialState.PRUNED, None, {})
+
+
 def test_a_batch_that_cannot_be_trained_has_failed(tmp_path: Path) -> None:
     study = search_in(tmp_path, settings(), refusing(Trained(tmp_path), 8))
     failed = [trial for trial in study.trials if trial.state == TrialState.FAIL]

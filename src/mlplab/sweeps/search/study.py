@@ -75,7 +75,7 @@ class SearchStudy:
             remedy = f"type sweep.storage={found[0][0]}"
             raise UserError(Fault("the search has another storage", str(found[0][1]), remedy=remedy))
         direction = StudyDirection.MAXIMIZE if self.sign < 0 else StudyDirection.MINIMIZE
-        with readable(self.path):
+        with explained_storage(self.path):
             self.storage = _storage(self.path, kind)
             stored = optuna.create_study(
                 storage=self.storage, study_name=STUDY, direction=direction, load_if_exists=True
@@ -153,11 +153,11 @@ class SearchStudy:
         return dict(self._remembered()[name])
 
     def _remember(self, name: str, content: Any) -> None:
-        with readable(self.path):
+        with explained_storage(self.path):
             self.storage.set_study_user_attr(self._id, name, content)
 
     def _remembered(self) -> dict[str, Any]:
-        with readable(self.path):
+        with explained_storage(self.path):
             return self.storage.get_study_user_attrs(self._id)
 
     def ask(self, fixed: Mapping[str, Value]) -> FrozenTrial:
@@ -166,7 +166,7 @@ class SearchStudy:
         self.study.sampler = build_sampler(self.sampler, self.seed, number, fixed)
         self.study.ask(self.space.distributions)
         trial = self.trials[number]
-        with readable(self.path):
+        with explained_storage(self.path):
             for name, value in self._memory.get_study_system_attrs(self._memory_id).items():
                 if name not in before or before[name] != value:  # the position in a sequence
                     self.storage.set_study_system_attr(self._id, name, value)
@@ -176,18 +176,19 @@ class SearchStudy:
     def tell(self, number: int, result: TrialResult) -> None:
         """Ends a trial.
 
-        One that diverged counts as pruned without a value: samplers then avoid its values, which they would
-        not if it counted as failed.
+        One that diverged counts as pruned without a value, even if it had reached a rung: samplers then avoid
+        its values, which they would not if it counted as failed.
         """
         states = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": TrialState.PRUNED}
         state = states.get(result.status, TrialState.FAIL)
         values = None if state != TrialState.COMPLETE or result.value is None else [result.value]
-        if state == TrialState.PRUNED and result.rungs:
-            values = [result.rungs[max(result.rungs)]]  # as Optuna does
-        with readable(self.path):
+        rungs = {} if result.status == "diverged" else result.rungs
+        if state == TrialState.PRUNED and rungs:
+            values = [rungs[max(rungs)]]  # as Optuna does
+        with explained_storage(self.path):
             for storage, study in ((self.storage, self._id), (self._memory, self._memory_id)):
                 trial = storage.get_trial_id_from_study_id_trial_number(study, number)
-                for rung, value in result.rungs.items():
+                for rung, value in rungs.items():
                     storage.set_trial_intermediate_value(trial, rung, value)
                 if result.reason:
                     storage.set_trial_user_attr(trial, result.status, result.reason)
@@ -199,7 +200,7 @@ def _shown(content: Mapping[str, Any], key: str) -> str:
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def explained_storage(path: Path) -> Iterator[None]:
     """Turns errors of Optuna's storages into messages.
 
     Raises:
@@ -238,7 +239,6 @@ def _remove_torn_line(path: Path) -> None:
     """Removes an unfinished last line, which a process killed while writing has left."""
     content = path.read_bytes()
     if content and not content.endswith(b"\n"):
-        kept = content.rpartition(b"\n")[0]
         with path.open("rb+") as file:
-            file.truncate(len(kept) + (b"\n" in content))
+            file.truncate(content.rfind(b"\n") + 1)
         log.warning("%s: removed an unfinished last line", path)
