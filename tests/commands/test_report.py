@@ -5,7 +5,6 @@ import logging
 import re
 import shutil
 from collections.abc import Callable
-from contextlib import nullcontext
 from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -29,6 +28,8 @@ from mlplab.figures.style import Figure
 from mlplab.runs.discovery import runs_below
 from mlplab.runs.selection import read_run
 
+pytestmark = pytest.mark.usefixtures("without_script_of_charts")
+
 Command = Callable[..., Ended]
 
 LINEAR = (*SMALL, "baselines=[constant,linear]")
@@ -47,12 +48,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train_into(folder / "sweep", *members)
         train_into(folder / "classes", CLASSES)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _without_the_script_of_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes a second to make."""
-    monkeypatch.setattr("mlplab.commands.report.report.bundled", lambda: nullcontext(lambda: ""))
 
 
 @pytest.fixture

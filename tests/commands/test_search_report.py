@@ -4,7 +4,6 @@ import json
 import logging
 import re
 import shutil
-from contextlib import nullcontext
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -22,6 +21,8 @@ from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.discovery import BEST_TRIAL_FILE, runs_below
 from mlplab.runs.selection import read_run
 
+pytestmark = pytest.mark.usefixtures("without_script_of_charts")
+
 KEYS = ["lr", "dropout", "batch_size"]
 
 
@@ -33,12 +34,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         train_search(folder)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _without_the_script_of_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes a second to make."""
-    monkeypatch.setattr("mlplab.commands.report.report.bundled", lambda: nullcontext(lambda: ""))
 
 
 @pytest.fixture

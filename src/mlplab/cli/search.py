@@ -137,14 +137,11 @@ def _check_corners(cfg: DictConfig, loader: ConfigLoader, space: Space) -> None:
     lines = [[*corner, f"hydra.sweep.subdir={trial_name(0)}"] for corner in space.corners()]
     errors = [run.error for run in derive_runs(cfg, loader, lines, 0) if run.error]
     faults = dict.fromkeys(fault for error in errors for fault in error.faults)
-    kinds = {key: dimension.distribution for key, dimension in space.dimensions.items()}
-    if floats := [
-        replace(fault, remedy="of whole numbers, write int(interval(LOW,HIGH))")
-        for fault in faults
-        if fault.expected.startswith("a whole number")
-        and isinstance(kinds.get(fault.where), FloatDistribution)
-    ]:
-        raise UserError(floats[0])
+    for fault in faults:
+        dimension = space.dimensions.get(fault.where)
+        is_float = dimension is not None and isinstance(dimension.distribution, FloatDistribution)
+        if is_float and fault.expected.startswith("a whole number"):
+            raise UserError(replace(fault, remedy="for whole numbers, write int(interval(LOW,HIGH))"))
     if faults:
         raise UserError(*faults)
 
