@@ -10,16 +10,18 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import lines_of, typed_keys
-from mlplab.errors import Fault, RunFailed, UserError
+from mlplab.config import parse_launcher
+from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
 
 if TYPE_CHECKING:
     from mlplab.data.cache import DataCache
     from mlplab.runs.selection import RunResult
+    from mlplab.sweeps.engines.sweep_engine import SweepEngine
     from mlplab.sweeps.run import SweepRun
     from mlplab.training.pruning import Bracket
 
@@ -41,13 +43,17 @@ class GridOrSearch(Sweeper):
         with explained():
             searches = is_search(arguments, settings)
         assert self.launcher is not None
-        if searches:
-            from mlplab.cli.search import run_search
+        lockstep = isinstance(self.launcher, Lockstep)
+        try:
+            if searches:
+                from mlplab.cli.search import run_search
 
-            lockstep = isinstance(self.launcher, Lockstep)
-            run_search(self.cfg, self.loader, self._launch, self._cache, may_prune=lockstep)
-        else:
-            self._launch_grid(self.launcher, arguments, settings.ensemble)
+                run_search(self.cfg, self.loader, self._launch, self._cache, may_prune=lockstep)
+            else:
+                self._launch_grid(self.launcher, arguments, settings.ensemble)
+        finally:
+            if isinstance(self.launcher, Lockstep):
+                self.launcher.close()
 
     def _launch(self, runs: Sequence[list[str]], first: int, brackets: "Mapping[Path, Bracket]") -> None:
         """Launches a batch of a search."""
@@ -96,22 +102,23 @@ class Lockstep(Launcher):
     """Trains runs together if they can share a stack.
 
     Args:
-        max_members: largest number of networks in a stack; None: chosen by network and batch size.
-        workers: number of processes, each training one stack at a time; None: one, or one per core if
-            training takes over a minute.
+        section: its section of the configuration, `config.Launcher`.
 
     Attributes:
         brackets: by their folders, the rungs at which the next runs may be pruned.
         results: the results of the finished runs, by folder.
     """
 
-    def __init__(self, max_members: int | None, workers: int | None) -> None:
-        for key, value in {"max_members": max_members, "workers": workers}.items():
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise UserError(Fault("out of range", f"hydra.launcher.{key}", repr(value), "1 or above"))
-        self.max_members, self.workers = max_members, workers
+    def __init__(self, **section: Any) -> None:
+        with explained():
+            plain = {
+                key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+                for key, value in section.items()
+            }
+        self.section = parse_launcher(plain)
         self.brackets: Mapping[Path, Bracket] = {}
         self.results: dict[Path, RunResult] = {}
+        self._engine: SweepEngine | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Stores the configuration and the loader that runs are composed from."""
@@ -134,10 +141,17 @@ class Lockstep(Launcher):
         derived = list(derive_runs(self.cfg, self.loader, job_overrides, initial_job_idx))
         runs = check_runs(derived, root, cache)  # before torch is imported, which takes seconds
         with heavy_imports():
+            from mlplab.sweeps.engines.sweep_engine import SweepEngine
             from mlplab.sweeps.launch import launch
 
-        outcomes = launch(runs, root, cache, self.max_members, self.workers, self.brackets)
+        self._engine = self._engine or SweepEngine(self.section, root)
+        outcomes = launch(runs, root, cache, self._engine, self.brackets)
         return [self._returned(run, outcomes[run.folder]) for run in runs]
+
+    def close(self) -> None:
+        """Ends the workers."""
+        if self._engine:
+            self._engine.close()
 
     def _returned(self, run: "SweepRun", outcome: dict[str, Any] | RunFailed) -> JobReturn:
         """The outcome of a run as Hydra's sweepers expect it: the monitored metric, or the error."""

@@ -45,6 +45,10 @@ class UserError(Exception):
         super().__init__(render(faults))
 
 
+class FolderInUse(UserError):  # noqa: N818 - it names what is
+    """Another process uses a run's folder, or has just used it."""
+
+
 class RunFailed(Exception):  # noqa: N818 - it names what happened, like Python's KeyboardInterrupt
     """A run started and failed. Commands exit with code 1."""
 
@@ -66,6 +70,7 @@ class CannotWrite(RunFailed):
     """A file could not be written (disk full); the previous version is intact."""
 
     def __init__(self, error: OSError) -> None:
+        self.error = error
         place = f"{error.filename}: " if error.filename else ""
         super().__init__(
             f"{place}cannot be written: {error.strerror or error}\n"

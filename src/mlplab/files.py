@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mlplab.errors import Fault, UserError, is_disk_error
+from mlplab.errors import Fault, FolderInUse, UserError, is_disk_error
 
 PART = ".part"
 """Suffix of a file that is being written."""
@@ -77,7 +77,7 @@ class FolderLock:
     """The lock of a folder.
 
     Raises:
-        UserError: by `acquire`, if another process holds the lock.
+        FolderInUse: by `acquire`, if another process holds the lock.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,7 +89,9 @@ class FolderLock:
             self._lock.acquire()
         except Timeout:
             remedy = "wait for it, or stop it"
-            raise UserError(Fault("is in use by another process", str(self.folder), remedy=remedy)) from None
+            raise FolderInUse(
+                Fault("is in use by another process", str(self.folder), remedy=remedy)
+            ) from None
         except NotImplementedError as error:  # filelock before 4: the file system has no flock
             raise UserError(Fault("is on a file system without file locks", str(self.folder))) from error
         except OSError as error:

@@ -1,14 +1,12 @@
 """`train.py -m` as users run it."""
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +19,12 @@ from support import (
     SMALL,
     Ended,
     assert_short_answer,
-    config,
     left_behind,
     process,
     status_of,
     without_notes,
 )
 
-from mlplab import console
-from mlplab.runs.resume_state import StackCheckpoint
-from mlplab.runs.train import Run
-from mlplab.sweeps import engines
-from mlplab.sweeps.train_stack import Outcome, StackJob
 from mlplab.training import checkpoint
 from mlplab.training.module import StackModule
 
@@ -223,26 +215,6 @@ def test_the_last_table_compares_with_no_baseline_of_another_table(command: Call
     out = command(*swept).out
     assert "noise=0" in out
     assert "│ mean " not in out
-
-
-def test_several_processes_have_a_line_every_few_seconds(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    def slowly(stack: StackJob) -> dict[Path, Outcome]:
-        time.sleep(0.1)
-        return {run.folder: {} for run in stack.runs}
-
-    monkeypatch.setattr(console, "LINE_SECONDS", 0.01)
-    monkeypatch.setattr(engines, "_pool", lambda: ThreadPoolExecutor(1))
-    monkeypatch.setattr(engines, "_train_in_process", slowly)
-    monkeypatch.setattr(logging.getLogger("mlplab"), "propagate", True)
-    runs = [Run(config(*SMALL), tmp_path / str(number)) for number in range(3)]
-    stacks = [StackJob(f"stack {run.folder.name}", [run], StackCheckpoint(tmp_path / "c")) for run in runs]
-    with caplog.at_level(logging.INFO):
-        engines.train_in_processes(stacks, 1)
-    said = [record.getMessage() for record in caplog.records]
-    assert "0 of 3 stacks and 0 of 3 runs finished, 0 s" in said
-    assert "2 of 3 stacks and 2 of 3 runs finished, 0 s" in said
 
 
 @pytest.mark.slow

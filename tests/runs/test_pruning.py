@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Trainer
 from support import Ended, left_behind, resolved, train_into, without_notes
 
+from mlplab.config import parse_launcher
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
@@ -19,6 +20,7 @@ from mlplab.runs.discovery import read_metrics
 from mlplab.runs.finalize import finalize
 from mlplab.runs.folder import Metrics
 from mlplab.runs.selection import read_run
+from mlplab.sweeps.engines.sweep_engine import SweepEngine
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.run import SweepRun
 from mlplab.sweeps.summary import summarize
@@ -225,7 +227,10 @@ def launched(
         for number, member in enumerate(members)
     ]
     by_folder = {run.folder: each for run, each in zip(runs, brackets, strict=True) if each}
-    outcomes = launch(runs, root, cache, more.get("max_members"), more.get("workers", 1), by_folder)
+    section = {"max_members": None, "workers": 1, "engine": {"name": "local"}} | more
+    engine = SweepEngine(parse_launcher(section), root)
+    outcomes = launch(runs, root, cache, engine, by_folder)
+    engine.close()
     return {folder.name: outcome for folder, outcome in outcomes.items()}
 
 

@@ -104,7 +104,10 @@ def test_members_of_a_stack() -> None:
 
 def test_workers() -> None:
     seeds = [[f"seed={seed}"] for seed in range(10)]
-    assert plan(*seeds, workers=3).summary() == "10 runs: 1 stack of 4, 2 stacks of 3; 3 processes"
+    assert (
+        plan(*seeds, workers=3).summary(place="3 processes")
+        == "10 runs: 1 stack of 4, 2 stacks of 3; 3 processes"
+    )
     long = [[*seed, "trainer.max_epochs=100000"] for seed in seeds]
     assert plan(*seeds).workers == 1
     assert plan(*long).workers == 2

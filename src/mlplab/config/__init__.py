@@ -11,6 +11,7 @@ from pydantic import Discriminator, Field, ValidationError
 
 from mlplab.config.callbacks import Callbacks, CustomCallback, EarlyStopping
 from mlplab.config.data import BundledData, CsvData, CsvTable, SyntheticData
+from mlplab.config.engine import Launcher, LocalEngine, RayEngine, SlurmEngine
 from mlplab.config.keys import fault_of, unknown_key_fault
 from mlplab.config.logger import LoggerConfig
 from mlplab.config.loss import AutoLoss, CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
@@ -43,7 +44,9 @@ __all__ = [
     "GroupSplit",
     "HuberLoss",
     "KFoldSplit",
+    "Launcher",
     "Linear",
+    "LocalEngine",
     "LoggerConfig",
     "Loss",
     "Mlp",
@@ -52,8 +55,10 @@ __all__ = [
     "PlateauSchedule",
     "Preprocessing",
     "RandomSplit",
+    "RayEngine",
     "Sgd",
     "SimpleLoss",
+    "SlurmEngine",
     "Split",
     "StepSchedule",
     "Sweep",
@@ -65,6 +70,7 @@ __all__ = [
     "chosen",
     "parse",
     "parse_description",
+    "parse_launcher",
     "parse_sweep",
     "unknown_key",
 ]
@@ -152,6 +158,25 @@ class _Sweep(Section):
     """A configuration that only describes a sweep."""
 
     sweep: Sweep
+
+
+def parse_launcher(values: object) -> Launcher:
+    """Validates the section that describes the launcher of a sweep.
+
+    Raises:
+        UserError: with all unknown keys, wrong types and values out of range.
+    """
+    return _parsed({"hydra": {"launcher": values}}, _Hydra).hydra.launcher
+
+
+class _LauncherSection(Section):
+    launcher: Launcher
+
+
+class _Hydra(Section):
+    """A configuration that only describes the launcher."""
+
+    hydra: _LauncherSection
 
 
 class _Command(TrainConfig, _Sweep):

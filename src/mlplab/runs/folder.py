@@ -18,7 +18,7 @@ from typing import Any, Literal
 import yaml
 
 from mlplab.config.keys import differing
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, FolderInUse, UserError
 from mlplab.figures import FIGURES
 from mlplab.files import FolderLock, remove_partial_files, replacing
 from mlplab.runs.discovery import read_config, read_metrics
@@ -72,7 +72,7 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             (path / "metrics.json").touch(exist_ok=False)
         except FileExistsError:
-            raise UserError(self._not_empty()) from None
+            raise FolderInUse(self._not_empty()) from None
         except OSError as error:
             raise UserError(Fault(f"cannot be created: {error.strerror}", str(path))) from error
         try:
@@ -91,7 +91,7 @@ class RunFolder:
             UserError: otherwise.
         """
         if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
-            raise UserError(self._not_empty())
+            raise FolderInUse(self._not_empty())
 
     def _not_empty(self) -> Fault:
         remedy = "choose a different folder: name=… or hydra.run.dir=…"
@@ -117,7 +117,7 @@ class RunFolder:
         try:
             if stamp_of(self.path) != stamp:
                 what, remedy = "was changed by another process", "run the command again"
-                raise UserError(Fault(what, str(self.path), remedy=remedy))
+                raise FolderInUse(Fault(what, str(self.path), remedy=remedy))
             for folder in (self.path, self.path / "checkpoints"):
                 remove_partial_files(folder)
             shutil.rmtree(self.path / FIGURES, ignore_errors=True)  # of the network so far

@@ -16,11 +16,11 @@ from mlplab.runs.resume import check_same_config, was_started
 from mlplab.runs.resume_state import StackCheckpoint, check_same_rows
 from mlplab.runs.test_finished import test_finished
 from mlplab.runs.train import Run
-from mlplab.sweeps.engines import train_here, train_in_processes
+from mlplab.sweeps.engines.sweep_engine import SweepEngine
 from mlplab.sweeps.folder import PLAN_FILE, STACKS
 from mlplab.sweeps.plan import Plan, make_plan, read_stacks
 from mlplab.sweeps.run import SweepRun
-from mlplab.sweeps.train_stack import Outcome, StackJob, ended_outcome, mark_failed, stamp_if_started
+from mlplab.sweeps.train_stack import Outcome, StackJob, ended_outcome, mark_failed
 from mlplab.training.pruning import Bracket
 
 NO_BRACKETS: Mapping[Path, Bracket] = MappingProxyType({})
@@ -32,8 +32,7 @@ def launch(
     runs: Sequence[SweepRun],
     root: Path,
     cache: DataCache,
-    max_members: int | None,
-    workers: int | None,
+    engine: SweepEngine,
     brackets: Mapping[Path, Bracket] = NO_BRACKETS,
 ) -> dict[Path, Outcome]:
     """Trains the runs of a sweep; returns the outcome of each by its folder.
@@ -45,19 +44,20 @@ def launch(
         runs: the runs, checked by `check_runs`.
         root: the sweep's folder.
         cache: the tables and splits of the runs.
-        max_members: largest number of networks in a stack; None: chosen by network and batch size.
-        workers: number of processes; None: chosen by the estimated time.
+        engine: where their stacks train.
         brackets: by their folders, the rungs at which runs may be pruned.
 
     Raises:
-        UserError: if all runs are refused; no files are written then.
+        UserError: if all runs are refused (no files are written then), or the engine cannot train them.
         Interrupted: after SIGINT or SIGTERM, with the training states saved.
     """
     outcomes: dict[Path, Outcome] = dict(_ended_earlier(runs, cache))
-    plan = make_plan(runs, cache, max_members, workers, _cores(), read_stacks(root / PLAN_FILE))
+    accelerator = next((run.config.trainer.accelerator for run in runs if run.config), "auto")
+    section, earlier = engine.launcher, read_stacks(root / PLAN_FILE)
+    plan = make_plan(runs, cache, section.max_members, section.workers, engine.slots(accelerator), earlier)
     if len(plan.refused) == len(runs):
         raise plan.refused[0].error or AssertionError
-    log.info("%s", plan.summary(len(outcomes)))
+    log.info("%s", plan.summary(len(outcomes), engine.place(plan.workers)))
     (root / STACKS).mkdir(parents=True, exist_ok=True)
     remove_partial_files(root)
     remove_partial_files(root / STACKS)
@@ -65,7 +65,7 @@ def launch(
     for run in plan.refused:
         outcomes[run.folder] = mark_failed(run.folder, run.values, run.reason)
     stacks = list(_stack_jobs(plan, root, outcomes, brackets))
-    outcomes |= train_in_processes(stacks, plan.workers) if plan.workers > 1 else train_here(stacks, cache)
+    outcomes |= engine.train(stacks, plan.workers, root / PLAN_FILE, cache)
     with suppress(OSError):  # not empty if a stack has not ended
         (root / STACKS).rmdir()
     return outcomes
@@ -106,13 +106,9 @@ def _stack_jobs(
         names = "\n".join(os.fspath(run.folder.relative_to(root)) for run in planned)
         file = root / STACKS / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
         runs = [
-            Run(run.config, run.folder, stamp_if_started(run.folder), brackets.get(run.folder))
+            Run(run.config, run.folder, bracket=brackets.get(run.folder))
             for run in planned
             if run.config and run.folder not in ended
         ]
         if runs:
             yield StackJob(f"stack {number} of {len(plan.stacks)}", runs, StackCheckpoint(file))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Which runs of a sweep share a stack, and how many processes train at once."""
+"""Which runs of a sweep share a stack, and how many stacks train at a time."""
 
 import json
 import math
@@ -34,7 +34,7 @@ class Plan:
     Args:
         runs: all runs, some of them refused.
         stacks: the runs that train together, as indices of `runs`.
-        workers: number of processes.
+        workers: number of stacks that train at a time.
     """
 
     runs: tuple[SweepRun, ...]
@@ -46,11 +46,12 @@ class Plan:
         """The runs that will not train."""
         return [run for run in self.runs if run.error]
 
-    def summary(self, finished: int = 0) -> str:
+    def summary(self, finished: int = 0, place: str = "") -> str:
         """A line such as `64 runs: 2 stacks of 32; 40 finished earlier`, and why runs are refused.
 
         Args:
             finished: number of runs that have ended earlier.
+            place: where they train, if not in this process.
         """
         sizes = Counter(map(len, self.stacks))
         parts = [
@@ -59,12 +60,12 @@ class Plan:
         ]
         if self.refused:
             parts.append(f"{len(self.refused)} refused")
-        workers = f"; {self.workers} processes" if self.workers > 1 else ""
+        where = f"; {place}" if place else ""
         earlier = f"; {finished} finished earlier" if finished else ""
         networks = sum(config.chosen(run.config.ensemble) for run in self.runs if run.config)
         ensembles = f" ({networks:,} networks)" if networks > len(self.runs) else ""
         runs = f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}{ensembles}"
-        lines = [f"{runs}: {', '.join(parts)}{workers}{earlier}"]
+        lines = [f"{runs}: {', '.join(parts)}{where}{earlier}"]
         lines += [f"  refused: {run.folder.name}: {run.reason}" for run in self.refused[:SHOWN]]
         return "\n".join([*lines, *(["  …"] if len(self.refused) > SHOWN else [])])
 
@@ -109,7 +110,7 @@ def make_plan(
     cache: DataCache,
     max_members: int | None,
     workers: int | None,
-    cores: int,
+    slots: int,
     earlier: Sequence[Sequence[Path]] = (),
 ) -> Plan:
     """Groups runs that can share a stack, and cuts each group into stacks of nearly equal size.
@@ -120,8 +121,9 @@ def make_plan(
     Args:
         cache: the tables and splits of the runs.
         max_members: largest number of networks in a stack, if a run has no more; None: `StackSize.members`.
-        workers: number of processes; None: one, or one per core if training takes over a minute.
-        cores: number of cores.
+        workers: number of stacks that train at a time; None: one, or as many as there is room for if training
+            takes over a minute.
+        slots: number of stacks that there is room for.
         earlier: the stacks of an earlier plan, as folders of runs; the new plan contains them.
     """
     checked = list(runs)
@@ -147,7 +149,7 @@ def make_plan(
         seconds += sum(
             size.seconds(len(indices), count) for (indices, size), count in zip(groups, counts, strict=True)
         )
-        workers = cores if seconds > WORTH_A_PROCESS else 1
+        workers = slots if seconds > WORTH_A_PROCESS else 1
     if sum(counts) < workers:
         counts = [
             max(count, min(workers, len(indices))) for (indices, _), count in zip(groups, counts, strict=True)

@@ -1,5 +1,7 @@
 """Trains a stack of a sweep. If one run fails, the others still finish."""
 
+import logging
+import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +11,7 @@ from rich.console import Console
 
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, reason_of
+from mlplab.errors import CannotWrite, FolderInUse, Interrupted, RunFailed, UserError, reason_of
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import AS_PLANNED, Metrics, Stamp, record_failure, stamp_of
 from mlplab.runs.resume import has_ended, was_started
@@ -19,6 +21,15 @@ from mlplab.training.state import StackState
 
 Outcome = Metrics | RunFailed
 """The content of a run's metrics.json, or why the run failed."""
+
+IN_USE = 120.0
+"""Seconds after which a folder that was in use by a process that has died is free on any file system."""
+
+log = logging.getLogger(__name__)
+
+
+class RunRaised(RunFailed):
+    """An error ended the run; it may not occur again elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +52,42 @@ class StackJob:
         return f"{self.title} finished: {count} run{'s' * (count > 1)}"
 
 
-def train_stack(stack: StackJob, console: Console, cache: DataCache) -> dict[Path, Outcome]:
-    """Trains the runs of a stack together. If one fails, trains the others individually."""
-    outcomes: dict[Path, Outcome] = {}
+def train_patiently(stack: StackJob, console: Console, cache: DataCache) -> dict[Path, Outcome]:
+    """As `train_stack`, but waits for folders that another process is about to release.
+
+    It may be the worker of a command that was killed, or another machine may see a file late.
+    """
+    deadline, waited = time.monotonic() + IN_USE, False
+    while time.monotonic() < deadline:
+        try:
+            return train_stack(stack, console, cache, patient=True)
+        except FolderInUse as error:
+            if not waited:
+                log.info("%s: waiting until it is free …", reason_of(error))
+            waited = True
+            time.sleep(1)
+    return train_stack(stack, console, cache)
+
+
+def train_stack(
+    stack: StackJob, console: Console, cache: DataCache, *, patient: bool = False
+) -> dict[Path, Outcome]:
+    """Trains the runs of a stack that have not ended together. If one fails, trains the others individually.
+
+    Raises:
+        FolderInUse: if `patient`, and another process uses the folder of a run.
+    """
+    ended = {run.folder: ended_outcome(run.folder, run.config) for run in stack.runs}
+    outcomes = {folder: outcome for folder, outcome in ended.items() if outcome}
+    left = [replace(run, stamp=stamp_if_started(run.folder)) for run in stack.runs if not ended[run.folder]]
+    stack = replace(stack, runs=left)
     try:
         shared = _shared_states(stack, cache)
     except UserError as error:
-        return {run.folder: failed_outcome(run, error) for run in stack.runs}
+        return outcomes | {run.folder: failed_outcome(run, error) for run in left}
+    passed_on: tuple[type[Exception], ...] = (Interrupted, CannotWrite)
+    if patient:
+        passed_on += (FolderInUse,)
     for runs, state in _groups(stack, shared, cache, outcomes):
         data = [cache.data(run.config) for run in runs]
         try:
@@ -55,7 +95,7 @@ def train_stack(stack: StackJob, console: Console, cache: DataCache) -> dict[Pat
                 runs, data, console, title=f"{stack.title}  ", state=state, stack_checkpoint=stack.checkpoint
             )
             outcomes |= {run.folder: _outcome(each) for run, each in zip(runs, trained, strict=True)}
-        except (Interrupted, CannotWrite):
+        except passed_on:
             raise
         except Exception as error:
             if len(runs) == 1:
@@ -122,9 +162,10 @@ def _train_alone(
 
 def failed_outcome(run: Run, error: Exception) -> Outcome:
     """The outcome of a run after training raised an error; the run may have ended before that."""
-    return ended_outcome(run.folder, run.config) or mark_failed(
-        run.folder, run.config.plain(), reason_of(error)
-    )
+    if outcome := ended_outcome(run.folder, run.config):
+        return outcome
+    failed = mark_failed(run.folder, run.config.plain(), reason_of(error))
+    return failed if isinstance(error, UserError | RunFailed) else RunRaised(*failed.args)
 
 
 def ended_outcome(folder: Path, run: TrainConfig) -> Outcome | None:

@@ -1,0 +1,161 @@
+"""Hands the stacks of a sweep to an engine until all have ended; again to another worker if one is lost."""
+
+import logging
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from mlplab.console import progress_lines
+from mlplab.data.cache import DataCache
+from mlplab.errors import CannotWrite, Fault, Interrupted, RunFailed, UserError
+from mlplab.runs.discovery import read_metrics
+from mlplab.sweeps.engines.engine import Engine, WorkerLost
+from mlplab.sweeps.engines.worker import LATE, Assignment, Reply
+from mlplab.sweeps.train_stack import Outcome, RunRaised, StackJob, failed_outcome
+
+ATTEMPTS = 3
+"""How often a stack is handed to a worker before its runs have failed."""
+
+LOOK_SECONDS = 0.5
+"""How often signals are looked for."""
+
+log = logging.getLogger(__name__)
+
+
+def drive(stacks: Sequence[StackJob], engine: Engine, seen: Path, cache: DataCache) -> dict[Path, Outcome]:
+    """Trains stacks with an engine; returns the outcome of each run by its folder.
+
+    If a worker is lost, another continues from the stack's last training state. If an error ends a run, it
+    is tried once more by another worker.
+
+    Args:
+        seen: a file in the sweep's folder that workers must see.
+        cache: the tables of the sweep.
+
+    Raises:
+        UserError: if the engine or its workers cannot train this sweep.
+        Interrupted: after SIGINT or SIGTERM.
+        CannotWrite: if the disk is full.
+    """
+    return _Drive(stacks, engine, seen, cache).run()
+
+
+class _Drive:
+    def __init__(self, stacks: Sequence[StackJob], engine: Engine, seen: Path, cache: DataCache) -> None:
+        self.engine, self.seen, self.cache = engine, seen, cache
+        self.count, self.runs = len(stacks), sum(len(stack.runs) for stack in stacks)
+        self.waiting, self.attempts = list(stacks), Counter[Path]()
+        self.working: dict[Future[Reply], StackJob] = {}
+        self.outcomes: dict[Path, Outcome] = {}
+        self.finished = 0
+
+    def run(self) -> dict[Path, Outcome]:
+        """Until no stack is waiting or training."""
+        with _received_signals() as received, progress_lines(log.info, self._progress):
+            while (self.working or self.waiting) and not received:
+                self._submit()
+                for future in wait(self.working, LOOK_SECONDS, FIRST_COMPLETED).done:
+                    self._ended(self.working.pop(future), future)
+            if received:
+                note = self.engine.stop()
+                wait(self.working)
+                raise Interrupted(f"stopped by {received[0].name}{note}", received[0])
+        _wait_until_seen(self.outcomes)
+        return self.outcomes
+
+    def _progress(self) -> str:
+        return f"{self.finished} of {self.count} stacks and {len(self.outcomes)} of {self.runs} runs finished"
+
+    def _submit(self) -> None:
+        room = self.engine.room(len(self.working))
+        if stacks := self.waiting[:room]:
+            self.waiting = self.waiting[room:]
+            for stack in stacks:
+                self.attempts[stack.checkpoint.path] += 1
+            assignments = [Assignment.of(stack, self.seen) for stack in stacks]
+            self.working |= zip(self.engine.submit(assignments, self.cache), stacks, strict=True)
+
+    def _ended(self, stack: StackJob, future: Future[Reply]) -> None:
+        try:
+            reply = future.result()
+        except WorkerLost as error:
+            self._again(stack, str(error))
+            return
+        if reply.refused:
+            self.engine.stop()
+            raise UserError(*reply.refused)
+        if reply.disk:
+            self.engine.stop()
+            raise CannotWrite(reply.disk) from reply.disk
+        if reply.stopped:  # with its state saved, so it has come further
+            log.warning("%s: its worker was %s; another continues", stack.title, reply.stopped)
+            self.waiting.append(stack)
+            self.attempts[stack.checkpoint.path] -= 1
+            return
+        replied = {folder.absolute(): outcome for folder, outcome in reply.outcomes.items()}
+        outcomes = {run.folder: replied[run.folder.absolute()] for run in stack.runs}
+        self.outcomes |= outcomes
+        raised = [run for run in stack.runs if isinstance(outcomes[run.folder], RunRaised)]
+        if raised and self.attempts[stack.checkpoint.path] == 1:
+            log.warning("%s: %d of its runs failed, and are tried once more", stack.title, len(raised))
+            self.waiting.append(replace(stack, runs=raised))
+            return
+        self.finished += 1
+        log.info("%s", stack.finished_message)
+
+    def _again(self, stack: StackJob, reason: str) -> None:
+        """Lets another worker continue with a stack, unless several were lost with it."""
+        if self.attempts[stack.checkpoint.path] < ATTEMPTS:
+            log.warning("%s: %s; another continues", stack.title, reason)
+            self.waiting.append(stack)
+            return
+        self.finished += 1
+        log.warning("%s: %s", stack.title, reason)
+        lost = RunFailed(f"{reason}, as {ATTEMPTS - 1} other workers before")
+        self.outcomes |= {run.folder: failed_outcome(run, lost) for run in stack.runs}
+
+
+def _wait_until_seen(outcomes: Mapping[Path, Outcome]) -> None:
+    """Waits until this machine sees what workers have written to a shared folder.
+
+    Raises:
+        UserError: if it does not within `LATE` seconds.
+    """
+    deadline = time.monotonic() + LATE
+    for folder, outcome in outcomes.items():
+        status = "" if isinstance(outcome, RunFailed) else outcome["status"]
+        while status and _status(folder) != status:
+            if time.monotonic() > deadline:
+                remedy = "put the sweep into a folder that all machines share: hydra.sweep.dir=…"
+                raise UserError(Fault("a worker's results are not seen here", str(folder), remedy=remedy))
+            time.sleep(LOOK_SECONDS)
+
+
+def _status(folder: Path) -> str:
+    """The status of a run as this machine sees it, perhaps late."""
+    try:
+        return str(read_metrics(folder)["status"])
+    except (UserError, OSError):  # only a part of the file is there
+        return ""
+
+
+@contextmanager
+def _received_signals() -> Iterator[list[signal.Signals]]:
+    """Collects SIGINT and SIGTERM."""
+    received: list[signal.Signals] = []
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+
+    previous = {each: signal.signal(each, receive) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for each, handler in previous.items():
+            signal.signal(each, handler)

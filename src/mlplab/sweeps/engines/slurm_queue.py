@@ -1,0 +1,107 @@
+"""Which jobs of a sweep wait or train, and how they are cancelled: in Slurm, or on this machine."""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from mlplab.errors import Fault, UserError
+
+COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "srun")
+
+SECONDS = 60
+"""After which a command of Slurm's that does not answer is given up."""
+
+log = logging.getLogger(__name__)
+
+
+class Queue(ABC):
+    """The jobs of a sweep."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Checks that jobs can be submitted.
+
+        Raises:
+            UserError: otherwise.
+        """
+
+    @abstractmethod
+    def alive(self) -> set[str]:
+        """The ids of the jobs that wait or train."""
+
+    @abstractmethod
+    def cancel(self, jobs: Collection[str]) -> None:
+        """Cancels jobs; those that train save their state first."""
+
+
+class SlurmQueue(Queue):
+    """The jobs of this user with a name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._last: set[str] = set()
+
+    def check(self) -> None:
+        """Checks that Slurm's commands are on the PATH, and that it answers."""
+        if missing := [each for each in COMMANDS if shutil.which(each) is None]:
+            remedy = "start the sweep on a machine of the cluster, or try its jobs on this one: "
+            remedy += "hydra.launcher.engine.cluster=local"
+            what = "Slurm is not installed here"
+            raise UserError(Fault(what, "hydra/launcher/engine=slurm", f"no {missing[0]}", remedy=remedy))
+        if (jobs := self._listed()) is None:
+            remedy = "look at: squeue --me"
+            raise UserError(Fault("Slurm does not answer", "hydra/launcher/engine=slurm", remedy=remedy))
+        self._last = jobs
+
+    def alive(self) -> set[str]:
+        """As Slurm lists them, or as it did last if it does not answer."""
+        if (jobs := self._listed()) is None:
+            log.warning("Slurm does not answer; its jobs are taken to go on")
+        else:
+            self._last = jobs
+        return self._last
+
+    def _listed(self) -> set[str] | None:
+        command = ["squeue", "--me", "--array", "--noheader", "--format=%i", f"--name={self.name}"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return set(done.stdout.split())
+
+    def cancel(self, jobs: Collection[str]) -> None:
+        """By scancel, which sends SIGTERM first."""
+        with suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(["scancel", *sorted(jobs)], capture_output=True, timeout=SECONDS)
+
+
+class LocalQueue(Queue):
+    """The processes of submitit's local executor whose files are in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = os.fspath(folder)
+
+    def check(self) -> None:
+        """Nothing can be missing."""
+
+    def alive(self) -> set[str]:
+        """Their process ids."""
+        return {
+            str(process.pid)
+            for process in psutil.process_iter(["cmdline"])
+            if "submitit.local._local" in (words := process.info["cmdline"] or []) and self.folder in words
+        }
+
+    def cancel(self, jobs: Collection[str]) -> None:
+        """By SIGTERM, which submitit hands on."""
+        for job in jobs:
+            with suppress(ProcessLookupError):
+                os.kill(int(job), signal.SIGTERM)

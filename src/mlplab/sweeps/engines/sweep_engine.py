@@ -1,0 +1,110 @@
+"""Where the stacks of a sweep train: in this process, or by an engine that is kept from batch to batch."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from mlplab import config
+from mlplab.data.cache import DataCache
+from mlplab.sweeps.engines.drive import drive
+from mlplab.sweeps.engines.engine import Engine
+from mlplab.sweeps.engines.processes import Processes, available_cores
+from mlplab.sweeps.train_stack import Outcome, StackJob, train_patiently
+
+log = logging.getLogger(__name__)
+
+
+class SweepEngine:
+    """Trains the stacks of a sweep.
+
+    Args:
+        launcher: the section of the configuration.
+        root: the sweep's folder.
+
+    Attributes:
+        launcher: the section.
+
+    Raises:
+        UserError: if the engine is not installed, or cannot be reached.
+    """
+
+    def __init__(self, launcher: config.Launcher, root: Path) -> None:
+        self.launcher, self.root = launcher, root
+        self._engine: Engine | None = None
+        match launcher.engine:
+            case config.SlurmEngine():
+                from mlplab.sweeps.engines.slurm import SlurmJobs
+
+                self._engine = SlurmJobs(launcher.engine, root, launcher.workers)
+            case config.RayEngine():
+                from mlplab.sweeps.engines.ray_cluster import RayCluster
+
+                self._engine = RayCluster(launcher.engine, launcher.workers)
+
+    def slots(self, accelerator: str) -> int:
+        """How many stacks can train at a time: a core or a GPU each.
+
+        Args:
+            accelerator: of the runs.
+        """
+        if self._engine:
+            return self._engine.slots
+        return max(1, _gpus()) if accelerator != "cpu" and _gpus() else available_cores()
+
+    def place(self, workers: int) -> str:
+        """Where that many stacks at a time train, for messages; empty for this process."""
+        if self._engine and not isinstance(self._engine, Processes):
+            return self._engine.place
+        return f"{workers} processes" if workers > 1 else ""
+
+    def train(
+        self, stacks: Sequence[StackJob], workers: int, seen: Path, cache: DataCache
+    ) -> dict[Path, Outcome]:
+        """Trains stacks; returns the outcome of each run by its folder.
+
+        Args:
+            workers: how many stacks train at a time.
+            seen: a file in the sweep's folder that workers must see.
+
+        Raises:
+            UserError, Interrupted, CannotWrite: as `drive`.
+        """
+        if self.launcher.engine.name == "local":
+            if workers == 1:
+                return _train_here(stacks, cache)
+            self._start_processes(workers)
+        assert self._engine
+        return drive(stacks, self._engine, seen, cache)
+
+    def _start_processes(self, workers: int) -> None:
+        cores = available_cores()
+        if isinstance(self._engine, Processes) and self._engine.workers >= workers:
+            return
+        self.close()
+        if workers > cores and not _gpus():
+            log.warning("hydra.launcher.workers=%d is more than the %d cores here", workers, cores)
+        self._engine = Processes(workers, _gpus())
+
+    def close(self) -> None:
+        """Ends the workers."""
+        if self._engine:
+            self._engine.close()
+            self._engine = None
+
+
+def _gpus() -> int:
+    return torch.cuda.device_count()
+
+
+def _train_here(stacks: Sequence[StackJob], cache: DataCache) -> dict[Path, Outcome]:
+    """Trains one stack after another in this process."""
+    outcomes: dict[Path, Outcome] = {}
+    console = Console()
+    for stack in stacks:
+        outcomes |= train_patiently(stack, console, cache)
+        if len(stacks) > 1 and not console.is_terminal:
+            log.info("%s", stack.finished_message)
+    return outcomes
