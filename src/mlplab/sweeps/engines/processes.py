@@ -5,6 +5,7 @@ They are kept from one stack to the next, because starting one takes seconds.
 
 import os
 import signal
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -117,6 +118,8 @@ def _start_worker(device: str | None) -> None:
 
     def end_with_parent() -> None:
         parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
+        while True:  # training only stops at the first
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
 
     Thread(target=end_with_parent, daemon=True).start()

@@ -13,11 +13,13 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -55,9 +57,6 @@ GRACE = 15.0
 
 ARRAY = 1000
 """Jobs of an array; Slurm's usual limit is 1001."""
-
-KILLED_WITHIN = 900.0
-"""Seconds in which Slurm kills a job that it has sent SIGTERM."""
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +142,8 @@ class SlurmJobs(Engine):
             return
         replies = [f"reply-{uuid.uuid4().hex[:12]}.json" for _ in starting]
         work = [Work(each, self.folder / reply) for (each, _), reply in zip(starting, replies, strict=True)]
-        jobs = self._executor().submit_array(work)
+        with _without_ctrl_c():
+            jobs = self._executor().submit_array(work)
         for (assignment, future), reply, job in zip(starting, replies, jobs, strict=True):
             self._jobs[future] = Job(str(job.job_id), reply, assignment.runs)
         self._record()
@@ -261,6 +261,16 @@ class SlurmJobs(Engine):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Starts processes that do not hear Ctrl-C, which only this command handles."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @dataclass
 class Work:
     """What a job does."""
@@ -280,11 +290,10 @@ class Work:
 
         signal.signal(number, save)
         reply = train_assigned(self.assignment)
-        if reply.stopped and "SLURM_JOB_ID" in os.environ:
-            # If the job ended by itself, Slurm would take it for done instead of cancelled or preempted.
-            asked.wait(KILLED_WITHIN)
         if reply.stopped and asked.is_set():
             requeue(number, None)
+        if reply.stopped and "SLURM_JOB_ID" in os.environ:  # Slurm requeues it, or it was cancelled
+            sys.exit(128 + signal.SIGTERM)
         with replacing(self.reply) as partial:
             partial.write_text(json.dumps(reply.plain()), encoding="utf-8")
 

@@ -1,0 +1,116 @@
+"""Engines as users have them, for tests: processes, submitit on this machine, Slurm, and a Ray cluster."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from faults import campaign
+from support import ROOT
+
+SCRIPT = ROOT / "scripts/train.py"
+
+SWEEP = (
+    "-m",
+    *(
+        "data=synthetic",
+        "data.rows=100",
+        "data.noise=0.1",
+        "model.hidden=[8]",
+        "baselines=[]",
+        "figures=none",
+    ),
+    *("scheduler=constant", "callbacks.early_stopping.patience=null", "callbacks.checkpoint.every_minutes=0"),
+    *("seed=range(4)", "hydra.launcher.max_members=2", "name=s"),
+)
+"""Two stacks of two runs that save their state after each step."""
+
+
+@dataclass
+class Site:
+    """Where sweeps train.
+
+    Attributes:
+        words: overrides that choose the engine.
+        environment: variables of its commands.
+        lose_node: loses the machine that trains a run.
+    """
+
+    words: Sequence[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    lose_node: Callable[[Path], None] | None = None
+
+
+@dataclass
+class Sweep:
+    """A sweep that trains."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+
+    def run(self, seed: int) -> Path:
+        """The folder of a run."""
+        return self.folder / f"seed={seed}"
+
+    def wait_for_epoch(self, seed: int, epoch: int) -> None:
+        """Until a run has logged that epoch."""
+        log = self.run(seed) / "train.log"
+        self.wait_until(lambda: log.exists() and f"epoch {epoch}/" in log.read_text())
+
+    def wait_until(self, condition: Callable[[], bool], timeout: float = 120) -> None:
+        """Until a condition holds while the sweep trains."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline and self.process.poll() is None, self.process.communicate()
+            time.sleep(0.02)
+
+    def worker(self, seed: int) -> psutil.Process:
+        """The process that trains a run: it holds the lock of its folder."""
+        return holder(self.run(seed))
+
+    def end(self, timeout: float = 180) -> tuple[int, str]:
+        """Its status and what it printed, when it has ended."""
+        out, err = self.process.communicate(timeout=timeout)
+        return self.process.returncode, out + err
+
+
+def holder(folder: Path) -> psutil.Process:
+    """The process that holds the lock of a folder."""
+    lock = os.fspath(folder / ".lock")
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if any(file.path == lock for file in process.open_files()):
+                return process
+    raise AssertionError(f"nobody holds {lock}")
+
+
+def start(here: Path, site: Site, *words: str) -> Sweep:
+    """Starts the sweep at a site."""
+    here.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen(
+        [sys.executable, os.fspath(SCRIPT), *SWEEP, *site.words, *words],
+        cwd=here,
+        env={**os.environ, **site.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    return Sweep(process, here / "outputs/s")
+
+
+def outcomes(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the runs of a sweep have left, but not when."""
+    return {run.parent.name: campaign.outcome(run.parent) for run in sorted(folder.glob("*/config.yaml"))}
+
+
+def terminate(process: psutil.Process, number: signal.Signals = signal.SIGKILL) -> None:
+    """Sends a signal."""
+    process.send_signal(number)

@@ -1,0 +1,132 @@
+"""Every engine loses no run, trains none twice and changes no bit, whatever ends badly."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults.engines import SWEEP, Site, outcomes, start
+from support import ROOT, process, status_of
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = "trainer.max_epochs=200"  # logged at 1, 20, 40, …
+
+ENGINES = ["processes", "submitit", "ray"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a sweep leaves that trains undisturbed in one process."""
+    here = tmp_path_factory.mktemp("whole")
+    sweep = start(here, Site([]), EPOCHS)
+    assert sweep.end()[0] == 0
+    return outcomes(sweep.folder)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A Ray cluster of two nodes on this machine."""
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    made = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    made.add_node(num_cpus=1)
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture(params=ENGINES)
+def site(request: pytest.FixtureRequest) -> Site:
+    """Each engine with two workers."""
+    two = "hydra.launcher.workers=2"
+    if request.param == "processes":
+        return Site([two])
+    if request.param == "submitit":
+        return Site([two, "hydra/launcher/engine=slurm", "hydra.launcher.engine.cluster=local"])
+    cluster = request.getfixturevalue("cluster")
+    address = f"hydra.launcher.engine.address={cluster.address}"
+    return Site([two, "hydra/launcher/engine=ray", address])
+
+
+def test_the_bits_are_those_of_one_process(site: Site, whole: dict[str, Any], tmp_path: Path) -> None:
+    sweep = start(tmp_path, site, EPOCHS)
+    status, printed = sweep.end()
+    assert (status, "error" in printed) == (0, False), printed
+    assert outcomes(sweep.folder) == whole
+
+
+def test_a_worker_that_is_killed_is_replaced(site: Site, whole: dict[str, Any], tmp_path: Path) -> None:
+    sweep = start(tmp_path, site, EPOCHS)
+    sweep.wait_for_epoch(0, 20)
+    sweep.worker(0).kill()
+    status, printed = sweep.end()
+    assert status == 0, printed
+    assert "another continues" in printed
+    assert outcomes(sweep.folder) == whole
+    assert "epoch 1/" not in (sweep.run(0) / "train.log").read_text().partition("resumed")[2]
+
+
+def test_a_worker_that_is_stopped_saves_its_state(site: Site, whole: dict[str, Any], tmp_path: Path) -> None:
+    sweep = start(tmp_path, site, EPOCHS)
+    sweep.wait_for_epoch(0, 20)
+    sweep.worker(0).send_signal(signal.SIGTERM)
+    status, printed = sweep.end()
+    assert status == 0, printed
+    assert outcomes(sweep.folder) == whole
+
+
+def test_a_command_that_is_killed_is_given_again(site: Site, whole: dict[str, Any], tmp_path: Path) -> None:
+    sweep = start(tmp_path, site, EPOCHS)
+    for seed in (0, 2):
+        sweep.wait_for_epoch(seed, 20)
+    sweep.process.kill()
+    sweep.end()
+    status, printed = start(tmp_path, site, EPOCHS).end()
+    assert status == 0, printed
+    assert outcomes(sweep.folder) == whole
+
+
+def test_a_command_that_is_stopped_is_given_again(site: Site, whole: dict[str, Any], tmp_path: Path) -> None:
+    sweep = start(tmp_path, site, EPOCHS)
+    for seed in (0, 2):
+        sweep.wait_for_epoch(seed, 20)
+    os.killpg(sweep.process.pid, signal.SIGINT)
+    status, printed = sweep.end()
+    assert (status, "Traceback" in printed) == (130, False), printed
+    assert "stopped by SIGINT" in printed
+    status, printed = start(tmp_path, site, EPOCHS).end()
+    assert status == 0, printed
+    assert outcomes(sweep.folder) == whole
+
+
+def test_runs_that_raise_are_tried_once_more(site: Site, tmp_path: Path) -> None:
+    network = ("model=custom", "model._target_=troubled.Troubled")
+    words = [*SWEEP[1:], "trainer.max_epochs=3", *network]
+    words = [word for word in words if not word.startswith("model.hidden")]
+    python_path = os.pathsep.join([os.fspath(ROOT / "tests/faults"), os.environ.get("PYTHONPATH", "")])
+    known = {"MLPLAB_ALLOWED_CLASSES": "troubled.Troubled", "PYTHONPATH": python_path}
+    done = process(
+        [os.fspath(ROOT / "scripts/train.py"), "-m", *words, *site.words, "+model.trouble=raise_thrice"],
+        tmp_path,
+        **known,
+        **site.environment,
+    )
+    folders = [tmp_path / f"outputs/s/seed={seed}" for seed in range(4)]
+    assert [status_of(folder) for folder in folders] == ["done"] * 4, done
+    assert done.status == 0
+    assert "1 of its runs failed, and are tried once more" in done.out + done.err
+
+
+def test_a_run_that_diverges_is_not_tried_again(site: Site, tmp_path: Path) -> None:
+    sweep = start(tmp_path, site, "trainer.max_epochs=3", "optimizer=sgd", "optimizer.lr=0.01,1e30")
+    status, printed = sweep.end()
+    assert status == 1, printed
+    assert "4 of 8 runs failed" in printed
+    statuses = {path.parent.name: status_of(path.parent) for path in sweep.folder.glob("*/metrics.json")}
+    assert sorted(statuses.values()) == ["diverged"] * 4 + ["done"] * 4
+    assert "another" not in printed
