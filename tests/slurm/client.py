@@ -4,28 +4,28 @@ import json
 import os
 import socket
 import sys
+from pathlib import Path
 
-name = os.path.basename(sys.argv[0])  # pathlib takes as long to import as all the rest
-if name == "srun":
+command = Path(sys.argv[0])
+if command.name == "srun":
     os.setpgid(0, 0)  # signals reach the step without the batch shell
 request = {
-    "command": name,
+    "command": command.name,
     "arguments": sys.argv[1:],
-    "folder": os.getcwd(),
+    "folder": str(Path.cwd()),
     "environment": dict(os.environ),
     "process": os.getpid(),
 }
 try:
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "port")) as file:
-        port = int(file.read())
+    port = int((Path(__file__).parents[1] / "port").read_text())
     with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rw") as stream:
         stream.write(json.dumps(request) + "\n")
         stream.flush()
         reply = json.load(stream)
 except (OSError, ValueError):
-    sys.exit(f"{name}: error: Unable to contact slurm controller (connect failure)")
+    sys.exit(f"{command.name}: error: Unable to contact slurm controller (connect failure)")
 sys.stderr.write(reply["err"])
-if reply["status"] or name != "srun":
+if reply["status"] or command.name != "srun":
     sys.stdout.write(reply["out"])
     sys.exit(reply["status"])
 step = reply["out"]

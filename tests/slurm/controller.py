@@ -11,7 +11,7 @@ from pathlib import Path
 from slurm.jobs import OVER, Job, Run, seconds
 
 
-@dataclass
+@dataclass(slots=True)
 class Settings:
     """What slurm.conf would say; times in seconds."""
 
@@ -50,7 +50,9 @@ class Cluster:
         for job in self.jobs:
             if job.process is None:
                 continue
-            if job.process.poll() is not None or (job.kill_at and (now > job.kill_at or job.steps_have_ended())):
+            if job.process.poll() is not None or (
+                job.kill_at and (now > job.kill_at or job.steps_have_ended())
+            ):
                 self.finish(job)
             elif job.outcome:
                 continue
@@ -95,7 +97,7 @@ class Cluster:
         try:
             with contextlib.ExitStack() as files:
                 out, err = (
-                    files.enter_context(open(job.path(name), mode)) if name else subprocess.STDOUT
+                    files.enter_context(job.path(name).open(mode)) if name else subprocess.STDOUT
                     for name in (job.options["output"], job.options["error"])
                 )
                 job.process = subprocess.Popen(
@@ -122,6 +124,11 @@ class Cluster:
         user = send_user_signal and job.options["signal"]
         job.signal_steps(signal.SIGCONT, job.warning[0] if user else signal.SIGTERM)
         job.preempted, job.warn_at, job.end_at = True, None, time.time() + grace
+
+    def time_out(self, job: Job) -> None:
+        """Brings the time limit so near that the signal of --signal is due."""
+        job.warn_at = time.time()
+        job.end_at = job.warn_at + job.warning[1]
 
     def lose_node(self, node: str) -> None:
         """The machine is gone, and no process on it heard of it."""

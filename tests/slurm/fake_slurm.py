@@ -1,8 +1,6 @@
 """A cluster for tests: its commands on the PATH, and what can happen to its jobs and machines."""
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -107,6 +105,10 @@ class FakeSlurm:
         """
         self._ask("preempt", str(name), grace, send_user_signal)
 
+    def time_out(self, name: str | int) -> None:
+        """Sends a running job the signal of its --signal now; its time limit follows as long after."""
+        self._ask("time_out", str(name))
+
     def lose_node(self, node: str) -> None:
         """Kills all jobs of `node1`, say, with no signal before, and keeps the node down."""
         self._ask("lose_node", node)
@@ -116,11 +118,11 @@ class FakeSlurm:
         self._ask("restore_node", node)
 
     def _ask(self, *arguments: Any) -> Any:
-        with socket.create_connection(("127.0.0.1", int(self._port.read_text()))) as connection:
-            with connection.makefile("rw") as stream:
-                stream.write(json.dumps({"command": "control", "arguments": arguments}) + "\n")
-                stream.flush()
-                return json.load(stream)["out"]
+        address = "127.0.0.1", int(self._port.read_text())
+        with socket.create_connection(address) as connection, connection.makefile("rw") as stream:
+            stream.write(json.dumps({"command": "control", "arguments": arguments}) + "\n")
+            stream.flush()
+            return json.load(stream)["out"]
 
     def until(self, condition: Callable[[], bool], message: str, timeout: float = 60) -> None:
         """Waits for anything else."""

@@ -75,11 +75,11 @@ class Job:
         """Stands in the environment of all processes of this run."""
         return f"FAKE_SLURM_JOB={self.environment['FAKE_SLURM']}:{self.name}:{self.restarts}"
 
-    def path(self, pattern: str) -> str:
+    def path(self, pattern: str) -> Path:
         """The file that a pattern of --output stands for."""
         values = {"A": self.array or self.id, "a": self.task, "j": self.id, "t": 0, "%": "%"}
         values |= {"x": self.options["job_name"], "N": self.node}
-        return os.path.join(self.folder, re.sub("%(.)", lambda match: str(values[match[1]]), pattern))
+        return Path(self.folder, re.sub("%(.)", lambda match: str(values[match[1]]), pattern))
 
     def record(self) -> dict[str, object]:
         """What tests see."""
@@ -140,7 +140,9 @@ class Job:
             devices = range(self.place * gpus, (self.place + 1) * gpus)
             values |= {"SLURM_GPUS_ON_NODE": gpus, "CUDA_VISIBLE_DEVICES": ",".join(map(str, devices))}
         inherited = {name: value for name, value in self.environment.items() if not name.startswith("SLURM_")}
-        return inherited | {name: str(value) for name, value in values.items()} | dict([self.mark.split("=", 1)])
+        return (
+            inherited | {name: str(value) for name, value in values.items()} | dict([self.mark.split("=", 1)])
+        )
 
 
 def seconds(limit: str) -> float:

@@ -4,15 +4,21 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 from slurm.fake_slurm import FakeSlurm, JobRecord
 
 STEP = """
-import signal, subprocess, sys, time
+import os, signal, sys, time
+if not os.fork():  # a child that no signal to the process group reaches
+    os.setsid()
+    time.sleep(60)
+    os._exit(0)
 def note(number, frame):
     print(signal.Signals(number).name, flush=True)
     if signal.Signals(number).name in sys.argv[2:]:
@@ -33,6 +39,12 @@ def said(*words: str, status: int = 0) -> str:
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == status, done.stdout
     return done.stdout.strip()
+
+
+def processes(folder: Path) -> list[psutil.Process]:
+    """Those that run in a folder, but for the test's."""
+    running = (each for each in psutil.process_iter(["cwd", "pid"]) if each.pid != os.getpid())
+    return [each for each in running if each.info["cwd"] == str(folder)]
 
 
 @pytest.fixture
@@ -71,7 +83,9 @@ def test_an_array_runs_in_order_with_as_many_tasks_at_once_as_it_allows(slurm: F
     for name in names:
         slurm.wait_for(name, "COMPLETED")
     jobs = slurm.jobs()
-    changes = sorted((time, step) for job in jobs for r in job.runs for time, step in ((r.start, 1), (r.end, -1)))
+    changes = sorted(
+        (time, step) for job in jobs for r in job.runs for time, step in ((r.start, 1), (r.end, -1))
+    )
     running = [sum(step for _, step in changes[: index + 1]) for index in range(len(changes))]
     assert max(running) == 2
     assert all(a.runs[0].start <= b.runs[0].start for a, b in pairwise(jobs))
@@ -94,10 +108,18 @@ def test_a_job_that_fails_says_so(slurm: FakeSlurm, submit: Submit):
 
 
 def test_the_step_is_warned_before_the_time_limit(slurm: FakeSlurm, submit: Submit):
-    slurm.configure(kill_wait=0.2)
-    job = submit(30, "--time=0.03", "--signal=USR2@0.8")
+    slurm.configure(kill_wait=0.1)
+    job = submit(30, "--time=1:00:00", "--signal=USR2@0.2")
+    started(slurm, job)
+    slurm.time_out(job)
     slurm.wait_for(job, "TIMEOUT")
     assert Path(f"{job}.None.step").read_text().split() == ["start", "SIGUSR2", "SIGTERM"]
+
+
+def test_the_time_limit_ends_a_job(slurm: FakeSlurm, submit: Submit):
+    job = submit(30, "--time", "0.01", "--no-requeue")
+    ran = slurm.wait_for(job, "TIMEOUT").runs[0]
+    assert ran.end - ran.start >= 0.6
 
 
 @pytest.mark.parametrize(("own", "first"), [(False, "SIGTERM"), (True, "SIGUSR2")])
@@ -144,10 +166,12 @@ def test_a_job_requeued_by_hand_waits_its_time(slurm: FakeSlurm, submit: Submit)
     assert re.search("JobState=PENDING.*Restarts=1", said("scontrol", "show", "job", job), re.DOTALL)
 
 
-def test_cancelled_jobs_leave_no_process(slurm: FakeSlurm, submit: Submit):
+def test_cancelled_jobs_leave_no_process(slurm: FakeSlurm, submit: Submit, tmp_path: Path):
+    slurm.configure(kill_wait=0.1)
     array = submit(30, "--array=0-2", "--job-name=mine")
     for task in (0, 1):
         started(slurm, f"{array}_{task}")
+    assert len(processes(tmp_path)) == 2 * 3
     said("scancel", f"{array}_0")
     slurm.wait_for(f"{array}_0", "CANCELLED")
     started(slurm, f"{array}_2")
@@ -155,7 +179,7 @@ def test_cancelled_jobs_leave_no_process(slurm: FakeSlurm, submit: Submit):
     for task in (1, 2):
         slurm.wait_for(f"{array}_{task}", "CANCELLED")
     assert said("sacct", "-n", "-X", "-o", "State", "-P").splitlines() == [f"CANCELLED by {os.getuid()}"] * 3
-    assert said("pgrep", "-f", f"step.py 30 .*{array}", status=1) == ""
+    assert processes(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -185,7 +209,65 @@ def test_the_limit_of_arrays_is_shown(slurm: FakeSlurm):
     assert "MaxArraySize            = 1001" in said("scontrol", "show", "config").splitlines()
 
 
+def test_a_test_that_is_killed_leaves_no_job(tmp_path: Path):
+    code = f"""
+import pathlib, subprocess, time
+from slurm.fake_slurm import FakeSlurm
+with FakeSlurm(pathlib.Path({str(tmp_path / "slurm")!r})) as slurm:
+    pathlib.Path("job.sh").write_text("#!/bin/bash\\nsleep 60")
+    subprocess.run([slurm.bin / "sbatch", "job.sh"], check=True)
+    slurm.wait_for(1, "RUNNING")
+    print("runs", flush=True)
+    time.sleep(60)
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    words, pipe = [sys.executable, "-c", code], subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, text=True, cwd=tmp_path, env=environment) as owner:
+        assert owner.stdout
+        assert [owner.stdout.readline() for _ in range(2)] == ["Submitted batch job 1\n", "runs\n"]
+        (batch,) = (each for each in processes(tmp_path) if each.name() == "1.sh")
+        owner.kill()
+    psutil.wait_procs([batch], timeout=60)
+    assert not batch.is_running()
+
+
 def test_commands_without_a_controller_say_so(tmp_path: Path):
     with FakeSlurm(tmp_path / "slurm") as slurm:
         pass
     assert "Unable to contact slurm controller" in said(str(slurm.bin / "squeue"), status=1)
+
+
+def test_submitit_continues_a_job_that_ran_out_of_time(
+    slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    submitit = pytest.importorskip("submitit")
+    monkeypatch.chdir(tmp_path)
+
+    class Count:
+        """Counts to a number, in pieces if it must."""
+
+        def __init__(self) -> None:
+            self.counted: list[str] = []
+
+        def __call__(self, until: int) -> list[str]:
+            for number in range(len(self.counted), until):
+                self.counted.append(f"{number} after {os.environ.get('SLURM_RESTART_COUNT', 0)}")
+                while number == 1 and not Path("go").exists():
+                    Path("here").touch()
+                    time.sleep(0.01)
+            return self.counted
+
+        def checkpoint(self, until: int) -> object:
+            Path("go").touch()
+            return submitit.helpers.DelayedSubmission(self, until)
+
+    executor = submitit.SlurmExecutor(tmp_path / "logs")
+    executor.update_parameters(time=60, signal_delay_s=600, partition="gpu", array_parallelism=2, mem="1GB")
+    jobs = executor.map_array(Count(), [3, 1])
+    slurm.until(Path("here").exists, "nothing runs")
+    slurm.time_out(jobs[0].job_id)
+    assert jobs[0].result() == ["0 after 0", "1 after 0", "2 after 1"]
+    assert jobs[1].result() == ["0 after 0"]
+    record = slurm.wait_for(jobs[0].job_id, "COMPLETED")
+    assert [run.state for run in record.runs] == ["REQUEUED", "COMPLETED"]
+    assert record.options["wckey"] == "submitit"
