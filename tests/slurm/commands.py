@@ -31,10 +31,9 @@ def scancel(cluster: Cluster, request: dict[str, Any]) -> str:
     for name in given.ids:
         if not re.fullmatch(r"\d+(_\d+)?", name):
             raise RefusedError(f"scancel: error: Invalid job id {name}")
-    known = [
-        job for job in cluster.known() if not given.ids or any(is_named(job, name) for name in given.ids)
-    ]
-    for job in filtered("scancel", known, given):
+    for job in filtered("scancel", cluster.known(), given):
+        if given.ids and not any(is_named(job, name) for name in given.ids):
+            continue
         if given.signal:
             job.signal_steps(signal.Signals[f"SIG{given.signal.removeprefix('SIG')}"])
         elif job.process:
@@ -48,12 +47,9 @@ def scontrol(cluster: Cluster, request: dict[str, Any]) -> str:
     """Shows the configuration or a job, or requeues jobs."""
     match request["arguments"]:
         case ["show", "config"]:
-            values = {
-                "ClusterName": "fake",
-                "JobRequeue": 1,
-                "KillWait": f"{cluster.settings.kill_wait:g} sec",
-            }
-            values |= {"MaxArraySize": cluster.settings.max_array_size, "SLURM_VERSION": "24.11.5"}
+            settings = cluster.settings
+            values = {"JobRequeue": 1, "KillWait": f"{settings.kill_wait:g} sec"}
+            values |= {"MaxArraySize": settings.max_array_size, "SLURM_VERSION": "24.11.5"}
             return "".join(f"{name:<23} = {value}\n" for name, value in values.items())
         case ["show", "job", name, *_]:
             jobs = [job for job in cluster.known() if is_named(job, name)]
@@ -109,8 +105,8 @@ def srun(cluster: Cluster, request: dict[str, Any]) -> dict[str, Any]:
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args(request["arguments"])
     number = request["environment"].get("SLURM_JOB_ID")
-    for job in cluster.jobs:
-        if str(job.id) == number and job.process:
+    for job in cluster.running:
+        if str(job.id) == number:
             job.steps.append(request["process"])
             if job.outcome:
                 job.signal_steps(signal.SIGTERM)
@@ -132,7 +128,7 @@ def control(cluster: Cluster, request: dict[str, Any]) -> Any:
         case ["restore_node", node]:
             cluster.nodes[node] = True
         case [("preempt" | "time_out") as action, name, *arguments]:
-            (job,) = (job for job in cluster.jobs if name == job.name)
+            (job,) = (job for job in cluster.running if name == job.name)
             getattr(cluster, action)(job, *arguments)
     return None
 
@@ -167,17 +163,18 @@ def main(folder: str, nodes: int) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
         Path(folder, "port.new").write_text(str(server.getsockname()[1]))
         Path(folder, "port.new").rename(Path(folder, "port"))
-        while True:
-            ready, _, _ = select.select([server, sys.stdin], [], [], 0.02)
-            if sys.stdin in ready:
-                break
-            if server in ready:
-                with server.accept()[0] as client:
-                    converse(cluster, folder, client)
-            cluster.tick()
-    for job in cluster.jobs:
-        if job.process:
-            cluster.finish(job)
+        try:
+            while True:
+                ready, _, _ = select.select([server, sys.stdin], [], [], 0.02)
+                if sys.stdin in ready:
+                    break
+                if server in ready:
+                    with server.accept()[0] as client:
+                        converse(cluster, folder, client)
+                cluster.tick()
+        finally:
+            for job in list(cluster.running):
+                cluster.finish(job)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ class Cluster:
         self.settings = Settings()
         self.nodes = {f"node{index + 1}": True for index in range(nodes)}  # whether each is up
         self.jobs: list[Job] = []
+        self.running: list[Job] = []  # those with processes
         self.last_id = 0
 
     def next_id(self) -> int:
@@ -47,12 +48,8 @@ class Cluster:
     def tick(self) -> None:
         """Ends what has ended, sends signals that are due, and starts what can start."""
         now = time.time()
-        for job in self.jobs:
-            if job.process is None:
-                continue
-            if job.process.poll() is not None or (
-                job.kill_at and (now > job.kill_at or job.steps_have_ended())
-            ):
+        for job in list(self.running):
+            if job.batch_has_ended() or (job.kill_at and (now > job.kill_at or job.steps_have_ended())):
                 self.finish(job)
             elif job.outcome:
                 continue
@@ -66,7 +63,7 @@ class Cluster:
 
     def schedule(self) -> None:
         """Starts pending jobs in the order of their submission."""
-        busy = {(job.node, job.place) for job in self.jobs if job.process}
+        busy = {(job.node, job.place) for job in self.running}
         places = [(node, place) for place in range(self.settings.jobs_per_node) for node in self.nodes]
         free = [place for place in places if self.nodes[place[0]] and place not in busy]
         for job in self.jobs:
@@ -77,7 +74,7 @@ class Cluster:
 
     def throttled(self, job: Job) -> bool:
         """Whether as many tasks of its array run as may run at once."""
-        return 0 < job.throttle <= sum(other.array == job.array for other in self.jobs if other.process)
+        return 0 < job.throttle <= sum(other.array == job.array for other in self.running)
 
     def start(self, job: Job, node: str, place: int) -> None:
         """Runs the batch script."""
@@ -109,6 +106,7 @@ class Cluster:
                     env=job.run_environment(),
                     start_new_session=True,
                 )
+            self.running.append(job)
         except OSError:  # there is no folder for the output, say
             self.end_run(job, "FAILED")
 
@@ -133,8 +131,8 @@ class Cluster:
     def lose_node(self, node: str) -> None:
         """The machine is gone, and no process on it heard of it."""
         self.nodes[node] = False
-        for job in self.jobs:
-            if job.process and job.node == node:
+        for job in list(self.running):
+            if job.node == node:
                 job.outcome = self.lost(job, "NODE_FAIL")
                 self.finish(job)
 
@@ -151,6 +149,7 @@ class Cluster:
                     os.kill(process, signal.SIGKILL)
             time.sleep(0.005)
         status = job.process.wait()
+        self.running.remove(job)
         ended = "FAILED" if status else "COMPLETED"
         if job.preempted:
             ended = self.lost(job, "PREEMPTED")  # even with status 0 in the grace time: so does Slurm 24.11

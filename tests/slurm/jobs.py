@@ -93,6 +93,10 @@ class Job:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(group, each)
 
+    def batch_has_ended(self) -> bool:
+        """Whether its script is through."""
+        return self.process is not None and self.process.poll() is not None
+
     def steps_have_ended(self) -> bool:
         """Whether there were steps, and none has a process left."""
         for group in self.steps:

@@ -9,6 +9,10 @@ from slurm.controller import Cluster
 from slurm.jobs import Job
 from slurm.options import INVALID_ID, SHORT, USER, Parser, RefusedError, add_filters, filtered, is_named
 
+HEADERS = {"i": "JOBID", "A": "JOBID", "F": "ARRAY_JOB_ID", "K": "ARRAY_TASK_ID", "T": "STATE", "t": "ST"}
+HEADERS |= {"j": "NAME", "r": "REASON", "R": "NODELIST(REASON)", "N": "NODELIST", "u": "USER"}
+HEADERS |= {"P": "PARTITION", "M": "TIME", "D": "NODES"}
+
 
 def squeue(cluster: Cluster, request: dict[str, Any]) -> str:
     """The jobs that wait or run."""
@@ -27,23 +31,19 @@ def squeue(cluster: Cluster, request: dict[str, Any]) -> str:
         jobs = [job for job in jobs if any(is_named(job, name) for name in names)]
     jobs = filtered("squeue", jobs, given)
     lines = [] if given.noheader else [_line(given.format, HEADERS)]
-    grouped: set[int | None] = set()
+    pending: dict[int | None, list[Job]] = {}
     for job in jobs:
-        name = job.name
-        waiting = [] if given.array else [j for j in jobs if j.array == job.array and j.state == "PENDING"]
-        if job.array and job in waiting and len(waiting) > 1 and any(not each.runs for each in waiting):
-            if job.array in grouped:
-                continue
-            grouped.add(job.array)
-            name = f"{job.array}_[{_ranges([int(str(each.task)) for each in waiting])}]"
-            name = name.replace("]", f"%{job.throttle}]" if job.throttle else "]")
+        if job.state == "PENDING" and not given.array:
+            pending.setdefault(job.array, []).append(job)
+    for job in jobs:
+        name, together = job.name, pending.get(job.array, []) if job.state == "PENDING" else []
+        if job.array and len(together) > 1 and not all(each.runs for each in together):
+            if job is not together[0]:
+                continue  # unless all have run before, pending tasks share the line of the first
+            numbers = _ranges([each.task for each in together if each.task is not None])
+            name = f"{job.array}_[{numbers}%{job.throttle}]" if job.throttle else f"{job.array}_[{numbers}]"
         lines.append(_line(given.format, columns(cluster, job, name)))
     return "".join(f"{line}\n" for line in lines)
-
-
-HEADERS = {"i": "JOBID", "A": "JOBID", "F": "ARRAY_JOB_ID", "K": "ARRAY_TASK_ID", "T": "STATE", "t": "ST"}
-HEADERS |= {"j": "NAME", "r": "REASON", "R": "NODELIST(REASON)", "N": "NODELIST", "u": "USER"}
-HEADERS |= {"P": "PARTITION", "M": "TIME", "D": "NODES"}
 
 
 def columns(cluster: Cluster, job: Job, name: str) -> dict[str, str]:
@@ -89,8 +89,9 @@ def _line(form: str, values: dict[str, str]) -> str:
 
 def _ranges(numbers: list[int]) -> str:
     """Of 1, 2, 3, 7: `1-3,7`."""
-    starts = [number for number in numbers if number - 1 not in numbers]
-    ends = [number for number in numbers if number + 1 not in numbers]
+    known = set(numbers)
+    starts = [number for number in numbers if number - 1 not in known]
+    ends = [number for number in numbers if number + 1 not in known]
     return ",".join(f"{a}-{b}" if a < b else str(a) for a, b in zip(starts, ends, strict=True))
 
 
@@ -106,16 +107,14 @@ def sacct(cluster: Cluster, request: dict[str, Any]) -> str:
     parser.add_argument("-X", "--allocations", action="store_true")
     given = parser.parse_args(request["arguments"])
     fields, names = given.format.split(","), ",".join(given.jobs).split(",")
+    states = {"COMPLETING": "RUNNING", "CANCELLED": f"CANCELLED by {os.getuid()}"}
     lines = [] if given.noheader else ["|".join(fields)]
     for job in cluster.jobs:
         if given.jobs and not any(is_named(job, name) for name in names):
             continue
-        state = {"COMPLETING": "RUNNING", "CANCELLED": f"CANCELLED by {os.getuid()}"}.get(
-            job.state, job.state
-        )
         pending = job.state == "PENDING"
-        values = {"State": state, "NodeList": "None assigned" if pending else job.node}
-        values |= {"JobName": job.options["job_name"]}
+        values = {"State": states.get(job.state, job.state), "JobName": job.options["job_name"]}
+        values |= {"NodeList": "None assigned" if pending else job.node}
         steps = [""] if pending or given.allocations else ["", ".batch", ".0"]
         lines += ["|".join(({"JobID": job.name + step} | values)[each] for each in fields) for step in steps]
     return "".join(f"{line}\n" for line in lines)

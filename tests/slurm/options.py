@@ -3,6 +3,7 @@
 import argparse
 import os
 import pwd
+import re
 from typing import NoReturn
 
 from slurm.jobs import Job
@@ -28,9 +29,9 @@ class Parser(argparse.ArgumentParser):
         super().__init__(command, add_help=False, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        """As getopt's message."""
-        option = message.removeprefix("unrecognized arguments: ")
-        raise RefusedError(f"{self.prog}: unrecognized option '{option}'\nTry \"{self.prog} --help\"", 255)
+        """In the words of getopt where Slurm has them."""
+        message = re.sub("unrecognized arguments: (.*)", r"unrecognized option '\1'", message)
+        raise RefusedError(f'{self.prog}: {message}\nTry "{self.prog} --help" for more information', 255)
 
 
 def add_filters(parser: Parser, states: str) -> None:

@@ -53,16 +53,17 @@ def sbatch(cluster: Cluster, request: dict[str, Any]) -> str:
     tasks, throttle = _checked(cluster, options)
     number = cluster.next_id()
     environment = request["environment"] | {"FAKE_SLURM": request["cluster"]}
-    for task in tasks or [None]:
-        array = None if task is None else number
-        values = (options, script, own.arguments, request["folder"], environment)
-        cluster.jobs.append(Job(number, array, task, tasks, throttle, *values))
+    values = (options, script, own.arguments, request["folder"], environment)
+    if tasks:
+        cluster.jobs += [Job(number, number, task, tasks, throttle, *values) for task in tasks]
+    else:
+        cluster.jobs.append(Job(number, None, None, [], 0, *values))
     return f"{number}\n" if own.parsable else f"Submitted batch job {number}\n"
 
 
 def _checked(cluster: Cluster, options: dict[str, str]) -> tuple[list[int], int]:
     """The indices of an array and how many may run at once, if nothing in the options is wrong."""
-    if options["partition"] not in cluster.settings.partitions:
+    if set(options["partition"].split(",")) - set(cluster.settings.partitions):
         raise RefusedError(
             f"sbatch: error: invalid partition specified: {options['partition']}\n"
             "sbatch: error: Batch job submission failed: Invalid partition name specified"

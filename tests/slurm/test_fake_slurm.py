@@ -2,9 +2,9 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -205,6 +205,22 @@ def test_unknown_ids_that_slurm_takes(slurm: FakeSlurm):
     assert said("squeue", "-h", "-j", "98,99") == said("scancel", "99") == ""
 
 
+def test_a_job_that_is_over_is_known_for_a_time_and_may_run_again(slurm: FakeSlurm, submit: Submit):
+    slurm.configure(min_job_age=600)
+    job = submit(0)
+    slurm.wait_for(job, "COMPLETED")
+    assert said("squeue", "-h", "-j", job) == ""
+    assert said("squeue", "-h", "-t", "all", "-o", "%i %t") == f"{job} CD"
+    said("scontrol", "requeue", job)
+    slurm.wait_for(job, "COMPLETED", runs=2)
+
+
+def test_a_cluster_may_have_no_sacct(slurm: FakeSlurm):
+    slurm.without_sacct()
+    assert shutil.which("sacct") is None
+    assert shutil.which("squeue") == str(slurm.bin / "squeue")
+
+
 def test_the_limit_of_arrays_is_shown(slurm: FakeSlurm):
     assert "MaxArraySize            = 1001" in said("scontrol", "show", "config").splitlines()
 
@@ -235,39 +251,3 @@ def test_commands_without_a_controller_say_so(tmp_path: Path):
     with FakeSlurm(tmp_path / "slurm") as slurm:
         pass
     assert "Unable to contact slurm controller" in said(str(slurm.bin / "squeue"), status=1)
-
-
-def test_submitit_continues_a_job_that_ran_out_of_time(
-    slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    submitit = pytest.importorskip("submitit")
-    monkeypatch.chdir(tmp_path)
-
-    class Count:
-        """Counts to a number, in pieces if it must."""
-
-        def __init__(self) -> None:
-            self.counted: list[str] = []
-
-        def __call__(self, until: int) -> list[str]:
-            for number in range(len(self.counted), until):
-                self.counted.append(f"{number} after {os.environ.get('SLURM_RESTART_COUNT', 0)}")
-                while number == 1 and not Path("go").exists():
-                    Path("here").touch()
-                    time.sleep(0.01)
-            return self.counted
-
-        def checkpoint(self, until: int) -> object:
-            Path("go").touch()
-            return submitit.helpers.DelayedSubmission(self, until)
-
-    executor = submitit.SlurmExecutor(tmp_path / "logs")
-    executor.update_parameters(time=60, signal_delay_s=600, partition="gpu", array_parallelism=2, mem="1GB")
-    jobs = executor.map_array(Count(), [3, 1])
-    slurm.until(Path("here").exists, "nothing runs")
-    slurm.time_out(jobs[0].job_id)
-    assert jobs[0].result() == ["0 after 0", "1 after 0", "2 after 1"]
-    assert jobs[1].result() == ["0 after 0"]
-    record = slurm.wait_for(jobs[0].job_id, "COMPLETED")
-    assert [run.state for run in record.runs] == ["REQUEUED", "COMPLETED"]
-    assert record.options["wckey"] == "submitit"
