@@ -143,6 +143,9 @@ class Cluster:
     def finish(self, job: Job) -> None:
         """Kills what is left of a job."""
         assert job.process
+        for group in (job.process.pid, *job.steps):  # a process that execs just now shows no environment
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
         while left := job.processes():
             for process in left:
                 with contextlib.suppress(ProcessLookupError):
