@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -14,6 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hypothesis import settings
+from slurm.fake_slurm import FakeSlurm
 from support import ROOT, Ended
 
 from mlplab import console
@@ -118,3 +120,11 @@ def run_script(
 def command(run_script: Callable[..., Ended]) -> Callable[..., Ended]:
     """Runs `train.py` with arguments in this process, in an empty folder."""
     return lambda *arguments: run_script("train", *arguments)
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlurm]:
+    """A Slurm cluster of two nodes; its commands are the first on the PATH."""
+    with FakeSlurm(tmp_path / "slurm") as cluster:
+        monkeypatch.setenv("PATH", str(cluster.bin), prepend=os.pathsep)
+        yield cluster
