@@ -68,7 +68,9 @@ class Sweep:
         """Until a condition holds while the sweep trains."""
         deadline = time.monotonic() + timeout
         while not condition():
-            assert time.monotonic() < deadline and self.process.poll() is None, self.process.communicate()
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                raise AssertionError(self.process.communicate())
             time.sleep(0.02)
 
     def worker(self, seed: int) -> psutil.Process:

@@ -1,11 +1,7 @@
 """Every engine loses no run, trains none twice and changes no bit, whatever ends badly."""
 
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
