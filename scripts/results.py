@@ -55,7 +55,7 @@ def _watch(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from mlplab.errors import Fault, UserError
-    from mlplab.sweeps.watch import watch
+    from mlplab.sweeps.watch.watch import watch
 
     if arguments.format != "terminal":
         what, remedy = f"cannot be combined with --format {arguments.format}", "leave out one of them"
@@ -91,8 +91,8 @@ def main() -> None:
     parser.add_argument(
         "--watch",
         action="store_true",
-        help="show a sweep while it trains, from its files: run it in another terminal, or on any machine that "
-        "sees the folder. Ctrl-C ends it",
+        help="show a sweep while it trains, and its table at the end: in another terminal, or on any machine "
+        "that sees the folder. Ctrl-C ends it",
     )
     parser.add_argument(VERSION, action="version", version=version_line())
     parser.add_argument("--format", choices=["terminal", "markdown", "csv"], default="terminal")

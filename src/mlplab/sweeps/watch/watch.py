@@ -19,14 +19,14 @@ from mlplab.errors import Fault, UserError, listed
 from mlplab.files import LOCK
 from mlplab.runs.discovery import DEPTH, runs_below
 from mlplab.sweeps.folder import PLAN_FILE, STUDY_FILES
-from mlplab.sweeps.progress import Progress, Training, read_progress
-from mlplab.sweeps.time_left import seconds_left
+from mlplab.sweeps.watch.progress import Progress, Training, read_progress
+from mlplab.sweeps.watch.time_left import seconds_left
 
 SECONDS = 2.0
 """The time between two looks."""
 
 SHARE = 0.1
-"""The largest share of the time that a look takes, if the folder has many runs or is on a slow file system."""
+"""The largest share of the time that looks take: there may be many runs, on a slow file system."""
 
 MOST = 8
 """The largest number of stacks in training that are shown."""
@@ -117,7 +117,8 @@ def line(progress: Progress, now: float) -> str:
         now: seconds since 1970.
     """
     counts = ", ".join(f"{count:,} {state}" for state, count in progress.counts.items())
-    parts = [f"{_total(progress)}: {counts}" if counts else "no run yet", _best(progress), _remedy(progress)]
+    total = _total(progress)
+    parts = [f"{total}: {counts}" if counts else total, _best(progress), _remedy(progress)]
     if (seconds := seconds_left(progress, now)) is not None:
         parts.append(f"about {duration(seconds)} left")
     return "; ".join(part for part in parts if part)
@@ -164,6 +165,8 @@ def _training_table(progress: Progress, training: Sequence[Training]) -> RichTab
 
 
 def _total(progress: Progress) -> str:
+    if not progress.total:
+        return "no run yet"
     total = f"{progress.total:,} run{'s' * (progress.total != 1)}"
     return total if progress.is_total_known or progress.is_over else f"{total} so far"
 

@@ -5,7 +5,8 @@ import math
 from collections.abc import Iterator
 from statistics import fmean
 
-from mlplab.sweeps.progress import ENDED, Epochs, Progress, Training
+from mlplab.sweeps.watch.progress import Progress, Training
+from mlplab.sweeps.watch.run_progress import ENDED, Epochs
 
 
 def seconds_left(progress: Progress, now: float) -> float | None:

@@ -1,78 +1,25 @@
 """The progress of a sweep, read from the files in its folder while it runs. Imports no torch."""
 
 import os
-import re
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from mlplab.config.metrics import sign_of
 from mlplab.errors import UserError
-from mlplab.files import LOCK, is_free
-from mlplab.runs.discovery import DEPTH, is_ensemble, is_run, read_config, read_metrics, runs_below
-from mlplab.runs.folder import Stamp, Status
+from mlplab.runs.discovery import DEPTH, is_ensemble, is_run, read_config, runs_below
+from mlplab.runs.folder import Stamp
 from mlplab.sweeps.folder import PLAN_FILE, STUDY_FILES, read_stacks, read_total
-
-STATES = ("done", "pruned", "diverged", "failed", "stopped", "running", "waiting")
-"""How runs are counted. Those that were interrupted or killed have stopped, and can be resumed."""
-
-ENDED = STATES[:4]
-
-LOG_BYTES = 16_384
-"""The end of a log that is read: training logs some ten lines about epochs."""
-
-EPOCH = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)  epoch (\d+)/(\d+)  ", re.MULTILINE)
-
-RESUMED = "  resumes after epoch "
-
-
-@dataclass(frozen=True)
-class Epochs:
-    """How far a run in training is, by its log.
-
-    Attributes:
-        stamp: of the log.
-        seconds: of an epoch; None if it is not known.
-        logged: when the last line was written, in seconds since 1970.
-    """
-
-    stamp: Stamp
-    epoch: int
-    epochs: int
-    seconds: float | None
-    logged: float
-
-
-@dataclass(frozen=True)
-class RunProgress:
-    """What the files of a run say.
-
-    Attributes:
-        stamp: of its metrics.json.
-        status: its status there.
-        started: when it was started or resumed, in seconds since 1970.
-        written: when its metrics.json was written: at the end, if it has ended.
-        scores: its validation metrics if it is done.
-        unheld: if its status is `running`, but no process holds its folder: a stamp of the folder and its lock.
-        epochs: None if it is not in training, or has not logged anything yet.
-    """
-
-    stamp: Stamp
-    status: str
-    started: float
-    written: float
-    scores: Mapping[str, float]
-    unheld: Stamp | None = None
-    epochs: Epochs | None = None
-
-    @property
-    def state(self) -> str:
-        """One of `STATES`."""
-        return "stopped" if self.status == "interrupted" or self.unheld is not None else self.status
+from mlplab.sweeps.watch.run_progress import (
+    ENDED,
+    STATES,
+    Epochs,
+    RunProgress,
+    read_run_progress,
+    unheld_since,
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +57,7 @@ class Progress:
         trials: how many trials a search was asked for; None: not known, or not a search.
         is_total_known: whether no further runs will be added.
         monitor: the validation metric that the first finished run monitors; empty if none has finished.
-        unheld: if no process trains a run or holds the folder: a stamp of the folder and its lock.
+        unheld: if nobody trains a run or holds the folder: a stamp of folder and lock.
     """
 
     root: Path
@@ -184,25 +131,27 @@ def read_progress(root: Path, earlier: Progress | None = None) -> Progress:
         root: the folder.
         earlier: the progress before. Only files that have changed since are read.
     """
-    stacks, is_total_known = _read_stacks(root, earlier.stacks if earlier else [])
     known = earlier.runs if earlier else {}
-    read = ((run, _read_run(run, known.get(run))) for stack in stacks for run in stack)
+    stacks, is_total_known = _read_stacks(root, earlier.stacks if earlier else [], known)
+    read = ((run, read_run_progress(run, known.get(run))) for stack in stacks for run in stack)
     runs = {folder: run for folder, run in read if run}
     trials = read_total(root) or (earlier.trials if earlier else None)
     unheld = None
     if all(run.state != "running" for run in runs.values()):
-        unheld = _unheld(root, earlier.unheld if earlier else None)
+        unheld = unheld_since(root, earlier.unheld if earlier else None)
     monitor = (earlier.monitor if earlier else "") or _monitor(runs)
     return Progress(root, stacks, runs, trials, is_total_known or trials is not None, monitor, unheld)
 
 
-def _read_stacks(root: Path, earlier: Sequence[Sequence[Path]]) -> tuple[list[Sequence[Path]], bool]:
+def _read_stacks(
+    root: Path, earlier: Sequence[Sequence[Path]], started: Iterable[Path]
+) -> tuple[list[Sequence[Path]], bool]:
     """The folders of each stack's runs, with runs that are not in the plan alone, and whether that is all."""
     if is_run(root):
         return [[root]], True
     planned = read_stacks(root / PLAN_FILE)
     in_plan = {run for stack in planned or earlier for run in stack}
-    found = dict.fromkeys([*(run for stack in earlier for run in stack), *_found(root, in_plan)])
+    found = dict.fromkeys([*started, *_found(root, in_plan)])
     others = [[run] for run in found if run not in in_plan]
     is_search = any((root / name).is_file() for name in STUDY_FILES.values())
     return [*(planned or earlier), *others], bool(planned) and not is_search
@@ -217,86 +166,11 @@ def _found(root: Path, known: Container[Path]) -> Iterator[Path]:
                 yield from runs_below(path, DEPTH - 2)
 
 
-def _read_run(folder: Path, earlier: RunProgress | None) -> RunProgress | None:
-    """What the files of a run say; None if it has not written any."""
-    stamp, written = _stamp(folder / "metrics.json")
-    run = earlier
-    if not earlier or earlier.stamp != stamp:
-        run = _read_metrics(folder, stamp, written) or earlier
-    if not run or run.status != "running":
-        return run
-    unheld = _unheld(folder, run.unheld)
-    if unheld and _stamp(folder / "metrics.json")[0] != stamp:  # it has just ended
-        unheld = None
-    return replace(run, unheld=unheld, epochs=_read_epochs(folder / "train.log", run.epochs))
-
-
-def _read_metrics(folder: Path, stamp: Stamp, written: float) -> RunProgress | None:
-    """What the files of a run say, if they can be read."""
-    try:
-        metrics = read_metrics(folder)
-    except (OSError, UserError):
-        return None
-    status = metrics["status"]
-    if status not in get_args(Status):
-        return None
-    scores = {
-        name: float(value)
-        for name, value in metrics.items()
-        if name.startswith("val/") and isinstance(value, int | float) and status == "done"
-    }
-    return RunProgress(stamp, status, _stamp(folder / "config.yaml")[1] or written, written, scores)
-
-
-def _read_epochs(path: Path, earlier: Epochs | None) -> Epochs | None:
-    """What the log of a run says about its epochs since it was started or resumed."""
-    stamp, logged = _stamp(path)
-    if earlier and stamp == earlier.stamp:
-        return earlier
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_BYTES))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return earlier
-    lines = EPOCH.findall(text.rpartition(RESUMED)[2])
-    if not lines:
-        return None
-    (first, start, _), (last, epoch, epochs) = lines[0], lines[-1]
-    elapsed, done = (_time(last) - _time(first)).total_seconds(), int(epoch) - int(start)
-    return Epochs(
-        stamp, int(epoch), int(epochs), elapsed / done if done > 0 and elapsed > 0 else None, logged
-    )
-
-
-def _time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S")
-
-
-def _unheld(folder: Path, known: Stamp | None) -> Stamp | None:
-    """When a folder and its lock were last changed if no process holds it; None if one does.
-
-    Args:
-        known: the result before. If it is the same, the lock is not tried again, because that takes it.
-    """
-    stamp = _stamp(folder)[0][1], _stamp(folder / LOCK)[0][1]
-    return stamp if stamp == known or is_free(folder) else None
-
-
 def _monitor(runs: Mapping[Path, RunProgress]) -> str:
     """The metric that the first finished run monitors; empty if there is none, or it cannot be read yet."""
     for folder, run in runs.items():
         if run.state == "done":
-            with suppress(OSError, UserError):
+            with suppress(OSError, UserError, KeyError):
                 return str(read_config(folder)["monitor"])
             break
     return ""
-
-
-def _stamp(path: Path) -> tuple[Stamp, float]:
-    """A value that changes whenever a file does, and when it was last written; zeros if it is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0), 0.0
-    return (found.st_ino, found.st_mtime_ns), found.st_mtime
