@@ -54,16 +54,15 @@ def _watch(arguments: argparse.Namespace) -> None:
     """Shows a sweep or a run until it ends."""
     from rich.console import Console
 
-    from mlplab.errors import Fault, UserError
+    from mlplab.errors import Fault, UserError, listed
     from mlplab.sweeps.watch.watch import watch
 
     if arguments.format != "terminal":
         what, remedy = f"cannot be combined with --format {arguments.format}", "leave out one of them"
         raise UserError(Fault(what, "--watch", remedy=remedy))
     if len(arguments.folders) > 1:
-        raise UserError(
-            Fault("watches one folder", "--watch", f"{len(arguments.folders)}", remedy="give one folder")
-        )
+        found, remedy = listed(map(str, arguments.folders)), "give the folder of one sweep"
+        raise UserError(Fault("watches one folder", "--watch", found, remedy=remedy))
     console = Console()
     [folder] = arguments.folders
     watch(folder, console, live=sys.stdout.isatty() and not console.is_dumb_terminal)

@@ -56,7 +56,7 @@ def watch(folder: Path, console: Console, *, live: bool) -> None:
                 for progress in _looks(folder):
                     shown.update(view(progress, time.time()), refresh=True)
         else:
-            counts: dict[str, int] = {}
+            counts: dict[str, int] | None = None
             for progress in _looks(folder):
                 if progress.counts != counts:
                     counts = progress.counts
