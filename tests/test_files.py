@@ -1,10 +1,11 @@
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
-from mlplab.files import replacing
+from mlplab.files import FolderLock, is_free, replacing
 
 
 def test_a_file_is_replaced_whole_or_left(tmp_path: Path) -> None:
