@@ -3,6 +3,7 @@
 python scripts/results.py outputs
 python scripts/results.py outputs/sweep --by optimizer.lr --sort optimizer.lr
 python scripts/results.py outputs/a outputs/b --by run --format csv > results.csv
+python scripts/results.py outputs/sweep --watch
 """
 
 import argparse
@@ -25,6 +26,8 @@ def results(arguments: argparse.Namespace) -> None:
     from mlplab.commands.results_text import results_csv, results_markdown, wide_table
     from mlplab.runs.selection import trials_in_order
 
+    if arguments.watch:
+        _watch(arguments)
     by = [key for key in arguments.by.split(",") if key] if arguments.by else None
     console = Console()
     if arguments.format == "terminal" and console.is_terminal:
@@ -47,6 +50,24 @@ def results(arguments: argparse.Namespace) -> None:
         console.print(grid)
 
 
+def _watch(arguments: argparse.Namespace) -> None:
+    """Shows a sweep or a run until it ends."""
+    from rich.console import Console
+
+    from mlplab.errors import Fault, UserError, listed
+    from mlplab.sweeps.watch.watch import watch
+
+    if arguments.format != "terminal":
+        what, remedy = f"cannot be combined with --format {arguments.format}", "leave out one of them"
+        raise UserError(Fault(what, "--watch", remedy=remedy))
+    if len(arguments.folders) > 1:
+        found, remedy = listed(map(str, arguments.folders)), "give the folder of one sweep"
+        raise UserError(Fault("watches one folder", "--watch", found, remedy=remedy))
+    console = Console()
+    [folder] = arguments.folders
+    watch(folder, console, live=sys.stdout.isatty() and not console.is_dumb_terminal)
+
+
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
@@ -65,6 +86,12 @@ def main() -> None:
         "--sort",
         metavar="NAME",
         help="a metric (best first), or a key of --by. Default: the validation metric of the runs",
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="show a sweep while it trains, and its table at the end: in another terminal, or on any machine "
+        "that sees the folder. Ctrl-C ends it",
     )
     parser.add_argument(VERSION, action="version", version=version_line())
     parser.add_argument("--format", choices=["terminal", "markdown", "csv"], default="terminal")

@@ -1,6 +1,7 @@
 """Files that are written completely or not at all, and folders that one process at a time may fill."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mlplab.errors import Fault, FolderInUse, UserError, is_disk_error
+
+if sys.platform != "win32":
+    import fcntl
 
 PART = ".part"
 """Suffix of a file that is being written."""
@@ -113,3 +117,23 @@ class FolderLock:
         if self._lock.is_locked:
             (self.folder / LOCK).unlink(missing_ok=True)
             self._lock.release()
+
+
+def is_free(folder: Path) -> bool:
+    """Whether no process holds a folder's lock, as far as this machine can see.
+
+    Nothing is created. A lock whose process was killed is taken and released at once.
+    """
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    try:
+        if sys.platform == "win32":
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

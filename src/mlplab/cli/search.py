@@ -27,7 +27,7 @@ from mlplab.runs.best_trial import trial_name
 from mlplab.runs.resolve import resolved
 from mlplab.runs.selection import IGNORED
 from mlplab.runs.trained.chosen_ensemble import check_replaceable
-from mlplab.sweeps.folder import check_not_grid
+from mlplab.sweeps.folder import check_not_grid, write_total
 from mlplab.sweeps.search.finish import finish
 from mlplab.sweeps.search.search import Search
 from mlplab.sweeps.search.space import Space, Value, read_space
@@ -114,6 +114,7 @@ def run_search(
         seconds,
         deadline,
     )
+    write_total(root, settings.total)
     search.run()
     finish(root, settings, study, run.monitor, lambda values: _command(common, space, values), cache)
 

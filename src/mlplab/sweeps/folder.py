@@ -1,12 +1,13 @@
 """The folder of a sweep, and the names of the run folders in it. Imports no torch."""
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from mlplab.errors import Fault, UserError
-from mlplab.files import LOCK, PART
+from mlplab.files import LOCK, PART, replacing
 from mlplab.runs.discovery import DEPTH, is_ensemble, runs_below
 from mlplab.runs.resume import is_incomplete
 from mlplab.runs.trained.chosen_ensemble import WRITTEN_LATER
@@ -16,6 +17,9 @@ PLAN_FILE = "plan.json"
 
 STUDY_FILES = {"journal": "study.journal", "sqlite": "study.db"}
 """The file of a search's study, by its kind of storage."""
+
+SEARCH_FILE = "search.json"
+"""How many trials a search was asked for, for those who watch it."""
 
 STACKS = "stacks"
 """Folder with the training states of unfinished stacks."""
@@ -93,3 +97,27 @@ def folder_name(overrides: Sequence[str], varying: set[str]) -> str:
     if name != text or len(name) > LONGEST_NAME:  # distinct texts must get distinct names
         name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     return name
+
+
+def read_stacks(path: Path) -> list[list[Path]]:
+    """The folders of each stack's runs in a saved plan; empty if there is none."""
+    try:
+        stacks = json.loads(path.read_text(encoding="utf-8"))["stacks"]
+        return [[path.parent / str(name) for name in stack] for stack in stacks]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def write_total(root: Path, trials: int | None) -> None:
+    """Writes how many trials a search was asked for; None: as many as there is time for."""
+    with replacing(root / SEARCH_FILE) as partial:
+        partial.write_text(json.dumps({"trials": trials}) + "\n", encoding="utf-8")
+
+
+def read_total(root: Path) -> int | None:
+    """How many trials a search was asked for, if that is known."""
+    try:
+        trials = json.loads((root / SEARCH_FILE).read_text(encoding="utf-8"))["trials"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return trials if isinstance(trials, int) else None

@@ -17,8 +17,8 @@ from mlplab.runs.resume_state import StackCheckpoint, check_same_rows
 from mlplab.runs.test_finished import test_finished
 from mlplab.runs.train import Run
 from mlplab.sweeps.engines.sweep_engine import SweepEngine
-from mlplab.sweeps.folder import PLAN_FILE, STACKS
-from mlplab.sweeps.plan import Plan, make_plan, read_stacks
+from mlplab.sweeps.folder import PLAN_FILE, STACKS, read_stacks
+from mlplab.sweeps.plan import Plan, make_plan
 from mlplab.sweeps.run import SweepRun
 from mlplab.sweeps.train_stack import Outcome, StackJob, ended_outcome, mark_failed
 from mlplab.training.pruning import Bracket

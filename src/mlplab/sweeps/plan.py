@@ -16,6 +16,7 @@ from mlplab.errors import UserError
 from mlplab.files import replacing
 from mlplab.runs.build import check_buildable, supports_padding
 from mlplab.runs.resume import was_started
+from mlplab.sweeps.folder import read_stacks
 from mlplab.sweeps.run import SweepRun
 from mlplab.sweeps.stack_keys import PER_MEMBER
 from mlplab.sweeps.stack_size import StackSize
@@ -89,20 +90,6 @@ class Plan:
         }
         with replacing(path) as partial:
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def read_stacks(path: Path) -> list[list[Path]]:
-    """The folders of each stack's runs in a saved plan; empty if there is none."""
-    return [[path.parent / name for name in stack] for stack in _read_names(path)]
-
-
-def _read_names(path: Path) -> list[list[str]]:
-    """The names of each stack's runs in a saved plan; empty if there is none."""
-    try:
-        stacks = json.loads(path.read_text(encoding="utf-8"))["stacks"]
-        return [[str(name) for name in stack] for stack in stacks]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
 
 
 def make_plan(

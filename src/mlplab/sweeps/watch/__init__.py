@@ -1,0 +1,1 @@
+"""Watching a sweep or a run from the files in its folder."""

@@ -1,0 +1,265 @@
+"""`results.py FOLDER --watch`, as users run it."""
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyte
+import pytest
+from support import ROOT, SMALL, Ended, assert_short_answer, write_config
+
+from mlplab.files import FolderLock
+from mlplab.sweeps.folder import read_total
+from mlplab.sweeps.watch.watch import duration
+
+Command = Callable[..., Ended]
+
+WIDTH, HEIGHT = 80, 24
+
+WATCH = f"""
+import runpy, sys
+from mlplab.sweeps.watch import watch
+watch.SECONDS, watch.SHARE = 0.2, 1.0
+sys.argv = ["scripts/results.py", "outputs/s", "--watch"]
+runpy.run_path({str(ROOT / "scripts/results.py")!r}, run_name="__main__")
+"""
+"""The command with less time between two looks."""
+
+
+class Terminal:
+    """A command in a terminal."""
+
+    def __init__(self, code: str, cwd: Path) -> None:
+        import pty
+        from fcntl import ioctl
+        from termios import TIOCSWINSZ
+
+        self.screen = pyte.Screen(WIDTH, HEIGHT)
+        self.stream = pyte.ByteStream(self.screen)
+        self.file, inside = pty.openpty()
+        ioctl(inside, TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
+        environment = {
+            name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=cwd,
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            env=environment | {"TERM": "xterm-256color"},
+        )
+        os.close(inside)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+
+    def read(self) -> bool:
+        """Reads what the command prints; False at its end."""
+        try:
+            read = os.read(self.file, 65536)
+        except OSError:  # how Linux tells that the other end has been closed
+            return False
+        self.stream.feed(read)
+        return bool(read)
+
+    def until(self, *words: str) -> str:
+        """The text on the screen when it first contains all words, which is a matter of seconds."""
+        end = time.monotonic() + 60
+        while not all(word in self.text for word in words):
+            assert time.monotonic() < end, self.text
+            assert self.read(), self.text
+        return self.text
+
+
+@contextmanager
+def killed_at_the_end(process: subprocess.Popen[Any]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_a_sweep_that_is_killed_in_a_terminal(tmp_path: Path) -> None:
+    overrides = (*SMALL[:-1], "trainer.max_epochs=1000000", "seed=range(4)")
+    train = subprocess.Popen(
+        [
+            sys.executable,
+            str(ROOT / "scripts/train.py"),
+            "-m",
+            *overrides,
+            "name=s",
+            "hydra.launcher.workers=1",
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    with killed_at_the_end(train):
+        while not (tmp_path / "outputs/s/.lock").exists():
+            assert train.poll() is None
+            time.sleep(0.05)
+        watch = Terminal(WATCH, tmp_path)
+        with killed_at_the_end(watch.process):
+            shown = watch.until("│ seed=0 …    │ 4    │ 1/1000000 │").splitlines()
+            assert shown[:4] == [
+                "outputs/s: 4 runs",
+                "┏━━━━━━━━━┳━━━━━━━━━━━┓",
+                "┃ running ┃ time left ┃",
+                "┡━━━━━━━━━╇━━━━━━━━━━━┩",
+            ]
+            assert shown[4].startswith("│ 4       │ ")
+            assert shown[7].split() == ["┃", "in", "training", "┃", "runs", "┃", "epoch", "┃", "┃"]
+            train.kill()
+            shown = watch.until("stopped").splitlines()
+            assert shown[2:5:2] == ["┃ stopped ┃ time left ┃", "│ 4       │ …         │"]
+            assert shown[6:] == ["runs have stopped: to resume them, type the sweep's command again"]
+            watch.process.send_signal(signal.SIGINT)
+            while watch.read():
+                pass
+            assert watch.process.wait() == 130
+            assert watch.text.splitlines()[: len(shown)] == shown
+            assert not watch.screen.cursor.hidden
+        os.close(watch.file)
+
+
+def write(folder: Path, status: str, **metrics: Any) -> None:
+    folder.mkdir(exist_ok=True)
+    seed = int(folder.name.partition("=")[2])
+    write_config(folder, {"name": "s", "seed": seed, "monitor": "val/mae", "optimizer": {"lr": 0.1}})
+    (folder / "metrics.json").write_text(json.dumps({"status": status, **metrics}))
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """What happens between two looks, one after another."""
+
+    def happen(*events: Callable[[], object]) -> None:
+        waiting = list(events)
+        monkeypatch.setattr("mlplab.sweeps.watch.watch.time.sleep", lambda seconds: waiting.pop(0)())
+
+    return happen
+
+
+def test_lines_whenever_a_number_changes_and_the_table_at_the_end(
+    run_script: Command, looks: Callable[..., None], tmp_path: Path
+) -> None:
+    sweep = tmp_path / "s"
+    sweep.mkdir()
+    (sweep / "plan.json").write_text(json.dumps({"stacks": [["seed=0", "seed=1"], ["seed=2"]]}))
+    driver, worker = FolderLock(sweep), FolderLock(sweep / "seed=0")
+    driver.acquire()
+
+    def start() -> None:
+        write(sweep / "seed=0", "running")
+        worker.acquire()
+
+    def first_stack() -> None:
+        write(sweep / "seed=0", "done", **{"val/mae": 2.0, "test/rmse": 3.0})
+        write(sweep / "seed=1", "diverged", reason="x")
+        worker.release()
+
+    def second_stack() -> None:
+        write(sweep / "seed=2", "done", **{"val/mae": 1.0, "test/rmse": 2.0})
+
+    looks(lambda: None, start, lambda: None, first_stack, second_stack, driver.release)
+    ended = run_script("results", "s", "--watch")
+    assert (ended.status, ended.err) == (0, "")
+    lines = ended.out.splitlines()
+    assert lines[:4] == [
+        "3 runs: 3 waiting",
+        "3 runs: 1 running, 2 waiting",
+        "3 runs: 1 done, 1 diverged, 1 waiting; best val/mae 2 (seed=0)",
+        "3 runs: 2 done, 1 diverged; best val/mae 1 (seed=2)",
+    ]
+    assert lines[4:] == run_script("results", "s").out.splitlines()
+    assert "\x1b" not in ended.out
+
+
+def test_a_command_that_is_still_loading_is_waited_for(
+    run_script: Command, looks: Callable[..., None], tmp_path: Path
+) -> None:
+    (tmp_path / "s").mkdir()
+    driver = FolderLock(tmp_path / "s")
+    driver.acquire()
+    looks(lambda: write(tmp_path / "s/seed=0", "done"), driver.release)
+    ended = run_script("results", "s", "--watch")
+    assert ended.out.splitlines()[:2] == ["no run yet", "1 run so far: 1 done"]
+
+
+def test_a_search_and_one_of_its_trials(command: Command, run_script: Command, tmp_path: Path) -> None:
+    search = ("sweep.trials=3", "sweep.batch=2", "optimizer.lr=interval(0.001,0.1)", "name=s")
+    assert command("-m", *SMALL, *search).status == 0
+    assert read_total(tmp_path / "outputs/s") == 3
+    [line, *_] = run_script("results", "outputs/s", "--watch").out.splitlines()
+    best = (tmp_path / "outputs/s/best.yaml").read_text()
+    assert line.startswith("3 runs: 3 done; best val/mae ")
+    assert f"trial: {line[-11:-1]}\n" in best
+    [line, *_] = run_script("results", "outputs/s/trial-0001", "--watch").out.splitlines()
+    assert line.startswith("1 run: 1 done; best val/mae ")
+    (tmp_path / "outputs/s/search.json").write_text('{"trials": 9}')  # as if it had been killed
+    [line, *_] = run_script("results", "outputs/s", "--watch").out.splitlines()
+    assert line.startswith("9 runs: 3 done, 6 waiting; best val/mae ")
+    assert line.endswith("; runs have stopped: to resume them, type the sweep's command again")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_quietly(
+    run_script: Command, looks: Callable[..., None], tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "s").mkdir()
+    write(tmp_path / "s/seed=0", "interrupted")
+    before = signal.getsignal(number)
+    looks(lambda: signal.raise_signal(number))
+    ended = run_script("results", "s", "--watch")
+    assert (ended.status, ended.err) == (128 + number, "")
+    assert ended.out.startswith("1 run so far: 1 stopped; runs have stopped: to resume them, ")
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["s", "--format", "csv"],
+            ["--watch: cannot be combined with --format csv", "leave out one of them"],
+        ),
+        (["s", "o/t"], ["--watch: watches one folder (found s, o/t)", "give the folder of one sweep"]),
+        (["absent"], ["absent: no such folder", "give the folder of a sweep or a run"]),
+        (["empty"], ["empty: contains no run", "give the folder of a sweep or a run"]),
+        (["o"], ["o: contains sweeps (found t, u)", "watch one of them, such as o/u"]),
+    ],
+)
+def test_mistakes(run_script: Command, tmp_path: Path, arguments: list[str], message: list[str]) -> None:
+    for name in ("empty", "s", "o/t", "o/u"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("s", "o/t", "o/u"):
+        (tmp_path / name / "plan.json").touch()
+    assert_short_answer(run_script("results", *arguments, "--watch"), message)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "1 s"),
+        (99.0, "99 s"),
+        (100.0, "2 min"),
+        (5940.0, "99 min"),
+        (6000.0, "1 h 40 min"),
+        (7200.0, "2 h"),
+        (172800.0, "2 d 0 h"),
+    ],
+)
+def test_a_time_for_people(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
