@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,11 @@ class Site:
 
     Attributes:
         words: overrides that choose the engine.
-        environment: variables of its commands.
-        lose_node: loses the machine that trains a run.
+        lose_node: loses a machine that trains.
     """
 
     words: Sequence[str]
-    environment: dict[str, str] = field(default_factory=dict)
-    lose_node: Callable[[Path], None] | None = None
+    lose_node: Callable[[], None] | None = None
 
 
 @dataclass
@@ -99,7 +97,6 @@ def start(here: Path, site: Site, *words: str) -> Sweep:
     process = subprocess.Popen(
         [sys.executable, os.fspath(SCRIPT), *SWEEP, *site.words, *words],
         cwd=here,
-        env={**os.environ, **site.environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from faults.engines import SWEEP, Site, outcomes, start
+from slurm.fake_slurm import FakeSlurm
 from support import ROOT, process, status_of
 
 pytestmark = pytest.mark.slow
 
 EPOCHS = "trainer.max_epochs=200"  # logged at 1, 20, 40, …
 
-ENGINES = ["processes", "submitit", "ray"]
+ENGINES = ["processes", "submitit", "slurm", "ray"]
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +45,25 @@ def site(request: pytest.FixtureRequest) -> Site:
         return Site([two])
     if request.param == "submitit":
         return Site([two, "hydra/launcher/engine=slurm", "hydra.launcher.engine.cluster=local"])
+    if request.param == "slurm":
+        slurm = request.getfixturevalue("slurm")
+        return Site(["hydra/launcher/engine=slurm"], lambda run: slurm.lose_node(node_of_job(slurm)))
     cluster = request.getfixturevalue("cluster")
     address = f"hydra.launcher.engine.address={cluster.address}"
-    return Site([two, "hydra/launcher/engine=ray", address])
+    return Site([two, "hydra/launcher/engine=ray", address], lambda run: lose_ray_node(cluster))
+
+
+def node_of_job(slurm: FakeSlurm) -> str:
+    """The node of the first job that trains."""
+    return next(job for job in slurm.jobs() if job.state == "RUNNING").runs[-1].node
+
+
+def lose_ray_node(cluster: Any) -> None:
+    """Kills the node that is not the head; another comes later."""
+    cluster.remove_node(
+        next(node for node in cluster.list_all_nodes() if not node.head), allow_graceful=False
+    )
+    cluster.add_node(num_cpus=1)
 
 
 def test_the_bits_are_those_of_one_process(site: Site, whole: dict[str, Any], tmp_path: Path) -> None:
@@ -65,6 +82,18 @@ def test_a_worker_that_is_killed_is_replaced(site: Site, whole: dict[str, Any], 
     assert "another continues" in printed
     assert outcomes(sweep.folder) == whole
     assert "epoch 1/" not in (sweep.run(0) / "train.log").read_text().partition("resumed")[2]
+
+
+@pytest.mark.parametrize("site", ["slurm", "ray"], indirect=True)
+def test_a_node_that_is_lost_is_replaced(site: Site, whole: dict[str, Any], tmp_path: Path) -> None:
+    sweep = start(tmp_path, site, EPOCHS)
+    for seed in (0, 2):
+        sweep.wait_for_epoch(seed, 20)
+    assert site.lose_node
+    site.lose_node(sweep.run(2))
+    status, printed = sweep.end()
+    assert status == 0, printed
+    assert outcomes(sweep.folder) == whole
 
 
 def test_a_worker_that_is_stopped_saves_its_state(site: Site, whole: dict[str, Any], tmp_path: Path) -> None:
@@ -110,7 +139,6 @@ def test_runs_that_raise_are_tried_once_more(site: Site, tmp_path: Path) -> None
         [os.fspath(ROOT / "scripts/train.py"), "-m", *words, *site.words, "+model.trouble=raise_thrice"],
         tmp_path,
         **known,
-        **site.environment,
     )
     folders = [tmp_path / f"outputs/s/seed={seed}" for seed in range(4)]
     assert [status_of(folder) for folder in folders] == ["done"] * 4, done

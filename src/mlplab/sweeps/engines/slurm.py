@@ -55,9 +55,6 @@ LOOK_SECONDS = 1.0
 GRACE = 15.0
 """Seconds after the end of a job in which its reply may still be seen."""
 
-ARRAY = 1000
-"""Jobs of an array; Slurm's usual limit is 1001."""
-
 log = logging.getLogger(__name__)
 
 
@@ -105,7 +102,7 @@ class SlurmJobs(Engine):
 
     def room(self, working: int) -> int:
         """All stacks are handed over at once, in arrays."""
-        return ARRAY
+        return self.queue.largest_array
 
     def submit(self, assignments: Sequence[Assignment], cache: DataCache) -> list[Future[Reply]]:
         """Submits arrays of jobs, but none for stacks that jobs of an earlier command train."""
@@ -142,8 +139,13 @@ class SlurmJobs(Engine):
             return
         replies = [f"reply-{uuid.uuid4().hex[:12]}.json" for _ in starting]
         work = [Work(each, self.folder / reply) for (each, _), reply in zip(starting, replies, strict=True)]
-        with _without_ctrl_c():
-            jobs = self._executor().submit_array(work)
+        try:
+            with _without_ctrl_c():
+                jobs = self._executor().submit_array(work)
+        except submitit.core.utils.FailedJobError as error:
+            what = f"Slurm refuses the jobs: {str(error).strip().splitlines()[-1]}"
+            remedy = "correct its keys, such as partition and minutes"
+            raise UserError(Fault(what, "hydra.launcher.engine", remedy=remedy)) from error
         for (assignment, future), reply, job in zip(starting, replies, jobs, strict=True):
             self._jobs[future] = Job(str(job.job_id), reply, assignment.runs)
         self._record()
@@ -168,7 +170,7 @@ class SlurmJobs(Engine):
             slurm_partition=section.partition,
             slurm_account=section.account,
             slurm_qos=section.qos,
-            slurm_array_parallelism=self.workers or ARRAY,
+            slurm_array_parallelism=self.workers or self.queue.largest_array,
             slurm_additional_parameters=dict(section.sbatch),
         )
         return executor

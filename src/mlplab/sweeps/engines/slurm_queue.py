@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,13 @@ log = logging.getLogger(__name__)
 
 
 class Queue(ABC):
-    """The jobs of a sweep."""
+    """The jobs of a sweep.
+
+    Attributes:
+        largest_array: the largest number of jobs that can be submitted together.
+    """
+
+    largest_array = 1000
 
     @abstractmethod
     def check(self) -> None:
@@ -60,6 +67,8 @@ class SlurmQueue(Queue):
             remedy = "look at: squeue --me"
             raise UserError(Fault("Slurm does not answer", "hydra/launcher/engine=slurm", remedy=remedy))
         self._last = jobs
+        if found := re.search(r"MaxArraySize\s*=\s*(\d+)", self._asked("scontrol", "show", "config") or ""):
+            self.largest_array = max(1, int(found[1]) - 1)
 
     def alive(self) -> set[str]:
         """As Slurm lists them, or as it did last if it does not answer."""
@@ -70,17 +79,21 @@ class SlurmQueue(Queue):
         return self._last
 
     def _listed(self) -> set[str] | None:
-        command = ["squeue", "--me", "--array", "--noheader", "--format=%i", f"--name={self.name}"]
+        options = ("--me", "--array", "--noheader", "--format=%i", f"--name={self.name}")
+        answer = self._asked("squeue", *options)
+        return None if answer is None else set(answer.split())
+
+    def _asked(self, *command: str) -> str | None:
+        """What a command of Slurm's answers; None if it fails."""
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS)
         except (OSError, subprocess.SubprocessError):
             return None
-        return set(done.stdout.split())
+        return done.stdout
 
     def cancel(self, jobs: Collection[str]) -> None:
         """By scancel, which sends SIGTERM first."""
-        with suppress(OSError, subprocess.SubprocessError):
-            subprocess.run(["scancel", *sorted(jobs)], capture_output=True, timeout=SECONDS)
+        self._asked("scancel", *sorted(jobs))
 
 
 class LocalQueue(Queue):

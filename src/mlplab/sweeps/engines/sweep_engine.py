@@ -34,6 +34,7 @@ class SweepEngine:
     def __init__(self, launcher: config.Launcher, root: Path) -> None:
         self.launcher, self.root = launcher, root
         self._engine: Engine | None = None
+        self._warn_of_many_workers()
         match launcher.engine:
             case config.SlurmEngine():
                 from mlplab.sweeps.engines.slurm import SlurmJobs
@@ -43,6 +44,12 @@ class SweepEngine:
                 from mlplab.sweeps.engines.ray_cluster import RayCluster
 
                 self._engine = RayCluster(launcher.engine, launcher.workers)
+
+    def _warn_of_many_workers(self) -> None:
+        engine, workers, cores = self.launcher.engine, self.launcher.workers or 1, available_cores()
+        here = "local" in (engine.name, getattr(engine, "cluster", ""), getattr(engine, "address", ""))
+        if here and workers > max(cores, _gpus()):
+            log.warning("hydra.launcher.workers=%d: this machine has %d cores", workers, cores)
 
     def slots(self, accelerator: str) -> int:
         """How many stacks can train at a time: a core or a GPU each.
@@ -77,15 +84,26 @@ class SweepEngine:
                 return _train_here(stacks, cache)
             self._start_processes(workers)
         assert self._engine
+        self._warn_of_seldom_checkpoints(stacks)
         return drive(stacks, self._engine, seen, cache)
 
+    def _warn_of_seldom_checkpoints(self, stacks: Sequence[StackJob]) -> None:
+        engine = self.launcher.engine
+        if not isinstance(engine, config.SlurmEngine) or not stacks:
+            return
+        minutes = stacks[0].runs[0].config.callbacks.checkpoint.every_minutes
+        if minutes is None or minutes >= engine.minutes:
+            log.warning(
+                "callbacks.checkpoint.every_minutes=%s: a job of %d minutes that Slurm kills without a signal "
+                "would start from the beginning",
+                "null" if minutes is None else f"{minutes:g}",
+                engine.minutes,
+            )
+
     def _start_processes(self, workers: int) -> None:
-        cores = available_cores()
         if isinstance(self._engine, Processes) and self._engine.workers >= workers:
             return
         self.close()
-        if workers > cores and not _gpus():
-            log.warning("hydra.launcher.workers=%d is more than the %d cores here", workers, cores)
         self._engine = Processes(workers, _gpus())
 
     def close(self) -> None:
