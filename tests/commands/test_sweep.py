@@ -274,9 +274,13 @@ def test_a_process_that_is_killed_takes_no_other_with_it(tmp_path: Path) -> None
 
 
 @pytest.mark.slow  # its workers import torch anew
-def test_hydras_other_launcher_goes_on_working(tmp_path: Path) -> None:
-    overrides = ("-m", *SMALL, "seed=-1,1,2", "name=s", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    ended = process([SCRIPT, *overrides], tmp_path)
+@pytest.mark.parametrize(
+    "launcher",
+    [("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"), ("hydra/launcher=submitit_local",)],
+    ids=["joblib", "submitit"],
+)
+def test_hydras_other_launchers_go_on_working(tmp_path: Path, launcher: Sequence[str]) -> None:
+    ended = process([SCRIPT, "-m", *SMALL, "seed=-1,1,2", "name=s", *launcher], tmp_path)
     assert ended.status == 1
     *_, row = (line.split() for line in ended.out.splitlines() if line.startswith("│"))
     assert row[1:6] == ["all", "runs", "│", "2", "seeds"]

@@ -94,8 +94,8 @@ class SweepEngine:
         minutes = stacks[0].runs[0].config.callbacks.checkpoint.every_minutes
         if minutes is None or minutes >= engine.minutes:
             log.warning(
-                "callbacks.checkpoint.every_minutes=%s: a job of %d minutes that Slurm kills without a signal "
-                "would start from the beginning",
+                "callbacks.checkpoint.every_minutes=%s: jobs of %d minutes that Slurm kills without a signal "
+                "start from the beginning",
                 "null" if minutes is None else f"{minutes:g}",
                 engine.minutes,
             )
