@@ -17,6 +17,7 @@ from mlplab.cli.overrides import lines_of, typed_keys
 from mlplab.config import parse_launcher
 from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
+from mlplab.sweeps.checks import check_installed
 
 if TYPE_CHECKING:
     from mlplab.data.cache import DataCache
@@ -116,6 +117,7 @@ class Lockstep(Launcher):
                 for key, value in section.items()
             }
         self.section = parse_launcher(plain)
+        check_installed(self.section.engine)
         self.brackets: Mapping[Path, Bracket] = {}
         self.results: dict[Path, RunResult] = {}
         self._engine: SweepEngine | None = None

@@ -11,7 +11,7 @@ from pydantic import Discriminator, Field, ValidationError
 
 from mlplab.config.callbacks import Callbacks, CustomCallback, EarlyStopping
 from mlplab.config.data import BundledData, CsvData, CsvTable, SyntheticData
-from mlplab.config.engine import Launcher, LocalEngine, RayEngine, SlurmEngine
+from mlplab.config.engine import Engine, Launcher, LocalEngine, RayEngine, SlurmEngine
 from mlplab.config.keys import fault_of, unknown_key_fault
 from mlplab.config.logger import LoggerConfig
 from mlplab.config.loss import AutoLoss, CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
@@ -40,6 +40,7 @@ __all__ = [
     "CustomModel",
     "DescribeConfig",
     "EarlyStopping",
+    "Engine",
     "FileSplit",
     "GroupSplit",
     "HuberLoss",

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
-from mlplab.config import TrainConfig
+from mlplab.config import Engine, TrainConfig
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError
@@ -43,6 +44,19 @@ def check_runs(runs: Sequence[SweepRun], root: Path, cache: DataCache) -> list[S
     if all(run.error for run in checked):
         raise checked[0].error or AssertionError
     return checked
+
+
+def check_installed(engine: Engine) -> None:
+    """Checks that the package of an engine is installed.
+
+    Raises:
+        UserError: if it is not.
+    """
+    package = {"local": "", "slurm": "submitit", "ray": "ray"}[engine.name]
+    if package and find_spec(package) is None:
+        remedy = f"install it: pip install 'mlplab[{engine.name}]', or uv sync --extra {engine.name}"
+        where = f"hydra/launcher/engine={engine.name}"
+        raise UserError(Fault(f"needs the package {package}, which is not installed", where, remedy=remedy))
 
 
 def _error(config: TrainConfig, init_from: str | None, cache: DataCache) -> UserError | None:

@@ -5,18 +5,14 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future
 
+import ray
+from ray.exceptions import RayError
+
 from mlplab import config
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError, listed
 from mlplab.sweeps.engines.engine import Engine, WorkerLost
 from mlplab.sweeps.engines.worker import Assignment, Reply, train_assigned
-
-try:
-    import ray
-    from ray.exceptions import RayError
-except ImportError as error:
-    remedy = "install it on all machines: pip install 'mlplab[ray]'"
-    raise UserError(Fault("needs the package ray", "hydra/launcher/engine", "ray", remedy=remedy)) from error
 
 HERE = "local"
 """The address that starts Ray on this machine."""

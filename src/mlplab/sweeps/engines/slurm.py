@@ -26,6 +26,8 @@ from threading import Event, Lock, Thread
 from types import FrameType
 from typing import Any
 
+import submitit
+
 from mlplab import config
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
@@ -34,14 +36,6 @@ from mlplab.sweeps.engines.engine import Engine, WorkerLost
 from mlplab.sweeps.engines.processes import available_cores
 from mlplab.sweeps.engines.slurm_queue import LocalQueue, Queue, SlurmQueue
 from mlplab.sweeps.engines.worker import Assignment, Reply, train_assigned
-
-try:
-    import submitit
-except ImportError as error:
-    remedy = "install it: pip install 'mlplab[slurm]'"
-    raise UserError(
-        Fault("needs the package submitit", "hydra/launcher/engine", "slurm", remedy=remedy)
-    ) from error
 
 FOLDER = "slurm"
 """Folder in the sweep's folder with the files of its jobs."""
