@@ -9,7 +9,7 @@ from threading import Event, Thread
 from rich.console import Console
 
 LINE_SECONDS = 5.0
-"""Where there is no progress bar, a line about the progress is printed this often."""
+"""Where there is no progress bar, a line about the progress is printed this often, and less often later."""
 
 
 def print_line(console: Console, line: str) -> None:
@@ -29,7 +29,9 @@ def wrapped(text: str, width: int) -> str:
 
 @contextmanager
 def progress_lines(write: Callable[[str], None], line: Callable[[], str]) -> Iterator[None]:
-    """Prints a line about the progress of some work every `LINE_SECONDS`, from a thread.
+    """Prints a line about the progress of some work, from a thread.
+
+    The first are `LINE_SECONDS` apart, later ones a tenth of the time so far.
 
     Args:
         write: prints a line.
@@ -38,8 +40,10 @@ def progress_lines(write: Callable[[str], None], line: Callable[[], str]) -> Ite
     started, ended = time.monotonic(), Event()
 
     def print_lines() -> None:
-        while not ended.wait(LINE_SECONDS):
-            write(f"{line()}, {time.monotonic() - started:.0f} s")
+        seconds = 0.0
+        while not ended.wait(max(LINE_SECONDS, seconds / 10)):
+            seconds = time.monotonic() - started
+            write(f"{line()}, {seconds:.0f} s")
 
     thread = Thread(target=print_lines, daemon=True)
     thread.start()

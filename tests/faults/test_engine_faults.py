@@ -72,6 +72,22 @@ def test_the_bits_are_those_of_one_process(site: Site, whole: dict[str, Any], tm
     assert outcomes(sweep.folder) == whole
 
 
+def test_searches_and_folds_and_ensembles_train_there_too(site: Site, tmp_path: Path) -> None:
+    searched = (
+        *("-m", *SWEEP[1:-3], "trainer.max_epochs=9", "ensemble=2", "data/split=kfold", "data.split.folds=3"),
+        *("optimizer.lr=interval(0.001,0.1)", "sweep.trials=6", "sweep.batch=4", "sweep.pruning=halving"),
+    )
+    script = os.fspath(ROOT / "scripts/train.py")
+    one = process([script, *searched, "name=one"], tmp_path)
+    other = process([script, *searched, "name=s", *site.words, "hydra.launcher.max_members=2"], tmp_path)
+    assert (one.status, other.status) == (0, 0), (one, other)
+    found = outcomes(tmp_path / "outputs/s")
+    assert len(found) == 6
+    assert found == outcomes(tmp_path / "outputs/one")
+    best = [(tmp_path / "outputs" / name / "best.yaml").read_text() for name in ("one", "s")]
+    assert best[0] == best[1]
+
+
 def test_a_worker_that_is_killed_is_replaced(site: Site, whole: dict[str, Any], tmp_path: Path) -> None:
     sweep = start(tmp_path, site, EPOCHS)
     sweep.wait_for_epoch(0, 20)

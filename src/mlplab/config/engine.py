@@ -27,7 +27,7 @@ class SlurmEngine(Section):
 
     name: Literal["slurm"]
     cluster: Literal["slurm", "local"]
-    minutes: Count
+    minutes: Annotated[int, Field(ge=5, lt=2**31)]  # Slurm warns jobs 90 to 150 seconds before
     partition: Text | None
     account: Text | None
     qos: Text | None

@@ -1,6 +1,8 @@
 """Trains stacks as tasks of a Ray cluster."""
 
 import logging
+import os
+import socket
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -19,6 +21,8 @@ HERE = "local"
 
 GIBIBYTE = 2**30
 
+CONNECT_SECONDS = 10
+
 
 class RayCluster(Engine):
     """A task for each stack.
@@ -36,6 +40,7 @@ class RayCluster(Engine):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Ray's dependencies
             try:
+                _check_reachable(address)
                 ray.init(
                     None if address == HERE else address,
                     namespace="mlplab",
@@ -44,7 +49,7 @@ class RayCluster(Engine):
                     configure_logging=False,
                     include_dashboard=False if address == HERE else None,
                 )
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 remedy = (
                     "start it: ray start --head; or start Ray on this machine only: "
                     f"hydra.launcher.engine.address={HERE}"
@@ -94,6 +99,18 @@ class RayCluster(Engine):
     def close(self) -> None:
         """Leaves the cluster."""
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Checks that something answers at an address, which Ray would try for minutes.
+
+    Raises:
+        OSError: otherwise.
+    """
+    place = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    host, separator, port = place.removeprefix("ray://").rpartition(":")
+    if separator and port.isdigit():
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
 def _slots(section: config.RayEngine) -> int:

@@ -91,6 +91,7 @@ class SlurmJobs(Engine):
         self.queue.check()
         self._jobs: dict[Future[Reply], Job] = {}
         self._waiting: deque[tuple[Assignment, Future[Reply]]] = deque()  # only on this machine: Slurm queues
+        self._replied: set[str] = set()
         self._lock, self._closed, self._any_lost = Lock(), Event(), False
         self._thread: Thread | None = None
 
@@ -113,7 +114,7 @@ class SlurmJobs(Engine):
                 else:
                     new.append((assignment, future))
             own = {job.job_id for job in self._jobs.values()}
-            if others := alive - own:
+            if others := alive - own - self._replied:
                 log.info("cancelling %d jobs of an earlier command", len(others))
                 self.queue.cancel(others)
             self._waiting += new
@@ -210,7 +211,7 @@ class SlurmJobs(Engine):
                 if ended:
                     changed = now
                     for future in ended:
-                        del self._jobs[future]
+                        self._replied.add(self._jobs.pop(future).job_id)
                     self._start()
                     self._record()
             for future, reply in ended.items():
@@ -252,8 +253,10 @@ class SlurmJobs(Engine):
         if self._jobs or self._any_lost:
             return
         deadline = time.monotonic() + GRACE  # jobs end a moment after their replies
-        while self.queue.alive() and time.monotonic() < deadline:
+        while (alive := self.queue.alive()) and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS / 2)
+        if alive:  # Slurm has requeued them although they had ended
+            self.queue.cancel(alive)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
