@@ -155,6 +155,7 @@ class Loader:
         """Batches of one epoch, or of the rest of it."""
         first, self.position = self.position * self.batch_size, 0
         batches = self._from_memory(first) if self.block is None else self._from_file(first)
+        is_shared = self.share != WHOLE
         for start in range(first, self.length, self.batch_size):
             x, y, *weights = next(batches)
             weight = weights[0] if weights else None
@@ -167,7 +168,7 @@ class Loader:
                 rows = (self.counts - start).clamp(0, x.shape[1])
                 total = (rows * self.mean_weight).to(x.device)
             batch = Batch(x, y, weight, total)
-            yield batch if self.share == WHOLE else batch.part(self.share)
+            yield batch.part(self.share) if is_shared else batch
 
     def _windows(self, member: int) -> Iterator[tuple[Int64[Tensor, " row"], Int64[Tensor, " row"]]]:
         """The windows of a member's epoch: row numbers in the order of reading, and their permutation."""

@@ -17,6 +17,7 @@ from multiprocessing import connection, get_context, parent_process, resource_tr
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from types import TracebackType
 
@@ -28,7 +29,7 @@ from mlplab.runs.build import lightning_quiet
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
 from mlplab.training.cpu_settings import cpu_settings_for_training
-from mlplab.training.ranks import SIGNALS, RankGroup, RankLost, new_store
+from mlplab.training.ranks import SIGNALS, RankGroup, RankLost
 from mlplab.training.state import StackState
 
 GRACE = 30.0
@@ -47,7 +48,7 @@ class RankJob:
     Args:
         fingerprint: of the table and the split.
         state: the training state to resume from, pickled: multiprocessing would share its tensors in files.
-        port: of the store through which the ranks find each other.
+        store: the file through which the ranks find each other.
     """
 
     config: TrainConfig
@@ -55,7 +56,7 @@ class RankJob:
     memmapped: bool
     fingerprint: dict[str, int | str]
     state: bytes
-    port: int
+    store: Path
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,10 @@ class RankProcesses:
     """
 
     def __init__(self, run: TrainConfig, folder: Path, data: RunData, state: StackState | None) -> None:
-        self._store = new_store(run.trainer.devices)
-        in_file, state_bytes = data.table.memmapped, pickle.dumps(state)
-        self.job = RankJob(run, folder, in_file, data.fingerprint, state_bytes, self._store.port)
-        self.group = RankGroup(Share(0, run.trainer.devices), self.job.port)
+        self._files = TemporaryDirectory()
+        in_file, store = data.table.memmapped, Path(self._files.name, "store")
+        self.job = RankJob(run, folder, in_file, data.fingerprint, pickle.dumps(state), store)
+        self.group = RankGroup(Share(0, run.trainer.devices), store)
         self._others: list[_Process] = []
         self._over = Event()
 
@@ -161,7 +162,9 @@ class RankProcesses:
         for other in self._others:
             other.process.join(patience)
             other.process.kill()
+            other.process.join()
         self.group.disconnect()
+        self._files.cleanup()
 
 
 @contextmanager
@@ -197,7 +200,7 @@ def _train(job: RankJob, share: Share, reports: Connection) -> None:
 
 
 def _train_quietly(job: RankJob, share: Share, reports: Connection) -> None:
-    group, run = RankGroup(share, job.port), job.config
+    group, run = RankGroup(share, job.store), job.config
     with group:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         if isinstance(run.data, CsvData):  # free memory may have changed

@@ -10,6 +10,7 @@ torch's DistributedDataParallel is not used: our gradients are views of one matr
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -19,25 +20,18 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor, distributed
-from torch.distributed import TCPStore  # type: ignore[attr-defined]
+from torch.distributed import FileStore  # type: ignore[attr-defined]
 
 from mlplab.data.loader import Batch, Share
 from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.module import StackModule
 from mlplab.training.optimizers import MemberOptimizer
 
-HOST = "127.0.0.1"
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class RankLost(Exception):  # noqa: N818 - it names what happened
     """Another rank no longer answers."""
-
-
-def new_store(ranks: int) -> TCPStore:
-    """The store through which the ranks find each other; rank 0 holds it until all are connected."""
-    return TCPStore(HOST, 0, ranks, is_master=True, wait_for_workers=False)
 
 
 class RankGroup(StopOnSignal):
@@ -47,16 +41,16 @@ class RankGroup(StopOnSignal):
 
     Args:
         share: the rank's number, and how many there are.
-        port: of the store.
+        store: the file through which the ranks find each other.
 
     Attributes:
         noted: the signal that this rank received; `received` is the one that all of them know of.
         in_training: whether the ranks are connected, or about to be.
     """
 
-    def __init__(self, share: Share, port: int) -> None:
+    def __init__(self, share: Share, store: Path) -> None:
         super().__init__()
-        self.share, self.port = share, port
+        self.share, self.store = share, store
         self.noted: signal.Signals | None = None
         self.in_training = True
 
@@ -67,7 +61,7 @@ class RankGroup(StopOnSignal):
         with _answered():
             distributed.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
-                store=TCPStore(HOST, self.port, self.share.ranks, is_master=False),
+                store=FileStore(str(self.store), self.share.ranks),
                 rank=self.share.rank,
                 world_size=self.share.ranks,
                 device_id=device if device.type == "cuda" else None,
@@ -129,8 +123,8 @@ class RankEnvironment(ClusterEnvironment):
 
     @property
     def main_address(self) -> str:
-        """Unused: the ranks are connected through a store."""
-        return HOST
+        """Unused: the ranks are connected through a file."""
+        return "localhost"
 
     @property
     def main_port(self) -> int:
