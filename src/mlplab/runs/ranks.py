@@ -17,7 +17,6 @@ from multiprocessing import connection, get_context, parent_process, resource_tr
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from types import TracebackType
 
@@ -89,6 +88,10 @@ class _Process:
 class RankProcesses:
     """The other ranks of a run. A context manager: they live within its block, where rank 0 trains.
 
+    Args:
+        state: the training state to resume from.
+        store: a new file through which the ranks find each other.
+
     Attributes:
         group: all ranks, as rank 0 sees them.
 
@@ -96,10 +99,11 @@ class RankProcesses:
         RunFailed: on entry, if a rank cannot start; on exit, if rank 0 has lost one.
     """
 
-    def __init__(self, run: TrainConfig, folder: Path, data: RunData, state: StackState | None) -> None:
-        self._files = TemporaryDirectory()
-        in_file, store = data.table.memmapped, Path(self._files.name, "store")
-        self.job = RankJob(run, folder, in_file, data.fingerprint, pickle.dumps(state), store)
+    def __init__(
+        self, run: TrainConfig, folder: Path, data: RunData, state: StackState | None, store: Path
+    ) -> None:
+        memmapped = data.table.memmapped
+        self.job = RankJob(run, folder, memmapped, data.fingerprint, pickle.dumps(state), store)
         self.group = RankGroup(Share(0, run.trainer.devices), store)
         self._others: list[_Process] = []
         self._over = Event()
@@ -164,7 +168,6 @@ class RankProcesses:
             other.process.kill()
             other.process.join()
         self.group.disconnect()
-        self._files.cleanup()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -95,13 +96,14 @@ def train_runs(
         _training_run(run, each, alone=title is None, to_terminal=not bars)
         for run, each in zip(runs, data, strict=True)
     ]
-    ranks = None
-    if runs[0].config.trainer.devices > 1:
-        ranks = RankProcesses(runs[0].config, runs[0].folder, data[0], state)
-    signals = ranks.group if ranks else StopOnSignal()
     with ExitStack() as contexts:
         contexts.enter_context(lightning_quiet())
+        ranks = None
+        if runs[0].config.trainer.devices > 1:
+            store = Path(contexts.enter_context(TemporaryDirectory()), "store")
+            ranks = RankProcesses(runs[0].config, runs[0].folder, data[0], state, store)
         group = ranks.group if ranks else None
+        signals = group or StopOnSignal()
         trainer = StackTrainer(in_training, [*bars, *lines, signals], state, stack_checkpoint, group=group)
         contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
         contexts.enter_context(quiet_writer_threads())
