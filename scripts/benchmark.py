@@ -1,4 +1,4 @@
-"""Compares this project with its peers on one core.
+"""Compares this project with its peers on one core (devices: on all).
 
 python scripts/benchmark.py step
 python scripts/benchmark.py sweep full=true
@@ -11,6 +11,7 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
   sweep   a whole sweep as a process: 1, 64 and 512 runs
   stack   a step of one member, in stacks of 1 to 128 members, for several networks and batch sizes
   ensemble a whole training of one network and of ensembles, for several networks
+  devices an epoch of one network in one process and in two
   csv     a CSV file to tensors: this project, polars, pandas; its time by rows; training on a memory-mapped
           table of four times the memory that it may use, in a process with capped memory
   pictures a run and a sweep with and without figures; opening TensorBoard on a sweep, in a browser; and
@@ -26,6 +27,9 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
   output=FILE      for all times; default: outputs/benchmarks/<name>.json, or search-<what>.json
   ensemble only:
   members=1,8      of the ensembles
+  devices only:
+  devices=1,2      numbers of processes, which use all cores
+  epochs=5         that are timed in each training
   pictures only:
   runs=1,64        sizes of the sweeps that are trained with and without figures
   look=1,64,512    sizes of the sweeps that are opened
@@ -117,6 +121,10 @@ def benchmark(name: str, words: Sequence[str]) -> None:
             from benchmarks import ensemble
 
             report = ensemble.measure(read_arguments(words, ensemble.Ensemble))
+        case "devices":
+            from benchmarks import devices
+
+            report = devices.measure(read_arguments(words, devices.Devices))
         case "pictures":
             from benchmarks import pictures
 
@@ -139,13 +147,8 @@ def benchmark(name: str, words: Sequence[str]) -> None:
             quality.measure(read_arguments(words, quality.Quality))
             return
         case _:
-            raise UserError(
-                Fault(
-                    "unknown benchmark",
-                    found=name,
-                    expected="step, sweep, stack, ensemble, pictures, csv, predict, search or quality",
-                )
-            )
+            expected = "step, sweep, stack, ensemble, devices, pictures, csv, predict, search or quality"
+            raise UserError(Fault("unknown benchmark", found=name, expected=expected))
     report.show()
 
 
@@ -155,7 +158,8 @@ def main() -> None:
 
     def work() -> None:
         if not print_usage(words, __doc__):
-            pin()
+            if words[0] != "devices":
+                pin()
             benchmark(words[0], words[1:])
 
     status = exit_status(work)

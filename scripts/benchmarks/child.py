@@ -55,3 +55,18 @@ def seconds_of(name: str, *words: str) -> float:
     if ended.returncode:
         raise RunFailed(f"{name} ended with status {ended.returncode}:\n{ended.stderr.strip()}")
     return seconds
+
+
+def run_script(name: str, *words: str, folder: Path) -> None:
+    """Runs a script of the folder scripts.
+
+    Args:
+        folder: where it runs.
+
+    Raises:
+        RunFailed: if it ends with another status than 0.
+    """
+    command = [sys.executable, str(ROOT / f"scripts/{name}.py"), *words]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise RunFailed(f"{name} ended with status {ended.returncode}:\n{ended.stderr.strip()}")

@@ -1,8 +1,6 @@
 """What pictures cost: figures at the end of a run and of a sweep, and opening TensorBoard and the report."""
 
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
@@ -13,10 +11,9 @@ from rich.table import Table
 
 from benchmarks.arguments import Benchmark, Count, Counts
 from benchmarks.browser import opened_browser, tensorboard
-from benchmarks.machine import ROOT
+from benchmarks.child import run_script
 from benchmarks.report import Report, grid
 from benchmarks.timing import Key, Times, alternate, ratio, shown
-from mlplab.errors import RunFailed
 
 NARROW = ("model.hidden=[8]", "model.periodic_features=0", "baselines=[linear]")
 """Networks that train fast: their event files are as long as those of others."""
@@ -102,13 +99,13 @@ def _training(here: Path, runs: int, figures: str) -> float:
 
 def _train(here: Path, runs: int, *overrides: str) -> None:
     several = ["-m", f"seed=range({runs})"] if runs > 1 else []
-    _script(here, "train", *several, *overrides)
+    run_script("train", *several, *overrides, folder=here)
 
 
 def _report(sweep: Path) -> float:
     """The seconds of the command."""
     start = perf_counter()
-    _script(sweep.parent, "report", str(sweep))
+    run_script("report", str(sweep), folder=sweep.parent)
     return perf_counter() - start
 
 
@@ -125,10 +122,3 @@ def _opening(sweep: Path) -> float:
                 everything.click()
             page.locator(DRAWN).first.wait_for(timeout=PATIENCE)
             return perf_counter() - start
-
-
-def _script(here: Path, name: str, *words: str) -> None:
-    command: Sequence[str] = [sys.executable, str(ROOT / f"scripts/{name}.py"), *words]
-    ended = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
-    if ended.returncode:
-        raise RunFailed(f"{name} ended with status {ended.returncode}:\n{ended.stderr.strip()}")

@@ -21,7 +21,7 @@ def test_help_and_a_name_that_is_none(tmp_path: Path) -> None:
         [
             "unknown benchmark",
             "stak",
-            "step, sweep, stack, ensemble, pictures, csv, predict, search or quality",
+            "step, sweep, stack, ensemble, devices, pictures, csv, predict, search or quality",
         ],
     )
 
@@ -43,6 +43,14 @@ def test_ensembles_are_measured_beside_one_network(tmp_path: Path) -> None:
     assert ended.status == 0, ended.err
     assert "seconds of training by members of the ensemble" in ended.out
     assert len(json.loads((tmp_path / "ensemble.json").read_text())["times"]) == 6
+
+
+@pytest.mark.slow
+def test_several_devices_are_measured_beside_one(tmp_path: Path) -> None:
+    ended = process([SCRIPT, "devices", "repeats=1", "epochs=1", "output=devices.json"], tmp_path)
+    assert ended.status == 0, ended.err
+    assert "an epoch of 40,000 rows" in ended.out
+    assert len(json.loads((tmp_path / "devices.json").read_text())["times"]) == 4
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import signal
 from collections.abc import Callable
@@ -55,6 +56,21 @@ def test_a_run_may_grow_longer(command: Command, tmp_path: Path) -> None:
     assert whole == grown
     rows = [(tmp_path / "outputs" / name / "csv/metrics.csv").read_text() for name in ("whole", "r")]
     assert sorted(rows[0].splitlines()) == sorted(rows[1].splitlines())
+
+
+def test_a_signal_just_before_the_first_step_stops_the_run(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = StopOnSignal.on_start
+
+    def start_late(self: StopOnSignal, trainer: Any, module: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)  # Lightning's handler is installed
+        start(self, trainer, module)
+
+    monkeypatch.setattr(StopOnSignal, "on_start", start_late)
+    ended = command(*QUICK, "trainer.max_epochs=2", "name=r")
+    assert ended.status == 128 + signal.SIGTERM, ended.err
+    assert status_of(tmp_path / "outputs/r") == "interrupted"
 
 
 @pytest.mark.parametrize("ensemble", [1, 3])

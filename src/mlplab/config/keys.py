@@ -37,7 +37,7 @@ SYNONYMS = {
     "hidden_layer_sizes": "model.hidden",
     "layers": "model.hidden",
     "device": "trainer.accelerator",
-    "devices": "trainer.accelerator",
+    "devices": "trainer.devices",
     "patience": "callbacks.early_stopping.patience",
     "file": "data.path",
     "label": "data.target",

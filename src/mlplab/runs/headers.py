@@ -33,7 +33,11 @@ def write_headers(trainer: StackTrainer, warnings: Sequence[Sequence[str]], stat
         if 0 < repeated <= MANY_REPEATED * len(split.test):
             each.log(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
         each.log(f"network: {_network(run, network)}, {weights:,} weights, on {trainer.device}")
-        each.log(_training(run, trainer.stack.datamodule.batch_size, trainer.stack.datamodule.steps))
+        each.log(_training(run, trainer.stack.datamodule.step_rows, trainer.stack.datamodule.steps))
+        if run.trainer.devices > 1:
+            each.log(
+                f"{run.trainer.devices} processes, each with {trainer.stack.datamodule.batch_size:,} of them"
+            )
         if chosen(run.ensemble) > 1:
             each.log(_ensemble(each))
         each.folder.log_line(f"the backward pass is {backward}")
@@ -57,13 +61,13 @@ def _network(run: TrainConfig, network: Network) -> str:
     return ", ".join(parts)
 
 
-def _training(run: TrainConfig, batch_size: int, steps: int) -> str:
+def _training(run: TrainConfig, step_rows: int, steps: int) -> str:
     """The optimizer, its steps, and which weights are tested."""
     optimizer, epochs = run.optimizer, chosen(run.trainer.max_epochs)
     averaged = ", averaged weights" if chosen(optimizer.weight_averaging) else ""
     return (
         f"{optimizer.name}: lr {chosen(optimizer.lr):g}, weight decay {chosen(optimizer.weight_decay):g}"
-        f"{averaged}; up to {epochs:,} epochs of {steps:,} × {batch_size:,} rows"
+        f"{averaged}; up to {epochs:,} epochs of {steps:,} × {step_rows:,} rows"
     )
 
 

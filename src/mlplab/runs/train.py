@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -23,9 +24,11 @@ from mlplab.errors import (
     reason_of,
 )
 from mlplab.runs.build import lightning_quiet
+from mlplab.runs.devices import core_warnings
 from mlplab.runs.finalize import finalize
 from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status
 from mlplab.runs.headers import excluded_members, row_warnings, write_headers
+from mlplab.runs.ranks import RankProcesses
 from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
 from mlplab.runs.texts import starting_texts
@@ -93,15 +96,22 @@ def train_runs(
         _training_run(run, each, alone=title is None, to_terminal=not bars)
         for run, each in zip(runs, data, strict=True)
     ]
-    signals = StopOnSignal()
     with ExitStack() as contexts:
         contexts.enter_context(lightning_quiet())
-        trainer = StackTrainer(in_training, [*bars, *lines, signals], state, stack_checkpoint)
+        ranks = None
+        if runs[0].config.trainer.devices > 1:
+            store = Path(contexts.enter_context(TemporaryDirectory()), "store")
+            ranks = RankProcesses(runs[0].config, runs[0].folder, data[0], state, store)
+        group = ranks.group if ranks else None
+        signals = group or StopOnSignal()
+        trainer = StackTrainer(in_training, [*bars, *lines, signals], state, stack_checkpoint, group=group)
         contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
         contexts.enter_context(quiet_writer_threads())
         contexts.enter_context(signals)  # until now, a signal ends the process at once
         training = _Training(trainer, signals, console, title or "")
         warnings = [row_warnings(run, resumed=state is not None) for run in in_training]
+        if trainer.device == "cpu":
+            warnings = [[*core_warnings(run.config), *own] for run, own in zip(runs, warnings, strict=True)]
         _open_folders(runs, in_training, state)
         for warning in dict.fromkeys(each for own in warnings for each in own):
             log.warning("%s", warning)  # to the terminal; the runs' logs are not open yet
@@ -116,6 +126,8 @@ def train_runs(
             with ExitStack() as shown:
                 for bar in bars:
                     shown.callback(bar.progress.stop)
+                if ranks:
+                    shown.enter_context(ranks)
                 training.run()
         except BaseException as error:
             training.fail(error)

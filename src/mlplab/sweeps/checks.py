@@ -29,7 +29,9 @@ def check_runs(runs: Sequence[SweepRun], root: Path, cache: DataCache) -> list[S
     errors: dict[str, UserError | None] = {}
     checked = []
     for run in runs:
-        if run.config:
+        if run.config and run.config.trainer.devices > 1:
+            run = run.refused(UserError(_several_devices(run.config.trainer.devices)))
+        elif run.config:
             init_from = None if was_started(run.folder) else run.config.init_from
             data, target = run.config.data, run.config.model.preprocessing.target
             of_task = run.config.loss.name, run.config.monitor, data.class_weights
@@ -57,6 +59,11 @@ def check_installed(engine: Engine) -> None:
         remedy = f"install it: pip install 'mlplab[{engine.name}]', or uv sync --extra {engine.name}"
         where = f"hydra/launcher/engine={engine.name}"
         raise UserError(Fault(f"needs the package {package}, which is not installed", where, remedy=remedy))
+
+
+def _several_devices(devices: int) -> Fault:
+    remedy = "train several stacks at a time: trainer.devices=1 hydra.launcher.workers=…"
+    return Fault("is for one run, not for a sweep", f"trainer.devices={devices}", remedy=remedy)
 
 
 def _error(config: TrainConfig, init_from: str | None, cache: DataCache) -> UserError | None:

@@ -272,6 +272,7 @@ class StopOnSignal(StackCallback):
         """Replaces Lightning's handlers, which exit with code 0 on SIGTERM."""
         for each in self._previous:
             signal.signal(each, self._stop)
+        trainer._signal_connector.received_sigterm = False  # Lightning's handler has called ours
         trainer.should_stop |= self.received is not None
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:

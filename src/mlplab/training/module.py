@@ -151,11 +151,11 @@ class StackModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the sum of the members' losses."""
+        if batch_idx and batch_idx % CHECK_EVERY == 0:
+            self._check_divergence()
         losses = self.losses(batch)
         self.train_losses.add(losses.detach(), batch.rows())
         self.position.batch += 1
-        if (batch_idx + 1) % CHECK_EVERY == 0:
-            self._check_divergence()
         return losses.sum()
 
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]  # Lightning inspects it at each step
@@ -199,7 +199,7 @@ class StackModule(LightningModule):
                 "train/loss": self._in_target_units(self.train_losses.compute_and_reset()),
                 "train/lr": self.optimizer.lr,
             }
-        self.values |= self.val.compute_and_reset(self.network)
+        self.values |= self.trainer.strategy.broadcast(self.val.compute_and_reset(self.network))
         losses = self.values["val/loss"]
         for member in (~losses.isfinite()).nonzero().flatten().tolist():
             value = losses[member].item()

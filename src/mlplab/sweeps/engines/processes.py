@@ -57,11 +57,6 @@ class Processes(Engine):
             worker.close()
 
 
-def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class _Worker:
     """A process, and the next one if it is killed.
 

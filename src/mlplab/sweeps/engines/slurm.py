@@ -32,8 +32,8 @@ from mlplab import config
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
+from mlplab.runs.devices import available_cores
 from mlplab.sweeps.engines.engine import Engine, WorkerLost
-from mlplab.sweeps.engines.processes import available_cores
 from mlplab.sweeps.engines.slurm_queue import LocalQueue, Queue, SlurmQueue
 from mlplab.sweeps.engines.worker import Assignment, Reply, train_assigned
 

@@ -9,9 +9,10 @@ from rich.console import Console
 
 from mlplab import config
 from mlplab.data.cache import DataCache
+from mlplab.runs.devices import available_cores
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine
-from mlplab.sweeps.engines.processes import Processes, available_cores
+from mlplab.sweeps.engines.processes import Processes
 from mlplab.sweeps.train_stack import Outcome, StackJob, train_patiently
 
 log = logging.getLogger(__name__)
