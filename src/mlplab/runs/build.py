@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import PassThroughProfiler
@@ -251,6 +252,9 @@ def build_trainer(
         accelerator=accelerator,
         devices=group.share.ranks if group else 1,
         strategy=RankStrategy(group) if group else one_device,
+        plugins=None
+        if group
+        else [LightningEnvironment()],  # or, in a Slurm job, it would take it for its own
         precision="64-true" if section.precision == 64 else "32-true",
         gradient_clip_val=section.gradient_clip_val,
         fast_dev_run=section.fast_dev_run,
