@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import PassThroughProfiler
@@ -186,14 +186,15 @@ def _build_network(
 def lightning_quiet() -> Iterator[None]:
     """Silences Lightning's banners, and warnings that users cannot act on.
 
-    These are that Lightning uses a deprecated function of torch, and that the gradients of a stack are views
-    (see `MemberOptimizer`).
+    These are that Lightning uses a deprecated function of torch, that the gradients of a stack are views (see
+    `MemberOptimizer`), and that a machine has Slurm.
     """
     loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
         warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
+        warnings.filterwarnings("ignore", "The `srun` command is available on your system but is not used")
         for logger in loggers:
             logger.setLevel(logging.WARNING)
         try:
