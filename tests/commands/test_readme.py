@@ -204,7 +204,9 @@ def test_the_pages_name_the_keys_that_exist_and_no_others() -> None:
         for key, _ in flat(yaml.safe_load(path.read_text(encoding="utf-8")))
         if group != "sweep" or not key.startswith(("defaults", "space."))  # keys of runs
     } | {"data.columns", "sweep.space"}
-    choices = {key for key in keys if key.endswith((".name", "._target_"))}  # made by group=option
+    choices = {
+        key for key in keys if key.endswith((".name", "._target_", "._recursive_", ".defaults"))
+    }  # by group=option
     named = set(
         re.findall(
             r"`((?:data|model|loss|optimizer|scheduler|trainer|callbacks|sweep|hydra\.launcher)\.\w[\w.]*)",
