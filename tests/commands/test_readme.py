@@ -203,7 +203,7 @@ def test_the_pages_name_the_keys_that_exist_and_no_others() -> None:
         if group not in ("experiment", "hydra/help", "logger")
         for key, _ in flat(yaml.safe_load(path.read_text(encoding="utf-8")))
         if group != "sweep" or not key.startswith(("defaults", "space."))  # keys of runs
-    } | {"data.columns", "sweep.space"}
+    } | {"data.columns", "sweep.space", "hydra.launcher.engine.sbatch"}
     choices = {
         key for key in keys if key.endswith((".name", "._target_", "._recursive_", ".defaults"))
     }  # by group=option
