@@ -62,7 +62,10 @@ def values_of(run: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] if number else []) for number, case in enumerate(CASES)],
+)  # each process imports torch anew
 def test_processes_have_the_result_of_one(command: Command, tmp_path: Path, case: str) -> None:
     write_table(tmp_path / "t.csv", 203)
     ranks, rows = (3, "null") if "all rows" in case else (2, "10")
@@ -114,7 +117,11 @@ def results_of(run: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("number", "receiver"), [(signal.SIGTERM, other_rank), (signal.SIGINT, os.getpid)], ids=["other", "first"]
+    ("number", "receiver"),
+    [
+        pytest.param(signal.SIGTERM, other_rank, id="other"),
+        pytest.param(signal.SIGINT, os.getpid, id="first", marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_to_any_process_stops_all_and_the_run_resumes(
     command: Command,
@@ -149,6 +156,7 @@ def test_a_process_that_dies_ends_the_run(
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_start_ends_the_run(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

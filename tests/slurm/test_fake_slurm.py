@@ -13,8 +13,11 @@ import psutil
 import pytest
 from slurm.fake_slurm import FakeSlurm, JobRecord
 
+pytestmark = pytest.mark.slow  # tests/commands and tests/faults use the cluster
+
 STEP = """
 import os, signal, sys, time
+
 if not os.fork():  # a child that no signal to the process group reaches
     os.setsid()
     time.sleep(60)

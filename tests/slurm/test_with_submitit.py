@@ -5,13 +5,15 @@ import time
 from pathlib import Path
 
 import pytest
+import submitit
 from slurm.fake_slurm import FakeSlurm
+
+pytestmark = pytest.mark.slow  # tests/commands and tests/faults use the cluster
 
 
 def test_submitit_continues_a_job_that_ran_out_of_time(
     slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    submitit = pytest.importorskip("submitit")
     monkeypatch.chdir(tmp_path)
 
     class Count:
