@@ -1,17 +1,20 @@
 """`benchmark.py engines`, with sweeps of a few short runs."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from benchmarks.engines.measure import measure
-from support import ROOT, Ended, process
+from support import ROOT
 
 from mlplab.errors import UserError
 
-SCRIPT = str(ROOT / "scripts/benchmark.py")
+SCRIPT = ROOT / "scripts/benchmark.py"
 
 SMALL = ("repeats=1", "rows=100")
 
@@ -28,29 +31,30 @@ def test_each_benchmark_has_its_own_arguments(words: Sequence[str]) -> None:
         measure(words)
 
 
-def measured(what: str, folder: Path, *words: str) -> tuple[Ended, dict[tuple[Any, ...], float]]:
+def measured(what: str, folder: Path, *words: str) -> tuple[str, dict[tuple[Any, ...], float]]:
     """A benchmark that has ended well with tables of at most 80 columns, and the median of each time."""
-    ended = process([SCRIPT, "engines", f"what={what}", *words], folder)
-    assert ended.status == 0, ended.err
-    assert all(len(line.rstrip()) <= 80 for line in ended.out.splitlines()), ended.out
+    command = [sys.executable, os.fspath(SCRIPT), "engines", f"what={what}", *words]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert all(len(line.rstrip()) <= 80 for line in ended.stdout.splitlines()), ended.stdout
     stored = json.loads((folder / f"outputs/benchmarks/engines-{what}.json").read_text())
-    return ended, {tuple(each["of"]): each["median"] for each in stored["times"]}
+    return ended.stdout, {tuple(each["of"]): each["median"] for each in stored["times"]}
 
 
 @pytest.mark.slow
 def test_two_workers_are_beside_one(tmp_path: Path) -> None:
     few = ("minutes=0.001", "stacks=2", "members=2")
-    ended, times = measured("speedup", tmp_path, *SMALL, *few)
+    printed, times = measured("speedup", tmp_path, *SMALL, *few)
     assert [*times] == [(engine, workers) for engine in ("local", "submitit", "Ray") for workers in (1, 2)]
-    assert f"{times['local', 1] / times['local', 2]:.3g}×" in ended.out
+    assert f"{times['local', 1] / times['local', 2]:.3g}×" in printed
 
 
 @pytest.mark.slow
 def test_engines_are_beside_none(tmp_path: Path) -> None:
-    ended, times = measured("overhead", tmp_path, *SMALL, "stacks=2", "members=2", "epochs=2")
+    printed, times = measured("overhead", tmp_path, *SMALL, "stacks=2", "members=2", "epochs=2")
     assert len(times) == 5
     assert min(times.values()) > 0
-    assert "Ray, 1 worker, and its start" in ended.out
+    assert "Ray, 1 worker, and its start" in printed
 
 
 @pytest.mark.slow
@@ -61,11 +65,11 @@ def test_many_stacks_are_started(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_bookkeeping_is_measured_without_training(tmp_path: Path) -> None:
-    ended, times = measured("bookkeeping", tmp_path, "runs=20", "members=1,4")
+    printed, times = measured("bookkeeping", tmp_path, "runs=20", "members=1,4")
     parts = ("compose", "plan", "drive", "summarize")
     assert [*times] == [(members, part) for members in (1, 4) for part in parts]
     assert all(0 < seconds < 60 for seconds in times.values())
     stored = json.loads((tmp_path / "outputs/benchmarks/engines-bookkeeping.json").read_text())
     for each in stored["found"].values():
         assert each["peak"] > 2**27
-    assert "peak MiB" in ended.out
+    assert "peak MiB" in printed
