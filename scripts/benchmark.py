@@ -170,8 +170,8 @@ def benchmark(name: str, words: Sequence[str]) -> None:
             quality.measure(read_arguments(words, quality.Quality))
             return
         case _:
-            names = "step, sweep, stack, ensemble, devices, pictures, csv, predict, search, engines or quality"
-            raise UserError(Fault("unknown benchmark", found=name, expected=names))
+            known = "step, sweep, stack, ensemble, devices, pictures, csv, predict, search, engines, quality"
+            raise UserError(Fault("unknown benchmark", found=name, expected=f"one of {known}"))
     report.show()
 
 

@@ -11,7 +11,7 @@ from benchmarks.arguments import Counts, Reported
 from benchmarks.child import answer, seconds_of
 from benchmarks.engines.sweep import Sweep
 from benchmarks.report import Report, grid
-from benchmarks.timing import Key, Times, digits, shown
+from benchmarks.timing import Key, Times, shown
 
 TRAINED = Sweep(stacks=1, members=1, epochs=1, rows=1000, hidden="[32,32]")
 """A run like those that are made up."""
@@ -37,11 +37,11 @@ def measure(arguments: Bookkeeping) -> Report:
             found[members] = answer("engines.driver", *words, folder=Path(name))
     title = f"the command of a sweep of {arguments.runs:,} runs, without its workers"
     caption = "of a run; its workers' time is subtracted; peak: of the command's process"
-    table = grid(title, "stack", "seconds", *PARTS, "all", "peak MiB", caption=caption)
+    table = grid(title, "stacks of", *PARTS, "all", "peak MiB", caption=caption)
     times: dict[Key, Times] = {}
     for members, each in found.items():
         parts = [each["seconds"][part] for part in PARTS]
         times |= {(members, part): Times([each["seconds"][part]]) for part in PARTS}
         of_run = [shown(seconds / arguments.runs) for seconds in (*parts, sum(parts))]
-        table.add_row(str(members), digits(sum(parts)), *of_run, f"{each['peak'] / 2**20:,.0f}")
+        table.add_row(str(members), *of_run, f"{each['peak'] / 2**20:,.0f}")
     return Report(arguments, [table], times, {"found": found})
