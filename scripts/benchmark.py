@@ -4,6 +4,7 @@ python scripts/benchmark.py step
 python scripts/benchmark.py sweep full=true
 python scripts/benchmark.py stack repeats=3 output=stack.json
 python scripts/benchmark.py search what=peers repeats=3 cap=120
+python scripts/benchmark.py engines what=speedup
 python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp figure=quality.svg
 
   step    an optimizer step: this project, a plain PyTorch loop, Lightning as usually written, scikit-learn,
@@ -21,10 +22,11 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
   quality test errors of the defaults on tables of numbers and of classes, beside scikit-learn, XGBoost,
           LightGBM, CatBoost and RealMLP; and the time of a fit
   search  hyperparameter searches: in lockstep, pruned, beside peers, killed, and beside the defaults
+  engines sweeps by processes, submitit on this machine and Ray; needs the packages submitit and ray
 
   of all but quality:
   repeats=N        measurements of each, in turn with the others; those of searches have other seeds
-  output=FILE      for all times; default: outputs/benchmarks/<name>.json, or search-<what>.json
+  output=FILE      for all times; default: outputs/benchmarks/<name>.json, or <name>-<what>.json
   ensemble only:
   members=1,8      of the ensembles
   devices only:
@@ -82,6 +84,20 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
   splits=1         of each table
   search='sweep=mlp sweep.minutes=3'   words of the search's command only
   overrides='trainer.max_epochs=50'   of all commands
+  engines only:
+  what=speedup     two workers beside one, on two cores
+       overhead    each engine beside no engine, on one core
+       start       each engine with many short stacks, on two cores
+       bookkeeping the command of a large sweep, without training
+  stacks=16 members=8 rows=5000   of the sweep; members: networks of a stack; not of bookkeeping
+  epochs=20        of overhead and start
+  speedup only:
+  minutes=5        that one worker trains
+  start only:
+  stacks=2,8,32,64
+  bookkeeping only:
+  runs=10000       of the sweep
+  members=1,32     networks of a stack
 """
 
 import sys
@@ -99,7 +115,10 @@ from mlplab.errors import Fault, UserError
 def benchmark(name: str, words: Sequence[str]) -> None:
     """Measures, prints the table, and writes the file."""
     # What measures is imported here, in the pinned process: numeric libraries count their threads on import.
-    needs = {"step": "sklearn", "sweep": "sklearn", "csv": "pandas", "quality": "pandas", "search": "pandas"}
+    needs = {
+        **{"step": "sklearn", "sweep": "sklearn", "csv": "pandas", "quality": "pandas", "search": "pandas"},
+        "engines": "ray",
+    }
     peer = needs.get(name)
     if peer and not find_spec(peer):
         raise UserError(Fault(f"needs {peer}: uv run --extra bench scripts/benchmark.py {name}"))
@@ -141,14 +160,18 @@ def benchmark(name: str, words: Sequence[str]) -> None:
             from benchmarks.search import measure as search
 
             report = search.measure(words)
+        case "engines":
+            from benchmarks.engines import measure as engines
+
+            report = engines.measure(words)
         case "quality":
             from benchmarks.quality import measure as quality
 
             quality.measure(read_arguments(words, quality.Quality))
             return
         case _:
-            expected = "step, sweep, stack, ensemble, devices, pictures, csv, predict, search or quality"
-            raise UserError(Fault("unknown benchmark", found=name, expected=expected))
+            known = "step, sweep, stack, ensemble, devices, pictures, csv, predict, search, engines, quality"
+            raise UserError(Fault("unknown benchmark", found=name, expected=f"one of {known}"))
     report.show()
 
 

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from mlplab.errors import Fault, UserError
+
 ROOT = Path(__file__).resolve().parents[2]
 """The repository."""
 
@@ -24,7 +26,12 @@ PACKAGES = (
     "hydra-core",
     "tensorboard",
     "optuna",
+    "submitit",
+    "ray",
 )
+
+CORES = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+"""The cores that this process could use at its start, as far as that can be limited."""
 
 
 def pin() -> None:
@@ -36,7 +43,18 @@ def pin() -> None:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ[name] = "1"
     if sys.platform == "linux":
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        use_cores(1)
+
+
+def use_cores(count: int) -> None:
+    """Binds the process, and those that it starts from now on, to the first cores that it could use.
+
+    Raises:
+        UserError: if there are fewer.
+    """
+    if len(CORES) < count:
+        raise UserError(Fault("needs more cores, bound on Linux", found=str(len(CORES)), expected=str(count)))
+    os.sched_setaffinity(0, CORES[:count])
 
 
 def description() -> dict[str, Any]:

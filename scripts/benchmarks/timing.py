@@ -4,7 +4,13 @@ import gc
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from statistics import median
+from time import perf_counter
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Key = tuple[str | int, ...]
 """What was measured: `("2×64", "plain PyTorch loop")`."""
@@ -34,6 +40,30 @@ class Times:
     def spread(self) -> str:
         """Shortest to longest, for a table."""
         return f"{shown(self.low)} – {shown(self.high)}"
+
+
+class Clock:
+    """Adds up the seconds of parts.
+
+    Attributes:
+        seconds: by the name of the part.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def timed(self, part: str, function: Callable[P, R]) -> Callable[P, R]:
+        """A function whose seconds are added to a part."""
+
+        @wraps(function)
+        def run(*arguments: P.args, **named: P.kwargs) -> R:
+            started = perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                self.seconds[part] = self.seconds.get(part, 0.0) + perf_counter() - started
+
+        return run
 
 
 def alternate(contenders: Mapping[Key, Callable[[], float]], repeats: int) -> dict[Key, Times]:

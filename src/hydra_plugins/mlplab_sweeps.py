@@ -140,8 +140,9 @@ class Lockstep(Launcher):
             from mlplab.sweeps.checks import check_runs
 
         root, cache = Path(str(self.cfg.hydra.sweep.dir)), self.cache
-        derived = list(derive_runs(self.cfg, self.loader, job_overrides, initial_job_idx))
-        runs = check_runs(derived, root, cache)  # before torch is imported, which takes seconds
+        runs = check_runs(  # before torch is imported, which takes seconds
+            list(derive_runs(self.cfg, self.loader, job_overrides, initial_job_idx)), root, cache
+        )
         with heavy_imports():
             from mlplab.sweeps.engines.sweep_engine import SweepEngine
             from mlplab.sweeps.launch import launch

@@ -15,6 +15,7 @@ from support import ROOT
 
 from mlplab.cli.compose import plain, register_resolvers
 from mlplab.cli.sweep_runs import derive_runs
+from mlplab.config import parse
 from mlplab.errors import UserError
 from mlplab.sweeps.folder import folder_name
 from mlplab.sweeps.grid import grid
@@ -60,6 +61,15 @@ def derived(*overrides: str) -> tuple[list[SweepRun], list[dict[str, object]]]:
     return runs, [plain(loader.load_sweep_config(master, each)) for each in lines]
 
 
+def assert_composed(runs: Sequence[SweepRun], theirs: Sequence[dict[str, object]]) -> None:
+    """All values and their types are those that Hydra composes."""
+    for run, values in zip(runs, theirs, strict=True):
+        if run.config is None:
+            assert run.values == values
+        else:
+            assert run.config.model_dump_json() == parse(values).model_dump_json()
+
+
 @pytest.mark.parametrize(
     ("group", "option"), [(group, option) for group, options in OPTIONS.items() for option in options]
 )
@@ -67,8 +77,8 @@ def test_every_option_of_every_group(group: str, option: str) -> None:
     runs, theirs = derived(
         f"{group}={option}", *NEEDED.get((group, option), []), "seed=3,4", "trainer.max_epochs=5"
     )
-    assert [run.values for run in runs] == theirs
-    assert [run.values["seed"] for run in runs] == [3, 4]
+    assert_composed(runs, theirs)
+    assert [run.refused(UserError()).values["seed"] for run in runs] == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -86,8 +96,20 @@ def test_every_option_of_every_group(group: str, option: str) -> None:
 def test_groups_interpolations_and_additions(overrides: Sequence[str]) -> None:
     runs, theirs = derived(*overrides)
     assert len(runs) > 1
-    assert [run.values for run in runs] == theirs
+    assert_composed(runs, theirs)
     assert len({run.folder for run in runs}) == len(runs)
+
+
+def test_runs_share_sections_that_are_equal_also_in_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "a.B")
+    _, loader = sweep()
+    custom = ["name=s", "model=custom", "model._target_=a.B", "+model.alpha=0"]
+    master = loader.load_configuration("train", custom, RunMode.MULTIRUN)
+    runs = derive_runs(master, loader, grid(loader, ["model.alpha=1,1.0,true,true"]), 0)
+    configs = [run.config for run in runs if run.config]
+    assert [repr(each.plain()["model"]["alpha"]) for each in configs] == ["1", "1.0", "True", "True"]
+    assert len({id(each.optimizer) for each in configs}) == 1
+    assert configs[2].model is configs[3].model
 
 
 def test_a_mistake_in_one_run_is_reported_for_that_run_only() -> None:
@@ -130,8 +152,8 @@ def test_the_command_line_may_name_the_folders(subdir: str, names: list[str], pl
 
 def test_a_group_can_be_swept_by_pattern() -> None:
     runs, theirs = derived("loss=glob(m*)")
-    assert [run.values["loss"] for run in runs] == [{"name": "mae"}, {"name": "mse"}]
-    assert [run.values for run in runs] == theirs
+    assert [each["loss"] for each in theirs] == [{"name": "mae"}, {"name": "mse"}]
+    assert_composed(runs, theirs)
 
 
 def test_the_grid() -> None:

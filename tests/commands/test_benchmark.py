@@ -21,7 +21,7 @@ def test_help_and_a_name_that_is_none(tmp_path: Path) -> None:
         [
             "unknown benchmark",
             "stak",
-            "step, sweep, stack, ensemble, devices, pictures, csv, predict, search or quality",
+            "one of step, sweep, stack, ensemble, devices, pictures, csv, predict, search, engines, quality",
         ],
     )
 

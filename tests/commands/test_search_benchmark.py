@@ -200,6 +200,13 @@ def test_variants_of_a_search_are_compared(tmp_path: Path, what: str, variants: 
 
 
 @pytest.mark.slow
+def test_bookkeeping_is_measured_without_training(tmp_path: Path) -> None:
+    ended, stored = measured("bookkeeping", tmp_path, "trials=6", "batch=3")
+    assert "bookkeeping of 6 trials" in ended.out
+    assert 0 < stored["sampler"] < stored["search"] < 60
+
+
+@pytest.mark.slow
 def test_a_search_is_killed(tmp_path: Path) -> None:
     _, stored = measured("kills", tmp_path, "kills=2", "trials=4", "batch=2", "epochs=300")
     for name in ("left alone", "killed"):

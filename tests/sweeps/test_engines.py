@@ -1,6 +1,8 @@
 """How stacks are handed to workers, whatever the engine: workers here train at once, or as a test says."""
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -12,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support import SMALL, resolved
+from support import ROOT, SMALL, resolved, status_of
 
 from mlplab import config
 from mlplab.config import parse_launcher
@@ -268,6 +270,23 @@ def test_slurm_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         (tmp_path / name).chmod(0o755)
     with pytest.raises(UserError, match=r"Slurm does not answer\n.*squeue --me"):
         SlurmQueue("mlplab-x").check()
+
+
+@pytest.mark.slow
+def test_ray_is_started_here_by_uv_although_another_cluster_is_known(tmp_path: Path) -> None:
+    uv = shutil.which("uv") or pytest.skip("needs uv")
+    words = (*SMALL, "figures=none", "seed=0,1", f"hydra.sweep.dir={tmp_path}/s", "hydra.launcher.workers=1")
+    ray = ("hydra/launcher/engine=ray", "hydra.launcher.engine.address=local")
+    done = subprocess.run(
+        [uv, "run", "--no-sync", "python", "train.py", "-m", *words, *ray],
+        cwd=ROOT / "scripts",
+        env=os.environ | {"RAY_ADDRESS": "127.0.0.1:1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    assert [status_of(tmp_path / f"s/seed={seed}") for seed in (0, 1)] == ["done", "done"]
 
 
 @pytest.mark.parametrize(

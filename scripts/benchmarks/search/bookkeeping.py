@@ -7,7 +7,6 @@ from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any, Literal
 from unittest.mock import patch
 
@@ -17,7 +16,7 @@ from benchmarks.arguments import Count, Reported
 from benchmarks.machine import ROOT
 from benchmarks.report import Report, grid
 from benchmarks.search.command import MONITOR, SHAPE, search_words
-from benchmarks.timing import Times
+from benchmarks.timing import Clock, Times
 from mlplab.cli.train_command import train_command
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
@@ -37,32 +36,6 @@ class Bookkeeping(Reported):
     sampler: Literal["tpe", "cmaes", "random", "qmc"] = "random"
 
 
-class Clock:
-    """Seconds of the search, and of its sampler alone."""
-
-    def __init__(self) -> None:
-        self.search = self.sampler = 0.0
-
-    def timed(self, part: str, function: Any) -> Any:
-        """A function whose seconds are added to a part."""
-
-        def run(*arguments: Any, **named: Any) -> Any:
-            started = perf_counter()
-            try:
-                return function(*arguments, **named)
-            finally:
-                setattr(self, part, getattr(self, part) + perf_counter() - started)
-
-        return run
-
-    def sampler_of(self, *arguments: Any) -> BaseSampler:
-        """The sampler of a trial, whose own time is measured."""
-        sampler = build_sampler(*arguments)
-        for name in CHOOSES:
-            setattr(sampler, name, self.timed("sampler", getattr(sampler, name)))
-        return sampler
-
-
 def measure(arguments: Bookkeeping) -> Report:
     """Searches without training: a file with some error takes the place of each run."""
     clock = Clock()
@@ -76,18 +49,25 @@ def measure(arguments: Bookkeeping) -> Report:
             except SystemExit as ended:
                 if ended.code:
                     raise RunFailed(f"the search ended with status {ended.code}") from ended
-    own = clock.search - clock.sampler
+    sampler = clock.seconds["sampler"]
+    own = clock.seconds["search"] - sampler
     table = grid(f"bookkeeping of {arguments.trials:,} trials", "", "seconds", "ms a trial")
-    for label, seconds in {"search": own, f"sampler ({arguments.sampler})": clock.sampler}.items():
+    for label, seconds in {"search": own, f"sampler ({arguments.sampler})": sampler}.items():
         table.add_row(label, f"{seconds:.4g}", f"{1000 * seconds / arguments.trials:.3g}")
-    return Report(arguments, [table], {("search",): Times([own])}, vars(clock))
+    return Report(arguments, [table], {("search",): Times([own])}, clock.seconds)
 
 
 @contextmanager
 def _without_training(clock: Clock) -> Iterator[None]:
+    def timed_sampler(*arguments: Any) -> BaseSampler:
+        sampler = build_sampler(*arguments)
+        for name in CHOOSES:
+            setattr(sampler, name, clock.timed("sampler", getattr(sampler, name)))
+        return sampler
+
     with (
-        patch("mlplab.sweeps.launch.train_here", _write_metrics),
-        patch("mlplab.sweeps.search.study.build_sampler", clock.sampler_of),
+        patch("mlplab.sweeps.engines.sweep_engine._train_here", _write_metrics),
+        patch("mlplab.sweeps.search.study.build_sampler", timed_sampler),
         patch.object(Search, "run", clock.timed("search", Search.run)),
         patch("mlplab.cli.search.finish"),
     ):

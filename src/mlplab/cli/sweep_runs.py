@@ -15,11 +15,12 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, flag_override
+from pydantic import BaseModel
 
 from mlplab.cli.compose import plain, reject_hydra_settings
 from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import lines_of
-from mlplab.config import parse
+from mlplab.config import TrainConfig, parse
 from mlplab.errors import UserError
 from mlplab.sweeps.run import SweepRun
 
@@ -103,6 +104,7 @@ class _Composition:
 
     def __init__(self, cfg: DictConfig, lines: list[str]) -> None:
         self.cfg, self.lines = cfg, lines
+        self._last: TrainConfig | None = None
 
     def run(self, lines: Sequence[str], parsed: Sequence[Override], number: int) -> SweepRun:
         changed = [each for line, each in zip(lines, parsed, strict=True) if line not in self.lines]
@@ -116,9 +118,28 @@ class _Composition:
         except UserError as error:
             return SweepRun(tuple(lines), _folder(self.cfg, parsed, number), error=error)
         try:
-            return SweepRun(tuple(lines), folder, values, parse(values))
+            return SweepRun(tuple(lines), folder, config=self._sharing(parse(values)))
         except UserError as error:
             return SweepRun(tuple(lines), folder, values, error=error)
+
+    def _sharing(self, run: TrainConfig) -> TrainConfig:
+        """The same configuration, with the sections of the last run that equal its own: they take memory."""
+        if last := self._last:
+            run = run.model_copy(
+                update={name: section for name, section in last if _same(section, getattr(run, name))}
+            )
+        self._last = run
+        return run
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are equal sections; of a custom network, 1 and 1.0 are not."""
+    return (
+        isinstance(one, BaseModel)
+        and isinstance(other, BaseModel)
+        and one == other
+        and one.model_dump_json() == other.model_dump_json()
+    )
 
 
 def _folder(cfg: DictConfig, parsed: Sequence[Override], number: int) -> Path:

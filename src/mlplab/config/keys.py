@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import UnionType
@@ -18,7 +19,7 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value
+            yield sys.intern(f"{prefix}{key}"), value  # sweeps keep them for thousands of runs
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

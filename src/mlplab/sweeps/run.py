@@ -16,7 +16,7 @@ class SweepRun:
     Args:
         overrides: the overrides of the run.
         folder: the folder for the run.
-        values: the composed configuration before validation; empty if it could not be composed.
+        values: of a refused run, the composed configuration; empty if it could not be composed.
         config: the configuration; None if the run is refused.
         error: why the run is refused.
     """

@@ -5,10 +5,11 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 from mlplab.console import progress_lines
@@ -52,6 +53,7 @@ class _Drive:
         self.count, self.runs = len(stacks), sum(len(stack.runs) for stack in stacks)
         self.waiting, self.attempts = list(stacks), Counter[Path]()
         self.working: dict[Future[Reply], StackJob] = {}
+        self.ended = SimpleQueue[Future[Reply]]()
         self.outcomes: dict[Path, Outcome] = {}
         self.finished = 0
 
@@ -60,8 +62,8 @@ class _Drive:
         with _received_signals() as received, progress_lines(log.info, self._progress):
             while (self.working or self.waiting) and not received:
                 self._submit()
-                for future in wait(self.working, LOOK_SECONDS, FIRST_COMPLETED).done:
-                    self._ended(self.working.pop(future), future)
+                for future in self._ended():
+                    self._end(self.working.pop(future), future)
             if received:
                 note = self.engine.stop()
                 wait(self.working)
@@ -79,9 +81,19 @@ class _Drive:
             for stack in stacks:
                 self.attempts[stack.checkpoint.path] += 1
             assignments = [Assignment.of(stack, self.seen) for stack in stacks]
-            self.working |= zip(self.engine.submit(assignments, self.cache), stacks, strict=True)
+            futures = self.engine.submit(assignments, self.cache)
+            self.working |= zip(futures, stacks, strict=True)
+            for future in futures:
+                future.add_done_callback(self.ended.put)
 
-    def _ended(self, stack: StackJob, future: Future[Reply]) -> None:
+    def _ended(self) -> Iterator[Future[Reply]]:
+        """All that have ended since the last look; waits a moment for one."""
+        with suppress(Empty):
+            yield self.ended.get(timeout=LOOK_SECONDS)
+            while True:
+                yield self.ended.get_nowait()
+
+    def _end(self, stack: StackJob, future: Future[Reply]) -> None:
         try:
             reply = future.result()
         except WorkerLost as error:

@@ -42,7 +42,7 @@ class RayCluster(Engine):
             try:
                 _check_reachable(address)
                 ray.init(
-                    None if address == HERE else address,
+                    address,
                     namespace="mlplab",
                     log_to_driver=False,
                     logging_level=logging.ERROR,

@@ -1,6 +1,7 @@
 """Where the stacks of a sweep train: in this process, or by an engine that is kept from batch to batch."""
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,8 @@ class SweepEngine:
 
                 self._engine = SlurmJobs(launcher.engine, root, launcher.workers)
             case config.RayEngine():
+                # Else Ray gives workers of a command of `uv run` a copy of the working directory.
+                os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
                 from mlplab.sweeps.engines.ray_cluster import RayCluster
 
                 self._engine = RayCluster(launcher.engine, launcher.workers)

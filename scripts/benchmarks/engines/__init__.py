@@ -1,0 +1,1 @@
+"""The benchmark `engines`: what it costs and saves to train the stacks of a sweep elsewhere."""
