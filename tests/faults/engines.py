@@ -1,7 +1,6 @@
 """Engines as users have them, for tests: processes, submitit on this machine, Slurm, and a Ray cluster."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -108,8 +107,3 @@ def start(here: Path, site: Site, *words: str) -> Sweep:
 def outcomes(folder: Path) -> dict[str, dict[str, Any]]:
     """What the runs of a sweep have left, but not when."""
     return {run.parent.name: campaign.outcome(run.parent) for run in sorted(folder.glob("*/config.yaml"))}
-
-
-def terminate(process: psutil.Process, number: signal.Signals = signal.SIGKILL) -> None:
-    """Sends a signal."""
-    process.send_signal(number)

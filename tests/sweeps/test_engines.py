@@ -1,11 +1,15 @@
 """How stacks are handed to workers, whatever the engine: workers here train at once, or as a test says."""
 
 import os
+import pickle
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from threading import Timer
@@ -39,8 +43,6 @@ Answer = Callable[[Assignment], Reply]
 
 class Here(Engine):
     """Trains each stack at once, but first gives these answers."""
-
-    place, slots = "here", 1
 
     def __init__(self, *answers: Answer) -> None:
         self.answers, self.handed_over, self.stopped = list(answers), 0, False
@@ -92,7 +94,7 @@ def test_a_lost_worker_is_replaced(stack: StackJob) -> None:
 def test_a_stack_that_always_loses_its_worker_fails(stack: StackJob) -> None:
     engine = Here(lost, lost, lost)
     outcome = driven(stack, engine)
-    assert str(outcome) == "error: it was struck by lightning, as 2 other workers before"
+    assert str(outcome) == "error: it was struck by lightning; so did 2 workers before"
     assert read_metrics(stack.runs[0].folder)["status"] == "failed"
     assert engine.handed_over == 3
 
@@ -113,6 +115,29 @@ def test_a_run_that_raises_is_tried_once_more(stack: StackJob) -> None:
     stack.checkpoint.path.parent.mkdir(exist_ok=True)
     assert isinstance(driven(stack, engine), RunFailed)
     assert engine.handed_over == 2
+
+
+def test_it_is_also_tried_once_more_if_a_worker_was_lost_before(stack: StackJob) -> None:
+    folder, run = stack.runs[0].folder, stack.runs[0].config
+
+    def raising(_: Assignment) -> Reply:
+        return Reply({folder: RunRaised(*mark_failed(folder, run.plain(), "ValueError: it raises").args)})
+
+    assert not isinstance(driven(stack, Here(lost, raising)), RunFailed)
+
+
+def test_a_reply_without_the_run_is_none(stack: StackJob) -> None:
+    engine = Here(lambda _: Reply({Path("other"): {}}))
+    assert not isinstance(driven(stack, engine), RunFailed)
+    assert engine.handed_over == 2
+
+
+def test_an_error_of_the_command_stops_the_workers(stack: StackJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StackJob, "finished_message", property(lambda _: 1 / 0))
+    engine = Here()
+    with pytest.raises(ZeroDivisionError):
+        driven(stack, engine)
+    assert engine.stopped
 
 
 def test_a_run_that_is_refused_is_not_tried_again(stack: StackJob) -> None:
@@ -141,9 +166,7 @@ def test_workers_that_do_not_see_the_folder_are_refused(
 ) -> None:
     monkeypatch.setattr(worker, "LATE", 0)
     (stack.runs[0].folder.parent / "plan.json").unlink()
-    with pytest.raises(
-        UserError, match=r"is not seen by the worker .*\n  put the sweep into a folder that all"
-    ):
+    with pytest.raises(UserError, match=r"is not seen by the worker .*\n  work in a folder that all"):
         driven(stack, Here())
 
 
@@ -216,6 +239,51 @@ def test_each_process_gets_a_gpu(
     engine = Processes(3, gpus)
     seen = [each._pool.submit(os.getenv, DEVICES) for each in engine._workers]
     assert [future.result() for future in seen] == expected
+    engine.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def pid_of(engine: Processes) -> int:
+    return engine._workers[0]._pool.submit(os.getpid).result()
+
+
+@pytest.mark.slow  # the process imports torch
+def test_a_process_that_is_killed_while_it_is_idle_is_replaced(stack: StackJob) -> None:
+    engine = Processes(1, 0)
+    killed = pid_of(engine)
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: bool(engine._workers[0]._pool._broken))
+    outcome = driven(stack, engine)
+    assert not isinstance(outcome, RunFailed)
+    assert pid_of(engine) != killed
+    engine.close()
+
+
+class Ending:
+    """Calls a function with a number where it is unpickled."""
+
+    def __init__(self, function: Callable[[int], object]) -> None:
+        self.function = function
+
+    def __reduce__(self) -> tuple[Callable[[int], object], tuple[int]]:
+        return self.function, (3,)
+
+
+@pytest.mark.slow  # the process imports torch
+@pytest.mark.parametrize("ending", [sys.exit, os._exit])
+def test_a_process_that_ends_is_lost(stack: StackJob, ending: Callable[[int], object]) -> None:
+    engine = Processes(1, 0)
+    assignment = Assignment.of(stack, stack.runs[0].folder.parent / "plan.json")
+    future = engine._workers[0].train(replace(assignment, stack=pickle.dumps(Ending(ending))))
+    with pytest.raises(WorkerLost):
+        future.result(timeout=60)
+    assert engine._workers[0].idle
     engine.close()
 
 
@@ -305,4 +373,3 @@ def test_mistakes_in_the_section(section: dict[str, object], said: str) -> None:
     with pytest.raises(UserError) as caught:
         launcher(**section)  # type: ignore[arg-type]
     assert said in str(caught.value)
-    print(caught.value)

@@ -25,7 +25,6 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine
-from mlplab.sweeps.engines.sweep_engine import SweepEngine
 from mlplab.sweeps.engines.worker import Assignment, Reply
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.summary import results_of, summarize
@@ -46,8 +45,8 @@ class MadeUp(Engine):
         template: the folder of a trained run.
     """
 
-    def __init__(self, template: Path, clock: Clock) -> None:
-        self.place, self.slots = "workers that train nothing", QUEUE
+    def __init__(self, template: Path, clock: Clock, workers: int) -> None:
+        self.workers = workers
         self._config = (template / "config.yaml").read_bytes()
         self._metrics = json.loads((template / "metrics.json").read_bytes())
         self._working: deque[tuple[Assignment, Future[Reply]]] = deque()
@@ -95,11 +94,11 @@ def main() -> None:
     words += [f"seed=range({SEEDS})", f"optimizer.lr={rates}", "hydra.launcher.workers=2"]
     clock = Clock()
 
-    def start(engine: SweepEngine, workers: int) -> None:
-        engine._engine = MadeUp(Path(template), clock)
+    def processes(workers: int, gpus: int) -> MadeUp:
+        return MadeUp(Path(template), clock, workers)
 
     with (
-        patch.object(SweepEngine, "_start_processes", start),
+        patch("mlplab.sweeps.engines.sweep_engine.Processes", processes),
         patch("mlplab.sweeps.engines.sweep_engine.drive", clock.timed("drive", drive)),
         patch("mlplab.sweeps.launch.launch", clock.timed("launch", launch)),
         patch("mlplab.sweeps.summary.results_of", clock.timed("summarize", results_of)),

@@ -149,6 +149,11 @@ class DataCache:
         """The number of tables and splits."""
         return len(self._tables) + len(self._data)
 
+    def add(self, other: "DataCache") -> None:
+        """Adds the tables and splits of another cache."""
+        self._tables |= {key: each for key, each in other._tables.items() if key not in self._tables}
+        self._data |= {key: each for key, each in other._data.items() if key not in self._data}
+
     def in_memory(self) -> "DataCache":
         """The tables that are not memory-mapped and their splits, for another process."""
         shared = DataCache()

@@ -7,6 +7,7 @@ trains. They get its configuration, read the table again, and write nothing.
 import logging
 import os
 import pickle
+import shutil
 import signal
 import traceback
 import warnings
@@ -158,6 +159,7 @@ class RankProcesses:
                     failure = other.failure()
                     RunFolder(self.job.folder).write_metrics("failed", {}, failure)
                     log.error("%s", failure)
+                    shutil.rmtree(self.job.store.parent, ignore_errors=True)
                     os._exit(1)
 
     def _end(self, patience: float = 0) -> None:

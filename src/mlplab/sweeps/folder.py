@@ -21,6 +21,12 @@ STUDY_FILES = {"journal": "study.journal", "sqlite": "study.db"}
 SEARCH_FILE = "search.json"
 """How many trials a search was asked for, for those who watch it."""
 
+SLURM = "slurm"
+"""Folder with the files of Slurm jobs."""
+
+SLURM_JOBS = f"{SLURM}/jobs.json"
+"""The jobs that have not ended."""
+
 STACKS = "stacks"
 """Folder with the training states of unfinished stacks."""
 
@@ -74,7 +80,7 @@ def _is_sweep(root: Path) -> bool:
     if any((root / name).is_file() for name in (PLAN_FILE, MULTIRUN_FILE, *STUDY_FILES.values())):
         return True
     return all(
-        entry.name in (STACKS, LOCK, *WRITTEN_LATER)
+        entry.name in (STACKS, SLURM, LOCK, *WRITTEN_LATER)
         or is_ensemble(entry)
         or entry.name.endswith(PART)
         or (

@@ -54,18 +54,26 @@ def launch(
     outcomes: dict[Path, Outcome] = dict(_ended_earlier(runs, cache))
     accelerator = next((run.config.trainer.accelerator for run in runs if run.config), "auto")
     section, earlier = engine.launcher, read_stacks(root / PLAN_FILE)
-    plan = make_plan(runs, cache, section.max_members, section.workers, engine.slots(accelerator), earlier)
+    plan = make_plan(
+        runs,
+        cache,
+        section.max_members,
+        section.workers,
+        engine.slots(accelerator),
+        earlier,
+        trained_here=not engine.is_elsewhere,
+    )
     if len(plan.refused) == len(runs):
         raise plan.refused[0].error or AssertionError
     log.info("%s", plan.summary(len(outcomes), engine.place(plan.workers)))
     (root / STACKS).mkdir(parents=True, exist_ok=True)
     remove_partial_files(root)
-    remove_partial_files(root / STACKS)
     plan.write(root / PLAN_FILE)
     for run in plan.refused:
         outcomes[run.folder] = mark_failed(run.folder, run.values, run.reason)
     stacks = list(_stack_jobs(plan, root, outcomes, brackets))
     outcomes |= engine.train(stacks, plan.workers, root / PLAN_FILE, cache)
+    remove_partial_files(root / STACKS)  # no worker is left that could be writing there
     with suppress(OSError):  # not empty if a stack has not ended
         (root / STACKS).rmdir()
     return outcomes

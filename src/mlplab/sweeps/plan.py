@@ -99,6 +99,8 @@ def make_plan(
     workers: int | None,
     slots: int,
     earlier: Sequence[Sequence[Path]] = (),
+    *,
+    trained_here: bool = True,
 ) -> Plan:
     """Groups runs that can share a stack, and cuts each group into stacks of nearly equal size.
 
@@ -112,6 +114,7 @@ def make_plan(
             takes over a minute.
         slots: number of stacks that there is room for.
         earlier: the stacks of an earlier plan, as folders of runs; the new plan contains them.
+        trained_here: whether this machine trains the runs, and must have their devices.
     """
     checked = list(runs)
     shapes: dict[str, list[int]] = {}
@@ -122,7 +125,7 @@ def make_plan(
     stacks: list[tuple[int, ...]] = []
     seconds = 0.0
     for indices in shapes.values():
-        if buildable := list(_buildable(indices, checked, cache)):
+        if buildable := list(_buildable(indices, checked, cache, trained_here)):
             resumed = list(_earlier_stacks(buildable, checked, earlier))
             stacks += resumed
             rest = sorted(set(buildable).difference(*resumed))
@@ -146,7 +149,9 @@ def make_plan(
     return Plan(tuple(checked), tuple(stacks), min(workers, max(1, len(stacks))))
 
 
-def _buildable(group: Sequence[int], runs: list[SweepRun], cache: DataCache) -> Iterator[int]:
+def _buildable(
+    group: Sequence[int], runs: list[SweepRun], cache: DataCache, trained_here: bool
+) -> Iterator[int]:
     """The runs of a group that can be built, which depends only on `init_from`; the others are refused."""
     errors: dict[str | None, UserError | None] = {}
     for index in group:
@@ -154,8 +159,12 @@ def _buildable(group: Sequence[int], runs: list[SweepRun], cache: DataCache) -> 
         assert run is not None
         init_from = None if was_started(runs[index].folder) else run.init_from
         if init_from not in errors:
+            tried = run.model_copy(update={"init_from": init_from})
+            if not trained_here:
+                on_cpu = run.trainer.model_copy(update={"accelerator": "cpu"})
+                tried = tried.model_copy(update={"trainer": on_cpu})
             try:
-                check_buildable(run.model_copy(update={"init_from": init_from}), cache.data(run))
+                check_buildable(tried, cache.data(run))
                 errors[init_from] = None
             except UserError as error:
                 errors[init_from] = error

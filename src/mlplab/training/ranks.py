@@ -105,6 +105,8 @@ def _answered() -> Iterator[None]:
     """Raises `RankLost` for torch's error that another rank does not answer."""
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
         raise RankLost(str(error)) from error
 

@@ -14,14 +14,14 @@ from types import FrameType
 
 from mlplab.console import progress_lines
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Fault, Interrupted, RunFailed, UserError
+from mlplab.errors import CannotWrite, Fault, Interrupted, RunFailed, UserError, is_disk_error
 from mlplab.runs.discovery import read_metrics
 from mlplab.sweeps.engines.engine import Engine, WorkerLost
 from mlplab.sweeps.engines.worker import LATE, Assignment, Reply
 from mlplab.sweeps.train_stack import Outcome, RunRaised, StackJob, failed_outcome
 
 ATTEMPTS = 3
-"""How often a stack is handed to a worker before its runs have failed."""
+"""After how many lost workers the runs of a stack have failed."""
 
 LOOK_SECONDS = 0.5
 """How often signals are looked for."""
@@ -51,7 +51,7 @@ class _Drive:
     def __init__(self, stacks: Sequence[StackJob], engine: Engine, seen: Path, cache: DataCache) -> None:
         self.engine, self.seen, self.cache = engine, seen, cache
         self.count, self.runs = len(stacks), sum(len(stack.runs) for stack in stacks)
-        self.waiting, self.attempts = list(stacks), Counter[Path]()
+        self.waiting, self.losses, self.raised = list(stacks), Counter[Path](), set[Path]()
         self.working: dict[Future[Reply], StackJob] = {}
         self.ended = SimpleQueue[Future[Reply]]()
         self.outcomes: dict[Path, Outcome] = {}
@@ -60,16 +60,32 @@ class _Drive:
     def run(self) -> dict[Path, Outcome]:
         """Until no stack is waiting or training."""
         with _received_signals() as received, progress_lines(log.info, self._progress):
-            while (self.working or self.waiting) and not received:
-                self._submit()
-                for future in self._ended():
-                    self._end(self.working.pop(future), future)
+            try:
+                while (self.working or self.waiting) and not received:
+                    self._submit()
+                    for future in self._ended():
+                        self._end(self.working.pop(future), future)
+            except UserError as error:
+                if note := self.engine.stop():
+                    log.warning("%s", note)
+                raise error
+            except BaseException:
+                self.engine.stop()
+                raise
             if received:
-                note = self.engine.stop()
-                wait(self.working)
-                raise Interrupted(f"stopped by {received[0].name}{note}", received[0])
+                self._stop(received)
         _wait_until_seen(self.outcomes)
         return self.outcomes
+
+    def _stop(self, received: Sequence[signal.Signals]) -> None:
+        """Waits until the workers have saved their state, or for a second signal."""
+        note = self.engine.stop()
+        while len(received) == 1 and wait(self.working, LOOK_SECONDS).not_done:
+            pass
+        if len(received) > 1:
+            self.engine.kill()
+        stopped = f"stopped by {received[0].name}"
+        raise Interrupted(f"{stopped}; {note}" if note else stopped, received[0])
 
     def _progress(self) -> str:
         return f"{self.finished} of {self.count} stacks and {len(self.outcomes)} of {self.runs} runs finished"
@@ -78,8 +94,6 @@ class _Drive:
         room = self.engine.room(len(self.working))
         if stacks := self.waiting[:room]:
             self.waiting = self.waiting[room:]
-            for stack in stacks:
-                self.attempts[stack.checkpoint.path] += 1
             assignments = [Assignment.of(stack, self.seen) for stack in stacks]
             futures = self.engine.submit(assignments, self.cache)
             self.working |= zip(futures, stacks, strict=True)
@@ -100,21 +114,21 @@ class _Drive:
             self._again(stack, str(error))
             return
         if reply.refused:
-            self.engine.stop()
             raise UserError(*reply.refused)
         if reply.disk:
-            self.engine.stop()
             raise CannotWrite(reply.disk) from reply.disk
-        if reply.stopped:  # with its state saved, so it has come further
+        if reply.stopped:  # it does not count as lost: its state is saved
             log.warning("%s: its worker was %s; another continues", stack.title, reply.stopped)
             self.waiting.append(stack)
-            self.attempts[stack.checkpoint.path] -= 1
             return
-        replied = {folder.absolute(): outcome for folder, outcome in reply.outcomes.items()}
-        outcomes = {run.folder: replied[run.folder.absolute()] for run in stack.runs}
-        self.outcomes |= outcomes
+        outcomes = {run.folder: reply.outcomes.get(run.folder) for run in stack.runs}
+        if missing := [folder for folder, outcome in outcomes.items() if outcome is None]:
+            self._again(stack, f"its worker did not train {missing[0].name}")
+            return
+        self.outcomes |= {folder: outcome for folder, outcome in outcomes.items() if outcome is not None}
         raised = [run for run in stack.runs if isinstance(outcomes[run.folder], RunRaised)]
-        if raised and self.attempts[stack.checkpoint.path] == 1:
+        if raised and stack.checkpoint.path not in self.raised:
+            self.raised.add(stack.checkpoint.path)
             log.warning("%s: %d of its runs failed, and are tried once more", stack.title, len(raised))
             self.waiting.append(replace(stack, runs=raised))
             return
@@ -123,14 +137,20 @@ class _Drive:
 
     def _again(self, stack: StackJob, reason: str) -> None:
         """Lets another worker continue with a stack, unless several were lost with it."""
-        if self.attempts[stack.checkpoint.path] < ATTEMPTS:
+        self.losses[stack.checkpoint.path] += 1
+        if self.losses[stack.checkpoint.path] < ATTEMPTS:
             log.warning("%s: %s; another continues", stack.title, reason)
             self.waiting.append(stack)
             return
         self.finished += 1
         log.warning("%s: %s", stack.title, reason)
-        lost = RunFailed(f"{reason}, as {ATTEMPTS - 1} other workers before")
-        self.outcomes |= {run.folder: failed_outcome(run, lost) for run in stack.runs}
+        lost = RunFailed(f"{reason}; so did {ATTEMPTS - 1} workers before")
+        try:
+            self.outcomes |= {run.folder: failed_outcome(run, lost) for run in stack.runs}
+        except OSError as error:
+            if is_disk_error(error):
+                raise CannotWrite(error) from error
+            raise
 
 
 def _wait_until_seen(outcomes: Mapping[Path, Outcome]) -> None:

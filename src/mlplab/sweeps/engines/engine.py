@@ -13,15 +13,7 @@ class WorkerLost(Exception):  # noqa: N818 - it names what happened
 
 
 class Engine(ABC):
-    """Hands stacks to workers.
-
-    Attributes:
-        place: where they train, for messages.
-        slots: the number of stacks that train at a time, as far as it is known.
-    """
-
-    place: str
-    slots: int
+    """Hands stacks to workers."""
 
     @abstractmethod
     def room(self, working: int) -> int:
@@ -40,8 +32,23 @@ class Engine(ABC):
 
     @abstractmethod
     def stop(self) -> str:
-        """Stops all workers, which save their state; returns what a user should know about that."""
+        """Stops all workers, which save their state; returns what a user should know about it."""
+
+    def kill(self) -> None:  # noqa: B027 - not all can
+        """Ends workers on this machine that do not stop."""
 
     @abstractmethod
     def close(self) -> None:
         """Ends the workers."""
+
+
+class Cluster(Engine):
+    """An engine whose workers may be on other machines.
+
+    Attributes:
+        place: its name in messages.
+        slots: the number of stacks that train at a time, as far as it is known.
+    """
+
+    place: str
+    slots: int

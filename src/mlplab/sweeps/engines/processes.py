@@ -33,7 +33,7 @@ class Processes(Engine):
     def __init__(self, workers: int, gpus: int) -> None:
         visible = os.environ.get(DEVICES) or ",".join(map(str, range(gpus)))
         devices: list[str | None] = [*visible.split(",")[:gpus]] or [None]
-        self.place, self.slots, self.workers = f"{workers} processes", workers, workers
+        self.workers = workers
         self._workers = [_Worker(devices[number % len(devices)]) for number in range(workers)]
 
     def room(self, working: int) -> int:
@@ -50,6 +50,11 @@ class Processes(Engine):
         for child in active_children():
             child.terminate()
         return ""
+
+    def kill(self) -> None:
+        """Sends SIGKILL to the processes."""
+        for child in active_children():
+            child.kill()
 
     def close(self) -> None:
         """Ends the processes."""
@@ -73,26 +78,24 @@ class _Worker:
         return ProcessPoolExecutor(1, context, initializer=_start_worker, initargs=(self.device,))
 
     def train(self, assignment: Assignment) -> Future[Reply]:
-        """Trains a stack in the process."""
-        reply = Future[Reply]()
+        """Trains a stack in the process, or in a new one if it has been killed."""
+        try:
+            training = self._pool.submit(train_assigned, assignment)
+        except BrokenProcessPool:
+            self._pool = self._new_pool()
+            training = self._pool.submit(train_assigned, assignment)
+        self.idle, reply = False, Future[Reply]()
 
         def finish(ended: Future[Reply]) -> None:
-            try:
-                result: Reply | WorkerLost = ended.result()
-            except BrokenProcessPool:
-                self._pool.shutdown(wait=False)
-                self._pool = self._new_pool()
-                result = WorkerLost("the process that trained it was killed")
-            except Exception as error:
-                result = WorkerLost(f"its worker failed: {error}")
             self.idle = True
-            if isinstance(result, WorkerLost):
-                reply.set_exception(result)
-            else:
-                reply.set_result(result)
+            try:
+                reply.set_result(ended.result())
+            except BrokenProcessPool:
+                reply.set_exception(WorkerLost("the process that trained it was killed"))
+            except BaseException as error:
+                reply.set_exception(WorkerLost(f"its worker failed: {error!r}"))
 
-        self.idle = False
-        self._pool.submit(train_assigned, assignment).add_done_callback(finish)
+        training.add_done_callback(finish)
         return reply
 
     def close(self) -> None:

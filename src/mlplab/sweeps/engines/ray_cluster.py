@@ -2,18 +2,19 @@
 
 import logging
 import os
+import signal
 import socket
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from mlplab import config
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError, listed
-from mlplab.sweeps.engines.engine import Engine, WorkerLost
+from mlplab.sweeps.engines.engine import Cluster, WorkerLost
 from mlplab.sweeps.engines.worker import Assignment, Reply, train_assigned
 
 HERE = "local"
@@ -23,20 +24,25 @@ GIBIBYTE = 2**30
 
 CONNECT_SECONDS = 10
 
+QUEUE = 10_000
+"""The largest number of tasks in Ray's queue."""
 
-class RayCluster(Engine):
+
+class RayCluster(Cluster):
     """A task for each stack.
 
     Args:
         workers: the largest number of tasks at a time; None: as many as the cluster has room for.
 
     Raises:
-        UserError: if there is no cluster at the address.
+        UserError: if there is no cluster at the address, or it has no room for any stack.
     """
+
+    place = "the Ray cluster"
 
     def __init__(self, section: config.RayEngine, workers: int | None) -> None:
         self.section, self.workers = section, workers
-        address = section.address
+        address, on_sigterm = section.address, signal.getsignal(signal.SIGTERM)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Ray's dependencies
             try:
@@ -56,13 +62,18 @@ class RayCluster(Engine):
                 )
                 where = f"hydra.launcher.engine.address={address}"
                 raise UserError(Fault("no Ray cluster can be reached", where, remedy=remedy)) from error
-        memory = int((section.memory_gib or 0) * GIBIBYTE)
-        self._task = ray.remote(num_cpus=section.cpus, num_gpus=section.gpus, memory=memory, max_retries=0)(
-            _train
-        )
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's exits with another status
+        wanted = {"CPU": section.cpus, "GPU": section.gpus, "memory": (section.memory_gib or 0) * GIBIBYTE}
+        try:
+            self.slots = _slots({name: amount for name, amount in wanted.items() if amount})
+        except UserError:
+            ray.shutdown()
+            raise
+        self._task = ray.remote(
+            num_cpus=section.cpus, num_gpus=section.gpus, memory=int(wanted["memory"]), max_retries=0
+        )(train_assigned)
         self._tables: tuple[int, ray.ObjectRef[DataCache]] | None = None
         self._tasks: dict[Future[Reply], ray.ObjectRef[Reply]] = {}
-        self.place, self.slots = "the Ray cluster", _slots(section)
 
     def room(self, working: int) -> int:
         """Ray keeps tasks in a queue until there is room for them."""
@@ -75,17 +86,19 @@ class RayCluster(Engine):
         return [self._start(each, self._tables[1]) for each in assignments]
 
     def _start(self, assignment: Assignment, tables: "ray.ObjectRef[DataCache]") -> Future[Reply]:
-        task, reply = self._task.remote(assignment, tables), Future[Reply]()
+        task, reply = self._task.remote(assignment, tables), Future[Reply]()  # type: ignore[call-arg]
         self._tasks[reply] = task
 
         def finish(ended: Future[Reply]) -> None:
             self._tasks.pop(reply, None)
             try:
                 reply.set_result(ended.result())
+            except RayTaskError as error:
+                reply.set_exception(WorkerLost(f"its worker failed: {error.cause!r}"))
             except RayError as error:
                 reply.set_exception(WorkerLost(f"its worker was lost ({type(error).__name__})"))
-            except Exception as error:
-                reply.set_exception(WorkerLost(f"its worker failed: {error}"))
+            except BaseException as error:
+                reply.set_exception(WorkerLost(f"its worker failed: {error!r}"))
 
         task.future().add_done_callback(finish)
         return reply
@@ -113,26 +126,26 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
-def _slots(section: config.RayEngine) -> int:
+def _slots(wanted: Mapping[str, float]) -> int:
     """The number of tasks that the cluster can run at a time.
 
+    Args:
+        wanted: what each takes: `CPU`, `GPU`, and `memory` in bytes.
+
     Raises:
-        UserError: if there is none.
+        UserError: if there is no room for any.
     """
-    wanted = {"CPU": section.cpus, "GPU": section.gpus}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    slots = sum(min(int(node.get(name, 0) / each) for name, each in wanted.items() if each) for node in nodes)
+    slots = sum(min(int(node.get(name, 0) / each) for name, each in wanted.items()) for node in nodes)
     if not slots:
-        asked = " and ".join(f"{each:g} {name}" for name, each in wanted.items() if each)
-        has = listed(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes)
-        remedy = "lower hydra.launcher.engine.cpus or gpus, or add such a node"
-        raise UserError(Fault(f"no node has {asked} for a stack", "Ray", has, remedy=remedy))
+        has = listed(_described({name: node.get(name, 0) for name in wanted}) for node in nodes)
+        remedy = "lower cpus, gpus or memory_gib of hydra.launcher.engine, or add such a node"
+        raise UserError(Fault(f"no node has {_described(wanted)} for a stack", "Ray", has, remedy=remedy))
     return slots
 
 
-QUEUE = 10_000
-"""The largest number of tasks in Ray's queue."""
-
-
-def _train(assignment: Assignment, tables: DataCache) -> Reply:
-    return train_assigned(assignment, tables)
+def _described(resources: Mapping[str, float]) -> str:
+    return " and ".join(
+        f"{amount / GIBIBYTE:.3g} GiB" if name == "memory" else f"{amount:g} {name}"
+        for name, amount in resources.items()
+    )

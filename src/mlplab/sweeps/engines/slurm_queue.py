@@ -1,6 +1,5 @@
 """Which jobs of a sweep wait or train, and how they are cancelled: in Slurm, or on this machine."""
 
-import logging
 import os
 import re
 import shutil
@@ -19,8 +18,6 @@ COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "srun")
 
 SECONDS = 60
 """After which a command of Slurm's that does not answer is given up."""
-
-log = logging.getLogger(__name__)
 
 
 class Queue(ABC):
@@ -41,8 +38,8 @@ class Queue(ABC):
         """
 
     @abstractmethod
-    def alive(self) -> set[str]:
-        """The ids of the jobs that wait or train."""
+    def alive(self) -> set[str] | None:
+        """The ids of the jobs that wait or train; None if Slurm does not answer."""
 
     @abstractmethod
     def cancel(self, jobs: Collection[str]) -> None:
@@ -54,7 +51,6 @@ class SlurmQueue(Queue):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._last: set[str] = set()
 
     def check(self) -> None:
         """Checks that Slurm's commands are on the PATH, and that it answers."""
@@ -63,22 +59,14 @@ class SlurmQueue(Queue):
             remedy += "hydra.launcher.engine.cluster=local"
             what = "Slurm is not installed here"
             raise UserError(Fault(what, "hydra/launcher/engine=slurm", f"no {missing[0]}", remedy=remedy))
-        if (jobs := self._listed()) is None:
+        if self.alive() is None:
             remedy = "look at: squeue --me"
             raise UserError(Fault("Slurm does not answer", "hydra/launcher/engine=slurm", remedy=remedy))
-        self._last = jobs
         if found := re.search(r"MaxArraySize\s*=\s*(\d+)", self._asked("scontrol", "show", "config") or ""):
             self.largest_array = max(1, int(found[1]) - 1)
 
-    def alive(self) -> set[str]:
-        """As Slurm lists them, or as it did last if it does not answer."""
-        if (jobs := self._listed()) is None:
-            log.warning("Slurm does not answer; its jobs are taken to go on")
-        else:
-            self._last = jobs
-        return self._last
-
-    def _listed(self) -> set[str] | None:
+    def alive(self) -> set[str] | None:
+        """As Slurm lists them."""
         options = ("--me", "--array", "--noheader", "--format=%i", f"--name={self.name}")
         answer = self._asked("squeue", *options)
         return None if answer is None else set(answer.split())
@@ -110,11 +98,12 @@ class LocalQueue(Queue):
         return {
             str(process.pid)
             for process in psutil.process_iter(["cmdline"])
-            if "submitit.local._local" in (words := process.info["cmdline"] or []) and self.folder in words
+            if "submitit.local._local" in (words := process.info["cmdline"] or [])
+            and any(word.startswith(self.folder) for word in words)
         }
 
     def cancel(self, jobs: Collection[str]) -> None:
         """By SIGTERM, which submitit hands on."""
-        for job in jobs:
+        for job in self.alive().intersection(jobs):
             with suppress(ProcessLookupError):
                 os.kill(int(job), signal.SIGTERM)

@@ -12,7 +12,7 @@ from mlplab import config
 from mlplab.data.cache import DataCache
 from mlplab.runs.devices import available_cores
 from mlplab.sweeps.engines.drive import drive
-from mlplab.sweeps.engines.engine import Engine
+from mlplab.sweeps.engines.engine import Cluster
 from mlplab.sweeps.engines.processes import Processes
 from mlplab.sweeps.train_stack import Outcome, StackJob, train_patiently
 
@@ -30,30 +30,36 @@ class SweepEngine:
         launcher: the section.
 
     Raises:
-        UserError: if the engine is not installed, or cannot be reached.
+        UserError: if the cluster cannot be reached.
     """
 
     def __init__(self, launcher: config.Launcher, root: Path) -> None:
-        self.launcher, self.root = launcher, root
-        self._engine: Engine | None = None
+        self.launcher = launcher
+        self._processes: Processes | None = None
+        self._cluster: Cluster | None = None
         self._warn_of_many_workers()
         match launcher.engine:
             case config.SlurmEngine():
                 from mlplab.sweeps.engines.slurm import SlurmJobs
 
-                self._engine = SlurmJobs(launcher.engine, root, launcher.workers)
+                self._cluster = SlurmJobs(launcher.engine, root, launcher.workers)
             case config.RayEngine():
                 # Else Ray gives workers of a command of `uv run` a copy of the working directory.
                 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
                 from mlplab.sweeps.engines.ray_cluster import RayCluster
 
-                self._engine = RayCluster(launcher.engine, launcher.workers)
+                self._cluster = RayCluster(launcher.engine, launcher.workers)
 
     def _warn_of_many_workers(self) -> None:
         engine, workers, cores = self.launcher.engine, self.launcher.workers or 1, available_cores()
         here = "local" in (engine.name, getattr(engine, "cluster", ""), getattr(engine, "address", ""))
-        if here and workers > max(cores, _gpus()):
+        if here and workers > max(cores, torch.cuda.device_count()):
             log.warning("hydra.launcher.workers=%d: this machine has %d cores", workers, cores)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether stacks may train on other machines, which may have other devices."""
+        return self._cluster is not None
 
     def slots(self, accelerator: str) -> int:
         """How many stacks can train at a time: a core or a GPU each.
@@ -61,14 +67,15 @@ class SweepEngine:
         Args:
             accelerator: of the runs.
         """
-        if self._engine:
-            return self._engine.slots
-        return max(1, _gpus()) if accelerator != "cpu" and _gpus() else available_cores()
+        if self._cluster:
+            return self._cluster.slots
+        gpus = 0 if accelerator == "cpu" else torch.cuda.device_count()
+        return gpus or available_cores()
 
     def place(self, workers: int) -> str:
         """Where that many stacks at a time train, for messages; empty for this process."""
-        if self._engine and not isinstance(self._engine, Processes):
-            return self._engine.place
+        if self._cluster:
+            return self._cluster.place
         return f"{workers} processes" if workers > 1 else ""
 
     def train(
@@ -83,13 +90,12 @@ class SweepEngine:
         Raises:
             UserError, Interrupted, CannotWrite: as `drive`.
         """
-        if self.launcher.engine.name == "local":
-            if workers == 1:
-                return _train_here(stacks, cache)
-            self._start_processes(workers)
-        assert self._engine
-        self._warn_of_seldom_checkpoints(stacks)
-        return drive(stacks, self._engine, seen, cache)
+        if self._cluster:
+            self._warn_of_seldom_checkpoints(stacks)
+            return drive(stacks, self._cluster, seen, cache)
+        if workers == 1:
+            return _train_here(stacks, cache)
+        return drive(stacks, self._started(workers), seen, cache)
 
     def _warn_of_seldom_checkpoints(self, stacks: Sequence[StackJob]) -> None:
         engine = self.launcher.engine
@@ -104,21 +110,19 @@ class SweepEngine:
                 engine.minutes,
             )
 
-    def _start_processes(self, workers: int) -> None:
-        if isinstance(self._engine, Processes) and self._engine.workers >= workers:
-            return
-        self.close()
-        self._engine = Processes(workers, _gpus())
+    def _started(self, workers: int) -> Processes:
+        """At least that many processes."""
+        if not self._processes or self._processes.workers < workers:
+            self.close()
+            self._processes = Processes(workers, torch.cuda.device_count())
+        return self._processes
 
     def close(self) -> None:
         """Ends the workers."""
-        if self._engine:
-            self._engine.close()
-            self._engine = None
-
-
-def _gpus() -> int:
-    return torch.cuda.device_count()
+        for engine in (self._processes, self._cluster):
+            if engine:
+                engine.close()
+        self._processes = self._cluster = None
 
 
 def _train_here(stacks: Sequence[StackJob], cache: DataCache) -> dict[Path, Outcome]:

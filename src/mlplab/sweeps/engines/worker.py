@@ -41,7 +41,7 @@ class Assignment:
 
     Attributes:
         stack: the pickled `StackJob`.
-        runs: a hash of the configuration of each run, by the path of its folder.
+        runs: a hash of the configuration of each run and of the versions, by the path of its folder.
         seen: a file in the sweep's folder that the worker must see.
         versions: of Python and `PACKAGES` where the sweep was started.
         directory: the working directory there, from which relative paths lead.
@@ -62,7 +62,7 @@ class Assignment:
         """The assignment of a stack by this process."""
         return cls(
             pickle.dumps(stack),
-            {os.fspath(run.folder.absolute()): _hash(run.config) for run in stack.runs},
+            {os.fspath(run.folder): _hash(run.config) for run in stack.runs},
             seen.absolute(),
             versions(),
             os.fspath(Path.cwd()),
@@ -93,7 +93,7 @@ class Reply:
 
         return {
             "outcomes": {
-                os.fspath(folder.absolute()): {
+                os.fspath(folder): {
                     "failed": str(outcome.args[0]),
                     "raised": isinstance(outcome, RunRaised),
                 }
@@ -111,7 +111,7 @@ class Reply:
         """From plain data.
 
         Raises:
-            KeyError, TypeError: if it is none of a reply.
+            KeyError, TypeError, AttributeError: if it is not a reply.
         """
         from mlplab.sweeps.train_stack import RunRaised
 
@@ -130,7 +130,7 @@ class Reply:
 
 
 def _hash(run: TrainConfig) -> str:
-    return hashlib.sha256(run.model_dump_json().encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{versions()} {run.model_dump_json()}".encode()).hexdigest()[:16]
 
 
 @cache
@@ -163,7 +163,10 @@ def train_assigned(assignment: Assignment, cache: DataCache | None = None) -> Re
         from mlplab.sweeps.train_stack import train_patiently
     stack: StackJob = pickle.loads(assignment.stack)
     try:
-        return Reply(train_patiently(stack, Console(file=io.StringIO()), cache or _own_cache()))
+        own = _own_cache()
+        if cache:
+            own.add(cache)
+        return Reply(train_patiently(stack, Console(file=io.StringIO()), own))
     except Interrupted as error:
         return Reply(stopped=reason_of(error))
     except CannotWrite as error:
@@ -182,10 +185,11 @@ def _check(assignment: Assignment) -> tuple[Fault, ...]:
             )
             for name in differ
         )
-    deadline = time.monotonic() + LATE
-    while not assignment.seen.exists():
+    deadline, directory = time.monotonic() + LATE, Path(assignment.directory)
+    while not (assignment.seen.exists() and directory.is_dir()):
         if time.monotonic() > deadline:
-            remedy = "put the sweep into a folder that all machines share: hydra.sweep.dir=…"
-            return (Fault(f"is not seen by the worker {host}", str(assignment.seen.parent), remedy=remedy),)
+            unseen = assignment.seen.parent if directory.is_dir() else directory
+            remedy = "work in a folder that all machines share, and put the sweep there: hydra.sweep.dir=…"
+            return (Fault(f"is not seen by the worker {host}", str(unseen), remedy=remedy),)
         time.sleep(0.5)
     return ()

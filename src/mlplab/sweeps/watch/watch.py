@@ -18,7 +18,7 @@ from mlplab.console import print_line
 from mlplab.errors import Fault, UserError, listed
 from mlplab.files import LOCK
 from mlplab.runs.discovery import DEPTH, runs_below
-from mlplab.sweeps.folder import PLAN_FILE, STUDY_FILES
+from mlplab.sweeps.folder import PLAN_FILE, SLURM_JOBS, STUDY_FILES
 from mlplab.sweeps.watch.progress import Progress, Training, read_progress
 from mlplab.sweeps.watch.time_left import seconds_left
 
@@ -185,7 +185,10 @@ def _remedy(progress: Progress) -> str:
         return ""
     if progress.root in progress.runs:
         return f"it has stopped: to resume it, type resume={inside(progress.root)}"
-    return "runs have stopped: to resume them, type the sweep's command again"
+    remedy = "to resume them, type the sweep's command again"
+    if (progress.root / SLURM_JOBS).is_file():
+        return f"runs have stopped, or wait in Slurm's queue (squeue --me): {remedy}"
+    return f"runs have stopped: {remedy}"
 
 
 def _name(progress: Progress, run: Path) -> str:
