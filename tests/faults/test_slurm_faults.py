@@ -1,5 +1,6 @@
 """What only Slurm does to jobs: time limits, preemption, and a queue that outlives the command."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,63 @@ def test_jobs_of_another_configuration_are_cancelled(slurm: FakeSlurm, tmp_path:
     assert status == 0, printed
     assert [job.state for job in slurm.jobs()] == ["CANCELLED"] * 2 + ["COMPLETED"] * 2
     assert {outcome["config"]["trainer"]["max_epochs"] for outcome in outcomes(again.folder).values()} == {4}
+
+
+def test_a_command_with_a_mistake_leaves_the_jobs_alone(
+    slurm: FakeSlurm,
+    whole: dict[str, Any],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    sweep = training(slurm, tmp_path)
+    sweep.process.kill()
+    sweep.end()
+    assert start(tmp_path, SLURM, EPOCHS, "optimizer.lr=0.5").end()[0] == 2
+    status, printed = start(tmp_path, SLURM, EPOCHS).end()
+    assert status == 0, printed
+    assert outcomes(sweep.folder) == whole
+    assert [len(job.runs) for job in slurm.jobs()] == [1, 1]
+
+
+def test_jobs_of_several_arrays_are_found_again(slurm: FakeSlurm, tmp_path: Path) -> None:
+    slurm.configure(max_array_size=2)
+    slurm.hold()
+    sweep = start(tmp_path, SLURM, "trainer.max_epochs=3")
+    sweep.wait_until(lambda: len(slurm.jobs()) == 2 and (sweep.folder / "slurm/jobs.json").exists())
+    sweep.process.terminate()
+    sweep.end()
+    again = start(tmp_path, SLURM, "trainer.max_epochs=3")
+    slurm.release()
+    status, printed = again.end()
+    assert (status, printed.count("of an earlier command trains 2 runs")) == (0, 2), printed
+    assert [job.state for job in slurm.jobs()] == ["COMPLETED"] * 2
+
+
+def test_jobs_are_not_lost_if_slurm_does_not_answer(
+    slurm: FakeSlurm,
+    whole: dict[str, Any],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    sweep = training(slurm, tmp_path)
+    answers = (slurm.bin / "squeue").rename(slurm.bin / "squeue.away")
+    (slurm.bin / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    (slurm.bin / "squeue").chmod(0o755)
+    sweep.wait_for_epoch(0, 100)
+    answers.replace(slurm.bin / "squeue")
+    status, printed = sweep.end()
+    assert status == 0, printed
+    assert outcomes(sweep.folder) == whole
+    assert [len(job.runs) for job in slurm.jobs()] == [1, 1]
+
+
+def test_ctrl_c_before_a_job_trains(tmp_path: Path) -> None:
+    here = Site(
+        ["hydra/launcher/engine=slurm", "hydra.launcher.engine.cluster=local", "hydra.launcher.workers=1"]
+    )
+    sweep = start(tmp_path, here, EPOCHS)
+    sweep.wait_until(lambda: bool(list(sweep.folder.glob("slurm/*/*_log.out"))))
+    sweep.process.send_signal(signal.SIGINT)
+    status, printed = sweep.end(60)
+    assert status == 130, printed
 
 
 def test_slurm_refuses_what_it_does_not_have(slurm: FakeSlurm, tmp_path: Path) -> None:
