@@ -126,7 +126,9 @@ def test_jobs_of_several_arrays_are_found_again(slurm: FakeSlurm, tmp_path: Path
     sweep.wait_until(lambda: len(slurm.jobs()) == 2 and (sweep.folder / "slurm/jobs.json").exists())
     sweep.process.terminate()
     sweep.end()
+    planned = (sweep.folder / "plan.json").stat().st_mtime_ns
     again = start(tmp_path, SLURM, "trainer.max_epochs=3")
+    again.wait_until(lambda: (sweep.folder / "plan.json").stat().st_mtime_ns != planned)
     slurm.release()
     status, printed = again.end()
     assert (status, printed.count("of an earlier command trains 2 runs")) == (0, 2), printed

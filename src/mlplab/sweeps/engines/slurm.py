@@ -19,8 +19,6 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
 
@@ -29,13 +27,13 @@ import submitit
 from mlplab import config
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
-from mlplab.files import replacing
 from mlplab.runs.devices import available_cores
 from mlplab.sweeps.engines.engine import Cluster, WorkerLost
 from mlplab.sweeps.engines.slurm_job import Work, without_ctrl_c
 from mlplab.sweeps.engines.slurm_queue import LocalQueue, Queue, SlurmQueue
+from mlplab.sweeps.engines.slurm_record import Job, read_jobs, write_jobs
 from mlplab.sweeps.engines.worker import Assignment, Reply
-from mlplab.sweeps.folder import SLURM, SLURM_JOBS
+from mlplab.sweeps.folder import SLURM
 
 LOOK_SECONDS = 1.0
 """How often replies are looked for."""
@@ -50,27 +48,6 @@ BUSY = r"timed out|timeout|Unable to contact|temporarily|try again"
 """What Slurm says then."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job that trains a stack.
-
-    Attributes:
-        job_id: such as `1234_5`.
-        folder: the name of the folder of its command.
-        reply: the name of the file there with its reply.
-        runs: a hash of the configuration of each run, by the path of its folder.
-    """
-
-    job_id: str
-    folder: str
-    reply: str
-    runs: Mapping[str, str]
-
-    def trains(self, assignment: Assignment) -> bool:
-        """Whether it trains all runs of an assignment."""
-        return assignment.runs.items() <= self.runs.items()
 
 
 class SlurmJobs(Cluster):
@@ -94,7 +71,7 @@ class SlurmJobs(Cluster):
         self.queue: Queue = LocalQueue(self.folder) if self.is_local else SlurmQueue(self.name)
         self.queue.check()
         self._own = self.folder / uuid.uuid4().hex[:12]
-        self._earlier = self._recorded()
+        self._earlier = read_jobs(self.folder.parent)
         self._jobs: dict[Future[Reply], Job] = {}
         self._waiting: deque[tuple[Assignment, Future[Reply]]] = deque()  # only on this machine: Slurm queues
         self._ended: set[str] = set()
@@ -157,7 +134,7 @@ class SlurmJobs(Cluster):
             )
             for (assignment, future), reply, job_id in zip(starting, replies, jobs, strict=True):
                 self._jobs[future] = Job(job_id, self._own.name, reply, assignment.runs)
-            self._record()
+            write_jobs(self.folder.parent, self._jobs.values())
 
     def _submitted(self, work: Sequence[Work]) -> list[str]:
         """Submits an array; the ids of its jobs.
@@ -199,25 +176,6 @@ class SlurmJobs(Cluster):
             slurm_additional_parameters=dict(section.sbatch),
         )
         return executor
-
-    def _recorded(self) -> list[Job]:
-        """The jobs of an earlier command, as far as it recorded them."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            content = json.loads((self.folder.parent / SLURM_JOBS).read_text(encoding="utf-8"))
-            return [
-                Job(
-                    str(each["job_id"]),
-                    Path(each["folder"]).name,
-                    Path(each["reply"]).name,
-                    dict(each["runs"]),
-                )
-                for each in content
-            ]
-        return []
-
-    def _record(self) -> None:
-        with replacing(self.folder.parent / SLURM_JOBS, synced=False) as partial:
-            partial.write_text(json.dumps([asdict(job) for job in self._jobs.values()]), encoding="utf-8")
 
     def _watch(self) -> None:
         """Looks for replies, and now and then for jobs that have ended without one."""
@@ -279,16 +237,13 @@ class SlurmJobs(Cluster):
                 job = self._jobs.pop(future)
                 if isinstance(reply, WorkerLost):
                     self._any_lost = True
+                    future.set_exception(reply)
                 else:
                     self._ended.add(job.job_id)
+                    future.set_result(reply)
             if ended:
                 self._start()
-                self._record()
-        for future, reply in ended.items():
-            if isinstance(reply, WorkerLost):
-                future.set_exception(reply)
-            else:
-                future.set_result(reply)
+                write_jobs(self.folder.parent, self._jobs.values())
 
     def stop(self) -> str:
         """Leaves the jobs in Slurm's queue; stops those on this machine."""
