@@ -56,7 +56,7 @@ def check_installed(engine: Engine) -> None:
     """
     package = {"local": "", "slurm": "submitit", "ray": "ray"}[engine.name]
     if package and find_spec(package) is None:
-        remedy = f"install it: pip install 'mlplab[{engine.name}]', or uv sync --extra {engine.name}"
+        remedy = f"install it: uv sync --extra {engine.name}, or pip install -e '.[{engine.name}]'"
         where = f"hydra/launcher/engine={engine.name}"
         raise UserError(Fault(f"needs the package {package}, which is not installed", where, remedy=remedy))
 
