@@ -65,10 +65,10 @@ class _Drive:
                     self._submit()
                     for future in self._ended():
                         self._end(self.working.pop(future), future)
-            except UserError as error:
+            except UserError:
                 if note := self.engine.stop():
                     log.warning("%s", note)
-                raise error
+                raise
             except BaseException:
                 self.engine.stop()
                 raise

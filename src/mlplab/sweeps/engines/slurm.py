@@ -14,11 +14,13 @@ import logging
 import os
 import re
 import shutil
+import signal
 import time
 import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Lock, Thread
 
@@ -29,7 +31,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
 from mlplab.runs.devices import available_cores
 from mlplab.sweeps.engines.engine import Cluster, WorkerLost
-from mlplab.sweeps.engines.slurm_job import Work, without_ctrl_c
+from mlplab.sweeps.engines.slurm_job import Work
 from mlplab.sweeps.engines.slurm_queue import LocalQueue, Queue, SlurmQueue
 from mlplab.sweeps.engines.slurm_record import Job, read_jobs, write_jobs
 from mlplab.sweeps.engines.worker import Assignment, Reply
@@ -145,7 +147,7 @@ class SlurmJobs(Cluster):
         executor = self._executor()
         for pause in (*PAUSES, 0):
             try:
-                with without_ctrl_c():
+                with _without_ctrl_c():
                     return [str(job.job_id) for job in executor.submit_array(work)]
             except submitit.core.utils.FailedJobError as error:
                 said = str(error).strip().splitlines()[-1]
@@ -281,6 +283,16 @@ class SlurmJobs(Cluster):
         if alive:  # Slurm has requeued them although they had ended
             self.queue.cancel(alive)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Starts processes that do not hear Ctrl-C, which only this command handles."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _lost(job: Job) -> WorkerLost:

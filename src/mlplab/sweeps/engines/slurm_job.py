@@ -4,8 +4,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -16,16 +15,6 @@ import submitit
 
 from mlplab.files import replacing
 from mlplab.sweeps.engines.worker import Assignment, train_assigned
-
-
-@contextmanager
-def without_ctrl_c() -> Iterator[None]:
-    """Starts processes that do not hear Ctrl-C, which only this command handles."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass
