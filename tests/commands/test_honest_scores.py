@@ -247,6 +247,14 @@ def test_rows_that_stand_in_training_and_test_are_counted(command: Command, fram
     assert "test rows equal a row of train or val in all columns; if they are copies, the test" in warning
 
 
+def test_a_column_that_may_contain_the_target_is_named(command: Command, frame: pl.DataFrame) -> None:
+    frame.with_columns(copy=3 * pl.col("y") + 1).write_csv("t.csv")
+    warning = "warning: column 'copy' alone predicts 'y' almost perfectly"
+    assert command("name=leak", *SMALL).out.count(warning) == 1
+    assert Path("outputs/leak/train.log").read_text().count(warning) == 1
+    assert "predicts" not in command("name=none", "data.columns.copy=drop", *SMALL).out
+
+
 def test_an_ensemble_is_of_the_runs_that_are_best_on_validation(
     command: Command, run_script: Command, frame: pl.DataFrame
 ) -> None:

@@ -14,6 +14,7 @@ from mlplab.data.load_table import load_table, table_key
 from mlplab.data.splits.make_split import make_member_splits, make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
+from mlplab.data.target_leaks import target_leaks
 from mlplab.data.task import absent_classes, check_split, check_task
 from mlplab.errors import Fault, UserError, listed
 
@@ -96,6 +97,11 @@ class RunData:
         """The number of test rows that equal a row of train or val in all columns."""
         seen = np.concatenate(list(self.seen_rows.values()))
         return int(np.isin(self.row_hashes[self.split.test], seen).sum())
+
+    @cached_property
+    def target_leaks(self) -> list[str]:
+        """Warnings about columns that may contain the target."""
+        return target_leaks(self.table, self.split)
 
     def check_unchanged(self, saved: object, remedy: str, *, order: bool = True) -> None:
         """Checks that table and split have not changed since training.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mlplab.config import CustomModel, Mlp, TrainConfig, chosen
+from mlplab.config import CsvData, CustomModel, Mlp, TrainConfig, chosen
 from mlplab.data.schema import Schema
 from mlplab.errors import listed, shortened
 from mlplab.models import MLP, Network
@@ -104,6 +104,8 @@ def row_warnings(run: TrainingRun, *, resumed: bool) -> list[str]:
         if absent:
             what = "the network cannot learn to predict" if part == "train" else "it does not count"
             warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
+    if isinstance(run.config.data, CsvData):
+        warnings += data.target_leaks
     if run.config.init_from and not resumed:
         warnings += warm_start.seen_rows_warnings(run.config, data)
     repeated, test = data.repeated_test_rows, len(data.split.test)

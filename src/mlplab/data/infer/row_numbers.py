@@ -1,8 +1,10 @@
 """Row numbers, which are left out, and other whole numbers that may be identifiers.
 
-A row number is a perfect input if the table is sorted by its target, but worthless for new rows.
+A row number is a perfect input if the table is sorted by its target, but worthless for new rows. A column
+that counts the rows may also be an age, a rank or a time: its name decides.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,12 +17,24 @@ from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.source import Source
 from mlplab.data.parse import is_text, named
+from mlplab.data.table import BLOCK
 
 FEWEST = 100
 """Number of rows below which distinct whole numbers are not suspicious."""
 
 FIRST = 4096
 """Number of rows that are checked before a column is scanned again."""
+
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|#")
+
+IDENTIFIERS = {"id", "uid", "identifier"}
+
+_ROW = "row|rec|record|obs|observation|case|line|entry|instance|sample|example|serial|seq|sequence"
+ROW_NUMBER = re.compile(rf"({_ROW})s?(id|names?)?|({_ROW}|s|sl|sr|lfd)?(no|nr|num|number|index|idx|#)")
+"""Words that together say row number, in lower case and without what separates them: Row_Number, S.No, #."""
+
+GENERATED = re.compile(r"column_\d+|Unnamed: \d+|\.\.\.\d+|_c\d+|V\d+|__index_level_\d+__")
+"""Names that polars, pandas, readr, Spark and R give to columns that have none."""
 
 
 def leave_out_row_numbers(reader: TableReader) -> None:
@@ -34,7 +48,7 @@ def leave_out_row_numbers(reader: TableReader) -> None:
     for column in inputs:
         if column.kind == "numeric" and not column.missing and column.name not in exempt and column.range:
             values, offset = reader.values(column), column.definition.offset
-            if is_row_number(values, *column.range, offset):
+            if names_row_number(column.name) and counts_rows(values, column.low[0], column.high[0]):
                 numbers.append(column)
             elif not has_range_of_dates(column) and may_identify(values, *column.range, offset):
                 possible.append(column)
@@ -47,18 +61,32 @@ def leave_out_row_numbers(reader: TableReader) -> None:
         column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
 
 
-def is_row_number(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> bool:
-    """Whether a column counts the rows in their order from 0 or 1.
+def names_row_number(name: str) -> bool:
+    """Whether a column's name says that it numbers or identifies rows, or is none that a person gave."""
+    words = [word.lower() for word in WORD.findall(name)]
+    return bool(IDENTIFIERS & set(words) or ROW_NUMBER.fullmatch("".join(words)) or GENERATED.fullmatch(name))
+
+
+def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> bool:
+    """Whether the values rise or fall by the same step from each row to the next.
 
     Args:
-        values: the column without its offset; NaN is missing.
-        low: its smallest value, in its own units.
+        values: a column; NaN is missing.
+        low: its smallest value, before rounding to the column's type.
         high: its largest.
     """
-    last = len(values) - 1
-    if last < 1 or low not in (0, 1) or not np.isclose(high - low, last, rtol=1e-6):
+    if len(values) < 2 or not low < high:
         return False
-    return np.array_equal(values, (np.arange(last + 1) + (low - offset)).astype(values.dtype))
+    first, step = low, (high - low) / (len(values) - 1)
+    if values[0] > values[-1]:
+        first, step = high, -step
+
+    def is_counted(start: int) -> bool:
+        block = values[start : start + BLOCK]
+        expected = (first + step * np.arange(start, start + len(block))).astype(values.dtype)
+        return bool((np.abs(block - expected) < abs(step) / 2).all())
+
+    return all(map(is_counted, range(0, len(values), BLOCK)))
 
 
 def may_identify(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> bool:

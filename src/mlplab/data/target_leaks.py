@@ -1,0 +1,120 @@
+"""Input columns that may contain the target, since it can be computed from them.
+
+They are found on training rows and judged on validation rows. They stay inputs: physical tables can be exact,
+too.
+"""
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from mlplab.data.infer.row_numbers import counts_rows
+from mlplab.data.infer.table_spec import typed
+from mlplab.data.splits.split import Split
+from mlplab.data.statistics import sample_rows
+from mlplab.data.table import Table
+from mlplab.errors import listed
+
+UNEXPLAINED = 1e-3
+"""Largest share of the variance of a target's ranks that a tree of one column leaves unexplained if that
+column may contain the target. Ranks, since a tree approximates the tails of a target badly."""
+
+UNEXPLAINED_BY_SUM = 1e-4
+"""The same for the target itself and ridge regression on all numbers."""
+
+CLASS_ERRORS = 0.01
+"""The same for classes: the number of errors of a tree, relative to that of the most frequent class."""
+
+MAX_DEPTH, CLASS_LEAF = 8, 5
+"""The trees' depth, and the smallest number of rows in a leaf of those for classes, whose errors on training
+rows count, too: few validation rows may all be predicted well by chance."""
+
+VALUES, ROWS, FEWEST = 2 * 10**6, 5000, 10
+"""Largest number of rows × features and of rows, of which a random sample is used if there are more; fewest
+validation rows."""
+
+SUMMAND = 0.01
+"""Smallest coefficient of a summand relative to the largest, for standardized columns."""
+
+SHOWN = 5
+
+X = Float[np.ndarray, "_ feature"]
+Y = Float64[np.ndarray, " _"]
+
+
+def target_leaks(table: Table, split: Split) -> list[str]:
+    """Warnings about columns that alone predict a target almost perfectly, or whose weighted sum it is."""
+    schema, most = table.schema, min(ROWS, VALUES // table.x.shape[1])
+    usable = (r if table.weight is None else r[table.weight[r] > 0] for r in (split.train, split.val))
+    train, val = (sample_rows(rows, most) for rows in usable)
+    if len(val) < FEWEST:
+        return []
+    x_train, x_val, warnings = table.x[train], table.x[val], list[str]()
+    determines = _determines_class if schema.classes else _determines_number
+    for target, y in zip(schema.targets, table.y.T, strict=True):
+        columns = {
+            name: table.x[:, own]
+            for name, own in zip(schema.names, schema.feature_slices, strict=True)
+            if determines(x_train[:, own], y[train], x_val[:, own], y[val])
+        }
+        warnings += [_warning(name, target, columns[name][:, 0]) for name in [*columns][:SHOWN]]
+        if columns or schema.classes:
+            continue
+        if summands := _summands(table, x_train, y[train], x_val, y[val]):
+            what = f"'{target}' is almost exactly a weighted sum of {listed(map(repr, summands), SHOWN)}"
+            remedy = f"if it was computed from them, drop one: {typed(summands[0], 'drop')}"
+            warnings.append(f"{what}; {remedy}")
+    return warnings
+
+
+def _warning(name: str, target: str, values: Float[np.ndarray, " row"]) -> str:
+    if counts_rows(values, float(values.min()), float(values.max())):
+        what = f"the rows are sorted by '{target}', and column '{name}' only counts them"
+        return f"{what}; it will not help on new rows, so drop it: {typed(name, 'drop')}"
+    what = f"column '{name}' alone predicts '{target}' almost perfectly"
+    return f"{what}; if it contains the target, or is known only later, drop it: {typed(name, 'drop')}"
+
+
+def _determines_number(x: X, y: Y, x_val: X, y_val: Y) -> bool:
+    """Whether a column almost determines the order of a target."""
+    from sklearn.tree import DecisionTreeRegressor  # imported here since it takes half a second
+
+    ordered = np.sort(y)
+    ranks, expected = (0.5 * (ordered.searchsorted(v) + ordered.searchsorted(v, "right")) for v in (y, y_val))
+    tree = DecisionTreeRegressor(max_depth=MAX_DEPTH, random_state=0).fit(x, ranks)
+    return _unexplained(tree.predict(x_val), expected) <= UNEXPLAINED
+
+
+def _determines_class(x: X, y: Y, x_val: X, y_val: Y) -> bool:
+    """Whether a column almost determines a class."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    tree = DecisionTreeClassifier(max_depth=MAX_DEPTH, min_samples_leaf=CLASS_LEAF, random_state=0).fit(x, y)
+    classes, counts = np.unique(y, return_counts=True)
+    most_frequent = classes[counts.argmax()]
+    return all(
+        (others := (true != most_frequent).sum()) > 0
+        and (tree.predict(of) != true).sum() <= CLASS_ERRORS * others
+        for of, true in ((x, y), (x_val, y_val))
+    )
+
+
+def _summands(table: Table, x: X, y: Y, x_val: X, y_val: Y) -> list[str]:
+    """The columns of which a target is a weighted sum; none if it is not one, up to rounding."""
+    from sklearn.linear_model import RidgeCV
+
+    names = np.array([column.name for column in table.schema.inputs for _ in range(column.width)])
+    numbers = np.array(table.schema.categories) == 0
+    x, x_val = (np.nan_to_num(each[:, numbers].astype(np.float64)) for each in (x, x_val))
+    std = np.where(varies := x.std(0) > 0, x.std(0), 1)
+    ridge = RidgeCV(10.0 ** np.arange(-6, 3)).fit(x / std, y) if varies.any() else None
+    if ridge is None or _unexplained(ridge.predict(x_val / std), y_val) > UNEXPLAINED_BY_SUM:
+        return []
+    sizes = np.abs(ridge.coef_)
+    largest = np.argsort(-sizes, kind="stable")
+    return names[numbers][largest[sizes[largest] >= SUMMAND * sizes.max()]].tolist()
+
+
+def _unexplained(predicted: Y, y: Y) -> float:
+    """The mean squared error relative to the variance; infinite if all values are equal."""
+    variance = y.var()
+    return float(np.square(predicted - y).mean() / variance) if variance else np.inf

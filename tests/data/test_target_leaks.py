@@ -1,0 +1,85 @@
+"""Columns that may contain the target."""
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn import datasets
+from support import table_of
+
+from mlplab.data.splits.splitters import random_split
+from mlplab.data.table import Table
+from mlplab.data.target_leaks import target_leaks
+
+ROWS = 600
+
+
+def frame(seed: int = 0) -> pl.DataFrame:
+    a, b, c = np.random.default_rng(seed).normal(size=(3, ROWS))
+    return pl.DataFrame({"a": a, "b": b, "c": c, "y": a * b + np.exp(c)})
+
+
+def warnings_of(table: Table, seed: int = 0) -> list[str]:
+    return target_leaks(table, random_split(table.rows, val=0.15, test=0.15, seed=seed))
+
+
+Y = pl.col("y")
+LABELS = pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("no")).otherwise(pl.lit("yes"))
+
+
+@pytest.mark.parametrize(
+    "copy", [3 * Y + 1, -(Y**3), Y.exp(), Y.round(2), Y + 1e-3 * pl.col("a"), Y.rank(), 1e9 + Y.round(3)]
+)
+def test_a_column_that_contains_the_target(copy: pl.Expr) -> None:
+    [warning] = warnings_of(table_of(frame().with_columns(z=copy)))
+    assert warning.startswith("column 'z' alone predicts 'y' almost perfectly")
+    assert warning.endswith("drop it: data.columns.z=drop")
+
+
+@pytest.mark.parametrize("copy", [Y, Y + "!", Y == "no", (Y == "no") * 5.0 + 0.1 * pl.col("a")])
+def test_a_column_that_contains_a_class(copy: pl.Expr) -> None:
+    rows = frame().with_columns(y=LABELS).with_columns(z=copy)
+    [warning] = warnings_of(table_of(rows))
+    assert warning.startswith("column 'z' alone predicts 'y'")
+
+
+def test_columns_whose_sum_is_the_target() -> None:
+    rows = frame().with_columns(part=Y - 2 * pl.col("a"), nothing=None).fill_null(0.0)
+    [warning] = warnings_of(table_of(rows))
+    assert warning.startswith("'y' is almost exactly a weighted sum of 'part', 'a'; ")
+    assert warning.endswith("drop one: data.columns.part=drop")
+
+
+@pytest.mark.parametrize("y", [Y, LABELS])
+@pytest.mark.parametrize("step", [1, -1, 10])
+def test_a_column_that_counts_rows_sorted_by_the_target(y: pl.Expr, step: int) -> None:
+    rows = frame().with_columns(y=y).sort("y").with_columns(day=7 + step * pl.int_range(ROWS))
+    [warning] = warnings_of(table_of(rows))
+    assert warning.startswith("the rows are sorted by 'y', and column 'day' only counts them")
+    assert warning.endswith("drop it: data.columns.day=drop")
+    assert warnings_of(table_of(rows.sample(fraction=1, shuffle=True, seed=0).drop("day"))) == []
+
+
+def test_only_training_and_validation_rows_with_weight_count() -> None:
+    rows = frame().with_columns(z=Y, w=1.0)
+    split = random_split(np.arange(ROWS), val=0.15, test=0.15, seed=0)
+    spoiled = rows["z"].to_numpy(writable=True)
+    spoiled[split.test] = 0
+    spoiled[split.train[:20]] = 0
+    weights = np.ones(ROWS)
+    weights[split.train[:20]] = 0
+    table = table_of(rows.with_columns(z=spoiled, w=weights), weight="w")
+    assert len(target_leaks(table, split)) == 1
+    spoiled[split.val] = 0
+    assert target_leaks(table_of(rows.with_columns(z=spoiled), weight="w"), split) == []
+
+
+@pytest.mark.parametrize("name", ["diabetes", "iris", "wine", "breast_cancer", "digits", "friedman1"])
+def test_tables_without_a_leak(name: str) -> None:
+    if name == "friedman1":
+        x, y = datasets.make_friedman1(400, random_state=0)
+    else:
+        x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    labels = name not in ("diabetes", "friedman1")
+    target = pl.Series(y).cast(pl.String) + "." if labels else pl.Series(y)
+    table = table_of(pl.DataFrame(x).with_columns(y=target))
+    assert warnings_of(table) == []
