@@ -344,11 +344,10 @@ def _written(folder: Path) -> int | None:
 
 def _contents(path: Path) -> Any:
     content = checkpoint.load(path)
-    tensors = {
-        name: tensor.numpy().tobytes()
-        for part in ("state", "seen")
-        for name, tensor in content.pop(part, {}).items()
-    }
+    tensors = [
+        {name: tensor.numpy().tobytes() for name, tensor in part.items()}
+        for part in (content.pop("state", {}), *content.pop("seen", ()))
+    ]
     return content, tensors
 
 

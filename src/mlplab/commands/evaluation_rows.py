@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Float64
 
 from mlplab.console import progress_lines
 from mlplab.data.class_labels import class_numbers
-from mlplab.data.fingerprint import row_hashes
+from mlplab.data.fingerprint import Values
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
@@ -19,6 +19,7 @@ from mlplab.data.load_table import csv_options, spec_of
 from mlplab.data.new_data import FrameTransformer, check_columns
 from mlplab.data.parse import cells_of, parse_str
 from mlplab.data.schema import Column, Schema
+from mlplab.data.seen_rows import SeenRows
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, shortened
@@ -109,7 +110,7 @@ def rows_of_file(
             data.append(table)
         for transformer in transformers:
             transformer.warn()
-        seen = _seen_rows(members, data, tables)
+        seen = _seen_rows(members, data)
     rows = _without_seen_rows(rows, seen, path, include=include)
     if weight is not None:
         _check_weights(weight[rows], f"{path}, weight column '{schema.weight}'")
@@ -193,16 +194,35 @@ def _class_numbers(schema: Schema, frame: pl.DataFrame, source: Source) -> Float
 
 
 def _seen_rows(
-    members: Sequence[TrainedRun], data: Sequence[EvaluationData], tables: Sequence[EvaluationData]
+    members: Sequence[TrainedRun], data: Sequence[EvaluationData]
 ) -> Bool[np.ndarray, " evaluated"]:
-    """Which of the rows were in training or validation of any run.
+    """Which of the rows were in training or validation of any run; warns if others have only their features.
 
     Args:
         data: the rows of each run.
-        tables: the same without repeats.
     """
-    hashes = {id(each): row_hashes(each.x[each.rows], each.y[each.rows]) for each in tables}
-    return np.any([run.has_seen(hashes[id(each)]) for run, each in zip(members, data, strict=True)], axis=0)
+    recognised: dict[object, tuple[SeenRows, Bool[np.ndarray, "2 evaluated"]]] = {}
+    for run, each in zip(members, data, strict=True):
+        values = Values(each.x, each.y, run.schema.offsets)
+        for seen in run.seen:
+            if (key := (id(each), seen.digest)) not in recognised:  # the same for all seeds
+                recognised[key] = seen, seen.recognised(values, each.rows)
+    rows = np.any([of_rows for _, (_, of_rows) in recognised.values()], axis=0)
+    for seen, (features, _) in recognised.values():
+        repeated, total = int((features & ~rows).sum()), int((~rows).sum())
+        if seen.is_unusual(repeated, total):
+            log.warning(
+                "%s: %s of %s rows (%.1f %%; %.1f %% of the run's own test rows) have the inputs of a row in "
+                "training or validation, but a different target: if they are training rows with corrected "
+                "targets, these scores are too optimistic",
+                data[0].source,
+                f"{repeated:,}",
+                f"{total:,}",
+                100 * repeated / total,
+                100 * seen.repeated / seen.test,
+            )
+            break
+    return rows
 
 
 def _without_seen_rows(rows: Rows, seen: Bool[np.ndarray, " evaluated"], path: str, *, include: bool) -> Rows:

@@ -1,7 +1,7 @@
 """The table and split of each run, shared by runs with the same table and split. Imports no torch."""
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 
@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Int64
 
 from mlplab import config
-from mlplab.data.fingerprint import row_hashes
+from mlplab.data.fingerprint import DIGITS, RowKeys, Values
 from mlplab.data.load_table import load_table, table_key
+from mlplab.data.seen_rows import SeenRows
 from mlplab.data.splits.make_split import make_member_splits, make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
@@ -25,21 +26,32 @@ MEMMAPPED = "memmapped"
 """Key of a fingerprint: whether the table was memory-mapped, which changes the order of rows."""
 
 
+TEST_SAMPLE = 10_000
+"""At most this many test rows are compared with the rows in training and validation."""
+
+MAX_FALSE = 1e-3
+"""The largest share of test rows that may be taken for rows in training or validation."""
+
+
 class HashedTable:
     """A table and its hashes, which are computed when first used."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
+        self.values = Values(table.x, table.y, table.schema.offsets)
+        self._keys: dict[int, tuple[RowKeys, Int64[np.ndarray, "2 row"]]] = {}
 
     @cached_property
     def fingerprint(self) -> dict[str, int | str]:
         """The number of rows and a hash of all values."""
         return {**self.table.fingerprint(), MEMMAPPED: self.table.memmapped}
 
-    @cached_property
-    def row_hashes(self) -> Int64[np.ndarray, " row"]:
-        """A hash of each row."""
-        return row_hashes(self.table.x, self.table.y)
+    def keys(self, digits: int) -> tuple[RowKeys, Int64[np.ndarray, "2 row"]]:
+        """The keys of all rows, for copies with that many digits."""
+        if digits not in self._keys:
+            row_keys = RowKeys.of(self.values, self.table.schema.dates, digits)
+            self._keys[digits] = row_keys, row_keys.keys(self.values, np.arange(len(self.table.x)))
+        return self._keys[digits]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +78,6 @@ class RunData:
         """The table."""
         return self.hashed.table
 
-    @property
-    def row_hashes(self) -> Int64[np.ndarray, " row"]:
-        """A hash of each row of the table."""
-        return self.hashed.row_hashes
-
     @cached_property
     def fingerprint(self) -> dict[str, int | str]:
         """Identifies the table, the split and the order of rows."""
@@ -79,9 +86,29 @@ class RunData:
         return {**self.hashed.fingerprint, **self.split.fingerprint(), **of_members}
 
     @cached_property
-    def seen_rows(self) -> dict[str, Int64[np.ndarray, " row"]]:
-        """The distinct row hashes of train and of val."""
-        return {part: np.unique(self.row_hashes[getattr(self.split, part)]) for part in ("train", "val")}
+    def seen(self) -> SeenRows:
+        """The rows of train and val, by as few digits as distinguish the test rows from them."""
+        test, values = self.split.test, self.hashed.values
+        if len(test) > TEST_SAMPLE:
+            test = np.random.default_rng(0).choice(test, TEST_SAMPLE, replace=False)
+        for digits in DIGITS:
+            seen = self._seen(digits)
+            features, rows = seen.recognised(values, test)
+            if seen.row_keys.is_exact or digits == DIGITS[-1] or not rows.any():
+                break
+            if (rows & ~self._exactly_seen.recognised(values, test)[1]).mean() <= MAX_FALSE:
+                break
+        return replace(seen, test=int((~rows).sum()), repeated=int((features & ~rows).sum()))
+
+    @cached_property
+    def _exactly_seen(self) -> SeenRows:
+        return self._seen(DIGITS[-1])
+
+    def _seen(self, digits: int) -> SeenRows:
+        row_keys, keys = self.hashed.keys(digits)
+        seen = np.concatenate([self.split.train, self.split.val])
+        features, rows = (np.unique(each[seen]) for each in keys)
+        return SeenRows(row_keys, features, rows)
 
     @cached_property
     def absent_classes(self) -> dict[str, list[str]]:
@@ -95,8 +122,11 @@ class RunData:
     @cached_property
     def repeated_test_rows(self) -> int:
         """The number of test rows that equal a row of train or val in all columns."""
-        seen = np.concatenate(list(self.seen_rows.values()))
-        return int(np.isin(self.row_hashes[self.split.test], seen).sum())
+        values, rows = self.hashed.values, self.split.test
+        rows = rows[self.seen.recognised(values, rows)[1]]
+        if len(rows) and not self.seen.row_keys.is_exact:
+            rows = rows[self._exactly_seen.recognised(values, rows)[1]]
+        return len(rows)
 
     @cached_property
     def target_leaks(self) -> list[str]:

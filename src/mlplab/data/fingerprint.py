@@ -1,30 +1,202 @@
-"""Hashes of rows, to recognise them in other tables."""
+"""Keys of rows, which recognise rows in other tables, even if those have fewer digits."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 
-BLOCK = 65_536
-"""Rows hashed at a time."""
+from mlplab.data.splits.split import Rows
 
-MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+BLOCK = 16_384
+"""Rows in memory at a time."""
+
+SAMPLE = 20_000
+"""The scales of columns are computed from at most this many rows, drawn at random."""
+
+DIGITS = (6, 7, 10, 14)
+"""The significant digits, or decimals, that copies have at least: the fewest that distinguish a table's rows.
+
+With 7, copies in float32 are still recognised, with 14 only those that were written with 15 or more.
+"""
+
+MAX_ERROR = 1e-3
+"""The largest error of a copy with 6 digits, in spreads of a column, unless float32 has a larger one."""
+
+COARSE = 1e-2
+"""If float32 has an error of more spreads than this, a column is compared exactly, but in float32."""
+
+DATE_STEP = 1e-5
+"""How exactly dates are compared: their features are years, sines and cosines."""
+
+PROJECTIONS = 4
+"""Numbers that a row's columns are summed up in: two random rows agree in one about once in 10⁵ pairs."""
+
+DEVIATIONS = 4
+"""Half the width of a cell, in standard deviations of the largest errors of a copy."""
+
+MULTIPLIER = np.int64(0x9E3779B97F4A7C15 - 2**64)
 """2⁶⁴ over the golden ratio, rounded to an odd number, so that products of different factors differ."""
 
+CELL_MULTIPLIERS = np.cumprod(np.full(PROJECTIONS, MULTIPLIER))
 
-def row_hashes(
-    x: Float[np.ndarray, "row feature"], y: Float64[np.ndarray, "row target"]
-) -> Int64[np.ndarray, " row"]:
-    """A hash of each row's features and targets.
+NEIGHBOURS = np.array([*product((0, 1), repeat=PROJECTIONS)]).T
+"""The projections in which the nearest neighbouring cell is probed."""
 
-    Equal rows have equal hashes, in any table; different rows have equal hashes about once in 2⁶⁴ pairs.
+
+@dataclass(frozen=True)
+class Values:
+    """The numbers of a table in their own units, block by block.
+
+    Attributes:
+        offsets: what was subtracted from each feature.
     """
-    hashes = np.empty(len(x), np.int64)
-    for start in range(0, len(x), BLOCK):
-        rows = slice(start, start + BLOCK)
-        block = np.hstack([x[rows].astype(np.float64), y[rows]]) + 0.0  # turns -0 into 0
-        block[np.isnan(block)] = np.nan  # the same bits for all missing values
-        mixed = np.zeros(len(block), np.uint64)
-        for column in np.ascontiguousarray(block.T).view(np.uint64):
-            mixed = (mixed ^ column) * MULTIPLIER
-            mixed ^= mixed >> np.uint64(29)
-        hashes[rows] = mixed.view(np.int64)
-    return hashes
+
+    x: Float[np.ndarray, "row feature"]
+    y: Float64[np.ndarray, "row target"]
+    offsets: Sequence[float]
+
+    def of(self, rows: Rows) -> Float64[np.ndarray, "some column"]:
+        """The features and targets of some rows."""
+        return np.hstack([self.x[rows] + np.array(self.offsets, np.float64), self.y[rows]])
+
+
+@dataclass(frozen=True)
+class RowKeys:
+    """Computes two keys of each row: of its features, and of its features and targets.
+
+    Columns of up to 6 digits (codes and counts, too), dates, and which values are missing are compared
+    exactly. All other columns are summed up in a few random projections, which are divided into cells. A key
+    is a hash of both. A row and its copy are in the same or in neighbouring cells, because cells are wider
+    than twice the error of a copy.
+
+    Attributes:
+        features: the number of features; the other columns are targets.
+        centre: the median of each column.
+        spread: the median distance from it, without zeros.
+        step: the last digit of columns that are compared exactly; 0 for those in float32, infinite for all
+            others.
+        projection: how many cells wide a spread is. Far from the centre, logarithms of distances are compared
+            (arcsinh), since the error of a number grows with the number.
+    """
+
+    features: int
+    centre: Float64[np.ndarray, " column"]
+    spread: Float64[np.ndarray, " column"]
+    step: Float64[np.ndarray, " column"]
+    projection: Float64[np.ndarray, "column projection"]
+
+    @classmethod
+    def of(cls, values: Values, dates: Sequence[bool], digits: int) -> "RowKeys":
+        """Keys for a table, by the scales of its columns.
+
+        Args:
+            dates: which features are of dates.
+            digits: one of `DIGITS`.
+        """
+        rows, generator = np.arange(len(values.x)), np.random.default_rng(0)
+        if len(rows) > SAMPLE:
+            rows = np.sort(generator.choice(rows, SAMPLE, replace=False))
+        centre, spread, step = np.array([_scale(column) for column in values.of(rows).T]).T
+        step[: len(dates)][np.array(dates, np.bool_)] = DATE_STEP
+        with np.errstate(over="ignore"):
+            magnitude = 1 + abs(centre) / spread
+            error = np.minimum(5e-6 * np.maximum(magnitude, 0.1 / spread), MAX_ERROR) * 10.0 ** (6 - digits)
+        features, float32 = len(dates), np.finfo(np.float32).eps / 2
+        if digits <= 7:
+            step[np.isinf(step) & (float32 * magnitude > COARSE)] = 0
+            error = np.maximum(error, float32 * magnitude)
+        error[:features] = np.maximum(error[:features], np.finfo(values.x.dtype).eps)
+        weights = generator.uniform(1, 2, (len(step), PROJECTIONS))
+        weights *= generator.choice((-1, 1), weights.shape) * np.isinf(step)[:, None]
+        width = 2 * DEVIATIONS * np.sqrt((weights**2).sum(0) / 3)  # of uniform errors
+        return cls(features, centre, spread, step, weights / error[:, None] / np.where(width > 0, width, 1))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all columns are compared exactly, so that the number of digits has no influence."""
+        return not self.projection.any()
+
+    def keys(self, values: Values, rows: Rows) -> Int64[np.ndarray, "2 some"]:
+        """The keys of some rows."""
+        keys = np.empty((2, len(rows)), np.int64)
+        for part in _blocks(len(rows)):
+            for place, (hashes, cells) in enumerate(self._hashes_and_cells(values.of(rows[part]))):
+                keys[place, part] = _keys(hashes, np.floor(cells))
+        return keys
+
+    def recognised(
+        self, values: Values, rows: Rows, known: Sequence[Int64[np.ndarray, " _"]]
+    ) -> Bool[np.ndarray, "2 some"]:
+        """Which of some rows have a known key in their cell or in a neighbouring one, on the nearer sides.
+
+        Args:
+            known: keys of features, and of features and targets; both are sorted.
+        """
+        found, sets = np.empty((2, len(rows)), np.bool_), [*map(_KeySet, known)]
+        for part in _blocks(len(rows)):
+            for place, (hashes, cells) in enumerate(self._hashes_and_cells(values.of(rows[part]))):
+                own = np.floor(cells)
+                sides = np.where(cells - own < 0.5, -1, 1) * CELL_MULTIPLIERS
+                probes = _keys(hashes, own)[:, None] + sides @ NEIGHBOURS
+                found[place, part] = sets[place].contains(probes).any(1)
+        return found
+
+    def _hashes_and_cells(
+        self, values: Float64[np.ndarray, "some column"]
+    ) -> Iterator[tuple[Int64[np.ndarray, " some"], Float64[np.ndarray, "some projection"]]]:
+        """A hash of what is compared exactly, and the location in cells; without targets, then with them."""
+        in_float32 = self.step == 0
+        with np.errstate(over="ignore", invalid="ignore"):
+            exact = np.rint(values / np.where(in_float32, 1, self.step)) + 0.0  # turns -0 into 0
+            exact[:, in_float32] = values[:, in_float32].astype(np.float32)
+            distance = np.arcsinh((values - self.centre) / self.spread)
+        exact[np.isnan(exact)] = np.nan  # the same bits for all missing values
+        distance = np.nan_to_num(distance, nan=0.0, posinf=1e3, neginf=-1e3)
+        hashes, cells = np.zeros(len(values), np.int64), np.zeros((len(values), PROJECTIONS))
+        for columns in (slice(self.features), slice(self.features, None)):
+            for column in np.ascontiguousarray(exact[:, columns].T).view(np.int64):
+                hashes = (hashes ^ column) * MULTIPLIER
+                hashes ^= hashes >> np.int64(29)
+            cells = cells + distance[:, columns] @ self.projection[columns]
+            yield hashes, cells
+
+
+def _blocks(rows: int) -> Iterator[slice]:
+    return (slice(start, start + BLOCK) for start in range(0, rows, BLOCK))
+
+
+def _scale(column: Float64[np.ndarray, " some"]) -> tuple[float, float, float]:
+    """Median and spread of a column, and its last digit if its numbers have up to 6; else infinity."""
+    column = column[np.isfinite(column)]
+    if not column.any():
+        return 0.0, 1.0, 1.0
+    centre = float(np.median(column))
+    distances = abs(column - centre)
+    spread = float(np.median(distances[distances > 0])) if distances.any() else abs(centre)
+    step = 10.0 ** (np.ceil(np.log10(abs(column).max())) - 6)
+    digits = column / step
+    is_exact = bool((abs(digits - np.rint(digits)) < 0.1).all())  # float32 has an error of up to 0.06
+    return centre, spread, step if is_exact else np.inf
+
+
+def _keys(
+    hashes: Int64[np.ndarray, " some"], cells: Float64[np.ndarray, "some projection"]
+) -> Int64[np.ndarray, " some"]:
+    return hashes + cells.astype(np.int64) @ CELL_MULTIPLIERS
+
+
+class _KeySet:
+    """A set of sorted keys; most others are recognised by their first bits, which is faster."""
+
+    def __init__(self, keys: Int64[np.ndarray, " _"]) -> None:
+        bits = 5 + len(keys).bit_length()
+        self.keys, self.shift, self.first = keys, np.int64(64 - bits), np.zeros(2**bits, np.bool_)
+        self.first[keys >> self.shift] = True  # negative ones are indices from the end
+
+    def contains(self, keys: Int64[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
+        found = self.first[keys >> self.shift]
+        places = np.searchsorted(self.keys, keys[found])
+        found[found] = self.keys[np.minimum(places, len(self.keys) - 1)] == keys[found]
+        return found

@@ -163,6 +163,11 @@ class Schema:
         ]
 
     @property
+    def dates(self) -> Sequence[bool]:
+        """For each feature, whether it is of a date."""
+        return [column.kind == "date" for column in self._by_feature()]
+
+    @property
     def feature_slices(self) -> list[slice]:
         """The features of each input column."""
         ends = [*accumulate(column.width for column in self.inputs)]

@@ -26,7 +26,7 @@ def finalize(trainer: StackTrainer, index: int, status: Status, reason: str | No
     metrics |= test.metrics() if test else {}
     if "best_epoch" in metrics:
         inherited = inherited_rows(run.config, trainer.stack.table.schema)
-        seen, path = {**run.data.seen_rows, "init_from": inherited}, run.folder.best
+        seen, path = [run.data.seen, *inherited], run.folder.best
         trainer.save_checkpoint(index, path, best.state, metrics["best_epoch"], metrics, seen=seen)
     if final and status != "diverged":
         members = trainer.members(index)

@@ -15,6 +15,7 @@ from mlplab.config import TrainConfig
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import RunData
 from mlplab.data.loader import WHOLE
+from mlplab.data.seen_rows import SeenRows
 from mlplab.errors import Fault, UserError
 from mlplab.models.class_probabilities import ClassProbabilities
 from mlplab.runs.build import build_stack, build_trainer
@@ -218,7 +219,7 @@ class StackTrainer:
         epoch: int,
         metrics: Metrics,
         state: StackState | None = None,
-        seen: Mapping[str, np.ndarray] | None = None,
+        seen: Sequence[SeenRows] = (),
     ) -> None:
         """Writes the checkpoint of a run.
 
@@ -228,7 +229,7 @@ class StackTrainer:
             epoch: number of epochs of training.
             metrics: the run's metrics.
             state: the training state, if training can resume from the checkpoint.
-            seen: hashes of the rows in training and validation.
+            seen: the rows in training and validation; the run's own, and those of the run of a warm start.
         """
         run, members = self.runs[index], self.sound_members(index)
         checkpoint.save(
@@ -241,7 +242,7 @@ class StackTrainer:
             metrics=metrics,
             member_weights={member - self.members(index)[0]: 1 / len(members) for member in members},
             training=state.plain() if state else None,
-            seen=None if seen is None else {part: torch.from_numpy(rows) for part, rows in seen.items()},
+            seen=[{name: torch.from_numpy(array) for name, array in each.arrays().items()} for each in seen],
         )
 
     def metrics(self, index: int) -> Metrics:

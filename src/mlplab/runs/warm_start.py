@@ -6,16 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int64
 
 from mlplab.config import TrainConfig, chosen
 from mlplab.config.keys import differing
 from mlplab.data.cache import RunData
-from mlplab.data.fingerprint import row_hashes
-from mlplab.data.load_table import opened_source
-from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Schema
-from mlplab.data.table import BLOCK
+from mlplab.data.seen_rows import SeenRows
+from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import Network
 from mlplab.runs.discovery import finished_run
@@ -87,50 +84,29 @@ def seen_rows_warnings(run: TrainConfig, data: RunData) -> list[str]:
     """
     trained, where = TrainedRun(Path(run.init_from or "")), f"init_from={run.init_from}"
     remedy = "use the split of that run, or train from scratch"
-    try:
-        seen = trained.has_seen(_row_hashes(trained, run, data))
-    except UserError as error:
-        reason = error.faults[0].sentence()
-        what = "cannot check whether test rows of this run were in its training"
-        return [f"{where}: {what}: {reason}"]
+
+    def seen(rows: Rows) -> int:
+        recognised = [each.recognised(data.hashed.values, rows)[1] for each in trained.seen]
+        return int(np.any(recognised, axis=0).sum())
+
     warnings, test = [], data.split.test
-    if count := int(seen[test].sum()):
+    if count := seen(test):
         what = f"{count:,} of the {len(test):,} test rows were in its training or validation"
         warnings.append(f"{where}: {what}, so the test scores are too optimistic; {remedy}")
     held_out = np.unique(np.concatenate([member.split.val for member in data.bagged] or [test[:0]]))
-    if count := int(seen[held_out].sum()):
+    if count := seen(held_out):
         what = f"{count:,} of the {len(held_out):,} rows that networks hold out were in its training"
         warnings.append(f"{where}: {what}, so oof/* and val/* are too optimistic; train from scratch")
     return warnings
 
 
-def inherited_rows(run: TrainConfig, schema: Schema) -> Int64[np.ndarray, " row"]:
-    """Hashes of the rows in the training of `run.init_from`, if both runs read rows in the same way."""
+def inherited_rows(run: TrainConfig, schema: Schema) -> list[SeenRows]:
+    """The rows in the training of `run.init_from`, if it is still the same run."""
     if run.init_from and (folder := Path(run.init_from)).is_dir():
         with suppress(UserError):
-            if (trained := TrainedRun(folder)).schema.inputs == schema.inputs:
+            if _columns((trained := TrainedRun(folder)).schema) == _columns(schema):
                 return trained.seen
-    return np.empty(0, np.int64)
-
-
-def _row_hashes(trained: TrainedRun, run: TrainConfig, data: RunData) -> Int64[np.ndarray, " row"]:
-    """Hashes of a run's rows as the trained run reads them: its columns may have different offsets.
-
-    Raises:
-        UserError: if the trained run cannot read the table.
-    """
-    table = data.table
-    if trained.schema.inputs == table.schema.inputs and trained.dtype == table.x.dtype:
-        return data.row_hashes
-    hashes = np.empty(len(table.x), np.int64)
-    with opened_source(run.data) as source:
-        transformer = FrameTransformer(
-            trained.schema, source.where, trained.dtype, decimal_comma=source.decimal_comma
-        )
-        for frame in source.frames(BLOCK):
-            rows = slice(transformer.rows, transformer.rows + frame.height)
-            hashes[rows] = row_hashes(transformer.features(frame), table.y[rows])
-    return hashes
+    return []
 
 
 def _columns(schema: Schema) -> dict[str, object]:

@@ -8,7 +8,7 @@ import io
 import logging
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from torch import Tensor
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 
-OLD_FORMATS = {1: "0.1", 2: "0.1", 3: "0.1", 4: "0.2", 5: "0.3", 6: "0.4", 7: "0.5", 8: "0.6"}
+OLD_FORMATS = {1: "0.1", 2: "0.1", 3: "0.1", 4: "0.2", 5: "0.3", 6: "0.4", 7: "0.5", 8: "0.6", 9: "0.8"}
 """Formats of older checkpoints, and the versions that wrote them."""
 
-FORMAT = 9
+FORMAT = 10
 """Increased when older checkpoints can no longer be read."""
 
 FOREIGN = "use only checkpoints that mlplab wrote"
@@ -44,7 +44,7 @@ def save(
     metrics: Mapping[str, float | None],
     member_weights: Mapping[int, float],
     training: Mapping[str, Any] | None = None,
-    seen: Mapping[str, Tensor] | None = None,
+    seen: Sequence[Mapping[str, Tensor]] = (),
 ) -> None:
     """Writes a run's checkpoint atomically; the previous one is kept beside it.
 
@@ -57,7 +57,7 @@ def save(
         metrics: the run's metrics.
         member_weights: the weight of each member in the mean prediction, by its number; their sum is 1.
         training: the training state, as plain data; None if training cannot resume from this checkpoint.
-        seen: hashes of the train and val rows, to recognise them in other tables.
+        seen: the train and val rows, to recognise them in other tables.
 
     Raises:
         OSError: if the file cannot be written; the previous checkpoint is intact.
@@ -71,7 +71,7 @@ def save(
         "member_weights": dict(member_weights),
         "state": {name: tensor.detach().cpu().clone() for name, tensor in state.items()},
     }
-    optional = {"training": training, "seen": None if seen is None else dict(seen)}
+    optional = {"training": training, "seen": [*map(dict, seen)]}
     _write(path, content | {name: part for name, part in optional.items() if part})
 
 

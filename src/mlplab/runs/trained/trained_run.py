@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64
 
 from mlplab.config import TrainConfig, parse
 from mlplab.config.keys import differing
 from mlplab.data.schema import Schema
+from mlplab.data.seen_rows import SeenRows
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import Network
 from mlplab.runs.discovery import read_config, read_metrics
@@ -29,7 +30,7 @@ class TrainedRun:
         members: the numbers of the members; those of an ensemble that diverged are missing.
         member_weights: the weight of each member in the mean prediction; their sum is 1.
         table: the fingerprint of the table and the split.
-        seen: hashes of the rows in training or validation, including those of the run of a warm start.
+        seen: the rows in training or validation: its own, and those of the run of a warm start.
 
     Raises:
         UserError: if the checkpoint is damaged, or belongs to another run.
@@ -45,7 +46,10 @@ class TrainedRun:
             self.config: TrainConfig = parse(content["config"])
             self.schema = Schema.from_plain(content["schema"])
             self.table = dict(content["table"])
-            self.seen = np.concatenate([rows.numpy() for rows in content["seen"].values()])
+            self.seen = [
+                SeenRows.from_arrays({name: tensor.numpy() for name, tensor in each.items()})
+                for each in content["seen"]
+            ]
             weights = dict(content["member_weights"])
             self.members = tuple(map(int, weights))
             self.member_weights: Float64[np.ndarray, " member"] = np.array([*weights.values()], np.float64)
@@ -80,7 +84,3 @@ class TrainedRun:
     def dtype(self) -> type[np.floating]:
         """The type of the features."""
         return np.float64 if self.architecture.dtype == torch.float64 else np.float32
-
-    def has_seen(self, hashes: Int64[np.ndarray, " row"]) -> Bool[np.ndarray, " row"]:
-        """Which rows were in training or validation, by the `row_hashes` of this run's features."""
-        return np.isin(hashes, self.seen)

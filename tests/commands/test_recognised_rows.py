@@ -1,0 +1,129 @@
+"""Rows of training are recognised in copies of their table, whatever digits those have."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from support import train_into
+
+from mlplab.commands.evaluation_rows import rows_of_file
+from mlplab.runs.trained.trained_run import TrainedRun
+
+ROWS, TEST = 400, 60
+SMALL = (
+    "data=csv",
+    "data.target=y",
+    "model.hidden=[4]",
+    "ensemble=1",
+    "trainer.max_epochs=1",
+    "baselines=[]",
+)
+SAME_INPUTS = "have the inputs of a row in training or validation"
+
+Copy = Callable[[pl.DataFrame, Path], None]
+
+
+def drawn(seed: int) -> pl.DataFrame:
+    """Rows with all the digits of a float64, also far from 0 and with long tails; dates and categories."""
+    source = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            **{name: source.normal(size=ROWS) for name in "abcd"},
+            "far": 1e6 + source.normal(size=ROWS),
+            "offset": 50 + 10 * source.normal(size=ROWS),
+            "tails": np.where(source.random(ROWS) < 0.1, np.nan, np.exp(2 * source.normal(size=ROWS))),
+            "day": [f"202{i % 3}-{1 + i % 12:02}-{1 + i % 28:02}" for i in range(ROWS)],
+            "kind": [f"k{each}" for each in source.integers(0, 5, ROWS)],
+            "y": source.normal(size=ROWS),
+        }
+    ).with_columns(pl.col("tails").fill_nan(None))
+
+
+def coarse(seed: int) -> pl.DataFrame:
+    """Rows with few levels, which repeat by chance."""
+    levels = np.random.default_rng(seed).integers(0, 4, (ROWS, 3))
+    return pl.DataFrame(levels, ["a", "b", "y"]).with_columns(pl.col("y") / 3)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainedRun]:
+    """A run on each table."""
+    found = {}
+    for name, frame in {"drawn": drawn(0), "coarse": coarse(0)}.items():
+        folder = tmp_path_factory.mktemp(name)
+        frame.write_csv(folder / "t.csv")
+        train_into(folder, (*SMALL, f"data.path={folder / 't.csv'}"))
+        found[name] = TrainedRun(folder / "0")
+    return found
+
+
+def left_to_test(run: TrainedRun, path: Path) -> int:
+    """How many rows of a file are taken for new ones."""
+    [data], _ = rows_of_file([run], str(path), include=False)
+    return len(data.rows)
+
+
+def written(form: str, *, float32: bool = False) -> Copy:
+    """Writes numbers as text of that form, in another order."""
+
+    def write(frame: pl.DataFrame, path: Path) -> None:
+        frame = frame.sample(fraction=1, shuffle=True, seed=1)
+        if float32:
+            frame.with_columns(pl.col(pl.Float64).cast(pl.Float32)).write_parquet(path)
+            return
+        far = [] if form == ".6g" else ["far"]  # 6 digits of this column are the same in all rows
+        short = (name for name in (*"abcd", "offset", "tails", "y", *far))
+        texts = {
+            name: [None if each is None else format(each, form) for each in frame[name]] for name in short
+        }
+        frame.with_columns(**{name: pl.Series(text) for name, text in texts.items()}).write_csv(path)
+
+    return write
+
+
+COPIES: dict[str, tuple[Copy, float]] = {
+    "17 digits": (written(".17g"), 1),
+    "16 digits": (written(".16g"), 1),
+    "15 digits": (written(".15g"), 1),
+    "float32": (written("", float32=True), 1),
+    "6 digits": (written(".6g"), 0.95),
+    "6 decimals": (written(".6f"), 0.95),
+}
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_rows_are_recognised_by_their_digits(runs: dict[str, TrainedRun], tmp_path: Path, copy: str) -> None:
+    write, share = COPIES[copy]
+    path = tmp_path / ("n.parquet" if copy == "float32" else "n.csv")
+    write(drawn(0), path)
+    left = left_to_test(runs["drawn"], path)
+    assert TEST <= left <= TEST + (1 - share) * (ROWS - TEST)
+
+
+def test_new_rows_are_not_recognised(
+    runs: dict[str, TrainedRun], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    drawn(1).write_csv(tmp_path / "n.csv")
+    assert left_to_test(runs["drawn"], tmp_path / "n.csv") == ROWS
+    assert SAME_INPUTS not in caplog.text
+
+
+def test_rows_with_other_targets_are_scored_with_a_warning(
+    runs: dict[str, TrainedRun], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = drawn(0)
+    frame.with_columns(pl.col("y") + 1).write_csv(tmp_path / "n.csv")
+    assert left_to_test(runs["drawn"], tmp_path / "n.csv") == ROWS
+    assert f"340 of 400 rows (85.0 %; 0.0 % of the run's own test rows) {SAME_INPUTS}" in caplog.text
+
+
+def test_coarse_tables_repeat_without_a_warning(
+    runs: dict[str, TrainedRun], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    coarse(0).with_columns(pl.col("y") + (pl.int_range(ROWS) % 2)).write_csv(tmp_path / "n.csv")
+    assert 0 < left_to_test(runs["coarse"], tmp_path / "n.csv") < ROWS
+    assert SAME_INPUTS not in caplog.text
