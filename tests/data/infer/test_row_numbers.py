@@ -56,6 +56,7 @@ def test_row_numbers_beyond_the_integers_of_float32() -> None:
         ([*range(1, ROWS), None], "a gap"),
         ([1, 0, *range(2, ROWS)], "another order"),
         ([*range(1, ROWS), ROWS + 5], "another step"),
+        ([row / 4 for row in range(ROWS)], "no whole numbers"),
     ],
 )
 def test_other_whole_numbers_are_kept(numbers: list[int], why: str) -> None:

@@ -48,7 +48,7 @@ def leave_out_row_numbers(reader: TableReader) -> None:
     for column in inputs:
         if column.kind == "numeric" and not column.missing and column.name not in exempt and column.range:
             values, offset = reader.values(column), column.definition.offset
-            if names_row_number(column.name) and counts_rows(values, column.low[0], column.high[0]):
+            if names_row_number(column.name) and _are_row_numbers(column, values):
                 numbers.append(column)
             elif not has_range_of_dates(column) and may_identify(values, *column.range, offset):
                 possible.append(column)
@@ -59,6 +59,12 @@ def leave_out_row_numbers(reader: TableReader) -> None:
     for column in _distinct_integers(possible, reader.rows, reader.source):
         drop = typed(column.name, "drop")
         column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
+
+
+def _are_row_numbers(column: InferredColumn, values: Float[np.ndarray, " row"]) -> bool:
+    low, high = column.range or (0.0, 0.0)
+    step = (high - low) / max(1, len(values) - 1)
+    return low.is_integer() and step.is_integer() and counts_rows(values, column.low[0], column.high[0])
 
 
 def names_row_number(name: str) -> bool:
