@@ -81,7 +81,7 @@ def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> b
         low: its smallest value, before rounding to the column's type.
         high: its largest.
     """
-    if len(values) < 2 or not low < high:
+    if len(values) < 3 or not low < high:  # two values are always a step apart
         return False
     first, step = low, (high - low) / (len(values) - 1)
     if values[0] > values[-1]:
