@@ -120,7 +120,8 @@ class StackModule(LightningModule):
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, on the scale that is minimised."""
         transform = self.network.preprocessing.target_transform
-        return batch_losses(self.loss, self.network.forward_scaled(batch.x), batch, transform)
+        z = self.network.forward_scaled(batch.x, batch.weight)
+        return batch_losses(self.loss, z, batch, transform)
 
     def monitored(self, values: Values) -> Float[Tensor, " member"]:
         """The monitored metric among `values`, negated if its highest value is the best; on the CPU."""
