@@ -22,6 +22,7 @@ Prints the scores (and for classes the confusion matrix), and writes them to FOL
 """
 
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -62,6 +63,7 @@ def evaluate(arguments: Evaluate) -> None:
         from mlplab.commands.evaluate import evaluate
         from mlplab.commands.render import confusion_table, network_name, score_table
         from mlplab.commands.render_importance import importance_table, remaining_columns
+        from mlplab.commands.verdict import verdict
         from mlplab.console import print_line
 
     torch.set_num_threads(1)
@@ -82,6 +84,8 @@ def evaluate(arguments: Evaluate) -> None:
         rows |= {"their ensemble": result.ensemble} if result.ensemble else {}
     rows |= result.baselines
     console.print(score_table(rows, "test" if result.part == "test" else "all rows, not a test"))
+    if sentence := verdict(result.plain() | {"members": result.networks}):
+        print_line(console, fill(sentence, console.width))
     if result.confusion is not None:
         console.print(confusion_table(result.classes, result.confusion.tolist()))
     if result.importance:

@@ -422,7 +422,7 @@ def test_a_verdict_is_a_sentence() -> None:
     scores = {"test/rmse": 2.0, "linear/test/rmse": 1.0, "constant/test/rmse": 3.0}
     found = scores_of({"status": "done", **scores})
     assert found is not None
-    sentence = "it is better than the mean, but not better than ridge regression."
+    sentence = "the network is better than the mean, but not better than ridge regression."
     assert found.verdict == f"By test RMSE, {sentence}"
 
 

@@ -21,6 +21,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.plugins.hparams.api_pb2 import Status
 
 from mlplab.commands.render import main_scores, no_better_than_constant, tensorboard_command
+from mlplab.commands.verdict import verdict
 
 QUICK = SMALL[:-1]  # without the epochs
 SCRIPT = str(ROOT / "scripts/train.py")
@@ -219,12 +220,15 @@ def test_histograms_are_logged_when_asked(command: Callable[..., Ended], tmp_pat
 
 
 def test_a_run_ends_with_its_scores_and_the_tensorboard_command(run: tuple[Path, Ended]) -> None:
-    _, ended = run
+    folder, ended = run
     lines = ended.out.splitlines()
     assert lines[-1] == tensorboard_command(Path("outputs/r"))
     assert lines[-2] == "run folder: outputs/r"
     for name in ("this network", "gradient boosting", "ridge regression", "mean"):
-        assert any(name in line for line in lines[-10:])
+        assert any(name in line for line in lines[-12:])
+    sentence = ended.out.rpartition("─┘\n")[2].partition("run folder: ")[0]
+    assert " ".join(sentence.split()) == verdict(json.loads((folder / "metrics.json").read_text()))
+    assert all(len(line) <= 80 for line in sentence.splitlines())
 
 
 def test_the_same_command_gives_the_same_figures(command: Callable[..., Ended], tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from support import ROOT, SMALL, Ended, process, train_into, without_notes, writ
 
 import mlplab
 from mlplab.commands.render import script_command, tensorboard_command
+from mlplab.commands.verdict import verdict
 from mlplab.data.synthetic import functions as synthetic
 
 FRAME = synthetic.draw("friedman1", rows=40, features=None, noise=0.5, seed=5)
@@ -195,6 +196,8 @@ def test_evaluate_prints_and_writes(run_script: Command, here: Path) -> None:
     assert ended.status == 0
     assert "9 rows" in ended.out
     assert "this network" in ended.out
+    scores = json.loads((here / "r/evaluation.json").read_text())
+    assert verdict(scores) in " ".join(ended.out.split())
     ended = run_script("evaluate", "run=s", "data.path=t.csv")
     assert ended.status == 0
     assert all(words in ended.out for words in ("mean of 2 networks", "their ensemble", "t.csv: 40 rows"))

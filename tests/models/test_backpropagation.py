@@ -65,10 +65,22 @@ def random_network(source: random.Random) -> tuple[BackpropagationModule, Tensor
     return network, x, targets
 
 
-def gradients(network: BackpropagationModule, x: Tensor, slopes: Tensor) -> tuple[Tensor, list[Tensor]]:
+def random_weights(source: random.Random, x: Tensor) -> Tensor | None:
+    """Row weights, some of them 0, or even all of a member but one or none; or None."""
+    if source.random() < 0.5:
+        return None
+    weight = torch.rand(*x.shape[:2], 1) * torch.randint(0, 2, (*x.shape[:2], 1))
+    if source.random() < 0.5:
+        weight[0, source.choice([0, 1]) :] = 0
+    return weight
+
+
+def gradients(
+    network: BackpropagationModule, x: Tensor, slopes: Tensor, weight: Tensor | None
+) -> tuple[Tensor, list[Tensor]]:
     """The output, and the gradients of all parameters and of the input."""
     x = x.clone().requires_grad_()
-    output = network(x)
+    output = network(x, weight)
     (output * slopes).sum().backward()
     found = [each.grad for each in (*network.parameters(), x)]
     assert all(each is not None for each in found)
@@ -85,7 +97,10 @@ def test_gradients_of_random_networks_are_those_of_autograd(seed: int) -> None:
         for _ in range(2):  # the second time into the buffers of the first, and added to its gradients
             x = torch.randn_like(x)
             slopes = torch.randn(*x.shape[:2], targets, dtype=x.dtype)
-            (output, found), (expected, theirs) = gradients(network, x, slopes), gradients(twin, x, slopes)
+            weight = random_weights(source, x)
+            (output, found), (expected, theirs) = (
+                gradients(each, x, slopes, weight) for each in (network, twin)
+            )
             torch.testing.assert_close(output, expected, rtol=1e-12, atol=1e-12)
             largest = max(each.abs().max().item() for each in theirs)
             for mine, yours in zip(found, theirs, strict=True):

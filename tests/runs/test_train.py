@@ -333,3 +333,24 @@ def test_cuda_gives_what_the_cpu_gives(tmp_path: Path, shared: list[str]) -> Non
     )
     for one, other in zip(cpu, cuda, strict=True):
         assert one["metrics"] == pytest.approx(other["metrics"], rel=1e-4)
+
+
+def test_rows_of_weight_0_do_not_change_a_network_with_batch_norm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = np.random.default_rng(0)
+    x, w, part = source.normal(size=100), source.uniform(0.5, 2, 100), ["train", "val", "test", "train"] * 25
+    frame = pl.DataFrame({"x": x, "w": w, "y": x**2})
+    others = pl.DataFrame({"x": 5 + 9 * x[:30], "w": np.zeros(30), "y": np.full(30, 7.0)})
+    for name, each in (("without", frame), ("with", pl.concat([frame, others]))):
+        each.write_csv(f"{name}.csv")
+        Path(f"{name}.txt").write_text("\n".join([*part, *["train"] * 30][: len(each)]) + "\n")
+    shared = ("data=csv", "data.target=y", "data.weight=w", "data.batch_size=null", "trainer.precision=64")
+    shared += ("model.norm=batch", "model.hidden=[8,8]", "trainer.max_epochs=5", NONE)
+    found = []
+    for name in ("without", "with"):
+        split = ("data/split=file", f"data.split.path={name}.txt", f"data.path={name}.csv")
+        [metrics] = train_into(tmp_path / name, [*shared, *split])
+        found.append({key: metrics[key] for key in ("train/loss", "val/rmse", "test/rmse", "best_epoch")})
+    assert found[1] == pytest.approx(found[0], rel=1e-9)

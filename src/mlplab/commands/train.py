@@ -3,6 +3,7 @@
 import logging
 import shlex
 from pathlib import Path
+from textwrap import fill
 
 from rich.console import Console
 
@@ -13,6 +14,7 @@ from mlplab.commands.render import (
     score_table,
     tensorboard_command,
 )
+from mlplab.commands.verdict import verdict
 from mlplab.config import TrainConfig
 from mlplab.console import print_line
 from mlplab.data.cache import DataCache
@@ -106,6 +108,8 @@ def _print_scores(metrics: Metrics, folder: Path, console: Console) -> None:
     part, title = ("test", "test") if has_test_scores(metrics) else ("val", "validation")
     scores = main_scores(metrics, part)
     console.print(score_table(scores, title))
+    if sentence := verdict(metrics):
+        print_line(console, fill(sentence, console.width))
     if warning := no_better_than_constant(scores):
         log.warning("%s", warning)
     for line in (f"run folder: {inside(folder)}", tensorboard_command(folder)):

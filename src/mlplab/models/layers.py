@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float64, UInt8
 from torch import Tensor, nn
 
 from mlplab.random_streams import generator
@@ -157,7 +157,11 @@ class BatchNorm(nn.Module):
     """Zero mean and unit variance over a member's batch, then a scale and a shift (Ioffe & Szegedy 2015).
 
     As in `torch.nn.BatchNorm1d`, the running variance is unbiased and `momentum` is the weight of the new
-    batch. A batch of a single row is normalised by the running statistics.
+    batch. A member with a single row is normalised by the running statistics.
+
+    With row weights, mean and variance are weighted, and a row of weight 0 is no row. The running variance is
+    multiplied by n/(n − 1) with the effective number of rows n = (Σw)²/Σw² (Kish 1965), which does not
+    depend on the unit of the weights. So a row of weight 2 counts as two rows in all but this factor.
     """
 
     running_mean: Float[Tensor, "member 1 feature"]
@@ -171,9 +175,11 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(members, 1, features))
         self.register_buffer("running_var", torch.ones(members, 1, features))
 
-    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
+    def forward(
+        self, x: Float[Tensor, "member batch feature"], weight: Float[Tensor, "member batch 1"] | None = None
+    ) -> Float[Tensor, "member batch feature"]:
         """Uses the batch statistics in training mode, the running statistics otherwise."""
-        mean, var = self.statistics(x)
+        mean, var = self.statistics(x, None if weight is None else row_shares(weight))
         return torch.addcmul(self.bias, (x - mean) * (var + self.eps).rsqrt(), self.weight)
 
     def uses_batch(self, x: Float[Tensor, "member batch feature"]) -> bool:
@@ -181,15 +187,37 @@ class BatchNorm(nn.Module):
         return self.training and x.shape[1] > 1
 
     def statistics(
-        self, x: Float[Tensor, "member batch feature"]
+        self,
+        x: Float[Tensor, "member batch feature"],
+        shares: Float64[Tensor, "member batch 1"] | None = None,
     ) -> tuple[Float[Tensor, "member 1 feature"], Float[Tensor, "member 1 feature"]]:
-        """Mean and variance that `x` is normalised by; updates the running ones in training mode."""
+        """Mean and variance that `x` is normalised by; updates the running ones in training mode.
+
+        Args:
+            shares: `row_shares` of the rows' weights; None: all equal.
+        """
         if not self.uses_batch(x):
             return self.running_mean, self.running_var
-        mean = x.mean(1, keepdim=True)
-        var = (x - mean).square().mean(1, keepdim=True)  # `var` rounds differently in a stack
-        with torch.no_grad():
+        if shares is None:
+            mean = x.mean(1, keepdim=True)
+            var = (x - mean).square().mean(1, keepdim=True)  # `var` rounds differently in a stack
             rows = x.shape[1]
+            unbiased = var.detach() * (rows / (rows - 1))
+        else:
+            of_batch, share = shares.any(1, keepdim=True), shares.to(x.dtype)
+            mean = torch.where(of_batch, (share * x).sum(1, keepdim=True), self.running_mean)
+            var = (share * (x - mean).square()).sum(1, keepdim=True)
+            var = torch.where(of_batch, var, self.running_var)
+            rest = 1 - shares.square().sum(1, keepdim=True)  # 1 − 1/n
+            unbiased = var.detach() / rest.clamp(min=torch.finfo(rest.dtype).eps).to(x.dtype)
+        with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * (rows / (rows - 1)), self.momentum)
+            self.running_var.lerp_(unbiased, self.momentum)
         return mean, var
+
+
+def row_shares(weight: Float[Tensor, "member batch 1"]) -> Float64[Tensor, "member batch 1"]:
+    """The share of each row in its member's sum of weights; 0 unless two of these weights are above 0."""
+    weight = weight.double()
+    several = (weight > 0).sum(1, keepdim=True) > 1
+    return torch.where(several, weight / weight.sum(1, keepdim=True), 0)

@@ -12,7 +12,7 @@ from mlplab.models.backpropagation import norms, operations
 from mlplab.models.backpropagation.activations import ACTIVATIONS
 from mlplab.models.backpropagation.buffers import Buffer, Buffers
 from mlplab.models.backpropagation.operations import Operation
-from mlplab.models.backpropagation.passes import BackpropagationModule
+from mlplab.models.backpropagation.passes import BackpropagationModule, Weight
 from mlplab.models.backpropagation.periodic import Periodic
 from mlplab.models.layers import BatchNorm, Dropout, LayerNorm, Linear, elementwise
 from mlplab.models.periodic_features import PeriodicFeatures
@@ -75,13 +75,13 @@ class MLP(BackpropagationModule):
         self._with_modes = [each for each in self.modules() if isinstance(each, Dropout | BatchNorm)]
 
     def forward_by_autograd(
-        self, x: Float[Tensor, "member batch feature"]
+        self, x: Float[Tensor, "member batch feature"], weight: Weight = None
     ) -> Float[Tensor, "member batch target"]:
         """Applies the hidden layers in turn, then the output layer."""
         if self.periodic is not None:
             x = self.periodic(x)
         for layer in self.hidden:
-            x = layer(x)
+            x = layer(x, weight)
         output: Tensor = self.output(x)
         return output
 
@@ -108,7 +108,7 @@ class LinearModel(BackpropagationModule, Linear):
     """A single affine map."""
 
     def forward_by_autograd(
-        self, x: Float[Tensor, "member batch feature"]
+        self, x: Float[Tensor, "member batch feature"], weight: Weight = None
     ) -> Float[Tensor, "member batch target"]:
         """One product."""
         return Linear.forward(self, x)
@@ -140,11 +140,13 @@ class HiddenLayer(nn.Module):
         self.activation = activation
         self.dropout = Dropout(dropout, seeds, index) if any(dropout) else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
+    def forward(
+        self, x: Float[Tensor, "member batch input"], weight: Weight = None
+    ) -> Float[Tensor, "member batch output"]:
         """x + dropout(f(norm(xW + b))); without x unless `residual`."""
-        activated: Tensor = self.dropout(
-            elementwise(getattr(nn.functional, self.activation), self.norm(self.linear(x)))
-        )
+        z = self.linear(x)
+        z = self.norm(z, weight) if isinstance(self.norm, BatchNorm) else self.norm(z)
+        activated: Tensor = self.dropout(elementwise(getattr(nn.functional, self.activation), z))
         return x + activated if self.residual else activated
 
     def forward_operations(self, x: Buffer, buffers: Buffers) -> list[Operation]:

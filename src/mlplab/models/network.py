@@ -31,10 +31,15 @@ class Network(nn.Module):
         self.preprocessing, self.body = preprocessing, body
 
     def forward_scaled(
-        self, x: Float[Tensor, "member batch feature"]
+        self, x: Float[Tensor, "member batch feature"], weight: Float[Tensor, "member batch 1"] | None = None
     ) -> Float[Tensor, "member batch output"]:
-        """Predictions on the scale of the loss; only columns with an indicator may have missing values."""
-        return self.body(self.preprocessing.transform(x))
+        """Predictions on the scale of the loss; only columns with an indicator may have missing values.
+
+        Args:
+            weight: of each row, for the batch statistics of an `MLP`; a custom network takes only rows.
+        """
+        x = self.preprocessing.transform(x)
+        return self.body(x, weight) if type(self.body) is MLP else self.body(x)
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
         """Predictions in the targets' units, or the probability of each class."""

@@ -80,17 +80,6 @@ def _ensemble(run: TrainingRun) -> str:
     return f"ensemble: {run.config.ensemble} such networks; {held}"
 
 
-def excluded_members(trainer: StackTrainer, index: int) -> list[str]:
-    """A line about the members of an ensemble that diverged, if there are any."""
-    members, left = trainer.members(index), trainer.sound_members(index)
-    lost = len(members) - len(left)
-    if not lost:
-        return []
-    reasons = trainer.stack.module.diverged
-    first = next(reasons[member] for member in members if member in reasons)
-    return [f"{lost} of the {len(members)} networks diverged; the ensemble is made of the others. {first}"]
-
-
 def _targets(schema: Schema) -> str:
     """The names of the targets, and the classes of one."""
     classes = f" ({schema.task}: {listed(map(shortened, schema.classes), 5)})" if schema.classes else ""

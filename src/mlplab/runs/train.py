@@ -25,9 +25,10 @@ from mlplab.errors import (
 )
 from mlplab.runs.build import lightning_quiet
 from mlplab.runs.devices import core_warnings
+from mlplab.runs.end_warnings import end_warnings
 from mlplab.runs.finalize import finalize
 from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status
-from mlplab.runs.headers import excluded_members, row_warnings, write_headers
+from mlplab.runs.headers import row_warnings, write_headers
 from mlplab.runs.ranks import RankProcesses
 from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
@@ -196,11 +197,11 @@ class _Training:
         metrics = finalize(self.trainer, index, status, reason)
         self.metrics[run.folder.path] = metrics
         if status == "done":
-            for line in excluded_members(self.trainer, index):
-                run.log(f"warning: {line}")
             best, epochs, seconds = (metrics[name] for name in ("best_epoch", "epochs", "seconds"))
             of_members = " (mean of the networks)" * (chosen(run.config.ensemble) > 1)
             run.log(f"{run.folder.path.name}: best epoch {best} of {epochs}{of_members}; {seconds:.1f} s")
+            for warning in end_warnings(self.trainer, index, metrics):
+                run.log(f"warning: {warning}")
             names, part = metrics_of(run.data.table.schema.classes), "test" if run.config.test else "val"
             scores = ", ".join(f"{name} {metrics[f'{part}/{name}']}" for name in names)
             run.folder.log_line(f"{part} {scores}")

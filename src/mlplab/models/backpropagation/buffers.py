@@ -58,11 +58,13 @@ class Buffers:
 
     Attributes:
         input: the batch of the current pass.
+        weight: the weights of its rows; None if all are equal.
     """
 
     def __init__(self, x: Float[Tensor, "member batch feature"]) -> None:
         self._like = x.new_empty(*x.shape[:2], 0)
         self.input = InputBuffer(needs_gradient=x.requires_grad)
+        self.weight: Float[Tensor, "member batch 1"] | None = None
         self._gradients: dict[int, Buffer] = {}
 
     def new(self, width: int) -> Buffer:

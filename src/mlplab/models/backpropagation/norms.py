@@ -43,13 +43,14 @@ class BatchNorm(Operation):
     def __init__(self, norm: layers.BatchNorm, z: Buffer, buffers: Buffers) -> None:
         self.module, self.gamma, self.beta = norm, norm.weight, norm.bias
         self.parameters = [self.gamma, self.beta]
-        self.norm, self.z = norm, z
+        self.norm, self.z, self.buffers = norm, z, buffers
         self.output = buffers.new(z.width)
 
     def forward(self) -> None:
         """Computes what `layers.BatchNorm` does."""
-        self.of_batch = self.norm.uses_batch(self.z.values)
-        mean, var = self.norm.statistics(self.z.values)
+        self.of_batch, weight = self.norm.uses_batch(self.z.values), self.buffers.weight
+        self.shares = None if weight is None else layers.row_shares(weight)
+        mean, var = self.norm.statistics(self.z.values, self.shares)
         self.rstd = (var + self.norm.eps).rsqrt()
         self.normed = (self.z.values - mean) * self.rstd
         torch.addcmul(self.beta, self.normed, self.gamma, out=self.output.values)
@@ -58,12 +59,17 @@ class BatchNorm(Operation):
     def backward(self, gradient: Buffer, *of_parameters: Tensor) -> Buffer:
         """Differentiates through mean and variance of the batch, if it was normalised by them.
 
-        See Ioffe & Szegedy 2015, section 3.
+        See Ioffe & Szegedy 2015, section 3: δ = (g − p(Σg + x̂Σgx̂))/σ, with the gradient g of x̂, for a row
+        with the share p of the weights; p is 0 if its member was normalised by running statistics.
         """
         through = _through_scale(gradient.values, self.normed, self.gamma, *of_parameters)
-        if self.of_batch:
+        if self.of_batch and self.shares is None:
             along = (through * self.normed).mean(1, keepdim=True)
             through = through - through.mean(1, keepdim=True) - self.normed * along
+        elif self.of_batch and self.shares is not None:
+            along = (through * self.normed).sum(1, keepdim=True)
+            sums = through.sum(1, keepdim=True) + self.normed * along
+            through = through - self.shares.to(through.dtype) * sums
         torch.mul(through, self.rstd, out=self.z.values)
         return self.z
 

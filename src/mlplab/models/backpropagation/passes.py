@@ -21,6 +21,7 @@ MAX_FREE = 4
 
 Input = Float[Tensor, "member batch feature"]
 Output = Float[Tensor, "member batch target"]
+Weight = Float[Tensor, "member batch 1"] | None
 
 
 class Pass:
@@ -51,9 +52,10 @@ class Pass:
         """Whether all parameters are still those of their layers."""
         return all(parameters.get(name) is parameter for parameters, name, parameter in self._sources)
 
-    def forward(self, x: Input) -> Output:
+    def forward(self, x: Input, weight: Weight = None) -> Output:
         """Returns the network's output."""
         self.buffers.input.set(x.detach() if x.requires_grad else x)
+        self.buffers.weight = weight
         for operation in self.operations:
             operation.forward()
         return self._output.values.clone()
@@ -126,33 +128,37 @@ class BackpropagationModule(nn.Module, ABC):
         """The operations of a forward pass in the present mode (training or evaluation)."""
 
     @abstractmethod
-    def forward_by_autograd(self, x: Input) -> Output:
+    def forward_by_autograd(self, x: Input, weight: Weight = None) -> Output:
         """The same forward pass, recorded by autograd."""
 
     def modes(self) -> tuple[bool, ...]:
         """The modes of the layers on which the operations depend."""
         return ()
 
-    def forward(self, x: Input) -> Output:
-        """Returns the network's output."""
+    def forward(self, x: Input, weight: Weight = None) -> Output:
+        """Returns the network's output.
+
+        Args:
+            weight: of each row, for the statistics of a batch norm in training mode; None: all equal.
+        """
         if torch.compiler.is_compiling() or not self.written_out:
-            return self.forward_by_autograd(x)
+            return self.forward_by_autograd(x, weight)
         if torch.is_grad_enabled():
             used = self._take(x)
             if used is None:
-                return self.forward_by_autograd(x)
-            output: Tensor = _Backpropagation.apply(used, self._give, x, *used.choose_inputs())
+                return self.forward_by_autograd(x, weight)
+            output: Tensor = _Backpropagation.apply(used, self._give, weight, x, *used.choose_inputs())
             return output
         if any(self.modes()):  # a batch norm needs the whole batch
-            return self._without_gradients(x)
+            return self._without_gradients(x, weight)
         rows = max(FEWEST_ROWS, ROWS // len(x) // 64 * 64)
         return torch.cat([self._without_gradients(each) for each in torch.split(x, rows, 1)], 1)
 
-    def _without_gradients(self, x: Input) -> Output:
+    def _without_gradients(self, x: Input, weight: Weight = None) -> Output:
         used = self._take(x)
         if used is None:
-            return self.forward_by_autograd(x)
-        output = used.forward(x)
+            return self.forward_by_autograd(x, weight)
+        output = used.forward(x, weight)
         self._give(used)
         return output
 
@@ -177,9 +183,16 @@ class _Backpropagation(torch.autograd.Function):
     """What autograd sees of a network: one operation."""
 
     @staticmethod
-    def forward(ctx: Any, used: Pass, give: Callable[[Pass], None], x: Input, *parameters: Tensor) -> Output:
+    def forward(
+        ctx: Any,
+        used: Pass,
+        give: Callable[[Pass], None],
+        weight: Weight,
+        x: Input,
+        *parameters: Tensor,
+    ) -> Output:
         ctx.used, ctx.give = used, give
-        return used.forward(x)
+        return used.forward(x, weight)
 
     @staticmethod
     def backward(ctx: Any, gradient: Output) -> tuple[Tensor | None, ...]:
@@ -192,4 +205,4 @@ class _Backpropagation(torch.autograd.Function):
             )
         gradients = used.backward(gradient)
         ctx.give(used)
-        return None, None, *gradients
+        return None, None, None, *gradients

@@ -3,9 +3,9 @@
 from mlplab.commands.render import format_mean, format_score
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.parts.ensemble import ensembles_of
-from mlplab.commands.report.parts.scores import NAMES
 from mlplab.commands.report.parts.text_table import TextTable
 from mlplab.commands.results import Score, score
+from mlplab.commands.verdict import NAMES
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 
 NONE = "–"

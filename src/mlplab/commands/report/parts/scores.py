@@ -7,17 +7,8 @@ from typing import Any
 
 from mlplab.commands.render import format_score, network_name
 from mlplab.commands.report.parts.text_table import TextTable, score
+from mlplab.commands.verdict import NAMES, verdict
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, MAIN, REGRESSION
-
-NAMES = {
-    **{"rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log loss", "auroc": "AUROC"},
-    **{
-        "balanced_accuracy": "balanced accuracy",
-        "f1_macro": "macro F1",
-        "calibration_error": "calibration error",
-    },
-}
-"""Names of metrics in text, where they differ from those in `metrics.json`."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +50,7 @@ def scores_of(metrics: Mapping[str, Any]) -> Scores | None:
         return None
     return Scores(
         tuple(_tile(metrics, name, names) for name in MAIN[names]),
-        _verdict(metrics, names),
+        verdict(metrics),
         (_grid(metrics, names), *_of_targets(metrics, names)),
         validation_scores(metrics),
     )
@@ -84,32 +75,6 @@ def _tile(metrics: Mapping[str, Any], name: str, names: tuple[str, ...]) -> Tile
     beside = next((each for each in BASELINES[names] if f"{each}/test/{name}" in metrics), None)
     text = f"{BASELINES[names][beside]} {score(metrics, f'{beside}/test/{name}')}" if beside else ""
     return Tile(NAMES.get(name, name), score(metrics, f"test/{name}"), text)
-
-
-def _verdict(metrics: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    """By the first metric, of which low values are good."""
-    ours = metrics.get(f"test/{names[0]}")
-    theirs = {each: metrics.get(f"{name}/test/{names[0]}") for name, each in BASELINES[names].items()}
-    numbers = {each: value for each, value in theirs.items() if isinstance(value, int | float)}
-    if not isinstance(ours, int | float) or not numbers:
-        return ""
-    better = [_with_article(each) for each, value in numbers.items() if ours < value]
-    worse = [_with_article(each) for each, value in numbers.items() if not ours < value]
-    metric = NAMES.get(names[0], names[0])
-    if not worse:
-        return f"By test {metric}, it is better than {_and(better)}."
-    if not better:
-        return f"By test {metric}, it is no better than {_and(worse, 'or')}."
-    return f"By test {metric}, it is better than {_and(better)}, but not better than {_and(worse, 'or')}."
-
-
-def _with_article(name: str) -> str:
-    return f"the {name}" if name in ("mean", "class shares") else name
-
-
-def _and(words: list[str], last: str = "and") -> str:
-    *others, end = words
-    return f"{', '.join(others)} {last} {end}" if others else end
 
 
 def _grid(metrics: Mapping[str, Any], names: tuple[str, ...]) -> TextTable:

@@ -1,0 +1,79 @@
+"""Warnings in the log of a run that has ended: lost members, epochs in vain, classes never predicted."""
+
+import numpy as np
+
+from mlplab.errors import listed, shortened
+from mlplab.runs.folder import Metrics
+from mlplab.runs.run_test import RunTest
+from mlplab.runs.stack_trainer import StackTrainer
+
+EARLY = 0.1
+"""A best epoch within this share of the epochs is early."""
+
+FEWEST_EPOCHS = 20
+"""Fewest epochs of a run whose best epoch can be early."""
+
+
+def end_warnings(trainer: StackTrainer, index: int, metrics: Metrics) -> list[str]:
+    """Warnings about a run that is `done`.
+
+    Args:
+        metrics: the content of its metrics.json.
+    """
+    warnings = excluded_members(trainer, index)
+    best, epochs = metrics["best_epoch"], metrics["epochs"]
+    if epochs == trainer.trainer.max_epochs:  # otherwise, early stopping has ended it
+        warnings += early_best_epoch(best, epochs, metrics["seconds"])
+    if trainer.runs[index].config.test:
+        warnings += never_predicted(trainer.tested(index))
+    return warnings
+
+
+def excluded_members(trainer: StackTrainer, index: int) -> list[str]:
+    """A line about the members of an ensemble that diverged, if there are any."""
+    members, left = trainer.members(index), trainer.sound_members(index)
+    lost = len(members) - len(left)
+    if not lost:
+        return []
+    reasons = trainer.stack.module.diverged
+    first = next(reasons[member] for member in members if member in reasons)
+    return [f"{lost} of the {len(members)} networks diverged; the ensemble is made of the others. {first}"]
+
+
+def early_best_epoch(best: int, epochs: int, seconds: float) -> list[str]:
+    """A warning if all that improved a run happened at the beginning of its epochs.
+
+    As the best epoch is then within the patience of the remedy, that leads to the same network.
+    """
+    if epochs < FEWEST_EPOCHS or best > EARLY * epochs:
+        return []
+    wasted, patience, fewer = seconds * (1 - best / epochs), max(5, round(EARLY * epochs)), max(10, 5 * best)
+    return [
+        f"the best epoch is {best} of {epochs}; the {wasted:.0f} s after it changed nothing: stop such "
+        f"training early (callbacks.early_stopping.patience={patience}), or plan fewer epochs "
+        f"(trainer.max_epochs={fewer})"
+    ]
+
+
+def never_predicted(test: RunTest) -> list[str]:
+    """A warning if there are test rows of classes that are predicted for none of them."""
+    data, classes = test.data, test.data.table.schema.classes
+    if not classes:
+        return []
+    predicted = test.predictions().argmax(1)
+    true, train = (
+        np.bincount(data.table.y[rows, 0].astype(np.int64), minlength=len(classes))
+        for rows in (data.split.test[: len(predicted)], data.split.train)
+    )
+    missed = [
+        f"{shortened(label)} ({true[number]:,} of the {len(predicted):,} test rows, "
+        f"{100 * train[number] / train.sum():.3g}% of the training rows)"
+        for number, label in enumerate(classes)
+        if true[number] and not (predicted == number).any()
+    ]
+    if not missed:
+        return []
+    remedy = ""
+    if test.config.data.class_weights == "none":
+        remedy = ": data.class_weights=balanced makes rare classes more likely, at the cost of log_loss"
+    return [f"never predicted: {listed(missed, 5)}{remedy}"]

@@ -1,0 +1,85 @@
+"""Warnings at the end of a run."""
+
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from support import SMALL, train_into
+
+from mlplab.runs.end_warnings import early_best_epoch
+
+CHURN = (
+    *("data=csv", "data.path=churn.csv", "data.target=churn", "model.hidden=[64,64]", "model.dropout=0"),
+    *("trainer.max_epochs=40", "optimizer.weight_decay=0", "optimizer.lr=0.02", "baselines=[]"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "mlplab")
+
+
+@pytest.fixture
+def churn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that says little about a rare class."""
+    monkeypatch.chdir(tmp_path)
+    source, rows = np.random.default_rng(0), 600
+    months, plan = source.integers(1, 72, rows), source.choice(["a", "b"], rows)
+    left = source.uniform(size=rows) < 0.25 - 0.002 * months
+    columns = {f"x{number}": source.normal(size=rows) for number in range(6)}
+    answer = np.where(left, "yes", "no")
+    pl.DataFrame({"months": months, "plan": plan, **columns, "churn": answer}).write_csv("churn.csv")
+
+
+def warnings_of(folder: str, *overrides: str) -> tuple[list[str], dict[str, float]]:
+    """The warnings in the log of a run, and its metrics."""
+    [metrics] = train_into(Path(folder), [*CHURN, *overrides])
+    lines = Path(folder, "0/train.log").read_text().splitlines()
+    return [line.split("  warning: ")[1] for line in lines if "  warning: " in line], metrics
+
+
+@pytest.mark.usefixtures("churn")
+def test_epochs_in_vain_are_pointed_out_with_remedies_that_work() -> None:
+    [warning, _], metrics = warnings_of("run")
+    best, epochs = metrics["best_epoch"], metrics["epochs"]
+    assert warning.startswith(f"the best epoch is {best:.0f} of {epochs:.0f}; the ")
+    stop, fewer = re.findall(r"\((\S+=\d+)\)", warning)
+    left, stopped = warnings_of("stopped", stop)
+    assert not any("best epoch" in each for each in left)
+    assert stopped["epochs"] < epochs / 2
+    assert {key: stopped[key] for key in ("best_epoch", "test/log_loss")} == {
+        key: metrics[key] for key in ("best_epoch", "test/log_loss")
+    }
+    left, short = warnings_of("fewer", fewer)
+    assert not any("best epoch" in each for each in left)
+    assert short["val/log_loss"] < 1.05 * metrics["val/log_loss"]
+
+
+@pytest.mark.usefixtures("churn")
+def test_a_class_that_is_never_predicted_is_pointed_out_with_a_remedy_that_works() -> None:
+    [_, warning], _ = warnings_of("run", "test_predictions=false")
+    expected = r"never predicted: 'yes' \((\d+) of the 90 test rows, ([\d.]+)% of the training rows\)"
+    found = re.match(expected, warning)
+    assert found
+    counts = pl.read_csv("churn.csv")["churn"].value_counts(normalize=True)
+    share = counts.filter(pl.col("churn") == "yes")["proportion"].item()
+    assert int(found[1]) / 90 == pytest.approx(share, abs=0.01)
+    assert float(found[2]) / 100 == pytest.approx(share, abs=0.01)
+    [remedy] = re.findall(r"data\.class_weights=\w+", warning)
+    left, _ = warnings_of("balanced", remedy)
+    assert not any("never predicted" in each for each in left)
+
+
+def test_a_run_that_learns_to_its_end_has_no_warning(tmp_path: Path) -> None:
+    train_into(tmp_path, [*SMALL, "data.rows=300", "trainer.max_epochs=40"])
+    assert "warning" not in (tmp_path / "0/train.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("best", "epochs", "early"), [(2, 200, True), (20, 200, True), (21, 200, False), (1, 19, False)]
+)
+def test_an_early_best_epoch_is_in_the_first_tenth(best: int, epochs: int, *, early: bool) -> None:
+    assert bool(early_best_epoch(best, epochs, 64.0)) == early
