@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,9 @@ def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
     """
     with explained():
         folder = Path(str(OmegaConf.select(cfg, key)))
+    for path in (folder, *map(Path, folder.parts)):
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            os.lstat(path)  # raises if a name is too long
     if key not in typed and not folder.resolve().is_relative_to((Path.cwd() / OUTPUTS).resolve()):
         remedy = f"type it on the command line: {key}=…"
         raise UserError(Fault(f"is outside {OUTPUTS}/", str(folder), remedy=remedy))
