@@ -193,6 +193,15 @@ CONFIGURATION: list[Mistake] = [
         ("+callbacks.x._target_=lightning.pytorch.callbacks.ModelCheckpoint",),
         ("callbacks.x: every run writes best.ckpt and last.ckpt itself",),
     ),
+    Mistake(
+        "no launcher", {}, ("-m", "seed=1,2", "hydra.launcher=null"), ("hydra.launcher: is not supported",)
+    ),
+    Mistake(
+        "a range without end",
+        {},
+        ("-m", "seed=range(0,3,0)"),
+        ("seed: the step is 0", "range(START,STOP,STEP)"),
+    ),
     Mistake("62 a file", {"used": ""}, ("hydra.run.dir=used",), ("used: exists and is not empty",)),
     Mistake("62 below a file", {"used": ""}, ("hydra.run.dir=used/x",), ("used/x: cannot be created",)),
     Mistake(

@@ -109,7 +109,7 @@ def _plain_value(cfg: DictConfig, key: str) -> Any:
 
 
 def reject_hydra_settings(section: Any) -> None:
-    """Rejects settings that make Hydra call code, change the environment or write files.
+    """Rejects settings that make Hydra call code, change the environment or write files, or unable to sweep.
 
     Raises:
         UserError: if there is one.
@@ -119,6 +119,8 @@ def reject_hydra_settings(section: Any) -> None:
             "hydra.callbacks": bool(section.callbacks),
             "hydra.job.env_set": bool(section.job.env_set),
             "hydra.job.chdir": bool(section.job.chdir),
+            "hydra.launcher": section.launcher is None,
+            "hydra.sweeper": section.sweeper is None,
             "hydra.output_subdir": section.output_subdir is not None,
         }
     for key, is_set in settings.items():

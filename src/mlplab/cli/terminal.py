@@ -54,6 +54,8 @@ def exit_status(work: Callable[[], None]) -> int:
             return print_error(
                 UserError(Fault("the name is too long for a file or folder", where, remedy=remedy))
             )
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # NumPy's, and torch's
+            return print_error(RunFailed(f"out of memory: {error}\n  use a smaller table or network"))
         traceback.print_exc()
         return 1
     return 0

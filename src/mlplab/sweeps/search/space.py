@@ -242,11 +242,13 @@ def _distribution(override: Override, sweep: object) -> BaseDistribution | None:
             if isinstance(low, int) and isinstance(high, int):
                 return IntDistribution(low, high, log)
             return FloatDistribution(float(low), float(high), log)
-        case RangeSweep():
-            start, stop, step = (Decimal(str(each)) for each in (sweep.start, sweep.stop, sweep.step))
-            count = ceil((stop - start) / step)
+        case RangeSweep(start=begin, stop=end, step=by) if begin is not None and end is not None:
+            if by == 0:
+                raise UserError(Fault("the step is 0", key, text, remedy="write range(START,STOP,STEP)"))
+            count = ceil((Decimal(end) - Decimal(begin)) / Decimal(by))  # of the floats, as Hydra counts
             if count < 1:
                 return None
+            start, step = Decimal(str(begin)), Decimal(str(by))
             first, last = sorted((start, start + (count - 1) * step))
             step = abs(step)
             if all(isinstance(each, int) for each in (sweep.start, sweep.stop, sweep.step)):
