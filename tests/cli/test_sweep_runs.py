@@ -176,10 +176,10 @@ def test_the_grid() -> None:
 def test_two_texts_do_not_become_one_name() -> None:
     names = {
         folder_name([f"data.path={path}"], {"data.path"})
-        for path in ("a b", "a/b", "a_b", "x" * 200, "x" * 201)
+        for path in ("a b", "a/b", "a_b", "x" * 200, "x" * 201, "字" * 100)
     }
-    assert len(names) == 5
-    assert all(len(name) < 140 and "/" not in name for name in names)
+    assert len(names) == 6
+    assert all(len(name.encode()) < 140 and "/" not in name for name in names)
 
 
 @pytest.mark.parametrize("path", ["it's", "a\\", "a\\'b", "with space", "a,b", "100%"])

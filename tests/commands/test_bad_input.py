@@ -69,7 +69,9 @@ CONFIGURATION: list[Mistake] = [
         ("optimizer: unknown option", "adam, adamw, sgd", "=adam?"),
     ),
     Mistake("50 unknown group", {}, ("optimzer=adam",), ("did you mean optimizer?",)),
-    Mistake("50 no option at all", {}, ("optimizer=3",), ("Config group override must be a string",)),
+    Mistake("50 no option at all", {}, ("optimizer=3",), ("a config group takes the name of an option",)),
+    Mistake("50 nested options", {}, ("loss=[a,[b]]",), ("a config group takes the name of an option",)),
+    Mistake("50 options of a table", {}, ("data=[x]",), ("data: unknown option (found 'x')",)),
     Mistake("50 unknown task", {}, ("task=clasification",), ("task: invalid value", "'multiclass'")),
     Mistake("50 unknown baseline", {}, ("baselines=[ridge]",), ("baselines[0]: invalid value", "'linear'")),
     Mistake("50 unknown metric", {}, ("monitor=val/acc",), ("monitor: invalid value", "'val/accuracy'")),
@@ -89,6 +91,7 @@ CONFIGURATION: list[Mistake] = [
         "52 decay", {}, ("optimizer.weight_decay=-1",), ("optimizer.weight_decay: out of range", "0 or above")
     ),
     Mistake("52 width", {}, ("model.hidden=[64,0]",), ("model.hidden[1]: out of range", "1 or above")),
+    Mistake("52 eps", {}, ("optimizer.eps=0",), ("optimizer.eps: out of range", "1e-20 or above")),
     Mistake("53 empty seed", {}, ("seed=",), ("seed: wrong type", "a whole number")),
     Mistake("53 negative seed", {}, ("seed=-1",), ("seed: out of range", "0 or above")),
     Mistake("54 the same key twice", {}, ("seed=1", "seed=2"), ("seed: is given twice", "seed=1 and seed=2")),
@@ -141,6 +144,24 @@ CONFIGURATION: list[Mistake] = [
     Mistake(
         "61 a logger's folder", {}, ("logger.tensorboard.name=../../x",), ("logger.tensorboard: ", "no '..'")
     ),
+    Mistake(
+        "61 a URI",
+        {},
+        ("+logger.m={_target_: lightning.pytorch.loggers.MLFlowLogger, tracking_uri: 'file:./x'}",),
+        ("logger.m: 'file:./x' may lead out of outputs/", "file:outputs/…", "MLFLOW_TRACKING_URI"),
+    ),
+    Mistake(
+        "61 too long a name",
+        {},
+        (f"name={'a' * 300}",),
+        ("a…': the name is too long", "choose a shorter one"),
+    ),
+    Mistake(
+        "61 too long a name of a sweep",
+        {},
+        ("-m", "seed=0,1", f"hydra.sweep.dir={'a' * 300}"),
+        ("a…': the name is too long",),
+    ),
     Mistake("61 the outputs themselves", {}, ("name=.",), ("name: ",)),
     Mistake(
         "58 a callback of Hydra's from a file",
@@ -161,10 +182,25 @@ CONFIGURATION: list[Mistake] = [
         ("_target_=lightning.pytorch.callbacks.Timer: cannot be instantiated", "'foo'"),
     ),
     Mistake(
+        "58 a logger's package",
+        {},
+        ("+logger.w._target_=lightning.pytorch.loggers.CometLogger",),
+        ("CometLogger: needs a package", "comet", "install it: uv pip install"),
+    ),
+    Mistake(
         "58 a checkpoint callback",
         {},
         ("+callbacks.x._target_=lightning.pytorch.callbacks.ModelCheckpoint",),
         ("callbacks.x: every run writes best.ckpt and last.ckpt itself",),
+    ),
+    Mistake(
+        "no launcher", {}, ("-m", "seed=1,2", "hydra.launcher=null"), ("hydra.launcher: is not supported",)
+    ),
+    Mistake(
+        "a range without end",
+        {},
+        ("-m", "seed=range(0,3,0)"),
+        ("seed: the step is 0", "range(START,STOP,STEP)"),
     ),
     Mistake("62 a file", {"used": ""}, ("hydra.run.dir=used",), ("used: exists and is not empty",)),
     Mistake("62 below a file", {"used": ""}, ("hydra.run.dir=used/x",), ("used/x: cannot be created",)),
@@ -192,6 +228,27 @@ CONFIGURATION: list[Mistake] = [
         ("e.yaml, line 2: is not valid YAML",),
     ),
     Mistake(
+        "33 folds",
+        {},
+        ("data/split=kfold", f"data.split.folds={9**30}"),
+        ("more folds than rows", "at most 1030"),
+    ),
+    Mistake(
+        "more rows than memory",
+        {},
+        ("data=synthetic", "data.rows=2147483647", "data.features=2147483647"),
+        ("data.rows and data.features: need", "GiB are free", "draw fewer rows"),
+    ),
+    Mistake(
+        "too large a grid",
+        {},
+        ("-m", "seed=range(99999999999)"),
+        ("seed: more than 100,000 runs", "sweep.trials"),
+    ),
+    Mistake(
+        "cores", {}, ("trainer.devices=1000",), ("trainer.devices=1000: needs as many cores", "machine has")
+    ),
+    Mistake(
         "unknown function", {}, ("data=synthetic", "data.function=sin"), ("friedman1", "did you mean sine?")
     ),
 ]
@@ -215,7 +272,13 @@ WHOLE_COMMANDS = (
     "58 target",
     "58 arguments that a class does not take",
     "59 no GPU",
+    "33 folds",
+    "58 a logger's package",
+    "50 nested options",
+    "50 options of a table",
     "a value that is needed",
+    "cores",
+    "more rows than memory",
     "unknown function",
 )
 OF_THE_COMMAND_LINE = ("-", "name=", "hydra.", "init_from=", "logger.")

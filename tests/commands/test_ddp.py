@@ -24,6 +24,11 @@ Command = Callable[..., Ended]
 RANKS = "trainer.devices=2"
 
 
+@pytest.fixture(autouse=True)
+def _enough_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "available_cores", lambda: 3)
+
+
 def write_table(path: Path, rows: int) -> None:
     """A table with two inputs, row weights, and a target."""
     pairs = ((n * 37 % 101, n * 53 % 17) for n in range(rows))
@@ -203,8 +208,7 @@ def test_more_devices_than_there_are_are_refused(command: Command, monkeypatch: 
     assert_short_answer(command(*SMALL, RANKS), said)
 
 
-def test_more_processes_than_cores_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "available_cores", lambda: 3)
+def test_more_threads_than_cores_are_warned_of() -> None:
     assert devices.core_warnings(config(*SMALL, "trainer.devices=3")) == []
     (warning,) = devices.core_warnings(config(*SMALL, RANKS, "threads=2"))
     assert "needs 4 cores, and there are 3" in warning

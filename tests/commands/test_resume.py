@@ -110,6 +110,8 @@ def test_auto_does_not_differ_from_what_it_stood_for(command: Command, stopped: 
     interrupt(stopped)
     ended = command("resume=outputs/r", *auto[:2], "optimizer.lr=0.1")
     assert_short_answer(ended, ["optimizer.lr: differs from the resumed run (found 0.1, expected 0.005"])
+    ended = command("resume=outputs/r", "init_from=auto")  # a folder of that name
+    assert_short_answer(ended, ["init_from: differs from the resumed run (found 'auto', expected None"])
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_again(command: Command, tmp_path: Path) -> None:

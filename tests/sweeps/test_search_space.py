@@ -46,6 +46,11 @@ LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
             IntDistribution(0, 16, step=8),
             "0 to 16, whole, in steps of 8",
         ),
+        (
+            "data.batch_size=range(1,100000000000)",
+            IntDistribution(1, 99_999_999_999),
+            "1 to 99999999999, whole",
+        ),
         ("model.hidden=[64,64],[8]", CategoricalDistribution(["[64,64]", "[8]"]), "[64,64] or [8]"),
         (
             "model/preprocessing=choice(standard,none)",

@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def _plain_value(cfg: DictConfig, key: str) -> Any:
 
 
 def reject_hydra_settings(section: Any) -> None:
-    """Rejects settings that make Hydra call code, change the environment or write files.
+    """Rejects settings that make Hydra call code, change the environment or write files, or unable to sweep.
 
     Raises:
         UserError: if there is one.
@@ -119,6 +119,8 @@ def reject_hydra_settings(section: Any) -> None:
             "hydra.callbacks": bool(section.callbacks),
             "hydra.job.env_set": bool(section.job.env_set),
             "hydra.job.chdir": bool(section.job.chdir),
+            "hydra.launcher": section.launcher is None,
+            "hydra.sweeper": section.sweeper is None,
             "hydra.output_subdir": section.output_subdir is not None,
         }
     for key, is_set in settings.items():
@@ -134,6 +136,9 @@ def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
     """
     with explained():
         folder = Path(str(OmegaConf.select(cfg, key)))
+    for path in (folder, *map(Path, folder.parts)):
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            os.lstat(path)  # raises if a name is too long
     if key not in typed and not folder.resolve().is_relative_to((Path.cwd() / OUTPUTS).resolve()):
         remedy = f"type it on the command line: {key}=…"
         raise UserError(Fault(f"is outside {OUTPUTS}/", str(folder), remedy=remedy))

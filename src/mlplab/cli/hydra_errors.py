@@ -19,10 +19,11 @@ def explained() -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise explain(error) from error
-    except ValueError as error:
-        if not str(error).startswith("Config group override"):  # Hydra's message for optimizer=3
+    except (ValueError, TypeError) as error:  # Hydra's, for optimizer=3 and optimizer=[a,[b]]
+        if not str(error).startswith(("Config group override", "can only concatenate str")):
             raise
-        raise UserError(Fault(str(error), remedy="--help lists the options of each group")) from error
+        what = "a config group takes the name of an option, or a list of names"
+        raise UserError(Fault(what, remedy="--help lists the options of each group")) from error
     except BrokenPipeError:
         raise  # the reader of our output has closed it
     except OSError as error:
@@ -102,7 +103,7 @@ def _unknown_option(error: MissingConfigException) -> Fault:
         "unknown option",
         group,
         f"'{option}'",
-        f"one of {listed(options, 20)}",
+        f"one of {listed(options, 20)}" if options else "",
         did_you_mean(nearest(option, options), f"{group}="),
     )
 

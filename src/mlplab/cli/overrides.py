@@ -105,6 +105,8 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
         if override.is_sweep_override():
             swept[key] = line
             values = line.partition("=")[2]
+            if getattr(override.value(), "step", 1) == 0:
+                raise UserError(Fault("the step is 0", key, values, remedy="write range(START,STOP,STEP)"))
             if not multirun and override.is_interval_sweep():
                 remedy = f"to search it, add -m: python scripts/train.py -m {shlex.quote(line)}"
                 raise UserError(Fault("an interval for one run", key, values, remedy=remedy))

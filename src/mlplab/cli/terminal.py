@@ -1,5 +1,6 @@
 """What commands print, on which stream, and their exit codes."""
 
+import errno
 import logging
 import os
 import signal
@@ -12,7 +13,7 @@ from shutil import get_terminal_size
 from typing import Literal
 
 from mlplab.console import wrapped
-from mlplab.errors import CannotWrite, Interrupted, RunFailed, UserError, is_disk_error
+from mlplab.errors import CannotWrite, Fault, Interrupted, RunFailed, UserError, is_disk_error, shortened
 
 VERSION = "--version"
 
@@ -48,6 +49,13 @@ def exit_status(work: Callable[[], None]) -> int:
     except Exception as error:
         if is_disk_error(error):
             return print_error(CannotWrite(error))
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            where, remedy = shortened(str(error.filename)), "choose a shorter one"
+            return print_error(
+                UserError(Fault("the name is too long for a file or folder", where, remedy=remedy))
+            )
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # NumPy's, and torch's
+            return print_error(RunFailed(f"out of memory: {error}\n  use a smaller table or network"))
         traceback.print_exc()
         return 1
     return 0

@@ -34,6 +34,7 @@ from mlplab.runs.resume import (
     read_run_config,
     was_started,
 )
+from mlplab.runs.selection import OF_TABLE
 from mlplab.sweeps.folder import MULTIRUN_FILE, PLAN_FILE, check_sweep_folder
 
 if TYPE_CHECKING:  # it imports polars, which asking for help does not need
@@ -131,7 +132,10 @@ def _table(run: TrainConfig) -> str:
 
 def _is_auto(key: str, values: Mapping[str, Any]) -> bool:
     """Whether a key was typed as `auto`, which the saved configuration has replaced."""
-    return values.get(key) == "auto" or (key.startswith("loss.") and values["loss.name"] == "auto")
+    may_be_auto = key.startswith((*OF_TABLE, "task", "trainer."))  # a column or a folder may have that name
+    return (may_be_auto and values.get(key) == "auto") or (
+        key.startswith("loss.") and values["loss.name"] == "auto"
+    )
 
 
 def _table_overrides(run: TrainConfig, lines: Sequence[str]) -> list[str]:

@@ -18,7 +18,16 @@ from mlplab.config.loss import AutoLoss, CrossEntropyLoss, HuberLoss, Loss, Simp
 from mlplab.config.model import CustomModel, Linear, Mlp, Model, Preprocessing
 from mlplab.config.optimizer import Adam, Sgd
 from mlplab.config.scheduler import ConstantSchedule, CosineSchedule, PlateauSchedule, StepSchedule
-from mlplab.config.split import AUTO, FileSplit, GroupSplit, KFoldSplit, RandomSplit, Split, TimeSplit
+from mlplab.config.split import (
+    AUTO,
+    FileSplit,
+    GroupSplit,
+    KFoldSplit,
+    RandomSplit,
+    Split,
+    TimeSplit,
+    columns_of,
+)
 from mlplab.config.sweep import Sweep
 from mlplab.config.trainer import Trainer
 from mlplab.config.types import Auto, EnsembleSizeOrAuto, RunName, Section, Seed, Text, check_name, chosen
@@ -69,6 +78,7 @@ __all__ = [
     "Trainer",
     "check_name",
     "chosen",
+    "columns_of",
     "parse",
     "parse_description",
     "parse_launcher",

@@ -81,6 +81,9 @@ def instantiate(class_path: str, kind: type[T], *arguments: Any, **named: Any) -
         return import_class(class_path, kind)(*arguments, **named)
     except SystemExit as error:
         raise RunFailed(f"{class_path} called exit({error.code})") from error
+    except ImportError as error:
+        what, remedy = f"needs a package: {error}", "install it: uv pip install …, or pip install …"
+        raise UserError(Fault(what, f"_target_={class_path}", remedy=remedy)) from error
     except (TypeError, ValueError) as error:
         what = f"cannot be instantiated: {error}"
         remedy = "check the keys next to _target_"

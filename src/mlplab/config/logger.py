@@ -18,10 +18,26 @@ class LoggerConfig(ClassSection):
     def _stays_in_the_run_folder(self) -> "LoggerConfig":
         if "save_dir" in self.arguments:
             raise ValueError("save_dir is always the run folder; remove it")
-        for text in _strings(self.arguments):
-            if text and not re.fullmatch(r"https?://[\w.\-]+(:\d+)?(/[\w\-]+)*/?", text):
-                check_name(text)
+        for text in filter(None, _strings(self.arguments)):
+            _check_stays_below_outputs(text)
         return self
+
+
+SERVER = r"https?://[\w.\-]+(:\d+)?(/[\w\-]+)*/?"
+FILES = r"(file:|sqlite:///)(\./)?outputs/(?P<path>[\w.\-/]+)"
+"""URIs of MLflow's. Without %, since %2e is a dot."""
+
+
+def _check_stays_below_outputs(text: str) -> None:
+    if re.fullmatch(SERVER, text):
+        return
+    files = re.fullmatch(FILES, text)
+    try:
+        check_name(files["path"] if files else text)
+    except ValueError:
+        what = f"'{text}' may lead out of outputs/: no absolute path, no '..', no backslash, no colon, no $"
+        uris = "URIs may be https://HOST, file:outputs/… and sqlite:///outputs/…"
+        raise ValueError(f"{what}; {uris}; for MLflow, set others in MLFLOW_TRACKING_URI") from None
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -13,7 +13,7 @@ class Adam(Section):
     name: Literal["adam", "adamw"]
     lr: PositiveOrAuto
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
-    eps: NotNegative
+    eps: Annotated[float, Field(ge=1e-20, allow_inf_nan=False)]  # squares of gradients below 4e-23 are 0
     weight_decay: NotNegativeOrAuto
     weight_averaging: BoolOrAuto
 

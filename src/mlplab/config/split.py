@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, model_validator
 from mlplab.config.types import Fraction, Section, Seed, Text
 
 AUTO = "auto"
-"""The value of `stratify` that stands for a target that is a class."""
+"""The value of `stratify` that stands for a target that is a class. For other keys it is a column's name."""
 
 
 class _Fractions(Section):
@@ -80,7 +80,7 @@ class KFoldSplit(Section):
 
     @model_validator(mode="after")
     def _uses_one_column(self) -> "KFoldSplit":
-        given = [key for key in ("group", "time", "stratify") if getattr(self, key) not in (None, AUTO)]
+        given = list(columns_of(self))
         if len(given) > 1:
             raise ValueError(
                 f"takes one of group, time and stratify, not {' and '.join(given)}; "
@@ -90,3 +90,9 @@ class KFoldSplit(Section):
 
 
 Split = Annotated[RandomSplit | GroupSplit | TimeSplit | FileSplit | KFoldSplit, Discriminator("name")]
+
+
+def columns_of(split: Split) -> dict[str, str]:
+    """The columns that a split names, by their keys."""
+    named = {key: getattr(split, key, None) for key in ("group", "time", "stratify")}
+    return {key: name for key, name in named.items() if name and (key, name) != ("stratify", AUTO)}

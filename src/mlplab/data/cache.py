@@ -164,9 +164,8 @@ class RunData:
         split = self.split_config
         if isinstance(split, config.FileSplit):
             return f"{split.path} has changed"
-        for key in ("group", "time", "stratify"):
-            if (name := getattr(split, key, None)) not in (None, config.AUTO):
-                return f"column '{name}' (data.split.{key}) has changed or is read differently"
+        for key, name in config.columns_of(split).items():
+            return f"column '{name}' (data.split.{key}) has changed or is read differently"
         return "the split was made by a different version of mlplab"
 
 

@@ -83,9 +83,8 @@ def csv_options(data: Data) -> CsvOptions:
 
 def table_spec(run: config.DescribeConfig) -> TableSpec:
     """The columns and options with which a run reads its table."""
-    keys: tuple[tuple[str, Role], ...] = (("group", "group"), ("time", "time"), ("stratify", "class"))
-    named = [(getattr(run.data.split, key, None), role) for key, role in keys]
-    of_split = [(name, role) for name, role in named if name not in (None, config.AUTO)]
+    roles: dict[str, Role] = {"group": "group", "time": "time", "stratify": "class"}
+    of_split = [(name, roles[key]) for key, name in config.columns_of(run.data.split).items()]
     spec = spec_of(run.data)
     return replace(spec, roles=(*spec.roles, *of_split), raw=_raw(run), task=run.task)
 

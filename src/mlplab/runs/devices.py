@@ -6,11 +6,15 @@ from mlplab.config import Mlp, TrainConfig
 from mlplab.errors import Fault, UserError
 
 
-def check_devices(run: TrainConfig) -> None:
+def check_devices(run: TrainConfig, *, resume: bool) -> None:
     """Checks that a run can be trained on its number of devices.
 
+    Args:
+        resume: whether the run is resumed, perhaps on a machine with fewer cores.
+
     Raises:
-        UserError: if its network mixes the rows of a batch, or its processes were started by another program.
+        UserError: if there are fewer cores, its network mixes the rows of a batch, or its processes were
+            started by another program.
     """
     if run.trainer.devices == 1:
         return
@@ -21,6 +25,11 @@ def check_devices(run: TrainConfig) -> None:
     if "LOCAL_RANK" in os.environ:
         what = "starts its processes itself, and was started as one of several (LOCAL_RANK is set)"
         raise UserError(Fault(what, where, remedy="start the command once, without torchrun"))
+    cores = available_cores()
+    if run.trainer.devices > cores and run.trainer.accelerator != "cuda" and not resume:
+        what = f"needs as many cores, and this machine has {cores}"
+        remedy = f"use trainer.devices={cores} or fewer; for GPUs, set trainer.accelerator=cuda"
+        raise UserError(Fault(what, where, remedy=remedy))
 
 
 def core_warnings(run: TrainConfig) -> list[str]:

@@ -31,7 +31,7 @@ STACKS = "stacks"
 """Folder with the training states of unfinished stacks."""
 
 LONGEST_NAME = 120
-"""The largest number of characters of a run folder's name; longer names are cut."""
+"""The largest number of bytes of a run folder's name; longer names are cut."""
 
 MULTIRUN_FILE = "multirun.yaml"
 """Written by Hydra's own sweeper."""
@@ -100,8 +100,9 @@ def folder_name(overrides: Sequence[str], varying: set[str]) -> str:
             parts.append(f"{key.rpartition('.')[2].lstrip('+~')}={value}")
     text = ",".join(parts) or "run"
     name = re.sub(r"[^\w.,=+\-\[\]]", "_", text)
-    if name != text or len(name) > LONGEST_NAME:  # distinct texts must get distinct names
-        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    if name != text or len(name.encode()) > LONGEST_NAME:  # distinct texts must get distinct names
+        cut = name.encode()[:LONGEST_NAME].decode(errors="ignore")
+        name = f"{cut}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     return name
 
 

@@ -1,5 +1,6 @@
 """How a table is split, as its configuration and its target decide."""
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -7,12 +8,14 @@ import polars as pl
 import pytest
 from support import config, table_of
 
+from mlplab.data.cache import DataCache
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.source import Source
 from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
+from mlplab.errors import UserError
 
 ROWS = 200
 FRAME = pl.DataFrame(
@@ -96,3 +99,32 @@ def test_another_column_may_be_stratified_instead() -> None:
     split = split_of(table, "data.split.stratify=other", "data.split.test=0.2")
     tested = FRAME["other"][split.test.tolist()]
     assert tested.value_counts(sort=True)["count"].to_list() == [20, 20]
+
+
+@pytest.mark.parametrize("name", ["group", "kfold"])
+def test_groups_may_be_in_a_column_called_auto(tmp_path: Path, name: str) -> None:
+    split = split_of_file(tmp_path, FRAME.rename({"group": "auto"}), name, "data.split.group=auto")
+    parts = [set(FRAME["group"].gather(rows)) for rows in split.parts().values()]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 20
+
+
+@pytest.mark.parametrize("name", ["time", "kfold"])
+def test_times_may_be_in_a_column_called_auto(tmp_path: Path, name: str) -> None:
+    shuffled = FRAME.with_columns(auto=(pl.int_range(ROWS) * 37) % ROWS)
+    split = split_of_file(tmp_path, shuffled, name, "data.split.time=auto")
+    train, val, test = (shuffled["auto"].gather(rows).to_numpy() for rows in split.parts().values())
+    assert train.max() < val.min()
+    assert val.max() < test.min()
+
+
+@pytest.mark.parametrize("own", ["group:group", "kfold:group", "time:time", "kfold:time"])
+def test_a_table_without_a_column_called_auto_has_none(tmp_path: Path, own: str) -> None:
+    name, key = own.split(":")
+    with pytest.raises(UserError, match="has no column 'auto'"):
+        split_of_file(tmp_path, FRAME, name, f"data.split.{key}=auto")
+
+
+def split_of_file(folder: Path, frame: pl.DataFrame, name: str, override: str) -> Split:
+    frame.write_csv(folder / "t.csv")
+    words = ("data=csv", f"data.path={folder}/t.csv", "data.target=y", f"data/split={name}", override)
+    return DataCache().data(config(*words)).split

@@ -101,9 +101,12 @@ def kfold_split(
       rows than there are folds (five with two folds) are stratified as one.
 
     Raises:
-        UserError: if a set is empty; if there are too few groups or times, or a row has none; if a class with
-            a name has fewer rows than there are folds, or fewer than five with two folds.
+        UserError: if a set is empty; if there are too few rows, groups or times, or a row has no group or
+            time; if a class with a name has fewer rows than there are folds, or fewer than five with two
+            folds.
     """
+    if folds > len(rows):
+        raise UserError(Fault("more folds than rows", "data.split.folds", f"{folds}", f"at most {len(rows)}"))
     if times is not None:
         return _chronological_fold(rows, times, folds, fold, val)
     rest_generator = np.random.default_rng([seed, fold])

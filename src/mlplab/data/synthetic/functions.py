@@ -11,12 +11,16 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
+from mlplab.data.memmap import free_memory
 from mlplab.data.synthetic.scenarios import SCENARIOS
 from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 
 X = Float64[np.ndarray, "row feature"]
 Y = Float64[np.ndarray, " row"]
 Bounds = tuple[float, float]
+
+SCENARIO_COLUMNS = 8
+"""About the number of columns of a scenario."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,11 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
                 remedy=did_you_mean(nearest(function, names)),
             )
         )
+    width = features or (FUNCTIONS[function].features if function in FUNCTIONS else SCENARIO_COLUMNS)
+    if (wanted := rows * width * 8) > (free := free_memory()):
+        what = f"need {wanted / 2**30:,.0f} GiB of memory, and {free / 2**30:,.0f} GiB are free"
+        found = f"{rows} rows of {width} features"
+        raise UserError(Fault(what, "data.rows and data.features", found, remedy="draw fewer rows"))
     generator = np.random.default_rng(seed)
     if function in SCENARIOS:
         if features is not None:
@@ -122,7 +131,6 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
             raise UserError(Fault(what, "data.features", found=str(features), remedy=remedy))
         return SCENARIOS[function](rows, noise, generator)
     chosen = FUNCTIONS[function]
-    width = chosen.features if features is None else features
     if width < chosen.features:
         raise UserError(
             Fault(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from math import inf, isclose, prod
+from math import ceil, inf, isclose, prod
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -58,7 +58,7 @@ class Dimension:
             case CategoricalDistribution(choices=choices):
                 return len(choices)
             case IntDistribution(low=low, high=high, step=step):
-                return len(range(low, high + 1, step))
+                return (high - low) // step + 1
         return inf
 
     def ends(self) -> Sequence[Value]:
@@ -242,12 +242,15 @@ def _distribution(override: Override, sweep: object) -> BaseDistribution | None:
             if isinstance(low, int) and isinstance(high, int):
                 return IntDistribution(low, high, log)
             return FloatDistribution(float(low), float(high), log)
-        case RangeSweep():
-            values = [Decimal(value) for value in override.sweep_string_iterator()]
-            if not values:
+        case RangeSweep(start=begin, stop=end, step=by) if begin is not None and end is not None:
+            if by == 0:
+                raise UserError(Fault("the step is 0", key, text, remedy="write range(START,STOP,STEP)"))
+            count = ceil((Decimal(end) - Decimal(begin)) / Decimal(by))  # of the floats, as Hydra counts
+            if count < 1:
                 return None
-            first, step = min(values), abs(Decimal(str(sweep.step)))
-            last = first + (max(values) - first) // step * step
+            start, step = Decimal(str(begin)), Decimal(str(by))
+            first, last = sorted((start, start + (count - 1) * step))
+            step = abs(step)
             if all(isinstance(each, int) for each in (sweep.start, sweep.stop, sweep.step)):
                 return IntDistribution(int(first), int(last), step=int(step))
             return FloatDistribution(float(first), float(last), step=float(step))
