@@ -138,6 +138,16 @@ def test_a_sweep_goes_on_beside_its_chosen_ensemble(command: Command, run_script
     assert {path: path.read_bytes() for path in copies} == copies
 
 
+def test_a_sweep_that_chooses_an_ensemble_reads_its_table_once(command: Command, tmp_path: Path) -> None:
+    FRAME.with_row_index("id").write_csv(tmp_path / "t.csv")
+    table = ("data=csv", "data.path=t.csv", "data.target=target", *SMALL[2:])
+    for settings in ("seed=0,1", "optimizer.lr=interval(0.01,0.1)"):
+        search = ["sweep.trials=2"] * ("interval" in settings)
+        ended = command("-m", *table, settings, *search, "sweep.ensemble=2", f"name={len(search)}")
+        assert ended.status == 0, ended
+        assert (ended.out + ended.err).count("leaving out column 'id'") == 1
+
+
 def test_an_earlier_choice_is_replaced_and_other_files_are_kept(run_script: Command, here: Path) -> None:
     for _ in range(2):
         assert run_script("evaluate", "run=s", "select=2").status == 0

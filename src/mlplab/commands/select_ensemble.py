@@ -62,12 +62,15 @@ class Choice:
         return self.result.ensemble or self.result.members[0]
 
 
-def select_ensemble(sweep: Path, steps: int) -> Choice:
+def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> Choice:
     """Chooses runs of a sweep for an ensemble, and writes it to `SWEEP/ensemble-STEPS`.
 
     The runs are chosen by `greedy_selection` on the validation rows. The test rows only score the result.
     The folder holds copies of the chosen runs, and can be used in place of a sweep's. An earlier choice in
     it is replaced.
+
+    Args:
+        cache: may have read the tables already.
 
     Raises:
         UserError: if the folder is not a sweep's, if its runs have different tables, targets or splits, or if
@@ -83,7 +86,7 @@ def select_ensemble(sweep: Path, steps: int) -> Choice:
     check_one_table(results, sweep)
     runs = [TrainedRun(run.folder) for run in results]
     _check_comparable(runs, sweep)
-    cache = DataCache()
+    cache = cache or DataCache()
     data = own_data(runs[0], cache)
     found = [validation_predictions(run, own_data(run, cache)) for run in runs]
     rows = reduce(np.intersect1d, [rows for rows, _ in found])  # ensembles have more than single networks
