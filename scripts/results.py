@@ -1,4 +1,4 @@
-"""Shows one table of all given runs and sweeps, from the files in their folders.
+"""Shows all given runs and sweeps, from the files in their folders: a ranking for each table and target.
 
 python scripts/results.py outputs
 python scripts/results.py outputs/sweep --by optimizer.lr --sort optimizer.lr
@@ -20,7 +20,7 @@ def results(arguments: argparse.Namespace) -> None:
     """Prints the table."""
     from rich.console import Console
 
-    from mlplab.commands.results import read_runs, results, results_by_task
+    from mlplab.commands.results import read_runs, results_by_table
     from mlplab.commands.results_search import search_table
     from mlplab.commands.results_table import results_table
     from mlplab.commands.results_text import results_csv, results_markdown, wide_table
@@ -29,25 +29,25 @@ def results(arguments: argparse.Namespace) -> None:
     if arguments.watch:
         _watch(arguments)
     by = [key for key in arguments.by.split(",") if key] if arguments.by else None
-    console = Console()
-    if arguments.format == "terminal" and console.is_terminal:
-        runs = read_runs(arguments.folders)
-        if by is None and trials_in_order(runs):
-            console.print(search_table(runs, console.width, arguments.sort))
-            return
-        by_task = results_by_task(runs, by, arguments.sort)
-        for task, found in by_task.items():
-            console.print(results_table(found, console.width, task if len(by_task) > 1 else None))
+    runs, console = read_runs(arguments.folders), Console()
+    on_terminal = arguments.format == "terminal" and console.is_terminal
+    if on_terminal and by is None and trials_in_order(runs):
+        console.print(search_table(runs, console.width, arguments.sort))
         return
-    found = results(arguments.folders, by, arguments.sort)
+    tables = results_by_table(runs, by, arguments.sort)
     if arguments.format == "csv":
-        print(results_csv(found), end="")
-    elif arguments.format == "markdown":
-        print(results_markdown(found))
-    else:  # lines need no wrapping
-        grid = wide_table(found)
-        console.width = console.measure(grid, options=console.options.update(width=WIDE)).maximum
-        console.print(grid)
+        print(results_csv(tables), end="")
+        return
+    for title, found in tables:
+        heading = title if len(tables) > 1 else None
+        if on_terminal:
+            console.print(results_table(found, console.width, heading, with_names=by is None))
+        elif arguments.format == "markdown":
+            print(f"**{heading}**\n\n{results_markdown(found)}\n" if heading else results_markdown(found))
+        else:  # lines need no wrapping
+            grid = wide_table(found, heading)
+            console.width = console.measure(grid, options=console.options.update(width=WIDE)).maximum
+            console.print(grid)
 
 
 def _watch(arguments: argparse.Namespace) -> None:

@@ -96,7 +96,7 @@ class GridOrSearch(Sweeper):
 
                 from mlplab.commands.select_ensemble import print_choice, select_ensemble
 
-            print_choice(select_ensemble(root, ensemble), Console())
+            print_choice(select_ensemble(root, ensemble, self._cache), Console())
 
 
 class Lockstep(Launcher):

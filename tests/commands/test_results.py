@@ -2,7 +2,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from statistics import mean, stdev
@@ -12,11 +12,15 @@ import pytest
 from rich.console import Console
 from support import Ended, write_config
 
-from mlplab.commands.results import read_runs, results, results_by_task
+from mlplab.commands.results import Results, group_runs, read_runs, results_by_table
 from mlplab.commands.results_table import results_table
 from mlplab.commands.results_text import results_csv, results_markdown, wide_table
 from mlplab.errors import UserError
 from mlplab.runs.selection import in_brief, select_runs, short_keys
+
+
+def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str | None = None) -> Results:
+    return group_runs(read_runs(folders), by, sort)
 
 
 def write(
@@ -67,6 +71,15 @@ def test_a_key_that_only_some_runs_have_differs(sweep: Path) -> None:
     assert set(results([sweep]).by) == {"optimizer.lr", "loss.delta"}
 
 
+def test_what_only_one_option_has_is_no_difference(tmp_path: Path) -> None:
+    huber = {"name": "huber", "delta": 1.0}
+    for number, loss in enumerate(({"name": "mse"}, huber, huber)):
+        write(tmp_path / f"{number}", 0.1, number, 1.0, loss=loss)
+    assert results([tmp_path]).by == ("loss.name",)
+    write(tmp_path / "3", 0.1, 0, 1.0, loss=huber | {"delta": 2.0})
+    assert results([tmp_path]).by == ("loss.name", "loss.delta")
+
+
 def test_what_a_refused_run_left_open_is_no_difference(sweep: Path) -> None:
     loss, auto = {"name": "huber", "delta": 1.0}, {"monitor": "auto", "loss": {"name": "auto"}}
     for seed in (0, 1):
@@ -115,6 +128,97 @@ def test_runs_are_ranked_by_the_validation_metric_that_they_monitor(tmp_path: Pa
     assert [path.name for path in select_runs(tmp_path, 2)] == ["0.2", "0.1"]
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"loss": {"name": "mae"}},
+        {"data": {"class_weights": "balanced"}},
+        {"model": {"preprocessing": {"target": "log"}}},
+    ],
+)
+def test_losses_that_differ_do_not_rank_runs(tmp_path: Path, other: dict[str, Any]) -> None:
+    same: dict[str, Any] = {
+        "monitor": "val/loss",
+        "loss": {"name": "mse"},
+        "data": {"class_weights": "none"},
+        "model": {"preprocessing": {"target": "standard"}},
+    }
+    for number, (more, loss) in enumerate(((same, 2.0), (same, 1.0), (same | other, 0.5))):
+        write(tmp_path / f"{number}", 0.1, number, -float(number + 1), **more)
+        path = tmp_path / f"{number}/metrics.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"val/loss": loss}))
+    assert results([tmp_path / "0", tmp_path / "1"]).metrics[0] == "val/loss"
+    assert results([tmp_path]).metrics[0] == "val/rmse"
+    assert [path.name for path in select_runs(tmp_path)] == ["0", "1"]
+    assert [path.name for path in select_runs(tmp_path, 1)] == ["0"]
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    """Runs of two tables and of a sweep."""
+    csv = {"name": "csv", "path": "houses.csv", "target": ["price"], "na_values": [], "delimiter": None}
+    for folder, lr, data in (
+        ("first", 0.1, {"name": "concrete"}),
+        ("sweep/lr=0.2,seed=0", 0.2, {"name": "concrete"}),
+        ("sweep/lr=0.2,seed=1", 0.2, {"name": "concrete"}),
+        ("houses", 0.1, csv),
+        ("again", 0.1, csv),
+    ):
+        seed = int(folder.endswith("=1") or folder == "again")
+        write(tmp_path / "t" / folder, lr, seed, 1.0, data=data)
+    return tmp_path / "t"
+
+
+def test_runs_of_different_tables_are_not_ranked_together(tables: Path) -> None:
+    found = results_by_table(read_runs([tables]))
+    assert [(title, each.by, len(each.groups)) for title, each in found] == [
+        ("houses.csv → price (numbers)", (), 1),
+        ("concrete → target (numbers)", ("optimizer.lr",), 2),
+    ]
+    for choice in ("best", "all", 1):
+        with pytest.raises(
+            UserError, match=r"houses.csv → price \(numbers\): again, houses; concrete.*: first"
+        ):
+            select_runs(tables, choice)
+    write(tables / "noise/0", 0.1, 0, 1.0, data={"function": "f", "noise": 0.0})
+    write(tables / "noise/1", 0.1, 0, 2.0, data={"function": "f", "noise": 1.0})
+    with pytest.raises(UserError, match="different tables"):
+        select_runs(tables / "noise")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_tables_have_titles_and_runs_names(
+    run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tables: Path, width: int
+) -> None:
+    lines = on_terminal(run_script, monkeypatch, width, str(tables))
+    cells = [re.findall(r"[^│ ]+(?: [^│ ]+)*", line)[:3] for line in lines if line.startswith("│")]
+    assert cells[0][0] == "again, houses"
+    assert [row[:2] for row in cells[1:]] == [["first", "0.1"], ["sweep", "0.2"]]
+    assert "na_values" not in "".join(lines)
+    by_lr = on_terminal(run_script, monkeypatch, width, str(tables), "--by", "optimizer.lr")
+    assert "first" not in "".join(by_lr)
+    assert "sweep" not in "".join(
+        on_terminal(run_script, monkeypatch, width, str(tables / "sweep"), "--by", "seed")
+    )
+
+
+def test_tables_in_other_formats(run_script: Callable[..., Ended], tables: Path) -> None:
+    header, *rows = run_script("results", str(tables), "--format", "csv").out.splitlines()
+    assert header.startswith("table,optimizer.lr,runs,over,val/rmse,")
+    assert [row.partition(",1")[0].partition(",2")[0] for row in rows] == [
+        "houses.csv → price (numbers),",
+        "concrete → target (numbers),0.1",
+        "concrete → target (numbers),0.2",
+    ]
+    text = run_script("results", str(tables), "--format", "markdown").out
+    assert "**concrete → target (numbers)**\n\n| optimizer.lr | runs |" in text
+    wide = run_script("results", str(tables)).out.splitlines()
+    assert [line.strip() for line in wide if "→" in line] == [
+        "houses.csv → price (numbers)",
+        "concrete → target (numbers)",
+    ]
+
+
 def test_seeds_of_a_fold_are_averaged_before_folds_are(tmp_path: Path) -> None:
     values = {(0, 0): 1.0, (0, 1): 3.0, (1, 0): 5.0, (1, 1): 7.0, (2, 0): 3.0, (2, 1): 5.0}
     for (fold, seed), rmse in values.items():
@@ -143,7 +247,7 @@ def test_the_three_forms(sweep: Path) -> None:
     )
     assert "| 0.1 | 3 | 3 seeds | -7 ± 2.6 (1.5) | 7 ± 2.6 (1.5) |" in results_markdown(found)
     assert "1 diverged, 1 running" in results_markdown(found)
-    header, _, last = results_csv(found).splitlines()
+    header, _, last = results_csv([("", found)]).splitlines()
     assert header.startswith("optimizer.lr,runs,over,val/rmse,val/rmse SD,val/rmse SE,test/rmse,")
     assert last.startswith("0.01,1,,-3.0,,,3.0,,,")
     assert results_table(found, 80).row_count == wide_table(found).row_count == 2
@@ -219,8 +323,8 @@ def test_a_mixed_folder_is_readable(
 ) -> None:
     lines = on_terminal(run_script, monkeypatch, width, str(mixed))
     assert max(map(len, lines)) <= width
-    assert lines[0] == "classification"
-    start = lines.index("regression")
+    assert lines[0] == "table → target (classes)"
+    start = lines.index("table → target (numbers)")
     classes, numbers = lines[:start], lines[start:]
     assert len([line for line in classes if line.startswith("│")]) == 2
     assert "lr" in classes[2]
@@ -276,16 +380,14 @@ def test_less_important_scores_make_room(sweep: Path, width: int, shown: str, go
 
 def test_a_refused_run_is_with_the_runs_of_its_sweep(mixed: Path) -> None:
     write(mixed / "c/refused", "auto", 0, None, status="failed", loss={"name": "auto"})
-    found = results_by_task(read_runs([mixed / "c"]))
-    assert list(found) == ["classification"]
-    assert [group.unfinished for group in found["classification"].groups if group.unfinished] == [
-        {"failed": 1}
-    ]
-    assert list(results_by_task(read_runs([mixed / "c/refused"]))) == ["regression"]
-    assert list(results_by_task(read_runs([mixed]), sort="test/accuracy")) == ["classification", "regression"]
-    assert results_by_task(read_runs([mixed]), ["loss.delta", "model.dropout"])["classification"].by == (
-        "loss.delta",
-    )
+    [(title, found)] = results_by_table(read_runs([mixed / "c"]))
+    assert title == "table → target (classes)"
+    assert [group.unfinished for group in found.groups if group.unfinished] == [{"failed": 1}]
+    [(title, _)] = results_by_table(read_runs([mixed / "c/refused"]))
+    assert title == "table → target (numbers)"
+    assert len(results_by_table(read_runs([mixed]), sort="test/accuracy")) == 2
+    [(_, classes), _] = results_by_table(read_runs([mixed]), ["loss.delta", "model.dropout"])
+    assert classes.by == ("loss.delta",)
 
 
 def test_short_keys_differ() -> None:

@@ -258,6 +258,12 @@ def _page(address: str) -> str:
         ),
         Mistake("empty", {}, ("-m", "optimizer.lr=choice()", "sweep.trials=2"), ("empty choice",)),
         Mistake("no key", {}, ("-m", "sweep.trials=2"), ("there is no key to search", "or use sweep=mlp")),
+        Mistake(
+            "losses that cannot be compared",
+            {},
+            ("-m", "loss=huber", "loss.delta=interval(0.1,1)", "monitor=val/loss"),
+            ("different losses cannot be compared (found delta=0.1, delta=1.0)", "monitor=val/rmse"),
+        ),
         Mistake("a seed", {}, ("-m", "seed=range(4)", "sweep.trials=2"), ("seed: cannot be searched",)),
         Mistake("unknown key", {}, ("-m", "optimizer.rate=interval(0,1)"), ("optimizer.rate: unknown key",)),
         Mistake("a type", {}, ("-m", "model.hidden=interval(1,2)"), ("model.hidden: wrong type",)),

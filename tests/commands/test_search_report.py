@@ -210,9 +210,10 @@ def test_a_chosen_ensemble_stands_beside_the_best_trial(search: Path, full_speed
     best, chosen = best_of(search), select_ensemble(search, 3)
     caption = "Scores of the best trial, of ensembles chosen on the validation rows, and of baselines"
     head, first, second, *_ = table(page_of(search), caption)
-    assert head == ["model", "val RMSE", "test RMSE", "test MAE", "test R²"]
+    assert head == ["model", "val MAE", "test RMSE", "test MAE", "test R²"]
     of_best = json.loads((search / best.trial / "metrics.json").read_text())
-    assert first[:2] == ["best trial", f"{of_best['val/rmse']:.4g}"]
+    assert first[:2] == ["best trial", f"{of_best['val/mae']:.4g}"]
+    assert next(iter(chosen.weights)) == best.trial
     count = f"{len(chosen.weights)} run{'s' * (len(chosen.weights) > 1)}"
     assert second[:2] == [f"ensemble-3 ({count})", f"{chosen.chosen:.4g}"]
     path = search / "ensemble-3/ensemble.json"

@@ -13,8 +13,9 @@ from support import SMALL, Ended, assert_short_answer, train_into
 
 import mlplab
 from mlplab.commands.evaluate import evaluate
-from mlplab.commands.results import results
+from mlplab.commands.results import group_runs, read_runs
 from mlplab.commands.select_ensemble import select_ensemble
+from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -76,9 +77,21 @@ def test_a_chosen_ensemble_is_used_like_a_run(run_script: Command, here: Path) -
 
 
 @pytest.mark.parametrize(
-    "kind", [SMALL, CLASSES, WEIGHTED, ENSEMBLES], ids=["numbers", "classes", "weights", "ensembles"]
+    ("kind", "metric"),
+    [
+        (SMALL, "mae"),
+        ((*SMALL, "monitor=val/r2"), "r2"),
+        (CLASSES, "log_loss"),
+        ((*CLASSES, "monitor=val/accuracy"), "accuracy"),
+        (WEIGHTED, "mae"),
+        ((*WEIGHTED, "monitor=val/loss"), "standardised_rmse"),
+        (ENSEMBLES, "mae"),
+    ],
+    ids=["numbers", "r2", "classes", "accuracy", "weights", "targets in their own units", "ensembles"],
 )
-def test_validation_rows_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Sequence[str]) -> None:
+def test_the_validation_metric_that_the_runs_monitor_chooses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Sequence[str], metric: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     FRAME.with_columns(w=np.arange(1, 41)).write_csv("weighted.csv")
     train_into(tmp_path / "s", *([*kind, f"seed={seed}"] for seed in range(4)))
@@ -86,14 +99,15 @@ def test_validation_rows_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     data = DataCache().data(TrainedRun(tmp_path / "s/0").config)
     metrics = [json.loads((tmp_path / f"s/{run}/metrics.json").read_text()) for run in range(4)]
     best = next(iter(choice.weights))
-    if kind is WEIGHTED:
-        assert choice.metric == "standardised_rmse"
-    else:
-        name = f"val/{choice.metric}"
-        assert best == str(np.argmin([each[name] for each in metrics]))
-        assert choice.best == pytest.approx(min(each[name] for each in metrics), rel=1e-6)
-    assert choice.chosen <= choice.best * (1 + 1e-12)
-    error = "log_loss" if kind is CLASSES else "rmse"
+    sign = sign_of(metric)
+    assert choice.metric == metric
+    if metric != "standardised_rmse":
+        values = [each[f"val/{metric}"] for each in metrics]
+        assert best == str(np.argmin([sign * value for value in values]))
+        assert choice.best == pytest.approx(sign * min(sign * value for value in values), rel=1e-6)
+    if metric != "accuracy":  # it is not convex
+        assert sign * choice.chosen <= sign * choice.best + 1e-12
+    error = "log_loss" if "data.function=moons" in kind else "rmse"
     assert choice.result.members[0][error] == metrics[int(best)][f"test/{error}"]
     assert choice.result.rows == len(data.split.test)
     assert evaluate(choice.folder).ensemble == choice.result.ensemble
@@ -116,12 +130,22 @@ def test_a_sweep_goes_on_beside_its_chosen_ensemble(command: Command, run_script
     assert command(*sweep).status == 0
     assert run_script("evaluate", "run=outputs/s", "select=2").status == 0
     copies = {path: path.read_bytes() for path in Path("outputs/s/ensemble-2").rglob("*") if path.is_file()}
-    assert sum(group.runs for group in results([Path("outputs")]).groups) == 4
+    assert sum(group.runs for group in group_runs(read_runs([Path("outputs")])).groups) == 4
     assert len(mlplab.load("outputs/s", "all").members) == 4
     assert command(*sweep).status == 0
     assert command(*sweep[:-2], "seed=0,1,2", "name=s").status == 0
     assert len(mlplab.load("outputs/s", "all").members) == 6
     assert {path: path.read_bytes() for path in copies} == copies
+
+
+def test_a_sweep_that_chooses_an_ensemble_reads_its_table_once(command: Command, tmp_path: Path) -> None:
+    FRAME.with_row_index("id").write_csv(tmp_path / "t.csv")
+    table = ("data=csv", "data.path=t.csv", "data.target=target", *SMALL[2:])
+    for settings in ("seed=0,1", "optimizer.lr=interval(0.01,0.1)"):
+        search = ["sweep.trials=2"] * ("interval" in settings)
+        ended = command("-m", *table, settings, *search, "sweep.ensemble=2", f"name={len(search)}")
+        assert ended.status == 0, ended
+        assert (ended.out + ended.err).count("leaving out column 'id'") == 1
 
 
 def test_an_earlier_choice_is_replaced_and_other_files_are_kept(run_script: Command, here: Path) -> None:
@@ -143,6 +167,16 @@ def other_target(here: Path) -> None:
 def other_table(here: Path) -> None:
     train_into(here / "s/more", [*SMALL, "data.noise=1"])
     shutil.move(here / "s/more/0", here / "s/noisy")
+
+
+def changed_table(here: Path) -> None:
+    for name, rows in (("before", FRAME), ("after", FRAME[1:])):
+        rows.write_csv(here / "u.csv")
+        table = ("data=csv", "data.path=u.csv", "data.target=target", *SMALL[2:])
+        train_into(here / "s/more", [*table, f"seed={len(rows)}"])
+        shutil.move(here / "s/more/0", here / f"u/{name}")
+    shutil.rmtree(here / "s")
+    shutil.move(here / "u", here / "s")
 
 
 def choose(here: Path) -> None:
@@ -179,8 +213,14 @@ MISTAKES: list[Mistake] = [
         ("evaluate", "run=splits", "select=2"),
         ("splits/0 and 1: the runs have different train, val, test rows", "run=splits runs=all"),
     ),
-    Mistake("different tables", other_table, SELECT, ("the runs were trained on different tables",)),
-    Mistake("different targets", other_target, SELECT, ("predict different targets", "classes", "numbers")),
+    Mistake("different tables", other_table, SELECT, ("s: contains runs of different tables", "noisy")),
+    Mistake(
+        "a different target",
+        other_target,
+        SELECT,
+        ("friedman1 → target (numbers): 0, 1, 2", "moons → target (classes): classes", "run=s/0"),
+    ),
+    Mistake("a changed table", changed_table, SELECT, ("the runs were trained on different tables",)),
     Mistake(
         "a number of a choice's runs",
         choose,

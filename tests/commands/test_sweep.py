@@ -122,6 +122,18 @@ MISTAKES = [
     Mistake("a key that does not exist", {}, ["sed=1,2"], ["sed: unknown key", "did you mean seed?"]),
     Mistake("no values", {}, ["seed=range(0)"], ["seed: has no values", "seed=range(4)"]),
     Mistake("a value twice", {}, ["seed=1,1"], ["two runs have the same folder", "seed=1"]),
+    Mistake(
+        "losses that cannot be compared",
+        {},
+        ["loss=mse,mae,huber", "monitor=val/loss"],
+        ["different losses cannot be compared (found loss=mse, loss=mae, loss=huber)", "monitor=val/rmse"],
+    ),
+    Mistake(
+        "targets that are scaled differently",
+        {},
+        ["model.preprocessing.target=standard,none", "monitor=val/loss"],
+        ["different losses cannot be compared", "target=standard, target=none"],
+    ),
     Mistake("all values wrong", {}, ["optimizer.lr=0,-1"], ["optimizer.lr: out of range", "above 0"]),
     Mistake(
         "no such table",

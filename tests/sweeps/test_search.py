@@ -30,7 +30,6 @@ SPACE = read_space(
         "model.hidden=[8],[16],[32],[64]",
     ],
     {},
-    "val/mae",
 )
 
 

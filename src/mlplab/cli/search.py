@@ -27,6 +27,7 @@ from mlplab.runs.best_trial import trial_name
 from mlplab.runs.resolve import resolved
 from mlplab.runs.selection import IGNORED
 from mlplab.runs.trained.chosen_ensemble import check_replaceable
+from mlplab.sweeps.checks import check_same_loss
 from mlplab.sweeps.folder import check_not_grid, write_total
 from mlplab.sweeps.search.finish import finish
 from mlplab.sweeps.search.search import Search
@@ -67,7 +68,7 @@ def run_search(
         what = "has no meaning for a search, whose folders are trial-0000, trial-0001, …"
         raise UserError(Fault(what, "hydra.sweep.subdir", remedy="remove it"))
     with explained():
-        space = read_space(lines_of(cfg.hydra.overrides.task), settings.space, str(cfg.monitor))
+        space = read_space(lines_of(cfg.hydra.overrides.task), settings.space)
     if settings.pruning != "none" and not may_prune:
         remedy = "remove hydra/launcher=, or type sweep.pruning=none"
         raise UserError(
@@ -133,10 +134,12 @@ def _check_corners(cfg: DictConfig, loader: ConfigLoader, space: Space) -> None:
     """Checks the extreme values of each key.
 
     Raises:
-        UserError: if a key is unknown, or a value has a wrong type or is out of range.
+        UserError: if a key is unknown, a value has a wrong type or is out of range, or losses cannot be
+            compared.
     """
     lines = [[*corner, f"hydra.sweep.subdir={trial_name(0)}"] for corner in space.corners()]
-    errors = [run.error for run in derive_runs(cfg, loader, lines, 0) if run.error]
+    runs = list(derive_runs(cfg, loader, lines, 0))
+    errors = [run.error for run in runs if run.error]
     faults = dict.fromkeys(fault for error in errors for fault in error.faults)
     for fault in faults:
         dimension = space.dimensions.get(fault.where)
@@ -145,6 +148,7 @@ def _check_corners(cfg: DictConfig, loader: ConfigLoader, space: Space) -> None:
             raise UserError(replace(fault, remedy="for whole numbers, write int(interval(LOW,HIGH))"))
     if faults:
         raise UserError(*faults)
+    check_same_loss(runs)
 
 
 def _comparable(common: TrainConfig, space: Space) -> dict[str, Any]:

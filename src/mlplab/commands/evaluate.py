@@ -236,7 +236,8 @@ def own_data(run: TrainedRun, cache: DataCache) -> RunData:
     """
     remedy = f"{run.folder} was trained on it; to evaluate on a different file: data.path=…"
     try:
-        data = cache.data(run.config)
+        with _without_reading_warnings():
+            data = cache.data(run.config)
     except UserError as error:
         raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
     data.check_unchanged(run.table, remedy, order=False)

@@ -106,7 +106,8 @@ def importance_of(ensemble: Ensemble, data: Sequence[EvaluationData], part: str)
     features = {id(each.x): each.x[rows] for each in data}
     replaced = ReplacedCells(ensemble, [features[id(each.x)] for each in data])
     weight = None if first.weight is None else first.weight[rows]
-    metric, error = error_of(first.y[rows], weight, len(schema.classes), standardised=False)
+    metric = "log_loss" if schema.classes else "rmse"
+    error = error_of(metric, first.y[rows], weight, len(schema.classes))
     some = np.sort(source.choice(count, min(count, DEPENDENCE_ROWS), replace=False))
     columns_in_all = len(schema.inputs)
     with counted_lines(

@@ -10,9 +10,9 @@ from statistics import fmean, stdev
 
 from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION, sign_of
 from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
+from mlplab.runs.best_trial import trial_number
 from mlplab.runs.discovery import is_compatible, runs_below
 from mlplab.runs.selection import (
-    COMMON_METRICS,
     SPLIT_KEYS,
     RunResult,
     as_typed,
@@ -22,6 +22,7 @@ from mlplab.runs.selection import (
     varying_keys,
     without_repeats,
 )
+from mlplab.runs.tables import by_table, of_classes, table_title
 
 RUN = "run"
 
@@ -47,6 +48,7 @@ class Group:
 
     Attributes:
         key: the values of the keys.
+        names: of the runs' folders; of runs that are named by their keys, of their sweep's.
         runs: number of finished runs.
         over: what the scores are averaged over, such as `8 seeds`; empty for one run.
         unfinished: number of unfinished runs by status. The scores do not include them.
@@ -54,6 +56,7 @@ class Group:
     """
 
     key: tuple[str, ...]
+    names: tuple[str, ...]
     runs: int
     over: str
     unfinished: dict[str, int]
@@ -74,54 +77,26 @@ class Results:
     groups: tuple[Group, ...]
 
 
-def results(folders: Sequence[Path], by: Sequence[str] | None = None, sort: str | None = None) -> Results:
-    """Reads the runs in the given folders, and groups them as `group_runs` does.
-
-    Raises:
-        UserError: if there are no runs, or a key or metric is unknown.
-    """
-    return group_runs(read_runs(folders), by, sort)
-
-
-def results_by_task(
+def results_by_table(
     runs: Sequence[RunResult], by: Sequence[str] | None = None, sort: str | None = None
-) -> dict[str, Results]:
-    """Groups runs as `group_runs` does, but those of classification and of regression apart.
+) -> list[tuple[str, Results]]:
+    """Groups runs as `group_runs` does, but those of each table, target and task apart, with a title.
 
     Args:
-        by: keys that the runs of a task do not have are left out.
-        sort: a task without this metric is sorted by its validation metric.
+        by: keys that the runs of a table do not have are left out.
+        sort: a table without this metric is sorted by its validation metric.
 
     Raises:
         UserError: if a key or metric is unknown.
     """
     group_runs(runs, by, sort)  # checks the keys
-    found = {}
-    for task, of_task in by_task(runs).items():
-        known = {RUN, *(key for run in of_task for key in run.config)}
+    found = []
+    for table in by_table(runs):
+        known = {RUN, *(key for run in table for key in run.config)}
         keys = None if by is None else [key for key in by if key in known]
-        has_sort = sort in (keys or ()) or any(math.isfinite(run.metric(str(sort))) for run in of_task)
-        found[task] = group_runs(of_task, keys, sort if has_sort else None)
+        has_sort = sort in (keys or ()) or any(math.isfinite(run.metric(str(sort))) for run in table)
+        found.append((table_title(table), group_runs(table, keys, sort if has_sort else None)))
     return found
-
-
-def by_task(runs: Sequence[RunResult]) -> dict[str, list[RunResult]]:
-    """The runs of classification and of regression; those whose task is unknown are with the others."""
-    tasks = [_task(run) for run in runs]
-    known = {task for task in tasks if task}
-    found: dict[str, list[RunResult]] = {task: [] for task in sorted(known)}
-    for run, task in zip(runs, tasks, strict=True):
-        found.setdefault(task or min(known, default="regression"), []).append(run)
-    return found
-
-
-def _task(run: RunResult) -> str | None:
-    """The task of a run, by its metrics or its loss; None if it was refused before its table decided."""
-    of_classes, of_numbers = COMMON_METRICS
-    loss = run.config.get("loss.name", "auto")
-    if of_classes in run.metrics or loss == "cross_entropy":
-        return "classification"
-    return None if loss == "auto" and of_numbers not in run.metrics else "regression"
 
 
 def read_runs(folders: Sequence[Path]) -> list[RunResult]:
@@ -158,7 +133,8 @@ def group_runs(
     by = tuple(varying_keys(runs)) if by is None else tuple(by)
     for key in by:
         _check_known(key, [RUN, *known], "--by")
-    metrics = (common_monitor(runs), *_test_metrics(runs))
+    of_test = MAIN[CLASSIFICATION if of_classes(runs) else REGRESSION]
+    metrics = (common_monitor(runs), *(f"test/{name}" for name in of_test))
     sort = sort or metrics[0]
     other = {name for run in runs for name in run.metrics if math.isfinite(run.metric(name))}
     _check_known(sort, [*metrics, *sorted(other.difference(metrics)), *by], "--sort")
@@ -198,14 +174,6 @@ def baseline_scores(
     }
 
 
-def _test_metrics(runs: Sequence[RunResult]) -> list[str]:
-    """The main test metrics of the tasks of these runs; those of numbers if none has finished."""
-    by_task = [MAIN[of_task] for of_task in (CLASSIFICATION, REGRESSION)]
-    scored = {name for run in runs for name in run.metrics}
-    present = [names for names in by_task if {f"test/{names[0]}", f"val/{names[0]}"} & scored]
-    return [f"test/{name}" for names in present or by_task[1:] for name in names]
-
-
 def _runs_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(Fault("no such folder", str(folder), remedy="give run or sweep folders, or outputs/"))
@@ -230,7 +198,14 @@ def _group(key: tuple[str, ...], runs: Sequence[RunResult], metrics: Iterable[st
     done = [run for run in runs if run.done]
     unfinished = Counter(run.metrics["status"] for run in runs if not run.done)
     scores = {name: score(done, name) for name in metrics}
-    return Group(key, len(done), _averaged_over(done), dict(unfinished), scores)
+    names = tuple(dict.fromkeys(map(_name, runs)))
+    return Group(key, names, len(done), _averaged_over(done), dict(unfinished), scores)
+
+
+def _name(run: RunResult) -> str:
+    folder = run.folder.resolve()
+    is_named_by_keys = "=" in folder.name or trial_number(folder.name) is not None
+    return folder.parent.name if is_named_by_keys else folder.name
 
 
 def score(runs: Sequence[RunResult], name: str) -> Score:

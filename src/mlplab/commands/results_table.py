@@ -28,6 +28,9 @@ NULLS = {"null", ""}
 
 NOTHING = "–"
 
+MOST_NAMES = 2
+"""Runs of a group that are named."""
+
 Baselines = Mapping[str, Mapping[str, Score]]
 """The scores of baselines, by name and metric."""
 
@@ -82,7 +85,12 @@ class _Column:
 
 
 def results_table(
-    found: Results, width: int, title: str | None = None, caption: str | None = None
+    found: Results,
+    width: int,
+    title: str | None = None,
+    caption: str | None = None,
+    *,
+    with_names: bool = False,
 ) -> RichTable:
     """A row for each group of runs, with what fits in the width.
 
@@ -90,7 +98,13 @@ def results_table(
 
     Args:
         caption: below the table, instead of what the scores are averaged over.
+        with_names: whether there is a column of the runs' names, too, for groups that have few.
     """
+    if with_names:
+        names = [", ".join(group.names) if len(group.names) <= MOST_NAMES else "" for group in found.groups]
+        keys = [(name, *group.key) for name, group in zip(names, found.groups, strict=True)]
+        groups = [replace(group, key=key) for group, key in zip(found.groups, keys, strict=True)]
+        found = replace(found, by=(RUN, *found.by), groups=tuple(groups))
     table = _fitted(_without_equal_keys(found), LAYOUTS, width, "configuration", {}, title)
     table.caption = caption or table.caption
     return table

@@ -18,6 +18,7 @@ from mlplab.commands.render import (
     score_table,
     validation_table,
 )
+from mlplab.config.metrics import sign_of
 from mlplab.console import print_line
 from mlplab.data.cache import DataCache
 from mlplab.data.splits.split import PARTS
@@ -26,7 +27,8 @@ from mlplab.runs.discovery import finished_runs, is_ensemble
 from mlplab.runs.folder import finite
 from mlplab.runs.predictions import weighted_mean
 from mlplab.runs.scores import Scores
-from mlplab.runs.selection import read_run, without_repeats
+from mlplab.runs.selection import common_monitor, read_run, without_repeats
+from mlplab.runs.tables import check_one_table
 from mlplab.runs.trained.chosen_ensemble import check_replaceable, write_ensemble
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.greedy_selection import error_of, greedy_selection
@@ -41,8 +43,8 @@ class Choice:
     Attributes:
         folder: its folder.
         weights: the weight of each chosen run, by name; the best single run comes first.
-        metric: the name of the error by which the runs were chosen.
-        best: the error of the best single run on the validation rows.
+        metric: the name of the metric by which the runs were chosen: the one that they monitor, if possible.
+        best: the score of the best single run on the validation rows.
         chosen: that of the ensemble.
         result: the scores on the test rows; of the members, the best single run comes first.
     """
@@ -60,12 +62,15 @@ class Choice:
         return self.result.ensemble or self.result.members[0]
 
 
-def select_ensemble(sweep: Path, steps: int) -> Choice:
+def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> Choice:
     """Chooses runs of a sweep for an ensemble, and writes it to `SWEEP/ensemble-STEPS`.
 
     The runs are chosen by `greedy_selection` on the validation rows. The test rows only score the result.
     The folder holds copies of the chosen runs, and can be used in place of a sweep's. An earlier choice in
     it is replaced.
+
+    Args:
+        cache: may have read the tables already.
 
     Raises:
         UserError: if the folder is not a sweep's, if its runs have different tables, targets or splits, or if
@@ -78,9 +83,10 @@ def select_ensemble(sweep: Path, steps: int) -> Choice:
     folder = sweep / f"ensemble-{steps}"
     check_replaceable(folder)
     results = without_repeats([read_run(run) for run in finished_runs(sweep)])
+    check_one_table(results, sweep)
     runs = [TrainedRun(run.folder) for run in results]
     _check_comparable(runs, sweep)
-    cache = DataCache()
+    cache = cache or DataCache()
     data = own_data(runs[0], cache)
     found = [validation_predictions(run, own_data(run, cache)) for run in runs]
     rows = reduce(np.intersect1d, [rows for rows, _ in found])  # ensembles have more than single networks
@@ -89,7 +95,11 @@ def select_ensemble(sweep: Path, steps: int) -> Choice:
         raise UserError(Fault(what, str(sweep), remedy=remedy))
     predictions = np.stack([predicted[np.isin(own, rows)] for own, predicted in found])
     weight = None if data.table.weight is None else data.table.weight[rows]
-    metric, error = error_of(data.table.y[rows], weight, len(data.table.schema.classes))
+    y, classes = data.table.y[rows], len(data.table.schema.classes)
+    metric = common_monitor(results).removeprefix("val/")
+    if metric == "loss":  # which predictions alone do not determine
+        metric = "log_loss" if classes else "rmse" if y.shape[1] == 1 else "standardised_rmse"
+    error, sign = error_of(metric, y, weight, classes), sign_of(metric)
     counts = Counter(greedy_selection(predictions, error, steps))
     chosen, weights = list(counts), np.array([*counts.values()]) / steps
     ensemble = Ensemble([runs[index] for index in chosen], weights.tolist())
@@ -98,8 +108,8 @@ def select_ensemble(sweep: Path, steps: int) -> Choice:
         folder,
         {run.name: weight for run, weight in by_run.items()},
         metric,
-        error(predictions[chosen[0]]),
-        error(weighted_mean(predictions[chosen], weights)),
+        sign * error(predictions[chosen[0]]),
+        sign * error(weighted_mean(predictions[chosen], weights)),
         score(ensemble, cache),
     )
     scores = {f"test/{name}": value for name, value in choice.test_scores.items()}
@@ -117,7 +127,7 @@ def print_choice(choice: Choice, console: Console) -> None:
 
 
 def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
-    """Checks that all runs have the same targets, the same table and the same split.
+    """Checks that the tables and splits of all runs have the same content.
 
     Raises:
         UserError: otherwise, with the first difference.
@@ -126,9 +136,6 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
     for run in runs[1:]:
         differing = {key for key in first.table if run.table.get(key) != first.table[key]}
         where = f"{first.folder} and {run.folder.name}"
-        if _target(run) != _target(first):
-            what, found = "the runs predict different targets", f"{_target(first)} and {_target(run)}"
-            raise UserError(Fault(what, where, found, remedy="choose among the runs of one task"))
         if differing & {"rows", "sha256"}:
             what = "the runs were trained on different tables"
             raise UserError(Fault(what, where, remedy="choose among the runs of one table"))
@@ -139,9 +146,3 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
                 f"run={sweep} runs=all data.path=…"
             )
             raise UserError(Fault(what, where, remedy=remedy))
-
-
-def _target(run: TrainedRun) -> str:
-    """What a run predicts, for messages."""
-    kind = f"classes {listed(run.schema.classes, 5)}" if run.schema.classes else "numbers"
-    return f"{listed(run.schema.targets)} ({kind})"

@@ -15,6 +15,7 @@ from mlplab.errors import Fault, UserError
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.discovery import finished_runs, is_ensemble, read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER, TEST
+from mlplab.runs.tables import check_one_table, of_classes
 
 SPLIT_KEYS = ("data.split.seed", "data.split.fold")
 """Keys that change only how the same rows are split."""
@@ -34,6 +35,9 @@ OF_TABLE = (
 
 COMMON_METRICS = ("val/log_loss", "val/rmse")
 """The metrics that compare runs which monitor different metrics: of classes and of numbers."""
+
+OF_LOSS = ("loss.", "data.class_weights", "model.preprocessing.target")
+"""Keys that define the loss: runs that differ in them cannot be compared by `val/loss`."""
 
 FRACTION = re.compile(r"-?\d+(?:\.\d+(?:e[+-]\d+)?|e[+-]\d+)")
 """A number that is not whole, as Python writes it."""
@@ -99,14 +103,17 @@ def varying_keys(runs: Sequence[RunResult]) -> list[str]:
 
 
 def _varies(key: str, runs: Sequence[RunResult]) -> bool:
+    having = [run for run in runs if key in run.config]
     values = set[float | str]()
-    for run in runs:
-        value = run.config.get(key)
+    for run in having:
+        value = run.config[key]
         if isinstance(value, int | float) and not isinstance(value, bool):
             values.add(value)  # 5 is 5.0
         else:
             values.add(as_typed(value))
-    return len(values) > 1 or any(key not in run.config for run in runs)
+    option = f"{key.rpartition('.')[0]}.name"  # only loss=huber has loss.delta
+    lacking = {as_typed(run.config.get(option)) for run in runs if key not in run.config}
+    return len(values) > 1 or any(as_typed(run.config.get(option)) in lacking for run in having)
 
 
 def _is_unresolved(run: RunResult, key: str) -> bool:
@@ -116,12 +123,18 @@ def _is_unresolved(run: RunResult, key: str) -> bool:
 
 
 def common_monitor(runs: Sequence[RunResult]) -> str:
-    """The validation metric that compares the runs: the one that all of them monitor, if there is one."""
-    of_classes, of_numbers = COMMON_METRICS
-    common = of_classes if any(of_classes in run.metrics for run in runs) else of_numbers
-    named = {run.config.get("monitor") for run in runs}
-    monitors = [str(name) for name in named if name not in (None, "auto")]  # as in a run that was refused
-    return monitors.pop() if len(monitors) == 1 else common
+    """The validation metric that ranks runs of one table.
+
+    It is the one that all of them monitor, if there is one, and it is not `val/loss` of different losses.
+    """
+    monitors = {str(run.config.get("monitor")) for run in runs} - {
+        "None",
+        "auto",
+    }  # as in a run that was refused
+    losses_differ = monitors == {"val/loss"} and any(key.startswith(OF_LOSS) for key in varying_keys(runs))
+    if len(monitors) == 1 and not losses_differ:
+        return monitors.pop()
+    return COMMON_METRICS[0 if of_classes(runs) else 1]
 
 
 def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
@@ -133,7 +146,7 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
             and folds; a number: that many individual runs, best first; `all`: all runs.
 
     Raises:
-        UserError: if there is no finished run, or the choice is invalid.
+        UserError: if there is no finished run, the runs have different tables, or the choice is invalid.
     """
     folders = finished_runs(folder)
     number = _as_number(choice)
@@ -143,6 +156,7 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
     if folders == [folder] or is_ensemble(folder):
         return folders
     runs = without_repeats([read_run(each) for each in folders])
+    check_one_table(runs, folder)
     monitor, keys = common_monitor(runs), varying_keys(runs)
     warn_of_ensembles(keys)
     sign = sign_of(monitor)

@@ -6,12 +6,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mlplab.config import Engine, TrainConfig
+from mlplab.config.keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.discovery import finished_run
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import was_started
+from mlplab.runs.selection import OF_LOSS, RunResult, common_monitor, labelled, varying_keys
+from mlplab.runs.tables import by_table
 from mlplab.sweeps.run import SweepRun
 
 
@@ -23,7 +26,7 @@ def check_runs(runs: Sequence[SweepRun], root: Path, cache: DataCache) -> list[S
         cache: stores the tables and splits.
 
     Raises:
-        UserError: if all runs are refused, or two have the same folder.
+        UserError: if all runs are refused, two have the same folder, or their losses cannot be compared.
     """
     _check_folders(runs, root)
     errors: dict[str, UserError | None] = {}
@@ -45,7 +48,26 @@ def check_runs(runs: Sequence[SweepRun], root: Path, cache: DataCache) -> list[S
         checked.append(run)
     if all(run.error for run in checked):
         raise checked[0].error or AssertionError
+    check_same_loss(checked)
     return checked
+
+
+def check_same_loss(runs: Sequence[SweepRun]) -> None:
+    """Checks that the runs of each table can be ranked if all monitor `val/loss`.
+
+    Raises:
+        UserError: if their losses differ.
+    """
+    configs = [(run.folder, run.config) for run in runs if run.config]
+    if {config.monitor for _, config in configs} != {"val/loss"}:
+        return
+    results = [RunResult(folder, dict(flat(config.plain())), {}) for folder, config in configs]
+    for table in by_table(results):
+        if (monitor := common_monitor(table)) != "val/loss":
+            keys = [key for key in varying_keys(table) if key.startswith(OF_LOSS)]
+            found = listed(dict.fromkeys(labelled(keys, run.values(keys)) for run in table), 5)
+            what, remedy = "different losses cannot be compared", f"choose another metric: monitor={monitor}"
+            raise UserError(Fault(what, "monitor=val/loss", found, remedy=remedy))
 
 
 def check_installed(engine: Engine) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from mlplab.commands.render import inside, script_command, tensorboard_command
-from mlplab.commands.results import Results, baseline_scores, by_task, group_runs
+from mlplab.commands.results import Results, baseline_scores, group_runs
 from mlplab.commands.results_table import Baselines, summary_table
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.console import print_line
@@ -16,6 +16,7 @@ from mlplab.errors import RunFailed
 from mlplab.runs.discovery import runs_below
 from mlplab.runs.folder import AS_PLANNED
 from mlplab.runs.selection import RunResult, read_run, warn_of_ensembles, without_repeats
+from mlplab.runs.tables import by_table, of_classes, table_title
 
 BEST = 5
 """The largest number of configurations in the table."""
@@ -48,14 +49,16 @@ def summarize(root: Path, total: int, runs: Sequence[RunResult]) -> None:
     if not runs:
         raise RunFailed(f"none of {total} runs left a folder; see the messages above")
     console = Console()
-    tasks = by_task(without_repeats(runs))
-    for task, of_task in tasks.items():
-        if any(run.done for run in of_task):
-            found = group_runs(of_task)
-            names = BASELINES[REGRESSION if task == "regression" else CLASSIFICATION]
-            baselines = baseline_scores(of_task, found, names)
+    tables = by_table(without_repeats(runs))
+    for table in tables:
+        if any(run.done for run in table):
+            found = group_runs(table)
+            names = BASELINES[CLASSIFICATION if of_classes(table) else REGRESSION]
+            baselines = baseline_scores(table, found, names)
             named = {names[name]: scores for name, scores in baselines.items()}
-            console.print(_table(found, console.width, named, task if len(tasks) > 1 else None))
+            console.print(
+                _table(found, console.width, named, table_title(table) if len(tables) > 1 else None)
+            )
             warn_of_ensembles(found.by)
     for line in (
         f"sweep folder: {inside(root)}",

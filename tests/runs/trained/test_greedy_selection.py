@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlplab.config.metrics import sign_of
+from mlplab.runs.scores import scores
 from mlplab.runs.trained.greedy_selection import error_of, greedy_selection
 
 
@@ -22,12 +24,12 @@ def drawn(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     return y + source.normal(size=(runs, rows, targets)) * y.std(0), y, weight, 0
 
 
-@given(drawn(), st.integers(1, 8))
+@given(drawn(), st.integers(1, 8), st.sampled_from(["rmse", "mae", "standardised_rmse"]))
 def test_the_ensemble_is_never_worse_than_the_best_run(
-    of: tuple[np.ndarray, np.ndarray, np.ndarray, int], steps: int
+    of: tuple[np.ndarray, np.ndarray, np.ndarray, int], steps: int, metric: str
 ) -> None:
     predictions, y, weight, classes = of
-    _, error = error_of(y, weight, classes)
+    error = error_of("log_loss" if classes else metric, y, weight, classes)
     chosen = greedy_selection(predictions, error, steps)
     assert len(chosen) == steps
     single = [error(each) for each in predictions]
@@ -40,21 +42,30 @@ def test_the_ensemble_is_never_worse_than_the_best_run(
 def test_runs_whose_errors_cancel_are_chosen() -> None:
     y = np.zeros((4, 1))
     predictions = np.array([[[1.0]] * 4, [[-1.1]] * 4, [[1.05]] * 4])
-    name, error = error_of(y, None, 0)
-    assert name == "rmse"
+    error = error_of("rmse", y, None, 0)
     assert greedy_selection(predictions, error, 4) == [0, 1, 0, 1]
 
 
 def test_errors_by_hand() -> None:
     y, weight = np.array([[0.0, 0.0], [2.0, 20.0]]), np.array([1.0, 3.0])
-    name, error = error_of(y, weight, 0)
-    assert name == "standardised_rmse"
+    error = error_of("standardised_rmse", y, weight, 0)
     std = 2 * (0.25 * 0.75) ** 0.5
     assert error(y + np.array([std, 0])) == pytest.approx(0.5)
     assert error(y + np.array([0, 10 * std])) == pytest.approx(0.5)
-    _, rmse = error_of(y[:, :1], weight, 0)
+    rmse = error_of("rmse", y[:, :1], weight, 0)
     assert rmse(y[:, :1] + [[2.0], [0.0]]) == pytest.approx(1)
-    name, log_loss = error_of(np.array([[0.0], [1.0]]), weight, 2)
-    assert name == "log_loss"
+    log_loss = error_of("log_loss", np.array([[0.0], [1.0]]), weight, 2)
     assert log_loss(np.array([[0.5, 0.5], [0.9, 0.1]])) == pytest.approx(-(np.log(0.5) + 3 * np.log(0.1)) / 4)
     assert np.isfinite(log_loss(np.array([[0.0, 1.0], [1.0, 0.0]])))
+
+
+@pytest.mark.parametrize(
+    ("metric", "classes"), [("rmse", 0), ("mae", 0), ("r2", 0), ("log_loss", 3), ("f1_macro", 3)]
+)
+def test_errors_are_the_metrics_of_scores(metric: str, classes: int) -> None:
+    source = np.random.default_rng(0)
+    weight = source.random(30)
+    y = source.integers(0, 3, (30, 1)).astype(float) if classes else source.normal(size=(30, 2))
+    predicted = source.dirichlet(np.ones(3), 30) if classes else source.normal(size=(30, 2))
+    expected = scores(predicted, y, weight, classes)[metric]
+    assert error_of(metric, y, weight, classes)(predicted) == pytest.approx(sign_of(metric) * expected)

@@ -5,13 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from mlplab.commands.results import Results, group_runs
 from mlplab.config.metrics import sign_of
 from mlplab.runs.selection import (
     RunResult,
-    as_typed,
     common_monitor,
     in_brief,
     short_keys,
@@ -19,9 +17,7 @@ from mlplab.runs.selection import (
     varying_keys,
     without_repeats,
 )
-
-TABLE = ("data.name", "data.path", "data.function", "data.target")
-"""Keys of the table and its target. Other keys of `data`, such as its rows, may vary within a comparison."""
+from mlplab.runs.tables import by_table, table_title
 
 
 @dataclass(frozen=True)
@@ -89,22 +85,12 @@ class Comparison:
     @property
     def title(self) -> str:
         """The table, and what is predicted."""
-        config = self.runs[0].config
-        table = config.get("data.path") or config.get("data.function") or config.get("data.name")
-        target = config.get("data.target", "target")
-        targets = ", ".join(map(str, target)) if isinstance(target, list) else as_typed(target)
-        return f"{as_typed(table)} → {targets} ({'classes' if _of_classes(self.runs[0]) else 'numbers'})"
+        return table_title(self.runs)
 
 
 def compared(root: Path, runs: Sequence[RunResult]) -> list[Comparison]:
     """Runs by table, target and task, in order of appearance."""
-    groups: dict[tuple[Any, ...], list[RunResult]] = {}
-    for run in sorted(runs, key=_is_unresolved):
-        table = run.values(TABLE)
-        same = (key for key in groups if key[:-1] == table)
-        key = next(same, None) if _is_unresolved(run) else None
-        groups.setdefault(key or (*table, _of_classes(run)), []).append(run)
-    return [_comparison(root, group) for group in groups.values()]
+    return [_comparison(root, group) for group in by_table(runs)]
 
 
 def _comparison(root: Path, runs: Sequence[RunResult]) -> Comparison:
@@ -112,14 +98,3 @@ def _comparison(root: Path, runs: Sequence[RunResult]) -> Comparison:
         return Comparison(root, tuple(trials), 0, is_search=True)
     kept = without_repeats(runs)
     return Comparison(root, tuple(kept), len(runs) - len(kept))
-
-
-def _is_unresolved(run: RunResult) -> bool:
-    """Whether a run was refused before its table decided what the task is."""
-    return run.config.get("loss.name") == "auto"
-
-
-def _of_classes(run: RunResult) -> bool:
-    return run.config.get("loss.name") == "cross_entropy" or any(
-        name.endswith("log_loss") for name in run.metrics
-    )

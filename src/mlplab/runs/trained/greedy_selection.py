@@ -6,7 +6,9 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float64
 
+from mlplab.config.metrics import sign_of
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
+from mlplab.runs.scores import scores
 
 Output = Float64[np.ndarray, "row output"]
 Error = Callable[[Output], float]
@@ -35,30 +37,35 @@ def greedy_selection(
 
 
 def error_of(
+    metric: str,
     y: Float64[np.ndarray, "row target"],
     weight: Float64[np.ndarray, " row"] | None,
     classes: int,
-    *,
-    standardised: bool = True,
-) -> tuple[str, Error]:
-    """The error of predictions for rows, and its name: the log loss of classes, or the RMSE of numbers.
+) -> Error:
+    """The error of predictions for rows, by a metric of `scores`; where high values are good, its negative.
 
-    Of several targets, it is the mean RMSE of the standardised targets. All are convex.
+    `standardised_rmse` is the mean RMSE of the standardised targets. Errors of numbers and the log loss are
+    convex.
 
     Args:
         y: the targets, or the number of each row's class.
         weight: the weight of each row; None: all equal.
         classes: the number of classes; 0 for numbers.
-        standardised: whether several targets are standardised; otherwise the error is `rmse` as in `scores`.
     """
-    weight = np.ones(len(y)) if weight is None else weight
-    weight = weight / weight.sum()
-    if classes:
-        return "log_loss", partial(_log_loss, y[:, 0].astype(np.int64), weight)
-    if y.shape[1] == 1 or not standardised:
-        return "rmse", partial(_rmse, y, weight, np.ones(y.shape[1]))
-    std = np.sqrt(weight @ (y - weight @ y) ** 2)
-    return "standardised_rmse", partial(_rmse, y, weight, np.where(std > 0, std, 1))
+    share = np.ones(len(y)) if weight is None else weight
+    share = share / share.sum()
+    match metric:
+        case "log_loss":
+            return partial(_log_loss, y[:, 0].astype(np.int64), share)
+        case "mae":
+            return lambda predicted: float(np.mean(share @ np.abs(predicted - y)))
+        case "rmse":
+            return partial(_rmse, y, share, np.ones(y.shape[1]))
+        case "standardised_rmse":
+            std = np.sqrt(share @ (y - share @ y) ** 2)
+            return partial(_rmse, y, share, np.where(std > 0, std, 1))
+    sign = sign_of(metric)
+    return lambda predicted: sign * scores(predicted, y, weight, classes)[metric]
 
 
 def _rmse(

@@ -86,7 +86,7 @@ def finish(
     lines = [f"search folder: {inside(root)} ({BEST_TRIAL_FILE}: the best configuration)"]
     try:
         if settings.ensemble:
-            chosen = select_ensemble(root, settings.ensemble)
+            chosen = select_ensemble(root, settings.ensemble, cache)
             rows[ENSEMBLE] = {**chosen.test_scores}
             lines.append(f"ensemble folder: {inside(chosen.folder)}")
         draw_sweep(root, results_of(root, {}), cache, found)

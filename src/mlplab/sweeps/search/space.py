@@ -161,13 +161,12 @@ def is_search(overrides: Sequence[str], settings: Sweep) -> bool:
     return is_typed or bool(is_set) or any(override.is_interval_sweep() for override in parsed)
 
 
-def read_space(overrides: Sequence[str], configured: Mapping[str, str], monitor: str) -> Space:
+def read_space(overrides: Sequence[str], configured: Mapping[str, str]) -> Space:
     """The space of a search.
 
     Args:
         overrides: the command line; its values replace those of the configuration.
         configured: further keys and their values, from the configuration.
-        monitor: the metric that compares trials.
 
     Raises:
         UserError: if there is no key to search, or one has no values, wrong values, or may not vary.
@@ -182,7 +181,7 @@ def read_space(overrides: Sequence[str], configured: Mapping[str, str], monitor:
         raise UserError(
             Fault("has one value, so there is nothing to search", "sweep.space", line, remedy=remedy)
         )
-    dimensions = [_dimension(each, monitor) for each in (*added, *typed) if each.is_sweep_override()]
+    dimensions = [_dimension(each) for each in (*added, *typed) if each.is_sweep_override()]
     if not dimensions:
         remedy = "give a key several values: 'optimizer.lr=tag(log,interval(1e-4,1e-1))'; or use sweep=mlp"
         raise UserError(Fault("there is no key to search", "sweep", remedy=remedy))
@@ -190,10 +189,10 @@ def read_space(overrides: Sequence[str], configured: Mapping[str, str], monitor:
     return Space({each.key: each for each in dimensions}, tuple(fixed))
 
 
-def _dimension(override: Override, monitor: str) -> Dimension:
+def _dimension(override: Override) -> Dimension:
     typed = override.get_key_element()
     key, text = typed.lstrip("+"), (override.input_line or "").partition("=")[2]
-    _check_searchable(key, text, monitor)
+    _check_searchable(key, text)
     distribution = _distribution(override, override.value())
     if distribution is None:
         remedy = "give it values, as in range(1,5) or interval(0,0.5)"
@@ -205,14 +204,11 @@ def _dimension(override: Override, monitor: str) -> Dimension:
     return Dimension(key, typed, distribution)
 
 
-def _check_searchable(key: str, text: str, monitor: str) -> None:
+def _check_searchable(key: str, text: str) -> None:
     group = key.replace("/", ".")
     if not any(f"{group}.".startswith(f"{each}.") for each in SEARCHABLE):
         remedy = f"choose one value: {key}=…"
         raise UserError(Fault("cannot be searched", key, text, f"keys of {listed(SEARCHABLE, 9)}", remedy))
-    if monitor == "val/loss" and group.startswith("loss"):
-        what = "cannot be searched while monitor=val/loss: different losses cannot be compared"
-        raise UserError(Fault(what, key, text, remedy="choose another metric, such as monitor=val/rmse"))
 
 
 def _distribution(override: Override, sweep: object) -> BaseDistribution | None:

@@ -1,0 +1,67 @@
+"""Which runs have the same table, target and task: only their scores can be ranked. Imports no torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlplab.errors import Fault, UserError, listed
+
+if TYPE_CHECKING:
+    from mlplab.runs.selection import RunResult
+
+TABLE = ("data.name", "data.path", "data.function", "data.target")
+"""Keys of the table and its target. Other keys of `data`, such as its rows, may vary within a ranking."""
+
+DRAWN = ("data.rows", "data.features", "data.noise", "data.seed")
+"""Keys of the rows of a synthetic table. A list may have runs that differ in them, but none is the best."""
+
+
+def by_table(runs: Sequence["RunResult"], keys: Sequence[str] = TABLE) -> list[list["RunResult"]]:
+    """Runs by table, target and task, in order of appearance."""
+    groups: dict[tuple[Any, ...], list[RunResult]] = {}
+    for run in sorted(runs, key=_is_unresolved):
+        table = run.values(keys)
+        same = (key for key in groups if key[:-1] == table)
+        key = next(same, None) if _is_unresolved(run) else None
+        groups.setdefault(key or (*table, _of_classes(run)), []).append(run)
+    return list(groups.values())
+
+
+def of_classes(runs: Sequence["RunResult"]) -> bool:
+    """Whether the target of runs of one table is a class."""
+    return any(map(_of_classes, runs))
+
+
+def table_title(runs: Sequence["RunResult"]) -> str:
+    """The table of runs, and what they predict."""
+    config = runs[0].config
+    table = config.get("data.path") or config.get("data.function") or config.get("data.name") or "table"
+    target = config.get("data.target", "target") or "null"
+    targets = ", ".join(map(str, target)) if isinstance(target, list) else target
+    return f"{table} → {targets} ({'classes' if of_classes(runs) else 'numbers'})"
+
+
+def check_one_table(runs: Sequence["RunResult"], folder: Path) -> None:
+    """Checks that all runs have the same table, target and task.
+
+    Raises:
+        UserError: otherwise, with the runs of each table.
+    """
+    tables = by_table(runs, (*TABLE, *DRAWN))
+    if len(tables) > 1:
+        what = "contains runs of different tables or targets, which cannot be compared"
+        names = [f"{table_title(table)}: {listed((run.folder.name for run in table), 3)}" for table in tables]
+        found = "; ".join([*names[:5], *["…"] * (len(names) > 5)])
+        remedy = f"give one of them: run={tables[0][0].folder}"
+        raise UserError(Fault(what, str(folder), found, remedy=remedy))
+
+
+def _is_unresolved(run: "RunResult") -> bool:
+    """Whether a run was refused before its table decided what the task is."""
+    return run.config.get("loss.name") == "auto"
+
+
+def _of_classes(run: "RunResult") -> bool:
+    return run.config.get("loss.name") == "cross_entropy" or any(
+        name.endswith("log_loss") for name in run.metrics
+    )
