@@ -277,7 +277,7 @@ class StackTrainer:
         module.network.load_state_dict(self.best.state)
         transform = module.network.preprocessing.target_transform
         if isinstance(transform, ClassProbabilities):
-            loader, rows = self.stack.datamodule.val_dataloader(), module.sizes.val
+            loader, rows = self.stack.datamodule.val_dataloader(), self.stack.datamodule.val
             found = temperatures(module.network, loader, rows, [self.sound_members(run) for run in runs])
             for run, temperature in zip(runs, found, strict=True):
                 transform.temperature[self.members(run)] = temperature.to(transform.temperature)
