@@ -372,19 +372,20 @@ def test_a_sweep_in_lockstep_and_one_by_one_leave_the_same_behind(command: Comma
         assert (run / "test_predictions.csv").read_bytes() == (alone / "test_predictions.csv").read_bytes()
 
 
-def test_runs_of_both_tasks_stand_in_one_table(command: Command, run_script: Command) -> None:
+def test_runs_of_both_tasks_stand_in_one_csv(command: Command, run_script: Command) -> None:
     assert command(*SMALL, "name=classes").status == 0
     numbers = ("data.target=size", "data.missing_target=drop", "name=numbers")
     assert command(*TABLE[:2], *SMALL[3:], *numbers).status == 0
     [header, *rows] = run_script("results", "outputs", "--by", "run", "--format", "csv").out.splitlines()
     assert ",test/log_loss," in header
     assert ",test/rmse," in header
-    cells = {row.split(",")[0]: dict(zip(header.split(","), row.split(","), strict=True)) for row in rows}
-    assert cells.keys() == {"outputs/classes", "outputs/numbers"}
-    assert cells["outputs/classes"]["test/log_loss"]
-    assert not cells["outputs/classes"]["test/rmse"]
-    assert cells["outputs/numbers"]["test/rmse"]
-    assert not cells["outputs/numbers"]["test/log_loss"]
+    cells = [dict(zip(header.split(","), row.split(","), strict=True)) for row in rows]
+    by_run = {row["run"]: row for row in cells}
+    assert by_run.keys() == {"outputs/classes", "outputs/numbers"}
+    assert by_run["outputs/classes"]["test/log_loss"]
+    assert not by_run["outputs/classes"]["test/rmse"]
+    assert by_run["outputs/numbers"]["test/rmse"]
+    assert not by_run["outputs/numbers"]["test/log_loss"]
 
 
 def test_the_highest_accuracy_is_the_best(command: Command, run_script: Command, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support import write_config
 
-from mlplab.commands.results import results
+from mlplab.commands.results import read_runs
 from mlplab.errors import UserError
 from mlplab.runs.discovery import COMPATIBLE, read_config
 
@@ -44,8 +44,8 @@ def test_a_table_leaves_out_runs_of_other_versions(tmp_path: Path, caplog: pytes
     logging.getLogger("mlplab").propagate = True
     run_of(tmp_path / "new")
     run_of(tmp_path / "old", "seed: 1\n")
-    [group] = results([tmp_path]).groups
-    assert group.runs == 1
+    [run] = read_runs([tmp_path])
+    assert run.folder == tmp_path / "new"
     assert "left out runs of a different version of mlplab" in caplog.text
     with pytest.raises(UserError, match=r"was written by mlplab 0\.1"):
-        results([tmp_path / "old"])
+        read_runs([tmp_path / "old"])

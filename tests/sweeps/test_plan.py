@@ -144,7 +144,7 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
     assert [job.folder.name for job in made.refused] == ["bad", "csv", "folds"]
     assert "column 'y'" in made.refused[1].reason
     assert made.refused[1].values["data"]["target"] == ["y"]  # as in its folder, however it was typed
-    assert "the test set is empty" in made.refused[2].reason
+    assert "more folds than rows" in made.refused[2].reason
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from mlplab.data.splits.split import Rows
+from mlplab.data.splits.split import Rows, sample_rows
 
 BLOCK = 65_536
 """Rows in memory at a time."""
@@ -178,14 +178,6 @@ def _of_rows(
         ),
     }
     return {name: np.atleast_2d(values) for name, values in fields.items()}
-
-
-def sample_rows(rows: Rows, most: int) -> Rows:
-    """At most `most` of the rows, drawn at random, in order; the same rows in every call."""
-    if len(rows) <= most:
-        return rows
-    chosen = np.random.default_rng(0).choice(len(rows), most, replace=False, shuffle=False)
-    return rows[np.sort(chosen)]
 
 
 def _order_statistics(

@@ -9,8 +9,7 @@ from jaxtyping import Float, Float64
 
 from mlplab.data.infer.row_numbers import counts_rows
 from mlplab.data.infer.table_spec import typed
-from mlplab.data.splits.split import Split
-from mlplab.data.statistics import sample_rows
+from mlplab.data.splits.split import Split, sample_rows
 from mlplab.data.table import Table
 from mlplab.errors import listed
 

@@ -29,3 +29,11 @@ class Split:
         return {
             name: sha256(rows.astype("<i8").tobytes()).hexdigest()[:16] for name, rows in self.parts().items()
         }
+
+
+def sample_rows(rows: Rows, most: int) -> Rows:
+    """At most `most` of the rows, drawn at random, in order; the same rows in every call."""
+    if len(rows) <= most:
+        return rows
+    chosen = np.random.default_rng(0).choice(len(rows), most, replace=False, shuffle=False)
+    return rows[np.sort(chosen)]

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float64
 
-from mlplab.data.splits.split import Rows
-from mlplab.data.statistics import sample_rows
+from mlplab.data.splits.split import Rows, sample_rows
 
 PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
 """Candidate penalties of ridge regression, for standardized numbers and weights with mean 1."""
