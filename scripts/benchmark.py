@@ -13,8 +13,9 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
   stack   a step of one member, in stacks of 1 to 128 members, for several networks and batch sizes
   ensemble a whole training of one network and of ensembles, for several networks
   devices an epoch of one network in one process and in two
-  csv     a CSV file to tensors: this project, polars, pandas; its time by rows; training on a memory-mapped
-          table of four times the memory that it may use, in a process with capped memory
+  csv     a CSV file to tensors: this project, polars, pandas; its time by rows; reading and describing wide
+          tables; training on a memory-mapped table of four times the memory that it may use, in a process
+          with capped memory
   pictures a run and a sweep with and without figures; opening TensorBoard on a sweep, in a browser; and
           writing its report
   predict predictions for a CSV file: within the process, as a process, for one row; and polars, which only
@@ -50,6 +51,7 @@ python scripts/benchmark.py quality only=concrete,penguins contenders=mlplab,mlp
   csv only:
   epochs=N         of each training
   full=true        also reads a table with ten times as many rows
+  columns=250,1000,3000   of the wide tables, which have 2,000 rows
   quality only:
   tables=FOLDER    of CSV files NAME.csv, whose last column is the target (text: classes), and of splits
                    splits/NAME-0.txt, …, with a word for each row: train, val or test; default: tables that

@@ -1,4 +1,4 @@
-"""A table in CSV: from file to tensors beside polars and pandas, by its rows, and trained from a file."""
+"""A table in CSV: from file to tensors beside polars and pandas, by rows and columns; trained from a file."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from pydantic import Field
 from rich.table import Table
 
 from benchmarks import ours
-from benchmarks.arguments import Benchmark, Count
+from benchmarks.arguments import Benchmark, Count, Counts
 from benchmarks.cap import capped
 from benchmarks.child import answer
 from benchmarks.report import Report, grid
@@ -38,7 +38,10 @@ FEWEST = 1000
 SMALL = 2 * BLOCK
 """Rows of the table of a small training, which takes for reading what a large one does."""
 
-OURS, POLARS, PANDAS, PYARROW = "mlplab", "polars", "pandas", "pandas with pyarrow"
+WIDE = 2000
+"""Rows of wide tables."""
+
+OURS, DESCRIBE, POLARS, PANDAS, PYARROW = "mlplab", "describe", "polars", "pandas", "pandas with pyarrow"
 IN_MEMORY, FROM_FILE = "in memory", "from a file"
 TRAINING = (
     "data=csv",
@@ -60,10 +63,11 @@ class Csv(Benchmark):
     rows: Annotated[int, Field(ge=FEWEST)] = 1_000_000
     epochs: Count = 3
     full: bool = False
+    columns: Counts = (250, 1000, 3000)
 
 
 def measure(arguments: Csv) -> Report:
-    """Times everyone's reading of one file, ours of smaller and larger ones, and the two trainings."""
+    """Times everyone's reading of one file, ours of smaller, larger and wide ones, and the two trainings."""
     if sys.platform != "linux":
         raise UserError(Fault("needs Linux, to measure the memory of a process"))
     rows, answers = arguments.rows, defaultdict[Key, list[dict[str, Any]]](list)
@@ -88,6 +92,10 @@ def measure(arguments: Csv) -> Report:
                 for reader in (OURS, POLARS, PANDAS, *([PYARROW] if find_spec("pyarrow") else []))
                 for size in (sizes if reader == OURS else [rows])
             }
+            for columns in arguments.columns:
+                wide = str(_write(folder / f"wide-{columns}.csv", WIDE, columns - 1))
+                asked["wide", OURS, columns] = partial(answer, "readers", OURS, wide, folder=folder)
+                asked["wide", DESCRIBE, columns] = partial(answer, "describing", wide, folder=folder)
             asked[IN_MEMORY,] = partial(train, files[rows], epochs)
             asked[FROM_FILE,] = partial(train, files[rows], epochs, memory, prefix=prefix)
             times = alternate(
@@ -103,6 +111,7 @@ def measure(arguments: Csv) -> Report:
     tables = [
         _readers(rows, megabytes, times, answers),
         _by_rows(sizes, times, growth),
+        _by_columns(arguments.columns, times),
         _trainings(arguments, times, answers, limit),
     ]
     details = [{"of": key, "answers": each} for key, each in answers.items()]
@@ -129,12 +138,12 @@ def _seconds(
     return seconds
 
 
-def _write(path: Path, rows: int) -> Path:
+def _write(path: Path, rows: int, features: int = FEATURES) -> Path:
     """A table of so many rows, in parts that fit into memory."""
     with path.open("wb") as file:
         for start in range(0, rows, AT_ONCE):
             count = min(AT_ONCE, rows - start)
-            frame = synthetic.draw("friedman1", rows=count, features=FEATURES, noise=1, seed=start)
+            frame = synthetic.draw("friedman1", rows=count, features=features, noise=1, seed=start)
             frame.write_csv(file, include_header=not start, float_precision=6)
         os.fsync(file.fileno())  # or it would be written while others are timed
     return path
@@ -181,6 +190,20 @@ def _by_rows(sizes: Sequence[int], times: Mapping[Key, Times], growth: Mapping[s
     for size in sizes:
         each = times[OURS, size]
         table.add_row(f"{size:,}", shown(each.median), each.spread(), shown(each.median / size))
+    return table
+
+
+def _by_columns(sizes: Sequence[int], times: Mapping[Key, Times]) -> Table:
+    table = grid(
+        f"mlplab, wide tables of {WIDE:,} rows", "what", "columns", "median", "min – max", "a column"
+    )
+    for reader, what in ((OURS, "reading"), (DESCRIBE, "describing")):
+        for columns in sizes:
+            each = times["wide", reader, columns]
+            table.add_row(
+                what, f"{columns:,}", shown(each.median), each.spread(), shown(each.median / columns)
+            )
+        table.add_section()
     return table
 
 

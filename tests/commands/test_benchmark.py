@@ -76,14 +76,18 @@ def test_growth_is_found_on_a_line_and_as_a_power() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory that a process has taken")
 def test_reading_and_training_from_a_file_are_measured(tmp_path: Path) -> None:
-    ended = process([SCRIPT, "csv", "repeats=1", "rows=1000", "epochs=1", "output=csv.json"], tmp_path)
+    few = ("repeats=1", "rows=1000", "epochs=1", "columns=40")
+    ended = process([SCRIPT, "csv", *few, "output=csv.json"], tmp_path)
     assert ended.status == 0, ended.err
+    assert "wide tables of 2,000 rows" in ended.out
     assert "a CSV file of 1,000 × 21 numbers" in ended.out
     stored = json.loads((tmp_path / "csv.json").read_text())
     answers = {tuple(each["of"]): each["answers"][0] for each in stored["details"]}
     assert {("mlplab", rows) for rows in (10, 100, 1000)} | {("polars", 1000), ("pandas", 1000)} <= set(
         answers
     )
+    assert answers["wide", "mlplab", 40]["tensors"] == 2000 * (39 * 4 + 8)
+    assert answers["wide", "describe", 40]["seconds"] > 0
     assert [answers[where,]["memmapped"] for where in ("in memory", "from a file")] == [False, True]
     assert answers["from a file",]["rows"] == 800
     assert answers["mlplab", 1000]["tensors"] == 1000 * (20 * 4 + 8)

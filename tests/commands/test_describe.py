@@ -1,13 +1,17 @@
 """How the columns of a table are described."""
 
+import math
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 from commands.mistakes import Mistake, assert_refused, each
-from support import Ended
+from support import Ended, config
+
+from mlplab.commands.describe import describe as describe_table
 
 TABLE = pl.DataFrame(
     {
@@ -160,6 +164,44 @@ def test_a_table_is_readable_on_a_terminal(
         assert "".join(row[0] for row in cells) == "".join(columns)  # whole, if folded
         notes = " ".join(printed).replace("│", " ").split()
         assert [word for word in notes if "data.columns.key=categorical" in word]
+
+
+def test_distinct_values_of_many_rows_are_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlplab.commands.describe.COUNTED", 1000)
+    monkeypatch.setattr("mlplab.commands.describe.SMALLEST", 1000)
+    cells = pl.DataFrame({"few": pl.int_range(200_000, eager=True) % 999}).with_columns(
+        many=pl.int_range(200_000) / 8
+    )
+    cells.write_csv(tmp_path / "t.csv")  # several blocks
+    distinct = describe_table(
+        config("data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=few")
+    ).distinct
+    assert distinct["few"] == 999
+    assert distinct["many"] == pytest.approx(200_000, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "cell",
+    [
+        lambda row, column: f"{math.sin(row * column):.15f}",
+        lambda row, column: str((row * 48_271 + column) % 65_537 * 10**11),  # distinct, as identifiers are
+    ],
+    ids=["numbers", "distinct integers"],
+)
+def test_time_grows_linearly_with_columns(tmp_path: Path, cell: Callable[[int, int], str]) -> None:
+    seconds = []
+    for columns in (100, 600):
+        rows = [[cell(row, column) for column in range(1, columns + 1)] for row in range(2000)]
+        header = [f"x{column}" for column in range(columns)]
+        path = tmp_path / f"{columns}.csv"
+        path.write_text("\n".join(map(",".join, [header, *rows])))
+        given = config("data=csv", f"data.path={path}", "data.target=x0")
+        started = time.process_time()
+        description = describe_table(given)
+        seconds.append(time.process_time() - started)
+        assert len(description.columns) == columns
+    assert seconds[1] < 12 * seconds[0]
 
 
 MISTAKES = [

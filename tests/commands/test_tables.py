@@ -869,6 +869,30 @@ def test_rows_without_a_target_are_counted(command: Callable[..., Ended], tmp_pa
     assert "t.csv: 42 rows (2 without a target are left out), 2 columns → y; train 28" in ended.out
 
 
+@pytest.mark.parametrize("header", [",y", "y"])
+def test_a_row_index_that_is_the_only_column_can_be_named(
+    command: Callable[..., Ended], tmp_path: Path, header: str
+) -> None:
+    (tmp_path / "t.csv").write_text(table(lambda i: f"{i},{i * i % 7}", header))
+    refused = command(*TRAIN)
+    assert refused.status == 2
+    remedies = ("or name the first column in the header", "or give each column a name")
+    assert any(remedy in refused.err for remedy in remedies)
+    (tmp_path / "t.csv").write_text(table(lambda i: f"{i},{i * i % 7}", "day,y"))
+    assert command(*TRAIN).status == 0
+
+
+def test_an_identifier_that_is_the_only_column_can_be_declared(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text(table(lambda i: f"id{i},{i * i % 7}", "a key,y"))
+    refused = command(*TRAIN)
+    assert refused.err.splitlines()[-1].endswith(
+        "add an input column, or set a kind: 'data.columns.a key=categorical'"
+    )
+    assert command(*TRAIN, "data.columns.a key=categorical").status == 0
+
+
 def test_many_columns_that_are_left_out_take_a_few_lines(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:

@@ -1,7 +1,7 @@
 """The command describe: how the columns of a table are read, before any training."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.io.progress import row_progress
 from mlplab.data.load_table import opened_source, table_dtype, table_spec
 from mlplab.data.memmap import SHARE_OF_FREE_MEMORY, free_memory
-from mlplab.data.parse import named, parse_str
+from mlplab.data.parse import cells_of, parse_str
 from mlplab.data.splits.make_split import make_split
 from mlplab.data.task import absent_classes, check_split, check_task
 from mlplab.errors import Fault, UserError, listed, shortened
@@ -28,8 +28,11 @@ from mlplab.errors import Fault, UserError, listed, shortened
 COUNTED = 1_000_000
 """Rows up to which distinct values are counted exactly; beyond that, the count is an estimate."""
 
-TOGETHER = 100
-"""Columns that are counted together: polars' memory use grows faster than their number."""
+SMALLEST = 65_536
+"""The number of hashes of a column that an estimate keeps: its standard error is 0.4%."""
+
+HASHES = 100_000_000
+"""The largest number of hashes in memory. Columns are counted in groups of this size."""
 
 WHOLE = 1e15
 """Magnitude below which whole numbers are shown with all digits."""
@@ -71,14 +74,16 @@ def describe(config: DescribeConfig) -> Description:
             the description.
     """
     spec = table_spec(config)
-    with opened_source(config.data) as source, row_progress(f"reading {source.where}") as count:
-        reader = TableReader(source, spec, table_dtype(config), _scratch, count)
-        columns = infer_columns(reader.read())
+    with opened_source(config.data) as source:
+        with row_progress(f"reading {source.where} and inferring its columns") as count:
+            reader = TableReader(source, spec, table_dtype(config), _scratch, count)
+            columns = infer_columns(reader.read())
         by_name: dict[str, list[InferredColumn]] = {name: [] for name in source.schema}
         for column in columns:
             by_name[column.name].append(column)
         by_name = {name: roles for name, roles in by_name.items() if roles}
-        counts = _distinct_and_first(reader)
+        with row_progress(f"counting distinct values of {source.where}") as count:
+            counts = _distinct_and_first(reader, count)
         return Description(source.where, reader.rows, by_name, *counts, _faults(config, reader, columns))
 
 
@@ -105,33 +110,42 @@ def _scratch(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.
         return np.memmap(file, dtype, "w+", shape=shape)
 
 
-def _distinct_and_first(reader: TableReader) -> tuple[dict[str, int], dict[str, str]]:
+def _distinct_and_first(
+    reader: TableReader, count: Callable[[int], None]
+) -> tuple[dict[str, int], dict[str, str]]:
     """The number of distinct values of each column, and its first value."""
-    source = reader.source
-
-    def read(cells: pl.Series) -> pl.Series:
-        return parse_str(cells.alias(""), reader.spec.na_values)
-
-    distinct, first = dict.fromkeys(source.schema, 0), dict.fromkeys(source.schema, "")
+    schema, is_exact = reader.source.schema, reader.rows <= COUNTED
+    distinct, first = dict.fromkeys(schema, 0), dict.fromkeys(schema, "")
     known = {column.name: column.texts for column in reader.columns if column.texts is not None}
     for name, texts in known.items():
         distinct[name], first[name] = len(texts), next(iter(texts), "")
-    cells = {
-        name: named(name).map_batches(read, return_dtype=pl.String(), is_elementwise=True).drop_nulls()
-        for name, dtype in source.schema.items()
+    unknown = [
+        name
+        for name, dtype in schema.items()
         if name not in known and not (dtype.is_nested() or dtype in (pl.Binary, pl.Object))
-    }
-    count = pl.Expr.n_unique if reader.rows <= COUNTED else pl.Expr.approx_n_unique
-    for start in range(0, len(cells), TOGETHER):
-        names = list(cells)[start : start + TOGETHER]
-        counts = source.scan().select(
-            *(count(cells[name]).alias(f"{name}:count") for name in names),
-            *(cells[name].first().alias(f"{name}:first") for name in names),
-        )
-        row = counts.collect(engine="streaming").row(0)
-        for name, number, text in zip(names, row, row[len(names) :], strict=False):
-            distinct[name], first[name] = int(number or 0), "" if text is None else str(text)
+    ]
+    together = HASHES // max(1, min(reader.rows, COUNTED))
+    for start in range(0, len(unknown), together):
+        hashes = {name: pl.Series(dtype=pl.UInt64) for name in unknown[start : start + together]}
+        rows = 0
+        for frame in reader.blocks(hashes):
+            for name, seen in hashes.items():
+                texts = parse_str(cells_of(frame, name), reader.spec.na_values).drop_nulls()
+                first[name] = first[name] or next(iter(texts.head(1)), "")
+                seen.append(texts.unique().hash())
+                hashes[name] = seen if is_exact else seen.unique().bottom_k(SMALLEST)
+            rows += frame.height
+            count(rows)
+        distinct |= {name: _distinct(seen, is_exact=is_exact) for name, seen in hashes.items()}
     return distinct, first
+
+
+def _distinct(hashes: pl.Series, *, is_exact: bool) -> int:
+    """The number of distinct hashes of 64 bits; an estimate if there may be more than the smallest ones."""
+    number = hashes.n_unique()
+    if is_exact or number < SMALLEST:
+        return number
+    return round((SMALLEST - 1) * 2**64 / hashes.top_k(1).item())  # Bar-Yossef et al. 2002
 
 
 def description_grid(description: Description, width: int) -> RenderableType:

@@ -109,9 +109,10 @@ def _by_first_match(text: pl.Series, formats: Sequence[str], last_year: int) -> 
     The format of the first text is tried before the others, because most of a column's texts share it.
     """
     first = text.drop_nulls().head(1)
-    ordered = sorted(formats, key=lambda each: _strptime(first, each, last_year).null_count())
-    parsed = _strptime(text, ordered[0], last_year)
-    for each in ordered[1:]:
+    parses_first = (each for each in formats if not _strptime(first, each, last_year).null_count())
+    leading = next(parses_first, formats[0])
+    parsed = _strptime(text, leading, last_year)
+    for each in formats:
         rest = (parsed.is_null() & text.is_not_null()).arg_true()
         if not len(rest):
             break

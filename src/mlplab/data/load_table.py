@@ -45,7 +45,10 @@ def load_table(run: config.TrainConfig) -> Table:
         UserError: with all faults of the table.
     """
     memory = run.data.memory_gib if isinstance(run.data, config.CsvData) else None
-    with opened_source(run.data) as source, row_progress(f"reading {source.where}") as count:
+    with (
+        opened_source(run.data) as source,
+        row_progress(f"reading {source.where} and inferring its columns") as count,
+    ):
         return table_of(
             source,
             table_spec(run),

@@ -41,9 +41,9 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
     Raises:
         UserError: if a column that the network needs is missing.
     """
-    missing = [name for name in schema.names if name not in names]
-    known = (*schema.names, *schema.targets, *schema.left_out, schema.weight)
-    further = [name for name in names if name not in (*known, ROW_INDEX)]
+    present, known = set(names), {*schema.names, *schema.targets, *schema.left_out, schema.weight, ROW_INDEX}
+    missing = [name for name in schema.names if name not in present]
+    further = [name for name in names if name not in known]
     if missing:
         near = [f"{found[0]!r} → {name!r}" for name in missing if (found := nearest(name, further))]
         raise UserError(

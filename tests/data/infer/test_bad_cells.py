@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import polars as pl
 import pytest
 from support import Ended, table_of
 
@@ -87,7 +88,7 @@ def test_all_remedies_together_work(command: Callable[..., Ended], tmp_path: Pat
     refused = command(*train, 'data.na_values=["??"]')
     assert refused.status == 2
     remedies = [line for line in refused.err.splitlines() if line.startswith("  ")]
-    assert len(remedies) == 4
+    assert len(remedies) == 5  # of the target, one for bad cells and one for missing ones
     typed = [
         re.search(
             r"(?:'data\.na_values=.*?'|data\.columns\.\w+=categorical)(?: data\.missing_target=drop)?", each
@@ -102,3 +103,60 @@ def test_all_remedies_together_work(command: Callable[..., Ended], tmp_path: Pat
     }
     ended = command(*train, *sorted(words))
     assert ended.status == 0, ended.err
+
+
+TRAIN = ("data=csv", "data.target=y", "model=linear", "trainer.max_epochs=1")
+
+
+def typed_words(message: str, pattern: str) -> list[str]:
+    """The words of a remedy, as typed in a shell."""
+    found = re.search(pattern, message)
+    assert found, message
+    return shlex.split(found[0])
+
+
+@pytest.mark.parametrize("infinite", [["inf"], ["-inf", "Infinity", "1e999"]])
+@pytest.mark.parametrize("path", ["t.csv", "t.parquet"])
+def test_infinite_cells_can_be_declared_missing(
+    command: Callable[..., Ended], tmp_path: Path, path: str, infinite: list[str]
+) -> None:
+    cells = [*NUMBERS[: ROWS - 10], *(infinite * 10)[:10]]
+    table = pl.DataFrame({"a": cells, "b": [i % 7 for i in range(ROWS)], "y": NUMBERS})
+    if path == "t.csv":
+        table.write_csv(tmp_path / path)
+    else:
+        table.cast({"a": pl.Float64, "y": pl.Float64}).write_parquet(tmp_path / path)
+    train = (*TRAIN, f"data.path={path}")
+    refused = command(*train)
+    assert refused.status == 2
+    assert "is not a finite number; 10 such cells" in refused.err
+    ended = command(*train, *typed_words(refused.err, r"'data\.na_values=\[.*?\]'"))
+    assert ended.status == 0, ended.err
+
+
+@pytest.mark.parametrize("bad", ["?", "inf", "12 kg"])
+def test_bad_and_missing_targets_are_refused_together(
+    command: Callable[..., Ended], tmp_path: Path, bad: str
+) -> None:
+    targets = [*NUMBERS[:-3], bad, "", ""]
+    lines = [f"{i % 7},{target}" for i, target in enumerate(targets)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,y", *lines]))
+    refused = command(*TRAIN, "data.path=t.csv")
+    assert refused.status == 2
+    assert f"line {ROWS - 1}, data row {ROWS - 2}: is not a" in refused.err
+    assert f"line {ROWS}, data row {ROWS - 1}: a value is missing; 2 such rows" in refused.err
+    words = typed_words(refused.err, r"'data\.na_values=\[.*?\]' data\.missing_target=drop")
+    ended = command(*TRAIN, "data.path=t.csv", *words)
+    assert ended.status == 0, ended.err
+    assert "data.missing_target=drop leaves such rows out" in refused.err
+
+
+def test_bad_and_missing_weights_are_refused_together(tmp_path: Path) -> None:
+    table = pl.DataFrame({"a": NUMBERS, "w": ["1", "x", "-1", ""] * (ROWS // 4), "y": NUMBERS})
+    table.write_csv(tmp_path / "t.csv")
+    with pytest.raises(UserError) as raised:
+        table_of(tmp_path / "t.csv", weight="w")
+    assert [fault.what for fault in raised.value.faults] == [
+        "is not a number; 25 such cells in this column",
+        "is missing or negative; 50 such rows",
+    ]

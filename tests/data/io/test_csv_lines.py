@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlplab.data.io.csv_lines import blank_rows, line_faults, line_of
-from mlplab.data.io.dialect import Dialect
+from mlplab.data.io.csv_lines import blank_rows, line_faults, row_lines
+from mlplab.data.io.csv_source import CsvSource
+from mlplab.data.io.dialect import CsvOptions, Dialect
 
 PLAIN = Dialect(",", '"', ".", True)
 BARE = Dialect(",", None, ".", True)
@@ -49,7 +50,7 @@ def test_lines_are_counted_below_a_short_header(tmp_path: Path) -> None:
         "t, line 4: the line has 2 fields, but the first line below the header has 3"
     ]
     path = write(tmp_path, "y\nr1,1\n\nr2,2\n")
-    assert [line_of(row, path, dialect, 2) for row in (0, 1)] == [2, 4]
+    assert list(row_lines(path, dialect, 2)) == [2, 4]
     assert blank_rows(path, dialect, 2) == [1]
 
 
@@ -63,14 +64,22 @@ def test_a_blank_line_of_one_column_is_a_row(tmp_path: Path) -> None:
     assert messages(tmp_path, "y\n1\n\n2\n", 1) == []
     path = tmp_path / "t.csv"
     assert blank_rows(path, PLAIN, 1) == []
-    assert [line_of(row, path, PLAIN, 1) for row in (1, 2)] == [3, 4]
+    assert list(row_lines(path, PLAIN, 1)) == [2, 3, 4]
+
+
+def test_lines_are_counted_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "a,y\n1,2\n\n3,4\n5,6\n")
+    source = CsvSource(path, path, CsvOptions(), "t")
+    assert source.location(1, "column 'a'") == "t, column 'a', line 4, data row 2"
+    path.unlink()  # so it is not read again
+    assert source.location(0, "column 'y'") == "t, column 'y', line 2, data row 1"
 
 
 def test_long_cells_are_read(tmp_path: Path) -> None:
     path = write(tmp_path, f'a,y\n"{"x, " * 100_000}",1\n\n2,3\n')
     assert line_faults(path, PLAIN, 2, "t") == []
     assert blank_rows(path, PLAIN, 2) == [1]
-    assert line_of(1, path, PLAIN, 2) == 4
+    assert list(row_lines(path, PLAIN, 2)) == [2, 4]
 
 
 @pytest.mark.parametrize("row", ['"3,4', '5" pipe,4', '"3"x,4', '3,4"'])
@@ -112,7 +121,7 @@ def test_rows_and_blank_lines_are_where_they_were_written(
     dialect = Dialect(",", '"', ".", header)
     path = write(tmp_path, text.getvalue())
     begin = begin if header else [1, *begin]
-    assert [line_of(row, path, dialect, 2) for row in range(len(begin))] == begin
+    assert list(row_lines(path, dialect, 2)) == begin
     assert blank_rows(path, dialect, 2) == blank
     assert line_faults(path, dialect, 2, "t") == []
     schema = {"a": pl.String, "y": pl.String}

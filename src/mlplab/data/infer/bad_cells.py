@@ -7,7 +7,9 @@ A cell of a numeric column that is not a number may be a typing mistake, a sign 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
+import numpy as np
 import polars as pl
 import polars.selectors as cs
 
@@ -63,6 +65,7 @@ class BadCells:
         texts = parse_str(cells.gather(bad), reader.spec.na_values).unique(maintain_order=True)
         self.texts |= dict.fromkeys(texts)
         self.distinct = max(self.distinct, cells.n_unique())
+        reader.values(self.column)[start + bad.to_numpy()] = np.inf  # unlike missing cells
 
     @property
     def first(self) -> str:
@@ -76,9 +79,11 @@ class BadCells:
 
     @property
     def look_missing(self) -> bool:
-        """Whether all texts are signs or words for a missing value."""
+        """Whether all texts are signs or words for a missing value, or infinite."""
         return all(
-            not any(map(str.isalnum, text)) or text.lower().strip("#<>()[]!. ") in NA_WORDS
+            not any(map(str.isalnum, text))
+            or text.lower().strip("#<>()[]!. ") in NA_WORDS
+            or INFINITE.fullmatch(text)
             for text in self.named
         )
 
@@ -115,7 +120,7 @@ class BadCells:
 
 
 def check_cells(reader: TableReader) -> None:
-    """Adds a fault to each column with bad cells."""
+    """Adds a fault to each column with bad cells, which were read as missing and become infinite."""
     bad = [BadCells(column) for column in reader.columns if column.bad]
     if not bad:
         return
@@ -125,12 +130,12 @@ def check_cells(reader: TableReader) -> None:
             cells.add(frame, rows, reader)
         rows += frame.height
     missing = (text for cells in bad if cells.may_be_missing for text in cells.texts)
-    na_values = list(dict.fromkeys([*reader.spec.na_values, *missing]))  # one key for all columns
+    na_values = typed_na_values(dict.fromkeys([*reader.spec.na_values, *missing]))  # for all columns
     for cells in bad:
         cells.column.faults = [_fault(cells, na_values, reader)]
 
 
-def _fault(cells: BadCells, na_values: Sequence[str], reader: TableReader) -> Fault:
+def _fault(cells: BadCells, na_values: str, reader: TableReader) -> Fault:
     column, expected = cells.column, EXPECTED[cells.column.definition.kind]
     match column.definition.kind:
         case "date":
@@ -148,7 +153,7 @@ def _fault(cells: BadCells, na_values: Sequence[str], reader: TableReader) -> Fa
     return Fault(what, reader.place(cells.row, column), shortened(cells.text), expected, remedy)
 
 
-def _remedies(cells: BadCells, na_values: Sequence[str], reader: TableReader) -> Iterator[str]:
+def _remedies(cells: BadCells, na_values: str, reader: TableReader) -> Iterator[str]:
     """What to do, the most likely first."""
     name, role, is_numeric = cells.column.name, cells.column.role, cells.column.kind == "numeric"
     source, categorical = reader.source, typed(name, "categorical")
@@ -178,14 +183,15 @@ def _remedies(cells: BadCells, na_values: Sequence[str], reader: TableReader) ->
         yield missing
 
 
-def _missing_remedy(cells: BadCells, na_values: Sequence[str], reader: TableReader) -> str:
+def _missing_remedy(cells: BadCells, na_values: str, reader: TableReader) -> str:
     they = "they stand for missing values" if len(cells.texts) > 1 else "it stands for a missing value"
     if cells.column.role == "target" and not reader.spec.drop_missing_targets:
         drop = "data.missing_target=drop (drops those rows)"
-        return f"if {they}: {typed_na_values(na_values)} {drop}"
-    return f"if {they}: {typed_na_values(na_values)} (in all columns)"
+        return f"if {they}: {na_values} {drop}"
+    return f"if {they}: {na_values} (in all columns)"
 
 
+@lru_cache(maxsize=1)
 def _has_points(source: Source) -> bool:
     """Whether a cell of the table has a decimal point."""
     point = cs.string().str.contains(rf"^\s*(?:{POINT.pattern})\s*$")

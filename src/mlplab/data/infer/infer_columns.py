@@ -29,6 +29,10 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
     for column in reader.columns:
         if not column.bad:
             _infer(column, reader)
+        elif column.role == "target":
+            column.faults += _missing_target(column, reader)
+        elif column.role == "weight":
+            column.faults += _weight_faults(column, reader)
     leave_out_row_numbers(reader)
     columns = [*reader.columns, *_unread(reader)]
     found = (text for column in columns for text in column.sentinels)
@@ -101,16 +105,7 @@ def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
 
 
 def _target_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
-    where, faults = reader.where(column), []
-    if column.missing and not reader.spec.drop_missing_targets:
-        remedy = "data.missing_target=drop leaves such rows out; or fill in the values"
-        what = (
-            f"a value is missing; {column.missing:,} such rows"
-            if column.missing > 1
-            else "a value is missing"
-        )
-        row = int(np.isnan(reader.values(column)).argmax())
-        faults.append(Fault(what, reader.place(row, column), remedy=remedy))
+    where, faults = reader.where(column), _missing_target(column, reader)
     if not column.filled:
         return [*faults, Fault("all values are missing", where, remedy="choose a different data.target")]
     if classes := find_classes(column, reader):
@@ -121,6 +116,15 @@ def _target_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
         remedy = remedy if reader.rows > 1 else "give the table more rows"
         return [*faults, Fault(f"all values are {column.low[0]:g}", where, remedy=remedy)]
     return [*faults, *_magnitude_faults(column, reader)]
+
+
+def _missing_target(column: InferredColumn, reader: TableReader) -> list[Fault]:
+    if not column.missing or reader.spec.drop_missing_targets:
+        return []
+    remedy = "data.missing_target=drop leaves such rows out; or fill in the values"
+    what = "a value is missing" + (f"; {column.missing:,} such rows" if column.missing > 1 else "")
+    row = int(np.isnan(reader.values(column)).argmax())
+    return [Fault(what, reader.place(row, column), remedy=remedy)]
 
 
 def _weight_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:

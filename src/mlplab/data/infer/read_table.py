@@ -9,7 +9,8 @@ from jaxtyping import Float
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_reader import Allocate, TableReader
-from mlplab.data.infer.table_spec import LEFT_OUT, TableSpec, titled
+from mlplab.data.infer.table_spec import LEFT_OUT, TableSpec, titled, typed
+from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.io.source import Source
 from mlplab.data.parse import BOOLEANS
 from mlplab.data.schema import Schema
@@ -68,7 +69,10 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     inputs = [column for column in columns if column.is_input]
     if not inputs:
         reasons = "; ".join(f"{titled(name)}: {why}" for name, why in left_out.items())
-        remedy = "add an input column, or declare kinds: data.columns.<name>=categorical"
+        remedy = "add an input column"
+        remedy += ", or name the first column in the header" if ROW_INDEX in left_out else ""
+        usable = [column.name for column in columns if column.kind in ("identifier", "drop")]
+        remedy += f", or set a kind: {typed(usable[0], 'categorical')}" if usable else ""
         what = f"has no column that can be an input ({reasons or 'none'})"
         raise UserError(Fault(what, where, remedy=remedy))
     for column in columns:

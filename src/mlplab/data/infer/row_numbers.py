@@ -15,8 +15,7 @@ from mlplab.data.infer.date_checks import has_range_of_dates
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
-from mlplab.data.io.source import Source
-from mlplab.data.parse import is_text, named
+from mlplab.data.parse import cells_of, is_text
 from mlplab.data.table import BLOCK
 
 FEWEST = 100
@@ -56,7 +55,7 @@ def leave_out_row_numbers(reader: TableReader) -> None:
         for column in numbers:
             why = "a row number, which is useless for new rows"
             column.leave_out("row number", f"{why}; {typed(column.name, 'numeric')} keeps it")
-    for column in _distinct_integers(possible, reader.rows, reader.source):
+    for column in _distinct_integers(possible, reader):
         drop = typed(column.name, "drop")
         column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
 
@@ -104,15 +103,12 @@ def may_identify(values: Float[np.ndarray, " row"], low: float, high: float, off
     return bool((np.abs(whole - np.round(whole)) <= np.spacing(np.abs(first))).all())
 
 
-def _distinct_integers(columns: Sequence[InferredColumn], rows: int, source: Source) -> list[InferredColumn]:
+def _distinct_integers(columns: Sequence[InferredColumn], reader: TableReader) -> list[InferredColumn]:
     """The columns that have a different whole number in each row, comparing all digits."""
-    dtypes = ((column, source.schema[column.name]) for column in columns)
+    dtypes = ((column, reader.source.schema[column.name]) for column in columns)
     integers = [column for column, dtype in dtypes if dtype.is_integer() or is_text(dtype)]
-    if not integers:
-        return []
-    counts = [
-        named(column.name).cast(pl.Int64, strict=False).drop_nulls().n_unique().alias(str(place))
-        for place, column in enumerate(integers)
-    ]
-    found = source.scan().select(counts).collect(engine="streaming").row(0)
-    return [column for column, count in zip(integers, found, strict=True) if count == rows]
+    values = {column.name: pl.Series(dtype=pl.Int64) for column in integers}
+    for frame in reader.blocks(values) if values else ():
+        for name, of_all in values.items():
+            of_all.append(cells_of(frame, name).cast(pl.Int64, strict=False))
+    return [each for each in integers if values[each.name].drop_nulls().n_unique() == reader.rows]

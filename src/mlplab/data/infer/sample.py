@@ -10,7 +10,7 @@ from mlplab.data.infer.infer_kind import date_format_of, infer_kind, known_kind,
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import KEYS, LEFT_OUT, Role, TableSpec, titled, typed
 from mlplab.data.io.source import Source
-from mlplab.data.parse import Kind, cells_of, is_text, parse_str
+from mlplab.data.parse import Kind, cells_of, is_text, parse_str, plain_floats
 from mlplab.data.schema import Column
 from mlplab.errors import Fault, UserError
 
@@ -84,6 +84,9 @@ def _column_by_sample(
 
 
 def _kind_by_texts(cells: pl.Series, role: Role, source: Source, spec: TableSpec) -> Kind:
+    may_be_plain = cells.dtype == pl.String and not spec.na_values and cells.null_count() < len(cells)
+    if may_be_plain and plain_floats(cells) is not None:  # usual, and in a wide table much faster
+        return "numeric"
     texts = parse_str(cells, spec.na_values).drop_nulls()
     if source.decimal_comma:
         texts = texts.str.replace(",", ".", literal=True)

@@ -52,10 +52,9 @@ def blank_rows(path: Path, dialect: Dialect, width: int) -> list[int]:
     return [row for row, record in enumerate(_rows(path, dialect, width)) if not record.fields]
 
 
-def line_of(row: int, path: Path, dialect: Dialect, width: int) -> int:
-    """Finds the line, counted from 1, on which a row begins; rows are counted from 0 without blank lines."""
-    lines = (record.line for record in _rows(path, dialect, width) if record.fields)
-    return next(islice(lines, row, None))
+def row_lines(path: Path, dialect: Dialect, width: int) -> Iterator[int]:
+    """Yields the line, counted from 1, on which each row begins, without blank lines."""
+    return (record.line for record in _rows(path, dialect, width) if record.fields)
 
 
 def _rows(path: Path, dialect: Dialect, width: int) -> Iterator[Record]:

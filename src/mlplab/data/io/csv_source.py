@@ -1,8 +1,10 @@
 """Rows of a CSV file."""
 
 import os
+from array import array
 from collections.abc import Collection, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import polars as pl
 from jaxtyping import Int64
 from typing_extensions import override
 
-from mlplab.data.io.csv_lines import blank_rows, line_faults, line_of
+from mlplab.data.io.csv_lines import blank_rows, line_faults, row_lines
 from mlplab.data.io.dialect import CsvOptions, Dialect, detect_dialect, parse_rows, read_beginning
 from mlplab.data.io.header import column_names
 from mlplab.data.io.source import Source
@@ -47,6 +49,8 @@ class CsvSource(Source):
         self.schema = dict.fromkeys(column_names(first_row, dialect, where), pl.String())
         blank = beginning[: len(beginning) - len(beginning.lstrip("\r\n"))].count("\n")
         self._skip_rows = blank + 1 if dialect.header else 0
+        self._lines = array("Q")  # of the first rows, read once however many cells are located
+        self._unread_lines = row_lines(text, dialect, len(self.schema))
 
     @override
     def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
@@ -74,5 +78,5 @@ class CsvSource(Source):
 
     @override
     def location(self, row: int, column: str) -> str:
-        line = line_of(row, self._text, self.dialect, len(self.schema))
-        return f"{self.where}, {column}, line {line}, data row {row + 1}"
+        self._lines.extend(islice(self._unread_lines, max(0, row + 1 - len(self._lines))))
+        return f"{self.where}, {column}, line {self._lines[row]}, data row {row + 1}"

@@ -209,6 +209,7 @@ def _title_faults(rows: Sequence[Row], where: str) -> Iterator[Fault]:
     else:
         return
     remedy = "delete the lines above the header"
+    remedy += ", or give each column a name" if width == 2 else ""  # of which one may be a row index
     yield Fault(what, where, f"'{_shortened(rows[0][0])}'", "column names", remedy)
 
 
