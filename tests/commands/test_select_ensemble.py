@@ -104,7 +104,8 @@ def test_the_validation_metric_that_the_runs_monitor_chooses(
     if metric != "standardised_rmse":
         values = [each[f"val/{metric}"] for each in metrics]
         assert best == str(np.argmin([sign * value for value in values]))
-        assert choice.best == pytest.approx(sign * min(sign * value for value in values), rel=1e-6)
+        if metric != "log_loss":  # of calibrated probabilities, unlike val/log_loss
+            assert choice.best == pytest.approx(sign * min(sign * value for value in values), rel=1e-6)
     if metric != "accuracy":  # it is not convex
         assert sign * choice.chosen <= sign * choice.best + 1e-12
     error = "log_loss" if "data.function=moons" in kind else "rmse"

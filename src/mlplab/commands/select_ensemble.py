@@ -96,11 +96,15 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
     predictions = np.stack([predicted[np.isin(own, rows)] for own, predicted in found])
     weight = None if data.table.weight is None else data.table.weight[rows]
     y, classes = data.table.y[rows], len(data.table.schema.classes)
-    metric = common_monitor(results).removeprefix("val/")
+    monitor = common_monitor(results)
+    best = None  # of single runs and ensembles, which have other validation rows
+    if len({run.config.get("ensemble") for run in results}) == 1:  # before probabilities are calibrated
+        best = int(np.argmin([sign_of(monitor) * run.metric(monitor) for run in results]))
+    metric = monitor.removeprefix("val/")
     if metric == "loss":  # which predictions alone do not determine
         metric = "log_loss" if classes else "rmse" if y.shape[1] == 1 else "standardised_rmse"
     error, sign = error_of(metric, y, weight, classes), sign_of(metric)
-    counts = Counter(greedy_selection(predictions, error, steps))
+    counts = Counter(greedy_selection(predictions, error, steps, best))
     chosen, weights = list(counts), np.array([*counts.values()]) / steps
     ensemble = Ensemble([runs[index] for index in chosen], weights.tolist())
     by_run = {run.folder: float(weight) for run, weight in zip(ensemble.members, weights, strict=True)}

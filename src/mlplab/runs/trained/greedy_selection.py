@@ -15,7 +15,7 @@ Error = Callable[[Output], float]
 
 
 def greedy_selection(
-    predictions: Float64[np.ndarray, "run row output"], error: Error, steps: int
+    predictions: Float64[np.ndarray, "run row output"], error: Error, steps: int, best: int | None = None
 ) -> list[int]:
     """Chooses runs one after another: each time the one whose addition lowers the error of the mean most.
 
@@ -24,13 +24,15 @@ def greedy_selection(
 
     Args:
         error: of predictions for these rows.
+        best: the index of the best single run; None: the one with the lowest error.
 
     Returns:
         The index of the run chosen in each step.
     """
     total, chosen = np.zeros_like(predictions[0]), list[int]()
     for step in range(1, steps + 1):
-        best = int(np.argmin([error((total + each) / step) for each in predictions]))
+        if chosen or best is None:
+            best = int(np.argmin([error((total + each) / step) for each in predictions]))
         total += predictions[best]
         chosen.append(best)
     return chosen
