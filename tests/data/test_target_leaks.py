@@ -1,11 +1,14 @@
 """Columns that may contain the target."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 from sklearn import datasets
-from support import table_of
+from support import config, table_of
 
+from mlplab.data.cache import DataCache
 from mlplab.data.splits.splitters import random_split
 from mlplab.data.table import Table
 from mlplab.data.target_leaks import target_leaks
@@ -54,9 +57,47 @@ def test_columns_whose_sum_is_the_target() -> None:
 def test_a_column_that_counts_rows_sorted_by_the_target(y: pl.Expr, step: int) -> None:
     rows = frame().with_columns(y=y).sort("y").with_columns(day=7 + step * pl.int_range(ROWS))
     [warning] = warnings_of(table_of(rows))
-    assert warning.startswith("the rows are sorted by 'y', and column 'day' only counts them")
+    assert warning.startswith("the rows are sorted by 'y', and column 'day' counts them")
     assert warning.endswith("drop it: data.columns.day=drop")
     assert warnings_of(table_of(rows.sample(fraction=1, shuffle=True, seed=0).drop("day"))) == []
+
+
+def test_a_column_that_counts_rows_in_another_order_is_not_said_to() -> None:
+    day = np.arange(ROWS)
+    rows = frame().with_columns(y=np.sin(day / 99), day=day)
+    [warning] = warnings_of(table_of(rows))
+    assert warning.startswith("column 'day' alone predicts 'y'")
+
+
+@pytest.mark.parametrize(("rare", "classes"), [(4, 3), (0, 100), (0, 300)])
+def test_copies_of_rare_and_of_many_classes(rare: int, classes: int) -> None:
+    source = np.random.default_rng(0)
+    numbers = source.integers(rare > 0, classes, 3000 if not rare else 100)
+    numbers[:rare] = 0
+    names = source.permutation(classes)
+    rows = pl.DataFrame({"a": source.normal(size=len(numbers)), "y": [f"c{each}" for each in numbers]})
+    rows = rows.with_columns(copy=pl.Series([f"z{names[each]}" for each in numbers]))
+    [warning] = warnings_of(table_of(rows))
+    assert warning.startswith("column 'copy' alone predicts 'y'")
+
+
+def test_several_targets_are_named_together_and_a_single_input_is_not() -> None:
+    rows = frame().with_columns(z=2 * Y, copy=Y)
+    [warning] = warnings_of(table_of(rows, ["y", "z"]))
+    assert warning.startswith("column 'copy' alone predicts 'y', 'z' almost perfectly")
+    assert warnings_of(table_of(rows.select("copy", "y"))) == []
+
+
+def test_targets_that_rise_with_the_time_of_the_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    t = np.arange(ROWS)
+    rows = frame().with_columns(t=t, y=t + 30 * frame()["a"], b=np.exp(t / 99 + 30 * frame()["a"] / 99))
+    rows.write_csv("t.csv")
+    table = ("data=csv", "data.path=t.csv", "data.target=y", "data/split=time", "data.split.time=t")
+    [warning] = DataCache().data(config(*table)).target_leaks
+    assert warning.startswith("column 'b' alone predicts 'y'")
 
 
 def test_only_training_and_validation_rows_with_weight_count() -> None:

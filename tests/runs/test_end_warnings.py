@@ -45,7 +45,7 @@ def warnings_of(folder: str, *overrides: str) -> tuple[list[str], dict[str, floa
 def test_epochs_in_vain_are_pointed_out_with_remedies_that_work() -> None:
     [warning, _], metrics = warnings_of("run")
     best, epochs = metrics["best_epoch"], metrics["epochs"]
-    assert warning.startswith(f"the best epoch is {best:.0f} of {epochs:.0f}; the ")
+    assert warning.startswith(f"the best epoch is {best:.0f} of {epochs:.0f}; those ")
     stop, fewer = re.findall(r"\((\S+=\d+)\)", warning)
     left, stopped = warnings_of("stopped", stop)
     assert not any("best epoch" in each for each in left)
@@ -60,7 +60,7 @@ def test_epochs_in_vain_are_pointed_out_with_remedies_that_work() -> None:
 
 @pytest.mark.usefixtures("churn")
 def test_a_class_that_is_never_predicted_is_pointed_out_with_a_remedy_that_works() -> None:
-    [_, warning], _ = warnings_of("run", "test_predictions=false")
+    [_, warning], _ = warnings_of("run")
     expected = r"never predicted: 'yes' \((\d+) of the 90 test rows, ([\d.]+)% of the training rows\)"
     found = re.match(expected, warning)
     assert found

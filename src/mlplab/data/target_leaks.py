@@ -4,12 +4,14 @@ They are found on training rows and judged on validation rows. They stay inputs:
 too.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Float64
 
 from mlplab.data.infer.row_numbers import counts_rows
 from mlplab.data.infer.table_spec import typed
-from mlplab.data.splits.split import Split, sample_rows
+from mlplab.data.splits.split import Rows, Split, sample_rows
 from mlplab.data.table import Table
 from mlplab.errors import listed
 
@@ -21,15 +23,15 @@ UNEXPLAINED_BY_SUM = 1e-4
 """The same for the target itself and ridge regression on all numbers."""
 
 CLASS_ERRORS = 0.01
-"""The same for classes: the number of errors of a tree, relative to that of the most frequent class."""
+"""The same for classes: the number of errors of a tree, relative to that of the most frequent class. Errors
+on training rows count, too: few validation rows may all be predicted well by chance."""
 
-MAX_DEPTH, CLASS_LEAF = 8, 5
-"""The trees' depth, and the smallest number of rows in a leaf of those for classes, whose errors on training
-rows count, too: few validation rows may all be predicted well by chance."""
+MAX_DEPTH = 8
+"""Depth of the trees for numbers."""
 
 VALUES, ROWS, FEWEST = 2 * 10**6, 5000, 10
-"""Largest number of rows × features and of rows, of which a random sample is used if there are more; fewest
-validation rows."""
+"""Largest number of rows × features × targets and of rows, of which a random sample is used if there are
+more; fewest validation rows."""
 
 SUMMAND = 0.01
 """Smallest coefficient of a summand relative to the largest, for standardized columns."""
@@ -41,36 +43,61 @@ Y = Float64[np.ndarray, " _"]
 
 
 def target_leaks(table: Table, split: Split) -> list[str]:
-    """Warnings about columns that alone predict a target almost perfectly, or whose weighted sum it is."""
-    schema, most = table.schema, min(ROWS, VALUES // table.x.shape[1])
+    """Warnings about columns that alone predict a target almost perfectly, or whose weighted sum it is.
+
+    There are none if a table has a single input, without which nothing could be learned.
+    """
+    schema = table.schema
+    most = min(ROWS, VALUES // (table.x.shape[1] * len(schema.targets)))
     usable = (r if table.weight is None else r[table.weight[r] > 0] for r in (split.train, split.val))
     train, val = (sample_rows(rows, most) for rows in usable)
-    if len(val) < FEWEST:
+    if len(val) < FEWEST or len(schema.inputs) == 1:
         return []
-    x_train, x_val, warnings = table.x[train], table.x[val], list[str]()
-    determines = _determines_class if schema.classes else _determines_number
+    x_train, x_val = table.x[train], table.x[val]
+    leaks: dict[str, list[str]] = {}
+    sums = []
     for target, y in zip(schema.targets, table.y.T, strict=True):
-        columns = {
-            name: table.x[:, own]
-            for name, own in zip(schema.names, schema.feature_slices, strict=True)
-            if determines(x_train[:, own], y[train], x_val[:, own], y[val])
-        }
-        warnings += [_warning(name, target, columns[name][:, 0]) for name in [*columns][:SHOWN]]
-        if columns or schema.classes:
-            continue
-        if summands := _summands(table, x_train, y[train], x_val, y[val]):
-            what = f"'{target}' is almost exactly a weighted sum of {listed(map(repr, summands), SHOWN)}"
-            remedy = f"if it was computed from them, drop one: {typed(summands[0], 'drop')}"
-            warnings.append(f"{what}; {remedy}")
-    return warnings
+        found = [
+            column.name
+            for column, own in zip(schema.inputs, schema.feature_slices, strict=True)
+            if (
+                _determines_class(x_train[:, own], y[train], x_val[:, own], y[val], len(column.categories))
+                if schema.classes
+                else _determines_number(x_train[:, own], y[train], x_val[:, own], y[val])
+            )
+        ]
+        if not found and not schema.classes:
+            summands = _summands(table, x_train, y[train], x_val, y[val])
+            found = summands if len(summands) == 1 else []
+            sums += [_sum_warning(target, summands)] if len(summands) > 1 else []
+        for name in found:
+            leaks.setdefault(name, []).append(target)
+    in_order = np.sort(split.train)
+    return [_warning(table, in_order, name, targets) for name, targets in [*leaks.items()][:SHOWN]] + sums
 
 
-def _warning(name: str, target: str, values: Float[np.ndarray, " row"]) -> str:
-    if counts_rows(values, float(values.min()), float(values.max())):
-        what = f"the rows are sorted by '{target}', and column '{name}' only counts them"
-        return f"{what}; it will not help on new rows, so drop it: {typed(name, 'drop')}"
-    what = f"column '{name}' alone predicts '{target}' almost perfectly"
-    return f"{what}; if it contains the target, or is known only later, drop it: {typed(name, 'drop')}"
+def _warning(table: Table, train: Rows, name: str, targets: Sequence[str]) -> str:
+    values = table.x[:, table.schema.feature_slices[table.schema.names.index(name)].start]
+    y = table.y[train, table.schema.targets.index(targets[0])]
+    drop, quoted = f"drop it: {typed(name, 'drop')}", listed(map(repr, targets), SHOWN)
+    if counts_rows(values, float(values.min()), float(values.max())) and _is_sorted(table, y):
+        what = f"the rows are sorted by {quoted}, and column '{name}' counts them"
+        return f"{what}; it may not help on new rows: unless it is a measurement, {drop}"
+    what = f"column '{name}' alone predicts {quoted} almost perfectly"
+    return f"{what}; if it contains the target, or is known only later, {drop}"
+
+
+def _is_sorted(table: Table, y: Y) -> bool:
+    """Whether the rows are sorted by a target: in either direction, or class by class in any order."""
+    steps = np.diff(y)
+    if table.schema.classes:
+        return int(np.count_nonzero(steps)) < len(np.unique(y))
+    return bool((steps >= 0).all() or (steps <= 0).all())
+
+
+def _sum_warning(target: str, summands: Sequence[str]) -> str:
+    what = f"'{target}' is almost exactly a weighted sum of {listed(map(repr, summands), SHOWN)}"
+    return f"{what}; if it was computed from them, drop one: {typed(summands[0], 'drop')}"
 
 
 def _determines_number(x: X, y: Y, x_val: X, y_val: Y) -> bool:
@@ -83,12 +110,13 @@ def _determines_number(x: X, y: Y, x_val: X, y_val: Y) -> bool:
     return _unexplained(tree.predict(x_val), expected) <= UNEXPLAINED
 
 
-def _determines_class(x: X, y: Y, x_val: X, y_val: Y) -> bool:
-    """Whether a column almost determines a class."""
+def _determines_class(x: X, y: Y, x_val: X, y_val: Y, categories: int) -> bool:
+    """Whether a column almost determines a class, by a tree with two leaves a class, or one a category."""
     from sklearn.tree import DecisionTreeClassifier
 
-    tree = DecisionTreeClassifier(max_depth=MAX_DEPTH, min_samples_leaf=CLASS_LEAF, random_state=0).fit(x, y)
     classes, counts = np.unique(y, return_counts=True)
+    leaves = max(2 * len(classes), categories + 1)
+    tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=0).fit(x, y)
     most_frequent = classes[counts.argmax()]
     return all(
         (others := (true != most_frequent).sum()) > 0

@@ -21,6 +21,10 @@ class Linear(nn.Module):
     Args:
         seeds: one for each member.
         index: position of the layer in the network; layers with different indices draw different weights.
+
+    Attributes:
+        has_bias_gradient: False before a batch norm, which removes the bias: its gradient would be rounding
+            errors, of which Adam makes steps of full size.
     """
 
     weight: Float[Tensor, "member input output"]
@@ -38,6 +42,7 @@ class Linear(nn.Module):
         stacked = torch.stack(weights)
         self.weight = nn.Parameter(stacked[:, :-1].clone())
         self.bias = nn.Parameter(stacked[:, -1:].clone())
+        self.has_bias_gradient = True
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
         """One `baddbmm`; elementwise for a single input or output, which is faster.
@@ -47,15 +52,16 @@ class Linear(nn.Module):
         are padded with zeros. Products of vectors round differently again.
         """
         _, rows, columns = self.weight.shape
+        own_bias = self.bias if self.has_bias_gradient else self.bias.detach() + 0 * self.bias
         if columns == 1:
-            return (x * self.weight.mT).sum(2, keepdim=True) + self.bias
+            return (x * self.weight.mT).sum(2, keepdim=True) + own_bias
         if rows == 1:
-            return x * self.weight + self.bias
+            return x * self.weight + own_bias
         right, below = -columns % 4, -rows % 4 if x.requires_grad else 0
         if not (right or below):
-            return torch.baddbmm(self.bias, x, self.weight)
+            return torch.baddbmm(own_bias, x, self.weight)
         weight = nn.functional.pad(self.weight, (0, right, 0, below))
-        bias, x = nn.functional.pad(self.bias, (0, right)), nn.functional.pad(x, (0, below))
+        bias, x = nn.functional.pad(own_bias, (0, right)), nn.functional.pad(x, (0, below))
         return torch.baddbmm(bias, x, weight)[..., :columns]
 
 

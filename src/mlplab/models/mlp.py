@@ -137,6 +137,7 @@ class HiddenLayer(nn.Module):
         self.residual = residual
         self.linear = Linear(in_features, out_features, seeds, index)
         self.norm = _norm(norm, out_features, len(seeds))
+        self.linear.has_bias_gradient = not isinstance(self.norm, BatchNorm)
         self.activation = activation
         self.dropout = Dropout(dropout, seeds, index) if any(dropout) else nn.Identity()
 

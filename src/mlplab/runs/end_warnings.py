@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mlplab.config import chosen
 from mlplab.errors import listed, shortened
 from mlplab.runs.folder import Metrics
 from mlplab.runs.run_test import RunTest
@@ -24,7 +25,8 @@ def end_warnings(trainer: StackTrainer, index: int, metrics: Metrics) -> list[st
     best, epochs = metrics["best_epoch"], metrics["epochs"]
     if epochs == trainer.trainer.max_epochs:  # otherwise, early stopping has ended it
         warnings += early_best_epoch(best, epochs, metrics["seconds"])
-    if trainer.runs[index].config.test:
+    config = trainer.runs[index].config
+    if config.test and (config.test_predictions or chosen(config.ensemble) > 1):  # which are only kept then
         warnings += never_predicted(trainer.tested(index))
     return warnings
 
@@ -48,8 +50,9 @@ def early_best_epoch(best: int, epochs: int, seconds: float) -> list[str]:
     if epochs < FEWEST_EPOCHS or best > EARLY * epochs:
         return []
     wasted, patience, fewer = seconds * (1 - best / epochs), max(5, round(EARLY * epochs)), max(10, 5 * best)
+    took = f" in {wasted:.0f} s" if wasted >= 1 else ""
     return [
-        f"the best epoch is {best} of {epochs}; the {wasted:.0f} s after it changed nothing: stop such "
+        f"the best epoch is {best} of {epochs}; those after it brought no improvement{took}: stop such "
         f"training early (callbacks.early_stopping.patience={patience}), or plan fewer epochs "
         f"(trainer.max_epochs={fewer})"
     ]
@@ -61,19 +64,23 @@ def never_predicted(test: RunTest) -> list[str]:
     if not classes:
         return []
     predicted = test.predictions().argmax(1)
-    true, train = (
-        np.bincount(data.table.y[rows, 0].astype(np.int64), minlength=len(classes))
-        for rows in (data.split.test[: len(predicted)], data.split.train)
+    true, train, times = (
+        np.bincount(numbers.astype(np.int64), minlength=len(classes))
+        for numbers in (
+            data.table.y[data.split.test[: len(predicted)], 0],
+            data.table.y[data.split.train, 0],
+            predicted,
+        )
     )
-    missed = [
-        f"{shortened(label)} ({true[number]:,} of the {len(predicted):,} test rows, "
-        f"{100 * train[number] / train.sum():.3g}% of the training rows)"
-        for number, label in enumerate(classes)
-        if true[number] and not (predicted == number).any()
-    ]
-    if not missed:
+    missed = np.flatnonzero((true > 0) & (times == 0))
+    if not len(missed):
         return []
+    named = [
+        f"{shortened(classes[number])} ({true[number]:,} of the {len(predicted):,} test rows, "
+        f"{100 * train[number] / train.sum():.3g}% of the training rows)"
+        for number in missed
+    ]
     remedy = ""
-    if test.config.data.class_weights == "none":
+    if test.config.data.class_weights == "none" and (train[missed] < train.mean()).any():
         remedy = ": data.class_weights=balanced makes rare classes more likely, at the cost of log_loss"
-    return [f"never predicted: {listed(missed, 5)}{remedy}"]
+    return [f"never predicted: {listed(named, 5)}{remedy}"]

@@ -82,7 +82,7 @@ class StackModule(LightningModule):
         self.schedules = Schedules([each.scheduler for each in configs])
         self.monitor, self.ensemble = configs[0].monitor, config.chosen(configs[0].ensemble)
         self.val = Evaluation(self.loss, sizes.val, "val", sizes.targets, sizes.classes)
-        keep = self.ensemble > 1 or sizes.classes > 0 or any(each.test_predictions for each in configs)
+        keep = self.ensemble > 1 or any(each.test_predictions for each in configs)
         self.test = Evaluation(self.loss, sizes.test, "test", sizes.targets, sizes.classes, keep=keep)
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)

@@ -1,6 +1,6 @@
 """Tensors that a network reuses from step to step."""
 
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mlplab.models import layers
@@ -58,14 +58,26 @@ class Buffers:
 
     Attributes:
         input: the batch of the current pass.
-        weight: the weights of its rows; None if all are equal.
     """
 
     def __init__(self, x: Float[Tensor, "member batch feature"]) -> None:
         self._like = x.new_empty(*x.shape[:2], 0)
+        self._weight: Float[Tensor, "member batch 1"] | None
+        self._shares: Float64[Tensor, "member batch 1"] | None
         self.input = InputBuffer(needs_gradient=x.requires_grad)
-        self.weight: Float[Tensor, "member batch 1"] | None = None
+        self.set_weight(None)
         self._gradients: dict[int, Buffer] = {}
+
+    def set_weight(self, weight: Float[Tensor, "member batch 1"] | None) -> None:
+        """Sets the weights of the current batch's rows."""
+        self._weight, self._shares = weight, None
+
+    @property
+    def shares(self) -> Float64[Tensor, "member batch 1"] | None:
+        """The `row_shares` of the current batch, for batch norms; None if all weights are equal."""
+        if self._shares is None and self._weight is not None:
+            self._shares = layers.row_shares(self._weight)
+        return self._shares
 
     def new(self, width: int) -> Buffer:
         """A buffer for a layer of this width."""

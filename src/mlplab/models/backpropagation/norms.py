@@ -48,8 +48,7 @@ class BatchNorm(Operation):
 
     def forward(self) -> None:
         """Computes what `layers.BatchNorm` does."""
-        self.of_batch, weight = self.norm.uses_batch(self.z.values), self.buffers.weight
-        self.shares = None if weight is None else layers.row_shares(weight)
+        self.of_batch, self.shares = self.norm.uses_batch(self.z.values), self.buffers.shares
         mean, var = self.norm.statistics(self.z.values, self.shares)
         self.rstd = (var + self.norm.eps).rsqrt()
         self.normed = (self.z.values - mean) * self.rstd

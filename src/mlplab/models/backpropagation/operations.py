@@ -60,6 +60,7 @@ class Affine(Operation):
         self.parameters = [self.weight, self.bias]
         self.members, self.inputs, self.outputs = linear.weight.shape
         self.a, self.buffers, self.skip = a, buffers, skip
+        self.has_bias_gradient = linear.has_bias_gradient
         self.output = buffers.new(self.outputs)
 
 
@@ -95,7 +96,8 @@ class MatrixAffine(Affine):
             of_weight.add_(product[..., : self.outputs])
         else:
             of_weight.baddbmm_(self.a.values.mT, delta)
-        of_bias.add_(gradient.values.sum(1, keepdim=True))
+        if self.has_bias_gradient:
+            of_bias.add_(gradient.values.sum(1, keepdim=True))
         if not self.a.needs_gradient:
             return gradient
         of_a = self.buffers.gradient(self.inputs)
@@ -128,7 +130,8 @@ class VectorAffine(Affine):
         delta, (of_weight, of_bias) = gradient.values, of_parameters
         sums = torch.mul(self.a.values, delta, out=self.products).sum(1, keepdim=True)
         of_weight.add_(sums if self.inputs == 1 else sums.mT)
-        of_bias.add_(delta.sum(1, keepdim=True))
+        if self.has_bias_gradient:
+            of_bias.add_(delta.sum(1, keepdim=True))
         if not self.a.needs_gradient:
             return gradient
         of_a = self.buffers.gradient(self.inputs)

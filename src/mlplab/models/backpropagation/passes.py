@@ -55,7 +55,7 @@ class Pass:
     def forward(self, x: Input, weight: Weight = None) -> Output:
         """Returns the network's output."""
         self.buffers.input.set(x.detach() if x.requires_grad else x)
-        self.buffers.weight = weight
+        self.buffers.set_weight(weight)
         for operation in self.operations:
             operation.forward()
         return self._output.values.clone()
