@@ -253,6 +253,8 @@ def test_a_column_that_may_contain_the_target_is_named(command: Command, frame: 
     assert command("name=leak", *SMALL).out.count(warning) == 1
     assert Path("outputs/leak/train.log").read_text().count(warning) == 1
     assert "predicts" not in command("name=none", "data.columns.copy=drop", *SMALL).out
+    sweep = command("-m", "model.norm=none,layer", "name=sweep", *SMALL)
+    assert sweep.out.count(warning) == 1  # though there are two stacks
 
 
 def test_an_ensemble_is_of_the_runs_that_are_best_on_validation(

@@ -180,6 +180,9 @@ def test_runs_of_different_tables_are_not_ranked_together(tables: Path) -> None:
             UserError, match=r"houses.csv → price \(numbers\): again, houses; concrete.*: first"
         ):
             select_runs(tables, choice)
+    for number, path in enumerate(("t.csv", "./t.csv", str(Path("t.csv").absolute()))):
+        write(tables / f"paths/{number}", 0.1, 0, 1.0 + number, data={"name": "csv", "path": path})
+    assert len(select_runs(tables / "paths", 3)) == 3  # of one table
     write(tables / "noise/0", 0.1, 0, 1.0, data={"function": "f", "noise": 0.0})
     write(tables / "noise/1", 0.1, 0, 2.0, data={"function": "f", "noise": 1.0})
     with pytest.raises(UserError, match="different tables"):

@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,12 @@ from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import readable
 from mlplab.cli.terminal import VERSION, version_line
 from mlplab.config import Sweep, check_name, parse_sweep
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, shortened
 
 OUTPUTS = "outputs"
+
+LONGEST_NAME = 255
+"""The largest number of bytes of a name in the file systems of Linux, macOS and Windows."""
 
 SWEEP = "sweep"
 """The section of the configuration that describes a sweep, not its runs."""
@@ -136,9 +139,9 @@ def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
     """
     with explained():
         folder = Path(str(OmegaConf.select(cfg, key)))
-    for path in (folder, *map(Path, folder.parts)):
-        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            os.lstat(path)  # raises if a name is too long
+    if too_long := [part for part in folder.parts if len(os.fsencode(part)) > LONGEST_NAME]:
+        where, remedy = f"{key}={shortened(too_long[0])}", "choose a shorter one"
+        raise UserError(Fault("the name is too long for a folder", where, remedy=remedy))
     if key not in typed and not folder.resolve().is_relative_to((Path.cwd() / OUTPUTS).resolve()):
         remedy = f"type it on the command line: {key}=…"
         raise UserError(Fault(f"is outside {OUTPUTS}/", str(folder), remedy=remedy))

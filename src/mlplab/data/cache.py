@@ -13,7 +13,7 @@ from mlplab.data.fingerprint import DIGITS, RowKeys, Values
 from mlplab.data.load_table import load_table, table_key
 from mlplab.data.seen_rows import SeenRows
 from mlplab.data.splits.make_split import make_member_splits, make_split
-from mlplab.data.splits.split import PARTS, Split
+from mlplab.data.splits.split import PARTS, Split, sample_rows
 from mlplab.data.table import Table
 from mlplab.data.target_leaks import target_leaks
 from mlplab.data.task import absent_classes, check_split, check_task
@@ -34,10 +34,14 @@ MAX_FALSE = 1e-3
 
 
 class HashedTable:
-    """A table and its hashes, which are computed when first used."""
+    """A table and its hashes, which are computed when first used.
+
+    Attributes:
+        warned: the warnings about it that the terminal has shown, which other stacks do not repeat.
+    """
 
     def __init__(self, table: Table) -> None:
-        self.table = table
+        self.table, self.warned = table, set[str]()
         self.values = Values(table.x, table.y, table.schema.offsets)
         self._keys: dict[int, tuple[RowKeys, Int64[np.ndarray, "2 row"]]] = {}
 
@@ -88,9 +92,7 @@ class RunData:
     @cached_property
     def seen(self) -> SeenRows:
         """The rows of train and val, by as few digits as distinguish the test rows from them."""
-        test, values = self.split.test, self.hashed.values
-        if len(test) > TEST_SAMPLE:
-            test = np.random.default_rng(0).choice(test, TEST_SAMPLE, replace=False)
+        test, values = sample_rows(self.split.test, TEST_SAMPLE), self.hashed.values
         for digits in DIGITS:
             seen = self._seen(digits)
             features, rows = seen.recognised(values, test)

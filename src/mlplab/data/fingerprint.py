@@ -7,10 +7,10 @@ from itertools import product
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
-from mlplab.data.splits.split import Rows
+from mlplab.data.splits.split import Rows, sample_rows
 
-BLOCK = 16_384
-"""Rows in memory at a time."""
+BLOCK, VALUES = 16_384, 2**21
+"""Rows and values in memory at a time, at most; there are several copies."""
 
 SAMPLE = 20_000
 """The scales of columns are computed from at most this many rows, drawn at random."""
@@ -95,9 +95,7 @@ class RowKeys:
             dates: which features are of dates.
             digits: one of `DIGITS`.
         """
-        rows, generator = np.arange(len(values.x)), np.random.default_rng(0)
-        if len(rows) > SAMPLE:
-            rows = np.sort(generator.choice(rows, SAMPLE, replace=False))
+        rows = sample_rows(np.arange(len(values.x)), min(SAMPLE, VALUES // values.x.shape[1]))
         centre, spread, step = np.array([_scale(column) for column in values.of(rows).T]).T
         step[: len(dates)][np.array(dates, np.bool_)] = DATE_STEP
         with np.errstate(over="ignore"):
@@ -108,6 +106,7 @@ class RowKeys:
             step[np.isinf(step) & (float32 * magnitude > COARSE)] = 0
             error = np.maximum(error, float32 * magnitude)
         error[:features] = np.maximum(error[:features], np.finfo(values.x.dtype).eps)
+        generator = np.random.default_rng(0)
         weights = generator.uniform(1, 2, (len(step), PROJECTIONS))
         weights *= generator.choice((-1, 1), weights.shape) * np.isinf(step)[:, None]
         width = 2 * DEVIATIONS * np.sqrt((weights**2).sum(0) / 3)  # of uniform errors
@@ -121,7 +120,7 @@ class RowKeys:
     def keys(self, values: Values, rows: Rows) -> Int64[np.ndarray, "2 some"]:
         """The keys of some rows."""
         keys = np.empty((2, len(rows)), np.int64)
-        for part in _blocks(len(rows)):
+        for part in _blocks(len(rows), len(self.step)):
             for place, (hashes, cells) in enumerate(self._hashes_and_cells(values.of(rows[part]))):
                 keys[place, part] = _keys(hashes, np.floor(cells))
         return keys
@@ -135,7 +134,7 @@ class RowKeys:
             known: keys of features, and of features and targets; both are sorted.
         """
         found, sets = np.empty((2, len(rows)), np.bool_), [*map(_KeySet, known)]
-        for part in _blocks(len(rows)):
+        for part in _blocks(len(rows), len(self.step)):
             for place, (hashes, cells) in enumerate(self._hashes_and_cells(values.of(rows[part]))):
                 own = np.floor(cells)
                 sides = np.where(cells - own < 0.5, -1, 1) * CELL_MULTIPLIERS
@@ -163,8 +162,9 @@ class RowKeys:
             yield hashes, cells
 
 
-def _blocks(rows: int) -> Iterator[slice]:
-    return (slice(start, start + BLOCK) for start in range(0, rows, BLOCK))
+def _blocks(rows: int, columns: int) -> Iterator[slice]:
+    block = min(BLOCK, max(1, VALUES // columns))
+    return (slice(start, start + block) for start in range(0, rows, block))
 
 
 def _scale(column: Float64[np.ndarray, " some"]) -> tuple[float, float, float]:

@@ -2,8 +2,11 @@
 
 import numpy as np
 
-from mlplab.config import chosen
+from mlplab.config import CsvData, chosen
+from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
+from mlplab.data.target_leaks import CLASS_ERRORS, UNEXPLAINED
 from mlplab.errors import listed, shortened
+from mlplab.runs.baselines.fitted import baselines
 from mlplab.runs.folder import Metrics
 from mlplab.runs.run_test import RunTest
 from mlplab.runs.stack_trainer import StackTrainer
@@ -13,6 +16,9 @@ EARLY = 0.1
 
 FEWEST_EPOCHS = 20
 """Fewest epochs of a run whose best epoch can be early."""
+
+FEWEST_CLASSES = 100
+"""Fewest validation rows whose classes a baseline does not all predict by chance."""
 
 
 def end_warnings(trainer: StackTrainer, index: int, metrics: Metrics) -> list[str]:
@@ -26,6 +32,8 @@ def end_warnings(trainer: StackTrainer, index: int, metrics: Metrics) -> list[st
     if epochs == trainer.trainer.max_epochs:  # otherwise, early stopping has ended it
         warnings += early_best_epoch(best, epochs, metrics["seconds"])
     config = trainer.runs[index].config
+    if config.test:
+        warnings += exact_baselines(trainer.tested(index), metrics["seconds"])
     if config.test and (config.test_predictions or chosen(config.ensemble) > 1):  # which are only kept then
         warnings += never_predicted(trainer.tested(index))
     return warnings
@@ -56,6 +64,32 @@ def early_best_epoch(best: int, epochs: int, seconds: float) -> list[str]:
         f"training early (callbacks.early_stopping.patience={patience}), or plan fewer epochs "
         f"(trainer.max_epochs={fewer})"
     ]
+
+
+def exact_baselines(test: RunTest, seconds: float) -> list[str]:
+    """A warning if a baseline predicts the validation rows almost perfectly, and no column alone does.
+
+    Args:
+        seconds: the time that the run's training took.
+    """
+    data, table, run = test.data, test.data.table, test.config
+    if not isinstance(run.data, CsvData) or data.bagged or data.target_leaks:  # bagged: fitted to val, too
+        return []
+    fitted = baselines(data, run.baselines, seconds, run.threads)
+    scores = fitted.scores(table.x, table.y, table.weight, data.split.val)
+    if not table.schema.classes:
+        exact = [name for name, of in scores.items() if of["r2"] >= 1 - UNEXPLAINED]
+    elif len(data.split.val) >= FEWEST_CLASSES and "constant" in scores:
+        share = CLASS_ERRORS * (1 - scores["constant"]["accuracy"])
+        exact = [name for name, of in scores.items() if 1 - of["accuracy"] < share]
+    else:
+        exact = []
+    names = BASELINES[CLASSIFICATION if table.schema.classes else REGRESSION]
+    what = (
+        "predicts the validation rows almost perfectly: unless the target follows exactly from the columns, "
+    )
+    remedy = "one may contain it; scripts/evaluate.py with importance=true shows which columns matter"
+    return [f"{names[name]} {what}{remedy}" for name in exact[:1]]
 
 
 def never_predicted(test: RunTest) -> list[str]:

@@ -127,10 +127,8 @@ def common_monitor(runs: Sequence[RunResult]) -> str:
 
     It is the one that all of them monitor, if there is one, and it is not `val/loss` of different losses.
     """
-    monitors = {str(run.config.get("monitor")) for run in runs} - {
-        "None",
-        "auto",
-    }  # as in a run that was refused
+    named = {run.config.get("monitor") for run in runs}
+    monitors = {str(name) for name in named if name not in (None, "auto")}  # as in a run that was refused
     losses_differ = monitors == {"val/loss"} and any(key.startswith(OF_LOSS) for key in varying_keys(runs))
     if len(monitors) == 1 and not losses_differ:
         return monitors.pop()

@@ -1,5 +1,6 @@
 """Which runs have the same table, target and task: only their scores can be ranked. Imports no torch."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,9 @@ from mlplab.errors import Fault, UserError, listed
 if TYPE_CHECKING:
     from mlplab.runs.selection import RunResult
 
-TABLE = ("data.name", "data.path", "data.function", "data.target")
-"""Keys of the table and its target. Other keys of `data`, such as its rows, may vary within a ranking."""
+TABLE = ("data.name", "data.function", "data.target")
+"""Keys of the table and its target, beside the absolute `data.path`. Other keys of `data`, such as its rows,
+may vary within a ranking."""
 
 DRAWN = ("data.rows", "data.features", "data.noise", "data.seed")
 """Keys of the rows of a synthetic table. A list may have runs that differ in them, but none is the best."""
@@ -20,11 +22,15 @@ def by_table(runs: Sequence["RunResult"], keys: Sequence[str] = TABLE) -> list[l
     """Runs by table, target and task, in order of appearance."""
     groups: dict[tuple[Any, ...], list[RunResult]] = {}
     for run in sorted(runs, key=_is_unresolved):
-        table = run.values(keys)
+        table = (_absolute(run.config.get("data.path")), *run.values(keys))
         same = (key for key in groups if key[:-1] == table)
         key = next(same, None) if _is_unresolved(run) else None
         groups.setdefault(key or (*table, _of_classes(run)), []).append(run)
     return list(groups.values())
+
+
+def _absolute(path: object) -> str | None:
+    return os.path.abspath(path) if isinstance(path, str) else None  # noqa: PTH100 (keeps links)
 
 
 def of_classes(runs: Sequence["RunResult"]) -> bool:

@@ -114,8 +114,10 @@ def train_runs(
         if trainer.device == "cpu":
             warnings = [[*core_warnings(run.config), *own] for run, own in zip(runs, warnings, strict=True)]
         _open_folders(runs, in_training, state)
-        for warning in dict.fromkeys(each for own in warnings for each in own):
+        warned = data[0].hashed.warned
+        for warning in dict.fromkeys(each for own in warnings for each in own if each not in warned):
             log.warning("%s", warning)  # to the terminal; the runs' logs are not open yet
+            warned.add(warning)
         for each in in_training:
             contexts.callback(each.folder.unlock)
             contexts.enter_context(each.folder.log())
