@@ -13,12 +13,12 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Semaphore, Thread
 from types import TracebackType
 
 from mlplab.config import CsvData, TrainConfig
@@ -70,14 +70,20 @@ class _Process:
     name: str
     process: BaseProcess
     reports: Connection
+    _turns: Semaphore = field(default_factory=Semaphore)
+
+    def exit_code(self) -> int | None:
+        """Its exit code, for which this waits; None if it does not end."""
+        with self._turns:  # of two threads that wait for a process, one may find no code
+            self.process.join(GRACE)
+            return self.process.exitcode
 
     def failure(self) -> str:
         """Why it has failed, by its next report, for which this waits; empty if it has not."""
         try:
             report: tuple[str, str] | None = self.reports.recv()
         except EOFError:
-            self.process.join(GRACE)
-            code = self.process.exitcode or 0
+            code = self.exit_code() or 0
             end = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             return f"{self.name} was {end}"
         if report is None or not report[0]:
@@ -154,8 +160,7 @@ class RankProcesses:
         while alive:
             ended = connection.wait(list(alive))
             for other in [alive.pop(sentinel) for sentinel in list(alive) if sentinel in ended]:
-                other.process.join()
-                if other.process.exitcode and not self._over.wait(GRACE) and self.group.in_training:
+                if other.exit_code() and not self._over.wait(GRACE) and self.group.in_training:
                     failure = other.failure()
                     RunFolder(self.job.folder).write_metrics("failed", {}, failure)
                     log.error("%s", failure)
