@@ -23,7 +23,7 @@ from mlplab.data.splits.split import Split
 from mlplab.data.splits.splitters import random_split
 from mlplab.runs.baselines import fitted as module
 from mlplab.runs.baselines import models
-from mlplab.runs.baselines.fitted import MODELS, NAMES, Baselines, baseline_test_scores, estimated_seconds
+from mlplab.runs.baselines.fitted import MODELS, NAMES, Baselines, baseline_part_scores, estimated_seconds
 from mlplab.runs.baselines.models import Constant, TrainingData
 from mlplab.runs.scores import scores
 
@@ -421,11 +421,11 @@ def data() -> RunData:
 
 
 def test_baselines_are_fitted_and_scored_once(data: RunData, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = baseline_test_scores(data, NAMES, 0.0, 1)
+    found = baseline_part_scores(data, NAMES, 0.0, 1)
     assert_finite(found)
     assert module.baselines(data, list(NAMES), 0.0, 1) is module.baselines(data, NAMES, 9.0, 1)
     monkeypatch.setattr(module, "scores", None)
-    assert baseline_test_scores(data, NAMES, 0.0, 1) is found
+    assert baseline_part_scores(data, NAMES, 0.0, 1) is found
     assert list(module.baselines(data, ["constant"], 0.0, 1).models) == ["constant"]
 
 
@@ -438,7 +438,7 @@ def test_beside_an_ensemble_baselines_learn_from_validation_rows_too() -> None:
     constants = [module.baselines(each, NAMES, 0.0, 1).models["constant"].output for each in (alone, bagged)]
     np.testing.assert_array_equal(constants[0], y[split.train].mean(0))
     np.testing.assert_allclose(constants[1], y[np.concatenate([split.train, split.val])].mean(0))
-    one, other = (baseline_test_scores(each, NAMES, 0.0, 1) for each in (alone, bagged))
+    one, other = (baseline_part_scores(each, NAMES, 0.0, 1) for each in (alone, bagged))
     assert all(one[name] != other[name] for name in NAMES)
 
 
@@ -452,7 +452,7 @@ def test_baselines_that_take_longer_than_the_network_are_skipped(
 ) -> None:
     monkeypatch.setattr(module, "estimated_seconds", lambda name, _: 40.4 if name == "boosting" else 2.0)
     with caplog.at_level(logging.INFO, "mlplab.runs.baselines.fitted"):
-        found = baseline_test_scores(data, NAMES, seconds, 1)
+        found = baseline_part_scores(data, NAMES, seconds, 1)
     assert list(found) == [name for name in ("boosting", "linear", "constant") if name not in left_out]
     skipped = "baseline boosting skipped: it would take about 40 s, longer than the network (3 s)"
     fits = f"fitting the baselines, which takes about {44 - 40 * len(left_out)} s"
@@ -462,7 +462,7 @@ def test_baselines_that_take_longer_than_the_network_are_skipped(
 def test_a_table_larger_than_memory_is_not_boosted(data: RunData, caplog: pytest.LogCaptureFixture) -> None:
     mapped = replace(data, hashed=HashedTable(replace(data.table, memmapped=True)))
     with caplog.at_level(logging.INFO, "mlplab.runs.baselines.fitted"):
-        assert list(baseline_test_scores(mapped, NAMES, 1e4, 1)) == ["linear", "constant"]
+        assert list(baseline_part_scores(mapped, NAMES, 1e4, 1)) == ["linear", "constant"]
     assert caplog.messages == ["baseline boosting skipped: the table is larger than memory"]
 
 

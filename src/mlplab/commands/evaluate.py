@@ -19,7 +19,7 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.errors import UserError
 from mlplab.files import replacing
-from mlplab.runs.baselines.fitted import baseline_test_scores, baselines
+from mlplab.runs.baselines.fitted import baseline_part_scores, baselines
 from mlplab.runs.folder import finite
 from mlplab.runs.predictions import weighted_mean
 from mlplab.runs.scores import Scores
@@ -219,7 +219,7 @@ def _own_rows(
         table, source = data.table, f"{data.table.source}, test rows"
         found.append(EvaluationData(source, table.x, table.y, table.weight, data.split.test))
         with _baseline_progress():
-            each.append(baseline_test_scores(data, *_baseline_options(run)))
+            each.append(baseline_part_scores(data, *_baseline_options(run)))
     means = {
         baseline: {name: float(np.mean([scores[baseline][name] for scores in each])) for name in of_first}
         for baseline, of_first in each[0].items()

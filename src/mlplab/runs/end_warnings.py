@@ -6,7 +6,7 @@ from mlplab.config import CsvData, chosen
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.data.target_leaks import CLASS_ERRORS, UNEXPLAINED
 from mlplab.errors import listed, shortened
-from mlplab.runs.baselines.fitted import baselines
+from mlplab.runs.baselines.fitted import baseline_part_scores
 from mlplab.runs.folder import Metrics
 from mlplab.runs.run_test import RunTest
 from mlplab.runs.stack_trainer import StackTrainer
@@ -75,8 +75,7 @@ def exact_baselines(test: RunTest, seconds: float) -> list[str]:
     data, table, run = test.data, test.data.table, test.config
     if not isinstance(run.data, CsvData) or data.bagged or data.target_leaks:  # bagged: fitted to val, too
         return []
-    fitted = baselines(data, run.baselines, seconds, run.threads)
-    scores = fitted.scores(table.x, table.y, table.weight, data.split.val)
+    scores = baseline_part_scores(data, run.baselines, seconds, run.threads, "val")
     if not table.schema.classes:
         exact = [name for name, of in scores.items() if of["r2"] >= 1 - UNEXPLAINED]
     elif len(data.split.val) >= FEWEST_CLASSES and "constant" in scores:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mlplab.config import TrainConfig
 from mlplab.data.cache import RunData
-from mlplab.runs.baselines.fitted import baseline_test_scores
+from mlplab.runs.baselines.fitted import baseline_part_scores
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, finite
 from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
 from mlplab.runs.scores import table_scores
@@ -53,7 +53,7 @@ class RunTest:
         Args:
             seconds: the time that the run's training took.
         """
-        found = baseline_test_scores(self.data, self.config.baselines, seconds, self.config.threads)
+        found = baseline_part_scores(self.data, self.config.baselines, seconds, self.config.threads)
         scores = {f"{k}/test/{name}": value for k, each in found.items() for name, value in each.items()}
         return finite(scores)
 

@@ -42,7 +42,7 @@ BLOCK = 8192
 log = logging.getLogger(__name__)
 
 _FITTED: WeakKeyDictionary[RunData, dict[tuple[str, ...], "Baselines"]] = WeakKeyDictionary()
-_TEST_SCORES: WeakKeyDictionary[RunData, dict[tuple[str, ...], dict[str, Scores]]] = WeakKeyDictionary()
+_SCORES: WeakKeyDictionary[RunData, dict[tuple[str, ...], dict[str, Scores]]] = WeakKeyDictionary()
 
 
 class Baselines:
@@ -111,15 +111,15 @@ def baselines(data: RunData, names: Sequence[str], seconds: float, threads: int)
     return fitted[key]
 
 
-def baseline_test_scores(
-    data: RunData, names: Sequence[str], seconds: float, threads: int
+def baseline_part_scores(
+    data: RunData, names: Sequence[str], seconds: float, threads: int, part: str = "test"
 ) -> dict[str, Scores]:
-    """The scores of `baselines` on the test rows, computed only once."""
-    computed, key = _TEST_SCORES.setdefault(data, {}), tuple(names)
+    """The scores of `baselines` on the test or validation rows, computed only once."""
+    computed, key = _SCORES.setdefault(data, {}), (part, *names)
     if key not in computed:
         table = data.table
         found = baselines(data, names, seconds, threads)
-        computed[key] = found.scores(table.x, table.y, table.weight, data.split.test)
+        computed[key] = found.scores(table.x, table.y, table.weight, data.split.parts()[part])
     return computed[key]
 
 
