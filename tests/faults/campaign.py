@@ -93,7 +93,8 @@ def kills(tries: int, folder: Path, chance: random.Random, further: Sequence[str
                 break
             killed += 1
             ended = path.exists() and status_of(here / "outputs/r") == "done"
-            outside = status == -15 and (ended or not command.output())  # before or after training heeds it
+            is_loading = all(line.startswith("loading torch") for line in command.output().splitlines())
+            outside = status == -15 and (ended or is_loading)  # before or after training heeds it
             if status not in (-9, 143) and not outside:
                 failures.append(f"{number}: status {status}: {command.output()[-300:]}")
             words = ["train", "resume=outputs/r"] if (here / "outputs/r/config.yaml").exists() else words
