@@ -59,7 +59,7 @@ class TableReader:
         if faults := spec.faults(source):
             raise UserError(*faults)
         try:
-            self.sample = source.scan().head(SAMPLE).collect()
+            self.sample = source.scan().head(SAMPLE).collect().rechunk()
         except pl.exceptions.PolarsError as error:
             raise UserError(*source.faults(error)) from error
         self.columns = columns_by_sample(source, spec, self.sample)

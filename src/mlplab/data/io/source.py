@@ -108,7 +108,7 @@ class Source:
                     if faults := self.line_faults():
                         raise UserError(*faults)
             start += scanned.height
-            yield frame
+            yield frame.rechunk()  # wide tables come in chunks of few rows, and each operation pays for each
 
     def faults(self, error: Exception) -> list[Fault]:
         """The faults behind a polars error during scanning."""
