@@ -24,7 +24,7 @@ from mlplab.figures.points import Points, predicted_vs_actual, residuals, residu
 from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fitted import baselines
 from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
-from mlplab.runs.trained.run_stack import predict_runs
+from mlplab.runs.trained.run_stack import predict_run
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.loggers.files import build_loggers, close_loggers
 from mlplab.training.loggers.tensorboard import log_images
@@ -114,7 +114,7 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
     if total > MOST_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
     x, y = table.x[rows], table.y[rows]
-    [predicted] = predict_runs([run], [x])
+    predicted = predict_run(run, x)
     models = baselines(data, run.config.baselines, float(run.metrics["seconds"]), run.config.threads)
     beside = next((name for name in BESIDE if name in models.models), None)
     tested = _Tested(
@@ -212,7 +212,7 @@ def _fitted(
     if not numeric or len(schema.inputs) > 2 or np.isnan(x).all(0).any():
         return None
     grid = grid_over(x.astype(np.float64))
-    [predicted] = predict_runs([run], [grid.astype(x.dtype)])
+    predicted = predict_run(run, grid.astype(x.dtype))
     offsets = np.array(schema.offsets)
     places, values = grid + offsets, x + offsets
     if schema.classes:
