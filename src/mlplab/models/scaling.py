@@ -6,32 +6,18 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
-from mlplab.models.layers import elementwise
+from mlplab.models.activation import elementwise
 
-STATISTICS = (
-    "mean",
-    "std",
-    "median",
-    "q25",
-    "q75",
-    "minimum",
-    "maximum",
-    "quantiles",
-    "quantile_count",
-)
-"""Statistics that scalings use, each some of them."""
+STATISTICS = ("mean", "std", "median", "q25", "q75", "minimum", "maximum", "quantiles", "quantile_count")
+"""What scalings need to know, each some of it; the last two only `Quantile`."""
 
 Statistics = Mapping[str, Float64[Tensor, "member _ number"]]
 Numbers = Float[Tensor, "member batch number"]
+Row = Float[Tensor, "member 1 number"]
 
 
 class Scaling(nn.Module):
-    """Returns numbers unchanged; base class of the others.
-
-    Args:
-        statistics: by their names in `STATISTICS`; `quantiles` and `quantile_count` only for `Quantile`.
-        dtype: of the numbers.
-    """
+    """Returns numbers of this dtype unchanged; base class of the others."""
 
     def __init__(self, statistics: Statistics, dtype: torch.dtype) -> None:
         super().__init__()
@@ -48,8 +34,8 @@ class Scaling(nn.Module):
 class Standard(Scaling):
     """Zero mean and unit variance."""
 
-    mean: Float[Tensor, "member 1 number"]
-    std: Float[Tensor, "member 1 number"]
+    mean: Row
+    std: Row
 
     def __init__(self, statistics: Statistics, dtype: torch.dtype) -> None:
         super().__init__(statistics, dtype)
@@ -71,8 +57,8 @@ class RobustClip(Scaling):
     If the interquartile range is 0, half the range from minimum to maximum is used instead.
     """
 
-    median: Float[Tensor, "member 1 number"]
-    scale: Float[Tensor, "member 1 number"]
+    median: Row
+    scale: Row
 
     FAR = 1e9
     """Values beyond this are clipped to ±3 to all digits; its square fits into float32."""

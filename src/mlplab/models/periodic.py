@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.models.layers import elementwise
+from mlplab.models.activation import elementwise
+from mlplab.models.backpropagation import Buffer, Operation, Pass
 from mlplab.random_streams import generator
 
 TURN = 2 * math.pi
@@ -54,3 +55,36 @@ class PeriodicFeatures(nn.Module):
         weight, bias = (parameter.unsqueeze(1) * TURN for parameter in (self.weight, self.bias))
         angles = (x[..., : self.numbers].unsqueeze(3) * weight + bias).flatten(2)
         return torch.cat([x, elementwise(torch.cos, angles) * self.scale], 2)
+
+    def operation(self, x: Buffer, buffers: Pass) -> Operation:
+        """The same, and with s = √(2/count):
+
+        ∂L/∂b = −2πs Σ sin(2π(wx + b)) · ∂L/∂cos; ∂L/∂w the same times x; ∂L/∂x also from x itself.
+        """
+        weight, bias, numbers, inputs = self.weight, self.bias, self.numbers, x.width
+        angles, cosines = buffers.new(self.features), buffers.new(self.features)
+        output, factor = buffers.new(inputs + self.features), -TURN * self.scale
+        shape = *angles.values.shape[:2], numbers, self.count  # of views of features by their column
+
+        def forward() -> None:
+            columns, turning = x.values[..., :numbers].unsqueeze(3), weight.unsqueeze(1) * TURN
+            torch.mul(columns, turning, out=angles.values.view(shape)).add_(bias.unsqueeze(1) * TURN)
+            torch.cos(angles.flat, out=cosines.flat)
+            output.values[..., :inputs].copy_(x.values)
+            torch.mul(cosines.values, self.scale, out=output.values[..., inputs:])
+
+        def backward(gradient: Buffer, grad_weight: Tensor, grad_bias: Tensor) -> Buffer:
+            torch.sin(angles.flat, out=angles.flat)
+            sines = angles.values.mul_(gradient.values[..., inputs:])
+            grad_bias.add_(sines.sum(1).view(grad_bias.shape), alpha=factor)
+            columns = x.values[..., :numbers].unsqueeze(3)
+            torch.mul(sines.view(shape), columns, out=cosines.values.view(shape))
+            grad_weight.add_(cosines.values.sum(1).view(grad_weight.shape), alpha=factor)
+            if not x.needs_gradient:
+                return gradient
+            grad_x = buffers.gradient(inputs)
+            grad_x.values.copy_(gradient.values[..., :inputs])
+            grad_x.values[..., :numbers].add_((sines.view(shape) * (weight * factor).unsqueeze(1)).sum(3))
+            return grad_x
+
+        return Operation(output, forward, backward, self)
