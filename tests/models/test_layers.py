@@ -104,12 +104,13 @@ def test_k_members_are_k_networks_and_the_derivative_is_autograds(name: str, row
     )
 
 
-def test_linear_is_xw_plus_b_initialised_as_torchs() -> None:
+def test_linear_is_initialised_as_torchs() -> None:
     torch.manual_seed(0)
     ours, theirs = Linear(25, 4000, seeds=[0]), nn.Linear(25, 4000)
     for mine, yours in ((ours.weight, theirs.weight), (ours.bias, theirs.bias)):
         for q in (0.0, 0.1, 0.5, 0.9, 1.0):
             assert mine.quantile(q).item() == pytest.approx(yours.quantile(q).item(), abs=0.015)
+    assert ours.weight.abs().max().item() == pytest.approx(theirs.weight.abs().max().item(), rel=1e-3)
     assert not torch.equal(Linear(3, 2, [8]).weight, Linear(3, 2, [8], index=1).weight)
 
 
