@@ -131,7 +131,7 @@ def test_a_member_does_not_depend_on_the_others(name: str, weighted: bool) -> No
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(weights=st.lists(st.integers(0, 4), min_size=1, max_size=20).filter(any))
 def test_weight_equals_repetition(name: str, weights: list[int]) -> None:
     predicted, target = drawn(name, 1, len(weights), 2, torch.float64)

@@ -47,15 +47,12 @@ def drawn(task: str, members: int, rows: int) -> tuple[Tensor, Tensor]:
 def scores(
     task: str, predicted: Tensor, target: Tensor, weight: Tensor | None = None, batch: int = 4096
 ) -> Scores:
-    """The metrics over batches, the second time after a reset."""
+    """The metrics over batches."""
     classes = 0 if task == "regression" else predicted.shape[2]
     metrics = build_metrics(len(target), target.shape[2], classes)
-    for _ in range(2):
-        metrics.reset()
-        for at in range(0, target.shape[1], batch):
-            rows = slice(at, at + batch)
-            metrics.update(predicted[:, rows], target[:, rows], None if weight is None else weight[:, rows])
-            metrics.compute()
+    for at in range(0, target.shape[1], batch):
+        rows = slice(at, at + batch)
+        metrics.update(predicted[:, rows], target[:, rows], None if weight is None else weight[:, rows])
     return metrics.compute()
 
 
@@ -84,6 +81,18 @@ def test_a_member_does_not_depend_on_the_others(task: str, rows: int, weighted: 
     assert_member_independent(compute, 3)
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_reset_forgets_all_rows(task: str) -> None:
+    metrics = build_metrics(2, *TASKS[task])
+    for rows in (40, 50):
+        predicted, target = drawn(task, 2, rows)
+        metrics.update(predicted[:, :30], target[:, :30])
+        metrics.compute()
+        metrics.update(predicted[:, 30:], target[:, 30:])
+        assert_equal(metrics.compute(), scores(task, predicted, target, batch=30))
+        metrics.reset()
+
+
 def test_a_target_does_not_depend_on_the_others() -> None:
     predicted, target = regression(4, 130, 5)
     together = scores("regression", predicted, target)
@@ -92,7 +101,7 @@ def test_a_target_does_not_depend_on_the_others() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(
     weights=st.lists(st.integers(0, 4), min_size=2, max_size=20).filter(
         lambda each: sum(map(bool, each)) > 1
@@ -120,7 +129,7 @@ def test_rows_of_weight_0_do_not_count(task: str, bad: float) -> None:
     changed[0, :5] = bad if task != "regression" else 1e9
     pair = (predicted, changed) if task == "regression" else (changed, target)
     expected = scores(task, predicted, target, weight)
-    for batch in (1, 3, 4096):
+    for batch in (3, 4096):
         for name, value in scores(task, *pair, weight, batch).items():
             torch.testing.assert_close(value, expected[name])
             assert value.isfinite().all()
@@ -198,7 +207,7 @@ def test_classification_by_hand() -> None:
 @pytest.mark.parametrize("classes", [2, 3, 7])
 def test_classification_is_scored_as_by_scikit_learn(classes: int) -> None:
     compared = 0
-    for seed in range(20):
+    for seed in range(12):
         random = np.random.default_rng([classes, seed])
         rows, present = int(random.integers(1, 80)), int(random.integers(1, classes + 1))
         if seed % 3:
@@ -234,4 +243,4 @@ def test_classification_is_scored_as_by_scikit_learn(classes: int) -> None:
             theirs = MulticlassCalibrationError(classes, n_bins=15, norm="l1")
             theirs.update(log_probabilities[0].exp(), target[0, :, 0].long())
             assert error == pytest.approx(theirs.compute().item(), abs=1e-6)
-    assert compared > 10
+    assert compared > 6

@@ -42,15 +42,16 @@ class Mean:
         return torch.where(rows > 0, values * rows, 0).sum(1) / rows.sum(1)
 
 
-@torch.inference_mode()
 def outputs(
     network: Network, batches: Iterable[Batch]
 ) -> Iterator[tuple[Float[Tensor, "member batch output"], Batch]]:
     """The outputs of a network on the scale of the loss, with each batch, on the network's device."""
     device = network.eval().preprocessing.impute_value.device
     for batch in batches:
-        moved = batch.to(device)
-        yield network.forward_scaled(moved.x), moved
+        with torch.inference_mode():
+            moved = batch.to(device)
+            z = network.forward_scaled(moved.x)
+        yield z, moved
 
 
 def predictions(network: Network, batches: Iterable[Batch]) -> Float64[Tensor, "member row output"]:
@@ -93,14 +94,14 @@ class Evaluation(torch.nn.Module):
         self.targets = list(targets)
         self.keep = keep
         self.predictions: list[Float64[Tensor, "member batch output"]] = []
-        self.sizes = sorted(set(rows))
-        self.members: list[slice | Int64[Tensor, " _"]] = [slice(None)]
-        if len(self.sizes) > 1:
-            counts = torch.tensor(rows)
-            self.members = [(counts == size).nonzero().flatten() for size in self.sizes]
-        self.metrics = torch.nn.ModuleList(
-            build_metrics(list(rows).count(size), len(targets), classes) for size in self.sizes
-        )
+        counts = torch.tensor(rows)
+        sizes = sorted(set(rows))
+        self.groups: list[tuple[int, slice | Int64[Tensor, " _"], Metrics]] = []
+        for size in sizes:
+            members = (counts == size).nonzero().flatten()
+            metrics = build_metrics(len(members), len(targets), classes)
+            self.groups.append((size, members if len(sizes) > 1 else slice(None), metrics))
+        self.metrics = torch.nn.ModuleList(metrics for _, _, metrics in self.groups)
         self._rows_seen = 0
 
     def add(self, network: Network, batch: Batch) -> None:
@@ -108,7 +109,7 @@ class Evaluation(torch.nn.Module):
         z, transform = network.forward_scaled(batch.x), network.preprocessing.target_transform
         self.losses.add(batch_losses(self.loss, z, batch, transform), batch.rows())
         scored = transform.scored(z)
-        for size, members, metrics in self._groups():
+        for size, members, metrics in self.groups:
             rows = min(size - self._rows_seen, z.shape[1])
             if rows > 0:
                 weight = None if batch.weight is None else batch.weight[members, :rows]
@@ -123,7 +124,7 @@ class Evaluation(torch.nn.Module):
         losses = self.losses.compute_and_reset()
         loss = self.loss.in_target_units(losses, network.preprocessing.target_transform)
         values = {f"{self.part}/loss": loss}
-        for _, members, metrics in self._groups():
+        for _, members, metrics in self.groups:
             for name, by_target in metrics.compute().items():
                 columns = {f"{self.part}/{name}": by_target.mean(1)}
                 if len(self.targets) > 1:
@@ -134,8 +135,3 @@ class Evaluation(torch.nn.Module):
             metrics.reset()
         self._rows_seen = 0
         return values
-
-    def _groups(self) -> Iterator[tuple[int, slice | Int64[Tensor, " _"], Metrics]]:
-        for size, members, metrics in zip(self.sizes, self.members, self.metrics, strict=True):
-            assert isinstance(metrics, Metrics)
-            yield size, members, metrics

@@ -11,7 +11,7 @@ there as an update of a small network takes.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import torch
 from jaxtyping import Float64
@@ -33,14 +33,6 @@ Settings = config.Adam | config.Sgd
 
 Rows = Mapping[str, list[Tensor]]
 """The rows of some members, by name."""
-
-
-class _Group(NamedTuple):
-    """Members with the same settings and learning rates of an epoch."""
-
-    settings: Settings
-    lr: tuple[float, ...]
-    rows: Rows
 
 
 class MemberOptimizer(torch.optim.Optimizer):
@@ -88,7 +80,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             self.rows["average"].copy_(self.rows["weights"])
         self.zero_grad()
         self._lr: Float64[Tensor, "step member"] = torch.empty(0, len(self.settings), dtype=torch.float64)
-        self._groups: list[_Group] = []
+        self._groups: list[tuple[Settings, tuple[float, ...], Rows]] = []  # of members that are updated alike
         self._next = 0
 
     def set_lr(self, factors: Float64[Tensor, "step member"], done: int = 0) -> None:
@@ -106,7 +98,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             groups[others, tuple(lr)].append(member)
         rows = {name: values.unbind() for name, values in self.rows.items()}
         self._groups = [
-            _Group(
+            (
                 self.settings[members[0]],
                 lr,
                 {name: [values[member] for member in members] for name, values in rows.items()},
@@ -128,9 +120,9 @@ class MemberOptimizer(torch.optim.Optimizer):
                 if parameter.grad is not gradient:  # replaced by a custom callback
                     gradient.zero_() if parameter.grad is None else gradient.copy_(parameter.grad)
             self.steps += 1
-            for group in self._groups:
-                update = _sgd if isinstance(group.settings, config.Sgd) else _adam
-                update(group.settings, group.lr[self._next], self.steps, group.rows)
+            for settings, lr, rows in self._groups:
+                update = _sgd if isinstance(settings, config.Sgd) else _adam
+                update(settings, lr[self._next], self.steps, rows)
             self._next += 1
             if self.has_average:
                 share = (AVERAGE_EXPONENT + 1) / (self.steps + AVERAGE_EXPONENT)
