@@ -5,11 +5,9 @@ For each layer, with its input a, its weights W and b, and the gradient δ = ∂
     forward     z = aW + b              the next layer's input is f(z)
     backward    δ = f′(z) · ∂L/∂f(z)    ∂L/∂W = aᵀδ    ∂L/∂b = Σ δ (over the rows)    ∂L/∂a = δWᵀ
 
-Autograd computes the same, but records each small operation and allocates new tensors at each step. Here, a
-pass overwrites the tensors of the pass before, and ∂L/∂W and ∂L/∂b are added to `grad` in place.
-
-Each layer is a module with a `forward` that autograd records, and with an `operation`: the same formula and
-its derivative, on buffers.
+Autograd records each small operation and allocates new tensors at each step. Here, a pass overwrites the
+tensors of the pass before, and ∂L/∂W and ∂L/∂b are added to `grad` in place. Each layer is a module with a
+`forward` that autograd records, and with an `operation`: the same formula and its derivative, on buffers.
 """
 
 from abc import ABC, abstractmethod
@@ -24,9 +22,8 @@ VECTOR_SIZE = 32
 """Upper bound on the values that vectorised code of any processor computes at a time."""
 
 EVALUATION_ROWS, FEWEST_ROWS = 1024, 256
-"""Rows of all members, and fewest of each, in an evaluation pass: enough to be fast, few enough to stay in
-the processor's cache. How a row is rounded does not depend on their number if that is a multiple of 64 (see
-`mlplab.data.loader`)."""
+"""Rows of all members, and fewest of each, in an evaluation pass, which fit into the processor's cache. How a
+row is rounded does not depend on their number if that is a multiple of 64 (see `mlplab.data.loader`)."""
 
 MAX_FREE = 4
 """Passes kept for the next batches: of whole and of last batches, in training and in evaluation."""
@@ -50,11 +47,10 @@ class Buffer:
         needs_gradient: whether the gradient of the loss at these values is needed.
     """
 
-    needs_gradient = True
-
     def __init__(self, like: Float[Tensor, "member batch _"], width: int) -> None:
         members, rows, _ = like.shape
-        self.width, stride = width, width + -width % 4
+        self.width, self.needs_gradient = width, True
+        stride = width + -width % 4
         size = rows * stride
         self.flat = like.new_zeros(members, size + -size % VECTOR_SIZE)
         self.padded = self.flat[:, :size].view(members, rows, stride)
@@ -70,7 +66,8 @@ class Operation(NamedTuple):
     """A layer's part in a pass.
 
     Args:
-        output: the buffer of the result. `backward` may overwrite it and the input.
+        output: the buffer of the result. `backward` may overwrite it and the input, but that of a network's
+            last operation finds the gradient in it.
         forward: writes the result.
         backward: takes the gradient of the output, and those of the layer's `weight` and `bias`, to which it
             adds; returns the gradient of the input if it needs one.
@@ -86,8 +83,7 @@ class Operation(NamedTuple):
 class Pass:
     """The forward and the backward pass of a network, for batches of one shape, with their buffers.
 
-    Args:
-        build: returns the operations of the forward pass, given this object, which allocates their buffers.
+    `build` returns the operations of the forward pass, given this object, which allocates their buffers.
 
     Attributes:
         input: the current batch itself, without padding.
@@ -193,11 +189,11 @@ class BackpropagationModule(nn.Module, ABC):
         """Returns the output; `weight` of each row is for the statistics of a batch norm in training mode."""
         if torch.compiler.is_compiling() or not self.written_out:
             return self.forward_by_autograd(x, weight)
-        if not torch.is_grad_enabled():  # a batch norm in training mode needs the whole batch
-            rows = (
-                x.shape[1] if any(self._modes()) else max(FEWEST_ROWS, EVALUATION_ROWS // len(x) // 64 * 64)
-            )
-            return torch.cat([self._without_gradients(block, weight) for block in torch.split(x, rows, 1)], 1)
+        if not torch.is_grad_enabled():
+            rows = max(FEWEST_ROWS, EVALUATION_ROWS // len(x) // 64 * 64)
+            whole = any(self._modes())  # a batch norm in training mode needs the whole batch
+            blocks = [x] if whole else torch.split(x, rows, 1)
+            return torch.cat([self._without_gradients(block, weight) for block in blocks], 1)
         if (used := self._take(x)) is None:
             return self.forward_by_autograd(x, weight)
         # With one parameter, autograd calls the backward pass; each further one would cost microseconds.
