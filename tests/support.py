@@ -105,7 +105,8 @@ def train_into(
     """Trains runs as one stack into folders 0, 1, …; the contents of their metrics.json."""
     from rich.console import Console
 
-    from mlplab.runs.train import Run, train_runs
+    from mlplab.runs.run import Run
+    from mlplab.runs.train import train_runs
 
     cache = DataCache()
     configs = [resolved(*overrides, cache=cache) for overrides in members]

@@ -16,7 +16,8 @@ from mlplab.cli.compose import plain, register_resolvers
 from mlplab.config import TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.runs.resolve import resolved
-from mlplab.runs.train import Run, train_runs
+from mlplab.runs.run import Run
+from mlplab.runs.train import train_runs
 from mlplab.training.module import StackModule
 
 SPLIT = ("data.split.val=0.1", "data.split.test=0.1")

@@ -18,7 +18,8 @@ from benchmarks.epochs import timed
 from benchmarks.memory import peak
 from mlplab.data.cache import DataCache
 from mlplab.runs.resolve import resolved
-from mlplab.runs.train import Run, train_runs
+from mlplab.runs.run import Run
+from mlplab.runs.train import train_runs
 from mlplab.training.module import StackModule
 
 

@@ -1,6 +1,7 @@
 """The sweeper and the launcher that Hydra finds. They import torch only when training starts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,10 @@ from mlplab.imports import heavy_imports
 from mlplab.sweeps.checks import check_installed
 
 if TYPE_CHECKING:
+    from mlplab.config import TrainConfig
     from mlplab.data.cache import DataCache
     from mlplab.runs.selection import RunResult
-    from mlplab.sweeps.engines.sweep_engine import SweepEngine
-    from mlplab.sweeps.run import SweepRun
+    from mlplab.sweeps.engines.engine import Engine
     from mlplab.training.pruning import Bracket
 
 
@@ -120,7 +121,7 @@ class Lockstep(Launcher):
         check_installed(self.section.engine)
         self.brackets: Mapping[Path, Bracket] = {}
         self.results: dict[Path, RunResult] = {}
-        self._engine: SweepEngine | None = None
+        self._engine: Engine | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Stores the configuration and the loader that runs are composed from."""
@@ -137,35 +138,44 @@ class Lockstep(Launcher):
         """Composes, checks, plans and trains the runs."""
         with heavy_imports():
             from mlplab.cli.sweep_runs import derive_runs
+            from mlplab.runs.run import Run
             from mlplab.sweeps.checks import check_runs
 
         root, cache = Path(str(self.cfg.hydra.sweep.dir)), self.cache
-        runs = check_runs(  # before torch is imported, which takes seconds
-            list(derive_runs(self.cfg, self.loader, job_overrides, initial_job_idx)), root, cache
-        )
+        derived = list(derive_runs(self.cfg, self.loader, job_overrides, initial_job_idx))
+        runs, refused = check_runs(derived, root, cache)  # before torch is imported, which takes seconds
         with heavy_imports():
-            from mlplab.sweeps.engines.sweep_engine import SweepEngine
+            from mlplab.sweeps.engines.engine import open_engine
             from mlplab.sweeps.launch import launch
 
-        self._engine = self._engine or SweepEngine(self.section, root)
-        outcomes = launch(runs, root, cache, self._engine, self.brackets)
-        return [self._returned(run, outcomes[run.folder]) for run in runs]
+        trainer = next(run.config.trainer for run in derived if isinstance(run, Run))
+        self._engine = self._engine or open_engine(self.section, root, trainer)
+        runs = [replace(run, bracket=self.brackets.get(run.folder)) for run in runs]
+        metrics = launch(runs, refused, root, cache, self._engine)
+        configs = {run.folder: run.config for run in runs}
+        return [
+            self._returned(list(overrides), run.folder, configs.get(run.folder), metrics[run.folder])
+            for overrides, run in zip(job_overrides, derived, strict=True)
+        ]
 
     def close(self) -> None:
         """Ends the workers."""
         if self._engine:
             self._engine.close()
 
-    def _returned(self, run: "SweepRun", outcome: dict[str, Any] | RunFailed) -> JobReturn:
-        """The outcome of a run as Hydra's sweepers expect it: the monitored metric, or the error."""
+    def _returned(
+        self, overrides: list[str], folder: Path, config: "TrainConfig | None", metrics: dict[str, Any]
+    ) -> JobReturn:
+        """How a run has ended, as Hydra's sweepers expect it: the monitored metric, or the error."""
         from mlplab.config.keys import flat
+        from mlplab.runs.folder import AS_PLANNED
         from mlplab.runs.selection import RunResult
 
         returned = JobReturn()
-        returned.overrides = list(run.overrides)
-        if isinstance(outcome, RunFailed) or run.config is None:
-            returned.status, returned._return_value = JobStatus.FAILED, outcome
+        returned.overrides, returned.status = overrides, JobStatus.FAILED
+        if config is None or metrics["status"] not in AS_PLANNED:
+            returned.return_value = RunFailed(metrics.get("reason", metrics["status"]))
         else:
-            returned.status, returned._return_value = JobStatus.COMPLETED, outcome[run.config.monitor]
-            self.results[run.folder] = RunResult(run.folder, dict(flat(run.config.plain())), outcome)
+            returned.status, returned.return_value = JobStatus.COMPLETED, metrics[config.monitor]
+            self.results[folder] = RunResult(folder, dict(flat(config.plain())), metrics)
         return returned

@@ -47,9 +47,9 @@ def test_slurm(command: Callable[..., Ended], slurm: FakeSlurm, tmp_path: Path) 
     assert "2 runs: 2 alone; Slurm jobs\n" in ended.out
     assert not (tmp_path / "outputs/s/slurm").exists()
     jobs = slurm.jobs()
-    assert [(job.state, len(job.runs)) for job in jobs] == [("COMPLETED", 1)] * 2
-    asked = {"partition": "gpu", "time": "30", "gpus_per_node": "1", "mem": "2GB", "account": "physics"}
-    asked |= {"qos": "low", "cpus_per_task": "2", "constraint": "a100", "array": "0-1%2"}
+    assert [job.ends for job in jobs] == [["COMPLETED"]] * 2
+    asked = {"partition": "gpu", "time": "30", "gpus-per-node": "1", "mem": "2GB", "account": "physics"}
+    asked |= {"qos": "low", "cpus-per-task": "2", "constraint": "a100", "array": "0-1%2"}
     assert {key: jobs[0].options.get(key) for key in asked} == asked
 
 

@@ -15,14 +15,13 @@ from support import Ended, left_behind, resolved, train_into, without_notes
 from mlplab.config import parse_launcher
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
-from mlplab.errors import RunFailed
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.finalize import finalize
 from mlplab.runs.folder import Metrics
+from mlplab.runs.run import Run
 from mlplab.runs.selection import read_run
-from mlplab.sweeps.engines.sweep_engine import SweepEngine
+from mlplab.sweeps.engines.engine import open_engine
 from mlplab.sweeps.launch import launch
-from mlplab.sweeps.run import SweepRun
 from mlplab.sweeps.summary import summarize
 from mlplab.training import checkpoint
 from mlplab.training.callbacks import StopOnSignal
@@ -219,23 +218,22 @@ def test_the_stack_shrinks_by_what_is_pruned(tmp_path: Path, monkeypatch: pytest
 
 def launched(
     root: Path, members: Sequence[Sequence[str]], brackets: Sequence[Bracket | None], **more: Any
-) -> dict[str, Metrics | RunFailed]:
-    """The outcomes of a sweep by the names of its runs, 0, 1, …."""
+) -> dict[str, Metrics]:
+    """The metrics of a sweep by the names of its runs, 0, 1, …."""
     cache = DataCache()
     runs = [
-        SweepRun((), root / str(number), config=resolved(*member, cache=cache))
-        for number, member in enumerate(members)
+        Run(resolved(*member, cache=cache), root / str(number), bracket=each)
+        for number, (member, each) in enumerate(zip(members, brackets, strict=True))
     ]
-    by_folder = {run.folder: each for run, each in zip(runs, brackets, strict=True) if each}
     section = {"max_members": None, "workers": 1, "engine": {"name": "local"}} | more
-    engine = SweepEngine(parse_launcher(section), root)
-    outcomes = launch(runs, root, cache, engine, by_folder)
+    engine = open_engine(parse_launcher(section), root, runs[0].config.trainer)
+    metrics = launch(runs, [], root, cache, engine)
     engine.close()
-    return {folder.name: outcome for folder, outcome in outcomes.items()}
+    return {folder.name: found for folder, found in metrics.items()}
 
 
-def statuses(outcomes: Mapping[str, Metrics | RunFailed]) -> list[str]:
-    return [outcomes[name]["status"] for name in sorted(outcomes)]  # type: ignore[index]
+def statuses(metrics: Mapping[str, Metrics]) -> list[str]:
+    return [metrics[name]["status"] for name in sorted(metrics)]
 
 
 MIXED: Sequence[Bracket | None] = (None, bracket(1 / 6, 1 / 2), bracket(1 / 6, 1 / 2), bracket(1 / 2), None)

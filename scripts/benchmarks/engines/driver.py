@@ -7,25 +7,22 @@ Workers copy the files of a trained run, TEMPLATE, that the command reads. Their
 
 import json
 import sys
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 from benchmarks.engines.sweep import Sweep
 from benchmarks.machine import ROOT
 from benchmarks.memory import peak
 from benchmarks.timing import Clock
+from mlplab import config
 from mlplab.cli.train_command import train_command
-from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine
-from mlplab.sweeps.engines.worker import Assignment, Reply
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.summary import results_of, summarize
 
@@ -39,43 +36,49 @@ MONITOR = "val/mae"
 
 
 class MadeUp(Engine):
-    """Ends a stack whenever the command looks for one, with made-up results.
+    """Ends each stack at once, with made-up results.
 
     Args:
         template: the folder of a trained run.
     """
 
-    def __init__(self, template: Path, clock: Clock, workers: int) -> None:
-        self.workers = workers
+    is_elsewhere = False
+
+    def __init__(self, launcher: config.Launcher, template: Path, clock: Clock) -> None:
+        self.launcher = launcher
         self._config = (template / "config.yaml").read_bytes()
         self._metrics = json.loads((template / "metrics.json").read_bytes())
-        self._working: deque[tuple[Assignment, Future[Reply]]] = deque()
-        self._end_one = clock.timed("work", self._end_one)  # type: ignore[method-assign]
+        self._train = clock.timed("work", self._train)  # type: ignore[method-assign]
 
-    def room(self, working: int) -> int:
-        """As much as is left of the queue."""
-        self._end_one()
-        return QUEUE - working
+    def place(self, workers: int) -> str:
+        """Nowhere."""
+        return ""
 
-    def submit(self, assignments: Sequence[Assignment], cache: DataCache) -> list[Future[Reply]]:
-        """Adds stacks to the queue."""
-        futures = [Future[Reply]() for _ in assignments]
-        self._working += zip(assignments, futures, strict=True)
-        self._end_one()
-        return futures
+    def room(self, workers: int) -> int:
+        """As many as Ray takes."""
+        return QUEUE
 
-    def _end_one(self) -> None:
-        if self._working:
-            assignment, future = self._working.popleft()
-            future.set_result(Reply({folder: self._run(folder) for folder in map(Path, assignment.runs)}))
+    def submit(self, paths: Sequence[Path]) -> list[Future[bool]]:
+        """Ends all."""
+        jobs = []
+        for path in paths:
+            self._train(path)
+            jobs.append(Future[bool]())
+            jobs[-1].set_result(True)
+        return jobs
 
-    def _run(self, folder: Path) -> dict[str, Any]:
-        """Writes what a run leaves for the command; the error is of its own."""
-        metrics = self._metrics | {MONITOR: self._metrics[MONITOR] * (1 + hash(folder.name) % 1000 / 1000)}
-        folder.mkdir()
-        (folder / "config.yaml").write_bytes(self._config)
-        (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        return metrics
+    def _train(self, path: Path) -> None:
+        """Writes what runs leave for the command; the error of each is its own."""
+        for run in json.loads(path.read_text(encoding="utf-8"))["runs"]:
+            folder = Path(run["folder"])
+            value = self._metrics[MONITOR] * (1 + hash(folder.name) % 1000 / 1000)
+            folder.mkdir()
+            (folder / "config.yaml").write_bytes(self._config)
+            text = json.dumps(self._metrics | {MONITOR: value}, indent=2)
+            (folder / "metrics.json").write_text(f"{text}\n", encoding="utf-8")
+
+    def error(self, job: Future[bool]) -> None:
+        """None is lost."""
 
     def stop(self) -> str:
         """Nothing is to be saved."""
@@ -94,12 +97,12 @@ def main() -> None:
     words += [f"seed=range({SEEDS})", f"optimizer.lr={rates}", "hydra.launcher.workers=2"]
     clock = Clock()
 
-    def processes(workers: int, gpus: int) -> MadeUp:
-        return MadeUp(Path(template), clock, workers)
+    def processes(launcher: config.Launcher, trainer: config.Trainer) -> MadeUp:
+        return MadeUp(launcher, Path(template), clock)
 
     with (
-        patch("mlplab.sweeps.engines.sweep_engine.Processes", processes),
-        patch("mlplab.sweeps.engines.sweep_engine.drive", clock.timed("drive", drive)),
+        patch("mlplab.sweeps.engines.processes.Processes", processes),
+        patch("mlplab.sweeps.launch.drive", clock.timed("drive", drive)),
         patch("mlplab.sweeps.launch.launch", clock.timed("launch", launch)),
         patch("mlplab.sweeps.summary.results_of", clock.timed("summarize", results_of)),
         patch("mlplab.sweeps.summary.summarize", clock.timed("summarize", summarize)),

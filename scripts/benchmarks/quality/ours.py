@@ -19,7 +19,8 @@ from mlplab.cli.hydra_errors import explained
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.runs.resolve import resolved
-from mlplab.runs.train import Run, train_runs
+from mlplab.runs.run import Run
+from mlplab.runs.train import train_runs
 
 
 def outcome(overrides: Sequence[str], table: BenchmarkTable, split: Split, seed: int) -> Outcome:

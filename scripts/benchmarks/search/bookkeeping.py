@@ -22,7 +22,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.sweeps.search.samplers import build_sampler
 from mlplab.sweeps.search.search import Search
-from mlplab.sweeps.train_stack import Outcome, StackJob
+from mlplab.sweeps.train_stack import PlannedStack
 
 CHOOSES = ("infer_relative_search_space", "sample_relative", "sample_independent")
 """What a sampler does for each trial."""
@@ -66,7 +66,7 @@ def _without_training(clock: Clock) -> Iterator[None]:
         return sampler
 
     with (
-        patch("mlplab.sweeps.engines.sweep_engine._train_here", _write_metrics),
+        patch("mlplab.sweeps.launch._train_here", _write_metrics),
         patch("mlplab.sweeps.search.study.build_sampler", timed_sampler),
         patch.object(Search, "run", clock.timed("search", Search.run)),
         patch("mlplab.cli.search.finish"),
@@ -74,12 +74,9 @@ def _without_training(clock: Clock) -> Iterator[None]:
         yield
 
 
-def _write_metrics(stacks: Sequence[StackJob], cache: DataCache) -> dict[Path, Outcome]:
+def _write_metrics(stacks: Sequence[PlannedStack], cache: DataCache) -> None:
     """In place of training: the error is the distance of the learning rate from 0.01."""
-    outcomes: dict[Path, Outcome] = {}
     for run in (run for stack in stacks for run in stack.runs):
         metrics = {"status": "done", MONITOR: abs(float(run.config.optimizer.lr) - 0.01)}
         run.folder.mkdir(parents=True)
         (run.folder / "metrics.json").write_text(json.dumps(metrics))
-        outcomes[run.folder] = metrics
-    return outcomes

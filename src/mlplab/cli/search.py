@@ -25,9 +25,10 @@ from mlplab.errors import Fault, UserError
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import trial_name
 from mlplab.runs.resolve import resolved
+from mlplab.runs.run import Run
 from mlplab.runs.selection import IGNORED
 from mlplab.runs.trained.chosen_ensemble import check_replaceable
-from mlplab.sweeps.checks import check_same_loss
+from mlplab.sweeps.checks import RefusedRun, check_same_loss
 from mlplab.sweeps.folder import check_not_grid, write_total
 from mlplab.sweeps.search.finish import finish
 from mlplab.sweeps.search.search import Search
@@ -139,8 +140,8 @@ def _check_corners(cfg: DictConfig, loader: ConfigLoader, space: Space) -> None:
     """
     lines = [[*corner, f"hydra.sweep.subdir={trial_name(0)}"] for corner in space.corners()]
     runs = list(derive_runs(cfg, loader, lines, 0))
-    errors = [run.error for run in runs if run.error]
-    faults = dict.fromkeys(fault for error in errors for fault in error.faults)
+    refused = [run for run in runs if isinstance(run, RefusedRun)]
+    faults = dict.fromkeys(fault for run in refused for fault in run.error.faults)
     for fault in faults:
         dimension = space.dimensions.get(fault.where)
         is_float = dimension is not None and isinstance(dimension.distribution, FloatDistribution)
@@ -148,7 +149,7 @@ def _check_corners(cfg: DictConfig, loader: ConfigLoader, space: Space) -> None:
             raise UserError(replace(fault, remedy="for whole numbers, write int(interval(LOW,HIGH))"))
     if faults:
         raise UserError(*faults)
-    check_same_loss(runs)
+    check_same_loss([run for run in runs if isinstance(run, Run)])
 
 
 def _comparable(common: TrainConfig, space: Space) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def read_stacks(path: Path) -> list[list[Path]]:
     """The folders of each stack's runs in a saved plan; empty if there is none."""
     try:
         stacks = json.loads(path.read_text(encoding="utf-8"))["stacks"]
-        return [[path.parent / str(name) for name in stack] for stack in stacks]
+        return [[path.parent / str(name) for name in stack] for stack in stacks if stack]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 
