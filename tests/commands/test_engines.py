@@ -61,7 +61,7 @@ def test_ray(command: Callable[..., Ended], cluster: Any, tmp_path: Path) -> Non
         [SCRIPT, *SWEEP, "hydra/launcher/engine=ray", address, "hydra.launcher.engine.cpus=9"], tmp_path
     )
     assert too_many.status == 2
-    assert "no node has 9 CPU for a stack" in too_many.err
+    assert "no node has room for a stack of 9 CPU" in too_many.err
 
 
 def test_ray_where_there_is_none(tmp_path: Path) -> None:

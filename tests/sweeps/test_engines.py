@@ -43,12 +43,6 @@ class Here(Engine):
     def __init__(self, *ways: Train) -> None:
         self.ways, self.handed_over, self.stopped = list(ways), 0, False
 
-    def place(self, workers: int) -> str:
-        return ""
-
-    def room(self, workers: int) -> int:
-        return workers
-
     def submit(self, paths: Sequence[Path]) -> Sequence[Job]:
         (path,), future = paths, Future[object]()
         self.handed_over += 1

@@ -42,21 +42,13 @@ class MadeUp(Engine):
         template: the folder of a trained run.
     """
 
-    is_elsewhere = False
+    is_elsewhere, room = False, QUEUE
 
     def __init__(self, launcher: config.Launcher, template: Path, clock: Clock) -> None:
         self.launcher = launcher
         self._config = (template / "config.yaml").read_bytes()
         self._metrics = json.loads((template / "metrics.json").read_bytes())
         self._train = clock.timed("work", self._train)  # type: ignore[method-assign]
-
-    def place(self, workers: int) -> str:
-        """Nowhere."""
-        return ""
-
-    def room(self, workers: int) -> int:
-        """As many as Ray takes."""
-        return QUEUE
 
     def submit(self, paths: Sequence[Path]) -> list[Future[bool]]:
         """Ends all."""

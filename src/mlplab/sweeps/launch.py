@@ -58,7 +58,8 @@ def launch(
     )
     if not plan.stacks:
         raise plan.refused[0].error
-    log.info("%s", plan.summary(len(ended), engine.place(plan.workers)))
+    processes = f"{plan.workers} processes" if plan.workers > 1 else ""
+    log.info("%s", plan.summary(len(ended), engine.place or processes))
     (root / STACKS).mkdir(parents=True, exist_ok=True)
     remove_partial_files(root)
     plan.write(root / PLAN_FILE)

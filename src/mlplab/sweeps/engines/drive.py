@@ -48,7 +48,7 @@ def drive(stacks: Sequence[PlannedStack], engine: Engine, workers: int) -> None:
 
 class _Drive:
     def __init__(self, stacks: Sequence[PlannedStack], engine: Engine, workers: int) -> None:
-        self.engine, self.room, self.total = engine, engine.room(workers), len(stacks)
+        self.engine, self.room, self.total = engine, engine.room or workers, len(stacks)
         self.waiting, self.working = list(stacks), dict[Job, PlannedStack]()
         self.losses, self.repeated = Counter[str](), set[str]()
         self.finished = 0

@@ -27,24 +27,16 @@ class Engine(ABC):
     Attributes:
         launcher: its section of the configuration.
         slots: the number of stacks that train at a time, as far as it is known.
-        is_elsewhere: whether stacks may train on other machines, which may have other devices.
+        room: the number of stacks to hand over at a time; None: as many as are planned to train at a time.
+        place: where they train, for messages.
+        is_elsewhere: whether that may be other machines, which may have other devices.
     """
 
     launcher: config.Launcher
     slots = 1
+    room: int | None = None
+    place = ""
     is_elsewhere = True
-
-    @abstractmethod
-    def place(self, workers: int) -> str:
-        """Where that many stacks at a time train, for messages; empty for this process."""
-
-    @abstractmethod
-    def room(self, workers: int) -> int:
-        """How many stacks to hand over at a time.
-
-        Args:
-            workers: the number of stacks that are planned to train at a time.
-        """
 
     @abstractmethod
     def submit(self, paths: Sequence[Path]) -> Sequence[Job]:

@@ -57,14 +57,6 @@ class Processes(Engine):
         self._devices: list[str | None] = [*visible.split(",")[:gpus]] or [None]
         self._workers: list[_Worker] = []
 
-    def place(self, workers: int) -> str:
-        """How many processes."""
-        return f"{workers} processes" if workers > 1 else ""
-
-    def room(self, workers: int) -> int:
-        """A stack for each process."""
-        return workers
-
     def submit(self, paths: Sequence[Path]) -> list[Future[bool]]:
         """Hands stacks to idle processes, and to new ones if there are too few."""
         idle = [worker for worker in self._workers if worker.job.done()]

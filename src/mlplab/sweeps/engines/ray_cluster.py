@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,12 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from mlplab import config
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError
 from mlplab.sweeps.engines.engine import Engine, WorkerLost
 from mlplab.sweeps.engines.worker import run_job
 
 THIS_MACHINE = "local"
 """The address that starts Ray on this machine."""
-
-GIBIBYTE = 2**30
 
 CONNECT_SECONDS = 10
 
@@ -36,27 +34,27 @@ class RayCluster(Engine):
         UserError: if there is no cluster at the address, or it has no room for any stack.
     """
 
+    place = "the Ray cluster"
+
     def __init__(self, launcher: config.Launcher, section: config.RayEngine) -> None:
-        self.launcher = launcher
+        self.launcher, self.room = launcher, launcher.workers or MAX_TASKS
         _connect(section.address)
-        wanted = {"CPU": section.cpus, "GPU": section.gpus, "memory": (section.memory_gib or 0) * GIBIBYTE}
-        try:
-            self.slots = _slots({name: amount for name, amount in wanted.items() if amount})
-        except UserError:
+        memory = int((section.memory_gib or 0) * 2**30)
+        wanted = {"CPU": section.cpus, "GPU": section.gpus, "memory": memory}
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        self.slots = sum(
+            min(int(node.get(name, 0) / amount) for name, amount in wanted.items() if amount)
+            for node in nodes
+        )
+        if not self.slots:
             ray.shutdown()
-            raise
+            what = f"no node has room for a stack of {section.cpus:g} CPU and {section.gpus:g} GPU"
+            remedy = "lower cpus, gpus or memory_gib of hydra.launcher.engine, or add such a node"
+            raise UserError(Fault(what, "Ray", remedy=remedy))
         self._task: Any = ray.remote(
-            num_cpus=section.cpus, num_gpus=section.gpus, memory=int(wanted["memory"]), max_retries=0
+            num_cpus=section.cpus, num_gpus=section.gpus, memory=memory, max_retries=0
         )(run_job)
         self._tasks: dict[Future[bool], ray.ObjectRef[bool]] = {}
-
-    def place(self, workers: int) -> str:
-        """The cluster."""
-        return "the Ray cluster"
-
-    def room(self, workers: int) -> int:
-        """Ray keeps tasks in a queue until there is room for them."""
-        return self.launcher.workers or MAX_TASKS
 
     def submit(self, paths: Sequence[Path]) -> list[Future[bool]]:
         """Starts a task for each stack."""
@@ -129,28 +127,3 @@ def _check_reachable(address: str) -> None:
     host, separator, port = place.removeprefix("ray://").rpartition(":")
     if separator and port.isdigit():
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-
-
-def _slots(wanted: Mapping[str, float]) -> int:
-    """The number of tasks that the cluster can run at a time.
-
-    Args:
-        wanted: what each takes: `CPU`, `GPU`, and `memory` in bytes.
-
-    Raises:
-        UserError: if there is no room for any.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    slots = sum(min(int(node.get(name, 0) / amount) for name, amount in wanted.items()) for node in nodes)
-    if not slots:
-        has = listed(_described({name: node.get(name, 0) for name in wanted}) for node in nodes)
-        remedy = "lower cpus, gpus or memory_gib of hydra.launcher.engine, or add such a node"
-        raise UserError(Fault(f"no node has {_described(wanted)} for a stack", "Ray", has, remedy=remedy))
-    return slots
-
-
-def _described(resources: Mapping[str, float]) -> str:
-    return " and ".join(
-        f"{amount / GIBIBYTE:.3g} GiB" if name == "memory" else f"{amount:g} {name}"
-        for name, amount in resources.items()
-    )

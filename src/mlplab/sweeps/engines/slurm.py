@@ -17,7 +17,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,12 +42,6 @@ COMMANDS = ("sbatch", "sacct", "scancel", "scontrol", "srun")
 MAX_ARRAY = 1000
 """Jobs that are submitted together; Slurm's own limit is 1001 if nobody has changed it."""
 
-BUSY = r"timed out|timeout|Unable to contact|temporarily|try again"
-"""What sbatch says if Slurm is busy."""
-
-BUSY_SECONDS = (5, 15, 60, 120)
-"""The time until it is asked again."""
-
 SlurmJob = submitit.Job[None]
 
 log = logging.getLogger(__name__)
@@ -64,9 +57,11 @@ class SlurmJobs(Engine):
         UserError: if Slurm's commands are not installed here.
     """
 
+    place = "Slurm jobs"
+
     def __init__(self, launcher: config.Launcher, section: config.SlurmEngine, root: Path) -> None:
-        self.launcher, self.section = launcher, section
-        self.is_local = section.cluster == "local"
+        self.launcher, self.section, self.is_local = launcher, section, section.cluster == "local"
+        self.room = launcher.workers or available_cores() if self.is_local else sys.maxsize  # Slurm queues
         missing = [command for command in COMMANDS if shutil.which(command) is None]
         if missing and not self.is_local:
             remedy = "start the sweep on a machine of the cluster, or try its jobs on this one: "
@@ -79,14 +74,6 @@ class SlurmJobs(Engine):
         self._earlier = {} if self.is_local else self._read_record()
         self._jobs: dict[str, SlurmJob] = {}  # by the hash of the stack that they train
         self._submitted = self._any_lost = False
-
-    def place(self, workers: int) -> str:
-        """The queue."""
-        return "Slurm jobs"
-
-    def room(self, workers: int) -> int:
-        """All stacks are handed over at once, but on this machine one for each core."""
-        return self.launcher.workers or available_cores() if self.is_local else sys.maxsize
 
     def submit(self, paths: Sequence[Path]) -> list[SlurmJob]:
         """Submits arrays of jobs, but none for stacks that jobs of an earlier command train."""
@@ -120,19 +107,13 @@ class SlurmJobs(Engine):
             UserError: if Slurm refuses them.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        executor = self._executor()
-        for pause in (*BUSY_SECONDS, 0):
-            try:
-                with _without_ctrl_c():
-                    return executor.submit_array(tasks)
-            except submitit.core.utils.FailedJobError as error:
-                message = str(error).strip().splitlines()[-1]
-                if not pause or not re.search(BUSY, message, re.IGNORECASE):
-                    what, remedy = f"Slurm refuses the jobs: {message}", "correct its keys, such as partition"
-                    raise UserError(Fault(what, "hydra.launcher.engine", remedy=remedy)) from error
-                log.warning("%s; the jobs are submitted again in %d seconds", message, pause)
-                time.sleep(pause)
-        raise AssertionError
+        try:
+            with _without_ctrl_c():
+                return self._executor().submit_array(tasks)
+        except submitit.core.utils.FailedJobError as error:
+            message = str(error).strip().splitlines()[-1]
+            what, remedy = f"Slurm refuses the jobs: {message}", "correct its keys, such as partition"
+            raise UserError(Fault(what, "hydra.launcher.engine", remedy=remedy)) from error
 
     def _executor(self) -> submitit.AutoExecutor:
         section = self.section
