@@ -83,7 +83,7 @@ class Job:
         }
         with self.path(self.options["output"]).open("ab") as out:
             self.process = subprocess.Popen(
-                ["bash", "-c", self.script],
+                ["bash", "-c", f"{self.script}\nexit $?"],  # else bash becomes its last command
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -142,7 +142,7 @@ def test_workers_of_another_version_are_refused(stack: PlannedStack, monkeypatch
             run_job(path)
 
     here, engine = worker.versions(), Here(elsewhere)
-    message = f"torch: is 1.0 on the worker .*, and {version('torch')} where the sweep was started"
+    message = f"the worker .*: has other versions .* .found torch 1.0, expected torch {version('torch')}"
     with pytest.raises(UserError, match=message):
         driven(stack, engine)
     assert engine.stopped

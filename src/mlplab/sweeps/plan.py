@@ -122,16 +122,16 @@ def make_plan(
         refused += more
         if not buildable:
             continue
-        left = {run.folder: run for run in buildable}
+        unplanned = {run.folder: run for run in buildable}
         resumed = 0
         for folders in earlier:
-            if left.keys() >= set(folders):
-                stacks.append([left.pop(folder) for folder in dict.fromkeys(folders)])
+            if unplanned.keys() >= set(folders):
+                stacks.append([unplanned.pop(folder) for folder in dict.fromkeys(folders)])
                 resumed += 1
         size = StackSize.of(buildable[0].config, cache.data(buildable[0].config))
-        count = math.ceil(len(left) / size.runs(max_members or size.members()))
+        count = math.ceil(len(unplanned) / size.runs(max_members or size.members()))
         seconds += size.seconds(len(buildable), resumed + count)
-        cuts.append((list(left.values()), count))
+        cuts.append((list(unplanned.values()), count))
     if workers is None:
         workers = slots if seconds > WORTH_A_PROCESS else 1
     too_few = sum(count for _, count in cuts) < workers

@@ -52,14 +52,14 @@ def summarize(root: Path, total: int, runs: Sequence[RunResult]) -> None:
     tables = by_table(without_repeats(runs))
     for table in tables:
         if any(run.done for run in table):
-            found = group_runs(table)
+            results = group_runs(table)
             names = BASELINES[CLASSIFICATION if of_classes(table) else REGRESSION]
-            baselines = baseline_scores(table, found, names)
+            baselines = baseline_scores(table, results, names)
             named = {names[name]: scores for name, scores in baselines.items()}
             console.print(
-                _table(found, console.width, named, table_title(table) if len(tables) > 1 else None)
+                _table(results, console.width, named, table_title(table) if len(tables) > 1 else None)
             )
-            warn_of_ensembles(found.by)
+            warn_of_ensembles(results.by)
     for line in (
         f"sweep folder: {inside(root)}",
         script_command("results.py", root),
@@ -71,11 +71,11 @@ def summarize(root: Path, total: int, runs: Sequence[RunResult]) -> None:
         raise RunFailed(_failures(failed, root, total, total - len(runs)))
 
 
-def _table(found: Results, width: int, baselines: Baselines, title: str | None) -> RichTable:
+def _table(results: Results, width: int, baselines: Baselines, title: str | None) -> RichTable:
     """The best configurations by the mean validation metric over their seeds and folds, and the baselines."""
-    groups = [replace(group, unfinished={}) for group in found.groups if group.runs]
+    groups = [replace(group, unfinished={}) for group in results.groups if group.runs]
     header = f"best of {len(groups)} configurations" if len(groups) > 1 else "configuration"
-    return summary_table(replace(found, groups=tuple(groups[:BEST])), width, header, baselines, title)
+    return summary_table(replace(results, groups=tuple(groups[:BEST])), width, header, baselines, title)
 
 
 def _failures(failed: Sequence[RunResult], root: Path, total: int, absent: int) -> str:

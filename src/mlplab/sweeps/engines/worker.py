@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from mlplab.config import parse
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, Interrupted, UserError
+from mlplab.errors import Fault, Interrupted, UserError, listed
 from mlplab.files import replacing
 from mlplab.imports import heavy_imports
 from mlplab.runs.run import Run
@@ -125,14 +125,7 @@ def _read(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     here, there = versions(), content["versions"]
     if differing := [name for name in there if here[name] != there[name]]:
-        raise UserError(
-            *(
-                Fault(
-                    f"is {here[name]} on the worker {host}, and {there[name]} where the sweep was started",
-                    name,
-                    remedy="install the same versions on both",
-                )
-                for name in differing
-            )
-        )
+        found, expected = (listed(f"{name} {known[name]}" for name in differing) for known in (here, there))
+        what, remedy = "has other versions than the command", "install the same versions on both"
+        raise UserError(Fault(what, f"the worker {host}", found, expected, remedy))
     return content

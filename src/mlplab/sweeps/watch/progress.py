@@ -46,8 +46,8 @@ class Progress:
         with suppress(OSError):  # a folder that vanishes
             plan = read_stacks(self.root / PLAN_FILE)
             planned = {run for stack in plan for run in stack}
-            found = [run for run in runs_below(self.root) if run not in planned]
-            self.stacks = [*plan, *([run] for run in found)] or self.stacks
+            alone = [[run] for run in runs_below(self.root) if run not in planned]
+            self.stacks = [*plan, *alone] or self.stacks
         self.states = {run: self._state(run) for stack in self.stacks for run in stack}
         self.epochs = {run: _logged_epoch(run) for run, state in self.states.items() if state == "running"}
         self.total = max(len(self.states), read_total(self.root) or 0)
@@ -55,7 +55,7 @@ class Progress:
 
     def _state(self, run: Path) -> str:
         stamp = stamp_of(run)
-        if run not in self._metrics or stamp != self._metrics[run][0]:
+        if stamp != (0, 0) and (run not in self._metrics or stamp != self._metrics[run][0]):
             with suppress(OSError, UserError):
                 self._metrics[run] = stamp, read_metrics(run)
         status = str(self._metrics[run][1]["status"]) if run in self._metrics else "unknown"
@@ -93,9 +93,11 @@ class Progress:
         done = [run for run, state in self.states.items() if state == "done"]
         with suppress(OSError, UserError, IndexError):
             monitor = str(read_config(done[0])["monitor"])
-            scores = {run: float(self._metrics[run][1].get(monitor) or "nan") for run in done}
-            best = min(scores, key=lambda run: (scores[run] != scores[run], sign_of(monitor) * scores[run]))
-            return best, monitor, scores[best]
+            values = {run: self._metrics[run][1].get(monitor) for run in done}
+            scores = {run: float(value) for run, value in values.items() if value is not None}
+            if scores:
+                best = min(scores, key=lambda run: sign_of(monitor) * scores[run])
+                return best, monitor, scores[best]
         return None
 
     @property
