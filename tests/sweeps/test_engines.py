@@ -373,6 +373,18 @@ def test_a_job_that_ends_without_a_result_is_lost(tmp_path: Path, monkeypatch: p
     assert engine.error(job) is None
 
 
+def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [{"Alive": alive, "Resources": {"CPU": 5.0, "memory": 9e9}} for alive in (True, True, False)]
+    monkeypatch.setattr("ray.nodes", lambda: nodes)
+    monkeypatch.setattr("mlplab.sweeps.engines.ray_cluster._connect", lambda address: None)
+    assert open_engine(launcher(RAY | {"cpus": 2}), tmp_path, trainer()).slots == 4
+    assert open_engine(launcher(RAY | {"memory_gib": 8}), tmp_path, trainer()).slots == 2
+    with pytest.raises(UserError, match="no node has room for a stack of 9 CPU and 0 GPU"):
+        open_engine(launcher(RAY | {"cpus": 9}), tmp_path, trainer())
+
+
 @pytest.mark.parametrize(
     ("section", "message"),
     [

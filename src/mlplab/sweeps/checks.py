@@ -73,10 +73,9 @@ def check_runs(
         if error := errors[key]:
             refused.append(refuse(run, error))
         else:
-            trainer = config.trainer.model_copy(
-                update={"devices": 1}
-            )  # those of the sweep train a stack each
-            config = config.model_copy(update={"trainer": trainer})
+            if config.trainer.devices > 1:  # those of the sweep train a stack each
+                trainer = config.trainer.model_copy(update={"devices": 1})
+                config = config.model_copy(update={"trainer": trainer})
             accepted.append(replace(run, config=resolved(config, cache, run.folder)))
     if not accepted:
         raise refused[0].error

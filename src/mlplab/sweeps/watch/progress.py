@@ -107,11 +107,9 @@ class Progress:
         shares |= {run: 1.0 for run, state in self.states.items() if state in ENDED}
         planned = _modified(self.root / PLAN_FILE)
         recent = sum(share for run, share in shares.items() if self._metrics[run][0][1] > planned * 1e9)
-        return (
-            (self.total - sum(shares.values())) * (time.time() - planned) / recent
-            if planned and recent
-            else None
-        )
+        if not (self.epochs and planned and recent):
+            return None
+        return (self.total - sum(shares.values())) * (time.time() - planned) / recent
 
 
 def _logged_epoch(run: Path) -> tuple[int, int]:
