@@ -13,28 +13,28 @@ from slurm.fake_slurm import FakeSlurm
 pytestmark = pytest.mark.slow  # tests/commands and tests/faults use the cluster
 
 
-class Count:
-    """Counts to a number, in pieces if it must; waits at 1 until it is asked to stop for the first time."""
-
-    def __init__(self) -> None:
-        self.counted: list[str] = []
-
-    def __call__(self, until: int) -> list[str]:
-        for number in range(len(self.counted), until):
-            self.counted.append(f"{number} after {os.environ['SLURM_RESTART_COUNT']}")
-            while number == 1 and not Path("go").exists():
-                Path("here").touch()
-                time.sleep(0.01)
-        return self.counted
-
-    def checkpoint(self, until: int) -> object:
-        Path("go").touch()
-        return submitit.helpers.DelayedSubmission(self, until)
-
-
 @pytest.fixture
 def jobs(slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[submitit.Job[Any]]:
     monkeypatch.chdir(tmp_path)
+
+    class Count:
+        """Counts to a number, in pieces if it must; waits at 1 until it is asked to stop."""
+
+        def __init__(self) -> None:
+            self.counted: list[str] = []
+
+        def __call__(self, until: int) -> list[str]:
+            for number in range(len(self.counted), until):
+                self.counted.append(f"{number} after {os.environ['SLURM_RESTART_COUNT']}")
+                while number == 1 and not Path("go").exists():
+                    Path("here").touch()
+                    time.sleep(0.01)
+            return self.counted
+
+        def checkpoint(self, until: int) -> object:
+            Path("go").touch()
+            return submitit.helpers.DelayedSubmission(self, until)
+
     executor = submitit.SlurmExecutor(tmp_path / "logs")
     executor.update_parameters(
         time=60, job_name="mine", signal_delay_s=600, partition="gpu", array_parallelism=2
