@@ -92,9 +92,8 @@ class _Drive:
         if isinstance(error, UserError | CannotWrite):
             raise error
         if error:
-            self._lose(
-                stack, str(error) if isinstance(error, WorkerLost) else f"its worker failed: {error!r}"
-            )
+            reason = str(error) if isinstance(error, WorkerLost) else f"its worker failed: {error!r}"
+            self._lose(stack, reason)
             return
         statuses = self._statuses(stack)
         if "interrupted" in statuses:  # its worker does not count as lost: the state is saved
