@@ -373,6 +373,18 @@ def test_a_job_that_ends_without_a_result_is_lost(tmp_path: Path, monkeypatch: p
     assert engine.error(job) is None
 
 
+@pytest.mark.parametrize("has_result", [True, False])
+def test_the_files_of_jobs_stay_until_all_have_ended_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_result: bool
+) -> None:
+    (tmp_path / "slurm/x").mkdir(parents=True)
+    (tmp_path / "slurm/jobs.json").write_text('{"a": ["x", "7_0"]}')
+    if has_result:
+        (tmp_path / "slurm/x/7_0_0_result.pkl").touch()
+    slurm_jobs(tmp_path, monkeypatch).close()
+    assert (tmp_path / "slurm").exists() is not has_result
+
+
 def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

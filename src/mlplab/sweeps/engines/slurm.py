@@ -99,6 +99,7 @@ class SlurmJobs(Engine):
             if alive:
                 log.info("cancelling the jobs of an earlier command")
             subprocess.run(["scancel", f"--name={self.name}"], check=False)
+        self._earlier = {}
 
     def _submit_array(self, tasks: Sequence["Task"]) -> list[SlurmJob]:
         """Submits jobs together.
@@ -161,9 +162,10 @@ class SlurmJobs(Engine):
 
     def close(self) -> None:
         """Removes the files of the jobs if all have ended well."""
-        self._jobs.clear()  # before the modules are gone that they need to be deleted
-        if self._submitted and not self._any_lost:
+        jobs = [*self._earlier.values(), *self._jobs.values()]
+        if not self._any_lost and all(job.paths.result_pickle.exists() for job in jobs):
             shutil.rmtree(self.record.parent, ignore_errors=True)
+        self._jobs.clear()  # before the modules are gone that they need to be deleted
 
     def _read_record(self) -> dict[str, SlurmJob]:
         """The jobs of an earlier command; none if their file is absent or damaged."""
