@@ -38,7 +38,7 @@ def layers(chart: Figure | None) -> list[dict[str, Any]]:
     assert len(json.dumps(specification)) < 200_000
     assert vl_convert.vegalite_to_svg(specification).startswith("<svg")
     shared = {"data": specification.get("data"), "title": specification["title"]}
-    return [shared | layer for layer in specification["layer"]]
+    return [shared | layer for layer in specification.get("layer", [specification])]
 
 
 def rows(layer: dict[str, Any]) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def score_of_trials(key: str, trials: Sequence[Trial], metric: str, *, lowest_is
     x = x_of_key(key, [trial.values[key] for trial in trials])
     dots, _, notes = _dots(trials, x, metric, lowest_is_best=lowest_is_best, key=key)
     title = alt.Title(f"{metric} over {key}", subtitle=["the best trial is large", *notes])
-    return alt.layer(dots, title=title, width=WIDTH, height=HEIGHT)
+    return dots.properties(title=title, width=WIDTH, height=HEIGHT)
 
 
 def _dots(
