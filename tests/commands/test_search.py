@@ -59,7 +59,7 @@ def test_a_search_is_summarised_and_its_best_trial_can_be_trained_again(
     assert (root / "ensemble-3/ensemble.json").is_file()
 
     assert "10 trials: 10 done" in ended.out
-    assert re.search(r"optimizer.lr .* 0.001 to 0.1, log", ended.out)
+    assert re.search(r"optimizer.lr .* tag\(log,interval", ended.out)
     assert all(words in ended.out for words in (best.trial, "chosen ensemble", "ridge", best.command))
     assert max(map(len, ended.out.split("search folder")[0].splitlines())) <= 80
 

@@ -20,27 +20,26 @@ CONTINUOUS, WHOLE, CHOICE = FloatDistribution, IntDistribution, CategoricalDistr
 
 
 @pytest.mark.parametrize(
-    ("line", "distribution", "text"),
+    ("key", "text", "distribution"),
     [
-        (LR, CONTINUOUS(1e-4, 0.1, log=True), "0.0001 to 0.1, log"),
-        ("model.dropout=interval(0,0.5)", CONTINUOUS(0, 0.5), "0.0 to 0.5"),
-        ("model.width=int(interval(1,8))", WHOLE(1, 8), "1 to 8, whole"),
-        ("model.width=tag(log,int(interval(16,256)))", WHOLE(16, 256, log=True), "16 to 256, whole, log"),
-        ("model.dropout=range(0,0.5,0.25)", CONTINUOUS(0, 0.25, step=0.25), "0.0 to 0.25, in steps of 0.25"),
-        ("model.dropout=range(0.1,1,0.3)", CONTINUOUS(0.1, 1.0, step=0.3), "0.1 to 1.0, in steps of 0.3"),
-        ("model.width=range(0,17,8)", WHOLE(0, 16, step=8), "0 to 16, whole, in steps of 8"),
-        ("model.width=range(16,-1,-8)", WHOLE(0, 16, step=8), "0 to 16, whole, in steps of 8"),
-        ("model.width=range(1,100000000000)", WHOLE(1, 99_999_999_999), "1 to 99999999999, whole"),
-        ("model.hidden=[64,64],[8]", CHOICE(["[64,64]", "[8]"]), "[64,64] or [8]"),
-        ("model/preprocessing=choice(standard,none)", CHOICE(["standard", "none"]), "standard or none"),
-        ("model.residual=true,false", CHOICE(["True", "False"]), "True or False"),
+        ("optimizer.lr", "tag(log,interval(1e-4,1e-1))", CONTINUOUS(1e-4, 0.1, log=True)),
+        ("model.dropout", "interval(0,0.5)", CONTINUOUS(0, 0.5)),
+        ("model.width", "int(interval(1,8))", WHOLE(1, 8)),
+        ("model.width", "tag(log,int(interval(16,256)))", WHOLE(16, 256, log=True)),
+        ("model.dropout", "range(0,0.5,0.25)", CONTINUOUS(0, 0.25, step=0.25)),
+        ("model.dropout", "range(0.1,1,0.3)", CONTINUOUS(0.1, 1.0, step=0.3)),
+        ("model.width", "range(0,17,8)", WHOLE(0, 16, step=8)),
+        ("model.width", "range(16,-1,-8)", WHOLE(0, 16, step=8)),
+        ("model.width", "range(1,100000000000)", WHOLE(1, 99_999_999_999)),
+        ("model.hidden", "[64,64],[8]", CHOICE(["[64,64]", "[8]"])),
+        ("model/preprocessing", "choice(standard,none)", CHOICE(["standard", "none"])),
+        ("model.residual", "true,false", CHOICE(["True", "False"])),
     ],
 )
-def test_values_in_the_syntax_of_hydra(line: str, distribution: object, text: str) -> None:
-    space = read_space([line, "seed=3"], {})
-    (dimension,) = space.dimensions.values()
-    assert dimension.distribution == distribution
-    assert dimension.text == text
+def test_values_in_the_syntax_of_hydra(key: str, text: str, distribution: object) -> None:
+    space = read_space([f"{key}={text}", "seed=3"], {})
+    assert space.distributions == {key: distribution}
+    assert space.texts == {key: text}
     assert space.fixed == ("seed=3",)
 
 
@@ -58,7 +57,7 @@ def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> No
         "model.norm": "none,layer",
     }
     space = read_space([LR, "model.dropout=0.3"], configured)
-    assert space.texts == {"model.norm": "none or layer", "optimizer.lr": "0.0001 to 0.1, log"}
+    assert space.texts == {"model.norm": "none,layer", "optimizer.lr": "tag(log,interval(1e-4,1e-1))"}
     assert space.fixed == ("model.dropout=0.3",)
 
 

@@ -2,10 +2,12 @@
 
 import logging
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 from optuna.distributions import FloatDistribution
@@ -33,7 +35,10 @@ from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.space import Space, Value, read_space
 from mlplab.sweeps.search.study import SearchIdentity, SearchStudy, TrialResult
 
-NOT_OF_A_RUN = ("name", "sweep", "ensemble")
+if TYPE_CHECKING:
+    from mlplab.sweeps.train_stack import Outcome
+
+NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
 """Keys that the command of the best trial does not repeat."""
 
 RUNG = "rung/"
@@ -113,22 +118,20 @@ def train_trials(
             return
         folders = {trial.number: study.root / trial_name(trial.number) for trial in batch}
         overrides = [
-            [*study.space.overrides(trial.params), "test=false", f"hydra.sweep.subdir={folder.name}"]
-            for trial, folder in zip(batch, folders.values(), strict=True)
+            [
+                *study.space.overrides(trial.params),
+                "test=false",
+                f"hydra.sweep.subdir={trial_name(trial.number)}",
+            ]
+            for trial in batch
         ]
         rungs = brackets(batch, study, settings.pruning, deadline)
         begin = time.monotonic()
         try:
-            launched = launcher.launch(
-                overrides, batch[0].number, {folders[number]: each for number, each in rungs.items()}
-            )
+            of_folders = {folders[number]: bracket for number, bracket in rungs.items()}
+            launched = launcher.launch(overrides, batch[0].number, of_folders)
             refused = False
-            results = [
-                _result(
-                    read_metrics(run.folder) if isinstance(outcome, RunFailed) else outcome, study.monitor
-                )
-                for run, outcome in launched
-            ]
+            results = [_result(run.folder, outcome, study.monitor) for run, outcome in launched]
         except UserError as error:
             if refused:
                 raise
@@ -138,27 +141,22 @@ def train_trials(
         for number, result in zip(folders, results, strict=True):
             study.tell(number, result)
         seconds_per_trial = (time.monotonic() - begin) / len(batch)
-        best = study.best
-        log.info(
-            "%s%s trials, %s done: %s",
-            f"{len(study.trials):,}",
-            f" of {settings.total:,}" if settings.total else "",
-            f"{len(study.done):,}",
-            f"best {study.monitor} {best.value:.4g} ({trial_name(best.number)})" if best else "none finished",
+        best, total = study.best, f" of {settings.total:,}" if settings.total else ""
+        found = (
+            f"best {study.monitor} {best.value:.4g} ({trial_name(best.number)})" if best else "none finished"
         )
+        log.info("%s%s trials, %s done: %s", f"{len(study.trials):,}", total, f"{len(study.done):,}", found)
 
 
-def _result(metrics: Mapping[str, Any], monitor: str) -> TrialResult:
-    """How a trial has ended, by its metrics. One without the monitored metric has failed."""
+def _result(folder: Path, outcome: "Outcome", monitor: str) -> TrialResult:
+    """How a trial has ended. One without the monitored metric has failed."""
+    metrics = read_metrics(folder) if isinstance(outcome, RunFailed) else outcome
     status, value = str(metrics["status"]), metrics.get(monitor)
     if status == "done" and value is None:
         return TrialResult("failed", reason=f"{monitor} is not defined")
     worst = sign_of(monitor) * math.inf
-    rungs = {
-        int(name.removeprefix(RUNG)): worst if reached is None else float(reached)
-        for name, reached in metrics.items()
-        if name.startswith(RUNG)
-    }
+    values = {name: reached for name, reached in metrics.items() if name.startswith(RUNG)}
+    rungs = {int(name.removeprefix(RUNG)): worst if at is None else float(at) for name, at in values.items()}
     return TrialResult(status, value, rungs, str(metrics.get("reason", "its process ended")))
 
 
@@ -172,7 +170,7 @@ def _check_ends(launcher: SweepLauncher, space: Space) -> None:
     lines = [
         [*space.overrides({key: value}), f"hydra.sweep.subdir={trial_name(0)}"]
         for key, dimension in space.dimensions.items()
-        for value in dimension.ends()
+        for value in dimension.ends
     ]
     runs = list(derive_runs(launcher.cfg, launcher.loader, lines, 0))
     intervals = {key for key, each in space.distributions.items() if isinstance(each, FloatDistribution)}
@@ -212,8 +210,6 @@ def _defaults(cfg: DictConfig, common: TrainConfig, run: TrainConfig, space: Spa
 
 def _command(common: TrainConfig, space: Space, values: Mapping[str, Value]) -> str:
     """The command that trains a run with some values; its ensemble has as many networks as the trials."""
-    sections = [(line, *typed_keys([line])) for line in space.overrides(values)]
-    lines = [line for line, key in sections if key.partition(".")[0] not in NOT_OF_A_RUN]
-    return command_line(
-        "train.py", [*lines, f"ensemble={1 if common.ensemble == 'auto' else common.ensemble}"]
-    )
+    networks = 1 if common.ensemble == "auto" else common.ensemble
+    lines = [line for line in space.overrides(values) if not NOT_OF_A_RUN.match(line)]
+    return command_line("train.py", [*lines, f"ensemble={networks}"])

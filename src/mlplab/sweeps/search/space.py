@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from math import ceil, isclose
+from math import ceil
+from typing import Any
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,6 +15,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import create_trial
 
 from mlplab import config
 from mlplab.errors import Fault, UserError, listed
@@ -29,59 +31,39 @@ SEARCHABLE = (
 validation metric, or it would only select the luckiest seed or split."""
 
 
+Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
+
+
 @dataclass(frozen=True)
 class Dimension:
     """A key and its values.
 
     Args:
-        key: without the `+` of an added key.
-        typed: the key as typed.
+        typed: the key as typed, which may begin with `+`.
+        text: the values as typed.
         distribution: of numbers, or of the texts of choices.
     """
 
-    key: str
     typed: str
-    distribution: BaseDistribution
-
-    def override(self, value: Value) -> str:
-        """The override that sets the key to one of its values."""
-        return f"{self.typed}={value}"
-
-    def ends(self) -> Sequence[Value]:
-        """All choices, or the lowest and the highest number."""
-        match self.distribution:
-            case CategoricalDistribution(choices=choices):
-                return [str(choice) for choice in choices]
-            case FloatDistribution(low=low, high=high) | IntDistribution(low=low, high=high):
-                return [low, high]
-        raise AssertionError
-
-    def matching_value(self, value: object) -> Value | None:
-        """A value of the configuration as one of these; None if it is none of them."""
-        match self.distribution:
-            case CategoricalDistribution(choices=choices):  # 0 is 0.0
-                texts = map(str, choices)
-                return next((text for text in texts if value in (text, yaml.safe_load(text))), None)
-            case IntDistribution(low=low, high=high, step=step) if isinstance(value, int):
-                return value if value in range(low, high + 1, step) else None
-            case FloatDistribution(low=low, high=high, step=step) if isinstance(value, int | float):
-                steps = (value - low) / (step or 1)
-                on_step = step is None or isclose(steps, round(steps))
-                return float(value) if low <= value <= high and on_step else None
-        return None
+    text: str
+    distribution: Distribution
 
     @property
-    def text(self) -> str:
-        """Such as `0.001 to 0.1, log` or `[64,64] or [128]`; equal for equal distributions."""
-        match self.distribution:
-            case CategoricalDistribution(choices=choices):
-                return " or ".join(map(str, choices))
-            case IntDistribution(low=low, high=high, step=step, log=log):
-                steps = f", in steps of {step}" if step > 1 else ""
-                return f"{low} to {high}, whole{steps}{', log' * log}"
-            case FloatDistribution(low=low, high=high, step=step, log=log):
-                return f"{low} to {high}{f', in steps of {step}' if step else ''}{', log' * log}"
-        raise AssertionError
+    def ends(self) -> Sequence[Value]:
+        """All choices, or the lowest and the highest number."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return [str(choice) for choice in self.distribution.choices]
+        return [self.distribution.low, self.distribution.high]
+
+    def matching_value(self, value: Any) -> Value | None:
+        """A value of the configuration as one of these; None if it is none of them."""
+        if isinstance(self.distribution, CategoricalDistribution):  # 0 is 0.0
+            return next((str(text) for text in self.ends if value in (text, yaml.safe_load(str(text)))), None)
+        try:
+            create_trial(params={"": value}, distributions={"": self.distribution}, value=0.0)
+        except (ValueError, TypeError):
+            return None
+        return float(value) if isinstance(self.distribution, FloatDistribution) else int(value)
 
 
 @dataclass(frozen=True)
@@ -89,7 +71,7 @@ class Space:
     """The keys that a search varies, and the overrides that all of its trials have.
 
     Args:
-        dimensions: by key.
+        dimensions: by key, without the `+` of an added key.
         fixed: overrides with one value.
     """
 
@@ -103,12 +85,12 @@ class Space:
 
     @property
     def texts(self) -> dict[str, str]:
-        """The values of each key, for comparisons and messages."""
+        """The values of each key, as typed."""
         return {key: dimension.text for key, dimension in self.dimensions.items()}
 
     def overrides(self, values: Mapping[str, Value]) -> list[str]:
         """The overrides of a trial with these values, which may be of some of the keys."""
-        return [*self.fixed, *(self.dimensions[key].override(value) for key, value in values.items())]
+        return [*self.fixed, *(f"{self.dimensions[key].typed}={value}" for key, value in values.items())]
 
 
 def is_search(overrides: Sequence[str], settings: config.Sweep) -> bool:
@@ -145,7 +127,7 @@ def read_space(overrides: Sequence[str], configured: Mapping[str, str]) -> Space
         remedy = "give a key several values: 'optimizer.lr=tag(log,interval(1e-4,1e-1))'; or use sweep=mlp"
         raise UserError(Fault("there is no key to search", "sweep", remedy=remedy))
     fixed = tuple(override.input_line or "" for override in typed if not override.is_sweep_override())
-    return Space({dimension.key: dimension for dimension in dimensions}, fixed)
+    return Space({dimension.typed.lstrip("+"): dimension for dimension in dimensions}, fixed)
 
 
 def _dimension(override: Override) -> Dimension:
@@ -163,10 +145,10 @@ def _dimension(override: Override) -> Dimension:
     if distribution.single():
         remedy = f"give it several; or to fix it, type {key}=VALUE"
         raise UserError(Fault("has one value, so there is nothing to search", key, text, remedy=remedy))
-    return Dimension(key, typed, distribution)
+    return Dimension(typed, text, distribution)
 
 
-def _distribution(override: Override) -> BaseDistribution:
+def _distribution(override: Override) -> Distribution:
     """The values of an override.
 
     Raises:

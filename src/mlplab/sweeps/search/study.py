@@ -3,8 +3,7 @@
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,15 +93,21 @@ class SearchStudy:
         direction = StudyDirection.MAXIMIZE if self.sign < 0 else StudyDirection.MINIMIZE
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         _remove_torn_line(self.path)
-        with _explained(self.path):
-            lock = JournalFileOpenLock(str(self.path), LOCK_SECONDS)
+        self._memory = InMemoryStorage()
+        self.study = optuna.create_study(storage=self._memory, study_name=STUDY, direction=direction)
+        lock = JournalFileOpenLock(str(self.path), LOCK_SECONDS)
+        try:
             self._journal = JournalStorage(JournalFileBackend(str(self.path), lock))
             self._stored = optuna.create_study(
                 storage=self._journal, study_name=STUDY, direction=direction, load_if_exists=True
             )
-            self._memory = InMemoryStorage()
-            self.study = optuna.create_study(storage=self._memory, study_name=STUDY, direction=direction)
             self.study.add_trials(self._stored.get_trials(deepcopy=False))
+        except OSError:
+            raise
+        except Exception as error:
+            what = f"is damaged: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            remedy = "restore it, or start a new search: name=…"
+            raise UserError(Fault(what, str(self.path), remedy=remedy)) from error
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -134,10 +139,9 @@ class SearchStudy:
             UserError: with each key of the space or the configuration that differs.
         """
         here = json.loads(json.dumps(asdict(identity)))
-        with _explained(self.path):
-            if not self.trials:
-                self._stored.set_user_attr("identity", here)
-            there = self._stored.user_attrs.get("identity", {})
+        if not self.trials:
+            self._stored.set_user_attr("identity", here)
+        there = self._stored.user_attrs.get("identity", {})
         if there.get("version") != COMPATIBLE:
             what = (
                 f"was written by another version of mlplab, which this version ({COMPATIBLE}) cannot resume"
@@ -161,8 +165,7 @@ class SearchStudy:
         self.study.sampler = build_sampler(self.sampler, self.seed, number, fixed)
         self.study.ask(self.space.distributions)
         trial = self.trials[number]
-        with _explained(self.path):
-            self._stored.add_trial(trial)
+        self._stored.add_trial(trial)
         return trial
 
     def tell(self, number: int, result: TrialResult) -> None:
@@ -175,16 +178,15 @@ class SearchStudy:
         value = result.value if state == TrialState.COMPLETE else None
         if state == TrialState.PRUNED and rungs:
             value = rungs[max(rungs)]
-        with _explained(self.path):
-            for storage in (self._journal, self._memory):
-                study = storage.get_study_id_from_name(STUDY)
-                trial = storage.get_trial_id_from_study_id_trial_number(study, number)
-                for rung, reached in rungs.items():
-                    storage.set_trial_intermediate_value(trial, rung, reached)
-                if result.status != "done":
-                    storage.set_trial_user_attr(trial, "status", result.status)
-                    storage.set_trial_user_attr(trial, "reason", result.reason)
-                storage.set_trial_state_values(trial, state, None if value is None else [value])
+        for storage in (self._journal, self._memory):
+            study = storage.get_study_id_from_name(STUDY)
+            trial = storage.get_trial_id_from_study_id_trial_number(study, number)
+            for rung, reached in rungs.items():
+                storage.set_trial_intermediate_value(trial, rung, reached)
+            if result.status != "done":
+                storage.set_trial_user_attr(trial, "status", result.status)
+                storage.set_trial_user_attr(trial, "reason", result.reason)
+            storage.set_trial_state_values(trial, state, None if value is None else [value])
 
 
 def status_of(trial: FrozenTrial) -> str:
@@ -206,18 +208,6 @@ def build_sampler(name: str, seed: int, number: int, fixed: Mapping[str, Value])
         else:  # running trials count as bad ones (constant liar), so that a batch spreads out
             sampler = TPESampler(seed=of_trial, constant_liar=True)
         return PartialFixedSampler(dict(fixed), sampler) if fixed else sampler
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turns errors of Optuna about a journal into messages."""
-    try:
-        yield
-    except (UserError, OSError):
-        raise
-    except Exception as error:
-        what = f"is damaged: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        raise UserError(Fault(what, str(path), remedy="restore it, or start a new search: name=…")) from error
 
 
 def _remove_torn_line(path: Path) -> None:
