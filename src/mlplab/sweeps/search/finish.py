@@ -24,7 +24,7 @@ from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial, trial_name
 from mlplab.runs.discovery import BEST_TRIAL_FILE
-from mlplab.runs.selection import as_typed
+from mlplab.runs.selection import as_typed, in_brief
 from mlplab.sweeps.draw import draw_sweep
 from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import SearchStudy, status_of
@@ -119,12 +119,10 @@ def _importance(study: SearchStudy) -> dict[str, float]:
 
 def _table(best: BestTrial, space: Space) -> RichTable:
     """The best value of each key, how important the key is, and what was searched."""
-    table = RichTable(
-        f"{best.monitor} {format_score(best.value, best.monitor)}", best.trial, "importance", "searched"
-    )
+    value = format_score(best.value, best.monitor)
+    table = RichTable(f"{best.monitor} {value}", best.trial, "importance")
+    table.add_column("searched", overflow="fold")
     for key in sorted(space.dimensions, key=lambda key: -best.importance.get(key, 0.0)):
-        value = best.configuration[key]
         importance = f"{best.importance[key]:.0%}" if key in best.importance else "–"
-        shown = f"{value:.4g}" if isinstance(value, float) else as_typed(value)
-        table.add_row(key, shown, importance, space.dimensions[key].text)
+        table.add_row(key, in_brief(as_typed(best.configuration[key])), importance, space.texts[key])
     return table
