@@ -72,9 +72,8 @@ class BestTrial:
 
     def write(self, folder: Path) -> None:
         """Writes the file to a sweep's folder, or replaces it."""
-        content = yaml.safe_dump(
-            asdict(self), sort_keys=False, default_flow_style=None, allow_unicode=True, width=2**16
-        )  # a line for each key
+        options: Any = {"sort_keys": False, "default_flow_style": None, "allow_unicode": True, "width": 2**16}
+        content = yaml.dump(asdict(self), Dumper=yaml.CSafeDumper, **options)  # a line for each key
         command = "".join(letter if letter.isprintable() else " " for letter in self.command)
         total = sum(self.trials.values())
         about = f"The best of {total:,} {'trial' if total == 1 else 'trials'} by {self.monitor}"
