@@ -117,14 +117,6 @@ def test_a_search_is_extended_and_repeated_but_not_changed(
     assert "study.journal: is damaged" in refused()
 
 
-def test_trials_that_diverge_do_not_end_a_search(command: Callable[..., Ended], tmp_path: Path) -> None:
-    words = ("-m", *SMALL, "name=s", "model/preprocessing=none", "optimizer=sgd", "sweep.batch=4")
-    ended = command(*words, "optimizer.lr=tag(log,interval(1e-3,1e18))", "sweep.trials=8")
-    assert ended.status == 0, ended.err
-    assert {status_of(run) for run in (tmp_path / "outputs/s").glob("trial-*")} == {"done", "diverged"}
-    assert re.search(r"8 trials: \d done, \d diverged", ended.out)
-
-
 def test_trials_that_fail_do_not_end_a_search_but_its_exit_code_is_1(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:
@@ -240,22 +232,17 @@ def _page(address: str) -> str:
             "a float", {}, ("-m", "model.periodic_features=interval(1,8)"), ("write int(interval(LOW,HIGH))",)
         ),
         Mistake(
-            "an option", {}, ("-m", "optimizer=adam,sdg", "sweep.trials=2"), ("did you mean optimizer=sgd?",)
-        ),
-        Mistake(
             "no -m",
             {},
             ("sweep=mlp",),
             ("sweep=mlp: is for a sweep", "add -m: python scripts/train.py -m sweep=mlp"),
         ),
-        Mistake("no -m for an interval", {}, ("optimizer.lr=interval(0,1)",), ("to search it, add -m",)),
         Mistake(
             "a sampler that went",
             {},
             ("-m", *SPACE, "sweep.sampler=cmaes"),
             ("sweep.sampler: invalid value", "found 'cmaes', expected 'tpe' or 'random'"),
         ),
-        Mistake("a key of sweep", {}, ("-m", *SPACE, "sweep.trails=3"), ("did you mean sweep.trials?",)),
         Mistake(
             "folders", {}, ("-m", *SPACE, "hydra.sweep.subdir=x"), ("hydra.sweep.subdir: has no meaning",)
         ),

@@ -126,15 +126,6 @@ def test_charts_of_a_search(search: Path) -> None:
     assert (search / "figures/history.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_trials_of_one_configuration_are_all_there(search: Path) -> None:
-    shutil.copytree(search / "trial-0000", search / "trial-0009")
-    assert "10 trials" in str(charts_of(search)["history"].to_dict()["title"])
-    text = text_of(page_of(search))
-    assert "10 trials: 6 done" in text
-    assert "same configuration" not in text
-    assert "Spread" not in text
-
-
 def test_a_search_that_goes_on_shows_what_it_knows(search: Path) -> None:
     (search / BEST_TRIAL_FILE).unlink()
     for run in search.iterdir():

@@ -133,19 +133,6 @@ def assert_pruned(run: Path, curve: Sequence[float], monitor: str) -> None:
     assert not (run / "test_predictions.csv").exists()
 
 
-def test_runs_that_reached_a_rung_before_count(tmp_path: Path) -> None:
-    """One of two runs is better than all but three of 13 values; the other is no better than nine."""
-    first, second = train_into(tmp_path / "whole", *with_rates()[1:3], brackets=[bracket(1 / 2)] * 2)
-    worse, better = sorted((first, second), key=lambda metrics: -metrics["rung/1"])
-    between = (better["rung/1"] + worse["rung/1"]) / 2
-    earlier = [0.0] * 3 + [between] * 5 + [worse["rung/1"] + 1] * 3
-    found = train_into(tmp_path / "a", *with_rates()[1:3], brackets=[bracket(1 / 2, earlier=earlier)] * 2)
-    place = (first, second).index(better)
-    assert found[place]["status"] == "done"
-    assert found[1 - place]["status"] == "pruned"
-    assert found[1 - place]["reason"].endswith("is not among the best 4 of 13")
-
-
 def test_a_run_is_pruned_alone_as_in_a_stack(tmp_path: Path) -> None:
     """If only earlier runs count; a stack may even end with no run left."""
     members, against = of_kind("ensembles")[:3], bracket(1 / 6, 1 / 2, earlier=[0.0] * 9)
@@ -315,14 +302,3 @@ def test_pruned_runs_are_no_failures_and_are_not_repeated(
     ended = run_script("evaluate", f"run={run.folder}")
     assert ended.status == 2
     assert f"contains no finished run (found {run.folder.name}: pruned)" in ended.err
-
-
-@pytest.mark.slow  # its workers import torch anew
-def test_processes_prune_too(tmp_path: Path) -> None:
-    members, brackets = with_rates()[:6], [bracket(1 / 2)] * 6
-    one = launched(tmp_path / "one", members, brackets, max_members=3)
-    two = launched(tmp_path / "two", members, brackets, max_members=3, workers=2)
-    assert Counter(statuses(one)) == {"done": 2, "pruned": 4}  # stacks decide by themselves
-    assert statuses(one) == statuses(two)
-    for number in range(6):
-        assert left_behind(tmp_path / f"one/{number}") == left_behind(tmp_path / f"two/{number}")

@@ -111,22 +111,19 @@ def _dots(
         for trial in sorted(shown, key=lambda trial: trial.status == "done")  # in front
     ]
     kinds = {status: kind for status, kind in KINDS.items() if any(row["status"] == status for row in rows)}
-    shapes, colours = (
-        alt.Scale(domain=list(kinds), range=list(each)) for each in zip(*kinds.values(), strict=True)
+    shape, colour = (
+        alt.Scale(domain=list(kinds), range=[kind[part] for kind in kinds.values()]) for part in (0, 1)
     )
     legend = alt.Legend(orient="top", title=None)
-    dots = (
-        alt.Chart(rows_of(rows))
-        .mark_point(filled=True)
-        .encode(
-            x,
-            y,
-            alt.Color("status:N", scale=colours, legend=legend),
-            alt.Shape("status:N", scale=shapes, legend=legend),
-            opacity=alt.condition("datum.status == 'done'", alt.value(0.9), alt.value(0.35)),
-            size=alt.condition("datum.best", alt.value(160), alt.value(45)),
-            tooltip=["trial:Q", "status:N", alt.Tooltip("score:Q", title=metric, format=".4~g")],
-        )
+    dots = alt.Chart(rows_of(rows)).mark_point(filled=True)
+    dots = dots.encode(
+        x,
+        y,
+        alt.Color("status:N", scale=colour, legend=legend),
+        alt.Shape("status:N", scale=shape, legend=legend),
+        opacity=alt.condition("datum.status == 'done'", alt.value(0.9), alt.value(0.35)),
+        size=alt.condition("datum.best", alt.value(160), alt.value(45)),
+        tooltip=["trial:Q", "status:N", alt.Tooltip("score:Q", title=metric, format=".4~g")],
     )
     count = f"{len(trials):,} trial{'s' * (len(trials) != 1)}; those that did not finish are faint"
     notes = [f"{len(shown):,} of {count}" if len(shown) < len(trials) else count]
@@ -143,21 +140,19 @@ def hyperparameter_importance(importance: Mapping[str, float], metric: str, tria
         trials: the number of finished trials that it was computed from.
     """
     ordered = sorted(importance.items(), key=lambda item: -item[1])[:MOST_BARS]
-    shown = [{"key": key, "share": rounded(share)} for key, share in ordered]
+    base = alt.Chart(rows_of([{"key": key, "share": rounded(share)} for key, share in ordered])).encode(
+        x=alt.X("share:Q", title="importance", axis=alt.Axis(format="%", tickCount=5)),
+        y=alt.Y("key:N", sort=None, title=None, axis=alt.Axis(labelLimit=190)),
+    )
+    numbers = base.mark_text(align="left", dx=4, fontSize=11).encode(text=alt.Text("share:Q", format=".0%"))
     subtitle = [
         f"what sets the best of {trials:,} finished trials apart (PED-ANOVA): how much each key matters,",
         "not which values are good, nor which keys act together; with few trials, small shares are chance",
     ]
-    base = alt.Chart(rows_of(shown)).encode(
-        y=alt.Y("key:N", sort=None, title=None, axis=alt.Axis(labelLimit=190)),
-        x=alt.X("share:Q", title="importance", axis=alt.Axis(format="%", tickCount=5)),
-        tooltip=[alt.Tooltip("key:N", title="hyperparameter"), alt.Tooltip("share:Q", format=".1%")],
-    )
-    numbers = base.mark_text(align="left", dx=4, fontSize=11).encode(text=alt.Text("share:Q", format=".0%"))
     largest = ", ".join(f"{key} {share:.0%}" for key, share in ordered[:3])
     return alt.layer(base.mark_bar(color=NETWORK), numbers).properties(
         width=WIDTH,
-        height=BAR * len(shown),
+        height=BAR * len(ordered),
         title=alt.Title("Importance of the hyperparameters", subtitle=subtitle),
         description=f"Bars: the importance of each hyperparameter for {metric}. Largest: {largest}.",
     )
