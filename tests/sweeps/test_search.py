@@ -171,13 +171,13 @@ def test_trials_that_diverge_have_no_value_and_are_not_the_best(tmp_path: Path) 
         assert (trial.state, trial.values, trial.intermediate_values) == (TrialState.PRUNED, None, {})
 
 
-def test_the_best_has_the_highest_score_if_that_is_best(tmp_path: Path) -> None:
-    study = study_in(tmp_path, monitor="val/r2")
-    for value in (0.1, 0.3, 0.2):
+@pytest.mark.parametrize(("monitor", "best"), [("val/accuracy", 0.9), ("val/mae", 0.5)])
+def test_the_best_trial_is_that_with_the_best_value(tmp_path: Path, monitor: str, best: float) -> None:
+    study = study_in(tmp_path, monitor=monitor)
+    for value in (0.7, 0.9, 0.5):
         study.tell(study.ask({}).number, TrialResult("done", value))
-    assert study.best
-    assert study.best.value == 0.3
-    assert study_in(tmp_path, monitor="val/r2").study.direction == optuna.study.StudyDirection.MAXIMIZE
+    assert study.best is not None
+    assert study.best.value == study_in(tmp_path, monitor=monitor).study.best_value == best
 
 
 def test_a_batch_that_cannot_be_trained_has_failed(tmp_path: Path) -> None:
