@@ -218,40 +218,25 @@ def _page(address: str) -> str:
     raise AssertionError(address)
 
 
+WRONG = {
+    "no key": (("sweep.trials=2",), "there is no key to search", "or use sweep=mlp"),
+    "losses that cannot be compared": (
+        ("loss=huber", "loss.delta=interval(0.1,1)", "monitor=val/loss"),
+        "different losses cannot be compared (found delta=0.1, delta=1.0)",
+    ),
+    "unknown key": (("optimizer.rate=interval(0,1)",), "optimizer.rate: unknown key"),
+    "a float": (("model.periodic_features=interval(1,8)",), "write int(interval(LOW,HIGH))"),
+    "a sampler that went": ((*SPACE, "sweep.sampler=cmaes"), "found 'cmaes', expected 'tpe' or 'random'"),
+    "folders": ((*SPACE, "hydra.sweep.subdir=x"), "hydra.sweep.subdir: has no meaning"),
+    "a launcher": ((*SPACE, "hydra/launcher=basic"), "a search needs hydra/launcher=lockstep"),
+}
+"""Overrides and parts of the message, by what is wrong."""
+
+
 @each(
     [
-        Mistake("no key", {}, ("-m", "sweep.trials=2"), ("there is no key to search", "or use sweep=mlp")),
-        Mistake(
-            "losses that cannot be compared",
-            {},
-            ("-m", "loss=huber", "loss.delta=interval(0.1,1)", "monitor=val/loss"),
-            ("different losses cannot be compared (found delta=0.1, delta=1.0)", "monitor=val/rmse"),
-        ),
-        Mistake("unknown key", {}, ("-m", "optimizer.rate=interval(0,1)"), ("optimizer.rate: unknown key",)),
-        Mistake(
-            "a float", {}, ("-m", "model.periodic_features=interval(1,8)"), ("write int(interval(LOW,HIGH))",)
-        ),
-        Mistake(
-            "no -m",
-            {},
-            ("sweep=mlp",),
-            ("sweep=mlp: is for a sweep", "add -m: python scripts/train.py -m sweep=mlp"),
-        ),
-        Mistake(
-            "a sampler that went",
-            {},
-            ("-m", *SPACE, "sweep.sampler=cmaes"),
-            ("sweep.sampler: invalid value", "found 'cmaes', expected 'tpe' or 'random'"),
-        ),
-        Mistake(
-            "folders", {}, ("-m", *SPACE, "hydra.sweep.subdir=x"), ("hydra.sweep.subdir: has no meaning",)
-        ),
-        Mistake(
-            "a launcher",
-            {},
-            ("-m", *SPACE, "hydra/launcher=basic"),
-            ("a search needs hydra/launcher=lockstep",),
-        ),
+        *(Mistake(name, {}, ("-m", *words), tuple(parts)) for name, (words, *parts) in WRONG.items()),
+        Mistake("no -m", {}, ("sweep=mlp",), ("add -m: python scripts/train.py -m sweep=mlp",)),
     ]
 )
 def test_mistakes(mistake: Mistake, tmp_path: Path, command: Callable[..., Ended]) -> None:

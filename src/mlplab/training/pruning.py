@@ -1,11 +1,8 @@
 """Successive halving within a stack: runs that are behind others after the same share of training stop.
 
-The rule is that of ASHA (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm
-2): of the runs that have reached a rung, the best 1 / `FACTOR` go on. The runs of a stack reach it together,
-so the rule decides about all of them at once; runs that reached it before count, too.
-
-Each run keeps the learning rate schedule of its full length, and runs are compared at equal shares of it. So
-a run that is not pruned trains as if there were no rungs.
+As in ASHA (Li et al. 2020, algorithm 2), the best 1 / `FACTOR` of the runs that have reached a rung go on. The
+runs of a stack reach it together; runs that reached it before count, too. Each run keeps the schedule of its
+full length, so one that is not pruned trains as if without rungs.
 """
 
 import math

@@ -25,7 +25,8 @@ def next_batch(
         defaults: the values of the first trial: those of the configuration without the search.
         most: new trials at most.
     """
-    running, asked = study.running, len(study.trials)
+    running = [trial for trial in study.trials if not trial.state.is_finished()]
+    asked = len(study.trials)
     end = math.ceil((asked + (not running)) / settings.batch) * settings.batch
     end = min(end, settings.total or end, asked + most)
     return running + [study.ask(_fixed_values(study, settings, defaults, n)) for n in range(asked, end)]

@@ -115,14 +115,9 @@ class SearchStudy:
         return self.study.get_trials(deepcopy=False)
 
     @property
-    def running(self) -> list[FrozenTrial]:
-        """The trials that have not ended."""
-        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-
-    @property
     def done(self) -> list[FrozenTrial]:
         """The trials that have finished with a value."""
-        return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
 
     @property
     def best(self) -> FrozenTrial | None:

@@ -25,9 +25,9 @@ class SearchSection:
     Attributes:
         summary: its trials and the best of them, in sentences.
         notes: what is missing or damaged.
-        command: what trains the best configuration; empty if it is unknown.
-        configuration: the values of the hyperparameters, and their importance; None if no trial has finished.
-        charts: its history, and the importance as bars.
+        command: trains the best configuration; empty if it is unknown.
+        configuration: its values, and their importance; None if no trial has finished.
+        charts: the history and the importance.
     """
 
     summary: str
@@ -55,13 +55,7 @@ def read_best_trial(comparison: Comparison) -> tuple[BestTrial | None, list[str]
 def search_section(
     comparison: Comparison, best: BestTrial | None, notes: Sequence[str], charts: Sequence[Drawing]
 ) -> SearchSection:
-    """Describes a search: which trial is the best, and on which rows it was chosen and scored.
-
-    Args:
-        best: its best trial; None if that is unknown.
-        notes: what is missing or damaged.
-        charts: its history, and the importance as bars.
-    """
+    """Describes a search: which trial is the best, and on which rows it was chosen and scored."""
     summary, values = "None of them has finished.", dict[str, Any]()
     if best:
         summary = f"{_is_best(best.monitor, best.trial, best.value)}, chosen on the validation rows. " + (
