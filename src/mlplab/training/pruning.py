@@ -1,8 +1,8 @@
 """Successive halving within a stack: runs that are behind others after the same share of training stop.
 
-As in ASHA (Li et al. 2020, algorithm 2), the best 1 / `FACTOR` of the runs that have reached a rung go on. The
-runs of a stack reach it together; runs that reached it before count, too. Each run keeps the schedule of its
-full length, so one that is not pruned trains as if without rungs.
+As in ASHA (Li et al. 2020, algorithm 2), the best 1 / `FACTOR` of the runs that have reached a rung go on.
+The runs of a stack reach it together; earlier ones count, too. Each run has the schedule of its full length,
+so one that is not pruned trains as if without rungs.
 """
 
 import math
