@@ -11,10 +11,15 @@ from mlplab.commands.report.comparison import Comparison, compared
 from mlplab.commands.report.curves import MOST_POINTS, read_curves
 from mlplab.config.metrics import sign_of
 from mlplab.figures.files import read_figures
-from mlplab.figures.key_axis import Value
 from mlplab.figures.learning_curves import Curve, curves_of_runs, learning_curves
-from mlplab.figures.parallel_coordinates import parallel_coordinates
-from mlplab.figures.search import Trial, history, hyperparameter_importance, score_of_trials
+from mlplab.figures.scales import Value
+from mlplab.figures.search import (
+    KINDS,
+    Trial,
+    history,
+    hyperparameter_importance,
+    score_of_trials,
+)
 from mlplab.figures.style import Figure
 from mlplab.figures.sweep import Point, score_over, spread
 from mlplab.runs.best_trial import BestTrial, trial_number
@@ -136,51 +141,43 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
     Args:
         best: the best trial of a search; None if it is unknown.
     """
-    importance = best.importance if best else {}
-    charts = _of_search(comparison, importance) if comparison.is_search else {}
-    shown = _shown(comparison)
-    if len(shown) < 2:
-        return charts
-    monitor, lowest_is_best = comparison.monitor, sign_of(comparison.monitor) > 0
-    keys = _keys(comparison, shown, importance)
-    points = _points(comparison, shown, keys)
-    of_all = list(points.values())
-    for key in keys.values():
-        charts[f"score_over_{_file_name(key)}"] = (
-            score_of_trials(key, of_all, monitor, lowest_is_best=lowest_is_best)
-            if comparison.is_search
-            else score_over(key, of_all, monitor)
-        )
-    if len(keys) > 1:
-        charts["all_settings"] = parallel_coordinates(of_all, monitor, lowest_is_best=lowest_is_best)
-    groups = _groups(comparison, points)
-    if len(groups) < len(shown) and not comparison.is_search:
-        charts["spread"] = spread(groups, monitor)
-    if curves := _curves(comparison, shown):
+    monitor, charts, shown = comparison.monitor, dict[str, Figure](), _shown(comparison)
+    keys = _keys(comparison, shown, best.importance if best else {}) if len(shown) > 1 else {}
+    if comparison.is_search:
+        lowest_is_best = sign_of(monitor) > 0
+        trials = [_trial(run, monitor, keys) for run in comparison.runs]
+        if drawn := history(trials, monitor, lowest_is_best=lowest_is_best):
+            charts["history"] = drawn
+        if best and best.importance:
+            short = dict(zip(best.importance, short_keys(list(best.importance)), strict=True))
+            shares = {short[key]: share for key, share in best.importance.items()}
+            count = best.trials.get("done", 0)
+            charts["hyperparameter_importance"] = hyperparameter_importance(shares, monitor, count)
+        for key in keys.values():
+            known = [trial for trial in trials if key in trial.values and trial.status in KINDS]
+            charts[f"score_over_{_file_name(key)}"] = score_of_trials(
+                key, known, monitor, lowest_is_best=lowest_is_best
+            )
+    elif len(shown) > 1:
+        points = _points(comparison, shown, keys)
+        for key in keys.values():
+            charts[f"score_over_{_file_name(key)}"] = score_over(key, list(points.values()), monitor)
+        groups = _groups(comparison, points)
+        if len(groups) < len(shown):
+            charts["spread"] = spread(groups, monitor)
+    if len(shown) > 1 and (curves := _curves(comparison, shown)):
         charts["curves"] = curves_of_runs(monitor, curves, [comparison.name(run) for run in comparison.best])
     return charts
 
 
-def _of_search(comparison: Comparison, importance: Mapping[str, float]) -> dict[str, Figure]:
-    """The history of a search, and the importance of the hyperparameters if it is known."""
-    monitor, charts = comparison.monitor, dict[str, Figure]()
-    trials = [_trial(run, monitor) for run in comparison.runs]
-    if found := history(trials, monitor, lowest_is_best=sign_of(monitor) > 0):
-        charts["history"] = found
-    if importance:
-        short = dict(zip(importance, short_keys(list(importance)), strict=True))
-        shares = {short[key]: share for key, share in importance.items()}
-        charts["hyperparameter_importance"] = hyperparameter_importance(shares, monitor)
-    return charts
-
-
-def _trial(run: RunResult, monitor: str) -> Trial:
-    """A trial in the history; of a pruned one, with the score of its rung if there is no other."""
+def _trial(run: RunResult, monitor: str, keys: Mapping[str, str]) -> Trial:
+    """A trial of a search; of a pruned one, with the score of its rung if there is no other."""
     status, number = str(run.metrics["status"]), trial_number(run.folder.name)
     assert number is not None
     scores = [run.metric(monitor), run.metric(f"rung/{run.metrics.get('rung')}")]
     known = [score for score in scores if math.isfinite(score)] if status in ("done", "pruned") else []
-    return Trial(number, status, known[0] if known else math.nan)
+    values = {short: _plain(run.config[key]) for key, short in keys.items() if key in run.config}
+    return Trial(number, status, known[0] if known else math.nan, values)
 
 
 def _points(comparison: Comparison, runs: Sequence[RunResult], keys: Mapping[str, str]) -> dict[Path, Point]:
