@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mlplab.commands.render import format_score
 from mlplab.commands.report.charts import Drawing
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.parts.text_table import TextTable
+from mlplab.commands.report.tables import TextTable, text_table
 from mlplab.commands.results_search import counts_of
 from mlplab.config.metrics import sign_of
 from mlplab.errors import UserError, reason_of
@@ -100,4 +100,4 @@ def _configuration(comparison: Comparison, best: BestTrial | None) -> TextTable 
         for key in keys
     ]
     head = ("hyperparameter", "value", "importance") if importance else ("hyperparameter", "value")
-    return TextTable("The best configuration", head, rows) if rows else None
+    return text_table("The best configuration", head, rows) if rows else None
