@@ -17,7 +17,7 @@ from mlplab.figures.files import is_drawn, read_figures
 
 Command = Callable[..., Ended]
 
-OF_NUMBERS = {"predicted_vs_actual", "residuals", "residuals_by_column", "error_by_part"}
+OF_NUMBERS = {"predicted_vs_actual", "residuals", "error_by_part"}
 OF_CLASSES = {"confusion", "roc_and_precision_recall", "calibration", "error_by_part"}
 QUICK = ("model.hidden=[8]", "trainer.max_epochs=2", "figures=auto", "data=csv", "data.path=t.csv", "name=r")
 PLAIN = ("baselines=[linear]", "ensemble=1")
@@ -44,10 +44,7 @@ def table(rows: int = 300) -> pl.DataFrame:
 
 CASES: dict[str, tuple[Sequence[str], set[str]]] = {
     "numbers": ([*PLAIN, "data.target=price", "data.columns.kind=drop"], OF_NUMBERS),
-    "several targets": (
-        [*PLAIN, "data.target=[price,weight]", "data.columns.kind=drop"],
-        OF_NUMBERS - {"residuals_by_column"},
-    ),
+    "several targets": ([*PLAIN, "data.target=[price,weight]", "data.columns.kind=drop"], OF_NUMBERS),
     "two classes": ([*PLAIN, "data.target=kind"], OF_CLASSES),
     "three classes": ([*PLAIN, "data.target=the.colour"], OF_CLASSES),
     "weights": ([*PLAIN, "data.target=price", "data.weight=weight"], OF_NUMBERS),

@@ -12,7 +12,7 @@ import jaxtyping
 import pytest
 from searches import STATUSES, change, train_search
 
-from mlplab.commands.report.charts import search_charts
+from mlplab.commands.report.charts import sweep_charts
 from mlplab.commands.report.report import report
 from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.figures.files import write_figures
@@ -58,7 +58,7 @@ def text_of(html: str) -> str:
 
 
 def charts_of(search: Path) -> dict[str, Figure]:
-    return search_charts(search, [read_run(run) for run in runs_below(search)], BestTrial.read(search))
+    return sweep_charts(search, [read_run(run) for run in runs_below(search)], BestTrial.read(search))
 
 
 def titles(html: str) -> list[str]:
@@ -119,7 +119,7 @@ def test_pruned_trials_are_no_failures(search: Path) -> None:
 def test_charts_of_a_search(search: Path) -> None:
     charts = charts_of(search)
     expected = ["history", "hyperparameter_importance", *(f"score_over_{key}" for key in KEYS)]
-    assert list(charts) == [*expected, "all_settings", "curves"]
+    assert list(charts) == [*expected, "curves"]
     for chart in charts.values():
         chart.to_dict()  # validates
     [dots] = [each for each in charts["history"].to_dict()["layer"] if each["mark"]["type"] == "point"]

@@ -99,6 +99,5 @@ def test_weights_count_as_rows() -> None:
         ours, theirs = (
             curve(roc_and_precision_recall(scored), number, "class 1") for scored in (weighted, twice)
         )
-        assert [(point[x], point[y]) for point in ours] == pytest.approx(
-            [(point[x], point[y]) for point in theirs]
-        )
+        for axis in (x, y):
+            assert [point[axis] for point in ours] == pytest.approx([point[axis] for point in theirs])
