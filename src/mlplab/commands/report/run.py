@@ -35,7 +35,7 @@ WARNING = "warning: "
 
 
 def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
-    """What the page shows about a run, from the files in its folder. `absent` says why sections are empty."""
+    """What the page shows about a run, from the files in its folder."""
     folder, status = run.folder, str(run.metrics["status"])
     started, lines = _read_log(folder)
     environment = read_json(folder / "environment.json")
@@ -65,7 +65,8 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
         "config": (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),
         "origin": _origin(run, environment),
         "command": shlex.join(["python", *map(str, words)]) if isinstance(words, list) and words else "",
-        "absent": _absent(run, is_tested=scores is not None),
+        "untested": "" if scores else _untested(run),
+        "drawn": run.config.get("figures") != "none",
     }
 
 
@@ -161,31 +162,15 @@ def _validation(metrics: Mapping[str, float]) -> str:
     return f"{kind} scores{epoch}: {values}."
 
 
-def _absent(run: RunResult, *, is_tested: bool) -> dict[str, str]:
-    """Why sections are empty, and how to get them."""
+def _untested(run: RunResult) -> str:
+    """Why a run without test scores has none."""
     if run.metrics["status"] == "pruned":
-        untested = "a search stopped this trial early"
-    elif not run.done:
-        untested = "the run has not finished"
-    elif trial_number(run.folder.name) is None:
-        untested = "it was trained with test=false"
-    else:
-        untested = "a search uses the test rows only for its best trial"
-    if run.config.get("figures") == "none":
-        figures = "it was trained with figures=none"
-    else:
-        figures = "scripts/train.py resume=FOLDER draws them" if is_tested else untested
-    worst = "there is no test_predictions.csv, which a run with test_predictions=true writes"
-    return {
-        "scores": f"There are no test scores: {untested}.",
-        "curves": "There are no curves: the run has not finished an epoch, or has no TensorBoard files "
-        "(logger=[tensorboard]).",
-        "figures": f"There are no figures: {figures}.",
-        "importance": "It was not computed"
-        + (": scripts/evaluate.py run=FOLDER importance=true does that." if run.done else "."),
-        "worst": f"The rows that it predicts worst are unknown: {worst if is_tested else untested}.",
-        "columns": "The columns are unknown: the run ended before it had read them.",
-    }
+        return "a search stopped this trial early"
+    if not run.done:
+        return "the run has not finished"
+    if trial_number(run.folder.name) is None:
+        return "it was trained with test=false"
+    return "a search uses the test rows only for its best trial"
 
 
 def _origin(run: RunResult, environment: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The part of a page about several runs: a table of them, charts, and the best run."""
 
 import math
+import re
 from collections import Counter
 from typing import Any
 
@@ -17,6 +18,9 @@ from mlplab.runs.ranking import score
 from mlplab.runs.selection import REPEATS, in_brief
 
 NOTHING = "–"
+
+NUMBER = re.compile(rf"[-+.\de]+|{NOTHING}")
+"""A cell that aligns with numbers."""
 
 OF_SEARCH = ("history", "hyperparameter_importance")
 """Charts that stand with the best trial of a search."""
@@ -140,18 +144,9 @@ def _table(comparison: Comparison) -> TextTable:
         f"{what}, best first by {comparison.monitor}; the best configuration is marked",
         head,
         rows,
-        text=[number for number in range(len(head)) if not all(_is_number(row[number]) for row in rows)],
+        text=[k for k in range(len(head)) if not all(NUMBER.fullmatch(row[k]) for row in rows)],
         marked=[number for number, run in enumerate(runs) if run.folder in best],
     )
-
-
-def _is_number(cell: str) -> bool:
-    """Whether a cell aligns with numbers; a dash stands for a missing one."""
-    try:
-        float(cell)
-    except ValueError:
-        return cell == NOTHING
-    return True
 
 
 def _notes(comparison: Comparison) -> list[str]:
