@@ -19,7 +19,6 @@ class Trainer(Section):
     max_epochs: CountOrAuto
     accelerator: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_gpu_is_cuda)]
     devices: Annotated[int, Field(ge=1, le=1024)]
-    strategy: Literal["auto", "ddp"]
     precision: Literal[32, 64]
     gradient_clip_val: Positive | None
     fast_dev_run: bool
