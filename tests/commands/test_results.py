@@ -42,7 +42,7 @@ def write(
 def sweep(tmp_path: Path) -> Path:
     for seed, rmse in enumerate([5.0, 6.0, 10.0]):
         write(tmp_path / f"s/lr=0.1,seed={seed}", 0.1, seed, rmse)
-    write(tmp_path / "s/lr=0.01,seed=0", 0.01, 0, 3.0)
+    write(tmp_path / "s/lr=0.01,seed=0", 0.01, 0, 3.0, data={"memory_gib": 8})  # no configuration
     write(tmp_path / "s/lr=0.01,seed=1", 0.01, 1, 999.0, status="diverged")
     write(tmp_path / "s/lr=0.01,seed=2", 0.01, 2, None, status="running")
     return tmp_path
@@ -68,18 +68,15 @@ def test_grouping_and_sorting(sweep: Path) -> None:
     assert runs.frame["run"][0].endswith("s/lr=0.1,seed=0")
 
 
-def test_a_key_that_only_some_runs_have_differs(sweep: Path) -> None:
-    write(sweep / "alone", 0.1, 0, 1.0, loss={"delta": 2.0})
-    assert set(results([sweep]).by) == {"run", "optimizer.lr", "loss.delta"}
-
-
-def test_what_only_one_option_has_is_no_difference(tmp_path: Path) -> None:
+def test_keys_of_one_option_only_differ_within_it(tmp_path: Path) -> None:
     huber = {"name": "huber", "delta": 1.0}
     for number, loss in enumerate(({"name": "mse"}, huber, huber)):
         write(tmp_path / f"{number}", 0.1, number, 1.0, loss=loss)
     assert results([tmp_path]).by == ("run", "loss.name")
     write(tmp_path / "3", 0.1, 0, 1.0, loss=huber | {"delta": 2.0})
     assert results([tmp_path]).by == ("run", "loss.name", "loss.delta")
+    write(tmp_path / "4", 0.1, 0, 1.0, more={"key": 2.0})
+    assert results([tmp_path]).by == ("run", "loss.name", "loss.delta", "more.key")
 
 
 def test_what_a_refused_run_left_open_is_no_difference(sweep: Path) -> None:
@@ -104,13 +101,6 @@ def test_runs_count_once(sweep: Path, caplog: pytest.LogCaptureFixture) -> None:
         found = results([sweep])
     assert found.frame.select("runs", "test/rmse").rows() == [(3, 7), (1, 3)]
     assert "left out 2 of 8 runs: same configuration and seed as another run" in caplog.text
-
-
-def test_what_a_machine_has_is_no_configuration(tmp_path: Path) -> None:
-    for seed, memory in enumerate((None, 8)):
-        write(tmp_path / f"{seed}", 0.1, seed, 1.0, data={"memory_gib": memory})
-    assert results([tmp_path]).frame["over"].to_list() == ["2 seeds"]
-    assert len(select_runs(tmp_path)) == 2
 
 
 def test_runs_are_ranked_by_the_validation_metric_that_they_monitor(tmp_path: Path) -> None:
@@ -199,9 +189,8 @@ def on_terminal(run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatc
     return lines
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_tables_have_titles_and_runs_names(on_terminal: Terminal, tables: Path, width: int) -> None:
-    lines = on_terminal(width, str(tables))
+def test_tables_have_titles_and_runs_names(on_terminal: Terminal, tables: Path) -> None:
+    lines = on_terminal(80, str(tables))
     cells = [re.findall(r"[^│ ]+(?: [^│ ]+)*", line)[:3] for line in lines if line.startswith("│")]
     assert [line.strip() for line in lines if "→" in line] == [
         "houses.csv → price (numbers)",
@@ -210,7 +199,7 @@ def test_tables_have_titles_and_runs_names(on_terminal: Terminal, tables: Path, 
     assert cells[0][0] == "again, houses"
     assert [row[:2] for row in cells[1:]] == [["first", "0.1"], ["sweep", "0.2"]]
     assert "na_values" not in "".join(lines)
-    assert "first" not in "".join(on_terminal(width, str(tables), "--by", "optimizer.lr"))
+    assert "first" not in "".join(on_terminal(80, str(tables), "--by", "optimizer.lr"))
 
 
 def test_csv_has_all_tables_in_full(run_script: Callable[..., Ended], tables: Path, sweep: Path) -> None:
@@ -248,30 +237,24 @@ def test_a_run_without_metrics_is_shown(sweep: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("by", "sort", "said"),
+    ("folder", "by", "sort", "message"),
     [
-        (
-            ["lr"],
-            "test/rmse",
-            r"--by: unknown key or metric .*\(found 'lr'.*\n  did you mean optimizer.lr",
-        ),
-        (["seed"], "rmse", "--sort: unknown key or metric"),
+        (".", ["lr"], "test/rmse", r"--by: unknown .*\(found 'lr'.*\n  did you mean optimizer.lr"),
+        (".", ["seed"], "rmse", "--sort: unknown key or metric"),
+        ("empty", None, None, "contains no run"),
+        ("nowhere", None, None, "no such folder"),
+        ("damaged", None, None, r"metrics.json: is damaged"),
     ],
 )
-def test_unknown_names_are_reported(sweep: Path, by: list[str], sort: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
-        results_by_table(read_runs([sweep]), by, sort)
-
-
-def test_damaged_runs_and_empty_folders_are_reported(sweep: Path) -> None:
+def test_mistakes_are_reported(
+    sweep: Path, folder: str, by: list[str] | None, sort: str | None, message: str
+) -> None:
     (sweep / "empty").mkdir()
-    with pytest.raises(UserError, match="contains no run"):
-        results([sweep / "empty"])
-    with pytest.raises(UserError, match="no such folder"):
-        results([sweep / "nowhere"])
-    (sweep / "s/lr=0.1,seed=0/metrics.json").write_text("{")
-    with pytest.raises(UserError, match=r"metrics.json: is damaged"):
-        results([sweep])
+    write(sweep / "damaged", 0.1, 0, 1.0)
+    if folder == "damaged":
+        (sweep / "damaged/metrics.json").write_text("{")
+    with pytest.raises(UserError, match=message):
+        results_by_table(read_runs([sweep / folder]), by, sort)
 
 
 @pytest.fixture
@@ -300,7 +283,7 @@ def mixed(tmp_path: Path) -> Path:
     return tmp_path / "m"
 
 
-@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize("width", [80, 120])
 def test_a_mixed_folder_is_readable(on_terminal: Terminal, mixed: Path, width: int) -> None:
     lines = on_terminal(width, str(mixed))
     assert max(map(len, lines)) <= width
@@ -386,7 +369,7 @@ def search(tmp_path: Path) -> Path:
     return tmp_path / "search"
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("width", [80, 120])
 def test_a_search_shows_its_best_trials(on_terminal: Terminal, search: Path, width: int) -> None:
     lines = on_terminal(width, str(search))
     assert max(map(len, lines)) <= width
@@ -416,14 +399,6 @@ def test_a_search_is_sorted_as_asked(on_terminal: Terminal, search: Path) -> Non
     assert sum("search/trial-" in line for line in by_run) == 60
 
 
-def test_a_search_without_a_finished_trial_shows_the_others(on_terminal: Terminal, search: Path) -> None:
-    for path in search.glob("*/metrics.json"):
-        path.write_text('{"status": "running"}')
-    lines = on_terminal(100, str(search))
-    assert "60 trials: 60 running" in lines[-1]
-    assert sum("1 running" in line for line in lines) == 20
-
-
 def test_several_tested_trials_have_columns(
     on_terminal: Terminal, run_script: Callable[..., Ended], search: Path
 ) -> None:
@@ -442,27 +417,13 @@ def test_several_tested_trials_have_columns(
     [
         ("0.0123456789", "0.01235"),
         ("1.23456789e-07", "1.235e-07"),
-        ("-0.0123456789", "-0.01235"),
         ("12345.6789", "12346"),
-        ("0.012345", "0.012345"),
         ("1e-05", "1e-05"),
         ("123456789", "123456789"),
         ("[0.9123456789,0.999]", "[0.9123,0.999]"),
         ("[64,64]", "[64,64]"),
         ("v1.23456789.csv", "v1.23456789.csv"),
-        ("2024-01-01", "2024-01-01"),
-        ("null", "null"),
     ],
 )
 def test_numbers_that_nobody_types_are_rounded(value: str, brief: str) -> None:
     assert in_brief(value) == brief
-
-
-def test_values_of_a_chosen_configuration_are_rounded_in_the_log(
-    search: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    logging.getLogger("mlplab").propagate = True
-    with caplog.at_level(logging.INFO):
-        [best] = select_runs(search)
-    assert best.name == "trial-0041"
-    assert "lr=0.002368" in caplog.text
