@@ -138,7 +138,7 @@ def column_values(schema: Schema, x: Float[np.ndarray, "row feature"]) -> list[C
 def _fitted(
     run: TrainedRun, x: Float[np.ndarray, "row feature"], y: Float64[np.ndarray, "row target"]
 ) -> Figure | None:
-    """What the network has learned of one or two columns of numbers; None for other tables."""
+    """What the network has learned of the first target of one or two columns of numbers; else None."""
     schema = run.schema
     numeric = all(column.kind == "numeric" for column in schema.inputs)
     if not numeric or len(schema.inputs) > 2 or np.isnan(x).all(0).any():
@@ -146,15 +146,8 @@ def _fitted(
     grid = grid_over(x.astype(np.float64))
     [predicted] = predict_runs([run], [grid.astype(x.dtype)])
     places, values = grid + np.array(schema.offsets), x + np.array(schema.offsets)
-    if schema.classes:
-        target = schema.targets[0]
-        return fitted(Fitted(schema.names, target, schema.classes, places, predicted, values, y[:, 0]))
-    return _together(
-        [
-            fitted(Fitted(schema.names, target, (), places, predicted[:, [k]], values, y[:, k]))
-            for k, target in enumerate(schema.targets[:MOST_TARGETS])
-        ]
-    )
+    target, predicted = schema.targets[0], predicted if schema.classes else predicted[:, :1]
+    return fitted(Fitted(schema.names, target, schema.classes, places, predicted, values, y[:, 0]))
 
 
 def _together(charts: list[Any]) -> Figure:

@@ -48,22 +48,25 @@ def drawing(name: str, specification: Mapping[str, Any]) -> Drawing:
     rest = {key: value for key, value in specification.items() if key not in ("title", "usermeta")}
     title = specification.get("title")
     title = title if isinstance(title, dict) else {"text": title}
-    text = title.get("text") or OF_RUN.get(name, name.replace("_", " ").capitalize())
-    subtitle = title.get("subtitle") or ""
-    subtitle = "; ".join(map(str, subtitle)) if isinstance(subtitle, list) else subtitle
+    text = _text(title.get("text")) or OF_RUN.get(name, name.replace("_", " ").capitalize())
+    subtitle = _text(title.get("subtitle"))
     width: Any = rest.get("width")
-    is_faceted = {"facet", "row", "column"} & set(rest.get("encoding", {}))
-    fits = {"mark", "layer"} & rest.keys() and not is_faceted and isinstance(width, int | float)
+    fits = {"mark", "layer"} & rest.keys() and isinstance(width, int | float)
     if fits:
         rest |= {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
     return {
         "title": text,
         "subtitle": subtitle,
-        "label": specification.get("description") or ". ".join(filter(None, (text, subtitle))),
+        "label": _text(specification.get("description")) or ". ".join(filter(None, (text, subtitle))),
         "specification": rest,
         "max_width": width + LABELS if fits else None,
         "is_wide": not fits or width > WIDE,
     }
+
+
+def _text(text: Any) -> str:
+    """A text, or lines of it; the file may be anyone's."""
+    return "; ".join(map(str, text)) if isinstance(text, list) else str(text or "")
 
 
 def figures_of(folder: Path) -> dict[str, Drawing]:
