@@ -71,9 +71,8 @@ def results_table(
     by = [name for name in results.by if _differs([row[name] for row in rows])]
     has_over = len(overs) > 1 or not by
     metrics = [name for name in results.metrics if any(row[name] is not None for row in rows)]
-    for one_label, most, with_se in product((False, True), (4, 3, 2), (True, False)):
-        if baselines and not one_label:
-            continue
+    layouts = [] if baselines else list(product([False], (4, 3, 2), (True, False)))
+    for one_label, most, with_se in [*layouts, *product([True], (4, 3, 2), [False])]:
         columns = [
             *_names(rows, baselines, by, label if one_label else None),
             *[_Column("over", [_over(row) for row in (*rows, *baselines)], WORDS)] * has_over,
