@@ -220,14 +220,9 @@ def test_a_script_of_charts_in_the_current_folder_is_never_run(
         assert "window.vegaEmbed=" in script()
 
 
-@pytest.mark.parametrize(
-    ("code", "reason"), [("import no_vl", "No module named 'no_vl'"), ("raise OSError('damaged')", "damaged")]
-)
-def test_without_a_script_of_charts_a_message_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, code: str, reason: str
-) -> None:
-    monkeypatch.setattr(command, "BUNDLE", code)
-    with bundled() as script, pytest.raises(UserError, match=rf"does not work: \w+: {reason}\n  install it"):
+def test_without_a_script_of_charts_a_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "BUNDLE", "import no_vl")
+    with bundled() as script, pytest.raises(UserError, match=r"No module named 'no_vl'\n  install it"):
         script()
 
 
@@ -270,7 +265,7 @@ def test_unreadable_runs_are_left_out_with_a_sentence(here: Path, run_script: Co
     assert ended.status == 0, ended
     assert re.fullmatch(r"sweep/report.html \(\d\.\d MB\)\n", ended.out)
     assert "sweep/0/metrics.json: is damaged" in ended.err
-    assert "different version" in ended.err
+    assert "which this version" in ended.err
     html = (here / "sweep/report.html").read_text()
     assert "sweep/0/metrics.json: is damaged" in html
     assert "4 runs of 2 configurations" in html
@@ -326,32 +321,20 @@ def test_a_folder_without_permission_is_a_short_message(here: Path, monkeypatch:
         report(here / "sweep")
 
 
-def test_a_sweep_has_the_importance_in_its_own_folder(here: Path) -> None:
+def test_importance_of_a_sweep_is_shown_where_its_runs_are(here: Path) -> None:
+    shutil.copytree(here / "classes/0", here / "sweep/z0")
     write_importance(here / "sweep", "x3", ["2", "3"])
     write_figures(here / "sweep", {"importance": alt.Chart(alt.Data(values=[])).mark_bar()})
-    html = page_of(here / "sweep")
-    assert "Increase of rmse (2.5)" in html
-    assert "Of 2 runs together (2, 3), on 9 rows (x, test rows)." in html
-    assert "<strong>Importance</strong>" in html
-    (here / "sweep/importance.json").write_text('{"metric": "rmse", "columns": [{}]}')
-    assert "Increase of rmse" not in page_of(here / "sweep")
-
-
-def test_importance_is_shown_where_its_runs_are(here: Path) -> None:
-    for seed in (0, 1):
-        copy = here / f"sweep/z{seed}"
-        shutil.copytree(here / "classes/0", copy)
-        (copy / "config.yaml").write_text(
-            re.sub(r"(?m)^seed: .*$", f"seed: {seed}", (copy / "config.yaml").read_text())
-        )
-    write_importance(here / "sweep", "x3", ["1"])
-    html = page_of(here / "sweep")
-    numbers, classes = html.split('<div class="part" id="part-')[1:]
+    numbers, classes = page_of(here / "sweep").split('<div class="part" id="part-')[1:]
     assert "probability" in classes
-    assert "Of the run 1, on 9 rows (x, test rows)." in numbers
-    assert "Of the run" not in classes
+    assert "Increase of rmse (2.5)" in numbers
+    assert "Of 2 runs together (2, 3), on 9 rows (x, test rows)." in numbers
+    assert "<strong>Importance</strong>" in numbers
+    assert "Of 2 runs" not in classes
     write_importance(here / "sweep", "x3", ["another"])
     assert "Of the run" not in page_of(here / "sweep")
+    (here / "sweep/importance.json").write_text('{"metric": "rmse", "columns": [{}]}')
+    assert "Increase of rmse" not in page_of(here / "sweep")
 
 
 def test_a_chosen_ensemble_shows_its_runs(here: Path) -> None:

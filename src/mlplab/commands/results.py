@@ -60,10 +60,10 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     Raises:
         UserError: if there are no runs.
     """
-    found = {run.resolve(): run for folder in folders for run in _runs_below(folder)}  # each once
-    if other := [run for run in found.values() if not is_compatible(run)]:
+    paths = {run.resolve(): run for folder in folders for run in _runs_below(folder)}  # each once
+    if other := [run for run in paths.values() if not is_compatible(run)]:
         log.warning("left out runs of a different version of mlplab: %s", listed(map(str, other), 3))
-    read = [read_run(run) for run in found.values() if run not in other or len(other) == len(found)]
+    read = [read_run(run) for run in paths.values() if run not in other or len(other) == len(paths)]
     runs = trials_in_order(read) or without_repeats(read)
     if repeats := len(read) - len(runs):
         what = "left out %d of %d runs: same configuration and seed as another run"

@@ -218,10 +218,10 @@ def in_brief(value: str) -> str:
     return FRACTION.sub(_rounded, value) if is_list or FRACTION.fullmatch(value) else value
 
 
-def _rounded(found: re.Match[str]) -> str:
-    number = float(found[0])
+def _rounded(match: re.Match[str]) -> str:
+    number = float(match[0])
     if float(f"{number:.6g}") == number:
-        return found[0]
+        return match[0]
     return f"{number:.4g}" if abs(number) < 1e4 else f"{number:.0f}"
 
 

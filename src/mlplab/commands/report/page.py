@@ -13,9 +13,8 @@ from mlplab.commands.report.comparison import compared
 from mlplab.commands.report.run import run_part
 from mlplab.commands.report.runs import runs_part
 from mlplab.commands.report.tables import ensemble_tables
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError
 from mlplab.figures.style import ON_PAGE
-from mlplab.runs.discovery import is_compatible
 from mlplab.runs.selection import RunResult, read_run
 
 TEMPLATE = Path(__file__).with_name("template")
@@ -67,26 +66,18 @@ def page(folder: Path, runs: Sequence[Path], bundle: Callable[[], str]) -> str:
     )
 
 
-def _read(found: Sequence[Path]) -> tuple[list[RunResult], list[str]]:
-    """The runs, and sentences about those that were left out."""
+def _read(folders: Sequence[Path]) -> tuple[list[RunResult], list[str]]:
+    """The runs, and sentences about those that were left out: damaged ones, and those of another version."""
     runs: list[RunResult] = []
-    other: list[Path] = []
     faults: list[Fault] = []
-    for run in found:
+    for folder in folders:
         try:
-            if is_compatible(run):
-                runs.append(read_run(run))
-            else:
-                other.append(run)
+            runs.append(read_run(folder))
         except UserError as error:
             faults += error.faults
-    if not runs and not faults:
-        read_run(other[0])  # raises: it is of a different version
     if not runs:
-        raise UserError(*faults)
+        raise UserError(*faults[:MOST_FAULTS])
     notes = [f"left out, because it cannot be read: {fault.sentence()}" for fault in faults[:MOST_FAULTS]]
     if more := len(faults) - len(notes):
         notes.append(f"left out {more:,} more runs that cannot be read")
-    if other:
-        notes.append(f"left out runs of a different version of mlplab: {listed(map(str, other), 3)}")
     return runs, notes
