@@ -53,7 +53,7 @@ def results_table(
     title: str | None = None,
     *,
     caption: str = "",
-    label: str = "configuration",
+    label: str = "",
     baselines: Sequence[Row] = (),
 ) -> RichTable:
     """A row for each configuration, with what fits in the width.
@@ -63,18 +63,18 @@ def results_table(
 
     Args:
         caption: below the table, instead of what the scores are averaged over.
-        label: the name of the column for all keys.
-        baselines: below the configurations; keys then have one column.
+        label: the name of the column for all keys, if they are to have one.
+        baselines: below the configurations, if there is a label.
     """
     rows = results.frame.to_dicts()
     overs = {row["over"] for row in rows}
     by = [name for name in results.by if _differs([row[name] for row in rows])]
     has_over = len(overs) > 1 or not by
     metrics = [name for name in results.metrics if any(row[name] is not None for row in rows)]
-    layouts = [] if baselines else list(product([False], (4, 3, 2), (True, False)))
+    layouts = [] if label else list(product([False], (4, 3, 2), (True, False)))
     for one_label, most, with_se in [*layouts, *product([True], (4, 3, 2), [False])]:
         columns = [
-            *_names(rows, baselines, by, label if one_label else None),
+            *_names(rows, baselines, by, (label or "configuration") if one_label else None),
             *[_Column("over", [_over(row) for row in (*rows, *baselines)], WORDS)] * has_over,
             *(_scores([*rows, *baselines], metric, with_se=with_se) for metric in metrics[:most]),
         ]
