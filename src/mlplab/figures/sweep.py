@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from mlplab.figures.key_axis import Value, comparable, with_place, x_of_key
-from mlplab.figures.scales import rounded, scale_of
+from mlplab.figures.scales import Value, rounded, scale_of, x_of_key
 from mlplab.figures.style import HEIGHT, NETWORK, REFERENCE, WIDTH, Figure, rows_of
 
 MOST_CONFIGURATIONS = 20
@@ -32,10 +31,10 @@ class Point:
 
 def score_over(key: str, points: Sequence[Point], metric: str) -> Figure:
     """The metric of each run over one key, and its mean at each value if values repeat."""
-    values = comparable([point.values[key] for point in points])
+    values = [point.values[key] for point in points]
     rows = [
         {"run": point.name, "value": value, "score": rounded(point.score), "best": point.is_best}
-        for point, value in [(points[place], values[place]) for place in with_place(values)]
+        for point, value in zip(points, values, strict=True)
     ]
     base = alt.Chart(rows_of(rows)).encode(x=x_of_key(key, values))
     y = alt.Y("score:Q", title=metric, scale=scale_of([point.score for point in points]))
@@ -44,14 +43,9 @@ def score_over(key: str, points: Sequence[Point], metric: str) -> Figure:
         y=alt.Y("mean(score):Q", title=metric), tooltip=[alt.Tooltip("mean(score):Q", title="mean")]
     )
     repeats = 2 * len(set(values)) <= len(values)
-    subtitle = a_point_per("run", len(values) - len(rows)) + "; the line joins the means" * repeats
+    subtitle = "a point per run" + "; the line joins the means" * repeats
     title = alt.Title(f"{metric} over {key}", subtitle=subtitle)
     return alt.layer(*[means] * repeats, dots, title=title, width=WIDTH, height=HEIGHT)
-
-
-def a_point_per(what: str, others: int) -> str:
-    """What the points of a chart are, and how many values are no numbers."""
-    return f"a point per {what}" + (f" with a number ({others:,} have none)" if others else "")
 
 
 def spread(points: Mapping[str, Sequence[Point]], metric: str) -> Figure:

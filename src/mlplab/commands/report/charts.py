@@ -11,9 +11,9 @@ from mlplab.commands.report.curves import MOST_POINTS, read_curves
 from mlplab.config.metrics import sign_of
 from mlplab.figures import OF_RUN
 from mlplab.figures.files import read_figures
-from mlplab.figures.key_axis import Value
 from mlplab.figures.learning_curves import curves_of_runs, learning_curves
-from mlplab.figures.search import Trial, history, hyperparameter_importance, score_of_trials
+from mlplab.figures.scales import Value
+from mlplab.figures.search import KINDS, Trial, history, hyperparameter_importance, score_of_trials
 from mlplab.figures.style import Figure
 from mlplab.figures.sweep import Point, score_over, spread
 from mlplab.runs.best_trial import BestTrial, trial_number
@@ -109,50 +109,51 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
     Args:
         best: the best trial of a search; None if it is unknown.
     """
-    monitor, is_search = comparison.monitor, comparison.is_search
-    lowest_is_best, importance = sign_of(monitor) > 0, best.importance if best else {}
-    charts = dict[str, Figure]()
-    if is_search:
-        trials = [_trial(run, monitor) for run in comparison.runs]
-        if chart := history(trials, monitor, lowest_is_best=lowest_is_best):
-            charts["history"] = chart
-        if importance:
-            shares = dict(zip(short_keys(list(importance)), importance.values(), strict=True))
-            charts["hyperparameter_importance"] = hyperparameter_importance(shares, monitor)
+    monitor, charts = comparison.monitor, dict[str, Figure]()
     scored = [run for run in comparison.ranked if run.done and math.isfinite(run.metric(monitor))]
-    shown = scored[:MOST_RUNS]
-    if len(shown) < 2:
-        return charts
+    shown, importance = scored[:MOST_RUNS], best.importance if best else {}
     varying = [key for key in comparison.keys if len({run.values([key]) for run in shown}) > 1]
     keys = sorted(varying, key=lambda key: -importance.get(key, 0))[:MOST_KEYS]
-    points = _points(comparison, shown, keys)
-    for key in (comparison.keys[key] for key in keys):
-        charts["score_over_" + re.sub(r"\W", "_", key)] = (
-            score_of_trials(key, list(points.values()), monitor, lowest_is_best=lowest_is_best)
-            if is_search
-            else score_over(key, list(points.values()), monitor)
-        )
-    groups = {
-        comparison.label(values) or "all runs": [points[run.folder] for run in runs if run.folder in points]
-        for values, runs in comparison.configurations.items()
-    }
-    groups = {label: of_label for label, of_label in groups.items() if of_label}
-    if len(groups) < len(shown) and not is_search:
-        charts["spread"] = spread(groups, monitor)
-    most = max(FEWEST_POINTS, min(MOST_POINTS, ALL_POINTS // len(shown)))
-    read = {comparison.name(run): read_curves(run.folder, [monitor], most) for run in shown}
-    if curves := {name: of_run[monitor] for name, of_run in read.items() if of_run}:
-        charts["curves"] = curves_of_runs(monitor, curves, [comparison.name(run) for run in comparison.best])
+    names = {comparison.keys[key]: "score_over_" + re.sub(r"\W", "_", comparison.keys[key]) for key in keys}
+    if comparison.is_search:
+        lowest_is_best = sign_of(monitor) > 0
+        trials = [_trial(comparison, run, keys) for run in comparison.runs]
+        if chart := history(trials, monitor, lowest_is_best=lowest_is_best):
+            charts["history"] = chart
+        if best and importance:
+            shares = dict(zip(short_keys(list(importance)), importance.values(), strict=True))
+            count = best.trials.get("done", 0)
+            charts["hyperparameter_importance"] = hyperparameter_importance(shares, monitor, count)
+        for key, name in names.items():
+            known = [trial for trial in trials if key in trial.values and trial.status in KINDS]
+            charts[name] = score_of_trials(key, known, monitor, lowest_is_best=lowest_is_best)
+    elif len(shown) > 1:
+        points = _points(comparison, shown, keys)
+        charts |= {name: score_over(key, list(points.values()), monitor) for key, name in names.items()}
+        groups = {
+            comparison.label(values) or "all runs": of_values
+            for values, runs in comparison.configurations.items()
+            if (of_values := [points[run.folder] for run in runs if run.folder in points])
+        }
+        if len(groups) < len(shown):
+            charts["spread"] = spread(groups, monitor)
+    if len(shown) > 1:
+        most = max(FEWEST_POINTS, min(MOST_POINTS, ALL_POINTS // len(shown)))
+        read = {comparison.name(run): read_curves(run.folder, [monitor], most) for run in shown}
+        if curves := {name: of_run[monitor] for name, of_run in read.items() if of_run}:
+            best_runs = [comparison.name(run) for run in comparison.best]
+            charts["curves"] = curves_of_runs(monitor, curves, best_runs)
     return charts
 
 
-def _trial(run: RunResult, monitor: str) -> Trial:
-    """A trial in the history; of a pruned one, with the score of its rung if there is no other."""
+def _trial(comparison: Comparison, run: RunResult, keys: Sequence[str]) -> Trial:
+    """A trial of a search; of a pruned one, with the score of its rung if there is no other."""
     status, number = str(run.metrics["status"]), trial_number(run.folder.name)
     assert number is not None
-    scores = [run.metric(monitor), run.metric(f"rung/{run.metrics.get('rung')}")]
+    scores = [run.metric(comparison.monitor), run.metric(f"rung/{run.metrics.get('rung')}")]
     known = [score for score in scores if math.isfinite(score)] if status in ("done", "pruned") else []
-    return Trial(number, status, known[0] if known else math.nan)
+    values = {comparison.keys[key]: _plain(run.config[key]) for key in keys if key in run.config}
+    return Trial(number, status, known[0] if known else math.nan, values)
 
 
 def _points(comparison: Comparison, runs: Sequence[RunResult], keys: Sequence[str]) -> dict[Path, Point]:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mlplab.commands.render import format_score
 from mlplab.commands.report.charts import Drawing
@@ -24,9 +25,9 @@ class SearchSection:
     Attributes:
         summary: its trials and the best of them, in sentences.
         notes: what is missing or damaged.
-        command: what trains the best configuration; empty if it is unknown.
-        configuration: the values of the hyperparameters, and their importance; None if no trial has finished.
-        charts: its history, and the importance as bars.
+        command: trains the best configuration; empty if it is unknown.
+        configuration: its values, and their importance; None if no trial has finished.
+        charts: the history and the importance.
     """
 
     summary: str
@@ -45,59 +46,40 @@ def read_best_trial(comparison: Comparison) -> tuple[BestTrial | None, list[str]
         return None, [reason_of(error)]
     if best is None:
         return None, ["The search has not ended, so its best trial has not been tested."]
-    known = [run for run in comparison.best if run.folder.name != best.trial]
-    if known and sign_of(best.monitor) * known[0].metric(best.monitor) < sign_of(best.monitor) * best.value:
-        return best, [
-            f"{known[0].folder.name} is better: the search has gone on since it chose {best.trial}."
-        ]
+    sign, found = sign_of(best.monitor), next(iter(comparison.best), None)
+    if found and sign * found.metric(best.monitor) < sign * best.value:
+        return best, [f"{found.folder.name} is better: the search has gone on since it chose {best.trial}."]
     return best, []
 
 
 def search_section(
     comparison: Comparison, best: BestTrial | None, notes: Sequence[str], charts: Sequence[Drawing]
 ) -> SearchSection:
-    """Describes a search.
-
-    Args:
-        best: its best trial; None if that is unknown.
-        notes: what is missing or damaged.
-        charts: its history, and the importance as bars.
-    """
+    """Describes a search: which trial is the best, and on which rows it was chosen and scored."""
+    summary, values = "None of them has finished.", dict[str, Any]()
+    if best:
+        summary = f"{_is_best(best.monitor, best.trial, best.value)}, chosen on the validation rows. " + (
+            "The search used the test rows once, to score it." if best.test else "It has no test scores."
+        )
+        values = dict(best.configuration)
+    elif comparison.best:
+        run, monitor = comparison.best[0], comparison.monitor
+        summary = f"{_is_best(monitor, run.folder.name, run.metric(monitor))}."
+        values = {key: run.config.get(key) for key in comparison.keys}
+    importance = best.importance if best else {}
+    rows = [
+        (key, in_brief(as_typed(values[key])), *([f"{importance.get(key, 0):.1%}"] if importance else []))
+        for key in sorted(values, key=lambda key: -importance.get(key, 0))
+    ]
+    head = ("hyperparameter", "value", *(["importance"] if importance else []))
     return SearchSection(
-        f"{counts_of(comparison.runs)}. {_sentences(comparison, best)}",
+        f"{counts_of(comparison.runs)}. {summary}",
         notes,
         best.command if best else "",
-        _configuration(comparison, best),
+        text_table("The best configuration", head, rows) if rows else None,
         charts,
     )
 
 
-def _sentences(comparison: Comparison, best: BestTrial | None) -> str:
-    """Which trial is the best, and on which rows it was chosen and scored."""
-    if best:
-        tested = "The search used the test rows once, to score it." if best.test else "It has no test scores."
-        value = format_score(best.value, best.monitor)
-        chosen = f"The best by {best.monitor} is {best.trial} ({value}), chosen on the validation rows."
-        return f"{chosen} {tested}"
-    if not comparison.best:
-        return "None of them has finished."
-    run, monitor = comparison.best[0], comparison.monitor
-    return f"The best by {monitor} is {run.folder.name} ({format_score(run.metric(monitor), monitor)})."
-
-
-def _configuration(comparison: Comparison, best: BestTrial | None) -> TextTable | None:
-    """The values of the hyperparameters of the best trial, the most important first."""
-    importance = best.importance if best else {}
-    if best:
-        values = dict(best.configuration)
-    elif comparison.best:
-        values = {key: comparison.best[0].config.get(key) for key in comparison.keys}
-    else:
-        return None
-    keys = sorted(values, key=lambda key: -importance.get(key, 0))
-    rows = [
-        (key, in_brief(as_typed(values[key])), *([f"{importance.get(key, 0):.1%}"] if importance else []))
-        for key in keys
-    ]
-    head = ("hyperparameter", "value", "importance") if importance else ("hyperparameter", "value")
-    return text_table("The best configuration", head, rows) if rows else None
+def _is_best(monitor: str, trial: str, value: float) -> str:
+    return f"The best by {monitor} is {trial} ({format_score(value, monitor)})"

@@ -11,7 +11,7 @@ from mlplab.config.metrics import sign_of
 from mlplab.errors import UserError
 from mlplab.runs.discovery import DEPTH, is_ensemble, is_run, read_config, runs_below
 from mlplab.runs.folder import Stamp
-from mlplab.sweeps.folder import PLAN_FILE, STUDY_FILES, read_stacks, read_total
+from mlplab.sweeps.folder import PLAN_FILE, STUDY_FILE, read_stacks, read_total
 from mlplab.sweeps.watch.run_progress import (
     ENDED,
     STATES,
@@ -153,7 +153,7 @@ def _read_stacks(
     in_plan = {run for stack in planned or earlier for run in stack}
     found = dict.fromkeys([*started, *_found(root, in_plan)])
     others = [[run] for run in found if run not in in_plan]
-    is_search = any((root / name).is_file() for name in STUDY_FILES.values())
+    is_search = (root / STUDY_FILE).is_file()
     return [*(planned or earlier), *others], bool(planned) and not is_search
 
 

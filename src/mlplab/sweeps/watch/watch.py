@@ -18,7 +18,7 @@ from mlplab.console import print_line
 from mlplab.errors import Fault, UserError, listed
 from mlplab.files import LOCK
 from mlplab.runs.discovery import DEPTH, runs_below
-from mlplab.sweeps.folder import PLAN_FILE, SLURM_JOBS, STUDY_FILES
+from mlplab.sweeps.folder import PLAN_FILE, SLURM_JOBS, STUDY_FILE
 from mlplab.sweeps.watch.progress import Progress, Training, read_progress
 from mlplab.sweeps.watch.time_left import seconds_left
 
@@ -34,7 +34,7 @@ MOST = 8
 BAR = 24
 """The width of a bar, in characters."""
 
-FILES = (PLAN_FILE, LOCK, *STUDY_FILES.values())
+FILES = (PLAN_FILE, LOCK, STUDY_FILE)
 """One of them is in the folder of a sweep even if no run has started."""
 
 
