@@ -11,7 +11,7 @@ import jaxtyping
 import pytest
 from searches import STATUSES, change, train_search
 
-from mlplab.commands.report.charts import search_charts
+from mlplab.commands.report.charts import sweep_charts
 from mlplab.commands.report.report import report
 from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.figures.files import write_figures
@@ -57,7 +57,7 @@ def text_of(html: str) -> str:
 
 
 def charts_of(search: Path) -> dict[str, Figure]:
-    return search_charts(search, [read_run(run) for run in runs_below(search)], BestTrial.read(search))
+    return sweep_charts(search, [read_run(run) for run in runs_below(search)], BestTrial.read(search))
 
 
 def titles(html: str) -> list[str]:

@@ -15,6 +15,7 @@ from mlplab.cli.launcher import SweepLauncher
 from mlplab.cli.search import train_trials
 from mlplab.config import Sweep, parse_sweep
 from mlplab.errors import Fault, UserError
+from mlplab.runs.selection import RunResult
 from mlplab.sweeps.search.pruning import brackets, first_rung
 from mlplab.sweeps.search.space import read_space
 from mlplab.sweeps.search.study import SearchIdentity, SearchStudy, TrialResult, status_of

@@ -8,7 +8,7 @@ from typing import Any
 from mlplab.commands.render import format_score
 from mlplab.commands.report.charts import Drawing
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.parts.text_table import TextTable
+from mlplab.commands.report.tables import TextTable, text_table
 from mlplab.commands.results_search import counts_of
 from mlplab.config.metrics import sign_of
 from mlplab.errors import UserError, reason_of
@@ -76,7 +76,7 @@ def search_section(
         f"{counts_of(comparison.runs)}. {summary}",
         notes,
         best.command if best else "",
-        TextTable("The best configuration", head, rows) if rows else None,
+        text_table("The best configuration", head, rows) if rows else None,
         charts,
     )
 
