@@ -157,7 +157,8 @@ def _as_utf8(chunks: Iterable[bytes], encoding: str, where: str) -> Iterator[byt
                 line += error.object[: error.start].decode(encoding, "ignore").count("\n")
                 what = f"byte {error.object[error.start]:#04x} {what}"
             if encoding == "utf-8":
-                remedy = "data.encoding=cp1252 if it is Western European, or save the file as UTF-8"
+                other = "utf-16" if b"\0" in chunk else "cp1252 if it is Western European"
+                remedy = f"data.encoding={other}, or save the file as UTF-8"
             raise UserError(Fault(what, f"{where}, line {line}", remedy=remedy)) from error
         before, nul, _ = text.partition(b"\0")
         line += before.count(b"\n")
