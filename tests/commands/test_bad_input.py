@@ -246,7 +246,10 @@ CONFIGURATION: list[Mistake] = [
         ("seed: more than 100,000 runs", "sweep.trials"),
     ),
     Mistake(
-        "cores", {}, ("trainer.devices=1000",), ("trainer.devices=1000: needs as many cores", "machine has")
+        "devices",
+        {},
+        ("trainer.devices=2",),
+        ("trainer.devices=2: one run trains on one device", "seed=range"),
     ),
     Mistake(
         "unknown function", {}, ("data=synthetic", "data.function=sin"), ("friedman1", "did you mean sine?")
@@ -277,7 +280,7 @@ WHOLE_COMMANDS = (
     "50 nested options",
     "50 options of a table",
     "a value that is needed",
-    "cores",
+    "devices",
     "more rows than memory",
     "unknown function",
 )

@@ -45,7 +45,7 @@ def train(
         RunFailed: if the loss becomes non-finite.
         Interrupted: after SIGINT or SIGTERM, with the training state saved.
     """
-    check_devices(run, resume=resume)
+    check_devices(run)
     stamp, cache = stamp_of(folder), cache or DataCache()
     wanted = run.figures == "all" or (alone and run.figures == "auto")
     if not resume:

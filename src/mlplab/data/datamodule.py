@@ -7,7 +7,7 @@ from jaxtyping import Float, Float64, Int64
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, WHOLE, WINDOW, Loader, Share
+from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, WINDOW, Loader
 from mlplab.data.splits.split import PARTS, Split
 
 SHARE_OF_FREE_MEMORY = 0.5
@@ -23,11 +23,10 @@ class TableDataModule(LightningDataModule):
         weight: the weight of each row; None if all are equal.
         splits: the split of each member.
         seeds: the seed of each member, for the order of its training rows.
-        batch_size: training rows per step, member and process; None: all training rows.
+        batch_size: training rows per step and member; None: all training rows.
         fill: whether to pad each member's last batch with rows of weight 0. Otherwise it may be shorter, and
             must have the same length for all members.
         block: rows of a memory-mapped table read together (see `Loader`); None for a table in memory.
-        share: the part of each training batch that this process takes. The last batch is padded then.
 
     Attributes:
         position: number of batches to skip in the first epoch.
@@ -44,31 +43,24 @@ class TableDataModule(LightningDataModule):
         *,
         fill: bool = True,
         block: int | None = None,
-        share: Share = WHOLE,
     ) -> None:
         super().__init__()
         self.x, self.y, self.weight = x, y, weight
-        self.seeds, self.block, self.share = list(seeds), block, share
-        self.fill = fill or share.ranks > 1
+        self.seeds, self.block, self.fill = list(seeds), block, fill
         self.train, self.val, self.test = (
             [torch.from_numpy(split.parts()[part]) for split in splits] for part in PARTS
         )
         self.mean_weight = None
         if weight is not None:
             self.mean_weight = torch.stack([weight[rows].double().mean() for rows in self.train])
-        self.batch_size = batch_rows(batch_size, -(-max(map(len, self.train)) // share.ranks))
+        self.batch_size = batch_rows(batch_size, max(map(len, self.train)))
         self.position = 0
-
-    @property
-    def step_rows(self) -> int:
-        """Training rows per step and member, of all processes."""
-        return self.batch_size * self.share.ranks
 
     @property
     def steps(self) -> int:
         """Training steps per epoch."""
         rows = max(map(len, self.train))
-        return -(-rows // self.step_rows)
+        return -(-rows // self.batch_size)
 
     def setup(self, stage: str) -> None:
         """Moves a table in memory to the GPU if it fits, only once."""
@@ -82,18 +74,17 @@ class TableDataModule(LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         """Training rows, in each member's own order."""
-        multiple = self.step_rows if self.fill else 1
+        multiple = self.batch_size if self.fill else 1
         loader = Loader(
             self.x,
             self.y,
             self.train,
-            self.step_rows,
+            self.batch_size,
             self.seeds,
             multiple,
             weight=self.weight,
             mean_weight=self.mean_weight,
             block=self.block,
-            share=self.share,
         )
         loader.load_state_dict({"position": self.position})
         return loader

@@ -111,7 +111,7 @@ def resolve_auto(
             "ensemble": members,
             "monitor": task.monitor if run.monitor == "auto" else run.monitor,
             "loss": task.loss if run.loss.name == "auto" else run.loss,
-            "data": _filled(run.data, batch_size=-(-size.batch_size // run.trainer.devices)),
+            "data": _filled(run.data, batch_size=size.batch_size),
             "trainer": _filled(run.trainer, max_epochs=size.max_epochs),
             "model": _model(run.model, table, task, rows),
             "optimizer": _filled(

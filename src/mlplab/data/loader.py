@@ -24,16 +24,6 @@ WINDOW = 64
 """Blocks whose rows are read and shuffled together."""
 
 
-class Share(NamedTuple):
-    """Which part of each batch a process takes: the first of `ranks` equal parts has rank 0."""
-
-    rank: int = 0
-    ranks: int = 1
-
-
-WHOLE = Share()
-
-
 class Batch(NamedTuple):
     """Inputs and targets of one step; each member has its own rows.
 
@@ -41,9 +31,8 @@ class Batch(NamedTuple):
         x: the inputs.
         y: the targets.
         weight: the weight of each row, 0 for padding; None if all weights are 1.
-        total: the divisor of a member's loss: the sum of its weights in an average batch of this size, or in
-            the batch of which this is a part; None: the sum in this batch. With the latter, a row's weight
-            would count only relative to its batch.
+        total: the divisor of a member's loss: the sum of its weights in an average batch of this size; None:
+            the sum in this batch, where a row's weight counts only relative to its batch.
     """
 
     x: Float[Tensor, "member batch feature"]
@@ -55,13 +44,6 @@ class Batch(NamedTuple):
         """The batch on another device."""
         weight, total = (None if each is None else each.to(device) for each in (self.weight, self.total))
         return Batch(self.x.to(device), self.y.to(device), weight, total)
-
-    def part(self, share: Share) -> "Batch":
-        """The rows of one of several processes. The sum of their losses is the loss of the whole batch."""
-        rows = self.x.shape[1] // share.ranks
-        weight = self.x.new_ones(*self.x.shape[:2], 1) if self.weight is None else self.weight
-        x, y, weight = (each[:, share.rank * rows :][:, :rows] for each in (self.x, self.y, weight))
-        return Batch(x, y, weight, self.rows())
 
     def rows(self) -> Float64[Tensor, " member"]:
         """Weighted number of rows of each member, or `total`."""
@@ -96,7 +78,6 @@ class Loader:
         weight: the weight of each row of the table; None if all are equal.
         mean_weight: the mean weight of each member's rows, from which the `total` of batches is computed.
         block: number of rows per block of a memory-mapped table; None for a table in memory.
-        share: the part of each batch that is yielded; each batch must have equal parts.
     """
 
     def __init__(
@@ -111,10 +92,9 @@ class Loader:
         weight: Float[Tensor, "row 1"] | None = None,
         mean_weight: Float64[Tensor, " member"] | None = None,
         block: int | None = None,
-        share: Share = WHOLE,
     ) -> None:
         self.x, self.y, self.rows, self.batch_size, self.seeds = x, y, list(rows), batch_size, seeds
-        self.weight, self.mean_weight, self.block, self.share = weight, mean_weight, block, share
+        self.weight, self.mean_weight, self.block = weight, mean_weight, block
         self.counts = torch.tensor([len(each) for each in rows])
         self.length = -(-int(self.counts.max()) // multiple) * multiple
         self.epoch = self.position = 0
@@ -155,7 +135,6 @@ class Loader:
         """Batches of one epoch, or of the rest of it."""
         first, self.position = self.position * self.batch_size, 0
         batches = self._from_memory(first) if self.block is None else self._from_file(first)
-        is_shared = self.share != WHOLE
         for start in range(first, self.length, self.batch_size):
             x, y, *weights = next(batches)
             weight = weights[0] if weights else None
@@ -167,8 +146,7 @@ class Loader:
             if self.mean_weight is not None:
                 rows = (self.counts - start).clamp(0, x.shape[1])
                 total = (rows * self.mean_weight).to(x.device)
-            batch = Batch(x, y, weight, total)
-            yield batch.part(self.share) if is_shared else batch
+            yield Batch(x, y, weight, total)
 
     def _windows(self, member: int) -> Iterator[tuple[Int64[Tensor, " row"], Int64[Tensor, " row"]]]:
         """The windows of a member's epoch: row numbers in the order of reading, and their permutation."""

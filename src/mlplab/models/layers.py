@@ -92,11 +92,6 @@ class Dropout(nn.Module):
         rates: probability that a value is dropped, one for each member.
         seeds: one for each member, for the generators of the masks.
         index: position of the layer in the network.
-
-    Attributes:
-        rank: of this process among `ranks` that share each batch. They all draw the masks of the whole batch,
-            so masks do not depend on the number of processes, and the generators have the same state in all.
-        ranks: the number of processes.
     """
 
     scale: Float[Tensor, "member 1 1"]
@@ -106,7 +101,6 @@ class Dropout(nn.Module):
     def __init__(self, rates: Sequence[float], seeds: Sequence[int], index: int = 0) -> None:
         super().__init__()
         self.seeds, self.index = list(seeds), index
-        self.rank, self.ranks = 0, 1
         dropped = (torch.tensor(rates, dtype=torch.float64) * 2**16).round().clamp(max=255 * 2**8)
         for name, values in (
             ("scale", 1 / (1 - dropped / 2**16)),
@@ -124,16 +118,15 @@ class Dropout(nn.Module):
     def draw(self, out: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
         """Fills `out` with new masks: 0 where a value is dropped, 1/(1 − rate) elsewhere."""
         members, rows, features = out.shape
-        first, drawn_rows = rows * self.rank, rows * self.ranks
-        values, length = drawn_rows * features, -(-drawn_rows * (features + 1) // 8)
+        values, length = rows * features, -(-rows * (features + 1) // 8)
         if self._bits.shape[1] != length or self._bits.device != out.device:
             with torch.inference_mode(False):
                 self._bits = torch.empty(members, length, dtype=torch.int64, device=out.device)
         for bits, source in zip(self._bits, self.generators(out.device), strict=True):
             bits.random_(-(2**63), None, generator=source)
         drawn = self._bits.view(torch.uint8)
-        of_values = drawn[:, first * features : (first + rows) * features].view(out.shape)
-        of_rows = drawn[:, values + first : values + first + rows].view(members, rows, 1)
+        of_values = drawn[:, :values].view(out.shape)
+        of_rows = drawn[:, values : values + rows].view(members, rows, 1)
         threshold = (of_rows < self.remainder) + self.threshold
         return torch.ge(of_values, threshold, out=out).mul_(self.scale)
 

@@ -17,18 +17,16 @@ from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.data.cache import RunData
 from mlplab.data.datamodule import TableDataModule
-from mlplab.data.loader import WHOLE, Batch, Share
+from mlplab.data.loader import Batch
 from mlplab.data.splits.split import Split
 from mlplab.data.statistics import Statistics
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, build_network, build_preprocessing
-from mlplab.models.layers import Dropout
 from mlplab.runs import warm_start
 from mlplab.runs.class_weights import class_weights
 from mlplab.training.loggers.files import build_loggers
 from mlplab.training.module import Sizes, StackModule
-from mlplab.training.ranks import RankGroup, RankStrategy
 
 DTYPES = {32: torch.float32, 64: torch.float64}
 
@@ -52,11 +50,7 @@ class Stack:
 
 
 def build_stack(
-    configs: Sequence[config.TrainConfig],
-    data: Sequence[RunData],
-    *,
-    initialize: bool = True,
-    share: Share = WHOLE,
+    configs: Sequence[config.TrainConfig], data: Sequence[RunData], *, initialize: bool = True
 ) -> Stack:
     """Builds the network and the batches of all members.
 
@@ -64,7 +58,6 @@ def build_stack(
         configs: the configuration of each member.
         data: the data of each member, all with one table.
         initialize: whether to compute statistics and initial weights. A training state replaces both.
-        share: the part of each training batch that this process takes.
 
     Raises:
         UserError: if the network cannot be built.
@@ -80,15 +73,11 @@ def build_stack(
         config.chosen(first.data.batch_size),
         fill=supports_padding(first.model),
         block=MEMMAP_BLOCK if table.memmapped else None,
-        share=share,
     )
     _check_equal_rows(first, splits)
     network = _build_network(configs, data, initialize=initialize)
     if initialize:
         warm_start.initialize(network, configs, table.schema)
-    for layer in network.modules():
-        if isinstance(layer, Dropout):
-            layer.rank, layer.ranks = share
     val, test = ([len(getattr(split, part)) for split in splits] for part in ("val", "test"))
     schema, epochs = table.schema, config.chosen(first.trainer.max_epochs)
     sizes = Sizes(epochs, datamodule.steps, val, test, schema.targets, len(schema.classes))
@@ -134,7 +123,7 @@ def choose_accelerator(section: config.Trainer) -> str:
     """`cpu` or `cuda`; `auto` is CUDA if there is a device.
 
     Raises:
-        UserError: if CUDA is requested and there is no device, or there are too few.
+        UserError: if CUDA is requested and there is no device.
     """
     wanted, present = section.accelerator, torch.cuda.is_available()
     if wanted == "cuda" and not present:
@@ -145,12 +134,7 @@ def choose_accelerator(section: config.Trainer) -> str:
                 remedy="use trainer.accelerator=cpu, or auto, which uses CUDA only if available",
             )
         )
-    chosen = ("cuda" if present else "cpu") if wanted == "auto" else wanted
-    if chosen == "cuda" and section.devices > (found := torch.cuda.device_count()):
-        remedy = f"use trainer.devices={found}, or trainer.accelerator=cpu"
-        what = f"torch finds {found} CUDA device{'s' * (found > 1)}"
-        raise UserError(Fault(what, "trainer.devices", f"{section.devices}", remedy=remedy))
-    return chosen
+    return ("cuda" if present else "cpu") if wanted == "auto" else wanted
 
 
 def _build_network(
@@ -227,35 +211,25 @@ class _Strategy(SingleDeviceStrategy):
 
 
 def build_trainer(
-    stack: Stack,
-    callback: Callback,
-    loggers: Sequence[Sequence[Logger]],
-    folder: str,
-    group: RankGroup | None = None,
+    stack: Stack, callback: Callback, loggers: Sequence[Sequence[Logger]], folder: str
 ) -> Trainer:
     """Builds the Trainer, with custom callbacks after ours.
 
     The Trainer gets the loggers only if there are custom callbacks, which may use them: it closes loggers
     after each fit and test, and mlplab logs to them directly.
-
-    Args:
-        group: the ranks that train the network together; None: one device.
     """
     first = stack.configs[0]
     section, added = first.trainer, build_callbacks(first)
     accelerator = choose_accelerator(section)
-    one_device = _Strategy("cuda:0" if accelerator == "cuda" else "cpu")
     return instantiate(
         section.class_path,
         Trainer,
         max_epochs=config.chosen(section.max_epochs),
         min_epochs=0,  # or a signal in the first epoch would only stop at its end
         accelerator=accelerator,
-        devices=group.share.ranks if group else 1,
-        strategy=RankStrategy(group) if group else one_device,
-        plugins=None
-        if group
-        else [LightningEnvironment()],  # or, in a Slurm job, it would take it for its own
+        devices=1,
+        strategy=_Strategy("cuda:0" if accelerator == "cuda" else "cpu"),
+        plugins=[LightningEnvironment()],  # or, in a Slurm job, it would take it for its own
         precision="64-true" if section.precision == 64 else "32-true",
         gradient_clip_val=section.gradient_clip_val,
         fast_dev_run=section.fast_dev_run,

@@ -33,11 +33,7 @@ def write_headers(trainer: StackTrainer, warnings: Sequence[Sequence[str]], stat
         if 0 < repeated <= MANY_REPEATED * len(split.test):
             each.log(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
         each.log(f"network: {_network(run, network)}, {weights:,} weights, on {trainer.device}")
-        each.log(_training(run, trainer.stack.datamodule.step_rows, trainer.stack.datamodule.steps))
-        if run.trainer.devices > 1:
-            each.log(
-                f"{run.trainer.devices} processes, each with {trainer.stack.datamodule.batch_size:,} of them"
-            )
+        each.log(_training(run, trainer.stack.datamodule.batch_size, trainer.stack.datamodule.steps))
         if chosen(run.ensemble) > 1:
             each.log(_ensemble(each))
         each.folder.log_line(f"the backward pass is {backward}")

@@ -14,7 +14,6 @@ from torch import Tensor
 from mlplab.config import TrainConfig
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import RunData
-from mlplab.data.loader import WHOLE
 from mlplab.data.seen_rows import SeenRows
 from mlplab.errors import Fault, UserError
 from mlplab.models.class_probabilities import ClassProbabilities
@@ -43,7 +42,6 @@ from mlplab.training.loggers.files import flush_loggers
 from mlplab.training.loggers.histograms import Histograms
 from mlplab.training.progress import EpochLines
 from mlplab.training.pruning import Bracket, Pruning
-from mlplab.training.ranks import RankGroup
 from mlplab.training.state import StackState
 
 TEMPERATURE = "preprocessing.target_transform.temperature"
@@ -78,7 +76,6 @@ class StackTrainer:
         state: the training state to resume from; None: from the start.
         stack_checkpoint: the file for the training state of a sweep's stack; None: the run's own last.ckpt.
         last_save: when the training state was last saved, by `perf_counter`.
-        group: the ranks that train a single run together; None: one device.
 
     Attributes:
         best: the best weights and values of each member.
@@ -97,13 +94,11 @@ class StackTrainer:
         state: StackState | None = None,
         stack_checkpoint: StackCheckpoint | None = None,
         last_save: float | None = None,
-        group: RankGroup | None = None,
     ) -> None:
         self.runs, self.callbacks, self.stack_checkpoint = list(runs), list(callbacks), stack_checkpoint
         configs = [member for run in runs for member in member_configs(run.config)]
         data = [member for run in runs for member in run.data.members]
-        share = group.share if group else WHOLE
-        self.stack = build_stack(configs, data, initialize=state is None, share=share)
+        self.stack = build_stack(configs, data, initialize=state is None)
         self._started = perf_counter() - (state.seconds if state else 0)
         first, loggers = configs[0], [run.loggers for run in runs]
         stops = [each.callbacks.early_stopping for each in configs]
@@ -134,7 +129,7 @@ class StackTrainer:
                 AtEnd(self._keep_final_state),
             ]
         )
-        self.trainer = build_trainer(self.stack, dispatcher, loggers, str(runs[0].folder.path), group)
+        self.trainer = build_trainer(self.stack, dispatcher, loggers, str(runs[0].folder.path))
         if state:
             self.stack.datamodule.position = state.batch
             parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning

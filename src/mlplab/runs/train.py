@@ -7,7 +7,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -24,12 +23,10 @@ from mlplab.errors import (
     reason_of,
 )
 from mlplab.runs.build import lightning_quiet
-from mlplab.runs.devices import core_warnings
 from mlplab.runs.end_warnings import end_warnings
 from mlplab.runs.finalize import finalize
 from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status
 from mlplab.runs.headers import row_warnings, write_headers
-from mlplab.runs.ranks import RankProcesses
 from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
 from mlplab.runs.texts import starting_texts
@@ -99,20 +96,13 @@ def train_runs(
     ]
     with ExitStack() as contexts:
         contexts.enter_context(lightning_quiet())
-        ranks = None
-        if runs[0].config.trainer.devices > 1:
-            store = Path(contexts.enter_context(TemporaryDirectory()), "store")
-            ranks = RankProcesses(runs[0].config, runs[0].folder, data[0], state, store)
-        group = ranks.group if ranks else None
-        signals = group or StopOnSignal()
-        trainer = StackTrainer(in_training, [*bars, *lines, signals], state, stack_checkpoint, group=group)
+        signals = StopOnSignal()
+        trainer = StackTrainer(in_training, [*bars, *lines, signals], state, stack_checkpoint)
         contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
         contexts.enter_context(quiet_writer_threads())
         contexts.enter_context(signals)  # until now, a signal ends the process at once
         training = _Training(trainer, signals, console, title or "")
         warnings = [row_warnings(run, resumed=state is not None) for run in in_training]
-        if trainer.device == "cpu":
-            warnings = [[*core_warnings(run.config), *own] for run, own in zip(runs, warnings, strict=True)]
         _open_folders(runs, in_training, state)
         warned = data[0].hashed.warned
         for warning in dict.fromkeys(each for own in warnings for each in own if each not in warned):
@@ -129,8 +119,6 @@ def train_runs(
             with ExitStack() as shown:
                 for bar in bars:
                     shown.callback(bar.progress.stop)
-                if ranks:
-                    shown.enter_context(ranks)
                 training.run()
         except BaseException as error:
             training.fail(error)

@@ -39,7 +39,7 @@ class ClassificationMetrics(Metric):
     weights: list[ByRow]
 
     def __init__(self, members: int, classes: int) -> None:
-        super().__init__(sync_on_compute=False)  # each rank has seen all rows
+        super().__init__()
         for name, sizes in (("confusion", (classes, classes)), ("losses", (classes,)), ("gaps", (BINS,))):
             self.add_state(name, torch.zeros(members, *sizes, dtype=torch.float64), dist_reduce_fx="sum")
         for name in ("log_probabilities", "true", "weights"):

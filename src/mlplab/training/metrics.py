@@ -28,7 +28,7 @@ class RegressionMetrics(Metric):
     shift: Sums
 
     def __init__(self, members: int, targets: int) -> None:
-        super().__init__(sync_on_compute=False)  # each rank has seen all rows
+        super().__init__()
         for name in ("squared_error", "absolute_error", "sum_y", "sum_y_squared", "shift"):
             self.add_state(name, torch.zeros(members, targets, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("sum_weight", torch.zeros(members, 1, dtype=torch.float64), dist_reduce_fx="sum")

@@ -200,7 +200,7 @@ class StackModule(LightningModule):
                 "train/loss": self._in_target_units(self.train_losses.compute_and_reset()),
                 "train/lr": self.optimizer.lr,
             }
-        self.values |= self.trainer.strategy.broadcast(self.val.compute_and_reset(self.network))
+        self.values |= self.val.compute_and_reset(self.network)
         losses = self.values["val/loss"]
         for member in (~losses.isfinite()).nonzero().flatten().tolist():
             value = losses[member].item()
