@@ -84,22 +84,21 @@ class Checkout:
             RunFailed: if the process ends with another status.
         """
         start = self.now()
-        self._output(words, folder, status=status)
+        self._output(words, folder, status)
         return self.now() - start
 
-    def ask(self, function: str, *words: str, folder: Path, prefix: Sequence[str] = ()) -> dict[str, Any]:
+    def ask(self, function: str, *words: str, folder: Path) -> dict[str, Any]:
         """What a function such as `child.train` returns in a process with the source of this checkout.
 
         Args:
             words: the arguments of the function.
-            prefix: the command line before `python`.
 
         Raises:
             RunFailed: if the process fails.
         """
         module, name = function.split(".")
         command = ("-m", f"benchmarks.{module}", self.clock, name, *words)
-        return json.loads(self._output(command, folder, prefix).splitlines()[-1])
+        return json.loads(self._output(command, folder).splitlines()[-1])
 
     def now(self) -> float:
         """The moment, or the processor time of all processes that have ended, in seconds."""
@@ -119,10 +118,10 @@ class Checkout:
         """The environment variables of a Python process."""
         return os.environ | {"PYTHONPATH": f"{self.path / 'src'}{os.pathsep}{ROOT / 'scripts'}"}
 
-    def _output(self, words: Sequence[str], folder: Path, prefix: Sequence[str] = (), status: int = 0) -> str:
-        command = [*prefix, *self.command(*words)]
+    def _output(self, words: Sequence[str], folder: Path, status: int = 0) -> str:
+        command, environment = self.command(*words), self.environment
         ended = subprocess.run(
-            command, cwd=folder, env=self.environment, capture_output=True, text=True, check=False
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
         if ended.returncode != status:
             what = f"{self.name}: {' '.join(words)} ended with status {ended.returncode}"

@@ -33,7 +33,8 @@ class Task:
 
     Attributes:
         rows: for training; there are an eighth as many for validation, and for the test.
-        runs: how many networks are trained, one after another, with different seeds.
+        runs: how many networks a sweep trains, one after another, with different seeds.
+        seed: of a search.
     """
 
     features: int
@@ -42,31 +43,12 @@ class Task:
     rows: int
     epochs: int
     runs: int = 1
+    seed: int = 0
 
     @property
     def steps(self) -> int:
         """Of an epoch."""
         return -(-self.rows // self.batch)
-
-
-@dataclass(frozen=True)
-class SearchTask:
-    """A search in a table whose last column is the target, until `target` is reached or the moment `end`.
-
-    Attributes:
-        split: a file with a word for each row: train, val or test.
-        target: a validation RMSE.
-        end: in seconds since 1970.
-    """
-
-    table: str
-    split: str
-    hidden: Sequence[int]
-    batch: int
-    epochs: int
-    seed: int
-    target: float
-    end: float
 
 
 class Rows(NamedTuple):
@@ -94,8 +76,15 @@ def _regressor(task: Task, epochs: int) -> Any:
     from sklearn.neural_network import MLPRegressor
 
     warnings.simplefilter("ignore", ConvergenceWarning)
-    same: Answer = {"learning_rate_init": 0.01, "alpha": 0.0, "batch_size": task.batch}
-    return MLPRegressor(task.hidden, max_iter=epochs, tol=0.0, n_iter_no_change=epochs + 1, **same)
+    return MLPRegressor(
+        hidden_layer_sizes=task.hidden,
+        learning_rate_init=0.01,
+        alpha=0.0,
+        batch_size=task.batch,
+        max_iter=epochs,
+        tol=0.0,
+        n_iter_no_change=epochs + 1,
+    )
 
 
 def sklearn_step(task: str) -> Answer:
@@ -120,38 +109,48 @@ def sklearn_sweep(task: str) -> Answer:
     return {}
 
 
-def sklearn_search(task: str) -> Answer:
+def sklearn_search(task: str, *where: str) -> Answer:
     """MLPRegressor, which knows neither dropout nor Huber's loss; epoch by epoch."""
     import sklearn
     from sklearn.neural_network import MLPRegressor
 
     sklearn.set_config(assume_finite=True, skip_parameter_validation=True)  # checked at each epoch otherwise
 
-    def errors(of: SearchTask, rows: Rows, trial: Any) -> list[float]:
-        alpha = trial.suggest_float("alpha", *ALPHA, log=True)
-        settings: Answer = {"alpha": alpha, "batch_size": of.batch, "random_state": of.seed}
-        lr = trial.suggest_float("lr", *LR, log=True)
-        model, rmse = MLPRegressor(of.hidden, learning_rate_init=lr, **settings), list[float]()
+    def errors(of: Task, rows: Rows, trial: Any) -> list[float]:
+        model = MLPRegressor(
+            hidden_layer_sizes=of.hidden,
+            learning_rate_init=trial.suggest_float("lr", *LR, log=True),
+            alpha=trial.suggest_float("alpha", *ALPHA, log=True),
+            batch_size=of.batch,
+            random_state=of.seed,
+        )
+        rmse: list[float] = []
         for _ in range(of.epochs):
             model.partial_fit(rows.x_train, rows.y_train)
             rmse.append(sqrt(np.square(model.predict(rows.x_val) - rows.y_val).mean()))
         return rmse
 
-    return search_until(task, errors)
+    return search_until(errors, task, *where)
 
 
-def search_until(task: str, errors: Callable[[SearchTask, Rows, Any], list[float]]) -> Answer:
+def search_until(
+    errors: Callable[[Task, Rows, Any], list[float]], task: str, table: str, split: str, target: str, end: str
+) -> Answer:
     """Optuna with TPE, one trial at a time: moments when trials ended, and the lowest error until then.
 
     Args:
         errors: trains the network of a trial; the RMSE on the standardised validation rows after each epoch.
+        table: a CSV file whose last column is the target.
+        split: a file with a word for each row: train, val or test.
+        target: the RMSE that ends the search.
+        end: the moment that ends it otherwise, in seconds since 1970.
     """
     import optuna
     import polars as pl
 
-    of, curve = SearchTask(**json.loads(task)), list[tuple[float, float]]()
-    values = pl.read_csv(of.table).to_numpy().astype(np.float64)
-    words = np.array(Path(of.split).read_text(encoding="utf-8").split())
+    of, curve = Task(**json.loads(task)), list[tuple[float, float]]()
+    values = pl.read_csv(table).to_numpy().astype(np.float64)
+    words = np.array(Path(split).read_text(encoding="utf-8").split())
     train = values[words == "train"]
     values, unit = (values - train.mean(0)) / train.std(0), float(train[:, -1].std())
     parts = [values[words == word].astype(np.float32) for word in ("train", "val", "test")]
@@ -160,7 +159,7 @@ def search_until(task: str, errors: Callable[[SearchTask, Rows, Any], list[float
     def ended(study: optuna.Study, _: optuna.trial.FrozenTrial) -> None:
         if study.best_trials:
             curve.append((time(), study.best_value))
-        if time() >= of.end or (curve and curve[-1][1] <= of.target):
+        if time() >= float(end) or (curve and curve[-1][1] <= float(target)):
             study.stop()
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

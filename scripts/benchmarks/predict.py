@@ -51,14 +51,8 @@ def measure(arguments: Predict) -> None:
                     checkout.ask, "child.predict", *words, folder=folder
                 )
                 for file, label in (("rows", "process"), ("one", "process, 1 row")):
-                    command = (
-                        "predict.py",
-                        "run=run",
-                        f"input={file}.csv",
-                        "output=predicted.csv",
-                        "overwrite=true",
-                    )
-                    process = partial(checkout.run, *command, folder=folder)
+                    command = ("run=run", f"input={file}.csv", "output=predicted.csv", "overwrite=true")
+                    process = partial(checkout.run, "predict.py", *command, folder=folder)
                     contenders[case, f"{checkout.name}, {label}"] = process
                 if not mixed:
                     harness.write_table(folder / "ensemble.csv", ENSEMBLE_ROWS)

@@ -28,7 +28,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from benchmarks import harness
-from benchmarks.peers import DECAY, DELTA, DROPOUT, LR, SearchTask
+from benchmarks.peers import DECAY, DELTA, DROPOUT, LR, Task
 
 MONITOR, TABLE = "val/rmse", harness.ROOT / "src/mlplab/data/concrete.csv"
 
@@ -143,11 +143,13 @@ def _ours(
 
 
 def _peer(arguments: Search, folder: Path, target: float, peer: str, curves: list[Curve]) -> dict[str, float]:
+    """Searches until the target or the cap is reached; the table tells the numbers of columns and rows."""
     start = time()
-    network = (str(TABLE), f"{folder}/split.txt", HIDDEN, BATCH_ROWS, arguments.epochs)
-    task = SearchTask(*network, seed=len(curves), target=target, end=start + arguments.cap)
-    words = json.dumps(asdict(task))
-    answer = arguments.checkouts[0].ask(PEERS[peer], words, folder=folder)
+    task = Task(
+        features=0, hidden=HIDDEN, batch=BATCH_ROWS, rows=0, epochs=arguments.epochs, seed=len(curves)
+    )
+    where = (str(TABLE), f"{folder}/split.txt", str(target), str(start + arguments.cap))
+    answer = arguments.checkouts[0].ask(PEERS[peer], json.dumps(asdict(task)), *where, folder=folder)
     curves.append([(moment - start, error) for moment, error in answer["curve"]])
     best, trials = min((error for _, error in answer["curve"]), default=inf), answer["trials"]
     return {"seconds": time() - start, "best": best, "epochs": trials * arguments.epochs, "trials": trials}

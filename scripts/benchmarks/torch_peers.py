@@ -28,7 +28,6 @@ from benchmarks.peers import (
     LR,
     Answer,
     Rows,
-    SearchTask,
     Task,
     drawn_rows,
     search_until,
@@ -162,11 +161,11 @@ def lightning_step(task: str) -> Answer:
     return {"seconds": median(epochs[1:]) / Task(**json.loads(task)).steps}
 
 
-def lightning_search(task: str) -> Answer:
+def lightning_search(task: str, *where: str) -> Answer:
     """Lightning without what costs time and is not needed here: bar, logger, checkpoints, test."""
     from lightning.pytorch import Callback, LightningModule, Trainer
 
-    def errors(of: SearchTask, rows: Rows, trial: Any) -> list[float]:
+    def errors(of: Task, rows: Rows, trial: Any) -> list[float]:
         rmse: list[float] = []
 
         class Errors(Callback):
@@ -181,7 +180,7 @@ def lightning_search(task: str) -> Answer:
         _lightning_fit(rows, of.batch, of.seed, _lightning_module(network, **chosen), **settings)
         return rmse
 
-    return search_until(task, errors)
+    return search_until(errors, task, *where)
 
 
 if __name__ == "__main__":
