@@ -15,7 +15,7 @@ from benchmarks import harness
 
 POLARS = "polars"
 
-TABLES = {"20 numbers": False, "20 numbers, 5 categories, a date": True}
+TABLES = {"20 numbers": False, "and categories, a date": True}
 """Whether the table is mixed, by the name of the case."""
 
 ENSEMBLE_ROWS = 10_000
