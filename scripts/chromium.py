@@ -1,4 +1,4 @@
-"""A browser and a TensorBoard to look at: for benchmarks, screenshots and tests."""
+"""A browser and a TensorBoard to look at: for screenshots and tests."""
 
 import re
 import shutil
