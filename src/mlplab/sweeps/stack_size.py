@@ -16,7 +16,7 @@ MAX_MEMBERS = 128
 """Members of a stack; more gain little."""
 
 WORKING_SET = 12 * 2**20
-"""Bytes that a step of a stack should use, fitted to `scripts/benchmark.py stack`. With more, the time of a
+"""Bytes that a step of a stack should use, fitted to `scripts/benchmark.py step`. With more, the time of a
 member rises or stays the same; with less, members share too little of a step's fixed cost."""
 
 MEMORY = 4 * 2**30
