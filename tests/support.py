@@ -95,7 +95,11 @@ def table_of(
     targets = [target] if isinstance(target, str) else target
     roles: list[tuple[str, Role]] = [(name, "target") for name in targets]
     roles += [(weight, "weight")] if weight else []
-    with nullcontext(Source("t", rows)) if isinstance(rows, pl.DataFrame) else opened(rows, given) as source:
+    with (
+        nullcontext(Source.of_frame("t", rows))
+        if isinstance(rows, pl.DataFrame)
+        else opened(rows, given) as source
+    ):
         return read_table(source, TableSpec(tuple(roles), **spec), dtype)
 
 
@@ -105,7 +109,8 @@ def train_into(
     """Trains runs as one stack into folders 0, 1, …; the contents of their metrics.json."""
     from rich.console import Console
 
-    from mlplab.runs.train import Run, train_runs
+    from mlplab.runs.run import Run
+    from mlplab.runs.train import train_runs
 
     cache = DataCache()
     configs = [resolved(*overrides, cache=cache) for overrides in members]

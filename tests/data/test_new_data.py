@@ -14,7 +14,7 @@ from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Schema
-from mlplab.models import FeatureLayout, Network, build_network, build_preprocessing
+from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 
 PRINTED = st.characters(codec="utf-8", exclude_characters="\0")
 ONE_LINE = st.characters(codec="utf-8", categories=["L", "M", "N", "P", "S", "Zs"])
@@ -60,7 +60,7 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
 
 def network_of(schema: Schema) -> Network:
     """One of random weights that takes such columns."""
-    preprocessing = build_preprocessing(
+    preprocessing = Preprocessing(
         MODEL.preprocessing,
         FeatureLayout(schema.categories, schema.missing),
         len(schema.targets),
@@ -98,7 +98,6 @@ def test_tables_that_polars_writes_come_back(tmp_path: Path, frame: pl.DataFrame
         assert table.fingerprint() == whole.fingerprint()
         with opened(path, WRITTEN) as source:
             rows = source.scan().collect()
-            assert not len(source.blank_rows)
         for start, stop in ((0, 1), (1, frame.height)):
             x = FrameTransformer(whole.schema, "t").features(rows[start:stop])
             np.testing.assert_array_equal(x, whole.x[start:stop])

@@ -10,7 +10,8 @@ from rich.console import Console
 from support import SMALL, resolved
 
 from mlplab.data.cache import DataCache
-from mlplab.runs.train import Run, train_runs
+from mlplab.runs.run import Run
+from mlplab.runs.train import train_runs
 from mlplab.training import progress
 
 

@@ -121,7 +121,7 @@ def importance_of(ensemble: Ensemble, data: Sequence[EvaluationRows], part: str)
 def write_importance(folder: Path, importance: Importance, ensemble: Ensemble) -> None:
     """Writes `importance.json` and figures to the folder of a run or a sweep, which contains the ensemble."""
     from mlplab.figures import importance as figures  # Altair takes most of a second to import
-    from mlplab.figures.files import add_figures
+    from mlplab.figures.files import write_figures
 
     runs = [run.folder for run in ensemble.members]  # as the report names them
     names = [run.relative_to(folder).as_posix() if run != folder else run.resolve().name for run in runs]
@@ -138,7 +138,7 @@ def write_importance(folder: Path, importance: Importance, ensemble: Ensemble) -
         charts["partial_dependence"] = figures.partial_dependence(
             dependences, of_classes=of_classes, notes=basis[1:]
         )
-    add_figures(folder, charts)
+    write_figures(folder, charts, add=True)
 
 
 def _error_in_words(schema: Schema) -> str:

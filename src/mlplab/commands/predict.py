@@ -84,7 +84,7 @@ def predict(
         rows = contexts.enter_context(opened(path, csv_options(ensemble.config[0].data), where))
         check_columns(schema, list(rows.schema), where)
         _check_writable(rows, columns, output)
-        frames = (frame for frame in rows.frames(ROWS_IN_MEMORY) if frame.height)
+        frames = (frame for frame in rows.blocks(ROWS_IN_MEMORY) if frame.height)
         if (beginning := next(frames, None)) is None:
             raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
         count = contexts.enter_context(row_progress("predicting"))

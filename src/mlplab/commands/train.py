@@ -74,7 +74,8 @@ def train(
     data = cache.data(run)
     with heavy_imports():
         from mlplab.runs.resume_state import saved_state
-        from mlplab.runs.train import Run, train_runs
+        from mlplab.runs.run import Run
+        from mlplab.runs.train import train_runs
 
     state = saved_state(folder, run, data) if resume else None
     if resume and state is None:

@@ -22,7 +22,7 @@ from mlplab.data.splits.split import Split
 from mlplab.data.statistics import Statistics
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, reason_of
-from mlplab.models import FeatureLayout, Network, build_network, build_preprocessing
+from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs import warm_start
 from mlplab.runs.class_weights import class_weights
 from mlplab.training.loggers.files import build_loggers
@@ -153,7 +153,7 @@ def _build_network(
             quantiles=section.name == "quantile",
             log_target=section.target == "log",
         ).tensors()
-    preprocessing = build_preprocessing(
+    preprocessing = Preprocessing(
         section,
         FeatureLayout(schema.categories, schema.missing),
         len(schema.targets),

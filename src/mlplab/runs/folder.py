@@ -214,7 +214,7 @@ class _LogFile(logging.FileHandler):
 def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
     """Writes the reason why a run failed to its folder.
 
-    Does nothing if the folder already contains a reason, belongs to a different run, or is in use.
+    Does nothing if the run has ended, or if the folder belongs to a different run or is in use.
     """
     folder = RunFolder(path)
     with suppress(UserError):
@@ -224,7 +224,7 @@ def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
             return
         else:
             folder.lock()
-        if read_metrics(path)["status"] in ("running", "unknown"):
+        if read_metrics(path)["status"] in ("running", "interrupted", "unknown"):
             folder.write_metrics("failed", {}, reason)
         folder.unlock()
 

@@ -9,8 +9,7 @@ from jaxtyping import Float, Float64
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
-from mlplab.training.class_metrics import ClassificationMetrics
-from mlplab.training.metrics import RegressionMetrics
+from mlplab.training.metrics import build_metrics
 
 Scores = dict[str, float]
 
@@ -31,7 +30,7 @@ def scores(
         classes: the number of classes; 0 for numbers, whose metrics are means over targets.
         targets: if there are several, their names: each also gets metrics such as `rmse/TARGET`.
     """
-    metrics = ClassificationMetrics(1, classes) if classes else RegressionMetrics(1, y.shape[1])
+    metrics = build_metrics(1, y.shape[1], classes)
     if classes:
         predicted = np.log(predicted.clip(SMALLEST_PROBABILITY, 1))
     weights = None if weight is None else torch.from_numpy(weight)[None, :, None]

@@ -16,7 +16,7 @@ from mlplab.config.metrics import sign_of
 from mlplab.data.cache import RunData
 from mlplab.data.seen_rows import SeenRows
 from mlplab.errors import Fault, UserError
-from mlplab.models.class_probabilities import ClassProbabilities
+from mlplab.models.targets import ClassProbabilities
 from mlplab.runs.build import build_stack, build_trainer
 from mlplab.runs.folder import Metrics, RunFolder, Status, finite
 from mlplab.runs.members import member_configs

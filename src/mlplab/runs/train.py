@@ -4,13 +4,12 @@ import logging
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from mlplab.config import TrainConfig, chosen
+from mlplab.config import chosen
 from mlplab.config.metrics import metrics_of
 from mlplab.console import print_line, progress_lines
 from mlplab.data.cache import RunData
@@ -25,9 +24,10 @@ from mlplab.errors import (
 from mlplab.runs.build import lightning_quiet
 from mlplab.runs.end_warnings import end_warnings
 from mlplab.runs.finalize import finalize
-from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status
+from mlplab.runs.folder import Metrics, RunFolder, Status
 from mlplab.runs.headers import row_warnings, write_headers
 from mlplab.runs.resume_state import StackCheckpoint
+from mlplab.runs.run import Run
 from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
 from mlplab.runs.texts import starting_texts
 from mlplab.training.callbacks import StopOnSignal
@@ -36,26 +36,9 @@ from mlplab.training.loggers.files import build_loggers, quiet_writer_threads, t
 from mlplab.training.loggers.hyperparameters import hyperparameters
 from mlplab.training.loggers.tensorboard import log_start
 from mlplab.training.progress import ProgressBar, ProgressLines
-from mlplab.training.pruning import Bracket
 from mlplab.training.state import StackState
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A configuration, and the folder for its run.
-
-    Args:
-        stamp: the stamp of the folder before its training state was read, if the run is resumed; None: a new
-            run.
-        bracket: the rungs at which the run is compared with others of its stack, and may be pruned.
-    """
-
-    config: TrainConfig
-    folder: Path
-    stamp: Stamp | None = None
-    bracket: Bracket | None = None
 
 
 def train_runs(

@@ -2,38 +2,27 @@
 
 import logging
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from mlplab.config import TrainConfig
+from mlplab.console import plural
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, FolderInUse, Interrupted, RunFailed, UserError, reason_of
-from mlplab.runs.discovery import read_metrics
-from mlplab.runs.folder import AS_PLANNED, Metrics, Stamp, record_failure, stamp_of
+from mlplab.errors import CannotWrite, FolderInUse, Interrupted, UserError, reason_of
+from mlplab.runs.folder import record_failure, stamp_of
 from mlplab.runs.resume import has_ended, was_started
 from mlplab.runs.resume_state import StackCheckpoint, saved_state
-from mlplab.runs.train import Run, train_runs
+from mlplab.runs.run import Run
+from mlplab.runs.train import train_runs
 from mlplab.training.state import StackState
-
-Outcome = Metrics | RunFailed
-"""The content of a run's metrics.json, or why the run failed."""
-
-IN_USE = 120.0
-"""Seconds after which a folder that was in use by a process that has died is free on any file system."""
 
 log = logging.getLogger(__name__)
 
 
-class RunRaised(RunFailed):
-    """An error ended the run; it may not occur again elsewhere."""
-
-
 @dataclass(frozen=True)
-class StackJob:
+class PlannedStack:
     """Runs of a sweep that train together.
 
     Args:
@@ -42,95 +31,89 @@ class StackJob:
     """
 
     title: str
-    runs: list[Run]
+    runs: Sequence[Run]
     checkpoint: StackCheckpoint
 
     @property
     def finished_message(self) -> str:
         """A log message."""
-        count = len(self.runs)
-        return f"{self.title} finished: {count} run{'s' * (count > 1)}"
+        return f"{self.title} finished: {plural(len(self.runs), 'run')}"
 
 
-def train_patiently(stack: StackJob, console: Console, cache: DataCache) -> dict[Path, Outcome]:
-    """As `train_stack`, but waits for folders that another process is about to release.
+def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> None:
+    """Trains the runs of a stack that have not ended together. If one fails, trains the others individually.
 
-    It may be the worker of a command that was killed, or another machine may see a file late.
+    What becomes of each run is in its folder. Waits while another process uses one of the folders: the worker
+    of a command that was killed, for example.
+
+    Raises:
+        Interrupted: after SIGINT or SIGTERM, with the training state saved.
+        CannotWrite: if the disk is full.
     """
-    deadline, waited = time.monotonic() + IN_USE, False
-    while time.monotonic() < deadline:
+    waited = False
+    while True:
         try:
-            return train_stack(stack, console, cache, patient=True)
+            _train(stack, stack.runs, console, cache)
+            return
         except FolderInUse as error:
             if not waited:
                 log.info("%s: waiting until it is free …", reason_of(error))
             waited = True
             time.sleep(1)
-    return train_stack(stack, console, cache)
 
 
-def train_stack(
-    stack: StackJob, console: Console, cache: DataCache, *, patient: bool = False
-) -> dict[Path, Outcome]:
-    """Trains the runs of a stack that have not ended together. If one fails, trains the others individually.
-
-    Raises:
-        FolderInUse: if `patient`, and another process uses the folder of a run.
-    """
-    ended = {run.folder: ended_outcome(run.folder, run.config) for run in stack.runs}
-    outcomes = {folder: outcome for folder, outcome in ended.items() if outcome}
-    left = [replace(run, stamp=stamp_if_started(run.folder)) for run in stack.runs if not ended[run.folder]]
-    stack = replace(stack, runs=left)
+def _train(
+    stack: PlannedStack, runs: Sequence[Run], console: Console, cache: DataCache, *, together: bool = True
+) -> None:
+    """Trains those runs of a stack that have not ended, together or one after another."""
+    runs = [
+        replace(run, stamp=stamp_of(run.folder) if was_started(run.folder) else None)
+        for run in runs
+        if not has_ended(run.folder, run.config)
+    ]
     try:
-        shared = _shared_states(stack, cache)
+        shared = stack.checkpoint.load({run.folder: cache.data(run.config) for run in runs})
     except UserError as error:
-        return outcomes | {run.folder: failed_outcome(run, error) for run in left}
-    passed_on: tuple[type[Exception], ...] = (Interrupted, CannotWrite)
-    if patient:
-        passed_on += (FolderInUse,)
-    for runs, state in _groups(stack, shared, cache, outcomes):
-        data = [cache.data(run.config) for run in runs]
+        for run in runs:
+            record_error(run, error)
+        return
+    for group, state in _groups(runs, shared, cache, together=together):
+        data, title = [cache.data(run.config) for run in group], f"{stack.title}  "
+        checkpoint = stack.checkpoint if together else None
         try:
-            trained = train_runs(
-                runs, data, console, title=f"{stack.title}  ", state=state, stack_checkpoint=stack.checkpoint
-            )
-            outcomes |= {run.folder: _outcome(each) for run, each in zip(runs, trained, strict=True)}
-        except passed_on:
+            train_runs(group, data, console, title=title, state=state, stack_checkpoint=checkpoint)
+        except (Interrupted, CannotWrite, FolderInUse):
             raise
         except Exception as error:
-            if len(runs) == 1:
-                outcomes |= {
-                    run.folder: failed_outcome(run, error) for run in runs
-                }  # its log has the traceback
+            if len(group) == 1:
+                record_error(group[0], error)  # its log has the traceback
             else:
-                shared = _shared_states(stack, cache)
-                outcomes |= {run.folder: _train_alone(run, stack, shared, console, cache) for run in runs}
+                _train(stack, group, console, cache, together=False)
                 stack.checkpoint.remove()
-    return outcomes
-
-
-def _shared_states(stack: StackJob, cache: DataCache) -> dict[Path, StackState]:
-    return stack.checkpoint.load({run.folder: cache.data(run.config) for run in stack.runs})
 
 
 def _groups(
-    stack: StackJob, shared: Mapping[Path, StackState], cache: DataCache, outcomes: dict[Path, Outcome]
+    runs: Sequence[Run], shared: Mapping[Path, StackState], cache: DataCache, *, together: bool
 ) -> list[tuple[list[Run], StackState | None]]:
-    """Groups runs at the same step, with their training state. Runs with an unusable state have failed."""
+    """The runs that can train together, as they are at the same step, with their training state.
+
+    Runs with an unusable state have failed.
+    """
     groups: dict[Hashable, list[tuple[Run, StackState | None]]] = {}
-    for run in stack.runs:
+    for run in runs:
         try:
             state = _latest_state(run, shared, cache)
         except UserError as error:
-            outcomes[run.folder] = failed_outcome(run, error)
+            record_error(run, error)
         else:
-            groups.setdefault(state.join_key if state else None, []).append((run, state))
+            key = (state.join_key if state else None) if together else run.folder
+            groups.setdefault(key, []).append((run, state))
     return [
         (
             [run for run, _ in members],
-            StackState.join([state for _, state in members if state]) if place else None,
+            StackState.join([state for _, state in members if state]) if members[0][1] else None,
         )
-        for place, members in groups.items()
+        for members in groups.values()
     ]
 
 
@@ -142,47 +125,7 @@ def _latest_state(run: Run, shared: Mapping[Path, StackState], cache: DataCache)
     return max((state for state in states if state), key=lambda state: state.step, default=None)
 
 
-def _train_alone(
-    run: Run, stack: StackJob, shared: Mapping[Path, StackState], console: Console, cache: DataCache
-) -> Outcome:
-    """Trains a run separately after its stack has failed, possibly because of a different run."""
-    if outcome := ended_outcome(run.folder, run.config):
-        return outcome
-    again = replace(run, stamp=stamp_if_started(run.folder))
-    try:
-        state = _latest_state(again, shared, cache)
-        data = [cache.data(run.config)]
-        [metrics] = train_runs([again], data, console, title=f"{stack.title}  ", state=state)
-    except (Interrupted, CannotWrite):
-        raise
-    except Exception as error:
-        return failed_outcome(run, error)
-    return _outcome(metrics)
-
-
-def failed_outcome(run: Run, error: Exception) -> Outcome:
-    """The outcome of a run after training raised an error; the run may have ended before that."""
-    if outcome := ended_outcome(run.folder, run.config):
-        return outcome
-    failed = mark_failed(run.folder, run.config.plain(), reason_of(error))
-    return failed if isinstance(error, UserError | RunFailed) else RunRaised(*failed.args)
-
-
-def ended_outcome(folder: Path, run: TrainConfig) -> Outcome | None:
-    """The outcome of a run that has ended for good."""
-    return _outcome(read_metrics(folder)) if has_ended(folder, run) else None
-
-
-def _outcome(metrics: Metrics) -> Outcome:
-    return metrics if metrics["status"] in AS_PLANNED else RunFailed(metrics["reason"])
-
-
-def mark_failed(folder: Path, values: Mapping[str, Any], reason: str) -> RunFailed:
-    """Records in a run's folder that the run failed."""
-    record_failure(folder, values, reason)
-    return RunFailed(reason)
-
-
-def stamp_if_started(folder: Path) -> Stamp | None:
-    """The stamp of a run's folder, if the run was started."""
-    return stamp_of(folder) if was_started(folder) else None
+def record_error(run: Run, error: Exception) -> None:
+    """Records in a run's folder why it failed, unless it has ended."""
+    if not has_ended(run.folder, run.config):
+        record_failure(run.folder, run.config.plain(), reason_of(error))

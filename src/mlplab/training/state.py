@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from mlplab.models.layers import Dropout
+from mlplab.models import Dropout
 from mlplab.training.callbacks import BestWeights, EarlyStopping
 from mlplab.training.module import Position, StackModule
 from mlplab.training.pruning import Pruning

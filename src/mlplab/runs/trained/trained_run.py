@@ -14,7 +14,7 @@ from mlplab.config.keys import differing
 from mlplab.data.schema import Schema
 from mlplab.data.seen_rows import SeenRows
 from mlplab.errors import Fault, UserError, listed
-from mlplab.models import FeatureLayout, Network, build_network, build_preprocessing
+from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs.discovery import read_config, read_metrics
 from mlplab.training import checkpoint
 
@@ -95,7 +95,7 @@ class TrainedRun:
         layout, classes, weights = FeatureLayout(schema.categories, schema.missing), len(schema.classes), None
         if self.config.data.class_weights != "none":
             weights = torch.ones(members, 1, classes, dtype=torch.float64)
-        preprocessing = build_preprocessing(
+        preprocessing = Preprocessing(
             *(model.preprocessing, layout, len(schema.targets), seeds, self._dtype, None, classes, weights)
         )
         return build_network([model] * members, seeds, preprocessing, initialize=False).eval()
