@@ -141,11 +141,9 @@ def test_the_test_rows_predictions_give_the_scores(here: Path) -> None:
     ("target", "more", "task", "labels"),
     [
         (FRAME["bought"], (), "binary", ["no", "yes"]),
-        ((FRAME["bought"] == "yes").cast(pl.Int64), (), "binary", ["0", "1"]),
-        (FRAME["member"].cast(pl.String), (), "binary", ["false", "true"]),
         (pl.Series(MARKS), ("task=multiclass",), "multiclass", ["1", "2", "3"]),
     ],
-    ids=["text", "0 and 1", "truth values", "whole numbers"],
+    ids=["text", "whole numbers"],
 )
 def test_the_task_is_described(
     run_script: Command,
@@ -196,18 +194,6 @@ def test_evaluate_gives_the_figures_of_the_training(run_script: Command, here: P
     ):
         cells = cells_of(ended.out, label)
         assert [*cells[:2], cells[-1]] == [str(count) for count in (*counts, counts.sum())]
-
-
-def test_evaluate_another_file(run_script: Command, here: Path) -> None:
-    ended = run_script("evaluate", "run=s", "data.path=n.csv")
-    assert ended.status == 0, ended
-    assert "mean of 2" in ended.out
-    found = json.loads((here / "s/evaluation.json").read_text())
-    each = [mlplab.load(here / f"s/{index}").predict_proba(NEW) for index in range(2)]
-    expected = log_loss(NEW["bought"], np.mean(each, axis=0))
-    assert found["ensemble/test/log_loss"] == pytest.approx(expected)
-    losses = [log_loss(NEW["bought"], probabilities) for probabilities in each]
-    assert found["members/test/log_loss"] == pytest.approx(np.mean(losses))
 
 
 def test_rows_without_a_target_and_with_weights_are_evaluated(

@@ -1,7 +1,6 @@
 """Permutation importance and partial dependence, against predictions of frames that are changed by hand."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from support import train_into
 
 import mlplab
-from mlplab.commands.evaluate import evaluate
+from mlplab.commands.evaluate import score
 from mlplab.commands.evaluation_rows import EvaluationRows
 from mlplab.commands.importance import Importance, importance_of
 from mlplab.config.allowed_classes import VARIABLE
@@ -98,10 +97,10 @@ def trained(folder: Path, kind: str) -> Ensemble:
     return mlplab.load(folder, runs="all")
 
 
-def importance(folder: Path, **options: Any) -> Importance:
-    report = evaluate(folder, runs="all", importance=True, **options)
-    assert report.importance
-    return report.importance
+def importance(ensemble: Ensemble) -> Importance:
+    found = score(ensemble, DataCache(), importance=True).importance
+    assert found
+    return found
 
 
 def by_hand(ensemble: Ensemble, frame: pl.DataFrame) -> np.ndarray:
@@ -123,7 +122,7 @@ def test_it_is_what_predictions_of_shuffled_frames_say(
     tmp_path: Path, frame: pl.DataFrame, kind: str
 ) -> None:
     ensemble = trained(tmp_path / "s", kind)
-    found = importance(tmp_path / "s")
+    found = importance(ensemble)
     rows, y, weight = rows_tested(ensemble, frame)
     classes = len(ensemble.schema.classes)
     assert found.metric == ("log_loss" if classes else "rmse")
@@ -180,11 +179,11 @@ def test_without_a_row_of_weight_there_is_none(tmp_path: Path) -> None:
 
 
 def test_a_budget_draws_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained(tmp_path / "s", "numbers")
-    everything = importance(tmp_path / "s")
+    ensemble = trained(tmp_path / "s", "numbers")
+    everything = importance(ensemble)
     monkeypatch.setattr(module, "MIN_ROWS", 10)
     monkeypatch.setattr(module, "BUDGET", 1)
-    found = importance(tmp_path / "s")
+    found = importance(ensemble)
     assert (found.rows, found.repeats) == (10, MIN_REPEATS)
     assert f"10 of {everything.rows} rows, each column shuffled 3 times" in found.basis[0]
     assert found.columns[0].name == everything.columns[0].name

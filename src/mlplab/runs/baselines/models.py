@@ -98,7 +98,7 @@ class TrainingData:
             val = val[np.isin(y[val, 0], y[train, 0])]
         return replace(self, train=train, val=val if len(val) else train)
 
-    def part(self, rows: Rows) -> "Sample":
+    def part(self, rows: Rows) -> Sample:
         """The features, targets and weights of some rows.
 
         The mean weight is 1, so that penalties do not depend on the unit of weights.

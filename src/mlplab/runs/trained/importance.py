@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 
 from mlplab.data.schema import Column
-from mlplab.errors import Fault, UserError
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.greedy_selection import Error
+from mlplab.runs.trained.run_stack import check_finite
 
 MAX_ROWS, MIN_ROWS = 10_000, 200
 """The most rows that are used, and the fewest that a budget leaves."""
@@ -85,9 +85,7 @@ def _predict_replaced(
     cells, replaced = ensemble.schema.feature_slices[column], x[rows]
     replaced[:, cells] = x[sources, cells]
     predicted, _ = ensemble.predict_features(replaced)
-    if not np.isfinite(predicted).all():
-        remedy = "some inputs are far outside the training range; correct them, or drop such rows"
-        raise UserError(Fault("some predictions are not finite", remedy=remedy))
+    check_finite(predicted)
     return predicted
 
 

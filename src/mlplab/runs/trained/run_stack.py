@@ -110,16 +110,17 @@ def predict_run(run: TrainedRun, x: Float[np.ndarray, "row feature"]) -> Float64
     return predicted
 
 
-def check_finite(predicted: Float64[np.ndarray, "row output"], first_row: int = 0) -> None:
+def check_finite(predicted: Float64[np.ndarray, "row output"], first_row: int | None = None) -> None:
     """Checks that all predictions are finite.
 
     Args:
-        first_row: number of rows before these, for messages.
+        first_row: number of rows of a file before these, for messages; None: the rows are of a sample.
 
     Raises:
         UserError: otherwise.
     """
     if len(bad := np.flatnonzero(~np.isfinite(predicted).all(1))):
+        where = f"data row {first_row + bad[0] + 1}" if first_row is not None else ""
         what = "the prediction is not finite" + (f"; {len(bad):,} such rows" if len(bad) > 1 else "")
         remedy = "its inputs are far outside the training range; correct them, or drop the row"
-        raise UserError(Fault(what, f"data row {first_row + bad[0] + 1}", remedy=remedy))
+        raise UserError(Fault(what, where, remedy=remedy))
