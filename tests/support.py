@@ -105,7 +105,8 @@ def train_into(
     """Trains runs as one stack into folders 0, 1, …; the contents of their metrics.json."""
     from rich.console import Console
 
-    from mlplab.runs.train import Run, train_runs
+    from mlplab.runs.run import Run
+    from mlplab.runs.train import train_runs
 
     cache = DataCache()
     configs = [resolved(*overrides, cache=cache) for overrides in members]
@@ -113,7 +114,7 @@ def train_into(
         Run(each, folder / str(index), bracket=bracket)
         for index, (each, bracket) in enumerate(zip_longest(configs, brackets))
     ]
-    return train_runs(runs, [cache.data(each) for each in configs], Console(file=io.StringIO()))
+    return train_runs(runs, cache, Console(file=io.StringIO()))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from mlplab.cli.compose import plain, register_resolvers
 from mlplab.config import TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.runs.resolve import resolved
-from mlplab.runs.train import Run, train_runs
+from mlplab.runs.run import Run
+from mlplab.runs.train import train_runs
 from mlplab.training.module import StackModule
 
 SPLIT = ("data.split.val=0.1", "data.split.test=0.1")
@@ -61,9 +62,7 @@ def training_seconds(overrides: Sequence[str]) -> float:
     cache = DataCache()
     run = resolved(config(*overrides), cache)
     with TemporaryDirectory() as folder:
-        [metrics] = train_runs(
-            [Run(run, Path(folder, "run"))], [cache.data(run)], Console(file=io.StringIO())
-        )
+        [metrics] = train_runs([Run(run, Path(folder, "run"))], cache, Console(file=io.StringIO()))
     return float(metrics["seconds"])
 
 
@@ -72,7 +71,8 @@ def train_timed(overrides: Sequence[str], members: int) -> list[Epoch]:
     cache = DataCache()
     shared = resolved(config(*overrides), cache)
     runs = [shared.model_copy(update={"seed": seed}) for seed in range(members)]
-    data = [cache.data(shared)] * members
     with TemporaryDirectory() as folder, timed(StackModule) as epochs:
-        train_runs([Run(run, Path(folder, str(run.seed))) for run in runs], data, Console(file=io.StringIO()))
+        train_runs(
+            [Run(run, Path(folder, str(run.seed))) for run in runs], cache, Console(file=io.StringIO())
+        )
     return epochs

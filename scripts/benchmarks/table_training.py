@@ -18,7 +18,8 @@ from benchmarks.epochs import timed
 from benchmarks.memory import peak
 from mlplab.data.cache import DataCache
 from mlplab.runs.resolve import resolved
-from mlplab.runs.train import Run, train_runs
+from mlplab.runs.run import Run
+from mlplab.runs.train import train_runs
 from mlplab.training.module import StackModule
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     seconds = perf_counter() - start
     with timed(StackModule) as epochs:
         [metrics] = train_runs(
-            [Run(resolved(run, cache), Path("run").absolute())], [data], Console(file=io.StringIO())
+            [Run(resolved(run, cache), Path("run").absolute())], cache, Console(file=io.StringIO())
         )
     memory = psutil.Process().memory_info()
     print(

@@ -1,6 +1,7 @@
 """`resume=`, `init_from=`, and sweeps that are given again; kills are in tests/faults."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -14,11 +15,16 @@ import pytest
 import torch
 import yaml
 from commands.mistakes import Mistake, assert_refused, each
+from rich.console import Console
 from support import SMALL, Ended, assert_short_answer, left_behind, status_of, train_into, without_notes
 
+from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.files import FolderLock
-from mlplab.runs.folder import RunFolder, record_failure, stamp_of
+from mlplab.runs.folder import RunFolder, record_failure
+from mlplab.runs.resume import read_run_config
+from mlplab.runs.run import Run
+from mlplab.runs.train import train_runs
 from mlplab.training import checkpoint
 from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.state import StackState
@@ -122,9 +128,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(command: Command,
     checkpoint.remove(run / "checkpoints/last.ckpt")
     (run / "checkpoints/.last.ckpt.123.part").touch()
     ended = command("resume=outputs/r")
-    assert without_notes(ended.out).startswith(
-        "outputs/r has no saved training state: starting from the beginning\n"
-    )
+    assert without_notes(ended.out).startswith("r: no saved training state: starting from the beginning\n")
     assert results_of(run) == whole
     assert not list(run.rglob("*.part"))
 
@@ -157,7 +161,7 @@ def test_a_run_killed_twice_before_its_test_starts_again(command: Command, tmp_p
         torch.save(content, path)
     ended = command("resume=outputs/r")
     assert ended.status == 0, ended
-    assert "has no saved training state: starting from the beginning" in ended.out
+    assert "no saved training state: starting from the beginning" in ended.out
     assert results_of(run) == whole
 
 
@@ -518,12 +522,10 @@ def test_a_run_in_use_is_not_called_failed(tmp_path: Path) -> None:
     assert status_of(tmp_path / "r") == "running"
 
 
-def test_a_folder_that_changed_hands_is_refused(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "r")
-    folder.create({})
-    seen = stamp_of(folder.path)
-    folder.write_metrics("done", {})
-    folder.unlock()
+def test_a_run_that_another_process_has_ended_is_refused(stopped: Path) -> None:
+    RunFolder(stopped).write_metrics("done", {"epochs": 2})
+    cache, run = DataCache(), read_run_config(stopped)
     with pytest.raises(UserError, match="was changed by another process"):
-        folder.reopen({}, seen, restart=True)
-    assert status_of(folder.path) == "done"
+        train_runs([Run(run, stopped, resume=True)], cache, Console(file=io.StringIO()))
+    assert status_of(stopped) == "done"
+    assert not (stopped / ".lock").exists()

@@ -25,8 +25,7 @@ from mlplab.config import parse_launcher
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, RunFailed, UserError
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.resume_state import StackCheckpoint
-from mlplab.runs.train import Run
+from mlplab.runs.run import Run
 from mlplab.sweeps.checks import check_installed
 from mlplab.sweeps.engines import drive as driving
 from mlplab.sweeps.engines import worker
@@ -75,7 +74,7 @@ def lost(_: Assignment) -> Reply:
 def stack(tmp_path: Path) -> StackJob:
     (tmp_path / "plan.json").touch()
     run = Run(resolved(*SMALL, "figures=none", "baselines=[]"), tmp_path / "run")
-    return StackJob("stack 1 of 1", [run], StackCheckpoint(tmp_path / "stacks/c.ckpt"))
+    return StackJob("stack 1 of 1", [run], tmp_path / "stacks/c.ckpt")
 
 
 def driven(stack: StackJob, engine: Engine) -> Outcome:

@@ -11,8 +11,7 @@ from support import SMALL, resolved
 from mlplab import config
 from mlplab.config import parse_launcher
 from mlplab.errors import Fault, RunFailed
-from mlplab.runs.resume_state import StackCheckpoint
-from mlplab.runs.train import Run
+from mlplab.runs.run import Run
 from mlplab.sweeps.engines.engine import WorkerLost
 from mlplab.sweeps.engines.slurm import SlurmJobs
 from mlplab.sweeps.engines.worker import Assignment, Reply
@@ -22,7 +21,7 @@ from mlplab.sweeps.train_stack import StackJob
 @pytest.fixture
 def assignment(tmp_path: Path) -> Assignment:
     run = Run(resolved(*SMALL), tmp_path / "run")
-    return Assignment.of(StackJob("s", [run], StackCheckpoint(tmp_path / "c")), tmp_path / "plan.json")
+    return Assignment.of(StackJob("s", [run], tmp_path / "c"), tmp_path / "plan.json")
 
 
 def engine(root: Path) -> SlurmJobs:

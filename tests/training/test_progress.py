@@ -10,7 +10,8 @@ from rich.console import Console
 from support import SMALL, resolved
 
 from mlplab.data.cache import DataCache
-from mlplab.runs.train import Run, train_runs
+from mlplab.runs.run import Run
+from mlplab.runs.train import train_runs
 from mlplab.training import progress
 
 
@@ -19,7 +20,7 @@ def lines(folder: Path, *members: Sequence[str], title: str | None = None) -> li
     cache, written = DataCache(), io.StringIO()
     configs = [resolved(*SMALL, *overrides, cache=cache) for overrides in members]
     runs = [Run(each, folder / str(index)) for index, each in enumerate(configs)]
-    train_runs(runs, [cache.data(each) for each in configs], Console(file=written), title=title)
+    train_runs(runs, cache, Console(file=written), title=title)
     return written.getvalue().splitlines()
 
 
@@ -66,7 +67,7 @@ def test_a_bar_shows_epoch_bar_time_and_values(
     monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
     cache, (console, written) = DataCache(), on_terminal(80)
     run = resolved(*SMALL, "data.function=moons", f"monitor={monitor}", cache=cache)
-    train_runs([Run(run, tmp_path / "r")], [cache.data(run)], console)
+    train_runs([Run(run, tmp_path / "r")], cache, console)
     last = frames(written.getvalue())[-1]
     name = monitor.removeprefix("val/")
     assert re.fullmatch(rf"epoch 5/5 ━+ \d\d:\d\d train 0\.\d+  val 0\.\d+  {name} 0\.\d+", last), last
@@ -96,7 +97,7 @@ def test_a_bar_of_several_runs_shows_the_best(tmp_path: Path, monkeypatch: pytes
     cache, (console, written) = DataCache(), on_terminal(80)
     configs = [resolved(*SMALL, f"seed={seed}", cache=cache) for seed in range(2)]
     runs = [Run(each, tmp_path / str(each.seed)) for each in configs]
-    train_runs(runs, [cache.data(each) for each in configs], console, title="stack 1 of 1  ")
+    train_runs(runs, cache, console, title="stack 1 of 1  ")
     last = frames(written.getvalue())[-1]
     assert re.fullmatch(r"stack 1 of 1  epoch 5/5 ━+ \d\d:\d\d best mae \S+ of 2 runs", last), last
 

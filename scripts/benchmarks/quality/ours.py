@@ -19,7 +19,8 @@ from mlplab.cli.hydra_errors import explained
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.runs.resolve import resolved
-from mlplab.runs.train import Run, train_runs
+from mlplab.runs.run import Run
+from mlplab.runs.train import train_runs
 
 
 def outcome(overrides: Sequence[str], table: BenchmarkTable, split: Split, seed: int) -> Outcome:
@@ -38,9 +39,9 @@ def outcome(overrides: Sequence[str], table: BenchmarkTable, split: Split, seed:
     cache, test = DataCache(), table.frame.filter(split.test)
     with TemporaryDirectory() as name, _without_warnings():
         folder, run = Path(name, "run"), resolved(run, cache, alone=True)
-        data = cache.data(run)
+        cache.data(run)
         start = perf_counter()
-        [metrics] = train_runs([Run(run, folder)], [data], Console(file=io.StringIO()))
+        [metrics] = train_runs([Run(run, folder)], cache, Console(file=io.StringIO()))
         fit_seconds = perf_counter() - start
         if metrics["status"] != "done":
             raise RunFailed(f"{table.name}-{split.number}: {metrics['reason']}")

@@ -31,19 +31,6 @@ AS_PLANNED = ("done", "pruned")
 Metrics = dict[str, Any]
 """The content of a `metrics.json`: numbers, None and text by name."""
 
-Stamp = tuple[int, int]
-"""A value that changes whenever a process starts to use a run's folder."""
-
-
-def stamp_of(folder: Path) -> Stamp:
-    """The current stamp of a run's folder."""
-    try:
-        found = (folder / "metrics.json").stat()
-    except OSError:
-        return (0, 0)
-    return found.st_ino, found.st_mtime_ns
-
-
 TEST_PREDICTIONS = "test_predictions.csv"
 """The file of a run's test rows and its predictions for them."""
 
@@ -97,40 +84,30 @@ class RunFolder:
         remedy = "choose a different folder: name=… or hydra.run.dir=…"
         return Fault("exists and is not empty", str(self.path), remedy=remedy)
 
-    def reopen(self, config: Mapping[str, Any], stamp: Stamp, *, restart: bool) -> None:
-        """Locks the folder of a run that is to be resumed, and removes partial files.
+    def reopen(self, config: Mapping[str, Any], *, restart: bool) -> None:
+        """Prepares the folder of a run that is resumed, and is locked.
 
         Args:
             config: the run's configuration.
-            stamp: the stamp of the folder when its training state was read.
             restart: whether the run starts from the beginning, so that its files are removed.
 
         Raises:
-            UserError: if another process uses the folder or has used it since, or it contains links, which
-                might lead out of it.
+            UserError: if it contains links, which might lead out of it.
         """
         links = (path for path in self.path.rglob("*") if path.is_symlink())
         if link := next(links, None):
             what = "is a symbolic link, which runs never create"
             raise UserError(Fault(what, str(link), remedy="remove it"))
-        self._lock.acquire()
-        try:
-            if stamp_of(self.path) != stamp:
-                what, remedy = "was changed by another process", "run the command again"
-                raise FolderInUse(Fault(what, str(self.path), remedy=remedy))
-            for folder in (self.path, self.path / "checkpoints"):
-                remove_partial_files(folder)
-            shutil.rmtree(self.path / FIGURES, ignore_errors=True)  # of the network so far
-            if restart:
-                shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
-                for name in ("train.log", "environment.json", "schema.json", TEST_PREDICTIONS):
-                    (self.path / name).unlink(missing_ok=True)
-            self.write_metrics("running", {})
-            (self.path / "checkpoints").mkdir(exist_ok=True)
-            self._write_config(config)
-        except BaseException:
-            self.unlock()
-            raise
+        for folder in (self.path, self.path / "checkpoints"):
+            remove_partial_files(folder)
+        shutil.rmtree(self.path / FIGURES, ignore_errors=True)  # of the network so far
+        if restart:
+            shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+            for name in ("train.log", "environment.json", "schema.json", TEST_PREDICTIONS):
+                (self.path / name).unlink(missing_ok=True)
+        self.write_metrics("running", {})
+        (self.path / "checkpoints").mkdir(exist_ok=True)
+        self._write_config(config)
 
     def lock(self) -> None:
         """Locks the folder against other processes.
@@ -214,7 +191,7 @@ class _LogFile(logging.FileHandler):
 def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
     """Writes the reason why a run failed to its folder.
 
-    Does nothing if the folder already contains a reason, belongs to a different run, or is in use.
+    Does nothing if the run has ended, or if the folder belongs to a different run or is in use.
     """
     folder = RunFolder(path)
     with suppress(UserError):
@@ -224,7 +201,7 @@ def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
             return
         else:
             folder.lock()
-        if read_metrics(path)["status"] in ("running", "unknown"):
+        if read_metrics(path)["status"] in ("running", "interrupted", "unknown"):
             folder.write_metrics("failed", {}, reason)
         folder.unlock()
 

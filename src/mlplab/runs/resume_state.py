@@ -2,10 +2,9 @@
 
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlplab.config import TrainConfig
 from mlplab.data.cache import RunData
@@ -14,6 +13,9 @@ from mlplab.runs.folder import RunFolder
 from mlplab.runs.resume import differences
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState
+
+if TYPE_CHECKING:
+    from mlplab.runs.stack_trainer import TrainingRun
 
 REMEDY = "restore it, or start a new run"
 """Remedy for a table or a split that has changed."""
@@ -55,53 +57,65 @@ def saved_state(folder: Path, run: TrainConfig, data: RunData) -> StackState | N
     return _state(path, content)
 
 
-@dataclass(frozen=True)
-class StackCheckpoint:
-    """The file with the training state of all runs of a stack.
+def resume_groups(
+    runs: Sequence["TrainingRun"], stack_file: Path | None
+) -> list[tuple[list["TrainingRun"], StackState | None]]:
+    """Runs at the same step, which can train together, and their training state; None: from the beginning.
 
-    It is in a subfolder of the sweep's folder. It names runs by the paths of their folders in the sweep's
-    folder.
+    A run resumes from the later of the states that it and its stack have saved.
+
+    Raises:
+        UserError: if a state cannot be used, or if a table or a split has changed.
     """
+    shared = _load_stack_states(stack_file, runs) if stack_file else {}
+    groups: dict[Hashable, list[tuple[TrainingRun, StackState | None]]] = {}
+    for run in runs:
+        state, path = None, run.run.folder
+        if run.run.resume:
+            states = shared.get(path), saved_state(path, run.config, run.data)
+            state = max((each for each in states if each), key=lambda each: each.step, default=None)
+        groups.setdefault(state.join_key if state else None, []).append((run, state))
+    return [
+        ([run for run, _ in group], StackState.join([state for _, state in group if state]) if key else None)
+        for key, group in groups.items()
+    ]
 
-    path: Path
 
-    def name(self, folder: Path) -> str:
-        """The name of a run in the file."""
-        return os.path.relpath(folder, self.path.parents[1])
+def save_stack_state(path: Path, runs: Sequence["TrainingRun"], state: StackState) -> None:
+    """Saves the training state of the runs of a stack, in the order of the state's members.
 
-    def save(self, data: Mapping[Path, RunData], state: StackState) -> None:
-        """Saves the training state of the runs with these folders, in the order of the state's members."""
-        tables = {self.name(folder): each.fingerprint for folder, each in data.items()}
-        checkpoint.save_stack(self.path, tables, training=state.plain())
+    The file is in a subfolder of the sweep's folder. It names runs by the paths of their folders in the
+    sweep's folder.
+    """
+    tables = {_name(path, run): run.data.fingerprint for run in runs}
+    checkpoint.save_stack(path, tables, training=state.plain())
 
-    def load(self, data: Mapping[Path, RunData]) -> dict[Path, StackState]:
-        """The training state of each of these runs. If the file is damaged, logs a warning and returns none.
 
-        Raises:
-            UserError: if a table or a split has changed.
-        """
-        try:
-            content = checkpoint.load_newest(self.path)
-            if content is None:
-                return {}
-            state, names = _state(self.path, content), content.get("runs", [])
-        except UserError as error:
-            log.warning("%s; its runs resume from their own checkpoints", error.faults[0].sentence())
+def _load_stack_states(path: Path, runs: Sequence["TrainingRun"]) -> dict[Path, StackState]:
+    """The training state of each of these runs. If the file is damaged, logs a warning and returns none."""
+    try:
+        content = checkpoint.load_newest(path)
+        if content is None:
             return {}
-        fingerprints = dict(zip(names, content.get("tables", []), strict=True))
-        folders = {self.name(folder): folder for folder in data}
-        for name in folders.keys() & fingerprints.keys():
-            data[folders[name]].check_unchanged(fingerprints[name], REMEDY)
-        ensemble = len(state.diverged) // max(1, len(names))
-        return {
-            folders[name]: state.select(range(place * ensemble, (place + 1) * ensemble))
-            for place, name in enumerate(names)
-            if name in folders
-        }
+        state, names = _state(path, content), content.get("runs", [])
+    except UserError as error:
+        log.warning("%s; its runs resume from their own checkpoints", error.faults[0].sentence())
+        return {}
+    fingerprints = dict(zip(names, content.get("tables", []), strict=True))
+    known = {_name(path, run): run for run in runs}
+    for name in known.keys() & fingerprints.keys():
+        known[name].data.check_unchanged(fingerprints[name], REMEDY)
+    ensemble = len(state.diverged) // max(1, len(names))
+    return {
+        known[name].run.folder: state.select(range(place * ensemble, (place + 1) * ensemble))
+        for place, name in enumerate(names)
+        if name in known
+    }
 
-    def remove(self) -> None:
-        """Removes the file and its previous versions."""
-        checkpoint.remove(self.path)
+
+def _name(path: Path, run: "TrainingRun") -> str:
+    """The name of a run in the file of its stack."""
+    return os.path.relpath(run.run.folder, path.parents[1])
 
 
 def _state(path: Path, content: Mapping[str, Any]) -> StackState:

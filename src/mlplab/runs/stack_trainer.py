@@ -21,7 +21,8 @@ from mlplab.runs.build import build_stack, build_trainer
 from mlplab.runs.folder import Metrics, RunFolder, Status, finite
 from mlplab.runs.members import member_configs
 from mlplab.runs.out_of_fold import disjoint_members, out_of_fold
-from mlplab.runs.resume_state import StackCheckpoint
+from mlplab.runs.resume_state import save_stack_state
+from mlplab.runs.run import Run
 from mlplab.runs.run_test import RunTest, member_mean
 from mlplab.runs.scores import Scores, table_scores
 from mlplab.training import checkpoint
@@ -41,7 +42,7 @@ from mlplab.training.loggers.curves import EpochCurves, StepCurves
 from mlplab.training.loggers.files import flush_loggers
 from mlplab.training.loggers.histograms import Histograms
 from mlplab.training.progress import EpochLines
-from mlplab.training.pruning import Bracket, Pruning
+from mlplab.training.pruning import Pruning
 from mlplab.training.state import StackState
 
 TEMPERATURE = "preprocessing.target_transform.temperature"
@@ -55,16 +56,19 @@ class TrainingRun:
     Args:
         log: logs a line about the run.
         log_progress: logs a line about its progress.
-        bracket: the rungs at which it may be pruned.
     """
 
-    config: TrainConfig
+    run: Run
     data: RunData
     folder: RunFolder
     loggers: Sequence[Logger]
     log: Callable[[str], None]
     log_progress: Callable[[str], None]
-    bracket: Bracket | None = None
+
+    @property
+    def config(self) -> TrainConfig:
+        """Its configuration."""
+        return self.run.config
 
 
 class StackTrainer:
@@ -74,7 +78,7 @@ class StackTrainer:
         runs: with ensembles of equal size.
         callbacks: callbacks for this stack, and for a smaller stack of the same runs.
         state: the training state to resume from; None: from the start.
-        stack_checkpoint: the file for the training state of a sweep's stack; None: the run's own last.ckpt.
+        stack_file: the file for the training state of a sweep's stack; None: the run's own last.ckpt.
         last_save: when the training state was last saved, by `perf_counter`.
 
     Attributes:
@@ -92,10 +96,10 @@ class StackTrainer:
         runs: Sequence[TrainingRun],
         callbacks: Sequence[StackCallback],
         state: StackState | None = None,
-        stack_checkpoint: StackCheckpoint | None = None,
+        stack_file: Path | None = None,
         last_save: float | None = None,
     ) -> None:
-        self.runs, self.callbacks, self.stack_checkpoint = list(runs), list(callbacks), stack_checkpoint
+        self.runs, self.callbacks, self.stack_file = list(runs), list(callbacks), stack_file
         configs = [member for run in runs for member in member_configs(run.config)]
         data = [member for run in runs for member in run.data.members]
         self.stack = build_stack(configs, data, initialize=state is None)
@@ -105,7 +109,7 @@ class StackTrainer:
         deciders = disjoint_members([each.split.val for each in data], self.stack.module.ensemble)
         self.best = BestWeights(len(configs), deciders)
         self.stopping = EarlyStopping([each.patience for each in stops], [each.min_delta for each in stops])
-        self.pruning = Pruning([run.bracket for run in runs], self.best, self.stopping)
+        self.pruning = Pruning([run.run.bracket for run in runs], self.best, self.stopping)
         self.shrink = ShrinkStack()
         self.last_weights: dict[str, Tensor] = {}
         self.held_out: Float64[np.ndarray, "member row output"] | None = None
@@ -136,7 +140,7 @@ class StackTrainer:
             try:
                 stack_state.restore(state, *parts)
             except (RuntimeError, LookupError, ValueError) as error:
-                where = str(stack_checkpoint.path if stack_checkpoint else runs[0].folder.last)
+                where = str(stack_file if stack_file else runs[0].folder.last)
                 what = "contains the state of a different network"
                 raise UserError(Fault(what, where, remedy="start a new run")) from error
 
@@ -185,7 +189,7 @@ class StackTrainer:
         assert self.final_state is not None
         state = self.final_state.select([member for run in left for member in self.members(run)])
         runs, last_save = [self.runs[index] for index in left], self.periodic_checkpoint.last
-        return StackTrainer(runs, self.callbacks, state, self.stack_checkpoint, last_save)
+        return StackTrainer(runs, self.callbacks, state, self.stack_file, last_save)
 
     def state(self) -> StackState:
         """The current training state."""
@@ -200,8 +204,8 @@ class StackTrainer:
         for run in self.runs:
             flush_loggers(run.loggers)
         state, sound = self.state(), self.sound_members(0)
-        if self.stack_checkpoint:
-            self.stack_checkpoint.save({each.folder.path: each.data for each in self.runs}, state)
+        if self.stack_file:
+            save_stack_state(self.stack_file, self.runs, state)
         elif all(tensor[sound].isfinite().all() for tensor in state.members["network"].values()):
             metrics, path = self.metrics(0), self.runs[0].folder.last
             self.save_checkpoint(0, path, state.members["network"], metrics["epochs"], metrics, state)

@@ -2,9 +2,8 @@
 
 import logging
 import traceback
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +12,11 @@ from rich.console import Console
 from mlplab.config import TrainConfig, chosen
 from mlplab.config.metrics import metrics_of
 from mlplab.console import print_line, progress_lines
-from mlplab.data.cache import RunData
+from mlplab.data.cache import DataCache
 from mlplab.errors import (
     CannotWrite,
+    Fault,
+    FolderInUse,
     Interrupted,
     RunFailed,
     UserError,
@@ -25,9 +26,11 @@ from mlplab.errors import (
 from mlplab.runs.build import lightning_quiet
 from mlplab.runs.end_warnings import end_warnings
 from mlplab.runs.finalize import finalize
-from mlplab.runs.folder import Metrics, RunFolder, Stamp, Status
+from mlplab.runs.folder import Metrics, RunFolder, Status
 from mlplab.runs.headers import row_warnings, write_headers
-from mlplab.runs.resume_state import StackCheckpoint
+from mlplab.runs.resume import has_ended
+from mlplab.runs.resume_state import resume_groups
+from mlplab.runs.run import Run
 from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
 from mlplab.runs.texts import starting_texts
 from mlplab.training.callbacks import StopOnSignal
@@ -36,49 +39,32 @@ from mlplab.training.loggers.files import build_loggers, quiet_writer_threads, t
 from mlplab.training.loggers.hyperparameters import hyperparameters
 from mlplab.training.loggers.tensorboard import log_start
 from mlplab.training.progress import ProgressBar, ProgressLines
-from mlplab.training.pruning import Bracket
 from mlplab.training.state import StackState
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Run:
-    """A configuration, and the folder for its run.
-
-    Args:
-        stamp: the stamp of the folder before its training state was read, if the run is resumed; None: a new
-            run.
-        bracket: the rungs at which the run is compared with others of its stack, and may be pruned.
-    """
-
-    config: TrainConfig
-    folder: Path
-    stamp: Stamp | None = None
-    bracket: Bracket | None = None
-
-
 def train_runs(
     runs: Sequence[Run],
-    data: Sequence[RunData],
+    cache: DataCache,
     console: Console,
     *,
     title: str | None = None,
-    state: StackState | None = None,
-    stack_checkpoint: StackCheckpoint | None = None,
+    stack_file: Path | None = None,
 ) -> list[Metrics]:
     """Trains runs that share a table and a network shape, tests their best weights, and fills their folders.
 
     A run whose loss becomes non-finite ends with the status `diverged`, and one that is not among the best at
-    a rung of its bracket with the status `pruned`; the others continue.
+    a rung of its bracket with the status `pruned`; the others continue. Runs that resume after different
+    steps train one after another.
 
     Args:
-        data: the data of each run.
+        cache: the tables and splits of the runs.
         console: where a progress bar is shown; if it is no terminal, lines are printed instead.
         title: the title of the progress bar of a sweep's stack, whose runs write only to their own logs.
             None: the run is alone, and logs to the terminal.
-        state: the training state to resume from.
-        stack_checkpoint: the file for the training state of a sweep's stack.
+        stack_file: the checkpoint of a sweep's stack, from which its runs resume. Several runs save their
+            training state there, a single one in its own folder. The caller removes it.
 
     Returns:
         The content of each run's metrics.json.
@@ -88,32 +74,50 @@ def train_runs(
         Interrupted: after SIGINT or SIGTERM, with the training state saved.
         CannotWrite: if the disk is full.
     """
+    metrics: dict[Path, Metrics] = {}
+    with ExitStack() as contexts:
+        in_training = [_training_run(run, cache, console, alone=title is None) for run in runs]
+        for each in in_training:
+            if each.run.resume:
+                contexts.enter_context(lock_to_resume(each.folder, each.config))
+        for group, state in resume_groups(in_training, stack_file):
+            if title is None and group[0].run.resume and not state:
+                log.info("%s: no saved training state: starting from the beginning", runs[0].folder.name)
+            file = stack_file if len(runs) > 1 else None
+            metrics |= _train_together(group, console, title, state, file)
+    return [metrics[run.folder] for run in runs]
+
+
+def _train_together(
+    runs: Sequence[TrainingRun],
+    console: Console,
+    title: str | None,
+    state: StackState | None,
+    stack_file: Path | None,
+) -> dict[Path, Metrics]:
+    """Trains runs at the same step; returns their metrics by folder."""
     bars = [ProgressBar(console, title or "")] if console.is_terminal else []
     lines = [] if bars else [ProgressLines(partial(print_line, console), title or "")]
-    in_training = [
-        _training_run(run, each, alone=title is None, to_terminal=not bars)
-        for run, each in zip(runs, data, strict=True)
-    ]
     with ExitStack() as contexts:
         contexts.enter_context(lightning_quiet())
         signals = StopOnSignal()
-        trainer = StackTrainer(in_training, [*bars, *lines, signals], state, stack_checkpoint)
+        trainer = StackTrainer(runs, [*bars, *lines, signals], state, stack_file)
         contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
         contexts.enter_context(quiet_writer_threads())
         contexts.enter_context(signals)  # until now, a signal ends the process at once
         training = _Training(trainer, signals, console, title or "")
-        warnings = [row_warnings(run, resumed=state is not None) for run in in_training]
-        _open_folders(runs, in_training, state)
-        warned = data[0].hashed.warned
+        warnings = [row_warnings(run, resumed=state is not None) for run in runs]
+        _open_folders(runs, state)
+        warned = runs[0].data.hashed.warned
         for warning in dict.fromkeys(each for own in warnings for each in own if each not in warned):
             log.warning("%s", warning)  # to the terminal; the runs' logs are not open yet
             warned.add(warning)
-        for each in in_training:
+        for each in runs:
             contexts.callback(each.folder.unlock)
             contexts.enter_context(each.folder.log())
         try:
             write_headers(training.trainer, warnings, state)
-            for each in in_training:
+            for each in runs:
                 texts = starting_texts(each.config, each.data.table.schema)
                 log_start(each.loggers, hyperparameters(each.config), each.config.monitor, texts)
             with ExitStack() as shown:
@@ -127,9 +131,7 @@ def train_runs(
             if isinstance(error, SystemExit):
                 raise RunFailed(f"a custom class called exit({error.code})") from error
             raise
-        if stack_checkpoint:
-            stack_checkpoint.remove()
-        return [training.metrics[run.folder] for run in runs]
+        return training.metrics
 
 
 class _Training:
@@ -161,7 +163,7 @@ class _Training:
         following = trainer.without_stopped_runs() if left else None
         statuses = {index: trainer.status(index) for index in ended}
         is_pruned = any(status == "pruned" for status, _ in statuses.values())
-        if trainer.stack_checkpoint and (received or is_pruned):  # what was decided together must not change
+        if trainer.stack_file and (received or is_pruned):  # what was decided together must not change
             trainer.save()
         trained = [index for index, (status, _) in statuses.items() if status == "done"]
         tested, finished = any(trainer.runs[index].config.test for index in trained), len(self.metrics)
@@ -210,30 +212,41 @@ class _Training:
                     self._finalize(index, status, reason_of(error))
 
 
-def _training_run(run: Run, data: RunData, *, alone: bool, to_terminal: bool) -> TrainingRun:
+def _training_run(run: Run, cache: DataCache, console: Console, *, alone: bool) -> TrainingRun:
     """A single run logs to the terminal (progress only if there is no bar), one of a sweep to its own log."""
     folder = RunFolder(run.folder)
-    progress = partial(log.log, logging.INFO if to_terminal else logging.DEBUG) if alone else folder.log_line
+    level = logging.DEBUG if console.is_terminal else logging.INFO
+    progress = partial(log.log, level) if alone else folder.log_line
     lines = log.info if alone else folder.log_line
     loggers = build_loggers(run.config, str(run.folder))
-    return TrainingRun(run.config, data, folder, loggers, lines, progress, run.bracket)
+    return TrainingRun(run, cache.data(run.config), folder, loggers, lines, progress)
 
 
-def _open_folders(runs: Sequence[Run], training: Sequence[TrainingRun], state: StackState | None) -> None:
+@contextmanager
+def lock_to_resume(folder: RunFolder, run: TrainConfig) -> Iterator[None]:
+    """Locks the folder of a run that is to be resumed.
+
+    Raises:
+        FolderInUse: if another process uses it, or has ended the run.
+    """
+    folder.lock()
+    try:
+        if has_ended(folder.path, run):
+            what, remedy = "was changed by another process", "run the command again"
+            raise FolderInUse(Fault(what, str(folder.path), remedy=remedy))
+        yield
+    finally:
+        folder.unlock()
+
+
+def _open_folders(runs: Sequence[TrainingRun], state: StackState | None) -> None:
     """Creates or reopens the folders of all runs, or of none."""
-    for index, (run, each) in enumerate(zip(runs, training, strict=True)):
-        try:
-            if not run.stamp:
+    with ExitStack() as created:
+        for each in runs:
+            if each.run.resume:
+                each.folder.reopen(each.config.plain(), restart=state is None)
+                truncate_curves(each.loggers, state.epoch if state else 0, state.step if state else 0)
+            else:
                 each.folder.create(each.config.plain())
-                continue
-            each.folder.reopen(each.config.plain(), run.stamp, restart=state is None)
-            truncate_curves(each.loggers, state.epoch if state else 0, state.step if state else 0)
-        except BaseException:
-            if run.stamp:
-                each.folder.unlock()
-            for opened, other in zip(runs[:index], training[:index], strict=True):
-                if opened.stamp:
-                    other.folder.unlock()
-                else:
-                    other.folder.discard()
-            raise
+                created.callback(each.folder.discard)
+        created.pop_all()

@@ -13,9 +13,9 @@ from mlplab.errors import RunFailed
 from mlplab.files import remove_partial_files
 from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.resume import check_same_config, was_started
-from mlplab.runs.resume_state import StackCheckpoint, check_same_rows
+from mlplab.runs.resume_state import check_same_rows
+from mlplab.runs.run import Run
 from mlplab.runs.test_finished import test_finished
-from mlplab.runs.train import Run
 from mlplab.sweeps.engines.sweep_engine import SweepEngine
 from mlplab.sweeps.folder import PLAN_FILE, STACKS, read_stacks
 from mlplab.sweeps.plan import Plan, make_plan
@@ -119,4 +119,4 @@ def _stack_jobs(
             if run.config and run.folder not in ended
         ]
         if runs:
-            yield StackJob(f"stack {number} of {len(plan.stacks)}", runs, StackCheckpoint(file))
+            yield StackJob(f"stack {number} of {len(plan.stacks)}", runs, file)

@@ -127,8 +127,8 @@ class _Drive:
             return
         self.outcomes |= {folder: outcome for folder, outcome in outcomes.items() if outcome is not None}
         raised = [run for run in stack.runs if isinstance(outcomes[run.folder], RunRaised)]
-        if raised and stack.checkpoint.path not in self.raised:
-            self.raised.add(stack.checkpoint.path)
+        if raised and stack.file not in self.raised:
+            self.raised.add(stack.file)
             log.warning("%s: %d of its runs failed, and are tried once more", stack.title, len(raised))
             self.waiting.append(replace(stack, runs=raised))
             return
@@ -137,8 +137,8 @@ class _Drive:
 
     def _again(self, stack: StackJob, reason: str) -> None:
         """Lets another worker continue with a stack, unless several were lost with it."""
-        self.losses[stack.checkpoint.path] += 1
-        if self.losses[stack.checkpoint.path] < ATTEMPTS:
+        self.losses[stack.file] += 1
+        if self.losses[stack.file] < ATTEMPTS:
             log.warning("%s: %s; another continues", stack.title, reason)
             self.waiting.append(stack)
             return

@@ -10,13 +10,13 @@ from pathlib import Path
 from mlplab.config.metrics import sign_of
 from mlplab.errors import UserError
 from mlplab.runs.discovery import DEPTH, is_ensemble, is_run, read_config, runs_below
-from mlplab.runs.folder import Stamp
 from mlplab.sweeps.folder import PLAN_FILE, STUDY_FILES, read_stacks, read_total
 from mlplab.sweeps.watch.run_progress import (
     ENDED,
     STATES,
     Epochs,
     RunProgress,
+    Stamp,
     read_run_progress,
     unheld_since,
 )

@@ -12,12 +12,15 @@ from typing import get_args
 from mlplab.errors import UserError
 from mlplab.files import LOCK, is_free
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.folder import Stamp, Status
+from mlplab.runs.folder import Status
 
 STATES = ("done", "pruned", "diverged", "failed", "stopped", "running", "waiting")
 """How runs are counted. Those that were interrupted or killed have stopped, and can be resumed."""
 
 ENDED = STATES[:4]
+
+Stamp = tuple[int, int]
+"""A value that changes whenever a file is written."""
 
 LOG_BYTES = 16_384
 """The end of a log that is read: training logs some ten lines about epochs."""
