@@ -17,6 +17,11 @@ def print_line(console: Console, line: str) -> None:
     console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
+def plural(count: int, noun: str) -> str:
+    """A number of things: `1 run`, `3 runs`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def wrapped(text: str, width: int) -> str:
     """Text whose lines are broken between words, and continue indented."""
     lines = text.split("\n")

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +87,15 @@ def test_the_stack_of_a_sweep_knows_the_split_too(command: Command) -> None:
     """A stack that was stopped before its runs had checkpoints of their own."""
     sweep = ("-m", *QUICK, *FILE, "seed=0,1", "name=s", "callbacks.checkpoint.every_minutes=0")
     saved: dict[Path, bytes] = {}
-    original = checkpoint.save_stack
+    original = checkpoint.save
 
-    def save_stack(path: Path, *arguments: Any, **named: Any) -> None:
-        original(path, *arguments, **named)
-        saved[path] = path.read_bytes()
+    def save(path: Path, content: Mapping[str, Any]) -> None:
+        original(path, content)
+        if "runs" in content:
+            saved[path] = path.read_bytes()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "save_stack", save_stack)
+        patch.setattr(checkpoint, "save", save)
         assert command(*sweep).status == 0
     for run in Path("outputs/s").glob("seed=*"):
         (run / "metrics.json").write_text('{"status": "running"}')

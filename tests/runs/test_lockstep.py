@@ -167,7 +167,7 @@ def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
     longer = [resolved(*member, "trainer.max_epochs=4") for member in members]
     kept = [saved_state(Path(f"stack/{i}"), run, DataCache().data(run)) for i, run in enumerate(longer)]
     together = StackState.join([state for state in kept if state])
-    assert together.members["network"]["preprocessing.scaling.last"][:, 0, 0].tolist() == [24, 22, 14]
+    assert together.network["preprocessing.scaling.last"][:, 0, 0].tolist() == [24, 22, 14]
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")

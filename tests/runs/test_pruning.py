@@ -17,9 +17,9 @@ from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.finalize import finalize
 from mlplab.runs.folder import Metrics
 from mlplab.runs.selection import read_run
+from mlplab.runs.train import finalize
 from mlplab.sweeps.engines.sweep_engine import SweepEngine
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.run import SweepRun

@@ -222,7 +222,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
 
 def test_checkpoints_hold_averaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (run,) = trained(tmp_path / "cpu", SMALL)
-    state = checkpoint.load(tmp_path / "cpu/0/checkpoints/last.ckpt")["training"]["members"]
+    state = checkpoint.load(tmp_path / "cpu/0/checkpoints/last.ckpt")["training"]
     of_last_step = state["optimizer"]["weights"].flatten()
     output = run["last"]["body.output.bias"].flatten()
     assert torch.equal(output, state["network"]["body.output.bias"].flatten())

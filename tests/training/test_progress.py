@@ -12,7 +12,7 @@ from support import SMALL, resolved
 from mlplab.data.cache import DataCache
 from mlplab.runs.run import Run
 from mlplab.runs.train import train_runs
-from mlplab.training import progress
+from mlplab.training.loggers import progress
 
 
 def lines(folder: Path, *members: Sequence[str], title: str | None = None) -> list[str]:

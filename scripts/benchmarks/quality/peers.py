@@ -22,7 +22,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from benchmarks.quality.scores import Outcome
 from benchmarks.quality.tables import BenchmarkTable, Split
-from mlplab.runs.build import lightning_quiet
+from mlplab.training.trainer import lightning_quiet
 
 Peer = Literal["mlp", "linear", "boosting", "xgboost", "lightgbm", "catboost", "realmlp"]
 

@@ -61,10 +61,10 @@ def train(
             log.info("%s was %s", inside(folder), metrics["reason"])
         elif run.test and not has_test_scores(metrics):
             with heavy_imports():
-                from mlplab.runs.test_finished import test_finished
+                from mlplab.runs.score_test_rows import score_finished_run
 
             log.info("%s has already finished: scoring its test rows", inside(folder))
-            metrics = test_finished(folder, cache)
+            metrics = score_finished_run(folder, cache)
         else:
             log.info("%s has already finished", inside(folder))
         _print_scores(metrics, folder, Console())

@@ -109,13 +109,15 @@ class RunFolder:
         (self.path / "checkpoints").mkdir(exist_ok=True)
         self._write_config(config)
 
-    def lock(self) -> None:
-        """Locks the folder against other processes.
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Locks the folder against other processes within a block.
 
         Raises:
-            UserError: if another process uses it.
+            FolderInUse: if another process uses it.
         """
-        self._lock.acquire()
+        with self._lock.held():
+            yield
 
     def unlock(self) -> None:
         """Releases the folder for other processes."""
@@ -197,13 +199,12 @@ def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
     with suppress(UserError):
         if not path.exists() or not any(path.iterdir()):
             folder.create(config)
+            folder.unlock()
         elif (path / "config.yaml").exists() and differing(config, read_config(path)):
             return
-        else:
-            folder.lock()
-        if read_metrics(path)["status"] in ("running", "interrupted", "unknown"):
-            folder.write_metrics("failed", {}, reason)
-        folder.unlock()
+        with folder.locked():
+            if read_metrics(path)["status"] in ("running", "interrupted", "unknown"):
+                folder.write_metrics("failed", {}, reason)
 
 
 def finite(metrics: Metrics) -> Metrics:

@@ -1,21 +1,19 @@
-"""The saved training states: a run's own, and that of its stack."""
+"""The saved training states from which runs resume: a run's own, and that of its stack."""
 
 import logging
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlplab.config import TrainConfig
 from mlplab.data.cache import RunData
 from mlplab.errors import UserError
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.resume import differences
+from mlplab.runs.run import Run
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState
-
-if TYPE_CHECKING:
-    from mlplab.runs.stack_trainer import TrainingRun
 
 REMEDY = "restore it, or start a new run"
 """Remedy for a table or a split that has changed."""
@@ -23,16 +21,26 @@ REMEDY = "restore it, or start a new run"
 log = logging.getLogger(__name__)
 
 
-def check_same_rows(folder: Path, data: RunData) -> bool:
-    """Checks that a run was trained on this table and split; False if there is nothing to check.
+def resume_groups(runs: Sequence[Run], stack_file: Path | None) -> list[tuple[list[Run], StackState | None]]:
+    """Runs at the same step, which can train together, and their training state; None: from the beginning.
+
+    A run resumes from the later of the states that it and its stack have saved.
 
     Raises:
-        UserError: if they have changed.
+        UserError: if a state cannot be used, or if a table or a split has changed.
     """
-    path = RunFolder(folder).best
-    if path.exists():
-        data.check_unchanged(checkpoint.load(path).get("table"), REMEDY)
-    return path.exists()
+    shared = _stack_states(stack_file, runs) if stack_file else {}
+    groups: dict[Hashable, list[tuple[Run, StackState | None]]] = {}
+    for run in runs:
+        state = None
+        if run.resume:
+            states = shared.get(run.folder), saved_state(run.folder, run.config, run.data)
+            state = max((saved for saved in states if saved), key=lambda saved: saved.step, default=None)
+        groups.setdefault(state.join_key if state else None, []).append((run, state))
+    return [
+        ([run for run, _ in group], StackState.join([state for _, state in group if state]) if key else None)
+        for key, group in groups.items()
+    ]
 
 
 def saved_state(folder: Path, run: TrainConfig, data: RunData) -> StackState | None:
@@ -44,12 +52,10 @@ def saved_state(folder: Path, run: TrainConfig, data: RunData) -> StackState | N
     """
     path = RunFolder(folder).last
     content = checkpoint.load_newest(path)
-    if (
-        content and content.get("training") is None
-    ):  # killed after its last checkpoint, before its test scores
+    if content and "training" not in content:  # killed after its last checkpoint, before its test scores
         older = checkpoint.previous(path)
         content = checkpoint.load(older) if older.exists() else None
-    if content is None or content.get("training") is None:  # or killed there twice
+    if content is None or "training" not in content:  # or killed there twice
         return None
     if faults := differences(run, _part(path, content, "config"), str(path)):
         raise UserError(*faults)
@@ -57,41 +63,17 @@ def saved_state(folder: Path, run: TrainConfig, data: RunData) -> StackState | N
     return _state(path, content)
 
 
-def resume_groups(
-    runs: Sequence["TrainingRun"], stack_file: Path | None
-) -> list[tuple[list["TrainingRun"], StackState | None]]:
-    """Runs at the same step, which can train together, and their training state; None: from the beginning.
-
-    A run resumes from the later of the states that it and its stack have saved.
-
-    Raises:
-        UserError: if a state cannot be used, or if a table or a split has changed.
-    """
-    shared = _load_stack_states(stack_file, runs) if stack_file else {}
-    groups: dict[Hashable, list[tuple[TrainingRun, StackState | None]]] = {}
-    for run in runs:
-        state, path = None, run.run.folder
-        if run.run.resume:
-            states = shared.get(path), saved_state(path, run.config, run.data)
-            state = max((each for each in states if each), key=lambda each: each.step, default=None)
-        groups.setdefault(state.join_key if state else None, []).append((run, state))
-    return [
-        ([run for run, _ in group], StackState.join([state for _, state in group if state]) if key else None)
-        for key, group in groups.items()
-    ]
-
-
-def save_stack_state(path: Path, runs: Sequence["TrainingRun"], state: StackState) -> None:
+def save_stack_state(path: Path, runs: Sequence[Run], state: StackState) -> None:
     """Saves the training state of the runs of a stack, in the order of the state's members.
 
     The file is in a subfolder of the sweep's folder. It names runs by the paths of their folders in the
     sweep's folder.
     """
-    tables = {_name(path, run): run.data.fingerprint for run in runs}
-    checkpoint.save_stack(path, tables, training=state.plain())
+    names, tables = [_name(path, run) for run in runs], [dict(run.data.fingerprint) for run in runs]
+    checkpoint.save(path, {"runs": names, "tables": tables, "training": state.plain()})
 
 
-def _load_stack_states(path: Path, runs: Sequence["TrainingRun"]) -> dict[Path, StackState]:
+def _stack_states(path: Path, runs: Sequence[Run]) -> dict[Path, StackState]:
     """The training state of each of these runs. If the file is damaged, logs a warning and returns none."""
     try:
         content = checkpoint.load_newest(path)
@@ -101,21 +83,18 @@ def _load_stack_states(path: Path, runs: Sequence["TrainingRun"]) -> dict[Path, 
     except UserError as error:
         log.warning("%s; its runs resume from their own checkpoints", error.faults[0].sentence())
         return {}
-    fingerprints = dict(zip(names, content.get("tables", []), strict=True))
-    known = {_name(path, run): run for run in runs}
-    for name in known.keys() & fingerprints.keys():
-        known[name].data.check_unchanged(fingerprints[name], REMEDY)
     ensemble = len(state.diverged) // max(1, len(names))
-    return {
-        known[name].run.folder: state.select(range(place * ensemble, (place + 1) * ensemble))
-        for place, name in enumerate(names)
-        if name in known
-    }
+    known, states = {_name(path, run): run for run in runs}, {}
+    for place, (name, table) in enumerate(zip(names, content.get("tables", []), strict=True)):
+        if run := known.get(name):
+            run.data.check_unchanged(table, REMEDY)
+            states[run.folder] = state.select(range(place * ensemble, (place + 1) * ensemble))
+    return states
 
 
-def _name(path: Path, run: "TrainingRun") -> str:
+def _name(path: Path, run: Run) -> str:
     """The name of a run in the file of its stack."""
-    return os.path.relpath(run.run.folder, path.parents[1])
+    return os.path.relpath(run.folder, path.parents[1])
 
 
 def _state(path: Path, content: Mapping[str, Any]) -> StackState:
@@ -131,3 +110,15 @@ def _part(path: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any
     if not isinstance(part, Mapping):
         raise checkpoint.damaged(path, f"its entry '{name}' is missing")
     return part
+
+
+def check_same_rows(folder: Path, data: RunData) -> bool:
+    """Checks that a run was trained on this table and split; False if there is nothing to check.
+
+    Raises:
+        UserError: if they have changed.
+    """
+    path = RunFolder(folder).best
+    if path.exists():
+        data.check_unchanged(checkpoint.load(path).get("table"), REMEDY)
+    return path.exists()

@@ -1,36 +1,32 @@
 """Trains a stack: one `Trainer.fit`, from the start or a training state, until few runs are left."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import torch
-from jaxtyping import Float64
-from lightning.pytorch.loggers import Logger
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from mlplab.config import TrainConfig
 from mlplab.config.metrics import sign_of
-from mlplab.data.cache import RunData
 from mlplab.data.seen_rows import SeenRows
+from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
 from mlplab.models.class_probabilities import ClassProbabilities
-from mlplab.runs.build import build_stack, build_trainer
-from mlplab.runs.folder import Metrics, RunFolder, Status, finite
-from mlplab.runs.members import member_configs
-from mlplab.runs.out_of_fold import disjoint_members, out_of_fold
+from mlplab.runs.build import build_stack
+from mlplab.runs.folder import Metrics, Status, finite
+from mlplab.runs.predictions import out_of_fold
 from mlplab.runs.resume_state import save_stack_state
-from mlplab.runs.run import Run
-from mlplab.runs.run_test import RunTest, member_mean
-from mlplab.runs.scores import Scores, table_scores
+from mlplab.runs.run import Run, member_configs
+from mlplab.runs.score_test_rows import ScoredTestRows, score_test_rows
+from mlplab.runs.scores import table_scores
 from mlplab.training import checkpoint
 from mlplab.training import state as stack_state
+from mlplab.training.best_weights import BestWeights
 from mlplab.training.calibration import temperatures
 from mlplab.training.callbacks import (
-    AtEnd,
-    BestWeights,
     CallbackDispatcher,
     EarlyStopping,
     PeriodicCheckpoint,
@@ -38,41 +34,19 @@ from mlplab.training.callbacks import (
     StackCallback,
 )
 from mlplab.training.evaluation import predictions
-from mlplab.training.loggers.curves import EpochCurves, StepCurves
+from mlplab.training.loggers.curves import EpochCurves, Histograms, StepCurves
 from mlplab.training.loggers.files import flush_loggers
-from mlplab.training.loggers.histograms import Histograms
-from mlplab.training.progress import EpochLines
+from mlplab.training.loggers.progress import EpochLines
 from mlplab.training.pruning import Pruning
 from mlplab.training.state import StackState
+from mlplab.training.trainer import build_trainer
 
 TEMPERATURE = "preprocessing.target_transform.temperature"
 """The name of a tensor in a network's state."""
 
 
-@dataclass(frozen=True)
-class TrainingRun:
-    """A run in training. It is one member of the stack, or several if it is an ensemble.
-
-    Args:
-        log: logs a line about the run.
-        log_progress: logs a line about its progress.
-    """
-
-    run: Run
-    data: RunData
-    folder: RunFolder
-    loggers: Sequence[Logger]
-    log: Callable[[str], None]
-    log_progress: Callable[[str], None]
-
-    @property
-    def config(self) -> TrainConfig:
-        """Its configuration."""
-        return self.run.config
-
-
 class StackTrainer:
-    """Trains the runs of a stack.
+    """Trains the runs of a stack, each of which is one member, or several if it is an ensemble.
 
     Args:
         runs: with ensembles of equal size.
@@ -85,7 +59,6 @@ class StackTrainer:
         best: the best weights and values of each member.
         last_weights: the network's tensors, for each member at the end of its own training.
         final_state: the training state when `fit` ended.
-        held_out: the predictions of ensembles' members for the rows that they hold out, after `calibrate`.
 
     Raises:
         UserError: if the stack cannot be built, or the state does not fit the network.
@@ -93,7 +66,7 @@ class StackTrainer:
 
     def __init__(
         self,
-        runs: Sequence[TrainingRun],
+        runs: Sequence[Run],
         callbacks: Sequence[StackCallback],
         state: StackState | None = None,
         stack_file: Path | None = None,
@@ -105,16 +78,17 @@ class StackTrainer:
         self.stack = build_stack(configs, data, initialize=state is None)
         self._started = perf_counter() - (state.seconds if state else 0)
         first, loggers = configs[0], [run.loggers for run in runs]
-        stops = [each.callbacks.early_stopping for each in configs]
-        deciders = disjoint_members([each.split.val for each in data], self.stack.module.ensemble)
-        self.best = BestWeights(len(configs), deciders)
-        self.stopping = EarlyStopping([each.patience for each in stops], [each.min_delta for each in stops])
-        self.pruning = Pruning([run.run.bracket for run in runs], self.best, self.stopping)
+        stops = [member.callbacks.early_stopping for member in configs]
+        voters = epoch_voters([member.split.val for member in data], self.stack.module.ensemble)
+        self.best = BestWeights(len(configs), voters)
+        self.stopping = EarlyStopping([stop.patience for stop in stops], [stop.min_delta for stop in stops])
+        self.pruning = Pruning([run.bracket for run in runs], self.best, self.stopping)
         self.shrink = ShrinkStack()
         self.last_weights: dict[str, Tensor] = {}
-        self.held_out: Float64[np.ndarray, "member row output"] | None = None
         self.final_state: StackState | None = None
-        every, minutes = first.trainer.log_every_n_steps, first.callbacks.checkpoint.every_minutes
+        self._calibrated: set[int] = set()
+        self._held_out: Float64[np.ndarray, "member row output"] | None = None
+        steps, minutes = first.trainer.log_every_n_steps, first.callbacks.checkpoint.every_minutes
         epochs = first.callbacks.histograms.every_epochs
         seconds = None if minutes is None else minutes * 60
         self.periodic_checkpoint = PeriodicCheckpoint(seconds, self.save, last_save)
@@ -122,7 +96,7 @@ class StackTrainer:
             [
                 self.best,
                 EpochCurves(loggers, self.best),
-                *([StepCurves(loggers, every)] if every else []),
+                *([StepCurves(loggers, steps)] if steps else []),
                 *([Histograms(loggers, epochs)] if epochs else []),
                 self.stopping,
                 self.pruning,
@@ -130,17 +104,19 @@ class StackTrainer:
                 EpochLines([run.log_progress for run in runs]),
                 *callbacks,
                 self.periodic_checkpoint,
-                AtEnd(self._keep_final_state),
-            ]
+            ],
+            on_end=self._on_end,
         )
-        self.trainer = build_trainer(self.stack, dispatcher, loggers, str(runs[0].folder.path))
+        all_loggers = [logger for of_run in loggers for logger in of_run]
+        folder = str(runs[0].folder)
+        self.trainer = build_trainer(first, self.stack.datamodule.steps, dispatcher, all_loggers, folder)
+        self._parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning
         if state:
             self.stack.datamodule.position = state.batch
-            parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning
             try:
-                stack_state.restore(state, *parts)
-            except (RuntimeError, LookupError, ValueError) as error:
-                where = str(stack_file if stack_file else runs[0].folder.last)
+                stack_state.restore(state, *self._parts)
+            except (RuntimeError, LookupError, TypeError, ValueError) as error:
+                where = str(stack_file or runs[0].files.last)
                 what = "contains the state of a different network"
                 raise UserError(Fault(what, where, remedy="start a new run")) from error
 
@@ -148,11 +124,11 @@ class StackTrainer:
         """Trains to the end, until few runs are left, or until a signal is received."""
         self.trainer.fit(self.stack.module, datamodule=self.stack.datamodule)
         if self.final_state is None:  # there was nothing left to train
-            self._keep_final_state()
+            self._on_end()
 
-    def _keep_final_state(self) -> None:
+    def _on_end(self) -> None:
         with self.stack.module.optimizer.averaged():
-            self.last_weights = self.stopping.last_state(self.stack.module)
+            self.last_weights = self.stopping.last_weights(self.stack.module)
         self.final_state = self.state()
 
     def members(self, run: int) -> list[int]:
@@ -160,28 +136,28 @@ class StackTrainer:
         first = run * self.stack.module.ensemble
         return list(range(first, first + self.stack.module.ensemble))
 
-    def sound_members(self, run: int) -> list[int]:
+    def members_not_diverged(self, run: int) -> list[int]:
         """The members of a run that have not diverged; all if all have."""
         members, diverged = self.members(run), self.stack.module.diverged
         return [member for member in members if member not in diverged] or members
 
-    def status(self, run: int) -> tuple[Status, str | None]:
-        """The status of a run whose training is over, and the reason why it is not `done`.
+    def ended_runs(self, *, interrupted: bool) -> dict[int, tuple[Status, str | None]]:
+        """The status of each run whose training is over, and the reason why it is not `done`.
 
         A run has diverged if all of its members have.
         """
-        diverged, pruned, members = self.stack.module.diverged, self.pruning.reasons, self.members(run)
-        if all(member in diverged for member in members):
-            return "diverged", diverged[members[0]]
-        return ("pruned", pruned[members[0]]) if members[0] in pruned else ("done", None)
-
-    def ended_runs(self, *, interrupted: bool) -> list[int]:
-        """The runs whose training is over."""
-        module = self.stack.module
-        if not (interrupted or self.shrink.triggered):
-            return list(range(len(self.runs)))
-        over = ~module.active | (module.epochs >= (self.trainer.max_epochs or 0))
-        return over.view(-1, module.ensemble).all(1).nonzero().flatten().tolist()
+        module, pruned = self.stack.module, self.pruning.reasons
+        ended: dict[int, tuple[Status, str | None]] = {}
+        for run in range(len(self.runs)):
+            members = self.members(run)
+            trained = module.epochs[members] >= (self.trainer.max_epochs or 0)
+            if (interrupted or self.shrink.triggered) and not (trained | ~module.active[members]).all():
+                continue
+            if all(member in module.diverged for member in members):
+                ended[run] = "diverged", module.diverged[members[0]]
+            else:
+                ended[run] = ("pruned", pruned[members[0]]) if members[0] in pruned else ("done", None)
+        return ended
 
     def without_stopped_runs(self) -> "StackTrainer":
         """The trainer of a smaller stack, which resumes with the runs that have active members."""
@@ -193,8 +169,7 @@ class StackTrainer:
 
     def state(self) -> StackState:
         """The current training state."""
-        parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning
-        return stack_state.capture(*parts, self.seconds)
+        return stack_state.capture(*self._parts, self.seconds)
 
     def save(self) -> None:
         """Saves the current training state to the stack's file, or to the run's last.ckpt.
@@ -203,58 +178,76 @@ class StackTrainer:
         """
         for run in self.runs:
             flush_loggers(run.loggers)
-        state, sound = self.state(), self.sound_members(0)
+        state, members = self.state(), self.members_not_diverged(0)
         if self.stack_file:
             save_stack_state(self.stack_file, self.runs, state)
-        elif all(tensor[sound].isfinite().all() for tensor in state.members["network"].values()):
-            metrics, path = self.metrics(0), self.runs[0].folder.last
-            self.save_checkpoint(0, path, state.members["network"], metrics["epochs"], metrics, state)
+        elif all(tensor[members].isfinite().all() for tensor in state.network.values()):
+            self.save_checkpoint(0, self.runs[0].files.last, state.network, self.metrics(0), state)
 
     def save_checkpoint(
         self,
         index: int,
         path: Path,
         network: Mapping[str, Tensor],
-        epoch: int,
         metrics: Metrics,
         state: StackState | None = None,
-        seen: Sequence[SeenRows] = (),
+        seen: Sequence[SeenRows] | None = None,
     ) -> None:
-        """Writes the checkpoint of a run.
+        """Writes the checkpoint of a run: of its best epoch if `seen` is given, else of its last.
 
         Args:
             index: the number of the run.
             network: the network's tensors, for all members.
-            epoch: number of epochs of training.
-            metrics: the run's metrics.
             state: the training state, if training can resume from the checkpoint.
             seen: the rows in training and validation; the run's own, and those of the run of a warm start.
         """
-        run, members = self.runs[index], self.sound_members(index)
-        checkpoint.save(
-            path,
-            {name: tensor[members] for name, tensor in network.items()},
-            config=run.config.plain(),
-            schema=self.stack.table.schema.plain(),
-            table=run.data.fingerprint,
-            epoch=epoch,
-            metrics=metrics,
-            member_weights={member - self.members(index)[0]: 1 / len(members) for member in members},
-            training=state.plain() if state else None,
-            seen=[{name: torch.from_numpy(array) for name, array in each.arrays().items()} for each in seen],
-        )
+        run, members = self.runs[index], self.members_not_diverged(index)
+        content = {
+            "epoch": metrics["epochs" if seen is None else "best_epoch"],
+            "metrics": metrics,
+            "config": run.config.plain(),
+            "schema": self.stack.table.schema.plain(),
+            "table": dict(run.data.fingerprint),
+            "member_weights": {member - self.members(index)[0]: 1 / len(members) for member in members},
+            "state": {name: tensor.detach()[members].cpu() for name, tensor in network.items()},
+        }
+        if state:
+            content["training"] = state.plain()
+        if seen is not None:
+            content["seen"] = [
+                {name: torch.from_numpy(array) for name, array in rows.arrays().items()} for rows in seen
+            ]
+        checkpoint.save(path, content)
 
     def metrics(self, index: int) -> Metrics:
-        """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs."""
-        best, members = self.best, self.sound_members(index)
-        metrics: Metrics = {}
+        """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs.
+
+        After `calibrate`, also the temperature of its probabilities; and of an ensemble the scores out of
+        fold, which are its validation scores, too.
+        """
+        best, members, metrics = self.best.state, self.members_not_diverged(index), Metrics()
         if best.epochs[members].all():
-            metrics |= {
-                name: member_mean(value[members]) for name, value in best.values.items() if name != "train/lr"
-            }
-            metrics["best_epoch"] = round(member_mean(best.epochs[members]))
+            for name, value in best.values.items():
+                if name != "train/lr":
+                    metrics[name] = value[members].double().mean().item()
+            metrics["best_epoch"] = round(best.epochs[members].double().mean().item())
         metrics["epochs"] = int(self.stack.module.epochs[members].max())
-        return finite(metrics | self.pruning.metrics(members[0], sign_of(self.stack.module.monitor)))
+        metrics |= self.pruning.metrics(members[0], sign_of(self.stack.module.monitor))
+        if index not in self._calibrated:
+            return finite(metrics)
+        if self._held_out is not None:
+            data = self.runs[index].data
+            rows = [self.stack.data[member].split.val for member in members]
+            predicted = [
+                self._held_out[member, : len(held_out)]
+                for member, held_out in zip(members, rows, strict=True)
+            ]
+            scores = table_scores(data.table, *out_of_fold(rows, predicted))
+            metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in scores.items()}
+            metrics["members"] = len(members)
+        if self.stack.module.sizes.classes:
+            metrics["temperature"] = best.network[TEMPERATURE][members[0]].item()
+        return finite(metrics)
 
     @property
     def seconds(self) -> float:
@@ -272,42 +265,41 @@ class StackTrainer:
 
         The members of ensembles then predict the rows that they hold out.
         """
-        module = self.stack.module
-        module.network.load_state_dict(self.best.state)
+        module, datamodule = self.stack.module, self.stack.datamodule
+        module.network.load_state_dict(self.best.state.network)
         transform = module.network.preprocessing.target_transform
         if isinstance(transform, ClassProbabilities):
-            loader, rows = self.stack.datamodule.val_dataloader(), self.stack.datamodule.val
-            found = temperatures(module.network, loader, rows, [self.sound_members(run) for run in runs])
-            for run, temperature in zip(runs, found, strict=True):
+            members = [self.members_not_diverged(run) for run in runs]
+            fitted = temperatures(module.network, datamodule.val_dataloader(), datamodule.val, members)
+            for run, temperature in zip(runs, fitted, strict=True):
                 transform.temperature[self.members(run)] = temperature.to(transform.temperature)
-            self.best.state = module.network.state_dict()
+            self.best.state.network = module.network.state_dict()
         if module.ensemble > 1:
-            self.held_out = predictions(module.network, self.stack.datamodule.val_dataloader()).cpu().numpy()
+            self._held_out = predictions(module.network, datamodule.val_dataloader()).cpu().numpy()
+        self._calibrated = set(runs)
 
-    def calibrated_metrics(self, index: int) -> Metrics:
-        """The metrics of a run after `calibrate`: also the temperature of its probabilities; of an ensemble
-        the scores out of fold, which are its validation scores, too."""
-        module, members, metrics = self.stack.module, self.sound_members(index), self.metrics(index)
-        if module.ensemble > 1:
-            found = self._out_of_fold_scores(index)
-            metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in found.items()}
-            metrics["members"] = len(members)
-        if module.sizes.classes:
-            metrics["temperature"] = self.best.state[TEMPERATURE][members[0]].item()
-        return finite(metrics)
+    def score_test_rows(self, runs: Sequence[int]) -> dict[int, ScoredTestRows]:
+        """Scores the best weights of some runs on their test rows, after `calibrate`."""
+        self.stack.module.network.to(self.trainer.strategy.root_device)
+        of_runs = [
+            (self.runs[run].config, self.runs[run].data, self.members_not_diverged(run)) for run in runs
+        ]
+        return dict(zip(runs, score_test_rows(self.stack, of_runs), strict=True))
 
-    def _out_of_fold_scores(self, index: int) -> Scores:
-        data, members = self.runs[index].data, self.sound_members(index)
-        rows = [data.members[member - self.members(index)[0]].split.val for member in members]
-        assert self.held_out is not None
-        predicted = [self.held_out[member, : len(own)] for member, own in zip(members, rows, strict=True)]
-        return table_scores(data.table, *out_of_fold(rows, predicted))
 
-    def test(self) -> None:
-        """Tests the best weights of all members, after `calibrate`."""
-        self.trainer.test(self.stack.module, datamodule=self.stack.datamodule, verbose=False)
+def epoch_voters(held_out: Sequence[Rows], ensemble: int) -> Bool[Tensor, "run one other"] | None:
+    """For each member of each ensemble, those that hold out none of its rows; None if there are no ensembles.
 
-    def tested(self, index: int) -> RunTest:
-        """The test of a run, after `test`."""
-        run = self.runs[index]
-        return RunTest(run.config, run.data, self.stack.module, self.sound_members(index))
+    Args:
+        held_out: the rows that each member of a stack holds out.
+        ensemble: the number of members of each run.
+    """
+    if ensemble == 1:
+        return None
+    disjoint = torch.zeros(len(held_out) // ensemble, ensemble, ensemble, dtype=torch.bool)
+    for run, voters in enumerate(disjoint):
+        rows = held_out[run * ensemble : (run + 1) * ensemble]
+        for one, other in combinations(range(ensemble), 2):
+            if not np.intersect1d(rows[one], rows[other], assume_unique=True).size:
+                voters[one, other] = voters[other, one] = True
+    return disjoint

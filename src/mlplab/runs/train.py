@@ -1,4 +1,4 @@
-"""Trains runs as one stack: from configurations to run folders with tested networks."""
+"""Trains runs: opens their folders, fits a stack, and calibrates, tests and finalizes the runs that end."""
 
 import logging
 import traceback
@@ -9,8 +9,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mlplab.config import TrainConfig, chosen
-from mlplab.config.metrics import metrics_of
 from mlplab.console import print_line, progress_lines
 from mlplab.data.cache import DataCache
 from mlplab.errors import (
@@ -23,23 +21,36 @@ from mlplab.errors import (
     is_disk_error,
     reason_of,
 )
-from mlplab.runs.build import lightning_quiet
-from mlplab.runs.end_warnings import end_warnings
-from mlplab.runs.finalize import finalize
-from mlplab.runs.folder import Metrics, RunFolder, Status
-from mlplab.runs.headers import row_warnings, write_headers
+from mlplab.runs.folder import AS_PLANNED, Metrics, RunFolder, Status
+from mlplab.runs.messages import (
+    end_line,
+    end_warnings,
+    header_lines,
+    row_warnings,
+    scores_line,
+    scores_text,
+    start_texts,
+)
 from mlplab.runs.resume import has_ended
 from mlplab.runs.resume_state import resume_groups
 from mlplab.runs.run import Run
-from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
-from mlplab.runs.texts import starting_texts
+from mlplab.runs.score_test_rows import ScoredTestRows
+from mlplab.runs.stack_trainer import StackTrainer
+from mlplab.runs.warm_start import inherited_rows
+from mlplab.signals import handle_signals
+from mlplab.training import checkpoint
 from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.cpu_settings import cpu_settings_for_training
-from mlplab.training.loggers.files import build_loggers, quiet_writer_threads, truncate_curves
-from mlplab.training.loggers.hyperparameters import hyperparameters
-from mlplab.training.loggers.tensorboard import log_start
-from mlplab.training.progress import ProgressBar, ProgressLines
+from mlplab.training.loggers.files import (
+    build_loggers,
+    close_loggers,
+    quiet_writer_threads,
+    truncate_curves,
+)
+from mlplab.training.loggers.progress import ProgressBar, ProgressLines
+from mlplab.training.loggers.tensorboard import log_end, log_start
 from mlplab.training.state import StackState
+from mlplab.training.trainer import lightning_quiet
 
 log = logging.getLogger(__name__)
 
@@ -75,178 +86,216 @@ def train_runs(
         CannotWrite: if the disk is full.
     """
     metrics: dict[Path, Metrics] = {}
-    with ExitStack() as contexts:
-        in_training = [_training_run(run, cache, console, alone=title is None) for run in runs]
-        for each in in_training:
-            if each.run.resume:
-                contexts.enter_context(lock_to_resume(each.folder, each.config))
-        for group, state in resume_groups(in_training, stack_file):
-            if title is None and group[0].run.resume and not state:
-                log.info("%s: no saved training state: starting from the beginning", runs[0].folder.name)
+    with ExitStack() as locks:
+        for run in runs:
+            _open(run, cache, console, alone=title is None)
+            if run.resume:
+                locks.enter_context(_locked_to_resume(run))
+        for group, state in resume_groups(runs, stack_file):
+            if title is None and group[0].resume and not state:
+                log.info("%s: no saved training state: starting from the beginning", group[0].folder.name)
             file = stack_file if len(runs) > 1 else None
-            metrics |= _train_together(group, console, title, state, file)
+            metrics |= _train_stack(group, console, title or "", state, file)
     return [metrics[run.folder] for run in runs]
 
 
-def _train_together(
-    runs: Sequence[TrainingRun],
-    console: Console,
-    title: str | None,
-    state: StackState | None,
-    stack_file: Path | None,
-) -> dict[Path, Metrics]:
-    """Trains runs at the same step; returns their metrics by folder."""
-    bars = [ProgressBar(console, title or "")] if console.is_terminal else []
-    lines = [] if bars else [ProgressLines(partial(print_line, console), title or "")]
-    with ExitStack() as contexts:
-        contexts.enter_context(lightning_quiet())
-        signals = StopOnSignal()
-        trainer = StackTrainer(runs, [*bars, *lines, signals], state, stack_file)
-        contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
-        contexts.enter_context(quiet_writer_threads())
-        contexts.enter_context(signals)  # until now, a signal ends the process at once
-        training = _Training(trainer, signals, console, title or "")
-        warnings = [row_warnings(run, resumed=state is not None) for run in runs]
-        _open_folders(runs, state)
-        warned = runs[0].data.hashed.warned
-        for warning in dict.fromkeys(each for own in warnings for each in own if each not in warned):
-            log.warning("%s", warning)  # to the terminal; the runs' logs are not open yet
-            warned.add(warning)
-        for each in runs:
-            contexts.callback(each.folder.unlock)
-            contexts.enter_context(each.folder.log())
-        try:
-            write_headers(training.trainer, warnings, state)
-            for each in runs:
-                texts = starting_texts(each.config, each.data.table.schema)
-                log_start(each.loggers, hyperparameters(each.config), each.config.monitor, texts)
-            with ExitStack() as shown:
-                for bar in bars:
-                    shown.callback(bar.progress.stop)
-                training.run()
-        except BaseException as error:
-            training.fail(error)
-            if is_disk_error(error):
-                raise CannotWrite(error) from error
-            if isinstance(error, SystemExit):
-                raise RunFailed(f"a custom class called exit({error.code})") from error
-            raise
-        return training.metrics
+def _open(run: Run, cache: DataCache, console: Console, *, alone: bool) -> None:
+    """Reads a run's data, and builds its loggers.
 
-
-class _Training:
-    """Trains a stack until all of its runs have ended.
-
-    Attributes:
-        trainer: the trainer of the runs that are left.
-        metrics: the content of metrics.json for the runs that have ended, by folder.
+    A single run logs to the terminal (progress only if there is no bar), one of a sweep to its own log.
     """
-
-    def __init__(self, trainer: StackTrainer, signals: StopOnSignal, console: Console, title: str) -> None:
-        self.trainer, self.signals, self.console, self.title = trainer, signals, console, title
-        self.metrics: dict[Path, Metrics] = {}
-
-    def run(self) -> None:
-        """Trains, tests and finalizes all runs; smaller stacks continue with those that are left."""
-        trainer: StackTrainer | None = self.trainer
-        while trainer:
-            self.trainer = trainer
-            trainer = self._fit_and_finalize()
-
-    def _fit_and_finalize(self) -> StackTrainer | None:
-        """Finalizes the runs that end first; returns the trainer of the others."""
-        trainer = self.trainer
-        trainer.fit()
-        received = self.signals.received
-        ended = trainer.ended_runs(interrupted=received is not None)
-        left = len(ended) < len(trainer.runs) and not received
-        following = trainer.without_stopped_runs() if left else None
-        statuses = {index: trainer.status(index) for index in ended}
-        is_pruned = any(status == "pruned" for status, _ in statuses.values())
-        if trainer.stack_file and (received or is_pruned):  # what was decided together must not change
-            trainer.save()
-        trained = [index for index, (status, _) in statuses.items() if status == "done"]
-        tested, finished = any(trainer.runs[index].config.test for index in trained), len(self.metrics)
-
-        def progress() -> str:
-            done = f" of {len(self.metrics) - finished} of {len(ended)} runs" if len(ended) > 1 else ""
-            return f"{self.title}{'test scores and baselines' if tested else 'last checkpoints'}{done}"
-
-        with progress_lines(partial(print_line, self.console), progress):
-            if trained:
-                trainer.calibrate(trained)
-            if tested:
-                trainer.test()
-            for index, (status, reason) in statuses.items():
-                self._finalize(index, status, reason)
-        if received:
-            step = trainer.trainer.global_step
-            raise Interrupted(f"stopped by {received.name} after step {step}", received)
-        return following
-
-    def _finalize(self, index: int, status: Status, reason: str | None = None) -> None:
-        run = self.trainer.runs[index]
-        metrics = finalize(self.trainer, index, status, reason)
-        self.metrics[run.folder.path] = metrics
-        if status == "done":
-            best, epochs, seconds = (metrics[name] for name in ("best_epoch", "epochs", "seconds"))
-            of_members = " (mean of the networks)" * (chosen(run.config.ensemble) > 1)
-            run.log(f"{run.folder.path.name}: best epoch {best} of {epochs}{of_members}; {seconds:.1f} s")
-            for warning in end_warnings(self.trainer, index, metrics):
-                run.log(f"warning: {warning}")
-            names, part = metrics_of(run.data.table.schema.classes), "test" if run.config.test else "val"
-            scores = ", ".join(f"{name} {metrics[f'{part}/{name}']}" for name in names)
-            run.folder.log_line(f"{part} {scores}")
-        else:
-            run.log(str(reason) if status == "pruned" else f"{status}: {reason}")
-
-    def fail(self, error: BaseException) -> None:
-        """Finalizes the runs that are left, with the error as the reason."""
-        status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
-        if not (isinstance(error, UserError | RunFailed) or is_disk_error(error)):
-            for run in self.trainer.runs:
-                run.folder.log_line(traceback.format_exc())
-        for index, run in enumerate(self.trainer.runs):
-            if run.folder.path not in self.metrics:
-                with suppress(OSError):  # which may be the error itself
-                    self._finalize(index, status, reason_of(error))
-
-
-def _training_run(run: Run, cache: DataCache, console: Console, *, alone: bool) -> TrainingRun:
-    """A single run logs to the terminal (progress only if there is no bar), one of a sweep to its own log."""
-    folder = RunFolder(run.folder)
-    level = logging.DEBUG if console.is_terminal else logging.INFO
-    progress = partial(log.log, level) if alone else folder.log_line
-    lines = log.info if alone else folder.log_line
-    loggers = build_loggers(run.config, str(run.folder))
-    return TrainingRun(run, cache.data(run.config), folder, loggers, lines, progress)
+    run.data, run.files = cache.data(run.config), RunFolder(run.folder)
+    run.loggers = build_loggers(run.config, str(run.folder))
+    run.log = log.info if alone else run.files.log_line
+    run.log_progress = run.log if not (alone and console.is_terminal) else log.debug
 
 
 @contextmanager
-def lock_to_resume(folder: RunFolder, run: TrainConfig) -> Iterator[None]:
+def _locked_to_resume(run: Run) -> Iterator[None]:
     """Locks the folder of a run that is to be resumed.
 
     Raises:
         FolderInUse: if another process uses it, or has ended the run.
     """
-    folder.lock()
-    try:
-        if has_ended(folder.path, run):
+    with run.files.locked():
+        if has_ended(run.folder, run.config):
             what, remedy = "was changed by another process", "run the command again"
-            raise FolderInUse(Fault(what, str(folder.path), remedy=remedy))
+            raise FolderInUse(Fault(what, str(run.folder), remedy=remedy))
         yield
-    finally:
-        folder.unlock()
 
 
-def _open_folders(runs: Sequence[TrainingRun], state: StackState | None) -> None:
+def _train_stack(
+    runs: Sequence[Run], console: Console, title: str, state: StackState | None, stack_file: Path | None
+) -> dict[Path, Metrics]:
+    """Trains runs at the same step; returns their metrics by folder."""
+    progress = ProgressBar(console, title) if console.is_terminal else ProgressLines(console, title)
+    signals, metrics = StopOnSignal(), dict[Path, Metrics]()
+    with ExitStack() as contexts:
+        contexts.enter_context(lightning_quiet())
+        trainer = StackTrainer(runs, [progress, signals], state, stack_file)
+        contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
+        contexts.enter_context(quiet_writer_threads())
+        contexts.enter_context(
+            handle_signals(signals.handler)
+        )  # until now, a signal ends the process at once
+        warnings = [row_warnings(run, resumed=state is not None) for run in runs]
+        _create_or_reopen(runs, state)
+        _warn(runs[0].data.hashed.warned, [warning for of_run in warnings for warning in of_run])
+        for run in runs:
+            contexts.callback(run.files.unlock)
+            contexts.enter_context(run.files.log())
+        try:
+            _log_start(trainer, warnings, state)
+            with progress.shown():
+                while True:
+                    trainer.fit()
+                    interrupted = signals.received is not None
+                    ended = trainer.ended_runs(interrupted=interrupted)
+                    is_last = interrupted or len(ended) == len(trainer.runs)
+                    following = trainer if is_last else trainer.without_stopped_runs()
+                    if stack_file and (
+                        interrupted or any(status == "pruned" for status, _ in ended.values())
+                    ):
+                        trainer.save()  # what was decided together must not change
+                    _finish(trainer, ended, console, title, metrics)
+                    if signals.received:
+                        what = f"stopped by {signals.received.name} after step {trainer.trainer.global_step}"
+                        raise Interrupted(what, signals.received)
+                    if is_last:
+                        return metrics
+                    trainer = following
+        except BaseException as error:
+            _fail(trainer, error, metrics)
+            if is_disk_error(error):
+                raise CannotWrite(error) from error
+            if isinstance(error, SystemExit):
+                raise RunFailed(f"a custom class called exit({error.code})") from error
+            raise
+
+
+def _create_or_reopen(runs: Sequence[Run], state: StackState | None) -> None:
     """Creates or reopens the folders of all runs, or of none."""
     with ExitStack() as created:
-        for each in runs:
-            if each.run.resume:
-                each.folder.reopen(each.config.plain(), restart=state is None)
-                truncate_curves(each.loggers, state.epoch if state else 0, state.step if state else 0)
+        for run in runs:
+            if run.resume:
+                run.files.reopen(run.config.plain(), restart=state is None)
+                truncate_curves(run.loggers, state.epoch if state else 0, state.step if state else 0)
             else:
-                each.folder.create(each.config.plain())
-                created.callback(each.folder.discard)
+                run.files.create(run.config.plain())
+                created.callback(run.files.discard)
         created.pop_all()
+
+
+def _warn(shown: set[str], warnings: Sequence[str]) -> None:
+    """Shows warnings on the terminal, each once for a table; the runs' logs are not open yet."""
+    for warning in warnings:
+        if warning not in shown:
+            shown.add(warning)
+            log.warning("%s", warning)
+
+
+def _log_start(trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: StackState | None) -> None:
+    """Writes what is known before training to the folders and the loggers."""
+    body = trainer.stack.module.network.body
+    backward = "written out" if getattr(body, "written_out", False) else "autograd's"
+    for run, of_run in zip(trainer.runs, warnings, strict=True):
+        run.files.write_environment(trainer.device)
+        run.files.write_schema(trainer.stack.table.schema.plain())
+        for line in header_lines(run, trainer.stack, trainer.device, state):
+            run.log(line)
+        run.files.log_line(f"the backward pass is {backward}")
+        for warning in of_run:
+            run.files.log_line(f"warning: {warning}")
+        log_start(run.loggers, run.config, start_texts(run.config, run.data.table.schema))
+
+
+def _finish(
+    trainer: StackTrainer,
+    ended: dict[int, tuple[Status, str | None]],
+    console: Console,
+    title: str,
+    metrics: dict[Path, Metrics],
+) -> None:
+    """Calibrates, tests and finalizes the runs whose training is over; adds their metrics."""
+    done = [index for index, (status, _) in ended.items() if status == "done"]
+    tested, before = [index for index in done if trainer.runs[index].config.test], len(metrics)
+
+    def progress() -> str:
+        counted = f" of {len(metrics) - before} of {len(ended)} runs" if len(ended) > 1 else ""
+        return f"{title}{'test scores and baselines' if tested else 'last checkpoints'}{counted}"
+
+    with progress_lines(partial(print_line, console), progress):
+        if done:
+            trainer.calibrate(done)
+        scored = trainer.score_test_rows(tested) if tested else {}
+        for index, (status, reason) in ended.items():
+            run, scores = trainer.runs[index], scored.get(index)
+            of_run = metrics[run.folder] = finalize(trainer, index, status, reason, scores)
+            if status != "done":
+                run.log(str(reason) if status == "pruned" else f"{status}: {reason}")
+                continue
+            run.log(end_line(run, of_run))
+            for warning in [
+                *_lost_networks(trainer, index),
+                *end_warnings(run, of_run, scores.predicted if scores else None),
+            ]:
+                run.log(f"warning: {warning}")
+            run.files.log_line(scores_line(run, of_run))
+
+
+def _lost_networks(trainer: StackTrainer, index: int) -> list[str]:
+    """A warning about the networks of an ensemble that diverged, if there are any."""
+    members, diverged = trainer.members(index), trainer.stack.module.diverged
+    reasons = [diverged[member] for member in members if member in diverged]
+    what = f"{len(reasons)} of the {len(members)} networks diverged; the ensemble is made of the others"
+    return [f"{what}. {reasons[0]}"] if reasons else []
+
+
+def _fail(trainer: StackTrainer, error: BaseException, metrics: dict[Path, Metrics]) -> None:
+    """Finalizes the runs that have not ended, with the error as the reason."""
+    status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
+    if not (isinstance(error, UserError | RunFailed) or is_disk_error(error)):
+        for run in trainer.runs:
+            run.files.log_line(traceback.format_exc())
+    for index, run in enumerate(trainer.runs):
+        if run.folder not in metrics:
+            with suppress(OSError):  # which may be the error itself
+                metrics[run.folder] = finalize(trainer, index, status, reason_of(error))
+                run.log(f"{status}: {reason_of(error)}")
+
+
+def finalize(
+    trainer: StackTrainer,
+    index: int,
+    status: Status,
+    reason: str | None = None,
+    scored: ScoredTestRows | None = None,
+) -> Metrics:
+    """Writes the checkpoints and metrics.json of a run, and closes its loggers; returns the metrics.
+
+    Args:
+        index: the number of the run.
+        reason: why the status is not `done`.
+        scored: its test rows, if they were scored.
+    """
+    run, final, seconds = trainer.runs[index], trainer.final_state, trainer.seconds
+    metrics = trainer.metrics(index)
+    # First, since it takes a while: a run killed before anything is written repeats its last steps.
+    baselines = scored.baseline_metrics(seconds) if scored else {}
+    metrics |= scored.metrics() if scored else {}
+    if "best_epoch" in metrics:
+        seen = [run.data.seen, *inherited_rows(run.config, run.data.table.schema)]
+        trainer.save_checkpoint(index, run.files.best, trainer.best.state.network, metrics, seen=seen)
+    if final and status != "diverged":
+        members = trainer.members(index)
+        state = final.select(members) if final.active[members].any() else None
+        trainer.save_checkpoint(index, run.files.last, trainer.last_weights, metrics, state)
+    metrics |= baselines
+    if ended := status in AS_PLANNED:
+        for path in (run.files.best, run.files.last):
+            checkpoint.remove_older(path)
+        if scored:
+            scored.write_predictions(run.folder)
+        log_end(run.loggers, {"scores": scores_text(metrics)} if scored else {})
+    close_loggers(run.loggers, success=ended)
+    return run.files.write_metrics(status, metrics | {"seconds": seconds}, reason)

@@ -15,7 +15,7 @@ from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.resume import check_same_config, was_started
 from mlplab.runs.resume_state import check_same_rows
 from mlplab.runs.run import Run
-from mlplab.runs.test_finished import test_finished
+from mlplab.runs.score_test_rows import score_finished_run
 from mlplab.sweeps.engines.sweep_engine import SweepEngine
 from mlplab.sweeps.folder import PLAN_FILE, STACKS, read_stacks
 from mlplab.sweeps.plan import Plan, make_plan
@@ -94,7 +94,7 @@ def _ended_earlier(runs: Sequence[SweepRun], cache: DataCache) -> Iterator[tuple
                 checked.add(data)  # one run of each table and split is enough
             if outcome := ended_outcome(run.folder, run.config):
                 if run.config.test and _is_untested(outcome):
-                    outcome = test_finished(run.folder, cache)
+                    outcome = score_finished_run(run.folder, cache)
                 yield run.folder, outcome
 
 

@@ -31,7 +31,6 @@ class Sizes:
         epochs: number of epochs.
         steps: number of steps per epoch.
         val: number of validation rows of each member.
-        test: number of test rows of each member.
         targets: names of the targets.
         classes: number of the target's classes; 0: the targets are numbers.
     """
@@ -39,7 +38,6 @@ class Sizes:
     epochs: int
     steps: int
     val: Sequence[int]
-    test: Sequence[int]
     targets: Sequence[str]
     classes: int
 
@@ -65,7 +63,7 @@ class StackModule(LightningModule):
     Attributes:
         ensemble: the number of members of each run.
         values: of the last epoch, one per member: `train/loss`, `train/lr`, `val/loss`, and the task's
-            metrics such as `val/rmse` or `val/log_loss`; after a test also `test/…`. Errors of numbers are in
+            metrics such as `val/rmse` or `val/log_loss`. Errors of numbers are in
             the targets' own units, and so is the loss of a single number.
         active: which members have not stopped; nothing is logged or saved of a member after its stop.
         epochs: number of epochs each member has trained.
@@ -82,8 +80,6 @@ class StackModule(LightningModule):
         self.schedules = Schedules([each.scheduler for each in configs])
         self.monitor, self.ensemble = configs[0].monitor, config.chosen(configs[0].ensemble)
         self.val = Evaluation(self.loss, sizes.val, "val", sizes.targets, sizes.classes)
-        keep = self.ensemble > 1 or any(each.test_predictions for each in configs)
-        self.test = Evaluation(self.loss, sizes.test, "test", sizes.targets, sizes.classes, keep=keep)
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)
         self.diverged: dict[int, str] = {}
@@ -188,10 +184,6 @@ class StackModule(LightningModule):
         """Adds a batch to the validation metrics."""
         self.val.add(self.network, batch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds a batch to the test metrics."""
-        self.test.add(self.network, batch)
-
     def on_validation_epoch_end(self) -> None:
         """Computes the epoch's values and passes the monitored metric to the schedules."""
         if self.train_losses.values:
@@ -210,10 +202,6 @@ class StackModule(LightningModule):
         self.schedules.observe(self.monitored(self.values))
         # For the user's callbacks. `self.log` would take as long as the epoch itself.
         self.trainer.callback_metrics.update({name: value.nanmean() for name, value in self.values.items()})
-
-    def on_test_epoch_end(self) -> None:
-        """Computes the test metrics."""
-        self.values |= self.test.compute_and_reset(self.network)
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
         return self.loss.in_target_units(losses, self.network.preprocessing.target_transform)

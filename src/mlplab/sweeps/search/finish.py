@@ -66,11 +66,11 @@ def finish(
         import torch
 
         from mlplab.commands.select_ensemble import select_ensemble
-        from mlplab.runs.test_finished import test_finished
+        from mlplab.runs.score_test_rows import score_finished_run
 
     torch.set_num_threads(1)
     folder = root / trial_name(best.number)
-    (_, own), *baselines = main_scores(test_finished(folder, cache)).items()
+    (_, own), *baselines = main_scores(score_finished_run(folder, cache)).items()
     found = BestTrial(
         folder.name,
         monitor,

@@ -15,8 +15,7 @@ from mlplab import config
 from mlplab.config.allowed_classes import import_class, instantiate
 from mlplab.errors import is_disk_error
 from mlplab.files import replacing
-from mlplab.training.loggers.curves import STEP_LOSS, log_point
-from mlplab.training.loggers.histograms import WEIGHTS
+from mlplab.training.loggers.curves import STEP_LOSS, WEIGHTS, log_point
 
 
 def build_loggers(

@@ -1,7 +1,8 @@
 """Progress of training: a bar on a terminal, lines elsewhere."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from lightning.pytorch import Trainer
 from rich.console import Console
@@ -9,21 +10,21 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 from mlplab.config.metrics import sign_of
-from mlplab.console import LINE_SECONDS
+from mlplab.console import LINE_SECONDS, print_line
 from mlplab.training.callbacks import StackCallback
 from mlplab.training.module import StackModule
 
-LINES = 10
+MAX_LINES = 10
 """Approximate number of lines per training."""
 
 REFRESH_SECONDS = 0.1
 
-BAR = 40
+BAR_WIDTH = 40
 """Largest width of the bar in characters. It is shorter where the rest of the line needs the room."""
 
 
 class EpochLines(StackCallback):
-    """Logs the values of the first epoch, the last, and about `LINES` in between.
+    """Logs the values of the first epoch, the last, and about `MAX_LINES` in between.
 
     Args:
         log: for each run, a function that logs a line.
@@ -35,7 +36,7 @@ class EpochLines(StackCallback):
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Logs a line for each run in the chosen epochs."""
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
-        if epoch in (1, epochs) or epoch % max(1, epochs // LINES) == 0:
+        if epoch in (1, epochs) or epoch % max(1, epochs // MAX_LINES) == 0:
             main = "val/accuracy" if module.sizes.classes else "val/rmse"
             values = _by_run(module, ("train/loss", "val/loss", main, module.monitor))
             epochs_of_run = module.epochs.view(-1, module.ensemble).max(1).values.tolist()
@@ -54,6 +55,11 @@ class _Progress(StackCallback):
     def __init__(self, title: str) -> None:
         self.title, self.values, self.best = title, "", float("inf")
 
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Shows the progress within a block."""
+        yield
+
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Updates the text."""
         active = module.active_runs()
@@ -68,16 +74,11 @@ class _Progress(StackCallback):
 
 
 class ProgressLines(_Progress):
-    """Prints the progress every `LINE_SECONDS`.
+    """Prints the progress every `LINE_SECONDS`."""
 
-    Args:
-        write: prints a line.
-        title: text before the progress.
-    """
-
-    def __init__(self, write: Callable[[str], None], title: str) -> None:
+    def __init__(self, console: Console, title: str) -> None:
         super().__init__(title)
-        self.write, self.last = write, time.monotonic()
+        self.console, self.last = console, time.monotonic()
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Prints a line if it is time."""
@@ -85,24 +86,18 @@ class ProgressLines(_Progress):
             self.last = time.monotonic()
             epochs, steps = trainer.max_epochs or 1, module.sizes.steps
             done, epoch = trainer.global_step / (epochs * steps), (trainer.global_step - 1) // steps + 1
-            self.write(f"{self.title}epoch {epoch}/{epochs}  {done:.0%} of all steps  {self.values}".rstrip())
+            line = f"{self.title}epoch {epoch}/{epochs}  {done:.0%} of all steps  {self.values}"
+            print_line(self.console, line.rstrip())
 
 
 class ProgressBar(_Progress):
-    """A bar over all steps.
-
-    The caller stops its `progress` when training ends or fails.
-
-    Args:
-        console: where the bar is shown.
-        title: text before the bar.
-    """
+    """A bar over all steps."""
 
     def __init__(self, console: Console, title: str) -> None:
         super().__init__(title)
         self.progress = Progress(
             TextColumn("{task.description}epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=BAR)),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=BAR_WIDTH)),
             TimeRemainingColumn(
                 compact=True, elapsed_when_finished=True, table_column=Column(no_wrap=True, min_width=5)
             ),
@@ -111,6 +106,14 @@ class ProgressBar(_Progress):
         )
         self.task: TaskID | None = None
         self.last_refresh = 0.0
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Removes the bar at the end of a block."""
+        try:
+            yield
+        finally:
+            self.progress.stop()
 
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
         """Shows the bar."""
