@@ -194,14 +194,6 @@ def test_a_warm_start_across_splits_is_warned_of(command: Command) -> None:
     assert f"  {line}\n" in Path("outputs/other/train.log").read_text()
 
 
-def test_a_warm_start_on_a_table_that_is_centred_elsewhere(command: Command, frame: pl.DataFrame) -> None:
-    assert command(*SMALL, "name=r").status == 0
-    pl.concat([frame.with_columns(pl.col("a", "b") + 5), frame]).write_csv("t.csv")
-    ended = command(*SMALL, "init_from=outputs/r", "data.split.seed=1", "name=other")
-    assert ended.status == 0, ended
-    assert "of the 60 test rows" in ended.out
-
-
 def test_a_warm_start_hands_on_what_was_seen(
     command: Command, run_script: Command, frame: pl.DataFrame
 ) -> None:

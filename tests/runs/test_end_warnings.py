@@ -12,13 +12,13 @@ from support import SMALL, train_into
 from mlplab.runs.messages import early_best_epoch
 
 CHURN = (
-    *("data=csv", "data.path=churn.csv", "data.target=churn", "model.hidden=[64,64]", "model.dropout=0"),
+    *("data=csv", "data.path=churn.csv", "data.target=churn", "model.hidden=[32,32]", "model.dropout=0"),
     *("trainer.max_epochs=40", "optimizer.weight_decay=0", "optimizer.lr=0.02", "baselines=[]"),
 )
 
 
 @pytest.fixture(autouse=True)
-def _logged(caplog: pytest.LogCaptureFixture) -> None:
+def _logged(full_speed: None, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "mlplab")
 
 

@@ -21,6 +21,8 @@ from mlplab.errors import UserError
 from mlplab.runs.build import build_stack
 from mlplab.training import checkpoint
 
+pytestmark = pytest.mark.usefixtures("full_speed")
+
 NONE = "baselines=[]"
 
 
@@ -76,14 +78,13 @@ def test_a_member_alone_and_in_a_stack_are_bit_equal(tmp_path: Path, shared: lis
         ["model.hidden=[64,64]", "data.batch_size=1"],
         ["model.hidden=[16,7]", "data.batch_size=5", "trainer.precision=64"],
         ["model.hidden=[1]", "model.norm=batch", "trainer.precision=64"],
-        ["model.hidden=[33,33]", "data.batch_size=null", "model.norm=layer", "model.residual=true"],
         ["model=linear", "data.batch_size=3", "trainer.precision=64"],
     ],
     ids=" ".join,
 )
 def test_a_member_does_not_depend_on_its_place_in_memory(tmp_path: Path, shape: list[str]) -> None:
     members = [
-        ["data=synthetic", "data.rows=71", "trainer.max_epochs=2", "logger=[]", *shape, f"seed={k}"]
+        ["data=synthetic", "data.rows=41", "trainer.max_epochs=2", "logger=[]", *shape, f"seed={k}"]
         for k in (1, 2)
     ]
     stack = trained(tmp_path / "stack", *members)
@@ -100,13 +101,12 @@ def test_a_folder_in_use_leaves_the_others_of_its_stack_unmade(tmp_path: Path) -
     assert [path.name for path in tmp_path.rglob("*")] == ["1", "mine"]
 
 
-@pytest.mark.usefixtures("full_speed")
 @pytest.mark.parametrize("activation", get_args(Activation))
 def test_odd_sizes_are_bit_equal_too(tmp_path: Path, activation: str) -> None:
     """Products, sums and functions of odd sizes go other ways in another place of memory."""
     shape = ("model.hidden=[5,3]", "data.batch_size=23", f"model.activation={activation}")
-    data = ("data=synthetic", "data.rows=1009", "data.noise=1", "trainer.max_epochs=1", "logger=[]", *shape)
-    members = [[*data, "data/split=kfold", "data.split.folds=7", f"data.split.fold={k}"] for k in (0, 3, 6)]
+    data = ("data=synthetic", "data.rows=509", "data.noise=1", "trainer.max_epochs=1", "logger=[]", *shape)
+    members = [[*data, "data/split=kfold", "data.split.folds=7", f"data.split.fold={k}"] for k in (0, 6)]
     stack = trained(tmp_path / "stack", *members)
     for index, member in enumerate(members):
         (alone,) = trained(tmp_path / str(index), [*member])

@@ -36,14 +36,11 @@ TEST_PREDICTIONS = "test_predictions.csv"
 
 
 class RunFolder:
-    """The folder of one run.
-
-    It contains `config.yaml`, `metrics.json`, `environment.json`, `schema.json`, `train.log`,
-    `checkpoints/best.ckpt`, `checkpoints/last.ckpt`, `figures/` and the files of the loggers.
-    """
+    """The files in the folder of a run, other than those of its loggers."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.best, self.last = (path / "checkpoints" / f"{epoch}.ckpt" for epoch in ("best", "last"))
         self._log: logging.Handler = logging.NullHandler()
         self._lock = FolderLock(path)
 
@@ -53,20 +50,17 @@ class RunFolder:
         Raises:
             UserError: if the folder is not empty, or is a file.
         """
-        path = self.path
         self.check_unused()
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            (path / "metrics.json").touch(exist_ok=False)
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / "metrics.json").touch(exist_ok=False)
         except FileExistsError:
             raise FolderInUse(self._not_empty()) from None
         except OSError as error:
-            raise UserError(Fault(f"cannot be created: {error.strerror}", str(path))) from error
+            raise UserError(Fault(f"cannot be created: {error.strerror}", str(self.path))) from error
         try:
             self._lock.acquire()
-            self.write_metrics("running", {})
-            (path / "checkpoints").mkdir()
-            self._write_config(config)
+            self._write_start(config)
         except BaseException:
             self.discard()
             raise
@@ -88,14 +82,12 @@ class RunFolder:
         """Prepares the folder of a run that is resumed, and is locked.
 
         Args:
-            config: the run's configuration.
             restart: whether the run starts from the beginning, so that its files are removed.
 
         Raises:
             UserError: if it contains links, which might lead out of it.
         """
-        links = (path for path in self.path.rglob("*") if path.is_symlink())
-        if link := next(links, None):
+        if link := next((path for path in self.path.rglob("*") if path.is_symlink()), None):
             what = "is a symbolic link, which runs never create"
             raise UserError(Fault(what, str(link), remedy="remove it"))
         for folder in (self.path, self.path / "checkpoints"):
@@ -105,13 +97,18 @@ class RunFolder:
             shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
             for name in ("train.log", "environment.json", "schema.json", TEST_PREDICTIONS):
                 (self.path / name).unlink(missing_ok=True)
+        self._write_start(config)
+
+    def _write_start(self, config: Mapping[str, Any]) -> None:
         self.write_metrics("running", {})
         (self.path / "checkpoints").mkdir(exist_ok=True)
-        self._write_config(config)
+        text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
+        with replacing(self.path / "config.yaml", synced=False) as partial:
+            partial.write_text(f"# mlplab {version('mlplab')}\n{text}", encoding="utf-8")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Locks the folder against other processes within a block.
+        """Locks the folder within a block.
 
         Raises:
             FolderInUse: if another process uses it.
@@ -133,21 +130,6 @@ class RunFolder:
         with suppress(OSError):
             self.path.rmdir()
 
-    def _write_config(self, config: Mapping[str, Any]) -> None:
-        text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
-        with replacing(self.path / "config.yaml", synced=False) as partial:
-            partial.write_text(f"# mlplab {version('mlplab')}\n{text}", encoding="utf-8")
-
-    @property
-    def best(self) -> Path:
-        """The checkpoint of the best epoch."""
-        return self.path / "checkpoints" / "best.ckpt"
-
-    @property
-    def last(self) -> Path:
-        """The checkpoint of the last epoch."""
-        return self.path / "checkpoints" / "last.ckpt"
-
     def write_metrics(self, status: Status, metrics: Metrics, reason: str | None = None) -> Metrics:
         """Writes `metrics.json` and returns its content; `reason` explains a status other than `done`."""
         content: Metrics = {"status": status, **({"reason": reason} if reason else {}), **metrics}
@@ -156,12 +138,15 @@ class RunFolder:
 
     def write_environment(self, device: str) -> None:
         """Writes `environment.json`: what results depend on, apart from configuration and data."""
-        content = {**_environment(), "device": device, "command": sys.argv}
-        self._write_json("environment.json", content, synced=False)
+        self._write_json("environment.json", {**_environment(), "device": device, "command": sys.argv})
 
     def write_schema(self, schema: Mapping[str, Any]) -> None:
         """Writes `schema.json` for people; programs read the schema from the checkpoints."""
-        self._write_json("schema.json", schema, synced=False)
+        self._write_json("schema.json", schema)
+
+    def _write_json(self, name: str, content: Mapping[str, Any], *, synced: bool = False) -> None:
+        with replacing(self.path / name, synced=synced) as partial:
+            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     @contextmanager
     def log(self) -> Iterator[None]:
@@ -179,10 +164,6 @@ class RunFolder:
     def log_line(self, line: str) -> None:
         """Writes a line to `train.log` only."""
         self._log.handle(logging.makeLogRecord({"msg": line}))
-
-    def _write_json(self, name: str, content: Mapping[str, Any], *, synced: bool) -> None:
-        with replacing(self.path / name, synced=synced) as partial:
-            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 class _LogFile(logging.FileHandler):
@@ -219,19 +200,17 @@ def finite(metrics: Metrics) -> Metrics:
 def _environment() -> dict[str, Any]:
     """The part of `environment.json` that is the same for all runs of a process."""
     packages = ("mlplab", "torch", "lightning", "hydra-core", "torchmetrics", "polars", "numpy")
-    versions = {"python": platform.python_version(), **{each: version(each) for each in packages}}
+    versions = {"python": platform.python_version(), **{name: version(name) for name in packages}}
     return {"versions": versions, "platform": platform.platform(), "git": _git_state()}
 
 
 def _git_state() -> dict[str, Any] | None:
     """The commit of the code, and whether there are uncommitted changes; None outside a git repository."""
-    code = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", os.fspath(code), *arguments], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
+    git = ["git", "-C", os.fspath(Path(__file__).parent)]
     with suppress(OSError, subprocess.SubprocessError):
-        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
+        commit, changes = (
+            subprocess.check_output([*git, *words], text=True, stderr=subprocess.DEVNULL, timeout=10).strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
+        return {"commit": commit, "changed": bool(changes)}
     return None

@@ -1,19 +1,15 @@
-"""What a run's log and TensorBoard say of it before and after training, and its warnings."""
+"""Lines and warnings in the log of a run, before and after training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import yaml
 
 from mlplab.config import CsvData, CustomModel, Mlp, TrainConfig, chosen
 from mlplab.config.metrics import BASELINES, metrics_of
 from mlplab.console import plural
-from mlplab.data.column_table import ColumnRow, column_rows
-from mlplab.data.schema import Schema
 from mlplab.data.target_leaks import CLASS_ERRORS, UNEXPLAINED
 from mlplab.errors import listed, shortened
-from mlplab.markdown import markdown_table
 from mlplab.models import MLP
 from mlplab.runs import warm_start
 from mlplab.runs.baselines.fitted import baseline_part_scores
@@ -33,9 +29,6 @@ FEWEST_EPOCHS = 20
 
 FEWEST_CLASS_ROWS = 100
 """Fewest validation rows whose classes a baseline does not all predict by chance."""
-
-MAX_COLUMNS = 200
-"""The largest number of columns in a table for TensorBoard."""
 
 
 def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) -> list[str]:
@@ -103,30 +96,6 @@ def row_warnings(run: Run, *, resumed: bool) -> list[str]:
         what = f"{repeated:,} of the {test:,} test rows equal a row of train or val in all columns"
         warnings.append(f"{what}; if they are copies, the test scores are too optimistic: remove the copies")
     return warnings
-
-
-def start_texts(run: TrainConfig, schema: Schema) -> dict[str, str]:
-    """Markdown for TensorBoard: the configuration, and how the columns are read."""
-    plain = yaml.dump(run.plain(), Dumper=yaml.CSafeDumper, sort_keys=False)
-    rows = list(column_rows(schema))
-    table, more = markdown_table(ColumnRow._fields, rows[:MAX_COLUMNS]), len(rows) - MAX_COLUMNS
-    return {
-        "configuration": "\n".join(f"    {line}" for line in plain.splitlines()),
-        "columns": table if more <= 0 else f"{table}\n\nand {plural(more, 'more column')}",
-    }
-
-
-def scores_text(metrics: Mapping[str, Any]) -> str:
-    """Markdown for TensorBoard: the test scores of a run and of its baselines, a line each."""
-    rows: dict[str, dict[str, str]] = {}
-    for key, value in metrics.items():
-        model, is_test, metric = key.rpartition("test/")
-        if is_test:
-            shown = "–" if value is None else f"{value:.4g}"
-            rows.setdefault(model.rstrip("/") or "network", {})[metric] = shown
-    names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    cells = [[model, *(row.get(name, "") for name in names)] for model, row in rows.items()]
-    return markdown_table(["test", *names], cells)
 
 
 def end_line(run: Run, metrics: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache, RunData
@@ -14,7 +13,6 @@ from mlplab.runs.baselines.fitted import baseline_part_scores
 from mlplab.runs.build import Stack, build_stack
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, RunFolder, finite
-from mlplab.runs.messages import scores_text
 from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
 from mlplab.runs.resume_state import REMEDY
 from mlplab.runs.run import member_configs
@@ -22,8 +20,6 @@ from mlplab.runs.scores import score_networks, table_scores
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.cpu_settings import cpu_settings_for_training
 from mlplab.training.evaluation import Values
-from mlplab.training.loggers.files import build_loggers, close_loggers
-from mlplab.training.loggers.tensorboard import log_end
 
 
 @dataclass(frozen=True)
@@ -106,8 +102,8 @@ def score_test_rows(
 def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
     """Writes what a finished run would have written with `test=true`; returns the content of metrics.json.
 
-    These are its test scores, to the last bit if it was trained on a CPU, and those of its baselines, also
-    for TensorBoard, and test_predictions.csv. A run that has test scores is left as it is.
+    These are its test scores, to the last bit if it was trained on a CPU, those of its baselines, and
+    test_predictions.csv. A run that has test scores is left as it is.
 
     Args:
         cache: may have read the run's table already.
@@ -133,8 +129,5 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
         [scored] = score_test_rows(stack, [(config, data, members)])
         metrics |= scored.metrics() | scored.baseline_metrics(float(metrics["seconds"]))
         scored.write_predictions(folder)
-        loggers = build_loggers(config, str(folder), TensorBoardLogger)  # the others are closed
-        log_end(loggers, {"scores": scores_text(metrics)})
-        close_loggers(loggers, success=True)
         seconds = {"seconds": metrics.pop("seconds")}  # the last, as in other runs
         return files.write_metrics("done", metrics | seconds)

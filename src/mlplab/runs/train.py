@@ -1,15 +1,12 @@
 """Trains runs: opens their folders, fits a stack, and calibrates, tests and finalizes the runs that end."""
 
 import logging
-import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
-from mlplab.console import print_line, progress_lines
 from mlplab.data.cache import DataCache
 from mlplab.errors import (
     CannotWrite,
@@ -17,38 +14,28 @@ from mlplab.errors import (
     FolderInUse,
     Interrupted,
     RunFailed,
-    UserError,
     is_disk_error,
-    reason_of,
 )
-from mlplab.runs.folder import AS_PLANNED, Metrics, RunFolder, Status
+from mlplab.runs.finalize import finalize_ended, finalize_failed
+from mlplab.runs.folder import Metrics, RunFolder
 from mlplab.runs.messages import (
-    end_line,
-    end_warnings,
     header_lines,
     row_warnings,
-    scores_line,
-    scores_text,
-    start_texts,
 )
 from mlplab.runs.resume import has_ended
 from mlplab.runs.resume_state import resume_groups
 from mlplab.runs.run import Run
-from mlplab.runs.score_test_rows import ScoredTestRows
 from mlplab.runs.stack_trainer import StackTrainer
-from mlplab.runs.warm_start import inherited_rows
 from mlplab.signals import handle_signals
-from mlplab.training import checkpoint
 from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.cpu_settings import cpu_settings_for_training
 from mlplab.training.loggers.files import (
     build_loggers,
-    close_loggers,
     quiet_writer_threads,
     truncate_curves,
 )
-from mlplab.training.loggers.progress import ProgressBar, ProgressLines
-from mlplab.training.loggers.tensorboard import log_end, log_start
+from mlplab.training.loggers.progress import TrainingProgress
+from mlplab.training.loggers.tensorboard import log_start
 from mlplab.training.state import StackState
 from mlplab.training.trainer import lightning_quiet
 
@@ -128,8 +115,8 @@ def _train_stack(
     runs: Sequence[Run], console: Console, title: str, state: StackState | None, stack_file: Path | None
 ) -> dict[Path, Metrics]:
     """Trains runs at the same step; returns their metrics by folder."""
-    progress = ProgressBar(console, title) if console.is_terminal else ProgressLines(console, title)
-    signals, metrics = StopOnSignal(), dict[Path, Metrics]()
+    progress, signals = TrainingProgress(console, title), StopOnSignal()
+    metrics: dict[Path, Metrics] = {}
     with ExitStack() as contexts:
         contexts.enter_context(lightning_quiet())
         trainer = StackTrainer(runs, [progress, signals], state, stack_file)
@@ -157,7 +144,7 @@ def _train_stack(
                         interrupted or any(status == "pruned" for status, _ in ended.values())
                     ):
                         trainer.save()  # what was decided together must not change
-                    _finish(trainer, ended, console, title, metrics)
+                    finalize_ended(trainer, ended, progress, metrics)
                     if signals.received:
                         what = f"stopped by {signals.received.name} after step {trainer.trainer.global_step}"
                         raise Interrupted(what, signals.received)
@@ -165,7 +152,7 @@ def _train_stack(
                         return metrics
                     trainer = following
         except BaseException as error:
-            _fail(trainer, error, metrics)
+            finalize_failed(trainer, error, metrics)
             if is_disk_error(error):
                 raise CannotWrite(error) from error
             if isinstance(error, SystemExit):
@@ -206,96 +193,4 @@ def _log_start(trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: 
         run.files.log_line(f"the backward pass is {backward}")
         for warning in of_run:
             run.files.log_line(f"warning: {warning}")
-        log_start(run.loggers, run.config, start_texts(run.config, run.data.table.schema))
-
-
-def _finish(
-    trainer: StackTrainer,
-    ended: dict[int, tuple[Status, str | None]],
-    console: Console,
-    title: str,
-    metrics: dict[Path, Metrics],
-) -> None:
-    """Calibrates, tests and finalizes the runs whose training is over; adds their metrics."""
-    done = [index for index, (status, _) in ended.items() if status == "done"]
-    tested, before = [index for index in done if trainer.runs[index].config.test], len(metrics)
-
-    def progress() -> str:
-        counted = f" of {len(metrics) - before} of {len(ended)} runs" if len(ended) > 1 else ""
-        return f"{title}{'test scores and baselines' if tested else 'last checkpoints'}{counted}"
-
-    with progress_lines(partial(print_line, console), progress):
-        if done:
-            trainer.calibrate(done)
-        scored = trainer.score_test_rows(tested) if tested else {}
-        for index, (status, reason) in ended.items():
-            run, scores = trainer.runs[index], scored.get(index)
-            of_run = metrics[run.folder] = finalize(trainer, index, status, reason, scores)
-            if status != "done":
-                run.log(str(reason) if status == "pruned" else f"{status}: {reason}")
-                continue
-            run.log(end_line(run, of_run))
-            for warning in [
-                *_lost_networks(trainer, index),
-                *end_warnings(run, of_run, scores.predicted if scores else None),
-            ]:
-                run.log(f"warning: {warning}")
-            run.files.log_line(scores_line(run, of_run))
-
-
-def _lost_networks(trainer: StackTrainer, index: int) -> list[str]:
-    """A warning about the networks of an ensemble that diverged, if there are any."""
-    members, diverged = trainer.members(index), trainer.stack.module.diverged
-    reasons = [diverged[member] for member in members if member in diverged]
-    what = f"{len(reasons)} of the {len(members)} networks diverged; the ensemble is made of the others"
-    return [f"{what}. {reasons[0]}"] if reasons else []
-
-
-def _fail(trainer: StackTrainer, error: BaseException, metrics: dict[Path, Metrics]) -> None:
-    """Finalizes the runs that have not ended, with the error as the reason."""
-    status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
-    if not (isinstance(error, UserError | RunFailed) or is_disk_error(error)):
-        for run in trainer.runs:
-            run.files.log_line(traceback.format_exc())
-    for index, run in enumerate(trainer.runs):
-        if run.folder not in metrics:
-            with suppress(OSError):  # which may be the error itself
-                metrics[run.folder] = finalize(trainer, index, status, reason_of(error))
-                run.log(f"{status}: {reason_of(error)}")
-
-
-def finalize(
-    trainer: StackTrainer,
-    index: int,
-    status: Status,
-    reason: str | None = None,
-    scored: ScoredTestRows | None = None,
-) -> Metrics:
-    """Writes the checkpoints and metrics.json of a run, and closes its loggers; returns the metrics.
-
-    Args:
-        index: the number of the run.
-        reason: why the status is not `done`.
-        scored: its test rows, if they were scored.
-    """
-    run, final, seconds = trainer.runs[index], trainer.final_state, trainer.seconds
-    metrics = trainer.metrics(index)
-    # First, since it takes a while: a run killed before anything is written repeats its last steps.
-    baselines = scored.baseline_metrics(seconds) if scored else {}
-    metrics |= scored.metrics() if scored else {}
-    if "best_epoch" in metrics:
-        seen = [run.data.seen, *inherited_rows(run.config, run.data.table.schema)]
-        trainer.save_checkpoint(index, run.files.best, trainer.best.state.network, metrics, seen=seen)
-    if final and status != "diverged":
-        members = trainer.members(index)
-        state = final.select(members) if final.active[members].any() else None
-        trainer.save_checkpoint(index, run.files.last, trainer.last_weights, metrics, state)
-    metrics |= baselines
-    if ended := status in AS_PLANNED:
-        for path in (run.files.best, run.files.last):
-            checkpoint.remove_older(path)
-        if scored:
-            scored.write_predictions(run.folder)
-        log_end(run.loggers, {"scores": scores_text(metrics)} if scored else {})
-    close_loggers(run.loggers, success=ended)
-    return run.files.write_metrics(status, metrics | {"seconds": seconds}, reason)
+        log_start(run.loggers, run.config)

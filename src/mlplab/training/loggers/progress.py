@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from lightning.pytorch import Trainer
 from rich.console import Console
@@ -10,12 +11,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 from mlplab.config.metrics import sign_of
-from mlplab.console import LINE_SECONDS, print_line
+from mlplab.console import print_line, progress_lines
 from mlplab.training.callbacks import StackCallback
 from mlplab.training.module import StackModule
 
 MAX_LINES = 10
-"""Approximate number of lines per training."""
+"""Approximate number of lines about epochs in the log of a run."""
 
 REFRESH_SECONDS = 0.1
 
@@ -45,57 +46,18 @@ class EpochLines(StackCallback):
                     log(f"epoch {epoch}/{epochs}  {_shown(values, run)}")
 
 
-class _Progress(StackCallback):
-    """Keeps a text with the last values of a single run, or the best monitored metric of several.
+class TrainingProgress(StackCallback):
+    """Shows the progress over all steps, and the last values of a single run or the best of several.
 
     Args:
+        console: where a bar is shown; if it is no terminal, lines are printed every few seconds.
         title: text before the progress.
     """
 
-    def __init__(self, title: str) -> None:
-        self.title, self.values, self.best = title, "", float("inf")
-
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Shows the progress within a block."""
-        yield
-
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """Updates the text."""
-        active = module.active_runs()
-        if len(active) == 1:
-            values = _by_run(module, ("train/loss", "val/loss", module.monitor))
-            self.values = _shown(values, run=0)
-        else:
-            monitored = module.by_run(module.monitored(module.values))[active]
-            self.best = min([self.best, *monitored.tolist()])
-            best = sign_of(module.monitor) * self.best
-            self.values = f"best {_short(module.monitor)} {best:.4g} of {len(active)} runs"
-
-
-class ProgressLines(_Progress):
-    """Prints the progress every `LINE_SECONDS`."""
-
     def __init__(self, console: Console, title: str) -> None:
-        super().__init__(title)
-        self.console, self.last = console, time.monotonic()
-
-    def on_step(self, trainer: Trainer, module: StackModule) -> None:
-        """Prints a line if it is time."""
-        if time.monotonic() - self.last >= LINE_SECONDS:
-            self.last = time.monotonic()
-            epochs, steps = trainer.max_epochs or 1, module.sizes.steps
-            done, epoch = trainer.global_step / (epochs * steps), (trainer.global_step - 1) // steps + 1
-            line = f"{self.title}epoch {epoch}/{epochs}  {done:.0%} of all steps  {self.values}"
-            print_line(self.console, line.rstrip())
-
-
-class ProgressBar(_Progress):
-    """A bar over all steps."""
-
-    def __init__(self, console: Console, title: str) -> None:
-        super().__init__(title)
-        self.progress = Progress(
+        self.console, self.title, self.best = console, title, float("inf")
+        self.line, self.values, self.last_refresh = f"{title}starting", "", 0.0
+        self.bar = Progress(
             TextColumn("{task.description}epoch {task.fields[epoch]}"),
             BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=BAR_WIDTH)),
             TimeRemainingColumn(
@@ -105,35 +67,57 @@ class ProgressBar(_Progress):
             console=console,
         )
         self.task: TaskID | None = None
-        self.last_refresh = 0.0
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Removes the bar at the end of a block."""
+        """Shows the progress within a block."""
+        if not self.console.is_terminal:
+            with progress_lines(partial(print_line, self.console), lambda: self.line):
+                yield
+            return
         try:
             yield
         finally:
-            self.progress.stop()
+            self.bar.stop()
+
+    def show(self, text: str) -> None:
+        """Shows what happens after training."""
+        self.line = self.title + text
+        if self.task is not None:
+            self.bar.update(self.task, values=text)
 
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
         """Shows the bar."""
-        if self.task is None:
-            self.progress.start()
+        if self.task is None and self.console.is_terminal:
+            self.bar.start()
             total, epoch = module.sizes.epochs * module.sizes.steps, f"1/{trainer.max_epochs}"
-            self.task = self.progress.add_task(self.title, total=total, epoch=epoch, values="")
+            self.task = self.bar.add_task(self.title, total=total, epoch=epoch, values="")
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
-        """Moves the bar, at most every `REFRESH_SECONDS`."""
-        if self.task is not None and time.monotonic() - self.last_refresh > REFRESH_SECONDS:
+        """Updates the progress, at most every `REFRESH_SECONDS`."""
+        if time.monotonic() - self.last_refresh > REFRESH_SECONDS:
             self.last_refresh = time.monotonic()
-            self.progress.update(self.task, completed=trainer.global_step)
+            self._update(trainer, module)
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """Shows the epoch's values."""
-        super().on_epoch(trainer, module)
+        """Updates the values."""
+        active = module.active_runs()
+        if len(active) == 1:
+            self.values = _shown(_by_run(module, ("train/loss", "val/loss", module.monitor)), run=0)
+        else:
+            monitored = module.by_run(module.monitored(module.values))[active]
+            self.best = min([self.best, *monitored.tolist()])
+            best = sign_of(module.monitor) * self.best
+            self.values = f"best {_short(module.monitor)} {best:.4g} of {len(active)} runs"
+        self._update(trainer, module)
+
+    def _update(self, trainer: Trainer, module: StackModule) -> None:
+        epochs, step = module.sizes.epochs, trainer.global_step
+        epoch = f"{(step - 1) // module.sizes.steps + 1}/{epochs}"
+        done = step / (epochs * module.sizes.steps)
+        self.line = f"{self.title}epoch {epoch}  {done:.0%} of all steps  {self.values}".rstrip()
         if self.task is not None:
-            epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
-            self.progress.update(self.task, completed=trainer.global_step, epoch=epoch, values=self.values)
+            self.bar.update(self.task, completed=step, epoch=epoch, values=self.values)
 
 
 def _by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]:

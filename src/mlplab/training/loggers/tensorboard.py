@@ -1,4 +1,4 @@
-"""What TensorBoard shows beside the curves: hyperparameters, charts of several curves, texts and images.
+"""What TensorBoard shows beside the curves: hyperparameters, charts of several curves, and images.
 
 All of it is at step 0, and is written again when a run is resumed.
 """
@@ -27,7 +27,7 @@ PNG_SIZE = slice(16, 20), slice(20, 24)
 """Where a PNG holds its width and its height."""
 
 
-def log_start(loggers: Sequence[Logger], run: config.TrainConfig, texts: Mapping[str, str]) -> None:
+def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
     """Logs what is known before training.
 
     The HParams tab gets no description of the experiment, as torch's `add_hparams` writes it: without one,
@@ -36,7 +36,6 @@ def log_start(loggers: Sequence[Logger], run: config.TrainConfig, texts: Mapping
 
     Args:
         loggers: of a run; those that do not write for TensorBoard only get the hyperparameters.
-        texts: Markdown by name.
     """
     values = hyperparameters(run)
     for logger in loggers:
@@ -47,7 +46,6 @@ def log_start(loggers: Sequence[Logger], run: config.TrainConfig, texts: Mapping
         add_summary(writer, started, 0)
         charts = {"loss": ["train/loss", "val/loss"], run.monitor: [run.monitor, run.monitor + BEST]}
         writer.add_custom_scalars({"curves": {name: ["Multiline", tags] for name, tags in charts.items()}})
-        _log_texts(writer, texts)
 
 
 def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:
@@ -63,18 +61,11 @@ def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bo
     }
 
 
-def log_end(loggers: Sequence[Logger], texts: Mapping[str, str]) -> None:
-    """Logs that a run has ended, and texts about it."""
+def log_end(loggers: Sequence[Logger]) -> None:
+    """Logs that a run has ended."""
     for writer in _writers(loggers):
         _, _, ended = hparams({}, {})  # type: ignore[no-untyped-call]
         add_summary(writer, ended, 0)
-        _log_texts(writer, texts)
-
-
-def _log_texts(writer: SummaryWriter, texts: Mapping[str, str]) -> None:
-    """Logs Markdown by name."""
-    for name, text in texts.items():
-        writer.add_text(name, text, 0)
 
 
 def log_images(loggers: Sequence[Logger], images: Mapping[str, bytes]) -> None:
