@@ -15,11 +15,11 @@ The exit code is 2 if scripts/train.py would refuse the table or its split.
 from pathlib import Path
 
 from mlplab.cli.describe_command import describe_command
-from mlplab.config import DescribeConfig
+from mlplab.config import TrainConfig
 from mlplab.imports import heavy_imports
 
 
-def describe(config: DescribeConfig) -> None:
+def describe(config: TrainConfig) -> None:
     """Prints a line for each column."""
     with heavy_imports():
         from rich.console import Console

@@ -69,6 +69,7 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
             "unset one: data.split.stratify=null",
         ),
         ("trainer.precision=16", "trainer.precision: invalid value (found 16, expected 32 or 64)"),
+        ("name=a/../../b", "name: a run's name is a folder below outputs/"),
         ("monitor=val/r3", "monitor: invalid value (found 'val/r3'"),
         (
             "optimizer.name=adagrad",

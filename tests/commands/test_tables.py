@@ -21,7 +21,7 @@ from support import ROOT, Ended, assert_short_answer, process, train_into, value
 
 from mlplab.cli.overrides import check_overrides, readable
 from mlplab.commands.describe import Description, describe
-from mlplab.config import parse, parse_description
+from mlplab.config import parse
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 
@@ -777,7 +777,7 @@ def composed(arguments: Sequence[str]) -> dict[str, Any]:
 
 def described(arguments: Sequence[str]) -> Description:
     """What `describe.py` prints, or the error with which it ends."""
-    description = describe(parse_description(composed(arguments)))
+    description = describe(parse(composed(arguments)))
     if description.faults:
         raise UserError(*description.faults)
     return description

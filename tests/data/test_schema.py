@@ -306,8 +306,9 @@ def test_numbers_that_look_like_dates_give_a_warning(
         np.testing.assert_array_equal(x, made.x)
 
 
-def test_moments_with_a_zone_are_the_same_in_text_and_in_a_frame() -> None:
-    zoned = pl.Series(MOMENTS).dt.replace_time_zone("Europe/Berlin")
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
+def test_moments_with_a_zone_are_the_same_in_text_and_in_a_frame(zone: str) -> None:
+    zoned = pl.Series(MOMENTS).dt.replace_time_zone(zone)
     text = zoned.dt.strftime("%Y-%m-%dT%H:%M:%S%:z").to_list()
     np.testing.assert_array_equal(table(zoned.to_list()).x, table(text).x)
 

@@ -93,6 +93,7 @@ def test_linear_is_initialised_as_torchs() -> None:
     for mine, yours in ((ours.weight, theirs.weight), (ours.bias, theirs.bias)):
         for q in (0.0, 0.1, 0.5, 0.9, 1.0):
             assert mine.quantile(q).item() == pytest.approx(yours.quantile(q).item(), abs=0.015)
+    assert ours.weight.abs().max().item() == pytest.approx(theirs.weight.abs().max().item(), rel=1e-3)
 
 
 def test_layers_of_a_member_have_different_weights() -> None:

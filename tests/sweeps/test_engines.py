@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -235,10 +236,9 @@ def test_each_process_gets_a_gpu(
     monkeypatch: pytest.MonkeyPatch, visible: str, gpus: int, expected: list[str]
 ) -> None:
     monkeypatch.setenv(DEVICES, visible)
-    engine = Processes(3, gpus)
-    seen = [each._pool.submit(os.getenv, DEVICES) for each in engine._workers]
-    assert [future.result() for future in seen] == expected
-    engine.close()
+    with closing(Processes(3, gpus)) as engine:  # or pytest would wait for its processes if this fails
+        seen = [each._pool.submit(os.getenv, DEVICES) for each in engine._workers]
+        assert [future.result() for future in seen] == expected
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -316,3 +316,12 @@ def test_a_storage_that_is_locked_or_no_storage_is_refused(
     (tmp_path / "study.db").write_bytes(b"no database" * 100)
     with pytest.raises(UserError, match="is damaged"):
         SearchStudy(tmp_path, "sqlite", SPACE, "val/mae", "tpe", 0)
+
+
+@pytest.mark.parametrize(("monitor", "best"), [("val/accuracy", 0.9), ("val/mae", 0.5)])
+def test_the_best_trial_is_that_with_the_best_value(tmp_path: Path, monitor: str, best: float) -> None:
+    study = SearchStudy(tmp_path, "journal", SPACE, monitor, "random", seed=0)
+    for value in (0.7, 0.9, 0.5):
+        study.tell(study.ask({}).number, TrialResult("done", value))
+    assert study.best is not None
+    assert study.best.value == best

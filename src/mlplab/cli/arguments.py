@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlplab.cli.terminal import VERSION, exit_status, log_to_terminal, version_line
-from mlplab.config.keys import fault_of
+from mlplab.config.faults import fault_of
 from mlplab.errors import Fault, UserError
 
 Text = Annotated[str, Field(min_length=1)]

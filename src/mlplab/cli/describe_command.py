@@ -9,13 +9,11 @@ from omegaconf import OmegaConf
 from mlplab.cli.compose import composed, plain, read_flags
 from mlplab.cli.overrides import check_overrides
 from mlplab.cli.terminal import exit_status, log_to_terminal
-from mlplab.config import DescribeConfig, parse_description
+from mlplab.config import TrainConfig, parse
 from mlplab.errors import Fault, UserError
 
 
-def describe_command(
-    describe: Callable[[DescribeConfig], None], *, conf: Path, name: str, usage: str
-) -> None:
+def describe_command(describe: Callable[[TrainConfig], None], *, conf: Path, name: str, usage: str) -> None:
     """Composes `conf/<name>.yaml` with the command line, describes the table, exits like `train_command`."""
     log_to_terminal("stderr")
 
@@ -30,7 +28,7 @@ def describe_command(
         with composed(conf, flags, name, flags.overrides) as cfg:
             if OmegaConf.is_missing(cfg.data, "target"):
                 cfg.data.target = []
-            config = parse_description(plain(cfg))
+            config = parse(plain(cfg))
         describe(config)
 
     sys.exit(exit_status(work))

@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import ListConfig, OmegaConf
 
 from mlplab.cli.hydra_errors import explained
-from mlplab.config.keys import quoted, renamed_fault
+from mlplab.config.keys import quoted
 from mlplab.errors import Fault, UserError
 
 RESUME = "resume"
@@ -77,12 +77,9 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
     """Checks the overrides; returns the keys with several values, and their overrides.
 
     Raises:
-        UserError: if a key was renamed, a table's file is given without its key, a key is given twice (Hydra
-            would use the last), or there are several values or keys of a sweep without -m.
+        UserError: if a table's file is given without its key, a key is given twice (Hydra would use the
+            last), or there are several values or keys of a sweep without -m.
     """
-    typed = [word for word in overrides if not word.startswith("scheduler.factor=")]  # known to plateau
-    if renamed := [fault for word in typed if (fault := renamed_fault(word))]:
-        raise UserError(*renamed)
     sweep = [word for word in overrides if _key(word).partition(".")[0] == "sweep"]
     if sweep and not multirun:
         remedy = f"add -m: python scripts/train.py -m {sweep[0]} …"

@@ -1,8 +1,9 @@
 """The command line of train: a run, a resumed run, or a sweep."""
 
-import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,25 +17,21 @@ from omegaconf import DictConfig, read_write
 
 from mlplab.cli.compose import composed, folder_of, plain, read_flags, reject_hydra_settings
 from mlplab.cli.hydra_errors import explained
-from mlplab.cli.overrides import RESUME, check_overrides, is_typed, lines_of, typed_keys
+from mlplab.cli.overrides import RESUME, check_overrides, lines_of, typed_keys
 from mlplab.cli.terminal import exit_status, log_loading, log_to_terminal
 from mlplab.config import CsvData, TrainConfig, parse
 from mlplab.config.allowed_classes import user_classes
-from mlplab.config.keys import flat, quoted
+from mlplab.config.keys import quoted
 from mlplab.errors import Fault, Interrupted, UserError, reason_of
 from mlplab.files import LOCK, FolderLock, remove_if_empty
 from mlplab.imports import heavy_imports
 from mlplab.runs.folder import record_failure
 from mlplab.runs.resume import (
-    MAY_DIFFER,
-    MAY_GROW,
-    TEST,
     check_same_config,
     differences,
     read_run_config,
     was_started,
 )
-from mlplab.runs.selection import OF_TABLE
 from mlplab.sweeps.folder import MULTIRUN_FILE, PLAN_FILE, check_sweep_folder
 
 if TYPE_CHECKING:  # it imports polars, which asking for help does not need
@@ -58,7 +55,7 @@ def train_command(conf: Path, name: str) -> None:
         check_overrides(flags.overrides, multirun=flags.multirun)
         typed = typed_keys(flags.overrides)
         if RESUME in typed:
-            _resume(flags, conf, name)
+            _resume(flags.overrides, multirun=flags.multirun)
         elif flags.multirun:
             with composed(conf, flags, name, flags.overrides) as cfg:
                 log_loading("torch and the tables of the sweep")
@@ -82,45 +79,29 @@ def _train(
     train(run, folder, resume=resume, cache=cache, alone=alone)
 
 
-def _resume(flags: argparse.Namespace, conf: Path, name: str) -> None:
-    """Resumes a run with the configuration in its folder. Other overrides must not contradict it."""
-    (resume,) = (line for line in flags.overrides if line.lstrip("+").startswith(f"{RESUME}="))
-    folder = Path(str(OverridesParser.create().parse_override(resume).value()))
+def _resume(overrides: Sequence[str], *, multirun: bool) -> None:
+    """Resumes a run with the configuration in its folder, which other overrides must not contradict."""
+    (resume,) = (line for line in overrides if line.lstrip("+").startswith(f"{RESUME}="))
+    parser = OverridesParser.create()
+    folder = Path(str(parser.parse_override(resume).value()))
     if folder == Path():
         raise UserError(Fault("needs the folder of a run", RESUME, remedy=f"set it: {RESUME}=outputs/…"))
-    lines = [line for line in flags.overrides if line != resume]
-    remedy = "to continue a sweep, run its command again with the same name=… (or hydra.sweep.dir=…)"
-    if flags.multirun:
-        raise UserError(Fault("resumes one run, not several", RESUME, str(folder), remedy=remedy))
-    if (folder / PLAN_FILE).is_file():
-        raise UserError(Fault("is the folder of a sweep, not of a run", str(folder), remedy=remedy))
-    if places := [line for line in lines if line.lstrip("+~").startswith(("name=", "hydra."))]:
-        remedy = f"remove it: {RESUME}= already gives the folder"
-        raise UserError(Fault("has no meaning for a resumed run", places[0], remedy=remedy))
-    run = read_run_config(folder)
-    for line in [line for line in lines if line.startswith(f"{MAY_DIFFER}=")]:
-        lines.remove(line)  # not a key of the default table, with which the others are composed
-        values = run.plain()
-        values["data"]["memory_gib"] = OverridesParser.create().parse_override(line).value()
-        run = parse(values)
-    for line in [line for line in lines if line.startswith(f"{TEST}=")]:
-        lines.remove(line)
-        run = parse(run.plain() | {TEST: OverridesParser.create().parse_override(line).value()})
-    if lines:
-        with composed(conf, flags, name, [*_table_overrides(run, lines), *lines]) as cfg:
-            new, saved = parse(plain(cfg)), run.plain()
-        if is_typed(MAY_GROW, lines) and new.trainer.max_epochs != "auto":
-            epochs = {"max_epochs": new.trainer.max_epochs}
-            run = run.model_copy(update={"trainer": run.trainer.model_copy(update=epochs)})
-        faults = [
-            fault
-            for fault in differences(new, saved, str(folder))
-            if fault.where != MAY_GROW
-            and is_typed(fault.where, lines)
-            and not _is_auto(fault.where, dict(flat(new.plain())))
-        ]
-        if faults := faults + differences(run, saved, str(folder)):
-            raise UserError(*faults)
+    if multirun or (folder / PLAN_FILE).is_file():
+        what = "resumes one run, not several"
+        remedy = "to continue a sweep, run its command again with the same name=… (or hydra.sweep.dir=…)"
+        raise UserError(Fault(what, RESUME, str(folder), remedy=remedy))
+    saved = read_run_config(folder).plain()
+    values = deepcopy(saved)
+    for override in parser.parse_overrides([line for line in overrides if line != resume]):
+        *sections, name = override.key_or_group.split(".")
+        section = reduce(lambda values, key: values.get(key, {}), sections, values)
+        if name not in section or isinstance(section[name], dict) or override.key_or_group == "name":
+            remedy = f"remove it: {RESUME}= takes the settings of the run"
+            raise UserError(Fault("cannot be set for a resumed run", str(override.input_line), remedy=remedy))
+        section[name] = override.value()
+    run = parse(values)
+    if faults := differences(run, saved, str(folder)):
+        raise UserError(*faults)
     log_loading(f"torch and the table {_table(run)}")
     _train(run, folder, resume=True)
 
@@ -128,24 +109,6 @@ def _resume(flags: argparse.Namespace, conf: Path, name: str) -> None:
 def _table(run: TrainConfig) -> str:
     """The path or the name of a run's table."""
     return run.data.path if isinstance(run.data, CsvData) else run.data.name
-
-
-def _is_auto(key: str, values: Mapping[str, Any]) -> bool:
-    """Whether a key was typed as `auto`, which the saved configuration has replaced."""
-    may_be_auto = key.startswith((*OF_TABLE, "task", "trainer."))  # a column or a folder may have that name
-    return (may_be_auto and values.get(key) == "auto") or (
-        key.startswith("loss.") and values["loss.name"] == "auto"
-    )
-
-
-def _table_overrides(run: TrainConfig, lines: Sequence[str]) -> list[str]:
-    """Overrides that choose a run's kind of table, because other kinds may not have its keys."""
-    choice: dict[str, str] = {"data": run.data.name}
-    if isinstance(run.data, CsvData):
-        targets = ",".join(map(quoted, run.data.target))
-        choice |= {"data.path": quoted(run.data.path), "data.target": f"[{targets}]"}
-    typed = typed_keys(lines)
-    return [f"{key}={value}" for key, value in choice.items() if key not in typed]
 
 
 def _sweep(cfg: DictConfig, root: Path, statuses: list[int]) -> None:

@@ -11,7 +11,7 @@ from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mlplab.config import DescribeConfig
+from mlplab.config import TrainConfig
 from mlplab.console import wrapped
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
@@ -66,7 +66,7 @@ class Description:
     faults: tuple[Fault, ...]
 
 
-def describe(config: DescribeConfig) -> Description:
+def describe(config: TrainConfig) -> Description:
     """Reads and splits a table as training does, except that no target is needed.
 
     Raises:
@@ -87,9 +87,7 @@ def describe(config: DescribeConfig) -> Description:
         return Description(source.where, reader.rows, by_name, *counts, _faults(config, reader, columns))
 
 
-def _faults(
-    config: DescribeConfig, reader: TableReader, columns: Sequence[InferredColumn]
-) -> tuple[Fault, ...]:
+def _faults(config: TrainConfig, reader: TableReader, columns: Sequence[InferredColumn]) -> tuple[Fault, ...]:
     """Why training would refuse a table that can be read."""
     try:
         table = build_table(reader, columns)

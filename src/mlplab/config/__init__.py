@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Discriminator, Field, ValidationError
 
 from mlplab.config.callbacks import Callbacks, CustomCallback, EarlyStopping
-from mlplab.config.data import BundledData, CsvData, CsvTable, SyntheticData
+from mlplab.config.data import BundledData, CsvData, SyntheticData
 from mlplab.config.engine import Engine, Launcher, LocalEngine, RayEngine, SlurmEngine
-from mlplab.config.keys import fault_of, unknown_key_fault
+from mlplab.config.faults import fault_of, unknown_key_fault
 from mlplab.config.logger import LoggerConfig
 from mlplab.config.loss import AutoLoss, CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
 from mlplab.config.model import CustomModel, Linear, Mlp, Model, Preprocessing
@@ -30,7 +30,7 @@ from mlplab.config.split import (
 )
 from mlplab.config.sweep import Sweep
 from mlplab.config.trainer import Trainer
-from mlplab.config.types import Auto, EnsembleSizeOrAuto, RunName, Section, Seed, Text, check_name, chosen
+from mlplab.config.types import Auto, EnsembleSize, OrAuto, RunName, Section, Seed, Text, check_name, chosen
 from mlplab.errors import Fault, UserError
 
 __all__ = [
@@ -44,10 +44,8 @@ __all__ = [
     "CosineSchedule",
     "CrossEntropyLoss",
     "CsvData",
-    "CsvTable",
     "CustomCallback",
     "CustomModel",
-    "DescribeConfig",
     "EarlyStopping",
     "Engine",
     "FileSplit",
@@ -80,7 +78,6 @@ __all__ = [
     "chosen",
     "columns_of",
     "parse",
-    "parse_description",
     "parse_launcher",
     "parse_sweep",
     "unknown_key",
@@ -104,17 +101,17 @@ Monitor = Literal[
 ]
 
 
-class DescribeConfig(Section):
-    """The configuration of a run whose table needs no target."""
+class TrainConfig(Section):
+    """The configuration of one run."""
 
     name: RunName
     seed: Seed
-    ensemble: EnsembleSizeOrAuto
+    ensemble: OrAuto[EnsembleSize]
     init_from: Text | None
     threads: Annotated[int, Field(ge=1, le=1024)]
     task: Literal["auto", "regression", "binary", "multiclass"]
     monitor: Monitor
-    data: Annotated[BundledData | CsvTable | SyntheticData, Discriminator("name")]
+    data: Annotated[BundledData | CsvData | SyntheticData, Discriminator("name")]
     model: Model
     loss: Loss
     optimizer: Annotated[Adam | Sgd, Discriminator("name")]
@@ -131,15 +128,15 @@ class DescribeConfig(Section):
         dict[str, LoggerConfig], Field(default_factory=dict)
     ]  # Hydra composes logger=[] to no key at all
 
-
-class TrainConfig(DescribeConfig):
-    """The configuration of one run."""
-
-    data: Annotated[BundledData | CsvData | SyntheticData, Discriminator("name")]
-
     def plain(self) -> dict[str, Any]:
         """Numbers, strings, lists and dicts, which `parse` reads back."""
         return self.model_dump()
+
+
+class _CommandLine(TrainConfig):
+    """All keys of the command line but Hydra's own."""
+
+    sweep: Sweep
 
 
 def parse(values: Mapping[str, Any]) -> TrainConfig:
@@ -148,59 +145,29 @@ def parse(values: Mapping[str, Any]) -> TrainConfig:
     Raises:
         UserError: with all unknown keys, wrong types and values out of range.
     """
-    return _parsed(values, TrainConfig)
-
-
-def parse_description(values: Mapping[str, Any]) -> DescribeConfig:
-    """Like `parse`, for a configuration whose table needs no target."""
-    return _parsed(values, DescribeConfig)
+    return _parse(values, TrainConfig)
 
 
 def parse_sweep(values: object) -> Sweep:
-    """Validates the section that describes a sweep.
-
-    Raises:
-        UserError: with all unknown keys, wrong types and values out of range.
-    """
-    return _parsed({"sweep": values}, _Sweep).sweep
-
-
-class _Sweep(Section):
-    """A configuration that only describes a sweep."""
-
-    sweep: Sweep
+    """As `parse`, for the section `sweep`."""
+    return _parse(values, Sweep, "sweep")
 
 
 def parse_launcher(values: object) -> Launcher:
-    """Validates the section that describes the launcher of a sweep.
-
-    Raises:
-        UserError: with all unknown keys, wrong types and values out of range.
-    """
-    return _parsed({"hydra": {"launcher": values}}, _Hydra).hydra.launcher
+    """As `parse`, for the section `hydra.launcher`."""
+    return _parse(values, Launcher, "hydra", "launcher")
 
 
-class _LauncherSection(Section):
-    launcher: Launcher
-
-
-class _Hydra(Section):
-    """A configuration that only describes the launcher."""
-
-    hydra: _LauncherSection
-
-
-class _Command(TrainConfig, _Sweep):
-    """All keys of the command line."""
-
-
-def _parsed(values: Mapping[str, Any], kind: type[T]) -> T:
+def _parse(values: Any, kind: type[T], *section: str) -> T:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError(*(fault_of(detail, values, kind) for detail in error.errors())) from None
+        for part in reversed(section):
+            values = {part: values}
+        details = [{**detail, "loc": (*section, *detail["loc"])} for detail in error.errors()]
+        raise UserError(*(fault_of(detail, values, _CommandLine) for detail in details)) from None
 
 
 def unknown_key(key: str) -> Fault:
     """The fault of a `key` that does not exist, or that belongs to a different option of its group."""
-    return unknown_key_fault(key, _Command)
+    return unknown_key_fault(key, _CommandLine)

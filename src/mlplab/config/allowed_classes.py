@@ -18,22 +18,12 @@ VARIABLE = "MLPLAB_ALLOWED_CLASSES"
 It is an environment variable because no file in a shared run folder can set it.
 """
 
-OLD_VARIABLE = "MLPLAB_ALLOWED_TARGETS"
-"""Its name until version 0.1."""
-
 T = TypeVar("T")
 
 
 @cache
 def user_classes() -> tuple[str, ...]:
-    """The names in `VARIABLE` when this function was first called.
-
-    Raises:
-        UserError: if the variable still has its old name.
-    """
-    if OLD_VARIABLE in os.environ and VARIABLE not in os.environ:
-        remedy = f"set {VARIABLE}={os.environ[OLD_VARIABLE]}"
-        raise UserError(Fault(f"was renamed to {VARIABLE} in version 0.2", OLD_VARIABLE, remedy=remedy))
+    """The names in `VARIABLE` when this function was first called."""
     return tuple(name for each in os.environ.get(VARIABLE, "").split(",") if (name := each.strip()))
 
 

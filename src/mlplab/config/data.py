@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mlplab.config.split import Split
-from mlplab.config.types import Count, CountOrNullOrAuto, NotNegative, Positive, Section, Seed, Text
+from mlplab.config.types import Count, NotNegative, OrAuto, Positive, Section, Seed, Text
 from mlplab.errors import did_you_mean, nearest
 
 KINDS = ("numeric", "boolean", "categorical", "date", "identifier", "drop")
@@ -57,7 +57,7 @@ Character = Annotated[str, Field(min_length=1, max_length=1)]
 class _Table(Section):
     """Keys of every table."""
 
-    batch_size: CountOrNullOrAuto
+    batch_size: OrAuto[Count | None]
     class_weights: ClassWeights
     split: Split
 
@@ -68,8 +68,11 @@ class BundledData(_Table):
     name: Literal["concrete", "digits", "penguins"]
 
 
-class CsvTable(_Table):
-    """A table in CSV or Parquet files. Options of the CSV format that are null are detected."""
+class CsvData(_Table):
+    """A table in CSV or Parquet files. Options of the CSV format that are null are detected.
+
+    Only `describe` can do without a target.
+    """
 
     name: Literal["csv"]
     path: Text
@@ -87,17 +90,11 @@ class CsvTable(_Table):
     encoding: Text | None
 
     @model_validator(mode="after")
-    def _names_each_column_once(self) -> "CsvTable":
+    def _names_each_column_once(self) -> "CsvData":
         named = [*self.target, *([self.weight] if self.weight else [])]
         if twice := sorted({name for name in named if named.count(name) > 1}):
             raise ValueError(f"the column '{twice[0]}' is named twice, as a target or weight")
         return self
-
-
-class CsvData(CsvTable):
-    """A `CsvTable` with at least one target."""
-
-    target: Annotated[list[Text], BeforeValidator(_as_list), Field(min_length=1)]
 
 
 class SyntheticData(_Table):

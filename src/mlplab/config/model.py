@@ -6,15 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from mlplab.config.types import (
-    ClassSection,
-    Count,
-    CountsOrAuto,
-    CustomClass,
-    NotNegativeCountOrAuto,
-    RateOrAuto,
-    Section,
-)
+from mlplab.config.types import ClassSection, Count, CustomClass, NotNegativeCount, OrAuto, Rate, Section
 
 Activation = Literal[
     "relu",
@@ -55,10 +47,10 @@ class Mlp(Section):
     """A multilayer perceptron."""
 
     name: Literal["mlp"]
-    periodic_features: NotNegativeCountOrAuto
-    hidden: CountsOrAuto
+    periodic_features: OrAuto[NotNegativeCount]
+    hidden: OrAuto[list[Count]]
     activation: Activation
-    dropout: RateOrAuto
+    dropout: OrAuto[Rate]
     norm: Literal["none", "layer", "batch"]
     residual: bool
     preprocessing: Preprocessing

@@ -4,29 +4,29 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mlplab.config.types import BoolOrAuto, NotNegative, NotNegativeOrAuto, PositiveOrAuto, Section
+from mlplab.config.types import NotNegative, OrAuto, Positive, Section
 
 
 class Adam(Section):
     """Adam, or AdamW (weight decay decoupled from the gradient)."""
 
     name: Literal["adam", "adamw"]
-    lr: PositiveOrAuto
+    lr: OrAuto[Positive]
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     eps: Annotated[float, Field(ge=1e-20, allow_inf_nan=False)]  # squares of gradients below 4e-23 are 0
-    weight_decay: NotNegativeOrAuto
-    weight_averaging: BoolOrAuto
+    weight_decay: OrAuto[NotNegative]
+    weight_averaging: OrAuto[bool]
 
 
 class Sgd(Section):
     """Stochastic gradient descent with momentum."""
 
     name: Literal["sgd"]
-    lr: PositiveOrAuto
+    lr: OrAuto[Positive]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     nesterov: bool
     weight_decay: NotNegative
-    weight_averaging: BoolOrAuto
+    weight_averaging: OrAuto[bool]
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> "Sgd":

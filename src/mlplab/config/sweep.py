@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from mlplab.config.types import Count, CountOrAuto, Positive, Section
+from mlplab.config.types import Count, OrAuto, Positive, Section
 
 
 class Sweep(Section):
     """A search for good values of keys. A grid of given values has only `ensemble`."""
 
-    trials: CountOrAuto
+    trials: OrAuto[Count]
     minutes: Positive | None
     batch: Count
     sampler: Literal["tpe", "cmaes", "random", "qmc"]

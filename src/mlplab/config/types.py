@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from mlplab.config.allowed_classes import check_allowed
-from mlplab.config.keys import GIVEN
+from mlplab.config.faults import GIVEN
 
 
 def check_name(name: str) -> str:
@@ -51,12 +51,11 @@ def chosen(value: T | Auto) -> T:
     return value
 
 
-def _auto_tag(value: object) -> str:
-    """The tag of a value that may be `auto`, for pydantic."""
-    return "auto" if value == "auto" else GIVEN
-
-
-_AutoTagged = Annotated[Auto, Tag("auto")]
+OrAuto = Annotated[
+    Annotated[T, Tag(GIVEN)] | Annotated[Auto, Tag("auto")],
+    Discriminator(lambda value: "auto" if value == "auto" else GIVEN),
+]
+"""`OrAuto[int]` is an int or `auto`."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -66,20 +65,7 @@ NotNegativeCount = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
-
-PositiveOrAuto = Annotated[Annotated[Positive, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
-BoolOrAuto = Annotated[Annotated[bool, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
-RateOrAuto = Annotated[Annotated[Rate, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
-NotNegativeOrAuto = Annotated[Annotated[NotNegative, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
-CountOrAuto = Annotated[Annotated[Count, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
-NotNegativeCountOrAuto = Annotated[
-    Annotated[NotNegativeCount, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)
-]
-CountOrNullOrAuto = Annotated[Annotated[Count | None, Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
-EnsembleSizeOrAuto = Annotated[
-    Annotated[int, Field(ge=1, le=512), Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)
-]
-CountsOrAuto = Annotated[Annotated[list[Count], Tag(GIVEN)] | _AutoTagged, Discriminator(_auto_tag)]
+EnsembleSize = Annotated[int, Field(ge=1, le=512)]
 
 RunName = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), AfterValidator(check_name)]
 

@@ -18,8 +18,9 @@ from mlplab.data.io.source import Source
 from mlplab.data.memmap import table_of
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.data.table import Table
+from mlplab.errors import Fault, UserError
 
-Data = config.BundledData | config.CsvTable | config.SyntheticData
+Data = config.BundledData | config.CsvData | config.SyntheticData
 
 TARGET = "target"
 """The target column of tables that ship with the package."""
@@ -42,8 +43,10 @@ def load_table(run: config.TrainConfig) -> Table:
     """Reads the table of a run.
 
     Raises:
-        UserError: with all faults of the table.
+        UserError: with all faults of the table, or if there is no target.
     """
+    if isinstance(run.data, config.CsvData) and not run.data.target:
+        raise UserError(Fault("is empty", "data.target", remedy="name the column to predict: data.target=…"))
     memory = run.data.memory_gib if isinstance(run.data, config.CsvData) else None
     with (
         opened_source(run.data) as source,
@@ -68,7 +71,7 @@ def opened_source(data: Data) -> Iterator[Source]:
             case config.BundledData(name=name):
                 path = contexts.enter_context(as_file(files("mlplab.data") / f"{name}.csv"))
                 yield contexts.enter_context(opened(path, where=name))
-            case config.CsvTable():
+            case config.CsvData():
                 yield contexts.enter_context(opened(data.path, csv_options(data)))
             case config.SyntheticData():
                 frame = synthetic.draw(
@@ -79,12 +82,12 @@ def opened_source(data: Data) -> Iterator[Source]:
 
 def csv_options(data: Data) -> CsvOptions:
     """The options of the CSV format in the configuration."""
-    if not isinstance(data, config.CsvTable):
+    if not isinstance(data, config.CsvData):
         return CsvOptions()
     return CsvOptions(data.delimiter, data.quote, data.decimal, data.header, data.encoding)
 
 
-def table_spec(run: config.DescribeConfig) -> TableSpec:
+def table_spec(run: config.TrainConfig) -> TableSpec:
     """The columns and options with which a run reads its table."""
     roles: dict[str, Role] = {"group": "group", "time": "time", "stratify": "class"}
     of_split = [(name, roles[key]) for key, name in config.columns_of(run.data.split).items()]
@@ -94,7 +97,7 @@ def table_spec(run: config.DescribeConfig) -> TableSpec:
 
 def spec_of(data: Data) -> TableSpec:
     """The columns and options with which a table is read, without the columns of its split."""
-    if not isinstance(data, config.CsvTable):
+    if not isinstance(data, config.CsvData):
         return TableSpec(((TARGET, "target"),))
     roles: list[tuple[str, Role]] = [(name, "target") for name in data.target]
     roles += [(data.weight, "weight")] if data.weight else []
@@ -103,11 +106,11 @@ def spec_of(data: Data) -> TableSpec:
     return TableSpec(tuple(roles), data.columns, na_values, drop_missing_targets=drop, positive=data.positive)
 
 
-def _raw(run: config.DescribeConfig) -> bool:
+def _raw(run: config.TrainConfig) -> bool:
     """Whether the network gets numbers unscaled."""
     return run.model.preprocessing.name == "none"
 
 
-def table_dtype(run: config.DescribeConfig) -> type[np.floating]:
+def table_dtype(run: config.TrainConfig) -> type[np.floating]:
     """The type of a run's features."""
     return np.float64 if run.trainer.precision == 64 else np.float32

@@ -15,7 +15,7 @@ LOSSES = ("auto", "cross_entropy")
 """The losses of classes; all but the last are losses of numbers."""
 
 
-def check_task(run: config.DescribeConfig, table: Table) -> None:
+def check_task(run: config.TrainConfig, table: Table) -> None:
     """Checks that a run's configuration fits the targets of its table.
 
     Raises:
@@ -32,9 +32,7 @@ def check_task(run: config.DescribeConfig, table: Table) -> None:
         raise UserError(*faults)
 
 
-def check_split(
-    run: config.DescribeConfig, classes: Sequence[str], absent: Mapping[str, Sequence[str]]
-) -> None:
+def check_split(run: config.TrainConfig, classes: Sequence[str], absent: Mapping[str, Sequence[str]]) -> None:
     """Checks that the classes in the sets of a split allow for the monitored metric and the class weights.
 
     Args:
@@ -66,7 +64,7 @@ def weights_by_class(given: Mapping[str, float], classes: Sequence[str]) -> dict
     return {label: found.get(label, 1.0) for label in classes}
 
 
-def _class_faults(run: config.DescribeConfig, table: Table) -> Iterator[Fault]:
+def _class_faults(run: config.TrainConfig, table: Table) -> Iterator[Fault]:
     classes, target = table.schema.classes, table.schema.targets[0]
     is_number = table.schema.class_kind == "number"
     if run.loss.name not in LOSSES:
@@ -92,7 +90,7 @@ def _class_faults(run: config.DescribeConfig, table: Table) -> Iterator[Fault]:
             yield Fault(what, f"data.class_weights.{label}", expected=expected, remedy=remedy)
 
 
-def _number_faults(run: config.DescribeConfig, table: Table) -> Iterator[Fault]:
+def _number_faults(run: config.TrainConfig, table: Table) -> Iterator[Fault]:
     one = len(table.schema.targets) == 1
     for key, is_set in (
         ("loss=cross_entropy", run.loss.name == LOSSES[-1]),

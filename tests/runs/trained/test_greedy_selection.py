@@ -40,8 +40,8 @@ def test_the_ensemble_is_never_worse_than_the_best_run(
 
 
 def test_runs_whose_errors_cancel_are_chosen() -> None:
-    y = np.zeros((4, 1))
-    predictions = np.array([[[1.0]] * 4, [[-1.1]] * 4, [[1.05]] * 4])
+    y = np.full((4, 1), 2.0)
+    predictions = y + np.array([1.0, -1.1, 1.05]).reshape(3, 1, 1)
     error = error_of("rmse", y, None, 0)
     assert greedy_selection(predictions, error, 4) == [0, 1, 0, 1]
 

@@ -1,0 +1,143 @@
+"""Faults in configurations, from pydantic's errors, with keys as users type them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from mlplab.errors import Fault, did_you_mean, listed, nearest
+
+SYNONYMS = {
+    "learning_rate": "optimizer.lr",
+    "hidden_layers": "model.hidden",
+    "hidden_layer_sizes": "model.hidden",
+    "layers": "model.hidden",
+    "device": "trainer.accelerator",
+    "devices": "trainer.devices",
+    "patience": "callbacks.early_stopping.patience",
+    "file": "data.path",
+    "label": "data.target",
+}
+"""Names of keys in other programs (in any section), and the keys here."""
+
+
+def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
+    """The fault of a `key` that does not exist, or that belongs to a different option of its group."""
+    owners = _keys(root)
+    synonym = SYNONYMS.get(key.rpartition(".")[2])
+    near = [key] if key in owners else [synonym] if synonym in owners else nearest(key, owners)
+    near = near or [full for full in owners if full.rpartition(".")[2] == key.rpartition(".")[2]]
+    leaves = {full.rpartition(".")[2]: full for full in reversed(owners)}
+    near = near or [leaves[leaf] for leaf in nearest(key.rpartition(".")[2], leaves)]
+    section = key.rpartition(".")[0]
+    siblings = [full for full in owners if full.rpartition(".")[0] == section]
+    if section.startswith("hydra"):
+        remedy = "--hydra-help describes Hydra's own keys"
+    elif owners.get(key):
+        group = section.replace(".", "/")
+        remedy = f"{key} belongs to " + " or ".join(f"{group}={option}" for option in owners[key])
+    elif near:
+        remedy = did_you_mean(near)
+    else:
+        remedy = f"the keys here are: {listed(siblings or [k for k in owners if '.' not in k], 20)}"
+    return Fault("unknown key", where=key, remedy=remedy)
+
+
+@cache
+def _keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
+    """Each full key, with the options of its group that have it (empty: all options)."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key, option in _walk(root, "", ()):
+        found[key] = (*found.get(key, ()), *option)
+    return found
+
+
+def _walk(kind: Any, prefix: str, option: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        for field, info in kind.model_fields.items():
+            key = f"{prefix}{info.alias or field}"
+            yield key, option
+            yield from _walk(info.annotation, f"{key}.", ())
+    elif get_origin(kind) is Annotated:
+        yield from _walk(get_args(kind)[0], prefix, option)
+    elif get_origin(kind) is Union or isinstance(kind, UnionType):
+        for variant in get_args(kind):
+            inner = get_args(variant)[0] if get_origin(variant) is Annotated else variant
+            named = isinstance(inner, type) and issubclass(inner, BaseModel) and "name" in inner.model_fields
+            options = get_args(inner.model_fields["name"].annotation) if named else ()
+            yield from _walk(inner, prefix, options)
+
+
+GIVEN = "given"
+"""The tag of a value that may also be `auto`, in pydantic's locations."""
+
+_RANGES = {
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "{ge:g} or above",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "{le:g} or below",
+}
+_KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "list_type": "a list, as in [64,64]",
+    "finite_number": "a finite number",
+    "dict_type": "a section with keys",
+    "model_type": "a section with keys",
+    "model_attributes_type": "a section with keys",
+}
+
+
+def fault_of(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> Fault:
+    """Turns one of pydantic's error details into a fault with the key as users type it."""
+    kind, found, context = detail["type"], repr(detail["input"]), detail.get("ctx", {})
+    key = _dotted(detail["loc"], values, absent=kind == "missing")
+    if kind == "extra_forbidden":
+        return unknown_key_fault(key, root)
+    if kind == "missing":
+        return Fault("is missing", where=key, remedy=f"give it a value: {key}=…")
+    or_auto = ", or auto" if detail["loc"][-1] == GIVEN else ""
+    if kind in _RANGES:
+        return Fault("out of range", key, found, _RANGES[kind].format(**context) + or_auto)
+    if kind in _KINDS:
+        return Fault("wrong type", key, found, _KINDS[kind] + or_auto)
+    if kind == "literal_error":
+        return Fault("invalid value", key, found, context["expected"])
+    if kind == "union_tag_not_found":
+        return Fault("is missing", where=f"{key}.name", remedy=f"give it a value: {key}.name=…")
+    if kind == "union_tag_invalid":
+        return Fault("invalid value", f"{key}.name", repr(context["tag"]), context["expected_tags"])
+    if kind == "string_too_short" or (kind == "too_short" and detail["input"] == ""):
+        return Fault("is empty", where=key, remedy=f"give it a value: {key.partition('[')[0]}=…")
+    if kind in ("too_short", "too_long"):
+        length = context.get("min_length", context.get("max_length"))
+        return Fault("wrong length", key, found, "1 or more values" if length == 1 else f"{length} values")
+    return Fault(detail["msg"].removeprefix("Value error, "), where=key)
+
+
+def _dotted(location: Sequence[str | int], values: Any, *, absent: bool) -> str:
+    """Turns a pydantic location into a configuration key, without the tags of unions.
+
+    Args:
+        absent: whether the last part is a key that is missing in `values`.
+    """
+    key, tagged = "", False
+    for position, part in enumerate(location):
+        if key and not tagged and isinstance(values, Mapping) and part == values.get("name"):
+            tagged = True  # an option may have the name of a key: data/split=time, data.split.time
+            continue
+        tagged = False
+        if isinstance(part, int):
+            if isinstance(values, Sequence) and not isinstance(
+                values, str
+            ):  # otherwise a single value that stands for a list
+                key, values = f"{key}[{part}]", values[part]
+        elif isinstance(values, Mapping) and (part in values or (absent and position == len(location) - 1)):
+            key, values = f"{key}.{part}" if key else part, values.get(part)
+    return key
