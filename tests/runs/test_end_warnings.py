@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from support import SMALL, train_into
 
-from mlplab.runs.messages import early_best_epoch
+from mlplab.runs.stack.messages import early_best_epoch
 
 CHURN = (
     *("data=csv", "data.path=churn.csv", "data.target=churn", "model.hidden=[32,32]", "model.dropout=0"),

@@ -18,10 +18,10 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
 from mlplab.runs.run import Run, member_configs
 from mlplab.runs.scores import scores
-from mlplab.runs.stack_trainer import StackTrainer, epoch_voters
+from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training import checkpoint
-from mlplab.training.best_weights import BestWeights
+from mlplab.training.best_weights import BestWeights, epoch_voters
 from mlplab.training.callbacks import StackCallback
 from mlplab.training.module import StackModule
 from mlplab.training.trainer import lightning_quiet

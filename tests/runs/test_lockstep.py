@@ -13,7 +13,7 @@ from support import resolved, train_into
 
 from mlplab.config.model import Activation
 from mlplab.data.cache import DataCache
-from mlplab.runs.resume_state import saved_state
+from mlplab.runs.stack.checkpoints import saved_state
 from mlplab.sweeps.plan import _stack_key
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState

@@ -19,7 +19,7 @@ from mlplab.errors import RunFailed
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import Metrics
 from mlplab.runs.selection import read_run
-from mlplab.runs.train import finalize
+from mlplab.runs.stack.finalize import finalize
 from mlplab.sweeps.engines.sweep_engine import SweepEngine
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.run import SweepRun
@@ -284,7 +284,7 @@ def test_a_stack_killed_while_pruned_runs_are_written_comes_to_the_same_end(
             shutil.copytree(tmp_path / "whole", tmp_path / "killed")  # as a kill would leave it
         return finalize(*arguments, **named)
 
-    monkeypatch.setattr("mlplab.runs.train.finalize", copied)
+    monkeypatch.setattr("mlplab.runs.stack.finalize.finalize", copied)
     whole = launched(tmp_path / "whole", with_rates(), brackets)
     assert Counter(status for status in statuses(whole)) == {"done": 1, "pruned": 6}
     assert (tmp_path / "killed").exists()

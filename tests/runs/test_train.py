@@ -18,7 +18,7 @@ from mlplab.config.model import Activation
 from mlplab.data.cache import DataCache
 from mlplab.data.splits.splitters import random_split
 from mlplab.errors import UserError
-from mlplab.runs.build import build_stack
+from mlplab.runs.stack.build import build_stack
 from mlplab.training import checkpoint
 
 pytestmark = pytest.mark.usefixtures("full_speed")

@@ -12,7 +12,7 @@ from support import resolved
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import opened_source
 from mlplab.models import MLP
-from mlplab.runs.build import Stack, build_stack
+from mlplab.runs.stack.build import Stack, build_stack
 from mlplab.training.trainer import build_trainer, lightning_quiet
 
 Array = NDArray[np.float64]

@@ -61,7 +61,7 @@ def train(
             log.info("%s was %s", inside(folder), metrics["reason"])
         elif run.test and not has_test_scores(metrics):
             with heavy_imports():
-                from mlplab.runs.score_test_rows import score_finished_run
+                from mlplab.runs.stack.score_test_rows import score_finished_run
 
             log.info("%s has already finished: scoring its test rows", inside(folder))
             metrics = score_finished_run(folder, cache)

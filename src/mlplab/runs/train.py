@@ -16,16 +16,16 @@ from mlplab.errors import (
     RunFailed,
     is_disk_error,
 )
-from mlplab.runs.finalize import finalize_ended, finalize_failed
 from mlplab.runs.folder import Metrics, RunFolder
-from mlplab.runs.messages import (
+from mlplab.runs.resume import has_ended
+from mlplab.runs.run import Run
+from mlplab.runs.stack.checkpoints import resume_groups
+from mlplab.runs.stack.finalize import finalize_ended, finalize_failed
+from mlplab.runs.stack.messages import (
     header_lines,
     row_warnings,
 )
-from mlplab.runs.resume import has_ended
-from mlplab.runs.resume_state import resume_groups
-from mlplab.runs.run import Run
-from mlplab.runs.stack_trainer import StackTrainer
+from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.signals import handle_signals
 from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.cpu_settings import cpu_settings_for_training

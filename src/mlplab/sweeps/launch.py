@@ -13,9 +13,9 @@ from mlplab.errors import RunFailed
 from mlplab.files import remove_partial_files
 from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.resume import check_same_config, was_started
-from mlplab.runs.resume_state import check_same_rows
 from mlplab.runs.run import Run
-from mlplab.runs.score_test_rows import score_finished_run
+from mlplab.runs.stack.checkpoints import check_same_rows
+from mlplab.runs.stack.score_test_rows import score_finished_run
 from mlplab.sweeps.engines.sweep_engine import SweepEngine
 from mlplab.sweeps.folder import PLAN_FILE, STACKS, read_stacks
 from mlplab.sweeps.plan import Plan, make_plan

@@ -14,8 +14,8 @@ from mlplab.data.datamodule import batch_rows
 from mlplab.data.load_table import table_key
 from mlplab.errors import UserError
 from mlplab.files import replacing
-from mlplab.runs.build import check_buildable, supports_padding
 from mlplab.runs.resume import was_started
+from mlplab.runs.stack.build import check_buildable, supports_padding
 from mlplab.sweeps.folder import read_stacks
 from mlplab.sweeps.run import SweepRun
 from mlplab.sweeps.stack_keys import PER_MEMBER

@@ -1,12 +1,16 @@
 """The weights of each member's best epoch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from mlplab.data.splits.split import Rows
 from mlplab.training.callbacks import StackCallback, Tensors, copy_members
 from mlplab.training.module import StackModule
 
@@ -83,3 +87,21 @@ class BestWeights(StackCallback):
 
 def _not_diverged(module: StackModule) -> Bool[Tensor, " member"]:
     return torch.tensor([member not in module.diverged for member in range(len(module.active))])
+
+
+def epoch_voters(held_out: Sequence[Rows], ensemble: int) -> Bool[Tensor, "run one other"] | None:
+    """For each member of each ensemble, those that hold out none of its rows; None if there are no ensembles.
+
+    Args:
+        held_out: the rows that each member of a stack holds out.
+        ensemble: the number of members of each run.
+    """
+    if ensemble == 1:
+        return None
+    disjoint = torch.zeros(len(held_out) // ensemble, ensemble, ensemble, dtype=torch.bool)
+    for run, voters in enumerate(disjoint):
+        rows = held_out[run * ensemble : (run + 1) * ensemble]
+        for one, other in combinations(range(ensemble), 2):
+            if not np.intersect1d(rows[one], rows[other], assume_unique=True).size:
+                voters[one, other] = voters[other, one] = True
+    return disjoint

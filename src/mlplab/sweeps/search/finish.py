@@ -66,7 +66,7 @@ def finish(
         import torch
 
         from mlplab.commands.select_ensemble import select_ensemble
-        from mlplab.runs.score_test_rows import score_finished_run
+        from mlplab.runs.stack.score_test_rows import score_finished_run
 
     torch.set_num_threads(1)
     folder = root / trial_name(best.number)

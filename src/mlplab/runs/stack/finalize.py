@@ -6,10 +6,9 @@ from pathlib import Path
 
 from mlplab.errors import Interrupted, RunFailed, UserError, is_disk_error, reason_of
 from mlplab.runs.folder import AS_PLANNED, Metrics, Status
-from mlplab.runs.messages import end_line, end_warnings, scores_line
-from mlplab.runs.score_test_rows import ScoredTestRows
-from mlplab.runs.stack_trainer import StackTrainer
-from mlplab.runs.warm_start import inherited_rows
+from mlplab.runs.stack.messages import end_line, end_warnings, scores_line
+from mlplab.runs.stack.score_test_rows import ScoredTestRows
+from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.training import checkpoint
 from mlplab.training.loggers.files import close_loggers
 from mlplab.training.loggers.progress import TrainingProgress
@@ -83,8 +82,7 @@ def finalize(
     baselines = scored.baseline_metrics(seconds) if scored else {}
     metrics |= scored.metrics() if scored else {}
     if "best_epoch" in metrics:
-        seen = [run.data.seen, *inherited_rows(run.config, run.data.table.schema)]
-        trainer.save_checkpoint(index, run.files.best, trainer.best.state.network, metrics, seen=seen)
+        trainer.save_checkpoint(index, run.files.best, trainer.best.state.network, metrics)
     if final and status != "diverged":
         members = trainer.members(index)
         state = final.select(members) if final.active[members].any() else None

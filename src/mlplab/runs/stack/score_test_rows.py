@@ -10,13 +10,13 @@ import numpy as np
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache, RunData
 from mlplab.runs.baselines.fitted import baseline_part_scores
-from mlplab.runs.build import Stack, build_stack
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, RunFolder, finite
 from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
-from mlplab.runs.resume_state import REMEDY
 from mlplab.runs.run import member_configs
 from mlplab.runs.scores import score_networks, table_scores
+from mlplab.runs.stack.build import Stack, build_stack
+from mlplab.runs.stack.checkpoints import REMEDY
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.cpu_settings import cpu_settings_for_training
 from mlplab.training.evaluation import Values

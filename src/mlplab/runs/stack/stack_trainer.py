@@ -1,30 +1,25 @@
 """Trains a stack: one `Trainer.fit`, from the start or a training state, until few runs are left."""
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64
-from torch import Tensor
+from jaxtyping import Float64
 
 from mlplab.config.metrics import sign_of
-from mlplab.data.seen_rows import SeenRows
-from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
 from mlplab.models.class_probabilities import ClassProbabilities
-from mlplab.runs.build import build_stack
 from mlplab.runs.folder import Metrics, Status, finite
 from mlplab.runs.predictions import out_of_fold
-from mlplab.runs.resume_state import save_stack_state
 from mlplab.runs.run import Run, member_configs
-from mlplab.runs.score_test_rows import ScoredTestRows, score_test_rows
 from mlplab.runs.scores import table_scores
-from mlplab.training import checkpoint
+from mlplab.runs.stack.build import build_stack
+from mlplab.runs.stack.checkpoints import save_run, save_stack_state
+from mlplab.runs.stack.score_test_rows import ScoredTestRows, score_test_rows
 from mlplab.training import state as stack_state
-from mlplab.training.best_weights import BestWeights
+from mlplab.training.best_weights import BestWeights, epoch_voters
 from mlplab.training.calibration import temperatures
 from mlplab.training.callbacks import (
     CallbackDispatcher,
@@ -32,6 +27,7 @@ from mlplab.training.callbacks import (
     PeriodicCheckpoint,
     ShrinkStack,
     StackCallback,
+    Tensors,
 )
 from mlplab.training.evaluation import predictions
 from mlplab.training.loggers.curves import EpochCurves, Histograms, StepCurves
@@ -84,7 +80,7 @@ class StackTrainer:
         self.stopping = EarlyStopping([stop.patience for stop in stops], [stop.min_delta for stop in stops])
         self.pruning = Pruning([run.bracket for run in runs], self.best, self.stopping)
         self.shrink = ShrinkStack()
-        self.last_weights: dict[str, Tensor] = {}
+        self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
         self._calibrated: set[int] = set()
         self._held_out: Float64[np.ndarray, "member row output"] | None = None
@@ -185,39 +181,16 @@ class StackTrainer:
             self.save_checkpoint(0, self.runs[0].files.last, state.network, self.metrics(0), state)
 
     def save_checkpoint(
-        self,
-        index: int,
-        path: Path,
-        network: Mapping[str, Tensor],
-        metrics: Metrics,
-        state: StackState | None = None,
-        seen: Sequence[SeenRows] | None = None,
+        self, index: int, path: Path, network: Tensors, metrics: Metrics, state: StackState | None = None
     ) -> None:
-        """Writes the checkpoint of a run: of its best epoch if `seen` is given, else of its last.
+        """Writes a checkpoint of a run, with the training state if training can resume from it.
 
         Args:
             index: the number of the run.
             network: the network's tensors, for all members.
-            state: the training state, if training can resume from the checkpoint.
-            seen: the rows in training and validation; the run's own, and those of the run of a warm start.
         """
-        run, members = self.runs[index], self.members_not_diverged(index)
-        content = {
-            "epoch": metrics["epochs" if seen is None else "best_epoch"],
-            "metrics": metrics,
-            "config": run.config.plain(),
-            "schema": self.stack.table.schema.plain(),
-            "table": dict(run.data.fingerprint),
-            "member_weights": {member - self.members(index)[0]: 1 / len(members) for member in members},
-            "state": {name: tensor.detach()[members].cpu() for name, tensor in network.items()},
-        }
-        if state:
-            content["training"] = state.plain()
-        if seen is not None:
-            content["seen"] = [
-                {name: torch.from_numpy(array) for name, array in rows.arrays().items()} for rows in seen
-            ]
-        checkpoint.save(path, content)
+        members, first = self.members_not_diverged(index), self.members(index)[0]
+        save_run(path, self.runs[index], network, members, first, metrics, state)
 
     def metrics(self, index: int) -> Metrics:
         """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs.
@@ -285,21 +258,3 @@ class StackTrainer:
             (self.runs[run].config, self.runs[run].data, self.members_not_diverged(run)) for run in runs
         ]
         return dict(zip(runs, score_test_rows(self.stack, of_runs), strict=True))
-
-
-def epoch_voters(held_out: Sequence[Rows], ensemble: int) -> Bool[Tensor, "run one other"] | None:
-    """For each member of each ensemble, those that hold out none of its rows; None if there are no ensembles.
-
-    Args:
-        held_out: the rows that each member of a stack holds out.
-        ensemble: the number of members of each run.
-    """
-    if ensemble == 1:
-        return None
-    disjoint = torch.zeros(len(held_out) // ensemble, ensemble, ensemble, dtype=torch.bool)
-    for run, voters in enumerate(disjoint):
-        rows = held_out[run * ensemble : (run + 1) * ensemble]
-        for one, other in combinations(range(ensemble), 2):
-            if not np.intersect1d(rows[one], rows[other], assume_unique=True).size:
-                voters[one, other] = voters[other, one] = True
-    return disjoint

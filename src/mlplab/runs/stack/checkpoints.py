@@ -1,4 +1,4 @@
-"""The saved training states from which runs resume: a run's own, and that of its stack."""
+"""The checkpoints of runs and stacks, and the training states from which runs resume."""
 
 import logging
 import os
@@ -6,13 +6,17 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mlplab.config import TrainConfig
 from mlplab.data.cache import RunData
 from mlplab.errors import UserError
-from mlplab.runs.folder import RunFolder
+from mlplab.runs.folder import Metrics, RunFolder
 from mlplab.runs.resume import differences
 from mlplab.runs.run import Run
+from mlplab.runs.warm_start import inherited_rows
 from mlplab.training import checkpoint
+from mlplab.training.callbacks import Tensors
 from mlplab.training.state import StackState
 
 REMEDY = "restore it, or start a new run"
@@ -61,6 +65,43 @@ def saved_state(folder: Path, run: TrainConfig, data: RunData) -> StackState | N
         raise UserError(*faults)
     data.check_unchanged(content.get("table"), REMEDY)
     return _state(path, content)
+
+
+def save_run(
+    path: Path,
+    run: Run,
+    network: Tensors,
+    members: Sequence[int],
+    first: int,
+    metrics: Metrics,
+    state: StackState | None = None,
+) -> None:
+    """Writes the checkpoint of a run: `best.ckpt`, which also says which rows were seen, or `last.ckpt`.
+
+    Args:
+        network: the network's tensors, for all members of the stack.
+        members: the members that the checkpoint contains.
+        first: the first member of the run.
+        state: the run's training state, if training can resume from the checkpoint.
+    """
+    is_best, schema = path == run.files.best, run.data.table.schema
+    content = {
+        "epoch": metrics["best_epoch" if is_best else "epochs"],
+        "metrics": metrics,
+        "config": run.config.plain(),
+        "schema": schema.plain(),
+        "table": dict(run.data.fingerprint),
+        "member_weights": {member - first: 1 / len(members) for member in members},
+        "state": {name: tensor.detach()[members].cpu() for name, tensor in network.items()},
+    }
+    if state:
+        content["training"] = state.plain()
+    if is_best:
+        content["seen"] = [
+            {name: torch.from_numpy(array) for name, array in rows.arrays().items()}
+            for rows in (run.data.seen, *inherited_rows(run.config, schema))
+        ]
+    checkpoint.save(path, content)
 
 
 def save_stack_state(path: Path, runs: Sequence[Run], state: StackState) -> None:

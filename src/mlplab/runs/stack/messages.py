@@ -13,9 +13,9 @@ from mlplab.errors import listed, shortened
 from mlplab.models import MLP
 from mlplab.runs import warm_start
 from mlplab.runs.baselines.fitted import baseline_part_scores
-from mlplab.runs.build import Stack
 from mlplab.runs.predictions import Predicted
 from mlplab.runs.run import Run
+from mlplab.runs.stack.build import Stack
 from mlplab.training.state import StackState
 
 MANY_REPEATED = 0.05
