@@ -37,7 +37,7 @@ from mlplab.training.loggers.files import (
 from mlplab.training.loggers.progress import TrainingProgress
 from mlplab.training.loggers.tensorboard import log_start
 from mlplab.training.state import StackState
-from mlplab.training.trainer import lightning_quiet
+from mlplab.training.trainer import device_name, lightning_quiet
 
 log = logging.getLogger(__name__)
 
@@ -183,12 +183,12 @@ def _warn(shown: set[str], warnings: Sequence[str]) -> None:
 
 def _log_start(trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: StackState | None) -> None:
     """Writes what is known before training to the folders and the loggers."""
-    body = trainer.stack.module.network.body
+    body, device = trainer.stack.module.network.body, device_name(trainer.trainer)
     backward = "written out" if getattr(body, "written_out", False) else "autograd's"
     for run, of_run in zip(trainer.runs, warnings, strict=True):
-        run.files.write_environment(trainer.device)
+        run.files.write_environment(device)
         run.files.write_schema(trainer.stack.table.schema.plain())
-        for line in header_lines(run, trainer.stack, trainer.device, state):
+        for line in header_lines(run, trainer.stack, device, state):
             run.log(line)
         run.files.log_line(f"the backward pass is {backward}")
         for warning in of_run:

@@ -164,23 +164,23 @@ class PeriodicCheckpoint(StackCallback):
     """Saves the training state at intervals, in case the process is killed.
 
     Args:
-        every: minimum number of seconds between saves; None: never save.
+        minutes: between saves at least; None: never save.
         save: the function that saves.
         last: when the state was last saved, by `perf_counter`; None: now.
     """
 
-    def __init__(self, every: float | None, save: Callable[[], None], last: float | None = None) -> None:
-        self.every, self.save = inf if every is None else every, save
+    def __init__(self, minutes: float | None, save: Callable[[], None], last: float | None = None) -> None:
+        self.seconds, self.save = inf if minutes is None else 60 * minutes, save
         self.last = perf_counter() if last is None else last
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Saves within an epoch if it is time; after an epoch's last step, `on_epoch` saves."""
-        if perf_counter() - self.last >= self.every and module.position.batch < module.sizes.steps:
+        if perf_counter() - self.last >= self.seconds and module.position.batch < module.sizes.steps:
             self._save()
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Saves between epochs if it is time."""
-        if perf_counter() - self.last >= self.every:
+        if perf_counter() - self.last >= self.seconds:
             self._save()
 
     def _save(self) -> None:

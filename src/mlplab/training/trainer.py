@@ -119,6 +119,12 @@ def build_trainer(
     )
 
 
+def device_name(trainer: Trainer) -> str:
+    """The name of the device on which a Trainer trains."""
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def forget_sigterm(trainer: Trainer) -> None:
     """Makes the Trainer continue after a SIGTERM before its first step, so that our own callback stops it."""
     trainer._signal_connector.received_sigterm = False

@@ -77,7 +77,7 @@ def finalize(
         scored: its test rows, if they were scored.
     """
     run, final, seconds = trainer.runs[index], trainer.final_state, trainer.seconds
-    metrics = trainer.metrics(index)
+    metrics = trainer.metrics(index, calibrated=status == "done")
     # First, since it takes a while: a run killed before anything is written repeats its last steps.
     baselines = scored.baseline_metrics(seconds) if scored else {}
     metrics |= scored.metrics() if scored else {}

@@ -5,7 +5,6 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 
 from mlplab.config.metrics import sign_of
@@ -52,7 +51,6 @@ class StackTrainer:
         last_save: when the training state was last saved, by `perf_counter`.
 
     Attributes:
-        best: the best weights and values of each member.
         last_weights: the network's tensors, for each member at the end of its own training.
         final_state: the training state when `fit` ended.
 
@@ -82,12 +80,10 @@ class StackTrainer:
         self.shrink = ShrinkStack()
         self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
-        self._calibrated: set[int] = set()
         self._held_out: Float64[np.ndarray, "member row output"] | None = None
-        steps, minutes = first.trainer.log_every_n_steps, first.callbacks.checkpoint.every_minutes
-        epochs = first.callbacks.histograms.every_epochs
-        seconds = None if minutes is None else minutes * 60
-        self.periodic_checkpoint = PeriodicCheckpoint(seconds, self.save, last_save)
+        steps, epochs = first.trainer.log_every_n_steps, first.callbacks.histograms.every_epochs
+        minutes = first.callbacks.checkpoint.every_minutes
+        self.periodic_checkpoint = PeriodicCheckpoint(minutes, self.save, last_save)
         dispatcher = CallbackDispatcher(
             [
                 self.best,
@@ -112,8 +108,10 @@ class StackTrainer:
             try:
                 stack_state.restore(state, *self._parts)
             except (RuntimeError, LookupError, TypeError, ValueError) as error:
-                where = str(stack_file or runs[0].files.last)
-                what = "contains the state of a different network"
+                what, where = (
+                    "contains the state of a different network",
+                    str(stack_file or runs[0].files.last),
+                )
                 raise UserError(Fault(what, where, remedy="start a new run")) from error
 
     def fit(self) -> None:
@@ -192,11 +190,10 @@ class StackTrainer:
         members, first = self.members_not_diverged(index), self.members(index)[0]
         save_run(path, self.runs[index], network, members, first, metrics, state)
 
-    def metrics(self, index: int) -> Metrics:
+    def metrics(self, index: int, *, calibrated: bool = False) -> Metrics:
         """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs.
 
-        After `calibrate`, also the temperature of its probabilities; and of an ensemble the scores out of
-        fold, which are its validation scores, too.
+        If `calibrated`, also the temperature, and of an ensemble the scores out of fold, its validation scores.
         """
         best, members, metrics = self.best.state, self.members_not_diverged(index), Metrics()
         if best.epochs[members].all():
@@ -206,7 +203,7 @@ class StackTrainer:
             metrics["best_epoch"] = round(best.epochs[members].double().mean().item())
         metrics["epochs"] = int(self.stack.module.epochs[members].max())
         metrics |= self.pruning.metrics(members[0], sign_of(self.stack.module.monitor))
-        if index not in self._calibrated:
+        if not calibrated:
             return finite(metrics)
         if self._held_out is not None:
             data = self.runs[index].data
@@ -227,12 +224,6 @@ class StackTrainer:
         """Seconds of training, without the time between saving and resuming."""
         return perf_counter() - self._started
 
-    @property
-    def device(self) -> str:
-        """The name of the device."""
-        device = self.trainer.strategy.root_device
-        return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
     def calibrate(self, runs: Sequence[int]) -> None:
         """Loads the best weights of each member, and calibrates the probabilities of these runs.
 
@@ -249,7 +240,6 @@ class StackTrainer:
             self.best.state.network = module.network.state_dict()
         if module.ensemble > 1:
             self._held_out = predictions(module.network, datamodule.val_dataloader()).cpu().numpy()
-        self._calibrated = set(runs)
 
     def score_test_rows(self, runs: Sequence[int]) -> dict[int, ScoredTestRows]:
         """Scores the best weights of some runs on their test rows, after `calibrate`."""
