@@ -193,7 +193,7 @@ class StackTrainer:
     def metrics(self, index: int, *, calibrated: bool = False) -> Metrics:
         """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs.
 
-        If `calibrated`, also the temperature, and of an ensemble the scores out of fold, its validation scores.
+        If `calibrated`, also the temperature; of an ensemble the scores out of fold, its validation scores.
         """
         best, members, metrics = self.best.state, self.members_not_diverged(index), Metrics()
         if best.epochs[members].all():
