@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import CONCRETE, ROOT, Ended
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from support import CONCRETE, ROOT, Ended, config
 
+from mlplab.cli.overrides import readable
 from mlplab.config.keys import flat
 
 PAGES = {
@@ -23,17 +25,23 @@ PAGES = {
 README, TABLES = PAGES[ROOT / "README.md"], PAGES[ROOT / "docs/tables.md"]
 TEXT = "\n".join(PAGES.values())
 
-BLOCKS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
-CELLS = re.findall(r"\| `(uv run [^`]+)` \|$", TEXT, re.MULTILINE)
-COMMANDS = [
-    command
-    for command in dict.fromkeys(BLOCKS + CELLS)
-    if not re.search(" tensorboard | pytest|screenshots", command)
-]
+
+def commands_in(text: str) -> list[str]:
+    """The commands in blocks of code, and in the last cells of tables."""
+    blocks = [
+        line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()
+    ]
+    cells = re.findall(r"\| `(uv run [^`]+)` \|$", text, re.MULTILINE)
+    other_programs = " tensorboard | pytest|screenshots"
+    return [each for each in dict.fromkeys(blocks + cells) if not re.search(other_programs, each)]
+
+
+COMMANDS, OF_README = commands_in(TEXT), commands_in(README)
 FIRST = COMMANDS[0]
 OF_NAMED_RUNS = [command for command in COMMANDS if re.search("outputs| name=", command)]
 OF_NAMED_RUNS.sort(key=lambda command: " name=" not in command)  # stable: runs before their uses
 OTHERS = [command for command in COMMANDS[1:] if command not in OF_NAMED_RUNS]
+TRAINING = [command for command in COMMANDS if "scripts/train.py" in command and "--" not in command]
 PYTHON = re.findall(r"```python\n(import mlplab\n.*?)```", TEXT, re.DOTALL)
 (MY_NETS,) = re.findall(r"```python\n# mynets.py\n(.*?)```", TEXT, re.DOTALL)
 
@@ -82,7 +90,7 @@ def run(
 
 
 def test_the_readme_begins_with_the_two_commands() -> None:
-    assert BLOCKS[:2] == ["uv run scripts/train.py", "uv run pytest"]
+    assert README.index("```sh\nuv run scripts/train.py") < README.index("uv run pytest")
     assert len(README.splitlines()) <= 160
     assert len(COMMANDS) >= 30
 
@@ -109,14 +117,34 @@ def test_the_first_command_works_in_a_clone(tmp_path: Path) -> None:
 
 
 # These take five to ten seconds; tests/training/test_article.py trains the article's network.
-LONG = "train.py ensemble=8$|experiment=(article|digits|recommend)|folds=10"
+LONG = "train.py ensemble=8$|experiment=|folds=10"
+
+
+def is_slow(command: str) -> bool:
+    """Whether a command takes long, or is in the docs: `test_keys_of_commands_exist` checks all of these."""
+    return command not in OF_README or bool(re.search(LONG, command))
 
 
 LINEAR = ("linear", "constant")
 
 
+@pytest.mark.parametrize("command", TRAINING)
+def test_keys_of_commands_exist(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "mynets.Wide")
+    words = shlex.split(command.partition("scripts/train.py")[2].partition("init_from")[0])
+    parsed = OverridesParser.create().parse_overrides(readable([word for word in words if word != "-m"]))
+    lines = [
+        f"{each.key_or_group}={next(each.sweep_string_iterator())}"
+        if each.is_choice_sweep()
+        else str(each.input_line)
+        for each in parsed
+        if not (each.is_hydra_override() or each.is_interval_sweep() or each.is_range_sweep())
+    ]
+    config(*(line for line in lines if not line.startswith(("sweep", "resume"))))
+
+
 @pytest.mark.parametrize(
-    "command", [pytest.param(each, marks=[pytest.mark.slow] * bool(re.search(LONG, each))) for each in OTHERS]
+    "command", [pytest.param(each, marks=[pytest.mark.slow] * is_slow(each)) for each in OTHERS]
 )
 def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, command: str) -> None:
     printed = run(command)
@@ -135,7 +163,8 @@ def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, c
 def test_named_runs_and_the_commands_that_use_them(
     run: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    printed = {command: run(command) for command in OF_NAMED_RUNS}
+    named = [command for command in OF_NAMED_RUNS if command in OF_README or " name=" in command]
+    printed = {command: run(command) for command in named}
     assert sum(" name=" in command for command in OF_NAMED_RUNS) >= 2
     assert "their ensemble" in printed["uv run scripts/evaluate.py run=outputs/sweep"]
     assert "0.001" in printed["uv run scripts/results.py outputs"]
