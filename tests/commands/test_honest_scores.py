@@ -270,17 +270,3 @@ def test_an_ensemble_is_of_the_runs_that_are_best_on_validation(
     ended = run_script("evaluate", "run=outputs/s", "runs=some")
     assert ended.status == 2
     assert "runs: invalid value (found 'some', expected best, all, or a number of runs)" in ended.err
-
-
-def test_rows_of_weight_0_change_nothing(command: Command, frame: pl.DataFrame) -> None:
-    """Of a table with rows that do not count, far from the others, the scores are those without them."""
-    weighted = frame.with_columns(w=pl.lit(1.0))
-    far = weighted[:20].with_columns(pl.col("a", "b", "y") + 1e6, w=pl.lit(0.0))
-    pl.concat([weighted, far]).write_csv("t.csv")
-    words = Path("parts.txt").read_text().split()
-    Path("parts.txt").write_text("\n".join([*words, *words[:20]]))
-    longer = ("trainer.max_epochs=30", "optimizer.lr=0.05", "data.weight=w", "name=far")
-    assert command(*SMALL[:-1], *FILE, *longer).status == 0
-    metrics = json.loads(Path("outputs/far/metrics.json").read_text())
-    assert metrics["test/r2"] > 0.9
-    assert metrics["linear/test/r2"] > 0.9

@@ -138,19 +138,6 @@ def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) ->
         assert run["metrics"][f"{part}/r2"] == pytest.approx(1 - rmse**2 / np.var(y[rows]), rel=1e-5)
 
 
-def test_scaling_the_target_scales_the_errors(tmp_path: Path) -> None:
-    frame = pl.read_csv(CONCRETE)
-    frame.write_csv(tmp_path / "once.csv")
-    frame.with_columns(frame["target"] * 1000 + 1e6).write_csv(tmp_path / "thousand.csv")
-    common = ("data=csv", "data.target=target", "trainer.max_epochs=3", "trainer.precision=64")
-    once, thousand = (
-        trained(tmp_path / name, (*common, f"data.path={tmp_path / name}.csv"))[0]["metrics"]
-        for name in ("once", "thousand")
-    )
-    for name, power in (("rmse", 1), ("mae", 1), ("r2", 0), ("loss", 2)):
-        assert thousand[f"test/{name}"] == pytest.approx(once[f"test/{name}"] * 1000**power, rel=1e-6)
-
-
 def test_neither_weights_nor_schema_hold_anything_of_val_and_test_targets(tmp_path: Path) -> None:
     frame = pl.read_csv(CONCRETE)
     split = random_split(np.arange(1030), val=0.15, test=0.15, seed=0)
@@ -266,15 +253,6 @@ def test_a_golden_run_of_classes(tmp_path: Path) -> None:
     assert {name: run["metrics"][name] for name in golden} == pytest.approx(golden, rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    "option", ["model=linear", "trainer.fast_dev_run=true", "trainer.log_every_n_steps=2"]
-)
-def test_other_options_train(tmp_path: Path, option: str) -> None:
-    common = SMALL if option != "model=linear" else (*SMALL[:3], *SMALL[4:])
-    (run,) = trained(tmp_path, (*common, option))
-    assert run["metrics"]["status"] == "done"
-
-
 def test_a_fast_dev_run_keeps_the_predictions_of_its_one_batch(tmp_path: Path) -> None:
     train_into(tmp_path, ("data=synthetic", "data.rows=30_000", *SMALL[2:], "trainer.fast_dev_run=true"))
     assert 1 < len((tmp_path / "0/test_predictions.csv").read_text().splitlines()) < 4500
@@ -335,9 +313,8 @@ def test_cuda_gives_what_the_cpu_gives(tmp_path: Path, shared: list[str]) -> Non
         assert one["metrics"] == pytest.approx(other["metrics"], rel=1e-4)
 
 
-@pytest.mark.parametrize(("precision", "error"), [(64, 1e-9), (32, 1e-5)])
 def test_rows_of_weight_0_do_not_change_a_network_with_batch_norm(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: int, error: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     source = np.random.default_rng(0)
@@ -352,7 +329,7 @@ def test_rows_of_weight_0_do_not_change_a_network_with_batch_norm(
         "data.target=y",
         "data.weight=w",
         "data.batch_size=null",
-        f"trainer.precision={precision}",
+        "trainer.precision=64",
     )
     shared += ("model.norm=batch", "model.hidden=[8,8]", "trainer.max_epochs=5", NONE)
     found = []
@@ -360,4 +337,4 @@ def test_rows_of_weight_0_do_not_change_a_network_with_batch_norm(
         split = ("data/split=file", f"data.split.path={name}.txt", f"data.path={name}.csv")
         [metrics] = train_into(tmp_path / name, [*shared, *split])
         found.append({key: metrics[key] for key in ("train/loss", "val/rmse", "test/rmse", "best_epoch")})
-    assert found[1] == pytest.approx(found[0], rel=error)
+    assert found[1] == pytest.approx(found[0], rel=1e-9)
