@@ -112,7 +112,7 @@ def test_a_run_that_raises_is_tried_once_more(stack: StackJob) -> None:
 
     assert not isinstance(driven(stack, Here(raising)), RunFailed)
     engine = Here(raising, raising)
-    stack.checkpoint.path.parent.mkdir(exist_ok=True)
+    stack.file.parent.mkdir(exist_ok=True)
     assert isinstance(driven(stack, engine), RunFailed)
     assert engine.handed_over == 2
 

@@ -152,7 +152,10 @@ def finished_runs(folder: Path, key: str = "run") -> list[Path]:
         raise UserError(Fault(what, str(folder), remedy=f"give the folder of a run: {key}=…"))
     found = {run: read_metrics(run)["status"] for run in runs_below(folder, depth=1)}
     if not found:
-        what, remedy = "is not the folder of a run or a sweep", "give a folder that train.py wrote: outputs/…"
+        what = (
+            "is not the folder of a run or a sweep: no config.yaml and metrics.json in it or its subfolders"
+        )
+        remedy = "give a folder that train.py wrote, such as outputs/…"
         raise UserError(Fault(what, str(folder), remedy=remedy))
     done = [run for run, status in found.items() if status == "done"]
     if not done:
