@@ -44,6 +44,10 @@ class UserError(Exception):
         self.faults: tuple[Fault, ...] = faults
         super().__init__(render(faults))
 
+    def __reduce__(self) -> tuple[type, tuple[Fault, ...]]:
+        """Workers raise it, too: it is pickled with its faults."""
+        return type(self), self.faults
+
 
 class FolderInUse(UserError):  # noqa: N818 - it names what is
     """Another process uses a run's folder, or has just used it."""
@@ -77,6 +81,10 @@ class CannotWrite(RunFailed):
             "  free some disk space, then continue: resume=FOLDER for a run, "
             "or the sweep's command with the same name=…"
         )
+
+    def __reduce__(self) -> tuple[type, tuple[OSError]]:
+        """Workers raise it, too."""
+        return type(self), (self.error,)
 
 
 def is_disk_error(error: BaseException) -> TypeGuard[OSError]:

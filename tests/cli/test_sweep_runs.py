@@ -17,9 +17,10 @@ from mlplab.cli.compose import plain, register_resolvers
 from mlplab.cli.sweep_runs import derive_runs
 from mlplab.config import parse
 from mlplab.errors import UserError
+from mlplab.runs.run import Run
+from mlplab.sweeps.checks import RefusedRun, refuse
 from mlplab.sweeps.folder import folder_name
 from mlplab.sweeps.grid import grid
-from mlplab.sweeps.run import SweepRun
 
 OPTIONS = {
     path.parent.relative_to(ROOT / "conf").as_posix(): sorted(
@@ -53,7 +54,7 @@ def sweep() -> tuple[DictConfig, ConfigLoader]:
     return deepcopy(master), loader
 
 
-def derived(*overrides: str) -> tuple[list[SweepRun], list[dict[str, object]]]:
+def derived(*overrides: str) -> tuple[list[Run | RefusedRun], list[dict[str, object]]]:
     """The runs of a sweep, and what Hydra composes of the overrides of each."""
     master, loader = sweep()
     lines = grid(loader, ["name=s", *overrides])
@@ -61,10 +62,10 @@ def derived(*overrides: str) -> tuple[list[SweepRun], list[dict[str, object]]]:
     return runs, [plain(loader.load_sweep_config(master, each)) for each in lines]
 
 
-def assert_composed(runs: Sequence[SweepRun], theirs: Sequence[dict[str, object]]) -> None:
+def assert_composed(runs: Sequence[Run | RefusedRun], theirs: Sequence[dict[str, object]]) -> None:
     """All values and their types are those that Hydra composes."""
     for run, values in zip(runs, theirs, strict=True):
-        if run.config is None:
+        if isinstance(run, RefusedRun):
             assert run.values == values
         else:
             assert run.config.model_dump_json() == parse(values).model_dump_json()
@@ -78,7 +79,8 @@ def test_every_option_of_every_group(group: str, option: str) -> None:
         f"{group}={option}", *NEEDED.get((group, option), []), "seed=3,4", "trainer.max_epochs=5"
     )
     assert_composed(runs, theirs)
-    assert [run.refused(UserError()).values["seed"] for run in runs] == [3, 4]
+    refused = [refuse(run, UserError()) if isinstance(run, Run) else run for run in runs]
+    assert [run.values["seed"] for run in refused] == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_runs_share_sections_that_are_equal_also_in_types(monkeypatch: pytest.Mo
     custom = ["name=s", "model=custom", "model._target_=a.B", "+model.alpha=0"]
     master = loader.load_configuration("train", custom, RunMode.MULTIRUN)
     runs = derive_runs(master, loader, grid(loader, ["model.alpha=1,1.0,true,true"]), 0)
-    configs = [run.config for run in runs if run.config]
+    configs = [run.config for run in runs if isinstance(run, Run)]
     assert [repr(each.plain()["model"]["alpha"]) for each in configs] == ["1", "1.0", "True", "True"]
     assert len({id(each.optimizer) for each in configs}) == 1
     assert configs[2].model is configs[3].model
@@ -114,10 +116,10 @@ def test_runs_share_sections_that_are_equal_also_in_types(monkeypatch: pytest.Mo
 
 def test_a_mistake_in_one_run_is_reported_for_that_run_only() -> None:
     (good, bad, last), _ = derived("optimizer.lr=0.1,-1,0.2")
-    assert good.config is not None
-    assert last.config is not None
+    assert isinstance(good, Run)
+    assert isinstance(last, Run)
     assert (good.config.optimizer.lr, last.config.optimizer.lr) == (0.1, 0.2)
-    assert bad.config is None
+    assert isinstance(bad, RefusedRun)
     assert bad.reason == "optimizer.lr: out of range (found -1, expected above 0, or auto)"
     assert bad.folder == Path("outputs/s/lr=-1")
 
@@ -125,9 +127,10 @@ def test_a_mistake_in_one_run_is_reported_for_that_run_only() -> None:
 def test_an_unknown_option_is_reported_for_its_runs_only() -> None:
     master, loader = sweep()
     bad, good = derive_runs(master, loader, grid(loader, ["name=s", "optimizer=adagrad,adam"]), 0)
+    assert isinstance(bad, RefusedRun)
     assert "expected one of adam, adamw, sgd" in bad.reason
     assert bad.folder == Path("outputs/s/optimizer=adagrad")
-    assert good.config is not None
+    assert isinstance(good, Run)
 
 
 @pytest.mark.parametrize("rates", ["${nope},0.1", "0.1,${nope}"])
@@ -135,7 +138,7 @@ def test_an_interpolation_that_leads_nowhere_is_reported_for_its_run_only(rates:
     master, loader = sweep()
     lines = [[f"optimizer.lr='{rate}'"] for rate in rates.split(",")]
     runs = list(derive_runs(master, loader, lines, 0))
-    assert sorted("nope" in run.reason for run in runs) == [False, True]
+    assert sorted(isinstance(run, RefusedRun) and "nope" in run.reason for run in runs) == [False, True]
 
 
 @pytest.mark.parametrize(

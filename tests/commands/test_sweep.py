@@ -1,11 +1,7 @@
 """`train.py -m` as users run it."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -229,62 +225,6 @@ def test_the_last_table_compares_with_no_baseline_of_another_table(command: Call
     assert "│ mean " not in out
 
 
-@pytest.mark.slow
-def test_processes_give_what_one_gives(command: Callable[..., Ended], tmp_path: Path) -> None:
-    overrides = ("-m", *SMALL, "model.dropout=0.2", "seed=range(4)", "hydra.launcher.max_members=2")
-    assert command(*overrides, "name=one").status == 0
-    ended = process([SCRIPT, *overrides, "name=two", "hydra.launcher.workers=2"], tmp_path)
-    assert ended.status == 0, ended.err
-    assert ended.err == ""
-    assert "4 runs: 2 stacks of 2; 2 processes\n" in ended.out
-    for seed in range(4):
-        one, two = (left_behind(tmp_path / f"outputs/{name}/seed={seed}") for name in ("one", "two"))
-        assert one == two
-
-
-def started(tmp_path: Path, *overrides: str, until: Sequence[str]) -> subprocess.Popen[str]:
-    """A sweep that has trained an epoch of those runs, and would go on for long."""
-    endless = ("-m", *QUICK, "trainer.max_epochs=100000", "name=s", "hydra.launcher.max_members=2")
-    sweep = subprocess.Popen(
-        [sys.executable, SCRIPT, *endless, *overrides],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    logs = [tmp_path / "outputs/s" / run / "train.log" for run in until]
-    deadline = time.monotonic() + 60
-    while not all(log.exists() and "epoch 1/" in log.read_text() for log in logs):
-        assert time.monotonic() < deadline, sweep.communicate()
-        time.sleep(0.05)
-    return sweep
-
-
-@pytest.mark.slow
-def test_a_process_that_is_killed_takes_no_other_with_it(tmp_path: Path) -> None:
-    runs = [f"seed={seed}" for seed in range(4)]
-    # Runs of the first stack end at once, those of the second never.
-    sweep = started(
-        tmp_path,
-        "seed=range(4)",
-        "hydra.launcher.workers=2",
-        until=runs,
-    )
-    (children,) = (Path(f"/proc/{sweep.pid}/task/{sweep.pid}/children").read_text().split(),)
-    trainers = [int(each) for each in children if "spawn_main" in Path(f"/proc/{each}/cmdline").read_text()]
-    os.kill(trainers[0], signal.SIGKILL)
-    dead = tmp_path / "outputs/s"
-    deadline = time.monotonic() + 30
-    while sorted(status_of(dead / run) for run in runs) != ["failed", "failed", "running", "running"]:
-        assert time.monotonic() < deadline, [status_of(dead / run) for run in runs]
-        time.sleep(0.05)
-    sweep.send_signal(signal.SIGTERM)
-    out, err = sweep.communicate(timeout=30)
-    assert sweep.returncode == 143, (out, err)
-    assert sorted(status_of(dead / run) for run in runs) == ["failed", "failed", "interrupted", "interrupted"]
-
-
 @pytest.mark.slow  # its workers import torch anew
 @pytest.mark.parametrize(
     "launcher",
@@ -305,33 +245,24 @@ def test_hydras_other_launchers_go_on_working(tmp_path: Path, launcher: Sequence
     }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("sent", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)], ids=["SIGINT to two", "SIGTERM to one"]
-)
 def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
-    tmp_path: Path, sent: signal.Signals, workers: int
+    command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # There are more stacks than workers.
-    runs = [tmp_path / f"outputs/s/seed={seed}" for seed in range(2 * workers)]
-    sweep = started(
-        tmp_path,
-        "seed=range(8)",
-        f"hydra.launcher.workers={workers}",
-        until=[run.name for run in runs],
-    )
-    if sent is signal.SIGINT:
-        os.killpg(sweep.pid, sent)  # as a terminal does
-    else:
-        sweep.send_signal(sent)
-    out, err = sweep.communicate(timeout=30)
-    assert sweep.returncode == 128 + sent, (out, err)
-    assert f"stopped by {sent.name}" in err
-    assert "Traceback" not in err
-    for run in runs:
+    step = StackModule.training_step
+
+    def signalled(module: StackModule, *batch: Any) -> Any:
+        if module.current_epoch == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return step(module, *batch)
+
+    monkeypatch.setattr(StackModule, "training_step", signalled)
+    ended = command("-m", *SMALL, "seed=range(4)", "hydra.launcher.max_members=2", "name=s")
+    assert ended.status == 128 + signal.SIGTERM, ended
+    assert "stopped by SIGTERM" in ended.err
+    assert sorted(path.name for path in (tmp_path / "outputs/s").glob("seed=*")) == ["seed=0", "seed=1"]
+    for run in (tmp_path / "outputs/s").glob("seed=*"):
         assert status_of(run) == "interrupted"
-        assert checkpoint.load(run / "checkpoints/last.ckpt")["epoch"] > 0
-    assert len(list((tmp_path / "outputs/s").glob("seed=*"))) == len(runs)
+        assert checkpoint.load(run / "checkpoints/last.ckpt")["epoch"] == 2
 
 
 def test_what_breaks_a_stack_ends_no_other_run(

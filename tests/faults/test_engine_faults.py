@@ -55,7 +55,7 @@ def site(request: pytest.FixtureRequest) -> Site:
 
 def node_of_job(slurm: FakeSlurm) -> str:
     """The node of the first job that trains."""
-    return next(job for job in slurm.jobs() if job.state == "RUNNING").runs[-1].node
+    return next(job for job in slurm.jobs() if job.state == "RUNNING").nodes[-1]
 
 
 def lose_ray_node(cluster: Any) -> None:

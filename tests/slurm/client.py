@@ -32,11 +32,6 @@ sys.stderr.write(reply["err"])
 if reply["status"] or command.name != "srun":
     sys.stdout.write(reply["out"])
     sys.exit(reply["status"])
-step = reply["out"]
-for number, path in enumerate(step["paths"], 1):
-    if path:
-        mode = os.O_APPEND if step["append"] else os.O_TRUNC
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | mode, 0o644), number)
-    elif number == 2 and step["paths"][0]:
-        os.dup2(1, 2)
-os.execvp(step["run"][0], step["run"])
+for number, path in enumerate(reply["out"]["paths"], 1):
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
+os.execvp(reply["out"]["run"][0], reply["out"]["run"])

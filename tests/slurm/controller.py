@@ -1,173 +1,268 @@
-"""The fake cluster: what slurmctld and slurmd do, in one process whose children are the batch shells."""
+"""The fake cluster's controller: what slurmctld and slurmd do, in a process whose children are batch shells.
+
+It knows what submitit asks for: sbatch, srun, sacct, scancel and scontrol requeue.
+"""
 
 import contextlib
+import json
 import os
+import re
+import select
+import shlex
 import signal
+import socket
 import subprocess
+import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from slurm.jobs import OVER, Job, Run, seconds
+OVER = ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL", "PREEMPTED")
+PARTITIONS = ("", "main", "gpu")
+KILL_WAIT = 1.0
+"""Seconds between SIGTERM and SIGKILL; 30 in Slurm."""
 
 
-@dataclass(slots=True)
-class Settings:
-    """What slurm.conf would say; times in seconds."""
+class RefusedError(Exception):
+    """What a command prints to stderr before it ends with status 1."""
 
-    partitions: tuple[str, ...] = ("main", "gpu")  # the first is the default
-    jobs_per_node: int = 1
-    max_array_size: int = 1001
-    kill_wait: float = 1  # 30 in Slurm
-    begin_delay: float = 0  # until a requeued job may start; 120 in Slurm
-    min_job_age: float = 0  # how long squeue and scontrol know a job that is over; 300 in Slurm
-    accounting: bool = True
-    held: bool = False  # no job starts
+
+@dataclass
+class Job:
+    """A job, or one task of an array."""
+
+    id: int
+    name: str  # of a task: 12_3
+    options: dict[str, str]
+    script: str
+    folder: str
+    environment: dict[str, str]  # where it was submitted
+    state: str = "PENDING"
+    nodes: list[str] = field(default_factory=list)  # of each of its runs
+    ends: list[str] = field(default_factory=list)  # how each of its runs has ended
+    process: subprocess.Popen[bytes] | None = None  # the batch shell
+    steps: list[int] = field(default_factory=list)  # process groups that srun started
+    warn_at: float | None = None  # when the signal of --signal is due
+    end_at: float | None = None  # the time limit, or the end of the grace time
+    kill_at: float | None = None
+    outcome: str | None = None  # its state once its processes have ended
+    is_preempted: bool = False
+
+    def path(self, pattern: str) -> Path:
+        """The file that a pattern of --output stands for."""
+        array, _, task = self.name.partition("_")
+        values = {"A": array, "a": task, "j": self.id, "t": 0}
+        return Path(self.folder, re.sub("%(.)", lambda match: str(values[match[1]]), pattern))
+
+    @property
+    def warning(self) -> tuple[signal.Signals, float]:
+        """The signal of --signal, and how many seconds before the time limit it is due."""
+        name, _, lead = self.options["signal"].partition("@")
+        return signal.Signals[f"SIG{name}"], float(lead)
+
+    def signal_steps(self, *signals: signal.Signals) -> None:
+        """Signals what srun started, but never the batch shell."""
+        for group in self.steps:
+            for number in signals:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(group, number)
+
+    def start(self, node: str) -> None:
+        """Runs the batch script."""
+        self.state, self.end_at = "RUNNING", time.time() + 60 * float(self.options["time"])
+        self.warn_at = self.end_at - self.warning[1]
+        self.nodes.append(node)
+        array, _, task = self.name.partition("_")
+        values: dict[str, object] = {
+            **{"SLURM_JOB_ID": self.id, "SLURM_RESTART_COUNT": len(self.ends), "SLURM_JOB_NODELIST": node},
+            **dict.fromkeys(("SLURM_JOB_NUM_NODES", "SLURM_NTASKS"), 1),
+            **dict.fromkeys(("SLURM_NODEID", "SLURM_PROCID", "SLURM_LOCALID"), 0),
+            **({"SLURM_ARRAY_JOB_ID": array, "SLURM_ARRAY_TASK_ID": task} if task else {}),
+        }
+        with self.path(self.options["output"]).open("ab") as out:
+            self.process = subprocess.Popen(
+                ["bash", "-c", f"{self.script}\nexit $?"],  # else bash becomes its last command
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                env=self.environment | {name: str(value) for name, value in values.items()},
+                start_new_session=True,
+            )
+
+    def terminate(self, outcome: str) -> None:
+        """Asks its steps to end; SIGKILL follows."""
+        if not self.outcome:
+            self.kill_at = time.time() + KILL_WAIT
+            self.signal_steps(signal.SIGCONT, signal.SIGTERM)
+        self.outcome = outcome
+
+    def finish(self) -> None:
+        """Kills what is left of it. All jobs may be requeued, as Slurm's default is."""
+        assert self.process
+        for group in (self.process.pid, *self.steps):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        ended = "FAILED" if self.process.wait() else "COMPLETED"
+        if self.is_preempted:
+            ended = "REQUEUED"  # even with status 0 in the grace time: so does Slurm 24.11
+        self.state = self.outcome or ended
+        self.ends.append(self.state)
+        self.process = self.warn_at = self.end_at = self.kill_at = self.outcome = None
+        self.is_preempted, self.steps = False, []
+        if self.state == "REQUEUED":
+            self.state = "PENDING"
 
 
 class Cluster:
-    """Jobs and nodes; `tick` does what is due."""
+    """Jobs and nodes. Its methods are Slurm's commands, and what only tests ask."""
 
     def __init__(self, nodes: int):
-        self.settings = Settings()
-        self.nodes = {f"node{index + 1}": True for index in range(nodes)}  # whether each is up
+        self.up = {f"node{index + 1}": True for index in range(nodes)}
         self.jobs: list[Job] = []
-        self.running: list[Job] = []  # those with processes
-        self.last_id = 0
+        self.last_id, self.held = 0, False
 
-    def next_id(self) -> int:
-        """An id that no job has had."""
-        self.last_id += 1
-        return self.last_id
-
-    def known(self) -> list[Job]:
-        """The jobs that slurmctld remembers."""
-        oldest = time.time() - self.settings.min_job_age
-        return [job for job in self.jobs if job.state not in OVER or (job.ended or 0) > oldest]
+    @property
+    def running(self) -> list[Job]:
+        """The jobs with processes."""
+        return [job for job in self.jobs if job.process]
 
     def tick(self) -> None:
         """Ends what has ended, sends signals that are due, and starts what can start."""
         now = time.time()
-        for job in list(self.running):
-            if job.batch_has_ended() or (job.kill_at and (now > job.kill_at or job.steps_have_ended())):
-                self.finish(job)
-            elif job.outcome:
-                continue
-            elif job.warn_at and now > job.warn_at:
+        for job in self.running:
+            assert job.process
+            if job.process.poll() is not None or (job.kill_at and now > job.kill_at):
+                job.finish()
+            elif job.warn_at and now > job.warn_at and not job.outcome:
                 job.warn_at = None
                 job.signal_steps(signal.SIGCONT, job.warning[0])
-            elif job.end_at and now > job.end_at:
-                self.terminate(job, self.lost(job, "PREEMPTED") if job.preempted else "TIMEOUT")
-        if not self.settings.held:
-            self.schedule()
+            elif job.end_at and now > job.end_at and not job.outcome:
+                job.terminate("REQUEUED" if job.is_preempted else "TIMEOUT")
+        busy = {job.nodes[-1] for job in self.running}
+        free = [node for node, up in self.up.items() if up and node not in busy and not self.held]
+        for job, node in zip([job for job in self.jobs if job.state == "PENDING"], free, strict=False):
+            job.start(node)
 
-    def schedule(self) -> None:
-        """Starts pending jobs in the order of their submission."""
-        busy = {(job.node, job.place) for job in self.running}
-        places = [(node, place) for place in range(self.settings.jobs_per_node) for node in self.nodes]
-        free = [place for place in places if self.nodes[place[0]] and place not in busy]
+    def sbatch(self, request: dict[str, Any]) -> str:
+        """Puts a script into the queue."""
+        (path,) = request["arguments"]
+        script = Path(request["folder"], path).read_text()
+        words = [shlex.split(line)[1] for line in script.splitlines() if line.startswith("#SBATCH --")]
+        options = {
+            name: value for name, _, value in (word.removeprefix("--").partition("=") for word in words)
+        }
+        if options.get("partition", "") not in PARTITIONS:
+            raise RefusedError(
+                f"sbatch: error: invalid partition specified: {options['partition']}\n"
+                "sbatch: error: Batch job submission failed: Invalid partition name specified"
+            )
+        self.last_id = array = self.last_id + 1
+        last = int(options["array"].partition("%")[0].partition("-")[2]) if "array" in options else None
+        for name in [f"{array}_{task}" for task in range(last + 1)] if last is not None else [str(array)]:
+            self.last_id += 1
+            values = (options, script, request["folder"], request["environment"])
+            self.jobs.append(Job(self.last_id if last is not None else array, name, *values))
+        return f"Submitted batch job {array}\n"
+
+    def srun(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Notes a step, which the process that asks then becomes."""
+        words = request["arguments"]
+        output, error = (words[words.index(name) + 1] for name in ("--output", "--error"))
+        (job,) = (job for job in self.running if str(job.id) == request["environment"]["SLURM_JOB_ID"])
+        job.steps.append(request["process"])
+        if job.outcome:
+            job.signal_steps(signal.SIGTERM)
+        return {
+            "run": words[words.index("--error") + 2 :],
+            "paths": [str(job.path(each)) for each in (output, error)],
+        }
+
+    def sacct(self, request: dict[str, Any]) -> str:
+        """The state of jobs."""
+        wanted = request["arguments"][request["arguments"].index("-j") :]
+        known = [job for job in self.jobs if job.name.partition("_")[0] in wanted]
+        lines = [f"{job.name}|{job.state}|{job.nodes[-1] if job.process else ''}" for job in known]
+        return "\n".join(["JobID|State|NodeList", *lines, ""])
+
+    def scancel(self, request: dict[str, Any]) -> str:
+        """Ends the jobs with a name."""
+        (word,) = request["arguments"]
         for job in self.jobs:
-            if not free:
-                break
-            if job.state == "PENDING" and job.begin <= time.time() and not self.throttled(job):
-                self.start(job, *free.pop(0))
+            if word == f"--name={job.options['job-name']}" and job.process:
+                job.terminate("CANCELLED")
+            elif word == f"--name={job.options['job-name']}" and job.state == "PENDING":
+                job.state = "CANCELLED"
+        return ""
 
-    def throttled(self, job: Job) -> bool:
-        """Whether as many tasks of its array run as may run at once."""
-        return 0 < job.throttle <= sum(other.array == job.array for other in self.running)
+    def scontrol(self, request: dict[str, Any]) -> str:
+        """Requeues a job."""
+        action, name = request["arguments"]
+        (job,) = (job for job in self.running if job.name == name)
+        assert action == "requeue"
+        job.terminate("REQUEUED")
+        return ""
 
-    def start(self, job: Job, node: str, place: int) -> None:
-        """Runs the batch script."""
-        now, limit = time.time(), seconds(job.options["time"])
-        unstarted = [other for other in self.jobs if other.array == job.array and not other.runs]
-        if job.array is not None and not job.runs and len(unstarted) > 1:
-            job.id = self.next_id()  # the last task of an array has the array's
-        job.state, job.place = "RUNNING", place
-        job.runs.append(Run(node, now))
-        job.end_at = now + limit if limit else None
-        if job.end_at and job.options["signal"]:
-            job.warn_at = job.end_at - job.warning[1]
-        script = Path(job.environment["FAKE_SLURM"], "scripts", f"{job.name}.sh")
-        script.write_text(job.script)
-        script.chmod(0o700)
-        mode = "ab" if job.options["open_mode"] == "append" else "wb"
+    def control(self, request: dict[str, Any]) -> Any:
+        """What happens to machines, and what the cluster remembers of its jobs."""
+        match request["arguments"]:
+            case ["jobs"]:
+                names = ("name", "state", "nodes", "ends", "options")
+                return [{name: getattr(job, name) for name in names} for job in self.jobs]
+            case ["hold", held]:
+                self.held = held
+            case ["lose_node", node]:  # no process on it heard of it
+                self.up[node] = False
+                for job in self.running:
+                    if job.nodes[-1] == node:
+                        job.outcome = "REQUEUED"
+                        job.finish()
+            case ["preempt", name, signal_name]:
+                (job,) = (job for job in self.running if job.name == name)
+                job.signal_steps(signal.SIGCONT, signal.Signals[signal_name])
+                job.is_preempted, job.warn_at, job.end_at = True, None, time.time() + 30
+            case ["time_out", name]:  # the signal of --signal is due
+                (job,) = (job for job in self.running if job.name == name)
+                job.warn_at = time.time()
+                job.end_at = job.warn_at + job.warning[1]
+        return None
+
+
+def answers(cluster: Cluster, client: socket.socket) -> Iterator[dict[str, Any]]:
+    """What a command prints, and its status, if it lives long enough to ask."""
+    with contextlib.suppress(OSError), client.makefile("rb") as stream:
+        line = stream.readline()
+        if line.endswith(b"\n"):
+            request = json.loads(line)
+            try:
+                yield {"out": getattr(cluster, request["command"])(request), "err": "", "status": 0}
+            except RefusedError as refused:
+                yield {"out": "", "err": f"{refused}\n", "status": 1}
+
+
+def main(folder: str, nodes: int) -> None:
+    """Answers commands until stdin is closed: the test has ended or was killed. Then kills all jobs."""
+    cluster = Cluster(nodes)
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
+        Path(folder, "port.new").write_text(str(server.getsockname()[1]))
+        Path(folder, "port.new").rename(Path(folder, "port"))
         try:
-            with contextlib.ExitStack() as files:
-                out, err = (
-                    files.enter_context(job.path(name).open(mode)) if name else subprocess.STDOUT
-                    for name in (job.options["output"], job.options["error"])
-                )
-                job.process = subprocess.Popen(
-                    [script, *job.arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=err,
-                    cwd=job.folder,
-                    env=job.run_environment(),
-                    start_new_session=True,
-                )
-            self.running.append(job)
-        except OSError:  # there is no folder for the output, say
-            self.end_run(job, "FAILED")
+            while True:
+                ready, _, _ = select.select([server, sys.stdin], [], [], 0.02)
+                if sys.stdin in ready:
+                    break
+                if server in ready:
+                    with server.accept()[0] as client:
+                        for answer in answers(cluster, client):
+                            with contextlib.suppress(OSError):
+                                client.sendall(json.dumps(answer).encode())
+                cluster.tick()
+        finally:
+            for job in cluster.running:
+                job.finish()
 
-    def terminate(self, job: Job, outcome: str) -> None:
-        """Asks the steps of a running job to end; SIGKILL follows KillWait later."""
-        if not job.outcome:
-            job.state, job.kill_at = "COMPLETING", time.time() + self.settings.kill_wait
-            job.signal_steps(signal.SIGCONT, signal.SIGTERM)
-        job.outcome = outcome
 
-    def preempt(self, job: Job, grace: float, send_user_signal: bool) -> None:
-        """Signals now, the end after the grace time; in Slurm, a job of a higher tier would ask for it."""
-        user = send_user_signal and job.options["signal"]
-        job.signal_steps(signal.SIGCONT, job.warning[0] if user else signal.SIGTERM)
-        job.preempted, job.warn_at, job.end_at = True, None, time.time() + grace
-
-    def time_out(self, job: Job) -> None:
-        """Brings the time limit so near that the signal of --signal is due."""
-        job.warn_at = time.time()
-        job.end_at = job.warn_at + job.warning[1]
-
-    def lose_node(self, node: str) -> None:
-        """The machine is gone, and no process on it heard of it."""
-        self.nodes[node] = False
-        for job in list(self.running):
-            if job.node == node:
-                job.outcome = self.lost(job, "NODE_FAIL")
-                self.finish(job)
-
-    def lost(self, job: Job, state: str) -> str:
-        """What becomes of a job that must leave its node."""
-        return "REQUEUED" if job.options["requeue"] else state
-
-    def finish(self, job: Job) -> None:
-        """Kills what is left of a job."""
-        assert job.process
-        for group in (job.process.pid, *job.steps):  # a process that execs just now shows no environment
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGKILL)
-        while left := job.processes():
-            for process in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
-            time.sleep(0.005)
-        status = job.process.wait()
-        self.running.remove(job)
-        ended = "FAILED" if status else "COMPLETED"
-        if job.preempted:
-            ended = self.lost(job, "PREEMPTED")  # even with status 0 in the grace time: so does Slurm 24.11
-        self.end_run(job, job.outcome or ended)
-
-    def end_run(self, job: Job, outcome: str) -> None:
-        """Records how a run ended."""
-        job.state = job.runs[-1].state = outcome
-        job.runs[-1].end = time.time()
-        job.process = job.warn_at = job.end_at = job.kill_at = job.outcome = None
-        job.preempted, job.steps = False, []
-        if outcome == "REQUEUED":
-            self.requeue(job)
-
-    def requeue(self, job: Job) -> None:
-        """Puts a job that does not run into the queue again."""
-        job.state, job.begin = "PENDING", time.time() + self.settings.begin_delay
-        job.restarts += 1
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,63 +1,58 @@
 """How stacks are handed to workers, whatever the engine: workers here train at once, or as a test says."""
 
+import json
 import os
 import pickle
-import shutil
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import closing
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from threading import Timer
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from support import ROOT, SMALL, resolved, status_of
+from support import SMALL, resolved
 
 from mlplab import config
 from mlplab.config import parse_launcher
-from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Fault, RunFailed, UserError
+from mlplab.errors import CannotWrite, Fault, UserError
 from mlplab.runs.discovery import read_metrics
+from mlplab.runs.folder import RunFolder
 from mlplab.runs.run import Run
 from mlplab.sweeps.checks import check_installed
 from mlplab.sweeps.engines import drive as driving
 from mlplab.sweeps.engines import worker
 from mlplab.sweeps.engines.drive import drive
-from mlplab.sweeps.engines.engine import Engine, WorkerLost
-from mlplab.sweeps.engines.processes import DEVICES, Processes
-from mlplab.sweeps.engines.slurm_queue import SlurmQueue
-from mlplab.sweeps.engines.sweep_engine import SweepEngine
-from mlplab.sweeps.engines.worker import Assignment, Reply, train_assigned
-from mlplab.sweeps.train_stack import Outcome, RunRaised, StackJob, mark_failed
+from mlplab.sweeps.engines.engine import Engine, Job, WorkerLost, open_engine
+from mlplab.sweeps.engines.processes import VISIBLE_DEVICES, Processes
+from mlplab.sweeps.engines.slurm import SlurmJobs
+from mlplab.sweeps.engines.worker import run_job, write_job
+from mlplab.sweeps.train_stack import PlannedStack
+from mlplab.training.pruning import Bracket, Rung
 
-Answer = Callable[[Assignment], Reply]
+Train = Callable[[Path], object]
 
 
 class Here(Engine):
-    """Trains each stack at once, but first gives these answers."""
+    """Trains each stack at once, but the first ones in other ways."""
 
-    def __init__(self, *answers: Answer) -> None:
-        self.answers, self.handed_over, self.stopped = list(answers), 0, False
+    def __init__(self, *ways: Train) -> None:
+        self.ways, self.handed_over, self.stopped = list(ways), 0, False
 
-    def room(self, working: int) -> int:
-        return 1 - working
-
-    def submit(self, assignments: Sequence[Assignment], cache: DataCache) -> list[Future[Reply]]:
-        (assignment,), future = assignments, Future[Reply]()
+    def submit(self, paths: Sequence[Path]) -> Sequence[Job]:
+        (path,), future = paths, Future[object]()
         self.handed_over += 1
         try:
-            future.set_result((self.answers.pop(0) if self.answers else train_assigned)(assignment))
-        except WorkerLost as error:
-            future.set_exception(error)
+            future.set_result((self.ways.pop(0) if self.ways else run_job)(path))
+        except Exception as error:
+            future.set_exception(pickle.loads(pickle.dumps(error)))  # as from another process
         return [future]
+
+    def error(self, job: Future[object]) -> BaseException | None:
+        return job.exception()
 
     def stop(self) -> str:
         self.stopped = True
@@ -67,223 +62,218 @@ class Here(Engine):
         pass
 
 
-def lost(_: Assignment) -> Reply:
+def lost(_: Path) -> None:
     raise WorkerLost("it was struck by lightning")
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> StackJob:
-    (tmp_path / "plan.json").touch()
+def stack(tmp_path: Path) -> PlannedStack:
+    (tmp_path / "stacks").mkdir()
     run = Run(resolved(*SMALL, "figures=none", "baselines=[]"), tmp_path / "run")
-    return StackJob("stack 1 of 1", [run], tmp_path / "stacks/c.ckpt")
+    return PlannedStack("stack 1 of 1", [run], tmp_path / "stacks/c.ckpt")
 
 
-def driven(stack: StackJob, engine: Engine) -> Outcome:
-    (outcome,) = drive([stack], engine, stack.runs[0].folder.parent / "plan.json", DataCache()).values()
-    return outcome
+def ends_as(stack: PlannedStack, status: str) -> Train:
+    """A worker after which the run has some status."""
+
+    def train(_: Path) -> None:
+        folder = RunFolder(stack.runs[0].folder)
+        if not folder.path.exists():
+            folder.create(stack.runs[0].config.plain())
+        folder.write_metrics(status, {}, "a reason")  # type: ignore[arg-type]
+        folder.unlock()
+
+    return train
 
 
-def test_a_lost_worker_is_replaced(stack: StackJob) -> None:
+def driven(stack: PlannedStack, engine: Engine) -> str:
+    """The status of the run in the end."""
+    drive([stack], engine, 1)
+    return str(read_metrics(stack.runs[0].folder)["status"])
+
+
+def test_a_lost_worker_is_replaced(stack: PlannedStack) -> None:
     engine = Here(lost, lost)
-    outcome = driven(stack, engine)
-    assert not isinstance(outcome, RunFailed)
-    assert outcome["status"] == "done"
+    assert driven(stack, engine) == "done"
     assert engine.handed_over == 3
 
 
-def test_a_stack_that_always_loses_its_worker_fails(stack: StackJob) -> None:
+def test_a_stack_that_always_loses_its_worker_fails(stack: PlannedStack) -> None:
     engine = Here(lost, lost, lost)
-    outcome = driven(stack, engine)
-    assert str(outcome) == "error: it was struck by lightning; so did 2 workers before"
-    assert read_metrics(stack.runs[0].folder)["status"] == "failed"
+    assert driven(stack, engine) == "failed"
+    reason = read_metrics(stack.runs[0].folder)["reason"]
+    assert reason == "it was struck by lightning; so did 2 workers before"
     assert engine.handed_over == 3
 
 
-def test_workers_may_be_stopped_more_often(stack: StackJob) -> None:
-    engine = Here(*[lambda _: Reply(stopped="stopped by SIGTERM")] * 5)
-    assert not isinstance(driven(stack, engine), RunFailed)
+def test_workers_may_be_stopped_more_often(stack: PlannedStack) -> None:
+    assert driven(stack, Here(*[ends_as(stack, "interrupted")] * 5)) == "done"
 
 
-def test_a_run_that_raises_is_tried_once_more(stack: StackJob) -> None:
-    folder, run = stack.runs[0].folder, stack.runs[0].config
+def test_a_run_that_fails_is_tried_once_more(stack: PlannedStack) -> None:
+    assert driven(stack, Here(lost, ends_as(stack, "failed"))) == "done"
 
-    def raising(_: Assignment) -> Reply:
-        return Reply({folder: RunRaised(*mark_failed(folder, run.plain(), "ValueError: it raises").args)})
 
-    assert not isinstance(driven(stack, Here(raising)), RunFailed)
-    engine = Here(raising, raising)
-    stack.file.parent.mkdir(exist_ok=True)
-    assert isinstance(driven(stack, engine), RunFailed)
+def test_a_run_that_fails_twice_has_failed(stack: PlannedStack) -> None:
+    engine = Here(*[ends_as(stack, "failed")] * 2)
+    assert driven(stack, engine) == "failed"
     assert engine.handed_over == 2
 
 
-def test_it_is_also_tried_once_more_if_a_worker_was_lost_before(stack: StackJob) -> None:
-    folder, run = stack.runs[0].folder, stack.runs[0].config
-
-    def raising(_: Assignment) -> Reply:
-        return Reply({folder: RunRaised(*mark_failed(folder, run.plain(), "ValueError: it raises").args)})
-
-    assert not isinstance(driven(stack, Here(lost, raising)), RunFailed)
-
-
-def test_a_reply_without_the_run_is_none(stack: StackJob) -> None:
-    engine = Here(lambda _: Reply({Path("other"): {}}))
-    assert not isinstance(driven(stack, engine), RunFailed)
-    assert engine.handed_over == 2
-
-
-def test_an_error_of_the_command_stops_the_workers(stack: StackJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(StackJob, "finished_message", property(lambda _: 1 / 0))
-    engine = Here()
-    with pytest.raises(ZeroDivisionError):
-        driven(stack, engine)
-    assert engine.stopped
-
-
-def test_a_run_that_is_refused_is_not_tried_again(stack: StackJob) -> None:
-    folder = stack.runs[0].folder
-    engine = Here(lambda _: Reply({folder: RunFailed("its loss is not finite")}))
-    assert isinstance(driven(stack, engine), RunFailed)
+def test_a_run_that_diverges_is_not_tried_again(stack: PlannedStack) -> None:
+    engine = Here(ends_as(stack, "diverged"))
+    assert driven(stack, engine) == "diverged"
     assert engine.handed_over == 1
 
 
-def test_workers_of_another_version_are_refused(stack: StackJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    def elsewhere(assignment: Assignment) -> Reply:
-        with monkeypatch.context() as patch:
-            patch.setattr(worker, "versions", lambda: {**assignment.versions, "torch": "1.0"})
-            return train_assigned(assignment)
+def test_a_state_that_is_damaged_ends_its_run(stack: PlannedStack) -> None:
+    ends_as(stack, "interrupted")(Path())
+    RunFolder(stack.runs[0].folder).last.write_bytes(b"damaged")
+    engine = Here()
+    assert driven(stack, engine) == "failed"
+    assert engine.handed_over == 2
 
-    engine = Here(elsewhere)
-    said = f"torch: is 1.0 on the worker .*, and {version('torch')} where the sweep was started"
-    with pytest.raises(UserError, match=said):
+
+def test_workers_of_another_version_are_refused(stack: PlannedStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def elsewhere(path: Path) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(worker, "versions", lambda: {**here, "torch": "1.0"})
+            run_job(path)
+
+    here, engine = worker.versions(), Here(elsewhere)
+    message = f"the worker .*: has other versions .* .found torch 1.0, expected torch {version('torch')}"
+    with pytest.raises(UserError, match=message):
         driven(stack, engine)
     assert engine.stopped
     assert not stack.runs[0].folder.exists()
 
 
 def test_workers_that_do_not_see_the_folder_are_refused(
-    stack: StackJob, monkeypatch: pytest.MonkeyPatch
+    stack: PlannedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "LATE", 0)
-    (stack.runs[0].folder.parent / "plan.json").unlink()
+    monkeypatch.setattr(worker, "LATE_SECONDS", 0)
     with pytest.raises(UserError, match=r"is not seen by the worker .*\n  work in a folder that all"):
-        driven(stack, Here())
+        driven(stack, Here(lambda path: run_job(path.with_name("other"))))
 
 
-def test_a_full_disk_ends_the_sweep(stack: StackJob) -> None:
-    engine = Here(lambda _: Reply(disk=OSError(28, "No space left on device", "checkpoints")))
+def test_a_full_disk_ends_the_sweep(stack: PlannedStack) -> None:
+    def full(_: Path) -> None:
+        raise CannotWrite(OSError(28, "No space left on device", "checkpoints"))
+
+    engine = Here(full)
     with pytest.raises(CannotWrite, match="checkpoints: cannot be written: No space left"):
         driven(stack, engine)
     assert engine.stopped
 
 
-def test_results_that_are_seen_late_are_waited_for(stack: StackJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_that_are_seen_late_are_waited_for(stack: PlannedStack) -> None:
     metrics = stack.runs[0].folder / "metrics.json"
 
-    def late(assignment: Assignment) -> Reply:
-        reply = train_assigned(assignment)
+    def late(path: Path) -> None:
+        run_job(path)
         hidden = metrics.rename(metrics.with_name("hidden"))
         metrics.write_text('{"stat')
         Timer(0.3, lambda: hidden.replace(metrics)).start()
-        return reply
 
-    monkeypatch.setattr(driving, "LOOK_SECONDS", 0.05)
-    outcome = driven(stack, Here(late))
-    assert not isinstance(outcome, RunFailed)
-    assert read_metrics(metrics.parent) == outcome
+    engine = Here(late)
+    assert driven(stack, engine) == "done"
+    assert engine.handed_over == 1
 
 
-def test_results_that_are_never_seen_end_the_sweep(stack: StackJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    def elsewhere(assignment: Assignment) -> Reply:
-        reply = train_assigned(assignment)
-        (stack.runs[0].folder / "metrics.json").unlink()
-        return reply
-
-    monkeypatch.setattr(driving, "LATE", 0)
+def test_results_that_are_never_seen_end_the_sweep(
+    stack: PlannedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driving, "LATE_SECONDS", 0)
     with pytest.raises(UserError, match="run: a worker's results are not seen here"):
-        driven(stack, Here(elsewhere))
+        driven(stack, Here(lambda path: None))
 
 
-outcomes = st.one_of(
-    st.dictionaries(
-        st.sampled_from(["status", "val/rmse", "epochs"]), st.one_of(st.text(), st.floats(-9, 9))
-    ),
-    st.builds(RunFailed, st.text()),
-    st.builds(RunRaised, st.text()),
-)
+def test_a_signal_stops_the_workers(stack: PlannedStack) -> None:
+    engine = Here(lambda path: signal.raise_signal(signal.SIGTERM) or lost(path))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(driving.Interrupted, match="stopped by SIGTERM") as caught:
+        driven(stack, engine)
+    assert (caught.value.status, engine.stopped) == (143, True)
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
-@given(
-    st.dictionaries(st.sampled_from([Path("/a"), Path("/b c/d=1")]), outcomes),
-    st.text(),
-    st.lists(st.builds(Fault, st.text(), st.text())),
-)
-def test_replies_can_be_written(found: dict[Path, Outcome], stopped: str, refused: list[Fault]) -> None:
-    reply = Reply(found, stopped, tuple(refused), OSError(28, "full", "x"))
-    read = Reply.from_plain(reply.plain())
-    assert {folder: repr(outcome) for folder, outcome in read.outcomes.items()} == {
-        folder: repr(outcome) for folder, outcome in found.items()
-    }
-    assert (read.stopped, read.refused, str(read.disk)) == (stopped, tuple(refused), str(reply.disk))
+def test_a_worker_trains_the_stack_that_was_written(
+    stack: PlannedStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trained: list[PlannedStack] = []
+    monkeypatch.setattr("mlplab.sweeps.train_stack.train_stack", lambda stack, *_: trained.append(stack))
+    monkeypatch.chdir(tmp_path)
+    bracket = Bracket((Rung(1 / 9, (0.1, float("inf"))), Rung(1 / 3, ())), 1e9 / 7)
+    runs = [Run(run.config, run.folder, bracket=each) for run in stack.runs for each in (bracket, None)]
+    assert run_job(write_job(PlannedStack("a title", runs, stack.file)))
+    assert trained == [PlannedStack("a title", runs, stack.file)]
+
+
+def test_errors_of_workers_can_be_pickled() -> None:
+    faults = Fault("a", "b", "c", "d", "e"), Fault("f")
+    error = pickle.loads(pickle.dumps(UserError(*faults)))
+    assert (error.faults, str(error)) == (faults, str(UserError(*faults)))
 
 
 @pytest.mark.parametrize(
-    ("visible", "gpus", "expected"),
-    [("", 0, [""] * 3), ("", 2, ["0", "1", "0"]), ("5,3", 2, ["5", "3", "5"])],
+    ("visible", "gpus", "devices", "expected"),
+    [("", 0, 1, [None] * 3), ("", 2, 1, ["0", "1", "0"]), ("5,3", 2, 2, ["5", "3", "5"])],
     ids=["no GPU", "two", "two of several"],
 )
 def test_each_process_gets_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, visible: str, gpus: int, expected: list[str]
+    monkeypatch: pytest.MonkeyPatch, visible: str, gpus: int, devices: int, expected: list[str | None]
 ) -> None:
-    monkeypatch.setenv(DEVICES, visible)
-    with closing(Processes(3, gpus)) as engine:  # or pytest would wait for its processes if this fails
-        seen = [each._pool.submit(os.getenv, DEVICES) for each in engine._workers]
-        assert [future.result() for future in seen] == expected
+    monkeypatch.setenv(VISIBLE_DEVICES, visible)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    engine = Processes(launcher(), trainer(devices))
+    given: list[str | None] = []
+
+    class Worker:
+        def __init__(self, device: str | None) -> None:
+            given.append(device)
+
+        def train(self, path: Path) -> Future[bool]:
+            return Future()
+
+    monkeypatch.setattr("mlplab.sweeps.engines.processes._Worker", Worker)
+    engine.submit([Path("a"), Path("b"), Path("c")])
+    assert given == expected
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def test_several_devices_are_several_gpus_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    engine = Processes(launcher(), trainer(devices=2))
+    assert (engine.launcher.workers, engine.slots) == (2, 2)
+    assert Processes(launcher(workers=4), trainer(devices=2)).launcher.workers == 4
+    message = r"trainer.devices=4: needs 4 GPUs \(found {}\)\n.*hydra.launcher.workers=4"
+    with pytest.raises(UserError, match=message.format(3)):
+        Processes(launcher(), trainer(devices=4))
+    with pytest.raises(UserError, match=message.format(0)):
+        Processes(launcher(), trainer(devices=4, accelerator="cpu"))
+    with pytest.raises(UserError, match=r"trainer.devices=2: is for GPUs of this machine"):
+        open_engine(launcher(SLURM | {"cluster": "local"}), tmp_path, trainer(devices=2))
 
 
-def pid_of(engine: Processes) -> int:
-    return engine._workers[0]._pool.submit(os.getpid).result()
-
-
-@pytest.mark.slow  # the process imports torch
-def test_a_process_that_is_killed_while_it_is_idle_is_replaced(stack: StackJob) -> None:
-    engine = Processes(1, 0)
-    killed = pid_of(engine)
-    os.kill(killed, signal.SIGKILL)
-    until(lambda: bool(engine._workers[0]._pool._broken))
-    outcome = driven(stack, engine)
-    assert not isinstance(outcome, RunFailed)
-    assert pid_of(engine) != killed
+@pytest.mark.slow  # the processes import torch
+def test_processes_that_are_killed_or_exit_are_replaced(stack: PlannedStack) -> None:
+    engine = Processes(launcher(), trainer())
+    path = write_job(stack)
+    (job,) = engine.submit([path])
+    assert job.result(timeout=120)
+    [process] = engine._workers
+    ended = process.pool.submit(sys.exit, 3)
+    assert isinstance(ended.exception(), SystemExit)
+    assert "killed" in str(engine.error(process.pool.submit(os._exit, 3)))
+    (job,) = engine.submit([path])
+    assert job.result(timeout=120)
+    assert [process] == engine._workers
     engine.close()
 
 
-class Ending:
-    """Calls a function with a number where it is unpickled."""
-
-    def __init__(self, function: Callable[[int], object]) -> None:
-        self.function = function
-
-    def __reduce__(self) -> tuple[Callable[[int], object], tuple[int]]:
-        return self.function, (3,)
-
-
-@pytest.mark.slow  # the process imports torch
-@pytest.mark.parametrize("ending", [sys.exit, os._exit])
-def test_a_process_that_ends_is_lost(stack: StackJob, ending: Callable[[int], object]) -> None:
-    engine = Processes(1, 0)
-    assignment = Assignment.of(stack, stack.runs[0].folder.parent / "plan.json")
-    future = engine._workers[0].train(replace(assignment, stack=pickle.dumps(Ending(ending))))
-    with pytest.raises(WorkerLost):
-        future.result(timeout=60)
-    assert engine._workers[0].idle
-    engine.close()
+def trainer(devices: int = 1, accelerator: str = "auto") -> config.Trainer:
+    return resolved(*SMALL).trainer.model_copy(update={"devices": devices, "accelerator": accelerator})
 
 
 def launcher(engine: dict[str, object] | None = None, **section: object) -> config.Launcher:
@@ -292,25 +282,23 @@ def launcher(engine: dict[str, object] | None = None, **section: object) -> conf
     )
 
 
-def test_there_is_room_for_a_stack_on_each_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    engine = SweepEngine(launcher(), tmp_path)
-    assert engine.slots("auto") == engine.slots("cuda") == 3
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert engine.slots("auto") == engine.slots("cpu") == len(os.sched_getaffinity(0))
-
-
-def test_more_workers_than_cores_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_there_is_room_for_a_stack_on_each_gpu_or_core(monkeypatch: pytest.MonkeyPatch) -> None:
     cores = len(os.sched_getaffinity(0))
-    SweepEngine(launcher(workers=cores), tmp_path)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    slots = [Processes(launcher(), trainer(accelerator=name)).slots for name in ("auto", "cuda", "cpu")]
+    assert slots == [3, 3, cores]
+
+
+def test_more_workers_than_cores_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    cores = len(os.sched_getaffinity(0))
+    Processes(launcher(workers=cores), trainer())
     assert not caplog.records
-    SweepEngine(launcher(workers=cores + 1), tmp_path)
-    assert [each.getMessage() for each in caplog.records] == [
-        f"hydra.launcher.workers={cores + 1}: this machine has {cores} cores"
-    ]
+    Processes(launcher(workers=cores + 1), trainer())
+    message = f"hydra.launcher.workers={cores + 1}: this machine has {cores} cores"
+    assert [record.getMessage() for record in caplog.records] == [message]
 
 
-SLURM = {
+SLURM: dict[str, Any] = {
     **{"name": "slurm", "cluster": "slurm", "minutes": 60, "partition": None, "account": None, "qos": None},
     **{"cpus": 1, "memory_gib": None, "gpus": 0, "setup": [], "sbatch": {}},
 }
@@ -323,41 +311,93 @@ def test_an_engine_that_is_not_installed(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     extra = engine["name"]
-    said = rf"engine={extra}: needs the package {package}, which is .*\n.*uv sync --extra {extra}, or pip "
-    with pytest.raises(UserError, match=said):
+    message = rf"engine={extra}: needs the package {package}, which is .*\n.*uv sync --extra {extra}, or pip "
+    with pytest.raises(UserError, match=message):
         check_installed(launcher(engine).engine)
 
 
 def test_slurm_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
     with pytest.raises(UserError, match=r"Slurm is not installed here.*\n.*cluster=local"):
-        SlurmQueue("mlplab-x").check()
-    for name in ("sbatch", "squeue", "scancel", "scontrol", "srun"):
-        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n")
-        (tmp_path / name).chmod(0o755)
-    with pytest.raises(UserError, match=r"Slurm does not answer\n.*squeue --me"):
-        SlurmQueue("mlplab-x").check()
+        open_engine(launcher(SLURM), tmp_path, trainer())
 
 
-@pytest.mark.slow
-def test_ray_is_started_here_by_uv_although_another_cluster_is_known(tmp_path: Path) -> None:
-    uv = shutil.which("uv") or pytest.skip("needs uv")
-    words = (*SMALL, "figures=none", "seed=0,1", f"hydra.sweep.dir={tmp_path}/s", "hydra.launcher.workers=1")
-    ray = ("hydra/launcher/engine=ray", "hydra.launcher.engine.address=local")
-    done = subprocess.run(
-        [uv, "run", "--no-sync", "python", "train.py", "-m", *words, *ray],
-        cwd=ROOT / "scripts",
-        env=os.environ | {"RAY_ADDRESS": "127.0.0.1:1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done
-    assert [status_of(tmp_path / f"s/seed={seed}") for seed in (0, 1)] == ["done", "done"]
+def slurm_jobs(root: Path, monkeypatch: pytest.MonkeyPatch) -> SlurmJobs:
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    monkeypatch.setattr("submitit.SlurmJob.done", lambda job: job.job_id == "1")
+    engine = launcher(SLURM).engine
+    assert isinstance(engine, config.SlurmEngine)
+    return SlurmJobs(launcher(SLURM), engine, root)
 
 
 @pytest.mark.parametrize(
-    ("section", "said"),
+    ("record", "adopted", "cancels"),
+    [
+        ({"a": ["x", "7_0"], "b": ["x", "7_1"]}, {"a": "7_0", "b": "7_1"}, False),
+        ({"a": ["../../x", "7_0"], "b": ["x", "1"]}, {"a": "7_0"}, False),
+        ({"a": ["x", "7_0"], "other": ["x", "7_1"]}, {}, True),
+        ({"a": ["x", "--user=root"]}, {}, True),
+        ({}, {}, True),
+        ([1], {}, True),
+        ({"a": 1}, {}, True),
+        ("?", {}, True),
+    ],
+    ids=["all", "one has ended", "another plan", "no id", "none", "a list", "a number", "damaged"],
+)
+def test_jobs_of_an_earlier_command_go_on_or_are_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: object, adopted: dict[str, str], cancels: bool
+) -> None:
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm/jobs.json").write_text("?" if record == "?" else json.dumps(record))
+    called: list[str] = []
+    monkeypatch.setattr("subprocess.run", lambda words, check: called.extend(words))
+    engine = slurm_jobs(tmp_path, monkeypatch)
+    engine._adopt({"a": Path("a"), "b": Path("b")})
+    assert {stack: job.job_id for stack, job in engine._jobs.items()} == adopted
+    assert {job.paths.folder for job in engine._jobs.values()} <= {tmp_path / "slurm/x"}
+    assert called == (["scancel", f"--name={engine.name}"] if cancels else [])
+    engine._write_record()
+    again = slurm_jobs(tmp_path, monkeypatch)
+    assert {stack: job.job_id for stack, job in again._earlier.items()} == adopted
+
+
+def test_a_job_that_ends_without_a_result_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slurm/x").mkdir(parents=True)
+    (tmp_path / "slurm/jobs.json").write_text('{"a": ["x", "7_0"]}')
+    engine = slurm_jobs(tmp_path, monkeypatch)
+    job = engine._earlier["a"]
+    message = "job 7_0 ended without a result (see slurm/x/7_0_0_log.err)"
+    assert str(engine.error(job)) == message
+    (tmp_path / "slurm/x/7_0_0_result.pkl").write_bytes(b"is never read")
+    assert engine.error(job) is None
+
+
+@pytest.mark.parametrize("has_result", [True, False])
+def test_the_files_of_jobs_stay_until_all_have_ended_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_result: bool
+) -> None:
+    (tmp_path / "slurm/x").mkdir(parents=True)
+    (tmp_path / "slurm/jobs.json").write_text('{"a": ["x", "7_0"]}')
+    if has_result:
+        (tmp_path / "slurm/x/7_0_0_result.pkl").touch()
+    slurm_jobs(tmp_path, monkeypatch).close()
+    assert (tmp_path / "slurm").exists() is not has_result
+
+
+def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [{"Alive": alive, "Resources": {"CPU": 5.0, "memory": 9e9}} for alive in (True, True, False)]
+    monkeypatch.setattr("ray.nodes", lambda: nodes)
+    monkeypatch.setattr("mlplab.sweeps.engines.ray_cluster._connect", lambda address: None)
+    assert open_engine(launcher(RAY | {"cpus": 2}), tmp_path, trainer()).slots == 4
+    assert open_engine(launcher(RAY | {"memory_gib": 8}), tmp_path, trainer()).slots == 2
+    with pytest.raises(UserError, match="no node has room for a stack of 9 CPU and 0 GPU"):
+        open_engine(launcher(RAY | {"cpus": 9}), tmp_path, trainer())
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
     [
         ({"workers": 0}, "hydra.launcher.workers: out of range"),
         ({"max_members": "many"}, "hydra.launcher.max_members: wrong type"),
@@ -368,7 +408,7 @@ def test_ray_is_started_here_by_uv_although_another_cluster_is_known(tmp_path: P
         ({"gpus": 1}, "hydra.launcher.gpus: unknown key"),
     ],
 )
-def test_mistakes_in_the_section(section: dict[str, object], said: str) -> None:
+def test_mistakes_in_the_section(section: dict[str, object], message: str) -> None:
     with pytest.raises(UserError) as caught:
         launcher(**section)  # type: ignore[arg-type]
-    assert said in str(caught.value)
+    assert message in str(caught.value)

@@ -7,9 +7,10 @@ from support import config as compose
 
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
-from mlplab.sweeps.checks import check_runs
+from mlplab.runs.run import Run
+from mlplab.sweeps.checks import RefusedRun, check_runs
+from mlplab.sweeps.folder import read_stacks
 from mlplab.sweeps.plan import Plan, make_plan
-from mlplab.sweeps.run import SweepRun
 
 config = cache(compose)
 
@@ -19,12 +20,15 @@ DATA = ("data=synthetic", "data.rows=101", "data.batch_size=16", "model.hidden=[
 def plan(
     *runs: Sequence[str], members: int | None = None, workers: int | None = None, cores: int = 2
 ) -> Plan:
-    jobs = [
-        SweepRun((), Path(str(number)), config=config(*DATA, *overrides))
-        for number, overrides in enumerate(runs)
-    ]
+    configured = [Run(config(*DATA, *overrides), Path(str(number))) for number, overrides in enumerate(runs)]
     cache = DataCache()
-    return make_plan(check_runs(jobs, Path(), cache), cache, members, workers, cores)
+    checked = check_runs(configured, Path(), cache)
+    return make_plan(*checked, cache, max_members=members, workers=workers, slots=cores)
+
+
+def stacks(made: Plan) -> list[list[int]]:
+    """The numbers of the runs of each stack."""
+    return [[int(run.folder.name) for run in stack] for stack in made.stacks]
 
 
 ALIKE = [
@@ -58,8 +62,8 @@ UNLIKE = [
 
 def test_what_shares_a_stack() -> None:
     made = plan([], *ALIKE, *UNLIKE)
-    assert made.stacks[0] == tuple(range(len(ALIKE) + 1))
-    assert made.stacks[1:] == tuple((len(ALIKE) + 1 + number,) for number in range(len(UNLIKE)))
+    assert stacks(made)[0] == list(range(len(ALIKE) + 1))
+    assert stacks(made)[1:] == [[len(ALIKE) + 1 + number] for number in range(len(UNLIKE))]
     assert (
         made.summary()
         == f"{len(ALIKE) + len(UNLIKE) + 1} runs: 1 stack of {len(ALIKE) + 1}, {len(UNLIKE)} alone"
@@ -71,13 +75,13 @@ def test_runs_of_classes_share_a_stack_unless_their_class_weights_differ() -> No
     smooth = [[*blobs, "loss=cross_entropy", f"loss.label_smoothing={each}"] for each in (0, 0.1)]
     weighted = [*blobs, "data.class_weights=balanced"]
     made = plan(blobs, *smooth, weighted, [*weighted, "seed=1"], [*blobs, "monitor=val/accuracy"])
-    assert made.stacks == ((0, 1, 2), (3, 4), (5,))
+    assert stacks(made) == [[0, 1, 2], [3, 4], [5]]
 
 
 def test_only_runs_that_do_not_fit_their_target_are_refused() -> None:
     blobs = ["data.function=blobs"]
     made = plan(blobs, [*blobs, "loss=mse"], [*blobs, "monitor=val/mae"], ["loss=cross_entropy"], [])
-    assert made.stacks == ((0,), (4,))
+    assert stacks(made) == [[0], [4]]
     said = ("is a loss of numbers", "is not a metric of classes", "is for classes")
     for run, words in zip(made.refused, said, strict=True):
         assert words in run.reason
@@ -99,7 +103,7 @@ def test_members_of_a_stack() -> None:
     assert plan(*seeds, members=5).summary() == "10 runs: 2 stacks of 5"
     wide = plan(*([*seed, "model.hidden=[512,512]"] for seed in seeds))
     assert 1 < len(wide.stacks) < 10
-    assert plan(*seeds).stacks == plan(*seeds).stacks
+    assert stacks(plan(*seeds)) == stacks(plan(*seeds))
 
 
 def test_workers() -> None:
@@ -128,31 +132,34 @@ def test_runs_with_callbacks_of_the_users_train_alone() -> None:
 def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n1,2\n3,4\n5,6\n7,x\n")
     csv = ["data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y"]
-    jobs = [
-        SweepRun((), Path("bad"), error=UserError()),
-        SweepRun((), Path("csv"), config=config(*csv)),
-        SweepRun((), Path("good"), config=config(*DATA)),
-        SweepRun(
-            (),
-            Path("folds"),
-            config=config(*DATA, "data/split=kfold", "data.split.folds=200", "data.split.fold=150"),
-        ),
+    folds = ("data/split=kfold", "data.split.folds=200", "data.split.fold=150")
+    runs = [
+        RefusedRun(Path("bad"), {}, UserError()),
+        Run(config(*csv), Path("csv")),
+        Run(config(*DATA), Path("good")),
+        Run(config(*DATA, *folds), Path("folds")),
     ]
     data = DataCache()
-    made = make_plan(check_runs(jobs, Path(), data), data, None, None, 1)
-    assert made.stacks == ((2,),)
-    assert [job.folder.name for job in made.refused] == ["bad", "csv", "folds"]
+    made = make_plan(*check_runs(runs, Path(), data), data, slots=1)
+    assert [[run.folder.name for run in stack] for stack in made.stacks] == [["good"]]
+    assert [run.folder.name for run in made.refused] == ["bad", "csv", "folds"]
     assert "column 'y'" in made.refused[1].reason
     assert made.refused[1].values["data"]["target"] == ["y"]  # as in its folder, however it was typed
     assert "more folds than rows" in made.refused[2].reason
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_one_run_is_no_stack(seeds: int) -> None:
-    assert (
-        plan(*([f"seed={seed}"] for seed in range(seeds)), members=1).summary()
-        == {
-            1: "1 run: 1 alone",
-            3: "3 runs: 3 alone",
-        }[seeds]
-    )
+@pytest.mark.parametrize(("seeds", "summary"), [(1, "1 run: 1 alone"), (3, "3 runs: 3 alone")])
+def test_one_run_is_no_stack(seeds: int, summary: str) -> None:
+    assert plan(*([f"seed={seed}"] for seed in range(seeds)), members=1).summary() == summary
+
+
+def test_stacks_of_an_earlier_plan_stay(tmp_path: Path) -> None:
+    cache, runs = DataCache(), [Run(config(*DATA, f"seed={seed}"), tmp_path / str(seed)) for seed in range(6)]
+    accepted, refused = check_runs(runs, tmp_path, cache)
+    path = tmp_path / "plan.json"
+    make_plan(accepted[:4], refused, cache, slots=1, max_members=2).write(path)
+    made = make_plan(accepted, refused, cache, slots=1, earlier=read_stacks(path))
+    assert stacks(made) == [[0, 1], [2, 3], [4, 5]]
+    path.write_text('{"stacks": [["0", "0"], ["0", "9"], []]}')
+    made = make_plan(accepted, refused, cache, slots=1, earlier=read_stacks(path))
+    assert stacks(made) == [[0], [1, 2, 3, 4, 5]]

@@ -22,12 +22,13 @@ from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import lines_of
 from mlplab.config import TrainConfig, parse
 from mlplab.errors import UserError
-from mlplab.sweeps.run import SweepRun
+from mlplab.runs.run import Run
+from mlplab.sweeps.checks import RefusedRun
 
 
 def derive_runs(
     sweep: DictConfig, loader: ConfigLoader, overrides: Sequence[Sequence[str]], first: int
-) -> Iterator[SweepRun]:
+) -> Iterator[Run | RefusedRun]:
     """The runs of a sweep, in order.
 
     Args:
@@ -61,7 +62,7 @@ def derive_runs(
             folder_only = [each for each in parsed if each.key_or_group.startswith("hydra.sweep.")]
             copied = _writable(sweep)
             ConfigLoaderImpl._apply_overrides_to_config(folder_only, copied)
-            yield SweepRun(tuple(lines), _folder(copied, parsed, number), error=composition)
+            yield RefusedRun(_folder(copied, parsed, number), {}, composition)
         else:
             yield composition.run(lines, parsed, number)
 
@@ -106,7 +107,7 @@ class _Composition:
         self.cfg, self.lines = cfg, lines
         self._last: TrainConfig | None = None
 
-    def run(self, lines: Sequence[str], parsed: Sequence[Override], number: int) -> SweepRun:
+    def run(self, lines: Sequence[str], parsed: Sequence[Override], number: int) -> Run | RefusedRun:
         changed = [each for line, each in zip(lines, parsed, strict=True) if line not in self.lines]
         self.lines = list(lines)
         changed.sort(key=lambda each: not each.is_hydra_override())  # the folder first: others may be wrong
@@ -116,11 +117,11 @@ class _Composition:
                 folder = _folder(self.cfg, parsed, number)
                 values = plain(self.cfg)
         except UserError as error:
-            return SweepRun(tuple(lines), _folder(self.cfg, parsed, number), error=error)
+            return RefusedRun(_folder(self.cfg, parsed, number), {}, error)
         try:
-            return SweepRun(tuple(lines), folder, config=self._sharing(parse(values)))
+            return Run(self._sharing(parse(values)), folder)
         except UserError as error:
-            return SweepRun(tuple(lines), folder, values, error=error)
+            return RefusedRun(folder, values, error)
 
     def _sharing(self, run: TrainConfig) -> TrainConfig:
         """The same configuration, with the sections of the last run that equal its own: they take memory."""

@@ -12,7 +12,7 @@ def _as_float(value: object) -> object:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Share = Annotated[NotNegative, BeforeValidator(_as_float)]
+Amount = Annotated[NotNegative, BeforeValidator(_as_float)]
 """A number of cores or GPUs, or a part of one."""
 
 
@@ -44,7 +44,7 @@ class RayEngine(Section):
     name: Literal["ray"]
     address: Text
     cpus: Annotated[Positive, BeforeValidator(_as_float)]
-    gpus: Share
+    gpus: Amount
     memory_gib: Positive | None
 
 

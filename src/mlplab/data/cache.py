@@ -185,23 +185,6 @@ class DataCache:
         self._tables: dict[Hashable, HashedTable] = {}
         self._data: dict[Hashable, RunData] = {}
 
-    @property
-    def size(self) -> int:
-        """The number of tables and splits."""
-        return len(self._tables) + len(self._data)
-
-    def add(self, other: "DataCache") -> None:
-        """Adds the tables and splits of another cache."""
-        self._tables |= {key: each for key, each in other._tables.items() if key not in self._tables}
-        self._data |= {key: each for key, each in other._data.items() if key not in self._data}
-
-    def in_memory(self) -> "DataCache":
-        """The tables that are not memory-mapped and their splits, for another process."""
-        shared = DataCache()
-        shared._tables = {key: each for key, each in self._tables.items() if not each.table.memmapped}
-        shared._data = {key: each for key, each in self._data.items() if not each.table.memmapped}
-        return shared
-
     def data(self, run: config.TrainConfig) -> RunData:
         """The table and split of a run, and the splits of its ensemble if its size is known.
 

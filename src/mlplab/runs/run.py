@@ -18,7 +18,7 @@ SEEDS = 2**63
 """Number of seeds."""
 
 
-@dataclass(eq=False)
+@dataclass
 class Run:
     """One configuration, trained once into one folder.
 
@@ -35,11 +35,11 @@ class Run:
     folder: Path
     bracket: "Bracket | None" = None
     resume: bool = False
-    data: RunData = field(init=False, repr=False)
-    files: RunFolder = field(init=False, repr=False)
-    loggers: "Sequence[Logger]" = field(init=False, repr=False, default=())
-    log: Callable[[str], None] = field(init=False, repr=False)
-    log_progress: Callable[[str], None] = field(init=False, repr=False)
+    data: RunData = field(init=False, repr=False, compare=False)
+    files: RunFolder = field(init=False, repr=False, compare=False)
+    loggers: "Sequence[Logger]" = field(init=False, repr=False, compare=False, default=())
+    log: Callable[[str], None] = field(init=False, repr=False, compare=False)
+    log_progress: Callable[[str], None] = field(init=False, repr=False, compare=False)
 
 
 def member_configs(run: TrainConfig) -> list[TrainConfig]:

@@ -1,41 +1,36 @@
-"""Trains the runs of a sweep: makes a plan, then trains the stacks."""
+"""Trains the runs of a sweep: makes a plan, then trains its stacks here or by an engine."""
 
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
+
+from rich.console import Console
 
 from mlplab.data.cache import DataCache
-from mlplab.errors import RunFailed
 from mlplab.files import remove_partial_files
-from mlplab.runs.discovery import has_test_scores
-from mlplab.runs.resume import check_same_config, was_started
+from mlplab.runs.discovery import has_test_scores, read_metrics
+from mlplab.runs.folder import Metrics, record_failure
+from mlplab.runs.resume import check_same_config, has_ended, was_started
 from mlplab.runs.run import Run
 from mlplab.runs.stack.checkpoints import check_same_rows
 from mlplab.runs.stack.score_test_rows import score_finished_run
-from mlplab.sweeps.engines.sweep_engine import SweepEngine
+from mlplab.sweeps.checks import RefusedRun
+from mlplab.sweeps.engines.drive import drive
+from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import PLAN_FILE, STACKS, read_stacks
 from mlplab.sweeps.plan import Plan, make_plan
-from mlplab.sweeps.run import SweepRun
-from mlplab.sweeps.train_stack import Outcome, StackJob, ended_outcome, mark_failed
-from mlplab.training.pruning import Bracket
-
-NO_BRACKETS: Mapping[Path, Bracket] = MappingProxyType({})
+from mlplab.sweeps.train_stack import PlannedStack, train_stack
 
 log = logging.getLogger(__name__)
 
 
 def launch(
-    runs: Sequence[SweepRun],
-    root: Path,
-    cache: DataCache,
-    engine: SweepEngine,
-    brackets: Mapping[Path, Bracket] = NO_BRACKETS,
-) -> dict[Path, Outcome]:
-    """Trains the runs of a sweep; returns the outcome of each by its folder.
+    runs: Sequence[Run], refused: Sequence[RefusedRun], root: Path, cache: DataCache, engine: Engine
+) -> dict[Path, Metrics]:
+    """Trains the runs of a sweep; returns the metrics of each by its folder, as in its metrics.json.
 
     If a run is refused or fails, this is recorded in its folder and does not affect the others. Runs that
     have ended are not repeated, but tested if that was left out; runs that were started are resumed.
@@ -44,79 +39,82 @@ def launch(
         runs: the runs, checked by `check_runs`.
         root: the sweep's folder.
         cache: the tables and splits of the runs.
-        engine: where their stacks train.
-        brackets: by their folders, the rungs at which runs may be pruned.
 
     Raises:
         UserError: if all runs are refused (no files are written then), or the engine cannot train them.
         Interrupted: after SIGINT or SIGTERM, with the training states saved.
+        CannotWrite: if the disk is full.
     """
-    outcomes: dict[Path, Outcome] = dict(_ended_earlier(runs, cache))
-    accelerator = next((run.config.trainer.accelerator for run in runs if run.config), "auto")
-    section, earlier = engine.launcher, read_stacks(root / PLAN_FILE)
+    ended = _ended_earlier(runs, cache)
     plan = make_plan(
         runs,
+        refused,
         cache,
-        section.max_members,
-        section.workers,
-        engine.slots(accelerator),
-        earlier,
+        slots=engine.slots,
+        max_members=engine.launcher.max_members,
+        workers=engine.launcher.workers,
+        earlier=read_stacks(root / PLAN_FILE),
         trained_here=not engine.is_elsewhere,
     )
-    if len(plan.refused) == len(runs):
-        raise plan.refused[0].error or AssertionError
-    log.info("%s", plan.summary(len(outcomes), engine.place(plan.workers)))
+    if not plan.stacks:
+        raise plan.refused[0].error
+    processes = f"{plan.workers} processes" if plan.workers > 1 else ""
+    log.info("%s", plan.summary(len(ended), engine.place or processes))
     (root / STACKS).mkdir(parents=True, exist_ok=True)
     remove_partial_files(root)
     plan.write(root / PLAN_FILE)
     for run in plan.refused:
-        outcomes[run.folder] = mark_failed(run.folder, run.values, run.reason)
-    stacks = list(_stack_jobs(plan, root, outcomes, brackets))
-    outcomes |= engine.train(stacks, plan.workers, root / PLAN_FILE, cache)
+        record_failure(run.folder, run.values, run.reason)
+    stacks = list(_planned_stacks(plan, root, ended))
+    if plan.workers == 1 and not engine.is_elsewhere:
+        _train_here(stacks, cache)
+    else:
+        drive(stacks, engine, plan.workers)
     remove_partial_files(root / STACKS)  # no worker is left that could be writing there
+    for job in (root / STACKS).glob("*.json"):
+        job.unlink(missing_ok=True)
     with suppress(OSError):  # not empty if a stack has not ended
         (root / STACKS).rmdir()
-    return outcomes
+    return {
+        folder: read_metrics(folder)
+        for folder in [*(run.folder for run in runs), *(run.folder for run in refused)]
+    }
 
 
-def _ended_earlier(runs: Sequence[SweepRun], cache: DataCache) -> Iterator[tuple[Path, Outcome]]:
-    """The outcomes of runs that have already ended.
+def _train_here(stacks: Sequence[PlannedStack], cache: DataCache) -> None:
+    """Trains one stack after another in this process."""
+    console = Console()
+    for stack in stacks:
+        train_stack(stack, console, cache)
+        if len(stacks) > 1 and not console.is_terminal:
+            log.info("%s", stack.finished_message)
+
+
+def _ended_earlier(runs: Sequence[Run], cache: DataCache) -> set[Path]:
+    """The folders of runs that have already ended; those without test scores are tested.
 
     Raises:
         UserError: if a folder belongs to a run with a different configuration, table or split.
     """
-    checked = set()
+    ended, checked = set(), set()
     for run in runs:
-        if run.config and was_started(run.folder):
+        if was_started(run.folder):
             check_same_config(run.config, run.folder)
             data = cache.data(run.config)
             if data not in checked and check_same_rows(run.folder, data):
                 checked.add(data)  # one run of each table and split is enough
-            if outcome := ended_outcome(run.folder, run.config):
-                if run.config.test and _is_untested(outcome):
-                    outcome = score_finished_run(run.folder, cache)
-                yield run.folder, outcome
+            if has_ended(run.folder, run.config):
+                ended.add(run.folder)
+                metrics = read_metrics(run.folder)
+                if run.config.test and metrics["status"] == "done" and not has_test_scores(metrics):
+                    score_finished_run(run.folder, cache)
+    return ended
 
 
-def _is_untested(outcome: Outcome) -> bool:
-    """Whether a run has finished without test scores."""
-    if isinstance(outcome, RunFailed):
-        return False
-    return outcome["status"] == "done" and not has_test_scores(outcome)
-
-
-def _stack_jobs(
-    plan: Plan, root: Path, ended: Mapping[Path, Outcome], brackets: Mapping[Path, Bracket]
-) -> Iterator[StackJob]:
-    """The stacks, without runs that have ended."""
-    for number, members in enumerate(plan.stacks, 1):
-        planned = [plan.runs[member] for member in members]
-        names = "\n".join(os.fspath(run.folder.relative_to(root)) for run in planned)
+def _planned_stacks(plan: Plan, root: Path, ended: Set[Path]) -> Iterator[PlannedStack]:
+    """The stacks that have not ended."""
+    for number, runs in enumerate(plan.stacks, 1):
+        names = "\n".join(os.fspath(run.folder.relative_to(root)) for run in runs)
         file = root / STACKS / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
-        runs = [
-            Run(run.config, run.folder, bracket=brackets.get(run.folder))
-            for run in planned
-            if run.config and run.folder not in ended
-        ]
-        if runs:
-            yield StackJob(f"stack {number} of {len(plan.stacks)}", runs, file)
+        if any(run.folder not in ended for run in runs):
+            yield PlannedStack(f"stack {number} of {len(plan.stacks)}", runs, file)

@@ -1,38 +1,58 @@
-"""What all engines have in common. Imports no torch."""
+"""What all engines have in common: they hand the stacks of a sweep to workers. Imports no torch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
-from mlplab.data.cache import DataCache
-from mlplab.sweeps.engines.worker import Assignment, Reply
+from mlplab import config
+from mlplab.errors import Fault, UserError
+
+
+@runtime_checkable
+class Job(Protocol):
+    """A stack that a worker trains."""
+
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
 
 
 class WorkerLost(Exception):  # noqa: N818 - it names what happened
-    """A worker has ended without a reply: it was killed, or its machine was lost."""
+    """A worker was killed, or its machine was lost."""
 
 
 class Engine(ABC):
-    """Hands stacks to workers."""
+    """Hands stacks to workers, as files that `write_job` has written.
+
+    Attributes:
+        launcher: its section of the configuration.
+        slots: the number of stacks that train at a time, as far as it is known.
+        room: the number of stacks to hand over at a time; None: as many as are planned to train at a time.
+        place: where they train, for messages.
+        is_elsewhere: whether that may be other machines, which may have other devices.
+    """
+
+    launcher: config.Launcher
+    slots = 1
+    room: int | None = None
+    place = ""
+    is_elsewhere = True
 
     @abstractmethod
-    def room(self, working: int) -> int:
-        """How many more stacks it takes while that many train."""
-
-    @abstractmethod
-    def submit(self, assignments: Sequence[Assignment], cache: DataCache) -> list[Future[Reply]]:
+    def submit(self, paths: Sequence[Path]) -> Sequence[Job]:
         """Hands stacks over.
 
-        Args:
-            cache: the tables of the sweep.
-
-        Returns:
-            For each the worker's reply, or `WorkerLost`.
+        Raises:
+            UserError: if the cluster refuses them.
         """
 
     @abstractmethod
+    def error(self, job: Any) -> BaseException | None:
+        """What a job that is done has raised, or `WorkerLost`; None if the folders of its runs tell."""
+
+    @abstractmethod
     def stop(self) -> str:
-        """Stops all workers, which save their state; returns what a user should know about it."""
+        """Stops all workers, which save their state; or says where they go on without this command."""
 
     def kill(self) -> None:  # noqa: B027 - not all can
         """Ends workers on this machine that do not stop."""
@@ -42,13 +62,31 @@ class Engine(ABC):
         """Ends the workers."""
 
 
-class Cluster(Engine):
-    """An engine whose workers may be on other machines.
+def open_engine(launcher: config.Launcher, root: Path, trainer: config.Trainer) -> Engine:
+    """The engine of a sweep.
 
-    Attributes:
-        place: its name in messages.
-        slots: the number of stacks that train at a time, as far as it is known.
+    Args:
+        root: the sweep's folder.
+        trainer: the section of a run.
+
+    Raises:
+        UserError: if the cluster cannot be reached, or this machine lacks the GPUs.
     """
+    match launcher.engine:
+        case config.SlurmEngine():
+            from mlplab.sweeps.engines.slurm import SlurmJobs
 
-    place: str
-    slots: int
+            engine: Engine = SlurmJobs(launcher, launcher.engine, root)
+        case config.RayEngine():
+            from mlplab.sweeps.engines.ray_cluster import RayCluster
+
+            engine = RayCluster(launcher, launcher.engine)
+        case config.LocalEngine():
+            from mlplab.sweeps.engines.processes import Processes
+
+            return Processes(launcher, trainer)
+    if trainer.devices > 1:
+        where, remedy = f"trainer.devices={trainer.devices}", "use hydra.launcher.workers=…"
+        engine.close()
+        raise UserError(Fault("is for GPUs of this machine", where, remedy=remedy))
+    return engine

@@ -3,6 +3,7 @@
 They are kept from one stack to the next, because starting one takes seconds.
 """
 
+import logging
 import os
 import signal
 import time
@@ -10,40 +11,66 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
+from pathlib import Path
 from threading import Thread
 
-from mlplab.data.cache import DataCache
-from mlplab.sweeps.engines.engine import Engine, WorkerLost
-from mlplab.sweeps.engines.worker import Assignment, Reply, train_assigned
+import torch
 
-DEVICES = "CUDA_VISIBLE_DEVICES"
+from mlplab import config
+from mlplab.errors import Fault, UserError
+from mlplab.runs.devices import available_cores
+from mlplab.sweeps.engines.engine import Engine, WorkerLost
+from mlplab.sweeps.engines.worker import run_job
+
+VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+
+log = logging.getLogger(__name__)
 
 
 class Processes(Engine):
     """Processes, each in a pool of its own, so that a crash does not affect the others.
 
-    Args:
-        workers: number of processes.
-        gpus: number of GPUs, of which each process uses one.
+    With several `trainer.devices`, as many stacks train at a time, each on a GPU of its own.
 
-    Attributes:
-        workers: number of processes.
+    Args:
+        trainer: the section of a run.
+
+    Raises:
+        UserError: if there are fewer GPUs than `trainer.devices`.
     """
 
-    def __init__(self, workers: int, gpus: int) -> None:
-        visible = os.environ.get(DEVICES) or ",".join(map(str, range(gpus)))
-        devices: list[str | None] = [*visible.split(",")[:gpus]] or [None]
-        self.workers = workers
-        self._workers = [_Worker(devices[number % len(devices)]) for number in range(workers)]
+    is_elsewhere = False
 
-    def room(self, working: int) -> int:
-        """One stack for each idle process."""
-        return len(self._workers) - working
+    def __init__(self, launcher: config.Launcher, trainer: config.Trainer) -> None:
+        gpus, cores = 0 if trainer.accelerator == "cpu" else torch.cuda.device_count(), available_cores()
+        if trainer.devices > 1:
+            if trainer.devices > gpus:
+                what, where = f"needs {trainer.devices} GPUs", f"trainer.devices={trainer.devices}"
+                remedy = f"to train several stacks at a time: hydra.launcher.workers={trainer.devices}"
+                raise UserError(Fault(what, where, str(gpus), remedy=remedy))
+            gpus = trainer.devices
+            launcher = launcher.model_copy(update={"workers": launcher.workers or gpus})
+        if (launcher.workers or 1) > max(cores, gpus):
+            log.warning("hydra.launcher.workers=%d: this machine has %d cores", launcher.workers, cores)
+        self.launcher, self.slots = launcher, gpus or cores
+        visible = os.environ.get(VISIBLE_DEVICES) or ",".join(map(str, range(gpus)))
+        self._devices: list[str | None] = [*visible.split(",")[:gpus]] or [None]
+        self._workers: list[_Worker] = []
 
-    def submit(self, assignments: Sequence[Assignment], cache: DataCache) -> list[Future[Reply]]:
-        """Hands stacks to idle processes, which read the tables themselves."""
-        idle = [worker for worker in self._workers if worker.idle]
-        return [worker.train(each) for worker, each in zip(idle, assignments, strict=False)]
+    def submit(self, paths: Sequence[Path]) -> list[Future[bool]]:
+        """Hands stacks to idle processes, and to new ones if there are too few."""
+        idle = [worker for worker in self._workers if worker.job.done()]
+        while len(idle) < len(paths):
+            idle.append(_Worker(self._devices[len(self._workers) % len(self._devices)]))
+            self._workers.append(idle[-1])
+        return [worker.train(path) for worker, path in zip(idle, paths, strict=False)]
+
+    def error(self, job: Future[bool]) -> BaseException | None:
+        """What the process has raised."""
+        error = job.exception()
+        if isinstance(error, BrokenProcessPool):
+            return WorkerLost("the process that trained it was killed")
+        return error
 
     def stop(self) -> str:
         """Sends SIGTERM to the processes."""
@@ -59,48 +86,32 @@ class Processes(Engine):
     def close(self) -> None:
         """Ends the processes."""
         for worker in self._workers:
-            worker.close()
+            worker.pool.shutdown()
 
 
 class _Worker:
     """A process, and the next one if it is killed.
 
     Attributes:
-        idle: whether it trains no stack.
+        job: the stack that it trains or has trained.
     """
 
     def __init__(self, device: str | None) -> None:
-        self.device, self.idle = device, True
-        self._pool = self._new_pool()
+        self.device, self.pool, self.job = device, _new_pool(device), Future[bool]()
+        self.job.set_result(True)
 
-    def _new_pool(self) -> ProcessPoolExecutor:
-        context = get_context("spawn")
-        return ProcessPoolExecutor(1, context, initializer=_start_worker, initargs=(self.device,))
-
-    def train(self, assignment: Assignment) -> Future[Reply]:
+    def train(self, path: Path) -> Future[bool]:
         """Trains a stack in the process, or in a new one if it has been killed."""
         try:
-            training = self._pool.submit(train_assigned, assignment)
+            self.job = self.pool.submit(run_job, path)
         except BrokenProcessPool:
-            self._pool = self._new_pool()
-            training = self._pool.submit(train_assigned, assignment)
-        self.idle, reply = False, Future[Reply]()
+            self.pool = _new_pool(self.device)
+            self.job = self.pool.submit(run_job, path)
+        return self.job
 
-        def finish(ended: Future[Reply]) -> None:
-            self.idle = True
-            try:
-                reply.set_result(ended.result())
-            except BrokenProcessPool:
-                reply.set_exception(WorkerLost("the process that trained it was killed"))
-            except BaseException as error:
-                reply.set_exception(WorkerLost(f"its worker failed: {error!r}"))
 
-        training.add_done_callback(finish)
-        return reply
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._pool.shutdown()
+def _new_pool(device: str | None) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_start_worker, initargs=(device,))
 
 
 def _start_worker(device: str | None) -> None:
@@ -109,7 +120,7 @@ def _start_worker(device: str | None) -> None:
     Ctrl-C reaches all processes of a terminal. The parent sends SIGTERM to its workers then.
     """
     if device is not None:
-        os.environ[DEVICES] = device
+        os.environ[VISIBLE_DEVICES] = device
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     assert parent is not None

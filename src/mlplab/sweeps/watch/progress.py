@@ -1,176 +1,139 @@
-"""The progress of a sweep, read from the files in its folder while it runs. Imports no torch."""
+"""The progress of a sweep, or of a run alone, read from the files in its folder while it runs."""
 
-import os
+import re
+import time
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlplab.config.metrics import sign_of
 from mlplab.errors import UserError
-from mlplab.runs.discovery import DEPTH, is_ensemble, is_run, read_config, runs_below
-from mlplab.sweeps.folder import PLAN_FILE, STUDY_FILES, read_stacks, read_total
-from mlplab.sweeps.watch.run_progress import (
-    ENDED,
-    STATES,
-    Epochs,
-    RunProgress,
-    Stamp,
-    read_run_progress,
-    unheld_since,
-)
+from mlplab.files import LOCK, is_free
+from mlplab.runs.discovery import read_config, read_metrics, runs_below
+from mlplab.sweeps.folder import PLAN_FILE, read_stacks, read_total
+
+STATES = ("done", "pruned", "diverged", "failed", "stopped", "running", "waiting")
+"""How runs are counted. Those that were interrupted or killed have stopped, and can be resumed."""
+
+ENDED = STATES[:4]
+
+EPOCH = re.compile(rb"  epoch (\d+)/(\d+)  ")
+LOG_BYTES = 16_384
+"""The end of a log that is read: training logs some ten lines about epochs."""
+
+Stamp = tuple[int, int]
+"""A value that changes whenever the metrics.json of a run is written."""
 
 
-@dataclass(frozen=True)
-class Training:
-    """A stack in training.
-
-    Attributes:
-        runs: the folders of its runs that are in training.
-        started: when it was started or resumed, in seconds since 1970.
-        epochs: of the run that has come furthest: others may have stopped early.
-    """
-
-    runs: Sequence[Path]
-    started: float
-    epochs: Epochs | None
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best finished run by the validation metric that it monitors."""
-
-    folder: Path
-    monitor: str
-    value: float
-
-
-@dataclass(frozen=True)
 class Progress:
-    """The state of a sweep, or of a run alone.
+    """What the files of a sweep say. A file that is missing or damaged counts as unchanged: it may be late.
 
     Attributes:
-        root: the folder.
-        stacks: the folders of runs that train together, of all runs that are known.
-        runs: the runs that have left something in their folders.
-        trials: how many trials a search was asked for; None: not known, or not a search.
-        is_total_known: whether no further runs will be added.
-        monitor: the validation metric that the first finished run monitors; empty if none has finished.
-        unheld: if nobody trains a run or holds the folder: a stamp of folder and lock.
+        stacks: the folders of runs that train together.
+        states: the state of each run, one of `STATES`.
+        epochs: the last epoch that a run in training has logged, and the number of all.
+        total: the number of runs, with the trials that a search has yet to ask for.
+        is_held: whether a process holds the folder, such as the command that trains the sweep.
     """
 
-    root: Path
-    stacks: Sequence[Sequence[Path]]
-    runs: Mapping[Path, RunProgress]
-    trials: int | None
-    is_total_known: bool
-    monitor: str
-    unheld: Stamp | None
+    def __init__(self, root: Path) -> None:
+        self.root, self.stacks = root, list[list[Path]]()
+        self._metrics: dict[Path, tuple[Stamp, dict[str, Any]]] = {}
+        self._free: dict[Path, tuple[Stamp, float]] = {}
+        self.look()
 
-    @property
-    def total(self) -> int:
-        """The number of runs, as far as it is known."""
-        return max(sum(map(len, self.stacks)), self.trials or 0)
+    def look(self) -> None:
+        """Reads what has changed."""
+        with suppress(OSError):  # a folder that vanishes
+            plan = read_stacks(self.root / PLAN_FILE)
+            planned = {run for stack in plan for run in stack}
+            alone = [[run] for run in runs_below(self.root) if run not in planned]
+            self.stacks = [*plan, *alone] or self.stacks
+        self.states = {run: self._state(run) for stack in self.stacks for run in stack}
+        self.epochs = {run: _logged_epoch(run) for run, state in self.states.items() if state == "running"}
+        self.total = max(len(self.states), read_total(self.root) or 0)
+        self.is_held = bool(self.epochs) or not self._is_free(self.root)
+
+    def _state(self, run: Path) -> str:
+        stamp = stamp_of(run)
+        if stamp != (0, 0) and (run not in self._metrics or stamp != self._metrics[run][0]):
+            with suppress(OSError, UserError):
+                self._metrics[run] = stamp, read_metrics(run)
+        status = str(self._metrics[run][1]["status"]) if run in self._metrics else "unknown"
+        if status == "running" and self._is_free(run) and stamp_of(run) == stamp:  # it has not just ended
+            return "stopped"
+        return {"interrupted": "stopped", "unknown": "waiting"}.get(status, status)
+
+    def _is_free(self, folder: Path) -> bool:
+        """Whether nobody holds a folder. A lock that is free is tried only once, because that takes it."""
+        stamp = stamp_of(folder), _modified(folder / LOCK)
+        if stamp != self._free.get(folder) and is_free(folder):
+            self._free[folder] = stamp
+        return stamp == self._free.get(folder)
 
     @property
     def counts(self) -> dict[str, int]:
         """The number of runs in each state that occurs."""
-        counts = Counter(run.state for run in self.runs.values())
-        counts["waiting"] = self.total - counts.total()
+        counts = Counter(self.states.values())
+        counts["waiting"] += self.total - len(self.states)
         return {state: counts[state] for state in STATES if counts[state]}
 
     @property
-    def ended(self) -> int:
-        """The number of runs that have ended, well or not."""
-        return sum(self.counts.get(state, 0) for state in ENDED)
-
-    @property
     def is_over(self) -> bool:
-        """Whether all known runs have ended, and with them the command that trained them."""
-        return self.unheld is not None and 0 < self.ended == sum(map(len, self.stacks))
+        """Whether all runs have ended, and with them the command that trained them."""
+        return not self.is_held and bool(self.states) and set(self.states.values()) <= set(ENDED)
 
     @property
     def has_stopped(self) -> bool:
         """Whether runs are left, and somebody must type the command again."""
-        return "stopped" in self.counts or (self.unheld is not None and self.ended < self.total)
+        return "stopped" in self.counts or (not self.is_held and not set(self.counts) <= set(ENDED))
 
     @property
-    def training(self) -> Iterator[Training]:
-        """The stacks in training."""
-        for stack in self.stacks:
-            runs = {run: self.runs[run] for run in stack if run in self.runs}
-            running = {folder: run for folder, run in runs.items() if run.state == "running"}
-            if running:
-                logged = [run.epochs for run in running.values() if run.epochs]
-                furthest = max(logged, key=lambda epochs: epochs.epoch, default=None)
-                yield Training(list(running), min(run.started for run in running.values()), furthest)
+    def best(self) -> tuple[Path, str, float] | None:
+        """The folder of the best run so far, the validation metric that it monitors, and its value."""
+        done = [run for run, state in self.states.items() if state == "done"]
+        with suppress(OSError, UserError, IndexError):
+            monitor = str(read_config(done[0])["monitor"])
+            values = {run: self._metrics[run][1].get(monitor) for run in done}
+            scores = {run: float(value) for run, value in values.items() if value is not None}
+            if scores:
+                best = min(scores, key=lambda run: sign_of(monitor) * scores[run])
+                return best, monitor, scores[best]
+        return None
 
     @property
-    def best(self) -> Best | None:
-        """The best run so far."""
-        sign = sign_of(self.monitor) if self.monitor else 1
-        scored = {
-            folder: run.scores[self.monitor]
-            for folder, run in self.runs.items()
-            if self.monitor in run.scores
-        }
-        if not scored:
+    def seconds_left(self) -> float | None:
+        """Seconds until all runs have ended, at the speed since the stacks were planned; None: not known."""
+        shares = {run: epoch / epochs for run, (epoch, epochs) in self.epochs.items() if epochs}
+        shares |= {run: 1.0 for run, state in self.states.items() if state in ENDED}
+        planned = _modified(self.root / PLAN_FILE)
+        recent = sum(share for run, share in shares.items() if self._metrics[run][0][1] > planned * 1e9)
+        if not (self.epochs and planned and recent):
             return None
-        folder = min(scored, key=lambda each: sign * scored[each])
-        return Best(folder, self.monitor, scored[folder])
+        return (self.total - sum(shares.values())) * (time.time() - planned) / recent
 
 
-def read_progress(root: Path, earlier: Progress | None = None) -> Progress:
-    """Reads the progress of a sweep, or of a run alone.
-
-    A file that is missing, half written or damaged counts as unchanged: another process may be writing it,
-    and a shared file system may show it late.
-
-    Args:
-        root: the folder.
-        earlier: the progress before. Only files that have changed since are read.
-    """
-    known = earlier.runs if earlier else {}
-    stacks, is_total_known = _read_stacks(root, earlier.stacks if earlier else [], known)
-    read = ((run, read_run_progress(run, known.get(run))) for stack in stacks for run in stack)
-    runs = {folder: run for folder, run in read if run}
-    trials = read_total(root) or (earlier.trials if earlier else None)
-    unheld = None
-    if all(run.state != "running" for run in runs.values()):
-        unheld = unheld_since(root, earlier.unheld if earlier else None)
-    monitor = (earlier.monitor if earlier else "") or _monitor(runs)
-    return Progress(root, stacks, runs, trials, is_total_known or trials is not None, monitor, unheld)
+def _logged_epoch(run: Path) -> tuple[int, int]:
+    """The last epoch in a run's log and the number of all; zeros if there is none."""
+    with suppress(OSError), (run / "train.log").open("rb") as file:
+        file.seek(max(0, (run / "train.log").stat().st_size - LOG_BYTES))
+        if lines := EPOCH.findall(file.read()):
+            return int(lines[-1][0]), int(lines[-1][1])
+    return 0, 0
 
 
-def _read_stacks(
-    root: Path, earlier: Sequence[Sequence[Path]], started: Iterable[Path]
-) -> tuple[list[Sequence[Path]], bool]:
-    """The folders of each stack's runs, with runs that are not in the plan alone, and whether that is all."""
-    if is_run(root):
-        return [[root]], True
-    planned = read_stacks(root / PLAN_FILE)
-    in_plan = {run for stack in planned or earlier for run in stack}
-    found = dict.fromkeys([*started, *_found(root, in_plan)])
-    others = [[run] for run in found if run not in in_plan]
-    is_search = any((root / name).is_file() for name in STUDY_FILES.values())
-    return [*(planned or earlier), *others], bool(planned) and not is_search
+def _modified(path: Path) -> float:
+    """When a file was last written, in seconds since 1970; zero if it is not there."""
+    with suppress(OSError):
+        return path.stat().st_mtime
+    return 0.0
 
 
-def _found(root: Path, known: Container[Path]) -> Iterator[Path]:
-    """The folders of runs below a sweep's that are not known."""
-    with suppress(OSError):  # a folder that vanished
-        for entry in os.scandir(root):
-            path = root / entry.name
-            if path not in known and entry.is_dir() and entry.name[0] != "." and not is_ensemble(path):
-                yield from runs_below(path, DEPTH - 2)
-
-
-def _monitor(runs: Mapping[Path, RunProgress]) -> str:
-    """The metric that the first finished run monitors; empty if there is none, or it cannot be read yet."""
-    for folder, run in runs.items():
-        if run.state == "done":
-            with suppress(OSError, UserError, KeyError):
-                return str(read_config(folder)["monitor"])
-            break
-    return ""
+def stamp_of(folder: Path) -> Stamp:
+    """The current stamp of a run's folder."""
+    try:
+        status = (folder / "metrics.json").stat()
+    except OSError:
+        return (0, 0)
+    return status.st_ino, status.st_mtime_ns

@@ -78,6 +78,8 @@ class TrainingProgress(StackCallback):
         try:
             yield
         finally:
+            if self.task is not None:
+                self.bar.update(self.task, values=self.values)
             self.bar.stop()
 
     def show(self, text: str) -> None:

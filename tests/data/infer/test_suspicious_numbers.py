@@ -1,0 +1,181 @@
+"""Row numbers, identifiers and sentinels among numbers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from support import table_of
+
+from mlplab.data.infer.read_table import read_table
+from mlplab.data.infer.suspicious_numbers import counts_rows, names_row_number, sentinels
+from mlplab.data.infer.table_spec import Role, TableSpec
+from mlplab.data.io.source import Source
+
+ROWS = 120
+
+
+def frame(**columns: object) -> pl.DataFrame:
+    source = np.random.default_rng(0)
+    return pl.DataFrame({**columns, "a": source.normal(size=ROWS), "y": source.normal(size=ROWS)})
+
+
+COUNTS = [range(ROWS), range(1, ROWS + 1), range(1001, 1001 + ROWS), range(ROWS, 0, -1), range(10, 1201, 10)]
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("written", ["csv", "float"])
+def test_row_numbers_are_left_out(
+    count: range, written: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = frame(id=list(count))
+    if written == "float":
+        rows = rows.with_columns(pl.col("id").cast(pl.Float64))
+    if written == "csv":
+        rows.write_csv(tmp_path / "t.csv")
+    table = table_of(tmp_path / "t.csv" if written == "csv" else rows)
+    assert table.schema.names == ["a"]
+    assert table.x.shape == (ROWS, 1)
+    assert "leaving out column 'id': a row number" in caplog.text
+    assert "data.columns.id=numeric keeps it" in caplog.text
+
+
+def test_row_numbers_beyond_the_integers_of_float32() -> None:
+    rows = 2**24 + 4001
+    values = (np.arange(rows) - 2047.5).astype(np.float32)
+    low, high = -2047.5, rows - 2048.5
+    assert counts_rows(values, low, high)
+    values[0], values[1] = values[1], values[0]
+    assert not counts_rows(values, low, high)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "why"),
+    [
+        ([*range(1, ROWS), None], "a gap"),
+        ([1, 0, *range(2, ROWS)], "another order"),
+        ([*range(1, ROWS), ROWS + 5], "another step"),
+        ([row / 4 for row in range(ROWS)], "no whole numbers"),
+    ],
+)
+def test_other_whole_numbers_are_kept(numbers: list[int], why: str) -> None:
+    assert table_of(frame(id=numbers)).schema.names == ["id", "a"], why
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_columns_that_count_something_else_are_kept(count: range) -> None:
+    names = ["age", "t", "day_of_year", "rank", "Day"]
+    assert table_of(frame(**{name: list(count) for name in names})).schema.names == [*names, "a"]
+
+
+def test_names_of_row_numbers() -> None:
+    say_so = "id,ID,PassengerId,customer_id,Patient ID,RowNumber,row,rownames,S.No,No.,#,index,obs,Case,seq"
+    generated = "sample_id,Serial Number,Unnamed: 0,...1,column_1,V1,_c0,__index_level_0__"
+    others = "t,age,rank,Day,day_of_year,time_index,atomic number,episode number,number of rooms,paid,grid"
+    more = "s,x,X1,2019,order,period,sample size,price index,line width,week no,Idaho"
+    assert [name for name in f"{say_so},{generated}".split(",") if not names_row_number(name)] == []
+    assert [name for name in f"{others},{more}".split(",") if names_row_number(name)] == []
+
+
+def test_declared_or_only_row_numbers_are_kept(caplog: pytest.LogCaptureFixture) -> None:
+    rows = frame(id=pl.int_range(ROWS, eager=True))
+    assert table_of(rows, declared={"id": "numeric"}).schema.names == ["id", "a"]
+    assert table_of(rows.drop("a")).schema.names == ["id"]  # the only input
+    assert caplog.text == ""
+
+
+def test_a_split_may_use_row_numbers() -> None:
+    roles: tuple[tuple[str, Role], ...] = (("y", "target"), ("id", "time"))
+    rows = frame(id=pl.int_range(ROWS, eager=True))
+    assert read_table(Source.of_frame("t", rows), TableSpec(roles)).schema.names == ["id", "a"]
+
+
+@pytest.mark.parametrize("start", [7, 10**14])
+def test_different_whole_numbers_in_all_rows_get_a_note(
+    start: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers = start + np.random.default_rng(1).permutation(ROWS) * 3
+    frame(account=numbers).write_csv(tmp_path / "t.csv")
+    assert table_of(tmp_path / "t.csv").schema.names == ["account", "a"]
+    assert "column 'account': a different whole number in each row" in caplog.text
+    assert "drop it: data.columns.account=drop" in caplog.text
+    caplog.clear()
+    table_of(tmp_path / "t.csv", declared={"account": "numeric"})
+    frame(account=[*numbers[:-1], numbers[0]], b=numbers / 4).write_csv(tmp_path / "t.csv")
+    table_of(tmp_path / "t.csv")
+    assert caplog.text == ""
+
+
+DRAW = np.random.default_rng(0)
+AGES = DRAW.integers(18, 75, 200)
+SIZES = DRAW.normal(12, 3, 200)
+DEGREES = DRAW.normal(0, 15, 200)
+
+
+def found(values: Sequence[float], offset: float = 0.0) -> dict[str, int]:
+    cells = np.array(values, np.float64)
+    whole = cells[~np.isnan(cells)]
+    return sentinels((cells - offset).astype(np.float32), whole.min(), whole.max(), offset)
+
+
+@pytest.mark.parametrize("offset", [0.0, 12.3])
+@pytest.mark.parametrize(
+    ("values", "sentinel", "times"),
+    [
+        (AGES, -1, 5),
+        (AGES, -9, 5),
+        (AGES, 99, 5),
+        (AGES, 999, 5),
+        (SIZES, -999, 2),
+        (SIZES, 9999, 2),
+        (SIZES, -99.9, 3),
+        (DEGREES, -999, 2),
+        (DEGREES, 999.9, 2),
+        ([0.0, 1.0, 2.0, 3.0], 99, 90),
+        ([0.0, 1.0, 2.0, *[17.0] * 50], 99, 2),
+    ],
+)
+def test_sentinels(values: Sequence[float], sentinel: float, times: int, offset: float) -> None:
+    assert found([*values, *[sentinel] * times, np.nan], offset) == {f"{sentinel:g}": times}
+
+
+def test_several_sentinels() -> None:
+    assert found([*AGES, *[-1] * 3, *[999] * 4]) == {"-1": 3, "999": 4}
+    assert found([*range(11), *[98] * 3, 99]) == {"98": 3, "99": 1}  # each gives another reason
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [*AGES, -999],  # once
+        [*DEGREES, -1, -1, -9, -9, -99],  # other values are negative
+        [-1, *[i / 10 for i in range(-9, 30)] * 3],
+        [*range(100)] * 3,  # up to 99
+        [*range(10)] * 30,  # up to 9
+        [-1, 0, 1] * 50,
+        [-1, 1] * 50,
+        [1, 2, 99] * 9,
+        [*range(9, 1000, 10), 999, 999],  # prices
+        np.append(DRAW.integers(0, 95, 900), [99, 99, 99]),
+        np.exp(DRAW.normal(4, 1, 900)).round(),
+    ],
+)
+def test_no_sentinels(values: Sequence[float]) -> None:
+    assert found(values) == {}
+
+
+def test_the_remedy_names_the_sentinels_of_all_columns(caplog: pytest.LogCaptureFixture) -> None:
+    columns = {"a": [*range(20), -999, -999], "b": [*range(20), 999, 999], "y": [*range(0, 60, 3), -99, -99]}
+    keys = """'data.na_values=["?","-999","999","-99"]'"""
+    table_of(pl.DataFrame(columns), na_values=("?",))
+    assert caplog.messages == [
+        f"t: column 'a': -999 in 2 cells may stand for a missing value; if so: {keys} (in all columns)",
+        f"t: column 'b': 999 in 2 cells may stand for a missing value; if so: {keys} (in all columns)",
+        "t: column 'y': -99 in 2 cells may stand for a missing value; if so: "
+        f"{keys} data.missing_target=drop (in all columns)",
+    ]
+    caplog.clear()
+    na_values = ("?", "-999", "999", "-99")
+    table_of(pl.DataFrame(columns), na_values=na_values, drop_missing_targets=True)
+    assert caplog.messages == []
