@@ -417,14 +417,16 @@ MISTAKES: list[Mistake] = [
         ("best.ckpt: contains more than tensors", "none of its code was run"),
     ),
     Mistake("67 code in a plain pickle", plain_pickle, KNOWN, ("best.ckpt: is damaged",)),
-    Mistake("68 of version 0.1", rewrite(format=3), KNOWN, ("best.ckpt: was written by mlplab 0.1",)),
+    Mistake(
+        "68 of version 0.1", rewrite(format=3), KNOWN, ("best.ckpt: is not a checkpoint of this version",)
+    ),
     Mistake(
         "68 a run folder of version 0.1",
         {"r/config.yaml": "name: r\ninit: null\n"},
         KNOWN,
         ("r/config.yaml: was written by mlplab 0.1", "train again"),
     ),
-    Mistake("68 of another version", rewrite(format=99), KNOWN, ("found format 99, expected format 10",)),
+    Mistake("68 of another version", rewrite(format=99), KNOWN, ("found format 99, expected format 11",)),
     Mistake(
         "68 of another program",
         lambda here: torch.save([1], here / "r/checkpoints/best.ckpt"),
