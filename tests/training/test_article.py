@@ -12,7 +12,8 @@ from support import resolved
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import opened_source
 from mlplab.models import MLP
-from mlplab.runs.build import Stack, build_stack, build_trainer, lightning_quiet
+from mlplab.runs.stack.build import Stack, build_stack
+from mlplab.training.trainer import build_trainer, lightning_quiet
 
 Array = NDArray[np.float64]
 
@@ -49,7 +50,7 @@ def trained(stack: Stack, folder: Path) -> list[float]:
     """The losses of a training as the script sets it up."""
     losses = Losses()
     with lightning_quiet():
-        trainer = build_trainer(stack, losses, [], str(folder))
+        trainer = build_trainer(stack.configs[0], stack.datamodule.steps, losses, [], str(folder))
         trainer.fit(stack.module, datamodule=stack.datamodule)
     return losses.seen
 

@@ -53,7 +53,7 @@ def scores(
     for at in range(0, target.shape[1], batch):
         rows = slice(at, at + batch)
         metrics.update(predicted[:, rows], target[:, rows], None if weight is None else weight[:, rows])
-    return metrics.compute()
+    return {name: value.reshape(len(target), -1) for name, value in metrics.compute().items()}
 
 
 def assert_equal(found: Scores, expected: Scores) -> None:

@@ -21,12 +21,11 @@ from mlplab.errors import UserError
 from mlplab.files import replacing
 from mlplab.runs.baselines.fitted import Baselines, baselines
 from mlplab.runs.folder import finite
-from mlplab.runs.scores import Scores
+from mlplab.runs.scores import Scores, score_networks
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
 from mlplab.runs.trained.ensemble import Ensemble, load
 from mlplab.runs.trained.run_stack import check_finite, predict_run
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.evaluation import Evaluation
 from mlplab.training.losses import build_loss
 
 Confusion = Float64[np.ndarray, "true predicted"]
@@ -174,16 +173,10 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
         return rows.scores(predict_run(run, rows.x))
     x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
     weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
-    loss = build_loss([run.config.loss])
-    classes = len(run.schema.classes)
-    evaluation = Evaluation(loss, [len(rows.y)], "test", run.schema.targets, classes)
     imputed = run.network.preprocessing.impute(x.unsqueeze(0))[0]
     loader = Loader(imputed, y, [every], EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE, weight=weight)
-    with torch.inference_mode():
-        for batch in loader:
-            evaluation.add(run.network, batch)
-        values = evaluation.compute_and_reset(run.network)
-    return {name.removeprefix("test/"): value.item() for name, value in values.items()}
+    values, _ = score_networks(run.network, build_loss([run.config.loss]), loader, [len(y)], run.schema)
+    return {name: value.item() for name, value in values.items()}
 
 
 def _own_test_rows(

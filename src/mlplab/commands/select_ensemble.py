@@ -26,8 +26,7 @@ from mlplab.data.splits.split import PARTS, Rows
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.discovery import finished_runs, is_ensemble
 from mlplab.runs.folder import finite
-from mlplab.runs.out_of_fold import out_of_fold
-from mlplab.runs.predictions import weighted_mean
+from mlplab.runs.predictions import out_of_fold, weighted_mean
 from mlplab.runs.scores import Scores
 from mlplab.runs.selection import common_monitor, read_run, without_repeats
 from mlplab.runs.tables import check_one_table

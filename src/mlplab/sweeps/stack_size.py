@@ -10,7 +10,7 @@ from mlplab.data.cache import RunData
 from mlplab.data.datamodule import batch_rows
 from mlplab.data.loader import WINDOW
 from mlplab.models import FeatureLayout
-from mlplab.runs.build import MEMMAP_BLOCK
+from mlplab.runs.stack.build import MEMMAP_BLOCK
 
 MAX_MEMBERS = 128
 """Members of a stack; more gain little."""

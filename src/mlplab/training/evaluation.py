@@ -125,7 +125,8 @@ class Evaluation(torch.nn.Module):
         loss = self.loss.in_target_units(losses, network.preprocessing.target_transform)
         values = {f"{self.part}/loss": loss}
         for _, members, metrics in self.groups:
-            for name, by_target in metrics.compute().items():
+            for name, value in metrics.compute().items():
+                by_target = value.reshape(-1, len(self.targets))  # torchmetrics squeezes single numbers
                 columns = {f"{self.part}/{name}": by_target.mean(1)}
                 if len(self.targets) > 1:
                     names = [f"{self.part}/{name}/{target}" for target in self.targets]

@@ -1,4 +1,4 @@
-"""Metrics of regression and of classification for weighted rows, which torchmetrics lacks.
+"""Metrics for weighted rows and several members, with the interface of torchmetrics, whose own have neither.
 
 Both take `[member, row, …]` batch by batch, and give each metric as `[member, target]`. A member's sums have
 one order in any stack, whatever the number of threads.
@@ -7,6 +7,7 @@ one order in any stack, whatever the number of threads.
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 CALIBRATION_BINS = 15
 """Bins of the calibration error, as in Guo et al. (2017)."""
@@ -16,7 +17,7 @@ ByRow = Float64[Tensor, "member row"]
 Weight = Float[Tensor, "member row 1"] | None
 
 
-class RegressionMetrics(nn.Module):
+class RegressionMetrics(Metric):
     """Root mean squared error, mean absolute error and r2 over weighted rows, for each member and target.
 
     r2 is 1 − Σw(y − ŷ)² / Σw(y − ȳ)² with the weighted mean ȳ; NaN if the target is constant. torchmetrics'
@@ -34,12 +35,8 @@ class RegressionMetrics(nn.Module):
 
     def __init__(self, members: int, targets: int) -> None:
         super().__init__()
-        self.register_buffer("sums", torch.zeros(5, members, targets, dtype=torch.float64))
-        self.register_buffer("shift", torch.zeros(members, targets, dtype=torch.float64))
-
-    def reset(self) -> None:
-        """Forgets all rows."""
-        self.sums.zero_()
+        self.add_state("sums", torch.zeros(5, members, targets, dtype=torch.float64))
+        self.add_state("shift", torch.zeros(members, targets, dtype=torch.float64))
 
     def update(
         self,
@@ -71,7 +68,7 @@ class RegressionMetrics(nn.Module):
         }
 
 
-class ClassificationMetrics(nn.Module):
+class ClassificationMetrics(Metric):
     """The metrics of `mlplab.config.metrics.CLASSIFICATION` over weighted rows, for each member.
 
     They are scikit-learn's `log_loss` (but not clipped), `accuracy_score`, `balanced_accuracy_score`,
@@ -83,16 +80,17 @@ class ClassificationMetrics(nn.Module):
     All are NaN for a member that has no row with a weight above 0, or a prediction that is NaN.
 
     Attributes:
-        rows: log probabilities, true classes and weights of each batch.
+        log_probabilities: of each batch; likewise `true` and `weights`.
     """
+
+    log_probabilities: list[Float64[Tensor, "member row class"]]
+    true: list[Int64[Tensor, "member row 1"]]
+    weights: list[Float64[Tensor, "member row 1"]]
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: list[tuple[Tensor, ...]] = []
-
-    def reset(self) -> None:
-        """Forgets all rows."""
-        self.rows.clear()
+        for name in ("log_probabilities", "true", "weights"):
+            self.add_state(name, [])
 
     def update(
         self,
@@ -101,13 +99,15 @@ class ClassificationMetrics(nn.Module):
         weight: Weight = None,
     ) -> None:
         """Adds rows, whose targets are class numbers; without `weight`, each has weight 1."""
-        weights = torch.ones_like(target) if weight is None else weight.double()
-        self.rows.append((log_probabilities.detach(), target.long(), weights))
+        self.log_probabilities.append(log_probabilities.detach())
+        self.true.append(target.long())
+        self.weights.append(torch.ones_like(target) if weight is None else weight.double())
 
     def compute(self) -> dict[str, ByTarget]:
         """The metrics over all rows added."""
-        self.rows = [tuple(torch.cat(parts, 1) for parts in zip(*self.rows, strict=True))]
-        [(log_probabilities, true, weights)] = self.rows
+        log_probabilities, true, weights = (
+            torch.cat(batches, 1) for batches in (self.log_probabilities, self.true, self.weights)
+        )
         members, _, classes = log_probabilities.shape
         # Not `max(2)`, which starts threads even for a few rows.
         predicted = log_probabilities.argmax(2, keepdim=True)

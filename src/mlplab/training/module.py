@@ -31,7 +31,7 @@ class Sizes:
     Args:
         epochs: number of epochs.
         steps: number of steps per epoch.
-        val: number of validation rows of each member; likewise `test`.
+        val: number of validation rows of each member.
         targets: names of the targets.
         classes: number of the target's classes; 0 for regression.
     """
@@ -39,7 +39,6 @@ class Sizes:
     epochs: int
     steps: int
     val: Sequence[int]
-    test: Sequence[int]
     targets: Sequence[str]
     classes: int
 
@@ -65,8 +64,8 @@ class StackModule(LightningModule):
     Attributes:
         ensemble: the number of members of each run.
         values: of the last epoch, one per member: `train/loss`, `train/lr`, `val/loss`, and the task's
-            metrics such as `val/rmse` or `val/log_loss`; after a test also `test/…`. Regression errors are in
-            the targets' own units, and so is the loss of a single target.
+            metrics such as `val/rmse` or `val/log_loss`. Regression errors are in the targets' own units, and
+            so is the loss of a single target.
         active: which members have not stopped; nothing is logged or saved of a member after its stop.
         epochs: number of epochs each member has trained.
         diverged: why members have diverged, by their indices.
@@ -84,8 +83,6 @@ class StackModule(LightningModule):
         self.monitor = configs[0].monitor
         self.ensemble = config.chosen(configs[0].ensemble)
         self.val = Evaluation(self.loss, sizes.val, "val", sizes.targets, sizes.classes)
-        keep = self.ensemble > 1 or any(run.test_predictions for run in configs)
-        self.test = Evaluation(self.loss, sizes.test, "test", sizes.targets, sizes.classes, keep=keep)
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)
         self.diverged: dict[int, str] = {}
@@ -190,10 +187,6 @@ class StackModule(LightningModule):
         """Adds a batch to the validation metrics."""
         self.val.add(self.network, batch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds a batch to the test metrics."""
-        self.test.add(self.network, batch)
-
     def on_validation_epoch_end(self) -> None:
         """Computes the epoch's values and passes the monitored metric to the schedules."""
         if self.train_losses.values:
@@ -212,10 +205,6 @@ class StackModule(LightningModule):
         self.schedules.observe(self.monitored(self.values))
         # For the user's callbacks. `self.log` would take as long as the epoch itself.
         self.trainer.callback_metrics.update({name: value.nanmean() for name, value in self.values.items()})
-
-    def on_test_epoch_end(self) -> None:
-        """Computes the test metrics."""
-        self.values |= self.test.compute_and_reset(self.network)
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
         return self.loss.in_target_units(losses, self.network.preprocessing.target_transform)
