@@ -95,7 +95,11 @@ def table_of(
     targets = [target] if isinstance(target, str) else target
     roles: list[tuple[str, Role]] = [(name, "target") for name in targets]
     roles += [(weight, "weight")] if weight else []
-    with nullcontext(Source("t", rows)) if isinstance(rows, pl.DataFrame) else opened(rows, given) as source:
+    with (
+        nullcontext(Source.of_frame("t", rows))
+        if isinstance(rows, pl.DataFrame)
+        else opened(rows, given) as source
+    ):
         return read_table(source, TableSpec(tuple(roles), **spec), dtype)
 
 

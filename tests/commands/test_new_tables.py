@@ -94,12 +94,7 @@ REFUSED: list[Mistake] = [
         PREDICT,
         ("column 'f', data row 1", "'yes'", "true or false"),
     ),
-    Mistake(
-        "42 several", new("x,red,y,true,7"), PREDICT, ("column 'a', data row 1", "column 'd', data row 1")
-    ),
-    Mistake("19 infinite", new("inf,red,2024-02-03,true,7"), PREDICT, ("column 'a', data row 1", "'inf'")),
     Mistake("45 zero rows", new(), PREDICT, ("n.csv: has no rows to predict", "give it rows")),
-    Mistake("45 when evaluating", new(header=HELD), EVALUATE, ("n.csv: has no rows", "give it rows")),
     Mistake("45 empty lines", new("", ""), PREDICT, ("n.csv: has no rows to predict",)),
     Mistake(
         "46 no target when evaluating",
@@ -113,7 +108,6 @@ REFUSED: list[Mistake] = [
         EVALUATE,
         ("column 'y', line 2", "a value is missing"),
     ),
-    Mistake("46 a target of words", new(f"{ROW},x", header=HELD), EVALUATE, ("column 'y', line 2", "'x'")),
     Mistake(
         "47 output exists",
         new(ROW),
@@ -132,22 +126,7 @@ REFUSED: list[Mistake] = [
         (*PREDICT[:3], "output=no/o.csv"),
         ("the folder no does not exist", "create it first"),
     ),
-    Mistake(
-        "1 no input", new(ROW), ("predict", "run=r", "input=m.csv", "output=o.csv"), ("did you mean n.csv?",)
-    ),
-    Mistake("3 empty", {"n.csv": ""}, PREDICT, ("n.csv: is empty",)),
-    Mistake(
-        "8 long row",
-        new(ROW, f"{ROW},1"),
-        PREDICT,
-        ("n.csv, line 3: the line has 6 fields, but the header has 5",),
-    ),
-    Mistake("9 short row", new(ROW, "1,red"), EVALUATE, ("n.csv",)),
     Mistake("9 short row to predict", new(ROW, "1,red"), PREDICT, ("n.csv, line 3: the line has 2 fields",)),
-    Mistake(
-        "10 duplicate column", new(f"{ROW},1", header=f"{COLUMNS},a"), PREDICT, ("n.csv: has 2 columns 'a'",)
-    ),
-    Mistake("17 NUL byte", new(ROW, ROW.replace("red", "r\0d")), PREDICT, ("n.csv, line 3: has a NUL byte",)),
     Mistake(
         "its own column",
         new(f"{ROW},1", header=f"{COLUMNS},prediction"),
@@ -164,7 +143,6 @@ TAKEN: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = [
         PREDICT,
         ("n.csv: ignoring columns not seen in training: z",),
     ),
-    ("41 reordered columns", rows("7,true,2024-02-03,red,1.5", header="m,f,d,c,a"), PREDICT, ()),
     (
         "43 unknown category",
         rows(ROW, ROW.replace("red", "pink")),
@@ -180,11 +158,8 @@ TAKEN: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = [
     ("44 as in training", rows("1.5,red,2024-02-03,true,"), PREDICT, ()),
     ("with the target", rows(f"{ROW},9", header=HELD), PREDICT, ()),
     ("42 numbers as text", rows('"1.5",red,2024-02-03,TRUE,7.0'), PREDICT, ()),
-    ("another delimiter", rows(ROW).replace(",", ";"), PREDICT, ()),
     ("70 a row index", rows(f"9,{ROW}", header=f",{COLUMNS}"), PREDICT, ()),
-    ("70 R's row names", rows(f"r1,{ROW}", f"r2,{ROW}"), PREDICT, ()),
     ("70 a row index when evaluating", rows(f"1,{ROW},9", f"2,{ROW},8", header=f",{HELD}"), EVALUATE, ()),
-    ("one row to evaluate", rows(f"{ROW},9", f"{ROW},8", header=HELD), EVALUATE, ()),
 ]
 
 

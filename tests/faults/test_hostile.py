@@ -266,7 +266,7 @@ def test_a_parquet_file_does_not_expand(
     run_script: Command, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "mlplab.data.io.parquet_source.EXPANDED", 2**20
+        "mlplab.data.io.discovery.MAX_PARQUET_BYTES", 2**20
     )  # a gibibyte would take a while to make
     (run / "metrics.json").write_text('{"status": "done"}')
     rows = 3_000_000

@@ -121,7 +121,7 @@ def _read(source: Source) -> pl.DataFrame:
     """All rows of a file, of which there must be one at least."""
     frames = list[pl.DataFrame]()
     with row_progress(f"reading {source.where}") as count:
-        for frame in source.frames(BLOCK):
+        for frame in source.blocks(BLOCK):
             frames.append(frame)
             count(sum(map(len, frames)))
     if not any(map(len, frames)):

@@ -102,7 +102,7 @@ def predict(
         if faults := list(_unwritable(rows, output)):
             raise UserError(*faults)
         predictor = Predictor(ensemble, where, decimal_comma=rows.decimal_comma, with_spread=spread)
-        frames = rows.frames(ROWS_IN_MEMORY)
+        frames = rows.blocks(ROWS_IN_MEMORY)
         beginning = next((frame for frame in frames if frame.height), None)
         if beginning is None:
             raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))

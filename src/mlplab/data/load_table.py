@@ -67,7 +67,7 @@ def opened_source(data: Data) -> Iterator[Source]:
     with ExitStack() as contexts:
         match data:
             case config.BundledData(name="digits"):
-                yield Source("digits", digits())
+                yield Source.of_frame("digits", digits())
             case config.BundledData(name=name):
                 path = contexts.enter_context(as_file(files("mlplab.data") / f"{name}.csv"))
                 yield contexts.enter_context(opened(path, where=name))
@@ -77,7 +77,7 @@ def opened_source(data: Data) -> Iterator[Source]:
                 frame = synthetic.draw(
                     data.function, rows=data.rows, features=data.features, noise=data.noise, seed=data.seed
                 )
-                yield Source(f"synthetic {data.function}", frame)
+                yield Source.of_frame(f"synthetic {data.function}", frame)
 
 
 def csv_options(data: Data) -> CsvOptions:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Float64
 
-from mlplab.data.infer.row_numbers import counts_rows
+from mlplab.data.infer.suspicious_numbers import counts_rows
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.splits.split import Rows, Split, sample_rows
 from mlplab.data.table import Table

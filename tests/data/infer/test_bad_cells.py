@@ -2,13 +2,16 @@
 
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 import pytest
-from support import Ended, table_of
+from support import config, table_of
 
+from mlplab.cli.overrides import readable
+from mlplab.config import TrainConfig
+from mlplab.data.load_table import load_table
 from mlplab.errors import UserError
 
 ROWS = 100
@@ -73,82 +76,73 @@ def test_many_different_values_are_counted_not_named(tmp_path: Path) -> None:
     assert remedy.startswith("  write plain numbers")
 
 
-def test_a_comma_beside_points_is_not_decimal(tmp_path: Path) -> None:
+def test_a_comma_may_mark_decimals(tmp_path: Path) -> None:
     _, remedy = refusal(tmp_path, a=[*NUMBERS[1:], '"2,5"'])
     assert remedy.startswith("  write all decimals in the same way")
 
 
-def test_all_remedies_together_work(command: Callable[..., Ended], tmp_path: Path) -> None:
+def csv_config(*words: str) -> TrainConfig:
+    return config(*readable(["data=csv", "data.target=y", *words]))
+
+
+def refused(*words: str) -> str:
+    """The message of a table that is refused."""
+    with pytest.raises(UserError) as raised:
+        load_table(csv_config(*words))
+    return str(raised.value)
+
+
+def typed_words(message: str, pattern: str) -> list[str]:
+    """The words of remedies, as typed in a shell."""
+    return [word for remedy in re.findall(pattern, message) for word in shlex.split(remedy)]
+
+
+def test_all_remedies_together_work(tmp_path: Path) -> None:
     lines = [f"{i / 8},{i % 5},{i % 3},{i / 2}" for i in range(ROWS)]
     for row, cells in ((3, "?,,,1"), (7, "n.a.,3+,,2"), (9, "-,5,none,??"), (50, ",3+,,3"), (51, ",,,n/d")):
         lines[row] = cells
     lines += [f"1,3+,{i % 3},5" for i in range(20)]
     (tmp_path / "t.csv").write_text("\n".join(["a,b,c,y", *lines]))
-    train = ("data=csv", "data.path=t.csv", "data.target=y", "model=linear", "trainer.max_epochs=1")
-    refused = command(*train, 'data.na_values=["??"]')
-    assert refused.status == 2
-    remedies = [line for line in refused.err.splitlines() if line.startswith("  ")]
-    assert len(remedies) == 5  # of the target, one for bad cells and one for missing ones
-    typed = [
-        re.search(
-            r"(?:'data\.na_values=.*?'|data\.columns\.\w+=categorical)(?: data\.missing_target=drop)?", each
-        )
-        for each in remedies
-    ]
-    words = {word for each in typed if each for word in shlex.split(each[0])}
-    assert words == {
-        'data.na_values=["??","?","n.a.","-","none","n/d"]',
-        "data.columns.b=categorical",
-        "data.missing_target=drop",
-    }
-    ended = command(*train, *sorted(words))
-    assert ended.status == 0, ended.err
-
-
-TRAIN = ("data=csv", "data.target=y", "model=linear", "trainer.max_epochs=1")
-
-
-def typed_words(message: str, pattern: str) -> list[str]:
-    """The words of a remedy, as typed in a shell."""
-    found = re.search(pattern, message)
-    assert found, message
-    return shlex.split(found[0])
+    path = f"data.path={tmp_path / 't.csv'}"
+    message = refused(path, 'data.na_values=["??"]')
+    assert message.count("\n  ") == 5  # of the target, one for bad cells and one for missing ones
+    pattern = r"(?:'data\.na_values=.*?'|data\.columns\.\w+=categorical)(?: data\.missing_target=drop)?"
+    remedies = [line for line in message.splitlines() if line.startswith("  ")]
+    words = {word for line in remedies for word in typed_words(line, pattern)[:2]}
+    words -= {f"data.columns.{name}=categorical" for name in "ac"}
+    na_values = 'data.na_values=["??","?","n.a.","-","none","n/d"]'
+    assert words == {na_values, "data.columns.b=categorical", "data.missing_target=drop"}
+    assert len(load_table(csv_config(path, *sorted(words))).rows) == len(lines) - 2
 
 
 @pytest.mark.parametrize("infinite", [["inf"], ["-inf", "Infinity", "1e999"]])
-@pytest.mark.parametrize("path", ["t.csv", "t.parquet"])
-def test_infinite_cells_can_be_declared_missing(
-    command: Callable[..., Ended], tmp_path: Path, path: str, infinite: list[str]
-) -> None:
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_infinite_cells_can_be_declared_missing(tmp_path: Path, suffix: str, infinite: list[str]) -> None:
     cells = [*NUMBERS[: ROWS - 10], *(infinite * 10)[:10]]
     table = pl.DataFrame({"a": cells, "b": [i % 7 for i in range(ROWS)], "y": NUMBERS})
-    if path == "t.csv":
-        table.write_csv(tmp_path / path)
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "csv":
+        table.write_csv(path)
     else:
-        table.cast({"a": pl.Float64, "y": pl.Float64}).write_parquet(tmp_path / path)
-    train = (*TRAIN, f"data.path={path}")
-    refused = command(*train)
-    assert refused.status == 2
-    assert "is not a finite number; 10 such cells" in refused.err
-    ended = command(*train, *typed_words(refused.err, r"'data\.na_values=\[.*?\]'"))
-    assert ended.status == 0, ended.err
+        table.cast({"a": pl.Float64, "y": pl.Float64}).write_parquet(path)
+    message = refused(f"data.path={path}")
+    assert "is not a finite number; 10 such cells" in message
+    words = typed_words(message, r"'data\.na_values=\[.*?\]'")
+    load_table(csv_config(f"data.path={path}", *words))
 
 
 @pytest.mark.parametrize("bad", ["?", "inf", "12 kg"])
-def test_bad_and_missing_targets_are_refused_together(
-    command: Callable[..., Ended], tmp_path: Path, bad: str
-) -> None:
+def test_bad_and_missing_targets_are_refused_together(tmp_path: Path, bad: str) -> None:
     targets = [*NUMBERS[:-3], bad, "", ""]
     lines = [f"{i % 7},{target}" for i, target in enumerate(targets)]
     (tmp_path / "t.csv").write_text("\n".join(["a,y", *lines]))
-    refused = command(*TRAIN, "data.path=t.csv")
-    assert refused.status == 2
-    assert f"line {ROWS - 1}, data row {ROWS - 2}: is not a" in refused.err
-    assert f"line {ROWS}, data row {ROWS - 1}: a value is missing; 2 such rows" in refused.err
-    words = typed_words(refused.err, r"'data\.na_values=\[.*?\]' data\.missing_target=drop")
-    ended = command(*TRAIN, "data.path=t.csv", *words)
-    assert ended.status == 0, ended.err
-    assert "data.missing_target=drop leaves such rows out" in refused.err
+    path = f"data.path={tmp_path / 't.csv'}"
+    message = refused(path)
+    assert f"line {ROWS - 1}, data row {ROWS - 2}: is not a" in message
+    assert f"line {ROWS}, data row {ROWS - 1}: a value is missing; 2 such rows" in message
+    assert "data.missing_target=drop leaves such rows out" in message
+    words = typed_words(message, r"'data\.na_values=\[.*?\]' data\.missing_target=drop")
+    assert len(load_table(csv_config(path, *words)).rows) == ROWS - 3
 
 
 def test_bad_and_missing_weights_are_refused_together(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support import table_of
 
 from mlplab.data.class_labels import ClassKind, label_values
+from mlplab.data.infer.infer_columns import similar_labels_note
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
@@ -120,7 +121,7 @@ def test_missing_targets_have_no_class() -> None:
         (["yes", "no"], {"task": "regression"}, "if its values are classes: task=multiclass"),
         (["a", None, "b"], {}, "data.missing_target=drop"),
         (["yes", "no"], {"declared": {"y": "date"}}, "a target is numeric or categorical"),
-        (["yes", "no"], {"declared": {"y": "categorical"}, "task": "regression"}, "predicts numbers"),
+        (["yes", "no"], {"declared": {"y": "categorical"}, "task": "regression"}, "such a target is numeric"),
         (["2024-01-31", "2024-02-29"], {}, "contains dates, which are neither numbers nor classes"),
         ([2**60, 2**60 + 2**10], {}, "data.columns.y=categorical"),
     ],
@@ -135,9 +136,9 @@ def test_targets_that_cannot_be_predicted_are_refused(
 
 def test_several_targets_must_be_numbers() -> None:
     frame = pl.DataFrame({"x": range(ROWS), "y": ["a", "b"] * 30, "z": range(ROWS)})
-    with pytest.raises(UserError, match="only a single target can be a class"):
+    with pytest.raises(UserError, match=r"if its values are classes: task=multiclass data\.target=y"):
         table_of(frame, ["y", "z"])
-    with pytest.raises(UserError, match="only a single target can be a class"):
+    with pytest.raises(UserError, match="has type Boolean, which cannot be read as numeric"):
         table_of(frame.with_columns(pl.col("y") == "a"), ["y", "z"])
     with pytest.raises(UserError, match=r"choose one: data\.target=z"):
         table_of(frame, ["z", "x"], task="multiclass")
@@ -148,6 +149,10 @@ def test_several_targets_must_be_numbers() -> None:
 def test_labels_that_differ_by_spaces_or_case_get_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert table(["yes", "Yes", "no"]).schema.classes == ("Yes", "no", "yes")
     assert "categories that differ only by spaces or case: 'Yes', 'yes'" in caplog.text
+    labels = pl.Series([text for label in "abcde" for text in (label, label.upper(), f"{label}x")])
+    assert similar_labels_note(labels).endswith("'A', 'a'; 'B', 'b'; 'C', 'c'; and 2 more such groups")
+    assert similar_labels_note(pl.Series(["New  York", "new york"])).endswith("'New  York', 'new york'")
+    assert similar_labels_note(pl.Series(["a", "b", "ab", "a b"])) == ""
 
 
 @given(st.lists(st.text("abc ", min_size=1).filter(str.strip), min_size=2, max_size=6, unique_by=str.strip))

@@ -10,11 +10,11 @@ import pytest
 from support import table_of
 
 from mlplab.data import dates
-from mlplab.data.infer.sample import SAMPLE
+from mlplab.data.infer.table_reader import SAMPLE_ROWS
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import UserError
 
-LATER = SAMPLE + 4
+LATER = SAMPLE_ROWS + 4
 """First rows that suggest something."""
 
 
@@ -105,9 +105,9 @@ def test_a_date_is_parsed_once(
         return strptime(text, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(dates, "_strptime", counting)
-    rows, first = 4 * SAMPLE, datetime(1990, 1, 13)
+    rows, first = 4 * SAMPLE_ROWS, datetime(1990, 1, 13)
     read([f"{first + timedelta(days=i % 2000, minutes=i):{date_format}}" for i in range(rows)])
-    assert sum(parsed) < rows + 4 * SAMPLE  # to find the format and the offset, the sample is parsed too
+    assert sum(parsed) < rows + 4 * SAMPLE_ROWS  # to find the format and the offset, the sample is parsed too
 
 
 def test_times_of_day_may_differ_within_a_column(read: Callable[..., Table]) -> None:

@@ -30,7 +30,7 @@ FRAME = pl.DataFrame(
 
 def with_key(column: str, role: Role) -> Table:
     """The table with a column that its split needs."""
-    return read_table(Source("t", FRAME), TableSpec((("y", "target"), (column, role))))
+    return read_table(Source.of_frame("t", FRAME), TableSpec((("y", "target"), (column, role))))
 
 
 def split_of(table: Table, *overrides: str) -> Split:

@@ -5,20 +5,18 @@ A cell of a numeric column that is not a number may be a typing mistake, a sign 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 import polars as pl
-import polars.selectors as cs
 
-from mlplab.data.infer.infer_kind import FEW, FORMATTED
+from mlplab.data.infer.infer_kind import FORMATTED, MAX_CATEGORIES
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed, typed_na_values
-from mlplab.data.io.dialect import COMMA, POINT
-from mlplab.data.io.source import Source
+from mlplab.data.io.dialect import COMMA
 from mlplab.data.parse import BAD, EXPECTED, LONG_INTEGER, cells_of, parse_str
 from mlplab.errors import Fault, shortened
 
@@ -33,7 +31,7 @@ NA_WORDS = {"n/a", "na", "n.a", "n/d", "nd", "nan", "nat", "nil", "none", "null"
 MAX_NAMED = 10
 """The largest number of distinct bad values that a remedy lists."""
 
-RARE = 0.05
+MAX_MISSING_SHARE = 0.05
 """The largest share of rows with bad values of unknown meaning that may be missing values."""
 
 MAX_TYPED = 60
@@ -67,15 +65,9 @@ class BadCells:
         self.distinct = max(self.distinct, cells.n_unique())
         reader.values(self.column)[start + bad.to_numpy()] = np.inf  # unlike missing cells
 
-    @property
-    def first(self) -> str:
-        """The text of the first bad cell, without surrounding spaces."""
-        return self.text.strip()
-
-    @property
-    def named(self) -> Sequence[str]:
-        """The first distinct texts: those that a remedy may list, and one more."""
-        return list(self.texts)[: MAX_NAMED + 1]
+    def first_matches(self, pattern: str | re.Pattern[str]) -> bool:
+        """Whether the text of the first bad cell matches."""
+        return re.fullmatch(pattern, self.text.strip()) is not None
 
     @property
     def look_missing(self) -> bool:
@@ -84,27 +76,28 @@ class BadCells:
             not any(map(str.isalnum, text))
             or text.lower().strip("#<>()[]!. ") in NA_WORDS
             or INFINITE.fullmatch(text)
-            for text in self.named
+            for text in self.texts
         )
 
     @property
-    def hold_digits(self) -> bool:
+    def have_digits(self) -> bool:
         """Whether some texts contain digits, like `12 kg` and `136A`."""
-        return any(re.search(r"\d", text) for text in self.named)
+        return any(re.search(r"\d", text) for text in self.texts)
 
     @property
     def may_be_missing(self) -> bool:
         """Whether the texts may be declared as missing values: not if so many cells are bad that this seems
         intended, or if a remedy cannot list all texts."""
-        if self.column.role in ("weight", "time") or len(self.texts) > MAX_NAMED:
-            return False
-        if re.fullmatch(LONG_INTEGER, self.first) or COMMA.fullmatch(self.first):
-            return False
-        if not all(len(text) <= MAX_TYPED and text.isprintable() for text in self.texts):
-            return False
         column = self.column
         rows = column.filled + column.missing + column.bad
-        return self.look_missing or column.bad == 1 or column.bad <= RARE * rows
+        return (
+            column.role not in ("weight", "time")
+            and len(self.texts) <= MAX_NAMED
+            and not self.first_matches(LONG_INTEGER)
+            and not self.first_matches(COMMA)
+            and all(len(text) <= MAX_TYPED and text.isprintable() for text in self.texts)
+            and (self.look_missing or column.bad == 1 or column.bad <= MAX_MISSING_SHARE * rows)
+        )
 
     @property
     def may_be_categories(self) -> bool:
@@ -113,10 +106,10 @@ class BadCells:
         if column.role not in ("input", "target") or column.kind != "numeric" or self.look_missing:
             return False
         numbers = (FORMATTED, LONG_INTEGER, INFINITE)
-        if any(re.fullmatch(each, text) for text in self.named for each in numbers):
+        if any(re.fullmatch(number, text) for text in self.texts for number in numbers):
             return False
         values = column.filled + column.bad
-        return self.distinct <= FEW or (self.hold_digits and 2 * self.distinct <= values)
+        return self.distinct <= MAX_CATEGORIES or (self.have_digits and 2 * self.distinct <= values)
 
 
 def check_cells(reader: TableReader) -> None:
@@ -136,17 +129,15 @@ def check_cells(reader: TableReader) -> None:
 
 
 def _fault(cells: BadCells, na_values: str, reader: TableReader) -> Fault:
-    column, expected = cells.column, EXPECTED[cells.column.definition.kind]
-    match column.definition.kind:
-        case "date":
-            what, expected = BAD["date"], f"one written as {column.definition.format}"
-        case "boolean":
-            what = BAD["boolean"]
-        case _ if re.fullmatch(LONG_INTEGER, cells.first):
-            what = "is an integer of more than 64 bits"
-            expected = "a number; write 1.2e23 if digits may be lost"
-        case _:
-            what = BAD["numeric"] if INFINITE.fullmatch(cells.first) else "is not a number"
+    column, kind = cells.column, cells.column.definition.kind
+    what, expected = BAD[kind], EXPECTED[kind]
+    if kind == "date":
+        expected = f"one written as {column.definition.format}"
+    elif kind == "numeric" and cells.first_matches(LONG_INTEGER):
+        what = "is an integer of more than 64 bits"
+        expected = "a number; write 1.2e23 if digits may be lost"
+    elif kind == "numeric" and not cells.first_matches(INFINITE):
+        what = "is not a number"
     what += f"; {column.bad:,} such cells in this column" if column.bad > 1 else ""
     what += f", {len(cells.texts):,} distinct values" if len(cells.texts) > 1 else ""
     remedy = "; ".join(_remedies(cells, na_values, reader))
@@ -156,43 +147,36 @@ def _fault(cells: BadCells, na_values: str, reader: TableReader) -> Fault:
 def _remedies(cells: BadCells, na_values: str, reader: TableReader) -> Iterator[str]:
     """What to do, the most likely first."""
     name, role, is_numeric = cells.column.name, cells.column.role, cells.column.kind == "numeric"
-    source, categorical = reader.source, typed(name, "categorical")
-    may_be_classes = role == "target" and cells.may_be_categories and len(reader.spec.named("target")) == 1
-    if is_numeric and role == "input" and re.fullmatch(LONG_INTEGER, cells.first):
+    categorical, is_input = typed(name, "categorical"), role == "input"
+    may_be_categories = cells.may_be_categories
+    if is_numeric and is_input and cells.first_matches(LONG_INTEGER):
         yield f"{typed(name, 'identifier')} leaves it out, =categorical keeps all digits"
         return
-    if may_be_classes:
-        yield "if its values are classes: task=multiclass"
-    elif role == "input" and cells.may_be_categories:
+    if role == "target" and may_be_categories:
+        alone = f" data.target={shlex.quote(name)}" if len(reader.spec.named("target")) > 1 else ""
+        yield f"if its values are classes: task=multiclass{alone}"
+    if is_input and may_be_categories:
         yield f"if its values are categories: {categorical}"
-    if is_numeric and source.dialect and not source.decimal_comma and COMMA.fullmatch(cells.first):
-        same = "write all decimals in the same way, with a point or with a comma"
-        yield same if _has_points(source) else "if its comma marks decimals: 'data.decimal=\",\"'"
-    missing = _missing_remedy(cells, na_values, reader) if cells.may_be_missing else ""
-    if missing and not cells.hold_digits:
-        yield missing
+    if (
+        is_numeric
+        and reader.source.dialect
+        and not reader.source.decimal_comma
+        and cells.first_matches(COMMA)
+    ):
+        yield "write all decimals in the same way: with a point, or with a comma and 'data.decimal=\",\"'"
+    missing = [f"if it stands for a missing value: {na_values}"] if cells.may_be_missing else []
+    if missing and role == "target" and not reader.spec.drop_missing_targets:
+        missing[0] += " data.missing_target=drop (drops those rows)"
+    elif missing:
+        missing[0] += " (in all columns)"
+    if not cells.have_digits:
+        yield from missing
     if is_numeric:
         yield "write plain numbers (no thousands separators, no units)"
-    if role == "input" and cells.may_be_categories:
-        yield f"{typed(name, 'drop')} leaves the column out"
-    elif role == "input":
-        yield f"or set its kind: {categorical} (or drop)"
+    if is_input:
+        drop = f"{typed(name, 'drop')} leaves the column out"
+        yield drop if may_be_categories else f"or set its kind: {categorical} (or drop)"
     elif not is_numeric:
         yield "correct it, or remove such rows"
-    if missing and cells.hold_digits:
-        yield missing
-
-
-def _missing_remedy(cells: BadCells, na_values: str, reader: TableReader) -> str:
-    they = "they stand for missing values" if len(cells.texts) > 1 else "it stands for a missing value"
-    if cells.column.role == "target" and not reader.spec.drop_missing_targets:
-        drop = "data.missing_target=drop (drops those rows)"
-        return f"if {they}: {na_values} {drop}"
-    return f"if {they}: {na_values} (in all columns)"
-
-
-@lru_cache(maxsize=1)
-def _has_points(source: Source) -> bool:
-    """Whether a cell of the table has a decimal point."""
-    point = cs.string().str.contains(rf"^\s*(?:{POINT.pattern})\s*$")
-    return bool(source.scan().select(pl.any_horizontal(point.any())).collect(engine="streaming").item())
+    if cells.have_digits:
+        yield from missing

@@ -12,7 +12,7 @@ from mlplab.errors import Fault, UserError
 InferredKind = Literal[Kind, "identifier", "constant", "empty", "row number", "row index", "drop"]
 """The kind that users see. Only the first four kinds are inputs."""
 
-FEW = 20
+MAX_CATEGORIES = 20
 """Largest number of distinct texts that are categories even if most rows have different texts."""
 
 FORMATTED = (
@@ -25,10 +25,7 @@ def known_kind(name: str, role: Role, declared: str, dtype: DataType) -> tuple[K
     """The kind of a column and its date format; None if they depend on its texts.
 
     Args:
-        name: the column.
-        role: its role.
         declared: the kind or date format that the user declares.
-        dtype: its type.
 
     Raises:
         UserError: if the date format is invalid.
@@ -58,7 +55,7 @@ def known_kind(name: str, role: Role, declared: str, dtype: DataType) -> tuple[K
 
 
 def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:
-    """The kind of a column of text.
+    """The kind of a column of text: the first that accepts its texts.
 
     If more than half of the texts are numbers, or dates, all others are mistakes for the user to correct.
     Numbers with thousands separators, percent or currency signs also count: they are not categories.
@@ -80,7 +77,7 @@ def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:
         return "constant"
     if set(texts.str.to_lowercase()) <= BOOLEANS.keys():
         return "boolean"
-    if distinct == filled > 1 or (distinct > FEW and 2 * distinct > filled):
+    if distinct == filled > 1 or (distinct > MAX_CATEGORIES and 2 * distinct > filled):
         return "identifier"
     return "categorical"
 
@@ -102,12 +99,13 @@ def date_format_of(texts: pl.Series, where: str, name: str) -> str:
     Raises:
         UserError: if no known format matches, or several do.
     """
-    found, example = date_formats(texts), repr(texts[0]) if len(texts) else "nothing"
-    where = f"{where}, column '{name}'"
-    if not found:
+    formats, example = date_formats(texts), repr(texts[0]) if len(texts) else "nothing"
+    if len(formats) == 1:
+        return formats[0]
+    if formats:
+        what = "day and month cannot be distinguished"
+        remedy = f"declare which comes first: {typed(name, formats[0])} or {typed(name, formats[1])}"
+    else:
+        what = "contains no dates of a known format"
         remedy = f"declare their format, as in {typed(name, '%d.%m.%Y')}, or write them as 2024-01-31"
-        raise UserError(Fault("contains no dates of a known format", where, example, remedy=remedy))
-    if len(found) > 1:
-        remedy = f"declare which comes first: {typed(name, found[0])} or {typed(name, found[1])}"
-        raise UserError(Fault("day and month cannot be distinguished", where, example, remedy=remedy))
-    return found[0]
+    raise UserError(Fault(what, f"{where}, column '{name}'", example, remedy=remedy))

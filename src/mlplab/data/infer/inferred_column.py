@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 
 from mlplab.data.class_labels import ClassKind
 from mlplab.data.date_parts import DATE_PARTS
@@ -20,17 +20,10 @@ from mlplab.errors import Fault
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of a target.
-
-    Attributes:
-        kind: what they are in the table.
-        counts: the number of rows of each class, in order.
-        codes: the number of each class, by its code or its place among the distinct numbers.
-    """
+    """The classes of a target: what they are in the table, and the number of rows of each, in order."""
 
     kind: ClassKind
     counts: Mapping[str, int]
-    codes: Float64[np.ndarray, " class"]
 
 
 FAR = 1000
@@ -42,8 +35,6 @@ class InferredColumn:
     """A column in a role. An input that the split also needs has two of these.
 
     Attributes:
-        name: the column's name.
-        role: what the column is used for.
         kind: the kind that users see.
         definition: how its cells are read, text as categories; once inferred, an input of the schema.
         certain: whether cells of a different kind are mistakes, rather than a sign that the kind is wrong.
@@ -84,11 +75,6 @@ class InferredColumn:
     note: str = ""
     classes: Classes | None = None
 
-    @classmethod
-    def unread(cls, name: str, kind: InferredKind, left_out: str) -> "InferredColumn":
-        """A column that is left out without being read."""
-        return cls(name, "input", kind, Column(name, "categorical"), left_out=left_out)
-
     def read_as(self, kind: Kind, date_format: str = "") -> None:
         """Sets how the cells are read."""
         self.kind, offset, parts = kind, self.definition.offset, DATE_PARTS if kind == "date" else ()
@@ -102,11 +88,6 @@ class InferredColumn:
     def is_input(self) -> bool:
         """Whether the column is an input of the network."""
         return self.role == "input" and not self.left_out and not self.bad
-
-    @property
-    def width(self) -> int:
-        """The number of features."""
-        return 1 if self.role == "time" else self.definition.width
 
     @property
     def texts(self) -> pl.Series | None:
@@ -128,13 +109,15 @@ class InferredColumn:
         with np.errstate(over="ignore"):
             return np.array([self.low, self.high]).astype(dtype)
 
-    def reset(self, start: int) -> None:
-        """Prepares for reading from the first row into the columns of a matrix, beginning at `start`."""
-        self.location = slice(start, start + self.width)
+    def reset(self, start: int) -> int:
+        """Prepares for reading from the first row into the columns of a matrix; returns where these end."""
+        width = 1 if self.role == "time" else self.definition.width
+        self.location = slice(start, start + width)
         self.filled = self.missing = self.bad = 0
-        self.low, self.high = [inf] * self.width, [-inf] * self.width
+        self.low, self.high = [inf] * width, [-inf] * width
         is_text = self.definition.kind == "categorical"
         self.codes = pl.Series(dtype=pl.Categorical(pl.Categories.random())) if is_text else None
+        return self.location.stop
 
     def read(
         self, cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool
@@ -167,16 +150,11 @@ class InferredColumn:
                 self.low[feature] = min(self.low[feature], low)
                 self.high[feature] = max(self.high[feature], high)
 
-    def holds_nul(self) -> bool:
-        """Whether a text contains a NUL byte, which happens only in broken files."""
-        return self.texts is not None and bool(self.texts.str.contains("\0", literal=True).any())
-
     def may_lose_digits(self) -> bool:
         """Whether numbers are so large that digits may be lost if they are integers in the file."""
         if self.definition.kind != "numeric" or self.range is None:
             return False
-        low, high = self.range
-        return max(-low, high) >= INT64_LIMIT / 2
+        return max(-self.range[0], self.range[1]) >= INT64_LIMIT / 2
 
     def correct(self, dtype: type[np.floating], where: str, *, raw: bool) -> bool:
         """Changes how the column is read, if its cells require it, and infers the kind of text.
@@ -200,9 +178,8 @@ class InferredColumn:
             if self.role == "target":
                 kind = target_kind(kind, self.texts, of_classes=self.of_classes)
             if kind in ("numeric", "date"):
-                date_format = date_format_of(self.texts, where, self.name) if kind == "date" else ""
                 self.certain = True
-                self.read_as(kind, date_format)
+                self.read_as(kind, date_format_of(self.texts, where, self.name) if kind == "date" else "")
                 return True
             self.kind = kind
         elif self.definition.kind == "numeric" and self.role == "input" and self.filled and not raw:

@@ -4,13 +4,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import polars as pl
 from jaxtyping import Float
 
 from mlplab.data.infer.infer_columns import infer_columns
+from mlplab.data.infer.infer_kind import InferredKind
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_reader import Allocate, TableReader
-from mlplab.data.infer.table_spec import LEFT_OUT, TableSpec, titled, typed
-from mlplab.data.io.header import ROW_INDEX
+from mlplab.data.infer.table_spec import LEFT_OUT, TableSpec, titled
 from mlplab.data.io.source import Source
 from mlplab.data.parse import BOOLEANS
 from mlplab.data.schema import Schema
@@ -69,17 +70,14 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     inputs = [column for column in columns if column.is_input]
     if not inputs:
         reasons = "; ".join(f"{titled(name)}: {why}" for name, why in left_out.items())
-        remedy = "add an input column"
-        remedy += ", or name the first column in the header" if ROW_INDEX in left_out else ""
-        usable = [column.name for column in columns if column.kind in ("identifier", "drop")]
-        remedy += f", or set a kind: {typed(usable[0], 'categorical')}" if usable else ""
+        remedy = (
+            "add an input column, or declare the kind of one of these, as in data.columns.NAME=categorical"
+        )
         what = f"has no column that can be an input ({reasons or 'none'})"
         raise UserError(Fault(what, where, remedy=remedy))
     for column in columns:
-        if column.classes:
-            _recode_classes(reader.values(column), column)
-        elif column.texts is not None and (column.is_input or column.role in ("group", "class")):
-            _recode(reader.values(column), _final_codes(column))
+        if column.texts is not None and (column.is_input or column.role in ("group", "class")):
+            _recode(reader.values(column), column.kind, column.texts)
     classes = next((column.classes for column in columns if column.classes), None)
     schema = Schema(
         tuple(column.definition for column in inputs),
@@ -106,30 +104,16 @@ def _warn(columns: Mapping[str, str], source: Source, action: str = "") -> None:
         log.warning("%s: %s%s more such columns: %s", source.where, action, len(more), listed(more))
 
 
-def _final_codes(column: InferredColumn) -> np.ndarray:
-    """The final code of each text, by its code while reading."""
-    assert column.texts is not None
-    if column.kind == "boolean":
-        return np.array([BOOLEANS[text.lower()] for text in column.texts])
-    return column.texts.rank("ordinal").to_numpy().astype(np.float64) - 1
-
-
-def _recode_classes(values: Float[np.ndarray, " row"], column: InferredColumn) -> None:
-    """Replaces codes of text, numbers or booleans by the numbers of their classes, in place; NaN stays."""
-    assert column.classes is not None
-    if column.texts is None:
-        distinct = np.unique(values[~np.isnan(values)])
-        places = np.searchsorted(distinct, values).astype(values.dtype)  # NaN is after all others
-        values[:] = np.where(np.isnan(values), np.nan, places)
-    _recode(values, column.classes.codes)
-
-
-def _recode(codes: Float[np.ndarray, " row"], final: np.ndarray) -> None:
-    """Replaces codes in place; NaN stays."""
-    table = np.append(final, np.nan).astype(codes.dtype)
+def _recode(codes: Float[np.ndarray, " row"], kind: InferredKind, texts: pl.Series) -> None:
+    """Replaces the codes of texts while reading by those in order, or by 0 and 1, in place; NaN stays."""
+    if kind == "boolean":
+        final = np.array([BOOLEANS[text.lower()] for text in texts])
+    else:
+        final = texts.rank("ordinal").to_numpy().astype(np.float64) - 1
+    final = np.append(final, np.nan).astype(codes.dtype)
     for start in range(0, len(codes), BLOCK):
         block = codes[start : start + BLOCK]
-        block[:] = table[np.where(np.isnan(block), len(final), block).astype(np.int64)]
+        block[:] = final[np.where(np.isnan(block), len(texts), block).astype(np.int64)]
 
 
 def _compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> Float[np.ndarray, "row kept"]:

@@ -4,18 +4,24 @@ How a column is read is inferred from the first rows. If later rows contradict t
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64
 
+from mlplab.data.dates import is_datetime
+from mlplab.data.infer.infer_kind import date_format_of, infer_kind, known_kind, target_kind
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.sample import SAMPLE, columns_by_sample
-from mlplab.data.infer.table_spec import TableSpec, titled
+from mlplab.data.infer.table_spec import KEYS, LEFT_OUT, Role, TableSpec, titled, typed
 from mlplab.data.io.source import Source
-from mlplab.data.parse import NA_VALUES, cells_of
+from mlplab.data.parse import NA_VALUES, Kind, cells_of, parse_str, plain_floats
+from mlplab.data.schema import Column
 from mlplab.data.table import BLOCK, to_matrix
-from mlplab.errors import UserError
+from mlplab.errors import Fault, UserError
+
+SAMPLE_ROWS = 4096
+"""The number of first rows."""
 
 Allocate = Callable[[str, tuple[int, int], type[np.floating]], np.ndarray]
 """Allocates a matrix, by its name, its rows and columns, and the type of its numbers."""
@@ -59,10 +65,10 @@ class TableReader:
         if faults := spec.faults(source):
             raise UserError(*faults)
         try:
-            self.sample = source.scan().head(SAMPLE).collect().rechunk()
+            self.sample = source.scan().head(SAMPLE_ROWS).collect().rechunk()
         except pl.exceptions.PolarsError as error:
-            raise UserError(*source.faults(error)) from error
-        self.columns = columns_by_sample(source, spec, self.sample)
+            source.explain(error)
+        self.columns = self._first_columns()
 
     def read(self) -> "TableReader":
         """Reads all rows. Bad cells are counted, and read as missing.
@@ -70,21 +76,21 @@ class TableReader:
         Raises:
             UserError: with all faults of the text.
         """
-        careful = False
+        careful, where, raw = False, self.source.where, self.spec.raw
         while True:
             floats = set() if careful else self._float_columns()
             try:
                 self._read_once(floats)
-            except pl.exceptions.PolarsError as error:
-                if faults := self.source.line_faults() if floats else self.source.faults(error):
-                    raise UserError(*faults) from error
+            except pl.exceptions.PolarsError:
+                self.source.check_lines()
                 careful = True
                 continue
-            if any(column.holds_nul() for column in self.columns) and (faults := self.source.line_faults()):
-                raise UserError(*faults)
+            texts = [column.texts for column in self.columns if column.texts is not None]
+            if any(text.str.contains("\0", literal=True).any() for text in texts):
+                self.source.check_lines()
             if floats and any(column.may_lose_digits() for column in self.columns):
                 careful = True
-            elif not self._correct():
+            elif not sum(column.correct(self.dtype, where, raw=raw) for column in self.columns):
                 return self
 
     def blocks(self, names: Iterable[str], floats: Collection[str] = ()) -> Iterator[pl.DataFrame]:
@@ -117,16 +123,83 @@ class TableReader:
         """How messages refer to a cell."""
         return self.source.location(row, titled(column.name, column.role))
 
+    def _first_columns(self) -> list[InferredColumn]:
+        """The columns as their first rows suggest to read them.
+
+        Raises:
+            UserError: with all columns that cannot be read.
+        """
+        spec, roles = self.spec, list[tuple[str, Role]]()
+        others = {name for name, role in spec.roles if role not in ("time", "class")}
+        for name in self.source.names:
+            declared = spec.declared.get(name)
+            if declared not in LEFT_OUT and (
+                name not in others or (declared and name in spec.named("group"))
+            ):
+                roles.append((name, "input"))
+        columns, faults = list[InferredColumn](), list[Fault]()
+        for name, role in (*roles, *spec.roles):
+            try:
+                columns.append(self._first_column(name, role))
+            except UserError as error:
+                faults += error.faults
+        if faults:
+            raise UserError(*faults)
+        return columns
+
+    def _first_column(self, name: str, role: Role) -> InferredColumn:
+        spec, dtype, cells = self.spec, self.source.schema[name], cells_of(self.sample, name)
+        where = f"{self.source.where}, {titled(name, role)}"
+        declared = spec.declared.get(name, "numeric" if role == "target" and spec.asks_for_numbers else "")
+        must_be_number = role in ("target", "weight") or declared in ("numeric", "boolean")
+        unsupported = dtype.is_nested() or dtype in (pl.Binary, pl.Time, pl.Duration, pl.Object)
+        is_class = role == "target" and dtype == pl.Boolean and len(spec.named("target")) > 1
+        if unsupported or is_class or (must_be_number and is_datetime(dtype)):
+            drop = f"{typed(name, 'drop')} leaves it out"
+            remedy = drop if role == "input" else f"choose a different {KEYS[role]}"
+            what = f"has type {dtype}, which cannot be read as {declared or role}"
+            raise UserError(Fault(what, where, remedy=remedy))
+        known = known_kind(name, role, declared, dtype)
+        kind, date_format = known or (self._kind_by_texts(cells, role), "")
+        if kind == "date" and not date_format:
+            texts = parse_str(cells, spec.na_values).drop_nulls()
+            date_format = date_format_of(texts.unique(maintain_order=True), self.source.where, name)
+        certain = known is not None or role == "time"
+        of_classes = role == "target" and spec.asks_for_classes
+        column = InferredColumn(name, role, kind, Column(name, kind), certain, of_classes)
+        column.read_as(kind, date_format)
+        if kind in ("numeric", "date") and role == "input" and not spec.raw:
+            column.reset(0)
+            [first, *_], _ = self.parse(column, self.sample)
+            offset = float(first.filter(first.is_finite()).median() or 0)  # type: ignore[arg-type]
+            offset = float(int(offset)) if kind == "date" else offset
+            column.definition = replace(column.definition, offset=offset)
+        return column
+
+    def _kind_by_texts(self, cells: pl.Series, role: Role) -> Kind:
+        na_values, rows = self.spec.na_values, len(cells)
+        may_be_plain = cells.dtype == pl.String and not na_values and cells.null_count() < rows
+        if may_be_plain and plain_floats(cells) is not None:  # usual, and in a wide table much faster
+            return "numeric"
+        texts = parse_str(cells, na_values).drop_nulls()
+        if self.source.decimal_comma:
+            texts = texts.str.replace(",", ".", literal=True)
+        kind = infer_kind(texts.unique(), len(texts), rows)
+        if role == "target":
+            return target_kind(kind, texts, of_classes=self.spec.asks_for_classes)
+        if kind in ("numeric", "date"):
+            return kind
+        return "date" if role == "time" else "categorical"
+
     def _read_once(self, floats: Collection[str]) -> None:
         height, self.rows = self.source.height, 0
         inputs = [column for column in self.columns if column.role == "input"]
         others = [column for column in self.columns if column.role != "input"]
         self.features = self._allocate("features", (height, _locate(inputs)), self.dtype)
         self.others = self._allocate("others", (height, _locate(others)), np.float64)
-        matrices = ((self.features, inputs), (self.others, others))
         for frame in self.blocks((column.name for column in self.columns), floats):
             start, self.rows = self.rows, self.rows + frame.height
-            for matrix, columns in matrices:
+            for matrix, columns in ((self.features, inputs), (self.others, others)):
                 features: list[pl.Series] = []
                 for column in columns:
                     parsed, bad = self.parse(column, frame)
@@ -137,19 +210,14 @@ class TableReader:
             self._progress(self.rows)
         self.features, self.others = self.features[: self.rows], self.others[: self.rows]
 
-    def _correct(self) -> bool:
-        """Changes how columns are read, if necessary; returns whether rows must be read again."""
-        where, raw = self.source.where, self.spec.raw
-        corrected = [column.correct(self.dtype, where, raw=raw) for column in self.columns]
-        return any(corrected)
-
     def _float_columns(self) -> set[str]:
         """Text columns that are read only as numbers. With a decimal comma, none: polars would also accept
         decimal points."""
         if self.source.decimal_comma:
             return set()
         others = {column.name for column in self.columns if column.definition.kind != "numeric"}
-        return {each.name for each in self.columns if self.source.schema[each.name] == pl.String} - others
+        names = {column.name for column in self.columns} - others
+        return {name for name in names if self.source.schema[name] == pl.String}
 
     def _na_values(self) -> list[str]:
         """Missing values as the sample spells them, with the spaces around them."""
@@ -163,8 +231,7 @@ class TableReader:
 
 def _locate(columns: Iterable[InferredColumn]) -> int:
     """Prepares columns for reading side by side into a matrix; returns its width."""
-    width = 0
+    end = 0
     for column in columns:
-        column.reset(width)
-        width += column.width
-    return width
+        end = column.reset(end)
+    return end

@@ -23,9 +23,6 @@ KEYS: Mapping[Role, str] = {
 }
 """The key that names a column in a role."""
 
-TARGET_KINDS = ("numeric", "categorical")
-"""Declared kinds of targets: numbers, or text that is taken as classes as it stands."""
-
 LEFT_OUT = ("drop", "identifier")
 """Declared kinds of columns that are not read."""
 
@@ -66,7 +63,7 @@ class TableSpec:
 
     def named(self, role: Role) -> list[str]:
         """The columns in a role."""
-        return [name for name, each in self.roles if each == role]
+        return [name for name, other in self.roles if other == role]
 
     def faults(self, source: Source) -> list[Fault]:
         """Faults of columns that the source lacks, and of contradictions."""
@@ -80,27 +77,21 @@ def _unknown_columns(spec: TableSpec, source: Source) -> Iterator[Fault]:
     for name, key in wanted:
         if name not in names:
             near = nearest(name, names)
-            shown = [each if each.isidentifier() else repr(each) for each in near]
+            shown = [other if other.isidentifier() else repr(other) for other in near]
             remedy = did_you_mean(shown, key, otherwise=f"choose one of them: {key}…")
-            columns = listed([*near, *(each for each in names if each not in near)] if near else names)
+            columns = listed([*near, *(other for other in names if other not in near)])
             what = f"has no column '{name}'; its columns are {columns or 'none at all'}"
             yield Fault(what, source.where, remedy=remedy)
 
 
 def _contradictions(spec: TableSpec) -> Iterator[Fault]:
     """Faults of declared kinds of targets and weights, and of several targets that are classes."""
+    targets = ["numeric"] if spec.asks_for_numbers else ["numeric", "categorical"]
+    allowed: dict[Role, list[str]] = {"target": targets, "weight": ["numeric"]}
     for name, role in spec.roles:
         kind = spec.declared.get(name, "numeric")
-        if role == "target" and kind not in TARGET_KINDS:
-            what = f"contradicts {KEYS[role]}={name}: a target is {' or '.join(TARGET_KINDS)}"
-            yield Fault(what, typed(name, kind), remedy="remove one of the two")
-        elif role == "target" and kind == "categorical" and spec.asks_for_numbers:
-            what = "is for a target of classes, but " + (
-                "task=regression predicts numbers" if spec.task == "regression" else "several are numbers"
-            )
-            yield Fault(what, typed(name, kind), remedy="remove it")
-        elif role == "weight" and kind != "numeric":
-            what = f"contradicts {KEYS[role]}={name}, which must be a column of numbers"
+        if kind not in allowed.get(role, [kind]):
+            what = f"contradicts {KEYS[role]}={name}: such a {role} is {' or '.join(allowed[role])}"
             yield Fault(what, typed(name, kind), remedy="remove one of the two")
     if spec.asks_for_classes and len(targets := spec.named("target")) > 1:
         remedy = f"choose one: data.target={shlex.quote(targets[0])}"

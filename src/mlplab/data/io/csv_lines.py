@@ -1,16 +1,16 @@
-"""Lines of a CSV file: finds bad and blank lines, and where rows begin."""
+"""Lines of a CSV file: where its records begin, and which of them are faulty."""
 
 import csv
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from mlplab.data.io.decompression import encoding_faults
+from mlplab.data.io.decompression import check_utf8
 from mlplab.data.io.dialect import Dialect, csv_reader
-from mlplab.errors import Fault
+from mlplab.errors import Fault, UserError
 
-SHOWN = 3
+MAX_SHOWN = 3
 """Largest number of lines with a wrong number of fields that get their own message."""
 
 
@@ -21,88 +21,57 @@ class Record(NamedTuple):
     fields: int
 
 
-def line_faults(path: Path, dialect: Dialect, width: int, where: str) -> list[Fault]:
-    """Finds text that is not UTF-8, quotes that are not closed, and lines without `width` fields."""
-    if faults := encoding_faults(path, where):
-        return faults
-    first = "the header" if dialect.header else "the first line"
-    if dialect.short_header:
-        first = "the first line below the header"
+def csv_records(path: Path, dialect: Dialect, width: int, *, strict: bool = False) -> Iterator[Record]:
+    """Yields the records below the header. With one column, a blank line is a row with one field.
+
+    Raises:
+        csv.Error: if `strict` and a quote is not closed, with the line on which the record begins.
+    """
+    quotes, read, line, below_header = 0, 0, 1, not dialect.header
+    with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
+
+        def lines() -> Iterator[str]:
+            nonlocal quotes, read
+            for text in file:
+                read += 1
+                quotes += text.count(dialect.quote) if dialect.quote else 0
+                yield text.replace("\r", "")  # only csv would end a line at a lone carriage return
+
+        try:
+            for fields in csv_reader(lines(), dialect.delimiter, dialect.quote, strict=strict):
+                if strict and quotes % 2:  # csv reads one inside a field as text, polars does not
+                    raise csv.Error("the number of quotes is odd")
+                if below_header:
+                    yield Record(line, len(fields) or (1 if width == 1 else 0))
+                below_header = below_header or bool(fields)
+                line = read + 1
+        except csv.Error as error:
+            raise csv.Error(str(error), line) from error
+
+
+def check_lines(path: Path, dialect: Dialect, width: int, where: str) -> None:
+    """Checks that a file is UTF-8, closes its quotes, and has `width` fields in each line.
+
+    Raises:
+        UserError: if not.
+    """
+    check_utf8(path, where)
+    records = csv_records(path, dialect, width, strict=True)
+    wrong = (record for record in records if record.fields not in (0, width))
     try:
-        wrong = (record for record in _rows(path, dialect, width) if record.fields not in (0, width))
-        shown, more = list(islice(wrong, SHOWN)), sum(1 for _ in wrong)
+        shown, more = list(islice(wrong, MAX_SHOWN)), sum(1 for _ in wrong)
     except csv.Error as error:
         reason, line = error.args
         what = f"a quote is not closed properly ({reason})"
         remedy = "close the quote, or double a quote that belongs to the text"
-        return [Fault(what, f"{where}, line {line}", remedy=remedy)]
-    remedy = f"give every line as many fields as {first}; quote text that contains the delimiter"
-    faults = [
-        Fault(f"the line has {named}, but {first} has {width}", f"{where}, line {line}", remedy=remedy)
-        for line, fields in shown
-        for named in [f"{fields} field{'s' * (fields != 1)}"]
-    ]
+        raise UserError(Fault(what, f"{where}, line {line}", remedy=remedy)) from error
+    first = "header" if dialect.header and not dialect.short_header else "table"
+    remedy = "give every line as many fields as there are columns; quote text that contains the delimiter"
+    faults = []
+    for line, fields in shown:
+        what = f"the line has {fields} {'field' if fields == 1 else 'fields'}, but the {first} has {width}"
+        faults.append(Fault(what, f"{where}, line {line}", remedy=remedy))
     if more:
-        faults.append(Fault(f"and {more} more lines with a different number of fields than {first}", where))
-    return faults
-
-
-def blank_rows(path: Path, dialect: Dialect, width: int) -> list[int]:
-    """Finds the rows, counted from 0, that are blank lines: polars reads them as rows of nulls."""
-    return [row for row, record in enumerate(_rows(path, dialect, width)) if not record.fields]
-
-
-def row_lines(path: Path, dialect: Dialect, width: int) -> Iterator[int]:
-    """Yields the line, counted from 1, on which each row begins, without blank lines."""
-    return (record.line for record in _rows(path, dialect, width) if record.fields)
-
-
-def _rows(path: Path, dialect: Dialect, width: int) -> Iterator[Record]:
-    """Yields the records below the header. With one column, a blank line is a row with one field."""
-    records = _records(path, dialect)
-    if dialect.header:
-        next((record for record in records if record.fields), None)
-    if width == 1:
-        return (Record(line, max(fields, 1)) for line, fields in records)
-    return records
-
-
-def _records(path: Path, dialect: Dialect) -> Iterator[Record]:
-    """Yields the records of a file. Lines without quotes, which are the most common, need no parser.
-
-    Raises:
-        csv.Error: if a quote is not closed, with the reason and the line on which the record begins.
-    """
-    quote, read = dialect.quote, 0
-    with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
-        for text in file:
-            line, read = read + 1, read + 1
-            if quote is None or quote not in text:
-                yield Record(line, text.count(dialect.delimiter) + 1 if text.strip("\r\n") else 0)
-                continue
-            lines = _Counted(chain([text], file), quote)
-            try:
-                fields = next(csv_reader(lines, dialect.delimiter, quote, strict=True))
-                if lines.quotes % 2:  # csv reads one inside a field as text, polars does not
-                    raise csv.Error("the number of quotes is odd")
-            except csv.Error as error:
-                raise csv.Error(str(error), line) from error
-            read += lines.read - 1
-            yield Record(line, len(fields))
-
-
-class _Counted:
-    """Lines for a parser; counts the lines and quotes that the parser has read."""
-
-    def __init__(self, lines: Iterator[str], quote: str) -> None:
-        self._lines, self._quote = lines, quote
-        self.read = self.quotes = 0
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        text = next(self._lines)
-        self.read += 1
-        self.quotes += text.count(self._quote)
-        return text.replace("\r", "")  # only csv would end a line at a lone carriage return
+        faults.append(Fault(f"and {more} more lines with a different number of fields", where))
+    if faults:
+        raise UserError(*faults)

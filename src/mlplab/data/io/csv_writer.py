@@ -10,7 +10,7 @@ from io import BytesIO
 
 import polars as pl
 
-from mlplab.data.parse import cells_of, has_repeats, is_text
+from mlplab.data.parse import cells_of, is_text
 
 _BEGINS = r"^\s*[=+\-@＝＋－＠]|^[\t\r\n]"
 _NUMBER = r"^\s*[+\-]?((\d+([.,]\d*)*|[.,]\d+)([eE][+\-]?\d+)?%?|[iI]nf(inity)?|[nN]a[nN])?\s*$"
@@ -33,17 +33,13 @@ def write_csv(
         if number == 0:
             header = frame.clear()
             write((header.rename(escape_formula) if escape_formulas else header).write_csv().encode())
-        escaped, quoted = frame, False
-        for name, dtype in frame.schema.items():
-            if is_text(dtype) and name not in plain:
-                cells = cells_of(frame, name).cast(pl.String)
-                distinct = cells.unique() if has_repeats(cells) else cells
-                quoted = quoted or _needs_quotes(distinct)
-                if escape_formulas and distinct.str.contains(_BEGINS).any():
-                    escaped = escaped.with_columns(_escape_cells(cells).alias(name))
+        texts = [name for name, dtype in frame.schema.items() if is_text(dtype) and name not in plain]
+        escaped = [_escape_cells(cells_of(frame, name)).alias(name) for name in texts if escape_formulas]
         # Through memory: polars gives no reason when it cannot write to a file.
         content = BytesIO()
-        escaped.write_csv(content, include_header=False, quote_style="necessary" if quoted else "never")
+        frame.with_columns(escaped).write_csv(
+            content, include_header=False, quote_style="necessary" if texts else "never"
+        )
         write(content.getbuffer())
 
 
@@ -53,10 +49,6 @@ def escape_formula(text: str) -> str:
 
 
 def _escape_cells(cells: pl.Series) -> pl.Series:
-    runs = cells.str.contains(_BEGINS) & ~cells.str.contains(_NUMBER)
-    return cells.zip_with(~runs.fill_null(value=False), "'" + cells)
-
-
-def _needs_quotes(cells: pl.Series) -> bool:
-    """Whether a cell must be quoted. An empty text must be, otherwise it would be missing."""
-    return bool(cells.str.contains_any(['"', ",", "\n", "\r"]).any() or (cells.str.len_bytes() == 0).any())
+    text = cells.cast(pl.String)
+    is_formula = text.str.contains(_BEGINS) & ~text.str.contains(_NUMBER)
+    return text.zip_with(~is_formula.fill_null(value=False), "'" + text)

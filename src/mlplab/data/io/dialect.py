@@ -10,10 +10,13 @@ from pathlib import Path
 from statistics import median_low
 from typing import Literal
 
-from mlplab.data.io.decompression import BEGINNING, encoding_faults
-from mlplab.errors import Fault, UserError
+from mlplab.data.io.decompression import check_utf8
+from mlplab.errors import Fault, UserError, shortened
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+BEGINNING_BYTES = 2**16
+"""Bytes from which the dialect is detected."""
+
+DELIMITERS = ",;\t|"
 """Candidates, most likely first."""
 
 COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
@@ -56,39 +59,32 @@ class Dialect:
 
 
 def read_beginning(path: Path, where: str) -> str:
-    """Reads whole lines: the first one, which may be long, and then a little more than `BEGINNING` bytes.
-
-    Args:
-        where: the file's name in messages.
+    """Reads whole lines: the first one, which may be long, and then a little more than `BEGINNING_BYTES`.
 
     Raises:
         UserError: if the lines are not UTF-8.
     """
     with path.open("rb") as file:
-        content = file.readline() + file.read(BEGINNING) + file.readline()
+        content = file.readline() + file.read(BEGINNING_BYTES) + file.readline()
     try:
         return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(*encoding_faults(path, where)) from error
+    except UnicodeDecodeError:
+        check_utf8(path, where)  # raises
+        raise
 
 
 def csv_reader(
     lines: Iterable[str], delimiter: str, quote: str | None, *, strict: bool = False
 ) -> Iterator[list[str]]:
     """The fields of each record, by Python's csv module; `strict`: raise if a quote is not closed."""
-    return csv.reader(
-        lines,
-        delimiter=delimiter,
-        quotechar=quote,
-        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
-        strict=strict,
-    )
+    no_quote = "\0"  # which no text contains
+    return csv.reader(lines, delimiter=delimiter, quotechar=quote or no_quote, strict=strict)
 
 
 def parse_rows(text: str, delimiter: str, quote: str | None) -> Iterator[list[str]]:
     """Yields the fields of each line that is not empty, up to the first line that cannot be parsed."""
     lines = StringIO(text.replace("\r", ""))  # only csv would end a line at a lone carriage return
-    with suppress(csv.Error):  # `line_faults` reports it
+    with suppress(csv.Error):  # `check_lines` reports it
         yield from filter(None, csv_reader(lines, delimiter, quote))
 
 
@@ -109,26 +105,22 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect,
         if char and char != "\t" and not (char.isascii() and char.isprintable()):
             raise UserError(Fault("must be an ASCII character", key, repr(char), remedy=f"remove {key}"))
     quote = _detect_quote(text) if options.quote is None else options.quote or None
-    parsed = {delimiter: list(parse_rows(text, delimiter, quote)) for delimiter in DELIMITERS}
-    best = max(parsed, key=lambda delimiter: _fit(parsed[delimiter]))
+    candidates = [mark for mark in DELIMITERS if mark in text] or [","]
+    parsed = {mark: list(parse_rows(text, mark, quote)) for mark in candidates}
+    best = max(parsed, key=lambda mark: _fit(parsed[mark]))
     delimiter = options.delimiter or best
     rows = parsed[delimiter] if delimiter in parsed else list(parse_rows(text, delimiter, quote))
     header = options.header is not False
-    faults = []
-    if rows and len(rows[0]) == 1 and _fit(parsed[best])[1] > 1:
-        faults.append(_delimiter_fault(rows[0][0], delimiter, best, where))
-    elif rows and header:
-        faults += _title_faults(rows, where)
+    faults = list[Fault]()
+    if rows and len(rows[0]) == 1 < _fit(parsed[best])[1]:
+        what, line = f"the columns seem to be separated by {best!r}", shortened(rows[0][0])
+        faults.append(Fault(what, where, line, remedy="remove data.delimiter"))
+    elif rows:
+        faults += _first_row_faults(rows, delimiter, options, where)
     if "\r" in text and "\n" not in text:
         remedy = "save the file again as CSV, not as CSV (Macintosh)"
         faults.append(Fault("lines end in carriage returns only (old Mac format)", where, remedy=remedy))
-    if options.header is None and rows and all(map(_is_number, rows[0])):
-        remedy = (
-            "data.header=false names the columns column_1, column_2, …; if these are names: data.header=true"
-        )
-        found = f"'{_shortened(delimiter.join(rows[0]))}'"
-        faults.append(Fault("has no header row", where, found, "column names", remedy))
-    decimal, decimal_faults = _detect_decimal(rows[header:], delimiter, options, where)
+    decimal, decimal_faults = _detect_decimal(rows[header:], options, where)
     if faults := faults + decimal_faults:
         raise UserError(*faults)
     short_header = header and _has_short_header(rows)
@@ -136,33 +128,45 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect,
     return dialect, rows[0] if rows else []
 
 
-def _detect_decimal(
+def _first_row_faults(
     rows: Sequence[Row], delimiter: str, options: CsvOptions, where: str
+) -> Iterator[Fault]:
+    """Faults of lines above the header, as some spreadsheets write them, and of numbers instead of names."""
+    line = shortened(delimiter.join(rows[0]))
+    width = median_low(len(row) for row in rows)
+    if options.header is not False and (len(rows[0]) == 1 < width or rows[0][0].startswith("sep=")):
+        remedy = "delete the lines above the header"
+        remedy += ", or give each column a name" if width == 2 else ""  # of which one may be a row index
+        yield Fault("the first line does not name the columns", where, line, "column names", remedy)
+    numbers = (INTEGER, POINT, COMMA)
+    if options.header is None and all(any(n.fullmatch(cell.strip()) for n in numbers) for cell in rows[0]):
+        names = "data.header=false names the columns column_1, column_2, …"
+        remedy = f"{names}; if these are names: data.header=true"
+        yield Fault("has no header row", where, line, "column names", remedy)
+
+
+def _detect_decimal(
+    rows: Sequence[Row], options: CsvOptions, where: str
 ) -> tuple[Literal[".", ","], list[Fault]]:
     cells = [cell.strip() for row in rows for cell in row]
     commas = [cell for cell in cells if COMMA.fullmatch(cell)]
     has_points = any(map(POINT.fullmatch, cells))
     decimal = options.decimal or ("," if commas and not has_points else ".")
-    faults = []
-    if decimal == delimiter and not commas:
-        remedy = "remove data.decimal or data.delimiter"
-        faults.append(Fault("commas cannot both separate columns and mark decimals", where, remedy=remedy))
     if decimal == "," and not options.decimal and all(map(THOUSANDS.fullmatch, commas)):
         what = "a comma may mark decimals or thousands"
         remedy = "for decimals: 'data.decimal=\",\"'; for thousands: data.decimal=."
-        faults.append(Fault(what, where, f"'{commas[0]}'", remedy=remedy))
-    return decimal, faults
+        return decimal, [Fault(what, where, f"'{commas[0]}'", remedy=remedy)]
+    return decimal, []
 
 
 def _detect_quote(text: str) -> str:
     """Returns ' only if it quotes fields and " does not."""
-    quotes = {
-        quote: re.search(
-            rf"(?m)(?:^|[,;\t|]){quote}(?:[^{quote}\n]|{quote}{quote})*{quote}\r?(?:$|[,;\t|])", text
-        )
-        for quote in "\"'"
-    }
-    return "'" if quotes["'"] and not quotes['"'] else '"'
+
+    def quotes_fields(quote: str) -> bool:
+        inside = rf"{quote}(?:[^{quote}\n]|{quote}{quote})*{quote}"
+        return re.search(rf"(?m)(?:^|[,;\t|]){inside}\r?(?:$|[,;\t|])", text) is not None
+
+    return "'" if quotes_fields("'") and not quotes_fields('"') else '"'
 
 
 def _fit(rows: Sequence[Row]) -> tuple[bool, int, int]:
@@ -186,36 +190,3 @@ def _has_short_header(rows: Sequence[Row]) -> bool:
         and any(line[-1].strip() for line in lines)
         and len({line[0] for line in lines if line[0].strip()}) == len(lines)
     )
-
-
-def _delimiter_fault(line: str, delimiter: str, better: str, where: str) -> Fault:
-    typed = "" if better == "\t" else f"'data.delimiter=\"{better}\"', or "
-    return Fault(
-        f"the columns seem to be separated by {DELIMITERS[better]}",
-        where,
-        found=f"one column '{_shortened(line)}'",
-        expected=f"columns separated by {DELIMITERS.get(delimiter, repr(delimiter))}",
-        remedy=f"{typed}remove data.delimiter",
-    )
-
-
-def _title_faults(rows: Sequence[Row], where: str) -> Iterator[Fault]:
-    """Faults of lines above the header, as some spreadsheets write them."""
-    width = median_low(len(row) for row in rows)
-    if rows[0][0].startswith("sep="):
-        what = "the first line is a directive for Excel (sep=)"
-    elif len(rows[0]) == 1 < width:
-        what = f"the first line has 1 field, but the others have {width}"
-    else:
-        return
-    remedy = "delete the lines above the header"
-    remedy += ", or give each column a name" if width == 2 else ""  # of which one may be a row index
-    yield Fault(what, where, f"'{_shortened(rows[0][0])}'", "column names", remedy)
-
-
-def _is_number(cell: str) -> bool:
-    return any(pattern.fullmatch(cell.strip()) for pattern in (INTEGER, POINT, COMMA))
-
-
-def _shortened(text: str, longest: int = 60) -> str:
-    return text if len(text) <= longest else f"{text[:longest]}…"

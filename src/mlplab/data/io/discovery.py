@@ -3,20 +3,24 @@
 import glob
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import pairwise
 from pathlib import Path
 
-from mlplab.data.io.csv_source import CsvSource
-from mlplab.data.io.decompression import plain_text
+import polars as pl
+
+from mlplab.data.io.csv_file import CsvFile
+from mlplab.data.io.decompression import DECODERS, plain_text
 from mlplab.data.io.dialect import CsvOptions
-from mlplab.data.io.multi_file_source import MultiFileSource
-from mlplab.data.io.parquet_source import ParquetSource
-from mlplab.data.io.source import Source
+from mlplab.data.io.source import Part, Source, first_line
 from mlplab.errors import Fault, UserError, did_you_mean, nearest
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".txt")
-COMPRESSED = (".gz", ".zst")
+
+MAX_PARQUET_BYTES = 2**30
+"""Bytes to which any Parquet file may expand."""
+
+MAX_PARQUET_RATIO = 200
+"""Factor by which a larger file may expand."""
 
 
 @contextmanager
@@ -34,15 +38,15 @@ def opened(path: str | Path, options: CsvOptions | None = None, where: str = "")
     paths = _files(Path(path))
     where, options = where or str(path), options or CsvOptions()
     with ExitStack() as files:
-        parts: list[Source] = []
-        for each in paths:
-            title = where if len(paths) == 1 else str(each)
-            if is_parquet(each):
-                parts.append(ParquetSource(each, title))
+        parts: list[Part] = []
+        for file in paths:
+            title = where if len(paths) == 1 else str(file)
+            if is_parquet(file):
+                parts.append(_parquet_part(title, file))
             else:
-                text = files.enter_context(plain_text(each, options.encoding, title))
-                parts.append(CsvSource(each, text, options, title, parts[0].dialect if parts else None))
-        yield parts[0] if len(parts) == 1 else MultiFileSource(parts, where)
+                text = files.enter_context(plain_text(file, options.encoding, title))
+                parts.append(CsvFile(title, text, options, parts[0].dialect if parts else None))
+        yield Source(where, parts, paths)
 
 
 def is_parquet(path: Path | str) -> bool:
@@ -50,41 +54,47 @@ def is_parquet(path: Path | str) -> bool:
     return Path(path).suffix.lower() in PARQUET
 
 
+def _parquet_part(where: str, path: Path) -> Part:
+    """The rows of a Parquet file.
+
+    Raises:
+        UserError: if it cannot be read, or is a bomb: a small file that expands to fill the memory.
+    """
+    try:
+        part = Part(where, pl.scan_parquet(path, glob=False))
+        expanded, size = 8 * len(part.schema) * part.height, path.stat().st_size
+    except (pl.exceptions.PolarsError, OSError) as error:
+        what = f"cannot be read as Parquet: {first_line(error)}"
+        remedy = "copy it again from its origin; if it is CSV, rename it to end in .csv"
+        raise UserError(Fault(what, where, remedy=remedy)) from error
+    if expanded > max(MAX_PARQUET_BYTES, MAX_PARQUET_RATIO * size):
+        what = f"expands from {size:,} bytes to about {expanded / 2**30:,.0f} GiB"
+        raise UserError(Fault(what, where, remedy="split it into several files, or save it as CSV"))
+    return part
+
+
 def _files(path: Path) -> list[Path]:
     """Finds the files that a path names, sorted by name."""
-    where = str(path)
-    try:
-        is_folder, exists = path.is_dir(), path.exists()
-    except OSError as error:
-        raise UserError(Fault(f"cannot be read: {error.strerror}", f"{where[:60]}…")) from error
-    if exists and not is_folder:
-        if not path.is_file():  # a pipe, which cannot be read twice
-            raise UserError(Fault("is not a regular file", where, remedy="save it as a file first"))
-        return [path]
-    if is_folder:
-        found = [entry for entry in sorted(path.iterdir()) if _ending(entry) in (*CSV, *PARQUET)]
+    where, files = str(path), list[Path]()
+    if path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if _suffix(file) in (*CSV, *PARQUET)]
         what, remedy = "is a folder without CSV or Parquet files", "give a file, or a folder with such files"
+    elif path.exists():
+        files = [path] if path.is_file() else []
+        what, remedy = "is not a regular file", "save it as a file first"  # a pipe cannot be read twice
     elif glob.has_magic(where):
-        found = [Path(name) for name in sorted(glob.glob(where)) if Path(name).is_file()]  # noqa: PTH207 - may be absolute
+        files = [Path(name) for name in sorted(glob.glob(where)) if Path(name).is_file()]  # noqa: PTH207 - may be absolute
         what, remedy = "no file matches", "check the pattern"
     else:
-        parent = path.parent if path.parent.is_dir() else Path()
-        near = nearest(path.name, [entry.name for entry in parent.iterdir()])
-        remedy = did_you_mean(
-            [str(parent / each) for each in near], "", f"relative paths start at {Path.cwd()}"
-        )
-        found, what = [], "no such file"
-    if not found:
+        folder = path.parent if path.parent.is_dir() else Path()
+        near = nearest(path.name, [file.name for file in folder.iterdir()])
+        what, here = "no such file", f"relative paths start at {Path.cwd()}"
+        remedy = did_you_mean([str(folder / name) for name in near], otherwise=here)
+    if not files:
         raise UserError(Fault(what, where, remedy=remedy))
-    for one, other in pairwise(found):
-        if is_parquet(one) != is_parquet(other):
-            what = f"contains both CSV and Parquet, such as {one.name} and {other.name}"
-            raise UserError(
-                Fault(what, where, remedy="choose one format by a pattern such as 'folder/*.csv'")
-            )
-    return found
+    return files
 
 
-def _ending(path: Path) -> str:
+def _suffix(path: Path) -> str:
     """The suffix of a file's name, without that of compression."""
-    return Path(path.stem if path.suffix.lower() in COMPRESSED else path.name).suffix.lower()
+    return Path(path.stem if path.suffix.lower() in DECODERS else path.name).suffix.lower()

@@ -1,8 +1,9 @@
-"""A table that is scanned block by block: a frame in memory, or (in subclasses) CSV and Parquet files."""
+"""The rows of a table, scanned block by block: of a frame, or of one or several files."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import polars as pl
@@ -10,52 +11,26 @@ from jaxtyping import Int64
 
 from mlplab.data.io.dialect import Dialect
 from mlplab.data.io.header import ROW_INDEX
-from mlplab.data.parse import DataType, named
-from mlplab.errors import Fault, UserError
-
-Schema = Mapping[str, DataType]
+from mlplab.data.parse import DataType, is_text, named
+from mlplab.errors import Fault, UserError, listed
 
 
-class Source:
-    """The rows of a frame; subclasses read files.
+class Part:
+    """The rows of a frame or a Parquet file. `CsvFile` reads CSV.
 
     Attributes:
         where: the name in messages.
         schema: types by column; all columns of CSV are strings.
-        paths: the files, as named by the user.
         dialect: the format of CSV; None if it is not CSV.
-        format: " as CSV" or " as Parquet", for messages.
     """
 
     where: str
-    schema: Schema
-    paths: Sequence[Path] = ()
+    schema: Mapping[str, DataType]
     dialect: Dialect | None = None
-    format = ""
     _rows: pl.LazyFrame
 
-    def __init__(self, where: str, frame: pl.DataFrame) -> None:
-        self.where, self.schema, self._rows = where, frame.schema, frame.lazy()
-
-    @property
-    def names(self) -> list[str]:
-        """The column names without the row index."""
-        return [name for name in self.schema if name != ROW_INDEX]
-
-    @property
-    def decimal_comma(self) -> bool:
-        """Whether numbers in text have a decimal comma."""
-        return self.dialect is not None and self.dialect.decimal == ","
-
-    @cached_property
-    def height(self) -> int:
-        """The number of scanned rows, blank lines of CSV included."""
-        return int(self.scan().select(pl.len()).collect().item())
-
-    @cached_property
-    def blank_rows(self) -> Int64[np.ndarray, " blank"]:
-        """The scanned rows that are blank lines of CSV."""
-        return np.empty(0, dtype=np.int64)
+    def __init__(self, where: str, rows: pl.LazyFrame) -> None:
+        self.where, self.schema, self._rows = where, rows.collect_schema(), rows
 
     def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
         """Scans all rows.
@@ -66,63 +41,149 @@ class Source:
         """
         return self._rows
 
-    def is_row(self, frame: pl.DataFrame, start: int) -> pl.Series:
-        """Which rows of a frame, scanned from row `start`, are not blank lines of CSV."""
-        empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
-        if not empty.any():  # finding blank lines reads the file again
-            return ~empty
-        return pl.Series(~np.isin(np.arange(start, start + frame.height), self.blank_rows))
+    @cached_property
+    def height(self) -> int:
+        """The number of scanned rows, blank lines of CSV included."""
+        return int(self.scan().select(pl.len()).collect().item())
 
-    def frames(self, rows: int) -> Iterator[pl.DataFrame]:
-        """Yields all rows unparsed, without blank lines, up to `rows` at a time.
+    @cached_property
+    def blank_rows(self) -> Int64[np.ndarray, " blank"]:
+        """The scanned rows that are blank lines of CSV, which polars reads as rows of nulls."""
+        return np.empty(0, dtype=np.int64)
 
-        Raises:
-            UserError: with all faults of the text.
-        """
-        try:
-            yield from self.blocks(rows, self.schema)
-        except pl.exceptions.PolarsError as error:
-            raise UserError(*self.faults(error)) from error
-
-    def blocks(
-        self, rows: int, columns: Iterable[str], floats: Collection[str] = (), na_values: Sequence[str] = ()
-    ) -> Iterator[pl.DataFrame]:
-        """Yields some columns and the last one, without blank lines, up to `rows` rows at a time.
-
-        Args:
-            floats: as in `scan`.
-            na_values: as in `scan`.
+    def check_lines(self) -> None:
+        """Checks the lines of CSV.
 
         Raises:
-            UserError: if lines of CSV are too short.
-            PolarsError: as `scan`.
+            UserError: if some are not UTF-8, do not close a quote, or have too many or too few fields.
         """
-        last, start, checked = list(self.schema)[-1], 0, False
-        scan = self.scan(floats, na_values).select(map(named, dict.fromkeys([*columns, last])))
-        for scanned in scan.collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
-            frame = scanned
-            if frame[last].null_count():
-                frame = scanned.filter(self.is_row(scanned, start))
-                if frame[last].null_count() and not checked:  # a line may be too short
-                    checked = True
-                    if faults := self.line_faults():
-                        raise UserError(*faults)
-            start += scanned.height
-            yield frame.rechunk()  # wide tables come in chunks of few rows, and each operation pays for each
-
-    def faults(self, error: Exception) -> list[Fault]:
-        """The faults behind a polars error during scanning."""
-        return self.line_faults() or [Fault(f"cannot be read{self.format}: {first_line(error)}", self.where)]
-
-    def line_faults(self) -> list[Fault]:
-        """Finds lines of CSV that are not UTF-8, do not close a quote, or have too many or too few fields."""
-        return []
 
     def location(self, row: int, column: str) -> str:
         """How messages refer to a cell; rows are counted from 0, without blank lines."""
         return f"{self.where}, {column}, data row {row + 1}"
 
 
+class Source:
+    """The rows of a table: of one or several parts with the same columns, one after another.
+
+    Args:
+        where: the name in messages.
+        parts: the parts, one at least.
+        paths: the files, as named by the user.
+
+    Raises:
+        UserError: if the columns of a part differ from those of the first.
+    """
+
+    def __init__(self, where: str, parts: Sequence[Part], paths: Sequence[Path] = ()) -> None:
+        self.where, self.paths, self._parts = where, paths, parts
+        for part in parts[1:]:
+            _check_same_columns(parts[0], part)
+        self.dialect = parts[0].dialect
+        self.decimal_comma = self.dialect is not None and self.dialect.decimal == ","
+        self.schema: Mapping[str, DataType] = self.scan().collect_schema()
+        self.names = [name for name in self.schema if name != ROW_INDEX]
+
+    @classmethod
+    def of_frame(cls, where: str, frame: pl.DataFrame) -> "Source":
+        """The rows of a frame."""
+        return cls(where, [Part(where, frame.lazy())])
+
+    @property
+    def height(self) -> int:
+        """The number of scanned rows, blank lines of CSV included."""
+        return sum(part.height for part in self._parts)
+
+    def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
+        """Scans all rows; see `Part.scan`."""
+        return pl.concat([part.scan(floats, na_values) for part in self._parts], how="vertical_relaxed")
+
+    def blocks(
+        self,
+        rows: int,
+        columns: Iterable[str] | None = None,
+        floats: Collection[str] = (),
+        na_values: Sequence[str] = (),
+    ) -> Iterator[pl.DataFrame]:
+        """Yields rows without blank lines, up to `rows` at a time.
+
+        Args:
+            columns: the columns, besides the last one, which is always read; None: all.
+            floats: as in `Part.scan`.
+            na_values: as in `Part.scan`.
+
+        Raises:
+            UserError: if the text of a file is faulty.
+            PolarsError: if a cell of `floats` is not a number.
+        """
+        last, start, checked = list(self.schema)[-1], 0, False
+        names = dict.fromkeys([*(self.schema if columns is None else columns), last])
+        scan = self.scan(floats, na_values).select(map(named, names))
+        try:
+            for scanned in scan.collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
+                frame = scanned
+                if frame[last].null_count():
+                    frame = self._without_blank_lines(scanned, start)
+                    if frame[last].null_count() and not checked:  # a line may be too short
+                        checked = True
+                        self.check_lines()
+                start += scanned.height
+                yield frame.rechunk()  # wide tables come in chunks of few rows; each operation pays for each
+        except pl.exceptions.PolarsError as error:
+            if floats:
+                raise
+            self.explain(error)
+
+    def _without_blank_lines(self, frame: pl.DataFrame, start: int) -> pl.DataFrame:
+        """The rows of a frame, scanned from row `start`, that are not blank lines of CSV."""
+        empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+        if not empty.any():  # finding blank lines reads the files again
+            return frame
+        starts = np.cumsum([0, *(part.height for part in self._parts[:-1])])
+        blank = [first + part.blank_rows for first, part in zip(starts, self._parts, strict=True)]
+        is_blank = np.isin(np.arange(start, start + frame.height), np.concatenate(blank))
+        return frame.filter(pl.Series(~is_blank))
+
+    def explain(self, error: Exception) -> NoReturn:
+        """Raises what is behind a polars error during scanning as a UserError."""
+        self.check_lines()
+        raise UserError(Fault(f"cannot be read: {first_line(error)}", self.where)) from error
+
+    def check_lines(self) -> None:
+        """As `Part.check_lines`, of all parts."""
+        for part in self._parts:
+            part.check_lines()
+
+    def location(self, row: int, column: str) -> str:
+        """How messages refer to a cell; rows are counted from 0, without blank lines."""
+        for part in self._parts[:-1]:
+            height = part.height - len(part.blank_rows)
+            if row < height:
+                return part.location(row, column)
+            row -= height
+        return self._parts[-1].location(row, column)
+
+
 def first_line(error: Exception) -> str:
     """The message of a polars error without its hints."""
     return str(error).strip().partition("\n")[0]
+
+
+def _check_same_columns(first: Part, other: Part) -> None:
+    def columns(part: Part, of_null: Part) -> list[str]:
+        """The names and families of types; a column of nulls has the type of the other part."""
+        dtypes = {**part.schema}
+        dtypes |= {name: of_null.schema.get(name, pl.Null()) for name in dtypes if dtypes[name] == pl.Null}
+        return [f"{name or 'no name'} ({_family(dtype)})" for name, dtype in dtypes.items()]
+
+    expected, found = columns(first, other), columns(other, first)
+    if found != expected:
+        more = listed(name for name in found if name not in expected)
+        lacks = listed(name for name in expected if name not in found)
+        what = f"has different columns than {first.where}, or has them in a different order"
+        raise UserError(Fault(what, other.where, more, lacks, "give all files the same columns"))
+
+
+def _family(dtype: DataType) -> str:
+    """The family of a type; types of the same family can be read together."""
+    return "number" if dtype.is_numeric() else "text" if is_text(dtype) else str(dtype.base_type())

@@ -1,6 +1,6 @@
-"""Row numbers, and other whole numbers that may be identifiers."""
+"""Row numbers, identifiers and sentinels among numbers."""
 
-import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +8,10 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.infer.row_numbers import counts_rows, names_row_number
-from mlplab.data.infer.table_spec import Role
-from mlplab.data.io.dialect import CsvOptions
+from mlplab.data.infer.read_table import read_table
+from mlplab.data.infer.suspicious_numbers import counts_rows, names_row_number, sentinels
+from mlplab.data.infer.table_spec import Role, TableSpec
+from mlplab.data.io.source import Source
 
 ROWS = 120
 
@@ -24,11 +25,10 @@ COUNTS = [range(ROWS), range(1, ROWS + 1), range(1001, 1001 + ROWS), range(ROWS,
 
 
 @pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("written", ["frame", "csv", "float"])
+@pytest.mark.parametrize("written", ["csv", "float"])
 def test_row_numbers_are_left_out(
     count: range, written: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("mlplab").propagate = True
     rows = frame(id=list(count))
     if written == "float":
         rows = rows.with_columns(pl.col("id").cast(pl.Float64))
@@ -78,14 +78,7 @@ def test_names_of_row_numbers() -> None:
     assert [name for name in f"{others},{more}".split(",") if names_row_number(name)] == []
 
 
-def test_a_table_without_a_header_has_a_row_number(tmp_path: Path) -> None:
-    frame(id=list(range(1, ROWS + 1))).write_csv(tmp_path / "t.csv", include_header=False)
-    table = table_of(tmp_path / "t.csv", "column_3", given=CsvOptions(header=False))
-    assert table.schema.names == ["column_2"]
-
-
 def test_declared_or_only_row_numbers_are_kept(caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("mlplab").propagate = True
     rows = frame(id=pl.int_range(ROWS, eager=True))
     assert table_of(rows, declared={"id": "numeric"}).schema.names == ["id", "a"]
     assert table_of(rows.drop("a")).schema.names == ["id"]  # the only input
@@ -93,20 +86,15 @@ def test_declared_or_only_row_numbers_are_kept(caplog: pytest.LogCaptureFixture)
 
 
 def test_a_split_may_use_row_numbers() -> None:
-    from mlplab.data.infer.read_table import read_table
-    from mlplab.data.infer.table_spec import TableSpec
-    from mlplab.data.io.source import Source
-
     roles: tuple[tuple[str, Role], ...] = (("y", "target"), ("id", "time"))
-    table = read_table(Source("t", frame(id=pl.int_range(ROWS, eager=True))), TableSpec(roles))
-    assert table.schema.names == ["id", "a"]
+    rows = frame(id=pl.int_range(ROWS, eager=True))
+    assert read_table(Source.of_frame("t", rows), TableSpec(roles)).schema.names == ["id", "a"]
 
 
 @pytest.mark.parametrize("start", [7, 10**14])
 def test_different_whole_numbers_in_all_rows_get_a_note(
     start: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("mlplab").propagate = True
     numbers = start + np.random.default_rng(1).permutation(ROWS) * 3
     frame(account=numbers).write_csv(tmp_path / "t.csv")
     assert table_of(tmp_path / "t.csv").schema.names == ["account", "a"]
@@ -117,3 +105,77 @@ def test_different_whole_numbers_in_all_rows_get_a_note(
     frame(account=[*numbers[:-1], numbers[0]], b=numbers / 4).write_csv(tmp_path / "t.csv")
     table_of(tmp_path / "t.csv")
     assert caplog.text == ""
+
+
+DRAW = np.random.default_rng(0)
+AGES = DRAW.integers(18, 75, 200)
+SIZES = DRAW.normal(12, 3, 200)
+DEGREES = DRAW.normal(0, 15, 200)
+
+
+def found(values: Sequence[float], offset: float = 0.0) -> dict[str, int]:
+    cells = np.array(values, np.float64)
+    whole = cells[~np.isnan(cells)]
+    return sentinels((cells - offset).astype(np.float32), whole.min(), whole.max(), offset)
+
+
+@pytest.mark.parametrize("offset", [0.0, 12.3])
+@pytest.mark.parametrize(
+    ("values", "sentinel", "times"),
+    [
+        (AGES, -1, 5),
+        (AGES, -9, 5),
+        (AGES, 99, 5),
+        (AGES, 999, 5),
+        (SIZES, -999, 2),
+        (SIZES, 9999, 2),
+        (SIZES, -99.9, 3),
+        (DEGREES, -999, 2),
+        (DEGREES, 999.9, 2),
+        ([0.0, 1.0, 2.0, 3.0], 99, 90),
+        ([0.0, 1.0, 2.0, *[17.0] * 50], 99, 2),
+    ],
+)
+def test_sentinels(values: Sequence[float], sentinel: float, times: int, offset: float) -> None:
+    assert found([*values, *[sentinel] * times, np.nan], offset) == {f"{sentinel:g}": times}
+
+
+def test_several_sentinels() -> None:
+    assert found([*AGES, *[-1] * 3, *[999] * 4]) == {"-1": 3, "999": 4}
+    assert found([*range(11), *[98] * 3, 99]) == {"98": 3, "99": 1}  # each gives another reason
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [*AGES, -999],  # once
+        [*DEGREES, -1, -1, -9, -9, -99],  # other values are negative
+        [-1, *[i / 10 for i in range(-9, 30)] * 3],
+        [*range(100)] * 3,  # up to 99
+        [*range(10)] * 30,  # up to 9
+        [-1, 0, 1] * 50,
+        [-1, 1] * 50,
+        [1, 2, 99] * 9,
+        [*range(9, 1000, 10), 999, 999],  # prices
+        np.append(DRAW.integers(0, 95, 900), [99, 99, 99]),
+        np.exp(DRAW.normal(4, 1, 900)).round(),
+    ],
+)
+def test_no_sentinels(values: Sequence[float]) -> None:
+    assert found(values) == {}
+
+
+def test_the_remedy_names_the_sentinels_of_all_columns(caplog: pytest.LogCaptureFixture) -> None:
+    columns = {"a": [*range(20), -999, -999], "b": [*range(20), 999, 999], "y": [*range(0, 60, 3), -99, -99]}
+    keys = """'data.na_values=["?","-999","999","-99"]'"""
+    table_of(pl.DataFrame(columns), na_values=("?",))
+    assert caplog.messages == [
+        f"t: column 'a': -999 in 2 cells may stand for a missing value; if so: {keys} (in all columns)",
+        f"t: column 'b': 999 in 2 cells may stand for a missing value; if so: {keys} (in all columns)",
+        "t: column 'y': -99 in 2 cells may stand for a missing value; if so: "
+        f"{keys} data.missing_target=drop (in all columns)",
+    ]
+    caplog.clear()
+    na_values = ("?", "-999", "999", "-99")
+    table_of(pl.DataFrame(columns), na_values=na_values, drop_missing_targets=True)
+    assert caplog.messages == []

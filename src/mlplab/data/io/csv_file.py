@@ -2,7 +2,7 @@
 
 import os
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -12,45 +12,43 @@ import polars as pl
 from jaxtyping import Int64
 from typing_extensions import override
 
-from mlplab.data.io.csv_lines import blank_rows, line_faults, row_lines
+from mlplab.data.io.csv_lines import Record, check_lines, csv_records
 from mlplab.data.io.dialect import CsvOptions, Dialect, detect_dialect, parse_rows, read_beginning
 from mlplab.data.io.header import column_names
-from mlplab.data.io.source import Source
-from mlplab.errors import Fault
+from mlplab.data.io.source import Part
 
 # Bytes of text that polars parses at a time. There is no argument for it; polars reads the variable at each
 # scan. Its own choice takes 150 MB more for a large file, and half as long again.
 os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", "1000000")
 
 
-class CsvSource(Source):
+class CsvFile(Part):
     """Rows of a CSV file.
 
     Args:
-        path: the file, as named by the user.
+        where: the file's name in messages.
         text: a file with its content as plain UTF-8.
         options: the CSV format, as set by the user.
-        where: the file's name in messages.
         dialect: the dialect of the other files of the same table; None: detect it.
     """
 
-    format = " as CSV"
+    dialect: Dialect
 
-    def __init__(
-        self, path: Path, text: Path, options: CsvOptions, where: str, dialect: Dialect | None = None
-    ) -> None:
-        self.where, self.paths, self._text = where, [path], text
+    def __init__(self, where: str, text: Path, options: CsvOptions, dialect: Dialect | None) -> None:
         beginning = read_beginning(text, where)
         if dialect is None:
             dialect, first_row = detect_dialect(beginning, options, where)
         else:
             first_row = next(parse_rows(beginning, dialect.delimiter, dialect.quote), [])
-        self.dialect: Dialect = dialect
+        self.where, self.dialect, self._text = where, dialect, text
         self.schema = dict.fromkeys(column_names(first_row, dialect, where), pl.String())
         blank = beginning[: len(beginning) - len(beginning.lstrip("\r\n"))].count("\n")
         self._skip_rows = blank + 1 if dialect.header else 0
         self._lines = array("Q")  # of the first rows, read once however many cells are located
-        self._unread_lines = row_lines(text, dialect, len(self.schema))
+        self._unread_lines = (record.line for record in self._records() if record.fields)
+
+    def _records(self) -> Iterator[Record]:
+        return csv_records(self._text, self.dialect, len(self.schema))
 
     @override
     def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
@@ -62,7 +60,7 @@ class CsvSource(Source):
             missing_columns="insert",  # polars would infer another schema from a first row that is too short
             separator=self.dialect.delimiter,
             quote_char=self.dialect.quote,
-            decimal_comma=self.decimal_comma and bool(floats),
+            decimal_comma=self.dialect.decimal == "," and bool(floats),
             null_values=list(na_values) or None,
             glob=False,
         )
@@ -70,11 +68,12 @@ class CsvSource(Source):
     @cached_property
     @override
     def blank_rows(self) -> Int64[np.ndarray, " blank"]:
-        return np.array(blank_rows(self._text, self.dialect, len(self.schema)), dtype=np.int64)
+        blank = [row for row, record in enumerate(self._records()) if not record.fields]
+        return np.array(blank, dtype=np.int64)
 
     @override
-    def line_faults(self) -> list[Fault]:
-        return line_faults(self._text, self.dialect, len(self.schema), self.where)
+    def check_lines(self) -> None:
+        check_lines(self._text, self.dialect, len(self.schema), self.where)
 
     @override
     def location(self, row: int, column: str) -> str:

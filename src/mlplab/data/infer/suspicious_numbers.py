@@ -1,0 +1,203 @@
+"""Numbers that are no measurements: row numbers, identifiers, sentinels such as -999, and dates.
+
+A row number is a perfect input if the table is sorted by its target, but worthless for new rows. A column
+that counts the rows may also be an age, a rank or a time: its name decides.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil, log10
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+
+from mlplab.data.dates import parse_datetime
+from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.table_spec import typed, typed_na_values
+from mlplab.data.parse import cells_of, is_text, parse_str
+from mlplab.data.table import BLOCK
+from mlplab.errors import listed
+
+MIN_IDENTIFIERS = 100
+"""Number of rows below which distinct whole numbers are not suspicious."""
+
+FIRST_ROWS = 4096
+"""Number of rows that are checked before a column is scanned again."""
+
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|#")
+
+IDENTIFIERS = {"id", "uid", "identifier"}
+
+_ROW = "row|rec|record|obs|observation|case|line|entry|instance|sample|example|serial|seq|sequence"
+ROW_NUMBER = re.compile(rf"({_ROW})s?(id|names?)?|({_ROW}|s|sl|sr|lfd)?(no|nr|num|number|index|idx|#)")
+"""Words that together say row number, in lower case and without what separates them: Row_Number, S.No, #."""
+
+GENERATED = re.compile(r"column_\d+|Unnamed: \d+|\.\.\.\d+|_c\d+|V\d+|__index_level_\d+__")
+"""Names that polars, pandas, readr, Spark and R give to columns that have none."""
+
+NINES = re.compile(r"-9|-?9[9.]*9")
+"""Typical numbers for missing values, including -99.9; a single 9 is too common as a count."""
+
+MIN_OTHERS = 3
+"""Number of other values besides sentinels; otherwise a column may contain codes such as -1, 0 and 1."""
+
+MIN_GAP_RATIO = 3
+"""Smallest ratio of the gap next to a sentinel to the largest gap between the other values."""
+
+MAX_DISTANCE = 2.5
+"""Largest distance of additional sentinels (for different reasons: 97, 98) from 99 and the like."""
+
+COMPACT = "%Y%m%d"
+"""The format of dates written as whole numbers."""
+
+
+def leave_out_row_numbers(reader: TableReader) -> None:
+    """Leaves out columns that number the rows, and notes those that may be identifiers.
+
+    Columns stay if the user declared their kind, the split needs them, or there is no other input.
+    """
+    exempt = {*reader.spec.declared, *(name for name, _ in reader.spec.roles)}
+    inputs = [column for column in reader.columns if column.is_input]
+    numbers, possible = list[InferredColumn](), list[InferredColumn]()
+    for column in inputs:
+        if column.kind == "numeric" and not column.missing and column.name not in exempt and column.range:
+            values, (low, high) = reader.values(column), column.range
+            step = (high - low) / max(1, len(values) - 1)
+            may_count = names_row_number(column.name) and low.is_integer() and step.is_integer()
+            if may_count and counts_rows(values, column.low[0], column.high[0]):
+                numbers.append(column)
+            elif not _has_range_of_dates(column) and _may_identify(
+                values, low, high, column.definition.offset
+            ):
+                possible.append(column)
+    for column in numbers if len(numbers) < len(inputs) else ():
+        why = "a row number, which is useless for new rows"
+        column.leave_out("row number", f"{why}; {typed(column.name, 'numeric')} keeps it")
+    for column in _distinct_integers(possible, reader):
+        drop = typed(column.name, "drop")
+        column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
+
+
+def names_row_number(name: str) -> bool:
+    """Whether a column's name says that it numbers or identifies rows, or is none that a person gave."""
+    words = [word.lower() for word in WORD.findall(name)]
+    return bool(IDENTIFIERS & set(words) or ROW_NUMBER.fullmatch("".join(words)) or GENERATED.fullmatch(name))
+
+
+def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> bool:
+    """Whether the values rise or fall by the same step from each row to the next.
+
+    Args:
+        values: a column; NaN is missing.
+        low: its smallest value, before rounding to the column's type.
+        high: its largest.
+    """
+    if len(values) < 3 or not low < high:  # two values are always a step apart
+        return False
+    first, step = low, (high - low) / (len(values) - 1)
+    if values[0] > values[-1]:
+        first, step = high, -step
+    for start in range(0, len(values), BLOCK):
+        block = values[start : start + BLOCK]
+        expected = (first + step * np.arange(start, start + len(block))).astype(values.dtype)
+        if not (np.abs(block - expected) < abs(step) / 2).all():
+            return False
+    return True
+
+
+def _may_identify(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> bool:
+    """Whether a column's first rows have distinct whole numbers, and its range has enough for all rows."""
+    first = values[:FIRST_ROWS]
+    if (
+        len(values) < MIN_IDENTIFIERS
+        or not high - low >= len(values) - 1
+        or len(np.unique(first)) < len(first)
+    ):
+        return False
+    whole = first.astype(np.float64) + offset
+    return bool((np.abs(whole - np.round(whole)) <= np.spacing(np.abs(first))).all())
+
+
+def _distinct_integers(columns: Sequence[InferredColumn], reader: TableReader) -> list[InferredColumn]:
+    """The columns that have a different whole number in each row, comparing all digits."""
+    dtypes = reader.source.schema
+    integers = [c for c in columns if dtypes[c.name].is_integer() or is_text(dtypes[c.name])]
+    values = {column.name: pl.Series(dtype=pl.Int64) for column in integers}
+    for frame in reader.blocks(values) if values else ():
+        for name, integers_so_far in values.items():
+            integers_so_far.append(cells_of(frame, name).cast(pl.Int64, strict=False))
+    return [column for column in integers if values[column.name].drop_nulls().n_unique() == reader.rows]
+
+
+def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> dict[str, int]:
+    """The likely sentinel values of a column as users type them, and how many cells hold each.
+
+    A sentinel is the smallest or the largest value, occurs more than once, and is -1 or made of 9s. If
+    negative, it is the only negative value or lies apart from the others. If positive, it lies apart, and is
+    either far from the others or more frequent than its neighbour, unlike the largest of a few large values.
+
+    Args:
+        values: the column without its offset; NaN is missing.
+        low: its smallest value, in its own units.
+        high: its largest.
+    """
+    texts = {end: _number_text(end, offset) for end in (low, high)}
+    ends = [end for end, text in texts.items() if text == "-1" or NINES.fullmatch(text)]
+    if not ends:  # nearly always, and nothing needs sorting
+        return {}
+    distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+    distinct = distinct.astype(np.float64) + offset
+    blocks = [np.abs(distinct - end) < (MAX_DISTANCE if abs(end) > 9 else 1e-3) for end in ends]
+    others = ~np.any(blocks, axis=0)
+    if others.sum() < MIN_OTHERS:
+        return {}
+    found: dict[str, int] = {}
+    for end, block in zip(ends, blocks, strict=True):
+        nearest = np.abs(np.where(others, distinct, np.inf) - end).argmin()
+        gap = np.abs(distinct[block] - distinct[nearest]).min()
+        span, widest = np.ptp(distinct[others]), np.diff(distinct[others]).max()
+        is_apart = gap >= MIN_GAP_RATIO * widest
+        if end < 0 and end == low:
+            likely = distinct[nearest] >= 0 or is_apart
+        else:
+            likely = is_apart and (gap >= span or counts[block].sum() > counts[nearest])
+        if likely and counts[block].sum() > 1:
+            for value, count in zip(distinct[block].tolist(), counts[block].tolist(), strict=True):
+                found[_number_text(value, offset)] = count
+    return found
+
+
+def sentinel_note(found: Mapping[str, int], na_values: Iterable[str], *, drop_rows: bool) -> str:
+    """A note about sentinels.
+
+    Args:
+        found: the sentinels and their counts.
+        na_values: the values to declare for all columns, which share one key.
+        drop_rows: whether rows with a missing value must be left out.
+    """
+    cells = listed(f"{text} in {count:,} cells" for text, count in found.items())
+    keys = typed_na_values(na_values) + " data.missing_target=drop" * drop_rows
+    return f"{cells} may stand for a missing value; if so: {keys} (in all columns)"
+
+
+def compact_date_note(column: InferredColumn, reader: TableReader) -> str:
+    """A note about numbers that look like dates, such as 19750103."""
+    if column.name in reader.spec.declared or not _has_range_of_dates(column):
+        return ""
+    text = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
+    if not len(text) or parse_datetime(text, (), COMPACT).null_count():
+        return ""
+    return f"its numbers look like dates, such as {text[0]}; if they are: {typed(column.name, COMPACT)}"
+
+
+def _has_range_of_dates(column: InferredColumn) -> bool:
+    """Whether all numbers are between 18000101 and 21001231."""
+    return column.range is not None and column.range[0] >= 18000101 and column.range[1] <= 21001231
+
+
+def _number_text(value: float, offset: float) -> str:
+    """A number with only the digits that float32 keeps without the offset."""
+    digits = -ceil(log10(4 * np.spacing(np.float32(abs(value - offset)))))
+    return f"{round(value, digits):.7g}"
