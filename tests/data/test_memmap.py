@@ -59,7 +59,7 @@ def assert_same(one: Table, other: Table) -> None:
         np.testing.assert_array_equal(key.values, other.split_columns[role].values)
         assert key.names == other.split_columns[role].names
     assert one.schema == other.schema
-    assert one.fingerprint() == other.fingerprint()
+    assert one.fingerprint == other.fingerprint
 
 
 def test_a_memmapped_table_equals_one_in_memory(path: Path) -> None:

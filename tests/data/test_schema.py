@@ -12,12 +12,11 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.date_parts import DATE_PARTS
-from mlplab.data.dates import DATE_FORMATS
+from mlplab.data.dates import DATE_FORMATS, DATE_PARTS
 from mlplab.data.infer.infer_kind import infer_kind
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.new_data import FrameTransformer
-from mlplab.data.schema import Schema
+from mlplab.data.schema import Column, Schema, column_rows
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
@@ -341,3 +340,26 @@ def test_a_declared_kind_means_the_same_for_numbers() -> None:
 def test_an_invalid_date_format_is_refused() -> None:
     with pytest.raises(UserError, match=r"%Y-%m-%d %H'?: is not a date format"):
         table(["2024-01-31 10"], "%Y-%m-%d %H")
+
+
+def test_each_column_has_a_row() -> None:
+    inputs = (
+        Column("n", "numeric", missing=True),
+        Column("c", "categorical", categories=tuple("abcdefghi"), missing=True),
+        Column("d", "date", format="%d.%m.%Y", parts=("year", "month_sin")),
+    )
+    schema = Schema(inputs, ("y",), classes=("no", "yes"), weight="w", left_out={"id": "is an index"})
+    assert list(column_rows(schema)) == [
+        ("y", "target", "classes", "2 classes: no, yes"),
+        ("w", "weight", "numeric", ""),
+        ("n", "input", "numeric", "has missing values"),
+        (
+            "c",
+            "input",
+            "categorical",
+            "9 categories: a, b, c, d, e, f, g, h, … (9 in all); has missing values",
+        ),
+        ("d", "input", "date", "format %d.%m.%Y; read as year, month_sin"),
+        ("id", "left out", "", "is an index"),
+    ]
+    assert next(column_rows(Schema((), ("y",)))) == ("y", "target", "numeric", "")

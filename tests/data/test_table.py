@@ -75,7 +75,7 @@ def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
     for name in names:
         table = table_of(tmp_path / name, weight="w")
         np.testing.assert_array_equal(table.x, frame.x, name)
-        assert table.fingerprint() == frame.fingerprint(), name
+        assert table.fingerprint == frame.fingerprint, name
         assert table.schema.categories == frame.schema.categories
     assert frame.schema.names == FRAME.columns[:-2]
     assert frame.weight is not None
@@ -83,7 +83,7 @@ def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
 
 
 def test_a_fingerprint_depends_on_names_values_and_weights() -> None:
-    first = table_of(FRAME, weight="w").fingerprint()
+    first = table_of(FRAME, weight="w").fingerprint
     cell = FRAME["number"].to_list()
     others = [
         table_of(FRAME.rename({"number": "n"}), weight="w"),
@@ -92,7 +92,7 @@ def test_a_fingerprint_depends_on_names_values_and_weights() -> None:
         table_of(FRAME.with_columns(pl.col("w") + 1), weight="w"),
         table_of(FRAME.drop("w")),
     ]
-    assert len({str(each.fingerprint()) for each in others} | {str(first)}) == 6
+    assert len({str(each.fingerprint) for each in others} | {str(first)}) == 6
     assert first["rows"] == 40
 
 
@@ -106,7 +106,7 @@ def test_several_files_are_one_table(tmp_path: Path, how: str) -> None:
         else:
             part.write_csv(tmp_path / f"part-{number}.csv")
     path = tmp_path / "part-*.csv" if how == "pattern" else tmp_path
-    assert table_of(path, weight="w").fingerprint() == whole.fingerprint()
+    assert table_of(path, weight="w").fingerprint == whole.fingerprint
 
 
 def test_files_with_other_columns_are_refused(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_row_index_changes_nothing(tmp_path: Path, header: str) -> None:
         lines = [f'"row {i}",{i},{i * i}' for i in rows]
         write(tmp_path, "\n".join([header, *lines]), f"part-{part}.csv")
     indexed = table_of(tmp_path / "part-*.csv")
-    assert indexed.fingerprint() == plain.fingerprint()
+    assert indexed.fingerprint == plain.fingerprint
     assert list(indexed.schema.left_out) == [""]
     write(tmp_path, f"{header}\nr0,0,1\nr1,1,1\n\nr2,x,3\n", "part-2.csv")
     assert "part-2.csv, column 'a', line 5, data row 3" in refusal(tmp_path / "part-*.csv")

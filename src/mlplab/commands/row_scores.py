@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
-from mlplab.data.class_labels import class_numbers
 from mlplab.data.parse import cells_of, is_text, parse_float
 from mlplab.data.schema import Schema
+from mlplab.data.task import class_numbers
 from mlplab.runs.predictions import SMALLEST_PROBABILITY, most_likely
 
 CAVEAT = "no test on training rows: evaluate.py leaves them out"

@@ -129,13 +129,7 @@ def has_repeats(text: pl.Series) -> bool:
 
 
 def bad_cells(cells: pl.Series, values: pl.Series, na_values: Collection[str], kind: Kind) -> pl.Series:
-    """The rows whose cells are neither missing nor of this kind.
-
-    Args:
-        values: the parsed cells.
-        na_values: additional missing values.
-        kind: the kind of the column.
-    """
+    """The rows whose cells are neither missing nor of this kind, of which `values` are the parsed cells."""
     numeric = kind == "numeric"
     if values.null_count() == cells.null_count() and (not numeric or _within_int64(values)):
         return NO_ROWS

@@ -71,11 +71,9 @@ class Statistics:
 
         Args:
             x: numbers and codes of categories; may be memory-mapped.
-            y: the targets.
             train: training rows of each member. Members with the same array are computed once.
             categories: number of categories of each feature; 0 for numeric features.
             weight: the weight of each row, in any unit; None if all weights are equal.
-            quantiles: whether to compute `quantiles`.
             log_target: whether `y_mean` and `y_std` are computed from the targets' logarithms.
         """
         distinct = {id(rows): rows for rows in train}
@@ -84,9 +82,8 @@ class Statistics:
             for key, rows in distinct.items()
         }
         members = [computed[id(rows)] for rows in train]
-        return cls(
-            **{name: torch.from_numpy(np.stack([each[name] for each in members])) for name in members[0]}
-        )
+        stacked = {name: np.stack([member[name] for member in members]) for name in members[0]}
+        return cls(**{name: torch.from_numpy(values) for name, values in stacked.items()})
 
     def tensors(self) -> dict[str, Tensor]:
         """All statistics that were computed, by name."""
@@ -155,13 +152,12 @@ def _of_rows(
         known = ~np.isnan(codes)
         of_codes = None if weights is None else np.broadcast_to(weights, codes.shape)[known]
         counts += np.bincount(codes[known].astype(np.int64), of_codes, minlength=len(counts))
-    modes = [
-        counts[offset : offset + size].argmax() if size else 0
-        for offset, size in zip(offsets, categories, strict=True)
-    ]
+    by_feature = np.split(counts, offsets[1:])
+    modes = [of_codes.argmax() if len(of_codes) else 0 for of_codes in by_feature]
     known = inputs.total > 0
     sample = sample_rows(rows, SAMPLE)
-    fewest, most = QUANTILES
+    sampled_weight = None if weight is None else weight[sample]
+    count = min(max(len(rows) // 30, QUANTILES[0]), QUANTILES[1]) if quantiles else None
     fields = {
         "mean": inputs.mean,
         "std": inputs.std(),
@@ -171,19 +167,13 @@ def _of_rows(
         "mode": np.array(modes, np.float64),
         "y_mean": targets.mean,
         "y_std": targets.std(),
-        **_order_statistics(
-            x[sample],
-            None if weight is None else weight[sample],
-            min(max(len(rows) // 30, fewest), most) if quantiles else None,
-        ),
+        **_order_statistics(x[sample], sampled_weight, count),
     }
     return {name: np.atleast_2d(values) for name, values in fields.items()}
 
 
 def _order_statistics(
-    sample: Float[np.ndarray, "row feature"],
-    weight: Float[np.ndarray, " row"] | None,
-    quantiles: int | None,
+    sample: Float[np.ndarray, "row feature"], weight: Float[np.ndarray, " row"] | None, quantiles: int | None
 ) -> dict[str, Float64[np.ndarray, "*quantile feature"]]:
     """Median, quartiles and quantiles of each column; 0 if all values are missing."""
     levels = np.array([0.5, 0.25, 0.75, *(np.linspace(0, 1, quantiles) if quantiles else ())])

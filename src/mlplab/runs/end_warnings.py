@@ -4,7 +4,7 @@ import numpy as np
 
 from mlplab.config import CsvData, chosen
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
-from mlplab.data.target_leaks import CLASS_ERRORS, UNEXPLAINED
+from mlplab.data.leaks.target_leaks import CLASS_ERRORS, UNEXPLAINED
 from mlplab.errors import listed, shortened
 from mlplab.runs.baselines.fitted import baseline_part_scores
 from mlplab.runs.folder import Metrics

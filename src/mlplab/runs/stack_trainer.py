@@ -14,7 +14,7 @@ from torch import Tensor
 from mlplab.config import TrainConfig
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import RunData
-from mlplab.data.seen_rows import SeenRows
+from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.errors import Fault, UserError
 from mlplab.models.class_probabilities import ClassProbabilities
 from mlplab.runs.build import build_stack, build_trainer

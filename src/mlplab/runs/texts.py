@@ -6,8 +6,7 @@ from typing import Any
 import yaml
 
 from mlplab.config import TrainConfig
-from mlplab.data.column_table import ColumnRow, column_rows
-from mlplab.data.schema import Schema
+from mlplab.data.schema import ColumnRow, Schema, column_rows
 from mlplab.markdown import markdown_table
 
 MOST_COLUMNS = 200

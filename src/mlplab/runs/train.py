@@ -87,7 +87,7 @@ def train_runs(
         training = _Training(trainer, signals, console, title or "")
         warnings = [row_warnings(run, resumed=state is not None) for run in in_training]
         _open_folders(runs, in_training, state)
-        warned = data[0].hashed.warned
+        warned = data[0].table.warned
         for warning in dict.fromkeys(each for own in warnings for each in own if each not in warned):
             log.warning("%s", warning)  # to the terminal; the runs' logs are not open yet
             warned.add(warning)

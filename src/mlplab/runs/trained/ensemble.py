@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Shaped
 
-from mlplab.data.class_labels import label_values
 from mlplab.data.loader import EVALUATION_MULTIPLE
 from mlplab.data.new_data import NO_NUMBERS, FrameLike, FrameTransformer, as_frame
 from mlplab.data.schema import Schema
+from mlplab.data.task import label_values
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.predictions import most_likely, spread_columns, weighted_mean
 from mlplab.runs.selection import select_runs

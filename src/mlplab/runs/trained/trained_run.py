@@ -9,8 +9,8 @@ from jaxtyping import Float64
 
 from mlplab.config import TrainConfig, parse
 from mlplab.config.keys import differing
+from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
-from mlplab.data.seen_rows import SeenRows
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import Network
 from mlplab.runs.discovery import read_config, read_metrics

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlplab.commands.report.parts.text_table import TextTable
-from mlplab.data.column_table import ColumnRow, column_rows
-from mlplab.data.schema import Schema
+from mlplab.data.schema import ColumnRow, Schema, column_rows
 
 MOST_COLUMNS = 500
 """Columns that the page lists at most."""

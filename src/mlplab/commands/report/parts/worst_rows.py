@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 
 from mlplab.commands.report.parts.text_table import TextTable, aligned
-from mlplab.data.class_labels import label_values
 from mlplab.data.schema import Schema
+from mlplab.data.task import label_values
 from mlplab.runs.folder import TEST_PREDICTIONS
 from mlplab.runs.predictions import prediction_names
 
