@@ -14,7 +14,6 @@ from support import table_of
 
 from mlplab.data.dates import DATE_FORMATS, DATE_PARTS
 from mlplab.data.infer.infer_kind import infer_kind
-from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Column, Schema, column_rows
 from mlplab.data.table import Table
@@ -310,13 +309,6 @@ def test_moments_with_a_zone_are_the_same_in_text_and_in_a_frame(zone: str) -> N
     zoned = pl.Series(MOMENTS).dt.replace_time_zone(zone)
     text = zoned.dt.strftime("%Y-%m-%dT%H:%M:%S%:z").to_list()
     np.testing.assert_array_equal(table(zoned.to_list()).x, table(text).x)
-
-
-def test_with_a_decimal_comma_points_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text("a;y\n" + "".join(f"{row}.500;{row},5\n" for row in range(1, 40)))
-    with pytest.raises(UserError, match=r"column 'a', line 2, data row 1: is not a number"):
-        table_of(path, given=CsvOptions(decimal=","))
 
 
 def test_a_whole_number_is_the_same_category_with_and_without_a_point() -> None:

@@ -35,7 +35,7 @@ CELLS: st.SearchStrategy[tuple[ClassKind, list[Any]]] = st.one_of(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(CELLS)
 def test_cells_have_the_number_of_their_label_and_labels_come_back(
     drawn: tuple[ClassKind, list[Any]],

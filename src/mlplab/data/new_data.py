@@ -52,7 +52,6 @@ class FrameTransformer:
     """Converts frames with the same columns to features, and counts missing values and unknown categories.
 
     Args:
-        schema: the columns of the network.
         where: how messages refer to the data.
         dtype: the type of the features.
         decimal_comma: whether numbers in text have a decimal comma.
@@ -106,10 +105,8 @@ class FrameTransformer:
             raise UserError(*faults)
         x = to_matrix(features, self.dtype, writable=True)
         self.rows += frame.height
-        first = 0
-        for column in self.schema.inputs:
-            missing = np.isnan(x[:, first])
-            first += column.width
+        for column, part in zip(self.schema.inputs, self.schema.feature_slices, strict=True):
+            missing = np.isnan(x[:, part.start])
             if missing.any():
                 self._count(column, cells_of(frame, column.name).filter(pl.Series(missing)))
         return x

@@ -156,39 +156,33 @@ def _of_rows(
     modes = [of_codes.argmax() if len(of_codes) else 0 for of_codes in by_feature]
     known = inputs.total > 0
     sample = sample_rows(rows, SAMPLE)
-    sampled_weight = None if weight is None else weight[sample]
-    count = min(max(len(rows) // 30, QUANTILES[0]), QUANTILES[1]) if quantiles else None
+    count = min(max(len(rows) // 30, QUANTILES[0]), QUANTILES[1]) if quantiles else 0
+    levels = np.array([0.5, 0.25, 0.75, *np.linspace(0, 1, count)])
+    if weight is None:
+        ordered = _quantiles(x[sample], levels)
+    else:
+        ordered = _weighted_quantiles(x[sample], weight[sample], levels)
     fields = {
         "mean": inputs.mean,
         "std": inputs.std(),
         "minimum": np.where(known, inputs.minimum, 0.0),
         "maximum": np.where(known, inputs.maximum, 0.0),
+        **dict(zip(("median", "q25", "q75"), ordered, strict=False)),
         "present": counts > 0,
         "mode": np.array(modes, np.float64),
         "y_mean": targets.mean,
         "y_std": targets.std(),
-        **_order_statistics(x[sample], sampled_weight, count),
     }
-    return {name: np.atleast_2d(values) for name, values in fields.items()}
-
-
-def _order_statistics(
-    sample: Float[np.ndarray, "row feature"], weight: Float[np.ndarray, " row"] | None, quantiles: int | None
-) -> dict[str, Float64[np.ndarray, "*quantile feature"]]:
-    """Median, quartiles and quantiles of each column; 0 if all values are missing."""
-    levels = np.array([0.5, 0.25, 0.75, *(np.linspace(0, 1, quantiles) if quantiles else ())])
-    values = _quantiles(sample, levels) if weight is None else _weighted_quantiles(sample, weight, levels)
-    fields = dict(zip(("median", "q25", "q75"), values, strict=False))
     if quantiles:
-        fields["quantiles"] = np.pad(values[3:], ((0, QUANTILES[1] - quantiles), (0, 0)), mode="edge")
-        fields["quantile_count"] = np.full(sample.shape[1], float(quantiles))
-    return fields
+        fields["quantiles"] = np.pad(ordered[3:], ((0, QUANTILES[1] - count), (0, 0)), mode="edge")
+        fields["quantile_count"] = np.full(x.shape[1], float(count))
+    return {name: np.atleast_2d(values) for name, values in fields.items()}
 
 
 def _quantiles(
     sample: Float[np.ndarray, "row feature"], levels: Float64[np.ndarray, " level"]
 ) -> Float64[np.ndarray, "level feature"]:
-    """Quantiles by linear interpolation, numpy's default. Sorts the sample in place."""
+    """Quantiles by linear interpolation, numpy's default; 0 if all values are missing. Sorts in place."""
     sample.sort(0)  # NaN last
     count, columns = (~np.isnan(sample)).sum(0), np.arange(sample.shape[1])
 
