@@ -12,42 +12,29 @@ from pathlib import Path
 
 from mlplab.cli.terminal import VERSION, exit_status, log_to_terminal, version_line
 
-WIDE = 10_000
-"""Characters; wider than any table."""
-
 
 def results(arguments: argparse.Namespace) -> None:
     """Prints the table."""
     from rich.console import Console
 
-    from mlplab.commands.results import read_runs, results_by_table
+    from mlplab.commands.results import read_runs, results_by_table, results_csv
     from mlplab.commands.results_search import search_table
     from mlplab.commands.results_table import results_table
-    from mlplab.commands.results_text import results_csv, results_markdown, wide_table
     from mlplab.runs.selection import trials_in_order
 
     if arguments.watch:
         _watch(arguments)
     by = [key for key in arguments.by.split(",") if key] if arguments.by else None
     runs, console = read_runs(arguments.folders), Console()
-    on_terminal = arguments.format == "terminal" and console.is_terminal
-    if on_terminal and by is None and trials_in_order(runs):
+    if arguments.format == "terminal" and by is None and trials_in_order(runs):
         console.print(search_table(runs, console.width, arguments.sort))
         return
     tables = results_by_table(runs, by, arguments.sort)
     if arguments.format == "csv":
         print(results_csv(tables), end="")
         return
-    for title, found in tables:
-        heading = title if len(tables) > 1 else None
-        if on_terminal:
-            console.print(results_table(found, console.width, heading, with_names=by is None))
-        elif arguments.format == "markdown":
-            print(f"**{heading}**\n\n{results_markdown(found)}\n" if heading else results_markdown(found))
-        else:  # lines need no wrapping
-            grid = wide_table(found, heading)
-            console.width = console.measure(grid, options=console.options.update(width=WIDE)).maximum
-            console.print(grid)
+    for results in tables:
+        console.print(results_table(results, console.width, results.title if len(tables) > 1 else None))
 
 
 def _watch(arguments: argparse.Namespace) -> None:
@@ -94,7 +81,7 @@ def main() -> None:
         "that sees the folder. Ctrl-C ends it",
     )
     parser.add_argument(VERSION, action="version", version=version_line())
-    parser.add_argument("--format", choices=["terminal", "markdown", "csv"], default="terminal")
+    parser.add_argument("--format", choices=["terminal", "csv"], default="terminal")
     log_to_terminal("stderr")
     sys.exit(exit_status(lambda: results(parser.parse_args())))
 

@@ -22,14 +22,15 @@ from termios import TIOCSWINSZ
 from typing import TYPE_CHECKING
 
 import pyte
-from benchmarks.browser import HEIGHT, WIDTH, opened_browser, tensorboard
-from benchmarks.machine import ROOT
+from chromium import HEIGHT, WIDTH, opened_browser, tensorboard
 
 from mlplab.cli.arguments import Arguments, Text, command
 from mlplab.errors import RunFailed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).resolve().parents[1]
 
 COLUMNS, LINES = 80, 60
 """Of the terminal."""

@@ -22,35 +22,30 @@ def train_search(folder: Path) -> BestTrial:
             "optimizer.lr": 10 ** rng.uniform(-4, -1),
             "model.dropout": rng.uniform(0, 0.5),
             "model.hidden": [8, 8],
-            "data.batch_size": rng.choice([16, 32]),
+            "optimizer.weight_decay": rng.choice([0.01, 0.1]),
         }
         for _ in STATUSES
     ]
     typed = [[f"{key}={as_typed(value)}" for key, value in values.items()] for values in sampled]
-    done: dict[float, int] = {}
-    for number, (status, overrides) in enumerate(zip(STATUSES, typed, strict=True)):
-        train_into(folder / "new", [*SMALL, "baselines=[linear]", *overrides])
-        run = (folder / "new/0").rename(folder / f"trial-{number:04d}")
-        metrics = json.loads((run / "metrics.json").read_text())
-        if status == "done":
-            done[metrics["val/mae"]] = number
-        else:
+    trained = train_into(folder, *([*SMALL, "baselines=[linear]", *overrides] for overrides in typed))
+    done = [metrics["val/mae"] for metrics, status in zip(trained, STATUSES, strict=True) if status == "done"]
+    number = next(place for place, metrics in enumerate(trained) if metrics["val/mae"] == min(done))
+    for other, (status, metrics) in enumerate(zip(STATUSES, trained, strict=True)):
+        run = (folder / str(other)).rename(folder / f"trial-{other:04d}")
+        if status != "done":
             (run / "metrics.json").write_text(json.dumps(_unfinished(status, metrics)))
             (run / "test_predictions.csv").unlink()
-    (folder / "new").rmdir()
-    value, number = min(done.items())
-    for other in set(done.values()) - {number}:
-        change(folder / f"trial-{other:04d}", "test/")
-    metrics = json.loads((folder / f"trial-{number:04d}/metrics.json").read_text())
+        elif other != number:
+            change(run, "test/")
     best = BestTrial(
         f"trial-{number:04d}",
         "val/mae",
-        value,
+        min(done),
         {status: STATUSES.count(status) for status in dict.fromkeys(STATUSES)},
         sampled[number],
         f"uv run scripts/train.py {' '.join(typed[number])} ensemble=1",
-        {"optimizer.lr": 0.7, "model.dropout": 0.2, "data.batch_size": 0.1},
-        {name: metrics[f"test/{name}"] for name in ("rmse", "mae", "r2")},
+        {"optimizer.lr": 0.7, "model.dropout": 0.2, "optimizer.weight_decay": 0.1},
+        {name: trained[number][f"test/{name}"] for name in ("rmse", "mae", "r2")},
     )
     best.write(folder)
     return best
@@ -68,8 +63,9 @@ def _unfinished(status: str, metrics: dict[str, Any]) -> dict[str, Any]:
 def change(run: Path, without: str = "", **metrics: Any) -> None:
     """Adds to a run's metrics.json, and removes what has a text in its name."""
     path = run / "metrics.json"
-    found = json.loads(path.read_text()) | metrics
-    kept = {name: value for name, value in found.items() if not without or without not in name}
-    path.write_text(json.dumps(kept))
+    content = json.loads(path.read_text()) | metrics
+    path.write_text(
+        json.dumps({name: content[name] for name in content if not without or without not in name})
+    )
     if without:
         (run / "test_predictions.csv").unlink(missing_ok=True)

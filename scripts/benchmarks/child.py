@@ -1,72 +1,165 @@
-"""Measurements in fresh processes, which print what they have found as JSON, or are timed as a whole."""
+"""Measurements inside a process of one checkout, through its public face.
+
+python -m benchmarks.child CLOCK FUNCTION WORD…   (prints a line of JSON)
+"""
 
 import json
 import os
-import subprocess
+import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
+from unittest.mock import patch
 
-from benchmarks.machine import ROOT
-from mlplab.errors import RunFailed
-
-
-def answer(module: str, *words: str, folder: Path, prefix: Sequence[str] = ()) -> dict[str, Any]:
-    """What a module of this package prints.
-
-    Args:
-        folder: where it runs.
-        prefix: stands before the command.
-
-    Raises:
-        RunFailed: if it ends with another status than 0.
-    """
-    ended = subprocess.run(
-        [*prefix, sys.executable, "-m", f"benchmarks.{module}", *words],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ended.returncode:
-        message = f"{module} {' '.join(words)} ended with status {ended.returncode}"
-        raise RunFailed(f"{message}:\n{ended.stderr.strip()}")
-    return json.loads(ended.stdout)
+now: Callable[[], float] = perf_counter
+"""The clock of this process, which the command line chooses."""
 
 
-def seconds_of(name: str, *words: str) -> float:
-    """How long a Python process takes in the folder scripts.
+def memory(name: str = "VmHWM") -> int:
+    """Bytes of this process, on Linux: `VmHWM` at most, with mapped files; `RssAnon` now, without them."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
-    Args:
-        name: of what runs, for the message.
-        words: after `python` on the command line.
+
+def timed(work: Callable[[], object]) -> dict[str, Any]:
+    """The seconds of a call, and by how many bytes it raises the most memory that the process has taken."""
+    before, start = memory(), now()
+    work()
+    return {"seconds": now() - start, "memory": memory() - before}
+
+
+@contextmanager
+def timed_epochs() -> Iterator[list[float]]:
+    """Yields a list that gets the seconds of each epoch of `Trainer.fit`, validation excluded.
 
     Raises:
-        RunFailed: if it ends with another status than 0.
+        RuntimeError: if `Trainer.fit` is called again, so that not all networks train in one stack.
     """
-    start = perf_counter()
-    ended = subprocess.run(
-        [sys.executable, *words], cwd=ROOT / "scripts", capture_output=True, text=True, check=False
-    )
-    seconds = perf_counter() - start
-    if ended.returncode:
-        raise RunFailed(f"{name} ended with status {ended.returncode}:\n{ended.stderr.strip()}")
-    return seconds
+    from lightning.pytorch import LightningModule, Trainer
+
+    fit, epochs, start = Trainer.fit, list[float](), list[float]()
+
+    def timed_fit(trainer: Trainer, model: LightningModule, *arguments: Any, **named: Any) -> None:
+        if epochs:
+            raise RuntimeError("Trainer.fit was called again")
+        on_start, on_end = model.on_train_epoch_start, model.on_validation_start
+
+        def epoch_start() -> None:
+            start.append(now())
+            on_start()
+
+        def epoch_end() -> None:
+            if start:  # Lightning also validates once before it trains
+                epochs.append(now() - start[-1])
+            on_end()
+
+        with (
+            patch.object(model, "on_train_epoch_start", epoch_start),
+            patch.object(model, "on_validation_start", epoch_end),
+        ):
+            fit(trainer, model, *arguments, **named)
+
+    with patch.object(Trainer, "fit", timed_fit):
+        yield epochs
 
 
-def run_script(name: str, *words: str, folder: Path) -> None:
-    """Runs a script of the folder scripts.
+def train(*words: str) -> dict[str, Any]:
+    """Runs `scripts/train.py`: the seconds of each epoch, and the memory at the end, without mapped files."""
+    with timed_epochs() as epochs:
+        _train_script(words)
+    return {"epochs": epochs, "anonymous": memory("RssAnon")}
 
-    Args:
-        folder: where it runs.
 
-    Raises:
-        RunFailed: if it ends with another status than 0.
-    """
-    command = [sys.executable, str(ROOT / f"scripts/{name}.py"), *words]
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if ended.returncode:
-        raise RunFailed(f"{name} ended with status {ended.returncode}:\n{ended.stderr.strip()}")
+def read(*words: str) -> dict[str, Any]:
+    """The seconds and the memory that `scripts/train.py` needs until training starts, which is left out."""
+    from lightning.pytorch import Trainer
+
+    def end(*_: Any, **__: Any) -> None:
+        print(json.dumps({"seconds": now() - start, "peak": memory()}), file=sys.__stdout__, flush=True)
+        os._exit(0)
+
+    start = now()
+    with patch.object(Trainer, "fit", end):
+        _train_script(words)
+    raise RuntimeError("Trainer.fit was not called")
+
+
+def _train_script(words: tuple[str, ...]) -> None:
+    import mlplab
+
+    script = str(Path(mlplab.__file__).parents[2] / "scripts/train.py")
+    with patch.object(sys, "argv", [script, *words]):
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as ended:
+            if ended.code:
+                raise
+
+
+def predict(run: str, source: str, output: str) -> dict[str, Any]:
+    """The command predict."""
+    import torch
+
+    from mlplab.commands.predict import predict
+
+    torch.set_num_threads(1)  # as scripts/predict.py does
+    return timed(lambda: predict(Path(run), source, output, overwrite=True))
+
+
+def ensemble(sweep: str, table: str) -> dict[str, Any]:
+    """Loads a sweep, and predicts the rows of a table by all its runs, as one stack and run by run."""
+    import polars as pl
+    import torch
+
+    import mlplab
+
+    torch.set_num_threads(1)
+    frame = pl.read_csv(table)
+    folders = [path.parent for path in sorted(Path(sweep).glob("*/metrics.json"))]
+    mlplab.load(folders[0]).predict(frame[:1])
+    before, loaded = memory(), list[Any]()
+    answer = {"seconds": timed(lambda: loaded.append(mlplab.load(sweep, "all")))["seconds"]}
+    for name, rows in (("all rows", frame), ("one row", frame[:1])):
+        answer[name] = timed(lambda rows=rows: loaded[0].predict(rows))["seconds"]  # type: ignore[misc]
+    answer["memory"] = memory() - before
+    loaded = [mlplab.load(folder) for folder in folders]
+    for name, rows in (("all rows", frame), ("one row", frame[:1])):
+        work = timed(lambda rows=rows: [run.predict(rows) for run in loaded])  # type: ignore[misc]
+        answer[f"{name}, run by run"] = work["seconds"]
+    return answer
+
+
+def rows(folder: str, table: str, output: str) -> dict[str, Any]:
+    """Predicts the rows of a Parquet file: numbers, or probabilities in the order of sorted classes."""
+    import numpy as np
+    import polars as pl
+    import torch
+
+    import mlplab
+
+    torch.set_num_threads(1)
+    run, frame, predicted = mlplab.load(folder), pl.read_parquet(table), list[Any]()
+    predict = run.predict_proba if len(run.classes) else run.predict
+    answer = timed(lambda: predicted.append(predict(frame)))
+    order = np.argsort(run.classes.astype(str)) if len(run.classes) else slice(None)
+    np.save(output, predicted[0][..., order])
+    return answer
+
+
+def main(*functions: Callable[..., dict[str, Any]]) -> None:
+    """Calls the function that the command line names; prints what it returns."""
+    global now
+    clock, name, *words = sys.argv[1:]
+    now = process_time if clock == "cpu" else perf_counter
+    with redirect_stdout(sys.stderr):
+        answer = {function.__name__: function for function in functions}[name](*words)
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(train, read, predict, ensemble, rows)

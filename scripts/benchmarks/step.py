@@ -1,105 +1,115 @@
-"""The time of an optimizer step, by the shape of the network."""
+"""What does an optimizer step cost?
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+step      one step of one network: alone and in a stack, with and without dropout, beside a plain PyTorch
+          loop, Lightning as usually written, scikit-learn, and the matrix products alone at the core's best
+          rate
+  shapes=2-4-1@1000/1000,8-64-64-1@100/10000   layers, rows of a step, and training rows
+  members=64     numbers of networks in the stacks
+  dropout=0.1    0: without these
+"""
+
+import json
+from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Annotated
 
-from rich.table import Table
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from benchmarks import lightning_usual, limit, ours, plain, sklearn_grid
-from benchmarks.arguments import Benchmark, Count
-from benchmarks.report import Report, grid
-from benchmarks.timing import Key, Times, alternate, ratio, shown
-from mlplab.training.cpu_settings import cpu_settings_for_training
+from benchmarks import harness
+from benchmarks.peers import Task
 
-MEMBERS = 64
-OURS, STACKED = "mlplab, one run", f"mlplab, {MEMBERS} runs: of one in a step"
-DROPOUT, STACKED_DROPOUT = f"{OURS}, dropout 0.1", f"{STACKED}, dropout 0.1"
-PLAIN, USUAL, SKLEARN = "plain PyTorch loop", "Lightning as usually written", "scikit-learn"
-LIMIT = "the matrix products alone"
+PEERS = {
+    "plain PyTorch": "torch_peers.plain_step",
+    "Lightning": "torch_peers.lightning_step",
+    "scikit-learn": "peers.sklearn_step",
+    "products alone": "torch_peers.products",
+}
+"""Their functions by name; the first is the base of ratios."""
+
+SAME_ARITHMETIC = ("optimizer=adam", "scheduler=constant", "model.periodic_features=0", "figures=none")
+"""As the peers have it."""
 
 
-class Step(Benchmark):
+def task_of(shape: str) -> Task:
+    """Reads `8-64-64-1@100/10000`; the number of epochs is left out."""
+    layers, _, sizes = shape.partition("@")
+    features, *hidden, outputs = map(int, layers.split("-"))
+    batch, rows = map(int, sizes.split("/"))
+    if outputs != 1 or not hidden:
+        raise ValueError(f"a shape has hidden layers and one output, as 8-64-64-1@100/10000 (found {shape})")
+    return Task(features, hidden, batch, rows, epochs=0)
+
+
+def overrides_of(task: Task) -> tuple[str, ...]:
+    """What makes `train.py` train such a network on as many rows."""
+    return (
+        *("data=synthetic", "data.function=product", f"data.features={task.features}", *SAME_ARITHMETIC),
+        *(f"data.rows={round(task.rows / 0.8)}", "data.split.val=0.1", "data.split.test=0.1"),
+        *(f"model.hidden=[{','.join(map(str, task.hidden))}]", f"data.batch_size={task.batch}"),
+    )
+
+
+Shape = Annotated[str, AfterValidator(lambda shape: shape if task_of(shape) else "")]
+
+
+class Step(harness.Benchmark):
     """The arguments of this benchmark."""
 
-    repeats: Count = 4
-    output: str = "outputs/benchmarks/step.json"
+    shapes: Annotated[tuple[Shape, ...], BeforeValidator(harness.split)] = (
+        "2-4-1@1000/1000",
+        "8-64-64-1@100/10000",
+        "8-128-128-128-1@32/10000",
+        "8-256-256-256-1@256/10000",
+    )
+    members: harness.Counts = (64,)
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
 
-@dataclass(frozen=True)
-class Shape:
-    """A network, its table and its batches; epochs of one run and of a stack, the first not timed."""
-
-    name: str
-    features: int
-    hidden: tuple[int, ...]
-    batch: int
-    overrides: tuple[str, ...]
-    epochs: int
-    stack_epochs: int
-
-    def contenders(self) -> dict[Key, Callable[[], float]]:
-        """Each gives the seconds of a step of one network."""
-        overrides = (*self.overrides, *ours.shape(self.hidden, self.batch))
-        rows = ours.rows_of(ours.config(*overrides))
-        peer = (rows, self.hidden, self.batch, self.epochs)
-
-        def mlplab(members: int, epochs: int, *further: str) -> Callable[[], float]:
-            return partial(_seconds, (*overrides, f"trainer.max_epochs={epochs}", *further), members)
-
-        dropout = "model.dropout=0.1"
-        return {
-            (self.name, OURS): mlplab(1, self.epochs),
-            (self.name, DROPOUT): mlplab(1, self.epochs, dropout),
-            (self.name, STACKED): mlplab(MEMBERS, self.stack_epochs),
-            (self.name, STACKED_DROPOUT): mlplab(MEMBERS, self.stack_epochs, dropout),
-            (self.name, PLAIN): partial(plain.step_seconds, *peer),
-            (self.name, USUAL): partial(lightning_usual.step_seconds, *peer),
-            (self.name, SKLEARN): partial(sklearn_grid.step_seconds, *peer),
-            (self.name, LIMIT): lambda: self.flop / limit.matrix_rate(),
-        }
-
-    @property
-    def flop(self) -> int:
-        """Of one network in one step."""
-        return limit.step_flop(self.features, self.hidden, self.batch)
+def measure(arguments: Step) -> None:
+    """Times every contender with every shape."""
+    harness.needs("step", "sklearn")
+    contenders: dict[harness.Key, harness.Contender] = {}
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for shape in arguments.shapes:
+            task = task_of(shape)
+            for checkout in arguments.checkouts:
+                for members in dict.fromkeys((1, *arguments.members)):
+                    label = f"{checkout.name}, {members}"
+                    step = partial(step_seconds, checkout, folder, task, members)
+                    contenders[shape, label] = step
+                    if arguments.dropout:
+                        dropout = f"model.dropout={arguments.dropout}"
+                        contenders[shape, f"{label}, dropout"] = partial(step, dropout)
+            ask = partial(arguments.checkouts[0].ask, folder=folder)
+            words = json.dumps(asdict(replace(task, epochs=_epochs(task, 1))))
+            for peer, function in PEERS.items():
+                contenders[shape, peer] = partial(ask, function, words)
+        times = harness.alternate(contenders, arguments.repeats)
+    base = next(iter(PEERS))
+    caption = "mlplab, N: in a stack of N networks"
+    table = harness.comparison("seconds of a step of one network", times, base, caption=caption)
+    harness.report("step", arguments, [table], times)
 
 
-ARTICLE = ("experiment=article", "data.rows=1250", *ours.SPLIT)
-WIDE_TABLE = (*ours.TABLE, *ours.SAME_ARITHMETIC)
-SHAPES = (
-    Shape("2-4-1, 1000 rows a step, all in one", 2, (4,), 1000, ARTICLE, epochs=101, stack_epochs=21),
-    Shape("8-64-64-1, 100 rows a step of 10,000", 8, (64, 64), 100, WIDE_TABLE, epochs=6, stack_epochs=3),
-    Shape(
-        "8-128-128-128-1, 32 rows a step of 10,000", 8, (128,) * 3, 32, WIDE_TABLE, epochs=3, stack_epochs=2
-    ),
-    Shape(
-        "8-256-256-256-1, 256 rows a step of 10,000", 8, (256,) * 3, 256, WIDE_TABLE, epochs=4, stack_epochs=2
-    ),
-)
+def step_seconds(
+    checkout: harness.Checkout, folder: Path, task: Task, members: int, *overrides: str
+) -> float:
+    """Of one member in a step: the median epoch after the first."""
+    with TemporaryDirectory(dir=folder) as name:
+        many = ("-m", f"seed=range({members})", f"hydra.launcher.max_members={members}")
+        stack = (*many, "hydra.launcher.workers=1", f"hydra.sweep.dir={name}/sweep")
+        run = stack if members > 1 else ("ensemble=1", f"hydra.run.dir={name}/run")
+        epochs = f"trainer.max_epochs={_epochs(task, members)}"
+        words = (*run, *overrides_of(task), "test=false", epochs, *overrides)
+        answer = checkout.ask("child.train", *words, folder=folder)
+    return median(answer["epochs"][1:]) / task.steps / members
 
 
-def measure(arguments: Step) -> Report:
-    """Times every contender on every shape."""
-    contenders = {key: each for shape in SHAPES for key, each in shape.contenders().items()}
-    with cpu_settings_for_training(threads=1):  # as ours does, for all
-        times = alternate(contenders, arguments.repeats)
-    tables = [_table(shape.name, times) for shape in SHAPES]
-    return Report(arguments, tables, times, {"flop": {shape.name: shape.flop for shape in SHAPES}})
-
-
-def _seconds(overrides: Sequence[str], members: int) -> float:
-    """Of one of our members in a step: the median epoch after the first."""
-    trained = ours.train_timed(overrides, members)
-    return median(epoch.seconds / len(epoch.steps) for epoch in trained[1:]) / members
-
-
-def _table(shape: str, times: dict[Key, Times]) -> Table:
-    table = grid(shape, "seconds of a step", "median", "min – max", "of the plain loop", "of the products")
-    plain_loop, products = times[shape, PLAIN], times[shape, LIMIT]
-    for (of, name), each in times.items():
-        if of == shape:
-            ratios = ratio(each, plain_loop), ratio(each, products)
-            table.add_row(str(name), shown(each.median), each.spread(), *ratios)
-    return table
+def _epochs(task: Task, members: int) -> int:
+    """The first is not timed."""
+    most, steps = (100, 300) if members == 1 else (20, 60)
+    return 1 + max(2, min(most, steps // task.steps))

@@ -1,116 +1,97 @@
-"""The time of a whole sweep over seeds, as a process: start, reading, training, testing, writing."""
+"""What does a whole sweep over seeds cost?
 
-from collections.abc import Callable, Sequence
+sweep     sweeps of several sizes as processes, with start, validation, test, curves and checkpoints; beside
+          Lightning as usually written and scikit-learn's GridSearchCV
+  runs=1,64,512  sizes of the sweep; 1 is a single run
+  peers=4,12     sizes at which the peers are measured; the others are extrapolated, with ≈. none: no peers
+  variants='two: hydra.launcher.workers=2; drawn: figures=all'   mlplab with further overrides, by name
+  shape=8-64-64-1@100/10000 epochs=10   of each run
+  cores=1        for sweeps with several workers
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
-from rich.table import Table
+from pydantic import Field
 
-from benchmarks import ours
-from benchmarks.arguments import Benchmark, Count, Counts, Rate, TwoCounts
-from benchmarks.child import seconds_of
-from benchmarks.machine import ROOT
-from benchmarks.report import Report, grid
-from benchmarks.timing import Key, Times, alternate, digits, ratio, shown
+from benchmarks import harness
+from benchmarks.peers import Task
+from benchmarks.step import Shape, overrides_of, task_of
 
-OURS, USUAL, SKLEARN = "mlplab", "Lightning as usually written", "scikit-learn's GridSearchCV"
-HIDDEN, BATCH = (64, 64), 100
-OVERRIDES = (*ours.TABLE, *ours.SAME_ARITHMETIC, *ours.shape(HIDDEN, BATCH), "figures=none")
+PEERS = {"Lightning": "torch_peers.lightning_sweep", "GridSearchCV": "peers.sklearn_sweep"}
+"""Their functions by name."""
 
 
-class Sweep(Benchmark):
+class Sweep(harness.Benchmark):
     """The arguments of this benchmark."""
 
-    repeats: Count = 3
-    output: str = "outputs/benchmarks/sweep.json"
-    epochs: Count = 10
-    runs: Counts = (1, 64, 512)
-    lightning: TwoCounts = (4, 12)
-    sklearn: TwoCounts = (8, 32)
-    full: bool = False
-    dropout: Rate = 0.0
+    runs: harness.Counts = (1, 64, 512)
+    peers: Annotated[harness.Counts, Field(max_length=2)] = (4, 12)
+    variants: harness.Variants = Field(default_factory=dict)
+    shape: Shape = "8-64-64-1@100/10000"
+    epochs: harness.Count = 10
+    cores: harness.Count = 1
 
 
-def measure(arguments: Sweep) -> Report:
-    """Times every contender at its sizes, and extrapolates the peers to the others'."""
-    sizes: dict[str, Sequence[int]] = {OURS: arguments.runs, USUAL: arguments.runs, SKLEARN: arguments.runs}
-    if not arguments.full:
-        sizes |= {USUAL: arguments.lightning, SKLEARN: arguments.sklearn}
-    with TemporaryDirectory() as folder:
-        rows = Path(folder, "rows.npz")
-        ours.rows_of(ours.config(*OVERRIDES)).save(rows)
-        contenders: dict[Key, Callable[[], float]] = {
-            (name, runs): partial(_seconds, arguments, name, rows, runs)
-            for name, each in sizes.items()
-            for runs in each
-        }
-        measured = alternate(contenders, arguments.repeats)
-    extrapolated: dict[Key, Times] = {}
-    for name, (low, high) in {USUAL: arguments.lightning, SKLEARN: arguments.sklearn}.items():
+def measure(arguments: Sweep) -> None:
+    """Times every contender at its sizes, and extrapolates the peers to the others."""
+    harness.needs("sweep", "sklearn")
+    harness.use_cores(arguments.cores)
+    task = replace(task_of(arguments.shape), epochs=arguments.epochs)
+    first = arguments.checkouts[0]
+    contenders: dict[harness.Key, harness.Contender] = {}
+    with TemporaryDirectory() as name:
+        folder = Path(name)
         for runs in arguments.runs:
-            if (name, runs) not in measured:
-                extrapolated[name, runs, "extrapolated"] = _extrapolated(measured, name, low, high, runs)
-    times = measured | extrapolated
-    return Report(arguments, [_beside_peers(arguments, times), _alone(arguments, times)], times, facts={})
+            for checkout in arguments.checkouts:
+                sweep = partial(_seconds, checkout, folder, replace(task, runs=runs))
+                contenders[f"{runs} runs", checkout.name] = sweep
+                for variant, overrides in arguments.variants.items():
+                    contenders[f"{runs} runs", f"{checkout.name}, {variant}"] = partial(sweep, *overrides)
+        for runs in arguments.peers:
+            words = json.dumps(asdict(replace(task, runs=runs)))
+            for peer, function in PEERS.items():
+                module, of_module = function.split(".")
+                command = ("-m", f"benchmarks.{module}", first.clock, of_module, words)
+                contenders[f"{runs} runs", peer] = partial(first.run, *command, folder=folder)
+        times = harness.alternate(contenders, arguments.repeats)
+    times |= extrapolated(times, arguments.peers, arguments.runs)
+    more = {"a run": lambda key: harness.show_seconds(times[key].median() / int(key[0].split()[0]))}
+    title = f"sweeps as processes, {arguments.shape}, {arguments.epochs} epochs"
+    table = harness.comparison(title, times, first.name, more)
+    harness.report("sweep", arguments, [table], times)
 
 
-def _seconds(arguments: Sweep, name: str, rows: Path, runs: int) -> float:
-    """Of one process."""
-    numbers = [str(number) for number in (runs, arguments.epochs, BATCH, *HIDDEN)]
-    with TemporaryDirectory() as folder:
-        commands = {
-            OURS: [
-                str(ROOT / "scripts" / "train.py"),
-                *(["seed=0"] if runs == 1 else ["-m", f"seed=range({runs})"]),
-                *OVERRIDES,
-                f"trainer.max_epochs={arguments.epochs}",
-                f"model.dropout={arguments.dropout}",
-                f"hydra.{'run' if runs == 1 else 'sweep'}.dir={folder}/runs",
-            ],
-            USUAL: ["-m", "benchmarks.lightning_usual", str(rows), folder, *numbers],
-            SKLEARN: ["-m", "benchmarks.sklearn_grid", str(rows), *numbers],
-        }
-        return seconds_of(name, *commands[name])
+def _seconds(checkout: harness.Checkout, folder: Path, task: Task, *overrides: str) -> float:
+    """Of one process of train.py."""
+    changed = {override.partition("=")[0] for override in overrides}
+    words = [word for word in overrides_of(task) if word.partition("=")[0] not in changed]
+    with TemporaryDirectory(dir=folder) as name:
+        many = ("-m", f"seed=range({task.runs})", f"hydra.sweep.dir={name}/sweep")
+        where = many if task.runs > 1 else (f"hydra.run.dir={name}/run",)
+        epochs = f"trainer.max_epochs={task.epochs}"
+        return checkout.run("train.py", *where, *words, epochs, *overrides, folder=folder)
 
 
-def _extrapolated(measured: dict[Key, Times], name: str, low: int, high: int, runs: int) -> Times:
-    """On the line through the times of two sizes, repeat by repeat."""
-    pairs = zip(measured[name, low].seconds, measured[name, high].seconds, strict=True)
-    return Times([first + (second - first) / (high - low) * (runs - low) for first, second in pairs])
-
-
-def _beside_peers(arguments: Sweep, times: dict[Key, Times]) -> Table:
-    caption = (
-        None
-        if arguments.full
-        else "≈ extrapolated on a line (start + slope) from "
-        f"{' and '.join(map(str, arguments.lightning))} runs of Lightning, "
-        f"{' and '.join(map(str, arguments.sklearn))} fits of scikit-learn"
-    )
-    network = (
-        f"8-{'-'.join(map(str, HIDDEN))}-1, {BATCH} rows a step of 10,000, {arguments.epochs} epochs a run"
-    )
-    columns = ("median", "min – max", "a run", "of mlplab")
-    table = grid(f"sweeps over seeds: {network}", "seconds of a process", "runs", *columns, caption=caption)
-    for runs in arguments.runs:
-        for name in (OURS, USUAL, SKLEARN):
-            exact = times.get((name, runs))
-            each, about = (exact, "") if exact else (times[name, runs, "extrapolated"], "≈ ")
-            figures = f"{about}{shown(each.median)}", each.spread(), shown(each.median / runs)
-            table.add_row(name, str(runs), *figures, ratio(each, times[OURS, runs]))
-        table.add_section()
-    return table
-
-
-def _alone(arguments: Sweep, times: dict[Key, Times]) -> Table:
-    table = grid(
-        "mlplab's own growth", "sweep", f"time over {arguments.runs[0]}'s", "a run's over the size before"
-    )
-    for before, runs in pairwise(arguments.runs):
-        whole, first, smaller = (times[OURS, each].median for each in (runs, arguments.runs[0], before))
-        table.add_row(
-            f"{runs} runs", f"{digits(whole / first)}×", f"{whole / runs / (smaller / before):.3g}×"
-        )
-    return table
+def extrapolated(
+    times: Mapping[harness.Key, harness.Times], sizes: Sequence[int], wanted: Sequence[int]
+) -> dict[harness.Key, harness.Times]:
+    """The peers' times at other sizes, on the line through the times of two, repeat by repeat."""
+    lines: dict[harness.Key, harness.Times] = {}
+    if len(sizes) == 2:
+        low, high = sizes
+        for peer in PEERS:
+            pairs = [times[f"{size} runs", peer].answers for size in sizes]
+            for runs in (runs for runs in wanted if runs not in sizes):
+                share = (runs - low) / (high - low)
+                seconds = [
+                    one["seconds"] + share * (two["seconds"] - one["seconds"])
+                    for one, two in zip(*pairs, strict=True)
+                ]
+                lines[f"{runs} runs", f"≈ {peer}"] = harness.Times([{"seconds": each} for each in seconds])
+    return lines

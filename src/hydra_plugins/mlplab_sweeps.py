@@ -1,7 +1,6 @@
 """The sweeper and the launcher that Hydra finds. They import torch only when training starts."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,16 +15,14 @@ from omegaconf import DictConfig, OmegaConf
 from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import lines_of, typed_keys
 from mlplab.config import parse_launcher
-from mlplab.errors import RunFailed
+from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.imports import heavy_imports
+from mlplab.runs.folder import AS_PLANNED
 from mlplab.sweeps.checks import check_installed
 
 if TYPE_CHECKING:
-    from mlplab.config import TrainConfig
-    from mlplab.data.cache import DataCache
+    from mlplab.cli.launcher import SweepLauncher
     from mlplab.runs.selection import RunResult
-    from mlplab.sweeps.engines.engine import Engine
-    from mlplab.training.pruning import Bracket
 
 
 class GridOrSearch(Sweeper):
@@ -41,37 +38,27 @@ class GridOrSearch(Sweeper):
         from mlplab.cli.compose import sweep_settings
         from mlplab.sweeps.search.space import is_search
 
-        settings = sweep_settings(self.cfg)
+        launcher, settings = self.launcher, sweep_settings(self.cfg)
         with explained():
             searches = is_search(arguments, settings)
-        assert self.launcher is not None
-        lockstep = isinstance(self.launcher, Lockstep)
+        assert launcher is not None
         try:
-            if searches:
+            if not searches:
+                self._launch_grid(launcher, arguments, settings.ensemble)
+            elif isinstance(launcher, Lockstep):
                 from mlplab.cli.search import run_search
 
-                run_search(self.cfg, self.loader, self._launch, self._cache, may_prune=lockstep)
+                run_search(launcher.runs)
             else:
-                self._launch_grid(self.launcher, arguments, settings.ensemble)
+                remedy = "remove hydra/launcher=…"
+                raise UserError(Fault("a search needs hydra/launcher=lockstep", "sweep", remedy=remedy))
         finally:
-            if isinstance(self.launcher, Lockstep):
-                self.launcher.close()
-
-    def _launch(self, runs: Sequence[list[str]], first: int, brackets: "Mapping[Path, Bracket]") -> None:
-        """Launches a batch of a search."""
-        assert self.launcher is not None
-        if isinstance(self.launcher, Lockstep):
-            self.launcher.brackets = brackets
-        self.launcher.launch(runs, initial_job_idx=first)
-
-    @property
-    def _cache(self) -> "DataCache":
-        """The tables of the runs; those that lockstep has read."""
-        from mlplab.data.cache import DataCache
-
-        return self.launcher.cache if isinstance(self.launcher, Lockstep) else DataCache()
+            if isinstance(launcher, Lockstep):
+                launcher.runs.close()
 
     def _launch_grid(self, launcher: Launcher, arguments: list[str], ensemble: int | None) -> None:
+        from mlplab.data.cache import DataCache
+        from mlplab.runs.selection import RunResult
         from mlplab.runs.trained.chosen_ensemble import check_replaceable
         from mlplab.sweeps.draw import draw_sweep
         from mlplab.sweeps.folder import check_not_search
@@ -85,10 +72,15 @@ class GridOrSearch(Sweeper):
         check_not_search(root)
         if ensemble:
             check_replaceable(root / f"ensemble-{ensemble}")
-        launcher.launch(runs, initial_job_idx=0)
-        results = results_of(root, launcher.results if isinstance(launcher, Lockstep) else {})
+        launched: list[RunResult] = []
+        if isinstance(launcher, Lockstep):
+            cache, launched = launcher.runs.cache, launcher.runs.launch(runs)
+        else:
+            cache = DataCache()
+            launcher.launch(runs, initial_job_idx=0)
+        results = results_of(root, {result.folder: result for result in launched})
         try:
-            draw_sweep(root, results, self._cache)
+            draw_sweep(root, results, cache)
         finally:  # a full disk or Ctrl-C takes only the figures
             summarize(root, len(runs), results)
         if ensemble:
@@ -97,7 +89,7 @@ class GridOrSearch(Sweeper):
 
                 from mlplab.commands.select_ensemble import print_choice, select_ensemble
 
-            print_choice(select_ensemble(root, ensemble, self._cache), Console())
+            print_choice(select_ensemble(root, ensemble, cache), Console())
 
 
 class Lockstep(Launcher):
@@ -105,10 +97,6 @@ class Lockstep(Launcher):
 
     Args:
         section: its section of the configuration, `config.Launcher`.
-
-    Attributes:
-        brackets: by their folders, the rungs at which the next runs may be pruned.
-        results: the results of the finished runs, by folder.
     """
 
     def __init__(self, **section: Any) -> None:
@@ -119,63 +107,30 @@ class Lockstep(Launcher):
             }
         self.section = parse_launcher(plain)
         check_installed(self.section.engine)
-        self.brackets: Mapping[Path, Bracket] = {}
-        self.results: dict[Path, RunResult] = {}
-        self._engine: Engine | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Stores the configuration and the loader that runs are composed from."""
         self.cfg, self.loader = config, hydra_context.config_loader
 
     @cached_property
-    def cache(self) -> "DataCache":
-        """The tables of all runs."""
-        from mlplab.data.cache import DataCache
+    def runs(self) -> "SweepLauncher":
+        """What trains the runs, with their tables."""
+        from mlplab.cli.launcher import SweepLauncher
 
-        return DataCache()
+        return SweepLauncher(self.cfg, self.loader, self.section)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Composes, checks, plans and trains the runs."""
-        with heavy_imports():
-            from mlplab.cli.sweep_runs import derive_runs
-            from mlplab.runs.run import Run
-            from mlplab.sweeps.checks import check_runs
+        """Trains runs for Hydra's own sweepers: returns the monitored metric of each, or the error."""
+        results = self.runs.launch(job_overrides, initial_job_idx)
+        return [_returned(list(lines), result) for lines, result in zip(job_overrides, results, strict=True)]
 
-        root, cache = Path(str(self.cfg.hydra.sweep.dir)), self.cache
-        derived = list(derive_runs(self.cfg, self.loader, job_overrides, initial_job_idx))
-        runs, refused = check_runs(derived, root, cache)  # before torch is imported, which takes seconds
-        with heavy_imports():
-            from mlplab.sweeps.engines.engine import open_engine
-            from mlplab.sweeps.launch import launch
 
-        trainer = next(run.config.trainer for run in derived if isinstance(run, Run))
-        self._engine = self._engine or open_engine(self.section, root, trainer)
-        runs = [replace(run, bracket=self.brackets.get(run.folder)) for run in runs]
-        metrics = launch(runs, refused, root, cache, self._engine)
-        configs = {run.folder: run.config for run in runs}
-        return [
-            self._returned(list(overrides), run.folder, configs.get(run.folder), metrics[run.folder])
-            for overrides, run in zip(job_overrides, derived, strict=True)
-        ]
-
-    def close(self) -> None:
-        """Ends the workers."""
-        if self._engine:
-            self._engine.close()
-
-    def _returned(
-        self, overrides: list[str], folder: Path, config: "TrainConfig | None", metrics: dict[str, Any]
-    ) -> JobReturn:
-        """How a run has ended, as Hydra's sweepers expect it: the monitored metric, or the error."""
-        from mlplab.config.keys import flat
-        from mlplab.runs.folder import AS_PLANNED
-        from mlplab.runs.selection import RunResult
-
-        returned = JobReturn()
-        returned.overrides, returned.status = overrides, JobStatus.FAILED
-        if config is None or metrics["status"] not in AS_PLANNED:
-            returned.return_value = RunFailed(metrics.get("reason", metrics["status"]))
-        else:
-            returned.status, returned.return_value = JobStatus.COMPLETED, metrics[config.monitor]
-            self.results[folder] = RunResult(folder, dict(flat(config.plain())), metrics)
-        return returned
+def _returned(overrides: list[str], result: "RunResult") -> JobReturn:
+    returned, metrics = JobReturn(), result.metrics
+    returned.overrides = overrides
+    if metrics["status"] in AS_PLANNED:
+        returned.status, returned.return_value = JobStatus.COMPLETED, metrics[result.config["monitor"]]
+    else:
+        returned.status = JobStatus.FAILED
+        returned.return_value = RunFailed(metrics.get("reason", metrics["status"]))
+    return returned

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from benchmarks.browser import CHROMIUM, HEIGHT, WIDTH, opened_browser
+from chromium import CHROMIUM, HEIGHT, WIDTH, opened_browser
 from playwright.sync_api import Browser, Page
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.browser import CHROMIUM
+from chromium import CHROMIUM
 from support import ROOT
 
 IMAGES = ROOT / "docs/images"

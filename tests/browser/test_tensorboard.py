@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from benchmarks.browser import tensorboard
+from chromium import tensorboard
 from playwright.sync_api import Page, expect
 from support import ROOT, SMALL, events_of, process
 

@@ -1,117 +1,260 @@
-"""`benchmark.py` as users run it, with little to measure."""
+"""`benchmark.py` as users run it, with little to measure; and what it computes."""
 
 import json
 import sys
-from importlib.metadata import version
+from collections.abc import Sequence
+from math import inf
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import optuna
+import polars as pl
 import pytest
-from benchmarks.browser import CHROMIUM
-from benchmarks.csv import cap_of, growth_of
-from benchmarks.timing import Times
+from benchmarks import csv, harness, quality, search, sweep
+from benchmarks.quality_tables import bundled_tables, chosen_tables, tables_of
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from support import ROOT, assert_short_answer, process
+
+from mlplab.cli.arguments import read_arguments
+from mlplab.errors import UserError
 
 SCRIPT = str(ROOT / "scripts/benchmark.py")
 
+ROWS = 40
 
-def test_help_and_a_name_that_is_none(tmp_path: Path) -> None:
-    assert process([SCRIPT, "--help"], tmp_path).out.startswith("Compares this project")
-    assert_short_answer(
-        process([SCRIPT, "stak"], tmp_path),
-        [
-            "unknown benchmark",
-            "stak",
-            "one of step, sweep, stack, ensemble, devices, pictures, csv, predict, search, engines, quality",
-        ],
-    )
+
+def times_of(**seconds: Sequence[float]) -> dict[harness.Key, harness.Times]:
+    return {("case", name): harness.Times([{"seconds": each} for each in of]) for name, of in seconds.items()}
+
+
+def measured(question: str, folder: Path, *words: str) -> tuple[str, dict[str, Any]]:
+    """What a benchmark prints, with at most 80 columns, and its file."""
+    ended = process([SCRIPT, question, "repeats=1", "output=times.json", *words], folder)
+    assert ended.status == 0, ended.err
+    assert all(len(line.rstrip()) <= 80 for line in ended.out.splitlines()), ended.out
+    return ended.out, json.loads((folder / "times.json").read_text())
+
+
+def cases_of(stored: dict[str, Any]) -> list[tuple[str, str]]:
+    assert all(time["answers"][0]["seconds"] > 0 for time in stored["times"])
+    return [tuple(time["of"]) for time in stored["times"]]
+
+
+def test_help_names_all_questions_and_their_keys(tmp_path: Path) -> None:
+    usage = process([SCRIPT, "--help"], tmp_path).out
+    assert usage.startswith("Measures mlplab beside its peers")
+    for question in ("step", "sweep", "quality", "predict", "csv", "search", "startup"):
+        assert f"\n{question} " in usage
+    for key in ("tree=", "clock=", "shapes=", "variants=", "columns=", "searches="):
+        assert key in usage
+    known = "one of step, sweep, quality, predict, csv, search, startup"
+    assert_short_answer(process([SCRIPT, "stak"], tmp_path), ["unknown benchmark", "stak", known])
+
+
+@pytest.mark.parametrize(
+    ("question", "words", "message"),
+    [
+        ("startup", ("tree=nowhere",), "is not a checkout of mlplab"),
+        ("step", ("shapes=8-64@100/1000",), "a shape has hidden layers and one output"),
+        ("sweep", ("variants=model.hidden=[4]",), "each variant needs a name and overrides"),
+        ("quality", ("figure=error.pdf",), "figure"),
+        ("csv", ("rows=10",), "rows"),
+    ],
+)
+def test_wrong_arguments_are_explained(
+    tmp_path: Path, question: str, words: Sequence[str], message: str
+) -> None:
+    assert_short_answer(process([SCRIPT, question, *words], tmp_path), [message])
+
+
+def test_contenders_are_measured_in_turn_and_compared_with_the_base(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    order: list[str] = []
+
+    def contender(name: str, *seconds: float) -> harness.Contender:
+        remaining = iter(seconds)
+
+        def measure() -> float:
+            order.append(name)
+            return next(remaining)
+
+        return measure
+
+    contenders = {("case", "one"): contender("one", 1, 3, 2), ("case", "two"): contender("two", 5, 4, 6)}
+    times = harness.alternate(contenders, 3)
+    assert order == ["one", "two"] * 3
+    assert times["case", "two"].median() == 5
+    harness.print_tables([harness.comparison("title", times, "one")])
+    assert "2 s │   1–3 s │     1× │" in (printed := capsys.readouterr().out)
+    assert "5 s │   4–6 s │   2.5× │" in printed
+
+
+def test_another_checkout_runs_its_own_source(tmp_path: Path) -> None:
+    (tmp_path / "src/mlplab").mkdir(parents=True)
+    (tmp_path / "src/mlplab/__init__.py").write_text("import os; os._exit(3)")
+    ours, other = harness.Benchmark(tree=str(tmp_path)).checkouts
+    assert (ours.path, other.path) == (ROOT, tmp_path)
+    assert other.run("-c", "import mlplab", folder=tmp_path, status=3) > 0
+    assert ours.run("-c", "import mlplab", folder=tmp_path) > 0
+
+
+def test_peers_are_extrapolated_on_a_line() -> None:
+    times = {
+        (f"{runs} runs", peer): harness.Times([{"seconds": 2 + 3 * runs}, {"seconds": 1 + 5 * runs}])
+        for runs in (4, 12)
+        for peer in sweep.PEERS
+    }
+    found = sweep.extrapolated(times, (4, 12), (1, 4, 64))
+    assert [*found] == [(f"{runs} runs", f"≈ {peer}") for peer in sweep.PEERS for runs in (1, 64)]
+    assert [answer["seconds"] for answer in found["64 runs", "≈ Lightning"].answers] == [194, 321]
+
+
+def test_seconds_by_rows_are_a_line() -> None:
+    times = {
+        (f"{rows:,} rows", "it"): harness.Times([{"seconds": 0.1 + 2e-6 * rows}])
+        for rows in (10, 1000, 10**6)
+    }
+    assert csv.line_of(times, "it", (10, 1000, 10**6)) == "it 100 ms and 2 µs a row, off by at most 0%"
+
+
+def test_a_search_reaches_an_error_at_a_moment_or_not(tmp_path: Path) -> None:
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
+    study = optuna.create_study(storage=storage)
+    for value in (5.0, None, 4.0, 6.0):
+        state = optuna.trial.TrialState.COMPLETE if value else optuna.trial.TrialState.PRUNED
+        study.add_trial(optuna.trial.create_trial(value=value, state=state))
+    curve = search.curve_of(tmp_path)
+    assert [error for _, error in curve] == [5, 4, 4]
+    assert [moment for moment, _ in curve] == sorted(moment for moment, _ in curve)
+    assert [search.seconds_to(4.5, each) for each in (curve, [(1.0, 4.6)], [])] == [curve[1][0], inf, inf]
+
+
+def test_contenders_are_compared_over_tables() -> None:
+    errors = {"a": {"one": 2, "two": 1, "three": 2}, "b": {"one": 4, "two": 8, "three": 5}}
+    none = {"accuracy": None, "calibration": None, "fit": 3.0, "predict": 1.0}
+    scores = [
+        {"table": table, "contender": name, "task": "numbers", "error": float(error), **none}
+        for table, by_name in errors.items()
+        for name, error in by_name.items()
+    ]
+    means, over_tables = quality.summaries_of(pl.DataFrame(scores), "two")
+    assert means["ratio"].to_list() == [2, 1, 2, 0.5, 1, 0.625]
+    assert over_tables["ratio"].to_list() == [1.25, 1, 1.3125]
+    assert over_tables["rank"].to_list() == [1.75, 2, 2.25]
+
+
+def test_bundled_tables_have_stratified_folds_and_classes_of_text() -> None:
+    tables = {table.name: table for table in bundled_tables(folds=3)}
+    assert [name for name, table in tables.items() if not table.classes] == [
+        "concrete",
+        "friedman1",
+        "diabetes",
+    ]
+    penguins = tables["penguins"]
+    assert penguins.classes == ["Adelie", "Chinstrap", "Gentoo"]
+    assert [*penguins.x.dtypes.astype(str)].count("category") == 2
+    assert (np.sum(penguins.tests, axis=0) == 1).all()
+    shares = [np.bincount(penguins.y[test]) / test.sum() for test in penguins.tests]
+    assert np.ptp(shares, axis=0).max() < 0.02
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    """A table of numbers and one of classes; a gap and a category in each."""
+    drawn = np.random.default_rng(0)
+    x = drawn.normal(size=ROWS)
+    gap = pl.Series(drawn.normal(size=ROWS)).scatter(3, None)
+    inputs = pl.DataFrame({"x": x, "colour": drawn.choice(["red", "blue"], ROWS), "gap": gap})
+    (folder := tmp_path / "tables").mkdir()
+    (folder / "splits").mkdir()
+    inputs.with_columns(y=pl.Series(2 * x)).write_csv(folder / "line.csv")
+    inputs.with_columns(y=pl.Series(np.where(x > 0, "yes", "no"))).write_csv(folder / "sign.csv")
+    for name in ("line", "sign"):
+        words = ["test" if row % 4 == 0 else "train" for row in range(ROWS)]
+        (folder / f"splits/{name}-0.txt").write_text("\n".join(words))
+    return folder
+
+
+def test_wrong_tables_are_explained(tables: Path) -> None:
+    def answer(only: Sequence[str] = ()) -> str:
+        with pytest.raises(UserError) as raised:
+            chosen_tables(tables_of(tables), only)
+        return str(raised.value)
+
+    assert "(found lin, expected some of line, sign)" in answer(["lin", "sign"])
+    (tables / "splits/line-1.txt").write_text("train test")
+    assert "line-1.txt: does not fit the table (found 2 words, expected 40, one a row" in answer()
+    (tables / "splits/line-0.txt").unlink()
+    (tables / "splits/line-1.txt").unlink()
+    assert "has no split" in answer()
+
+
+def test_each_score_is_measured_once(
+    tables: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pandas")
+    output = tmp_path / "scores.jsonl"
+    words = [f"tables={tables}", "contenders=mlp,linear,boosting", f"output={output}"]
+    quality.measure(read_arguments(words, quality.Quality))
+    scores = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [(score["of"]["table"], score["of"]["contender"]) for score in scores] == [
+        (table, contender) for table in ("line", "sign") for contender in ("mlp", "linear", "boosting")
+    ]
+    assert scores[1]["score"]["error"] < 0.1  # it is a line
+    assert scores[-1]["score"]["accuracy"] is not None
+    quality.measure(read_arguments([*words, "repeats=2"], quality.Quality))
+    assert len(output.read_text().splitlines()) == 8  # mlp with another seed
+    output.write_text("{}\n")
+    with pytest.raises(UserError, match=r"scores\.jsonl, line 1: is not a score"):
+        quality.measure(read_arguments(words, quality.Quality))
 
 
 @pytest.mark.slow
-def test_a_stack_is_measured_and_stored(tmp_path: Path) -> None:
-    ended = process([SCRIPT, "stack", "repeats=1", "members=1,4", "output=stack.json"], tmp_path)
-    assert ended.status == 0, ended.err
-    assert "microseconds of one member in one step" in ended.out
-    stored = json.loads((tmp_path / "stack.json").read_text())
-    assert stored["packages"]["torch"] == version("torch")
-    assert len(stored["times"]) == 15 * 2
-    assert all(time["seconds"][0] > 0 for time in stored["times"])
+def test_mlplab_and_its_variants_are_scored(tables: Path, tmp_path: Path) -> None:
+    variants = "variants=short: trainer.max_epochs=1; found: sweep=quick sweep.trials=2 trainer.max_epochs=2"
+    words = (f"tables={tables}", "contenders=mlp", variants, "output=scores.jsonl")
+    assert process([SCRIPT, "quality", *words], tmp_path).status == 0
+    scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [score["of"]["contender"] for score in scores] == ["mlplab short", "mlplab found", "mlp"] * 2
+    assert all(score["score"]["fit"] > 0 for score in scores)
 
 
 @pytest.mark.slow
-def test_ensembles_are_measured_beside_one_network(tmp_path: Path) -> None:
-    ended = process([SCRIPT, "ensemble", "repeats=1", "members=1,2", "output=ensemble.json"], tmp_path)
-    assert ended.status == 0, ended.err
-    assert "seconds of training by members of the ensemble" in ended.out
-    assert len(json.loads((tmp_path / "ensemble.json").read_text())["times"]) == 6
-
-
-@pytest.mark.slow
-def test_several_devices_are_measured_beside_one(tmp_path: Path) -> None:
-    ended = process([SCRIPT, "devices", "repeats=1", "epochs=1", "output=devices.json"], tmp_path)
-    assert ended.status == 0, ended.err
-    assert "an epoch of 40,000 rows" in ended.out
-    assert len(json.loads((tmp_path / "devices.json").read_text())["times"]) == 4
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium")
-def test_pictures_are_measured(tmp_path: Path) -> None:
-    few = ("repeats=1", "runs=1", "look=2", "epochs=3", "output=pictures.json")
-    ended = process([SCRIPT, "pictures", *few], tmp_path)
-    assert ended.status == 0, ended.err
-    assert "opening TensorBoard" in ended.out
-    assert len(json.loads((tmp_path / "pictures.json").read_text())["times"]) == 4
-
-
-def test_growth_is_found_on_a_line_and_as_a_power() -> None:
-    line = growth_of({rows: Times([0.1 + 2e-6 * rows]) for rows in (10_000, 100_000, 1_000_000)})
-    assert line["start"] == pytest.approx(0.1)
-    assert line["each row"] == pytest.approx(2e-6)
-    assert line["residual"] < 1e-6
-    square = growth_of({rows: Times([3e-9 * rows**2]) for rows in (10, 100, 1000)})
-    assert square["exponent"] == pytest.approx(2)
-    assert square["residual"] > 0.1
+def test_steps_and_sweeps_are_measured(tmp_path: Path) -> None:
+    shape = "8-16-1@100/1000"
+    _, stored = measured("step", tmp_path, f"shapes={shape}", "members=2")
+    names = ["mlplab, 1", "mlplab, 2", "plain PyTorch", "Lightning", "scikit-learn", "products alone"]
+    assert [name for _, name in cases_of(stored) if "dropout" not in name] == names
+    few = (f"shape={shape}", "epochs=1", "runs=1,2", "peers=1,2", "variants=drawn: figures=all")
+    _, stored = measured("sweep", tmp_path, *few)
+    each = ["mlplab", "mlplab, drawn", "Lightning", "GridSearchCV"]
+    assert sorted(cases_of(stored)) == sorted((f"{runs} runs", name) for runs in (1, 2) for name in each)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory that a process has taken")
-def test_reading_and_training_from_a_file_are_measured(tmp_path: Path) -> None:
-    few = ("repeats=1", "rows=1000", "epochs=1", "columns=40")
-    ended = process([SCRIPT, "csv", *few, "output=csv.json"], tmp_path)
-    assert ended.status == 0, ended.err
-    assert "wide tables of 2,000 rows" in ended.out
-    assert "a CSV file of 1,000 × 21 numbers" in ended.out
-    stored = json.loads((tmp_path / "csv.json").read_text())
-    answers = {tuple(each["of"]): each["answers"][0] for each in stored["details"]}
-    assert {("mlplab", rows) for rows in (10, 100, 1000)} | {("polars", 1000), ("pandas", 1000)} <= set(
-        answers
-    )
-    assert answers["wide", "mlplab", 40]["tensors"] == 2000 * (39 * 4 + 8)
-    assert answers["wide", "describe", 40]["seconds"] > 0
-    assert [answers[where,]["memmapped"] for where in ("in memory", "from a file")] == [False, True]
-    assert answers["from a file",]["rows"] == 800
-    assert answers["mlplab", 1000]["tensors"] == 1000 * (20 * 4 + 8)
-    assert answers["polars", 1000]["tensors"] == 1000 * 21 * 4
-    assert stored["cap"]["budget"] == 1000 * 20
-    small = stored["cap"]["small training"]
-    assert small["memmapped"]
-    assert stored["cap"]["bytes"] == cap_of(small["peak"], 1000 * 20 * 4) > small["peak"] >= small["memory"]
-
-
-def test_a_cap_is_what_a_small_training_takes_and_less_than_the_table_more() -> None:
-    assert cap_of(600, 1000) == 1100
-    assert cap_of(600, 0) == 660
+def test_predicting_reading_and_starting_are_measured(tmp_path: Path) -> None:
+    printed, stored = measured("predict", tmp_path, "rows=1000", "runs=2")
+    assert "2 networks of 2 × 64 units as an ensemble" in printed
+    assert len(cases_of(stored)) == 2 * 4 + 5
+    _, stored = measured("csv", tmp_path, "rows=1000", "columns=40")
+    assert [name for _, name in cases_of(stored)][-2:] == ["table in memory", "table in a file"]
+    _, stored = measured("startup", tmp_path)
+    assert len(cases_of(stored)) == 6 * 2
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory that a process has taken")
-def test_prediction_is_measured_beside_polars(tmp_path: Path) -> None:
-    words = ("repeats=1", "rows=1000", "runs=3", "output=predict.json")
-    ended = process([SCRIPT, "predict", *words], tmp_path)
-    assert ended.status == 0, ended.err
-    assert "CSV to CSV of 1,000 rows" in ended.out
-    assert "3 runs as an ensemble" in ended.out
-    times = [time["of"] for time in json.loads((tmp_path / "predict.json").read_text())["times"]]
-    by = ["mlplab", "polars", "mlplab, as a process", "mlplab, as a process, one row"]
-    of_ensemble = ["load", "all rows", "one row", "all rows, one by one", "one row, one by one"]
-    assert [each for _, each in times] == by * 2 + of_ensemble
+def test_searches_are_measured_and_peers_reach_their_error(tmp_path: Path) -> None:
+    few = ("trials=4", "batch=2", "epochs=3", "searches=lockstep,halving", "target=16", "cap=20")
+    printed, stored = measured("search", tmp_path, *few)
+    assert "to 16" in printed
+    assert [name for _, name in cases_of(stored)] == [
+        "mlplab, lockstep",
+        "mlplab, halving",
+        "scikit-learn",
+        "Lightning",
+    ]
+    assert all(curve for curves in stored["curves"].values() for curve in curves)

@@ -403,8 +403,8 @@ def test_the_highest_accuracy_is_the_best(command: Command, run_script: Command,
         assert metrics["val/accuracy"] == pytest.approx(max(curve))
         assert len(curve) in (15, metrics["best_epoch"] + 3)
     rows = run_script("results", "outputs/s", "--format", "csv").out.splitlines()
-    assert [row.split(",")[0] for row in rows] == ["optimizer.lr", "0.02", "1e-06"]
-    assert rows[0].split(",")[3] == "val/accuracy"
+    assert [row.split(",")[1] for row in rows] == ["optimizer.lr", "0.02", "1e-06"]
+    assert rows[0].split(",")[5] == "val/accuracy"
     accuracy = {name: metrics_of(run)["val/accuracy"] for name, run in runs.items()}
     [best] = select_runs(tmp_path / "outputs/s", 1)
     assert accuracy[best.name] == max(accuracy.values())

@@ -3,7 +3,7 @@
 import errno
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,7 +17,7 @@ from mlplab.figures.files import is_drawn, read_figures
 
 Command = Callable[..., Ended]
 
-OF_NUMBERS = {"predicted_vs_actual", "residuals", "residuals_by_column", "error_by_part"}
+OF_NUMBERS = {"predicted_vs_actual", "residuals", "error_by_part"}
 OF_CLASSES = {"confusion", "roc_and_precision_recall", "calibration", "error_by_part"}
 QUICK = ("model.hidden=[8]", "trainer.max_epochs=2", "figures=auto", "data=csv", "data.path=t.csv", "name=r")
 PLAIN = ("baselines=[linear]", "ensemble=1")
@@ -42,31 +42,20 @@ def table(rows: int = 300) -> pl.DataFrame:
     ).with_columns(pl.col("size [mm]").fill_nan(None))
 
 
-CASES: dict[str, tuple[Sequence[str], set[str]]] = {
-    "numbers": ([*PLAIN, "data.target=price", "data.columns.kind=drop"], OF_NUMBERS),
-    "several targets": (
-        [*PLAIN, "data.target=[price,weight]", "data.columns.kind=drop"],
-        OF_NUMBERS - {"residuals_by_column"},
-    ),
-    "two classes": ([*PLAIN, "data.target=kind"], OF_CLASSES),
-    "three classes": ([*PLAIN, "data.target=the.colour"], OF_CLASSES),
-    "weights": ([*PLAIN, "data.target=price", "data.weight=weight"], OF_NUMBERS),
-    "an ensemble": (["data.target=price", "baselines=[linear]", "ensemble=3"], OF_NUMBERS),
-    "no baseline": (["data.target=price", "baselines=[]", "ensemble=1"], OF_NUMBERS),
-}
-
-
-OFTEN = {"numbers", "several targets", "two classes"}
-"""The other cases are slow tests."""
-
-
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in OFTEN)) for name in CASES]
+    ("overrides", "expected"),
+    [
+        (["data.target=price", "data.columns.kind=drop"], OF_NUMBERS),
+        (["data.target=[price,weight]", "data.columns.kind=drop"], OF_NUMBERS),
+        (["data.target=kind"], OF_CLASSES),
+    ],
+    ids=["regression", "several targets", "two classes"],
 )
-def test_a_run_alone_is_drawn(command: Command, tmp_path: Path, name: str) -> None:
-    overrides, expected = CASES[name]
+def test_a_run_alone_is_drawn(
+    command: Command, tmp_path: Path, overrides: list[str], expected: set[str]
+) -> None:
     table().write_csv(tmp_path / "t.csv")
-    ended = command(*QUICK, *overrides)
+    ended = command(*QUICK, *PLAIN, *overrides)
     assert ended.status == 0, ended
     assert "no figures" not in ended.out
     folder = tmp_path / "outputs/r"
@@ -74,22 +63,16 @@ def test_a_run_alone_is_drawn(command: Command, tmp_path: Path, name: str) -> No
     assert figures.keys() == expected
     assert {path.stem for path in (folder / "figures").glob("*.png")} == expected
     assert {tag.removeprefix("visuals/") for tag in events_of(folder).Tags()["images"]} == expected
-    for each in figures.values():
-        assert each["description"]
-    if "predicted_vs_actual" in figures and name != "several targets":
-        check_points(folder, figures["predicted_vs_actual"]["layer"][1]["data"]["values"])
+    assert all(figure["description"] for figure in figures.values())
+    if "data.target=price" in overrides:  # what is drawn are the test predictions
+        predicted = pl.read_csv(folder / "test_predictions.csv")
+        points = figures["predicted_vs_actual"]["layer"][1]["data"]["values"]
+        ours = [point for point in points if point["model"] == "this network"]
+        for name, column in (("row", "row"), ("actual", "price"), ("predicted", "prediction")):
+            assert [point[name] for point in ours] == pytest.approx(predicted[column].to_list())
 
 
-def check_points(folder: Path, drawn: Sequence[dict[str, float]]) -> None:
-    """What is drawn are the test predictions."""
-    predicted = pl.read_csv(folder / "test_predictions.csv")
-    ours = [each for each in drawn if each["model"] == "this network"]
-    for name, column in (("row", "row"), ("actual", "price"), ("predicted", "prediction")):
-        assert [each[name] for each in ours] == pytest.approx(predicted[column].to_list())
-
-
-@pytest.mark.parametrize("columns", [["price"], ["price", "weight"]])
-@pytest.mark.parametrize("target", ["kind", "shade"])
+@pytest.mark.parametrize(("target", "columns"), [("kind", ["price"]), ("shade", ["price", "weight"])])
 def test_what_was_learned_of_few_columns_is_drawn(
     command: Command, tmp_path: Path, columns: list[str], target: str
 ) -> None:
@@ -103,14 +86,16 @@ def drawn(sweep: Path) -> set[str]:
     return {path.parent.name for path in sweep.glob("*/figures")}
 
 
-def test_of_a_sweep_the_best_run_is_drawn(command: Command, tmp_path: Path) -> None:
-    sweep = ("-m", *SMALL, "optimizer.lr=1e-6,0.03", "seed=0,1", "name=s")
-    assert command(*sweep, "figures=auto").status == 0
-    folder = tmp_path / "outputs/s"
-    val = {
-        path.parent.name: json.loads(path.read_text())["val/mae"] for path in folder.glob("*/metrics.json")
-    }
-    assert drawn(folder) == {min(val, key=lambda name: val[name])}
+def test_of_a_sweep_the_best_run_is_drawn_or_all_are_or_none(command: Command, tmp_path: Path) -> None:
+    sweep = ("-m", *SMALL, "optimizer.lr=1e-6,0.03", "seed=0,1")
+    for figures in ("auto", "all", "none"):
+        assert command(*sweep, f"figures={figures}", f"name={figures}").status == 0
+    outputs = tmp_path / "outputs"
+    files = (outputs / "auto").glob("*/metrics.json")
+    scores = {path.parent.name: json.loads(path.read_text())["val/mae"] for path in files}
+    assert drawn(outputs / "auto") == {min(scores, key=lambda name: scores[name])}
+    assert drawn(outputs / "all") == scores.keys()
+    assert drawn(outputs / "none") == set()
 
 
 def test_a_drawn_sweep_is_given_again(command: Command, tmp_path: Path) -> None:
@@ -120,15 +105,6 @@ def test_a_drawn_sweep_is_given_again(command: Command, tmp_path: Path) -> None:
         assert ended.status == 0, ended
         (tmp_path / "outputs/s/report.html").touch()
     assert {"curves", "spread"} <= read_figures(tmp_path / "outputs/s").keys()
-
-
-@pytest.mark.parametrize("launcher", ["lockstep", "basic"])
-def test_all_runs_or_none_are_drawn(command: Command, tmp_path: Path, launcher: str) -> None:
-    sweep = ("-m", *SMALL, "seed=0,1", f"hydra/launcher={launcher}")
-    assert command(*sweep, "figures=all", "name=all").status == 0
-    assert drawn(tmp_path / "outputs/all") == {"seed=0", "seed=1"}
-    assert command(*sweep, "figures=none", "name=none").status == 0
-    assert drawn(tmp_path / "outputs/none") == set()
 
 
 def test_a_figure_that_cannot_be_drawn_is_a_warning(

@@ -13,7 +13,7 @@ from support import SMALL, Ended, assert_short_answer, train_into
 
 import mlplab
 from mlplab.commands.evaluate import evaluate
-from mlplab.commands.results import group_runs, read_runs
+from mlplab.commands.results import read_runs, results_by_table
 from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
@@ -131,7 +131,8 @@ def test_a_sweep_goes_on_beside_its_chosen_ensemble(command: Command, run_script
     assert command(*sweep).status == 0
     assert run_script("evaluate", "run=outputs/s", "select=2").status == 0
     copies = {path: path.read_bytes() for path in Path("outputs/s/ensemble-2").rglob("*") if path.is_file()}
-    assert sum(group.runs for group in group_runs(read_runs([Path("outputs")])).groups) == 4
+    [found] = results_by_table(read_runs([Path("outputs")]))
+    assert found.frame["runs"].sum() == 4
     assert len(mlplab.load("outputs/s", "all").members) == 4
     assert command(*sweep).status == 0
     assert command(*sweep[:-2], "seed=0,1,2", "name=s").status == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import altair as alt
 import pytest
 
-from mlplab.figures.files import add_figures, is_drawn, read_figures, write_figures
+from mlplab.figures.files import is_drawn, read_figures, write_figures
 from mlplab.figures.style import rows_of
 
 
@@ -31,11 +31,12 @@ def test_figures_replace_the_earlier_ones(tmp_path: Path) -> None:
 
 
 def test_figures_of_other_commands_remain(tmp_path: Path) -> None:
-    add_figures(tmp_path, {"importance": chart(1)})
+    write_figures(tmp_path, {"importance": chart(1)}, add=True)
     assert not is_drawn(tmp_path)
     write_figures(tmp_path, {"one": chart(2)})
     assert is_drawn(tmp_path)
-    assert set(read_figures(tmp_path)) == {"importance", "one"}
+    write_figures(tmp_path, {"partial_dependence": chart(3)}, add=True)
+    assert set(read_figures(tmp_path)) == {"importance", "one", "partial_dependence"}
 
 
 def test_a_figure_that_fails_leaves_the_earlier_ones(tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
 """Figures of importance and partial dependence: valid specifications that draw all names and values."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mlplab.figures.files import add_figures, image, read_figures, write_figures
+from mlplab.figures.files import image
 from mlplab.figures.importance import MAX_COLUMNS, importance, partial_dependence
 
 ODD = ["a.b[0]", "a\\:b", "<b>'\"", "x" * 300, "größe", "a,b"]
@@ -45,12 +44,3 @@ def test_partial_dependence(outputs: list[str], of_classes: bool, rows: int, tit
     assert len(specification["vconcat"]) == rows
     assert title in str(specification)
     assert image(specification).startswith(b"\x89PNG")
-
-
-def test_figures_are_added_beside_those_of_training(tmp_path: Path) -> None:
-    chart = importance([("a", 1.0, 0.1)], "RMSE", ["9 rows"])
-    write_figures(tmp_path, {"one": chart})
-    add_figures(tmp_path, {"two": chart})
-    assert list(read_figures(tmp_path)) == ["one", "two"]
-    write_figures(tmp_path, {"three": chart})
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"three.vl.json", "three.png"}

@@ -8,37 +8,37 @@ import numpy as np
 import pytest
 import vl_convert
 
-from mlplab.figures.search import (
-    KINDS,
-    MOST_BARS,
-    Trial,
-    history,
-    hyperparameter_importance,
-    score_of_trials,
-)
+from mlplab.figures.search import KINDS, MOST_BARS, Trial, history, hyperparameter_importance, score_of_trials
 from mlplab.figures.style import MOST_POINTS, Figure
-from mlplab.figures.sweep import Point
 
 
-def trials(count: int, seed: int = 0) -> list[Trial]:
-    """Trials of each status, in disorder, with a few outliers."""
-    rng = np.random.default_rng(seed)
+def trials(count: int, sign: int = 1) -> list[Trial]:
+    """Trials of each status, in disorder, with a few outliers; low scores are good if the sign is 1."""
+    rng = np.random.default_rng(0)
     scores = 3 + rng.exponential(size=count) * np.where(rng.uniform(size=count) < 0.02, 1e5, 1)
-    statuses = rng.choice([*KINDS], count, p=[0.3, 0.5, 0.1, 0.1])
-    found = [
-        Trial(number, str(status), float(score) if status in ("done", "pruned") else math.nan)
-        for number, (status, score) in enumerate(zip(statuses, scores, strict=True))
+    statuses = rng.choice([*KINDS], count, p=[0.3, 0.5, 0.1, 0.1]).tolist()
+    rates = 10 ** rng.uniform(-4, -1, size=count)
+    return [
+        Trial(
+            number,
+            statuses[number] if number else "done",
+            sign * float(scores[number])
+            if statuses[number] in ("done", "pruned") or not number
+            else math.nan,
+            {"lr": float(rates[number]), "width": (8, 16, 128, "auto")[number % 4]},
+        )
+        for number in reversed(range(count))
     ]
-    rng.shuffle(found)  # type: ignore[arg-type]
-    return found
 
 
 def layers(chart: Figure | None) -> list[dict[str, Any]]:
-    """The layers of a valid chart, without the line between axis and edge."""
+    """The layers of a valid chart that draws."""
     assert chart is not None
     specification = chart.to_dict(validate=True)
-    shared = {"data": specification.get("data")}  # if the layers have the same
-    return [shared | layer for layer in specification["layer"] if layer["mark"]["type"] != "rule"]
+    assert len(json.dumps(specification)) < 200_000
+    assert vl_convert.vegalite_to_svg(specification).startswith("<svg")
+    shared = {"data": specification.get("data"), "title": specification["title"]}
+    return [shared | layer for layer in specification.get("layer", [specification])]
 
 
 def rows(layer: dict[str, Any]) -> list[dict[str, Any]]:
@@ -46,90 +46,61 @@ def rows(layer: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def domain(layer: dict[str, Any]) -> list[float]:
-    found: list[float] = layer["encoding"]["y"]["scale"]["domain"]
-    return found
-
-
 def test_the_line_is_the_best_finished_trial_so_far() -> None:
-    scores = [
-        ("done", 5.0),
-        ("pruned", 1.0),
-        ("done", 6.0),
-        ("diverged", math.nan),
-        ("done", 4.0),
-        ("pruned", 7.0),
-    ]
-    found = [Trial(number, *each) for number, each in enumerate(scores)]
+    scores = [("done", 5.0), ("pruned", 1.0), ("done", 6.0), ("diverged", math.nan), ("done", 4.0)]
+    found = [Trial(number, *ended) for number, ended in enumerate([*scores, ("pruned", 7.0)])]
     dots, line = layers(history(found[::-1], "val/mae", lowest_is_best=True))
-    steps = [(row["trial"], row["place"]) for row in rows(line)]
-    assert steps == [(0, 5.0), (4, 4.0), (5, 4.0)]
+    assert [(row["trial"], row["place"]) for row in rows(line)] == [(0, 5.0), (4, 4.0), (5, 4.0)]
     assert line["mark"]["interpolate"] == "step-after"
-    assert [row["trial"] for row in rows(dots)] == [0, 1, 2, 3, 4, 5]
+    assert {row["trial"]: row["status"] for row in rows(dots)} == {
+        trial.number: trial.status for trial in found
+    }
     _, line = layers(history(found, "val/r2", lowest_is_best=False))
     assert [(row["trial"], row["place"]) for row in rows(line)] == [(0, 5.0), (2, 6.0), (5, 6.0)]
 
 
-def test_statuses_differ_in_colour_and_shape() -> None:
-    dots, _ = layers(history(trials(50), "val/mae", lowest_is_best=True))
-    for channel in ("color", "shape"):
-        scale = dots["encoding"][channel]["scale"]
-        assert scale["domain"] == ["done", "pruned", "diverged", "failed"]
-    assert len({*dots["encoding"]["shape"]["scale"]["range"]}) == 4
-    one = [Trial(0, "done", 3.0), Trial(1, "running", math.nan)]
-    dots, _ = layers(history(one, "val/mae", lowest_is_best=True))
-    assert dots["encoding"]["color"]["scale"]["domain"] == ["done"]
-    assert [row["trial"] for row in rows(dots)] == [0]
+def test_trials_that_did_not_finish_are_faint_and_behind() -> None:
+    found = [*trials(50), Trial(50, "running", 3.0)]
+    for chart in (
+        history(found, "val/mae", lowest_is_best=True),
+        score_of_trials("lr", trials(50), "val/mae", lowest_is_best=True),
+    ):
+        dots = layers(chart)[0]
+        for channel in ("color", "shape"):
+            assert dots["encoding"][channel]["scale"]["domain"] == ["done", "pruned", "diverged", "failed"]
+        assert len({*dots["encoding"]["shape"]["scale"]["range"]}) == 4
+        opacity = dots["encoding"]["opacity"]
+        assert opacity["condition"] == {"test": "datum.status == 'done'", "value": 0.9}
+        assert opacity["value"] < 0.5
+        finished = [row["status"] == "done" for row in rows(dots)]
+        assert finished == sorted(finished)
+        assert len(finished) == 50
+        assert "faint" in dots["title"]["subtitle"][1]
 
 
-@pytest.mark.parametrize("lowest_is_best", [True, False])
-def test_what_has_no_place_is_at_the_edge(lowest_is_best: bool) -> None:
-    sign = 1 if lowest_is_best else -1
-    found = [Trial(each.number, each.status, sign * each.score) for each in trials(300)]
-    chart = history(found, "val/x", lowest_is_best=lowest_is_best)
-    assert chart is not None
-    dots, _ = layers(chart)
-    low, high = domain(dots)
-    edges = {row["place"] for row in rows(dots) if row["score"] is None}
-    assert len(edges) == 1
-    [edge] = edges
-    for row in rows(dots):
-        assert low < row["place"] < high
-        if row["score"] is not None:
-            assert row["place"] in (row["score"], edge)
-    assert any(row["place"] == edge and row["score"] is not None for row in rows(dots))
-    assert edge == (max if lowest_is_best else min)(row["place"] for row in rows(dots))
-    subtitle = chart.to_dict()["title"]["subtitle"]
-    assert f"at the {'top' if lowest_is_best else 'bottom'} edge" in subtitle[1]
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_has_no_place_is_at_the_edge(sign: int) -> None:
+    """A line or a point that leaves the chart by far takes the memory of a huge image."""
+    found = [Trial(0, "done", sign * 1e9), *trials(300, sign)[:-1]]
+    dots, line = layers(history(found, "val/x", lowest_is_best=sign > 0))
+    scale = dots["encoding"]["y"]["scale"]
+    assert scale == line["encoding"]["y"]["scale"]
+    assert scale["clamp"]
+    best, worst = scale["domain"][::sign]
+    assert best == pytest.approx(min(sign * row["score"] for row in rows(dots) if row["score"]) * sign, 1e-4)
+    assert abs(worst - best) < 20
+    off = [row["place"] for row in rows(dots) if row["score"] is None]
+    assert off
+    assert all(sign * place > sign * worst for place in off)
+    edge = "top" if sign > 0 else "bottom"
+    assert dots["title"]["subtitle"][2] == f"at the {edge}: no score, or one off the axis"
 
 
-def test_a_bad_first_trial_stays_on_the_picture() -> None:
-    """A line that leaves it by far takes the memory of a huge image."""
-    scores = [-1e9, *np.linspace(0.5, 0.9, 40).tolist()]
-    found = [Trial(number, "done", score) for number, score in enumerate(scores)]
-    dots, line = layers(history(found, "val/r2", lowest_is_best=False))
-    low, high = domain(dots)
-    assert all(low < row["place"] < high for row in rows(line))
-
-
-@pytest.mark.parametrize("count", [1, 2, 12, MOST_POINTS, 10 * MOST_POINTS])
-def test_charts_of_any_number_of_trials_are_small_and_draw(count: int) -> None:
-    found = [
-        Trial(0, "done", 9.0),
-        *(Trial(each.number + 1, each.status, each.score) for each in trials(count - 1)),
-    ]
-    chart = history(found, "val/mae", lowest_is_best=True)
-    dots, line = layers(chart)
-    assert len(rows(dots)) == min(count, MOST_POINTS)
-    shown = {row["trial"] for row in rows(dots)}
-    assert all(row["trial"] in shown for row in rows(line)[:-1])
-    assert rows(line)[-1]["trial"] == count - 1 if count > 1 else True
-    assert chart is not None
-    specification = chart.to_dict()
-    assert len(json.dumps(specification)) < 90_000
-    assert vl_convert.vegalite_to_svg(specification).startswith("<svg")
-    text = f"{count:,} trial"
-    assert text in specification["title"]["subtitle"][0]
+def test_many_trials_are_sampled() -> None:
+    dots, line = layers(history(trials(2 * MOST_POINTS), "val/mae", lowest_is_best=True))
+    assert len(rows(dots)) == MOST_POINTS
+    assert rows(line)[-1]["trial"] == 2 * MOST_POINTS - 1
+    assert "1,000 of 2,000 trials" in dots["title"]["subtitle"][1]
 
 
 def test_without_scores_there_is_no_history() -> None:
@@ -138,55 +109,22 @@ def test_without_scores_there_is_no_history() -> None:
     assert len(layers(history([Trial(0, "pruned", 3.0)], "val/mae", lowest_is_best=True))) == 2
 
 
-def test_importance_is_sorted() -> None:
-    chart = hyperparameter_importance({"hidden": 0.29, "lr": 0.71}, "val/mae")
-    bars, _ = layers(chart)
-    assert [(row["key"], row["share"]) for row in rows(bars)] == [("lr", 0.71), ("hidden", 0.29)]
-    assert "Largest: lr 71%, hidden 29%." in chart.to_dict()["description"]
-    svg = vl_convert.vegalite_to_svg(chart.to_dict())
-    assert ">71%</text>" in svg
-    many = {f"key{number}": 1 / 50 for number in range(50)}
-    chart = hyperparameter_importance(many, "val/mae")
-    assert len(rows(layers(chart)[0])) == MOST_BARS
-    assert "the first 20 of 50 hyperparameters" in chart.to_dict()["title"]["subtitle"]
+def test_a_slice_names_typed_values_and_has_the_best_trial_large() -> None:
+    found = trials(50)
+    [dots] = layers(score_of_trials("lr", found, "val/mae", lowest_is_best=True))
+    assert (dots["encoding"]["x"]["type"], dots["encoding"]["x"]["scale"]["type"]) == ("quantitative", "log")
+    [best] = [row for row in rows(dots) if row["best"]]
+    assert best["score"] == min(row["score"] for row in rows(dots) if row["status"] == "done")
+    assert best["value"] == next(trial for trial in found if trial.number == best["trial"]).values["lr"]
+    [dots] = layers(score_of_trials("width", found, "val/mae", lowest_is_best=True))
+    assert dots["encoding"]["x"]["scale"]["domain"] == [8, 16, 128, "auto"]
 
 
-def points(count: int) -> list[Point]:
-    rng = np.random.default_rng(0)
-    return [
-        Point(
-            f"trial-{number:04d}",
-            {
-                "lr": float(10 ** rng.uniform(-5, -1)),
-                "batch_size": int(rng.choice([64, 128])),
-                "hidden": "[8,8]",
-            },
-            4.0 + float(rng.exponential()) if number else 1e7,
-            is_best=number == 1,
-        )
-        for number in range(count)
-    ]
-
-
-def test_sampled_numbers_are_an_axis_and_repeated_ones_are_categories() -> None:
-    [dots] = layers(score_of_trials("lr", points(50), "val/mae", lowest_is_best=True))
-    assert dots["encoding"]["x"]["type"] == "quantitative"
-    assert dots["encoding"]["x"]["scale"]["type"] == "log"
-    assert "xOffset" not in dots["encoding"]
-    for key, names in {"batch_size": ["64", "128"], "hidden": ["[8,8]"]}.items():
-        chart = score_of_trials(key, points(50), "val/mae", lowest_is_best=True)
-        [dots] = layers(chart)
-        assert dots["encoding"]["x"]["sort"] == names
-        offsets = [row["offset"] for row in rows(dots)]
-        assert len(set(offsets)) == 50
-        assert all(0 <= offset < 1 for offset in offsets)
-        assert vl_convert.vegalite_to_svg(chart.to_dict()).startswith("<svg")
-
-
-def test_the_best_trial_is_in_front_and_outliers_are_at_the_edge() -> None:
-    [dots] = layers(score_of_trials("lr", points(50), "val/mae", lowest_is_best=True))
-    *others, best = rows(dots)
-    assert best["best"]
-    assert not any(row["best"] for row in others)
-    [outlier] = [row for row in rows(dots) if row["score"] == 1e7]
-    assert outlier["place"] < domain(dots)[1] < 20
+def test_importance_says_what_it_cannot_say() -> None:
+    importance = {f"key{number}": 1 / 2 ** (number + 1) for number in range(30)}
+    bars, _ = layers(hyperparameter_importance(dict(reversed(importance.items())), "val/mae", 12))
+    assert [row["key"] for row in rows(bars)] == [f"key{number}" for number in range(MOST_BARS)]
+    assert rows(bars)[0]["share"] == 0.5
+    about = " ".join(bars["title"]["subtitle"])
+    assert "12 finished trials" in about
+    assert "not which values are good" in about

@@ -16,10 +16,10 @@ from mlplab.config import parse_launcher
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.finalize import finalize
 from mlplab.runs.folder import Metrics
 from mlplab.runs.run import Run
 from mlplab.runs.selection import read_run
+from mlplab.runs.stack.finalize import finalize
 from mlplab.sweeps.engines.engine import open_engine
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.summary import summarize
@@ -68,11 +68,9 @@ def without_rungs(left: dict[str, Any]) -> dict[str, Any]:
 
 
 KINDS: dict[str, tuple[str, ...]] = {
-    "numbers": (),
-    "float64": ("trainer.precision=64", "optimizer.weight_averaging=true"),
-    "classes": ("data=penguins", "monitor=val/auroc"),
+    "numbers": ("trainer.precision=64", "optimizer.weight_averaging=true"),
     "ensembles": ("ensemble=2",),
-    "ensembles of classes": ("data=penguins", "ensemble=3", "monitor=val/log_loss"),
+    "ensembles of classes": ("data=penguins", "ensemble=2", "monitor=val/auroc"),
     "early stopping": ("callbacks.early_stopping.patience=2", "optimizer.weight_averaging=false"),
 }
 
@@ -84,7 +82,7 @@ def of_kind(kind: str) -> list[tuple[str, ...]]:
     return members
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["numbers", "ensembles of classes", "early stopping"])
 def test_runs_are_pruned_by_the_rule_and_the_others_left_alone(tmp_path: Path, kind: str) -> None:
     members = of_kind(kind)
     whole = train_into(tmp_path / "whole", *members)
@@ -134,23 +132,9 @@ def assert_pruned(run: Path, curve: Sequence[float], monitor: str) -> None:
     assert not (run / "test_predictions.csv").exists()
 
 
-def test_runs_that_reached_a_rung_before_count(tmp_path: Path) -> None:
-    """One of two runs is better than all but three of 13 values; the other is no better than nine."""
-    first, second = train_into(tmp_path / "whole", *with_rates()[1:3], brackets=[bracket(1 / 2)] * 2)
-    worse, better = sorted((first, second), key=lambda metrics: -metrics["rung/1"])
-    between = (better["rung/1"] + worse["rung/1"]) / 2
-    earlier = [0.0] * 3 + [between] * 5 + [worse["rung/1"] + 1] * 3
-    found = train_into(tmp_path / "a", *with_rates()[1:3], brackets=[bracket(1 / 2, earlier=earlier)] * 2)
-    place = (first, second).index(better)
-    assert found[place]["status"] == "done"
-    assert found[1 - place]["status"] == "pruned"
-    assert found[1 - place]["reason"].endswith("is not among the best 4 of 13")
-
-
-@pytest.mark.parametrize("kind", ["numbers", "ensembles"])
-def test_a_run_is_pruned_alone_as_in_a_stack(tmp_path: Path, kind: str) -> None:
+def test_a_run_is_pruned_alone_as_in_a_stack(tmp_path: Path) -> None:
     """If only earlier runs count; a stack may even end with no run left."""
-    members, against = of_kind(kind)[:3], bracket(1 / 6, 1 / 2, earlier=[0.0] * 9)
+    members, against = of_kind("ensembles")[:3], bracket(1 / 6, 1 / 2, earlier=[0.0] * 9)
     train_into(tmp_path / "stack", *members, brackets=[against] * 3)
     for run, member in enumerate(members):
         [metrics] = train_into(tmp_path / f"alone{run}", member, brackets=[against])
@@ -240,11 +224,11 @@ MIXED: Sequence[Bracket | None] = (None, bracket(1 / 6, 1 / 2), bracket(1 / 6, 1
 """Brackets of a stack in which one of five runs is pruned, so that it does not shrink at once."""
 
 
-@pytest.mark.parametrize("kind", ["numbers", "ensembles"])
-@pytest.mark.parametrize("step", [5, 6, 11, 17])  # the rungs are after steps 4 and 10 of 18
+@pytest.mark.parametrize(("kind", "step"), [("numbers", 5), ("ensembles", 11), ("numbers", 17)])
 def test_a_stack_killed_after_a_rung_comes_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, step: int
 ) -> None:
+    """The rungs are after steps 4 and 10 of 18."""
     members = [(*run, "callbacks.checkpoint.every_minutes=0") for run in of_kind(kind)[: len(MIXED)]]
     on_step = StopOnSignal.on_step
 
@@ -282,7 +266,7 @@ def test_a_stack_killed_while_pruned_runs_are_written_comes_to_the_same_end(
             shutil.copytree(tmp_path / "whole", tmp_path / "killed")  # as a kill would leave it
         return finalize(*arguments, **named)
 
-    monkeypatch.setattr("mlplab.runs.train.finalize", copied)
+    monkeypatch.setattr("mlplab.runs.stack.finalize.finalize", copied)
     whole = launched(tmp_path / "whole", with_rates(), brackets)
     assert Counter(status for status in statuses(whole)) == {"done": 1, "pruned": 6}
     assert (tmp_path / "killed").exists()
@@ -293,49 +277,26 @@ def test_a_stack_killed_while_pruned_runs_are_written_comes_to_the_same_end(
         assert one | {"seconds": 0} == other | {"seconds": 0}
 
 
-@pytest.fixture
-def sweep(tmp_path: Path) -> Path:
-    outcomes = launched(tmp_path / "s", with_rates(), [THIRDS] * len(RATES))
-    assert Counter(statuses(outcomes)) == {"done": 1, "pruned": 6}
-    return tmp_path / "s"
-
-
-def test_a_sweep_given_again_does_not_repeat_pruned_runs(sweep: Path) -> None:
+def test_pruned_runs_are_no_failures_and_are_not_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], run_script: Callable[..., Ended]
+) -> None:
+    sweep = tmp_path / "s"
+    assert Counter(statuses(launched(sweep, with_rates(), [THIRDS] * len(RATES)))) == {"done": 1, "pruned": 6}
     before = {path: path.stat().st_mtime_ns for path in sweep.rglob("metrics.json")}
     outcomes = launched(sweep, with_rates(), [bracket(1 / 2, earlier=[1e9] * 9)] * len(RATES))
     assert Counter(statuses(outcomes)) == {"done": 1, "pruned": 6}
     assert {path: path.stat().st_mtime_ns for path in sweep.rglob("metrics.json")} == before
 
-
-def test_pruned_runs_are_no_failures(
-    sweep: Path, capsys: pytest.CaptureFixture[str], run_script: Callable[..., Ended]
-) -> None:
     runs = [read_run(sweep / str(number)) for number in range(len(RATES))]
     summarize(sweep, len(runs), runs)  # raises if a run has failed
     assert "val/mae" in capsys.readouterr().out
-    table = run_script("results", str(sweep), "--by", "optimizer.lr", "--format", "csv").out
-    assert table.count("1 pruned") == 6
-    assert run_script("report", str(sweep)).status == 0
-    assert "6 pruned" in (sweep / "report.html").read_text()
     assert run_script("evaluate", f"run={sweep}", "runs=all").status == 0
-    for run in runs:
-        if run.metrics["status"] == "pruned":
-            assert run.metrics["reason"] in (run.folder / "train.log").read_text()
-            ended = run_script("train", f"resume={run.folder}")
-            assert ended.status == 0, ended.err
-            assert without_notes(ended.out).startswith(f"s/{run.folder.name} was pruned at rung ")
-            assert f"{run.metrics['val/mae']:.4g}" in ended.out
-            ended = run_script("evaluate", f"run={run.folder}")
-            assert ended.status == 2
-            assert f"contains no finished run (found {run.folder.name}: pruned)" in ended.err
-
-
-@pytest.mark.slow  # its workers import torch anew
-def test_processes_prune_too(tmp_path: Path) -> None:
-    members, brackets = with_rates()[:6], [bracket(1 / 2)] * 6
-    one = launched(tmp_path / "one", members, brackets, max_members=3)
-    two = launched(tmp_path / "two", members, brackets, max_members=3, workers=2)
-    assert Counter(statuses(one)) == {"done": 2, "pruned": 4}  # stacks decide by themselves
-    assert statuses(one) == statuses(two)
-    for number in range(6):
-        assert left_behind(tmp_path / f"one/{number}") == left_behind(tmp_path / f"two/{number}")
+    run = next(run for run in runs if run.metrics["status"] == "pruned")
+    assert run.metrics["reason"] in (run.folder / "train.log").read_text()
+    ended = run_script("train", f"resume={run.folder}")
+    assert ended.status == 0, ended.err
+    assert without_notes(ended.out).startswith(f"s/{run.folder.name} was pruned at rung ")
+    assert f"{run.metrics['val/mae']:.4g}" in ended.out
+    ended = run_script("evaluate", f"run={run.folder}")
+    assert ended.status == 2
+    assert f"contains no finished run (found {run.folder.name}: pruned)" in ended.err

@@ -1,7 +1,6 @@
 """Rungs: which runs reach them when, and which go on."""
 
 import math
-import pickle
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,9 +47,3 @@ def test_the_later_of_two_rungs_at_one_epoch_counts_and_none_at_the_last() -> No
     bracket = Bracket((Rung(0.01, ()), Rung(0.2, ()), Rung(0.5, ()), Rung(0.9, ())))
     assert rung_numbers(bracket.rungs, 5) == {1: 2, 3: 3}
     assert rung_numbers(bracket.rungs, 1) == {}
-
-
-def test_brackets_are_plain_values() -> None:
-    bracket = Bracket((Rung(0.5, (1.0, 2.0)),))
-    assert pickle.loads(pickle.dumps(bracket)) == bracket
-    assert bracket != Bracket((Rung(0.5, (1.0,)),))

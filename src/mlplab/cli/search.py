@@ -1,27 +1,26 @@
-"""A search with `-m`: composes the trials that it chooses, and has the launcher train them."""
+"""A search with `-m`: asks Optuna for trials, and trains them like the runs of a grid."""
 
 import logging
 import math
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 from optuna.distributions import FloatDistribution
-from optuna.trial import FrozenTrial
 
 from mlplab.cli.compose import plain, sweep_settings
 from mlplab.cli.hydra_errors import explained
+from mlplab.cli.launcher import SweepLauncher
 from mlplab.cli.overrides import lines_of, typed_keys
 from mlplab.cli.sweep_runs import derive_runs
 from mlplab.commands.render import command_line
 from mlplab.config import Sweep, TrainConfig, parse
 from mlplab.config.keys import flat
-from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, UserError
+from mlplab.config.metrics import sign_of
+from mlplab.errors import Fault, RunFailed, UserError, reason_of
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import trial_name
 from mlplab.runs.resolve import resolved
@@ -30,122 +29,149 @@ from mlplab.runs.selection import IGNORED
 from mlplab.runs.trained.chosen_ensemble import check_replaceable
 from mlplab.sweeps.checks import RefusedRun, check_same_loss
 from mlplab.sweeps.folder import check_not_grid, write_total
-from mlplab.sweeps.search.finish import finish
-from mlplab.sweeps.search.search import Search
+from mlplab.sweeps.search.batches import next_batch
+from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.space import Space, Value, read_space
-from mlplab.sweeps.search.study import SearchStudy
-from mlplab.sweeps.stack_keys import may_differ
+from mlplab.sweeps.search.study import SearchIdentity, SearchStudy, TrialResult
 
-if TYPE_CHECKING:
-    from mlplab.training.pruning import Bracket
-
-NOT_OF_A_RUN = ("name", "sweep", "ensemble")
+NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
 """Keys that the command of the best trial does not repeat."""
 
+RUNG = "rung/"
+"""How the names of values at rungs begin in metrics.json."""
 
 log = logging.getLogger(__name__)
 
-Launch = Callable[[Sequence[list[str]], int, "Mapping[Path, Bracket]"], None]
-"""Trains runs, given the overrides of each, the number of the first, and the rungs of each by its folder."""
 
-
-def run_search(
-    cfg: DictConfig, loader: ConfigLoader, launch: Launch, cache: DataCache, *, may_prune: bool
-) -> None:
-    """Searches, and prints what was found.
-
-    Args:
-        cfg: the composition that all trials have in common.
-        launch: trains the runs of a batch.
-        cache: stores the table.
-        may_prune: whether the launcher can prune runs.
+def run_search(launcher: SweepLauncher) -> None:
+    """Searches, tests the best trial, and prints what was found.
 
     Raises:
         UserError: if the space, the table or the study in the sweep folder cannot be used.
         RunFailed: if no trial finished, or some failed.
     """
-    settings, root = sweep_settings(cfg), Path(str(cfg.hydra.sweep.dir))
+    cfg, root, cache = launcher.cfg, launcher.root, launcher.cache
+    settings = sweep_settings(cfg)
     if "hydra.sweep.subdir" in typed_keys(lines_of(cfg.hydra.overrides.hydra)):
         what = "has no meaning for a search, whose folders are trial-0000, trial-0001, …"
         raise UserError(Fault(what, "hydra.sweep.subdir", remedy="remove it"))
     with explained():
         space = read_space(lines_of(cfg.hydra.overrides.task), settings.space)
-    if settings.pruning != "none" and not may_prune:
-        remedy = "remove hydra/launcher=, or type sweep.pruning=none"
-        raise UserError(
-            Fault("needs hydra/launcher=lockstep", "sweep.pruning", settings.pruning, remedy=remedy)
-        )
     common = parse(plain(cfg))
-    _check_corners(cfg, loader, space)
+    _check_ends(launcher, space)
     run = resolved(common, cache)
     data = cache.data(run)
     check_not_grid(root)
     if settings.ensemble:
         check_replaceable(root / f"ensemble-{settings.ensemble}")
-    study = SearchStudy(root, settings.storage, space, run.monitor, settings.sampler, run.seed)
-    study.check_same({"space": space.texts, "configuration": _comparable(common, space)})
-    data.check_unchanged(study.remembered("table", data.fingerprint), "restore it, or start a new search")
-    _check_total(settings, study)
-    if space.size < (settings.total or math.inf):
-        log.warning("the space has %d configurations, which a grid would try once each", int(space.size))
-
-    deadline = None if settings.minutes is None else time.time() + 60 * settings.minutes
-
-    def train(trials: Sequence[FrozenTrial]) -> None:
-        lines = [
-            [*space.overrides(trial.params), "test=false", f"hydra.sweep.subdir={trial_name(trial.number)}"]
-            for trial in trials
-        ]
-        found = _brackets(trials, study, settings.pruning, deadline) if may_prune else {}
-        launch(lines, trials[0].number, {root / trial_name(number): each for number, each in found.items()})
-
-    def seconds(trials: int) -> float:
-        with heavy_imports():
-            from mlplab.sweeps.stack_size import StackSize
-
-        return StackSize.of(run, data).seconds(trials, 1)
-
-    search = Search(
-        root,
-        settings,
-        study,
-        run.monitor,
-        _defaults(cfg, common, run, space),
-        [key for key in space.dimensions if not may_differ(key)],
-        train,
-        seconds,
-        deadline,
-    )
+    study = SearchStudy(root, space, run.monitor, settings.sampler, run.seed)
+    stored = study.check_same(SearchIdentity(space.texts, _comparable(common, space), data.fingerprint))
+    data.check_unchanged(stored.table, "restore it, or start a new search")
+    asked = len(study.trials)
+    if settings.total is not None and settings.total < asked:
+        remedy = f"give the number of all trials, such as sweep.trials={asked + settings.batch}"
+        what = f"the search has {asked} trials already"
+        raise UserError(Fault(what, "sweep.trials", str(settings.total), remedy=remedy))
     write_total(root, settings.total)
-    search.run()
-    finish(root, settings, study, run.monitor, lambda values: _command(common, space, values), cache)
+    with heavy_imports():
+        from mlplab.sweeps.stack_size import StackSize
+
+    seconds = StackSize.of(run, data).seconds(settings.batch, 1) / settings.batch
+    train_trials(launcher, study, settings, _defaults(cfg, common, run, space), seconds)
+    if study.best is None:
+        raise RunFailed(failures(study))
+    finish(study, study.best, settings.ensemble, _command(common, space, study.best.params), cache)
 
 
-def _brackets(
-    trials: Sequence[FrozenTrial], study: SearchStudy, kind: str, deadline: float | None
-) -> "Mapping[int, Bracket]":
-    """When each trial of a batch may be pruned, by its number."""
+def train_trials(
+    launcher: SweepLauncher,
+    study: SearchStudy,
+    settings: Sweep,
+    defaults: Mapping[str, Value],
+    seconds_per_trial: float,
+) -> None:
+    """Trains trials until there are as many as asked for, or the time is over.
+
+    Trials that a killed process has left are trained first, in their folders.
+
+    Args:
+        defaults: the values of the first trial: those of the configuration without the search.
+        seconds_per_trial: an estimate; after a batch, its own time counts.
+
+    Raises:
+        UserError: if no trial has ended yet, or two batches in a row, and the next cannot be trained. Its
+            trials are left running, and are resumed by the same command.
+    """
     with heavy_imports():
         from mlplab.sweeps.search.pruning import brackets
 
-    return brackets(trials, study, kind, deadline)
+    deadline = math.inf if settings.minutes is None else time.time() + 60 * settings.minutes
+    refused = not any(trial.state.is_finished() for trial in study.trials)
+    while True:
+        affordable = max(min(settings.batch, (deadline - time.time()) / seconds_per_trial), not study.trials)
+        batch = next_batch(study, settings, defaults, int(affordable))
+        if not batch:
+            return
+        folders = {trial.number: study.root / trial_name(trial.number) for trial in batch}
+        overrides = [
+            [
+                *study.space.overrides(trial.params),
+                "test=false",
+                f"hydra.sweep.subdir={trial_name(trial.number)}",
+            ]
+            for trial in batch
+        ]
+        rungs = brackets(batch, study, settings.pruning, deadline)
+        begin = time.monotonic()
+        try:
+            of_folders = {folders[number]: bracket for number, bracket in rungs.items()}
+            launched = launcher.launch(overrides, batch[0].number, of_folders)
+            refused = False
+            results = [_result(result.metrics, study.monitor) for result in launched]
+        except UserError as error:
+            if refused:
+                raise
+            refused = True
+            log.warning("a batch could not be trained: %s", reason_of(error))
+            results = [TrialResult("failed", reason=reason_of(error))] * len(batch)
+        for number, result in zip(folders, results, strict=True):
+            study.tell(number, result)
+        seconds_per_trial = (time.monotonic() - begin) / len(batch)
+        best, total = study.best, f" of {settings.total:,}" if settings.total else ""
+        found = (
+            f"best {study.monitor} {best.value:.4g} ({trial_name(best.number)})" if best else "none finished"
+        )
+        log.info("%s%s trials, %s done: %s", f"{len(study.trials):,}", total, f"{len(study.done):,}", found)
 
 
-def _check_corners(cfg: DictConfig, loader: ConfigLoader, space: Space) -> None:
+def _result(metrics: Mapping[str, Any], monitor: str) -> TrialResult:
+    """How a trial has ended. One without the monitored metric has failed."""
+    status, value = str(metrics["status"]), metrics.get(monitor)
+    if status == "done" and value is None:
+        return TrialResult("failed", reason=f"{monitor} is not defined")
+    worst = sign_of(monitor) * math.inf
+    values = {name: reached for name, reached in metrics.items() if name.startswith(RUNG)}
+    rungs = {int(name.removeprefix(RUNG)): worst if at is None else float(at) for name, at in values.items()}
+    return TrialResult(status, value, rungs, str(metrics.get("reason", "its process ended")))
+
+
+def _check_ends(launcher: SweepLauncher, space: Space) -> None:
     """Checks the extreme values of each key.
 
     Raises:
         UserError: if a key is unknown, a value has a wrong type or is out of range, or losses cannot be
             compared.
     """
-    lines = [[*corner, f"hydra.sweep.subdir={trial_name(0)}"] for corner in space.corners()]
-    runs = list(derive_runs(cfg, loader, lines, 0))
-    refused = [run for run in runs if isinstance(run, RefusedRun)]
-    faults = dict.fromkeys(fault for run in refused for fault in run.error.faults)
+    lines = [
+        [*space.overrides({key: value}), f"hydra.sweep.subdir={trial_name(0)}"]
+        for key, dimension in space.dimensions.items()
+        for value in dimension.ends
+    ]
+    runs = list(derive_runs(launcher.cfg, launcher.loader, lines, 0))
+    intervals = {key for key, each in space.distributions.items() if isinstance(each, FloatDistribution)}
+    faults = dict.fromkeys(fault for run in runs if isinstance(run, RefusedRun) for fault in run.error.faults)
     for fault in faults:
-        dimension = space.dimensions.get(fault.where)
-        is_float = dimension is not None and isinstance(dimension.distribution, FloatDistribution)
-        if is_float and fault.expected.startswith("a whole number"):
+        if fault.where in intervals and fault.expected.startswith("a whole number"):
             raise UserError(replace(fault, remedy="for whole numbers, write int(interval(LOW,HIGH))"))
     if faults:
         raise UserError(*faults)
@@ -162,14 +188,6 @@ def _comparable(common: TrainConfig, space: Space) -> dict[str, Any]:
     }
 
 
-def _check_total(settings: Sweep, study: SearchStudy) -> None:
-    total, asked = settings.total, len(study.trials)
-    if total is not None and total < asked:
-        what = f"the search has {asked} trials already"
-        remedy = f"give the number of all trials, such as sweep.trials={asked + settings.batch}"
-        raise UserError(Fault(what, "sweep.trials", str(total), remedy=remedy))
-
-
 def _defaults(cfg: DictConfig, common: TrainConfig, run: TrainConfig, space: Space) -> dict[str, Value]:
     """The values of the configuration without the search, as far as the space contains them.
 
@@ -177,23 +195,16 @@ def _defaults(cfg: DictConfig, common: TrainConfig, run: TrainConfig, space: Spa
         common: with `auto`.
         run: with the values that replace it.
     """
-    typed, chosen = dict(flat(common.plain())), dict(flat(run.plain()))
-    found: dict[str, Value] = {}
-    for key, dimension in space.dimensions.items():
-        sources = (cfg.hydra.runtime.choices, typed, chosen)
-        values = (dimension.matching_value(source[key]) for source in sources if key in source)
-        if (value := next((each for each in values if each is not None), None)) is not None:
-            found[key] = value
-    return found
+    defaults: dict[str, Value] = {}
+    for values in (dict(flat(run.plain())), dict(flat(common.plain())), cfg.hydra.runtime.choices):
+        for key, dimension in space.dimensions.items():
+            if key in values and (value := dimension.matching_value(values[key])) is not None:
+                defaults[key] = value
+    return defaults
 
 
 def _command(common: TrainConfig, space: Space, values: Mapping[str, Value]) -> str:
     """The command that trains a run with some values; its ensemble has as many networks as the trials."""
-    lines = [line for line in space.overrides(values) if not _is_left_out(line)]
-    members = 1 if common.ensemble == "auto" else common.ensemble
-    return command_line("train.py", [*lines, f"ensemble={members}"])
-
-
-def _is_left_out(line: str) -> bool:
-    (key,) = typed_keys([line])
-    return key.partition(".")[0] in NOT_OF_A_RUN
+    networks = 1 if common.ensemble == "auto" else common.ensemble
+    lines = [line for line in space.overrides(values) if not NOT_OF_A_RUN.match(line)]
+    return command_line("train.py", [*lines, f"ensemble={networks}"])

@@ -22,12 +22,11 @@ from mlplab.files import replacing
 from mlplab.runs.baselines.fitted import baseline_part_scores, baselines
 from mlplab.runs.folder import finite
 from mlplab.runs.predictions import weighted_mean
-from mlplab.runs.scores import Scores
+from mlplab.runs.scores import Scores, score_networks
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
 from mlplab.runs.trained.ensemble import Ensemble, load
 from mlplab.runs.trained.run_stack import predict_runs
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.evaluation import Evaluation
 from mlplab.training.losses import build_loss
 
 Confusion = Float64[np.ndarray, "true predicted"]
@@ -197,16 +196,11 @@ def run_scores(run: TrainedRun, data: EvaluationData) -> Scores:
         return data.scores(predicted, run.schema)
     x, y, rows = torch.from_numpy(data.x), torch.from_numpy(data.y), [torch.from_numpy(data.rows)]
     weight = None if data.weight is None else torch.from_numpy(data.weight)[:, None]
-    loss = build_loss([run.config.loss])
-    classes = len(run.schema.classes)
-    evaluation = Evaluation(loss, [len(data.rows)], "test", run.schema.targets, classes)
     imputed = run.network.preprocessing.impute(x.unsqueeze(0))[0]
     loader = Loader(imputed, y, rows, EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE, weight=weight)
-    with torch.inference_mode():
-        for batch in loader:
-            evaluation.add(run.network, batch)
-        values = evaluation.compute_and_reset(run.network)
-    return {name.removeprefix("test/"): value.item() for name, value in values.items()}
+    loss = build_loss([run.config.loss])
+    values, _ = score_networks(run.network, loss, loader, [len(data.rows)], run.schema)
+    return {name: value.item() for name, value in values.items()}
 
 
 def _own_rows(

@@ -143,7 +143,7 @@ def _dependences(
 def write_importance(folder: Path, importance: Importance, ensemble: Ensemble) -> None:
     """Writes `importance.json` and figures to the folder of a run or a sweep, which contains the ensemble."""
     from mlplab.figures import importance as figures  # Altair takes most of a second to import
-    from mlplab.figures.files import add_figures
+    from mlplab.figures.files import write_figures
 
     names = [_name(run.folder, folder) for run in ensemble.members]
     content = {"runs": names, **importance.plain()}
@@ -156,7 +156,7 @@ def write_importance(folder: Path, importance: Importance, ensemble: Ensemble) -
         charts["partial_dependence"] = figures.partial_dependence(
             dependences, of_classes=of_classes, notes=importance.basis[1:]
         )
-    add_figures(folder, charts)
+    write_figures(folder, charts, add=True)
 
 
 def _name(run: Path, folder: Path) -> str:

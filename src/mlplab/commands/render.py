@@ -12,7 +12,6 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mlplab.commands.results import Score
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 
 FORMATS = dict.fromkeys(("r2", *CLASSIFICATION), ".4f")
@@ -166,8 +165,13 @@ def format_score(value: float | None, metric: str) -> str:
     return "–" if value is None or math.isnan(value) else format(value, spec)
 
 
-def format_mean(score: Score, metric: str, *, with_sd: bool = True, with_se: bool = True) -> str:
-    """Mean ± standard deviation (standard error); only the mean if these are not defined."""
-    if math.isnan(score.mean) or math.isnan(score.sd) or not with_sd:
-        return format_score(score.mean, metric)
-    return f"{format_score(score.mean, metric)} ± {score.sd:.2g}" + (f" ({score.se:.2g})" if with_se else "")
+def format_mean(score: Sequence[float | None], metric: str, *, with_se: bool = True) -> str:
+    """Mean ± standard deviation (standard error); only the mean if runs do not differ in it.
+
+    Args:
+        score: the mean, the standard deviation and the standard error; each may be None or NaN.
+    """
+    mean, sd, se = score
+    if not sd or math.isnan(sd):
+        return format_score(mean, metric)
+    return f"{format_score(mean, metric)} ± {sd:.2g}" + (f" ({se:.2g})" if with_se else "")

@@ -3,100 +3,55 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from statistics import fmean, stdev
 
-from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION, sign_of
+import polars as pl
+
+from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION
+from mlplab.data.io.csv_writer import write_csv
 from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.discovery import is_compatible, runs_below
+from mlplab.runs.ranking import SPLIT_KEYS, configurations, score
 from mlplab.runs.selection import (
-    SPLIT_KEYS,
+    RUN,
     RunResult,
-    as_typed,
     common_monitor,
     read_run,
     trials_in_order,
     varying_keys,
     without_repeats,
 )
-from mlplab.runs.tables import by_table, of_classes, table_title
+from mlplab.runs.tables import by_table, is_classification, table_title
 
-RUN = "run"
+MOST_NAMES = 2
+"""Runs of a row that are named."""
+
+PARTS = ("", " SD", " SE")
+"""Ends of the names of a metric's columns: mean, standard deviation and standard error."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Score:
-    """A metric over the finished runs of a group; NaN if there are too few.
-
-    If there are several splits with several seeds each, the seeds of a split are averaged first, since runs
-    on one split share their test rows. Standard deviation and standard error are then over splits.
-    """
-
-    mean: float
-    sd: float
-    se: float
-
-
-@dataclass(frozen=True)
-class Group:
-    """Runs with the same values of some keys.
-
-    Attributes:
-        key: the values of the keys.
-        names: of the runs' folders; of runs that are named by their keys, of their sweep's.
-        runs: number of finished runs.
-        over: what the scores are averaged over, such as `8 seeds`; empty for one run.
-        unfinished: number of unfinished runs by status. The scores do not include them.
-        scores: the scores by metric.
-    """
-
-    key: tuple[str, ...]
-    names: tuple[str, ...]
-    runs: int
-    over: str
-    unfinished: dict[str, int]
-    scores: dict[str, Score]
-
-
-@dataclass(frozen=True)
 class Results:
-    """Groups of runs.
+    """The scores of configurations, best first.
 
     Attributes:
-        by: the keys in which the groups differ.
+        title: their table and its target.
+        by: the columns that name a row: keys of the configuration, and `run`.
         metrics: the validation metric by which runs are compared, and the test metrics.
+        frame: a row for each configuration. After the columns of `by`: the number of finished `runs`, what
+            the scores are averaged `over`, how many runs are `not done`, and `PARTS` of each metric.
     """
 
+    title: str
     by: tuple[str, ...]
     metrics: tuple[str, ...]
-    groups: tuple[Group, ...]
-
-
-def results_by_table(
-    runs: Sequence[RunResult], by: Sequence[str] | None = None, sort: str | None = None
-) -> list[tuple[str, Results]]:
-    """Groups runs as `group_runs` does, but those of each table, target and task apart, with a title.
-
-    Args:
-        by: keys that the runs of a table do not have are left out.
-        sort: a table without this metric is sorted by its validation metric.
-
-    Raises:
-        UserError: if a key or metric is unknown.
-    """
-    group_runs(runs, by, sort)  # checks the keys
-    found = []
-    for table in by_table(runs):
-        known = {RUN, *(key for run in table for key in run.config)}
-        keys = None if by is None else [key for key in by if key in known]
-        has_sort = sort in (keys or ()) or any(math.isfinite(run.metric(str(sort))) for run in table)
-        found.append((table_title(table), group_runs(table, keys, sort if has_sort else None)))
-    return found
+    frame: pl.DataFrame
 
 
 def read_runs(folders: Sequence[Path]) -> list[RunResult]:
@@ -105,10 +60,10 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     Raises:
         UserError: if there are no runs.
     """
-    found = {run.resolve(): run for folder in folders for run in _runs_below(folder)}  # each once
-    if other := [run for run in found.values() if not is_compatible(run)]:
+    paths = {run.resolve(): run for folder in folders for run in _runs_below(folder)}  # each once
+    if other := [run for run in paths.values() if not is_compatible(run)]:
         log.warning("left out runs of a different version of mlplab: %s", listed(map(str, other), 3))
-    read = [read_run(run) for run in found.values() if run not in other or len(other) == len(found)]
+    read = [read_run(run) for run in paths.values() if run not in other or len(other) == len(paths)]
     runs = trials_in_order(read) or without_repeats(read)
     if repeats := len(read) - len(runs):
         what = "left out %d of %d runs: same configuration and seed as another run"
@@ -116,117 +71,126 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     return runs
 
 
-def group_runs(
+def _runs_below(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UserError(Fault("no such folder", str(folder), remedy="give run or sweep folders, or outputs/"))
+    runs = list(runs_below(folder))
+    if not runs:
+        expected = "folders with config.yaml and metrics.json in them"
+        raise UserError(Fault("contains no run", str(folder), expected=expected))
+    return runs
+
+
+def results_by_table(
     runs: Sequence[RunResult], by: Sequence[str] | None = None, sort: str | None = None
-) -> Results:
-    """Groups runs.
+) -> list[Results]:
+    """The results of each table, target and task apart.
 
     Args:
-        by: keys to group by; `run` makes each run a group. None: the keys in which the runs differ, except
-            seeds and folds, over which scores are averaged.
-        sort: a metric (best first) or a key of `by`. None: the validation metric that the runs monitor.
+        by: as in `results_of_table`; keys that the runs of a table do not have are left out.
+        sort: as there; a table without this metric is sorted by its validation metric.
 
     Raises:
         UserError: if a key or metric is unknown.
     """
-    known = sorted({key for run in runs for key in run.config})
-    by = tuple(varying_keys(runs)) if by is None else tuple(by)
-    for key in by:
-        _check_known(key, [RUN, *known], "--by")
-    of_test = MAIN[CLASSIFICATION if of_classes(runs) else REGRESSION]
-    metrics = (common_monitor(runs), *(f"test/{name}" for name in of_test))
-    sort = sort or metrics[0]
-    other = {name for run in runs for name in run.metrics if math.isfinite(run.metric(name))}
-    _check_known(sort, [*metrics, *sorted(other.difference(metrics)), *by], "--sort")
-    members: dict[tuple[str, ...], list[RunResult]] = {}
-    for run in runs:
-        values = tuple(str(run.folder) if key == RUN else as_typed(run.config.get(key)) for key in by)
-        members.setdefault(values, []).append(run)
-    groups = [_group(values, each, dict.fromkeys((*metrics, sort))) for values, each in members.items()]
-    if sort in by:
-        groups.sort(key=lambda group: _natural(group.key[by.index(sort)]))
-    else:
-        sign = sign_of(sort)
-        groups.sort(key=lambda group: (math.isnan(mean := group.scores[sort].mean), sign * mean))
-    return Results(by, metrics, tuple(groups))
-
-
-def baseline_scores(
-    runs: Sequence[RunResult], found: Results, names: Iterable[str]
-) -> dict[str, dict[str, Score]]:
-    """The test scores of baselines over the splits of these runs.
-
-    There are none if the runs' tables differ, or their ensembles: those leave other rows to the baselines.
-
-    Args:
-        found: the runs in groups.
-        names: of the baselines; those without scores are left out.
-    """
-    differ = [key for key in found.by if key.startswith("data.") or key == "ensemble"]
-    if differ not in ([], ["data.batch_size"]):
-        return {}
-    done = [run for run in runs if run.done]
-    scores = {name: {metric: score(done, f"{name}/{metric}") for metric in found.metrics} for name in names}
-    return {
-        name: {metric: each if each.sd else replace(each, sd=math.nan) for metric, each in of_name.items()}
-        for name, of_name in scores.items()
-        if not all(math.isnan(each.mean) for each in of_name.values())
-    }
-
-
-def _runs_below(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(Fault("no such folder", str(folder), remedy="give run or sweep folders, or outputs/"))
-    found = list(runs_below(folder))
-    if not found:
-        raise UserError(
-            Fault(
-                "contains no run", str(folder), expected="folders with config.yaml and metrics.json in them"
-            )
-        )
-    return found
+    for key in by or ():
+        _check_known(key, [RUN, *sorted({key for run in runs for key in run.config})], "--by")
+    if sort is not None:
+        metrics = {name for run in runs for name in run.metrics if math.isfinite(run.metric(name))}
+        keys = varying_keys(runs) if by is None else by
+        _check_known(sort, [*compared_metrics(runs), *sorted(metrics), *keys], "--sort")
+    results = []
+    for table in by_table(runs):
+        known = {RUN, *(key for run in table for key in run.config)}
+        of_table = None if by is None else [key for key in by if key in known]
+        results.append(results_of_table(table, of_table, sort))
+    return results
 
 
 def _check_known(key: str, known: Sequence[str], flag: str) -> None:
     if key not in known:
-        near = nearest(key, known) or [each for each in known if each.rpartition(".")[2] == key]
-        found, expected = f"'{key}'", f"one of {listed(known)}"
+        near = nearest(key, known) or [name for name in known if name.rpartition(".")[2] == key]
+        found, expected = f"'{key}'", f"one of {listed(dict.fromkeys(known))}"
         raise UserError(Fault("unknown key or metric", flag, found, expected, did_you_mean(near)))
 
 
-def _group(key: tuple[str, ...], runs: Sequence[RunResult], metrics: Iterable[str]) -> Group:
-    done = [run for run in runs if run.done]
-    unfinished = Counter(run.metrics["status"] for run in runs if not run.done)
-    scores = {name: score(done, name) for name in metrics}
-    names = tuple(dict.fromkeys(map(_name, runs)))
-    return Group(key, names, len(done), _averaged_over(done), dict(unfinished), scores)
+def results_of_table(
+    runs: Sequence[RunResult], by: Sequence[str] | None = None, sort: str | None = None
+) -> Results:
+    """The results of runs on one table.
+
+    Args:
+        by: keys to group by; `run` makes each run a row. None: the keys in which the runs differ, except
+            seeds and folds, over which scores are averaged, with a column of the runs' names.
+        sort: a metric (best first) or a key of `by`. None: the validation metric that the runs monitor.
+    """
+    keys = varying_keys(runs) if by is None else list(by)
+    metrics = compared_metrics(runs)
+    has_sort = any(math.isfinite(run.metric(str(sort))) for run in runs)
+    groups = configurations(runs, keys, str(sort) if has_sort else metrics[0])
+    rows = [
+        {
+            RUN: _names(group),
+            **dict(zip(keys, values, strict=True)),
+            "runs": sum(run.done for run in group),
+            "over": averaged_over(group),
+            "not done": _unfinished(group),
+            **scores_of(group, metrics),
+        }
+        for values, group in groups.items()
+    ]
+    columns = keys if by is not None else [RUN, *keys]
+    schema = {**dict.fromkeys(columns, pl.String()), "runs": pl.Int64(), "over": pl.String()}
+    schema |= {"not done": pl.String(), **{name + part: pl.Float64() for name in metrics for part in PARTS}}
+    frame = pl.DataFrame(rows, schema).fill_nan(None)
+    if sort in keys:
+        frame = frame.sort(pl.col(sort).cast(pl.Float64, strict=False), sort, nulls_last=True)
+    return Results(table_title(runs), tuple(columns), metrics, frame)
 
 
-def _name(run: RunResult) -> str:
-    folder = run.folder.resolve()
+def compared_metrics(runs: Sequence[RunResult]) -> tuple[str, ...]:
+    """The validation metric by which runs are compared, and the test metrics in tables."""
+    of_test = MAIN[CLASSIFICATION if is_classification(runs) else REGRESSION]
+    return common_monitor(runs), *(f"test/{name}" for name in of_test)
+
+
+def scores_of(runs: Sequence[RunResult], metrics: Sequence[str], prefix: str = "") -> dict[str, float]:
+    """The scores of runs by column of a table.
+
+    Args:
+        prefix: before the names of the metrics; `linear/` for those of this baseline.
+    """
+    return {
+        name + part: value
+        for name in metrics
+        for part, value in zip(PARTS, score(runs, prefix + name), strict=True)
+    }
+
+
+def _names(runs: Sequence[RunResult]) -> str | None:
+    """The names of a few runs; of runs that are named by their keys, that of their sweep."""
+    names = dict.fromkeys(_name(run.folder.resolve()) for run in runs)
+    return ", ".join(sorted(names)) if len(names) <= MOST_NAMES else None
+
+
+def _name(folder: Path) -> str:
     is_named_by_keys = "=" in folder.name or trial_number(folder.name) is not None
     return folder.parent.name if is_named_by_keys else folder.name
 
 
-def score(runs: Sequence[RunResult], name: str) -> Score:
-    """A metric over runs."""
-    by_split: dict[tuple[str, ...], list[float]] = {}
-    for run in runs:
-        if math.isfinite(value := run.metric(name)):
-            by_split.setdefault(run.values(SPLIT_KEYS), []).append(value)
-    single = [value for seeds in by_split.values() for value in seeds]
-    values = [fmean(seeds) for seeds in by_split.values()] if len(by_split) > 1 else single
-    sd = stdev(values) if len(values) > 1 else math.nan
-    se = sd / math.sqrt(len(values)) if values else math.nan
-    return Score(fmean(single) if values else math.nan, sd, se)
+def _unfinished(runs: Sequence[RunResult]) -> str | None:
+    """The number of unfinished runs by status, such as `1 diverged, 2 running`."""
+    counts = Counter(run.metrics["status"] for run in runs if not run.done)
+    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or None
 
 
-def _averaged_over(runs: Sequence[RunResult]) -> str:
-    """Seeds, splits, or both."""
+def averaged_over(runs: Sequence[RunResult]) -> str | None:
+    """What the scores of finished runs are averaged over: seeds, splits, or both; None for a single run."""
+    runs = [run for run in runs if run.done]
     splits, seeds = ({run.values(keys) for run in runs} for keys in (SPLIT_KEYS, ("seed",)))
     folds = "fold" if len({run.values(SPLIT_KEYS[1:]) for run in runs}) > 1 else "split"
     if len(runs) < 2:
-        return ""
+        return None
     if len(splits) == 1:
         return f"{len(seeds)} seeds" if len(seeds) > 1 else f"{len(runs)} runs"
     if len(runs) == len(splits):
@@ -234,9 +198,14 @@ def _averaged_over(runs: Sequence[RunResult]) -> str:
     return f"{len(splits)} {folds}s, each the mean of its seeds ({len(runs)} runs)"
 
 
-def _natural(text: str) -> tuple[int, float, str]:
-    """A sort key that puts numbers first, by value."""
-    try:
-        return 0, float(text), text
-    except ValueError:
-        return 1, 0.0, text
+def results_csv(results: Sequence[Results]) -> str:
+    """Results as CSV, in full precision; those of several tables have a column of their titles."""
+    frames = [
+        of_table.frame.select(pl.lit(of_table.title).alias("table"), pl.all())
+        if len(results) > 1
+        else of_table.frame
+        for of_table in results
+    ]
+    content = BytesIO()
+    write_csv([(pl.concat(frames, how="diagonal"), ())], content.write, escape_formulas=True)
+    return content.getvalue().decode()

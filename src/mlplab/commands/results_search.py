@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 from rich.table import Table as RichTable
 
 from mlplab.commands.render import format_score
-from mlplab.commands.results import RUN, group_runs
+from mlplab.commands.results import results_of_table
 from mlplab.commands.results_table import TRIAL, results_table
-from mlplab.runs.selection import RunResult, varying_keys
+from mlplab.runs.selection import RUN, RunResult, varying_keys
 
 MOST = 20
 """Trials that are shown, unless all are asked for."""
@@ -25,15 +26,16 @@ def search_table(
     finished, the table shows the others.
 
     Args:
-        sort: as in `group_runs`: shows all finished trials, in this order.
+        sort: as in `results_of_table`: shows all finished trials, in this order.
     """
-    found = group_runs(trials, [RUN, *varying_keys(trials)], sort)
-    done = [group for group in found.groups if group.runs] or found.groups
-    shown = [replace(group, key=(Path(group.key[0]).name, *group.key[1:])) for group in done]
-    shown = shown if sort else shown[:most]
-    monitor, *of_test = found.metrics
+    results = results_of_table(trials, [RUN, *varying_keys(trials)], sort)
+    done = results.frame.filter(pl.col("runs") > 0)
+    done = results.frame if done.is_empty() else done
+    shown = done if sort else done.head(most)
+    names = pl.col(RUN).map_elements(lambda folder: Path(folder).name, pl.String).alias(TRIAL)
+    monitor, *of_test = results.metrics
     tested = [run for run in trials if any(name in run.metrics for name in of_test)]
-    metrics = found.metrics if len(tested) > 1 else (monitor,)
+    metrics = results.metrics if len(tested) > 1 else (monitor,)
     lines = [counts_of(trials)]
     if len(shown) < len(done):
         lines.insert(0, f"the best {len(shown)} by {monitor}; all: --sort {monitor}")
@@ -41,8 +43,7 @@ def search_table(
         [run] = tested
         scores = [f"{name.removeprefix('test/')} {format_score(run.metric(name), name)}" for name in of_test]
         lines.append(f"test scores of {run.folder.name}: {', '.join(scores)}")
-    by = (TRIAL, *found.by[1:])
-    table = replace(found, by=by, metrics=metrics, groups=tuple(shown))
+    table = replace(results, by=(TRIAL, *results.by[1:]), metrics=metrics, frame=shown.with_columns(names))
     return results_table(table, width, caption="\n".join(lines))
 
 

@@ -11,9 +11,8 @@ class Sweep(Section):
     trials: OrAuto[Count]
     minutes: Positive | None
     batch: Count
-    sampler: Literal["tpe", "cmaes", "random", "qmc"]
+    sampler: Literal["tpe", "random"]
     pruning: Literal["none", "halving", "hyperband"]
-    storage: Literal["journal", "sqlite"]
     ensemble: Count | None
     space: dict[str, str]
 

@@ -1,17 +1,14 @@
 """Charts of a search: its trials in order, their scores over each key, and how much each key matters."""
 
 import math
+import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import altair as alt
-import numpy as np
 
-from mlplab.figures.key_axis import comparable, label, numbers_of, with_place, x_of_key, x_of_text
-from mlplab.figures.scales import FEW, ScoreAxis, rounded, score_axis
+from mlplab.figures.scales import PADDING, Value, rounded, x_of_key
 from mlplab.figures.style import BASELINE, HEIGHT, MOST_POINTS, NETWORK, REFERENCE, WIDTH, Figure, rows_of
-from mlplab.figures.sweep import Point, a_point_per, best_point
 
 KINDS = {
     "done": ("circle", NETWORK),
@@ -21,14 +18,8 @@ KINDS = {
 }
 """The shape and the colour of a trial's point by its status. Trials of another status are left out."""
 
-OF_DONE, OF_ALL = 0.75, 0.5
-"""The shares of the finished trials and of all that have at least half of the axis of scores."""
-
-GOLDEN = 0.618034
-"""Multiples of it spread evenly between 0 and 1, without their whole parts."""
-
-FEW_POINTS = 200
-"""Points that may be large."""
+OUTLIER = 4
+"""How many times as far from the best as the median score the worst may be, and be on the axis."""
 
 BAR = 24
 """Pixels of a bar and the gap below it."""
@@ -45,11 +36,13 @@ class Trial:
         number: the order in which the search asked for it.
         status: that of its run.
         score: its value of the monitored metric, of a pruned trial so far; NaN if it has none.
+        values: its values of the keys that vary.
     """
 
     number: int
     status: str
     score: float
+    values: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def is_scored(self) -> bool:
@@ -58,171 +51,108 @@ class Trial:
 
 
 def history(trials: Sequence[Trial], metric: str, *, lowest_is_best: bool) -> Figure | None:
-    """The metric of each trial over its number, and the best so far; None if no trial has a score.
-
-    Trials without a score, and those whose score is far worse than most, are drawn at the edge.
-    """
-    sign = 1 if lowest_is_best else -1
+    """The metric of each trial over its number, and the best so far; None if no trial has a score."""
     known = sorted((trial for trial in trials if trial.status in KINDS), key=lambda trial: trial.number)
     if not any(trial.is_scored for trial in known):
         return None
-    better = _improvements(known, sign)
-    axis = _axis(known, sign)
-    shown = _shown(known, better)
+    x = alt.X("trial:Q", axis=alt.Axis(format=",d", tickMinStep=1), scale=alt.Scale(nice=False, padding=8))
+    dots, y, notes = _dots(known, x, metric, lowest_is_best=lowest_is_best)
+    sign, steps = 1 if lowest_is_best else -1, list[dict[str, float]]()
+    for trial in known:
+        is_better = not steps or sign * trial.score < sign * steps[-1]["place"]
+        if trial.status == "done" and trial.is_scored and is_better:
+            steps.append({"trial": trial.number, "place": trial.score})
+    steps += [steps[-1] | {"trial": known[-1].number}] if steps else []
+    line = alt.Chart(rows_of(steps)).mark_line(color=NETWORK, strokeWidth=2, interpolate="step-after")
+    title = alt.Title("History", subtitle=["the line is the best finished trial so far", *notes])
+    description = f"Points: {metric} of each trial over its number. A line: the best finished one so far."
+    return alt.layer(
+        dots, line.encode(x, y), title=title, width=WIDTH, height=HEIGHT, description=description
+    )
+
+
+def score_of_trials(key: str, trials: Sequence[Trial], metric: str, *, lowest_is_best: bool) -> Figure:
+    """The metric of each trial over one key. Without those that were pruned, bad values would look rare.
+
+    Args:
+        trials: with values of the key; at least one with a score.
+    """
+    x = x_of_key(key, [trial.values[key] for trial in trials])
+    dots, _, notes = _dots(trials, x, metric, lowest_is_best=lowest_is_best, key=key)
+    title = alt.Title(f"{metric} over {key}", subtitle=["the best trial is large", *notes])
+    return dots.properties(title=title, width=WIDTH, height=HEIGHT)
+
+
+def _dots(
+    trials: Sequence[Trial], x: alt.X, metric: str, *, lowest_is_best: bool, key: str = ""
+) -> tuple[alt.Chart, alt.Y, list[str]]:
+    """A point per trial, faint if it has not finished; the axis of scores; and what to say about both.
+
+    Trials without a score, and those whose score is far worse than most, are at the edge of the axis.
+    """
+    scores = sorted((trial.score for trial in trials if trial.is_scored), reverse=not lowest_is_best)
+    best, reach = scores[0], OUTLIER * abs(scores[len(scores) // 2] - scores[0])
+    worst = [score for score in scores if not reach or abs(score - best) <= reach][-1]
+    scale = alt.Scale(domain=sorted((best, worst)), clamp=True, zero=False, nice=False, padding=PADDING)
+    y = alt.Y("place:Q", title=metric, scale=scale)
+    off = worst + (1 if lowest_is_best else -1) * (1 + abs(worst - best))
+    finished = [trial for trial in trials if trial.status == "done" and trial.is_scored]
+    first = min(finished, key=lambda trial: (abs(trial.score - best), trial.number), default=None)
+    shown = trials if len(trials) <= MOST_POINTS else random.Random(0).sample(trials, MOST_POINTS)
     rows = [
         {
             "trial": trial.number,
             "status": trial.status,
-            "place": rounded(axis.place(trial.score)),
+            "place": rounded(trial.score if trial.is_scored else off),
             "score": rounded(trial.score) if trial.is_scored else None,
+            "value": trial.values.get(key),
+            "best": trial == first,
         }
-        for trial in shown
+        for trial in sorted(shown, key=lambda trial: trial.status == "done")  # in front
     ]
-    few, present = len(rows) <= FEW_POINTS, {trial.status for trial in shown}
-    x = alt.X("trial:Q", axis=alt.Axis(format=",d", tickMinStep=1), scale=alt.Scale(nice=False, padding=8))
-    y = alt.Y("place:Q", title=metric, scale=axis.scale)
-    dots = (
-        alt.Chart(rows_of(rows))
-        .mark_point(size=45 if few else 20, opacity=0.85 if few else 0.6)
-        .encode(
-            x=x,
-            y=y,
-            color=_by_status(alt.Color, 1, present),
-            shape=_by_status(alt.Shape, 0, present),
-            tooltip=[
-                alt.Tooltip("trial:Q"),
-                alt.Tooltip("status:N"),
-                alt.Tooltip("score:Q", title=metric, format=".4~g"),
-            ],
-        )
+    kinds = {status: kind for status, kind in KINDS.items() if any(row["status"] == status for row in rows)}
+    shape, colour = (
+        alt.Scale(domain=list(kinds), range=[kind[part] for kind in kinds.values()]) for part in (0, 1)
     )
-    steps = [{"trial": trial.number, "place": rounded(axis.place(trial.score))} for trial in better]
-    steps += [steps[-1] | {"trial": known[-1].number}] if better else []
-    line = (
-        alt.Chart(rows_of(steps))
-        .mark_line(color=NETWORK, strokeWidth=2, interpolate="step-after")
-        .encode(x=x, y=y)
-    )
-    count = f"{len(known):,} trial{'s' * (len(known) != 1)}"
-    lines = [
-        (f"{len(shown):,} of {count}" if len(shown) < len(known) else count)
-        + ("; the line is the best so far" if better else "")
-    ]
-    if axis.has_edge:
-        lines.append(f"at the {'top' if sign > 0 else 'bottom'} edge: no score, or one off the axis")
-    title = alt.Title("History", subtitle=lines)
-    description = (
-        f"Points: {metric} of each trial over its number. A line: the best of the finished trials so far."
-    )
-    return alt.layer(
-        *_edge(axis), dots, line, title=title, width=WIDTH, height=HEIGHT, description=description
-    )
-
-
-def _improvements(trials: Sequence[Trial], sign: int) -> list[Trial]:
-    """The finished trials that are better than all before."""
-    better: list[Trial] = []
-    for trial in trials:
-        is_better = not better or sign * trial.score < sign * better[-1].score
-        if trial.status == "done" and trial.is_scored and is_better:
-            better.append(trial)
-    return better
-
-
-def _shown(trials: Sequence[Trial], always: Sequence[Trial]) -> list[Trial]:
-    """Some of the trials and a random part of the others, if there are too many to show."""
-    if len(trials) <= MOST_POINTS:
-        return list(trials)
-    chosen = {trial.number for trial in always}
-    others = [trial.number for trial in trials if trial.number not in chosen]
-    count = max(0, MOST_POINTS - len(chosen))
-    chosen |= set(np.random.default_rng(0).choice(others, count, replace=False).tolist())
-    return [trial for trial in trials if trial.number in chosen]
-
-
-def _axis(trials: Sequence[Trial], sign: int) -> ScoreAxis:
-    """An axis for the scores of trials: those of pruned ones are worse, and often the most."""
-    ordered = sorted((trial for trial in trials if trial.is_scored), key=lambda trial: sign * trial.score)
-    done = [place for place, trial in enumerate(ordered, 1) if trial.status == "done"]
-    most = max([math.ceil(OF_ALL * len(ordered)), *done[: math.ceil(OF_DONE * len(done))]])
-    return score_axis([trial.score for trial in ordered], most, with_edge=len(ordered) < len(trials))
-
-
-def _by_status(channel: Any, part: int, present: set[str]) -> Any:
-    """The colour or the shape of points by status."""
-    kinds = {status: kind[part] for status, kind in KINDS.items() if status in present}
-    scale = alt.Scale(domain=list(kinds), range=list(kinds.values()))
-    return channel("status:N", scale=scale, legend=alt.Legend(orient="top", title=None))
-
-
-def score_of_trials(key: str, points: Sequence[Point], metric: str, *, lowest_is_best: bool) -> Figure:
-    """The metric of finished trials over one key; a few numbers that repeat are categories.
-
-    Scores that are far worse than most are drawn at the edge.
-    """
-    values = comparable([point.values[key] for point in points])
-    numbers = sorted(set(numbers_of(values)))
-    if numbers and len(numbers) <= FEW and 2 * len(numbers) <= len(values):
-        values, names = [label(value) for value in values], [label(number) for number in numbers]
-        x = x_of_text(key, names)
-    else:
-        x = x_of_key(key, values)
-    scores = sorted((point.score for point in points), reverse=not lowest_is_best)
-    axis = score_axis(scores, math.ceil(OF_DONE * len(scores)))
-    rows = [
-        {
-            "run": points[place].name,
-            "value": values[place],
-            "place": rounded(axis.place(points[place].score)),
-            "score": rounded(points[place].score),
-            "best": points[place].is_best,
-            "offset": rounded(place * GOLDEN % 1),
-        }
-        for place in sorted(with_place(values), key=lambda place: points[place].is_best)  # in front
-    ]
+    legend = alt.Legend(orient="top", title=None)
     dots = alt.Chart(rows_of(rows)).mark_point(filled=True)
-    dots = dots.encode(x=x, y=alt.Y("place:Q", title=metric, scale=axis.scale), **best_point(metric))
     dots = dots.encode(
-        opacity=alt.condition("datum.best", alt.value(1), alt.value(0.6)),
-        size=alt.condition("datum.best", alt.value(90), alt.value(45)),
+        x,
+        y,
+        alt.Color("status:N", scale=colour, legend=legend),
+        alt.Shape("status:N", scale=shape, legend=legend),
+        opacity=alt.condition("datum.status == 'done'", alt.value(0.9), alt.value(0.35)),
+        size=alt.condition("datum.best", alt.value(160), alt.value(45)),
+        tooltip=["trial:Q", "status:N", alt.Tooltip("score:Q", title=metric, format=".4~g")],
     )
-    if isinstance(values[0], str):  # points of a category side by side
-        dots = dots.encode(xOffset=alt.XOffset("offset:Q", scale=alt.Scale(domain=[-0.5, 1.5])))
-    subtitle = [f"{a_point_per('finished trial', len(values) - len(rows))}; the best is blue"]
-    if axis.has_edge:
-        subtitle.append(f"at the {'top' if lowest_is_best else 'bottom'} edge: off the axis")
-    title = alt.Title(f"{metric} over {key}", subtitle=subtitle)
-    return alt.layer(*_edge(axis), dots, title=title, width=WIDTH, height=HEIGHT)
+    count = f"{len(trials):,} trial{'s' * (len(trials) != 1)}; those that did not finish are faint"
+    notes = [f"{len(shown):,} of {count}" if len(shown) < len(trials) else count]
+    if any(not trial.is_scored or abs(trial.score - best) > abs(worst - best) for trial in shown):
+        notes.append(f"at the {'top' if lowest_is_best else 'bottom'}: no score, or one off the axis")
+    return dots, y, notes
 
 
-def _edge(axis: ScoreAxis) -> list[alt.Chart]:
-    """A line between an axis of scores and its edge, if it has one."""
-    rule = alt.Chart(rows_of([{"place": rounded(axis.end)}])).mark_rule(color=REFERENCE, strokeDash=[2, 3])
-    return [rule.encode(y=alt.Y("place:Q", scale=axis.scale))] * axis.has_edge
-
-
-def hyperparameter_importance(importance: Mapping[str, float], metric: str) -> Figure:
+def hyperparameter_importance(importance: Mapping[str, float], metric: str, trials: int) -> Figure:
     """Bars of the importance of hyperparameters, the most important first.
 
     Args:
         importance: the share of each, by name.
+        trials: the number of finished trials that it was computed from.
     """
-    ordered = sorted(importance.items(), key=lambda each: -each[1])
-    shown = [{"key": key, "share": rounded(share)} for key, share in ordered[:MOST_BARS]]
-    subtitle = [f"the share of each in the differences of {metric} between trials"]
-    if len(ordered) > len(shown):
-        subtitle.append(f"the first {len(shown)} of {len(ordered)} hyperparameters")
-    axis = alt.Axis(labelLimit=190)
-    base = alt.Chart(rows_of(shown)).encode(
-        y=alt.Y("key:N", sort=None, title=None, axis=axis, scale=alt.Scale(paddingInner=0.3)),
+    ordered = sorted(importance.items(), key=lambda item: -item[1])[:MOST_BARS]
+    base = alt.Chart(rows_of([{"key": key, "share": rounded(share)} for key, share in ordered])).encode(
         x=alt.X("share:Q", title="importance", axis=alt.Axis(format="%", tickCount=5)),
-        tooltip=[alt.Tooltip("key:N", title="hyperparameter"), alt.Tooltip("share:Q", format=".1%")],
+        y=alt.Y("key:N", sort=None, title=None, axis=alt.Axis(labelLimit=190)),
     )
     numbers = base.mark_text(align="left", dx=4, fontSize=11).encode(text=alt.Text("share:Q", format=".0%"))
+    subtitle = [
+        f"what sets the best of {trials:,} finished trials apart (PED-ANOVA): how much each key matters,",
+        "not which values are good, nor which keys act together; with few trials, small shares are chance",
+    ]
     largest = ", ".join(f"{key} {share:.0%}" for key, share in ordered[:3])
     return alt.layer(base.mark_bar(color=NETWORK), numbers).properties(
         width=WIDTH,
-        height=BAR * len(shown),
+        height=BAR * len(ordered),
         title=alt.Title("Importance of the hyperparameters", subtitle=subtitle),
         description=f"Bars: the importance of each hyperparameter for {metric}. Largest: {largest}.",
     )

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from mlplab.figures.key_axis import Value, comparable, with_place, x_of_key
-from mlplab.figures.scales import rounded, scale_of
+from mlplab.figures.scales import Value, rounded, scale_of, x_of_key
 from mlplab.figures.style import HEIGHT, NETWORK, REFERENCE, WIDTH, Figure, rows_of
 
 MOST_CONFIGURATIONS = 20
@@ -32,34 +31,21 @@ class Point:
 
 def score_over(key: str, points: Sequence[Point], metric: str) -> Figure:
     """The metric of each run over one key, and its mean at each value if values repeat."""
-    values = comparable([point.values[key] for point in points])
+    values = [point.values[key] for point in points]
     rows = [
-        {
-            "run": points[place].name,
-            "value": values[place],
-            "score": rounded(points[place].score),
-            "best": points[place].is_best,
-        }
-        for place in with_place(values)
+        {"run": point.name, "value": value, "score": rounded(point.score), "best": point.is_best}
+        for point, value in zip(points, values, strict=True)
     ]
     base = alt.Chart(rows_of(rows)).encode(x=x_of_key(key, values))
     y = alt.Y("score:Q", title=metric, scale=scale_of([point.score for point in points]))
-    means = base.mark_line(color=REFERENCE, strokeDash=[4, 3]).encode(
-        y=alt.Y("mean(score):Q", title=metric),
-        tooltip=[alt.Tooltip("mean(score):Q", title="mean", format=".4~g")],
-    )
     dots = base.mark_point(filled=True, size=55, opacity=0.85).encode(y=y, **best_point(metric))
-    subtitle = a_point_per("run", len(values) - len(rows))
-    if 2 * len(set(values)) > len(values):
-        title = alt.Title(f"{metric} over {key}", subtitle=subtitle)
-        return alt.layer(dots, title=title, width=WIDTH, height=HEIGHT)
-    title = alt.Title(f"{metric} over {key}", subtitle=f"{subtitle}; the line joins the means")
-    return alt.layer(means, dots, title=title, width=WIDTH, height=HEIGHT)
-
-
-def a_point_per(what: str, others: int) -> str:
-    """What the points of a chart are, and how many values are no numbers."""
-    return f"a point per {what}" + (f" with a number ({others:,} have none)" if others else "")
+    means = base.mark_line(color=REFERENCE, strokeDash=[4, 3]).encode(
+        y=alt.Y("mean(score):Q", title=metric), tooltip=[alt.Tooltip("mean(score):Q", title="mean")]
+    )
+    repeats = 2 * len(set(values)) <= len(values)
+    subtitle = "a point per run" + "; the line joins the means" * repeats
+    title = alt.Title(f"{metric} over {key}", subtitle=subtitle)
+    return alt.layer(*[means] * repeats, dots, title=title, width=WIDTH, height=HEIGHT)
 
 
 def spread(points: Mapping[str, Sequence[Point]], metric: str) -> Figure:
@@ -71,26 +57,26 @@ def spread(points: Mapping[str, Sequence[Point]], metric: str) -> Figure:
         for point in group
     ]
     scale = scale_of([point.score for group in shown.values() for point in group])
-    base = alt.Chart(rows_of(rows)).encode(
-        y=alt.Y("configuration:N", title=None, sort=list(shown), axis=alt.Axis(labelLimit=190))
-    )
-    dots = base.mark_point(filled=True, size=55, opacity=0.85).encode(
-        x=alt.X("score:Q", title=metric, scale=scale), **best_point(metric)
-    )
+    y = alt.Y("configuration:N", title=None, sort=None, axis=alt.Axis(labelLimit=190))
+    base = alt.Chart(rows_of(rows)).encode(y)
+    dots = base.mark_point(filled=True, size=55, opacity=0.85)
     means = base.mark_tick(thickness=2, size=16, color=REFERENCE).encode(
-        x=alt.X("mean(score):Q", title=metric),
-        tooltip=[alt.Tooltip("mean(score):Q", title="mean", format=".4~g")],
+        x=alt.X("mean(score):Q", title=metric), tooltip=[alt.Tooltip("mean(score):Q", title="mean")]
     )
     best = f"the best {len(shown)} of {len(points)}" if len(shown) < len(points) else "all"
-    title = alt.Title(
-        "Spread over seeds and splits", subtitle=f"{best} configurations; a point per run, a line at the mean"
+    subtitle = f"{best} configurations; a point per run, a line at the mean"
+    return alt.layer(
+        means,
+        dots.encode(x=alt.X("score:Q", title=metric, scale=scale), **best_point(metric)),
+        title=alt.Title("Spread over seeds and splits", subtitle=subtitle),
+        width=WIDTH,
+        height=max(90, 28 * len(shown)),
     )
-    return alt.layer(means, dots, title=title, width=WIDTH, height=max(90, 28 * len(shown)))
 
 
 def best_point(metric: str) -> dict[str, object]:
     """The colour and tooltip of a run's point."""
     return {
         "color": alt.condition("datum.best", alt.value(NETWORK), alt.value(REFERENCE)),
-        "tooltip": [alt.Tooltip("run:N"), alt.Tooltip("score:Q", title=metric, format=".4~g")],
+        "tooltip": ["run:N", alt.Tooltip("score:Q", title=metric)],
     }

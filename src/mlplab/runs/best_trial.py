@@ -24,8 +24,8 @@ def trial_name(number: int) -> str:
 
 def trial_number(name: str) -> int | None:
     """The number of a trial, given the name of its folder; None if it is not a trial's."""
-    found = TRIAL.fullmatch(name)
-    return int(found[1]) if found else None
+    match = TRIAL.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,11 @@ class BestTrial:
 
     def write(self, folder: Path) -> None:
         """Writes the file to a sweep's folder, or replaces it."""
-        content = yaml.dump(
-            asdict(self),
-            Dumper=yaml.CSafeDumper,
-            sort_keys=False,
-            default_flow_style=None,  # a line for each key
-            allow_unicode=True,
-            width=2**16,
-        )
-        command = "".join(each if each.isprintable() else " " for each in self.command)  # a comment is a line
-        total = f"{sum(self.trials.values()):,} trial{'s' * (sum(self.trials.values()) != 1)}"
-        about = f"The best of {total} by {self.monitor}, chosen on the validation rows."
+        options: Any = {"sort_keys": False, "default_flow_style": None, "allow_unicode": True, "width": 2**16}
+        content = yaml.dump(asdict(self), Dumper=yaml.CSafeDumper, **options)  # a line for each key
+        command = "".join(letter if letter.isprintable() else " " for letter in self.command)
+        total = sum(self.trials.values())
+        about = f"The best of {total:,} {'trial' if total == 1 else 'trials'} by {self.monitor}"
+        text = f"# {about}, chosen on the validation rows.\n# {command}\n{content}"
         with replacing(folder / BEST_TRIAL_FILE) as partial:
-            partial.write_text(f"# {about}\n# {command}\n{content}", encoding="utf-8")
+            partial.write_text(text, encoding="utf-8")

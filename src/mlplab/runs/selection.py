@@ -6,19 +6,18 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from mlplab.config.keys import flat
-from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.discovery import finished_runs, is_ensemble, read_config, read_metrics
+from mlplab.runs.ranking import SPLIT_KEYS, configurations, ranked
 from mlplab.runs.resume import MAY_DIFFER, TEST
-from mlplab.runs.tables import check_one_table, of_classes
+from mlplab.runs.tables import check_one_table, is_classification
 
-SPLIT_KEYS = ("data.split.seed", "data.split.fold")
-"""Keys that change only how the same rows are split."""
+RUN = "run"
+"""Stands for the folder of a run among the keys of its configuration."""
 
 REPEATS = ("seed", *SPLIT_KEYS)
 """Keys in which runs of one configuration may differ: scores are averaged over them."""
@@ -64,8 +63,8 @@ class RunResult:
         return float(value) if isinstance(value, int | float) else math.nan
 
     def values(self, keys: Iterable[str]) -> tuple[str, ...]:
-        """The values of some keys as typed on the command line."""
-        return tuple(as_typed(self.config.get(key)) for key in keys)
+        """The values of some keys as typed on the command line; of `run`, the folder."""
+        return tuple(str(self.folder) if key == RUN else as_typed(self.config.get(key)) for key in keys)
 
 
 def read_run(folder: Path) -> RunResult:
@@ -97,29 +96,29 @@ def without_repeats(runs: Sequence[RunResult]) -> list[RunResult]:
 
 
 def varying_keys(runs: Sequence[RunResult]) -> list[str]:
-    """The keys in which runs differ, except names, seeds and folds."""
+    """The keys in which runs differ, except names, seeds and folds.
+
+    Runs that were refused before their table decided what `auto` stands for do not count if there are others.
+    """
+    runs = [run for run in runs if not _is_unresolved(run)] or runs
     keys = dict.fromkeys(key for run in runs for key in run.config if key not in (*IGNORED, *REPEATS))
-    return [key for key in keys if _varies(key, [run for run in runs if not _is_unresolved(run, key)])]
+    return [key for key in keys if _varies(key, runs)]
+
+
+def _is_unresolved(run: RunResult) -> bool:
+    return any(value == "auto" and key.startswith(OF_TABLE) for key, value in run.config.items())
 
 
 def _varies(key: str, runs: Sequence[RunResult]) -> bool:
-    having = [run for run in runs if key in run.config]
-    values = set[float | str]()
-    for run in having:
-        value = run.config[key]
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            values.add(value)  # 5 is 5.0
-        else:
-            values.add(as_typed(value))
     option = f"{key.rpartition('.')[0]}.name"  # only loss=huber has loss.delta
-    lacking = {as_typed(run.config.get(option)) for run in runs if key not in run.config}
-    return len(values) > 1 or any(as_typed(run.config.get(option)) in lacking for run in having)
-
-
-def _is_unresolved(run: RunResult, key: str) -> bool:
-    """Whether a run was refused before its table decided what `auto` stands for."""
-    decides = "loss.name" if key.startswith("loss.") else key
-    return key.startswith(OF_TABLE) and run.config.get(decides) == "auto"
+    values, options = set[float | str](), {True: set[str](), False: set[str]()}
+    for run in runs:
+        options[key in run.config].add(as_typed(run.config.get(option)))
+        if key in run.config:
+            value = run.config[key]
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            values.add(value if is_number else as_typed(value))  # 5 is 5.0
+    return len(values) > 1 or not options[True].isdisjoint(options[False])
 
 
 def common_monitor(runs: Sequence[RunResult]) -> str:
@@ -127,12 +126,11 @@ def common_monitor(runs: Sequence[RunResult]) -> str:
 
     It is the one that all of them monitor, if there is one, and it is not `val/loss` of different losses.
     """
-    named = {run.config.get("monitor") for run in runs}
-    monitors = {str(name) for name in named if name not in (None, "auto")}  # as in a run that was refused
+    monitors = {str(run.config.get("monitor")) for run in runs} - {"None", "auto"}  # auto: it was refused
     losses_differ = monitors == {"val/loss"} and any(key.startswith(OF_LOSS) for key in varying_keys(runs))
     if len(monitors) == 1 and not losses_differ:
         return monitors.pop()
-    return COMMON_METRICS[0 if of_classes(runs) else 1]
+    return COMMON_METRICS[0 if is_classification(runs) else 1]
 
 
 def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
@@ -153,24 +151,19 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
         raise UserError(Fault(what, f"runs={number}", "a chosen ensemble", remedy=remedy))
     if folders == [folder] or is_ensemble(folder):
         return folders
-    runs = without_repeats([read_run(each) for each in folders])
+    runs = without_repeats([read_run(run) for run in folders])
     check_one_table(runs, folder)
     monitor, keys = common_monitor(runs), varying_keys(runs)
     warn_of_ensembles(keys)
-    sign = sign_of(monitor)
     if number is not None:
-        chosen = sorted(runs, key=lambda run: _nan_last(sign * run.metric(monitor)))[:number]
+        chosen = ranked(runs, monitor)[:number]
         log.info("%s: the %d best of %d runs by %s", folder, len(chosen), len(runs), monitor)
     elif choice == "all" or not keys:
         chosen = runs
         log.info("%s: all %d runs", folder, len(runs))
     else:
-        groups: dict[tuple[str, ...], list[RunResult]] = {}
-        for run in runs:
-            groups.setdefault(run.values(keys), []).append(run)
-        means = {key: fmean(run.metric(monitor) for run in group) for key, group in groups.items()}
-        best = min(groups, key=lambda key: _nan_last(sign * means[key]))
-        chosen = groups[best]
+        groups = configurations(runs, keys, monitor)
+        best, chosen = next(iter(groups.items()))
         log.info(
             "%s: %d of %d runs, those with %s: the best of %d configurations by %s",
             *(folder, len(chosen), len(runs), labelled(keys, best), len(groups), monitor),
@@ -197,17 +190,14 @@ def short_keys(keys: Sequence[str]) -> list[str]:
     """
     named = [key.removesuffix(".name") for key in keys]
 
-    def end(key: str, parts: int) -> str:
-        return ".".join(key.split(".")[-parts:])
-
-    return [
-        next(
-            end(key, parts)
-            for parts in range(1, key.count(".") + 2)
-            if end(key, parts) == key or sum(end(other, parts) == end(key, parts) for other in named) == 1
+    def short(key: str) -> str:
+        parts = key.split(".")
+        ends = [".".join(parts[start:]) for start in reversed(range(len(parts)))]
+        return next(
+            (end for end in ends if sum(f".{other}".endswith(f".{end}") for other in named) == 1), key
         )
-        for key in named
-    ]
+
+    return [short(key) for key in named]
 
 
 def as_typed(value: Any) -> str:
@@ -228,10 +218,10 @@ def in_brief(value: str) -> str:
     return FRACTION.sub(_rounded, value) if is_list or FRACTION.fullmatch(value) else value
 
 
-def _rounded(found: re.Match[str]) -> str:
-    number = float(found[0])
+def _rounded(match: re.Match[str]) -> str:
+    number = float(match[0])
     if float(f"{number:.6g}") == number:
-        return found[0]
+        return match[0]
     return f"{number:.4g}" if abs(number) < 1e4 else f"{number:.0f}"
 
 
@@ -241,7 +231,3 @@ def _as_number(choice: str | int) -> int | None:
     if (isinstance(choice, int) or (choice.isascii() and choice.isdigit())) and int(choice) > 0:
         return int(choice)
     raise UserError(Fault("invalid value", "runs", repr(choice), "best, all, or a number of runs"))
-
-
-def _nan_last(value: float) -> tuple[bool, float]:
-    return math.isnan(value), value

@@ -19,23 +19,27 @@ DRAWN = ("data.rows", "data.features", "data.noise", "data.seed")
 
 
 def by_table(runs: Sequence["RunResult"], keys: Sequence[str] = TABLE) -> list[list["RunResult"]]:
-    """Runs by table, target and task, in order of appearance."""
-    groups: dict[tuple[Any, ...], list[RunResult]] = {}
-    for run in sorted(runs, key=_is_unresolved):
-        table = (_absolute(run.config.get("data.path")), *run.values(keys))
-        same = (key for key in groups if key[:-1] == table)
-        key = next(same, None) if _is_unresolved(run) else None
-        groups.setdefault(key or (*table, _of_classes(run)), []).append(run)
-    return list(groups.values())
+    """Runs by table, target and task, in order of appearance.
+
+    A run that was refused before its table decided the task belongs to the first task of its table.
+    """
+    tables: dict[tuple[Any, ...], dict[bool, list[RunResult]]] = {}
+    for run in sorted(runs, key=lambda run: run.config.get("loss.name") == "auto"):
+        path = run.config.get("data.path")
+        absolute = os.path.abspath(path) if isinstance(path, str) else None  # noqa: PTH100 (keeps links)
+        tasks = tables.setdefault((absolute, *run.values(keys)), {})
+        is_refused = run.config.get("loss.name") == "auto" and tasks
+        tasks.setdefault(next(iter(tasks)) if is_refused else is_classification([run]), []).append(run)
+    return [group for tasks in tables.values() for group in tasks.values()]
 
 
-def _absolute(path: object) -> str | None:
-    return os.path.abspath(path) if isinstance(path, str) else None  # noqa: PTH100 (keeps links)
-
-
-def of_classes(runs: Sequence["RunResult"]) -> bool:
+def is_classification(runs: Sequence["RunResult"]) -> bool:
     """Whether the target of runs of one table is a class."""
-    return any(map(_of_classes, runs))
+    return any(
+        run.config.get("loss.name") == "cross_entropy"
+        or any(name.endswith("log_loss") for name in run.metrics)
+        for run in runs
+    )
 
 
 def table_title(runs: Sequence["RunResult"]) -> str:
@@ -44,7 +48,7 @@ def table_title(runs: Sequence["RunResult"]) -> str:
     table = config.get("data.path") or config.get("data.function") or config.get("data.name") or "table"
     target = config.get("data.target", "target") or "null"
     targets = ", ".join(map(str, target)) if isinstance(target, list) else target
-    return f"{table} → {targets} ({'classes' if of_classes(runs) else 'numbers'})"
+    return f"{table} → {targets} ({'classes' if is_classification(runs) else 'numbers'})"
 
 
 def check_one_table(runs: Sequence["RunResult"], folder: Path) -> None:
@@ -57,17 +61,6 @@ def check_one_table(runs: Sequence["RunResult"], folder: Path) -> None:
     if len(tables) > 1:
         what = "contains runs of different tables or targets, which cannot be compared"
         names = [f"{table_title(table)}: {listed((run.folder.name for run in table), 3)}" for table in tables]
-        found = "; ".join([*names[:5], *["…"] * (len(names) > 5)])
+        found = "; ".join(names[:5]) + "; …" * (len(names) > 5)
         remedy = f"give one of them: run={tables[0][0].folder}"
         raise UserError(Fault(what, str(folder), found, remedy=remedy))
-
-
-def _is_unresolved(run: "RunResult") -> bool:
-    """Whether a run was refused before its table decided what the task is."""
-    return run.config.get("loss.name") == "auto"
-
-
-def _of_classes(run: "RunResult") -> bool:
-    return run.config.get("loss.name") == "cross_entropy" or any(
-        name.endswith("log_loss") for name in run.metrics
-    )

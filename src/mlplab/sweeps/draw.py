@@ -35,7 +35,7 @@ def draw_sweep(
     if not asked:
         return
     with heavy_imports():
-        from mlplab.commands.report.charts import comparison_charts, search_charts
+        from mlplab.commands.report.charts import sweep_charts
         from mlplab.commands.report.comparison import compared
         from mlplab.figures.files import is_drawn, write_figures
         from mlplab.runs.draw import draw_finished, warn_if_failing
@@ -50,7 +50,5 @@ def draw_sweep(
             for folder in missing:
                 draw_finished(folder, cache)
                 done += 1
-            if best_trial:
-                write_figures(root, search_charts(root, runs, best_trial))
-            elif len(comparisons) == 1:
-                write_figures(root, comparison_charts(comparisons[0]))
+            if charts := sweep_charts(root, runs if best_trial else asked, best_trial):
+                write_figures(root, charts)

@@ -15,8 +15,8 @@ from mlplab.runs.trained.chosen_ensemble import WRITTEN_LATER
 PLAN_FILE = "plan.json"
 """The runs of each stack."""
 
-STUDY_FILES = {"journal": "study.journal", "sqlite": "study.db"}
-"""The file of a search's study, by its kind of storage."""
+STUDY_FILE = "study.journal"
+"""Optuna's journal of a search."""
 
 SEARCH_FILE = "search.json"
 """How many trials a search was asked for, for those who watch it."""
@@ -59,7 +59,7 @@ def check_not_grid(root: Path) -> None:
     Raises:
         UserError: otherwise.
     """
-    if not any((root / name).is_file() for name in STUDY_FILES.values()) and any(runs_below(root, DEPTH - 1)):
+    if not (root / STUDY_FILE).is_file() and any(runs_below(root, DEPTH - 1)):
         what, remedy = "contains runs that are not of a search", "choose a different folder: name=…"
         raise UserError(Fault(what, str(root), remedy=remedy))
 
@@ -70,14 +70,14 @@ def check_not_search(root: Path) -> None:
     Raises:
         UserError: otherwise.
     """
-    if any((root / name).is_file() for name in STUDY_FILES.values()):
+    if (root / STUDY_FILE).is_file():
         remedy = "choose a different folder: name=…; or type the search's command again"
         raise UserError(Fault("is the folder of a search", str(root), remedy=remedy))
 
 
 def _is_sweep(root: Path) -> bool:
     """Whether a folder contains a file of a sweep, or only runs."""
-    if any((root / name).is_file() for name in (PLAN_FILE, MULTIRUN_FILE, *STUDY_FILES.values())):
+    if any((root / name).is_file() for name in (PLAN_FILE, MULTIRUN_FILE, STUDY_FILE)):
         return True
     return all(
         entry.name in (STACKS, SLURM, LOCK, *WRITTEN_LATER)

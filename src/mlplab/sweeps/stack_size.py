@@ -9,14 +9,14 @@ from mlplab import config
 from mlplab.data.cache import RunData
 from mlplab.data.datamodule import batch_rows
 from mlplab.data.loader import WINDOW
-from mlplab.models import FeatureLayout, preprocessed_width
-from mlplab.runs.build import MEMMAP_BLOCK
+from mlplab.models import FeatureLayout
+from mlplab.runs.stack.build import MEMMAP_BLOCK
 
 MAX_MEMBERS = 128
 """Members of a stack; more gain little."""
 
 WORKING_SET = 12 * 2**20
-"""Bytes that a step of a stack should use, fitted to `scripts/benchmark.py stack`. With more, the time of a
+"""Bytes that a step of a stack should use, fitted to `scripts/benchmark.py step`. With more, the time of a
 member rises or stays the same; with less, members share too little of a step's fixed cost."""
 
 MEMORY = 4 * 2**30
@@ -65,7 +65,7 @@ class StackSize:
         batch = batch_rows(config.chosen(run.data.batch_size), rows)
         steps = math.ceil(rows / batch) * config.chosen(run.trainer.max_epochs)
         layout = FeatureLayout(schema.categories, schema.missing)
-        inputs = preprocessed_width(run.model.preprocessing, layout)
+        inputs = layout.width(run.model.preprocessing)
         if isinstance(run.model, config.Mlp):
             inputs += config.chosen(run.model.periodic_features) * len(layout.numeric)
         widths = (inputs, *hidden, schema.outputs)

@@ -1,22 +1,24 @@
 """Summarizes a sweep: a table of its best configurations, and the runs that failed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 from rich.console import Console
 from rich.table import Table as RichTable
 
 from mlplab.commands.render import inside, script_command, tensorboard_command
-from mlplab.commands.results import Results, baseline_scores, group_runs
-from mlplab.commands.results_table import Baselines, summary_table
+from mlplab.commands.results import results_of_table, scores_of
+from mlplab.commands.results_table import results_table
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.console import print_line
 from mlplab.errors import RunFailed
 from mlplab.runs.discovery import runs_below
 from mlplab.runs.folder import AS_PLANNED
-from mlplab.runs.selection import RunResult, read_run, warn_of_ensembles, without_repeats
-from mlplab.runs.tables import by_table, of_classes, table_title
+from mlplab.runs.selection import RunResult, read_run, varying_keys, warn_of_ensembles, without_repeats
+from mlplab.runs.tables import by_table, is_classification, table_title
 
 BEST = 5
 """The largest number of configurations in the table."""
@@ -52,14 +54,9 @@ def summarize(root: Path, total: int, runs: Sequence[RunResult]) -> None:
     tables = by_table(without_repeats(runs))
     for table in tables:
         if any(run.done for run in table):
-            results = group_runs(table)
-            names = BASELINES[CLASSIFICATION if of_classes(table) else REGRESSION]
-            baselines = baseline_scores(table, results, names)
-            named = {names[name]: scores for name, scores in baselines.items()}
-            console.print(
-                _table(results, console.width, named, table_title(table) if len(tables) > 1 else None)
-            )
-            warn_of_ensembles(results.by)
+            title = table_title(table) if len(tables) > 1 else None
+            console.print(best_configurations(table, console.width, title))
+            warn_of_ensembles(varying_keys(table))
     for line in (
         f"sweep folder: {inside(root)}",
         script_command("results.py", root),
@@ -71,11 +68,28 @@ def summarize(root: Path, total: int, runs: Sequence[RunResult]) -> None:
         raise RunFailed(_failures(failed, root, total, total - len(runs)))
 
 
-def _table(results: Results, width: int, baselines: Baselines, title: str | None) -> RichTable:
-    """The best configurations by the mean validation metric over their seeds and folds, and the baselines."""
-    groups = [replace(group, unfinished={}) for group in results.groups if group.runs]
-    header = f"best of {len(groups)} configurations" if len(groups) > 1 else "configuration"
-    return summary_table(replace(results, groups=tuple(groups[:BEST])), width, header, baselines, title)
+def best_configurations(runs: Sequence[RunResult], width: int, title: str | None = None) -> RichTable:
+    """The best configurations by the mean validation metric over their seeds and folds, and the baselines.
+
+    There are no baselines if the runs' tables differ, or their ensembles: those leave other rows to them.
+    """
+    keys = varying_keys(runs)
+    results = results_of_table(runs, keys)
+    frame = results.frame.filter(pl.col("runs") > 0).with_columns(pl.lit(None).alias("not done"))
+    names = BASELINES[CLASSIFICATION if is_classification(runs) else REGRESSION]
+    scores = {name: scores_of(runs, results.metrics, f"{key}/") for key, name in names.items()}
+    same_rows = {key for key in keys if key.startswith("data.") or key == "ensemble"} <= {"data.batch_size"}
+    return results_table(
+        replace(results, frame=frame.head(BEST)),
+        width,
+        title,
+        label=f"best of {len(frame)} configurations" if len(frame) > 1 else "configuration",
+        baselines=[
+            {"label": name, **row}
+            for name, row in scores.items()
+            if same_rows and not math.isnan(row[results.metrics[1]])
+        ],
+    )
 
 
 def _failures(failed: Sequence[RunResult], root: Path, total: int, absent: int) -> str:

@@ -3,18 +3,17 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlplab.commands.report.comparison import Comparison, compared
 from mlplab.commands.report.curves import MOST_POINTS, read_curves
 from mlplab.config.metrics import sign_of
+from mlplab.figures import OF_RUN
 from mlplab.figures.files import read_figures
-from mlplab.figures.key_axis import Value
-from mlplab.figures.learning_curves import Curve, curves_of_runs, learning_curves
-from mlplab.figures.parallel_coordinates import parallel_coordinates
-from mlplab.figures.search import Trial, history, hyperparameter_importance, score_of_trials
+from mlplab.figures.learning_curves import curves_of_runs, learning_curves
+from mlplab.figures.scales import Value
+from mlplab.figures.search import KINDS, Trial, history, hyperparameter_importance, score_of_trials
 from mlplab.figures.style import Figure
 from mlplab.figures.sweep import Point, score_over, spread
 from mlplab.runs.best_trial import BestTrial, trial_number
@@ -32,74 +31,49 @@ ALL_POINTS, FEWEST_POINTS = 20_000, 50
 WIDE = 600
 """Pixels from which a chart has a row of its own."""
 
+LABELS = 140
+"""Pixels beside a chart, for its axis and its legend, that count towards its width on a page."""
+
 LOSSES = ("train/loss", "val/loss")
 
-TITLES = {
-    "predicted_vs_actual": "Predicted and actual values",
-    "residuals": "Residuals",
-    "confusion": "Confusion",
-    "roc_and_precision_recall": "ROC, and precision and recall",
-    "calibration": "Calibration",
-    "fitted": "What the network has learned",
-    "residuals_by_column": "Residuals by column",
-    "error_by_part": "Where the errors are largest",
-    "importance": "Importance of the columns",
-    "partial_dependence": "Partial dependence",
-}
-"""Known figures in the order in which they are read, and titles of those without one. Others follow."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A chart on a page: its title stands in the text, where it can be read and wraps.
-
-    Attributes:
-        specification: Vega-Lite, without title.
-        label: what screen readers say.
-    """
-
-    title: str
-    subtitle: str
-    label: str
-    specification: dict[str, Any]
-
-    @property
-    def is_wide(self) -> bool:
-        """Whether the chart takes the full width: it is wide, or has several views."""
-        width = self.specification.get("width")
-        several = {"concat", "hconcat", "vconcat", "facet", "repeat"} & self.specification.keys()
-        return bool(several) or (isinstance(width, int | float) and width > WIDE)
+Drawing = Mapping[str, Any]
+"""What the template shows as a chart: see `drawing`."""
 
 
 def drawing(name: str, specification: Mapping[str, Any]) -> Drawing:
-    """A figure's specification as a drawing."""
-    title, subtitle = _titles(specification.get("title"))
-    title = title or TITLES.get(name, name.replace("_", " ").capitalize())
-    description = specification.get("description")
-    label = description if isinstance(description, str) else ". ".join(filter(None, (title, subtitle)))
+    """A figure's Vega-Lite specification, and its title, which the page writes: there it wraps.
+
+    A single view follows the width of its box. The views of a larger figure keep theirs: its box scrolls.
+    """
     rest = {key: value for key, value in specification.items() if key not in ("title", "usermeta")}
-    return Drawing(title, subtitle, label, rest)
+    title = specification.get("title")
+    title = title if isinstance(title, dict) else {"text": title}
+    text = _text(title.get("text")) or OF_RUN.get(name, name.replace("_", " ").capitalize())
+    subtitle = _text(title.get("subtitle"))
+    width: Any = rest.get("width")
+    fits = {"mark", "layer"} & rest.keys() and isinstance(width, int | float)
+    if fits:
+        rest |= {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
+    return {
+        "title": text,
+        "subtitle": subtitle,
+        "label": _text(specification.get("description")) or ". ".join(filter(None, (text, subtitle))),
+        "specification": rest,
+        "max_width": width + LABELS if fits else None,
+        "is_wide": not fits or width > WIDE,
+    }
 
 
-def _titles(title: Any) -> tuple[str, str]:
-    """The title and subtitle of a specification: text, lines of text, or an object with both."""
-    if isinstance(title, Mapping):
-        return _joined(title.get("text"), " "), _joined(title.get("subtitle"), "; ")
-    return _joined(title, " "), ""
-
-
-def _joined(text: Any, separator: str) -> str:
-    """Text, or lines of it."""
-    if isinstance(text, list):
-        return separator.join(map(str, text))
-    return text if isinstance(text, str) else ""
+def _text(text: Any) -> str:
+    """A text, or lines of it; the file may be anyone's."""
+    return "; ".join(map(str, text)) if isinstance(text, list) else str(text or "")
 
 
 def figures_of(folder: Path) -> dict[str, Drawing]:
     """The figures in a folder by name, in the order in which they are read."""
-    found = read_figures(folder)
-    names = [name for name in dict.fromkeys((*TITLES, *found)) if name in found]
-    return {name: drawing(name, found[name]) for name in names}
+    figures = read_figures(folder)
+    names = [name for name in dict.fromkeys((*OF_RUN, *figures)) if name in figures]
+    return {name: drawing(name, figures[name]) for name in names}
 
 
 def curves_of(run: RunResult) -> list[Drawing]:
@@ -115,15 +89,14 @@ def curves_of(run: RunResult) -> list[Drawing]:
     return [drawing("curves", chart.to_dict(validate=False)) for chart in charts]
 
 
-def search_charts(root: Path, trials: Sequence[RunResult], best: BestTrial | None) -> dict[str, Figure]:
-    """The charts of a search by name; none if its trials are on several tables.
+def sweep_charts(root: Path, runs: Sequence[RunResult], best: BestTrial | None = None) -> dict[str, Figure]:
+    """The figures in a sweep's folder, by name; none if its runs are on several tables.
 
     Args:
         root: its folder.
-        trials: all runs in it.
-        best: its best trial; None if it has not ended.
+        best: the best trial of a search; None if it has not ended.
     """
-    comparisons = compared(root, trials)
+    comparisons = compared(root, runs)
     return comparison_charts(comparisons[0], best) if len(comparisons) == 1 else {}
 
 
@@ -136,60 +109,60 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
     Args:
         best: the best trial of a search; None if it is unknown.
     """
-    importance = best.importance if best else {}
-    charts = _of_search(comparison, importance) if comparison.is_search else {}
-    shown = _shown(comparison)
-    if len(shown) < 2:
-        return charts
-    monitor, lowest_is_best = comparison.monitor, sign_of(comparison.monitor) > 0
-    keys = _keys(comparison, shown, importance)
-    points = _points(comparison, shown, keys)
-    of_all = list(points.values())
-    for key in keys.values():
-        charts[f"score_over_{_file_name(key)}"] = (
-            score_of_trials(key, of_all, monitor, lowest_is_best=lowest_is_best)
-            if comparison.is_search
-            else score_over(key, of_all, monitor)
-        )
-    if len(keys) > 1:
-        charts["all_settings"] = parallel_coordinates(of_all, monitor, lowest_is_best=lowest_is_best)
-    groups = _groups(comparison, points)
-    if len(groups) < len(shown) and not comparison.is_search:
-        charts["spread"] = spread(groups, monitor)
-    if curves := _curves(comparison, shown):
-        charts["curves"] = curves_of_runs(monitor, curves, [comparison.name(run) for run in comparison.best])
-    return charts
-
-
-def _of_search(comparison: Comparison, importance: Mapping[str, float]) -> dict[str, Figure]:
-    """The history of a search, and the importance of the hyperparameters if it is known."""
     monitor, charts = comparison.monitor, dict[str, Figure]()
-    trials = [_trial(run, monitor) for run in comparison.runs]
-    if found := history(trials, monitor, lowest_is_best=sign_of(monitor) > 0):
-        charts["history"] = found
-    if importance:
-        short = dict(zip(importance, short_keys(list(importance)), strict=True))
-        shares = {short[key]: share for key, share in importance.items()}
-        charts["hyperparameter_importance"] = hyperparameter_importance(shares, monitor)
+    scored = [run for run in comparison.ranked if run.done and math.isfinite(run.metric(monitor))]
+    shown, importance = scored[:MOST_RUNS], best.importance if best else {}
+    varying = [key for key in comparison.keys if len({run.values([key]) for run in shown}) > 1]
+    keys = sorted(varying, key=lambda key: -importance.get(key, 0))[:MOST_KEYS]
+    names = {comparison.keys[key]: "score_over_" + re.sub(r"\W", "_", comparison.keys[key]) for key in keys}
+    if comparison.is_search:
+        lowest_is_best = sign_of(monitor) > 0
+        trials = [_trial(comparison, run, keys) for run in comparison.runs]
+        if chart := history(trials, monitor, lowest_is_best=lowest_is_best):
+            charts["history"] = chart
+        if best and importance:
+            shares = dict(zip(short_keys(list(importance)), importance.values(), strict=True))
+            count = best.trials.get("done", 0)
+            charts["hyperparameter_importance"] = hyperparameter_importance(shares, monitor, count)
+        for key, name in names.items():
+            known = [trial for trial in trials if key in trial.values and trial.status in KINDS]
+            charts[name] = score_of_trials(key, known, monitor, lowest_is_best=lowest_is_best)
+    elif len(shown) > 1:
+        points = _points(comparison, shown, keys)
+        charts |= {name: score_over(key, list(points.values()), monitor) for key, name in names.items()}
+        groups = {
+            comparison.label(values) or "all runs": of_values
+            for values, runs in comparison.configurations.items()
+            if (of_values := [points[run.folder] for run in runs if run.folder in points])
+        }
+        if len(groups) < len(shown):
+            charts["spread"] = spread(groups, monitor)
+    if len(shown) > 1:
+        most = max(FEWEST_POINTS, min(MOST_POINTS, ALL_POINTS // len(shown)))
+        read = {comparison.name(run): read_curves(run.folder, [monitor], most) for run in shown}
+        if curves := {name: of_run[monitor] for name, of_run in read.items() if of_run}:
+            best_runs = [comparison.name(run) for run in comparison.best]
+            charts["curves"] = curves_of_runs(monitor, curves, best_runs)
     return charts
 
 
-def _trial(run: RunResult, monitor: str) -> Trial:
-    """A trial in the history; of a pruned one, with the score of its rung if there is no other."""
+def _trial(comparison: Comparison, run: RunResult, keys: Sequence[str]) -> Trial:
+    """A trial of a search; of a pruned one, with the score of its rung if there is no other."""
     status, number = str(run.metrics["status"]), trial_number(run.folder.name)
     assert number is not None
-    scores = [run.metric(monitor), run.metric(f"rung/{run.metrics.get('rung')}")]
+    scores = [run.metric(comparison.monitor), run.metric(f"rung/{run.metrics.get('rung')}")]
     known = [score for score in scores if math.isfinite(score)] if status in ("done", "pruned") else []
-    return Trial(number, status, known[0] if known else math.nan)
+    values = {comparison.keys[key]: _plain(run.config[key]) for key in keys if key in run.config}
+    return Trial(number, status, known[0] if known else math.nan, values)
 
 
-def _points(comparison: Comparison, runs: Sequence[RunResult], keys: Mapping[str, str]) -> dict[Path, Point]:
+def _points(comparison: Comparison, runs: Sequence[RunResult], keys: Sequence[str]) -> dict[Path, Point]:
     """The runs as points of charts, by folder."""
     best = {run.folder for run in comparison.best}
     return {
         run.folder: Point(
             comparison.name(run),
-            {short: _plain(run.config.get(key)) for key, short in keys.items()},
+            {comparison.keys[key]: _plain(run.config.get(key)) for key in keys},
             run.metric(comparison.monitor),
             run.folder in best,
         )
@@ -197,45 +170,7 @@ def _points(comparison: Comparison, runs: Sequence[RunResult], keys: Mapping[str
     }
 
 
-def _groups(comparison: Comparison, points: Mapping[Path, Point]) -> dict[str, list[Point]]:
-    """Points by configuration, best first."""
-    groups: dict[str, list[Point]] = {
-        comparison.labelled(group.key) or "all runs": [] for group in comparison.results.groups
-    }
-    for run in comparison.ranked:
-        if run.folder in points:
-            label = comparison.labelled(comparison.configuration(run)) or "all runs"
-            groups[label].append(points[run.folder])
-    return {label: group for label, group in groups.items() if group}
-
-
-def _shown(comparison: Comparison) -> list[RunResult]:
-    """The best finished runs that have a score."""
-    scored = [run for run in comparison.ranked if run.done]
-    return [run for run in scored if math.isfinite(run.metric(comparison.monitor))][:MOST_RUNS]
-
-
-def _curves(comparison: Comparison, runs: Sequence[RunResult]) -> dict[str, Curve]:
-    """The monitored metric of each run by epoch; of many runs, with fewer points each."""
-    most = max(FEWEST_POINTS, min(MOST_POINTS, ALL_POINTS // len(runs)))
-    found = {comparison.name(run): read_curves(run.folder, [comparison.monitor], most) for run in runs}
-    return {name: curves[comparison.monitor] for name, curves in found.items() if curves}
-
-
-def _keys(
-    comparison: Comparison, runs: Sequence[RunResult], importance: Mapping[str, float]
-) -> dict[str, str]:
-    """The first keys that vary among these runs; those of a search by importance."""
-    varying = [key for key in comparison.keys if len({run.values([key]) for run in runs}) > 1]
-    varying.sort(key=lambda key: -importance.get(key, 0))
-    return {key: comparison.keys[key] for key in varying[:MOST_KEYS]}
-
-
 def _plain(value: Any) -> Value:
     """A number, or text as typed."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return value if is_number else as_typed(value)
-
-
-def _file_name(key: str) -> str:
-    return re.sub(r"\W", "_", key)

@@ -1,16 +1,14 @@
 """Runs that predict the same target of the same table, and their best configuration."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mlplab.commands.results import Results, group_runs
-from mlplab.config.metrics import sign_of
+from mlplab.commands.results import compared_metrics
+from mlplab.runs.ranking import configurations, ranked
 from mlplab.runs.selection import (
     RunResult,
-    common_monitor,
     in_brief,
     short_keys,
     trials_in_order,
@@ -37,9 +35,14 @@ class Comparison:
     is_search: bool = False
 
     @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """The validation metric that chooses, and the test metrics."""
+        return compared_metrics(self.runs)
+
+    @property
     def monitor(self) -> str:
         """The validation metric that chooses."""
-        return common_monitor(self.runs)
+        return self.metrics[0]
 
     @cached_property
     def keys(self) -> dict[str, str]:
@@ -48,53 +51,43 @@ class Comparison:
         return dict(zip(keys, short_keys(keys), strict=True))
 
     @cached_property
-    def results(self) -> Results:
-        """The runs by configuration, best first."""
-        return group_runs(self.runs, list(self.keys))
+    def configurations(self) -> dict[tuple[str, ...], list[RunResult]]:
+        """The runs by their values of the keys that vary, the best configuration first."""
+        return configurations(self.runs, list(self.keys), self.monitor)
 
     @cached_property
     def ranked(self) -> list[RunResult]:
         """The runs, best first by the validation metric; unfinished ones last."""
-        sign = sign_of(self.monitor)
-
-        def rank(run: RunResult) -> tuple[bool, bool, float]:
-            score = sign * run.metric(self.monitor)
-            return not run.done, math.isnan(score), score
-
-        return sorted(self.runs, key=rank)
+        return ranked(self.runs, self.monitor)
 
     @cached_property
     def best(self) -> list[RunResult]:
         """The finished runs of the best configuration, best first; empty if no run has finished."""
-        chosen = next((group.key for group in self.results.groups if group.runs), None)
-        return [run for run in self.ranked if run.done and self.configuration(run) == chosen]
-
-    def configuration(self, run: RunResult) -> tuple[str, ...]:
-        """A run's values of the keys that vary."""
-        return run.values(self.keys)
+        done = ([run for run in runs if run.done] for runs in self.configurations.values())
+        return next(filter(None, done), [])
 
     def name(self, run: RunResult) -> str:
         """A run's folder, relative to the root."""
         return run.folder.relative_to(self.root).as_posix() if run.folder != self.root else run.folder.name
 
-    def labelled(self, values: Iterable[str]) -> str:
-        """A configuration in brief, with short keys: `lr=0.01, hidden=[8]`."""
+    def label(self, values: Sequence[str]) -> str:
+        """A configuration in brief, with short keys: `lr=0.01, hidden=[8]`; empty if no key varies."""
         named = zip(self.keys.values(), map(in_brief, values), strict=True)
         return ", ".join(f"{key}={value}" for key, value in named)
 
     @property
     def title(self) -> str:
-        """The table, and what is predicted."""
+        """The table and its target."""
         return table_title(self.runs)
 
 
 def compared(root: Path, runs: Sequence[RunResult]) -> list[Comparison]:
-    """Runs by table, target and task, in order of appearance."""
-    return [_comparison(root, group) for group in by_table(runs)]
+    """The comparisons of runs, one for each table, target and task."""
+    return [_comparison(root, table) for table in by_table(runs)]
 
 
 def _comparison(root: Path, runs: Sequence[RunResult]) -> Comparison:
     if trials := trials_in_order(runs):
         return Comparison(root, tuple(trials), 0, is_search=True)
-    kept = without_repeats(runs)
-    return Comparison(root, tuple(kept), len(runs) - len(kept))
+    unique = without_repeats(runs)
+    return Comparison(root, tuple(unique), len(runs) - len(unique))

@@ -1,28 +1,45 @@
-"""The HTML of a page, which asks nothing of the network."""
+"""The page: a part for each table, and its HTML, which asks nothing of the network."""
 
 import base64
 import hashlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mlplab.commands.report.content import Content
+from mlplab.commands.report.comparison import compared
+from mlplab.commands.report.run import run_part
+from mlplab.commands.report.runs import runs_part
+from mlplab.commands.report.tables import ensemble_tables
+from mlplab.errors import Fault, UserError
 from mlplab.figures.style import ON_PAGE
+from mlplab.runs.selection import RunResult, read_run
 
 TEMPLATE = Path(__file__).with_name("template")
 
+MOST_FAULTS = 5
+"""Runs that cannot be read and are named."""
 
-def page(content: Content, bundle: Callable[[], str]) -> str:
-    """The HTML of a page.
+log = logging.getLogger(__name__)
+
+
+def page(folder: Path, runs: Sequence[Path], bundle: Callable[[], str]) -> str:
+    """The HTML of the page about the runs that were found in a folder.
 
     All that comes from runs is escaped. The page's policy allows its own two scripts, by their hashes, and no
     connection.
 
     Args:
         bundle: returns the script that draws charts.
+
+    Raises:
+        UserError: if none of the runs can be read.
     """
+    readable, notes = _read(runs)
+    for note in notes:
+        log.warning("%s", note)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE),
         autoescape=True,
@@ -31,22 +48,36 @@ def page(content: Content, bundle: Callable[[], str]) -> str:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    template = environment.get_template("page.html")
-    scripts = [_in_html(each) for each in (bundle(), (TEMPLATE / "page.js").read_text(encoding="utf-8"))]
-    return template.render(
-        content=content,
-        scripts=scripts,
-        hashes=[_hash(script) for script in scripts],
-        style=(TEMPLATE / "page.css").read_text(encoding="utf-8"),
-        chart_config=ON_PAGE,
-        version=version("mlplab"),
+    style, script = ((TEMPLATE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    values = {
+        "title": folder.resolve().name,
+        "parts": [
+            runs_part(of_table) if len(of_table.runs) > 1 else run_part(of_table, of_table.runs[0])
+            for of_table in compared(folder, readable)
+        ],
+        "notes": notes,
+        "ensemble": ensemble_tables(folder),
+    }
+    # A script cannot end its element: within JavaScript's strings, `<\/` is `</`.
+    scripts = [text.replace("</script", "<\\/script") for text in (bundle(), script)]
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    return environment.get_template("page.html").render(
+        values, scripts=scripts, hashes=hashes, style=style, chart_config=ON_PAGE, version=version("mlplab")
     )
 
 
-def _in_html(script: str) -> str:
-    """A script that cannot end its element: within JavaScript's strings, `<\\/` is `</`."""
-    return script.replace("</script", "<\\/script")
-
-
-def _hash(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+def _read(folders: Sequence[Path]) -> tuple[list[RunResult], list[str]]:
+    """The runs, and sentences about those that were left out: damaged ones, and those of another version."""
+    runs: list[RunResult] = []
+    faults: list[Fault] = []
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except UserError as error:
+            faults += error.faults
+    if not runs:
+        raise UserError(*faults[:MOST_FAULTS])
+    notes = [f"left out, because it cannot be read: {fault.sentence()}" for fault in faults[:MOST_FAULTS]]
+    if more := len(faults) - len(notes):
+        notes.append(f"left out {more:,} more runs that cannot be read")
+    return runs, notes

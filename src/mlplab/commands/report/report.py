@@ -1,15 +1,23 @@
 """The command report: one page about a run, a sweep, or a folder of them."""
 
 import logging
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from mlplab.commands.report.bundle import bundled
 from mlplab.console import progress_lines
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import REPORT_FILE, runs_below
+
+BUNDLE = """
+import sys, vl_convert
+sys.stdout.buffer.write(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed").encode())
+"""
+"""Python code that writes Vega-Embed and what it needs, as one script."""
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +33,17 @@ def report(folder: Path) -> Path:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "no such folder"
         raise UserError(Fault(what, str(folder), remedy="give the folder of a run or a sweep, or outputs/"))
-    found = list[Path]()
-    with progress_lines(log.info, lambda: f"reading {len(found):,} runs"):
-        found += runs_below(folder)
-        html = _html(folder, found)
+    runs = list[Path]()
+    with progress_lines(log.info, lambda: f"reading {len(runs):,} runs"):
+        runs += runs_below(folder)
+        if not runs:
+            expected = "folders with config.yaml and metrics.json in them"
+            raise UserError(Fault("contains no run", str(folder), expected=expected))
+        with bundled() as bundle:
+            with heavy_imports():  # meanwhile: they take a second, too
+                from mlplab.commands.report.page import page
+
+            html = page(folder, runs, bundle)
     path = folder / REPORT_FILE
     try:
         with replacing(path, synced=False) as partial:
@@ -38,14 +53,25 @@ def report(folder: Path) -> Path:
     return path
 
 
-def _html(folder: Path, found: Sequence[Path]) -> str:
-    """The page about the runs that were found in a folder."""
-    if not found:
-        expected = "folders with config.yaml and metrics.json in them"
-        raise UserError(Fault("contains no run", str(folder), expected=expected))
-    with bundled() as script:
-        with heavy_imports():  # meanwhile: they take a second, too
-            from mlplab.commands.report.content import content
-            from mlplab.commands.report.page import page
+@contextmanager
+def bundled() -> Iterator[Callable[[], str]]:
+    """Starts a process that makes the script of charts, which takes more than a second.
 
-        return page(content(folder, found), script)
+    Yields:
+        A function that waits for the script. It raises a UserError if vl-convert-python does not work.
+    """
+    command = [sys.executable, "-P", "-c", BUNDLE]  # -P: the current folder may have a file vl_convert.py
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+
+        def script() -> str:
+            made, errors = process.communicate()
+            if process.returncode:
+                reason = errors.decode(errors="replace").strip().rpartition("\n")[2]
+                remedy = "install it again: uv sync, or pip install -e ."
+                raise UserError(Fault(f"does not work: {reason}", "vl-convert-python", remedy=remedy))
+            return made.decode()
+
+        try:
+            yield script
+        finally:
+            process.kill()

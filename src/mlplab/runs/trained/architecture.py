@@ -7,7 +7,7 @@ import torch
 
 from mlplab import config
 from mlplab.data.schema import Schema
-from mlplab.models import FeatureLayout, Network, build_network, build_preprocessing
+from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Architecture:
         seeds, weights = [self.seed] * members, None
         if self.has_class_weights:
             weights = torch.ones(members, 1, self.classes, dtype=torch.float64)
-        preprocessing = build_preprocessing(
+        preprocessing = Preprocessing(
             self.model.preprocessing,
             self.layout,
             self.targets,

@@ -43,7 +43,7 @@ class RunStack:
         self._size = -(-len(self._states) // passes)
         self._rows_at_once = ROWS_AT_ONCE // self._size // EVALUATION_MULTIPLE * EVALUATION_MULTIPLE
         self._network = runs[0].architecture.build(self._size)
-        self._outputs = self._network.preprocessing.outputs
+        self._outputs = self._network.preprocessing.target_transform.outputs
         self._loaded = -1
         self._lock = Lock()  # of the network, for programs that predict in several threads
 

@@ -5,7 +5,7 @@ from jaxtyping import Float64
 
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows
-from mlplab.runs.out_of_fold import out_of_fold
+from mlplab.runs.predictions import out_of_fold
 from mlplab.runs.trained.run_stack import RunStack
 from mlplab.runs.trained.trained_run import TrainedRun
 

@@ -13,25 +13,24 @@ RUNGS = 2
 SHARES = tuple(float(FACTOR) ** (rung - RUNGS) for rung in range(RUNGS))
 """The share of its epochs after which a trial is compared, by rung: a ninth and a third."""
 
-
-ROUND = tuple(-(-(RUNGS + 1) * FACTOR**later // (later + 1)) for later in range(RUNGS, -1, -1))
-"""How many of the trials of a round of Hyperband are first compared at each rung, and at none: 9, 5 and 3."""
+TRIALS_BY_FIRST_RUNG = (9, 5, 3)
+"""Of 17 trials of Hyperband, those first compared at each rung, and at none (Li et al. 2018, algorithm 1)."""
 
 
 def first_rung(number: int, kind: str) -> int:
     """The first rung, from 0, at which a trial is compared; `RUNGS` if it is not pruned.
 
-    With `halving`, all trials are compared at all rungs. Hyperband (Li et al. 2018, algorithm 1) also has
-    trials that are first compared later, in case early values mislead. Those of a round are mixed.
+    With `halving`, all trials are compared at all rungs. Hyperband also has trials that are first compared
+    later, in case early values mislead. Those of a round are mixed.
     """
     if kind != "hyperband":
         return 0 if kind == "halving" else RUNGS
-    position = 7 * number % sum(ROUND)  # 7 and 17 have no common factor
-    return next(rung for rung in range(RUNGS + 1) if position < sum(ROUND[: rung + 1]))
+    position = 7 * number % sum(TRIALS_BY_FIRST_RUNG)  # 7 and 17 have no common factor
+    return next(rung for rung in range(RUNGS + 1) if position < sum(TRIALS_BY_FIRST_RUNG[: rung + 1]))
 
 
 def brackets(
-    trials: Sequence[FrozenTrial], study: SearchStudy, kind: str, deadline: float | None
+    trials: Sequence[FrozenTrial], study: SearchStudy, kind: str, deadline: float
 ) -> Mapping[int, Bracket]:
     """When each trial of a batch may be pruned, by its number.
 
@@ -46,11 +45,10 @@ def brackets(
 
     def rungs(first: int) -> tuple[Rung, ...]:
         reached = [trial.intermediate_values for trial in ended if first_rung(trial.number, kind) == first]
-        numbers = range(1, RUNGS - first + 1)  # of the bracket's own rungs
-        values = (
-            tuple(study.sign * each[number] for each in reached if number in each) for number in numbers
+        return tuple(
+            Rung(share, tuple(study.sign * values[number] for values in reached if number in values))
+            for number, share in enumerate(SHARES[first:], 1)  # of the bracket's own rungs
         )
-        return tuple(map(Rung, SHARES[first:], values))
 
     by_first = {first: rungs(first) for first in range(RUNGS + 1)}
     return {

@@ -1,22 +1,23 @@
 """The space of a search: keys with their values in Hydra's override syntax, as distributions of Optuna."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from math import ceil, inf, isclose, prod
+from math import ceil
+from typing import Any
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Sweep
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import Trial
+from optuna.trial import create_trial
 
-from mlplab.config import Sweep
+from mlplab import config
 from mlplab.errors import Fault, UserError, listed
 
 Value = float | int | str
@@ -29,8 +30,8 @@ SEARCHABLE = (
 """Keys, and sections of keys, that a search may vary. With others, the runs could not be compared by their
 validation metric, or it would only select the luckiest seed or split."""
 
-LOG = "log"
-"""The tag of values that are searched on a logarithmic scale."""
+
+Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 
 
 @dataclass(frozen=True)
@@ -38,75 +39,31 @@ class Dimension:
     """A key and its values.
 
     Args:
-        key: without the `+` of an added key.
-        typed: the key as typed.
+        typed: the key as typed, which may begin with `+`.
+        text: the values as typed.
         distribution: of numbers, or of the texts of choices.
     """
 
-    key: str
     typed: str
-    distribution: BaseDistribution
-
-    def override(self, value: Value) -> str:
-        """The override that sets the key to one of its values."""
-        return f"{self.typed}={value}"
+    text: str
+    distribution: Distribution
 
     @property
-    def size(self) -> float:
-        """The number of values; infinity for an interval of numbers."""
-        match self.distribution:
-            case CategoricalDistribution(choices=choices):
-                return len(choices)
-            case IntDistribution(low=low, high=high, step=step):
-                return (high - low) // step + 1
-        return inf
-
     def ends(self) -> Sequence[Value]:
         """All choices, or the lowest and the highest number."""
-        match self.distribution:
-            case CategoricalDistribution(choices=choices):
-                return [str(choice) for choice in choices]
-            case FloatDistribution(low=low, high=high) | IntDistribution(low=low, high=high):
-                return [low, high]
-        raise AssertionError
+        if isinstance(self.distribution, CategoricalDistribution):
+            return [str(choice) for choice in self.distribution.choices]
+        return [self.distribution.low, self.distribution.high]
 
-    def matching_value(self, value: object) -> Value | None:
+    def matching_value(self, value: Any) -> Value | None:
         """A value of the configuration as one of these; None if it is none of them."""
-        match self.distribution:
-            case CategoricalDistribution(choices=choices):  # 0 is 0.0
-                texts = map(str, choices)
-                return next((text for text in texts if value in (text, yaml.safe_load(text))), None)
-            case IntDistribution(low=low, high=high, step=step):
-                is_one = isinstance(value, int) and value in range(low, high + 1, step)
-                return int(value) if isinstance(value, int) and is_one else None
-            case FloatDistribution(low=low, high=high, step=step) if isinstance(value, int | float):
-                steps = (value - low) / (step or 1)
-                is_one = low <= value <= high and (step is None or isclose(steps, round(steps)))
-                return float(value) if is_one else None
-        return None
-
-    def suggest(self, trial: Trial) -> None:
-        """Chooses a value for a trial."""
-        match self.distribution:
-            case CategoricalDistribution(choices=choices):
-                trial.suggest_categorical(self.key, choices)
-            case IntDistribution(low=low, high=high, step=step, log=log):
-                trial.suggest_int(self.key, low, high, step=step, log=log)
-            case FloatDistribution(low=low, high=high, step=step, log=log):
-                trial.suggest_float(self.key, low, high, step=step, log=log)
-
-    @property
-    def text(self) -> str:
-        """Such as `0.001 to 0.1, log` or `[64,64] or [128]`; equal for equal distributions."""
-        match self.distribution:
-            case CategoricalDistribution(choices=choices):
-                return " or ".join(map(str, choices))
-            case FloatDistribution() | IntDistribution() as numbers:
-                kind = ", whole" if isinstance(numbers, IntDistribution) else ""
-                is_stepped = numbers.step not in (None, 1) or (numbers.step and not kind)
-                step = f", in steps of {numbers.step}" if is_stepped else ""
-                return f"{numbers.low} to {numbers.high}{kind}{step}{', log' * numbers.log}"
-        raise AssertionError
+        if isinstance(self.distribution, CategoricalDistribution):  # 0 is 0.0
+            return next((str(text) for text in self.ends if value in (text, yaml.safe_load(str(text)))), None)
+        try:
+            create_trial(params={"": value}, distributions={"": self.distribution}, value=0.0)
+        except (ValueError, TypeError):
+            return None
+        return float(value) if isinstance(self.distribution, FloatDistribution) else int(value)
 
 
 @dataclass(frozen=True)
@@ -114,7 +71,7 @@ class Space:
     """The keys that a search varies, and the overrides that all of its trials have.
 
     Args:
-        dimensions: by key.
+        dimensions: by key, without the `+` of an added key.
         fixed: overrides with one value.
     """
 
@@ -128,26 +85,15 @@ class Space:
 
     @property
     def texts(self) -> dict[str, str]:
-        """The values of each key, for comparisons and messages."""
+        """The values of each key, as typed."""
         return {key: dimension.text for key, dimension in self.dimensions.items()}
 
     def overrides(self, values: Mapping[str, Value]) -> list[str]:
         """The overrides of a trial with these values, which may be of some of the keys."""
-        return [*self.fixed, *(self.dimensions[key].override(value) for key, value in values.items())]
-
-    @property
-    def size(self) -> float:
-        """The number of configurations; infinity if there is an interval of numbers."""
-        return prod(dimension.size for dimension in self.dimensions.values())
-
-    def corners(self) -> Iterator[list[str]]:
-        """Overrides that set one key at a time to its extreme values."""
-        for dimension in self.dimensions.values():
-            for value in dimension.ends():
-                yield [*self.fixed, dimension.override(value)]
+        return [*self.fixed, *(f"{self.dimensions[key].typed}={value}" for key, value in values.items())]
 
 
-def is_search(overrides: Sequence[str], settings: Sweep) -> bool:
+def is_search(overrides: Sequence[str], settings: config.Sweep) -> bool:
     """Whether a sweep is a search, not a grid.
 
     Args:
@@ -175,85 +121,57 @@ def read_space(overrides: Sequence[str], configured: Mapping[str, str]) -> Space
     typed = parser.parse_overrides(list(overrides))
     given = {override.get_key_element().lstrip("+~") for override in typed}
     added = parser.parse_overrides([f"{key}={text}" for key, text in configured.items() if key not in given])
-    if single := [override for override in added if not override.is_sweep_override()]:
-        line = single[0].input_line or ""
-        remedy = f"give it several, or remove it from the space and type {line}"
-        raise UserError(
-            Fault("has one value, so there is nothing to search", "sweep.space", line, remedy=remedy)
-        )
-    dimensions = [_dimension(each) for each in (*added, *typed) if each.is_sweep_override()]
+    varying = (override for override in typed if override.is_sweep_override())
+    dimensions = [_dimension(override) for override in (*added, *varying)]
     if not dimensions:
         remedy = "give a key several values: 'optimizer.lr=tag(log,interval(1e-4,1e-1))'; or use sweep=mlp"
         raise UserError(Fault("there is no key to search", "sweep", remedy=remedy))
-    fixed = [each.input_line or "" for each in typed if not each.is_sweep_override()]
-    return Space({each.key: each for each in dimensions}, tuple(fixed))
+    fixed = tuple(override.input_line or "" for override in typed if not override.is_sweep_override())
+    return Space({dimension.typed.lstrip("+"): dimension for dimension in dimensions}, fixed)
 
 
 def _dimension(override: Override) -> Dimension:
+    """A key and its values, as an override gives them."""
     typed = override.get_key_element()
     key, text = typed.lstrip("+"), (override.input_line or "").partition("=")[2]
-    _check_searchable(key, text)
-    distribution = _distribution(override, override.value())
-    if distribution is None:
-        remedy = "give it values, as in range(1,5) or interval(0,0.5)"
-        raise UserError(Fault("has no values", key, text, remedy=remedy))
+    if not f"{key.replace('/', '.')}.".startswith(tuple(f"{section}." for section in SEARCHABLE)):
+        expected, remedy = f"keys of {listed(SEARCHABLE)}", f"choose one value: {key}=…"
+        raise UserError(Fault("cannot be searched", key, text, expected, remedy))
+    try:
+        distribution = _distribution(override)
+    except (ValueError, OverflowError) as error:
+        expected = "choice(…), range(…), interval(LOW,HIGH) or tag(log,interval(LOW,HIGH))"
+        raise UserError(Fault(str(error).rstrip("."), key, text, expected)) from error
     if distribution.single():
-        raise UserError(
-            Fault("has one value, so there is nothing to search", key, text, remedy=f"type {key}=VALUE")
-        )
-    return Dimension(key, typed, distribution)
+        remedy = f"give it several; or to fix it, type {key}=VALUE"
+        raise UserError(Fault("has one value, so there is nothing to search", key, text, remedy=remedy))
+    return Dimension(typed, text, distribution)
 
 
-def _check_searchable(key: str, text: str) -> None:
-    group = key.replace("/", ".")
-    if not any(f"{group}.".startswith(f"{each}.") for each in SEARCHABLE):
-        remedy = f"choose one value: {key}=…"
-        raise UserError(Fault("cannot be searched", key, text, f"keys of {listed(SEARCHABLE, 9)}", remedy))
-
-
-def _distribution(override: Override, sweep: object) -> BaseDistribution | None:
-    """None if there are no values.
+def _distribution(override: Override) -> Distribution:
+    """The values of an override.
 
     Raises:
-        UserError: if an interval is reversed, a scale does not suit the values, or a value is given twice.
+        ValueError: if there are none, or their order or scale is wrong.
     """
-    key, text = override.get_key_element(), (override.input_line or "").partition("=")[2]
-    tags: set[str] = getattr(sweep, "tags", set())
-    if unknown := tags - {LOG}:
-        raise UserError(Fault("unknown tag", key, listed(sorted(unknown)), "tag(log,…)"))
-    log = LOG in tags
-    if log and not isinstance(sweep, IntervalSweep):
-        remedy = "write tag(log,interval(LOW,HIGH)), or for whole numbers tag(log,int(interval(LOW,HIGH)))"
-        raise UserError(Fault("only an interval can have a logarithmic scale", key, text, remedy=remedy))
-    if getattr(sweep, "shuffle", False):
-        raise UserError(Fault("a search needs no order", key, text, remedy="remove shuffle(…)"))
+    sweep = override.value()
+    if not isinstance(sweep, Sweep):
+        return CategoricalDistribution([str(sweep)])
+    log = sweep.tags == {"log"}
+    if sweep.tags and not (log and isinstance(sweep, IntervalSweep)):
+        raise ValueError("tag(…) has no meaning here")
     match sweep:
-        case IntervalSweep(start=low, end=high) if low is not None and high is not None:
-            if low > high:
-                remedy = f"write interval({high:g},{low:g})"
-                raise UserError(Fault("the interval is reversed", key, text, remedy=remedy))
-            if log and low <= 0:
-                remedy = "let the interval start above 0, or remove tag(log,…)"
-                raise UserError(Fault("a logarithmic scale has no values up to 0", key, text, remedy=remedy))
-            if isinstance(low, int) and isinstance(high, int):
-                return IntDistribution(low, high, log)
+        case IntervalSweep(start=int(low), end=int(high)):
+            return IntDistribution(low, high, log)
+        case IntervalSweep(start=int() | float() as low, end=int() | float() as high):
             return FloatDistribution(float(low), float(high), log)
-        case RangeSweep(start=begin, stop=end, step=by) if begin is not None and end is not None:
-            if by == 0:
-                raise UserError(Fault("the step is 0", key, text, remedy="write range(START,STOP,STEP)"))
-            count = ceil((Decimal(end) - Decimal(begin)) / Decimal(by))  # of the floats, as Hydra counts
-            if count < 1:
-                return None
-            start, step = Decimal(str(begin)), Decimal(str(by))
-            first, last = sorted((start, start + (count - 1) * step))
-            step = abs(step)
-            if all(isinstance(each, int) for each in (sweep.start, sweep.stop, sweep.step)):
-                return IntDistribution(int(first), int(last), step=int(step))
-            return FloatDistribution(float(first), float(last), step=float(step))
+        case RangeSweep(start=int() | float() as start, stop=int() | float() as stop, step=step) if step:
+            count = ceil((Decimal(stop) - Decimal(start)) / Decimal(step))  # of the floats, as Hydra counts
+            ends = Decimal(str(start)), Decimal(str(start)) + (count - 1) * Decimal(str(step))
+            if count > 0 and all(isinstance(number, int) for number in (start, stop, step)):
+                return IntDistribution(int(min(ends)), int(max(ends)), step=abs(int(step)))
+            if count > 0:
+                return FloatDistribution(float(min(ends)), float(max(ends)), step=abs(step))
         case ChoiceSweep():
-            choices = list(override.sweep_string_iterator())
-            if len(set(choices)) < len(choices):
-                raise UserError(Fault("a value is given twice", key, text, remedy="give each value once"))
-            return CategoricalDistribution(choices)
-    expected = "choice(…), range(…) or interval(…)"
-    raise UserError(Fault("has values that a search cannot use", key, text, expected))
+            return CategoricalDistribution(list(override.sweep_string_iterator()))
+    raise ValueError("has no values")

@@ -17,7 +17,7 @@ from mlplab.errors import Fault, UserError
 from mlplab.files import LOCK
 from mlplab.runs.discovery import DEPTH, runs_below
 from mlplab.signals import handle_signals
-from mlplab.sweeps.folder import PLAN_FILE, SLURM_JOBS, STUDY_FILES
+from mlplab.sweeps.folder import PLAN_FILE, SLURM_JOBS, STUDY_FILE
 from mlplab.sweeps.watch.progress import Progress
 
 LOOK_SECONDS = 2.0
@@ -65,7 +65,7 @@ def _check(folder: Path) -> None:
     Raises:
         UserError: otherwise.
     """
-    if not any((folder / name).exists() for name in (PLAN_FILE, LOCK, *STUDY_FILES.values())) and not (
+    if not any((folder / name).exists() for name in (PLAN_FILE, LOCK, STUDY_FILE)) and not (
         folder.is_dir() and any(runs_below(folder, DEPTH - 1))
     ):
         sweeps = sorted(path.parent for path in folder.glob(f"*/{PLAN_FILE}"))

@@ -1,1 +1,0 @@
-"""The benchmark `engines`: what it costs and saves to train the stacks of a sweep elsewhere."""

@@ -1,0 +1,243 @@
+"""How good are the defaults?
+
+quality   test errors on tables of numbers and of classes, and the seconds of a fit; beside scikit-learn,
+          XGBoost, LightGBM, CatBoost and RealMLP with their own defaults. All are tested on the same rows;
+          mlplab uses a part of the others for validation, and the peers are fitted to all of them
+  tables=FOLDER  of CSV files NAME.csv, whose last column is the target (text: classes), and of splits
+                 splits/NAME-0.txt, …, with a word for each row, which is test for those that are tested;
+                 default: tables that ship with mlplab and scikit-learn, in five folds
+  only=NAME,NAME of these tables
+  contenders=mlplab,mlp,linear,boosting,xgboost,lightgbm,catboost,realmlp
+                 default: all that are installed; errors are relative to mlp's, or the first's
+  variants='wide: model.hidden=[512,512]; searched: sweep=mlp sweep.minutes=3'   mlplab with such overrides,
+                 by name; of a search, the best trial, or the ensemble that it has chosen
+  repeats=1      seeds of mlplab, mlp and realmlp
+  figure=FILE    also draws error over time, as .svg or .png
+  output=FILE    gets a line for each score at once; those that it has are not measured again, so delete
+                 those that are out of date; default: outputs/benchmarks/quality.jsonl
+"""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import polars as pl
+import yaml
+from pydantic import BeforeValidator, Field
+from rich.console import Console
+
+from benchmarks import harness
+from benchmarks.quality_tables import BenchmarkTable, bundled_tables, chosen_tables, tables_of
+from mlplab.cli.arguments import Text
+from mlplab.console import print_line
+from mlplab.errors import Fault, UserError
+
+OURS, BASE, FOLDS = "mlplab", "mlp", 5
+
+CALIBRATION_BINS = 15
+"""Bins of the confidence."""
+
+Kind = Literal["mlplab", "mlp", "linear", "boosting", "xgboost", "lightgbm", "catboost", "realmlp"]
+
+Fit = Callable[[BenchmarkTable, np.ndarray, int], tuple[np.ndarray, float, float]]
+"""Given the rows for testing and a seed: predictions, and the seconds of the fit and of the prediction."""
+
+
+class Quality(harness.Benchmark):
+    """The arguments of this benchmark."""
+
+    repeats: harness.Count = 1
+    tables: Text | None = None
+    only: harness.Names = ()
+    contenders: Annotated[tuple[Kind, ...], BeforeValidator(harness.split)] = ()
+    variants: harness.Variants = Field(default_factory=dict)
+    figure: Annotated[str, Field(pattern=r"\.(svg|png)$")] | None = None
+
+
+def measure(arguments: Quality) -> None:
+    """Measures what the file lacks, and shows the scores of all contenders on all tables."""
+    harness.needs("quality", "sklearn", "pandas")
+    contenders, path = _contenders(arguments), Path(arguments.output or "outputs/benchmarks/quality.jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tables = tables_of(Path(arguments.tables)) if arguments.tables else bundled_tables(FOLDS)
+    known, scores, machine = _known(path), list[dict[str, Any]](), harness.machine()
+    for table in chosen_tables(tables, arguments.only):
+        for test in table.tests:
+            digest = sha256(table.frame.write_csv().encode() + test.tobytes()).hexdigest()[:16]
+            for name, (fit, words, seeds) in contenders.items():
+                for seed in range(seeds):
+                    about = {
+                        "table": table.name,
+                        "hash": digest,
+                        "contender": name,
+                        "words": words,
+                        "seed": seed,
+                    }
+                    key = json.dumps(about)
+                    if key not in known:
+                        predicted, seconds, predict_seconds = fit(table, test, seed)
+                        metrics = metrics_of(table, table.y[test], predicted)
+                        known[key] = metrics | {"fit": seconds, "predict": predict_seconds}
+                        with path.open("a", encoding="utf-8") as file:
+                            file.write(
+                                json.dumps({"of": about, "score": known[key], "machine": machine}) + "\n"
+                            )
+                        print(f"{table.name}, {name}: {metrics['error']:.4g}", file=sys.stderr)
+                    scores.append(about | known[key])
+    base = BASE if BASE in contenders else next(iter(contenders))
+    means, over_tables = summaries_of(pl.DataFrame(scores), base)
+    caption = "error: RMSE of numbers, log loss of classes; calibration: its error"
+    by_table = {(row["table"], row["contender"]): _cells(row) for row in means.iter_rows(named=True)}
+    headers = ["error", f"of {base}", "accuracy", "calibration", "fit"]
+    summary = {(row["task"], row["contender"]): _cells(row) for row in over_tables.iter_rows(named=True)}
+    harness.print_tables([harness.table_of("test errors", headers, by_table, caption)])
+    title = f"means over tables of the ratios to {base}'s errors, of ranks, and of seconds"
+    harness.print_tables([harness.table_of(title, ["ratio", "rank", "fit", "predict"], summary)])
+    print_line(Console(), f"all scores: {path}")
+    if arguments.figure:
+        draw(Path(arguments.figure), over_tables.filter(task=over_tables["task"][-1]), base)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    shown = {
+        "error": "{:.4g}",
+        "ratio": "{:.3f}×",
+        "rank": "{:.2f}",
+        "accuracy": "{:.4f}",
+        "calibration": "{:.4f}",
+    }
+    cells = [
+        "" if row[name] is None else text.format(row[name]) for name, text in shown.items() if name in row
+    ]
+    return [*cells, *(harness.show_seconds(row[name]) for name in ("fit", "predict") if name in row)]
+
+
+def _contenders(arguments: Quality) -> dict[str, tuple[Fit, Sequence[str], int]]:
+    """What fits each, its overrides and its number of seeds: this project, its variants, and the peers.
+
+    Raises:
+        UserError: if one that is asked for is not installed.
+    """
+    from benchmarks.quality_peers import PACKAGES, SEEDED, fit_peer
+
+    wanted, first = arguments.contenders, arguments.checkouts[0]
+    checkouts = arguments.checkouts if not wanted or OURS in wanted else []
+    ours: dict[str, tuple[harness.Checkout, Sequence[str]]] = {each.name: (each, ()) for each in checkouts}
+    ours |= {f"{OURS} {name}": (first, words) for name, words in arguments.variants.items()}
+    contenders: dict[str, tuple[Fit, Sequence[str], int]] = {
+        name: (partial(_fit_ours, checkout, words), words, arguments.repeats)
+        for name, (checkout, words) in ours.items()
+    }
+    for peer, package in PACKAGES.items():
+        if peer in wanted:
+            harness.needs("quality", package)
+        if peer in wanted or (not wanted and find_spec(package)):
+            contenders[peer] = (partial(fit_peer, peer), (), arguments.repeats if peer in SEEDED else 1)
+    return contenders
+
+
+def _fit_ours(
+    checkout: harness.Checkout, overrides: Sequence[str], table: BenchmarkTable, test: np.ndarray, seed: int
+) -> tuple[np.ndarray, float, float]:
+    """Trains without baselines; the seconds are those of `metrics.json`, or of the process of a search."""
+    target = json.dumps(table.frame.columns[-1], ensure_ascii=False)
+    words = (
+        *("data=csv", "data.path=table.csv", f"data.target=[{target}]", "data/split=file", f"seed={seed}"),
+        *("data.split.path=split.txt", "trainer.accelerator=cpu", "baselines=[]", "figures=none", *overrides),
+    )
+    searched = any(word.startswith("sweep") for word in overrides)
+    where = ("-m", "hydra.sweep.dir=run") if searched else ("hydra.run.dir=run",)
+    with TemporaryDirectory() as name:
+        folder, run = Path(name), Path(name, "run")
+        table.frame.write_csv(folder / "table.csv")
+        (folder / "split.txt").write_text("\n".join(np.where(test, "test", "train")), encoding="utf-8")
+        table.frame.filter(test).write_parquet(folder / "test.parquet")
+        seconds = checkout.run("train.py", *where, *words, folder=folder)
+        if searched:
+            best = yaml.safe_load((run / "best.yaml").read_text(encoding="utf-8"))["trial"]
+            run = next(run.glob("ensemble-*"), run / best)
+        else:
+            seconds = json.loads((run / "metrics.json").read_bytes())["seconds"]
+        answer = checkout.ask("child.rows", str(run), "test.parquet", "predicted.npy", folder=folder)
+        return np.load(folder / "predicted.npy"), seconds, answer["seconds"]
+
+
+def _known(path: Path) -> dict[str, dict[str, Any]]:
+    """The scores in a file, by what is scored.
+
+    Raises:
+        UserError: if a line is not a score.
+    """
+    known = {}
+    for number, line in enumerate(path.read_text("utf-8").splitlines() if path.exists() else [], 1):
+        try:
+            score = json.loads(line)
+            known[json.dumps(score["of"])] = score["score"]
+        except (ValueError, TypeError, KeyError):
+            remedy = "delete this line, or give another file: output=…"
+            raise UserError(Fault("is not a score", f"{path}, line {number}", remedy=remedy)) from None
+    return known
+
+
+def metrics_of(table: BenchmarkTable, y: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """RMSE of numbers; log loss, accuracy and calibration error of classes."""
+    from sklearn.metrics import accuracy_score, log_loss, root_mean_squared_error
+
+    none = {"task": "numbers", "accuracy": None, "calibration": None}
+    if not table.classes:
+        return {"error": float(root_mean_squared_error(y, predicted)), **none}
+    p = predicted / predicted.sum(1, keepdims=True)
+    confidence, gap = p.max(1), p.max(1) - (p.argmax(1) == y)
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    return {
+        "error": float(log_loss(y, p, labels=range(len(table.classes)))),
+        "task": "classes",
+        "accuracy": float(accuracy_score(y, p.argmax(1))),
+        "calibration": float(np.abs(np.bincount(bins, gap)).sum() / len(y)),
+    }
+
+
+def summaries_of(scores: pl.DataFrame, base: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Means of each contender on each table; and over tables of numbers, of classes, and all.
+
+    Args:
+        scores: rows with table, contender, task, and what is measured.
+        base: the contender that all are compared with.
+    """
+    groups, measured = ["table", "contender", "task"], ["error", "accuracy", "calibration", "fit", "predict"]
+    means = scores.group_by(groups, maintain_order=True).agg(pl.col(measured).mean())
+    base_error = pl.col("error").filter(pl.col("contender") == base).first().over("table")
+    rank = pl.col("error").rank().over("table")
+    means = means.with_columns(ratio=pl.col("error") / base_error, rank=rank)
+    parts = [means, means.with_columns(task=pl.lit("all"))] if means["task"].n_unique() > 1 else [means]
+    over_tables = pl.concat(parts).group_by("task", "contender", maintain_order=True)
+    columns = ["table", "contender", "error", "ratio", "accuracy", "calibration", "fit"]
+    return means.select(columns), over_tables.agg(pl.col("ratio", "rank", "fit", "predict").mean())
+
+
+def draw(path: Path, summaries: pl.DataFrame, base: str) -> None:
+    """Draws error over time as SVG or PNG: a point with its name for each contender, filled for mlplab's."""
+    import altair as alt
+
+    frame = summaries.sort("ratio").with_columns(
+        ours=pl.col("contender").str.starts_with(OURS), below=pl.int_range(pl.len()) % 2
+    )
+    chart = alt.Chart(frame).encode(
+        alt.X("fit:Q").scale(type="log", padding=40).title("mean seconds of a fit, on one core"),
+        alt.Y("ratio:Q").scale(zero=False, padding=25).title(f"mean error, relative to {base}"),
+    )
+    fill = alt.condition("datum.ours", alt.value("black"), alt.value("white"))
+    layers = [chart.mark_point(size=70, stroke="black", strokeWidth=1.5, opacity=1).encode(fill=fill)]
+    for below, distance in enumerate((-13, 17)):  # alternating, so that names of close points stay apart
+        names = chart.transform_filter(f"datum.below == {below}").mark_text(dy=distance, fontSize=13)
+        layers.append(names.encode(alt.Text("contender:N")))
+    figure = alt.layer(*layers).properties(width=560, height=380, background="white")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.configure_axis(labelFontSize=13, titleFontSize=13, grid=False).save(str(path), ppi=144)

@@ -1,1 +1,0 @@
-"""The benchmark `quality`: test errors and times of mlplab and its peers, on many tables."""

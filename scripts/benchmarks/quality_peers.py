@@ -1,0 +1,116 @@
+"""The peers of `quality`: scikit-learn, boosting by three libraries, and RealMLP, with their own defaults.
+
+They take a pandas frame of numbers and categories, on one thread. Each gets categories and missing numbers as
+it takes them best: as such, or one-hot encoded and imputed.
+"""
+# mypy: disable-error-code="import-untyped"
+
+import logging
+import warnings
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from benchmarks.quality_tables import BenchmarkTable
+
+Peer = Literal["mlp", "linear", "boosting", "xgboost", "lightgbm", "catboost", "realmlp"]
+
+PACKAGES: dict[Peer, str] = {
+    **{"mlp": "sklearn", "linear": "sklearn", "boosting": "sklearn", "xgboost": "xgboost"},
+    **{"lightgbm": "lightgbm", "catboost": "catboost", "realmlp": "pytabkit"},
+}
+
+SEEDED = ("mlp", "realmlp")
+"""Networks, whose errors depend on the seed; the others are fitted once."""
+
+MOST_CATEGORIES = 255
+"""Categories of a column that scikit-learn's boosting takes at most."""
+
+
+def fit_peer(
+    peer: Peer, table: BenchmarkTable, test: np.ndarray, seed: int
+) -> tuple[np.ndarray, float, float]:
+    """Fits a peer to all rows that are not for testing, and predicts those that are.
+
+    Returns:
+        Numbers, or the probability of each class; the seconds of the fit, and of the prediction.
+    """
+    train, y = table.x[~test], table.y[~test]
+    seen = np.unique(y)  # XGBoost wants classes without a gap
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = _model(peer, train, seed, classes=bool(table.classes))
+        start = perf_counter()
+        model.fit(train, np.searchsorted(seen, y) if table.classes else y)
+        fitted = perf_counter()
+        predicted = model.predict_proba(table.x[test]) if table.classes else model.predict(table.x[test])
+        ended = perf_counter()
+    if table.classes:  # those that the model has not seen have the probability 0
+        of_seen, predicted = predicted, np.zeros((len(predicted), len(table.classes)))
+        predicted[:, seen] = of_seen
+    return np.asarray(predicted, np.float64), fitted - start, ended - fitted
+
+
+def _model(peer: Peer, x: pd.DataFrame, seed: int, *, classes: bool) -> Any:
+    """A model of classes or of numbers for such rows, with scikit-learn's methods."""
+    categories = [str(name) for name in x.select_dtypes("category")]
+    median = SimpleImputer(strategy="median", keep_empty_features=True)
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    standardised = _by_kind(categories, one_hot, make_pipeline(median, StandardScaler()))
+    match peer:
+        case "mlp" if classes:
+            return make_pipeline(standardised, MLPClassifier(random_state=seed))
+        case "mlp":
+            network = make_pipeline(standardised, MLPRegressor(random_state=seed))
+            return TransformedTargetRegressor(network, transformer=StandardScaler())
+        case "linear":
+            return make_pipeline(standardised, LogisticRegression(max_iter=1000) if classes else Ridge())
+        case "boosting":
+            boosting = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
+            many = [name for name in categories if len(x[name].cat.categories) > MOST_CATEGORIES]
+            return make_pipeline(_coded(many), boosting(random_state=seed))
+        case "xgboost":
+            import xgboost
+
+            kind = xgboost.XGBClassifier if classes else xgboost.XGBRegressor
+            return kind(n_jobs=1, enable_categorical=True)
+        case "lightgbm":
+            import lightgbm
+
+            kind = lightgbm.LGBMClassifier if classes else lightgbm.LGBMRegressor
+            return kind(n_jobs=1, verbose=-1)
+        case "catboost":
+            import catboost
+
+            kind = catboost.CatBoostClassifier if classes else catboost.CatBoostRegressor
+            quiet = {"verbose": False, "allow_writing_files": False}
+            return make_pipeline(_coded(categories), kind(cat_features=categories, thread_count=1, **quiet))
+        case "realmlp":
+            import pytabkit
+
+            kind = pytabkit.RealMLP_TD_Classifier if classes else pytabkit.RealMLP_TD_Regressor
+            network = kind(device="cpu", n_threads=1, random_state=seed)
+            return make_pipeline(_by_kind(categories, "passthrough", median, pandas=True), network)
+
+
+def _by_kind(
+    categories: Sequence[str], of_categories: Any, of_numbers: Any, *, pandas: bool = False
+) -> ColumnTransformer:
+    columns = ColumnTransformer([("categories", of_categories, list(categories))], remainder=of_numbers)
+    return columns.set_output(transform="pandas" if pandas else "default")
+
+
+def _coded(names: Sequence[str]) -> FunctionTransformer:
+    """Whole numbers instead of the categories of these columns."""
+    return FunctionTransformer(lambda x: x.assign(**{name: x[name].cat.codes for name in names}))

@@ -1,1 +1,0 @@
-"""The benchmark `search`: hyperparameter searches beside each other, beside peers, and killed."""

@@ -1,0 +1,91 @@
+"""How long do users wait before anything happens?
+
+startup   `train.py --help`, two mistakes, `train.py` until its first optimizer step, `predict.py` with a file
+          of 100 rows, and `results.py`: whole processes, beside the imports that such a command needs
+"""
+
+import subprocess
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import sleep
+
+from benchmarks import harness
+from mlplab.errors import RunFailed
+
+IMPORTS = "bare imports"
+
+TABLE = ("data=csv", f"data.path={harness.ROOT / 'src/mlplab/data/concrete.csv'}")
+
+COMMANDS: dict[str, tuple[str, int, tuple[str, ...]]] = {
+    "train.py --help": ("import hydra", 0, ("train.py", "--help")),
+    "a key that does not exist": ("import hydra", 2, ("train.py", "optimizer.lrr=1")),
+    "a column that does not exist": ("import hydra, polars", 2, ("train.py", *TABLE, "data.target=nothing")),
+    "first prediction": ("import torch", 0, ("predict.py", "run=runs/seed=0", "input=rows.csv", "output=-")),
+    "results of 8 runs": ("pass", 0, ("results.py", "runs")),
+}
+"""The imports that each command cannot do without, its exit status, and its words."""
+
+FIRST_STEP = "first optimizer step"
+
+TRAINING_IMPORTS = "import torch, lightning, hydra, polars"
+
+SWEEP = (
+    "-m",
+    "seed=range(8)",
+    "trainer.max_epochs=2",
+    "baselines=[]",
+    "figures=none",
+    "hydra.sweep.dir=runs",
+)
+
+
+class Startup(harness.Benchmark):
+    """The arguments of this benchmark."""
+
+
+def measure(arguments: Startup) -> None:
+    """Times each command of each checkout."""
+    contenders: dict[harness.Key, harness.Contender] = {}
+    with TemporaryDirectory() as name:
+        folders = {checkout: Path(name, checkout.name) for checkout in arguments.checkouts}
+        for checkout, folder in folders.items():
+            folder.mkdir()
+            checkout.run("train.py", *SWEEP, folder=folder)
+            lines = (checkout.path / "src/mlplab/data/concrete.csv").read_text(encoding="utf-8").splitlines()
+            (folder / "rows.csv").write_text("\n".join(lines[:101]) + "\n", encoding="utf-8")
+        first = next(iter(folders))
+        for case, (imports, status, words) in COMMANDS.items():
+            contenders[case, IMPORTS] = partial(first.run, "-c", imports, folder=folders[first])
+            for checkout, folder in folders.items():
+                run = partial(checkout.run, *words, folder=folder, status=status)
+                contenders[case, checkout.name] = run
+        contenders[FIRST_STEP, IMPORTS] = partial(first.run, "-c", TRAINING_IMPORTS, folder=folders[first])
+        for checkout, folder in folders.items():
+            contenders[FIRST_STEP, checkout.name] = partial(_first_step, checkout, folder)
+        times = harness.alternate(contenders, arguments.repeats)
+    imported = [f"{case}: {imports}" for case, (imports, *_) in COMMANDS.items()]
+    caption = f"bare imports: {'; '.join(imported)}; {FIRST_STEP}: {TRAINING_IMPORTS}"
+    table = harness.comparison("seconds of a process", times, IMPORTS, caption=caption)
+    harness.report("startup", arguments, [table], times)
+
+
+def _first_step(checkout: harness.Checkout, folder: Path) -> float:
+    """Until the training state after the first step is saved.
+
+    Raises:
+        RunFailed: if it does not come to that.
+    """
+    start = checkout.now()
+    with TemporaryDirectory(dir=folder) as name:
+        words = ("train.py", "callbacks.checkpoint.every_minutes=0", f"hydra.run.dir={name}/run")
+        command, nowhere = checkout.command(*words), subprocess.DEVNULL
+        with subprocess.Popen(
+            command, cwd=folder, env=checkout.environment, stdout=nowhere, stderr=nowhere
+        ) as process:
+            while not Path(name, "run/checkpoints/last.ckpt").exists():
+                if process.poll() is not None:
+                    raise RunFailed(f"{checkout.name}: train.py ended with status {process.returncode}")
+                sleep(0.005)
+            process.kill()
+    return checkout.now() - start

@@ -1,0 +1,165 @@
+"""Figures of predicted classes and their probabilities."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import altair as alt
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float64
+
+from mlplab.figures.scored_rows import ScoredRows
+from mlplab.figures.style import HEIGHT, ON_TOP, UNIT, Figure, chart_of, diagonal
+
+MOST_CLASSES = 20
+"""Classes in a confusion matrix: those with the most rows."""
+
+MOST_CURVES = 8
+"""Classes with a curve of their own: those with the most rows."""
+
+CURVE_POINTS = 200
+"""Points of a curve at most."""
+
+BINS = 10
+"""Bins of a calibration curve, with equally many rows."""
+
+CELL = 26
+"""Pixels of a cell of the confusion matrix at least."""
+
+
+def _largest(scored: ScoredRows, count: int) -> list[int]:
+    """The numbers of the classes with the most rows, in the order of classes."""
+    rows = np.bincount(scored.actual.astype(np.int64), minlength=len(scored.classes))
+    return sorted(np.argsort(-rows, kind="stable")[:count].tolist())
+
+
+def confusion(scored: ScoredRows) -> Figure:
+    """Rows by actual and predicted class."""
+    classes, chosen = scored.classes, _largest(scored, MOST_CLASSES)
+    counts = np.zeros((len(classes), len(classes)))
+    np.add.at(counts, (scored.actual, scored.predicted.argmax(1)), scored.weight)
+    cells = [
+        {
+            "actual": classes[i],
+            "predicted": classes[j],
+            "rows": round(float(counts[i, j]), 1),
+            "share": float(counts[i, j] / (counts[i].sum() or 1)),
+        }
+        for i in chosen
+        for j in chosen
+    ]
+    axis, slanted = alt.Axis(labelLimit=140), alt.Axis(labelLimit=140, labelAngle=-45)
+    title = "share of the actual class"
+    base = chart_of(**pl.DataFrame(cells).to_dict()).encode(
+        x=alt.X("predicted:N", sort=None, title=f"predicted {scored.target}", axis=slanted),
+        y=alt.Y("actual:N", sort=None, title=f"actual {scored.target}", axis=axis),
+        tooltip=["actual:N", "predicted:N", "rows:Q", alt.Tooltip("share:Q", title=title, format=".1%")],
+    )
+    scale, legend = alt.Scale(scheme="blues", domain=[0, 1]), alt.Legend(format=".0%")
+    size, many = max(CELL * len(chosen), 220), len(chosen) < len(classes)
+    return alt.layer(
+        base.mark_rect().encode(color=alt.Color("share:Q", title=title, scale=scale, legend=legend)),
+        base.mark_text(fontSize=10 if len(chosen) > MOST_CURVES else 13).encode(
+            text="rows:Q", color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("black"))
+        ),
+        width=size,
+        height=size,
+        title=alt.Title(
+            "Confusion",
+            subtitle=f"the {len(chosen)} largest of {len(classes)} classes; " * many + scored.count(),
+        ),
+        description=f"Matrix of the number of test rows by actual and predicted {scored.target}",
+    )
+
+
+def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
+    """ROC and precision-recall curves: of the second of two classes, or of each class against the others.
+
+    None if there is no class that some rows have and others have not.
+    """
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    roc, recall = [], []
+    for series, is_class, probability in _one_against_rest(scored):
+        fpr, tpr, _ = roc_curve(is_class, probability, sample_weight=scored.weight)
+        precision, recalled, _ = precision_recall_curve(is_class, probability, sample_weight=scored.weight)
+        roc.append(_curve(series, false=fpr, true=tpr))
+        recall.append(_curve(series, recall=recalled[::-1], precision=precision[::-1]))
+    if not roc:
+        return None
+    of = f" of '{scored.classes[1]}'" if len(scored.classes) == 2 else ""
+    line = _lines(roc, "false", "true", " positive rate").properties(title=f"ROC{of}")
+    return alt.hconcat(
+        alt.layer(diagonal(0.0, 1.0), line),
+        _lines(recall, "recall", "precision").properties(title=f"Precision and recall{of}"),
+        description=f"ROC curves and curves of precision over recall of {scored.target}",
+    )
+
+
+def _one_against_rest(
+    scored: ScoredRows,
+) -> Iterator[tuple[str, Bool[np.ndarray, " row"], Float64[np.ndarray, " row"]]]:
+    """The name of a curve, which rows are of its class, and the probability of that."""
+    if len(scored.classes) == 2:
+        chosen = [(name, 1, predicted) for name, predicted in scored.predictions.items()]
+    else:
+        chosen = [(scored.classes[k], k, scored.predicted) for k in _largest(scored, MOST_CURVES)]
+    for name, number, predicted in chosen:
+        is_class = scored.actual == number
+        if 0 < is_class.sum() < len(is_class):
+            yield name, is_class, predicted[:, number]
+
+
+def _curve(series: str, **coordinates: Float64[np.ndarray, " point"]) -> pl.DataFrame:
+    """Some points of a curve, with their order."""
+    frame = pl.DataFrame({"series": series, **coordinates}).with_row_index("order")
+    return frame[np.unique(np.linspace(0, len(frame) - 1, CURVE_POINTS).astype(int))]
+
+
+def _lines(curves: list[pl.DataFrame], x: str, y: str, unit: str = "") -> Any:
+    legend = alt.Legend(orient="bottom", title=None, columns=3, labelLimit=120)
+    line = chart_of(**pl.concat(curves).to_dict()).mark_line(strokeWidth=2)
+    return line.encode(
+        x=alt.X(f"{x}:Q", title=x + unit, scale=UNIT),
+        y=alt.Y(f"{y}:Q", title=y + unit, scale=UNIT),
+        order="order:Q",
+        color=alt.Color("series:N", sort=None, legend=legend),
+        strokeDash=alt.StrokeDash("series:N", sort=None, legend=legend),
+        tooltip=["series:N", f"{x}:Q", f"{y}:Q"],
+    ).properties(width=HEIGHT * 0.9, height=HEIGHT * 0.9)
+
+
+def calibration(scored: ScoredRows) -> Figure:
+    """How often predictions are correct, over their probability.
+
+    Predictions are the second of two classes, or the most likely of several.
+    """
+    binary = len(scored.classes) == 2
+    values = []
+    for name, predicted in scored.predictions.items():
+        chosen = np.ones(len(predicted), int) if binary else predicted.argmax(1)
+        probability, right = predicted[np.arange(len(predicted)), chosen], scored.actual == chosen
+        for rows in np.array_split(np.argsort(probability, kind="stable"), min(BINS, len(probability))):
+            means = (np.average(each[rows], weights=scored.weight[rows]) for each in (probability, right))
+            values.append((name, *means, len(rows)))
+    what = f"probability of '{scored.classes[1]}'" if binary else "probability of the predicted class"
+    share = f"share of '{scored.classes[1]}'" if binary else "share of correct predictions"
+    legend = ON_TOP if len(scored.predictions) > 1 else None
+    names = alt.Scale(domain=list(scored.predictions))
+    frame = pl.DataFrame(values, ["model", "probability", "share", "rows"], orient="row")
+    base = chart_of(**frame.to_dict()).encode(
+        x=alt.X("probability:Q", title=what, scale=UNIT),
+        y=alt.Y("share:Q", title=share, scale=UNIT),
+        color=alt.Color("model:N", scale=names, legend=legend),
+        tooltip=["model:N", "probability:Q", "share:Q", "rows:N"],
+    )
+    dots = base.mark_point(size=50, filled=True)
+    return alt.layer(
+        diagonal(0.0, 1.0),
+        base.mark_line(opacity=0.6),
+        dots.encode(shape=alt.Shape("model:N", scale=names, legend=legend)),
+        width=HEIGHT,
+        height=HEIGHT,
+        title=alt.Title("Calibration", subtitle=f"{min(BINS, len(scored.rows))} groups of {scored.count()}"),
+        description=f"{share} over {what}; on the diagonal, the two are equal",
+    )

@@ -1,0 +1,103 @@
+"""Figures of classes, against scikit-learn."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, roc_auc_score
+
+from mlplab.figures.classification import (
+    CURVE_POINTS,
+    MOST_CLASSES,
+    calibration,
+    confusion,
+    roc_and_precision_recall,
+)
+from mlplab.figures.scored_rows import THIS, ScoredRows
+
+
+def scored_rows(classes: int, rows: int = 300, *, only: int | None = None) -> ScoredRows:
+    rng = np.random.default_rng(classes)
+    actual = rng.integers(0, classes, rows) if only is None else np.full(rows, only)
+    logits = rng.normal(size=(rows, classes)) + 2 * np.eye(classes)[actual]
+    predicted = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    names = tuple(f"class {k}" for k in range(classes))
+    predictions = {THIS: predicted, "logistic regression": np.full((rows, classes), 1 / classes)}
+    return ScoredRows("kind", np.arange(rows) + 1, rows, np.ones(rows), actual, predictions, names)
+
+
+def test_the_confusion_matrix_counts_rows() -> None:
+    scored = scored_rows(4)
+    cells = confusion(scored).to_dict()["data"]["values"]
+    expected = confusion_matrix(scored.actual, scored.predicted.argmax(1))
+    assert [cell["rows"] for cell in cells] == expected.ravel().tolist()
+    shares = (expected / expected.sum(1, keepdims=True)).ravel()
+    assert [cell["share"] for cell in cells] == pytest.approx(shares)
+
+
+def test_of_many_classes_the_largest_are_shown() -> None:
+    chart = confusion(scored_rows(40, rows=2000)).to_dict()
+    assert len(chart["data"]["values"]) == MOST_CLASSES**2
+    assert f"the {MOST_CLASSES} largest of 40 classes" in chart["title"]["subtitle"]
+
+
+def curve(chart: Any, number: int, series: str) -> list[dict[str, Any]]:
+    panel = chart.to_dict()["hconcat"][number]
+    panel = panel["layer"][1] if "layer" in panel else panel
+    return [point for point in panel["data"]["values"] if point["series"] == series]
+
+
+@pytest.mark.parametrize("rows", [60, 3000])
+def test_the_area_below_the_roc_curve_is_the_auroc(rows: int) -> None:
+    scored = scored_rows(2, rows)
+    drawn = curve(roc_and_precision_recall(scored), 0, THIS)
+    assert len(drawn) <= CURVE_POINTS
+    x, y = ([point[name] for point in drawn] for name in ("false", "true"))
+    assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(scored.actual, scored.predicted[:, 1]), abs=0.01)
+
+
+def test_each_of_several_classes_has_a_curve() -> None:
+    chart = roc_and_precision_recall(scored_rows(3))
+    for name in ("class 0", "class 1", "class 2"):
+        assert curve(chart, 0, name)[-1]["true"] == 1
+        assert curve(chart, 1, name)[-1]["recall"] == 1
+
+
+def test_there_is_no_curve_of_a_single_class() -> None:
+    scored = scored_rows(2, only=1)
+    assert roc_and_precision_recall(scored) is None
+    confusion(scored).to_dict()
+    calibration(scored).to_dict()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_calibrated_probabilities_lie_on_the_diagonal(classes: int) -> None:
+    rng = np.random.default_rng(0)
+    predicted = rng.dirichlet(np.ones(classes), 20_000)
+    actual = (predicted.cumsum(1) < rng.uniform(size=(len(predicted), 1))).sum(1).astype(np.int64)
+    scored = replace(scored_rows(classes, len(actual)), actual=actual, predictions={THIS: predicted})
+    drawn = calibration(scored).to_dict()["layer"][1]["data"]["values"]
+    assert sum(point["rows"] for point in drawn) == len(predicted)
+    for point in drawn:
+        assert point["share"] == pytest.approx(point["probability"], abs=0.05)
+
+
+def test_weights_count_as_rows() -> None:
+    """A row of weight 2 is drawn as two rows."""
+    once, rng = scored_rows(3, 50), np.random.default_rng(0)
+    weight = rng.integers(1, 3, 50)
+    again = np.repeat(np.arange(50), weight)
+    twice = ScoredRows(
+        *("kind", again + 1, len(again), np.ones(len(again)), once.actual[again]),
+        {THIS: once.predicted[again]},
+        once.classes,
+    )
+    weighted = replace(once, weight=weight.astype(float))
+    assert confusion(weighted).to_dict()["data"] == confusion(twice).to_dict()["data"]
+    for number, x, y in ((0, "false", "true"), (1, "recall", "precision")):
+        ours, theirs = (
+            curve(roc_and_precision_recall(scored), number, "class 1") for scored in (weighted, twice)
+        )
+        for axis in (x, y):
+            assert [point[axis] for point in ours] == pytest.approx([point[axis] for point in theirs])
