@@ -222,6 +222,12 @@ def test_a_schema_with_classes_survives_json(
     assert schema.outputs == (len(classes) or 1)
 
 
+def test_a_damaged_schema_is_named_in_a_line() -> None:
+    plain = table([1, 2]).schema.plain()
+    with pytest.raises(ValueError, match=r"^schema\.inputs\.0\.kind: .*'numeric'.*$"):
+        Schema.from_plain({**plain, "inputs": [{"name": "a", "kind": "words"}]})
+
+
 def test_a_missing_number_is_recognised_in_any_spelling() -> None:
     text = ["-999.0" if row % 5 == 0 else f" {row}" if row % 7 == 0 else str(row) for row in range(30)]
     for cells in (text, [float(cell) for cell in text]):

@@ -150,7 +150,7 @@ def typical_train_rows(section: config.Split, table: Table, split: Split, member
 def _model(model: config.Model, table: Table, task: Defaults, rows: int) -> config.Model:
     if not isinstance(model, config.Mlp):
         return model
-    numbers = sum(not categories for categories in table.schema.categories)
+    numbers = table.schema.categories.count(0)
     is_small = table.schema.classes and rows < FEW_ROWS
     return _filled(
         model,

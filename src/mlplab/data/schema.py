@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from mlplab.data.dates import LAST_YEAR, DatePart, date_parts, parse_datetime
 from mlplab.data.parse import Kind, by_distinct, parse_bool, parse_float, parse_str
@@ -104,7 +104,11 @@ class Schema:
         Raises:
             ValueError: if it is not one.
         """
-        return PLAIN_SCHEMA.validate_python(plain)
+        try:
+            return PLAIN_SCHEMA.validate_python(plain)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"schema.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
     def plain(self) -> dict[str, Any]:
         """Converts the schema to strings, numbers, lists and dicts."""
