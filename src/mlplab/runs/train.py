@@ -127,7 +127,7 @@ def _train_stack(
         )  # until now, a signal ends the process at once
         warnings = [row_warnings(run, resumed=state is not None) for run in runs]
         _create_or_reopen(runs, state)
-        _warn(runs[0].data.hashed.warned, [warning for of_run in warnings for warning in of_run])
+        _warn(runs[0].data.table.warned, [warning for of_run in warnings for warning in of_run])
         for run in runs:
             contexts.callback(run.files.unlock)
             contexts.enter_context(run.files.log())

@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from mlplab.data.date_parts import DATE_PARTS
-from mlplab.data.dates import LAST_YEAR
+from mlplab.data.dates import DATE_PARTS, LAST_YEAR
 from mlplab.data.infer.bad_cells import check_cells
 from mlplab.data.infer.class_target import class_fault, constant_fault, find_classes, number_note
 from mlplab.data.infer.inferred_column import InferredColumn

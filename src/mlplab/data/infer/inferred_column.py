@@ -9,12 +9,11 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.class_labels import ClassKind
-from mlplab.data.date_parts import DATE_PARTS
+from mlplab.data.dates import DATE_PARTS
 from mlplab.data.infer.infer_kind import InferredKind, date_format_of, infer_kind, target_kind
 from mlplab.data.infer.table_spec import Role
 from mlplab.data.parse import INT64_LIMIT, NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
-from mlplab.data.schema import Column
+from mlplab.data.schema import ClassKind, Column
 from mlplab.errors import Fault
 
 
