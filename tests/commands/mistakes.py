@@ -18,9 +18,7 @@ class Mistake:
     """A command that is refused.
 
     Attributes:
-        name: its row in the list of bad input, if it has one, and what is wrong.
         prepare: the files that the command finds, or what makes them.
-        arguments: of the command.
         said: what the message must contain.
     """
 
@@ -28,6 +26,14 @@ class Mistake:
     prepare: Files | Callable[[Path], object]
     arguments: Sequence[str]
     said: Sequence[str]
+
+
+def mistake(name: str, files: str | bytes | Files, arguments: str | Sequence[str], said: str) -> Mistake:
+    """A mistake in t.csv, or in several files; arguments between spaces, and parts of the message between |."""
+    given = files if isinstance(files, Mapping) else {"t.csv": files}
+    return Mistake(
+        name, given, arguments.split() if isinstance(arguments, str) else arguments, said.split(" | ")
+    )
 
 
 def each(mistakes: Sequence[Mistake]) -> pytest.MarkDecorator:
@@ -53,10 +59,10 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
 
 def prepare(mistake: Mistake, folder: Path) -> None:
     """Makes the files that the command finds."""
-    if callable(mistake.prepare):
-        mistake.prepare(folder)
-    else:
-        write_files(folder, mistake.prepare)
+    make = (
+        mistake.prepare if callable(mistake.prepare) else lambda folder: write_files(folder, mistake.prepare)
+    )
+    make(folder)
 
 
 def assert_refused(mistake: Mistake, folder: Path, run: Callable[..., Ended]) -> Ended:

@@ -146,12 +146,12 @@ def _as_utf8(chunks: Iterable[bytes], encoding: str, where: str) -> Iterator[byt
                 line += error.object[: error.start].decode(encoding, "ignore").count("\n")
                 what = f"byte {error.object[error.start]:#04x} {what}"
             if encoding == "utf-8":
-                other = "utf-16" if chunk.startswith(UTF16) else "cp1252 if it is Western European"
+                other = "utf-16-le" if b"\0" in chunk else "cp1252 if it is Western European"
                 remedy = f"data.encoding={other}, or save the file as UTF-8"
             raise UserError(Fault(what, f"{where}, line {line}", remedy=remedy)) from error
         before, nul, _ = text.partition(b"\0")
         line += before.count(b"\n")
         if nul:
-            remedy = "save the table as text (CSV); for UTF-16 without its mark: data.encoding=utf-16-le"
+            remedy = "save the table as text (CSV); if it is UTF-16: data.encoding=utf-16-le"
             raise UserError(Fault("has a NUL byte", f"{where}, line {line}", remedy=remedy))
         yield text
