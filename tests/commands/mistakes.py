@@ -29,11 +29,10 @@ class Mistake:
 
 
 def mistake(name: str, files: str | bytes | Files, arguments: str | Sequence[str], said: str) -> Mistake:
-    """A mistake in t.csv, or in several files; arguments between spaces, and parts of the message between |."""
+    """A mistake in t.csv or several files; spaces separate arguments, | separates parts of the message."""
     given = files if isinstance(files, Mapping) else {"t.csv": files}
-    return Mistake(
-        name, given, arguments.split() if isinstance(arguments, str) else arguments, said.split(" | ")
-    )
+    words = arguments.split() if isinstance(arguments, str) else arguments
+    return Mistake(name, given, words, said.split(" | "))
 
 
 def each(mistakes: Sequence[Mistake]) -> pytest.MarkDecorator:
@@ -59,10 +58,10 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
 
 def prepare(mistake: Mistake, folder: Path) -> None:
     """Makes the files that the command finds."""
-    make = (
-        mistake.prepare if callable(mistake.prepare) else lambda folder: write_files(folder, mistake.prepare)
-    )
-    make(folder)
+    if callable(mistake.prepare):
+        mistake.prepare(folder)
+    else:
+        write_files(folder, mistake.prepare)
 
 
 def assert_refused(mistake: Mistake, folder: Path, run: Callable[..., Ended]) -> Ended:

@@ -155,6 +155,7 @@ if not torch.cuda.is_available():
     CONFIGURATION.append(mistake("59 GPU", {}, "trainer.accelerator=cuda", NO_GPU))
 
 WHOLE_COMMANDS = {
+    "50 function",
     *("49 unknown key", "50 option", "52 lr", "54 key twice", "55 list", "58 target", "58 arguments"),
     *(
         "59 GPU",
