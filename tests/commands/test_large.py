@@ -11,9 +11,9 @@ from support import Ended, left_behind, status_of
 
 from mlplab.training.callbacks import StopOnSignal
 
-ROWS = 1000
+ROWS = 3000
 TRAIN = (
-    *("data=csv", "data.path=t.csv", "data.target=y", "data.batch_size=50", "model.hidden=[16]"),
+    *("data=csv", "data.path=t.csv", "data.target=y", "data.batch_size=100", "model.hidden=[16]"),
     *("optimizer.lr=0.01", "baselines=[]", "trainer.max_epochs=3"),
 )
 
@@ -42,7 +42,7 @@ def test_it_comes_as_far_as_in_memory_and_resumes_to_the_same_bits(
     stop = StopOnSignal.on_step
 
     def stop_within_an_epoch(self: StopOnSignal, trainer: object, module: object) -> None:
-        if trainer.global_step == 20:  # type: ignore[attr-defined]
+        if trainer.global_step == 30:  # type: ignore[attr-defined]
             self.received = signal.SIGTERM
         stop(self, trainer, module)  # type: ignore[arg-type]
 

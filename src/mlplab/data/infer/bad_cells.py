@@ -45,7 +45,7 @@ def check_cells(reader: TableReader) -> None:
     na_values = typed_na_values(dict.fromkeys([*reader.spec.na_values, *missing]))  # for all columns
     for column in bad:
         (row, text), kind = column.first_bad, column.definition.kind
-        what = "is an integer of more than 64 bits" if _is_long_integer(column) else BAD[kind]
+        what = "is an integer of more than 64 bits" if _matches(column, LONG_INTEGER) else BAD[kind]
         what += f"; {column.bad:,} such cells in this column" if column.bad > 1 else ""
         distinct = len(column.bad_texts)
         what += f", {distinct:,} distinct values" if distinct > 1 else ""
@@ -58,7 +58,7 @@ def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> li
     """What to do, the most likely first."""
     name, role = column.name, column.role
     is_input, may_be_categories = role == "input", _may_be_categories(column, reader)
-    if is_input and _is_long_integer(column):
+    if is_input and _matches(column, LONG_INTEGER):
         return [f"{typed(name, 'identifier')} leaves it out, =categorical keeps all digits"]
     remedies, missing = list[str](), list[str]()
     have_digits = column.bad_texts.str.contains(r"\d").any()
@@ -72,7 +72,7 @@ def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> li
         missing.append(f"if it stands for a missing value: {na_values}{more}")
     remedies += [] if have_digits else missing
     if column.kind == "numeric":
-        is_comma = reader.source.dialect and re.fullmatch(COMMA, str(column.bad_texts[0]))
+        is_comma = reader.source.dialect and _matches(column, COMMA)
         plain = "write plain numbers (no thousands separators, no units)"
         remedies.append("if a comma marks decimals: 'data.decimal=\",\"'" if is_comma else plain)
     if is_input:
@@ -84,9 +84,9 @@ def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> li
     return [*remedies, *(missing if have_digits else ())]
 
 
-def _is_long_integer(column: InferredColumn) -> bool:
-    """Whether the first bad cell may be an identifier, of which a float would lose digits."""
-    return column.kind == "numeric" and re.match(LONG_INTEGER, column.first_bad[1].strip()) is not None
+def _matches(column: InferredColumn, pattern: str) -> bool:
+    """Whether the first bad cell matches a pattern."""
+    return re.fullmatch(pattern, str(column.bad_texts[0])) is not None
 
 
 def _look_missing(column: InferredColumn) -> bool:
@@ -100,7 +100,7 @@ def _may_be_missing(column: InferredColumn) -> bool:
     return (
         column.role not in ("weight", "time")
         and len(column.bad_texts) <= MAX_NAMED
-        and not _is_long_integer(column)
+        and not _matches(column, f"{COMMA}|{LONG_INTEGER}")
         and bool(column.bad_texts.str.contains(TYPEABLE).all())
         and (column.bad == 1 or column.bad <= MAX_MISSING_SHARE * rows or _look_missing(column))
     )
