@@ -113,7 +113,7 @@ REFUSED = [
         "18 text",
         GOOD + "1,?,3\n",
         "",
-        "'b', line 42, data row 41: is not a finite | 'data.na_values=[\"?\"]'",
+        "'b', line 42, data row 41: is not a number | 'data.na_values=[\"?\"]'",
     ),
     mistake(
         "18 several",

@@ -43,7 +43,7 @@ def test_lines_with_a_wrong_number_of_fields_are_named(tmp_path: Path, quote: st
         "t, line 4: the line has 2 fields, but the header has 3",
         "t, line 6: the line has 4 fields, but the header has 3",
         "t, line 7: the line has 4 fields, but the header has 3",
-        "t: and 4 more such lines",
+        "t: and 4 more lines with a different number of fields",
     ]
 
 

@@ -45,7 +45,11 @@ def check_cells(reader: TableReader) -> None:
     na_values = typed_na_values(dict.fromkeys([*reader.spec.na_values, *missing]))  # for all columns
     for column in bad:
         (row, text), kind = column.first_bad, column.definition.kind
-        what = "is an integer of more than 64 bits" if _matches(column, LONG_INTEGER) else BAD[kind]
+        what = BAD[kind]
+        if kind == "numeric" and _matches(column, LONG_INTEGER):
+            what = "is an integer of more than 64 bits"
+        elif kind == "numeric" and not _matches(column, f"(?i){_INFINITE}"):
+            what = "is not a number"
         what += f"; {column.bad:,} such cells in this column" if column.bad > 1 else ""
         distinct = len(column.bad_texts)
         what += f", {distinct:,} distinct values" if distinct > 1 else ""

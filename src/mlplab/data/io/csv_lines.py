@@ -73,6 +73,6 @@ def check_lines(path: Path, dialect: Dialect, width: int, where: str) -> None:
         what = f"the line has {plural(fields, 'field')}, but the {first} has {width}"
         faults.append(Fault(what, f"{where}, line {line}", remedy=remedy))
     if more:
-        faults.append(Fault(f"and {plural(more, 'more such line')}", where))
+        faults.append(Fault(f"and {plural(more, 'more line')} with a different number of fields", where))
     if faults:
         raise UserError(*faults)
