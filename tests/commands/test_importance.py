@@ -106,7 +106,7 @@ def test_rows_of_training_are_left_out(run_script: Command, here: Path) -> None:
         specification = json.loads((here / f"own/figures/{figure}.vl.json").read_text())
         assert "not a test: training rows are included" in specification["title"]["subtitle"]
     page = report(here / "own").read_text()
-    assert "Of the run 0, on 40 rows (t.csv); not a test: training rows are included." in page
+    assert "Of 1 run (0), on 40 rows (t.csv); not a test: training rows are included." in page
 
 
 def test_a_chosen_ensemble_is_replaced_with_its_importance(run_script: Command, here: Path) -> None:
