@@ -85,6 +85,7 @@ def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
     return alt.hconcat(
         alt.layer(diagonal(0.0, 1.0), line),
         _lines(recall, "recall", "precision").properties(title=f"Precision and recall{of}"),
+        title="ROC, and precision and recall",
         description=f"ROC curves and curves of precision over recall of {scored.target}",
     )
 

@@ -127,7 +127,7 @@ def error_by_part(
     rows = [dict(zip(("part", "error", "rows"), part, strict=True)) for part in worst]
     bars = alt.Chart(rows_of(rows)).encode(
         y=alt.Y("part:N", sort=None, title=None, axis=alt.Axis(labelLimit=340)),
-        x=alt.X("error:Q", title=error),
+        x=alt.X("error:Q", title=error, axis=alt.Axis(tickCount=6)),
         tooltip=["part:N", "error:Q", "rows:N"],
     )
     counts = bars.transform_calculate(label="format(datum.rows, ',') + ' rows'")
