@@ -23,7 +23,7 @@ from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_
 from mlplab.figures.style import Figure, sample
 from mlplab.runs.baselines.fitted import baselines
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
-from mlplab.runs.trained.run_stack import predict_runs
+from mlplab.runs.trained.run_stack import predict_run
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.loggers.files import build_loggers, close_loggers
 from mlplab.training.loggers.tensorboard import log_images
@@ -80,7 +80,7 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
     rows = rows[weight[rows] > 0]
     total, rows = len(rows), sample(rows, MOST_ROWS)
     x, y = table.x[rows], table.y[rows]
-    [predicted] = predict_runs([run], [x])
+    predicted = predict_run(run, x)
     predictions = {THIS: predicted}
     models = baselines(data, run.config.baselines, float(run.metrics["seconds"]), run.config.threads)
     if beside := next((name for name in BESIDE if name in models.models), None):
@@ -143,7 +143,7 @@ def _fitted(
     if not numeric or count > 2 or (count == 1 and schema.classes) or np.isnan(x).all(0).any():
         return None
     grid, offsets = grid_over(x.astype(np.float64)), np.array(schema.offsets)
-    [predicted] = predict_runs([run], [grid.astype(x.dtype)])
+    predicted = predict_run(run, grid.astype(x.dtype))
     of_target = schema.names, schema.targets[0], schema.classes
     return fitted(*of_target, grid + offsets, predicted, x + offsets, y[:, 0])
 

@@ -14,9 +14,9 @@ from mlplab.files import remove_partial_files
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import Metrics, record_failure
 from mlplab.runs.resume import check_same_config, has_ended, was_started
-from mlplab.runs.resume_state import StackCheckpoint, check_same_rows
 from mlplab.runs.run import Run
-from mlplab.runs.test_finished import test_finished
+from mlplab.runs.stack.checkpoints import check_same_rows
+from mlplab.runs.stack.score_test_rows import score_finished_run
 from mlplab.sweeps.checks import RefusedRun
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine
@@ -107,7 +107,7 @@ def _ended_earlier(runs: Sequence[Run], cache: DataCache) -> set[Path]:
                 ended.add(run.folder)
                 metrics = read_metrics(run.folder)
                 if run.config.test and metrics["status"] == "done" and not has_test_scores(metrics):
-                    test_finished(run.folder, cache)
+                    score_finished_run(run.folder, cache)
     return ended
 
 
@@ -117,4 +117,4 @@ def _planned_stacks(plan: Plan, root: Path, ended: Set[Path]) -> Iterator[Planne
         names = "\n".join(os.fspath(run.folder.relative_to(root)) for run in runs)
         file = root / STACKS / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
         if any(run.folder not in ended for run in runs):
-            yield PlannedStack(f"stack {number} of {len(plan.stacks)}", runs, StackCheckpoint(file))
+            yield PlannedStack(f"stack {number} of {len(plan.stacks)}", runs, file)

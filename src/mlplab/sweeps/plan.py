@@ -15,9 +15,9 @@ from mlplab.data.datamodule import batch_rows
 from mlplab.data.load_table import table_key
 from mlplab.errors import UserError
 from mlplab.files import replacing
-from mlplab.runs.build import check_buildable, supports_padding
 from mlplab.runs.resume import was_started
 from mlplab.runs.run import Run
+from mlplab.runs.stack.build import check_buildable, supports_padding
 from mlplab.sweeps.checks import RefusedRun, refuse
 from mlplab.sweeps.folder import read_stacks
 from mlplab.sweeps.stack_keys import PER_MEMBER

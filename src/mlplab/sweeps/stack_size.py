@@ -9,8 +9,8 @@ from mlplab import config
 from mlplab.data.cache import RunData
 from mlplab.data.datamodule import batch_rows
 from mlplab.data.loader import WINDOW
-from mlplab.models import FeatureLayout, preprocessed_width
-from mlplab.runs.build import MEMMAP_BLOCK
+from mlplab.models import FeatureLayout
+from mlplab.runs.stack.build import MEMMAP_BLOCK
 
 MAX_MEMBERS = 128
 """Members of a stack; more gain little."""
@@ -65,7 +65,7 @@ class StackSize:
         batch = batch_rows(config.chosen(run.data.batch_size), rows)
         steps = math.ceil(rows / batch) * config.chosen(run.trainer.max_epochs)
         layout = FeatureLayout(schema.categories, schema.missing)
-        inputs = preprocessed_width(run.model.preprocessing, layout)
+        inputs = layout.width(run.model.preprocessing)
         if isinstance(run.model, config.Mlp):
             inputs += config.chosen(run.model.periodic_features) * len(layout.numeric)
         widths = (inputs, *hidden, schema.outputs)

@@ -16,7 +16,8 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from mlplab.config.metrics import sign_of
-from mlplab.training.callbacks import BestWeights, EarlyStopping, StackCallback
+from mlplab.training.best_weights import BestWeights
+from mlplab.training.callbacks import EarlyStopping, StackCallback
 from mlplab.training.module import StackModule
 
 FACTOR = 3

@@ -39,7 +39,7 @@ LATE_SECONDS = 30.0
 
 def write_job(stack: "PlannedStack") -> Path:
     """Writes a stack beside its checkpoint; returns the path."""
-    path = stack.checkpoint.path.with_suffix(".json").absolute()
+    path = stack.file.with_suffix(".json").absolute()
     content = {
         "versions": versions(),
         "directory": os.fspath(Path.cwd()),  # from which relative paths lead
@@ -75,13 +75,12 @@ def run_job(path: Path) -> bool:
     with heavy_imports():
         from rich.console import Console
 
-        from mlplab.runs.resume_state import StackCheckpoint
         from mlplab.sweeps.train_stack import PlannedStack, train_stack
     runs = [
         Run(parse(run["config"]), Path(run["folder"]), bracket=_bracket(run["bracket"]))
         for run in content["runs"]
     ]
-    stack = PlannedStack(content["title"], runs, StackCheckpoint(path.with_suffix(".ckpt")))
+    stack = PlannedStack(content["title"], runs, path.with_suffix(".ckpt"))
     try:
         train_stack(stack, Console(file=io.StringIO()), _tables())
     except Interrupted:
