@@ -1,6 +1,5 @@
 """What TensorBoard shows of a sweep, in a real browser."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,6 @@ RUNS = [f"lr={lr},seed={seed}" for lr in ("0.001", "0.03") for seed in (0, 1)]
 PATIENCE = 60_000
 """Milliseconds; TensorBoard reads the files in the background."""
 
-pytestmark = pytest.mark.xdist_group("tensorboard")
-
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -24,13 +21,15 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return here / "outputs/s"
 
 
-@pytest.fixture(scope="module")
-def address(sweep: Path) -> Iterator[str]:
+def test_tensorboard_shows_a_sweep(page: Page, sweep: Path) -> None:
+    """One test, since each would wait for a sweep and for TensorBoard."""
     with tensorboard(sweep) as address:
-        yield address
+        check_learning_curves(page, address, sweep)
+        check_hparams(page, address)
+        check_images(page, address, sweep)
 
 
-def test_it_opens_on_the_learning_curves(page: Page, address: str, sweep: Path) -> None:
+def check_learning_curves(page: Page, address: str, sweep: Path) -> None:
     page.goto(address)
     cards = page.locator("scalar-card")
     expect(cards.first).to_contain_text("loss", timeout=PATIENCE)
@@ -48,7 +47,7 @@ def test_it_opens_on_the_learning_curves(page: Page, address: str, sweep: Path) 
         assert int(step) == last.step
 
 
-def test_hparams_opens_on_what_varies(page: Page, address: str) -> None:
+def check_hparams(page: Page, address: str) -> None:
     page.goto(f"{address}/#hparams")
     header = page.locator("vaadin-grid-cell-content", has_text="Trial ID")
     expect(header.first).to_be_visible(timeout=PATIENCE)
@@ -59,7 +58,7 @@ def test_hparams_opens_on_what_varies(page: Page, address: str) -> None:
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
 
 
-def test_the_figures_of_the_best_run_are_images(page: Page, address: str, sweep: Path) -> None:
+def check_images(page: Page, address: str, sweep: Path) -> None:
     [folder] = sweep.glob("*/figures")
     page.goto(f"{address}/#images")
     for path in folder.glob("*.png"):

@@ -92,7 +92,7 @@ def test_training_rows_that_are_included_are_told(run_script: Command, here: Pat
     specification = json.loads((here / "own/figures/importance.vl.json").read_text())
     assert "not a test: training rows are included" in specification["title"]["subtitle"]
     page = report(here / "own").read_text()
-    assert "Of the run 0, on 40 rows (t.csv); not a test: training rows are included." in page
+    assert "Of 1 run (0), on 40 rows (t.csv); not a test: training rows are included." in page
 
 
 def test_a_chosen_ensemble_is_replaced_with_its_importance(run_script: Command, here: Path) -> None:

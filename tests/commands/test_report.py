@@ -117,16 +117,8 @@ def test_a_run_has_all_parts(here: Path) -> None:
     for part in (
         *("friedman1 → target (numbers)", "60 rows, 5 columns", "2 × 8 units (relu)", "this network", score),
         "By test RMSE, the network is better than the mean, but is no better than ridge regression.",
-        *(
-            "Loss",
-            "val/mae",
-            "the largest errors",
-            "watch out",
-            "x1",
-            "Increase of rmse (2.5)",
-            "0.5",
-            "0.25",
-        ),
+        *("Loss", "val/mae", "the largest errors", "watch out"),
+        *("x1", "Increase of rmse (2.5)", "0.5", "0.25"),
         *("git commit", "torch", "seed", "max_epochs: 5"),
     ):
         assert part in text
@@ -152,8 +144,7 @@ def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> N
     change(here / "sweep/5", **{"test/rmse": 0.1})
     html = page_of(here / "sweep")
     text = Text(html).text
-    assert "6 runs of 3 configurations: 6 done" in text
-    assert re.search(r"Best by val/mae:\s+lr=0.001", text)
+    assert "6 runs: 6 done. The best by val/mae is 2 (1), chosen on the validation rows." in text
     assert "The best run: 2" in text
     best = re.findall(r'<tr class="best"><th scope="row"[^>]*>(\d)</th>', html)
     assert best == ["2", "3"]
@@ -167,7 +158,7 @@ def charts_of(folder: Path) -> dict[str, Figure]:
 
 def test_charts_of_a_sweep(here: Path) -> None:
     charts = charts_of(here / "sweep")
-    assert list(charts) == ["score_over_lr", "spread", "curves"]
+    assert list(charts) == ["score_over_lr", "curves"]
     for chart in charts.values():
         chart.to_dict()  # validates
     assert charts_of(here / "sweep/0") == charts_of(here) == {}
@@ -203,21 +194,14 @@ def test_what_comes_from_runs_is_escaped(here: Path) -> None:
 
 def test_a_page_asks_nothing_of_the_network(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlplab.commands.report.report.bundled", bundled)
+    monkeypatch.chdir(here)
+    (here / "vl_convert.py").write_text("javascript_bundle = lambda _: 'evil'")  # is never run
     html = page_of(here / "sweep")
     assert "default-src 'none'" in html
     assert "window.vegaEmbed=" in html
     assert not {"link", "img", "iframe", "object"} & set(Text(html).tags)
     assert not re.search(r"<script[^>]* src=", html)
     assert len(html) < 5e6
-
-
-def test_a_script_of_charts_in_the_current_folder_is_never_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "vl_convert.py").write_text("javascript_bundle = lambda _: 'evil'")
-    with bundled() as script:
-        assert "window.vegaEmbed=" in script()
 
 
 def test_without_a_script_of_charts_a_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +215,7 @@ def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
     change(tmp_path / "r", reason="the loss is not finite")
     text = text_of(tmp_path / "r")
     assert "Status: diverged: the loss is not finite" in text
-    for part in ("no test scores", "no curves", "no figures", "predicts worst are", "columns are unknown"):
+    for part in ("no test scores", "no curves", "no figures", "predicts worst are"):
         assert part in text
 
 
@@ -249,7 +233,7 @@ def test_absent_files_are_explained_with_the_remedy(here: Path) -> None:
 def test_a_damaged_event_file_is_read_up_to_the_damage(here: Path) -> None:
     run = here / "sweep/0"
     (events,) = run.rglob("events.out.*")
-    events.write_bytes(events.read_bytes()[:-700])
+    events.write_bytes(events.read_bytes()[:-20])
     shutil.copy(events, events.with_name("events.out.tfevents.9"))  # a resumed run has several
     assert "train/loss" in json.dumps(specifications(page_of(run)))
     events.write_bytes(b"nonsense")
@@ -268,7 +252,7 @@ def test_unreadable_runs_are_left_out_with_a_sentence(here: Path, run_script: Co
     assert "which this version" in ended.err
     html = (here / "sweep/report.html").read_text()
     assert "sweep/0/metrics.json: is damaged" in html
-    assert "4 runs of 2 configurations" in html
+    assert "4 runs: 4 done" in html
 
 
 def test_mistakes_are_explained(here: Path, run_script: Command) -> None:
@@ -296,7 +280,7 @@ def test_of_many_runs_the_page_shows_the_first_and_draws_the_best(
     monkeypatch.setattr(charts, "read_curves", lambda run, *_: read.append(run) or {})
     html = page_of(tmp_path)
     assert len(read) == 201  # of the best again for its own part
-    assert "the best 200 runs by val/mae" in html
+    assert "curves of the best 200 runs by val/mae" in html
     assert len(re.findall(r"<tr[ >].*?>done</td></tr>", html)) == 230
 
 
@@ -308,7 +292,7 @@ def test_odd_values_and_repeats_are_not_fatal(here: Path) -> None:
     change(here / "sweep/1", status="failed", **{"test/rmse": None, "val/mae": None})
     text = text_of(here / "sweep")
     assert "this network" in text
-    assert "6 runs of 3 configurations" in text
+    assert "6 runs: 5 done, 1 failed" in text
     assert "same configuration and seed as another run: 1." in text
 
 
@@ -328,11 +312,11 @@ def test_importance_of_a_sweep_is_shown_where_its_runs_are(here: Path) -> None:
     numbers, classes = page_of(here / "sweep").split('<div class="part" id="part-')[1:]
     assert "probability" in classes
     assert "Increase of rmse (2.5)" in numbers
-    assert "Of 2 runs together (2, 3), on 9 rows (x, test rows)." in numbers
+    assert "Of 2 runs (2, 3), on 9 rows (x, test rows)." in numbers
     assert "<strong>Importance</strong>" in numbers
     assert "Of 2 runs" not in classes
     write_importance(here / "sweep", "x3", ["another"])
-    assert "Of the run" not in page_of(here / "sweep")
+    assert "on 9 rows" not in page_of(here / "sweep")
     (here / "sweep/importance.json").write_text('{"metric": "rmse", "columns": [{}]}')
     assert "Increase of rmse" not in page_of(here / "sweep")
 

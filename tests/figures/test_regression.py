@@ -9,9 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mlplab.figures.error_by_part import MOST_PARTS, SMALLEST_PART, error_by_part, parts_of
 from mlplab.figures.regression import predicted_vs_actual, residuals
-from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows
+from mlplab.figures.scored_rows import (
+    MOST_PARTS,
+    SMALLEST_PART,
+    THIS,
+    ColumnValues,
+    ScoredRows,
+    error_by_part,
+    parts_of,
+)
 from mlplab.figures.style import MOST_POINTS
 
 NUMBERS = arrays(np.float64, st.integers(1, 60), elements=st.floats(-1e6, 1e6) | st.just(np.nan))
@@ -25,7 +32,7 @@ def scored_rows(rows: int) -> ScoredRows:
 
 
 def values(chart: Any, layer: int) -> list[dict[str, Any]]:
-    drawn: list[dict[str, Any]] = chart.to_dict()["layer"][layer]["data"]["values"]
+    drawn: list[dict[str, Any]] = chart.to_dict(validate=False)["layer"][layer]["data"]["values"]
     return drawn
 
 
@@ -42,7 +49,7 @@ def test_each_row_is_a_point_of_each_model() -> None:
     assert {point["model"] for point in values(predicted_vs_actual(alone), 1)} == {THIS}
 
 
-@pytest.mark.parametrize("rows", [1, MOST_POINTS, 5 * MOST_POINTS])
+@pytest.mark.parametrize("rows", [1, 2 * MOST_POINTS])
 def test_many_rows_are_thinned(rows: int) -> None:
     scored = scored_rows(rows)
     chart = residuals(scored)

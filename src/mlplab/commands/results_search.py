@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 from mlplab.commands.render import format_score
 from mlplab.commands.results import results_of_table
 from mlplab.commands.results_table import TRIAL, results_table
+from mlplab.console import plural
 from mlplab.runs.selection import RUN, RunResult, varying_keys
 
 MOST = 20
@@ -47,8 +48,8 @@ def search_table(
     return results_table(table, width, caption="\n".join(lines))
 
 
-def counts_of(trials: Sequence[RunResult]) -> str:
-    """The number of trials by status: `64 trials: 40 done, 24 pruned`."""
-    counts = Counter(str(run.metrics["status"]) for run in trials)
+def counts_of(runs: Sequence[RunResult], noun: str = "trial") -> str:
+    """The number of runs by status: `64 trials: 40 done, 24 pruned`."""
+    counts = Counter(str(run.metrics["status"]) for run in runs)
     by_status = ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
-    return f"{len(trials):,} trial{'s' * (len(trials) != 1)}: {by_status}"
+    return f"{plural(len(runs), noun)}: {by_status}"

@@ -6,14 +6,8 @@ FIGURES = "figures"
 OF_IMPORTANCE = ("importance", "partial_dependence")
 """Figures that `evaluate.py importance=true` draws, not training."""
 
-OF_RUN = {
-    "predicted_vs_actual": "Predicted and actual values",
-    "confusion": "Confusion",
-    "residuals": "Residuals",
-    "roc_and_precision_recall": "ROC, and precision and recall",
-    "calibration": "Calibration",
-    "fitted": "What the network has learned",
-    "error_by_part": "Where the errors are largest",
-}
-"""The figures of a run, in the order in which they are read, and titles of those without one. A run has the
-figures that fit its task and its columns."""
+OF_RUN = (
+    *("predicted_vs_actual", "confusion", "residuals", "roc_and_precision_recall"),
+    *("calibration", "fitted", "error_by_part"),
+)
+"""The figures of a run, in the order in which they are read; it has those that fit its task and columns."""

@@ -9,7 +9,7 @@ import polars as pl
 from jaxtyping import Bool, Float64
 
 from mlplab.figures.scored_rows import ScoredRows
-from mlplab.figures.style import HEIGHT, ON_TOP, UNIT, Figure, chart_of, diagonal
+from mlplab.figures.style import HEIGHT, UNIT, Figure, by_series, chart_of, diagonal, framed
 
 MOST_CLASSES = 20
 """Classes in a confusion matrix: those with the most rows."""
@@ -23,8 +23,8 @@ CURVE_POINTS = 200
 BINS = 10
 """Bins of a calibration curve, with equally many rows."""
 
-CELL = 26
-"""Pixels of a cell of the confusion matrix at least."""
+CELL_PIXELS, LEAST_PIXELS = 26, 220
+"""Sides of a cell of the confusion matrix and of all of it, at least."""
 
 
 def _largest(scored: ScoredRows, count: int) -> list[int]:
@@ -38,37 +38,30 @@ def confusion(scored: ScoredRows) -> Figure:
     classes, chosen = scored.classes, _largest(scored, MOST_CLASSES)
     counts = np.zeros((len(classes), len(classes)))
     np.add.at(counts, (scored.actual, scored.predicted.argmax(1)), scored.weight)
-    cells = [
-        {
-            "actual": classes[i],
-            "predicted": classes[j],
-            "rows": round(float(counts[i, j]), 1),
-            "share": float(counts[i, j] / (counts[i].sum() or 1)),
-        }
-        for i in chosen
-        for j in chosen
-    ]
-    axis, slanted = alt.Axis(labelLimit=140), alt.Axis(labelLimit=140, labelAngle=-45)
-    title = "share of the actual class"
-    base = chart_of(**pl.DataFrame(cells).to_dict()).encode(
-        x=alt.X("predicted:N", sort=None, title=f"predicted {scored.target}", axis=slanted),
-        y=alt.Y("actual:N", sort=None, title=f"actual {scored.target}", axis=axis),
+    counts = counts[chosen]
+    names, title = [classes[k] for k in chosen], "share of the actual class"
+    base = chart_of(
+        actual=[name for name in names for _ in names],
+        predicted=names * len(names),
+        rows=counts[:, chosen].ravel().round(1),
+        share=(counts[:, chosen] / counts.sum(1, keepdims=True).clip(min=1e-9)).ravel(),
+    ).encode(
+        x=alt.X("predicted:N", sort=None, title=f"predicted {scored.target}", axis=alt.Axis(labelAngle=-45)),
+        y=alt.Y("actual:N", sort=None, title=f"actual {scored.target}"),
         tooltip=["actual:N", "predicted:N", "rows:Q", alt.Tooltip("share:Q", title=title, format=".1%")],
     )
-    scale, legend = alt.Scale(scheme="blues", domain=[0, 1]), alt.Legend(format=".0%")
-    size, many = max(CELL * len(chosen), 220), len(chosen) < len(classes)
-    return alt.layer(
-        base.mark_rect().encode(color=alt.Color("share:Q", title=title, scale=scale, legend=legend)),
-        base.mark_text(fontSize=10 if len(chosen) > MOST_CURVES else 13).encode(
-            text="rows:Q", color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("black"))
-        ),
-        width=size,
-        height=size,
-        title=alt.Title(
-            "Confusion",
-            subtitle=f"the {len(chosen)} largest of {len(classes)} classes; " * many + scored.count(),
-        ),
+    color = alt.Color("share:Q", title=title, scale=alt.Scale(scheme="blues", domain=[0, 1]))
+    numbers = base.mark_text(fontSize=10 if len(names) > MOST_CURVES else 13).encode(
+        text="rows:Q", color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("black"))
+    )
+    many = f"the {len(names)} largest of {len(classes)} classes; " * (len(names) < len(classes))
+    size = max(CELL_PIXELS * len(names), LEAST_PIXELS)
+    return framed(
+        *(base.mark_rect().encode(color), numbers),
+        title="Confusion",
+        subtitle=many + scored.count(),
         description=f"Matrix of the number of test rows by actual and predicted {scored.target}",
+        size=(size, size),
     )
 
 
@@ -92,6 +85,7 @@ def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
     return alt.hconcat(
         alt.layer(diagonal(0.0, 1.0), line),
         _lines(recall, "recall", "precision").properties(title=f"Precision and recall{of}"),
+        title="ROC, and precision and recall",
         description=f"ROC curves and curves of precision over recall of {scored.target}",
     )
 
@@ -123,9 +117,8 @@ def _lines(curves: list[pl.DataFrame], x: str, y: str, unit: str = "") -> Any:
         x=alt.X(f"{x}:Q", title=x + unit, scale=UNIT),
         y=alt.Y(f"{y}:Q", title=y + unit, scale=UNIT),
         order="order:Q",
-        color=alt.Color("series:N", sort=None, legend=legend),
-        strokeDash=alt.StrokeDash("series:N", sort=None, legend=legend),
         tooltip=["series:N", f"{x}:Q", f"{y}:Q"],
+        **by_series("series", [curve["series"][0] for curve in curves], "strokeDash", legend),
     ).properties(width=HEIGHT * 0.9, height=HEIGHT * 0.9)
 
 
@@ -135,31 +128,26 @@ def calibration(scored: ScoredRows) -> Figure:
     Predictions are the second of two classes, or the most likely of several.
     """
     binary = len(scored.classes) == 2
-    values = []
+    points = []
     for name, predicted in scored.predictions.items():
         chosen = np.ones(len(predicted), int) if binary else predicted.argmax(1)
         probability, right = predicted[np.arange(len(predicted)), chosen], scored.actual == chosen
         for rows in np.array_split(np.argsort(probability, kind="stable"), min(BINS, len(probability))):
-            means = (np.average(each[rows], weights=scored.weight[rows]) for each in (probability, right))
-            values.append((name, *means, len(rows)))
+            means = (np.average(values[rows], weights=scored.weight[rows]) for values in (probability, right))
+            points.append((name, *means, len(rows)))
     what = f"probability of '{scored.classes[1]}'" if binary else "probability of the predicted class"
     share = f"share of '{scored.classes[1]}'" if binary else "share of correct predictions"
-    legend = ON_TOP if len(scored.predictions) > 1 else None
-    names = alt.Scale(domain=list(scored.predictions))
-    frame = pl.DataFrame(values, ["model", "probability", "share", "rows"], orient="row")
+    frame = pl.DataFrame(points, ["model", "probability", "share", "rows"], orient="row")
     base = chart_of(**frame.to_dict()).encode(
         x=alt.X("probability:Q", title=what, scale=UNIT),
         y=alt.Y("share:Q", title=share, scale=UNIT),
-        color=alt.Color("model:N", scale=names, legend=legend),
         tooltip=["model:N", "probability:Q", "share:Q", "rows:N"],
     )
-    dots = base.mark_point(size=50, filled=True)
-    return alt.layer(
-        diagonal(0.0, 1.0),
-        base.mark_line(opacity=0.6),
-        dots.encode(shape=alt.Shape("model:N", scale=names, legend=legend)),
-        width=HEIGHT,
-        height=HEIGHT,
-        title=alt.Title("Calibration", subtitle=f"{min(BINS, len(scored.rows))} groups of {scored.count()}"),
+    dots, of_model = base.mark_point(size=50, filled=True), by_series("model", list(scored.predictions))
+    return framed(
+        *(diagonal(0.0, 1.0), base.mark_line(opacity=0.6).encode(of_model["color"]), dots.encode(**of_model)),
+        title="Calibration",
+        subtitle=f"{min(BINS, len(scored.rows))} groups of {scored.count()}",
         description=f"{share} over {what}; on the diagonal, the two are equal",
+        size=(HEIGHT, HEIGHT),
     )

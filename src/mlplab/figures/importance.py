@@ -6,13 +6,10 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from mlplab.figures.style import FREE, NETWORK, REFERENCE, SERIES, WIDTH, Figure, chart_of
+from mlplab.figures.style import FREE, NETWORK, REFERENCE, SERIES, WIDTH, Figure, by_series, chart_of, framed
 
 MAX_COLUMNS = 20
 """The most columns in a figure of importance."""
-
-MAX_TARGETS = 4
-"""The most targets in a figure of partial dependence; of classes, as many as there are colours."""
 
 PANEL_WIDTH, PANEL_HEIGHT = 230, 150
 """Pixels of one of several small charts."""
@@ -44,13 +41,13 @@ def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: S
     )
     x = alt.X("mean:Q", title=f"increase of the {error} (mean ± SD)", scale=alt.Scale(nice=False))
     whiskers = chart.mark_rule(color=REFERENCE, strokeWidth=3)
-    return alt.layer(
+    return framed(
         chart.mark_bar(color=NETWORK).encode(x),
         whiskers.encode(x="low:Q", x2="high:Q"),
-        width=WIDTH,
-        height=18 * len(frame),  # a step would not do on pages
-        title=alt.Title("Permutation importance", subtitle=subtitle),
+        title="Permutation importance",
+        subtitle=subtitle,
         description=f"Bars: the increase of the {error} when a column is shuffled. Largest: {largest}.",
+        size=(WIDTH, 18 * len(frame)),  # a step would not do on pages
     )
 
 
@@ -59,7 +56,7 @@ def partial_dependence(
 ) -> Figure:
     """Small charts, one for each column: mean predictions at its values.
 
-    Several targets have a row of charts each. Classes share the charts; the second of two stands for both.
+    They show the first target, or probabilities of classes; the second of two classes stands for both.
 
     Args:
         dependences: at least one.
@@ -68,58 +65,37 @@ def partial_dependence(
     """
     names = list(dependences[0]["predictions"])
     subtitle = ["mean prediction if all rows had the same value", *notes]
-    most = len(SERIES) if of_classes else MAX_TARGETS
-    if len(names) > most:
-        kind = "classes, whose probabilities vary most" if of_classes else "targets"
-        subtitle.append(f"{most} of {len(names)} {kind}")
-    if not of_classes:
-        rows = {f"mean prediction of {name}": [name] for name in names[:most]}
-    elif len(names) == 2:
-        rows = {f"mean probability of {names[1]}": names[1:]}
-    else:
-        rows = {"mean probability": _most_varying(dependences, names, most)}
+    shown = names[:1] if not of_classes else names[1:] if len(names) == 2 else names[: len(SERIES)]
+    if len(names) > len(shown) and len(names) != 2 * of_classes:
+        kind = "classes" if of_classes else "targets"
+        subtitle.append(f"the first of {len(names)} {kind}: importance.json has all")
+    what = "mean probability" if of_classes else "mean prediction"
+    title = f"{what} of {shown[0]}" if len(shown) == 1 else what
     columns = ", ".join(dependence["column"] for dependence in dependences)
-    return alt.vconcat(
-        *(
-            alt.concat(
-                *(_panel(dependence, outputs, title) for dependence in dependences),
-                columns=2 if len(rows) == 1 else len(dependences),
-            ).resolve_scale(y="shared")
-            for title, outputs in rows.items()
-        ),
+    panels = (_panel(dependence, shown, title) for dependence in dependences)
+    return alt.concat(
+        *panels,
+        columns=2,
         title=alt.Title("Partial dependence", subtitle=subtitle),
         description=f"Small charts of the mean prediction at the values of one column each: {columns}.",
-    )
-
-
-def _most_varying(dependences: Sequence[Dependence], names: Sequence[str], most: int) -> list[str]:
-    """The classes whose probabilities vary most, in their order."""
-
-    def span(name: str) -> float:
-        of_name = [dependence["predictions"][name] for dependence in dependences]
-        return max(max(values) - min(values) for values in of_name)
-
-    return sorted(sorted(names, key=span, reverse=True)[:most], key=names.index)
+    ).resolve_scale(y="shared")
 
 
 def _panel(dependence: Dependence, outputs: Sequence[str], title: str) -> Any:
     """Mean predictions at the values of a column: points, and for numbers lines between them."""
     numeric, values, name = dependence["kind"] == "numeric", dependence["values"], dependence["column"]
-    predictions = [prediction for output in outputs for prediction in dependence["predictions"][output]]
-    classes = [output for output in outputs for _ in values]
-    chart = chart_of(value=[*values] * len(outputs), prediction=predictions, output=classes)
+    chart = chart_of(
+        value=[*values] * len(outputs),
+        prediction=[prediction for output in outputs for prediction in dependence["predictions"][output]],
+        output=[output for output in outputs for _ in values],
+    )
     if numeric:
         x = alt.X("value:Q", title=name, scale=FREE, axis=alt.Axis(tickCount=5))
     else:
         x = alt.X("value:N", title=name, sort=None, axis=alt.Axis(labelLimit=80))
-    several = len(outputs) > 1
-    legend = alt.Legend(title="class") if several else None
-    names = alt.Scale(domain=list(outputs))
-    color, shape = (kind("output:N", scale=names, legend=legend) for kind in (alt.Color, alt.Shape))
+    of_class = by_series("output", outputs, legend=alt.Legend(title="class"))
     y = alt.Y("prediction:Q", title=title, scale=FREE, axis=ALIGNED)
-    chart = chart.encode(
-        x, y, color, tooltip=[f"value:{'Q' if numeric else 'N'}", "prediction:Q", *["output:N"] * several]
-    )
-    points = chart.mark_point(filled=True, size=30 if numeric else 60, opacity=1).encode(shape)
+    chart = chart.encode(x, y, of_class["color"], tooltip=[x.shorthand, "prediction:Q", "output:N"])
+    points = chart.mark_point(filled=True, size=30 if numeric else 60, opacity=1).encode(**of_class)
     lines = [chart.mark_line()] * numeric
     return alt.layer(*lines, points, width=PANEL_WIDTH, height=PANEL_HEIGHT)

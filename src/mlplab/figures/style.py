@@ -1,6 +1,7 @@
-"""The look of all figures: readable in black and white, and on dark pages."""
+"""The look of all figures: colours, sizes, axes; readable in black and white, and on dark pages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 import altair as alt
@@ -8,10 +9,15 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
 
+from mlplab.console import plural
+
 alt.data_transformers.consolidate_datasets = False  # rows stay where they are used
 
 Figure = alt.TopLevelMixin
 """Any chart of Altair's."""
+
+Value = float | int | str
+"""A value of a key in a chart."""
 
 NETWORK, BASELINE, REFERENCE = "#2f74c0", "#d9822b", "#8a8a8a"
 """Colours of the network, of a baseline beside it, and of lines that guide the eye. All three stand out from
@@ -31,6 +37,15 @@ FREE = alt.Scale(zero=False)
 
 UNIT = alt.Scale(domain=[0, 1])
 """A scale of shares and probabilities."""
+
+FAR = 30
+"""The ratio of the largest to the smallest value from which an axis is logarithmic."""
+
+FEW = 8
+"""Different values up to which an axis names each: they are likely to have been typed, not sampled."""
+
+PADDING, LONG = 15, 50
+"""Pixels beside the values of a key, and characters of names that do not fit below an axis unless slanted."""
 
 ON_TOP = alt.Legend(orient="top", title=None)
 """A legend that leaves a figure its width."""
@@ -77,6 +92,33 @@ def chart_of(**columns: Any) -> alt.Chart:
     return alt.Chart(rows_of(pl.DataFrame(columns).to_dicts()))
 
 
+def framed(
+    *layers: Any,
+    title: str,
+    subtitle: str | Sequence[str],
+    description: str,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+) -> Figure:
+    """Layers as one figure.
+
+    Args:
+        description: for people who do not see it.
+        size: width and height in pixels, without axes.
+    """
+    words = alt.Title(title, subtitle=subtitle)
+    return alt.layer(*layers, title=words, description=description, width=size[0], height=size[1])
+
+
+def by_series(field: str, names: Sequence[str], mark: str = "shape", legend: Any = ON_TOP) -> dict[str, Any]:
+    """Channels that tell series apart by colour, and by `shape` or `strokeDash`; of one, without a legend."""
+    same: dict[str, Any] = {
+        "scale": alt.Scale(domain=list(names)),
+        "legend": legend if len(names) > 1 else None,
+    }
+    other: Any = {"shape": alt.Shape, "strokeDash": alt.StrokeDash}[mark]
+    return {"color": alt.Color(f"{field}:N", **same), mark: other(f"{field}:N", **same)}
+
+
 def diagonal(low: float, high: float) -> alt.Chart:
     """A line on which two quantities are equal."""
     line = chart_of(a=[low, high]).mark_line(color=REFERENCE, strokeDash=[5, 4])
@@ -92,6 +134,33 @@ def sample(rows: Int64[np.ndarray, " row"], count: int = MOST_POINTS) -> Int64[n
 
 def row_count(shown: int, total: int, weight: Float64[np.ndarray, " row"] | None = None) -> str:
     """How many of the test rows a figure shows, and whether what it shows depends on weights."""
-    of_all = f"{total:,} test row{'s' * (total != 1)}"
-    several = weight is not None and len(np.unique(weight)) > 1
-    return (of_all if shown == total else f"{shown:,} of {of_all}") + ", by their weights" * several
+    of_all = plural(total, "test row")
+    is_weighted = weight is not None and len(np.unique(weight)) > 1
+    return (of_all if shown == total else f"{shown:,} of {of_all}") + ", by their weights" * is_weighted
+
+
+def rounded(value: float) -> float:
+    """A value with the digits that a chart can show: specifications hold many of them."""
+    return float(f"{value:.5g}")
+
+
+def spreads_far(values: Collection[float]) -> bool:
+    """Whether values are positive and spread so far that a linear axis would hide the small ones."""
+    return bool(values) and min(values) > 0 and max(values) > FAR * min(values)
+
+
+def x_of_key(key: str, values: Sequence[Value]) -> alt.X:
+    """The horizontal axis of the field `value`: numbers if there are many, else each value in order."""
+    distinct = set(values)
+    numbers = [float(value) for value in distinct if not isinstance(value, str)]
+    if len(numbers) > FEW and len(numbers) == len(distinct):
+        # The median of numbers from a linear scale is in the middle, even if the smallest is near zero.
+        is_log = spreads_far(numbers) and median(numbers) < (min(numbers) + max(numbers)) / 4
+        kind: dict[str, Any] = {"type": "log"} if is_log else {"type": "linear", "zero": False}
+        scale = alt.Scale(**kind, nice=False, padding=PADDING)
+        return alt.X("value:Q", title=key, axis=alt.Axis(format=".6~g", tickCount=5), scale=scale)
+    texts = sorted((text for text in distinct if isinstance(text, str)), key=lambda text: (len(text), text))
+    order: list[Any] = [*sorted(numbers), *texts]
+    angle = -30 if sum(len(str(value)) for value in order) > LONG else 0
+    scale = alt.Scale(domain=order)  # sort= takes either numbers or text
+    return alt.X("value:N", title=key, scale=scale, axis=alt.Axis(labelAngle=angle))

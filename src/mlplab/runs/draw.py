@@ -16,11 +16,10 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.data.schema import Schema
 from mlplab.errors import CannotWrite, is_disk_error, reason_of
 from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall
-from mlplab.figures.error_by_part import error_by_part
 from mlplab.figures.files import write_figures
-from mlplab.figures.fitted import Fitted, fitted, grid_over
+from mlplab.figures.fitted import fitted, grid_over
 from mlplab.figures.regression import predicted_vs_actual, residuals
-from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows
+from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_part
 from mlplab.figures.style import Figure, sample
 from mlplab.runs.baselines.fitted import baselines
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
@@ -139,15 +138,14 @@ def _fitted(
     run: TrainedRun, x: Float[np.ndarray, "row feature"], y: Float64[np.ndarray, "row target"]
 ) -> Figure | None:
     """What the network has learned of the first target of one or two columns of numbers; else None."""
-    schema = run.schema
+    schema, count = run.schema, len(run.schema.inputs)
     numeric = all(column.kind == "numeric" for column in schema.inputs)
-    if not numeric or len(schema.inputs) > 2 or np.isnan(x).all(0).any():
+    if not numeric or count > 2 or (count == 1 and schema.classes) or np.isnan(x).all(0).any():
         return None
-    grid = grid_over(x.astype(np.float64))
+    grid, offsets = grid_over(x.astype(np.float64)), np.array(schema.offsets)
     predicted = predict_run(run, grid.astype(x.dtype))
-    places, values = grid + np.array(schema.offsets), x + np.array(schema.offsets)
-    target, predicted = schema.targets[0], predicted if schema.classes else predicted[:, :1]
-    return fitted(Fitted(schema.names, target, schema.classes, places, predicted, values, y[:, 0]))
+    of_target = schema.names, schema.targets[0], schema.classes
+    return fitted(*of_target, grid + offsets, predicted, x + offsets, y[:, 0])
 
 
 def _together(charts: list[Any]) -> Figure:

@@ -8,19 +8,16 @@ from typing import Any
 
 from mlplab.commands.report.comparison import Comparison, compared
 from mlplab.commands.report.curves import MOST_POINTS, read_curves
-from mlplab.config.metrics import sign_of
 from mlplab.figures import OF_RUN
 from mlplab.figures.files import read_figures
 from mlplab.figures.learning_curves import curves_of_runs, learning_curves
-from mlplab.figures.scales import Value
-from mlplab.figures.search import KINDS, Trial, history, hyperparameter_importance, score_of_trials
-from mlplab.figures.style import Figure
-from mlplab.figures.sweep import Point, score_over, spread
-from mlplab.runs.best_trial import BestTrial, trial_number
+from mlplab.figures.runs import KINDS, RunPoint, history, hyperparameter_importance, score_over
+from mlplab.figures.style import Figure, Value
+from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.selection import RunResult, as_typed, short_keys
 
 MOST_RUNS = 200
-"""Runs that charts show at most: the best by the validation metric."""
+"""Runs whose curves are drawn at most: the best by the validation metric."""
 
 MOST_KEYS = 8
 """Keys that vary of which there are charts at most."""
@@ -48,8 +45,7 @@ def drawing(name: str, specification: Mapping[str, Any]) -> Drawing:
     rest = {key: value for key, value in specification.items() if key not in ("title", "usermeta")}
     title = specification.get("title")
     title = title if isinstance(title, dict) else {"text": title}
-    text = _text(title.get("text")) or OF_RUN.get(name, name.replace("_", " ").capitalize())
-    subtitle = _text(title.get("subtitle"))
+    text, subtitle = _text(title.get("text")) or name, _text(title.get("subtitle"))
     width: Any = rest.get("width")
     fits = {"mark", "layer"} & rest.keys() and isinstance(width, int | float)
     if fits:
@@ -57,7 +53,7 @@ def drawing(name: str, specification: Mapping[str, Any]) -> Drawing:
     return {
         "title": text,
         "subtitle": subtitle,
-        "label": _text(specification.get("description")) or ". ".join(filter(None, (text, subtitle))),
+        "label": _text(specification.get("description")) or text,
         "specification": rest,
         "max_width": width + LABELS if fits else None,
         "is_wide": not fits or width > WIDE,
@@ -73,7 +69,7 @@ def figures_of(folder: Path) -> dict[str, Drawing]:
     """The figures in a folder by name, in the order in which they are read."""
     figures = read_figures(folder)
     names = [name for name in dict.fromkeys((*OF_RUN, *figures)) if name in figures]
-    return {name: drawing(name, figures[name]) for name in names}
+    return {name: drawing(name.replace("_", " ").capitalize(), figures[name]) for name in names}
 
 
 def curves_of(run: RunResult) -> list[Drawing]:
@@ -93,7 +89,6 @@ def sweep_charts(root: Path, runs: Sequence[RunResult], best: BestTrial | None =
     """The figures in a sweep's folder, by name; none if its runs are on several tables.
 
     Args:
-        root: its folder.
         best: the best trial of a search; None if it has not ended.
     """
     comparisons = compared(root, runs)
@@ -101,73 +96,42 @@ def sweep_charts(root: Path, runs: Sequence[RunResult], best: BestTrial | None =
 
 
 def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> dict[str, Figure]:
-    """The charts of runs by name: curves, the metric over each key that varies, and its spread.
+    """The charts of several runs by name: the metric over each key that varies, and by epoch.
 
-    Those of a search have its history, and the importance of the hyperparameters. Its trials differ in all
-    keys, so they have no spread.
-
-    Args:
-        best: the best trial of a search; None if it is unknown.
+    Those of a search also have its history, and the importance of the hyperparameters.
     """
     monitor, charts = comparison.monitor, dict[str, Figure]()
-    scored = [run for run in comparison.ranked if run.done and math.isfinite(run.metric(monitor))]
-    shown, importance = scored[:MOST_RUNS], best.importance if best else {}
-    varying = [key for key in comparison.keys if len({run.values([key]) for run in shown}) > 1]
-    keys = sorted(varying, key=lambda key: -importance.get(key, 0))[:MOST_KEYS]
-    names = {comparison.keys[key]: "score_over_" + re.sub(r"\W", "_", comparison.keys[key]) for key in keys}
+    importance = best.importance if best else {}
+    keys = sorted(comparison.keys, key=lambda key: -importance.get(key, 0))
+    points = [_point(comparison, run) for run in comparison.runs]
+    if len(points) < 2 or not any(point.is_scored for point in points):
+        return {}
     if comparison.is_search:
-        lowest_is_best = sign_of(monitor) > 0
-        trials = [_trial(comparison, run, keys) for run in comparison.runs]
-        if chart := history(trials, monitor, lowest_is_best=lowest_is_best):
-            charts["history"] = chart
-        if best and importance:
-            shares = dict(zip(short_keys(list(importance)), importance.values(), strict=True))
-            count = best.trials.get("done", 0)
-            charts["hyperparameter_importance"] = hyperparameter_importance(shares, monitor, count)
-        for key, name in names.items():
-            known = [trial for trial in trials if key in trial.values and trial.status in KINDS]
-            charts[name] = score_of_trials(key, known, monitor, lowest_is_best=lowest_is_best)
-    elif len(shown) > 1:
-        points = _points(comparison, shown, keys)
-        charts |= {name: score_over(key, list(points.values()), monitor) for key, name in names.items()}
-        groups = {
-            comparison.label(values) or "all runs": of_values
-            for values, runs in comparison.configurations.items()
-            if (of_values := [points[run.folder] for run in runs if run.folder in points])
-        }
-        if len(groups) < len(shown):
-            charts["spread"] = spread(groups, monitor)
-    if len(shown) > 1:
-        most = max(FEWEST_POINTS, min(MOST_POINTS, ALL_POINTS // len(shown)))
-        read = {comparison.name(run): read_curves(run.folder, [monitor], most) for run in shown}
-        if curves := {name: of_run[monitor] for name, of_run in read.items() if of_run}:
-            best_runs = [comparison.name(run) for run in comparison.best]
-            charts["curves"] = curves_of_runs(monitor, curves, best_runs)
+        charts["history"] = history(points, monitor)
+    if best and importance:
+        shares = dict(zip(short_keys(list(importance)), importance.values(), strict=True))
+        charts["hyperparameter_importance"] = hyperparameter_importance(
+            shares, monitor, best.trials.get("done", 0)
+        )
+    for key in [comparison.keys[key] for key in keys[:MOST_KEYS]]:
+        known = [point for point in points if key in point.values and point.status in KINDS]
+        if any(point.is_scored for point in known):
+            charts["score_over_" + re.sub(r"\W", "_", key)] = score_over(key, known, monitor)
+    done = [run for run in comparison.ranked if run.done][:MOST_RUNS]
+    most = max(FEWEST_POINTS, min(MOST_POINTS, ALL_POINTS // max(1, len(done))))
+    curves = {comparison.name(run): read_curves(run.folder, [monitor], most).get(monitor) for run in done}
+    if known_curves := {name: curve for name, curve in curves.items() if curve}:
+        charts["curves"] = curves_of_runs(monitor, known_curves, list(map(comparison.name, comparison.best)))
     return charts
 
 
-def _trial(comparison: Comparison, run: RunResult, keys: Sequence[str]) -> Trial:
-    """A trial of a search; of a pruned one, with the score of its rung if there is no other."""
-    status, number = str(run.metrics["status"]), trial_number(run.folder.name)
-    assert number is not None
+def _point(comparison: Comparison, run: RunResult) -> RunPoint:
+    """A run in charts; a pruned trial with the score of its rung if there is no other."""
+    status = str(run.metrics["status"])
     scores = [run.metric(comparison.monitor), run.metric(f"rung/{run.metrics.get('rung')}")]
     known = [score for score in scores if math.isfinite(score)] if status in ("done", "pruned") else []
-    values = {comparison.keys[key]: _plain(run.config[key]) for key in keys if key in run.config}
-    return Trial(number, status, known[0] if known else math.nan, values)
-
-
-def _points(comparison: Comparison, runs: Sequence[RunResult], keys: Sequence[str]) -> dict[Path, Point]:
-    """The runs as points of charts, by folder."""
-    best = {run.folder for run in comparison.best}
-    return {
-        run.folder: Point(
-            comparison.name(run),
-            {comparison.keys[key]: _plain(run.config.get(key)) for key in keys},
-            run.metric(comparison.monitor),
-            run.folder in best,
-        )
-        for run in runs
-    }
+    values = {short: _plain(run.config[key]) for key, short in comparison.keys.items() if key in run.config}
+    return RunPoint(comparison.name(run), status, known[0] if known else math.nan, values)
 
 
 def _plain(value: Any) -> Value:

@@ -9,13 +9,12 @@ from mlplab.commands.results import compared_metrics
 from mlplab.runs.ranking import configurations, ranked
 from mlplab.runs.selection import (
     RunResult,
-    in_brief,
     short_keys,
     trials_in_order,
     varying_keys,
     without_repeats,
 )
-from mlplab.runs.tables import by_table, table_title
+from mlplab.runs.tables import by_table
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,9 @@ class Comparison:
     """
 
     root: Path
-    runs: tuple[RunResult, ...]
+    runs: Sequence[RunResult]
     repeats: int
-    is_search: bool = False
+    is_search: bool
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -51,11 +50,6 @@ class Comparison:
         return dict(zip(keys, short_keys(keys), strict=True))
 
     @cached_property
-    def configurations(self) -> dict[tuple[str, ...], list[RunResult]]:
-        """The runs by their values of the keys that vary, the best configuration first."""
-        return configurations(self.runs, list(self.keys), self.monitor)
-
-    @cached_property
     def ranked(self) -> list[RunResult]:
         """The runs, best first by the validation metric; unfinished ones last."""
         return ranked(self.runs, self.monitor)
@@ -63,31 +57,19 @@ class Comparison:
     @cached_property
     def best(self) -> list[RunResult]:
         """The finished runs of the best configuration, best first; empty if no run has finished."""
-        done = ([run for run in runs if run.done] for runs in self.configurations.values())
-        return next(filter(None, done), [])
+        groups = configurations(self.runs, list(self.keys), self.monitor).values()
+        return next(filter(None, ([run for run in runs if run.done] for runs in groups)), [])
 
     def name(self, run: RunResult) -> str:
         """A run's folder, relative to the root."""
         return run.folder.relative_to(self.root).as_posix() if run.folder != self.root else run.folder.name
 
-    def label(self, values: Sequence[str]) -> str:
-        """A configuration in brief, with short keys: `lr=0.01, hidden=[8]`; empty if no key varies."""
-        named = zip(self.keys.values(), map(in_brief, values), strict=True)
-        return ", ".join(f"{key}={value}" for key, value in named)
-
-    @property
-    def title(self) -> str:
-        """The table and its target."""
-        return table_title(self.runs)
-
 
 def compared(root: Path, runs: Sequence[RunResult]) -> list[Comparison]:
     """The comparisons of runs, one for each table, target and task."""
-    return [_comparison(root, table) for table in by_table(runs)]
-
-
-def _comparison(root: Path, runs: Sequence[RunResult]) -> Comparison:
-    if trials := trials_in_order(runs):
-        return Comparison(root, tuple(trials), 0, is_search=True)
-    unique = without_repeats(runs)
-    return Comparison(root, tuple(unique), len(runs) - len(unique))
+    comparisons = []
+    for table in by_table(runs):
+        trials = trials_in_order(table)
+        unique = trials or without_repeats(table)
+        comparisons.append(Comparison(root, unique, len(table) - len(unique), bool(trials)))
+    return comparisons

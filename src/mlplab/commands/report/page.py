@@ -12,10 +12,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mlplab.commands.report.comparison import compared
 from mlplab.commands.report.run import run_part
 from mlplab.commands.report.runs import runs_part
-from mlplab.commands.report.tables import ensemble_tables
+from mlplab.commands.report.tables import ensemble_table
 from mlplab.errors import Fault, UserError
 from mlplab.figures.style import ON_PAGE
 from mlplab.runs.selection import RunResult, read_run
+from mlplab.runs.tables import table_title
 
 TEMPLATE = Path(__file__).with_name("template")
 
@@ -47,22 +48,23 @@ def page(folder: Path, runs: Sequence[Path], bundle: Callable[[], str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     style, script = ((TEMPLATE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    values = {
+    parts = [
+        {"title": table_title(table.runs)}
+        | ({"runs": runs_part(table)} if len(table.runs) > 1 else {"run": run_part(table, table.runs[0])})
+        for table in compared(folder, readable)
+    ]
+    about = {
         "title": folder.resolve().name,
-        "parts": [
-            runs_part(of_table) if len(of_table.runs) > 1 else run_part(of_table, of_table.runs[0])
-            for of_table in compared(folder, readable)
-        ],
+        "parts": parts,
         "notes": notes,
-        "ensemble": ensemble_tables(folder),
+        "ensemble": ensemble_table(folder),
     }
     # A script cannot end its element: within JavaScript's strings, `<\/` is `</`.
     scripts = [text.replace("</script", "<\\/script") for text in (bundle(), script)]
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
     return environment.get_template("page.html").render(
-        values, scripts=scripts, hashes=hashes, style=style, chart_config=ON_PAGE, version=version("mlplab")
+        about, scripts=scripts, hashes=hashes, style=style, chart_config=ON_PAGE, version=version("mlplab")
     )
 
 

@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mlplab.commands.render import format_score, network_name
@@ -24,37 +23,35 @@ from mlplab.figures import OF_IMPORTANCE
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.selection import RunResult
 
-TABLE_LINE = re.compile(r": [\d,]+ rows.* → .*; train ")
-"""The line of a log about the table."""
-
 LONGEST_LOG = 2**20
 """Bytes of a log that are read at most."""
 
-LOG_LINE = re.compile(r"(?m)^(?:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)  )?(.+)$")
+STAMP = re.compile(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ")
 WARNING = "warning: "
 
 
 def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
     """What the page shows about a run, from the files in its folder."""
-    folder, status = run.folder, str(run.metrics["status"])
-    started, lines = _read_log(folder)
+    folder = run.folder
+    lines = _log_lines(run)
+    beginning = lines[: next((k for k, line in enumerate(lines) if line.startswith("epoch ")), len(lines))]
     environment = read_json(folder / "environment.json")
     try:
         schema = Schema.from_plain(read_json(folder / "schema.json"))
     except (KeyError, TypeError, AttributeError):
         schema = None
     metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
-    scores = _scores(metrics) if status == "done" else None
+    scores = _score_tables(metrics) if run.done else []
     names = [comparison.name(run) for run in comparison.runs]
     of_root = importance_in(comparison.root, names) if len(names) == 1 else None
     words = environment.get("command")
     return {
-        "title": comparison.title,
         "name": comparison.name(run),
-        "status": status,
+        "status": str(run.metrics["status"]),
         "reason": str(run.metrics.get("reason", "")),
-        "facts": _facts(lines, started, status, metrics),
+        "log": [line for line in beginning if not line.startswith(WARNING)],
         "warnings": [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)],
+        "verdict": verdict(metrics) if scores else "",
         "scores": scores,
         "validation": _validation(metrics),
         "curves": curves_of(run),
@@ -70,96 +67,51 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
     }
 
 
-def _read_log(run: Path) -> tuple[str, list[str]]:
-    """When a run began, and the lines of its train.log without time stamps and repeats; empty if unknown."""
+def _log_lines(run: RunResult) -> list[str]:
+    """The lines of a run's train.log without time stamps and repeats; empty if there is none."""
     try:
-        with (run / "train.log").open("rb") as file:
+        with (run.folder / "train.log").open("rb") as file:
             text = file.read(LONGEST_LOG).decode(errors="replace")
     except OSError:
-        return "", []
-    stamped = LOG_LINE.findall(text)
-    return next((stamp for stamp, _ in stamped if stamp), ""), list(
-        dict.fromkeys(line for _, line in stamped)
-    )
+        return []
+    return list(dict.fromkeys(filter(None, STAMP.sub("", text).splitlines())))
 
 
-def _facts(
-    lines: list[str], started: str, status: str, metrics: Mapping[str, float]
-) -> list[tuple[str, str]]:
-    """What lines of the log before training are about, and what they say; then how the training went."""
-    facts = []
-    first_epoch = next((k for k, line in enumerate(lines) if line.startswith("epoch ")), len(lines))
-    for line in lines[:first_epoch]:
-        subject, colon, text = line.partition(": ")
-        if TABLE_LINE.search(line):
-            facts.append(("table", line))
-        elif colon and subject.isidentifier() and subject not in (status, WARNING.strip(": ")):
-            facts.append((subject, text))
-    if "best_epoch" in metrics:
-        took = f", {metrics['seconds']:.3g} s of training" if "seconds" in metrics else ""
-        mean = " (mean of the networks)" if metrics.get("members", 1) > 1 else ""
-        facts.append(("best epoch", f"{metrics['best_epoch']} of {metrics.get('epochs', '?')}{mean}{took}"))
-    return [*facts, ("started", started)] if started else facts
-
-
-def _scores(metrics: Mapping[str, float]) -> dict[str, Any] | None:
-    """The test scores of a run beside those of its baselines; None if it has none."""
+def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
+    """The test scores of a run beside those of its baselines, and of each of several targets."""
     names = next((kind for kind in (CLASSIFICATION, REGRESSION) if f"test/{kind[0]}" in metrics), None)
     if names is None:
-        return None
-    members = int(metrics.get("members", 1))
-    models = {"": network_name(members), "members/": "its networks (mean)"}
+        return []
+
+    def row(title: str, before: str, after: str = "") -> list[str]:
+        return [title, *(format_score(metrics.get(f"{before}test/{name}{after}"), name) for name in names)]
+
+    models = {"": network_name(int(metrics.get("members", 1))), "members/": "its networks (mean)"}
     models |= {f"{key}/": title for key, title in BASELINES[names].items()}
-    tested = {prefix: name for prefix, name in models.items() if f"{prefix}test/{names[0]}" in metrics}
-    beside = next((prefix for prefix in tested if prefix not in ("", "members/")), None)
-    rows = [
-        (name, *(_score(metrics, f"{prefix}test/{each}") for each in names))
-        for prefix, name in tested.items()
-    ]
-    targets = [
-        name.removeprefix(f"test/{names[0]}/") for name in metrics if name.startswith(f"test/{names[0]}/")
-    ]
-    of_targets = [
-        (target, *(format_score(metrics.get(f"test/{name}/{target}"), name) for name in names))
-        for target in targets
-    ]
+    rows = [row(title, key) for key, title in models.items() if f"{key}test/{names[0]}" in metrics]
+    before = f"test/{names[0]}/"
+    targets = [name.removeprefix(before) for name in metrics if name.startswith(before)]
     head = [NAMES.get(name, name) for name in names]
-    tables: list[TextTable] = [
+    tables = [
         text_table("Test scores, on rows that took no part in training", ["model", *head], rows, marked=(0,))
     ]
     if targets:
+        of_targets = [row(target, "", f"/{target}") for target in targets]
         tables.append(text_table("Test scores of each target", ["target", *head], of_targets))
-    return {
-        "tiles": [
-            {
-                "name": NAMES.get(name, name),
-                "value": _score(metrics, f"test/{name}"),
-                "beside": f"{models[beside]} {_score(metrics, f'{beside}test/{name}')}" if beside else "",
-            }
-            for name in MAIN[names]
-        ],
-        "verdict": verdict(metrics),
-        "tables": tables,
-    }
-
-
-def _score(metrics: Mapping[str, float], name: str) -> str:
-    return format_score(metrics.get(name), name)
+    return tables
 
 
 def _validation(metrics: Mapping[str, float]) -> str:
-    """The validation scores and the best epoch, in a sentence; empty if there are none."""
+    """The validation scores, the best epoch and the time, in a sentence; empty if there are none."""
     names = next((kind for kind in (CLASSIFICATION, REGRESSION) if f"val/{kind[0]}" in metrics), None)
     if names is None:
         return ""
     kind = "Out-of-fold" if {"oof/rmse", "oof/log_loss"} & metrics.keys() else "Validation"
-    values = ", ".join(f"{NAMES.get(name, name)} {_score(metrics, f'val/{name}')}" for name in MAIN[names])
-    epoch = (
-        f" at epoch {metrics['best_epoch']} of {metrics.get('epochs', '?')}"
-        if "best_epoch" in metrics
-        else ""
-    )
-    return f"{kind} scores{epoch}: {values}."
+    scores = {NAMES.get(name, name): format_score(metrics.get(f"val/{name}"), name) for name in MAIN[names]}
+    best, epochs = metrics.get("best_epoch"), metrics.get("epochs", "?")
+    epoch = "" if best is None else f" at epoch {best} of {epochs}"
+    took = f", after {metrics['seconds']:.3g} s of training" if "seconds" in metrics else ""
+    return f"{kind} scores{epoch}{took}: {', '.join(f'{name} {score}' for name, score in scores.items())}."
 
 
 def _untested(run: RunResult) -> str:

@@ -1,7 +1,6 @@
 """Tables of a page, as text: the columns of the data, the worst rows, and what other commands have left."""
 
 import json
-import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import polars as pl
 
 from mlplab.commands.render import NOT_A_TEST, format_score
 from mlplab.commands.report.charts import figures_of
+from mlplab.console import plural
 from mlplab.data.schema import ColumnRow, Schema, column_rows
 from mlplab.data.task import label_values
 from mlplab.errors import listed
@@ -65,9 +65,9 @@ def columns_table(schema: Schema) -> TextTable:
     """A row for each column of the table: its role, its kind, and what its cells are."""
     rows: list[Sequence[str]] = list(column_rows(schema))
     shown = 4 if any(note for *_, note in rows) else 3
-    more = f", of which the first {MOST_COLUMNS} are shown" if len(rows) > MOST_COLUMNS else ""
+    more = f", of which the first {MOST_COLUMNS} are shown" * (len(rows) > MOST_COLUMNS)
     cells = [row[:shown] for row in rows[:MOST_COLUMNS]]
-    return text_table(f"{len(rows):,} columns{more}", ColumnRow._fields[:shown], cells, text=range(4))
+    return text_table(f"{plural(len(rows), 'column')}{more}", ColumnRow._fields[:shown], cells, text=range(4))
 
 
 def worst_rows(run: Path, schema: Schema) -> list[TextTable]:
@@ -82,36 +82,32 @@ def worst_rows(run: Path, schema: Schema) -> list[TextTable]:
     names = prediction_names(schema)
     if not {*names, *schema.targets} <= set(frame.columns):
         return []
-    number = pl.first().alias("row")
+    row = pl.first().alias("row")
     if schema.classes:
-        [target] = schema.targets
         labels = label_values(schema.classes, schema.class_kind).cast(pl.String)
+        true, predicted = pl.col(schema.targets[0]), pl.col(names[0])
         of_true = pl.coalesce(
-            pl.when(pl.col(target) == label).then(pl.col(name))
-            for label, name in zip(labels, names[1:], strict=True)
-        ).cast(pl.Float64, strict=False)
-        probability = of_true.alias("probability")
-        table = frame.select(
-            number, pl.col(target).alias("true"), pl.col(names[0]).alias("predicted"), probability
+            pl.when(true == label).then(pl.col(name)) for label, name in zip(labels, names[1:], strict=True)
         )
+        probability = of_true.cast(pl.Float64, strict=False).alias("probability")
+        table = frame.select(row, true.alias("true"), predicted.alias("predicted"), probability)
         worst = table.drop_nulls().sort("probability", maintain_order=True)
         return [_rows("The lowest probabilities of the true class", worst, text=(1, 2))]
     tables = []
     for target, name in list(zip(schema.targets, names, strict=True))[:MOST_TARGETS]:
         true, predicted = (pl.col(column).cast(pl.Float64, strict=False) for column in (target, name))
         error = (predicted - true).alias("error")
-        table = frame.select(number, true.alias("true"), predicted.alias("predicted"), error).drop_nulls()
+        table = frame.select(row, true.alias("true"), predicted.alias("predicted"), error).drop_nulls()
         worst = table.sort(pl.col("error").abs(), descending=True, maintain_order=True)
         tables.append(_rows(f"{target}: the largest errors", worst))
     return tables
 
 
 def _rows(caption: str, worst: pl.DataFrame, text: Collection[int] = ()) -> TextTable:
-    """The first rows, whose numbers have equally many decimals."""
-    rows = worst.head(WORST).rows()
-    largest = max((abs(cell) for row in rows for cell in row if isinstance(cell, float)), default=1)
-    decimals = min(12, max(0, 3 - math.floor(math.log10(largest or 1))))
-    cells = [[cell if isinstance(cell, str) else f"{cell:,.{decimals}f}" for cell in row] for row in rows]
+    """The first rows."""
+    cells = [
+        [cell if isinstance(cell, str) else f"{cell:.5g}" for cell in row] for row in worst.head(WORST).rows()
+    ]
     return text_table(caption, worst.columns, cells, text)
 
 
@@ -131,21 +127,19 @@ def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str
             for column in content["columns"]
         ]
         metric, error, repeats = content["metric"], float(content["error"]), content["repeats"]
-        basis = f"n {int(content['rows']):,} rows ({content['source']})"
+        basis = f"on {int(content['rows']):,} rows ({content['source']})"
         basis += "." if content["part"] == "test" else f"; {NOT_A_TEST}."
         names = list(map(str, content["runs"]))
     except (KeyError, TypeError, ValueError):
         return None
     if runs is not None and not set(names) & set(runs):
         return None
-    several = f"Of {len(names):,} runs together ({listed(names, MOST_NAMES)})"
-    of_runs = several if len(names) > 1 else f"Of the run {''.join(names)}"
     caption = (
         f"Increase of {metric} ({error:.4g}) when a column is shuffled: mean and SD of {repeats} shuffles"
     )
     figures = figures_of(folder)
     return {
-        "basis": f"O{basis}" if runs is None else f"{of_runs}, o{basis}",
+        "basis": f"Of {plural(len(names), 'run')} ({listed(names, MOST_NAMES)}), {basis}",
         "table": text_table(caption, ("column", "increase", "SD"), rows),
         "figures": [figures[name] for name in OF_IMPORTANCE if name in figures],
     }
@@ -164,17 +158,12 @@ def read_ensemble(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
         return {}, {}
 
 
-def ensemble_tables(folder: Path) -> list[TextTable]:
-    """The scores of a chosen ensemble and the weights of its runs; empty if the folder is something else."""
+def ensemble_table(folder: Path) -> TextTable | None:
+    """The weights of the runs of a chosen ensemble, and its scores; None if the folder is something else."""
     weights, scores = read_ensemble(folder)
-    if not weights:
-        return []
-    of_metrics = [(name, format_score(value, name)) for name, value in scores.items()]
-    of_runs = [(name, f"{weight:.4g}") for name, weight in weights.items()]
-    return [
-        text_table("Scores of the ensemble", ("metric", "score"), of_metrics),
-        text_table("The runs in it", ("run", "weight"), of_runs),
-    ]
+    shown = ", ".join(f"{name} {format_score(value, name)}" for name, value in scores.items())
+    rows = [(name, f"{weight:.4g}") for name, weight in weights.items()]
+    return text_table(f"Chosen ensemble: {shown}", ("run", "weight"), rows) if rows else None
 
 
 def ensembles_of(runs: Sequence[RunResult]) -> dict[str, tuple[int, dict[str, float]]]:
@@ -183,11 +172,11 @@ def ensembles_of(runs: Sequence[RunResult]) -> dict[str, tuple[int, dict[str, fl
     Returns:
         By the name of its folder, the number of runs in an ensemble and its scores.
     """
-    ensembles = {}
-    for parent in sorted({run.folder.parent for run in runs}):
-        names = {run.folder.name for run in runs if run.folder.parent == parent}
-        for folder in sorted(parent.iterdir()):
-            weights, scores = read_ensemble(folder)
-            if weights and weights.keys() <= names:
-                ensembles[folder.name] = len(weights), scores
+    ensembles, names = {}, {run.folder for run in runs}
+    for folder in sorted(
+        folder for parent in {run.folder.parent for run in runs} for folder in parent.iterdir()
+    ):
+        weights, scores = read_ensemble(folder)
+        if weights and {folder.parent / name for name in weights} <= names:
+            ensembles[folder.name] = len(weights), scores
     return ensembles

@@ -20,25 +20,4 @@ async function draw(box) {
   box.dataset.drawn = "";
 }
 
-// Numbers before text, and a dash, which stands for a missing value, last in both directions.
-function compare(one, other, direction) {
-  if (one === "–" || other === "–") return (one === "–") - (other === "–");
-  if (isNaN(one) !== isNaN(other)) return direction * (isNaN(one) - isNaN(other));
-  return direction * (isNaN(one) ? one.localeCompare(other, "en", { numeric: true }) : one - other);
-}
-
-function sort(table, column) {
-  const descending = column.getAttribute("aria-sort") === "ascending";
-  for (const other of column.parentElement.cells) other.removeAttribute("aria-sort");
-  column.setAttribute("aria-sort", descending ? "descending" : "ascending");
-  const text = (row) => row.cells[column.cellIndex].textContent;
-  const [body] = table.tBodies;
-  body.append(...[...body.rows].sort((one, other) => compare(text(one), text(other), descending ? -1 : 1)));
-}
-
-for (const table of document.querySelectorAll("table.sortable")) {
-  for (const button of table.tHead.querySelectorAll("button")) {
-    button.addEventListener("click", () => sort(table, button.parentElement));
-  }
-}
 document.querySelectorAll(".chart").forEach(draw);

@@ -1,0 +1,152 @@
+"""Charts of the runs of sweeps and searches, and their axes."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import vl_convert
+
+from mlplab.figures.learning_curves import curves_of_runs, learning_curves
+from mlplab.figures.runs import KINDS, MOST_BARS, RunPoint, history, hyperparameter_importance, score_over
+from mlplab.figures.style import MOST_POINTS, Figure, spreads_far, x_of_key
+
+CURVES = {"train/loss": [(1, 4.0), (2, 2.0)], "val/loss": [(1, 5.0), (2, 300.0)]}
+
+
+def trials(count: int, sign: int = 1) -> list[RunPoint]:
+    """Trials of each status with a few outliers; low scores are good if the sign is 1."""
+    rng = np.random.default_rng(0)
+    scores = sign * (3 + rng.exponential(size=count) * np.where(rng.uniform(size=count) < 0.02, 1e5, 1))
+    statuses = ["done", *rng.choice([*KINDS], count - 1, p=[0.3, 0.5, 0.1, 0.1]).tolist()]
+    return [
+        RunPoint(
+            str(k),
+            status,
+            float(scores[k]) if status in ("done", "pruned") else math.nan,
+            {"lr": float(10 ** rng.uniform(-4, -1)), "width": (8, 16, 128, "auto")[k % 4]},
+        )
+        for k, status in enumerate(statuses)
+    ]
+
+
+def layers(chart: Figure) -> list[dict[str, Any]]:
+    """The layers of a valid chart."""
+    specification = chart.to_dict(validate=True)
+    shared = {"data": specification.get("data"), "title": specification["title"]}
+    return [shared | layer for layer in specification["layer"]]
+
+
+def rows(layer: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = layer["data"]["values"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "chart",
+    [
+        learning_curves(CURVES, best_epoch=2),
+        learning_curves({"val/mae": CURVES["val/loss"]}),
+        curves_of_runs("val/mae", CURVES, best=["val/loss"]),
+        history(trials(40), "val/mae"),
+        score_over("width", trials(40), "val/mae"),
+    ],
+)
+def test_charts_are_valid_and_draw(chart: Figure) -> None:
+    assert vl_convert.vegalite_to_svg(chart.to_dict(validate=True)).startswith("<svg")
+
+
+def test_the_line_is_the_best_finished_trial_so_far() -> None:
+    scores = [("done", 5.0), ("pruned", 1.0), ("done", 6.0), ("diverged", math.nan), ("done", 4.0)]
+    found = [RunPoint(str(k), *ended) for k, ended in enumerate([*scores, ("pruned", 7.0)])]
+    dots, line = layers(history(found, "val/mae"))
+    assert [(row["order"], row["place"]) for row in rows(line)] == [(0, 5.0), (4, 4.0), (5, 4.0)]
+    assert {row["run"]: row["status"] for row in rows(dots)} == {trial.name: trial.status for trial in found}
+    _, line = layers(history(found, "val/r2"))
+    assert [(row["order"], row["place"]) for row in rows(line)] == [(0, 5.0), (2, 6.0), (5, 6.0)]
+
+
+def test_trials_that_did_not_finish_are_faint_and_behind() -> None:
+    found = [*trials(50), RunPoint("x", "running", 3.0)]
+    for chart in (history(found, "val/mae"), score_over("lr", found[:-1], "val/mae")):
+        dots = layers(chart)[0]
+        for channel in ("color", "shape"):
+            assert dots["encoding"][channel]["scale"]["domain"] == ["done", "pruned", "diverged", "failed"]
+        opacity = dots["encoding"]["opacity"]
+        assert opacity["condition"] == {"test": "datum.status == 'done'", "value": 0.9}
+        assert opacity["value"] < 0.5
+        finished = [row["status"] == "done" for row in rows(dots)]
+        assert finished == sorted(finished)
+        assert len(finished) == 50
+        assert "faint" in str(chart.to_dict()["title"])
+
+
+@pytest.mark.parametrize(("sign", "metric", "edge"), [(1, "val/mae", "top"), (-1, "val/r2", "bottom")])
+def test_what_has_no_place_is_at_the_edge(sign: int, metric: str, edge: str) -> None:
+    """A line or a point that leaves the chart by far takes the memory of a huge image."""
+    chart = history([RunPoint("0", "done", sign * 1e9), *trials(300, sign)], metric)
+    dots, line = layers(chart)
+    scale = dots["encoding"]["y"]["scale"]
+    assert scale == line["encoding"]["y"]["scale"]
+    assert scale["clamp"]
+    best, worst = scale["domain"][::sign]
+    assert best == pytest.approx(min(sign * row["score"] for row in rows(dots) if row["score"]) * sign, 1e-4)
+    assert abs(worst - best) < 20
+    off = [row["place"] for row in rows(dots) if row["score"] is None]
+    assert off
+    assert all(sign * place > sign * worst for place in off)
+    assert f"at the {edge}: no score, or one off the axis" in chart.to_dict()["title"]["subtitle"]
+
+
+def test_many_trials_are_sampled() -> None:
+    chart = history(trials(2 * MOST_POINTS), "val/mae")
+    dots, line = layers(chart)
+    assert len(rows(dots)) == MOST_POINTS
+    assert rows(line)[-1]["order"] == 2 * MOST_POINTS - 1
+    assert "1,000 of 2,000 runs" in str(chart.to_dict()["title"])
+
+
+def test_the_best_run_is_large() -> None:
+    found = trials(50)
+    [dots] = layers(score_over("lr", found, "val/mae"))
+    [best] = [row for row in rows(dots) if row["best"]]
+    assert best["score"] == min(row["score"] for row in rows(dots) if row["status"] == "done")
+    assert best["value"] == next(trial for trial in found if trial.name == best["run"]).values["lr"]
+
+
+def test_importance_says_what_it_cannot_say() -> None:
+    importance = {f"key{number}": 1 / 2 ** (number + 1) for number in range(30)}
+    chart = hyperparameter_importance(dict(reversed(importance.items())), "val/mae", 12).to_dict(
+        validate=True
+    )
+    assert [row["key"] for row in rows(chart)] == [f"key{number}" for number in range(MOST_BARS)]
+    about = " ".join(chart["title"]["subtitle"])
+    assert "12 finished trials" in about
+    assert "not which values are good" in about
+
+
+def test_axes_are_logarithmic_where_values_spread() -> None:
+    assert spreads_far([1e-4, 1e-2])
+    assert not any(map(spreads_far, ([1.0, 29.0], [0.0, 1000.0], [-1.0, 1000.0], [])))
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        (np.geomspace(1e-5, 1e-1, 64), "log"),
+        (np.linspace(0.001, 0.5, 64), "linear"),  # such as dropout: the smallest are near zero
+        (np.linspace(0, 100, 64), "linear"),
+    ],
+)
+def test_axes_of_sampled_values_are_as_they_were_sampled(values: np.ndarray, scale: str) -> None:
+    axis = x_of_key("lr", values.tolist()).to_dict()
+    assert (axis["type"], axis["scale"]["type"]) == ("quantitative", scale)
+
+
+def test_an_axis_names_a_few_values_in_order_and_slants_long_ones() -> None:
+    axis = x_of_key("k", ["[16]", "[8,8]", "null", 0.1, 1e-5, 0.1]).to_dict()
+    assert axis["type"] == "nominal"
+    assert axis["scale"]["domain"] == [1e-5, 0.1, "[16]", "null", "[8,8]"]
+    assert axis["axis"]["labelAngle"] == 0
+    names = [f"[{width},{width},{width},{width}]" for width in range(128, 134)]
+    assert x_of_key("hidden", names).to_dict()["axis"]["labelAngle"] < 0
