@@ -2,13 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlplab.config import TrainConfig
 from mlplab.runs.folder import Stamp
-
-if TYPE_CHECKING:
-    from mlplab.training.pruning import Bracket
+from mlplab.training.rungs import Bracket
 
 
 @dataclass(frozen=True)
@@ -24,4 +21,4 @@ class Run:
     config: TrainConfig
     folder: Path
     stamp: Stamp | None = None
-    bracket: "Bracket | None" = None
+    bracket: Bracket | None = None

@@ -41,7 +41,8 @@ from mlplab.training.loggers.curves import EpochCurves, StepCurves
 from mlplab.training.loggers.files import flush_loggers
 from mlplab.training.loggers.histograms import Histograms
 from mlplab.training.progress import EpochLines
-from mlplab.training.pruning import Bracket, Pruning
+from mlplab.training.pruning import Pruning
+from mlplab.training.rungs import Bracket
 from mlplab.training.state import StackState
 
 TEMPERATURE = "preprocessing.target_transform.temperature"
