@@ -118,7 +118,7 @@ def train_into(
         Run(each, folder / str(index), bracket=bracket)
         for index, (each, bracket) in enumerate(zip_longest(configs, brackets))
     ]
-    return train_runs(runs, [cache.data(each) for each in configs], Console(file=io.StringIO()))
+    return train_runs(runs, cache, Console(file=io.StringIO()))
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,9 @@ def wrapped(text: str, width: int) -> str:
 
 @contextmanager
 def progress_lines(write: Callable[[str], None], line: Callable[[], str]) -> Iterator[None]:
-    """Prints a line about the progress of some work, from a thread.
+    """Writes a line about the progress of some work, from a thread, with the seconds since its start.
 
     The first are `LINE_SECONDS` apart, later ones a tenth of the time so far.
-
-    Args:
-        write: prints a line.
-        line: what there is to print; the seconds since the start are added.
     """
     started, ended = time.monotonic(), Event()
 
@@ -63,15 +59,7 @@ def progress_lines(write: Callable[[str], None], line: Callable[[], str]) -> Ite
 def counted_lines(
     write: Callable[[str], None], line: Callable[[int], str]
 ) -> Iterator[Callable[[int], None]]:
-    """As `progress_lines`, with a number that the work counts up.
-
-    Args:
-        write: prints a line.
-        line: what there is to print at some number.
-
-    Yields:
-        A function to call with the number so far.
-    """
+    """As `progress_lines`, about a number; yields a function that sets it."""
     done = 0
 
     def count(number: int) -> None:

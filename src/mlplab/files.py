@@ -29,8 +29,7 @@ def replacing(
     If the block raises, `path` is unchanged. At any moment, `path` or `previous` is a complete file.
 
     Args:
-        synced: whether to flush file and folder to disk, so that they survive a power failure (takes
-            milliseconds).
+        synced: whether file and folder must survive a power failure, which takes milliseconds.
         previous: where to move the file that is replaced.
         follow: whether to replace the file that a link points to. Otherwise the link itself is replaced,
             because a run's folder may come from a stranger.
@@ -40,13 +39,13 @@ def replacing(
     try:
         yield partial
         if synced:
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
+            _sync(partial, os.O_RDWR)
         if previous and path.exists():
             path.replace(previous)
         partial.replace(path)
         if synced:
-            _sync_folder(path.parent)
+            with suppress(OSError):  # Windows cannot
+                _sync(path.parent, os.O_RDONLY)
     except OSError as error:
         if error.errno and not error.filename:  # a failed write does not set it
             error.filename = os.fspath(path)
@@ -55,14 +54,13 @@ def replacing(
         partial.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Flushes a folder's entries to disk, where the system can: a power failure could undo a rename."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _sync(path: Path, flags: int) -> None:
+    """Flushes a file, or a folder's entries, to disk."""
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_partial_files(folder: Path) -> None:
@@ -78,30 +76,28 @@ def remove_if_empty(folder: Path) -> None:
 
 
 class FolderLock:
-    """The lock of a folder.
-
-    Raises:
-        FolderInUse: by `acquire`, if another process holds the lock.
-    """
+    """The lock of a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._lock = folder, FileLock(folder / LOCK, timeout=0)
 
     def acquire(self) -> None:
-        """Takes the lock until `release` or the end of the process."""
+        """Takes the lock until `release` or the end of the process.
+
+        Raises:
+            FolderInUse: if another process holds it.
+            UserError: if the folder cannot be locked.
+        """
         try:
             self._lock.acquire()
         except Timeout:
-            remedy = "wait for it, or stop it"
-            raise FolderInUse(
-                Fault("is in use by another process", str(self.folder), remedy=remedy)
-            ) from None
-        except NotImplementedError as error:  # filelock before 4: the file system has no flock
-            raise UserError(Fault("is on a file system without file locks", str(self.folder))) from error
-        except OSError as error:
+            what, remedy = "is in use by another process", "wait for it, or stop it"
+            raise FolderInUse(Fault(what, str(self.folder), remedy=remedy)) from None
+        except (OSError, NotImplementedError) as error:  # NotImplementedError: no file locks there
             if is_disk_error(error):
                 raise
-            raise UserError(Fault(f"cannot be written to: {error.strerror}", str(self.folder))) from error
+            reason = getattr(error, "strerror", None) or "its file system has no file locks"
+            raise UserError(Fault(f"cannot be written to: {reason}", str(self.folder))) from error
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -120,7 +116,7 @@ class FolderLock:
 
 
 def is_free(folder: Path) -> bool:
-    """Whether no process holds a folder's lock, as far as this machine can see.
+    """Whether no process holds a folder's lock, as far as this machine can see; never on Windows.
 
     Nothing is created. A lock whose process was killed is taken and released at once.
     """

@@ -14,7 +14,7 @@ from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Schema
-from mlplab.models import FeatureLayout, Network, build_network, build_preprocessing
+from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 
 PRINTED = st.characters(codec="utf-8", exclude_characters="\0")
 ONE_LINE = st.characters(codec="utf-8", categories=["L", "M", "N", "P", "S", "Zs"])
@@ -60,7 +60,7 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
 
 def network_of(schema: Schema) -> Network:
     """One of random weights that takes such columns."""
-    preprocessing = build_preprocessing(
+    preprocessing = Preprocessing(
         MODEL.preprocessing,
         FeatureLayout(schema.categories, schema.missing),
         len(schema.targets),

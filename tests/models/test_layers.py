@@ -1,90 +1,114 @@
-from collections.abc import Callable
+"""Every layer: a member is a network of its own, and the derivative written out is autograd's."""
 
-import numpy as np
+from collections.abc import Callable, Iterator, Sequence
+
 import pytest
 import torch
-from contracts import assert_close, assert_member_independent
+from contracts import assert_close, assert_member_independent, assert_same_bits
 from torch import Tensor, nn
 
 from mlplab.models import MLP, BatchNorm, Dropout, LayerNorm, Linear
-from mlplab.models.periodic_features import PeriodicFeatures
+from mlplab.models.activation import IN_PLACE, OUT_OF_PLACE, Activation
+from mlplab.models.backpropagation import BackpropagationModule, Buffer, Operation, Pass
+from mlplab.models.mlp import HiddenLayer, LinearModel
+from mlplab.models.periodic import PeriodicFeatures
 
-RATES = [0.0, 0.3, 0.5]
-SEEDS = [7, 8, 9]
+RATES, SEEDS = (0.0, 0.3, 0.5), (7, 8, 9)
+WEIGHTS = torch.rand(len(SEEDS), 64, 1, generator=torch.Generator().manual_seed(1))
+WEIGHTS[1, 1:] = 0
+"""The weights of rows by member: those of the second are 0 but for one row."""
 
 
-def mlp(members: list[int], **changes: object) -> MLP:
-    settings: dict[str, object] = {"hidden": [8, 5], "activation": "mish", "norm": "none", "residual": False}
-    rates, seeds = [RATES[member] for member in members], [SEEDS[member] for member in members]
-    return MLP(6, 2, **(settings | changes), dropout=rates, seeds=seeds)  # type: ignore[arg-type]
+class OneLayer(BackpropagationModule):
+    """A network of one layer, between copies: most layers overwrite the buffers of others."""
 
-
-class Weighted(nn.Module):
-    """Gives a layer the row weights of its members: those of the second are 0 but for one row."""
-
-    def __init__(self, layer: nn.Module, members: list[int]) -> None:
+    def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.layer = layer
-        weights = torch.rand(len(SEEDS), 64, 1, generator=torch.Generator().manual_seed(1))
-        weights[1, 1:] = 0
-        self.weights = weights[members]
 
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layer(x, self.weights[:, : x.shape[1]])
+    def forward_by_autograd(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        y: Tensor = self.layer(x, weight) if isinstance(self.layer, BatchNorm) else self.layer(x)
         return y
 
+    def operations(self, buffers: Pass) -> Iterator[Operation]:
+        yield (done := copied(buffers.input, buffers))
+        if self.layer.training or not isinstance(self.layer, Dropout):
+            yield (done := self.layer.operation(done.output, buffers))  # type: ignore[operator]
+        yield copied(done.output, buffers)
 
-LAYERS: dict[str, Callable[[list[int]], nn.Module]] = {
+
+def copied(x: Buffer, buffers: Pass) -> Operation:
+    y = buffers.new(x.width)
+    return Operation(y, lambda: y.values.copy_(x.values), lambda gradient: gradient)
+
+
+def mlp(members: Sequence[int], features: int = 6, targets: int = 2, **changes: object) -> MLP:
+    settings: dict[str, object] = {"hidden": [8, 5], "activation": "mish", "norm": "none", "residual": False}
+    settings |= {"dropout": [RATES[member] for member in members], "seeds": [SEEDS[each] for each in members]}
+    return MLP(features, targets, **(settings | changes))  # type: ignore[arg-type]
+
+
+def seeds(members: Sequence[int]) -> list[int]:
+    return [SEEDS[member] for member in members]
+
+
+ACTIVATIONS = (*IN_PLACE, *OUT_OF_PLACE)
+LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
+    "linear": lambda members: OneLayer(Linear(6, 7, seeds(members), index=2)),
+    "linear of one output": lambda members: OneLayer(Linear(6, 1, seeds(members))),
+    "linear without padding": lambda members: LinearModel(6, 4, seeds(members)),
+    "layer norm": lambda members: OneLayer(LayerNorm(6, len(members))),
+    "batch norm": lambda members: OneLayer(BatchNorm(6, len(members))),
+    "batch norm of weighted rows": lambda members: OneLayer(BatchNorm(6, len(members))),
+    "dropout": lambda members: OneLayer(Dropout([RATES[each] for each in members], seeds(members))),
+    "periodic features": lambda members: OneLayer(PeriodicFeatures(5, 3, seeds(members))),
     **{
-        f"linear of {outputs}": lambda members, outputs=outputs: Linear(
-            6, outputs, [SEEDS[member] for member in members], index=2
-        )
-        for outputs in (1, 4, 7)
+        name: lambda members, name=name: OneLayer(Activation(name))  # type: ignore[misc]
+        for name in ACTIVATIONS
     },
-    "dropout": lambda members: Dropout([RATES[each] for each in members], [SEEDS[each] for each in members]),
-    "layer norm": lambda members: LayerNorm(6, len(members)),
-    "batch norm": lambda members: BatchNorm(6, len(members)),
-    "batch norm of weighted rows": lambda members: Weighted(BatchNorm(6, len(members)), members),
     "mlp": mlp,
     "mlp without hidden layers": lambda members: mlp(members, hidden=[]),
+    "mlp with relu and dropout": lambda members: mlp(members, activation="relu"),
     "mlp with layer norm": lambda members: mlp(members, norm="layer", hidden=[8, 8], residual=True),
     "mlp with batch norm": lambda members: mlp(members, norm="batch"),
-    "mlp with batch norm of weighted rows": lambda members: Weighted(mlp(members, norm="batch"), members),
+    "mlp with batch norm of weighted rows": lambda members: mlp(members, norm="batch"),
     "mlp with periodic features": lambda members: mlp(members, numbers=5, periodic_features=3),
-    "periodic features": lambda members: PeriodicFeatures(5, 3, [SEEDS[member] for member in members]),
+    "mlp of widths 1": lambda members: mlp(members, hidden=[1, 1, 4], residual=True),
 }
 
 
-@pytest.mark.parametrize("rows", [1, 5, 64])
-@pytest.mark.parametrize("name", LAYERS)
-def test_a_member_does_not_depend_on_the_others(name: str, rows: int) -> None:
+def results(
+    name: str, members: list[int], rows: int, dtype: torch.dtype = torch.float32, *, written_out: bool = True
+) -> dict[str, Tensor]:
+    """What two steps give, the second into the buffers of the first and added to its gradients."""
+    network = LAYERS[name](members).to(dtype)
+    network.written_out = written_out
+    network.with_modes = tuple(each for each in network.modules() if isinstance(each, Dropout | BatchNorm))
     source = torch.Generator().manual_seed(0)
-    inputs, slopes = torch.randn(2, len(SEEDS), rows, 21, generator=source)
-
-    def compute(members: list[int]) -> dict[str, Tensor]:
-        layer = LAYERS[name](members)
-        results = {f"initial {key}": value.clone() for key, value in layer.state_dict().items()}
-        x = inputs[members, :, :6].requires_grad_()
-        for step in range(2):
-            y = layer(x)
-            (y * slopes[members, :, : y.shape[2]]).sum().backward()
-            results[f"output {step}"] = y
-        assert x.grad is not None
-        gradients = {f"gradient of {key}": each.grad for key, each in layer.named_parameters()}
-        results |= {key: gradient for key, gradient in gradients.items() if gradient is not None}
-        return results | layer.state_dict() | {"gradient": x.grad, "evaluated": layer.eval()(x)}
-
-    assert_member_independent(compute, len(SEEDS))
+    inputs, slopes = torch.randn(2, len(SEEDS), rows, 21, generator=source).to(dtype)
+    weight = WEIGHTS[members, :rows] if "weighted" in name else None
+    found = {f"initial {key}": value.clone() for key, value in network.state_dict().items()}
+    x = inputs[members, :, :6].requires_grad_()
+    for step in range(2):
+        y = network(x, weight)
+        (y * slopes[members, :, : y.shape[2]]).sum().backward()
+        found[f"output {step}"] = y
+    assert x.grad is not None
+    gradients = {f"gradient of {key}": each.grad for key, each in network.named_parameters()}
+    found |= {key: gradient for key, gradient in gradients.items() if gradient is not None}
+    return found | network.state_dict() | {"gradient": x.grad, "evaluated": network.eval()(x)}
 
 
-def test_linear_is_xw_plus_b_for_each_member() -> None:
-    for outputs in (1, 4):
-        layer = Linear(3, outputs, seeds=[0, 1])
-        x = torch.randn(2, 5, 3)
-        expected = np.einsum("kbi,kio->kbo", x.numpy(), layer.weight.detach().numpy())
-        np.testing.assert_allclose(
-            layer(x).detach(), expected + layer.bias.detach().numpy(), rtol=1e-5, atol=1e-6
-        )
+@pytest.mark.parametrize("name", LAYERS)
+def test_k_members_are_k_networks_and_the_derivative_is_autograds(name: str) -> None:
+    for rows in (5,) if name in ACTIVATIONS else (1, 5):
+        assert_member_independent(lambda members, rows=rows: results(name, members, rows), len(SEEDS))
+    alone, members = results(name, [1], 5, written_out=False), [2, 1, 0]
+    together = results(name, members, 5, written_out=False)
+    for key, value in alone.items():
+        assert_same_bits(value[0], together[key][1], key)
+    expected = results(name, members, 5, torch.float64, written_out=False)
+    assert_close(results(name, members, 5, torch.float64), expected)
 
 
 def test_linear_is_initialised_as_torchs() -> None:
@@ -94,9 +118,6 @@ def test_linear_is_initialised_as_torchs() -> None:
         for q in (0.0, 0.1, 0.5, 0.9, 1.0):
             assert mine.quantile(q).item() == pytest.approx(yours.quantile(q).item(), abs=0.015)
     assert ours.weight.abs().max().item() == pytest.approx(theirs.weight.abs().max().item(), rel=1e-3)
-
-
-def test_layers_of_a_member_have_different_weights() -> None:
     assert not torch.equal(Linear(3, 2, [8]).weight, Linear(3, 2, [8], index=1).weight)
 
 
@@ -110,23 +131,62 @@ def test_dropout_drops_each_members_share_and_keeps_the_mean() -> None:
     assert torch.equal(layer.eval()(x), x)
 
 
-def test_layer_norm_is_torchs() -> None:
-    ours, theirs = LayerNorm(6, members=2), nn.LayerNorm(6)
-    x = torch.randn(2, 5, 6)
-    torch.testing.assert_close(ours(x), theirs(x))
-
-
-def test_batch_norm_is_torchs_member_by_member() -> None:
+def test_norms_are_torchs_member_by_member() -> None:
+    x = torch.randn(2, 5, 6) * 3 + 1
+    torch.testing.assert_close(LayerNorm(6, members=2)(x), nn.LayerNorm(6)(x))
     ours, theirs = BatchNorm(6, members=2), [nn.BatchNorm1d(6) for _ in range(2)]
 
-    def each(x: Tensor) -> Tensor:
+    def apart(x: Tensor) -> Tensor:
         return torch.stack([norm(rows) for norm, rows in zip(theirs, x, strict=True)])
 
     for _ in range(3):
         x = torch.randn(2, 5, 6) * 3 + 1
-        torch.testing.assert_close(ours(x), each(x))
+        torch.testing.assert_close(ours(x), apart(x))
     ours.eval(), [norm.eval() for norm in theirs]
-    torch.testing.assert_close(ours(x), each(x))
+    torch.testing.assert_close(ours(x), apart(x))
+
+
+@pytest.mark.parametrize("activation", ["relu", "mish", "tanh"])
+@pytest.mark.parametrize("hidden", [[], [4], [8, 5, 8]])
+def test_a_member_is_a_network_of_torchs_layers(hidden: list[int], activation: str) -> None:
+    stack, x = mlp([0, 0], 3, hidden=hidden, activation=activation, seeds=[0, 1]), torch.randn(2, 5, 3)
+    linears = [layer.linear for layer in stack.hidden] + [stack.output]
+    for member, a in enumerate(x):
+        for index, layer in enumerate(linears):
+            a = nn.functional.linear(a, layer.weight[member].T, layer.bias[member, 0])
+            a = getattr(nn.functional, activation)(a) if index < len(hidden) else a
+        torch.testing.assert_close(stack(x)[member], a)
+
+
+def test_periodic_features_are_cosines_of_the_numeric_columns() -> None:
+    x, layer = torch.randn(2, 5, 3), PeriodicFeatures(2, 3, [0, 1])
+    expected = [x]
+    for number in range(2):
+        for count in range(3):
+            turns = x[..., number] * layer.weight[:, number, count, None] + layer.bias[:, number, count, None]
+            expected.append((2 / 3) ** 0.5 * torch.cos(2 * torch.pi * turns).unsqueeze(2))
+    torch.testing.assert_close(layer(x), torch.cat(expected, 2))
+    assert mlp([0], 3, numbers=2, periodic_features=3).hidden[0].linear.weight.shape == (1, 3 + 6, 8)
+    for without in ({"periodic_features": 3}, {"numbers": 2}):
+        assert mlp([0], **without).periodic is None  # type: ignore[arg-type]
+
+
+def test_residual_adds_the_input_between_equal_widths() -> None:
+    stack, x = mlp([0, 0], hidden=[8, 8, 4], residual=True, activation="relu"), torch.randn(2, 5, 8)
+    assert [layer.residual for layer in stack.hidden] == [False, True, False]
+    layer = stack.hidden[1]
+    assert isinstance(layer, HiddenLayer)
+    torch.testing.assert_close(layer(x), x + torch.relu(layer.linear(x)))
+
+
+def test_no_gradient_crosses_members() -> None:
+    stack = mlp([1, 2], norm="batch")
+    stack(torch.randn(2, 5, 6))[0].sum().backward()
+    for parameter in stack.parameters():
+        assert parameter.grad is not None
+        assert not parameter.grad[1].any()
+    assert stack.output.weight.grad is not None
+    assert stack.output.weight.grad[0].any()
 
 
 def weighted_step(x: Tensor, weight: Tensor | None, *, written_out: bool) -> dict[str, Tensor]:
@@ -140,17 +200,13 @@ def weighted_step(x: Tensor, weight: Tensor | None, *, written_out: bool) -> dic
 
 
 @pytest.mark.parametrize("written_out", [True, False])
-@pytest.mark.parametrize("rows", [1, 2, 9])
-def test_rows_of_weight_0_do_not_change_a_step_of_batch_norm(rows: int, *, written_out: bool) -> None:
-    x, weight = torch.randn(20, 6).double(), torch.rand(20).double() + 0.1
-    weight[rows:] = 0
-    expected = weighted_step(x[:rows], weight[:rows], written_out=written_out)
-    assert_close(weighted_step(x, weight, written_out=written_out), expected)
-
-
-@pytest.mark.parametrize("written_out", [True, False])
 def test_weights_of_batch_norm_count_rows(*, written_out: bool) -> None:
-    x, times = torch.randn(6, 6).double(), torch.tensor([2.0, 1, 0, 3, 1, 1])
+    x, weight = torch.randn(20, 6).double(), torch.rand(20).double() + 0.1
+    for rows in (1, 2, 9):
+        weight[rows:] = 0
+        expected = weighted_step(x[:rows], weight[:rows], written_out=written_out)
+        assert_close(weighted_step(x, weight, written_out=written_out), expected)
+    x, times = x[:6], torch.tensor([2.0, 1, 0, 3, 1, 1])
     weighted = weighted_step(x, times, written_out=written_out)
     repeated = weighted_step(x.repeat_interleave(times.long(), 0), None, written_out=written_out)
     effective = (times.sum() ** 2 / times.square().sum()).item()

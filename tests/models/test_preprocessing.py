@@ -4,13 +4,10 @@ import math
 import pytest
 import torch
 from contracts import assert_member_independent
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mlplab import config
-from mlplab.models import MLP, FeatureLayout, Network, Preprocessing, build_preprocessing, preprocessed_width
+from mlplab.models import FeatureLayout, Linear, Network, Preprocessing
 
 NAN = math.nan
 LAYOUT = FeatureLayout((0, 3, 0, 5, 2), (True, True, False, False, False))
@@ -77,7 +74,7 @@ def build(
     dtype: torch.dtype = torch.float32,
     **changes: object,
 ) -> Preprocessing:
-    return build_preprocessing(section(name, **changes), LAYOUT, 1, SEEDS, dtype, statistics or mixed())
+    return Preprocessing(section(name, **changes), LAYOUT, 1, SEEDS, dtype, statistics or mixed())
 
 
 def rows(members: int = 2, count: int = 37) -> Tensor:
@@ -93,31 +90,23 @@ def rows(members: int = 2, count: int = 37) -> Tensor:
     return x
 
 
-def test_numbers_without_missing_values_cost_a_difference_and_a_quotient() -> None:
-    statistics = numbers([1, 2, 6], [4, 4, 4], [0, 5, -1])
-    preprocessing = build_preprocessing(section(), NUMBERS, 1, [0], torch.float32, statistics)
-    done: list[str] = []
+def of_numbers(name: str, *columns: list[float], dtype: torch.dtype = torch.float64) -> Preprocessing:
+    return Preprocessing(section(name), NUMBERS, 1, [0], dtype, numbers(*columns))
 
-    class Operations(TorchDispatchMode):
-        def __torch_dispatch__(self, function, types, arguments=(), named=None):  # type: ignore[no-untyped-def]
-            done.append(str(function))
-            return function(*arguments, **(named or {}))
 
-    x = torch.randn(1, 7, 3)
-    with Operations():
-        encoded = preprocessing.transform(x)
-    assert done == ["aten.sub.Tensor", "aten.div.Tensor"]
-    assert torch.equal(encoded, (x - statistics["mean"].float()) / statistics["std"].float())
-    raw = build_preprocessing(section("none", target="none"), NUMBERS, 1, [0], torch.float32, statistics)
+def test_standard_subtracts_the_mean_and_divides_by_the_standard_deviation() -> None:
+    columns, x = ([1, 2, 6], [4, 4, 4], [0, 5, -1]), torch.randn(1, 7, 3).double()
+    statistics = numbers(*columns)
+    expected = (x - statistics["mean"]) / statistics["std"]
+    assert torch.equal(of_numbers("standard", *columns).transform(x), expected)
+    raw = Preprocessing(section("none", target="none"), NUMBERS, 1, [0], torch.float64, statistics)
     assert raw.transform(x) is x
-    assert raw.target_transform.inverse_transform(x[..., :1]).tolist() == x[..., :1].double().tolist()
+    assert raw.target_transform.inverse_transform(x[..., :1]).equal(x[..., :1])
 
 
 def test_robust_clip_scales_by_quartiles_and_clips_outliers() -> None:
     columns = [0.0, 1, 2, 3, 4], [0.0, 0, 0, 0, 8], [7.0] * 5
-    preprocessing = build_preprocessing(
-        section("robust_clip"), NUMBERS, 1, [0], torch.float32, numbers(*columns)
-    )
+    preprocessing = of_numbers("robust_clip", *columns, dtype=torch.float32)
     found = preprocessing.transform(torch.tensor([[[4.0, 8, 7], [2, 0, 9], [1e30, -1e30, 0]]]))
     z1, z2 = (4 - 2) / 2, 2 * 8 / 8
     expected = [[z1 / (1 + (z1 / 3) ** 2) ** 0.5, z2 / (1 + (z2 / 3) ** 2) ** 0.5, 0], [0, 0, 0], [3, -3, 0]]
@@ -126,9 +115,7 @@ def test_robust_clip_scales_by_quartiles_and_clips_outliers() -> None:
 
 def test_quantile_makes_numbers_normal_by_their_rank() -> None:
     columns = [0.0, 1, 2, 3, 4], [0.0, 0, 0, 1, 9], [7.0] * 5
-    preprocessing = build_preprocessing(
-        section("quantile"), NUMBERS, 1, [0], torch.float64, numbers(*columns)
-    )
+    preprocessing = of_numbers("quantile", *columns)
     found = preprocessing.transform(
         torch.tensor([[[1.0, 0, 7], [2.5, 5, 7], [-3, 10, 7], [4, -1, 9]]]).double()
     )
@@ -141,8 +128,7 @@ def test_quantile_makes_numbers_normal_by_their_rank() -> None:
 
 def test_missing_and_unseen_values_are_imputed_and_indicated() -> None:
     preprocessing = build()
-    assert preprocessing.width == preprocessed_width(section(), LAYOUT) == 2 + 2 + 5 + 2
-    assert (preprocessing.features, preprocessing.outputs, preprocessing.dtype) == (5, 1, torch.float32)
+    assert preprocessing.width == 2 + 2 + 5 + 2
     member = [[3.0, 2, 3, 4, 0], [NAN, NAN, -1, 0, 1], [1, 1, -1, 2, 1]]
     x = torch.tensor([member, member])
     found = preprocessing.transform(x)
@@ -182,43 +168,20 @@ def test_impute_handles_what_transform_does_not(name: str) -> None:
     assert imputed[:, 0, 2:].tolist() == [[-2, 4, 0], [0, 1, 1]]
     assert preprocessing.transform(imputed).isfinite().all()
     assert preprocessing.impute(imputed).isnan().equal(imputed.isnan())
-    body = MLP(
-        preprocessing.width,
-        1,
-        hidden=[4],
-        activation="relu",
-        dropout=[0.0] * 2,
-        norm="none",
-        residual=False,
-        seeds=SEEDS,
-    )
+    body = Linear(preprocessing.width, 1, SEEDS)
     assert Network(preprocessing, body)(x).isfinite().all()
 
 
-@pytest.mark.parametrize("target", ["standard", "log", "none"])
-@given(values=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=9))
-def test_the_inverse_undoes_the_transform_of_targets(target: str, values: list[float]) -> None:
-    preprocessing = build(target=target, dtype=torch.float64)
-    y = torch.tensor(values, dtype=torch.float64).view(1, -1, 1).repeat(2, 1, 1)
-    z = preprocessing.target_transform.transform(y)
-    expected = {"standard": (y[0] - 1) / 3, "log": (y[0].log() - 1) / 3, "none": y[0]}[target]
-    torch.testing.assert_close(z[0], expected)
-    torch.testing.assert_close(preprocessing.target_transform.inverse_transform(z), y, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("target", ["standard", "log"])
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("count", [1, 37, 64])
-def test_a_member_does_not_depend_on_the_others(name: str, target: str, count: int) -> None:
-    x, y = rows(count=count), torch.rand(2, count, 1).double() + 0.1
+@pytest.mark.parametrize("count", [1, 37])
+def test_a_member_does_not_depend_on_the_others(name: str, count: int) -> None:
+    x = rows(count=count)
     slopes = torch.randn(2, count, 11, generator=torch.Generator().manual_seed(1))
 
     def compute(members: list[int]) -> dict[str, Tensor]:
         statistics = {key: values[members] for key, values in mixed().items()}
         seeds = [SEEDS[member] for member in members]
-        preprocessing = build_preprocessing(
-            section(name, target=target), LAYOUT, 1, seeds, torch.float32, statistics
-        )
+        preprocessing = Preprocessing(section(name), LAYOUT, 1, seeds, torch.float32, statistics)
         transformed = preprocessing.transform(x[members])
         (transformed * slopes[members]).sum().backward()
         assert preprocessing.category_encoder is not None
@@ -226,14 +189,11 @@ def test_a_member_does_not_depend_on_the_others(name: str, target: str, count: i
         assert weight is not None
         assert weight.grad is not None
         assert all(gradient.any() for gradient in weight.grad)
-        z = preprocessing.target_transform.transform(y[members])
         return {
             "inputs": transformed,
             "imputed": preprocessing.impute(x[members]),
             "embeddings": weight,
             "gradient": weight.grad,
-            "targets": z,
-            "predictions": preprocessing.target_transform.inverse_transform(z),
         }
 
     assert_member_independent(compute, 2)
@@ -249,18 +209,15 @@ def test_a_members_part_of_the_state_is_a_preprocessing(name: str) -> None:
     assert all(tensor.dim() == 3 and len(tensor) == 2 for tensor in state.values())
     for member in (0, 1):
         one = slice(member, member + 1)
-        alone = build_preprocessing(section(name, target="log"), LAYOUT, 1, [9], torch.float32, None)
+        alone = Preprocessing(section(name, target="log"), LAYOUT, 1, [9], torch.float32, None)
         alone.load_state_dict({key: tensor[one] for key, tensor in state.items()})
         assert torch.equal(alone.transform(x[one]), stack.transform(x)[one])
         assert torch.equal(alone.impute(x[one]).nan_to_num(), stack.impute(x)[one].nan_to_num())
-        z = torch.randn(1, 5, 1)
-        assert torch.equal(
-            alone.target_transform.inverse_transform(z),
-            stack.target_transform.inverse_transform(z.expand(2, -1, -1))[one],
-        )
+        z, transforms = torch.randn(2, 5, 1), (alone.target_transform, stack.target_transform)
+        assert torch.equal(transforms[0].inverse_transform(z[one]), transforms[1].inverse_transform(z)[one])
 
 
-@pytest.mark.parametrize("shape", [(2, 2, 3, 1), (2, 7, 10), (10,), ()])
+@pytest.mark.parametrize("shape", [(2, 7, 10), (10,)])
 def test_a_state_of_other_shapes_is_refused(shape: tuple[int, ...]) -> None:
     preprocessing = build("quantile")
     state = preprocessing.state_dict() | {"scaling.quantiles": torch.zeros(shape)}
@@ -285,7 +242,7 @@ def test_a_table_without_numbers_is_transformed() -> None:
         "mode": row([0, 1]),
     }
     for name in NAMES:
-        preprocessing = build_preprocessing(section(name), layout, 1, [0], torch.float32, statistics)
+        preprocessing = Preprocessing(section(name), layout, 1, [0], torch.float32, statistics)
         found = preprocessing.transform(torch.tensor([[[1.0, NAN], [0, 2]]]))
         assert found.tolist() == [[[1, 0, 1, 0, 1, 0], [0, 1, 0, 0, 0, 1]]]
 

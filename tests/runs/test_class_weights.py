@@ -10,8 +10,7 @@ from support import resolved
 
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache, RunData
-from mlplab.runs.build import build_stack
-from mlplab.runs.class_weights import class_weights
+from mlplab.runs.stack.build import build_stack, class_weights
 
 ROWS = 120
 LABELS = np.array(["often"] * 80 + ["seldom"] * 30 + ["rare"] * 10)

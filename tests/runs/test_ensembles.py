@@ -16,16 +16,15 @@ import mlplab
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
-from mlplab.runs.build import lightning_quiet
-from mlplab.runs.folder import RunFolder
-from mlplab.runs.members import member_configs
-from mlplab.runs.out_of_fold import disjoint_members
+from mlplab.runs.run import Run, member_configs
 from mlplab.runs.scores import scores
-from mlplab.runs.stack_trainer import StackTrainer, TrainingRun
+from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training import checkpoint
-from mlplab.training.callbacks import BestWeights, StackCallback
+from mlplab.training.best_weights import BestWeights, epoch_voters
+from mlplab.training.callbacks import StackCallback
 from mlplab.training.module import StackModule
+from mlplab.training.trainer import lightning_quiet
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -145,7 +144,8 @@ def test_the_others_choose_the_epoch_of_a_member(tmp_path: Path, patience: str) 
     cache = DataCache()
     stopping = f"callbacks.early_stopping.patience={patience}"
     run = resolved(*NUMBERS, "ensemble=4", "trainer.max_epochs=30", "optimizer.lr=0.1", stopping, cache=cache)
-    training = TrainingRun(run, cache.data(run), RunFolder(tmp_path / "run"), [], len, len)
+    training = Run(run, tmp_path / "run")
+    training.data, training.log_progress = cache.data(run), len
     curves = Curves()
     with lightning_quiet():
         trainer = StackTrainer([training], [curves])
@@ -153,13 +153,12 @@ def test_the_others_choose_the_epoch_of_a_member(tmp_path: Path, patience: str) 
     monitored = np.array(curves.monitored)
     of_others = (monitored.sum(1, keepdims=True) - monitored) / 3
     for member, epochs in enumerate(trainer.stack.module.epochs.tolist()):
-        assert trainer.best.epochs[member] == of_others[:epochs, member].argmin() + 1
-    assert trainer.best.epochs.tolist() != (monitored.argmin(0) + 1).tolist()
+        assert trainer.best.state.epochs[member] == of_others[:epochs, member].argmin() + 1
+    assert trainer.best.state.epochs.tolist() != (monitored.argmin(0) + 1).tolist()
 
 
 def test_a_mean_without_a_lost_member_is_not_compared_with_one_that_has_it() -> None:
-    deciders = ~torch.eye(3, dtype=torch.bool)[None]
-    best = BestWeights(3, deciders)
+    best = BestWeights(3, ~torch.eye(3, dtype=torch.bool)[None])
     module: Any = SimpleNamespace(ensemble=3, diverged={}, active=torch.ones(3, dtype=torch.bool))
     module.network = torch.nn.Identity()
     module.monitored = lambda values: values["val/mae"]
@@ -168,18 +167,18 @@ def test_a_mean_without_a_lost_member_is_not_compared_with_one_that_has_it() -> 
             module.diverged, module.active[0] = {0: "the loss became nan"}, False
         module.values = {"val/mae": torch.tensor(values)}
         best.on_epoch(SimpleNamespace(current_epoch=epoch), module)  # type: ignore[arg-type]
-    assert best.epochs.tolist() == [1, 2, 2]
+    assert best.state.epochs.tolist() == [1, 2, 2]
 
 
 def test_members_that_hold_out_the_same_rows_do_not_choose_each_others_epoch() -> None:
     held_out = [np.array(rows) for rows in ([0, 1], [2, 3], [1, 2], [4], [7], [7])]
-    found = disjoint_members(held_out, 3)
+    found = epoch_voters(held_out, 3)
     assert found is not None
     assert found.tolist() == [
         [[False, True, False], [True, False, False], [False, False, False]],
         [[False, True, True], [True, False, False], [True, False, False]],
     ]
-    assert disjoint_members(held_out, 1) is None
+    assert epoch_voters(held_out, 1) is None
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 from support import resolved
 
 from mlplab.data.cache import DataCache, HashedTable, RunData
-from mlplab.runs.build import Stack, build_stack
+from mlplab.runs.stack.build import Stack, build_stack
 
 ROWS = 200
 SPLITS = {

@@ -13,8 +13,7 @@ from support import resolved, train_into
 
 from mlplab.config.model import Activation
 from mlplab.data.cache import DataCache
-from mlplab.runs.resume_state import saved_state
-from mlplab.runs.run import Run
+from mlplab.runs.stack.checkpoints import saved_state
 from mlplab.sweeps.plan import _stack_key
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState
@@ -165,13 +164,10 @@ def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
         assert alone | {"seconds": 0} == stack[index] | {"seconds": 0}
     (warm,) = train_into(Path("warm"), [*members[2], "init_from=stack/0", "trainer.max_epochs=1"])
     assert warm["status"] == "done"
-    runs = [
-        Run(resolved(*member, "trainer.max_epochs=4"), Path(f"stack/{i}"), (0, 0))
-        for i, member in enumerate(members)
-    ]
-    kept = [saved_state(run.folder, run.config, DataCache().data(run.config)) for run in runs]
+    longer = [resolved(*member, "trainer.max_epochs=4") for member in members]
+    kept = [saved_state(Path(f"stack/{i}"), run, DataCache().data(run)) for i, run in enumerate(longer)]
     together = StackState.join([state for state in kept if state])
-    assert together.members["network"]["preprocessing.scaling.last"][:, 0, 0].tolist() == [24, 22, 14]
+    assert together.network["preprocessing.scaling.last"][:, 0, 0].tolist() == [24, 22, 14]
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")

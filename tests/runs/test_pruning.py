@@ -16,10 +16,10 @@ from mlplab.config import parse_launcher
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.finalize import finalize
 from mlplab.runs.folder import Metrics
 from mlplab.runs.run import Run
 from mlplab.runs.selection import read_run
+from mlplab.runs.stack.finalize import finalize
 from mlplab.sweeps.engines.engine import open_engine
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.summary import summarize
@@ -266,7 +266,7 @@ def test_a_stack_killed_while_pruned_runs_are_written_comes_to_the_same_end(
             shutil.copytree(tmp_path / "whole", tmp_path / "killed")  # as a kill would leave it
         return finalize(*arguments, **named)
 
-    monkeypatch.setattr("mlplab.runs.train.finalize", copied)
+    monkeypatch.setattr("mlplab.runs.stack.finalize.finalize", copied)
     whole = launched(tmp_path / "whole", with_rates(), brackets)
     assert Counter(status for status in statuses(whole)) == {"done": 1, "pruned": 6}
     assert (tmp_path / "killed").exists()

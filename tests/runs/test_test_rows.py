@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from support import SMALL, events_of, resolved, train_into
+from support import SMALL, resolved, train_into
 
 from mlplab.data.cache import DataCache
 from mlplab.data.loader import Batch
 from mlplab.errors import UserError
-from mlplab.runs import test_finished
+from mlplab.models import Network
 from mlplab.runs.discovery import has_test_scores, read_config
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.resume import differences, has_ended
 from mlplab.runs.selection import read_run, varying_keys
+from mlplab.runs.stack.score_test_rows import score_finished_run
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.module import StackModule
+from mlplab.training.evaluation import Evaluation
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -27,26 +28,17 @@ KINDS: dict[str, tuple[str, ...]] = {
     "numbers": (*SMALL, BASELINES),
     "float64": (*SMALL, BASELINES, "trainer.precision=64", "optimizer.weight_averaging=true"),
     "batch norm": (*SMALL, BASELINES, "model.norm=batch", "test_predictions=false"),
-    "classes": ("data=penguins", *SMALL[3:], BASELINES, "monitor=val/auroc"),
-    "ensemble": (*SMALL, BASELINES, "ensemble=3"),
     "ensemble of classes": ("data=penguins", *SMALL[3:], BASELINES, "ensemble=4"),
-    "quantiles": ("data=digits", *SMALL[3:], BASELINES, "model/preprocessing=quantile"),
 }
 
 
 def written(run: Path) -> dict[str, Any]:
     """What a run wrote about its test, and what it had before."""
     predictions = run / "test_predictions.csv"
-    events = events_of(run)
     return {
         "metrics": json.loads((run / "metrics.json").read_text()) | {"seconds": 0},
         "predictions": predictions.read_text() if predictions.exists() else None,
         "weights": {name: tensor.numpy().tobytes() for name, tensor in TrainedRun(run).state.items()},
-        "texts": {
-            tag: events.Tensors(tag)[-1].tensor_proto.string_val[0]
-            for tag in events.Tags()["tensors"]
-            if tag.startswith("scores")
-        },
     }
 
 
@@ -58,12 +50,11 @@ def test_a_finished_run_is_tested_as_at_its_end(tmp_path: Path, kind: str) -> No
     run, expected = tmp_path / "sweep/1", written(tmp_path / "tested/0")
     found = written(run)
     assert found["predictions"] is None
-    assert found["texts"] == {}
     assert found["weights"] == expected["weights"]
     assert found["metrics"] == {
         name: value for name, value in expected["metrics"].items() if "test/" not in name
     }
-    metrics = test_finished.test_finished(run, DataCache())
+    metrics = score_finished_run(run, DataCache())
     assert written(run) == expected
     assert metrics == json.loads((run / "metrics.json").read_text())
 
@@ -72,22 +63,23 @@ def test_a_finished_run_is_tested_as_at_its_end(tmp_path: Path, kind: str) -> No
 def tested_members(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of members in each batch of test rows that a network sees."""
     members: list[int] = []
-    step = StackModule.test_step
+    add = Evaluation.add
 
-    def counted(self: StackModule, batch: Batch, batch_idx: int) -> None:
-        members.append(len(batch.x))
-        step(self, batch, batch_idx)
+    def counted(self: Evaluation, network: Network, batch: Batch) -> None:
+        if self.part == "test":
+            members.append(len(batch.x))
+        add(self, network, batch)
 
-    monkeypatch.setattr(StackModule, "test_step", counted)
+    monkeypatch.setattr(Evaluation, "add", counted)
     return members
 
 
 def test_the_network_does_not_see_the_test_rows(tmp_path: Path, tested_members: list[int]) -> None:
     train_into(tmp_path, (*SMALL, "test=false"), (*SMALL, "seed=1", "test=false"))
     assert tested_members == []
-    test_finished.test_finished(tmp_path / "1", DataCache())
+    score_finished_run(tmp_path / "1", DataCache())
     assert tested_members == [1]
-    test_finished.test_finished(tmp_path / "1", DataCache())
+    score_finished_run(tmp_path / "1", DataCache())
     assert tested_members == [1]  # it has its scores
 
 
@@ -101,13 +93,11 @@ def test_runs_of_a_stack_are_tested_if_they_are_to_be(tmp_path: Path, tested_mem
 def test_only_finished_runs_are_tested(tmp_path: Path) -> None:
     train_into(tmp_path, (*SMALL, "test=false"))
     run = RunFolder(tmp_path / "0")
-    run.lock()
-    with pytest.raises(UserError, match="in use by another process"):
-        test_finished.test_finished(run.path, DataCache())
-    run.unlock()
+    with run.locked(), pytest.raises(UserError, match="in use by another process"):
+        score_finished_run(run.path, DataCache())
     run.write_metrics("interrupted", {})
     with pytest.raises(UserError, match="contains no finished run"):
-        test_finished.test_finished(run.path, DataCache())
+        score_finished_run(run.path, DataCache())
 
 
 def test_a_changed_table_is_not_tested(tmp_path: Path) -> None:
@@ -119,7 +109,7 @@ def test_a_changed_table_is_not_tested(tmp_path: Path) -> None:
     before = (tmp_path / "runs/0/metrics.json").read_bytes()
     frame.with_columns(pl.col("y") + 1).write_csv(table)
     with pytest.raises(UserError, match="has changed since training"):
-        test_finished.test_finished(tmp_path / "runs/0", DataCache())
+        score_finished_run(tmp_path / "runs/0", DataCache())
     assert (tmp_path / "runs/0/metrics.json").read_bytes() == before
     assert not (tmp_path / "runs/0/.lock").exists()
 

@@ -18,8 +18,10 @@ from mlplab.config.model import Activation
 from mlplab.data.cache import DataCache
 from mlplab.data.splits.splitters import random_split
 from mlplab.errors import UserError
-from mlplab.runs.build import build_stack
+from mlplab.runs.stack.build import build_stack
 from mlplab.training import checkpoint
+
+pytestmark = pytest.mark.usefixtures("full_speed")
 
 NONE = "baselines=[]"
 
@@ -76,14 +78,13 @@ def test_a_member_alone_and_in_a_stack_are_bit_equal(tmp_path: Path, shared: lis
         ["model.hidden=[64,64]", "data.batch_size=1"],
         ["model.hidden=[16,7]", "data.batch_size=5", "trainer.precision=64"],
         ["model.hidden=[1]", "model.norm=batch", "trainer.precision=64"],
-        ["model.hidden=[33,33]", "data.batch_size=null", "model.norm=layer", "model.residual=true"],
         ["model=linear", "data.batch_size=3", "trainer.precision=64"],
     ],
     ids=" ".join,
 )
 def test_a_member_does_not_depend_on_its_place_in_memory(tmp_path: Path, shape: list[str]) -> None:
     members = [
-        ["data=synthetic", "data.rows=71", "trainer.max_epochs=2", "logger=[]", *shape, f"seed={k}"]
+        ["data=synthetic", "data.rows=41", "trainer.max_epochs=2", "logger=[]", *shape, f"seed={k}"]
         for k in (1, 2)
     ]
     stack = trained(tmp_path / "stack", *members)
@@ -100,13 +101,12 @@ def test_a_folder_in_use_leaves_the_others_of_its_stack_unmade(tmp_path: Path) -
     assert [path.name for path in tmp_path.rglob("*")] == ["1", "mine"]
 
 
-@pytest.mark.usefixtures("full_speed")
 @pytest.mark.parametrize("activation", get_args(Activation))
 def test_odd_sizes_are_bit_equal_too(tmp_path: Path, activation: str) -> None:
     """Products, sums and functions of odd sizes go other ways in another place of memory."""
     shape = ("model.hidden=[5,3]", "data.batch_size=23", f"model.activation={activation}")
-    data = ("data=synthetic", "data.rows=1009", "data.noise=1", "trainer.max_epochs=1", "logger=[]", *shape)
-    members = [[*data, "data/split=kfold", "data.split.folds=7", f"data.split.fold={k}"] for k in (0, 3, 6)]
+    data = ("data=synthetic", "data.rows=509", "data.noise=1", "trainer.max_epochs=1", "logger=[]", *shape)
+    members = [[*data, "data/split=kfold", "data.split.folds=7", f"data.split.fold={k}"] for k in (0, 6)]
     stack = trained(tmp_path / "stack", *members)
     for index, member in enumerate(members):
         (alone,) = trained(tmp_path / str(index), [*member])
@@ -136,19 +136,6 @@ def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) ->
         assert run["metrics"][f"{part}/loss"] == pytest.approx(rmse**2, rel=1e-5)  # MSE, in target units
         assert run["metrics"][f"{part}/mae"] == pytest.approx(np.mean(np.abs(error[rows])), rel=1e-5)
         assert run["metrics"][f"{part}/r2"] == pytest.approx(1 - rmse**2 / np.var(y[rows]), rel=1e-5)
-
-
-def test_scaling_the_target_scales_the_errors(tmp_path: Path) -> None:
-    frame = pl.read_csv(CONCRETE)
-    frame.write_csv(tmp_path / "once.csv")
-    frame.with_columns(frame["target"] * 1000 + 1e6).write_csv(tmp_path / "thousand.csv")
-    common = ("data=csv", "data.target=target", "trainer.max_epochs=3", "trainer.precision=64")
-    once, thousand = (
-        trained(tmp_path / name, (*common, f"data.path={tmp_path / name}.csv"))[0]["metrics"]
-        for name in ("once", "thousand")
-    )
-    for name, power in (("rmse", 1), ("mae", 1), ("r2", 0), ("loss", 2)):
-        assert thousand[f"test/{name}"] == pytest.approx(once[f"test/{name}"] * 1000**power, rel=1e-6)
 
 
 def test_neither_weights_nor_schema_hold_anything_of_val_and_test_targets(tmp_path: Path) -> None:
@@ -222,7 +209,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
 
 def test_checkpoints_hold_averaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (run,) = trained(tmp_path / "cpu", SMALL)
-    state = checkpoint.load(tmp_path / "cpu/0/checkpoints/last.ckpt")["training"]["members"]
+    state = checkpoint.load(tmp_path / "cpu/0/checkpoints/last.ckpt")["training"]
     of_last_step = state["optimizer"]["weights"].flatten()
     output = run["last"]["body.output.bias"].flatten()
     assert torch.equal(output, state["network"]["body.output.bias"].flatten())
@@ -264,15 +251,6 @@ def test_a_golden_run_of_classes(tmp_path: Path) -> None:
         "temperature": 0.38845071,
     }
     assert {name: run["metrics"][name] for name in golden} == pytest.approx(golden, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    "option", ["model=linear", "trainer.fast_dev_run=true", "trainer.log_every_n_steps=2"]
-)
-def test_other_options_train(tmp_path: Path, option: str) -> None:
-    common = SMALL if option != "model=linear" else (*SMALL[:3], *SMALL[4:])
-    (run,) = trained(tmp_path, (*common, option))
-    assert run["metrics"]["status"] == "done"
 
 
 def test_a_fast_dev_run_keeps_the_predictions_of_its_one_batch(tmp_path: Path) -> None:
@@ -335,9 +313,8 @@ def test_cuda_gives_what_the_cpu_gives(tmp_path: Path, shared: list[str]) -> Non
         assert one["metrics"] == pytest.approx(other["metrics"], rel=1e-4)
 
 
-@pytest.mark.parametrize(("precision", "error"), [(64, 1e-9), (32, 1e-5)])
 def test_rows_of_weight_0_do_not_change_a_network_with_batch_norm(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: int, error: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     source = np.random.default_rng(0)
@@ -352,7 +329,7 @@ def test_rows_of_weight_0_do_not_change_a_network_with_batch_norm(
         "data.target=y",
         "data.weight=w",
         "data.batch_size=null",
-        f"trainer.precision={precision}",
+        "trainer.precision=64",
     )
     shared += ("model.norm=batch", "model.hidden=[8,8]", "trainer.max_epochs=5", NONE)
     found = []
@@ -360,4 +337,4 @@ def test_rows_of_weight_0_do_not_change_a_network_with_batch_norm(
         split = ("data/split=file", f"data.split.path={name}.txt", f"data.path={name}.csv")
         [metrics] = train_into(tmp_path / name, [*shared, *split])
         found.append({key: metrics[key] for key in ("train/loss", "val/rmse", "test/rmse", "best_epoch")})
-    assert found[1] == pytest.approx(found[0], rel=error)
+    assert found[1] == pytest.approx(found[0], rel=1e-9)

@@ -20,7 +20,6 @@ from mlplab.config import parse_launcher
 from mlplab.errors import CannotWrite, Fault, UserError
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.resume_state import StackCheckpoint
 from mlplab.runs.run import Run
 from mlplab.sweeps.checks import check_installed
 from mlplab.sweeps.engines import drive as driving
@@ -70,7 +69,7 @@ def lost(_: Path) -> None:
 def stack(tmp_path: Path) -> PlannedStack:
     (tmp_path / "stacks").mkdir()
     run = Run(resolved(*SMALL, "figures=none", "baselines=[]"), tmp_path / "run")
-    return PlannedStack("stack 1 of 1", [run], StackCheckpoint(tmp_path / "stacks/c.ckpt"))
+    return PlannedStack("stack 1 of 1", [run], tmp_path / "stacks/c.ckpt")
 
 
 def ends_as(stack: PlannedStack, status: str) -> Train:
@@ -194,8 +193,8 @@ def test_a_worker_trains_the_stack_that_was_written(
     monkeypatch.chdir(tmp_path)
     bracket = Bracket((Rung(1 / 9, (0.1, float("inf"))), Rung(1 / 3, ())), 1e9 / 7)
     runs = [Run(run.config, run.folder, bracket=each) for run in stack.runs for each in (bracket, None)]
-    assert run_job(write_job(PlannedStack("a title", runs, stack.checkpoint)))
-    assert trained == [PlannedStack("a title", runs, stack.checkpoint)]
+    assert run_job(write_job(PlannedStack("a title", runs, stack.file)))
+    assert trained == [PlannedStack("a title", runs, stack.file)]
 
 
 def test_errors_of_workers_can_be_pickled() -> None:

@@ -1,11 +1,17 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
+from contracts import assert_member_independent
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+from support import config
 from torch import Tensor
 
-from mlplab.training.calibration import HIGHEST, LOWEST, PRIOR_SCALE, fit_temperature
+from mlplab.data.loader import Loader
+from mlplab.models import FeatureLayout, Linear, Network, Preprocessing
+from mlplab.training.calibration import HIGHEST, LOWEST, PRIOR_SCALE, fit_temperature, temperatures
 
 
 def drawn(rows: int, classes: int, temperature: float, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -30,7 +36,11 @@ def test_a_known_temperature_is_found(temperature: float, classes: int) -> None:
     assert fit_temperature(*drawn(5000, classes, temperature), None) == pytest.approx(temperature, rel=0.05)
 
 
-def gain(rows: int, temperature: float) -> float:
+@pytest.mark.usefixtures("full_speed")
+@pytest.mark.parametrize(
+    ("rows", "temperature", "gain"), [(1, 1.0, -0.003), (30, 1.0, -0.003), (30, 2.5, 0.15)]
+)
+def test_logits_of_few_rows_gain_or_lose_little(rows: int, temperature: float, gain: float) -> None:
     """The share by which the mean log loss of other rows falls, over networks with few validation rows."""
     fitted, unscaled = 0.0, 0.0
     for seed in range(100):
@@ -38,18 +48,7 @@ def gain(rows: int, temperature: float) -> float:
         chosen = fit_temperature(logits[:rows], target[:rows], None)
         fitted += log_loss(logits[rows:], target[rows:], chosen)
         unscaled += log_loss(logits[rows:], target[rows:], 1.0)
-    return 1 - fitted / unscaled
-
-
-@pytest.mark.usefixtures("full_speed")
-@pytest.mark.parametrize("rows", [1, 10, 30])
-def test_calibrated_logits_of_few_rows_lose_little(rows: int) -> None:
-    assert gain(rows, 1.0) > -0.003
-
-
-@pytest.mark.usefixtures("full_speed")
-def test_logits_that_are_too_sure_gain_with_few_rows() -> None:
-    assert gain(30, 2.5) > 0.15
+    assert 1 - fitted / unscaled > gain
 
 
 def penalized_optimum(logits: Tensor, target: Tensor, weight: Tensor | None, rows: float) -> float:
@@ -91,10 +90,12 @@ def test_the_prior_keeps_the_temperature_nearer_to_1_the_fewer_the_rows(temperat
     assert differences[-1] < 0.05
 
 
-def test_without_rows_logits_stay() -> None:
+def test_without_rows_or_information_logits_stay() -> None:
     logits, target = drawn(20, 3, 8.0)
     assert fit_temperature(logits[:0], target[:0], None) == 1.0
     assert fit_temperature(logits, target, torch.zeros(20)) == 1.0
+    for value in (0.0, torch.nan, torch.inf):
+        assert fit_temperature(torch.full((100, 3), value), torch.arange(100) % 3, None) == 1.0
 
 
 def test_many_rows_of_uneven_weights_are_worth_few() -> None:
@@ -118,26 +119,6 @@ def test_repetitions_of_a_row_share_its_weight() -> None:
     assert twice == pytest.approx(once, rel=1e-9)
 
 
-def test_weights_have_no_unit() -> None:
-    logits, target = drawn(300, 3, 3.0)
-    weight = weights(300)
-    fitted = fit_temperature(logits, target, weight)
-    assert fit_temperature(logits, target, 1e-6 * weight) == pytest.approx(fitted, rel=1e-9)
-    assert fit_temperature(logits, target, torch.full((300,), 7.0)) == pytest.approx(
-        fit_temperature(logits, target, None), rel=1e-9
-    )
-
-
-def test_the_rows_that_weigh_most_decide() -> None:
-    logits, target = drawn(100, 3, 3.0)
-    without_errors = torch.eye(3, dtype=torch.float64)[torch.arange(2000) % 3]
-    all_logits = torch.cat([logits, without_errors])
-    all_targets = torch.cat([target, without_errors.argmax(1)])
-    weight = torch.where(torch.arange(2100) < 100, 1, 1e-6)
-    fitted = fit_temperature(logits, target, None)
-    assert fit_temperature(all_logits, all_targets, weight) == pytest.approx(fitted, rel=1e-3)
-
-
 def test_rows_of_weight_0_do_not_count() -> None:
     logits, target = drawn(300, 3, 3.0)
     weight, counts = weights(300), torch.arange(300) % 3 > 0
@@ -145,6 +126,7 @@ def test_rows_of_weight_0_do_not_count() -> None:
     unusable = torch.where(counts.unsqueeze(1), logits, torch.nan)
     assert expected != 1.0
     assert fit_temperature(unusable, target, weight * counts) == expected
+    assert fit_temperature(unusable, target, 1e-6 * weight * counts) == pytest.approx(expected, rel=1e-9)
 
 
 def separable(rows: int, scale: float) -> tuple[Tensor, Tensor]:
@@ -165,11 +147,6 @@ def test_logits_no_better_than_chance_get_the_highest_temperature() -> None:
     assert fit_temperature(logits, (target + 1) % 3, None) == pytest.approx(HIGHEST)
 
 
-@pytest.mark.parametrize("value", [0.0, torch.nan, torch.inf])
-def test_logits_without_information_stay(value: float) -> None:
-    assert fit_temperature(torch.full((100, 3), value), torch.arange(100) % 3, None) == 1.0
-
-
 def test_neither_the_order_of_rows_nor_the_precision_of_logits_matters() -> None:
     logits, target = drawn(300, 10, 2.5)
     order = torch.randperm(300, generator=torch.Generator().manual_seed(0))
@@ -178,13 +155,73 @@ def test_neither_the_order_of_rows_nor_the_precision_of_logits_matters() -> None
     assert fit_temperature(logits.float(), target, None) == pytest.approx(fitted, rel=1e-5)
 
 
-@pytest.mark.usefixtures("full_speed")
-@pytest.mark.parametrize("noise", [0, 5])
-def test_the_log_loss_of_its_own_rows_never_rises(noise: int) -> None:
-    for rows in (3, 30, 200):
-        for temperature in (0.3, 0.9, 1.0, 1.2, 5.0):
-            for seed in range(6):
-                logits, target = drawn(rows, 2 + seed % 3, temperature, seed)
-                target[: rows * noise // 20] = 0
-                fitted = fit_temperature(logits, target, None)
-                assert log_loss(logits, target, fitted) <= log_loss(logits, target, 1.0)
+CLASSES = 3
+COUNTS = (150, 19, 90)
+SOURCE = torch.Generator().manual_seed(0)
+X = torch.randn(200, 2, generator=SOURCE)
+ROWS = [torch.randperm(200, generator=SOURCE)[:count] for count in COUNTS]
+WEIGHT = torch.rand(200, 1, generator=SOURCE)
+
+
+def network(members: Sequence[int]) -> Network:
+    """Members that are too sure of themselves."""
+    section = config("model/preprocessing=none").model.preprocessing
+    layout = FeatureLayout((0, 0), (False, False))
+    preprocessing = Preprocessing(section, layout, 1, members, torch.float32, None, CLASSES)
+    body = Linear(2, CLASSES, seeds=members)
+    with torch.no_grad():
+        body.weight.mul_(20)
+    return Network(preprocessing, body)
+
+
+def targets() -> torch.Tensor:
+    """Drawn from the first member's probabilities at temperature 5."""
+    with torch.no_grad():
+        logits = network([0]).forward_scaled(X.unsqueeze(0))[0]
+    source = torch.Generator().manual_seed(0)
+    return torch.multinomial(torch.softmax(logits / 5, 1), 1, generator=source).double()
+
+
+Y = targets()
+
+
+def chosen(
+    members: Sequence[int],
+    weight: torch.Tensor | None,
+    batch: int = 4096,
+    runs: Sequence[Sequence[int]] | None = None,
+) -> torch.Tensor:
+    loader = Loader(X, Y, [ROWS[member] for member in members], batch, multiple=64, weight=weight)
+    rows = [ROWS[member] for member in members]
+    return temperatures(network(members), loader, rows, runs or [[place] for place in range(len(members))])
+
+
+@pytest.mark.parametrize("batch", [4096, 50])
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+def test_each_members_temperature_is_that_of_its_own_rows(weight: torch.Tensor | None, batch: int) -> None:
+    found = chosen(range(3), weight, batch)
+    assert (found.shape, found.dtype) == ((3,), torch.float64)
+    for member, rows in enumerate(ROWS):
+        with torch.no_grad():
+            logits = network([member]).forward_scaled(X[rows].unsqueeze(0))[0]
+        own = None if weight is None else weight[rows, 0]
+        assert found[member].item() == pytest.approx(
+            fit_temperature(logits, Y[rows, 0].long(), own), rel=1e-5
+        )
+    assert found[0].item() == pytest.approx(5, rel=0.3)
+
+
+def test_the_members_of_a_run_share_a_temperature_of_all_their_rows() -> None:
+    with torch.no_grad():
+        logits = [network([member]).forward_scaled(X[ROWS[member]].unsqueeze(0))[0] for member in (0, 2)]
+    y = torch.cat([Y[ROWS[member], 0] for member in (0, 2)]).long()
+    rows = torch.cat([ROWS[0], ROWS[2]])  # some in both
+    expected = fit_temperature(torch.cat(logits), y, None, rows)
+    assert expected != pytest.approx(fit_temperature(torch.cat(logits), y, None), rel=1e-4)
+    found = chosen(range(3), None, runs=[[0, 2], [1]])
+    assert found[0].item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+def test_a_member_does_not_depend_on_the_others(weight: torch.Tensor | None) -> None:
+    assert_member_independent(lambda members: {"temperature": chosen(members, weight)}, 3)

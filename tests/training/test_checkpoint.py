@@ -7,13 +7,6 @@ import torch
 from mlplab.training import checkpoint
 
 
-def save(path: Path, epoch: int) -> None:
-    state = {"w": torch.full((2,), float(epoch))}
-    checkpoint.save(
-        path, state, config={}, schema={}, table={}, epoch=epoch, metrics={}, member_weights={0: 1.0}
-    )
-
-
 def newest_epoch(path: Path) -> int:
     content = checkpoint.load_newest(path)
     assert content is not None
@@ -23,11 +16,11 @@ def newest_epoch(path: Path) -> int:
 def test_the_checkpoint_before_a_damaged_one_is_used(tmp_path: Path) -> None:
     last = tmp_path / "last.ckpt"
     for epoch in (1, 2):
-        save(last, epoch)
+        checkpoint.save(last, {"epoch": epoch, "state": {"w": torch.full((200,), epoch)}})
         assert newest_epoch(last) == epoch
     last.write_bytes(last.read_bytes()[:500])
     assert newest_epoch(last) == 1
-    save(last, epoch=3)
+    checkpoint.save(last, {"epoch": 3})
     assert newest_epoch(last) == 3
     last.unlink()  # as if a process had been killed between the two renames
     assert newest_epoch(last) == 1  # and not the damaged one

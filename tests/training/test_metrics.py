@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,47 +10,158 @@ from contracts import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss, roc_auc_score
+from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
+from torchmetrics.classification import MulticlassCalibrationError
 
-from mlplab.training.metrics import RegressionMetrics
+from mlplab.config.metrics import CLASSIFICATION
+from mlplab.training.metrics import build_metrics
 
-Metrics = dict[str, torch.Tensor]
+Scores = dict[str, Tensor]
+TASKS = {"regression": (2, 0), "binary": (1, 2), "multiclass": (1, 5)}
+"""Numbers of targets and of classes."""
 
 
-def data(members: int, rows: int, targets: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+def regression(members: int, rows: int, targets: int = 1) -> tuple[Tensor, Tensor]:
+    """Predictions and targets."""
     source = torch.Generator().manual_seed(rows)
     target, noise = torch.randn(2, members, rows, targets, dtype=torch.float64, generator=source)
     return target + 0.3 * noise, target
 
 
-def errors(
-    predicted: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None, batch: int = 4096
-) -> Metrics:
-    metric = RegressionMetrics(len(target), target.shape[2])
+def classification(members: int, rows: int, classes: int, *, ties: bool = False) -> tuple[Tensor, Tensor]:
+    """Logarithms of probabilities, and classes."""
+    source = torch.Generator().manual_seed(rows)
+    target = torch.randint(classes, (members, rows, 1), generator=source)
+    logits = torch.randn(members, rows, classes, dtype=torch.float64, generator=source)
+    logits.scatter_add_(2, target, torch.ones_like(target, dtype=torch.float64))
+    return (logits.round() if ties else logits).log_softmax(2), target.double()
+
+
+def drawn(task: str, members: int, rows: int) -> tuple[Tensor, Tensor]:
+    targets, classes = TASKS[task]
+    return classification(members, rows, classes) if classes else regression(members, rows, targets)
+
+
+def scores(
+    task: str, predicted: Tensor, target: Tensor, weight: Tensor | None = None, batch: int = 4096
+) -> Scores:
+    """The metrics over batches."""
+    classes = 0 if task == "regression" else predicted.shape[2]
+    metrics = build_metrics(len(target), target.shape[2], classes)
     for at in range(0, target.shape[1], batch):
         rows = slice(at, at + batch)
-        metric.update(predicted[:, rows], target[:, rows], None if weight is None else weight[:, rows])
-    return metric.compute()
+        metrics.update(predicted[:, rows], target[:, rows], None if weight is None else weight[:, rows])
+    return {name: value.reshape(len(target), -1) for name, value in metrics.compute().items()}
 
 
-def assert_equal(found: Metrics, expected: Metrics) -> None:
+def assert_equal(found: Scores, expected: Scores) -> None:
     for name, value in expected.items():
         assert torch.equal(found[name].reshape(-1), value.reshape(-1)), name
 
 
-@pytest.mark.parametrize("members", [1, 5])
-@pytest.mark.parametrize("rows", [1, 7, 130, 5000])
-def test_without_weights_errors_are_torchmetrics_to_the_bit(members: int, rows: int) -> None:
-    predicted, target = data(members, rows)
+@pytest.mark.parametrize(
+    ("task", "rows", "weighted"),
+    [
+        *((task, 130, weighted) for task in TASKS for weighted in (False, True)),
+        ("binary", 1, True),
+        ("binary", 40_000, True),  # torch's sums over as many rows use several threads
+    ],
+)
+def test_a_member_does_not_depend_on_the_others(task: str, rows: int, weighted: bool) -> None:
+    predicted, target = drawn(task, 3, rows)
+    predicted[1] = predicted[1].round(decimals=1)  # only this one has ties
+    weight = torch.rand(3, rows, 1, generator=torch.Generator().manual_seed(0)) if weighted else None
+
+    def compute(members: list[int]) -> Scores:
+        weights = None if weight is None else weight[members]
+        return scores(task, predicted[members], target[members], weights, max(rows // 2, 1))
+
+    assert_member_independent(compute, 3)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_reset_forgets_all_rows(task: str) -> None:
+    metrics = build_metrics(2, *TASKS[task])
+    for rows in (40, 50):
+        predicted, target = drawn(task, 2, rows)
+        metrics.update(predicted[:, :30], target[:, :30])
+        metrics.compute()
+        metrics.update(predicted[:, 30:], target[:, 30:])
+        assert_equal(metrics.compute(), scores(task, predicted, target, batch=30))
+        metrics.reset()
+
+
+def test_a_target_does_not_depend_on_the_others() -> None:
+    predicted, target = regression(4, 130, 5)
+    together = scores("regression", predicted, target)
+    one = scores("regression", predicted[..., 2:3], target[..., 2:3])
+    assert_equal(one, {name: value[:, 2] for name, value in together.items()})
+
+
+@pytest.mark.parametrize("task", TASKS)
+@settings(max_examples=12)
+@given(
+    weights=st.lists(st.integers(0, 4), min_size=2, max_size=20).filter(
+        lambda each: sum(map(bool, each)) > 1
+    ),
+    batch=st.integers(1, 9),
+)
+def test_weight_equals_repetition(task: str, weights: list[int], batch: int) -> None:
+    predicted, target = drawn(task, 1, len(weights))
+
+    def compute(rows: Tensor, weight: Tensor | None) -> Scores:
+        reshaped = None if weight is None else weight.reshape(1, -1, 1)
+        return scores(task, predicted[:, rows], target[:, rows], reshaped, batch)
+
+    assert_weight_equals_repetition(compute, weights)
+    assert_equal_weights_are_none(compute, len(weights))
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("bad", [1e9, -math.inf, math.nan])
+def test_rows_of_weight_0_do_not_count(task: str, bad: float) -> None:
+    predicted, target = drawn(task, 2, 40)
+    weight = torch.ones(2, 40, 1)
+    weight[0, :5] = 0
+    changed = (target if task == "regression" else predicted).clone()
+    changed[0, :5] = bad if task != "regression" else 1e9
+    pair = (predicted, changed) if task == "regression" else (changed, target)
+    expected = scores(task, predicted, target, weight)
+    for batch in (3, 4096):
+        for name, value in scores(task, *pair, weight, batch).items():
+            torch.testing.assert_close(value, expected[name])
+            assert value.isfinite().all()
+    weight[0] = 0  # no rows
+    for value in scores(task, predicted, target, weight).values():
+        assert value.isnan()[:, 0].tolist() == [True, False]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_what_is_undefined_is_nan(task: str) -> None:
+    log_probabilities, target = drawn(task, 2, 40)
+    weight = torch.ones(2, 40, 1)
+    weight[0][target[0] == 1] = 0
+    found = scores(task, log_probabilities, target, weight)
+    assert found.pop("auroc").isnan()[:, 0].tolist() == [True, False]  # a class has no row
+    assert torch.stack(list(found.values())).isfinite().all()
+    log_probabilities[0, 7] = math.nan
+    for value in scores(task, log_probabilities, target).values():
+        assert value.isnan()[:, 0].tolist() == [True, False]
+
+
+@pytest.mark.parametrize("rows", [1, 130, 5000])
+def test_without_weights_errors_are_torchmetrics_to_the_bit(rows: int) -> None:
+    predicted, target = regression(5, rows)
     theirs: dict[str, Metric] = {
-        "rmse": MeanSquaredError(squared=False, num_outputs=members).set_dtype(torch.float64),
-        "mae": MeanAbsoluteError(num_outputs=members).set_dtype(torch.float64),
+        "rmse": MeanSquaredError(squared=False, num_outputs=5).set_dtype(torch.float64),
+        "mae": MeanAbsoluteError(num_outputs=5).set_dtype(torch.float64),
     }
     for metric in theirs.values():
         for at in range(0, rows, 4096):
-            batch = slice(at, at + 4096)
-            metric.update(predicted[:, batch, 0].T, target[:, batch, 0].T)
-    found = errors(predicted, target)
+            metric.update(predicted[:, at : at + 4096, 0].T, target[:, at : at + 4096, 0].T)
+    found = scores("regression", predicted, target)
     assert_equal(found, {name: metric.compute() for name, metric in theirs.items()})
     if rows > 1:
         r2 = R2Score(multioutput="raw_values")
@@ -56,63 +169,78 @@ def test_without_weights_errors_are_torchmetrics_to_the_bit(members: int, rows: 
         torch.testing.assert_close(found["r2"].reshape(-1), r2.compute().reshape(-1))
 
 
-@pytest.mark.parametrize("weighted", [True, False])
-def test_a_member_or_a_target_does_not_depend_on_the_others(weighted: bool) -> None:
-    predicted, target = data(4, 130, 5)
-    weight = torch.rand(4, 130, 1, generator=torch.Generator().manual_seed(0)) if weighted else None
-
-    def compute(members: list[int]) -> Metrics:
-        metrics = errors(predicted[members], target[members], None if weight is None else weight[members])
-        return {name: value.reshape(len(members), 5) for name, value in metrics.items()}
-
-    assert_member_independent(compute, 4)
-    together = errors(predicted, target, weight)
-    one = errors(predicted[..., 2:3], target[..., 2:3], weight)
-    assert_equal(one, {name: value[:, 2] for name, value in together.items()})
+def test_r2_does_not_depend_on_the_unit_and_is_nan_for_a_constant() -> None:
+    predicted, target = regression(2, 40)
+    small = scores("regression", predicted * 1e-6, target * 1e-6)["r2"]
+    np.testing.assert_allclose(small, scores("regression", predicted * 1e6, target * 1e6)["r2"])
+    far = scores("regression", predicted + 1e7, target + 1e7)["r2"]
+    np.testing.assert_allclose(far, scores("regression", predicted, target)["r2"], rtol=1e-6)
+    ones = torch.ones(1, 3, 1, dtype=torch.float64)
+    assert scores("regression", 0 * ones, ones)["r2"].isnan().all()
 
 
-@settings(max_examples=40)
-@given(
-    st.lists(st.integers(0, 4), min_size=2, max_size=16).filter(lambda each: sum(map(bool, each)) > 1),
-    st.integers(1, 9),
-)
-def test_weight_equals_repetition(weights: list[int], batch: int) -> None:
-    predicted, target = data(1, len(weights), 2)
+def test_classification_by_hand() -> None:
+    def found(probabilities: list[list[float]], target: list[int]) -> dict[str, float]:
+        log_probabilities = torch.tensor([probabilities], dtype=torch.float64).log()
+        values = scores("binary", log_probabilities, torch.tensor(target).double().reshape(1, -1, 1))
+        return {name: value.item() for name, value in values.items()}
 
-    def compute(rows: torch.Tensor, weight: torch.Tensor | None) -> Metrics:
-        reshaped = None if weight is None else weight.reshape(1, -1, 1)
-        return errors(predicted[:, rows], target[:, rows], reshaped, batch)
-
-    assert_weight_equals_repetition(compute, weights)
-    assert_equal_weights_are_none(compute, len(weights))
-    times = torch.tensor(weights)
-    present, weight = times > 0, times.reshape(1, -1, 1).float()
-    assert_equal(  # batch by batch of one row, to the bit
-        errors(predicted[:, present], target[:, present], weight[:, present], 1),
-        errors(predicted, target, weight, 1),
+    by_hand = found([[0.1, 0.9], [0.4, 0.6], [0.4, 0.6], [0.8, 0.2]], [1, 0, 1, 0])
+    assert tuple(by_hand) == CLASSIFICATION
+    assert by_hand == pytest.approx(
+        {
+            "log_loss": -math.log(0.9 * 0.4 * 0.6 * 0.8) / 4,
+            "accuracy": 3 / 4,
+            "balanced_accuracy": (1 / 2 + 1) / 2,
+            "f1_macro": (2 / 3 + 4 / 5) / 2,
+            "auroc": 3.5 / 4,  # of four pairs, three are in order and one is a tie
+            "calibration_error": ((1 - 0.9) + (0.6 + 0.6 - 1) + (1 - 0.8)) / 4,
+        }
     )
+    assert found([[1 / 3] * 3] * 2, [0, 2])["accuracy"] == 1 / 2  # the first of equally probable classes
+    in_one_bin = found([[1, 0], [0.95, 0.05]], [1, 0])["calibration_error"]
+    assert in_one_bin == pytest.approx((1 + 0.95 - 1) / 2)
+    assert found([[math.exp(-100), 1]], [0])["log_loss"] == pytest.approx(100)  # not clipped
 
 
-def test_r2_does_not_depend_on_the_unit() -> None:
-    predicted, target = data(2, 40)
-    small = errors(predicted * 1e-6, target * 1e-6)["r2"]
-    np.testing.assert_allclose(small, errors(predicted * 1e6, target * 1e6)["r2"])
-    theirs = R2Score(multioutput="raw_values")
-    theirs.update((predicted * 1e-6)[..., 0].T, (target * 1e-6)[..., 0].T)
-    assert theirs.compute().tolist() == [1, 1]  # which RegressionMetrics avoids
-
-
-def test_r2_of_a_constant_target_is_nan() -> None:
-    target = torch.ones(1, 3, 1, dtype=torch.float64)
-    assert errors(torch.zeros_like(target), target)["r2"].isnan().all()
-
-
-@pytest.mark.parametrize("batch", [1, 3, 7])
-def test_r2_ignores_targets_of_weight_0(batch: int) -> None:
-    predicted, target = data(2, 40)
-    weight = torch.ones(2, 40, 1)
-    weight[0, :5] = 0
-    far = target.clone()
-    far[0, :5] = 1e9
-    found = errors(predicted, far, weight, batch)["r2"]
-    torch.testing.assert_close(found, errors(predicted, target, weight, batch)["r2"])
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true:UserWarning")
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_classification_is_scored_as_by_scikit_learn(classes: int) -> None:
+    compared = 0
+    for seed in range(12):
+        random = np.random.default_rng([classes, seed])
+        rows, present = int(random.integers(1, 80)), int(random.integers(1, classes + 1))
+        if seed % 3:
+            rows, present = rows + 5 * classes, classes
+        log_probabilities, _ = classification(1, rows, classes, ties=seed % 2 == 0)
+        y = random.permutation(classes)[:present][random.integers(present, size=rows)]
+        weight = random.choice([0, 0.3, 1, 2.5], size=rows) if seed % 4 > 1 else None
+        target = torch.tensor(y, dtype=torch.float64).reshape(1, -1, 1)
+        weights = None if weight is None else torch.tensor(weight).reshape(1, -1, 1)
+        values = scores("multiclass", log_probabilities, target, weights, batch=17)
+        found = {name: value.item() for name, value in values.items()}
+        p = log_probabilities[0].exp().numpy()
+        if weight is not None:
+            p, y, weight = p[weight > 0], y[weight > 0], weight[weight > 0]
+        predicted, labels = p.argmax(1), list(range(classes))
+        if len(y) == 0:
+            assert np.isnan(list(found.values())).all()
+            continue
+        expected = {
+            "log_loss": log_loss(y, p, sample_weight=weight, labels=labels),
+            "accuracy": accuracy_score(y, predicted, sample_weight=weight),
+            "balanced_accuracy": balanced_accuracy_score(y, predicted, sample_weight=weight),
+            "f1_macro": f1_score(y, predicted, average="macro", sample_weight=weight),
+            "auroc": math.nan,
+        }
+        if len(set(y)) == classes:
+            compared += 1
+            scored = p[:, 1] if classes == 2 else p
+            expected["auroc"] = roc_auc_score(y, scored, multi_class="ovr", sample_weight=weight)
+        error = found.pop("calibration_error")
+        assert found == pytest.approx(expected, rel=0, abs=1e-10, nan_ok=True), seed
+        if weight is None:
+            theirs = MulticlassCalibrationError(classes, n_bins=15, norm="l1")
+            theirs.update(log_probabilities[0].exp(), target[0, :, 0].long())
+            assert error == pytest.approx(theirs.compute().item(), abs=1e-6)
+    assert compared > 6

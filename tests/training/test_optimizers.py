@@ -7,7 +7,8 @@ from contracts import assert_member_independent
 from support import config, resolved
 from torch import nn
 
-from mlplab.training.optimizers import ETA, build_optimizer, clip_by_member
+from mlplab.training.optimizers import AVERAGE_EXPONENT as ETA
+from mlplab.training.optimizers import MemberOptimizer, clip_by_member
 
 MEMBERS = 3
 Make = Callable[[list[nn.Parameter], float, float], torch.optim.Optimizer]
@@ -34,8 +35,7 @@ def gradients(parameters: list[nn.Parameter], generator: torch.Generator) -> Non
         parameter.grad = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize(("kind", "decay"), [*((kind, 0.1) for kind in KINDS), ("adamw", 0.0)])
 def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
     overrides, make = KINDS[kind]
     rates = [0.1, 0.01, 0.003]
@@ -45,7 +45,7 @@ def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
     shapes = ((MEMBERS, 4, 2), (MEMBERS, 1, 2))
     ours = [nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64)) for shape in shapes]
     theirs = [[nn.Parameter(p.detach()[k].clone()) for p in ours] for k in range(MEMBERS)]
-    optimizer = build_optimizer(ours, settings)
+    optimizer = MemberOptimizer(ours, settings)
     references = [make(p, lr, decay) for p, lr in zip(theirs, rates, strict=True)]
     for step in range(20):
         gradients(ours, generator)
@@ -72,7 +72,7 @@ def test_a_member_does_not_depend_on_the_others(kind: str) -> None:
 
     def compute(members: list[int]) -> dict[str, torch.Tensor]:
         parameter = nn.Parameter(weights[members].clone())
-        optimizer = build_optimizer([parameter], [settings[member] for member in members])
+        optimizer = MemberOptimizer([parameter], [settings[member] for member in members])
         optimizer.set_lr(torch.ones(9, len(members), dtype=torch.float64))
         for _ in range(9):
             parameter.grad = slopes[members] * parameter.detach()
@@ -86,7 +86,7 @@ def test_a_member_does_not_depend_on_the_others(kind: str) -> None:
 def test_the_average_is_weighted_by_a_power_of_the_step() -> None:
     overrides = ("optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "optimizer.weight_averaging=true")
     parameter = nn.Parameter(torch.zeros(1, 1, 1, dtype=torch.float64))
-    optimizer = build_optimizer([parameter], [config(*overrides).optimizer])
+    optimizer = MemberOptimizer([parameter], [config(*overrides).optimizer])
     optimizer.set_lr(torch.ones(30, 1, dtype=torch.float64))
     steps, weights = 20, []
     for step in range(steps):
@@ -102,7 +102,7 @@ def test_the_average_is_weighted_by_a_power_of_the_step() -> None:
         state, average = optimizer.member_state(), parameter.detach().clone()
     assert parameter.item() == state["weights"][0, 0].item() == last
 
-    resumed = build_optimizer([nn.Parameter(average)], [config(*overrides).optimizer])
+    resumed = MemberOptimizer([nn.Parameter(average)], [config(*overrides).optimizer])
     resumed.load_member_state(state, steps)
     for each in (optimizer, resumed):
         each.set_lr(torch.ones(1, 1, dtype=torch.float64))
@@ -112,28 +112,35 @@ def test_the_average_is_weighted_by_a_power_of_the_step() -> None:
 
 
 def test_clipping_is_torchs_member_by_member() -> None:
-    generator = torch.Generator().manual_seed(0)
     stacked = [nn.Parameter(torch.zeros(2, 3, 3)), nn.Parameter(torch.zeros(2, 1, 3))]
-    gradients(stacked, generator)
-    assert stacked[0].grad is not None
-    stacked[0].grad[1] *= 0.01  # the second member's norm stays below the bound
-    assert stacked[1].grad is not None
-    stacked[1].grad[1] *= 0.01
-    alone = [[nn.Parameter(p.detach()[k].clone()) for p in stacked] for k in range(2)]
-    for k in range(2):
-        for mine, yours in zip(stacked, alone[k], strict=True):
+    gradients(stacked, torch.Generator().manual_seed(0))
+    alone = [
+        [nn.Parameter(parameter.detach()[member].clone()) for parameter in stacked] for member in range(2)
+    ]
+    for member, scale in enumerate((1, 0.01)):  # the second member's norm stays below the bound
+        for mine, yours in zip(stacked, alone[member], strict=True):
             assert mine.grad is not None
-            yours.grad = mine.grad[k].clone()
-        nn.utils.clip_grad_norm_(alone[k], 0.5)
+            mine.grad[member] *= scale
+            yours.grad = mine.grad[member].clone()
+        nn.utils.clip_grad_norm_(alone[member], 0.5)
     clip_by_member(stacked, 0.5)
-    for k in range(2):
-        for mine, yours in zip(stacked, alone[k], strict=True):
+    for member in range(2):
+        for mine, yours in zip(stacked, alone[member], strict=True):
             assert mine.grad is not None
-            torch.testing.assert_close(mine.grad[k], yours.grad, rtol=1e-5, atol=0)
+            torch.testing.assert_close(mine.grad[member], yours.grad, rtol=1e-5, atol=0)
+
+
+def test_private_kernels_are_those_of_torch_2_15() -> None:
+    """If torch changes their arguments: adapt `optimizers.py`, and compare a step with torch's optimizers."""
+    moments = "Tensor(d!)[] exp_avg_sqs, Tensor(e!)[] max_exp_avg_sqs, Tensor[] state_steps, *, float lr"
+    for kernel in (torch.ops.aten._fused_adam_, torch.ops.aten._fused_adamw_):
+        assert moments in str(kernel.default._schema)
+    momentum = "Tensor(c!)[] momentum_buffer_list, *, float weight_decay, float momentum, float lr"
+    assert momentum in str(torch.ops.aten._fused_sgd_.default._schema)
 
 
 def test_hooks_that_would_not_be_called_are_refused() -> None:
-    optimizer = build_optimizer([nn.Parameter(torch.zeros(1, 1, 1))], [resolved().optimizer])
+    optimizer = MemberOptimizer([nn.Parameter(torch.zeros(1, 1, 1))], [resolved().optimizer])
     for register in (optimizer.register_step_pre_hook, optimizer.register_step_post_hook):
         with pytest.raises(NotImplementedError, match="on_before_optimizer_step"):
             register(print)
@@ -141,7 +148,7 @@ def test_hooks_that_would_not_be_called_are_refused() -> None:
 
 def test_gradients_are_views_unless_replaced() -> None:
     parameter = nn.Parameter(torch.ones(1, 2, 3))
-    optimizer = build_optimizer(
+    optimizer = MemberOptimizer(
         [parameter], [config("optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0").optimizer]
     )
     optimizer.set_lr(torch.ones(3, 1, dtype=torch.float64))

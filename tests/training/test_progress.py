@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from lightning.pytorch import Trainer
 from rich.console import Console
 from support import SMALL, resolved
 
 from mlplab.data.cache import DataCache
 from mlplab.runs.run import Run
 from mlplab.runs.train import train_runs
-from mlplab.training import progress
+from mlplab.training.loggers import progress
+from mlplab.training.module import StackModule
 
 
 def lines(folder: Path, *members: Sequence[str], title: str | None = None) -> list[str]:
@@ -20,33 +22,39 @@ def lines(folder: Path, *members: Sequence[str], title: str | None = None) -> li
     cache, written = DataCache(), io.StringIO()
     configs = [resolved(*SMALL, *overrides, cache=cache) for overrides in members]
     runs = [Run(each, folder / str(index)) for index, each in enumerate(configs)]
-    train_runs(runs, [cache.data(each) for each in configs], Console(file=written), title=title)
+    train_runs(runs, cache, Console(file=written), title=title)
     return written.getvalue().splitlines()
 
 
-def test_lines_tell_how_far_the_training_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    written = lines(tmp_path, [])
-    assert len(written) == 5 * 3  # steps: epochs of 42 rows in batches of 16
-    assert written[0] == "epoch 1/5  7% of all steps"
-    assert written[-1].startswith("epoch 5/5  100% of all steps  train ")
-    assert "  mae " in written[-1]
-    assert "of all steps" not in (tmp_path / "0/train.log").read_text(encoding="utf-8")
+def test_a_line_tells_how_far_the_training_is(tmp_path: Path, line_at_end: None) -> None:
+    line, *_ = lines(tmp_path, [])
+    assert re.fullmatch(r"test scores and baselines of run 1 of 1, \d+ s", line)
+    assert line not in (tmp_path / "0/train.log").read_text(encoding="utf-8")
 
 
-def test_there_are_no_lines_before_it_is_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "LINE_SECONDS", 1e9)
-    assert lines(tmp_path, []) == []
-
-
-def test_lines_of_a_sweep_name_the_best_run_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+def test_the_line_of_a_sweep_names_the_best_run_so_far(tmp_path: Path, shown: list[str]) -> None:
     members = [[f"seed={seed}", "callbacks.early_stopping.patience=null"] for seed in range(3)]
-    last = lines(tmp_path, *members, title="stack 1 of 1  ")[-1]
+    lines(tmp_path, *members, title="stack 1 of 1  ")
     logs = [(tmp_path / str(seed) / "train.log").read_text(encoding="utf-8") for seed in range(3)]
-    epochs = [float(found) for log in logs for found in re.findall(r"epoch [1-4]/5 .* mae (\S+)", log)]
-    assert last.startswith("stack 1 of 1  epoch 5/5  100% of all steps  best mae ")
-    assert last.endswith(f"{min(epochs):.4g} of 3 runs")
+    epochs = [float(found) for log in logs for found in re.findall(r"epoch [1-5]/5 .* mae (\S+)", log)]
+    assert len(shown) == 5 * 3 + 5  # steps of 42 rows in batches of 16, and epochs
+    assert shown[0] == "stack 1 of 1  epoch 1/5  7% of all steps"
+    assert shown[-1] == f"stack 1 of 1  epoch 5/5  100% of all steps  best mae {min(epochs):.4g} of 3 runs"
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines about the progress after each step and epoch."""
+    lines: list[str] = []
+    update = progress.TrainingProgress._update
+
+    def added(self: progress.TrainingProgress, trainer: Trainer, module: StackModule) -> None:
+        update(self, trainer, module)
+        lines.append(self.line)
+
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", -1.0)
+    monkeypatch.setattr(progress.TrainingProgress, "_update", added)
+    return lines
 
 
 def frames(written: str) -> list[str]:
@@ -64,11 +72,11 @@ def on_terminal(width: int) -> tuple[Console, io.StringIO]:
 def test_a_bar_shows_epoch_bar_time_and_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, monitor: str
 ) -> None:
-    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", -1.0)
     cache, (console, written) = DataCache(), on_terminal(80)
     run = resolved(*SMALL, "data.function=moons", f"monitor={monitor}", cache=cache)
-    train_runs([Run(run, tmp_path / "r")], [cache.data(run)], console)
-    last = frames(written.getvalue())[-1]
+    train_runs([Run(run, tmp_path / "r")], cache, console)
+    last = [frame for frame in frames(written.getvalue()) if "test scores" not in frame][-1]
     name = monitor.removeprefix("val/")
     assert re.fullmatch(rf"epoch 5/5 ━+ \d\d:\d\d train 0\.\d+  val 0\.\d+  {name} 0\.\d+", last), last
     assert len(last) <= 80
@@ -84,21 +92,21 @@ def test_a_bar_shows_epoch_bar_time_and_values(
 )
 def test_a_bar_becomes_shorter_where_values_are_long(width: int, title: str, values: str) -> None:
     console, written = on_terminal(width)
-    bar = progress.ProgressBar(console, title)
-    bar.progress.add_task(title, total=100, completed=50, epoch="1000/1000", values=values)
-    console.print(bar.progress)
+    bar = progress.TrainingProgress(console, title).bar
+    bar.add_task(title, total=100, completed=50, epoch="1000/1000", values=values)
+    console.print(bar)
     (line,) = frames(written.getvalue())
     assert re.fullmatch(rf"{title}epoch 1000/1000 [━╸╺]+ +--:-- {re.escape(values)}", line), line
     assert len(line) <= width
 
 
 def test_a_bar_of_several_runs_shows_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", -1.0)
     cache, (console, written) = DataCache(), on_terminal(80)
     configs = [resolved(*SMALL, f"seed={seed}", cache=cache) for seed in range(2)]
     runs = [Run(each, tmp_path / str(each.seed)) for each in configs]
-    train_runs(runs, [cache.data(each) for each in configs], console, title="stack 1 of 1  ")
-    last = frames(written.getvalue())[-1]
+    train_runs(runs, cache, console, title="stack 1 of 1  ")
+    last = [frame for frame in frames(written.getvalue()) if "test scores" not in frame][-1]
     assert re.fullmatch(r"stack 1 of 1  epoch 5/5 ━+ \d\d:\d\d best mae \S+ of 2 runs", last), last
 
 

@@ -22,9 +22,10 @@ from mlplab.errors import Interrupted, RunFailed, reason_of
 from mlplab.imports import heavy_imports
 from mlplab.runs.devices import check_devices
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
-from mlplab.runs.folder import AS_PLANNED, Metrics, RunFolder, stamp_of
+from mlplab.runs.folder import AS_PLANNED, Metrics, RunFolder
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import has_ended
+from mlplab.runs.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def train(
         Interrupted: after SIGINT or SIGTERM, with the training state saved.
     """
     check_devices(run)
-    stamp, cache = stamp_of(folder), cache or DataCache()
+    cache = cache or DataCache()
     wanted = run.figures == "all" or (alone and run.figures == "auto")
     if not resume:
         RunFolder(folder).check_unused()
@@ -60,10 +61,10 @@ def train(
             log.info("%s was %s", inside(folder), metrics["reason"])
         elif run.test and not has_test_scores(metrics):
             with heavy_imports():
-                from mlplab.runs.test_finished import test_finished
+                from mlplab.runs.stack.score_test_rows import score_finished_run
 
             log.info("%s has already finished: scoring its test rows", inside(folder))
-            metrics = test_finished(folder, cache)
+            metrics = score_finished_run(folder, cache)
         else:
             log.info("%s has already finished", inside(folder))
         _print_scores(metrics, folder, Console())
@@ -71,18 +72,12 @@ def train(
             _draw(folder, cache, again=False)  # an interruption may have left it out, or a better run
         return
     run = resolved(run, cache, folder, alone=True)
-    data = cache.data(run)
     with heavy_imports():
-        from mlplab.runs.resume_state import saved_state
-        from mlplab.runs.run import Run
         from mlplab.runs.train import train_runs
 
-    state = saved_state(folder, run, data) if resume else None
-    if resume and state is None:
-        log.info("%s has no saved training state: starting from the beginning", inside(folder))
     console = Console()
     try:
-        [metrics] = train_runs([Run(run, folder, stamp if resume else None)], [data], console, state=state)
+        [metrics] = train_runs([Run(run, folder, resume=resume)], cache, console)
     except Interrupted as error:
         where = shlex.quote(str(inside(folder)))
         raise Interrupted(f"{reason_of(error)}\n  to continue: resume={where}", error.number) from error

@@ -1,10 +1,14 @@
-"""Networks with a leading member axis: K independent networks in one, each with its own seed."""
+"""Networks with a leading member axis: K independent networks in one, each with its own seed.
 
-from mlplab.models.feature_layout import FeatureLayout, preprocessed_width
-from mlplab.models.layers import BatchNorm, Dropout, LayerNorm, Linear
+A new layer is a file with a module: its parameters, its formula, and the derivative of it.
+"""
+
+from mlplab.models.dropout import Dropout
+from mlplab.models.linear import Linear
 from mlplab.models.mlp import MLP
 from mlplab.models.network import Network, build_network
-from mlplab.models.preprocessing import Preprocessing, build_preprocessing
+from mlplab.models.norms import BatchNorm, LayerNorm
+from mlplab.models.preprocessing import FeatureLayout, Preprocessing
 
 __all__ = [
     "MLP",
@@ -16,6 +20,4 @@ __all__ = [
     "Network",
     "Preprocessing",
     "build_network",
-    "build_preprocessing",
-    "preprocessed_width",
 ]

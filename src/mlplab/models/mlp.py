@@ -4,20 +4,25 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from jaxtyping import Float
-from torch import Tensor, nn
+import torch
+from torch import nn
 
-from mlplab.models.backpropagation import dropout as dropout_operations
-from mlplab.models.backpropagation import norms, operations
-from mlplab.models.backpropagation.activations import ACTIVATIONS
-from mlplab.models.backpropagation.buffers import Buffer, Buffers
-from mlplab.models.backpropagation.operations import Operation
-from mlplab.models.backpropagation.passes import BackpropagationModule, Weight
-from mlplab.models.backpropagation.periodic import Periodic
-from mlplab.models.layers import BatchNorm, Dropout, LayerNorm, Linear, elementwise
-from mlplab.models.periodic_features import PeriodicFeatures
+from mlplab.models.activation import Activation
+from mlplab.models.backpropagation import (
+    BackpropagationModule,
+    Buffer,
+    Input,
+    Operation,
+    Output,
+    Pass,
+    Weight,
+)
+from mlplab.models.dropout import Dropout
+from mlplab.models.linear import Linear
+from mlplab.models.norms import BatchNorm, LayerNorm
+from mlplab.models.periodic import PeriodicFeatures
 
-Norm = Literal["none", "layer", "batch"]
+NORMS = {"none": None, "layer": LayerNorm, "batch": BatchNorm}
 
 
 class MLP(BackpropagationModule):
@@ -27,7 +32,7 @@ class MLP(BackpropagationModule):
 
     Args:
         hidden: widths of the hidden layers.
-        activation: name of a function in `torch.nn.functional`.
+        activation: name of a function in `IN_PLACE` or `OUT_OF_PLACE`.
         dropout: the rate of each member.
         norm: normalisation between a linear layer and its activation.
         residual: whether to add a hidden layer's input to its output if both have the same width; never for
@@ -45,77 +50,63 @@ class MLP(BackpropagationModule):
         hidden: Sequence[int],
         activation: str,
         dropout: Sequence[float],
-        norm: Norm,
+        norm: Literal["none", "layer", "batch"],
         residual: bool,
         seeds: Sequence[int],
         numbers: int = 0,
         periodic_features: int = 0,
     ) -> None:
         super().__init__()
-        self.in_features, self.periodic = in_features, None
-        widths = [in_features, *hidden]
+        self.periodic, widths = None, [in_features, *hidden]
         if numbers and periodic_features:
             self.periodic = PeriodicFeatures(numbers, periodic_features, seeds)
             widths[0] += self.periodic.features
         self.hidden = nn.ModuleList(
             HiddenLayer(
-                width,
-                next_width,
-                index=index,
-                activation=activation,
-                dropout=dropout,
-                norm=norm,
+                Linear(width, next_width, seeds, index),
+                NORMS[norm],
+                Activation(activation),
+                Dropout(dropout, seeds, index) if any(dropout) else None,
                 residual=residual and index > 0 and width == next_width,
-                seeds=seeds,
             )
             for index, (width, next_width) in enumerate(pairwise(widths))
         )
         self.output = Linear(widths[-1], out_features, seeds, index=len(hidden))
-        self.written_out = activation in ACTIVATIONS
-        self._with_modes = [each for each in self.modules() if isinstance(each, Dropout | BatchNorm)]
+        self.with_modes = tuple(each for each in self.modules() if isinstance(each, Dropout | BatchNorm))
 
-    def forward_by_autograd(
-        self, x: Float[Tensor, "member batch feature"], weight: Weight = None
-    ) -> Float[Tensor, "member batch target"]:
+    def forward_by_autograd(self, x: Input, weight: Weight = None) -> Output:
         """Applies the hidden layers in turn, then the output layer."""
         if self.periodic is not None:
             x = self.periodic(x)
         for layer in self.hidden:
             x = layer(x, weight)
-        output: Tensor = self.output(x)
+        output: Output = self.output(x)
         return output
 
-    def forward_operations(self, buffers: Buffers) -> Iterator[Operation]:
+    def operations(self, buffers: Pass) -> Iterator[Operation]:
         """Those of the hidden layers in turn, then that of the output layer."""
-        a: Buffer = buffers.input
+        a = buffers.input
         if self.periodic is not None:
-            periodic = Periodic(self.periodic, a, self.in_features, buffers)
-            yield periodic
-            a = periodic.output
+            yield (operation := self.periodic.operation(a, buffers))
+            a = operation.output
         for layer in self.hidden:
             assert isinstance(layer, HiddenLayer)
-            of_layer = layer.forward_operations(a, buffers)
-            yield from of_layer
-            a = of_layer[-1].output
-        yield operations.affine(self.output, a, buffers)
-
-    def modes(self) -> tuple[bool, ...]:
-        """Whether each dropout and batch norm is in training mode."""
-        return tuple(each.training for each in self._with_modes)
+            for operation in layer.operations(a, buffers):
+                yield operation
+                a = operation.output
+        yield self.output.operation(a, buffers)
 
 
 class LinearModel(BackpropagationModule, Linear):
     """A single affine map."""
 
-    def forward_by_autograd(
-        self, x: Float[Tensor, "member batch feature"], weight: Weight = None
-    ) -> Float[Tensor, "member batch target"]:
+    def forward_by_autograd(self, x: Input, weight: Weight = None) -> Output:
         """One product."""
         return Linear.forward(self, x)
 
-    def forward_operations(self, buffers: Buffers) -> Iterator[Operation]:
+    def operations(self, buffers: Pass) -> Iterator[Operation]:
         """One product."""
-        yield operations.affine(self, buffers.input, buffers)
+        yield self.operation(buffers.input, buffers)
 
 
 class HiddenLayer(nn.Module):
@@ -123,55 +114,49 @@ class HiddenLayer(nn.Module):
 
     def __init__(
         self,
-        in_features: int,
-        out_features: int,
+        linear: Linear,
+        norm: type[LayerNorm] | type[BatchNorm] | None,
+        activation: Activation,
+        dropout: Dropout | None,
         *,
-        index: int,
-        activation: str,
-        dropout: Sequence[float],
-        norm: Norm,
         residual: bool,
-        seeds: Sequence[int],
     ) -> None:
         super().__init__()
+        members, _, width = linear.weight.shape
+        self.linear, self.activation, self.dropout = linear, activation, dropout
+        self.norm = norm(width, members) if norm else None
         self.residual = residual
-        self.linear = Linear(in_features, out_features, seeds, index)
-        self.norm = _norm(norm, out_features, len(seeds))
-        self.linear.has_bias_gradient = not isinstance(self.norm, BatchNorm)
-        self.activation = activation
-        self.dropout = Dropout(dropout, seeds, index) if any(dropout) else nn.Identity()
+        linear.has_bias_gradient = norm is not BatchNorm
 
-    def forward(
-        self, x: Float[Tensor, "member batch input"], weight: Weight = None
-    ) -> Float[Tensor, "member batch output"]:
+    def forward(self, x: Input, weight: Weight = None) -> Output:
         """x + dropout(f(norm(xW + b))); without x unless `residual`."""
         z = self.linear(x)
-        z = self.norm(z, weight) if isinstance(self.norm, BatchNorm) else self.norm(z)
-        activated: Tensor = self.dropout(elementwise(getattr(nn.functional, self.activation), z))
-        return x + activated if self.residual else activated
+        if isinstance(self.norm, BatchNorm):
+            z = self.norm(z, weight)
+        elif self.norm is not None:
+            z = self.norm(z)
+        a: Output = self.activation(z)
+        if self.dropout is not None:
+            a = self.dropout(a)
+        return x + a if self.residual else a
 
-    def forward_operations(self, x: Buffer, buffers: Buffers) -> list[Operation]:
+    def operations(self, x: Buffer, buffers: Pass) -> Iterator[Operation]:
         """The operations of `forward` in the present mode."""
-        done: list[Operation] = [operations.affine(self.linear, x, buffers, skip=self.residual)]
-        if isinstance(self.norm, LayerNorm):
-            done.append(norms.LayerNorm(self.norm, done[-1].output, buffers))
-        elif isinstance(self.norm, BatchNorm):
-            done.append(norms.BatchNorm(self.norm, done[-1].output, buffers))
-        dropout = self.dropout if isinstance(self.dropout, Dropout) and self.dropout.training else None
-        if dropout and self.activation == "relu":
-            done.append(dropout_operations.ReluDropout(dropout, done[-1].output, buffers))
+        yield (done := self.linear.operation(x, buffers, skip=self.residual))
+        if self.norm is not None:
+            yield (done := self.norm.operation(done.output, buffers))
+        dropout = self.dropout if self.dropout is not None and self.dropout.training else None
+        if dropout is not None and self.activation.name == "relu":
+            yield (done := dropout.operation_with_relu(done.output, buffers))
         else:
-            done.append(operations.Activation(self.activation, done[-1].output, buffers))
-            if dropout:
-                done.append(dropout_operations.Dropout(dropout, done[-1].output, buffers))
+            yield (done := self.activation.operation(done.output, buffers))
+            if dropout is not None:
+                yield (done := dropout.operation(done.output, buffers))
         if self.residual:
-            done.append(operations.Residual(x, done[-1].output, buffers))
-        return done
+            yield _sum(x, done.output, buffers)
 
 
-def _norm(name: Norm, features: int, members: int) -> nn.Module:
-    if name == "layer":
-        return LayerNorm(features, members)
-    if name == "batch":
-        return BatchNorm(features, members)
-    return nn.Identity()
+def _sum(a: Buffer, b: Buffer, buffers: Pass) -> Operation:
+    """a + b. The gradient reaches both; `Linear.operation` adds them."""
+    output = buffers.new(a.width)
+    return Operation(output, lambda: torch.add(a.flat, b.flat, out=output.flat), lambda gradient: gradient)

@@ -11,7 +11,7 @@ from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
 from mlplab.models.mlp import MLP, LinearModel
 from mlplab.models.preprocessing import Preprocessing
-from mlplab.models.skip_init import SkipInit
+from mlplab.random_streams import SkipInit
 
 MEMBER_DIMENSIONS = 3
 """Dimensions of every parameter and buffer of a network: member, row, column."""
@@ -21,7 +21,6 @@ class Network(nn.Module):
     """Maps centred columns, with NaN for missing values, to targets in their own units, or to probabilities.
 
     Args:
-        preprocessing: transforms the inputs before the body, and the targets after it.
         body: maps `[member, batch, feature]` to `[member, batch, output]`: scaled targets, or a logit for
             each class.
     """
@@ -43,9 +42,8 @@ class Network(nn.Module):
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
         """Predictions in the targets' units, or the probability of each class."""
-        return self.preprocessing.target_transform.inverse_transform(
-            self.forward_scaled(self.preprocessing.impute(x))
-        )
+        z = self.forward_scaled(self.preprocessing.impute(x))
+        return self.preprocessing.target_transform.inverse_transform(z)
 
 
 def build_network(
@@ -63,9 +61,26 @@ def build_network(
     Raises:
         UserError: if a custom network class cannot be found, or its tensors have no member axis.
     """
-    is_custom = isinstance(models[0], config.CustomModel)  # may need what its class initializes
-    with nullcontext() if initialize or is_custom else SkipInit():
-        body = _build_body(models, seeds, preprocessing).to(preprocessing.dtype)
+    model, widths = models[0], (preprocessing.width, preprocessing.target_transform.outputs)
+    body: nn.Module
+    with nullcontext() if initialize else SkipInit():
+        if isinstance(model, config.Linear):
+            body = LinearModel(*widths, seeds)
+        elif isinstance(model, config.Mlp):
+            body = MLP(
+                *widths,
+                hidden=config.chosen(model.hidden),
+                activation=model.activation,
+                dropout=[config.chosen(section.dropout) for section in models],  # type: ignore[union-attr]
+                norm=model.norm,
+                residual=model.residual,
+                seeds=seeds,
+                numbers=len(preprocessing.numeric),
+                periodic_features=config.chosen(model.periodic_features),
+            )
+    if isinstance(model, config.CustomModel):  # which may need what its class initializes
+        body = instantiate(model.class_path, nn.Module, *widths, seeds=seeds, **model.arguments)
+    body = body.to(preprocessing.impute_value.dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
         if tensor.dim() != MEMBER_DIMENSIONS or tensor.shape[0] != len(seeds):
             raise UserError(
@@ -77,31 +92,3 @@ def build_network(
                 )
             )
     return Network(preprocessing, body)
-
-
-def _build_body(
-    models: Sequence[config.Mlp | config.Linear | config.CustomModel],
-    seeds: Sequence[int],
-    preprocessing: Preprocessing,
-) -> nn.Module:
-    model, in_features, out_features = models[0], preprocessing.width, preprocessing.outputs
-    match model:
-        case config.Linear():
-            return LinearModel(in_features, out_features, seeds)
-        case config.CustomModel():
-            return instantiate(
-                model.class_path, nn.Module, in_features, out_features, seeds=seeds, **model.arguments
-            )
-        case config.Mlp():
-            return MLP(
-                in_features,
-                out_features,
-                hidden=config.chosen(model.hidden),
-                activation=model.activation,
-                dropout=[config.chosen(each.dropout) for each in models if isinstance(each, config.Mlp)],
-                norm=model.norm,
-                residual=model.residual,
-                seeds=seeds,
-                numbers=preprocessing.numbers,
-                periodic_features=config.chosen(model.periodic_features),
-            )

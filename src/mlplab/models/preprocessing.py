@@ -1,40 +1,145 @@
-"""The first layer of a network: scales, imputes and encodes a table's columns. It also holds the last layer,
-which inverts the scaling of targets."""
+"""The first layer of a network: scales, imputes and encodes a table's columns."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor, nn
 
 from mlplab import config
-from mlplab.models.class_probabilities import ClassProbabilities
-from mlplab.models.embeddings import CategoryEncoder
-from mlplab.models.feature_layout import FeatureLayout, preprocessed_width
-from mlplab.models.input_scaling import SCALINGS, STATISTICS
-from mlplab.models.skip_init import SkipInit
-from mlplab.models.target_scaling import TargetScaling
+from mlplab.models.scaling import SCALINGS, STATISTICS
+from mlplab.models.targets import ClassProbabilities, TargetScaling, TargetTransform
+from mlplab.random_streams import SkipInit, generator
+
+
+@dataclass(frozen=True)
+class FeatureLayout:
+    """The input columns, in the table's order.
+
+    Args:
+        categories: number of categories of each column, coded from 0; 0 for numeric columns.
+        missing: whether each column had missing values anywhere in the table.
+    """
+
+    categories: tuple[int, ...]
+    missing: tuple[bool, ...]
+
+    @property
+    def numeric(self) -> list[int]:
+        """Indices of the numeric columns."""
+        return [index for index, size in enumerate(self.categories) if size == 0]
+
+    @property
+    def indicators(self) -> list[int]:
+        """Indices of the columns that get a missing-value indicator."""
+        return [index for index, missing in enumerate(self.missing) if missing]
+
+    def categorical(self, section: config.Preprocessing) -> tuple[list[int], list[int]]:
+        """Indices of the columns with few categories, which are one-hot encoded, and of the embedded ones."""
+        sizes, most = list(enumerate(self.categories)), section.one_hot_max_categories
+        return [i for i, size in sizes if 0 < size <= most], [i for i, size in sizes if size > most]
+
+    def width(self, section: config.Preprocessing) -> int:
+        """Number of columns after preprocessing."""
+        one_hot, embedded = self.categorical(section)
+        encoded = sum(self.categories[index] for index in one_hot) + section.embedding_dim * len(embedded)
+        return len(self.numeric) + len(self.indicators) + encoded
+
+
+class CategoryEncoder(nn.Module):
+    """Encodes all categorical columns at once.
+
+    A category that does not occur in a member's training rows is replaced by the most frequent one.
+    Embeddings are drawn from N(0, 1), with a generator seeded by the member's seed.
+
+    Args:
+        present: which categories occur in each member's training rows; the columns are concatenated.
+        mode: the most frequent code of each column.
+        seeds: one for each member.
+        dtype: of the encoded columns.
+
+    Attributes:
+        columns: indices of the categorical columns, one-hot columns first. Their categories are numbered
+            consecutively in this order.
+        offsets: number of the first category of each column.
+        lookup: for each category number, the number it is encoded as; `~number` if the category is replaced.
+        weight: the embeddings; None without embedded columns.
+    """
+
+    columns: Int64[Tensor, " column"]
+    offsets: Int64[Tensor, " column"]
+    lookup: Int64[Tensor, "member 1 category"]
+    weight: Float[Tensor, "member embedded embedding"] | None
+
+    def __init__(
+        self,
+        section: config.Preprocessing,
+        layout: FeatureLayout,
+        present: Bool[Tensor, "member 1 category"],
+        mode: Float[Tensor, "member 1 feature"],
+        seeds: Sequence[int],
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        one_hot, embedded = layout.categorical(section)
+        columns = [*one_hot, *embedded]
+        sizes = torch.tensor([layout.categories[index] for index in columns])
+        offsets = sizes.cumsum(0) - sizes
+        present_by_column = torch.split(present, list(layout.categories), 2)
+        present = torch.cat([present_by_column[index] for index in columns], 2)
+        mode = (mode[..., columns].long() + offsets).repeat_interleave(sizes, 2)
+        self.register_buffer("columns", torch.tensor(columns), persistent=False)
+        self.register_buffer("offsets", offsets, persistent=False)
+        self.register_buffer("lookup", torch.where(present, torch.arange(present.shape[2]), ~mode))
+        self.one_hot_columns, self.one_hot_width = len(one_hot), int(sizes[: len(one_hot)].sum())
+        self.weight = None
+        if embedded:
+            empty = torch.empty(int(sizes[len(one_hot) :].sum()), section.embedding_dim)
+            sources = [generator(seed, "embeddings") for seed in seeds]
+            drawn = [nn.init.normal_(empty.clone(), generator=source) for source in sources]
+            self.weight = nn.Parameter(torch.stack(drawn).to(dtype))
+
+    def forward(
+        self, codes: Float[Tensor, "member batch column"]
+    ) -> tuple[Bool[Tensor, "member batch column"], list[Float[Tensor, "member batch _"]]]:
+        """Returns which codes do not occur in the member's training rows, and the encoded columns."""
+        numbers = codes.long() + self.offsets
+        encoded_as = self.lookup[:, 0].gather(1, numbers.flatten(1)).view(numbers.shape)
+        unseen = encoded_as < 0
+        numbers = torch.where(unseen, ~encoded_as, encoded_as)
+        encoded = []
+        if self.one_hot_columns:
+            zeros = codes.new_zeros(*codes.shape[:2], self.one_hot_width)
+            encoded.append(zeros.scatter_(2, numbers[..., : self.one_hot_columns], 1))
+        if self.weight is not None:
+            member = torch.arange(len(codes), device=codes.device).view(-1, 1, 1)
+            rows = numbers[..., self.one_hot_columns :] - self.one_hot_width
+            encoded.append(self.weight[member, rows].flatten(2))
+        return unseen, encoded
 
 
 class Preprocessing(nn.Module):
     """Transforms inputs and targets by statistics of each member's training rows.
 
-    The inputs have the network's dtype. The transformed columns are the scaled numeric ones, missing-value
-    indicators, one-hot columns and embeddings, in this order.
+    The transformed columns are the scaled numeric ones, missing-value indicators, one-hot columns and
+    embeddings, in this order.
 
     Args:
         layout: the input columns.
+        targets: number of targets.
         seeds: one for each member.
         dtype: of the inputs.
         statistics: float64, by their field names in `mlplab.data.statistics.Statistics`. With a log target,
-            `y_mean` and `y_std` are those of the logarithm.
-        classes: number of the target's classes; 0: the targets are numbers.
+            `y_mean` and `y_std` are those of the logarithm. None: the state must be loaded later.
+        classes: number of the target's classes; 0 for regression.
         class_weight: the weight of each class in the loss; None if all are 1.
 
     Attributes:
         width: number of columns after the transform.
         impute_value: replaces missing values; the median of numeric columns, the mode of categorical ones.
-        target_transform: the last layer.
+        target_transform: the last layer of the network.
     """
 
     impute_value: Float[Tensor, "member 1 feature"]
@@ -45,55 +150,40 @@ class Preprocessing(nn.Module):
         self,
         section: config.Preprocessing,
         layout: FeatureLayout,
+        targets: int,
         seeds: Sequence[int],
         dtype: torch.dtype,
-        statistics: Mapping[str, Tensor],
-        classes: int,
-        class_weight: Float64[Tensor, "member 1 class"] | None,
+        statistics: Mapping[str, Tensor] | None,
+        classes: int = 0,
+        class_weight: Float64[Tensor, "member 1 class"] | None = None,
     ) -> None:
         super().__init__()
-        self.width, self.has_missing = preprocessed_width(section, layout), any(layout.missing)
-        numeric, indicators = (
-            torch.tensor(columns, dtype=torch.int64) for columns in (layout.numeric, layout.indicators)
-        )
-        self.register_buffer("numeric", numeric, persistent=False)
-        self.register_buffer("indicators", indicators, persistent=False)
-        of_numbers = {name: statistics[name][..., numeric] for name in STATISTICS if name in statistics}
+        skip_init = SkipInit() if statistics is None else nullcontext()
+        if statistics is None:
+            row = torch.zeros(len(seeds), 1, len(layout.categories), dtype=torch.float64)
+            present = torch.ones(len(seeds), 1, sum(layout.categories), dtype=torch.bool)
+            statistics = dict.fromkeys((*STATISTICS, "mode"), row) | {"present": present}
+            statistics |= dict.fromkeys(("y_mean", "y_std"), row.new_zeros(len(seeds), 1, targets))
+        self.width, self.has_missing = layout.width(section), any(layout.missing)
+        for name in ("numeric", "indicators"):
+            columns = torch.tensor(getattr(layout, name), dtype=torch.int64)
+            self.register_buffer(name, columns, persistent=False)
+        of_numbers = {name: statistics[name][..., self.numeric] for name in STATISTICS if name in statistics}
         self.scaling = SCALINGS[section.name](of_numbers, dtype)
         self.category_encoder = None
         if any(layout.categories):
-            self.category_encoder = CategoryEncoder(
-                section, layout, statistics["present"], statistics["mode"], seeds, dtype
-            )
+            with skip_init:
+                self.category_encoder = CategoryEncoder(
+                    section, layout, statistics["present"], statistics["mode"], seeds, dtype
+                )
         is_numeric = torch.tensor(layout.categories) == 0
         impute_value = torch.where(is_numeric, statistics["median"], statistics["mode"])
         self.register_buffer("impute_value", impute_value.to(dtype))
-        y_mean, y_std = statistics["y_mean"], statistics["y_std"]
-        self.target_transform = (
+        self.target_transform: TargetTransform = (
             ClassProbabilities(classes, len(seeds), dtype, class_weight)
             if classes
-            else TargetScaling(section.target, y_mean, y_std, dtype)
+            else TargetScaling(section.target, statistics["y_mean"], statistics["y_std"], dtype)
         )
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the inputs."""
-        return self.impute_value.dtype
-
-    @property
-    def features(self) -> int:
-        """Number of input columns."""
-        return self.impute_value.shape[2]
-
-    @property
-    def numbers(self) -> int:
-        """Number of numeric columns; they come first among the transformed columns."""
-        return len(self.numeric)
-
-    @property
-    def outputs(self) -> int:
-        """Number of targets, or of the target's classes."""
-        return self.target_transform.outputs
 
     def transform(
         self, x: Float[Tensor, "member batch feature"]
@@ -124,39 +214,6 @@ class Preprocessing(nn.Module):
 
     def shift(self, member: int, offset: Float64[Tensor, " feature"]) -> None:
         """Adapts a member to columns with `offset` added to their values; 0 for categories."""
-        shifted = [
-            (self.impute_value, offset),
-            *((locations, offset[self.numeric]) for locations in self.scaling.locations()),
-        ]
-        for locations, added in shifted:
+        shifted = [(locations, offset[self.numeric]) for locations in self.scaling.locations()]
+        for locations, added in ((self.impute_value, offset), *shifted):
             locations[member] = locations[member].double() + added
-
-
-def build_preprocessing(
-    section: config.Preprocessing,
-    layout: FeatureLayout,
-    targets: int,
-    seeds: Sequence[int],
-    dtype: torch.dtype,
-    statistics: Mapping[str, Tensor] | None,
-    classes: int = 0,
-    class_weight: Float64[Tensor, "member 1 class"] | None = None,
-) -> Preprocessing:
-    """The preprocessing of members with these seeds; without statistics, its state must be loaded later.
-
-    Args:
-        targets: number of targets.
-        classes: number of the target's classes; 0: the targets are numbers.
-        class_weight: the weight of each class in the loss; None if all are 1.
-    """
-    if statistics is None:
-        members, features = len(seeds), len(layout.categories)
-        row = torch.zeros(members, 1, features, dtype=torch.float64)
-        statistics = {
-            **dict.fromkeys((*STATISTICS, "mode"), row),
-            **dict.fromkeys(("y_mean", "y_std"), row.new_zeros(members, 1, targets)),
-            "present": torch.ones(members, 1, sum(layout.categories), dtype=torch.bool),
-        }
-        with SkipInit():
-            return Preprocessing(section, layout, seeds, dtype, statistics, classes, class_weight)
-    return Preprocessing(section, layout, seeds, dtype, statistics, classes, class_weight)

@@ -68,9 +68,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a run folder" if folder.is_dir() else "no such folder"
-        raise UserError(
-            Fault(what, str(folder), remedy="give a folder that train.py wrote, such as outputs/…")
-        ) from None
+        remedy = "give a folder that train.py wrote, such as outputs/…"
+        raise UserError(Fault(what, str(folder), remedy=remedy)) from None
     content = parse_yaml(text, path)
     if (version := _version(text)) != COMPATIBLE:
         what = f"was written by mlplab {version}, which this version ({COMPATIBLE}) cannot read"
@@ -89,9 +88,8 @@ def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
     """
     try:
         if len(text) > LARGEST_YAML or any(isinstance(each, yaml.AliasEvent) for each in _events(text)):
-            raise UserError(
-                Fault("was not written by mlplab: it is too large, or has aliases (YAML anchors)", str(path))
-            )
+            what = "was not written by mlplab: it is too large, or has aliases (YAML anchors)"
+            raise UserError(Fault(what, str(path)))
         content = yaml.load(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(Fault("is damaged: it is not YAML", str(path))) from error
@@ -154,14 +152,11 @@ def finished_runs(folder: Path, key: str = "run") -> list[Path]:
         raise UserError(Fault(what, str(folder), remedy=f"give the folder of a run: {key}=…"))
     found = {run: read_metrics(run)["status"] for run in runs_below(folder, depth=1)}
     if not found:
-        raise UserError(
-            Fault(
-                "is not the folder of a run or a sweep",
-                str(folder),
-                expected="config.yaml and metrics.json in it or in its subfolders",
-                remedy="give a folder that train.py wrote, such as outputs/…",
-            )
+        what = (
+            "is not the folder of a run or a sweep: no config.yaml and metrics.json in it or its subfolders"
         )
+        remedy = "give a folder that train.py wrote, such as outputs/…"
+        raise UserError(Fault(what, str(folder), remedy=remedy))
     done = [run for run, status in found.items() if status == "done"]
     if not done:
         statuses = listed(f"{run.name}: {status}" for run, status in found.items())

@@ -31,32 +31,16 @@ AS_PLANNED = ("done", "pruned")
 Metrics = dict[str, Any]
 """The content of a `metrics.json`: numbers, None and text by name."""
 
-Stamp = tuple[int, int]
-"""A value that changes whenever a process starts to use a run's folder."""
-
-
-def stamp_of(folder: Path) -> Stamp:
-    """The current stamp of a run's folder."""
-    try:
-        found = (folder / "metrics.json").stat()
-    except OSError:
-        return (0, 0)
-    return found.st_ino, found.st_mtime_ns
-
-
 TEST_PREDICTIONS = "test_predictions.csv"
 """The file of a run's test rows and its predictions for them."""
 
 
 class RunFolder:
-    """The folder of one run.
-
-    It contains `config.yaml`, `metrics.json`, `environment.json`, `schema.json`, `train.log`,
-    `checkpoints/best.ckpt`, `checkpoints/last.ckpt`, `figures/` and the files of the loggers.
-    """
+    """The files in the folder of a run, other than those of its loggers."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.best, self.last = (path / "checkpoints" / f"{epoch}.ckpt" for epoch in ("best", "last"))
         self._log: logging.Handler = logging.NullHandler()
         self._lock = FolderLock(path)
 
@@ -66,20 +50,17 @@ class RunFolder:
         Raises:
             UserError: if the folder is not empty, or is a file.
         """
-        path = self.path
         self.check_unused()
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            (path / "metrics.json").touch(exist_ok=False)
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / "metrics.json").touch(exist_ok=False)
         except FileExistsError:
             raise FolderInUse(self._not_empty()) from None
         except OSError as error:
-            raise UserError(Fault(f"cannot be created: {error.strerror}", str(path))) from error
+            raise UserError(Fault(f"cannot be created: {error.strerror}", str(self.path))) from error
         try:
             self._lock.acquire()
-            self.write_metrics("running", {})
-            (path / "checkpoints").mkdir()
-            self._write_config(config)
+            self._write_start(config)
         except BaseException:
             self.discard()
             raise
@@ -97,48 +78,43 @@ class RunFolder:
         remedy = "choose a different folder: name=… or hydra.run.dir=…"
         return Fault("exists and is not empty", str(self.path), remedy=remedy)
 
-    def reopen(self, config: Mapping[str, Any], stamp: Stamp, *, restart: bool) -> None:
-        """Locks the folder of a run that is to be resumed, and removes partial files.
+    def reopen(self, config: Mapping[str, Any], *, restart: bool) -> None:
+        """Prepares the folder of a run that is resumed, and is locked.
 
         Args:
-            config: the run's configuration.
-            stamp: the stamp of the folder when its training state was read.
             restart: whether the run starts from the beginning, so that its files are removed.
 
         Raises:
-            UserError: if another process uses the folder or has used it since, or it contains links, which
-                might lead out of it.
+            UserError: if it contains links, which might lead out of it.
         """
-        links = (path for path in self.path.rglob("*") if path.is_symlink())
-        if link := next(links, None):
+        if link := next((path for path in self.path.rglob("*") if path.is_symlink()), None):
             what = "is a symbolic link, which runs never create"
             raise UserError(Fault(what, str(link), remedy="remove it"))
-        self._lock.acquire()
-        try:
-            if stamp_of(self.path) != stamp:
-                what, remedy = "was changed by another process", "run the command again"
-                raise FolderInUse(Fault(what, str(self.path), remedy=remedy))
-            for folder in (self.path, self.path / "checkpoints"):
-                remove_partial_files(folder)
-            shutil.rmtree(self.path / FIGURES, ignore_errors=True)  # of the network so far
-            if restart:
-                shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
-                for name in ("train.log", "environment.json", "schema.json", TEST_PREDICTIONS):
-                    (self.path / name).unlink(missing_ok=True)
-            self.write_metrics("running", {})
-            (self.path / "checkpoints").mkdir(exist_ok=True)
-            self._write_config(config)
-        except BaseException:
-            self.unlock()
-            raise
+        for folder in (self.path, self.path / "checkpoints"):
+            remove_partial_files(folder)
+        shutil.rmtree(self.path / FIGURES, ignore_errors=True)  # of the network so far
+        if restart:
+            shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+            for name in ("train.log", "environment.json", "schema.json", TEST_PREDICTIONS):
+                (self.path / name).unlink(missing_ok=True)
+        self._write_start(config)
 
-    def lock(self) -> None:
-        """Locks the folder against other processes.
+    def _write_start(self, config: Mapping[str, Any]) -> None:
+        self.write_metrics("running", {})
+        (self.path / "checkpoints").mkdir(exist_ok=True)
+        text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
+        with replacing(self.path / "config.yaml", synced=False) as partial:
+            partial.write_text(f"# mlplab {version('mlplab')}\n{text}", encoding="utf-8")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Locks the folder within a block.
 
         Raises:
-            UserError: if another process uses it.
+            FolderInUse: if another process uses it.
         """
-        self._lock.acquire()
+        with self._lock.held():
+            yield
 
     def unlock(self) -> None:
         """Releases the folder for other processes."""
@@ -154,21 +130,6 @@ class RunFolder:
         with suppress(OSError):
             self.path.rmdir()
 
-    def _write_config(self, config: Mapping[str, Any]) -> None:
-        text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
-        with replacing(self.path / "config.yaml", synced=False) as partial:
-            partial.write_text(f"# mlplab {version('mlplab')}\n{text}", encoding="utf-8")
-
-    @property
-    def best(self) -> Path:
-        """The checkpoint of the best epoch."""
-        return self.path / "checkpoints" / "best.ckpt"
-
-    @property
-    def last(self) -> Path:
-        """The checkpoint of the last epoch."""
-        return self.path / "checkpoints" / "last.ckpt"
-
     def write_metrics(self, status: Status, metrics: Metrics, reason: str | None = None) -> Metrics:
         """Writes `metrics.json` and returns its content; `reason` explains a status other than `done`."""
         content: Metrics = {"status": status, **({"reason": reason} if reason else {}), **metrics}
@@ -177,12 +138,15 @@ class RunFolder:
 
     def write_environment(self, device: str) -> None:
         """Writes `environment.json`: what results depend on, apart from configuration and data."""
-        content = {**_environment(), "device": device, "command": sys.argv}
-        self._write_json("environment.json", content, synced=False)
+        self._write_json("environment.json", {**_environment(), "device": device, "command": sys.argv})
 
     def write_schema(self, schema: Mapping[str, Any]) -> None:
         """Writes `schema.json` for people; programs read the schema from the checkpoints."""
-        self._write_json("schema.json", schema, synced=False)
+        self._write_json("schema.json", schema)
+
+    def _write_json(self, name: str, content: Mapping[str, Any], *, synced: bool = False) -> None:
+        with replacing(self.path / name, synced=synced) as partial:
+            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     @contextmanager
     def log(self) -> Iterator[None]:
@@ -201,10 +165,6 @@ class RunFolder:
         """Writes a line to `train.log` only."""
         self._log.handle(logging.makeLogRecord({"msg": line}))
 
-    def _write_json(self, name: str, content: Mapping[str, Any], *, synced: bool) -> None:
-        with replacing(self.path / name, synced=synced) as partial:
-            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
 
 class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
@@ -220,13 +180,12 @@ def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
     with suppress(UserError):
         if not path.exists() or not any(path.iterdir()):
             folder.create(config)
+            folder.unlock()
         elif (path / "config.yaml").exists() and differing(config, read_config(path)):
             return
-        else:
-            folder.lock()
-        if read_metrics(path)["status"] in ("running", "interrupted", "unknown"):
-            folder.write_metrics("failed", {}, reason)
-        folder.unlock()
+        with folder.locked():
+            if read_metrics(path)["status"] in ("running", "interrupted", "unknown"):
+                folder.write_metrics("failed", {}, reason)
 
 
 def finite(metrics: Metrics) -> Metrics:
@@ -241,19 +200,17 @@ def finite(metrics: Metrics) -> Metrics:
 def _environment() -> dict[str, Any]:
     """The part of `environment.json` that is the same for all runs of a process."""
     packages = ("mlplab", "torch", "lightning", "hydra-core", "torchmetrics", "polars", "numpy")
-    versions = {"python": platform.python_version(), **{each: version(each) for each in packages}}
+    versions = {"python": platform.python_version(), **{name: version(name) for name in packages}}
     return {"versions": versions, "platform": platform.platform(), "git": _git_state()}
 
 
 def _git_state() -> dict[str, Any] | None:
     """The commit of the code, and whether there are uncommitted changes; None outside a git repository."""
-    code = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", os.fspath(code), *arguments], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
+    git = ["git", "-C", os.fspath(Path(__file__).parent)]
     with suppress(OSError, subprocess.SubprocessError):
-        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
+        commit, changes = (
+            subprocess.check_output([*git, *words], text=True, stderr=subprocess.DEVNULL, timeout=10).strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
+        return {"commit": commit, "changed": bool(changes)}
     return None

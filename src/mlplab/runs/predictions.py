@@ -15,7 +15,7 @@ from mlplab.files import replacing
 PREDICTION, PROBABILITY = "prediction", "probability"
 
 SPREAD_OF_CLASSES = ("entropy", "disagreement")
-"""The columns of `mlplab.runs.trained.spread.entropy_and_disagreement`."""
+"""The columns of `mlplab.runs.trained.ensemble.spread_of`."""
 
 SMALLEST_PROBABILITY = 1e-15
 """Smallest probability of a class, so that its logarithm is finite."""
@@ -120,3 +120,18 @@ def weighted_mean(
     A matrix product would round by the number of rows.
     """
     return values[0] if len(values) == 1 else (values * weights[:, None, None]).sum(0)
+
+
+def out_of_fold(
+    held_out: Sequence[Rows], predicted: Sequence[Float64[np.ndarray, "_ output"]]
+) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:
+    """The rows that a member holds out, ascending, and for each the mean over the members that do.
+
+    Args:
+        held_out: the rows that each member holds out.
+        predicted: the predictions of each member for these.
+    """
+    rows, place = np.unique(np.concatenate(held_out), return_inverse=True)
+    sums = np.zeros((len(rows), predicted[0].shape[1]))
+    np.add.at(sums, place, np.concatenate(predicted))
+    return rows, sums / np.bincount(place)[:, None]

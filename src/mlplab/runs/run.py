@@ -1,24 +1,51 @@
-"""A run: a configuration, and the folder that it fills. Imports no torch."""
+"""A run, from the plan of a sweep to its scores. Imports no torch."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mlplab.config import TrainConfig
-from mlplab.runs.folder import Stamp
+from mlplab.config import TrainConfig, chosen
+from mlplab.data.cache import RunData
+from mlplab.runs.folder import RunFolder
 from mlplab.training.rungs import Bracket
 
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
 
-@dataclass(frozen=True)
+SEEDS = 2**63
+"""Number of seeds."""
+
+
+@dataclass
 class Run:
-    """A configuration, and the folder for its run.
+    """One configuration, trained once into one folder.
 
     Args:
-        stamp: the stamp of the folder before its training state was read, if the run is resumed; None: a new
-            run.
         bracket: the rungs at which the run is compared with others of its stack, and may be pruned.
+        resume: whether its folder is that of the same run, started before.
+
+    Attributes:
+        data, files, loggers: its table and split, the files of its folder, and its loggers; set by training.
+        log: logs a line about the run; set by training, likewise `log_progress`.
     """
 
     config: TrainConfig
     folder: Path
-    stamp: Stamp | None = None
     bracket: Bracket | None = None
+    resume: bool = False
+    data: RunData = field(init=False, repr=False, compare=False)
+    files: RunFolder = field(init=False, repr=False, compare=False)
+    loggers: "Sequence[Logger]" = field(init=False, repr=False, compare=False, default=())
+    log: Callable[[str], None] = field(init=False, repr=False, compare=False)
+    log_progress: Callable[[str], None] = field(init=False, repr=False, compare=False)
+
+
+def member_configs(run: TrainConfig) -> list[TrainConfig]:
+    """The networks of an ensemble, as configurations of single runs: each has a seed of its own.
+
+    Runs with different seeds and ensembles of one size have no member's seed in common.
+    """
+    members = chosen(run.ensemble)
+    seeds = ((run.seed * members + member) % SEEDS for member in range(members))
+    return [run.model_copy(update={"seed": seed}) for seed in seeds]

@@ -1,16 +1,20 @@
-"""The metrics of predictions."""
+"""The metrics of predictions, and of networks on the rows of a test."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
 
+from mlplab.data.loader import Batch
+from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
+from mlplab.models import Network
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
-from mlplab.training.class_metrics import ClassificationMetrics
-from mlplab.training.metrics import RegressionMetrics
+from mlplab.training.evaluation import Evaluation, Values
+from mlplab.training.losses import Loss
+from mlplab.training.metrics import build_metrics
 
 Scores = dict[str, float]
 
@@ -28,10 +32,10 @@ def scores(
         predicted: the targets, or the probabilities of classes.
         y: the targets, or the number of each row's class.
         weight: the weight of each row; None: all equal.
-        classes: the number of classes; 0 for numbers, whose metrics are means over targets.
+        classes: the number of classes; 0 for regression, whose metrics are means over targets.
         targets: if there are several, their names: each also gets metrics such as `rmse/TARGET`.
     """
-    metrics = ClassificationMetrics(1, classes) if classes else RegressionMetrics(1, y.shape[1])
+    metrics = build_metrics(1, y.shape[1], classes)
     if classes:
         predicted = np.log(predicted.clip(SMALLEST_PROBABILITY, 1))
     weights = None if weight is None else torch.from_numpy(weight)[None, :, None]
@@ -48,3 +52,29 @@ def table_scores(table: Table, rows: Rows, predicted: Float64[np.ndarray, "row o
     """The metrics of predictions for some rows of a table."""
     weight, schema = None if table.weight is None else table.weight[rows], table.schema
     return scores(predicted, table.y[rows], weight, len(schema.classes), schema.targets)
+
+
+def score_networks(
+    network: Network,
+    loss: Loss,
+    batches: Iterable[Batch],
+    rows: Sequence[int],
+    schema: Schema,
+    *,
+    keep: bool = False,
+) -> tuple[Values, Float64[np.ndarray, "member row output"] | None]:
+    """Loss and metrics of each member, as in training; its predictions of all batches and their padding.
+
+    Args:
+        rows: the number of rows of each member.
+        keep: whether to return the predictions.
+    """
+    evaluation = Evaluation(loss, rows, "test", schema.targets, len(schema.classes), keep=keep)
+    device = network.eval().preprocessing.impute_value.device
+    evaluation.to(device)
+    with torch.inference_mode():
+        for batch in batches:
+            evaluation.add(network, batch.to(device))
+        values = evaluation.compute_and_reset(network)
+    predicted = torch.cat(evaluation.predictions, 1).cpu().numpy() if keep else None
+    return {name.removeprefix("test/"): value for name, value in values.items()}, predicted

@@ -61,15 +61,8 @@ def _source(run: TrainConfig, schema: Schema) -> TrainedRun:
     trained = TrainedRun(folder)
     if (there := _columns(trained.schema)) != (here := _columns(schema)):
         differs = [name for name in there.keys() | here.keys() if there.get(name) != here.get(name)]
-        raise UserError(
-            Fault(
-                "was trained on different columns",
-                f"init_from={folder}",
-                f"{listed(trained.schema.names)} → {listed(trained.schema.targets)}",
-                f"{listed(schema.names)} → {listed(schema.targets)}; these differ: {listed(sorted(differs))}",
-                "give both tables the same columns, with the same categories",
-            )
-        )
+        what, remedy = "was trained on different columns", "give both tables the same columns and categories"
+        raise UserError(Fault(f"{what}: {listed(sorted(differs))}", f"init_from={folder}", remedy=remedy))
     models = run.model.model_dump(), trained.config.model.model_dump()
     if keys := listed(f"model.{key}" for key in differing(*models) if key != "dropout"):
         what, remedy = f"has a different architecture: {keys}", "use the same values of model.* in this run"

@@ -14,9 +14,9 @@ from mlplab.files import remove_partial_files
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import Metrics, record_failure
 from mlplab.runs.resume import check_same_config, has_ended, was_started
-from mlplab.runs.resume_state import StackCheckpoint, check_same_rows
 from mlplab.runs.run import Run
-from mlplab.runs.test_finished import test_finished
+from mlplab.runs.stack.checkpoints import check_same_rows
+from mlplab.runs.stack.score_test_rows import score_finished_run
 from mlplab.sweeps.checks import RefusedRun
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine
@@ -62,7 +62,7 @@ def launch(
         file = root / STACKS / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
         if any(run.folder not in ended for run in members):
             title = f"stack {number} of {len(plan.stacks)}"
-            stacks.append(PlannedStack(title, members, StackCheckpoint(file)))
+            stacks.append(PlannedStack(title, members, file))
     if plan.workers == 1 and not engine.is_elsewhere:
         console = Console()
         for stack in stacks:
@@ -97,5 +97,5 @@ def _ended_earlier(runs: Sequence[Run], cache: DataCache) -> set[Path]:
                 ended.add(run.folder)
                 metrics = read_metrics(run.folder)
                 if run.config.test and metrics["status"] == "done" and not has_test_scores(metrics):
-                    test_finished(run.folder, cache)
+                    score_finished_run(run.folder, cache)
     return ended

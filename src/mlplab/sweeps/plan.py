@@ -14,8 +14,8 @@ from mlplab.console import plural
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.files import replacing
-from mlplab.runs.build import check_buildable, supports_padding
 from mlplab.runs.run import Run
+from mlplab.runs.stack.build import check_buildable, supports_padding
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import read_stacks

@@ -8,8 +8,8 @@ from mlplab import config
 from mlplab.data.cache import RunData
 from mlplab.data.datamodule import batch_rows
 from mlplab.data.loader import WINDOW
-from mlplab.models import FeatureLayout, preprocessed_width
-from mlplab.runs.build import MEMMAP_BLOCK
+from mlplab.models import FeatureLayout
+from mlplab.runs.stack.build import MEMMAP_BLOCK
 
 MAX_MEMBERS = 128
 """Members of a stack; more gain little."""
@@ -37,7 +37,7 @@ class StackSize:
     def __init__(self, run: config.TrainConfig, data: RunData) -> None:
         schema, itemsize = data.table.schema, run.trainer.precision // 8
         layout = FeatureLayout(schema.categories, schema.missing)
-        inputs = preprocessed_width(run.model.preprocessing, layout)
+        inputs = layout.width(run.model.preprocessing)
         hidden: Sequence[int] = CUSTOM_WIDTHS
         if isinstance(run.model, config.Mlp):
             hidden = config.chosen(run.model.hidden)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,13 +10,12 @@ from rich.console import Console
 
 from mlplab.console import plural
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, FolderInUse, Interrupted, UserError, reason_of
-from mlplab.runs.folder import record_failure, stamp_of
+from mlplab.errors import CannotWrite, FolderInUse, Interrupted, reason_of
+from mlplab.runs.folder import record_failure
 from mlplab.runs.resume import has_ended, was_started
-from mlplab.runs.resume_state import StackCheckpoint, saved_state
 from mlplab.runs.run import Run
 from mlplab.runs.train import train_runs
-from mlplab.training.state import StackState
+from mlplab.training import checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +26,12 @@ class PlannedStack:
 
     Args:
         title: such as `stack 1 of 4`.
-        checkpoint: the file for their training state.
+        file: the file for their training state.
     """
 
     title: str
     runs: Sequence[Run]
-    checkpoint: StackCheckpoint
+    file: Path
 
     @property
     def finished_message(self) -> str:
@@ -54,6 +53,7 @@ def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> None
     while True:
         try:
             _train(stack, stack.runs, console, cache)
+            checkpoint.remove(stack.file)
             return
         except FolderInUse as error:
             if not waited:
@@ -62,67 +62,23 @@ def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> None
             time.sleep(1)
 
 
-def _train(
-    stack: PlannedStack, runs: Sequence[Run], console: Console, cache: DataCache, *, together: bool = True
-) -> None:
-    """Trains those runs of a stack that have not ended, together or one after another."""
+def _train(stack: PlannedStack, runs: Sequence[Run], console: Console, cache: DataCache) -> None:
+    """Trains those runs of a stack that have not ended; if one fails, one after another."""
     runs = [
-        replace(run, stamp=stamp_of(run.folder) if was_started(run.folder) else None)
-        for run in runs
-        if not has_ended(run.folder, run.config)
+        replace(run, resume=was_started(run.folder)) for run in runs if not has_ended(run.folder, run.config)
     ]
-    try:
-        shared = stack.checkpoint.load({run.folder: cache.data(run.config) for run in runs})
-    except UserError as error:
-        for run in runs:
-            record_error(run, error)
+    if not runs:
         return
-    for group, state in _groups(runs, shared, cache, together=together):
-        data, title = [cache.data(run.config) for run in group], f"{stack.title}  "
-        checkpoint = stack.checkpoint if together else None
-        try:
-            train_runs(group, data, console, title=title, state=state, stack_checkpoint=checkpoint)
-        except (Interrupted, CannotWrite, FolderInUse):
-            raise
-        except Exception as error:
-            if len(group) == 1:
-                record_error(group[0], error)  # its log has the traceback
-            else:
-                _train(stack, group, console, cache, together=False)
-                stack.checkpoint.remove()
-
-
-def _groups(
-    runs: Sequence[Run], shared: Mapping[Path, StackState], cache: DataCache, *, together: bool
-) -> list[tuple[list[Run], StackState | None]]:
-    """The runs that can train together, as they are at the same step, with their training state.
-
-    Runs with an unusable state have failed.
-    """
-    groups: dict[Hashable, list[tuple[Run, StackState | None]]] = {}
-    for run in runs:
-        try:
-            state = _latest_state(run, shared, cache)
-        except UserError as error:
-            record_error(run, error)
+    try:
+        train_runs(runs, cache, console, title=f"{stack.title}  ", stack_file=stack.file)
+    except (Interrupted, CannotWrite, FolderInUse):
+        raise
+    except Exception as error:
+        if len(runs) == 1:
+            record_error(runs[0], error)  # its log has the traceback
         else:
-            key = (state.join_key if state else None) if together else run.folder
-            groups.setdefault(key, []).append((run, state))
-    return [
-        (
-            [run for run, _ in members],
-            StackState.join([state for _, state in members if state]) if members[0][1] else None,
-        )
-        for members in groups.values()
-    ]
-
-
-def _latest_state(run: Run, shared: Mapping[Path, StackState], cache: DataCache) -> StackState | None:
-    """The later of the training states that the stack and the run itself have saved."""
-    if not run.stamp:
-        return None
-    states = shared.get(run.folder), saved_state(run.folder, run.config, cache.data(run.config))
-    return max((state for state in states if state), key=lambda state: state.step, default=None)
+            for run in runs:
+                _train(stack, [run], console, cache)
 
 
 def record_error(run: Run, error: Exception) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mlplab.data.loader import Batch
 from mlplab.models import Network
+from mlplab.training.evaluation import outputs
 
 PRIOR_SCALE = 0.15
 """Scale of the Cauchy prior of log T, which keeps T near 1 if there are few rows."""
@@ -31,27 +32,20 @@ def temperatures(
         rows: the numbers of each member's rows; what follows them in the batches is padding.
         runs: the members of each run, whose rows are taken together.
     """
-    device = network.eval().preprocessing.impute_value.device
-    with torch.inference_mode():
-        moved = (batch.to(device) for batch in batches)
-        found = [(network.forward_scaled(batch.x), batch.y, batch.weight) for batch in moved]
-    logits = torch.cat([each for each, _, _ in found], 1)
-    y = torch.cat([each for _, each, _ in found], 1)
-    weight = torch.cat([_weights(targets, weights) for _, targets, weights in found], 1)
-
-    def of_run(values: Tensor, members: Sequence[int]) -> Tensor:
-        return torch.cat([values[member, : len(rows[member])] for member in members])
-
-    chosen = [
-        fit_temperature(
-            of_run(logits, run),
-            of_run(y, run)[:, 0].long(),
-            of_run(weight, run)[:, 0],
-            torch.cat([rows[member] for member in run]),
-        )
-        for run in runs
+    parts = [
+        (z, batch.y, torch.ones_like(batch.y) if batch.weight is None else batch.weight.double())
+        for z, batch in outputs(network, batches)
     ]
-    return torch.tensor(chosen, dtype=torch.float64)
+    logits, y, weight = (torch.cat(part, 1) for part in zip(*parts, strict=True))
+
+    def fit(members: Sequence[int]) -> float:
+        def of_run(values: Tensor) -> Tensor:
+            return torch.cat([values[member, : len(rows[member])] for member in members])
+
+        row = torch.cat([rows[member] for member in members])
+        return fit_temperature(of_run(logits), of_run(y)[:, 0].long(), of_run(weight)[:, 0], row)
+
+    return torch.tensor([fit(members) for members in runs], dtype=torch.float64)
 
 
 @np.errstate(invalid="ignore")  # logits may be infinite
@@ -105,9 +99,3 @@ def _effective_rows(weight: Float64[np.ndarray, " row"], row: Int64[np.ndarray, 
     if row is not None:
         weight = np.bincount(np.unique(row, return_inverse=True)[1], weight)
     return float(weight.sum() ** 2 / (weight**2).sum())
-
-
-def _weights(
-    y: Float64[Tensor, "member batch 1"], weight: Float[Tensor, "member batch 1"] | None
-) -> Float64[Tensor, "member batch 1"]:
-    return torch.ones_like(y) if weight is None else weight.double()

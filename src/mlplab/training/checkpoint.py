@@ -1,14 +1,22 @@
 """Checkpoints: tensors and plain data only, so that opening one runs no code.
 
-A run's checkpoint contains its network, or the networks of its ensemble, and, if training can resume from it,
-the training state. A stack's checkpoint contains the training state of all its members.
+The checkpoint of a run contains:
+
+- `state`: the network's tensors, with a leading member axis; `member_weights`: the weight of each member in
+  the mean prediction, by its number (their sum is 1);
+- `config`, `schema`, `metrics`, and `epoch`, the number of epochs of training;
+- `table`: the fingerprint of the table and the split; `seen`: the rows of train and val, of the best epoch's
+  checkpoint, to recognise them in other tables;
+- `training`: the training state, if training can resume from it.
+
+That of a stack contains the `training` state of all its members, and the `tables` of its `runs`.
 """
 
 import io
 import logging
 import pickle
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +26,7 @@ from torch import Tensor
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 
-OLD_FORMATS = {1: "0.1", 2: "0.1", 3: "0.1", 4: "0.2", 5: "0.3", 6: "0.4", 7: "0.5", 8: "0.6", 9: "0.8"}
-"""Formats of older checkpoints, and the versions that wrote them."""
-
-FORMAT = 10
+FORMAT = 11
 """Increased when older checkpoints can no longer be read."""
 
 FOREIGN = "use only checkpoints that mlplab wrote"
@@ -33,54 +38,16 @@ MAX_PARTS = 1_000_000
 log = logging.getLogger(__name__)
 
 
-def save(
-    path: Path,
-    state: Mapping[str, Tensor],
-    *,
-    config: Mapping[str, Any],
-    schema: Mapping[str, Any],
-    table: Mapping[str, int | str],
-    epoch: int,
-    metrics: Mapping[str, float | None],
-    member_weights: Mapping[int, float],
-    training: Mapping[str, Any] | None = None,
-    seen: Sequence[Mapping[str, Tensor]] = (),
-) -> None:
-    """Writes a run's checkpoint atomically; the previous one is kept beside it.
-
-    Args:
-        state: the network's tensors, with a leading member axis.
-        config: the run's configuration, as plain data.
-        schema: the columns, as plain data.
-        table: fingerprint of the table and the split.
-        epoch: number of epochs trained.
-        metrics: the run's metrics.
-        member_weights: the weight of each member in the mean prediction, by its number; their sum is 1.
-        training: the training state, as plain data; None if training cannot resume from this checkpoint.
-        seen: the train and val rows, to recognise them in other tables.
+def save(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a checkpoint atomically; the previous one is kept beside it.
 
     Raises:
         OSError: if the file cannot be written; the previous checkpoint is intact.
     """
-    content = {
-        "epoch": epoch,
-        "metrics": dict(metrics),
-        "config": dict(config),
-        "schema": dict(schema),
-        "table": dict(table),
-        "member_weights": dict(member_weights),
-        "state": {name: tensor.detach().cpu().clone() for name, tensor in state.items()},
-    }
-    optional = {"training": training, "seen": [*map(dict, seen)]}
-    _write(path, content | {name: part for name, part in optional.items() if part})
-
-
-def save_stack(
-    path: Path, tables: Mapping[str, Mapping[str, int | str]], *, training: Mapping[str, Any]
-) -> None:
-    """Like `save`, for a stack; `tables` contains the fingerprints of its members by the names of runs."""
-    fingerprints = [dict(table) for table in tables.values()]
-    _write(path, {"runs": list(tables), "tables": fingerprints, "training": dict(training)})
+    buffer = io.BytesIO()  # torch's own writer raises no recognisable error if the disk is full
+    torch.save({"format": FORMAT, **content}, buffer)
+    with replacing(path, previous=previous(path)) as partial:
+        partial.write_bytes(buffer.getbuffer())
 
 
 def previous(path: Path) -> Path:
@@ -126,15 +93,8 @@ def load_newest(path: Path) -> dict[str, Any] | None:
         return content
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    buffer = io.BytesIO()  # torch's own writer raises no recognisable error if the disk is full
-    torch.save({"format": FORMAT, **content}, buffer)
-    with replacing(path, previous=previous(path)) as partial:
-        partial.write_bytes(buffer.getbuffer())
-
-
 def load(path: Path) -> dict[str, Any]:
-    """The content that `save` or `save_stack` wrote, with tensors on the CPU.
+    """The content that `save` wrote, with tensors on the CPU.
 
     Raises:
         UserError: if the file is missing or damaged, contains code (which is not run), or is not a checkpoint
@@ -153,38 +113,17 @@ def load(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
-        raise UserError(
-            Fault(
-                "contains more than tensors and plain data; none of its code was run",
-                str(path),
-                remedy=FOREIGN,
-            )
-        ) from error
-    except (
-        RuntimeError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        AssertionError,
-    ) as error:
+        what = "contains more than tensors and plain data; none of its code was run"
+        raise UserError(Fault(what, str(path), remedy=FOREIGN)) from error
+    except Exception as error:  # of many kinds
         raise damaged(path, str(error).partition("\n")[0]) from error
     _check_bounded(path, content)
     form = content.get("format") if isinstance(content, dict) else None
-    if isinstance(form, int) and form in OLD_FORMATS:
-        what = f"was written by mlplab {OLD_FORMATS[form]}, which this version cannot read"
-        raise UserError(Fault(what, str(path), remedy=f"train again, or use mlplab {OLD_FORMATS[form]}"))
     if form != FORMAT:
-        raise UserError(
-            Fault(
-                "is not a checkpoint of this version of mlplab",
-                str(path),
-                f"format {form}" if form is not None else "a file of a different program",
-                f"format {FORMAT}",
-                remedy="train again, or use the version of mlplab that environment.json names",
-            )
-        )
+        what, found = "is not a checkpoint of this version of mlplab", "a file of a different program"
+        found = found if form is None else f"format {form}"
+        remedy = "train again, or use the version of mlplab that environment.json names"
+        raise UserError(Fault(what, str(path), found, f"format {FORMAT}", remedy=remedy))
     return dict(content)
 
 
@@ -212,13 +151,8 @@ def _check_bounded(path: Path, content: object) -> None:
             elif isinstance(part, list | tuple | set):
                 inner += part
             if left < len(inner):
-                raise UserError(
-                    Fault(
-                        "is not valid: it claims to contain more than the file does",
-                        str(path),
-                        remedy=FOREIGN,
-                    )
-                )
+                what = "is not valid: it claims to contain more than the file does"
+                raise UserError(Fault(what, str(path), remedy=FOREIGN))
         level = inner
 
 

@@ -6,9 +6,10 @@ from contextlib import contextmanager, suppress
 
 import torch
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of mallopt(3)
-_KEPT_BYTES = 2**30
-_LARGEST_MMAP_THRESHOLD = 2**25
+MALLOPT = {-3: 2**25, -1: 2**30, -2: 2**25}
+"""glibc's M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD, in bytes: it keeps a gibibyte of freed memory.
+By default, it returns freed tensors of a few hundred kilobytes to the system, which allocates and zeroes
+their pages again at every step."""
 
 
 @contextmanager
@@ -19,22 +20,12 @@ def cpu_settings_for_training(threads: int) -> Iterator[None]:
     such values, and processors compute with them many times slower.
     """
     torch.set_num_threads(threads)
-    _keep_freed_memory()
+    with suppress(OSError, AttributeError):  # there is no glibc
+        libc = ctypes.CDLL(None)
+        for parameter, size in MALLOPT.items():
+            libc.mallopt(parameter, size)
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_flush_denormal(False)
-
-
-def _keep_freed_memory() -> None:
-    """Makes glibc's allocator keep up to a gibibyte of freed memory; does nothing on other systems.
-
-    By default, freed tensors of more than a few hundred kilobytes are returned to the system, which allocates
-    and zeroes their pages again at every step.
-    """
-    with suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
-        libc.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
-        libc.mallopt(_TOP_PAD, _LARGEST_MMAP_THRESHOLD)

@@ -8,10 +8,8 @@ from torch import Tensor
 
 from mlplab.data.loader import Batch
 from mlplab.models import Network
-from mlplab.models.class_probabilities import ClassProbabilities
-from mlplab.training.class_metrics import ClassificationMetrics
 from mlplab.training.losses import Loss, batch_losses
-from mlplab.training.metrics import RegressionMetrics
+from mlplab.training.metrics import Metrics, build_metrics
 
 Values = dict[str, Float[Tensor, " member"]]
 
@@ -30,16 +28,11 @@ class Mean:
 
     def state(self) -> dict[str, Float[Tensor, "member batch"]]:
         """What has been added since the last reset."""
-        return {
-            name: torch.stack(each, 1)
-            for name, each in (("values", self.values), ("rows", self.rows))
-            if each
-        }
+        return {name: torch.stack(added, 1) for name, added in vars(self).items() if added}
 
     def load_state(self, state: Mapping[str, Float[Tensor, "member batch"]]) -> None:
         """Restores a `state`."""
-        values, rows = (state[name].unbind(1) if state else () for name in ("values", "rows"))
-        self.values, self.rows = list(values), list(rows)
+        self.values, self.rows = (list(state[name].unbind(1)) if state else [] for name in ("values", "rows"))
 
     def compute_and_reset(self) -> Float64[Tensor, " member"]:
         """The mean over everything added."""
@@ -49,29 +42,35 @@ class Mean:
         return torch.where(rows > 0, values * rows, 0).sum(1) / rows.sum(1)
 
 
+def outputs(
+    network: Network, batches: Iterable[Batch]
+) -> Iterator[tuple[Float[Tensor, "member batch output"], Batch]]:
+    """The outputs of a network on the scale of the loss, with each batch, on the network's device."""
+    device = network.eval().preprocessing.impute_value.device
+    for batch in batches:
+        with torch.inference_mode():
+            moved = batch.to(device)
+            z = network.forward_scaled(moved.x)
+        yield z, moved
+
+
 def predictions(network: Network, batches: Iterable[Batch]) -> Float64[Tensor, "member row output"]:
     """The predictions of each member for its rows of all batches, and for their padding."""
-    preprocessing = network.eval().preprocessing
-    device, transform = preprocessing.impute_value.device, preprocessing.target_transform
-    with torch.inference_mode():
-        found = (network.forward_scaled(batch.to(device).x) for batch in batches)
-        return torch.cat([transform.inverse_transform(each) for each in found], 1)
+    transform = network.preprocessing.target_transform
+    return torch.cat([transform.inverse_transform(z) for z, _ in outputs(network, batches)], 1)
 
 
 class Evaluation(torch.nn.Module):
-    """Loss and metrics over batches: of numbers in the targets' own units, or of classes.
+    """Loss and metrics over batches, on predictions in the targets' own units or probabilities of classes.
 
     With several targets, `val/rmse` is the mean over targets and `val/rmse/TARGET` that of one target;
-    likewise `mae` and `r2`.
-
-    It is a module so that its sums move to the network's device. Members with the same number of rows are
-    computed together.
+    likewise `mae` and `r2`. It is a module so that its sums move to the network's device.
 
     Args:
-        rows: number of rows of each member.
+        rows: number of rows of each member. Members with the same number are computed together.
         part: `val` or `test`, the prefix of the metrics' names.
         targets: names of the targets.
-        classes: number of the target's classes; 0: the targets are numbers.
+        classes: number of the target's classes; 0 for regression.
         keep: whether to keep the predictions.
 
     Attributes:
@@ -89,62 +88,51 @@ class Evaluation(torch.nn.Module):
         keep: bool = False,
     ) -> None:
         super().__init__()
-        self.keep, self.predictions = keep, list[Float64[Tensor, "member batch output"]]()
-        self.part, self.loss, self.losses, self.targets = part, loss, Mean(), list(targets)
-        self.sizes = sorted(set(rows))
-        self.members: list[slice | Int64[Tensor, " _"]] = [
-            torch.tensor([member for member, count in enumerate(rows) if count == size])
-            for size in self.sizes
-        ]
-        if len(self.sizes) == 1:
-            self.members = [slice(None)]
-        counts = [list(rows).count(size) for size in self.sizes]
-        self.metrics = torch.nn.ModuleList(
-            ClassificationMetrics(count, classes) if classes else RegressionMetrics(count, len(self.targets))
-            for count in counts
-        )
-        self._seen = 0
+        self.loss = loss
+        self.losses = Mean()
+        self.part = part
+        self.targets = list(targets)
+        self.keep = keep
+        self.predictions: list[Float64[Tensor, "member batch output"]] = []
+        counts = torch.tensor(rows)
+        sizes = sorted(set(rows))
+        self.groups: list[tuple[int, slice | Int64[Tensor, " _"], Metrics]] = []
+        for size in sizes:
+            members = (counts == size).nonzero().flatten()
+            metrics = build_metrics(len(members), len(targets), classes)
+            self.groups.append((size, members if len(sizes) > 1 else slice(None), metrics))
+        self.metrics = torch.nn.ModuleList(metrics for _, _, metrics in self.groups)
+        self._rows_seen = 0
 
     def add(self, network: Network, batch: Batch) -> None:
         """Predicts a batch and adds its loss and metrics."""
         z, transform = network.forward_scaled(batch.x), network.preprocessing.target_transform
         self.losses.add(batch_losses(self.loss, z, batch, transform), batch.rows())
-        if isinstance(transform, ClassProbabilities):
-            scored = transform.log_probabilities(z)
-        else:
-            scored = transform.inverse_transform(z)
-        for size, members, metrics in self._parts():
-            rows = min(size - self._seen, z.shape[1])
+        scored = transform.scored(z)
+        for size, members, metrics in self.groups:
+            rows = min(size - self._rows_seen, z.shape[1])
             if rows > 0:
                 weight = None if batch.weight is None else batch.weight[members, :rows]
                 metrics.update(scored[members, :rows], batch.y[members, :rows], weight)
-        if self.keep and not self._seen:
-            self.predictions.clear()
-        self._seen += z.shape[1]
         if self.keep:
-            self.predictions.append(transform.inverse_transform(z))
+            kept = self.predictions if self._rows_seen else []
+            self.predictions = [*kept, transform.inverse_transform(z)]
+        self._rows_seen += z.shape[1]
 
     def compute_and_reset(self, network: Network) -> Values:
         """The metrics over all batches added."""
-        transform = network.preprocessing.target_transform
-        loss = self.loss.in_target_units(self.losses.compute_and_reset(), transform)
+        losses = self.losses.compute_and_reset()
+        loss = self.loss.in_target_units(losses, network.preprocessing.target_transform)
         values = {f"{self.part}/loss": loss}
-        for _, members, of_members in self._parts():
-            for name, value in of_members.compute().items():
+        for _, members, metrics in self.groups:
+            for name, value in metrics.compute().items():
                 by_target = value.reshape(-1, len(self.targets))  # torchmetrics squeezes single numbers
-                metrics = {f"{self.part}/{name}": by_target.mean(1)}
+                columns = {f"{self.part}/{name}": by_target.mean(1)}
                 if len(self.targets) > 1:
-                    for target, column in zip(self.targets, by_target.unbind(1), strict=True):
-                        metrics[f"{self.part}/{name}/{target}"] = column
-                for key, each in metrics.items():
-                    values.setdefault(key, torch.empty_like(loss))[members] = each
-            of_members.reset()
-        self._seen = 0
+                    names = [f"{self.part}/{name}/{target}" for target in self.targets]
+                    columns |= dict(zip(names, by_target.unbind(1), strict=True))
+                for key, column in columns.items():
+                    values.setdefault(key, torch.empty_like(loss))[members] = column
+            metrics.reset()
+        self._rows_seen = 0
         return values
-
-    def _parts(
-        self,
-    ) -> Iterator[tuple[int, slice | Int64[Tensor, " _"], RegressionMetrics | ClassificationMetrics]]:
-        for size, members, metrics in zip(self.sizes, self.members, self.metrics, strict=True):
-            assert isinstance(metrics, RegressionMetrics | ClassificationMetrics)
-            yield size, members, metrics

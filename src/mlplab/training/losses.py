@@ -11,15 +11,16 @@ from typing import Any
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from mlplab import config
 from mlplab.data.loader import Batch
-from mlplab.models.class_probabilities import ClassProbabilities
-from mlplab.models.layers import elementwise
-from mlplab.models.target_scaling import TargetScaling
+from mlplab.models.activation import elementwise
+from mlplab.models.targets import TargetTransform
 
 Outputs = Float[Tensor, "member batch output"]
 Targets = Float[Tensor, "member batch target"]
+RowLosses = tuple[Targets, Callable[[], Outputs]]
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,13 @@ class Loss:
     """A loss of outputs and targets, and its derivative.
 
     Args:
-        compare: what the loss and its derivative are computed from, such as the error.
-        function: the loss of each row and target, given the result of `compare`.
-        derivative: its derivative with respect to each output, given the same.
+        by_row: the loss of each row and target; and a function that gives its derivative with respect to each
+            output.
         degree: power of the target's unit in the loss. A loss times the target's standard deviation to this
             power is in the target's own units.
     """
 
-    compare: Callable[[Outputs, Targets], Any]
-    function: Callable[[Any], Targets]
-    derivative: Callable[[Any], Outputs]
+    by_row: Callable[[Outputs, Targets], RowLosses]
     degree: int
 
     def __call__(
@@ -59,25 +57,30 @@ class Loss:
         return losses
 
     def in_target_units(
-        self, losses: Float[Tensor, " member"], transform: TargetScaling | ClassProbabilities
+        self, losses: Float[Tensor, " member"], transform: TargetTransform
     ) -> Float64[Tensor, " member"]:
-        """Converts losses to the target's own units.
-
-        Classes have no units and several targets no common one, so their loss is returned unchanged.
-        """
-        if isinstance(transform, ClassProbabilities) or transform.outputs > 1:
-            return losses.double()
-        return losses.double() * transform.std.flatten() ** self.degree
+        """Converts losses to the target's own units; those of classes and of several targets have none."""
+        return losses.double() * transform.unit**self.degree
 
 
 def mse(losses: Sequence[config.SimpleLoss]) -> Loss:
     """e²."""
-    return Loss(torch.sub, torch.square, lambda error: 2 * error, degree=2)
+
+    def by_row(outputs: Outputs, target: Targets) -> RowLosses:
+        error = outputs - target
+        return error.square(), lambda: 2 * error
+
+    return Loss(by_row, degree=2)
 
 
 def mae(losses: Sequence[config.SimpleLoss]) -> Loss:
     """|e|."""
-    return Loss(torch.sub, torch.abs, torch.sign, degree=1)
+
+    def by_row(outputs: Outputs, target: Targets) -> RowLosses:
+        error = outputs - target
+        return error.abs(), error.sign
+
+    return Loss(by_row, degree=1)
 
 
 def huber(losses: Sequence[config.HuberLoss]) -> Loss:
@@ -88,15 +91,13 @@ def huber(losses: Sequence[config.HuberLoss]) -> Loss:
     def tensor(dtype: torch.dtype, device: torch.device) -> Float[Tensor, "member 1 1"]:
         return torch.tensor(deltas, dtype=dtype, device=device).reshape(-1, 1, 1)
 
-    def function(error: Outputs) -> Targets:
-        size, delta = error.abs(), tensor(error.dtype, error.device)
-        return torch.where(size <= delta, error.square() / 2, delta * (size - delta / 2))
+    def by_row(outputs: Outputs, target: Targets) -> RowLosses:
+        error, delta = outputs - target, tensor(outputs.dtype, outputs.device)
+        size = error.abs()
+        values = torch.where(size <= delta, error.square() / 2, delta * (size - delta / 2))
+        return values, lambda: error.clamp(-delta, delta)
 
-    def derivative(error: Outputs) -> Outputs:
-        delta = tensor(error.dtype, error.device)
-        return error.clamp(-delta, delta)
-
-    return Loss(torch.sub, function, derivative, degree=2)
+    return Loss(by_row, degree=2)
 
 
 def cross_entropy(losses: Sequence[config.CrossEntropyLoss]) -> Loss:
@@ -108,22 +109,14 @@ def cross_entropy(losses: Sequence[config.CrossEntropyLoss]) -> Loss:
     smoothing = torch.tensor([loss.label_smoothing for loss in losses], dtype=torch.float64).reshape(-1, 1, 1)
     is_smooth = bool(smoothing.any())
 
-    def compare(logits: Outputs, target: Targets) -> tuple[Outputs, Outputs]:
-        q = torch.zeros_like(logits).scatter_(2, target.long(), 1)
+    def by_row(logits: Outputs, target: Targets) -> RowLosses:
+        q, log_p = torch.zeros_like(logits).scatter_(2, target.long(), 1), torch.log_softmax(logits, 2)
         if is_smooth:
             epsilon = smoothing.to(q)
             q = (1 - epsilon) * q + epsilon / q.shape[2]
-        return torch.log_softmax(logits, 2), q
+        return -(q * log_p).sum(2, keepdim=True), lambda: elementwise(torch.exp, log_p) - q
 
-    def function(compared: tuple[Outputs, Outputs]) -> Targets:
-        log_p, q = compared
-        return -(q * log_p).sum(2, keepdim=True)
-
-    def derivative(compared: tuple[Outputs, Outputs]) -> Outputs:
-        log_p, q = compared
-        return elementwise(torch.exp, log_p) - q
-
-    return Loss(compare, function, derivative, degree=0)
+    return Loss(by_row, degree=0)
 
 
 LOSSES: dict[str, Callable[[Any], Loss]] = {
@@ -132,7 +125,7 @@ LOSSES: dict[str, Callable[[Any], Loss]] = {
     "huber": huber,
     "cross_entropy": cross_entropy,
 }
-"""Losses by their names in the configuration; each function takes the sections of all members."""
+"""By their names in the configuration; each function takes the sections of all members."""
 
 
 def build_loss(losses: Sequence[config.Loss]) -> Loss:
@@ -141,7 +134,7 @@ def build_loss(losses: Sequence[config.Loss]) -> Loss:
 
 
 def batch_losses(
-    loss: Loss, z: Outputs, batch: Batch, transform: TargetScaling | ClassProbabilities
+    loss: Loss, z: Outputs, batch: Batch, transform: TargetTransform
 ) -> Float[Tensor, " member"]:
     """Each member's loss on its rows of a batch, given the network's outputs on the scale of the loss."""
     weight = transform.loss_weight(batch.y, batch.weight)
@@ -161,18 +154,14 @@ class _WeightedMean(torch.autograd.Function):
         weight: Float[Tensor, "member batch 1"] | None,
         divisor: Float[Tensor, " member"] | int,
     ) -> Float[Tensor, " member"]:
-        compared = loss.compare(predicted, target)
-        ctx.save_for_backward(predicted, target)
-        ctx.loss, ctx.compared, ctx.weight, ctx.divisor = loss, compared, weight, divisor
-        values = loss.function(compared)
+        values, ctx.derivative = loss.by_row(predicted, target)
+        ctx.weight, ctx.divisor = weight, divisor
         return (values if weight is None else values * weight).sum((1, 2)) / divisor
 
     @staticmethod
-    def backward(ctx: Any, of_losses: Float[Tensor, " member"]) -> tuple[Outputs | None, ...]:
-        share = (of_losses / ctx.divisor).view(-1, 1, 1)
+    @once_differentiable
+    def backward(ctx: Any, grad_losses: Float[Tensor, " member"]) -> tuple[Outputs | None, ...]:
+        share = (grad_losses / ctx.divisor).view(-1, 1, 1)
         if ctx.weight is not None:
             share = share * ctx.weight
-        compared = ctx.compared
-        if torch.is_grad_enabled():  # for second derivatives, autograd must know where this comes from
-            compared = ctx.loss.compare(*ctx.saved_tensors)
-        return None, ctx.loss.derivative(compared) * share, None, None, None
+        return None, ctx.derivative() * share, None, None, None

@@ -1,68 +1,176 @@
-"""Regression metrics for weighted rows, which torchmetrics lacks."""
+"""Metrics for weighted rows and several members, with the interface of torchmetrics, whose own have neither.
+
+Both take `[member, row, …]` batch by batch, and give each metric as `[member, target]`. A member's sums have
+one order in any stack, whatever the number of threads.
+"""
 
 import torch
-from jaxtyping import Float, Float64
-from torch import Tensor
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor, nn
 from torchmetrics import Metric
 
-Sums = Float64[Tensor, "member target"]
+CALIBRATION_BINS = 15
+"""Bins of the calibration error, as in Guo et al. (2017)."""
+
+ByTarget = Float64[Tensor, "member target"]
+ByRow = Float64[Tensor, "member row"]
+Weight = Float[Tensor, "member row 1"] | None
 
 
 class RegressionMetrics(Metric):
     """Root mean squared error, mean absolute error and r2 over weighted rows, for each member and target.
 
-    r2 is 1 − Σw(y − ŷ)² / Σw(y − ȳ)² with the weighted mean ȳ; NaN if the target is constant. The metrics of
-    torchmetrics have no weights, and its `R2Score` treats sums of squares below 1e-4 as zero. So its score
-    depends on the target's unit: a poor fit of a target with small values counts as perfect.
+    r2 is 1 − Σw(y − ŷ)² / Σw(y − ȳ)² with the weighted mean ȳ; NaN if the target is constant. torchmetrics'
+    `R2Score` treats sums of squares below 1e-4 as zero, so a poor fit of a target with small values counts as
+    perfect.
 
     Attributes:
+        sums: of squared errors, absolute errors, y, y² and 1, each times the weight; y without `shift`.
         shift: the target of the first row with a weight above 0. It is subtracted from all targets before
             they are squared: otherwise, if values are large compared to their spread, rounding would lose it.
     """
 
-    squared_error: Sums
-    absolute_error: Sums
-    sum_y: Sums
-    sum_y_squared: Sums
-    sum_weight: Float64[Tensor, "member 1"]
-    shift: Sums
+    sums: Float64[Tensor, "5 member target"]
+    shift: ByTarget
 
     def __init__(self, members: int, targets: int) -> None:
         super().__init__()
-        for name in ("squared_error", "absolute_error", "sum_y", "sum_y_squared", "shift"):
-            self.add_state(name, torch.zeros(members, targets, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("sum_weight", torch.zeros(members, 1, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("sums", torch.zeros(5, members, targets, dtype=torch.float64))
+        self.add_state("shift", torch.zeros(members, targets, dtype=torch.float64))
 
     def update(
         self,
         predicted: Float64[Tensor, "member row target"],
         target: Float64[Tensor, "member row target"],
-        weight: Float[Tensor, "member row 1"] | None = None,
+        weight: Weight = None,
     ) -> None:
         """Adds rows; without `weight`, each has weight 1."""
-        # [member, target, row]: a member's values are contiguous, so their sum has one order in any stack.
         first = target[:, 0]
         if weight is not None:
             member = torch.arange(len(target), device=target.device)
             first = target[member, (weight[..., 0] > 0).byte().argmax(1)]
-        self.shift = torch.where(self.sum_weight > 0, self.shift, first)
-        error, y = (each.mT.contiguous() for each in (predicted - target, target - self.shift.unsqueeze(1)))
+        self.shift.copy_(torch.where(self.sums[4] > 0, self.shift, first))
+        # [member, target, row]: a member's values are contiguous.
+        error, y = (x.mT.contiguous() for x in (predicted - target, target - self.shift.unsqueeze(1)))
         weights = None if weight is None else weight.double().mT.contiguous()
+        values = (error.square(), error.abs(), y, y.square(), torch.ones_like(y))
+        for total, value in zip(self.sums, values, strict=True):
+            total += (value if weights is None else value * weights).sum(2)
 
-        def weighted_sum(values: Float64[Tensor, "member target row"]) -> Sums:
-            return (values if weights is None else values * weights).sum(2)
-
-        self.squared_error += weighted_sum(error.square())
-        self.absolute_error += weighted_sum(error.abs())
-        self.sum_y += weighted_sum(y)
-        self.sum_y_squared += weighted_sum(y.square())
-        self.sum_weight += target.shape[1] if weights is None else weights.sum(2)
-
-    def compute(self) -> dict[str, Sums]:
+    def compute(self) -> dict[str, ByTarget]:
         """`rmse`, `mae` and `r2` over all rows added."""
-        spread = self.sum_y_squared - self.sum_y.square() / self.sum_weight
+        squared_error, absolute_error, y, y_squared, weight = self.sums
+        spread = y_squared - y.square() / weight
         return {
-            "rmse": (self.squared_error / self.sum_weight).sqrt(),
-            "mae": self.absolute_error / self.sum_weight,
-            "r2": torch.where(spread > 0, 1 - self.squared_error / spread, torch.nan),
+            "rmse": (squared_error / weight).sqrt(),
+            "mae": absolute_error / weight,
+            "r2": torch.where(spread > 0, 1 - squared_error / spread, torch.nan),
         }
+
+
+class ClassificationMetrics(Metric):
+    """The metrics of `mlplab.config.metrics.CLASSIFICATION` over weighted rows, for each member.
+
+    They are scikit-learn's `log_loss` (but not clipped), `accuracy_score`, `balanced_accuracy_score`,
+    `f1_score(average="macro")` and `roc_auc_score`, with `sample_weight`, on the rows with a weight above 0.
+    `auroc` is that of class 1 if there are two classes, else the mean over one class against the rest; NaN
+    if a class has no row. `calibration_error` is the mean distance between confidence (the probability of the
+    predicted class) and accuracy over equal bins of the confidence (Guo et al. 2017, eq. 3).
+
+    All are NaN for a member that has no row with a weight above 0, or a prediction that is NaN.
+
+    Attributes:
+        log_probabilities: of each batch; likewise `true` and `weights`.
+    """
+
+    log_probabilities: list[Float64[Tensor, "member row class"]]
+    true: list[Int64[Tensor, "member row 1"]]
+    weights: list[Float64[Tensor, "member row 1"]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("log_probabilities", "true", "weights"):
+            self.add_state(name, [])
+
+    def update(
+        self,
+        log_probabilities: Float64[Tensor, "member row class"],
+        target: Float64[Tensor, "member row 1"],
+        weight: Weight = None,
+    ) -> None:
+        """Adds rows, whose targets are class numbers; without `weight`, each has weight 1."""
+        self.log_probabilities.append(log_probabilities.detach())
+        self.true.append(target.long())
+        self.weights.append(torch.ones_like(target) if weight is None else weight.double())
+
+    def compute(self) -> dict[str, ByTarget]:
+        """The metrics over all rows added."""
+        log_probabilities, true, weights = (
+            torch.cat(batches, 1) for batches in (self.log_probabilities, self.true, self.weights)
+        )
+        members, _, classes = log_probabilities.shape
+        # Not `max(2)`, which starts threads even for a few rows.
+        predicted = log_probabilities.argmax(2, keepdim=True)
+        confidence = log_probabilities.gather(2, predicted).exp()
+
+        def sums(values: Tensor, group: Int64[Tensor, "member row 1"], groups: int) -> Tensor:
+            """Sums by group, of one row after the other: they do not depend on other members or threads."""
+            zeros = values.new_zeros(members, groups)
+            return zeros.scatter_add_(
+                1, group.squeeze(2), torch.where(weights > 0, values * weights, 0).squeeze(2)
+            )
+
+        # The weights of rows by their true and predicted classes; of equal probabilities, the first class.
+        confusion = sums(torch.ones_like(weights), true * classes + predicted, classes**2)
+        confusion = confusion.view(members, classes, classes)
+        losses = sums(-log_probabilities.gather(2, true), true, classes)
+        bins = (confidence * CALIBRATION_BINS).long().clamp(0, CALIBRATION_BINS - 1)
+        gaps = sums(confidence - (predicted == true).double(), bins, CALIBRATION_BINS)
+        rows, columns = confusion.sum(2), confusion.mT.contiguous().sum(2)
+        correct = confusion.diagonal(dim1=1, dim2=2).contiguous()
+        total = rows.sum(1)
+        areas = [
+            _area(log_probabilities[..., number].contiguous(), true[..., 0] == number, weights[..., 0])
+            for number in range(1 if classes == 2 else 0, classes)
+        ]
+        metrics = {
+            "log_loss": losses.sum(1) / total,
+            "accuracy": correct.sum(1) / total,
+            "balanced_accuracy": (correct / rows).nanmean(1),
+            "f1_macro": (2 * correct / (rows + columns)).nanmean(1),
+            "auroc": torch.stack(areas, 1).mean(1),
+            "calibration_error": gaps.abs().sum(1) / total,
+        }
+        undefined = metrics["calibration_error"].isnan()
+        return {name: value.masked_fill(undefined, torch.nan).unsqueeze(1) for name, value in metrics.items()}
+
+
+def _area(
+    log_probability: ByRow, positive: Bool[Tensor, "member row"], weight: ByRow
+) -> Float64[Tensor, " member"]:
+    """The share of pairs in which the positive row is the more probable; ties count as half."""
+    score = log_probability.exp()
+    # NumPy takes less than half of torch's time to sort.
+    order = torch.from_numpy(score.numpy().argsort(1)) if score.device.type == "cpu" else score.argsort(1)
+    score, weight, positive = (values.gather(1, order) for values in (score, weight, positive))
+    positives = weight * positive
+    negatives = weight - positives
+    differs = score[:, 1:] != score[:, :-1]
+    if not differs.all():  # rows of equal probability become one
+        group = nn.functional.pad(differs.long(), (1, 0)).cumsum(1)
+        positives, negatives = (
+            torch.zeros_like(weights).scatter_add_(1, group, weights) for weights in (positives, negatives)
+        )
+    below = negatives.cumsum(1)
+    pairs = positives * (below - negatives / 2)
+    # A `sum` of one member's many rows depends on the number of threads.
+    area, total = (values.cumsum(1)[:, -1] for values in (pairs, positives))
+    return area / (total * below[:, -1])
+
+
+Metrics = RegressionMetrics | ClassificationMetrics
+
+
+def build_metrics(members: int, targets: int, classes: int) -> Metrics:
+    """The metrics of a target with classes, or of regression targets if `classes` is 0."""
+    return ClassificationMetrics() if classes else RegressionMetrics(members, targets)

@@ -1,6 +1,7 @@
 """The LightningModule: K networks trained in lockstep, each as if it were alone."""
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +17,10 @@ from mlplab.data.loader import Batch
 from mlplab.models import Network
 from mlplab.training.evaluation import Evaluation, Mean, Values
 from mlplab.training.losses import batch_losses, build_loss
-from mlplab.training.optimizers import MemberOptimizer, build_optimizer, clip_by_member
+from mlplab.training.optimizers import MemberOptimizer, clip_by_member
 from mlplab.training.schedules import Schedules
 
-CHECK_EVERY = 1000
+CHECK_EVERY_STEPS = 1000
 """Steps after which losses are checked for divergence within an epoch."""
 
 
@@ -31,15 +32,13 @@ class Sizes:
         epochs: number of epochs.
         steps: number of steps per epoch.
         val: number of validation rows of each member.
-        test: number of test rows of each member.
         targets: names of the targets.
-        classes: number of the target's classes; 0: the targets are numbers.
+        classes: number of the target's classes; 0 for regression.
     """
 
     epochs: int
     steps: int
     val: Sequence[int]
-    test: Sequence[int]
     targets: Sequence[str]
     classes: int
 
@@ -65,31 +64,32 @@ class StackModule(LightningModule):
     Attributes:
         ensemble: the number of members of each run.
         values: of the last epoch, one per member: `train/loss`, `train/lr`, `val/loss`, and the task's
-            metrics such as `val/rmse` or `val/log_loss`; after a test also `test/…`. Errors of numbers are in
-            the targets' own units, and so is the loss of a single number.
+            metrics such as `val/rmse` or `val/log_loss`. Regression errors are in the targets' own units, and
+            so is the loss of a single target.
         active: which members have not stopped; nothing is logged or saved of a member after its stop.
         epochs: number of epochs each member has trained.
         diverged: why members have diverged, by their indices.
-        position: position in the training.
         train_losses: of the current epoch.
         resume_from: state of the optimizer and number of its steps to resume from; None to start anew.
     """
 
     def __init__(self, network: Network, configs: Sequence[config.TrainConfig], sizes: Sizes) -> None:
         super().__init__()
-        self.network, self.configs, self.sizes = network, list(configs), sizes
-        self.loss = build_loss([each.loss for each in configs])
-        self.schedules = Schedules([each.scheduler for each in configs])
-        self.monitor, self.ensemble = configs[0].monitor, config.chosen(configs[0].ensemble)
+        self.network = network
+        self.configs = list(configs)
+        self.sizes = sizes
+        self.loss = build_loss([run.loss for run in configs])
+        self.schedules = Schedules([run.scheduler for run in configs])
+        self.monitor = configs[0].monitor
+        self.ensemble = config.chosen(configs[0].ensemble)
         self.val = Evaluation(self.loss, sizes.val, "val", sizes.targets, sizes.classes)
-        keep = self.ensemble > 1 or any(each.test_predictions for each in configs)
-        self.test = Evaluation(self.loss, sizes.test, "test", sizes.targets, sizes.classes, keep=keep)
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)
         self.diverged: dict[int, str] = {}
         self.resume_from: tuple[Mapping[str, Tensor], int] | None = None
         self.values: Values = {}
-        self.position, self.train_losses = Position(), Mean()
+        self.position = Position()
+        self.train_losses = Mean()
         self._first_step = 0
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -105,7 +105,7 @@ class StackModule(LightningModule):
 
     def configure_optimizers(self) -> MemberOptimizer:
         """One optimizer for all members."""
-        optimizer = build_optimizer(self.network.parameters(), [each.optimizer for each in self.configs])
+        optimizer = MemberOptimizer(self.network.parameters(), [run.optimizer for run in self.configs])
         if self.resume_from:
             optimizer.load_member_state(*self.resume_from)
         return optimizer
@@ -119,9 +119,8 @@ class StackModule(LightningModule):
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, on the scale that is minimised."""
-        transform = self.network.preprocessing.target_transform
         z = self.network.forward_scaled(batch.x, batch.weight)
-        return batch_losses(self.loss, z, batch, transform)
+        return batch_losses(self.loss, z, batch, self.network.preprocessing.target_transform)
 
     def monitored(self, values: Values) -> Float[Tensor, " member"]:
         """The monitored metric among `values`, negated if its highest value is the best; on the CPU."""
@@ -139,8 +138,8 @@ class StackModule(LightningModule):
         """The mean of each run's active members; NaN if it has none. A single network's own value."""
         if self.ensemble == 1:
             return values
-        active, each = (v.cpu().view(-1, self.ensemble) for v in (self.active, values))
-        return torch.where(active, each, 0).sum(1) / active.sum(1)
+        active, by_run = (by_member.cpu().view(-1, self.ensemble) for by_member in (self.active, values))
+        return torch.where(active, by_run, 0).sum(1) / active.sum(1)
 
     def on_train_epoch_start(self) -> None:
         """Sets the learning rates of the epoch's steps."""
@@ -152,7 +151,7 @@ class StackModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the sum of the members' losses."""
-        if batch_idx and batch_idx % CHECK_EVERY == 0:
+        if batch_idx and batch_idx % CHECK_EVERY_STEPS == 0:
             self._check_divergence()
         losses = self.losses(batch)
         self.train_losses.add(losses.detach(), batch.rows())
@@ -188,10 +187,6 @@ class StackModule(LightningModule):
         """Adds a batch to the validation metrics."""
         self.val.add(self.network, batch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds a batch to the test metrics."""
-        self.test.add(self.network, batch)
-
     def on_validation_epoch_end(self) -> None:
         """Computes the epoch's values and passes the monitored metric to the schedules."""
         if self.train_losses.values:
@@ -201,36 +196,30 @@ class StackModule(LightningModule):
                 "train/lr": self.optimizer.lr,
             }
         self.values |= self.val.compute_and_reset(self.network)
-        losses = self.values["val/loss"]
-        for member in (~losses.isfinite()).nonzero().flatten().tolist():
-            value = losses[member].item()
-            self._stop_diverged(member, f"the validation loss became {value} after step {self.global_step}")
+        for member, loss in enumerate(self.values["val/loss"].tolist()):
+            if not math.isfinite(loss):
+                reason = f"the validation loss became {loss} after step {self.global_step}"
+                self._stop_diverged(member, reason)
         self.epochs += self.active
-        self.position.epoch, self.position.batch = self.position.epoch + 1, 0
+        self.position = Position(self.position.epoch + 1)
         self.schedules.observe(self.monitored(self.values))
         # For the user's callbacks. `self.log` would take as long as the epoch itself.
         self.trainer.callback_metrics.update({name: value.nanmean() for name, value in self.values.items()})
-
-    def on_test_epoch_end(self) -> None:
-        """Computes the test metrics."""
-        self.values |= self.test.compute_and_reset(self.network)
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
         return self.loss.in_target_units(losses, self.network.preprocessing.target_transform)
 
     def _check_divergence(self) -> None:
         losses = torch.stack(self.train_losses.values)
-        bad = ~losses.isfinite()
-        for member in bad.any(0).nonzero().flatten().tolist():
-            step = int(bad[:, member].int().argmax())
-            value, number = losses[step, member].item(), self._first_step + step + 1
-            self._stop_diverged(member, f"the loss became {value} at step {number}")
+        is_bad = ~losses.isfinite()
+        for member in is_bad.any(0).nonzero().flatten().tolist():
+            step = int(is_bad[:, member].int().argmax())
+            loss, number = losses[step, member].item(), self._first_step + step + 1
+            self._stop_diverged(member, f"the loss became {loss} at step {number}")
 
     def _stop_diverged(self, member: int, reason: str) -> None:
         if self.active[member]:
             self.active[member] = False
-            self.diverged[member] = (
-                f"{reason}, in epoch {self.current_epoch + 1}; "
-                "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
-            )
+            remedy = "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
+            self.diverged[member] = f"{reason}, in epoch {self.current_epoch + 1}; {remedy}"
             self.trainer.should_stop |= not self.active.any()

@@ -1,40 +1,38 @@
-"""SGD, Adam and AdamW with settings that differ from member to member.
+"""SGD, Adam and AdamW with settings that differ from member to member, and clipping by member.
 
 The updates are torch's fused kernels, which take one learning rate and any number of tensors per call. So all
 weights of a member form one row of a matrix `[member, weight]`, and the network's parameters are views of it.
 Members with the same settings are updated by one call. The arithmetic is the same alone and in a stack.
+
+The kernels are private to torch (2.15): its optimizers call the same, but take several times as long to get
+there as an update of a small network takes.
 """
 
-from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 from torch import Tensor, nn
 
 from mlplab import config
-from mlplab.models.layers import VECTOR_SIZE
-
-Rows = Float[Tensor, "member weight"]
-
+from mlplab.models.backpropagation import VECTOR_SIZE
 
 ALIGNMENT = VECTOR_SIZE
 """Each parameter of each member starts at a multiple of this many weights. How a matrix product rounds
 depends on the alignment of its matrices, and the last values of a vector may be rounded differently, but a
 member's must not depend on its position in a stack."""
 
-ETA = 8
+AVERAGE_EXPONENT = 8
 """The exponent η of the weight average: a step counts by about the η-th power of its number."""
 
+Settings = config.Adam | config.Sgd
 
-class _Group(NamedTuple):
-    """Members with the same settings and learning rates of an epoch, and their rows by name."""
 
-    settings: config.Adam | config.Sgd
-    lr: tuple[float, ...]
-    rows: dict[str, list[Tensor]]
+Rows = Mapping[str, list[Tensor]]
+"""The rows of some members, by name."""
 
 
 class MemberOptimizer(torch.optim.Optimizer):
@@ -44,41 +42,36 @@ class MemberOptimizer(torch.optim.Optimizer):
     `rows["gradients"]`, to which backward passes add.
 
     With `weight_averaging`, it also keeps an average of each member's weights over the steps, in which later
-    steps count more (polynomial-decay averaging, Shamir & Zhang 2013, section 4, with η = `ETA`). Within
-    `averaged`, the parameters are this average.
+    steps count more (polynomial-decay averaging, Shamir & Zhang 2013, section 4, with η =
+    `AVERAGE_EXPONENT`). Within `averaged`, the parameters are this average.
 
     Args:
         parameters: of shape `[member, row, column]`.
-        settings: of each member.
+        settings: of each member, all of SGD or all of Adam and AdamW.
 
     Attributes:
-        rows: matrices `[member, weight]` by name: `weights`, `gradients`, those in `state_names`, and
+        rows: matrices `[member, weight]` by name: `weights`, `gradients`, the moments in `state_names`, and
             `average` with `weight_averaging`.
         steps: number of steps so far.
     """
 
-    state_names: tuple[str, ...]
-
-    def __init__(
-        self, parameters: Iterable[nn.Parameter], settings: Sequence[config.Adam] | Sequence[config.Sgd]
-    ) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], settings: Sequence[Settings]) -> None:
         super().__init__(parameters, {})
         self.parameters: list[nn.Parameter] = self.param_groups[0]["params"]
-        self.settings: list[config.Adam | config.Sgd] = list(settings)
+        self.settings = list(settings)
+        self.state_names = ["momentum"] if isinstance(settings[0], config.Sgd) else ["mean", "square"]
         self.steps = 0
         self.has_average = config.chosen(settings[0].weight_averaging)
         self._shows_average = False
-        names = ("weights", "gradients", *self.state_names, *(["average"] if self.has_average else []))
+        names = ["weights", "gradients", *self.state_names, *(["average"] if self.has_average else [])]
         sizes = [parameter[0].numel() for parameter in self.parameters]
         widths = [size + -size % ALIGNMENT for size in sizes]
         self.rows = {name: self.parameters[0].new_zeros(len(settings), sum(widths)) for name in names}
 
         def views(name: str) -> list[Tensor]:
             columns = torch.split(self.rows[name].detach(), widths, 1)
-            return [
-                each[:, :size].view(parameter.shape)
-                for each, size, parameter in zip(columns, sizes, self.parameters, strict=True)
-            ]
+            parts = zip(columns, sizes, self.parameters, strict=True)
+            return [column[:, :size].view(parameter.shape) for column, size, parameter in parts]
 
         self._gradients = views("gradients")
         for parameter, weights in zip(self.parameters, views("weights"), strict=True):
@@ -87,7 +80,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             self.rows["average"].copy_(self.rows["weights"])
         self.zero_grad()
         self._lr: Float64[Tensor, "step member"] = torch.empty(0, len(self.settings), dtype=torch.float64)
-        self._groups: list[_Group] = []
+        self._groups: list[tuple[Settings, tuple[float, ...], Rows]] = []  # of members that are updated alike
         self._next = 0
 
     def set_lr(self, factors: Float64[Tensor, "step member"], done: int = 0) -> None:
@@ -95,17 +88,17 @@ class MemberOptimizer(torch.optim.Optimizer):
 
         `done` steps of the epoch have been made already.
         """
-        base = torch.tensor([config.chosen(each.lr) for each in self.settings], dtype=torch.float64)
+        base = torch.tensor([config.chosen(settings.lr) for settings in self.settings], dtype=torch.float64)
         before, self._lr, self._next = self._lr, base * factors, done
         if torch.equal(self._lr, before):
             return
-        groups: dict[Any, list[int]] = {}
+        groups: dict[Any, list[int]] = defaultdict(list)
         for member, (settings, lr) in enumerate(zip(self.settings, self._lr.T.tolist(), strict=True)):
             others = settings.model_copy(update={"lr": 0.0}).model_dump_json()
-            groups.setdefault((others, tuple(lr)), []).append(member)
+            groups[others, tuple(lr)].append(member)
         rows = {name: values.unbind() for name, values in self.rows.items()}
         self._groups = [
-            _Group(
+            (
                 self.settings[members[0]],
                 lr,
                 {name: [values[member] for member in members] for name, values in rows.items()},
@@ -127,21 +120,19 @@ class MemberOptimizer(torch.optim.Optimizer):
                 if parameter.grad is not gradient:  # replaced by a custom callback
                     gradient.zero_() if parameter.grad is None else gradient.copy_(parameter.grad)
             self.steps += 1
-            for group in self._groups:
-                self._update(group.settings, group.lr[self._next], group.rows)
+            for settings, lr, rows in self._groups:
+                update = _sgd if isinstance(settings, config.Sgd) else _adam
+                update(settings, lr[self._next], self.steps, rows)
             self._next += 1
             if self.has_average:
-                self.rows["average"].lerp_(self.rows["weights"], (ETA + 1) / (self.steps + ETA))
+                share = (AVERAGE_EXPONENT + 1) / (self.steps + AVERAGE_EXPONENT)
+                self.rows["average"].lerp_(self.rows["weights"], share)
         return result
 
     step.hooked = True  # type: ignore[attr-defined]  # or torch wraps it for its profiler and for hooks: 40 µs
 
     def register_step_pre_hook(self, hook: Any) -> NoReturn:
-        """Refuses hooks, which would not be called.
-
-        Raises:
-            NotImplementedError: always.
-        """
+        """Refuses hooks, which `step` would not call."""
         raise NotImplementedError(
             "use on_before_optimizer_step or on_train_batch_end of a Lightning callback"
         )
@@ -187,71 +178,48 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.steps = steps
         if self.has_average:
             self.rows["average"].copy_(self.rows["weights"])
-            self.rows["weights"].copy_(state["weights"])
-        for name in self.state_names:
-            self.rows[name].copy_(state[name])
-
-    @abstractmethod
-    def _update(self, settings: Any, lr: float, rows: Mapping[str, list[Tensor]]) -> None: ...
+        for name, values in state.items():
+            self.rows[name].copy_(values)
 
 
-class SGD(MemberOptimizer):
-    """Gradient descent with momentum or Nesterov momentum (Sutskever et al. 2013), as `torch.optim.SGD`."""
-
-    state_names = ("momentum",)
-
-    def _update(self, settings: config.Sgd, lr: float, rows: Mapping[str, list[Tensor]]) -> None:
-        torch._fused_sgd_(
-            rows["weights"],
-            rows["gradients"],
-            rows["momentum"] if settings.momentum else [],
-            weight_decay=settings.weight_decay,
-            momentum=settings.momentum,
-            lr=lr,
-            dampening=0.0,
-            nesterov=settings.nesterov,
-            maximize=False,
-            is_first_step=self.steps == 1,
-        )
+def _sgd(settings: Any, lr: float, steps: int, rows: Rows) -> None:
+    """Momentum or Nesterov momentum (Sutskever et al. 2013), as `torch.optim.SGD`."""
+    torch._fused_sgd_(
+        rows["weights"],
+        rows["gradients"],
+        rows["momentum"] if settings.momentum else [],
+        weight_decay=settings.weight_decay,
+        momentum=settings.momentum,
+        lr=lr,
+        dampening=0.0,
+        nesterov=settings.nesterov,
+        maximize=False,
+        is_first_step=steps == 1,
+    )
 
 
-class Adam(MemberOptimizer):
+def _adam(settings: Any, lr: float, steps: int, rows: Rows) -> None:
     """Adam (Kingma & Ba 2015, algorithm 1) or AdamW (Loshchilov & Hutter 2019, algorithm 2).
 
     AdamW decays the weights themselves by lr × weight_decay; Adam adds weight_decay × weight to the gradient.
     """
-
-    state_names = ("mean", "square")
-
-    def _update(self, settings: config.Adam, lr: float, rows: Mapping[str, list[Tensor]]) -> None:
-        decoupled = settings.name == "adamw"
-        update = torch._fused_adamw_ if decoupled else torch._fused_adam_
-        weights = rows["weights"]
-        steps = torch.full((), self.steps, dtype=torch.float32, device=weights[0].device)
-        update(
-            weights,
-            rows["gradients"],
-            rows["mean"],
-            rows["square"],
-            [],
-            [steps] * len(weights),
-            lr=lr,
-            beta1=settings.betas[0],
-            beta2=settings.betas[1],
-            weight_decay=config.chosen(settings.weight_decay),
-            eps=settings.eps,
-            amsgrad=False,
-            maximize=False,
-        )
-
-
-def build_optimizer(
-    parameters: Iterable[nn.Parameter], settings: Sequence[config.Adam | config.Sgd]
-) -> MemberOptimizer:
-    """The optimizer of members whose optimizers are of the same kind."""
-    if isinstance(settings[0], config.Sgd):
-        return SGD(parameters, [each for each in settings if isinstance(each, config.Sgd)])
-    return Adam(parameters, [each for each in settings if isinstance(each, config.Adam)])
+    weights = rows["weights"]
+    step = torch.full((), steps, dtype=torch.float32, device=weights[0].device)
+    (torch._fused_adamw_ if settings.name == "adamw" else torch._fused_adam_)(
+        weights,
+        rows["gradients"],
+        rows["mean"],
+        rows["square"],
+        [],
+        [step] * len(weights),
+        lr=lr,
+        beta1=settings.betas[0],
+        beta2=settings.betas[1],
+        weight_decay=config.chosen(settings.weight_decay),
+        eps=settings.eps,
+        amsgrad=False,
+        maximize=False,
+    )
 
 
 def clip_by_member(parameters: Sequence[nn.Parameter], max_norm: float) -> None:

@@ -14,7 +14,8 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from mlplab.config.metrics import sign_of
-from mlplab.training.callbacks import BestWeights, EarlyStopping, StackCallback
+from mlplab.training.best_weights import BestWeights
+from mlplab.training.callbacks import EarlyStopping, StackCallback
 from mlplab.training.module import StackModule
 from mlplab.training.rungs import Bracket, Rung, places, rung_numbers, survivors
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float64
@@ -26,12 +25,8 @@ class Schedules:
 
     def __init__(self, members: Sequence[Schedule]) -> None:
         self.members = list(members)
-        count = len(self.members)
-        self.state = {
-            "factor": torch.ones(count, dtype=torch.float64),
-            "lowest": torch.full((count,), torch.inf, dtype=torch.float64),
-            "waited": torch.zeros(count, dtype=torch.float64),
-        }
+        ones = torch.ones(len(self.members), dtype=torch.float64)
+        self.state = {"factor": ones, "lowest": torch.inf * ones, "waited": 0 * ones}
 
     def factors(self, progress: Progress, epoch: int) -> Float64[Tensor, "step member"]:
         """Factors for the steps of an epoch; `epoch` is counted from 0."""
@@ -43,26 +38,25 @@ class Schedules:
     def observe(self, monitored: Float64[Tensor, " member"]) -> None:
         """Updates plateau schedules after an epoch, like `torch.optim.lr_scheduler.ReduceLROnPlateau` with
         `threshold=0`."""
+        factor, lowest, waited = (self.state[name] for name in ("factor", "lowest", "waited"))
         for member, schedule in enumerate(self.members):
-            if isinstance(schedule, config.PlateauSchedule):
-                self._observe(member, schedule, monitored[member].item())
+            if not isinstance(schedule, config.PlateauSchedule):
+                continue
+            if monitored[member] < lowest[member]:
+                lowest[member] = monitored[member]
+                waited[member] = 0
+            else:
+                waited[member] += 1
+            if waited[member] > schedule.patience:
+                factor[member] *= schedule.factor
+                waited[member] = 0
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restores a `state`."""
         self.state = {name: values.clone() for name, values in state.items()}
 
-    def _observe(self, member: int, schedule: config.PlateauSchedule, value: float) -> None:
-        factor, lowest, waited = (self.state[name] for name in ("factor", "lowest", "waited"))
-        better = value < lowest[member]
-        waited[member] = 0 if better else waited[member] + 1
-        if better:
-            lowest[member] = value
-        if waited[member] > schedule.patience:
-            factor[member] *= schedule.factor
-            waited[member] = 0
 
-
-def _factors(schedule: Any, progress: Progress, epoch: int, plateau_factor: float) -> Progress:
+def _factors(schedule: Schedule, progress: Progress, epoch: int, plateau_factor: float) -> Progress:
     match schedule:
         case config.CosineSchedule():
             return cosine(progress, schedule.warmup, schedule.final_factor)

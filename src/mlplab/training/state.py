@@ -1,25 +1,31 @@
 """The resume state of a stack: captured from one, reduced to some of its members, restored in another."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass, replace
+from itertools import chain
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Int64
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from mlplab.models.layers import Dropout
-from mlplab.training.callbacks import BestWeights, EarlyStopping
+from mlplab.models import Dropout
+from mlplab.training.best_weights import BestState, BestWeights
+from mlplab.training.callbacks import EarlyStopping, StoppingState, Tensors
 from mlplab.training.module import Position, StackModule
 from mlplab.training.pruning import Pruning
+from mlplab.training.trainer import set_counters
 
-RUNGS = "rungs"
-"""The part of `StackState.members` with the values at rungs."""
+Reasons = tuple[str | None, ...]
+
+NUMBERS = ("epoch", "batch", "step", "seconds")
+"""The numbers in a state, which are those of all members."""
 
 
 @dataclass(frozen=True)
 class StackState:
-    """The state of a stack between two steps.
+    """The state of a stack between two steps. All tensors have a leading member axis.
 
     Args:
         epoch: completed epochs, validation included.
@@ -28,54 +34,59 @@ class StackState:
         seconds: training time.
         diverged: why each member has diverged; None if it has not.
         pruned: why each member has been pruned; None if it has not.
-        members: tensors with a leading member axis, by part and name.
+        epochs: the number of epochs that each member has trained.
+        active: which members have not stopped.
+        network: its tensors; averaged weights, if there are any.
+        losses: of the steps of the next epoch.
+        rungs: the values at rungs, by the rung's number.
     """
 
     epoch: int
     batch: int
     step: int
     seconds: float
-    diverged: tuple[str | None, ...]
-    pruned: tuple[str | None, ...]
-    members: Mapping[str, Mapping[str, Tensor]]
+    diverged: Reasons
+    pruned: Reasons
+    epochs: Int64[Tensor, " member"]
+    active: Bool[Tensor, " member"]
+    network: Tensors
+    optimizer: Tensors
+    schedules: Tensors
+    dropout: Tensors
+    losses: Tensors
+    rungs: Tensors
+    best: BestState
+    stopping: StoppingState
 
     def select(self, members: Sequence[int]) -> "StackState":
         """The state of a stack of these members."""
-        selected = {
-            part: {name: tensor[list(members)] for name, tensor in tensors.items()}
-            for part, tensors in self.members.items()
-        }
-        diverged, pruned = (
-            tuple(each[member] for member in members) for each in (self.diverged, self.pruned)
-        )
-        return replace(self, diverged=diverged, pruned=pruned, members=selected)
+        chosen = list(members)
+
+        def selected(part: Tensor | Reasons) -> Tensor | Reasons:
+            return part[chosen] if isinstance(part, Tensor) else tuple(part[member] for member in chosen)
+
+        state: StackState = _mapped(selected, self)
+        return state
 
     @classmethod
     def join(cls, states: Sequence["StackState"]) -> "StackState":
         """The state of a stack of all their members; their `join_key` must be equal."""
-        first = states[0]
-        members = {
-            part: {name: torch.cat([each.members[part][name] for each in states]) for name in tensors}
-            for part, tensors in first.members.items()
-        }
-        diverged = tuple(reason for each in states for reason in each.diverged)
-        pruned = tuple(reason for each in states for reason in each.pruned)
-        return replace(first, diverged=diverged, pruned=pruned, members=members)
+
+        def joined(*parts: Any) -> Tensor | Reasons:
+            return torch.cat(parts) if isinstance(parts[0], Tensor) else tuple(chain(*parts))
+
+        state: StackState = _mapped(joined, *states)
+        return state
 
     @property
     def join_key(self) -> Hashable:
         """What states must have in common to be joined: epoch, step and the names of their tensors."""
-        parts = tuple((part, tuple(tensors)) for part, tensors in self.members.items())
-        return self.epoch, self.batch, self.step, parts
+        return self.epoch, self.batch, self.step, tuple(name for name, _ in _leaves(self.plain()))
 
     def plain(self) -> dict[str, Any]:
         """As plain data and tensors on the CPU."""
-        members = {
-            part: {name: tensor.detach().cpu() for name, tensor in tensors.items()}
-            for part, tensors in self.members.items()
-        }
-        reasons = {"diverged": list(self.diverged), "pruned": list(self.pruned)}
-        return {**vars(self), **reasons, "members": members}
+        plain: dict[str, Any] = _plain(self)
+        return plain
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> "StackState":
@@ -85,13 +96,44 @@ class StackState:
             KeyError, TypeError: if it is anything else.
         """
         reasons = {name: tuple(content[name]) for name in ("diverged", "pruned")}
-        state = cls(**{**content, **reasons})
-        count = len(state.diverged)
-        if len(state.pruned) != count or not all(
-            len(tensor) == count for part in state.members.values() for tensor in part.values()
-        ):
+        callbacks = {"best": BestState(**content["best"]), "stopping": StoppingState(**content["stopping"])}
+        state = cls(**{**content, **reasons, **callbacks})
+        if {len(part) for _, part in _leaves(state.plain())} != {len(state.diverged)}:
             raise TypeError("tensors that lack some of the members")
         return state
+
+
+def _mapped(function: Callable[..., Any], *parts: Any) -> Any:
+    """A function of the corresponding tensors and reasons of states; numbers are equal in all of them."""
+    first = parts[0]
+    if isinstance(first, Tensor | tuple):
+        return function(*parts)
+    if isinstance(first, Mapping):
+        return {name: _mapped(function, *(part[name] for part in parts)) for name in first}
+    if is_dataclass(first) and not isinstance(first, type):
+        return type(first)(**_mapped(function, *map(vars, parts)))
+    return first
+
+
+def _plain(part: Any) -> Any:
+    if isinstance(part, Tensor):
+        return part.detach().cpu()
+    if isinstance(part, Mapping):
+        return {name: _plain(inner) for name, inner in part.items()}
+    if is_dataclass(part):
+        return _plain(vars(part))
+    return list(part) if isinstance(part, tuple) else part
+
+
+def _leaves(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The tensors and reasons of a plain state, by the path of their names."""
+    for name, part in plain.items():
+        if isinstance(part, Mapping):
+            yield from _leaves(part, f"{prefix}{name}/")
+        elif isinstance(part, Tensor | list):
+            yield prefix + name, part
+        elif prefix + name not in NUMBERS:
+            raise TypeError(f"{prefix}{name} is no tensor")
 
 
 def capture(
@@ -102,43 +144,34 @@ def capture(
     pruning: Pruning,
     seconds: float,
 ) -> StackState:
-    """A copy of the current state of training, which has taken that many seconds.
-
-    Its network has the averaged weights, if there are any.
-    """
+    """A copy of the current state of training, which has taken that many seconds."""
+    members, position, device = len(module.configs), module.position, trainer.strategy.root_device
     with module.optimizer.averaged():
-        copies = _copies(trainer, module, best, stopping, pruning)
-    diverged, pruned = (
-        tuple(map(reasons.get, range(len(module.configs)))) for reasons in (module.diverged, pruning.reasons)
-    )
-    position = module.position
-    return StackState(position.epoch, position.batch, trainer.global_step, seconds, diverged, pruned, copies)
-
-
-def _copies(
-    trainer: Trainer, module: StackModule, best: BestWeights, stopping: EarlyStopping, pruning: Pruning
-) -> dict[str, dict[str, Tensor]]:
-    members = {
-        "network": module.network.state_dict(),
-        "optimizer": module.optimizer.member_state(),
-        "schedules": module.schedules.state,
-        "dropout": {
-            name: torch.stack([each.get_state() for each in layer.generators(trainer.strategy.root_device)])
-            for name, layer in _dropouts(module)
-        },
-        "losses": module.train_losses.state(),
-        "run": {"epochs": module.epochs, "active": module.active},
-        "best": best.state,
-        "best values": best.values,
-        "best epochs": {"best": best.epochs, "lowest": best.lowest, "sound": best.sound},
-        "stopping": stopping.state,
-        "stopped": stopping.stopped,
-        RUNGS: pruning.values,
-    }
-    return {
-        part: {name: tensor.detach().clone() for name, tensor in tensors.items()}
-        for part, tensors in members.items()
-    }
+        state = StackState(
+            epoch=position.epoch,
+            batch=position.batch,
+            step=trainer.global_step,
+            seconds=seconds,
+            diverged=tuple(map(module.diverged.get, range(members))),
+            pruned=tuple(map(pruning.reasons.get, range(members))),
+            epochs=module.epochs,
+            active=module.active,
+            network=module.network.state_dict(),
+            optimizer=module.optimizer.member_state(),
+            schedules=module.schedules.state,
+            dropout={
+                name: torch.stack([generator.get_state() for generator in layer.generators(device)])
+                for name, layer in _dropouts(module)
+            },
+            losses=module.train_losses.state(),
+            rungs=pruning.values,
+            best=best.state,
+            stopping=stopping.state,
+        )
+        copied: StackState = _mapped(
+            lambda part: part.detach().clone() if isinstance(part, Tensor) else part, state
+        )
+    return copied
 
 
 def restore(
@@ -149,53 +182,35 @@ def restore(
     stopping: EarlyStopping,
     pruning: Pruning,
 ) -> None:
-    """Restores a state in a new stack and its Trainer, before training.
+    """Restores a state in a new stack and its Trainer, before training, and takes over its tensors.
 
     The datamodule's `position` must be set to the state's `batch`.
 
     Raises:
-        RuntimeError, KeyError, ValueError: if the state is not one of this stack.
+        RuntimeError, LookupError, TypeError, ValueError: if the state is not one of this stack.
     """
-    members, device = state.members, trainer.strategy.root_device
+    device = trainer.strategy.root_device
 
-    def on_device(part: str) -> dict[str, Tensor]:
-        return {name: tensor.to(device, copy=True) for name, tensor in members[part].items()}
+    def on_device(tensors: Tensors) -> Tensors:
+        return {name: tensor.to(device) for name, tensor in tensors.items()}
 
-    module.network.load_state_dict(dict(members["network"]))
-    module.resume_from = (members["optimizer"], state.step)
-    module.schedules.load_state(members["schedules"])
+    module.network.load_state_dict(dict(state.network))
+    module.resume_from = (state.optimizer, state.step)
+    module.schedules.load_state(state.schedules)
     for name, layer in _dropouts(module):
-        for source, saved in zip(layer.generators(device), members["dropout"][name], strict=True):
+        for source, saved in zip(layer.generators(device), state.dropout[name], strict=True):
             source.set_state(saved.clone())  # can crash with a view into a larger tensor
-    module.train_losses.load_state(on_device("losses"))
-    module.epochs, module.active = (members["run"][name].clone() for name in ("epochs", "active"))
+    module.train_losses.load_state(on_device(state.losses))
+    module.epochs, module.active = state.epochs, state.active
     module.diverged = {member: reason for member, reason in enumerate(state.diverged) if reason}
     module.position = Position(state.epoch, state.batch)
-    best.state, best.values = on_device("best"), on_device("best values")
-    best.epochs, best.lowest, best.sound = (
-        members["best epochs"][name].clone() for name in ("best", "lowest", "sound")
+    best.state = replace(
+        state.best, network=on_device(state.best.network), values=on_device(state.best.values)
     )
-    stopping.state = {name: tensor.clone() for name, tensor in members["stopping"].items()}
-    stopping.stopped = on_device("stopped")
-    pruning.values = {number: tensor.clone() for number, tensor in members[RUNGS].items()}
+    stopping.state = replace(state.stopping, network=on_device(state.stopping.network))
+    pruning.values = state.rungs
     pruning.reasons = {member: reason for member, reason in enumerate(state.pruned) if reason}
-    _set_counters(trainer, state)
-
-
-def _set_counters(trainer: Trainer, state: StackState) -> None:
-    """Sets the counters of the Trainer's loops."""
-    loop = trainer.fit_loop
-    counters = [loop.epoch_progress.current, loop.epoch_progress.total]
-    for epochs in counters:
-        for counter in vars(epochs):
-            setattr(epochs, counter, state.epoch)
-    steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total
-    steps.ready = steps.completed = state.step
-    if state.batch:
-        batches = loop.epoch_loop.batch_progress.current
-        for counter in vars(batches):
-            setattr(batches, counter, state.batch)
-        loop.epoch_loop.restarting = True  # otherwise the epoch would reset these counters
+    set_counters(trainer, epoch=state.epoch, batch=state.batch, step=state.step)
 
 
 def _dropouts(module: StackModule) -> Iterator[tuple[str, Dropout]]:

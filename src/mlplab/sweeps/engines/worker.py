@@ -40,7 +40,7 @@ LATE_SECONDS = 30.0
 
 def write_job(stack: "PlannedStack") -> Path:
     """Writes a stack beside its checkpoint; returns the path."""
-    path = stack.checkpoint.path.with_suffix(".json").absolute()
+    path = stack.file.with_suffix(".json").absolute()
     content = {
         "versions": versions(),
         "directory": os.fspath(Path.cwd()),  # from which relative paths lead
@@ -72,13 +72,12 @@ def run_job(path: Path) -> bool:
     with heavy_imports():
         from rich.console import Console
 
-        from mlplab.runs.resume_state import StackCheckpoint
         from mlplab.sweeps.train_stack import PlannedStack, train_stack
     runs = [
         Run(parse(config), Path(folder), bracket=TypeAdapter(Bracket | None).validate_python(bracket))
         for folder, config, bracket in content["runs"]
     ]
-    stack = PlannedStack(content["title"], runs, StackCheckpoint(path.with_suffix(".ckpt")))
+    stack = PlannedStack(content["title"], runs, path.with_suffix(".ckpt"))
     try:
         train_stack(stack, Console(file=io.StringIO()), _tables())
     except Interrupted:

@@ -54,12 +54,12 @@ def finish(
         import torch
 
         from mlplab.commands.select_ensemble import select_ensemble
-        from mlplab.runs.test_finished import test_finished
+        from mlplab.runs.stack.score_test_rows import score_finished_run
 
     torch.set_num_threads(1)
     root, counts = study.root, Counter(map(status_of, study.trials))
     folder = root / trial_name(trial.number)
-    (_, scores), *baselines = main_scores(test_finished(folder, cache)).items()
+    (_, scores), *baselines = main_scores(score_finished_run(folder, cache)).items()
     # The text of a choice such as `[64,64]` is a list.
     values = {
         key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in trial.params.items()

@@ -12,7 +12,6 @@ from mlplab.config.metrics import sign_of
 from mlplab.errors import UserError
 from mlplab.files import LOCK, is_free
 from mlplab.runs.discovery import read_config, read_metrics, runs_below
-from mlplab.runs.folder import Stamp, stamp_of
 from mlplab.sweeps.folder import PLAN_FILE, read_stacks, read_total
 
 STATES = ("done", "pruned", "diverged", "failed", "stopped", "running", "waiting")
@@ -23,6 +22,9 @@ ENDED = STATES[:4]
 EPOCH = re.compile(rb"  epoch (\d+)/(\d+)  ")
 LOG_BYTES = 16_384
 """The end of a log that is read: training logs some ten lines about epochs."""
+
+Stamp = tuple[int, int]
+"""A value that changes whenever the metrics.json of a run is written."""
 
 
 class Progress:
@@ -134,3 +136,12 @@ def _modified(path: Path) -> float:
     with suppress(OSError):
         return path.stat().st_mtime
     return 0.0
+
+
+def stamp_of(folder: Path) -> Stamp:
+    """The current stamp of a run's folder."""
+    try:
+        status = (folder / "metrics.json").stat()
+    except OSError:
+        return (0, 0)
+    return status.st_ino, status.st_mtime_ns

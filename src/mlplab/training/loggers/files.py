@@ -2,7 +2,7 @@
 
 import csv
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,20 +15,15 @@ from mlplab import config
 from mlplab.config.allowed_classes import import_class, instantiate
 from mlplab.errors import is_disk_error
 from mlplab.files import replacing
-from mlplab.training.loggers.curves import STEP_LOSS, log_point
-from mlplab.training.loggers.histograms import WEIGHTS
+from mlplab.training.loggers.curves import STEP_LOSS, WEIGHTS, log_point
 
 
-def build_loggers(
-    run: config.TrainConfig,
-    folder: str,
-    kind: type[Logger] = Logger,
-) -> list[Logger]:
+def build_loggers(run: config.TrainConfig, folder: str, kind: type[Logger] = Logger) -> list[Logger]:
     """The loggers of a run that are of this kind, with its folder as their `save_dir`."""
     return [
-        instantiate(each.class_path, kind, save_dir=folder, **each.arguments)
-        for each in run.logger.values()
-        if issubclass(import_class(each.class_path, Logger), kind)  # type: ignore[type-abstract]
+        instantiate(section.class_path, kind, save_dir=folder, **section.arguments)
+        for section in run.logger.values()
+        if issubclass(import_class(section.class_path, Logger), kind)  # type: ignore[type-abstract]
     ]
 
 
@@ -78,12 +73,14 @@ def _truncate_events(folder: Path, epoch: int, step: int) -> None:
     files = sorted(folder.glob("events.out.tfevents.*"))
     if not files:
         return
+    records = (record for path in files for record in RawEventFileLoader(str(path)).Load())
     seen: set[tuple[int, str]] = set()
     with replacing(files[0]) as partial, partial.open("wb") as file:
         writer = RecordWriter(file)
-        for number, event in enumerate(each for path in files for each in _events(path)):
-            points = {(event.step, value.tag) for value in event.summary.value}
-            if number == 0 or (_remains(event, epoch, step) and not points & seen):
+        for number, event in enumerate(map(Event.FromString, records)):
+            tags = [value.tag for value in event.summary.value]
+            points = {(event.step, tag) for tag in tags}
+            if number == 0 or (tags and _remains(tags, event.step, epoch, step) and not points & seen):
                 writer.write(event.SerializeToString())
                 seen |= points
         writer.flush()
@@ -91,19 +88,13 @@ def _truncate_events(folder: Path, epoch: int, step: int) -> None:
         path.unlink()
 
 
-def _events(path: Path) -> Iterator[Event]:
-    return (Event.FromString(record) for record in RawEventFileLoader(str(path)).Load())
+def _remains(curves: Iterable[str], number: int, epoch: int, step: int) -> bool:
+    """Whether a point of these curves is up to that epoch or step. What is at step 0 is written again.
 
-
-def _remains(event: Event, epoch: int, step: int) -> bool:
-    """Whether an event is a point up to that epoch or step. What is at step 0 is written again."""
-    tags = [value.tag for value in event.summary.value]
-    return bool(tags) and 0 < event.step <= (epoch if all(map(_is_by_epoch, tags)) else step)
-
-
-def _is_by_epoch(curve: str) -> bool:
-    """Whether a curve is one of ours by epoch; curves of custom callbacks are by step."""
-    return curve.startswith(("train/", "val/", WEIGHTS)) and curve != STEP_LOSS
+    Our curves are by epoch but for one; those of custom callbacks are by step.
+    """
+    by_epoch = all(name.startswith(("train/", "val/", WEIGHTS)) and name != STEP_LOSS for name in curves)
+    return 0 < number <= (epoch if by_epoch else step)
 
 
 def _truncate_rows(logger: CSVLogger, epoch: int, step: int) -> None:
@@ -114,15 +105,15 @@ def _truncate_rows(logger: CSVLogger, epoch: int, step: int) -> None:
         path.replace(aside)
     if not aside.is_file():
         return
-    for each in (path, path.with_name("hparams.yaml")):  # both are written again
-        each.unlink(missing_ok=True)
+    for written_again in (path, path.with_name("hparams.yaml")):
+        written_again.unlink(missing_ok=True)
     with aside.open(newline="", encoding="utf-8", errors="replace") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         with suppress(ValueError, TypeError):  # from a damaged row
             number = int(row.pop("step", None) or 0)
             point = {name: float(value) for name, value in row.items() if value}
-            if 0 < number <= (epoch if all(map(_is_by_epoch, point)) else step):
+            if _remains(point, number, epoch, step):
                 log_point(point, [logger], number)
     logger.save()
     aside.unlink()

@@ -1,17 +1,24 @@
-"""What TensorBoard shows beside the curves: hyperparameters, charts of several curves, texts and images.
+"""What TensorBoard shows beside the curves: hyperparameters, charts of several curves, and images.
 
 All of it is at step 0, and is written again when a run is resumed.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from mlplab import config
+from mlplab.config.keys import flat
 from mlplab.training.loggers.curves import BEST, add_summary
+
+LEFT_OUT = (
+    *("name", "threads", "figures", "baselines", "test", "data.memory_gib"),
+    *("logger.", "callbacks.checkpoint.", "callbacks.histograms."),
+)
+"""Starts of keys that change nothing about the network: where and how fast it trains, and what is written."""
 
 IMAGES = "visuals/"
 """The group of images. TensorBoard sorts groups by name, and curves are to come first."""
@@ -20,9 +27,7 @@ PNG_SIZE = slice(16, 20), slice(20, 24)
 """Where a PNG holds its width and its height."""
 
 
-def log_start(
-    loggers: Sequence[Logger], hyperparameters: Mapping[str, Any], monitor: str, texts: Mapping[str, str]
-) -> None:
+def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
     """Logs what is known before training.
 
     The HParams tab gets no description of the experiment, as torch's `add_hparams` writes it: without one,
@@ -31,45 +36,47 @@ def log_start(
 
     Args:
         loggers: of a run; those that do not write for TensorBoard only get the hyperparameters.
-        monitor: the name of the monitored metric.
-        texts: Markdown by name.
     """
+    values = hyperparameters(run)
     for logger in loggers:
         if not isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(dict(hyperparameters))
-    for writer in writers(loggers):
-        _, started, _ = hparams(dict(hyperparameters), {})  # type: ignore[no-untyped-call]
+            logger.log_hyperparams(dict(values))
+    for writer in _writers(loggers):
+        _, started, _ = hparams(values, {})  # type: ignore[no-untyped-call]
         add_summary(writer, started, 0)
-        best = ["Multiline", [monitor, monitor + BEST]]
-        writer.add_custom_scalars(
-            {"curves": {"loss": ["Multiline", ["train/loss", "val/loss"]], monitor: best}}
-        )
-        log_texts(writer, texts)
+        charts = {"loss": ["train/loss", "val/loss"], run.monitor: [run.monitor, run.monitor + BEST]}
+        writer.add_custom_scalars({"curves": {name: ["Multiline", tags] for name, tags in charts.items()}})
 
 
-def log_end(loggers: Sequence[Logger], texts: Mapping[str, str]) -> None:
-    """Logs that a run has ended, and texts about it."""
-    for writer in writers(loggers):
+def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:
+    """The values that change something about the network; lists and null as text."""
+    values = {key: value for key, value in flat(run.plain()) if not key.startswith(LEFT_OUT)}
+    return {
+        key: value
+        if isinstance(value, str | float | int)
+        else "null"
+        if value is None
+        else str(value).replace(" ", "")
+        for key, value in values.items()
+    }
+
+
+def log_end(loggers: Sequence[Logger]) -> None:
+    """Logs that a run has ended."""
+    for writer in _writers(loggers):
         _, _, ended = hparams({}, {})  # type: ignore[no-untyped-call]
         add_summary(writer, ended, 0)
-        log_texts(writer, texts)
-
-
-def log_texts(writer: SummaryWriter, texts: Mapping[str, str]) -> None:
-    """Logs Markdown by name."""
-    for name, text in texts.items():
-        writer.add_text(name, text, 0)
 
 
 def log_images(loggers: Sequence[Logger], images: Mapping[str, bytes]) -> None:
     """Logs PNG images by name."""
-    for writer in writers(loggers):
+    for writer in _writers(loggers):
         for name, png in images.items():
             width, height = (int.from_bytes(png[place], "big") for place in PNG_SIZE)
             image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
             add_summary(writer, Summary(value=[Summary.Value(tag=IMAGES + name, image=image)]), 0)
 
 
-def writers(loggers: Sequence[Logger]) -> list[SummaryWriter]:
+def _writers(loggers: Sequence[Logger]) -> list[SummaryWriter]:
     """The writers of the loggers for TensorBoard."""
     return [logger.experiment for logger in loggers if isinstance(logger, TensorBoardLogger)]

@@ -1,0 +1,250 @@
+"""Backpropagation through layers, written out: their buffers, and the pass that runs them both ways.
+
+For each layer, with its input a, its weights W and b, and the gradient δ = ∂L/∂z of the loss:
+
+    forward     z = aW + b              the next layer's input is f(z)
+    backward    δ = f′(z) · ∂L/∂f(z)    ∂L/∂W = aᵀδ    ∂L/∂b = Σ δ (over the rows)    ∂L/∂a = δWᵀ
+
+Autograd records each small operation and allocates new tensors at each step. Here, a pass overwrites the
+tensors of the pass before, and ∂L/∂W and ∂L/∂b are added to `grad` in place. Each layer is a module with a
+`forward` that autograd records, and with an `operation`: the same formula and its derivative, on buffers.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+VECTOR_SIZE = 32
+"""Upper bound on the values that vectorised code of any processor computes at a time."""
+
+EVALUATION_ROWS, FEWEST_ROWS = 1024, 256
+"""Rows of all members, and fewest of each, in an evaluation pass, which fit into the processor's cache. How a
+row is rounded does not depend on their number if that is a multiple of 64 (see `mlplab.data.loader`)."""
+
+MAX_FREE = 4
+"""Passes kept for the next batches: of whole and of last batches, in training and in evaluation."""
+
+Input = Float[Tensor, "member batch feature"]
+Output = Float[Tensor, "member batch target"]
+Weight = Float[Tensor, "member batch 1"] | None
+
+
+class Buffer:
+    """The values of one layer for a batch.
+
+    They are padded so that a member gets the same bits alone and anywhere in a stack: each row to a multiple
+    of 4 values for matrix products (see `Linear`), and all rows to a multiple of `VECTOR_SIZE` values for
+    elementwise functions (see `elementwise`).
+
+    Attributes:
+        flat: `[member, value]`, with all padding.
+        padded: `[member, batch, unit]`, with the padding of rows. It must be finite, and 0 in δ.
+        values: `[member, batch, unit]`, without padding.
+        needs_gradient: whether the gradient of the loss at these values is needed.
+    """
+
+    def __init__(self, like: Float[Tensor, "member batch _"], width: int) -> None:
+        members, rows, _ = like.shape
+        self.width, self.needs_gradient = width, True
+        stride = width + -width % 4
+        size = rows * stride
+        self.flat = like.new_zeros(members, size + -size % VECTOR_SIZE)
+        self.padded = self.flat[:, :size].view(members, rows, stride)
+        self.values = self.padded[..., :width]
+
+    def clear_padding(self) -> None:
+        """Sets the padding of rows to 0, since only `values` have been written."""
+        if self.padded.shape[2] > self.width:
+            self.padded[..., self.width :].zero_()
+
+
+class Operation(NamedTuple):
+    """A layer's part in a pass.
+
+    Args:
+        output: the buffer of the result. `backward` may overwrite it and the input, but that of a network's
+            last operation finds the gradient in it.
+        forward: writes the result.
+        backward: takes the gradient of the output, and those of the layer's `weight` and `bias`, to which it
+            adds; returns the gradient of the input if it needs one.
+        layer: the layer, if it has these parameters.
+    """
+
+    output: Buffer
+    forward: Callable[[], object]
+    backward: Callable[..., Buffer]
+    layer: nn.Module | None = None
+
+
+class Pass:
+    """The forward and the backward pass of a network, for batches of one shape, with their buffers.
+
+    `build` returns the operations of the forward pass, given this object, which allocates their buffers.
+
+    Attributes:
+        input: the current batch itself, without padding.
+        weight: of the current batch's rows; None: all equal.
+        shares: the `row_shares` of `weight`, once a batch norm has computed them.
+    """
+
+    def __init__(self, x: Input, key: Hashable, build: Callable[["Pass"], Iterator[Operation]]) -> None:
+        self.key, self._like = key, x.new_empty(*x.shape[:2], 0)
+        self._gradients: dict[int, Buffer] = {}
+        self.input = self.new(0)
+        self.weight: Weight = None
+        self.input.width, self.input.needs_gradient = x.shape[2], x.requires_grad
+        self.shares: Float64[Tensor, "member batch 1"] | None = None
+        self.operations = list(build(self))
+        layers = [operation.layer for operation in self.operations if operation.layer is not None]
+        self._sources = [
+            (layer._parameters, name, getattr(layer, name)) for layer in layers for name in ("weight", "bias")
+        ]
+        self.parameters: list[Tensor] = [parameter for _, _, parameter in self._sources]
+
+    def new(self, width: int) -> Buffer:
+        """A buffer for a layer of this width."""
+        return Buffer(self._like, width)
+
+    def gradient(self, width: int) -> Buffer:
+        """A buffer for the gradient at a layer's input, which all layers of the same width share."""
+        if width not in self._gradients:
+            self._gradients[width] = self.new(width)
+        return self._gradients[width]
+
+    def is_current(self) -> bool:
+        """Whether all parameters are still those of their layers."""
+        return all(parameters.get(name) is parameter for parameters, name, parameter in self._sources)
+
+    def forward(self, x: Input, weight: Weight = None) -> Output:
+        """Returns the network's output."""
+        self.input.padded = self.input.values = x.detach() if x.requires_grad else x
+        self.weight, self.shares = weight, None
+        for operation in self.operations:
+            operation.forward()
+        return self.operations[-1].output.values.clone()
+
+    def backward(self, gradient: Output) -> Tensor | None:
+        """Adds the gradients of the parameters to their `grad`; returns that of `x` if it needs one."""
+        current = self.operations[-1].output
+        current.values.copy_(gradient)
+        gradients = [_grad(parameter) for parameter in self.parameters]
+        for operation in reversed(self.operations):
+            if operation.layer is None:
+                current = operation.backward(current)
+            else:
+                grad_bias, grad_weight = gradients.pop(), gradients.pop()
+                current = operation.backward(current, grad_weight, grad_bias)
+        return current.values.clone() if self.input.needs_gradient else None
+
+
+def _grad(parameter: Tensor) -> Tensor:
+    """A parameter's `grad`; zeros that nobody sees if it is not trained."""
+    if not parameter.requires_grad:
+        return torch.zeros_like(parameter)
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+class BackpropagationModule(nn.Module, ABC):
+    """A network whose backward pass is written out.
+
+    A forward pass takes a free `Pass`, and its backward pass gives it back: a forward pass in between gets
+    other buffers. `x` and the weights must not change in between.
+
+    A backward pass adds to the `grad` of parameters, as `Tensor.backward` does, even if it is called by
+    `torch.autograd.grad`. Hooks of the layers are not called.
+
+    Attributes:
+        written_out: whether gradients come from here, or from autograd. The networks are the same. Autograd
+            is also used where a layer's weights are not its parameters (after pruning, or in
+            `torch.func.functional_call`), and in `torch.compile` and `torch.export`.
+        with_modes: the layers on whose modes (training or evaluation) the operations depend.
+    """
+
+    written_out = True
+    with_modes: tuple[nn.Module, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._free: dict[Hashable, Pass] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the passes, which a copy builds again."""
+        return {**self.__dict__, "_free": {}}
+
+    @abstractmethod
+    def operations(self, buffers: Pass) -> Iterator[Operation]:
+        """The operations of a forward pass in the present mode (training or evaluation)."""
+
+    @abstractmethod
+    def forward_by_autograd(self, x: Input, weight: Weight = None) -> Output:
+        """The same forward pass, recorded by autograd."""
+
+    def forward(self, x: Input, weight: Weight = None) -> Output:
+        """Returns the output; `weight` of each row is for the statistics of a batch norm in training mode."""
+        if torch.compiler.is_compiling() or not self.written_out:
+            return self.forward_by_autograd(x, weight)
+        if not torch.is_grad_enabled():
+            rows = max(FEWEST_ROWS, EVALUATION_ROWS // len(x) // 64 * 64)
+            whole = any(self._modes())  # a batch norm in training mode needs the whole batch
+            blocks = [x] if whole else torch.split(x, rows, 1)
+            return torch.cat([self._without_gradients(block, weight) for block in blocks], 1)
+        if (used := self._take(x)) is None:
+            return self.forward_by_autograd(x, weight)
+        # With one parameter, autograd calls the backward pass; each further one would cost microseconds.
+        trained = next((parameter for parameter in used.parameters if parameter.requires_grad), None)
+        output: Tensor = _Backpropagation.apply(used, self._give, weight, x, trained)
+        return output
+
+    def _without_gradients(self, x: Input, weight: Weight) -> Output:
+        if (used := self._take(x)) is None:
+            return self.forward_by_autograd(x, weight)
+        output = used.forward(x, weight)
+        self._give(used)
+        return output
+
+    def _modes(self) -> tuple[bool, ...]:
+        return tuple(layer.training for layer in self.with_modes)
+
+    def _take(self, x: Input) -> Pass | None:
+        """Returns a pass for this batch; None if a layer's weights are not its parameters."""
+        key = x.shape, x.dtype, x.device, x.requires_grad, self._modes()
+        used = self._free.pop(key, None)
+        if used is None or not used.is_current():
+            with torch.inference_mode(False):  # whose tensors could not be used outside of it
+                used = Pass(x, key, self.operations)
+            if not (used.is_current() and all(isinstance(each, nn.Parameter) for each in used.parameters)):
+                return None
+        return used
+
+    def _give(self, used: Pass) -> None:
+        self._free[used.key] = used
+        if len(self._free) > MAX_FREE:
+            del self._free[next(iter(self._free))]
+
+
+class _Backpropagation(torch.autograd.Function):
+    """What autograd sees of a network: one operation."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, used: Pass, give: Callable[[Pass], None], weight: Weight, x: Input, trained: Tensor | None
+    ) -> Output:
+        ctx.used, ctx.give = used, give
+        return used.forward(x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Output) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError("second derivatives need autograd: set written_out = False on the network")
+        used, ctx.used = ctx.used, None
+        if used is None:
+            raise RuntimeError("a second backward pass needs a second forward pass, which fills the buffers")
+        of_x = used.backward(gradient)
+        ctx.give(used)
+        return None, None, None, of_x, None

@@ -1,0 +1,144 @@
+"""The linear layer of all members."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mlplab.models.backpropagation import Buffer, Operation, Pass
+from mlplab.random_streams import generator
+
+
+class Linear(nn.Module):
+    """An affine map for each member: z = aW + b.
+
+    Weights and biases are drawn from U(−1/√in, 1/√in), as in `torch.nn.Linear`, with a generator seeded by
+    the member's seed.
+
+    Args:
+        seeds: one for each member.
+        index: position of the layer in the network; layers with different indices draw different weights.
+
+    Attributes:
+        has_bias_gradient: False before a batch norm, which removes the bias: its gradient would be rounding
+            errors, of which Adam makes steps of full size.
+    """
+
+    weight: Float[Tensor, "member input output"]
+    bias: Float[Tensor, "member 1 output"]
+
+    def __init__(self, in_features: int, out_features: int, seeds: Sequence[int], index: int = 0) -> None:
+        super().__init__()
+        bound = in_features**-0.5
+        weights = [
+            nn.init.uniform_(
+                torch.empty(in_features + 1, out_features), -bound, bound, generator(seed, "weights", index)
+            )
+            for seed in seeds
+        ]
+        stacked = torch.stack(weights)
+        self.weight = nn.Parameter(stacked[:, :-1].clone())
+        self.bias = nn.Parameter(stacked[:, -1:].clone())
+        self.has_bias_gradient = True
+
+    def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
+        """One `baddbmm`; elementwise for a single input or output, which is faster.
+
+        A member gets the same bits alone and anywhere in a stack. Matrix libraries do not guarantee that: how
+        they round depends on a matrix's memory alignment unless its width is a multiple of 4. Other widths
+        are padded with zeros. Products of vectors round differently again.
+        """
+        _, rows, columns = self.weight.shape
+        own_bias = self.bias if self.has_bias_gradient else self.bias.detach() + 0 * self.bias
+        if columns == 1:
+            return (x * self.weight.mT).sum(2, keepdim=True) + own_bias
+        if rows == 1:
+            return x * self.weight + own_bias
+        right, below = -columns % 4, -rows % 4 if x.requires_grad else 0
+        if not (right or below):
+            return torch.baddbmm(own_bias, x, self.weight)
+        weight = nn.functional.pad(self.weight, (0, right, 0, below))
+        bias, x = nn.functional.pad(own_bias, (0, right)), nn.functional.pad(x, (0, below))
+        return torch.baddbmm(bias, x, weight)[..., :columns]
+
+    def operation(self, a: Buffer, buffers: Pass, *, skip: bool = False) -> Operation:
+        """z = aW + b; ∂L/∂W = aᵀδ, ∂L/∂b = Σ δ, ∂L/∂a = δWᵀ.
+
+        Args:
+            skip: whether a residual connection bypasses the layer. The gradient that comes through it is
+                already in the buffer for ∂L/∂a, and this layer's is added.
+        """
+        if 1 in self.weight.shape[1:]:
+            return self._elementwise(a, buffers, skip=skip)
+        return self._products(a, buffers, skip=skip)
+
+    def _products(self, a: Buffer, buffers: Pass, *, skip: bool) -> Operation:
+        """As matrix products; weights are padded with zeros to multiples of 4 rows and columns."""
+        weight, bias, (members, inputs, outputs) = self.weight, self.bias, self.weight.shape
+        below, right = -inputs % 4, -outputs % 4
+        z, is_padded = buffers.new(outputs), bool(right or (below and a.needs_gradient))
+        padded_weight, padded_bias, product = weight, bias, weight
+        if is_padded:
+            shapes = (inputs + below, outputs + right), (1, outputs + right), (inputs, outputs + right)
+            padded_weight, padded_bias, product = (z.flat.new_zeros(members, *shape) for shape in shapes)
+
+        def forward() -> None:
+            if is_padded:
+                padded_weight[:, :inputs, :outputs].copy_(weight)
+                padded_bias[..., :outputs].copy_(bias)
+                torch.baddbmm(padded_bias, a.padded, padded_weight[:, : a.padded.shape[2]], out=z.padded)
+            else:
+                torch.baddbmm(bias, a.padded, weight, out=z.padded)
+
+        def backward(gradient: Buffer, grad_weight: Tensor, grad_bias: Tensor) -> Buffer:
+            delta = gradient.padded
+            if is_padded:
+                torch.bmm(a.values.mT, delta, out=product)
+                grad_weight.add_(product[..., :outputs])
+            else:
+                grad_weight.baddbmm_(a.values.mT, delta)
+            if self.has_bias_gradient:
+                grad_bias.add_(gradient.values.sum(1, keepdim=True))
+            if not a.needs_gradient:
+                return gradient
+            grad_a = buffers.gradient(inputs)
+            if skip:
+                grad_a.padded.baddbmm_(delta, padded_weight.mT)
+            else:
+                torch.bmm(delta, padded_weight.mT, out=grad_a.padded)
+            return grad_a
+
+        return Operation(z, forward, backward, self)
+
+    def _elementwise(self, a: Buffer, buffers: Pass, *, skip: bool) -> Operation:
+        """With a single input or output, where elementwise products are faster."""
+        weight, bias, (_, inputs, outputs) = self.weight, self.bias, self.weight.shape
+        z, products = buffers.new(outputs), buffers.new(max(inputs, outputs)).values
+
+        def forward() -> None:
+            if inputs == 1:
+                torch.addcmul(bias, a.values, weight, out=z.values)
+                z.clear_padding()
+            else:
+                torch.mul(a.values, weight.mT, out=products)
+                torch.sum(products, 2, keepdim=True, out=z.values).add_(bias)
+
+        def backward(gradient: Buffer, grad_weight: Tensor, grad_bias: Tensor) -> Buffer:
+            delta = gradient.values
+            sums = torch.mul(a.values, delta, out=products).sum(1, keepdim=True)
+            grad_weight.add_(sums if inputs == 1 else sums.mT)
+            if self.has_bias_gradient:
+                grad_bias.add_(delta.sum(1, keepdim=True))
+            if not a.needs_gradient:
+                return gradient
+            grad_a = buffers.gradient(inputs)
+            if inputs > 1:
+                torch.mul(delta, weight.mT, out=grad_a.values)
+                grad_a.clear_padding()
+            else:
+                sums = torch.mul(delta, weight, out=products).sum(2, keepdim=True)
+                grad_a.values.copy_(grad_a.values + sums if skip else sums)
+            return grad_a
+
+        return Operation(z, forward, backward, self)

@@ -1,0 +1,90 @@
+"""Periodic features of numeric columns, with learned frequencies."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mlplab.models.activation import elementwise
+from mlplab.models.backpropagation import Buffer, Operation, Pass
+from mlplab.random_streams import generator
+
+TURN = 2 * math.pi
+"""The angle of a whole turn."""
+
+
+class PeriodicFeatures(nn.Module):
+    """Appends √(2/count) · cos(2π(wx + b)) to its input, for each numeric column x.
+
+    The features are random Fourier features (Rahimi & Recht 2007, algorithm 1) whose frequencies w and phases
+    b are learned. With such features, a network fits steep or wavy functions of a column much faster
+    (Gorishniy et al. 2022, arXiv 2203.05556). The frequencies are drawn from N(0, 0.1²), so that the features
+    of standardised columns are smooth at first, and the phases from U(−½, ½).
+
+    Args:
+        numbers: how many of the input's columns are numeric; they come first.
+        count: number of features of each numeric column.
+        seeds: one for each member.
+    """
+
+    weight: Float[Tensor, "member number count"]
+    bias: Float[Tensor, "member number count"]
+
+    STD = 0.1
+    """Standard deviation of the initial frequencies (RealMLP, arXiv 2407.04491)."""
+
+    def __init__(self, numbers: int, count: int, seeds: Sequence[int]) -> None:
+        super().__init__()
+        self.numbers, self.count, self.scale = numbers, count, math.sqrt(2 / count)
+        weights, biases = [], []
+        for seed in seeds:
+            source = generator(seed, "frequencies")
+            weights.append(torch.empty(numbers, count).normal_(0, self.STD, generator=source))
+            biases.append(torch.empty(numbers, count).uniform_(-0.5, 0.5, generator=source))
+        self.weight, self.bias = nn.Parameter(torch.stack(weights)), nn.Parameter(torch.stack(biases))
+
+    @property
+    def features(self) -> int:
+        """Number of features that are appended."""
+        return self.numbers * self.count
+
+    def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
+        """The input, followed by the features of each numeric column in turn."""
+        weight, bias = (parameter.unsqueeze(1) * TURN for parameter in (self.weight, self.bias))
+        angles = (x[..., : self.numbers].unsqueeze(3) * weight + bias).flatten(2)
+        return torch.cat([x, elementwise(torch.cos, angles) * self.scale], 2)
+
+    def operation(self, x: Buffer, buffers: Pass) -> Operation:
+        """The same, and with s = √(2/count):
+
+        ∂L/∂b = −2πs Σ sin(2π(wx + b)) · ∂L/∂cos; ∂L/∂w the same times x; ∂L/∂x also from x itself.
+        """
+        weight, bias, numbers, inputs = self.weight, self.bias, self.numbers, x.width
+        angles, cosines = buffers.new(self.features), buffers.new(self.features)
+        output, factor = buffers.new(inputs + self.features), -TURN * self.scale
+        shape = *angles.values.shape[:2], numbers, self.count  # of views of features by their column
+
+        def forward() -> None:
+            columns, turning = x.values[..., :numbers].unsqueeze(3), weight.unsqueeze(1) * TURN
+            torch.mul(columns, turning, out=angles.values.view(shape)).add_(bias.unsqueeze(1) * TURN)
+            torch.cos(angles.flat, out=cosines.flat)
+            output.values[..., :inputs].copy_(x.values)
+            torch.mul(cosines.values, self.scale, out=output.values[..., inputs:])
+
+        def backward(gradient: Buffer, grad_weight: Tensor, grad_bias: Tensor) -> Buffer:
+            torch.sin(angles.flat, out=angles.flat)
+            sines = angles.values.mul_(gradient.values[..., inputs:])
+            grad_bias.add_(sines.sum(1).view(grad_bias.shape), alpha=factor)
+            columns = x.values[..., :numbers].unsqueeze(3)
+            torch.mul(sines.view(shape), columns, out=cosines.values.view(shape))
+            grad_weight.add_(cosines.values.sum(1).view(grad_weight.shape), alpha=factor)
+            if not x.needs_gradient:
+                return gradient
+            grad_x = buffers.gradient(inputs)
+            grad_x.values.copy_(gradient.values[..., :inputs])
+            grad_x.values[..., :numbers].add_((sines.view(shape) * (weight * factor).unsqueeze(1)).sum(3))
+            return grad_x
+
+        return Operation(output, forward, backward, self)

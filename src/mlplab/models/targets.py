@@ -1,0 +1,116 @@
+"""The last layer of a network: targets to the scale of the loss, and outputs to units or probabilities."""
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from mlplab.models.activation import elementwise
+
+Target = Float64[Tensor, "member batch target"]
+Outputs = Float[Tensor, "member batch output"]
+Prediction = Float64[Tensor, "member batch output"]
+Weight = Float[Tensor, "member batch 1"] | None
+
+
+class TargetScaling(nn.Module):
+    """Standardizes targets, or their logarithms, by statistics of each member's training rows.
+
+    Args:
+        name: `standard`, `log` (the logarithm is standardized) or `none`.
+        mean: of the targets, or of their logarithms; likewise `std`.
+        dtype: of scaled targets. In their own units, targets are float64.
+    """
+
+    mean: Float64[Tensor, "member 1 target"]
+    std: Float64[Tensor, "member 1 target"]
+
+    def __init__(
+        self,
+        name: str,
+        mean: Float64[Tensor, "member 1 target"],
+        std: Float64[Tensor, "member 1 target"],
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        self.log, self.dtype, self.outputs = name == "log", dtype, mean.shape[2]
+        self.register_buffer("mean", torch.zeros_like(mean) if name == "none" else mean.clone())
+        self.register_buffer("std", torch.ones_like(std) if name == "none" else std.clone())
+
+    @property
+    def unit(self) -> Float64[Tensor, " member"]:
+        """What 1 on the scale of the loss is in the target's unit; several targets have no common unit."""
+        return self.std.flatten() if self.outputs == 1 else self.std.new_ones(len(self.std))
+
+    def transform(self, y: Target) -> Outputs:
+        """Targets on the scale of the loss."""
+        values = elementwise(torch.log, y) if self.log else y
+        return ((values - self.mean) / self.std).to(self.dtype)
+
+    def loss_weight(self, y: Target, weight: Weight) -> Weight:
+        """The weights of rows in the loss: their own."""
+        return weight
+
+    def inverse_transform(self, z: Outputs) -> Prediction:
+        """Outputs of the network in the target's own units."""
+        values = z.double() * self.std + self.mean
+        return elementwise(torch.exp, values) if self.log else values
+
+    def scored(self, z: Outputs) -> Prediction:
+        """What `RegressionMetrics` compares with targets."""
+        return self.inverse_transform(z)
+
+
+class ClassProbabilities(nn.Module):
+    """The softmax of outputs (logits), divided by each member's temperature (Guo et al. 2017).
+
+    Args:
+        classes: number of classes.
+        members: number of members.
+        dtype: of the targets for the loss.
+        class_weight: the weight of each class in the loss; None if all are 1.
+
+    Attributes:
+        temperature: 1 until it is chosen on validation rows. It does not change which class is most likely.
+    """
+
+    temperature: Float64[Tensor, "member 1 1"]
+    class_weight: Float64[Tensor, "member 1 class"] | None
+
+    def __init__(
+        self,
+        classes: int,
+        members: int,
+        dtype: torch.dtype,
+        class_weight: Float64[Tensor, "member 1 class"] | None,
+    ) -> None:
+        super().__init__()
+        self.outputs, self.dtype = classes, dtype
+        self.register_buffer("temperature", torch.ones(members, 1, 1, dtype=torch.float64))
+        self.register_buffer("class_weight", class_weight)
+
+    @property
+    def unit(self) -> Float64[Tensor, " member"]:
+        """Classes have no unit."""
+        return torch.ones_like(self.temperature).flatten()
+
+    def transform(self, y: Target) -> Outputs:
+        """Numbers of classes, for the loss."""
+        return y.to(self.dtype)
+
+    def loss_weight(self, y: Target, weight: Weight) -> Weight:
+        """The weights of rows in the loss: their own times those of their classes."""
+        if self.class_weight is None:
+            return weight
+        class_weight = self.class_weight.mT.gather(1, y.long())
+        return class_weight if weight is None else weight * class_weight
+
+    def inverse_transform(self, z: Outputs) -> Prediction:
+        """The probability of each class."""
+        return torch.softmax(z.double() / self.temperature, 2)
+
+    def scored(self, z: Outputs) -> Prediction:
+        """What `ClassificationMetrics` compares with targets: the logarithm of each class's probability."""
+        return torch.log_softmax(z.double() / self.temperature, 2)
+
+
+TargetTransform = TargetScaling | ClassProbabilities

@@ -1,0 +1,1 @@
+"""Runs that train together, from their configurations to their checkpoints and scores."""

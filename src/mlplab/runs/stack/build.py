@@ -1,0 +1,165 @@
+"""Builds what the runs of a stack train with: their network and their batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from mlplab import config
+from mlplab.data.cache import RunData
+from mlplab.data.datamodule import TableDataModule
+from mlplab.data.splits.split import Split
+from mlplab.data.statistics import Statistics
+from mlplab.data.table import Table
+from mlplab.data.task import weights_by_class
+from mlplab.errors import Fault, UserError, reason_of
+from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
+from mlplab.runs import warm_start
+from mlplab.training.loggers.files import build_loggers
+from mlplab.training.module import Sizes, StackModule
+from mlplab.training.trainer import build_custom_callbacks, choose_accelerator
+
+DTYPES = {32: torch.float32, 64: torch.float64}
+
+MEMMAP_BLOCK = 1024
+"""Consecutive rows of a memory-mapped table that are read together (some tens of kilobytes)."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The data and the network of runs that share a table and a network shape."""
+
+    configs: list[config.TrainConfig]
+    data: list[RunData]
+    datamodule: TableDataModule
+    module: StackModule
+
+    @property
+    def table(self) -> Table:
+        """The table that all members share."""
+        return self.data[0].table
+
+
+def build_stack(
+    configs: Sequence[config.TrainConfig], data: Sequence[RunData], *, initialize: bool = True
+) -> Stack:
+    """Builds the network and the batches of all members.
+
+    Args:
+        configs: the configuration of each member.
+        data: the data of each member, all with one table.
+        initialize: whether to compute statistics and initial weights. A training state replaces both.
+
+    Raises:
+        UserError: if the network cannot be built.
+    """
+    configs, data = list(configs), list(data)
+    first, table, splits = configs[0], data[0].table, [member.split for member in data]
+    datamodule = TableDataModule(
+        torch.from_numpy(table.x),
+        torch.from_numpy(table.y),
+        None if table.weight is None else torch.from_numpy(table.weight)[:, None],
+        splits,
+        [member.seed for member in configs],
+        config.chosen(first.data.batch_size),
+        fill=supports_padding(first.model),
+        block=MEMMAP_BLOCK if table.memmapped else None,
+    )
+    _check_equal_rows(first, splits)
+    network = _build_network(configs, data, initialize=initialize)
+    if initialize:
+        warm_start.initialize(network, configs, table.schema)
+    schema, epochs = table.schema, config.chosen(first.trainer.max_epochs)
+    val = [len(split.val) for split in splits]
+    sizes = Sizes(epochs, datamodule.steps, val, schema.targets, len(schema.classes))
+    return Stack(configs, data, datamodule, StackModule(network, configs, sizes))
+
+
+def check_buildable(run: config.TrainConfig, data: RunData) -> None:
+    """Checks that everything a run needs can be built, without its statistics and initial weights.
+
+    Raises:
+        UserError: if the device does not exist, a custom class cannot be imported or instantiated, or the run
+            cannot start from `init_from`.
+    """
+    choose_accelerator(run.trainer)
+    _check_equal_rows(run, [member.split for member in data.members])
+    try:
+        network = _build_network([run], [data], initialize=False)
+        warm_start.initialize(network, [run], data.table.schema)
+        build_custom_callbacks(run)
+        build_loggers(run, ".")
+    except UserError:
+        raise
+    except Exception as error:  # from a custom class
+        raise UserError(Fault(f"cannot be built: {reason_of(error)}", "the run")) from error
+
+
+def _check_equal_rows(run: config.TrainConfig, splits: Sequence[Split]) -> None:
+    """Checks that members have equally many training rows, unless their batches may be padded."""
+    if supports_padding(run.model) or len({len(split.train) for split in splits}) == 1:
+        return
+    what = "its networks have different numbers of training rows, which this model does not support"
+    remedy = "use ensemble=1, or a split without groups and time"
+    where, found = f"ensemble={run.ensemble}", "batch norm or a custom model"
+    raise UserError(Fault(what, where, found, remedy=remedy))
+
+
+def supports_padding(model: config.Mlp | config.Linear | config.CustomModel) -> bool:
+    """Whether a network treats each row separately, so that batches may be padded with rows of weight 0."""
+    return isinstance(model, config.Linear) or (isinstance(model, config.Mlp) and model.norm != "batch")
+
+
+def _build_network(
+    configs: Sequence[config.TrainConfig], data: Sequence[RunData], *, initialize: bool
+) -> Network:
+    first, table, seeds = configs[0], data[0].table, [member.seed for member in configs]
+    section, schema = first.model.preprocessing, table.schema
+    statistics = None
+    if initialize:
+        statistics = Statistics.of(
+            table.x,
+            table.y,
+            [member.split.train for member in data],
+            categories=schema.categories,
+            weight=table.weight,
+            quantiles=section.name == "quantile",
+            log_target=section.target == "log",
+        ).tensors()
+    preprocessing = Preprocessing(
+        section,
+        FeatureLayout(schema.categories, schema.missing),
+        len(schema.targets),
+        seeds,
+        DTYPES[first.trainer.precision],
+        statistics,
+        len(schema.classes),
+        class_weights(configs, data),
+    )
+    return build_network([member.model for member in configs], seeds, preprocessing, initialize=initialize)
+
+
+def class_weights(
+    configs: Sequence[config.TrainConfig], data: Sequence[RunData]
+) -> Float64[Tensor, "member 1 class"] | None:
+    """The weight of each class in each member's loss; None if all are 1.
+
+    They are scaled so that the mean weight of a member's training rows is 1; row weights count.
+    """
+    wanted = configs[0].data.class_weights  # the same for all members
+    if wanted == "none":
+        return None
+    table = data[0].table
+    classes, scaled = table.schema.classes, []
+    for rows in (member.split.train for member in data):
+        row_weight = None if table.weight is None else table.weight[rows]
+        counts = np.bincount(table.y[rows, 0].astype(np.int64), row_weight, len(classes)).astype(float)
+        if isinstance(wanted, dict):
+            weights = np.array([*weights_by_class(wanted, classes).values()])
+        else:  # balanced
+            weights = np.divide(1, counts, out=np.zeros_like(counts), where=counts > 0)
+        scaled.append(torch.from_numpy(weights * counts.sum() / (weights * counts).sum()))
+    return torch.stack(scaled)[:, None]

@@ -1,0 +1,98 @@
+"""Calibrates, tests and finalizes the runs of a stack whose training is over."""
+
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+from mlplab.errors import Interrupted, RunFailed, UserError, is_disk_error, reason_of
+from mlplab.runs.folder import AS_PLANNED, Metrics, Status
+from mlplab.runs.stack.messages import end_line, end_warnings, scores_line
+from mlplab.runs.stack.score_test_rows import ScoredTestRows
+from mlplab.runs.stack.stack_trainer import StackTrainer
+from mlplab.training import checkpoint
+from mlplab.training.loggers.files import close_loggers
+from mlplab.training.loggers.progress import TrainingProgress
+from mlplab.training.loggers.tensorboard import log_end
+
+
+def finalize_ended(
+    trainer: StackTrainer,
+    ended: dict[int, tuple[Status, str | None]],
+    progress: TrainingProgress,
+    metrics: dict[Path, Metrics],
+) -> None:
+    """Calibrates, tests and finalizes runs with these statuses; adds their metrics by folder."""
+    done = [index for index, (status, _) in ended.items() if status == "done"]
+    tested = [index for index in done if trainer.runs[index].config.test]
+    if done:
+        trainer.calibrate(done)
+    scored = trainer.score_test_rows(tested) if tested else {}
+    for number, (index, (status, reason)) in enumerate(ended.items(), 1):
+        progress.show(f"test scores and baselines of run {number} of {len(ended)}")
+        run, scores = trainer.runs[index], scored.get(index)
+        of_run = metrics[run.folder] = finalize(trainer, index, status, reason, scores)
+        if status != "done":
+            run.log(str(reason) if status == "pruned" else f"{status}: {reason}")
+            continue
+        run.log(end_line(run, of_run))
+        predicted = scores.predicted if scores else None
+        for warning in [*_lost_networks(trainer, index), *end_warnings(run, of_run, predicted)]:
+            run.log(f"warning: {warning}")
+        run.files.log_line(scores_line(run, of_run))
+
+
+def _lost_networks(trainer: StackTrainer, index: int) -> list[str]:
+    """A warning about the networks of an ensemble that diverged, if there are any."""
+    members, diverged = trainer.members(index), trainer.stack.module.diverged
+    reasons = [diverged[member] for member in members if member in diverged]
+    what = f"{len(reasons)} of the {len(members)} networks diverged; the ensemble is made of the others"
+    return [f"{what}. {reasons[0]}"] if reasons else []
+
+
+def finalize_failed(trainer: StackTrainer, error: BaseException, metrics: dict[Path, Metrics]) -> None:
+    """Finalizes the runs that have not ended, with the error as the reason."""
+    status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
+    if not (isinstance(error, UserError | RunFailed) or is_disk_error(error)):
+        for run in trainer.runs:
+            run.files.log_line(traceback.format_exc())
+    for index, run in enumerate(trainer.runs):
+        if run.folder not in metrics:
+            with suppress(OSError):  # which may be the error itself
+                metrics[run.folder] = finalize(trainer, index, status, reason_of(error))
+                run.log(f"{status}: {reason_of(error)}")
+
+
+def finalize(
+    trainer: StackTrainer,
+    index: int,
+    status: Status,
+    reason: str | None = None,
+    scored: ScoredTestRows | None = None,
+) -> Metrics:
+    """Writes the checkpoints and metrics.json of a run, and closes its loggers; returns the metrics.
+
+    Args:
+        index: the number of the run.
+        reason: why the status is not `done`.
+        scored: its test rows, if they were scored.
+    """
+    run, final, seconds = trainer.runs[index], trainer.final_state, trainer.seconds
+    metrics = trainer.metrics(index, calibrated=status == "done")
+    # First, since it takes a while: a run killed before anything is written repeats its last steps.
+    baselines = scored.baseline_metrics(seconds) if scored else {}
+    metrics |= scored.metrics() if scored else {}
+    if "best_epoch" in metrics:
+        trainer.save_checkpoint(index, run.files.best, trainer.best.state.network, metrics)
+    if final and status != "diverged":
+        members = trainer.members(index)
+        state = final.select(members) if final.active[members].any() else None
+        trainer.save_checkpoint(index, run.files.last, trainer.last_weights, metrics, state)
+    metrics |= baselines
+    if ended := status in AS_PLANNED:
+        for path in (run.files.best, run.files.last):
+            checkpoint.remove_older(path)
+        if scored:
+            scored.write_predictions(run.folder)
+        log_end(run.loggers)
+    close_loggers(run.loggers, success=ended)
+    return run.files.write_metrics(status, metrics | {"seconds": seconds}, reason)

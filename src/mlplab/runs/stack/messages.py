@@ -1,0 +1,194 @@
+"""Lines and warnings in the log of a run, before and after training."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlplab.config import CsvData, CustomModel, Mlp, TrainConfig, chosen
+from mlplab.config.metrics import BASELINES, metrics_of
+from mlplab.console import plural
+from mlplab.data.target_leaks import CLASS_ERRORS, UNEXPLAINED
+from mlplab.errors import listed, shortened
+from mlplab.models import MLP
+from mlplab.runs import warm_start
+from mlplab.runs.baselines.fitted import baseline_part_scores
+from mlplab.runs.predictions import Predicted
+from mlplab.runs.run import Run
+from mlplab.runs.stack.build import Stack
+from mlplab.training.state import StackState
+
+MANY_REPEATED = 0.05
+"""If more than this share of the test rows repeat training rows, there is a warning."""
+
+EARLY = 0.1
+"""A best epoch within this share of the epochs is early."""
+
+FEWEST_EPOCHS = 20
+"""Fewest epochs of a run whose best epoch can be early."""
+
+FEWEST_CLASS_ROWS = 100
+"""Fewest validation rows whose classes a baseline does not all predict by chance."""
+
+
+def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) -> list[str]:
+    """What is known before training: table, network, optimizer, ensemble."""
+    table, split, config = stack.table, run.data.split, run.config
+    network, schema = stack.module.network, table.schema
+    dropped, repeated = len(table.x) - len(table.rows), run.data.repeated_test_rows
+    rows = f"{len(table.x)} rows" + (f" ({dropped} without a target are left out)" if dropped else "")
+    classes = f" ({schema.task}: {listed(map(shortened, schema.classes), 5)})" if schema.classes else ""
+    sizes = f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
+    columns = plural(len(schema.inputs), "column")
+    lines = [f"{table.source}: {rows}, {columns} → {listed(schema.targets)}{classes}; {sizes}"]
+    if 0 < repeated <= MANY_REPEATED * len(split.test):
+        lines.append(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
+    weights = sum(parameter[0].numel() for parameter in network.parameters())
+    periodic = network.body.periodic if isinstance(network.body, MLP) else None
+    body = _body(config, periodic.count if periodic is not None else 0)
+    lines.append(f"network: {body}, {weights:,} weights, on {device}")
+    optimizer, epochs = config.optimizer, chosen(config.trainer.max_epochs)
+    averaged = ", averaged weights" if chosen(optimizer.weight_averaging) else ""
+    lines.append(
+        f"{optimizer.name}: lr {chosen(optimizer.lr):g}, weight decay {chosen(optimizer.weight_decay):g}"
+        f"{averaged}; up to {epochs:,} epochs of {stack.datamodule.steps:,} × "
+        f"{stack.datamodule.batch_size:,} rows"
+    )
+    if run.data.bagged:
+        counts = sorted({len(member.split.val) for member in run.data.bagged})
+        held_out = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
+        both = len(split.train) + len(split.val)
+        held_out = f"each holds out {held_out} of the {both:,} rows of train and val"
+        lines.append(f"ensemble: {config.ensemble} such networks; {held_out}")
+    if state:
+        lines.append(f"resumes after epoch {state.epoch}, step {state.step}")
+    return lines
+
+
+def _body(run: TrainConfig, periodic_features: int) -> str:
+    """The hidden layers, such as `3 × 128 units (relu)`, and what goes in beside the columns."""
+    model = run.model
+    if not isinstance(model, Mlp):
+        return model.class_path if isinstance(model, CustomModel) else model.name
+    widths, dropout = chosen(model.hidden), chosen(model.dropout)
+    several = f"{len(widths)} × {widths[0]}" if len(set(widths)) == 1 else " → ".join(map(str, widths))
+    parts = [f"{several} units ({model.activation})" if widths else "no hidden layer"]
+    if widths and dropout:
+        parts.append(f"dropout {dropout:g}")
+    if periodic_features:
+        parts.append(f"{periodic_features} periodic features per numeric column")
+    return ", ".join(parts)
+
+
+def row_warnings(run: Run, *, resumed: bool) -> list[str]:
+    """Warnings about classes that a set lacks, and about test rows that are in training."""
+    data, warnings = run.data, []
+    for part, absent in data.absent_classes.items():
+        if absent:
+            what = "the network cannot learn to predict" if part == "train" else "it does not count"
+            warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
+    if isinstance(run.config.data, CsvData):
+        warnings += data.target_leaks
+    if run.config.init_from and not resumed:
+        warnings += warm_start.seen_rows_warnings(run.config, data)
+    repeated, test = data.repeated_test_rows, len(data.split.test)
+    if repeated > MANY_REPEATED * test:
+        what = f"{repeated:,} of the {test:,} test rows equal a row of train or val in all columns"
+        warnings.append(f"{what}; if they are copies, the test scores are too optimistic: remove the copies")
+    return warnings
+
+
+def end_line(run: Run, metrics: Mapping[str, Any]) -> str:
+    """The best epoch, and how long training took."""
+    of_members = " (mean of the networks)" if run.data.bagged else ""
+    epochs = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}{of_members}"
+    return f"{run.folder.name}: {epochs}; {metrics['seconds']:.1f} s"
+
+
+def scores_line(run: Run, metrics: Mapping[str, Any]) -> str:
+    """The scores on the test rows, or else on the validation rows."""
+    part = "test" if run.config.test else "val"
+    names = metrics_of(run.data.table.schema.classes)
+    return f"{part} " + ", ".join(f"{name} {metrics[f'{part}/{name}']}" for name in names)
+
+
+def end_warnings(run: Run, metrics: Mapping[str, Any], predicted: Predicted | None) -> list[str]:
+    """Warnings about a run that is done.
+
+    Args:
+        predicted: its predictions for the test rows, if they are known.
+    """
+    best, epochs, seconds = (metrics[name] for name in ("best_epoch", "epochs", "seconds"))
+    warnings = []
+    if epochs == run.config.trainer.max_epochs:  # otherwise, early stopping has ended it
+        warnings += early_best_epoch(best, epochs, seconds)
+    if run.config.test:
+        warnings += exact_baselines(run, seconds)
+        warnings += [] if predicted is None else never_predicted(run, predicted)
+    return warnings
+
+
+def early_best_epoch(best: int, epochs: int, seconds: float) -> list[str]:
+    """A warning if all that improved a run happened at the beginning of its epochs.
+
+    As the best epoch is then within the patience of the remedy, that leads to the same network.
+    """
+    if epochs < FEWEST_EPOCHS or best > EARLY * epochs:
+        return []
+    wasted, patience, fewer = seconds * (1 - best / epochs), max(5, round(EARLY * epochs)), max(10, 5 * best)
+    took = f" in {wasted:.0f} s" if wasted >= 1 else ""
+    return [
+        f"the best epoch is {best} of {epochs}; those after it brought no improvement{took}: stop such "
+        f"training early (callbacks.early_stopping.patience={patience}), or plan fewer epochs "
+        f"(trainer.max_epochs={fewer})"
+    ]
+
+
+def exact_baselines(run: Run, seconds: float) -> list[str]:
+    """A warning if a baseline predicts the validation rows almost perfectly, and no column alone does.
+
+    Args:
+        seconds: the time that the run's training took.
+    """
+    data, config = run.data, run.config
+    if not isinstance(config.data, CsvData) or data.bagged or data.target_leaks:  # bagged: fitted to val, too
+        return []
+    scores = baseline_part_scores(data, config.baselines, seconds, config.threads, "val")
+    classes, exact = data.table.schema.classes, []
+    if not classes:
+        exact = [name for name, of_name in scores.items() if of_name["r2"] >= 1 - UNEXPLAINED]
+    elif len(data.split.val) >= FEWEST_CLASS_ROWS and "constant" in scores:
+        errors = CLASS_ERRORS * (1 - scores["constant"]["accuracy"])
+        exact = [name for name, of_name in scores.items() if 1 - of_name["accuracy"] < errors]
+    return [
+        f"{BASELINES[metrics_of(classes)][name]} predicts the validation rows almost perfectly: unless the "
+        "target follows exactly from the columns, one may contain it; scripts/evaluate.py with "
+        "importance=true shows which columns matter"
+        for name in exact[:1]
+    ]
+
+
+def never_predicted(run: Run, predicted: Predicted) -> list[str]:
+    """A warning if there are test rows of classes that are predicted for none of them."""
+    table, split = run.data.table, run.data.split
+    classes = table.schema.classes
+    if not classes:
+        return []
+    numbers: Sequence[np.ndarray] = (
+        table.y[split.test[: len(predicted)], 0],
+        table.y[split.train, 0],
+        predicted.argmax(1),
+    )
+    true, train, times = (np.bincount(each.astype(np.int64), minlength=len(classes)) for each in numbers)
+    missed = np.flatnonzero((true > 0) & (times == 0))
+    if not len(missed):
+        return []
+    named = [
+        f"{shortened(classes[number])} ({true[number]:,} of the {len(predicted):,} test rows, "
+        f"{100 * train[number] / train.sum():.3g}% of the training rows)"
+        for number in missed
+    ]
+    remedy = ""
+    if run.config.data.class_weights == "none" and (train[missed] < train.mean()).any():
+        remedy = ": data.class_weights=balanced makes rare classes more likely, at the cost of log_loss"
+    return [f"never predicted: {listed(named, 5)}{remedy}"]

@@ -1,0 +1,133 @@
+"""Scores trained networks on the test rows of their run: at the end of training, or later."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from mlplab.config import TrainConfig
+from mlplab.data.cache import DataCache, RunData
+from mlplab.runs.baselines.fitted import baseline_part_scores
+from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
+from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, RunFolder, finite
+from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
+from mlplab.runs.run import member_configs
+from mlplab.runs.scores import score_networks, table_scores
+from mlplab.runs.stack.build import Stack, build_stack
+from mlplab.runs.stack.checkpoints import REMEDY
+from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.cpu_settings import cpu_settings_for_training
+from mlplab.training.evaluation import Values
+
+
+@dataclass(frozen=True)
+class ScoredTestRows:
+    """The scores and predictions of a run's networks on its test rows.
+
+    Attributes:
+        values: the metrics of each network.
+        predicted: the mean prediction, if the run is an ensemble or is to write its predictions. A
+            `fast_dev_run` predicts one batch.
+    """
+
+    config: TrainConfig
+    data: RunData
+    values: Values
+    predicted: Predicted | None
+
+    def metrics(self) -> Metrics:
+        """The scores of the network; of an ensemble, those of its mean prediction and of its networks."""
+        if not self.data.bagged:
+            return finite({f"test/{name}": value.item() for name, value in self.values.items()})
+        assert self.predicted is not None
+        together = table_scores(self.data.table, self.data.split.test[: len(self.predicted)], self.predicted)
+        metrics = {f"test/{name}": value for name, value in together.items()}
+        for name, value in self.values.items():
+            metrics[f"members/test/{name}"] = value.double().mean().item()
+        if len(self.values["loss"]) > 1:
+            metrics |= {f"members/sd/test/{name}": value.std().item() for name, value in self.values.items()}
+        return finite(metrics)
+
+    def baseline_metrics(self, seconds: float) -> Metrics:
+        """The scores of the run's baselines.
+
+        Args:
+            seconds: the time that the run's training took.
+        """
+        fitted = baseline_part_scores(self.data, self.config.baselines, seconds, self.config.threads)
+        return finite(
+            {f"{key}/test/{name}": value for key, scores in fitted.items() for name, value in scores.items()}
+        )
+
+    def write_predictions(self, folder: Path) -> None:
+        """Writes test_predictions.csv to the run's folder, if the run is to have it."""
+        if self.config.test_predictions and self.predicted is not None:
+            table, rows = self.data.table, self.data.split.test[: len(self.predicted)]
+            path = folder / TEST_PREDICTIONS
+            write_test_predictions(path, table.schema, rows, table.y[rows], self.predicted)
+
+
+def score_test_rows(
+    stack: Stack, runs: Sequence[tuple[TrainConfig, RunData, Sequence[int]]]
+) -> list[ScoredTestRows]:
+    """Scores the networks of a stack on the test rows of their runs.
+
+    Args:
+        runs: the configuration, the data and the members of each run.
+    """
+    module, first = stack.module, stack.configs[0]
+    batches = stack.datamodule.test_dataloader()
+    keep = module.ensemble > 1 or any(member.test_predictions for member in stack.configs)
+    values, predicted = score_networks(
+        module.network,
+        module.loss,
+        islice(batches, 1) if first.trainer.fast_dev_run else batches,
+        [len(member.split.test) for member in stack.data],
+        stack.table.schema,
+        keep=keep,
+    )
+    scored = []
+    for config, data, members in runs:
+        mean = None
+        if predicted is not None and (data.bagged or config.test_predictions):
+            weights = np.full(len(members), 1 / len(members))
+            mean = weighted_mean(predicted[members, : len(data.split.test)], weights)
+        of_members = {name: value[members].cpu() for name, value in values.items()}
+        scored.append(ScoredTestRows(config, data, of_members, mean))
+    return scored
+
+
+def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
+    """Writes what a finished run would have written with `test=true`; returns the content of metrics.json.
+
+    These are its test scores, to the last bit if it was trained on a CPU, those of its baselines, and
+    test_predictions.csv. A run that has test scores is left as it is.
+
+    Args:
+        cache: may have read the run's table already.
+
+    Raises:
+        UserError: if the run has not finished, if its table is not available or has changed, or if another
+            process uses its folder.
+    """
+    metrics = read_metrics(finished_run(folder, "run"))
+    if has_test_scores(metrics):
+        return metrics
+    trained, files = TrainedRun(folder), RunFolder(folder)
+    config, members = trained.config, range(len(trained.members))
+    data, configs = cache.data(config), member_configs(config)
+    data.check_unchanged(trained.table, REMEDY, order=False)
+    with files.locked(), cpu_settings_for_training(config.threads):
+        stack = build_stack(
+            [configs[number] for number in trained.members],
+            [data.members[number] for number in trained.members],
+            initialize=False,
+        )
+        trained.load_into(stack.module.network, trained.state)
+        [scored] = score_test_rows(stack, [(config, data, members)])
+        metrics |= scored.metrics() | scored.baseline_metrics(float(metrics["seconds"]))
+        scored.write_predictions(folder)
+        seconds = {"seconds": metrics.pop("seconds")}  # the last, as in other runs
+        return files.write_metrics("done", metrics | seconds)

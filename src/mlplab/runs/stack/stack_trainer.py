@@ -1,0 +1,250 @@
+"""Trains a stack: one `Trainer.fit`, from the start or a training state, until few runs are left."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from jaxtyping import Float64
+
+from mlplab.config.metrics import sign_of
+from mlplab.errors import Fault, UserError
+from mlplab.models.targets import ClassProbabilities
+from mlplab.runs.folder import Metrics, Status, finite
+from mlplab.runs.predictions import out_of_fold
+from mlplab.runs.run import Run, member_configs
+from mlplab.runs.scores import table_scores
+from mlplab.runs.stack.build import build_stack
+from mlplab.runs.stack.checkpoints import save_run, save_stack_state
+from mlplab.runs.stack.score_test_rows import ScoredTestRows, score_test_rows
+from mlplab.training import state as stack_state
+from mlplab.training.best_weights import BestWeights, epoch_voters
+from mlplab.training.calibration import temperatures
+from mlplab.training.callbacks import (
+    CallbackDispatcher,
+    EarlyStopping,
+    PeriodicCheckpoint,
+    ShrinkStack,
+    StackCallback,
+    Tensors,
+)
+from mlplab.training.evaluation import predictions
+from mlplab.training.loggers.curves import EpochCurves, Histograms, StepCurves
+from mlplab.training.loggers.files import flush_loggers
+from mlplab.training.loggers.progress import EpochLines
+from mlplab.training.pruning import Pruning
+from mlplab.training.state import StackState
+from mlplab.training.trainer import build_trainer
+
+TEMPERATURE = "preprocessing.target_transform.temperature"
+"""The name of a tensor in a network's state."""
+
+
+class StackTrainer:
+    """Trains the runs of a stack, each of which is one member, or several if it is an ensemble.
+
+    Args:
+        runs: with ensembles of equal size.
+        callbacks: callbacks for this stack, and for a smaller stack of the same runs.
+        state: the training state to resume from; None: from the start.
+        stack_file: the file for the training state of a sweep's stack; None: the run's own last.ckpt.
+        last_save: when the training state was last saved, by `perf_counter`.
+
+    Attributes:
+        last_weights: the network's tensors, for each member at the end of its own training.
+        final_state: the training state when `fit` ended.
+
+    Raises:
+        UserError: if the stack cannot be built, or the state does not fit the network.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        callbacks: Sequence[StackCallback],
+        state: StackState | None = None,
+        stack_file: Path | None = None,
+        last_save: float | None = None,
+    ) -> None:
+        self.runs, self.callbacks, self.stack_file = list(runs), list(callbacks), stack_file
+        configs = [member for run in runs for member in member_configs(run.config)]
+        data = [member for run in runs for member in run.data.members]
+        self.stack = build_stack(configs, data, initialize=state is None)
+        self._started = perf_counter() - (state.seconds if state else 0)
+        first, loggers = configs[0], [run.loggers for run in runs]
+        stops = [member.callbacks.early_stopping for member in configs]
+        voters = epoch_voters([member.split.val for member in data], self.stack.module.ensemble)
+        self.best = BestWeights(len(configs), voters)
+        self.stopping = EarlyStopping([stop.patience for stop in stops], [stop.min_delta for stop in stops])
+        self.pruning = Pruning([run.bracket for run in runs], self.best, self.stopping)
+        self.shrink = ShrinkStack()
+        self.last_weights: Tensors = {}
+        self.final_state: StackState | None = None
+        self._held_out: Float64[np.ndarray, "member row output"] | None = None
+        steps, epochs = first.trainer.log_every_n_steps, first.callbacks.histograms.every_epochs
+        minutes = first.callbacks.checkpoint.every_minutes
+        self.periodic_checkpoint = PeriodicCheckpoint(minutes, self.save, last_save)
+        dispatcher = CallbackDispatcher(
+            [
+                self.best,
+                EpochCurves(loggers, self.best),
+                *([StepCurves(loggers, steps)] if steps else []),
+                *([Histograms(loggers, epochs)] if epochs else []),
+                self.stopping,
+                self.pruning,
+                self.shrink,
+                EpochLines([run.log_progress for run in runs]),
+                *callbacks,
+                self.periodic_checkpoint,
+            ],
+            on_end=self._on_end,
+        )
+        all_loggers = [logger for of_run in loggers for logger in of_run]
+        folder = str(runs[0].folder)
+        self.trainer = build_trainer(first, self.stack.datamodule.steps, dispatcher, all_loggers, folder)
+        self._parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning
+        if state:
+            self.stack.datamodule.position = state.batch
+            try:
+                stack_state.restore(state, *self._parts)
+            except (RuntimeError, LookupError, TypeError, ValueError) as error:
+                what, where = (
+                    "contains the state of a different network",
+                    str(stack_file or runs[0].files.last),
+                )
+                raise UserError(Fault(what, where, remedy="start a new run")) from error
+
+    def fit(self) -> None:
+        """Trains to the end, until few runs are left, or until a signal is received."""
+        self.trainer.fit(self.stack.module, datamodule=self.stack.datamodule)
+        if self.final_state is None:  # there was nothing left to train
+            self._on_end()
+
+    def _on_end(self) -> None:
+        with self.stack.module.optimizer.averaged():
+            self.last_weights = self.stopping.last_weights(self.stack.module)
+        self.final_state = self.state()
+
+    def members(self, run: int) -> list[int]:
+        """The members of a run."""
+        first = run * self.stack.module.ensemble
+        return list(range(first, first + self.stack.module.ensemble))
+
+    def members_not_diverged(self, run: int) -> list[int]:
+        """The members of a run that have not diverged; all if all have."""
+        members, diverged = self.members(run), self.stack.module.diverged
+        return [member for member in members if member not in diverged] or members
+
+    def ended_runs(self, *, interrupted: bool) -> dict[int, tuple[Status, str | None]]:
+        """The status of each run whose training is over, and the reason why it is not `done`.
+
+        A run has diverged if all of its members have.
+        """
+        module, pruned = self.stack.module, self.pruning.reasons
+        ended: dict[int, tuple[Status, str | None]] = {}
+        for run in range(len(self.runs)):
+            members = self.members(run)
+            trained = module.epochs[members] >= (self.trainer.max_epochs or 0)
+            if (interrupted or self.shrink.triggered) and not (trained | ~module.active[members]).all():
+                continue
+            if all(member in module.diverged for member in members):
+                ended[run] = "diverged", module.diverged[members[0]]
+            else:
+                ended[run] = ("pruned", pruned[members[0]]) if members[0] in pruned else ("done", None)
+        return ended
+
+    def without_stopped_runs(self) -> "StackTrainer":
+        """The trainer of a smaller stack, which resumes with the runs that have active members."""
+        left = self.stack.module.active_runs().nonzero().flatten().tolist()
+        assert self.final_state is not None
+        state = self.final_state.select([member for run in left for member in self.members(run)])
+        runs, last_save = [self.runs[index] for index in left], self.periodic_checkpoint.last
+        return StackTrainer(runs, self.callbacks, state, self.stack_file, last_save)
+
+    def state(self) -> StackState:
+        """The current training state."""
+        return stack_state.capture(*self._parts, self.seconds)
+
+    def save(self) -> None:
+        """Saves the current training state to the stack's file, or to the run's last.ckpt.
+
+        Weights that are not finite never replace finite ones.
+        """
+        for run in self.runs:
+            flush_loggers(run.loggers)
+        state, members = self.state(), self.members_not_diverged(0)
+        if self.stack_file:
+            save_stack_state(self.stack_file, self.runs, state)
+        elif all(tensor[members].isfinite().all() for tensor in state.network.values()):
+            self.save_checkpoint(0, self.runs[0].files.last, state.network, self.metrics(0), state)
+
+    def save_checkpoint(
+        self, index: int, path: Path, network: Tensors, metrics: Metrics, state: StackState | None = None
+    ) -> None:
+        """Writes a checkpoint of a run, with the training state if training can resume from it.
+
+        Args:
+            index: the number of the run.
+            network: the network's tensors, for all members.
+        """
+        members, first = self.members_not_diverged(index), self.members(index)[0]
+        save_run(path, self.runs[index], network, members, first, metrics, state)
+
+    def metrics(self, index: int, *, calibrated: bool = False) -> Metrics:
+        """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs.
+
+        If `calibrated`, also the temperature; of an ensemble the scores out of fold, its validation scores.
+        """
+        best, members, metrics = self.best.state, self.members_not_diverged(index), Metrics()
+        if best.epochs[members].all():
+            for name, value in best.values.items():
+                if name != "train/lr":
+                    metrics[name] = value[members].double().mean().item()
+            metrics["best_epoch"] = round(best.epochs[members].double().mean().item())
+        metrics["epochs"] = int(self.stack.module.epochs[members].max())
+        metrics |= self.pruning.metrics(members[0], sign_of(self.stack.module.monitor))
+        if not calibrated:
+            return finite(metrics)
+        if self._held_out is not None:
+            data = self.runs[index].data
+            rows = [self.stack.data[member].split.val for member in members]
+            predicted = [
+                self._held_out[member, : len(held_out)]
+                for member, held_out in zip(members, rows, strict=True)
+            ]
+            scores = table_scores(data.table, *out_of_fold(rows, predicted))
+            metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in scores.items()}
+            metrics["members"] = len(members)
+        if self.stack.module.sizes.classes:
+            metrics["temperature"] = best.network[TEMPERATURE][members[0]].item()
+        return finite(metrics)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, without the time between saving and resuming."""
+        return perf_counter() - self._started
+
+    def calibrate(self, runs: Sequence[int]) -> None:
+        """Loads the best weights of each member, and calibrates the probabilities of these runs.
+
+        The members of ensembles then predict the rows that they hold out.
+        """
+        module, datamodule = self.stack.module, self.stack.datamodule
+        module.network.load_state_dict(self.best.state.network)
+        transform = module.network.preprocessing.target_transform
+        if isinstance(transform, ClassProbabilities):
+            members = [self.members_not_diverged(run) for run in runs]
+            fitted = temperatures(module.network, datamodule.val_dataloader(), datamodule.val, members)
+            for run, temperature in zip(runs, fitted, strict=True):
+                transform.temperature[self.members(run)] = temperature.to(transform.temperature)
+            self.best.state.network = module.network.state_dict()
+        if module.ensemble > 1:
+            self._held_out = predictions(module.network, datamodule.val_dataloader()).cpu().numpy()
+
+    def score_test_rows(self, runs: Sequence[int]) -> dict[int, ScoredTestRows]:
+        """Scores the best weights of some runs on their test rows, after `calibrate`."""
+        self.stack.module.network.to(self.trainer.strategy.root_device)
+        of_runs = [
+            (self.runs[run].config, self.runs[run].data, self.members_not_diverged(run)) for run in runs
+        ]
+        return dict(zip(runs, score_test_rows(self.stack, of_runs), strict=True))

@@ -1,0 +1,107 @@
+"""The weights of each member's best epoch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64, Int64
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+from mlplab.data.splits.split import Rows
+from mlplab.training.callbacks import StackCallback, Tensors, copy_members
+from mlplab.training.module import StackModule
+
+
+@dataclass
+class BestState:
+    """The best epoch of each member.
+
+    Attributes:
+        epochs: counted from 1; 0 before its first epoch.
+        lowest: the metric that decides in that epoch, negated if the highest is the best.
+        not_diverged: the members that had not diverged when `lowest` was compared last.
+        network: the network's tensors in that epoch.
+        values: the module's values in that epoch.
+    """
+
+    epochs: Int64[Tensor, " member"]
+    lowest: Float64[Tensor, " member"]
+    not_diverged: Bool[Tensor, " member"]
+    network: Tensors = field(default_factory=dict)
+    values: Tensors = field(default_factory=dict)
+
+
+class BestWeights(StackCallback):
+    """Copies each member's weights in the (earliest) epoch with the best monitored metric.
+
+    It is the member's own metric, but in an ensemble the mean of other members: more rows decide then, and
+    none of those that the member itself holds out, so that its predictions for these are honest.
+
+    Args:
+        epoch_voters: for each member of each ensemble, the members of it whose metric decides; None: each
+            member decides alone.
+    """
+
+    def __init__(self, members: int, epoch_voters: Bool[Tensor, "run one other"] | None = None) -> None:
+        self.epoch_voters = epoch_voters
+        self.state = BestState(
+            torch.zeros(members, dtype=torch.int64),
+            torch.full((members,), torch.inf, dtype=torch.float64),
+            torch.ones(members, dtype=torch.bool),
+        )
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Copies the weights and values of the members that have improved."""
+        best, deciding = self.state, self._deciding(module)
+        lower = (best.epochs == 0) | (deciding < best.lowest)
+        better = (lower & module.active).nonzero().flatten()
+        if len(better) or not best.network:
+            best.epochs[better] = trainer.current_epoch + 1
+            best.lowest[better] = deciding[better]
+            copy_members(best.network, module.network.state_dict(), better)
+            copy_members(best.values, module.values, better)
+
+    def by_run(self, module: StackModule) -> Float64[Tensor, " run"]:
+        """The mean `lowest` of each run's members that have not diverged; NaN if all have."""
+        lowest = self.state.lowest.view(-1, module.ensemble)
+        not_diverged = _not_diverged(module).view_as(lowest)
+        return torch.where(not_diverged, lowest, 0).sum(1) / not_diverged.sum(1)
+
+    def _deciding(self, module: StackModule) -> Float64[Tensor, " member"]:
+        """The metric that decides about each member: the mean of its voters that have not diverged."""
+        monitored = module.monitored(module.values).double()
+        if self.epoch_voters is None:
+            return monitored
+        best, not_diverged = self.state, _not_diverged(module)
+        lost = (best.not_diverged & ~not_diverged).view(-1, 1, module.ensemble)
+        # Where a voter was lost, it was a mean of other members.
+        best.lowest[(self.epoch_voters & lost).any(2).flatten()] = torch.inf
+        best.not_diverged = not_diverged
+        voters = self.epoch_voters & not_diverged.view(-1, 1, module.ensemble)
+        means = torch.where(voters, monitored.view(-1, 1, module.ensemble), 0).sum(2) / voters.sum(2)
+        return torch.where(voters.any(2).flatten(), means.flatten(), monitored)
+
+
+def _not_diverged(module: StackModule) -> Bool[Tensor, " member"]:
+    return torch.tensor([member not in module.diverged for member in range(len(module.active))])
+
+
+def epoch_voters(held_out: Sequence[Rows], ensemble: int) -> Bool[Tensor, "run one other"] | None:
+    """For each member of each ensemble, those that hold out none of its rows; None if there are no ensembles.
+
+    Args:
+        held_out: the rows that each member of a stack holds out.
+        ensemble: the number of members of each run.
+    """
+    if ensemble == 1:
+        return None
+    disjoint = torch.zeros(len(held_out) // ensemble, ensemble, ensemble, dtype=torch.bool)
+    for run, voters in enumerate(disjoint):
+        rows = held_out[run * ensemble : (run + 1) * ensemble]
+        for one, other in combinations(range(ensemble), 2):
+            if not np.intersect1d(rows[one], rows[other], assume_unique=True).size:
+                voters[one, other] = voters[other, one] = True
+    return disjoint

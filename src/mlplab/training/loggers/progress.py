@@ -1,0 +1,137 @@
+"""Progress of training: a bar on a terminal, lines elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+from lightning.pytorch import Trainer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+from mlplab.config.metrics import sign_of
+from mlplab.console import print_line, progress_lines
+from mlplab.training.callbacks import StackCallback
+from mlplab.training.module import StackModule
+
+MAX_LINES = 10
+"""Approximate number of lines about epochs in the log of a run."""
+
+REFRESH_SECONDS = 0.1
+
+BAR_WIDTH = 40
+"""Largest width of the bar in characters. It is shorter where the rest of the line needs the room."""
+
+
+class EpochLines(StackCallback):
+    """Logs the values of the first epoch, the last, and about `MAX_LINES` in between.
+
+    Args:
+        log: for each run, a function that logs a line.
+    """
+
+    def __init__(self, log: Sequence[Callable[[str], None]]) -> None:
+        self.log = log
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Logs a line for each run in the chosen epochs."""
+        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
+        if epoch in (1, epochs) or epoch % max(1, epochs // MAX_LINES) == 0:
+            main = "val/accuracy" if module.sizes.classes else "val/rmse"
+            values = _by_run(module, ("train/loss", "val/loss", main, module.monitor))
+            epochs_of_run = module.epochs.view(-1, module.ensemble).max(1).values.tolist()
+            for run, log in enumerate(self.log):
+                if epochs_of_run[run] == epoch:
+                    log(f"epoch {epoch}/{epochs}  {_shown(values, run)}")
+
+
+class TrainingProgress(StackCallback):
+    """Shows the progress over all steps, and the last values of a single run or the best of several.
+
+    Args:
+        console: where a bar is shown; if it is no terminal, lines are printed every few seconds.
+        title: text before the progress.
+    """
+
+    def __init__(self, console: Console, title: str) -> None:
+        self.console, self.title, self.best = console, title, float("inf")
+        self.line, self.values, self.last_refresh = f"{title}starting", "", 0.0
+        self.bar = Progress(
+            TextColumn("{task.description}epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=BAR_WIDTH)),
+            TimeRemainingColumn(
+                compact=True, elapsed_when_finished=True, table_column=Column(no_wrap=True, min_width=5)
+            ),
+            TextColumn("{task.fields[values]}"),
+            console=console,
+        )
+        self.task: TaskID | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Shows the progress within a block."""
+        if not self.console.is_terminal:
+            with progress_lines(partial(print_line, self.console), lambda: self.line):
+                yield
+            return
+        try:
+            yield
+        finally:
+            if self.task is not None:
+                self.bar.update(self.task, values=self.values)
+            self.bar.stop()
+
+    def show(self, text: str) -> None:
+        """Shows what happens after training."""
+        self.line = self.title + text
+        if self.task is not None:
+            self.bar.update(self.task, values=text)
+
+    def on_start(self, trainer: Trainer, module: StackModule) -> None:
+        """Shows the bar."""
+        if self.task is None and self.console.is_terminal:
+            self.bar.start()
+            total, epoch = module.sizes.epochs * module.sizes.steps, f"1/{trainer.max_epochs}"
+            self.task = self.bar.add_task(self.title, total=total, epoch=epoch, values="")
+
+    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+        """Updates the progress, at most every `REFRESH_SECONDS`."""
+        if time.monotonic() - self.last_refresh > REFRESH_SECONDS:
+            self.last_refresh = time.monotonic()
+            self._update(trainer, module)
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Updates the values."""
+        active = module.active_runs()
+        if len(active) == 1:
+            self.values = _shown(_by_run(module, ("train/loss", "val/loss", module.monitor)), run=0)
+        else:
+            monitored = module.by_run(module.monitored(module.values))[active]
+            self.best = min([self.best, *monitored.tolist()])
+            best = sign_of(module.monitor) * self.best
+            self.values = f"best {_short(module.monitor)} {best:.4g} of {len(active)} runs"
+        self._update(trainer, module)
+
+    def _update(self, trainer: Trainer, module: StackModule) -> None:
+        epochs, step = module.sizes.epochs, trainer.global_step
+        epoch = f"{(step - 1) // module.sizes.steps + 1}/{epochs}"
+        done = step / (epochs * module.sizes.steps)
+        self.line = f"{self.title}epoch {epoch}  {done:.0%} of all steps  {self.values}".rstrip()
+        if self.task is not None:
+            self.bar.update(self.task, completed=step, epoch=epoch, values=self.values)
+
+
+def _by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]:
+    """Values of each run, by short names."""
+    return {_short(name): module.by_run(module.values[name]).tolist() for name in names}
+
+
+def _shown(values: Mapping[str, Sequence[float]], run: int) -> str:
+    """Values of a run on one line, such as `train 0.2871  val 0.3102  mae 4.18`."""
+    return "  ".join(f"{name} {of_runs[run]:.4g}" for name, of_runs in values.items())
+
+
+def _short(name: str) -> str:
+    """A loss by the set it is computed on, a metric of val by itself."""
+    return name.removesuffix("/loss") if name.endswith("/loss") else name.removeprefix("val/")

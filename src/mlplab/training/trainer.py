@@ -1,0 +1,151 @@
+"""Lightning's Trainer, without what costs time in every step.
+
+What is used of it beyond its documented interface is here, too; a test names the version.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.strategies import SingleDeviceStrategy
+
+from mlplab import config
+from mlplab.config.allowed_classes import instantiate
+from mlplab.data.loader import Batch
+from mlplab.errors import Fault, UserError
+
+
+@contextmanager
+def lightning_quiet() -> Iterator[None]:
+    """Silences Lightning's banners, and warnings that users cannot act on.
+
+    These are that Lightning uses a deprecated function of torch, that the gradients of a stack are views (see
+    `MemberOptimizer`), and that a machine has Slurm.
+    """
+    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+        warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
+        warnings.filterwarnings("ignore", "The `srun` command is available on your system but is not used")
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def choose_accelerator(section: config.Trainer) -> str:
+    """`cpu` or `cuda`.
+
+    Raises:
+        UserError: if CUDA is requested and there is no device.
+    """
+    wanted, present = section.accelerator, torch.cuda.is_available()
+    if wanted == "cuda" and not present:
+        remedy = "use trainer.accelerator=cpu, or auto, which uses CUDA only if available"
+        raise UserError(Fault("torch finds no CUDA device", "trainer.accelerator", remedy=remedy))
+    return ("cuda" if present else "cpu") if wanted == "auto" else wanted
+
+
+def build_custom_callbacks(run: config.TrainConfig) -> list[Callback]:
+    """The callbacks that a user has added."""
+    return [
+        instantiate(added.class_path, Callback, **added.arguments) for added in run.callbacks.added.values()
+    ]
+
+
+class _NoProfiler(PassThroughProfiler):
+    """Does nothing. The Trainer's default profiler runs a hundred generators per step."""
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+
+class _Strategy(SingleDeviceStrategy):
+    """Moves batches without the Trainer's hooks for that, which take longer than a small layer."""
+
+    def batch_to_device(
+        self, batch: Batch, device: torch.device | None = None, dataloader_idx: int = 0
+    ) -> Batch:
+        """The batch itself if the table is on the device already."""
+        return batch if batch.x.device == self.root_device else batch.to(self.root_device)
+
+
+def build_trainer(
+    run: config.TrainConfig, steps: int, callback: Callback, loggers: Sequence[Logger], folder: str
+) -> Trainer:
+    """Builds the Trainer of a stack, with custom callbacks after ours.
+
+    The Trainer gets the loggers only if there are custom callbacks, which may use them: it closes loggers
+    after each fit, and mlplab logs to them directly.
+
+    Args:
+        run: the configuration of its first member.
+        steps: the number of steps per epoch.
+    """
+    section, added = run.trainer, build_custom_callbacks(run)
+    accelerator = choose_accelerator(section)
+    return instantiate(
+        section.class_path,
+        Trainer,
+        max_epochs=config.chosen(section.max_epochs),
+        min_epochs=0,  # or a signal in the first epoch would only stop at its end
+        accelerator=accelerator,
+        devices=1,
+        strategy=_Strategy("cuda:0" if accelerator == "cuda" else "cpu"),
+        plugins=[LightningEnvironment()],  # or, in a Slurm job, it would take it for its own
+        precision="64-true" if section.precision == 64 else "32-true",
+        gradient_clip_val=section.gradient_clip_val,
+        fast_dev_run=section.fast_dev_run,
+        callbacks=[callback, *added],
+        profiler=_NoProfiler(),
+        log_every_n_steps=steps,  # for custom callbacks: once per epoch
+        logger=list(loggers) if added else False,
+        default_root_dir=folder,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+
+
+def device_name(trainer: Trainer) -> str:
+    """The name of the device on which a Trainer trains."""
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def forget_sigterm(trainer: Trainer) -> None:
+    """Makes the Trainer continue after a SIGTERM before its first step, so that our own callback stops it."""
+    trainer._signal_connector.received_sigterm = False
+
+
+def set_counters(trainer: Trainer, *, epoch: int, batch: int, step: int) -> None:
+    """Sets the counters of the Trainer's loops.
+
+    Args:
+        epoch: completed epochs.
+        batch: completed steps of the next epoch.
+        step: completed steps in total.
+    """
+    loop = trainer.fit_loop
+    for epochs in (loop.epoch_progress.current, loop.epoch_progress.total):
+        for counter in vars(epochs):
+            setattr(epochs, counter, epoch)
+    steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total
+    steps.ready = steps.completed = step
+    if batch:
+        batches = loop.epoch_loop.batch_progress.current
+        for counter in vars(batches):
+            setattr(batches, counter, batch)
+        loop.epoch_loop.restarting = True  # otherwise the epoch would reset these counters

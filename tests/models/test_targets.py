@@ -1,0 +1,72 @@
+import pytest
+import torch
+from contracts import assert_member_independent
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlplab.models.targets import ClassProbabilities, TargetScaling
+
+LOGITS = 3 * torch.randn(3, 7, 4, generator=torch.Generator().manual_seed(0))
+Y = (torch.arange(21) % 4).reshape(3, 7, 1).double()
+WEIGHT = torch.rand(3, 7, 1, generator=torch.Generator().manual_seed(1))
+CLASS_WEIGHTS = torch.rand(3, 1, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+TEMPERATURES = torch.tensor([1, 0.5, 3], dtype=torch.float64).reshape(3, 1, 1)
+MEAN, STD = torch.tensor([[[[1.0]], [[2]], [[3]]], [[[3]], [[4]], [[5]]]], dtype=torch.float64)
+
+
+def probabilities(members: list[int], *, weighted: bool = True) -> ClassProbabilities:
+    class_weights = CLASS_WEIGHTS[members] if weighted else None
+    transform = ClassProbabilities(4, len(members), torch.float32, class_weights)
+    assert transform.temperature.tolist() == [[[1.0]]] * len(members)
+    transform.temperature.copy_(TEMPERATURES[members])
+    return transform
+
+
+def test_probabilities_are_the_softmax_at_each_members_temperature() -> None:
+    transform = probabilities([0, 1, 2])
+    found = transform.inverse_transform(LOGITS)
+    for member, temperature in enumerate((1, 0.5, 3)):
+        torch.testing.assert_close(found[member], torch.softmax(LOGITS[member].double() / temperature, 1))
+    torch.testing.assert_close(transform.scored(LOGITS).exp(), found)
+    far = torch.tensor([[[0.0, 1e4]]])
+    transform = ClassProbabilities(2, 1, torch.float32, None)
+    assert transform.inverse_transform(far).tolist() == [[[0, 1]]]
+    assert transform.scored(far).tolist() == [[[-1e4, 0]]]
+
+
+def test_rows_have_the_weight_of_their_class_times_their_own() -> None:
+    expected = torch.stack([CLASS_WEIGHTS[member, 0, Y[member, :, 0].long()] for member in range(3)])
+    weighted, plain = probabilities([0, 1, 2]), probabilities([0, 1, 2], weighted=False)
+    assert torch.equal(weighted.loss_weight(Y, None), expected.unsqueeze(2))
+    assert torch.equal(weighted.loss_weight(Y, WEIGHT), WEIGHT * expected.unsqueeze(2))
+    assert plain.loss_weight(Y, WEIGHT) is WEIGHT
+    assert plain.loss_weight(Y, None) is None
+    assert weighted.transform(Y).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["standard", "log", "none"])
+@given(values=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=9))
+def test_the_inverse_undoes_the_scaling_of_targets(name: str, values: list[float]) -> None:
+    scaling = TargetScaling(name, MEAN[:2], STD[:2], torch.float64)
+    y = torch.tensor(values, dtype=torch.float64).view(1, -1, 1).repeat(2, 1, 1)
+    z = scaling.transform(y)
+    expected = {"standard": (y[0] - 1) / 3, "log": (y[0].log() - 1) / 3, "none": y[0]}[name]
+    torch.testing.assert_close(z[0], expected)
+    torch.testing.assert_close(scaling.inverse_transform(z), y, rtol=1e-12, atol=1e-12)
+
+
+def test_a_member_does_not_depend_on_the_others() -> None:
+    def compute(members: list[int]) -> dict[str, torch.Tensor]:
+        transform = probabilities(members)
+        scaling = TargetScaling("log", MEAN[members], STD[members], torch.float32)
+        weight = transform.loss_weight(Y[members], WEIGHT[members])
+        assert weight is not None
+        return {
+            "probabilities": transform.inverse_transform(LOGITS[members]),
+            "logarithms": transform.scored(LOGITS[members]),
+            "weights": weight,
+            "targets": scaling.transform(Y[members] + 0.1),
+            "predictions": scaling.inverse_transform(LOGITS[members, :, :1]),
+        }
+
+    assert_member_independent(compute, 3)
