@@ -37,11 +37,12 @@ class Lockstep(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Checks the section `hydra.launcher`."""
         from mlplab.cli.launcher import SweepLauncher
+        from mlplab.errors import Fault, UserError
 
+        if not str(config.hydra.sweeper._target_).endswith(GridOrSearch.__name__):
+            raise UserError(Fault("needs hydra/launcher=basic", "hydra/sweeper", remedy="or remove it"))
         self.runs = SweepLauncher(config, hydra_context.config_loader)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Hydra's own sweepers call this."""
-        from mlplab.errors import Fault, UserError
-
-        raise UserError(Fault("needs hydra/launcher=basic", "hydra/sweeper", remedy="or remove it"))
+        """Hydra's own sweepers would call this; `setup` refuses them."""
+        raise NotImplementedError
