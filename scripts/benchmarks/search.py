@@ -4,7 +4,7 @@ search    searches of a network of 2 × 64 units for the table concrete, with an
           lockstep, one trial at a time, pruned; and seconds until an error is reached, also by Optuna with
           scikit-learn and with Lightning, on the same rows, with the same batches, epochs and ranges
   trials=64 batch=16 epochs=400   of mlplab's searches, and of a trial
-  searches=lockstep,single,halving   or hyperband, which prunes too
+  searches=lockstep,single,halving
   widths=true    searches the widths of layers too, so that a batch is several stacks
   peers=scikit-learn,Lightning   none: no peers
   target=4.2     the error to reach; default: 1 % above the median of the first search's best
@@ -68,7 +68,7 @@ class Search(harness.Benchmark):
     batch: harness.Count = 16
     epochs: harness.Count = 400
     searches: Annotated[
-        tuple[Literal["lockstep", "single", "halving", "hyperband"], ...],
+        tuple[Literal["lockstep", "single", "halving"], ...],
         BeforeValidator(harness.split),
         Field(min_length=1),
     ] = ("lockstep", "single", "halving")
@@ -126,7 +126,7 @@ def _ours(
     arguments: Search, checkout: harness.Checkout, kind: str, folder: Path, curves: list[Curve]
 ) -> dict[str, float]:
     hidden = WIDTHS if arguments.widths else f"[{','.join(map(str, HIDDEN))}]"
-    pruning = kind if kind in ("halving", "hyperband") else "none"
+    pruning = "halving" if kind == "halving" else "none"
     words = (
         *("-m", *SAME, *SPACE, f"model.hidden={hidden}", f"data.split.path={folder}/split.txt"),
         *(f"trainer.max_epochs={arguments.epochs}", f"sweep.trials={arguments.trials}"),

@@ -4,11 +4,7 @@ import json
 import re
 import shlex
 import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +16,6 @@ from support import ROOT, SMALL, Ended, left_behind, process, status_of
 
 from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.discovery import read_metrics
-from mlplab.sweeps.search.space import read_space
-from mlplab.sweeps.search.study import SearchStudy, TrialResult
 
 SCRIPT = str(ROOT / "scripts/train.py")
 SPACE = ("optimizer.lr=tag(log,interval(1e-3,1e-1))", "model.dropout=interval(0,0.5)")
@@ -41,13 +35,13 @@ def test_a_search_is_summarised_and_its_best_trial_can_be_trained_again(
     command: Callable[..., Ended], tmp_path: Path
 ) -> None:
     common = [word for word in SEARCH if not word.startswith(("model.hidden", "baselines"))]
-    shapes = ("model.hidden=choice([8,8],[4])", "sweep.trials=10", "sweep.ensemble=3")
+    shapes = ("model.hidden=choice([8,8],[4])", "sweep.trials=8", "sweep.ensemble=3")
     ended = command(*common, *shapes, "baselines=[linear]")
     assert ended.status == 0, ended.err
     root = tmp_path / "outputs/s"
-    assert states_of(root) == [TrialState.COMPLETE] * 10
+    assert states_of(root) == [TrialState.COMPLETE] * 8
     metrics = {run.name: read_metrics(run) for run in sorted(root.glob("trial-*"))}
-    assert list(metrics) == [f"trial-{number:04d}" for number in range(10)]
+    assert list(metrics) == [f"trial-{number:04d}" for number in range(8)]
 
     best = BestTrial.read(root)
     assert best
@@ -58,7 +52,7 @@ def test_a_search_is_summarised_and_its_best_trial_can_be_trained_again(
     assert sum(best.importance.values()) == pytest.approx(1)
     assert (root / "ensemble-3/ensemble.json").is_file()
 
-    assert "10 trials: 10 done" in ended.out
+    assert "8 trials: 8 done" in ended.out
     assert re.search(r"optimizer.lr .* tag\(log,interval", ended.out)
     assert all(words in ended.out for words in (best.trial, "chosen ensemble", "ridge", best.command))
     assert max(map(len, ended.out.split("search folder")[0].splitlines())) <= 80
@@ -88,9 +82,8 @@ def test_a_search_is_extended_and_repeated_but_not_changed(
     search = ("-m", *SMALL[3:], *of_table, "name=s", *SPACE, "sweep.batch=4")
     assert command(*search, "sweep.trials=3").status == 0
     written = {path: path.stat().st_mtime_ns for path in root.glob("trial-*/checkpoints/best.ckpt")}
-    for _ in range(2):
-        assert command(*search, "sweep.trials=5").status == 0
-        assert len(states_of(root)) == len(list(root.glob("trial-*"))) == 5
+    assert command(*search, "sweep.trials=5").status == 0
+    assert len(states_of(root)) == len(list(root.glob("trial-*"))) == 5
     assert {path: path.stat().st_mtime_ns for path in written} == written
 
     def refused(*words: str) -> str:
@@ -101,12 +94,8 @@ def test_a_search_is_extended_and_repeated_but_not_changed(
     message = refused("sweep.trials=4")
     assert "sweep.trials: the search has 5 trials already (found 4)" in message
     assert "such as sweep.trials=9" in message
-    assert "model.norm: differs from the search in outputs/s" in refused("model.norm=layer,none")
-    message = refused("model.activation=mish")
-    assert "found mish, expected relu" in message
-    assert "another name=…" in message
+    assert "model.activation: differs from the search in outputs/s" in refused("model.activation=mish")
     ended = command("-m", *SMALL, "seed=0,1", "name=s")
-    assert ended.status == 2
     assert "outputs/s: is the folder of a search" in ended.err
     journal, content = root / "study.journal", table.read_text()
     table.write_text(content.replace("\n3,9\n", "\n3,8\n"))
@@ -134,7 +123,6 @@ def test_a_search_is_not_put_beside_the_runs_of_a_grid(command: Callable[..., En
     assert command(*grid).status == 0
     assert json.loads((tmp_path / "outputs/s/ensemble-2/ensemble.json").read_text())["runs"]
     ended = command(*SEARCH, "sweep.trials=2")
-    assert ended.status == 2
     assert "outputs/s: contains runs that are not of a search" in ended.err
 
 
@@ -169,7 +157,7 @@ def test_a_search_ends_when_its_time_is_over(command: Callable[..., Ended], tmp_
 
 def test_a_killed_search_has_exactly_the_asked_trials(tmp_path: Path) -> None:
     common = [word for word in SEARCH if not word.startswith("trainer.max_epochs")]
-    words = ("train", *common, "sweep.trials=6", "trainer.max_epochs=60", "figures=none")
+    words = ("train", *common, "sweep.trials=5", "trainer.max_epochs=40", "figures=none")
     root = tmp_path / "here/outputs/s"
     search = processes.start(words, tmp_path / "here")
     while not (root / "trial-0003/train.log").exists():
@@ -179,43 +167,8 @@ def test_a_killed_search_has_exactly_the_asked_trials(tmp_path: Path) -> None:
     assert TrialState.RUNNING in states_of(root)
     status, printed = processes.run(words, tmp_path / "here")
     assert status == 0, printed
-    assert states_of(root) == [TrialState.COMPLETE] * 6
-    assert [status_of(run) for run in root.glob("trial-*")] == ["done"] * 6
-
-
-def test_optuna_dashboard_opens_the_study(tmp_path: Path) -> None:
-    study = SearchStudy(tmp_path, read_space(list(SPACE), {}), "val/mae", "random", 0)
-    for number in range(3):
-        study.ask({})
-        study.tell(number, TrialResult("pruned" if number else "done", 0.1, {1: 0.2}, "why"))
-    with socket.socket() as probe:  # a free port
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    dashboard = subprocess.Popen(
-        [Path(sys.executable).with_name("optuna-dashboard"), str(study.path), "--port", str(port)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        [summary] = json.loads(_page(f"http://127.0.0.1:{port}/api/studies"))["study_summaries"]
-        assert summary["study_name"] == "search"
-        detail = json.loads(_page(f"http://127.0.0.1:{port}/api/studies/{summary['study_id']}"))
-        assert [trial["state"] for trial in detail["trials"]] == ["Complete", "Pruned", "Pruned"]
-    finally:
-        dashboard.kill()
-        dashboard.communicate()
-
-
-def _page(address: str) -> str:
-    """A page of a server that may still be starting."""
-    for _ in range(300):
-        try:
-            with urllib.request.urlopen(address, timeout=10) as answer:
-                return str(answer.read().decode())
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(address)
+    assert states_of(root) == [TrialState.COMPLETE] * 5
+    assert [status_of(run) for run in root.glob("trial-*")] == ["done"] * 5
 
 
 WRONG = {
@@ -226,8 +179,7 @@ WRONG = {
     ),
     "unknown key": (("optimizer.rate=interval(0,1)",), "optimizer.rate: unknown key"),
     "a float": (("model.periodic_features=interval(1,8)",), "write int(interval(LOW,HIGH))"),
-    "a sampler that went": ((*SPACE, "sweep.sampler=cmaes"), "found 'cmaes', expected 'tpe' or 'random'"),
-    "folders": ((*SPACE, "hydra.sweep.subdir=x"), "hydra.sweep.subdir: has no meaning"),
+    "a kind of pruning that went": ((*SPACE, "sweep.pruning=hyperband"), "expected 'none' or 'halving'"),
     "a launcher": ((*SPACE, "hydra/launcher=basic"), "a search needs hydra/launcher=lockstep"),
 }
 """Overrides and parts of the message, by what is wrong."""

@@ -30,13 +30,13 @@ QUICK = SMALL[:-1]  # without the epochs
 
 SWEEPS = {
     "folds, dropout, rates, early stopping": [
-        *("data/split=kfold", "data.split.folds=3", "data.split.fold=range(3)"),
+        *("data/split=kfold", "data.split.folds=3", "data.split.fold=range(2)"),
         *("model.dropout=0,0.2", "optimizer.lr=0.03,0.003", "callbacks.early_stopping.patience=1"),
         "scheduler=plateau",
         "scheduler.patience=0",
     ],
     "a member that diverges, schedules, momentum": [
-        *("optimizer=sgd", "optimizer.lr=0.01,1e18", "optimizer.momentum=0,0.9", "scheduler.warmup=0,0.3"),
+        *("optimizer=sgd", "optimizer.lr=0.01,1e18", "optimizer.momentum=0,0.9", "scheduler.warmup=0.3"),
         "model/preprocessing=none",
     ],
     "norms, residuals, deltas, clipping": [
@@ -55,7 +55,7 @@ def test_in_lockstep_and_one_by_one_leave_the_same_behind(
 ) -> None:
     # 71 rows: folds differ in size, and the last batch is a short one.
     common = ("data=synthetic", "data.rows=71", "data.batch_size=9", "model.hidden=[8,8]", *SWEEPS[sweep])
-    overrides = ("-m", *common, "trainer.max_epochs=12", "data.noise=2", "baselines=[]")
+    overrides = ("-m", *common, "trainer.max_epochs=8", "data.noise=2", "baselines=[]")
     lockstep = command(*overrides, "name=lockstep")
     alone = command(*overrides, "name=alone", "hydra/launcher=basic")
     assert lockstep.status == alone.status == int("diverges" in sweep), (lockstep.err, alone.err)
@@ -68,8 +68,8 @@ def test_in_lockstep_and_one_by_one_leave_the_same_behind(
         assert run == left_behind(tmp_path / "outputs/alone" / name), name
     curves = [json.dumps(run["curves"]) for run in runs.values() if run["curves"]]
     assert len(set(curves)) == len(curves) >= len(runs) / 2
-    if "stopping" in sweep:  # some at the first stop, some at the second, and some not at all
-        assert len({run["metrics"]["epochs"] for run in runs.values()}) > 3
+    if "stopping" in sweep:  # at different epochs
+        assert len({run["metrics"]["epochs"] for run in runs.values()}) > 2
 
 
 def test_a_sweep_prints_its_plan_its_best_runs_and_its_folder(
@@ -101,7 +101,7 @@ def test_folds_are_a_sweep_like_any_other(
     command: Callable[..., Ended], run_script: Callable[..., Ended], tmp_path: Path
 ) -> None:
     folds = ("data/split=kfold", "data.split.folds=4", "data.split.fold=range(4)", "name=s")
-    ended = command("-m", "trainer.max_epochs=3", "baselines=[]", *folds)
+    ended = command("-m", *QUICK, "trainer.max_epochs=1", *folds)
     assert without_notes(ended.out).startswith("4 runs: 1 stack of 4\n")
     table = run_script("results", "outputs/s", "--format", "csv").out.splitlines()
     assert len(table) == 2  # one line: its runs are repeats
@@ -114,45 +114,30 @@ def test_folds_are_a_sweep_like_any_other(
     assert float(row["test/rmse SE"]) == pytest.approx(np.std(scores, ddof=1) / 2)
 
 
-MISTAKES = [
-    Mistake("a key that does not exist", {}, ["sed=1,2"], ["sed: unknown key", "did you mean seed?"]),
-    Mistake("no values", {}, ["seed=range(0)"], ["seed: has no values", "seed=range(4)"]),
-    Mistake("a value twice", {}, ["seed=1,1"], ["two runs have the same folder", "seed=1"]),
-    Mistake(
-        "losses that cannot be compared",
-        {},
+WRONG = {
+    "a key that does not exist": (["sed=1,2"], ["sed: unknown key", "did you mean seed?"]),
+    "no values": (["seed=range(0)"], ["seed: has no values", "seed=range(4)"]),
+    "a value twice": (["seed=1,1"], ["two runs have the same folder", "seed=1"]),
+    "losses that cannot be compared": (
         ["loss=mse,mae,huber", "monitor=val/loss"],
         ["different losses cannot be compared (found loss=mse, loss=mae, loss=huber)", "monitor=val/rmse"],
     ),
-    Mistake(
-        "targets that are scaled differently",
-        {},
+    "targets that are scaled differently": (
         ["model.preprocessing.target=standard,none", "monitor=val/loss"],
         ["different losses cannot be compared", "target=standard, target=none"],
     ),
-    Mistake("all values wrong", {}, ["optimizer.lr=0,-1"], ["optimizer.lr: out of range", "above 0"]),
-    Mistake(
-        "no such table",
-        {},
+    "all values wrong": (["optimizer.lr=0,-1"], ["optimizer.lr: out of range", "above 0"]),
+    "no such table": (
         ["data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"],
         ["no such file", "t.csv"],
     ),
-    Mistake(
-        "no members",
-        {},
-        ["seed=1,2", "hydra.launcher.max_members=0"],
-        ["hydra.launcher.max_members: out of range", "1 or above"],
-    ),
-    Mistake(
-        "an unknown launcher",
-        {},
-        ["seed=1,2", "hydra/launcher=slurm"],
-        ["hydra/launcher: unknown option", "lockstep"],
-    ),
-]
+    "no members": (["hydra.launcher.max_members=0"], ["hydra.launcher.max_members: out of range"]),
+    "an unknown launcher": (["hydra/launcher=slurm"], ["hydra/launcher: unknown option", "lockstep"]),
+    "a sweeper of Hydra's": (["hydra/sweeper=basic", "seed=1,2"], ["needs hydra/launcher=basic"]),
+}
 
 
-@each(MISTAKES)
+@each([Mistake(name, {}, words, said) for name, (words, said) in WRONG.items()])
 def test_a_mistake_gets_a_short_answer_and_leaves_nothing(
     command: Callable[..., Ended], tmp_path: Path, mistake: Mistake
 ) -> None:
@@ -204,11 +189,11 @@ def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended
 
 def test_the_last_table_has_a_row_for_each_baseline(command: Callable[..., Ended], tmp_path: Path) -> None:
     overrides = ("-m", *QUICK[:-1], "trainer.max_epochs=2", "optimizer.lr=1e-3,1e-2", "data/split=kfold")
-    folds = ("data.split.folds=3", "data.split.fold=range(3)", "baselines=[linear,constant]", "name=s")
+    folds = ("data.split.folds=3", "data.split.fold=range(2)", "baselines=[linear,constant]", "name=s")
     lines = command(*overrides, *folds).out.splitlines()
     table = [line for line in lines if line.startswith(("│", "┃"))]
     assert max(map(len, table)) <= 80
-    assert "mean ± SD over 3 folds" in [line.strip() for line in lines]
+    assert "mean ± SD over 2 folds" in [line.strip() for line in lines]
     metrics = [
         json.loads(path.read_text()) for path in (tmp_path / "outputs/s").glob("*lr=0.01*/metrics.json")
     ]
@@ -299,13 +284,10 @@ def test_a_run_that_cannot_begin_as_another_is_refused_alone(
     assert "2 of 4 runs failed" in ended.err
 
 
-@pytest.mark.parametrize("launcher", ["lockstep", "basic"])
-def test_a_tables_oddities_are_said_once(
-    command: Callable[..., Ended], tmp_path: Path, launcher: str
-) -> None:
+def test_a_tables_oddities_are_said_once(command: Callable[..., Ended], tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,same,y\n" + "".join(f"{i},7,{i / 3}\n" for i in range(40)))
     table = ("data=csv", "data.path=t.csv", "data.target=y", "model=linear", "trainer.max_epochs=1")
-    ended = command("-m", *table, "baselines=[]", "seed=1", "name=s", f"hydra/launcher={launcher}")
+    ended = command("-m", *table, "baselines=[]", "seed=1,2", "name=s")
     assert (ended.out + ended.err).count("leaving out column 'same'") == 1, ended
 
 

@@ -74,9 +74,11 @@ def test_lines_whenever_a_number_changes_and_the_table_at_the_end(
 ) -> None:
     sweep = tmp_path / "s"
     sweep.mkdir()
-    (sweep / "plan.json").write_text(json.dumps({"stacks": [["seed=0", "seed=1"], ["seed=2"]]}))
     driver, worker = FolderLock(sweep), FolderLock(sweep / "seed=0")
     driver.acquire()
+
+    def plan() -> None:
+        (sweep / "plan.json").write_text(json.dumps({"stacks": [["seed=0", "seed=1"], ["seed=2"]]}))
 
     def start() -> None:
         write(sweep / "seed=0", "running")
@@ -90,30 +92,20 @@ def test_lines_whenever_a_number_changes_and_the_table_at_the_end(
     def second_stack() -> None:
         write(sweep / "seed=2", "done", **{"val/mae": 1.0, "test/rmse": 2.0})
 
-    looks(lambda: None, start, lambda: None, first_stack, second_stack, driver.release)
+    looks(plan, start, lambda: None, first_stack, second_stack, driver.release)
     ended = run_script("results", "s", "--watch")
     assert (ended.status, ended.err) == (0, "")
     lines = ended.out.splitlines()
-    lines[:4] = [line.partition("; about")[0] for line in lines[:4]]
-    assert lines[:4] == [
+    lines[:5] = [line.partition("; about")[0] for line in lines[:5]]
+    assert lines[:5] == [
+        "no run yet",
         "3 runs: 3 waiting",
         "3 runs: 1 running, 2 waiting",
         "3 runs: 1 done, 1 diverged, 1 waiting; best val/mae 2 (seed=0)",
         "3 runs: 2 done, 1 diverged; best val/mae 1 (seed=2)",
     ]
-    assert lines[4:] == run_script("results", "s").out.splitlines()
+    assert lines[5:] == run_script("results", "s").out.splitlines()
     assert "\x1b" not in ended.out
-
-
-def test_a_command_that_is_still_loading_is_waited_for(
-    run_script: Command, looks: Callable[..., None], tmp_path: Path
-) -> None:
-    (tmp_path / "s").mkdir()
-    driver = FolderLock(tmp_path / "s")
-    driver.acquire()
-    looks(lambda: write(tmp_path / "s/seed=0", "done"), driver.release)
-    ended = run_script("results", "s", "--watch")
-    assert ended.out.splitlines()[:2] == ["no run yet", "1 run: 1 done"]
 
 
 def test_a_search_and_one_of_its_trials(command: Command, run_script: Command, tmp_path: Path) -> None:
@@ -156,7 +148,7 @@ def test_a_signal_ends_it_quietly(
         (["s", "o/t"], ["--watch: watches one folder (found s, o/t)", "give the folder of one sweep"]),
         (["absent"], ["absent: no such folder", "give the folder of a sweep or a run"]),
         (["empty"], ["empty: contains no run", "give the folder of a sweep or a run"]),
-        (["o"], ["o: contains no run", "give the folder of a sweep or a run, such as o/u"]),
+        (["o"], ["o: contains no run", "give the folder of a sweep or a run"]),
     ],
 )
 def test_mistakes(run_script: Command, tmp_path: Path, arguments: list[str], message: list[str]) -> None:

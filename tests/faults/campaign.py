@@ -47,20 +47,21 @@ STACK = (
 )
 
 
+def as_bits(value: Any) -> Any:
+    """A value of a checkpoint with the bytes of its tensors."""
+    if isinstance(value, dict):
+        return {name: as_bits(inner) for name, inner in value.items()}
+    return value.numpy().tobytes() if isinstance(value, torch.Tensor) else value
+
+
 def outcome(folder: Path) -> dict[str, Any]:
     """What a run has come to, bit by bit, with all that training would go on from."""
     left = left_behind(folder)
-    training = checkpoint.load(folder / "checkpoints/last.ckpt").get("training", {"members": {}})
-    members = {
-        f"{part} {name}": tensor.numpy().tobytes()
-        for part, tensors in training.pop("members").items()
-        for name, tensor in tensors.items()
-    }
+    training = checkpoint.load(folder / "checkpoints/last.ckpt").get("training", {})
     rows = folder / "csv/metrics.csv"
     return {
         **{name: left[name] for name in ("metrics", "curves", "config", "weights")},
-        "training": {name: value for name, value in training.items() if name != "seconds"},
-        "members": members,
+        "training": {name: as_bits(value) for name, value in training.items() if name != "seconds"},
         "csv": sorted(rows.read_text().splitlines()) if rows.exists() else [],
     }
 

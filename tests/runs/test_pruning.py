@@ -27,7 +27,7 @@ from mlplab.training import checkpoint
 from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.loggers.curves import BEST
 from mlplab.training.module import StackModule
-from mlplab.training.pruning import Bracket, Rung
+from mlplab.training.rungs import Bracket, Rung
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -210,7 +210,7 @@ def launched(
         for number, (member, each) in enumerate(zip(members, brackets, strict=True))
     ]
     section = {"max_members": None, "workers": 1, "engine": {"name": "local"}} | more
-    engine = open_engine(parse_launcher(section), root, runs[0].config.trainer)
+    engine = open_engine(parse_launcher(section), root, "cpu")
     metrics = launch(runs, [], root, cache, engine)
     engine.close()
     return {folder.name: found for folder, found in metrics.items()}
@@ -224,7 +224,7 @@ MIXED: Sequence[Bracket | None] = (None, bracket(1 / 6, 1 / 2), bracket(1 / 6, 1
 """Brackets of a stack in which one of five runs is pruned, so that it does not shrink at once."""
 
 
-@pytest.mark.parametrize(("kind", "step"), [("numbers", 5), ("ensembles", 11), ("numbers", 17)])
+@pytest.mark.parametrize(("kind", "step"), [("numbers", 5), ("ensembles", 11)])
 def test_a_stack_killed_after_a_rung_comes_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, step: int
 ) -> None:

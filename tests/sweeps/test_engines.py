@@ -1,6 +1,5 @@
 """How stacks are handed to workers, whatever the engine: workers here train at once, or as a test says."""
 
-import json
 import os
 import pickle
 import signal
@@ -31,7 +30,7 @@ from mlplab.sweeps.engines.processes import VISIBLE_DEVICES, Processes
 from mlplab.sweeps.engines.slurm import SlurmJobs
 from mlplab.sweeps.engines.worker import run_job, write_job
 from mlplab.sweeps.train_stack import PlannedStack
-from mlplab.training.pruning import Bracket, Rung
+from mlplab.training.rungs import Bracket, Rung
 
 Train = Callable[[Path], object]
 
@@ -92,38 +91,27 @@ def driven(stack: PlannedStack, engine: Engine) -> str:
     return str(read_metrics(stack.runs[0].folder)["status"])
 
 
-def test_a_lost_worker_is_replaced(stack: PlannedStack) -> None:
-    engine = Here(lost, lost)
-    assert driven(stack, engine) == "done"
-    assert engine.handed_over == 3
-
-
-def test_a_stack_that_always_loses_its_worker_fails(stack: PlannedStack) -> None:
-    engine = Here(lost, lost, lost)
-    assert driven(stack, engine) == "failed"
-    reason = read_metrics(stack.runs[0].folder)["reason"]
-    assert reason == "it was struck by lightning; so did 2 workers before"
-    assert engine.handed_over == 3
-
-
-def test_workers_may_be_stopped_more_often(stack: PlannedStack) -> None:
-    assert driven(stack, Here(*[ends_as(stack, "interrupted")] * 5)) == "done"
-
-
-def test_a_run_that_fails_is_tried_once_more(stack: PlannedStack) -> None:
-    assert driven(stack, Here(lost, ends_as(stack, "failed"))) == "done"
-
-
-def test_a_run_that_fails_twice_has_failed(stack: PlannedStack) -> None:
-    engine = Here(*[ends_as(stack, "failed")] * 2)
-    assert driven(stack, engine) == "failed"
-    assert engine.handed_over == 2
-
-
-def test_a_run_that_diverges_is_not_tried_again(stack: PlannedStack) -> None:
-    engine = Here(ends_as(stack, "diverged"))
-    assert driven(stack, engine) == "diverged"
-    assert engine.handed_over == 1
+@pytest.mark.parametrize(
+    ("ways", "status", "handed_over"),
+    [
+        (["lost", "lost"], "done", 3),
+        (["lost"] * 3, "failed", 3),
+        (["interrupted"] * 5, "done", 6),
+        (["lost", "failed"], "done", 3),  # a run that fails is tried once more
+        (["failed"] * 2, "failed", 2),
+        (["diverged"], "diverged", 1),
+    ],
+    ids=str,
+)
+def test_a_stack_is_handed_over_until_it_has_ended(
+    stack: PlannedStack, ways: list[str], status: str, handed_over: int
+) -> None:
+    engine = Here(*(lost if way == "lost" else ends_as(stack, way) for way in ways))
+    assert driven(stack, engine) == status
+    assert engine.handed_over == handed_over
+    if ways == ["lost"] * 3:
+        reason = read_metrics(stack.runs[0].folder)["reason"]
+        assert reason == "it was struck by lightning; so did 2 workers before"
 
 
 def test_a_state_that_is_damaged_ends_its_run(stack: PlannedStack) -> None:
@@ -216,16 +204,16 @@ def test_errors_of_workers_can_be_pickled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("visible", "gpus", "devices", "expected"),
-    [("", 0, 1, [None] * 3), ("", 2, 1, ["0", "1", "0"]), ("5,3", 2, 2, ["5", "3", "5"])],
+    ("visible", "gpus", "expected"),
+    [("", 0, [None] * 3), ("", 2, ["0", "1", "0"]), ("5,3", 2, ["5", "3", "5"])],
     ids=["no GPU", "two", "two of several"],
 )
 def test_each_process_gets_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, visible: str, gpus: int, devices: int, expected: list[str | None]
+    monkeypatch: pytest.MonkeyPatch, visible: str, gpus: int, expected: list[str | None]
 ) -> None:
     monkeypatch.setenv(VISIBLE_DEVICES, visible)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    engine = Processes(launcher(), trainer(devices))
+    engine = Processes(launcher(), "auto")
     given: list[str | None] = []
 
     class Worker:
@@ -240,25 +228,9 @@ def test_each_process_gets_a_gpu(
     assert given == expected
 
 
-def test_several_devices_are_several_gpus_of_this_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    engine = Processes(launcher(), trainer(devices=2))
-    assert (engine.launcher.workers, engine.slots) == (2, 2)
-    assert Processes(launcher(workers=4), trainer(devices=2)).launcher.workers == 4
-    message = r"trainer.devices=4: needs 4 GPUs \(found {}\)\n.*hydra.launcher.workers=4"
-    with pytest.raises(UserError, match=message.format(3)):
-        Processes(launcher(), trainer(devices=4))
-    with pytest.raises(UserError, match=message.format(0)):
-        Processes(launcher(), trainer(devices=4, accelerator="cpu"))
-    with pytest.raises(UserError, match=r"trainer.devices=2: is for GPUs of this machine"):
-        open_engine(launcher(SLURM | {"cluster": "local"}), tmp_path, trainer(devices=2))
-
-
 @pytest.mark.slow  # the processes import torch
 def test_processes_that_are_killed_or_exit_are_replaced(stack: PlannedStack) -> None:
-    engine = Processes(launcher(), trainer())
+    engine = Processes(launcher(), "auto")
     path = write_job(stack)
     (job,) = engine.submit([path])
     assert job.result(timeout=120)
@@ -272,28 +244,21 @@ def test_processes_that_are_killed_or_exit_are_replaced(stack: PlannedStack) -> 
     engine.close()
 
 
-def trainer(devices: int = 1, accelerator: str = "auto") -> config.Trainer:
-    return resolved(*SMALL).trainer.model_copy(update={"devices": devices, "accelerator": accelerator})
-
-
 def launcher(engine: dict[str, object] | None = None, **section: object) -> config.Launcher:
     return parse_launcher(
         {"max_members": None, "workers": None, "engine": engine or {"name": "local"}} | section
     )
 
 
-def test_there_is_room_for_a_stack_on_each_gpu_or_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_room_for_a_stack_on_each_gpu_or_core(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     cores = len(os.sched_getaffinity(0))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    slots = [Processes(launcher(), trainer(accelerator=name)).slots for name in ("auto", "cuda", "cpu")]
-    assert slots == [3, 3, cores]
-
-
-def test_more_workers_than_cores_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    cores = len(os.sched_getaffinity(0))
-    Processes(launcher(workers=cores), trainer())
+    assert [Processes(launcher(), name).slots for name in ("auto", "cuda", "cpu")] == [3, 3, cores]
+    Processes(launcher(workers=cores), "cpu")
     assert not caplog.records
-    Processes(launcher(workers=cores + 1), trainer())
+    Processes(launcher(workers=cores + 1), "cpu")
     message = f"hydra.launcher.workers={cores + 1}: this machine has {cores} cores"
     assert [record.getMessage() for record in caplog.records] == [message]
 
@@ -316,13 +281,19 @@ def test_an_engine_that_is_not_installed(
         check_installed(launcher(engine).engine)
 
 
-def test_slurm_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clusters_that_are_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
     with pytest.raises(UserError, match=r"Slurm is not installed here.*\n.*cluster=local"):
-        open_engine(launcher(SLURM), tmp_path, trainer())
+        open_engine(launcher(SLURM), tmp_path, "auto")
+    address = "hydra.launcher.engine.address=127.0.0.1:1"
+    with pytest.raises(UserError, match=rf"{address}: no Ray cluster can be reached\n.*ray start --head"):
+        open_engine(launcher(RAY | {"address": "127.0.0.1:1"}), tmp_path, "auto")
 
 
-def slurm_jobs(root: Path, monkeypatch: pytest.MonkeyPatch) -> SlurmJobs:
+def slurm_jobs(root: Path, monkeypatch: pytest.MonkeyPatch, record: str = '{"a": ["x", "7_0"]}') -> SlurmJobs:
+    """The engine of a sweep with the record of an earlier command."""
+    (root / "slurm/x").mkdir(parents=True, exist_ok=True)
+    (root / "slurm/jobs.json").write_text(record)
     monkeypatch.setattr("shutil.which", lambda name: name)
     monkeypatch.setattr("submitit.SlurmJob.done", lambda job: job.job_id == "1")
     engine = launcher(SLURM).engine
@@ -333,55 +304,44 @@ def slurm_jobs(root: Path, monkeypatch: pytest.MonkeyPatch) -> SlurmJobs:
 @pytest.mark.parametrize(
     ("record", "adopted", "cancels"),
     [
-        ({"a": ["x", "7_0"], "b": ["x", "7_1"]}, {"a": "7_0", "b": "7_1"}, False),
-        ({"a": ["../../x", "7_0"], "b": ["x", "1"]}, {"a": "7_0"}, False),
-        ({"a": ["x", "7_0"], "other": ["x", "7_1"]}, {}, True),
-        ({"a": ["x", "--user=root"]}, {}, True),
-        ({}, {}, True),
-        ([1], {}, True),
-        ({"a": 1}, {}, True),
+        ('{"a": ["x", "7_0"], "b": ["x", "7_1"]}', {"a": "7_0", "b": "7_1"}, False),
+        ('{"a": ["../../x", "7_0"], "b": ["x", "1"]}', {"a": "7_0"}, False),
+        ('{"a": ["x", "7_0"], "other": ["x", "7_1"]}', {}, True),
+        ('{"a": ["x", "--user=root"]}', {}, True),
+        ("[1]", {}, True),
+        ('{"a": 1}', {}, True),
         ("?", {}, True),
     ],
-    ids=["all", "one has ended", "another plan", "no id", "none", "a list", "a number", "damaged"],
+    ids=["all", "one has ended", "another plan", "no id", "a list", "a number", "damaged"],
 )
 def test_jobs_of_an_earlier_command_go_on_or_are_cancelled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: object, adopted: dict[str, str], cancels: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: str, adopted: dict[str, str], cancels: bool
 ) -> None:
-    (tmp_path / "slurm").mkdir()
-    (tmp_path / "slurm/jobs.json").write_text("?" if record == "?" else json.dumps(record))
     called: list[str] = []
     monkeypatch.setattr("subprocess.run", lambda words, check: called.extend(words))
-    engine = slurm_jobs(tmp_path, monkeypatch)
+    engine = slurm_jobs(tmp_path, monkeypatch, record)
     engine._adopt({"a": Path("a"), "b": Path("b")})
     assert {stack: job.job_id for stack, job in engine._jobs.items()} == adopted
     assert {job.paths.folder for job in engine._jobs.values()} <= {tmp_path / "slurm/x"}
     assert called == (["scancel", f"--name={engine.name}"] if cancels else [])
     engine._write_record()
-    again = slurm_jobs(tmp_path, monkeypatch)
+    again = slurm_jobs(tmp_path, monkeypatch, (tmp_path / "slurm/jobs.json").read_text())
     assert {stack: job.job_id for stack, job in again._earlier.items()} == adopted
 
 
-def test_a_job_that_ends_without_a_result_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "slurm/x").mkdir(parents=True)
-    (tmp_path / "slurm/jobs.json").write_text('{"a": ["x", "7_0"]}')
-    engine = slurm_jobs(tmp_path, monkeypatch)
-    job = engine._earlier["a"]
-    message = "job 7_0 ended without a result (see slurm/x/7_0_0_log.err)"
-    assert str(engine.error(job)) == message
-    (tmp_path / "slurm/x/7_0_0_result.pkl").write_bytes(b"is never read")
-    assert engine.error(job) is None
-
-
-@pytest.mark.parametrize("has_result", [True, False])
-def test_the_files_of_jobs_stay_until_all_have_ended_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_result: bool
+def test_a_job_that_ends_without_a_result_is_lost_and_its_files_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "slurm/x").mkdir(parents=True)
-    (tmp_path / "slurm/jobs.json").write_text('{"a": ["x", "7_0"]}')
-    if has_result:
-        (tmp_path / "slurm/x/7_0_0_result.pkl").touch()
-    slurm_jobs(tmp_path, monkeypatch).close()
-    assert (tmp_path / "slurm").exists() is not has_result
+    engine = slurm_jobs(tmp_path, monkeypatch)
+    message = "job 7_0 ended without a result (see slurm/x/7_0_0_log.err)"
+    assert str(engine.error(engine._earlier["a"])) == message
+    engine.close()
+    assert (tmp_path / "slurm").exists()
+    engine = slurm_jobs(tmp_path, monkeypatch)
+    (tmp_path / "slurm/x/7_0_0_result.pkl").write_bytes(b"is never read")
+    assert engine.error(engine._earlier["a"]) is None
+    engine.close()
+    assert not (tmp_path / "slurm").exists()
 
 
 def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
@@ -390,10 +350,10 @@ def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
     nodes = [{"Alive": alive, "Resources": {"CPU": 5.0, "memory": 9e9}} for alive in (True, True, False)]
     monkeypatch.setattr("ray.nodes", lambda: nodes)
     monkeypatch.setattr("mlplab.sweeps.engines.ray_cluster._connect", lambda address: None)
-    assert open_engine(launcher(RAY | {"cpus": 2}), tmp_path, trainer()).slots == 4
-    assert open_engine(launcher(RAY | {"memory_gib": 8}), tmp_path, trainer()).slots == 2
+    assert open_engine(launcher(RAY | {"cpus": 2}), tmp_path, "auto").slots == 4
+    assert open_engine(launcher(RAY | {"memory_gib": 8}), tmp_path, "auto").slots == 2
     with pytest.raises(UserError, match="no node has room for a stack of 9 CPU and 0 GPU"):
-        open_engine(launcher(RAY | {"cpus": 9}), tmp_path, trainer())
+        open_engine(launcher(RAY | {"cpus": 9}), tmp_path, "auto")
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
+"""Which runs share a stack, and how many stacks there are."""
+
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-import pytest
 from support import config as compose
 
+from mlplab.config import parse_launcher
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.runs.run import Run
 from mlplab.sweeps.checks import RefusedRun, check_runs
+from mlplab.sweeps.engines.processes import Processes
 from mlplab.sweeps.folder import read_stacks
 from mlplab.sweeps.plan import Plan, make_plan
 
@@ -17,13 +20,19 @@ config = cache(compose)
 DATA = ("data=synthetic", "data.rows=101", "data.batch_size=16", "model.hidden=[8]")
 
 
+def engine(members: int | None = None, workers: int | None = None, cores: int = 2) -> Processes:
+    section = {"max_members": members, "workers": workers, "engine": {"name": "local"}}
+    made = Processes(parse_launcher(section), "cpu")
+    made.slots = cores
+    return made
+
+
 def plan(
     *runs: Sequence[str], members: int | None = None, workers: int | None = None, cores: int = 2
 ) -> Plan:
     configured = [Run(config(*DATA, *overrides), Path(str(number))) for number, overrides in enumerate(runs)]
     cache = DataCache()
-    checked = check_runs(configured, Path(), cache)
-    return make_plan(*checked, cache, max_members=members, workers=workers, slots=cores)
+    return make_plan(*check_runs(configured, Path(), cache), cache, engine(members, workers, cores))
 
 
 def stacks(made: Plan) -> list[list[int]]:
@@ -31,43 +40,28 @@ def stacks(made: Plan) -> list[list[int]]:
     return [[int(run.folder.name) for run in stack] for stack in made.stacks]
 
 
+def sizes(made: Plan) -> list[int]:
+    return list(map(len, made.stacks))
+
+
 ALIKE = [
-    ["seed=1"],
-    ["optimizer.lr=0.1"],
-    ["optimizer.weight_decay=0.1"],
-    ["optimizer.betas=[0.8,0.9]"],
-    ["optimizer.eps=1e-7"],
-    ["model.dropout=0.1"],
-    ["scheduler=step"],
-    ["scheduler.warmup=0.1"],
-    ["data.split.seed=3"],
-    ["data/split=kfold", "data.split.fold=2"],
+    *(["seed=1"], ["optimizer.lr=0.1"], ["optimizer.weight_decay=0.1"], ["optimizer.betas=[0.8,0.9]"]),
+    *(["optimizer.eps=1e-7"], ["model.dropout=0.1"], ["scheduler=step"], ["scheduler.warmup=0.1"]),
+    *(["data.split.seed=3"], ["data/split=kfold", "data.split.fold=2"]),
     ["callbacks.early_stopping.patience=4"],
 ]
 UNLIKE = [
-    ["model.hidden=[9]"],
-    ["model.activation=gelu"],
-    ["data.batch_size=32"],
-    ["trainer.max_epochs=7"],
-    ["loss=mae"],
-    ["optimizer=sgd"],
-    ["data.seed=1"],
-    ["data.noise=1"],
-    ["monitor=val/loss"],
-    ["trainer.precision=64"],
-    ["model/preprocessing=none"],
+    *(["model.hidden=[9]"], ["model.activation=gelu"], ["data.batch_size=32"], ["trainer.max_epochs=7"]),
+    *(["loss=mae"], ["optimizer=sgd"], ["data.seed=1"], ["data.noise=1"], ["monitor=val/loss"]),
+    *(["trainer.precision=64"], ["model/preprocessing=none"]),
     ["data.split.test=0.4"],  # fewer steps an epoch
 ]
 
 
 def test_what_shares_a_stack() -> None:
-    made = plan([], *ALIKE, *UNLIKE)
-    assert stacks(made)[0] == list(range(len(ALIKE) + 1))
-    assert stacks(made)[1:] == [[len(ALIKE) + 1 + number] for number in range(len(UNLIKE))]
-    assert (
-        made.summary()
-        == f"{len(ALIKE) + len(UNLIKE) + 1} runs: 1 stack of {len(ALIKE) + 1}, {len(UNLIKE)} alone"
-    )
+    made, alike = plan([], *ALIKE, *UNLIKE), len(ALIKE) + 1
+    assert stacks(made) == [list(range(alike)), *([alike + number] for number in range(len(UNLIKE)))]
+    assert made.summary() == f"{alike + len(UNLIKE)} runs: 1 stack of {alike}, {len(UNLIKE)} alone"
 
 
 def test_runs_of_classes_share_a_stack_unless_their_class_weights_differ() -> None:
@@ -80,53 +74,37 @@ def test_runs_of_classes_share_a_stack_unless_their_class_weights_differ() -> No
 
 def test_only_runs_that_do_not_fit_their_target_are_refused() -> None:
     blobs = ["data.function=blobs"]
-    made = plan(blobs, [*blobs, "loss=mse"], [*blobs, "monitor=val/mae"], ["loss=cross_entropy"], [])
-    assert stacks(made) == [[0], [4]]
-    said = ("is a loss of numbers", "is not a metric of classes", "is for classes")
+    wrong = [[*blobs, "loss=mse"], [*blobs, "monitor=val/mae"], ["loss=cross_entropy"], ["trainer.devices=2"]]
+    made = plan(blobs, *wrong, [])
+    assert stacks(made) == [[0], [5]]
+    said = ("is a loss of numbers", "is not a metric of classes", "is for classes", "trains on one device")
     for run, words in zip(made.refused, said, strict=True):
         assert words in run.reason
 
 
 def test_folds_share_a_stack_but_where_a_short_batch_would_matter() -> None:
     folds = [["data/split=kfold", "data.split.folds=5", f"data.split.fold={fold}"] for fold in range(5)]
-    assert [len(stack) for stack in plan(*folds).stacks] == [5]
-    normed = plan(*([*fold, "model.norm=batch"] for fold in folds))
-    assert [len(stack) for stack in normed.stacks] == [1, 4]  # 101 rows: one test part has a row more
-    whole = plan(*([*fold, "data.batch_size=null"] for fold in folds))
-    assert [len(stack) for stack in whole.stacks] == [1, 4]
+    assert sizes(plan(*folds)) == [5]
+    for odd in ("model.norm=batch", "data.batch_size=null"):  # 101 rows: one test part has a row more
+        assert sizes(plan(*([*fold, odd] for fold in folds))) == [1, 4]
 
 
-def test_members_of_a_stack() -> None:
+def test_members_and_workers() -> None:
     seeds = [[f"seed={seed}"] for seed in range(10)]
-    assert [len(stack) for stack in plan(*seeds).stacks] == [10]
-    assert [len(stack) for stack in plan(*seeds, members=4).stacks] == [3, 3, 4]
+    assert sizes(plan(*seeds)) == [10]
+    assert sizes(plan(*seeds, members=4)) == [3, 3, 4]
     assert plan(*seeds, members=5).summary() == "10 runs: 2 stacks of 5"
-    wide = plan(*([*seed, "model.hidden=[512,512]"] for seed in seeds))
-    assert 1 < len(wide.stacks) < 10
-    assert stacks(plan(*seeds)) == stacks(plan(*seeds))
-
-
-def test_workers() -> None:
-    seeds = [[f"seed={seed}"] for seed in range(10)]
-    assert (
-        plan(*seeds, workers=3).summary(place="3 processes")
-        == "10 runs: 1 stack of 4, 2 stacks of 3; 3 processes"
-    )
+    assert 1 < len(plan(*([*seed, "model.hidden=[512,512]"] for seed in seeds)).stacks) < 10
+    made = plan(*seeds, workers=3)
+    assert made.summary(place="3 processes") == "10 runs: 1 stack of 4, 2 stacks of 3; 3 processes"
     long = [[*seed, "trainer.max_epochs=100000"] for seed in seeds]
-    assert plan(*seeds).workers == 1
-    assert plan(*long).workers == 2
-    assert plan(*long, cores=1).workers == 1
+    assert [plan(*seeds).workers, plan(*long).workers, plan(*long, cores=1).workers] == [1, 2, 1]
+    assert plan(*seeds[:1], members=1).summary() == "1 run: 1 alone"
 
 
 def test_runs_with_callbacks_of_the_users_train_alone() -> None:
     timer = "+callbacks.timer._target_=lightning.pytorch.callbacks.Timer"
-    assert [
-        len(stack) for stack in plan(["seed=1", timer], ["seed=2", timer], ["seed=3"], ["seed=4"]).stacks
-    ] == [
-        1,
-        1,
-        2,
-    ]
+    assert sizes(plan(["seed=1", timer], ["seed=2", timer], ["seed=3"], ["seed=4"])) == [1, 1, 2]
 
 
 def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
@@ -140,7 +118,7 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
         Run(config(*DATA, *folds), Path("folds")),
     ]
     data = DataCache()
-    made = make_plan(*check_runs(runs, Path(), data), data, slots=1)
+    made = make_plan(*check_runs(runs, Path(), data), data, engine())
     assert [[run.folder.name for run in stack] for stack in made.stacks] == [["good"]]
     assert [run.folder.name for run in made.refused] == ["bad", "csv", "folds"]
     assert "column 'y'" in made.refused[1].reason
@@ -148,18 +126,13 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
     assert "more folds than rows" in made.refused[2].reason
 
 
-@pytest.mark.parametrize(("seeds", "summary"), [(1, "1 run: 1 alone"), (3, "3 runs: 3 alone")])
-def test_one_run_is_no_stack(seeds: int, summary: str) -> None:
-    assert plan(*([f"seed={seed}"] for seed in range(seeds)), members=1).summary() == summary
-
-
 def test_stacks_of_an_earlier_plan_stay(tmp_path: Path) -> None:
     cache, runs = DataCache(), [Run(config(*DATA, f"seed={seed}"), tmp_path / str(seed)) for seed in range(6)]
     accepted, refused = check_runs(runs, tmp_path, cache)
     path = tmp_path / "plan.json"
-    make_plan(accepted[:4], refused, cache, slots=1, max_members=2).write(path)
-    made = make_plan(accepted, refused, cache, slots=1, earlier=read_stacks(path))
+    make_plan(accepted[:4], refused, cache, engine(members=2)).write(path)
+    made = make_plan(accepted, refused, cache, engine(), read_stacks(path))
     assert stacks(made) == [[0, 1], [2, 3], [4, 5]]
     path.write_text('{"stacks": [["0", "0"], ["0", "9"], []]}')
-    made = make_plan(accepted, refused, cache, slots=1, earlier=read_stacks(path))
+    made = make_plan(accepted, refused, cache, engine(), read_stacks(path))
     assert stacks(made) == [[0], [1, 2, 3, 4, 5]]

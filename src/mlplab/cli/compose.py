@@ -93,22 +93,24 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: if an interpolation cannot be resolved, or a value is missing.
     """
-
-    with explained():
-        return {str(key): _plain_value(cfg, str(key)) for key in cfg if key not in ("hydra", SWEEP)}
+    return {str(key): plain_section(cfg, str(key)) for key in cfg if key not in ("hydra", SWEEP)}
 
 
 def sweep_settings(cfg: DictConfig) -> Sweep:
     """The section of a composed configuration that describes the sweep."""
+    return parse_sweep(plain_section(cfg, SWEEP))
+
+
+def plain_section(cfg: DictConfig, key: str) -> Any:
+    """A value or a section of a composed configuration as plain data.
+
+    Raises:
+        UserError: if an interpolation cannot be resolved, or a value is missing.
+    """
     with explained():
-        return parse_sweep(_plain_value(cfg, SWEEP))
-
-
-def _plain_value(cfg: DictConfig, key: str) -> Any:
-    node = cfg[key]
-    if not OmegaConf.is_config(node):
-        return node
-    return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+        node = cfg[key]
+        is_section = OmegaConf.is_config(node)
+        return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if is_section else node
 
 
 def reject_hydra_settings(section: Any) -> None:
@@ -119,16 +121,15 @@ def reject_hydra_settings(section: Any) -> None:
     """
     with explained():
         settings = {
-            "hydra.callbacks": bool(section.callbacks),
-            "hydra.job.env_set": bool(section.job.env_set),
-            "hydra.job.chdir": bool(section.job.chdir),
+            "hydra.callbacks": section.callbacks,
+            "hydra.job.env_set": section.job.env_set,
+            "hydra.job.chdir": section.job.chdir,
             "hydra.launcher": section.launcher is None,
             "hydra.sweeper": section.sweeper is None,
             "hydra.output_subdir": section.output_subdir is not None,
         }
-    for key, is_set in settings.items():
-        if is_set:
-            raise UserError(Fault("is not supported by mlplab", key, remedy="remove this setting"))
+    if rejected := [key for key, is_set in settings.items() if is_set]:
+        raise UserError(Fault("is not supported by mlplab", rejected[0], remedy="remove this setting"))
 
 
 def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:

@@ -27,84 +27,54 @@ def explained() -> Iterator[None]:
     except BrokenPipeError:
         raise  # the reader of our output has closed it
     except OSError as error:
-        where = str(error.filename or "")
-        raise UserError(Fault(f"cannot be used: {error.strerror}", where)) from error
+        raise UserError(Fault(f"cannot be used: {error.strerror}", str(error.filename or ""))) from error
 
 
-def explain(error: Exception) -> UserError:
+def explain(error: BaseException) -> UserError:
     """The mistake behind an exception of Hydra, OmegaConf or YAML."""
-    chain = list(_causes(error))
+    chain = [error]
+    while following := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(following)
     for cause in chain:
         if isinstance(cause, UserError):
             return cause
-    for cause in chain:
-        if fault := _fault(cause):
-            return UserError(fault)
-    return UserError(Fault(_first_line(error), remedy=_first_line(chain[-1]) if len(chain) > 1 else ""))
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    while True:
-        yield error
-        following = error.__cause__ or error.__context__
-        if following is None:
-            return
-        error = following
+    general = Fault(_first_line(error), remedy=_first_line(chain[-1]) if len(chain) > 1 else "")
+    return UserError(next(filter(None, map(_fault, chain)), general))
 
 
 def _fault(error: BaseException) -> Fault | None:
-    if isinstance(error, OverrideParseException) and (
-        found := re.search(r"while evaluating '(.*)': (.*)", str(error))
-    ):
-        expected = "choice(a,b), range(start,stop) or interval(low,high)"
-        return Fault(found[2], error.override, found[1], expected)
+    text = str(error)
     if isinstance(error, OverrideParseException):
-        return Fault(
-            "cannot be read as an override",
-            error.override,
-            expected="key=value or group=option",
-            remedy=f"quote values with spaces or special characters: {_quoted(error.override)}",
-        )
-    if isinstance(error, MissingConfigException):
-        return _unknown_option(error)
+        if found := re.search(r"while evaluating '(.*)': (.*)", text):
+            expected = "choice(a,b), range(start,stop) or interval(low,high)"
+            return Fault(found[2], error.override, found[1], expected)
+        key, _, value = error.override.partition("=")
+        remedy = f"quote values with spaces or special characters: \"{key}='{value or '…'}'\""
+        what, expected = "cannot be read as an override", "key=value or group=option"
+        return Fault(what, error.override, expected=expected, remedy=remedy)
+    if isinstance(error, MissingConfigException) and "/" in (error.missing_cfg_file or ""):
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        options = list(error.options or ())
+        expected = f"one of {listed(options, 20)}" if options else ""
+        remedy = did_you_mean(nearest(option, options), f"{group}=")
+        return Fault("unknown option", group, f"'{option}'", expected, remedy)
     if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark
+        mark, remedy = error.problem_mark, "correct that line; indent with spaces, not tabs"
         where = f"{mark.name}, line {mark.line + 1}" if mark else "a configuration file"
-        return Fault(
-            f"is not valid YAML: {error.problem}",
-            where,
-            remedy="correct that line; indent with spaces, not tabs",
-        )
+        return Fault(f"is not valid YAML: {error.problem}", where, remedy=remedy)
     if isinstance(error, MissingMandatoryValue):
         key = str(error.full_key or "").strip()
         return Fault("needs a value", key, remedy=f"set it: {key}=…")
-    if match := re.match(r"Could not override '([^']+)'", str(error)):
-        return unknown_key(match[1])
-    if match := re.search(r"An item is already at '([^']+)'", str(error)):
+    if match := re.search(r"An item is already at '([^']+)'", text):
         return Fault("already exists", match[1], remedy=f"remove the +: {match[1]}=…")
-    if match := re.search(r"config group '([^']+)' does not exist", str(error)):
-        return unknown_key(match[1])
-    if isinstance(error, OmegaConfBaseException):
-        return Fault(_first_line(error), str(error.full_key or ""))
-    return None
-
-
-def _quoted(override: str) -> str:
-    key, _, value = override.partition("=")
-    return f"\"{key}='{value or '…'}'\""
-
-
-def _unknown_option(error: MissingConfigException) -> Fault:
-    group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    options = list(error.options or ())
-    if not group:
+    if match := re.search(r"^Could not override '([^']+)'|config group '([^']+)' does not exist", text):
+        return unknown_key(match[1] or match[2])
+    if isinstance(error, MissingConfigException):
         return Fault(_first_line(error))
-    return Fault(
-        "unknown option",
-        group,
-        f"'{option}'",
-        f"one of {listed(options, 20)}" if options else "",
-        did_you_mean(nearest(option, options), f"{group}="),
+    return (
+        Fault(_first_line(error), str(error.full_key or ""))
+        if isinstance(error, OmegaConfBaseException)
+        else None
     )
 
 

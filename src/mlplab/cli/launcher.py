@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
+from mlplab.cli.compose import plain_section
 from mlplab.cli.sweep_runs import derive_runs
-from mlplab.config import Launcher
+from mlplab.config import parse_launcher
 from mlplab.config.keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.imports import heavy_imports
-from mlplab.runs.run import Run
 from mlplab.runs.selection import RunResult
-from mlplab.sweeps.checks import check_runs
+from mlplab.sweeps.checks import check_installed, check_runs
+from mlplab.training.rungs import Bracket
 
 if TYPE_CHECKING:
     from mlplab.sweeps.engines.engine import Engine
-    from mlplab.training.pruning import Bracket
 
-NO_BRACKETS: "Mapping[Path, Bracket]" = MappingProxyType({})
+NO_BRACKETS: Mapping[Path, Bracket] = MappingProxyType({})
 
 
 class SweepLauncher:
@@ -30,15 +30,21 @@ class SweepLauncher:
 
     Args:
         cfg: the composition that the runs have in common.
-        section: `hydra.launcher`.
 
     Attributes:
         root: the sweep's folder.
         cache: the tables of all runs.
+
+    Raises:
+        UserError: if the section `hydra.launcher` is wrong.
     """
 
-    def __init__(self, cfg: DictConfig, loader: ConfigLoader, section: Launcher) -> None:
-        self.cfg, self.loader, self.section = cfg, loader, section
+    def __init__(self, cfg: DictConfig, loader: ConfigLoader) -> None:
+        self.cfg, self.loader = cfg, loader
+        of_hydra = ("_target_", "_recursive_")
+        section = plain_section(cfg.hydra, "launcher")
+        self.section = parse_launcher({key: section[key] for key in section if key not in of_hydra})
+        check_installed(self.section.engine)
         self.root, self.cache = Path(str(cfg.hydra.sweep.dir)), DataCache()
         self._engine: Engine | None = None
 
@@ -46,7 +52,7 @@ class SweepLauncher:
         self,
         overrides: Sequence[Sequence[str]],
         first: int = 0,
-        brackets: "Mapping[Path, Bracket]" = NO_BRACKETS,
+        brackets: Mapping[Path, Bracket] = NO_BRACKETS,
     ) -> list[RunResult]:
         """Trains runs; returns the results of all, in the order of their overrides.
 
@@ -60,20 +66,17 @@ class SweepLauncher:
             Interrupted: after SIGINT or SIGTERM, with the training states saved.
         """
         derived = list(derive_runs(self.cfg, self.loader, overrides, first))
-        runs, refused = check_runs(
-            derived, self.root, self.cache
-        )  # before torch is imported, which takes seconds
+        runs, refused = check_runs(derived, self.root, self.cache)  # before torch is imported
         with heavy_imports():
             from mlplab.sweeps.engines.engine import open_engine
             from mlplab.sweeps.launch import launch
 
-        trainer = next(run.config.trainer for run in derived if isinstance(run, Run))
-        self._engine = self._engine or open_engine(self.section, self.root, trainer)
+        accelerator = runs[0].config.trainer.accelerator
+        self._engine = self._engine or open_engine(self.section, self.root, accelerator)
         runs = [replace(run, bracket=brackets.get(run.folder)) for run in runs]
         metrics = launch(runs, refused, self.root, self.cache, self._engine)
-        values = {run.folder: run.config.plain() for run in runs} | {
-            run.folder: run.values for run in refused
-        }
+        values = {run.folder: run.config.plain() for run in runs}
+        values |= {run.folder: dict(run.values) for run in refused}
         return [RunResult(run.folder, dict(flat(values[run.folder])), metrics[run.folder]) for run in derived]
 
     def close(self) -> None:

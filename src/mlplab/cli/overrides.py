@@ -46,7 +46,7 @@ def readable(words: Sequence[str]) -> list[str]:
         pairs = ",".join(f"[{quoted(name)},{quoted(kind)}]" for name, _, kind in kinds.values())
         columns = COLUMNS.rstrip(".")
         read += [f"~{columns}", f"+{columns}=[{pairs}]"]
-    keys = [_key(word) for word in read]
+    keys = [key_of(word) for word in read]
     if PATH in keys and not {"data", "experiment", RESUME, *OWN_CONFIG}.intersection(keys):
         read.insert(keys.index(PATH), TABLE)  # next to it: flags must not separate overrides
     return read
@@ -59,11 +59,12 @@ def lines_of(overrides: ListConfig) -> list[str]:
 
 def typed_keys(lines: Sequence[str]) -> set[str]:
     """The keys that overrides set."""
-    return {line.lstrip("+~").partition("=")[0] for line in lines}
+    return set(map(key_of, lines))
 
 
-def _key(word: str) -> str:
-    return word.lstrip("+").partition("=")[0]
+def key_of(override: str) -> str:
+    """The key that an override sets or removes."""
+    return override.lstrip("+~").partition("=")[0]
 
 
 def _with_folder_quoted(word: str) -> str:
@@ -80,7 +81,7 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
         UserError: if a table's file is given without its key, a key is given twice (Hydra would use the
             last), or there are several values or keys of a sweep without -m.
     """
-    sweep = [word for word in overrides if _key(word).partition(".")[0] == "sweep"]
+    sweep = [word for word in overrides if key_of(word).partition(".")[0] == "sweep"]
     if sweep and not multirun:
         remedy = f"add -m: python scripts/train.py -m {sweep[0]} …"
         raise UserError(Fault("is for a sweep, and this is one run", sweep[0], remedy=remedy))
@@ -95,30 +96,29 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
             continue
         key, line = override.get_key_element().lstrip("+"), override.input_line or ""
         if key in seen:
-            raise UserError(
-                Fault("is given twice", key, f"{seen[key]} and {line}", remedy="remove one of them")
-            )
+            found = f"{seen[key]} and {line}"
+            raise UserError(Fault("is given twice", key, found, remedy="remove one of them"))
         seen[key] = line
         if override.is_sweep_override():
-            swept[key] = line
-            values = line.partition("=")[2]
+            swept[key], values = line, line.partition("=")[2]
             if getattr(override.value(), "step", 1) == 0:
                 raise UserError(Fault("the step is 0", key, values, remedy="write range(START,STOP,STEP)"))
-            if not multirun and override.is_interval_sweep():
-                remedy = f"to search it, add -m: python scripts/train.py -m {shlex.quote(line)}"
-                raise UserError(Fault("an interval for one run", key, values, remedy=remedy))
             if not multirun:
-                raise UserError(
-                    Fault(
-                        "several values for one run",
-                        key,
-                        values,
-                        remedy=f"1. to train one run per value, add -m\n"
-                        f"  2. to pass one list, write '{key}=[{values}]'\n"
-                        f"  3. to pass a string with a comma, write \"{key}='{values}'\"",
-                    )
-                )
+                raise UserError(_several_values(key, values, is_interval=override.is_interval_sweep()))
     return swept
+
+
+def _several_values(key: str, values: str, *, is_interval: bool) -> Fault:
+    """The fault of a sweep without -m."""
+    if is_interval:
+        again = f"python scripts/train.py -m {shlex.quote(f'{key}={values}')}"
+        return Fault("an interval for one run", key, values, remedy=f"to search it, add -m: {again}")
+    remedies = (
+        "1. to train one run per value, add -m",
+        f"2. to pass one list, write '{key}=[{values}]'",
+        f"3. to pass a string with a comma, write \"{key}='{values}'\"",
+    )
+    return Fault("several values for one run", key, values, remedy="\n  ".join(remedies))
 
 
 def _names_table(word: str) -> bool:
@@ -136,12 +136,3 @@ def _table_fault(word: str, typed: set[str]) -> Fault:
     plain = re.fullmatch(r"[\w./-]+", path) or not Path(path).exists()
     value = path if plain else quoted(path)
     return Fault(what, word, remedy=f"pass its path: {TABLE} {shlex.quote(f'{PATH}={value}')}{target}")
-
-
-def is_typed(key: str, lines: Sequence[str]) -> bool:
-    """Whether an override sets a key; an experiment may set any."""
-    for line in lines:
-        typed = line.lstrip("+~").partition("=")[0].replace("/", ".")
-        if typed == "experiment" or f"{key}.".startswith(f"{typed}."):
-            return True
-    return False

@@ -11,10 +11,9 @@ from typing import Any
 from omegaconf import DictConfig
 from optuna.distributions import FloatDistribution
 
-from mlplab.cli.compose import plain, sweep_settings
-from mlplab.cli.hydra_errors import explained
+from mlplab.cli.compose import plain
 from mlplab.cli.launcher import SweepLauncher
-from mlplab.cli.overrides import lines_of, typed_keys
+from mlplab.cli.overrides import lines_of
 from mlplab.cli.sweep_runs import derive_runs
 from mlplab.commands.render import command_line
 from mlplab.config import Sweep, TrainConfig, parse
@@ -26,10 +25,9 @@ from mlplab.runs.best_trial import trial_name
 from mlplab.runs.resolve import resolved
 from mlplab.runs.run import Run
 from mlplab.runs.selection import IGNORED
-from mlplab.runs.trained.chosen_ensemble import check_replaceable
 from mlplab.sweeps.checks import RefusedRun, check_same_loss
-from mlplab.sweeps.folder import check_not_grid, write_total
-from mlplab.sweeps.search.batches import next_batch
+from mlplab.sweeps.folder import write_total
+from mlplab.sweeps.search.batches import next_batch, next_bracket
 from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.space import Space, Value, read_space
 from mlplab.sweeps.search.study import SearchIdentity, SearchStudy, TrialResult
@@ -43,7 +41,7 @@ RUNG = "rung/"
 log = logging.getLogger(__name__)
 
 
-def run_search(launcher: SweepLauncher) -> None:
+def run_search(launcher: SweepLauncher, settings: Sweep) -> None:
     """Searches, tests the best trial, and prints what was found.
 
     Raises:
@@ -51,19 +49,11 @@ def run_search(launcher: SweepLauncher) -> None:
         RunFailed: if no trial finished, or some failed.
     """
     cfg, root, cache = launcher.cfg, launcher.root, launcher.cache
-    settings = sweep_settings(cfg)
-    if "hydra.sweep.subdir" in typed_keys(lines_of(cfg.hydra.overrides.hydra)):
-        what = "has no meaning for a search, whose folders are trial-0000, trial-0001, …"
-        raise UserError(Fault(what, "hydra.sweep.subdir", remedy="remove it"))
-    with explained():
-        space = read_space(lines_of(cfg.hydra.overrides.task), settings.space)
+    space = read_space(lines_of(cfg.hydra.overrides.task), settings.space)
     common = parse(plain(cfg))
     _check_ends(launcher, space)
     run = resolved(common, cache)
     data = cache.data(run)
-    check_not_grid(root)
-    if settings.ensemble:
-        check_replaceable(root / f"ensemble-{settings.ensemble}")
     study = SearchStudy(root, space, run.monitor, settings.sampler, run.seed)
     stored = study.check_same(SearchIdentity(space.texts, _comparable(common, space), data.fingerprint))
     data.check_unchanged(stored.table, "restore it, or start a new search")
@@ -76,7 +66,7 @@ def run_search(launcher: SweepLauncher) -> None:
     with heavy_imports():
         from mlplab.sweeps.stack_size import StackSize
 
-    seconds = StackSize.of(run, data).seconds(settings.batch, 1) / settings.batch
+    seconds = StackSize(run, data).seconds(settings.batch, 1) / settings.batch
     train_trials(launcher, study, settings, _defaults(cfg, common, run, space), seconds)
     if study.best is None:
         raise RunFailed(failures(study))
@@ -92,7 +82,8 @@ def train_trials(
 ) -> None:
     """Trains trials until there are as many as asked for, or the time is over.
 
-    Trials that a killed process has left are trained first, in their folders.
+    Trials that a killed process has left are trained first, in their folders. The first trial, the
+    configuration without the search, is never pruned: so the best is not worse.
 
     Args:
         defaults: the values of the first trial: those of the configuration without the search.
@@ -102,9 +93,6 @@ def train_trials(
         UserError: if no trial has ended yet, or two batches in a row, and the next cannot be trained. Its
             trials are left running, and are resumed by the same command.
     """
-    with heavy_imports():
-        from mlplab.sweeps.search.pruning import brackets
-
     deadline = math.inf if settings.minutes is None else time.time() + 60 * settings.minutes
     refused = not any(trial.state.is_finished() for trial in study.trials)
     while True:
@@ -112,20 +100,15 @@ def train_trials(
         batch = next_batch(study, settings, defaults, int(affordable))
         if not batch:
             return
-        folders = {trial.number: study.root / trial_name(trial.number) for trial in batch}
+        names = {trial.number: trial_name(trial.number) for trial in batch}
         overrides = [
-            [
-                *study.space.overrides(trial.params),
-                "test=false",
-                f"hydra.sweep.subdir={trial_name(trial.number)}",
-            ]
+            [*study.space.overrides(trial.params), "test=false", f"hydra.sweep.subdir={names[trial.number]}"]
             for trial in batch
         ]
-        rungs = brackets(batch, study, settings.pruning, deadline)
-        begin = time.monotonic()
+        bracket, begin = next_bracket(study, settings.pruning, deadline), time.monotonic()
+        brackets = {study.root / name: bracket for number, name in names.items() if number}
         try:
-            of_folders = {folders[number]: bracket for number, bracket in rungs.items()}
-            launched = launcher.launch(overrides, batch[0].number, of_folders)
+            launched = launcher.launch(overrides, batch[0].number, brackets)
             refused = False
             results = [_result(result.metrics, study.monitor) for result in launched]
         except UserError as error:
@@ -134,14 +117,14 @@ def train_trials(
             refused = True
             log.warning("a batch could not be trained: %s", reason_of(error))
             results = [TrialResult("failed", reason=reason_of(error))] * len(batch)
-        for number, result in zip(folders, results, strict=True):
+        for number, result in zip(names, results, strict=True):
             study.tell(number, result)
         seconds_per_trial = (time.monotonic() - begin) / len(batch)
         best, total = study.best, f" of {settings.total:,}" if settings.total else ""
-        found = (
+        name = (
             f"best {study.monitor} {best.value:.4g} ({trial_name(best.number)})" if best else "none finished"
         )
-        log.info("%s%s trials, %s done: %s", f"{len(study.trials):,}", total, f"{len(study.done):,}", found)
+        log.info("%s%s trials, %s done: %s", f"{len(study.trials):,}", total, f"{len(study.done):,}", name)
 
 
 def _result(metrics: Mapping[str, Any], monitor: str) -> TrialResult:
@@ -168,7 +151,7 @@ def _check_ends(launcher: SweepLauncher, space: Space) -> None:
         for value in dimension.ends
     ]
     runs = list(derive_runs(launcher.cfg, launcher.loader, lines, 0))
-    intervals = {key for key, each in space.distributions.items() if isinstance(each, FloatDistribution)}
+    intervals = [key for key, of_key in space.distributions.items() if isinstance(of_key, FloatDistribution)]
     faults = dict.fromkeys(fault for run in runs if isinstance(run, RefusedRun) for fault in run.error.faults)
     for fault in faults:
         if fault.where in intervals and fault.expected.startswith("a whole number"):

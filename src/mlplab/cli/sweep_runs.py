@@ -5,7 +5,7 @@ differ only in values share one composition, and Hydra's own function for overri
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from mlplab.config import TrainConfig, parse
 from mlplab.errors import UserError
 from mlplab.runs.run import Run
 from mlplab.sweeps.checks import RefusedRun
+
+Sections = dict[tuple[str, str], BaseModel]
+"""The sections of configurations by their names and contents: equal ones are stored once."""
 
 
 def derive_runs(
@@ -46,46 +49,18 @@ def derive_runs(
         with explained():
             return parser.parse_overrides([line])[0]
 
-    shared = lines_of(sweep.hydra.overrides.task)
-    compositions: dict[tuple[str, ...], _Composition | UserError] = {}
+    shared, sections = lines_of(sweep.hydra.overrides.task), Sections()
+    compositions: dict[tuple[str, ...], _Composition] = {}
     for number, lines in enumerate(overrides, first):
-        parsed = [parse_override(line) for line in lines]
+        parsed = {line: parse_override(line) for line in lines}
         choices = tuple(
-            line
-            for line, each in zip(lines, parsed, strict=True)
-            if line not in shared and not _sets_value(each, sweep)
+            line for line in parsed if line not in shared and not _sets_value(parsed[line], sweep)
         )
         if choices not in compositions:
-            compositions[choices] = _compose(sweep, loader, shared, lines, choices)
-        composition = compositions[choices]
-        if isinstance(composition, UserError):
-            folder_only = [each for each in parsed if each.key_or_group.startswith("hydra.sweep.")]
-            copied = _writable(sweep)
-            ConfigLoaderImpl._apply_overrides_to_config(folder_only, copied)
-            yield RefusedRun(_folder(copied, parsed, number), {}, composition)
-        else:
-            yield composition.run(lines, parsed, number)
-
-
-def _compose(
-    sweep: DictConfig, loader: ConfigLoader, shared: list[str], lines: Sequence[str], choices: Sequence[str]
-) -> "_Composition | UserError":
-    """The composition for runs with these choices of options; without choices, the sweep's own."""
-    if not choices:
-        return _Composition(_writable(sweep), shared)
-    try:
-        with explained():
-            cfg = loader.load_sweep_config(sweep, list(lines))
-        reject_hydra_settings(cfg.hydra)
-    except UserError as error:
-        return error
-    return _Composition(cfg, list(lines))
-
-
-def _writable(sweep: DictConfig) -> DictConfig:
-    copied = copy.deepcopy(sweep)
-    OmegaConf.set_readonly(copied.hydra, False)
-    return copied
+            composition = compositions[choices] = _Composition(sweep, shared)
+            if choices:
+                composition.choose(loader, lines)
+        yield compositions[choices].run(parsed, number, sections)
 
 
 def _sets_value(override: Override, sweep: DictConfig) -> bool:
@@ -101,57 +76,63 @@ def _sets_value(override: Override, sweep: DictConfig) -> bool:
 
 
 class _Composition:
-    """A composed configuration in which the values of each run are replaced in turn."""
+    """A composed configuration in which the values of each run are replaced in turn.
 
-    def __init__(self, cfg: DictConfig, lines: list[str]) -> None:
-        self.cfg, self.lines = cfg, lines
-        self._last: TrainConfig | None = None
+    Args:
+        cfg: a composed configuration, which is copied.
+        lines: the overrides of its task.
+    """
 
-    def run(self, lines: Sequence[str], parsed: Sequence[Override], number: int) -> Run | RefusedRun:
-        changed = [each for line, each in zip(lines, parsed, strict=True) if line not in self.lines]
-        self.lines = list(lines)
-        changed.sort(key=lambda each: not each.is_hydra_override())  # the folder first: others may be wrong
+    def __init__(self, cfg: DictConfig, lines: Sequence[str]) -> None:
+        self.cfg, self.lines = copy.deepcopy(cfg), list(lines)
+        OmegaConf.set_readonly(self.cfg.hydra, False)
+        self.error: UserError | None = None
+
+    def choose(self, loader: ConfigLoader, lines: Sequence[str]) -> None:
+        """Composes anew, with overrides that choose options; keeps the error if that fails."""
+        try:
+            with explained():
+                chosen = loader.load_sweep_config(self.cfg, list(lines))
+            reject_hydra_settings(chosen.hydra)
+            self.cfg, self.lines = chosen, list(lines)
+        except UserError as error:
+            self.error = error
+
+    def run(self, parsed: Mapping[str, Override], number: int, sections: Sections) -> Run | RefusedRun:
+        """The run with some overrides."""
+        changed = [override for line, override in parsed.items() if line not in self.lines]
+        if self.error:
+            changed = [override for override in changed if override.key_or_group.startswith("hydra.sweep.")]
+        changed.sort(key=lambda override: not override.is_hydra_override())  # its folder first
+        self.lines = [] if self.error else list(parsed)
+        values: dict[str, Any] = {}
         try:
             with explained():
                 ConfigLoaderImpl._apply_overrides_to_config(changed, self.cfg)
-                folder = _folder(self.cfg, parsed, number)
-                values = plain(self.cfg)
+            if self.error:
+                raise self.error
+            values = plain(self.cfg)
+            config = _sharing(parse(values), sections)
         except UserError as error:
-            return RefusedRun(_folder(self.cfg, parsed, number), {}, error)
-        try:
-            return Run(self._sharing(parse(values)), folder)
-        except UserError as error:
-            return RefusedRun(folder, values, error)
+            return RefusedRun(self._folder(parsed, number), values, error)
+        return Run(config, self._folder(parsed, number))
 
-    def _sharing(self, run: TrainConfig) -> TrainConfig:
-        """The same configuration, with the sections of the last run that equal its own: they take memory."""
-        if last := self._last:
-            run = run.model_copy(
-                update={name: section for name, section in last if _same(section, getattr(run, name))}
+    def _folder(self, parsed: Mapping[str, Override], number: int) -> Path:
+        """The folder in which Hydra would put a run with these overrides."""
+        hydra = self.cfg.hydra
+        task = [override for override in parsed.values() if not override.is_hydra_override()]
+        naming = hydra.job.config.override_dirname
+        with explained(), flag_override(hydra, "struct", False):
+            hydra.job.num = hydra.job.id = number
+            hydra.overrides.task = [override.input_line for override in task]
+            hydra.job.override_dirname = get_overrides_dirname(
+                task, exclude_keys=naming.exclude_keys, item_sep=naming.item_sep, kv_sep=naming.kv_sep
             )
-        self._last = run
-        return run
+            return Path(str(hydra.sweep.dir)) / str(hydra.sweep.subdir)
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two values are equal sections; of a custom network, 1 and 1.0 are not."""
-    return (
-        isinstance(one, BaseModel)
-        and isinstance(other, BaseModel)
-        and one == other
-        and one.model_dump_json() == other.model_dump_json()
-    )
-
-
-def _folder(cfg: DictConfig, parsed: Sequence[Override], number: int) -> Path:
-    """The folder in which Hydra would put a run with these overrides."""
-    hydra = cfg.hydra
-    task = [each for each in parsed if not each.is_hydra_override()]
-    naming = hydra.job.config.override_dirname
-    with explained(), flag_override(hydra, "struct", False):
-        hydra.job.num = hydra.job.id = number
-        hydra.overrides.task = [each.input_line for each in task]
-        hydra.job.override_dirname = get_overrides_dirname(
-            task, exclude_keys=naming.exclude_keys, item_sep=naming.item_sep, kv_sep=naming.kv_sep
-        )
-        return Path(str(hydra.sweep.dir)) / str(hydra.sweep.subdir)
+def _sharing(config: TrainConfig, sections: Sections) -> TrainConfig:
+    """The same configuration with stored sections: those of thousands of runs take memory."""
+    own = {name: value for name, value in config if isinstance(value, BaseModel)}
+    shared = {name: sections.setdefault((name, own[name].model_dump_json()), own[name]) for name in own}
+    return config.model_copy(update=shared)

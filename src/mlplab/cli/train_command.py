@@ -17,22 +17,17 @@ from omegaconf import DictConfig, read_write
 
 from mlplab.cli.compose import composed, folder_of, plain, read_flags, reject_hydra_settings
 from mlplab.cli.hydra_errors import explained
-from mlplab.cli.overrides import RESUME, check_overrides, lines_of, typed_keys
+from mlplab.cli.overrides import RESUME, check_overrides, key_of, lines_of, typed_keys
 from mlplab.cli.terminal import exit_status, log_loading, log_to_terminal
-from mlplab.config import CsvData, TrainConfig, parse
+from mlplab.config import TrainConfig, parse
 from mlplab.config.allowed_classes import user_classes
 from mlplab.config.keys import quoted
 from mlplab.errors import Fault, Interrupted, UserError, reason_of
-from mlplab.files import LOCK, FolderLock, remove_if_empty
+from mlplab.files import FolderLock, remove_if_empty
 from mlplab.imports import heavy_imports
 from mlplab.runs.folder import record_failure
-from mlplab.runs.resume import (
-    check_same_config,
-    differences,
-    read_run_config,
-    was_started,
-)
-from mlplab.sweeps.folder import MULTIRUN_FILE, PLAN_FILE, check_sweep_folder
+from mlplab.runs.resume import check_same_config, differences, read_run_config, was_started
+from mlplab.sweeps.folder import PLAN_FILE, check_inside, check_sweep_folder
 
 if TYPE_CHECKING:  # it imports polars, which asking for help does not need
     from mlplab.data.cache import DataCache
@@ -63,7 +58,6 @@ def train_command(conf: Path, name: str) -> None:
         else:
             with composed(conf, flags, name, flags.overrides) as cfg:
                 folder, run = folder_of(cfg, "hydra.run.dir", typed), parse(plain(cfg))
-            log_loading(f"torch and the table {_table(run)}")
             _train(run, folder, resume=False)
 
     statuses.append(exit_status(work))
@@ -73,6 +67,8 @@ def train_command(conf: Path, name: str) -> None:
 def _train(
     run: TrainConfig, folder: Path, *, resume: bool, cache: "DataCache | None" = None, alone: bool = True
 ) -> None:
+    if alone:
+        log_loading(f"torch and the table {getattr(run.data, 'path', run.data.name)}")
     with heavy_imports():
         from mlplab.commands.train import train
 
@@ -102,13 +98,7 @@ def _resume(overrides: Sequence[str], *, multirun: bool) -> None:
     run = parse(values)
     if faults := differences(run, saved, str(folder)):
         raise UserError(*faults)
-    log_loading(f"torch and the table {_table(run)}")
     _train(run, folder, resume=True)
-
-
-def _table(run: TrainConfig) -> str:
-    """The path or the name of a run's table."""
-    return run.data.path if isinstance(run.data, CsvData) else run.data.name
 
 
 def _sweep(cfg: DictConfig, root: Path, statuses: list[int]) -> None:
@@ -122,12 +112,9 @@ def _sweep(cfg: DictConfig, root: Path, statuses: list[int]) -> None:
         with FolderLock(root).held():
             context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
             with explained():
-                sweeper = Plugins.instance().instantiate_sweeper(
-                    config=cfg, hydra_context=context, task_function=task
-                )
+                plugins = Plugins.instance()
+                sweeper = plugins.instantiate_sweeper(config=cfg, hydra_context=context, task_function=task)
                 sweeper.sweep(lines_of(cfg.hydra.overrides.task))
-            if {path.name for path in root.iterdir()} == {LOCK, MULTIRUN_FILE}:
-                (root / MULTIRUN_FILE).unlink()
     finally:
         for folder in created:
             remove_if_empty(folder)
@@ -135,13 +122,13 @@ def _sweep(cfg: DictConfig, root: Path, statuses: list[int]) -> None:
 
 def _fix_folder(cfg: DictConfig, root: Path) -> None:
     """Fixes the folder and the name of a sweep, which may contain the time, for all runs composed later."""
-    lines = lines_of(cfg.hydra.overrides.hydra), lines_of(cfg.hydra.overrides.task)
-    of_hydra = [line for line in lines[0] if "hydra.sweep.dir" not in typed_keys([line])]
+    of_hydra, of_task = lines_of(cfg.hydra.overrides.hydra), lines_of(cfg.hydra.overrides.task)
     with read_write(cfg.hydra):
-        cfg.hydra.overrides.hydra = [*of_hydra, f"hydra.sweep.dir={quoted(str(root))}"]
         cfg.hydra.sweep.dir = str(root)
-        if "name" not in typed_keys(lines[1]):
-            cfg.hydra.overrides.task = [*lines[1], f"name={quoted(str(cfg.name))}"]
+        others = [line for line in of_hydra if key_of(line) != "hydra.sweep.dir"]
+        cfg.hydra.overrides.hydra = [*others, f"hydra.sweep.dir={quoted(str(root))}"]
+        if "name" not in typed_keys(of_task):
+            cfg.hydra.overrides.task = [*of_task, f"name={quoted(str(cfg.name))}"]
 
 
 def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
@@ -155,9 +142,7 @@ def _task(root: Path, statuses: list[int]) -> Callable[[DictConfig], None]:
             from mlplab.runs.resolve import resolved
 
             reject_hydra_settings(HydraConfig.get())
-            if not folder.resolve().is_relative_to(root.resolve()):
-                remedy = "choose a hydra.sweep.subdir inside it"
-                raise UserError(Fault("is outside the sweep's folder", str(folder), remedy=remedy))
+            check_inside(folder, root)
             values: dict[str, Any] = {}
             try:
                 values = plain(cfg)

@@ -9,44 +9,38 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Discriminator, Field, ValidationError
 
-from mlplab.config.callbacks import Callbacks, CustomCallback, EarlyStopping
-from mlplab.config.data import BundledData, CsvData, SyntheticData
-from mlplab.config.engine import Engine, Launcher, LocalEngine, RayEngine, SlurmEngine
-from mlplab.config.faults import fault_of, unknown_key_fault
-from mlplab.config.logger import LoggerConfig
-from mlplab.config.loss import AutoLoss, CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
-from mlplab.config.model import CustomModel, Linear, Mlp, Model, Preprocessing
-from mlplab.config.optimizer import Adam, Sgd
-from mlplab.config.scheduler import ConstantSchedule, CosineSchedule, PlateauSchedule, StepSchedule
-from mlplab.config.split import (
+from mlplab.config.callbacks import Callbacks
+from mlplab.config.data import (
     AUTO,
+    BundledData,
+    CsvData,
     FileSplit,
     GroupSplit,
     KFoldSplit,
     RandomSplit,
     Split,
+    SyntheticData,
     TimeSplit,
     columns_of,
 )
-from mlplab.config.sweep import Sweep
-from mlplab.config.trainer import Trainer
-from mlplab.config.types import Auto, EnsembleSize, OrAuto, RunName, Section, Seed, Text, check_name, chosen
+from mlplab.config.faults import fault_of, unknown_key_fault
+from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
+from mlplab.config.model import CustomModel, Linear, Mlp, Model, Preprocessing
+from mlplab.config.optimizer import Adam, ConstantSchedule, CosineSchedule, PlateauSchedule, Sgd, StepSchedule
+from mlplab.config.sweep import Engine, Launcher, LocalEngine, RayEngine, SlurmEngine, Sweep
+from mlplab.config.trainer import LoggerConfig, Trainer
+from mlplab.config.types import EnsembleSize, OrAuto, RunName, Section, Seed, Text, check_name, chosen
 from mlplab.errors import Fault, UserError
 
 __all__ = [
     "AUTO",
     "Adam",
-    "Auto",
-    "AutoLoss",
     "BundledData",
-    "Callbacks",
     "ConstantSchedule",
     "CosineSchedule",
     "CrossEntropyLoss",
     "CsvData",
-    "CustomCallback",
     "CustomModel",
-    "EarlyStopping",
     "Engine",
     "FileSplit",
     "GroupSplit",
@@ -55,7 +49,6 @@ __all__ = [
     "Launcher",
     "Linear",
     "LocalEngine",
-    "LoggerConfig",
     "Loss",
     "Mlp",
     "Model",
@@ -124,9 +117,7 @@ class TrainConfig(Section):
     test: bool
     test_predictions: bool
     figures: Literal["auto", "all", "none"]
-    logger: Annotated[
-        dict[str, LoggerConfig], Field(default_factory=dict)
-    ]  # Hydra composes logger=[] to no key at all
+    logger: dict[str, LoggerConfig] = Field(default_factory=dict)  # Hydra composes logger=[] to no key at all
 
     def plain(self) -> dict[str, Any]:
         """Numbers, strings, lists and dicts, which `parse` reads back."""

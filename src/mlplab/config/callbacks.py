@@ -32,17 +32,12 @@ class CustomCallback(ClassSection):
     class_path: CallbackClass = Field(alias="_target_")
 
     @model_validator(mode="after")
-    def _writes_no_checkpoints(self) -> "CustomCallback":
+    def _writes_no_files(self) -> "CustomCallback":
         if self.class_path.endswith("Checkpoint"):
             raise ValueError("every run writes best.ckpt and last.ckpt itself; remove this callback")
-        return self
-
-    @model_validator(mode="after")
-    def _writes_no_files(self) -> "CustomCallback":
         if names := [name for name in self.arguments if re.search("path|dir|file", name)]:
-            raise ValueError(
-                f"{names[0]} sets where files are written, which a configuration may not choose; remove it"
-            )
+            what = "sets where files are written, which a configuration may not choose"
+            raise ValueError(f"{names[0]} {what}; remove it")
         return self
 
 

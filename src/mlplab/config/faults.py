@@ -15,7 +15,6 @@ SYNONYMS = {
     "hidden_layer_sizes": "model.hidden",
     "layers": "model.hidden",
     "device": "trainer.accelerator",
-    "devices": "trainer.devices",
     "patience": "callbacks.early_stopping.patience",
     "file": "data.path",
     "label": "data.target",
@@ -25,23 +24,21 @@ SYNONYMS = {
 
 def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
     """The fault of a `key` that does not exist, or that belongs to a different option of its group."""
-    owners = _keys(root)
-    synonym = SYNONYMS.get(key.rpartition(".")[2])
-    near = [key] if key in owners else [synonym] if synonym in owners else nearest(key, owners)
-    near = near or [full for full in owners if full.rpartition(".")[2] == key.rpartition(".")[2]]
+    owners, (section, _, leaf) = _keys(root), key.rpartition(".")
     leaves = {full.rpartition(".")[2]: full for full in reversed(owners)}
-    near = near or [leaves[leaf] for leaf in nearest(key.rpartition(".")[2], leaves)]
-    section = key.rpartition(".")[0]
-    siblings = [full for full in owners if full.rpartition(".")[0] == section]
+    synonym = SYNONYMS.get(leaf)
     if section.startswith("hydra"):
         remedy = "--hydra-help describes Hydra's own keys"
     elif owners.get(key):
         group = section.replace(".", "/")
         remedy = f"{key} belongs to " + " or ".join(f"{group}={option}" for option in owners[key])
-    elif near:
+    elif synonym in owners:
+        remedy = did_you_mean([synonym])
+    elif near := nearest(key, owners) or [leaves[name] for name in nearest(leaf, leaves)]:
         remedy = did_you_mean(near)
     else:
-        remedy = f"the keys here are: {listed(siblings or [k for k in owners if '.' not in k], 20)}"
+        siblings = [full for full in owners if full.rpartition(".")[0] == section]
+        remedy = f"the keys here are: {listed(siblings or [full for full in owners if '.' not in full], 20)}"
     return Fault("unknown key", where=key, remedy=remedy)
 
 
@@ -109,8 +106,6 @@ def fault_of(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> F
         return Fault("wrong type", key, found, _KINDS[kind] + or_auto)
     if kind == "literal_error":
         return Fault("invalid value", key, found, context["expected"])
-    if kind == "union_tag_not_found":
-        return Fault("is missing", where=f"{key}.name", remedy=f"give it a value: {key}.name=…")
     if kind == "union_tag_invalid":
         return Fault("invalid value", f"{key}.name", repr(context["tag"]), context["expected_tags"])
     if kind == "string_too_short" or (kind == "too_short" and detail["input"] == ""):
@@ -134,9 +129,7 @@ def _dotted(location: Sequence[str | int], values: Any, *, absent: bool) -> str:
             continue
         tagged = False
         if isinstance(part, int):
-            if isinstance(values, Sequence) and not isinstance(
-                values, str
-            ):  # otherwise a single value that stands for a list
+            if isinstance(values, list):  # else a single value stands for a list
                 key, values = f"{key}[{part}]", values[part]
         elif isinstance(values, Mapping) and (part in values or (absent and position == len(location) - 1)):
             key, values = f"{key}.{part}" if key else part, values.get(part)

@@ -1,8 +1,14 @@
-"""Sweeps: what is searched, for how long, and how."""
+"""Sweeps: what is searched, for how long, and where the stacks train."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from mlplab.config.types import Count, OrAuto, Positive, Section
+from pydantic import Field
+
+from mlplab.config.types import Count, NotNegative, NotNegativeCount, OrAuto, Positive, Section, Text
+
+TRIALS = 64
+"""Trials of a search that gives neither their number nor a time."""
 
 
 class Sweep(Section):
@@ -12,7 +18,7 @@ class Sweep(Section):
     minutes: Positive | None
     batch: Count
     sampler: Literal["tpe", "random"]
-    pruning: Literal["none", "halving", "hyperband"]
+    pruning: Literal["none", "halving"]
     ensemble: Count | None
     space: dict[str, str]
 
@@ -24,5 +30,44 @@ class Sweep(Section):
         return None if self.minutes else TRIALS
 
 
-TRIALS = 64
-"""Trials of a search that gives neither their number nor a time."""
+class LocalEngine(Section):
+    """Processes on this machine."""
+
+    name: Literal["local"]
+
+
+class SlurmEngine(Section):
+    """Slurm jobs, one per stack; with `cluster=local`, the same jobs as processes on this machine."""
+
+    name: Literal["slurm"]
+    cluster: Literal["slurm", "local"]
+    minutes: Annotated[int, Field(ge=5, lt=2**31)]  # Slurm warns jobs 90 to 150 seconds before
+    partition: Text | None
+    account: Text | None
+    qos: Text | None
+    cpus: Count
+    memory_gib: Positive | None
+    gpus: NotNegativeCount
+    setup: list[Text]
+    sbatch: Mapping[str, Any]
+
+
+class RayEngine(Section):
+    """Tasks of a Ray cluster, one per stack. `cpus` and `gpus` may be parts of one."""
+
+    name: Literal["ray"]
+    address: Text
+    cpus: Positive
+    gpus: NotNegative
+    memory_gib: Positive | None
+
+
+Engine = Annotated[LocalEngine | SlurmEngine | RayEngine, Field(discriminator="name")]
+
+
+class Launcher(Section):
+    """How the runs of a sweep are put into stacks, and where those train."""
+
+    max_members: Count | None
+    workers: Count | None
+    engine: Engine

@@ -1,10 +1,21 @@
-"""The Trainer."""
+"""The Trainer and its loggers."""
 
-from typing import Annotated, Literal
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from mlplab.config.types import Count, OrAuto, Positive, Section, TrainerClass
+from mlplab.config.types import (
+    ClassSection,
+    Count,
+    LoggerClass,
+    OrAuto,
+    Positive,
+    Section,
+    TrainerClass,
+    check_name,
+)
 
 
 def _gpu_is_cuda(value: object) -> object:
@@ -23,3 +34,43 @@ class Trainer(Section):
     gradient_clip_val: Positive | None
     fast_dev_run: bool
     log_every_n_steps: Count | None
+
+
+SERVER = r"https?://[\w.\-]+(:\d+)?(/[\w\-]+)*/?"
+FILES = r"(file:|sqlite:///)(\./)?outputs/(?P<path>[\w.\-/]+)"
+"""URIs of MLflow's. Without %, since %2e is a dot."""
+
+
+class LoggerConfig(ClassSection):
+    """A Lightning logger. It gets the run folder as `save_dir`; its `name` is a folder below that."""
+
+    class_path: LoggerClass = Field(alias="_target_")
+
+    @model_validator(mode="after")
+    def _stays_in_the_run_folder(self) -> "LoggerConfig":
+        if "save_dir" in self.arguments:
+            raise ValueError("save_dir is always the run folder; remove it")
+        for text in filter(None, _strings(self.arguments)):
+            _check_stays_below_outputs(text)
+        return self
+
+
+def _check_stays_below_outputs(text: str) -> None:
+    if re.fullmatch(SERVER, text):
+        return
+    files = re.fullmatch(FILES, text)
+    try:
+        check_name(files["path"] if files else text)
+    except ValueError:
+        what = f"'{text}' may lead out of outputs/: no absolute path, no '..', no backslash, no colon, no $"
+        uris = "URIs may be https://HOST, file:outputs/… and sqlite:///outputs/…"
+        raise ValueError(f"{what}; {uris}; for MLflow, set others in MLFLOW_TRACKING_URI") from None
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All strings in a nested value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(each)

@@ -7,15 +7,16 @@ from mlplab.errors import Fault, UserError
 
 
 def check_devices(run: TrainConfig) -> None:
-    """Checks that a single run asks for a single device.
+    """Checks that a run asks for a single device.
 
     Raises:
         UserError: otherwise.
     """
     if run.trainer.devices > 1:
         what = "one run trains on one device"
-        remedy = "use trainer.devices=1, or train several runs: -m 'seed=range(8)' trainer.devices=2"
-        raise UserError(Fault(what, f"trainer.devices={run.trainer.devices}", remedy=remedy))
+        devices = run.trainer.devices
+        remedy = f"remove it; or train several runs: -m 'seed=range(8)' hydra.launcher.workers={devices}"
+        raise UserError(Fault(what, f"trainer.devices={devices}", remedy=remedy))
 
 
 def available_cores() -> int:

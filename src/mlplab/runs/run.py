@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from mlplab.config import TrainConfig, chosen
 from mlplab.data.cache import RunData
 from mlplab.runs.folder import RunFolder
+from mlplab.training.rungs import Bracket
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
-
-    from mlplab.training.pruning import Bracket
 
 SEEDS = 2**63
 """Number of seeds."""
@@ -33,7 +32,7 @@ class Run:
 
     config: TrainConfig
     folder: Path
-    bracket: "Bracket | None" = None
+    bracket: Bracket | None = None
     resume: bool = False
     data: RunData = field(init=False, repr=False, compare=False)
     files: RunFolder = field(init=False, repr=False, compare=False)

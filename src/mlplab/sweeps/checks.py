@@ -1,22 +1,24 @@
 """Refuses invalid runs of a sweep before torch is imported."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mlplab.config import Engine, TrainConfig
+from mlplab.config import Engine
 from mlplab.config.keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError, listed, reason_of
+from mlplab.runs.devices import check_devices
 from mlplab.runs.discovery import finished_run
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import was_started
 from mlplab.runs.run import Run
 from mlplab.runs.selection import OF_LOSS, RunResult, common_monitor, labelled, varying_keys
 from mlplab.runs.tables import by_table
+from mlplab.sweeps.folder import check_inside
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,29 @@ class RefusedRun:
         return reason_of(self.error)
 
 
-def refuse(run: Run, error: UserError) -> RefusedRun:
-    """The run, refused."""
-    return RefusedRun(run.folder, run.config.plain(), error)
+def sift(
+    runs: Iterable[Run], key: Callable[[Run], object], check: Callable[[Run], object]
+) -> tuple[list[Run], list[RefusedRun]]:
+    """The runs that pass a check, and those that are refused. Of runs with equal keys, one is checked."""
+    errors: dict[object, UserError | None] = {}
+    accepted, refused = [], []
+    for run in runs:
+        if (of_run := key(run)) not in errors:
+            try:
+                check(run)
+                errors[of_run] = None
+            except UserError as error:
+                errors[of_run] = error
+        if fault := errors[of_run]:
+            refused.append(RefusedRun(run.folder, run.config.plain(), fault))
+        else:
+            accepted.append(run)
+    return accepted, refused
+
+
+def initial_run(run: Run) -> str | None:
+    """The run from whose weights a run starts; None if it is resumed, or starts from random weights."""
+    return None if was_started(run.folder) else run.config.init_from
 
 
 def check_runs(
@@ -58,27 +80,23 @@ def check_runs(
         UserError: if all runs are refused, two have the same folder, or their losses cannot be compared.
     """
     _check_folders([run.folder for run in runs], root)
-    errors: dict[str, UserError | None] = {}
-    accepted, refused = [], []
-    for run in runs:
-        if isinstance(run, RefusedRun):
-            refused.append(run)
-            continue
-        config, init_from = run.config, None if was_started(run.folder) else run.config.init_from
-        target, data = config.model.preprocessing.target, config.data
-        task = config.loss.name, config.monitor, data.class_weights
-        key = str((table_key(config), target, task, data.split, init_from))  # what is equal is checked once
-        if key not in errors:
-            errors[key] = _error(config, init_from, cache)
-        if error := errors[key]:
-            refused.append(refuse(run, error))
-        else:
-            if config.trainer.devices > 1:  # those of the sweep train a stack each
-                trainer = config.trainer.model_copy(update={"devices": 1})
-                config = config.model_copy(update={"trainer": trainer})
-            accepted.append(replace(run, config=resolved(config, cache, run.folder)))
+
+    def key(run: Run) -> object:
+        config, data = run.config, run.config.data
+        task = config.model.preprocessing.target, config.loss.name, config.monitor, data.class_weights
+        return str((table_key(config), data.split, task, initial_run(run), config.trainer.devices))
+
+    def check(run: Run) -> None:
+        check_devices(run.config)
+        if init_from := initial_run(run):
+            finished_run(Path(init_from), "init_from")
+        cache.data(run.config)
+
+    accepted, refused = sift((run for run in runs if isinstance(run, Run)), key, check)
+    refused = [*(run for run in runs if isinstance(run, RefusedRun)), *refused]
     if not accepted:
         raise refused[0].error
+    accepted = [replace(run, config=resolved(run.config, cache, run.folder)) for run in accepted]
     check_same_loss(accepted)
     return accepted, refused
 
@@ -112,22 +130,10 @@ def check_installed(engine: Engine) -> None:
         raise UserError(Fault(f"needs the package {package}, which is not installed", where, remedy=remedy))
 
 
-def _error(config: TrainConfig, init_from: str | None, cache: DataCache) -> UserError | None:
-    try:
-        if init_from:
-            finished_run(Path(init_from), "init_from")
-        cache.data(config)
-    except UserError as error:
-        return error
-    return None
-
-
 def _check_folders(folders: Sequence[Path], root: Path) -> None:
     seen: set[Path] = set()
     for folder in folders:
-        if not folder.resolve().is_relative_to(root.resolve()):
-            remedy = "choose a hydra.sweep.subdir inside it"
-            raise UserError(Fault("is outside the sweep's folder", str(folder), remedy=remedy))
+        check_inside(folder, root)
         if folder in seen:
             remedy = "give each value once, or make the names in hydra.sweep.subdir distinct"
             raise UserError(Fault("two runs have the same folder", str(folder), remedy=remedy))

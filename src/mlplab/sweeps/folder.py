@@ -33,9 +33,6 @@ STACKS = "stacks"
 LONGEST_NAME = 120
 """The largest number of bytes of a run folder's name; longer names are cut."""
 
-MULTIRUN_FILE = "multirun.yaml"
-"""Written by Hydra's own sweeper."""
-
 
 def check_sweep_folder(root: Path) -> None:
     """Checks that a folder is new, empty, or a sweep's.
@@ -47,47 +44,46 @@ def check_sweep_folder(root: Path) -> None:
     if links := [entry for entry in entries if entry.is_symlink()]:
         what = "is a symbolic link, which sweeps never create"
         raise UserError(Fault(what, str(links[0]), remedy="remove it"))
-    if root.is_file() or (entries and not _is_sweep(root)):
-        raise UserError(
-            Fault("exists and is not empty", str(root), remedy="choose a different folder: name=…")
-        )
+    names = {entry.name for entry in entries if not entry.name.endswith(PART)}
+    is_sweep = names & {PLAN_FILE, STUDY_FILE} or all(
+        name in (STACKS, SLURM, LOCK, *WRITTEN_LATER) or _is_of_a_run(root / name) for name in names
+    )
+    if root.is_file() or not is_sweep:
+        remedy = "choose a different folder: name=…"
+        raise UserError(Fault("exists and is not empty", str(root), remedy=remedy))
 
 
-def check_not_grid(root: Path) -> None:
-    """Checks that a new search is in a folder without runs.
+def check_kind(root: Path, *, searches: bool) -> None:
+    """Checks that a new search is in a folder without runs, and a grid in one without a search.
 
     Raises:
         UserError: otherwise.
     """
-    if not (root / STUDY_FILE).is_file() and any(runs_below(root, DEPTH - 1)):
-        what, remedy = "contains runs that are not of a search", "choose a different folder: name=…"
+    what, remedy, has_study = "", "choose a different folder: name=…", (root / STUDY_FILE).is_file()
+    if searches and not has_study and any(runs_below(root, DEPTH - 1)):
+        what = "contains runs that are not of a search"
+    elif has_study and not searches:
+        what = "is the folder of a search"
+        remedy += "; or type the search's command again"
+    if what:
         raise UserError(Fault(what, str(root), remedy=remedy))
 
 
-def check_not_search(root: Path) -> None:
-    """Checks that the runs of a grid are in a folder without a search.
+def check_inside(folder: Path, root: Path) -> None:
+    """Checks that a run's folder is in that of its sweep.
 
     Raises:
         UserError: otherwise.
     """
-    if (root / STUDY_FILE).is_file():
-        remedy = "choose a different folder: name=…; or type the search's command again"
-        raise UserError(Fault("is the folder of a search", str(root), remedy=remedy))
+    if not folder.resolve().is_relative_to(root.resolve()):
+        remedy = "choose a hydra.sweep.subdir inside it"
+        raise UserError(Fault("is outside the sweep's folder", str(folder), remedy=remedy))
 
 
-def _is_sweep(root: Path) -> bool:
-    """Whether a folder contains a file of a sweep, or only runs."""
-    if any((root / name).is_file() for name in (PLAN_FILE, MULTIRUN_FILE, STUDY_FILE)):
-        return True
-    return all(
-        entry.name in (STACKS, SLURM, LOCK, *WRITTEN_LATER)
-        or is_ensemble(entry)
-        or entry.name.endswith(PART)
-        or (
-            entry.is_dir()
-            and (not any(entry.iterdir()) or any(runs_below(entry, DEPTH - 1)) or is_incomplete(entry))
-        )
-        for entry in root.iterdir()
+def _is_of_a_run(folder: Path) -> bool:
+    """Whether a folder is a run's, perhaps one that was killed while creating it, or has runs below it."""
+    return folder.is_dir() and (
+        is_ensemble(folder) or is_incomplete(folder) or any(runs_below(folder, DEPTH - 1))
     )
 
 

@@ -29,19 +29,13 @@ def grid(loader: ConfigLoader, overrides: Sequence[str], *, name_folders: bool =
     varying, values = set(), []
     for override in OverridesParser.create(loader).parse_overrides(list(overrides)):
         key, line = override.get_key_element(), override.input_line or ""
-        if override.is_interval_sweep():
-            remedy = "give it values, as in range(0,1,0.1)"
-            what = "interval() is not a list of values"
-            raise UserError(Fault(what, key, line.partition("=")[2], remedy=remedy))
         if override.is_sweep_override():
             varying.add(key)
             typed = islice(override.sweep_string_iterator(), MAX_RUNS + 1)
             values.append([f"{key}={value}" for value in typed])
             if not values[-1]:
-                found = line.partition("=")[2]
-                raise UserError(
-                    Fault("has no values", key, found, remedy="give it values, as in seed=range(4)")
-                )
+                found, remedy = line.partition("=")[2], "give it values, as in seed=range(4)"
+                raise UserError(Fault("has no values", key, found, remedy=remedy))
         else:
             values.append([line])
     if prod(map(len, values)) > MAX_RUNS:

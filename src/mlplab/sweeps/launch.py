@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from mlplab.sweeps.checks import RefusedRun
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import PLAN_FILE, STACKS, read_stacks
-from mlplab.sweeps.plan import Plan, make_plan
+from mlplab.sweeps.plan import make_plan
 from mlplab.sweeps.train_stack import PlannedStack, train_stack
 
 log = logging.getLogger(__name__)
@@ -46,16 +46,7 @@ def launch(
         CannotWrite: if the disk is full.
     """
     ended = _ended_earlier(runs, cache)
-    plan = make_plan(
-        runs,
-        refused,
-        cache,
-        slots=engine.slots,
-        max_members=engine.launcher.max_members,
-        workers=engine.launcher.workers,
-        earlier=read_stacks(root / PLAN_FILE),
-        trained_here=not engine.is_elsewhere,
-    )
+    plan = make_plan(runs, refused, cache, engine, read_stacks(root / PLAN_FILE))
     if not plan.stacks:
         raise plan.refused[0].error
     processes = f"{plan.workers} processes" if plan.workers > 1 else ""
@@ -65,9 +56,19 @@ def launch(
     plan.write(root / PLAN_FILE)
     for run in plan.refused:
         record_failure(run.folder, run.values, run.reason)
-    stacks = list(_planned_stacks(plan, root, ended))
+    stacks = []
+    for number, members in enumerate(plan.stacks, 1):
+        names = "\n".join(os.fspath(run.folder.relative_to(root)) for run in members)
+        file = root / STACKS / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
+        if any(run.folder not in ended for run in members):
+            title = f"stack {number} of {len(plan.stacks)}"
+            stacks.append(PlannedStack(title, members, file))
     if plan.workers == 1 and not engine.is_elsewhere:
-        _train_here(stacks, cache)
+        console = Console()
+        for stack in stacks:
+            train_stack(stack, console, cache)
+            if len(stacks) > 1 and not console.is_terminal:
+                log.info("%s", stack.finished_message)
     else:
         drive(stacks, engine, plan.workers)
     remove_partial_files(root / STACKS)  # no worker is left that could be writing there
@@ -75,19 +76,8 @@ def launch(
         job.unlink(missing_ok=True)
     with suppress(OSError):  # not empty if a stack has not ended
         (root / STACKS).rmdir()
-    return {
-        folder: read_metrics(folder)
-        for folder in [*(run.folder for run in runs), *(run.folder for run in refused)]
-    }
-
-
-def _train_here(stacks: Sequence[PlannedStack], cache: DataCache) -> None:
-    """Trains one stack after another in this process."""
-    console = Console()
-    for stack in stacks:
-        train_stack(stack, console, cache)
-        if len(stacks) > 1 and not console.is_terminal:
-            log.info("%s", stack.finished_message)
+    folders = [*(run.folder for run in runs), *(run.folder for run in refused)]
+    return {folder: read_metrics(folder) for folder in folders}
 
 
 def _ended_earlier(runs: Sequence[Run], cache: DataCache) -> set[Path]:
@@ -109,12 +99,3 @@ def _ended_earlier(runs: Sequence[Run], cache: DataCache) -> set[Path]:
                 if run.config.test and metrics["status"] == "done" and not has_test_scores(metrics):
                     score_finished_run(run.folder, cache)
     return ended
-
-
-def _planned_stacks(plan: Plan, root: Path, ended: Set[Path]) -> Iterator[PlannedStack]:
-    """The stacks that have not ended."""
-    for number, runs in enumerate(plan.stacks, 1):
-        names = "\n".join(os.fspath(run.folder.relative_to(root)) for run in runs)
-        file = root / STACKS / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
-        if any(run.folder not in ended for run in runs):
-            yield PlannedStack(f"stack {number} of {len(plan.stacks)}", runs, file)

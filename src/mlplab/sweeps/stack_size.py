@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from mlplab import config
@@ -32,66 +31,46 @@ CUSTOM_WIDTHS = (128, 128)
 """Assumed hidden layers of a network class of the user's."""
 
 
-@dataclass(frozen=True)
 class StackSize:
-    """The sizes that a member's memory and time depend on.
+    """The sizes that the memory and the time of a run in a stack depend on."""
 
-    Args:
-        widths: of all layers, with inputs (and their periodic features) and outputs.
-        batch: rows of a step.
-        steps: of the whole training.
-        itemsize: bytes of a number.
-        window: bytes of the rows in memory, for a memory-mapped table.
-        ensemble: members of a run.
-    """
-
-    widths: tuple[int, ...]
-    batch: int
-    steps: int
-    itemsize: int
-    window: int = 0
-    ensemble: int = 1
-
-    @classmethod
-    def of(cls, run: config.TrainConfig, data: RunData) -> "StackSize":
-        """The sizes of a run."""
-        table, schema = data.table, data.table.schema
-        rows = max(len(member.split.train) for member in data.members)
+    def __init__(self, run: config.TrainConfig, data: RunData) -> None:
+        schema, itemsize = data.table.schema, run.trainer.precision // 8
+        layout = FeatureLayout(schema.categories, schema.missing)
+        inputs = layout.width(run.model.preprocessing)
         hidden: Sequence[int] = CUSTOM_WIDTHS
         if isinstance(run.model, config.Mlp):
             hidden = config.chosen(run.model.hidden)
+            inputs += config.chosen(run.model.periodic_features) * len(layout.numeric)
         elif isinstance(run.model, config.Linear):
             hidden = ()
-        batch = batch_rows(config.chosen(run.data.batch_size), rows)
-        steps = math.ceil(rows / batch) * config.chosen(run.trainer.max_epochs)
-        layout = FeatureLayout(schema.categories, schema.missing)
-        inputs = layout.width(run.model.preprocessing)
-        if isinstance(run.model, config.Mlp):
-            inputs += config.chosen(run.model.periodic_features) * len(layout.numeric)
         widths = (inputs, *hidden, schema.outputs)
-        itemsize = run.trainer.precision // 8
-        window = 2 * WINDOW * MEMMAP_BLOCK * table.x.shape[1] * itemsize if table.memmapped else 0
-        return cls(widths, batch, steps, itemsize, window, config.chosen(run.ensemble))
+        self.weights = sum(a * b + b for a, b in pairwise(widths))
+        self.batch, steps = batches(run, data)
+        self.steps = steps * config.chosen(run.trainer.max_epochs)
+        self.ensemble = config.chosen(run.ensemble)
+        # Activations and their gradients; weights, their gradients, two moments and an average.
+        self.step_bytes = itemsize * (2 * self.batch * sum(widths) + 5 * self.weights)
+        memmapped = data.table.memmapped
+        self.window_bytes = 2 * WINDOW * MEMMAP_BLOCK * data.table.x.shape[1] * itemsize if memmapped else 0
 
-    @property
-    def weights(self) -> int:
-        """Number of weights and biases."""
-        return sum(a * b + b for a, b in pairwise(self.widths))
+    def runs(self, max_members: int | None) -> int:
+        """Runs of a stack of `max_members` networks, but at least one.
 
-    def members(self) -> int:
-        """Members of a stack whose step uses about `WORKING_SET` bytes; at least two if `MEMORY` allows.
-
-        A member uses activations and their gradients, and weights, their gradients, two moments and an
-        average.
+        None: so many that a step uses about `WORKING_SET` bytes; at least two networks if `MEMORY` allows.
         """
-        used = self.itemsize * (2 * self.batch * sum(self.widths) + 5 * self.weights)
-        return max(1, min(MAX_MEMBERS, max(2, WORKING_SET // used), MEMORY // (used + self.window)))
-
-    def runs(self, members: int) -> int:
-        """Runs of a stack of about that many members; at least one."""
+        most = MEMORY // (self.step_bytes + self.window_bytes)
+        members = max_members or min(MAX_MEMBERS, max(2, WORKING_SET // self.step_bytes), most)
         return max(1, members // self.ensemble)
 
     def seconds(self, runs: int, stacks: int) -> float:
         """Estimated seconds of training on one core."""
         operations = 6 * self.batch * self.weights * self.ensemble
         return self.steps * (runs * operations / FLOPS + stacks * STEP_SECONDS)
+
+
+def batches(run: config.TrainConfig, data: RunData) -> tuple[int, int]:
+    """The rows of a batch, and the number of batches of an epoch."""
+    rows = max(len(member.split.train) for member in data.members)
+    batch = batch_rows(config.chosen(run.data.batch_size), rows)
+    return batch, math.ceil(rows / batch)

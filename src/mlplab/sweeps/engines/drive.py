@@ -43,118 +43,113 @@ def drive(stacks: Sequence[PlannedStack], engine: Engine, workers: int) -> None:
         Interrupted: after SIGINT or SIGTERM.
         CannotWrite: if the disk is full.
     """
-    _Drive(stacks, engine, workers).run()
+    queue, working = _Queue(stacks), dict[Job, PlannedStack]()
+    received: list[signal.Signals] = []
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+
+    with handle_signals(receive), progress_lines(log.info, queue.progress):
+        try:
+            while (working or queue.waiting) and not received:
+                if submitted := queue.take(max(0, (engine.room or workers) - len(working))):
+                    jobs = engine.submit([write_job(stack) for stack in submitted])
+                    working |= zip(jobs, submitted, strict=True)
+                started = time.monotonic()
+                done = [job for job in working if job.done()]
+                for job in done:
+                    queue.put_back_or_finish(working.pop(job), engine.error(job))
+                if not done:
+                    time.sleep(max(LOOK_SECONDS, 5 * (time.monotonic() - started)))
+        except BaseException:
+            if note := engine.stop():
+                log.warning("%s", note)
+            raise
+        if received:
+            note = engine.stop()
+            while not note and len(received) == 1 and not all(job.done() for job in working):
+                time.sleep(LOOK_SECONDS)  # until the workers have saved their state
+            if len(received) > 1:
+                engine.kill()
+            stopped = f"stopped by {received[0].name}"
+            raise Interrupted(f"{stopped}; {note}" if note else stopped, received[0])
 
 
-class _Drive:
-    def __init__(self, stacks: Sequence[PlannedStack], engine: Engine, workers: int) -> None:
-        self.engine, self.room, self.total = engine, engine.room or workers, len(stacks)
-        self.waiting, self.working = list(stacks), dict[Job, PlannedStack]()
+class _Queue:
+    """The stacks that no worker has finished.
+
+    Attributes:
+        waiting: the stacks that no worker trains.
+    """
+
+    def __init__(self, stacks: Sequence[PlannedStack]) -> None:
+        self.waiting, self.total, self.finished = list(stacks), len(stacks), 0
         self.losses, self.repeated = Counter[str](), set[str]()
-        self.finished = 0
-        self.received: list[signal.Signals] = []
 
-    def run(self) -> None:
-        """Until no stack is waiting or training."""
-        with handle_signals(self._receive), progress_lines(log.info, self._progress):
-            try:
-                while (self.working or self.waiting) and not self.received:
-                    self._submit()
-                    self._look()
-            except BaseException:
-                if note := self.engine.stop():
-                    log.warning("%s", note)
-                raise
-            if self.received:
-                self._stop()
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.received.append(signal.Signals(number))
-
-    def _progress(self) -> str:
+    def progress(self) -> str:
+        """A line for the log."""
         return f"{self.finished} of {self.total} stacks finished"
 
-    def _submit(self) -> None:
-        if stacks := self.waiting[: max(0, self.room - len(self.working))]:
-            self.waiting = self.waiting[len(stacks) :]
-            self.working |= zip(self.engine.submit(list(map(write_job, stacks))), stacks, strict=True)
+    def take(self, count: int) -> list[PlannedStack]:
+        """The next stacks to train, which no longer wait."""
+        taken, self.waiting = self.waiting[:count], self.waiting[count:]
+        return taken
 
-    def _look(self) -> None:
-        """Deals with jobs that have ended, or waits a moment."""
-        started = time.monotonic()
-        jobs = [job for job in self.working if job.done()]
-        for job in jobs:
-            self._end(self.working.pop(job), self.engine.error(job))
-        if not jobs:
-            time.sleep(max(LOOK_SECONDS, 5 * (time.monotonic() - started)))
+    def put_back_or_finish(self, stack: PlannedStack, error: BaseException | None) -> None:
+        """Deals with a stack whose job has ended.
 
-    def _end(self, stack: PlannedStack, error: BaseException | None) -> None:
+        Raises:
+            UserError: the job's, or if its results are not seen here.
+            CannotWrite: the job's.
+        """
         if isinstance(error, UserError | CannotWrite):
             raise error
         if error:
+            self.losses[stack.title] += 1
             reason = str(error) if isinstance(error, WorkerLost) else f"its worker failed: {error!r}"
-            self._lose(stack, reason)
+            if self.losses[stack.title] < MAX_LOST:
+                self._put_back(stack, f"{reason}; another continues")
+                return
+            for run in stack.runs:
+                record_error(run, RunFailed(f"{reason}; so did {MAX_LOST - 1} workers before"))
+            self._finish(f"{stack.title}: {reason}")
             return
-        statuses = self._statuses(stack)
+        statuses = _statuses(stack)
         if "interrupted" in statuses:  # its worker does not count as lost: the state is saved
-            log.warning("%s: its worker was stopped; another continues", stack.title)
-            self.waiting.append(stack)
+            self._put_back(stack, "its worker was stopped; another continues")
         elif (failed := statuses.count("failed")) and stack.title not in self.repeated:
             self.repeated.add(stack.title)
-            log.warning("%s: %d of its runs failed, and are tried once more", stack.title, failed)
-            self.waiting.append(stack)
+            self._put_back(stack, f"{failed} of its runs failed, and are tried once more")
         else:
             self._finish(stack.finished_message)
 
-    def _statuses(self, stack: PlannedStack) -> list[str]:
-        """How the runs of a stack have ended, as soon as this machine sees it in a shared folder.
-
-        Raises:
-            UserError: if it does not within `LATE_SECONDS`.
-        """
-        deadline, statuses = time.monotonic() + LATE_SECONDS, list[str]()
-        for run in stack.runs:
-            while (status := _status(run.folder)) not in (*FINAL, "failed", "interrupted"):
-                if time.monotonic() > deadline:
-                    remedy = "put the sweep into a folder that all machines share: hydra.sweep.dir=…"
-                    what = "a worker's results are not seen here"
-                    raise UserError(Fault(what, str(run.folder), remedy=remedy))
-                time.sleep(LOOK_SECONDS)
-            statuses.append(status)
-        return statuses
-
-    def _lose(self, stack: PlannedStack, reason: str) -> None:
-        """Lets another worker continue with a stack, unless several were lost with it."""
-        self.losses[stack.title] += 1
-        if self.losses[stack.title] < MAX_LOST:
-            log.warning("%s: %s; another continues", stack.title, reason)
-            self.waiting.append(stack)
-            return
-        for run in stack.runs:
-            record_error(run, RunFailed(f"{reason}; so did {MAX_LOST - 1} workers before"))
-        self._finish(f"{stack.title}: {reason}")
+    def _put_back(self, stack: PlannedStack, reason: str) -> None:
+        log.warning("%s: %s", stack.title, reason)
+        self.waiting.append(stack)
 
     def _finish(self, message: str) -> None:
         self.finished += 1
         log.info("%s", message)
 
-    def _stop(self) -> None:
-        """Waits until the workers have saved their state, or for a second signal.
 
-        Raises:
-            Interrupted: always.
-        """
-        note = self.engine.stop()
-        while not note and len(self.received) == 1 and not all(job.done() for job in self.working):
+def _statuses(stack: PlannedStack) -> list[str]:
+    """How the runs of a stack have ended, as soon as this machine sees it in a shared folder.
+
+    Raises:
+        UserError: if it does not within `LATE_SECONDS`.
+    """
+    deadline, statuses = time.monotonic() + LATE_SECONDS, list[str]()
+    for run in stack.runs:
+        while (status := _status(run.folder)) not in (*FINAL, "failed", "interrupted"):
+            if time.monotonic() > deadline:
+                remedy = "put the sweep into a folder that all machines share: hydra.sweep.dir=…"
+                raise UserError(Fault("a worker's results are not seen here", str(run.folder), remedy=remedy))
             time.sleep(LOOK_SECONDS)
-        if len(self.received) > 1:
-            self.engine.kill()
-        stopped = f"stopped by {self.received[0].name}"
-        raise Interrupted(f"{stopped}; {note}" if note else stopped, self.received[0])
+        statuses.append(status)
+    return statuses
 
 
 def _status(folder: Path) -> str:
-    """The status of a run as this machine sees it, perhaps late."""
     try:
         return str(read_metrics(folder)["status"])
     except (UserError, OSError):  # only a part of the file is there

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from mlplab import config
-from mlplab.errors import Fault, UserError
 
 
 @runtime_checkable
@@ -62,31 +61,26 @@ class Engine(ABC):
         """Ends the workers."""
 
 
-def open_engine(launcher: config.Launcher, root: Path, trainer: config.Trainer) -> Engine:
+def open_engine(launcher: config.Launcher, root: Path, accelerator: str) -> Engine:
     """The engine of a sweep.
 
     Args:
         root: the sweep's folder.
-        trainer: the section of a run.
+        accelerator: `cpu`, `cuda` or `auto`: the devices of processes on this machine.
 
     Raises:
-        UserError: if the cluster cannot be reached, or this machine lacks the GPUs.
+        UserError: if the cluster cannot be reached.
     """
     match launcher.engine:
         case config.SlurmEngine():
             from mlplab.sweeps.engines.slurm import SlurmJobs
 
-            engine: Engine = SlurmJobs(launcher, launcher.engine, root)
+            return SlurmJobs(launcher, launcher.engine, root)
         case config.RayEngine():
             from mlplab.sweeps.engines.ray_cluster import RayCluster
 
-            engine = RayCluster(launcher, launcher.engine)
+            return RayCluster(launcher, launcher.engine)
         case config.LocalEngine():
             from mlplab.sweeps.engines.processes import Processes
 
-            return Processes(launcher, trainer)
-    if trainer.devices > 1:
-        where, remedy = f"trainer.devices={trainer.devices}", "use hydra.launcher.workers=…"
-        engine.close()
-        raise UserError(Fault("is for GPUs of this machine", where, remedy=remedy))
-    return engine
+            return Processes(launcher, accelerator)

@@ -17,7 +17,6 @@ from threading import Thread
 import torch
 
 from mlplab import config
-from mlplab.errors import Fault, UserError
 from mlplab.runs.devices import available_cores
 from mlplab.sweeps.engines.engine import Engine, WorkerLost
 from mlplab.sweeps.engines.worker import run_job
@@ -30,26 +29,16 @@ log = logging.getLogger(__name__)
 class Processes(Engine):
     """Processes, each in a pool of its own, so that a crash does not affect the others.
 
-    With several `trainer.devices`, as many stacks train at a time, each on a GPU of its own.
+    If there are GPUs, each process sees one of them.
 
     Args:
-        trainer: the section of a run.
-
-    Raises:
-        UserError: if there are fewer GPUs than `trainer.devices`.
+        accelerator: `cpu`, `cuda` or `auto`.
     """
 
     is_elsewhere = False
 
-    def __init__(self, launcher: config.Launcher, trainer: config.Trainer) -> None:
-        gpus, cores = 0 if trainer.accelerator == "cpu" else torch.cuda.device_count(), available_cores()
-        if trainer.devices > 1:
-            if trainer.devices > gpus:
-                what, where = f"needs {trainer.devices} GPUs", f"trainer.devices={trainer.devices}"
-                remedy = f"to train several stacks at a time: hydra.launcher.workers={trainer.devices}"
-                raise UserError(Fault(what, where, str(gpus), remedy=remedy))
-            gpus = trainer.devices
-            launcher = launcher.model_copy(update={"workers": launcher.workers or gpus})
+    def __init__(self, launcher: config.Launcher, accelerator: str) -> None:
+        gpus, cores = 0 if accelerator == "cpu" else torch.cuda.device_count(), available_cores()
         if (launcher.workers or 1) > max(cores, gpus):
             log.warning("hydra.launcher.workers=%d: this machine has %d cores", launcher.workers, cores)
         self.launcher, self.slots = launcher, gpus or cores
@@ -68,9 +57,8 @@ class Processes(Engine):
     def error(self, job: Future[bool]) -> BaseException | None:
         """What the process has raised."""
         error = job.exception()
-        if isinstance(error, BrokenProcessPool):
-            return WorkerLost("the process that trained it was killed")
-        return error
+        is_lost = isinstance(error, BrokenProcessPool)
+        return WorkerLost("the process that trained it was killed") if is_lost else error
 
     def stop(self) -> str:
         """Sends SIGTERM to the processes."""
@@ -97,21 +85,22 @@ class _Worker:
     """
 
     def __init__(self, device: str | None) -> None:
-        self.device, self.pool, self.job = device, _new_pool(device), Future[bool]()
+        self.device, self.job = device, Future[bool]()
         self.job.set_result(True)
+        self._start()
+
+    def _start(self) -> None:
+        spawn = get_context("spawn")
+        self.pool = ProcessPoolExecutor(1, spawn, initializer=_start_worker, initargs=(self.device,))
 
     def train(self, path: Path) -> Future[bool]:
         """Trains a stack in the process, or in a new one if it has been killed."""
         try:
             self.job = self.pool.submit(run_job, path)
         except BrokenProcessPool:
-            self.pool = _new_pool(self.device)
+            self._start()
             self.job = self.pool.submit(run_job, path)
         return self.job
-
-
-def _new_pool(device: str | None) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_start_worker, initargs=(device,))
 
 
 def _start_worker(device: str | None) -> None:

@@ -42,18 +42,15 @@ class RayCluster(Engine):
         memory = int((section.memory_gib or 0) * 2**30)
         wanted = {"CPU": section.cpus, "GPU": section.gpus, "memory": memory}
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        self.slots = sum(
-            min(int(node.get(name, 0) / amount) for name, amount in wanted.items() if amount)
-            for node in nodes
-        )
+        rooms = [[int(node.get(name, 0) / wanted[name]) for name in wanted if wanted[name]] for node in nodes]
+        self.slots = sum(map(min, rooms))
         if not self.slots:
             ray.shutdown()
             what = f"no node has room for a stack of {section.cpus:g} CPU and {section.gpus:g} GPU"
             remedy = "lower cpus, gpus or memory_gib of hydra.launcher.engine, or add such a node"
             raise UserError(Fault(what, "Ray", remedy=remedy))
-        self._task: Any = ray.remote(
-            num_cpus=section.cpus, num_gpus=section.gpus, memory=memory, max_retries=0
-        )(run_job)
+        of_stack = ray.remote(num_cpus=section.cpus, num_gpus=section.gpus, memory=memory, max_retries=0)
+        self._task: Any = of_stack(run_job)
         self._tasks: dict[Future[bool], ray.ObjectRef[bool]] = {}
 
     def submit(self, paths: Sequence[Path]) -> list[Future[bool]]:
@@ -69,11 +66,8 @@ class RayCluster(Engine):
         error = job.exception()
         if isinstance(error, RayTaskError):
             return error.cause
-        return (
-            WorkerLost(f"its worker was lost ({type(error).__name__})")
-            if isinstance(error, RayError)
-            else error
-        )
+        is_lost = isinstance(error, RayError)
+        return WorkerLost(f"its worker was lost ({type(error).__name__})") if is_lost else error
 
     def stop(self) -> str:
         """Interrupts the tasks."""
@@ -97,21 +91,18 @@ def _connect(address: str) -> None:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Ray's dependencies
+        quiet: dict[str, Any] = {
+            "log_to_driver": False,
+            "logging_level": logging.ERROR,
+            "configure_logging": False,
+        }
+        dashboard = False if address == THIS_MACHINE else None
         try:
             _check_reachable(address)
-            ray.init(
-                address,
-                namespace="mlplab",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=False,
-                include_dashboard=False if address == THIS_MACHINE else None,
-            )
+            ray.init(address, namespace="mlplab", include_dashboard=dashboard, **quiet)
         except (OSError, RuntimeError, ValueError) as error:
-            remedy = (
-                "start it: ray start --head; or start Ray on this machine only: "
-                f"hydra.launcher.engine.address={THIS_MACHINE}"
-            )
+            alone = f"hydra.launcher.engine.address={THIS_MACHINE}"
+            remedy = f"start it: ray start --head; or start Ray on this machine only: {alone}"
             where = f"hydra.launcher.engine.address={address}"
             raise UserError(Fault("no Ray cluster can be reached", where, remedy=remedy)) from error
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's exits with another status

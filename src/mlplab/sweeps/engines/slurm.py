@@ -19,8 +19,8 @@ import subprocess
 import sys
 import traceback
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -36,8 +36,6 @@ from mlplab.runs.devices import available_cores
 from mlplab.sweeps.engines.engine import Engine, WorkerLost
 from mlplab.sweeps.engines.worker import run_job
 from mlplab.sweeps.folder import SLURM, SLURM_JOBS
-
-COMMANDS = ("sbatch", "sacct", "scancel", "scontrol", "srun")
 
 MAX_ARRAY = 1000
 """Jobs that are submitted together; Slurm's own limit is 1001 if nobody has changed it."""
@@ -62,14 +60,13 @@ class SlurmJobs(Engine):
     def __init__(self, launcher: config.Launcher, section: config.SlurmEngine, root: Path) -> None:
         self.launcher, self.section, self.is_local = launcher, section, section.cluster == "local"
         self.room = launcher.workers or available_cores() if self.is_local else sys.maxsize  # Slurm queues
-        missing = [command for command in COMMANDS if shutil.which(command) is None]
-        if missing and not self.is_local:
-            remedy = "start the sweep on a machine of the cluster, or try its jobs on this one: "
-            remedy += "hydra.launcher.engine.cluster=local"
+        if not self.is_local and shutil.which("sbatch") is None:
+            local = "hydra.launcher.engine.cluster=local"
+            remedy = f"start the sweep on a machine of the cluster, or try its jobs on this one: {local}"
             what, where = "Slurm is not installed here", "hydra/launcher/engine=slurm"
-            raise UserError(Fault(what, where, f"no {missing[0]}", remedy=remedy))
-        self.record = root.absolute() / SLURM_JOBS
-        self.folder = root.absolute() / SLURM / uuid.uuid4().hex[:12]
+            raise UserError(Fault(what, where, "no sbatch", remedy=remedy))
+        self.root, self.record = root.absolute(), root.absolute() / SLURM_JOBS
+        self.folder = self.root / SLURM / uuid.uuid4().hex[:12]
         self.name = f"mlplab-{hashlib.sha256(os.fspath(root.resolve()).encode()).hexdigest()[:8]}"
         self._earlier = {} if self.is_local else self._read_record()
         self._jobs: dict[str, SlurmJob] = {}  # by the hash of the stack that they train
@@ -108,13 +105,16 @@ class SlurmJobs(Engine):
             UserError: if Slurm refuses them.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        # Processes do not hear Ctrl-C, which only this command handles.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            with _without_ctrl_c():
-                return self._executor().submit_array(tasks)
+            return self._executor().submit_array(tasks)
         except submitit.core.utils.FailedJobError as error:
             message = str(error).strip().splitlines()[-1]
             what, remedy = f"Slurm refuses the jobs: {message}", "correct its keys, such as partition"
             raise UserError(Fault(what, "hydra.launcher.engine", remedy=remedy)) from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _executor(self) -> submitit.AutoExecutor:
         section = self.section
@@ -142,7 +142,7 @@ class SlurmJobs(Engine):
         if job.paths.result_pickle.exists():
             return None
         self._any_lost = True
-        where = job.paths.stderr.relative_to(self.record.parents[1])
+        where = job.paths.stderr.relative_to(self.root)
         return WorkerLost(f"job {job.job_id} ended without a result (see {where})")
 
     def stop(self) -> str:
@@ -154,11 +154,8 @@ class SlurmJobs(Engine):
                 os.kill(int(job.job_id), signal.SIGTERM)
         if self.is_local or not alive:
             return ""
-        return (
-            f"jobs that go on in Slurm: {len(alive)}\n"
-            "  to watch them, type the command again with the same name=…\n"
-            f"  to end them: scancel --name={self.name}"
-        )
+        what, watch = f"jobs that go on in Slurm: {len(alive)}", "type the command again with the same name=…"
+        return f"{what}\n  to watch them, {watch}\n  to end them: scancel --name={self.name}"
 
     def close(self) -> None:
         """Removes the files of the jobs if all have ended well."""
@@ -222,13 +219,3 @@ class Task:
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """What a requeued job does: the same, from the saved state."""
         return submitit.helpers.DelayedSubmission(self)
-
-
-@contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Starts processes that do not hear Ctrl-C, which only this command handles."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

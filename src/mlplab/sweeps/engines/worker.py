@@ -11,12 +11,13 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
 
 from mlplab.config import parse
 from mlplab.config.allowed_classes import VARIABLE
@@ -25,10 +26,10 @@ from mlplab.errors import Fault, Interrupted, UserError, listed
 from mlplab.files import replacing
 from mlplab.imports import heavy_imports
 from mlplab.runs.run import Run
+from mlplab.training.rungs import Bracket
 
 if TYPE_CHECKING:
     from mlplab.sweeps.train_stack import PlannedStack
-    from mlplab.training.pruning import Bracket
 
 PACKAGES = ("mlplab", "torch", "lightning")
 """Packages whose versions must be the same in all workers."""
@@ -47,11 +48,7 @@ def write_job(stack: "PlannedStack") -> Path:
         "custom_classes": os.environ.get(VARIABLE),
         "title": stack.title,
         "runs": [
-            {
-                "folder": os.fspath(run.folder),
-                "config": run.config.plain(),
-                "bracket": asdict(run.bracket) if run.bracket else None,
-            }
+            (os.fspath(run.folder), run.config.plain(), asdict(run.bracket) if run.bracket else None)
             for run in stack.runs
         ],
     }
@@ -77,8 +74,8 @@ def run_job(path: Path) -> bool:
 
         from mlplab.sweeps.train_stack import PlannedStack, train_stack
     runs = [
-        Run(parse(run["config"]), Path(run["folder"]), bracket=_bracket(run["bracket"]))
-        for run in content["runs"]
+        Run(parse(config), Path(folder), bracket=TypeAdapter(Bracket | None).validate_python(bracket))
+        for folder, config, bracket in content["runs"]
     ]
     stack = PlannedStack(content["title"], runs, path.with_suffix(".ckpt"))
     try:
@@ -98,15 +95,6 @@ def versions() -> dict[str, str]:
 def _tables() -> DataCache:
     """The tables that this process has read."""
     return DataCache()
-
-
-def _bracket(plain: Mapping[str, Any] | None) -> "Bracket | None":
-    from mlplab.training.pruning import Bracket, Rung
-
-    if plain is None:
-        return None
-    rungs = (Rung(rung["share"], tuple(rung["earlier"])) for rung in plain["rungs"])
-    return Bracket(tuple(rungs), plain["deadline"])
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The batches of a search: which trials train next, and with which values."""
+"""The batches of a search: which trials train next, with which values, and when they are compared."""
 
 import math
 from collections.abc import Mapping
@@ -9,9 +9,13 @@ from mlplab.config import Sweep
 from mlplab.sweeps.search.space import Value
 from mlplab.sweeps.search.study import SearchStudy
 from mlplab.sweeps.stack_keys import may_differ
+from mlplab.training.rungs import FACTOR, Bracket, Rung
 
 FEWEST_MEMBERS = 8
 """Trials of a batch that get the same shape, if their shape is searched: smaller stacks gain little."""
+
+SHARES = (FACTOR**-2, FACTOR**-1)
+"""The shares of its epochs after which a trial is compared: a ninth and a third."""
 
 
 def next_batch(
@@ -43,3 +47,18 @@ def _fixed_values(
         return {}
     params = study.trials[first].params
     return {key: params[key] for key in study.space.dimensions if not may_differ(key)}
+
+
+def next_bracket(study: SearchStudy, pruning: str, deadline: float) -> Bracket:
+    """When the trials of the next batch may be pruned.
+
+    Args:
+        pruning: `none` or `halving`.
+        deadline: the time at which trials are pruned, in seconds since 1970.
+    """
+    ended = [trial.intermediate_values for trial in study.trials if trial.state.is_finished()]
+    rungs = [
+        Rung(share, tuple(study.sign * values[number] for values in ended if number in values))
+        for number, share in enumerate(SHARES, 1)
+    ]
+    return Bracket(tuple(rungs) if pruning == "halving" else (), deadline)

@@ -4,6 +4,7 @@ import re
 import time
 from collections import Counter
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -93,25 +94,32 @@ class Progress:
     def best(self) -> tuple[Path, str, float] | None:
         """The folder of the best run so far, the validation metric that it monitors, and its value."""
         done = [run for run, state in self.states.items() if state == "done"]
-        with suppress(OSError, UserError, IndexError):
+        with suppress(OSError, UserError, IndexError, ValueError):  # there is none yet
             monitor = str(read_config(done[0])["monitor"])
             values = {run: self._metrics[run][1].get(monitor) for run in done}
             scores = {run: float(value) for run, value in values.items() if value is not None}
-            if scores:
-                best = min(scores, key=lambda run: sign_of(monitor) * scores[run])
-                return best, monitor, scores[best]
+            best = min(scores, key=lambda run: sign_of(monitor) * scores[run])
+            return best, monitor, scores[best]
         return None
 
     @property
-    def seconds_left(self) -> float | None:
-        """Seconds until all runs have ended, at the speed since the stacks were planned; None: not known."""
+    def time_left(self) -> str:
+        """The time until all runs have ended, such as `0:02:10`; empty if it is not known.
+
+        The runs that are left train at the speed since the stacks were planned.
+        """
         shares = {run: epoch / epochs for run, (epoch, epochs) in self.epochs.items() if epochs}
         shares |= {run: 1.0 for run, state in self.states.items() if state in ENDED}
         planned = _modified(self.root / PLAN_FILE)
         recent = sum(share for run, share in shares.items() if self._metrics[run][0][1] > planned * 1e9)
         if not (self.epochs and planned and recent):
-            return None
-        return (self.total - sum(shares.values())) * (time.time() - planned) / recent
+            return ""
+        seconds = (self.total - sum(shares.values())) * (time.time() - planned) / recent
+        return str(timedelta(seconds=round(seconds)))
+
+    def name(self, run: Path) -> str:
+        """What a run is called in the sweep."""
+        return str(run.relative_to(self.root)) if run != self.root else run.name
 
 
 def _logged_epoch(run: Path) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -42,17 +42,20 @@ def watch(folder: Path, console: Console, *, live: bool) -> None:
         UserError: if the folder is not that of a sweep or a run.
     """
     _check(folder)
-    with handle_signals(_exit):  # so that the terminal gets its cursor back
-        if live:
-            with Live(console=console, auto_refresh=False) as shown:
-                for progress in _looks(folder):
-                    shown.update(view(progress), refresh=True)
-        else:
-            counts: dict[str, int] | None = None
-            for progress in _looks(folder):
-                if progress.counts != counts:
-                    counts = progress.counts
-                    print_line(console, line(progress))
+    shown = Live(console=console, auto_refresh=False) if live else None
+    with handle_signals(_exit), shown or nullcontext():  # so that the terminal gets its cursor back
+        started, counts, progress = time.monotonic(), None, Progress(folder)
+        while True:
+            if shown:
+                shown.update(view(progress), refresh=True)
+            elif progress.counts != counts:
+                counts = progress.counts
+                print_line(console, line(progress))
+            if progress.is_over:
+                return
+            time.sleep(max(LOOK_SECONDS, (time.monotonic() - started) / MAX_SHARE))
+            started = time.monotonic()
+            progress.look()
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
@@ -65,45 +68,30 @@ def _check(folder: Path) -> None:
     Raises:
         UserError: otherwise.
     """
-    if not any((folder / name).exists() for name in (PLAN_FILE, LOCK, STUDY_FILE)) and not (
-        folder.is_dir() and any(runs_below(folder, DEPTH - 1))
-    ):
-        sweeps = sorted(path.parent for path in folder.glob(f"*/{PLAN_FILE}"))
-        remedy = f"give the folder of a sweep or a run{f', such as {sweeps[-1]}' if sweeps else ''}"
-        raise UserError(
-            Fault("contains no run" if folder.is_dir() else "no such folder", str(folder), remedy=remedy)
-        )
-
-
-def _looks(folder: Path) -> Iterator[Progress]:
-    """The progress again and again, until the sweep is over."""
-    started, progress = time.monotonic(), Progress(folder)
-    yield progress
-    while not progress.is_over:
-        time.sleep(max(LOOK_SECONDS, (time.monotonic() - started) / MAX_SHARE))
-        started = time.monotonic()
-        progress.look()
-        yield progress
+    is_sweep = any((folder / name).exists() for name in (PLAN_FILE, LOCK, STUDY_FILE))
+    if not is_sweep and not (folder.is_dir() and any(runs_below(folder, DEPTH - 1))):
+        what = "contains no run" if folder.is_dir() else "no such folder"
+        raise UserError(Fault(what, str(folder), remedy="give the folder of a sweep or a run"))
 
 
 def line(progress: Progress) -> str:
     """The progress in a line."""
     counts = ", ".join(f"{count:,} {state}" for state, count in progress.counts.items())
-    left = [f"about {_time_left(progress)} left"] if not progress.is_over and _time_left(progress) else []
+    left = [f"about {progress.time_left} left"] if progress.time_left else []
     first = f"{plural(progress.total, 'run')}: {counts}" if counts else "no run yet"
     return "; ".join([first, *_notes(progress), *left])
 
 
 def view(progress: Progress) -> Group:
     """The progress as tables."""
-    counts = RichTable(*progress.counts, *([] if progress.is_over else ["time left"]))
-    left = [] if progress.is_over else [_time_left(progress) or "…"]
-    counts.add_row(*(f"{count:,}" for count in progress.counts.values()), *left)
-    table = RichTable("in training", "runs", "epoch")
+    cells = {state: f"{count:,}" for state, count in progress.counts.items()}
+    cells |= {} if progress.is_over else {"time left": progress.time_left or "…"}
+    counts, table = RichTable(*cells), RichTable("in training", "runs", "epoch")
+    counts.add_row(*cells.values())
     training = [running for stack in progress.stacks if (running := [*filter(progress.epochs.get, stack)])]
     for runs in training[:MAX_STACKS]:
         epoch, epochs = max(progress.epochs[run] for run in runs)
-        name = _name(progress, runs[0]) + (" …" if len(runs) > 1 else "")
+        name = progress.name(runs[0]) + (" …" if len(runs) > 1 else "")
         table.add_row(Text(name), f"{len(runs):,}", f"{epoch}/{epochs}" if epochs else "…")
     title = Text(f"{inside(progress.root)}: {plural(progress.total, 'run')}")
     return Group(title, counts, *([table] if training else []), *map(Text, _notes(progress)))
@@ -113,20 +101,10 @@ def _notes(progress: Progress) -> Iterator[str]:
     """The best run so far, and what to do if runs are left that nobody trains."""
     if progress.best:
         best, monitor, value = progress.best
-        name = f" ({_name(progress, best)})" if best != progress.root else ""
+        name = f" ({progress.name(best)})" if best != progress.root else ""
         yield f"best {monitor} {format_score(value, monitor)}{name}"
     if progress.has_stopped and progress.root in progress.states:
         yield f"it has stopped: to resume it, type resume={inside(progress.root)}"
     elif progress.has_stopped:
         queued = ", or wait in Slurm's queue (squeue --me)" if (progress.root / SLURM_JOBS).is_file() else ""
         yield f"runs have stopped{queued}: to resume them, type the sweep's command again"
-
-
-def _time_left(progress: Progress) -> str:
-    """Such as `0:02:10`; empty if it is not known."""
-    seconds = progress.seconds_left
-    return "" if seconds is None else str(timedelta(seconds=round(seconds)))
-
-
-def _name(progress: Progress, run: Path) -> str:
-    return str(run.relative_to(progress.root)) if run != progress.root else run.name
