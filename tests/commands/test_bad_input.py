@@ -108,9 +108,7 @@ CONFIGURATION = [
     mistake("58 environment", experiment(ENVIRONMENT), FROM_A_FILE, "hydra.job.env_set: is not supported"),
     mistake("60 launcher", {}, "-m seed=1,2 hydra.launcher=null", "hydra.launcher: is not supported"),
     mistake("60 chdir", {}, "hydra.job.chdir=true", "hydra.job.chdir: is not supported"),
-    mistake(
-        "60 devices", {}, "trainer.devices=2", "trainer.devices=2: one run trains on one device | seed=range"
-    ),
+    mistake("60 devices", {}, "trainer.devices=2", "trainer.devices: unknown key | hydra.launcher.workers"),
     mistake("61 name", {}, "name=../x", "name: | outputs/ | '../x'"),
     mistake("61 outputs", {}, "name=.", "name: "),
     mistake("61 long name", {}, f"name={'a' * 300}", "a…': the name is too long | choose a shorter one"),
@@ -163,7 +161,6 @@ WHOLE_COMMANDS = {
         "58 package",
         "50 nested options",
         "a missing value",
-        "60 devices",
         "a huge table",
     ),
 }

@@ -20,7 +20,6 @@ from mlplab.console import print_line
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed, reason_of
 from mlplab.imports import heavy_imports
-from mlplab.runs.devices import check_devices
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import AS_PLANNED, Metrics, RunFolder
 from mlplab.runs.resolve import resolved
@@ -46,7 +45,6 @@ def train(
         RunFailed: if the loss becomes non-finite.
         Interrupted: after SIGINT or SIGTERM, with the training state saved.
     """
-    check_devices(run)
     cache = cache or DataCache()
     wanted = run.figures == "all" or (alone and run.figures == "auto")
     if not resume:

@@ -15,6 +15,7 @@ SYNONYMS = {
     "hidden_layer_sizes": "model.hidden",
     "layers": "model.hidden",
     "device": "trainer.accelerator",
+    "devices": "hydra.launcher.workers",
     "patience": "callbacks.early_stopping.patience",
     "file": "data.path",
     "label": "data.target",
@@ -32,7 +33,7 @@ def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
     elif owners.get(key):
         group = section.replace(".", "/")
         remedy = f"{key} belongs to " + " or ".join(f"{group}={option}" for option in owners[key])
-    elif synonym in owners:
+    elif synonym and synonym.startswith(("hydra.", *owners)):
         remedy = did_you_mean([synonym])
     elif near := nearest(key, owners) or [leaves[name] for name in nearest(leaf, leaves)]:
         remedy = did_you_mean(near)

@@ -29,7 +29,6 @@ class Trainer(Section):
     class_path: TrainerClass = Field(alias="_target_")
     max_epochs: OrAuto[Count]
     accelerator: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_gpu_is_cuda)]
-    devices: Annotated[int, Field(ge=1, le=1024)]
     precision: Literal[32, 64]
     gradient_clip_val: Positive | None
     fast_dev_run: bool

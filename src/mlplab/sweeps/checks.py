@@ -11,7 +11,6 @@ from mlplab.config.keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError, listed, reason_of
-from mlplab.runs.devices import check_devices
 from mlplab.runs.discovery import finished_run
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import was_started
@@ -84,10 +83,9 @@ def check_runs(
     def key(run: Run) -> object:
         config, data = run.config, run.config.data
         task = config.model.preprocessing.target, config.loss.name, config.monitor, data.class_weights
-        return str((table_key(config), data.split, task, initial_run(run), config.trainer.devices))
+        return str((table_key(config), data.split, task, initial_run(run)))
 
     def check(run: Run) -> None:
-        check_devices(run.config)
         if init_from := initial_run(run):
             finished_run(Path(init_from), "init_from")
         cache.data(run.config)

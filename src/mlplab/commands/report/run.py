@@ -38,7 +38,7 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
     environment = read_json(folder / "environment.json")
     try:
         schema = Schema.from_plain(read_json(folder / "schema.json"))
-    except (KeyError, TypeError, AttributeError):
+    except ValueError:
         schema = None
     metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
     scores = _score_tables(metrics) if run.done else []

@@ -1,5 +1,6 @@
 """What all engines have in common: they hand the stacks of a sweep to workers. Imports no torch."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,3 +85,8 @@ def open_engine(launcher: config.Launcher, root: Path, accelerator: str) -> Engi
             from mlplab.sweeps.engines.processes import Processes
 
             return Processes(launcher, accelerator)
+
+
+def available_cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

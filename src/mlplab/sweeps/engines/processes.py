@@ -17,8 +17,7 @@ from threading import Thread
 import torch
 
 from mlplab import config
-from mlplab.runs.devices import available_cores
-from mlplab.sweeps.engines.engine import Engine, WorkerLost
+from mlplab.sweeps.engines.engine import Engine, WorkerLost, available_cores
 from mlplab.sweeps.engines.worker import run_job
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"

@@ -32,8 +32,7 @@ import submitit
 from mlplab import config
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
-from mlplab.runs.devices import available_cores
-from mlplab.sweeps.engines.engine import Engine, WorkerLost
+from mlplab.sweeps.engines.engine import Engine, WorkerLost, available_cores
 from mlplab.sweeps.engines.worker import run_job
 from mlplab.sweeps.folder import SLURM, SLURM_JOBS
 
