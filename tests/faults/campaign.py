@@ -50,10 +50,10 @@ STACK = (
 def outcome(folder: Path) -> dict[str, Any]:
     """What a run has come to, bit by bit, with all that training would go on from."""
     left = left_behind(folder)
-    training = checkpoint.load(folder / "checkpoints/last.ckpt").get("training", {"members": {}})
+    training = checkpoint.load(folder / "checkpoints/last.ckpt").get("training", {"parts": {}})
     members = {
         f"{part} {name}": tensor.numpy().tobytes()
-        for part, tensors in training.pop("members").items()
+        for part, tensors in training.pop("parts").items()
         for name, tensor in tensors.items()
     }
     rows = folder / "csv/metrics.csv"

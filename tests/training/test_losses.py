@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 from contracts import (
@@ -55,18 +53,6 @@ def test_cross_entropy_is_torchs(classes: int, smoothing: float) -> None:
     theirs = nn.CrossEntropyLoss(label_smoothing=smoothing)
     expected = torch.stack([theirs(z, y[:, 0]) for z, y in zip(logits, target, strict=True)])
     torch.testing.assert_close(build_loss([section] * 2)(logits, target.double()), expected)
-
-
-@pytest.mark.parametrize(("far", "expected"), [(1e4, 0), (-1e4, 1e4 + math.log(2))])
-def test_cross_entropy_of_far_logits_is_finite(far: float, expected: float) -> None:
-    logits = torch.tensor([[[far, 0, 0]]], requires_grad=True)
-    loss = build_loss([config("loss=cross_entropy", "loss.label_smoothing=0").loss])(
-        logits, torch.zeros(1, 1, 1)
-    )
-    loss.sum().backward()  # type: ignore[no-untyped-call]
-    assert loss.item() == pytest.approx(expected)
-    assert logits.grad is not None
-    assert logits.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("weighted", [True, False])
@@ -163,11 +149,6 @@ def test_only_a_single_number_has_a_unit() -> None:
     assert SINGLE["mse"].in_target_units(losses, two).item() == 2
     classes = ClassProbabilities(2, 1, torch.float32, None)
     assert SINGLE["cross_entropy"].in_target_units(losses, classes).item() == 2
-
-
-def test_shapes_that_would_broadcast_are_refused() -> None:
-    with pytest.raises(TypeError):
-        SINGLE["mse"](torch.zeros(1, 4, 1), torch.zeros(1, 4))
 
 
 def test_weights_are_relative_to_all_rows_and_not_to_those_of_a_batch() -> None:
