@@ -61,8 +61,8 @@ def evaluate(arguments: Evaluate) -> None:
         from rich.console import Console
 
         from mlplab.commands.evaluate import evaluate
+        from mlplab.commands.importance import print_importance
         from mlplab.commands.render import confusion_table, network_name, score_table
-        from mlplab.commands.render_importance import importance_table, remaining_columns
         from mlplab.commands.verdict import verdict
         from mlplab.console import print_line
 
@@ -89,11 +89,7 @@ def evaluate(arguments: Evaluate) -> None:
     if result.confusion is not None:
         console.print(confusion_table(result.classes, result.confusion.tolist()))
     if result.importance:
-        for line in result.importance.basis:
-            print_line(console, line)
-        console.print(importance_table(result.importance))
-        if line := remaining_columns(result.importance):
-            print_line(console, line)
+        print_importance(result.importance, console)
 
 
 def select(arguments: Evaluate, steps: int) -> None:

@@ -67,10 +67,3 @@ def test_the_figures_of_the_best_run_are_images(page: Page, address: str, sweep:
     image = page.locator("tf-image-loader img").first
     expect(image).to_be_visible(timeout=PATIENCE)
     page.wait_for_function("image => image.naturalWidth > 300", arg=image.element_handle(), timeout=PATIENCE)
-
-
-def test_the_texts_show_configuration_columns_and_scores(page: Page, address: str) -> None:
-    page.goto(f"{address}/#text")
-    for name in ("columns", "configuration", "scores"):
-        expect(page.get_by_role("button", name=name).first).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_role("cell", name="x1").first).to_be_visible(timeout=PATIENCE)

@@ -163,6 +163,19 @@ def test_new_rows_need_no_baselines(command: Command, run_script: Command, frame
     assert "ridge regression" not in ended.out
 
 
+def test_runs_that_read_a_column_differently_are_not_averaged(command: Command, run_script: Command) -> None:
+    """What a date means decides a split in time, too."""
+    days = [f"{1 + i % 12:02}.{1 + i * 5 % 12:02}.2024" for i in range(ROWS)]
+    pl.read_csv("t.csv").with_columns(day=pl.Series(days)).write_csv("t.csv")
+    split = ("data/split=time", "data.split.time=day")
+    for name, written in {"a": "%d.%m.%Y", "b": "%m.%d.%Y"}.items():
+        folder = f"hydra.run.dir=outputs/s/{name}"
+        assert command(*SMALL, *split, f"data.columns.day={written}", folder).status == 0
+    ended = run_script("evaluate", "run=outputs/s", "runs=all")
+    assert ended.status == 2, ended
+    assert "outputs/s/b: has other columns, classes or precision than the first run" in ended.err
+
+
 def test_a_warm_start_across_splits_is_warned_of(command: Command) -> None:
     assert command(*SMALL, "name=r").status == 0
     ended = command(*SMALL, "init_from=outputs/r", "name=same")

@@ -39,14 +39,6 @@ def test_the_first_of_the_most_probable_classes_is_predicted(probabilities: np.n
         assert row[:found].max(initial=-1) < row[found]
 
 
-def test_a_threshold_is_the_least_probability_of_the_second_class() -> None:
-    second = np.array([0, 0.2, 0.5, 0.7, 1])
-    probabilities = np.column_stack([1 - second, second])
-    assert most_likely(probabilities).tolist() == [0, 0, 0, 1, 1]
-    for threshold, expected in ((0.0, 5), (0.2, 4), (0.5, 3), (0.7001, 1), (1.0, 1)):
-        assert most_likely(probabilities, threshold).sum() == expected
-
-
 @pytest.mark.parametrize(
     ("of", "names"),
     [
@@ -56,8 +48,6 @@ def test_a_threshold_is_the_least_probability_of_the_second_class() -> None:
         (schema("y", inputs=(Column("prediction", "numeric"),)), ["prediction_y"]),
         (schema("a", "prediction_a"), ["prediction_a_", "prediction_prediction_a"]),
         (schema("probability_b", classes="ab"), ["prediction", "probability_a", "probability_b_"]),
-        (schema("y", classes=["no", "yes"]), ["prediction", "probability_no", "probability_yes"]),
-        (schema("y", classes=["0", "1"], kind="number"), ["prediction", "probability_0", "probability_1"]),
     ],
 )
 def test_names_of_columns(of: Schema, names: list[str]) -> None:

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,20 +12,19 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from mlplab.commands.evaluation_rows import EvaluationData, rows_of_file
-from mlplab.commands.importance import Importance, check_shared_rows, importance_of, write_importance
+from mlplab.commands.evaluation_rows import EvaluationRows, rows_of_file
+from mlplab.commands.importance import Importance, importance_of, write_importance
 from mlplab.console import progress_lines
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.errors import UserError
 from mlplab.files import replacing
-from mlplab.runs.baselines.fitted import baseline_part_scores, baselines
+from mlplab.runs.baselines.fitted import Baselines, baselines
 from mlplab.runs.folder import finite
-from mlplab.runs.predictions import weighted_mean
 from mlplab.runs.scores import Scores, score_networks
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
 from mlplab.runs.trained.ensemble import Ensemble, load
-from mlplab.runs.trained.run_stack import predict_runs
+from mlplab.runs.trained.run_stack import check_finite, predict_run
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.losses import build_loss
 
@@ -41,9 +40,9 @@ class EvaluationResult:
     Attributes:
         networks: the number of networks of all runs.
         part: `test`, or `all` if some of the rows were in training or validation.
-        classes: the classes of the target; empty if the targets are numbers.
-        confusion: for classes, the number (or weight) of rows by true and predicted class: of the run or the
-            ensemble; if the runs have different test rows, of all of them together.
+        classes: the classes of the target; empty for regression.
+        confusion: for classes, the number (or weight) of rows by true and predicted class; None if the runs
+            have different test rows.
         importance: which columns matter, if that was requested.
     """
 
@@ -62,8 +61,8 @@ class EvaluationResult:
         """Mean and standard deviation of the scores that all members have."""
         names = [name for name in self.members[0] if all(name in scores for scores in self.members)]
         values = {name: [scores[name] for scores in self.members] for name in names}
-        mean = {name: float(np.mean(each)) for name, each in values.items()}
-        return mean, {name: float(np.std(each, ddof=1)) for name, each in values.items()}
+        mean = {name: float(np.mean(of_members)) for name, of_members in values.items()}
+        return mean, {name: float(np.std(of_members, ddof=1)) for name, of_members in values.items()}
 
     def plain(self) -> dict[str, Any]:
         """The content of evaluation.json: `test/…`, or for several runs `members/test/…`, `members/sd/…` and
@@ -73,9 +72,9 @@ class EvaluationResult:
             mean, sd = self.mean_and_sd()
             parts = {f"members/{self.part}/": mean, "members/sd/": sd}
             parts |= {f"ensemble/{self.part}/": self.ensemble} if self.ensemble else {}
-        parts |= {f"{name}/{self.part}/": each for name, each in self.baselines.items()}
-        scores = {f"{part}{name}": value for part, each in parts.items() for name, value in each.items()}
-        content = {"data": self.source, "rows": self.rows, "runs": len(self.members), **finite(scores)}
+        parts |= {f"{name}/{self.part}/": scores for name, scores in self.baselines.items()}
+        values = {f"{part}{name}": value for part, scores in parts.items() for name, value in scores.items()}
+        content = {"data": self.source, "rows": self.rows, "runs": len(self.members), **finite(values)}
         if self.confusion is not None:
             content |= {"classes": list(self.classes), "confusion": self.confusion.tolist()}
         return content
@@ -132,94 +131,76 @@ def score(
     Args:
         cache: the tables of the runs.
         include: whether to keep rows of the file that were in training or validation.
-        importance: whether to compute which columns matter for the ensemble, too.
     """
-    members = ensemble.members
-    with _without_reading_warnings():
-        if path:
-            data, any_seen = rows_of_file(members, path, include=include)
-            beside = _baseline_scores(members[0], data[0], cache)
-        else:
-            data, beside = _own_rows(members, cache)
-            any_seen = False
-    if importance:
-        check_shared_rows(data)
-    first, classes = data[0], members[0].schema.classes
-    with progress_lines(log.info, lambda: f"{first.source}: scoring {len(first.rows):,} rows"):
-        each = tuple(run_scores(run, rows) for run, rows in zip(members, data, strict=True))
-        together, confusion = _together(ensemble, data)
-    part = "all" if any_seen else "test"
-    rows, networks = len(first.rows), sum(len(run.members) for run in members)
+    members, part = ensemble.members, "test"
+    if path:
+        rows, any_seen = rows_of_file(ensemble, path, include=include)
+        data, part = [rows] * len(members), "all" if any_seen else "test"
+        of_baselines = _baselines_on_file(members[0], rows, cache)
+    else:
+        data, of_baselines = _own_test_rows(members, cache)
+    first = data[0]
     columns = importance_of(ensemble, data, part) if importance else None
+    with progress_lines(log.info, lambda: f"{first.source}: scoring {len(first.y):,} rows"):
+        of_members = tuple(run_scores(run, rows) for run, rows in zip(members, data, strict=True))
+        together, confusion = _together(ensemble, data)
     return EvaluationResult(
-        first.source, rows, each, networks, part, together, beside, classes, confusion, columns
+        *(first.source, len(first.y), of_members, ensemble.networks, part, together, of_baselines),
+        *(ensemble.schema.classes, confusion, columns),
     )
 
 
-def _together(ensemble: Ensemble, data: Sequence[EvaluationData]) -> tuple[Scores | None, Confusion | None]:
-    """The scores of the ensemble, and the confusion matrix: its own or, on different rows, all members'."""
+def _together(ensemble: Ensemble, data: Sequence[EvaluationRows]) -> tuple[Scores | None, Confusion | None]:
+    """The scores of an ensemble of several runs, and the confusion matrix of classes."""
     members, classes, first = ensemble.members, ensemble.schema.classes, data[0]
-    is_shared = all(rows.has_same_rows(first) for rows in data)
-    if len(members) > 1 and not is_shared:
+    if not all(rows.has_same_rows(first) for rows in data):
         log.warning(
             "no ensemble scores: the runs have different splits, so one run's test rows are another's "
             "training rows; to score the ensemble, use a different file: data.path=…"
         )
-    if not classes and (len(members) == 1 or not is_shared):
         return None, None
-    features = {(id(own.x), id(own.rows)): own.x[own.rows] for own in data}
-    predictions = predict_runs(members, [features[id(own.x), id(own.rows)] for own in data])
-    together = None
-    if is_shared:
-        predictions, data = [weighted_mean(np.stack(predictions), ensemble.weights)], [first]
-        together = first.scores(predictions[0], ensemble.schema) if len(members) > 1 else None
-    matrices = [own.confusion(p) for own, p in zip(data, predictions, strict=True)] if classes else []
-    return together, np.sum(matrices, axis=0) if matrices else None
+    if len(members) == 1 and not classes:
+        return None, None
+    predicted, _ = ensemble.predict_features(first.x)
+    check_finite(predicted)
+    together = first.scores(predicted) if len(members) > 1 else None
+    return together, first.confusion(predicted) if classes else None
 
 
-@contextmanager
-def _without_reading_warnings() -> Iterator[None]:
-    """Silences warnings about the columns of the training table, which training has already logged."""
-    logger = logging.getLogger("mlplab.data.infer")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def run_scores(run: TrainedRun, data: EvaluationData) -> Scores:
+def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
-    if len(run.member_weights) > 1:
-        [predicted] = predict_runs([run], [data.x[data.rows]])
-        return data.scores(predicted, run.schema)
-    x, y, rows = torch.from_numpy(data.x), torch.from_numpy(data.y), [torch.from_numpy(data.rows)]
-    weight = None if data.weight is None else torch.from_numpy(data.weight)[:, None]
+    if len(run.members) > 1:
+        return rows.scores(predict_run(run, rows.x))
+    x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
+    weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
     imputed = run.network.preprocessing.impute(x.unsqueeze(0))[0]
-    loader = Loader(imputed, y, rows, EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE, weight=weight)
-    loss = build_loss([run.config.loss])
-    values, _ = score_networks(run.network, loss, loader, [len(data.rows)], run.schema)
+    loader = Loader(imputed, y, [every], EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE, weight=weight)
+    values, _ = score_networks(run.network, build_loss([run.config.loss]), loader, [len(y)], run.schema)
     return {name: value.item() for name, value in values.items()}
 
 
-def _own_rows(
+def _own_test_rows(
     members: Sequence[TrainedRun], cache: DataCache
-) -> tuple[list[EvaluationData], dict[str, Scores]]:
+) -> tuple[list[EvaluationRows], dict[str, Scores]]:
     """The test rows of each run, and the baselines' scores on them (means over runs)."""
-    found, each = [], []
+    rows_of: dict[RunData, EvaluationRows] = {}
+    data, scored = [], []
     for run in members:
-        data = own_data(run, cache)
-        table, source = data.table, f"{data.table.source}, test rows"
-        found.append(EvaluationData(source, table.x, table.y, table.weight, data.split.test))
-        with _baseline_progress():
-            each.append(baseline_part_scores(data, *_baseline_options(run)))
+        own = own_data(run, cache)
+        if own not in rows_of:  # runs of one split share their rows
+            table, rows = own.table, own.split.test
+            weight = None if table.weight is None else table.weight[rows]
+            source = f"{table.source}, test rows"
+            rows_of[own] = EvaluationRows(source, run.schema, rows, table.x[rows], table.y[rows], weight)
+        data.append(rows_of[own])
+        with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
+            scored.append(_baselines_of(run, own).part_scores(own, "test"))
     means = {
-        baseline: {name: float(np.mean([scores[baseline][name] for scores in each])) for name in of_first}
-        for baseline, of_first in each[0].items()
-        if all(baseline in scores for scores in each)
+        name: {metric: float(np.mean([scores[name][metric] for scores in scored])) for metric in of_first}
+        for name, of_first in scored[0].items()
+        if all(name in scores for scores in scored)
     }
-    return found, means
+    return data, means
 
 
 def own_data(run: TrainedRun, cache: DataCache) -> RunData:
@@ -238,25 +219,31 @@ def own_data(run: TrainedRun, cache: DataCache) -> RunData:
     return data
 
 
-def _baseline_scores(run: TrainedRun, data: EvaluationData, cache: DataCache) -> dict[str, Scores]:
+@contextmanager
+def _without_reading_warnings() -> Iterator[None]:
+    """Silences warnings about the columns of the training table, which training has already logged."""
+    logger = logging.getLogger("mlplab.data.infer")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _baselines_on_file(run: TrainedRun, rows: EvaluationRows, cache: DataCache) -> dict[str, Scores]:
     """The scores on these rows of the baselines of a run's table; none if that table has changed."""
     try:
-        trained_on = cache.data(run.config)
-        trained_on.check_unchanged(run.table, "", order=False)
+        data = own_data(run, cache)
     except UserError as error:
-        log.warning(
-            "no baselines, because their training rows are not available: %s", error.faults[0].sentence()
-        )
+        what = "no baselines, because their training rows are not available: %s"
+        log.warning(what, error.faults[0].sentence())
         return {}
-    with _baseline_progress():
-        fitted = baselines(trained_on, *_baseline_options(run))
-        return fitted.scores(data.x, data.y, data.weight, data.rows)
+    with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
+        every = np.arange(len(rows.y))
+        return _baselines_of(run, data).scores(rows.x, rows.y, rows.weight, every)
 
 
-def _baseline_progress() -> AbstractContextManager[None]:
-    return progress_lines(log.info, lambda: "fitting and scoring the baselines")
-
-
-def _baseline_options(run: TrainedRun) -> tuple[Sequence[str], float, int]:
-    """Which baselines a run was compared with, the seconds of its training, and its threads."""
-    return run.config.baselines, float(run.metrics["seconds"]), run.config.threads
+def _baselines_of(run: TrainedRun, data: RunData) -> Baselines:
+    """The baselines that a run was compared with."""
+    return baselines(data, run.config.baselines, float(run.metrics["seconds"]), run.config.threads)

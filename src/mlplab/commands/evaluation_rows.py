@@ -1,9 +1,8 @@
-"""The rows that trained runs are evaluated on: targets, weights, and each run's features."""
+"""The rows that trained runs are evaluated on: each run's features, targets and weights."""
 
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -17,104 +16,86 @@ from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options, spec_of
 from mlplab.data.new_data import FrameTransformer, check_columns
-from mlplab.data.parse import cells_of, parse_str
-from mlplab.data.schema import Column, Schema
+from mlplab.data.parse import cells_of, is_text, parse_float, parse_str
+from mlplab.data.schema import Schema
 from mlplab.data.seen_rows import SeenRows
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.runs.predictions import most_likely
 from mlplab.runs.scores import Scores, scores
+from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class EvaluationData:
-    """A table, and which of its rows are evaluated.
+class EvaluationRows:
+    """Rows that a run is evaluated on.
 
     Attributes:
-        x: features by a run's schema.
+        source: what they are, in words.
+        schema: that of the run.
+        numbers: their numbers in the table or file.
+        x: features by the schema.
         y: targets in their own units, or numbers of classes.
         weight: the weight of each row; None: all equal.
     """
 
     source: str
+    schema: Schema
+    numbers: Rows
     x: Float[np.ndarray, "row feature"]
     y: Float64[np.ndarray, "row target"]
     weight: Float64[np.ndarray, " row"] | None
-    rows: Rows
 
-    def has_same_rows(self, other: "EvaluationData") -> bool:
+    def has_same_rows(self, other: "EvaluationRows") -> bool:
         """Whether the same rows are evaluated."""
-        return np.array_equal(self.rows, other.rows) and np.array_equal(
-            self.y[self.rows], other.y[other.rows]
-        )
+        return np.array_equal(self.numbers, other.numbers) and np.array_equal(self.y, other.y)
 
-    def scores(self, predicted: Float64[np.ndarray, "evaluated output"], schema: Schema) -> Scores:
-        """The scores of predictions for the evaluated rows: targets, or probabilities of classes."""
-        weight = None if self.weight is None else self.weight[self.rows]
-        return scores(predicted, self.y[self.rows], weight, len(schema.classes), schema.targets)
+    def scores(self, predicted: Float64[np.ndarray, "row output"]) -> Scores:
+        """The scores of predictions: targets, or probabilities of classes."""
+        schema = self.schema
+        return scores(predicted, self.y, self.weight, len(schema.classes), schema.targets)
 
     def confusion(
-        self, probabilities: Float64[np.ndarray, "evaluated class"]
+        self, probabilities: Float64[np.ndarray, "row class"]
     ) -> Float64[np.ndarray, "true predicted"]:
-        """The number (or weight) of the evaluated rows by true and predicted class."""
+        """The number (or weight) of rows by true and predicted class."""
         classes = probabilities.shape[1]
-        pairs = self.y[self.rows, 0].astype(np.int64) * classes + most_likely(probabilities)
-        weight = None if self.weight is None else self.weight[self.rows]
-        return np.bincount(pairs, weight, classes**2).astype(np.float64).reshape(classes, classes)
+        pairs = self.y[:, 0].astype(np.int64) * classes + most_likely(probabilities)
+        return np.bincount(pairs, self.weight, classes**2).astype(np.float64).reshape(classes, classes)
 
 
-def rows_of_file(
-    members: Sequence[TrainedRun], path: str, *, include: bool
-) -> tuple[list[EvaluationData], bool]:
-    """The rows of a file as each run reads them, and whether some of them were in training or validation.
+def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[EvaluationRows, bool]:
+    """The rows of a file, and whether some of them were in training or validation of any run.
 
     Args:
         include: whether rows that were in training or validation are evaluated, too.
     """
-    first = members[0]
-    schema = first.schema
+    first, schema = ensemble.members[0], ensemble.schema
     with opened(path, csv_options(first.config.data)) as source:
         if absent := [name for name in schema.targets if name not in source.schema]:
-            raise UserError(
-                Fault(
-                    f"has no target column '{absent[0]}' to compare predictions with",
-                    path,
-                    f"the columns {listed(source.names)}",
-                    remedy="add that column, or only predict: scripts/predict.py",
-                )
-            )
+            what = f"has no target column '{absent[0]}' to compare predictions with"
+            remedy = "add that column, or only predict: scripts/predict.py"
+            raise UserError(Fault(what, path, f"the columns {listed(source.names)}", remedy=remedy))
         check_columns(schema, list(source.schema), path)
-        frame, comma = _read(source), source.decimal_comma
-        with _progress(path, frame):
+        frame = _read(source)
+        with progress_lines(log.info, lambda: f"{path}: preparing {frame.height:,} rows"):
             y, weight = _targets_and_weight(first, frame, source)
-    rows = np.flatnonzero(np.isfinite(y).all(1))
-    transformers: list[FrameTransformer] = []
-    tables: list[EvaluationData] = []
-    data = []
-    with _progress(path, frame):
-        for run in members:  # runs trained on one table share its features
-            same = (
-                table
-                for each, table in zip(transformers, tables, strict=True)
-                if each.serves(run.schema, run.dtype)
-            )
-            if (table := next(same, None)) is None:
-                transformer = FrameTransformer(run.schema, path, run.dtype, decimal_comma=comma)
-                table = EvaluationData(path, transformer.features(frame), y, weight, rows)
-                transformers.append(transformer)
-                tables.append(table)
-            data.append(table)
-        for transformer in transformers:
+            comma = source.decimal_comma
+            transformer = FrameTransformer(schema, path, first.dtype, decimal_comma=comma)
+            x = transformer.features(frame)
             transformer.warn()
-        seen = _seen_rows(members, data)
-    rows = _without_seen_rows(rows, seen, path, include=include)
-    if weight is not None:
-        _check_weights(weight[rows], f"{path}, weight column '{schema.weight}'")
-    return [replace(each, rows=rows) for each in data], include and bool(seen.any())
+            is_usable = np.isfinite(y).all(1) if weight is None else np.isfinite(y).all(1) & (weight > 0)
+            if not len(rows := np.flatnonzero(is_usable)):
+                what = "has no row with a target" + (" and a weight above 0" if schema.weight else "")
+                raise UserError(Fault(what, path, remedy="give it such rows"))
+            seen = _seen_rows(ensemble.members, x, y, rows, path)
+            rows = _without_seen_rows(rows, seen, path, include=include)
+    weight = None if weight is None else weight[rows]
+    return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), include and bool(seen.any())
 
 
 def _read(source: Source) -> pl.DataFrame:
@@ -129,120 +110,86 @@ def _read(source: Source) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def _progress(path: str, frame: pl.DataFrame) -> AbstractContextManager[None]:
-    """Lines in the log while rows are prepared."""
-    return progress_lines(log.info, lambda: f"{path}: preparing {frame.height:,} rows")
-
-
 def _targets_and_weight(
     run: TrainedRun, frame: pl.DataFrame, source: Source
 ) -> tuple[Float64[np.ndarray, "row target"], Float64[np.ndarray, " row"] | None]:
-    """The targets, NaN where they are missing (if that is allowed), and the row weights."""
-    schema, may_be_missing = run.schema, spec_of(run.config.data).drop_missing_targets
-    weighted = schema.weight in frame.columns
-    if schema.weight and not weighted:
-        log.warning("%s: has no weight column '%s': all rows get equal weight", source.where, schema.weight)
-    weights = [schema.weight] if weighted and schema.weight else []
-    numbers = weights if schema.classes else [*schema.targets, *weights]
-    columns = Schema(
-        tuple(Column(name, "numeric", missing=True) for name in numbers), (), na_values=schema.na_values
-    )
-    transformer = FrameTransformer(
-        columns,
-        source.where,
-        np.float64,
-        decimal_comma=source.decimal_comma,
-        location=source.location,
-    )
-    values = transformer.features(frame)
-    if schema.classes:
-        numbers_of_classes = _class_numbers(schema, frame, source)[:, None]
-        values = np.hstack([numbers_of_classes, values]) if weights else numbers_of_classes
-    names = [*schema.targets, *weights]
-    for place in range(len(schema.targets) if may_be_missing else 0, len(names)):
-        if len(missing := np.flatnonzero(np.isnan(values[:, place]))):
-            more = f"; {len(missing):,} such cells in this column" if len(missing) > 1 else ""
-            role = "target" if place < len(schema.targets) else "weight"
-            where = source.location(int(missing[0]), f"{role} column '{names[place]}'")
-            remedy = "fill it in, or remove such rows"
-            raise UserError(Fault(f"a value is missing{more}", where, remedy=remedy))
-    y = values[:, : len(schema.targets)]
-    if not np.isfinite(y).all(1).any():
-        raise UserError(Fault("has no row with a target", source.where, remedy="give it rows with targets"))
-    return y, values[:, -1] if weighted else None
-
-
-def _class_numbers(schema: Schema, frame: pl.DataFrame, source: Source) -> Float64[np.ndarray, " row"]:
-    """The number of each row's class; NaN if it is missing.
+    """The targets, NaN where they are missing (if that is allowed), and the row weights.
 
     Raises:
-        UserError: if classes did not occur in training.
+        UserError: if cells are missing, cannot be read, or are of classes that did not occur in training.
     """
-    name, cells = schema.targets[0], cells_of(frame, schema.targets[0])
-    numbers = class_numbers(
-        cells, schema.classes, schema.class_kind, schema.na_values, decimal_comma=source.decimal_comma
-    )
-    texts = parse_str(cells.filter(numbers.is_null()), schema.na_values).drop_nulls()
-    if len(texts):
-        counts = texts.value_counts(sort=True, name="rows").rows()
-        found = listed((f"{shortened(text)} in {rows:,} rows" for text, rows in counts), 5)
-        expected = f"one of {listed(map(shortened, schema.classes), 5)}"
-        remedy = "remove such rows, or train again with rows of these classes"
-        where = f"{source.where}, target column '{name}'"
-        raise UserError(Fault("contains classes that were not in training", where, found, expected, remedy))
-    return numbers.to_numpy(writable=True)
+    schema, read = run.schema, []
+    weights = [schema.weight] if schema.weight and schema.weight in frame.columns else []
+    if schema.weight and not weights:
+        log.warning("%s: has no weight column '%s': all rows get equal weight", source.where, schema.weight)
+    optional = schema.targets if spec_of(run.config.data).drop_missing_targets else ()
+    for name in (*schema.targets, *weights):
+        cells, na_values, comma = cells_of(frame, name), schema.na_values, source.decimal_comma
+        of_classes, dtype = bool(schema.classes) and name in schema.targets, cells.dtype
+        if not (dtype.is_numeric() or is_text(dtype) or dtype == pl.Boolean):
+            remedy = "give it the type that it had in training"
+            raise UserError(Fault(f"has type {dtype}", f"{source.where}, column '{name}'", remedy=remedy))
+        if of_classes:
+            labels = schema.classes, schema.class_kind
+            values = class_numbers(cells, *labels, na_values, decimal_comma=comma)
+        else:
+            values = parse_float(cells, na_values, decimal_comma=comma)
+        missing = parse_str(cells, na_values).is_null()
+        bad = ~values.is_finite().fill_null(value=False) & ~(missing & (name in optional))
+        if len(rows := bad.arg_true()):
+            role = "target" if name in schema.targets else "weight"
+            place = source.location(rows[0], f"{role} column '{name}'")
+            expected = f"one of {listed(map(shortened, schema.classes), 5)}" if of_classes else "a number"
+            found = "" if missing[rows[0]] else shortened(str(cells[rows[0]]))
+            what = "a value is missing" if not found else "a value is not as in training"
+            more = f"; {len(rows):,} such cells in this column" if len(rows) > 1 else ""
+            remedy = "fill it in, or remove such rows" if not found else "correct it, or remove such rows"
+            raise UserError(Fault(what + more, place, found, expected, remedy))
+        read.append(values.to_numpy(writable=True))
+    targets = len(schema.targets)
+    return np.column_stack(read[:targets]), read[-1] if weights else None
 
 
 def _seen_rows(
-    members: Sequence[TrainedRun], data: Sequence[EvaluationData]
+    members: Sequence[TrainedRun],
+    x: Float[np.ndarray, "row feature"],
+    y: Float64[np.ndarray, "row target"],
+    rows: Rows,
+    path: str,
 ) -> Bool[np.ndarray, " evaluated"]:
-    """Which of the rows were in training or validation of any run; warns if others have only their features.
-
-    Args:
-        data: the rows of each run.
-    """
-    recognised: dict[object, tuple[SeenRows, Bool[np.ndarray, "2 evaluated"]]] = {}
-    for run, each in zip(members, data, strict=True):
-        values = Values(each.x, each.y, run.schema.offsets)
+    """Which rows were in training or validation of any run; warns if others have only their features."""
+    recognised: dict[bytes, tuple[SeenRows, Bool[np.ndarray, "2 evaluated"]]] = {}
+    for run in members:
+        values = Values(x, y, run.schema.offsets)
         for seen in run.seen:
-            if (key := (id(each), seen.digest)) not in recognised:  # the same for all seeds
-                recognised[key] = seen, seen.recognised(values, each.rows)
-    rows = np.any([of_rows for _, (_, of_rows) in recognised.values()], axis=0)
-    for seen, (features, _) in recognised.values():
-        repeated, total = int((features & ~rows).sum()), int((~rows).sum())
+            if seen.digest not in recognised:  # the same for all seeds
+                recognised[seen.digest] = seen, seen.recognised(values, rows)
+    is_seen = np.any([of_rows for _, (_, of_rows) in recognised.values()], axis=0)
+    for seen, (of_features, _) in recognised.values():
+        repeated, total = int((of_features & ~is_seen).sum()), int((~is_seen).sum())
         if seen.is_unusual(repeated, total):
             log.warning(
                 "%s: %s of %s rows (%.1f %%; %.1f %% of the run's own test rows) have the inputs of a row in "
                 "training or validation, but a different target: if they are training rows with corrected "
                 "targets, these scores are too optimistic",
-                data[0].source,
-                f"{repeated:,}",
-                f"{total:,}",
-                100 * repeated / total,
+                *(path, f"{repeated:,}", f"{total:,}", 100 * repeated / total),
                 100 * seen.repeated / seen.test,
             )
             break
-    return rows
+    return is_seen
 
 
 def _without_seen_rows(rows: Rows, seen: Bool[np.ndarray, " evaluated"], path: str, *, include: bool) -> Rows:
     """The rows that are evaluated; logs how many were in training or validation."""
     count, total = int(seen.sum()), len(rows)
+    some = f"{path}: {count:,} of {total:,} rows were in training or validation"
     if count and include:
-        what = "%s: %s of %s rows were in training or validation: these scores are not test scores"
-        log.warning(what, path, f"{count:,}", f"{total:,}")
+        log.warning("%s: these scores are not test scores", some)
     elif count == total:
         what = f"all {total:,} rows were in training or validation; no rows are left to test on"
         remedy = "remove data.path= to use the run's own test rows, or keep all rows: training_rows=include"
         raise UserError(Fault(what, path, remedy=remedy))
     elif count:
-        what = "%s: %s of %s rows were in training or validation and are left out (training_rows=include"
-        log.warning(f"{what} keeps them)", path, f"{count:,}", f"{total:,}")
+        log.warning("%s and are left out (training_rows=include keeps them)", some)
         return rows[~seen]
     return rows
-
-
-def _check_weights(weight: Float64[np.ndarray, " row"], where: str) -> None:
-    if (weight < 0).any() or not weight.any():
-        what = "weights are negative" if (weight < 0).any() else "all weights are 0"
-        raise UserError(Fault(what, where, remedy="give each row a weight of 0 or more"))

@@ -6,28 +6,26 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from mlplab.commands.row_scores import RowScores
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.data.io.discovery import is_parquet, opened
 from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options
 from mlplab.data.new_data import check_columns
-from mlplab.data.parse import cells_of, plain_floats
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.runs.predictions import prediction_columns, prediction_names, spread_columns, spread_names
-from mlplab.runs.trained.ensemble import Predictor, load
+from mlplab.runs.trained.ensemble import load
 
 ROWS_IN_MEMORY = 50_000
 """Rows read, predicted and written at a time."""
@@ -36,17 +34,6 @@ STANDARD = "-"
 """The name of standard input and output."""
 
 log = logging.getLogger(__name__)
-
-
-class Predicted(NamedTuple):
-    """Rows with their predictions.
-
-    Attributes:
-        numbers: text columns that contain only plain numbers.
-    """
-
-    frame: pl.DataFrame
-    numbers: Collection[str]
 
 
 def predict(
@@ -62,8 +49,7 @@ def predict(
 ) -> int:
     """Writes the rows of `source` in the same order, with all their columns and those of `prediction_names`.
 
-    Text and numbers are written unchanged. The log says how many rows there are, and how well those with a
-    target are predicted.
+    Text and numbers are written unchanged.
 
     Args:
         run: the folder of a run or a sweep.
@@ -97,100 +83,86 @@ def predict(
         where = "standard input" if source == STANDARD else source
         rows = contexts.enter_context(opened(path, csv_options(ensemble.config[0].data), where))
         check_columns(schema, list(rows.schema), where)
-        if taken := [name for name in columns if name in rows.schema]:
-            raise UserError(Fault(f"already has a column '{taken[0]}'", where, remedy="rename or drop it"))
-        if faults := list(_unwritable(rows, output)):
-            raise UserError(*faults)
-        predictor = Predictor(ensemble, where, decimal_comma=rows.decimal_comma, with_spread=spread)
-        frames = rows.blocks(ROWS_IN_MEMORY)
-        beginning = next((frame for frame in frames if frame.height), None)
-        if beginning is None:
+        _check_writable(rows, columns, output)
+        frames = (frame for frame in rows.blocks(ROWS_IN_MEMORY) if frame.height)
+        if (beginning := next(frames, None)) is None:
             raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
         count = contexts.enter_context(row_progress("predicting"))
-        scores = RowScores(schema, threshold, decimal_comma=rows.decimal_comma)
-        predicted = _predicted(chain([beginning], frames), predictor, schema, threshold, scores, count)
-        _write(predicted, output, escape=escape_formulas)
-    predictor.warn()
-    seconds = time.perf_counter() - started
-    log.info("predicted %s rows in %.2f s%s", f"{predictor.rows:,}", seconds, scores.summary())
-    return predictor.rows
+        done = 0
 
+        def written() -> Iterator[tuple[pl.DataFrame, Collection[str]]]:
+            """The rows with their predictions, and the text columns that contain only plain numbers."""
+            nonlocal done
+            options: dict[str, bool] = {"decimal_comma": rows.decimal_comma, "with_spread": spread}
+            predicted = ensemble.predict_frames(chain([beginning], frames), where, **options)
+            for frame, numbers, (mean, spreads) in predicted:
+                added = prediction_columns(schema, mean, threshold)
+                added += spread_columns(schema, spreads) if spread else []
+                yield frame.with_columns(added), numbers.keys()
+                done += frame.height
+                count(done)
 
-def _check_threshold(threshold: float, schema: Schema) -> None:
-    if len(schema.classes) != 2:
-        found = f"{len(schema.classes)} classes" if schema.classes else "a number as target"
-        what, remedy = "has a meaning only for two classes", "remove it"
-        raise UserError(Fault(what, f"threshold={threshold:g}", found, remedy=remedy))
-    if not 0 <= threshold <= 1:
-        remedy = "give the probability from which the second class is predicted"
-        raise UserError(Fault("out of range", f"threshold={threshold:g}", expected="0 to 1", remedy=remedy))
-
-
-def _unwritable(source: Source, output: str) -> Iterator[Fault]:
-    """Faults of columns that the output format does not support."""
-    for name, kind in source.schema.items():
-        if not is_parquet(output) and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
-            what, remedy = (
-                f"has type {kind}, which CSV does not support",
-                "write Parquet: output=<name>.parquet",
-            )
-            yield Fault(what, f"{source.where}, column '{name}'", remedy=remedy)
-
-
-def _predicted(
-    frames: Iterable[pl.DataFrame],
-    predictor: Predictor,
-    schema: Schema,
-    threshold: float | None,
-    scores: RowScores,
-    count: Callable[[int], None],
-) -> Iterator[Predicted]:
-    """Predicts and scores frame by frame."""
-    for frame in frames:
-        numbers = _numbers(frame)
-        mean, spread = predictor(frame, numbers)
-        columns = prediction_columns(schema, mean, threshold)
-        if spread.shape[1]:
-            columns += spread_columns(schema, spread)
-        scores.add(frame, numbers, mean)
-        yield Predicted(frame.with_columns(columns), numbers.keys())
-        count(predictor.rows)
-
-
-def _numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:
-    """The text columns that contain only plain numbers, parsed."""
-    columns = ((name, cells_of(frame, name)) for name, kind in frame.schema.items() if kind == pl.String)
-    parsed = ((name, plain_floats(cells)) for name, cells in columns)
-    return {name: values for name, values in parsed if values is not None}
+        _write(written(), output, escape_formulas=escape_formulas)
+        has_targets = all(name in rows.schema for name in schema.targets)
+    hint = "; how well: evaluate.py with data.path=…, which leaves out rows of training" * has_targets
+    log.info("predicted %s rows in %.2f s%s", f"{done:,}", time.perf_counter() - started, hint)
+    return done
 
 
 def _check_output(output: str, *, overwrite: bool) -> None:
+    path, where = Path(output), f"output={output}"
     if output == STANDARD:
         return
-    path = Path(output)
     if path.exists() and not (overwrite and path.is_file()):
         remedy = "choose a different file, or overwrite=true" if path.is_file() else "give a file"
-        raise UserError(Fault("already exists", f"output={output}", remedy=remedy))
+        raise UserError(Fault("already exists", where, remedy=remedy))
     if not path.parent.is_dir():
-        raise UserError(
-            Fault(f"the folder {path.parent} does not exist", f"output={output}", remedy="create it first")
-        )
+        raise UserError(Fault(f"the folder {path.parent} does not exist", where, remedy="create it first"))
     if not os.access(path.parent, os.W_OK):
-        raise UserError(Fault(f"the folder {path.parent} cannot be written to", f"output={output}"))
+        raise UserError(Fault(f"the folder {path.parent} cannot be written to", where))
 
 
-def _write(predicted: Iterator[Predicted], output: str, *, escape: bool) -> None:
+def _check_threshold(threshold: float, schema: Schema) -> None:
+    where = f"threshold={threshold:g}"
+    if len(schema.classes) != 2:
+        found = f"{len(schema.classes)} classes" if schema.classes else "a number as target"
+        raise UserError(Fault("has a meaning only for two classes", where, found, remedy="remove it"))
+    if not 0 <= threshold <= 1:
+        remedy = "give the probability from which the second class is predicted"
+        raise UserError(Fault("out of range", where, expected="0 to 1", remedy=remedy))
+
+
+def _check_writable(rows: Source, added: Collection[str], output: str) -> None:
+    """Checks that the added columns are new, and that the output format supports the others."""
+    if taken := [name for name in added if name in rows.schema]:
+        raise UserError(Fault(f"already has a column '{taken[0]}'", rows.where, remedy="rename or drop it"))
+    faults = [
+        Fault(
+            f"has type {kind}, which CSV does not support",
+            f"{rows.where}, column '{name}'",
+            remedy="write Parquet: output=<name>.parquet",
+        )
+        for name, kind in rows.schema.items()
+        if not is_parquet(output) and (kind.is_nested() or kind in (pl.Binary, pl.Object))
+    ]
+    if faults:
+        raise UserError(*faults)
+
+
+def _write(
+    predicted: Iterator[tuple[pl.DataFrame, Collection[str]]], output: str, *, escape_formulas: bool
+) -> None:
     if output == STANDARD:
-        write_csv(predicted, sys.stdout.buffer.write, escape_formulas=escape)
+        write_csv(predicted, sys.stdout.buffer.write, escape_formulas=escape_formulas)
         return
     with replacing(Path(output), follow=True) as partial:
         if is_parquet(output):
-            first = next(predicted).frame
-            frames = chain([first], (rows.frame for rows in predicted))
+            first, _ = next(predicted)
+            frames = chain([first], (frame for frame, _ in predicted))
             register_io_source(lambda *_: frames, schema=first.schema).sink_parquet(partial)
         else:
             with partial.open("wb") as file:
-                write_csv(predicted, file.write, escape_formulas=escape)
+                write_csv(predicted, file.write, escape_formulas=escape_formulas)
 
 
 @contextmanager

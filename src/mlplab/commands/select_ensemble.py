@@ -7,6 +7,7 @@ from functools import reduce
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64
 from rich.console import Console
 
 from mlplab.commands.evaluate import EvaluationResult, own_data, score
@@ -20,20 +21,20 @@ from mlplab.commands.render import (
 )
 from mlplab.config.metrics import sign_of
 from mlplab.console import print_line
-from mlplab.data.cache import DataCache
-from mlplab.data.splits.split import PARTS
+from mlplab.data.cache import DataCache, RunData
+from mlplab.data.splits.split import PARTS, Rows
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.discovery import finished_runs, is_ensemble
 from mlplab.runs.folder import finite
-from mlplab.runs.predictions import weighted_mean
+from mlplab.runs.predictions import out_of_fold, weighted_mean
 from mlplab.runs.scores import Scores
 from mlplab.runs.selection import common_monitor, read_run, without_repeats
 from mlplab.runs.tables import check_one_table
 from mlplab.runs.trained.chosen_ensemble import check_replaceable, write_ensemble
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.greedy_selection import error_of, greedy_selection
+from mlplab.runs.trained.run_stack import RunStack
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.runs.trained.validation import validation_predictions
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,12 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
     _check_comparable(runs, sweep)
     cache = cache or DataCache()
     data = own_data(runs[0], cache)
-    found = [validation_predictions(run, own_data(run, cache)) for run in runs]
-    rows = reduce(np.intersect1d, [rows for rows, _ in found])  # ensembles have more than single networks
+    predicted = [_validation_predictions(run, own_data(run, cache)) for run in runs]
+    rows = reduce(np.intersect1d, [own for own, _ in predicted])  # ensembles have more than single networks
     if not len(rows):
         what, remedy = "the runs have no validation rows in common", "choose among runs with one split"
         raise UserError(Fault(what, str(sweep), remedy=remedy))
-    predictions = np.stack([predicted[np.isin(own, rows)] for own, predicted in found])
+    predictions = np.stack([values[np.isin(own, rows)] for own, values in predicted])
     weight = None if data.table.weight is None else data.table.weight[rows]
     y, classes = data.table.y[rows], len(data.table.schema.classes)
     monitor = common_monitor(results)
@@ -105,19 +106,19 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
         metric = "log_loss" if classes else "rmse" if y.shape[1] == 1 else "standardised_rmse"
     error, sign = error_of(metric, y, weight, classes), sign_of(metric)
     counts = Counter(greedy_selection(predictions, error, steps, best))
-    chosen, weights = list(counts), np.array([*counts.values()]) / steps
-    ensemble = Ensemble([runs[index] for index in chosen], weights.tolist())
-    by_run = {run.folder: float(weight) for run, weight in zip(ensemble.members, weights, strict=True)}
+    chosen, weights = list(counts), [count / steps for count in counts.values()]
+    ensemble = Ensemble([runs[index] for index in chosen], weights)
+    weight_of = dict(zip((run.folder for run in ensemble.members), weights, strict=True))
     choice = Choice(
         folder,
-        {run.name: weight for run, weight in by_run.items()},
+        {run.name: weight for run, weight in weight_of.items()},
         metric,
         sign * error(predictions[chosen[0]]),
-        sign * error(weighted_mean(predictions[chosen], weights)),
+        sign * error(weighted_mean(predictions[chosen], ensemble.weights)),
         score(ensemble, cache),
     )
     scores = {f"test/{name}": value for name, value in choice.test_scores.items()}
-    write_ensemble(folder, by_run, finite({f"val/{metric}": choice.chosen, **scores}))
+    write_ensemble(folder, weight_of, finite({f"val/{metric}": choice.chosen, **scores}))
     return choice
 
 
@@ -138,15 +139,19 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
     """
     first = runs[0]
     for run in runs[1:]:
-        differing = {key for key in first.table if run.table.get(key) != first.table[key]}
-        where = f"{first.folder} and {run.folder.name}"
-        if differing & {"rows", "sha256"}:
-            what = "the runs were trained on different tables"
-            raise UserError(Fault(what, where, remedy="choose among the runs of one table"))
-        if differing & set(PARTS):
-            what = f"the runs have different {listed(part for part in PARTS if part in differing)} rows"
-            remedy = (
-                "choose among runs with the same data.split.*, or average them all: "
-                f"run={sweep} runs=all data.path=…"
-            )
-            raise UserError(Fault(what, where, remedy=remedy))
+        differing = [key for key in first.table if run.table.get(key) != first.table[key]]
+        parts = [part for part in PARTS if part in differing]
+        if parts or {"rows", "sha256"} & {*differing}:
+            different = "tables" if {"rows", "sha256"} & {*differing} else f"{listed(parts)} rows"
+            what, where = f"the runs have different {different}", f"{first.folder} and {run.folder.name}"
+            remedy = "choose among runs with the same table and data.split.*, or average them all: "
+            raise UserError(Fault(what, where, remedy=f"{remedy}run={sweep} runs=all data.path=…"))
+
+
+def _validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:
+    """The validation rows of a run and its predictions for them; of an ensemble, those out of fold."""
+    held_out = [data.members[member].split.val for member in run.members]
+    rows = np.unique(np.concatenate(held_out))
+    predicted = RunStack([run])(data.table.x[rows])
+    own = [values[np.isin(rows, of_member)] for values, of_member in zip(predicted, held_out, strict=True)]
+    return out_of_fold(held_out, own)

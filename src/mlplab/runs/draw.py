@@ -24,7 +24,7 @@ from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows
 from mlplab.figures.style import Figure, sample
 from mlplab.runs.baselines.fitted import baselines
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
-from mlplab.runs.trained.run_stack import predict_runs
+from mlplab.runs.trained.run_stack import predict_run
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.loggers.files import build_loggers, close_loggers
 from mlplab.training.loggers.tensorboard import log_images
@@ -81,7 +81,7 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
     rows = rows[weight[rows] > 0]
     total, rows = len(rows), sample(rows, MOST_ROWS)
     x, y = table.x[rows], table.y[rows]
-    [predicted] = predict_runs([run], [x])
+    predicted = predict_run(run, x)
     predictions = {THIS: predicted}
     models = baselines(data, run.config.baselines, float(run.metrics["seconds"]), run.config.threads)
     if beside := next((name for name in BESIDE if name in models.models), None):
@@ -144,7 +144,7 @@ def _fitted(
     if not numeric or len(schema.inputs) > 2 or np.isnan(x).all(0).any():
         return None
     grid = grid_over(x.astype(np.float64))
-    [predicted] = predict_runs([run], [grid.astype(x.dtype)])
+    predicted = predict_run(run, grid.astype(x.dtype))
     places, values = grid + np.array(schema.offsets), x + np.array(schema.offsets)
     target, predicted = schema.targets[0], predicted if schema.classes else predicted[:, :1]
     return fitted(Fitted(schema.names, target, schema.classes, places, predicted, values, y[:, 0]))

@@ -15,7 +15,7 @@ from mlplab.files import replacing
 PREDICTION, PROBABILITY = "prediction", "probability"
 
 SPREAD_OF_CLASSES = ("entropy", "disagreement")
-"""The columns of `mlplab.runs.trained.spread.entropy_and_disagreement`."""
+"""The columns of `mlplab.runs.trained.ensemble.spread_of`."""
 
 SMALLEST_PROBABILITY = 1e-15
 """Smallest probability of a class, so that its logarithm is finite."""

@@ -1,35 +1,31 @@
 """Permutation importance and partial dependence, against predictions of frames that are changed by hand."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.inspection import permutation_importance as of_sklearn
 from support import train_into
 
 import mlplab
-from mlplab.commands.evaluate import evaluate
-from mlplab.commands.evaluation_rows import EvaluationData
+from mlplab.commands.evaluate import score
+from mlplab.commands.evaluation_rows import EvaluationRows
 from mlplab.commands.importance import Importance, importance_of
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.runs.scores import scores
-from mlplab.runs.trained import permutation_importance, replaced_cells
+from mlplab.runs.trained import importance as module
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.permutation_importance import (
+from mlplab.runs.trained.importance import (
     BUDGET,
     MAX_REPEATS,
     MAX_ROWS,
     MIN_REPEATS,
     MIN_ROWS,
     affordable,
-    shuffles,
 )
 
 ROWS = 120
@@ -54,12 +50,8 @@ KINDS = {
     "numbers": [NUMBERS],
     "classes": [CLASSES],
     "weights and targets": [WEIGHTED],
-    "an ensemble": [(*NUMBERS, "ensemble=3")],
     "a custom network": [CUSTOM],
-    "a sweep": [NUMBERS, (*NUMBERS, "seed=1")],
     "different networks": [NUMBERS, (*NUMBERS, "model.hidden=[9]", "seed=1"), (*NUMBERS, "ensemble=2")],
-    "different precisions": [NUMBERS, (*NUMBERS, "trainer.precision=64")],
-    "a sweep of classes": [CLASSES, (*CLASSES, "seed=1")],
 }
 
 
@@ -105,10 +97,10 @@ def trained(folder: Path, kind: str) -> Ensemble:
     return mlplab.load(folder, runs="all")
 
 
-def importance(folder: Path, **options: Any) -> Importance:
-    report = evaluate(folder, runs="all", importance=True, **options)
-    assert report.importance
-    return report.importance
+def importance(ensemble: Ensemble) -> Importance:
+    found = score(ensemble, DataCache(), importance=True).importance
+    assert found
+    return found
 
 
 def by_hand(ensemble: Ensemble, frame: pl.DataFrame) -> np.ndarray:
@@ -130,7 +122,7 @@ def test_it_is_what_predictions_of_shuffled_frames_say(
     tmp_path: Path, frame: pl.DataFrame, kind: str
 ) -> None:
     ensemble = trained(tmp_path / "s", kind)
-    found = importance(tmp_path / "s")
+    found = importance(ensemble)
     rows, y, weight = rows_tested(ensemble, frame)
     classes = len(ensemble.schema.classes)
     assert found.metric == ("log_loss" if classes else "rmse")
@@ -141,7 +133,8 @@ def test_it_is_what_predictions_of_shuffled_frames_say(
         return scores(predicted, y, weight, classes, ensemble.schema.targets)[found.metric]
 
     assert found.error == pytest.approx(error(rows), rel=1e-5)
-    orders = shuffles(len(y), MAX_REPEATS, ensemble.config[0].seed)
+    source = np.random.default_rng(ensemble.config[0].seed)
+    orders = [source.permutation(len(y)) for _ in range(MAX_REPEATS)]
     assert {each.name for each in found.columns} == {*ensemble.schema.names}
     for column in found.columns:
         cells = rows[column.name]
@@ -176,36 +169,21 @@ def assert_dependence_is_what_predictions_of_equal_cells_say(
         assert list(each.predictions) == list(ensemble.schema.classes or ensemble.schema.targets)
 
 
-def test_what_matters_comes_first_and_noise_does_not_matter(tmp_path: Path, frame: pl.DataFrame) -> None:
-    trained(tmp_path / "s", "numbers")
-    found = {each.name: each for each in importance(tmp_path / "s").columns}
-    assert next(iter(found)) == "a"
-    assert abs(found["noise"].mean) < 0.05 * found["a"].mean
-
-
-def test_the_same_again_in_blocks_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained(tmp_path / "s", "different networks")
-    found = importance(tmp_path / "s")
-    written = (tmp_path / "s/importance.json").read_bytes()
-    monkeypatch.setattr(replaced_cells, "VALUES_AT_ONCE", 1)
-    assert importance(tmp_path / "s") == found
-    assert (tmp_path / "s/importance.json").read_bytes() == written
-
-
 def test_without_a_row_of_weight_there_is_none(tmp_path: Path) -> None:
     ensemble = trained(tmp_path / "s", "numbers")
     table, rows = DataCache().data(ensemble.config[0]).table, np.arange(9)
-    data = EvaluationData("t.csv", table.x, table.y, np.zeros(ROWS), rows)
+    weights = np.zeros(9)
+    data = EvaluationRows("t.csv", table.schema, rows, table.x[rows], table.y[rows], weights)
     with pytest.raises(UserError, match=r"all rows have weight 0\n  give rows with a weight above 0"):
         importance_of(ensemble, [data], "test")
 
 
 def test_a_budget_draws_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained(tmp_path / "s", "numbers")
-    everything = importance(tmp_path / "s")
-    monkeypatch.setattr(permutation_importance, "MIN_ROWS", 10)
-    monkeypatch.setattr(permutation_importance, "BUDGET", 1)
-    found = importance(tmp_path / "s")
+    ensemble = trained(tmp_path / "s", "numbers")
+    everything = importance(ensemble)
+    monkeypatch.setattr(module, "MIN_ROWS", 10)
+    monkeypatch.setattr(module, "BUDGET", 1)
+    found = importance(ensemble)
     assert (found.rows, found.repeats) == (10, MIN_REPEATS)
     assert f"10 of {everything.rows} rows, each column shuffled 3 times" in found.basis[0]
     assert found.columns[0].name == everything.columns[0].name
@@ -220,33 +198,3 @@ def test_the_budget_lowers_first_the_rows_then_the_shuffles(rows: int, columns: 
         assert used == min(rows, MIN_ROWS)
     if repeats > MIN_REPEATS or used > min(rows, MIN_ROWS):
         assert used * repeats * columns * weights <= BUDGET
-
-
-class Estimator:
-    """A trained network for scikit-learn, which asks for `fit`."""
-
-    def __init__(self, predict: Callable[[dict[str, Any]], np.ndarray], names: list[str]) -> None:
-        self.predict, self.names = predict, names
-
-    def fit(self) -> None:
-        raise NotImplementedError
-
-    def error(self, x: np.ndarray, y: np.ndarray) -> float:
-        predicted = self.predict(dict(zip(self.names, x.T, strict=True)))
-        return -float(np.sqrt(np.mean((predicted - y) ** 2)))
-
-
-def test_scikit_learn_finds_the_same(tmp_path: Path) -> None:
-    words = ("data=synthetic", "data.rows=400", "model.hidden=[16]", "trainer.max_epochs=10", "baselines=[]")
-    train_into(tmp_path / "s", words)
-    ensemble, found = mlplab.load(tmp_path / "s"), importance(tmp_path / "s")
-    data = DataCache().data(ensemble.config[0])
-    rows, names = data.split.test, ensemble.schema.names
-    x = data.table.x[rows] + np.array(ensemble.schema.offsets)
-    theirs = of_sklearn(
-        Estimator(ensemble.predict, names), x, data.table.y[rows, 0], scoring=Estimator.error, n_repeats=10
-    )
-    for column in found.columns:
-        place = names.index(column.name)
-        allowed = 3 * (column.sd + theirs.importances_std[place]) / np.sqrt(10)
-        assert column.mean == pytest.approx(theirs.importances_mean[place], abs=allowed)

@@ -14,7 +14,7 @@ import mlplab
 from mlplab.commands.evaluate import evaluate
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.runs.trained import ensemble, run_stack
-from mlplab.runs.trained.run_stack import RunStack, predict_runs, stacked
+from mlplab.runs.trained.run_stack import RunStack, stacked
 from mlplab.runs.trained.trained_run import TrainedRun
 
 FRAME = synthetic.draw("friedman1", rows=700, features=None, noise=0.0, seed=3)
@@ -28,7 +28,6 @@ KINDS = {
         "model.periodic_features=3",
     ),
     "residual in 64 bits": (*SMALL, "model.residual=true", "model.activation=tanh", "trainer.precision=64"),
-    "linear": (*SMALL[:3], "model=linear", *SMALL[4:]),
     "classes": CLASSES,
 }
 
@@ -49,20 +48,20 @@ def features(run: TrainedRun, rows: int) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_predicts_the_same_bits_alone_and_in_a_stack(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_speed: None, kind: str
 ) -> None:
     monkeypatch.setattr(run_stack, "MEMBERS_AT_ONCE", 4)
-    runs = trained(tmp_path, *((*KINDS[kind], f"seed={seed}") for seed in range(7)))
+    runs = trained(tmp_path, *((*KINDS[kind], f"seed={seed}") for seed in range(5)))
     stack = RunStack(runs)
     alone = [RunStack([run]) for run in runs]
-    for rows in (1, 5, 63, 64, 65, 700, 3000):
+    for rows in (1, 63, 65, 3000):
         x = features(runs[0], rows)
         together = stack(x)
         for each, predicted in zip(alone, together, strict=True):
             np.testing.assert_array_equal(each(x)[0], predicted)
         if rows == 3000:
             np.testing.assert_array_equal(stack(x[:700]), together[:, :700])
-    assert len(np.unique(together[:, 0, 0])) == 7
+    assert len(np.unique(together[:, 0, 0])) == 5
 
 
 def test_runs_share_a_stack_if_only_dropout_differs(tmp_path: Path) -> None:
@@ -70,10 +69,6 @@ def test_runs_share_a_stack_if_only_dropout_differs(tmp_path: Path) -> None:
     train_into(tmp_path / "wider", [*SMALL, "model.hidden=[8,9]"])
     wider = TrainedRun(tmp_path / "wider/0")
     assert [stack.runs for stack in stacked([runs[0], wider, runs[1]])] == [tuple(runs), (wider,)]
-    x = features(wider, 10)
-    separate = [RunStack([run])(x)[0] for run in (runs[0], wider, runs[1])]
-    for one, other in zip(predict_runs([runs[0], wider, runs[1]], [x] * 3), separate, strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def merge(folder: Path, runs: list[TrainedRun], weights: list[float]) -> Path:

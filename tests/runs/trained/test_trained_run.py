@@ -60,13 +60,6 @@ def test_pandas_columns_of_any_kind(sweep: Path) -> None:
     np.testing.assert_array_equal(run.predict(odd), run.predict(plain))
 
 
-def test_a_sweep_predicts_the_mean_of_its_runs(sweep: Path) -> None:
-    both = mlplab.load(sweep)
-    single = [mlplab.load(sweep / str(index)).predict(FRAME) for index in range(2)]
-    np.testing.assert_allclose(both.predict(FRAME), np.mean(single, 0))
-    assert [config.seed for config in both.config] == [0, 1]
-
-
 def test_missing_values_stand_for_the_training_median(sweep: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = mlplab.load(sweep / "0")
     median = run.members[0].network.preprocessing.impute_value[0, 0, 1].item() + run.schema.inputs[1].offset
@@ -76,21 +69,6 @@ def test_missing_values_stand_for_the_training_median(sweep: Path, caplog: pytes
     np.testing.assert_allclose(run.predict(holes), run.predict(filled), rtol=1e-6)
     assert "imputed missing values (median or mode) in columns that had none" in caplog.text
     assert "x2 (60)" in caplog.text
-
-
-def test_columns_that_training_did_not_see_are_ignored_aloud(
-    sweep: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    run = mlplab.load(sweep / "0")
-    np.testing.assert_array_equal(run.predict(FRAME.with_columns(more=pl.lit("x"))), run.predict(FRAME))
-    assert "ignoring columns not seen in training: more" in caplog.text
-
-
-def test_renamed_columns_are_reported(sweep: Path) -> None:
-    with pytest.raises(UserError) as error:
-        mlplab.load(sweep / "0").predict(FRAME.rename({"x3": "x_3"}))
-    assert "lacks the column x3 (found instead: x_3" in str(error.value)
-    assert "rename 'x_3' → 'x3'?" in str(error.value)
 
 
 def test_a_pandas_frame_with_a_column_twice_is_refused(sweep: Path) -> None:

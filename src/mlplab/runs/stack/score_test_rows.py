@@ -125,7 +125,7 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
             [data.members[number] for number in trained.members],
             initialize=False,
         )
-        stack.module.network.load_state_dict(trained.state)
+        trained.load_into(stack.module.network, trained.state)
         [scored] = score_test_rows(stack, [(config, data, members)])
         metrics |= scored.metrics() | scored.baseline_metrics(float(metrics["seconds"]))
         scored.write_predictions(folder)

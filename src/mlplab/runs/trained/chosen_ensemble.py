@@ -29,28 +29,27 @@ def run_weights(folder: Path, runs: Sequence[Path]) -> list[float] | None:
     """
     if not is_ensemble(folder):
         return None
-    weights = _weights(folder / ENSEMBLE_FILE)
-    names = {run.name for run in runs}
-    if differing := sorted(names ^ weights.keys()):
-        what = f"does not fit the runs in its folder: {listed(differing)}"
-        raise UserError(Fault(what, str(folder / ENSEMBLE_FILE), remedy=_remedy(folder)))
+    weights = _weights(folder)
+    if differing := sorted({run.name for run in runs} ^ weights.keys()):
+        raise _damaged(folder, f"does not fit the runs in its folder: {listed(differing)}")
     return [weights[run.name] for run in runs]
 
 
-def _weights(path: Path) -> dict[str, float]:
+def _weights(folder: Path) -> dict[str, float]:
     try:
-        weights = {str(name): float(weight) for name, weight in json.loads(path.read_bytes())["runs"].items()}
+        runs = json.loads((folder / ENSEMBLE_FILE).read_bytes())["runs"]
+        weights = {str(name): float(weight) for name, weight in runs.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         weights = {}
     positive = all(0 < weight <= 1 for weight in weights.values())
     if not positive or not math.isclose(sum(weights.values()), 1, rel_tol=1e-6):
-        what, remedy = "is damaged: it has no weights with the sum 1", _remedy(path.parent)
-        raise UserError(Fault(what, str(path), remedy=remedy))
+        raise _damaged(folder, "is damaged: it has no weights with the sum 1")
     return weights
 
 
-def _remedy(folder: Path) -> str:
-    return f"remove {folder}, then choose again: evaluate.py run=SWEEP select=N"
+def _damaged(folder: Path, what: str) -> UserError:
+    remedy = f"remove {folder}, then choose again: evaluate.py run=SWEEP select=N"
+    return UserError(Fault(what, str(folder / ENSEMBLE_FILE), remedy=remedy))
 
 
 def check_replaceable(folder: Path) -> None:
@@ -59,9 +58,7 @@ def check_replaceable(folder: Path) -> None:
     Raises:
         UserError: otherwise.
     """
-    known = {ENSEMBLE_FILE, *WRITTEN_LATER}
-    if is_ensemble(folder):
-        known |= _weights(folder / ENSEMBLE_FILE).keys()
+    known = WRITTEN_LATER | ({ENSEMBLE_FILE, *_weights(folder)} if is_ensemble(folder) else set())
     others = sorted({entry.name for entry in folder.iterdir()} - known) if folder.is_dir() else []
     if folder.is_file() or others:
         found = f"in it: {listed(others, 3)}" if others else "a file"
@@ -79,10 +76,9 @@ def write_ensemble(folder: Path, runs: Mapping[Path, float], scores: Mapping[str
         new = Path(name) / folder.name
         for run in runs:
             for file in COPIED:
-                target = new / run.name / file
-                target.parent.mkdir(parents=True, exist_ok=True)
+                (new / run.name / file).parent.mkdir(parents=True, exist_ok=True)
                 if (run / file).exists():
-                    shutil.copyfile(run / file, target)
+                    shutil.copyfile(run / file, new / run.name / file)
         content = {"runs": {run.name: weight for run, weight in runs.items()}, **scores}
         (new / ENSEMBLE_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         if folder.exists():

@@ -1,24 +1,22 @@
 """Predictions of a run, or mean predictions of several runs (Lakshminarayanan et al. 2017)."""
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float64, Shaped
+from jaxtyping import Float, Float64, Shaped
 
 from mlplab.data.class_labels import label_values
 from mlplab.data.loader import EVALUATION_MULTIPLE
-from mlplab.data.new_data import NO_NUMBERS, FrameLike, FrameTransformer, as_frame
-from mlplab.data.schema import Schema
+from mlplab.data.new_data import FrameLike, FrameTransformer, as_frame
+from mlplab.data.parse import cells_of, plain_floats
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.predictions import most_likely, spread_columns, weighted_mean
 from mlplab.runs.selection import select_runs
 from mlplab.runs.trained.chosen_ensemble import run_weights
-from mlplab.runs.trained.run_stack import RunStack, check_finite, stacked
-from mlplab.runs.trained.spread import Spread, entropy_and_disagreement, no_spread, standard_deviation
+from mlplab.runs.trained.run_stack import check_finite, stacked
 from mlplab.runs.trained.trained_run import TrainedRun
 
 BLOCK_VALUES = 2**21
@@ -26,6 +24,9 @@ BLOCK_VALUES = 2**21
 
 FRAME = "the frame"
 """How messages refer to a frame in memory."""
+
+MeanAndSpread = tuple[Float64[np.ndarray, "row output"], Float64[np.ndarray, "row column"]]
+"""The targets in their own units or the probability of each class; and the columns of `spread_names`."""
 
 
 class Ensemble:
@@ -40,37 +41,37 @@ class Ensemble:
         schema: the input columns and the targets of the members.
         config: the configuration of each member.
         metrics: the content of each member's metrics.json.
+        stacks: the runs as stacks that predict together.
 
     Raises:
-        UserError: if the members' columns differ from those of the first.
+        UserError: if a member has another schema or precision than the first, or its weights do not fit.
     """
 
     def __init__(self, members: Sequence[TrainedRun], weights: Sequence[float] | None = None) -> None:
         self.members = tuple(members)
-        self.weights: Float64[np.ndarray, " run"] = np.full(len(members), 1 / len(members))
-        if weights is not None:
-            self.weights = np.array(weights)
+        self.weights: Float64[np.ndarray, " run"] = np.array(weights or [1 / len(members)] * len(members))
         self.schema = members[0].schema
-        self.config = tuple(member.config for member in members)
-        self.metrics = tuple(member.metrics for member in members)
-        for member in members:
-            if _columns(member.schema) != _columns(self.schema):
-                what = "has different columns or classes than the first run of its sweep"
-                raise UserError(Fault(what, str(member.folder), remedy="give the folder of one run"))
+        self.config = tuple(run.config for run in members)
+        self.metrics = tuple(run.metrics for run in members)
+        for run in members:
+            if (run.schema, run.dtype) != (self.schema, members[0].dtype):
+                what = "has other columns, classes or precision than the first run of its sweep"
+                raise UserError(Fault(what, str(run.folder), remedy="give the folder of one run"))
+        self.stacks = stacked(members)
+        weight_of = dict(zip(self.members, self.weights, strict=True))
+        self._network_weights = np.concatenate(
+            [weight_of[run] * run.member_weights for stack in self.stacks for run in stack.runs]
+        )
 
-    def __getstate__(self) -> dict[str, object]:
-        """Without `stacks`, which hold a lock and can be built again."""
-        return {name: value for name, value in vars(self).items() if name != "stacks"}
+    @property
+    def networks(self) -> int:
+        """The number of networks of all runs."""
+        return len(self._network_weights)
 
     @property
     def classes(self) -> np.ndarray:
-        """The classes of the target in order, as in the training table; none if the targets are numbers."""
+        """The classes of the target in order, as in the training table; none for regression."""
         return label_values(self.schema.classes, self.schema.class_kind).to_numpy()
-
-    @cached_property
-    def stacks(self) -> list[RunStack]:
-        """The runs as stacks that predict together."""
-        return stacked(self.members)
 
     def predict(self, frame: FrameLike) -> Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]:
         """Predicts the target of each row, in its own units, or its most likely class.
@@ -83,16 +84,13 @@ class Ensemble:
         Raises:
             UserError: if a column is missing, or its values are of a different kind than in training.
         """
-        predicted = self._predictions(frame).mean
+        mean, _ = self._predict(frame)
         if self.schema.classes:
-            return self.classes[most_likely(predicted)]
-        return predicted[:, 0] if predicted.shape[1] == 1 else predicted
+            return self.classes[most_likely(mean)]
+        return mean[:, 0] if mean.shape[1] == 1 else mean
 
     def predict_proba(self, frame: FrameLike) -> Float64[np.ndarray, "row class"]:
         """Predicts the probability of each of `classes`.
-
-        Args:
-            frame: as in `predict`.
 
         Raises:
             UserError: as in `predict`, and if the targets are numbers.
@@ -100,20 +98,16 @@ class Ensemble:
         if not self.schema.classes:
             what = f"predicts numbers ({listed(self.schema.targets)}), which have no probabilities"
             raise UserError(Fault(what, "this network", remedy="use predict"))
-        return self._predictions(frame).mean
+        return self._predict(frame)[0]
 
     def predict_spread(self, frame: FrameLike) -> pl.DataFrame:
         """How far the networks disagree about each row: the columns of `spread_names`.
-
-        Args:
-            frame: as in `predict`.
 
         Raises:
             UserError: as in `predict`, and if there is only one network.
         """
         self.check_several()
-        spread = self._predictions(frame, with_spread=True).spread
-        return pl.DataFrame(spread_columns(self.schema, spread))
+        return pl.DataFrame(spread_columns(self.schema, self._predict(frame, with_spread=True)[1]))
 
     def check_several(self) -> None:
         """Checks that there are several networks.
@@ -121,104 +115,95 @@ class Ensemble:
         Raises:
             UserError: otherwise.
         """
-        if sum(map(len, self.stacks)) == 1:
-            what, remedy = (
-                "is a single network: there is no spread",
-                "give a sweep and runs=all, or train again with ensemble=8",
-            )
+        if self.networks == 1:
+            what = "is a single network: there is no spread"
+            remedy = "give a sweep and runs=all, or train again with ensemble=8"
             raise UserError(Fault(what, str(self.members[0].folder), remedy=remedy))
 
-    def _predictions(self, frame: FrameLike, *, with_spread: bool = False) -> "Predictions":
-        predictor = Predictor(self, FRAME, with_spread=with_spread)
-        predictions = predictor(as_frame(self.schema, frame, FRAME))
-        predictor.warn()
-        return predictions
+    def _predict(self, frame: FrameLike, *, with_spread: bool = False) -> MeanAndSpread:
+        frames = [as_frame(self.schema, frame, FRAME)]
+        [predicted] = self.predict_frames(frames, FRAME, with_spread=with_spread)
+        return predicted.mean_and_spread
 
-
-def _columns(schema: Schema) -> tuple[object, ...]:
-    """What the members of an ensemble have in common."""
-    return schema.names, schema.targets, schema.classes
-
-
-class Predictions(NamedTuple):
-    """Predictions of rows.
-
-    Attributes:
-        mean: the targets in their own units, or the probability of each class.
-        spread: the columns of `spread_names`; none if it was not requested.
-    """
-
-    mean: Float64[np.ndarray, "row output"]
-    spread: Float64[np.ndarray, "row column"]
-
-
-class Predictor:
-    """Predicts frames with the same columns, one after another.
-
-    Args:
-        ensemble: the trained runs.
-        where: how messages refer to the data.
-        decimal_comma: whether numbers in text have a decimal comma.
-        with_spread: whether to compute how far the networks disagree.
-
-    Attributes:
-        rows: number of rows predicted so far.
-    """
-
-    def __init__(
-        self, ensemble: Ensemble, where: str, *, decimal_comma: bool = False, with_spread: bool = False
-    ) -> None:
-        self.rows = 0
-        self._spread: Spread = no_spread
-        if with_spread:
-            self._spread = entropy_and_disagreement if ensemble.schema.classes else standard_deviation
-        self._stacks = ensemble.stacks
-        of_runs = dict(zip(map(id, ensemble.members), ensemble.weights, strict=True))
-        self._weights = np.concatenate(
-            [of_runs[id(run)] * run.member_weights for stack in self._stacks for run in stack.runs]
-        )
-        self._transformers: list[FrameTransformer] = []
-        self._transformer_of: list[FrameTransformer] = []
-        for stack in self._stacks:  # runs trained on one table share its features
-            schema, dtype = stack.runs[0].schema, stack.runs[0].dtype
-            same = (each for each in self._transformers if each.serves(schema, dtype))
-            if (transformer := next(same, None)) is None:
-                transformer = FrameTransformer(schema, where, dtype, decimal_comma=decimal_comma)
-                self._transformers.append(transformer)
-            self._transformer_of.append(transformer)
-
-    def __call__(self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series] = NO_NUMBERS) -> Predictions:
-        """Predicts rows.
+    def predict_frames(
+        self,
+        frames: Iterable[pl.DataFrame],
+        where: str,
+        *,
+        decimal_comma: bool = False,
+        with_spread: bool = False,
+    ) -> Iterator["PredictedFrame"]:
+        """Predicts frames with the same columns, one after another; warns of unusual values after the last.
 
         Args:
-            numbers: columns that are already parsed, as in `FrameTransformer.features`.
+            where: how messages refer to the data.
+            decimal_comma: whether numbers in text have a decimal comma.
 
         Raises:
-            UserError: as `Ensemble.predict`.
+            UserError: as `predict`.
         """
-        features = {each: each.features(frame, numbers) for each in self._transformers}
-        schema = self._transformers[0].schema
-        row_values = len(self._weights) * max(len(schema.targets), len(schema.classes))
-        rows_at_once = max(1, BLOCK_VALUES // row_values // EVALUATION_MULTIPLE) * EVALUATION_MULTIPLE
-        blocks = []
-        for start in range(0, max(1, frame.height), rows_at_once):
-            rows = slice(start, start + rows_at_once)
-            values = [
-                stack(features[transformer][rows])
-                for stack, transformer in zip(self._stacks, self._transformer_of, strict=True)
-            ]
-            members = np.concatenate(values)
-            mean = weighted_mean(members, self._weights)
-            blocks.append(Predictions(mean, self._spread(members, self._weights)))
-        predicted = Predictions(*map(np.concatenate, zip(*blocks, strict=True)))
-        check_finite(predicted.mean, self.rows)
-        self.rows += frame.height
-        return predicted
+        transformer = FrameTransformer(self.schema, where, self.members[0].dtype, decimal_comma=decimal_comma)
+        for frame in frames:
+            numbers, before = _plain_numbers(frame), transformer.rows
+            predicted = self.predict_features(transformer.features(frame, numbers), with_spread=with_spread)
+            check_finite(predicted[0], before)
+            yield PredictedFrame(frame, numbers, predicted)
+        transformer.warn()
 
-    def warn(self) -> None:
-        """Logs warnings about unusual values in the rows predicted so far."""
-        for transformer in self._transformers:
-            transformer.warn()
+    def predict_features(
+        self, x: Float[np.ndarray, "row feature"], *, with_spread: bool = False
+    ) -> MeanAndSpread:
+        """Mean predictions of rows of features; the spread has no columns if it is not requested."""
+        blocks, weights, of_classes = [], self._network_weights, bool(self.schema.classes)
+        row_values = self.networks * self.schema.outputs
+        rows_at_once = max(1, BLOCK_VALUES // row_values // EVALUATION_MULTIPLE) * EVALUATION_MULTIPLE
+        for start in range(0, max(1, len(x)), rows_at_once):
+            values = np.concatenate([stack(x[start : start + rows_at_once]) for stack in self.stacks])
+            mean = weighted_mean(values, weights)
+            blocks.append((mean, spread_of(values, weights, of_classes) if with_spread else mean[:, :0]))
+        mean, spread = map(np.concatenate, zip(*blocks, strict=True))
+        return mean, spread
+
+
+class PredictedFrame(NamedTuple):
+    """Rows, their text columns that contain only plain numbers, parsed, and their predictions."""
+
+    frame: pl.DataFrame
+    numbers: Mapping[str, pl.Series]
+    mean_and_spread: MeanAndSpread
+
+
+def _plain_numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:
+    columns = ((name, cells_of(frame, name)) for name, kind in frame.schema.items() if kind == pl.String)
+    parsed = ((name, plain_floats(cells)) for name, cells in columns)
+    return {name: values for name, values in parsed if values is not None}
+
+
+def spread_of(
+    values: Float64[np.ndarray, "member row output"],
+    weights: Float64[np.ndarray, " member"],
+    of_classes: bool,
+) -> Float64[np.ndarray, "row column"]:
+    """How far networks disagree about each row: the columns of `spread_names`.
+
+    For regression, the standard deviation of the predictions. For classes, the entropy of the mean
+    probabilities in nats, and the part of it that comes from disagreement: that entropy minus the mean
+    entropy of the members, which is the mutual information of the class and the member (Lakshminarayanan et
+    al. 2017; Depeweg et al. 2018). It is 0 if all members predict the same, however uncertain they are.
+
+    Args:
+        weights: of the members; their sum is 1.
+    """
+    mean = weighted_mean(values, weights)
+    if not of_classes:
+        return np.sqrt(weighted_mean((values - mean) ** 2, weights))
+    total, of_members = _entropy(mean), weighted_mean(_entropy(values)[..., None], weights)[:, 0]
+    return np.column_stack([total, (total - of_members).clip(min=0)])
+
+
+def _entropy(probabilities: Float64[np.ndarray, "*rows class"]) -> Float64[np.ndarray, "*rows"]:
+    logarithms = np.log(np.where(probabilities > 0, probabilities, 1))
+    return -(probabilities * logarithms).sum(-1) + 0.0  # turns -0 into 0
 
 
 def load(folder: str | Path, runs: str | int = "best") -> Ensemble:
@@ -234,5 +219,4 @@ def load(folder: str | Path, runs: str | int = "best") -> Ensemble:
             another run.
     """
     chosen = select_runs(Path(folder), runs)
-    weights = run_weights(Path(folder), chosen)
-    return Ensemble([TrainedRun(run) for run in chosen], weights)
+    return Ensemble([TrainedRun(run) for run in chosen], run_weights(Path(folder), chosen))

@@ -1,20 +1,21 @@
 """A trained run, loaded from its folder alone. Needs torch, but not Lightning."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float64
+from torch import Tensor
 
-from mlplab.config import TrainConfig, parse
+from mlplab.config import CustomModel, Mlp, TrainConfig, parse
 from mlplab.config.keys import differing
 from mlplab.data.schema import Schema
 from mlplab.data.seen_rows import SeenRows
 from mlplab.errors import Fault, UserError, listed
-from mlplab.models import Network
+from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs.discovery import read_config, read_metrics
-from mlplab.runs.trained.architecture import Architecture, scratch_network
 from mlplab.training import checkpoint
 
 
@@ -26,7 +27,6 @@ class TrainedRun:
         config: the run's configuration.
         metrics: the content of its metrics.json.
         state: the tensors of the network: a stack of one member, or of those of an ensemble.
-        architecture: what the shapes of these tensors follow from.
         members: the numbers of the members; those of an ensemble that diverged are missing.
         member_weights: the weight of each member in the mean prediction; their sum is 1.
         table: the fingerprint of the table and the split.
@@ -39,48 +39,86 @@ class TrainedRun:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.metrics = read_metrics(folder)
-        path = folder / "checkpoints" / "best.ckpt"
-        content = checkpoint.load(path)
+        self._path = folder / "checkpoints" / "best.ckpt"
+        content = checkpoint.load(self._path)
         try:
             differs = differing(read_config(folder), content["config"])
             self.config: TrainConfig = parse(content["config"])
             self.schema = Schema.from_plain(content["schema"])
             self.table = dict(content["table"])
             self.seen = [
-                SeenRows.from_arrays({name: tensor.numpy() for name, tensor in each.items()})
-                for each in content["seen"]
+                SeenRows.from_arrays({name: tensor.numpy() for name, tensor in arrays.items()})
+                for arrays in content["seen"]
             ]
             weights = dict(content["member_weights"])
             self.members = tuple(map(int, weights))
             self.member_weights: Float64[np.ndarray, " member"] = np.array([*weights.values()], np.float64)
-            self.state = dict(content["state"])
-            dtype = self.state["preprocessing.impute_value"].dtype
-            self.architecture = Architecture.of(self.config, self.schema, dtype)
+            self.state: dict[str, Tensor] = dict(content["state"])
+            self._dtype = self.state["preprocessing.impute_value"].dtype
+            self._model = self.config.model
+            if isinstance(self._model, Mlp):  # dropout does not act in predictions
+                self._model = self._model.model_copy(update={"dropout": 0.0})
+            finite = all(tensor.isfinite().all() for tensor in self.state.values())
         except UserError as error:
             what = f"its configuration is not valid in this version: {error.faults[0].sentence()}"
-            raise UserError(Fault(what, str(path), remedy=error.faults[0].remedy)) from error
+            raise self._refused(what, error.faults[0].remedy) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            what = f"is damaged: an entry is missing or invalid ({error})"
-            raise UserError(Fault(what, str(path), remedy="train again")) from error
+            raise self._refused(f"is damaged: an entry is missing or invalid ({error})") from error
         if differs:
             what = f"belongs to a different run: config.yaml in its folder differs in {listed(differs)}"
-            raise UserError(Fault(what, str(path), remedy="copy whole run folders, or train again"))
-        try:
-            scratch_network(self.architecture, len(self.member_weights)).load_state_dict(self.state)
-        except (RuntimeError, TypeError) as error:
-            what = "contains weights that do not fit the network in its configuration"
-            raise UserError(Fault(what, str(path), remedy="train again")) from error
-        if not all(tensor.isfinite().all() for tensor in self.state.values()):
-            raise UserError(Fault("contains weights that are not finite", str(path), remedy="train again"))
+            raise self._refused(what, "copy whole run folders, or train again")
+        if not finite:
+            raise self._refused("contains weights that are not finite")
 
-    @cached_property
-    def network(self) -> Network:
-        """The network of these tensors."""
-        network = self.architecture.build(len(self.member_weights))
-        network.load_state_dict(self.state)
-        return network
+    def _refused(self, what: str, remedy: str = "train again") -> UserError:
+        return UserError(Fault(what, str(self._path), remedy=remedy))
 
     @property
     def dtype(self) -> type[np.floating]:
         """The type of the features."""
-        return np.float64 if self.architecture.dtype == torch.float64 else np.float32
+        return np.float64 if self._dtype == torch.float64 else np.float32
+
+    @cached_property
+    def stack_key(self) -> tuple[object, ...]:
+        """Runs with equal keys can predict as one stack."""
+        seed = self.config.seed if isinstance(self._model, CustomModel) else None  # which may do anything
+        shapes = {name: (tensor.shape[1:], tensor.dtype) for name, tensor in self.state.items()}
+        return self._model, seed, self.schema, shapes
+
+    def build_network(self, members: int) -> Network:
+        """A network for predictions, whose weights must be loaded.
+
+        Raises:
+            UserError: if a custom network class cannot be found, or its tensors have no member axis.
+        """
+        model, schema, seeds = self._model, self.schema, [self.config.seed] * members
+        layout, classes, weights = FeatureLayout(schema.categories, schema.missing), len(schema.classes), None
+        if self.config.data.class_weights != "none":
+            weights = torch.ones(members, 1, classes, dtype=torch.float64)
+        preprocessing = Preprocessing(
+            *(model.preprocessing, layout, len(schema.targets), seeds, self._dtype, None, classes, weights)
+        )
+        return build_network([model] * members, seeds, preprocessing, initialize=False).eval()
+
+    def load_into(self, network: Network, state: Mapping[str, Tensor]) -> None:
+        """Loads tensors of runs with the same `stack_key` into a network.
+
+        Raises:
+            UserError: if they do not fit.
+        """
+        try:
+            network.load_state_dict(state)
+        except (RuntimeError, TypeError) as error:
+            what = "contains weights that do not fit the network in its configuration"
+            raise self._refused(what) from error
+
+    @cached_property
+    def network(self) -> Network:
+        """The network of these tensors.
+
+        Raises:
+            UserError: as `build_network` and `load_into`.
+        """
+        network = self.build_network(len(self.members))
+        self.load_into(network, self.state)
+        return network
