@@ -42,11 +42,11 @@ def warnings_of(folder: str, *overrides: str) -> tuple[list[str], dict[str, floa
 
 
 @pytest.mark.usefixtures("churn")
-def test_epochs_in_vain_are_pointed_out_with_remedies_that_work() -> None:
+def test_epochs_in_vain_are_pointed_out_with_a_remedy_that_works() -> None:
     [warning, _], metrics = warnings_of("run")
     best, epochs = metrics["best_epoch"], metrics["epochs"]
     assert warning.startswith(f"the best epoch is {best:.0f} of {epochs:.0f}; those ")
-    stop, _ = re.findall(r"\((\S+=\d+)\)", warning)
+    [stop] = re.findall(r"\((\S+=\d+)\)", warning)
     left, stopped = warnings_of("stopped", stop)
     assert not any("best epoch" in each for each in left)
     assert stopped["epochs"] < epochs / 2

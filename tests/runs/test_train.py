@@ -78,18 +78,6 @@ def test_a_folder_in_use_leaves_the_others_of_its_stack_unmade(tmp_path: Path) -
     assert [path.name for path in tmp_path.rglob("*")] == ["1", "mine"]
 
 
-@pytest.mark.parametrize("activation", ["gelu", "tanh"])
-def test_odd_sizes_are_bit_equal_too(tmp_path: Path, activation: str) -> None:
-    """Products, sums and functions of odd sizes go other ways in another place of memory."""
-    shape = ("model.hidden=[5,3]", "data.batch_size=23", f"model.activation={activation}")
-    data = ("data=synthetic", "data.rows=509", "data.noise=1", "trainer.max_epochs=1", "logger=[]", *shape)
-    members = [[*data, "data/split=kfold", "data.split.folds=7", f"data.split.fold={k}"] for k in (0, 6)]
-    stack = trained(tmp_path / "stack", *members)
-    for index, member in enumerate(members):
-        (alone,) = trained(tmp_path / str(index), [*member])
-        assert_same(alone, stack[index])
-
-
 def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) -> None:
     overrides = ("model.hidden=[8]", "trainer.max_epochs=4", "data.batch_size=256")
     (run,) = trained(tmp_path, overrides)

@@ -11,7 +11,7 @@ from support import config
 from torch import Tensor, nn
 
 from mlplab.data.loader import Batch
-from mlplab.models.targets import ClassProbabilities, TargetScaling
+from mlplab.models.targets import ClassProbabilities
 from mlplab.training.losses import LOSSES, Loss, batch_losses, build_loss
 
 CLASSES = 3
@@ -140,15 +140,6 @@ def test_a_batch_of_weight_0_changes_nothing(name: str) -> None:
     assert value.item() == 0
     assert predicted.grad is not None
     assert not predicted.grad.any()
-
-
-def test_only_a_single_number_has_a_unit() -> None:
-    losses, std = torch.tensor([2.0]), torch.tensor([[[3.0, 5.0]]], dtype=torch.float64)
-    one, two = (TargetScaling("standard", each, each, torch.float32) for each in (std[..., :1], std))
-    assert SINGLE["mse"].in_target_units(losses, one).item() == 18
-    assert SINGLE["mse"].in_target_units(losses, two).item() == 2
-    classes = ClassProbabilities(2, 1, torch.float32, None)
-    assert SINGLE["cross_entropy"].in_target_units(losses, classes).item() == 2
 
 
 def test_weights_are_relative_to_all_rows_and_not_to_those_of_a_batch() -> None:

@@ -126,12 +126,8 @@ def early_best_epoch(best: int, epochs: int) -> list[str]:
     """A warning if the best epoch is at the beginning. It is within the remedy's patience."""
     if epochs < FEWEST_EPOCHS or best > EARLY * epochs:
         return []
-    patience, fewer = max(5, round(EARLY * epochs)), max(10, 5 * best)
-    return [
-        f"the best epoch is {best} of {epochs}; those after it brought no improvement: stop such training "
-        f"early (callbacks.early_stopping.patience={patience}), or plan fewer epochs "
-        f"(trainer.max_epochs={fewer})"
-    ]
+    remedy = f"stop such training early (callbacks.early_stopping.patience={max(5, round(EARLY * epochs))})"
+    return [f"the best epoch is {best} of {epochs}; those after it brought no improvement: {remedy}"]
 
 
 def exact_baselines(run: Run, seconds: float) -> list[str]:
