@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from support import SMALL, resolved, train_into
+from torch import Tensor
 
 from mlplab.data.cache import DataCache
 from mlplab.data.loader import Batch
@@ -65,10 +66,10 @@ def tested_members(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     members: list[int] = []
     add = Evaluation.add
 
-    def counted(self: Evaluation, network: Network, batch: Batch) -> None:
+    def counted(self: Evaluation, network: Network, batch: Batch) -> Tensor:
         if self.part == "test":
             members.append(len(batch.x))
-        add(self, network, batch)
+        return add(self, network, batch)
 
     monkeypatch.setattr(Evaluation, "add", counted)
     return members
