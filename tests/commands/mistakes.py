@@ -18,9 +18,7 @@ class Mistake:
     """A command that is refused.
 
     Attributes:
-        name: its row in the list of bad input, if it has one, and what is wrong.
         prepare: the files that the command finds, or what makes them.
-        arguments: of the command.
         said: what the message must contain.
     """
 
@@ -28,6 +26,13 @@ class Mistake:
     prepare: Files | Callable[[Path], object]
     arguments: Sequence[str]
     said: Sequence[str]
+
+
+def mistake(name: str, files: str | bytes | Files, arguments: str | Sequence[str], said: str) -> Mistake:
+    """A mistake in t.csv or several files; spaces separate arguments, | separates parts of the message."""
+    given = files if isinstance(files, Mapping) else {"t.csv": files}
+    words = arguments.split() if isinstance(arguments, str) else arguments
+    return Mistake(name, given, words, said.split(" | "))
 
 
 def each(mistakes: Sequence[Mistake]) -> pytest.MarkDecorator:

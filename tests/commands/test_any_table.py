@@ -11,10 +11,10 @@ from support import Ended, left_behind
 
 import mlplab
 
-ROWS = 600
-NETWORK = ("data=csv", "data.path=t.csv", "model.hidden=[16,16]", "baselines=[linear]")
+ROWS = 300
+NETWORK = ("data=csv", "data.path=t.csv", "model.hidden=[16,16]", "baselines=[]")
 TRAIN = (*NETWORK, "data.batch_size=50", "trainer.max_epochs=4")
-LONGER = (*NETWORK, "data.batch_size=50", "trainer.max_epochs=30", "optimizer.lr=0.01")
+LONGER = (*NETWORK, "data.batch_size=50", "trainer.max_epochs=40", "optimizer.lr=0.02")
 WHOLE = (*NETWORK, "data.batch_size=null", "trainer.max_epochs=4", "model/preprocessing=none")
 
 
@@ -52,28 +52,22 @@ def metrics(folder: Path) -> dict[str, float]:
     return json.loads((folder / "metrics.json").read_text())  # type: ignore[no-any-return]
 
 
-def test_a_run_alone_leaves_what_it_leaves_in_a_stack(command: Callable[..., Ended], tmp_path: Path) -> None:
+@pytest.mark.parametrize("preprocessing", ["robust_clip", "quantile"])
+def test_a_run_alone_leaves_what_it_leaves_in_a_stack(
+    command: Callable[..., Ended], tmp_path: Path, preprocessing: str
+) -> None:
     train = (
-        *TRAIN,
-        "data.target=sales",
-        "data.weight=weight",
-        "model.preprocessing.one_hot_max_categories=5",
-        "optimizer.lr=0.01",
-        "ensemble=1",
+        *(*TRAIN, "data.target=sales", "data.weight=weight", "optimizer.lr=0.01", "ensemble=1"),
+        *("model.preprocessing.one_hot_max_categories=5", f"model/preprocessing={preprocessing}"),
+        *("data/split=kfold", "data.split.folds=3"),
     )
-    folds = ("data/split=kfold", "data.split.folds=3")
-    for preprocessing in ("standard", "robust_clip", "quantile"):
-        arguments = (*train, *folds, f"model/preprocessing={preprocessing}")
-        ended = command("-m", *arguments, "data.split.fold=0,1,2", f"name={preprocessing}")
-        assert ended.status == 0, ended
-        assert "1 stack of 3" in ended.out
-        assert command(*arguments, "data.split.fold=1", f"name={preprocessing}-alone").status == 0
-        one, other = (
-            left_behind(tmp_path / "outputs" / name)
-            for name in (f"{preprocessing}/fold=1", f"{preprocessing}-alone")
-        )
-        for part in ("metrics", "curves", "weights"):
-            assert one[part] == other[part], (preprocessing, part)
+    ended = command("-m", *train, "data.split.fold=0,1,2", "name=stack")
+    assert ended.status == 0, ended
+    assert "1 stack of 3" in ended.out
+    assert command(*train, "data.split.fold=1", "name=alone").status == 0
+    one, other = (left_behind(tmp_path / "outputs" / name) for name in ("stack/fold=1", "alone"))
+    for part in ("metrics", "curves", "weights"):
+        assert one[part] == other[part], part
 
 
 def test_several_targets(
@@ -90,9 +84,7 @@ def test_several_targets(
         assert scores[f"test/r2/{target}"] > 0.5
     assert run_script("evaluate", "run=outputs/run").status == 0
     again = json.loads((tmp_path / "outputs/run/evaluation.json").read_text())
-    assert {name: again[name] for name in again if name.startswith("test/")} == {
-        name: value for name, value in scores.items() if name.startswith("test/")
-    }
+    assert all(scores[name] == value for name, value in again.items() if name.startswith("test/"))
     assert run_script("predict", "run=outputs/run", "input=t.csv", "output=p.csv").status == 0
     predicted = pl.read_csv(tmp_path / "p.csv")
     assert predicted.columns[-2:] == ["prediction_sales", "prediction_staff"]
@@ -115,20 +107,15 @@ def test_rows_of_no_weight_change_nothing(command: Callable[..., Ended], tmp_pat
     pl.read_csv(tmp_path / "t.csv").with_columns(sales=changed).write_csv(tmp_path / "t.csv")
     assert command(*WHOLE, *train, "name=b").status == 0
     one, other = (metrics(tmp_path / "outputs" / name) for name in "ab")
-    for name in ("train/loss", "val/loss", "val/r2", "test/rmse", "test/mae", "linear/test/rmse"):
+    for name in ("train/loss", "val/loss", "val/r2", "test/rmse", "test/mae"):
         assert one[name] == pytest.approx(other[name], rel=1e-5), name
 
 
-@pytest.mark.parametrize("preprocessing", ["standard", "robust_clip", "quantile"])
-def test_large_numbers_keep_their_digits(
-    command: Callable[..., Ended], tmp_path: Path, preprocessing: str
-) -> None:
-    draw = np.random.default_rng(1)
-    signal = draw.integers(0, 1000, ROWS)
+def test_large_numbers_keep_their_digits(command: Callable[..., Ended], tmp_path: Path) -> None:
+    signal = np.random.default_rng(1).integers(0, 1000, ROWS)
     for name, offset in (("large", 123_456_789_012), ("small", -500)):
-        frame = pl.DataFrame({"x": signal + offset, "y": np.sin(signal / 100)})
-        frame.write_csv(tmp_path / "t.csv")
-        ended = command(*TRAIN, "data.target=y", f"model/preprocessing={preprocessing}", f"name={name}")
+        pl.DataFrame({"x": signal + offset, "y": np.sin(signal / 100)}).write_csv(tmp_path / "t.csv")
+        ended = command(*TRAIN, "data.target=y", "model/preprocessing=quantile", f"name={name}")
         assert ended.status == 0, ended
     one, other = (left_behind(tmp_path / "outputs" / name)["metrics"] for name in ("large", "small"))
     assert one == other
@@ -149,15 +136,9 @@ def test_the_logarithm_of_a_target(command: Callable[..., Ended], tmp_path: Path
     assert "have a target of 0 or less, which has no logarithm" in refused.err
 
 
-def test_what_is_typed_beside_resume_must_not_contradict(command: Callable[..., Ended]) -> None:
-    assert command(*TRAIN, "data.target=sales", "data.columns.staff=drop", "name=run").status == 0
-    assert command("resume=outputs/run", "data.columns.staff=drop", "data.target=sales").status == 0
-    refused = command("resume=outputs/run", "data.columns.staff=numeric")
-    assert refused.status == 2
-    assert "data.columns.staff: differs from the resumed run (found 'numeric'" in refused.err
-
-
-def test_schema_json_says_how_columns_were_read(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_schema_json_says_how_columns_were_read_and_resuming_may_not_contradict(
+    command: Callable[..., Ended], tmp_path: Path
+) -> None:
     assert command(*TRAIN, "data.target=sales", "data.columns.staff=drop", "name=run").status == 0
     schema = json.loads((tmp_path / "outputs/run/schema.json").read_text())
     kinds = {column["name"]: column["kind"] for column in schema["inputs"]}
@@ -172,3 +153,7 @@ def test_schema_json_says_how_columns_were_read(command: Callable[..., Ended], t
     assert schema["inputs"][2]["categories"] == ["blue", "green", "red"]
     assert schema["targets"] == ["sales"]
     assert schema["left_out"] == {"staff": "as declared in data.columns"}
+    assert command("resume=outputs/run", "data.columns.staff=drop", "data.target=sales").status == 0
+    refused = command("resume=outputs/run", "data.columns.staff=numeric")
+    assert refused.status == 2
+    assert "data.columns.staff: differs from the resumed run (found 'numeric'" in refused.err

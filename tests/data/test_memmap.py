@@ -11,7 +11,7 @@ from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
-from mlplab.data.memmap import FORMAT, TABLES, free_memory, table_of
+from mlplab.data.memmap import FORMAT, TABLES, table_of
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
@@ -59,7 +59,7 @@ def assert_same(one: Table, other: Table) -> None:
         np.testing.assert_array_equal(key.values, other.split_columns[role].values)
         assert key.names == other.split_columns[role].names
     assert one.schema == other.schema
-    assert one.fingerprint() == other.fingerprint()
+    assert one.fingerprint == other.fingerprint
 
 
 def test_a_memmapped_table_equals_one_in_memory(path: Path) -> None:
@@ -133,7 +133,3 @@ def test_changes_of_the_matrix_do_not_reach_the_file(path: Path) -> None:
     before = float(table.x[1, 0])
     table.x[1, 0] = 7
     assert read(path, memory=1e3).x[1, 0] == before
-
-
-def test_free_memory_is_bytes_of_this_machine() -> None:
-    assert 2**20 < free_memory() < 2**50

@@ -12,12 +12,10 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.date_parts import DATE_PARTS
-from mlplab.data.dates import DATE_FORMATS
+from mlplab.data.dates import DATE_FORMATS, DATE_PARTS
 from mlplab.data.infer.infer_kind import infer_kind
-from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.new_data import FrameTransformer
-from mlplab.data.schema import Schema
+from mlplab.data.schema import Column, Schema, column_rows
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
@@ -224,6 +222,12 @@ def test_a_schema_with_classes_survives_json(
     assert schema.outputs == (len(classes) or 1)
 
 
+def test_a_damaged_schema_is_named_in_a_line() -> None:
+    plain = table([1, 2]).schema.plain()
+    with pytest.raises(ValueError, match=r"^schema\.inputs\.0\.kind: .*'numeric'.*$"):
+        Schema.from_plain({**plain, "inputs": [{"name": "a", "kind": "words"}]})
+
+
 def test_a_missing_number_is_recognised_in_any_spelling() -> None:
     text = ["-999.0" if row % 5 == 0 else f" {row}" if row % 7 == 0 else str(row) for row in range(30)]
     for cells in (text, [float(cell) for cell in text]):
@@ -313,13 +317,6 @@ def test_moments_with_a_zone_are_the_same_in_text_and_in_a_frame(zone: str) -> N
     np.testing.assert_array_equal(table(zoned.to_list()).x, table(text).x)
 
 
-def test_with_a_decimal_comma_points_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text("a;y\n" + "".join(f"{row}.500;{row},5\n" for row in range(1, 40)))
-    with pytest.raises(UserError, match=r"column 'a', line 2, data row 1: is not a number"):
-        table_of(path, given=CsvOptions(decimal=","))
-
-
 def test_a_whole_number_is_the_same_category_with_and_without_a_point() -> None:
     made = table(["0.0", "1.0", "2.0"], "categorical")
     assert made.schema.inputs[0].categories == ("0", "1", "2")
@@ -341,3 +338,26 @@ def test_a_declared_kind_means_the_same_for_numbers() -> None:
 def test_an_invalid_date_format_is_refused() -> None:
     with pytest.raises(UserError, match=r"%Y-%m-%d %H'?: is not a date format"):
         table(["2024-01-31 10"], "%Y-%m-%d %H")
+
+
+def test_each_column_has_a_row() -> None:
+    inputs = (
+        Column("n", "numeric", missing=True),
+        Column("c", "categorical", categories=tuple("abcdefghi"), missing=True),
+        Column("d", "date", format="%d.%m.%Y", parts=("year", "month_sin")),
+    )
+    schema = Schema(inputs, ("y",), classes=("no", "yes"), weight="w", left_out={"id": "is an index"})
+    assert list(column_rows(schema)) == [
+        ("y", "target", "classes", "2 classes: no, yes"),
+        ("w", "weight", "numeric", ""),
+        ("n", "input", "numeric", "has missing values"),
+        (
+            "c",
+            "input",
+            "categorical",
+            "9 categories: a, b, c, d, e, f, g, h, … (9 in all); has missing values",
+        ),
+        ("d", "input", "date", "format %d.%m.%Y; read as year, month_sin"),
+        ("id", "left out", "", "is an index"),
+    ]
+    assert next(column_rows(Schema((), ("y",)))) == ("y", "target", "numeric", "")

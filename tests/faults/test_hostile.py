@@ -1,13 +1,10 @@
 """Files from a stranger: none runs code, none is written outside its folder, none unfolds without end."""
 
-import csv
-import gzip
-import io
 import os
 import pickle
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,8 @@ import torch
 import yaml
 from support import SMALL, Ended, train_into, write_config
 
-from mlplab.data.io.csv_writer import escape_formula
+from mlplab.data.io import discovery
+from mlplab.errors import UserError
 
 Command = Callable[..., Ended]
 
@@ -55,12 +53,7 @@ def nothing_happened(folder: Path) -> None:
 
 
 TARGETS = [
-    "os.system",
-    "builtins.exec",
-    "subprocess.run",
-    "torch.load",
-    "pathlib.Path.unlink",
-    "shutil.rmtree",
+    *("builtins.exec", "subprocess.run", "torch.load", "pathlib.Path.unlink", "shutil.rmtree"),
     "lightning.pytorch.callbacks.os.system",
     "lightning.pytorch.loggers.tensorboard.os.system",
     "lightning.pytorch.callbacks.Callback.__init__.__globals__",
@@ -70,20 +63,28 @@ TARGETS = [
 PLACES = [("trainer",), ("callbacks", "x"), ("logger", "x"), ("model",)]
 
 
-@pytest.mark.parametrize("place", PLACES, ids=".".join)
-@pytest.mark.parametrize("target", TARGETS)
+def changed(run: Path, key: Sequence[str], value: object) -> None:
+    """Writes a value into a run's configuration."""
+    values = yaml.safe_load((run / "config.yaml").read_text())
+    *sections, last = key
+    node = values
+    for section in sections:
+        node = node.setdefault(section, {})
+    node[last] = value
+    write_config(run, values)
+
+
+@pytest.mark.parametrize(
+    ("target", "place"),
+    [*(("os.system", place) for place in PLACES), *((target, PLACES[1]) for target in TARGETS)],
+)
 def test_no_target_in_a_resumed_configuration_is_called(
     run_script: Command, run: Path, target: str, place: tuple[str, ...]
 ) -> None:
-    path = run / "config.yaml"
-    values = yaml.safe_load(path.read_text())
     if place == ("model",):
-        values["model"] = {"name": "custom", "preprocessing": {"name": "standard"}}
-    node = values
-    for part in place:
-        node = node.setdefault(part, {})
-    node.update({"_target_": target, "command": "touch run_by_a_file"})
-    write_config(run, values)
+        changed(run, ["model"], {"name": "custom", "preprocessing": {"name": "standard"}})
+    changed(run, [*place, "command"], "touch run_by_a_file")
+    changed(run, [*place, "_target_"], target)
     ended = run_script("train", "resume=r")
     assert ended.status == 2, ended
     assert "not allowed" in ended.err or "_target_" in ended.err
@@ -159,8 +160,14 @@ USES = {
 }
 
 
-@pytest.mark.parametrize("use", USES)
-@pytest.mark.parametrize("harm", FILES)
+@pytest.mark.parametrize(
+    ("harm", "use"),
+    [
+        *((harm, use) for harm in FILES for use in ("predict", "resume")),
+        (FILES[4], "evaluate"),
+        (FILES[4], "init_from"),
+    ],
+)
 def test_no_checkpoint_runs_code_or_expands(run_script: Command, run: Path, harm: Any, use: str) -> None:
     name = "last" if use == "resume" else "best"
     if use != "resume":
@@ -177,7 +184,6 @@ NAMES = {
     "logger.tensorboard.version": "/tmp/elsewhere",
     "logger.tensorboard.sub_dir": "$HOME/elsewhere",
     "logger.tensorboard.prefix": "~/elsewhere",
-    "logger.tensorboard.filename_suffix": "/../../elsewhere/x",
     "logger.tensorboard.save_dir": "elsewhere",
     "logger.tensorboard.log_graph": "http://../../../elsewhere",
     "logger.tensorboard.comments": ["/tmp/elsewhere"],
@@ -189,25 +195,15 @@ NAMES = {
 def test_no_name_in_a_resumed_configuration_leaves_its_folder(
     run_script: Command, run: Path, key: str
 ) -> None:
-    path = run / "config.yaml"
-    values = yaml.safe_load(path.read_text())
-    *sections, last = key.split(".")
-    node = values
-    for section in sections:
-        node = node[section]
-    node[last] = NAMES[key]
-    write_config(run, values)
+    changed(run, key.split("."), NAMES[key])
     ended = run_script("train", "resume=r")
     assert ended.status == 2, ended
     nothing_happened(run.parent)
 
 
 def test_no_callback_in_a_resumed_configuration_writes_where_it_likes(run_script: Command, run: Path) -> None:
-    path = run / "config.yaml"
-    values = yaml.safe_load(path.read_text())
     target = "lightning.pytorch.callbacks.SpikeDetection"
-    values["callbacks"]["x"] = {"_target_": target, "exclude_batches_path": "elsewhere/x.json"}
-    write_config(run, values)
+    changed(run, ["callbacks", "x"], {"_target_": target, "exclude_batches_path": "elsewhere/x.json"})
     ended = run_script("train", "resume=r")
     assert ended.status == 2, ended
     assert "exclude_batches_path sets where files are written" in ended.err
@@ -252,79 +248,19 @@ def test_a_configuration_does_not_expand(run_script: Command, run: Path) -> None
         assert "it is too large, or has aliases" in ended.err
 
 
-@pytest.mark.parametrize("packed", [gzip.compress, lambda text: b"PK\x03\x04" + text], ids=["gzip", "zip"])
-def test_a_table_does_not_expand(
-    run_script: Command, tmp_path: Path, packed: Callable[[bytes], bytes]
-) -> None:
-    (tmp_path / "t.csv").write_bytes(packed(b"a,y\n" + b"1,2\n" * 1_000_000))
-    ended = run_script("train", "data=csv", "data.path=t.csv", "data.target=y")
-    assert ended.status == 2
-    assert " archive, " in ended.err
+def test_a_parquet_file_does_not_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "MAX_PARQUET_BYTES", 2**20)  # a gibibyte would take a while to make
+    pl.select(x=pl.repeat(1.0, 3_000_000)).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="expands from"), discovery.opened(tmp_path / "t.parquet"):
+        pass
 
 
-def test_a_parquet_file_does_not_expand(
-    run_script: Command, run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "mlplab.data.io.discovery.MAX_PARQUET_BYTES", 2**20
-    )  # a gibibyte would take a while to make
+def test_no_text_becomes_a_formula_if_asked(run_script: Command, run: Path) -> None:
     (run / "metrics.json").write_text('{"status": "done"}')
-    rows = 3_000_000
-    pl.select(**{f"x{n}": pl.repeat(1.0, rows) for n in range(1, 6)}).write_parquet(
-        run.parent / "new.parquet"
-    )
-    ended = run_script("predict", "run=r", "input=new.parquet", "output=-")
-    assert ended.status == 2
-    assert "expands from" in ended.err
-
-
-CELLS = [
-    "=1+1",
-    '=HYPERLINK("http://x","y")',
-    "+cmd|' /C calc'!A0",
-    "-2+3+cmd|' /C calc'!A0",
-    "@SUM(1+9)",
-    "\t=1+1",
-    "\r=1+1",
-    " =1+1",
-    "＝1+1",
-    "＠SUM(1)",
-    "-1e5x",
-]
-KEPT = ["-5", "+3.25", "-1,5", "1.234,56", "-2e-7", "-", "+", "a=b", "x@y", "", "-inf", "2024-01-01", "-3%"]
-
-
-def test_no_text_becomes_a_formula_if_asked_and_no_number_becomes_text(
-    run_script: Command, run: Path
-) -> None:
-    (run / "metrics.json").write_text('{"status": "done"}')
-    with (run.parent / "new.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["=note", "x1", "x2", "x3", "x4", "x5"])
-        writer.writerows([cell, "-1", "2", "3", "4", "5"] for cell in CELLS + KEPT)
-    ended = run_script("predict", "run=r", "input=new.csv", "output=-")
-    rows = list(csv.reader(io.StringIO(ended.out)))
-    assert [row[0] for row in rows] == ["=note", *CELLS, *KEPT]  # as it was, unless asked
-    ended = run_script("predict", "run=r", "input=new.csv", "output=-", "escape_formulas=true")
-    rows = list(csv.reader(io.StringIO(ended.out)))
-    assert rows[0][0] == "'=note"
-    assert [row[0] for row in rows[1:]] == [f"'{cell}" for cell in CELLS] + KEPT
-    assert {row[1] for row in rows[1:]} == {"-1"}
-    assert [escape_formula(cell) for cell in CELLS + KEPT] == [row[0] for row in rows[1:]]
-
-
-@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["=1+1"])], ids=str)
-def test_no_category_becomes_a_formula_if_asked(run_script: Command, run: Path, kind: Any) -> None:
-    (run / "metrics.json").write_text('{"status": "done"}')
-    numbers = {f"x{n}": [1.0] for n in range(1, 6)}
-    pl.DataFrame({"note": pl.Series(["=1+1"], dtype=kind), **numbers}).write_parquet(
-        run.parent / "new.parquet"
-    )
-    predict = ("predict", "run=r", "input=new.parquet", "output=-")
-    ended = run_script(*predict, "escape_formulas=true")
-    assert ended.status == 0, ended.err
-    assert ended.out.splitlines()[1].startswith("'=1+1,")
-    assert run_script(*predict).out.splitlines()[1].startswith("=1+1,")
+    (run.parent / "new.csv").write_text("=note,x1,x2,x3,x4,x5\n=1+1,-1,2,3,4,5\n")
+    predict = ("predict", "run=r", "input=new.csv", "output=-")
+    for words, line in (((), "=1+1,-1,2,"), (("escape_formulas=true",), "'=1+1,-1,2,")):
+        assert run_script(*predict, *words).out.splitlines()[1].startswith(line)
 
 
 def test_a_folder_with_a_formula_for_a_name_is_no_formula_in_a_table(run_script: Command, run: Path) -> None:

@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss
 from support import config
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from mlplab.data.cache import DataCache, HashedTable, RunData
+from mlplab.data.cache import DataCache, RunData
 from mlplab.data.schema import Column, Schema
 from mlplab.data.splits.split import Split
 from mlplab.data.splits.splitters import random_split
@@ -372,7 +372,7 @@ def test_baselines_that_take_longer_than_the_network_are_skipped(
 
 
 def test_a_table_larger_than_memory_is_not_boosted(data: RunData, caplog: pytest.LogCaptureFixture) -> None:
-    mapped = replace(data, hashed=HashedTable(replace(data.table, memmapped=True)))
+    mapped = replace(data, table=replace(data.table, memmapped=True))
     with caplog.at_level(logging.INFO, "mlplab.runs.baselines.fitted"):
         assert list(baseline_part_scores(mapped, NAMES, 1e4, 1)) == ["linear", "constant"]
     assert caplog.messages == ["baseline boosting skipped: the table is larger than memory"]

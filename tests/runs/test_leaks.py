@@ -9,7 +9,7 @@ import pytest
 import torch
 from support import resolved
 
-from mlplab.data.cache import DataCache, HashedTable, RunData
+from mlplab.data.cache import DataCache, RunData
 from mlplab.runs.stack.build import Stack, build_stack
 
 ROWS = 200
@@ -34,7 +34,7 @@ def changed(data: RunData) -> RunData:
     x[rows], y[rows] = np.where(np.array(table.schema.categories) > 0, 0, 1e9), 1e9
     if table.schema.classes:
         y[rows] = 0
-    return replace(data, hashed=HashedTable(replace(table, x=x, y=y)))
+    return replace(data, table=replace(table, x=x, y=y))
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mlplab.data.class_labels import ClassKind
-from mlplab.data.schema import Column, Schema
+from mlplab.data.schema import ClassKind, Column, Schema
 from mlplab.runs.predictions import (
     most_likely,
     prediction_columns,

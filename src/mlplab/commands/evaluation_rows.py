@@ -9,18 +9,18 @@ import polars as pl
 from jaxtyping import Bool, Float, Float64
 
 from mlplab.console import progress_lines
-from mlplab.data.class_labels import class_numbers
-from mlplab.data.fingerprint import Values
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
+from mlplab.data.leaks.row_keys import Values
+from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.load_table import csv_options, spec_of
 from mlplab.data.new_data import FrameTransformer, check_columns
 from mlplab.data.parse import cells_of, is_text, parse_float, parse_str
 from mlplab.data.schema import Schema
-from mlplab.data.seen_rows import SeenRows
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
+from mlplab.data.task import class_numbers
 from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.runs.predictions import most_likely
 from mlplab.runs.scores import Scores, scores

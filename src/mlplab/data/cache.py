@@ -1,21 +1,19 @@
 """The table and split of each run, shared by runs with the same table and split. Imports no torch."""
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
-from jaxtyping import Int64
 
 from mlplab import config
-from mlplab.data.fingerprint import DIGITS, RowKeys, Values
+from mlplab.data.leaks.seen_rows import SeenRows, count_repeated, seen_rows
+from mlplab.data.leaks.target_leaks import target_leaks
 from mlplab.data.load_table import load_table, table_key
-from mlplab.data.seen_rows import SeenRows
 from mlplab.data.splits.make_split import make_member_splits, make_split
-from mlplab.data.splits.split import PARTS, Split, sample_rows
+from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
-from mlplab.data.target_leaks import target_leaks
 from mlplab.data.task import absent_classes, check_split, check_task
 from mlplab.errors import Fault, UserError, listed
 
@@ -24,38 +22,6 @@ HELD_OUT = "held-out"
 
 MEMMAPPED = "memmapped"
 """Key of a fingerprint: whether the table was memory-mapped, which changes the order of rows."""
-
-
-TEST_SAMPLE = 10_000
-"""At most this many test rows are compared with the rows in training and validation."""
-
-MAX_FALSE = 1e-3
-"""The largest share of test rows that may be taken for rows in training or validation."""
-
-
-class HashedTable:
-    """A table and its hashes, which are computed when first used.
-
-    Attributes:
-        warned: the warnings about it that the terminal has shown, which other stacks do not repeat.
-    """
-
-    def __init__(self, table: Table) -> None:
-        self.table, self.warned = table, set[str]()
-        self.values = Values(table.x, table.y, table.schema.offsets)
-        self._keys: dict[int, tuple[RowKeys, Int64[np.ndarray, "2 row"]]] = {}
-
-    @cached_property
-    def fingerprint(self) -> dict[str, int | str]:
-        """The number of rows and a hash of all values."""
-        return {**self.table.fingerprint(), MEMMAPPED: self.table.memmapped}
-
-    def keys(self, digits: int) -> tuple[RowKeys, Int64[np.ndarray, "2 row"]]:
-        """The keys of all rows, for copies with that many digits."""
-        if digits not in self._keys:
-            row_keys = RowKeys.of(self.values, self.table.schema.dates, digits)
-            self._keys[digits] = row_keys, row_keys.keys(self.values, np.arange(len(self.table.x)))
-        return self._keys[digits]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,68 +33,33 @@ class RunData:
         bagged: of an ensemble, the data of each member: the same table, and a split of its own.
     """
 
-    hashed: HashedTable
+    table: Table
     split: Split
     split_config: config.Split
     bagged: tuple["RunData", ...] = ()
 
     @property
     def members(self) -> tuple["RunData", ...]:
-        """The data of each of the run's networks: those of an ensemble, or the run's own."""
+        """The data of each of the run's networks: the members of an ensemble, or the run itself."""
         return self.bagged or (self,)
-
-    @property
-    def table(self) -> Table:
-        """The table."""
-        return self.hashed.table
 
     @cached_property
     def fingerprint(self) -> dict[str, int | str]:
         """Identifies the table, the split and the order of rows."""
-        held_out = sha256("".join(each.split.fingerprint()["val"] for each in self.bagged).encode())
+        held_out = sha256("".join(member.split.fingerprint()["val"] for member in self.bagged).encode())
         of_members = {HELD_OUT: held_out.hexdigest()[:16]} if self.bagged else {}
-        return {**self.hashed.fingerprint, **self.split.fingerprint(), **of_members}
+        of_table = {**self.table.fingerprint, MEMMAPPED: self.table.memmapped}
+        return {**of_table, **self.split.fingerprint(), **of_members}
 
     @cached_property
     def seen(self) -> SeenRows:
-        """The rows of train and val, by as few digits as distinguish the test rows from them."""
-        test, values = sample_rows(self.split.test, TEST_SAMPLE), self.hashed.values
-        for digits in DIGITS:
-            seen = self._seen(digits)
-            features, rows = seen.recognised(values, test)
-            if seen.row_keys.is_exact or digits == DIGITS[-1] or not rows.any():
-                break
-            if (rows & ~self._exactly_seen.recognised(values, test)[1]).mean() <= MAX_FALSE:
-                break
-        return replace(seen, test=int((~rows).sum()), repeated=int((features & ~rows).sum()))
-
-    @cached_property
-    def _exactly_seen(self) -> SeenRows:
-        return self._seen(DIGITS[-1])
-
-    def _seen(self, digits: int) -> SeenRows:
-        row_keys, keys = self.hashed.keys(digits)
-        seen = np.concatenate([self.split.train, self.split.val])
-        features, rows = (np.unique(each[seen]) for each in keys)
-        return SeenRows(row_keys, features, rows)
-
-    @cached_property
-    def absent_classes(self) -> dict[str, list[str]]:
-        """The classes of which a set (of a member, if there are several) has no row, by set."""
-        found = {part: dict[str, None]() for part in PARTS}
-        for member in self.members:
-            for part, rows in member.split.parts().items():
-                found[part].update(dict.fromkeys(absent_classes(self.table, rows)))
-        return {part: list(classes) for part, classes in found.items()}
+        """The rows of train and val."""
+        return seen_rows(self.table, self.split)
 
     @cached_property
     def repeated_test_rows(self) -> int:
         """The number of test rows that equal a row of train or val in all columns."""
-        values, rows = self.hashed.values, self.split.test
-        rows = rows[self.seen.recognised(values, rows)[1]]
-        if len(rows) and not self.seen.row_keys.is_exact:
-            rows = rows[self._exactly_seen.recognised(values, rows)[1]]
-        return len(rows)
+        return count_repeated(self.table, self.split, self.seen)
 
     @cached_property
     def target_leaks(self) -> list[str]:
@@ -139,12 +70,20 @@ class RunData:
             split = Split(rows[: len(split.train)], rows[len(split.train) :], split.test)
         return target_leaks(self.table, split)
 
+    @cached_property
+    def absent_classes(self) -> dict[str, list[str]]:
+        """The classes of which a set (of a member, if there are several) has no row, by set."""
+        absent = {part: dict[str, None]() for part in PARTS}
+        for member in self.members:
+            for part, rows in member.split.parts().items():
+                absent[part].update(dict.fromkeys(absent_classes(self.table, rows)))
+        return {part: list(classes) for part, classes in absent.items()}
+
     def check_unchanged(self, saved: object, remedy: str, *, order: bool = True) -> None:
         """Checks that table and split have not changed since training.
 
         Args:
             saved: their fingerprint in training.
-            remedy: the remedy in the message.
             order: whether the order of the rows must also be the same.
 
         Raises:
@@ -156,8 +95,8 @@ class RunData:
             raise UserError(Fault("has changed since training", source, remedy=remedy))
         parts = [part for part in PARTS if then.get(part) != now[part]]
         if parts or then.get(HELD_OUT) != now.get(HELD_OUT):
-            parts = parts or [HELD_OUT]
-            what = f"the {listed(parts)} rows differ from those used in training: {self._changed_split()}"
+            rows = listed(parts or [HELD_OUT])
+            what = f"the {rows} rows differ from those used in training: {self._changed_split()}"
             raise UserError(Fault(what, source, remedy=remedy))
         if order and then.get(MEMMAPPED) != now[MEMMAPPED]:
             was, is_now = ("in memory", "memory-mapped") if now[MEMMAPPED] else ("memory-mapped", "in memory")
@@ -182,7 +121,7 @@ class DataCache:
     """
 
     def __init__(self) -> None:
-        self._tables: dict[Hashable, HashedTable] = {}
+        self._tables: dict[Hashable, Table] = {}
         self._data: dict[Hashable, RunData] = {}
 
     def data(self, run: config.TrainConfig) -> RunData:
@@ -192,21 +131,18 @@ class DataCache:
             UserError: if the table or the split cannot be used (with all faults of the table), or the run's
                 network cannot use its targets.
         """
-        key = table_key(run)
+        key, section = table_key(run), run.data.split
         if key not in self._tables:
-            self._tables[key] = HashedTable(load_table(run))
-        hashed = self._tables[key]
-        check_task(run, hashed.table)
+            self._tables[key] = load_table(run)
+        table = self._tables[key]
+        check_task(run, table)
         members = 1 if run.ensemble == "auto" else run.ensemble
-        of_split = key, run.data.split.model_dump_json(), members
-        if of_split not in self._data:
-            section = run.data.split
-            split = make_split(section, hashed.table)
-            bagged: list[Split] = []
-            if members > 1:
-                bagged = make_member_splits(section, hashed.table, split, members)
-            of_members = (RunData(hashed, each, section) for each in bagged)
-            self._data[of_split] = RunData(hashed, split, section, tuple(of_members))
-        data = self._data[of_split]
-        check_split(run, hashed.table.schema.classes, data.absent_classes)
+        key_of_split = key, section.model_dump_json(), members
+        if key_of_split not in self._data:
+            split = make_split(section, table)
+            splits = make_member_splits(section, table, split, members) if members > 1 else []
+            bagged = tuple(RunData(table, of_member, section) for of_member in splits)
+            self._data[key_of_split] = RunData(table, split, section, bagged)
+        data = self._data[key_of_split]
+        check_split(run, table.schema.classes, data.absent_classes)
         return data

@@ -18,10 +18,8 @@ class TableDataModule(LightningDataModule):
     """Batches of a table for K members, each with its own split and seed.
 
     Args:
-        x: inputs.
         y: targets, in their own units.
         weight: the weight of each row; None if all are equal.
-        splits: the split of each member.
         seeds: the seed of each member, for the order of its training rows.
         batch_size: training rows per step and member; None: all training rows.
         fill: whether to pad each member's last batch with rows of weight 0. Otherwise it may be shorter, and
@@ -59,8 +57,7 @@ class TableDataModule(LightningDataModule):
     @property
     def steps(self) -> int:
         """Training steps per epoch."""
-        rows = max(map(len, self.train))
-        return -(-rows // self.batch_size)
+        return -(-max(map(len, self.train)) // self.batch_size)
 
     def setup(self, stage: str) -> None:
         """Moves a table in memory to the GPU if it fits, only once."""
@@ -98,15 +95,9 @@ class TableDataModule(LightningDataModule):
         return self._in_order(self.test)
 
     def _in_order(self, rows: Sequence[Int64[Tensor, " _"]]) -> Loader:
-        return Loader(
-            self.x,
-            self.y,
-            rows,
-            EVALUATION_ROWS,
-            multiple=EVALUATION_MULTIPLE,
-            weight=self.weight,
-            block=None if self.block is None else EVALUATION_ROWS // WINDOW,  # a window is a batch
-        )
+        size, multiple = EVALUATION_ROWS, EVALUATION_MULTIPLE
+        block = None if self.block is None else EVALUATION_ROWS // WINDOW  # a window is a batch
+        return Loader(self.x, self.y, rows, size, multiple=multiple, weight=self.weight, block=block)
 
 
 def batch_rows(batch_size: int | None, rows: int) -> int:

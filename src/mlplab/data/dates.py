@@ -1,12 +1,22 @@
-"""Dates and times in text: detects their formats and parses them."""
+"""Dates and times: the formats of text, and the features of a date.
+
+These are the year, and the sine and cosine of the positions in year, week and day.
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from math import pi
+from typing import Literal, get_args
 
 import polars as pl
 
 from mlplab.data.parse import DataType, by_distinct, parse_str
+
+DatePart = Literal["year", "month_sin", "month_cos", "weekday_sin", "weekday_cos", "hour_sin", "hour_cos"]
+"""A feature of a date. The fraction of the year is the day of the year."""
+
+DATE_PARTS: tuple[DatePart, ...] = get_args(DatePart)
 
 ISO = "%Y-%m-%d"
 
@@ -43,7 +53,7 @@ TIMES = (
 """Times of day after a date. A literal Z, unlike %z, keeps polars' fast parser."""
 
 LAST_YEAR = 2029
-"""Two-digit years are read as this year or one of the 99 before it, as in spreadsheets."""
+"""The last of the hundred years as which two-digit years are read, as in spreadsheets."""
 
 FIRST, LAST = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
 """Bounds of dates with four-digit years; polars' %Y accepts fewer digits."""
@@ -61,7 +71,7 @@ def parse_datetime(
     Args:
         date_format: one of `DATE_FORMATS` (each cell may then also have a time of day), or a complete format
             of `strptime`.
-        last_year: the last of the hundred years as which two-digit years are read.
+        last_year: two-digit years are read as this one or one of the 99 before it.
     """
     if is_datetime(cells.dtype):
         zone = getattr(cells.dtype, "time_zone", None)
@@ -85,7 +95,31 @@ def date_formats(text: pl.Series) -> list[str]:
             parsed = parse_datetime(text, (), date_format)
             counts[date_format] = len(parsed) - parsed.null_count()
     best = max(counts.values(), default=0)
-    return [each for each, count in counts.items() if count == best and 2 * count > len(text)]
+    return [name for name, count in counts.items() if count == best and 2 * count > len(text)]
+
+
+def date_parts(dates: pl.Series, parts: Sequence[DatePart], offset: float) -> list[pl.Series]:
+    """Parts of dates as Float64; the offset is subtracted from the year."""
+    seconds = dates.dt.minute().cast(pl.Float64) * 60 + dates.dt.second().cast(pl.Float64)
+    hour = dates.dt.hour().cast(pl.Float64) + seconds / 3600
+    features = []
+    for part in parts:
+        circle, _, function = part.partition("_")
+        match circle:
+            case "year":
+                days = 365 + dates.dt.is_leap_year().cast(pl.Float64)
+                day = dates.dt.ordinal_day().cast(pl.Float64) - 1 + hour / 24
+                features.append((dates.dt.year().cast(pl.Float64) - offset) + day / days)
+                continue
+            case "month":
+                turn = (dates.dt.month().cast(pl.Float64) - 1) / 12
+            case "weekday":
+                turn = (dates.dt.weekday().cast(pl.Float64) - 1) / 7
+            case _:
+                turn = hour / 24
+        angle = turn * 2 * pi
+        features.append(angle.sin() if function == "sin" else angle.cos())
+    return features
 
 
 def _parse(text: pl.Series, na_values: Collection[str], formats: Sequence[str], last_year: int) -> pl.Series:
@@ -96,7 +130,7 @@ def _parse(text: pl.Series, na_values: Collection[str], formats: Sequence[str], 
     others = parse_str(text.gather(rest), na_values)
     offset = others.str.extract(_OFFSET)
     known = offset.unique().drop_nulls()
-    zones = pl.Series([_utc_offset(each) for each in known], dtype=pl.Duration("us"))
+    zones = pl.Series([*map(_utc_offset, known)], dtype=pl.Duration("us"))
     ahead = offset.replace_strict(known, zones, default=timedelta(), return_dtype=pl.Duration("us"))
     local = others.str.strip_suffix(offset.fill_null("")).str.strip_chars_end()
     local = local.set(local == text.gather(rest), None)  # unchanged: no format matched it before
@@ -109,21 +143,19 @@ def _by_first_match(text: pl.Series, formats: Sequence[str], last_year: int) -> 
     The format of the first text is tried before the others, because most of a column's texts share it.
     """
     first = text.drop_nulls().head(1)
-    parses_first = (each for each in formats if not _strptime(first, each, last_year).null_count())
-    leading = next(parses_first, formats[0])
-    parsed = _strptime(text, leading, last_year)
-    for each in formats:
+    suitable = (name for name in formats if not _strptime(first, name, last_year).null_count())
+    parsed = _strptime(text, next(suitable, formats[0]), last_year)
+    for whole_format in formats:
         rest = (parsed.is_null() & text.is_not_null()).arg_true()
         if not len(rest):
             break
-        parsed = parsed.scatter(rest, _strptime(text.gather(rest), each, last_year))
+        parsed = parsed.scatter(rest, _strptime(text.gather(rest), whole_format, last_year))
     return parsed
 
 
 def _strptime(text: pl.Series, whole_format: str, last_year: int) -> pl.Series:
     """Null where the text does not match the format."""
-    has_long_year = "%Y" in whole_format or "%G" in whole_format
-    has_short_year = "%y" in whole_format
+    has_long_year, has_short_year = "%Y" in whole_format or "%G" in whole_format, "%y" in whole_format
     if "%q" in whole_format:  # polars has no code for quarters, and needs a day in a week
         text, whole_format = text.str.replace_many(QUARTERS), whole_format.replace("Q%q", "%m")
     if "%V" in whole_format and "%u" not in whole_format:

@@ -5,8 +5,7 @@ and what else was tried. Those for more rows only bound the time.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -16,11 +15,10 @@ from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """Defaults for tables with up to `rows` training rows."""
 
-    rows: int | float
+    rows: float
     batch_size: int
     max_epochs: int
 
@@ -46,13 +44,8 @@ FEW_NUMBERS = 64
 """Tables with more numeric columns than this get no periodic features."""
 
 
-@dataclass(frozen=True)
-class Defaults:
-    """Defaults for a task.
-
-    Attributes:
-        narrow_rows: training rows up to which hidden layers have the width `NARROW`; above, `WIDTH`.
-    """
+class Defaults(NamedTuple):
+    """Defaults for a task; hidden layers have the width `NARROW` for up to `narrow_rows` training rows."""
 
     loss: config.Loss
     monitor: config.Monitor
@@ -63,7 +56,7 @@ class Defaults:
     narrow_rows: int
 
 
-NUMBERS = Defaults(
+REGRESSION = Defaults(
     config.SimpleLoss(name="mse"),
     "val/mae",
     lr=0.005,
@@ -72,7 +65,7 @@ NUMBERS = Defaults(
     periodic_features=8,
     narrow_rows=24_000,
 )
-CLASSES = Defaults(
+CLASSIFICATION = Defaults(
     config.CrossEntropyLoss(name="cross_entropy", label_smoothing=0.03),
     "val/log_loss",
     lr=0.003,
@@ -86,7 +79,7 @@ ENSEMBLE = 8
 """Networks of a run alone with fewer training rows than `FEW_ROWS`, for which they take only seconds."""
 
 FEW_ROWS = 420
-"""Training rows below which runs alone are ensembles, and networks for classes get `FEW_ROWS_DROPOUT`."""
+"""Training rows below which runs alone are ensembles, and classifiers get `FEW_ROWS_DROPOUT`."""
 
 FEW_ROWS_DROPOUT = 0.5
 
@@ -104,8 +97,8 @@ def resolve_auto(
         is_small = typical_train_rows(run.data.split, table, split) < FEW_ROWS
         members = ENSEMBLE if alone and is_small and _may_be_ensemble(run) else 1
     rows = typical_train_rows(run.data.split, table, split, members)
-    size = next(each for each in SIZES if rows <= each.rows)
-    task = CLASSES if table.schema.classes else NUMBERS
+    size = next(size for size in SIZES if rows <= size.rows)
+    task = CLASSIFICATION if table.schema.classes else REGRESSION
     return run.model_copy(
         update={
             "ensemble": members,
@@ -127,8 +120,8 @@ def resolve_auto(
 def _may_be_ensemble(run: config.TrainConfig) -> bool:
     """Whether any split of the rows suits the model, it starts anew, and there are no custom callbacks."""
     norm = run.model.norm if isinstance(run.model, config.Mlp) else "none"
-    of_rows = norm != "batch" and not isinstance(run.model, config.CustomModel)
-    return of_rows and run.init_from is None and not run.callbacks.added
+    is_rowwise = norm != "batch" and not isinstance(run.model, config.CustomModel)
+    return is_rowwise and run.init_from is None and not run.callbacks.added
 
 
 def typical_train_rows(section: config.Split, table: Table, split: Split, members: int = 1) -> int:
@@ -157,7 +150,7 @@ def typical_train_rows(section: config.Split, table: Table, split: Split, member
 def _model(model: config.Model, table: Table, task: Defaults, rows: int) -> config.Model:
     if not isinstance(model, config.Mlp):
         return model
-    numbers = sum(not categories for categories in table.schema.categories)
+    numbers = table.schema.categories.count(0)
     is_small = table.schema.classes and rows < FEW_ROWS
     return _filled(
         model,

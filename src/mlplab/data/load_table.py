@@ -7,9 +7,9 @@ from importlib.resources import as_file, files
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from mlplab import config
-from mlplab.data.digits import digits
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
@@ -30,13 +30,9 @@ GIBIBYTE = 2**30
 
 def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
     """A key of everything that a run's table depends on."""
-    return (
-        run.data.model_dump_json(exclude={"split", "batch_size", "class_weights"}),
-        table_spec(run).roles,
-        run.task,
-        _raw(run),
-        table_dtype(run),
-    )
+    spec = table_spec(run)
+    of_data = run.data.model_dump_json(exclude={"split", "batch_size", "class_weights"})
+    return of_data, spec.roles, run.task, spec.raw, table_dtype(run)
 
 
 def load_table(run: config.TrainConfig) -> Table:
@@ -47,18 +43,13 @@ def load_table(run: config.TrainConfig) -> Table:
     """
     if isinstance(run.data, config.CsvData) and not run.data.target:
         raise UserError(Fault("is empty", "data.target", remedy="name the column to predict: data.target=…"))
-    memory = run.data.memory_gib if isinstance(run.data, config.CsvData) else None
+    gibibytes = run.data.memory_gib if isinstance(run.data, config.CsvData) else None
+    memory = None if gibibytes is None else gibibytes * GIBIBYTE
     with (
         opened_source(run.data) as source,
         row_progress(f"reading {source.where} and inferring its columns") as count,
     ):
-        return table_of(
-            source,
-            table_spec(run),
-            table_dtype(run),
-            None if memory is None else memory * GIBIBYTE,
-            count,
-        )
+        return table_of(source, table_spec(run), table_dtype(run), memory, count)
 
 
 @contextmanager
@@ -67,7 +58,7 @@ def opened_source(data: Data) -> Iterator[Source]:
     with ExitStack() as contexts:
         match data:
             case config.BundledData(name="digits"):
-                yield Source.of_frame("digits", digits())
+                yield Source.of_frame("digits", _digits())
             case config.BundledData(name=name):
                 path = contexts.enter_context(as_file(files("mlplab.data") / f"{name}.csv"))
                 yield contexts.enter_context(opened(path, where=name))
@@ -78,6 +69,14 @@ def opened_source(data: Data) -> Iterator[Source]:
                     data.function, rows=data.rows, features=data.features, noise=data.noise, seed=data.seed
                 )
                 yield Source.of_frame(f"synthetic {data.function}", frame)
+
+
+def _digits() -> pl.DataFrame:
+    """Handwritten digits, which ship with scikit-learn (see `digits.md`): a column per pixel."""
+    from sklearn.datasets import load_digits  # imported here since it takes a second
+
+    images = load_digits()
+    return pl.DataFrame(images.data, schema=images.feature_names).with_columns(target=images.target)
 
 
 def csv_options(data: Data) -> CsvOptions:
@@ -91,8 +90,8 @@ def table_spec(run: config.TrainConfig) -> TableSpec:
     """The columns and options with which a run reads its table."""
     roles: dict[str, Role] = {"group": "group", "time": "time", "stratify": "class"}
     of_split = [(name, roles[key]) for key, name in config.columns_of(run.data.split).items()]
-    spec = spec_of(run.data)
-    return replace(spec, roles=(*spec.roles, *of_split), raw=_raw(run), task=run.task)
+    spec, is_raw = spec_of(run.data), run.model.preprocessing.name == "none"
+    return replace(spec, roles=(*spec.roles, *of_split), raw=is_raw, task=run.task)
 
 
 def spec_of(data: Data) -> TableSpec:
@@ -101,14 +100,8 @@ def spec_of(data: Data) -> TableSpec:
         return TableSpec(((TARGET, "target"),))
     roles: list[tuple[str, Role]] = [(name, "target") for name in data.target]
     roles += [(data.weight, "weight")] if data.weight else []
-    drop = data.missing_target == "drop"
-    na_values = tuple(data.na_values)
+    drop, na_values = data.missing_target == "drop", tuple(data.na_values)
     return TableSpec(tuple(roles), data.columns, na_values, drop_missing_targets=drop, positive=data.positive)
-
-
-def _raw(run: config.TrainConfig) -> bool:
-    """Whether the network gets numbers unscaled."""
-    return run.model.preprocessing.name == "none"
 
 
 def table_dtype(run: config.TrainConfig) -> type[np.floating]:

@@ -28,8 +28,6 @@ class Batch(NamedTuple):
     """Inputs and targets of one step; each member has its own rows.
 
     Attributes:
-        x: the inputs.
-        y: the targets.
         weight: the weight of each row, 0 for padding; None if all weights are 1.
         total: the divisor of a member's loss: the sum of its weights in an average batch of this size; None:
             the sum in this batch, where a row's weight counts only relative to its batch.
@@ -42,7 +40,7 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on another device."""
-        weight, total = (None if each is None else each.to(device) for each in (self.weight, self.total))
+        weight, total = (None if part is None else part.to(device) for part in (self.weight, self.total))
         return Batch(self.x.to(device), self.y.to(device), weight, total)
 
     def rows(self) -> Float64[Tensor, " member"]:
@@ -71,7 +69,6 @@ class Loader:
         x: inputs of the whole table, on the device of the batches or on the CPU.
         y: targets of the whole table, in their own units.
         rows: the row numbers of each member.
-        batch_size: number of rows per batch.
         seeds: the seed of each member; None: keep the order of `rows`.
         multiple: each member's rows are padded to a multiple of this, with rows of weight 0. If that is not a
             multiple of `batch_size`, the last batch is shorter.
@@ -95,7 +92,7 @@ class Loader:
     ) -> None:
         self.x, self.y, self.rows, self.batch_size, self.seeds = x, y, list(rows), batch_size, seeds
         self.weight, self.mean_weight, self.block = weight, mean_weight, block
-        self.counts = torch.tensor([len(each) for each in rows])
+        self.counts = torch.tensor([*map(len, rows)])
         self.length = -(-int(self.counts.max()) // multiple) * multiple
         self.epoch = self.position = 0
         self._full = int(self.counts.min())  # rows before any member's padding
@@ -180,13 +177,13 @@ class Loader:
                 batches = rows.reshape(len(rows), -1, min(self.batch_size, rows.shape[1])).transpose(0, 1)
                 numbers = batches.flatten()
                 gathered = [table.index_select(0, numbers).view(*batches.shape, -1) for table in self._tables]
-                yield from zip(*(each.unbind() for each in gathered), strict=True)
+                yield from zip(*(table.unbind() for table in gathered), strict=True)
 
     def _from_file(self, first: int) -> Iterator[Sequence[Tensor]]:
         """Like `_from_memory`, with at most one window of each member in memory."""
         members = [self._from_windows(member, first) for member in range(len(self.rows))]
         for batches in zip(*members, strict=True):
-            yield [torch.stack(each) for each in zip(*batches, strict=True)]
+            yield [torch.stack(of_members) for of_members in zip(*batches, strict=True)]
 
     def _from_windows(self, member: int, first: int) -> Iterator[Sequence[Tensor]]:
         """Like `_from_memory` for one member, as `[batch, …]`."""
@@ -198,7 +195,7 @@ class Loader:
             window = [table[rows] for table in self._tables]
             lacking = self.batch_size - len(batch[0])
             for part in (shuffled[:lacking], *torch.split(shuffled[lacking:], self.batch_size)):
-                batch = [torch.cat([head, each[part]]) for head, each in zip(batch, window, strict=True)]
+                batch = [torch.cat([head, table[part]]) for head, table in zip(batch, window, strict=True)]
                 if len(batch[0]) == self.batch_size:
                     yield batch
                     batch = empty

@@ -49,8 +49,6 @@ def table_of(
     Files of an earlier run are reused as long as the source has not changed.
 
     Args:
-        source: the rows.
-        spec: the columns and options to read.
         dtype: the type of the features.
         memory: the limit in bytes; None: half of the free memory.
         progress: called with the number of rows read so far.
@@ -95,9 +93,9 @@ class _Store:
     @contextmanager
     def open(self) -> Iterator["_Store"]:
         """Leaves behind either a complete folder or nothing."""
-        for left in self.folder.parent.glob(f".{self.folder.name}.*{PART}"):
-            if not psutil.pid_exists(int(left.name.split(".")[-2])):  # its process was killed
-                shutil.rmtree(left, ignore_errors=True)
+        for partial in self.folder.parent.glob(f".{self.folder.name}.*{PART}"):
+            if not psutil.pid_exists(int(partial.name.split(".")[-2])):  # its process was killed
+                shutil.rmtree(partial, ignore_errors=True)
         try:
             yield self
         finally:
@@ -122,14 +120,9 @@ class _Store:
             "features": (*table.x.shape, table.x.dtype.name),
             "others": (len(table.x), others.shape[1], others.dtype.name),
         }
-        content = {
-            "format": FORMAT,
-            "source": table.source,
-            "schema": table.schema.plain(),
-            **shapes,
-            "keys": [[role, list(key.names)] for role, key in table.split_columns.items()],
-            "sha256": table.fingerprint()["sha256"],
-        }
+        keys = [(role, column.names) for role, column in table.split_columns.items()]
+        content = {"format": FORMAT, "source": table.source, "schema": table.schema.plain(), "keys": keys}
+        content |= {**shapes, "sha256": table.fingerprint["sha256"]}
         for name, matrix in self.matrices.items():
             assert isinstance(matrix, np.memmap)
             matrix.flush()
@@ -175,7 +168,7 @@ def _key(source: Source, spec: TableSpec, dtype: type[np.floating]) -> str:
 
     A file's `ctime` is set by the system alone: unlike `mtime`, no program can set it back.
     """
-    found = [(path.resolve(), path.stat()) for path in source.paths]
-    files = [(str(path), of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino) for path, of in found]
+    status = [(path.resolve(), path.stat()) for path in source.paths]
+    files = [(str(path), of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino) for path, of in status]
     content = repr((FORMAT, files, source.dialect, asdict(spec), np.dtype(dtype).name))
     return f"{source.paths[0].stem}-{sha256(content.encode()).hexdigest()[:16]}"

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,15 +24,8 @@ MAX_SHOWN = 3
 """The largest number of a column's unknown categories that a warning shows."""
 
 
-@runtime_checkable
-class FrameLike(Protocol):
-    """A polars or pandas data frame, or a dict of columns."""
-
-    def __iter__(self) -> Any:
-        """The columns' names, or the columns of a polars frame."""
-
-    def __getitem__(self, name: Any, /) -> Any:
-        """A column by name."""
+FrameLike = Any
+"""A polars or pandas data frame, or a dict of columns."""
 
 
 def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
@@ -45,16 +38,12 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
     missing = [name for name in schema.names if name not in present]
     further = [name for name in names if name not in known]
     if missing:
-        near = [f"{found[0]!r} → {name!r}" for name in missing if (found := nearest(name, further))]
-        raise UserError(
-            Fault(
-                f"lacks the column{'s' * (len(missing) > 1)} {listed(missing)}",
-                where,
-                f"instead: {listed(further)}" if further else "",
-                f"the columns of training: {listed(schema.names)}",
-                f"rename {listed(near)}?" if near else "",
-            )
-        )
+        renamed = [f"{similar[0]!r} → {name!r}" for name in missing if (similar := nearest(name, further))]
+        what = f"lacks the column{'s' if len(missing) > 1 else ''} {listed(missing)}"
+        others = f"instead: {listed(further)}" if further else ""
+        remedy = f"rename {listed(renamed)}?" if renamed else ""
+        expected = f"the columns of training: {listed(schema.names)}"
+        raise UserError(Fault(what, where, others, expected, remedy))
     if further:
         log.warning("%s: ignoring columns not seen in training: %s", where, listed(further))
 
@@ -63,7 +52,6 @@ class FrameTransformer:
     """Converts frames with the same columns to features, and counts missing values and unknown categories.
 
     Args:
-        schema: the columns of the network.
         where: how messages refer to the data.
         dtype: the type of the features.
         decimal_comma: whether numbers in text have a decimal comma.
@@ -107,10 +95,8 @@ class FrameTransformer:
             if column.kind == "numeric" and not self.decimal_comma:
                 cells = numbers.get(column.name, cells)
             if not _fits(column, cells):
-                remedy = "give it the type that it had in training"
-                faults.append(
-                    Fault(f"has type {cells.dtype}", self._of(column), "", _expected(column), remedy)
-                )
+                what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
+                faults.append(Fault(what, self._of(column), "", _expected(column), remedy))
                 continue
             parsed = column.parse(cells, self.schema.na_values, decimal_comma=self.decimal_comma)
             faults += self._faults(column, cells, parsed)
@@ -119,10 +105,8 @@ class FrameTransformer:
             raise UserError(*faults)
         x = to_matrix(features, self.dtype, writable=True)
         self.rows += frame.height
-        first = 0
-        for column in self.schema.inputs:
-            missing = np.isnan(x[:, first])
-            first += column.width
+        for column, part in zip(self.schema.inputs, self.schema.feature_slices, strict=True):
+            missing = np.isnan(x[:, part.start])
             if missing.any():
                 self._count(column, cells_of(frame, column.name).filter(pl.Series(missing)))
         return x
@@ -154,15 +138,14 @@ class FrameTransformer:
         """Faults of cells of a different kind than in training."""
         where, remedy = self._of(column), "write it as in training"
         if column.kind == "categorical":
-            if found := self._all_numbers(column, cells, parsed):
-                yield Fault("contains numbers", where, found, _expected(column), remedy)
+            if number := self._all_numbers(column, cells, parsed):
+                yield Fault("contains numbers", where, number, _expected(column), remedy)
             return
         bad = bad_cells(cells, parsed, self.schema.na_values, column.kind)
         if count := len(bad):
             what = BAD[column.kind] + (f"; {count:,} such cells in this column" if count > 1 else "")
-            place = self._location(self.rows + bad[0], f"column '{column.name}'")
-            found = shortened(str(cells[bad[0]]))
-            yield Fault(what, place, found, _expected(column), f"{remedy}, or leave it empty")
+            place, cell = self._location(self.rows + bad[0], f"column '{column.name}'"), str(cells[bad[0]])
+            yield Fault(what, place, shortened(cell), _expected(column), f"{remedy}, or leave it empty")
 
     def _all_numbers(self, column: Column, cells: pl.Series, codes: pl.Series) -> str:
         """The first of a column's texts if all texts are unknown numbers, and the categories are words."""
@@ -178,13 +161,10 @@ class FrameTransformer:
 def _fits(column: Column, cells: pl.Series) -> bool:
     """Whether cells of this type can be of the same kind as in training."""
     dtype = cells.dtype
-    match column.kind:
-        case "categorical":
-            return not (dtype.is_nested() or dtype == pl.Object)
-        case "date":
-            return is_datetime(dtype) or is_text(dtype) or dtype.is_numeric()
-        case _:
-            return dtype.is_numeric() or is_text(dtype) or dtype == pl.Boolean
+    if column.kind == "categorical":
+        return not (dtype.is_nested() or dtype == pl.Object)
+    is_like_training = is_datetime(dtype) if column.kind == "date" else dtype == pl.Boolean
+    return dtype.is_numeric() or is_text(dtype) or is_like_training
 
 
 def _expected(column: Column) -> str:

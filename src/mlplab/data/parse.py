@@ -115,27 +115,16 @@ def parse_bool(cells: pl.Series, na_values: Collection[str]) -> pl.Series:
 def by_distinct(parse: Callable[[pl.Series], pl.Series], cells: pl.Series) -> pl.Series:
     """Applies `parse` to the cells as text; if texts repeat, only to the distinct ones."""
     text = cells.cast(pl.String)
-    if not has_repeats(text):
+    head = text.head(HEAD)
+    if 2 * head.n_unique() > len(head):
         return parse(text)
     distinct = text.unique(maintain_order=True).drop_nulls()
     parsed = parse(distinct)
     return text.replace_strict(distinct, parsed, default=None, return_dtype=parsed.dtype)
 
 
-def has_repeats(text: pl.Series) -> bool:
-    """Whether the first cells of a column show that its texts repeat."""
-    head = text.head(HEAD)
-    return 2 * head.n_unique() <= len(head)
-
-
 def bad_cells(cells: pl.Series, values: pl.Series, na_values: Collection[str], kind: Kind) -> pl.Series:
-    """The rows whose cells are neither missing nor of this kind.
-
-    Args:
-        values: the parsed cells.
-        na_values: additional missing values.
-        kind: the kind of the column.
-    """
+    """The rows whose cells are neither missing nor of this kind, of which `values` are the parsed cells."""
     numeric = kind == "numeric"
     if values.null_count() == cells.null_count() and (not numeric or _within_int64(values)):
         return NO_ROWS

@@ -1,20 +1,26 @@
 """The kinds of the input columns, inferred from the whole table but never from its target; the classes."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate, pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
+from pydantic import TypeAdapter, ValidationError
 
-from mlplab.data.class_labels import ClassKind
-from mlplab.data.date_parts import DatePart, date_parts
-from mlplab.data.dates import LAST_YEAR, parse_datetime
+from mlplab.data.dates import LAST_YEAR, DatePart, date_parts, parse_datetime
 from mlplab.data.parse import Kind, by_distinct, parse_bool, parse_float, parse_str
+from mlplab.errors import listed
 
 Task = Literal["regression", "binary", "multiclass"]
 """What is predicted: numbers, one of two classes, or one of more classes."""
+
+ClassKind = Literal["text", "number", "boolean"]
+"""What classes are in a table: text, numbers, or values of a boolean column."""
+
+MAX_LABELS = 8
+"""Classes or categories that are listed at most."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +49,7 @@ class Column:
     def parse(
         self, cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool = False
     ) -> pl.Series:
-        """Parses cells: dates become Datetime; all other kinds, including codes of categories, Float64.
-
-        Args:
-            na_values: additional missing values.
-            decimal_comma: whether numbers in text have a decimal comma.
-        """
+        """Parses cells: dates become Datetime; all other kinds, including codes of categories, Float64."""
         match self.kind:
             case "numeric":
                 return parse_float(cells, na_values, decimal_comma=decimal_comma)
@@ -61,13 +62,9 @@ class Column:
 
     def features(self, parsed: pl.Series) -> list[pl.Series]:
         """The features of parsed cells as Float64; null or NaN is missing."""
-        match self.kind:
-            case "numeric":
-                return [parsed - self.offset]
-            case "date":
-                return date_parts(parsed, self.parts, self.offset)
-            case _:
-                return [parsed]
+        if self.kind == "date":
+            return date_parts(parsed, self.parts, self.offset)
+        return [parsed - self.offset if self.kind == "numeric" else parsed]
 
     def _codes(self, text: pl.Series, na_values: Collection[str]) -> pl.Series:
         codes = pl.Series(range(len(self.categories)), dtype=pl.Float64)
@@ -86,9 +83,7 @@ class Schema:
     Attributes:
         targets: the columns to predict. They have no offset and stay float64 until each member subtracts its
             own mean.
-        classes: the classes of the target in order; a class's position is its number. Empty if the targets
-            are numbers.
-        class_kind: what the classes are in the table.
+        classes: the classes of the target in order; a class's position is its number. Empty for regression.
         weight: the column of row weights.
         na_values: additional missing values.
         left_out: columns that are not inputs, and why.
@@ -104,29 +99,21 @@ class Schema:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Schema":
-        """The inverse of `plain`."""
-        inputs = (
-            Column(**{**each, "categories": tuple(each["categories"]), "parts": tuple(each["parts"])})
-            for each in plain["inputs"]
-        )
-        lists: dict[str, Any] = {name: tuple(plain[name]) for name in ("targets", "classes", "na_values")}
-        rest = {name: plain[name] for name in ("class_kind", "weight", "left_out")}
-        return cls(tuple(inputs), **lists, **rest)
+        """The inverse of `plain`.
+
+        Raises:
+            ValueError: if it is not one.
+        """
+        try:
+            return PLAIN_SCHEMA.validate_python(plain)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"schema.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
     def plain(self) -> dict[str, Any]:
         """Converts the schema to strings, numbers, lists and dicts."""
-        columns = [asdict(column) for column in self.inputs]
-        for column in columns:
-            column |= {"categories": list(column["categories"]), "parts": list(column["parts"])}
-        return {
-            "inputs": columns,
-            "targets": list(self.targets),
-            "classes": list(self.classes),
-            "class_kind": self.class_kind,
-            "weight": self.weight,
-            "na_values": list(self.na_values),
-            "left_out": dict(self.left_out),
-        }
+        plain: dict[str, Any] = PLAIN_SCHEMA.dump_python(self, mode="json")
+        return plain
 
     @property
     def outputs(self) -> int:
@@ -171,7 +158,42 @@ class Schema:
     def feature_slices(self) -> list[slice]:
         """The features of each input column."""
         ends = [*accumulate(column.width for column in self.inputs)]
-        return [slice(*each) for each in pairwise([0, *ends])]
+        return [slice(*ends_of_column) for ends_of_column in pairwise([0, *ends])]
 
     def _by_feature(self) -> Iterator[Column]:
         return (column for column in self.inputs for _ in range(column.width))
+
+
+PLAIN_SCHEMA = TypeAdapter(Schema)
+
+
+class ColumnRow(NamedTuple):
+    """A column: its name, its role, its kind, and what its cells are or why it is left out."""
+
+    column: str
+    role: str
+    kind: str
+    note: str
+
+
+def column_rows(schema: Schema) -> Iterator[ColumnRow]:
+    """The columns in words: the targets, the weights, the inputs, and what is left out."""
+    kind = "classes" if schema.classes else "numeric"
+    for target in schema.targets:
+        yield ColumnRow(target, "target", kind, _labels("classes", schema.classes))
+    if schema.weight:
+        yield ColumnRow(schema.weight, "weight", "numeric", "")
+    for column in schema.inputs:
+        notes = (
+            _labels("categories", column.categories),
+            column.format and f"format {column.format}",
+            column.parts and f"read as {', '.join(column.parts)}",
+            column.missing and "has missing values",
+        )
+        yield ColumnRow(column.name, "input", column.kind, "; ".join(note for note in notes if note))
+    for name, reason in schema.left_out.items():
+        yield ColumnRow(name, "left out", "", reason)
+
+
+def _labels(what: str, labels: tuple[str, ...]) -> str:
+    return f"{len(labels):,} {what}: {listed(labels, MAX_LABELS)}" if labels else ""

@@ -71,11 +71,9 @@ class Statistics:
 
         Args:
             x: numbers and codes of categories; may be memory-mapped.
-            y: the targets.
             train: training rows of each member. Members with the same array are computed once.
             categories: number of categories of each feature; 0 for numeric features.
             weight: the weight of each row, in any unit; None if all weights are equal.
-            quantiles: whether to compute `quantiles`.
             log_target: whether `y_mean` and `y_std` are computed from the targets' logarithms.
         """
         distinct = {id(rows): rows for rows in train}
@@ -84,9 +82,8 @@ class Statistics:
             for key, rows in distinct.items()
         }
         members = [computed[id(rows)] for rows in train]
-        return cls(
-            **{name: torch.from_numpy(np.stack([each[name] for each in members])) for name in members[0]}
-        )
+        stacked = {name: np.stack([member[name] for member in members]) for name in members[0]}
+        return cls(**{name: torch.from_numpy(values) for name, values in stacked.items()})
 
     def tensors(self) -> dict[str, Tensor]:
         """All statistics that were computed, by name."""
@@ -155,50 +152,37 @@ def _of_rows(
         known = ~np.isnan(codes)
         of_codes = None if weights is None else np.broadcast_to(weights, codes.shape)[known]
         counts += np.bincount(codes[known].astype(np.int64), of_codes, minlength=len(counts))
-    modes = [
-        counts[offset : offset + size].argmax() if size else 0
-        for offset, size in zip(offsets, categories, strict=True)
-    ]
+    by_feature = np.split(counts, offsets[1:])
+    modes = [of_codes.argmax() if len(of_codes) else 0 for of_codes in by_feature]
     known = inputs.total > 0
     sample = sample_rows(rows, SAMPLE)
-    fewest, most = QUANTILES
+    count = min(max(len(rows) // 30, QUANTILES[0]), QUANTILES[1]) if quantiles else 0
+    levels = np.array([0.5, 0.25, 0.75, *np.linspace(0, 1, count)])
+    if weight is None:
+        ordered = _quantiles(x[sample], levels)
+    else:
+        ordered = _weighted_quantiles(x[sample], weight[sample], levels)
     fields = {
         "mean": inputs.mean,
         "std": inputs.std(),
         "minimum": np.where(known, inputs.minimum, 0.0),
         "maximum": np.where(known, inputs.maximum, 0.0),
+        **dict(zip(("median", "q25", "q75"), ordered, strict=False)),
         "present": counts > 0,
         "mode": np.array(modes, np.float64),
         "y_mean": targets.mean,
         "y_std": targets.std(),
-        **_order_statistics(
-            x[sample],
-            None if weight is None else weight[sample],
-            min(max(len(rows) // 30, fewest), most) if quantiles else None,
-        ),
     }
-    return {name: np.atleast_2d(values) for name, values in fields.items()}
-
-
-def _order_statistics(
-    sample: Float[np.ndarray, "row feature"],
-    weight: Float[np.ndarray, " row"] | None,
-    quantiles: int | None,
-) -> dict[str, Float64[np.ndarray, "*quantile feature"]]:
-    """Median, quartiles and quantiles of each column; 0 if all values are missing."""
-    levels = np.array([0.5, 0.25, 0.75, *(np.linspace(0, 1, quantiles) if quantiles else ())])
-    values = _quantiles(sample, levels) if weight is None else _weighted_quantiles(sample, weight, levels)
-    fields = dict(zip(("median", "q25", "q75"), values, strict=False))
     if quantiles:
-        fields["quantiles"] = np.pad(values[3:], ((0, QUANTILES[1] - quantiles), (0, 0)), mode="edge")
-        fields["quantile_count"] = np.full(sample.shape[1], float(quantiles))
-    return fields
+        fields["quantiles"] = np.pad(ordered[3:], ((0, QUANTILES[1] - count), (0, 0)), mode="edge")
+        fields["quantile_count"] = np.full(x.shape[1], float(count))
+    return {name: np.atleast_2d(values) for name, values in fields.items()}
 
 
 def _quantiles(
     sample: Float[np.ndarray, "row feature"], levels: Float64[np.ndarray, " level"]
 ) -> Float64[np.ndarray, "level feature"]:
-    """Quantiles by linear interpolation, numpy's default. Sorts the sample in place."""
+    """Quantiles by linear interpolation, numpy's default; 0 if all values are missing. Sorts in place."""
     sample.sort(0)  # NaN last
     count, columns = (~np.isnan(sample)).sum(0), np.arange(sample.shape[1])
 

@@ -1,13 +1,15 @@
 """A table as numbers, on which networks are trained."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 
+from mlplab.data.leaks.row_keys import RowKeys, Values
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 
@@ -17,24 +19,21 @@ BLOCK = 65_536
 
 @dataclass(frozen=True)
 class SplitColumn:
-    """A column that a split needs.
+    """A column that a split needs: a number for each row, NaN if missing, and the names of classes or groups.
 
-    Attributes:
-        values: a number for each row; NaN if it is missing.
-        names: the names of classes or groups, by their numbers.
+    A class or group is the position of its name.
     """
 
     values: Float64[np.ndarray, " row"]
     names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """Rows of features.
 
     Attributes:
         source: how messages refer to the table.
-        schema: the columns.
         x: the features. Numbers are centred by their column's offset, categories are codes, NaN is missing.
         y: the targets in their own units, or the numbers of their classes; NaN if missing.
         weight: the weight of each row; None if all rows have the same weight.
@@ -42,6 +41,7 @@ class Table:
         rows: the rows with a target.
         memmapped: whether the table is memory-mapped from a file.
         sha256: the hash of names and values, if known.
+        warned: the warnings about it that the terminal has shown, which other stacks do not repeat.
     """
 
     source: str
@@ -53,6 +53,8 @@ class Table:
     rows: Rows
     memmapped: bool = False
     sha256: str = ""
+    warned: set[str] = field(default_factory=set, init=False)
+    _row_keys: dict[int, tuple[RowKeys, Int64[np.ndarray, "2 row"]]] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(
@@ -72,16 +74,28 @@ class Table:
         rows = np.flatnonzero(np.isfinite(y).all(1))
         return cls(source, schema, x, y, weight, by_role, rows, memmapped)
 
+    @cached_property
     def fingerprint(self) -> dict[str, int | str]:
         """The number of rows and a hash of names and values, which change when the data change."""
         if self.sha256:
             return {"rows": len(self.x), "sha256": self.sha256}
         digest = sha256(repr((self.schema.names, self.schema.targets, self.schema.classes)).encode())
-        parts = [self.x, self.y, *([] if self.weight is None else [self.weight])]
-        for part in parts:
-            for start in range(0, len(part), BLOCK):
-                digest.update(np.ascontiguousarray(part[start : start + BLOCK]).data)
+        for matrix in (self.x, self.y, *([] if self.weight is None else [self.weight])):
+            for start in range(0, len(matrix), BLOCK):
+                digest.update(np.ascontiguousarray(matrix[start : start + BLOCK]).data)
         return {"rows": len(self.x), "sha256": digest.hexdigest()}
+
+    @property
+    def values(self) -> Values:
+        """Features and targets in their own units."""
+        return Values(self.x, self.y, self.schema.offsets)
+
+    def row_keys(self, digits: int) -> tuple[RowKeys, Int64[np.ndarray, "2 row"]]:
+        """What computes keys of rows, for copies with that many digits, and the keys of all rows."""
+        if digits not in self._row_keys:
+            row_keys = RowKeys.of(self.values, self.schema.dates, digits)
+            self._row_keys[digits] = row_keys, row_keys.keys(self.values, np.arange(len(self.x)))
+        return self._row_keys[digits]
 
 
 def to_matrix(
@@ -89,5 +103,5 @@ def to_matrix(
 ) -> Float[np.ndarray, "row feature"]:
     """A matrix with these columns; null becomes NaN."""
     cast = pl.Float64 if dtype is np.float64 else pl.Float32
-    frame = pl.DataFrame([each.cast(cast).alias(f"{place}") for place, each in enumerate(features)])
+    frame = pl.DataFrame([column.cast(cast).alias(f"{place}") for place, column in enumerate(features)])
     return frame.to_numpy(writable=writable) if frame.height else np.empty((0, len(features)), dtype)

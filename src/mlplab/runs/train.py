@@ -112,7 +112,7 @@ def _train_stack(
         contexts.enter_context(handle_signals(signals.handler))
         warnings = [row_warnings(run, resumed=state is not None) for run in runs]
         _create_or_reopen(runs, state)
-        _warn(runs[0].data.hashed.warned, [warning for of_run in warnings for warning in of_run])
+        _warn(runs[0].data.table.warned, [warning for of_run in warnings for warning in of_run])
         for run in runs:
             contexts.callback(run.files.lock.release)
             contexts.enter_context(run.files.log())

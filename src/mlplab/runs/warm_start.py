@@ -10,8 +10,8 @@ import torch
 from mlplab.config import TrainConfig, chosen
 from mlplab.config.keys import differing
 from mlplab.data.cache import RunData
+from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
-from mlplab.data.seen_rows import SeenRows
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import Network
@@ -79,7 +79,7 @@ def seen_rows_warnings(run: TrainConfig, data: RunData) -> list[str]:
     remedy = "use the split of that run, or train from scratch"
 
     def seen(rows: Rows) -> int:
-        recognised = [each.recognised(data.hashed.values, rows)[1] for each in trained.seen]
+        recognised = [each.recognised(data.table.values, rows)[1] for each in trained.seen]
         return int(np.any(recognised, axis=0).sum())
 
     warnings, test = [], data.split.test

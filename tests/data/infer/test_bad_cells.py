@@ -16,12 +16,19 @@ from mlplab.errors import UserError
 
 ROWS = 100
 NUMBERS = [str(i / 8) for i in range(ROWS)]
+FEW = ["0", "1", "2"]
+
+CATEGORIES = "if its values are categories: data.columns.a=categorical"
+PLAIN = "write plain numbers"
+KIND = "or set its kind: data.columns.a=categorical (or drop)"
+DROP = "data.columns.a=drop leaves the column out"
+MISSING = "if it stands for a missing value: 'data.na_values"
 
 
-def refusal(folder: Path, rows: int = ROWS, **columns: Sequence[object]) -> list[str]:
+def refusal(folder: Path, **columns: Sequence[object]) -> list[str]:
     """The lines of the message about a file with these columns, repeated, beside the target."""
-    columns = {**columns, **({} if "y" in columns else {"y": range(rows)})}
-    lines = [",".join(str(cells[i % len(cells)]) for cells in columns.values()) for i in range(rows)]
+    columns = {**columns, **({} if "y" in columns else {"y": range(ROWS)})}
+    lines = [",".join(str(cells[i % len(cells)]) for cells in columns.values()) for i in range(ROWS)]
     (folder / "t.csv").write_text("\n".join([",".join(columns), *lines]))
     with pytest.raises(UserError) as raised:
         table_of(folder / "t.csv")
@@ -29,56 +36,29 @@ def refusal(folder: Path, rows: int = ROWS, **columns: Sequence[object]) -> list
 
 
 @pytest.mark.parametrize(
-    "cells",
+    ("cells", "remedies"),
     [
-        ["0", "1", "2", "3+"],
-        ["K", "1", "2", "3", "4", "5"],
-        [*map(str, range(2000, 2012)), "2003b"],
-        [*[str(100 + i % 30) for i in range(99)], "136A"],  # many codes, which recur
+        ([*FEW, "3+"], [CATEGORIES, PLAIN, DROP]),
+        ([*map(str, range(2000, 2012)), "2003b"], [CATEGORIES, PLAIN, DROP]),
+        ([*[str(100 + i % 30) for i in range(99)], "136A"], [CATEGORIES, PLAIN, DROP, MISSING]),  # many codes
+        ([*NUMBERS[1:], "12 kg"], [PLAIN, KIND, MISSING]),
+        ([*NUMBERS[1:], '"2,5"'], ["if a comma marks decimals", KIND]),
+        ([*NUMBERS[1:], "low"], [MISSING, PLAIN, KIND]),
+        (["low" if i % 10 == 0 else number for i, number in enumerate(NUMBERS)], [PLAIN, KIND]),  # too many
+        ([f"~{i}" if i % 3 == 0 else number for i, number in enumerate(NUMBERS)], [PLAIN, KIND]),
+        *(([*FEW, sign], [MISSING, PLAIN, KIND]) for sign in ("?", "n.a.", "#N/A", "unknown", "<NA>", "...")),
     ],
 )
-def test_codes_with_letters_are_categories_first(tmp_path: Path, cells: list[str]) -> None:
-    _, remedy = refusal(tmp_path, rows=10 * ROWS, a=cells)
-    first, *rest = remedy.strip().split("; ")
-    assert first == "if its values are categories: data.columns.a=categorical"
-    assert ("data.na_values" in remedy) == (cells[-1] == "136A")  # of 1,000 cells 10, which may be mistakes
-    assert "data.columns.a=drop leaves the column out" in rest
+def test_the_most_likely_remedy_comes_first(tmp_path: Path, cells: list[str], remedies: list[str]) -> None:
+    _, found = refusal(tmp_path, a=cells)
+    parts = found.strip().split("; ")
+    assert len(parts) == len(remedies)
+    assert all(part.startswith(remedy) for part, remedy in zip(parts, remedies, strict=True))
 
 
-def test_a_value_with_digits_is_missing_last(tmp_path: Path) -> None:
-    _, remedy = refusal(tmp_path, a=[*NUMBERS[1:], "12 kg"])
-    assert [each[:20] for each in remedy.strip().split("; ")] == [
-        "write plain numbers ",
-        "or set its kind: dat",
-        "if it stands for a m",
-    ]
-
-
-@pytest.mark.parametrize("sign", ["?", "-", "n.a.", "#N/A", "unknown", "<NA>", "..."])
-@pytest.mark.parametrize("numbers", [["1", "2", "3"], NUMBERS])
-def test_a_sign_for_a_missing_value_comes_first(tmp_path: Path, sign: str, numbers: list[str]) -> None:
-    _, remedy = refusal(tmp_path, a=[*numbers[:-1], sign])
-    assert remedy.startswith(f"""  if it stands for a missing value: 'data.na_values=["{sign}"]' (in all""")
-
-
-def test_many_cells_are_not_missing_values(tmp_path: Path) -> None:
-    few = [*NUMBERS[1:], "low"]
-    _, remedy = refusal(tmp_path, a=few)
-    assert remedy.startswith("  if it stands for a missing value")
-    _, remedy = refusal(tmp_path, a=["low" if i % 10 == 0 else number for i, number in enumerate(NUMBERS)])
-    assert "data.na_values" not in remedy
-
-
-def test_many_different_values_are_counted_not_named(tmp_path: Path) -> None:
-    cells = [f"~{i}" if i % 3 == 0 else number for i, number in enumerate(NUMBERS)]
-    error, remedy = refusal(tmp_path, a=cells)
+def test_many_different_values_are_counted(tmp_path: Path) -> None:
+    error, _ = refusal(tmp_path, a=[f"~{i}" if i % 3 == 0 else text for i, text in enumerate(NUMBERS)])
     assert "34 such cells in this column, 34 distinct values (found '~0'" in error
-    assert remedy.startswith("  write plain numbers")
-
-
-def test_a_comma_may_mark_decimals(tmp_path: Path) -> None:
-    _, remedy = refusal(tmp_path, a=[*NUMBERS[1:], '"2,5"'])
-    assert remedy.startswith("  write all decimals in the same way")
 
 
 def csv_config(*words: str) -> TrainConfig:
@@ -115,10 +95,9 @@ def test_all_remedies_together_work(tmp_path: Path) -> None:
     assert len(load_table(csv_config(path, *sorted(words))).rows) == len(lines) - 2
 
 
-@pytest.mark.parametrize("infinite", [["inf"], ["-inf", "Infinity", "1e999"]])
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_infinite_cells_can_be_declared_missing(tmp_path: Path, suffix: str, infinite: list[str]) -> None:
-    cells = [*NUMBERS[: ROWS - 10], *(infinite * 10)[:10]]
+def test_infinite_cells_can_be_declared_missing(tmp_path: Path, suffix: str) -> None:
+    cells = [*NUMBERS[: ROWS - 9], *["-inf", "Infinity", "1e999"] * 3]
     table = pl.DataFrame({"a": cells, "b": [i % 7 for i in range(ROWS)], "y": NUMBERS})
     path = tmp_path / f"t.{suffix}"
     if suffix == "csv":
@@ -126,15 +105,14 @@ def test_infinite_cells_can_be_declared_missing(tmp_path: Path, suffix: str, inf
     else:
         table.cast({"a": pl.Float64, "y": pl.Float64}).write_parquet(path)
     message = refused(f"data.path={path}")
-    assert "is not a finite number; 10 such cells" in message
+    assert "is not a finite number; 9 such cells" in message
     words = typed_words(message, r"'data\.na_values=\[.*?\]'")
     load_table(csv_config(f"data.path={path}", *words))
 
 
 @pytest.mark.parametrize("bad", ["?", "inf", "12 kg"])
 def test_bad_and_missing_targets_are_refused_together(tmp_path: Path, bad: str) -> None:
-    targets = [*NUMBERS[:-3], bad, "", ""]
-    lines = [f"{i % 7},{target}" for i, target in enumerate(targets)]
+    lines = [f"{i % 7},{target}" for i, target in enumerate([*NUMBERS[:-3], bad, "", ""])]
     (tmp_path / "t.csv").write_text("\n".join(["a,y", *lines]))
     path = f"data.path={tmp_path / 't.csv'}"
     message = refused(path)

@@ -1,8 +1,6 @@
 import bz2
 import gzip
 import tempfile
-import time
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,15 +9,17 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlplab.data.io import decompression
 from mlplab.data.io.decompression import check_utf8, plain_text
 from mlplab.errors import UserError
 
 TEXT = "größe;y\n1,5;2\n"
-PACKERS: list[tuple[str, Callable[[bytes], bytes]]] = [
+Pack = Callable[[bytes], bytes]
+PACKERS: list[tuple[str, Pack]] = [
     (".gz", gzip.compress),
     (".zst", zstandard.ZstdCompressor(write_checksum=True).compress),
 ]
-packers = pytest.mark.parametrize(("suffix", "pack"), PACKERS)
+packers = pytest.mark.parametrize(("suffix", "pack"), PACKERS, ids=[".gz", ".zst"])
 
 
 @pytest.fixture(autouse=True)
@@ -57,55 +57,56 @@ def test_plain_text_is_not_copied(tmp_path: Path, encoding: str, option: str | N
         assert plain == path
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8"])
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_unicode_is_detected(tmp_path: Path, encoding: str, mark: str) -> None:
-    assert read(write(tmp_path, (mark + TEXT).encode(encoding))).lstrip("\ufeff") == TEXT
-
-
-@pytest.mark.parametrize("encoding", ["cp1252", "Latin1", "utf-16", "utf_16_be"])
-def test_other_encodings_are_set(tmp_path: Path, encoding: str) -> None:
-    assert read(write(tmp_path, (TEXT * 50_000).encode(encoding)), encoding) == TEXT * 50_000
+@pytest.mark.parametrize(
+    ("encoding", "option"),
+    [
+        ("utf-16", None),
+        ("utf-16", "utf-16"),
+        ("utf-16-be", "utf_16_be"),
+        ("cp1252", "cp1252"),
+        ("cp1252", "Latin1"),
+    ],
+)
+def test_other_encodings_are_detected_or_set(tmp_path: Path, encoding: str, option: str | None) -> None:
+    assert read(write(tmp_path, (TEXT * 50_000).encode(encoding)), option) == TEXT * 50_000
 
 
 @packers
-def test_archives_are_decompressed(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
+def test_archives_are_decompressed(tmp_path: Path, suffix: str, pack: Pack) -> None:
     assert read(write(tmp_path, pack(TEXT.encode("utf-16")), "t.csv" + suffix)) == TEXT
     two = pack(TEXT.encode("cp1252")) + pack(b"3;4\n")
     assert read(write(tmp_path, two, "T.CSV" + suffix.upper()), "cp1252") == TEXT + "3;4\n"
 
 
 @packers
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), st.integers(1, 20_000))
 def test_archives_hold_what_was_packed(
-    tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes], text: str, times: int
+    tmp_path: Path, suffix: str, pack: Pack, text: str, times: int
 ) -> None:
     content = (text * times).encode()
     with plain_text(write(tmp_path, pack(content), "t" + suffix), "utf-8", "t") as plain:
         assert plain.read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        (gzip.compress(b"a"), "t.csv", "t: is a gzip archive\n  rename it to end in .gz"),
+        (gzip.compress(b"a"), "t.csv.zst", "t: is a gzip archive\n  rename it to end in .gz"),
+        (zstandard.compress(b"a"), "t.csv", "t: is a Zstandard archive\n  rename it to end in .zst"),
+        (b"a,y\n", "t.csv.gz", "t: is not compressed, but named .gz\n  rename it, or compress it"),
+        (b"PK\x03\x04...", "t.csv", "t: is a ZIP archive\n  unpack it first"),
+        (bz2.compress(b"a"), "t.csv", "t: is a bzip2 archive\n  unpack it first"),
+    ],
+    ids=["gzip", "gzip.zst", "zst", "plain.gz", "zip", "bz2"],
+)
+def test_name_and_content_must_agree(tmp_path: Path, content: bytes, name: str, message: str) -> None:
+    assert message in refusal(write(tmp_path, content, name))
+
+
 @packers
-def test_name_and_content_must_agree(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
-    other = ".zst" if suffix == ".gz" else ".gz"
-    for name in ("t.csv", "t.csv" + other):
-        message = refusal(write(tmp_path, pack(TEXT.encode()), name))
-        assert " archive\n" in message
-        assert message.endswith(f"rename it to end in {suffix}")
-    message = refusal(write(tmp_path, TEXT.encode(), "t.csv" + suffix))
-    assert message.startswith(f"error: t: is not compressed, but named {suffix}\n  rename it")
-
-
-@pytest.mark.parametrize(("content", "name"), [(b"PK\x03\x04...", "ZIP"), (bz2.compress(b"a"), "bzip2")])
-def test_other_archives_are_to_be_unpacked(tmp_path: Path, content: bytes, name: str) -> None:
-    assert f"t: is a {name} archive\n  unpack it first" in refusal(write(tmp_path, content))
-
-
-@packers
-def test_an_archive_that_is_not_whole_is_refused(
-    tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
-) -> None:
+def test_an_archive_that_is_not_whole_is_refused(tmp_path: Path, suffix: str, pack: Pack) -> None:
     whole = pack("".join(f"{number}\n" for number in range(50_000)).encode())
     middle = len(whole) // 2
     for cut in (whole[:-3], whole[:middle]):
@@ -115,17 +116,11 @@ def test_an_archive_that_is_not_whole_is_refused(
 
 
 @packers
-def test_a_bomb_is_refused_soon(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
-    block = b"1,2\n" * 2**20
-    if suffix == ".gz":
-        packer = zlib.compressobj(1, wbits=31)
-        bomb = b"".join(packer.compress(block) for _ in range(80)) + packer.flush()
-    else:
-        bomb = pack(block) * 80
-    started = time.process_time()
+def test_a_bomb_is_refused(tmp_path: Path, suffix: str, pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decompression, "MAX_EXPANDED_BYTES", 2**22)
+    bomb = pack(b"1,2\n" * 2**18) * 5
     message = refusal(write(tmp_path, bomb, "t" + suffix))
-    assert f"t: expands from {len(bomb):,} bytes to more than 256 MiB" in message
-    assert time.process_time() - started < 5
+    assert f"t: expands from {len(bomb):,} bytes to more than 4 MiB" in message
 
 
 @pytest.mark.parametrize("encoding", ["utf8x", "base64", "\0"])
@@ -139,12 +134,11 @@ def test_an_unknown_encoding_is_refused(tmp_path: Path, encoding: str) -> None:
     ("content", "encoding", "message"),
     [
         (b"a,y\n" * 400_000 + b"\x81,1\n", "cp1252", "t, line 400001: byte 0x81 is not CP1252 text"),
-        (b"\xff\xfea\0\n\0\0\xdcb\0", None, "t, line 2: byte 0x00 is not UTF-16-LE text"),
-        (b"\xff\xfea\0\n\0\0", None, "byte 0x00 is not UTF-16-LE text"),
+        (b"\xff\xfea\0\n\0\0\xdcb\0", None, "t, line 2: byte 0x00 is not UTF-16 text"),
         (b"a\0\0\0,\0\0\0", "utf-32", "t, line 1: is not UTF-32 text"),
-        (b"+2AA-", "utf-7", "t, line 1: is not UTF-7 text"),
         (TEXT.encode(), "utf-16", "t, line 1: is not UTF-16 text"),
-        (b"a,y\n1,2\n\0,3\n" * 20, None, "t, line 3: has a NUL byte, which is not text"),
+        (b"a,y\n1,2\n\0,3\n" * 20, None, "t, line 3: has a NUL byte"),
+        (TEXT.encode("utf-16-le"), None, "data.encoding=utf-16-le"),
     ],
 )
 def test_what_is_not_text_is_named(
@@ -163,7 +157,7 @@ def test_an_error_of_the_caller_is_passed_on(tmp_path: Path) -> None:
     ("bad", "message"),
     [
         (b"x\xe4y,1\n", "t, line 200001: byte 0xe4 is not UTF-8 text"),
-        (b"1,2\n1\0,2\n", "t, line 200002: has a NUL byte, which is not text"),
+        (b"1,2\n1\0,2\n", "t, line 200002: has a NUL byte"),
     ],
 )
 def test_the_first_byte_that_is_not_utf_8_is_found(tmp_path: Path, bad: bytes, message: str) -> None:

@@ -4,25 +4,26 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlplab.data.splits.bagging import bagged_splits, folds_of
-from mlplab.data.splits.split import Split
+from mlplab.data.splits.split import Split, SplitKeys
 from mlplab.errors import UserError
 
-MEMBERS = st.integers(2, 25)
-ALL = np.ones(200, bool)
+ROWS = 60
+MEMBERS, SEEDS = st.integers(2, 25), st.integers(0, 99)
+ALL = np.ones(ROWS, bool)
+few_examples = settings(max_examples=25)
 
 
-@st.composite
-def splits(draw: st.DrawFn) -> Split:
-    """A split of some rows of a table of 200."""
-    rows = np.array(sorted(draw(st.sets(st.integers(0, 199), min_size=12))))
-    part = np.array(
-        [0, 1, 2, *draw(st.lists(st.integers(0, 2), min_size=len(rows) - 3, max_size=len(rows) - 3))]
-    )
-    return Split(*(rows[part == each] for each in range(3)))
+def drawn(seed: int) -> tuple[Split, np.ndarray, np.ndarray]:
+    """A split of some rows of a table, and a group or time and a weight for each of its rows."""
+    source = np.random.default_rng(seed)
+    rows = np.flatnonzero(source.random(ROWS) < source.choice((0.4, 1.0)))
+    part = np.concatenate([[0, 1, 2], source.integers(0, 3, len(rows) - 3)])
+    keys = source.integers(0, source.integers(1, 9), ROWS)
+    return Split(*(rows[part == number] for number in range(3))), keys, source.random(ROWS) < 0.7
 
 
 def held_out(bagged: list[Split]) -> Counter[int]:
@@ -31,20 +32,19 @@ def held_out(bagged: list[Split]) -> Counter[int]:
 
 def assert_parts(split: Split, bagged: list[Split]) -> None:
     """Each member's train and val are parts of the split's, and its test is the split's."""
-    both = {*split.train.tolist(), *split.val.tolist()}
     for member in bagged:
-        train, val = set(member.train.tolist()), set(member.val.tolist())
-        assert train
-        assert val
-        assert not train & val
-        assert train | val <= both
+        assert min(len(member.train), len(member.val)) > 0
+        assert not np.intersect1d(member.train, member.val).size
+        assert np.isin([*member.train, *member.val], [*split.train, *split.val]).all()
         assert (np.diff(member.train) > 0).all()
         assert (np.diff(member.val) > 0).all()
         assert member.test is split.test
 
 
-@given(split=splits(), members=MEMBERS, seed=st.integers(0, 99))
-def test_members_hold_out_disjoint_parts_of_equal_size(split: Split, members: int, seed: int) -> None:
+@few_examples
+@given(SEEDS, MEMBERS)
+def test_members_hold_out_disjoint_parts_of_equal_size(seed: int, members: int) -> None:
+    split, _, _ = drawn(seed)
     bagged = bagged_splits(split, members, ALL, seed=[seed])
     assert len(bagged) == members
     assert_parts(split, bagged)
@@ -57,71 +57,62 @@ def test_members_hold_out_disjoint_parts_of_equal_size(split: Split, members: in
         assert len(held_out(bagged)) >= rows - rows % folds
 
 
-@given(
-    split=splits(),
-    members=MEMBERS,
-    groups=st.lists(st.integers(0, 7), min_size=200, max_size=200).map(np.array),
-)
-def test_groups_stay_together(split: Split, members: int, groups: np.ndarray) -> None:
-    present = set(groups[[*split.train, *split.val]].tolist())
-    if len(present) < 2:
+@few_examples
+@given(SEEDS, MEMBERS)
+def test_groups_stay_together(seed: int, members: int) -> None:
+    split, groups, _ = drawn(seed)
+    if len(np.unique(groups[[*split.train, *split.val]])) < 2:
         with pytest.raises(UserError, match="too few groups"):
-            bagged_splits(split, members, ALL, seed=[0], groups=groups)
+            bagged_splits(split, members, ALL, SplitKeys(groups), seed=[0])
         return
-    bagged = bagged_splits(split, members, ALL, seed=[0], groups=groups)
+    bagged = bagged_splits(split, members, ALL, SplitKeys(groups), seed=[0])
     assert_parts(split, bagged)
     for member in bagged:
-        assert not {*groups[member.train].tolist()} & {*groups[member.val].tolist()}
+        assert not np.intersect1d(groups[member.train], groups[member.val]).size
         assert len(member.train) + len(member.val) == len(split.train) + len(split.val)
 
 
-@given(
-    split=splits(),
-    members=MEMBERS,
-    times=st.lists(st.integers(0, 7), min_size=200, max_size=200).map(np.array),
-)
-def test_members_learn_from_nothing_later_than_what_they_hold_out(
-    split: Split, members: int, times: np.ndarray
-) -> None:
+@few_examples
+@given(SEEDS, MEMBERS)
+def test_members_learn_from_nothing_later_than_what_they_hold_out(seed: int, members: int) -> None:
+    split, times, _ = drawn(seed)
     both = np.concatenate([split.train, split.val])
     both = both[np.argsort(times[both], kind="stable")]
     starts = np.flatnonzero(np.diff(times[both])) + 1
     if not len(starts):
         return  # such a table has no split by time
     split = Split(np.sort(both[: starts[0]]), np.sort(both[starts[0] :]), split.test)
-    bagged = bagged_splits(split, members, ALL, seed=[0], times=times.astype(float))
+    bagged = bagged_splits(split, members, ALL, SplitKeys(times=times.astype(float)), seed=[0])
     assert len(bagged) == members
     assert_parts(split, bagged)
     for member in bagged:
         assert times[member.train].max() < times[member.val].min()
-        assert set(split.train.tolist()) <= set(member.train.tolist())
+        assert np.isin(split.train, member.train).all()
     assert held_out(bagged).keys() == {*split.val.tolist()}
 
 
 def test_each_fold_has_a_row_of_each_class() -> None:
     classes = np.repeat([0, 1, 2, 3], [70, 20, 8, 2])
-    rows = np.random.default_rng(0).permutation(100)
-    bagged = bagged_splits(Split(rows[:70], rows[70:90], rows[90:]), 7, ALL[:100], seed=[0], classes=classes)
-    for member in bagged:
+    rows, keys = np.random.default_rng(0).permutation(100), SplitKeys(classes=classes)
+    for member in bagged_splits(
+        Split(rows[:70], rows[70:90], rows[90:]), 7, np.ones(100, bool), keys, seed=[0]
+    ):
         assert {0, 1} <= set(classes[member.val].tolist())
         assert {0, 1, 2} <= set(classes[member.train].tolist())
 
 
-@given(
-    split=splits(),
-    members=MEMBERS,
-    counts=st.lists(st.booleans(), min_size=200, max_size=200).map(np.array),
-    groups=st.none() | st.lists(st.integers(0, 7), min_size=200, max_size=200).map(np.array),
-)
-def test_rows_without_weight_are_never_held_out(
-    split: Split, members: int, counts: np.ndarray, groups: np.ndarray | None
-) -> None:
+@pytest.mark.parametrize("grouped", [False, True])
+@few_examples
+@given(SEEDS, MEMBERS)
+def test_rows_without_weight_are_never_held_out(grouped: bool, seed: int, members: int) -> None:
+    split, groups, counts = drawn(seed)
     both = np.concatenate([split.train, split.val])
-    counting = both[counts[both]]
-    assume(len(counting) > 1 and (groups is None or len({*groups[counting].tolist()}) > 1))
-    for member in bagged_splits(split, members, counts, seed=[0], groups=groups):
+    if len(np.unique(groups[both[counts[both]]])) < 2:
+        return
+    keys = SplitKeys(groups if grouped else None)
+    for member in bagged_splits(split, members, counts, keys, seed=[0]):
         assert counts[member.val].all()
-        assert {*both[~counts[both]].tolist()} <= {*member.train.tolist()}
+        assert np.isin(both[~counts[both]], member.train).all()
 
 
 def test_two_rows_are_enough() -> None:

@@ -106,22 +106,8 @@ def test_groups_may_be_in_a_column_called_auto(tmp_path: Path, name: str) -> Non
     split = split_of_file(tmp_path, FRAME.rename({"group": "auto"}), name, "data.split.group=auto")
     parts = [set(FRAME["group"].gather(rows)) for rows in split.parts().values()]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 20
-
-
-@pytest.mark.parametrize("name", ["time", "kfold"])
-def test_times_may_be_in_a_column_called_auto(tmp_path: Path, name: str) -> None:
-    shuffled = FRAME.with_columns(auto=(pl.int_range(ROWS) * 37) % ROWS)
-    split = split_of_file(tmp_path, shuffled, name, "data.split.time=auto")
-    train, val, test = (shuffled["auto"].gather(rows).to_numpy() for rows in split.parts().values())
-    assert train.max() < val.min()
-    assert val.max() < test.min()
-
-
-@pytest.mark.parametrize("own", ["group:group", "kfold:group", "time:time", "kfold:time"])
-def test_a_table_without_a_column_called_auto_has_none(tmp_path: Path, own: str) -> None:
-    name, key = own.split(":")
     with pytest.raises(UserError, match="has no column 'auto'"):
-        split_of_file(tmp_path, FRAME, name, f"data.split.{key}=auto")
+        split_of_file(tmp_path, FRAME, name, "data.split.group=auto")
 
 
 def split_of_file(folder: Path, frame: pl.DataFrame, name: str, override: str) -> Split:

@@ -4,11 +4,12 @@ import numpy as np
 import polars as pl
 
 from mlplab.config.data import number_label
-from mlplab.data.class_labels import BOOLEAN_LABELS, ClassKind, find_label
 from mlplab.data.dates import date_formats
 from mlplab.data.infer.inferred_column import Classes, InferredColumn
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
+from mlplab.data.schema import ClassKind
+from mlplab.data.task import BOOLEAN_LABELS, find_label
 from mlplab.errors import Fault, did_you_mean, listed, nearest, shortened
 
 LARGEST_INTEGER = 2.0**53
@@ -59,53 +60,47 @@ def find_classes(column: InferredColumn, reader: TableReader) -> Classes | None:
 def class_fault(classes: Classes, column: InferredColumn, reader: TableReader) -> Fault | None:
     """Why these classes cannot be predicted."""
     where, spec, labels = reader.where(column), reader.spec, list(classes.counts)
-    count, first = len(labels), shortened(labels[0])
-    shown = listed(map(shortened, labels), 5)
+    count, examples = len(labels), listed(map(shortened, labels[:3]))
+    found = f"{count:,} classes: {listed(map(shortened, labels), 5)}"
     if count == 1:
-        return constant_fault(first, where, reader.rows)
+        return constant_fault(shortened(labels[0]), where)
     if classes.kind == "text" and spec.task == "auto" and date_formats(pl.Series(labels)):
-        what = "contains dates, which are neither numbers nor classes"
-        return Fault(what, where, first, remedy="choose a different data.target, or task=multiclass")
+        remedy = "choose a different data.target, or task=multiclass"
+        return Fault("contains dates, which are neither numbers nor classes", where, examples, remedy=remedy)
     if classes.kind == "number" and max(abs(column.low[0]), abs(column.high[0])) > LARGEST_INTEGER:
-        what = "has integers of more than 53 bits, which may be rounded"
         remedy = f"keep all their digits: {typed(column.name, 'categorical')}"
-        return Fault(what, where, f"{column.high[0]:.0f}", remedy=remedy)
+        return Fault("has integers of more than 53 bits", where, examples, remedy=remedy)
     if count > max(MAX_CLASSES, MAX_CLASSES_SHARE * column.filled):
         what = f"has {count:,} different values in {column.filled:,} rows, too many to be classes"
+        is_number = classes.kind == "number"
         remedy = "it looks like an identifier: choose a different data.target"
-        if classes.kind == "number":
-            remedy = "if it is a number: task=regression"
-        return Fault(what, where, f"such as {listed(map(shortened, labels[:3]))}", remedy=remedy)
+        remedy = "if it is a number: task=regression" if is_number else remedy
+        return Fault(what, where, examples, remedy=remedy)
     if spec.task == "binary" and count > 2:
-        what, found = "task=binary needs a target with two classes", f"{count} classes: {shown}"
-        return Fault(what, where, found, remedy="use task=multiclass")
-    if spec.positive is not None and find_label(spec.positive, labels) is None:
-        what = f"is not a class of column '{column.name}'"
-        remedy = did_you_mean(nearest(spec.positive, labels), "data.positive=")
-        return Fault(what, f"data.positive={spec.positive}", expected=f"one of {shown}", remedy=remedy)
-    if spec.positive is not None and count > 2:
-        what = f"has a meaning only for two classes, and there are {count}"
-        return Fault(what, f"data.positive={spec.positive}", remedy="remove it")
+        return Fault("task=binary needs two classes", where, found, remedy="use task=multiclass")
+    if spec.positive is not None and (count > 2 or find_label(spec.positive, labels) is None):
+        what, key = f"must be one of two classes of column '{column.name}'", "data.positive="
+        near = nearest(spec.positive, labels) if count == 2 else []
+        return Fault(what, key + spec.positive, found, remedy=did_you_mean(near, key, "remove it"))
     return None
 
 
-def constant_fault(value: str, where: str, rows: int) -> Fault:
+def constant_fault(value: str, where: str) -> Fault:
     """A target with a single value."""
-    remedy = "there is nothing to predict: choose a different data.target"
-    return Fault(f"all values are {value}", where, remedy=remedy if rows > 1 else "give the table more rows")
+    remedy = "choose a different data.target, or give the table more rows"
+    return Fault(f"all values are {value}", where, remedy=remedy)
 
 
 def number_note(column: InferredColumn, reader: TableReader) -> str:
     """An offer to predict classes, for a target with a few whole numbers."""
-    values = reader.values(column)
-    if reader.spec.task != "auto" or reader.spec.asks_for_numbers or column.name in reader.spec.declared:
+    spec, values = reader.spec, pl.Series(reader.values(column)).drop_nans()
+    if spec.task != "auto" or spec.asks_for_numbers or column.name in spec.declared:
         return ""
-    if not (np.isnan(values) | (values == np.floor(values))).all():
+    if (values != values.floor()).any():
         return ""
-    distinct = pl.Series(values).unique().drop_nans()
-    if len(distinct) > min(MAX_INTEGERS, column.filled / MIN_ROWS_PER_INTEGER):
+    if (distinct := values.n_unique()) > min(MAX_INTEGERS, column.filled / MIN_ROWS_PER_INTEGER):
         return ""
     return (
-        f"its {len(distinct)} whole values are predicted as numbers; if they are classes: task=multiclass "
+        f"its {distinct} whole values are predicted as numbers; if they are classes: task=multiclass "
         "(task=regression removes this line)"
     )

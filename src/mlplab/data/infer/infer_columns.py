@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
+from jaxtyping import Bool
 
-from mlplab.data.date_parts import DATE_PARTS
-from mlplab.data.dates import LAST_YEAR
+from mlplab.data.dates import DATE_PARTS, LAST_YEAR
 from mlplab.data.infer.bad_cells import check_cells
 from mlplab.data.infer.class_target import class_fault, constant_fault, find_classes, number_note
 from mlplab.data.infer.inferred_column import InferredColumn
@@ -20,16 +20,17 @@ from mlplab.data.infer.suspicious_numbers import (
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.header import ROW_INDEX
+from mlplab.data.parse import Kind
 from mlplab.data.schema import Column
-from mlplab.errors import Fault, shortened
+from mlplab.errors import Fault, listed, shortened
 
 MAGNITUDES = (1e-30, 1e30)
 """Bounds of the largest magnitude in a column, whose square float32 can represent."""
 
 FIRST_YEAR = LAST_YEAR - 99
 
-MAX_SIMILAR = 3
-"""Largest number of groups of similar labels in a note."""
+MAX_SIMILAR = 6
+"""Largest number of similar labels in a note."""
 
 
 def infer_columns(reader: TableReader) -> list[InferredColumn]:
@@ -47,12 +48,11 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
         if is_number and column.range and not column.faults:
             column.sentinels = sentinels(reader.values(column), *column.range, column.definition.offset)
     leave_out_row_numbers(reader)
-    columns = [*reader.columns, *_unread(reader)]
-    found = (text for column in columns for text in column.sentinels)
+    found = (text for column in reader.columns for text in column.sentinels)
     na_values = dict.fromkeys([*reader.spec.na_values, *found])
-    for column in columns:
+    for column in reader.columns:
         column.note = column.note or _note(column, na_values, reader)
-    return columns
+    return [*reader.columns, *_unread(reader)]
 
 
 def _unread(reader: TableReader) -> Iterator[InferredColumn]:
@@ -67,7 +67,7 @@ def _unread(reader: TableReader) -> Iterator[InferredColumn]:
 
 
 def _infer_input(column: InferredColumn, reader: TableReader) -> None:
-    name, texts, missing = column.name, column.texts, column.missing > 0
+    name, texts = column.name, column.texts
     if not column.filled:
         column.leave_out("empty", "all values are missing")
     elif texts is None:
@@ -79,10 +79,10 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
         what += f", such as {shortened(texts[0], 20)}; to use it: {typed(name, 'categorical')}"
         column.leave_out("identifier", what)
     else:
+        categories = () if column.kind == "boolean" else tuple(texts.sort())
+        kind: Kind = "categorical" if categories else "boolean"
+        column.definition = Column(name, kind, column.missing > 0, categories=categories)
         column.keep = (0,)
-        column.definition = Column(name, "boolean", missing)
-        if column.kind != "boolean":
-            column.definition = Column(name, "categorical", missing, categories=tuple(texts.sort()))
 
 
 def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
@@ -104,11 +104,9 @@ def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
 
 def _target_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
     where, faults = reader.where(column), list[Fault]()
-    if column.missing and not reader.spec.drop_missing_targets:
+    if not reader.spec.drop_missing_targets:
         remedy = "data.missing_target=drop leaves such rows out; or fill in the values"
-        what = "a value is missing" + (f"; {column.missing:,} such rows" if column.missing > 1 else "")
-        row = int(np.isnan(reader.values(column)).argmax())
-        faults.append(Fault(what, reader.place(row, column), remedy=remedy))
+        faults += _row_faults(np.isnan(reader.values(column)), "a value is missing", remedy, column, reader)
     if column.bad:
         return faults
     if not column.filled:
@@ -118,21 +116,26 @@ def _target_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
         fault = class_fault(column.classes, column, reader)
         return [*faults, fault] if fault else faults
     if column.low == column.high:
-        return [*faults, constant_fault(f"{column.low[0]:g}", where, reader.rows)]
-    return [*faults, *_magnitude_faults(column, reader)]
+        return [*faults, constant_fault(f"{column.low[0]:g}", where)]
+    return faults + _magnitude_faults(column, reader)
 
 
 def _weight_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
-    values = reader.values(column)
+    values, remedy = reader.values(column), "give each row a weight of 0 or more, or remove data.weight"
     bad = np.isnan(values) | (values < 0)
-    if count := int(bad.sum()):
-        more = f"; {count:,} such rows" if count > 1 else ""
-        remedy = "give each row a weight of 0 or more, or remove data.weight"
-        place = reader.place(int(bad.argmax()), column)
-        return [Fault(f"is missing or negative{more}", place, remedy=remedy)]
     if not values.any():
         return [Fault("all weights are 0", reader.where(column), remedy="remove data.weight")]
-    return []
+    return _row_faults(bad, "is missing or negative", remedy, column, reader)
+
+
+def _row_faults(
+    is_bad: Bool[np.ndarray, " row"], what: str, remedy: str, column: InferredColumn, reader: TableReader
+) -> list[Fault]:
+    """A fault of the first of some rows, with their number; none if there are none."""
+    count = int(is_bad.sum())
+    what += f"; {count:,} such rows" if count > 1 else ""
+    place = reader.place(int(is_bad.argmax()), column) if count else ""
+    return [Fault(what, place, remedy=remedy)] if count else []
 
 
 def _magnitude_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
@@ -159,8 +162,7 @@ def _century_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
 def _note(column: InferredColumn, na_values: Iterable[str], reader: TableReader) -> str:
     """A note about what may be wrong with a column."""
     if column.sentinels:
-        drop_rows = column.role == "target" and not reader.spec.drop_missing_targets
-        return sentinel_note(column.sentinels, na_values, drop_rows=drop_rows)
+        return sentinel_note(column, na_values, reader)
     if column.texts is not None:
         return similar_labels_note(column.texts) if column.kind == "categorical" else ""
     if column.role == "target" and not column.classes and not column.faults:
@@ -176,12 +178,7 @@ def _note(column: InferredColumn, na_values: Iterable[str], reader: TableReader)
 
 def similar_labels_note(labels: pl.Series) -> str:
     """A note about labels that differ only by spaces or case; empty if there are none."""
-    label = pl.col("label")
-    normalized = label.str.to_lowercase().str.replace_all(r"\s+", " ").alias("normalized")
-    groups = labels.rename("label").to_frame().sort("label").group_by(normalized, maintain_order=True).all()
-    similar = groups.filter(label.list.len() > 1)["label"]
-    if not len(similar):
-        return ""
-    shown = [", ".join(map(shortened, group)) for group in similar.head(MAX_SIMILAR)]
-    more = f"; and {len(similar) - MAX_SIMILAR:,} more such groups" if len(similar) > MAX_SIMILAR else ""
-    return f"categories that differ only by spaces or case: {'; '.join(shown)}{more}"
+    normalized = labels.str.to_lowercase().str.replace_all(r"\s+", " ").alias("normalized")
+    frame = pl.DataFrame([labels.alias("label"), normalized]).filter(pl.col("normalized").is_duplicated())
+    similar = listed(map(shortened, frame.sort("normalized", "label")["label"]), MAX_SIMILAR)
+    return f"categories that differ only by spaces or case: {similar}" if similar else ""

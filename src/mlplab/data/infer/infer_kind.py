@@ -5,7 +5,7 @@ from typing import Literal
 import polars as pl
 
 from mlplab.data.dates import ISO, date_formats, is_datetime, parse_datetime
-from mlplab.data.infer.table_spec import Role, typed
+from mlplab.data.infer.table_spec import typed
 from mlplab.data.parse import BOOLEANS, DataType, Kind
 from mlplab.errors import Fault, UserError
 
@@ -21,19 +21,15 @@ FORMATTED = (
 """A number with a percent or currency sign, thousands separators or a decimal comma."""
 
 
-def known_kind(name: str, role: Role, declared: str, dtype: DataType) -> tuple[Kind, str] | None:
+def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind, str] | None:
     """The kind of a column and its date format; None if they depend on its texts.
 
     Args:
-        declared: the kind or date format that the user declares.
+        declared: the kind or date format that the user declares, or that follows from the role.
 
     Raises:
         UserError: if the date format is invalid.
     """
-    if role == "weight":
-        return "numeric", ""
-    if role in ("group", "class"):
-        return "categorical", ""
     if "%" in declared:
         try:
             parse_datetime(pl.Series(["2024"]), (), declared)
@@ -45,10 +41,8 @@ def known_kind(name: str, role: Role, declared: str, dtype: DataType) -> tuple[K
     match declared:
         case "numeric" | "boolean" | "categorical":
             return declared, ""
-        case "date":
-            return "date", ISO if is_datetime(dtype) else ""
-    if is_datetime(dtype):
-        return "date", ISO
+    if declared == "date" or is_datetime(dtype):
+        return "date", ISO if is_datetime(dtype) else ""
     if dtype == pl.Boolean:
         return "boolean", ""
     return ("numeric", "") if dtype.is_numeric() else None

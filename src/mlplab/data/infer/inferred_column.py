@@ -9,12 +9,11 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.class_labels import ClassKind
-from mlplab.data.date_parts import DATE_PARTS
+from mlplab.data.dates import DATE_PARTS
 from mlplab.data.infer.infer_kind import InferredKind, date_format_of, infer_kind, target_kind
 from mlplab.data.infer.table_spec import Role
 from mlplab.data.parse import INT64_LIMIT, NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
-from mlplab.data.schema import Column
+from mlplab.data.schema import ClassKind, Column
 from mlplab.errors import Fault
 
 
@@ -42,7 +41,9 @@ class InferredColumn:
         location: the position of its features in the matrix that it is read into.
         filled: number of cells of the kind.
         missing: number of empty cells.
-        bad: number of all other cells, which are read as missing.
+        bad: number of all other cells, which become infinite.
+        first_bad: the row and the text of the first bad cell.
+        bad_texts: the distinct texts of bad cells, without surrounding spaces.
         low: the smallest value of each feature, before rounding to float32.
         high: the largest value of each feature, before rounding to float32.
         codes: for text, an empty series whose type stores the code of each text. polars forgets the codes
@@ -65,6 +66,8 @@ class InferredColumn:
     filled: int = 0
     missing: int = 0
     bad: int = 0
+    first_bad: tuple[int, str] = (0, "")
+    bad_texts: pl.Series = field(default_factory=partial(pl.Series, dtype=pl.String))
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
     codes: pl.Series | None = None
@@ -114,47 +117,56 @@ class InferredColumn:
         width = 1 if self.role == "time" else self.definition.width
         self.location = slice(start, start + width)
         self.filled = self.missing = self.bad = 0
+        self.bad_texts = self.bad_texts.clear()
         self.low, self.high = [inf] * width, [-inf] * width
         is_text = self.definition.kind == "categorical"
         self.codes = pl.Series(dtype=pl.Categorical(pl.Categories.random())) if is_text else None
         return self.location.stop
 
     def read(
-        self, cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool
-    ) -> tuple[list[pl.Series], pl.Series]:
-        """The features of some cells as Float64, and the rows of bad cells, which are null."""
+        self, cells: pl.Series, start: int, na_values: Collection[str], *, decimal_comma: bool
+    ) -> list[pl.Series]:
+        """The features of a block of cells, from row `start`, as Float64; counts what the cells contain.
+
+        Bad cells are infinite, unlike missing ones.
+        """
+        bad = NO_ROWS
         if self.codes is not None:
-            return [by_distinct(partial(self._codes_of, na_values=na_values), cells)], NO_ROWS
-        values = self.definition.parse(cells, na_values, decimal_comma=decimal_comma)
-        bad = bad_cells(cells, values, na_values, self.definition.kind)
+            features = [by_distinct(partial(self._codes_of, na_values=na_values), cells)]
+        else:
+            values = self.definition.parse(cells, na_values, decimal_comma=decimal_comma)
+            bad = bad_cells(cells, values, na_values, self.definition.kind)
+            values = values.scatter(bad, None) if len(bad) else values
+            is_time = self.role == "time" and self.definition.kind == "date"
+            features = (
+                [values.to_physical().cast(pl.Float64)] if is_time else self.definition.features(values)
+            )
+        empty = features[0].null_count()
+        empty += int(features[0].is_nan().sum()) if has_nan(features[0]) else 0
+        self.filled += len(cells) - empty
+        self.missing += empty - len(bad)
+        for feature, of_feature in enumerate(features):
+            low, high = of_feature.min(), of_feature.max()
+            if isinstance(low, float) and isinstance(high, float):
+                self.low[feature] = min(self.low[feature], low)
+                self.high[feature] = max(self.high[feature], high)
         if len(bad):
-            values = values.scatter(bad, None)
-        if self.role == "time" and self.definition.kind == "date":
-            return [values.to_physical().cast(pl.Float64)], bad
-        return self.definition.features(values), bad
+            self.first_bad = self.first_bad if self.bad else (start + bad[0], str(cells[bad[0]]))
+            texts = parse_str(cells.gather(bad), na_values)
+            self.bad_texts = pl.concat([self.bad_texts, texts]).unique(maintain_order=True)
+            self.bad += len(bad)
+            features[0] = features[0].scatter(bad, inf)
+        return features
 
     def _codes_of(self, text: pl.Series, na_values: Collection[str]) -> pl.Series:
         assert self.codes is not None
         return parse_str(text, na_values).cast(self.codes.dtype).to_physical().cast(pl.Float64)
 
-    def count(self, features: Sequence[pl.Series], bad: int) -> None:
-        """Updates the counts and the range with a block of rows."""
-        first = features[0]
-        empty = first.null_count() + (int(first.is_nan().sum()) if has_nan(first) else 0)
-        self.filled += len(first) - empty
-        self.missing += empty - bad
-        self.bad += bad
-        for feature, values in enumerate(features):
-            low, high = values.min(), values.max()
-            if isinstance(low, float) and isinstance(high, float):
-                self.low[feature] = min(self.low[feature], low)
-                self.high[feature] = max(self.high[feature], high)
-
+    @property
     def may_lose_digits(self) -> bool:
         """Whether numbers are so large that digits may be lost if they are integers in the file."""
-        if self.definition.kind != "numeric" or self.range is None:
-            return False
-        return max(-self.range[0], self.range[1]) >= INT64_LIMIT / 2
+        low, high = self.range or (0, 0)
+        return self.definition.kind == "numeric" and max(-low, high) >= INT64_LIMIT / 2
 
     def correct(self, dtype: type[np.floating], where: str, *, raw: bool) -> bool:
         """Changes how the column is read, if its cells require it, and infers the kind of text.
@@ -169,8 +181,7 @@ class InferredColumn:
         Raises:
             UserError: if it contains dates in no known format, or in several.
         """
-        may_be_text = self.definition.kind in ("numeric", "date") and not self.certain
-        if may_be_text and (self.bad > self.filled or (self.bad and self.of_classes)):
+        if not self.certain and (self.bad > self.filled or (self.bad and self.of_classes)):
             self.read_as("categorical")
             return True
         if self.texts is not None and not self.certain:

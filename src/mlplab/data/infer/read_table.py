@@ -9,9 +9,9 @@ from jaxtyping import Float
 
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.infer_kind import InferredKind
-from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.inferred_column import Classes, InferredColumn
 from mlplab.data.infer.table_reader import Allocate, TableReader
-from mlplab.data.infer.table_spec import LEFT_OUT, TableSpec, titled
+from mlplab.data.infer.table_spec import TableSpec, titled
 from mlplab.data.io.source import Source
 from mlplab.data.parse import BOOLEANS
 from mlplab.data.schema import Schema
@@ -45,8 +45,7 @@ def read_table(
     columns = infer_columns(reader)
     table = build_table(reader, columns)
     left_out = table.schema.left_out.items()
-    unasked = {name: why for name, why in left_out if spec.declared.get(name) not in LEFT_OUT}
-    _warn(unasked, source, "leaving out ")
+    _warn({name: why for name, why in left_out if name not in spec.left_out}, source, "leaving out ")
     _warn({column.name: column.note for column in columns if column.note}, source)
     return table
 
@@ -70,20 +69,18 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     inputs = [column for column in columns if column.is_input]
     if not inputs:
         reasons = "; ".join(f"{titled(name)}: {why}" for name, why in left_out.items())
-        remedy = (
-            "add an input column, or declare the kind of one of these, as in data.columns.NAME=categorical"
-        )
+        remedy = "add an input, or declare the kind of one of these, as in data.columns.NAME=categorical"
         what = f"has no column that can be an input ({reasons or 'none'})"
         raise UserError(Fault(what, where, remedy=remedy))
     for column in columns:
         if column.texts is not None and (column.is_input or column.role in ("group", "class")):
             _recode(reader.values(column), column.kind, column.texts)
-    classes = next((column.classes for column in columns if column.classes), None)
+    classes = next((column.classes for column in columns if column.classes), Classes("text", {}))
     schema = Schema(
         tuple(column.definition for column in inputs),
         tuple(spec.named("target")),
-        classes=tuple(classes.counts) if classes else (),
-        class_kind=classes.kind if classes else "text",
+        classes=tuple(classes.counts),
+        class_kind=classes.kind,
         weight=next(iter(spec.named("weight")), None),
         na_values=spec.na_values,
         left_out=left_out,
@@ -106,10 +103,8 @@ def _warn(columns: Mapping[str, str], source: Source, action: str = "") -> None:
 
 def _recode(codes: Float[np.ndarray, " row"], kind: InferredKind, texts: pl.Series) -> None:
     """Replaces the codes of texts while reading by those in order, or by 0 and 1, in place; NaN stays."""
-    if kind == "boolean":
-        final = np.array([BOOLEANS[text.lower()] for text in texts])
-    else:
-        final = texts.rank("ordinal").to_numpy().astype(np.float64) - 1
+    booleans = [BOOLEANS[text.lower()] for text in texts] if kind == "boolean" else ()
+    final = np.array(booleans) if booleans else texts.rank("ordinal").to_numpy().astype(np.float64) - 1
     final = np.append(final, np.nan).astype(codes.dtype)
     for start in range(0, len(codes), BLOCK):
         block = codes[start : start + BLOCK]

@@ -5,7 +5,7 @@ that counts the rows may also be an age, a rank or a time: its name decides.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from math import ceil, log10
 
 import numpy as np
@@ -60,24 +60,29 @@ def leave_out_row_numbers(reader: TableReader) -> None:
     """
     exempt = {*reader.spec.declared, *(name for name, _ in reader.spec.roles)}
     inputs = [column for column in reader.columns if column.is_input]
-    numbers, possible = list[InferredColumn](), list[InferredColumn]()
-    for column in inputs:
-        if column.kind == "numeric" and not column.missing and column.name not in exempt and column.range:
-            values, (low, high) = reader.values(column), column.range
-            step = (high - low) / max(1, len(values) - 1)
-            may_count = names_row_number(column.name) and low.is_integer() and step.is_integer()
-            if may_count and counts_rows(values, column.low[0], column.high[0]):
-                numbers.append(column)
-            elif not _has_range_of_dates(column) and _may_identify(
-                values, low, high, column.definition.offset
-            ):
-                possible.append(column)
-    for column in numbers if len(numbers) < len(inputs) else ():
-        why = "a row number, which is useless for new rows"
-        column.leave_out("row number", f"{why}; {typed(column.name, 'numeric')} keeps it")
-    for column in _distinct_integers(possible, reader):
-        drop = typed(column.name, "drop")
-        column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
+    complete = [c for c in inputs if c.kind == "numeric" and not c.missing and c.name not in exempt]
+    row_numbers = [column for column in complete if _is_row_number(column, reader.values(column))]
+    if len(row_numbers) == len(inputs):
+        return
+    for column in row_numbers:
+        keep = f"{typed(column.name, 'numeric')} keeps it"
+        column.leave_out("row number", f"a row number, which is useless for new rows; {keep}")
+    may_identify = [c for c in complete if c.is_input and _may_identify(c, reader)]
+    integers = {column.name: pl.Series(dtype=pl.Int64) for column in may_identify}
+    for frame in reader.blocks(integers) if integers else ():  # again: with all digits
+        for name, of_column in integers.items():
+            of_column.append(cells_of(frame, name).cast(pl.Int64, strict=False))
+    for column in may_identify:
+        if integers[column.name].drop_nulls().n_unique() == reader.rows:
+            drop = typed(column.name, "drop")
+            column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
+
+
+def _is_row_number(column: InferredColumn, values: Float[np.ndarray, " row"]) -> bool:
+    low, high = column.range or (0.5, 0.5)
+    step = (high - low) / max(1, len(values) - 1)
+    may_count = names_row_number(column.name) and low.is_integer() and step.is_integer()
+    return may_count and counts_rows(values, column.low[0], column.high[0])
 
 
 def names_row_number(name: str) -> bool:
@@ -107,28 +112,16 @@ def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> b
     return True
 
 
-def _may_identify(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> bool:
+def _may_identify(column: InferredColumn, reader: TableReader) -> bool:
     """Whether a column's first rows have distinct whole numbers, and its range has enough for all rows."""
-    first = values[:FIRST_ROWS]
-    if (
-        len(values) < MIN_IDENTIFIERS
-        or not high - low >= len(values) - 1
-        or len(np.unique(first)) < len(first)
-    ):
+    dtype, (low, high) = reader.source.schema[column.name], column.range or (0, 0)
+    first = reader.values(column)[:FIRST_ROWS]
+    if reader.rows < MIN_IDENTIFIERS or high - low < reader.rows - 1 or _has_range_of_dates(column):
         return False
-    whole = first.astype(np.float64) + offset
+    if not (dtype.is_integer() or is_text(dtype)) or len(np.unique(first)) < len(first):
+        return False
+    whole = first.astype(np.float64) + column.definition.offset
     return bool((np.abs(whole - np.round(whole)) <= np.spacing(np.abs(first))).all())
-
-
-def _distinct_integers(columns: Sequence[InferredColumn], reader: TableReader) -> list[InferredColumn]:
-    """The columns that have a different whole number in each row, comparing all digits."""
-    dtypes = reader.source.schema
-    integers = [c for c in columns if dtypes[c.name].is_integer() or is_text(dtypes[c.name])]
-    values = {column.name: pl.Series(dtype=pl.Int64) for column in integers}
-    for frame in reader.blocks(values) if values else ():
-        for name, integers_so_far in values.items():
-            integers_so_far.append(cells_of(frame, name).cast(pl.Int64, strict=False))
-    return [column for column in integers if values[column.name].drop_nulls().n_unique() == reader.rows]
 
 
 def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> dict[str, int]:
@@ -169,15 +162,10 @@ def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset
     return found
 
 
-def sentinel_note(found: Mapping[str, int], na_values: Iterable[str], *, drop_rows: bool) -> str:
-    """A note about sentinels.
-
-    Args:
-        found: the sentinels and their counts.
-        na_values: the values to declare for all columns, which share one key.
-        drop_rows: whether rows with a missing value must be left out.
-    """
-    cells = listed(f"{text} in {count:,} cells" for text, count in found.items())
+def sentinel_note(column: InferredColumn, na_values: Iterable[str], reader: TableReader) -> str:
+    """A note about a column's sentinels; `na_values` are those to declare for all columns."""
+    cells = listed(f"{text} in {count:,} cells" for text, count in column.sentinels.items())
+    drop_rows = column.role == "target" and not reader.spec.drop_missing_targets
     keys = typed_na_values(na_values) + " data.missing_target=drop" * drop_rows
     return f"{cells} may stand for a missing value; if so: {keys} (in all columns)"
 

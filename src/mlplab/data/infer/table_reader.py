@@ -13,7 +13,7 @@ from jaxtyping import Float, Float64
 from mlplab.data.dates import is_datetime
 from mlplab.data.infer.infer_kind import date_format_of, infer_kind, known_kind, target_kind
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.table_spec import KEYS, LEFT_OUT, Role, TableSpec, titled, typed
+from mlplab.data.infer.table_spec import KEYS, Role, TableSpec, titled, typed
 from mlplab.data.io.source import Source
 from mlplab.data.parse import NA_VALUES, Kind, cells_of, parse_str, plain_floats
 from mlplab.data.schema import Column
@@ -22,6 +22,9 @@ from mlplab.errors import Fault, UserError
 
 SAMPLE_ROWS = 4096
 """The number of first rows."""
+
+UNREADABLE = (pl.Binary, pl.Time, pl.Duration, pl.Object)
+"""Types that no kind of column has, besides nested ones."""
 
 Allocate = Callable[[str, tuple[int, int], type[np.floating]], np.ndarray]
 """Allocates a matrix, by its name, its rows and columns, and the type of its numbers."""
@@ -76,21 +79,22 @@ class TableReader:
         Raises:
             UserError: with all faults of the text.
         """
-        careful, where, raw = False, self.source.where, self.spec.raw
+        floats = self._float_columns()
         while True:
-            floats = set() if careful else self._float_columns()
             try:
                 self._read_once(floats)
             except pl.exceptions.PolarsError:
                 self.source.check_lines()
-                careful = True
+                floats = set()
                 continue
             texts = [column.texts for column in self.columns if column.texts is not None]
             if any(text.str.contains("\0", literal=True).any() for text in texts):
                 self.source.check_lines()
-            if floats and any(column.may_lose_digits() for column in self.columns):
-                careful = True
-            elif not sum(column.correct(self.dtype, where, raw=raw) for column in self.columns):
+            if floats and any(column.bad or column.may_lose_digits for column in self.columns):
+                floats = set()  # to read the cells as they are
+            elif sum(c.correct(self.dtype, self.source.where, raw=self.spec.raw) for c in self.columns):
+                floats &= self._float_columns()
+            else:
                 return self
 
     def blocks(self, names: Iterable[str], floats: Collection[str] = ()) -> Iterator[pl.DataFrame]:
@@ -104,11 +108,6 @@ class TableReader:
             UserError: if lines of CSV are too short.
         """
         return self.source.blocks(BLOCK, names, floats, self._na_values() if floats else ())
-
-    def parse(self, column: InferredColumn, frame: pl.DataFrame) -> tuple[list[pl.Series], pl.Series]:
-        """A column's features in a frame, and the rows of its bad cells."""
-        cells = cells_of(frame, column.name)
-        return column.read(cells, self.spec.na_values, decimal_comma=self.source.decimal_comma)
 
     def values(self, column: InferredColumn) -> Float[np.ndarray, " row"]:
         """The first feature of a column."""
@@ -129,16 +128,11 @@ class TableReader:
         Raises:
             UserError: with all columns that cannot be read.
         """
-        spec, roles = self.spec, list[tuple[str, Role]]()
-        others = {name for name, role in spec.roles if role not in ("time", "class")}
-        for name in self.source.names:
-            declared = spec.declared.get(name)
-            if declared not in LEFT_OUT and (
-                name not in others or (declared and name in spec.named("group"))
-            ):
-                roles.append((name, "input"))
-        columns, faults = list[InferredColumn](), list[Fault]()
-        for name, role in (*roles, *spec.roles):
+        spec, columns, faults = self.spec, list[InferredColumn](), list[Fault]()
+        others = {name for name, role in spec.roles if role in ("target", "weight")}
+        others |= {*spec.left_out, *(name for name in spec.named("group") if name not in spec.declared)}
+        inputs: list[tuple[str, Role]] = [(name, "input") for name in self.source.names if name not in others]
+        for name, role in (*inputs, *spec.roles):
             try:
                 columns.append(self._first_column(name, role))
             except UserError as error:
@@ -149,28 +143,26 @@ class TableReader:
 
     def _first_column(self, name: str, role: Role) -> InferredColumn:
         spec, dtype, cells = self.spec, self.source.schema[name], cells_of(self.sample, name)
-        where = f"{self.source.where}, {titled(name, role)}"
-        declared = spec.declared.get(name, "numeric" if role == "target" and spec.asks_for_numbers else "")
-        must_be_number = role in ("target", "weight") or declared in ("numeric", "boolean")
-        unsupported = dtype.is_nested() or dtype in (pl.Binary, pl.Time, pl.Duration, pl.Object)
+        numeric_target = role == "target" and spec.asks_for_numbers
+        declared = spec.declared.get(name, "numeric" if numeric_target else "")
+        declared = {"weight": "numeric", "group": "categorical", "class": "categorical"}.get(role, declared)
+        is_number = role == "target" or declared in ("numeric", "boolean")
         is_class = role == "target" and dtype == pl.Boolean and len(spec.named("target")) > 1
-        if unsupported or is_class or (must_be_number and is_datetime(dtype)):
-            drop = f"{typed(name, 'drop')} leaves it out"
-            remedy = drop if role == "input" else f"choose a different {KEYS[role]}"
+        if dtype.is_nested() or dtype in UNREADABLE or is_class or (is_number and is_datetime(dtype)):
+            remedy = typed(name, "drop") if role == "input" else f"choose a different {KEYS[role]}"
             what = f"has type {dtype}, which cannot be read as {declared or role}"
-            raise UserError(Fault(what, where, remedy=remedy))
-        known = known_kind(name, role, declared, dtype)
+            raise UserError(Fault(what, f"{self.source.where}, {titled(name, role)}", remedy=remedy))
+        known = known_kind(name, declared, dtype)
         kind, date_format = known or (self._kind_by_texts(cells, role), "")
         if kind == "date" and not date_format:
-            texts = parse_str(cells, spec.na_values).drop_nulls()
-            date_format = date_format_of(texts.unique(maintain_order=True), self.source.where, name)
-        certain = known is not None or role == "time"
-        of_classes = role == "target" and spec.asks_for_classes
+            texts = parse_str(cells, spec.na_values).drop_nulls().unique(maintain_order=True)
+            date_format = date_format_of(texts, self.source.where, name)
+        certain, of_classes = known is not None or role == "time", role == "target" and spec.asks_for_classes
         column = InferredColumn(name, role, kind, Column(name, kind), certain, of_classes)
         column.read_as(kind, date_format)
         if kind in ("numeric", "date") and role == "input" and not spec.raw:
             column.reset(0)
-            [first, *_], _ = self.parse(column, self.sample)
+            first, *_ = self._read_cells(column, self.sample, 0)
             offset = float(first.filter(first.is_finite()).median() or 0)  # type: ignore[arg-type]
             offset = float(int(offset)) if kind == "date" else offset
             column.definition = replace(column.definition, offset=offset)
@@ -178,8 +170,8 @@ class TableReader:
 
     def _kind_by_texts(self, cells: pl.Series, role: Role) -> Kind:
         na_values, rows = self.spec.na_values, len(cells)
-        may_be_plain = cells.dtype == pl.String and not na_values and cells.null_count() < rows
-        if may_be_plain and plain_floats(cells) is not None:  # usual, and in a wide table much faster
+        is_filled = cells.dtype == pl.String and cells.null_count() < rows
+        if is_filled and not na_values and plain_floats(cells) is not None:  # for speed in wide tables
             return "numeric"
         texts = parse_str(cells, na_values).drop_nulls()
         if self.source.decimal_comma:
@@ -187,9 +179,12 @@ class TableReader:
         kind = infer_kind(texts.unique(), len(texts), rows)
         if role == "target":
             return target_kind(kind, texts, of_classes=self.spec.asks_for_classes)
-        if kind in ("numeric", "date"):
-            return kind
-        return "date" if role == "time" else "categorical"
+        otherwise: Kind = "date" if role == "time" else "categorical"
+        return kind if kind in ("numeric", "date") else otherwise
+
+    def _read_cells(self, column: InferredColumn, frame: pl.DataFrame, start: int) -> list[pl.Series]:
+        cells, comma = cells_of(frame, column.name), self.source.decimal_comma
+        return column.read(cells, start, self.spec.na_values, decimal_comma=comma)
 
     def _read_once(self, floats: Collection[str]) -> None:
         height, self.rows = self.source.height, 0
@@ -202,9 +197,7 @@ class TableReader:
             for matrix, columns in ((self.features, inputs), (self.others, others)):
                 features: list[pl.Series] = []
                 for column in columns:
-                    parsed, bad = self.parse(column, frame)
-                    column.count(parsed, len(bad))
-                    features += parsed
+                    features += self._read_cells(column, frame, start)
                 if features:
                     matrix[start : self.rows] = to_matrix(features, matrix.dtype.type)
             self._progress(self.rows)
@@ -213,10 +206,8 @@ class TableReader:
     def _float_columns(self) -> set[str]:
         """Text columns that are read only as numbers. With a decimal comma, none: polars would also accept
         decimal points."""
-        if self.source.decimal_comma:
-            return set()
         others = {column.name for column in self.columns if column.definition.kind != "numeric"}
-        names = {column.name for column in self.columns} - others
+        names = {column.name for column in self.columns if not self.source.decimal_comma} - others
         return {name for name in names if self.source.schema[name] == pl.String}
 
     def _na_values(self) -> list[str]:

@@ -23,11 +23,6 @@ KEYS: Mapping[Role, str] = {
 }
 """The key that names a column in a role."""
 
-LEFT_OUT = ("drop", "identifier")
-"""Declared kinds of columns that are not read."""
-
-DOUBLE = '"'
-
 
 @dataclass(frozen=True)
 class TableSpec:
@@ -61,41 +56,42 @@ class TableSpec:
         """Whether the targets must be numbers: if so declared, or if there are several."""
         return self.task == "regression" or len(self.named("target")) > 1
 
+    @property
+    def left_out(self) -> list[str]:
+        """The columns that are not read, by their declared kinds."""
+        return [name for name, kind in self.declared.items() if kind in ("drop", "identifier")]
+
     def named(self, role: Role) -> list[str]:
         """The columns in a role."""
         return [name for name, other in self.roles if other == role]
 
     def faults(self, source: Source) -> list[Fault]:
         """Faults of columns that the source lacks, and of contradictions."""
-        return [*_unknown_columns(self, source), *_contradictions(self)]
+        return [*self._unknown_columns(source), *self._contradictions()]
 
+    def _unknown_columns(self, source: Source) -> Iterator[Fault]:
+        keys = [(name, f"{KEYS[role]}=") for name, role in self.roles]
+        keys += [(name, "data.columns.") for name in self.declared]
+        for name, key in keys:
+            if name not in source.names:
+                near = nearest(name, source.names)
+                shown = [other if other.isidentifier() else repr(other) for other in near]
+                remedy = did_you_mean(shown, key, otherwise=f"choose one of them: {key}…")
+                columns = listed(dict.fromkeys([*near, *source.names])) or "none at all"
+                yield Fault(f"has no column '{name}'; its columns are {columns}", source.where, remedy=remedy)
 
-def _unknown_columns(spec: TableSpec, source: Source) -> Iterator[Fault]:
-    names = source.names
-    wanted = [(name, f"{KEYS[role]}=") for name, role in spec.roles]
-    wanted += [(name, "data.columns.") for name in spec.declared]
-    for name, key in wanted:
-        if name not in names:
-            near = nearest(name, names)
-            shown = [other if other.isidentifier() else repr(other) for other in near]
-            remedy = did_you_mean(shown, key, otherwise=f"choose one of them: {key}…")
-            columns = listed([*near, *(other for other in names if other not in near)])
-            what = f"has no column '{name}'; its columns are {columns or 'none at all'}"
-            yield Fault(what, source.where, remedy=remedy)
-
-
-def _contradictions(spec: TableSpec) -> Iterator[Fault]:
-    """Faults of declared kinds of targets and weights, and of several targets that are classes."""
-    targets = ["numeric"] if spec.asks_for_numbers else ["numeric", "categorical"]
-    allowed: dict[Role, list[str]] = {"target": targets, "weight": ["numeric"]}
-    for name, role in spec.roles:
-        kind = spec.declared.get(name, "numeric")
-        if kind not in allowed.get(role, [kind]):
-            what = f"contradicts {KEYS[role]}={name}: such a {role} is {' or '.join(allowed[role])}"
-            yield Fault(what, typed(name, kind), remedy="remove one of the two")
-    if spec.asks_for_classes and len(targets := spec.named("target")) > 1:
-        remedy = f"choose one: data.target={shlex.quote(targets[0])}"
-        yield Fault("predicts the classes of one target", f"task={spec.task}", listed(targets), remedy=remedy)
+    def _contradictions(self) -> Iterator[Fault]:
+        """Faults of declared kinds of targets and weights, and of several targets that are classes."""
+        targets = ["numeric"] if self.asks_for_numbers else ["numeric", "categorical"]
+        allowed: dict[Role, list[str]] = {"target": targets, "weight": ["numeric"]}
+        for name, role in self.roles:
+            kind = self.declared.get(name, "numeric")
+            if kind not in allowed.get(role, [kind]):
+                what = f"contradicts {KEYS[role]}={name}: such a {role} is {' or '.join(allowed[role])}"
+                yield Fault(what, typed(name, kind), remedy="remove one of the two")
+        if self.asks_for_classes and len(names := self.named("target")) > 1:
+            what, remedy = "predicts the classes of one target", f"choose one: data.target={names[0]}"
+            yield Fault(what, f"task={self.task}", listed(names), remedy=remedy)
 
 
 def titled(name: str, role: Role = "input") -> str:
@@ -112,4 +108,5 @@ def typed(name: str, kind: str) -> str:
 
 def typed_na_values(values: Iterable[str]) -> str:
     """The argument that declares additional missing values, as typed in a shell."""
-    return shlex.quote(f"data.na_values=[{','.join(quoted(value, DOUBLE) for value in values)}]")
+    words = (quoted(value, mark='"') for value in values)
+    return shlex.quote(f"data.na_values=[{','.join(words)}]")

@@ -6,8 +6,9 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from mlplab.console import plural
 from mlplab.data.io.decompression import check_utf8
-from mlplab.data.io.dialect import Dialect, csv_reader
+from mlplab.data.io.dialect import NO_QUOTE, Dialect
 from mlplab.errors import Fault, UserError
 
 MAX_SHOWN = 3
@@ -27,24 +28,24 @@ def csv_records(path: Path, dialect: Dialect, width: int, *, strict: bool = Fals
     Raises:
         csv.Error: if `strict` and a quote is not closed, with the line on which the record begins.
     """
-    quotes, read, line, below_header = 0, 0, 1, not dialect.header
+    quote, quotes, line, below_header = dialect.quote or NO_QUOTE, 0, 1, not dialect.header
     with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
 
         def lines() -> Iterator[str]:
-            nonlocal quotes, read
+            nonlocal quotes
             for text in file:
-                read += 1
-                quotes += text.count(dialect.quote) if dialect.quote else 0
+                quotes += text.count(quote)
                 yield text.replace("\r", "")  # only csv would end a line at a lone carriage return
 
+        records = csv.reader(lines(), delimiter=dialect.delimiter, quotechar=quote, strict=strict)
         try:
-            for fields in csv_reader(lines(), dialect.delimiter, dialect.quote, strict=strict):
+            for fields in records:
                 if strict and quotes % 2:  # csv reads one inside a field as text, polars does not
                     raise csv.Error("the number of quotes is odd")
                 if below_header:
                     yield Record(line, len(fields) or (1 if width == 1 else 0))
                 below_header = below_header or bool(fields)
-                line = read + 1
+                line = records.line_num + 1
         except csv.Error as error:
             raise csv.Error(str(error), line) from error
 
@@ -69,9 +70,9 @@ def check_lines(path: Path, dialect: Dialect, width: int, where: str) -> None:
     remedy = "give every line as many fields as there are columns; quote text that contains the delimiter"
     faults = []
     for line, fields in shown:
-        what = f"the line has {fields} {'field' if fields == 1 else 'fields'}, but the {first} has {width}"
+        what = f"the line has {plural(fields, 'field')}, but the {first} has {width}"
         faults.append(Fault(what, f"{where}, line {line}", remedy=remedy))
     if more:
-        faults.append(Fault(f"and {more} more lines with a different number of fields", where))
+        faults.append(Fault(f"and {plural(more, 'more line')} with a different number of fields", where))
     if faults:
         raise UserError(*faults)

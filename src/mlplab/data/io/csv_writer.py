@@ -4,9 +4,9 @@ On request, puts a ' before text that a spreadsheet may interpret as a formula: 
 a tab or a line break (OWASP, "CSV Injection"), unless it is a number or a single sign.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterable
 from io import BytesIO
+from typing import Literal
 
 import polars as pl
 
@@ -31,24 +31,19 @@ def write_csv(
     """
     for number, (frame, plain) in enumerate(frames):
         if number == 0:
-            header = frame.clear()
-            write((header.rename(escape_formula) if escape_formulas else header).write_csv().encode())
+            header = _escape(pl.Series(frame.columns)) if escape_formulas else frame.columns
+            write(pl.DataFrame(schema=list(header)).write_csv().encode())
         texts = [name for name, dtype in frame.schema.items() if is_text(dtype) and name not in plain]
-        escaped = [_escape_cells(cells_of(frame, name)).alias(name) for name in texts if escape_formulas]
+        escaped = [_escape(cells_of(frame, name)).alias(name) for name in texts if escape_formulas]
         # Through memory: polars gives no reason when it cannot write to a file.
         content = BytesIO()
-        frame.with_columns(escaped).write_csv(
-            content, include_header=False, quote_style="necessary" if texts else "never"
-        )
+        quotes: Literal["necessary", "never"] = "necessary" if texts else "never"
+        frame.with_columns(escaped).write_csv(content, include_header=False, quote_style=quotes)
         write(content.getbuffer())
 
 
-def escape_formula(text: str) -> str:
+def _escape(cells: pl.Series) -> pl.Series:
     """Puts a ' before text that a spreadsheet may interpret as a formula."""
-    return f"'{text}" if re.search(_BEGINS, text) and not re.search(_NUMBER, text) else text
-
-
-def _escape_cells(cells: pl.Series) -> pl.Series:
     text = cells.cast(pl.String)
     is_formula = text.str.contains(_BEGINS) & ~text.str.contains(_NUMBER)
     return text.zip_with(~is_formula.fill_null(value=False), "'" + text)

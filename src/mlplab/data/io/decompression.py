@@ -44,6 +44,9 @@ FORMATS: Mapping[bytes, tuple[str, str | None, str]] = {
 """Other files than plain text, by their first bytes: what they are, the suffix they need, and the remedy."""
 
 
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
 @contextmanager
 def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
     """Opens a file of plain UTF-8 text: `path` itself, or a temporary copy if it is something else.
@@ -62,12 +65,10 @@ def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
         _check_format(file.peek(), suffix, where)
         chunks = _decompressed(file, suffix, where) if suffix else iter(partial(file.read, BLOCK_BYTES), b"")
         head = next(chunks, b"")
-        if encoding in (None, "utf-16"):
-            encoding = _utf16(head) or encoding or "utf-8"
+        encoding = encoding or ("utf-16" if head.startswith(UTF16) else "utf-8")
         text = _as_utf8(chain([head], chunks), encoding, where)
         if encoding == "utf-8" and not suffix:
-            if b"\0" in head:
-                next(text)  # raises
+            next(text)  # raises if it is not text
             yield path
             return
         with TemporaryDirectory(prefix="mlplab-") as folder:
@@ -129,18 +130,6 @@ def _decompressed(file: BinaryIO, suffix: str, where: str) -> Iterator[bytes]:
         raise UserError(Fault(f"the archive is damaged ({error})", where, remedy=remedy)) from error
 
 
-def _utf16(head: bytes) -> str | None:
-    """Detects UTF-16 by its byte order mark, or by zeros in every second byte of plain letters."""
-    for encoding, mark, first in (
-        ("utf-16-le", codecs.BOM_UTF16_LE, 1),
-        ("utf-16-be", codecs.BOM_UTF16_BE, 0),
-    ):
-        zeros, others = head[first:1024:2].count(0), head[1 - first : 1024 : 2].count(0)
-        if head.startswith(mark) or (4 * zeros > len(head[:1024]) and 16 * others < len(head[:1024])):
-            return encoding
-    return None
-
-
 def _as_utf8(chunks: Iterable[bytes], encoding: str, where: str) -> Iterator[bytes]:
     """Converts text to UTF-8.
 
@@ -157,14 +146,12 @@ def _as_utf8(chunks: Iterable[bytes], encoding: str, where: str) -> Iterator[byt
                 line += error.object[: error.start].decode(encoding, "ignore").count("\n")
                 what = f"byte {error.object[error.start]:#04x} {what}"
             if encoding == "utf-8":
-                other = "utf-16" if b"\0" in chunk else "cp1252 if it is Western European"
+                other = "utf-16-le" if b"\0" in chunk else "cp1252 if it is Western European"
                 remedy = f"data.encoding={other}, or save the file as UTF-8"
             raise UserError(Fault(what, f"{where}, line {line}", remedy=remedy)) from error
         before, nul, _ = text.partition(b"\0")
         line += before.count(b"\n")
         if nul:
-            remedy = "save the table as text (CSV); for UTF-16 without its mark: data.encoding=utf-16-le"
-            raise UserError(
-                Fault("has a NUL byte, which is not text", f"{where}, line {line}", remedy=remedy)
-            )
+            remedy = "save the table as text (CSV); if it is UTF-16: data.encoding=utf-16-le"
+            raise UserError(Fault("has a NUL byte", f"{where}, line {line}", remedy=remedy))
         yield text

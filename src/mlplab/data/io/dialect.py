@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
@@ -19,10 +19,13 @@ BEGINNING_BYTES = 2**16
 DELIMITERS = ",;\t|"
 """Candidates, most likely first."""
 
-COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
-POINT = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?")
-INTEGER = re.compile(r"[+-]?\d+([eE][+-]?\d+)?")
-THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+COMMA = r"[+-]?\d+,\d+([eE][+-]?\d+)?"
+POINT = r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?"
+INTEGER = r"[+-]?\d+([eE][+-]?\d+)?"
+THOUSANDS = r"[+-]?[1-9]\d{0,2},\d{3}"
+
+NO_QUOTE = "\0"
+"""A quote that no text contains."""
 
 Row = Sequence[str]
 
@@ -66,26 +69,17 @@ def read_beginning(path: Path, where: str) -> str:
     """
     with path.open("rb") as file:
         content = file.readline() + file.read(BEGINNING_BYTES) + file.readline()
-    try:
+    with suppress(UnicodeDecodeError):
         return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        check_utf8(path, where)  # raises
-        raise
-
-
-def csv_reader(
-    lines: Iterable[str], delimiter: str, quote: str | None, *, strict: bool = False
-) -> Iterator[list[str]]:
-    """The fields of each record, by Python's csv module; `strict`: raise if a quote is not closed."""
-    no_quote = "\0"  # which no text contains
-    return csv.reader(lines, delimiter=delimiter, quotechar=quote or no_quote, strict=strict)
+    check_utf8(path, where)  # raises
+    raise AssertionError
 
 
 def parse_rows(text: str, delimiter: str, quote: str | None) -> Iterator[list[str]]:
     """Yields the fields of each line that is not empty, up to the first line that cannot be parsed."""
     lines = StringIO(text.replace("\r", ""))  # only csv would end a line at a lone carriage return
     with suppress(csv.Error):  # `check_lines` reports it
-        yield from filter(None, csv_reader(lines, delimiter, quote))
+        yield from filter(None, csv.reader(lines, delimiter=delimiter, quotechar=quote or NO_QUOTE))
 
 
 def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect, Row]:
@@ -105,58 +99,52 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect,
         if char and char != "\t" and not (char.isascii() and char.isprintable()):
             raise UserError(Fault("must be an ASCII character", key, repr(char), remedy=f"remove {key}"))
     quote = _detect_quote(text) if options.quote is None else options.quote or None
-    candidates = [mark for mark in DELIMITERS if mark in text] or [","]
-    parsed = {mark: list(parse_rows(text, mark, quote)) for mark in candidates}
+    marks = dict.fromkeys([*(mark for mark in DELIMITERS if mark in text), options.delimiter or ","])
+    parsed = {mark: list(parse_rows(text, mark, quote)) for mark in marks}
     best = max(parsed, key=lambda mark: _fit(parsed[mark]))
     delimiter = options.delimiter or best
-    rows = parsed[delimiter] if delimiter in parsed else list(parse_rows(text, delimiter, quote))
-    header = options.header is not False
-    faults = list[Fault]()
-    if rows and len(rows[0]) == 1 < _fit(parsed[best])[1]:
-        what, line = f"the columns seem to be separated by {best!r}", shortened(rows[0][0])
-        faults.append(Fault(what, where, line, remedy="remove data.delimiter"))
-    elif rows:
-        faults += _first_row_faults(rows, delimiter, options, where)
-    if "\r" in text and "\n" not in text:
-        remedy = "save the file again as CSV, not as CSV (Macintosh)"
-        faults.append(Fault("lines end in carriage returns only (old Mac format)", where, remedy=remedy))
-    decimal, decimal_faults = _detect_decimal(rows[header:], options, where)
-    if faults := faults + decimal_faults:
+    rows, header = parsed[delimiter], options.header is not False
+    faults = [*_faults_of_first_row(parsed, delimiter, best, options, where)] if rows else []
+    decimal, ambiguous = _detect_decimal(rows[header:], options.decimal, where)
+    if faults := [*faults, *ambiguous]:
         raise UserError(*faults)
     short_header = header and _has_short_header(rows)
     dialect = Dialect(delimiter, quote, decimal, header, short_header, options.encoding)
     return dialect, rows[0] if rows else []
 
 
-def _first_row_faults(
-    rows: Sequence[Row], delimiter: str, options: CsvOptions, where: str
+def _faults_of_first_row(
+    parsed: Mapping[str, Sequence[Row]], delimiter: str, best: str, options: CsvOptions, where: str
 ) -> Iterator[Fault]:
-    """Faults of lines above the header, as some spreadsheets write them, and of numbers instead of names."""
-    line = shortened(delimiter.join(rows[0]))
-    width = median_low(len(row) for row in rows)
-    if options.header is not False and (len(rows[0]) == 1 < width or rows[0][0].startswith("sep=")):
+    """Faults of another delimiter, of lines above the header, as some spreadsheets write them, and of numbers
+    instead of names."""
+    first, *_ = rows = parsed[delimiter]
+    line, is_number = shortened(delimiter.join(first)), re.compile(f"{INTEGER}|{POINT}|{COMMA}").fullmatch
+    if len(first) == 1 < _fit(parsed[best])[1]:
+        what = f"the columns seem to be separated by {best!r}"
+        yield Fault(what, where, line, remedy="remove data.delimiter")
+    elif options.header is not False and (
+        len(first) == 1 < median_low(map(len, rows)) or first[0].startswith("sep=")
+    ):
         remedy = "delete the lines above the header"
-        remedy += ", or give each column a name" if width == 2 else ""  # of which one may be a row index
         yield Fault("the first line does not name the columns", where, line, "column names", remedy)
-    numbers = (INTEGER, POINT, COMMA)
-    if options.header is None and all(any(n.fullmatch(cell.strip()) for n in numbers) for cell in rows[0]):
+    elif options.header is None and all(is_number(cell.strip()) for cell in first):
         names = "data.header=false names the columns column_1, column_2, …"
         remedy = f"{names}; if these are names: data.header=true"
         yield Fault("has no header row", where, line, "column names", remedy)
 
 
 def _detect_decimal(
-    rows: Sequence[Row], options: CsvOptions, where: str
+    rows: Sequence[Row], option: Literal[".", ","] | None, where: str
 ) -> tuple[Literal[".", ","], list[Fault]]:
     cells = [cell.strip() for row in rows for cell in row]
-    commas = [cell for cell in cells if COMMA.fullmatch(cell)]
-    has_points = any(map(POINT.fullmatch, cells))
-    decimal = options.decimal or ("," if commas and not has_points else ".")
-    if decimal == "," and not options.decimal and all(map(THOUSANDS.fullmatch, commas)):
-        what = "a comma may mark decimals or thousands"
-        remedy = "for decimals: 'data.decimal=\",\"'; for thousands: data.decimal=."
-        return decimal, [Fault(what, where, f"'{commas[0]}'", remedy=remedy)]
-    return decimal, []
+    commas = [cell for cell in cells if re.fullmatch(COMMA, cell)]
+    has_points = any(re.fullmatch(POINT, cell) for cell in cells)
+    decimal = option or ("," if commas and not has_points else ".")
+    if option or decimal == "." or not all(re.fullmatch(THOUSANDS, cell) for cell in commas):
+        return decimal, []
+    remedy = "for decimals: 'data.decimal=\",\"'; for thousands: data.decimal=."
+    return decimal, [Fault("a comma may mark decimals or thousands", where, repr(commas[0]), remedy=remedy)]
 
 
 def _detect_quote(text: str) -> str:

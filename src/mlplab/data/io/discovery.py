@@ -75,23 +75,21 @@ def _parquet_part(where: str, path: Path) -> Part:
 
 def _files(path: Path) -> list[Path]:
     """Finds the files that a path names, sorted by name."""
-    where, files = str(path), list[Path]()
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if _suffix(file) in (*CSV, *PARQUET)]
         what, remedy = "is a folder without CSV or Parquet files", "give a file, or a folder with such files"
     elif path.exists():
         files = [path] if path.is_file() else []
         what, remedy = "is not a regular file", "save it as a file first"  # a pipe cannot be read twice
-    elif glob.has_magic(where):
-        files = [Path(name) for name in sorted(glob.glob(where)) if Path(name).is_file()]  # noqa: PTH207 - may be absolute
-        what, remedy = "no file matches", "check the pattern"
+    elif files := [Path(name) for name in sorted(glob.glob(str(path))) if Path(name).is_file()]:  # noqa: PTH207 - may be absolute
+        what = remedy = ""
     else:
         folder = path.parent if path.parent.is_dir() else Path()
-        near = nearest(path.name, [file.name for file in folder.iterdir()])
-        what, here = "no such file", f"relative paths start at {Path.cwd()}"
-        remedy = did_you_mean([str(folder / name) for name in near], otherwise=here)
+        near = [str(folder / name) for name in nearest(path.name, [file.name for file in folder.iterdir()])]
+        remedy = did_you_mean(near, otherwise=f"relative paths start at {Path.cwd()}")
+        what = "no such file"
     if not files:
-        raise UserError(Fault(what, where, remedy=remedy))
+        raise UserError(Fault(what, str(path), remedy=remedy))
     return files
 
 

@@ -10,8 +10,6 @@ from mlplab.errors import Fault, UserError, listed
 
 log = logging.getLogger(__name__)
 
-BREAK = re.compile(r"\s*\n\s*")
-
 ROW_INDEX = ""
 """The name of a first column without a name: the row index of pandas and R, which is not an input."""
 
@@ -32,16 +30,14 @@ def column_names(first_row: Sequence[str], dialect: Dialect, where: str) -> list
     if not dialect.header:
         return [f"column_{number}" for number in range(1, len(first_row) + 1)]
     row = [ROW_INDEX, *first_row] if dialect.short_header else first_row
-    names = [BREAK.sub(" ", name.strip()) for name in row]
+    names = [re.sub(r"\s*\n\s*", " ", name.strip()) for name in row]
     faults = [
         Fault(f"has {count} columns '{name}'", where, remedy="give each column a unique name")
         for name, count in Counter(filter(None, names)).items()
         if count > 1
     ]
     if blank := [str(number) for number, name in enumerate(names[1:], 2) if not name]:
-        remedy = "give it a name in the header"
-        if blank == [str(len(names))]:
-            remedy += ", or remove the delimiter at the end of each line"
+        remedy = "give it a name in the header, or remove the delimiter at the end of each line"
         faults.append(Fault(f"has no name for column {listed(blank)}", where, remedy=remedy))
     if faults:
         raise UserError(*faults)

@@ -141,8 +141,7 @@ class Source:
             return frame
         starts = np.cumsum([0, *(part.height for part in self._parts[:-1])])
         blank = [first + part.blank_rows for first, part in zip(starts, self._parts, strict=True)]
-        is_blank = np.isin(np.arange(start, start + frame.height), np.concatenate(blank))
-        return frame.filter(pl.Series(~is_blank))
+        return frame.filter(~np.isin(np.arange(start, start + frame.height), np.concatenate(blank)))
 
     def explain(self, error: Exception) -> NoReturn:
         """Raises what is behind a polars error during scanning as a UserError."""
@@ -156,12 +155,10 @@ class Source:
 
     def location(self, row: int, column: str) -> str:
         """How messages refer to a cell; rows are counted from 0, without blank lines."""
-        for part in self._parts[:-1]:
-            height = part.height - len(part.blank_rows)
-            if row < height:
-                return part.location(row, column)
-            row -= height
-        return self._parts[-1].location(row, column)
+        part, *rest = self._parts
+        while rest and row >= (height := part.height - len(part.blank_rows)):
+            row, (part, *rest) = row - height, rest
+        return part.location(row, column)
 
 
 def first_line(error: Exception) -> str:
@@ -170,18 +167,18 @@ def first_line(error: Exception) -> str:
 
 
 def _check_same_columns(first: Part, other: Part) -> None:
-    def columns(part: Part, of_null: Part) -> list[str]:
-        """The names and families of types; a column of nulls has the type of the other part."""
-        dtypes = {**part.schema}
-        dtypes |= {name: of_null.schema.get(name, pl.Null()) for name in dtypes if dtypes[name] == pl.Null}
-        return [f"{name or 'no name'} ({_family(dtype)})" for name, dtype in dtypes.items()]
-
-    expected, found = columns(first, other), columns(other, first)
+    expected, found = _columns(first, other), _columns(other, first)
     if found != expected:
         more = listed(name for name in found if name not in expected)
         lacks = listed(name for name in expected if name not in found)
         what = f"has different columns than {first.where}, or has them in a different order"
         raise UserError(Fault(what, other.where, more, lacks, "give all files the same columns"))
+
+
+def _columns(part: Part, other: Part) -> list[str]:
+    """Names and families of types; a column of nulls has the type that it has in the other part."""
+    types = {name: other.schema.get(name, t) if t == pl.Null else t for name, t in part.schema.items()}
+    return [f"{name or 'no name'} ({_family(dtype)})" for name, dtype in types.items()]
 
 
 def _family(dtype: DataType) -> str:

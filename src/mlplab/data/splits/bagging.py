@@ -6,15 +6,14 @@ from math import ceil
 import numpy as np
 from jaxtyping import Bool
 
-from mlplab.data.splits.split import Rows, Split
-from mlplab.data.splits.split_helpers import (
+from mlplab.data.splits.partition import (
     balance_groups,
     number_groups,
     pool_rare,
     random_parts,
     time_boundaries,
 )
-from mlplab.data.splits.splitters import Codes, Times
+from mlplab.data.splits.split import NO_KEYS, Rows, Split, SplitKeys, Times
 
 MIN_FOLDS, MAX_FOLDS = 5, 10
 """With fewer folds, members would train on too few rows; with more, choose their epoch by too few."""
@@ -32,37 +31,34 @@ def bagged_splits(
     split: Split,
     members: int,
     counts: Bool[np.ndarray, " row"],
+    keys: SplitKeys = NO_KEYS,
     *,
     seed: Sequence[int],
-    groups: Codes | None = None,
-    times: Times | None = None,
-    classes: Codes | None = None,
 ) -> list[Split]:
     """The split of each member: its val is a part of train and val, its test the test set of `split`.
 
     Train and val are divided into `folds_of(members)` random folds of equal size. The rows that are left
     over, fewer than there are folds, belong to none, and all members train on them: so all members have
-    equally many training rows. At most one of:
+    equally many training rows. With
 
-    - `groups`: whole groups are assigned to folds, which differ in size;
-    - `times`: val is divided into as many periods as members, at most ten. Each member holds one out, and
+    - groups, whole groups are assigned to folds, which differ in size;
+    - times, val is divided into as many periods as members, at most ten. Each member holds one out, and
       trains on train and the periods before it, so that no member learns from rows after its own;
-    - `classes`: folds are stratified; classes with fewer rows than folds are stratified as one.
+    - classes, folds are stratified; classes with fewer rows than folds are stratified as one.
 
     Args:
         split: the split of the run. Train and val each have rows that count, and no group in common.
         counts: which rows of the table have a weight above 0; the others are in training always.
-        seed: of the folds.
     """
     folds = folds_of(members)
-    if times is not None:
-        validated = _periods(split, times, counts, min(members, folds))
-        return [validated[member % len(validated)] for member in range(members)]
+    if keys.times is not None:
+        periods = _periods(split, keys.times, counts, min(members, folds))
+        return [periods[member % len(periods)] for member in range(members)]
     rows = np.sort(np.concatenate([split.train, split.val]))
     splits: list[Split] = []
     for repeat in range(members):
         generator = np.random.default_rng([*seed, repeat])
-        for held_out in _folds(rows[counts[rows]], folds, generator, groups, classes):
+        for held_out in _folds(rows[counts[rows]], folds, generator, keys):
             train = np.setdiff1d(rows, held_out, assume_unique=True)
             splits.append(Split(train, np.sort(held_out), split.test))
         if len(splits) >= members:
@@ -70,19 +66,16 @@ def bagged_splits(
     return splits[:members]
 
 
-def _folds(
-    rows: Rows, folds: int, generator: np.random.Generator, groups: Codes | None, classes: Codes | None
-) -> list[Rows]:
+def _folds(rows: Rows, folds: int, generator: np.random.Generator, keys: SplitKeys) -> list[Rows]:
     """The rows of each fold: as many folds as there are rows or groups for."""
-    if groups is not None:
-        group_of, sizes = number_groups(groups[rows], 2)
+    if keys.groups is not None:
+        group_of, sizes = number_groups(keys.groups[rows], 2)
         fold_of = balance_groups(generator.permutation(len(sizes)), sizes, min(folds, len(sizes)))
         return [rows[np.isin(group_of, np.flatnonzero(fold_of == fold))] for fold in range(fold_of.max() + 1)]
     folds = min(folds, len(rows))
-    size, left = divmod(len(rows), folds)
-    if classes is not None:
-        classes = pool_rare(classes, rows, folds)
-    return random_parts(rows, [size] * folds + [left] * bool(left), generator, classes)[:folds]
+    size, left_over = divmod(len(rows), folds)
+    classes = None if keys.classes is None else pool_rare(keys.classes, rows, folds)
+    return random_parts(rows, [size] * folds + [left_over] * bool(left_over), generator, classes)[:folds]
 
 
 def _periods(split: Split, times: Times, counts: Bool[np.ndarray, " row"], folds: int) -> list[Split]:

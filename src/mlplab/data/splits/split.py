@@ -1,15 +1,23 @@
-"""Which rows of a table are train, val and test."""
+"""Which rows of a table are train, val and test, and what that may depend on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 PARTS = ("train", "val", "test")
 
 Rows = Int64[np.ndarray, " _"]
 """Row numbers of a table."""
+
+Codes = Int64[np.ndarray, " row"]
+"""Class or group of each row of a table, counted from 0; negative if missing."""
+
+Times = Float64[np.ndarray, " row"]
+"""Time of each row of a table, in any unit; NaN if missing."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,22 @@ class Split:
         return {
             name: sha256(rows.astype("<i8").tobytes()).hexdigest()[:16] for name, rows in self.parts().items()
         }
+
+
+class SplitKeys(NamedTuple):
+    """What a split depends on besides the row numbers; groups come before times, and times before classes.
+
+    Without `class_names`, classes that are too rare to stratify are stratified as one; with them, they are
+    refused.
+    """
+
+    groups: Codes | None = None
+    times: Times | None = None
+    classes: Codes | None = None
+    class_names: Sequence[str] = ()
+
+
+NO_KEYS = SplitKeys()
 
 
 def sample_rows(rows: Rows, most: int) -> Rows:

@@ -3,14 +3,12 @@
 scikit-learn's splitters give a set neither its exact share of rows and classes, nor a row of each rare class.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
-from mlplab.data.splits.split import PARTS, Rows, Split
-from mlplab.data.splits.split_helpers import (
+from mlplab.console import plural
+from mlplab.data.splits.partition import (
     balance_groups,
     check_classes,
     choose_groups,
@@ -19,35 +17,28 @@ from mlplab.data.splits.split_helpers import (
     random_parts,
     time_boundaries,
 )
+from mlplab.data.splits.split import NO_KEYS, PARTS, Codes, Rows, Split, SplitKeys, Times
 from mlplab.errors import Fault, UserError, listed
 
 LEAST_OF_TWO_FOLDS = 5
 """Fewest rows of a class with two folds: if one fold has three, train and val get one each of the others."""
 
-Codes = Int64[np.ndarray, " row"]
-"""Class or group of each row of a table, counted from 0; negative if missing."""
 
-Times = Float64[np.ndarray, " row"]
-"""Time of each row of a table, in any unit; NaN if missing."""
-
-
-def random_split(
-    rows: Rows, *, val: float, test: float, seed: int, classes: Codes | None = None, names: Sequence[str] = ()
-) -> Split:
+def random_split(rows: Rows, keys: SplitKeys = NO_KEYS, *, val: float, test: float, seed: int) -> Split:
     """Assigns `rows` at random; `val` and `test` are fractions of them, rounded to whole rows.
 
-    With `classes`, the sets are stratified (`stratified_counts`). Without their `names`, all classes with
-    fewer rows than there are sets are stratified as one.
+    With classes, the sets are stratified (`stratified_counts`); too rare are those with fewer rows than there
+    are sets.
 
     Raises:
-        UserError: if a set is empty, or a class with a name has fewer rows than there are sets.
+        UserError: if a set is empty, or a class with a name is too rare.
     """
-    classes = _stratifiable(classes, rows, names, len(PARTS))
+    classes = _classes_to_stratify(keys, rows, len(PARTS))
     n_val, n_test = round(val * len(rows)), round(test * len(rows))
     sizes = [n_val, n_test, len(rows) - n_val - n_test]
     val_rows, test_rows, train_rows = random_parts(rows, sizes, np.random.default_rng(seed), classes)
     remedy = "give the table more rows, or change data.split.val and data.split.test"
-    return _checked(_ascending(train_rows, val_rows, test_rows), len(rows), "data.split", remedy)
+    return _not_empty(_ascending(train_rows, val_rows, test_rows), len(rows), "data.split", remedy)
 
 
 def group_split(rows: Rows, groups: Codes, *, val: float, test: float, seed: int) -> Split:
@@ -79,51 +70,40 @@ def time_split(rows: Rows, times: Times, *, val: float, test: float) -> Split:
 
 
 def kfold_split(
-    rows: Rows,
-    *,
-    folds: int,
-    fold: int,
-    val: float,
-    seed: int,
-    groups: Codes | None = None,
-    times: Times | None = None,
-    classes: Codes | None = None,
-    names: Sequence[str] = (),
+    rows: Rows, keys: SplitKeys = NO_KEYS, *, folds: int, fold: int, val: float, seed: int
 ) -> Split:
     """Assigns `rows` at random to `folds` folds, whose sizes differ by at most one; `fold` is the test set.
 
-    A fraction `val` of the other rows, drawn again for each fold, is the validation set. At most one of:
+    A fraction `val` of the other rows, drawn again for each fold, is the validation set. With
 
-    - `groups`: whole groups are assigned, the largest first, each to the fold with the fewest rows so far;
-    - `times`: `folds + 1` chronological blocks of equal length, each beginning with a new time. Block
+    - groups, whole groups are assigned, the largest first, each to the fold with the fewest rows so far;
+    - times, there are `folds + 1` chronological blocks of equal length, each beginning with a new time. Block
       `fold + 1` is the test set; the latest of the rows before it are val; the rows after it are not used;
-    - `classes`: the sets are stratified (`stratified_counts`). Without their `names`, all classes with fewer
-      rows than there are folds (five with two folds) are stratified as one.
+    - classes, the sets are stratified (`stratified_counts`); too rare are those with fewer rows than there
+      are folds (five with two folds).
 
     Raises:
         UserError: if a set is empty; if there are too few rows, groups or times, or a row has no group or
-            time; if a class with a name has fewer rows than there are folds, or fewer than five with two
-            folds.
+            time; if a class with a name is too rare.
     """
     if folds > len(rows):
         raise UserError(Fault("more folds than rows", "data.split.folds", f"{folds}", f"at most {len(rows)}"))
-    if times is not None:
-        return _chronological_fold(rows, times, folds, fold, val)
+    if keys.times is not None:
+        return _chronological_fold(rows, keys.times, folds, fold, val)
     rest_generator = np.random.default_rng([seed, fold])
-    if groups is not None:
-        group_of, sizes = number_groups(groups[rows], max(folds, len(PARTS)))
+    if keys.groups is not None:
+        group_of, sizes = number_groups(keys.groups[rows], max(folds, len(PARTS)))
         fold_of = balance_groups(np.random.default_rng(seed).permutation(len(sizes)), sizes, folds)
         rest = rest_generator.permutation(np.flatnonzero(fold_of != fold))
         val_groups = choose_groups(rest, sizes, val * sizes[rest].sum(), leave=1)
         split = _split_of_groups(rows, group_of, val_groups, np.flatnonzero(fold_of == fold))
     else:
-        least = folds if folds >= len(PARTS) else LEAST_OF_TWO_FOLDS
-        classes = _stratifiable(classes, rows, names, least)
+        classes = _classes_to_stratify(keys, rows, folds if folds >= len(PARTS) else LEAST_OF_TWO_FOLDS)
         lengths = [(len(rows) + folds - 1 - number) // folds for number in range(folds)]
         parts = random_parts(rows, lengths, np.random.default_rng(seed), classes)
         test_rows = parts.pop(fold)
         split = _ascending(*_train_and_val(np.concatenate(parts), val, rest_generator, classes), test_rows)
-    return _checked(split, len(rows), "data.split", "change data.split.folds or data.split.val")
+    return _not_empty(split, len(rows), "data.split", "change data.split.folds or data.split.val")
 
 
 def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: int) -> Split:
@@ -140,34 +120,29 @@ def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: in
         what = "is a folder, not a file" if path.is_dir() else "no such file"
         raise UserError(Fault(what, str(path), remedy="check data.split.path"))
     words = np.array(path.read_text(encoding="utf-8", errors="replace").split())
-    unknown = [(number, str(word)) for number, word in enumerate(words, 1) if word not in PARTS]
-    if unknown:
-        number, word = unknown[0]
-        raise UserError(
-            Fault("unknown word", f"{path}, word {number}", found=f"'{word}'", expected=" or ".join(PARTS))
-        )
+    for number, word in enumerate(words, 1):
+        if word not in PARTS:
+            where = f"{path}, word {number}"
+            raise UserError(Fault("unknown word", where, f"'{word}'", expected=" or ".join(PARTS)))
     if len(words) != total:
-        raise UserError(
-            Fault(
-                f"has {len(words)} words, but the table has {total} rows",
-                str(path),
-                expected="one word per data row",
-                remedy="write train, val or test for each row of the table, in the same order",
-            )
-        )
+        what = f"has {plural(len(words), 'word')}, but the table has {plural(total, 'row')}"
+        remedy = "write train, val or test for each row of the table, in the same order"
+        raise UserError(Fault(what, str(path), expected="one word per data row", remedy=remedy))
     train_rows, val_rows, test_rows = (rows[words[rows] == part] for part in PARTS)
     if "val" not in words:
         train_rows, val_rows = _train_and_val(train_rows, val, np.random.default_rng(seed), None)
     remedy = "give each set a row in that file, or change data.split.val"
-    return _checked(_ascending(train_rows, val_rows, test_rows), len(rows), str(path), remedy)
+    return _not_empty(_ascending(train_rows, val_rows, test_rows), len(rows), str(path), remedy)
 
 
-def _stratifiable(classes: Codes | None, rows: Rows, names: Sequence[str], least: int) -> Codes | None:
-    """The classes to stratify by: checked if they have names, else with the rare ones pooled."""
-    if classes is None or not names:
-        return None if classes is None else pool_rare(classes, rows, least)
-    check_classes(classes[rows], names, least)
-    return classes
+def _classes_to_stratify(keys: SplitKeys, rows: Rows, least: int) -> Codes | None:
+    """The classes, checked if they have names, else with the rare ones pooled."""
+    if keys.classes is None:
+        return None
+    if not keys.class_names:
+        return pool_rare(keys.classes, rows, least)
+    check_classes(keys.classes[rows], keys.class_names, least)
+    return keys.classes
 
 
 def _train_and_val(
@@ -198,17 +173,11 @@ def _chronological_fold(rows: Rows, times: Times, folds: int, fold: int, val: fl
     return _ascending(train_rows, val_rows, test_rows)
 
 
-def _checked(split: Split, rows: int, where: str, remedy: str) -> Split:
+def _not_empty(split: Split, rows: int, where: str, remedy: str) -> Split:
     """The split, if no set is empty."""
     sizes = {part: len(in_part) for part, in_part in split.parts().items()}
-    if empty := [part for part, size in sizes.items() if size == 0]:
-        raise UserError(
-            Fault(
-                f"the {listed(empty)} set{'s are' if len(empty) > 1 else ' is'} empty",
-                where,
-                found=f"{rows} rows: " + ", ".join(f"{part} {size}" for part, size in sizes.items()),
-                expected="at least one row in each set",
-                remedy=remedy,
-            )
-        )
+    if empty := [part for part, size in sizes.items() if not size]:
+        what = f"the {listed(empty)} set{'s are' if len(empty) > 1 else ' is'} empty"
+        counts = f"{rows} rows: " + ", ".join(f"{part} {size}" for part, size in sizes.items())
+        raise UserError(Fault(what, where, counts, "at least one row in each set", remedy))
     return split

@@ -5,7 +5,7 @@ whose arguments are the bounds of the inputs that it uses. Inputs are drawn unif
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -23,17 +23,11 @@ SCENARIO_COLUMNS = 8
 """About the number of columns of a scenario."""
 
 
-@dataclass(frozen=True)
-class Function:
+class Function(NamedTuple):
     """A function and the bounds of the inputs it uses; additional inputs have the last bounds."""
 
     values: Callable[[X], Y]
     bounds: tuple[Bounds, ...]
-
-    @property
-    def features(self) -> int:
-        """Number of inputs that the function uses."""
-        return len(self.bounds)
 
 
 FUNCTIONS: dict[str, Function] = {}
@@ -110,37 +104,25 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
     """
     names = [*FUNCTIONS, *SCENARIOS]
     if function not in names:
-        raise UserError(
-            Fault(
-                "unknown function",
-                "data.function",
-                found=f"'{function}'",
-                expected=f"one of {listed(names)}",
-                remedy=did_you_mean(nearest(function, names)),
-            )
-        )
-    width = features or (FUNCTIONS[function].features if function in FUNCTIONS else SCENARIO_COLUMNS)
+        expected, remedy = f"one of {listed(names)}", did_you_mean(nearest(function, names))
+        raise UserError(Fault("unknown function", "data.function", f"'{function}'", expected, remedy))
+    used = len(FUNCTIONS[function].bounds) if function in FUNCTIONS else SCENARIO_COLUMNS
+    width = features or used
     if (wanted := rows * width * 8) > (free := free_memory()):
         what = f"need {wanted / 2**30:,.0f} GiB of memory, and {free / 2**30:,.0f} GiB are free"
-        found = f"{rows} rows of {width} features"
-        raise UserError(Fault(what, "data.rows and data.features", found, remedy="draw fewer rows"))
+        size = f"{rows} rows of {width} features"
+        raise UserError(Fault(what, "data.rows and data.features", size, remedy="draw fewer rows"))
     generator = np.random.default_rng(seed)
     if function in SCENARIOS:
         if features is not None:
             what, remedy = f"{function} has a fixed set of inputs", "use data.features=null"
-            raise UserError(Fault(what, "data.features", found=str(features), remedy=remedy))
+            raise UserError(Fault(what, "data.features", f"{features}", remedy=remedy))
         return SCENARIOS[function](rows, noise, generator)
-    chosen = FUNCTIONS[function]
-    if width < chosen.features:
-        raise UserError(
-            Fault(
-                f"{function} uses {chosen.features} inputs",
-                "data.features",
-                found=str(width),
-                expected=f"{chosen.features} or more; additional inputs do not affect the target",
-            )
-        )
-    bounds = np.array([*chosen.bounds, *[chosen.bounds[-1]] * (width - chosen.features)], dtype=np.float64)
-    x = generator.uniform(bounds[:, 0], bounds[:, 1], (rows, width))
-    y = chosen.values(x) + noise * generator.standard_normal(rows)
+    if width < used:
+        expected = f"{used} or more; additional inputs do not affect the target"
+        raise UserError(Fault(f"{function} uses {used} inputs", "data.features", f"{width}", expected))
+    values, bounds = FUNCTIONS[function]
+    low, high = np.array([*bounds, *[bounds[-1]] * (width - used)], dtype=np.float64).T
+    x = generator.uniform(low, high, (rows, width))
+    y = values(x) + noise * generator.standard_normal(rows)
     return pl.DataFrame({**{f"x{i + 1}": x[:, i] for i in range(width)}, "target": y})

@@ -34,7 +34,7 @@ def demand(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFr
 
     The load grows by 4 MW a year. It is higher during working hours, in the evening, and when people heat or
     cool. Its error is autoregressive with coefficient 0.7; `noise` is the standard deviation of the
-    innovations, which cannot be predicted. `temperature` is in °C; `lag_24` is the load 24 hours before.
+    innovations. `temperature` is in °C; `lag_24` is the load 24 hours before.
     """
     before = max(LAGS)
     hours = np.arange(-before, rows)
@@ -65,14 +65,11 @@ def ratings(rows: int, noise: float, generator: np.random.Generator) -> pl.DataF
     """
     size = 2 * isqrt(rows) + 2
     pairs = np.divmod(generator.choice(size**2, rows, replace=False), size)
-    user, item = ((0.4 * generator.standard_normal(size))[each] for each in pairs)
-    tastes = [0.7 * generator.standard_normal((size, 2))[each] for each in pairs]
+    user, item = ((0.4 * generator.standard_normal(size))[numbers] for numbers in pairs)
+    tastes = [0.7 * generator.standard_normal((size, 2))[numbers] for numbers in pairs]
     rating = 3 + user + item + (tastes[0] * tastes[1]).sum(1) + noise * generator.standard_normal(rows)
-    names = {
-        name: [f"{name} {each}" for each in numbers]
-        for name, numbers in zip(("user", "item"), pairs, strict=True)
-    }
-    return pl.DataFrame({**names, "target": rating})
+    users, items = [f"user {number}" for number in pairs[0]], [f"item {number}" for number in pairs[1]]
+    return pl.DataFrame({"user": users, "item": items, "target": rating})
 
 
 @scenario

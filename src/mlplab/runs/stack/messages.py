@@ -8,7 +8,7 @@ import numpy as np
 from mlplab.config import CsvData, CustomModel, Mlp, TrainConfig, chosen
 from mlplab.config.metrics import BASELINES, metrics_of
 from mlplab.console import plural
-from mlplab.data.target_leaks import CLASS_ERRORS, UNEXPLAINED
+from mlplab.data.leaks.target_leaks import CLASS_ERRORS, UNEXPLAINED
 from mlplab.errors import listed, shortened
 from mlplab.models import MLP
 from mlplab.runs import warm_start

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mlplab.config import CustomModel, Mlp, TrainConfig, parse
 from mlplab.config.keys import differing
+from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
-from mlplab.data.seen_rows import SeenRows
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs.discovery import read_config, read_metrics

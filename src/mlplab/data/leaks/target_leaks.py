@@ -1,7 +1,7 @@
 """Input columns that may contain the target, since it can be computed from them.
 
-They are found on training rows and judged on validation rows. They stay inputs: physical tables can be exact,
-too.
+Trees and sums are fitted to training rows and judged on validation rows. The columns stay inputs: physical
+tables can be exact, too.
 """
 
 from collections.abc import Sequence
@@ -29,9 +29,10 @@ on training rows count, too: few validation rows may all be predicted well by ch
 MAX_DEPTH = 8
 """Depth of the trees for numbers."""
 
-VALUES, ROWS, FEWEST = 2 * 10**6, 5000, 10
-"""Largest number of rows × features × targets and of rows, of which a random sample is used if there are
-more; fewest validation rows."""
+MAX_VALUES, MAX_ROWS = 2 * 10**6, 5000
+"""Rows × features × targets, and rows; of more, a random sample is used."""
+
+MIN_VAL_ROWS = 10
 
 SUMMAND = 0.01
 """Smallest coefficient of a summand relative to the largest, for standardized columns."""
@@ -48,29 +49,28 @@ def target_leaks(table: Table, split: Split) -> list[str]:
     There are none if a table has a single input, without which nothing could be learned.
     """
     schema = table.schema
-    most = min(ROWS, VALUES // (table.x.shape[1] * len(schema.targets)))
+    most = min(MAX_ROWS, MAX_VALUES // (table.x.shape[1] * len(schema.targets)))
     usable = (r if table.weight is None else r[table.weight[r] > 0] for r in (split.train, split.val))
     train, val = (sample_rows(rows, most) for rows in usable)
-    if len(val) < FEWEST or len(schema.inputs) == 1:
+    if len(val) < MIN_VAL_ROWS or len(schema.inputs) == 1:
         return []
-    x_train, x_val = table.x[train], table.x[val]
+    x, x_val = table.x[train], table.x[val]
     leaks: dict[str, list[str]] = {}
     sums = []
     for target, y in zip(schema.targets, table.y.T, strict=True):
-        found = [
-            column.name
-            for column, own in zip(schema.inputs, schema.feature_slices, strict=True)
-            if (
-                _determines_class(x_train[:, own], y[train], x_val[:, own], y[val], len(column.categories))
-                if schema.classes
-                else _determines_number(x_train[:, own], y[train], x_val[:, own], y[val])
-            )
-        ]
-        if not found and not schema.classes:
-            summands = _summands(table, x_train, y[train], x_val, y[val])
-            found = summands if len(summands) == 1 else []
-            sums += [_sum_warning(target, summands)] if len(summands) > 1 else []
-        for name in found:
+        names = []
+        for column, part in zip(schema.inputs, schema.feature_slices, strict=True):
+            known = x[:, part], y[train], x_val[:, part], y[val]
+            leaves = len(column.categories) + 1
+            if _determines_class(*known, leaves) if schema.classes else _determines_number(*known):
+                names.append(column.name)
+        if not names and not schema.classes:
+            names = _summands(table, x, y[train], x_val, y[val])
+            if len(names) > 1:
+                what = f"'{target}' is almost exactly a weighted sum of {listed(map(repr, names), SHOWN)}"
+                sums.append(f"{what}; if it was computed from them, drop one: {typed(names[0], 'drop')}")
+                names = []
+        for name in names:
             leaks.setdefault(name, []).append(target)
     in_order = np.sort(split.train)
     return [_warning(table, in_order, name, targets) for name, targets in [*leaks.items()][:SHOWN]] + sums
@@ -95,11 +95,6 @@ def _is_sorted(table: Table, y: Y) -> bool:
     return bool((steps >= 0).all() or (steps <= 0).all())
 
 
-def _sum_warning(target: str, summands: Sequence[str]) -> str:
-    what = f"'{target}' is almost exactly a weighted sum of {listed(map(repr, summands), SHOWN)}"
-    return f"{what}; if it was computed from them, drop one: {typed(summands[0], 'drop')}"
-
-
 def _determines_number(x: X, y: Y, x_val: X, y_val: Y) -> bool:
     """Whether a column almost determines the order of a target."""
     from sklearn.tree import DecisionTreeRegressor  # imported here since it takes half a second
@@ -110,13 +105,12 @@ def _determines_number(x: X, y: Y, x_val: X, y_val: Y) -> bool:
     return _unexplained(tree.predict(x_val), expected) <= UNEXPLAINED
 
 
-def _determines_class(x: X, y: Y, x_val: X, y_val: Y, categories: int) -> bool:
-    """Whether a column almost determines a class, by a tree with two leaves a class, or one a category."""
+def _determines_class(x: X, y: Y, x_val: X, y_val: Y, leaves: int) -> bool:
+    """Whether a column almost determines a class, by a tree with two leaves a class, or `leaves`."""
     from sklearn.tree import DecisionTreeClassifier
 
     classes, counts = np.unique(y, return_counts=True)
-    leaves = max(2 * len(classes), categories + 1)
-    tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=0).fit(x, y)
+    tree = DecisionTreeClassifier(max_leaf_nodes=max(2 * len(classes), leaves), random_state=0).fit(x, y)
     most_frequent = classes[counts.argmax()]
     return all(
         (others := (true != most_frequent).sum()) > 0
@@ -131,7 +125,7 @@ def _summands(table: Table, x: X, y: Y, x_val: X, y_val: Y) -> list[str]:
 
     names = np.array([column.name for column in table.schema.inputs for _ in range(column.width)])
     numbers = np.array(table.schema.categories) == 0
-    x, x_val = (np.nan_to_num(each[:, numbers].astype(np.float64)) for each in (x, x_val))
+    x, x_val = (np.nan_to_num(of_rows[:, numbers].astype(np.float64)) for of_rows in (x, x_val))
     std = np.where(varies := x.std(0) > 0, x.std(0), 1)
     ridge = RidgeCV(10.0 ** np.arange(-6, 3)).fit(x / std, y) if varies.any() else None
     if ridge is None or _unexplained(ridge.predict(x_val / std), y_val) > UNEXPLAINED_BY_SUM:

@@ -1,13 +1,13 @@
-"""Which rows are taken for rows of training, by their keys."""
+"""Which rows are recognised as rows of training, by their keys."""
 
 import numpy as np
 import polars as pl
 import pytest
 from support import config, table_of
 
-from mlplab.data import fingerprint
-from mlplab.data.cache import HashedTable, RunData
-from mlplab.data.fingerprint import DIGITS, RowKeys, Values
+from mlplab.data.cache import RunData
+from mlplab.data.leaks import row_keys
+from mlplab.data.leaks.row_keys import DIGITS, RowKeys, Values
 from mlplab.data.splits.split import Split
 
 ROWS = 3000
@@ -16,12 +16,12 @@ ROWS = 3000
 def data_of(frame: pl.DataFrame) -> RunData:
     """The first half of the rows is in training, the second is the test."""
     train, val, test = np.split(np.arange(len(frame)), [len(frame) // 2 - 10, len(frame) // 2])
-    return RunData(HashedTable(table_of(frame)), Split(train, val, test), config().data.split)
+    return RunData(table_of(frame), Split(train, val, test), config().data.split)
 
 
 def recognised(data: RunData) -> int:
-    """How many test rows are taken for rows in training."""
-    return int(data.seen.recognised(data.hashed.values, data.split.test)[1].sum())
+    """How many test rows are recognised as rows in training."""
+    return int(data.seen.recognised(data.table.values, data.split.test)[1].sum())
 
 
 def test_rows_that_6_digits_cannot_tell_apart_are_compared_with_more() -> None:
@@ -56,6 +56,6 @@ def test_recognition_depends_on_neither_order_nor_blocks(
     keys = RowKeys.of(values, [False] * 5, digits)
     rows = np.arange(ROWS)
     known = [np.sort(each) for each in keys.keys(values, rows)]
-    monkeypatch.setattr(fingerprint, "BLOCK", 7)
+    monkeypatch.setattr(row_keys, "BLOCK", 7)
     order = source.permutation(ROWS)
     assert keys.recognised(values, order, known).all()

@@ -5,20 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from mlplab.data.splits.split import Codes
 from mlplab.errors import Fault, UserError, listed
 
 Ints = Int64[np.ndarray, " _"]
 
 
 def random_parts(
-    rows: Ints,
-    sizes: Sequence[int],
-    generator: np.random.Generator,
-    classes: Int64[np.ndarray, " row"] | None,
+    rows: Ints, sizes: Sequence[int], generator: np.random.Generator, classes: Codes | None
 ) -> list[Ints]:
     """`rows` in random order, divided into parts of these sizes.
 
-    With `classes` (the classes of all rows of the table), parts are stratified by `stratified_counts`.
+    With `classes`, parts are stratified by `stratified_counts`.
     """
     rows = generator.permutation(rows)
     if classes is None:
@@ -68,8 +66,8 @@ def check_classes(codes: Ints, names: Sequence[str], least: int) -> None:
     _check_none_missing(codes < 0, where)
     present, sizes = np.unique(codes, return_counts=True)
     if len(present) < 2:
-        found = listed(f"'{names[code]}'" for code in present)
-        raise UserError(Fault("has only one class", where, found, "two or more", remedy))
+        only = listed(f"'{names[code]}'" for code in present)
+        raise UserError(Fault("has only one class", where, only, "two or more", remedy))
     rare = [
         Fault(f"class '{names[code]}' has {size} rows", where, "", f"{least} or more", remedy)
         for code, size in zip(present, sizes, strict=True)
@@ -79,8 +77,8 @@ def check_classes(codes: Ints, names: Sequence[str], least: int) -> None:
         raise UserError(*rare)
 
 
-def pool_rare(classes: Int64[np.ndarray, " row"], rows: Ints, least: int) -> Int64[np.ndarray, " row"]:
-    """The classes of all rows of a table; those with fewer than `least` of `rows` become one class."""
+def pool_rare(classes: Codes, rows: Ints, least: int) -> Codes:
+    """The classes of a table's rows, where those with fewer than `least` of `rows` are one class."""
     present, sizes = np.unique(classes[rows], return_counts=True)
     return np.where(np.isin(classes, present[sizes < least]), present.max() + 1, classes)
 
@@ -95,8 +93,7 @@ def number_groups(codes: Ints, least: int) -> tuple[Ints, Ints]:
     _check_none_missing(codes < 0, where)
     _, numbers, sizes = np.unique(codes, return_inverse=True, return_counts=True)
     if len(sizes) < least:
-        found, remedy = f"{len(sizes)}", f"choose a different column: {where}=…"
-        raise UserError(Fault("has too few groups", where, found, f"{least} or more", remedy))
+        raise _too_few("groups", where, len(sizes), least)
     return numbers, sizes
 
 
@@ -133,10 +130,7 @@ def time_boundaries(times: Float64[np.ndarray, " _"], wanted: Sequence[float | i
     _check_none_missing(np.isnan(times), where)
     new = np.flatnonzero(times[1:] != times[:-1]) + 1
     if len(new) < len(wanted):
-        found, remedy = f"{len(new) + 1}", f"choose a different column: {where}=…"
-        raise UserError(
-            Fault("has too few distinct times", where, found, f"{len(wanted) + 1} or more", remedy)
-        )
+        raise _too_few("distinct times", where, len(new) + 1, len(wanted) + 1)
     boundaries, end = [], len(new)
     for index in reversed(range(len(wanted))):  # leaves room for the boundaries before it
         end = index + int(np.abs(new[index:end] - wanted[index]).argmin())
@@ -147,6 +141,10 @@ def time_boundaries(times: Float64[np.ndarray, " _"], wanted: Sequence[float | i
 def _check_none_missing(missing: Bool[np.ndarray, " _"], where: str) -> None:
     if missing.any():
         what = f"{missing.sum()} of {len(missing)} rows have no value in this column"
-        raise UserError(
-            Fault(what, where, remedy=f"fill in the column, or choose a different one: {where}=…")
-        )
+        remedy = f"fill in the column, or choose a different one: {where}=…"
+        raise UserError(Fault(what, where, remedy=remedy))
+
+
+def _too_few(what: str, where: str, count: int, least: int) -> UserError:
+    remedy = f"choose a different column: {where}=…"
+    return UserError(Fault(f"has too few {what}", where, f"{count}", f"{least} or more", remedy))

@@ -1,7 +1,7 @@
-"""The rows in training or validation of a run, by keys."""
+"""The rows in training or validation of a run, by keys that recognise them in other tables, too."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from math import sqrt
@@ -10,8 +10,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from mlplab.data.fingerprint import RowKeys, Values
-from mlplab.data.splits.split import Rows
+from mlplab.data.leaks.row_keys import DIGITS, RowKeys, Values
+from mlplab.data.splits.split import Rows, Split, sample_rows
+from mlplab.data.table import Table
+
+TEST_SAMPLE = 10_000
+"""At most this many test rows are compared with the rows in training and validation."""
+
+MAX_FALSE = 1e-3
+"""The largest share of test rows that may be mistaken for rows in training or validation."""
 
 DEVIATIONS = 3
 """A share is clearly above another if the difference has that many standard errors."""
@@ -22,7 +29,6 @@ class SeenRows:
     """The rows in training or validation of a run, and how many of its test rows resemble them.
 
     Attributes:
-        row_keys: computes the keys.
         features: the sorted keys of their features.
         rows: the sorted keys of their features and targets.
         test: the number of test rows (or of a sample) that are none of these rows.
@@ -34,6 +40,13 @@ class SeenRows:
     rows: Int64[np.ndarray, " _"]
     test: int = 0
     repeated: int = 0
+
+    @classmethod
+    def of(cls, table: Table, split: Split, digits: int) -> "SeenRows":
+        """The rows of train and val, by so many digits; without the counts of test rows."""
+        row_keys, keys = table.row_keys(digits)
+        rows = np.concatenate([split.train, split.val])
+        return cls(row_keys, np.unique(keys[0, rows]), np.unique(keys[1, rows]))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> "SeenRows":
@@ -66,3 +79,25 @@ class SeenRows:
         share = (repeated + self.repeated) / (total + self.test)
         error = sqrt(share * (1 - share) * (1 / total + 1 / self.test))
         return repeated / total - self.repeated / self.test > DEVIATIONS * error
+
+
+def seen_rows(table: Table, split: Split) -> SeenRows:
+    """The rows of train and val, by as few digits as distinguish the test rows from them."""
+    test = sample_rows(split.test, TEST_SAMPLE)
+    for digits in DIGITS:
+        seen = SeenRows.of(table, split, digits)
+        features, rows = seen.recognised(table.values, test)
+        if seen.row_keys.is_exact or digits == DIGITS[-1] or not rows.any():
+            break
+        equal = SeenRows.of(table, split, DIGITS[-1]).recognised(table.values, test)[1]
+        if (rows & ~equal).mean() <= MAX_FALSE:
+            break
+    return replace(seen, test=int((~rows).sum()), repeated=int((features & ~rows).sum()))
+
+
+def count_repeated(table: Table, split: Split, seen: SeenRows) -> int:
+    """The number of test rows that equal a row of train or val in all columns."""
+    rows = split.test[seen.recognised(table.values, split.test)[1]]
+    if len(rows) and not seen.row_keys.is_exact:
+        return int(SeenRows.of(table, split, DIGITS[-1]).recognised(table.values, rows)[1].sum())
+    return len(rows)

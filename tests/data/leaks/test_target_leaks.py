@@ -9,9 +9,9 @@ from sklearn import datasets
 from support import config, table_of
 
 from mlplab.data.cache import DataCache
+from mlplab.data.leaks.target_leaks import target_leaks
 from mlplab.data.splits.splitters import random_split
 from mlplab.data.table import Table
-from mlplab.data.target_leaks import target_leaks
 
 ROWS = 600
 

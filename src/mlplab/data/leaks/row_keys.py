@@ -1,4 +1,4 @@
-"""Keys of rows, which recognise rows in other tables, even if those have fewer digits."""
+"""Keys of rows, by which rows are recognised in other tables, even if those have fewer digits."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from mlplab.data.splits.split import Rows, sample_rows
 
 BLOCK, VALUES = 16_384, 2**21
-"""Rows and values in memory at a time, at most; there are several copies."""
+"""At most this many rows and values are in memory at a time, in several copies."""
 
 SAMPLE = 20_000
 """The scales of columns are computed from at most this many rows, drawn at random."""
@@ -47,11 +47,7 @@ NEIGHBOURS = np.array([*product((0, 1), repeat=PROJECTIONS)]).T
 
 @dataclass(frozen=True)
 class Values:
-    """The numbers of a table in their own units, block by block.
-
-    Attributes:
-        offsets: what was subtracted from each feature.
-    """
+    """The numbers of a table in their own units; `offsets` were subtracted from its features."""
 
     x: Float[np.ndarray, "row feature"]
     y: Float64[np.ndarray, "row target"]
@@ -92,7 +88,7 @@ class RowKeys:
         """Keys for a table, by the scales of its columns.
 
         Args:
-            dates: which features are of dates.
+            dates: whether each feature is of a date.
             digits: one of `DIGITS`.
         """
         rows = sample_rows(np.arange(len(values.x)), min(SAMPLE, VALUES // values.x.shape[1]))
@@ -133,14 +129,14 @@ class RowKeys:
         Args:
             known: keys of features, and of features and targets; both are sorted.
         """
-        found, sets = np.empty((2, len(rows)), np.bool_), [*map(_KeySet, known)]
+        recognised, sets = np.empty((2, len(rows)), np.bool_), [*map(_KeySet, known)]
         for part in _blocks(len(rows), len(self.step)):
             for place, (hashes, cells) in enumerate(self._hashes_and_cells(values.of(rows[part]))):
-                own = np.floor(cells)
-                sides = np.where(cells - own < 0.5, -1, 1) * CELL_MULTIPLIERS
-                probes = _keys(hashes, own)[:, None] + sides @ NEIGHBOURS
-                found[place, part] = sets[place].contains(probes).any(1)
-        return found
+                lower = np.floor(cells)
+                sides = np.where(cells - lower < 0.5, -1, 1) * CELL_MULTIPLIERS
+                probes = _keys(hashes, lower)[:, None] + sides @ NEIGHBOURS
+                recognised[place, part] = sets[place].contains(probes).any(1)
+        return recognised
 
     def _hashes_and_cells(
         self, values: Float64[np.ndarray, "some column"]
@@ -196,7 +192,7 @@ class _KeySet:
         self.first[keys >> self.shift] = True  # negative ones are indices from the end
 
     def contains(self, keys: Int64[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
-        found = self.first[keys >> self.shift]
-        places = np.searchsorted(self.keys, keys[found])
-        found[found] = self.keys[np.minimum(places, len(self.keys) - 1)] == keys[found]
-        return found
+        contained = self.first[keys >> self.shift]
+        places = np.searchsorted(self.keys, keys[contained])
+        contained[contained] = self.keys[np.minimum(places, len(self.keys) - 1)] == keys[contained]
+        return contained
