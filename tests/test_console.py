@@ -20,13 +20,6 @@ def test_long_work_has_a_line_every_few_seconds(monkeypatch: pytest.MonkeyPatch)
     assert len(lines) == count
 
 
-def test_short_work_has_none() -> None:
-    lines: list[str] = []
-    with progress_lines(lines.append, lambda: "done"):
-        pass
-    assert lines == []
-
-
 def test_long_lines_are_wrapped_between_words_and_indented() -> None:
     path = "outputs/" + "x" * 90
     text = f"one two three four five\n  refused: six seven eight\nfolder: {path}"

@@ -204,33 +204,7 @@ def test_a_warm_start_hands_on_what_was_seen(
     assert "first.csv: 170 of 200 rows were in training or validation" in ended.err
 
 
-def test_a_warm_start_on_dates_written_otherwise_is_warned_of(command: Command, frame: pl.DataFrame) -> None:
-    days = [f"2024-{1 + i % 12:02}-{13 + i % 9:02}" for i in range(ROWS)]
-    frame.with_columns(day=pl.Series(days)).write_csv("t.csv")
-    assert command(*SMALL, "name=r").status == 0
-    days = [".".join(reversed(day.split("-"))) for day in days]
-    frame.with_columns(day=pl.Series(days)).write_csv("t.csv")
-    ended = command(*SMALL, "init_from=outputs/r", "data.split.seed=1", "name=other")
-    assert ended.status == 0, ended
-    assert "25 of the 30 test rows were in its training or validation" in ended.out
-
-
-def test_one_run_of_a_sweep_may_need_logarithms(command: Command) -> None:
-    ended = command("-m", *SMALL, "model.preprocessing.target=log,standard", "name=s")
-    assert ended.status == 1
-    assert "rows have a target of 0 or less, which has no logarithm" in ended.out + ended.err
-    assert {run.name: status_of(run) for run in Path("outputs/s").glob("target=*")} == {
-        "target=log": "failed",
-        "target=standard": "done",
-    }
-
-
 def test_rows_that_stand_in_training_and_test_are_counted(command: Command, frame: pl.DataFrame) -> None:
-    pl.concat([frame, frame[:2]]).write_csv("t.csv")
-    words = ["train"] * 120 + ["val"] * 40 + ["test"] * 42
-    Path("parts.txt").write_text("\n".join(words))
-    ended = command(*SMALL, *FILE, "name=few")
-    assert "2 of the 42 test rows equal a row of train or val\n" in ended.out
     pl.concat([frame, frame]).write_csv("t.csv")
     ended = command(*SMALL, "name=many")
     [warning] = [line for line in ended.out.splitlines() if line.startswith("warning: ")]

@@ -151,14 +151,6 @@ def test_missing_and_unseen_values_are_imputed_and_indicated() -> None:
     assert torch.equal(found[1, :, 9:], weight[1, 1].expand(3, 2))
 
 
-def test_an_unseen_category_is_indicated_whatever_its_code() -> None:
-    statistics = mixed()
-    statistics["present"][0, 0, :3] = False
-    statistics["mode"][0, 0, 1] = 0
-    found = build(statistics=statistics).transform(torch.tensor([[[0.0, 0, 0, 1, 0]]] * 2))
-    assert found[:, 0, 3].tolist() == [1, 0]
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_impute_handles_what_transform_does_not(name: str) -> None:
     preprocessing = build(name)
@@ -217,14 +209,6 @@ def test_a_members_part_of_the_state_is_a_preprocessing(name: str) -> None:
         assert torch.equal(transforms[0].inverse_transform(z[one]), transforms[1].inverse_transform(z)[one])
 
 
-@pytest.mark.parametrize("shape", [(2, 7, 10), (10,)])
-def test_a_state_of_other_shapes_is_refused(shape: tuple[int, ...]) -> None:
-    preprocessing = build("quantile")
-    state = preprocessing.state_dict() | {"scaling.quantiles": torch.zeros(shape)}
-    with pytest.raises(RuntimeError, match=r"scaling\.quantiles"):
-        preprocessing.load_state_dict(state)
-
-
 @pytest.mark.parametrize("name", ["standard", "robust_clip", "quantile"])
 def test_a_shifted_member_takes_columns_with_another_centre(name: str) -> None:
     preprocessing, x = build(name, dtype=torch.float64), rows().double()
@@ -233,25 +217,3 @@ def test_a_shifted_member_takes_columns_with_another_centre(name: str) -> None:
     preprocessing.shift(1, offset)
     after = preprocessing.transform(torch.stack([x[0], x[1] + offset]))
     torch.testing.assert_close(after, before)
-
-
-def test_a_table_without_numbers_is_transformed() -> None:
-    layout = FeatureLayout((2, 3), (False, True))
-    statistics = numbers([0.0, 1], [0.0, 1]) | {
-        "present": torch.ones(1, 1, 5, dtype=torch.bool),
-        "mode": row([0, 1]),
-    }
-    for name in NAMES:
-        preprocessing = Preprocessing(section(name), layout, 1, [0], torch.float32, statistics)
-        found = preprocessing.transform(torch.tensor([[[1.0, NAN], [0, 2]]]))
-        assert found.tolist() == [[[1, 0, 1, 0, 1, 0], [0, 1, 0, 0, 0, 1]]]
-
-
-def test_embeddings_are_drawn_from_a_standard_normal_distribution() -> None:
-    large = build(embedding_dim=4000)
-    assert large.category_encoder is not None
-    weight = large.category_encoder.weight
-    assert weight is not None
-    assert weight.std((1, 2)).tolist() == pytest.approx([1, 1], abs=0.03)
-    assert weight.mean((1, 2)).tolist() == pytest.approx([0, 0], abs=0.03)
-    assert not torch.equal(weight[0], weight[1])

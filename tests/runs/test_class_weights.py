@@ -10,7 +10,7 @@ from support import resolved
 
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache, RunData
-from mlplab.runs.stack.build import build_stack, class_weights
+from mlplab.runs.stack.build import class_weights
 
 ROWS = 120
 LABELS = np.array(["often"] * 80 + ["seldom"] * 30 + ["rare"] * 10)
@@ -68,10 +68,3 @@ def test_members_have_their_own_and_others_none() -> None:
     for member, (run, data) in enumerate(runs):
         assert torch.equal(found[member : member + 1], class_weights([run], [data]))  # type: ignore[arg-type]
     assert class_weights(*map(list, zip(run_of(), strict=True))) is None
-
-
-def test_they_are_in_the_loss_of_a_stack() -> None:
-    run, data = run_of("data.class_weights=balanced")
-    stack = build_stack([run], [data])
-    transform = stack.module.network.preprocessing.target_transform
-    assert torch.equal(transform.class_weight, class_weights([run], [data]))  # type: ignore[arg-type]

@@ -42,20 +42,17 @@ def warnings_of(folder: str, *overrides: str) -> tuple[list[str], dict[str, floa
 
 
 @pytest.mark.usefixtures("churn")
-def test_epochs_in_vain_are_pointed_out_with_remedies_that_work() -> None:
+def test_epochs_in_vain_are_pointed_out_with_a_remedy_that_works() -> None:
     [warning, _], metrics = warnings_of("run")
     best, epochs = metrics["best_epoch"], metrics["epochs"]
     assert warning.startswith(f"the best epoch is {best:.0f} of {epochs:.0f}; those ")
-    stop, fewer = re.findall(r"\((\S+=\d+)\)", warning)
+    [stop] = re.findall(r"\((\S+=\d+)\)", warning)
     left, stopped = warnings_of("stopped", stop)
     assert not any("best epoch" in each for each in left)
     assert stopped["epochs"] < epochs / 2
     assert {key: stopped[key] for key in ("best_epoch", "test/log_loss")} == {
         key: metrics[key] for key in ("best_epoch", "test/log_loss")
     }
-    left, short = warnings_of("fewer", fewer)
-    assert not any("best epoch" in each for each in left)
-    assert short["val/log_loss"] < 1.05 * metrics["val/log_loss"]
 
 
 @pytest.mark.usefixtures("churn")
@@ -92,4 +89,4 @@ def test_a_baseline_that_is_exact_is_pointed_out(tmp_path: Path, monkeypatch: py
     ("best", "epochs", "early"), [(2, 200, True), (20, 200, True), (21, 200, False), (1, 19, False)]
 )
 def test_an_early_best_epoch_is_in_the_first_tenth(best: int, epochs: int, *, early: bool) -> None:
-    assert bool(early_best_epoch(best, epochs, 64.0)) == early
+    assert bool(early_best_epoch(best, epochs)) == early

@@ -153,8 +153,8 @@ def test_the_others_choose_the_epoch_of_a_member(tmp_path: Path, patience: str) 
     monitored = np.array(curves.monitored)
     of_others = (monitored.sum(1, keepdims=True) - monitored) / 3
     for member, epochs in enumerate(trainer.stack.module.epochs.tolist()):
-        assert trainer.best.state.epochs[member] == of_others[:epochs, member].argmin() + 1
-    assert trainer.best.state.epochs.tolist() != (monitored.argmin(0) + 1).tolist()
+        assert trainer.best.epochs[member] == of_others[:epochs, member].argmin() + 1
+    assert trainer.best.epochs.tolist() != (monitored.argmin(0) + 1).tolist()
 
 
 def test_a_mean_without_a_lost_member_is_not_compared_with_one_that_has_it() -> None:
@@ -167,7 +167,7 @@ def test_a_mean_without_a_lost_member_is_not_compared_with_one_that_has_it() -> 
             module.diverged, module.active[0] = {0: "the loss became nan"}, False
         module.values = {"val/mae": torch.tensor(values)}
         best.on_epoch(SimpleNamespace(current_epoch=epoch), module)  # type: ignore[arg-type]
-    assert best.state.epochs.tolist() == [1, 2, 2]
+    assert best.epochs.tolist() == [1, 2, 2]
 
 
 def test_members_that_hold_out_the_same_rows_do_not_choose_each_others_epoch() -> None:

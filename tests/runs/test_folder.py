@@ -1,9 +1,7 @@
-import json
 import threading
 from pathlib import Path
 
 import pytest
-import yaml
 
 from mlplab.errors import UserError
 from mlplab.runs.folder import RunFolder, finite
@@ -27,12 +25,6 @@ def test_one_of_many_gets_a_folder(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == [False] * 19 + [True]
-
-
-def test_a_new_folder_says_that_its_run_is_running(tmp_path: Path) -> None:
-    RunFolder(tmp_path / "run").create({"seed": 3})
-    assert json.loads((tmp_path / "run/metrics.json").read_text()) == {"status": "running"}
-    assert yaml.safe_load((tmp_path / "run/config.yaml").read_text()) == {"seed": 3}
 
 
 def test_a_folder_in_use_and_a_file_are_refused(tmp_path: Path) -> None:

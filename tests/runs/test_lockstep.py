@@ -13,6 +13,7 @@ from support import resolved, train_into
 
 from mlplab.config.model import Activation
 from mlplab.data.cache import DataCache
+from mlplab.runs.run import Run
 from mlplab.runs.stack.checkpoints import saved_state
 from mlplab.sweeps.plan import _stack_key
 from mlplab.training import checkpoint
@@ -20,10 +21,6 @@ from mlplab.training.state import StackState
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
-ONE_COLUMN = [
-    *("data=csv", "data.path=one.csv", "data.target=y", "data.batch_size=17"),
-    *("model.hidden=[5,4]", "trainer.max_epochs=3", "logger=[]", "baselines=[]"),
-]
 LONGEST = 600
 
 
@@ -127,7 +124,8 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
 def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]]) -> None:
     """Of those that may share a stack with the first: folds of groups may need more or fewer batches."""
     cache = DataCache()
-    shapes = [_stack_key(resolved(*member, cache=cache), cache, 0) for member in members]
+    runs = [Run(resolved(*member, cache=cache), Path("run")) for member in members]
+    shapes = [_stack_key(run, cache) for run in runs]
     members = [member for member, shape in zip(members, shapes, strict=True) if shape == shapes[0]]
     stack = train_into(Path("stack"), *members)
     for index, member in enumerate(members):
@@ -148,12 +146,6 @@ def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]]) -> None:
             assert all(torch.equal(one[key], other[key]) for key in one), which
 
 
-@pytest.mark.parametrize("own", [["seed=0"], ["seed=1", "model.dropout=0.1"]], ids=" ".join)
-def test_one_input_column(own: list[str]) -> None:
-    members = [own, ["seed=2"], ["seed=3", "optimizer.lr=0.1"]]
-    assert_alone_as_in_a_stack([[*ONE_COLUMN, *member] for member in members])
-
-
 def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
     run = ["data=synthetic", "data.rows=1000", "data.batch_size=400", "model/preprocessing=quantile"]
     run += ["model.hidden=[8]", "trainer.max_epochs=2", "logger=[]", "baselines=[]", "scheduler=constant"]
@@ -167,7 +159,7 @@ def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
     longer = [resolved(*member, "trainer.max_epochs=4") for member in members]
     kept = [saved_state(Path(f"stack/{i}"), run, DataCache().data(run)) for i, run in enumerate(longer)]
     together = StackState.join([state for state in kept if state])
-    assert together.network["preprocessing.scaling.last"][:, 0, 0].tolist() == [24, 22, 14]
+    assert together.parts["network"]["preprocessing.scaling.last"][:, 0, 0].tolist() == [24, 22, 14]
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from support import SMALL, resolved, train_into
+from torch import Tensor
 
 from mlplab.data.cache import DataCache
 from mlplab.data.loader import Batch
@@ -65,10 +66,10 @@ def tested_members(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     members: list[int] = []
     add = Evaluation.add
 
-    def counted(self: Evaluation, network: Network, batch: Batch) -> None:
+    def counted(self: Evaluation, network: Network, batch: Batch) -> Tensor:
         if self.part == "test":
             members.append(len(batch.x))
-        add(self, network, batch)
+        return add(self, network, batch)
 
     monkeypatch.setattr(Evaluation, "add", counted)
     return members
@@ -93,7 +94,7 @@ def test_runs_of_a_stack_are_tested_if_they_are_to_be(tmp_path: Path, tested_mem
 def test_only_finished_runs_are_tested(tmp_path: Path) -> None:
     train_into(tmp_path, (*SMALL, "test=false"))
     run = RunFolder(tmp_path / "0")
-    with run.locked(), pytest.raises(UserError, match="in use by another process"):
+    with run.lock.held(), pytest.raises(UserError, match="in use by another process"):
         score_finished_run(run.path, DataCache())
     run.write_metrics("interrupted", {})
     with pytest.raises(UserError, match="contains no finished run"):

@@ -80,7 +80,7 @@ def ends_as(stack: PlannedStack, status: str) -> Train:
         if not folder.path.exists():
             folder.create(stack.runs[0].config.plain())
         folder.write_metrics(status, {}, "a reason")  # type: ignore[arg-type]
-        folder.unlock()
+        folder.lock.release()
 
     return train
 

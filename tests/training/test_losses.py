@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 from contracts import (
@@ -13,7 +11,7 @@ from support import config
 from torch import Tensor, nn
 
 from mlplab.data.loader import Batch
-from mlplab.models.targets import ClassProbabilities, TargetScaling
+from mlplab.models.targets import ClassProbabilities
 from mlplab.training.losses import LOSSES, Loss, batch_losses, build_loss
 
 CLASSES = 3
@@ -55,18 +53,6 @@ def test_cross_entropy_is_torchs(classes: int, smoothing: float) -> None:
     theirs = nn.CrossEntropyLoss(label_smoothing=smoothing)
     expected = torch.stack([theirs(z, y[:, 0]) for z, y in zip(logits, target, strict=True)])
     torch.testing.assert_close(build_loss([section] * 2)(logits, target.double()), expected)
-
-
-@pytest.mark.parametrize(("far", "expected"), [(1e4, 0), (-1e4, 1e4 + math.log(2))])
-def test_cross_entropy_of_far_logits_is_finite(far: float, expected: float) -> None:
-    logits = torch.tensor([[[far, 0, 0]]], requires_grad=True)
-    loss = build_loss([config("loss=cross_entropy", "loss.label_smoothing=0").loss])(
-        logits, torch.zeros(1, 1, 1)
-    )
-    loss.sum().backward()  # type: ignore[no-untyped-call]
-    assert loss.item() == pytest.approx(expected)
-    assert logits.grad is not None
-    assert logits.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("weighted", [True, False])
@@ -154,20 +140,6 @@ def test_a_batch_of_weight_0_changes_nothing(name: str) -> None:
     assert value.item() == 0
     assert predicted.grad is not None
     assert not predicted.grad.any()
-
-
-def test_only_a_single_number_has_a_unit() -> None:
-    losses, std = torch.tensor([2.0]), torch.tensor([[[3.0, 5.0]]], dtype=torch.float64)
-    one, two = (TargetScaling("standard", each, each, torch.float32) for each in (std[..., :1], std))
-    assert SINGLE["mse"].in_target_units(losses, one).item() == 18
-    assert SINGLE["mse"].in_target_units(losses, two).item() == 2
-    classes = ClassProbabilities(2, 1, torch.float32, None)
-    assert SINGLE["cross_entropy"].in_target_units(losses, classes).item() == 2
-
-
-def test_shapes_that_would_broadcast_are_refused() -> None:
-    with pytest.raises(TypeError):
-        SINGLE["mse"](torch.zeros(1, 4, 1), torch.zeros(1, 4))
 
 
 def test_weights_are_relative_to_all_rows_and_not_to_those_of_a_batch() -> None:

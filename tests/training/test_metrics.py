@@ -15,7 +15,6 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
 from torchmetrics.classification import MulticlassCalibrationError
 
-from mlplab.config.metrics import CLASSIFICATION
 from mlplab.training.metrics import build_metrics
 
 Scores = dict[str, Tensor]
@@ -79,25 +78,6 @@ def test_a_member_does_not_depend_on_the_others(task: str, rows: int, weighted: 
         return scores(task, predicted[members], target[members], weights, max(rows // 2, 1))
 
     assert_member_independent(compute, 3)
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_reset_forgets_all_rows(task: str) -> None:
-    metrics = build_metrics(2, *TASKS[task])
-    for rows in (40, 50):
-        predicted, target = drawn(task, 2, rows)
-        metrics.update(predicted[:, :30], target[:, :30])
-        metrics.compute()
-        metrics.update(predicted[:, 30:], target[:, 30:])
-        assert_equal(metrics.compute(), scores(task, predicted, target, batch=30))
-        metrics.reset()
-
-
-def test_a_target_does_not_depend_on_the_others() -> None:
-    predicted, target = regression(4, 130, 5)
-    together = scores("regression", predicted, target)
-    one = scores("regression", predicted[..., 2:3], target[..., 2:3])
-    assert_equal(one, {name: value[:, 2] for name, value in together.items()})
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -177,30 +157,6 @@ def test_r2_does_not_depend_on_the_unit_and_is_nan_for_a_constant() -> None:
     np.testing.assert_allclose(far, scores("regression", predicted, target)["r2"], rtol=1e-6)
     ones = torch.ones(1, 3, 1, dtype=torch.float64)
     assert scores("regression", 0 * ones, ones)["r2"].isnan().all()
-
-
-def test_classification_by_hand() -> None:
-    def found(probabilities: list[list[float]], target: list[int]) -> dict[str, float]:
-        log_probabilities = torch.tensor([probabilities], dtype=torch.float64).log()
-        values = scores("binary", log_probabilities, torch.tensor(target).double().reshape(1, -1, 1))
-        return {name: value.item() for name, value in values.items()}
-
-    by_hand = found([[0.1, 0.9], [0.4, 0.6], [0.4, 0.6], [0.8, 0.2]], [1, 0, 1, 0])
-    assert tuple(by_hand) == CLASSIFICATION
-    assert by_hand == pytest.approx(
-        {
-            "log_loss": -math.log(0.9 * 0.4 * 0.6 * 0.8) / 4,
-            "accuracy": 3 / 4,
-            "balanced_accuracy": (1 / 2 + 1) / 2,
-            "f1_macro": (2 / 3 + 4 / 5) / 2,
-            "auroc": 3.5 / 4,  # of four pairs, three are in order and one is a tie
-            "calibration_error": ((1 - 0.9) + (0.6 + 0.6 - 1) + (1 - 0.8)) / 4,
-        }
-    )
-    assert found([[1 / 3] * 3] * 2, [0, 2])["accuracy"] == 1 / 2  # the first of equally probable classes
-    in_one_bin = found([[1, 0], [0.95, 0.05]], [1, 0])["calibration_error"]
-    assert in_one_bin == pytest.approx((1 + 0.95 - 1) / 2)
-    assert found([[math.exp(-100), 1]], [0])["log_loss"] == pytest.approx(100)  # not clipped
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true:UserWarning")

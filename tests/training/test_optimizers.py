@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from contracts import assert_member_independent
-from support import config, resolved
+from support import config
 from torch import nn
 
 from mlplab.training.optimizers import AVERAGE_EXPONENT as ETA
@@ -137,13 +137,6 @@ def test_private_kernels_are_those_of_torch_2_15() -> None:
         assert moments in str(kernel.default._schema)
     momentum = "Tensor(c!)[] momentum_buffer_list, *, float weight_decay, float momentum, float lr"
     assert momentum in str(torch.ops.aten._fused_sgd_.default._schema)
-
-
-def test_hooks_that_would_not_be_called_are_refused() -> None:
-    optimizer = MemberOptimizer([nn.Parameter(torch.zeros(1, 1, 1))], [resolved().optimizer])
-    for register in (optimizer.register_step_pre_hook, optimizer.register_step_post_hook):
-        with pytest.raises(NotImplementedError, match="on_before_optimizer_step"):
-            register(print)
 
 
 def test_gradients_are_views_unless_replaced() -> None:

@@ -80,39 +80,3 @@ def test_a_bar_shows_epoch_bar_time_and_values(
     name = monitor.removeprefix("val/")
     assert re.fullmatch(rf"epoch 5/5 ━+ \d\d:\d\d train 0\.\d+  val 0\.\d+  {name} 0\.\d+", last), last
     assert len(last) <= 80
-
-
-@pytest.mark.parametrize("width", [80, 100, 120])
-@pytest.mark.parametrize(
-    ("title", "values"),
-    [
-        ("", "train 1.234e+05  val 1.234e+05  balanced_accuracy 0.9876"),
-        ("stack 12 of 34  ", "best log_loss 0.1234 of 512 runs"),
-    ],
-)
-def test_a_bar_becomes_shorter_where_values_are_long(width: int, title: str, values: str) -> None:
-    console, written = on_terminal(width)
-    bar = progress.TrainingProgress(console, title).bar
-    bar.add_task(title, total=100, completed=50, epoch="1000/1000", values=values)
-    console.print(bar)
-    (line,) = frames(written.getvalue())
-    assert re.fullmatch(rf"{title}epoch 1000/1000 [━╸╺]+ +--:-- {re.escape(values)}", line), line
-    assert len(line) <= width
-
-
-def test_a_bar_of_several_runs_shows_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "REFRESH_SECONDS", -1.0)
-    cache, (console, written) = DataCache(), on_terminal(80)
-    configs = [resolved(*SMALL, f"seed={seed}", cache=cache) for seed in range(2)]
-    runs = [Run(each, tmp_path / str(each.seed)) for each in configs]
-    train_runs(runs, cache, console, title="stack 1 of 1  ")
-    last = [frame for frame in frames(written.getvalue()) if "test scores" not in frame][-1]
-    assert re.fullmatch(r"stack 1 of 1  epoch 5/5 ━+ \d\d:\d\d best mae \S+ of 2 runs", last), last
-
-
-def test_lines_of_epochs_fit_80_columns(tmp_path: Path) -> None:
-    lines(tmp_path, ["trainer.max_epochs=2"], title="stack 1 of 1  ")
-    log = (tmp_path / "0/train.log").read_text(encoding="utf-8")
-    epochs = re.findall(r"epoch \d/2  train \S+  val \S+  rmse \S+  mae \S+\n", log)
-    assert len(epochs) == 2
-    assert max(map(len, epochs)) <= 80

@@ -33,7 +33,7 @@ def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
     elif owners.get(key):
         group = section.replace(".", "/")
         remedy = f"{key} belongs to " + " or ".join(f"{group}={option}" for option in owners[key])
-    elif synonym and synonym.startswith(("hydra.", *owners)):
+    elif synonym and (synonym in owners or synonym.startswith("hydra.")):
         remedy = did_you_mean([synonym])
     elif near := nearest(key, owners) or [leaves[name] for name in nearest(leaf, leaves)]:
         remedy = did_you_mean(near)

@@ -47,12 +47,12 @@ class MLP(BackpropagationModule):
         in_features: int,
         out_features: int,
         *,
-        hidden: Sequence[int],
-        activation: str,
-        dropout: Sequence[float],
-        norm: Literal["none", "layer", "batch"],
-        residual: bool,
         seeds: Sequence[int],
+        hidden: Sequence[int] = (),
+        activation: str = "relu",
+        dropout: Sequence[float] = (),
+        norm: Literal["none", "layer", "batch"] = "none",
+        residual: bool = False,
         numbers: int = 0,
         periodic_features: int = 0,
     ) -> None:
@@ -97,18 +97,6 @@ class MLP(BackpropagationModule):
         yield self.output.operation(a, buffers)
 
 
-class LinearModel(BackpropagationModule, Linear):
-    """A single affine map."""
-
-    def forward_by_autograd(self, x: Input, weight: Weight = None) -> Output:
-        """One product."""
-        return Linear.forward(self, x)
-
-    def operations(self, buffers: Pass) -> Iterator[Operation]:
-        """One product."""
-        yield self.operation(buffers.input, buffers)
-
-
 class HiddenLayer(nn.Module):
     """Linear → norm → activation → dropout, plus the input if `residual`."""
 
@@ -131,10 +119,8 @@ class HiddenLayer(nn.Module):
     def forward(self, x: Input, weight: Weight = None) -> Output:
         """x + dropout(f(norm(xW + b))); without x unless `residual`."""
         z = self.linear(x)
-        if isinstance(self.norm, BatchNorm):
+        if self.norm is not None:
             z = self.norm(z, weight)
-        elif self.norm is not None:
-            z = self.norm(z)
         a: Output = self.activation(z)
         if self.dropout is not None:
             a = self.dropout(a)

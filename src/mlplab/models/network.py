@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
-from mlplab.models.mlp import MLP, LinearModel
+from mlplab.models.mlp import MLP
 from mlplab.models.preprocessing import Preprocessing
 from mlplab.random_streams import SkipInit
 
@@ -65,7 +65,7 @@ def build_network(
     body: nn.Module
     with nullcontext() if initialize else SkipInit():
         if isinstance(model, config.Linear):
-            body = LinearModel(*widths, seeds)
+            body = MLP(*widths, seeds=seeds)
         elif isinstance(model, config.Mlp):
             body = MLP(
                 *widths,
@@ -83,12 +83,7 @@ def build_network(
     body = body.to(preprocessing.impute_value.dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
         if tensor.dim() != MEMBER_DIMENSIONS or tensor.shape[0] != len(seeds):
-            raise UserError(
-                Fault(
-                    f"its tensor {name} has the shape {tuple(tensor.shape)}",
-                    type(body).__name__,
-                    expected=f"[member, row, column], here with {len(seeds)} members",
-                    remedy="build it from layers with a member axis, such as those of mlplab.models",
-                )
-            )
+            what, expected = f"its tensor {name} has the shape {tuple(tensor.shape)}", "[member, row, column]"
+            remedy = "build it from layers with a member axis, such as those of mlplab.models"
+            raise UserError(Fault(what, type(body).__name__, expected=expected, remedy=remedy))
     return Network(preprocessing, body)

@@ -20,8 +20,8 @@ class LayerNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(members, 1, features))
         self.bias = nn.Parameter(torch.zeros(members, 1, features))
 
-    def forward(self, x: Values) -> Values:
-        """γx̂ + β, with x̂ normalised over a row."""
+    def forward(self, x: Values, weight: Float[Tensor, "member batch 1"] | None = None) -> Values:
+        """γx̂ + β, with x̂ normalised over a row; the weights of rows do not matter."""
         normed = nn.functional.layer_norm(x, x.shape[-1:], eps=self.eps)
         return torch.addcmul(self.bias, normed, self.weight)
 

@@ -17,7 +17,13 @@ Row = Float[Tensor, "member 1 number"]
 
 
 class Scaling(nn.Module):
-    """Returns numbers of this dtype unchanged; base class of the others."""
+    """Returns numbers of this dtype unchanged; base class of the others.
+
+    Attributes:
+        LOCATION: the statistic that shifts along with the numbers, if there is one.
+    """
+
+    LOCATION: str | None = None
 
     def __init__(self, statistics: Statistics, dtype: torch.dtype) -> None:
         super().__init__()
@@ -27,13 +33,14 @@ class Scaling(nn.Module):
         return x
 
     def locations(self) -> list[Float[Tensor, "member location number"]]:
-        """Views of the statistics that shift along with the numbers."""
-        return []
+        """A view of the statistic that shifts along with the numbers."""
+        return [getattr(self, self.LOCATION)] if self.LOCATION else []
 
 
 class Standard(Scaling):
     """Zero mean and unit variance."""
 
+    LOCATION = "mean"
     mean: Row
     std: Row
 
@@ -46,10 +53,6 @@ class Standard(Scaling):
         """(x − mean)/std."""
         return (x - self.mean) / self.std
 
-    def locations(self) -> list[Float[Tensor, "member location number"]]:
-        """The means."""
-        return [self.mean]
-
 
 class RobustClip(Scaling):
     """Zero median and unit interquartile range, outliers clipped smoothly to ±3 (RealMLP, arXiv 2407.04491).
@@ -57,6 +60,7 @@ class RobustClip(Scaling):
     If the interquartile range is 0, half the range from minimum to maximum is used instead.
     """
 
+    LOCATION = "median"
     median: Row
     scale: Row
 
@@ -75,10 +79,6 @@ class RobustClip(Scaling):
         """z/√(1 + (z/3)²) with z = (x − median) · scale."""
         z = ((x - self.median) * self.scale).clamp(-self.FAR, self.FAR)
         return z / (1 + (z / 3).square()).sqrt()
-
-    def locations(self) -> list[Float[Tensor, "member location number"]]:
-        """The medians."""
-        return [self.median]
 
 
 class Quantile(Scaling):

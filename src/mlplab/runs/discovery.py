@@ -26,6 +26,9 @@ BEST_TRIAL_FILE = "best.yaml"
 REPORT_FILE = "report.html"
 """The page about a folder that the command report writes."""
 
+TRAINED = "give a folder that train.py wrote, such as outputs/…"
+"""Remedy for a folder without runs."""
+
 LARGEST_YAML = 2**20
 """The largest size of a YAML file in a run's or a sweep's folder, in bytes."""
 
@@ -68,8 +71,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a run folder" if folder.is_dir() else "no such folder"
-        remedy = "give a folder that train.py wrote, such as outputs/…"
-        raise UserError(Fault(what, str(folder), remedy=remedy)) from None
+        raise UserError(Fault(what, str(folder), remedy=TRAINED)) from None
     content = parse_yaml(text, path)
     if (version := _version(text)) != COMPATIBLE:
         what = f"was written by mlplab {version}, which this version ({COMPATIBLE}) cannot read"
@@ -87,14 +89,17 @@ def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
         UserError: if mlplab cannot have written it.
     """
     try:
-        if len(text) > LARGEST_YAML or any(isinstance(each, yaml.AliasEvent) for each in _events(text)):
-            what = "was not written by mlplab: it is too large, or has aliases (YAML anchors)"
-            raise UserError(Fault(what, str(path)))
+        events = yaml.parse(text, Loader=yaml.CSafeLoader) if b"&" in text else ()
+        if len(text) > LARGEST_YAML or any(isinstance(event, yaml.AliasEvent) for event in events):
+            raise ValueError(
+                "it is too large, or has aliases, by which a short text may expand to a huge one"
+            )
         content = yaml.load(text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(Fault("is damaged: it is not YAML", str(path))) from error
-    if not isinstance(content, dict):
-        raise UserError(Fault("is damaged: it has no keys", str(path)))
+        if not isinstance(content, dict):
+            raise ValueError("it has no keys")
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = "it is not YAML" if isinstance(error, yaml.YAMLError) else str(error)
+        raise UserError(Fault(f"is damaged: {reason}", str(path))) from error
     return content
 
 
@@ -108,11 +113,6 @@ def _version(text: bytes) -> str:
     """The version (major, minor) in the first line of a config.yaml; 0.1 wrote none."""
     found = re.match(rb"# mlplab (\d+\.\d+)", text)
     return found[1].decode() if found else "0.1"
-
-
-def _events(text: bytes) -> Iterator[yaml.Event]:
-    """The events of YAML with anchors: by aliases, a short text may expand to a huge one."""
-    return yaml.parse(text, Loader=yaml.CSafeLoader) if b"&" in text else iter(())
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -152,11 +152,8 @@ def finished_runs(folder: Path, key: str = "run") -> list[Path]:
         raise UserError(Fault(what, str(folder), remedy=f"give the folder of a run: {key}=…"))
     found = {run: read_metrics(run)["status"] for run in runs_below(folder, depth=1)}
     if not found:
-        what = (
-            "is not the folder of a run or a sweep: no config.yaml and metrics.json in it or its subfolders"
-        )
-        remedy = "give a folder that train.py wrote, such as outputs/…"
-        raise UserError(Fault(what, str(folder), remedy=remedy))
+        what = "is not the folder of a run or a sweep: no config.yaml and metrics.json in it"
+        raise UserError(Fault(what, str(folder), remedy=TRAINED))
     done = [run for run, status in found.items() if status == "done"]
     if not done:
         statuses = listed(f"{run.name}: {status}" for run, status in found.items())
@@ -171,7 +168,6 @@ def finished_run(folder: Path, key: str) -> Path:
         UserError: otherwise.
     """
     if finished_runs(folder, key) != [folder]:
-        raise UserError(
-            Fault("is the folder of a sweep", f"{key}={folder}", remedy="give the folder of one of its runs")
-        )
+        remedy = "give the folder of one of its runs"
+        raise UserError(Fault("is the folder of a sweep", f"{key}={folder}", remedy=remedy))
     return folder

@@ -42,7 +42,7 @@ class RunFolder:
         self.path = path
         self.best, self.last = (path / "checkpoints" / f"{epoch}.ckpt" for epoch in ("best", "last"))
         self._log: logging.Handler = logging.NullHandler()
-        self._lock = FolderLock(path)
+        self.lock = FolderLock(path)
 
     def create(self, config: Mapping[str, Any]) -> None:
         """Creates the folder, or uses an empty one, and locks it. Only one of several processes succeeds.
@@ -55,11 +55,11 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / "metrics.json").touch(exist_ok=False)
         except FileExistsError:
-            raise FolderInUse(self._not_empty()) from None
+            raise self._not_empty() from None
         except OSError as error:
             raise UserError(Fault(f"cannot be created: {error.strerror}", str(self.path))) from error
         try:
-            self._lock.acquire()
+            self.lock.acquire()
             self._write_start(config)
         except BaseException:
             self.discard()
@@ -72,11 +72,11 @@ class RunFolder:
             UserError: otherwise.
         """
         if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
-            raise FolderInUse(self._not_empty())
+            raise self._not_empty()
 
-    def _not_empty(self) -> Fault:
+    def _not_empty(self) -> FolderInUse:
         remedy = "choose a different folder: name=… or hydra.run.dir=…"
-        return Fault("exists and is not empty", str(self.path), remedy=remedy)
+        return FolderInUse(Fault("exists and is not empty", str(self.path), remedy=remedy))
 
     def reopen(self, config: Mapping[str, Any], *, restart: bool) -> None:
         """Prepares the folder of a run that is resumed, and is locked.
@@ -106,27 +106,13 @@ class RunFolder:
         with replacing(self.path / "config.yaml", synced=False) as partial:
             partial.write_text(f"# mlplab {version('mlplab')}\n{text}", encoding="utf-8")
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Locks the folder within a block.
-
-        Raises:
-            FolderInUse: if another process uses it.
-        """
-        with self._lock.held():
-            yield
-
-    def unlock(self) -> None:
-        """Releases the folder for other processes."""
-        self._lock.release()
-
     def discard(self) -> None:
         """Removes what `create` has created, if nothing was added."""
         for name in ("metrics.json", "config.yaml"):
             (self.path / name).unlink(missing_ok=True)
         with suppress(OSError):
             (self.path / "checkpoints").rmdir()
-        self.unlock()
+        self.lock.release()
         with suppress(OSError):
             self.path.rmdir()
 
@@ -180,10 +166,10 @@ def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
     with suppress(UserError):
         if not path.exists() or not any(path.iterdir()):
             folder.create(config)
-            folder.unlock()
+            folder.lock.release()
         elif (path / "config.yaml").exists() and differing(config, read_config(path)):
             return
-        with folder.locked():
+        with folder.lock.held():
             if read_metrics(path)["status"] in ("running", "interrupted", "unknown"):
                 folder.write_metrics("failed", {}, reason)
 

@@ -15,11 +15,8 @@ FINAL = ("done", "diverged", "pruned")
 
 MAY_GROW = "trainer.max_epochs"
 
-MAY_DIFFER = "data.memory_gib"
-"""A property of the machine, not of the run."""
-
-TEST = "test"
-"""Whether the test rows are scored, which can also be done later."""
+MAY_DIFFER = ("data.memory_gib", "test")
+"""A property of the machine, and whether test rows are scored, which can be done later."""
 
 
 def was_started(folder: Path) -> bool:
@@ -82,23 +79,18 @@ def differences(
     `name`, `test` and `data.memory_gib` may differ; `trainer.max_epochs` may be increased if the schedule
     does not depend on it.
     """
-    new = run.plain()
+    new, faults = run.plain(), []
     here, there = dict(flat(new)), dict(flat(saved))
-    return [
-        Fault(
-            "differs from the resumed run",
-            key,
-            repr(here.get(key)),
-            f"{there.get(key)!r} as in {where}",
-            "it may only be increased, and only if the learning rate schedule does not depend on it "
-            "(cosine does)"
-            if key == MAY_GROW
-            else "remove it, or start a new run from that run's weights: init_from=FOLDER",
-        )
-        for key in differing(new, saved)
-        if key not in (MAY_DIFFER, TEST)
-        and not (may_grow and key == MAY_GROW and _grows(run, there.get(key)))
-    ]
+    for key in differing(new, saved):
+        grows = key == MAY_GROW and may_grow and _grows(run, there.get(key))
+        if key in MAY_DIFFER or grows:
+            continue
+        remedy = "remove it, or start a new run from that run's weights: init_from=FOLDER"
+        if key == MAY_GROW:
+            remedy = "it may only be increased, and not with scheduler=cosine, which depends on it"
+        what, expected = "differs from the resumed run", f"{there.get(key)!r} as in {where}"
+        faults.append(Fault(what, key, repr(here.get(key)), expected, remedy))
+    return faults
 
 
 def _grows(run: TrainConfig, saved: Any) -> bool:

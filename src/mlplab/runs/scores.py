@@ -69,12 +69,17 @@ def score_networks(
         rows: the number of rows of each member.
         keep: whether to return the predictions.
     """
-    evaluation = Evaluation(loss, rows, "test", schema.targets, len(schema.classes), keep=keep)
-    device = network.eval().preprocessing.impute_value.device
+    evaluation = Evaluation(loss, rows, "test", schema.targets, len(schema.classes))
+    device, transform = (
+        network.eval().preprocessing.impute_value.device,
+        network.preprocessing.target_transform,
+    )
     evaluation.to(device)
+    parts = []
     with torch.inference_mode():
         for batch in batches:
-            evaluation.add(network, batch.to(device))
+            z = evaluation.add(network, batch.to(device))
+            parts += [transform.inverse_transform(z)] if keep else []
         values = evaluation.compute_and_reset(network)
-    predicted = torch.cat(evaluation.predictions, 1).cpu().numpy() if keep else None
+    predicted = torch.cat(parts, 1).cpu().numpy() if keep else None
     return {name.removeprefix("test/"): value for name, value in values.items()}, predicted

@@ -13,7 +13,7 @@ from mlplab.errors import Fault, UserError
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.discovery import finished_runs, is_ensemble, read_config, read_metrics
 from mlplab.runs.ranking import SPLIT_KEYS, configurations, ranked
-from mlplab.runs.resume import MAY_DIFFER, TEST
+from mlplab.runs.resume import MAY_DIFFER
 from mlplab.runs.tables import check_one_table, is_classification
 
 RUN = "run"
@@ -22,7 +22,7 @@ RUN = "run"
 REPEATS = ("seed", *SPLIT_KEYS)
 """Keys in which runs of one configuration may differ: scores are averaged over them."""
 
-IGNORED = ("name", MAY_DIFFER, TEST, "baselines", "test_predictions", "figures")
+IGNORED = ("name", *MAY_DIFFER, "baselines", "test_predictions", "figures")
 """Keys that do not count as configuration: the name, a property of the machine, and what is also written."""
 
 OF_TABLE = (

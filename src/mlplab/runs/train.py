@@ -8,32 +8,18 @@ from pathlib import Path
 from rich.console import Console
 
 from mlplab.data.cache import DataCache
-from mlplab.errors import (
-    CannotWrite,
-    Fault,
-    FolderInUse,
-    Interrupted,
-    RunFailed,
-    is_disk_error,
-)
+from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, RunFailed, is_disk_error
 from mlplab.runs.folder import Metrics, RunFolder
 from mlplab.runs.resume import has_ended
 from mlplab.runs.run import Run
 from mlplab.runs.stack.checkpoints import resume_groups
 from mlplab.runs.stack.finalize import finalize_ended, finalize_failed
-from mlplab.runs.stack.messages import (
-    header_lines,
-    row_warnings,
-)
+from mlplab.runs.stack.messages import header_lines, row_warnings
 from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.signals import handle_signals
 from mlplab.training.callbacks import StopOnSignal
 from mlplab.training.cpu_settings import cpu_settings_for_training
-from mlplab.training.loggers.files import (
-    build_loggers,
-    quiet_writer_threads,
-    truncate_curves,
-)
+from mlplab.training.loggers.files import build_loggers, quiet_writer_threads, truncate_curves
 from mlplab.training.loggers.progress import TrainingProgress
 from mlplab.training.loggers.tensorboard import log_start
 from mlplab.training.state import StackState
@@ -104,7 +90,7 @@ def _locked_to_resume(run: Run) -> Iterator[None]:
     Raises:
         FolderInUse: if another process uses it, or has ended the run.
     """
-    with run.files.locked():
+    with run.files.lock.held():
         if has_ended(run.folder, run.config):
             what, remedy = "was changed by another process", "run the command again"
             raise FolderInUse(Fault(what, str(run.folder), remedy=remedy))
@@ -122,14 +108,13 @@ def _train_stack(
         trainer = StackTrainer(runs, [progress, signals], state, stack_file)
         contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
         contexts.enter_context(quiet_writer_threads())
-        contexts.enter_context(
-            handle_signals(signals.handler)
-        )  # until now, a signal ends the process at once
+        # Until now, a signal ends the process at once.
+        contexts.enter_context(handle_signals(signals.handler))
         warnings = [row_warnings(run, resumed=state is not None) for run in runs]
         _create_or_reopen(runs, state)
         _warn(runs[0].data.table.warned, [warning for of_run in warnings for warning in of_run])
         for run in runs:
-            contexts.callback(run.files.unlock)
+            contexts.callback(run.files.lock.release)
             contexts.enter_context(run.files.log())
         try:
             _log_start(trainer, warnings, state)
@@ -140,9 +125,8 @@ def _train_stack(
                     ended = trainer.ended_runs(interrupted=interrupted)
                     is_last = interrupted or len(ended) == len(trainer.runs)
                     following = trainer if is_last else trainer.without_stopped_runs()
-                    if stack_file and (
-                        interrupted or any(status == "pruned" for status, _ in ended.values())
-                    ):
+                    any_pruned = any(status == "pruned" for status, _ in ended.values())
+                    if stack_file and (interrupted or any_pruned):
                         trainer.save()  # what was decided together must not change
                     finalize_ended(trainer, ended, progress, metrics)
                     if signals.received:

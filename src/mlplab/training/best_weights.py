@@ -1,7 +1,6 @@
 """The weights of each member's best epoch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -15,25 +14,6 @@ from mlplab.training.callbacks import StackCallback, Tensors, copy_members
 from mlplab.training.module import StackModule
 
 
-@dataclass
-class BestState:
-    """The best epoch of each member.
-
-    Attributes:
-        epochs: counted from 1; 0 before its first epoch.
-        lowest: the metric that decides in that epoch, negated if the highest is the best.
-        not_diverged: the members that had not diverged when `lowest` was compared last.
-        network: the network's tensors in that epoch.
-        values: the module's values in that epoch.
-    """
-
-    epochs: Int64[Tensor, " member"]
-    lowest: Float64[Tensor, " member"]
-    not_diverged: Bool[Tensor, " member"]
-    network: Tensors = field(default_factory=dict)
-    values: Tensors = field(default_factory=dict)
-
-
 class BestWeights(StackCallback):
     """Copies each member's weights in the (earliest) epoch with the best monitored metric.
 
@@ -43,30 +23,36 @@ class BestWeights(StackCallback):
     Args:
         epoch_voters: for each member of each ensemble, the members of it whose metric decides; None: each
             member decides alone.
+
+    Attributes:
+        epochs: the best epoch of each member, counted from 1; 0 before its first.
+        lowest: the metric that decides in that epoch, negated if the highest is the best.
+        not_diverged: the members that had not diverged when `lowest` was compared last.
+        network, values: the network's tensors and the module's values in that epoch.
     """
 
     def __init__(self, members: int, epoch_voters: Bool[Tensor, "run one other"] | None = None) -> None:
         self.epoch_voters = epoch_voters
-        self.state = BestState(
-            torch.zeros(members, dtype=torch.int64),
-            torch.full((members,), torch.inf, dtype=torch.float64),
-            torch.ones(members, dtype=torch.bool),
-        )
+        self.epochs: Int64[Tensor, " member"] = torch.zeros(members, dtype=torch.int64)
+        self.lowest: Float64[Tensor, " member"] = torch.full((members,), torch.inf, dtype=torch.float64)
+        self.not_diverged: Bool[Tensor, " member"] = torch.ones(members, dtype=torch.bool)
+        self.network: Tensors = {}
+        self.values: Tensors = {}
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Copies the weights and values of the members that have improved."""
-        best, deciding = self.state, self._deciding(module)
-        lower = (best.epochs == 0) | (deciding < best.lowest)
+        deciding = self._deciding(module)
+        lower = (self.epochs == 0) | (deciding < self.lowest)
         better = (lower & module.active).nonzero().flatten()
-        if len(better) or not best.network:
-            best.epochs[better] = trainer.current_epoch + 1
-            best.lowest[better] = deciding[better]
-            copy_members(best.network, module.network.state_dict(), better)
-            copy_members(best.values, module.values, better)
+        if len(better) or not self.network:
+            self.epochs[better] = trainer.current_epoch + 1
+            self.lowest[better] = deciding[better]
+            copy_members(self.network, module.network.state_dict(), better)
+            copy_members(self.values, module.values, better)
 
     def by_run(self, module: StackModule) -> Float64[Tensor, " run"]:
         """The mean `lowest` of each run's members that have not diverged; NaN if all have."""
-        lowest = self.state.lowest.view(-1, module.ensemble)
+        lowest = self.lowest.view(-1, module.ensemble)
         not_diverged = _not_diverged(module).view_as(lowest)
         return torch.where(not_diverged, lowest, 0).sum(1) / not_diverged.sum(1)
 
@@ -75,11 +61,11 @@ class BestWeights(StackCallback):
         monitored = module.monitored(module.values).double()
         if self.epoch_voters is None:
             return monitored
-        best, not_diverged = self.state, _not_diverged(module)
-        lost = (best.not_diverged & ~not_diverged).view(-1, 1, module.ensemble)
+        not_diverged = _not_diverged(module)
+        lost = (self.not_diverged & ~not_diverged).view(-1, 1, module.ensemble)
         # Where a voter was lost, it was a mean of other members.
-        best.lowest[(self.epoch_voters & lost).any(2).flatten()] = torch.inf
-        best.not_diverged = not_diverged
+        self.lowest[(self.epoch_voters & lost).any(2).flatten()] = torch.inf
+        self.not_diverged = not_diverged
         voters = self.epoch_voters & not_diverged.view(-1, 1, module.ensemble)
         means = torch.where(voters, monitored.view(-1, 1, module.ensemble), 0).sum(2) / voters.sum(2)
         return torch.where(voters.any(2).flatten(), means.flatten(), monitored)

@@ -6,7 +6,6 @@ callbacks eight times per step. They read `StackModule.values` after an epoch's 
 
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from math import inf
 from time import perf_counter
 from types import FrameType
@@ -82,36 +81,25 @@ def copy_members(target: Tensors, source: Tensors, members: Tensor) -> None:
             target[name] = tensor.clone()
 
 
-@dataclass
-class StoppingState:
-    """How long each member has waited for an improvement.
-
-    Attributes:
-        lowest: its lowest monitored metric, negated if the highest is the best.
-        waited: the number of epochs without improvement.
-        network: the network's tensors, of stopped members from when they stopped.
-    """
-
-    lowest: Float64[Tensor, " member"]
-    waited: Int64[Tensor, " member"]
-    network: Tensors = field(default_factory=dict)
-
-
 class EarlyStopping(StackCallback):
     """Stops members whose monitored metric no longer improves, and training when all have stopped.
 
     Args:
         patience: epochs without improvement, for each member; None: never stop it.
         min_delta: smallest change that counts as an improvement, in the metric's units, for each member.
+
+    Attributes:
+        lowest: the lowest monitored metric of each member, negated if the highest is the best.
+        waited: its number of epochs without improvement.
+        network: the network's tensors, of stopped members from when they stopped.
     """
 
     def __init__(self, patience: Sequence[int | None], min_delta: Sequence[float]) -> None:
         self.patience = torch.tensor([torch.inf if epochs is None else epochs for epochs in patience])
         self.min_delta = torch.tensor(min_delta, dtype=torch.float64)
-        self.state = StoppingState(
-            torch.full((len(patience),), torch.inf, dtype=torch.float64),
-            torch.zeros(len(patience), dtype=torch.int64),
-        )
+        self.lowest: Float64[Tensor, " member"] = torch.full_like(self.min_delta, torch.inf)
+        self.waited: Int64[Tensor, " member"] = torch.zeros(len(patience), dtype=torch.int64)
+        self.network: Tensors = {}
 
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
         """Stops at once if all members had stopped before resuming."""
@@ -119,24 +107,24 @@ class EarlyStopping(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Stops members that have waited for too long."""
-        state, monitored = self.state, module.monitored(module.values).double()
-        better: Bool[Tensor, " member"] = monitored < state.lowest - self.min_delta
-        state.lowest = torch.where(better, monitored, state.lowest)
-        state.waited = torch.where(better, 0, state.waited + 1)
-        self.stop(module.active & (state.waited >= self.patience), module)
+        monitored = module.monitored(module.values).double()
+        better: Bool[Tensor, " member"] = monitored < self.lowest - self.min_delta
+        self.lowest = torch.where(better, monitored, self.lowest)
+        self.waited = torch.where(better, 0, self.waited + 1)
+        self.stop(module.active & (self.waited >= self.patience), module)
         trainer.should_stop |= not module.active.any()
 
     def stop(self, members: Bool[Tensor, " member"], module: StackModule) -> None:
         """Stops active members, and copies their tensors."""
         if members.any():
-            copy_members(self.state.network, module.network.state_dict(), members)
+            copy_members(self.network, module.network.state_dict(), members)
             module.active &= ~members
 
     def last_weights(self, module: StackModule) -> Tensors:
         """Tensors of the network on the CPU, for each member from the end of its own training."""
         network = {name: tensor.clone() for name, tensor in module.network.state_dict().items()}
-        if self.state.network:
-            copy_members(network, self.state.network, ~module.active)
+        if self.network:
+            copy_members(network, self.network, ~module.active)
         return {name: tensor.cpu() for name, tensor in network.items()}
 
 
@@ -175,17 +163,14 @@ class PeriodicCheckpoint(StackCallback):
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Saves within an epoch if it is time; after an epoch's last step, `on_epoch` saves."""
-        if perf_counter() - self.last >= self.seconds and module.position.batch < module.sizes.steps:
-            self._save()
+        if module.position.batch < module.sizes.steps:
+            self.on_epoch(trainer, module)
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Saves between epochs if it is time."""
         if perf_counter() - self.last >= self.seconds:
-            self._save()
-
-    def _save(self) -> None:
-        self.save()
-        self.last = perf_counter()
+            self.save()
+            self.last = perf_counter()
 
 
 class StopOnSignal(StackCallback):

@@ -29,11 +29,11 @@ from mlplab.files import replacing
 FORMAT = 11
 """Increased when older checkpoints can no longer be read."""
 
-FOREIGN = "use only checkpoints that mlplab wrote"
-"""Remedy for a file that mlplab cannot have written."""
-
 MAX_PARTS = 1_000_000
 """Largest number of values and tensors in a checkpoint; a stack's has tens of thousands."""
+
+DAMAGED = ".ckpt.damaged"
+"""Suffix of a damaged checkpoint that was set aside."""
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +55,6 @@ def previous(path: Path) -> Path:
     return path.with_stem(f"{path.stem}.previous")
 
 
-def _set_aside(path: Path) -> Path:
-    return path.with_name(f"{path.name}.damaged")
-
-
 def remove(path: Path) -> None:
     """Removes a checkpoint and its previous versions."""
     path.unlink(missing_ok=True)
@@ -67,8 +63,8 @@ def remove(path: Path) -> None:
 
 def remove_older(path: Path) -> None:
     """Removes the previous versions of a checkpoint, intact or damaged."""
-    for each in (previous(path), _set_aside(path)):
-        each.unlink(missing_ok=True)
+    for older in (previous(path), path.with_suffix(DAMAGED)):
+        older.unlink(missing_ok=True)
 
 
 def load_newest(path: Path) -> dict[str, Any] | None:
@@ -88,7 +84,7 @@ def load_newest(path: Path) -> dict[str, Any] | None:
         if not older.exists():
             raise
         content = load(older)
-        path.replace(_set_aside(path))  # otherwise the next save would make it the previous one
+        path.replace(path.with_suffix(DAMAGED))  # otherwise the next save would make it the previous one
         log.warning("%s; using the previous checkpoint", error.faults[0].sentence())
         return content
 
@@ -103,57 +99,47 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(Fault("no such file", str(path), remedy="the run has not written this checkpoint"))
     try:
-        with zipfile.ZipFile(path) as archive:
-            _check_uncompressed(path, archive)
-            wrong = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise damaged(path, str(error)) from error
-    if wrong:
-        raise damaged(path, f"the checksum of {wrong} is wrong")
-    try:
+        _check_archive(path)
         content = torch.load(path, weights_only=True, map_location="cpu")
+        _check_size(content)
     except pickle.UnpicklingError as error:
         what = "contains more than tensors and plain data; none of its code was run"
-        raise UserError(Fault(what, str(path), remedy=FOREIGN)) from error
+        raise UserError(Fault(what, str(path), remedy="use only checkpoints that mlplab wrote")) from error
     except Exception as error:  # of many kinds
         raise damaged(path, str(error).partition("\n")[0]) from error
-    _check_bounded(path, content)
-    form = content.get("format") if isinstance(content, dict) else None
-    if form != FORMAT:
-        what, found = "is not a checkpoint of this version of mlplab", "a file of a different program"
-        found = found if form is None else f"format {form}"
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         remedy = "train again, or use the version of mlplab that environment.json names"
-        raise UserError(Fault(what, str(path), found, f"format {FORMAT}", remedy=remedy))
-    return dict(content)
+        raise UserError(Fault("is not a checkpoint of this version of mlplab", str(path), remedy=remedy))
+    return content
 
 
-def _check_uncompressed(path: Path, archive: zipfile.ZipFile) -> None:
-    """Refuses compressed archives: torch writes uncompressed ones."""
-    parts = archive.infolist()
-    compressed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
-    if compressed or sum(part.file_size for part in parts) > path.stat().st_size:
-        what = "is compressed, which checkpoints never are"
-        raise UserError(Fault(what, str(path), remedy=FOREIGN))
+def _check_archive(path: Path) -> None:
+    """Refuses wrong checksums, and compressed archives, which torch does not write and which may expand."""
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        compressed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+        if compressed or sum(part.file_size for part in parts) > path.stat().st_size:
+            raise ValueError("it is compressed, which checkpoints never are")
+        if wrong := archive.testzip():
+            raise ValueError(f"the checksum of {wrong} is wrong")
 
 
-def _check_bounded(path: Path, content: object) -> None:
+def _check_size(content: object) -> None:
     """Refuses content that repeats itself by references, and tensors larger than their storage."""
-    left, level = MAX_PARTS, [content]
+    count, level = 1, [content]
     while level:
-        left -= len(level)
         inner: list[object] = []
         for part in level:
             if isinstance(part, Tensor):
-                fits = part.numel() * part.element_size() <= part.untyped_storage().nbytes()
-                left = left if fits else -1
+                if part.numel() * part.element_size() > part.untyped_storage().nbytes():
+                    raise ValueError("a tensor is larger than its storage")
             elif isinstance(part, Mapping):
                 inner += part.values()
             elif isinstance(part, list | tuple | set):
                 inner += part
-            if left < len(inner):
-                what = "is not valid: it claims to contain more than the file does"
-                raise UserError(Fault(what, str(path), remedy=FOREIGN))
-        level = inner
+            if count + len(inner) > MAX_PARTS:
+                raise ValueError("it claims to contain more than the file does")
+        count, level = count + len(inner), inner
 
 
 def damaged(path: Path, reason: str) -> UserError:

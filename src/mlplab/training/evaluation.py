@@ -71,29 +71,13 @@ class Evaluation(torch.nn.Module):
         part: `val` or `test`, the prefix of the metrics' names.
         targets: names of the targets.
         classes: number of the target's classes; 0 for regression.
-        keep: whether to keep the predictions.
-
-    Attributes:
-        predictions: those of each batch since the last reset, with padding.
     """
 
     def __init__(
-        self,
-        loss: Loss,
-        rows: Sequence[int],
-        part: str,
-        targets: Sequence[str],
-        classes: int = 0,
-        *,
-        keep: bool = False,
+        self, loss: Loss, rows: Sequence[int], part: str, targets: Sequence[str], classes: int = 0
     ) -> None:
         super().__init__()
-        self.loss = loss
-        self.losses = Mean()
-        self.part = part
-        self.targets = list(targets)
-        self.keep = keep
-        self.predictions: list[Float64[Tensor, "member batch output"]] = []
+        self.loss, self.losses, self.part, self.targets = loss, Mean(), part, list(targets)
         counts = torch.tensor(rows)
         sizes = sorted(set(rows))
         self.groups: list[tuple[int, slice | Int64[Tensor, " _"], Metrics]] = []
@@ -104,8 +88,8 @@ class Evaluation(torch.nn.Module):
         self.metrics = torch.nn.ModuleList(metrics for _, _, metrics in self.groups)
         self._rows_seen = 0
 
-    def add(self, network: Network, batch: Batch) -> None:
-        """Predicts a batch and adds its loss and metrics."""
+    def add(self, network: Network, batch: Batch) -> Float[Tensor, "member batch output"]:
+        """Adds the loss and the metrics of a batch; returns the network's outputs for it."""
         z, transform = network.forward_scaled(batch.x), network.preprocessing.target_transform
         self.losses.add(batch_losses(self.loss, z, batch, transform), batch.rows())
         scored = transform.scored(z)
@@ -114,10 +98,8 @@ class Evaluation(torch.nn.Module):
             if rows > 0:
                 weight = None if batch.weight is None else batch.weight[members, :rows]
                 metrics.update(scored[members, :rows], batch.y[members, :rows], weight)
-        if self.keep:
-            kept = self.predictions if self._rows_seen else []
-            self.predictions = [*kept, transform.inverse_transform(z)]
         self._rows_seen += z.shape[1]
+        return z
 
     def compute_and_reset(self, network: Network) -> Values:
         """The metrics over all batches added."""

@@ -5,7 +5,6 @@ A new loss needs a function in `LOSSES`, a section in `mlplab.config` and a file
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
@@ -85,14 +84,10 @@ def mae(losses: Sequence[config.SimpleLoss]) -> Loss:
 
 def huber(losses: Sequence[config.HuberLoss]) -> Loss:
     """½e² up to |e| = δ, and δ(|e| − ½δ) beyond (Huber 1964), with each member's own δ."""
-    deltas = [loss.delta for loss in losses]
-
-    @cache
-    def tensor(dtype: torch.dtype, device: torch.device) -> Float[Tensor, "member 1 1"]:
-        return torch.tensor(deltas, dtype=dtype, device=device).reshape(-1, 1, 1)
+    deltas = torch.tensor([loss.delta for loss in losses], dtype=torch.float64).reshape(-1, 1, 1)
 
     def by_row(outputs: Outputs, target: Targets) -> RowLosses:
-        error, delta = outputs - target, tensor(outputs.dtype, outputs.device)
+        error, delta = outputs - target, deltas.to(outputs)
         size = error.abs()
         values = torch.where(size <= delta, error.square() / 2, delta * (size - delta / 2))
         return values, lambda: error.clamp(-delta, delta)

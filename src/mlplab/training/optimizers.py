@@ -11,7 +11,7 @@ there as an update of a small network takes.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from jaxtyping import Float64
@@ -97,14 +97,10 @@ class MemberOptimizer(torch.optim.Optimizer):
             others = settings.model_copy(update={"lr": 0.0}).model_dump_json()
             groups[others, tuple(lr)].append(member)
         rows = {name: values.unbind() for name, values in self.rows.items()}
-        self._groups = [
-            (
-                self.settings[members[0]],
-                lr,
-                {name: [values[member] for member in members] for name, values in rows.items()},
-            )
-            for (_, lr), members in groups.items()
-        ]
+        self._groups = []
+        for (_, lr), members in groups.items():
+            of_members = {name: [values[member] for member in members] for name, values in rows.items()}
+            self._groups.append((self.settings[members[0]], lr, of_members))
 
     @property
     def lr(self) -> Float64[Tensor, " member"]:
@@ -112,7 +108,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         return self._lr[self._next - 1]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Updates all parameters; returns the value of `closure`."""
+        """Updates all parameters; returns the value of `closure`. Hooks for steps are not called."""
         with torch.enable_grad():
             result = closure() if closure is not None else None
         with torch.no_grad():
@@ -130,14 +126,6 @@ class MemberOptimizer(torch.optim.Optimizer):
         return result
 
     step.hooked = True  # type: ignore[attr-defined]  # or torch wraps it for its profiler and for hooks: 40 µs
-
-    def register_step_pre_hook(self, hook: Any) -> NoReturn:
-        """Refuses hooks, which `step` would not call."""
-        raise NotImplementedError(
-            "use on_before_optimizer_step or on_train_batch_end of a Lightning callback"
-        )
-
-    register_step_post_hook = register_step_pre_hook
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Sets the gradients to zero; torch's own method takes longer than an update of a small network."""

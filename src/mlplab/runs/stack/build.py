@@ -102,10 +102,9 @@ def _check_equal_rows(run: config.TrainConfig, splits: Sequence[Split]) -> None:
     """Checks that members have equally many training rows, unless their batches may be padded."""
     if supports_padding(run.model) or len({len(split.train) for split in splits}) == 1:
         return
-    what = "its networks have different numbers of training rows, which this model does not support"
+    what = "networks with batch norm, and custom ones, cannot have different numbers of training rows"
     remedy = "use ensemble=1, or a split without groups and time"
-    where, found = f"ensemble={run.ensemble}", "batch norm or a custom model"
-    raise UserError(Fault(what, where, found, remedy=remedy))
+    raise UserError(Fault(what, f"ensemble={run.ensemble}", remedy=remedy))
 
 
 def supports_padding(model: config.Mlp | config.Linear | config.CustomModel) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mlplab.config import TrainConfig
+from mlplab.config import TrainConfig, chosen
 from mlplab.data.cache import RunData
 from mlplab.errors import UserError
 from mlplab.runs.folder import Metrics, RunFolder
@@ -61,7 +61,8 @@ def saved_state(folder: Path, run: TrainConfig, data: RunData) -> StackState | N
         content = checkpoint.load(older) if older.exists() else None
     if content is None or "training" not in content:  # or killed there twice
         return None
-    if faults := differences(run, _part(path, content, "config"), str(path)):
+    config = content.get("config")
+    if faults := differences(run, config if isinstance(config, Mapping) else {}, str(path)):
         raise UserError(*faults)
     data.check_unchanged(content.get("table"), REMEDY)
     return _state(path, content)
@@ -72,7 +73,6 @@ def save_run(
     run: Run,
     network: Tensors,
     members: Sequence[int],
-    first: int,
     metrics: Metrics,
     state: StackState | None = None,
 ) -> None:
@@ -80,18 +80,17 @@ def save_run(
 
     Args:
         network: the network's tensors, for all members of the stack.
-        members: the members that the checkpoint contains.
-        first: the first member of the run.
+        members: the members of the run that the checkpoint contains.
         state: the run's training state, if training can resume from the checkpoint.
     """
-    is_best, schema = path == run.files.best, run.data.table.schema
+    is_best, schema, ensemble = path == run.files.best, run.data.table.schema, chosen(run.config.ensemble)
     content = {
         "epoch": metrics["best_epoch" if is_best else "epochs"],
         "metrics": metrics,
         "config": run.config.plain(),
         "schema": schema.plain(),
         "table": dict(run.data.fingerprint),
-        "member_weights": {member - first: 1 / len(members) for member in members},
+        "member_weights": {member % ensemble: 1 / len(members) for member in members},
         "state": {name: tensor.detach()[members].cpu() for name, tensor in network.items()},
     }
     if state:
@@ -139,18 +138,10 @@ def _name(path: Path, run: Run) -> str:
 
 
 def _state(path: Path, content: Mapping[str, Any]) -> StackState:
-    training = _part(path, content, "training")
     try:
-        return StackState.from_plain(training)
+        return StackState.from_plain(content["training"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise checkpoint.damaged(path, "it contains no training state") from error
-
-
-def _part(path: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = content.get(name)
-    if not isinstance(part, Mapping):
-        raise checkpoint.damaged(path, f"its entry '{name}' is missing")
-    return part
 
 
 def check_same_rows(folder: Path, data: RunData) -> bool:

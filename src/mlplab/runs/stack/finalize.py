@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mlplab.errors import Interrupted, RunFailed, UserError, is_disk_error, reason_of
 from mlplab.runs.folder import AS_PLANNED, Metrics, Status
+from mlplab.runs.stack.checkpoints import save_run
 from mlplab.runs.stack.messages import end_line, end_warnings, scores_line
 from mlplab.runs.stack.score_test_rows import ScoredTestRows
 from mlplab.runs.stack.stack_trainer import StackTrainer
@@ -81,12 +82,12 @@ def finalize(
     # First, since it takes a while: a run killed before anything is written repeats its last steps.
     baselines = scored.baseline_metrics(seconds) if scored else {}
     metrics |= scored.metrics() if scored else {}
+    saved, members = trainer.members_not_diverged(index), trainer.members(index)
     if "best_epoch" in metrics:
-        trainer.save_checkpoint(index, run.files.best, trainer.best.state.network, metrics)
+        save_run(run.files.best, run, trainer.best.network, saved, metrics)
     if final and status != "diverged":
-        members = trainer.members(index)
-        state = final.select(members) if final.active[members].any() else None
-        trainer.save_checkpoint(index, run.files.last, trainer.last_weights, metrics, state)
+        state = final.select(members) if final.parts["members"]["active"][members].any() else None
+        save_run(run.files.last, run, trainer.last_weights, saved, metrics, state)
     metrics |= baselines
     if ended := status in AS_PLANNED:
         for path in (run.files.best, run.files.last):

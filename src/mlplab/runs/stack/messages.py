@@ -1,6 +1,6 @@
 """Lines and warnings in the log of a run, before and after training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -35,14 +35,12 @@ def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) 
     """What is known before training: table, network, optimizer, ensemble."""
     table, split, config = stack.table, run.data.split, run.config
     network, schema = stack.module.network, table.schema
-    dropped, repeated = len(table.x) - len(table.rows), run.data.repeated_test_rows
+    dropped = len(table.x) - len(table.rows)
     rows = f"{len(table.x)} rows" + (f" ({dropped} without a target are left out)" if dropped else "")
     classes = f" ({schema.task}: {listed(map(shortened, schema.classes), 5)})" if schema.classes else ""
     sizes = f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
     columns = plural(len(schema.inputs), "column")
     lines = [f"{table.source}: {rows}, {columns} → {listed(schema.targets)}{classes}; {sizes}"]
-    if 0 < repeated <= MANY_REPEATED * len(split.test):
-        lines.append(f"{repeated:,} of the {len(split.test):,} test rows equal a row of train or val")
     weights = sum(parameter[0].numel() for parameter in network.parameters())
     periodic = network.body.periodic if isinstance(network.body, MLP) else None
     body = _body(config, periodic.count if periodic is not None else 0)
@@ -55,11 +53,9 @@ def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) 
         f"{stack.datamodule.batch_size:,} rows"
     )
     if run.data.bagged:
-        counts = sorted({len(member.split.val) for member in run.data.bagged})
-        held_out = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
-        both = len(split.train) + len(split.val)
-        held_out = f"each holds out {held_out} of the {both:,} rows of train and val"
-        lines.append(f"ensemble: {config.ensemble} such networks; {held_out}")
+        held_out, both = len(run.data.bagged[0].split.val), len(split.train) + len(split.val)
+        of_rows = f"about {held_out:,} of the {both:,} rows of train and val"
+        lines.append(f"ensemble: {config.ensemble} such networks; each holds out {of_rows}")
     if state:
         lines.append(f"resumes after epoch {state.epoch}, step {state.step}")
     return lines
@@ -87,8 +83,7 @@ def row_warnings(run: Run, *, resumed: bool) -> list[str]:
         if absent:
             what = "the network cannot learn to predict" if part == "train" else "it does not count"
             warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
-    if isinstance(run.config.data, CsvData):
-        warnings += data.target_leaks
+    warnings += data.target_leaks if isinstance(run.config.data, CsvData) else []
     if run.config.init_from and not resumed:
         warnings += warm_start.seen_rows_warnings(run.config, data)
     repeated, test = data.repeated_test_rows, len(data.split.test)
@@ -118,30 +113,21 @@ def end_warnings(run: Run, metrics: Mapping[str, Any], predicted: Predicted | No
     Args:
         predicted: its predictions for the test rows, if they are known.
     """
-    best, epochs, seconds = (metrics[name] for name in ("best_epoch", "epochs", "seconds"))
-    warnings = []
+    epochs, warnings = metrics["epochs"], []
     if epochs == run.config.trainer.max_epochs:  # otherwise, early stopping has ended it
-        warnings += early_best_epoch(best, epochs, seconds)
+        warnings += early_best_epoch(metrics["best_epoch"], epochs)
     if run.config.test:
-        warnings += exact_baselines(run, seconds)
+        warnings += exact_baselines(run, metrics["seconds"])
         warnings += [] if predicted is None else never_predicted(run, predicted)
     return warnings
 
 
-def early_best_epoch(best: int, epochs: int, seconds: float) -> list[str]:
-    """A warning if all that improved a run happened at the beginning of its epochs.
-
-    As the best epoch is then within the patience of the remedy, that leads to the same network.
-    """
+def early_best_epoch(best: int, epochs: int) -> list[str]:
+    """A warning if the best epoch is at the beginning. It is within the remedy's patience."""
     if epochs < FEWEST_EPOCHS or best > EARLY * epochs:
         return []
-    wasted, patience, fewer = seconds * (1 - best / epochs), max(5, round(EARLY * epochs)), max(10, 5 * best)
-    took = f" in {wasted:.0f} s" if wasted >= 1 else ""
-    return [
-        f"the best epoch is {best} of {epochs}; those after it brought no improvement{took}: stop such "
-        f"training early (callbacks.early_stopping.patience={patience}), or plan fewer epochs "
-        f"(trainer.max_epochs={fewer})"
-    ]
+    remedy = f"stop such training early (callbacks.early_stopping.patience={max(5, round(EARLY * epochs))})"
+    return [f"the best epoch is {best} of {epochs}; those after it brought no improvement: {remedy}"]
 
 
 def exact_baselines(run: Run, seconds: float) -> list[str]:
@@ -174,11 +160,7 @@ def never_predicted(run: Run, predicted: Predicted) -> list[str]:
     classes = table.schema.classes
     if not classes:
         return []
-    numbers: Sequence[np.ndarray] = (
-        table.y[split.test[: len(predicted)], 0],
-        table.y[split.train, 0],
-        predicted.argmax(1),
-    )
+    numbers = table.y[split.test[: len(predicted)], 0], table.y[split.train, 0], predicted.argmax(1)
     true, train, times = (np.bincount(each.astype(np.int64), minlength=len(classes)) for each in numbers)
     missed = np.flatnonzero((true > 0) & (times == 0))
     if not len(missed):

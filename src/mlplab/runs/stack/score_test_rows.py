@@ -119,7 +119,7 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
     config, members = trained.config, range(len(trained.members))
     data, configs = cache.data(config), member_configs(config)
     data.check_unchanged(trained.table, REMEDY, order=False)
-    with files.locked(), cpu_settings_for_training(config.threads):
+    with files.lock.held(), cpu_settings_for_training(config.threads):
         stack = build_stack(
             [configs[number] for number in trained.members],
             [data.members[number] for number in trained.members],

@@ -108,11 +108,8 @@ class StackTrainer:
             try:
                 stack_state.restore(state, *self._parts)
             except (RuntimeError, LookupError, TypeError, ValueError) as error:
-                what, where = (
-                    "contains the state of a different network",
-                    str(stack_file or runs[0].files.last),
-                )
-                raise UserError(Fault(what, where, remedy="start a new run")) from error
+                what, where = "contains the state of a different network", stack_file or runs[0].files.last
+                raise UserError(Fault(what, str(where), remedy="start a new run")) from error
 
     def fit(self) -> None:
         """Trains to the end, until few runs are left, or until a signal is received."""
@@ -175,27 +172,16 @@ class StackTrainer:
         state, members = self.state(), self.members_not_diverged(0)
         if self.stack_file:
             save_stack_state(self.stack_file, self.runs, state)
-        elif all(tensor[members].isfinite().all() for tensor in state.network.values()):
-            self.save_checkpoint(0, self.runs[0].files.last, state.network, self.metrics(0), state)
-
-    def save_checkpoint(
-        self, index: int, path: Path, network: Tensors, metrics: Metrics, state: StackState | None = None
-    ) -> None:
-        """Writes a checkpoint of a run, with the training state if training can resume from it.
-
-        Args:
-            index: the number of the run.
-            network: the network's tensors, for all members.
-        """
-        members, first = self.members_not_diverged(index), self.members(index)[0]
-        save_run(path, self.runs[index], network, members, first, metrics, state)
+        elif all(tensor[members].isfinite().all() for tensor in state.parts["network"].values()):
+            run, network = self.runs[0], state.parts["network"]
+            save_run(run.files.last, run, network, members, self.metrics(0), state)
 
     def metrics(self, index: int, *, calibrated: bool = False) -> Metrics:
         """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs.
 
         If `calibrated`, also the temperature; of an ensemble the scores out of fold, its validation scores.
         """
-        best, members, metrics = self.best.state, self.members_not_diverged(index), Metrics()
+        best, members, metrics = self.best, self.members_not_diverged(index), Metrics()
         if best.epochs[members].all():
             for name, value in best.values.items():
                 if name != "train/lr":
@@ -208,10 +194,8 @@ class StackTrainer:
         if self._held_out is not None:
             data = self.runs[index].data
             rows = [self.stack.data[member].split.val for member in members]
-            predicted = [
-                self._held_out[member, : len(held_out)]
-                for member, held_out in zip(members, rows, strict=True)
-            ]
+            parts = zip(members, rows, strict=True)
+            predicted = [self._held_out[member, : len(held_out)] for member, held_out in parts]
             scores = table_scores(data.table, *out_of_fold(rows, predicted))
             metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in scores.items()}
             metrics["members"] = len(members)
@@ -230,14 +214,14 @@ class StackTrainer:
         The members of ensembles then predict the rows that they hold out.
         """
         module, datamodule = self.stack.module, self.stack.datamodule
-        module.network.load_state_dict(self.best.state.network)
+        module.network.load_state_dict(self.best.network)
         transform = module.network.preprocessing.target_transform
         if isinstance(transform, ClassProbabilities):
             members = [self.members_not_diverged(run) for run in runs]
             fitted = temperatures(module.network, datamodule.val_dataloader(), datamodule.val, members)
             for run, temperature in zip(runs, fitted, strict=True):
                 transform.temperature[self.members(run)] = temperature.to(transform.temperature)
-            self.best.state.network = module.network.state_dict()
+            self.best.network = module.network.state_dict()
         if module.ensemble > 1:
             self._held_out = predictions(module.network, datamodule.val_dataloader()).cpu().numpy()
 

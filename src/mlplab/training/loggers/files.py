@@ -98,17 +98,14 @@ def _remains(curves: Iterable[str], number: int, epoch: int, step: int) -> bool:
 
 
 def _truncate_rows(logger: CSVLogger, epoch: int, step: int) -> None:
-    """Logs the remaining rows again, because Lightning starts a new file; until then, moves the old one."""
+    """Logs the remaining rows again, because Lightning starts a new file."""
     path = Path(logger.log_dir) / "metrics.csv"
-    aside = Path(logger.save_dir) / f".{path.parent.name}-{path.name}"
-    if path.is_file() and not aside.is_file():
-        path.replace(aside)
-    if not aside.is_file():
+    if not path.is_file():
         return
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        rows = list(csv.DictReader(file))
     for written_again in (path, path.with_name("hparams.yaml")):
         written_again.unlink(missing_ok=True)
-    with aside.open(newline="", encoding="utf-8", errors="replace") as file:
-        rows = list(csv.DictReader(file))
     for row in rows:
         with suppress(ValueError, TypeError):  # from a damaged row
             number = int(row.pop("step", None) or 0)
@@ -116,7 +113,6 @@ def _truncate_rows(logger: CSVLogger, epoch: int, step: int) -> None:
             if _remains(point, number, epoch, step):
                 log_point(point, [logger], number)
     logger.save()
-    aside.unlink()
 
 
 def close_loggers(loggers: Sequence[Logger], *, success: bool) -> None:

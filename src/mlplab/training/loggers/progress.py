@@ -7,7 +7,7 @@ from functools import partial
 
 from lightning.pytorch import Trainer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from mlplab.config.metrics import sign_of
@@ -66,7 +66,7 @@ class TrainingProgress(StackCallback):
             TextColumn("{task.fields[values]}"),
             console=console,
         )
-        self.task: TaskID | None = None
+        self.task = self.bar.add_task(title, start=False, epoch="1", values="")
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -78,22 +78,20 @@ class TrainingProgress(StackCallback):
         try:
             yield
         finally:
-            if self.task is not None:
-                self.bar.update(self.task, values=self.values)
+            self.bar.update(self.task, values=self.values)
             self.bar.stop()
 
     def show(self, text: str) -> None:
         """Shows what happens after training."""
         self.line = self.title + text
-        if self.task is not None:
-            self.bar.update(self.task, values=text)
+        self.bar.update(self.task, values=text)
 
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
         """Shows the bar."""
-        if self.task is None and self.console.is_terminal:
+        if self.console.is_terminal:
+            self.bar.update(self.task, total=module.sizes.epochs * module.sizes.steps)
+            self.bar.start_task(self.task)
             self.bar.start()
-            total, epoch = module.sizes.epochs * module.sizes.steps, f"1/{trainer.max_epochs}"
-            self.task = self.bar.add_task(self.title, total=total, epoch=epoch, values="")
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Updates the progress, at most every `REFRESH_SECONDS`."""
@@ -118,8 +116,7 @@ class TrainingProgress(StackCallback):
         epoch = f"{(step - 1) // module.sizes.steps + 1}/{epochs}"
         done = step / (epochs * module.sizes.steps)
         self.line = f"{self.title}epoch {epoch}  {done:.0%} of all steps  {self.values}".rstrip()
-        if self.task is not None:
-            self.bar.update(self.task, completed=step, epoch=epoch, values=self.values)
+        self.bar.update(self.task, completed=step, epoch=epoch, values=self.values)
 
 
 def _by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]:
