@@ -55,7 +55,7 @@ def check_hparams(page: Page, address: str) -> None:
     expect(boxes.first).to_have_text("optimizer.lr", timeout=PATIENCE)
     assert [text.strip() for text in boxes.all_inner_texts()[:2]] == ["optimizer.lr", "seed"]
     for name in RUNS:
-        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+        expect(page.get_by_text(name, exact=True).filter(visible=True).first).to_be_visible()
 
 
 def check_images(page: Page, address: str, sweep: Path) -> None:

@@ -337,7 +337,12 @@ MISTAKES: list[Mistake] = [
         KNOWN,
         ("r/config.yaml: was written by mlplab 0.1", "train again"),
     ),
-    Mistake("68 of another version", rewrite(format=99), KNOWN, ("found format 99, expected format 11",)),
+    Mistake(
+        "68 of another version",
+        rewrite(format=99),
+        KNOWN,
+        ("best.ckpt: is not a checkpoint of this version",),
+    ),
     Mistake(
         "66 an entry is missing", rewrite(state={}), KNOWN, ("best.ckpt: is damaged: an entry is missing",)
     ),

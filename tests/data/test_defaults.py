@@ -134,7 +134,7 @@ def test_what_is_given_stays() -> None:
 
 
 def test_runs_alone_with_few_rows_are_ensembles() -> None:
-    def members(*overrides: str, train: int = 100, alone: bool = True) -> sections.Auto | int:
+    def members(*overrides: str, train: int = 100, alone: bool = True) -> int | str:
         run, of = config(*BY_FILE, *overrides), table(NUMBERS, rows=1000)
         return resolve_auto(run, of, split(train), alone=alone).ensemble
 

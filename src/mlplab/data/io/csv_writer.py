@@ -31,8 +31,9 @@ def write_csv(
     """
     for number, (frame, plain) in enumerate(frames):
         if number == 0:
-            header = _escape(pl.Series(frame.columns)) if escape_formulas else frame.columns
-            write(pl.DataFrame(schema=list(header)).write_csv().encode())
+            names = _escape(pl.Series(frame.columns)) if escape_formulas else frame.columns
+            header = frame.clear().rename(dict(zip(frame.columns, names, strict=True)))
+            write(header.write_csv().encode())
         texts = [name for name, dtype in frame.schema.items() if is_text(dtype) and name not in plain]
         escaped = [_escape(cells_of(frame, name)).alias(name) for name in texts if escape_formulas]
         # Through memory: polars gives no reason when it cannot write to a file.
