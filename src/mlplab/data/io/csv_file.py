@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from jaxtyping import Int64
-from typing_extensions import override
 
 from mlplab.data.io.csv_lines import Record, check_lines, csv_records
 from mlplab.data.io.dialect import CsvOptions, Dialect, detect_dialect, parse_rows, read_beginning
@@ -50,8 +49,8 @@ class CsvFile(Part):
     def _records(self) -> Iterator[Record]:
         return csv_records(self._text, self.dialect, len(self.schema))
 
-    @override
     def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
+        """Scans all rows as text, but for columns of `floats`."""
         return pl.scan_csv(
             self._text,
             schema={**self.schema, **dict.fromkeys(floats, pl.Float64())},
@@ -66,16 +65,16 @@ class CsvFile(Part):
         )
 
     @cached_property
-    @override
     def blank_rows(self) -> Int64[np.ndarray, " blank"]:
+        """The rows that are blank lines, which polars reads as rows of nulls."""
         blank = [row for row, record in enumerate(self._records()) if not record.fields]
         return np.array(blank, dtype=np.int64)
 
-    @override
     def check_lines(self) -> None:
+        """Checks that each line has as many fields as the header."""
         check_lines(self._text, self.dialect, len(self.schema), self.where)
 
-    @override
     def location(self, row: int, column: str) -> str:
+        """How messages refer to a cell, with its line in the file."""
         self._lines.extend(islice(self._unread_lines, max(0, row + 1 - len(self._lines))))
         return f"{self.where}, {column}, line {self._lines[row]}, data row {row + 1}"

@@ -29,7 +29,8 @@ def finalize_ended(
         trainer.calibrate(done)
     scored = trainer.score_test_rows(tested) if tested else {}
     for number, (index, (status, reason)) in enumerate(ended.items(), 1):
-        progress.show(f"test scores and baselines of run {number} of {len(ended)}")
+        which = f" of run {number} of {len(ended)}" if len(ended) > 1 else ""
+        progress.show(f"test scores and baselines{which}")
         run, scores = trainer.runs[index], scored.get(index)
         of_run = metrics[run.folder] = finalize(trainer, index, status, reason, scores)
         if status != "done":
