@@ -1,6 +1,7 @@
 """A sweep with `-m`: a grid, or a search."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
@@ -11,7 +12,7 @@ from mlplab.cli.compose import sweep_settings
 from mlplab.cli.launcher import SweepLauncher
 from mlplab.cli.overrides import lines_of, typed_keys
 from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.imports import heavy_imports
 from mlplab.runs.trained.chosen_ensemble import check_replaceable
 from mlplab.sweeps.draw import draw_sweep
@@ -76,8 +77,11 @@ def _train_grid(
     results = results_of(root, {result.folder: result for result in launched})
     try:
         draw_sweep(root, results, cache)
-    finally:  # a full disk or Ctrl-C takes only the figures
-        summarize(root, len(runs), results)
+    except BaseException:  # a full disk or Ctrl-C takes only the figures
+        with suppress(RunFailed):
+            summarize(root, len(runs), results)
+        raise
+    summarize(root, len(runs), results)
     if ensemble:
         with heavy_imports():
             from rich.console import Console

@@ -115,8 +115,9 @@ def _train_stack(
         _warn(runs[0].data.table.warned, [warning for of_run in warnings for warning in of_run])
         for run in runs:
             contexts.callback(run.files.lock.release)
-            contexts.enter_context(run.files.log())
         try:
+            for run in runs:
+                contexts.enter_context(run.files.log())
             _log_start(trainer, warnings, state)
             with progress.shown():
                 while True:

@@ -163,13 +163,14 @@ class StackTrainer:
         return stack_state.capture(*self._parts, self.seconds)
 
     def save(self) -> None:
-        """Saves the current training state to the stack's file, or to the run's last.ckpt.
+        """Saves the current training state, or the final one, to the stack's file or to the run's last.ckpt.
 
         Weights that are not finite never replace finite ones.
         """
         for run in self.runs:
             flush_loggers(run.loggers)
-        state, members = self.state(), self.members_not_diverged(0)
+        # After `fit`, Lightning has moved the network off the device, and the optimizer does not see it.
+        state, members = self.final_state or self.state(), self.members_not_diverged(0)
         if self.stack_file:
             save_stack_state(self.stack_file, self.runs, state)
         elif all(tensor[members].isfinite().all() for tensor in state.parts["network"].values()):
