@@ -127,7 +127,7 @@ CONFIGURATION = [
     ),
     mistake("61 logger", {}, "logger.tensorboard.name=../../x", "logger.tensorboard: | no '..'"),
     mistake("61 URI", {}, (MLFLOW,), "logger.m: 'file:./x' may lead out of outputs/ | MLFLOW_TRACKING_URI"),
-    mistake("62 file", {"used": ""}, "hydra.run.dir=used", f"used: {IN_USE}"),
+    mistake("62 file", {"used": ""}, "hydra.run.dir=used", "used: is a file, not a folder"),
     mistake("62 below a file", {"used": ""}, "hydra.run.dir=used/x", "used/x: cannot be created"),
     mistake("62 folder in use", {"used/x": ""}, "hydra.run.dir=used", f"used: {IN_USE} | name="),
     mistake(

@@ -25,10 +25,6 @@ SCRIPT = str(ROOT / "scripts/benchmark.py")
 ROWS = 40
 
 
-def times_of(**seconds: Sequence[float]) -> dict[harness.Key, harness.Times]:
-    return {("case", name): harness.Times([{"seconds": each} for each in of]) for name, of in seconds.items()}
-
-
 def measured(question: str, folder: Path, *words: str) -> tuple[str, dict[str, Any]]:
     """What a benchmark prints, with at most 80 columns, and its file."""
     ended = process([SCRIPT, question, "repeats=1", "output=times.json", *words], folder)

@@ -200,6 +200,7 @@ MISTAKES = [
     ),
     Mistake("with -m", {}, ["-m", "resume=outputs/r", "seed=1,2"], ["resume: resumes one run"]),
     Mistake("an unknown key", {}, ["resume=outputs/r", "sed=2"], ["sed=2: cannot be set for a resumed run"]),
+    Mistake("a key in a number", {}, ["resume=outputs/r", "seed.x=1"], ["seed.x=1: cannot be set"]),
     Mistake(
         "a state of another network",
         other_state,

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mlplab.errors import UserError
+from mlplab.errors import FolderInUse, UserError
 from mlplab.runs.folder import RunFolder, finite
 
 
@@ -29,9 +29,11 @@ def test_one_of_many_gets_a_folder(tmp_path: Path) -> None:
 
 def test_a_folder_in_use_and_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for path in (tmp_path, tmp_path / "file"):
-        with pytest.raises(UserError, match="exists and is not empty"):
-            RunFolder(path).create({})
+    with pytest.raises(FolderInUse, match="exists and is not empty"):
+        RunFolder(tmp_path).create({})
+    with pytest.raises(UserError, match="is a file, not a folder") as error:
+        RunFolder(tmp_path / "file").create({})
+    assert not isinstance(error.value, FolderInUse)  # for which a sweep would wait
 
 
 def test_what_json_cannot_say_becomes_null() -> None:

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-OVER = ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL", "PREEMPTED")
 PARTITIONS = ("", "main", "gpu")
 KILL_WAIT = 1.0
 """Seconds between SIGTERM and SIGKILL; 30 in Slurm."""

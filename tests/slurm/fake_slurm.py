@@ -73,11 +73,6 @@ class FakeSlurm:
         (found,) = [job for job in self.jobs() if job.name == name]
         return found
 
-    def wait_for(self, name: str, *states: str) -> JobRecord:
-        """The job once it is in one of these states."""
-        self.until(lambda: self.job(name).state in states, f"{name} is not {states}")
-        return self.job(name)
-
     def preempt(self, name: str, *, send_user_signal: bool) -> None:
         """Takes the node from a running job after 30 seconds, SIGTERM (or its own signal) first."""
         self._ask("preempt", name, "SIGUSR2" if send_user_signal else "SIGTERM")

@@ -90,8 +90,15 @@ def _resume(overrides: Sequence[str], *, multirun: bool) -> None:
     values = deepcopy(saved)
     for override in parser.parse_overrides([line for line in overrides if line != resume]):
         *sections, name = override.key_or_group.split(".")
-        section = reduce(lambda values, key: values.get(key, {}), sections, values)
-        if name not in section or isinstance(section[name], dict) or override.key_or_group == "name":
+        section = reduce(
+            lambda inner, key: inner.get(key, {}) if isinstance(inner, dict) else {}, sections, values
+        )
+        if (
+            not isinstance(section, dict)
+            or name not in section
+            or isinstance(section[name], dict)
+            or override.key_or_group == "name"
+        ):
             remedy = f"remove it: {RESUME}= takes the settings of the run"
             raise UserError(Fault("cannot be set for a resumed run", str(override.input_line), remedy=remedy))
         section[name] = override.value()

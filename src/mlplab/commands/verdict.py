@@ -1,6 +1,6 @@
 """How a run compares with its baselines, in a sentence for terminals and pages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
@@ -29,6 +29,11 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     better = [articles.get(name, name) for name, value in numbers.items() if ours < value]
     worse = [articles.get(name, name) for name, value in numbers.items() if not ours < value]
     what = "network" if metrics.get("members", 1) == 1 else "ensemble"
-    clauses = [f"is better than {' and '.join(better)}"] * bool(better)
-    clauses += [f"is no better than {' or '.join(worse)}"] * bool(worse)
+    clauses = [f"is better than {_joined(better, 'and')}"] if better else []
+    clauses += [f"is no better than {_joined(worse, 'or')}"] if worse else []
     return f"By test {NAMES.get(names[0], names[0])}, the {what} {', but '.join(clauses)}."
+
+
+def _joined(names: Sequence[str], last: str) -> str:
+    """Names in a sentence: `a, b and c`."""
+    return f" {last} ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -73,10 +73,6 @@ class FrameTransformer:
         self._missing: Counter[str] = Counter()
         self._unknown: dict[str, Counter[str]] = {}
 
-    def serves(self, schema: Schema, dtype: type[np.floating]) -> bool:
-        """Whether a network with that schema and type needs the same features."""
-        return self.schema == schema and self.dtype is dtype
-
     def features(
         self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series] = NO_NUMBERS
     ) -> Float[np.ndarray, "row feature"]:

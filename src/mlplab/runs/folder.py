@@ -22,6 +22,7 @@ from mlplab.errors import Fault, FolderInUse, UserError
 from mlplab.figures import FIGURES
 from mlplab.files import FolderLock, remove_partial_files, replacing
 from mlplab.runs.discovery import read_config, read_metrics
+from mlplab.runs.resume import MAY_DIFFER, MAY_GROW
 
 Status = Literal["running", "done", "failed", "interrupted", "diverged", "pruned"]
 
@@ -74,8 +75,10 @@ class RunFolder:
         if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
             raise self._not_empty()
 
-    def _not_empty(self) -> FolderInUse:
+    def _not_empty(self) -> UserError:
         remedy = "choose a different folder: name=… or hydra.run.dir=…"
+        if self.path.is_file():
+            return UserError(Fault("is a file, not a folder", str(self.path), remedy=remedy))
         return FolderInUse(Fault("exists and is not empty", str(self.path), remedy=remedy))
 
     def reopen(self, config: Mapping[str, Any], *, restart: bool) -> None:
@@ -167,7 +170,10 @@ def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
         if not path.exists() or not any(path.iterdir()):
             folder.create(config)
             folder.lock.release()
-        elif (path / "config.yaml").exists() and differing(config, read_config(path)):
+        elif (path / "config.yaml").exists() and not {*differing(config, read_config(path))} <= {
+            MAY_GROW,
+            *MAY_DIFFER,
+        }:
             return
         with folder.lock.held():
             if read_metrics(path)["status"] in ("running", "interrupted", "unknown"):

@@ -12,7 +12,7 @@ from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, RunFaile
 from mlplab.runs.folder import Metrics, RunFolder
 from mlplab.runs.resume import has_ended
 from mlplab.runs.run import Run
-from mlplab.runs.stack.checkpoints import resume_groups
+from mlplab.runs.stack.checkpoints import group_file, resume_groups
 from mlplab.runs.stack.finalize import finalize_ended, finalize_failed
 from mlplab.runs.stack.messages import header_lines, row_warnings
 from mlplab.runs.stack.stack_trainer import StackTrainer
@@ -64,10 +64,13 @@ def train_runs(
             _open(run, cache, console, alone=title is None)
             if run.resume:
                 locks.enter_context(_locked_to_resume(run))
-        for group, state in resume_groups(runs, stack_file):
+        groups = resume_groups(runs, stack_file)
+        for group, state in groups:
             if title is None and group[0].resume and not state:
                 log.info("%s: no saved training state: starting from the beginning", group[0].folder.name)
             file = stack_file if len(runs) > 1 else None
+            if file and len(groups) > 1:
+                file = group_file(file, group)
             metrics |= _train_stack(group, console, title or "", state, file)
     return [metrics[run.folder] for run in runs]
 

@@ -14,6 +14,7 @@ from mlplab.errors import CannotWrite, FolderInUse, Interrupted, reason_of
 from mlplab.runs.folder import record_failure
 from mlplab.runs.resume import has_ended, was_started
 from mlplab.runs.run import Run
+from mlplab.runs.stack.checkpoints import stack_files, state_error
 from mlplab.runs.train import train_runs
 from mlplab.training import checkpoint
 
@@ -53,7 +54,8 @@ def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> None
     while True:
         try:
             _train(stack, stack.runs, console, cache)
-            checkpoint.remove(stack.file)
+            for file in stack_files(stack.file):
+                checkpoint.remove(file)
             return
         except FolderInUse as error:
             if not waited:
@@ -74,8 +76,15 @@ def _train(stack: PlannedStack, runs: Sequence[Run], console: Console, cache: Da
     except (Interrupted, CannotWrite, FolderInUse):
         raise
     except Exception as error:
+        resumed = [run for run in runs if run.resume]
+        unusable = {run.folder: reason for run in resumed if (reason := state_error(run, cache))}
         if len(runs) == 1:
             record_error(runs[0], error)  # its log has the traceback
+        elif unusable:
+            for run in runs:
+                if run.folder in unusable:
+                    record_error(run, unusable[run.folder])
+            _train(stack, [run for run in runs if run.folder not in unusable], console, cache)
         else:
             for run in runs:
                 _train(stack, [run], console, cache)
@@ -84,4 +93,5 @@ def _train(stack: PlannedStack, runs: Sequence[Run], console: Console, cache: Da
 def record_error(run: Run, error: Exception) -> None:
     """Records in a run's folder why it failed, unless it has ended."""
     if not has_ended(run.folder, run.config):
+        log.warning("%s failed: %s", run.folder.name, reason_of(error))
         record_failure(run.folder, run.config.plain(), reason_of(error))
