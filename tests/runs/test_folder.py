@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from mlplab.errors import FolderInUse, UserError
-from mlplab.runs.folder import RunFolder, finite
+from mlplab.runs.discovery import read_metrics
+from mlplab.runs.folder import RunFolder, finite, record_failure
 
 
 def test_one_of_many_gets_a_folder(tmp_path: Path) -> None:
@@ -44,3 +45,14 @@ def test_what_json_cannot_say_becomes_null() -> None:
         "d": None,
         "e": 3,
     }
+
+
+def test_a_failure_is_recorded_of_a_run_that_was_to_grow(tmp_path: Path) -> None:
+    """Otherwise its sweep would hand it over for ever, as one that was stopped."""
+    folder, epochs = RunFolder(tmp_path / "run"), {"max_epochs": 3}
+    folder.create({"seed": 0, "trainer": epochs})
+    folder.write_metrics("interrupted", {}, "a signal")
+    folder.lock.release()
+    for config, status in (({"seed": 1}, "interrupted"), ({"seed": 0}, "failed")):
+        record_failure(folder.path, {**config, "trainer": {"max_epochs": 4}}, "its state is damaged")
+        assert read_metrics(folder.path)["status"] == status
