@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mlplab.console import plural
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, FolderInUse, Interrupted, reason_of
+from mlplab.errors import CannotWrite, FolderInUse, Interrupted, UserError, reason_of
 from mlplab.runs.folder import record_failure
 from mlplab.runs.resume import has_ended, was_started
 from mlplab.runs.run import Run
@@ -76,18 +76,19 @@ def _train(stack: PlannedStack, runs: Sequence[Run], console: Console, cache: Da
     except (Interrupted, CannotWrite, FolderInUse):
         raise
     except Exception as error:
-        resumed = [run for run in runs if run.resume]
-        unusable = {run.folder: reason for run in resumed if (reason := state_error(run, cache))}
         if len(runs) == 1:
             record_error(runs[0], error)  # its log has the traceback
-        elif unusable:
-            for run in runs:
-                if run.folder in unusable:
-                    record_error(run, unusable[run.folder])
-            _train(stack, [run for run in runs if run.folder not in unusable], console, cache)
-        else:
-            for run in runs:
-                _train(stack, [run], console, cache)
+            return
+        unusable: dict[Path, UserError] = {}
+        if isinstance(error, UserError):  # perhaps of some runs' training states
+            resumed = [run for run in runs if run.resume]
+            unusable = {run.folder: reason for run in resumed if (reason := state_error(run, cache))}
+        for run in runs:
+            if run.folder in unusable:
+                record_error(run, unusable[run.folder])
+        left = [run for run in runs if run.folder not in unusable]
+        for group in [left] if unusable else [[run] for run in left]:
+            _train(stack, group, console, cache)
 
 
 def record_error(run: Run, error: Exception) -> None:
