@@ -24,9 +24,6 @@ SEARCH_FILE = "search.json"
 SLURM = "slurm"
 """Folder with the files of Slurm jobs."""
 
-SLURM_JOBS = f"{SLURM}/jobs.json"
-"""The jobs that have not ended."""
-
 STACKS = "stacks"
 """Folder with the training states of unfinished stacks."""
 

@@ -93,7 +93,7 @@ def make_plan(
 
     def check(run: Run) -> None:
         changed: dict[str, Any] = {"init_from": initial_run(run)}
-        if engine.is_elsewhere:  # this machine may lack its device
+        if engine.is_remote:  # this machine may lack its device
             changed["trainer"] = run.config.trainer.model_copy(update={"accelerator": "cpu"})
         check_buildable(run.config.model_copy(update=changed), cache.data(run.config))
 
