@@ -26,7 +26,7 @@ class JobRecord:
 
 
 class FakeSlurm:
-    """A cluster of two nodes with partitions `main` and `gpu`; leaving its context kills all its processes.
+    """A cluster of two nodes; leaving its context kills all its processes.
 
     Its controller ends with the process that made it, even if that is killed.
     """

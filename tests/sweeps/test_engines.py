@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -43,7 +42,9 @@ from mlplab.sweeps.launch import launch
 from mlplab.sweeps.train_stack import PlannedStack, train_stack
 from mlplab.training.rungs import Bracket, Rung
 
-Train = Callable[[Path], object]
+Train = Callable[..., object]
+
+VERSIONS = worker.versions()
 
 DISK_IS_FULL = OSError(28, "No space left on device", "checkpoints")
 
@@ -94,7 +95,7 @@ def stack(tmp_path: Path) -> PlannedStack:
 
 
 def raises(error: Exception) -> Train:
-    def train(_: Path) -> None:
+    def train(*_: Any, **__: Any) -> None:
         raise error
 
     return train
@@ -144,50 +145,46 @@ def test_a_stack_is_handed_over_until_it_has_ended(
         assert reason == "it was struck by lightning; so did 2 workers before"
 
 
-def other_versions(patch: pytest.MonkeyPatch) -> Train:
-    here = worker.versions()
-
-    def train(path: Path) -> None:
-        with patch.context() as context:
-            context.setattr(worker, "versions", lambda: {**here, "torch": "1.0"})
-            run_job(path)
-
-    return train
+def train_with_other_versions(path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "versions", lambda: dict.fromkeys(VERSIONS, "1.0"))
+        run_job(path)
 
 
-def no_locks(patch: pytest.MonkeyPatch) -> Train:
-    patch.setattr(FolderLock, "acquire", raises(UserError(Fault("its file system has no file locks"))))
-    return run_job
+def train_without_locks(path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FolderLock, "acquire", raises(UserError(Fault("its file system has no file locks"))))
+        run_job(path)
 
 
-def disk_fills(patch: pytest.MonkeyPatch) -> Train:
-    patch.setattr(training, "record_failure", lambda *_: raises(DISK_IS_FULL)(Path()))
-    patch.setattr(training, "train_runs", lambda *_, **__: raises(ValueError())(Path()))
-    return run_job
+def train_until_the_disk_is_full(path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "train_runs", raises(ValueError()))
+        patch.setattr(training, "record_failure", raises(DISK_IS_FULL))
+        run_job(path)
 
 
 @pytest.mark.parametrize(
     ("way", "error", "message"),
     [
-        (other_versions, UserError, f"worker .*: .*found torch 1.0, expected torch {version('torch')}"),
-        (lambda _: lambda path: run_job(path.with_name("other")), UserError, "is not seen by the worker .*"),
-        (lambda _: raises(CannotWrite(DISK_IS_FULL)), CannotWrite, "checkpoints: cannot be written: No sp"),
-        (disk_fills, CannotWrite, "checkpoints: cannot be written: No space left"),
-        (lambda _: lambda path: None, UserError, "run: a worker's results are not seen here"),
-        (no_locks, UserError, "its file system has no file locks"),
+        (train_with_other_versions, UserError, f"worker .*found .*, torch 1.0, .* torch {VERSIONS['torch']}"),
+        (lambda path: run_job(path.with_name("other")), UserError, "is not seen by the worker .*"),
+        (lambda path: None, UserError, "run: a worker's results are not seen here"),
+        (train_without_locks, UserError, "its file system has no file locks"),
+        (train_until_the_disk_is_full, CannotWrite, "checkpoints: cannot be written: No space left"),
     ],
-    ids=["versions", "job not seen", "full disk", "the disk fills", "results not seen", "not recorded"],
+    ids=["versions", "job not seen", "results not seen", "no locks", "full disk"],
 )
 def test_what_would_happen_to_all_workers_ends_the_sweep(
     stack: PlannedStack,
     monkeypatch: pytest.MonkeyPatch,
-    way: Callable[[pytest.MonkeyPatch], Train],
+    way: Train,
     error: type[Exception],
     message: str,
 ) -> None:
     for module in (worker, driving):
         monkeypatch.setattr(module, "SHARED_FILE_SECONDS", 0)
-    engine = Here(way(monkeypatch))
+    engine = Here(way)
     with pytest.raises(error, match=message):
         driven(stack, engine)
     assert engine.stopped
@@ -243,7 +240,7 @@ def test_a_worker_trains_the_stack_that_was_written(
 
 
 def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others train on together; and a finished one, which stays as it was, is not called better."""
+    """The others train on as one stack."""
     names, cache, trained = ("a", "b", "c"), DataCache(), list[list[str]]()
     short, longer = (
         [run for name in names for run in planned(tmp_path, name, f"trainer.max_epochs={epochs}").runs]
@@ -313,32 +310,26 @@ SLURM: dict[str, Any] = {
 RAY = {"name": "ray", "address": "auto", "cpus": 1, "gpus": 0, "memory_gib": None}
 
 
-@pytest.mark.parametrize(("engine", "package"), [(SLURM, "submitit"), (RAY, "ray")])
-def test_an_engine_that_is_not_installed(
-    monkeypatch: pytest.MonkeyPatch, engine: dict[str, object], package: str
-) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    extra = engine["name"]
-    message = rf"engine={extra}: needs the package {package}, which is .*\n.*uv sync --extra {extra}, or pip "
-    with pytest.raises(UserError, match=message):
-        check_installed(launcher(engine).engine)
-
-
 @pytest.mark.parametrize(
-    ("engine", "message"),
+    ("engine", "absent", "message"),
     [
-        (SLURM, r"Slurm is not installed here.*\n.*a machine of the cluster"),
         (
-            RAY | {"address": "127.0.0.1:1"},
-            r"=127.0.0.1:1: no Ray cluster can be reached\n.*ray start --head",
+            SLURM,
+            "submitit",
+            r"engine=slurm: needs the package submitit, .*\n.*uv sync --extra slurm, or pip ",
         ),
+        (RAY, "ray", r"engine=ray: needs the package ray, .*\n.*uv sync --extra ray, or pip "),
+        (SLURM, "", r"Slurm is not installed here.*\n.*a machine of the cluster"),
+        (RAY | {"address": "127.0.0.1:1"}, "", r"=127.0.0.1:1: no Ray cluster can be .*\n.*ray start --head"),
     ],
 )
-def test_clusters_that_are_not_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: dict[str, object], message: str
+def test_engines_that_are_not_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: dict[str, object], absent: str, message: str
 ) -> None:
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
-    with pytest.raises(UserError, match=message):
+    monkeypatch.setitem(sys.modules, absent or "unknown", None)
+    with pytest.raises(UserError, match=message):  # noqa: PT012
+        check_installed(launcher(engine).engine)
         open_engine(launcher(engine), tmp_path, "auto")
 
 
@@ -441,7 +432,6 @@ def test_when_a_job_has_ended(
     slurm: FakeSlurm,
     sweep: Path,
     monkeypatch: pytest.MonkeyPatch,
-    *,
     state: str,
     has_result: bool,
     seconds: float,
@@ -472,15 +462,7 @@ def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
         open_engine(launcher(RAY | {"cpus": 9}), tmp_path, "auto")
 
 
-@pytest.mark.parametrize(
-    ("section", "message"),
-    [
-        ({"workers": 0}, "hydra.launcher.workers: out of range"),
-        ({"engine": {"name": "dask"}}, "hydra.launcher.engine"),
-        ({"engine": SLURM | {"minutes": 4}}, "hydra.launcher.engine.minutes: out of range"),
-        ({"engine": SLURM | {"partitions": "x"}}, "hydra.launcher.engine.partitions: unknown key"),
-    ],
-)
-def test_mistakes_in_the_section(section: dict[str, object], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        launcher(**section)  # type: ignore[arg-type]
+@pytest.mark.parametrize("wrong", [{"minutes": 4}, {"partitions": "x"}, {"name": "dask"}], ids=str)
+def test_mistakes_in_the_section(wrong: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=f"hydra.launcher.engine.*{next(iter(wrong)).replace('name', '')}"):
+        launcher(SLURM | wrong)
