@@ -9,7 +9,7 @@ import numpy as np
 
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache, RunData
-from mlplab.runs.baselines.fitted import baseline_part_scores
+from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, RunFolder, finite
 from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
@@ -50,13 +50,9 @@ class ScoredTestRows:
             metrics |= {f"members/sd/test/{name}": value.std().item() for name, value in self.values.items()}
         return finite(metrics)
 
-    def baseline_metrics(self, seconds: float) -> Metrics:
-        """The scores of the run's baselines.
-
-        Args:
-            seconds: the time that the run's training took.
-        """
-        fitted = baseline_part_scores(self.data, self.config.baselines, seconds, self.config.threads)
+    def baseline_metrics(self) -> Metrics:
+        """The scores of the run's baselines."""
+        fitted = fit_baselines(self.data, self.config).test_scores(self.data)
         return finite(
             {f"{key}/test/{name}": value for key, scores in fitted.items() for name, value in scores.items()}
         )
@@ -127,7 +123,7 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
         )
         trained.load_into(stack.module.network, trained.state)
         [scored] = score_test_rows(stack, [(config, data, members)])
-        metrics |= scored.metrics() | scored.baseline_metrics(float(metrics["seconds"]))
+        metrics |= scored.metrics() | scored.baseline_metrics()
         scored.write_predictions(folder)
         seconds = {"seconds": metrics.pop("seconds")}  # the last, as in other runs
         return files.write_metrics("done", metrics | seconds)
