@@ -11,7 +11,7 @@ from torch.nn.utils import prune
 
 from mlplab.models import MLP
 from mlplab.models.activation import IN_PLACE, OUT_OF_PLACE
-from mlplab.models.backpropagation import EVALUATION_ROWS
+from mlplab.models.backpropagation import CACHED_ROWS
 
 
 def mlp(**changes: object) -> MLP:
@@ -139,18 +139,18 @@ def test_what_a_pass_cannot_give_is_refused() -> None:
 
 def test_evaluation_goes_block_by_block_and_keeps_few_buffers() -> None:
     network = mlp().eval()
-    rows = EVALUATION_ROWS + 64
+    rows = CACHED_ROWS + 64
     x = torch.randn(2, rows, 3)
     with torch.no_grad():
         whole = network(x)
-        assert torch.equal(whole[:, EVALUATION_ROWS // 2 :], network(x[:, EVALUATION_ROWS // 2 :]))
+        assert torch.equal(whole[:, CACHED_ROWS // 2 :], network(x[:, CACHED_ROWS // 2 :]))
         torch.testing.assert_close(whole, by_autograd(network)(x))
         for fewer in range(64, rows, 64):
             network(x[:, :fewer])
     held = sum(used.operations[0].output.flat.shape[1] for used in network._free.values())
-    assert held <= 4 * EVALUATION_ROWS // 2 * 8
+    assert held <= 4 * CACHED_ROWS // 2 * 8
     whole_batch = mlp(norm="batch")  # in training mode, without gradients
-    twin, x = by_autograd(whole_batch), torch.randn(2, EVALUATION_ROWS + 1, 3)
+    twin, x = by_autograd(whole_batch), torch.randn(2, CACHED_ROWS + 1, 3)
     with torch.no_grad():
         torch.testing.assert_close(whole_batch(x), twin(x))
     for name, buffer in whole_batch.named_buffers():

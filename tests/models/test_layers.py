@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mlplab.models import MLP, BatchNorm, Dropout, LayerNorm, Linear
 from mlplab.models.activation import IN_PLACE, OUT_OF_PLACE, Activation
-from mlplab.models.backpropagation import BackpropagationModule, Buffer, Operation, Pass
+from mlplab.models.backpropagation import BackpropagationModule, Buffer, Operation, Workspace
 from mlplab.models.mlp import HiddenLayer
 from mlplab.models.periodic import PeriodicFeatures
 
@@ -30,15 +30,15 @@ class OneLayer(BackpropagationModule):
         y: Tensor = self.layer(x, weight) if isinstance(self.layer, BatchNorm) else self.layer(x)
         return y
 
-    def operations(self, buffers: Pass) -> Iterator[Operation]:
-        yield (done := copied(buffers.input, buffers))
+    def operations(self, workspace: Workspace) -> Iterator[Operation]:
+        yield (done := copied(workspace.input, workspace))
         if self.layer.training or not isinstance(self.layer, Dropout):
-            yield (done := self.layer.operation(done.output, buffers))  # type: ignore[operator]
-        yield copied(done.output, buffers)
+            yield (done := self.layer.operation(done.output, workspace))  # type: ignore[operator]
+        yield copied(done.output, workspace)
 
 
-def copied(x: Buffer, buffers: Pass) -> Operation:
-    y = buffers.new(x.width)
+def copied(x: Buffer, workspace: Workspace) -> Operation:
+    y = workspace.new(x.width)
     return Operation(y, lambda: y.values.copy_(x.values), lambda gradient: gradient)
 
 

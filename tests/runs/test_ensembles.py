@@ -21,8 +21,8 @@ from mlplab.runs.scores import scores
 from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training import checkpoint
-from mlplab.training.best_weights import BestWeights, epoch_voters
-from mlplab.training.callbacks import StackCallback
+from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
+from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
 from mlplab.training.trainer import lightning_quiet
 
@@ -136,7 +136,7 @@ class Curves(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Adds those of an epoch."""
-        self.monitored.append(module.monitored(module.values).double().numpy())
+        self.monitored.append(module.monitored.double().numpy())
 
 
 @pytest.mark.parametrize("patience", ["null", "4"])

@@ -24,7 +24,7 @@ from mlplab.runs.stack.build import build_stack
 from mlplab.runs.stack.checkpoints import resume_groups
 from mlplab.runs.train import train_runs
 from mlplab.training import checkpoint
-from mlplab.training.callbacks import StopOnSignal
+from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 

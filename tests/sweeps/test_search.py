@@ -19,7 +19,7 @@ from mlplab.runs.selection import RunResult
 from mlplab.sweeps.search.batches import next_bracket
 from mlplab.sweeps.search.space import read_space
 from mlplab.sweeps.search.study import SearchIdentity, SearchStudy, TrialResult, status_of
-from mlplab.training.rungs import Bracket
+from mlplab.training.callbacks.rungs import Bracket
 
 SPACE = read_space(
     [

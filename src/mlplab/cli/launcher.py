@@ -17,7 +17,7 @@ from mlplab.data.cache import DataCache
 from mlplab.imports import heavy_imports
 from mlplab.runs.selection import RunResult
 from mlplab.sweeps.checks import check_installed, check_runs
-from mlplab.training.rungs import Bracket
+from mlplab.training.callbacks.rungs import Bracket
 
 if TYPE_CHECKING:
     from mlplab.sweeps.engines.engine import Engine

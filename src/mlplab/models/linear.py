@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.models.backpropagation import Buffer, Operation, Pass
+from mlplab.models.backpropagation import Buffer, Operation, Workspace
 from mlplab.random_streams import generator
 
 
@@ -62,7 +62,7 @@ class Linear(nn.Module):
         bias, x = nn.functional.pad(own_bias, (0, right)), nn.functional.pad(x, (0, below))
         return torch.baddbmm(bias, x, weight)[..., :columns]
 
-    def operation(self, a: Buffer, buffers: Pass, *, skip: bool = False) -> Operation:
+    def operation(self, a: Buffer, workspace: Workspace, *, skip: bool = False) -> Operation:
         """z = aW + b; ∂L/∂W = aᵀδ, ∂L/∂b = Σ δ, ∂L/∂a = δWᵀ.
 
         Args:
@@ -70,14 +70,14 @@ class Linear(nn.Module):
                 already in the buffer for ∂L/∂a, and this layer's is added.
         """
         if 1 in self.weight.shape[1:]:
-            return self._elementwise(a, buffers, skip=skip)
-        return self._products(a, buffers, skip=skip)
+            return self._elementwise(a, workspace, skip=skip)
+        return self._products(a, workspace, skip=skip)
 
-    def _products(self, a: Buffer, buffers: Pass, *, skip: bool) -> Operation:
+    def _products(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
         """As matrix products; weights are padded with zeros to multiples of 4 rows and columns."""
         weight, bias, (members, inputs, outputs) = self.weight, self.bias, self.weight.shape
         below, right = -inputs % 4, -outputs % 4
-        z, is_padded = buffers.new(outputs), bool(right or (below and a.needs_gradient))
+        z, is_padded = workspace.new(outputs), bool(right or (below and a.needs_gradient))
         padded_weight, padded_bias, product = weight, bias, weight
         if is_padded:
             shapes = (inputs + below, outputs + right), (1, outputs + right), (inputs, outputs + right)
@@ -102,7 +102,7 @@ class Linear(nn.Module):
                 grad_bias.add_(gradient.values.sum(1, keepdim=True))
             if not a.needs_gradient:
                 return gradient
-            grad_a = buffers.gradient(inputs)
+            grad_a = workspace.gradient(inputs)
             if skip:
                 grad_a.padded.baddbmm_(delta, padded_weight.mT)
             else:
@@ -111,10 +111,10 @@ class Linear(nn.Module):
 
         return Operation(z, forward, backward, self)
 
-    def _elementwise(self, a: Buffer, buffers: Pass, *, skip: bool) -> Operation:
+    def _elementwise(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
         """With a single input or output, where elementwise products are faster."""
         weight, bias, (_, inputs, outputs) = self.weight, self.bias, self.weight.shape
-        z, products = buffers.new(outputs), buffers.new(max(inputs, outputs)).values
+        z, products = workspace.new(outputs), workspace.new(max(inputs, outputs)).values
 
         def forward() -> None:
             if inputs == 1:
@@ -132,7 +132,7 @@ class Linear(nn.Module):
                 grad_bias.add_(delta.sum(1, keepdim=True))
             if not a.needs_gradient:
                 return gradient
-            grad_a = buffers.gradient(inputs)
+            grad_a = workspace.gradient(inputs)
             if inputs > 1:
                 torch.mul(delta, weight.mT, out=grad_a.values)
                 grad_a.clear_padding()

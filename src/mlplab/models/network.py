@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
+from mlplab.models.backpropagation import RowWeight
 from mlplab.models.mlp import MLP
 from mlplab.models.preprocessing import Preprocessing
 from mlplab.random_streams import SkipInit
@@ -30,15 +31,15 @@ class Network(nn.Module):
         self.preprocessing, self.body = preprocessing, body
 
     def forward_scaled(
-        self, x: Float[Tensor, "member batch feature"], weight: Float[Tensor, "member batch 1"] | None = None
+        self, x: Float[Tensor, "member batch feature"], row_weight: RowWeight = None
     ) -> Float[Tensor, "member batch output"]:
         """Predictions on the scale of the loss; only columns with an indicator may have missing values.
 
         Args:
-            weight: of each row, for the batch statistics of an `MLP`; a custom network takes only rows.
+            row_weight: for the batch statistics of an `MLP`; a custom network takes only rows.
         """
         x = self.preprocessing.transform(x)
-        return self.body(x, weight) if type(self.body) is MLP else self.body(x)
+        return self.body(x, row_weight) if type(self.body) is MLP else self.body(x)
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
         """Predictions in the targets' units, or the probability of each class."""

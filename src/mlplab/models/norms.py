@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from mlplab.models.backpropagation import Buffer, Operation, Pass
+from mlplab.models.backpropagation import Buffer, Operation, RowWeight, Workspace
 
 Values = Float[Tensor, "member batch feature"]
 PerFeature = Float[Tensor, "member 1 feature"]
@@ -20,14 +20,14 @@ class LayerNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(members, 1, features))
         self.bias = nn.Parameter(torch.zeros(members, 1, features))
 
-    def forward(self, x: Values, weight: Float[Tensor, "member batch 1"] | None = None) -> Values:
+    def forward(self, x: Values, row_weight: RowWeight = None) -> Values:
         """γx̂ + β, with x̂ normalised over a row; the weights of rows do not matter."""
         normed = nn.functional.layer_norm(x, x.shape[-1:], eps=self.eps)
         return torch.addcmul(self.bias, normed, self.weight)
 
-    def operation(self, z: Buffer, buffers: Pass) -> Operation:
+    def operation(self, z: Buffer, workspace: Workspace) -> Operation:
         """The same; the derivative goes through mean and variance of each row."""
-        output, shape, gamma, beta = buffers.new(z.width), (z.width,), self.weight, self.bias
+        output, shape, gamma, beta = workspace.new(z.width), (z.width,), self.weight, self.bias
         normed = mean = rstd = z.values
 
         def forward() -> None:
@@ -69,27 +69,27 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(members, 1, features))
         self.register_buffer("running_var", torch.ones(members, 1, features))
 
-    def forward(self, x: Values, weight: Float[Tensor, "member batch 1"] | None = None) -> Values:
+    def forward(self, x: Values, row_weight: RowWeight = None) -> Values:
         """γx̂ + β, with x normalised by its own statistics in training mode, by the running ones otherwise."""
-        mean, var = self.statistics(x, None if weight is None else row_shares(weight))
+        mean, var = self.statistics(x, None if row_weight is None else row_shares(row_weight))
         return torch.addcmul(self.bias, (x - mean) * (var + self.eps).rsqrt(), self.weight)
 
-    def operation(self, z: Buffer, buffers: Pass) -> Operation:
+    def operation(self, z: Buffer, workspace: Workspace) -> Operation:
         """The same; the derivative goes through mean and variance of the batch, if it was normalised by them.
 
         See Ioffe & Szegedy 2015, section 3: δ = (g − p(Σg + x̂Σgx̂))/σ, with the gradient g of x̂, for a row
         with the share p of the weights; p is 0 if its member was normalised by running statistics.
         """
-        output, gamma, beta = buffers.new(z.width), self.weight, self.bias
+        output, gamma, beta = workspace.new(z.width), self.weight, self.bias
         normed = rstd = z.values
         shares: Shares | None = None
         uses_batch = False
 
         def forward() -> None:
             nonlocal normed, rstd, shares, uses_batch
-            if buffers.shares is None and buffers.weight is not None:
-                buffers.shares = row_shares(buffers.weight)
-            uses_batch, shares = self.uses_batch(z.values), buffers.shares
+            if workspace.shares is None and workspace.row_weight is not None:
+                workspace.shares = row_shares(workspace.row_weight)
+            uses_batch, shares = self.uses_batch(z.values), workspace.shares
             mean, var = self.statistics(z.values, shares)
             rstd = (var + self.eps).rsqrt()
             normed = (z.values - mean) * rstd
