@@ -40,7 +40,7 @@ SWEEPS = {
         "model/preprocessing=none",
     ],
     "norms, residuals, deltas, clipping": [
-        *("model.norm=batch", "model.residual=true", "loss=huber", "loss.delta=0.5,2", "seed=range(2)"),
+        *("model.norm=layer", "model.residual=true", "loss=huber", "loss.delta=0.5,2", "seed=range(2)"),
         *("trainer.gradient_clip_val=0.1", "data.split.seed=1,2"),
     ],
 }

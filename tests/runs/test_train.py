@@ -63,7 +63,7 @@ MEMBERS = (
     [
         ["model.dropout=0.2"],
         ["model.norm=layer", "model.activation=gelu", "scheduler=plateau"],
-        ["model.norm=batch", "model.residual=true", "optimizer=sgd", "loss=huber", "scheduler=step"],
+        ["model.residual=true", "optimizer=sgd", "loss=huber", "scheduler=step"],
         ["trainer.gradient_clip_val=0.1", "optimizer=adam", "loss=mae", "model.activation=tanh"],
     ],
     ids=" ".join,
@@ -242,7 +242,7 @@ def test_cuda_is_refused_where_there_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "shared",
     [
-        ["model.norm=batch"],
+        ["model.norm=layer"],
         ["optimizer=sgd", "loss=huber"],
         ["data.function=blobs", "data.class_weights={a: 2}"],
     ],

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor, nn
 
 VECTOR_SIZE = 32
@@ -30,7 +30,6 @@ MAX_FREE = 4
 
 Input = Float[Tensor, "member batch feature"]
 Output = Float[Tensor, "member batch target"]
-RowWeight = Float[Tensor, "member batch 1"] | None
 
 
 class Buffer:
@@ -90,8 +89,6 @@ class Workspace:
 
     Attributes:
         input: the current batch itself, without padding.
-        row_weight: of the current batch's rows; None: all equal.
-        shares: the `row_shares` of `row_weight`, once a batch norm has computed them.
     """
 
     def __init__(
@@ -104,9 +101,7 @@ class Workspace:
         self.key, self._free, self._like = key, free, x.new_empty(*x.shape[:2], 0)
         self._gradients: dict[int, Buffer] = {}
         self.input = self.new(0)
-        self.row_weight: RowWeight = None
         self.input.width, self.input.needs_gradient = x.shape[2], x.requires_grad
-        self.shares: Float64[Tensor, "member batch 1"] | None = None
         self.operations = list(build(self))
         layers = [operation.layer for operation in self.operations if operation.layer is not None]
         self._sources = [
@@ -134,10 +129,9 @@ class Workspace:
         """Whether all parameters are still those of their layers."""
         return all(parameters.get(name) is parameter for parameters, name, parameter in self._sources)
 
-    def forward(self, x: Input, row_weight: RowWeight = None) -> Output:
+    def forward(self, x: Input) -> Output:
         """Returns the network's output."""
         self.input.padded = self.input.values = x.detach() if x.requires_grad else x
-        self.row_weight, self.shares = row_weight, None
         for operation in self.operations:
             operation.forward()
         return self.operations[-1].output.values.clone()
@@ -197,32 +191,30 @@ class BackpropagationModule(nn.Module, ABC):
         """The operations of a forward pass in the present mode (training or evaluation)."""
 
     @abstractmethod
-    def forward_by_autograd(self, x: Input, row_weight: RowWeight = None) -> Output:
+    def forward_by_autograd(self, x: Input) -> Output:
         """The same forward pass, recorded by autograd."""
 
-    def forward(self, x: Input, row_weight: RowWeight = None) -> Output:
-        """Returns the output; `row_weight` is for the statistics of a batch norm in training mode."""
+    def forward(self, x: Input) -> Output:
+        """Returns the output."""
         if torch.compiler.is_compiling() or not self.written_out:
-            return self.forward_by_autograd(x, row_weight)
+            return self.forward_by_autograd(x)
         if not torch.is_grad_enabled():
             rows = max(FEWEST_ROWS, CACHED_ROWS // len(x) // 64 * 64)
-            whole = any(self._modes())  # a batch norm in training mode needs the whole batch
-            blocks = [x] if whole else torch.split(x, rows, 1)
-            return torch.cat([self._without_gradients(block, row_weight) for block in blocks], 1)
+            return torch.cat([self._without_gradients(block) for block in torch.split(x, rows, 1)], 1)
         if (workspace := self._take(x)) is None:
-            return self.forward_by_autograd(x, row_weight)
+            return self.forward_by_autograd(x)
         # With one parameter, autograd calls the backward pass; each further one would cost microseconds.
         trained = next((parameter for parameter in workspace.parameters if parameter.requires_grad), None)
         if trained is None and not x.requires_grad:
             workspace.give_back()
-            return workspace.forward(x, row_weight)
-        output: Tensor = _Backpropagation.apply(workspace, row_weight, x, trained)
+            return workspace.forward(x)
+        output: Tensor = _Backpropagation.apply(workspace, x, trained)
         return output
 
-    def _without_gradients(self, x: Input, row_weight: RowWeight) -> Output:
+    def _without_gradients(self, x: Input) -> Output:
         if (workspace := self._take(x)) is None:
-            return self.forward_by_autograd(x, row_weight)
-        output = workspace.forward(x, row_weight)
+            return self.forward_by_autograd(x)
+        output = workspace.forward(x)
         workspace.give_back()
         return output
 
@@ -246,11 +238,9 @@ class _Backpropagation(torch.autograd.Function):
     """What autograd sees of a network: one operation."""
 
     @staticmethod
-    def forward(
-        ctx: Any, workspace: Workspace, row_weight: RowWeight, x: Input, trained: Tensor | None
-    ) -> Output:
+    def forward(ctx: Any, workspace: Workspace, x: Input, trained: Tensor | None) -> Output:
         ctx.workspace = workspace
-        return workspace.forward(x, row_weight)
+        return workspace.forward(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Output) -> tuple[Tensor | None, ...]:
@@ -261,4 +251,4 @@ class _Backpropagation(torch.autograd.Function):
             raise RuntimeError("a second backward pass needs a second forward pass, which fills the buffers")
         grad_x = workspace.backward(gradient)
         workspace.give_back()
-        return None, None, grad_x, None
+        return None, grad_x, None

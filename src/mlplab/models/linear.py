@@ -19,10 +19,6 @@ class Linear(nn.Module):
     Args:
         seeds: one for each member.
         index: position of the layer in the network; layers with different indices draw different weights.
-
-    Attributes:
-        has_bias_gradient: False before a batch norm, which removes the bias: its gradient would be rounding
-            errors, of which Adam makes steps of full size.
     """
 
     weight: Float[Tensor, "member input output"]
@@ -40,7 +36,6 @@ class Linear(nn.Module):
         stacked = torch.stack(weights)
         self.weight = nn.Parameter(stacked[:, :-1].clone())
         self.bias = nn.Parameter(stacked[:, -1:].clone())
-        self.has_bias_gradient = True
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
         """One `baddbmm`; elementwise for a single input or output, which is faster.
@@ -50,16 +45,15 @@ class Linear(nn.Module):
         are padded with zeros. Products of vectors round differently again.
         """
         _, rows, columns = self.weight.shape
-        own_bias = self.bias if self.has_bias_gradient else self.bias.detach() + 0 * self.bias
         if columns == 1:
-            return (x * self.weight.mT).sum(2, keepdim=True) + own_bias
+            return (x * self.weight.mT).sum(2, keepdim=True) + self.bias
         if rows == 1:
-            return x * self.weight + own_bias
+            return x * self.weight + self.bias
         right, below = -columns % 4, -rows % 4 if x.requires_grad else 0
         if not (right or below):
-            return torch.baddbmm(own_bias, x, self.weight)
+            return torch.baddbmm(self.bias, x, self.weight)
         weight = nn.functional.pad(self.weight, (0, right, 0, below))
-        bias, x = nn.functional.pad(own_bias, (0, right)), nn.functional.pad(x, (0, below))
+        bias, x = nn.functional.pad(self.bias, (0, right)), nn.functional.pad(x, (0, below))
         return torch.baddbmm(bias, x, weight)[..., :columns]
 
     def operation(self, a: Buffer, workspace: Workspace, *, skip: bool = False) -> Operation:
@@ -98,8 +92,7 @@ class Linear(nn.Module):
                 grad_weight.add_(product[..., :outputs])
             else:
                 grad_weight.baddbmm_(a.values.mT, delta)
-            if self.has_bias_gradient:
-                grad_bias.add_(gradient.values.sum(1, keepdim=True))
+            grad_bias.add_(gradient.values.sum(1, keepdim=True))
             if not a.needs_gradient:
                 return gradient
             grad_a = workspace.gradient(inputs)
@@ -128,8 +121,7 @@ class Linear(nn.Module):
             delta = gradient.values
             sums = torch.mul(a.values, delta, out=products).sum(1, keepdim=True)
             grad_weight.add_(sums if inputs == 1 else sums.mT)
-            if self.has_bias_gradient:
-                grad_bias.add_(delta.sum(1, keepdim=True))
+            grad_bias.add_(delta.sum(1, keepdim=True))
             if not a.needs_gradient:
                 return gradient
             grad_a = workspace.gradient(inputs)

@@ -14,15 +14,12 @@ from mlplab.models.backpropagation import (
     Input,
     Operation,
     Output,
-    RowWeight,
     Workspace,
 )
 from mlplab.models.dropout import Dropout
+from mlplab.models.layer_norm import LayerNorm
 from mlplab.models.linear import Linear
-from mlplab.models.norms import BatchNorm, LayerNorm
 from mlplab.models.periodic import PeriodicFeatures
-
-NORMS = {"none": None, "layer": LayerNorm, "batch": BatchNorm}
 
 
 class MLP(BackpropagationModule):
@@ -51,7 +48,7 @@ class MLP(BackpropagationModule):
         hidden: Sequence[int] = (),
         activation: str = "relu",
         dropout: Sequence[float] = (),
-        norm: Literal["none", "layer", "batch"] = "none",
+        norm: Literal["none", "layer"] = "none",
         residual: bool = False,
         numbers: int = 0,
         periodic_features: int = 0,
@@ -64,7 +61,7 @@ class MLP(BackpropagationModule):
         self.hidden = nn.ModuleList(
             HiddenLayer(
                 Linear(width, next_width, seeds, index),
-                NORMS[norm],
+                LayerNorm(next_width, len(seeds)) if norm == "layer" else None,
                 Activation(activation),
                 Dropout(dropout, seeds, index) if any(dropout) else None,
                 residual=residual and index > 0 and width == next_width,
@@ -72,14 +69,14 @@ class MLP(BackpropagationModule):
             for index, (width, next_width) in enumerate(pairwise(widths))
         )
         self.output = Linear(widths[-1], out_features, seeds, index=len(hidden))
-        self.with_modes = tuple(each for each in self.modules() if isinstance(each, Dropout | BatchNorm))
+        self.with_modes = tuple(each for each in self.modules() if isinstance(each, Dropout))
 
-    def forward_by_autograd(self, x: Input, row_weight: RowWeight = None) -> Output:
+    def forward_by_autograd(self, x: Input) -> Output:
         """Applies the hidden layers in turn, then the output layer."""
         if self.periodic is not None:
             x = self.periodic(x)
         for layer in self.hidden:
-            x = layer(x, row_weight)
+            x = layer(x)
         output: Output = self.output(x)
         return output
 
@@ -103,24 +100,21 @@ class HiddenLayer(nn.Module):
     def __init__(
         self,
         linear: Linear,
-        norm: type[LayerNorm] | type[BatchNorm] | None,
+        norm: LayerNorm | None,
         activation: Activation,
         dropout: Dropout | None,
         *,
         residual: bool,
     ) -> None:
         super().__init__()
-        members, _, width = linear.weight.shape
-        self.linear, self.activation, self.dropout = linear, activation, dropout
-        self.norm = norm(width, members) if norm else None
+        self.linear, self.norm, self.activation, self.dropout = linear, norm, activation, dropout
         self.residual = residual
-        linear.has_bias_gradient = norm is not BatchNorm
 
-    def forward(self, x: Input, row_weight: RowWeight = None) -> Output:
+    def forward(self, x: Input) -> Output:
         """x + dropout(f(norm(xW + b))); without x unless `residual`."""
         z = self.linear(x)
         if self.norm is not None:
-            z = self.norm(z, row_weight)
+            z = self.norm(z)
         a: Output = self.activation(z)
         if self.dropout is not None:
             a = self.dropout(a)

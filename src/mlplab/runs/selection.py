@@ -28,7 +28,7 @@ IGNORED = ("name", *MAY_DIFFER, "baselines", "test_predictions", "figures")
 OF_TABLE = (
     *("ensemble", "monitor", "loss.", "data.batch_size", "trainer.max_epochs"),
     *("model.hidden", "model.dropout", "model.periodic_features"),
-    *("optimizer.lr", "optimizer.weight_decay", "optimizer.weight_averaging"),
+    *("optimizer.lr", "optimizer.weight_decay"),
 )
 """Keys that may be `auto`, which the table replaces."""
 

@@ -119,7 +119,7 @@ class StackModule(LightningModule):
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, on the scale that is minimised."""
-        z = self.network.forward_scaled(batch.x, batch.weight)
+        z = self.network.forward_scaled(batch.x)
         return batch_losses(self.loss, z, batch, self.network.preprocessing.target_transform)
 
     @property

@@ -59,7 +59,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.settings = list(settings)
         self.state_names = ["momentum"] if isinstance(settings[0], config.Sgd) else ["mean", "square"]
         self.steps = 0
-        self.has_average = config.chosen(settings[0].weight_averaging)
+        self.has_average = settings[0].weight_averaging
         self._shows_average = False
         names = ["weights", "gradients", *self.state_names, *(["average"] if self.has_average else [])]
         sizes = [parameter[0].numel() for parameter in self.parameters]

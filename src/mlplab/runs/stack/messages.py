@@ -41,7 +41,7 @@ def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) 
     body = _body(config, periodic.count if periodic is not None else 0)
     lines.append(f"network: {body}, {weights:,} weights, on {device}")
     optimizer, epochs = config.optimizer, chosen(config.trainer.max_epochs)
-    averaged = ", averaged weights" if chosen(optimizer.weight_averaging) else ""
+    averaged = ", averaged weights" if optimizer.weight_averaging else ""
     lines.append(
         f"{optimizer.name}: lr {chosen(optimizer.lr):g}, weight decay {chosen(optimizer.weight_decay):g}"
         f"{averaged}; up to {epochs:,} epochs of {stack.datamodule.steps:,} × "
