@@ -198,11 +198,6 @@ def test_a_golden_run_of_classes(tmp_path: Path) -> None:
     assert {name: run["metrics"][name] for name in golden} == pytest.approx(golden, rel=1e-5)
 
 
-def test_a_fast_dev_run_keeps_the_predictions_of_its_one_batch(tmp_path: Path) -> None:
-    train_into(tmp_path, ("data=synthetic", "data.rows=30_000", *SMALL[2:], "trainer.fast_dev_run=true"))
-    assert 1 < len((tmp_path / "0/test_predictions.csv").read_text().splitlines()) < 4500
-
-
 def test_test_predictions_are_left_out_if_not_wanted(tmp_path: Path) -> None:
     train_into(tmp_path, [*SMALL, "test_predictions=false"], SMALL)
     assert [(tmp_path / name / "test_predictions.csv").exists() for name in "01"] == [False, True]

@@ -128,7 +128,7 @@ def never_predicted(run: Run, predicted: Predicted) -> list[str]:
     classes = table.schema.classes
     if not classes:
         return []
-    numbers = table.y[split.test[: len(predicted)], 0], table.y[split.train, 0], predicted.argmax(1)
+    numbers = table.y[split.test, 0], table.y[split.train, 0], predicted.argmax(1)
     true, train, times = (np.bincount(each.astype(np.int64), minlength=len(classes)) for each in numbers)
     missed = np.flatnonzero((true > 0) & (times == 0))
     if not len(missed):

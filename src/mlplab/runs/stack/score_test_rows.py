@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +27,7 @@ class ScoredTestRows:
 
     Attributes:
         values: the metrics of each network.
-        predicted: the mean prediction, if the run is an ensemble or is to write its predictions. A
-            `fast_dev_run` predicts one batch.
+        predicted: the mean prediction, if the run is an ensemble or is to write its predictions.
     """
 
     config: TrainConfig
@@ -42,7 +40,7 @@ class ScoredTestRows:
         if not self.data.bagged:
             return finite({f"test/{name}": value.item() for name, value in self.values.items()})
         assert self.predicted is not None
-        together = table_scores(self.data.table, self.data.split.test[: len(self.predicted)], self.predicted)
+        together = table_scores(self.data.table, self.data.split.test, self.predicted)
         metrics = {f"test/{name}": value for name, value in together.items()}
         for name, value in self.values.items():
             metrics[f"members/test/{name}"] = value.double().mean().item()
@@ -60,7 +58,7 @@ class ScoredTestRows:
     def write_predictions(self, folder: Path) -> None:
         """Writes test_predictions.csv to the run's folder, if the run is to have it."""
         if self.config.test_predictions and self.predicted is not None:
-            table, rows = self.data.table, self.data.split.test[: len(self.predicted)]
+            table, rows = self.data.table, self.data.split.test
             path = folder / TEST_PREDICTIONS
             write_test_predictions(path, table.schema, rows, table.y[rows], self.predicted)
 
@@ -73,13 +71,12 @@ def score_test_rows(
     Args:
         runs: the configuration, the data and the members of each run.
     """
-    module, first = stack.module, stack.configs[0]
-    batches = stack.datamodule.test_dataloader()
+    module = stack.module
     keep = module.ensemble > 1 or any(member.test_predictions for member in stack.configs)
     values, predicted = score_networks(
         module.network,
         module.loss,
-        islice(batches, 1) if first.trainer.fast_dev_run else batches,
+        stack.datamodule.test_dataloader(),
         [len(member.split.test) for member in stack.data],
         stack.table.schema,
         keep=keep,
