@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlplab.config import TrainConfig
+from mlplab.config import ResolvedConfig
 from mlplab.data.cache import DataCache, RunData
 from mlplab.runs.baselines.fitted import baseline_part_scores
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
@@ -32,7 +32,7 @@ class ScoredTestRows:
             `fast_dev_run` predicts one batch.
     """
 
-    config: TrainConfig
+    config: ResolvedConfig
     data: RunData
     values: Values
     predicted: Predicted | None
@@ -70,7 +70,7 @@ class ScoredTestRows:
 
 
 def score_test_rows(
-    stack: Stack, runs: Sequence[tuple[TrainConfig, RunData, Sequence[int]]]
+    stack: Stack, runs: Sequence[tuple[ResolvedConfig, RunData, Sequence[int]]]
 ) -> list[ScoredTestRows]:
     """Scores the networks of a stack on the test rows of their runs.
 
