@@ -3,7 +3,6 @@
 The values are in `conf/`. There are no defaults here, so that each value is defined in one place.
 """
 
-from mlplab.config.data import AUTO as AUTO
 from mlplab.config.data import BundledData as BundledData
 from mlplab.config.data import CsvData as CsvData
 from mlplab.config.data import FileSplit as FileSplit
