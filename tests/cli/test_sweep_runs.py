@@ -17,8 +17,7 @@ from mlplab.cli.compose import plain, register_resolvers
 from mlplab.cli.sweep_runs import derive_runs
 from mlplab.config import parse
 from mlplab.errors import UserError
-from mlplab.runs.run import Run
-from mlplab.sweeps.checks import RefusedRun
+from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.folder import folder_name
 from mlplab.sweeps.grid import grid
 
@@ -33,7 +32,7 @@ def loaded() -> tuple[DictConfig, ConfigLoader]:
         return loader.load_configuration("train", ["name=s"], RunMode.MULTIRUN), loader
 
 
-def derived(*overrides: str) -> list[Run | RefusedRun]:
+def derived(*overrides: str) -> list[ComposedRun | RefusedRun]:
     """The runs of a sweep."""
     master, loader = loaded()
     return list(derive_runs(deepcopy(master), loader, grid(loader, ["name=s", *overrides]), 0))
@@ -68,19 +67,19 @@ def test_options_interpolations_and_additions(overrides: Sequence[str]) -> None:
 def test_runs_share_sections_that_are_equal_also_in_types(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "a.B")
     runs = derived("model=custom", "model._target_=a.B", "+model.alpha=0,1,1.0,true,true")
-    configs = [run.config for run in runs if isinstance(run, Run)]
+    configs = [run.config for run in runs if isinstance(run, ComposedRun)]
     assert [repr(each.plain()["model"]["alpha"]) for each in configs] == ["0", "1", "1.0", "True", "True"]
 
 
 def test_equal_sections_are_stored_once() -> None:
-    one, other = (run.config for run in derived("seed=1,2") if isinstance(run, Run))
+    one, other = (run.config for run in derived("seed=1,2") if isinstance(run, ComposedRun))
     assert one.optimizer is other.optimizer
 
 
 def test_a_mistake_in_one_run_is_reported_for_that_run_only() -> None:
     good, bad, last = derived("optimizer.lr=0.1,-1,0.2")
-    assert isinstance(good, Run)
-    assert isinstance(last, Run)
+    assert isinstance(good, ComposedRun)
+    assert isinstance(last, ComposedRun)
     assert (good.config.optimizer.lr, last.config.optimizer.lr) == (0.1, 0.2)
     assert isinstance(bad, RefusedRun)
     assert bad.reason == "optimizer.lr: out of range (found -1, expected above 0, or auto)"
@@ -93,7 +92,7 @@ def test_an_unknown_option_is_reported_for_its_runs_only() -> None:
         assert isinstance(run, RefusedRun)
         assert "expected one of adam, adamw, sgd" in run.reason
         assert run.folder == Path(f"outputs/s/optimizer=adagrad,seed={seed}")
-    assert [type(run) for run in (good, other)] == [Run, Run]
+    assert [type(run) for run in (good, other)] == [ComposedRun, ComposedRun]
 
 
 @pytest.mark.parametrize("rates", ["${nope},0.1", "0.1,${nope}"])

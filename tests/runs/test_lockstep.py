@@ -108,7 +108,7 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
     if by_fold:
         shared += ["data/split=kfold", "data.split.folds=4"]
         if table in ("all.csv", "two.csv", "three.csv"):
-            shared.append(choose("data.split.group=group", "data.split.stratify=part", "data.split.seed=3"))
+            shared.append(choose("data.split.group=group", "data.split.stratify=null", "data.split.seed=3"))
     members = []
     for member in range(3):
         own = [f"seed={source.randrange(100)}", f"optimizer.lr={choose('1e-2', '1e-3')}"]

@@ -22,8 +22,7 @@ from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import lines_of
 from mlplab.config import TrainConfig, parse
 from mlplab.errors import UserError
-from mlplab.runs.run import Run
-from mlplab.sweeps.checks import RefusedRun
+from mlplab.sweeps.checks import ComposedRun, RefusedRun
 
 Sections = dict[tuple[str, str], BaseModel]
 """The sections of configurations by their names and contents: equal ones are stored once."""
@@ -31,7 +30,7 @@ Sections = dict[tuple[str, str], BaseModel]
 
 def derive_runs(
     sweep: DictConfig, loader: ConfigLoader, overrides: Sequence[Sequence[str]], first: int
-) -> Iterator[Run | RefusedRun]:
+) -> Iterator[ComposedRun | RefusedRun]:
     """The runs of a sweep, in order.
 
     Args:
@@ -98,7 +97,9 @@ class _Composition:
         except UserError as error:
             self.error = error
 
-    def run(self, parsed: Mapping[str, Override], number: int, sections: Sections) -> Run | RefusedRun:
+    def run(
+        self, parsed: Mapping[str, Override], number: int, sections: Sections
+    ) -> ComposedRun | RefusedRun:
         """The run with some overrides."""
         changed = [override for line, override in parsed.items() if line not in self.lines]
         if self.error:
@@ -115,7 +116,7 @@ class _Composition:
             config = _sharing(parse(values), sections)
         except UserError as error:
             return RefusedRun(self._folder(parsed, number), values, error)
-        return Run(config, self._folder(parsed, number))
+        return ComposedRun(config, self._folder(parsed, number))
 
     def _folder(self, parsed: Mapping[str, Override], number: int) -> Path:
         """The folder in which Hydra would put a run with these overrides."""

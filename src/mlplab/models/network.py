@@ -43,7 +43,7 @@ class Network(nn.Module):
 
 
 def build_network(
-    models: Sequence[config.Mlp | config.Linear | config.CustomModel],
+    models: Sequence[config.ResolvedModel],
     seeds: Sequence[int],
     preprocessing: Preprocessing,
     *,
@@ -62,17 +62,17 @@ def build_network(
     with nullcontext() if initialize else SkipInit():
         if isinstance(model, config.Linear):
             body = MLP(*widths, seeds=seeds)
-        elif isinstance(model, config.Mlp):
+        elif isinstance(model, config.ResolvedMlp):
             body = MLP(
                 *widths,
-                hidden=config.chosen(model.hidden),
+                hidden=model.hidden,
                 activation=model.activation,
-                dropout=[config.chosen(section.dropout) for section in models],  # type: ignore[union-attr]
+                dropout=[section.dropout for section in models],  # type: ignore[union-attr]
                 norm=model.norm,
                 residual=model.residual,
                 seeds=seeds,
                 numbers=len(preprocessing.numeric),
-                periodic_features=config.chosen(model.periodic_features),
+                periodic_features=model.periodic_features,
             )
     if isinstance(model, config.CustomModel):  # which may need what its class initializes
         body = instantiate(model.class_path, nn.Module, *widths, seeds=seeds, **model.arguments)

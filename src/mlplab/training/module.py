@@ -73,7 +73,7 @@ class StackModule(LightningModule):
         resume_from: state of the optimizer and number of its steps to resume from; None to start anew.
     """
 
-    def __init__(self, network: Network, configs: Sequence[config.TrainConfig], sizes: Sizes) -> None:
+    def __init__(self, network: Network, configs: Sequence[config.ResolvedConfig], sizes: Sizes) -> None:
         super().__init__()
         self.network = network
         self.configs = list(configs)
@@ -81,7 +81,7 @@ class StackModule(LightningModule):
         self.loss = build_loss([run.loss for run in configs])
         self.schedules = Schedules([run.scheduler for run in configs])
         self.monitor = configs[0].monitor
-        self.ensemble = config.chosen(configs[0].ensemble)
+        self.ensemble = configs[0].ensemble
         self.val = Evaluation(self.loss, sizes.val, "val", sizes.targets, sizes.classes)
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)

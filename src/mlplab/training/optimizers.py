@@ -26,7 +26,7 @@ member's must not depend on its position in a stack."""
 AVERAGE_EXPONENT = 8
 """The exponent η of the weight average: a step counts by about the η-th power of its number."""
 
-Settings = config.Adam | config.Sgd
+Settings = config.ResolvedAdam | config.ResolvedSgd
 
 
 Rows = Mapping[str, list[Tensor]]
@@ -86,7 +86,7 @@ class MemberOptimizer(torch.optim.Optimizer):
 
         `done` steps of the epoch have been made already.
         """
-        base = torch.tensor([config.chosen(settings.lr) for settings in self.settings], dtype=torch.float64)
+        base = torch.tensor([settings.lr for settings in self.settings], dtype=torch.float64)
         before, self._lr, self._next = self._lr, base * factors, done
         if torch.equal(self._lr, before):
             return
@@ -201,7 +201,7 @@ def _adam(settings: Any, lr: float, steps: int, rows: Rows) -> None:
         lr=lr,
         beta1=settings.betas[0],
         beta2=settings.betas[1],
-        weight_decay=config.chosen(settings.weight_decay),
+        weight_decay=settings.weight_decay,
         eps=settings.eps,
         amsgrad=False,
         maximize=False,

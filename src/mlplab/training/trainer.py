@@ -78,7 +78,7 @@ class _Strategy(SingleDeviceStrategy):
 
 
 def build_trainer(
-    run: config.TrainConfig, steps: int, callback: Callback, loggers: Sequence[Logger], folder: str
+    run: config.ResolvedConfig, steps: int, callback: Callback, loggers: Sequence[Logger], folder: str
 ) -> Trainer:
     """Builds the Trainer of a stack, with custom callbacks after ours.
 
@@ -94,7 +94,7 @@ def build_trainer(
     return instantiate(
         section.class_path,
         Trainer,
-        max_epochs=config.chosen(section.max_epochs),
+        max_epochs=section.max_epochs,
         min_epochs=0,  # or a signal in the first epoch would only stop at its end
         accelerator=accelerator,
         devices=1,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mlplab.config import CsvData, CustomModel, Mlp, TrainConfig, chosen
+from mlplab.config import CsvData, CustomModel, ResolvedConfig, ResolvedMlp
 from mlplab.config.metrics import metrics_of
 from mlplab.console import plural
 from mlplab.errors import listed, shortened
@@ -40,10 +40,10 @@ def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) 
     periodic = network.body.periodic if isinstance(network.body, MLP) else None
     body = _body(config, periodic.count if periodic is not None else 0)
     lines.append(f"network: {body}, {weights:,} weights, on {device}")
-    optimizer, epochs = config.optimizer, chosen(config.trainer.max_epochs)
+    optimizer, epochs = config.optimizer, config.trainer.max_epochs
     averaged = ", averaged weights" if optimizer.weight_averaging else ""
     lines.append(
-        f"{optimizer.name}: lr {chosen(optimizer.lr):g}, weight decay {chosen(optimizer.weight_decay):g}"
+        f"{optimizer.name}: lr {optimizer.lr:g}, weight decay {optimizer.weight_decay:g}"
         f"{averaged}; up to {epochs:,} epochs of {stack.datamodule.steps:,} × "
         f"{stack.datamodule.batch_size:,} rows"
     )
@@ -56,12 +56,12 @@ def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) 
     return lines
 
 
-def _body(run: TrainConfig, periodic_features: int) -> str:
+def _body(run: ResolvedConfig, periodic_features: int) -> str:
     """The hidden layers, such as `3 × 128 units (relu)`, and what goes in beside the columns."""
     model = run.model
-    if not isinstance(model, Mlp):
+    if not isinstance(model, ResolvedMlp):
         return model.class_path if isinstance(model, CustomModel) else model.name
-    widths, dropout = chosen(model.hidden), chosen(model.dropout)
+    widths, dropout = model.hidden, model.dropout
     several = f"{len(widths)} × {widths[0]}" if len(set(widths)) == 1 else " → ".join(map(str, widths))
     parts = [f"{several} units ({model.activation})" if widths else "no hidden layer"]
     if widths and dropout:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlplab.config import TrainConfig
+from mlplab.config import ResolvedConfig
 from mlplab.data.cache import DataCache, RunData
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
@@ -30,7 +30,7 @@ class ScoredTestRows:
         predicted: the mean prediction, if the run is an ensemble or is to write its predictions.
     """
 
-    config: TrainConfig
+    config: ResolvedConfig
     data: RunData
     values: Values
     predicted: Predicted | None
@@ -64,7 +64,7 @@ class ScoredTestRows:
 
 
 def score_test_rows(
-    stack: Stack, runs: Sequence[tuple[TrainConfig, RunData, Sequence[int]]]
+    stack: Stack, runs: Sequence[tuple[ResolvedConfig, RunData, Sequence[int]]]
 ) -> list[ScoredTestRows]:
     """Scores the networks of a stack on the test rows of their runs.
 
