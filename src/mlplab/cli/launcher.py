@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from mlplab.cli.compose import plain_section
 from mlplab.cli.sweep_runs import derive_runs
 from mlplab.config import parse_launcher
-from mlplab.config.keys import flat
+from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.imports import heavy_imports
 from mlplab.runs.selection import RunResult

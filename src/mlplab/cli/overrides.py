@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import ListConfig, OmegaConf
 
 from mlplab.cli.hydra_errors import explained
-from mlplab.config.keys import quoted
+from mlplab.config.dotted_keys import quoted
 from mlplab.errors import Fault, UserError
 
 RESUME = "resume"

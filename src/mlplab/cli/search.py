@@ -17,7 +17,7 @@ from mlplab.cli.overrides import lines_of
 from mlplab.cli.sweep_runs import derive_runs
 from mlplab.commands.render import command_line
 from mlplab.config import Sweep, TrainConfig, parse
-from mlplab.config.keys import flat
+from mlplab.config.dotted_keys import flat
 from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, RunFailed, UserError, reason_of
 from mlplab.imports import heavy_imports

@@ -15,7 +15,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.imports import heavy_imports
 from mlplab.runs.trained.chosen_ensemble import check_replaceable
-from mlplab.sweeps.draw import draw_sweep
+from mlplab.sweeps.draw_figures import draw_sweep
 from mlplab.sweeps.folder import check_kind
 from mlplab.sweeps.grid import grid
 from mlplab.sweeps.search.space import is_search

@@ -21,7 +21,7 @@ from mlplab.cli.overrides import RESUME, check_overrides, key_of, lines_of, type
 from mlplab.cli.terminal import exit_status, log_loading, log_to_terminal
 from mlplab.config import TrainConfig, parse
 from mlplab.config.allowed_classes import user_classes
-from mlplab.config.keys import quoted
+from mlplab.config.dotted_keys import quoted
 from mlplab.errors import Fault, Interrupted, UserError, reason_of
 from mlplab.files import FolderLock, remove_if_empty
 from mlplab.imports import heavy_imports

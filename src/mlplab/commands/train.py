@@ -92,7 +92,7 @@ def _draw(folder: Path, cache: DataCache, *, again: bool) -> None:
     """Draws a finished run; not `again` if it has figures."""
     with heavy_imports():
         from mlplab.figures.files import is_drawn
-        from mlplab.runs.draw import draw_finished
+        from mlplab.runs.draw_figures import draw_finished
 
     if again or not is_drawn(folder):
         draw_finished(folder, cache)

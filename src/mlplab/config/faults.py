@@ -7,7 +7,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from mlplab.errors import Fault, did_you_mean, listed, nearest
+from mlplab.did_you_mean import did_you_mean, nearest
+from mlplab.errors import Fault, listed
 
 SYNONYMS = {
     "learning_rate": "optimizer.lr",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlplab.config import Engine
-from mlplab.config.keys import flat
+from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError, listed, reason_of

@@ -7,7 +7,7 @@ from math import prod
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from mlplab.config.keys import quoted
+from mlplab.config.dotted_keys import quoted
 from mlplab.errors import Fault, UserError, listed
 from mlplab.sweeps.folder import folder_name
 
