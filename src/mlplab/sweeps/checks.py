@@ -17,7 +17,6 @@ from mlplab.runs.resume import was_started
 from mlplab.runs.run import Run
 from mlplab.runs.selection import OF_LOSS, RunResult, common_monitor, labelled, varying_keys
 from mlplab.runs.tables import by_table
-from mlplab.sweeps.folder import check_inside
 
 
 @dataclass(frozen=True)
@@ -63,22 +62,18 @@ def initial_run(run: Run) -> str | None:
     return None if was_started(run.folder) else run.config.init_from
 
 
-def check_runs(
-    runs: Sequence[Run | RefusedRun], root: Path, cache: DataCache
-) -> tuple[list[Run], list[RefusedRun]]:
+def check_runs(runs: Sequence[Run | RefusedRun], cache: DataCache) -> tuple[list[Run], list[RefusedRun]]:
     """Reads and splits the tables of a sweep's runs, and refuses the runs for which that fails.
 
     Args:
-        root: the sweep's folder.
         cache: stores the tables and splits.
 
     Returns:
         The runs, resolved, and those that are refused.
 
     Raises:
-        UserError: if all runs are refused, two have the same folder, or their losses cannot be compared.
+        UserError: if all runs are refused, or their losses cannot be compared.
     """
-    _check_folders([run.folder for run in runs], root)
 
     def key(run: Run) -> object:
         config, data = run.config, run.config.data
@@ -126,13 +121,3 @@ def check_installed(engine: Engine) -> None:
         remedy = f"install it: uv sync --extra {engine.name}, or pip install -e '.[{engine.name}]'"
         where = f"hydra/launcher/engine={engine.name}"
         raise UserError(Fault(f"needs the package {package}, which is not installed", where, remedy=remedy))
-
-
-def _check_folders(folders: Sequence[Path], root: Path) -> None:
-    seen: set[Path] = set()
-    for folder in folders:
-        check_inside(folder, root)
-        if folder in seen:
-            remedy = "give each value once, or make the names in hydra.sweep.subdir distinct"
-            raise UserError(Fault("two runs have the same folder", str(folder), remedy=remedy))
-        seen.add(folder)

@@ -82,7 +82,7 @@ def finish(
             chosen = select_ensemble(root, ensemble, cache)
             rows[ENSEMBLE] = {**chosen.test_scores}
             lines.append(f"ensemble folder: {inside(chosen.folder)}")
-        draw_sweep(root, results_of(root, {}), cache, best)
+        draw_sweep(root, results_of(root), cache, best)
     finally:  # a full disk or Ctrl-C takes only the ensemble and the figures
         console = Console()
         shown = ", ".join(f"{count:,} {status}" for status, count in best.trials.items())
