@@ -9,7 +9,7 @@ import pytest
 from support import config, table_of
 
 from mlplab import config as sections
-from mlplab.config.keys import flat
+from mlplab.config.dotted_keys import flat
 from mlplab.data import defaults
 from mlplab.data.defaults import (
     ENSEMBLE,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlplab.config.keys import flat
+from mlplab.config.dotted_keys import flat
 from mlplab.errors import Fault, UserError
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.discovery import finished_runs, is_ensemble, read_config, read_metrics
