@@ -7,7 +7,7 @@ from pathlib import Path
 from slurm.fake_slurm import FakeSlurm
 from support import ROOT, SMALL, Ended, left_behind, process
 
-SWEEP = ("-m", *SMALL, "seed=0", "figures=none", "hydra.sweep.subdir=r")
+SWEEP = ("-m", *SMALL, "seed=0", "figures=none")
 
 
 def test_slurm(command: Callable[..., Ended], slurm: FakeSlurm, tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_slurm(command: Callable[..., Ended], slurm: FakeSlurm, tmp_path: Path) 
     assert command(*SWEEP, "name=one").status == 0
     ended = process([os.fspath(ROOT / "scripts/train.py"), *SWEEP, "name=s", *engine], tmp_path)
     assert ended.status == 0, ended
-    assert left_behind(tmp_path / "outputs/one/r") == left_behind(tmp_path / "outputs/s/r")
+    assert left_behind(tmp_path / "outputs/one/run") == left_behind(tmp_path / "outputs/s/run")
     assert "1 run: 1 alone; Slurm jobs\n" in ended.out
     assert not (tmp_path / "outputs/s/slurm").exists()
     [job] = slurm.jobs()

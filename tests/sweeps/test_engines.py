@@ -40,7 +40,7 @@ from mlplab.sweeps.engines.slurm import SlurmJobs
 from mlplab.sweeps.engines.worker import run_job, write_job
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.train_stack import PlannedStack, train_stack
-from mlplab.training.rungs import Bracket, Rung
+from mlplab.training.callbacks.rungs import Bracket, Rung
 
 Train = Callable[..., object]
 

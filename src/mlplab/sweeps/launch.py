@@ -86,6 +86,8 @@ def _outcome(run: Run) -> Metrics:
     if metrics["status"] in FINAL and not has_ended(run.folder, run.config):
         reason = "could not be trained for more epochs, and stays as it was; see the messages above"
         return {"status": "failed", "reason": reason}
+    if metrics["status"] in ("running", "unknown"):
+        return metrics | {"reason": "has not ended; see the messages above"}
     return metrics
 
 
