@@ -77,12 +77,12 @@ class SlurmJobs(Engine):
     def submit(self, stacks: Sequence[PlannedStack]) -> list[SlurmJob]:
         """Submits arrays of jobs, but none for stacks that jobs of an earlier command train."""
         paths = {stack_hash(stack): write_job(stack) for stack in stacks}
-        while self._earlier:
-            self._adopt(self._earlier.pop(), paths)
         every = stacks[0].runs[0].config.callbacks.checkpoint.every_minutes
-        if every is None or every >= self.section.minutes:
+        if not self._jobs and (every is None or every >= self.section.minutes):
             what = "callbacks.checkpoint.every_minutes is not below hydra.launcher.engine.minutes"
             log.warning("%s: a job that is killed without a signal starts from the beginning", what)
+        while self._earlier:
+            self._adopt(self._earlier.pop(), paths)
         new = [stack for stack in paths if stack not in self._jobs or self.ended([self._jobs[stack]])]
         while new:
             self._jobs |= (jobs := self._submit_array({key: paths[key] for key in new[: self.max_array]}))
