@@ -71,13 +71,15 @@ def launch(
                 log.info("%s", stack.finished_message)
     else:
         drive(stacks, engine, plan.workers)
-    remove_partial_files(root / STACKS)  # no worker is left that could be writing there
-    for job in (root / STACKS).glob("*.json"):
-        job.unlink(missing_ok=True)
+    metrics = {run.folder: read_metrics(run.folder) for run in refused}
+    metrics |= {run.folder: _outcome(run) for run in runs}
+    if all(of_run["status"] != "running" for of_run in metrics.values()):
+        remove_partial_files(root / STACKS)  # no worker is left that could be writing there
+        for job in (root / STACKS).glob("*.json"):
+            job.unlink(missing_ok=True)
     with suppress(OSError):  # not empty if a stack has not ended
         (root / STACKS).rmdir()
-    metrics = {run.folder: read_metrics(run.folder) for run in refused}
-    return metrics | {run.folder: _outcome(run) for run in runs}
+    return metrics
 
 
 def _outcome(run: Run) -> Metrics:
