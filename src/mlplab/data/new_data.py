@@ -132,26 +132,15 @@ class FrameTransformer:
 
     def _faults(self, column: Column, cells: pl.Series, parsed: pl.Series) -> Iterator[Fault]:
         """Faults of cells of a different kind than in training."""
-        where, remedy = self._of(column), "write it as in training"
         if column.kind == "categorical":
-            if number := self._all_numbers(column, cells, parsed):
-                yield Fault("contains numbers", where, number, _expected(column), remedy)
             return
         bad = bad_cells(cells, parsed, self.schema.na_values, column.kind)
         if count := len(bad):
             what = BAD[column.kind] + (f"; {count:,} such cells in this column" if count > 1 else "")
             place, cell = self._location(self.rows + bad[0], f"column '{column.name}'"), str(cells[bad[0]])
-            yield Fault(what, place, shortened(cell), _expected(column), f"{remedy}, or leave it empty")
-
-    def _all_numbers(self, column: Column, cells: pl.Series, codes: pl.Series) -> str:
-        """The first of a column's texts if all texts are unknown numbers, and the categories are words."""
-        if codes.null_count() < len(codes):
-            return ""
-        texts = parse_str(cells, self.schema.na_values).unique().drop_nulls()
-        known = pl.Series(column.categories, dtype=pl.String)
-        is_number = texts.cast(pl.Float64, strict=False).is_not_null()
-        words_only = not known.cast(pl.Float64, strict=False).is_not_null().any()
-        return shortened(texts[0]) if len(texts) and is_number.all() and words_only else ""
+            yield Fault(
+                what, place, shortened(cell), _expected(column), "write it as in training, or leave it empty"
+            )
 
 
 def _fits(column: Column, cells: pl.Series) -> bool:

@@ -90,6 +90,12 @@ class Table:
         """Features and targets in their own units."""
         return Values(self.x, self.y, self.schema.offsets)
 
+    def absent_classes(self, rows: Rows) -> list[str]:
+        """The classes of which there is none among these rows."""
+        classes = self.schema.classes
+        present = set(np.unique(self.y[rows, 0]).tolist()) if classes else set()
+        return [label for number, label in enumerate(classes) if number not in present]
+
     def row_keys(self, digits: int) -> tuple[RowKeys, Int64[np.ndarray, "2 row"]]:
         """What computes keys of rows, for copies with that many digits, and the keys of all rows."""
         if digits not in self._row_keys:

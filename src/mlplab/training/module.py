@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mlplab import config
 from mlplab.config.metrics import sign_of
-from mlplab.data.loader import Batch
+from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
 from mlplab.training.evaluation import Evaluation, Mean, Values
 from mlplab.training.losses import batch_losses, build_loss
@@ -119,7 +119,7 @@ class StackModule(LightningModule):
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, on the scale that is minimised."""
-        z = self.network.forward_scaled(batch.x, batch.weight)
+        z = self.network.forward_scaled(batch.x, batch.row_weight)
         return batch_losses(self.loss, z, batch, self.network.preprocessing.target_transform)
 
     def monitored(self, values: Values) -> Float[Tensor, " member"]:
