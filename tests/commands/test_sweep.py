@@ -126,12 +126,12 @@ WRONG = {
         ["model.preprocessing.target=standard,none", "monitor=val/loss"],
         ["different losses cannot be compared", "target=standard, target=none"],
     ),
-    "all values wrong": (["optimizer.lr=0,-1"], ["optimizer.lr: out of range", "above 0"]),
+    "all values wrong": (["optimizer.lr=0,-1"], ["optimizer.lr: invalid value", "greater than 0"]),
     "no such table": (
         ["data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"],
         ["no such file", "t.csv"],
     ),
-    "no members": (["hydra.launcher.max_members=0"], ["hydra.launcher.max_members: out of range"]),
+    "no members": (["hydra.launcher.max_members=0"], ["hydra.launcher.max_members: invalid value"]),
     "an unknown launcher": (["hydra/launcher=slurm"], ["hydra/launcher: unknown option", "lockstep"]),
     "a sweeper of Hydra's": (["hydra/sweeper=basic", "seed=1,2"], ["needs hydra/launcher=basic"]),
 }
@@ -161,7 +161,7 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(
     )
     assert ended.err.splitlines() == [
         "error: 1 of 3 runs failed",
-        "  dropout=1.5: failed, model.dropout: out of range (found 1.5, expected 0.99 or below, or auto)",
+        "  dropout=1.5: failed, model.dropout: invalid value (found 1.5, expected less than or equal to 0.99, or auto)",
     ]
     status = {
         path.parent.name: json.loads(path.read_text())["status"]

@@ -359,12 +359,12 @@ def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"workers": 0}, "hydra.launcher.workers: out of range"),
-        ({"max_members": "many"}, "hydra.launcher.max_members: wrong type"),
+        ({"workers": 0}, "hydra.launcher.workers: invalid value"),
+        ({"max_members": "many"}, "hydra.launcher.max_members: invalid value"),
         ({"engine": {"name": "dask"}}, "hydra.launcher.engine"),
-        ({"engine": SLURM | {"minutes": 4}}, "hydra.launcher.engine.minutes: out of range"),
+        ({"engine": SLURM | {"minutes": 4}}, "hydra.launcher.engine.minutes: invalid value"),
         ({"engine": SLURM | {"partitions": "x"}}, "hydra.launcher.engine.partitions: unknown key"),
-        ({"engine": RAY | {"cpus": 0}}, "hydra.launcher.engine.cpus: out of range"),
+        ({"engine": RAY | {"cpus": 0}}, "hydra.launcher.engine.cpus: invalid value"),
         ({"gpus": 1}, "hydra.launcher.gpus: unknown key"),
     ],
 )
