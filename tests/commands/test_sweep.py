@@ -161,7 +161,8 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(
     )
     assert ended.err.splitlines() == [
         "error: 1 of 3 runs failed",
-        "  dropout=1.5: failed, model.dropout: invalid value (found 1.5, expected less than or equal to 0.99, or auto)",
+        "  dropout=1.5: failed, model.dropout: invalid value (found 1.5, "
+        "expected less than or equal to 0.99, or auto)",
     ]
     status = {
         path.parent.name: json.loads(path.read_text())["status"]
