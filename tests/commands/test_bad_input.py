@@ -70,9 +70,7 @@ CONFIGURATION = [
     mistake("50 function", {}, "data=synthetic data.function=sin", "friedman1 | did you mean sine?"),
     mistake("51 number", {}, "optimizer.lr=abc", "optimizer.lr: invalid value | 'abc' | a valid number"),
     mistake("51 class weights", {}, "data.class_weights=balance", "class_weights | 'balanced'"),
-    mistake(
-        "52 class weight", {}, ("data.class_weights={yes: -1}",), "class_weights | or equal to 0"
-    ),
+    mistake("52 class weight", {}, ("data.class_weights={yes: -1}",), "class_weights | or equal to 0"),
     mistake("52 smoothing", {}, "loss=cross_entropy loss.label_smoothing=1", "less than 1"),
     mistake("52 lr", {}, "optimizer.lr=0", "optimizer.lr: invalid value | found 0 | greater than 0"),
     mistake("52 dropout", {}, "model.dropout=1", "model.dropout: invalid value | less than or equal to 0.99"),
@@ -89,9 +87,7 @@ CONFIGURATION = [
         "trainer.max_epochs=0",
         "trainer.max_epochs: invalid value | or equal to 1",
     ),
-    mistake(
-        "52 width", {}, "model.hidden=[64,0]", "model.hidden[1]: invalid value | or equal to 1"
-    ),
+    mistake("52 width", {}, "model.hidden=[64,0]", "model.hidden[1]: invalid value | or equal to 1"),
     mistake("53 empty seed", {}, "seed=", "seed: invalid value | a valid integer"),
     mistake("53 negative seed", {}, "seed=-1", "seed: invalid value | greater than or equal to 0"),
     mistake("54 key twice", {}, "seed=1 seed=2", "seed: is given twice | seed=1 and seed=2"),
