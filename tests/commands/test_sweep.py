@@ -157,7 +157,7 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(
     ended = command("-m", *SMALL, "model.dropout=0.1,1.5,0.2", "name=s")
     assert ended.status == 1
     assert without_notes(ended.out).startswith(
-        "3 runs: 1 stack of 2, 1 refused\n  refused: dropout=1.5: model.dropout: out of"
+        "3 runs: 1 stack of 2, 1 refused\n  refused: dropout=1.5: model.dropout: invalid"
     )
     assert ended.err.splitlines() == [
         "error: 1 of 3 runs failed",
