@@ -57,7 +57,7 @@ class Table:
         *,
         memmapped: bool = False,
     ) -> "Table":
-        """A table from features and `others`: targets, the weight if there is one, and the split's columns."""
+        """A table from features and `others`: targets, the weight if there is one, the split's columns."""
         y, rest = others[:, : len(schema.targets)], list(others[:, len(schema.targets) :].T)
         weight = rest.pop(0) if schema.weight else None
         rows, by_role = np.flatnonzero(np.isfinite(y).all(1)), dict(zip(split_roles, rest, strict=True))
