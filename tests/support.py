@@ -43,7 +43,7 @@ from mlplab.data.io.source import Source
 from mlplab.data.table import Table
 from mlplab.runs import resolve
 from mlplab.training import checkpoint
-from mlplab.training.rungs import Bracket
+from mlplab.training.callbacks.rungs import Bracket
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -141,7 +141,7 @@ def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> N
         change(run, **{"val/mae": 5.0, "test/rmse": 5.0, "test/mae": 5.0})
     change(here / "sweep/2", **{"val/mae": 1.0, "test/rmse": 9.0})
     change(here / "sweep/3", **{"val/mae": 2.0, "test/rmse": 9.0})
-    change(here / "sweep/5", **{"test/rmse": 0.1})
+    change(here / "sweep/5", **{"val/mae": 0.9, "test/rmse": 0.1})  # alone: its configuration is not the best
     html = page_of(here / "sweep")
     text = Text(html).text
     assert "6 runs: 6 done. The best by val/mae is 2 (1), chosen on the validation rows." in text
@@ -150,6 +150,8 @@ def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> N
     assert best == ["2", "3"]
     assert "9 ± 0" not in text
     assert "mean ± SD over 2 seeds" in text
+    chart = charts_of(here / "sweep")["score_over_lr"].to_dict()
+    assert [point["run"] for point in chart["data"]["values"] if point["best"]] == ["2"]
 
 
 def charts_of(folder: Path) -> dict[str, Figure]:

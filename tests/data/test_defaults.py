@@ -9,7 +9,7 @@ import pytest
 from support import config, table_of
 
 from mlplab import config as sections
-from mlplab.config.keys import flat
+from mlplab.config.dotted_keys import flat
 from mlplab.data import defaults
 from mlplab.data.defaults import (
     ENSEMBLE,
@@ -113,12 +113,6 @@ def test_many_columns_get_no_periodic_features() -> None:
     assert mlp(resolved(of=table(WORDS))).periodic_features == 0
 
 
-def test_batch_norm_turns_weight_averaging_off() -> None:
-    for norm, expected in (("none", True), ("layer", True), ("batch", False)):
-        run = resolved(f"model.norm={norm}", of=table(NUMBERS))
-        assert run.optimizer.weight_averaging is expected
-
-
 def test_what_is_given_stays() -> None:
     own = (
         *("optimizer.lr=0.1", "optimizer.weight_decay=0.3", "optimizer.weight_averaging=false"),
@@ -139,7 +133,7 @@ def test_runs_alone_with_few_rows_are_ensembles() -> None:
         return resolve_auto(run, of, split(train), alone=alone).ensemble
 
     assert members() == members(train=FEW_ROWS - 1) == ENSEMBLE
-    assert members(train=FEW_ROWS) == members(alone=False) == members("model.norm=batch") == 1
+    assert members(train=FEW_ROWS) == members(alone=False) == 1
     assert members("init_from=run") == 1
     assert members("ensemble=3", train=FEW_ROWS) == members("ensemble=3", alone=False) == 3
 

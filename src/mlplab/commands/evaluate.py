@@ -19,7 +19,7 @@ from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPL
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
 from mlplab.files import replacing
-from mlplab.runs.baselines.fitted import Baselines, baselines
+from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.folder import finite
 from mlplab.runs.scores import Scores, score_networks
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
@@ -196,7 +196,7 @@ def _own_test_rows(
             rows_of[own] = EvaluationRows(source, run.schema, rows, table.x[rows], table.y[rows], weight)
         data.append(rows_of[own])
         with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
-            scored.append(_baselines_of(run, own).part_scores(own, "test"))
+            scored.append(fit_baselines(own, run.config).test_scores(own))
     means = {
         name: {metric: float(np.mean([scores[name][metric] for scores in scored])) for metric in of_first}
         for name, of_first in scored[0].items()
@@ -243,9 +243,4 @@ def _baselines_on_file(run: TrainedRun, rows: EvaluationRows, cache: DataCache) 
         return {}
     with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
         every = np.arange(len(rows.y))
-        return _baselines_of(run, data).scores(rows.x, rows.y, rows.weight, every)
-
-
-def _baselines_of(run: TrainedRun, data: RunData) -> Baselines:
-    """The baselines that a run was compared with."""
-    return baselines(data, run.config.baselines, float(run.metrics["seconds"]), run.config.threads)
+        return fit_baselines(data, run.config).scores(rows.x, rows.y, rows.weight, every)

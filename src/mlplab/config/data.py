@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mlplab.config.types import Auto, Count, Fraction, NotNegative, OrAuto, Positive, Section, Seed, Text
-from mlplab.errors import did_you_mean, nearest
+from mlplab.did_you_mean import did_you_mean, nearest
 
 KINDS = ("numeric", "boolean", "categorical", "date", "identifier", "drop")
 """Kinds that a user may declare for a column. The last two exclude it."""

@@ -51,7 +51,7 @@ class Mlp(Section):
     hidden: OrAuto[list[Count]]
     activation: Activation
     dropout: OrAuto[Rate]
-    norm: Literal["none", "layer", "batch"]
+    norm: Literal["none", "layer"]
     residual: bool
     preprocessing: Preprocessing
 

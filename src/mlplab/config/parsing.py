@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from mlplab.config.run import ResolvedConfig, TrainConfig
 from mlplab.config.sweep import Launcher, Sweep
 from mlplab.config.types import GIVEN
-from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
+from mlplab.did_you_mean import did_you_mean, nearest
+from mlplab.errors import Fault, UserError, listed
 
 SYNONYMS = {
     "learning_rate": "optimizer.lr",

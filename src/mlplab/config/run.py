@@ -99,14 +99,12 @@ class ResolvedAdam(Adam):
 
     lr: Positive
     weight_decay: NotNegative
-    weight_averaging: bool
 
 
 class ResolvedSgd(Sgd):
     """With known settings."""
 
     lr: Positive
-    weight_averaging: bool
 
 
 class ResolvedTrainer(Trainer):

@@ -92,6 +92,10 @@ FILES = r"(file:|sqlite:///)(\./)?outputs/(?P<path>[\w.\-/]+)"
 """URIs of MLflow's. Without %, since %2e is a dot."""
 
 
+FIXED = {"save_dir": "is always the run folder", "prefix": "would rename the curves"}
+"""Arguments of loggers that cannot be set, and why."""
+
+
 class LoggerConfig(ClassSection):
     """A Lightning logger. It gets the run folder as `save_dir`; its `name` is a folder below that."""
 
@@ -99,8 +103,9 @@ class LoggerConfig(ClassSection):
 
     @model_validator(mode="after")
     def _stays_in_the_run_folder(self) -> "LoggerConfig":
-        if "save_dir" in self.arguments:
-            raise ValueError("save_dir is always the run folder; remove it")
+        for key, reason in FIXED.items():
+            if key in self.arguments:
+                raise ValueError(f"{key} {reason}; remove it")
         for text in filter(None, _strings(self.arguments)):
             _check_stays_below_outputs(text)
         return self

@@ -6,7 +6,8 @@ from mlplab import config
 from mlplab.config.metrics import metrics_of
 from mlplab.data.class_labels import find_label, weights_by_class
 from mlplab.data.table import Table
-from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, shortened
+from mlplab.did_you_mean import did_you_mean, nearest
+from mlplab.errors import Fault, UserError, listed, shortened
 
 LOSSES = ("auto", "cross_entropy")
 """The losses for classes; all but `cross_entropy` are for regression."""

@@ -99,12 +99,6 @@ def resolve_auto(
     rows = typical_train_rows(run.data.split, table, split, members)
     size = next(size for size in SIZES_BY_ROWS if rows <= size.rows)
     task = CLASSIFICATION if table.schema.classes else REGRESSION
-    optimizer = _filled(
-        run.optimizer,
-        lr=task.lr,
-        weight_decay=task.weight_decay,
-        weight_averaging=getattr(run.model, "norm", None) != "batch",
-    )
     return config.parse_resolved(
         {
             **dict(run),
@@ -114,15 +108,14 @@ def resolve_auto(
             "data": _filled(run.data, batch_size=size.batch_size),
             "trainer": _filled(run.trainer, max_epochs=size.max_epochs),
             "model": _model(run.model, table, task, rows),
-            "optimizer": optimizer,
+            "optimizer": _filled(run.optimizer, lr=task.lr, weight_decay=task.weight_decay),
         }
     )
 
 
 def _may_be_ensemble(run: config.TrainConfig) -> bool:
     """Whether any split of the rows suits the model, it starts anew, and there are no custom callbacks."""
-    norm = run.model.norm if isinstance(run.model, config.Mlp) else "none"
-    is_rowwise = norm != "batch" and not isinstance(run.model, config.CustomModel)
+    is_rowwise = not isinstance(run.model, config.CustomModel)
     return is_rowwise and run.init_from is None and not run.callbacks.added
 
 

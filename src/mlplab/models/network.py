@@ -30,15 +30,11 @@ class Network(nn.Module):
         self.preprocessing, self.body = preprocessing, body
 
     def forward_scaled(
-        self, x: Float[Tensor, "member batch feature"], weight: Float[Tensor, "member batch 1"] | None = None
+        self, x: Float[Tensor, "member batch feature"]
     ) -> Float[Tensor, "member batch output"]:
-        """Predictions on the scale of the loss; only columns with an indicator may have missing values.
-
-        Args:
-            weight: of each row, for the batch statistics of an `MLP`; a custom network takes only rows.
-        """
-        x = self.preprocessing.transform(x)
-        return self.body(x, weight) if type(self.body) is MLP else self.body(x)
+        """Predictions on the scale of the loss; only columns with an indicator may have missing values."""
+        z: Tensor = self.body(self.preprocessing.transform(x))
+        return z
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
         """Predictions in the targets' units, or the probability of each class."""

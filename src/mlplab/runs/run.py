@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mlplab.config import ResolvedConfig
 from mlplab.data.cache import RunData
 from mlplab.runs.folder import RunFolder
-from mlplab.training.rungs import Bracket
+from mlplab.training.callbacks.rungs import Bracket
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mlplab.config import ResolvedConfig
-from mlplab.config.keys import differing
+from mlplab.config.dotted_keys import differing
 from mlplab.data.cache import RunData
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mlplab.config import Engine, TrainConfig
-from mlplab.config.keys import flat
+from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError, listed, reason_of
@@ -17,7 +17,6 @@ from mlplab.runs.resume import was_started
 from mlplab.runs.run import Run
 from mlplab.runs.selection import OF_LOSS, RunResult, common_monitor, labelled, varying_keys
 from mlplab.runs.tables import by_table
-from mlplab.sweeps.folder import check_inside
 
 
 @dataclass(frozen=True)
@@ -75,21 +74,19 @@ def initial_run(run: ComposedRun | Run) -> str | None:
 
 
 def check_runs(
-    runs: Sequence[ComposedRun | RefusedRun], root: Path, cache: DataCache
+    runs: Sequence[ComposedRun | RefusedRun], cache: DataCache
 ) -> tuple[list[Run], list[RefusedRun]]:
     """Reads and splits the tables of a sweep's runs, and refuses the runs for which that fails.
 
     Args:
-        root: the sweep's folder.
         cache: stores the tables and splits.
 
     Returns:
         The runs, resolved, and those that are refused.
 
     Raises:
-        UserError: if all runs are refused, two have the same folder, or their losses cannot be compared.
+        UserError: if all runs are refused, or their losses cannot be compared.
     """
-    _check_folders([run.folder for run in runs], root)
 
     def key(run: ComposedRun) -> object:
         config, data = run.config, run.config.data
@@ -137,13 +134,3 @@ def check_installed(engine: Engine) -> None:
         remedy = f"install it: uv sync --extra {engine.name}, or pip install -e '.[{engine.name}]'"
         where = f"hydra/launcher/engine={engine.name}"
         raise UserError(Fault(f"needs the package {package}, which is not installed", where, remedy=remedy))
-
-
-def _check_folders(folders: Sequence[Path], root: Path) -> None:
-    seen: set[Path] = set()
-    for folder in folders:
-        check_inside(folder, root)
-        if folder in seen:
-            remedy = "give each value once, or make the names in hydra.sweep.subdir distinct"
-            raise UserError(Fault("two runs have the same folder", str(folder), remedy=remedy))
-        seen.add(folder)

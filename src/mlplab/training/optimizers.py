@@ -3,9 +3,6 @@
 The updates are torch's fused kernels, which take one learning rate and any number of tensors per call. So all
 weights of a member form one row of a matrix `[member, weight]`, and the network's parameters are views of it.
 Members with the same settings are updated by one call. The arithmetic is the same alone and in a stack.
-
-The kernels are private to torch (2.15): its optimizers call the same, but take several times as long to get
-there as an update of a small network takes.
 """
 
 from collections import defaultdict
@@ -19,6 +16,7 @@ from torch import Tensor, nn
 
 from mlplab import config
 from mlplab.models.backpropagation import VECTOR_SIZE
+from mlplab.training.private_interfaces import fused_adam, fused_adamw, fused_sgd
 
 ALIGNMENT = VECTOR_SIZE
 """Each parameter of each member starts at a multiple of this many weights. How a matrix product rounds
@@ -172,7 +170,7 @@ class MemberOptimizer(torch.optim.Optimizer):
 
 def _sgd(settings: Any, lr: float, steps: int, rows: Rows) -> None:
     """Momentum or Nesterov momentum (Sutskever et al. 2013), as `torch.optim.SGD`."""
-    torch._fused_sgd_(
+    fused_sgd(
         rows["weights"],
         rows["gradients"],
         rows["momentum"] if settings.momentum else [],
@@ -193,7 +191,7 @@ def _adam(settings: Any, lr: float, steps: int, rows: Rows) -> None:
     """
     weights = rows["weights"]
     step = torch.full((), steps, dtype=torch.float32, device=weights[0].device)
-    (torch._fused_adamw_ if settings.name == "adamw" else torch._fused_adam_)(
+    (fused_adamw if settings.name == "adamw" else fused_adam)(
         weights,
         rows["gradients"],
         rows["mean"],

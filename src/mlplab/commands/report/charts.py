@@ -106,8 +106,9 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
     points = [_point(comparison, run) for run in comparison.runs]
     if len(points) < 2 or not any(point.is_scored for point in points):
         return {}
+    best_run = comparison.name(comparison.best[0]) if comparison.best else ""
     if comparison.is_search:
-        charts["history"] = history(points, monitor)
+        charts["history"] = history(points, monitor, best_run)
     if best and importance:
         shares = dict(zip(short_keys(list(importance)), importance.values(), strict=True))
         charts["hyperparameter_importance"] = hyperparameter_importance(
@@ -116,7 +117,7 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
     for key in [comparison.keys[key] for key in keys[:MOST_KEYS]]:
         known = [point for point in points if key in point.values and point.status in KINDS]
         if any(point.is_scored for point in known):
-            charts["score_over_" + re.sub(r"\W", "_", key)] = score_over(key, known, monitor)
+            charts["score_over_" + re.sub(r"\W", "_", key)] = score_over(key, known, monitor, best_run)
     done = [run for run in comparison.ranked if run.done][:MOST_RUNS]
     most = max(FEWEST_POINTS, min(MOST_POINTS, ALL_POINTS // max(1, len(done))))
     curves = {comparison.name(run): read_curves(run.folder, [monitor], most).get(monitor) for run in done}

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mlplab.config.keys import quoted
+from mlplab.config.dotted_keys import quoted
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.io.source import Source
 from mlplab.data.schema import Task
-from mlplab.errors import Fault, did_you_mean, listed, nearest
+from mlplab.did_you_mean import did_you_mean, nearest
+from mlplab.errors import Fault, listed
 
 Role = Literal["input", "target", "weight", "group", "time"]
 """What a column is used for; the last two roles are for the split."""

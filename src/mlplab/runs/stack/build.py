@@ -102,14 +102,14 @@ def _check_equal_rows(run: config.ResolvedConfig, splits: Sequence[Split]) -> No
     """Checks that members have equally many training rows, unless their batches may be padded."""
     if supports_padding(run.model) or len({len(split.train) for split in splits}) == 1:
         return
-    what = "networks with batch norm, and custom ones, cannot have different numbers of training rows"
+    what = "custom networks cannot have different numbers of training rows"
     remedy = "use ensemble=1, or a split without groups and time"
     raise UserError(Fault(what, f"ensemble={run.ensemble}", remedy=remedy))
 
 
-def supports_padding(model: config.Mlp | config.Linear | config.CustomModel) -> bool:
+def supports_padding(model: config.Model) -> bool:
     """Whether a network treats each row separately, so that batches may be padded with rows of weight 0."""
-    return isinstance(model, config.Linear) or (isinstance(model, config.Mlp) and model.norm != "batch")
+    return not isinstance(model, config.CustomModel)
 
 
 def _build_network(

@@ -17,7 +17,7 @@ from mlplab.runs.resume import differences
 from mlplab.runs.run import Run
 from mlplab.runs.warm_start import inherited_rows
 from mlplab.training import checkpoint
-from mlplab.training.callbacks import Tensors
+from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.state import StackState
 
 REMEDY = "restore it, or start a new run"

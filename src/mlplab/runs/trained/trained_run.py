@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from mlplab.config import CustomModel, Mlp, ResolvedConfig, parse_resolved
-from mlplab.config.keys import differing
+from mlplab.config.dotted_keys import differing
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed

@@ -26,7 +26,7 @@ from mlplab.errors import Fault, Interrupted, UserError, listed
 from mlplab.files import replacing
 from mlplab.imports import heavy_imports
 from mlplab.runs.run import Run
-from mlplab.training.rungs import Bracket
+from mlplab.training.callbacks.rungs import Bracket
 
 if TYPE_CHECKING:
     from mlplab.sweeps.train_stack import PlannedStack
