@@ -15,8 +15,8 @@ from jaxtyping import Float64
 from mlplab.commands.evaluation_rows import EvaluationRows, rows_of_file
 from mlplab.commands.importance import Importance, importance_of, write_importance
 from mlplab.console import progress_lines
+from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.cache import DataCache, RunData
-from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.errors import UserError
 from mlplab.files import replacing
 from mlplab.runs.baselines.fit_baselines import fit_baselines
@@ -172,9 +172,11 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     if len(run.members) > 1:
         return rows.scores(predict_run(run, rows.x))
     x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
-    weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
+    row_weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
     imputed = run.network.preprocessing.impute(x.unsqueeze(0))[0]
-    loader = Loader(imputed, y, [every], EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE, weight=weight)
+    loader = Loader(
+        imputed, y, [every], EVALUATION_BATCH_ROWS, multiple=EVALUATION_MULTIPLE, row_weight=row_weight
+    )
     values, _ = score_networks(run.network, build_loss([run.config.loss]), loader, [len(y)], run.schema)
     return {name: value.item() for name, value in values.items()}
 

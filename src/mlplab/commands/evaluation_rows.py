@@ -9,6 +9,7 @@ import polars as pl
 from jaxtyping import Bool, Float, Float64
 
 from mlplab.console import progress_lines
+from mlplab.data.class_labels import class_numbers
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
@@ -20,7 +21,6 @@ from mlplab.data.parse import cells_of, is_text, parse_float, parse_str
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
-from mlplab.data.task import class_numbers
 from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.runs.predictions import most_likely
 from mlplab.runs.scores import Scores, scores

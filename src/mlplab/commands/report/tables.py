@@ -10,8 +10,8 @@ import polars as pl
 from mlplab.commands.render import NOT_A_TEST, format_score
 from mlplab.commands.report.charts import figures_of
 from mlplab.console import plural
+from mlplab.data.class_labels import label_values
 from mlplab.data.schema import ColumnRow, Schema, column_rows
-from mlplab.data.task import label_values
 from mlplab.errors import listed
 from mlplab.figures import OF_IMPORTANCE
 from mlplab.runs.discovery import ENSEMBLE_FILE, is_ensemble
