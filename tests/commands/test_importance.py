@@ -44,31 +44,29 @@ def test_it_is_printed_and_written(
     before = json.loads((here / run / "evaluation.json").read_text())
     (here / run / "figures").mkdir(exist_ok=True)
     (here / run / "figures/curves.png").touch()
-    of_training = {path.name for path in (here / run / "figures").iterdir()}
+    drawn_before = {path.name for path in (here / run / "figures").iterdir()}
     ended = run_script("evaluate", f"run={run}", "importance=true")
     assert (ended.status, ended.err) == (0, plain.err)
     assert ended.out.startswith(plain.out)
     assert max(map(len, ended.out.splitlines())) <= 80
     assert json.loads((here / run / "evaluation.json").read_text()) == before
     written = json.loads((here / run / "importance.json").read_text())
-    names = ("runs", "source", "part", "targets", "metric", "error", "rows", "repeats", "columns")
-    assert tuple(written) == (*names, "partial_dependence")
+    names = ("runs", "source", "part", "targets", "metric", "error", "rows", "all_rows", "repeats", "columns")
+    assert tuple(written) == names
     assert written["runs"] == (["0", "1"] if run == "s" else ["0"])
     assert (written["source"], written["part"]) == (before["data"], "test")
     assert written["targets"] == ["target"]
     assert "not a test" not in ended.out
-    metric = "rmse"
-    assert written["metric"] == metric
+    assert written["metric"] == "rmse"
     prefix = "ensemble/" if run == "s" else ""
-    assert written["error"] == pytest.approx(before[f"{prefix}test/{metric}"], rel=1e-5)
+    assert written["error"] == pytest.approx(before[f"{prefix}test/rmse"], rel=1e-5)
     assert written["rows"] == before["rows"] == 9
-    assert f"increase of {metric} (mean ± SD)" in ended.out
-    assert ("… and 5 less important columns: importance.json has all" in ended.out) == (run == "wide")
+    assert "increase of rmse (mean ± SD)" in ended.out
+    assert ("… and 5 less important columns" in ended.out) == (run == "wide")
     assert set(written["columns"][0]) == {"name", "mean", "sd"}
     assert all(f" {column['name']} " in ended.out for column in written["columns"][:20])
     figures = {path.name for path in (here / run / "figures").iterdir()}
-    added = {f"{name}{end}" for name in ("importance", "partial_dependence") for end in (".vl.json", ".png")}
-    assert figures == of_training | added
+    assert figures == drawn_before | {"importance.vl.json", "importance.png"}
 
 
 @pytest.mark.usefixtures("line_at_end")
@@ -95,19 +93,12 @@ def test_training_rows_that_are_included_are_told(run_script: Command, here: Pat
     assert "Of 1 run (0), on 40 rows (t.csv); not a test: training rows are included." in page
 
 
-def test_a_chosen_ensemble_is_replaced_with_its_importance(run_script: Command, here: Path) -> None:
-    assert run_script("evaluate", "run=s", "select=2").status == 0
-    assert run_script("evaluate", "run=s/ensemble-2", "importance=true").status == 0
-    assert run_script("evaluate", "run=s", "select=2").status == 0
-    assert not (here / "s/ensemble-2/importance.json").exists()
-
-
 MISTAKES = [
     Mistake(
         "with a choice",
         {},
         ("evaluate", "run=s", "select=2", "importance=true"),
-        ("select=2: cannot be combined with importance=", "run=s/ensemble-2"),
+        ("select=2: cannot be combined with importance=", "run=s/ensemble-2.json"),
     ),
     Mistake(
         "different splits",

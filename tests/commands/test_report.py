@@ -16,9 +16,9 @@ import jaxtyping
 import pytest
 from support import SMALL, Ended, assert_short_answer, train_into, write_config
 
-from mlplab.commands.report import report as command
 from mlplab.commands.report.charts import sweep_charts
-from mlplab.commands.report.report import bundled, report
+from mlplab.commands.report.page import chart_script
+from mlplab.commands.report.report import report
 from mlplab.errors import UserError
 from mlplab.figures.files import write_figures
 from mlplab.figures.style import Figure
@@ -193,21 +193,13 @@ def test_what_comes_from_runs_is_escaped(here: Path) -> None:
 
 
 def test_a_page_asks_nothing_of_the_network(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlplab.commands.report.report.bundled", bundled)
-    monkeypatch.chdir(here)
-    (here / "vl_convert.py").write_text("javascript_bundle = lambda _: 'evil'")  # is never run
+    monkeypatch.setattr("mlplab.commands.report.page.chart_script", chart_script)
     html = page_of(here / "sweep")
     assert "default-src 'none'" in html
     assert "window.vegaEmbed=" in html
     assert not {"link", "img", "iframe", "object"} & set(Text(html).tags)
     assert not re.search(r"<script[^>]* src=", html)
     assert len(html) < 5e6
-
-
-def test_without_a_script_of_charts_a_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "BUNDLE", "import no_vl")
-    with bundled() as script, pytest.raises(UserError, match=r"No module named 'no_vl'\n  install it"):
-        script()
 
 
 def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
@@ -319,11 +311,3 @@ def test_importance_of_a_sweep_is_shown_where_its_runs_are(here: Path) -> None:
     assert "on 9 rows" not in page_of(here / "sweep")
     (here / "sweep/importance.json").write_text('{"metric": "rmse", "columns": [{}]}')
     assert "Increase of rmse" not in page_of(here / "sweep")
-
-
-def test_a_chosen_ensemble_shows_its_runs(here: Path) -> None:
-    ensemble = {"runs": {"0": 0.25, "2": 0.75}, "val/rmse": 1.5, "test/rmse": 2.5}
-    (here / "sweep/ensemble.json").write_text(json.dumps(ensemble))
-    text = text_of(here / "sweep")
-    for part in ("Chosen ensemble", "0.75", "test/rmse 2.5"):
-        assert part in text

@@ -35,8 +35,7 @@ def test_figures_of_other_commands_remain(tmp_path: Path) -> None:
     assert not is_drawn(tmp_path)
     write_figures(tmp_path, {"one": chart(2)})
     assert is_drawn(tmp_path)
-    write_figures(tmp_path, {"partial_dependence": chart(3)}, add=True)
-    assert set(read_figures(tmp_path)) == {"importance", "one", "partial_dependence"}
+    assert set(read_figures(tmp_path)) == {"importance", "one"}
 
 
 def test_a_figure_that_fails_leaves_the_earlier_ones(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from mlplab.cli.overrides import lines_of, typed_keys
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.imports import heavy_imports
-from mlplab.runs.trained.chosen_ensemble import check_replaceable
 from mlplab.sweeps.draw import draw_sweep
 from mlplab.sweeps.folder import check_kind
 from mlplab.sweeps.grid import grid
@@ -42,8 +41,6 @@ def sweep(
     settings, root = sweep_settings(cfg), Path(str(cfg.hydra.sweep.dir))
     searches = is_search(arguments, settings)
     check_kind(root, searches=searches)
-    if settings.ensemble:
-        check_replaceable(root / f"ensemble-{settings.ensemble}")
     if searches and not lockstep:
         remedy = "remove hydra/launcher=…"
         raise UserError(Fault("a search needs hydra/launcher=lockstep", "sweep", remedy=remedy))

@@ -74,7 +74,7 @@ def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[Evalu
     Args:
         include: whether rows that were in training or validation are evaluated, too.
     """
-    first, schema = ensemble.members[0], ensemble.schema
+    first, schema = ensemble.runs[0], ensemble.schema
     with opened(path, csv_options(first.config.data)) as source:
         if absent := [name for name in schema.targets if name not in source.schema]:
             what = f"has no target column '{absent[0]}' to compare predictions with"
@@ -92,7 +92,7 @@ def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[Evalu
             if not len(rows := np.flatnonzero(is_usable)):
                 what = "has no row with a target" + (" and a weight above 0" if schema.weight else "")
                 raise UserError(Fault(what, path, remedy="give it such rows"))
-            seen = _seen_rows(ensemble.members, x, y, rows, path)
+            seen = _seen_rows(ensemble.runs, x, y, rows, path)
             rows = _without_seen_rows(rows, seen, path, include=include)
     weight = None if weight is None else weight[rows]
     return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), include and bool(seen.any())
@@ -125,11 +125,11 @@ def _targets_and_weight(
     optional = schema.targets if spec_of(run.config.data).drop_missing_targets else ()
     for name in (*schema.targets, *weights):
         cells, na_values, comma = cells_of(frame, name), schema.na_values, source.decimal_comma
-        of_classes, dtype = bool(schema.classes) and name in schema.targets, cells.dtype
+        is_class, dtype = bool(schema.classes) and name in schema.targets, cells.dtype
         if not (dtype.is_numeric() or is_text(dtype) or dtype == pl.Boolean):
             remedy = "give it the type that it had in training"
             raise UserError(Fault(f"has type {dtype}", f"{source.where}, column '{name}'", remedy=remedy))
-        if of_classes:
+        if is_class:
             labels = schema.classes, schema.class_kind
             values = class_numbers(cells, *labels, na_values, decimal_comma=comma)
         else:
@@ -139,7 +139,7 @@ def _targets_and_weight(
         if len(rows := bad.arg_true()):
             role = "target" if name in schema.targets else "weight"
             place = source.location(rows[0], f"{role} column '{name}'")
-            expected = f"one of {listed(map(shortened, schema.classes), 5)}" if of_classes else "a number"
+            expected = f"one of {listed(map(shortened, schema.classes), 5)}" if is_class else "a number"
             found = "" if missing[rows[0]] else shortened(str(cells[rows[0]]))
             what = "a value is missing" if not found else "a value is not as in training"
             more = f"; {len(rows):,} such cells in this column" if len(rows) > 1 else ""
@@ -151,7 +151,7 @@ def _targets_and_weight(
 
 
 def _seen_rows(
-    members: Sequence[TrainedRun],
+    runs: Sequence[TrainedRun],
     x: Float[np.ndarray, "row feature"],
     y: Float64[np.ndarray, "row target"],
     rows: Rows,
@@ -159,14 +159,14 @@ def _seen_rows(
 ) -> Bool[np.ndarray, " evaluated"]:
     """Which rows were in training or validation of any run; warns if others have only their features."""
     recognised: dict[bytes, tuple[SeenRows, Bool[np.ndarray, "2 evaluated"]]] = {}
-    for run in members:
+    for run in runs:
         values = Values(x, y, run.schema.offsets)
         for seen in run.seen:
             if seen.digest not in recognised:  # the same for all seeds
                 recognised[seen.digest] = seen, seen.recognised(values, rows)
-    is_seen = np.any([of_rows for _, (_, of_rows) in recognised.values()], axis=0)
-    for seen, (of_features, _) in recognised.values():
-        repeated, total = int((of_features & ~is_seen).sum()), int((~is_seen).sum())
+    is_seen = np.any([same_rows for _, (_, same_rows) in recognised.values()], axis=0)
+    for seen, (same_features, _) in recognised.values():
+        repeated, total = int((same_features & ~is_seen).sum()), int((~is_seen).sum())
         if seen.is_unusual(repeated, total):
             log.warning(
                 "%s: %s of %s rows (%.1f %%; %.1f %% of the run's own test rows) have the inputs of a row in "

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
+from mlplab.commands.render import format_score
 from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION
+from mlplab.console import plural
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 from mlplab.runs.best_trial import trial_number
@@ -27,6 +29,12 @@ from mlplab.runs.selection import (
 )
 from mlplab.runs.tables import by_table, is_classification, table_title
 
+TRIAL = "trial"
+"""Stands for the names of a search's trials, as `RUN` does for those of runs."""
+
+MOST_TRIALS = 20
+"""Trials of a search that are shown, unless all are asked for."""
+
 MOST_NAMES = 2
 """Runs of a row that are named."""
 
@@ -42,16 +50,18 @@ class Results:
 
     Attributes:
         title: their table and its target.
-        by: the columns that name a row: keys of the configuration, and `run`.
+        by: the columns that name a row: keys of the configuration, and `run` or `trial`.
         metrics: the validation metric by which runs are compared, and the test metrics.
         frame: a row for each configuration. After the columns of `by`: the number of finished `runs`, what
             the scores are averaged `over`, how many runs are `not done`, and `PARTS` of each metric.
+        notes: lines below a table.
     """
 
     title: str
     by: tuple[str, ...]
     metrics: tuple[str, ...]
     frame: pl.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 def read_runs(folders: Sequence[Path]) -> list[RunResult]:
@@ -102,8 +112,8 @@ def results_by_table(
     results = []
     for table in by_table(runs):
         known = {RUN, *(key for run in table for key in run.config)}
-        of_table = None if by is None else [key for key in by if key in known]
-        results.append(results_of_table(table, of_table, sort))
+        table_by = None if by is None else [key for key in by if key in known]
+        results.append(results_of_table(table, table_by, sort))
     return results
 
 
@@ -148,10 +158,47 @@ def results_of_table(
     return Results(table_title(runs), tuple(columns), metrics, frame)
 
 
+def results_of_search(trials: Sequence[RunResult], sort: str | None = None) -> Results:
+    """The best finished trials of a search; if none has finished, the others.
+
+    The notes count all trials. If only one has test scores, they stand there, too.
+
+    Args:
+        sort: as in `results_of_table`: shows all finished trials, in this order.
+    """
+    results = results_of_table(trials, [RUN, *varying_keys(trials)], sort)
+    monitor, *test_metrics = results.metrics
+    done = results.frame.filter(pl.col("runs") > 0)
+    done = results.frame if done.is_empty() else done
+    shown = done if sort else done.head(MOST_TRIALS)
+    notes = [counts_of(trials)]
+    if len(shown) < len(done):
+        notes.insert(0, f"the best {len(shown)} by {monitor}; all: --sort {monitor}")
+    tested = [run for run in trials if any(name in run.metrics for name in test_metrics)]
+    if len(tested) == 1:
+        scores = (f"{name[5:]} {format_score(tested[0].metric(name), name)}" for name in test_metrics)
+        notes.append(f"test scores of {tested[0].folder.name}: {', '.join(scores)}")
+    names = pl.col(RUN).map_elements(lambda folder: Path(folder).name, pl.String).alias(TRIAL)
+    return Results(
+        title=results.title,
+        by=(TRIAL, *results.by[1:]),
+        metrics=results.metrics if len(tested) > 1 else results.metrics[:1],
+        frame=shown.with_columns(names),
+        notes=tuple(notes),
+    )
+
+
+def counts_of(runs: Sequence[RunResult], noun: str = "trial") -> str:
+    """The number of runs by status: `64 trials: 40 done, 24 pruned`."""
+    counts = Counter(str(run.metrics["status"]) for run in runs)
+    statuses = ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
+    return f"{plural(len(runs), noun)}: {statuses}"
+
+
 def compared_metrics(runs: Sequence[RunResult]) -> tuple[str, ...]:
     """The validation metric by which runs are compared, and the test metrics in tables."""
-    of_test = MAIN[CLASSIFICATION if is_classification(runs) else REGRESSION]
-    return common_monitor(runs), *(f"test/{name}" for name in of_test)
+    names = MAIN[CLASSIFICATION if is_classification(runs) else REGRESSION]
+    return common_monitor(runs), *(f"test/{name}" for name in names)
 
 
 def scores_of(runs: Sequence[RunResult], metrics: Sequence[str], prefix: str = "") -> dict[str, float]:
@@ -200,12 +247,10 @@ def averaged_over(runs: Sequence[RunResult]) -> str | None:
 
 def results_csv(results: Sequence[Results]) -> str:
     """Results as CSV, in full precision; those of several tables have a column of their titles."""
-    frames = [
-        of_table.frame.select(pl.lit(of_table.title).alias("table"), pl.all())
-        if len(results) > 1
-        else of_table.frame
-        for of_table in results
-    ]
+    frames = [table.frame for table in results]
+    if len(frames) > 1:
+        titles = (pl.lit(table.title).alias("table") for table in results)
+        frames = [frame.select(title, pl.all()) for title, frame in zip(titles, frames, strict=True)]
     content = BytesIO()
     write_csv([(pl.concat(frames, how="diagonal"), ())], content.write, escape_formulas=True)
     return content.getvalue().decode()

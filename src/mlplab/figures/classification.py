@@ -143,9 +143,9 @@ def calibration(scored: ScoredRows) -> Figure:
         y=alt.Y("share:Q", title=share, scale=UNIT),
         tooltip=["model:N", "probability:Q", "share:Q", "rows:N"],
     )
-    dots, of_model = base.mark_point(size=50, filled=True), by_series("model", list(scored.predictions))
+    dots, series = base.mark_point(size=50, filled=True), by_series("model", list(scored.predictions))
     return framed(
-        *(diagonal(0.0, 1.0), base.mark_line(opacity=0.6).encode(of_model["color"]), dots.encode(**of_model)),
+        *(diagonal(0.0, 1.0), base.mark_line(opacity=0.6).encode(series["color"]), dots.encode(**series)),
         title="Calibration",
         subtitle=f"{min(BINS, len(scored.rows))} groups of {scored.count()}",
         description=f"{share} over {what}; on the diagonal, the two are equal",

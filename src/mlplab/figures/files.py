@@ -7,7 +7,7 @@ from typing import Any
 
 import vl_convert
 
-from mlplab.figures import FIGURES, OF_IMPORTANCE
+from mlplab.figures import FIGURES, IMPORTANCE
 from mlplab.figures.style import ON_PAPER, Figure
 from mlplab.files import replacing
 
@@ -19,7 +19,7 @@ SCALE = 1.5
 
 
 def write_figures(folder: Path, charts: Mapping[str, Figure], *, add: bool = False) -> dict[str, bytes]:
-    """Writes figures to `folder/figures`, instead of those that are there, but for `OF_IMPORTANCE`.
+    """Writes figures to `folder/figures`, instead of those that are there, but for `IMPORTANCE`.
 
     All are drawn, which takes time, before any is written.
 
@@ -35,7 +35,7 @@ def write_figures(folder: Path, charts: Mapping[str, Figure], *, add: bool = Fal
     figures = folder / FIGURES
     figures.mkdir(exist_ok=True)
     for path in [] if add else figures.iterdir():
-        if path.name.endswith((SPECIFICATION, IMAGE)) and path.name.partition(".")[0] not in OF_IMPORTANCE:
+        if path.name.endswith((SPECIFICATION, IMAGE)) and path.name.partition(".")[0] != IMPORTANCE:
             path.unlink()
     for name, specification in specifications.items():
         with replacing(figures / f"{name}{SPECIFICATION}", synced=False) as partial:
@@ -48,7 +48,7 @@ def write_figures(folder: Path, charts: Mapping[str, Figure], *, add: bool = Fal
 def is_drawn(folder: Path) -> bool:
     """Whether the figures of a run or a sweep have been written."""
     names = {path.name.removesuffix(SPECIFICATION) for path in (folder / FIGURES).glob(f"*{SPECIFICATION}")}
-    return not names <= {*OF_IMPORTANCE}
+    return not names <= {IMPORTANCE}
 
 
 def read_figures(folder: Path) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Permutation importance and partial dependence, against predictions of frames that are changed by hand."""
+"""Permutation importance, against predictions of frames that are changed by hand."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from support import train_into
 import mlplab
 from mlplab.commands.evaluate import score
 from mlplab.commands.evaluation_rows import EvaluationRows
-from mlplab.commands.importance import Importance, importance_of
+from mlplab.commands.importance import Importance, compute_importance
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
@@ -30,20 +30,8 @@ from mlplab.runs.trained.importance import (
 
 ROWS = 120
 QUICK = ("data=csv", "data.path=t.csv", "model.hidden=[8]", "trainer.max_epochs=8", "baselines=[]")
-NUMBERS = (
-    *QUICK,
-    "data.target=y",
-    "+data.columns.z=drop",
-    "+data.columns.label=drop",
-    "+data.columns.w=drop",
-)
-CLASSES = (
-    *QUICK,
-    "data.target=label",
-    "+data.columns.y=drop",
-    "+data.columns.z=drop",
-    "+data.columns.w=drop",
-)
+NUMBERS = (*QUICK, "data.target=y", *(f"+data.columns.{name}=drop" for name in ("z", "label", "w")))
+CLASSES = (*QUICK, "data.target=label", *(f"+data.columns.{name}=drop" for name in ("y", "z", "w")))
 WEIGHTED = (*QUICK, "data.target=[y,z]", "data.weight=w", "+data.columns.label=drop")
 CUSTOM = (*(word for word in NUMBERS if "model." not in word), "model=custom", "model._target_=nets.Steep")
 KINDS = {
@@ -144,30 +132,6 @@ def test_it_is_what_predictions_of_shuffled_frames_say(
     means = [each.mean for each in found.columns]
     assert means == sorted(means, reverse=True)
 
-    assert_dependence_is_what_predictions_of_equal_cells_say(ensemble, found, rows, weight)
-
-
-def assert_dependence_is_what_predictions_of_equal_cells_say(
-    ensemble: Ensemble, importance: Importance, rows: pl.DataFrame, weight: np.ndarray
-) -> None:
-    found = importance.partial_dependence
-    assert len(found) == 4
-    assert "day" not in {each.column for each in found}
-    for each in found:
-        assert 2 <= len(each.values) <= 20
-        assert len(set(each.values)) == len(each.values)
-        assert each.kind == ("categorical" if each.column in ("group", "yes") else "numeric")
-        if each.kind == "numeric":
-            assert list(each.values) == sorted(each.values)
-        known = rows[each.column].cast(pl.String if each.kind == "categorical" else pl.Float64).to_list()
-        assert {*each.values} <= {*known}, "these are values of the table"
-        for place, value in enumerate(each.values):
-            changed = rows.with_columns(pl.lit(value).alias(each.column))
-            expected = np.average(by_hand(ensemble, changed), axis=0, weights=weight)
-            predicted = [values[place] for values in each.predictions.values()]
-            np.testing.assert_allclose(predicted, expected, rtol=1e-3, atol=1e-4)
-        assert list(each.predictions) == list(ensemble.schema.classes or ensemble.schema.targets)
-
 
 def test_without_a_row_of_weight_there_is_none(tmp_path: Path) -> None:
     ensemble = trained(tmp_path / "s", "numbers")
@@ -175,7 +139,7 @@ def test_without_a_row_of_weight_there_is_none(tmp_path: Path) -> None:
     weights = np.zeros(9)
     data = EvaluationRows("t.csv", table.schema, rows, table.x[rows], table.y[rows], weights)
     with pytest.raises(UserError, match=r"all rows have weight 0\n  give rows with a weight above 0"):
-        importance_of(ensemble, [data], "test")
+        compute_importance(ensemble, [data], "test")
 
 
 def test_a_budget_draws_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,10 @@ from mlplab.commands.render import format_mean, format_score
 from mlplab.commands.report.charts import MOST_RUNS, comparison_charts, drawing
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.run import run_part
-from mlplab.commands.report.tables import TextTable, ensembles_of, importance_in, text_table
-from mlplab.commands.results import averaged_over
-from mlplab.commands.results_search import counts_of
+from mlplab.commands.report.tables import TextTable, ensembles_of, importance_in
+from mlplab.commands.results import averaged_over, counts_of
 from mlplab.commands.verdict import NAMES
-from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION, sign_of
+from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.console import plural
 from mlplab.errors import UserError, reason_of
 from mlplab.runs.best_trial import BestTrial
@@ -48,39 +47,27 @@ def runs_part(comparison: Comparison) -> dict[str, Any]:
 
 
 def _read_best_trial(comparison: Comparison) -> tuple[BestTrial | None, list[str]]:
-    """What a search says of its best trial, and sentences about what is missing or damaged."""
+    """What a search wrote of its best trial; None if that is damaged, or not the best of the trials now."""
     try:
         best = BestTrial.read(comparison.runs[0].folder.parent)
     except UserError as error:
         log.warning("%s", reason_of(error))
         return None, [reason_of(error)]
-    if best is None:
+    if best is None or best.trial not in [run.folder.name for run in comparison.best[:1]]:
         return None, ["The search has not ended, so its best trial has not been tested."]
-    sign, first = sign_of(best.monitor), next(iter(comparison.best), None)
-    if first and sign * first.metric(best.monitor) < sign * best.value:
-        return best, [f"{first.folder.name} is better: the search has gone on since it chose {best.trial}."]
     return best, []
 
 
 def _summary(comparison: Comparison, trial: BestTrial | None) -> str:
     """How many runs there are, which is the best, and on which rows it was chosen."""
-    monitor, counts = (
-        comparison.monitor,
-        counts_of(comparison.runs, "trial" if comparison.is_search else "run"),
-    )
+    counts = counts_of(comparison.runs, "trial" if comparison.is_search else "run")
     if not comparison.best:
         return f"{counts}. None of them has finished."
-    best, value = comparison.name(comparison.best[0]), comparison.best[0].metric(monitor)
-    if trial:
-        best, value = trial.trial, trial.value
-    tested = "Test scores take no part in the choice."
-    if trial:
-        once = "The search used the test rows once, to score it."
-        tested = once if trial.test else "It has no test scores."
-    chosen = (
-        f"The best by {monitor} is {best} ({format_score(value, monitor)}), chosen on the validation rows."
-    )
-    return f"{counts}. {chosen} {tested}"
+    best, monitor = comparison.best[0], comparison.monitor
+    score = format_score(best.metric(monitor), monitor)
+    chosen = f"The best by {monitor} is {comparison.name(best)} ({score}), chosen on the validation rows."
+    once = "The search used the test rows once, to score it."
+    return f"{counts}. {chosen} {once if trial else 'Test scores take no part in the choice.'}"
 
 
 def _best_configuration(comparison: Comparison) -> TextTable | None:
@@ -89,7 +76,7 @@ def _best_configuration(comparison: Comparison) -> TextTable | None:
         return None
     values = map(in_brief, comparison.best[0].values(comparison.keys))
     rows = list(zip(comparison.keys, values, strict=True))
-    return text_table("The best configuration", ("hyperparameter", "value"), rows)
+    return TextTable("The best configuration", ("hyperparameter", "value"), rows)
 
 
 def _best_scores(comparison: Comparison) -> TextTable | None:
@@ -101,14 +88,14 @@ def _best_scores(comparison: Comparison) -> TextTable | None:
         for prefix, title in {"": "best", **{f"{key}/": title for key, title in baselines.items()}}.items()
     }
     rows = {f"best {'trial' if comparison.is_search else 'configuration'}": means.pop("best")}
-    for name, (count, scores) in ensembles_of(comparison.runs).items():
-        title = f"{name} ({plural(count, 'run')})"
-        rows[title] = [format_score(scores.get(metric), metric) for metric in metrics]
+    for name, ensemble in ensembles_of(comparison.runs).items():
+        title = f"{name} ({plural(len(ensemble.runs), 'run')})"
+        rows[title] = [format_score(ensemble.scores.get(metric), metric) for metric in metrics]
     shown = [(title, *row) for title, row in (rows | means).items() if {*row[1:]} != {NOTHING}]
     over = averaged_over(best)
     caption = "Scores of the best, of ensembles chosen on the validation rows, and of baselines"
     caption += f": mean ± SD over {over}" if over else ""
-    return text_table(caption, ["model", *map(_named, metrics)], shown, marked=(0,)) if shown else None
+    return TextTable(caption, ["model", *map(_named, metrics)], shown, marked=(0,)) if shown else None
 
 
 def _named(metric: str) -> str:
@@ -141,7 +128,7 @@ def _table(comparison: Comparison) -> TextTable:
     short = [key.removeprefix("data.") for key in repeats]
     others = [*["epochs"] * is_search, "status"]
     head = ["trial" if is_search else "run", *keys.values(), *short, *map(_named, metrics), *others]
-    return text_table(
+    return TextTable(
         f"Best first by {comparison.monitor}; the best configuration is marked",
         head,
         rows,
