@@ -51,7 +51,7 @@ def test_it_is_printed_and_written(
     assert max(map(len, ended.out.splitlines())) <= 80
     assert json.loads((here / run / "evaluation.json").read_text()) == before
     written = json.loads((here / run / "importance.json").read_text())
-    names = ("runs", "source", "part", "targets", "metric", "error", "rows", "all_rows", "repeats", "columns")
+    names = ("source", "part", "targets", "metric", "error", "rows", "all_rows", "repeats", "columns", "runs")
     assert tuple(written) == names
     assert written["runs"] == (["0", "1"] if run == "s" else ["0"])
     assert (written["source"], written["part"]) == (before["data"], "test")
@@ -90,7 +90,10 @@ def test_training_rows_that_are_included_are_told(run_script: Command, here: Pat
     specification = json.loads((here / "own/figures/importance.vl.json").read_text())
     assert "not a test: training rows are included" in specification["title"]["subtitle"]
     page = report(here / "own").read_text()
-    assert "Of 1 run (0), on 40 rows (t.csv); not a test: training rows are included." in page
+    assert (
+        "Of 1 run (0); t.csv: 40 rows, each column shuffled 10 times; not a test: training rows are included."
+        in page
+    )
 
 
 MISTAKES = [

@@ -4,7 +4,8 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -16,6 +17,7 @@ import jaxtyping
 import pytest
 from support import SMALL, Ended, assert_short_answer, train_into, write_config
 
+from mlplab.commands.importance import ColumnImportance, Importance
 from mlplab.commands.report.charts import sweep_charts
 from mlplab.commands.report.page import chart_script
 from mlplab.commands.report.report import report
@@ -90,11 +92,13 @@ def change(run: Path, **metrics: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | metrics))
 
 
-def write_importance(folder: Path, column: str, runs: list[str]) -> None:
-    columns = [{"name": column, "mean": 0.5, "sd": 0.25}]
-    rows = {"source": "x, test rows", "part": "test", "rows": 9, "repeats": 5}
-    content = {"metric": "rmse", "error": 2.5, "runs": runs, **rows, "columns": columns}
-    (folder / "importance.json").write_text(json.dumps(content))
+def write_importance(folder: Path, column: str, runs: Sequence[str]) -> None:
+    rows = {"source": "x, test rows", "part": "test", "rows": 9, "all_rows": 9, "repeats": 5}
+    columns = (ColumnImportance(column, 0.5, 0.25),)
+    importance = Importance(
+        **rows, targets=("y",), metric="rmse", error=2.5, columns=columns, runs=tuple(runs)
+    )
+    (folder / "importance.json").write_text(json.dumps(asdict(importance)))
 
 
 def write_run(folder: Path, status: str = "done", **config: Any) -> None:
@@ -304,10 +308,10 @@ def test_importance_of_a_sweep_is_shown_where_its_runs_are(here: Path) -> None:
     numbers, classes = page_of(here / "sweep").split('<div class="part" id="part-')[1:]
     assert "probability" in classes
     assert "Increase of rmse (2.5)" in numbers
-    assert "Of 2 runs (2, 3), on 9 rows (x, test rows)." in numbers
+    assert "Of 2 runs (2, 3); x, test rows: 9 rows, each column shuffled 5 times." in numbers
     assert "<strong>Importance</strong>" in numbers
     assert "Of 2 runs" not in classes
     write_importance(here / "sweep", "x3", ["another"])
-    assert "on 9 rows" not in page_of(here / "sweep")
+    assert "Of 1 run" not in page_of(here / "sweep")
     (here / "sweep/importance.json").write_text('{"metric": "rmse", "columns": [{}]}')
     assert "Increase of rmse" not in page_of(here / "sweep")

@@ -380,11 +380,10 @@ def test_a_search_shows_its_best_trials(on_terminal: Terminal, search: Path, wid
     for part in (
         "the best 20 by val/mae; all: --sort val/mae",
         "60 trials: 38 done, 19 pruned, 3 diverged",
-        "test scores of trial-0041: rmse 5.125, mae 4.5, r2 0.9000",
     ):
         assert part in re.sub(r"\s+", " ", text)
     assert not re.search(r"\d\.\d{8}", text)
-    assert "–" not in text
+    assert "5.125" in text  # the best has a test score
     assert "hidden" not in text  # it is the same in all
     for needed in ("0.002368", "0.01154", "mish", "128", "3"):
         assert needed in text
@@ -396,7 +395,7 @@ def test_a_search_is_sorted_as_asked(on_terminal: Terminal, search: Path) -> Non
     assert len(names) == 38
     assert names == sorted(names, reverse=True)  # the rate falls with the number
     by_run = on_terminal(200, str(search), "--by", "run")
-    assert sum("search/trial-" in line for line in by_run) == 60
+    assert sum("trial-" in line for line in by_run) == 60
 
 
 def test_several_tested_trials_have_columns(
@@ -406,7 +405,6 @@ def test_several_tested_trials_have_columns(
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test/rmse": 6.5, "test/r2": 0.8}))
     lines = on_terminal(160, str(search))
     assert "test/rmse" in lines[1]
-    assert "test scores of" not in lines[-1]
     csv = run_script("results", str(search), "--format", "csv").out.splitlines()
     assert len(csv) == 61
     assert "0.002367728734912439" in csv[1]

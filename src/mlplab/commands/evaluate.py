@@ -61,8 +61,7 @@ class EvaluationResult:
 
     def mean_and_sd(self) -> tuple[Scores, Scores]:
         """Mean and standard deviation of the scores that all runs have."""
-        names = [name for name in self.runs[0] if all(name in scores for scores in self.runs)]
-        values = {name: [scores[name] for scores in self.runs] for name in names}
+        values = _common(self.runs)
         mean = {name: float(np.mean(numbers)) for name, numbers in values.items()}
         return mean, {name: float(np.std(numbers, ddof=1)) for name, numbers in values.items()}
 
@@ -84,6 +83,12 @@ class EvaluationResult:
         if self.confusion is not None:
             content |= {"classes": list(self.classes), "confusion": self.confusion.tolist()}
         return content
+
+
+def _common(scores: Sequence[Scores]) -> dict[str, list[float]]:
+    """The values of the scores that all runs have."""
+    names = [name for name in scores[0] if all(name in others for others in scores)]
+    return {name: [others[name] for others in scores] for name in names}
 
 
 def evaluate(
@@ -209,12 +214,9 @@ def _own_test_rows(
         data.append(test_rows[own])
         with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
             scored.append(_baselines_of(run, own).part_scores(own, "test"))
-    means = {
-        name: {metric: float(np.mean([scores[name][metric] for scores in scored])) for metric in first}
-        for name, first in scored[0].items()
-        if all(name in scores for scores in scored)
-    }
-    return data, means
+    models = [name for name in scored[0] if all(name in scores for scores in scored)]
+    values = {name: _common([scores[name] for scores in scored]) for name in models}
+    return data, {name: {key: float(np.mean(v)) for key, v in values[name].items()} for name in models}
 
 
 def own_data(run: TrainedRun, cache: DataCache) -> RunData:

@@ -1,31 +1,41 @@
-"""The command evaluate with `importance=true`: which columns matter for predictions."""
+"""The command evaluate with `importance=true`: which columns matter for predictions. Imports no torch yet."""
 
 import json
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mlplab.commands.evaluation_rows import EvaluationRows
-from mlplab.commands.render import NOT_A_TEST
 from mlplab.console import counted_lines, print_line
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.runs.trained.chosen_ensemble import IMPORTANCE_FILE
-from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.greedy_selection import error_of
-from mlplab.runs.trained.importance import ColumnImportance, affordable, permutation_importance
+
+if TYPE_CHECKING:
+    from mlplab.commands.evaluation_rows import EvaluationRows
+    from mlplab.runs.trained.ensemble import Ensemble
 
 MAX_SHOWN = 20
 """The most columns on the terminal."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ColumnImportance:
+    """The increase of the error when a column's cells are shuffled: mean and standard deviation."""
+
+    name: str
+    mean: float
+    sd: float
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class Importance:
         all_rows: the number of rows from which they were drawn.
         repeats: the number of shuffles of each column.
         columns: the most important first.
+        runs: the names of the runs, relative to the folder that contains them.
     """
 
     source: str
@@ -52,17 +63,26 @@ class Importance:
     rows: int
     all_rows: int
     repeats: int
-    columns: list[ColumnImportance]
+    columns: tuple[ColumnImportance, ...]
+    runs: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, folder: Path) -> "Importance | None":
+        """Reads the file in the folder of a run or a sweep; None if there is none, or it is damaged."""
+        try:
+            return TypeAdapter(cls).validate_json((folder / IMPORTANCE_FILE).read_bytes())
+        except (OSError, ValidationError):
+            return None
 
     @property
     def basis(self) -> list[str]:
         """Rows and shuffles in words; then whether it is no test."""
         drawn = f" of {self.all_rows:,}" if self.rows < self.all_rows else ""
         basis = [f"{self.source}: {self.rows:,}{drawn} rows, each column shuffled {self.repeats} times"]
-        return basis if self.part == "test" else [*basis, NOT_A_TEST]
+        return basis if self.part == "test" else [*basis, "not a test: training rows are included"]
 
 
-def compute_importance(ensemble: Ensemble, data: Sequence[EvaluationRows], part: str) -> Importance:
+def compute_importance(ensemble: "Ensemble", data: Sequence["EvaluationRows"], part: str) -> Importance:
     """The importance of each column for an ensemble.
 
     Rows with weight 0 are left out. Rows are drawn, and columns shuffled, by the seed of the first run.
@@ -74,6 +94,9 @@ def compute_importance(ensemble: Ensemble, data: Sequence[EvaluationRows], part:
     Raises:
         UserError: if the runs have different rows, if all rows have weight 0, or a prediction is not finite.
     """
+    from mlplab.runs.trained.greedy_selection import error_of
+    from mlplab.runs.trained.importance import affordable, permutation_importance
+
     schema, first = ensemble.schema, data[0]
     if not all(rows.has_same_rows(first) for rows in data):
         what = "the runs have different splits, so one run's test rows are another's training rows"
@@ -102,27 +125,26 @@ def compute_importance(ensemble: Ensemble, data: Sequence[EvaluationRows], part:
         rows=count,
         all_rows=len(first.y),
         repeats=repeats,
-        columns=columns,
+        columns=tuple(ColumnImportance(*column) for column in columns),
     )
 
 
-def write_importance(folder: Path, importance: Importance, ensemble: Ensemble) -> None:
+def write_importance(folder: Path, importance: Importance, ensemble: "Ensemble") -> None:
     """Writes `importance.json` and a figure to the folder of a run or a sweep that contains the ensemble."""
     from mlplab.figures import importance as figures  # Altair takes most of a second to import
     from mlplab.figures.files import write_figures
 
-    runs = [run.folder for run in ensemble.runs]  # as the report names them
-    names = [run.relative_to(folder).as_posix() if run != folder else run.resolve().name for run in runs]
-    columns = [column._asdict() for column in importance.columns]
+    runs = (run.folder for run in ensemble.runs)  # as the report names them
+    names = (run.relative_to(folder).as_posix() if run != folder else run.resolve().name for run in runs)
+    content = asdict(replace(importance, runs=tuple(names)))
     with replacing(folder / IMPORTANCE_FILE) as partial:
-        content = {"runs": names, **asdict(importance), "columns": columns}
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     targets = importance.targets
     error = f"RMSE in units of {targets[0]}" if len(targets) == 1 else f"mean RMSE of {len(targets)} targets"
     if ensemble.schema.classes:
         error = "log loss in nats"
-    chart = figures.importance(importance.columns, error, importance.basis)
-    write_figures(folder, {"importance": chart}, add=True)
+    columns = [(column.name, column.mean, column.sd) for column in importance.columns]
+    write_figures(folder, {"importance": figures.importance(columns, error, importance.basis)})
 
 
 def print_importance(importance: Importance, console: Console) -> None:

@@ -65,9 +65,6 @@ def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "te
     return table
 
 
-NOT_A_TEST = "not a test: training rows are included"
-"""What is said of scores of rows that were in training or validation."""
-
 NETWORK = "this network"
 """The name of a run's single network beside its baselines."""
 

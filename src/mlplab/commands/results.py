@@ -4,13 +4,12 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
-from mlplab.commands.render import format_score
 from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION
 from mlplab.console import plural
 from mlplab.data.io.csv_writer import write_csv
@@ -28,9 +27,6 @@ from mlplab.runs.selection import (
     without_repeats,
 )
 from mlplab.runs.tables import by_table, is_classification, table_title
-
-TRIAL = "trial"
-"""Stands for the names of a search's trials, as `RUN` does for those of runs."""
 
 MOST_TRIALS = 20
 """Trials of a search that are shown, unless all are asked for."""
@@ -50,7 +46,7 @@ class Results:
 
     Attributes:
         title: their table and its target.
-        by: the columns that name a row: keys of the configuration, and `run` or `trial`.
+        by: the columns that name a row: keys of the configuration, and `run`.
         metrics: the validation metric by which runs are compared, and the test metrics.
         frame: a row for each configuration. After the columns of `by`: the number of finished `runs`, what
             the scores are averaged `over`, how many runs are `not done`, and `PARTS` of each metric.
@@ -70,7 +66,7 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     Raises:
         UserError: if there are no runs.
     """
-    paths = {run.resolve(): run for folder in folders for run in _runs_below(folder)}  # each once
+    paths = {run.resolve(): run for folder in folders for run in _runs_below(folder)}  # without repeats
     if other := [run for run in paths.values() if not is_compatible(run)]:
         log.warning("left out runs of a different version of mlplab: %s", listed(map(str, other), 3))
     read = [read_run(run) for run in paths.values() if run not in other or len(other) == len(paths)]
@@ -159,33 +155,19 @@ def results_of_table(
 
 
 def results_of_search(trials: Sequence[RunResult], sort: str | None = None) -> Results:
-    """The best finished trials of a search; if none has finished, the others.
-
-    The notes count all trials. If only one has test scores, they stand there, too.
+    """The best finished trials of a search, or the others if none has finished; the notes count all trials.
 
     Args:
         sort: as in `results_of_table`: shows all finished trials, in this order.
     """
     results = results_of_table(trials, [RUN, *varying_keys(trials)], sort)
-    monitor, *test_metrics = results.metrics
     done = results.frame.filter(pl.col("runs") > 0)
-    done = results.frame if done.is_empty() else done
-    shown = done if sort else done.head(MOST_TRIALS)
+    frame = results.frame if done.is_empty() else done
     notes = [counts_of(trials)]
-    if len(shown) < len(done):
-        notes.insert(0, f"the best {len(shown)} by {monitor}; all: --sort {monitor}")
-    tested = [run for run in trials if any(name in run.metrics for name in test_metrics)]
-    if len(tested) == 1:
-        scores = (f"{name[5:]} {format_score(tested[0].metric(name), name)}" for name in test_metrics)
-        notes.append(f"test scores of {tested[0].folder.name}: {', '.join(scores)}")
-    names = pl.col(RUN).map_elements(lambda folder: Path(folder).name, pl.String).alias(TRIAL)
-    return Results(
-        title=results.title,
-        by=(TRIAL, *results.by[1:]),
-        metrics=results.metrics if len(tested) > 1 else results.metrics[:1],
-        frame=shown.with_columns(names),
-        notes=tuple(notes),
-    )
+    if not sort and len(frame) > MOST_TRIALS:
+        monitor, frame = results.metrics[0], frame.head(MOST_TRIALS)
+        notes.insert(0, f"the best {MOST_TRIALS} by {monitor}; all: --sort {monitor}")
+    return replace(results, frame=frame, notes=tuple(notes))
 
 
 def counts_of(runs: Sequence[RunResult], noun: str = "trial") -> str:

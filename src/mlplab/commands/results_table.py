@@ -1,6 +1,7 @@
 """The results of many runs as a table that fits the terminal."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.cells import cell_len
@@ -8,10 +9,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mlplab.commands.render import format_mean
-from mlplab.commands.results import PARTS, TRIAL, Results
+from mlplab.commands.results import PARTS, Results
 from mlplab.runs.selection import RUN, in_brief, short_keys
 
-KEY_WIDTH, NAME_WIDTH, WORDS_WIDTH, LABEL_WIDTH = 16, 40, 12, 24
+KEY_WIDTH, NAME_WIDTH, WORDS_WIDTH, LABEL_WIDTH = 16, 40, 12, 40
 """Least widths of columns whose cells may be wrapped: values of a key, runs, words, values of all keys."""
 
 FEWEST_METRICS = 2
@@ -49,8 +50,8 @@ def results_table(
 ) -> RichTable:
     """A row for each configuration, with what fits in the width.
 
-    Keys have short names, and a column each, or one for all if they would fill half of the width. Those that
-    are null or the same in all rows are left out, as are standard errors and then the last metrics.
+    Keys have short names, and a column each if they fit beside two metrics, else one for all. Those that are
+    null or the same in all rows are left out, as are standard errors and then the last metrics.
 
     Args:
         label: the name of the column for all keys, if they are to have one.
@@ -61,29 +62,31 @@ def results_table(
     by = [name for name in results.by if _differs([row[name] for row in configurations])]
     overs = {row["over"] for row in configurations}
     has_over = len(overs) > 1 or not by
-    columns = _keys(configurations, [key for key in by if key not in (RUN, TRIAL)])
-    if label or sum(column.width for column in columns) > width / 2:
-        cells = [_label(columns, number) for number in range(len(configurations))]
-        cells += [row["label"] for row in baselines]
-        columns = [_Column(label or "configuration", cells, LABEL_WIDTH)]
-    names = [name for name in by if name in (RUN, TRIAL)]
-    columns = [*(_Column(name, [row[name] or "" for row in rows], NAME_WIDTH) for name in names), *columns]
-    if has_over:
-        columns.append(_Column("over", list(map(_over, rows)), WORDS_WIDTH))
     unfinished = [row.get("not done") or "" for row in rows]
+    names = [_Column(RUN, _names([row[RUN] for row in configurations]), NAME_WIDTH)] if RUN in by else []
+    keys = _keys(configurations, [key for key in by if key != RUN])
+    over = [_Column("over", list(map(_over, rows)), WORDS_WIDTH)] if has_over else []
     last = [_Column("not done", unfinished, WORDS_WIDTH)] if any(unfinished) else []
     metrics = [name for name in results.metrics if any(row[name] is not None for row in configurations)]
-    room = width - 1 - sum(column.width for column in (*columns, *last))
-    with_se = not label and sum(_scores(rows, name, with_se=True).width for name in metrics) <= room
-    scores = [_scores(rows, name, with_se=with_se) for name in metrics]
-    while len(scores) > FEWEST_METRICS and sum(column.width for column in scores) > room:
+    scores = [_scores(rows, name, with_se=False) for name in metrics]
+
+    def fits(*columns: _Column) -> bool:
+        return 1 + sum(column.width for column in (*names, *over, *last, *columns)) <= width
+
+    if label or not fits(*keys, *scores[:FEWEST_METRICS]):
+        cells = [_label(keys, number) for number in range(len(configurations))]
+        cells += [row["label"] for row in baselines]
+        keys = [_Column(label or "configuration", cells, LABEL_WIDTH)]
+    while len(scores) > FEWEST_METRICS and not fits(*keys, *scores):
         scores.pop()
-    over = "" if has_over else overs.pop()
-    notes = [*([f"mean ± SD{' (SE)' * with_se} over {over}"] if over else []), *results.notes]
+    with_errors = [_scores(rows, name, with_se=True) for name in metrics]
+    with_se = not label and fits(*keys, *with_errors)
+    columns = [*names, *keys, *over, *(with_errors if with_se else scores), *last]
+    common = "" if has_over else overs.pop()
+    notes = [*([f"mean ± SD{' (SE)' * with_se} over {common}"] if common else []), *results.notes]
     table = RichTable(
         title=title, caption="\n".join(notes) or None, title_justify="left", caption_justify="left"
     )
-    columns = [*columns, *scores, *last]
     for column in columns:
         table.add_column(Text(column.header), overflow="fold", no_wrap=column.least is None)
     for number, texts in enumerate(zip(*(column.cells for column in columns), strict=True), 1):
@@ -94,6 +97,13 @@ def results_table(
 def _differs(values: Sequence[str | None]) -> bool:
     """Whether the values of a key tell rows apart, or say something about the only one."""
     return not set(values) <= {*NULLS} and (len(set(values)) > 1 or len(values) == 1)
+
+
+def _names(runs: Sequence[str | None]) -> list[str]:
+    """The names of runs: of folders, the last part if they differ in it."""
+    names = [run or "" for run in runs]
+    short = [Path(name).name for name in names]
+    return short if len(set(short)) == len(set(names)) else names
 
 
 def _keys(rows: Sequence[Row], keys: Sequence[str]) -> list[_Column]:

@@ -139,14 +139,13 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
     """
     first = runs[0]
     for run in runs[1:]:
-        differing = {key for key in first.table if run.table.get(key) != first.table[key]}
-        parts = [part for part in PARTS if part in differing]
-        other_table = not differing.isdisjoint({"rows", "sha256"})
-        if parts or other_table:
-            what = f"the runs have different {'tables' if other_table else f'{listed(parts)} rows'}"
+        differing = [key for key in ("sha256", *PARTS) if run.table.get(key) != first.table.get(key)]
+        if differing:
+            noun = "tables" if differing[0] == "sha256" else f"{listed(differing)} rows"
             where = f"{first.folder} and {run.folder.name}"
             remedy = "choose among runs with the same table and data.split.*, or average them all: "
-            raise UserError(Fault(what, where, remedy=f"{remedy}run={sweep} runs=all data.path=…"))
+            remedy += f"run={sweep} runs=all data.path=…"
+            raise UserError(Fault(f"the runs have different {noun}", where, remedy=remedy))
 
 
 def _validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:

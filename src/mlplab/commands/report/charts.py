@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlplab.commands.report.comparison import Comparison, compared
-from mlplab.commands.report.curves import MOST_POINTS, read_curves
+from mlplab.commands.report.curves import read_curves
 from mlplab.figures import RUN_FIGURES
 from mlplab.figures.files import read_figures
 from mlplab.figures.learning_curves import curves_of_runs, learning_curves
@@ -22,8 +22,8 @@ MOST_RUNS = 200
 MOST_KEYS = 8
 """Keys that vary of which there are charts at most."""
 
-ALL_POINTS, FEWEST_POINTS = 20_000, 50
-"""Points of the curves of many runs together, and of a run at least."""
+MOST_POINTS = 100
+"""Points of a curve that is one of many."""
 
 WIDE = 600
 """Pixels from which a chart has a row of its own."""
@@ -131,10 +131,9 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
         if any(point.is_scored for point in known):
             charts["score_over_" + re.sub(r"\W", "_", key)] = score_over(key, known, monitor)
     done = [run for run in comparison.ranked if run.done][:MOST_RUNS]
-    most = max(FEWEST_POINTS, min(MOST_POINTS, ALL_POINTS // max(1, len(done))))
-    curves = {comparison.name(run): read_curves(run.folder, [monitor], most).get(monitor) for run in done}
-    if known_curves := {name: curve for name, curve in curves.items() if curve}:
-        charts["curves"] = curves_of_runs(monitor, known_curves, list(map(comparison.name, comparison.best)))
+    read = ((comparison.name(run), read_curves(run.folder, [monitor], MOST_POINTS)) for run in done)
+    if curves := {name: curves[monitor] for name, curves in read if curves}:
+        charts["curves"] = curves_of_runs(monitor, curves, list(map(comparison.name, comparison.best)))
     return charts
 
 

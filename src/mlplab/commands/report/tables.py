@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from mlplab.commands.render import NOT_A_TEST
+from mlplab.commands.importance import Importance
 from mlplab.commands.report.charts import figures_of
 from mlplab.console import plural
 from mlplab.data.schema import ColumnRow, Schema, column_rows
@@ -18,7 +18,7 @@ from mlplab.figures import IMPORTANCE
 from mlplab.runs.folder import TEST_PREDICTIONS
 from mlplab.runs.predictions import prediction_names
 from mlplab.runs.selection import RunResult
-from mlplab.runs.trained.chosen_ensemble import ENSEMBLE_FILE, IMPORTANCE_FILE, ChosenEnsemble
+from mlplab.runs.trained.chosen_ensemble import ENSEMBLE_FILE, ChosenEnsemble
 
 MOST_COLUMNS = 500
 """Columns that the page lists at most."""
@@ -117,27 +117,16 @@ def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str
     Returns:
         None if there is none, if it is of none of these runs, or if its file is damaged.
     """
-    content = read_json(folder / IMPORTANCE_FILE)
-    try:
-        rows = [
-            (str(column["name"]), f"{float(column['mean']):.4g}", f"{float(column['sd']):.2g}")
-            for column in content["columns"]
-        ]
-        metric, error, repeats = content["metric"], float(content["error"]), content["repeats"]
-        basis = f"on {int(content['rows']):,} rows ({content['source']})"
-        basis += "." if content["part"] == "test" else f"; {NOT_A_TEST}."
-        names = list(map(str, content["runs"]))
-    except (KeyError, TypeError, ValueError):
+    importance = Importance.read(folder)
+    if not importance or (runs is not None and set(runs).isdisjoint(importance.runs)):
         return None
-    if runs is not None and not set(names) & set(runs):
-        return None
-    caption = (
-        f"Increase of {metric} ({error:.4g}) when a column is shuffled: mean and SD of {repeats} shuffles"
-    )
+    rows = [(column.name, f"{column.mean:.4g}", f"{column.sd:.2g}") for column in importance.columns]
+    increase = f"Increase of {importance.metric} ({importance.error:.4g}) when a column is shuffled"
+    chosen = f"{plural(len(importance.runs), 'run')} ({listed(importance.runs, MOST_NAMES)})"
     figures = figures_of(folder)
     return {
-        "basis": f"Of {plural(len(names), 'run')} ({listed(names, MOST_NAMES)}), {basis}",
-        "table": TextTable(caption, ("column", "increase", "SD"), rows),
+        "basis": "; ".join([f"Of {chosen}", *importance.basis]) + ".",
+        "table": TextTable(f"{increase}: mean and SD", ("column", "increase", "SD"), rows),
         "figures": [figures[IMPORTANCE]] if IMPORTANCE in figures else [],
     }
 

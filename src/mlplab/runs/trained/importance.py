@@ -5,7 +5,6 @@ Fisher, Rudin and Dominici 2019).
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -22,14 +21,6 @@ MAX_REPEATS, MIN_REPEATS = 10, 3
 
 BUDGET = 4 * 10**11
 """Multiplications of weights that all shuffles may take together: about ten seconds of one core."""
-
-
-class ColumnImportance(NamedTuple):
-    """The increase of the error when a column's cells are shuffled: mean and standard deviation."""
-
-    name: str
-    mean: float
-    sd: float
 
 
 def affordable(rows: int, columns: int, weights: int) -> tuple[int, int]:
@@ -50,12 +41,13 @@ def permutation_importance(
     error: Error,
     repeats: int,
     count: Callable[[int], None],
-) -> tuple[float, list[ColumnImportance]]:
+) -> tuple[float, list[tuple[str, float, float]]]:
     """The error of predictions, and the importance of each column for it, the highest first.
 
-    All features of a column, such as the parts of a date, are shuffled together; a missing value is a cell
-    like others. Columns that say the same share their importance: when one is shuffled, the network still has
-    the other. All columns are shuffled in the same orders, by the seed of the first run.
+    The importance is the increase of the error when the column's cells are shuffled: mean and standard
+    deviation. All features of a column, such as the parts of a date, are shuffled together; a missing value
+    is a cell like others. Columns that say the same share their importance: when one is shuffled, the network
+    still has the other. All columns are shuffled in the same orders, by the seed of the first run.
 
     Args:
         error: of predictions for all rows.
@@ -80,8 +72,6 @@ def permutation_importance(
             shuffled = x.copy()
             shuffled[:, cells] = x[order, cells]
             increases.append(error_of(shuffled) - base)
-        importances.append(
-            ColumnImportance(name, float(np.mean(increases)), float(np.std(increases, ddof=1)))
-        )
+        importances.append((name, float(np.mean(increases)), float(np.std(increases, ddof=1))))
         count(len(importances))
-    return base, sorted(importances, key=lambda importance: -importance.mean)
+    return base, sorted(importances, key=lambda importance: -importance[1])
