@@ -118,36 +118,39 @@ def _targets_and_weight(
     Raises:
         UserError: if cells are missing, cannot be read, or are of classes that did not occur in training.
     """
-    schema, read = run.schema, []
+    schema, comma = run.schema, source.decimal_comma
     weights = [schema.weight] if schema.weight and schema.weight in frame.columns else []
     if schema.weight and not weights:
         log.warning("%s: has no weight column '%s': all rows get equal weight", source.where, schema.weight)
     optional = schema.targets if spec_of(run.config.data).drop_missing_targets else ()
+    columns = []
     for name in (*schema.targets, *weights):
-        cells, na_values, comma = cells_of(frame, name), schema.na_values, source.decimal_comma
-        is_class, dtype = bool(schema.classes) and name in schema.targets, cells.dtype
-        if not (dtype.is_numeric() or is_text(dtype) or dtype == pl.Boolean):
-            remedy = "give it the type that it had in training"
-            raise UserError(Fault(f"has type {dtype}", f"{source.where}, column '{name}'", remedy=remedy))
+        cells, is_class = cells_of(frame, name), bool(schema.classes) and name in schema.targets
+        if not (cells.dtype.is_numeric() or is_text(cells.dtype) or cells.dtype == pl.Boolean):
+            what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
+            raise UserError(Fault(what, f"{source.where}, column '{name}'", remedy=remedy))
         if is_class:
             labels = schema.classes, schema.class_kind
-            values = class_numbers(cells, *labels, na_values, decimal_comma=comma)
+            values = class_numbers(cells, *labels, schema.na_values, decimal_comma=comma)
         else:
-            values = parse_float(cells, na_values, decimal_comma=comma)
-        missing = parse_str(cells, na_values).is_null()
+            values = parse_float(cells, schema.na_values, decimal_comma=comma)
+        missing = parse_str(cells, schema.na_values).is_null()
         bad = ~values.is_finite().fill_null(value=False) & ~(missing & (name in optional))
         if len(rows := bad.arg_true()):
-            role = "target" if name in schema.targets else "weight"
-            place = source.location(rows[0], f"{role} column '{name}'")
-            expected = f"one of {listed(map(shortened, schema.classes), 5)}" if is_class else "a number"
-            found = "" if missing[rows[0]] else shortened(str(cells[rows[0]]))
-            what = "a value is missing" if not found else "a value is not as in training"
-            more = f"; {len(rows):,} such cells in this column" if len(rows) > 1 else ""
-            remedy = "fill it in, or remove such rows" if not found else "correct it, or remove such rows"
-            raise UserError(Fault(what + more, place, found, expected, remedy))
-        read.append(values.to_numpy(writable=True))
+            is_missing = missing[rows[0]]
+            what = "a value is missing" if is_missing else "a value is not as in training"
+            raise UserError(
+                Fault(
+                    what + (f"; {len(rows):,} such cells in this column" if len(rows) > 1 else ""),
+                    source.location(rows[0], f"{'weight' if name in weights else 'target'} column '{name}'"),
+                    "" if is_missing else shortened(str(cells[rows[0]])),
+                    f"one of {listed(map(shortened, schema.classes), 5)}" if is_class else "a number",
+                    f"{'fill it in' if is_missing else 'correct it'}, or remove such rows",
+                )
+            )
+        columns.append(values.to_numpy(writable=True))
     targets = len(schema.targets)
-    return np.column_stack(read[:targets]), read[-1] if weights else None
+    return np.column_stack(columns[:targets]), columns[-1] if weights else None
 
 
 def _seen_rows(

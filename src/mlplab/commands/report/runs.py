@@ -16,8 +16,9 @@ from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.console import plural
 from mlplab.errors import UserError, reason_of
 from mlplab.runs.best_trial import BestTrial
+from mlplab.runs.folder import AS_PLANNED
 from mlplab.runs.ranking import score
-from mlplab.runs.selection import REPEATS, in_brief
+from mlplab.runs.selection import REPEATS, RunResult, in_brief
 
 NOTHING = "–"
 
@@ -29,11 +30,10 @@ log = logging.getLogger(__name__)
 
 def runs_part(comparison: Comparison) -> dict[str, Any]:
     """What the page shows about runs on one table."""
-    best, is_search = comparison.best, comparison.is_search
-    trial, notes = _read_best_trial(comparison) if is_search else (None, [])
+    trial, notes = _read_best_trial(comparison) if comparison.is_search else (None, [])
     charts = comparison_charts(comparison, trial)
     return {
-        "noun": "trial" if is_search else "run",
+        "noun": comparison.noun,
         "summary": _summary(comparison, trial),
         "notes": [*notes, *_notes(comparison)],
         "command": trial.command if trial else "",
@@ -42,7 +42,7 @@ def runs_part(comparison: Comparison) -> dict[str, Any]:
         "table": _table(comparison),
         "charts": [drawing(name, chart.to_dict(validate=False)) for name, chart in charts.items()],
         "importance": importance_in(comparison.root, list(map(comparison.name, comparison.runs))),
-        "best": run_part(comparison, best[0]) if best else None,
+        "best": run_part(comparison, comparison.best[0]) if comparison.best else None,
     }
 
 
@@ -60,7 +60,7 @@ def _read_best_trial(comparison: Comparison) -> tuple[BestTrial | None, list[str
 
 def _summary(comparison: Comparison, trial: BestTrial | None) -> str:
     """How many runs there are, which is the best, and on which rows it was chosen."""
-    counts = counts_of(comparison.runs, "trial" if comparison.is_search else "run")
+    counts = counts_of(comparison.runs, comparison.noun)
     if not comparison.best:
         return f"{counts}. None of them has finished."
     best, monitor = comparison.best[0], comparison.monitor
@@ -83,15 +83,16 @@ def _best_scores(comparison: Comparison) -> TextTable | None:
     """A row each for the best, the chosen ensembles and the baselines; None without scores."""
     best, metrics = comparison.best, comparison.metrics
     baselines = BASELINES[CLASSIFICATION if "test/log_loss" in metrics else REGRESSION]
-    means = {
-        title: [format_mean(score(best, prefix + name), name, with_se=False) for name in metrics]
-        for prefix, title in {"": "best", **{f"{key}/": title for key, title in baselines.items()}}.items()
-    }
-    rows = {f"best {'trial' if comparison.is_search else 'configuration'}": means.pop("best")}
+
+    def means(title: str, prefix: str = "") -> list[str]:
+        return [title, *(format_mean(score(best, prefix + name), name, with_se=False) for name in metrics)]
+
+    rows = [means(f"best {'trial' if comparison.is_search else 'configuration'}")]
     for name, ensemble in ensembles_of(comparison.runs).items():
-        title = f"{name} ({plural(len(ensemble.runs), 'run')})"
-        rows[title] = [format_score(ensemble.scores.get(metric), metric) for metric in metrics]
-    shown = [(title, *row) for title, row in (rows | means).items() if {*row[1:]} != {NOTHING}]
+        scores = (format_score(ensemble.scores.get(metric), metric) for metric in metrics)
+        rows.append([f"{name} ({plural(len(ensemble.runs), 'run')})", *scores])
+    rows += [means(title, f"{key}/") for key, title in baselines.items()]
+    shown = [row for row in rows if {*row[1:]} != {NOTHING}]
     over = averaged_over(best)
     caption = "Scores of the best, of ensembles chosen on the validation rows, and of baselines"
     caption += f": mean ± SD over {over}" if over else ""
@@ -109,32 +110,32 @@ def _table(comparison: Comparison) -> TextTable:
 
     Of a search, only the best trial has test scores, so they are left out; the others may have fewer epochs.
     """
-    runs, keys, is_search = comparison.ranked, comparison.keys, comparison.is_search
-    known = comparison.metrics[:1] if is_search else comparison.metrics
-    metrics = [name for name in known if any(math.isfinite(run.metric(name)) for run in runs)]
-    repeats = [key for key in REPEATS if len({run.values([key]) for run in runs}) > 1]
-    rows = []
-    for run in runs:
-        status, reason = (str(run.metrics.get(key, "")) for key in ("status", "reason"))
-        rows.append(
-            [
-                comparison.name(run),
-                *map(in_brief, run.values((*keys, *repeats))),
-                *(format_score(run.metric(name), name) for name in metrics),
-                *[str(run.metrics.get("epochs", NOTHING))] * is_search,
-                f"{status}: {reason}" if reason and status not in ("done", "pruned") else status,
-            ]
-        )
-    short = [key.removeprefix("data.") for key in repeats]
-    others = [*["epochs"] * is_search, "status"]
-    head = ["trial" if is_search else "run", *keys.values(), *short, *map(_named, metrics), *others]
+    runs, known = comparison.ranked, comparison.metrics[: 1 if comparison.is_search else None]
+    repeats = {
+        key: key.removeprefix("data.") for key in REPEATS if len({run.values([key]) for run in runs}) > 1
+    }
+    columns = {comparison.noun: list(map(comparison.name, runs))}
+    for key, short in (comparison.keys | repeats).items():
+        columns[short] = [in_brief(*run.values([key])) for run in runs]
+    for metric in known:
+        if any(math.isfinite(run.metric(metric)) for run in runs):
+            columns[_named(metric)] = [format_score(run.metric(metric), metric) for run in runs]
+    if comparison.is_search:
+        columns["epochs"] = [str(run.metrics.get("epochs", NOTHING)) for run in runs]
+    columns["status"] = [_status(run) for run in runs]
     return TextTable(
         f"Best first by {comparison.monitor}; the best configuration is marked",
-        head,
-        rows,
-        text=[k for k in range(len(head)) if not all(NUMBER.fullmatch(row[k]) for row in rows)],
+        head=[*columns],
+        rows=list(zip(*columns.values(), strict=True)),
+        text=[k for k, cells in enumerate(columns.values()) if not all(map(NUMBER.fullmatch, cells))],
         marked=[number for number, run in enumerate(runs) if run in comparison.best],
     )
+
+
+def _status(run: RunResult) -> str:
+    """The status of a run, and the reason why it failed or diverged."""
+    status, reason = (str(run.metrics.get(key, "")) for key in ("status", "reason"))
+    return f"{status}: {reason}" if reason and status not in AS_PLANNED else status
 
 
 def _notes(comparison: Comparison) -> list[str]:

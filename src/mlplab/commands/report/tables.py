@@ -78,24 +78,22 @@ def worst_rows(run: Path, schema: Schema) -> list[TextTable]:
     names = prediction_names(schema)
     if not {*names, *schema.targets} <= set(frame.columns):
         return []
-    row = pl.first().alias("row")
+    row, true = pl.first().alias("row"), pl.col(schema.targets[0])
     if schema.classes:
         labels = label_values(schema.classes, schema.class_kind).cast(pl.String)
-        true, predicted = pl.col(schema.targets[0]), pl.col(names[0])
         probability = pl.coalesce(
             pl.when(true == label).then(pl.col(name)) for label, name in zip(labels, names[1:], strict=True)
         ).cast(pl.Float64, strict=False)
-        table = frame.select(
-            row, true.alias("true"), predicted.alias("predicted"), probability.alias("probability")
-        )
-        worst = table.drop_nulls().sort("probability", maintain_order=True)
+        chosen = pl.col(names[0]).alias("predicted")
+        worst = frame.select(row, true.alias("true"), chosen, probability.alias("probability")).drop_nulls()
+        worst = worst.sort("probability", maintain_order=True)
         return [_rows("The lowest probabilities of the true class", worst, text=(1, 2))]
     tables = []
     for target, name in list(zip(schema.targets, names, strict=True))[:MOST_TARGETS]:
-        true, predicted = (pl.col(column).cast(pl.Float64, strict=False) for column in (target, name))
-        error = (predicted - true).alias("error")
-        table = frame.select(row, true.alias("true"), predicted.alias("predicted"), error).drop_nulls()
-        worst = table.sort(pl.col("error").abs(), descending=True, maintain_order=True)
+        numbers = pl.col(target).alias("true"), pl.col(name).alias("predicted")
+        shown = frame.select(row, *(number.cast(pl.Float64, strict=False) for number in numbers))
+        worst = shown.with_columns(error=pl.col("predicted") - pl.col("true")).drop_nulls()
+        worst = worst.sort(pl.col("error").abs(), descending=True, maintain_order=True)
         tables.append(_rows(f"{target}: the largest errors", worst))
     return tables
 
