@@ -33,7 +33,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
 
 from mlplab.cli.compose import plain, register_resolvers
 from mlplab.cli.hydra_errors import explained
-from mlplab.config import TrainConfig, parse
+from mlplab.config import ResolvedConfig, TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_spec import Role, TableSpec
@@ -43,7 +43,7 @@ from mlplab.data.io.source import Source
 from mlplab.data.table import Table
 from mlplab.runs import resolve
 from mlplab.training import checkpoint
-from mlplab.training.rungs import Bracket
+from mlplab.training.callbacks.rungs import Bracket
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -77,7 +77,7 @@ def config(*overrides: str) -> TrainConfig:
     return parse(values(*overrides))
 
 
-def resolved(*overrides: str, cache: DataCache | None = None) -> TrainConfig:
+def resolved(*overrides: str, cache: DataCache | None = None) -> ResolvedConfig:
     """The same as in the run's folder: with what `auto` stands for, which the table decides."""
     return resolve.resolved(config(*overrides), cache or DataCache())
 

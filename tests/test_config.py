@@ -64,10 +64,10 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
             "data.split: fold=5 does not exist: 5 folds are numbered from 0 to 4",
         ),
         (
-            "data/split=kfold data.split.group=x data.split.stratify=y",
-            "data.split: takes one of group, time and stratify, not group and stratify; "
-            "unset one: data.split.stratify=null",
+            "data/split=kfold data.split.group=x data.split.time=y",
+            "data.split: takes one of group and time, not both; unset one: data.split.time=null",
         ),
+        ("data.split.stratify=c", "data.split.stratify: invalid value (found 'c', expected 'auto')"),
         ("trainer.precision=16", "trainer.precision: invalid value (found 16, expected 32 or 64)"),
         ("name=a/../../b", "name: a run's name is a folder below outputs/"),
         ("monitor=val/r3", "monitor: invalid value (found 'val/r3'"),

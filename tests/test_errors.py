@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplab.errors import MAX_FAULTS, Fault, Interrupted, RunFailed, UserError, did_you_mean, listed, nearest
+from mlplab.did_you_mean import did_you_mean, nearest
+from mlplab.errors import MAX_FAULTS, Fault, Interrupted, RunFailed, UserError, listed
 
 texts = st.text(st.characters(codec="ascii", exclude_categories=["C"]), max_size=20)
 faults = st.lists(st.builds(Fault, texts, texts, texts, texts, texts), min_size=1, max_size=12)

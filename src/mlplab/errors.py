@@ -3,7 +3,6 @@
 import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import groupby
 from typing import TypeGuard
 
@@ -127,13 +126,3 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
     """Names joined by commas, cut after `limit`."""
     names = list(names)
     return ", ".join(names[:limit]) + (f", … ({len(names)} in all)" if len(names) > limit else "")
-
-
-def did_you_mean(near: Sequence[str], key: str = "", otherwise: str = "") -> str:
-    """A remedy that suggests the first of the `nearest` names, after `key`; `otherwise` if there is none."""
-    return f"did you mean {key}{near[0]}?" if near else otherwise
-
-
-def nearest(word: str, names: Iterable[str]) -> list[str]:
-    """The names closest to a mistyped `word`, best first; empty if none is close."""
-    return get_close_matches(word, list(names), n=3, cutoff=0.6)

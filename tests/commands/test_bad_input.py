@@ -106,7 +106,7 @@ CONFIGURATION = [
         "58 Hydra's callback", experiment(HYDRA_CALLBACK), FROM_A_FILE, "hydra.callbacks: is not supported"
     ),
     mistake("58 environment", experiment(ENVIRONMENT), FROM_A_FILE, "hydra.job.env_set: is not supported"),
-    mistake("60 launcher", {}, "-m seed=1,2 hydra.launcher=null", "hydra.launcher: is not supported"),
+    mistake("60 launcher", {}, "-m seed=1,2 hydra.launcher=null", "hydra/launcher: is not supported"),
     mistake("60 chdir", {}, "hydra.job.chdir=true", "hydra.job.chdir: is not supported"),
     mistake("60 devices", {}, "trainer.devices=2", "trainer.devices: unknown key | hydra.launcher.workers"),
     mistake("61 name", {}, "name=../x", "name: | outputs/ | '../x'"),

@@ -327,10 +327,10 @@ def test_a_threshold_needs_two_classes(command: Command, run_script: Command, tm
 
 def test_a_sweep_in_lockstep_and_one_by_one_leave_the_same_behind(command: Command, tmp_path: Path) -> None:
     sweep = ("-m", *SMALL, "loss=cross_entropy", "loss.label_smoothing=0,0.1", "model.dropout=0,0.2")
-    for name, launcher in (("lockstep", "lockstep"), ("alone", "basic")):
-        ended = command(*sweep, f"name={name}", f"hydra/launcher={launcher}")
+    for name, members, plan in (("lockstep", 4, "1 stack of 4"), ("alone", 1, "4 alone")):
+        ended = command(*sweep, f"name={name}", f"hydra.launcher.max_members={members}")
         assert ended.status == 0, ended
-        assert launcher == "basic" or without_notes(ended.out).startswith("4 runs: 1 stack of 4\n")
+        assert without_notes(ended.out).startswith(f"4 runs: {plan}\n")
     for run in (tmp_path / "outputs/lockstep").glob("label_smoothing=*"):
         alone = tmp_path / "outputs/alone" / run.name
         assert left_behind(run) == left_behind(alone)

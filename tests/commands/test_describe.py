@@ -66,10 +66,6 @@ def test_each_column_has_a_line(describe: Callable[..., Ended], tmp_path: Path) 
     assert not (tmp_path / "outputs").exists()
 
 
-def test_the_target_is_optional(describe: Callable[..., Ended]) -> None:
-    assert lines(describe("data=csv", "data.path=t.csv"))["price"][0] == "numeric"
-
-
 def test_kinds_can_be_declared(describe: Callable[..., Ended]) -> None:
     arguments = ("data=csv", "data.path=t.csv", "data.columns.rooms=categorical", "data.columns.key=drop")
     found = lines(describe(*arguments))
@@ -102,11 +98,6 @@ def test_a_split_is_checked_as_in_training(describe: Callable[..., Ended]) -> No
     assert "data.split.group: has too few groups" in ended.err
 
 
-def test_whole_numbers_have_all_their_digits(describe: Callable[..., Ended], tmp_path: Path) -> None:
-    TABLE.with_columns(size=pl.int_range(40) * 2_564_101 + 5).write_csv(tmp_path / "t.csv")
-    assert lines(describe("data=csv", "data.path=t.csv"))["size"][3] == "5 … 99999944"
-
-
 def test_a_target_without_logarithm_is_refused(describe: Callable[..., Ended]) -> None:
     target = ("data=csv", "data.path=t.csv", "data.target=price")
     ended = describe(*target, "model.preprocessing.target=log")
@@ -115,12 +106,17 @@ def test_a_target_without_logarithm_is_refused(describe: Callable[..., Ended]) -
     assert describe(*target, "trainer.max_epochs=0").status == 2
 
 
-def test_a_row_index_has_a_line(describe: Callable[..., Ended], tmp_path: Path) -> None:
-    TABLE.with_row_index("").write_csv(tmp_path / "t.csv")
+def test_a_row_index_has_a_line_and_whole_numbers_all_their_digits(
+    describe: Callable[..., Ended], tmp_path: Path
+) -> None:
+    wide = TABLE.with_columns(size=pl.int_range(40) * 2_564_101 + 5)
+    wide.with_row_index("").write_csv(tmp_path / "t.csv")
     found = lines(describe("data=csv", "data.path=t.csv"))
     assert list(found) == ["(no name)", *TABLE.columns]
     assert found["(no name)"][0] == "row index"
     assert "left out: the row index" in found["(no name)"][-1]
+    assert found["size"][3] == "5 … 99999944"
+    assert found["price"][0] == "numeric"  # the target is optional
 
 
 def test_what_may_be_wrong_has_a_note(describe: Callable[..., Ended], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from slurm.fake_slurm import FakeSlurm
 from support import ROOT, SMALL, Ended, left_behind, process
 
 SCRIPT = os.fspath(ROOT / "scripts/train.py")
-SWEEP = ("-m", *SMALL, "seed=0", "figures=none", "hydra.sweep.subdir=r")
+SWEEP = ("-m", *SMALL, "seed=0", "figures=none")
 
 
 def as_in_one_process(command: Callable[..., Ended], here: Path, *engine: str) -> Ended:
@@ -17,7 +17,7 @@ def as_in_one_process(command: Callable[..., Ended], here: Path, *engine: str) -
     assert command(*SWEEP, "name=one").status == 0
     ended = process([SCRIPT, *SWEEP, "name=s", *engine], here)
     assert ended.status == 0, ended
-    assert left_behind(here / "outputs/one/r") == left_behind(here / "outputs/s/r")
+    assert left_behind(here / "outputs/one/run") == left_behind(here / "outputs/s/run")
     return ended
 
 

@@ -110,7 +110,7 @@ def test_of_a_sweep_the_best_run_is_drawn_or_all_are_or_none(command: Command, t
 
 @pytest.mark.usefixtures("quick_images")
 def test_a_drawn_sweep_is_given_again(command: Command, tmp_path: Path) -> None:
-    sweep = ("-m", *SMALL, "hydra/launcher=basic", "figures=auto", "name=s")
+    sweep = ("-m", *SMALL, "figures=auto", "name=s")
     for seeds in ("0,1", "0,1,2"):
         ended = command(*sweep, f"seed={seeds}")
         assert ended.status == 0, ended

@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from support import CONCRETE, ROOT, Ended, config
 
 from mlplab.cli.overrides import readable
-from mlplab.config.keys import flat
+from mlplab.config.dotted_keys import flat
 
 PAGES = {
     path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))

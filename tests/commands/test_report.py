@@ -15,6 +15,7 @@ from typing import Any
 import altair as alt
 import jaxtyping
 import pytest
+from searches import change
 from support import SMALL, Ended, assert_short_answer, train_into, write_config
 
 from mlplab.commands.importance import ColumnImportance, Importance
@@ -83,13 +84,9 @@ def text_of(folder: Path) -> str:
 
 
 def specifications(html: str) -> list[dict[str, Any]]:
-    found = re.findall(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)
-    return [json.loads(each) for each in found]
-
-
-def change(run: Path, **metrics: Any) -> None:
-    path = run / "metrics.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | metrics))
+    return list(
+        map(json.loads, re.findall(r'<script type="application/json">(.*?)</script>', html, re.DOTALL))
+    )
 
 
 def write_importance(folder: Path, column: str, runs: Sequence[str]) -> None:
@@ -145,7 +142,7 @@ def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> N
         change(run, **{"val/mae": 5.0, "test/rmse": 5.0, "test/mae": 5.0})
     change(here / "sweep/2", **{"val/mae": 1.0, "test/rmse": 9.0})
     change(here / "sweep/3", **{"val/mae": 2.0, "test/rmse": 9.0})
-    change(here / "sweep/5", **{"test/rmse": 0.1})
+    change(here / "sweep/5", **{"val/mae": 0.9, "test/rmse": 0.1})  # alone: its configuration is not the best
     html = page_of(here / "sweep")
     text = Text(html).text
     assert "6 runs: 6 done. The best by val/mae is 2 (1), chosen on the validation rows." in text
@@ -154,6 +151,8 @@ def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> N
     assert best == ["2", "3"]
     assert "9 ± 0" not in text
     assert "mean ± SD over 2 seeds" in text
+    chart = charts_of(here / "sweep")["score_over_lr"].to_dict()
+    assert [point["run"] for point in chart["data"]["values"] if point["best"]] == ["2"]
 
 
 def charts_of(folder: Path) -> dict[str, Figure]:
@@ -193,7 +192,7 @@ def test_what_comes_from_runs_is_escaped(here: Path) -> None:
     assert "<script>alert" not in html
     assert html.count("<script") == html.count("</script>") == len(re.findall(r"<script[ >]", html))
     assert evil in unescape(html)
-    assert any(evil in json.dumps(each) for each in specifications(html))
+    assert any(evil in json.dumps(chart) for chart in specifications(html))
 
 
 def test_a_page_asks_nothing_of_the_network(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,7 +180,6 @@ WRONG = {
     "unknown key": (("optimizer.rate=interval(0,1)",), "optimizer.rate: unknown key"),
     "a float": (("model.periodic_features=interval(1,8)",), "write int(interval(LOW,HIGH))"),
     "a kind of pruning that went": ((*SPACE, "sweep.pruning=hyperband"), "expected 'none' or 'halving'"),
-    "a launcher": ((*SPACE, "hydra/launcher=basic"), "a search needs hydra/launcher=lockstep"),
 }
 """Overrides and parts of the message, by what is wrong."""
 

@@ -16,12 +16,9 @@ def configs(sweep: Path) -> dict[str, dict]:
     return {path.parent.name: yaml.safe_load(path.read_text()) for path in sweep.glob("*/config.yaml")}
 
 
-@pytest.mark.parametrize("launcher", ["lockstep", "basic"])
-def test_interpolations_follow_the_values_of_each_run(
-    command: Command, tmp_path: Path, launcher: str
-) -> None:
+def test_interpolations_follow_the_values_of_each_run(command: Command, tmp_path: Path) -> None:
     typed = ("optimizer.lr=0.1,0.01", "optimizer.weight_decay=${optimizer.lr}")
-    ended = command("-m", *QUICK, *typed, f"hydra/launcher={launcher}", "name=s")
+    ended = command("-m", *QUICK, *typed, "name=s")
     assert ended.status == 0, ended.err
     found = configs(tmp_path / "outputs/s")
     assert len(found) == 2
@@ -36,14 +33,6 @@ def test_a_folder_that_depends_on_a_run_is_that_of_the_sweep(
     ended = command("-m", *QUICK, "seed=0,1", typed, "loss=mse,mae")
     assert ended.status == 0, ended.err
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["n-0"]
-
-
-def test_a_typed_name_is_an_override_once(command: Command, tmp_path: Path) -> None:
-    subdir = "hydra.sweep.subdir=${hydra.job.override_dirname}"
-    assert command("-m", "seed=0,1", "trainer.max_epochs=1", "name=foo", subdir).status == 0
-    assert sorted(configs(tmp_path / "outputs/foo")) == [
-        f"name=foo,seed={seed},trainer.max_epochs=1" for seed in (0, 1)
-    ]
 
 
 def test_flags_may_stand_anywhere(command: Command, tmp_path: Path) -> None:

@@ -78,13 +78,11 @@ FRAME = pl.DataFrame({"a": [i % 13 for i in range(40)], "y": [i / 2 for i in ran
 DATES = [dt.date(2024, 1, 1) + dt.timedelta(i) for i in range(40)]
 TITLE = "Export of 2024\n\n" + SEMICOLONS
 DAYS = column(lambda i: f"0{i % 9 + 1}/0{i * 2 % 9 + 1}/2024")
-RARE = column(lambda i: "u" if i == 7 else "vw"[i % 2])
 OTHER = {"d/1.csv": GOOD, "d/2.csv": GOOD.replace("b", "c", 1)}
 LATER = {"d/1.csv": GOOD, "d/2.csv": GOOD + "1,?,3\n"}
 NAMES = GOOD.replace("a,b", "it's 🙂,x=y.z", 1) + "u,v,3\n"
 LEFT_OUT = "has no column that can be an input"
 SPLIT = "data/split=file data.split.path=s"
-STRATIFY = "data.split.stratify=b"
 PARQUET = "data.path=t.parquet"
 
 REFUSED = [
@@ -167,18 +165,6 @@ REFUSED = [
     mistake("33 one row", "a,b,y\n1,2,3\n", "", "all values are 3 | more rows"),
     mistake(
         "34 part", {"t.csv": GOOD, "s": "train\n" * 30 + "val\n" * 10}, SPLIT, "s: the test set is empty"
-    ),
-    mistake(
-        "35 one class",
-        column(lambda i: "x"),
-        f"{STRATIFY} data.columns.b=drop",
-        "has only one class (found 'x'",
-    ),
-    mistake(
-        "36 class of one row",
-        RARE,
-        STRATIFY,
-        "data.split.stratify: class 'u' has 1 rows (expected 3 or more)",
     ),
     mistake(
         "37 length", {"t.csv": GOOD, "s": "train\n" * 30}, SPLIT, "s: has 30 words, but the table has 40 rows"

@@ -91,10 +91,9 @@ def test_results_of_classes_have_columns_of_classes(command: Command, run_script
     assert "test/rmse" not in header
 
 
-@pytest.mark.parametrize("launcher", ["lockstep", "basic"])
-def test_a_sweep_given_again_is_tested(command: Command, sweep: Path, launcher: str) -> None:
+def test_a_sweep_given_again_is_tested(command: Command, sweep: Path) -> None:
     weights = [path.read_bytes() for path in sorted(sweep.rglob("best.ckpt"))]
-    ended = command("-m", *TESTED, "seed=0,1", "name=s", f"hydra/launcher={launcher}")
+    ended = command("-m", *TESTED, "seed=0,1", "name=s")
     assert ended.status == 0, ended.err
     assert "test/rmse" in ended.out
     assert [path.read_bytes() for path in sorted(sweep.rglob("best.ckpt"))] == weights

@@ -27,7 +27,7 @@ import torch
 from faults.processes import run, start
 from rich.console import Console
 from rich.table import Table
-from support import ROOT, left_behind, process, status_of
+from support import left_behind, status_of
 
 from mlplab.errors import UserError
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -281,23 +281,20 @@ def damages(tries: int, folder: Path, chance: random.Random) -> list[str]:
 
 
 def troubles(tries: int, folder: Path, chance: random.Random) -> list[str]:
-    """Sweeps of 20 in which half of the runs raise, exit or diverge, under each launcher."""
+    """Sweeps of 20 in which half of the runs raise, exit or diverge: together, alone, and in processes."""
     failures = []
-    cases = list(itertools.product(("lockstep", "basic", "joblib"), ("raise", "exit", "lost")))
+    cases = list(
+        itertools.product(("max_members=20", "max_members=1", "workers=2"), ("raise", "exit", "lost"))
+    )
     allow = {"MLPLAB_ALLOWED_CLASSES": "troubled.Troubled", "PYTHONPATH": os.fspath(Path(__file__).parent)}
     for launcher, trouble in cases[:tries]:
         words = [
             *("train", "-m", "data=synthetic", "data.rows=60", "trainer.max_epochs=2", "model=custom"),
             *("model._target_=troubled.Troubled", f"+model.trouble=none,{trouble}", "seed=range(10)"),
-            *("logger=[]", f"hydra/launcher={launcher}", "name=s"),
+            *("logger=[]", f"hydra.launcher.{launcher}", "name=s"),
         ]
         here = folder / f"{trouble}-{launcher}"
-        if launcher == "joblib":  # its workers live on in a child of multiprocessing's
-            here.mkdir()
-            ended = process([str(ROOT / "scripts/train.py"), *words[1:]], here, **allow)
-            status, printed = ended.status, ended.err
-        else:
-            status, printed = run(words, here, **allow)
+        status, printed = run(words, here, **allow)
         statuses = {
             path.parent.name: status_of(path.parent) for path in here.glob("outputs/s/*/metrics.json")
         }

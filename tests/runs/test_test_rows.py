@@ -28,7 +28,7 @@ BASELINES = "baselines=[constant,linear]"
 KINDS: dict[str, tuple[str, ...]] = {
     "numbers": (*SMALL, BASELINES),
     "float64": (*SMALL, BASELINES, "trainer.precision=64", "optimizer.weight_averaging=true"),
-    "batch norm": (*SMALL, BASELINES, "model.norm=batch", "test_predictions=false"),
+    "no predictions": (*SMALL, BASELINES, "test_predictions=false"),
     "ensemble of classes": ("data=penguins", *SMALL[3:], BASELINES, "ensemble=4"),
 }
 

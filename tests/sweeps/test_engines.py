@@ -30,7 +30,7 @@ from mlplab.sweeps.engines.processes import VISIBLE_DEVICES, Processes
 from mlplab.sweeps.engines.slurm import SlurmJobs
 from mlplab.sweeps.engines.worker import run_job, write_job
 from mlplab.sweeps.train_stack import PlannedStack
-from mlplab.training.rungs import Bracket, Rung
+from mlplab.training.callbacks.rungs import Bracket, Rung
 
 Train = Callable[[Path], object]
 

@@ -11,15 +11,14 @@ import pytest
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
 
-from mlplab.cli.launcher import SweepLauncher
-from mlplab.cli.search import train_trials
 from mlplab.config import Sweep, parse_sweep
 from mlplab.errors import Fault, UserError
+from mlplab.runs.best_trial import trial_number
 from mlplab.runs.selection import RunResult
-from mlplab.sweeps.search.batches import next_bracket
+from mlplab.sweeps.search.loop import next_bracket, train_trials
 from mlplab.sweeps.search.space import read_space
 from mlplab.sweeps.search.study import SearchIdentity, SearchStudy, TrialResult, status_of
-from mlplab.training.rungs import Bracket
+from mlplab.training.callbacks.rungs import Bracket
 
 SPACE = read_space(
     [
@@ -49,7 +48,7 @@ def error_of(overrides: Sequence[str]) -> dict[str, Any]:
     return {"status": "done", "val/mae": abs(lr - 0.01) + float(values["model.dropout"])}
 
 
-class FakeLauncher(SweepLauncher):
+class FakeLauncher:
     """Writes metrics.json in place of training, and remembers the batches.
 
     Args:
@@ -67,19 +66,17 @@ class FakeLauncher(SweepLauncher):
         self.root, self.left, self.refused, self.metrics = root, kill_after, refused, metrics
         self.batches: list[list[int]] = []
 
-    def launch(
-        self, overrides: Sequence[Sequence[str]], first: int = 0, brackets: Mapping[Path, Bracket] = {}
+    def __call__(
+        self, overrides: Mapping[str, Sequence[str]], brackets: Mapping[str, Bracket]
     ) -> list[RunResult]:
-        if first in self.refused:
+        numbers = [trial_number(name) or 0 for name in overrides]
+        if numbers[0] in self.refused:
             raise UserError(Fault("is wrong", "optimizer.lr"))
-        self.batches.append([int(lines[-1][-4:]) for lines in overrides])
-        assert first == self.batches[-1][0]
-        assert {folder.name for folder in brackets} == {lines[-1][-10:] for lines in overrides} - {
-            "trial-0000"
-        }
+        self.batches.append(numbers)
+        assert brackets.keys() == overrides.keys() - {"trial-0000"}
         launched: list[RunResult] = []
-        for lines in overrides:
-            folder, metrics = self.root / lines[-1].partition("=")[2], self.metrics(lines)
+        for name, lines in overrides.items():
+            folder, metrics = self.root / name, self.metrics(lines)
             if not folder.exists():
                 if self.left == 0:
                     raise KilledError

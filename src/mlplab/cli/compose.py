@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra._internal.utils import get_args_parser  # internal, but the only place that knows Hydra's flags
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import readable
 from mlplab.cli.terminal import VERSION, version_line
-from mlplab.config import Sweep, check_name, parse_sweep
+from mlplab.config import check_name
 from mlplab.errors import Fault, UserError, shortened
+
+Compose = Callable[[Sequence[str]], DictConfig]
+"""Composes a configuration with overrides, including Hydra's own section."""
 
 OUTPUTS = "outputs"
 
@@ -32,6 +32,22 @@ LONGEST_NAME = 255
 
 SWEEP = "sweep"
 """The section of the configuration that describes a sweep, not its runs."""
+
+SUBDIR = "${hydra.job.num}"
+"""What Hydra sets as `hydra.sweep.subdir`."""
+
+
+SWITCHES = ("--multirun -m", "--run -r", "--help -h", "--hydra-help", "--resolve", "--shell-completion -sc")
+"""Hydra's flags without a value."""
+
+OPTIONS = ("--config-path -cp", "--config-name -cn", "--config-dir -cd", "--cfg -c", "--package -p")
+"""Hydra's flags with a value."""
+
+REMEDIES = {
+    "hydra/launcher": "remove it; hydra.launcher.max_members=1 trains one run at a time",
+    "hydra/sweeper": "remove it: -m trains a grid, or a search",
+    "hydra.sweep.subdir": "remove it: the folder of a run is named by what differs",
+}
 
 
 def read_flags(conf: Path, name: str, usage: str = "") -> argparse.Namespace | None:
@@ -45,46 +61,43 @@ def read_flags(conf: Path, name: str, usage: str = "") -> argparse.Namespace | N
     if VERSION in sys.argv:
         print(version_line())
         return None
-    flags: argparse.Namespace = get_args_parser().parse_intermixed_args()
-    if flags.help and usage:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    for names in SWITCHES:
+        parser.add_argument(*names.split(), action="store_true")
+    for names in OPTIONS:
+        parser.add_argument(*names.split())
+    parser.add_argument("--info", "-i", nargs="?", const="all")
+    read = parser.parse_intermixed_args()
+    if read.help and usage:
         print(usage.strip())
         return None
-    if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
-        _let_hydra_answer(conf, name)
+    if read.help or read.hydra_help or read.cfg or read.info or read.shell_completion:
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its exceptions, for us to explain
+        do_nothing: Callable[[DictConfig], None] = lambda _: None  # noqa: E731
+        with explained():
+            hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(do_nothing)()
         return None
-    return flags
-
-
-def _let_hydra_answer(conf: Path, name: str) -> None:
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its exceptions, for us to explain
-    do_nothing: Callable[[DictConfig], None] = lambda _: None  # noqa: E731
-    with explained():
-        hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(do_nothing)()
+    return read
 
 
 @contextmanager
-def composed(
-    conf: Path, flags: argparse.Namespace, name: str, overrides: Sequence[str]
-) -> Iterator[DictConfig]:
-    """Composes `conf/<name>.yaml` with overrides, including Hydra's own section.
-
-    For a sweep (`-m`), this is what its runs have in common. Hydra stays initialized within the block.
-    """
+def initialized(conf: Path, flags: argparse.Namespace, name: str) -> Iterator[Compose]:
+    """Initializes Hydra; within the block, the function that it yields composes `conf/<name>.yaml`."""
     conf = Path(flags.config_path).resolve() if flags.config_path else conf
     further = [f"hydra.searchpath=[file://{Path(flags.config_dir).resolve()}]"] if flags.config_dir else []
-    mode = RunMode.MULTIRUN if flags.multirun else RunMode.RUN
+
+    def compose(overrides: Sequence[str]) -> DictConfig:
+        with explained():
+            cfg = hydra.compose(flags.config_name or name, [*overrides, *further], return_hydra_config=True)
+        reject_hydra_settings(cfg.hydra)
+        HydraConfig.instance().set_config(cfg)  # so that values can refer to it
+        return cfg
+
     with explained():
         context = hydra.initialize_config_dir(str(conf), version_base="1.3")
     with context:
-        with explained():
-            found = GlobalHydra.instance().hydra
-            assert found is not None
-            cfg = found.compose_config(
-                flags.config_name or name, [*overrides, *further], mode, from_shell=False
-            )
-        reject_hydra_settings(cfg.hydra)
-        HydraConfig.instance().set_config(cfg)  # so that values can refer to it
-        yield cfg
+        yield compose
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -94,11 +107,6 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
         UserError: if an interpolation cannot be resolved, or a value is missing.
     """
     return {str(key): plain_section(cfg, str(key)) for key in cfg if key not in ("hydra", SWEEP)}
-
-
-def sweep_settings(cfg: DictConfig) -> Sweep:
-    """The section of a composed configuration that describes the sweep."""
-    return parse_sweep(plain_section(cfg, SWEEP))
 
 
 def plain_section(cfg: DictConfig, key: str) -> Any:
@@ -113,23 +121,27 @@ def plain_section(cfg: DictConfig, key: str) -> Any:
         return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if is_section else node
 
 
-def reject_hydra_settings(section: Any) -> None:
-    """Rejects settings that make Hydra call code, change the environment or write files, or unable to sweep.
+def reject_hydra_settings(section: DictConfig) -> None:
+    """Rejects settings by which Hydra would call code, change the environment, write files, or train runs.
 
     Raises:
         UserError: if there is one.
     """
     with explained():
+        sweep: Any = OmegaConf.to_container(section.sweep)
         settings = {
             "hydra.callbacks": section.callbacks,
             "hydra.job.env_set": section.job.env_set,
             "hydra.job.chdir": section.job.chdir,
-            "hydra.launcher": section.launcher is None,
-            "hydra.sweeper": section.sweeper is None,
+            "hydra/launcher": section.launcher is None or "_target_" in section.launcher,
+            "hydra/sweeper": not OmegaConf.is_missing(section, "sweeper"),
+            "hydra.sweep.subdir": sweep["subdir"] != SUBDIR,
             "hydra.output_subdir": section.output_subdir is not None,
         }
-    if rejected := [key for key, is_set in settings.items() if is_set]:
-        raise UserError(Fault("is not supported by mlplab", rejected[0], remedy="remove this setting"))
+    for key, is_set in settings.items():
+        if is_set:
+            remedy = REMEDIES.get(key, "remove this setting")
+            raise UserError(Fault("is not supported by mlplab", key, remedy=remedy))
 
 
 def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:

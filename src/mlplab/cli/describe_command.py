@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from mlplab.cli.compose import composed, plain, read_flags
+from mlplab.cli.compose import initialized, plain, read_flags
 from mlplab.cli.overrides import check_overrides
 from mlplab.cli.terminal import exit_status, log_to_terminal
 from mlplab.config import TrainConfig, parse
@@ -25,7 +25,8 @@ def describe_command(describe: Callable[[TrainConfig], None], *, conf: Path, nam
         if flags.multirun:
             what = "describes one table, not several"
             raise UserError(Fault(what, ", ".join(swept), remedy="leave out -m"))
-        with composed(conf, flags, name, flags.overrides) as cfg:
+        with initialized(conf, flags, name) as compose:
+            cfg = compose(flags.overrides)
             if OmegaConf.is_missing(cfg.data, "target"):
                 cfg.data.target = []
             config = parse(plain(cfg))

@@ -9,7 +9,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mlplab.config import unknown_key
-from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
+from mlplab.did_you_mean import did_you_mean, nearest
+from mlplab.errors import Fault, UserError, listed
 
 
 @contextmanager

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import ListConfig, OmegaConf
 
 from mlplab.cli.hydra_errors import explained
-from mlplab.config.keys import quoted
+from mlplab.config.dotted_keys import quoted
 from mlplab.errors import Fault, UserError
 
 RESUME = "resume"
@@ -52,11 +51,6 @@ def readable(words: Sequence[str]) -> list[str]:
     return read
 
 
-def lines_of(overrides: ListConfig) -> list[str]:
-    """Overrides that Hydra has stored, with their interpolations as typed."""
-    return [str(line) for line in OmegaConf.to_container(overrides, resolve=False) or ()]
-
-
 def typed_keys(lines: Sequence[str]) -> set[str]:
     """The keys that overrides set."""
     return set(map(key_of, lines))
@@ -65,6 +59,11 @@ def typed_keys(lines: Sequence[str]) -> set[str]:
 def key_of(override: str) -> str:
     """The key that an override sets or removes."""
     return override.lstrip("+~").partition("=")[0]
+
+
+def is_of_hydra(override: str) -> bool:
+    """Whether an override sets one of Hydra's own keys."""
+    return key_of(override).startswith(("hydra.", "hydra/"))
 
 
 def _with_folder_quoted(word: str) -> str:
@@ -103,6 +102,8 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
             swept[key], values = line, line.partition("=")[2]
             if getattr(override.value(), "step", 1) == 0:
                 raise UserError(Fault("the step is 0", key, values, remedy="write range(START,STOP,STEP)"))
+            if is_of_hydra(line):
+                raise UserError(Fault("cannot be swept", key, values, remedy=f"choose one value: {key}=…"))
             if not multirun:
                 raise UserError(_several_values(key, values, is_interval=override.is_interval_sweep()))
     return swept

@@ -19,7 +19,7 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.errors import UserError
 from mlplab.files import replacing
-from mlplab.runs.baselines.fitted import Baselines, baselines
+from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.folder import finite
 from mlplab.runs.scores import Scores, score_networks
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
@@ -213,7 +213,7 @@ def _own_test_rows(
             test_rows[own] = EvaluationRows(source, run.schema, rows, table.x[rows], table.y[rows], weight)
         data.append(test_rows[own])
         with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
-            scored.append(_baselines_of(run, own).part_scores(own, "test"))
+            scored.append(fit_baselines(own, run.config).test_scores(own))
     models = [name for name in scored[0] if all(name in scores for scores in scored)]
     values = {name: _common([scores[name] for scores in scored]) for name in models}
     return data, {name: {key: float(np.mean(v)) for key, v in values[name].items()} for name in models}
@@ -257,9 +257,4 @@ def _baselines_on_file(run: TrainedRun, rows: EvaluationRows, cache: DataCache) 
         return {}
     with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
         every = np.arange(len(rows.y))
-        return _baselines_of(run, data).scores(rows.x, rows.y, rows.weight, every)
-
-
-def _baselines_of(run: TrainedRun, data: RunData) -> Baselines:
-    """The baselines that a run was compared with."""
-    return baselines(data, run.config.baselines, float(run.metrics["seconds"]), run.config.threads)
+        return fit_baselines(data, run.config).scores(rows.x, rows.y, rows.weight, every)

@@ -13,7 +13,8 @@ import polars as pl
 from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION
 from mlplab.console import plural
 from mlplab.data.io.csv_writer import write_csv
-from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
+from mlplab.did_you_mean import did_you_mean, nearest
+from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.discovery import is_compatible, runs_below
 from mlplab.runs.ranking import SPLIT_KEYS, configurations, score

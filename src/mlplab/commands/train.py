@@ -23,24 +23,19 @@ from mlplab.runs.run import Run
 log = logging.getLogger(__name__)
 
 
-def train(
-    run: TrainConfig, folder: Path, *, resume: bool, cache: DataCache | None = None, alone: bool = True
-) -> None:
+def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
     """Trains a run and prints its scores. For a resumed run that has ended, prints them again.
 
     Args:
         resume: whether the folder already belongs to this run. Training continues from its last.ckpt, or
             starts from the beginning if there is none.
-        cache: may have read the table already.
-        alone: whether the run is not one of a sweep, of which only the best is drawn.
 
     Raises:
         UserError: if the folder is in use, or the run cannot be built.
         RunFailed: if the loss becomes non-finite.
         Interrupted: after SIGINT or SIGTERM, with the training state saved.
     """
-    cache = cache or DataCache()
-    wanted = run.figures == "all" or (alone and run.figures == "auto")
+    cache, wanted = DataCache(), run.figures != "none"
     if not resume:
         RunFolder(folder).check_unused()
         if run.init_from:
@@ -86,7 +81,7 @@ def _draw(folder: Path, cache: DataCache, *, again: bool) -> None:
     """Draws a finished run; not `again` if it has figures."""
     with heavy_imports():
         from mlplab.figures.files import is_drawn
-        from mlplab.runs.draw import draw_finished
+        from mlplab.runs.draw_figures import draw_finished
 
     if again or not is_drawn(folder):
         draw_finished(folder, cache)

@@ -15,7 +15,7 @@ class Adam(Section):
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     eps: Annotated[float, Field(ge=1e-20, allow_inf_nan=False)]  # squares of gradients below 4e-23 are 0
     weight_decay: OrAuto[NotNegative]
-    weight_averaging: OrAuto[bool]
+    weight_averaging: bool
 
 
 class Sgd(Section):
@@ -26,7 +26,7 @@ class Sgd(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)]
     nesterov: bool
     weight_decay: NotNegative
-    weight_averaging: OrAuto[bool]
+    weight_averaging: bool
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> "Sgd":

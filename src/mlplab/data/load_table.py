@@ -88,7 +88,7 @@ def csv_options(data: Data) -> CsvOptions:
 
 def table_spec(run: config.TrainConfig) -> TableSpec:
     """The columns and options with which a run reads its table."""
-    roles: dict[str, Role] = {"group": "group", "time": "time", "stratify": "class"}
+    roles: dict[str, Role] = {"group": "group", "time": "time"}
     of_split = [(name, roles[key]) for key, name in config.columns_of(run.data.split).items()]
     spec, is_raw = spec_of(run.data), run.model.preprocessing.name == "none"
     return replace(spec, roles=(*spec.roles, *of_split), raw=is_raw, task=run.task)

@@ -14,7 +14,8 @@ from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.parse import BAD, EXPECTED, bad_cells, cells_of, is_text, named, parse_str
 from mlplab.data.schema import Column, Schema
 from mlplab.data.table import to_matrix
-from mlplab.errors import Fault, UserError, listed, nearest, shortened
+from mlplab.did_you_mean import nearest
+from mlplab.errors import Fault, UserError, listed, shortened
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ BLOCK = 65_536
 
 @dataclass(frozen=True)
 class SplitColumn:
-    """A column that a split needs: a number for each row, NaN if missing, and the names of classes or groups.
+    """A column that a split needs: a number for each row, NaN if missing, and the names of groups.
 
-    A class or group is the position of its name.
+    A group is the position of its name.
     """
 
     values: Float64[np.ndarray, " row"]
@@ -37,7 +37,7 @@ class Table:
         x: the features. Numbers are centred by their column's offset, categories are codes, NaN is missing.
         y: the targets in their own units, or the numbers of their classes; NaN if missing.
         weight: the weight of each row; None if all rows have the same weight.
-        split_columns: the columns that the split needs, by role (`group`, `time` and `class`).
+        split_columns: the columns that the split needs, by role (`group`, `time`).
         rows: the rows with a target.
         memmapped: whether the table is memory-mapped from a file.
         sha256: the hash of names and values, if known.

@@ -11,7 +11,8 @@ from mlplab.data.parse import parse_bool, parse_float, parse_str
 from mlplab.data.schema import ClassKind
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
-from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, shortened
+from mlplab.did_you_mean import did_you_mean, nearest
+from mlplab.errors import Fault, UserError, listed, shortened
 
 LOSSES = ("auto", "cross_entropy")
 """The losses for classes; all but `cross_entropy` are for regression."""

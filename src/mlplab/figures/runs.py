@@ -59,16 +59,17 @@ class RunPoint:
         return math.isfinite(self.score)
 
 
-def history(trials: Sequence[RunPoint], metric: str) -> Figure:
+def history(trials: Sequence[RunPoint], metric: str, best: str) -> Figure:
     """The metric of each trial of a search in their order, and the best so far.
 
     Args:
         trials: in the order of the search; at least one with a score.
+        best: the name of the best trial, which is large.
     """
     x = alt.X(
         "order:Q", title="trial", axis=alt.Axis(format=",d", tickMinStep=1), scale=alt.Scale(nice=False)
     )
-    dots, y, notes = _dots(trials, x, metric)
+    dots, y, notes = _dots(trials, x, metric, best)
     sign, steps = sign_of(metric), list[dict[str, float]]()
     for order, trial in enumerate(trials):
         is_better = not steps or sign * trial.score < sign * steps[-1]["place"]
@@ -84,20 +85,26 @@ def history(trials: Sequence[RunPoint], metric: str) -> Figure:
     )
 
 
-def score_over(key: str, runs: Sequence[RunPoint], metric: str) -> Figure:
+def score_over(key: str, runs: Sequence[RunPoint], metric: str, best: str) -> Figure:
     """The metric of each run over one key. Without those that were pruned, bad values would look rare.
 
     Args:
         runs: with values of the key; at least one with a score.
+        best: the name of the best run of the best configuration, which is large.
     """
     x = x_of_key(key, [run.values[key] for run in runs])
-    dots, _, notes = _dots(runs, x, metric, key)
+    dots, _, notes = _dots(runs, x, metric, best, key)
     title, description = f"{metric} over {key}", f"Points: {metric} of each run over its value of {key}"
-    return framed(dots, title=title, subtitle=["the best run is large", *notes], description=description)
+    return framed(
+        dots,
+        title=title,
+        subtitle=["the best run of the best configuration is large", *notes],
+        description=description,
+    )
 
 
 def _dots(
-    runs: Sequence[RunPoint], x: alt.X, metric: str, key: str = ""
+    runs: Sequence[RunPoint], x: alt.X, metric: str, best_run: str, key: str = ""
 ) -> tuple[alt.Chart, alt.Y, list[str]]:
     """A point per run, faint if it has not finished; the axis of scores; and what to say about both.
 
@@ -110,8 +117,6 @@ def _dots(
     scale = alt.Scale(domain=sorted((best, worst)), clamp=True, zero=False, nice=False, padding=PADDING)
     y = alt.Y("place:Q", title=metric, scale=scale)
     off = worst + sign * (1 + abs(worst - best))
-    finished = [run for run in runs if run.status == "done" and run.is_scored]
-    first = min(finished, key=lambda run: sign * run.score, default=None)
     shown = [(order, run) for order, run in enumerate(runs) if run.status in KINDS]
     known = len(shown)
     if known > MOST_POINTS:
@@ -124,7 +129,7 @@ def _dots(
             "place": rounded(run.score if run.is_scored else off),
             "score": rounded(run.score) if run.is_scored else None,
             "value": run.values.get(key),
-            "best": run == first,
+            "best": run.name == best_run,
         }
         for order, run in sorted(shown, key=lambda each: each[1].status == "done")  # in front
     ]

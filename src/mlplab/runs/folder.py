@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import yaml
 
-from mlplab.config.keys import differing
+from mlplab.config.dotted_keys import differing
 from mlplab.errors import Fault, FolderInUse, UserError
 from mlplab.figures import FIGURES
 from mlplab.files import FolderLock, remove_partial_files, replacing

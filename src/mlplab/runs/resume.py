@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mlplab.config import TrainConfig, parse
-from mlplab.config.keys import differing, flat
+from mlplab.config.dotted_keys import differing, flat
 from mlplab.errors import Fault, UserError
 from mlplab.files import LOCK, PART
 from mlplab.runs.discovery import read_config, read_metrics

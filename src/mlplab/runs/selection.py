@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlplab.config.keys import flat
+from mlplab.config.dotted_keys import flat
 from mlplab.errors import Fault, UserError
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.discovery import finished_runs, read_config, read_metrics
@@ -28,7 +28,7 @@ IGNORED = ("name", *MAY_DIFFER, "baselines", "test_predictions", "figures")
 OF_TABLE = (
     *("ensemble", "monitor", "loss.", "data.batch_size", "trainer.max_epochs"),
     *("model.hidden", "model.dropout", "model.periodic_features"),
-    *("optimizer.lr", "optimizer.weight_decay", "optimizer.weight_averaging"),
+    *("optimizer.lr", "optimizer.weight_decay"),
 )
 """Keys that may be `auto`, which the table replaces."""
 

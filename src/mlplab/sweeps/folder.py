@@ -1,10 +1,8 @@
-"""The folder of a sweep, and the names of the run folders in it. Imports no torch."""
+"""The folder of a sweep, and its files. Imports no torch."""
 
-import hashlib
 import json
-import re
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mlplab.errors import Fault, UserError
 from mlplab.files import LOCK, PART, replacing
@@ -29,9 +27,6 @@ SLURM_JOBS = f"{SLURM}/jobs.json"
 
 STACKS = "stacks"
 """Folder with the training states of unfinished stacks."""
-
-LONGEST_NAME = 120
-"""The largest number of bytes of a run folder's name; longer names are cut."""
 
 
 def check_sweep_folder(root: Path) -> None:
@@ -69,43 +64,17 @@ def check_kind(root: Path, *, searches: bool) -> None:
         raise UserError(Fault(what, str(root), remedy=remedy))
 
 
-def check_inside(folder: Path, root: Path) -> None:
-    """Checks that a run's folder is in that of its sweep.
-
-    Raises:
-        UserError: otherwise.
-    """
-    if not folder.resolve().is_relative_to(root.resolve()):
-        remedy = "choose a hydra.sweep.subdir inside it"
-        raise UserError(Fault("is outside the sweep's folder", str(folder), remedy=remedy))
-
-
 def _is_of_a_run(folder: Path) -> bool:
     """Whether a folder is a run's, perhaps one that was killed while creating it, or has runs below it."""
     return folder.is_dir() and (is_incomplete(folder) or any(runs_below(folder, DEPTH - 1)))
 
 
-def folder_name(overrides: Sequence[str], varying: set[str]) -> str:
-    """The name of a run's folder, made of the keys that vary: `lr=0.001,seed=3`."""
-    parts = []
-    for override in sorted(overrides):
-        key, _, value = override.partition("=")
-        if key in varying:
-            parts.append(f"{key.rpartition('.')[2].lstrip('+~')}={value}")
-    text = ",".join(parts) or "run"
-    name = re.sub(r"[^\w.,=+\-\[\]]", "_", text)
-    if name != text or len(name.encode()) > LONGEST_NAME:  # distinct texts must get distinct names
-        cut = name.encode()[:LONGEST_NAME].decode(errors="ignore")
-        name = f"{cut}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    return name
-
-
 def read_stacks(path: Path) -> list[list[Path]]:
     """The folders of each stack's runs in a saved plan; empty if there is none."""
+    stacks = _read(path, "stacks")
     try:
-        stacks = json.loads(path.read_text(encoding="utf-8"))["stacks"]
         return [[path.parent / str(name) for name in stack] for stack in stacks if stack]
-    except (OSError, ValueError, KeyError, TypeError):
+    except TypeError:
         return []
 
 
@@ -117,8 +86,13 @@ def write_total(root: Path, trials: int | None) -> None:
 
 def read_total(root: Path) -> int | None:
     """How many trials a search was asked for, if that is known."""
+    trials = _read(root / SEARCH_FILE, "trials")
+    return trials if isinstance(trials, int) else None
+
+
+def _read(path: Path, key: str) -> Any:
+    """A value in a JSON file; None if it is not there, or the file is damaged."""
     try:
-        trials = json.loads((root / SEARCH_FILE).read_text(encoding="utf-8"))["trials"]
+        return json.loads(path.read_text(encoding="utf-8"))[key]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return trials if isinstance(trials, int) else None

@@ -1,38 +1,40 @@
-"""The grid: one run for each combination of values, each in its own folder."""
+"""The grid: one run for each combination of values, each in a folder named by the values that vary."""
 
+import hashlib
+import re
 from collections.abc import Sequence
 from itertools import islice, product
 from math import prod
 
-from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from mlplab.config.keys import quoted
 from mlplab.errors import Fault, UserError, listed
-from mlplab.sweeps.folder import folder_name
 
 MAX_RUNS = 100_000
 """The largest number of runs of a sweep: their configurations take gigabytes of memory."""
 
+LONGEST_NAME = 120
+"""The largest number of bytes of a run folder's name; longer names are cut."""
 
-def grid(loader: ConfigLoader, overrides: Sequence[str], *, name_folders: bool = True) -> list[list[str]]:
-    """The overrides of each run. The values of the last key vary fastest.
 
-    Args:
-        loader: Hydra's loader of configurations.
-        overrides: the overrides of the sweep.
-        name_folders: whether each run gets a folder named after the keys that vary.
+def grid(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """The overrides of each run by the name of its folder. The values of the last key vary fastest.
+
+    Hydra must be initialized: `glob(…)` takes its options.
 
     Raises:
-        UserError: if a key has no values, as in `seed=range(0)`, or there are more than `MAX_RUNS`.
+        UserError: if a key has no values, as in `seed=range(0)`, or one twice, or there are more runs than
+            `MAX_RUNS`.
     """
     varying, values = set(), []
-    for override in OverridesParser.create(loader).parse_overrides(list(overrides)):
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    for override in parser.parse_overrides(list(overrides)):
         key, line = override.get_key_element(), override.input_line or ""
         if override.is_sweep_override():
             varying.add(key)
-            typed = islice(override.sweep_string_iterator(), MAX_RUNS + 1)
-            values.append([f"{key}={value}" for value in typed])
+            texts = islice(override.sweep_string_iterator(), MAX_RUNS + 1)
+            values.append([f"{key}={text}" for text in texts])
             if not values[-1]:
                 found, remedy = line.partition("=")[2], "give it values, as in seed=range(4)"
                 raise UserError(Fault("has no values", key, found, remedy=remedy))
@@ -41,7 +43,25 @@ def grid(loader: ConfigLoader, overrides: Sequence[str], *, name_folders: bool =
     if prod(map(len, values)) > MAX_RUNS:
         remedy = "give fewer values, or search them: sweep.trials=64"
         raise UserError(Fault(f"more than {MAX_RUNS:,} runs", listed(sorted(varying)), remedy=remedy))
-    runs = [list(combination) for combination in product(*values)]
-    if not name_folders:
-        return runs
-    return [[*run, f"hydra.sweep.subdir={quoted(folder_name(run, varying))}"] for run in runs]
+    runs: dict[str, list[str]] = {}
+    for lines in product(*values):
+        name = folder_name(lines, varying)
+        if name in runs:
+            raise UserError(Fault("two runs have the same folder", name, remedy="give each value once"))
+        runs[name] = list(lines)
+    return runs
+
+
+def folder_name(overrides: Sequence[str], varying: set[str]) -> str:
+    """The name of a run's folder, made of the keys that vary: `lr=0.001,seed=3`."""
+    parts = []
+    for override in sorted(overrides):
+        key, _, value = override.partition("=")
+        if key in varying:
+            parts.append(f"{key.rpartition('.')[2].lstrip('+~')}={value}")
+    text = ",".join(parts) or "run"
+    name = re.sub(r"[^\w.,=+\-\[\]]", "_", text)
+    if name != text or len(name.encode()) > LONGEST_NAME:  # distinct texts must get distinct names
+        cut = name.encode()[:LONGEST_NAME].decode(errors="ignore")
+        name = f"{cut}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return name

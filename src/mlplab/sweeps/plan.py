@@ -57,7 +57,7 @@ class Plan:
         parts += [f"{len(self.refused)} refused"] if self.refused else []
         further = [place, f"{finished} finished earlier" if finished else ""]
         total = sum(map(len, self.stacks)) + len(self.refused)
-        networks = sum(config.chosen(run.config.ensemble) for stack in self.stacks for run in stack)
+        networks = sum(run.config.ensemble for stack in self.stacks for run in stack)
         ensembles = f" ({networks:,} networks)" if networks > total else ""
         first = "; ".join([f"{plural(total, 'run')}{ensembles}: {', '.join(parts)}", *filter(None, further)])
         reasons = [f"  refused: {run.folder.name}: {run.reason}" for run in self.refused[:MAX_REASONS]]

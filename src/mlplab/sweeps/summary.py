@@ -1,7 +1,7 @@
 """Summarizes a sweep: a table of its best configurations, and the runs that failed."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from mlplab.commands.results import results_of_table, scores_of
 from mlplab.commands.results_table import results_table
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.console import print_line
-from mlplab.errors import RunFailed
 from mlplab.runs.discovery import runs_below
 from mlplab.runs.folder import AS_PLANNED
 from mlplab.runs.selection import RunResult, read_run, varying_keys, warn_of_ensembles, without_repeats
@@ -27,29 +26,22 @@ SHOWN = 3
 """The number of failed runs whose reason is shown."""
 
 
-def results_of(root: Path, known: Mapping[Path, RunResult]) -> list[RunResult]:
-    """The results of a sweep's runs.
-
-    Args:
-        known: results by folder; all others are read from files.
-    """
-    folders = list(runs_below(root)) if root.is_dir() else []
-    return [known.get(folder) or read_run(folder) for folder in folders]
+def results_of(root: Path, known: Sequence[RunResult] = ()) -> list[RunResult]:
+    """The results of a sweep's runs, sorted by name: those that are known, and others in its folder."""
+    results = {run.folder: run for run in known}
+    results |= {folder: read_run(folder) for folder in runs_below(root) if folder not in results}
+    return [results[folder] for folder in sorted(results)]
 
 
-def summarize(root: Path, total: int, runs: Sequence[RunResult]) -> None:
+def summarize(root: Path, runs: Sequence[RunResult]) -> str:
     """Prints the best configurations of a sweep by the monitored metric, and the sweep's folder.
+
+    Returns:
+        How many runs failed, and why the first few did; empty if none did.
 
     Args:
         root: the sweep's folder.
-        total: the expected number of runs.
-        runs: the results of the runs that left a folder.
-
-    Raises:
-        RunFailed: if runs failed, with the first few of them.
     """
-    if not runs:
-        raise RunFailed(f"none of {total} runs left a folder; see the messages above")
     console = Console()
     tables = by_table(without_repeats(runs))
     for table in tables:
@@ -63,9 +55,7 @@ def summarize(root: Path, total: int, runs: Sequence[RunResult]) -> None:
         tensorboard_command(root),
     ):
         print_line(console, line)
-    failed = [run for run in runs if run.metrics["status"] not in AS_PLANNED]
-    if failed or len(runs) < total:
-        raise RunFailed(_failures(failed, root, total, total - len(runs)))
+    return _failures(root, runs)
 
 
 def best_configurations(runs: Sequence[RunResult], width: int, title: str | None = None) -> RichTable:
@@ -92,14 +82,13 @@ def best_configurations(runs: Sequence[RunResult], width: int, title: str | None
     )
 
 
-def _failures(failed: Sequence[RunResult], root: Path, total: int, absent: int) -> str:
-    lines = [f"{len(failed) + absent} of {total} runs failed"]
-    lines += [
+def _failures(root: Path, runs: Sequence[RunResult]) -> str:
+    failed = [run for run in runs if run.metrics["status"] not in AS_PLANNED]
+    if not failed:
+        return ""
+    reasons = [
         f"  {run.folder.relative_to(root)}: {run.metrics['status']}, {run.metrics.get('reason', '')}"
         for run in failed[:SHOWN]
     ]
-    if len(failed) > SHOWN:
-        lines.append(f"  … and {len(failed) - SHOWN} more; see their metrics.json")
-    if absent:
-        lines.append(f"  {absent} left no folder; see the messages above")
-    return "\n".join(lines)
+    more = [f"  … and {len(failed) - SHOWN} more; see their metrics.json"] if len(failed) > SHOWN else []
+    return "\n".join([f"{len(failed)} of {len(runs)} runs failed", *reasons, *more])

@@ -73,7 +73,7 @@ class StackModule(LightningModule):
         resume_from: state of the optimizer and number of its steps to resume from; None to start anew.
     """
 
-    def __init__(self, network: Network, configs: Sequence[config.TrainConfig], sizes: Sizes) -> None:
+    def __init__(self, network: Network, configs: Sequence[config.ResolvedConfig], sizes: Sizes) -> None:
         super().__init__()
         self.network = network
         self.configs = list(configs)
@@ -81,7 +81,7 @@ class StackModule(LightningModule):
         self.loss = build_loss([run.loss for run in configs])
         self.schedules = Schedules([run.scheduler for run in configs])
         self.monitor = configs[0].monitor
-        self.ensemble = config.chosen(configs[0].ensemble)
+        self.ensemble = configs[0].ensemble
         self.val = Evaluation(self.loss, sizes.val, "val", sizes.targets, sizes.classes)
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)
@@ -119,12 +119,13 @@ class StackModule(LightningModule):
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, on the scale that is minimised."""
-        z = self.network.forward_scaled(batch.x, batch.weight)
+        z = self.network.forward_scaled(batch.x)
         return batch_losses(self.loss, z, batch, self.network.preprocessing.target_transform)
 
-    def monitored(self, values: Values) -> Float[Tensor, " member"]:
-        """The monitored metric among `values`, negated if its highest value is the best; on the CPU."""
-        return sign_of(self.monitor) * values[self.monitor].cpu()
+    @property
+    def monitored(self) -> Float[Tensor, " member"]:
+        """The monitored metric of the last epoch, negated if its highest value is the best; on the CPU."""
+        return sign_of(self.monitor) * self.values[self.monitor].cpu()
 
     def last_losses(self) -> Float[Tensor, " member"]:
         """Training losses of the last step, in the target's own units."""
@@ -202,7 +203,7 @@ class StackModule(LightningModule):
                 self._stop_diverged(member, reason)
         self.epochs += self.active
         self.position = Position(self.position.epoch + 1)
-        self.schedules.observe(self.monitored(self.values))
+        self.schedules.observe(self.monitored)
         # For the user's callbacks. `self.log` would take as long as the epoch itself.
         self.trainer.callback_metrics.update({name: value.nanmean() for name, value in self.values.items()})
 

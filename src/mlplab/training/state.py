@@ -9,11 +9,12 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from mlplab.models import Dropout
-from mlplab.training.best_weights import BestWeights
-from mlplab.training.callbacks import EarlyStopping, Tensors
+from mlplab.training.callbacks.best_weights import BestWeights
+from mlplab.training.callbacks.early_stopping import EarlyStopping
+from mlplab.training.callbacks.pruning import Pruning
+from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.module import Position, StackModule
-from mlplab.training.pruning import Pruning
-from mlplab.training.trainer import set_counters
+from mlplab.training.private_interfaces import set_counters
 
 Parts = Mapping[str, Tensors]
 Reasons = list[str | None]

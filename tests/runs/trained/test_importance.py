@@ -13,7 +13,6 @@ import mlplab
 from mlplab.commands.evaluate import score
 from mlplab.commands.evaluation_rows import EvaluationRows
 from mlplab.commands.importance import Importance, compute_importance
-from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.runs.scores import scores
@@ -33,12 +32,10 @@ QUICK = ("data=csv", "data.path=t.csv", "model.hidden=[8]", "trainer.max_epochs=
 NUMBERS = (*QUICK, "data.target=y", *(f"+data.columns.{name}=drop" for name in ("z", "label", "w")))
 CLASSES = (*QUICK, "data.target=label", *(f"+data.columns.{name}=drop" for name in ("y", "z", "w")))
 WEIGHTED = (*QUICK, "data.target=[y,z]", "data.weight=w", "+data.columns.label=drop")
-CUSTOM = (*(word for word in NUMBERS if "model." not in word), "model=custom", "model._target_=nets.Steep")
 KINDS = {
     "numbers": [NUMBERS],
     "classes": [CLASSES],
     "weights and targets": [WEIGHTED],
-    "a custom network": [CUSTOM],
     "different networks": [NUMBERS, (*NUMBERS, "model.hidden=[9]", "seed=1"), (*NUMBERS, "ensemble=2")],
 }
 
@@ -47,14 +44,6 @@ KINDS = {
 def frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_speed: None) -> pl.DataFrame:
     """A table with columns of all kinds, of which `noise` says nothing and `a` most about the targets."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "nets.py").write_text(
-        "from mlplab.models import Linear\n"
-        "class Steep(Linear):\n"
-        "    def __init__(self, in_features, out_features, seeds):\n"
-        "        super().__init__(in_features, out_features, seeds, 0)\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv(VARIABLE, "nets.Steep")
     source = np.random.default_rng(0)
     a, noise = source.normal(size=(2, ROWS)).round(3)
     group = source.integers(0, 3, ROWS)
@@ -62,7 +51,7 @@ def frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_speed: None) -> 
     y = 3 * a + (group == 1) + days / 2000 + 0.1 * source.normal(size=ROWS)
     frame = pl.DataFrame(
         {
-            "a": [None if row % 17 == 3 else each for row, each in enumerate(a)],
+            "a": [None if row % 17 == 3 else value for row, value in enumerate(a)],
             "account": 1_700_000_000 + source.integers(0, 500, ROWS),
             "noise": noise,
             "group": np.array(["red", "green", "blue"])[group],
@@ -123,13 +112,13 @@ def test_it_is_what_predictions_of_shuffled_frames_say(
     assert found.error == pytest.approx(error(rows), rel=1e-5)
     source = np.random.default_rng(ensemble.config[0].seed)
     orders = [source.permutation(len(y)) for _ in range(MAX_REPEATS)]
-    assert {each.name for each in found.columns} == {*ensemble.schema.names}
+    assert {column.name for column in found.columns} == {*ensemble.schema.names}
     for column in found.columns:
         cells = rows[column.name]
         increases = [error(rows.with_columns(cells.gather(order))) - found.error for order in orders]
         assert column.mean == pytest.approx(np.mean(increases), rel=1e-3, abs=1e-4 * found.error)
         assert column.sd == pytest.approx(np.std(increases, ddof=1), rel=1e-3, abs=1e-4 * found.error)
-    means = [each.mean for each in found.columns]
+    means = [column.mean for column in found.columns]
     assert means == sorted(means, reverse=True)
 
 

@@ -119,8 +119,9 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
     points = [_point(comparison, run) for run in comparison.runs]
     if len(points) < 2 or not any(point.is_scored for point in points):
         return {}
+    best_run = comparison.name(comparison.best[0]) if comparison.best else ""
     if comparison.is_search:
-        charts["history"] = history(points, monitor)
+        charts["history"] = history(points, monitor, best_run)
     if best and importance:
         shares = dict(zip(short_keys(list(importance)), importance.values(), strict=True))
         charts["hyperparameter_importance"] = hyperparameter_importance(
@@ -129,7 +130,7 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
     for key in [comparison.keys[key] for key in keys[:MOST_KEYS]]:
         known = [point for point in points if key in point.values and point.status in KINDS]
         if any(point.is_scored for point in known):
-            charts["score_over_" + re.sub(r"\W", "_", key)] = score_over(key, known, monitor)
+            charts["score_over_" + re.sub(r"\W", "_", key)] = score_over(key, known, monitor, best_run)
     done = [run for run in comparison.ranked if run.done][:MOST_RUNS]
     read = ((comparison.name(run), read_curves(run.folder, [monitor], MOST_POINTS)) for run in done)
     if curves := {name: curves[monitor] for name, curves in read if curves}:

@@ -10,7 +10,8 @@ from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.schema import ClassKind
 from mlplab.data.task import BOOLEAN_LABELS, find_label
-from mlplab.errors import Fault, did_you_mean, listed, nearest, shortened
+from mlplab.did_you_mean import did_you_mean, nearest
+from mlplab.errors import Fault, listed, shortened
 
 LARGEST_INTEGER = 2.0**53
 """The largest integer up to which floats represent all."""

@@ -76,7 +76,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         what = f"has no column that can be an input ({reasons or 'there is no other'})"
         raise UserError(Fault(what, where, remedy=remedy))
     for column in columns:
-        if column.texts is not None and (column.is_input or column.role in ("group", "class")):
+        if column.texts is not None and (column.is_input or column.role == "group"):
             _recode(reader.values(column), column.kind, column.texts)
     classes = next((column.classes for column in columns if column.classes), Classes("text", {}))
     schema = Schema(
@@ -92,7 +92,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     keys = [
         (column.role, () if column.texts is None else tuple(column.texts.sort()))
         for column in columns
-        if column.role in ("group", "time", "class")
+        if column.role in ("group", "time")
     ]
     return Table.of(where, schema, _compacted(reader.features, keep), reader.others, keys)
 

@@ -145,7 +145,7 @@ class TableReader:
         spec, dtype, cells = self.spec, self.source.schema[name], cells_of(self.sample, name)
         numeric_target = role == "target" and spec.asks_for_numbers
         declared = spec.declared.get(name, "numeric" if numeric_target else "")
-        declared = {"weight": "numeric", "group": "categorical", "class": "categorical"}.get(role, declared)
+        declared = {"weight": "numeric", "group": "categorical"}.get(role, declared)
         is_number = role == "target" or declared in ("numeric", "boolean")
         is_class = role == "target" and dtype == pl.Boolean and len(spec.named("target")) > 1
         if dtype.is_nested() or dtype in UNREADABLE or is_class or (is_number and is_datetime(dtype)):

@@ -5,21 +5,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mlplab.config.keys import quoted
+from mlplab.config.dotted_keys import quoted
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.io.source import Source
 from mlplab.data.schema import Task
-from mlplab.errors import Fault, did_you_mean, listed, nearest
+from mlplab.did_you_mean import did_you_mean, nearest
+from mlplab.errors import Fault, listed
 
-Role = Literal["input", "target", "weight", "group", "time", "class"]
-"""What a column is used for; the last three roles are for the split."""
+Role = Literal["input", "target", "weight", "group", "time"]
+"""What a column is used for; the last two roles are for the split."""
 
 KEYS: Mapping[Role, str] = {
     "target": "data.target",
     "weight": "data.weight",
     "group": "data.split.group",
     "time": "data.split.time",
-    "class": "data.split.stratify",
 }
 """The key that names a column in a role."""
 

@@ -11,7 +11,8 @@ from mlplab.data.io.csv_file import CsvFile
 from mlplab.data.io.decompression import DECODERS, plain_text
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.source import Part, Source, first_line
-from mlplab.errors import Fault, UserError, did_you_mean, nearest
+from mlplab.did_you_mean import did_you_mean, nearest
+from mlplab.errors import Fault, UserError
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".txt")

@@ -53,11 +53,8 @@ def _split_keys(section: config.Split, table: Table) -> SplitKeys:
     columns = table.split_columns
     groups = _codes(columns["group"].values) if "group" in columns else None
     times = columns["time"].values if "time" in columns else None
-    if table.schema.classes and getattr(section, "stratify", None) == config.AUTO:
-        return SplitKeys(groups, times, _codes(table.y[:, 0]))
-    if "class" in columns:
-        return SplitKeys(groups, times, _codes(columns["class"].values), columns["class"].names)
-    return SplitKeys(groups, times)
+    is_stratified = table.schema.classes and getattr(section, "stratify", None)
+    return SplitKeys(groups, times, _codes(table.y[:, 0]) if is_stratified else None)
 
 
 def _codes(numbers: np.ndarray) -> Codes:

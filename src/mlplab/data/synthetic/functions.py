@@ -13,7 +13,8 @@ from jaxtyping import Float64
 
 from mlplab.data.memmap import free_memory
 from mlplab.data.synthetic.scenarios import SCENARIOS
-from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
+from mlplab.did_you_mean import did_you_mean, nearest
+from mlplab.errors import Fault, UserError, listed
 
 X = Float64[np.ndarray, "row feature"]
 Y = Float64[np.ndarray, " row"]

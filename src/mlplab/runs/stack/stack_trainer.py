@@ -18,21 +18,16 @@ from mlplab.runs.stack.build import build_stack
 from mlplab.runs.stack.checkpoints import save_run, save_stack_state
 from mlplab.runs.stack.score_test_rows import ScoredTestRows, score_test_rows
 from mlplab.training import state as stack_state
-from mlplab.training.best_weights import BestWeights, epoch_voters
 from mlplab.training.calibration import temperatures
-from mlplab.training.callbacks import (
-    CallbackDispatcher,
-    EarlyStopping,
-    PeriodicCheckpoint,
-    ShrinkStack,
-    StackCallback,
-    Tensors,
-)
+from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
+from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
+from mlplab.training.callbacks.periodic_checkpoint import PeriodicCheckpoint
+from mlplab.training.callbacks.pruning import Pruning
+from mlplab.training.callbacks.stack_callback import CallbackDispatcher, StackCallback, Tensors
 from mlplab.training.evaluation import predictions
 from mlplab.training.loggers.curves import EpochCurves, Histograms, StepCurves
 from mlplab.training.loggers.files import flush_loggers
 from mlplab.training.loggers.progress import EpochLines
-from mlplab.training.pruning import Pruning
 from mlplab.training.state import StackState
 from mlplab.training.trainer import build_trainer
 

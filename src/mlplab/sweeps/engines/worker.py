@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from mlplab.config import parse
+from mlplab.config import parse_resolved
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, Interrupted, UserError, listed
 from mlplab.files import replacing
 from mlplab.imports import heavy_imports
 from mlplab.runs.run import Run
-from mlplab.training.rungs import Bracket
+from mlplab.training.callbacks.rungs import Bracket
 
 if TYPE_CHECKING:
     from mlplab.sweeps.train_stack import PlannedStack
@@ -74,7 +74,7 @@ def run_job(path: Path) -> bool:
 
         from mlplab.sweeps.train_stack import PlannedStack, train_stack
     runs = [
-        Run(parse(config), Path(folder), bracket=TypeAdapter(Bracket | None).validate_python(bracket))
+        Run(parse_resolved(config), Path(folder), TypeAdapter(Bracket | None).validate_python(bracket))
         for folder, config, bracket in content["runs"]
     ]
     stack = PlannedStack(content["title"], runs, path.with_suffix(".ckpt"))

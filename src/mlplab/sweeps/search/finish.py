@@ -24,7 +24,7 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial, trial_name
 from mlplab.runs.discovery import BEST_TRIAL_FILE
 from mlplab.runs.selection import as_typed, in_brief
-from mlplab.sweeps.draw import draw_sweep
+from mlplab.sweeps.draw_figures import draw_sweep
 from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.sweeps.summary import SHOWN, results_of
@@ -81,7 +81,7 @@ def finish(
             chosen = select_ensemble(root, ensemble, cache)
             rows[ENSEMBLE] = {**chosen.test_scores}
             lines.append(f"ensemble: {inside(chosen.file)}")
-        draw_sweep(root, results_of(root, {}), cache, best)
+        draw_sweep(root, results_of(root), cache, best)
     finally:  # a full disk or Ctrl-C takes only the ensemble and the figures
         console = Console()
         shown = ", ".join(f"{count:,} {status}" for status, count in best.trials.items())

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
-from torch.utils.tensorboard import SummaryWriter
 
 from mlplab.config.metrics import sign_of
-from mlplab.training.best_weights import BestWeights
-from mlplab.training.callbacks import StackCallback
+from mlplab.training.callbacks.best_weights import BestWeights
+from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
+from mlplab.training.private_interfaces import add_summary
 
 STEP_LOSS = "train/loss_step"
 """The only curve with one point per step instead of per epoch."""
@@ -102,13 +102,8 @@ def log_point(point: Mapping[str, float], loggers: Sequence[Logger], step: int) 
     epoch of a small network.
     """
     for logger in loggers:
-        if isinstance(logger, TensorBoardLogger) and not logger._prefix:
+        if isinstance(logger, TensorBoardLogger):
             values = [Summary.Value(tag=name, simple_value=value) for name, value in point.items()]
             add_summary(logger.experiment, Summary(value=values), step)
         else:
             logger.log_metrics(dict(point), step)
-
-
-def add_summary(writer: SummaryWriter, summary: Summary, step: int) -> None:
-    """Writes an event for TensorBoard."""
-    writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]

@@ -11,8 +11,9 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from mlplab import config
-from mlplab.config.keys import flat
-from mlplab.training.loggers.curves import BEST, add_summary
+from mlplab.config.dotted_keys import flat
+from mlplab.training.loggers.curves import BEST
+from mlplab.training.private_interfaces import add_summary
 
 LEFT_OUT = (
     *("name", "threads", "figures", "baselines", "test", "data.memory_gib"),

@@ -38,7 +38,7 @@ def draw_sweep(
         from mlplab.commands.report.charts import sweep_charts
         from mlplab.commands.report.comparison import compared
         from mlplab.figures.files import is_drawn, write_figures
-        from mlplab.runs.draw import draw_finished, warn_if_failing
+        from mlplab.runs.draw_figures import draw_finished, warn_if_failing
     with warn_if_failing(root):
         comparisons = compared(root, asked)
         best = {comparison.best[0].folder for comparison in comparisons}

@@ -21,7 +21,7 @@ from mlplab.figures.fitted import fitted, grid_over
 from mlplab.figures.regression import predicted_vs_actual, residuals
 from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_part
 from mlplab.figures.style import Figure, sample
-from mlplab.runs.baselines.fitted import baselines
+from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
 from mlplab.runs.trained.run_stack import predict_run
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -82,7 +82,7 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
     x, y = table.x[rows], table.y[rows]
     predicted = predict_run(run, x)
     predictions = {THIS: predicted}
-    models = baselines(data, run.config.baselines, float(run.metrics["seconds"]), run.config.threads)
+    models = fit_baselines(data, run.config)
     if beside := next((name for name in BESIDE if name in models.models), None):
         title = BASELINES[metrics_of(schema.classes)][beside]
         predictions[title] = models.predict(beside, table.x, rows)

@@ -1,0 +1,141 @@
+"""The loop of a search: asks the study for a batch of trials, trains them, and tells it how they ended."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from mlplab.config import Sweep
+from mlplab.config.metrics import sign_of
+from mlplab.errors import UserError, reason_of
+from mlplab.runs.best_trial import trial_name
+from mlplab.runs.selection import RunResult
+from mlplab.sweeps.search.space import Value
+from mlplab.sweeps.search.study import SearchStudy, TrialResult
+from mlplab.sweeps.stack_keys import may_differ
+from mlplab.training.callbacks.rungs import FACTOR, Bracket, Rung
+
+FEWEST_MEMBERS = 8
+"""Trials of a batch that get the same shape, if their shape is searched: smaller stacks gain little."""
+
+SHARES = (FACTOR**-2, FACTOR**-1)
+"""The shares of its epochs after which a trial is compared: a ninth and a third."""
+
+RUNG = "rung/"
+"""How the names of values at rungs begin in metrics.json."""
+
+Launch = Callable[[Mapping[str, Sequence[str]], Mapping[str, Bracket]], Sequence[RunResult]]
+"""Trains runs, given their overrides and brackets by the names of their folders."""
+
+log = logging.getLogger(__name__)
+
+
+def train_trials(
+    launch: Launch,
+    study: SearchStudy,
+    settings: Sweep,
+    defaults: Mapping[str, Value],
+    seconds_per_trial: float,
+) -> None:
+    """Trains trials until there are as many as asked for, or the time is over.
+
+    Trials that a killed process has left are trained first, in their folders. The first trial, the
+    configuration without the search, is never pruned: so the best is not worse.
+
+    Args:
+        defaults: the values of the first trial: those of the configuration without the search.
+        seconds_per_trial: an estimate; after a batch, its own time counts.
+
+    Raises:
+        UserError: if no trial has ended yet, or two batches in a row, and the next cannot be trained. Its
+            trials are left running, and are resumed by the same command.
+    """
+    deadline = math.inf if settings.minutes is None else time.time() + 60 * settings.minutes
+    refused = not any(trial.state.is_finished() for trial in study.trials)
+    while True:
+        affordable = max(min(settings.batch, (deadline - time.time()) / seconds_per_trial), not study.trials)
+        batch = next_batch(study, settings, defaults, int(affordable))
+        if not batch:
+            return
+        overrides = {
+            trial_name(trial.number): [*study.space.overrides(trial.params), "test=false"] for trial in batch
+        }
+        bracket, begin = next_bracket(study, settings.pruning, deadline), time.monotonic()
+        brackets = {trial_name(trial.number): bracket for trial in batch if trial.number}
+        try:
+            results = [_result(run.metrics, study.monitor) for run in launch(overrides, brackets)]
+            refused = False
+        except UserError as error:
+            if refused:
+                raise
+            refused = True
+            log.warning("a batch could not be trained: %s", reason_of(error))
+            results = [TrialResult("failed", reason=reason_of(error))] * len(batch)
+        for trial, result in zip(batch, results, strict=True):
+            study.tell(trial.number, result)
+        seconds_per_trial = (time.monotonic() - begin) / len(batch)
+        best, total = study.best, f" of {settings.total:,}" if settings.total else ""
+        name = (
+            f"best {study.monitor} {best.value:.4g} ({trial_name(best.number)})" if best else "none finished"
+        )
+        log.info("%s%s trials, %s done: %s", f"{len(study.trials):,}", total, f"{len(study.done):,}", name)
+
+
+def next_batch(
+    study: SearchStudy, settings: Sweep, defaults: Mapping[str, Value], most: int
+) -> list[FrozenTrial]:
+    """The trials that train next: those that had been started before, and new ones to fill the batch.
+
+    Batches end at multiples of their size, whatever was interrupted.
+
+    Args:
+        defaults: the values of the first trial: those of the configuration without the search.
+        most: new trials at most.
+    """
+    running = [trial for trial in study.trials if not trial.state.is_finished()]
+    asked = len(study.trials)
+    end = math.ceil((asked + (not running)) / settings.batch) * settings.batch
+    end = min(end, settings.total or end, asked + most)
+    return running + [study.ask(_fixed_values(study, settings, defaults, n)) for n in range(asked, end)]
+
+
+def _fixed_values(
+    study: SearchStudy, settings: Sweep, defaults: Mapping[str, Value], number: int
+) -> Mapping[str, Value]:
+    """The values that a trial gets without the sampler: its shape is that of the first of its group."""
+    if number == 0:
+        return defaults
+    first = number - number % settings.batch % min(FEWEST_MEMBERS, settings.batch)
+    if first == number:
+        return {}
+    params = study.trials[first].params
+    return {key: params[key] for key in study.space.dimensions if not may_differ(key)}
+
+
+def next_bracket(study: SearchStudy, pruning: str, deadline: float) -> Bracket:
+    """When the trials of the next batch may be pruned.
+
+    Args:
+        pruning: `none` or `halving`.
+        deadline: the time at which trials are pruned, in seconds since 1970.
+    """
+    ended = [trial.intermediate_values for trial in study.trials if trial.state.is_finished()]
+    rungs = [
+        Rung(share, tuple(study.sign * values[number] for values in ended if number in values))
+        for number, share in enumerate(SHARES, 1)
+    ]
+    return Bracket(tuple(rungs) if pruning == "halving" else (), deadline)
+
+
+def _result(metrics: Mapping[str, Any], monitor: str) -> TrialResult:
+    """How a trial has ended. One without the monitored metric has failed."""
+    status, value = str(metrics["status"]), metrics.get(monitor)
+    if status == "done" and value is None:
+        return TrialResult("failed", reason=f"{monitor} is not defined")
+    worst = sign_of(monitor) * math.inf
+    values = {name: value for name, value in metrics.items() if name.startswith(RUNG)}
+    rungs = {int(name.removeprefix(RUNG)): worst if at is None else float(at) for name, at in values.items()}
+    return TrialResult(status, value, rungs, str(metrics.get("reason", "its process ended")))

@@ -1,0 +1,117 @@
+"""A search: its space, its study, the run from which it starts, and its end."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from optuna.distributions import FloatDistribution
+
+from mlplab.commands.render import command_line
+from mlplab.config import TrainConfig
+from mlplab.config.dotted_keys import flat
+from mlplab.errors import Fault, RunFailed, UserError
+from mlplab.imports import heavy_imports
+from mlplab.runs.resolve import resolved
+from mlplab.runs.run import Run
+from mlplab.runs.selection import IGNORED
+from mlplab.sweeps.checks import RefusedRun, check_same_loss
+from mlplab.sweeps.folder import write_total
+from mlplab.sweeps.search.finish import failures, finish
+from mlplab.sweeps.search.loop import train_trials
+from mlplab.sweeps.search.space import Space, Value, read_space
+from mlplab.sweeps.search.study import SearchIdentity, SearchStudy
+from mlplab.sweeps.sweep import ComposedSweep, SweepLauncher
+
+NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
+"""Keys that the command of the best trial does not repeat."""
+
+
+def search(composed: ComposedSweep, launcher: SweepLauncher) -> None:
+    """Searches, tests the best trial, and prints what was found.
+
+    Raises:
+        UserError: if the space, the table or the study in the sweep folder cannot be used.
+        RunFailed: if no trial finished, or some failed.
+    """
+    settings, root, cache = composed.settings, launcher.root, launcher.cache
+    space = read_space(composed.overrides, settings.space)
+    (without_search,) = composed.compose({"": space.fixed})
+    if isinstance(without_search, RefusedRun):
+        raise without_search.error
+    common = without_search.config
+    _check_ends(composed, space)
+    run = resolved(common, cache)
+    data = cache.data(run)
+    study = SearchStudy(root, space, run.monitor, settings.sampler, run.seed)
+    stored = study.check_same(SearchIdentity(space.texts, _comparable(common, space), data.fingerprint))
+    data.check_unchanged(stored.table, "restore it, or start a new search")
+    asked = len(study.trials)
+    if settings.total is not None and settings.total < asked:
+        remedy = f"give the number of all trials, such as sweep.trials={asked + settings.batch}"
+        what = f"the search has {asked} trials already"
+        raise UserError(Fault(what, "sweep.trials", str(settings.total), remedy=remedy))
+    write_total(root, settings.total)
+    with heavy_imports():
+        from mlplab.sweeps.stack_size import StackSize
+
+    seconds = StackSize(run, data).seconds(settings.batch, 1) / settings.batch
+    defaults = _defaults(space, dict(flat(run.plain())), dict(flat(common.plain())), composed.choices)
+    train_trials(launcher.launch, study, settings, defaults, seconds)
+    if study.best is None:
+        raise RunFailed(failures(study))
+    finish(study, study.best, settings.ensemble, _command(common, space, study.best.params), cache)
+
+
+def _check_ends(composed: ComposedSweep, space: Space) -> None:
+    """Checks the extreme values of each key.
+
+    Raises:
+        UserError: if a key is unknown, a value has a wrong type or is out of range, or losses cannot be
+            compared.
+    """
+    ends = {
+        f"{key}={value}": space.overrides({key: value})
+        for key, dimension in space.dimensions.items()
+        for value in dimension.ends
+    }
+    runs = list(composed.compose(ends))
+    intervals = [key for key, of_key in space.distributions.items() if isinstance(of_key, FloatDistribution)]
+    faults = dict.fromkeys(fault for run in runs if isinstance(run, RefusedRun) for fault in run.error.faults)
+    for fault in faults:
+        if fault.where in intervals and fault.expected.startswith("a whole number"):
+            raise UserError(replace(fault, remedy="for whole numbers, write int(interval(LOW,HIGH))"))
+    if faults:
+        raise UserError(*faults)
+    check_same_loss([run for run in runs if isinstance(run, Run)])
+
+
+def _comparable(common: TrainConfig, space: Space) -> dict[str, Any]:
+    """What all trials have in common, and a resumed search must have, too."""
+    groups = tuple(f"{key.replace('/', '.')}." for key in space.dimensions)
+    return {
+        key: value
+        for key, value in flat(common.plain())
+        if key not in (*IGNORED, *space.dimensions) and not key.startswith(groups)
+    }
+
+
+def _defaults(space: Space, *configurations: Mapping[str, Any]) -> dict[str, Value]:
+    """The values of the configuration without the search, as far as the space contains them.
+
+    Args:
+        configurations: values by key, of which the last counts: those of the table, `auto`, and options.
+    """
+    defaults: dict[str, Value] = {}
+    for values in configurations:
+        for key, dimension in space.dimensions.items():
+            if key in values and (value := dimension.matching_value(values[key])) is not None:
+                defaults[key] = value
+    return defaults
+
+
+def _command(common: TrainConfig, space: Space, values: Mapping[str, Value]) -> str:
+    """The command that trains a run with some values; its ensemble has as many networks as the trials."""
+    networks = 1 if common.ensemble == "auto" else common.ensemble
+    lines = [line for line in space.overrides(values) if not NOT_OF_A_RUN.match(line)]
+    return command_line("train.py", [*lines, f"ensemble={networks}"])

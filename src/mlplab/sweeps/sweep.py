@@ -1,0 +1,141 @@
+"""A sweep: a grid of runs, or a search. Imports torch only when runs train."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from mlplab import config
+from mlplab.config.dotted_keys import flat
+from mlplab.data.cache import DataCache
+from mlplab.errors import RunFailed
+from mlplab.files import FolderLock, remove_if_empty
+from mlplab.imports import heavy_imports
+from mlplab.runs.selection import RunResult
+from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_installed, check_runs
+from mlplab.sweeps.draw_figures import draw_sweep
+from mlplab.sweeps.folder import check_kind, check_sweep_folder
+from mlplab.sweeps.grid import grid
+from mlplab.sweeps.search.space import is_search
+from mlplab.sweeps.summary import results_of, summarize
+from mlplab.training.callbacks.rungs import Bracket
+
+if TYPE_CHECKING:
+    from mlplab.sweeps.engines.engine import Engine
+
+NO_BRACKETS: Mapping[str, Bracket] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class ComposedSweep:
+    """What a command line says of a sweep.
+
+    Attributes:
+        root: the sweep's folder.
+        overrides: as typed.
+        choices: the option of each group.
+        settings: of the search and the ensemble.
+        launcher: how runs are put into stacks, and where those train.
+        compose: the runs with these overrides, by the names of their folders; lazy.
+    """
+
+    root: Path
+    overrides: Sequence[str]
+    choices: Mapping[str, object]
+    settings: config.Sweep
+    launcher: config.Launcher
+    compose: Callable[[Mapping[str, Sequence[str]]], Iterable[ComposedRun | RefusedRun]]
+
+
+def sweep(composed: ComposedSweep) -> None:
+    """Trains the runs of a sweep, and prints what came of them.
+
+    Raises:
+        UserError: if a value, the table or the folder cannot be used.
+        RunFailed: if some runs failed.
+    """
+    root, settings = composed.root, composed.settings
+    searches = is_search(composed.overrides, settings)
+    check_installed(composed.launcher.engine)
+    check_sweep_folder(root)
+    created = [folder for folder in (root, *root.parents) if not folder.exists()]
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with FolderLock(root).held(), closing(SweepLauncher(composed)) as launcher:
+            check_kind(root, searches=searches)
+            if searches:
+                from mlplab.sweeps.search.search import search
+
+                search(composed, launcher)
+            else:
+                _train_grid(launcher, grid(composed.overrides), settings.ensemble)
+    finally:
+        for folder in created:
+            remove_if_empty(folder)
+
+
+class SweepLauncher:
+    """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches.
+
+    Attributes:
+        cache: the tables of all runs.
+    """
+
+    def __init__(self, composed: ComposedSweep) -> None:
+        self.root, self.cache, self._composed = composed.root, DataCache(), composed
+        self._engine: Engine | None = None
+
+    def launch(
+        self, overrides: Mapping[str, Sequence[str]], brackets: Mapping[str, Bracket] = NO_BRACKETS
+    ) -> list[RunResult]:
+        """Trains runs; returns the results of all, in order.
+
+        Args:
+            overrides: of each run, by the name of its folder.
+            brackets: by the same names, the rungs at which runs may be pruned.
+
+        Raises:
+            UserError: if none of the runs can be trained.
+            Interrupted: after SIGINT or SIGTERM, with the training states saved.
+        """
+        composed = list(self._composed.compose(overrides))
+        runs, refused = check_runs(composed, self.cache)  # before torch is imported
+        with heavy_imports():
+            from mlplab.sweeps.engines.engine import open_engine
+            from mlplab.sweeps.launch import launch
+
+        accelerator = runs[0].config.trainer.accelerator
+        self._engine = self._engine or open_engine(self._composed.launcher, self.root, accelerator)
+        runs = [replace(run, bracket=brackets.get(run.folder.name)) for run in runs]
+        metrics = launch(runs, refused, self.root, self.cache, self._engine)
+        values = {run.folder: run.config.plain() for run in runs}
+        values |= {run.folder: dict(run.values) for run in refused}
+        return [
+            RunResult(run.folder, dict(flat(values[run.folder])), metrics[run.folder]) for run in composed
+        ]
+
+    def close(self) -> None:
+        """Ends the workers."""
+        if self._engine:
+            self._engine.close()
+
+
+def _train_grid(launcher: SweepLauncher, runs: Mapping[str, Sequence[str]], ensemble: int | None) -> None:
+    """Trains all runs of a grid, draws and prints the best, and chooses an ensemble of that size."""
+    root, cache = launcher.root, launcher.cache
+    results = results_of(root, launcher.launch(runs))
+    try:
+        draw_sweep(root, results, cache)
+    finally:  # a full disk or Ctrl-C takes only the figures
+        failures = summarize(root, results)
+    if ensemble and any(run.done for run in results):
+        with heavy_imports():
+            from rich.console import Console
+
+            from mlplab.commands.select_ensemble import print_choice, select_ensemble
+
+        print_choice(select_ensemble(root, ensemble, cache), Console())
+    if failures:
+        raise RunFailed(failures)

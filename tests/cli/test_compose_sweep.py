@@ -1,0 +1,125 @@
+"""Runs derived from one composition are those that Hydra composes."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from support import ROOT
+
+from mlplab.cli.compose import Compose, initialized, plain, register_resolvers
+from mlplab.cli.compose_sweep import compose_sweep
+from mlplab.config import parse
+from mlplab.config.dotted_keys import quoted
+from mlplab.errors import UserError
+from mlplab.sweeps.checks import ComposedRun, RefusedRun
+from mlplab.sweeps.grid import folder_name, grid
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compose() -> Iterator[Compose]:
+    register_resolvers()
+    flags = argparse.Namespace(config_path=None, config_dir=None, config_name=None)
+    with initialized(ROOT / "conf", flags, "train") as compose:
+        yield compose
+
+
+def runs_of(compose: Compose, *overrides: str) -> list[ComposedRun | RefusedRun]:
+    """The runs of a sweep."""
+    sweep = compose_sweep(compose, ["name=s", *overrides])
+    return list(sweep.compose(grid(sweep.overrides)))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["data=csv", "data.path=a.csv", "data.target=y", "data/split=time", "data.split.time=t", "seed=3,4"],
+        ["optimizer=adam,sgd", "optimizer.lr=0.1,0.2"],
+        ["model.hidden=[8],[4,4]", "model.dropout=0.1,0.2", "data.batch_size=null,16"],
+        ["+callbacks.timer._target_=lightning.pytorch.callbacks.Timer", "seed=1,2"],
+        ["monitor=val/mae,val/rmse", "optimizer.weight_decay=${optimizer.lr}", "optimizer.lr=0.1,0.2"],
+        ["model=linear,mlp", "experiment=article", "data.noise=0.1,1"],
+        ["~logger.tensorboard", "loss=glob(m*)"],
+    ],
+    ids=" ".join,
+)
+def test_options_interpolations_and_additions(compose: Compose, overrides: Sequence[str]) -> None:
+    """All values and their types are those that Hydra composes."""
+    runs = runs_of(compose, *overrides)
+    for run, lines in zip(runs, grid(["name=s", *overrides]).values(), strict=True):
+        values = plain(compose(lines))
+        if isinstance(run, RefusedRun):
+            assert run.values == values
+        else:
+            assert run.config.model_dump_json() == parse(values).model_dump_json()
+    assert len({run.folder for run in runs}) == len(runs) > 1
+
+
+def test_runs_share_sections_that_are_equal_also_in_types(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "a.B")
+    runs = runs_of(compose, "model=custom", "model._target_=a.B", "+model.alpha=0,1,1.0,true")
+    configs = [run.config for run in runs if isinstance(run, ComposedRun)]
+    assert [repr(config.plain()["model"]["alpha"]) for config in configs] == ["0", "1", "1.0", "True"]
+    assert configs[0].optimizer is configs[1].optimizer  # equal sections are stored once
+
+
+def test_a_mistake_in_one_run_is_reported_for_that_run_only(compose: Compose) -> None:
+    good, bad, last = runs_of(compose, "optimizer.lr=0.1,-1,0.2")
+    assert isinstance(good, ComposedRun)
+    assert isinstance(last, ComposedRun)
+    assert (good.config.optimizer.lr, last.config.optimizer.lr) == (0.1, 0.2)
+    assert isinstance(bad, RefusedRun)
+    assert bad.reason == "optimizer.lr: out of range (found -1, expected above 0, or auto)"
+    assert bad.folder == Path("outputs/s/lr=-1")
+
+
+def test_an_unknown_option_is_reported_for_its_runs_only(compose: Compose) -> None:
+    *bad, good, other = runs_of(compose, "optimizer=adagrad,adam", "seed=1,2")
+    for seed, run in enumerate(bad, 1):
+        assert isinstance(run, RefusedRun)
+        assert "expected one of adam, adamw, sgd" in run.reason
+        assert run.folder == Path(f"outputs/s/optimizer=adagrad,seed={seed}")
+    assert [type(run) for run in (good, other)] == [ComposedRun, ComposedRun]
+
+
+@pytest.mark.parametrize("rates", [("${nope}", "0.1"), ("0.1", "${nope}")])
+def test_an_interpolation_that_leads_nowhere_is_reported_for_its_run_only(
+    compose: Compose, rates: Sequence[str]
+) -> None:
+    sweep = compose_sweep(compose, ["name=s"])
+    runs = sweep.compose({rate: [f"optimizer.lr={rate}"] for rate in rates})
+    refused = [isinstance(run, RefusedRun) and "nope" in run.reason for run in runs]
+    assert refused == [rate == "${nope}" for rate in rates]
+
+
+def test_all_runs_have_the_name_of_the_sweep(compose: Compose) -> None:
+    sweep = compose_sweep(compose, ["optimizer=adam,sgd"])  # composed one after the other
+    runs = sweep.compose(grid(sweep.overrides))
+    assert {run.config.name for run in runs if isinstance(run, ComposedRun)} == {sweep.root.name}
+
+
+def test_the_grid() -> None:
+    assert grid(["seed=range(2)", "optimizer.lr=0.1,0.2", "model.hidden=[8,8]"]) == {
+        f"lr={lr},seed={seed}": [f"seed={seed}", f"optimizer.lr={lr}", "model.hidden=[8,8]"]
+        for seed in (0, 1)
+        for lr in (0.1, 0.2)
+    }
+    with pytest.raises(UserError, match=r"seed: has no values \(found range\(0\)\)"):
+        grid(["seed=range(0)"])
+
+
+def test_two_texts_do_not_become_one_name() -> None:
+    names = {
+        folder_name([f"data.path={path}"], {"data.path"})
+        for path in ("a b", "a/b", "a_b", "x" * 200, "x" * 201, "字" * 100)
+    }
+    assert len(names) == 6
+    assert all(len(name.encode()) < 140 and "/" not in name for name in names)
+
+
+@pytest.mark.parametrize("path", ["it's", "a\\", "a\\'b", "with space", "a,b", "100%"])
+def test_any_folder_can_be_a_sweeps(compose: Compose, path: str) -> None:
+    sweep = compose_sweep(compose, [f"hydra.sweep.dir={quoted(path)}", "optimizer=sgd,adam"])
+    assert [run.folder.parent for run in sweep.compose(grid(sweep.overrides))] == [Path(path)] * 2
