@@ -9,24 +9,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 
-from mlplab.commands.evaluation_rows import EvaluationRows, rows_of_file
+from mlplab.commands.evaluation_rows import EvaluationRows, rows_of_file, run_scores
 from mlplab.commands.importance import Importance, compute_importance, write_importance
 from mlplab.console import progress_lines
 from mlplab.data.cache import DataCache, RunData
-from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.errors import UserError
 from mlplab.files import replacing
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.folder import finite
-from mlplab.runs.scores import Scores, score_networks
+from mlplab.runs.scores import Scores
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
 from mlplab.runs.trained.ensemble import Ensemble, load
-from mlplab.runs.trained.run_stack import check_finite, predict_run
+from mlplab.runs.trained.run_stack import check_finite
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.losses import build_loss
 
 Confusion = Float64[np.ndarray, "true predicted"]
 
@@ -61,9 +58,9 @@ class EvaluationResult:
 
     def mean_and_sd(self) -> tuple[Scores, Scores]:
         """Mean and standard deviation of the scores that all runs have."""
-        values = _common(self.runs)
-        mean = {name: float(np.mean(numbers)) for name, numbers in values.items()}
-        return mean, {name: float(np.std(numbers, ddof=1)) for name, numbers in values.items()}
+        mean = _mean(self.runs)
+        sd = {name: float(np.std([scores[name] for scores in self.runs], ddof=1)) for name in mean}
+        return mean, sd
 
     def plain(self) -> dict[str, Any]:
         """The content of evaluation.json: `test/…`, or for several runs `runs/test/…`, `runs/sd/test/…` and
@@ -85,10 +82,10 @@ class EvaluationResult:
         return content
 
 
-def _common(scores: Sequence[Scores]) -> dict[str, list[float]]:
-    """The values of the scores that all runs have."""
+def _mean(scores: Sequence[Scores]) -> Scores:
+    """The means of the scores that all have."""
     names = [name for name in scores[0] if all(name in others for others in scores)]
-    return {name: [others[name] for others in scores] for name in names}
+    return {name: float(np.mean([others[name] for others in scores])) for name in names}
 
 
 def evaluate(
@@ -114,9 +111,8 @@ def evaluate(
             `importance.json` and a figure.
 
     Raises:
-        UserError: if there is no finished run, if the data do not match the network's columns or
-            have changed, if all rows were in training or validation, or if the importance is requested of
-            runs with different test rows.
+        UserError: if there is no finished run, if the data do not match the network's columns or have
+            changed, if all rows were in training or validation, or for the importance of different test rows.
     """
     with progress_lines(log.info, lambda: f"loading {run}"):
         ensemble = load(run, runs)
@@ -186,18 +182,6 @@ def _together(ensemble: Ensemble, data: Sequence[EvaluationRows]) -> tuple[Score
     return together, first.confusion(predicted) if classes else None
 
 
-def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
-    """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
-    if len(run.members) > 1:
-        return rows.scores(predict_run(run, rows.x))
-    x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
-    weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
-    imputed = run.network.preprocessing.impute(x.unsqueeze(0))[0]
-    loader = Loader(imputed, y, [every], EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE, weight=weight)
-    values, _ = score_networks(run.network, build_loss([run.config.loss]), loader, [len(y)], run.schema)
-    return {name: value.item() for name, value in values.items()}
-
-
 def _own_test_rows(
     runs: Sequence[TrainedRun], cache: DataCache
 ) -> tuple[list[EvaluationRows], dict[str, Scores]]:
@@ -215,8 +199,7 @@ def _own_test_rows(
         with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
             scored.append(fit_baselines(own, run.config).test_scores(own))
     models = [name for name in scored[0] if all(name in scores for scores in scored)]
-    values = {name: _common([scores[name] for scores in scored]) for name in models}
-    return data, {name: {key: float(np.mean(v)) for key, v in values[name].items()} for name in models}
+    return data, {name: _mean([scores[name] for scores in scored]) for name in models}
 
 
 def own_data(run: TrainedRun, cache: DataCache) -> RunData:

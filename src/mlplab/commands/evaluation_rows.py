@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import torch
 from jaxtyping import Bool, Float, Float64
 
 from mlplab.console import progress_lines
@@ -15,6 +16,7 @@ from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.load_table import csv_options, spec_of
+from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.data.new_data import FrameTransformer, check_columns
 from mlplab.data.parse import cells_of, is_text, parse_float, parse_str
 from mlplab.data.schema import Schema
@@ -23,9 +25,11 @@ from mlplab.data.table import BLOCK
 from mlplab.data.task import class_numbers
 from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.runs.predictions import most_likely
-from mlplab.runs.scores import Scores, scores
+from mlplab.runs.scores import Scores, score_networks, scores
 from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.run_stack import predict_run
 from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.losses import build_loss
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +70,18 @@ class EvaluationRows:
         classes = probabilities.shape[1]
         pairs = self.y[:, 0].astype(np.int64) * classes + most_likely(probabilities)
         return np.bincount(pairs, self.weight, classes**2).astype(np.float64).reshape(classes, classes)
+
+
+def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
+    """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
+    if len(run.members) > 1:
+        return rows.scores(predict_run(run, rows.x))
+    x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
+    weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
+    imputed = run.network.preprocessing.impute(x.unsqueeze(0))[0]
+    loader = Loader(imputed, y, [every], EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE, weight=weight)
+    values, _ = score_networks(run.network, build_loss([run.config.loss]), loader, [len(y)], run.schema)
+    return {name: value.item() for name, value in values.items()}
 
 
 def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[EvaluationRows, bool]:

@@ -25,9 +25,6 @@ MOST_KEYS = 8
 MOST_POINTS = 100
 """Points of a curve that is one of many."""
 
-WIDE = 600
-"""Pixels from which a chart has a row of its own."""
-
 LABELS = 140
 """Pixels beside a chart, for its axis and its legend, that count towards its width on a page."""
 
@@ -42,7 +39,6 @@ class Drawing(NamedTuple):
         label: for people who do not see the figure.
         specification: of Vega-Lite, without the title.
         max_width: in pixels; None if the figure keeps its width, and its box scrolls.
-        is_wide: whether the figure has a row of its own.
     """
 
     title: str
@@ -50,7 +46,6 @@ class Drawing(NamedTuple):
     label: str
     specification: dict[str, Any]
     max_width: float | None
-    is_wide: bool
 
 
 def drawing(name: str, specification: Mapping[str, Any]) -> Drawing:
@@ -69,7 +64,6 @@ def drawing(name: str, specification: Mapping[str, Any]) -> Drawing:
         label=_text(specification.get("description")) or text,
         specification=rest,
         max_width=max_width,
-        is_wide=max_width is None or max_width > WIDE + LABELS,
     )
 
 
