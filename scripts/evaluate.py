@@ -4,19 +4,19 @@ python scripts/evaluate.py run=FOLDER [data.path=other.csv]
 python scripts/evaluate.py run=FOLDER importance=true
 python scripts/evaluate.py run=SWEEP select=5
 
-  run=FOLDER             the folder of a run, or of a sweep, whose runs are also scored as an ensemble
+  run=FOLDER             the folder of a run, or of a sweep, whose runs are also scored as an ensemble; or the
+                         file of a chosen ensemble
   runs=best              which runs of a sweep: best, all seeds and folds of the configuration with the best
                          mean validation metric; all; or N, the N runs with the best validation metric
   data.path=FILE         a CSV or Parquet file with the target; without it, the run's own test rows.
                          Rows that were in training or validation are left out
   training_rows=include  includes those rows; the scores are then not test scores
-  importance=true        also tells which columns matter: how much the error grows when a column is shuffled,
-                         and how predictions depend on the most important columns. Writes
-                         FOLDER/importance.json and FOLDER/figures
+  importance=true        also tells which columns matter: how much the error grows when a column is shuffled.
+                         Writes FOLDER/importance.json and a figure
   select=N               chooses an ensemble of the sweep's runs in N steps. Each step adds the run that most
                          lowers the error of the mean prediction on the validation rows; a run that is added
-                         several times weighs more. Copies of the chosen runs are written to SWEEP/ensemble-N,
-                         which can be used as run=…; an earlier choice there is replaced
+                         several times weighs more. The weights are written to SWEEP/ensemble-N.json, which
+                         replaces an earlier choice, and can be used as run=…
 
 Prints the scores (and for classes the confusion matrix), and writes them to FOLDER/evaluation.json.
 """
@@ -76,11 +76,11 @@ def evaluate(arguments: Evaluate) -> None:
     )
     console = Console()
     print_line(console, f"{result.source}: {result.rows} rows")
-    rows = {network_name(result.networks): result.members[0]}
-    if len(result.members) > 1:
+    rows = {network_name(result.networks): result.runs[0]}
+    if len(result.runs) > 1:
         mean, sd = result.mean_and_sd()
-        of_runs = "networks" if result.networks == len(result.members) else "runs"
-        rows = {f"mean of {len(result.members)} {of_runs}": mean, "their standard deviation": sd}
+        noun = "networks" if result.networks == len(result.runs) else "runs"
+        rows = {f"mean of {len(result.runs)} {noun}": mean, "their standard deviation": sd}
         rows |= {"their ensemble": result.ensemble} if result.ensemble else {}
     rows |= result.baselines
     console.print(score_table(rows, "test" if result.part == "test" else "all rows, not a test"))
@@ -96,7 +96,7 @@ def select(arguments: Evaluate, steps: int) -> None:
     """Chooses an ensemble; prints its runs and a table of scores."""
     if others := sorted(arguments.model_fields_set - {"run", "select"}):
         what = f"cannot be combined with {others[0]}="
-        remedy = f"remove it; afterwards, evaluate the choice: run={arguments.run}/ensemble-{steps}"
+        remedy = f"remove it; afterwards, evaluate the choice: run={arguments.run}/ensemble-{steps}.json"
         raise UserError(Fault(what, f"select={steps}", remedy=remedy))
     with heavy_imports():
         import torch

@@ -2,7 +2,8 @@
 
 python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
 
-  run=FOLDER       the folder of a run, or of a sweep, whose runs predict as an ensemble
+  run=FOLDER       the folder of a run, or of a sweep, whose runs predict as an ensemble; or the file of a
+                   chosen ensemble
   runs=best        which runs of a sweep: best, all seeds and folds of the configuration with the best mean
                    validation metric; all; or N, the N runs with the best validation metric
   input=FILE       CSV, or Parquet (.parquet, .pq); - is standard input

@@ -20,7 +20,7 @@ from support import ROOT, SMALL, Ended, events_of, process
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.plugins.hparams.api_pb2 import Status
 
-from mlplab.commands.render import main_scores, no_better_than_constant, tensorboard_command
+from mlplab.commands.render import tensorboard_command
 from mlplab.commands.verdict import verdict
 
 QUICK = SMALL[:-1]  # without the epochs
@@ -301,10 +301,5 @@ def test_a_signal_ends_a_run_with_its_checkpoints(tmp_path: Path) -> None:
 def test_a_network_no_better_than_the_mean_is_pointed_out(
     rmse: float, constant: float | None, warned: bool
 ) -> None:
-    scores = {"test/rmse": rmse, "test/mae": 1.0, "test/r2": 0.0}
-    if constant is not None:
-        scores |= {"constant/test/rmse": constant, "constant/test/mae": 1.0, "constant/test/r2": 0.0}
-    warning = no_better_than_constant(main_scores(scores))
-    assert (warning is not None) == warned
-    if warning:
-        assert warning.startswith("the network is no better than the mean of the training rows")
+    sentence = verdict({"test/rmse": rmse, "linear/test/rmse": 0.1, "constant/test/rmse": constant})
+    assert ("no better than ridge regression or the mean: train longer" in sentence) == warned

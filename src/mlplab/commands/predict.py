@@ -52,7 +52,7 @@ def predict(
     Text and numbers are written unchanged.
 
     Args:
-        run: the folder of a run or a sweep.
+        run: the folder of a run or a sweep, or the file of a chosen ensemble.
         source: a CSV or Parquet file, or `-` for CSV from standard input.
         output: a CSV or Parquet file, or `-` for CSV to standard output.
         runs: which runs of a sweep, as in `load`.
