@@ -5,9 +5,9 @@ python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
   run=FOLDER       the folder of a run, or of a sweep, whose runs predict as an ensemble
   runs=best        of a sweep: best, the configuration with the best mean validation metric; all; or N
   input=FILE       CSV, or Parquet (.parquet, .pq); - is standard input
-  output=FILE      the same rows and `prediction`, for classes also `probability_<class>`; - is standard output
+  output=FILE      the same rows and `prediction`, of classes `probability_<class>`; - is standard output
   threshold=P      predicts the second of two classes from this probability on
-  spread=true      adds how far networks disagree: `prediction_sd`, or for classes `entropy` and `disagreement`
+  spread=true      adds how far networks disagree: `prediction_sd`, of classes `entropy` and `disagreement`
   overwrite=true   replaces an existing output
   escape_formulas=true
                    puts a ' before text that a spreadsheet would interpret as a formula

@@ -59,7 +59,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER", help="of runs or sweeps, or outputs"
     )
-    by = "keys to group by, such as seed,optimizer.lr; 'run' lists each run. Default: what varies but seeds and folds"
+    by = "keys to group by, with commas between them; or 'run'. Default: all that vary but seeds and folds"
     parser.add_argument("--by", metavar="KEYS", help=by)
     sort = "a metric (best first), or a key of --by. Default: the validation metric of the runs"
     parser.add_argument("--sort", metavar="NAME", help=sort)

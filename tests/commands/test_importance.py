@@ -107,7 +107,7 @@ MISTAKES = [
         "with a choice",
         {},
         ("evaluate", "run=s", "select=2", "importance=true"),
-        ("select=2: cannot be combined with importance=", "run=s/ensemble-2"),
+        ("select=2: takes no key but run=", "run=s/ensemble-2"),
     ),
     Mistake(
         "different splits",

@@ -199,7 +199,7 @@ MISTAKES: list[Mistake] = [
         "another file",
         {},
         (*SELECT, "data.path=t.csv"),
-        ("select=2: cannot be combined with data=", "run=s/ensemble-2"),
+        ("select=2: takes no key but run=", "run=s/ensemble-2"),
     ),
     Mistake(
         "different splits",

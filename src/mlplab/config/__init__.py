@@ -29,7 +29,7 @@ from mlplab.config.model import CustomModel, Linear, Mlp, Model, Preprocessing
 from mlplab.config.optimizer import Adam, ConstantSchedule, CosineSchedule, PlateauSchedule, Sgd, StepSchedule
 from mlplab.config.sweep import Engine, Launcher, LocalEngine, RayEngine, SlurmEngine, Sweep
 from mlplab.config.trainer import LoggerConfig, Trainer
-from mlplab.config.types import EnsembleSize, OrAuto, RunName, Section, Seed, Text, check_name, chosen
+from mlplab.config.types import EnsembleSize, OrAuto, RunName, Section, Seed, Text, chosen
 from mlplab.errors import Fault, UserError
 
 __all__ = [
@@ -67,7 +67,6 @@ __all__ = [
     "TimeSplit",
     "TrainConfig",
     "Trainer",
-    "check_name",
     "chosen",
     "columns_of",
     "parse",
