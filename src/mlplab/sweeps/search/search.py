@@ -19,7 +19,7 @@ from mlplab.sweeps.folder import write_total
 from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.loop import train_trials
 from mlplab.sweeps.search.space import Space, Value, read_space
-from mlplab.sweeps.search.study import SearchIdentity, SearchStudy
+from mlplab.sweeps.search.study import SearchStudy
 from mlplab.sweeps.sweep import ComposedSweep, SweepLauncher
 
 NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
@@ -43,8 +43,8 @@ def search(composed: ComposedSweep, launcher: SweepLauncher) -> None:
     run = resolved(common, cache)
     data = cache.data(run)
     study = SearchStudy(root, space, run.monitor, settings.sampler, run.seed)
-    stored = study.check_same(SearchIdentity(space.texts, _comparable(common, space), data.fingerprint))
-    data.check_unchanged(stored.table, "restore it, or start a new search")
+    table = study.check_same(space.texts, _comparable(common, space), data.fingerprint)
+    data.check_unchanged(table, "restore it, or start a new search")
     asked = len(study.trials)
     if settings.total is not None and settings.total < asked:
         remedy = f"give the number of all trials, such as sweep.trials={asked + settings.batch}"
