@@ -31,8 +31,7 @@ SWEEPS = {
     "folds, dropout, rates, early stopping": [
         *("data/split=kfold", "data.split.folds=3", "data.split.fold=range(2)"),
         *("model.dropout=0,0.2", "optimizer.lr=0.03,0.003", "callbacks.early_stopping.patience=1"),
-        "scheduler=plateau",
-        "scheduler.patience=0",
+        *("scheduler=step", "scheduler.step_size=2"),
     ],
     "a member that diverges, schedules, momentum": [
         *("optimizer=sgd", "optimizer.lr=0.01,1e18", "optimizer.momentum=0,0.9", "scheduler.warmup=0.3"),

@@ -50,12 +50,6 @@ class Checkpoint(Section):
     every_minutes: NotNegative | None
 
 
-class Histograms(Section):
-    """Logs histograms of weights and gradients every `every_epochs` epochs; null: never."""
-
-    every_epochs: Count | None
-
-
 class CustomCallback(ClassSection):
     """A Lightning callback that the user adds. Checkpoints are written by mlplab itself."""
 
@@ -72,14 +66,13 @@ class CustomCallback(ClassSection):
 
 
 class Callbacks(Section):
-    """Checkpoints, early stopping, histograms, and callbacks that the user adds by name."""
+    """Checkpoints, early stopping, and callbacks that the user adds by name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, CustomCallback]
 
     checkpoint: Checkpoint
     early_stopping: EarlyStopping
-    histograms: Histograms
 
     @property
     def added(self) -> dict[str, CustomCallback]:
