@@ -101,10 +101,10 @@ def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
 @cache
 def _keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     """Each full key, with the options of its group that have it (empty: all options)."""
-    found: dict[str, tuple[str, ...]] = {}
+    options: dict[str, tuple[str, ...]] = {}
     for key, option in _walk(root, "", ()):
-        found[key] = (*found.get(key, ()), *option)
-    return found
+        options[key] = (*options.get(key, ()), *option)
+    return options
 
 
 def _walk(kind: Any, prefix: str, option: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -125,7 +125,7 @@ def _walk(kind: Any, prefix: str, option: tuple[str, ...]) -> Iterator[tuple[str
 
 def _fault(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> Fault:
     """Turns one of pydantic's error details into a fault with the key as users type it."""
-    kind, found, message = detail["type"], repr(detail["input"]), detail["msg"]
+    kind, value, message = detail["type"], repr(detail["input"]), detail["msg"]
     key = _dotted(detail["loc"], values, absent=kind == "missing")
     if kind == "extra_forbidden":
         return unknown_key(key, root)
@@ -140,7 +140,7 @@ def _fault(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> Fau
     if expected == message:
         return Fault(message.removeprefix("Value error, "), where=key)
     expected = "a section with keys" if kind.startswith(("dict", "model")) else expected
-    return Fault("invalid value", key, found, expected + ", or auto" * (detail["loc"][-1] == GIVEN))
+    return Fault("invalid value", key, value, expected + ", or auto" * (detail["loc"][-1] == GIVEN))
 
 
 def _dotted(location: Sequence[str | int], values: Any, *, absent: bool) -> str:

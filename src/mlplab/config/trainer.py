@@ -121,5 +121,5 @@ def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):
-        for each in value.values() if isinstance(value, Mapping) else value:
-            yield from _strings(each)
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(item)

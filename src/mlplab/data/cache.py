@@ -47,9 +47,9 @@ class RunData:
     def fingerprint(self) -> dict[str, int | str]:
         """Identifies the table, the split and the order of rows."""
         held_out = sha256("".join(member.split.fingerprint()["val"] for member in self.bagged).encode())
-        of_members = {HELD_OUT: held_out.hexdigest()[:16]} if self.bagged else {}
-        of_table = {**self.table.fingerprint, MEMMAPPED: self.table.memmapped}
-        return {**of_table, **self.split.fingerprint(), **of_members}
+        members = {HELD_OUT: held_out.hexdigest()[:16]} if self.bagged else {}
+        table = {**self.table.fingerprint, MEMMAPPED: self.table.memmapped}
+        return {**table, **self.split.fingerprint(), **members}
 
     @cached_property
     def seen(self) -> SeenRows:
@@ -137,12 +137,12 @@ class DataCache:
         table = self._tables[key]
         check_task(run, table)
         members = 1 if run.ensemble == "auto" else run.ensemble
-        key_of_split = key, section.model_dump_json(), members
-        if key_of_split not in self._data:
+        split_key = key, section.model_dump_json(), members
+        if split_key not in self._data:
             split = make_split(section, table)
             splits = make_member_splits(section, table, split, members) if members > 1 else []
-            bagged = tuple(RunData(table, of_member, section) for of_member in splits)
-            self._data[key_of_split] = RunData(table, split, section, bagged)
-        data = self._data[key_of_split]
+            bagged = tuple(RunData(table, member_split, section) for member_split in splits)
+            self._data[split_key] = RunData(table, split, section, bagged)
+        data = self._data[split_key]
         check_split(run, table.schema.classes, data.absent_classes)
         return data

@@ -150,10 +150,10 @@ def _of_rows(
         targets.add(np.log(y[part]) if log_target else y[part], weights)
         codes = block[:, columns] + offsets[columns]
         known = ~np.isnan(codes)
-        of_codes = None if weights is None else np.broadcast_to(weights, codes.shape)[known]
-        counts += np.bincount(codes[known].astype(np.int64), of_codes, minlength=len(counts))
+        code_weights = None if weights is None else np.broadcast_to(weights, codes.shape)[known]
+        counts += np.bincount(codes[known].astype(np.int64), code_weights, minlength=len(counts))
     by_feature = np.split(counts, offsets[1:])
-    modes = [of_codes.argmax() if len(of_codes) else 0 for of_codes in by_feature]
+    modes = [feature_counts.argmax() if len(feature_counts) else 0 for feature_counts in by_feature]
     known = inputs.total > 0
     sample = sample_rows(rows, SAMPLE)
     count = min(max(len(rows) // 30, QUANTILES[0]), QUANTILES[1]) if quantiles else 0
@@ -161,8 +161,8 @@ def _of_rows(
     ordered = np.zeros((len(levels), x.shape[1]))
     for feature, values in enumerate(x[sample].T):
         if len(present := np.flatnonzero(~np.isnan(values))):
-            of_values = None if weight is None else weight[sample[present]]
-            ordered[:, feature] = _quantiles(values[present], of_values, levels)
+            value_weights = None if weight is None else weight[sample[present]]
+            ordered[:, feature] = _quantiles(values[present], value_weights, levels)
     fields = {
         "mean": inputs.mean,
         "std": inputs.std(),

@@ -124,8 +124,8 @@ class Loader:
     def order(self) -> Int64[Tensor, "member length"]:
         """Row numbers of the current epoch in the order of its batches, padded with the first row."""
         order = torch.empty(len(self.rows), self.length, dtype=torch.int64)
-        for member, of_member in enumerate(order):
-            torch.cat([rows[shuffled] for rows, shuffled in self._windows(member)], out=of_member)
+        for member, numbers in enumerate(order):
+            torch.cat([rows[shuffled] for rows, shuffled in self._windows(member)], out=numbers)
         return order
 
     def __iter__(self) -> Iterator[Batch]:
@@ -183,7 +183,7 @@ class Loader:
         """Like `_from_memory`, with at most one window of each member in memory."""
         members = [self._from_windows(member, first) for member in range(len(self.rows))]
         for batches in zip(*members, strict=True):
-            yield [torch.stack(of_members) for of_members in zip(*batches, strict=True)]
+            yield [torch.stack(parts) for parts in zip(*batches, strict=True)]
 
     def _from_windows(self, member: int, first: int) -> Iterator[Sequence[Tensor]]:
         """Like `_from_memory` for one member, as `[batch, …]`."""

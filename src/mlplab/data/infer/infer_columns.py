@@ -48,8 +48,8 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
         if is_number and column.range and not column.faults:
             column.sentinels = sentinels(reader.values(column), *column.range, column.definition.offset)
     leave_out_row_numbers(reader)
-    found = (text for column in reader.columns for text in column.sentinels)
-    na_values = dict.fromkeys([*reader.spec.na_values, *found])
+    likely = (text for column in reader.columns for text in column.sentinels)
+    na_values = dict.fromkeys([*reader.spec.na_values, *likely])
     for column in reader.columns:
         column.note = column.note or _note(column, na_values, reader)
     return [*reader.columns, *_unread(reader)]

@@ -115,7 +115,7 @@ def _compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> 
     rows, width = len(matrix), len(keep)
     if list(keep) == list(range(matrix.shape[1])):
         return matrix
-    kept = matrix.reshape(-1)[: rows * width].reshape(rows, width)
+    compacted = matrix.reshape(-1)[: rows * width].reshape(rows, width)
     for start in range(0, rows, BLOCK):
-        kept[start : start + BLOCK] = matrix[start : start + BLOCK][:, keep]
-    return kept
+        compacted[start : start + BLOCK] = matrix[start : start + BLOCK][:, keep]
+    return compacted

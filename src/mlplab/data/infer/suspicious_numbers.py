@@ -143,20 +143,20 @@ def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset
     others = ~np.any(blocks, axis=0)
     if others.sum() < MIN_OTHERS:
         return {}
-    found: dict[str, int] = {}
+    likely: dict[str, int] = {}
     for end, block in zip(ends, blocks, strict=True):
         nearest = np.abs(np.where(others, distinct, np.inf) - end).argmin()
         gap = np.abs(distinct[block] - distinct[nearest]).min()
         span, widest = np.ptp(distinct[others]), np.diff(distinct[others]).max()
         is_apart = gap >= MIN_GAP_RATIO * widest
         if end < 0 and end == low:
-            likely = distinct[nearest] >= 0 or is_apart
+            is_likely = distinct[nearest] >= 0 or is_apart
         else:
-            likely = is_apart and (gap >= span or counts[block].sum() > counts[nearest])
-        if likely and counts[block].sum() > 1:
+            is_likely = is_apart and (gap >= span or counts[block].sum() > counts[nearest])
+        if is_likely and counts[block].sum() > 1:
             for value, count in zip(distinct[block].tolist(), counts[block].tolist(), strict=True):
-                found[_number_text(value, offset)] = count
-    return found
+                likely[_number_text(value, offset)] = count
+    return likely
 
 
 def sentinel_note(column: InferredColumn, na_values: Iterable[str], reader: TableReader) -> str:
