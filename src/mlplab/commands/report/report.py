@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from mlplab.console import progress_lines
+from mlplab.console import plural, progress_lines
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.imports import heavy_imports
@@ -24,7 +24,7 @@ def report(folder: Path) -> Path:
         what = "is a file, not a folder" if folder.exists() else "no such folder"
         raise UserError(Fault(what, str(folder), remedy="give the folder of a run or a sweep, or outputs/"))
     runs = list[Path]()
-    with progress_lines(log.info, lambda: f"reading {len(runs):,} runs"):
+    with progress_lines(log.info, lambda: f"reading {plural(len(runs), 'run')}"):
         runs += runs_below(folder)
         if not runs:
             expected = "folders with config.yaml and metrics.json in them"

@@ -42,7 +42,7 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
     metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
     scores = _score_tables(metrics) if run.done else []
     names = [comparison.name(run) for run in comparison.runs]
-    of_root = importance_in(comparison.root, names) if len(names) == 1 else None
+    in_sweep = importance_in(comparison.root, names) if len(names) == 1 else None
     words = environment.get("command")
     return {
         "name": comparison.name(run),
@@ -55,7 +55,7 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
         "validation": _validation(metrics),
         "curves": curves_of(run),
         "figures": [chart for name, chart in figures_of(folder).items() if name != IMPORTANCE],
-        "importance": importance_in(folder) or of_root,
+        "importance": importance_in(folder) or in_sweep,
         "worst": worst_rows(folder, schema) if schema else [],
         "columns": columns_table(schema) if schema else None,
         "config": (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),
