@@ -87,22 +87,14 @@ def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
         target: {name: metrics.get(f"test/{name}/{target}") for name in names}
         for target in (name.removeprefix(before) for name in metrics if name.startswith(before))
     }
-    tables = [
-        TextTable(
-            caption=caption,
-            head=[noun, *(NAMES.get(name, name) for name in names)],
-            rows=[
-                [title, *(format_score(scores[name], name) for name in names)]
-                for title, scores in rows.items()
-            ],
-            marked=marked,
-        )
-        for caption, noun, rows, marked in (
-            ("Test scores, on rows that took no part in training", "model", models, (0,)),
-            ("Test scores of each target", "target", targets, ()),
-        )
-    ]
-    return tables if targets else tables[:1]
+
+    def table(caption: str, noun: str, rows: Mapping[str, Mapping[str, float | None]]) -> TextTable:
+        head = [noun, *(NAMES.get(name, name) for name in names)]
+        cells = [[title, *map(format_score, scores.values(), names)] for title, scores in rows.items()]
+        return TextTable(caption, head, cells, marked=(0,) if rows is models else ())
+
+    tables = [table("Test scores, on rows that took no part in training", "model", models)]
+    return [*tables, table("Test scores of each target", "target", targets)] if targets else tables
 
 
 def _validation(metrics: Mapping[str, float]) -> str:
