@@ -39,21 +39,27 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("optimizer.lr=0", "optimizer.lr: out of range (found 0, expected above 0, or auto)"),
-        ("optimizer.lr=nan", "optimizer.lr: wrong type (found nan, expected a finite number, or auto)"),
+        ("optimizer.lr=0", "optimizer.lr: invalid value (found 0, expected greater than 0, or auto)"),
+        ("optimizer.lr=nan", "optimizer.lr: invalid value (found nan, expected a finite number, or auto)"),
         (
             "optimizer.weight_decay=-1",
-            "optimizer.weight_decay: out of range (found -1, expected 0 or above, or auto)",
+            "optimizer.weight_decay: invalid value (found -1, expected greater than or equal to 0, or auto)",
         ),
-        ("optimizer.betas=[0.9]", "optimizer.betas: wrong length (found [0.9], expected 2 values)"),
-        ("optimizer.betas=[0.9,1]", "optimizer.betas[1]: out of range (found 1, expected below 1)"),
-        ("model.hidden=64", "model.hidden: wrong type (found 64, expected a list, as in [64,64], or auto)"),
-        ("model.hidden=[64,0]", "model.hidden[1]: out of range (found 0, expected 1 or above)"),
+        (
+            "optimizer.betas=[0.9]",
+            "optimizer.betas: List should have at least 2 items after validation, not 1",
+        ),
+        ("optimizer.betas=[0.9,1]", "optimizer.betas[1]: invalid value (found 1, expected less than 1)"),
+        ("model.hidden=64", "model.hidden: invalid value (found 64, expected a valid list, or auto)"),
+        (
+            "model.hidden=[64,0]",
+            "model.hidden[1]: invalid value (found 0, expected greater than or equal to 1)",
+        ),
         (
             "model.residual=true model.hidden=[3,4]",
             "model: residual=true needs two adjacent hidden layers",
         ),
-        ("model.residual=1", "model.residual: wrong type (found 1, expected true or false)"),
+        ("model.residual=1", "model.residual: invalid value (found 1, expected a valid boolean)"),
         (
             "optimizer=sgd optimizer.momentum=0 optimizer.nesterov=true",
             "optimizer: nesterov=true needs momentum",

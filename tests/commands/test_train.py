@@ -60,7 +60,7 @@ WRONG_INPUT = [
     (["init_from=none"], "none: no such folder"),
     (["-m", "data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"], "'?'"),
     (["-m", "data=synthetic", "data.rows=2,3"], "sets are empty"),
-    (["-m", "seed=1,2", "hydra.launcher.max_members=0"], "max_members: out of range"),
+    (["-m", "seed=1,2", "hydra.launcher.max_members=0"], "max_members: invalid value"),
 ]
 
 

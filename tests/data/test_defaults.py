@@ -16,7 +16,7 @@ from mlplab.data.defaults import (
     FEW_NUMBERS,
     FEW_ROWS,
     FEW_ROWS_DROPOUT,
-    SIZES,
+    SIZES_BY_ROWS,
     resolve_auto,
     typical_train_rows,
 )
@@ -77,7 +77,7 @@ def test_all_keys_that_may_be_auto_are_known_to_summaries() -> None:
 
 
 def test_each_size_has_its_numbers_and_larger_tables_larger_batches_and_fewer_epochs() -> None:
-    for smaller, larger in pairwise(SIZES):
+    for smaller, larger in pairwise(SIZES_BY_ROWS):
         assert smaller.rows < larger.rows
         assert smaller.batch_size <= larger.batch_size
         assert smaller.max_epochs >= larger.max_epochs

@@ -10,8 +10,8 @@ import pytest
 from support import SMALL, resolved, train_into
 from torch import Tensor
 
+from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
-from mlplab.data.loader import Batch
 from mlplab.errors import UserError
 from mlplab.models import Network
 from mlplab.runs.discovery import has_test_scores, read_config

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from mlplab.config import TrainConfig
 from mlplab.console import wrapped
+from mlplab.data.check_task import check_split, check_task
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.read_table import build_table
@@ -22,7 +23,6 @@ from mlplab.data.load_table import opened_source, table_dtype, table_spec
 from mlplab.data.memmap import SHARE_OF_FREE_MEMORY, free_memory
 from mlplab.data.parse import cells_of, parse_str
 from mlplab.data.splits.make_split import make_split
-from mlplab.data.task import absent_classes, check_split, check_task
 from mlplab.errors import Fault, UserError, listed, shortened
 
 MOST_DISTINCT, MOST_HASHES = 100_000, 30_000_000
@@ -88,7 +88,7 @@ def _faults(config: TrainConfig, reader: TableReader, columns: Sequence[Inferred
         table = build_table(reader, columns)
         check_task(config, table)
         split = make_split(config.data.split, table)
-        absent = {part: absent_classes(table, rows) for part, rows in split.parts().items()}
+        absent = {part: table.absent_classes(rows) for part, rows in split.parts().items()}
         check_split(config, table.schema.classes, absent)
     except UserError as error:
         return error.faults

@@ -10,19 +10,19 @@ import torch
 from jaxtyping import Bool, Float, Float64
 
 from mlplab.console import progress_lines
+from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
+from mlplab.data.class_labels import class_numbers
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.load_table import csv_options, spec_of
-from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, Loader
 from mlplab.data.new_data import FrameTransformer, check_columns
 from mlplab.data.parse import cells_of, is_text, parse_float, parse_str
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
-from mlplab.data.task import class_numbers
 from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.runs.predictions import most_likely
 from mlplab.runs.scores import Scores, score_networks, scores
@@ -79,7 +79,9 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
     weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
     imputed = run.network.preprocessing.impute(x.unsqueeze(0))[0]
-    loader = Loader(imputed, y, [every], EVALUATION_ROWS, multiple=EVALUATION_MULTIPLE, weight=weight)
+    loader = Loader(
+        imputed, y, [every], EVALUATION_BATCH_ROWS, multiple=EVALUATION_MULTIPLE, row_weight=weight
+    )
     values, _ = score_networks(run.network, build_loss([run.config.loss]), loader, [len(y)], run.schema)
     return {name: value.item() for name, value in values.items()}
 

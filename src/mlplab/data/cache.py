@@ -8,13 +8,13 @@ from hashlib import sha256
 import numpy as np
 
 from mlplab import config
+from mlplab.data.check_task import check_split, check_task
 from mlplab.data.leaks.seen_rows import SeenRows, count_repeated, seen_rows
 from mlplab.data.leaks.target_leaks import target_leaks
 from mlplab.data.load_table import load_table, table_key
 from mlplab.data.splits.make_split import make_member_splits, make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
-from mlplab.data.task import absent_classes, check_split, check_task
 from mlplab.errors import Fault, UserError, listed
 
 HELD_OUT = "held-out"
@@ -76,7 +76,7 @@ class RunData:
         absent = {part: dict[str, None]() for part in PARTS}
         for member in self.members:
             for part, rows in member.split.parts().items():
-                absent[part].update(dict.fromkeys(absent_classes(self.table, rows)))
+                absent[part].update(dict.fromkeys(self.table.absent_classes(rows)))
         return {part: list(classes) for part, classes in absent.items()}
 
     def check_unchanged(self, saved: object, remedy: str, *, order: bool = True) -> None:

@@ -107,7 +107,7 @@ def check_runs(
     return accepted, refused
 
 
-def check_same_loss(runs: Sequence[Run]) -> None:
+def check_same_loss(runs: Sequence[ComposedRun] | Sequence[Run]) -> None:
     """Checks that the runs of each table can be ranked if all monitor `val/loss`.
 
     Raises:

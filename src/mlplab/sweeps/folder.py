@@ -22,9 +22,6 @@ SEARCH_FILE = "search.json"
 SLURM = "slurm"
 """Folder with the files of Slurm jobs."""
 
-SLURM_JOBS = f"{SLURM}/jobs.json"
-"""The jobs that have not ended."""
-
 STACKS = "stacks"
 """Folder with the training states of unfinished stacks."""
 
@@ -54,14 +51,11 @@ def check_kind(root: Path, *, searches: bool) -> None:
     Raises:
         UserError: otherwise.
     """
-    what, remedy, has_study = "", "choose a different folder: name=…", (root / STUDY_FILE).is_file()
+    has_study, remedy = (root / STUDY_FILE).is_file(), "choose a different folder: name=…"
+    if has_study and not searches:
+        raise UserError(Fault("is the folder of a search", str(root), remedy=remedy))
     if searches and not has_study and any(runs_below(root, DEPTH - 1)):
-        what = "contains runs that are not of a search"
-    elif has_study and not searches:
-        what = "is the folder of a search"
-        remedy += "; or type the search's command again"
-    if what:
-        raise UserError(Fault(what, str(root), remedy=remedy))
+        raise UserError(Fault("contains runs that are not of a search", str(root), remedy=remedy))
 
 
 def _is_of_a_run(folder: Path) -> bool:

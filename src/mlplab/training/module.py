@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mlplab import config
 from mlplab.config.metrics import sign_of
-from mlplab.data.loader import Batch
+from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
 from mlplab.training.evaluation import Evaluation, Mean, Values
 from mlplab.training.losses import batch_losses, build_loss

@@ -11,8 +11,8 @@ import polars as pl
 from mlplab.commands.importance import Importance
 from mlplab.commands.report.charts import figures_of
 from mlplab.console import plural
+from mlplab.data.class_labels import label_values
 from mlplab.data.schema import ColumnRow, Schema, column_rows
-from mlplab.data.task import label_values
 from mlplab.errors import UserError, listed
 from mlplab.figures import IMPORTANCE
 from mlplab.runs.folder import TEST_PREDICTIONS

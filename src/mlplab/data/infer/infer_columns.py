@@ -9,7 +9,7 @@ from jaxtyping import Bool
 
 from mlplab.data.dates import DATE_PARTS, LAST_YEAR
 from mlplab.data.infer.bad_cells import check_cells
-from mlplab.data.infer.class_target import class_fault, constant_fault, find_classes, number_note
+from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes, number_note
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.suspicious_numbers import (
     compact_date_note,

@@ -89,12 +89,8 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         left_out=left_out,
     )
     keep = [column.location.start + feature for column in inputs for feature in column.keep]
-    keys = [
-        (column.role, () if column.texts is None else tuple(column.texts.sort()))
-        for column in columns
-        if column.role in ("group", "time")
-    ]
-    return Table.of(where, schema, _compacted(reader.features, keep), reader.others, keys)
+    split_roles = [column.role for column in columns if column.role in ("group", "time")]
+    return Table.of(where, schema, _compacted(reader.features, keep), reader.others, split_roles)
 
 
 def _warn(columns: Mapping[str, str], source: Source, action: str = "") -> None:

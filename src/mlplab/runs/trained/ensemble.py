@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64, Shaped
 
-from mlplab.data.loader import EVALUATION_MULTIPLE
+from mlplab.data.batches.loader import EVALUATION_MULTIPLE
+from mlplab.data.class_labels import label_values
 from mlplab.data.new_data import FrameLike, FrameTransformer, as_frame
 from mlplab.data.parse import cells_of, plain_floats
-from mlplab.data.task import label_values
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.predictions import most_likely, spread_columns, weighted_mean
 from mlplab.runs.selection import check_no_choice, select_runs
