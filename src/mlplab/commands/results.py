@@ -16,7 +16,7 @@ from mlplab.data.io.csv_writer import write_csv
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.best_trial import trial_number
-from mlplab.runs.discovery import is_compatible, runs_below
+from mlplab.runs.discovery import is_compatible, runs_in
 from mlplab.runs.ranking import SPLIT_KEYS, configurations, score
 from mlplab.runs.selection import (
     RUN,
@@ -67,7 +67,7 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     Raises:
         UserError: if there are no runs.
     """
-    paths = {run.resolve(): run for folder in folders for run in _runs_below(folder)}  # without repeats
+    paths = {run.resolve(): run for folder in folders for run in runs_in(folder)}  # without repeats
     if other := [run for run in paths.values() if not is_compatible(run)]:
         log.warning("left out runs of a different version of mlplab: %s", listed(map(str, other), 3))
     read = [read_run(run) for run in paths.values() if run not in other or len(other) == len(paths)]
@@ -75,16 +75,6 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     if repeats := len(read) - len(runs):
         what = "left out %d of %d runs: same configuration and seed as another run"
         log.info(what, repeats, len(read))
-    return runs
-
-
-def _runs_below(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(Fault("no such folder", str(folder), remedy="give run or sweep folders, or outputs/"))
-    runs = list(runs_below(folder))
-    if not runs:
-        expected = "folders with config.yaml and metrics.json in them"
-        raise UserError(Fault("contains no run", str(folder), expected=expected))
     return runs
 
 

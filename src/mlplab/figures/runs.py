@@ -131,7 +131,7 @@ def _dots(
             "value": run.values.get(key),
             "best": run.name == best_run,
         }
-        for order, run in sorted(shown, key=lambda each: each[1].status == "done")  # in front
+        for order, run in sorted(shown, key=lambda item: item[1].status == "done")  # in front
     ]
     kinds = {status: kind for status, kind in KINDS.items() if any(row["status"] == status for row in rows)}
     shape, colour = (

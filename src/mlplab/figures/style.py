@@ -154,9 +154,9 @@ def sample(rows: Int64[np.ndarray, " row"], count: int = MOST_POINTS) -> Int64[n
 
 def row_count(shown: int, total: int, weight: Float64[np.ndarray, " row"] | None = None) -> str:
     """How many of the test rows a figure shows, and whether what it shows depends on weights."""
-    of_all = plural(total, "test row")
+    rows = plural(total, "test row")
     is_weighted = weight is not None and len(np.unique(weight)) > 1
-    return (of_all if shown == total else f"{shown:,} of {of_all}") + ", by their weights" * is_weighted
+    return (rows if shown == total else f"{shown:,} of {rows}") + ", by their weights" * is_weighted
 
 
 def rounded(value: float) -> float:

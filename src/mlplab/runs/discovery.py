@@ -49,6 +49,21 @@ def runs_below(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
             yield from runs_below(Path(entry.path), depth - 1)
 
 
+def runs_in(folder: Path) -> list[Path]:
+    """The run folders in a folder, as `runs_below`.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "no such folder"
+        raise UserError(Fault(what, str(folder), remedy="give the folder of a run or a sweep, or outputs/"))
+    if not (runs := list(runs_below(folder))):
+        expected = "folders with config.yaml and metrics.json in them"
+        raise UserError(Fault("contains no run", str(folder), expected=expected))
+    return runs
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """The content of a run's config.yaml, not validated.
 

@@ -3,11 +3,11 @@
 import logging
 from pathlib import Path
 
-from mlplab.console import progress_lines
+from mlplab.console import plural, progress_lines
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.imports import heavy_imports
-from mlplab.runs.discovery import REPORT_FILE, runs_below
+from mlplab.runs.discovery import REPORT_FILE, runs_in
 
 log = logging.getLogger(__name__)
 
@@ -20,15 +20,9 @@ def report(folder: Path) -> Path:
     Raises:
         UserError: if there is no such folder, no run in it that can be read, or no permission to write.
     """
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "no such folder"
-        raise UserError(Fault(what, str(folder), remedy="give the folder of a run or a sweep, or outputs/"))
     runs = list[Path]()
-    with progress_lines(log.info, lambda: f"reading {len(runs):,} runs"):
-        runs += runs_below(folder)
-        if not runs:
-            expected = "folders with config.yaml and metrics.json in them"
-            raise UserError(Fault("contains no run", str(folder), expected=expected))
+    with progress_lines(log.info, lambda: f"reading {plural(len(runs), 'run')}"):
+        runs += runs_in(folder)
         with heavy_imports():
             from mlplab.commands.report.page import page
 

@@ -42,7 +42,7 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
     metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
     scores = _score_tables(metrics) if run.done else []
     names = [comparison.name(run) for run in comparison.runs]
-    of_root = importance_in(comparison.root, names) if len(names) == 1 else None
+    in_sweep = importance_in(comparison.root, names) if len(names) == 1 else None
     words = environment.get("command")
     return {
         "name": comparison.name(run),
@@ -55,7 +55,7 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
         "validation": _validation(metrics),
         "curves": curves_of(run),
         "figures": [chart for name, chart in figures_of(folder).items() if name != IMPORTANCE],
-        "importance": importance_in(folder) or of_root,
+        "importance": importance_in(folder) or in_sweep,
         "worst": worst_rows(folder, schema) if schema else [],
         "columns": columns_table(schema) if schema else None,
         "config": (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),
@@ -87,22 +87,14 @@ def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
         target: {name: metrics.get(f"test/{name}/{target}") for name in names}
         for target in (name.removeprefix(before) for name in metrics if name.startswith(before))
     }
-    tables = [
-        TextTable(
-            caption=caption,
-            head=[noun, *(NAMES.get(name, name) for name in names)],
-            rows=[
-                [title, *(format_score(scores[name], name) for name in names)]
-                for title, scores in rows.items()
-            ],
-            marked=marked,
-        )
-        for caption, noun, rows, marked in (
-            ("Test scores, on rows that took no part in training", "model", models, (0,)),
-            ("Test scores of each target", "target", targets, ()),
-        )
-    ]
-    return tables if targets else tables[:1]
+
+    def table(caption: str, noun: str, rows: Mapping[str, Mapping[str, float | None]]) -> TextTable:
+        head = [noun, *(NAMES.get(name, name) for name in names)]
+        cells = [[title, *map(format_score, scores.values(), names)] for title, scores in rows.items()]
+        return TextTable(caption, head, cells, marked=(0,) if rows is models else ())
+
+    tables = [table("Test scores, on rows that took no part in training", "model", models)]
+    return [*tables, table("Test scores of each target", "target", targets)] if targets else tables
 
 
 def _validation(metrics: Mapping[str, float]) -> str:
