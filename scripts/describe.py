@@ -1,10 +1,8 @@
 """Shows how training would read the columns of a table, without training.
 
-python scripts/describe.py data=csv data.path=my.csv
-python scripts/describe.py data=csv data.path=my.csv data.target=price data.columns.zip=categorical
+python scripts/describe.py data.path=my.csv [data.target=price] [data.columns.zip=categorical]
 
   data.path=PATH          a CSV (also .gz or .zst) or Parquet file, a folder of such files, or a pattern
-  data.target=COLUMN      the target; it may be left out
   task=TASK               regression, binary or multiclass, instead of the task that the target suggests
   data.columns.NAME=KIND  numeric, boolean, categorical, date, a date format like %d.%m.%Y, or drop
   data/split=OPTION       and all other keys of scripts/train.py

@@ -1,24 +1,15 @@
-"""Scores a trained run on its test rows or on a different file.
+"""Scores a trained run, and writes the scores to FOLDER/evaluation.json.
 
-python scripts/evaluate.py run=FOLDER [data.path=other.csv]
-python scripts/evaluate.py run=FOLDER importance=true
+python scripts/evaluate.py run=FOLDER [data.path=other.csv] [importance=true]
 python scripts/evaluate.py run=SWEEP select=5
 
   run=FOLDER             the folder of a run, or of a sweep, whose runs are also scored as an ensemble
-  runs=best              which runs of a sweep: best, all seeds and folds of the configuration with the best
-                         mean validation metric; all; or N, the N runs with the best validation metric
-  data.path=FILE         a CSV or Parquet file with the target; without it, the run's own test rows.
-                         Rows that were in training or validation are left out
-  training_rows=include  includes those rows; the scores are then not test scores
-  importance=true        also tells which columns matter: how much the error grows when a column is shuffled,
-                         and how predictions depend on the most important columns. Writes
-                         FOLDER/importance.json and FOLDER/figures
-  select=N               chooses an ensemble of the sweep's runs in N steps. Each step adds the run that most
-                         lowers the error of the mean prediction on the validation rows; a run that is added
-                         several times weighs more. Copies of the chosen runs are written to SWEEP/ensemble-N,
-                         which can be used as run=…; an earlier choice there is replaced
-
-Prints the scores (and for classes the confusion matrix), and writes them to FOLDER/evaluation.json.
+  runs=best              of a sweep: best, the configuration with the best mean validation metric; all; or N
+  data.path=FILE         a CSV or Parquet file with the target; without it, the run's own test rows
+  training_rows=include  also scores rows of FILE that were in training or validation: then it is no test
+  importance=true        tells which columns matter; writes FOLDER/importance.json and FOLDER/figures
+  select=N               chooses an ensemble of a sweep's runs in N steps: each adds the run that most lowers
+                         the error on the validation rows; it is written to SWEEP/ensemble-N
 """
 
 from pathlib import Path
@@ -33,18 +24,12 @@ from mlplab.errors import Fault, UserError
 from mlplab.imports import heavy_imports
 
 
-class Data(Arguments):
-    """A different file."""
-
-    path: Text
-
-
 class Evaluate(Arguments):
     """The arguments of evaluate."""
 
     run: Text
     runs: Text = "best"
-    data: Data | None = None
+    data_path: Annotated[Text | None, Field(alias="data.path")] = None
     training_rows: Literal["exclude", "include"] = "exclude"
     importance: bool = False
     select: Annotated[int, Field(gt=0)] | None = None
@@ -69,18 +54,18 @@ def evaluate(arguments: Evaluate) -> None:
     torch.set_num_threads(1)
     result = evaluate(
         Path(arguments.run),
-        arguments.data.path if arguments.data else None,
+        arguments.data_path,
         runs=arguments.runs,
         training_rows=arguments.training_rows,
         importance=arguments.importance,
     )
     console = Console()
     print_line(console, f"{result.source}: {result.rows} rows")
-    rows = {network_name(result.networks): result.members[0]}
-    if len(result.members) > 1:
+    rows = {network_name(result.networks): result.runs[0]}
+    if len(result.runs) > 1:
         mean, sd = result.mean_and_sd()
-        of_runs = "networks" if result.networks == len(result.members) else "runs"
-        rows = {f"mean of {len(result.members)} {of_runs}": mean, "their standard deviation": sd}
+        noun = "networks" if result.networks == len(result.runs) else "runs"
+        rows = {f"mean of {len(result.runs)} {noun}": mean, "their standard deviation": sd}
         rows |= {"their ensemble": result.ensemble} if result.ensemble else {}
     rows |= result.baselines
     console.print(score_table(rows, "test" if result.part == "test" else "all rows, not a test"))
@@ -94,10 +79,9 @@ def evaluate(arguments: Evaluate) -> None:
 
 def select(arguments: Evaluate, steps: int) -> None:
     """Chooses an ensemble; prints its runs and a table of scores."""
-    if others := sorted(arguments.model_fields_set - {"run", "select"}):
-        what = f"cannot be combined with {others[0]}="
-        remedy = f"remove it; afterwards, evaluate the choice: run={arguments.run}/ensemble-{steps}"
-        raise UserError(Fault(what, f"select={steps}", remedy=remedy))
+    if arguments.model_fields_set > {"run", "select"}:
+        remedy = f"afterwards, evaluate the choice: run={arguments.run}/ensemble-{steps}"
+        raise UserError(Fault("takes no key but run=", f"select={steps}", remedy=remedy))
     with heavy_imports():
         import torch
         from rich.console import Console

@@ -3,17 +3,14 @@
 python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
 
   run=FOLDER       the folder of a run, or of a sweep, whose runs predict as an ensemble
-  runs=best        which runs of a sweep: best, all seeds and folds of the configuration with the best mean
-                   validation metric; all; or N, the N runs with the best validation metric
+  runs=best        of a sweep: best, the configuration with the best mean validation metric; all; or N
   input=FILE       CSV, or Parquet (.parquet, .pq); - is standard input
-  output=FILE      the same rows with a column `prediction` (and for classes `probability_<class>` for each),
-                   as CSV or Parquet; - is standard output
-  threshold=P      predicts the second of two classes from this probability on; without it, the more likely
-  spread=true      adds columns that tell how far the networks of an ensemble disagree: `prediction_sd`, or
-                   for classes `entropy` and `disagreement`
+  output=FILE      the same rows and `prediction`, of classes `probability_<class>`; - is standard output
+  threshold=P      predicts the second of two classes from this probability on
+  spread=true      adds how far networks disagree: `prediction_sd`, of classes `entropy` and `disagreement`
   overwrite=true   replaces an existing output
   escape_formulas=true
-                   puts a ' before text in CSV that a spreadsheet would interpret as a formula
+                   puts a ' before text that a spreadsheet would interpret as a formula
 """
 
 from pathlib import Path
@@ -45,16 +42,8 @@ def predict(arguments: Predict) -> None:
         from mlplab.commands.predict import predict
 
     torch.set_num_threads(1)
-    predict(
-        Path(arguments.run),
-        arguments.input,
-        arguments.output,
-        runs=arguments.runs,
-        threshold=arguments.threshold,
-        spread=arguments.spread,
-        overwrite=arguments.overwrite,
-        escape_formulas=arguments.escape_formulas,
-    )
+    options = arguments.model_dump(exclude={"run", "input", "output"})
+    predict(Path(arguments.run), arguments.input, arguments.output, **options)
 
 
 if __name__ == "__main__":

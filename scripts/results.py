@@ -8,26 +8,26 @@ python scripts/results.py outputs/sweep --watch
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from mlplab.cli.terminal import VERSION, exit_status, log_to_terminal, version_line
+from mlplab.cli.arguments import flags_command
 
 
 def results(arguments: argparse.Namespace) -> None:
     """Prints the table."""
     from rich.console import Console
 
-    from mlplab.commands.results import read_runs, results_by_table, results_csv
-    from mlplab.commands.results_search import search_table
+    from mlplab.commands.results import read_runs, results_by_table, results_csv, results_of_search
     from mlplab.commands.results_table import results_table
-    from mlplab.runs.selection import trials_in_order
+    from mlplab.runs.compare.run_result import trials_in_order
 
     if arguments.watch:
-        _watch(arguments)
+        watch(arguments.folders)
     by = [key for key in arguments.by.split(",") if key] if arguments.by else None
     runs, console = read_runs(arguments.folders), Console()
     if arguments.format == "terminal" and by is None and trials_in_order(runs):
-        console.print(search_table(runs, console.width, arguments.sort))
+        console.print(results_table(results_of_search(runs, arguments.sort), console.width))
         return
     tables = results_by_table(runs, by, arguments.sort)
     if arguments.format == "csv":
@@ -37,54 +37,32 @@ def results(arguments: argparse.Namespace) -> None:
         console.print(results_table(results, console.width, results.title if len(tables) > 1 else None))
 
 
-def _watch(arguments: argparse.Namespace) -> None:
+def watch(folders: Sequence[Path]) -> None:
     """Shows a sweep or a run until it ends."""
     from rich.console import Console
 
     from mlplab.errors import Fault, UserError, listed
     from mlplab.sweeps.watch.watch import watch
 
-    if arguments.format != "terminal":
-        what, remedy = f"cannot be combined with --format {arguments.format}", "leave out one of them"
-        raise UserError(Fault(what, "--watch", remedy=remedy))
-    if len(arguments.folders) > 1:
-        found, remedy = listed(map(str, arguments.folders)), "give the folder of one sweep"
+    if len(folders) > 1:
+        found, remedy = listed(map(str, folders)), "give the folder of one sweep"
         raise UserError(Fault("watches one folder", "--watch", found, remedy=remedy))
     console = Console()
-    [folder] = arguments.folders
-    watch(folder, console, live=sys.stdout.isatty() and not console.is_dumb_terminal)
+    watch(folders[0], console, live=sys.stdout.isatty() and not console.is_dumb_terminal)
 
 
-def main() -> None:
-    """Reads the command line."""
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="FOLDER", help="run or sweep folders, or outputs"
+        "folders", nargs="+", type=Path, metavar="FOLDER", help="of runs or sweeps, or outputs"
     )
-    parser.add_argument(
-        "--by",
-        metavar="KEYS",
-        help="comma-separated keys to group by; 'run' lists each run. Default: the keys in which runs "
-        "differ, except seeds and folds, over which scores are averaged",
-    )
-    parser.add_argument(
-        "--sort",
-        metavar="NAME",
-        help="a metric (best first), or a key of --by. Default: the validation metric of the runs",
-    )
-    parser.add_argument(
-        "--watch",
-        action="store_true",
-        help="show a sweep while it trains, and its table at the end: in another terminal, or on any machine "
-        "that sees the folder. Ctrl-C ends it",
-    )
-    parser.add_argument(VERSION, action="version", version=version_line())
-    parser.add_argument("--format", choices=["terminal", "csv"], default="terminal")
-    log_to_terminal("stderr")
-    sys.exit(exit_status(lambda: results(parser.parse_args())))
-
-
-if __name__ == "__main__":
-    main()
+    by = "keys to group by, with commas between them; or 'run'. Default: all that vary but seeds and folds"
+    parser.add_argument("--by", metavar="KEYS", help=by)
+    sort = "a metric (best first), or a key of --by. Default: the validation metric of the runs"
+    parser.add_argument("--sort", metavar="NAME", help=sort)
+    printed = parser.add_mutually_exclusive_group()
+    printed.add_argument("--watch", action="store_true", help="show a sweep while it trains; Ctrl-C ends it")
+    printed.add_argument("--format", choices=["terminal", "csv"], default="terminal")
+    flags_command(results, parser)

@@ -24,7 +24,6 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl  # internal, but
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import (
-    HISTOGRAMS,
     IMAGES,
     SCALARS,
     TENSORS,
@@ -176,7 +175,7 @@ def status_of(run: Path) -> str:
 
 def events_of(folder: Path) -> EventAccumulator:
     """What TensorBoard reads from a run's folder."""
-    events = EventAccumulator(str(folder), size_guidance={SCALARS: 0, TENSORS: 0, IMAGES: 0, HISTOGRAMS: 0})
+    events = EventAccumulator(str(folder), size_guidance={SCALARS: 0, TENSORS: 0, IMAGES: 0})
     if any(folder.glob("events.out.tfevents.*")):  # not where a run has no such logger
         events.Reload()
     return events

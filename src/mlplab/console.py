@@ -1,7 +1,7 @@
 """Lines on the terminal, or wherever the output goes."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import fill
 from threading import Event, Thread
@@ -20,6 +20,11 @@ def print_line(console: Console, line: str) -> None:
 def plural(count: int, noun: str) -> str:
     """A number of things: `1 run`, `3 runs`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def first_few(lines: Sequence[str], most: int = 3) -> list[str]:
+    """The first lines, and a sign that there are more."""
+    return [*lines[:most], *(["  …"] if len(lines) > most else [])]
 
 
 def wrapped(text: str, width: int) -> str:

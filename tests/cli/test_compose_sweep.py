@@ -71,7 +71,7 @@ def test_a_mistake_in_one_run_is_reported_for_that_run_only(compose: Compose) ->
     assert isinstance(last, ComposedRun)
     assert (good.config.optimizer.lr, last.config.optimizer.lr) == (0.1, 0.2)
     assert isinstance(bad, RefusedRun)
-    assert bad.reason == "optimizer.lr: out of range (found -1, expected above 0, or auto)"
+    assert bad.reason == "optimizer.lr: invalid value (found -1, expected greater than 0, or auto)"
     assert bad.folder == Path("outputs/s/lr=-1")
 
 

@@ -143,7 +143,7 @@ def test_a_signal_ends_it_quietly(
     [
         (
             ["s", "--format", "csv"],
-            ["--watch: cannot be combined with --format csv", "leave out one of them"],
+            ["argument --watch: not allowed with argument --format"],
         ),
         (["s", "o/t"], ["--watch: watches one folder (found s, o/t)", "give the folder of one sweep"]),
         (["absent"], ["absent: no such folder", "give the folder of a sweep or a run"]),

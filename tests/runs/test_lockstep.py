@@ -113,7 +113,7 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
     for member in range(3):
         own = [f"seed={source.randrange(100)}", f"optimizer.lr={choose('1e-2', '1e-3')}"]
         own.append(f"model.dropout={choose('0', '0.2')}" if widths else "model.dropout=0")
-        own.append(f"scheduler={choose('cosine', 'constant', 'step', 'plateau')}")
+        own.append(f"scheduler={choose('cosine', 'constant', 'step')}")
         own.append(f"callbacks.early_stopping.patience={choose('null', '1')}")
         own += [f"loss.label_smoothing={choose('0', '0.1')}"] if classes else []
         own.append(f"data.split.fold={member}" if by_fold else f"data.split.seed={choose('0', '1')}")

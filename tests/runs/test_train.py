@@ -62,7 +62,7 @@ MEMBERS = (
     "shared",
     [
         ["model.dropout=0.2"],
-        ["model.norm=layer", "model.activation=gelu", "scheduler=plateau"],
+        ["model.norm=layer", "model.activation=gelu", "scheduler=cosine"],
         ["model.residual=true", "optimizer=sgd", "loss=huber", "scheduler=step"],
         ["trainer.gradient_clip_val=0.1", "optimizer=adam", "loss=mae", "model.activation=tanh"],
     ],

@@ -14,10 +14,10 @@ from optuna.trial import TrialState
 from mlplab.config import Sweep, parse_sweep
 from mlplab.errors import Fault, UserError
 from mlplab.runs.best_trial import trial_number
-from mlplab.runs.selection import RunResult
+from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.search.loop import next_bracket, train_trials
 from mlplab.sweeps.search.space import read_space
-from mlplab.sweeps.search.study import SearchIdentity, SearchStudy, TrialResult, status_of
+from mlplab.sweeps.search.study import SearchStudy, TrialResult, status_of
 from mlplab.training.callbacks.rungs import Bracket
 
 SPACE = read_space(
@@ -239,21 +239,21 @@ def test_a_lock_that_a_killed_process_has_left_is_taken_over(
 
 
 def test_what_a_search_is_does_not_change(tmp_path: Path) -> None:
-    identity = SearchIdentity({"a": "0 to 1"}, {"seed": 0, "task": "auto"}, {"rows": 9})
+    space, configuration = {"a": "0 to 1"}, {"seed": 0, "task": "auto"}
     study = study_in(tmp_path)
-    assert study.check_same(identity) == identity
+    assert study.check_same(space, configuration, {"rows": 9}) == {"rows": 9}
     study.ask({})
-    assert study.check_same(SearchIdentity(identity.space, identity.configuration, {})).table == {"rows": 9}
-    for space, configuration, message in (
-        ({"b": "0 to 1"}, {"seed": 1}, r"b: differs .* \(found 0 to 1, expected no such key\)"),
-        ({"a": "0 to 1"}, {"seed": 1}, r"seed: differs from the search in .* \(found 1, expected 0\)"),
+    assert study.check_same(space, configuration, {}) == {"rows": 9}
+    for other, message in (
+        ({"b": "0 to 1"}, r"b: differs .* \(found 0 to 1, expected no such key\)"),
+        (space, r"seed: differs from the search in .* \(found 1, expected 0\)"),
     ):
         with pytest.raises(UserError, match=message):
-            study.check_same(SearchIdentity(space, configuration, {}))
+            study.check_same(other, {"seed": 1}, {})
     storage = JournalStorage(JournalFileBackend(str(study.path)))
     optuna.load_study(study_name="search", storage=storage).set_user_attr("identity", {"version": "0.1"})
     with pytest.raises(UserError, match="was written by another version of mlplab"):
-        study_in(tmp_path).check_same(identity)
+        study_in(tmp_path).check_same(space, configuration, {})
 
 
 def test_trials_are_compared_with_those_that_have_ended(tmp_path: Path) -> None:

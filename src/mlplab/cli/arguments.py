@@ -1,8 +1,8 @@
-"""Commands with plain `key=value` arguments, without a composed configuration."""
+"""Commands with plain arguments, without a composed configuration."""
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,6 +33,13 @@ def command(run: Callable[[Any], None], arguments: type[Arguments], usage: str) 
     sys.exit(status if words else 2)
 
 
+def flags_command(run: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
+    """As `command`, with arguments that are not keys."""
+    parser.add_argument(VERSION, action="version", version=version_line())
+    log_to_terminal("stderr")
+    sys.exit(exit_status(lambda: run(parser.parse_args())))
+
+
 def print_usage(words: Sequence[str], usage: str) -> bool:
     """Prints the version or the usage if the command line requests it or is empty; False otherwise."""
     if VERSION in words:
@@ -50,20 +57,13 @@ def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
     Raises:
         UserError: if a word is not key=value, a key is given twice, or a value is invalid.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            remedy = f"type run={word}" if "run" in arguments.model_fields and Path(word).is_dir() else ""
+            remedy = f"type run={word}" if "run" in arguments.model_fields else ""
             raise UserError(Fault("is not an argument", word, expected="key=value", remedy=remedy))
-        *sections, last = key.split(".")
-        place = values
-        for section in sections:
-            place = place.setdefault(section, {})
-            if not isinstance(place, dict):
-                given = f"{key.removesuffix(f'.{last}')}={place}"
-                raise UserError(Fault(f"cannot be combined with {key}=…", given, remedy=f"remove {given}"))
-        if last in place:
+        if key in values:
             raise UserError(Fault("is given twice", key, remedy="remove one of them"))
-        place[last] = value
+        values[key] = value
     return validated(values, arguments, root=arguments)

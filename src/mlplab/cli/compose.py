@@ -19,7 +19,6 @@ from omegaconf import DictConfig, OmegaConf
 from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import readable
 from mlplab.cli.terminal import VERSION, version_line
-from mlplab.config import check_name
 from mlplab.errors import Fault, UserError, shortened
 
 Compose = Callable[[Sequence[str]], DictConfig]
@@ -162,14 +161,5 @@ def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
 
 
 def register_resolvers() -> None:
-    """Registers `${pid:}` and `${below:root,name}` for `conf/`."""
+    """Registers `${pid:}` for `conf/`."""
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
-    OmegaConf.register_new_resolver("below", _below, replace=True)
-
-
-def _below(root: str, name: object) -> str:
-    """The folder `name` in `root`; it must not lead out of `root`."""
-    try:
-        return f"{root}/{check_name(str(name))}"
-    except ValueError as error:
-        raise UserError(Fault(str(error), "name", repr(name))) from None

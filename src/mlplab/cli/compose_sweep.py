@@ -6,11 +6,13 @@ choose the same options share one composition, in which the values of each run a
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel
 
@@ -22,9 +24,6 @@ from mlplab.config.dotted_keys import quoted
 from mlplab.errors import UserError
 from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.sweep import ComposedSweep
-
-Sections = dict[tuple[str, str], BaseModel]
-"""The sections of configurations by their names and contents: equal ones are stored once."""
 
 
 def compose_sweep(compose: Compose, overrides: Sequence[str]) -> ComposedSweep:
@@ -40,79 +39,89 @@ def compose_sweep(compose: Compose, overrides: Sequence[str]) -> ComposedSweep:
     always = [line for line in shared if is_of_hydra(line)]
     if "name" not in typed:  # by default, it contains the time
         always.append(f"name={quoted(str(common.name))}")
-
-    def compose_runs(runs: Mapping[str, Sequence[str]]) -> Iterator[ComposedRun | RefusedRun]:
-        composer = _RunComposer(compose, common, shared, always)
-        for name, lines in runs.items():
-            values: dict[str, Any] = {}
-            try:
-                values = composer.values(lines)
-                run: ComposedRun | RefusedRun = ComposedRun(composer.parsed(values), root / name)
-            except UserError as error:
-                run = RefusedRun(root / name, values, error)
-            yield run
-
     return ComposedSweep(
         root=root,
         overrides=[line for line in overrides if not is_of_hydra(line)],
         choices=common.hydra.runtime.choices,
         settings=parse_sweep(plain_section(common, SWEEP)),
         launcher=parse_launcher(plain_section(common.hydra, "launcher")),
-        compose=compose_runs,
+        compose=_RunComposer(lambda lines: compose([*lines, *always]), root, common, shared).runs,
     )
 
 
+@dataclass
+class _Composition:
+    """A composed configuration, and the overrides that its values are those of."""
+
+    cfg: DictConfig
+    lines: set[str]
+
+
 class _RunComposer:
-    """Composes runs one after another.
+    """Composes the runs of a sweep one after another.
 
     Args:
         common: what they have in common.
         shared: its overrides.
-        always: overrides that are not among those of a run.
     """
 
-    def __init__(
-        self, compose: Compose, common: DictConfig, shared: Sequence[str], always: Sequence[str]
-    ) -> None:
-        self._compose, self._common, self._shared, self._always = compose, common, shared, always
+    def __init__(self, compose: Compose, root: Path, common: DictConfig, shared: Sequence[str]) -> None:
+        self._compose, self._root, self._shared = compose, root, shared
         self._values = OmegaConf.to_container(common)
-        self._compositions: dict[tuple[str, ...], _Composition | UserError] = {}
-        self._sections = Sections()
+        self._compositions: dict[tuple[str, ...], _Composition | UserError] = {
+            (): _Composition(copy.deepcopy(common), set(shared))
+        }
+        self._sections: dict[tuple[str, str], BaseModel] = {}
         parser = OverridesParser.create()
+        self._parse_override = cache(parser.parse_override)  # runs share most of their overrides
 
-        @cache  # runs share most of their overrides
-        def parse_override(line: str) -> Override:
-            with explained():
-                return parser.parse_override(line)
+    def runs(self, overrides: Mapping[str, Sequence[str]]) -> Iterator[ComposedRun | RefusedRun]:
+        """The runs with these overrides, by the names of their folders."""
+        for name, lines in overrides.items():
+            values: dict[str, Any] = {}
+            try:
+                values = self._composed(lines)
+                run: ComposedRun | RefusedRun = ComposedRun(self._typed(values), self._root / name)
+            except UserError as error:
+                run = RefusedRun(self._root / name, values, error)
+            yield run
 
-        self._parse_override = parse_override
-
-    def values(self, lines: Sequence[str]) -> dict[str, Any]:
-        """The configuration of a run with some overrides, as plain data.
-
-        Raises:
-            UserError: if an override is wrong, or a value is missing.
-        """
-        overrides = {line: self._parse_override(line) for line in lines}
-        choices = tuple(
-            line
-            for line, override in overrides.items()
-            if line not in self._shared and not _sets_value(override, self._values)
-        )
+    def _composed(self, lines: Sequence[str]) -> dict[str, Any]:
+        """The configuration with some overrides, as plain data."""
+        with explained():
+            overrides = {line: self._parse_override(line) for line in lines}
+        choices = tuple(line for line in lines if self._chooses(line, overrides[line]))
         if choices not in self._compositions:
             try:
-                cfg = self._compose([*lines, *self._always]) if choices else copy.deepcopy(self._common)
-                composition: _Composition | UserError = _Composition(cfg, lines if choices else self._shared)
+                self._compositions[choices] = _Composition(self._compose(lines), set(lines))
             except UserError as error:
-                composition = error
-            self._compositions[choices] = composition
+                self._compositions[choices] = error
         composition = self._compositions[choices]
         if isinstance(composition, UserError):
             raise composition
-        return composition.values(overrides)
+        changed = [override for line, override in overrides.items() if line not in composition.lines]
+        composition.lines = set()  # if one fails, the next run sets all
+        with explained():
+            for override in changed:
+                OmegaConf.update(composition.cfg, override.key_or_group, override.value(), merge=True)
+        composition.lines = set(lines)
+        return plain(composition.cfg)
 
-    def parsed(self, values: Mapping[str, Any]) -> TrainConfig:
-        """A typed configuration. Equal sections are stored once: those of thousands of runs take memory."""
+    def _chooses(self, line: str, override: Override) -> bool:
+        """Whether an override chooses an option or adds a key, and does not only change a value."""
+        if line in self._shared:
+            return False
+        if override.package or override.type != OverrideType.CHANGE or isinstance(override.value(), dict):
+            return True
+        values: Any = self._values
+        for part in override.key_or_group.split("."):
+            if not isinstance(values, dict) or part not in values:
+                return True
+            values = values[part]
+        return isinstance(values, dict)
+
+    def _typed(self, values: Mapping[str, Any]) -> TrainConfig:
+        """A configuration. Equal sections are stored once: those of thousands of runs take memory."""
         config = parse(values)
         sections = {name: value for name, value in config if isinstance(value, BaseModel)}
         shared = {
@@ -120,35 +129,3 @@ class _RunComposer:
             for name, section in sections.items()
         }
         return config.model_copy(update=shared)
-
-
-class _Composition:
-    """A composed configuration in which the values of each run are replaced in turn.
-
-    Args:
-        lines: its overrides.
-    """
-
-    def __init__(self, cfg: DictConfig, lines: Sequence[str]) -> None:
-        self._cfg, self._lines = cfg, set(lines)
-
-    def values(self, overrides: Mapping[str, Override]) -> dict[str, Any]:
-        """The configuration with these overrides, as plain data."""
-        changed = [override for line, override in overrides.items() if line not in self._lines]
-        self._lines = set()  # if one fails, the next run sets all
-        with explained():
-            for override in changed:
-                OmegaConf.update(self._cfg, override.key_or_group, override.value(), merge=True)
-        self._lines = set(overrides)
-        return plain(self._cfg)
-
-
-def _sets_value(override: Override, values: Any) -> bool:
-    """Whether an override only changes one of the values, without choosing an option or adding a key."""
-    if override.package or override.is_add() or override.is_force_add() or override.is_delete():
-        return False
-    for part in override.key_or_group.split("."):
-        if not isinstance(values, dict) or part not in values:
-            return False
-        values = values[part]
-    return not isinstance(values, dict) and not isinstance(override.value(), dict)

@@ -21,10 +21,8 @@ def explained() -> Iterator[None]:
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise explain(error) from error
     except (ValueError, TypeError) as error:  # Hydra's, for optimizer=3 and optimizer=[a,[b]]
-        if not str(error).startswith(("Config group override", "can only concatenate str")):
-            raise
         what = "a config group takes the name of an option, or a list of names"
-        raise UserError(Fault(what, remedy="--help lists the options of each group")) from error
+        raise UserError(Fault(what, found=_first_line(error))) from error
     except BrokenPipeError:
         raise  # the reader of our output has closed it
     except OSError as error:

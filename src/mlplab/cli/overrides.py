@@ -84,8 +84,9 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
     if sweep and not multirun:
         remedy = f"add -m: python scripts/train.py -m {sweep[0]} …"
         raise UserError(Fault("is for a sweep, and this is one run", sweep[0], remedy=remedy))
-    if table := next((word for word in overrides if _names_table(word)), None):
-        raise UserError(_table_fault(table, typed_keys(overrides)))
+    for word in overrides:
+        if fault := _table_fault(word, has_target="data.target" in typed_keys(overrides)):
+            raise UserError(fault)
     with explained():
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     seen: dict[str, str] = {}
@@ -105,35 +106,22 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
             if is_of_hydra(line):
                 raise UserError(Fault("cannot be swept", key, values, remedy=f"choose one value: {key}=…"))
             if not multirun:
-                raise UserError(_several_values(key, values, is_interval=override.is_interval_sweep()))
+                words = f"add -m: python scripts/train.py -m {shlex.quote(line)}"
+                remedy = f"to train one run per value, {words}; to pass one list, write '{key}=[{values}]'"
+                remedy = f"to search it, {words}" if override.is_interval_sweep() else remedy
+                raise UserError(Fault("several values for one run", key, values, remedy=remedy))
     return swept
 
 
-def _several_values(key: str, values: str, *, is_interval: bool) -> Fault:
-    """The fault of a sweep without -m."""
-    if is_interval:
-        again = f"python scripts/train.py -m {shlex.quote(f'{key}={values}')}"
-        return Fault("an interval for one run", key, values, remedy=f"to search it, add -m: {again}")
-    remedies = (
-        "1. to train one run per value, add -m",
-        f"2. to pass one list, write '{key}=[{values}]'",
-        f"3. to pass a string with a comma, write \"{key}='{values}'\"",
-    )
-    return Fault("several values for one run", key, values, remedy="\n  ".join(remedies))
-
-
-def _names_table(word: str) -> bool:
-    """Whether a word is a file, or `data=` followed by a file."""
+def _table_fault(word: str, *, has_target: bool) -> Fault | None:
+    """The fault of a word that is a file, or `data=` followed by a file; None for others."""
     key, equals, value = word.partition("=")
     path = value if key == "data" else word if not equals else ""
     is_option = bool(equals) and path.isidentifier()  # although there may be a folder of that name
-    return path.lower().endswith(TABLE_ENDINGS) or bool(path and not is_option and Path(path).exists())
-
-
-def _table_fault(word: str, typed: set[str]) -> Fault:
-    path = word.removeprefix("data=")
-    what = "cannot be used as a table here" + ("" if Path(path).exists() else ", and there is no such file")
-    target = "" if "data.target" in typed else " data.target=…"
-    plain = re.fullmatch(r"[\w./-]+", path) or not Path(path).exists()
-    value = path if plain else quoted(path)
-    return Fault(what, word, remedy=f"pass its path: {TABLE} {shlex.quote(f'{PATH}={value}')}{target}")
+    exists = bool(path) and Path(path).exists()
+    if not path.lower().endswith(TABLE_ENDINGS) and (is_option or not exists):
+        return None
+    what = "cannot be used as a table here" + ("" if exists else ", and there is no such file")
+    value = path if re.fullmatch(r"[\w./-]+", path) else quoted(path)
+    argument, target = shlex.quote(f"{PATH}={value}"), "" if has_target else " data.target=…"
+    return Fault(what, word, remedy=f"pass its path: {TABLE} {argument}{target}")

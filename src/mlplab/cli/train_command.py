@@ -47,7 +47,7 @@ def train_command(conf: Path, name: str) -> None:
                 sweep(composed)
                 return
             cfg = compose(flags.overrides)
-            folder, run = folder_of(cfg, "hydra.run.dir", typed_keys(flags.overrides)), parse(plain(cfg))
+            run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", typed_keys(flags.overrides))
         _train(run, folder, resume=False)
 
     sys.exit(exit_status(work))

@@ -25,7 +25,6 @@ from mlplab.config.model import Preprocessing as Preprocessing
 from mlplab.config.optimizer import Adam as Adam
 from mlplab.config.optimizer import ConstantSchedule as ConstantSchedule
 from mlplab.config.optimizer import CosineSchedule as CosineSchedule
-from mlplab.config.optimizer import PlateauSchedule as PlateauSchedule
 from mlplab.config.optimizer import Sgd as Sgd
 from mlplab.config.optimizer import StepSchedule as StepSchedule
 from mlplab.config.parsing import parse as parse

@@ -37,7 +37,7 @@ def _check_kind(kind: str) -> str:
 
 def _as_dict(value: object) -> object:
     """A list of pairs becomes a dict; the command line uses pairs for names that Hydra rejects in keys."""
-    if isinstance(value, list) and all(isinstance(each, list) and len(each) == 2 for each in value):
+    if isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         return dict(value)
     return value
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mlplab.config.types import Count, Fraction, NotNegative, OrAuto, Positive, Section
+from mlplab.config.types import Count, NotNegative, OrAuto, Positive, Section
 
 
 class Adam(Section):
@@ -55,11 +55,3 @@ class StepSchedule(Section):
     name: Literal["step"]
     step_size: Count
     gamma: Annotated[float, Field(gt=0, le=1)]
-
-
-class PlateauSchedule(Section):
-    """Multiplies the learning rate by `factor` after more than `patience` epochs without improvement."""
-
-    name: Literal["plateau"]
-    patience: Annotated[int, Field(ge=0)]
-    factor: Fraction

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag
 from mlplab.config.data import BundledData, CsvData, SyntheticData
 from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
 from mlplab.config.model import CustomModel, Linear, Mlp, Model, model_tag
-from mlplab.config.optimizer import Adam, ConstantSchedule, CosineSchedule, PlateauSchedule, Sgd, StepSchedule
+from mlplab.config.optimizer import Adam, ConstantSchedule, CosineSchedule, Sgd, StepSchedule
 from mlplab.config.trainer import Callbacks, LoggerConfig, Trainer
 from mlplab.config.types import (
     Count,
@@ -52,9 +52,7 @@ class TrainConfig(Section):
     model: Model
     loss: Loss
     optimizer: Annotated[Adam | Sgd, Discriminator("name")]
-    scheduler: Annotated[
-        ConstantSchedule | CosineSchedule | StepSchedule | PlateauSchedule, Discriminator("name")
-    ]
+    scheduler: Annotated[ConstantSchedule | CosineSchedule | StepSchedule, Discriminator("name")]
     trainer: Trainer
     callbacks: Callbacks
     baselines: list[Literal["constant", "linear", "boosting"]]

@@ -50,12 +50,6 @@ class Checkpoint(Section):
     every_minutes: NotNegative | None
 
 
-class Histograms(Section):
-    """Logs histograms of weights and gradients every `every_epochs` epochs; null: never."""
-
-    every_epochs: Count | None
-
-
 class CustomCallback(ClassSection):
     """A Lightning callback that the user adds. Checkpoints are written by mlplab itself."""
 
@@ -72,14 +66,13 @@ class CustomCallback(ClassSection):
 
 
 class Callbacks(Section):
-    """Checkpoints, early stopping, histograms, and callbacks that the user adds by name."""
+    """Checkpoints, early stopping, and callbacks that the user adds by name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, CustomCallback]
 
     checkpoint: Checkpoint
     early_stopping: EarlyStopping
-    histograms: Histograms
 
     @property
     def added(self) -> dict[str, CustomCallback]:
@@ -128,5 +121,5 @@ def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):
-        for each in value.values() if isinstance(value, Mapping) else value:
-            yield from _strings(each)
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(item)

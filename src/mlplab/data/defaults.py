@@ -15,7 +15,7 @@ from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 
 
-class Size(NamedTuple):
+class TrainingSize(NamedTuple):
     """Defaults for tables with up to `rows` training rows."""
 
     rows: float
@@ -23,16 +23,16 @@ class Size(NamedTuple):
     max_epochs: int
 
 
-SIZES = (
-    Size(300, batch_size=32, max_epochs=400),
-    Size(1_500, batch_size=64, max_epochs=400),
-    Size(6_000, batch_size=128, max_epochs=200),
-    Size(24_000, batch_size=128, max_epochs=80),
-    Size(96_000, batch_size=256, max_epochs=40),
-    Size(400_000, batch_size=512, max_epochs=24),
-    Size(1_500_000, batch_size=1024, max_epochs=12),
-    Size(6_000_000, batch_size=2048, max_epochs=6),
-    Size(math.inf, batch_size=4096, max_epochs=3),
+SIZES_BY_ROWS = (
+    TrainingSize(300, batch_size=32, max_epochs=400),
+    TrainingSize(1_500, batch_size=64, max_epochs=400),
+    TrainingSize(6_000, batch_size=128, max_epochs=200),
+    TrainingSize(24_000, batch_size=128, max_epochs=80),
+    TrainingSize(96_000, batch_size=256, max_epochs=40),
+    TrainingSize(400_000, batch_size=512, max_epochs=24),
+    TrainingSize(1_500_000, batch_size=1024, max_epochs=12),
+    TrainingSize(6_000_000, batch_size=2048, max_epochs=6),
+    TrainingSize(math.inf, batch_size=4096, max_epochs=3),
 )
 """By the number of training rows. From 300 rows to six million, there are 2,000 to 20,000 steps, so a million
 rows take minutes."""
@@ -97,7 +97,7 @@ def resolve_auto(
         is_small = typical_train_rows(run.data.split, table, split) < FEW_ROWS
         members = ENSEMBLE if alone and is_small and _may_be_ensemble(run) else 1
     rows = typical_train_rows(run.data.split, table, split, members)
-    size = next(size for size in SIZES if rows <= size.rows)
+    size = next(size for size in SIZES_BY_ROWS if rows <= size.rows)
     task = CLASSIFICATION if table.schema.classes else REGRESSION
     return config.parse_resolved(
         {

@@ -23,7 +23,7 @@ VECTOR_SIZE = 32
 
 CACHED_ROWS, FEWEST_ROWS = 1024, 256
 """Rows of all members, and fewest of each, in an evaluation pass, which fit into the processor's cache. How a
-row is rounded does not depend on their number if that is a multiple of 64 (see `mlplab.data.loader`)."""
+row is rounded does not depend on their number if that is a multiple of 64 (see `data/batches/loader.py`)."""
 
 MAX_FREE = 4
 """Workspaces kept for the next batches: of whole and of last batches, in training and in evaluation."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlplab import config
-from mlplab.console import plural
+from mlplab.console import first_few, plural
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.files import replacing
@@ -24,9 +24,6 @@ from mlplab.sweeps.stack_size import StackSize, batches
 
 WORTH_A_PROCESS = 60
 """Seconds of training above which it is worth starting more processes."""
-
-MAX_REASONS = 3
-"""The number of refused runs whose reason is shown."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +57,8 @@ class Plan:
         networks = sum(run.config.ensemble for stack in self.stacks for run in stack)
         ensembles = f" ({networks:,} networks)" if networks > total else ""
         first = "; ".join([f"{plural(total, 'run')}{ensembles}: {', '.join(parts)}", *filter(None, further)])
-        reasons = [f"  refused: {run.folder.name}: {run.reason}" for run in self.refused[:MAX_REASONS]]
-        return "\n".join([first, *reasons, *(["  …"] if len(self.refused) > MAX_REASONS else [])])
+        reasons = [f"  refused: {run.folder.name}: {run.reason}" for run in self.refused]
+        return "\n".join([first, *first_few(reasons)])
 
     def write(self, path: Path) -> None:
         """Writes the names of each stack's runs as JSON. The stacks of a search's other batches stay."""

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from mlplab import config
+from mlplab.data.batches.datamodule import batch_rows
+from mlplab.data.batches.loader import WINDOW
 from mlplab.data.cache import RunData
-from mlplab.data.datamodule import batch_rows
-from mlplab.data.loader import WINDOW
 from mlplab.models import FeatureLayout
 from mlplab.runs.stack.build import MEMMAP_BLOCK
 

@@ -13,17 +13,15 @@ from mlplab.commands.render import inside, script_command, tensorboard_command
 from mlplab.commands.results import results_of_table, scores_of
 from mlplab.commands.results_table import results_table
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
-from mlplab.console import print_line
+from mlplab.console import first_few, print_line
+from mlplab.runs.compare.run_result import RunResult, read_run
+from mlplab.runs.compare.same_table import by_table, is_classification, table_title
+from mlplab.runs.compare.varying_keys import varying_keys, warn_of_ensembles, without_repeats
 from mlplab.runs.discovery import runs_below
 from mlplab.runs.folder import AS_PLANNED
-from mlplab.runs.selection import RunResult, read_run, varying_keys, warn_of_ensembles, without_repeats
-from mlplab.runs.tables import by_table, is_classification, table_title
 
 BEST = 5
 """The largest number of configurations in the table."""
-
-SHOWN = 3
-"""The number of failed runs whose reason is shown."""
 
 
 def results_of(root: Path, known: Sequence[RunResult] = ()) -> list[RunResult]:
@@ -88,7 +86,6 @@ def _failures(root: Path, runs: Sequence[RunResult]) -> str:
         return ""
     reasons = [
         f"  {run.folder.relative_to(root)}: {run.metrics['status']}, {run.metrics.get('reason', '')}"
-        for run in failed[:SHOWN]
+        for run in failed
     ]
-    more = [f"  … and {len(failed) - SHOWN} more; see their metrics.json"] if len(failed) > SHOWN else []
-    return "\n".join([f"{len(failed)} of {len(runs)} runs failed", *reasons, *more])
+    return "\n".join([f"{len(failed)} of {len(runs)} runs failed", *first_few(reasons)])

@@ -13,8 +13,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.files import FolderLock, remove_if_empty
 from mlplab.imports import heavy_imports
-from mlplab.runs.selection import RunResult
-from mlplab.runs.trained.chosen_ensemble import check_replaceable
+from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_installed, check_runs
 from mlplab.sweeps.draw_figures import draw_sweep
 from mlplab.sweeps.folder import check_kind, check_sweep_folder
@@ -66,8 +65,6 @@ def sweep(composed: ComposedSweep) -> None:
     try:
         with FolderLock(root).held(), closing(SweepLauncher(composed)) as launcher:
             check_kind(root, searches=searches)
-            if settings.ensemble:
-                check_replaceable(root / f"ensemble-{settings.ensemble}")
             if searches:
                 from mlplab.sweeps.search.search import search
 

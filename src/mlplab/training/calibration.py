@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from mlplab.data.loader import Batch
+from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
 from mlplab.training.evaluation import outputs
 
@@ -34,7 +34,7 @@ def temperatures(
         runs: the members of each run, whose rows are taken together.
     """
     parts = [
-        (z, batch.y, torch.ones_like(batch.y) if batch.weight is None else batch.weight.double())
+        (z, batch.y, torch.ones_like(batch.y) if batch.row_weight is None else batch.row_weight.double())
         for z, batch in outputs(network, batches)
     ]
     logits, y, weight = (torch.cat(part, 1) for part in zip(*parts, strict=True))

@@ -107,7 +107,6 @@ def capture(
             "members": {"epochs": module.epochs, "active": module.active},
             "network": module.network.state_dict(),
             "optimizer": module.optimizer.member_state(),
-            "schedules": module.schedules.state,
             "dropout": {
                 name: torch.stack([generator.get_state() for generator in layer.generators(device)])
                 for name, layer in _dropouts(module)
@@ -147,7 +146,6 @@ def restore(
 
     module.network.load_state_dict(parts["network"])
     module.resume_from = (parts["optimizer"], state.step)
-    module.schedules.load_state(parts["schedules"])
     for name, layer in _dropouts(module):
         for source, saved in zip(layer.generators(device), parts["dropout"][name], strict=True):
             source.set_state(saved.clone())  # can crash with a view into a larger tensor

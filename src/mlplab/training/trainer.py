@@ -14,7 +14,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
-from mlplab.data.loader import Batch
+from mlplab.data.batches.loader import Batch
 from mlplab.errors import Fault, UserError
 
 

@@ -6,15 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 from mlplab.commands.results import compared_metrics
-from mlplab.runs.ranking import configurations, ranked
-from mlplab.runs.selection import (
-    RunResult,
-    short_keys,
-    trials_in_order,
-    varying_keys,
-    without_repeats,
-)
-from mlplab.runs.tables import by_table
+from mlplab.runs.compare.labels import short_keys
+from mlplab.runs.compare.ranking import configurations, ranked
+from mlplab.runs.compare.run_result import RunResult, trials_in_order
+from mlplab.runs.compare.same_table import by_table
+from mlplab.runs.compare.varying_keys import varying_keys, without_repeats
 
 
 @dataclass(frozen=True)
@@ -59,6 +55,11 @@ class Comparison:
         """The finished runs of the best configuration, best first; empty if no run has finished."""
         groups = configurations(self.runs, list(self.keys), self.monitor).values()
         return next(filter(None, ([run for run in runs if run.done] for runs in groups)), [])
+
+    @property
+    def noun(self) -> str:
+        """What a run is called: `trial` in a search."""
+        return "trial" if self.is_search else "run"
 
     def name(self, run: RunResult) -> str:
         """A run's folder, relative to the root."""

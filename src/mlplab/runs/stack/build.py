@@ -9,12 +9,12 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from mlplab import config
+from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.cache import RunData
-from mlplab.data.datamodule import TableDataModule
+from mlplab.data.class_labels import weights_by_class
 from mlplab.data.splits.split import Split
 from mlplab.data.statistics import Statistics
 from mlplab.data.table import Table
-from mlplab.data.task import weights_by_class
 from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs import warm_start

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from mlplab.commands.render import (
-    ENSEMBLE,
     format_score,
     inside,
     main_scores,
@@ -18,17 +17,17 @@ from mlplab.commands.render import (
     script_command,
     tensorboard_command,
 )
-from mlplab.console import print_line
+from mlplab.console import first_few, print_line
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial, trial_name
+from mlplab.runs.compare.labels import as_typed, in_brief
 from mlplab.runs.discovery import BEST_TRIAL_FILE
-from mlplab.runs.selection import as_typed, in_brief
 from mlplab.sweeps.draw_figures import draw_sweep
 from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import SearchStudy, status_of
-from mlplab.sweeps.summary import SHOWN, results_of
+from mlplab.sweeps.summary import results_of
 
 STATUSES = ("done", "pruned", "diverged", "failed")
 """How trials end, in the order in which they are counted."""
@@ -53,7 +52,7 @@ def finish(
     with heavy_imports():
         import torch
 
-        from mlplab.commands.select_ensemble import select_ensemble
+        from mlplab.commands.select_ensemble import ENSEMBLE, select_ensemble
         from mlplab.runs.stack.score_test_rows import score_finished_run
 
     torch.set_num_threads(1)
@@ -81,7 +80,7 @@ def finish(
         if ensemble:
             chosen = select_ensemble(root, ensemble, cache)
             rows[ENSEMBLE] = {**chosen.test_scores}
-            lines.append(f"ensemble folder: {inside(chosen.folder)}")
+            lines.append(f"ensemble: {inside(chosen.file)}")
         draw_sweep(root, results_of(root), cache, best)
     finally:  # a full disk or Ctrl-C takes only the ensemble and the figures
         console = Console()
@@ -98,11 +97,9 @@ def finish(
 def failures(study: SearchStudy) -> str:
     """How many trials failed, and why the first few did; if none finished, why the others did not."""
     failed = [trial for trial in study.trials if status_of(trial) == "failed"] if study.best else study.trials
-    lines = [f"{len(failed)} of {len(study.trials)} trials failed" if study.best else "no trial finished"]
-    lines += [
-        f"  {trial_name(trial.number)}: {trial.user_attrs.get('reason', '')}" for trial in failed[:SHOWN]
-    ]
-    return "\n".join([*lines, *(["  …"] if len(failed) > SHOWN else [])])
+    first = f"{len(failed)} of {len(study.trials)} trials failed" if study.best else "no trial finished"
+    reasons = [f"  {trial_name(trial.number)}: {trial.user_attrs.get('reason', '')}" for trial in failed]
+    return "\n".join([first, *first_few(reasons)])
 
 
 def _importance(study: SearchStudy) -> dict[str, float]:

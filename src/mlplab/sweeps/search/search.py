@@ -12,15 +12,14 @@ from mlplab.config import TrainConfig
 from mlplab.config.dotted_keys import flat
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.imports import heavy_imports
+from mlplab.runs.compare.varying_keys import IGNORED
 from mlplab.runs.resolve import resolved
-from mlplab.runs.run import Run
-from mlplab.runs.selection import IGNORED
-from mlplab.sweeps.checks import RefusedRun, check_same_loss
+from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.folder import write_total
 from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.loop import train_trials
 from mlplab.sweeps.search.space import Space, Value, read_space
-from mlplab.sweeps.search.study import SearchIdentity, SearchStudy
+from mlplab.sweeps.search.study import SearchStudy
 from mlplab.sweeps.sweep import ComposedSweep, SweepLauncher
 
 NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
@@ -44,8 +43,8 @@ def search(composed: ComposedSweep, launcher: SweepLauncher) -> None:
     run = resolved(common, cache)
     data = cache.data(run)
     study = SearchStudy(root, space, run.monitor, settings.sampler, run.seed)
-    stored = study.check_same(SearchIdentity(space.texts, _comparable(common, space), data.fingerprint))
-    data.check_unchanged(stored.table, "restore it, or start a new search")
+    table = study.check_same(space.texts, _comparable(common, space), data.fingerprint)
+    data.check_unchanged(table, "restore it, or start a new search")
     asked = len(study.trials)
     if settings.total is not None and settings.total < asked:
         remedy = f"give the number of all trials, such as sweep.trials={asked + settings.batch}"
@@ -79,11 +78,11 @@ def _check_ends(composed: ComposedSweep, space: Space) -> None:
     intervals = [key for key, of_key in space.distributions.items() if isinstance(of_key, FloatDistribution)]
     faults = dict.fromkeys(fault for run in runs if isinstance(run, RefusedRun) for fault in run.error.faults)
     for fault in faults:
-        if fault.where in intervals and fault.expected.startswith("a whole number"):
+        if fault.where in intervals and fault.expected.startswith("a valid integer"):
             raise UserError(replace(fault, remedy="for whole numbers, write int(interval(LOW,HIGH))"))
     if faults:
         raise UserError(*faults)
-    check_same_loss([run for run in runs if isinstance(run, Run)])
+    check_same_loss([run for run in runs if isinstance(run, ComposedRun)])
 
 
 def _comparable(common: TrainConfig, space: Space) -> dict[str, Any]:

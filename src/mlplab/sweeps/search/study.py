@@ -4,7 +4,7 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,22 +53,6 @@ class TrialResult:
     value: float | None = None
     rungs: Mapping[int, float] = field(default_factory=dict)
     reason: str = ""
-
-
-@dataclass(frozen=True)
-class SearchIdentity:
-    """What must not change when a search is resumed.
-
-    Args:
-        space: the values of each key, as text.
-        configuration: what all trials have in common, by key.
-        table: the fingerprint of table and split.
-    """
-
-    space: Mapping[str, str]
-    configuration: Mapping[str, Any]
-    table: Mapping[str, Any]
-    version: str = COMPATIBLE
 
 
 class SearchStudy:
@@ -124,35 +108,42 @@ class SearchStudy:
         """The best finished trial, the earliest if there are several; None if none has finished."""
         return min(self.done, key=lambda trial: self.sign * (trial.value or 0.0), default=None)
 
-    def check_same(self, identity: SearchIdentity) -> SearchIdentity:
-        """Checks space, configuration and version of a resumed search; stores the identity of a new one.
+    def check_same(
+        self, space: Mapping[str, str], configuration: Mapping[str, Any], table: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Checks that a resumed search is as when it was started; stores what a new one is.
+
+        Args:
+            space: the values of each key, as text.
+            configuration: what all trials have in common, by key.
+            table: the fingerprint of table and split.
 
         Returns:
-            What is stored; its table is for the caller to compare.
+            The fingerprint that is stored, for the caller to compare.
 
         Raises:
-            UserError: with each key of the space or the configuration that differs.
+            UserError: with each key of the space or the configuration that differs, or if another version has
+                written the journal.
         """
-        here = json.loads(json.dumps(asdict(identity)))
+        now = {"space": space, "configuration": configuration, "table": table, "version": COMPATIBLE}
+        now = json.loads(json.dumps(now))
         if not self.trials:
-            self._stored.set_user_attr("identity", here)
-        there = self._stored.user_attrs.get("identity", {})
-        if there.get("version") != COMPATIBLE:
-            what = (
-                f"was written by another version of mlplab, which this version ({COMPATIBLE}) cannot resume"
-            )
+            self._stored.set_user_attr("identity", now)
+        then = self._stored.user_attrs.get("identity", {})
+        if then.get("version") != COMPATIBLE:
+            what = f"was written by another version of mlplab, which this one ({COMPATIBLE}) cannot resume"
             raise UserError(Fault(what, str(self.path), remedy="start a new search: name=…"))
         what = f"differs from the search in {self.root}"
         remedy = "to resume, give the command as before; to start a new search, choose another name=…"
         for part in ("space", "configuration"):
-            faults = [
-                Fault(what, key, str(here[part].get(key, ABSENT)), str(there[part].get(key, ABSENT)), remedy)
-                for key in here[part] | there[part]
-                if here[part].get(key, ABSENT) != there[part].get(key, ABSENT)
-            ]
-            if faults:
+            here, there = now[part], then[part]
+            pairs = {key: (here.get(key, ABSENT), there.get(key, ABSENT)) for key in here | there}
+            if faults := [
+                Fault(what, key, str(a), str(b), remedy) for key, (a, b) in pairs.items() if a != b
+            ]:
                 raise UserError(*faults)
-        return SearchIdentity(**there)
+        stored: dict[str, Any] = then["table"]
+        return stored
 
     def ask(self, fixed: Mapping[str, Value]) -> FrozenTrial:
         """Starts the next trial; the sampler chooses the values that are not fixed."""

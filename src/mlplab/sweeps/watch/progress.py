@@ -24,7 +24,9 @@ LOG_BYTES = 16_384
 """The end of a log that is read: training logs some ten lines about epochs."""
 
 Stamp = tuple[int, int]
-"""A value that changes whenever the metrics.json of a run is written."""
+"""Changes whenever a file is written: its inode, and when that was, in nanoseconds; zeros without a file."""
+
+METRICS = "metrics.json"
 
 
 class Progress:
@@ -41,7 +43,7 @@ class Progress:
     def __init__(self, root: Path) -> None:
         self.root, self.stacks = root, list[list[Path]]()
         self._metrics: dict[Path, tuple[Stamp, dict[str, Any]]] = {}
-        self._free: dict[Path, tuple[Stamp, float]] = {}
+        self._free: dict[Path, tuple[Stamp, Stamp]] = {}
         self.look()
 
     def look(self) -> None:
@@ -57,18 +59,18 @@ class Progress:
         self.is_held = bool(self.epochs) or not self._is_free(self.root)
 
     def _state(self, run: Path) -> str:
-        stamp = stamp_of(run)
+        stamp = stamp_of(run / METRICS)
         if stamp != (0, 0) and (run not in self._metrics or stamp != self._metrics[run][0]):
             with suppress(OSError, UserError):
                 self._metrics[run] = stamp, read_metrics(run)
         status = str(self._metrics[run][1]["status"]) if run in self._metrics else "unknown"
-        if status == "running" and self._is_free(run) and stamp_of(run) == stamp:  # it has not just ended
-            return "stopped"
+        if status == "running" and self._is_free(run):
+            return "stopped" if stamp_of(run / METRICS) == stamp else status  # it has just ended
         return {"interrupted": "stopped", "unknown": "waiting"}.get(status, status)
 
     def _is_free(self, folder: Path) -> bool:
         """Whether nobody holds a folder. A lock that is free is tried only once, because that takes it."""
-        stamp = stamp_of(folder), _modified(folder / LOCK)
+        stamp = stamp_of(folder / METRICS), stamp_of(folder / LOCK)
         if stamp != self._free.get(folder) and is_free(folder):
             self._free[folder] = stamp
         return stamp == self._free.get(folder)
@@ -110,11 +112,11 @@ class Progress:
         """
         shares = {run: epoch / epochs for run, (epoch, epochs) in self.epochs.items() if epochs}
         shares |= {run: 1.0 for run, state in self.states.items() if state in ENDED}
-        planned = _modified(self.root / PLAN_FILE)
-        recent = sum(share for run, share in shares.items() if self._metrics[run][0][1] > planned * 1e9)
+        _, planned = stamp_of(self.root / PLAN_FILE)
+        recent = sum(share for run, share in shares.items() if self._metrics[run][0][1] > planned)
         if not (self.epochs and planned and recent):
             return ""
-        seconds = (self.total - sum(shares.values())) * (time.time() - planned) / recent
+        seconds = (self.total - sum(shares.values())) * (time.time() - planned / 1e9) / recent
         return str(timedelta(seconds=round(seconds)))
 
     def name(self, run: Path) -> str:
@@ -131,17 +133,10 @@ def _logged_epoch(run: Path) -> tuple[int, int]:
     return 0, 0
 
 
-def _modified(path: Path) -> float:
-    """When a file was last written, in seconds since 1970; zero if it is not there."""
-    with suppress(OSError):
-        return path.stat().st_mtime
-    return 0.0
-
-
-def stamp_of(folder: Path) -> Stamp:
-    """The current stamp of a run's folder."""
+def stamp_of(path: Path) -> Stamp:
+    """The current stamp of a file."""
     try:
-        status = (folder / "metrics.json").stat()
+        status = path.stat()
     except OSError:
         return (0, 0)
     return status.st_ino, status.st_mtime_ns

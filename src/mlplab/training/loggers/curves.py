@@ -1,4 +1,4 @@
-"""Logs the curves of each run to its own loggers, and the distributions of its weights to TensorBoard."""
+"""Logs the curves of each run to its own loggers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,10 +17,6 @@ STEP_LOSS = "train/loss_step"
 
 BEST = "_best"
 """What follows the monitored metric in the name of the curve of its best value so far."""
-
-
-WEIGHTS = "weights/"
-"""The group of histograms, which TensorBoard shows after those of the curves."""
 
 
 class EpochCurves(StackCallback):
@@ -61,38 +57,6 @@ class StepCurves(StackCallback):
             for run, (loss, loggers) in enumerate(zip(losses, self.loggers, strict=True)):
                 if active[run]:
                     log_point({STEP_LOSS: loss}, loggers, trainer.global_step)
-
-
-class Histograms(StackCallback):
-    """Logs each run's weights, and the gradients of its last step, in every nth epoch.
-
-    The weights are those that are validated. Those of an ensemble's members are counted together.
-
-    Args:
-        loggers: of each run.
-        every: the number of epochs.
-    """
-
-    def __init__(self, loggers: Sequence[Sequence[Logger]], every: int) -> None:
-        self.loggers, self.every = loggers, every
-
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """Logs the histograms if it is an nth epoch."""
-        epoch = trainer.current_epoch + 1
-        if epoch % self.every:
-            return
-        members = module.active.view(-1, module.ensemble)
-        for name, parameter in module.network.named_parameters():
-            tensors = {WEIGHTS + name: parameter.detach()}
-            if parameter.grad is not None:
-                tensors[f"{WEIGHTS}{name}/gradient"] = parameter.grad
-            for tag, tensor in tensors.items():
-                by_run = tensor.cpu().view(*members.shape, -1)
-                for loggers, active, values in zip(self.loggers, members, by_run, strict=True):
-                    finite = values[active][values[active].isfinite()]
-                    for logger in loggers:
-                        if isinstance(logger, TensorBoardLogger) and len(finite):
-                            logger.experiment.add_histogram(tag, finite, epoch)
 
 
 def log_point(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> None:

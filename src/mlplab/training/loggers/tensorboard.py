@@ -17,7 +17,7 @@ from mlplab.training.private_interfaces import add_summary
 
 LEFT_OUT = (
     *("name", "threads", "figures", "baselines", "test", "data.memory_gib"),
-    *("logger.", "callbacks.checkpoint.", "callbacks.histograms."),
+    *("logger.", "callbacks.checkpoint."),
 )
 """Starts of keys that change nothing about the network: where and how fast it trains, and what is written."""
 
