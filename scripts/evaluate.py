@@ -61,11 +61,11 @@ def evaluate(arguments: Evaluate) -> None:
     )
     console = Console()
     print_line(console, f"{result.source}: {result.rows} rows")
-    rows = {network_name(result.networks): result.members[0]}
-    if len(result.members) > 1:
+    rows = {network_name(result.networks): result.runs[0]}
+    if len(result.runs) > 1:
         mean, sd = result.mean_and_sd()
-        of_runs = "networks" if result.networks == len(result.members) else "runs"
-        rows = {f"mean of {len(result.members)} {of_runs}": mean, "their standard deviation": sd}
+        noun = "networks" if result.networks == len(result.runs) else "runs"
+        rows = {f"mean of {len(result.runs)} {noun}": mean, "their standard deviation": sd}
         rows |= {"their ensemble": result.ensemble} if result.ensemble else {}
     rows |= result.baselines
     console.print(score_table(rows, "test" if result.part == "test" else "all rows, not a test"))

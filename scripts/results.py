@@ -18,8 +18,7 @@ def results(arguments: argparse.Namespace) -> None:
     """Prints the table."""
     from rich.console import Console
 
-    from mlplab.commands.results import read_runs, results_by_table, results_csv
-    from mlplab.commands.results_search import search_table
+    from mlplab.commands.results import read_runs, results_by_table, results_csv, results_of_search
     from mlplab.commands.results_table import results_table
     from mlplab.runs.selection import trials_in_order
 
@@ -28,7 +27,7 @@ def results(arguments: argparse.Namespace) -> None:
     by = [key for key in arguments.by.split(",") if key] if arguments.by else None
     runs, console = read_runs(arguments.folders), Console()
     if arguments.format == "terminal" and by is None and trials_in_order(runs):
-        console.print(search_table(runs, console.width, arguments.sort))
+        console.print(results_table(results_of_search(runs, arguments.sort), console.width))
         return
     tables = results_by_table(runs, by, arguments.sort)
     if arguments.format == "csv":

@@ -24,7 +24,6 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl  # internal, but
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import (
-    HISTOGRAMS,
     IMAGES,
     SCALARS,
     TENSORS,
@@ -33,7 +32,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
 
 from mlplab.cli.compose import plain, register_resolvers
 from mlplab.cli.hydra_errors import explained
-from mlplab.config import TrainConfig, parse
+from mlplab.config import ResolvedConfig, TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_spec import Role, TableSpec
@@ -43,7 +42,7 @@ from mlplab.data.io.source import Source
 from mlplab.data.table import Table
 from mlplab.runs import resolve
 from mlplab.training import checkpoint
-from mlplab.training.rungs import Bracket
+from mlplab.training.callbacks.rungs import Bracket
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -77,7 +76,7 @@ def config(*overrides: str) -> TrainConfig:
     return parse(values(*overrides))
 
 
-def resolved(*overrides: str, cache: DataCache | None = None) -> TrainConfig:
+def resolved(*overrides: str, cache: DataCache | None = None) -> ResolvedConfig:
     """The same as in the run's folder: with what `auto` stands for, which the table decides."""
     return resolve.resolved(config(*overrides), cache or DataCache())
 
@@ -176,7 +175,7 @@ def status_of(run: Path) -> str:
 
 def events_of(folder: Path) -> EventAccumulator:
     """What TensorBoard reads from a run's folder."""
-    events = EventAccumulator(str(folder), size_guidance={SCALARS: 0, TENSORS: 0, IMAGES: 0, HISTOGRAMS: 0})
+    events = EventAccumulator(str(folder), size_guidance={SCALARS: 0, TENSORS: 0, IMAGES: 0})
     if any(folder.glob("events.out.tfevents.*")):  # not where a run has no such logger
         events.Reload()
     return events

@@ -11,7 +11,7 @@ from support import ROOT
 SRC = ROOT / "src"
 LEVELS = [
     {"errors"},
-    {"files", "imports", "console", "signals", "markdown", "random_streams", "config"},
+    {"files", "imports", "console", "signals", "did_you_mean", "random_streams", "config"},
     {"data"},
     {"figures"},
     {"models"},

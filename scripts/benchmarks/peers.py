@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import sqrt
 from pathlib import Path
 from time import time
 from typing import Any, NamedTuple
@@ -22,9 +21,6 @@ Answer = dict[str, Any]
 
 LR, DECAY, DROPOUT, DELTA = (1e-4, 1e-1), (1e-4, 1.0), (0.0, 0.5), (0.1, 3.0)
 """What a search may choose: the lowest and highest values; all but dropout on a logarithmic scale."""
-
-ALPHA = (1e-4, 10.0)
-"""The penalty of scikit-learn, which divides it by the rows of a batch, so this is less than it seems."""
 
 
 @dataclass(frozen=True)
@@ -109,30 +105,6 @@ def sklearn_sweep(task: str) -> Answer:
     return {}
 
 
-def sklearn_search(task: str, *where: str) -> Answer:
-    """MLPRegressor, which knows neither dropout nor Huber's loss; epoch by epoch."""
-    import sklearn
-    from sklearn.neural_network import MLPRegressor
-
-    sklearn.set_config(assume_finite=True, skip_parameter_validation=True)  # checked at each epoch otherwise
-
-    def errors(of: Task, rows: Rows, trial: Any) -> list[float]:
-        model = MLPRegressor(
-            hidden_layer_sizes=of.hidden,
-            learning_rate_init=trial.suggest_float("lr", *LR, log=True),
-            alpha=trial.suggest_float("alpha", *ALPHA, log=True),
-            batch_size=of.batch,
-            random_state=of.seed,
-        )
-        rmse: list[float] = []
-        for _ in range(of.epochs):
-            model.partial_fit(rows.x_train, rows.y_train)
-            rmse.append(sqrt(np.square(model.predict(rows.x_val) - rows.y_val).mean()))
-        return rmse
-
-    return search_until(errors, task, *where)
-
-
 def search_until(
     errors: Callable[[Task, Rows, Any], list[float]], task: str, table: str, split: str, target: str, end: str
 ) -> Answer:
@@ -199,4 +171,4 @@ def pandas(path: str) -> Answer:
 
 
 if __name__ == "__main__":
-    child.main(sklearn_sweep, sklearn_step, sklearn_search, copy, polars, pandas)
+    child.main(sklearn_sweep, sklearn_step, copy, polars, pandas)

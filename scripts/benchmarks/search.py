@@ -2,11 +2,11 @@
 
 search    searches of a network of 2 × 64 units for the table concrete, with another seed in each repeat: in
           lockstep, one trial at a time, pruned; and seconds until an error is reached, also by Optuna with
-          scikit-learn and with Lightning, on the same rows, with the same batches, epochs and ranges
+          Lightning, on the same rows, with the same batches, epochs and ranges
   trials=64 batch=16 epochs=400   of mlplab's searches, and of a trial
   searches=lockstep,single,halving
   widths=true    searches the widths of layers too, so that a batch is several stacks
-  peers=scikit-learn,Lightning   none: no peers
+  peers=Lightning   none: no peers
   target=4.2     the error to reach; default: 1 % above the median of the first search's best
   cap=300        seconds after which a peer is stopped
 """
@@ -34,7 +34,7 @@ MONITOR, TABLE = "val/rmse", harness.ROOT / "src/mlplab/data/concrete.csv"
 
 HIDDEN, BATCH_ROWS = (64, 64), 100
 
-PEERS = {"scikit-learn": "peers.sklearn_search", "Lightning": "torch_peers.lightning_search"}
+PEERS = {"Lightning": "torch_peers.lightning_search"}
 """Their functions by name."""
 
 SAME = (
@@ -48,7 +48,7 @@ SAME = (
     *("model.periodic_features=0", "optimizer=adamw", "optimizer.betas=[0.9,0.999]", "scheduler=constant"),
     *("optimizer.weight_averaging=false", "loss=huber", f"monitor={MONITOR}", "baselines=[]", "figures=none"),
 )
-"""What the peers do too; scikit-learn knows neither dropout nor Huber's loss."""
+"""What the peers do too."""
 
 SPACE = (
     *(f"optimizer.lr=tag(log,interval{LR})", f"optimizer.weight_decay=tag(log,interval{DECAY})"),
@@ -73,17 +73,13 @@ class Search(harness.Benchmark):
         Field(min_length=1),
     ] = ("lockstep", "single", "halving")
     widths: bool = False
-    peers: Annotated[tuple[Literal["scikit-learn", "Lightning"], ...], BeforeValidator(harness.split)] = (
-        "scikit-learn",
-        "Lightning",
-    )
+    peers: Annotated[tuple[Literal["Lightning"], ...], BeforeValidator(harness.split)] = ("Lightning",)
     target: Annotated[float, Field(gt=0)] | None = None
     cap: Annotated[float, Field(gt=0)] = 300
 
 
 def measure(arguments: Search) -> None:
     """Searches with mlplab first, since its errors are what the peers are to reach."""
-    harness.needs("search", "sklearn")
     curves: dict[str, list[Curve]] = defaultdict(list)
     case = f"{arguments.trials} trials of up to {arguments.epochs} epochs"
     ours: dict[harness.Key, harness.Contender] = {}

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from playwright.sync_api import Page, expect
 from searches import train_search
 from support import SMALL, train_into
 
+from mlplab.commands.importance import ColumnImportance, Importance
 from mlplab.commands.report.report import report
 from mlplab.figures.files import write_figures
 from mlplab.figures.importance import importance
@@ -39,9 +41,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     facets = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(width=180, height=120).facet("part:N", columns=3)
     write_figures(run, {"predicted_vs_actual": evil, "error_by_part": facets})
     write_figures(best, {"importance": importance([("x1", 0.5, 0.1), ("x2", 0.2, 0.1)], "rmse", [])})
-    content = {"metric": "rmse", "error": 2.5, "runs": [best.name], "part": "test", "rows": 9, "repeats": 5}
-    columns = {"source": "x", "columns": [{"name": "x1", "mean": 0.5, "sd": 0.1}]}
-    (best / "importance.json").write_text(json.dumps(content | columns))
+    columns = (ColumnImportance("x1", 0.5, 0.1),)
+    rows = {"source": "x", "part": "test", "rows": 9, "all_rows": 9, "repeats": 5}
+    found = Importance(**rows, targets=("y",), metric="rmse", error=2.5, columns=columns, runs=(best.name,))
+    (best / "importance.json").write_text(json.dumps(asdict(found)))
     return {name: report(folder / name) for name in ("sweep", "search")} | {"run": report(run)}
 
 

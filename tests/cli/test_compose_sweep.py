@@ -12,8 +12,7 @@ from mlplab.cli.compose_sweep import compose_sweep
 from mlplab.config import parse
 from mlplab.config.dotted_keys import quoted
 from mlplab.errors import UserError
-from mlplab.runs.run import Run
-from mlplab.sweeps.checks import RefusedRun
+from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.grid import folder_name, grid
 
 
@@ -25,7 +24,7 @@ def compose() -> Iterator[Compose]:
         yield compose
 
 
-def runs_of(compose: Compose, *overrides: str) -> list[Run | RefusedRun]:
+def runs_of(compose: Compose, *overrides: str) -> list[ComposedRun | RefusedRun]:
     """The runs of a sweep."""
     sweep = compose_sweep(compose, ["name=s", *overrides])
     return list(sweep.compose(grid(sweep.overrides)))
@@ -61,18 +60,18 @@ def test_runs_share_sections_that_are_equal_also_in_types(
 ) -> None:
     monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "a.B")
     runs = runs_of(compose, "model=custom", "model._target_=a.B", "+model.alpha=0,1,1.0,true")
-    configs = [run.config for run in runs if isinstance(run, Run)]
+    configs = [run.config for run in runs if isinstance(run, ComposedRun)]
     assert [repr(config.plain()["model"]["alpha"]) for config in configs] == ["0", "1", "1.0", "True"]
     assert configs[0].optimizer is configs[1].optimizer  # equal sections are stored once
 
 
 def test_a_mistake_in_one_run_is_reported_for_that_run_only(compose: Compose) -> None:
     good, bad, last = runs_of(compose, "optimizer.lr=0.1,-1,0.2")
-    assert isinstance(good, Run)
-    assert isinstance(last, Run)
+    assert isinstance(good, ComposedRun)
+    assert isinstance(last, ComposedRun)
     assert (good.config.optimizer.lr, last.config.optimizer.lr) == (0.1, 0.2)
     assert isinstance(bad, RefusedRun)
-    assert bad.reason == "optimizer.lr: out of range (found -1, expected above 0, or auto)"
+    assert bad.reason == "optimizer.lr: invalid value (found -1, expected greater than 0, or auto)"
     assert bad.folder == Path("outputs/s/lr=-1")
 
 
@@ -82,7 +81,7 @@ def test_an_unknown_option_is_reported_for_its_runs_only(compose: Compose) -> No
         assert isinstance(run, RefusedRun)
         assert "expected one of adam, adamw, sgd" in run.reason
         assert run.folder == Path(f"outputs/s/optimizer=adagrad,seed={seed}")
-    assert [type(run) for run in (good, other)] == [Run, Run]
+    assert [type(run) for run in (good, other)] == [ComposedRun, ComposedRun]
 
 
 @pytest.mark.parametrize("rates", [("${nope}", "0.1"), ("0.1", "${nope}")])
@@ -98,7 +97,7 @@ def test_an_interpolation_that_leads_nowhere_is_reported_for_its_run_only(
 def test_all_runs_have_the_name_of_the_sweep(compose: Compose) -> None:
     sweep = compose_sweep(compose, ["optimizer=adam,sgd"])  # composed one after the other
     runs = sweep.compose(grid(sweep.overrides))
-    assert {run.config.name for run in runs if isinstance(run, Run)} == {sweep.root.name}
+    assert {run.config.name for run in runs if isinstance(run, ComposedRun)} == {sweep.root.name}
 
 
 def test_the_grid() -> None:

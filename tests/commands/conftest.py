@@ -1,7 +1,5 @@
 """Commands run at full speed: the tests of the rooms below check shapes."""
 
-from contextlib import nullcontext
-
 import pytest
 
 
@@ -13,4 +11,4 @@ def _at_full_speed(full_speed: None) -> None:
 @pytest.fixture
 def without_script_of_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out of reports the script that draws their charts: it takes a second to make."""
-    monkeypatch.setattr("mlplab.commands.report.report.bundled", lambda: nullcontext(lambda: ""))
+    monkeypatch.setattr("mlplab.commands.report.page.chart_script", lambda: "")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from support import Ended, left_behind
+from support import Ended
 
 import mlplab
 
@@ -52,24 +52,6 @@ def metrics(folder: Path) -> dict[str, float]:
     return json.loads((folder / "metrics.json").read_text())  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("preprocessing", ["robust_clip", "quantile"])
-def test_a_run_alone_leaves_what_it_leaves_in_a_stack(
-    command: Callable[..., Ended], tmp_path: Path, preprocessing: str
-) -> None:
-    train = (
-        *(*TRAIN, "data.target=sales", "data.weight=weight", "optimizer.lr=0.01", "ensemble=1"),
-        *("model.preprocessing.one_hot_max_categories=5", f"model/preprocessing={preprocessing}"),
-        *("data/split=kfold", "data.split.folds=3"),
-    )
-    ended = command("-m", *train, "data.split.fold=0,1,2", "name=stack")
-    assert ended.status == 0, ended
-    assert "1 stack of 3" in ended.out
-    assert command(*train, "data.split.fold=1", "name=alone").status == 0
-    one, other = (left_behind(tmp_path / "outputs" / name) for name in ("stack/fold=1", "alone"))
-    for part in ("metrics", "curves", "weights"):
-        assert one[part] == other[part], part
-
-
 def test_several_targets(
     command: Callable[..., Ended], run_script: Callable[..., Ended], tmp_path: Path
 ) -> None:
@@ -109,16 +91,6 @@ def test_rows_of_no_weight_change_nothing(command: Callable[..., Ended], tmp_pat
     one, other = (metrics(tmp_path / "outputs" / name) for name in "ab")
     for name in ("train/loss", "val/loss", "val/r2", "test/rmse", "test/mae"):
         assert one[name] == pytest.approx(other[name], rel=1e-5), name
-
-
-def test_large_numbers_keep_their_digits(command: Callable[..., Ended], tmp_path: Path) -> None:
-    signal = np.random.default_rng(1).integers(0, 1000, ROWS)
-    for name, offset in (("large", 123_456_789_012), ("small", -500)):
-        pl.DataFrame({"x": signal + offset, "y": np.sin(signal / 100)}).write_csv(tmp_path / "t.csv")
-        ended = command(*TRAIN, "data.target=y", "model/preprocessing=quantile", f"name={name}")
-        assert ended.status == 0, ended
-    one, other = (left_behind(tmp_path / "outputs" / name)["metrics"] for name in ("large", "small"))
-    assert one == other
 
 
 def test_the_logarithm_of_a_target(command: Callable[..., Ended], tmp_path: Path) -> None:

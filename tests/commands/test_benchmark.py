@@ -250,7 +250,6 @@ def test_searches_are_measured_and_peers_reach_their_error(tmp_path: Path) -> No
     assert [name for _, name in cases_of(stored)] == [
         "mlplab, lockstep",
         "mlplab, halving",
-        "scikit-learn",
         "Lightning",
     ]
     assert all(curve for curves in stored["curves"].values() for curve in curves)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from commands.mistakes import Mistake, assert_refused, each
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
-from support import Ended, events_of, left_behind, train_into, without_notes
+from support import Ended, events_of, train_into
 
 import mlplab
 from mlplab.config.metrics import CLASSIFICATION
@@ -159,17 +159,6 @@ def test_the_task_is_described(
     counts = [f"'{label}' {(target.cast(pl.String) == label).sum()}" for label in labels]
     start = f"task: {task}; the {len(labels)} classes of bought and their rows: "
     assert ended.out.splitlines()[-1] == start + ", ".join(counts)
-
-
-def test_a_regression_is_described(run_script: Command, tmp_path: Path) -> None:
-    FRAME.with_columns(bought=MARKS, size=pl.col("size").fill_null(0)).write_csv(tmp_path / "t.csv")
-    for more, names in (
-        (("data.target=bought",), "bought"),
-        (("data.target=[bought,size]",), "size, bought"),
-    ):
-        ended = run_script("describe", *TABLE[:2], *more)
-        assert ended.out.splitlines()[-1] == f"task: regression of {names}"
-    assert "task:" not in run_script("describe", *TABLE[:2]).out
 
 
 def test_few_whole_numbers_get_one_line_that_offers_classes(run_script: Command, tmp_path: Path) -> None:
@@ -323,18 +312,6 @@ def test_a_threshold_needs_two_classes(command: Command, run_script: Command, tm
         assert f"threshold=0.5: has a meaning only for two classes (found {found})" in ended.err
     with pytest.raises(mlplab.errors.UserError, match="have no probabilities"):
         mlplab.load(tmp_path / "outputs/n").predict_proba(FRAME)
-
-
-def test_a_sweep_in_lockstep_and_one_by_one_leave_the_same_behind(command: Command, tmp_path: Path) -> None:
-    sweep = ("-m", *SMALL, "loss=cross_entropy", "loss.label_smoothing=0,0.1", "model.dropout=0,0.2")
-    for name, members, plan in (("lockstep", 4, "1 stack of 4"), ("alone", 1, "4 alone")):
-        ended = command(*sweep, f"name={name}", f"hydra.launcher.max_members={members}")
-        assert ended.status == 0, ended
-        assert without_notes(ended.out).startswith(f"4 runs: {plan}\n")
-    for run in (tmp_path / "outputs/lockstep").glob("label_smoothing=*"):
-        alone = tmp_path / "outputs/alone" / run.name
-        assert left_behind(run) == left_behind(alone)
-        assert (run / "test_predictions.csv").read_bytes() == (alone / "test_predictions.csv").read_bytes()
 
 
 def test_runs_of_both_tasks_stand_in_one_csv(command: Command, run_script: Command) -> None:

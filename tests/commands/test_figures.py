@@ -156,19 +156,6 @@ def test_of_a_full_disk_the_scores_are_printed(
         assert "No space left on device" in ended.err
 
 
-def test_a_table_that_is_gone_is_a_warning(command: Command, tmp_path: Path) -> None:
-    table().write_csv(tmp_path / "t.csv")
-    words = (*QUICK, *PLAIN, "data.target=price")
-    assert command(*(word for word in words if not word.startswith("figures"))).status == 0
-    config = tmp_path / "outputs/r/config.yaml"
-    config.write_text(config.read_text().replace("figures: none", "figures: auto"))
-    (tmp_path / "t.csv").unlink()
-    ended = command("resume=outputs/r")
-    assert ended.status == 0
-    assert "warning: no figures of outputs/r: " in ended.out
-    assert "t.csv" in ended.out
-
-
 class Remote(Logger):
     """A logger that would start a run elsewhere when it is made."""
 

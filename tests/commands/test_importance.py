@@ -10,6 +10,7 @@ import pytest
 from commands.mistakes import Mistake, assert_refused, each
 from support import SMALL, Ended, train_into
 
+from mlplab.commands.importance import Importance
 from mlplab.commands.report.report import report
 from mlplab.data.synthetic import functions as synthetic
 
@@ -41,34 +42,25 @@ def test_it_is_printed_and_written(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     plain = run_script("evaluate", f"run={run}")
-    before = json.loads((here / run / "evaluation.json").read_text())
-    (here / run / "figures").mkdir(exist_ok=True)
-    (here / run / "figures/curves.png").touch()
-    of_training = {path.name for path in (here / run / "figures").iterdir()}
+    scores = json.loads((here / run / "evaluation.json").read_text())
     ended = run_script("evaluate", f"run={run}", "importance=true")
     assert (ended.status, ended.err) == (0, plain.err)
     assert ended.out.startswith(plain.out)
     assert max(map(len, ended.out.splitlines())) <= 80
-    assert json.loads((here / run / "evaluation.json").read_text()) == before
-    written = json.loads((here / run / "importance.json").read_text())
-    names = ("runs", "source", "part", "targets", "metric", "error", "rows", "repeats", "columns")
-    assert tuple(written) == (*names, "partial_dependence")
-    assert written["runs"] == (["0", "1"] if run == "s" else ["0"])
-    assert (written["source"], written["part"]) == (before["data"], "test")
-    assert written["targets"] == ["target"]
-    assert "not a test" not in ended.out
-    metric = "rmse"
-    assert written["metric"] == metric
+    assert json.loads((here / run / "evaluation.json").read_text()) == scores
+    written = Importance.read(here / run)
+    assert written
+    assert written.runs == (("0", "1") if run == "s" else ("0",))
+    assert (written.source, written.part, written.targets) == (scores["data"], "test", ("target",))
     prefix = "ensemble/" if run == "s" else ""
-    assert written["error"] == pytest.approx(before[f"{prefix}test/{metric}"], rel=1e-5)
-    assert written["rows"] == before["rows"] == 9
-    assert f"increase of {metric} (mean ± SD)" in ended.out
-    assert ("… and 5 less important columns: importance.json has all" in ended.out) == (run == "wide")
-    assert set(written["columns"][0]) == {"name", "mean", "sd"}
-    assert all(f" {column['name']} " in ended.out for column in written["columns"][:20])
-    figures = {path.name for path in (here / run / "figures").iterdir()}
-    added = {f"{name}{end}" for name in ("importance", "partial_dependence") for end in (".vl.json", ".png")}
-    assert figures == of_training | added
+    assert written.error == pytest.approx(scores[f"{prefix}test/{written.metric}"], rel=1e-5)
+    assert written.rows == scores["rows"] == 9
+    assert "increase of rmse (mean ± SD)" in ended.out
+    assert ("… and 5 less important columns" in ended.out) == (run == "wide")
+    assert all(f" {column.name} " in ended.out for column in written.columns[:20])
+    assert {"importance.vl.json", "importance.png"} <= {
+        path.name for path in (here / run / "figures").iterdir()
+    }
 
 
 @pytest.mark.usefixtures("line_at_end")
@@ -81,25 +73,18 @@ def test_long_work_has_lines(run_script: Command, here: Path) -> None:
         assert f"{line}, 0 s\n" in ended.err
 
 
-def test_training_rows_that_are_included_are_told(run_script: Command, here: Path) -> None:
+def test_training_rows_that_are_included_are_pointed_out(run_script: Command, here: Path) -> None:
     train_into(here / "own", ("data=csv", *SMALL[2:], "data.path=t.csv", "data.target=target"))
     words = ("run=own", "data.path=t.csv", "training_rows=include", "importance=true")
     ended = run_script("evaluate", *words)
-    assert ended.status == 0, ended
-    written = json.loads((here / "own/importance.json").read_text())
-    assert (written["rows"], written["part"]) == (40, "all")
-    assert "\nnot a test: training rows are included\n" in ended.out
+    written = Importance.read(here / "own")
+    assert written
+    assert (written.rows, written.part) == (40, "all")
     specification = json.loads((here / "own/figures/importance.vl.json").read_text())
-    assert "not a test: training rows are included" in specification["title"]["subtitle"]
     page = report(here / "own").read_text()
-    assert "Of 1 run (0), on 40 rows (t.csv); not a test: training rows are included." in page
-
-
-def test_a_chosen_ensemble_is_replaced_with_its_importance(run_script: Command, here: Path) -> None:
-    assert run_script("evaluate", "run=s", "select=2").status == 0
-    assert run_script("evaluate", "run=s/ensemble-2", "importance=true").status == 0
-    assert run_script("evaluate", "run=s", "select=2").status == 0
-    assert not (here / "s/ensemble-2/importance.json").exists()
+    for place in (ended.out, specification["title"]["subtitle"], page):
+        assert "not a test: training rows are included" in str(place)
+    assert "Of 1 run (0); t.csv: 40 rows, each column shuffled 10 times; not a test" in page
 
 
 MISTAKES = [
@@ -107,7 +92,7 @@ MISTAKES = [
         "with a choice",
         {},
         ("evaluate", "run=s", "select=2", "importance=true"),
-        ("select=2: takes no key but run=", "run=s/ensemble-2"),
+        ("select=2: cannot be combined with importance=", "run=s/ensemble-2.json"),
     ),
     Mistake(
         "different splits",

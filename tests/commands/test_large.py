@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from support import Ended, left_behind, status_of
 
-from mlplab.training.callbacks import StopOnSignal
+from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 
 ROWS = 3000
 TRAIN = (

@@ -27,7 +27,7 @@ from mlplab.runs.run import Run
 from mlplab.runs.train import train_runs
 from mlplab.runs.trained.ensemble import load
 from mlplab.training import checkpoint
-from mlplab.training.callbacks import StopOnSignal
+from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.state import StackState
 
 QUICK = (*SMALL[:-1], "scheduler=constant", "model.dropout=0.1", "logger=[tensorboard,csv]")

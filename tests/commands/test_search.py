@@ -50,7 +50,7 @@ def test_a_search_is_summarised_and_its_best_trial_can_be_trained_again(
     tested = [name for name, each in metrics.items() if "test/rmse" in each]
     assert tested == [best.trial]  # the test rows were scored once
     assert sum(best.importance.values()) == pytest.approx(1)
-    assert (root / "ensemble-3/ensemble.json").is_file()
+    assert (root / "ensemble-3.json").is_file()
 
     assert "8 trials: 8 done" in ended.out
     assert re.search(r"optimizer.lr .* tag\(log,interval", ended.out)
@@ -121,7 +121,7 @@ def test_trials_that_fail_do_not_end_a_search_but_its_exit_code_is_1(
 def test_a_search_is_not_put_beside_the_runs_of_a_grid(command: Callable[..., Ended], tmp_path: Path) -> None:
     grid = ("-m", *SMALL, "seed=0,1", "sweep.ensemble=2", "name=s")
     assert command(*grid).status == 0
-    assert json.loads((tmp_path / "outputs/s/ensemble-2/ensemble.json").read_text())["runs"]
+    assert json.loads((tmp_path / "outputs/s/ensemble-2.json").read_text())["runs"]
     ended = command(*SEARCH, "sweep.trials=2")
     assert "outputs/s: contains runs that are not of a search" in ended.err
 

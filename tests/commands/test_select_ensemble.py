@@ -9,11 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 from commands.mistakes import Mistake, assert_refused, each
-from support import SMALL, Ended, assert_short_answer, train_into
+from support import SMALL, Ended, train_into
 
 import mlplab
 from mlplab.commands.evaluate import evaluate
-from mlplab.commands.results import read_runs, results_by_table
 from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
@@ -53,27 +52,32 @@ def mean_of(sweep: Path, weights: dict[str, float], frame: pl.DataFrame) -> np.n
 
 
 def test_a_chosen_ensemble_is_used_like_a_run(run_script: Command, here: Path) -> None:
+    (here / "s/ensemble-5.json").write_text("an earlier choice")
+    before = {path.name for path in (here / "s").iterdir()}
     ended = run_script("evaluate", "run=s", "select=5")
     assert ended.status == 0, ended.err
-    assert "ensemble folder: s/ensemble-5" in ended.out
-    for words in ("chosen run", "weight", "best single run", "validation", "test"):
+    for words in (
+        "chosen run",
+        "weight",
+        "best single run",
+        "validation",
+        "test",
+        "ensemble: s/ensemble-5.json",
+    ):
         assert words in ended.out
-    written = json.loads((here / "s/ensemble-5/ensemble.json").read_text())
+    assert {path.name for path in (here / "s").iterdir()} == before
+    written = json.loads((here / "s/ensemble-5.json").read_text())
     weights = written["runs"]
     assert sum(weights.values()) == pytest.approx(1)
-    assert {path.name for path in (here / "s/ensemble-5").iterdir()} == {"ensemble.json", *weights}
-    shutil.move(here / "s/ensemble-5", here / "e")  # it needs nothing else
     expected = mean_of(here / "s", weights, FRAME)
-    np.testing.assert_allclose(mlplab.load(here / "e").predict(FRAME), expected, rtol=1e-12)
-    assert run_script("predict", "run=e", "input=t.csv", "output=o.csv").status == 0
+    np.testing.assert_allclose(mlplab.load("s/ensemble-5.json").predict(FRAME), expected, rtol=1e-12)
+    assert run_script("predict", "run=s/ensemble-5.json", "input=t.csv", "output=o.csv").status == 0
     np.testing.assert_allclose(pl.read_csv(here / "o.csv")["prediction"], expected, rtol=1e-12)
-    ended = run_script("evaluate", "run=e")
+    ended = run_script("evaluate", "run=s/ensemble-5.json", "importance=true")
     assert ended.status == 0
-    scores = json.loads((here / "e/evaluation.json").read_text())
-    prefix = "ensemble/" if len(weights) > 1 else ""
-    assert scores[f"{prefix}test/rmse"] == written["test/rmse"]
-    ended = run_script("results", "e", "--by", "run", "--format", "csv")
-    assert len(ended.out.splitlines()) == 1 + len(weights)
+    for words in (f"{written['scores']['test/rmse']:.4g}", "increase of rmse"):
+        assert words in ended.out
+    assert {path.name for path in (here / "s").iterdir()} == before
 
 
 @pytest.mark.parametrize(
@@ -100,16 +104,16 @@ def test_the_validation_metric_that_the_runs_monitor_chooses(
     sign = sign_of(metric)
     assert choice.metric == metric
     if metric != "standardised_rmse":
-        values = [each[f"val/{metric}"] for each in metrics]
+        values = [run[f"val/{metric}"] for run in metrics]
         assert best == str(np.argmin([sign * value for value in values]))
         if metric != "log_loss":  # of calibrated probabilities, unlike val/log_loss
             assert choice.best == pytest.approx(sign * min(sign * value for value in values), rel=1e-6)
     if metric != "accuracy":  # it is not convex
         assert sign * choice.chosen <= sign * choice.best + 1e-12
     error = "log_loss" if "data.function=moons" in kind else "rmse"
-    assert choice.result.members[0][error] == metrics[int(best)][f"test/{error}"]
+    assert choice.result.runs[0][error] == metrics[int(best)][f"test/{error}"]
     assert choice.result.rows == len(data.split.test)
-    assert evaluate(choice.folder).ensemble == choice.result.ensemble
+    assert evaluate(choice.file).ensemble == choice.result.ensemble
 
 
 def test_single_runs_and_ensembles_are_compared_on_the_rows_that_all_validate(tmp_path: Path) -> None:
@@ -125,17 +129,13 @@ def test_single_runs_and_ensembles_are_compared_on_the_rows_that_all_validate(tm
 
 
 def test_a_sweep_goes_on_beside_its_chosen_ensemble(command: Command, run_script: Command) -> None:
-    sweep = ("-m", *SMALL, "optimizer.lr=0.1,0.01", "seed=0,1", "name=s")
-    assert command(*sweep).status == 0
+    sweep = ("-m", *SMALL, "optimizer.lr=0.1", "name=s")
+    assert command(*sweep, "seed=0,1").status == 0
     assert run_script("evaluate", "run=outputs/s", "select=2").status == 0
-    copies = {path: path.read_bytes() for path in Path("outputs/s/ensemble-2").rglob("*") if path.is_file()}
-    [found] = results_by_table(read_runs([Path("outputs")]))
-    assert found.frame["runs"].sum() == 4
-    assert len(mlplab.load("outputs/s", "all").members) == 4
-    assert command(*sweep).status == 0
-    assert command(*sweep[:-2], "seed=0,1,2", "name=s").status == 0
-    assert len(mlplab.load("outputs/s", "all").members) == 6
-    assert {path: path.read_bytes() for path in copies} == copies
+    Path("outputs/s/plan.json").unlink()  # a killed sweep may have none
+    assert command(*sweep, "seed=0,1,2").status == 0
+    assert len(mlplab.load("outputs/s", "all").runs) == 3
+    assert Path("outputs/s/ensemble-2.json").is_file()
 
 
 def test_a_sweep_that_chooses_an_ensemble_reads_its_table_once(command: Command, tmp_path: Path) -> None:
@@ -146,17 +146,6 @@ def test_a_sweep_that_chooses_an_ensemble_reads_its_table_once(command: Command,
         ended = command("-m", *table, settings, *search, "sweep.ensemble=2", f"name={len(search)}")
         assert ended.status == 0, ended
         assert (ended.out + ended.err).count("leaving out column 'id'") == 1
-
-
-def test_an_earlier_choice_is_replaced_and_other_files_are_kept(run_script: Command, here: Path) -> None:
-    for _ in range(2):
-        assert run_script("evaluate", "run=s", "select=2").status == 0
-        assert run_script("evaluate", "run=s/ensemble-2").status == 0
-    assert not list((here / "s").glob(".*"))
-    (here / "s/ensemble-2/notes.txt").write_text("mine")
-    ended = run_script("evaluate", "run=s", "select=2")
-    assert_short_answer(ended, ["s/ensemble-2: is not only a chosen ensemble", "notes.txt", "move this away"])
-    assert (here / "s/ensemble-2/notes.txt").read_text() == "mine"
 
 
 def other_table(here: Path) -> None:
@@ -174,33 +163,16 @@ def changed_table(here: Path) -> None:
     shutil.move(here / "u", here / "s")
 
 
-def choose(here: Path) -> None:
-    select_ensemble(here / "s", 2)
-
-
-def damage(here: Path) -> None:
-    choose(here)
-    (here / "s/ensemble-2/ensemble.json").write_text('{"runs": {"0": 2}}')
-
-
-def lose_a_run(here: Path) -> None:
-    choose(here)
-    path = here / "s/ensemble-2/ensemble.json"
-    path.write_text('{"runs": {"0": 0.5, "elsewhere": 0.5}}')
+def choice(here: Path) -> None:
+    (here / "s/ensemble-2.json").write_text('{"runs": {"0": 0.5, "1": 0.5}, "scores": {}}')
 
 
 SELECT = ("evaluate", "run=s", "select=2")
+ANOTHER = ("evaluate", "run=s/ensemble-2.json")
 MISTAKES: list[Mistake] = [
     Mistake("a run", {}, ("evaluate", "run=s/0", "select=2"), ("s/0: has no runs to choose from", "sweep")),
-    Mistake(
-        "a choice", choose, ("evaluate", "run=s/ensemble-2", "select=2"), ("has no runs to choose from",)
-    ),
-    Mistake(
-        "another file",
-        {},
-        (*SELECT, "data.path=t.csv"),
-        ("select=2: takes no key but run=", "run=s/ensemble-2"),
-    ),
+    Mistake("a choice", choice, (*ANOTHER, "select=2"), ("has no runs to choose from",)),
+    Mistake("another file", {}, (*SELECT, "data.path=t.csv"), ("select=2: cannot be combined with data=",)),
     Mistake(
         "different splits",
         {},
@@ -210,23 +182,12 @@ MISTAKES: list[Mistake] = [
     Mistake("different tables", other_table, SELECT, ("s: contains runs of different tables", "noisy")),
     Mistake("a changed table", changed_table, SELECT, ("the runs have different tables",)),
     Mistake(
-        "a number of a choice's runs",
-        choose,
-        ("evaluate", "run=s/ensemble-2", "runs=1"),
-        ("runs=1: has a meaning only for a sweep", "remove it"),
+        "a number of runs", choice, (*ANOTHER, "runs=1"), ("runs=1: has a meaning only for", "remove it")
     ),
     Mistake(
-        "damaged",
-        damage,
-        ("evaluate", "run=s/ensemble-2"),
-        ("ensemble.json: is damaged", "remove s/ensemble-2, then choose again"),
+        "a number of one", {}, ("evaluate", "run=s/0", "runs=3"), ("runs=3: has a meaning", "a single run")
     ),
-    Mistake(
-        "a run is missing",
-        lose_a_run,
-        ("evaluate", "run=s/ensemble-2"),
-        ("ensemble.json: does not fit the runs in its folder", "elsewhere"),
-    ),
+    Mistake("damaged", {"s/ensemble-2.json": "{"}, ANOTHER, ("is not the file of a chosen ensemble",)),
 ]
 
 

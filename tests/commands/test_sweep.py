@@ -30,15 +30,14 @@ SWEEPS = {
     "folds, dropout, rates, early stopping": [
         *("data/split=kfold", "data.split.folds=3", "data.split.fold=range(2)"),
         *("model.dropout=0,0.2", "optimizer.lr=0.03,0.003", "callbacks.early_stopping.patience=1"),
-        "scheduler=plateau",
-        "scheduler.patience=0",
+        *("scheduler=step", "scheduler.step_size=2"),
     ],
     "a member that diverges, schedules, momentum": [
         *("optimizer=sgd", "optimizer.lr=0.01,1e18", "optimizer.momentum=0,0.9", "scheduler.warmup=0.3"),
         "model/preprocessing=none",
     ],
     "norms, residuals, deltas, clipping": [
-        *("model.norm=batch", "model.residual=true", "loss=huber", "loss.delta=0.5,2", "seed=range(2)"),
+        *("model.norm=layer", "model.residual=true", "loss=huber", "loss.delta=0.5,2", "seed=range(2)"),
         *("trainer.gradient_clip_val=0.1", "data.split.seed=1,2"),
     ],
 }
@@ -108,12 +107,12 @@ WRONG = {
         ["different losses cannot be compared", "target=standard, target=none"],
     ),
     "a section": (["data=synthetic", "data.features={a:1},{b:2}"], ["data.features"]),
-    "all values wrong": (["optimizer.lr=0,-1"], ["optimizer.lr: out of range", "above 0"]),
+    "all values wrong": (["optimizer.lr=0,-1"], ["optimizer.lr: invalid value", "greater than 0"]),
     "no such table": (
         ["data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"],
         ["no such file", "t.csv"],
     ),
-    "no members": (["hydra.launcher.max_members=0"], ["hydra.launcher.max_members: out of range"]),
+    "no members": (["hydra.launcher.max_members=0"], ["hydra.launcher.max_members: invalid value"]),
     "an unknown launcher": (["hydra/launcher=slurm"], ["hydra/launcher: unknown option", "lockstep"]),
     "a launcher of Hydra's": (["hydra/launcher=basic"], ["hydra/launcher: is not supp", "max_members=1"]),
     "a sweeper of Hydra's": (["hydra/sweeper=basic"], ["hydra/sweeper: is not supported by mlplab"]),
@@ -135,11 +134,12 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(
     ended = command("-m", *SMALL, "model.dropout=0.1,1.5,0.2", "name=s")
     assert ended.status == 1
     assert without_notes(ended.out).startswith(
-        "3 runs: 1 stack of 2, 1 refused\n  refused: dropout=1.5: model.dropout: out of"
+        "3 runs: 1 stack of 2, 1 refused\n  refused: dropout=1.5: model.dropout: invalid"
     )
     assert ended.err.splitlines() == [
         "error: 1 of 3 runs failed",
-        "  dropout=1.5: failed, model.dropout: out of range (found 1.5, expected 0.99 or below, or auto)",
+        "  dropout=1.5: failed, model.dropout: invalid value (found 1.5, "
+        "expected less than or equal to 0.99, or auto)",
     ]
     status = {
         path.parent.name: json.loads(path.read_text())["status"]

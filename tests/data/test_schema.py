@@ -92,10 +92,6 @@ def test_declared_columns_are_left_out_without_a_warning(
     assert not caplog.text
 
 
-def test_an_identifier_may_be_declared_categorical() -> None:
-    assert table([f"u{i:02}" for i in range(30)], "categorical").schema.inputs[0].categories[29] == "u29"
-
-
 @pytest.mark.parametrize("words", ["yes no", "a b c", "1 x y", "2024-01-31 x y"])
 def test_few_texts_in_many_rows_are_categories(words: str) -> None:
     assert infer_kind(pl.Series(words.split()), filled=1000, rows=1000) == "categorical"
@@ -107,11 +103,6 @@ def test_codes_are_positions_in_the_sorted_categories() -> None:
     assert made.schema.categories == (3, 0)
     assert made.schema.missing == (True, False)
     np.testing.assert_array_equal(made.x[:5, 0], [2, 0, np.nan, 1, 2])
-
-
-def test_true_is_one_and_false_zero() -> None:
-    np.testing.assert_array_equal(table(["TRUE", "false", ""]).x[:3, 0], [1, 0, np.nan])
-    np.testing.assert_array_equal(table([True, False, None]).x[:3, 0], [1, 0, np.nan])
 
 
 def test_na_values() -> None:

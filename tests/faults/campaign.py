@@ -35,7 +35,7 @@ from mlplab.training import checkpoint
 
 SOLO = (
     *("data=synthetic", "data.rows=400", "data.noise=1", "data.batch_size=16", "model.hidden=[16,16]"),
-    *("model.dropout=0.2", "scheduler=plateau", "scheduler.patience=1", "name=r"),
+    *("model.dropout=0.2", "scheduler=cosine", "name=r"),
     *("callbacks.checkpoint.every_minutes=0", "callbacks.early_stopping.patience=25"),
     *("logger=[tensorboard,csv]", "trainer.log_every_n_steps=7", "trainer.max_epochs=30"),
 )

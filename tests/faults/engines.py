@@ -1,4 +1,4 @@
-"""Engines as users have them, for tests: processes, submitit on this machine, Slurm, and a Ray cluster."""
+"""Sweeps of real processes, on all engines."""
 
 import os
 import subprocess
@@ -31,6 +31,9 @@ SWEEP = (
 )
 """Two stacks of two runs that save their state after each step."""
 
+EPOCHS = "trainer.max_epochs=200"
+"""Logged at 1, 20, 40, …"""
+
 
 @dataclass
 class Site:
@@ -61,6 +64,11 @@ class Sweep:
         log = self.run(seed) / "train.log"
         self.wait_until(lambda: log.exists() and f"epoch {epoch}/" in log.read_text())
 
+    def wait_until_all_train(self) -> None:
+        """Until both stacks have trained for a while."""
+        for seed in (0, 2):
+            self.wait_for_epoch(seed, 20)
+
     def wait_until(self, condition: Callable[[], bool], timeout: float = 120) -> None:
         """Until a condition holds while the sweep trains."""
         deadline = time.monotonic() + timeout
@@ -72,7 +80,12 @@ class Sweep:
 
     def worker(self, seed: int) -> psutil.Process:
         """The process that trains a run: it holds the lock of its folder."""
-        return holder(self.run(seed))
+        lock = os.fspath(self.run(seed) / ".lock")
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if any(file.path == lock for file in process.open_files()):
+                    return process
+        raise AssertionError(f"nobody holds {lock}")
 
     def end(self, timeout: float = 180) -> tuple[int, str]:
         """Its status and what it printed, when it has ended."""
@@ -80,21 +93,11 @@ class Sweep:
         return self.process.returncode, out + err
 
 
-def holder(folder: Path) -> psutil.Process:
-    """The process that holds the lock of a folder."""
-    lock = os.fspath(folder / ".lock")
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if any(file.path == lock for file in process.open_files()):
-                return process
-    raise AssertionError(f"nobody holds {lock}")
-
-
 def start(here: Path, site: Site, *words: str) -> Sweep:
     """Starts the sweep at a site."""
     here.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
-        [sys.executable, os.fspath(SCRIPT), *SWEEP, *site.words, *words],
+        [sys.executable, os.fspath(SCRIPT), *SWEEP, EPOCHS, *site.words, *words],
         cwd=here,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

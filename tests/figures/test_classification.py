@@ -53,15 +53,15 @@ def test_the_area_below_the_roc_curve_is_the_auroc(rows: int) -> None:
     scored = scored_rows(2, rows)
     drawn = curve(roc_and_precision_recall(scored), 0, THIS)
     assert len(drawn) <= CURVE_POINTS
-    x, y = ([point[name] for point in drawn] for name in ("false", "true"))
+    x, y = ([point[axis] for point in drawn] for axis in "xy")
     assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(scored.actual, scored.predicted[:, 1]), abs=0.01)
 
 
 def test_each_of_several_classes_has_a_curve() -> None:
     chart = roc_and_precision_recall(scored_rows(3))
     for name in ("class 0", "class 1", "class 2"):
-        assert curve(chart, 0, name)[-1]["true"] == 1
-        assert curve(chart, 1, name)[-1]["recall"] == 1
+        assert curve(chart, 0, name)[-1]["y"] == 1
+        assert curve(chart, 1, name)[-1]["x"] == 1
 
 
 def test_there_is_no_curve_of_a_single_class() -> None:
@@ -95,9 +95,9 @@ def test_weights_count_as_rows() -> None:
     )
     weighted = replace(once, weight=weight.astype(float))
     assert confusion(weighted).to_dict()["data"] == confusion(twice).to_dict()["data"]
-    for number, x, y in ((0, "false", "true"), (1, "recall", "precision")):
+    for number in (0, 1):
         ours, theirs = (
             curve(roc_and_precision_recall(scored), number, "class 1") for scored in (weighted, twice)
         )
-        for axis in (x, y):
+        for axis in "xy":
             assert [point[axis] for point in ours] == pytest.approx([point[axis] for point in theirs])

@@ -22,21 +22,14 @@ def test_a_figure_is_an_image_and_a_specification(tmp_path: Path) -> None:
     assert read_figures(tmp_path)["two"]["data"]["values"] == [{"a": 2}]
 
 
-def test_figures_replace_the_earlier_ones(tmp_path: Path) -> None:
-    write_figures(tmp_path, {"one": chart(1), "two": chart(2)})
-    (tmp_path / "figures/mine.txt").write_text("mine")
-    write_figures(tmp_path, {"one": chart(3)})
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"one.png", "one.vl.json", "mine.txt"}
-    assert list(read_figures(tmp_path)) == ["one"]
-
-
-def test_figures_of_other_commands_remain(tmp_path: Path) -> None:
-    write_figures(tmp_path, {"importance": chart(1)}, add=True)
+def test_figures_replace_those_of_their_names(tmp_path: Path) -> None:
+    write_figures(tmp_path, {"importance": chart(1)})
     assert not is_drawn(tmp_path)
-    write_figures(tmp_path, {"one": chart(2)})
+    write_figures(tmp_path, {"one": chart(1)})
+    write_figures(tmp_path, {"one": chart(3)})
     assert is_drawn(tmp_path)
-    write_figures(tmp_path, {"partial_dependence": chart(3)}, add=True)
-    assert set(read_figures(tmp_path)) == {"importance", "one", "partial_dependence"}
+    assert read_figures(tmp_path)["one"]["data"]["values"] == [{"a": 3}]
+    assert set(read_figures(tmp_path)) == {"importance", "one"}
 
 
 def test_a_figure_that_fails_leaves_the_earlier_ones(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_the_part_with_the_largest_errors_comes_first() -> None:
     errors[group == 2] += 3
     columns = [ColumnValues("noise", rng.normal(size=400)), ColumnValues("group", group, ("a", "b", "c"))]
     bars = values(drawn_errors(columns, errors), 0)
-    assert bars[0] == {"part": "group: c", "error": errors[group == 2].mean(), "rows": (group == 2).sum()}
+    assert bars[0] == {"name": "group: c", "error": errors[group == 2].mean(), "rows": (group == 2).sum()}
     assert [bar["error"] for bar in bars] == sorted((bar["error"] for bar in bars), reverse=True)
 
 
@@ -95,7 +95,7 @@ def test_small_parts_are_left_out_and_of_many_the_worst_are_shown() -> None:
     rare = np.zeros(100)
     rare[: SMALLEST_PART - 1] = 1
     [bar] = values(drawn_errors([ColumnValues("rare", rare, ("no", "yes"))], np.where(rare, 100.0, 1.0)), 0)
-    assert bar["part"] == "rare: no"
+    assert bar["name"] == "rare: no"
     assert drawn_errors([ColumnValues("x", np.arange(9.0))], np.ones(9)) is None
     rng = np.random.default_rng(0)
     columns = [ColumnValues(f"x{k}", rng.normal(size=200)) for k in range(100)]

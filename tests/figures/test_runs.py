@@ -115,10 +115,9 @@ def test_the_best_run_is_large() -> None:
 
 def test_importance_says_what_it_cannot_say() -> None:
     importance = {f"key{number}": 1 / 2 ** (number + 1) for number in range(30)}
-    chart = hyperparameter_importance(dict(reversed(importance.items())), "val/mae", 12).to_dict(
-        validate=True
-    )
-    assert [row["key"] for row in rows(chart)] == [f"key{number}" for number in range(MOST_BARS)]
+    figure = hyperparameter_importance(dict(reversed(importance.items())), "val/mae", 12)
+    chart = figure.to_dict(validate=True)
+    assert [row["name"] for row in rows(chart)] == [f"key{number}" for number in range(MOST_BARS)]
     about = " ".join(chart["title"]["subtitle"])
     assert "12 finished trials" in about
     assert "not which values are good" in about

@@ -11,7 +11,7 @@ from torch.nn.utils import prune
 
 from mlplab.models import MLP
 from mlplab.models.activation import IN_PLACE, OUT_OF_PLACE
-from mlplab.models.backpropagation import EVALUATION_ROWS
+from mlplab.models.backpropagation import CACHED_ROWS
 
 
 def mlp(**changes: object) -> MLP:
@@ -36,7 +36,7 @@ def random_network(source: random.Random) -> tuple[MLP, int]:
         hidden=hidden if source.random() < 0.5 else [source.choice(widths) for _ in hidden],
         activation=source.choice([*IN_PLACE, *OUT_OF_PLACE]),
         dropout=[source.choice([0.0, 0.1, 0.5]) if source.random() < 0.5 else 0.0 for _ in range(members)],
-        norm=source.choice(["none", "none", "layer", "batch"]),
+        norm=source.choice(["none", "none", "layer"]),
         residual=source.random() < 0.4,
         seeds=list(range(members)),
         numbers=source.choice([0, 1, features]),
@@ -48,10 +48,10 @@ def random_network(source: random.Random) -> tuple[MLP, int]:
     return network.double().train(source.random() < 0.8), features
 
 
-def gradients(network: MLP, x: Tensor, slopes: Tensor, weight: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+def gradients(network: MLP, x: Tensor, slopes: Tensor) -> tuple[Tensor, list[Tensor]]:
     """The output, and the gradients of all parameters and of the input."""
     x = x.clone().requires_grad_()
-    output = network(x, weight)
+    output = network(x)
     (output * slopes).sum().backward()
     found = [each.grad for each in (*network.parameters(), x)]
     assert all(each is not None for each in found)
@@ -69,12 +69,7 @@ def test_gradients_of_random_networks_are_those_of_autograd(seed: int) -> None:
         for _ in range(2):  # the second time into the buffers of the first, and added to its gradients
             x = torch.randn(members, rows, features, dtype=torch.float64)
             slopes = torch.randn(members, rows, targets, dtype=torch.float64)
-            weight = torch.rand(members, rows, 1) * torch.randint(0, 2, (members, rows, 1))
-            weight[0, source.choice([0, 1, rows]) :] = 0
-            given = weight if source.random() < 0.5 else None
-            (output, found), (expected, theirs) = (
-                gradients(each, x, slopes, given) for each in (network, twin)
-            )
+            (output, found), (expected, theirs) = (gradients(each, x, slopes) for each in (network, twin))
             torch.testing.assert_close(output, expected, rtol=1e-12, atol=1e-12)
             largest = max(each.abs().max().item() for each in theirs)
             for mine, yours in zip(found, theirs, strict=True):
@@ -139,25 +134,19 @@ def test_what_a_pass_cannot_give_is_refused() -> None:
 
 def test_evaluation_goes_block_by_block_and_keeps_few_buffers() -> None:
     network = mlp().eval()
-    rows = EVALUATION_ROWS + 64
+    rows = CACHED_ROWS + 64
     x = torch.randn(2, rows, 3)
     with torch.no_grad():
         whole = network(x)
-        assert torch.equal(whole[:, EVALUATION_ROWS // 2 :], network(x[:, EVALUATION_ROWS // 2 :]))
+        assert torch.equal(whole[:, CACHED_ROWS // 2 :], network(x[:, CACHED_ROWS // 2 :]))
         torch.testing.assert_close(whole, by_autograd(network)(x))
         for fewer in range(64, rows, 64):
             network(x[:, :fewer])
     held = sum(used.operations[0].output.flat.shape[1] for used in network._free.values())
-    assert held <= 4 * EVALUATION_ROWS // 2 * 8
-    whole_batch = mlp(norm="batch")  # in training mode, without gradients
-    twin, x = by_autograd(whole_batch), torch.randn(2, EVALUATION_ROWS + 1, 3)
-    with torch.no_grad():
-        torch.testing.assert_close(whole_batch(x), twin(x))
-    for name, buffer in whole_batch.named_buffers():
-        torch.testing.assert_close(buffer, twin.get_buffer(name))
+    assert held <= 4 * CACHED_ROWS // 2 * 8
 
 
-@pytest.mark.parametrize("norm", ["none", "layer", "batch"])
+@pytest.mark.parametrize("norm", ["none", "layer"])
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_what_is_not_finite_ends_with_its_batch(dropout: float, norm: str) -> None:
     for features, hidden in ((3, [3, 3]), (1, [3, 5, 3]), (5, [1, 3])):
@@ -169,9 +158,6 @@ def test_what_is_not_finite_ends_with_its_batch(dropout: float, norm: str) -> No
                 network(torch.full((2, 5, features), bad)).sum().backward()
                 (network(torch.randn(2, 5, features)) * bad).sum().backward()
                 network.zero_grad()
-                for name, buffer in network.named_buffers():
-                    if "running" in name:
-                        buffer.zero_()
                 output = network(torch.randn(2, 5, features))
                 output.sum().backward()
                 finite = [output, *(each.grad for each in network.parameters())]
@@ -210,7 +196,7 @@ def test_copies_have_no_buffers_in_common() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_passes_on_a_gpu_give_the_same_gradients_without_waiting_for_it() -> None:
-    for norm in ("none", "layer", "batch"):
+    for norm in ("none", "layer"):
         network = mlp(norm=norm, features=5, hidden=[7, 7], residual=True).double()
         x = torch.randn(2, 9, 5).double()
         on_gpu, there = deepcopy(network).cuda(), x.cuda()

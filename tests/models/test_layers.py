@@ -7,16 +7,13 @@ import torch
 from contracts import assert_close, assert_member_independent, assert_same_bits
 from torch import Tensor, nn
 
-from mlplab.models import MLP, BatchNorm, Dropout, LayerNorm, Linear
+from mlplab.models import MLP, Dropout, LayerNorm, Linear
 from mlplab.models.activation import IN_PLACE, OUT_OF_PLACE, Activation
-from mlplab.models.backpropagation import BackpropagationModule, Buffer, Operation, Pass
+from mlplab.models.backpropagation import BackpropagationModule, Buffer, Operation, Workspace
 from mlplab.models.mlp import HiddenLayer
 from mlplab.models.periodic import PeriodicFeatures
 
 RATES, SEEDS = (0.0, 0.3, 0.5), (7, 8, 9)
-WEIGHTS = torch.rand(len(SEEDS), 64, 1, generator=torch.Generator().manual_seed(1))
-WEIGHTS[1, 1:] = 0
-"""The weights of rows by member: those of the second are 0 but for one row."""
 
 
 class OneLayer(BackpropagationModule):
@@ -26,19 +23,19 @@ class OneLayer(BackpropagationModule):
         super().__init__()
         self.layer = layer
 
-    def forward_by_autograd(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
-        y: Tensor = self.layer(x, weight) if isinstance(self.layer, BatchNorm) else self.layer(x)
+    def forward_by_autograd(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layer(x)
         return y
 
-    def operations(self, buffers: Pass) -> Iterator[Operation]:
-        yield (done := copied(buffers.input, buffers))
+    def operations(self, workspace: Workspace) -> Iterator[Operation]:
+        yield (done := copied(workspace.input, workspace))
         if self.layer.training or not isinstance(self.layer, Dropout):
-            yield (done := self.layer.operation(done.output, buffers))  # type: ignore[operator]
-        yield copied(done.output, buffers)
+            yield (done := self.layer.operation(done.output, workspace))  # type: ignore[operator]
+        yield copied(done.output, workspace)
 
 
-def copied(x: Buffer, buffers: Pass) -> Operation:
-    y = buffers.new(x.width)
+def copied(x: Buffer, workspace: Workspace) -> Operation:
+    y = workspace.new(x.width)
     return Operation(y, lambda: y.values.copy_(x.values), lambda gradient: gradient)
 
 
@@ -58,8 +55,6 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "linear of one output": lambda members: OneLayer(Linear(6, 1, seeds(members))),
     "linear without padding": lambda members: MLP(6, 4, seeds=seeds(members)),
     "layer norm": lambda members: OneLayer(LayerNorm(6, len(members))),
-    "batch norm": lambda members: OneLayer(BatchNorm(6, len(members))),
-    "batch norm of weighted rows": lambda members: OneLayer(BatchNorm(6, len(members))),
     "dropout": lambda members: OneLayer(Dropout([RATES[each] for each in members], seeds(members))),
     "periodic features": lambda members: OneLayer(PeriodicFeatures(5, 3, seeds(members))),
     **{
@@ -70,8 +65,6 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "mlp without hidden layers": lambda members: mlp(members, hidden=[]),
     "mlp with relu and dropout": lambda members: mlp(members, activation="relu"),
     "mlp with layer norm": lambda members: mlp(members, norm="layer", hidden=[8, 8], residual=True),
-    "mlp with batch norm": lambda members: mlp(members, norm="batch"),
-    "mlp with batch norm of weighted rows": lambda members: mlp(members, norm="batch"),
     "mlp with periodic features": lambda members: mlp(members, numbers=5, periodic_features=3),
     "mlp of widths 1": lambda members: mlp(members, hidden=[1, 1, 4], residual=True),
 }
@@ -83,14 +76,13 @@ def results(
     """What two steps give, the second into the buffers of the first and added to its gradients."""
     network = LAYERS[name](members).to(dtype)
     network.written_out = written_out
-    network.with_modes = tuple(each for each in network.modules() if isinstance(each, Dropout | BatchNorm))
+    network.with_modes = tuple(each for each in network.modules() if isinstance(each, Dropout))
     source = torch.Generator().manual_seed(0)
     inputs, slopes = torch.randn(2, len(SEEDS), rows, 21, generator=source).to(dtype)
-    weight = WEIGHTS[members, :rows] if "weighted" in name else None
     found = {f"initial {key}": value.clone() for key, value in network.state_dict().items()}
     x = inputs[members, :, :6].requires_grad_()
     for step in range(2):
-        y = network(x, weight)
+        y = network(x)
         (y * slopes[members, :, : y.shape[2]]).sum().backward()
         found[f"output {step}"] = y
     assert x.grad is not None
@@ -131,19 +123,9 @@ def test_dropout_drops_each_members_share_and_keeps_the_mean() -> None:
     assert torch.equal(layer.eval()(x), x)
 
 
-def test_norms_are_torchs_member_by_member() -> None:
+def test_layer_norm_is_torchs() -> None:
     x = torch.randn(2, 5, 6) * 3 + 1
     torch.testing.assert_close(LayerNorm(6, members=2)(x), nn.LayerNorm(6)(x))
-    ours, theirs = BatchNorm(6, members=2), [nn.BatchNorm1d(6) for _ in range(2)]
-
-    def apart(x: Tensor) -> Tensor:
-        return torch.stack([norm(rows) for norm, rows in zip(theirs, x, strict=True)])
-
-    for _ in range(3):
-        x = torch.randn(2, 5, 6) * 3 + 1
-        torch.testing.assert_close(ours(x), apart(x))
-    ours.eval(), [norm.eval() for norm in theirs]
-    torch.testing.assert_close(ours(x), apart(x))
 
 
 @pytest.mark.parametrize("activation", ["relu", "mish", "tanh"])
@@ -177,45 +159,3 @@ def test_residual_adds_the_input_between_equal_widths() -> None:
     layer = stack.hidden[1]
     assert isinstance(layer, HiddenLayer)
     torch.testing.assert_close(layer(x), x + torch.relu(layer.linear(x)))
-
-
-def weighted_step(x: Tensor, weight: Tensor | None, *, written_out: bool) -> dict[str, Tensor]:
-    """The gradients and the statistics of a network with batch norm, for a weighted sum of losses."""
-    network = mlp([0], norm="batch").double()
-    network.written_out = written_out
-    y = network(x[None], None if weight is None else weight[None, :, None])
-    ((y**3).sum(2) * (1 if weight is None else weight)).sum().backward()
-    gradients = {name: each.grad for name, each in network.named_parameters() if each.grad is not None}
-    return gradients | dict(network.named_buffers())
-
-
-@pytest.mark.parametrize("written_out", [True, False])
-def test_weights_of_batch_norm_count_rows(*, written_out: bool) -> None:
-    x, weight = torch.randn(20, 6).double(), torch.rand(20).double() + 0.1
-    for rows in (1, 2, 9):
-        weight[rows:] = 0
-        expected = weighted_step(x[:rows], weight[:rows], written_out=written_out)
-        assert_close(weighted_step(x, weight, written_out=written_out), expected)
-    x, times = x[:6], torch.tensor([2.0, 1, 0, 3, 1, 1])
-    weighted = weighted_step(x, times, written_out=written_out)
-    repeated = weighted_step(x.repeat_interleave(times.long(), 0), None, written_out=written_out)
-    effective = (times.sum() ** 2 / times.square().sum()).item()
-    of_var = 7 / 8 * effective / (effective - 1)  # instead of 8/7
-    for name in weighted:
-        if "running_var" in name:
-            repeated[name] = 0.9 + (repeated[name] - 0.9) * of_var
-    assert_close(weighted, repeated)
-    equal = weighted_step(x, torch.ones(6), written_out=written_out)
-    assert_close(equal, weighted_step(x, None, written_out=written_out))
-    norms = [BatchNorm(6, 1).double() for _ in range(2)]
-    for norm, unit in zip(norms, (1, 1e-6), strict=True):
-        norm(x[None], unit * times[None, :, None].double())
-    assert_close(dict(norms[0].named_buffers()), dict(norms[1].named_buffers()))
-
-
-@pytest.mark.parametrize("written_out", [True, False])
-def test_a_member_whose_rows_all_have_weight_0_keeps_its_batch_norm(*, written_out: bool) -> None:
-    found = weighted_step(torch.randn(8, 6).double(), torch.zeros(8), written_out=written_out)
-    for name, value in found.items():
-        expected = torch.ones_like(value) if "running_var" in name else torch.zeros_like(value)
-        assert torch.equal(value, expected), name

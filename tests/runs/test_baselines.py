@@ -1,7 +1,4 @@
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -14,14 +11,14 @@ from sklearn.metrics import log_loss
 from support import config
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from mlplab.data.cache import DataCache, RunData
+from mlplab.data.cache import DataCache
 from mlplab.data.schema import Column, Schema
 from mlplab.data.splits.split import Split
 from mlplab.data.splits.splitters import random_split
 from mlplab.data.table import Table
-from mlplab.runs.baselines import fitted as module
+from mlplab.runs.baselines import fit_baselines as module
 from mlplab.runs.baselines import models
-from mlplab.runs.baselines.fitted import MODELS, Baselines, baseline_part_scores, estimated_seconds
+from mlplab.runs.baselines.fit_baselines import MODELS, Baselines, fit_baselines
 from mlplab.runs.baselines.models import Constant, TrainingData
 from mlplab.runs.scores import Scores, scores
 
@@ -154,7 +151,8 @@ def test_boosting_tells_254_categories_apart(classes: int) -> None:
 
 def test_many_rows_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "FITTED_ROWS", (20, 20))
-    monkeypatch.setattr(models, "BOOSTED_VALUES", 3 * 7)
+    monkeypatch.setattr(models, "BOOSTED_VALUES", 0)
+    monkeypatch.setattr(models, "FEWEST_BOOSTED", 7)
     monkeypatch.setattr(module, "BLOCK_ROWS", 3)
     for y, classes in ((Y, 0), (CLASS, 3)):
         data = data_of(X, y, categories=[0, 0, 0], classes=classes)
@@ -325,92 +323,26 @@ def test_threads_are_limited_while_baselines_are_fitted_and_predict(
     assert threadpool_info() == before
 
 
-@pytest.fixture
-def data() -> RunData:
-    return DataCache().data(config("data=synthetic", "data.rows=60"))
-
-
-def test_baselines_are_fitted_and_scored_once(data: RunData, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = baseline_part_scores(data, NAMES, 0.0, 1)
+def test_baselines_are_fitted_and_scored_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = config("data=synthetic", "data.rows=60")
+    data = DataCache().data(run)
+    found = fit_baselines(data, run).test_scores(data)
     assert_finite(found)
-    assert module.baselines(data, list(NAMES), 0.0, 1) is module.baselines(data, NAMES, 9.0, 1)
     monkeypatch.setattr(module, "scores", None)
-    assert baseline_part_scores(data, NAMES, 0.0, 1) is found
-    assert list(module.baselines(data, ["constant"], 0.0, 1).models) == ["constant"]
+    assert fit_baselines(data, run).test_scores(data) is found
+    constant = run.model_copy(update={"baselines": ["constant"]})
+    assert list(fit_baselines(data, constant).models) == ["constant"]
 
 
 def test_beside_an_ensemble_baselines_learn_from_validation_rows_too() -> None:
-    cache = DataCache()
-    alone, bagged = (
-        cache.data(config("data=synthetic", "data.rows=60", f"ensemble={members}")) for members in (1, 2)
-    )
-    split, y = alone.split, alone.table.y
-    constants = [module.baselines(each, NAMES, 0.0, 1).models["constant"].output for each in (alone, bagged)]
-    np.testing.assert_array_equal(constants[0], y[split.train].mean(0))
-    np.testing.assert_allclose(constants[1], y[np.concatenate([split.train, split.val])].mean(0))
-    one, other = (baseline_part_scores(each, NAMES, 0.0, 1) for each in (alone, bagged))
+    cache, fitted = DataCache(), []
+    for members in (1, 2):
+        run = config("data=synthetic", "data.rows=60", f"ensemble={members}")
+        data = cache.data(run)
+        fitted.append(fit_baselines(data, run))
+    split, y = data.split, data.table.y
+    alone, bagged = (each.models["constant"].output for each in fitted)
+    np.testing.assert_array_equal(alone, y[split.train].mean(0))
+    np.testing.assert_allclose(bagged, y[np.concatenate([split.train, split.val])].mean(0))
+    one, other = (each.test_scores(data) for each in fitted)
     assert all(one[name] != other[name] for name in NAMES)
-
-
-@pytest.mark.parametrize(("seconds", "left_out"), [(3.0, ["boosting"]), (1e4, [])])
-def test_baselines_that_take_longer_than_the_network_are_skipped(
-    data: RunData,
-    seconds: float,
-    left_out: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr(
-        module, "estimated_seconds", lambda name, _, **refit: 40.4 if name == "boosting" else 2.0
-    )
-    with caplog.at_level(logging.INFO, "mlplab.runs.baselines.fitted"):
-        found = baseline_part_scores(data, NAMES, seconds, 1)
-    assert list(found) == [name for name in ("boosting", "linear", "constant") if name not in left_out]
-    skipped = "baseline boosting skipped: it would take about 40 s, longer than the network (3 s)"
-    fits = f"fitting the baselines, which takes about {44 - 40 * len(left_out)} s"
-    assert caplog.messages == [*[skipped] * len(left_out), fits]
-
-
-def test_a_table_larger_than_memory_is_not_boosted(data: RunData, caplog: pytest.LogCaptureFixture) -> None:
-    mapped = replace(data, table=replace(data.table, memmapped=True))
-    with caplog.at_level(logging.INFO, "mlplab.runs.baselines.fitted"):
-        assert list(baseline_part_scores(mapped, NAMES, 1e4, 1)) == ["linear", "constant"]
-    assert caplog.messages == ["baseline boosting skipped: the table is larger than memory"]
-
-
-def sized(rows: int, features: int, classes: int) -> TrainingData:
-    """A table whose last feature is a category."""
-    x, y = nonlinear(rows, classes)
-    noise = np.random.default_rng(3).normal(size=(rows, features - 4))
-    x = np.column_stack([x, noise, np.arange(rows) % 5]).astype(np.float32)
-    split = random_split(np.arange(rows), val=0.2, test=0.2, seed=0)
-    return data_of(x, y, None, split, [0] * (features - 1) + [5], classes)
-
-
-def test_estimates_grow_with_the_table_and_small_tables_are_always_fitted() -> None:
-    for name in ("linear", "boosting"):
-        small, *larger = (
-            estimated_seconds(name, sized(*size), refit=False)
-            for size in ((100, 5, 0), (900, 5, 0), (100, 50, 0))
-        )
-        twice = estimated_seconds(name, sized(100, 5, 0), refit=True)
-        assert all(0 < small < seconds < module.FREE_SECONDS for seconds in (*larger, twice))
-        classes = [estimated_seconds(name, sized(900, 5, number), refit=False) for number in (2, 4)]
-        assert classes[0] < classes[1] < module.FREE_SECONDS
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("classes", [0, 2, 7])
-@pytest.mark.parametrize(("rows", "features"), [(3000, 10), (30_000, 10), (100_000, 10), (10_000, 60)])
-@pytest.mark.parametrize("name", ["linear", "boosting"])
-def test_estimates_are_roughly_right(name: str, rows: int, features: int, classes: int) -> None:
-    """Within a factor of five, on a machine that may be twice as fast or busy."""
-    data = sized(rows, features, classes)
-    Baselines(sized(100, 10, classes), [name], 1)  # imports
-    start = perf_counter()
-    Baselines(data, [name], 1)
-    seconds = perf_counter() - start
-    print(f"{name}: {rows} rows, {features} features, {classes} classes: {seconds:.2f} s, expected", end=" ")
-    print(f"{estimated_seconds(name, data, refit=False):.2f} s")
-    assert max(seconds, 0.3) < 5 * max(estimated_seconds(name, data, refit=False), 0.3)
-    assert max(estimated_seconds(name, data, refit=False), 0.3) < 5 * max(seconds, 0.3)

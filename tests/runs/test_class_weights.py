@@ -8,7 +8,7 @@ import pytest
 import torch
 from support import resolved
 
-from mlplab.config import TrainConfig
+from mlplab.config import ResolvedConfig
 from mlplab.data.cache import DataCache, RunData
 from mlplab.runs.stack.build import class_weights
 
@@ -24,7 +24,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pl.DataFrame({"x": np.arange(ROWS) / 7, "w": WEIGHT, "y": LABELS}).write_csv("t.csv")
 
 
-def run_of(*overrides: str) -> tuple[TrainConfig, RunData]:
+def run_of(*overrides: str) -> tuple[ResolvedConfig, RunData]:
     run = resolved("data=csv", "data.path=t.csv", "data.target=y", *overrides)
     return run, DataCache().data(run)
 

@@ -70,21 +70,6 @@ def test_a_class_that_is_never_predicted_is_pointed_out_with_a_remedy_that_works
     assert not any("never predicted" in each for each in left)
 
 
-def test_a_baseline_that_is_exact_is_pointed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    a, b = np.random.default_rng(0).normal(size=(2, 1000))
-    rows = pl.DataFrame({"a": a, "b": b, "churn": np.where(a > b, "yes", "no")})
-    rows.filter((pl.col("a") - pl.col("b")).abs() > 0.3).write_csv("churn.csv")
-    short = ("trainer.max_epochs=2", "baselines=[constant,linear]")
-    [warning], _ = warnings_of("run", *short)
-    assert warning.startswith("logistic regression predicts the validation rows almost perfectly")
-    noisy = rows.with_columns(
-        churn=pl.when(pl.int_range(pl.len()) % 20 == 0).then(pl.lit("no")).otherwise("churn")
-    )
-    noisy.write_csv("churn.csv")
-    assert warnings_of("noisy", *short)[0] == []
-
-
 @pytest.mark.parametrize(
     ("best", "epochs", "early"), [(2, 200, True), (20, 200, True), (21, 200, False), (1, 19, False)]
 )

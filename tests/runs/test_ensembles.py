@@ -15,14 +15,13 @@ from support import resolved, train_into
 import mlplab
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache, RunData
-from mlplab.errors import UserError
 from mlplab.runs.run import Run, member_configs
 from mlplab.runs.scores import scores
 from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training import checkpoint
-from mlplab.training.best_weights import BestWeights, epoch_voters
-from mlplab.training.callbacks import StackCallback
+from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
+from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
 from mlplab.training.trainer import lightning_quiet
 
@@ -136,7 +135,7 @@ class Curves(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Adds those of an epoch."""
-        self.monitored.append(module.monitored(module.values).double().numpy())
+        self.monitored.append(module.monitored.double().numpy())
 
 
 @pytest.mark.parametrize("patience", ["null", "4"])
@@ -161,11 +160,11 @@ def test_a_mean_without_a_lost_member_is_not_compared_with_one_that_has_it() -> 
     best = BestWeights(3, ~torch.eye(3, dtype=torch.bool)[None])
     module: Any = SimpleNamespace(ensemble=3, diverged={}, active=torch.ones(3, dtype=torch.bool))
     module.network = torch.nn.Identity()
-    module.monitored = lambda values: values["val/mae"]
     for epoch, values in enumerate(([0.0, 1.0, 1.0], [torch.nan, 2.0, 2.0], [torch.nan, 3.0, 3.0])):
         if epoch == 1:
             module.diverged, module.active[0] = {0: "the loss became nan"}, False
-        module.values = {"val/mae": torch.tensor(values)}
+        module.monitored = torch.tensor(values)
+        module.values = {"val/mae": module.monitored}
         best.on_epoch(SimpleNamespace(current_epoch=epoch), module)  # type: ignore[arg-type]
     assert best.epochs.tolist() == [1, 2, 2]
 
@@ -260,16 +259,3 @@ def test_a_loaded_ensemble_predicts_the_mean(tmp_path: Path) -> None:
         }
     )
     np.testing.assert_allclose(mlplab.load(tmp_path / "0").predict(frame), predicted.mean(0)[:, 0], rtol=1e-5)
-
-
-def test_batch_norm_needs_members_with_equally_many_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    group = np.repeat([0, 1, 2, 3, 4, 5], [20, 15, 10, 5, 5, 5])
-    pl.DataFrame({"x": np.arange(60) % 7, "group": group, "y": np.arange(60)}).write_csv("t.csv")
-    overrides = ["data=csv", "data.path=t.csv", "data.target=y", "model.norm=batch", "ensemble=4", *RUN]
-    with pytest.raises(UserError, match="different numbers of training rows"):
-        train_into(tmp_path / "run", [*overrides, "data/split=group", "data.split.group=group"])
-    [metrics] = train_into(tmp_path / "run", overrides)
-    assert metrics["status"] == "done"

@@ -15,14 +15,12 @@ from mlplab.runs.stack.build import Stack, build_stack
 ROWS = 200
 SPLITS = {
     "random": (),
-    "stratified": ("data.split.stratify=kind",),
     "group": ("data/split=group", "data.split.group=customer"),
     "time": ("data/split=time", "data.split.time=when"),
     "file": ("data/split=file", "data.split.path=parts.txt"),
     "kfold": ("data/split=kfold", "data.split.fold=2"),
     "kfold of groups": ("data/split=kfold", "data.split.group=customer", "data.split.fold=1"),
     "kfold in time": ("data/split=kfold", "data.split.time=when", "data.split.fold=2"),
-    "kfold stratified": ("data/split=kfold", "data.split.stratify=kind", "data.split.fold=0"),
 }
 
 

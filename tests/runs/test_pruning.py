@@ -24,10 +24,10 @@ from mlplab.sweeps.engines.engine import open_engine
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.summary import summarize
 from mlplab.training import checkpoint
-from mlplab.training.callbacks import StopOnSignal
+from mlplab.training.callbacks.rungs import Bracket, Rung
+from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.loggers.curves import BEST
 from mlplab.training.module import StackModule
-from mlplab.training.rungs import Bracket, Rung
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 

@@ -10,8 +10,8 @@ import pytest
 from support import SMALL, resolved, train_into
 from torch import Tensor
 
+from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
-from mlplab.data.loader import Batch
 from mlplab.errors import UserError
 from mlplab.models import Network
 from mlplab.runs.discovery import has_test_scores, read_config
@@ -28,7 +28,7 @@ BASELINES = "baselines=[constant,linear]"
 KINDS: dict[str, tuple[str, ...]] = {
     "numbers": (*SMALL, BASELINES),
     "float64": (*SMALL, BASELINES, "trainer.precision=64", "optimizer.weight_averaging=true"),
-    "batch norm": (*SMALL, BASELINES, "model.norm=batch", "test_predictions=false"),
+    "no predictions": (*SMALL, BASELINES, "test_predictions=false"),
     "ensemble of classes": ("data=penguins", *SMALL[3:], BASELINES, "ensemble=4"),
 }
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PARTITIONS = ("", "main", "gpu")
 KILL_WAIT = 1.0
 """Seconds between SIGTERM and SIGKILL; 30 in Slurm."""
 
@@ -122,6 +121,7 @@ class Cluster:
         self.up = {f"node{index + 1}": True for index in range(nodes)}
         self.jobs: list[Job] = []
         self.last_id, self.held = 0, False
+        self.refusals: list[str] = []
 
     @property
     def running(self) -> list[Job]:
@@ -153,11 +153,8 @@ class Cluster:
         options = {
             name: value for name, _, value in (word.removeprefix("--").partition("=") for word in words)
         }
-        if options.get("partition", "") not in PARTITIONS:
-            raise RefusedError(
-                f"sbatch: error: invalid partition specified: {options['partition']}\n"
-                "sbatch: error: Batch job submission failed: Invalid partition name specified"
-            )
+        if self.refusals:
+            raise RefusedError(f"sbatch: error: Batch job submission failed: {self.refusals.pop(0)}")
         self.last_id = array = self.last_id + 1
         last = int(options["array"].partition("%")[0].partition("-")[2]) if "array" in options else None
         for name in [f"{array}_{task}" for task in range(last + 1)] if last is not None else [str(array)]:
@@ -187,13 +184,14 @@ class Cluster:
         return "\n".join(["JobID|State|NodeList", *lines, ""])
 
     def scancel(self, request: dict[str, Any]) -> str:
-        """Ends the jobs with a name."""
-        (word,) = request["arguments"]
+        """Ends the jobs with a name, or those of them with some ids."""
+        word, *ids = request["arguments"]
         for job in self.jobs:
-            if word == f"--name={job.options['job-name']}" and job.process:
-                job.terminate("CANCELLED")
-            elif word == f"--name={job.options['job-name']}" and job.state == "PENDING":
-                job.state = "CANCELLED"
+            if word == f"--name={job.options['job-name']}" and (not ids or job.name in ids):
+                if job.process:
+                    job.terminate("CANCELLED")
+                elif job.state == "PENDING":
+                    job.state = "CANCELLED"
         return ""
 
     def scontrol(self, request: dict[str, Any]) -> str:
@@ -210,8 +208,10 @@ class Cluster:
             case ["jobs"]:
                 names = ("name", "state", "nodes", "ends", "options")
                 return [{name: getattr(job, name) for name in names} for job in self.jobs]
-            case ["hold", held]:
-                self.held = held
+            case ["hold"]:
+                self.held = True
+            case ["refuse", *answers]:
+                self.refusals += answers
             case ["lose_node", node]:  # no process on it heard of it
                 self.up[node] = False
                 for job in self.running:

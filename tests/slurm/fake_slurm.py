@@ -26,7 +26,7 @@ class JobRecord:
 
 
 class FakeSlurm:
-    """A cluster of two nodes with partitions `main` and `gpu`; leaving its context kills all its processes.
+    """A cluster of two nodes; leaving its context kills all its processes.
 
     Its controller ends with the process that made it, even if that is killed.
     """
@@ -57,21 +57,16 @@ class FakeSlurm:
         assert not self._errors.read_text(), self._errors.read_text()
 
     def hold(self) -> None:
-        """No job starts until `release`."""
-        self._ask("hold", True)
+        """No job starts from now on."""
+        self._ask("hold")
 
-    def release(self) -> None:
-        """Jobs start again."""
-        self._ask("hold", False)
+    def refuse(self, *answers: str) -> None:
+        """Answers the next calls of sbatch in this way, one after the other."""
+        self._ask("refuse", *answers)
 
     def jobs(self) -> list[JobRecord]:
         """All jobs ever submitted, each task of an array by itself."""
         return [JobRecord(**record) for record in self._ask("jobs")]
-
-    def job(self, name: str) -> JobRecord:
-        """A job by its id, a task of an array by 12_3."""
-        (found,) = [job for job in self.jobs() if job.name == name]
-        return found
 
     def preempt(self, name: str, *, send_user_signal: bool) -> None:
         """Takes the node from a running job after 30 seconds, SIGTERM (or its own signal) first."""

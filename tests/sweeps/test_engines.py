@@ -1,38 +1,52 @@
 """How stacks are handed to workers, whatever the engine: workers here train at once, or as a test says."""
 
+import io
 import os
 import pickle
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 from typing import Any
 
 import pytest
+import submitit
 import torch
+from rich.console import Console
+from slurm.fake_slurm import FakeSlurm
 from support import SMALL, resolved
 
 from mlplab import config
 from mlplab.config import parse_launcher
-from mlplab.errors import CannotWrite, Fault, UserError
+from mlplab.data.cache import DataCache
+from mlplab.errors import CannotWrite, Fault, FolderInUse, UserError
+from mlplab.files import FolderLock
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.run import Run
+from mlplab.runs.train import train_runs
+from mlplab.sweeps import train_stack as training
 from mlplab.sweeps.checks import check_installed
 from mlplab.sweeps.engines import drive as driving
-from mlplab.sweeps.engines import worker
+from mlplab.sweeps.engines import slurm as slurm_engine
+from mlplab.sweeps.engines import slurm_task, worker
 from mlplab.sweeps.engines.drive import drive
-from mlplab.sweeps.engines.engine import Engine, Job, WorkerLost, open_engine
+from mlplab.sweeps.engines.engine import Engine, WorkerLost, open_engine
 from mlplab.sweeps.engines.processes import VISIBLE_DEVICES, Processes
 from mlplab.sweeps.engines.slurm import SlurmJobs
 from mlplab.sweeps.engines.worker import run_job, write_job
-from mlplab.sweeps.train_stack import PlannedStack
-from mlplab.training.rungs import Bracket, Rung
+from mlplab.sweeps.launch import launch
+from mlplab.sweeps.train_stack import PlannedStack, train_stack
+from mlplab.training.callbacks.rungs import Bracket, Rung
 
-Train = Callable[[Path], object]
+Train = Callable[..., object]
+
+VERSIONS = worker.versions()
+
+DISK_IS_FULL = OSError(28, "No space left on device", "checkpoints")
 
 
 class Here(Engine):
@@ -40,12 +54,13 @@ class Here(Engine):
 
     def __init__(self, *ways: Train) -> None:
         self.ways, self.handed_over, self.stopped = list(ways), 0, False
+        self.launcher = launcher()
 
-    def submit(self, paths: Sequence[Path]) -> Sequence[Job]:
-        (path,), future = paths, Future[object]()
+    def submit(self, stacks: Sequence[PlannedStack]) -> list[Future[object]]:
+        (stack,), future = stacks, Future[object]()
         self.handed_over += 1
         try:
-            future.set_result((self.ways.pop(0) if self.ways else run_job)(path))
+            future.set_result((self.ways.pop(0) if self.ways else run_job)(write_job(stack)))
         except Exception as error:
             future.set_exception(pickle.loads(pickle.dumps(error)))  # as from another process
         return [future]
@@ -53,7 +68,7 @@ class Here(Engine):
     def error(self, job: Future[object]) -> BaseException | None:
         return job.exception()
 
-    def stop(self) -> str:
+    def stop(self, *, at_once: bool = False) -> str:
         self.stopped = True
         return ""
 
@@ -61,15 +76,29 @@ class Here(Engine):
         pass
 
 
-def lost(_: Path) -> None:
-    raise WorkerLost("it was struck by lightning")
+def launcher(engine: dict[str, object] | None = None, **section: object) -> config.Launcher:
+    return parse_launcher(
+        {"max_members": None, "workers": None, "engine": engine or {"name": "local"}} | section
+    )
+
+
+def planned(root: Path, name: str, *overrides: str) -> PlannedStack:
+    """A stack of one run."""
+    (root / "stacks").mkdir(parents=True, exist_ok=True)
+    run = Run(resolved(*SMALL, "figures=none", "baselines=[]", "scheduler=constant", *overrides), root / name)
+    return PlannedStack(f"stack {name}", [run], root / f"stacks/{name}.ckpt")
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> PlannedStack:
-    (tmp_path / "stacks").mkdir()
-    run = Run(resolved(*SMALL, "figures=none", "baselines=[]"), tmp_path / "run")
-    return PlannedStack("stack 1 of 1", [run], tmp_path / "stacks/c.ckpt")
+    return planned(tmp_path, "run")
+
+
+def raises(error: Exception) -> Train:
+    def train(*_: Any, **__: Any) -> None:
+        raise error
+
+    return train
 
 
 def ends_as(stack: PlannedStack, status: str) -> Train:
@@ -96,7 +125,8 @@ def driven(stack: PlannedStack, engine: Engine) -> str:
     [
         (["lost", "lost"], "done", 3),
         (["lost"] * 3, "failed", 3),
-        (["interrupted"] * 5, "done", 6),
+        (["interrupted"] * 9, "done", 10),
+        (["interrupted"] * 10, "interrupted", 10),
         (["lost", "failed"], "done", 3),  # a run that fails is tried once more
         (["failed"] * 2, "failed", 2),
         (["diverged"], "diverged", 1),
@@ -106,6 +136,7 @@ def driven(stack: PlannedStack, engine: Engine) -> str:
 def test_a_stack_is_handed_over_until_it_has_ended(
     stack: PlannedStack, ways: list[str], status: str, handed_over: int
 ) -> None:
+    lost = raises(WorkerLost("it was struck by lightning"))
     engine = Here(*(lost if way == "lost" else ends_as(stack, way) for way in ways))
     assert driven(stack, engine) == status
     assert engine.handed_over == handed_over
@@ -114,44 +145,50 @@ def test_a_stack_is_handed_over_until_it_has_ended(
         assert reason == "it was struck by lightning; so did 2 workers before"
 
 
-def test_a_state_that_is_damaged_ends_its_run(stack: PlannedStack) -> None:
-    ends_as(stack, "interrupted")(Path())
-    RunFolder(stack.runs[0].folder).last.write_bytes(b"damaged")
-    engine = Here()
-    assert driven(stack, engine) == "failed"
-    assert engine.handed_over == 2
+def train_with_other_versions(path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "versions", lambda: dict.fromkeys(VERSIONS, "1.0"))
+        run_job(path)
 
 
-def test_workers_of_another_version_are_refused(stack: PlannedStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    def elsewhere(path: Path) -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(worker, "versions", lambda: {**here, "torch": "1.0"})
-            run_job(path)
+def train_without_locks(path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FolderLock, "acquire", raises(UserError(Fault("its file system has no file locks"))))
+        run_job(path)
 
-    here, engine = worker.versions(), Here(elsewhere)
-    message = f"the worker .*: has other versions .* .found torch 1.0, expected torch {version('torch')}"
-    with pytest.raises(UserError, match=message):
+
+def train_until_the_disk_is_full(path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "train_runs", raises(ValueError()))
+        patch.setattr(training, "record_failure", raises(DISK_IS_FULL))
+        run_job(path)
+
+
+@pytest.mark.parametrize(
+    ("way", "error", "message"),
+    [
+        (train_with_other_versions, UserError, f"worker .*found .*, torch 1.0, .* torch {VERSIONS['torch']}"),
+        (lambda path: run_job(path.with_name("other")), UserError, "is not seen by the worker .*"),
+        (lambda path: None, UserError, "run: a worker's results are not seen here"),
+        (train_without_locks, UserError, "its file system has no file locks"),
+        (train_until_the_disk_is_full, CannotWrite, "checkpoints: cannot be written: No space left"),
+    ],
+    ids=["versions", "job not seen", "results not seen", "no locks", "full disk"],
+)
+def test_what_would_happen_to_all_workers_ends_the_sweep(
+    stack: PlannedStack,
+    monkeypatch: pytest.MonkeyPatch,
+    way: Train,
+    error: type[Exception],
+    message: str,
+) -> None:
+    for module in (worker, driving):
+        monkeypatch.setattr(module, "SHARED_FILE_SECONDS", 0)
+    engine = Here(way)
+    with pytest.raises(error, match=message):
         driven(stack, engine)
     assert engine.stopped
     assert not stack.runs[0].folder.exists()
-
-
-def test_workers_that_do_not_see_the_folder_are_refused(
-    stack: PlannedStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "LATE_SECONDS", 0)
-    with pytest.raises(UserError, match=r"is not seen by the worker .*\n  work in a folder that all"):
-        driven(stack, Here(lambda path: run_job(path.with_name("other"))))
-
-
-def test_a_full_disk_ends_the_sweep(stack: PlannedStack) -> None:
-    def full(_: Path) -> None:
-        raise CannotWrite(OSError(28, "No space left on device", "checkpoints"))
-
-    engine = Here(full)
-    with pytest.raises(CannotWrite, match="checkpoints: cannot be written: No space left"):
-        driven(stack, engine)
-    assert engine.stopped
 
 
 def test_results_that_are_seen_late_are_waited_for(stack: PlannedStack) -> None:
@@ -168,16 +205,21 @@ def test_results_that_are_seen_late_are_waited_for(stack: PlannedStack) -> None:
     assert engine.handed_over == 1
 
 
-def test_results_that_are_never_seen_end_the_sweep(
-    stack: PlannedStack, monkeypatch: pytest.MonkeyPatch
+def test_a_stack_in_use_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(driving, "LATE_SECONDS", 0)
-    with pytest.raises(UserError, match="run: a worker's results are not seen here"):
-        driven(stack, Here(lambda path: None))
+    monkeypatch.setattr(training, "MAX_WAIT_SECONDS", 0)
+    stacks = [planned(tmp_path, name) for name in ("used", "free")]
+    ends_as(stacks[0], "running")(Path())
+    with FolderLock(stacks[0].runs[0].folder).held():
+        drive(stacks, Here(), 1)
+    assert [read_metrics(stack.runs[0].folder)["status"] for stack in stacks] == ["running", "done"]
+    assert "stack used: " in caplog.text
+    assert "used: is in use by another process" in caplog.text
 
 
 def test_a_signal_stops_the_workers(stack: PlannedStack) -> None:
-    engine = Here(lambda path: signal.raise_signal(signal.SIGTERM) or lost(path))
+    engine = Here(lambda path: signal.raise_signal(signal.SIGTERM) or raises(WorkerLost())(path))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(driving.Interrupted, match="stopped by SIGTERM") as caught:
         driven(stack, engine)
@@ -189,7 +231,7 @@ def test_a_worker_trains_the_stack_that_was_written(
     stack: PlannedStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     trained: list[PlannedStack] = []
-    monkeypatch.setattr("mlplab.sweeps.train_stack.train_stack", lambda stack, *_: trained.append(stack))
+    monkeypatch.setattr(training, "train_stack", lambda stack, *_: trained.append(stack))
     monkeypatch.chdir(tmp_path)
     bracket = Bracket((Rung(1 / 9, (0.1, float("inf"))), Rung(1 / 3, ())), 1e9 / 7)
     runs = [Run(run.config, run.folder, bracket=each) for run in stack.runs for each in (bracket, None)]
@@ -197,10 +239,42 @@ def test_a_worker_trains_the_stack_that_was_written(
     assert trained == [PlannedStack("a title", runs, stack.file)]
 
 
-def test_errors_of_workers_can_be_pickled() -> None:
-    faults = Fault("a", "b", "c", "d", "e"), Fault("f")
-    error = pickle.loads(pickle.dumps(UserError(*faults)))
-    assert (error.faults, str(error)) == (faults, str(UserError(*faults)))
+def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others train on as one stack."""
+    names, cache, trained = ("a", "b", "c"), DataCache(), list[list[str]]()
+    short, longer = (
+        [run for name in names for run in planned(tmp_path, name, f"trainer.max_epochs={epochs}").runs]
+        for epochs in (1, 2)
+    )
+    train_runs(short, cache, Console(file=io.StringIO()), title="")
+    for name in names[:2]:
+        RunFolder(tmp_path / name).write_metrics("interrupted", {}, "a signal")
+    RunFolder(tmp_path / "b").last.write_bytes(b"damaged")
+
+    def train(runs: Sequence[Run], *arguments: Any, **named: Any) -> object:
+        trained.append([run.folder.name for run in runs])
+        return train_runs(runs, *arguments, **named)
+
+    monkeypatch.setattr(training, "train_runs", train)
+    stack = PlannedStack("a stack", longer, tmp_path / "stacks/s.ckpt")
+    train_stack(stack, Console(file=io.StringIO()), cache)
+    assert trained == [["a", "b", "c"], ["a", "c"]]
+    outcomes = [read_metrics(tmp_path / name) for name in names]
+    assert [outcome["status"] for outcome in outcomes] == ["done", "failed", "done"]
+    assert [outcome.get("epochs") for outcome in outcomes] == [2, None, 2]
+
+
+def test_a_finished_run_that_cannot_grow_counts_as_failed_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driving, "SHARED_FILE_SECONDS", 0)
+    [run], [longer] = (planned(tmp_path, "r", f"trainer.max_epochs={epochs}").runs for epochs in (1, 2))
+    [before] = train_runs([run], DataCache(), Console(file=io.StringIO()), title="")
+    run.files.last.write_bytes(b"damaged")
+    metrics = launch([longer], [], tmp_path, DataCache(), Here())
+    assert metrics[run.folder]["status"] == "failed"
+    assert "could not be trained for more epochs" in metrics[run.folder]["reason"]
+    assert read_metrics(run.folder) == before
 
 
 @pytest.mark.parametrize(
@@ -213,135 +287,167 @@ def test_each_process_gets_a_gpu(
 ) -> None:
     monkeypatch.setenv(VISIBLE_DEVICES, visible)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    engine = Processes(launcher(), "auto")
     given: list[str | None] = []
 
     class Worker:
         def __init__(self, device: str | None) -> None:
             given.append(device)
 
-        def train(self, path: Path) -> Future[bool]:
+        def train(self, stack: PlannedStack) -> Future[bool]:
             return Future()
 
     monkeypatch.setattr("mlplab.sweeps.engines.processes._Worker", Worker)
-    engine.submit([Path("a"), Path("b"), Path("c")])
+    engine, cores = Processes(launcher(), "auto"), len(os.sched_getaffinity(0))
+    engine.submit([PlannedStack("", [], Path())] * 3)
     assert given == expected
-
-
-@pytest.mark.slow  # the processes import torch
-def test_processes_that_are_killed_or_exit_are_replaced(stack: PlannedStack) -> None:
-    engine = Processes(launcher(), "auto")
-    path = write_job(stack)
-    (job,) = engine.submit([path])
-    assert job.result(timeout=120)
-    [process] = engine._workers
-    ended = process.pool.submit(sys.exit, 3)
-    assert isinstance(ended.exception(), SystemExit)
-    assert "killed" in str(engine.error(process.pool.submit(os._exit, 3)))
-    (job,) = engine.submit([path])
-    assert job.result(timeout=120)
-    assert [process] == engine._workers
-    engine.close()
-
-
-def launcher(engine: dict[str, object] | None = None, **section: object) -> config.Launcher:
-    return parse_launcher(
-        {"max_members": None, "workers": None, "engine": engine or {"name": "local"}} | section
-    )
-
-
-def test_there_is_room_for_a_stack_on_each_gpu_or_core(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    cores = len(os.sched_getaffinity(0))
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    assert [Processes(launcher(), name).slots for name in ("auto", "cuda", "cpu")] == [3, 3, cores]
-    Processes(launcher(workers=cores), "cpu")
-    assert not caplog.records
-    Processes(launcher(workers=cores + 1), "cpu")
-    message = f"hydra.launcher.workers={cores + 1}: this machine has {cores} cores"
-    assert [record.getMessage() for record in caplog.records] == [message]
+    assert [engine.slots, Processes(launcher(), "cpu").slots] == [gpus or cores, cores]
 
 
 SLURM: dict[str, Any] = {
-    **{"name": "slurm", "cluster": "slurm", "minutes": 60, "partition": None, "account": None, "qos": None},
+    **{"name": "slurm", "minutes": 60, "partition": None, "account": None, "qos": None},
     **{"cpus": 1, "memory_gib": None, "gpus": 0, "setup": [], "sbatch": {}},
 }
 RAY = {"name": "ray", "address": "auto", "cpus": 1, "gpus": 0, "memory_gib": None}
 
 
-@pytest.mark.parametrize(("engine", "package"), [(SLURM, "submitit"), (RAY, "ray")])
-def test_an_engine_that_is_not_installed(
-    monkeypatch: pytest.MonkeyPatch, engine: dict[str, object], package: str
+@pytest.mark.parametrize(
+    ("engine", "absent", "message"),
+    [
+        (
+            SLURM,
+            "submitit",
+            r"engine=slurm: needs the package submitit, .*\n.*uv sync --extra slurm, or pip ",
+        ),
+        (RAY, "ray", r"engine=ray: needs the package ray, .*\n.*uv sync --extra ray, or pip "),
+        (SLURM, "", r"Slurm is not installed here.*\n.*a machine of the cluster"),
+        (RAY | {"address": "127.0.0.1:1"}, "", r"=127.0.0.1:1: no Ray cluster can be .*\n.*ray start --head"),
+    ],
+)
+def test_engines_that_are_not_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: dict[str, object], absent: str, message: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    extra = engine["name"]
-    message = rf"engine={extra}: needs the package {package}, which is .*\n.*uv sync --extra {extra}, or pip "
-    with pytest.raises(UserError, match=message):
-        check_installed(launcher(engine).engine)
-
-
-def test_clusters_that_are_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
-    with pytest.raises(UserError, match=r"Slurm is not installed here.*\n.*cluster=local"):
-        open_engine(launcher(SLURM), tmp_path, "auto")
-    address = "hydra.launcher.engine.address=127.0.0.1:1"
-    with pytest.raises(UserError, match=rf"{address}: no Ray cluster can be reached\n.*ray start --head"):
-        open_engine(launcher(RAY | {"address": "127.0.0.1:1"}), tmp_path, "auto")
+    monkeypatch.setitem(sys.modules, absent or "unknown", None)
+    with pytest.raises(UserError, match=message):  # noqa: PT012
+        check_installed(launcher(engine).engine)
+        open_engine(launcher(engine), tmp_path, "auto")
 
 
-def slurm_jobs(root: Path, monkeypatch: pytest.MonkeyPatch, record: str = '{"a": ["x", "7_0"]}') -> SlurmJobs:
-    """The engine of a sweep with the record of an earlier command."""
-    (root / "slurm/x").mkdir(parents=True, exist_ok=True)
-    (root / "slurm/jobs.json").write_text(record)
-    monkeypatch.setattr("shutil.which", lambda name: name)
-    monkeypatch.setattr("submitit.SlurmJob.done", lambda job: job.job_id == "1")
-    engine = launcher(SLURM).engine
-    assert isinstance(engine, config.SlurmEngine)
-    return SlurmJobs(launcher(SLURM), engine, root)
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    return tmp_path / "sweep"
+
+
+def slurm_jobs(root: Path, **section: object) -> SlurmJobs:
+    engine = open_engine(launcher(SLURM | section), root, "auto")
+    assert isinstance(engine, SlurmJobs)
+    return engine
+
+
+def test_jobs_of_an_earlier_command_go_on_if_they_train_stacks_of_this_one(
+    slurm: FakeSlurm, sweep: Path
+) -> None:
+    slurm.hold()
+    a, b, c = (planned(sweep, name) for name in ("a", "b", "c"))
+    early, late = (
+        PlannedStack(title, [replace(run, bracket=Bracket((), deadline)) for run in a.runs], a.file)
+        for title, deadline in (("stack 1 of 2", 1e9), ("stack 1 of 9", 2e9))
+    )
+    first, _ = slurm_jobs(sweep).submit([early, b])
+    again, _ = (engine := slurm_jobs(sweep)).submit([late, c])
+    assert again.job_id == first.job_id
+    assert [job.state for job in slurm.jobs()] == ["PENDING", "CANCELLED", "PENDING"]
+    assert engine.stop().splitlines()[::2] == ["jobs that go on in Slurm: 2", "  to end them: scancel 1 4"]
+    slurm_jobs(sweep).submit([planned(sweep, "a", "optimizer.lr=0.5"), c])
+    assert [job.state for job in slurm.jobs()] == ["CANCELLED", "CANCELLED", "PENDING", "PENDING"]
+
+
+@pytest.mark.parametrize("record", [None, "[1]", '{"a": 1}', '{"a": "--user=root"}', "?"])
+def test_jobs_of_an_earlier_command_without_a_record_are_cancelled(
+    slurm: FakeSlurm, sweep: Path, record: str | None
+) -> None:
+    slurm.hold()
+    stacks = [planned(sweep, name) for name in ("a", "b")]
+    slurm_jobs(sweep).submit(stacks)
+    [file] = sweep.glob("slurm/*/jobs.json")
+    file.unlink() if record is None else file.write_text(record)
+    slurm_jobs(sweep).submit(stacks)
+    assert [job.state for job in slurm.jobs()] == ["CANCELLED"] * 2 + ["PENDING"] * 2
+
+
+def test_a_busy_slurm_is_asked_again_and_too_large_arrays_are_cut(
+    slurm: FakeSlurm, sweep: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(slurm_engine, "RETRY_SECONDS", (0.01, 0.0))
+    slurm.hold()
+    slurm.refuse("Socket timed out on send/recv operation", "Invalid job array specification")
+    stacks = [planned(sweep, name, "callbacks.checkpoint.every_minutes=60") for name in ("a", "b", "c")]
+    slurm_jobs(sweep).submit(stacks)
+    assert len(slurm.jobs()) == 3
+    assert len({job.name.partition("_")[0] for job in slurm.jobs()}) == 3
+    assert "callbacks.checkpoint.every_minutes is not below" in caplog.text
+    slurm.refuse("Socket timed out on send/recv operation", "Socket timed out on send/recv operation")
+    with pytest.raises(UserError, match=r"Slurm refuses the jobs: .*Socket timed out"):
+        slurm_jobs(sweep).submit([planned(sweep, "d")])
 
 
 @pytest.mark.parametrize(
-    ("record", "adopted", "cancels"),
+    "error",
     [
-        ('{"a": ["x", "7_0"], "b": ["x", "7_1"]}', {"a": "7_0", "b": "7_1"}, False),
-        ('{"a": ["../../x", "7_0"], "b": ["x", "1"]}', {"a": "7_0"}, False),
-        ('{"a": ["x", "7_0"], "other": ["x", "7_1"]}', {}, True),
-        ('{"a": ["x", "--user=root"]}', {}, True),
-        ("[1]", {}, True),
-        ('{"a": 1}', {}, True),
-        ("?", {}, True),
+        UserError(Fault("a", "b", "c", "d", "e"), Fault("f")),
+        FolderInUse(Fault("a")),
+        CannotWrite(DISK_IS_FULL),
     ],
-    ids=["all", "one has ended", "another plan", "no id", "a list", "a number", "damaged"],
+    ids=repr,
 )
-def test_jobs_of_an_earlier_command_go_on_or_are_cancelled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: str, adopted: dict[str, str], cancels: bool
+def test_an_error_that_all_workers_would_meet_leaves_its_job(
+    slurm: FakeSlurm, sweep: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    called: list[str] = []
-    monkeypatch.setattr("subprocess.run", lambda words, check: called.extend(words))
-    engine = slurm_jobs(tmp_path, monkeypatch, record)
-    engine._adopt({"a": Path("a"), "b": Path("b")})
-    assert {stack: job.job_id for stack, job in engine._jobs.items()} == adopted
-    assert {job.paths.folder for job in engine._jobs.values()} <= {tmp_path / "slurm/x"}
-    assert called == (["scancel", f"--name={engine.name}"] if cancels else [])
-    engine._write_record()
-    again = slurm_jobs(tmp_path, monkeypatch, (tmp_path / "slurm/jobs.json").read_text())
-    assert {stack: job.job_id for stack, job in again._earlier.items()} == adopted
+    engine = slurm_jobs(sweep)
+    job: Any = submitit.SlurmJob(sweep / "slurm/x", "7")
+    job.paths.folder.mkdir(parents=True)
+    for name, value in (("EXECUTOR", "slurm"), ("FOLDER", os.fspath(job.paths.folder))):
+        monkeypatch.setenv(f"SUBMITIT_{name}", value)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr(slurm_task, "run_job", raises(error))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert str(engine.error(job)) == "job 7 ended without a result (see slurm/x/7_0_log.err)"
+    with pytest.raises(SystemExit):
+        slurm_task.Task()(Path())  # type: ignore[no-untyped-call]
+    left = engine.error(job)
+    assert (type(left), str(left)) == (type(error), str(error))
 
 
-def test_a_job_that_ends_without_a_result_is_lost_and_its_files_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("state", "has_result", "seconds", "has_ended"),
+    [
+        ("COMPLETED", False, 30, False),  # its result may be seen later
+        ("COMPLETED", False, 0, True),
+        ("RUNNING", False, 0, False),
+        ("RUNNING", True, 30, True),
+        ("FAILED", False, 30, True),
+    ],
+)
+def test_when_a_job_has_ended(
+    slurm: FakeSlurm,
+    sweep: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    has_result: bool,
+    seconds: float,
+    has_ended: bool,
 ) -> None:
-    engine = slurm_jobs(tmp_path, monkeypatch)
-    message = "job 7_0 ended without a result (see slurm/x/7_0_0_log.err)"
-    assert str(engine.error(engine._earlier["a"])) == message
+    monkeypatch.setattr(slurm_engine, "SHARED_FILE_SECONDS", seconds)
+    monkeypatch.setattr("submitit.SlurmJob.watcher.get_state", lambda *_, **__: state)
+    engine, job = slurm_jobs(sweep), submitit.SlurmJob[None](sweep / "slurm/x", "7_0")
+    job.paths.folder.mkdir(parents=True)
+    if has_result:
+        job.paths.result_pickle.write_bytes(b"is never read")
+    engine.ended([job])
+    assert engine.ended([job]) == ([job] if has_ended else [])
+    assert (engine.error(job) is None) == has_result
     engine.close()
-    assert (tmp_path / "slurm").exists()
-    engine = slurm_jobs(tmp_path, monkeypatch)
-    (tmp_path / "slurm/x/7_0_0_result.pkl").write_bytes(b"is never read")
-    assert engine.error(engine._earlier["a"]) is None
-    engine.close()
-    assert not (tmp_path / "slurm").exists()
+    assert (sweep / "slurm").exists() != has_result  # what may explain a loss stays
 
 
 def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
@@ -356,19 +462,7 @@ def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
         open_engine(launcher(RAY | {"cpus": 9}), tmp_path, "auto")
 
 
-@pytest.mark.parametrize(
-    ("section", "message"),
-    [
-        ({"workers": 0}, "hydra.launcher.workers: out of range"),
-        ({"max_members": "many"}, "hydra.launcher.max_members: wrong type"),
-        ({"engine": {"name": "dask"}}, "hydra.launcher.engine"),
-        ({"engine": SLURM | {"minutes": 4}}, "hydra.launcher.engine.minutes: out of range"),
-        ({"engine": SLURM | {"partitions": "x"}}, "hydra.launcher.engine.partitions: unknown key"),
-        ({"engine": RAY | {"cpus": 0}}, "hydra.launcher.engine.cpus: out of range"),
-        ({"gpus": 1}, "hydra.launcher.gpus: unknown key"),
-    ],
-)
-def test_mistakes_in_the_section(section: dict[str, object], message: str) -> None:
-    with pytest.raises(UserError) as caught:
-        launcher(**section)  # type: ignore[arg-type]
-    assert message in str(caught.value)
+@pytest.mark.parametrize("wrong", [{"minutes": 4}, {"partitions": "x"}, {"name": "dask"}], ids=str)
+def test_mistakes_in_the_section(wrong: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=f"hydra.launcher.engine.*{next(iter(wrong)).replace('name', '')}"):
+        launcher(SLURM | wrong)

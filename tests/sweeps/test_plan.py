@@ -9,8 +9,7 @@ from support import config as compose
 from mlplab.config import parse_launcher
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
-from mlplab.runs.run import Run
-from mlplab.sweeps.checks import RefusedRun, check_runs
+from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_runs
 from mlplab.sweeps.engines.processes import Processes
 from mlplab.sweeps.folder import read_stacks
 from mlplab.sweeps.plan import Plan, make_plan
@@ -30,9 +29,11 @@ def engine(members: int | None = None, workers: int | None = None, cores: int = 
 def plan(
     *runs: Sequence[str], members: int | None = None, workers: int | None = None, cores: int = 2
 ) -> Plan:
-    configured = [Run(config(*DATA, *overrides), Path(str(number))) for number, overrides in enumerate(runs)]
+    composed = [
+        ComposedRun(config(*DATA, *overrides), Path(str(number))) for number, overrides in enumerate(runs)
+    ]
     cache = DataCache()
-    return make_plan(*check_runs(configured, cache), cache, engine(members, workers, cores))
+    return make_plan(*check_runs(composed, cache), cache, engine(members, workers, cores))
 
 
 def stacks(made: Plan) -> list[list[int]]:
@@ -85,8 +86,8 @@ def test_only_runs_that_do_not_fit_their_target_are_refused() -> None:
 def test_folds_share_a_stack_but_where_a_short_batch_would_matter() -> None:
     folds = [["data/split=kfold", "data.split.folds=5", f"data.split.fold={fold}"] for fold in range(5)]
     assert sizes(plan(*folds)) == [5]
-    for odd in ("model.norm=batch", "data.batch_size=null"):  # 101 rows: one test part has a row more
-        assert sizes(plan(*([*fold, odd] for fold in folds))) == [1, 4]
+    whole = "data.batch_size=null"  # 101 rows: one test part has a row more
+    assert sizes(plan(*([*fold, whole] for fold in folds))) == [1, 4]
 
 
 def test_members_and_workers() -> None:
@@ -113,10 +114,10 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
     folds = ("data/split=kfold", "data.split.folds=200", "data.split.fold=150")
     runs = [
         RefusedRun(Path("bad"), {}, UserError()),
-        Run(config(*csv), Path("csv")),
-        Run(config(*DATA), Path("good")),
-        Run(config(*DATA, *folds), Path("folds")),
-        Run(config(*DATA, "init_from=missing"), Path("warm")),
+        ComposedRun(config(*csv), Path("csv")),
+        ComposedRun(config(*DATA), Path("good")),
+        ComposedRun(config(*DATA, *folds), Path("folds")),
+        ComposedRun(config(*DATA, "init_from=missing"), Path("warm")),
     ]
     data = DataCache()
     made = make_plan(*check_runs(runs, data), data, engine())
@@ -129,7 +130,8 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
 
 
 def test_stacks_of_an_earlier_plan_stay(tmp_path: Path) -> None:
-    cache, runs = DataCache(), [Run(config(*DATA, f"seed={seed}"), tmp_path / str(seed)) for seed in range(6)]
+    runs = [ComposedRun(config(*DATA, f"seed={seed}"), tmp_path / str(seed)) for seed in range(6)]
+    cache = DataCache()
     accepted, refused = check_runs(runs, cache)
     path = tmp_path / "plan.json"
     make_plan(accepted[:4], refused, cache, engine(members=2)).write(path)

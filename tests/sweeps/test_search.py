@@ -18,7 +18,7 @@ from mlplab.runs.selection import RunResult
 from mlplab.sweeps.search.loop import next_bracket, train_trials
 from mlplab.sweeps.search.space import read_space
 from mlplab.sweeps.search.study import SearchStudy, TrialResult, status_of
-from mlplab.training.rungs import Bracket
+from mlplab.training.callbacks.rungs import Bracket
 
 SPACE = read_space(
     [

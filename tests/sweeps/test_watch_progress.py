@@ -168,9 +168,8 @@ def test_nothing_is_written_and_only_changed_metrics_are_read(
 def test_runs_that_no_plan_names(tmp_path: Path) -> None:
     """Those that were refused, but not the copies in a chosen ensemble."""
     root = tmp_path / "s"
-    for name in ("a", "x/b", "ensemble-2/a"):
+    for name in ("a", "x/b"):
         write(root / name, "done")
-    (root / "ensemble-2/ensemble.json").touch()
     with FolderLock(root).held():
         progress = Progress(root)
         assert (progress.counts, progress.is_over) == ({"done": 2}, False)

@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 from support import config
 from torch import Tensor
 
-from mlplab.data.loader import Loader
+from mlplab.data.batches.loader import Loader
 from mlplab.models import FeatureLayout, Linear, Network, Preprocessing
 from mlplab.training.calibration import HIGHEST, LOWEST, PRIOR_SCALE, fit_temperature, temperatures
 
@@ -144,7 +144,7 @@ def chosen(
     batch: int = 4096,
     runs: Sequence[Sequence[int]] | None = None,
 ) -> torch.Tensor:
-    loader = Loader(X, Y, [ROWS[member] for member in members], batch, multiple=64, weight=weight)
+    loader = Loader(X, Y, [ROWS[member] for member in members], batch, multiple=64, row_weight=weight)
     rows = [ROWS[member] for member in members]
     return temperatures(network(members), loader, rows, runs or [[place] for place in range(len(members))])
 

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from support import config
 
 from mlplab.config.metrics import CLASSIFICATION
-from mlplab.data.loader import Loader
+from mlplab.data.batches.loader import Loader
 from mlplab.models import FeatureLayout, Linear, Network, Preprocessing
 from mlplab.models.targets import ClassProbabilities
 from mlplab.training.evaluation import Evaluation, Values
@@ -36,7 +36,7 @@ def evaluated(members: Sequence[int], y: torch.Tensor, weight: torch.Tensor | No
     evaluation = Evaluation(loss, [len(each) for each in rows], "val", names)
     with torch.no_grad():
         for _ in range(2):  # the second time after a reset
-            for each in Loader(X, y, rows, batch, multiple=64, weight=weight):
+            for each in Loader(X, y, rows, batch, multiple=64, row_weight=weight):
                 evaluation.add(stack, each)
             values = evaluation.compute_and_reset(stack)
     return values
@@ -96,7 +96,7 @@ def classified(
     evaluation = Evaluation(loss, [len(each) for each in rows], "test", ["y"], CLASSES)
     with torch.no_grad():
         for _ in range(2):  # the second time after a reset
-            loader = Loader(X, NUMBERS, rows, batch, multiple=64, weight=weight)
+            loader = Loader(X, NUMBERS, rows, batch, multiple=64, row_weight=weight)
             z = torch.cat([evaluation.add(stack, each) for each in loader], 1)
             values = evaluation.compute_and_reset(stack)
     return values, stack.preprocessing.target_transform.inverse_transform(z)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support import config
 from torch import Tensor, nn
 
-from mlplab.data.loader import Batch
+from mlplab.data.batches.loader import Batch
 from mlplab.models.targets import ClassProbabilities
 from mlplab.training.losses import LOSSES, Loss, batch_losses, build_loss
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from contracts import assert_member_independent
-from support import config
+from support import resolved
 from torch import nn
 
 from mlplab.training.optimizers import AVERAGE_EXPONENT as ETA
@@ -40,7 +40,7 @@ def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
     overrides, make = KINDS[kind]
     rates = [0.1, 0.01, 0.003]
     shared = (*overrides, f"optimizer.weight_decay={decay}", "optimizer.weight_averaging=false")
-    settings = [config(*shared, f"optimizer.lr={lr}").optimizer for lr in rates]
+    settings = [resolved(*shared, f"optimizer.lr={lr}").optimizer for lr in rates]
     generator = torch.Generator().manual_seed(0)
     shapes = ((MEMBERS, 4, 2), (MEMBERS, 1, 2))
     ours = [nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64)) for shape in shapes]
@@ -66,7 +66,7 @@ def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
 def test_a_member_does_not_depend_on_the_others(kind: str) -> None:
     overrides, _ = KINDS[kind]
     shared = (*overrides, "optimizer.weight_decay=0.2", "optimizer.weight_averaging=true")
-    settings = [config(*shared, f"optimizer.lr={lr}").optimizer for lr in (0.1, 0.01, 0.1)]
+    settings = [resolved(*shared, f"optimizer.lr={lr}").optimizer for lr in (0.1, 0.01, 0.1)]
     source = torch.Generator().manual_seed(0)
     weights, slopes = torch.randn(2, MEMBERS, 5, 7, generator=source)
 
@@ -86,7 +86,7 @@ def test_a_member_does_not_depend_on_the_others(kind: str) -> None:
 def test_the_average_is_weighted_by_a_power_of_the_step() -> None:
     overrides = ("optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "optimizer.weight_averaging=true")
     parameter = nn.Parameter(torch.zeros(1, 1, 1, dtype=torch.float64))
-    optimizer = MemberOptimizer([parameter], [config(*overrides).optimizer])
+    optimizer = MemberOptimizer([parameter], [resolved(*overrides).optimizer])
     optimizer.set_lr(torch.ones(30, 1, dtype=torch.float64))
     steps, weights = 20, []
     for step in range(steps):
@@ -102,7 +102,7 @@ def test_the_average_is_weighted_by_a_power_of_the_step() -> None:
         state, average = optimizer.member_state(), parameter.detach().clone()
     assert parameter.item() == state["weights"][0, 0].item() == last
 
-    resumed = MemberOptimizer([nn.Parameter(average)], [config(*overrides).optimizer])
+    resumed = MemberOptimizer([nn.Parameter(average)], [resolved(*overrides).optimizer])
     resumed.load_member_state(state, steps)
     for each in (optimizer, resumed):
         each.set_lr(torch.ones(1, 1, dtype=torch.float64))
@@ -142,7 +142,7 @@ def test_private_kernels_are_those_of_torch_2_15() -> None:
 def test_gradients_are_views_unless_replaced() -> None:
     parameter = nn.Parameter(torch.ones(1, 2, 3))
     optimizer = MemberOptimizer(
-        [parameter], [config("optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0").optimizer]
+        [parameter], [resolved("optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0").optimizer]
     )
     optimizer.set_lr(torch.ones(3, 1, dtype=torch.float64))
     view = parameter.grad

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplab.training.rungs import Bracket, Rung, places, rung_numbers, survivors
+from mlplab.training.callbacks.rungs import Bracket, Rung, places, rung_numbers, survivors
 
 values = st.sampled_from([0.0, 1.0, 2.5, 7.0, math.inf]) | st.floats(allow_nan=False)  # many are equal
 

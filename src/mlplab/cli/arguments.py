@@ -5,10 +5,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from mlplab.cli.terminal import VERSION, exit_status, log_to_terminal, version_line
-from mlplab.config.faults import fault_of
+from mlplab.config.parsing import validated
 from mlplab.errors import Fault, UserError
 
 Text = Annotated[str, Field(min_length=1)]
@@ -66,7 +66,4 @@ def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
         if key in values:
             raise UserError(Fault("is given twice", key, remedy="remove one of them"))
         values[key] = value
-    try:
-        return arguments.model_validate(values)
-    except ValidationError as error:
-        raise UserError(*(fault_of(detail, values, arguments) for detail in error.errors())) from None
+    return validated(values, arguments, root=arguments)

@@ -22,8 +22,7 @@ from mlplab.cli.overrides import is_of_hydra, typed_keys
 from mlplab.config import TrainConfig, parse, parse_launcher, parse_sweep
 from mlplab.config.dotted_keys import quoted
 from mlplab.errors import UserError
-from mlplab.runs.run import Run
-from mlplab.sweeps.checks import RefusedRun
+from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.sweep import ComposedSweep
 
 
@@ -76,13 +75,13 @@ class _RunComposer:
         parser = OverridesParser.create()
         self._parse_override = cache(parser.parse_override)  # runs share most of their overrides
 
-    def runs(self, overrides: Mapping[str, Sequence[str]]) -> Iterator[Run | RefusedRun]:
+    def runs(self, overrides: Mapping[str, Sequence[str]]) -> Iterator[ComposedRun | RefusedRun]:
         """The runs with these overrides, by the names of their folders."""
         for name, lines in overrides.items():
             values: dict[str, Any] = {}
             try:
                 values = self._composed(lines)
-                run: Run | RefusedRun = Run(self._typed(values), self._root / name)
+                run: ComposedRun | RefusedRun = ComposedRun(self._typed(values), self._root / name)
             except UserError as error:
                 run = RefusedRun(self._root / name, values, error)
             yield run

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from mlplab.config import TrainConfig
 from mlplab.console import wrapped
+from mlplab.data.check_task import check_split, check_task
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.read_table import build_table
@@ -22,29 +23,22 @@ from mlplab.data.load_table import opened_source, table_dtype, table_spec
 from mlplab.data.memmap import SHARE_OF_FREE_MEMORY, free_memory
 from mlplab.data.parse import cells_of, parse_str
 from mlplab.data.splits.make_split import make_split
-from mlplab.data.task import absent_classes, check_split, check_task
 from mlplab.errors import Fault, UserError, listed, shortened
 
-COUNTED = 1_000_000
-"""Rows up to which distinct values are counted exactly; beyond that, the count is an estimate."""
-
-SMALLEST = 65_536
-"""The number of hashes of a column that an estimate keeps: its standard error is 0.4%."""
-
-HASHES = 100_000_000
-"""The largest number of hashes in memory. Columns are counted in groups of this size."""
+MOST_DISTINCT, MOST_HASHES = 100_000, 30_000_000
+"""Distinct values up to which they are counted: of a column, and of all columns together."""
 
 WHOLE = 1e15
 """Magnitude below which whole numbers are shown with all digits."""
 
-HEADERS = ("column", "kind", "missing", "distinct", "range", "example", "note")
-NUMBERS = ("missing", "distinct", "range")
+LONGEST_EXAMPLE, SHORTEST_EXAMPLE = 24, 6
+"""The most characters of an example, and the fewest for which there is a column of examples."""
 
-LAYOUTS = ((24, True), (12, True), (24, False), (12, False), (6, False), (0, False))
-"""Characters of a value that are shown, and whether notes are in the grid: the first that fits the width."""
-
-LEAST = {"column": 20, "kind": 11, "note": 30}
+LEAST_WIDTHS = {"column": 20, "kind": 11}
 """The least widths of columns of the grid whose cells may be wrapped."""
+
+NUMBERS = ("missing", "distinct", "range")
+"""Columns of the grid that align with numbers."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,8 @@ class Description:
 
     Attributes:
         columns: each column by name, in each of its roles.
-        distinct: the number of distinct values of each column, without missing ones.
+        distinct: the number of distinct values of each column, without missing ones: `40`; or `100,000+` if
+            there are more than are counted.
         examples: the first value of each column.
         faults: why training would refuse the table.
     """
@@ -61,7 +56,7 @@ class Description:
     source: str
     rows: int
     columns: Mapping[str, Sequence[InferredColumn]]
-    distinct: Mapping[str, int]
+    distinct: Mapping[str, str]
     examples: Mapping[str, str]
     faults: tuple[Fault, ...]
 
@@ -93,7 +88,7 @@ def _faults(config: TrainConfig, reader: TableReader, columns: Sequence[Inferred
         table = build_table(reader, columns)
         check_task(config, table)
         split = make_split(config.data.split, table)
-        absent = {part: absent_classes(table, rows) for part, rows in split.parts().items()}
+        absent = {part: table.absent_classes(rows) for part, rows in split.parts().items()}
         check_split(config, table.schema.classes, absent)
     except UserError as error:
         return error.faults
@@ -110,82 +105,71 @@ def _scratch(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.
 
 def _distinct_and_first(
     reader: TableReader, count: Callable[[int], None]
-) -> tuple[dict[str, int], dict[str, str]]:
+) -> tuple[dict[str, str], dict[str, str]]:
     """The number of distinct values of each column, and its first value."""
-    schema, is_exact = reader.source.schema, reader.rows <= COUNTED
-    distinct, first = dict.fromkeys(schema, 0), dict.fromkeys(schema, "")
+    schema = reader.source.schema
+    distinct, first = dict.fromkeys(schema, "0"), dict.fromkeys(schema, "")
     known = {column.name: column.texts for column in reader.columns if column.texts is not None}
     for name, texts in known.items():
-        distinct[name], first[name] = len(texts), next(iter(texts), "")
-    unknown = [
-        name
+        distinct[name], first[name] = f"{len(texts):,}", next(iter(texts), "")
+    hashes = {
+        name: pl.Series(dtype=pl.UInt64)
         for name, dtype in schema.items()
         if name not in known and not (dtype.is_nested() or dtype in (pl.Binary, pl.Object))
-    ]
-    together = HASHES // max(1, min(reader.rows, COUNTED))
-    for start in range(0, len(unknown), together):
-        hashes = {name: pl.Series(dtype=pl.UInt64) for name in unknown[start : start + together]}
-        rows = 0
-        for frame in reader.blocks(hashes):
-            for name, seen in hashes.items():
-                texts = parse_str(cells_of(frame, name), reader.spec.na_values).drop_nulls()
-                first[name] = first[name] or next(iter(texts.head(1)), "")
-                seen.append(texts.unique().hash())
-                hashes[name] = seen if is_exact else seen.unique().bottom_k(SMALLEST)
-            rows += frame.height
-            count(rows)
-        distinct |= {name: _distinct(seen, is_exact=is_exact) for name, seen in hashes.items()}
+    }
+    most, rows = min(MOST_DISTINCT, MOST_HASHES // max(1, len(hashes))), 0
+    for frame in reader.blocks(list(hashes)):
+        for name, seen in list(hashes.items()):
+            texts = parse_str(cells_of(frame, name), reader.spec.na_values).drop_nulls()
+            first[name] = first[name] or next(iter(texts.head(1)), "")
+            seen = seen.append(texts.unique().hash()).unique()
+            hashes[name], distinct[name] = seen, f"{len(seen):,}"
+            if len(seen) > most:
+                del hashes[name]
+                distinct[name] = f"{most:,}+"
+        rows += frame.height
+        count(rows)
+        if not hashes:
+            break
     return distinct, first
 
 
-def _distinct(hashes: pl.Series, *, is_exact: bool) -> int:
-    """The number of distinct hashes of 64 bits; an estimate if there may be more than the smallest ones."""
-    number = hashes.n_unique()
-    if is_exact or number < SMALLEST:
-        return number
-    return round((SMALLEST - 1) * 2**64 / hashes.top_k(1).item())  # Bar-Yossef et al. 2002
-
-
 def description_grid(description: Description, width: int) -> RenderableType:
-    """A line for each column, without headers that no column has a value for.
+    """A line for each column, without headers that no column has a value for; below it, notes on columns.
 
-    Where the width is too small, examples are shortened, and notes are below the grid.
+    Examples have the room that the other cells leave.
     """
-    about = "≈" if description.rows > COUNTED else ""
-    lines = [
-        (
-            name or "(no name)",
-            _kind(roles),
-            f"{missing:,} ({missing / description.rows:.1%})" if (missing := roles[0].missing) else "",
-            f"{about}{description.distinct[name]:,}",
-            " … ".join(map(_number, roles[0].range or ())),
-            description.examples[name],
-            _note(roles),
-        )
-        for name, roles in description.columns.items()
-    ]
-    cells = {header: list(of_all) for header, *of_all in zip(HEADERS, *lines, strict=True)}
-    examples, notes = cells["example"], cells["note"]
-    for example, with_notes in LAYOUTS:
-        cells["example"] = [shortened(text, example)[1:-1] if example else "" for text in examples]
-        cells["note"] = notes if with_notes else []
-        shown = {header: of_all for header, of_all in cells.items() if any(of_all)}
-        widths = {header: max(map(cell_len, (header, *of_all))) for header, of_all in shown.items()}
-        least = [min(width, LEAST.get(header, width)) for header, width in widths.items()]
-        if sum(least) + 3 * len(least) < width:
-            break
-    grid = RichTable()
-    for header in shown:
-        justify: JustifyMethod = "right" if header in NUMBERS else "left"
-        grid.add_column(header, justify=justify, overflow="fold", no_wrap=header not in LEAST)
-    for row in zip(*shown.values(), strict=True):
-        grid.add_row(*map(Text, row))
-    below = (
-        []
-        if with_notes
-        else [f"{name}: {note}" for (name, *_), note in zip(lines, notes, strict=True) if note]
+    columns = description.columns.items()
+    cells = {
+        "column": [name or "(no name)" for name, _ in columns],
+        "kind": [_kind(roles) for _, roles in columns],
+        "missing": [
+            f"{missing:,} ({missing / description.rows:.1%})" if (missing := roles[0].missing) else ""
+            for _, roles in columns
+        ],
+        "distinct": [description.distinct[name] for name, _ in columns],
+        "range": [" … ".join(map(_number, roles[0].range or ())) for _, roles in columns],
+    }
+    cells = {header: texts for header, texts in cells.items() if any(texts)}
+    widths = (
+        min(max(map(cell_len, (header, *texts))), LEAST_WIDTHS.get(header, width))
+        for header, texts in cells.items()
     )
-    return Group(grid, *(Text(wrapped(note, width)) for note in below))
+    room = min(LONGEST_EXAMPLE, width - sum(used + 3 for used in widths) - 6)
+    if room >= SHORTEST_EXAMPLE and any(description.examples.values()):
+        cells["example"] = [shortened(description.examples[name], room)[1:-1] for name, _ in columns]
+    grid = RichTable()
+    for header in cells:
+        justify: JustifyMethod = "right" if header in NUMBERS else "left"
+        grid.add_column(header, justify=justify, overflow="fold", no_wrap=header not in LEAST_WIDTHS)
+    for row in zip(*cells.values(), strict=True):
+        grid.add_row(*map(Text, row))
+    notes = (
+        f"{name}: {note}"
+        for name, (_, roles) in zip(cells["column"], columns, strict=True)
+        if (note := _note(roles))
+    )
+    return Group(grid, *(Text(wrapped(note, width)) for note in notes))
 
 
 def task_lines(description: Description) -> list[str]:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import torch
 from jaxtyping import Bool, Float, Float64
 
 from mlplab.console import progress_lines
+from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
+from mlplab.data.class_labels import class_numbers
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
@@ -20,12 +23,13 @@ from mlplab.data.parse import cells_of, is_text, parse_float, parse_str
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
-from mlplab.data.task import class_numbers
 from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.runs.predictions import most_likely
-from mlplab.runs.scores import Scores, scores
+from mlplab.runs.scores import Scores, score_networks, scores
 from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.run_stack import predict_run
 from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.losses import build_loss
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +72,27 @@ class EvaluationRows:
         return np.bincount(pairs, self.weight, classes**2).astype(np.float64).reshape(classes, classes)
 
 
+def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
+    """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
+    if len(run.members) > 1:
+        return rows.scores(predict_run(run, rows.x))
+    x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
+    weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
+    imputed = run.network.preprocessing.impute(x.unsqueeze(0))[0]
+    loader = Loader(
+        imputed, y, [every], EVALUATION_BATCH_ROWS, multiple=EVALUATION_MULTIPLE, row_weight=weight
+    )
+    values, _ = score_networks(run.network, build_loss([run.config.loss]), loader, [len(y)], run.schema)
+    return {name: value.item() for name, value in values.items()}
+
+
 def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[EvaluationRows, bool]:
     """The rows of a file, and whether some of them were in training or validation of any run.
 
     Args:
         include: whether rows that were in training or validation are evaluated, too.
     """
-    first, schema = ensemble.members[0], ensemble.schema
+    first, schema = ensemble.runs[0], ensemble.schema
     with opened(path, csv_options(first.config.data)) as source:
         if absent := [name for name in schema.targets if name not in source.schema]:
             what = f"has no target column '{absent[0]}' to compare predictions with"
@@ -92,7 +110,7 @@ def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[Evalu
             if not len(rows := np.flatnonzero(is_usable)):
                 what = "has no row with a target" + (" and a weight above 0" if schema.weight else "")
                 raise UserError(Fault(what, path, remedy="give it such rows"))
-            seen = _seen_rows(ensemble.members, x, y, rows, path)
+            seen = _seen_rows(ensemble.runs, x, y, rows, path)
             rows = _without_seen_rows(rows, seen, path, include=include)
     weight = None if weight is None else weight[rows]
     return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), include and bool(seen.any())
@@ -118,40 +136,43 @@ def _targets_and_weight(
     Raises:
         UserError: if cells are missing, cannot be read, or are of classes that did not occur in training.
     """
-    schema, read = run.schema, []
+    schema, comma = run.schema, source.decimal_comma
     weights = [schema.weight] if schema.weight and schema.weight in frame.columns else []
     if schema.weight and not weights:
         log.warning("%s: has no weight column '%s': all rows get equal weight", source.where, schema.weight)
     optional = schema.targets if spec_of(run.config.data).drop_missing_targets else ()
+    columns = []
     for name in (*schema.targets, *weights):
-        cells, na_values, comma = cells_of(frame, name), schema.na_values, source.decimal_comma
-        of_classes, dtype = bool(schema.classes) and name in schema.targets, cells.dtype
-        if not (dtype.is_numeric() or is_text(dtype) or dtype == pl.Boolean):
-            remedy = "give it the type that it had in training"
-            raise UserError(Fault(f"has type {dtype}", f"{source.where}, column '{name}'", remedy=remedy))
-        if of_classes:
+        cells, is_class = cells_of(frame, name), bool(schema.classes) and name in schema.targets
+        if not (cells.dtype.is_numeric() or is_text(cells.dtype) or cells.dtype == pl.Boolean):
+            what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
+            raise UserError(Fault(what, f"{source.where}, column '{name}'", remedy=remedy))
+        if is_class:
             labels = schema.classes, schema.class_kind
-            values = class_numbers(cells, *labels, na_values, decimal_comma=comma)
+            values = class_numbers(cells, *labels, schema.na_values, decimal_comma=comma)
         else:
-            values = parse_float(cells, na_values, decimal_comma=comma)
-        missing = parse_str(cells, na_values).is_null()
+            values = parse_float(cells, schema.na_values, decimal_comma=comma)
+        missing = parse_str(cells, schema.na_values).is_null()
         bad = ~values.is_finite().fill_null(value=False) & ~(missing & (name in optional))
         if len(rows := bad.arg_true()):
-            role = "target" if name in schema.targets else "weight"
-            place = source.location(rows[0], f"{role} column '{name}'")
-            expected = f"one of {listed(map(shortened, schema.classes), 5)}" if of_classes else "a number"
-            found = "" if missing[rows[0]] else shortened(str(cells[rows[0]]))
-            what = "a value is missing" if not found else "a value is not as in training"
-            more = f"; {len(rows):,} such cells in this column" if len(rows) > 1 else ""
-            remedy = "fill it in, or remove such rows" if not found else "correct it, or remove such rows"
-            raise UserError(Fault(what + more, place, found, expected, remedy))
-        read.append(values.to_numpy(writable=True))
+            is_missing = missing[rows[0]]
+            what = "a value is missing" if is_missing else "a value is not as in training"
+            raise UserError(
+                Fault(
+                    what + (f"; {len(rows):,} such cells in this column" if len(rows) > 1 else ""),
+                    source.location(rows[0], f"{'weight' if name in weights else 'target'} column '{name}'"),
+                    "" if is_missing else shortened(str(cells[rows[0]])),
+                    f"one of {listed(map(shortened, schema.classes), 5)}" if is_class else "a number",
+                    f"{'fill it in' if is_missing else 'correct it'}, or remove such rows",
+                )
+            )
+        columns.append(values.to_numpy(writable=True))
     targets = len(schema.targets)
-    return np.column_stack(read[:targets]), read[-1] if weights else None
+    return np.column_stack(columns[:targets]), columns[-1] if weights else None
 
 
 def _seen_rows(
-    members: Sequence[TrainedRun],
+    runs: Sequence[TrainedRun],
     x: Float[np.ndarray, "row feature"],
     y: Float64[np.ndarray, "row target"],
     rows: Rows,
@@ -159,14 +180,14 @@ def _seen_rows(
 ) -> Bool[np.ndarray, " evaluated"]:
     """Which rows were in training or validation of any run; warns if others have only their features."""
     recognised: dict[bytes, tuple[SeenRows, Bool[np.ndarray, "2 evaluated"]]] = {}
-    for run in members:
+    for run in runs:
         values = Values(x, y, run.schema.offsets)
         for seen in run.seen:
             if seen.digest not in recognised:  # the same for all seeds
                 recognised[seen.digest] = seen, seen.recognised(values, rows)
-    is_seen = np.any([of_rows for _, (_, of_rows) in recognised.values()], axis=0)
-    for seen, (of_features, _) in recognised.values():
-        repeated, total = int((of_features & ~is_seen).sum()), int((~is_seen).sum())
+    is_seen = np.any([same_rows for _, (_, same_rows) in recognised.values()], axis=0)
+    for seen, (same_features, _) in recognised.values():
+        repeated, total = int((same_features & ~is_seen).sum()), int((~is_seen).sum())
         if seen.is_unusual(repeated, total):
             log.warning(
                 "%s: %s of %s rows (%.1f %%; %.1f %% of the run's own test rows) have the inputs of a row in "

@@ -52,7 +52,7 @@ def predict(
     Text and numbers are written unchanged.
 
     Args:
-        run: the folder of a run or a sweep.
+        run: the folder of a run or a sweep, or the file of a chosen ensemble.
         source: a CSV or Parquet file, or `-` for CSV from standard input.
         output: a CSV or Parquet file, or `-` for CSV to standard output.
         runs: which runs of a sweep, as in `load`.
@@ -136,17 +136,10 @@ def _check_writable(rows: Source, added: Collection[str], output: str) -> None:
     """Checks that the added columns are new, and that the output format supports the others."""
     if taken := [name for name in added if name in rows.schema]:
         raise UserError(Fault(f"already has a column '{taken[0]}'", rows.where, remedy="rename or drop it"))
-    faults = [
-        Fault(
-            f"has type {kind}, which CSV does not support",
-            f"{rows.where}, column '{name}'",
-            remedy="write Parquet: output=<name>.parquet",
-        )
-        for name, kind in rows.schema.items()
-        if not is_parquet(output) and (kind.is_nested() or kind in (pl.Binary, pl.Object))
-    ]
-    if faults:
-        raise UserError(*faults)
+    for name, kind in rows.schema.items():
+        if not is_parquet(output) and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
+            what, where = f"has type {kind}, which CSV does not support", f"{rows.where}, column '{name}'"
+            raise UserError(Fault(what, where, remedy="write Parquet: output=<name>.parquet"))
 
 
 def _write(

@@ -65,54 +65,13 @@ def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "te
     return table
 
 
-NOT_A_TEST = "not a test: training rows are included"
-"""What is said of scores of rows that were in training or validation."""
-
 NETWORK = "this network"
 """The name of a run's single network beside its baselines."""
-
-
-ENSEMBLE, BEST_RUN = "chosen ensemble", "best single run"
-"""Names of an ensemble chosen on the validation rows, and of the run that is best there."""
-
-
-def chosen_table(weights: Mapping[str, float]) -> RichTable:
-    """A row for each run of a chosen ensemble, with its weight."""
-    table = RichTable("chosen run", "weight")
-    for name, weight in weights.items():
-        table.add_row(Text(name), f"{weight:.4g}")
-    return table
-
-
-def validation_table(metric: str, best: float, chosen: float) -> RichTable:
-    """The validation errors of the best single run and of a chosen ensemble."""
-    table = RichTable("validation", metric.replace("_", chr(10)))
-    for name, value in ((ENSEMBLE, chosen), (BEST_RUN, best)):
-        table.add_row(name, format_score(value, metric))
-    return table
 
 
 def network_name(members: int) -> str:
     """The name of a run with that many networks beside its baselines."""
     return NETWORK if members == 1 else f"ensemble of {members}"
-
-
-def no_better_than_constant(rows: Mapping[str, Mapping[str, float | None]]) -> str | None:
-    """A warning if a network or an ensemble is no better than a constant prediction; None otherwise.
-
-    Args:
-        rows: its scores and those of the baselines, as `main_scores` returns them.
-    """
-    first = next(iter(rows))
-    metrics = _metrics_among(rows[first])
-    ours, constant = (rows.get(name, {}).get(metrics[0]) for name in (first, "constant"))
-    if ours is None or constant is None or ours < constant:
-        return None
-    what = "network" if first == NETWORK else "ensemble"
-    return (
-        f"the {what} is no better than the {BASELINES[metrics]['constant']} of the training rows: "
-        "train longer (trainer.max_epochs=…), or check whether the columns say anything about the target"
-    )
 
 
 def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]) -> RichTable:
@@ -148,7 +107,7 @@ def main_scores(metrics: Mapping[str, Any], part: str = "test") -> dict[str, dic
         prefixes["its networks (mean)"] = "members/"
     prefixes |= {name: f"{name}/" for name in BASELINES[names]}
     return {
-        name: {each: metrics[f"{prefix}{part}/{each}"] for each in names}
+        name: {metric: metrics.get(f"{prefix}{part}/{metric}") for metric in names}
         for name, prefix in prefixes.items()
         if f"{prefix}{part}/{names[0]}" in metrics
     }
@@ -156,7 +115,7 @@ def main_scores(metrics: Mapping[str, Any], part: str = "test") -> dict[str, dic
 
 def _metrics_among(scores: Container[str], prefix: str = "") -> tuple[str, ...]:
     """The metrics of classes or of numbers, whichever these scores have."""
-    return next(each for each in (CLASSIFICATION, REGRESSION) if f"{prefix}{each[0]}" in scores)
+    return next(metrics for metrics in (CLASSIFICATION, REGRESSION) if f"{prefix}{metrics[0]}" in scores)
 
 
 def format_score(value: float | None, metric: str) -> str:

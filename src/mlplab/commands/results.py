@@ -4,18 +4,19 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
 from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION
+from mlplab.console import plural
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.best_trial import trial_number
-from mlplab.runs.discovery import is_compatible, runs_below
+from mlplab.runs.discovery import is_compatible, runs_in
 from mlplab.runs.ranking import SPLIT_KEYS, configurations, score
 from mlplab.runs.selection import (
     RUN,
@@ -27,6 +28,9 @@ from mlplab.runs.selection import (
     without_repeats,
 )
 from mlplab.runs.tables import by_table, is_classification, table_title
+
+MOST_TRIALS = 20
+"""Trials of a search that are shown, unless all are asked for."""
 
 MOST_NAMES = 2
 """Runs of a row that are named."""
@@ -47,12 +51,14 @@ class Results:
         metrics: the validation metric by which runs are compared, and the test metrics.
         frame: a row for each configuration. After the columns of `by`: the number of finished `runs`, what
             the scores are averaged `over`, how many runs are `not done`, and `PARTS` of each metric.
+        notes: lines below a table.
     """
 
     title: str
     by: tuple[str, ...]
     metrics: tuple[str, ...]
     frame: pl.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 def read_runs(folders: Sequence[Path]) -> list[RunResult]:
@@ -61,7 +67,7 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     Raises:
         UserError: if there are no runs.
     """
-    paths = {run.resolve(): run for folder in folders for run in _runs_below(folder)}  # each once
+    paths = {run.resolve(): run for folder in folders for run in runs_in(folder)}  # without repeats
     if other := [run for run in paths.values() if not is_compatible(run)]:
         log.warning("left out runs of a different version of mlplab: %s", listed(map(str, other), 3))
     read = [read_run(run) for run in paths.values() if run not in other or len(other) == len(paths)]
@@ -69,16 +75,6 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     if repeats := len(read) - len(runs):
         what = "left out %d of %d runs: same configuration and seed as another run"
         log.info(what, repeats, len(read))
-    return runs
-
-
-def _runs_below(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(Fault("no such folder", str(folder), remedy="give run or sweep folders, or outputs/"))
-    runs = list(runs_below(folder))
-    if not runs:
-        expected = "folders with config.yaml and metrics.json in them"
-        raise UserError(Fault("contains no run", str(folder), expected=expected))
     return runs
 
 
@@ -103,8 +99,8 @@ def results_by_table(
     results = []
     for table in by_table(runs):
         known = {RUN, *(key for run in table for key in run.config)}
-        of_table = None if by is None else [key for key in by if key in known]
-        results.append(results_of_table(table, of_table, sort))
+        table_by = None if by is None else [key for key in by if key in known]
+        results.append(results_of_table(table, table_by, sort))
     return results
 
 
@@ -149,10 +145,33 @@ def results_of_table(
     return Results(table_title(runs), tuple(columns), metrics, frame)
 
 
+def results_of_search(trials: Sequence[RunResult], sort: str | None = None) -> Results:
+    """The best finished trials of a search, or the others if none has finished; the notes count all trials.
+
+    Args:
+        sort: as in `results_of_table`: shows all finished trials, in this order.
+    """
+    results = results_of_table(trials, [RUN, *varying_keys(trials)], sort)
+    done = results.frame.filter(pl.col("runs") > 0)
+    frame = results.frame if done.is_empty() else done
+    notes = [counts_of(trials)]
+    if not sort and len(frame) > MOST_TRIALS:
+        monitor, frame = results.metrics[0], frame.head(MOST_TRIALS)
+        notes.insert(0, f"the best {MOST_TRIALS} by {monitor}; all: --sort {monitor}")
+    return replace(results, frame=frame, notes=tuple(notes))
+
+
+def counts_of(runs: Sequence[RunResult], noun: str = "trial") -> str:
+    """The number of runs by status: `64 trials: 40 done, 24 pruned`."""
+    counts = Counter(str(run.metrics["status"]) for run in runs)
+    statuses = ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
+    return f"{plural(len(runs), noun)}: {statuses}"
+
+
 def compared_metrics(runs: Sequence[RunResult]) -> tuple[str, ...]:
     """The validation metric by which runs are compared, and the test metrics in tables."""
-    of_test = MAIN[CLASSIFICATION if is_classification(runs) else REGRESSION]
-    return common_monitor(runs), *(f"test/{name}" for name in of_test)
+    names = MAIN[CLASSIFICATION if is_classification(runs) else REGRESSION]
+    return common_monitor(runs), *(f"test/{name}" for name in names)
 
 
 def scores_of(runs: Sequence[RunResult], metrics: Sequence[str], prefix: str = "") -> dict[str, float]:
@@ -201,12 +220,10 @@ def averaged_over(runs: Sequence[RunResult]) -> str | None:
 
 def results_csv(results: Sequence[Results]) -> str:
     """Results as CSV, in full precision; those of several tables have a column of their titles."""
-    frames = [
-        of_table.frame.select(pl.lit(of_table.title).alias("table"), pl.all())
-        if len(results) > 1
-        else of_table.frame
-        for of_table in results
-    ]
+    frames = [table.frame for table in results]
+    if len(frames) > 1:
+        titles = (pl.lit(table.title).alias("table") for table in results)
+        frames = [frame.select(title, pl.all()) for title, frame in zip(titles, frames, strict=True)]
     content = BytesIO()
     write_csv([(pl.concat(frames, how="diagonal"), ())], content.write, escape_formulas=True)
     return content.getvalue().decode()

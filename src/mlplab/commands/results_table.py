@@ -1,7 +1,7 @@
 """The results of many runs as a table that fits the terminal."""
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.cells import cell_len
@@ -12,13 +12,11 @@ from mlplab.commands.render import format_mean
 from mlplab.commands.results import PARTS, Results
 from mlplab.runs.selection import RUN, in_brief, short_keys
 
-TRIAL = "trial"
-"""Stands for the names of a search's trials, as `RUN` does for those of runs."""
+KEY_WIDTH, NAME_WIDTH, WORDS_WIDTH, LABEL_WIDTH = 16, 40, 12, 40
+"""Least widths of columns whose cells may be wrapped: values of a key, runs, words, values of all keys."""
 
-NAMES = (RUN, TRIAL)
-
-KEY, FOLDER, WORDS, LABEL = 16, 40, 12, 24
-"""Least widths of columns whose cells may be wrapped: values of a key, folders, words, values of all keys."""
+FEWEST_METRICS = 2
+"""Metrics that are shown in any width."""
 
 NULLS = (None, "null", "")
 """Values of keys that are not set."""
@@ -42,55 +40,57 @@ class _Column(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Characters that the column needs."""
+        """Characters that the column needs, with its border."""
         longest = max(map(cell_len, (*self.header.split("\n"), *self.cells)))
-        return longest if self.least is None else min(longest, self.least)
+        return 3 + (longest if self.least is None else min(longest, self.least))
 
 
 def results_table(
-    results: Results,
-    width: int,
-    title: str | None = None,
-    *,
-    caption: str = "",
-    label: str = "",
-    baselines: Sequence[Row] = (),
+    results: Results, width: int, title: str | None = None, *, label: str = "", baselines: Sequence[Row] = ()
 ) -> RichTable:
     """A row for each configuration, with what fits in the width.
 
-    Keys have short names, and a column each or one for all. Those that are null or the same in all rows are
-    left out, as are the last metrics.
+    Keys have short names, and a column each if they fit beside two metrics, else one for all. Those that are
+    null or the same in all rows are left out, as are standard errors and then the last metrics.
 
     Args:
-        caption: below the table, instead of what the scores are averaged over.
         label: the name of the column for all keys, if they are to have one.
         baselines: below the configurations, if there is a label.
     """
-    rows = results.frame.to_dicts()
-    overs = {row["over"] for row in rows}
-    by = [name for name in results.by if _differs([row[name] for row in rows])]
+    configurations = results.frame.to_dicts()
+    rows = [*configurations, *baselines]
+    by = [name for name in results.by if _differs([row[name] for row in configurations])]
+    overs = {row["over"] for row in configurations}
     has_over = len(overs) > 1 or not by
-    metrics = [name for name in results.metrics if any(row[name] is not None for row in rows)]
-    layouts = [] if label else list(product([False], (4, 3, 2), (True, False)))
-    for one_label, most, with_se in [*layouts, *product([True], (4, 3, 2), [False])]:
-        columns = [
-            *_names(rows, baselines, by, (label or "configuration") if one_label else None),
-            *[_Column("over", [_over(row) for row in (*rows, *baselines)], WORDS)] * has_over,
-            *(_scores([*rows, *baselines], metric, with_se=with_se) for metric in metrics[:most]),
-        ]
-        if any(row["not done"] for row in rows):
-            columns.append(
-                _Column("not done", [row.get("not done") or "" for row in (*rows, *baselines)], WORDS)
-            )
-        if 1 + sum(column.width + 3 for column in columns) <= width:
-            break
-    over = "" if has_over else overs.pop()
-    caption = caption or (f"mean ± SD{' (SE)' * with_se} over {over}" if over else "")
-    table = RichTable(title=title, caption=caption or None, title_justify="left", caption_justify="left")
+    unfinished = [row.get("not done") or "" for row in rows]
+    names = [_Column(RUN, _names([row[RUN] for row in configurations]), NAME_WIDTH)] if RUN in by else []
+    keys = _keys(configurations, [key for key in by if key != RUN])
+    over = [_Column("over", list(map(_over, rows)), WORDS_WIDTH)] if has_over else []
+    last = [_Column("not done", unfinished, WORDS_WIDTH)] if any(unfinished) else []
+    metrics = [name for name in results.metrics if any(row[name] is not None for row in configurations)]
+    scores = [_scores(rows, name, with_se=False) for name in metrics]
+
+    def fits(*columns: _Column) -> bool:
+        return 1 + sum(column.width for column in (*names, *over, *last, *columns)) <= width
+
+    if label or not fits(*keys, *scores[:FEWEST_METRICS]):
+        cells = [_label(keys, number) for number in range(len(configurations))]
+        cells += [row["label"] for row in baselines]
+        keys = [_Column(label or "configuration", cells, LABEL_WIDTH)]
+    while len(scores) > FEWEST_METRICS and not fits(*keys, *scores):
+        scores.pop()
+    with_errors = [_scores(rows, name, with_se=True) for name in metrics]
+    with_se = not label and fits(*keys, *with_errors)
+    columns = [*names, *keys, *over, *(with_errors if with_se else scores), *last]
+    common = "" if has_over else overs.pop()
+    notes = [*([f"mean ± SD{' (SE)' * with_se} over {common}"] if common else []), *results.notes]
+    table = RichTable(
+        title=title, caption="\n".join(notes) or None, title_justify="left", caption_justify="left"
+    )
     for column in columns:
         table.add_column(Text(column.header), overflow="fold", no_wrap=column.least is None)
-    for number, cells in enumerate(zip(*(column.cells for column in columns), strict=True), 1):
-        table.add_row(*map(Text, cells), end_section=bool(baselines) and number == len(rows))
+    for number, texts in enumerate(zip(*(column.cells for column in columns), strict=True), 1):
+        table.add_row(*map(Text, texts), end_section=bool(baselines) and number == len(configurations))
     return table
 
 
@@ -99,21 +99,25 @@ def _differs(values: Sequence[str | None]) -> bool:
     return not set(values) <= {*NULLS} and (len(set(values)) > 1 or len(values) == 1)
 
 
-def _names(
-    rows: Sequence[Row], baselines: Sequence[Row], by: Sequence[str], label: str | None
-) -> list[_Column]:
-    """The columns of the runs' names and of the keys' values; of all keys if there is a label."""
-    columns = [_Column(name, [row[name] or "" for row in rows], FOLDER) for name in by if name in NAMES]
-    keys = [key for key in by if key not in NAMES]
-    short = dict(zip(keys, short_keys(keys), strict=True))
-    if label is None:
-        cells = {key: [NOTHING if row[key] in NULLS else in_brief(row[key]) for row in rows] for key in keys}
-        return columns + [_Column(short[key], cells[key], KEY) for key in keys]
-    labels = [
-        ", ".join(f"{short[key]}={in_brief(row[key])}" for key in keys if row[key] not in NULLS) or "all runs"
-        for row in rows
+def _names(runs: Sequence[str | None]) -> list[str]:
+    """The names of runs: of folders, the last part if they differ in it."""
+    names = [run or "" for run in runs]
+    short = [Path(name).name for name in names]
+    return short if len(set(short)) == len(set(names)) else names
+
+
+def _keys(rows: Sequence[Row], keys: Sequence[str]) -> list[_Column]:
+    """The values of keys, a column each."""
+    return [
+        _Column(short, [NOTHING if row[key] in NULLS else in_brief(row[key]) for row in rows], KEY_WIDTH)
+        for key, short in zip(keys, short_keys(keys), strict=True)
     ]
-    return [*columns, _Column(label, [*labels, *(row["label"] for row in baselines)], LABEL)]
+
+
+def _label(keys: Sequence[_Column], row: int) -> str:
+    """The values of all keys in a row: `lr=0.1, hidden=[8]`."""
+    values = {column.header: column.cells[row] for column in keys}
+    return ", ".join(f"{key}={value}" for key, value in values.items() if value != NOTHING) or "all runs"
 
 
 def _over(row: Row) -> str:

@@ -7,13 +7,7 @@ from textwrap import fill
 
 from rich.console import Console
 
-from mlplab.commands.render import (
-    inside,
-    main_scores,
-    no_better_than_constant,
-    score_table,
-    tensorboard_command,
-)
+from mlplab.commands.render import inside, main_scores, score_table, tensorboard_command
 from mlplab.commands.verdict import verdict
 from mlplab.config import TrainConfig
 from mlplab.console import print_line
@@ -95,11 +89,8 @@ def _draw(folder: Path, cache: DataCache, *, again: bool) -> None:
 
 def _print_scores(metrics: Metrics, folder: Path, console: Console) -> None:
     part, title = ("test", "test") if has_test_scores(metrics) else ("val", "validation")
-    scores = main_scores(metrics, part)
-    console.print(score_table(scores, title))
+    console.print(score_table(main_scores(metrics, part), title))
     if sentence := verdict(metrics):
         print_line(console, fill(sentence, console.width))
-    if warning := no_better_than_constant(scores):
-        log.warning("%s", warning)
     for line in (f"run folder: {inside(folder)}", tensorboard_command(folder)):
         print_line(console, line)

@@ -13,6 +13,10 @@ NAMES = {
 """Names of metrics in text, where they differ from those in `metrics.json`."""
 
 
+REMEDY = "train longer (trainer.max_epochs=…), or check whether the columns say anything about the target"
+"""What to do about a network that is no better than a constant prediction."""
+
+
 def verdict(metrics: Mapping[str, Any]) -> str:
     """Compares test scores by the first metric, of which low values are good; empty without baselines.
 
@@ -21,17 +25,18 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     """
     names = CLASSIFICATION if f"test/{CLASSIFICATION[0]}" in metrics else REGRESSION
     ours = metrics.get(f"test/{names[0]}")
-    theirs = {title: metrics.get(f"{key}/test/{names[0]}") for key, title in BASELINES[names].items()}
-    numbers = {title: value for title, value in theirs.items() if isinstance(value, int | float)}
+    theirs = {key: metrics.get(f"{key}/test/{names[0]}") for key in BASELINES[names]}
+    numbers = {key: value for key, value in theirs.items() if isinstance(value, int | float)}
     if not isinstance(ours, int | float) or not numbers:
         return ""
-    articles = {"mean": "the mean", "class shares": "the class shares"}
-    better = [articles.get(name, name) for name, value in numbers.items() if ours < value]
-    worse = [articles.get(name, name) for name, value in numbers.items() if not ours < value]
+    titles = BASELINES[names] | {"constant": f"the {BASELINES[names]['constant']}"}
+    better = [titles[key] for key, value in numbers.items() if ours < value]
+    worse = [titles[key] for key, value in numbers.items() if not ours < value]
     what = "network" if metrics.get("members", 1) == 1 else "ensemble"
     clauses = [f"is better than {_joined(better, 'and')}"] if better else []
     clauses += [f"is no better than {_joined(worse, 'or')}"] if worse else []
-    return f"By test {NAMES.get(names[0], names[0])}, the {what} {', but '.join(clauses)}."
+    remedy = f": {REMEDY}" if titles["constant"] in worse else ""
+    return f"By test {NAMES.get(names[0], names[0])}, the {what} {', but '.join(clauses)}{remedy}."
 
 
 def _joined(names: Sequence[str], last: str) -> str:

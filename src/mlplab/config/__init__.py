@@ -1,163 +1,49 @@
 """Every key of the configuration, with its type and range.
 
-The values are in `conf/`. There are no defaults here, so that each value is defined in one place. `parse`
-turns a composed configuration into a `TrainConfig`, or reports all its faults.
+The values are in `conf/`. There are no defaults here, so that each value is defined in one place.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
-
-from pydantic import Discriminator, Field, ValidationError
-
-from mlplab.config.callbacks import Callbacks
-from mlplab.config.data import (
-    AUTO,
-    BundledData,
-    CsvData,
-    FileSplit,
-    GroupSplit,
-    KFoldSplit,
-    RandomSplit,
-    Split,
-    SyntheticData,
-    TimeSplit,
-    columns_of,
-)
-from mlplab.config.faults import fault_of, unknown_key_fault
-from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
-from mlplab.config.model import CustomModel, Linear, Mlp, Model, Preprocessing
-from mlplab.config.optimizer import Adam, ConstantSchedule, CosineSchedule, PlateauSchedule, Sgd, StepSchedule
-from mlplab.config.sweep import Engine, Launcher, LocalEngine, RayEngine, SlurmEngine, Sweep
-from mlplab.config.trainer import LoggerConfig, Trainer
-from mlplab.config.types import EnsembleSize, OrAuto, RunName, Section, Seed, Text, chosen
-from mlplab.errors import Fault, UserError
-
-__all__ = [
-    "AUTO",
-    "Adam",
-    "BundledData",
-    "ConstantSchedule",
-    "CosineSchedule",
-    "CrossEntropyLoss",
-    "CsvData",
-    "CustomModel",
-    "Engine",
-    "FileSplit",
-    "GroupSplit",
-    "HuberLoss",
-    "KFoldSplit",
-    "Launcher",
-    "Linear",
-    "LocalEngine",
-    "Loss",
-    "Mlp",
-    "Model",
-    "Monitor",
-    "PlateauSchedule",
-    "Preprocessing",
-    "RandomSplit",
-    "RayEngine",
-    "Sgd",
-    "SimpleLoss",
-    "SlurmEngine",
-    "Split",
-    "StepSchedule",
-    "Sweep",
-    "SyntheticData",
-    "TimeSplit",
-    "TrainConfig",
-    "Trainer",
-    "chosen",
-    "columns_of",
-    "parse",
-    "parse_launcher",
-    "parse_sweep",
-    "unknown_key",
-]
-
-
-T = TypeVar("T", bound=Section)
-
-Monitor = Literal[
-    "auto",
-    "val/loss",
-    "val/rmse",
-    "val/mae",
-    "val/r2",
-    "val/log_loss",
-    "val/accuracy",
-    "val/balanced_accuracy",
-    "val/f1_macro",
-    "val/auroc",
-    "val/calibration_error",
-]
-
-
-class TrainConfig(Section):
-    """The configuration of one run."""
-
-    name: RunName
-    seed: Seed
-    ensemble: OrAuto[EnsembleSize]
-    init_from: Text | None
-    threads: Annotated[int, Field(ge=1, le=1024)]
-    task: Literal["auto", "regression", "binary", "multiclass"]
-    monitor: Monitor
-    data: Annotated[BundledData | CsvData | SyntheticData, Discriminator("name")]
-    model: Model
-    loss: Loss
-    optimizer: Annotated[Adam | Sgd, Discriminator("name")]
-    scheduler: Annotated[
-        ConstantSchedule | CosineSchedule | StepSchedule | PlateauSchedule, Discriminator("name")
-    ]
-    trainer: Trainer
-    callbacks: Callbacks
-    baselines: list[Literal["constant", "linear", "boosting"]]
-    test: bool
-    test_predictions: bool
-    figures: Literal["auto", "all", "none"]
-    logger: dict[str, LoggerConfig] = Field(default_factory=dict)  # Hydra composes logger=[] to no key at all
-
-    def plain(self) -> dict[str, Any]:
-        """Numbers, strings, lists and dicts, which `parse` reads back."""
-        return self.model_dump()
-
-
-class _CommandLine(TrainConfig):
-    """All keys of the command line but Hydra's own."""
-
-    sweep: Sweep
-
-
-def parse(values: Mapping[str, Any]) -> TrainConfig:
-    """Validates a composed configuration.
-
-    Raises:
-        UserError: with all unknown keys, wrong types and values out of range.
-    """
-    return _parse(values, TrainConfig)
-
-
-def parse_sweep(values: object) -> Sweep:
-    """As `parse`, for the section `sweep`."""
-    return _parse(values, Sweep, "sweep")
-
-
-def parse_launcher(values: object) -> Launcher:
-    """As `parse`, for the section `hydra.launcher`."""
-    return _parse(values, Launcher, "hydra", "launcher")
-
-
-def _parse(values: Any, kind: type[T], *section: str) -> T:
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        for part in reversed(section):
-            values = {part: values}
-        details = [{**detail, "loc": (*section, *detail["loc"])} for detail in error.errors()]
-        raise UserError(*(fault_of(detail, values, _CommandLine) for detail in details)) from None
-
-
-def unknown_key(key: str) -> Fault:
-    """The fault of a `key` that does not exist, or that belongs to a different option of its group."""
-    return unknown_key_fault(key, _CommandLine)
+from mlplab.config.data import BundledData as BundledData
+from mlplab.config.data import CsvData as CsvData
+from mlplab.config.data import FileSplit as FileSplit
+from mlplab.config.data import GroupSplit as GroupSplit
+from mlplab.config.data import KFoldSplit as KFoldSplit
+from mlplab.config.data import RandomSplit as RandomSplit
+from mlplab.config.data import Split as Split
+from mlplab.config.data import SyntheticData as SyntheticData
+from mlplab.config.data import TimeSplit as TimeSplit
+from mlplab.config.data import columns_of as columns_of
+from mlplab.config.loss import CrossEntropyLoss as CrossEntropyLoss
+from mlplab.config.loss import HuberLoss as HuberLoss
+from mlplab.config.loss import Loss as Loss
+from mlplab.config.loss import SimpleLoss as SimpleLoss
+from mlplab.config.model import CustomModel as CustomModel
+from mlplab.config.model import Linear as Linear
+from mlplab.config.model import Mlp as Mlp
+from mlplab.config.model import Model as Model
+from mlplab.config.model import Preprocessing as Preprocessing
+from mlplab.config.optimizer import Adam as Adam
+from mlplab.config.optimizer import ConstantSchedule as ConstantSchedule
+from mlplab.config.optimizer import CosineSchedule as CosineSchedule
+from mlplab.config.optimizer import Sgd as Sgd
+from mlplab.config.optimizer import StepSchedule as StepSchedule
+from mlplab.config.parsing import parse as parse
+from mlplab.config.parsing import parse_launcher as parse_launcher
+from mlplab.config.parsing import parse_resolved as parse_resolved
+from mlplab.config.parsing import parse_sweep as parse_sweep
+from mlplab.config.parsing import unknown_key as unknown_key
+from mlplab.config.run import Metric as Metric
+from mlplab.config.run import ResolvedAdam as ResolvedAdam
+from mlplab.config.run import ResolvedConfig as ResolvedConfig
+from mlplab.config.run import ResolvedMlp as ResolvedMlp
+from mlplab.config.run import ResolvedModel as ResolvedModel
+from mlplab.config.run import ResolvedSgd as ResolvedSgd
+from mlplab.config.run import TrainConfig as TrainConfig
+from mlplab.config.sweep import Engine as Engine
+from mlplab.config.sweep import Launcher as Launcher
+from mlplab.config.sweep import LocalEngine as LocalEngine
+from mlplab.config.sweep import RayEngine as RayEngine
+from mlplab.config.sweep import SlurmEngine as SlurmEngine
+from mlplab.config.sweep import Sweep as Sweep
+from mlplab.config.trainer import Trainer as Trainer
+from mlplab.config.types import check_name as check_name

@@ -24,7 +24,7 @@ T = TypeVar("T")
 @cache
 def user_classes() -> tuple[str, ...]:
     """The names in `VARIABLE` when this function was first called."""
-    return tuple(name for each in os.environ.get(VARIABLE, "").split(",") if (name := each.strip()))
+    return tuple(filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))))
 
 
 def check_allowed(class_path: str, pattern: str) -> str:
@@ -49,15 +49,15 @@ def import_class(class_path: str, kind: type[T]) -> type[T]:
         UserError: if there is no such class, or it is not a subclass of `kind`.
     """
     try:
-        found = resolve_name(class_path)
+        imported = resolve_name(class_path)
     except (ImportError, AttributeError, ValueError) as error:
         remedy = "check its spelling and PYTHONPATH"
         raise UserError(
             Fault(f"cannot be imported: {error}", f"_target_={class_path}", remedy=remedy)
         ) from error
-    if not (isinstance(found, type) and issubclass(found, kind)):
+    if not (isinstance(imported, type) and issubclass(imported, kind)):
         raise UserError(Fault(f"is not a {kind.__module__}.{kind.__qualname__}", f"_target_={class_path}"))
-    return found
+    return imported
 
 
 def instantiate(class_path: str, kind: type[T], *arguments: Any, **named: Any) -> T:

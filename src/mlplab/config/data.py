@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from mlplab.config.types import Count, Fraction, NotNegative, OrAuto, Positive, Section, Seed, Text
+from mlplab.config.types import Auto, Count, Fraction, NotNegative, OrAuto, Positive, Section, Seed, Text
 from mlplab.did_you_mean import did_you_mean, nearest
 
 KINDS = ("numeric", "boolean", "categorical", "date", "identifier", "drop")
@@ -37,7 +37,7 @@ def _check_kind(kind: str) -> str:
 
 def _as_dict(value: object) -> object:
     """A list of pairs becomes a dict; the command line uses pairs for names that Hydra rejects in keys."""
-    if isinstance(value, list) and all(isinstance(each, list) and len(each) == 2 for each in value):
+    if isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         return dict(value)
     return value
 
@@ -53,10 +53,6 @@ ColumnKind = Annotated[str, AfterValidator(_check_kind)]
 Character = Annotated[str, Field(min_length=1, max_length=1)]
 
 
-AUTO = "auto"
-"""The value of `stratify` that stands for a target that is a class. For other keys it is a column's name."""
-
-
 class _Fractions(Section):
     val: Fraction
     test: Fraction
@@ -69,12 +65,11 @@ class _Fractions(Section):
 
 
 class RandomSplit(_Fractions):
-    """A random split. With `stratify`, that column's classes have the same proportions in each set; with
-    `auto`, those of a target that is a class."""
+    """A random split. With `stratify`, the classes of the target have the same proportions in each set."""
 
     name: Literal["random"]
     seed: Seed
-    stratify: Text | None
+    stratify: Auto | None
 
 
 class GroupSplit(_Fractions):
@@ -104,8 +99,8 @@ class FileSplit(Section):
 class KFoldSplit(Section):
     """Cross-validation: fold number `fold` of `folds` is test, and a fraction `val` of the other rows is val.
 
-    `group` keeps groups together, `stratify` keeps class proportions, and with `time`, the training rows come
-    before the test rows.
+    `group` keeps groups together, and with `time`, the training rows come before the test rows. Without both,
+    `stratify` keeps the proportions of the target's classes.
     """
 
     name: Literal["kfold"]
@@ -115,7 +110,7 @@ class KFoldSplit(Section):
     seed: Seed
     group: Text | None
     time: Text | None
-    stratify: Text | None
+    stratify: Auto | None
 
     @model_validator(mode="after")
     def _is_one_of_the_folds(self) -> "KFoldSplit":
@@ -127,12 +122,8 @@ class KFoldSplit(Section):
 
     @model_validator(mode="after")
     def _uses_one_column(self) -> "KFoldSplit":
-        given = list(columns_of(self))
-        if len(given) > 1:
-            raise ValueError(
-                f"takes one of group, time and stratify, not {' and '.join(given)}; "
-                f"unset one: data.split.{given[-1]}=null"
-            )
+        if self.group and self.time:
+            raise ValueError("takes one of group and time, not both; unset one: data.split.time=null")
         return self
 
 
@@ -141,8 +132,7 @@ Split = Annotated[RandomSplit | GroupSplit | TimeSplit | FileSplit | KFoldSplit,
 
 def columns_of(split: Split) -> dict[str, str]:
     """The columns that a split names, by their keys."""
-    named = {key: getattr(split, key, None) for key in ("group", "time", "stratify")}
-    return {key: name for key, name in named.items() if name and (key, name) != ("stratify", AUTO)}
+    return {key: name for key in ("group", "time") if (name := getattr(split, key, None))}
 
 
 class _Table(Section):

@@ -51,7 +51,7 @@ class Mlp(Section):
     hidden: OrAuto[list[Count]]
     activation: Activation
     dropout: OrAuto[Rate]
-    norm: Literal["none", "layer", "batch"]
+    norm: Literal["none", "layer"]
     residual: bool
     preprocessing: Preprocessing
 
@@ -73,7 +73,8 @@ class CustomModel(ClassSection):
     preprocessing: Preprocessing
 
 
-def _model_tag(value: Any) -> str | None:
+def model_tag(value: Any) -> str | None:
+    """The option of the group `model`: its name, or `custom`."""
     if isinstance(value, CustomModel) or (isinstance(value, Mapping) and "_target_" in value):
         return "custom"
     return value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
@@ -81,5 +82,5 @@ def _model_tag(value: Any) -> str | None:
 
 Model = Annotated[
     Annotated[Mlp, Tag("mlp")] | Annotated[Linear, Tag("linear")] | Annotated[CustomModel, Tag("custom")],
-    Discriminator(_model_tag),
+    Discriminator(model_tag),
 ]

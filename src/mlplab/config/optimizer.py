@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mlplab.config.types import Count, Fraction, NotNegative, OrAuto, Positive, Section
+from mlplab.config.types import Count, NotNegative, OrAuto, Positive, Section
 
 
 class Adam(Section):
@@ -15,7 +15,7 @@ class Adam(Section):
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     eps: Annotated[float, Field(ge=1e-20, allow_inf_nan=False)]  # squares of gradients below 4e-23 are 0
     weight_decay: OrAuto[NotNegative]
-    weight_averaging: OrAuto[bool]
+    weight_averaging: bool
 
 
 class Sgd(Section):
@@ -26,7 +26,7 @@ class Sgd(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)]
     nesterov: bool
     weight_decay: NotNegative
-    weight_averaging: OrAuto[bool]
+    weight_averaging: bool
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> "Sgd":
@@ -55,11 +55,3 @@ class StepSchedule(Section):
     name: Literal["step"]
     step_size: Count
     gamma: Annotated[float, Field(gt=0, le=1)]
-
-
-class PlateauSchedule(Section):
-    """Multiplies the learning rate by `factor` after more than `patience` epochs without improvement."""
-
-    name: Literal["plateau"]
-    patience: Annotated[int, Field(ge=0)]
-    factor: Fraction

@@ -37,10 +37,9 @@ class LocalEngine(Section):
 
 
 class SlurmEngine(Section):
-    """Slurm jobs, one per stack; with `cluster=local`, the same jobs as processes on this machine."""
+    """Slurm jobs, one per stack."""
 
     name: Literal["slurm"]
-    cluster: Literal["slurm", "local"]
     minutes: Annotated[int, Field(ge=5, lt=2**31)]  # Slurm warns jobs 90 to 150 seconds before
     partition: Text | None
     account: Text | None

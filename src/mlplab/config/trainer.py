@@ -1,15 +1,17 @@
-"""The Trainer and its loggers."""
+"""The Trainer, its callbacks and its loggers."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from mlplab.config.types import (
+    CallbackClass,
     ClassSection,
     Count,
     LoggerClass,
+    NotNegative,
     OrAuto,
     Positive,
     Section,
@@ -35,9 +37,56 @@ class Trainer(Section):
     log_every_n_steps: Count | None
 
 
+class EarlyStopping(Section):
+    """Stops after `patience` epochs without a decrease of the monitored metric by more than `min_delta`."""
+
+    patience: Count | None
+    min_delta: NotNegative
+
+
+class Checkpoint(Section):
+    """Saves the training state every `every_minutes` minutes; 0: after every step, null: only at the end."""
+
+    every_minutes: NotNegative | None
+
+
+class CustomCallback(ClassSection):
+    """A Lightning callback that the user adds. Checkpoints are written by mlplab itself."""
+
+    class_path: CallbackClass = Field(alias="_target_")
+
+    @model_validator(mode="after")
+    def _writes_no_files(self) -> "CustomCallback":
+        if self.class_path.endswith("Checkpoint"):
+            raise ValueError("every run writes best.ckpt and last.ckpt itself; remove this callback")
+        if names := [name for name in self.arguments if re.search("path|dir|file", name)]:
+            what = "sets where files are written, which a configuration may not choose"
+            raise ValueError(f"{names[0]} {what}; remove it")
+        return self
+
+
+class Callbacks(Section):
+    """Checkpoints, early stopping, and callbacks that the user adds by name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, CustomCallback]
+
+    checkpoint: Checkpoint
+    early_stopping: EarlyStopping
+
+    @property
+    def added(self) -> dict[str, CustomCallback]:
+        """The custom callbacks by name."""
+        return self.__pydantic_extra__
+
+
 SERVER = r"https?://[\w.\-]+(:\d+)?(/[\w\-]+)*/?"
 FILES = r"(file:|sqlite:///)(\./)?outputs/(?P<path>[\w.\-/]+)"
 """URIs of MLflow's. Without %, since %2e is a dot."""
+
+
+FIXED = {"save_dir": "is always the run folder", "prefix": "would rename the curves"}
+"""Arguments of loggers that cannot be set, and why."""
 
 
 class LoggerConfig(ClassSection):
@@ -47,8 +96,9 @@ class LoggerConfig(ClassSection):
 
     @model_validator(mode="after")
     def _stays_in_the_run_folder(self) -> "LoggerConfig":
-        if "save_dir" in self.arguments:
-            raise ValueError("save_dir is always the run folder; remove it")
+        for key, reason in FIXED.items():
+            if key in self.arguments:
+                raise ValueError(f"{key} {reason}; remove it")
         for text in filter(None, _strings(self.arguments)):
             _check_stays_below_outputs(text)
         return self
@@ -71,5 +121,5 @@ def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):
-        for each in value.values() if isinstance(value, Mapping) else value:
-            yield from _strings(each)
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(item)

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from mlplab.config.allowed_classes import check_allowed
-from mlplab.config.faults import GIVEN
 
 
 def check_name(name: str) -> str:
@@ -45,11 +44,8 @@ Auto = Literal["auto"]
 T = TypeVar("T")
 
 
-def chosen(value: T | Auto) -> T:
-    """The value of such a key in a run whose table has been read."""
-    assert value != "auto"
-    return value
-
+GIVEN = "given"
+"""The tag of a value of such a key that is not `auto`, in pydantic's locations."""
 
 OrAuto = Annotated[
     Annotated[T, Tag(GIVEN)] | Annotated[Auto, Tag("auto")],

@@ -8,13 +8,13 @@ from hashlib import sha256
 import numpy as np
 
 from mlplab import config
+from mlplab.data.check_task import check_split, check_task
 from mlplab.data.leaks.seen_rows import SeenRows, count_repeated, seen_rows
 from mlplab.data.leaks.target_leaks import target_leaks
 from mlplab.data.load_table import load_table, table_key
 from mlplab.data.splits.make_split import make_member_splits, make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
-from mlplab.data.task import absent_classes, check_split, check_task
 from mlplab.errors import Fault, UserError, listed
 
 HELD_OUT = "held-out"
@@ -47,9 +47,9 @@ class RunData:
     def fingerprint(self) -> dict[str, int | str]:
         """Identifies the table, the split and the order of rows."""
         held_out = sha256("".join(member.split.fingerprint()["val"] for member in self.bagged).encode())
-        of_members = {HELD_OUT: held_out.hexdigest()[:16]} if self.bagged else {}
-        of_table = {**self.table.fingerprint, MEMMAPPED: self.table.memmapped}
-        return {**of_table, **self.split.fingerprint(), **of_members}
+        members = {HELD_OUT: held_out.hexdigest()[:16]} if self.bagged else {}
+        table = {**self.table.fingerprint, MEMMAPPED: self.table.memmapped}
+        return {**table, **self.split.fingerprint(), **members}
 
     @cached_property
     def seen(self) -> SeenRows:
@@ -76,7 +76,7 @@ class RunData:
         absent = {part: dict[str, None]() for part in PARTS}
         for member in self.members:
             for part, rows in member.split.parts().items():
-                absent[part].update(dict.fromkeys(absent_classes(self.table, rows)))
+                absent[part].update(dict.fromkeys(self.table.absent_classes(rows)))
         return {part: list(classes) for part, classes in absent.items()}
 
     def check_unchanged(self, saved: object, remedy: str, *, order: bool = True) -> None:
@@ -137,12 +137,12 @@ class DataCache:
         table = self._tables[key]
         check_task(run, table)
         members = 1 if run.ensemble == "auto" else run.ensemble
-        key_of_split = key, section.model_dump_json(), members
-        if key_of_split not in self._data:
+        split_key = key, section.model_dump_json(), members
+        if split_key not in self._data:
             split = make_split(section, table)
             splits = make_member_splits(section, table, split, members) if members > 1 else []
-            bagged = tuple(RunData(table, of_member, section) for of_member in splits)
-            self._data[key_of_split] = RunData(table, split, section, bagged)
-        data = self._data[key_of_split]
+            bagged = tuple(RunData(table, member_split, section) for member_split in splits)
+            self._data[split_key] = RunData(table, split, section, bagged)
+        data = self._data[split_key]
         check_split(run, table.schema.classes, data.absent_classes)
         return data

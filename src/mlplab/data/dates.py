@@ -4,7 +4,7 @@ These are the year, and the sine and cosine of the positions in year, week and d
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from math import pi
 from typing import Literal, get_args
@@ -52,6 +52,9 @@ TIMES = (
 )
 """Times of day after a date. A literal Z, unlike %z, keeps polars' fast parser."""
 
+ZONED_TIMES = ("T%H:%M:%S%.f%#z", " %H:%M:%S%.f%#z", "T%H:%M%#z", " %H:%M%#z")
+"""Times with a zone such as +02:00, -0330, +02 or Z, which only polars' slow parser reads."""
+
 LAST_YEAR = 2029
 """The last of the hundred years as which two-digit years are read, as in spreadsheets."""
 
@@ -59,8 +62,6 @@ FIRST, LAST = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
 """Bounds of dates with four-digit years; polars' %Y accepts fewer digits."""
 
 QUARTERS = {f"Q{quarter}": f"{3 * quarter - 2:02}" for quarter in range(1, 5)}
-
-_OFFSET = r"\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
 
 
 def parse_datetime(
@@ -127,14 +128,9 @@ def _parse(text: pl.Series, na_values: Collection[str], formats: Sequence[str], 
     rest = (parsed.is_null() & text.is_not_null()).arg_true()
     if not len(rest):
         return parsed
-    others = parse_str(text.gather(rest), na_values)
-    offset = others.str.extract(_OFFSET)
-    known = offset.unique().drop_nulls()
-    zones = pl.Series([*map(_utc_offset, known)], dtype=pl.Duration("us"))
-    ahead = offset.replace_strict(known, zones, default=timedelta(), return_dtype=pl.Duration("us"))
-    local = others.str.strip_suffix(offset.fill_null("")).str.strip_chars_end()
-    local = local.set(local == text.gather(rest), None)  # unchanged: no format matched it before
-    return parsed.scatter(rest, _by_first_match(local, formats, last_year) - ahead)
+    others = parse_str(text.gather(rest), na_values).str.replace(r"UTC$", "Z")
+    zoned = [f"{formats[0]}{time}" for time in ZONED_TIMES] if len(formats) > 1 else []
+    return parsed.scatter(rest, _by_first_match(others, [*formats, *zoned], last_year))
 
 
 def _by_first_match(text: pl.Series, formats: Sequence[str], last_year: int) -> pl.Series:
@@ -168,10 +164,3 @@ def _strptime(text: pl.Series, whole_format: str, last_year: int) -> pl.Series:
         later = parsed.dt.year() > last_year
         parsed = parsed.zip_with(~later.fill_null(value=False), parsed.dt.offset_by("-100y"))
     return parsed
-
-
-def _utc_offset(text: str) -> timedelta:
-    """How far a zone such as +02:00, -0330, +02 or Z is ahead of UTC."""
-    digits = "".join(filter(str.isdigit, text)).ljust(4, "0")
-    ahead = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-    return -ahead if text.startswith("-") else ahead

@@ -5,7 +5,7 @@ and what else was tried. Those for more rows only bound the time.
 """
 
 import math
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -15,7 +15,7 @@ from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 
 
-class Size(NamedTuple):
+class TrainingSize(NamedTuple):
     """Defaults for tables with up to `rows` training rows."""
 
     rows: float
@@ -23,16 +23,16 @@ class Size(NamedTuple):
     max_epochs: int
 
 
-SIZES = (
-    Size(300, batch_size=32, max_epochs=400),
-    Size(1_500, batch_size=64, max_epochs=400),
-    Size(6_000, batch_size=128, max_epochs=200),
-    Size(24_000, batch_size=128, max_epochs=80),
-    Size(96_000, batch_size=256, max_epochs=40),
-    Size(400_000, batch_size=512, max_epochs=24),
-    Size(1_500_000, batch_size=1024, max_epochs=12),
-    Size(6_000_000, batch_size=2048, max_epochs=6),
-    Size(math.inf, batch_size=4096, max_epochs=3),
+SIZES_BY_ROWS = (
+    TrainingSize(300, batch_size=32, max_epochs=400),
+    TrainingSize(1_500, batch_size=64, max_epochs=400),
+    TrainingSize(6_000, batch_size=128, max_epochs=200),
+    TrainingSize(24_000, batch_size=128, max_epochs=80),
+    TrainingSize(96_000, batch_size=256, max_epochs=40),
+    TrainingSize(400_000, batch_size=512, max_epochs=24),
+    TrainingSize(1_500_000, batch_size=1024, max_epochs=12),
+    TrainingSize(6_000_000, batch_size=2048, max_epochs=6),
+    TrainingSize(math.inf, batch_size=4096, max_epochs=3),
 )
 """By the number of training rows. From 300 rows to six million, there are 2,000 to 20,000 steps, so a million
 rows take minutes."""
@@ -48,7 +48,7 @@ class Defaults(NamedTuple):
     """Defaults for a task; hidden layers have the width `NARROW` for up to `narrow_rows` training rows."""
 
     loss: config.Loss
-    monitor: config.Monitor
+    monitor: config.Metric
     lr: float
     weight_decay: float
     dropout: float
@@ -86,7 +86,7 @@ FEW_ROWS_DROPOUT = 0.5
 
 def resolve_auto(
     run: config.TrainConfig, table: Table, split: Split, *, alone: bool = False
-) -> config.TrainConfig:
+) -> config.ResolvedConfig:
     """A run in which values for its table and split replace `auto`.
 
     Args:
@@ -97,30 +97,25 @@ def resolve_auto(
         is_small = typical_train_rows(run.data.split, table, split) < FEW_ROWS
         members = ENSEMBLE if alone and is_small and _may_be_ensemble(run) else 1
     rows = typical_train_rows(run.data.split, table, split, members)
-    size = next(size for size in SIZES if rows <= size.rows)
+    size = next(size for size in SIZES_BY_ROWS if rows <= size.rows)
     task = CLASSIFICATION if table.schema.classes else REGRESSION
-    return run.model_copy(
-        update={
+    return config.parse_resolved(
+        {
+            **dict(run),
             "ensemble": members,
             "monitor": task.monitor if run.monitor == "auto" else run.monitor,
             "loss": task.loss if run.loss.name == "auto" else run.loss,
             "data": _filled(run.data, batch_size=size.batch_size),
             "trainer": _filled(run.trainer, max_epochs=size.max_epochs),
             "model": _model(run.model, table, task, rows),
-            "optimizer": _filled(
-                run.optimizer,
-                lr=task.lr,
-                weight_decay=task.weight_decay,
-                weight_averaging=getattr(run.model, "norm", None) != "batch",
-            ),
+            "optimizer": _filled(run.optimizer, lr=task.lr, weight_decay=task.weight_decay),
         }
     )
 
 
 def _may_be_ensemble(run: config.TrainConfig) -> bool:
     """Whether any split of the rows suits the model, it starts anew, and there are no custom callbacks."""
-    norm = run.model.norm if isinstance(run.model, config.Mlp) else "none"
-    is_rowwise = norm != "batch" and not isinstance(run.model, config.CustomModel)
+    is_rowwise = not isinstance(run.model, config.CustomModel)
     return is_rowwise and run.init_from is None and not run.callbacks.added
 
 
@@ -147,7 +142,7 @@ def typical_train_rows(section: config.Split, table: Table, split: Split, member
     return round(len(table.rows) * train)
 
 
-def _model(model: config.Model, table: Table, task: Defaults, rows: int) -> config.Model:
+def _model(model: config.Model, table: Table, task: Defaults, rows: int) -> object:
     if not isinstance(model, config.Mlp):
         return model
     numbers = table.schema.categories.count(0)
@@ -160,10 +155,7 @@ def _model(model: config.Model, table: Table, task: Defaults, rows: int) -> conf
     )
 
 
-S = TypeVar("S", bound=BaseModel)
-
-
-def _filled(section: S, **defaults: Any) -> S:
-    """A section in which these values replace `auto`."""
-    chosen = {key: value for key, value in defaults.items() if getattr(section, key) == "auto"}
-    return section.model_copy(update=chosen)
+def _filled(section: BaseModel, **defaults: object) -> dict[str, object]:
+    """The values of a section, in which defaults replace `auto`."""
+    values = section.model_dump()
+    return values | {key: value for key, value in defaults.items() if values[key] == "auto"}

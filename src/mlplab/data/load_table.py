@@ -31,8 +31,8 @@ GIBIBYTE = 2**30
 def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
     """A key of everything that a run's table depends on."""
     spec = table_spec(run)
-    of_data = run.data.model_dump_json(exclude={"split", "batch_size", "class_weights"})
-    return of_data, spec.roles, run.task, spec.raw, table_dtype(run)
+    source = run.data.model_dump_json(exclude={"split", "batch_size", "class_weights"})
+    return source, spec.roles, run.task, spec.raw, table_dtype(run)
 
 
 def load_table(run: config.TrainConfig) -> Table:
@@ -88,10 +88,10 @@ def csv_options(data: Data) -> CsvOptions:
 
 def table_spec(run: config.TrainConfig) -> TableSpec:
     """The columns and options with which a run reads its table."""
-    roles: dict[str, Role] = {"group": "group", "time": "time", "stratify": "class"}
-    of_split = [(name, roles[key]) for key, name in config.columns_of(run.data.split).items()]
+    roles: dict[str, Role] = {"group": "group", "time": "time"}
+    split_roles = [(name, roles[key]) for key, name in config.columns_of(run.data.split).items()]
     spec, is_raw = spec_of(run.data), run.model.preprocessing.name == "none"
-    return replace(spec, roles=(*spec.roles, *of_split), raw=is_raw, task=run.task)
+    return replace(spec, roles=(*spec.roles, *split_roles), raw=is_raw, task=run.task)
 
 
 def spec_of(data: Data) -> TableSpec:

@@ -23,7 +23,7 @@ from mlplab.files import PART
 TABLES = Path("outputs/.tables")
 """The folder of all memory-mapped tables; each has a subfolder, named after its source."""
 
-FORMAT = 3
+FORMAT = 4
 """Increased when older folders can no longer be read."""
 
 SHARE_OF_FREE_MEMORY = 0.5
@@ -120,9 +120,8 @@ class _Store:
             "features": (*table.x.shape, table.x.dtype.name),
             "others": (len(table.x), others.shape[1], others.dtype.name),
         }
-        keys = [(role, column.names) for role, column in table.split_columns.items()]
-        content = {"format": FORMAT, "source": table.source, "schema": table.schema.plain(), "keys": keys}
-        content |= {**shapes, "sha256": table.fingerprint["sha256"]}
+        content = {"format": FORMAT, "source": table.source, "schema": table.schema.plain(), **shapes}
+        content |= {"split_roles": list(table.split_columns), "sha256": table.fingerprint["sha256"]}
         for name, matrix in self.matrices.items():
             assert isinstance(matrix, np.memmap)
             matrix.flush()
@@ -144,9 +143,8 @@ def _load(folder: Path) -> Table | None:
         if content["format"] != FORMAT:
             return None
         x, others = (_mapped(folder / name, *content[name]) for name in ("features", "others"))
-        keys = [(str(role), tuple(names)) for role, names in content["keys"]]
-        schema = Schema.from_plain(content["schema"])
-        table = Table.of(content["source"], schema, x, others, keys, memmapped=True)
+        roles, schema = list(map(str, content["split_roles"])), Schema.from_plain(content["schema"])
+        table = Table.of(content["source"], schema, x, others, roles, memmapped=True)
     except (OSError, ValueError, LookupError, TypeError):
         return None
     return replace(table, sha256=str(content["sha256"]))

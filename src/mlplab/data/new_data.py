@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,10 +93,13 @@ class FrameTransformer:
                 cells = numbers.get(column.name, cells)
             if not _fits(column, cells):
                 what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
-                faults.append(Fault(what, self._of(column), "", _expected(column), remedy))
+                where = f"{self.where}, column '{column.name}'"
+                faults.append(Fault(what, where, "", _expected(column), remedy))
                 continue
             parsed = column.parse(cells, self.schema.na_values, decimal_comma=self.decimal_comma)
-            faults += self._faults(column, cells, parsed)
+            if column.kind != "categorical":
+                bad = bad_cells(cells, parsed, self.schema.na_values, column.kind)
+                faults += [self._fault(column, cells, bad)] if len(bad) else []
             features += column.features(parsed)
         if faults:
             raise UserError(*faults)
@@ -121,9 +124,6 @@ class FrameTransformer:
             what = "%s: imputed missing values (median or mode) in columns that had none in training: %s"
             log.warning(what, self.where, listed(missing))
 
-    def _of(self, column: Column) -> str:
-        return f"{self.where}, column '{column.name}'"
-
     def _count(self, column: Column, cells: pl.Series) -> None:
         texts = parse_str(cells, self.schema.na_values)
         if missing := texts.null_count():
@@ -131,28 +131,13 @@ class FrameTransformer:
         if column.kind == "categorical" and (unknown := Counter(texts.drop_nulls().to_list())):
             self._unknown.setdefault(column.name, Counter()).update(unknown)
 
-    def _faults(self, column: Column, cells: pl.Series, parsed: pl.Series) -> Iterator[Fault]:
-        """Faults of cells of a different kind than in training."""
-        where, remedy = self._of(column), "write it as in training"
-        if column.kind == "categorical":
-            if number := self._all_numbers(column, cells, parsed):
-                yield Fault("contains numbers", where, number, _expected(column), remedy)
-            return
-        bad = bad_cells(cells, parsed, self.schema.na_values, column.kind)
-        if count := len(bad):
-            what = BAD[column.kind] + (f"; {count:,} such cells in this column" if count > 1 else "")
-            place, cell = self._location(self.rows + bad[0], f"column '{column.name}'"), str(cells[bad[0]])
-            yield Fault(what, place, shortened(cell), _expected(column), f"{remedy}, or leave it empty")
-
-    def _all_numbers(self, column: Column, cells: pl.Series, codes: pl.Series) -> str:
-        """The first of a column's texts if all texts are unknown numbers, and the categories are words."""
-        if codes.null_count() < len(codes):
-            return ""
-        texts = parse_str(cells, self.schema.na_values).unique().drop_nulls()
-        known = pl.Series(column.categories, dtype=pl.String)
-        is_number = texts.cast(pl.Float64, strict=False).is_not_null()
-        words_only = not known.cast(pl.Float64, strict=False).is_not_null().any()
-        return shortened(texts[0]) if len(texts) and is_number.all() and words_only else ""
+    def _fault(self, column: Column, cells: pl.Series, bad: pl.Series) -> Fault:
+        """The first of the `bad` cells of a column, which are of a different kind than in training."""
+        what = BAD[column.kind] + (f"; {len(bad):,} such cells in this column" if len(bad) > 1 else "")
+        place, cell = self._location(self.rows + bad[0], f"column '{column.name}'"), str(cells[bad[0]])
+        return Fault(
+            what, place, shortened(cell), _expected(column), "write it as in training, or leave it empty"
+        )
 
 
 def _fits(column: Column, cells: pl.Series) -> bool:

@@ -150,18 +150,19 @@ def _of_rows(
         targets.add(np.log(y[part]) if log_target else y[part], weights)
         codes = block[:, columns] + offsets[columns]
         known = ~np.isnan(codes)
-        of_codes = None if weights is None else np.broadcast_to(weights, codes.shape)[known]
-        counts += np.bincount(codes[known].astype(np.int64), of_codes, minlength=len(counts))
+        code_weights = None if weights is None else np.broadcast_to(weights, codes.shape)[known]
+        counts += np.bincount(codes[known].astype(np.int64), code_weights, minlength=len(counts))
     by_feature = np.split(counts, offsets[1:])
-    modes = [of_codes.argmax() if len(of_codes) else 0 for of_codes in by_feature]
+    modes = [feature_counts.argmax() if len(feature_counts) else 0 for feature_counts in by_feature]
     known = inputs.total > 0
     sample = sample_rows(rows, SAMPLE)
     count = min(max(len(rows) // 30, QUANTILES[0]), QUANTILES[1]) if quantiles else 0
     levels = np.array([0.5, 0.25, 0.75, *np.linspace(0, 1, count)])
-    if weight is None:
-        ordered = _quantiles(x[sample], levels)
-    else:
-        ordered = _weighted_quantiles(x[sample], weight[sample], levels)
+    ordered = np.zeros((len(levels), x.shape[1]))
+    for feature, values in enumerate(x[sample].T):
+        if len(present := np.flatnonzero(~np.isnan(values))):
+            value_weights = None if weight is None else weight[sample[present]]
+            ordered[:, feature] = _quantiles(values[present], value_weights, levels)
     fields = {
         "mean": inputs.mean,
         "std": inputs.std(),
@@ -180,43 +181,24 @@ def _of_rows(
 
 
 def _quantiles(
-    sample: Float[np.ndarray, "row feature"], levels: Float64[np.ndarray, " level"]
-) -> Float64[np.ndarray, "level feature"]:
-    """Quantiles by linear interpolation, numpy's default; 0 if all values are missing. Sorts in place."""
-    sample.sort(0)  # NaN last
-    count, columns = (~np.isnan(sample)).sum(0), np.arange(sample.shape[1])
-
-    def at(index: Int64[np.ndarray, "level feature"]) -> Float64[np.ndarray, "level feature"]:
-        return np.where(count > 0, sample[index, columns], 0).astype(np.float64)
-
-    position = levels[:, None] * np.maximum(count - 1, 0)
-    below = position.astype(np.int64)
-    low, high = at(below), at(np.minimum(below + 1, np.maximum(count - 1, 0)))
-    middle = (low + high) / 2  # as numpy computes a median
-    linear = np.minimum(low + (position - below) * (high - low), high)
-    return np.where(position - below == 0.5, middle, linear)
-
-
-def _weighted_quantiles(
-    sample: Float[np.ndarray, "row feature"],
-    weight: Float[np.ndarray, " row"],
+    values: Float[np.ndarray, " some"],
+    weight: Float[np.ndarray, " some"] | None,
     levels: Float64[np.ndarray, " level"],
-) -> Float64[np.ndarray, "level feature"]:
-    """The smallest value at which the cumulative weight reaches the level's share of all weight.
+) -> Float64[np.ndarray, " level"]:
+    """Quantiles by linear interpolation, numpy's default; with weights, by the cumulative weight.
 
-    If it reaches exactly that share, the mean of this value and the next (averaged inverted distribution
-    function: Hyndman & Fan 1996, type 2). So a weight of 2 equals two rows, and the weights' unit does not
-    matter.
+    A weighted quantile is the smallest value at which the cumulative weight reaches the level's share of all
+    weight. If it reaches exactly that share, it is the mean of this value and the next (averaged inverted
+    distribution function: Hyndman & Fan 1996, type 2). So a weight of 2 equals two rows, and the weights'
+    unit does not matter.
     """
-    result = np.zeros((len(levels), sample.shape[1]))
-    for feature, values in enumerate(sample.T):
-        known = ~np.isnan(values)
-        if known.any():
-            order = np.argsort(values[known], kind="stable")
-            ascending = values[known][order].astype(np.float64)
-            cumulative = np.cumsum(weight[known][order], dtype=np.float64)
-            wanted, last = levels * cumulative[-1], len(ascending) - 1
-            first = np.searchsorted(cumulative, wanted * (1 - EPSILON), "left").clip(max=last)
-            after = np.searchsorted(cumulative, wanted * (1 + EPSILON), "right").clip(max=last)
-            result[:, feature] = (ascending[first] + ascending[after]) / 2
-    return result
+    last = len(values) - 1
+    if weight is None:
+        return np.interp(levels * last, np.arange(last + 1), np.sort(values))
+    order = np.argsort(values, kind="stable")
+    ascending = values[order].astype(np.float64)
+    cumulative = np.cumsum(weight[order], dtype=np.float64)
+    wanted = levels * cumulative[-1]
+    first = np.searchsorted(cumulative, wanted * (1 - EPSILON), "left").clip(max=last)
+    after = np.searchsorted(cumulative, wanted * (1 + EPSILON), "right").clip(max=last)
+    return (ascending[first] + ascending[after]) / 2

@@ -17,17 +17,6 @@ BLOCK = 65_536
 """Rows that are read or converted at a time."""
 
 
-@dataclass(frozen=True)
-class SplitColumn:
-    """A column that a split needs: a number for each row, NaN if missing, and the names of classes or groups.
-
-    A class or group is the position of its name.
-    """
-
-    values: Float64[np.ndarray, " row"]
-    names: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, eq=False)
 class Table:
     """Rows of features.
@@ -37,7 +26,8 @@ class Table:
         x: the features. Numbers are centred by their column's offset, categories are codes, NaN is missing.
         y: the targets in their own units, or the numbers of their classes; NaN if missing.
         weight: the weight of each row; None if all rows have the same weight.
-        split_columns: the columns that the split needs, by role (`group`, `time` and `class`).
+        split_columns: the columns that the split needs, by role: `group` (a code for each group) and `time`;
+            NaN if missing.
         rows: the rows with a target.
         memmapped: whether the table is memory-mapped from a file.
         sha256: the hash of names and values, if known.
@@ -49,7 +39,7 @@ class Table:
     x: Float[np.ndarray, "row feature"]
     y: Float64[np.ndarray, "row target"]
     weight: Float64[np.ndarray, " row"] | None
-    split_columns: Mapping[str, SplitColumn]
+    split_columns: Mapping[str, Float64[np.ndarray, " row"]]
     rows: Rows
     memmapped: bool = False
     sha256: str = ""
@@ -63,15 +53,14 @@ class Table:
         schema: Schema,
         x: Float[np.ndarray, "row feature"],
         others: Float64[np.ndarray, "row other"],
-        keys: Sequence[tuple[str, tuple[str, ...]]],
+        split_roles: Sequence[str],
         *,
         memmapped: bool = False,
     ) -> "Table":
-        """A table from features and `others`: targets, the weight if there is one, and the split's `keys`."""
+        """A table from features and `others`: targets, the weight if there is one, the split's columns."""
         y, rest = others[:, : len(schema.targets)], list(others[:, len(schema.targets) :].T)
         weight = rest.pop(0) if schema.weight else None
-        by_role = {role: SplitColumn(values, names) for (role, names), values in zip(keys, rest, strict=True)}
-        rows = np.flatnonzero(np.isfinite(y).all(1))
+        rows, by_role = np.flatnonzero(np.isfinite(y).all(1)), dict(zip(split_roles, rest, strict=True))
         return cls(source, schema, x, y, weight, by_role, rows, memmapped)
 
     @cached_property
@@ -89,6 +78,12 @@ class Table:
     def values(self) -> Values:
         """Features and targets in their own units."""
         return Values(self.x, self.y, self.schema.offsets)
+
+    def absent_classes(self, rows: Rows) -> list[str]:
+        """The classes of which there is none among these rows."""
+        classes = self.schema.classes
+        present = set(np.unique(self.y[rows, 0]).tolist()) if classes else set()
+        return [label for number, label in enumerate(classes) if number not in present]
 
     def row_keys(self, digits: int) -> tuple[RowKeys, Int64[np.ndarray, "2 row"]]:
         """What computes keys of rows, for copies with that many digits, and the keys of all rows."""

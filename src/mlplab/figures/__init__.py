@@ -3,10 +3,10 @@
 FIGURES = "figures"
 """The folder of figures in the folder of a run or a sweep."""
 
-OF_IMPORTANCE = ("importance", "partial_dependence")
-"""Figures that `evaluate.py importance=true` draws, not training."""
+IMPORTANCE = "importance"
+"""The figure that `evaluate.py importance=true` draws, not training."""
 
-OF_RUN = (
+RUN_FIGURES = (
     *("predicted_vs_actual", "confusion", "residuals", "roc_and_precision_recall"),
     *("calibration", "fitted", "error_by_part"),
 )

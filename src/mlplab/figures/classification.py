@@ -1,12 +1,11 @@
 """Figures of predicted classes and their probabilities."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import altair as alt
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
 from mlplab.figures.scored_rows import ScoredRows
 from mlplab.figures.style import HEIGHT, UNIT, Figure, by_series, chart_of, diagonal, framed
@@ -72,16 +71,24 @@ def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
     """
     from sklearn.metrics import precision_recall_curve, roc_curve
 
+    if is_binary := len(scored.classes) == 2:
+        series = [(name, 1, predicted) for name, predicted in scored.predictions.items()]
+    else:
+        series = [(scored.classes[k], k, scored.predicted) for k in _largest(scored, MOST_CURVES)]
     roc, recall = [], []
-    for series, is_class, probability in _one_against_rest(scored):
-        fpr, tpr, _ = roc_curve(is_class, probability, sample_weight=scored.weight)
-        precision, recalled, _ = precision_recall_curve(is_class, probability, sample_weight=scored.weight)
-        roc.append(_curve(series, false=fpr, true=tpr))
-        recall.append(_curve(series, recall=recalled[::-1], precision=precision[::-1]))
+    for name, number, predicted in series:
+        is_class, weight = scored.actual == number, scored.weight
+        if 0 < is_class.sum() < len(is_class):
+            false, true, _ = roc_curve(is_class, predicted[:, number], sample_weight=weight)
+            precision, recalled, _ = precision_recall_curve(
+                is_class, predicted[:, number], sample_weight=weight
+            )
+            roc.append(_curve(name, false, true))
+            recall.append(_curve(name, recalled[::-1], precision[::-1]))
     if not roc:
         return None
-    of = f" of '{scored.classes[1]}'" if len(scored.classes) == 2 else ""
-    line = _lines(roc, "false", "true", " positive rate").properties(title=f"ROC{of}")
+    of = f" of '{scored.classes[1]}'" if is_binary else ""
+    line = _lines(roc, "false positive rate", "true positive rate").properties(title=f"ROC{of}")
     return alt.hconcat(
         alt.layer(diagonal(0.0, 1.0), line),
         _lines(recall, "recall", "precision").properties(title=f"Precision and recall{of}"),
@@ -90,34 +97,20 @@ def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
     )
 
 
-def _one_against_rest(
-    scored: ScoredRows,
-) -> Iterator[tuple[str, Bool[np.ndarray, " row"], Float64[np.ndarray, " row"]]]:
-    """The name of a curve, which rows are of its class, and the probability of that."""
-    if len(scored.classes) == 2:
-        chosen = [(name, 1, predicted) for name, predicted in scored.predictions.items()]
-    else:
-        chosen = [(scored.classes[k], k, scored.predicted) for k in _largest(scored, MOST_CURVES)]
-    for name, number, predicted in chosen:
-        is_class = scored.actual == number
-        if 0 < is_class.sum() < len(is_class):
-            yield name, is_class, predicted[:, number]
-
-
-def _curve(series: str, **coordinates: Float64[np.ndarray, " point"]) -> pl.DataFrame:
+def _curve(series: str, x: Float64[np.ndarray, " point"], y: Float64[np.ndarray, " point"]) -> pl.DataFrame:
     """Some points of a curve, with their order."""
-    frame = pl.DataFrame({"series": series, **coordinates}).with_row_index("order")
+    frame = pl.DataFrame({"series": series, "x": x, "y": y}).with_row_index("order")
     return frame[np.unique(np.linspace(0, len(frame) - 1, CURVE_POINTS).astype(int))]
 
 
-def _lines(curves: list[pl.DataFrame], x: str, y: str, unit: str = "") -> Any:
+def _lines(curves: list[pl.DataFrame], x: str, y: str) -> Any:
     legend = alt.Legend(orient="bottom", title=None, columns=3, labelLimit=120)
     line = chart_of(**pl.concat(curves).to_dict()).mark_line(strokeWidth=2)
     return line.encode(
-        x=alt.X(f"{x}:Q", title=x + unit, scale=UNIT),
-        y=alt.Y(f"{y}:Q", title=y + unit, scale=UNIT),
+        x=alt.X("x:Q", title=x, scale=UNIT),
+        y=alt.Y("y:Q", title=y, scale=UNIT),
         order="order:Q",
-        tooltip=["series:N", f"{x}:Q", f"{y}:Q"],
+        tooltip=["series:N", alt.Tooltip("x:Q", title=x), alt.Tooltip("y:Q", title=y)],
         **by_series("series", [curve["series"][0] for curve in curves], "strokeDash", legend),
     ).properties(width=HEIGHT * 0.9, height=HEIGHT * 0.9)
 
@@ -143,9 +136,9 @@ def calibration(scored: ScoredRows) -> Figure:
         y=alt.Y("share:Q", title=share, scale=UNIT),
         tooltip=["model:N", "probability:Q", "share:Q", "rows:N"],
     )
-    dots, of_model = base.mark_point(size=50, filled=True), by_series("model", list(scored.predictions))
+    dots, series = base.mark_point(size=50, filled=True), by_series("model", list(scored.predictions))
     return framed(
-        *(diagonal(0.0, 1.0), base.mark_line(opacity=0.6).encode(of_model["color"]), dots.encode(**of_model)),
+        *(diagonal(0.0, 1.0), base.mark_line(opacity=0.6).encode(series["color"]), dots.encode(**series)),
         title="Calibration",
         subtitle=f"{min(BINS, len(scored.rows))} groups of {scored.count()}",
         description=f"{share} over {what}; on the diagonal, the two are equal",

@@ -7,7 +7,7 @@ from typing import Any
 
 import vl_convert
 
-from mlplab.figures import FIGURES, OF_IMPORTANCE
+from mlplab.figures import FIGURES, IMPORTANCE
 from mlplab.figures.style import ON_PAPER, Figure
 from mlplab.files import replacing
 
@@ -18,25 +18,16 @@ SCALE = 1.5
 """Pixels of an image per pixel of a chart."""
 
 
-def write_figures(folder: Path, charts: Mapping[str, Figure], *, add: bool = False) -> dict[str, bytes]:
-    """Writes figures to `folder/figures`, instead of those that are there, but for `OF_IMPORTANCE`.
+def write_figures(folder: Path, charts: Mapping[str, Figure]) -> dict[str, bytes]:
+    """Writes figures to `folder/figures`, and returns the PNG of each by its name.
 
     All are drawn, which takes time, before any is written.
-
-    Args:
-        add: whether to keep all that are there.
-
-    Returns:
-        The PNG of each figure by its name.
     """
     # The tests validate; here it would take half the time.
     specifications = {name: chart.to_dict(validate=False) for name, chart in charts.items()}
     images = {name: image(specification) for name, specification in specifications.items()}
     figures = folder / FIGURES
     figures.mkdir(exist_ok=True)
-    for path in [] if add else figures.iterdir():
-        if path.name.endswith((SPECIFICATION, IMAGE)) and path.name.partition(".")[0] not in OF_IMPORTANCE:
-            path.unlink()
     for name, specification in specifications.items():
         with replacing(figures / f"{name}{SPECIFICATION}", synced=False) as partial:
             partial.write_text(json.dumps(specification, separators=(",", ":")), encoding="utf-8")
@@ -47,8 +38,8 @@ def write_figures(folder: Path, charts: Mapping[str, Figure], *, add: bool = Fal
 
 def is_drawn(folder: Path) -> bool:
     """Whether the figures of a run or a sweep have been written."""
-    names = {path.name.removesuffix(SPECIFICATION) for path in (folder / FIGURES).glob(f"*{SPECIFICATION}")}
-    return not names <= {*OF_IMPORTANCE}
+    paths = (folder / FIGURES).glob(f"*{SPECIFICATION}")
+    return any(path.name != f"{IMPORTANCE}{SPECIFICATION}" for path in paths)
 
 
 def read_figures(folder: Path) -> dict[str, dict[str, Any]]:

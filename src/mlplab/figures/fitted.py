@@ -62,12 +62,12 @@ def fitted(
         at["y"] = alt.Y("target:Q", title=target, scale=FREE)
         layers = [points.encode(**at), line.encode(**at)]
     elif classes:
-        of_class = by_series("target", classes, legend=alt.Legend(title=target))
+        series = by_series("target", classes, legend=alt.Legend(title=target))
         share = alt.Opacity("share:Q", legend=None, scale=alt.Scale(range=[0.1, 0.5]))
         cells = _cells(grid, columns, 0.0, target=named(predicted.argmax(1)), share=predicted.max(1))
         points = dots.mark_point(size=36, strokeWidth=1.5)
-        points = points.encode(x="x:Q", y="y:Q", tooltip=tooltip, **of_class)
-        layers = [cells.encode(of_class["color"], share), points]
+        points = points.encode(x="x:Q", y="y:Q", tooltip=tooltip, **series)
+        layers = [cells.encode(series["color"], share), points]
     else:
         color = alt.Color("target:Q", title=target, scale=alt.Scale(scheme="viridis"))
         points = dots.mark_point(filled=True, size=32, stroke="white", strokeWidth=0.8, opacity=1)

@@ -37,8 +37,8 @@ def _y(title: str, curves: Iterable[Curve]) -> alt.Y:
 
 def _rows(name: str, curves: Mapping[Any, Curve]) -> list[dict[str, Any]]:
     return [
-        {name: of, "epoch": epoch, "value": rounded(value)}
-        for of, curve in curves.items()
+        {name: key, "epoch": epoch, "value": rounded(value)}
+        for key, curve in curves.items()
         for epoch, value in curve
     ]
 
@@ -47,14 +47,14 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
     """The curves of a run in one chart, with the best epoch marked. Hovering shows the nearest epoch."""
     rows = _rows("curve", curves)
     [first, *others] = curves
-    title, of_curve = "loss" if others else first, by_series("curve", list(curves), "strokeDash")
-    base = alt.Chart(rows_of(rows)).encode(EPOCH, _y(title, curves.values()), of_curve["color"])
+    title, series = "loss" if others else first, by_series("curve", list(curves), "strokeDash")
+    base = alt.Chart(rows_of(rows)).encode(EPOCH, _y(title, curves.values()), series["color"])
     near = alt.selection_point(nearest=True, on="pointerover", fields=["epoch"], empty=False)
     points = base.mark_point(filled=True, size=50).add_params(near)
     points = points.encode(
         opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=["curve:N", "epoch:Q", "value:Q"]
     )
-    lines = base.mark_line(strokeWidth=1.8).encode(**of_curve)
+    lines = base.mark_line(strokeWidth=1.8).encode(**series)
     subtitle = f"{' and '.join(curves)} of each epoch" if others else "of each epoch; its best value decides"
     marks = []
     if best_epoch is not None:

@@ -15,9 +15,9 @@ from mlplab.figures.style import (
     NETWORK,
     PADDING,
     REFERENCE,
-    WIDTH,
     Figure,
     Value,
+    bar_chart,
     framed,
     rounded,
     rows_of,
@@ -34,9 +34,6 @@ KINDS = {
 
 OUTLIER = 4
 """How many times as far from the best as the median score the worst may be, and be on the axis."""
-
-BAR_PIXELS = 24
-"""Height of a bar and the gap below it."""
 
 MOST_BARS = 20
 """Hyperparameters that are shown at most."""
@@ -134,7 +131,7 @@ def _dots(
             "value": run.values.get(key),
             "best": run.name == best_run,
         }
-        for order, run in sorted(shown, key=lambda each: each[1].status == "done")  # in front
+        for order, run in sorted(shown, key=lambda item: item[1].status == "done")  # in front
     ]
     kinds = {status: kind for status, kind in KINDS.items() if any(row["status"] == status for row in rows)}
     shape, colour = (
@@ -166,19 +163,16 @@ def hyperparameter_importance(importance: Mapping[str, float], metric: str, tria
         trials: the number of finished trials that it was computed from.
     """
     ordered = sorted(importance.items(), key=lambda item: -item[1])[:MOST_BARS]
-    base = alt.Chart(rows_of([{"key": key, "share": rounded(share)} for key, share in ordered])).encode(
-        x=alt.X("share:Q", title="importance", axis=alt.Axis(format="%", tickCount=5)),
-        y=alt.Y("key:N", sort=None, title=None, axis=alt.Axis(labelLimit=190)),
-    )
-    numbers = base.mark_text(align="left", dx=4, fontSize=11).encode(text=alt.Text("share:Q", format=".0%"))
     subtitle = [
         f"what sets the best of {trials:,} finished trials apart (PED-ANOVA): how much each key matters,",
         "not which values are good, nor which keys act together; with few trials, small shares are chance",
     ]
-    return framed(
-        *(base.mark_bar(color=NETWORK), numbers),
+    shares = alt.Text("share:Q", format=".0%")
+    return bar_chart(
+        [{"name": key, "share": rounded(share)} for key, share in ordered],
+        alt.X("share:Q", title="importance", axis=alt.Axis(format="%", tickCount=5)),
+        lambda bars: bars.mark_text(align="left", dx=4, fontSize=11).encode(text=shares),
         title="Importance of the hyperparameters",
         subtitle=subtitle,
         description=f"Bars: the importance of each hyperparameter for {metric}",
-        size=(WIDTH, BAR_PIXELS * len(ordered)),
     )

@@ -9,17 +9,7 @@ import altair as alt
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from mlplab.figures.style import (
-    NETWORK,
-    REFERENCE,
-    WIDTH,
-    Figure,
-    chart_of,
-    framed,
-    row_count,
-    rows_of,
-    sample,
-)
+from mlplab.figures.style import REFERENCE, Figure, bar_chart, chart_of, row_count, sample
 
 THIS = "this network"
 """The name of the network among the models."""
@@ -32,9 +22,6 @@ FEW_VALUES = 8
 
 SMALLEST_PART = 10
 """Rows of a part at least: the error of fewer says little."""
-
-BAR_PIXELS = 22
-"""Height of a bar and the gap below it."""
 
 MOST_PARTS = 12
 """Parts that the figure shows."""
@@ -124,21 +111,19 @@ def error_by_part(
     if not parts:
         return None
     worst = sorted(parts, key=lambda part: -part[1])[:MOST_PARTS]
-    rows = [dict(zip(("part", "error", "rows"), part, strict=True)) for part in worst]
-    bars = alt.Chart(rows_of(rows)).encode(
-        y=alt.Y("part:N", sort=None, title=None, axis=alt.Axis(labelLimit=340)),
-        x=alt.X("error:Q", title=error, axis=alt.Axis(tickCount=6)),
-        tooltip=["part:N", "error:Q", "rows:N"],
-    )
-    counts = bars.transform_calculate(label="format(datum.rows, ',') + ' rows'")
     mean = float(np.average(errors, weights=weight))
+    count = "format(datum.rows, ',') + ' rows'"
     rule = chart_of(mean=[mean]).mark_rule(color=REFERENCE, strokeDash=[4, 3], strokeWidth=1.5)
-    return framed(
-        bars.mark_bar(color=NETWORK, opacity=0.85),
-        counts.mark_text(align="left", dx=4, fontSize=10, color=REFERENCE).encode(text="label:N"),
-        rule.encode(x="mean:Q"),
+    return bar_chart(
+        [dict(zip(("name", "error", "rows"), part, strict=True)) for part in worst],
+        alt.X("error:Q", title=error, axis=alt.Axis(tickCount=6)),
+        lambda bars: (
+            bars.transform_calculate(count=count)
+            .mark_text(align="left", dx=4, fontSize=10, color=REFERENCE)
+            .encode(text="count:N")
+        ),
+        lambda _: rule.encode(x="mean:Q"),
         title="Where the errors are largest",
         subtitle=f"{scored.count()}; dashed: the mean of all, {mean:.4g}",
         description=f"Bars: the {len(worst)} parts of the test rows with the largest {error}",
-        size=(WIDTH, BAR_PIXELS * len(worst)),
     )

@@ -1,6 +1,6 @@
 """The look of all figures: colours, sizes, axes; readable in black and white, and on dark pages."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -28,6 +28,9 @@ SERIES = (NETWORK, BASELINE, "#3a9a6b", "#b05cc6", "#c44e52", "#7f7f7f", "#b59f0
 
 WIDTH, HEIGHT = 420, 300
 """Pixels of a figure without its axes."""
+
+BAR_PIXELS = 22
+"""Height of a bar and the gap below it."""
 
 MOST_POINTS = 1000
 """Points that a figure shows at most: more take longer to draw than to understand."""
@@ -109,6 +112,23 @@ def framed(
     return alt.layer(*layers, title=words, description=description, width=size[0], height=size[1])
 
 
+def bar_chart(
+    rows: Sequence[Mapping[str, Any]], x: alt.X, *layers: Callable[[alt.Chart], Any], **words: Any
+) -> Figure:
+    """A horizontal bar for each row, in their order, beside its `name`.
+
+    Args:
+        x: the lengths of the bars.
+        layers: further marks, each made of the chart of the bars.
+        words: as in `framed`.
+    """
+    names = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=340))
+    tooltip = [f"{key}:{'Q' if isinstance(value, float) else 'N'}" for key, value in rows[0].items()]
+    bars = alt.Chart(rows_of(rows)).encode(x, names, tooltip=tooltip)
+    size = WIDTH, BAR_PIXELS * len(rows)  # a step would not do on pages
+    return framed(bars.mark_bar(color=NETWORK), *(layer(bars) for layer in layers), size=size, **words)
+
+
 def by_series(field: str, names: Sequence[str], mark: str = "shape", legend: Any = ON_TOP) -> dict[str, Any]:
     """Channels that tell series apart by colour, and by `shape` or `strokeDash`; of one, without a legend."""
     same: dict[str, Any] = {
@@ -134,9 +154,9 @@ def sample(rows: Int64[np.ndarray, " row"], count: int = MOST_POINTS) -> Int64[n
 
 def row_count(shown: int, total: int, weight: Float64[np.ndarray, " row"] | None = None) -> str:
     """How many of the test rows a figure shows, and whether what it shows depends on weights."""
-    of_all = plural(total, "test row")
+    rows = plural(total, "test row")
     is_weighted = weight is not None and len(np.unique(weight)) > 1
-    return (of_all if shown == total else f"{shown:,} of {of_all}") + ", by their weights" * is_weighted
+    return (rows if shown == total else f"{shown:,} of {rows}") + ", by their weights" * is_weighted
 
 
 def rounded(value: float) -> float:

@@ -4,15 +4,14 @@ A new layer is a file with a module: its parameters, its formula, and the deriva
 """
 
 from mlplab.models.dropout import Dropout
+from mlplab.models.layer_norm import LayerNorm
 from mlplab.models.linear import Linear
 from mlplab.models.mlp import MLP
 from mlplab.models.network import Network, build_network
-from mlplab.models.norms import BatchNorm, LayerNorm
 from mlplab.models.preprocessing import FeatureLayout, Preprocessing
 
 __all__ = [
     "MLP",
-    "BatchNorm",
     "Dropout",
     "FeatureLayout",
     "LayerNorm",

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.models.backpropagation import VECTOR_SIZE, Buffer, Operation, Pass
+from mlplab.models.backpropagation import VECTOR_SIZE, Buffer, Operation, Workspace
 
 aten = torch.ops.aten
 
@@ -73,11 +73,11 @@ class Activation(nn.Module):
         """f(z)."""
         return elementwise(getattr(nn.functional, self.name), z)
 
-    def operation(self, z: Buffer, buffers: Pass) -> Operation:
+    def operation(self, z: Buffer, workspace: Workspace) -> Operation:
         """f(z), in place if possible; δ = f′(z) · ∂L/∂a."""
         in_place = self.name in IN_PLACE
         function, derivative = (IN_PLACE if in_place else OUT_OF_PLACE)[self.name]
-        a = z if in_place else buffers.new(z.width)
+        a = z if in_place else workspace.new(z.width)
 
         def forward() -> None:
             function(z.flat) if in_place else function(z.flat, out=a.flat)

@@ -15,22 +15,21 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor, nn
 
 VECTOR_SIZE = 32
 """Upper bound on the values that vectorised code of any processor computes at a time."""
 
-EVALUATION_ROWS, FEWEST_ROWS = 1024, 256
+CACHED_ROWS, FEWEST_ROWS = 1024, 256
 """Rows of all members, and fewest of each, in an evaluation pass, which fit into the processor's cache. How a
-row is rounded does not depend on their number if that is a multiple of 64 (see `mlplab.data.loader`)."""
+row is rounded does not depend on their number if that is a multiple of 64 (see `data/batches/loader.py`)."""
 
 MAX_FREE = 4
-"""Passes kept for the next batches: of whole and of last batches, in training and in evaluation."""
+"""Workspaces kept for the next batches: of whole and of last batches, in training and in evaluation."""
 
 Input = Float[Tensor, "member batch feature"]
 Output = Float[Tensor, "member batch target"]
-Weight = Float[Tensor, "member batch 1"] | None
 
 
 class Buffer:
@@ -80,30 +79,41 @@ class Operation(NamedTuple):
     layer: nn.Module | None = None
 
 
-class Pass:
-    """The forward and the backward pass of a network, for batches of one shape, with their buffers.
+class Workspace:
+    """The buffers and operations of a network for batches of one shape, and its forward and backward pass.
 
-    `build` returns the operations of the forward pass, given this object, which allocates their buffers.
+    Args:
+        key: of the batches that it is for.
+        free: the workspaces that are not in use.
+        build: returns the operations of the forward pass, given this object, which allocates their buffers.
 
     Attributes:
         input: the current batch itself, without padding.
-        weight: of the current batch's rows; None: all equal.
-        shares: the `row_shares` of `weight`, once a batch norm has computed them.
     """
 
-    def __init__(self, x: Input, key: Hashable, build: Callable[["Pass"], Iterator[Operation]]) -> None:
-        self.key, self._like = key, x.new_empty(*x.shape[:2], 0)
+    def __init__(
+        self,
+        x: Input,
+        key: Hashable,
+        free: dict[Hashable, "Workspace"],
+        build: Callable[["Workspace"], Iterator[Operation]],
+    ) -> None:
+        self.key, self._free, self._like = key, free, x.new_empty(*x.shape[:2], 0)
         self._gradients: dict[int, Buffer] = {}
         self.input = self.new(0)
-        self.weight: Weight = None
         self.input.width, self.input.needs_gradient = x.shape[2], x.requires_grad
-        self.shares: Float64[Tensor, "member batch 1"] | None = None
         self.operations = list(build(self))
         layers = [operation.layer for operation in self.operations if operation.layer is not None]
         self._sources = [
             (layer._parameters, name, getattr(layer, name)) for layer in layers for name in ("weight", "bias")
         ]
         self.parameters: list[Tensor] = [parameter for _, _, parameter in self._sources]
+
+    def give_back(self) -> None:
+        """Puts it among the free ones, for the next batch of its key."""
+        self._free[self.key] = self
+        if len(self._free) > MAX_FREE:
+            del self._free[next(iter(self._free))]
 
     def new(self, width: int) -> Buffer:
         """A buffer for a layer of this width."""
@@ -119,10 +129,9 @@ class Pass:
         """Whether all parameters are still those of their layers."""
         return all(parameters.get(name) is parameter for parameters, name, parameter in self._sources)
 
-    def forward(self, x: Input, weight: Weight = None) -> Output:
+    def forward(self, x: Input) -> Output:
         """Returns the network's output."""
         self.input.padded = self.input.values = x.detach() if x.requires_grad else x
-        self.weight, self.shares = weight, None
         for operation in self.operations:
             operation.forward()
         return self.operations[-1].output.values.clone()
@@ -153,8 +162,8 @@ def _grad(parameter: Tensor) -> Tensor:
 class BackpropagationModule(nn.Module, ABC):
     """A network whose backward pass is written out.
 
-    A forward pass takes a free `Pass`, and its backward pass gives it back: a forward pass in between gets
-    other buffers. `x` and the weights must not change in between.
+    A forward pass takes a free `Workspace`, and its backward pass gives it back: a forward pass in
+    between gets another. `x` and the weights must not change in between.
 
     A backward pass adds to the `grad` of parameters, as `Tensor.backward` does, even if it is called by
     `torch.autograd.grad`. Hooks of the layers are not called.
@@ -171,80 +180,75 @@ class BackpropagationModule(nn.Module, ABC):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._free: dict[Hashable, Pass] = {}
+        self._free: dict[Hashable, Workspace] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves out the passes, which a copy builds again."""
+        """Leaves out the workspaces, which a copy builds again."""
         return {**self.__dict__, "_free": {}}
 
     @abstractmethod
-    def operations(self, buffers: Pass) -> Iterator[Operation]:
+    def operations(self, workspace: Workspace) -> Iterator[Operation]:
         """The operations of a forward pass in the present mode (training or evaluation)."""
 
     @abstractmethod
-    def forward_by_autograd(self, x: Input, weight: Weight = None) -> Output:
+    def forward_by_autograd(self, x: Input) -> Output:
         """The same forward pass, recorded by autograd."""
 
-    def forward(self, x: Input, weight: Weight = None) -> Output:
-        """Returns the output; `weight` of each row is for the statistics of a batch norm in training mode."""
+    def forward(self, x: Input) -> Output:
+        """Returns the output."""
         if torch.compiler.is_compiling() or not self.written_out:
-            return self.forward_by_autograd(x, weight)
+            return self.forward_by_autograd(x)
         if not torch.is_grad_enabled():
-            rows = max(FEWEST_ROWS, EVALUATION_ROWS // len(x) // 64 * 64)
-            whole = any(self._modes())  # a batch norm in training mode needs the whole batch
-            blocks = [x] if whole else torch.split(x, rows, 1)
-            return torch.cat([self._without_gradients(block, weight) for block in blocks], 1)
-        if (used := self._take(x)) is None:
-            return self.forward_by_autograd(x, weight)
+            rows = max(FEWEST_ROWS, CACHED_ROWS // len(x) // 64 * 64)
+            return torch.cat([self._without_gradients(block) for block in torch.split(x, rows, 1)], 1)
+        if (workspace := self._take(x)) is None:
+            return self.forward_by_autograd(x)
         # With one parameter, autograd calls the backward pass; each further one would cost microseconds.
-        trained = next((parameter for parameter in used.parameters if parameter.requires_grad), None)
-        output: Tensor = _Backpropagation.apply(used, self._give, weight, x, trained)
+        trained = next((parameter for parameter in workspace.parameters if parameter.requires_grad), None)
+        if trained is None and not x.requires_grad:
+            workspace.give_back()
+            return workspace.forward(x)
+        output: Tensor = _Backpropagation.apply(workspace, x, trained)
         return output
 
-    def _without_gradients(self, x: Input, weight: Weight) -> Output:
-        if (used := self._take(x)) is None:
-            return self.forward_by_autograd(x, weight)
-        output = used.forward(x, weight)
-        self._give(used)
+    def _without_gradients(self, x: Input) -> Output:
+        if (workspace := self._take(x)) is None:
+            return self.forward_by_autograd(x)
+        output = workspace.forward(x)
+        workspace.give_back()
         return output
 
     def _modes(self) -> tuple[bool, ...]:
         return tuple(layer.training for layer in self.with_modes)
 
-    def _take(self, x: Input) -> Pass | None:
-        """Returns a pass for this batch; None if a layer's weights are not its parameters."""
+    def _take(self, x: Input) -> Workspace | None:
+        """Returns a workspace for this batch; None if a layer's weights are not its parameters."""
         key = x.shape, x.dtype, x.device, x.requires_grad, self._modes()
-        used = self._free.pop(key, None)
-        if used is None or not used.is_current():
+        workspace = self._free.pop(key, None)
+        if workspace is None or not workspace.is_current():
             with torch.inference_mode(False):  # whose tensors could not be used outside of it
-                used = Pass(x, key, self.operations)
-            if not (used.is_current() and all(isinstance(each, nn.Parameter) for each in used.parameters)):
+                workspace = Workspace(x, key, self._free, self.operations)
+            are_trained = all(isinstance(parameter, nn.Parameter) for parameter in workspace.parameters)
+            if not (are_trained and workspace.is_current()):
                 return None
-        return used
-
-    def _give(self, used: Pass) -> None:
-        self._free[used.key] = used
-        if len(self._free) > MAX_FREE:
-            del self._free[next(iter(self._free))]
+        return workspace
 
 
 class _Backpropagation(torch.autograd.Function):
     """What autograd sees of a network: one operation."""
 
     @staticmethod
-    def forward(
-        ctx: Any, used: Pass, give: Callable[[Pass], None], weight: Weight, x: Input, trained: Tensor | None
-    ) -> Output:
-        ctx.used, ctx.give = used, give
-        return used.forward(x, weight)
+    def forward(ctx: Any, workspace: Workspace, x: Input, trained: Tensor | None) -> Output:
+        ctx.workspace = workspace
+        return workspace.forward(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Output) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError("second derivatives need autograd: set written_out = False on the network")
-        used, ctx.used = ctx.used, None
-        if used is None:
+        workspace, ctx.workspace = ctx.workspace, None
+        if workspace is None:
             raise RuntimeError("a second backward pass needs a second forward pass, which fills the buffers")
-        of_x = used.backward(gradient)
-        ctx.give(used)
-        return None, None, None, of_x, None
+        grad_x = workspace.backward(gradient)
+        workspace.give_back()
+        return None, grad_x, None

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from mlplab.models.backpropagation import Buffer, Operation, Pass
+from mlplab.models.backpropagation import Buffer, Operation, Workspace
 from mlplab.random_streams import generator
 
 
@@ -45,9 +45,9 @@ class Dropout(nn.Module):
         """Masks and rescales in training mode; returns the input otherwise."""
         return x * self.draw(torch.empty_like(x)) if self.training else x
 
-    def operation(self, a: Buffer, buffers: Pass) -> Operation:
+    def operation(self, a: Buffer, workspace: Workspace) -> Operation:
         """a ∘ mask, whose values are 0 or 1/(1 − rate); the same mask on the way back."""
-        output, mask = buffers.new(a.width), buffers.new(a.width)
+        output, mask = workspace.new(a.width), workspace.new(a.width)
 
         def forward() -> None:
             self.draw(mask.values)
@@ -59,9 +59,9 @@ class Dropout(nn.Module):
 
         return Operation(output, forward, backward)
 
-    def operation_with_relu(self, z: Buffer, buffers: Pass) -> Operation:
+    def operation_with_relu(self, z: Buffer, workspace: Workspace) -> Operation:
         """relu(z) ∘ mask, in place: the gradient is 0 where the result is, so the mask is used once."""
-        mask = buffers.gradient(z.width)  # not in use during the forward pass
+        mask = workspace.gradient(z.width)  # not in use during the forward pass
 
         def forward() -> None:
             self.draw(mask.values)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.models.backpropagation import Buffer, Operation, Pass
+from mlplab.models.backpropagation import Buffer, Operation, Workspace
 from mlplab.random_streams import generator
 
 
@@ -19,10 +19,6 @@ class Linear(nn.Module):
     Args:
         seeds: one for each member.
         index: position of the layer in the network; layers with different indices draw different weights.
-
-    Attributes:
-        has_bias_gradient: False before a batch norm, which removes the bias: its gradient would be rounding
-            errors, of which Adam makes steps of full size.
     """
 
     weight: Float[Tensor, "member input output"]
@@ -40,7 +36,6 @@ class Linear(nn.Module):
         stacked = torch.stack(weights)
         self.weight = nn.Parameter(stacked[:, :-1].clone())
         self.bias = nn.Parameter(stacked[:, -1:].clone())
-        self.has_bias_gradient = True
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
         """One `baddbmm`; elementwise for a single input or output, which is faster.
@@ -50,19 +45,18 @@ class Linear(nn.Module):
         are padded with zeros. Products of vectors round differently again.
         """
         _, rows, columns = self.weight.shape
-        own_bias = self.bias if self.has_bias_gradient else self.bias.detach() + 0 * self.bias
         if columns == 1:
-            return (x * self.weight.mT).sum(2, keepdim=True) + own_bias
+            return (x * self.weight.mT).sum(2, keepdim=True) + self.bias
         if rows == 1:
-            return x * self.weight + own_bias
+            return x * self.weight + self.bias
         right, below = -columns % 4, -rows % 4 if x.requires_grad else 0
         if not (right or below):
-            return torch.baddbmm(own_bias, x, self.weight)
+            return torch.baddbmm(self.bias, x, self.weight)
         weight = nn.functional.pad(self.weight, (0, right, 0, below))
-        bias, x = nn.functional.pad(own_bias, (0, right)), nn.functional.pad(x, (0, below))
+        bias, x = nn.functional.pad(self.bias, (0, right)), nn.functional.pad(x, (0, below))
         return torch.baddbmm(bias, x, weight)[..., :columns]
 
-    def operation(self, a: Buffer, buffers: Pass, *, skip: bool = False) -> Operation:
+    def operation(self, a: Buffer, workspace: Workspace, *, skip: bool = False) -> Operation:
         """z = aW + b; ∂L/∂W = aᵀδ, ∂L/∂b = Σ δ, ∂L/∂a = δWᵀ.
 
         Args:
@@ -70,14 +64,14 @@ class Linear(nn.Module):
                 already in the buffer for ∂L/∂a, and this layer's is added.
         """
         if 1 in self.weight.shape[1:]:
-            return self._elementwise(a, buffers, skip=skip)
-        return self._products(a, buffers, skip=skip)
+            return self._elementwise(a, workspace, skip=skip)
+        return self._products(a, workspace, skip=skip)
 
-    def _products(self, a: Buffer, buffers: Pass, *, skip: bool) -> Operation:
+    def _products(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
         """As matrix products; weights are padded with zeros to multiples of 4 rows and columns."""
         weight, bias, (members, inputs, outputs) = self.weight, self.bias, self.weight.shape
         below, right = -inputs % 4, -outputs % 4
-        z, is_padded = buffers.new(outputs), bool(right or (below and a.needs_gradient))
+        z, is_padded = workspace.new(outputs), bool(right or (below and a.needs_gradient))
         padded_weight, padded_bias, product = weight, bias, weight
         if is_padded:
             shapes = (inputs + below, outputs + right), (1, outputs + right), (inputs, outputs + right)
@@ -98,11 +92,10 @@ class Linear(nn.Module):
                 grad_weight.add_(product[..., :outputs])
             else:
                 grad_weight.baddbmm_(a.values.mT, delta)
-            if self.has_bias_gradient:
-                grad_bias.add_(gradient.values.sum(1, keepdim=True))
+            grad_bias.add_(gradient.values.sum(1, keepdim=True))
             if not a.needs_gradient:
                 return gradient
-            grad_a = buffers.gradient(inputs)
+            grad_a = workspace.gradient(inputs)
             if skip:
                 grad_a.padded.baddbmm_(delta, padded_weight.mT)
             else:
@@ -111,10 +104,10 @@ class Linear(nn.Module):
 
         return Operation(z, forward, backward, self)
 
-    def _elementwise(self, a: Buffer, buffers: Pass, *, skip: bool) -> Operation:
+    def _elementwise(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
         """With a single input or output, where elementwise products are faster."""
         weight, bias, (_, inputs, outputs) = self.weight, self.bias, self.weight.shape
-        z, products = buffers.new(outputs), buffers.new(max(inputs, outputs)).values
+        z, products = workspace.new(outputs), workspace.new(max(inputs, outputs)).values
 
         def forward() -> None:
             if inputs == 1:
@@ -128,11 +121,10 @@ class Linear(nn.Module):
             delta = gradient.values
             sums = torch.mul(a.values, delta, out=products).sum(1, keepdim=True)
             grad_weight.add_(sums if inputs == 1 else sums.mT)
-            if self.has_bias_gradient:
-                grad_bias.add_(delta.sum(1, keepdim=True))
+            grad_bias.add_(delta.sum(1, keepdim=True))
             if not a.needs_gradient:
                 return gradient
-            grad_a = buffers.gradient(inputs)
+            grad_a = workspace.gradient(inputs)
             if inputs > 1:
                 torch.mul(delta, weight.mT, out=grad_a.values)
                 grad_a.clear_padding()

@@ -14,15 +14,12 @@ from mlplab.models.backpropagation import (
     Input,
     Operation,
     Output,
-    Pass,
-    Weight,
+    Workspace,
 )
 from mlplab.models.dropout import Dropout
+from mlplab.models.layer_norm import LayerNorm
 from mlplab.models.linear import Linear
-from mlplab.models.norms import BatchNorm, LayerNorm
 from mlplab.models.periodic import PeriodicFeatures
-
-NORMS = {"none": None, "layer": LayerNorm, "batch": BatchNorm}
 
 
 class MLP(BackpropagationModule):
@@ -51,7 +48,7 @@ class MLP(BackpropagationModule):
         hidden: Sequence[int] = (),
         activation: str = "relu",
         dropout: Sequence[float] = (),
-        norm: Literal["none", "layer", "batch"] = "none",
+        norm: Literal["none", "layer"] = "none",
         residual: bool = False,
         numbers: int = 0,
         periodic_features: int = 0,
@@ -64,7 +61,7 @@ class MLP(BackpropagationModule):
         self.hidden = nn.ModuleList(
             HiddenLayer(
                 Linear(width, next_width, seeds, index),
-                NORMS[norm],
+                LayerNorm(next_width, len(seeds)) if norm == "layer" else None,
                 Activation(activation),
                 Dropout(dropout, seeds, index) if any(dropout) else None,
                 residual=residual and index > 0 and width == next_width,
@@ -72,29 +69,29 @@ class MLP(BackpropagationModule):
             for index, (width, next_width) in enumerate(pairwise(widths))
         )
         self.output = Linear(widths[-1], out_features, seeds, index=len(hidden))
-        self.with_modes = tuple(each for each in self.modules() if isinstance(each, Dropout | BatchNorm))
+        self.with_modes = tuple(each for each in self.modules() if isinstance(each, Dropout))
 
-    def forward_by_autograd(self, x: Input, weight: Weight = None) -> Output:
+    def forward_by_autograd(self, x: Input) -> Output:
         """Applies the hidden layers in turn, then the output layer."""
         if self.periodic is not None:
             x = self.periodic(x)
         for layer in self.hidden:
-            x = layer(x, weight)
+            x = layer(x)
         output: Output = self.output(x)
         return output
 
-    def operations(self, buffers: Pass) -> Iterator[Operation]:
+    def operations(self, workspace: Workspace) -> Iterator[Operation]:
         """Those of the hidden layers in turn, then that of the output layer."""
-        a = buffers.input
+        a = workspace.input
         if self.periodic is not None:
-            yield (operation := self.periodic.operation(a, buffers))
+            yield (operation := self.periodic.operation(a, workspace))
             a = operation.output
         for layer in self.hidden:
             assert isinstance(layer, HiddenLayer)
-            for operation in layer.operations(a, buffers):
+            for operation in layer.operations(a, workspace):
                 yield operation
                 a = operation.output
-        yield self.output.operation(a, buffers)
+        yield self.output.operation(a, workspace)
 
 
 class HiddenLayer(nn.Module):
@@ -103,46 +100,43 @@ class HiddenLayer(nn.Module):
     def __init__(
         self,
         linear: Linear,
-        norm: type[LayerNorm] | type[BatchNorm] | None,
+        norm: LayerNorm | None,
         activation: Activation,
         dropout: Dropout | None,
         *,
         residual: bool,
     ) -> None:
         super().__init__()
-        members, _, width = linear.weight.shape
-        self.linear, self.activation, self.dropout = linear, activation, dropout
-        self.norm = norm(width, members) if norm else None
+        self.linear, self.norm, self.activation, self.dropout = linear, norm, activation, dropout
         self.residual = residual
-        linear.has_bias_gradient = norm is not BatchNorm
 
-    def forward(self, x: Input, weight: Weight = None) -> Output:
+    def forward(self, x: Input) -> Output:
         """x + dropout(f(norm(xW + b))); without x unless `residual`."""
         z = self.linear(x)
         if self.norm is not None:
-            z = self.norm(z, weight)
+            z = self.norm(z)
         a: Output = self.activation(z)
         if self.dropout is not None:
             a = self.dropout(a)
         return x + a if self.residual else a
 
-    def operations(self, x: Buffer, buffers: Pass) -> Iterator[Operation]:
+    def operations(self, x: Buffer, workspace: Workspace) -> Iterator[Operation]:
         """The operations of `forward` in the present mode."""
-        yield (done := self.linear.operation(x, buffers, skip=self.residual))
+        yield (done := self.linear.operation(x, workspace, skip=self.residual))
         if self.norm is not None:
-            yield (done := self.norm.operation(done.output, buffers))
+            yield (done := self.norm.operation(done.output, workspace))
         dropout = self.dropout if self.dropout is not None and self.dropout.training else None
         if dropout is not None and self.activation.name == "relu":
-            yield (done := dropout.operation_with_relu(done.output, buffers))
+            yield (done := dropout.operation_with_relu(done.output, workspace))
         else:
-            yield (done := self.activation.operation(done.output, buffers))
+            yield (done := self.activation.operation(done.output, workspace))
             if dropout is not None:
-                yield (done := dropout.operation(done.output, buffers))
+                yield (done := dropout.operation(done.output, workspace))
         if self.residual:
-            yield _sum(x, done.output, buffers)
+            yield _sum(x, done.output, workspace)
 
 
-def _sum(a: Buffer, b: Buffer, buffers: Pass) -> Operation:
+def _sum(a: Buffer, b: Buffer, workspace: Workspace) -> Operation:
     """a + b. The gradient reaches both; `Linear.operation` adds them."""
-    output = buffers.new(a.width)
+    output = workspace.new(a.width)
     return Operation(output, lambda: torch.add(a.flat, b.flat, out=output.flat), lambda gradient: gradient)

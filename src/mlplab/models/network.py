@@ -30,15 +30,11 @@ class Network(nn.Module):
         self.preprocessing, self.body = preprocessing, body
 
     def forward_scaled(
-        self, x: Float[Tensor, "member batch feature"], weight: Float[Tensor, "member batch 1"] | None = None
+        self, x: Float[Tensor, "member batch feature"]
     ) -> Float[Tensor, "member batch output"]:
-        """Predictions on the scale of the loss; only columns with an indicator may have missing values.
-
-        Args:
-            weight: of each row, for the batch statistics of an `MLP`; a custom network takes only rows.
-        """
-        x = self.preprocessing.transform(x)
-        return self.body(x, weight) if type(self.body) is MLP else self.body(x)
+        """Predictions on the scale of the loss; only columns with an indicator may have missing values."""
+        z: Tensor = self.body(self.preprocessing.transform(x))
+        return z
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
         """Predictions in the targets' units, or the probability of each class."""
@@ -47,7 +43,7 @@ class Network(nn.Module):
 
 
 def build_network(
-    models: Sequence[config.Mlp | config.Linear | config.CustomModel],
+    models: Sequence[config.ResolvedModel],
     seeds: Sequence[int],
     preprocessing: Preprocessing,
     *,
@@ -66,17 +62,17 @@ def build_network(
     with nullcontext() if initialize else SkipInit():
         if isinstance(model, config.Linear):
             body = MLP(*widths, seeds=seeds)
-        elif isinstance(model, config.Mlp):
+        elif isinstance(model, config.ResolvedMlp):
             body = MLP(
                 *widths,
-                hidden=config.chosen(model.hidden),
+                hidden=model.hidden,
                 activation=model.activation,
-                dropout=[config.chosen(section.dropout) for section in models],  # type: ignore[union-attr]
+                dropout=[section.dropout for section in models],  # type: ignore[union-attr]
                 norm=model.norm,
                 residual=model.residual,
                 seeds=seeds,
                 numbers=len(preprocessing.numeric),
-                periodic_features=config.chosen(model.periodic_features),
+                periodic_features=model.periodic_features,
             )
     if isinstance(model, config.CustomModel):  # which may need what its class initializes
         body = instantiate(model.class_path, nn.Module, *widths, seeds=seeds, **model.arguments)

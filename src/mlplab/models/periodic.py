@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mlplab.models.activation import elementwise
-from mlplab.models.backpropagation import Buffer, Operation, Pass
+from mlplab.models.backpropagation import Buffer, Operation, Workspace
 from mlplab.random_streams import generator
 
 TURN = 2 * math.pi
@@ -56,14 +56,14 @@ class PeriodicFeatures(nn.Module):
         angles = (x[..., : self.numbers].unsqueeze(3) * weight + bias).flatten(2)
         return torch.cat([x, elementwise(torch.cos, angles) * self.scale], 2)
 
-    def operation(self, x: Buffer, buffers: Pass) -> Operation:
+    def operation(self, x: Buffer, workspace: Workspace) -> Operation:
         """The same, and with s = √(2/count):
 
         ∂L/∂b = −2πs Σ sin(2π(wx + b)) · ∂L/∂cos; ∂L/∂w the same times x; ∂L/∂x also from x itself.
         """
         weight, bias, numbers, inputs = self.weight, self.bias, self.numbers, x.width
-        angles, cosines = buffers.new(self.features), buffers.new(self.features)
-        output, factor = buffers.new(inputs + self.features), -TURN * self.scale
+        angles, cosines = workspace.new(self.features), workspace.new(self.features)
+        output, factor = workspace.new(inputs + self.features), -TURN * self.scale
         shape = *angles.values.shape[:2], numbers, self.count  # of views of features by their column
 
         def forward() -> None:
@@ -82,7 +82,7 @@ class PeriodicFeatures(nn.Module):
             grad_weight.add_(cosines.values.sum(1).view(grad_weight.shape), alpha=factor)
             if not x.needs_gradient:
                 return gradient
-            grad_x = buffers.gradient(inputs)
+            grad_x = workspace.gradient(inputs)
             grad_x.values.copy_(gradient.values[..., :inputs])
             grad_x.values[..., :numbers].add_((sines.view(shape) * (weight * factor).unsqueeze(1)).sum(3))
             return grad_x

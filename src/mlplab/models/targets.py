@@ -9,7 +9,7 @@ from mlplab.models.activation import elementwise
 Target = Float64[Tensor, "member batch target"]
 Outputs = Float[Tensor, "member batch output"]
 Prediction = Float64[Tensor, "member batch output"]
-Weight = Float[Tensor, "member batch 1"] | None
+RowWeight = Float[Tensor, "member batch 1"] | None
 
 
 class TargetScaling(nn.Module):
@@ -46,7 +46,7 @@ class TargetScaling(nn.Module):
         values = elementwise(torch.log, y) if self.log else y
         return ((values - self.mean) / self.std).to(self.dtype)
 
-    def loss_weight(self, y: Target, weight: Weight) -> Weight:
+    def loss_weight(self, y: Target, weight: RowWeight) -> RowWeight:
         """The weights of rows in the loss: their own."""
         return weight
 
@@ -97,7 +97,7 @@ class ClassProbabilities(nn.Module):
         """Numbers of classes, for the loss."""
         return y.to(self.dtype)
 
-    def loss_weight(self, y: Target, weight: Weight) -> Weight:
+    def loss_weight(self, y: Target, weight: RowWeight) -> RowWeight:
         """The weights of rows in the loss: their own times those of their classes."""
         if self.class_weight is None:
             return weight

@@ -17,9 +17,6 @@ COMPATIBLE = "0.10"
 DEPTH = 3
 """Levels of folders that are searched: outputs, sweeps, runs. A run in a sweep may also be named `a/b`."""
 
-ENSEMBLE_FILE = "ensemble.json"
-"""The file of a chosen ensemble: the weights of its runs, which are copies of a sweep's."""
-
 BEST_TRIAL_FILE = "best.yaml"
 """The file about a search's best trial."""
 
@@ -40,24 +37,31 @@ def is_run(folder: Path) -> bool:
     )
 
 
-def is_ensemble(folder: Path) -> bool:
-    """Whether a folder is a chosen ensemble's."""
-    return (folder / ENSEMBLE_FILE).is_file()
-
-
 def runs_below(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
-    """The run folders in a folder, at most `depth` levels down and sorted by name; or the folder itself.
-
-    Chosen ensembles in it are left out: their runs are copies.
-    """
+    """The run folders in a folder, at most `depth` levels down and sorted by name; or the folder itself."""
     if is_run(folder):
         yield folder
         return
     if depth == 0:
         return
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir() and not entry.name.startswith(".") and not is_ensemble(Path(entry.path)):
+        if entry.is_dir() and not entry.name.startswith("."):
             yield from runs_below(Path(entry.path), depth - 1)
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The run folders in a folder, as `runs_below`.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "no such folder"
+        raise UserError(Fault(what, str(folder), remedy="give the folder of a run or a sweep, or outputs/"))
+    if not (runs := list(runs_below(folder))):
+        expected = "folders with config.yaml and metrics.json in them"
+        raise UserError(Fault("contains no run", str(folder), expected=expected))
+    return runs
 
 
 def read_config(folder: Path) -> dict[str, Any]:

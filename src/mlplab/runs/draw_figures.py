@@ -21,7 +21,7 @@ from mlplab.figures.fitted import fitted, grid_over
 from mlplab.figures.regression import predicted_vs_actual, residuals
 from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_part
 from mlplab.figures.style import Figure, sample
-from mlplab.runs.baselines.fitted import baselines
+from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
 from mlplab.runs.trained.run_stack import predict_run
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -74,7 +74,7 @@ def draw_finished(folder: Path, cache: DataCache) -> None:
 
 
 def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
-    """The figures of a run, by name: `figures.OF_RUN` names all."""
+    """The figures of a run, by name: `figures.RUN_FIGURES` names all."""
     table, schema, rows = data.table, run.schema, data.split.test
     weight = np.ones(len(table.x)) if table.weight is None else table.weight.astype(np.float64)
     rows = rows[weight[rows] > 0]
@@ -82,40 +82,45 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
     x, y = table.x[rows], table.y[rows]
     predicted = predict_run(run, x)
     predictions = {THIS: predicted}
-    models = baselines(data, run.config.baselines, float(run.metrics["seconds"]), run.config.threads)
+    models = fit_baselines(data, run.config)
     if beside := next((name for name in BESIDE if name in models.models), None):
-        name = BASELINES[metrics_of(schema.classes)][beside]
-        predictions[name] = models.predict(beside, table.x, rows)
-    columns = column_values(schema, x)
+        title = BASELINES[metrics_of(schema.classes)][beside]
+        predictions[title] = models.predict(beside, table.x, rows)
+    scored = [
+        ScoredRows(
+            target=target,
+            rows=rows + 1,
+            total=total,
+            weight=weight[rows],
+            actual=y[:, k].astype(np.int64) if schema.classes else y[:, k],
+            predictions={
+                model: values if schema.classes else values[:, k] for model, values in predictions.items()
+            },
+            classes=schema.classes,
+        )
+        for k, target in enumerate(schema.targets[:MOST_TARGETS])
+    ]
+    first = scored[0]
+    charts: dict[str, Figure | None]
     if schema.classes:
-        actual = y[:, 0].astype(np.int64)
-        of_rows = rows + 1, total, weight[rows], actual
-        scored = ScoredRows(schema.targets[0], *of_rows, predictions, schema.classes)
-        probability = predicted[np.arange(len(actual)), actual].clip(SMALLEST_PROBABILITY)
         charts = {
-            "confusion": confusion(scored),
-            "roc_and_precision_recall": roc_and_precision_recall(scored),
-            "calibration": calibration(scored),
-            "error_by_part": error_by_part(scored, columns, -np.log(probability), "mean log loss"),
+            "confusion": confusion(first),
+            "roc_and_precision_recall": roc_and_precision_recall(first),
+            "calibration": calibration(first),
         }
+        probability = predicted[np.arange(len(rows)), first.actual].clip(SMALLEST_PROBABILITY)
+        errors, unit = -np.log(probability), "mean log loss"
     else:
-        of_targets = [
-            ScoredRows(
-                target,
-                *(rows + 1, total, weight[rows], y[:, k]),
-                {name: values[:, k] for name, values in predictions.items()},
-            )
-            for k, target in enumerate(schema.targets[:MOST_TARGETS])
-        ]
-        errors, unit = np.abs(y - predicted), f"mean absolute error of {schema.targets[0]}"
-        if len(schema.targets) > 1:
-            errors = errors / np.where((sd := y.std(0)) > 0, sd, 1)
-            unit = "mean absolute error in SDs of the targets"
         charts = {
-            "predicted_vs_actual": _together([predicted_vs_actual(scored) for scored in of_targets]),
-            "residuals": _together([residuals(scored) for scored in of_targets]),
-            "error_by_part": error_by_part(of_targets[0], columns, errors.mean(1), unit),
+            "predicted_vs_actual": _together(list(map(predicted_vs_actual, scored))),
+            "residuals": _together(list(map(residuals, scored))),
         }
+        distance, unit = np.abs(y - predicted), f"mean absolute error of {first.target}"
+        if len(schema.targets) > 1:
+            distance /= np.where((sd := y.std(0)) > 0, sd, 1)
+            unit = "mean absolute error in SDs of the targets"
+        errors = distance.mean(1)
+    charts["error_by_part"] = error_by_part(first, column_values(schema, x), errors, unit)
     charts["fitted"] = _fitted(run, x, y)
     return {name: chart for name, chart in charts.items() if chart is not None}
 
@@ -144,8 +149,15 @@ def _fitted(
         return None
     grid, offsets = grid_over(x.astype(np.float64)), np.array(schema.offsets)
     predicted = predict_run(run, grid.astype(x.dtype))
-    of_target = schema.names, schema.targets[0], schema.classes
-    return fitted(*of_target, grid + offsets, predicted, x + offsets, y[:, 0])
+    return fitted(
+        columns=schema.names,
+        target=schema.targets[0],
+        classes=schema.classes,
+        grid=grid + offsets,
+        predicted=predicted,
+        x=x + offsets,
+        y=y[:, 0],
+    )
 
 
 def _together(charts: list[Any]) -> Figure:

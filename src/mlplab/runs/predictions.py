@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
 
+from mlplab.data.class_labels import label_values
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
-from mlplab.data.task import label_values
 from mlplab.files import replacing
 
 PREDICTION, PROBABILITY = "prediction", "probability"

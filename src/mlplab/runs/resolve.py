@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from mlplab.config import Mlp, TrainConfig, parse
+from mlplab.config import Mlp, ResolvedConfig, TrainConfig, parse_resolved
 from mlplab.data.cache import DataCache
 from mlplab.data.defaults import resolve_auto
 from mlplab.errors import UserError
@@ -15,7 +15,7 @@ ARCHITECTURE = ("hidden", "periodic_features")
 
 def resolved(
     run: TrainConfig, cache: DataCache, folder: Path | None = None, *, alone: bool = False
-) -> TrainConfig:
+) -> ResolvedConfig:
     """The run with the defaults for its table, and with the architecture of the run that it starts from.
 
     Args:
@@ -37,7 +37,7 @@ def _with_architecture(run: TrainConfig, other: Path) -> TrainConfig:
     model = run.model
     if isinstance(model, Mlp):
         with suppress(UserError):  # checked before training, with a message
-            trained = parse(read_config(other)).model
+            trained = parse_resolved(read_config(other)).model
             if isinstance(trained, Mlp):
                 autos = [key for key in ARCHITECTURE if getattr(model, key) == "auto"]
                 changed = {key: getattr(trained, key) for key in autos}

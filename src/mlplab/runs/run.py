@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlplab.config import TrainConfig, chosen
+from mlplab.config import ResolvedConfig
 from mlplab.data.cache import RunData
 from mlplab.runs.folder import RunFolder
-from mlplab.training.rungs import Bracket
+from mlplab.training.callbacks.rungs import Bracket
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
@@ -30,7 +30,7 @@ class Run:
         log: logs a line about the run; set by training, likewise `log_progress`.
     """
 
-    config: TrainConfig
+    config: ResolvedConfig
     folder: Path
     bracket: Bracket | None = None
     resume: bool = False
@@ -41,11 +41,11 @@ class Run:
     log_progress: Callable[[str], None] = field(init=False, repr=False, compare=False)
 
 
-def member_configs(run: TrainConfig) -> list[TrainConfig]:
+def member_configs(run: ResolvedConfig) -> list[ResolvedConfig]:
     """The networks of an ensemble, as configurations of single runs: each has a seed of its own.
 
     Runs with different seeds and ensembles of one size have no member's seed in common.
     """
-    members = chosen(run.ensemble)
+    members = run.ensemble
     seeds = ((run.seed * members + member) % SEEDS for member in range(members))
     return [run.model_copy(update={"seed": seed}) for seed in seeds]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 
-from mlplab.data.loader import Batch
+from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table

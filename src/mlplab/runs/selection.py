@@ -11,7 +11,7 @@ from typing import Any
 from mlplab.config.dotted_keys import flat
 from mlplab.errors import Fault, UserError
 from mlplab.runs.best_trial import trial_number
-from mlplab.runs.discovery import finished_runs, is_ensemble, read_config, read_metrics
+from mlplab.runs.discovery import finished_runs, read_config, read_metrics
 from mlplab.runs.ranking import SPLIT_KEYS, configurations, ranked
 from mlplab.runs.resume import MAY_DIFFER
 from mlplab.runs.tables import check_one_table, is_classification
@@ -28,7 +28,7 @@ IGNORED = ("name", *MAY_DIFFER, "baselines", "test_predictions", "figures")
 OF_TABLE = (
     *("ensemble", "monitor", "loss.", "data.batch_size", "trainer.max_epochs"),
     *("model.hidden", "model.dropout", "model.periodic_features"),
-    *("optimizer.lr", "optimizer.weight_decay", "optimizer.weight_averaging"),
+    *("optimizer.lr", "optimizer.weight_decay"),
 )
 """Keys that may be `auto`, which the table replaces."""
 
@@ -38,8 +38,8 @@ COMMON_METRICS = ("val/log_loss", "val/rmse")
 OF_LOSS = ("loss.", "data.class_weights", "model.preprocessing.target")
 """Keys that define the loss: runs that differ in them cannot be compared by `val/loss`."""
 
-FRACTION = re.compile(r"-?\d+(?:\.\d+(?:e[+-]\d+)?|e[+-]\d+)")
-"""A number that is not whole, as Python writes it."""
+FRACTION = re.compile(r"-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)")
+"""A number with a point or an exponent."""
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
     """A finished run's folder itself, or the chosen ones of a sweep's finished runs, which are logged.
 
     Args:
-        folder: the folder of a run, a sweep or a chosen ensemble, of which all runs are used.
+        folder: the folder of a run or a sweep.
         choice: `best`: the runs of the configuration with the best mean validation metric over its seeds
             and folds; a number: that many individual runs, best first; `all`: all runs.
 
@@ -146,10 +146,8 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
     """
     folders = finished_runs(folder)
     number = _as_number(choice)
-    if is_ensemble(folder) and number is not None:
-        what, remedy = "has a meaning only for a sweep", f"remove it: all runs of {folder} are used"
-        raise UserError(Fault(what, f"runs={number}", "a chosen ensemble", remedy=remedy))
-    if folders == [folder] or is_ensemble(folder):
+    if folders == [folder]:
+        check_no_choice(choice, "a single run")
         return folders
     runs = without_repeats([read_run(run) for run in folders])
     check_one_table(runs, folder)
@@ -169,6 +167,17 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
             *(folder, len(chosen), len(runs), labelled(keys, best), len(groups), monitor),
         )
     return [run.folder for run in chosen]
+
+
+def check_no_choice(choice: str | int, kind: str) -> None:
+    """Checks that a number of runs is given only for a sweep.
+
+    Raises:
+        UserError: otherwise.
+    """
+    if _as_number(choice) is not None:
+        what = "has a meaning only for a sweep"
+        raise UserError(Fault(what, f"runs={choice}", kind, remedy="remove it"))
 
 
 def warn_of_ensembles(keys: Sequence[str]) -> None:
@@ -222,7 +231,7 @@ def _rounded(match: re.Match[str]) -> str:
     number = float(match[0])
     if float(f"{number:.6g}") == number:
         return match[0]
-    return f"{number:.4g}" if abs(number) < 1e4 else f"{number:.0f}"
+    return f"{number:.4g}" if abs(number) < 1e4 or "e" in match[0] else f"{number:.0f}"
 
 
 def _as_number(choice: str | int) -> int | None:

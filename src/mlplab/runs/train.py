@@ -17,7 +17,7 @@ from mlplab.runs.stack.finalize import finalize_ended, finalize_failed
 from mlplab.runs.stack.messages import header_lines, row_warnings
 from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.signals import handle_signals
-from mlplab.training.callbacks import StopOnSignal
+from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.cpu_settings import cpu_settings_for_training
 from mlplab.training.loggers.files import build_loggers, quiet_writer_threads, truncate_curves
 from mlplab.training.loggers.progress import TrainingProgress

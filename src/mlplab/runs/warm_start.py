@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mlplab.config import TrainConfig, chosen
+from mlplab.config import ResolvedConfig
 from mlplab.config.dotted_keys import differing
 from mlplab.data.cache import RunData
 from mlplab.data.leaks.seen_rows import SeenRows
@@ -22,7 +22,7 @@ OF_CLASSES = "preprocessing.target_transform."
 """Prefix of temperature and class weights, which a run computes itself."""
 
 
-def initialize(network: Network, configs: Sequence[TrainConfig], schema: Schema) -> None:
+def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Schema) -> None:
     """Copies the best weights and the preprocessing of `init_from` to each member that has one.
 
     Of an ensemble, the member with the same number is taken if there is one.
@@ -40,7 +40,7 @@ def initialize(network: Network, configs: Sequence[TrainConfig], schema: Schema)
         if run.init_from not in sources:
             sources[run.init_from] = _source(run, schema)
         trained = sources[run.init_from]
-        number, numbers = member % chosen(run.ensemble), trained.members
+        number, numbers = member % run.ensemble, trained.members
         place = numbers.index(number) if number in numbers else number % len(numbers)
         state = trained.network.state_dict()
         old, new = (torch.tensor(each.offsets, dtype=torch.float64) for each in (trained.schema, schema))
@@ -51,7 +51,7 @@ def initialize(network: Network, configs: Sequence[TrainConfig], schema: Schema)
             network.preprocessing.shift(member, old - new)  # the columns may have different offsets
 
 
-def _source(run: TrainConfig, schema: Schema) -> TrainedRun:
+def _source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
     """The run `run.init_from`, if a network for these columns can take its weights over.
 
     Raises:
@@ -70,7 +70,7 @@ def _source(run: TrainConfig, schema: Schema) -> TrainedRun:
     return trained
 
 
-def seen_rows_warnings(run: TrainConfig, data: RunData) -> list[str]:
+def seen_rows_warnings(run: ResolvedConfig, data: RunData) -> list[str]:
     """Warnings that rows by which this run is judged were in the training of `run.init_from`.
 
     These are its test rows, and the rows that the networks of an ensemble hold out.
@@ -93,7 +93,7 @@ def seen_rows_warnings(run: TrainConfig, data: RunData) -> list[str]:
     return warnings
 
 
-def inherited_rows(run: TrainConfig, schema: Schema) -> list[SeenRows]:
+def inherited_rows(run: ResolvedConfig, schema: Schema) -> list[SeenRows]:
     """The rows in the training of `run.init_from`, if it is still the same run."""
     if run.init_from and (folder := Path(run.init_from)).is_dir():
         with suppress(UserError):

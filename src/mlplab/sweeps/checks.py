@@ -1,12 +1,12 @@
 """Refuses invalid runs of a sweep before torch is imported."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from mlplab.config import Engine
+from mlplab.config import Engine, TrainConfig
 from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
@@ -17,6 +17,14 @@ from mlplab.runs.resume import was_started
 from mlplab.runs.run import Run
 from mlplab.runs.selection import OF_LOSS, RunResult, common_monitor, labelled, varying_keys
 from mlplab.runs.tables import by_table
+
+
+@dataclass(frozen=True)
+class ComposedRun:
+    """A run of a sweep whose table has not been read yet."""
+
+    config: TrainConfig
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -37,9 +45,12 @@ class RefusedRun:
         return reason_of(self.error)
 
 
+R = TypeVar("R", ComposedRun, Run)
+
+
 def sift(
-    runs: Iterable[Run], key: Callable[[Run], object], check: Callable[[Run], object]
-) -> tuple[list[Run], list[RefusedRun]]:
+    runs: Iterable[R], key: Callable[[R], object], check: Callable[[R], object]
+) -> tuple[list[R], list[RefusedRun]]:
     """The runs that pass a check, and those that are refused. Of runs with equal keys, one is checked."""
     errors: dict[object, UserError | None] = {}
     accepted, refused = [], []
@@ -57,12 +68,14 @@ def sift(
     return accepted, refused
 
 
-def initial_run(run: Run) -> str | None:
+def initial_run(run: ComposedRun | Run) -> str | None:
     """The run from whose weights a run starts; None if it is resumed, or starts from random weights."""
     return None if was_started(run.folder) else run.config.init_from
 
 
-def check_runs(runs: Sequence[Run | RefusedRun], cache: DataCache) -> tuple[list[Run], list[RefusedRun]]:
+def check_runs(
+    runs: Sequence[ComposedRun | RefusedRun], cache: DataCache
+) -> tuple[list[Run], list[RefusedRun]]:
     """Reads and splits the tables of a sweep's runs, and refuses the runs for which that fails.
 
     Args:
@@ -75,26 +88,26 @@ def check_runs(runs: Sequence[Run | RefusedRun], cache: DataCache) -> tuple[list
         UserError: if all runs are refused, or their losses cannot be compared.
     """
 
-    def key(run: Run) -> object:
+    def key(run: ComposedRun) -> object:
         config, data = run.config, run.config.data
         task = config.model.preprocessing.target, config.loss.name, config.monitor, data.class_weights
         return str((table_key(config), data.split, task, initial_run(run)))
 
-    def check(run: Run) -> None:
+    def check(run: ComposedRun) -> None:
         if init_from := initial_run(run):
             finished_run(Path(init_from), "init_from")
         cache.data(run.config)
 
-    accepted, refused = sift((run for run in runs if isinstance(run, Run)), key, check)
+    composed, refused = sift((run for run in runs if isinstance(run, ComposedRun)), key, check)
     refused = [*(run for run in runs if isinstance(run, RefusedRun)), *refused]
-    if not accepted:
+    if not composed:
         raise refused[0].error
-    accepted = [replace(run, config=resolved(run.config, cache, run.folder)) for run in accepted]
+    accepted = [Run(resolved(run.config, cache, run.folder), run.folder) for run in composed]
     check_same_loss(accepted)
     return accepted, refused
 
 
-def check_same_loss(runs: Sequence[Run]) -> None:
+def check_same_loss(runs: Sequence[ComposedRun] | Sequence[Run]) -> None:
     """Checks that the runs of each table can be ranked if all monitor `val/loss`.
 
     Raises:

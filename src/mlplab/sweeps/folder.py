@@ -6,9 +6,9 @@ from typing import Any
 
 from mlplab.errors import Fault, UserError
 from mlplab.files import LOCK, PART, replacing
-from mlplab.runs.discovery import DEPTH, is_ensemble, runs_below
+from mlplab.runs.discovery import DEPTH, runs_below
 from mlplab.runs.resume import is_incomplete
-from mlplab.runs.trained.chosen_ensemble import WRITTEN_LATER
+from mlplab.runs.trained.chosen_ensemble import is_written_later
 
 PLAN_FILE = "plan.json"
 """The runs of each stack."""
@@ -21,9 +21,6 @@ SEARCH_FILE = "search.json"
 
 SLURM = "slurm"
 """Folder with the files of Slurm jobs."""
-
-SLURM_JOBS = f"{SLURM}/jobs.json"
-"""The jobs that have not ended."""
 
 STACKS = "stacks"
 """Folder with the training states of unfinished stacks."""
@@ -41,7 +38,7 @@ def check_sweep_folder(root: Path) -> None:
         raise UserError(Fault(what, str(links[0]), remedy="remove it"))
     names = {entry.name for entry in entries if not entry.name.endswith(PART)}
     is_sweep = names & {PLAN_FILE, STUDY_FILE} or all(
-        name in (STACKS, SLURM, LOCK, *WRITTEN_LATER) or _is_of_a_run(root / name) for name in names
+        name in (STACKS, SLURM, LOCK) or is_written_later(name) or _is_of_a_run(root / name) for name in names
     )
     if root.is_file() or not is_sweep:
         remedy = "choose a different folder: name=…"
@@ -63,9 +60,7 @@ def check_kind(root: Path, *, searches: bool) -> None:
 
 def _is_of_a_run(folder: Path) -> bool:
     """Whether a folder is a run's, perhaps one that was killed while creating it, or has runs below it."""
-    return folder.is_dir() and (
-        is_ensemble(folder) or is_incomplete(folder) or any(runs_below(folder, DEPTH - 1))
-    )
+    return folder.is_dir() and (is_incomplete(folder) or any(runs_below(folder, DEPTH - 1)))
 
 
 def read_stacks(path: Path) -> list[list[Path]]:

@@ -13,7 +13,7 @@ from mlplab.data.cache import DataCache
 from mlplab.files import remove_partial_files
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import Metrics, record_failure
-from mlplab.runs.resume import check_same_config, has_ended, was_started
+from mlplab.runs.resume import FINAL, check_same_config, has_ended, was_started
 from mlplab.runs.run import Run
 from mlplab.runs.stack.checkpoints import check_same_rows
 from mlplab.runs.stack.score_test_rows import score_finished_run
@@ -63,7 +63,7 @@ def launch(
         if any(run.folder not in ended for run in members):
             title = f"stack {number} of {len(plan.stacks)}"
             stacks.append(PlannedStack(title, members, file))
-    if plan.workers == 1 and not engine.is_elsewhere:
+    if plan.workers == 1 and not engine.is_remote:
         console = Console()
         for stack in stacks:
             train_stack(stack, console, cache)
@@ -71,13 +71,26 @@ def launch(
                 log.info("%s", stack.finished_message)
     else:
         drive(stacks, engine, plan.workers)
-    remove_partial_files(root / STACKS)  # no worker is left that could be writing there
-    for job in (root / STACKS).glob("*.json"):
-        job.unlink(missing_ok=True)
+    metrics = {run.folder: read_metrics(run.folder) for run in refused}
+    metrics |= {run.folder: _outcome(run) for run in runs}
+    if all(of_run["status"] != "running" for of_run in metrics.values()):
+        remove_partial_files(root / STACKS)  # no worker is left that could be writing there
+        for job in (root / STACKS).glob("*.json"):
+            job.unlink(missing_ok=True)
     with suppress(OSError):  # not empty if a stack has not ended
         (root / STACKS).rmdir()
-    folders = [*(run.folder for run in runs), *(run.folder for run in refused)]
-    return {folder: read_metrics(folder) for folder in folders}
+    return metrics
+
+
+def _outcome(run: Run) -> Metrics:
+    """What a run's metrics.json says, unless it is of fewer epochs, since more could not be trained."""
+    metrics = read_metrics(run.folder)
+    if metrics["status"] in FINAL and not has_ended(run.folder, run.config):
+        reason = "could not be trained for more epochs, and stays as it was; see the messages above"
+        return {"status": "failed", "reason": reason}
+    if metrics["status"] in ("running", "unknown"):
+        return metrics | {"reason": "has not ended; see the messages above"}
+    return metrics
 
 
 def _ended_earlier(runs: Sequence[Run], cache: DataCache) -> set[Path]:

@@ -54,7 +54,7 @@ class Plan:
         parts += [f"{len(self.refused)} refused"] if self.refused else []
         further = [place, f"{finished} finished earlier" if finished else ""]
         total = sum(map(len, self.stacks)) + len(self.refused)
-        networks = sum(config.chosen(run.config.ensemble) for stack in self.stacks for run in stack)
+        networks = sum(run.config.ensemble for stack in self.stacks for run in stack)
         ensembles = f" ({networks:,} networks)" if networks > total else ""
         first = "; ".join([f"{plural(total, 'run')}{ensembles}: {', '.join(parts)}", *filter(None, further)])
         reasons = [f"  refused: {run.folder.name}: {run.reason}" for run in self.refused]
@@ -90,7 +90,7 @@ def make_plan(
 
     def check(run: Run) -> None:
         changed: dict[str, Any] = {"init_from": initial_run(run)}
-        if engine.is_elsewhere:  # this machine may lack its device
+        if engine.is_remote:  # this machine may lack its device
             changed["trainer"] = run.config.trainer.model_copy(update={"accelerator": "cpu"})
         check_buildable(run.config.model_copy(update=changed), cache.data(run.config))
 

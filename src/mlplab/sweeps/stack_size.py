@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from mlplab import config
+from mlplab.data.batches.datamodule import batch_rows
+from mlplab.data.batches.loader import WINDOW
 from mlplab.data.cache import RunData
-from mlplab.data.datamodule import batch_rows
-from mlplab.data.loader import WINDOW
 from mlplab.models import FeatureLayout
 from mlplab.runs.stack.build import MEMMAP_BLOCK
 
@@ -34,21 +34,21 @@ CUSTOM_WIDTHS = (128, 128)
 class StackSize:
     """The sizes that the memory and the time of a run in a stack depend on."""
 
-    def __init__(self, run: config.TrainConfig, data: RunData) -> None:
+    def __init__(self, run: config.ResolvedConfig, data: RunData) -> None:
         schema, itemsize = data.table.schema, run.trainer.precision // 8
         layout = FeatureLayout(schema.categories, schema.missing)
         inputs = layout.width(run.model.preprocessing)
         hidden: Sequence[int] = CUSTOM_WIDTHS
-        if isinstance(run.model, config.Mlp):
-            hidden = config.chosen(run.model.hidden)
-            inputs += config.chosen(run.model.periodic_features) * len(layout.numeric)
+        if isinstance(run.model, config.ResolvedMlp):
+            hidden = run.model.hidden
+            inputs += run.model.periodic_features * len(layout.numeric)
         elif isinstance(run.model, config.Linear):
             hidden = ()
         widths = (inputs, *hidden, schema.outputs)
         self.weights = sum(a * b + b for a, b in pairwise(widths))
         self.batch, steps = batches(run, data)
-        self.steps = steps * config.chosen(run.trainer.max_epochs)
-        self.ensemble = config.chosen(run.ensemble)
+        self.steps = steps * run.trainer.max_epochs
+        self.ensemble = run.ensemble
         # Activations and their gradients; weights, their gradients, two moments and an average.
         self.step_bytes = itemsize * (2 * self.batch * sum(widths) + 5 * self.weights)
         memmapped = data.table.memmapped
@@ -69,8 +69,8 @@ class StackSize:
         return self.steps * (runs * operations / FLOPS + stacks * STEP_SECONDS)
 
 
-def batches(run: config.TrainConfig, data: RunData) -> tuple[int, int]:
+def batches(run: config.ResolvedConfig, data: RunData) -> tuple[int, int]:
     """The rows of a batch, and the number of batches of an epoch."""
     rows = max(len(member.split.train) for member in data.members)
-    batch = batch_rows(config.chosen(run.data.batch_size), rows)
+    batch = batch_rows(run.data.batch_size, rows)
     return batch, math.ceil(rows / batch)

@@ -13,16 +13,14 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.files import FolderLock, remove_if_empty
 from mlplab.imports import heavy_imports
-from mlplab.runs.run import Run
 from mlplab.runs.selection import RunResult
-from mlplab.runs.trained.chosen_ensemble import check_replaceable
-from mlplab.sweeps.checks import RefusedRun, check_installed, check_runs
+from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_installed, check_runs
 from mlplab.sweeps.draw_figures import draw_sweep
 from mlplab.sweeps.folder import check_kind, check_sweep_folder
 from mlplab.sweeps.grid import grid
 from mlplab.sweeps.search.space import is_search
 from mlplab.sweeps.summary import results_of, summarize
-from mlplab.training.rungs import Bracket
+from mlplab.training.callbacks.rungs import Bracket
 
 if TYPE_CHECKING:
     from mlplab.sweeps.engines.engine import Engine
@@ -48,7 +46,7 @@ class ComposedSweep:
     choices: Mapping[str, object]
     settings: config.Sweep
     launcher: config.Launcher
-    compose: Callable[[Mapping[str, Sequence[str]]], Iterable[Run | RefusedRun]]
+    compose: Callable[[Mapping[str, Sequence[str]]], Iterable[ComposedRun | RefusedRun]]
 
 
 def sweep(composed: ComposedSweep) -> None:
@@ -67,8 +65,6 @@ def sweep(composed: ComposedSweep) -> None:
     try:
         with FolderLock(root).held(), closing(SweepLauncher(composed)) as launcher:
             check_kind(root, searches=searches)
-            if settings.ensemble:
-                check_replaceable(root / f"ensemble-{settings.ensemble}")
             if searches:
                 from mlplab.sweeps.search.search import search
 

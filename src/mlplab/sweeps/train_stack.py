@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -11,12 +12,16 @@ from rich.console import Console
 from mlplab.console import plural
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, FolderInUse, Interrupted, UserError, reason_of
+from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import record_failure
-from mlplab.runs.resume import has_ended, was_started
+from mlplab.runs.resume import FINAL, has_ended, was_started
 from mlplab.runs.run import Run
 from mlplab.runs.stack.checkpoints import stack_files, state_error
 from mlplab.runs.train import train_runs
 from mlplab.training import checkpoint
+
+MAX_WAIT_SECONDS = 120.0
+"""How long a stack waits for a folder that another process uses."""
 
 log = logging.getLogger(__name__)
 
@@ -40,59 +45,65 @@ class PlannedStack:
         return f"{self.title} finished: {plural(len(self.runs), 'run')}"
 
 
-def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> None:
+def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> list[Exception]:
     """Trains the runs of a stack that have not ended together. If one fails, trains the others individually.
 
-    What becomes of each run is in its folder. Waits while another process uses one of the folders: the worker
-    of a command that was killed, for example.
+    What becomes of each run is in its folder. Another process may use one of the folders: the worker of a
+    command that was killed, for example. If it does so for `MAX_WAIT_SECONDS`, the stack stays as it is.
+
+    Returns:
+        The errors that could not be recorded in the folder of their run.
 
     Raises:
         Interrupted: after SIGINT or SIGTERM, with the training state saved.
         CannotWrite: if the disk is full.
     """
-    waited = False
+    deadline = None
     while True:
         try:
-            _train(stack, stack.runs, console, cache)
+            unrecorded = _train(stack, stack.runs, console, cache)
             for file in stack_files(stack.file):
                 checkpoint.remove(file)
-            return
+            return unrecorded
         except FolderInUse as error:
-            if not waited:
+            if deadline is None:
+                deadline = time.monotonic() + MAX_WAIT_SECONDS
                 log.info("%s: waiting until it is free …", reason_of(error))
-            waited = True
+            elif time.monotonic() > deadline:
+                log.warning("%s: %s; its stack was not trained", stack.title, reason_of(error))
+                return [error]
             time.sleep(1)
 
 
-def _train(stack: PlannedStack, runs: Sequence[Run], console: Console, cache: DataCache) -> None:
+def _train(stack: PlannedStack, runs: Sequence[Run], console: Console, cache: DataCache) -> list[Exception]:
     """Trains those runs of a stack that have not ended; if one fails, one after another."""
     runs = [
         replace(run, resume=was_started(run.folder)) for run in runs if not has_ended(run.folder, run.config)
     ]
     if not runs:
-        return
+        return []
     try:
         train_runs(runs, cache, console, title=f"{stack.title}  ", stack_file=stack.file)
+        return []
     except (Interrupted, CannotWrite, FolderInUse):
         raise
     except Exception as error:
         if len(runs) == 1:
-            record_error(runs[0], error)  # its log has the traceback
-            return
+            return record_error(runs[0], error)  # its log has the traceback
         unusable: dict[Path, UserError] = {}
         if isinstance(error, UserError):  # perhaps of some runs' training states
             resumed = [run for run in runs if run.resume]
             unusable = {run.folder: reason for run in resumed if (reason := state_error(run, cache))}
-        for run in runs:
-            if run.folder in unusable:
-                record_error(run, unusable[run.folder])
-        left = [run for run in runs if run.folder not in unusable]
-        for group in [left] if unusable else [[run] for run in left]:
-            _train(stack, group, console, cache)
+        usable = [run for run in runs if run.folder not in unusable]
+        groups = [usable] if unusable else [[run] for run in usable]
+        unrecorded = [record_error(run, unusable[run.folder]) for run in runs if run.folder in unusable]
+        return list(chain(*unrecorded, *(_train(stack, group, console, cache) for group in groups)))
 
 
-def record_error(run: Run, error: Exception) -> None:
-    """Records in a run's folder why it failed, unless it has ended."""
-    if not has_ended(run.folder, run.config):
-        log.warning("%s failed: %s", run.folder.name, reason_of(error))
-        record_failure(run.folder, run.config.plain(), reason_of(error))
+def record_error(run: Run, error: Exception) -> list[Exception]:
+    """Records in a run's folder why it failed, unless it has ended; returns the error if it could not."""
+    if has_ended(run.folder, run.config):
+        return []
+    log.warning("%s failed: %s", run.folder.name, reason_of(error))
+    record_failure(run.folder, run.config.plain(), reason_of(error))
+    return [] if read_metrics(run.folder)["status"] in (*FINAL, "failed") else [error]

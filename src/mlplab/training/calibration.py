@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from mlplab.data.loader import Batch
+from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
 from mlplab.training.evaluation import outputs
 
@@ -16,7 +16,8 @@ PRIOR_SCALE = 0.15
 LOWEST, HIGHEST = 0.05, 20.0
 """Range of temperatures. The highest leaves little of logits that predict no better than chance."""
 
-_MAX_STEPS, _TOLERANCE = 50, 1e-6
+_HALVINGS = 24
+"""How often the range of log T is halved: to 4e-7."""
 
 
 def temperatures(
@@ -33,7 +34,7 @@ def temperatures(
         runs: the members of each run, whose rows are taken together.
     """
     parts = [
-        (z, batch.y, torch.ones_like(batch.y) if batch.weight is None else batch.weight.double())
+        (z, batch.y, torch.ones_like(batch.y) if batch.row_weight is None else batch.row_weight.double())
         for z, batch in outputs(network, batches)
     ]
     logits, y, weight = (torch.cat(part, 1) for part in zip(*parts, strict=True))
@@ -75,22 +76,13 @@ def fit_temperature(
         return 1.0
     share *= _effective_rows(share, None if row is None else row.numpy()[used]) / share.sum()
     below = margins - margins.max(0)
-    log_beta, low, high = 0.0, -np.log(HIGHEST), -np.log(LOWEST)
-    for _ in range(_MAX_STEPS):  # Newton steps in log β, β = 1 / T; bisection if one would leave the bracket
-        beta = np.exp(log_beta)
-        probability = np.exp(beta * below)
-        probability /= probability.sum(0)
-        mean, square = (probability * margins).sum(0), (probability * margins**2).sum(0)
-        spread = PRIOR_SCALE**2 + log_beta**2
-        slope = beta * (share @ mean)
-        curvature = slope + beta**2 * (share @ (square - mean**2))
-        slope += 2 * log_beta / spread
-        curvature += 2 * (PRIOR_SCALE**2 - log_beta**2) / spread**2
-        low, high = (log_beta, high) if slope < 0 else (low, log_beta)
-        newton = log_beta - slope / curvature
-        before, log_beta = log_beta, newton if low <= newton <= high else (low + high) / 2
-        if abs(log_beta - before) < _TOLERANCE:
-            break
+    low, high = -np.log(HIGHEST), -np.log(LOWEST)  # of log β, with β = 1 / T
+    for _ in range(_HALVINGS):
+        log_beta = (low + high) / 2
+        probability = np.exp(np.exp(log_beta) * below)
+        mean = (probability * margins).sum(0) / probability.sum(0)
+        slope = np.exp(log_beta) * (share @ mean) + 2 * log_beta / (PRIOR_SCALE**2 + log_beta**2)
+        low, high = (log_beta if slope <= 0 else low), (log_beta if slope >= 0 else high)
     return float(np.exp(-log_beta))
 
 

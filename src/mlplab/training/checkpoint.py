@@ -26,7 +26,7 @@ from torch import Tensor
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 
-FORMAT = 11
+FORMAT = 12
 """Increased when older checkpoints can no longer be read."""
 
 MAX_PARTS = 1_000_000

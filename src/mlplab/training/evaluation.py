@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from mlplab.data.loader import Batch
+from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
 from mlplab.training.losses import Loss, batch_losses
 from mlplab.training.metrics import Metrics, build_metrics
@@ -96,7 +96,7 @@ class Evaluation(torch.nn.Module):
         for size, members, metrics in self.groups:
             rows = min(size - self._rows_seen, z.shape[1])
             if rows > 0:
-                weight = None if batch.weight is None else batch.weight[members, :rows]
+                weight = None if batch.row_weight is None else batch.row_weight[members, :rows]
                 metrics.update(scored[members, :rows], batch.y[members, :rows], weight)
         self._rows_seen += z.shape[1]
         return z

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mlplab import config
-from mlplab.data.loader import Batch
+from mlplab.data.batches.loader import Batch
 from mlplab.models.activation import elementwise
 from mlplab.models.targets import TargetTransform
 
@@ -132,8 +132,8 @@ def batch_losses(
     loss: Loss, z: Outputs, batch: Batch, transform: TargetTransform
 ) -> Float[Tensor, " member"]:
     """Each member's loss on its rows of a batch, given the network's outputs on the scale of the loss."""
-    weight = transform.loss_weight(batch.y, batch.weight)
-    total = batch.total if weight is batch.weight else batch.rows()  # the mean weight of classes is 1
+    weight = transform.loss_weight(batch.y, batch.row_weight)
+    total = batch.total if weight is batch.row_weight else batch.rows()  # the mean weight of classes is 1
     return loss(z, transform.transform(batch.y), weight, total)
 
 

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from mlplab import config
 from mlplab.config.metrics import sign_of
-from mlplab.data.loader import Batch
+from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
 from mlplab.training.evaluation import Evaluation, Mean, Values
 from mlplab.training.losses import batch_losses, build_loss
 from mlplab.training.optimizers import MemberOptimizer, clip_by_member
-from mlplab.training.schedules import Schedules
+from mlplab.training.schedules import lr_factors
 
 CHECK_EVERY_STEPS = 1000
 """Steps after which losses are checked for divergence within an epoch."""
@@ -73,15 +73,14 @@ class StackModule(LightningModule):
         resume_from: state of the optimizer and number of its steps to resume from; None to start anew.
     """
 
-    def __init__(self, network: Network, configs: Sequence[config.TrainConfig], sizes: Sizes) -> None:
+    def __init__(self, network: Network, configs: Sequence[config.ResolvedConfig], sizes: Sizes) -> None:
         super().__init__()
         self.network = network
         self.configs = list(configs)
         self.sizes = sizes
         self.loss = build_loss([run.loss for run in configs])
-        self.schedules = Schedules([run.scheduler for run in configs])
         self.monitor = configs[0].monitor
-        self.ensemble = config.chosen(configs[0].ensemble)
+        self.ensemble = configs[0].ensemble
         self.val = Evaluation(self.loss, sizes.val, "val", sizes.targets, sizes.classes)
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)
@@ -119,12 +118,13 @@ class StackModule(LightningModule):
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, on the scale that is minimised."""
-        z = self.network.forward_scaled(batch.x, batch.weight)
+        z = self.network.forward_scaled(batch.x)
         return batch_losses(self.loss, z, batch, self.network.preprocessing.target_transform)
 
-    def monitored(self, values: Values) -> Float[Tensor, " member"]:
-        """The monitored metric among `values`, negated if its highest value is the best; on the CPU."""
-        return sign_of(self.monitor) * values[self.monitor].cpu()
+    @property
+    def monitored(self) -> Float[Tensor, " member"]:
+        """The monitored metric of the last epoch, negated if its highest value is the best; on the CPU."""
+        return sign_of(self.monitor) * self.values[self.monitor].cpu()
 
     def last_losses(self) -> Float[Tensor, " member"]:
         """Training losses of the last step, in the target's own units."""
@@ -146,7 +146,8 @@ class StackModule(LightningModule):
         steps = self.sizes.steps
         done = self.current_epoch * steps + torch.arange(steps, dtype=torch.float64)
         progress = done / (self.sizes.epochs * steps)
-        self.optimizer.set_lr(self.schedules.factors(progress, self.current_epoch), self.position.batch)
+        factors = lr_factors([run.scheduler for run in self.configs], progress, self.current_epoch)
+        self.optimizer.set_lr(factors, self.position.batch)
         self._first_step = self.global_step - self.position.batch
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -188,7 +189,7 @@ class StackModule(LightningModule):
         self.val.add(self.network, batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Computes the epoch's values and passes the monitored metric to the schedules."""
+        """Computes the epoch's values."""
         if self.train_losses.values:
             self._check_divergence()
             self.values = {
@@ -202,7 +203,6 @@ class StackModule(LightningModule):
                 self._stop_diverged(member, reason)
         self.epochs += self.active
         self.position = Position(self.position.epoch + 1)
-        self.schedules.observe(self.monitored(self.values))
         # For the user's callbacks. `self.log` would take as long as the epoch itself.
         self.trainer.callback_metrics.update({name: value.nanmean() for name, value in self.values.items()})
 

@@ -3,9 +3,6 @@
 The updates are torch's fused kernels, which take one learning rate and any number of tensors per call. So all
 weights of a member form one row of a matrix `[member, weight]`, and the network's parameters are views of it.
 Members with the same settings are updated by one call. The arithmetic is the same alone and in a stack.
-
-The kernels are private to torch (2.15): its optimizers call the same, but take several times as long to get
-there as an update of a small network takes.
 """
 
 from collections import defaultdict
@@ -19,6 +16,7 @@ from torch import Tensor, nn
 
 from mlplab import config
 from mlplab.models.backpropagation import VECTOR_SIZE
+from mlplab.training.private_interfaces import fused_adam, fused_adamw, fused_sgd
 
 ALIGNMENT = VECTOR_SIZE
 """Each parameter of each member starts at a multiple of this many weights. How a matrix product rounds
@@ -28,7 +26,7 @@ member's must not depend on its position in a stack."""
 AVERAGE_EXPONENT = 8
 """The exponent η of the weight average: a step counts by about the η-th power of its number."""
 
-Settings = config.Adam | config.Sgd
+Settings = config.ResolvedAdam | config.ResolvedSgd
 
 
 Rows = Mapping[str, list[Tensor]]
@@ -61,7 +59,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.settings = list(settings)
         self.state_names = ["momentum"] if isinstance(settings[0], config.Sgd) else ["mean", "square"]
         self.steps = 0
-        self.has_average = config.chosen(settings[0].weight_averaging)
+        self.has_average = settings[0].weight_averaging
         self._shows_average = False
         names = ["weights", "gradients", *self.state_names, *(["average"] if self.has_average else [])]
         sizes = [parameter[0].numel() for parameter in self.parameters]
@@ -88,7 +86,7 @@ class MemberOptimizer(torch.optim.Optimizer):
 
         `done` steps of the epoch have been made already.
         """
-        base = torch.tensor([config.chosen(settings.lr) for settings in self.settings], dtype=torch.float64)
+        base = torch.tensor([settings.lr for settings in self.settings], dtype=torch.float64)
         before, self._lr, self._next = self._lr, base * factors, done
         if torch.equal(self._lr, before):
             return
@@ -172,7 +170,7 @@ class MemberOptimizer(torch.optim.Optimizer):
 
 def _sgd(settings: Any, lr: float, steps: int, rows: Rows) -> None:
     """Momentum or Nesterov momentum (Sutskever et al. 2013), as `torch.optim.SGD`."""
-    torch._fused_sgd_(
+    fused_sgd(
         rows["weights"],
         rows["gradients"],
         rows["momentum"] if settings.momentum else [],
@@ -193,7 +191,7 @@ def _adam(settings: Any, lr: float, steps: int, rows: Rows) -> None:
     """
     weights = rows["weights"]
     step = torch.full((), steps, dtype=torch.float32, device=weights[0].device)
-    (torch._fused_adamw_ if settings.name == "adamw" else torch._fused_adam_)(
+    (fused_adamw if settings.name == "adamw" else fused_adam)(
         weights,
         rows["gradients"],
         rows["mean"],
@@ -203,7 +201,7 @@ def _adam(settings: Any, lr: float, steps: int, rows: Rows) -> None:
         lr=lr,
         beta1=settings.betas[0],
         beta2=settings.betas[1],
-        weight_decay=config.chosen(settings.weight_decay),
+        weight_decay=settings.weight_decay,
         eps=settings.eps,
         amsgrad=False,
         maximize=False,

@@ -9,11 +9,12 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from mlplab.models import Dropout
-from mlplab.training.best_weights import BestWeights
-from mlplab.training.callbacks import EarlyStopping, Tensors
+from mlplab.training.callbacks.best_weights import BestWeights
+from mlplab.training.callbacks.early_stopping import EarlyStopping
+from mlplab.training.callbacks.pruning import Pruning
+from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.module import Position, StackModule
-from mlplab.training.pruning import Pruning
-from mlplab.training.trainer import set_counters
+from mlplab.training.private_interfaces import set_counters
 
 Parts = Mapping[str, Tensors]
 Reasons = list[str | None]
@@ -106,7 +107,6 @@ def capture(
             "members": {"epochs": module.epochs, "active": module.active},
             "network": module.network.state_dict(),
             "optimizer": module.optimizer.member_state(),
-            "schedules": module.schedules.state,
             "dropout": {
                 name: torch.stack([generator.get_state() for generator in layer.generators(device)])
                 for name, layer in _dropouts(module)
@@ -146,7 +146,6 @@ def restore(
 
     module.network.load_state_dict(parts["network"])
     module.resume_from = (parts["optimizer"], state.step)
-    module.schedules.load_state(parts["schedules"])
     for name, layer in _dropouts(module):
         for source, saved in zip(layer.generators(device), parts["dropout"][name], strict=True):
             source.set_state(saved.clone())  # can crash with a view into a larger tensor

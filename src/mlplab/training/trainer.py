@@ -1,7 +1,4 @@
-"""Lightning's Trainer, without what costs time in every step.
-
-What is used of it beyond its documented interface is here, too; a test names the version.
-"""
+"""Lightning's Trainer, without what costs time in every step."""
 
 import logging
 import warnings
@@ -17,7 +14,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
-from mlplab.data.loader import Batch
+from mlplab.data.batches.loader import Batch
 from mlplab.errors import Fault, UserError
 
 
@@ -81,7 +78,7 @@ class _Strategy(SingleDeviceStrategy):
 
 
 def build_trainer(
-    run: config.TrainConfig, steps: int, callback: Callback, loggers: Sequence[Logger], folder: str
+    run: config.ResolvedConfig, steps: int, callback: Callback, loggers: Sequence[Logger], folder: str
 ) -> Trainer:
     """Builds the Trainer of a stack, with custom callbacks after ours.
 
@@ -97,7 +94,7 @@ def build_trainer(
     return instantiate(
         section.class_path,
         Trainer,
-        max_epochs=config.chosen(section.max_epochs),
+        max_epochs=section.max_epochs,
         min_epochs=0,  # or a signal in the first epoch would only stop at its end
         accelerator=accelerator,
         devices=1,
@@ -123,29 +120,3 @@ def device_name(trainer: Trainer) -> str:
     """The name of the device on which a Trainer trains."""
     device = trainer.strategy.root_device
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def forget_sigterm(trainer: Trainer) -> None:
-    """Makes the Trainer continue after a SIGTERM before its first step, so that our own callback stops it."""
-    trainer._signal_connector.received_sigterm = False
-
-
-def set_counters(trainer: Trainer, *, epoch: int, batch: int, step: int) -> None:
-    """Sets the counters of the Trainer's loops.
-
-    Args:
-        epoch: completed epochs.
-        batch: completed steps of the next epoch.
-        step: completed steps in total.
-    """
-    loop = trainer.fit_loop
-    for epochs in (loop.epoch_progress.current, loop.epoch_progress.total):
-        for counter in vars(epochs):
-            setattr(epochs, counter, epoch)
-    steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total
-    steps.ready = steps.completed = step
-    if batch:
-        batches = loop.epoch_loop.batch_progress.current
-        for counter in vars(batches):
-            setattr(batches, counter, batch)
-        loop.epoch_loop.restarting = True  # otherwise the epoch would reset these counters

@@ -147,12 +147,6 @@ def test_what_is_not_text_is_named(
     assert message in refusal(write(tmp_path, content), encoding)
 
 
-def test_an_error_of_the_caller_is_passed_on(tmp_path: Path) -> None:
-    path = write(tmp_path, gzip.compress(TEXT.encode()), "t.gz")
-    with pytest.raises(OSError, match="mine"), plain_text(path, None, "t"):
-        raise OSError("mine")
-
-
 @pytest.mark.parametrize(
     ("bad", "message"),
     [

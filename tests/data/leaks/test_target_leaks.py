@@ -52,23 +52,6 @@ def test_columns_whose_sum_is_the_target() -> None:
     assert warning.endswith("drop one: data.columns.part=drop")
 
 
-@pytest.mark.parametrize("y", [Y, LABELS])
-@pytest.mark.parametrize("step", [1, -1, 10])
-def test_a_column_that_counts_rows_sorted_by_the_target(y: pl.Expr, step: int) -> None:
-    rows = frame().with_columns(y=y).sort("y").with_columns(day=7 + step * pl.int_range(ROWS))
-    [warning] = warnings_of(table_of(rows))
-    assert warning.startswith("the rows are sorted by 'y', and column 'day' counts them")
-    assert warning.endswith("drop it: data.columns.day=drop")
-    assert warnings_of(table_of(rows.sample(fraction=1, shuffle=True, seed=0).drop("day"))) == []
-
-
-def test_a_column_that_counts_rows_in_another_order_is_not_said_to() -> None:
-    day = np.arange(ROWS)
-    rows = frame().with_columns(y=np.sin(day / 99), day=day)
-    [warning] = warnings_of(table_of(rows))
-    assert warning.startswith("column 'day' alone predicts 'y'")
-
-
 @pytest.mark.parametrize(("rare", "classes"), [(4, 3), (0, 100), (0, 300)])
 def test_copies_of_rare_and_of_many_classes(rare: int, classes: int) -> None:
     source = np.random.default_rng(0)

@@ -94,13 +94,6 @@ def test_groups_and_times_of_folds_come_before_classes(key: Literal["group", "ti
         assert max(train) < min(val) <= max(val) < min(test)
 
 
-def test_another_column_may_be_stratified_instead() -> None:
-    table = with_key("other", "class")
-    split = split_of(table, "data.split.stratify=other", "data.split.test=0.2")
-    tested = FRAME["other"][split.test.tolist()]
-    assert tested.value_counts(sort=True)["count"].to_list() == [20, 20]
-
-
 @pytest.mark.parametrize("name", ["group", "kfold"])
 def test_groups_may_be_in_a_column_called_auto(tmp_path: Path, name: str) -> None:
     split = split_of_file(tmp_path, FRAME.rename({"group": "auto"}), name, "data.split.group=auto")

@@ -217,7 +217,7 @@ def test_a_rare_class_has_a_row_in_each_part() -> None:
 @given(st.lists(st.integers(5, 9), min_size=1, max_size=3), st.integers(2, 4), FRACTIONS, SEEDS)
 def test_no_part_of_a_fold_lacks_a_rare_class(sizes: list[int], folds: int, val: float, seed: int) -> None:
     rows, classes = classes_of([30, *sizes])
-    keys = SplitKeys(classes=classes, class_names=["0", "1", "2", "3"])
+    keys = SplitKeys(classes=classes)
     for split in folds_of(rows, keys, folds=folds, val=val, seed=seed):
         for part in split.parts().values():
             if len(part) > len(sizes):
@@ -226,10 +226,9 @@ def test_no_part_of_a_fold_lacks_a_rare_class(sizes: list[int], folds: int, val:
 
 @few_examples
 @given(CLASSES.map(lambda sizes: [*sizes, 2, 1]), st.integers(2, 4), FRACTIONS, SEEDS)
-def test_classes_without_names_are_never_too_rare(
+def test_classes_with_too_few_rows_are_stratified_as_one(
     sizes: list[int], folds: int, val: float, seed: int
 ) -> None:
-    """Those with too few rows are stratified as one."""
     rows, classes = classes_of(sizes)
     split = random_split(rows, SplitKeys(classes=classes), val=val, test=0.2, seed=seed)
     assert_parts_of(split, rows)
@@ -269,25 +268,12 @@ def in_folds(keys: SplitKeys, folds: int, fold: int = 0) -> Split:
     return kfold_split(TWELVE, keys, folds=folds, fold=fold, val=0.2, seed=0)
 
 
-def of_sizes(*sizes: int) -> SplitKeys:
-    """Named classes of these sizes."""
-    return SplitKeys(classes=np.repeat(np.arange(len(sizes)), sizes), class_names=["no", "yes"])
-
-
 NO_VALUE = "4 of 12 rows have no value in this column"
 
 
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        (
-            lambda: at_random(of_sizes(12)),
-            "stratify: has only one class (found 'no', expected two or more)",
-        ),
-        (lambda: at_random(of_sizes(10, 2)), "stratify: class 'yes' has 2 rows (expected 3 or more)"),
-        (lambda: in_folds(of_sizes(8, 4), 5), "stratify: class 'yes' has 4 rows (expected 5 or more)"),
-        (lambda: in_folds(of_sizes(8, 4), 2), "stratify: class 'yes' has 4 rows (expected 5 or more)"),
-        (lambda: at_random(SplitKeys(classes=HOLES, class_names="abcd")), f"stratify: {NO_VALUE}"),
         (
             lambda: group_split(TWELVE, FEW, val=0.2, test=0.2, seed=0),
             "group: has too few groups (found 2, expected 3 or more)",

@@ -1,4 +1,4 @@
-"""Permutation importance and partial dependence, against predictions of frames that are changed by hand."""
+"""Permutation importance, against predictions of frames that are changed by hand."""
 
 from pathlib import Path
 
@@ -12,8 +12,7 @@ from support import train_into
 import mlplab
 from mlplab.commands.evaluate import score
 from mlplab.commands.evaluation_rows import EvaluationRows
-from mlplab.commands.importance import Importance, importance_of
-from mlplab.config.allowed_classes import VARIABLE
+from mlplab.commands.importance import Importance, compute_importance
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.runs.scores import scores
@@ -30,27 +29,13 @@ from mlplab.runs.trained.importance import (
 
 ROWS = 120
 QUICK = ("data=csv", "data.path=t.csv", "model.hidden=[8]", "trainer.max_epochs=8", "baselines=[]")
-NUMBERS = (
-    *QUICK,
-    "data.target=y",
-    "+data.columns.z=drop",
-    "+data.columns.label=drop",
-    "+data.columns.w=drop",
-)
-CLASSES = (
-    *QUICK,
-    "data.target=label",
-    "+data.columns.y=drop",
-    "+data.columns.z=drop",
-    "+data.columns.w=drop",
-)
+NUMBERS = (*QUICK, "data.target=y", *(f"+data.columns.{name}=drop" for name in ("z", "label", "w")))
+CLASSES = (*QUICK, "data.target=label", *(f"+data.columns.{name}=drop" for name in ("y", "z", "w")))
 WEIGHTED = (*QUICK, "data.target=[y,z]", "data.weight=w", "+data.columns.label=drop")
-CUSTOM = (*(word for word in NUMBERS if "model." not in word), "model=custom", "model._target_=nets.Steep")
 KINDS = {
     "numbers": [NUMBERS],
     "classes": [CLASSES],
     "weights and targets": [WEIGHTED],
-    "a custom network": [CUSTOM],
     "different networks": [NUMBERS, (*NUMBERS, "model.hidden=[9]", "seed=1"), (*NUMBERS, "ensemble=2")],
 }
 
@@ -59,14 +44,6 @@ KINDS = {
 def frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_speed: None) -> pl.DataFrame:
     """A table with columns of all kinds, of which `noise` says nothing and `a` most about the targets."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "nets.py").write_text(
-        "from mlplab.models import Linear\n"
-        "class Steep(Linear):\n"
-        "    def __init__(self, in_features, out_features, seeds):\n"
-        "        super().__init__(in_features, out_features, seeds, 0)\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv(VARIABLE, "nets.Steep")
     source = np.random.default_rng(0)
     a, noise = source.normal(size=(2, ROWS)).round(3)
     group = source.integers(0, 3, ROWS)
@@ -74,7 +51,7 @@ def frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_speed: None) -> 
     y = 3 * a + (group == 1) + days / 2000 + 0.1 * source.normal(size=ROWS)
     frame = pl.DataFrame(
         {
-            "a": [None if row % 17 == 3 else each for row, each in enumerate(a)],
+            "a": [None if row % 17 == 3 else value for row, value in enumerate(a)],
             "account": 1_700_000_000 + source.integers(0, 500, ROWS),
             "noise": noise,
             "group": np.array(["red", "green", "blue"])[group],
@@ -135,38 +112,14 @@ def test_it_is_what_predictions_of_shuffled_frames_say(
     assert found.error == pytest.approx(error(rows), rel=1e-5)
     source = np.random.default_rng(ensemble.config[0].seed)
     orders = [source.permutation(len(y)) for _ in range(MAX_REPEATS)]
-    assert {each.name for each in found.columns} == {*ensemble.schema.names}
+    assert {column.name for column in found.columns} == {*ensemble.schema.names}
     for column in found.columns:
         cells = rows[column.name]
         increases = [error(rows.with_columns(cells.gather(order))) - found.error for order in orders]
         assert column.mean == pytest.approx(np.mean(increases), rel=1e-3, abs=1e-4 * found.error)
         assert column.sd == pytest.approx(np.std(increases, ddof=1), rel=1e-3, abs=1e-4 * found.error)
-    means = [each.mean for each in found.columns]
+    means = [column.mean for column in found.columns]
     assert means == sorted(means, reverse=True)
-
-    assert_dependence_is_what_predictions_of_equal_cells_say(ensemble, found, rows, weight)
-
-
-def assert_dependence_is_what_predictions_of_equal_cells_say(
-    ensemble: Ensemble, importance: Importance, rows: pl.DataFrame, weight: np.ndarray
-) -> None:
-    found = importance.partial_dependence
-    assert len(found) == 4
-    assert "day" not in {each.column for each in found}
-    for each in found:
-        assert 2 <= len(each.values) <= 20
-        assert len(set(each.values)) == len(each.values)
-        assert each.kind == ("categorical" if each.column in ("group", "yes") else "numeric")
-        if each.kind == "numeric":
-            assert list(each.values) == sorted(each.values)
-        known = rows[each.column].cast(pl.String if each.kind == "categorical" else pl.Float64).to_list()
-        assert {*each.values} <= {*known}, "these are values of the table"
-        for place, value in enumerate(each.values):
-            changed = rows.with_columns(pl.lit(value).alias(each.column))
-            expected = np.average(by_hand(ensemble, changed), axis=0, weights=weight)
-            predicted = [values[place] for values in each.predictions.values()]
-            np.testing.assert_allclose(predicted, expected, rtol=1e-3, atol=1e-4)
-        assert list(each.predictions) == list(ensemble.schema.classes or ensemble.schema.targets)
 
 
 def test_without_a_row_of_weight_there_is_none(tmp_path: Path) -> None:
@@ -175,7 +128,7 @@ def test_without_a_row_of_weight_there_is_none(tmp_path: Path) -> None:
     weights = np.zeros(9)
     data = EvaluationRows("t.csv", table.schema, rows, table.x[rows], table.y[rows], weights)
     with pytest.raises(UserError, match=r"all rows have weight 0\n  give rows with a weight above 0"):
-        importance_of(ensemble, [data], "test")
+        compute_importance(ensemble, [data], "test")
 
 
 def test_a_budget_draws_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

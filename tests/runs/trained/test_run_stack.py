@@ -95,15 +95,15 @@ def test_runs_weigh_alike_and_members_by_their_weights(
     np.testing.assert_allclose(expected, (merged + single[2]) / 2, rtol=1e-12)
     monkeypatch.setattr(ensemble, "BLOCK_VALUES", 300)
     np.testing.assert_array_equal(sweep.predict(FRAME), expected)
-    (tmp_path / "sweep/ensemble.json").write_text('{"runs": {"0": 0.2, "1": 0.8}}')
-    chosen = mlplab.load(tmp_path / "sweep").predict(FRAME)
+    (tmp_path / "sweep/ensemble-5.json").write_text('{"runs": {"0": 0.2, "1": 0.8}, "scores": {}}')
+    chosen = mlplab.load(tmp_path / "sweep/ensemble-5.json").predict(FRAME)
     np.testing.assert_allclose(chosen, 0.2 * merged + 0.8 * single[2], rtol=1e-12)
 
 
 def test_the_mean_prediction_of_an_ensemble_run_is_evaluated(tmp_path: Path) -> None:
     runs = trained(tmp_path / "runs", *((*SMALL, f"seed={seed}") for seed in range(2)))
     folder = merge(tmp_path / "merged", runs, [0.5, 0.5])
-    [scores] = evaluate(folder).members
+    [scores] = evaluate(folder).runs
     assert scores == evaluate(tmp_path / "runs").ensemble
 
 

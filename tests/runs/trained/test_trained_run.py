@@ -62,7 +62,7 @@ def test_pandas_columns_of_any_kind(sweep: Path) -> None:
 
 def test_missing_values_stand_for_the_training_median(sweep: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = mlplab.load(sweep / "0")
-    median = run.members[0].network.preprocessing.impute_value[0, 0, 1].item() + run.schema.inputs[1].offset
+    median = run.runs[0].network.preprocessing.impute_value[0, 0, 1].item() + run.schema.inputs[1].offset
     holes = FRAME.with_columns(x2=None)
     filled = FRAME.with_columns(x2=pl.lit(median))
     logging.getLogger("mlplab").propagate = True
@@ -83,7 +83,7 @@ def test_evaluate_gives_the_figures_of_the_training(sweep: Path) -> None:
     for index in range(2):
         report = evaluate(sweep / str(index))
         metrics = json.loads((sweep / str(index) / "metrics.json").read_text())
-        assert report.members[0] == {name: metrics[f"test/{name}"] for name in ("loss", "rmse", "mae", "r2")}
+        assert report.runs[0] == {name: metrics[f"test/{name}"] for name in ("loss", "rmse", "mae", "r2")}
         written = json.loads((sweep / str(index) / "evaluation.json").read_text())
         assert written["test/rmse"] == metrics["test/rmse"]
         assert written["rows"] == 9
@@ -95,7 +95,7 @@ def test_evaluate_on_another_file_by_hand(sweep: Path, tmp_path: Path) -> None:
     y = other["target"].to_numpy()
     report = evaluate(sweep, str(tmp_path / "other.csv"))
     predictions = [mlplab.load(sweep / str(index)).predict(other) for index in range(2)]
-    for scores, predicted in zip(report.members, predictions, strict=True):
+    for scores, predicted in zip(report.runs, predictions, strict=True):
         assert scores["rmse"] == pytest.approx(np.sqrt(np.mean((predicted - y) ** 2)), rel=1e-6)
     assert report.ensemble is not None
     assert report.ensemble["rmse"] == pytest.approx(np.sqrt(np.mean((np.mean(predictions, 0) - y) ** 2)))
@@ -103,7 +103,7 @@ def test_evaluate_on_another_file_by_hand(sweep: Path, tmp_path: Path) -> None:
     assert mean["mae"] == pytest.approx(
         np.mean([np.mean(np.abs(each - y)) for each in predictions]), rel=1e-6
     )
-    assert sd["rmse"] == pytest.approx(np.std([scores["rmse"] for scores in report.members], ddof=1))
+    assert sd["rmse"] == pytest.approx(np.std([scores["rmse"] for scores in report.runs], ddof=1))
     assert report.plain()["ensemble/test/rmse"] == report.ensemble["rmse"]
 
 
@@ -111,4 +111,4 @@ def test_an_ensemble_of_different_splits_is_not_scored_on_its_own_rows(tmp_path:
     train_into(tmp_path, [*SMALL, "data.split.seed=0"], [*SMALL, "data.split.seed=1"])
     report = evaluate(tmp_path)
     assert report.ensemble is None
-    assert len(report.members) == 2
+    assert len(report.runs) == 2

@@ -4,11 +4,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlplab.commands.report.comparison import Comparison, compared
-from mlplab.commands.report.curves import MOST_POINTS, read_curves
-from mlplab.figures import OF_RUN
+from mlplab.commands.report.curves import read_curves
+from mlplab.figures import RUN_FIGURES
 from mlplab.figures.files import read_figures
 from mlplab.figures.learning_curves import curves_of_runs, learning_curves
 from mlplab.figures.runs import KINDS, RunPoint, history, hyperparameter_importance, score_over
@@ -22,42 +22,49 @@ MOST_RUNS = 200
 MOST_KEYS = 8
 """Keys that vary of which there are charts at most."""
 
-ALL_POINTS, FEWEST_POINTS = 20_000, 50
-"""Points of the curves of many runs together, and of a run at least."""
-
-WIDE = 600
-"""Pixels from which a chart has a row of its own."""
+MOST_POINTS = 100
+"""Points of a curve that is one of many."""
 
 LABELS = 140
 """Pixels beside a chart, for its axis and its legend, that count towards its width on a page."""
 
 LOSSES = ("train/loss", "val/loss")
 
-Drawing = Mapping[str, Any]
-"""What the template shows as a chart: see `drawing`."""
+
+class Drawing(NamedTuple):
+    """A figure on a page.
+
+    Attributes:
+        title: written by the page, where it wraps; as is the subtitle.
+        label: for people who do not see the figure.
+        specification: of Vega-Lite, without the title.
+        max_width: in pixels; None if the figure keeps its width, and its box scrolls.
+    """
+
+    title: str
+    subtitle: str
+    label: str
+    specification: dict[str, Any]
+    max_width: float | None
 
 
 def drawing(name: str, specification: Mapping[str, Any]) -> Drawing:
-    """A figure's Vega-Lite specification, and its title, which the page writes: there it wraps.
-
-    A single view follows the width of its box. The views of a larger figure keep theirs: its box scrolls.
-    """
+    """A figure for a page. A single view follows the width of its box; views side by side keep theirs."""
     rest = {key: value for key, value in specification.items() if key not in ("title", "usermeta")}
     title = specification.get("title")
     title = title if isinstance(title, dict) else {"text": title}
-    text, subtitle = _text(title.get("text")) or name, _text(title.get("subtitle"))
-    width: Any = rest.get("width")
-    fits = {"mark", "layer"} & rest.keys() and isinstance(width, int | float)
-    if fits:
+    text, width = _text(title.get("text")) or name, rest.get("width")
+    max_width = None
+    if {"mark", "layer"} & rest.keys() and isinstance(width, int | float):
+        max_width = width + LABELS
         rest |= {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
-    return {
-        "title": text,
-        "subtitle": subtitle,
-        "label": _text(specification.get("description")) or text,
-        "specification": rest,
-        "max_width": width + LABELS if fits else None,
-        "is_wide": not fits or width > WIDE,
-    }
+    return Drawing(
+        title=text,
+        subtitle=_text(title.get("subtitle")),
+        label=_text(specification.get("description")) or text,
+        specification=rest,
+        max_width=max_width,
+    )
 
 
 def _text(text: Any) -> str:
@@ -68,7 +75,7 @@ def _text(text: Any) -> str:
 def figures_of(folder: Path) -> dict[str, Drawing]:
     """The figures in a folder by name, in the order in which they are read."""
     figures = read_figures(folder)
-    names = [name for name in dict.fromkeys((*OF_RUN, *figures)) if name in figures]
+    names = [name for name in dict.fromkeys((*RUN_FIGURES, *figures)) if name in figures]
     return {name: drawing(name.replace("_", " ").capitalize(), figures[name]) for name in names}
 
 
@@ -119,10 +126,9 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
         if any(point.is_scored for point in known):
             charts["score_over_" + re.sub(r"\W", "_", key)] = score_over(key, known, monitor, best_run)
     done = [run for run in comparison.ranked if run.done][:MOST_RUNS]
-    most = max(FEWEST_POINTS, min(MOST_POINTS, ALL_POINTS // max(1, len(done))))
-    curves = {comparison.name(run): read_curves(run.folder, [monitor], most).get(monitor) for run in done}
-    if known_curves := {name: curve for name, curve in curves.items() if curve}:
-        charts["curves"] = curves_of_runs(monitor, known_curves, list(map(comparison.name, comparison.best)))
+    read = ((comparison.name(run), read_curves(run.folder, [monitor], MOST_POINTS)) for run in done)
+    if curves := {name: curves[monitor] for name, curves in read if curves}:
+        charts["curves"] = curves_of_runs(monitor, curves, list(map(comparison.name, comparison.best)))
     return charts
 
 

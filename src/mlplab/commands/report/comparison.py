@@ -60,6 +60,11 @@ class Comparison:
         groups = configurations(self.runs, list(self.keys), self.monitor).values()
         return next(filter(None, ([run for run in runs if run.done] for runs in groups)), [])
 
+    @property
+    def noun(self) -> str:
+        """What a run is called: `trial` in a search."""
+        return "trial" if self.is_search else "run"
+
     def name(self, run: RunResult) -> str:
         """A run's folder, relative to the root."""
         return run.folder.relative_to(self.root).as_posix() if run.folder != self.root else run.folder.name

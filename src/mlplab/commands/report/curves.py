@@ -1,19 +1,15 @@
 """The curves of a run, from the event files that TensorBoard reads."""
 
 import math
-import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
-from google.protobuf.message import DecodeError
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 
 from mlplab.figures.learning_curves import Curve
 
 EVENT_FILES = "events.out.tfevents.*"
-
-LENGTH, CHECKSUM = struct.Struct("<Q"), 4
-"""The length of a record, and the bytes of a checksum."""
 
 MOST_POINTS = 300
 """Points of a curve that a chart shows at most."""
@@ -27,40 +23,24 @@ def read_curves(run: Path, names: Collection[str], most: int = MOST_POINTS) -> d
     """
     points: dict[str, dict[int, float]] = {name: {} for name in names}
     for path in sorted(run.rglob(EVENT_FILES)):
-        _read(path, points)
+        try:
+            _read(path, points)
+        except Exception:  # a damaged file may raise anything; what was read before is shown
+            continue
     curves = {name: thinned(sorted(curve.items()), most) for name, curve in points.items()}
     return {name: curve for name, curve in curves.items() if curve}
 
 
 def _read(path: Path, points: dict[str, dict[int, float]]) -> None:
     tags = [tag.encode() for tag in points]
-    try:
-        for record in _records(path.read_bytes()):
-            if not any(tag in record for tag in tags):  # parsing takes longer than reading
-                continue
-            event = Event.FromString(record)
-            for value in event.summary.value:
-                is_point = value.tag in points and value.HasField("simple_value") and event.step > 0
-                if is_point and math.isfinite(value.simple_value):
-                    points[value.tag][event.step] = value.simple_value
-    except (DecodeError, OSError):
-        pass  # what has been read until then is shown
-
-
-def _records(content: bytes) -> Iterator[bytes]:
-    """The complete records of an event file, each of which stands between its length and checksums.
-
-    The checksums are left alone: TensorBoard's own reader computes them in Python, which takes nine tenths of
-    its time.
-    """
-    start = 0
-    while start + LENGTH.size <= len(content):
-        (length,) = LENGTH.unpack_from(content, start)
-        start += LENGTH.size + CHECKSUM
-        if start + length + CHECKSUM > len(content):
-            return
-        yield content[start : start + length]
-        start += length + CHECKSUM
+    for record in RawEventFileLoader(str(path)).Load():
+        if not any(tag in record for tag in tags):  # parsing takes longer than reading
+            continue
+        event = Event.FromString(record)
+        for value in event.summary.value:
+            is_point = value.tag in points and value.HasField("simple_value") and event.step > 0
+            if is_point and math.isfinite(value.simple_value):
+                points[value.tag][event.step] = value.simple_value
 
 
 def thinned(curve: Curve, most: int) -> Curve:

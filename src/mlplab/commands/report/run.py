@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from mlplab.commands.render import format_score, network_name
+from mlplab.commands.render import format_score, main_scores
 from mlplab.commands.report.charts import curves_of, figures_of
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.tables import (
@@ -13,13 +13,12 @@ from mlplab.commands.report.tables import (
     columns_table,
     importance_in,
     read_json,
-    text_table,
     worst_rows,
 )
 from mlplab.commands.verdict import NAMES, verdict
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, MAIN, REGRESSION
 from mlplab.data.schema import Schema
-from mlplab.figures import OF_IMPORTANCE
+from mlplab.figures import IMPORTANCE
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.selection import RunResult
 
@@ -43,7 +42,7 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
     metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
     scores = _score_tables(metrics) if run.done else []
     names = [comparison.name(run) for run in comparison.runs]
-    of_root = importance_in(comparison.root, names) if len(names) == 1 else None
+    in_sweep = importance_in(comparison.root, names) if len(names) == 1 else None
     words = environment.get("command")
     return {
         "name": comparison.name(run),
@@ -55,8 +54,8 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
         "scores": scores,
         "validation": _validation(metrics),
         "curves": curves_of(run),
-        "figures": [chart for name, chart in figures_of(folder).items() if name not in OF_IMPORTANCE],
-        "importance": importance_in(folder) or of_root,
+        "figures": [chart for name, chart in figures_of(folder).items() if name != IMPORTANCE],
+        "importance": importance_in(folder) or in_sweep,
         "worst": worst_rows(folder, schema) if schema else [],
         "columns": columns_table(schema) if schema else None,
         "config": (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),
@@ -82,23 +81,20 @@ def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
     names = next((kind for kind in (CLASSIFICATION, REGRESSION) if f"test/{kind[0]}" in metrics), None)
     if names is None:
         return []
-
-    def row(title: str, before: str, after: str = "") -> list[str]:
-        return [title, *(format_score(metrics.get(f"{before}test/{name}{after}"), name) for name in names)]
-
-    models = {"": network_name(int(metrics.get("members", 1))), "members/": "its networks (mean)"}
-    models |= {f"{key}/": title for key, title in BASELINES[names].items()}
-    rows = [row(title, key) for key, title in models.items() if f"{key}test/{names[0]}" in metrics]
+    models = {BASELINES[names].get(name, name): scores for name, scores in main_scores(metrics).items()}
     before = f"test/{names[0]}/"
-    targets = [name.removeprefix(before) for name in metrics if name.startswith(before)]
-    head = [NAMES.get(name, name) for name in names]
-    tables = [
-        text_table("Test scores, on rows that took no part in training", ["model", *head], rows, marked=(0,))
-    ]
-    if targets:
-        of_targets = [row(target, "", f"/{target}") for target in targets]
-        tables.append(text_table("Test scores of each target", ["target", *head], of_targets))
-    return tables
+    targets = {
+        target: {name: metrics.get(f"test/{name}/{target}") for name in names}
+        for target in (name.removeprefix(before) for name in metrics if name.startswith(before))
+    }
+
+    def table(caption: str, noun: str, rows: Mapping[str, Mapping[str, float | None]]) -> TextTable:
+        head = [noun, *(NAMES.get(name, name) for name in names)]
+        cells = [[title, *map(format_score, scores.values(), names)] for title, scores in rows.items()]
+        return TextTable(caption, head, cells, marked=(0,) if rows is models else ())
+
+    tables = [table("Test scores, on rows that took no part in training", "model", models)]
+    return [*tables, table("Test scores of each target", "target", targets)] if targets else tables
 
 
 def _validation(metrics: Mapping[str, float]) -> str:

@@ -9,16 +9,16 @@ from mlplab.commands.render import format_mean, format_score
 from mlplab.commands.report.charts import MOST_RUNS, comparison_charts, drawing
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.run import run_part
-from mlplab.commands.report.tables import TextTable, ensembles_of, importance_in, text_table
-from mlplab.commands.results import averaged_over
-from mlplab.commands.results_search import counts_of
+from mlplab.commands.report.tables import TextTable, ensembles_of, importance_in
+from mlplab.commands.results import averaged_over, counts_of
 from mlplab.commands.verdict import NAMES
-from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION, sign_of
+from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.console import plural
 from mlplab.errors import UserError, reason_of
 from mlplab.runs.best_trial import BestTrial
+from mlplab.runs.folder import AS_PLANNED
 from mlplab.runs.ranking import score
-from mlplab.runs.selection import REPEATS, in_brief
+from mlplab.runs.selection import REPEATS, RunResult, in_brief
 
 NOTHING = "–"
 
@@ -30,11 +30,10 @@ log = logging.getLogger(__name__)
 
 def runs_part(comparison: Comparison) -> dict[str, Any]:
     """What the page shows about runs on one table."""
-    best, is_search = comparison.best, comparison.is_search
-    trial, notes = _read_best_trial(comparison) if is_search else (None, [])
+    trial, notes = _read_best_trial(comparison) if comparison.is_search else (None, [])
     charts = comparison_charts(comparison, trial)
     return {
-        "noun": "trial" if is_search else "run",
+        "noun": comparison.noun,
         "summary": _summary(comparison, trial),
         "notes": [*notes, *_notes(comparison)],
         "command": trial.command if trial else "",
@@ -43,44 +42,32 @@ def runs_part(comparison: Comparison) -> dict[str, Any]:
         "table": _table(comparison),
         "charts": [drawing(name, chart.to_dict(validate=False)) for name, chart in charts.items()],
         "importance": importance_in(comparison.root, list(map(comparison.name, comparison.runs))),
-        "best": run_part(comparison, best[0]) if best else None,
+        "best": run_part(comparison, comparison.best[0]) if comparison.best else None,
     }
 
 
 def _read_best_trial(comparison: Comparison) -> tuple[BestTrial | None, list[str]]:
-    """What a search says of its best trial, and sentences about what is missing or damaged."""
+    """What a search wrote of its best trial; None if that is damaged, or not the best of the trials now."""
     try:
         best = BestTrial.read(comparison.runs[0].folder.parent)
     except UserError as error:
         log.warning("%s", reason_of(error))
         return None, [reason_of(error)]
-    if best is None:
+    if best is None or best.trial not in [run.folder.name for run in comparison.best[:1]]:
         return None, ["The search has not ended, so its best trial has not been tested."]
-    sign, first = sign_of(best.monitor), next(iter(comparison.best), None)
-    if first and sign * first.metric(best.monitor) < sign * best.value:
-        return best, [f"{first.folder.name} is better: the search has gone on since it chose {best.trial}."]
     return best, []
 
 
 def _summary(comparison: Comparison, trial: BestTrial | None) -> str:
     """How many runs there are, which is the best, and on which rows it was chosen."""
-    monitor, counts = (
-        comparison.monitor,
-        counts_of(comparison.runs, "trial" if comparison.is_search else "run"),
-    )
+    counts = counts_of(comparison.runs, comparison.noun)
     if not comparison.best:
         return f"{counts}. None of them has finished."
-    best, value = comparison.name(comparison.best[0]), comparison.best[0].metric(monitor)
-    if trial:
-        best, value = trial.trial, trial.value
-    tested = "Test scores take no part in the choice."
-    if trial:
-        once = "The search used the test rows once, to score it."
-        tested = once if trial.test else "It has no test scores."
-    chosen = (
-        f"The best by {monitor} is {best} ({format_score(value, monitor)}), chosen on the validation rows."
-    )
-    return f"{counts}. {chosen} {tested}"
+    best, monitor = comparison.best[0], comparison.monitor
+    score = format_score(best.metric(monitor), monitor)
+    chosen = f"The best by {monitor} is {comparison.name(best)} ({score}), chosen on the validation rows."
+    once = "The search used the test rows once, to score it."
+    return f"{counts}. {chosen} {once if trial else 'Test scores take no part in the choice.'}"
 
 
 def _best_configuration(comparison: Comparison) -> TextTable | None:
@@ -89,26 +76,27 @@ def _best_configuration(comparison: Comparison) -> TextTable | None:
         return None
     values = map(in_brief, comparison.best[0].values(comparison.keys))
     rows = list(zip(comparison.keys, values, strict=True))
-    return text_table("The best configuration", ("hyperparameter", "value"), rows)
+    return TextTable("The best configuration", ("hyperparameter", "value"), rows)
 
 
 def _best_scores(comparison: Comparison) -> TextTable | None:
     """A row each for the best, the chosen ensembles and the baselines; None without scores."""
     best, metrics = comparison.best, comparison.metrics
     baselines = BASELINES[CLASSIFICATION if "test/log_loss" in metrics else REGRESSION]
-    means = {
-        title: [format_mean(score(best, prefix + name), name, with_se=False) for name in metrics]
-        for prefix, title in {"": "best", **{f"{key}/": title for key, title in baselines.items()}}.items()
-    }
-    rows = {f"best {'trial' if comparison.is_search else 'configuration'}": means.pop("best")}
-    for name, (count, scores) in ensembles_of(comparison.runs).items():
-        title = f"{name} ({plural(count, 'run')})"
-        rows[title] = [format_score(scores.get(metric), metric) for metric in metrics]
-    shown = [(title, *row) for title, row in (rows | means).items() if {*row[1:]} != {NOTHING}]
+
+    def means(title: str, prefix: str = "") -> list[str]:
+        return [title, *(format_mean(score(best, prefix + name), name, with_se=False) for name in metrics)]
+
+    rows = [means(f"best {'trial' if comparison.is_search else 'configuration'}")]
+    for name, ensemble in ensembles_of(comparison.runs).items():
+        scores = (format_score(ensemble.scores.get(metric), metric) for metric in metrics)
+        rows.append([f"{name} ({plural(len(ensemble.runs), 'run')})", *scores])
+    rows += [means(title, f"{key}/") for key, title in baselines.items()]
+    shown = [row for row in rows if {*row[1:]} != {NOTHING}]
     over = averaged_over(best)
     caption = "Scores of the best, of ensembles chosen on the validation rows, and of baselines"
     caption += f": mean ± SD over {over}" if over else ""
-    return text_table(caption, ["model", *map(_named, metrics)], shown, marked=(0,)) if shown else None
+    return TextTable(caption, ["model", *map(_named, metrics)], shown, marked=(0,)) if shown else None
 
 
 def _named(metric: str) -> str:
@@ -122,32 +110,32 @@ def _table(comparison: Comparison) -> TextTable:
 
     Of a search, only the best trial has test scores, so they are left out; the others may have fewer epochs.
     """
-    runs, keys, is_search = comparison.ranked, comparison.keys, comparison.is_search
-    known = comparison.metrics[:1] if is_search else comparison.metrics
-    metrics = [name for name in known if any(math.isfinite(run.metric(name)) for run in runs)]
-    repeats = [key for key in REPEATS if len({run.values([key]) for run in runs}) > 1]
-    rows = []
-    for run in runs:
-        status, reason = (str(run.metrics.get(key, "")) for key in ("status", "reason"))
-        rows.append(
-            [
-                comparison.name(run),
-                *map(in_brief, run.values((*keys, *repeats))),
-                *(format_score(run.metric(name), name) for name in metrics),
-                *[str(run.metrics.get("epochs", NOTHING))] * is_search,
-                f"{status}: {reason}" if reason and status not in ("done", "pruned") else status,
-            ]
-        )
-    short = [key.removeprefix("data.") for key in repeats]
-    others = [*["epochs"] * is_search, "status"]
-    head = ["trial" if is_search else "run", *keys.values(), *short, *map(_named, metrics), *others]
-    return text_table(
+    runs, known = comparison.ranked, comparison.metrics[: 1 if comparison.is_search else None]
+    repeats = {
+        key: key.removeprefix("data.") for key in REPEATS if len({run.values([key]) for run in runs}) > 1
+    }
+    columns = {comparison.noun: list(map(comparison.name, runs))}
+    for key, short in (comparison.keys | repeats).items():
+        columns[short] = [in_brief(*run.values([key])) for run in runs]
+    for metric in known:
+        if any(math.isfinite(run.metric(metric)) for run in runs):
+            columns[_named(metric)] = [format_score(run.metric(metric), metric) for run in runs]
+    if comparison.is_search:
+        columns["epochs"] = [str(run.metrics.get("epochs", NOTHING)) for run in runs]
+    columns["status"] = [_status(run) for run in runs]
+    return TextTable(
         f"Best first by {comparison.monitor}; the best configuration is marked",
-        head,
-        rows,
-        text=[k for k in range(len(head)) if not all(NUMBER.fullmatch(row[k]) for row in rows)],
+        head=[*columns],
+        rows=list(zip(*columns.values(), strict=True)),
+        text=[k for k, cells in enumerate(columns.values()) if not all(map(NUMBER.fullmatch, cells))],
         marked=[number for number, run in enumerate(runs) if run in comparison.best],
     )
+
+
+def _status(run: RunResult) -> str:
+    """The status of a run, and the reason why it failed or diverged."""
+    status, reason = (str(run.metrics.get(key, "")) for key in ("status", "reason"))
+    return f"{status}: {reason}" if reason and status not in AS_PLANNED else status
 
 
 def _notes(comparison: Comparison) -> list[str]:

@@ -1,24 +1,24 @@
-"""Tables of a page, as text: the columns of the data, the worst rows, and what other commands have left."""
+"""Tables of a page: the columns of the data, the worst rows, and what other commands have left."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
-from mlplab.commands.render import NOT_A_TEST, format_score
+from mlplab.commands.importance import Importance
 from mlplab.commands.report.charts import figures_of
 from mlplab.console import plural
+from mlplab.data.class_labels import label_values
 from mlplab.data.schema import ColumnRow, Schema, column_rows
-from mlplab.data.task import label_values
-from mlplab.errors import listed
-from mlplab.figures import OF_IMPORTANCE
-from mlplab.runs.discovery import ENSEMBLE_FILE, is_ensemble
+from mlplab.errors import UserError, listed
+from mlplab.figures import IMPORTANCE
 from mlplab.runs.folder import TEST_PREDICTIONS
 from mlplab.runs.predictions import prediction_names
 from mlplab.runs.selection import RunResult
-from mlplab.runs.trained.chosen_ensemble import IMPORTANCE_FILE
+from mlplab.runs.trained.chosen_ensemble import ENSEMBLE_FILE, ChosenEnsemble
 
 MOST_COLUMNS = 500
 """Columns that the page lists at most."""
@@ -32,24 +32,20 @@ MOST_TARGETS = 4
 MOST_NAMES = 5
 """Runs that are named at most."""
 
-TextTable = Mapping[str, Any]
-"""What the template shows as a table: see `text_table`."""
 
-
-def text_table(
-    caption: str,
-    head: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    text: Collection[int] = (0,),
-    marked: Collection[int] = (),
-) -> TextTable:
+class TextTable(NamedTuple):
     """A table whose first column names its rows.
 
-    Args:
+    Attributes:
         text: the numbers of the columns with text; all others are aligned as numbers.
         marked: the numbers of the rows that stand out.
     """
-    return {"caption": caption, "head": head, "rows": rows, "text": text, "marked": marked}
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    text: Collection[int] = (0,)
+    marked: Collection[int] = ()
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -67,7 +63,7 @@ def columns_table(schema: Schema) -> TextTable:
     shown = 4 if any(note for *_, note in rows) else 3
     more = f", of which the first {MOST_COLUMNS} are shown" * (len(rows) > MOST_COLUMNS)
     cells = [row[:shown] for row in rows[:MOST_COLUMNS]]
-    return text_table(f"{plural(len(rows), 'column')}{more}", ColumnRow._fields[:shown], cells, text=range(4))
+    return TextTable(f"{plural(len(rows), 'column')}{more}", ColumnRow._fields[:shown], cells, text=range(4))
 
 
 def worst_rows(run: Path, schema: Schema) -> list[TextTable]:
@@ -82,23 +78,22 @@ def worst_rows(run: Path, schema: Schema) -> list[TextTable]:
     names = prediction_names(schema)
     if not {*names, *schema.targets} <= set(frame.columns):
         return []
-    row = pl.first().alias("row")
+    row, true = pl.first().alias("row"), pl.col(schema.targets[0])
     if schema.classes:
         labels = label_values(schema.classes, schema.class_kind).cast(pl.String)
-        true, predicted = pl.col(schema.targets[0]), pl.col(names[0])
-        of_true = pl.coalesce(
+        probability = pl.coalesce(
             pl.when(true == label).then(pl.col(name)) for label, name in zip(labels, names[1:], strict=True)
-        )
-        probability = of_true.cast(pl.Float64, strict=False).alias("probability")
-        table = frame.select(row, true.alias("true"), predicted.alias("predicted"), probability)
-        worst = table.drop_nulls().sort("probability", maintain_order=True)
+        ).cast(pl.Float64, strict=False)
+        chosen = pl.col(names[0]).alias("predicted")
+        worst = frame.select(row, true.alias("true"), chosen, probability.alias("probability")).drop_nulls()
+        worst = worst.sort("probability", maintain_order=True)
         return [_rows("The lowest probabilities of the true class", worst, text=(1, 2))]
     tables = []
     for target, name in list(zip(schema.targets, names, strict=True))[:MOST_TARGETS]:
-        true, predicted = (pl.col(column).cast(pl.Float64, strict=False) for column in (target, name))
-        error = (predicted - true).alias("error")
-        table = frame.select(row, true.alias("true"), predicted.alias("predicted"), error).drop_nulls()
-        worst = table.sort(pl.col("error").abs(), descending=True, maintain_order=True)
+        numbers = pl.col(target).alias("true"), pl.col(name).alias("predicted")
+        shown = frame.select(row, *(number.cast(pl.Float64, strict=False) for number in numbers))
+        worst = shown.with_columns(error=pl.col("predicted") - pl.col("true")).drop_nulls()
+        worst = worst.sort(pl.col("error").abs(), descending=True, maintain_order=True)
         tables.append(_rows(f"{target}: the largest errors", worst))
     return tables
 
@@ -108,11 +103,11 @@ def _rows(caption: str, worst: pl.DataFrame, text: Collection[int] = ()) -> Text
     cells = [
         [cell if isinstance(cell, str) else f"{cell:.5g}" for cell in row] for row in worst.head(WORST).rows()
     ]
-    return text_table(caption, worst.columns, cells, text)
+    return TextTable(caption, worst.columns, cells, text)
 
 
 def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str, Any] | None:
-    """The importance of the columns in the folder of a run or a sweep: of which runs and rows, and figures.
+    """The importance of the columns in the folder of a run or a sweep: its basis, table and figure.
 
     Args:
         runs: of a sweep, the names of runs on one table.
@@ -120,63 +115,27 @@ def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str
     Returns:
         None if there is none, if it is of none of these runs, or if its file is damaged.
     """
-    content = read_json(folder / IMPORTANCE_FILE)
-    try:
-        rows = [
-            (str(column["name"]), f"{float(column['mean']):.4g}", f"{float(column['sd']):.2g}")
-            for column in content["columns"]
-        ]
-        metric, error, repeats = content["metric"], float(content["error"]), content["repeats"]
-        basis = f"on {int(content['rows']):,} rows ({content['source']})"
-        basis += "." if content["part"] == "test" else f"; {NOT_A_TEST}."
-        names = list(map(str, content["runs"]))
-    except (KeyError, TypeError, ValueError):
+    importance = Importance.read(folder)
+    if not importance or (runs is not None and set(runs).isdisjoint(importance.runs)):
         return None
-    if runs is not None and not set(names) & set(runs):
-        return None
-    caption = (
-        f"Increase of {metric} ({error:.4g}) when a column is shuffled: mean and SD of {repeats} shuffles"
-    )
+    rows = [(column.name, f"{column.mean:.4g}", f"{column.sd:.2g}") for column in importance.columns]
+    increase = f"Increase of {importance.metric} ({importance.error:.4g}) when a column is shuffled"
+    chosen = f"{plural(len(importance.runs), 'run')} ({listed(importance.runs, MOST_NAMES)})"
     figures = figures_of(folder)
     return {
-        "basis": f"Of {plural(len(names), 'run')} ({listed(names, MOST_NAMES)}), {basis}",
-        "table": text_table(caption, ("column", "increase", "SD"), rows),
-        "figures": [figures[name] for name in OF_IMPORTANCE if name in figures],
+        "basis": "; ".join([f"Of {chosen}", *importance.basis]) + ".",
+        "table": TextTable(f"{increase}: mean and SD", ("column", "increase", "SD"), rows),
+        "figures": [figures[IMPORTANCE]] if IMPORTANCE in figures else [],
     }
 
 
-def read_ensemble(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """The weights of the runs of a chosen ensemble, by name, and its scores, by metric, such as `test/rmse`.
-
-    Both are empty if the folder is something else, or its file is damaged.
-    """
-    saved = read_json(folder / ENSEMBLE_FILE) if is_ensemble(folder) else {}
-    try:
-        weights = {str(name): float(weight) for name, weight in saved.pop("runs").items()}
-        return weights, {name: float(value) for name, value in saved.items()}
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return {}, {}
-
-
-def ensemble_table(folder: Path) -> TextTable | None:
-    """The weights of the runs of a chosen ensemble, and its scores; None if the folder is something else."""
-    weights, scores = read_ensemble(folder)
-    shown = ", ".join(f"{name} {format_score(value, name)}" for name, value in scores.items())
-    rows = [(name, f"{weight:.4g}") for name, weight in weights.items()]
-    return text_table(f"Chosen ensemble: {shown}", ("run", "weight"), rows) if rows else None
-
-
-def ensembles_of(runs: Sequence[RunResult]) -> dict[str, tuple[int, dict[str, float]]]:
-    """The ensembles that were chosen among some runs, beside whose folders theirs are.
-
-    Returns:
-        By the name of its folder, the number of runs in an ensemble and its scores.
-    """
-    ensembles, names = {}, {run.folder for run in runs}
-    for folder in sorted(
-        folder for parent in {run.folder.parent for run in runs} for folder in parent.iterdir()
-    ):
-        weights, scores = read_ensemble(folder)
-        if weights and {folder.parent / name for name in weights} <= names:
-            ensembles[folder.name] = len(weights), scores
+def ensembles_of(runs: Sequence[RunResult]) -> dict[str, ChosenEnsemble]:
+    """The ensembles that were chosen among some runs, by name; damaged files are left out."""
+    folders, ensembles = {run.folder for run in runs}, {}
+    for sweep in sorted({folder.parent for folder in folders}):
+        for path in sorted(path for path in sweep.iterdir() if ENSEMBLE_FILE.fullmatch(path.name)):
+            with suppress(UserError):
+                ensemble = ChosenEnsemble.read(path)
+                if {sweep / name for name in ensemble.runs} <= folders:
+                    ensembles[path.stem] = ensemble
     return ensembles

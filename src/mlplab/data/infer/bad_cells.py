@@ -6,6 +6,7 @@ A cell of a numeric column that is not a number may be a typing mistake, a sign 
 
 import re
 import shlex
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -35,7 +36,7 @@ MAX_NAMED = 10
 """The largest number of distinct bad values that a remedy lists."""
 
 MAX_MISSING_SHARE = 0.05
-"""The largest share of rows with bad values of unknown meaning that may be missing values."""
+"""The largest share of rows with bad words of unknown meaning that may be missing values."""
 
 
 def check_cells(reader: TableReader) -> None:
@@ -58,34 +59,32 @@ def check_cells(reader: TableReader) -> None:
         column.faults = [Fault(what, reader.place(row, column), shortened(text), expected, remedy)]
 
 
-def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> list[str]:
-    """What to do, the most likely first."""
-    name, role = column.name, column.role
-    is_input, may_be_categories = role == "input", _may_be_categories(column, reader)
-    if is_input and _matches(column, LONG_INTEGER):
-        return [f"{typed(name, 'identifier')} leaves it out, =categorical keeps all digits"]
-    remedies, missing = list[str](), list[str]()
-    have_digits = column.bad_texts.str.contains(r"\d").any()
-    if may_be_categories:
-        alone = f" data.target={shlex.quote(name)}" if len(reader.spec.named("target")) > 1 else ""
-        categorical = typed(name, "categorical") if is_input else f"task=multiclass{alone}"
-        remedies.append(f"if its values are {'categories' if is_input else 'classes'}: {categorical}")
+def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> Iterator[str]:
+    """What to do: declare categories, declare missing values, correct the cells, leave the column out."""
+    name, role, is_input = column.name, column.role, column.role == "input"
+    alone = f" data.target={shlex.quote(name)}" if len(reader.spec.named("target")) > 1 else ""
+    categorical = typed(name, "categorical") if is_input else f"task=multiclass{alone}"
+    if _matches(column, LONG_INTEGER) and role in ("input", "target"):
+        if is_input:
+            yield f"{typed(name, 'identifier')} leaves it out, =categorical keeps all digits"
+        else:
+            yield f"write it in a larger unit; or, if its values are classes: {typed(name, 'categorical')}"
+        return
+    if may_be_categories := _may_be_categories(column, reader):
+        yield f"if its values are {'categories' if is_input else 'classes'}: {categorical}"
     if _may_be_missing(column):
         drop_rows = role == "target" and not reader.spec.drop_missing_targets
         more = " data.missing_target=drop (drops those rows)" if drop_rows else " (in all columns)"
-        missing.append(f"if it stands for a missing value: {na_values}{more}")
-    remedies += [] if have_digits else missing
-    if column.kind == "numeric":
-        is_comma = reader.source.dialect and _matches(column, COMMA)
-        plain = "write plain numbers (no thousands separators, no units)"
-        remedies.append("if a comma marks decimals: 'data.decimal=\",\"'" if is_comma else plain)
+        yield f"if it stands for a missing value: {na_values}{more}"
+    if column.kind != "numeric":
+        yield "correct it, or remove such rows"
+    elif reader.source.dialect and _matches(column, COMMA):
+        yield "if a comma marks decimals: 'data.decimal=\",\"'"
+    else:
+        yield "write plain numbers (no thousands separators, no units)"
     if is_input:
         drop = f"{typed(name, 'drop')} leaves the column out"
-        other = f"or set its kind: {typed(name, 'categorical')} (or drop)"
-        remedies.append(drop if may_be_categories else other)
-    elif column.kind != "numeric":
-        remedies.append("correct it, or remove such rows")
-    return [*remedies, *(missing if have_digits else ())]
+        yield drop if may_be_categories else f"or set its kind: {categorical} (or drop)"
 
 
 def _matches(column: InferredColumn, pattern: str) -> bool:
@@ -98,25 +97,26 @@ def _look_missing(column: InferredColumn) -> bool:
 
 
 def _may_be_missing(column: InferredColumn) -> bool:
-    """Whether the bad cells may be declared as missing values: not if so many cells are bad that this seems
-    intended, or if a remedy cannot list all texts."""
+    """Whether a remedy can list the bad texts, and they are signs or words for missing values, or few cells
+    without digits."""
     rows = column.filled + column.missing + column.bad
+    is_rare = column.bad == 1 or column.bad <= MAX_MISSING_SHARE * rows
     return (
         column.role not in ("weight", "time")
         and len(column.bad_texts) <= MAX_NAMED
-        and not _matches(column, f"{COMMA}|{LONG_INTEGER}")
         and bool(column.bad_texts.str.contains(TYPEABLE).all())
-        and (column.bad == 1 or column.bad <= MAX_MISSING_SHARE * rows or _look_missing(column))
+        and (_look_missing(column) or (is_rare and not column.bad_texts.str.contains(r"\d").any()))
     )
 
 
 def _may_be_categories(column: InferredColumn, reader: TableReader) -> bool:
     """Whether a few values repeat, some of them not numbers: `0, 1, 2, 3+`, or codes such as `136A`."""
+    texts = column.bad_texts
     if column.role not in ("input", "target") or column.kind != "numeric":
         return False
-    if _look_missing(column) or column.bad_texts.str.contains(NUMBER).any():
+    if _look_missing(column) or texts.str.contains(NUMBER).any():
         return False
     values = reader.values(column)
-    distinct = len(np.unique(values[np.isfinite(values)])) + len(column.bad_texts)
-    have_digits = column.bad_texts.str.contains(r"\d").any()
+    distinct = len(np.unique(values[np.isfinite(values)])) + len(texts)
+    have_digits = texts.str.contains(r"\d").any()
     return distinct <= MAX_CATEGORIES or (have_digits and 2 * distinct <= column.filled + column.bad)

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 
 from mlplab.data.dates import DATE_PARTS, LAST_YEAR
 from mlplab.data.infer.bad_cells import check_cells
-from mlplab.data.infer.class_target import class_fault, constant_fault, find_classes, number_note
+from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes, number_note
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.suspicious_numbers import (
     compact_date_note,
@@ -48,8 +48,8 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
         if is_number and column.range and not column.faults:
             column.sentinels = sentinels(reader.values(column), *column.range, column.definition.offset)
     leave_out_row_numbers(reader)
-    found = (text for column in reader.columns for text in column.sentinels)
-    na_values = dict.fromkeys([*reader.spec.na_values, *found])
+    likely = (text for column in reader.columns for text in column.sentinels)
+    na_values = dict.fromkeys([*reader.spec.na_values, *likely])
     for column in reader.columns:
         column.note = column.note or _note(column, na_values, reader)
     return [*reader.columns, *_unread(reader)]

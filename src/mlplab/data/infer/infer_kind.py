@@ -76,17 +76,6 @@ def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:
     return "categorical"
 
 
-def target_kind(kind: InferredKind, texts: pl.Series, *, of_classes: bool) -> Kind:
-    """The kind of a target with these texts: numeric or categorical.
-
-    Args:
-        kind: the kind of an input with these texts.
-        of_classes: whether the target must be classes; then text such as `3+` is one beside numbers.
-    """
-    all_numbers = texts.cast(pl.Float64, strict=False).is_finite().fill_null(value=False).all()
-    return "numeric" if kind == "numeric" and (all_numbers or not of_classes) else "categorical"
-
-
 def date_format_of(texts: pl.Series, where: str, name: str) -> str:
     """The format of dates in text.
 

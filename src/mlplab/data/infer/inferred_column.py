@@ -10,7 +10,7 @@ import polars as pl
 from jaxtyping import Float
 
 from mlplab.data.dates import DATE_PARTS
-from mlplab.data.infer.infer_kind import InferredKind, date_format_of, infer_kind, target_kind
+from mlplab.data.infer.infer_kind import InferredKind, date_format_of, infer_kind
 from mlplab.data.infer.table_spec import Role
 from mlplab.data.parse import INT64_LIMIT, NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
 from mlplab.data.schema import ClassKind, Column
@@ -37,7 +37,7 @@ class InferredColumn:
         kind: the kind that users see.
         definition: how its cells are read, text as categories; once inferred, an input of the schema.
         certain: whether cells of a different kind are mistakes, rather than a sign that the kind is wrong.
-        of_classes: whether it must be classes.
+        must_be_classes: whether it must be classes.
         location: the position of its features in the matrix that it is read into.
         filled: number of cells of the kind.
         missing: number of empty cells.
@@ -61,7 +61,7 @@ class InferredColumn:
     kind: InferredKind
     definition: Column
     certain: bool = True
-    of_classes: bool = False
+    must_be_classes: bool = False
     location: slice = field(default_factory=lambda: slice(0))
     filled: int = 0
     missing: int = 0
@@ -82,6 +82,17 @@ class InferredColumn:
         """Sets how the cells are read."""
         self.kind, offset, parts = kind, self.definition.offset, DATE_PARTS if kind == "date" else ()
         self.definition = Column(self.name, kind, offset=offset, format=date_format, parts=parts)
+
+    def kind_of(self, texts: pl.Series, filled: int, rows: int) -> InferredKind:
+        """The kind of a column with these texts (see `infer_kind`); a target is numeric or categorical.
+
+        If it must be classes, text such as `3+` is one beside numbers.
+        """
+        kind = infer_kind(texts, filled, rows)
+        if self.role != "target":
+            return kind
+        all_numbers = texts.cast(pl.Float64, strict=False).is_finite().fill_null(value=False).all()
+        return "numeric" if kind == "numeric" and (all_numbers or not self.must_be_classes) else "categorical"
 
     def leave_out(self, kind: InferredKind, why: str) -> None:
         """Excludes the column from the inputs, with its kind and the reason."""
@@ -145,8 +156,8 @@ class InferredColumn:
         empty += int(features[0].is_nan().sum()) if has_nan(features[0]) else 0
         self.filled += len(cells) - empty
         self.missing += empty - len(bad)
-        for feature, of_feature in enumerate(features):
-            low, high = of_feature.min(), of_feature.max()
+        for feature, values in enumerate(features):
+            low, high = values.min(), values.max()
             if isinstance(low, float) and isinstance(high, float):
                 self.low[feature] = min(self.low[feature], low)
                 self.high[feature] = max(self.high[feature], high)
@@ -181,13 +192,11 @@ class InferredColumn:
         Raises:
             UserError: if it contains dates in no known format, or in several.
         """
-        if not self.certain and (self.bad > self.filled or (self.bad and self.of_classes)):
+        if not self.certain and (self.bad > self.filled or (self.bad and self.must_be_classes)):
             self.read_as("categorical")
             return True
         if self.texts is not None and not self.certain:
-            kind = infer_kind(self.texts, self.filled, rows=self.filled + self.missing)
-            if self.role == "target":
-                kind = target_kind(kind, self.texts, of_classes=self.of_classes)
+            kind = self.kind_of(self.texts, self.filled, rows=self.filled + self.missing)
             if kind in ("numeric", "date"):
                 self.certain = True
                 self.read_as(kind, date_format_of(self.texts, where, self.name) if kind == "date" else "")

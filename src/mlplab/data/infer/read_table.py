@@ -76,7 +76,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         what = f"has no column that can be an input ({reasons or 'there is no other'})"
         raise UserError(Fault(what, where, remedy=remedy))
     for column in columns:
-        if column.texts is not None and (column.is_input or column.role in ("group", "class")):
+        if column.texts is not None and (column.is_input or column.role == "group"):
             _recode(reader.values(column), column.kind, column.texts)
     classes = next((column.classes for column in columns if column.classes), Classes("text", {}))
     schema = Schema(
@@ -89,12 +89,8 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         left_out=left_out,
     )
     keep = [column.location.start + feature for column in inputs for feature in column.keep]
-    keys = [
-        (column.role, () if column.texts is None else tuple(column.texts.sort()))
-        for column in columns
-        if column.role in ("group", "time", "class")
-    ]
-    return Table.of(where, schema, _compacted(reader.features, keep), reader.others, keys)
+    split_roles = [column.role for column in columns if column.role in ("group", "time")]
+    return Table.of(where, schema, _compacted(reader.features, keep), reader.others, split_roles)
 
 
 def _warn(columns: Mapping[str, str], source: Source, action: str = "") -> None:
@@ -119,7 +115,7 @@ def _compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> 
     rows, width = len(matrix), len(keep)
     if list(keep) == list(range(matrix.shape[1])):
         return matrix
-    kept = matrix.reshape(-1)[: rows * width].reshape(rows, width)
+    compacted = matrix.reshape(-1)[: rows * width].reshape(rows, width)
     for start in range(0, rows, BLOCK):
-        kept[start : start + BLOCK] = matrix[start : start + BLOCK][:, keep]
-    return kept
+        compacted[start : start + BLOCK] = matrix[start : start + BLOCK][:, keep]
+    return compacted

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from math import ceil, log10
 
 import numpy as np
-import polars as pl
 from jaxtyping import Float
 
 from mlplab.data.dates import parse_datetime
@@ -24,7 +23,7 @@ MIN_IDENTIFIERS = 100
 """Number of rows below which distinct whole numbers are not suspicious."""
 
 FIRST_ROWS = 4096
-"""Number of rows that are checked before a column is scanned again."""
+"""Number of rows that are checked before all others."""
 
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|#")
 
@@ -67,13 +66,8 @@ def leave_out_row_numbers(reader: TableReader) -> None:
     for column in row_numbers:
         keep = f"{typed(column.name, 'numeric')} keeps it"
         column.leave_out("row number", f"a row number, which is useless for new rows; {keep}")
-    may_identify = [c for c in complete if c.is_input and _may_identify(c, reader)]
-    integers = {column.name: pl.Series(dtype=pl.Int64) for column in may_identify}
-    for frame in reader.blocks(integers) if integers else ():  # again: with all digits
-        for name, of_column in integers.items():
-            of_column.append(cells_of(frame, name).cast(pl.Int64, strict=False))
-    for column in may_identify:
-        if integers[column.name].drop_nulls().n_unique() == reader.rows:
+    for column in complete:
+        if column.is_input and _may_identify(column, reader):
             drop = typed(column.name, "drop")
             column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
 
@@ -113,15 +107,18 @@ def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> b
 
 
 def _may_identify(column: InferredColumn, reader: TableReader) -> bool:
-    """Whether a column's first rows have distinct whole numbers, and its range has enough for all rows."""
+    """Whether a column has distinct whole numbers, as far as its type can tell, and they are no dates."""
     dtype, (low, high) = reader.source.schema[column.name], column.range or (0, 0)
-    first = reader.values(column)[:FIRST_ROWS]
+    values = reader.values(column)
+    first, largest = values[:FIRST_ROWS], max(map(abs, (column.low[0], column.high[0])))
     if reader.rows < MIN_IDENTIFIERS or high - low < reader.rows - 1 or _has_range_of_dates(column):
         return False
     if not (dtype.is_integer() or is_text(dtype)) or len(np.unique(first)) < len(first):
         return False
     whole = first.astype(np.float64) + column.definition.offset
-    return bool((np.abs(whole - np.round(whole)) <= np.spacing(np.abs(first))).all())
+    if (np.abs(whole - np.round(whole)) > np.spacing(np.abs(first))).any():
+        return False
+    return np.spacing(values.dtype.type(largest)) > 0.5 or len(np.unique(values)) == len(values)
 
 
 def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> dict[str, int]:
@@ -146,20 +143,20 @@ def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset
     others = ~np.any(blocks, axis=0)
     if others.sum() < MIN_OTHERS:
         return {}
-    found: dict[str, int] = {}
+    likely: dict[str, int] = {}
     for end, block in zip(ends, blocks, strict=True):
         nearest = np.abs(np.where(others, distinct, np.inf) - end).argmin()
         gap = np.abs(distinct[block] - distinct[nearest]).min()
         span, widest = np.ptp(distinct[others]), np.diff(distinct[others]).max()
         is_apart = gap >= MIN_GAP_RATIO * widest
         if end < 0 and end == low:
-            likely = distinct[nearest] >= 0 or is_apart
+            is_likely = distinct[nearest] >= 0 or is_apart
         else:
-            likely = is_apart and (gap >= span or counts[block].sum() > counts[nearest])
-        if likely and counts[block].sum() > 1:
+            is_likely = is_apart and (gap >= span or counts[block].sum() > counts[nearest])
+        if is_likely and counts[block].sum() > 1:
             for value, count in zip(distinct[block].tolist(), counts[block].tolist(), strict=True):
-                found[_number_text(value, offset)] = count
-    return found
+                likely[_number_text(value, offset)] = count
+    return likely
 
 
 def sentinel_note(column: InferredColumn, na_values: Iterable[str], reader: TableReader) -> str:

@@ -3,6 +3,7 @@
 How a column is read is inferred from the first rows. If later rows contradict that, all rows are read again.
 """
 
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import polars as pl
 from jaxtyping import Float, Float64
 
 from mlplab.data.dates import is_datetime
-from mlplab.data.infer.infer_kind import date_format_of, infer_kind, known_kind, target_kind
+from mlplab.data.infer.infer_kind import date_format_of, known_kind
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import KEYS, Role, TableSpec, titled, typed
 from mlplab.data.io.source import Source
@@ -145,20 +146,23 @@ class TableReader:
         spec, dtype, cells = self.spec, self.source.schema[name], cells_of(self.sample, name)
         numeric_target = role == "target" and spec.asks_for_numbers
         declared = spec.declared.get(name, "numeric" if numeric_target else "")
-        declared = {"weight": "numeric", "group": "categorical", "class": "categorical"}.get(role, declared)
+        declared = {"weight": "numeric", "group": "categorical"}.get(role, declared)
         is_number = role == "target" or declared in ("numeric", "boolean")
         is_class = role == "target" and dtype == pl.Boolean and len(spec.named("target")) > 1
         if dtype.is_nested() or dtype in UNREADABLE or is_class or (is_number and is_datetime(dtype)):
             remedy = typed(name, "drop") if role == "input" else f"choose a different {KEYS[role]}"
+            remedy = f"predict it alone: data.target={shlex.quote(name)}" if is_class else remedy
             what = f"has type {dtype}, which cannot be read as {declared or role}"
             raise UserError(Fault(what, f"{self.source.where}, {titled(name, role)}", remedy=remedy))
-        known = known_kind(name, declared, dtype)
-        kind, date_format = known or (self._kind_by_texts(cells, role), "")
+        known, must_be_classes = known_kind(name, declared, dtype), role == "target" and spec.asks_for_classes
+        certain = known is not None or role == "time"
+        column = InferredColumn(
+            name, role, "categorical", Column(name, "categorical"), certain, must_be_classes
+        )
+        kind, date_format = known or (self._kind_by_texts(cells, column), "")
         if kind == "date" and not date_format:
             texts = parse_str(cells, spec.na_values).drop_nulls().unique(maintain_order=True)
             date_format = date_format_of(texts, self.source.where, name)
-        certain, of_classes = known is not None or role == "time", role == "target" and spec.asks_for_classes
-        column = InferredColumn(name, role, kind, Column(name, kind), certain, of_classes)
         column.read_as(kind, date_format)
         if kind in ("numeric", "date") and role == "input" and not spec.raw:
             column.reset(0)
@@ -168,7 +172,7 @@ class TableReader:
             column.definition = replace(column.definition, offset=offset)
         return column
 
-    def _kind_by_texts(self, cells: pl.Series, role: Role) -> Kind:
+    def _kind_by_texts(self, cells: pl.Series, column: InferredColumn) -> Kind:
         na_values, rows = self.spec.na_values, len(cells)
         is_filled = cells.dtype == pl.String and cells.null_count() < rows
         if is_filled and not na_values and plain_floats(cells) is not None:  # for speed in wide tables
@@ -176,10 +180,8 @@ class TableReader:
         texts = parse_str(cells, na_values).drop_nulls()
         if self.source.decimal_comma:
             texts = texts.str.replace(",", ".", literal=True)
-        kind = infer_kind(texts.unique(), len(texts), rows)
-        if role == "target":
-            return target_kind(kind, texts, of_classes=self.spec.asks_for_classes)
-        otherwise: Kind = "date" if role == "time" else "categorical"
+        kind = column.kind_of(texts.unique(), len(texts), rows)
+        otherwise: Kind = "date" if column.role == "time" else "categorical"
         return kind if kind in ("numeric", "date") else otherwise
 
     def _read_cells(self, column: InferredColumn, frame: pl.DataFrame, start: int) -> list[pl.Series]:
@@ -212,12 +214,12 @@ class TableReader:
 
     def _na_values(self) -> list[str]:
         """Missing values as the sample spells them, with the spaces around them."""
-        found = set(self.spec.na_values)
+        spellings = set(self.spec.na_values)
         for name, dtype in self.source.schema.items():
             if dtype == pl.String:
                 cells = cells_of(self.sample, name).drop_nulls().unique()
-                found |= set(cells.filter(cells.str.strip_chars().is_in(NA_VALUES)))
-        return sorted(found - {""})
+                spellings |= set(cells.filter(cells.str.strip_chars().is_in(NA_VALUES)))
+        return sorted(spellings - {""})
 
 
 def _locate(columns: Iterable[InferredColumn]) -> int:

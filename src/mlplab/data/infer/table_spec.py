@@ -12,15 +12,14 @@ from mlplab.data.schema import Task
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, listed
 
-Role = Literal["input", "target", "weight", "group", "time", "class"]
-"""What a column is used for; the last three roles are for the split."""
+Role = Literal["input", "target", "weight", "group", "time"]
+"""What a column is used for; the last two roles are for the split."""
 
 KEYS: Mapping[Role, str] = {
     "target": "data.target",
     "weight": "data.weight",
     "group": "data.split.group",
     "time": "data.split.time",
-    "class": "data.split.stratify",
 }
 """The key that names a column in a role."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import polars as pl
 from jaxtyping import Bool, Float, Float64, Int64
 
 from mlplab.data.splits.split import Rows, sample_rows
@@ -127,15 +128,16 @@ class RowKeys:
         """Which of some rows have a known key in their cell or in a neighbouring one, on the nearer sides.
 
         Args:
-            known: keys of features, and of features and targets; both are sorted.
+            known: keys of features, and of features and targets.
         """
-        recognised, sets = np.empty((2, len(rows)), np.bool_), [*map(_KeySet, known)]
+        recognised, sets = np.empty((2, len(rows)), np.bool_), [pl.Series(keys).implode() for keys in known]
         for part in _blocks(len(rows), len(self.step)):
             for place, (hashes, cells) in enumerate(self._hashes_and_cells(values.of(rows[part]))):
                 lower = np.floor(cells)
                 sides = np.where(cells - lower < 0.5, -1, 1) * CELL_MULTIPLIERS
                 probes = _keys(hashes, lower)[:, None] + sides @ NEIGHBOURS
-                recognised[place, part] = sets[place].contains(probes).any(1)
+                is_known = pl.Series(probes.ravel()).is_in(sets[place]).to_numpy()
+                recognised[place, part] = is_known.reshape(probes.shape).any(1)
         return recognised
 
     def _hashes_and_cells(
@@ -181,18 +183,3 @@ def _keys(
     hashes: Int64[np.ndarray, " some"], cells: Float64[np.ndarray, "some projection"]
 ) -> Int64[np.ndarray, " some"]:
     return hashes + cells.astype(np.int64) @ CELL_MULTIPLIERS
-
-
-class _KeySet:
-    """A set of sorted keys; most others are recognised by their first bits, which is faster."""
-
-    def __init__(self, keys: Int64[np.ndarray, " _"]) -> None:
-        bits = 5 + len(keys).bit_length()
-        self.keys, self.shift, self.first = keys, np.int64(64 - bits), np.zeros(2**bits, np.bool_)
-        self.first[keys >> self.shift] = True  # negative ones are indices from the end
-
-    def contains(self, keys: Int64[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
-        contained = self.first[keys >> self.shift]
-        places = np.searchsorted(self.keys, keys[contained])
-        contained[contained] = self.keys[np.minimum(places, len(self.keys) - 1)] == keys[contained]
-        return contained

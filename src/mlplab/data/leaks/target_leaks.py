@@ -9,9 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Float64
 
-from mlplab.data.infer.suspicious_numbers import counts_rows
 from mlplab.data.infer.table_spec import typed
-from mlplab.data.splits.split import Rows, Split, sample_rows
+from mlplab.data.splits.split import Split, sample_rows
 from mlplab.data.table import Table
 from mlplab.errors import listed
 
@@ -72,27 +71,13 @@ def target_leaks(table: Table, split: Split) -> list[str]:
                 names = []
         for name in names:
             leaks.setdefault(name, []).append(target)
-    in_order = np.sort(split.train)
-    return [_warning(table, in_order, name, targets) for name, targets in [*leaks.items()][:SHOWN]] + sums
+    return [_warning(name, targets) for name, targets in [*leaks.items()][:SHOWN]] + sums
 
 
-def _warning(table: Table, train: Rows, name: str, targets: Sequence[str]) -> str:
-    values = table.x[:, table.schema.feature_slices[table.schema.names.index(name)].start]
-    y = table.y[train, table.schema.targets.index(targets[0])]
-    drop, quoted = f"drop it: {typed(name, 'drop')}", listed(map(repr, targets), SHOWN)
-    if counts_rows(values, float(values.min()), float(values.max())) and _is_sorted(table, y):
-        what = f"the rows are sorted by {quoted}, and column '{name}' counts them"
-        return f"{what}; it may not help on new rows: unless it is a measurement, {drop}"
-    what = f"column '{name}' alone predicts {quoted} almost perfectly"
-    return f"{what}; if it contains the target, or is known only later, {drop}"
-
-
-def _is_sorted(table: Table, y: Y) -> bool:
-    """Whether the rows are sorted by a target: in either direction, or class by class in any order."""
-    steps = np.diff(y)
-    if table.schema.classes:
-        return int(np.count_nonzero(steps)) < len(np.unique(y))
-    return bool((steps >= 0).all() or (steps <= 0).all())
+def _warning(name: str, targets: Sequence[str]) -> str:
+    what = f"column '{name}' alone predicts {listed(map(repr, targets), SHOWN)} almost perfectly"
+    remedy = f"drop it: {typed(name, 'drop')}"
+    return f"{what}; if it contains the target, is known only later, or counts sorted rows, {remedy}"
 
 
 def _determines_number(x: X, y: Y, x_val: X, y_val: Y) -> bool:
@@ -125,7 +110,7 @@ def _summands(table: Table, x: X, y: Y, x_val: X, y_val: Y) -> list[str]:
 
     names = np.array([column.name for column in table.schema.inputs for _ in range(column.width)])
     numbers = np.array(table.schema.categories) == 0
-    x, x_val = (np.nan_to_num(of_rows[:, numbers].astype(np.float64)) for of_rows in (x, x_val))
+    x, x_val = (np.nan_to_num(part[:, numbers].astype(np.float64)) for part in (x, x_val))
     std = np.where(varies := x.std(0) > 0, x.std(0), 1)
     ridge = RidgeCV(10.0 ** np.arange(-6, 3)).fit(x / std, y) if varies.any() else None
     if ridge is None or _unexplained(ridge.predict(x_val / std), y_val) > UNEXPLAINED_BY_SUM:

@@ -74,7 +74,7 @@ def _folds(rows: Rows, folds: int, generator: np.random.Generator, keys: SplitKe
         return [rows[np.isin(group_of, np.flatnonzero(fold_of == fold))] for fold in range(fold_of.max() + 1)]
     folds = min(folds, len(rows))
     size, left_over = divmod(len(rows), folds)
-    classes = None if keys.classes is None else pool_rare(keys.classes, rows, folds)
+    classes = pool_rare(keys.classes, rows, folds)
     return random_parts(rows, [size] * folds + [left_over] * bool(left_over), generator, classes)[:folds]
 
 

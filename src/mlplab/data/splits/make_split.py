@@ -51,13 +51,9 @@ def make_member_splits(section: config.Split, table: Table, split: Split, member
 
 def _split_keys(section: config.Split, table: Table) -> SplitKeys:
     columns = table.split_columns
-    groups = _codes(columns["group"].values) if "group" in columns else None
-    times = columns["time"].values if "time" in columns else None
-    if table.schema.classes and getattr(section, "stratify", None) == config.AUTO:
-        return SplitKeys(groups, times, _codes(table.y[:, 0]))
-    if "class" in columns:
-        return SplitKeys(groups, times, _codes(columns["class"].values), columns["class"].names)
-    return SplitKeys(groups, times)
+    groups = _codes(columns["group"]) if "group" in columns else None
+    is_stratified = table.schema.classes and getattr(section, "stratify", None)
+    return SplitKeys(groups, columns.get("time"), _codes(table.y[:, 0]) if is_stratified else None)
 
 
 def _codes(numbers: np.ndarray) -> Codes:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from mlplab.data.splits.split import Codes
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError
 
 Ints = Int64[np.ndarray, " _"]
 
@@ -55,30 +55,10 @@ def stratified_counts(
     return counts
 
 
-def check_classes(codes: Ints, names: Sequence[str], least: int) -> None:
-    """Checks that all rows have a class, and that there are several classes, each with at least `least` rows.
-
-    Raises:
-        UserError: otherwise, with all classes that are too rare.
-    """
-    where = "data.split.stratify"
-    remedy = f"choose a different column, or none: {where}=null"
-    _check_none_missing(codes < 0, where)
-    present, sizes = np.unique(codes, return_counts=True)
-    if len(present) < 2:
-        only = listed(f"'{names[code]}'" for code in present)
-        raise UserError(Fault("has only one class", where, only, "two or more", remedy))
-    rare = [
-        Fault(f"class '{names[code]}' has {size} rows", where, "", f"{least} or more", remedy)
-        for code, size in zip(present, sizes, strict=True)
-        if size < least
-    ]
-    if rare:
-        raise UserError(*rare)
-
-
-def pool_rare(classes: Codes, rows: Ints, least: int) -> Codes:
+def pool_rare(classes: Codes | None, rows: Ints, least: int) -> Codes | None:
     """The classes of a table's rows, where those with fewer than `least` of `rows` are one class."""
+    if classes is None:
+        return None
     present, sizes = np.unique(classes[rows], return_counts=True)
     return np.where(np.isin(classes, present[sizes < least]), present.max() + 1, classes)
 

@@ -1,6 +1,5 @@
 """Which rows of a table are train, val and test, and what that may depend on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
@@ -42,14 +41,12 @@ class Split:
 class SplitKeys(NamedTuple):
     """What a split depends on besides the row numbers; groups come before times, and times before classes.
 
-    Without `class_names`, classes that are too rare to stratify are stratified as one; with them, they are
-    refused.
+    Classes that are too rare to stratify are stratified as one.
     """
 
     groups: Codes | None = None
     times: Times | None = None
     classes: Codes | None = None
-    class_names: Sequence[str] = ()
 
 
 NO_KEYS = SplitKeys()

@@ -10,7 +10,6 @@ import numpy as np
 from mlplab.console import plural
 from mlplab.data.splits.partition import (
     balance_groups,
-    check_classes,
     choose_groups,
     number_groups,
     pool_rare,
@@ -31,9 +30,9 @@ def random_split(rows: Rows, keys: SplitKeys = NO_KEYS, *, val: float, test: flo
     are sets.
 
     Raises:
-        UserError: if a set is empty, or a class with a name is too rare.
+        UserError: if a set is empty.
     """
-    classes = _classes_to_stratify(keys, rows, len(PARTS))
+    classes = pool_rare(keys.classes, rows, len(PARTS))
     n_val, n_test = round(val * len(rows)), round(test * len(rows))
     sizes = [n_val, n_test, len(rows) - n_val - n_test]
     val_rows, test_rows, train_rows = random_parts(rows, sizes, np.random.default_rng(seed), classes)
@@ -84,7 +83,7 @@ def kfold_split(
 
     Raises:
         UserError: if a set is empty; if there are too few rows, groups or times, or a row has no group or
-            time; if a class with a name is too rare.
+            time.
     """
     if folds > len(rows):
         raise UserError(Fault("more folds than rows", "data.split.folds", f"{folds}", f"at most {len(rows)}"))
@@ -98,7 +97,7 @@ def kfold_split(
         val_groups = choose_groups(rest, sizes, val * sizes[rest].sum(), leave=1)
         split = _split_of_groups(rows, group_of, val_groups, np.flatnonzero(fold_of == fold))
     else:
-        classes = _classes_to_stratify(keys, rows, folds if folds >= len(PARTS) else LEAST_OF_TWO_FOLDS)
+        classes = pool_rare(keys.classes, rows, folds if folds >= len(PARTS) else LEAST_OF_TWO_FOLDS)
         lengths = [(len(rows) + folds - 1 - number) // folds for number in range(folds)]
         parts = random_parts(rows, lengths, np.random.default_rng(seed), classes)
         test_rows = parts.pop(fold)
@@ -133,16 +132,6 @@ def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: in
         train_rows, val_rows = _train_and_val(train_rows, val, np.random.default_rng(seed), None)
     remedy = "give each set a row in that file, or change data.split.val"
     return _not_empty(_ascending(train_rows, val_rows, test_rows), len(rows), str(path), remedy)
-
-
-def _classes_to_stratify(keys: SplitKeys, rows: Rows, least: int) -> Codes | None:
-    """The classes, checked if they have names, else with the rare ones pooled."""
-    if keys.classes is None:
-        return None
-    if not keys.class_names:
-        return pool_rare(keys.classes, rows, least)
-    check_classes(keys.classes[rows], keys.class_names, least)
-    return keys.classes
 
 
 def _train_and_val(

@@ -74,25 +74,6 @@ def friedman1(x: X) -> Y:
     return 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
 
 
-FRIEDMAN_CIRCUIT = ((0.0, 100.0), (40 * np.pi, 560 * np.pi), (0.0, 1.0), (1.0, 11.0))
-
-
-@register(*FRIEDMAN_CIRCUIT)
-def friedman2(x: X) -> Y:
-    """√(x₁² + (x₂x₃ − 1/(x₂x₄))²), the impedance of a circuit (Friedman 1991)."""
-    return np.sqrt(x[:, 0] ** 2 + _reactance(x) ** 2)
-
-
-@register(*FRIEDMAN_CIRCUIT)
-def friedman3(x: X) -> Y:
-    """arctan((x₂x₃ − 1/(x₂x₄))/x₁), the phase of that circuit (Friedman 1991)."""
-    return np.arctan(_reactance(x) / x[:, 0])
-
-
-def _reactance(x: X) -> Y:
-    return x[:, 1] * x[:, 2] - 1 / (x[:, 1] * x[:, 3])
-
-
 def draw(function: str, *, rows: int, features: int | None, noise: float, seed: int) -> pl.DataFrame:
     """Draws rows with columns x1, x2, … and `target`, or with those of a scenario.
 

@@ -27,9 +27,9 @@ or two. If there are more rows, a random sample is used."""
 
 FITTED_WORK = 5e9
 
-BOOSTED_VALUES = 5 * 10**7
-"""Largest number of training rows × features for gradient boosting, whose copies take up to two gigabytes. If
-there are more, a random sample of the rows is used."""
+BOOSTED_VALUES, FEWEST_BOOSTED = 10**7, 2000
+"""Largest number of training rows × features × outputs for gradient boosting, which takes up to half a minute
+of one core. If there are more, a random sample of the rows is used, but of no fewer than so many rows."""
 
 MAX_CATEGORIES = 500
 """Number of most frequent categories of a feature that get their own column; the others share a column."""
@@ -124,7 +124,10 @@ class TrainingData:
         if name == "linear":
             work = self.columns * (100 * self.classes or self.columns)
             return int(np.clip(FITTED_WORK / work, *FITTED_ROWS))
-        return BOOSTED_VALUES // self.table.x.shape[1] if name == "boosting" else len(self.table.x)
+        if name == "boosting":
+            outputs = self.classes if self.classes > 2 else self.table.y.shape[1]
+            return max(FEWEST_BOOSTED, BOOSTED_VALUES // (self.table.x.shape[1] * outputs))
+        return len(self.table.x)
 
 
 class Constant:

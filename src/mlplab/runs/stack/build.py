@@ -9,12 +9,12 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from mlplab import config
+from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.cache import RunData
-from mlplab.data.datamodule import TableDataModule
+from mlplab.data.class_labels import weights_by_class
 from mlplab.data.splits.split import Split
 from mlplab.data.statistics import Statistics
 from mlplab.data.table import Table
-from mlplab.data.task import weights_by_class
 from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs import warm_start
@@ -32,7 +32,7 @@ MEMMAP_BLOCK = 1024
 class Stack:
     """The data and the network of runs that share a table and a network shape."""
 
-    configs: list[config.TrainConfig]
+    configs: list[config.ResolvedConfig]
     data: list[RunData]
     datamodule: TableDataModule
     module: StackModule
@@ -44,7 +44,7 @@ class Stack:
 
 
 def build_stack(
-    configs: Sequence[config.TrainConfig], data: Sequence[RunData], *, initialize: bool = True
+    configs: Sequence[config.ResolvedConfig], data: Sequence[RunData], *, initialize: bool = True
 ) -> Stack:
     """Builds the network and the batches of all members.
 
@@ -64,7 +64,7 @@ def build_stack(
         None if table.weight is None else torch.from_numpy(table.weight)[:, None],
         splits,
         [member.seed for member in configs],
-        config.chosen(first.data.batch_size),
+        first.data.batch_size,
         fill=supports_padding(first.model),
         block=MEMMAP_BLOCK if table.memmapped else None,
     )
@@ -72,13 +72,13 @@ def build_stack(
     network = _build_network(configs, data, initialize=initialize)
     if initialize:
         warm_start.initialize(network, configs, table.schema)
-    schema, epochs = table.schema, config.chosen(first.trainer.max_epochs)
+    schema, epochs = table.schema, first.trainer.max_epochs
     val = [len(split.val) for split in splits]
     sizes = Sizes(epochs, datamodule.steps, val, schema.targets, len(schema.classes))
     return Stack(configs, data, datamodule, StackModule(network, configs, sizes))
 
 
-def check_buildable(run: config.TrainConfig, data: RunData) -> None:
+def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:
     """Checks that everything a run needs can be built, without its statistics and initial weights.
 
     Raises:
@@ -98,22 +98,22 @@ def check_buildable(run: config.TrainConfig, data: RunData) -> None:
         raise UserError(Fault(f"cannot be built: {reason_of(error)}", "the run")) from error
 
 
-def _check_equal_rows(run: config.TrainConfig, splits: Sequence[Split]) -> None:
+def _check_equal_rows(run: config.ResolvedConfig, splits: Sequence[Split]) -> None:
     """Checks that members have equally many training rows, unless their batches may be padded."""
     if supports_padding(run.model) or len({len(split.train) for split in splits}) == 1:
         return
-    what = "networks with batch norm, and custom ones, cannot have different numbers of training rows"
+    what = "custom networks cannot have different numbers of training rows"
     remedy = "use ensemble=1, or a split without groups and time"
     raise UserError(Fault(what, f"ensemble={run.ensemble}", remedy=remedy))
 
 
-def supports_padding(model: config.Mlp | config.Linear | config.CustomModel) -> bool:
+def supports_padding(model: config.Model) -> bool:
     """Whether a network treats each row separately, so that batches may be padded with rows of weight 0."""
-    return isinstance(model, config.Linear) or (isinstance(model, config.Mlp) and model.norm != "batch")
+    return not isinstance(model, config.CustomModel)
 
 
 def _build_network(
-    configs: Sequence[config.TrainConfig], data: Sequence[RunData], *, initialize: bool
+    configs: Sequence[config.ResolvedConfig], data: Sequence[RunData], *, initialize: bool
 ) -> Network:
     first, table, seeds = configs[0], data[0].table, [member.seed for member in configs]
     section, schema = first.model.preprocessing, table.schema
@@ -142,7 +142,7 @@ def _build_network(
 
 
 def class_weights(
-    configs: Sequence[config.TrainConfig], data: Sequence[RunData]
+    configs: Sequence[config.ResolvedConfig], data: Sequence[RunData]
 ) -> Float64[Tensor, "member 1 class"] | None:
     """The weight of each class in each member's loss; None if all are 1.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mlplab.config import TrainConfig, chosen
+from mlplab.config import ResolvedConfig
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
 from mlplab.runs.folder import Metrics, RunFolder
@@ -17,7 +17,7 @@ from mlplab.runs.resume import differences
 from mlplab.runs.run import Run
 from mlplab.runs.warm_start import inherited_rows
 from mlplab.training import checkpoint
-from mlplab.training.callbacks import Tensors
+from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.state import StackState
 
 REMEDY = "restore it, or start a new run"
@@ -73,7 +73,7 @@ def stack_files(stack_file: Path) -> list[Path]:
     return [stack_file, *(part for part in sorted(parts) if ".previous" not in part.stem)]
 
 
-def saved_state(folder: Path, run: TrainConfig, data: RunData) -> StackState | None:
+def saved_state(folder: Path, run: ResolvedConfig, data: RunData) -> StackState | None:
     """The training state in a run's own checkpoint; None if training must start from the beginning.
 
     Raises:
@@ -109,7 +109,7 @@ def save_run(
         members: the members of the run that the checkpoint contains.
         state: the run's training state, if training can resume from the checkpoint.
     """
-    is_best, schema, ensemble = path == run.files.best, run.data.table.schema, chosen(run.config.ensemble)
+    is_best, schema, ensemble = path == run.files.best, run.data.table.schema, run.config.ensemble
     content = {
         "epoch": metrics["best_epoch" if is_best else "epochs"],
         "metrics": metrics,

@@ -81,7 +81,7 @@ def finalize(
     run, final, seconds = trainer.runs[index], trainer.final_state, trainer.seconds
     metrics = trainer.metrics(index, calibrated=status == "done")
     # First, since it takes a while: a run killed before anything is written repeats its last steps.
-    baselines = scored.baseline_metrics(seconds) if scored else {}
+    baselines = scored.baseline_metrics() if scored else {}
     metrics |= scored.metrics() if scored else {}
     saved, members = trainer.members_not_diverged(index), trainer.members(index)
     if "best_epoch" in metrics:

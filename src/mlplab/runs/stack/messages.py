@@ -5,14 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from mlplab.config import CsvData, CustomModel, Mlp, TrainConfig, chosen
-from mlplab.config.metrics import BASELINES, metrics_of
+from mlplab.config import CsvData, CustomModel, ResolvedConfig, ResolvedMlp
+from mlplab.config.metrics import metrics_of
 from mlplab.console import plural
-from mlplab.data.leaks.target_leaks import CLASS_ERRORS, UNEXPLAINED
 from mlplab.errors import listed, shortened
 from mlplab.models import MLP
 from mlplab.runs import warm_start
-from mlplab.runs.baselines.fitted import baseline_part_scores
 from mlplab.runs.predictions import Predicted
 from mlplab.runs.run import Run
 from mlplab.runs.stack.build import Stack
@@ -26,9 +24,6 @@ EARLY = 0.1
 
 FEWEST_EPOCHS = 20
 """Fewest epochs of a run whose best epoch can be early."""
-
-FEWEST_CLASS_ROWS = 100
-"""Fewest validation rows whose classes a baseline does not all predict by chance."""
 
 
 def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) -> list[str]:
@@ -45,10 +40,10 @@ def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) 
     periodic = network.body.periodic if isinstance(network.body, MLP) else None
     body = _body(config, periodic.count if periodic is not None else 0)
     lines.append(f"network: {body}, {weights:,} weights, on {device}")
-    optimizer, epochs = config.optimizer, chosen(config.trainer.max_epochs)
-    averaged = ", averaged weights" if chosen(optimizer.weight_averaging) else ""
+    optimizer, epochs = config.optimizer, config.trainer.max_epochs
+    averaged = ", averaged weights" if optimizer.weight_averaging else ""
     lines.append(
-        f"{optimizer.name}: lr {chosen(optimizer.lr):g}, weight decay {chosen(optimizer.weight_decay):g}"
+        f"{optimizer.name}: lr {optimizer.lr:g}, weight decay {optimizer.weight_decay:g}"
         f"{averaged}; up to {epochs:,} epochs of {stack.datamodule.steps:,} × "
         f"{stack.datamodule.batch_size:,} rows"
     )
@@ -61,12 +56,12 @@ def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) 
     return lines
 
 
-def _body(run: TrainConfig, periodic_features: int) -> str:
+def _body(run: ResolvedConfig, periodic_features: int) -> str:
     """The hidden layers, such as `3 × 128 units (relu)`, and what goes in beside the columns."""
     model = run.model
-    if not isinstance(model, Mlp):
+    if not isinstance(model, ResolvedMlp):
         return model.class_path if isinstance(model, CustomModel) else model.name
-    widths, dropout = chosen(model.hidden), chosen(model.dropout)
+    widths, dropout = model.hidden, model.dropout
     several = f"{len(widths)} × {widths[0]}" if len(set(widths)) == 1 else " → ".join(map(str, widths))
     parts = [f"{several} units ({model.activation})" if widths else "no hidden layer"]
     if widths and dropout:
@@ -116,10 +111,7 @@ def end_warnings(run: Run, metrics: Mapping[str, Any], predicted: Predicted | No
     epochs, warnings = metrics["epochs"], []
     if epochs == run.config.trainer.max_epochs:  # otherwise, early stopping has ended it
         warnings += early_best_epoch(metrics["best_epoch"], epochs)
-    if run.config.test:
-        warnings += exact_baselines(run, metrics["seconds"])
-        warnings += [] if predicted is None else never_predicted(run, predicted)
-    return warnings
+    return warnings if predicted is None else warnings + never_predicted(run, predicted)
 
 
 def early_best_epoch(best: int, epochs: int) -> list[str]:
@@ -130,37 +122,13 @@ def early_best_epoch(best: int, epochs: int) -> list[str]:
     return [f"the best epoch is {best} of {epochs}; those after it brought no improvement: {remedy}"]
 
 
-def exact_baselines(run: Run, seconds: float) -> list[str]:
-    """A warning if a baseline predicts the validation rows almost perfectly, and no column alone does.
-
-    Args:
-        seconds: the time that the run's training took.
-    """
-    data, config = run.data, run.config
-    if not isinstance(config.data, CsvData) or data.bagged or data.target_leaks:  # bagged: fitted to val, too
-        return []
-    scores = baseline_part_scores(data, config.baselines, seconds, config.threads, "val")
-    classes, exact = data.table.schema.classes, []
-    if not classes:
-        exact = [name for name, of_name in scores.items() if of_name["r2"] >= 1 - UNEXPLAINED]
-    elif len(data.split.val) >= FEWEST_CLASS_ROWS and "constant" in scores:
-        errors = CLASS_ERRORS * (1 - scores["constant"]["accuracy"])
-        exact = [name for name, of_name in scores.items() if 1 - of_name["accuracy"] < errors]
-    return [
-        f"{BASELINES[metrics_of(classes)][name]} predicts the validation rows almost perfectly: unless the "
-        "target follows exactly from the columns, one may contain it; scripts/evaluate.py with "
-        "importance=true shows which columns matter"
-        for name in exact[:1]
-    ]
-
-
 def never_predicted(run: Run, predicted: Predicted) -> list[str]:
     """A warning if there are test rows of classes that are predicted for none of them."""
     table, split = run.data.table, run.data.split
     classes = table.schema.classes
     if not classes:
         return []
-    numbers = table.y[split.test[: len(predicted)], 0], table.y[split.train, 0], predicted.argmax(1)
+    numbers = table.y[split.test, 0], table.y[split.train, 0], predicted.argmax(1)
     true, train, times = (np.bincount(each.astype(np.int64), minlength=len(classes)) for each in numbers)
     missed = np.flatnonzero((true > 0) & (times == 0))
     if not len(missed):

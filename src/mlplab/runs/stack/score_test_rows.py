@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from mlplab.config import TrainConfig
+from mlplab.config import ResolvedConfig
 from mlplab.data.cache import DataCache, RunData
-from mlplab.runs.baselines.fitted import baseline_part_scores
+from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, RunFolder, finite
 from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
@@ -28,11 +27,10 @@ class ScoredTestRows:
 
     Attributes:
         values: the metrics of each network.
-        predicted: the mean prediction, if the run is an ensemble or is to write its predictions. A
-            `fast_dev_run` predicts one batch.
+        predicted: the mean prediction, if the run is an ensemble or is to write its predictions.
     """
 
-    config: TrainConfig
+    config: ResolvedConfig
     data: RunData
     values: Values
     predicted: Predicted | None
@@ -42,7 +40,7 @@ class ScoredTestRows:
         if not self.data.bagged:
             return finite({f"test/{name}": value.item() for name, value in self.values.items()})
         assert self.predicted is not None
-        together = table_scores(self.data.table, self.data.split.test[: len(self.predicted)], self.predicted)
+        together = table_scores(self.data.table, self.data.split.test, self.predicted)
         metrics = {f"test/{name}": value for name, value in together.items()}
         for name, value in self.values.items():
             metrics[f"members/test/{name}"] = value.double().mean().item()
@@ -50,13 +48,9 @@ class ScoredTestRows:
             metrics |= {f"members/sd/test/{name}": value.std().item() for name, value in self.values.items()}
         return finite(metrics)
 
-    def baseline_metrics(self, seconds: float) -> Metrics:
-        """The scores of the run's baselines.
-
-        Args:
-            seconds: the time that the run's training took.
-        """
-        fitted = baseline_part_scores(self.data, self.config.baselines, seconds, self.config.threads)
+    def baseline_metrics(self) -> Metrics:
+        """The scores of the run's baselines."""
+        fitted = fit_baselines(self.data, self.config).test_scores(self.data)
         return finite(
             {f"{key}/test/{name}": value for key, scores in fitted.items() for name, value in scores.items()}
         )
@@ -64,26 +58,25 @@ class ScoredTestRows:
     def write_predictions(self, folder: Path) -> None:
         """Writes test_predictions.csv to the run's folder, if the run is to have it."""
         if self.config.test_predictions and self.predicted is not None:
-            table, rows = self.data.table, self.data.split.test[: len(self.predicted)]
+            table, rows = self.data.table, self.data.split.test
             path = folder / TEST_PREDICTIONS
             write_test_predictions(path, table.schema, rows, table.y[rows], self.predicted)
 
 
 def score_test_rows(
-    stack: Stack, runs: Sequence[tuple[TrainConfig, RunData, Sequence[int]]]
+    stack: Stack, runs: Sequence[tuple[ResolvedConfig, RunData, Sequence[int]]]
 ) -> list[ScoredTestRows]:
     """Scores the networks of a stack on the test rows of their runs.
 
     Args:
         runs: the configuration, the data and the members of each run.
     """
-    module, first = stack.module, stack.configs[0]
-    batches = stack.datamodule.test_dataloader()
+    module = stack.module
     keep = module.ensemble > 1 or any(member.test_predictions for member in stack.configs)
     values, predicted = score_networks(
         module.network,
         module.loss,
-        islice(batches, 1) if first.trainer.fast_dev_run else batches,
+        stack.datamodule.test_dataloader(),
         [len(member.split.test) for member in stack.data],
         stack.table.schema,
         keep=keep,
@@ -127,7 +120,7 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
         )
         trained.load_into(stack.module.network, trained.state)
         [scored] = score_test_rows(stack, [(config, data, members)])
-        metrics |= scored.metrics() | scored.baseline_metrics(float(metrics["seconds"]))
+        metrics |= scored.metrics() | scored.baseline_metrics()
         scored.write_predictions(folder)
         seconds = {"seconds": metrics.pop("seconds")}  # the last, as in other runs
         return files.write_metrics("done", metrics | seconds)

@@ -18,21 +18,16 @@ from mlplab.runs.stack.build import build_stack
 from mlplab.runs.stack.checkpoints import save_run, save_stack_state
 from mlplab.runs.stack.score_test_rows import ScoredTestRows, score_test_rows
 from mlplab.training import state as stack_state
-from mlplab.training.best_weights import BestWeights, epoch_voters
 from mlplab.training.calibration import temperatures
-from mlplab.training.callbacks import (
-    CallbackDispatcher,
-    EarlyStopping,
-    PeriodicCheckpoint,
-    ShrinkStack,
-    StackCallback,
-    Tensors,
-)
+from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
+from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
+from mlplab.training.callbacks.periodic_checkpoint import PeriodicCheckpoint
+from mlplab.training.callbacks.pruning import Pruning
+from mlplab.training.callbacks.stack_callback import CallbackDispatcher, StackCallback, Tensors
 from mlplab.training.evaluation import predictions
-from mlplab.training.loggers.curves import EpochCurves, Histograms, StepCurves
+from mlplab.training.loggers.curves import EpochCurves, StepCurves
 from mlplab.training.loggers.files import flush_loggers
 from mlplab.training.loggers.progress import EpochLines
-from mlplab.training.pruning import Pruning
 from mlplab.training.state import StackState
 from mlplab.training.trainer import build_trainer
 
@@ -81,7 +76,7 @@ class StackTrainer:
         self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
         self._held_out: Float64[np.ndarray, "member row output"] | None = None
-        steps, epochs = first.trainer.log_every_n_steps, first.callbacks.histograms.every_epochs
+        steps = first.trainer.log_every_n_steps
         minutes = first.callbacks.checkpoint.every_minutes
         self.periodic_checkpoint = PeriodicCheckpoint(minutes, self.save, last_save)
         dispatcher = CallbackDispatcher(
@@ -89,7 +84,6 @@ class StackTrainer:
                 self.best,
                 EpochCurves(loggers, self.best),
                 *([StepCurves(loggers, steps)] if steps else []),
-                *([Histograms(loggers, epochs)] if epochs else []),
                 self.stopping,
                 self.pruning,
                 self.shrink,

@@ -1,86 +1,73 @@
-"""The folder of a chosen ensemble: copies of runs' folders, and the weight of each. Imports no torch."""
+"""The file of a chosen ensemble, beside the runs of its sweep: the weight of each. Imports no torch."""
 
 import json
 import math
-import shutil
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from mlplab.errors import Fault, UserError, listed
 from mlplab.figures import FIGURES
-from mlplab.runs.discovery import ENSEMBLE_FILE, REPORT_FILE, is_ensemble
+from mlplab.files import replacing
+from mlplab.runs.discovery import REPORT_FILE, runs_below
 
-COPIED = ("config.yaml", "metrics.json", "schema.json", "environment.json", "checkpoints/best.ckpt")
-"""The files of a run that its copy has."""
+ENSEMBLE_FILE = re.compile(r"ensemble-\d+\.json")
+"""The name of the file: its number is that of the steps in which the ensemble was chosen."""
+
+LARGEST_FILE = 2**20
+"""The bytes of the file that are read."""
 
 EVALUATION_FILE, IMPORTANCE_FILE = "evaluation.json", "importance.json"
 
-WRITTEN_LATER = {EVALUATION_FILE, IMPORTANCE_FILE, REPORT_FILE, FIGURES}
-"""What commands add to the folder of several runs."""
+REMEDY = "choose again: evaluate.py run=SWEEP select=N"
 
 
-def run_weights(folder: Path, runs: Sequence[Path]) -> list[float] | None:
-    """The weights of the runs of a chosen ensemble; None if the folder is something else.
+def is_written_later(name: str) -> bool:
+    """Whether commands add a file or folder of this name to the folder of several runs."""
+    is_known = name in (EVALUATION_FILE, IMPORTANCE_FILE, REPORT_FILE, FIGURES)
+    return is_known or ENSEMBLE_FILE.fullmatch(name) is not None
 
-    Raises:
-        UserError: if its file is damaged, or does not fit the runs.
+
+@dataclass(frozen=True)
+class ChosenEnsemble:
+    """Runs of a sweep that predict together.
+
+    Attributes:
+        runs: the weight of each run, by the name of its folder; their sum is 1.
+        scores: by metric, such as `val/mae` and `test/rmse`; None if one is not finite.
     """
-    if not is_ensemble(folder):
-        return None
-    weights = _weights(folder)
-    if differing := sorted({run.name for run in runs} ^ weights.keys()):
-        raise _damaged(folder, f"does not fit the runs in its folder: {listed(differing)}")
-    return [weights[run.name] for run in runs]
 
+    runs: Mapping[str, FiniteFloat]
+    scores: Mapping[str, FiniteFloat | None]
 
-def _weights(folder: Path) -> dict[str, float]:
-    try:
-        runs = json.loads((folder / ENSEMBLE_FILE).read_bytes())["runs"]
-        weights = {str(name): float(weight) for name, weight in runs.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        weights = {}
-    positive = all(0 < weight <= 1 for weight in weights.values())
-    if not positive or not math.isclose(sum(weights.values()), 1, rel_tol=1e-6):
-        raise _damaged(folder, "is damaged: it has no weights with the sum 1")
-    return weights
+    @classmethod
+    def read(cls, path: Path) -> "ChosenEnsemble":
+        """Reads the file of a chosen ensemble, which may come from a stranger.
 
+        Raises:
+            UserError: if it is damaged, or names other folders than those of runs beside it.
+        """
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE)
+        try:
+            ensemble = TypeAdapter(cls).validate_json(content)
+        except ValidationError as error:
+            raise UserError(
+                Fault("is not the file of a chosen ensemble", str(path), remedy=REMEDY)
+            ) from error
+        weights = ensemble.runs.values()
+        if not all(weight > 0 for weight in weights) or not math.isclose(sum(weights), 1, rel_tol=1e-6):
+            raise UserError(Fault("is damaged: it has no weights with the sum 1", str(path), remedy=REMEDY))
+        beside = {run.name for run in runs_below(path.parent, depth=1)}
+        if missing := [name for name in ensemble.runs if name not in beside]:
+            what, found = "names runs that are not beside it", listed(missing, 3)
+            raise UserError(Fault(what, str(path), found, remedy=f"put them there, or {REMEDY}"))
+        return ensemble
 
-def _damaged(folder: Path, what: str) -> UserError:
-    remedy = f"remove {folder}, then choose again: evaluate.py run=SWEEP select=N"
-    return UserError(Fault(what, str(folder / ENSEMBLE_FILE), remedy=remedy))
-
-
-def check_replaceable(folder: Path) -> None:
-    """Checks that a folder does not exist, is empty, or holds nothing but a chosen ensemble.
-
-    Raises:
-        UserError: otherwise.
-    """
-    known = WRITTEN_LATER | ({ENSEMBLE_FILE, *_weights(folder)} if is_ensemble(folder) else set())
-    others = sorted({entry.name for entry in folder.iterdir()} - known) if folder.is_dir() else []
-    if folder.is_file() or others:
-        found = f"in it: {listed(others, 3)}" if others else "a file"
-        raise UserError(Fault("is not only a chosen ensemble", str(folder), found, remedy="move this away"))
-
-
-def write_ensemble(folder: Path, runs: Mapping[Path, float], scores: Mapping[str, Any]) -> None:
-    """Writes the folder of a chosen ensemble, or replaces an earlier one.
-
-    Args:
-        runs: the weight of each run.
-        scores: further content of its file.
-    """
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
-        new = Path(name) / folder.name
-        for run in runs:
-            for file in COPIED:
-                (new / run.name / file).parent.mkdir(parents=True, exist_ok=True)
-                if (run / file).exists():
-                    shutil.copyfile(run / file, new / run.name / file)
-        content = {"runs": {run.name: weight for run, weight in runs.items()}, **scores}
-        (new / ENSEMBLE_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        if folder.exists():
-            folder.replace(Path(name) / "replaced")
-        new.replace(folder)
+    def write(self, path: Path) -> None:
+        """Writes the file, or replaces an earlier one."""
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")

@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64, Shaped
 
-from mlplab.data.loader import EVALUATION_MULTIPLE
+from mlplab.data.batches.loader import EVALUATION_MULTIPLE
+from mlplab.data.class_labels import label_values
 from mlplab.data.new_data import FrameLike, FrameTransformer, as_frame
 from mlplab.data.parse import cells_of, plain_floats
-from mlplab.data.task import label_values
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.predictions import most_likely, spread_columns, weighted_mean
-from mlplab.runs.selection import select_runs
-from mlplab.runs.trained.chosen_ensemble import run_weights
+from mlplab.runs.selection import check_no_choice, select_runs
+from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.run_stack import check_finite, stacked
 from mlplab.runs.trained.trained_run import TrainedRun
 
@@ -36,29 +36,29 @@ class Ensemble:
         weights: the weight of each run in the mean; their sum is 1. None: all equal.
 
     Attributes:
-        members: the runs.
+        runs: the runs.
         weights: the weight of each.
-        schema: the input columns and the targets of the members.
-        config: the configuration of each member.
-        metrics: the content of each member's metrics.json.
+        schema: the input columns and the targets of the runs.
+        config: the configuration of each run.
+        metrics: the content of each run's metrics.json.
         stacks: the runs as stacks that predict together.
 
     Raises:
-        UserError: if a member has another schema or precision than the first, or its weights do not fit.
+        UserError: if a run has another schema or precision than the first, or its weights do not fit.
     """
 
-    def __init__(self, members: Sequence[TrainedRun], weights: Sequence[float] | None = None) -> None:
-        self.members = tuple(members)
-        self.weights: Float64[np.ndarray, " run"] = np.array(weights or [1 / len(members)] * len(members))
-        self.schema = members[0].schema
-        self.config = tuple(run.config for run in members)
-        self.metrics = tuple(run.metrics for run in members)
-        for run in members:
-            if (run.schema, run.dtype) != (self.schema, members[0].dtype):
+    def __init__(self, runs: Sequence[TrainedRun], weights: Sequence[float] | None = None) -> None:
+        self.runs = tuple(runs)
+        self.weights: Float64[np.ndarray, " run"] = np.array(weights or [1 / len(runs)] * len(runs))
+        self.schema = runs[0].schema
+        self.config = tuple(run.config for run in runs)
+        self.metrics = tuple(run.metrics for run in runs)
+        for run in runs:
+            if (run.schema, run.dtype) != (self.schema, runs[0].dtype):
                 what = "has other columns, classes or precision than the first run of its sweep"
                 raise UserError(Fault(what, str(run.folder), remedy="give the folder of one run"))
-        self.stacks = stacked(members)
-        weight_of = dict(zip(self.members, self.weights, strict=True))
+        self.stacks = stacked(runs)
+        weight_of = dict(zip(self.runs, self.weights, strict=True))
         self._network_weights = np.concatenate(
             [weight_of[run] * run.member_weights for stack in self.stacks for run in stack.runs]
         )
@@ -118,7 +118,7 @@ class Ensemble:
         if self.networks == 1:
             what = "is a single network: there is no spread"
             remedy = "give a sweep and runs=all, or train again with ensemble=8"
-            raise UserError(Fault(what, str(self.members[0].folder), remedy=remedy))
+            raise UserError(Fault(what, str(self.runs[0].folder), remedy=remedy))
 
     def _predict(self, frame: FrameLike, *, with_spread: bool = False) -> MeanAndSpread:
         frames = [as_frame(self.schema, frame, FRAME)]
@@ -142,7 +142,7 @@ class Ensemble:
         Raises:
             UserError: as `predict`.
         """
-        transformer = FrameTransformer(self.schema, where, self.members[0].dtype, decimal_comma=decimal_comma)
+        transformer = FrameTransformer(self.schema, where, self.runs[0].dtype, decimal_comma=decimal_comma)
         for frame in frames:
             numbers, before = _plain_numbers(frame), transformer.rows
             predicted = self.predict_features(transformer.features(frame, numbers), with_spread=with_spread)
@@ -206,11 +206,11 @@ def _entropy(probabilities: Float64[np.ndarray, "*rows class"]) -> Float64[np.nd
     return -(probabilities * logarithms).sum(-1) + 0.0  # turns -0 into 0
 
 
-def load(folder: str | Path, runs: str | int = "best") -> Ensemble:
+def load(path: str | Path, runs: str | int = "best") -> Ensemble:
     """Loads a run's best checkpoint, or those of a sweep's finished runs as an ensemble.
 
     Args:
-        folder: the folder of a run, a sweep or a chosen ensemble.
+        path: the folder of a run or a sweep, or the file of a chosen ensemble, of which all runs are loaded.
         runs: which runs of a sweep to load. `best`: all seeds and folds of the configuration with the best
             mean validation metric; a number: that many individual runs, best first; `all`: all runs.
 
@@ -218,5 +218,9 @@ def load(folder: str | Path, runs: str | int = "best") -> Ensemble:
         UserError: if there is no finished run, or a checkpoint is damaged, contains code, or belongs to
             another run.
     """
-    chosen = select_runs(Path(folder), runs)
-    return Ensemble([TrainedRun(run) for run in chosen], run_weights(Path(folder), chosen))
+    path = Path(path)
+    if not path.is_file():
+        return Ensemble([TrainedRun(run) for run in select_runs(path, runs)])
+    check_no_choice(runs, "a chosen ensemble")
+    weights = ChosenEnsemble.read(path).runs
+    return Ensemble([TrainedRun(path.parent / name) for name in weights], [*weights.values()])

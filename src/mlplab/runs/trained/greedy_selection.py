@@ -1,4 +1,4 @@
-"""Greedy selection of the networks of an ensemble (Caruana et al. 2004), and the errors that it lowers."""
+"""Greedy selection of the runs of an ensemble (Caruana et al. 2004), and the errors that it lowers."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,12 @@ import numpy as np
 from jaxtyping import Float64
 
 from mlplab.config.metrics import sign_of
-from mlplab.runs.predictions import SMALLEST_PROBABILITY
 from mlplab.runs.scores import scores
 
 Error = Callable[[Float64[np.ndarray, "row output"]], float]
+
+STANDARDISED_RMSE = "standardised_rmse"
+"""The mean RMSE of the standardised targets."""
 
 
 def greedy_selection(
@@ -27,7 +29,7 @@ def greedy_selection(
     total, chosen = np.zeros_like(predictions[0]), list[int]()
     for step in range(1, steps + 1):
         if chosen or best is None:
-            best = int(np.argmin([error((total + of_run) / step) for of_run in predictions]))
+            best = int(np.argmin([error((total + predicted) / step) for predicted in predictions]))
         total += predictions[best]
         chosen.append(best)
     return chosen
@@ -39,26 +41,19 @@ def error_of(
     weight: Float64[np.ndarray, " row"] | None,
     classes: int,
 ) -> Error:
-    """The error of predictions for rows, by a metric of `scores`; where high values are good, its negative.
+    """The error of predictions for rows: a metric of `scores`, or `STANDARDISED_RMSE`.
 
-    `standardised_rmse` is the mean RMSE of the standardised targets. Errors of regression and the log loss
-    are convex, and computed here, since they are called often.
+    Where high values are good, it is the negative metric. Errors of regression and the log loss are convex.
 
     Args:
         y: the targets, or the number of each row's class.
         weight: the weight of each row; None: all equal.
         classes: the number of classes; 0 for regression.
     """
-    share = np.ones(len(y)) if weight is None else weight
-    share = share / share.sum()
-    if metric == "log_loss":
-        true = np.arange(len(y)), y[:, 0].astype(np.int64)
-        return lambda predicted: float(-share @ np.log(predicted[true].clip(min=SMALLEST_PROBABILITY)))
-    if metric == "mae":
-        return lambda predicted: float(np.mean(share @ np.abs(predicted - y)))
-    if metric in ("rmse", "standardised_rmse"):
-        std = np.sqrt(share @ (y - share @ y) ** 2)
-        unit = np.where((std > 0) & (metric != "rmse"), std, 1)
-        return lambda predicted: float(np.mean(np.sqrt(share @ (predicted - y) ** 2) / unit))
+    if metric == STANDARDISED_RMSE:
+        sd = np.sqrt(np.average((y - np.average(y, axis=0, weights=weight)) ** 2, axis=0, weights=weight))
+        unit = np.where(sd > 0, sd, 1)
+        standardised = error_of("rmse", y / unit, weight, classes)
+        return lambda predicted: standardised(predicted / unit)
     sign = sign_of(metric)
     return lambda predicted: sign * scores(predicted, y, weight, classes)[metric]

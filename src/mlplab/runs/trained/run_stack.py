@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from mlplab.data.loader import EVALUATION_MULTIPLE
+from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.errors import Fault, UserError
 from mlplab.runs.predictions import weighted_mean
 from mlplab.runs.trained.trained_run import TrainedRun

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from mlplab.config import CustomModel, Mlp, TrainConfig, parse
+from mlplab.config import CustomModel, Mlp, ResolvedConfig, parse_resolved
 from mlplab.config.dotted_keys import differing
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
@@ -43,7 +43,7 @@ class TrainedRun:
         content = checkpoint.load(self._path)
         try:
             differs = differing(read_config(folder), content["config"])
-            self.config: TrainConfig = parse(content["config"])
+            self.config: ResolvedConfig = parse_resolved(content["config"])
             self.schema = Schema.from_plain(content["schema"])
             self.table = dict(content["table"])
             self.seen = [

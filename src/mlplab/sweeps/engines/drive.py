@@ -1,27 +1,27 @@
 """Hands the stacks of a sweep to an engine until all have ended; again to another worker if one is lost.
 
-What has become of a stack is in the folders of its runs: workers send nothing back.
+What has become of a stack is in the folders of its runs: workers send nothing back but errors.
 """
 
 import logging
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
-from types import FrameType
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
 
 from mlplab.console import progress_lines
-from mlplab.errors import CannotWrite, Fault, Interrupted, RunFailed, UserError
+from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, RunFailed, UserError, reason_of
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.resume import FINAL
+from mlplab.runs.resume import FINAL, has_ended
+from mlplab.runs.run import Run
 from mlplab.signals import handle_signals
-from mlplab.sweeps.engines.engine import Engine, Job, WorkerLost
-from mlplab.sweeps.engines.worker import LATE_SECONDS, write_job
+from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
 from mlplab.sweeps.train_stack import PlannedStack, record_error
 
-MAX_LOST = 3
-"""After how many lost workers the runs of a stack have failed."""
+MAX_TRIES = {"lost": 3, "stopped": 10, "failed": 2}
+"""How often a stack is tried: whose worker is lost, whose worker is stopped and saves its state, with runs
+that fail."""
 
 LOOK_SECONDS = 0.1
 """The time between two looks at the jobs; longer if a look takes long."""
@@ -43,23 +43,39 @@ def drive(stacks: Sequence[PlannedStack], engine: Engine, workers: int) -> None:
         Interrupted: after SIGINT or SIGTERM.
         CannotWrite: if the disk is full.
     """
-    queue, working = _Queue(stacks), dict[Job, PlannedStack]()
+    waiting, working = list(stacks), dict[Hashable, PlannedStack]()
+    tries = Counter[tuple[str, str]]()  # by the stack's title and how they ended
     received: list[signal.Signals] = []
 
-    def receive(number: int, frame: FrameType | None) -> None:
-        received.append(signal.Signals(number))
+    def progress() -> str:
+        return f"{len(stacks) - len(waiting) - len(working)} of {len(stacks)} stacks finished"
 
-    with handle_signals(receive), progress_lines(log.info, queue.progress):
+    with (
+        handle_signals(lambda number, _: received.append(signal.Signals(number))),
+        progress_lines(log.info, progress),
+    ):
         try:
-            while (working or queue.waiting) and not received:
-                if submitted := queue.take(max(0, (engine.room or workers) - len(working))):
-                    jobs = engine.submit([write_job(stack) for stack in submitted])
-                    working |= zip(jobs, submitted, strict=True)
+            while (working or waiting) and not received:
+                room = max(0, (engine.room or workers) - len(working))
+                if submitted := waiting[:room]:
+                    working |= zip(engine.submit(submitted), submitted, strict=True)
+                    del waiting[:room]
                 started = time.monotonic()
-                done = [job for job in working if job.done()]
-                for job in done:
-                    queue.put_back_or_finish(working.pop(job), engine.error(job))
-                if not done:
+                ended = engine.ended(working)
+                for job in ended:
+                    stack = working.pop(job)
+                    how, reason = _ending(stack, engine, job)
+                    tries[stack.title, how] += 1
+                    if how and tries[stack.title, how] < MAX_TRIES[how]:
+                        log.warning("%s: %s; another worker continues", stack.title, reason)
+                        waiting.append(stack)
+                        continue
+                    if how == "lost":
+                        failure = RunFailed(f"{reason}; so did {MAX_TRIES[how] - 1} workers before")
+                        for run in stack.runs:
+                            record_error(run, failure)
+                    log.info("%s", f"{stack.title}: {reason}" if reason else stack.finished_message)
+                if not ended:
                     time.sleep(max(LOOK_SECONDS, 5 * (time.monotonic() - started)))
         except BaseException:
             if note := engine.stop():
@@ -67,90 +83,54 @@ def drive(stacks: Sequence[PlannedStack], engine: Engine, workers: int) -> None:
             raise
         if received:
             note = engine.stop()
-            while not note and len(received) == 1 and not all(job.done() for job in working):
+            while not note and len(received) == 1 and len(engine.ended(working)) < len(working):
                 time.sleep(LOOK_SECONDS)  # until the workers have saved their state
             if len(received) > 1:
-                engine.kill()
+                engine.stop(at_once=True)
             stopped = f"stopped by {received[0].name}"
             raise Interrupted(f"{stopped}; {note}" if note else stopped, received[0])
 
 
-class _Queue:
-    """The stacks that no worker has finished.
-
-    Attributes:
-        waiting: the stacks that no worker trains.
-    """
-
-    def __init__(self, stacks: Sequence[PlannedStack]) -> None:
-        self.waiting, self.total, self.finished = list(stacks), len(stacks), 0
-        self.losses, self.repeated = Counter[str](), set[str]()
-
-    def progress(self) -> str:
-        """A line for the log."""
-        return f"{self.finished} of {self.total} stacks finished"
-
-    def take(self, count: int) -> list[PlannedStack]:
-        """The next stacks to train, which no longer wait."""
-        taken, self.waiting = self.waiting[:count], self.waiting[count:]
-        return taken
-
-    def put_back_or_finish(self, stack: PlannedStack, error: BaseException | None) -> None:
-        """Deals with a stack whose job has ended.
-
-        Raises:
-            UserError: the job's, or if its results are not seen here.
-            CannotWrite: the job's.
-        """
-        if isinstance(error, UserError | CannotWrite):
-            raise error
-        if error:
-            self.losses[stack.title] += 1
-            reason = str(error) if isinstance(error, WorkerLost) else f"its worker failed: {error!r}"
-            if self.losses[stack.title] < MAX_LOST:
-                self._put_back(stack, f"{reason}; another continues")
-                return
-            for run in stack.runs:
-                record_error(run, RunFailed(f"{reason}; so did {MAX_LOST - 1} workers before"))
-            self._finish(f"{stack.title}: {reason}")
-            return
-        statuses = _statuses(stack)
-        if "interrupted" in statuses:  # its worker does not count as lost: the state is saved
-            self._put_back(stack, "its worker was stopped; another continues")
-        elif (failed := statuses.count("failed")) and stack.title not in self.repeated:
-            self.repeated.add(stack.title)
-            self._put_back(stack, f"{failed} of its runs failed, and are tried once more")
-        else:
-            self._finish(stack.finished_message)
-
-    def _put_back(self, stack: PlannedStack, reason: str) -> None:
-        log.warning("%s: %s", stack.title, reason)
-        self.waiting.append(stack)
-
-    def _finish(self, message: str) -> None:
-        self.finished += 1
-        log.info("%s", message)
-
-
-def _statuses(stack: PlannedStack) -> list[str]:
-    """How the runs of a stack have ended, as soon as this machine sees it in a shared folder.
+def _ending(stack: PlannedStack, engine: Engine, job: Hashable) -> tuple[str, str]:
+    """How a job has ended, as in `MAX_TRIES` or empty, and why it was not as planned.
 
     Raises:
-        UserError: if it does not within `LATE_SECONDS`.
+        UserError: the job's, or if its results are not seen here.
+        CannotWrite: the job's.
     """
-    deadline, statuses = time.monotonic() + LATE_SECONDS, list[str]()
-    for run in stack.runs:
-        while (status := _status(run.folder)) not in (*FINAL, "failed", "interrupted"):
-            if time.monotonic() > deadline:
-                remedy = "put the sweep into a folder that all machines share: hydra.sweep.dir=…"
-                raise UserError(Fault("a worker's results are not seen here", str(run.folder), remedy=remedy))
-            time.sleep(LOOK_SECONDS)
-        statuses.append(status)
-    return statuses
+    error = engine.error(job)
+    if isinstance(error, FolderInUse):  # the other stacks do not need it
+        return "", reason_of(error)
+    if isinstance(error, UserError | CannotWrite):
+        raise error
+    if error:
+        return "lost", str(error) if isinstance(error, WorkerLost) else f"its worker failed: {error!r}"
+    deadline = time.monotonic() + (SHARED_FILE_SECONDS if engine.is_remote else 0)
+    statuses = [_status(run, deadline) for run in stack.runs]
+    if "interrupted" in statuses:
+        return "stopped", "its worker was stopped"
+    failed = statuses.count("failed")
+    return ("failed", f"{failed} of its runs failed") if failed else ("", "")
 
 
-def _status(folder: Path) -> str:
-    try:
-        return str(read_metrics(folder)["status"])
-    except (UserError, OSError):  # only a part of the file is there
-        return ""
+def _status(run: Run, deadline: float) -> str:
+    """The status of a run that a worker has trained, as soon as this machine sees it in a shared folder.
+
+    It is `failed` if the run had ended before, and could not be trained for more epochs.
+
+    Raises:
+        UserError: if the status is not seen until the deadline.
+    """
+    while True:
+        status = ""
+        with suppress(UserError, OSError):  # only a part of a file is there
+            status = str(read_metrics(run.folder)["status"])
+            if status in ("failed", "interrupted") or has_ended(run.folder, run.config):
+                return status
+        if time.monotonic() > deadline:
+            break
+        time.sleep(LOOK_SECONDS)
+    if status in FINAL:
+        return "failed"
+    remedy = "put the sweep into a folder that all machines share: hydra.sweep.dir=…"
+    raise UserError(Fault("a worker's results are not seen here", str(run.folder), remedy=remedy))

@@ -1,20 +1,17 @@
 """What all engines have in common: they hand the stacks of a sweep to workers. Imports no torch."""
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from mlplab import config
 
+if TYPE_CHECKING:
+    from mlplab.sweeps.train_stack import PlannedStack
 
-@runtime_checkable
-class Job(Protocol):
-    """A stack that a worker trains."""
-
-    def done(self) -> bool:
-        """Whether it has ended, well or not."""
+SHARED_FILE_SECONDS = 30.0
+"""After this time, every machine sees a file that another has written to a shared folder."""
 
 
 class WorkerLost(Exception):  # noqa: N818 - it names what happened
@@ -22,40 +19,45 @@ class WorkerLost(Exception):  # noqa: N818 - it names what happened
 
 
 class Engine(ABC):
-    """Hands stacks to workers, as files that `write_job` has written.
+    """Hands stacks to workers, as files that `write_job` writes.
 
     Attributes:
         launcher: its section of the configuration.
         slots: the number of stacks that train at a time, as far as it is known.
         room: the number of stacks to hand over at a time; None: as many as are planned to train at a time.
         place: where they train, for messages.
-        is_elsewhere: whether that may be other machines, which may have other devices.
+        is_remote: whether that may be other machines, which may have other devices and see files late.
     """
 
     launcher: config.Launcher
     slots = 1
     room: int | None = None
     place = ""
-    is_elsewhere = True
+    is_remote = True
 
     @abstractmethod
-    def submit(self, paths: Sequence[Path]) -> Sequence[Job]:
-        """Hands stacks over.
+    def submit(self, stacks: "Sequence[PlannedStack]") -> Sequence[Hashable]:
+        """Hands stacks over; returns a job for each.
 
         Raises:
             UserError: if the cluster refuses them.
         """
 
+    def ended(self, jobs: Iterable[Any]) -> list[Any]:
+        """The jobs, futures if nothing else is said, that have ended, well or not."""
+        return [job for job in jobs if job.done()]
+
     @abstractmethod
     def error(self, job: Any) -> BaseException | None:
-        """What a job that is done has raised, or `WorkerLost`; None if the folders of its runs tell."""
+        """What a job that has ended has raised, or `WorkerLost`; None if the folders of its runs tell."""
 
     @abstractmethod
-    def stop(self) -> str:
-        """Stops all workers, which save their state; or says where they go on without this command."""
+    def stop(self, *, at_once: bool = False) -> str:
+        """Stops all workers, which save their state; or says where they go on without this command.
 
-    def kill(self) -> None:  # noqa: B027 - not all can
-        """Ends workers on this machine that do not stop."""
+        Args:
+            at_once: whether they do not save it, if that can be said.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -85,8 +87,3 @@ def open_engine(launcher: config.Launcher, root: Path, accelerator: str) -> Engi
             from mlplab.sweeps.engines.processes import Processes
 
             return Processes(launcher, accelerator)
-
-
-def available_cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

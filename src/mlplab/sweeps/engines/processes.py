@@ -3,7 +3,6 @@
 They are kept from one stack to the next, because starting one takes seconds.
 """
 
-import logging
 import os
 import signal
 import time
@@ -11,18 +10,16 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
-from pathlib import Path
 from threading import Thread
 
 import torch
 
 from mlplab import config
-from mlplab.sweeps.engines.engine import Engine, WorkerLost, available_cores
-from mlplab.sweeps.engines.worker import run_job
+from mlplab.sweeps.engines.engine import Engine, WorkerLost
+from mlplab.sweeps.engines.worker import run_job, write_job
+from mlplab.sweeps.train_stack import PlannedStack
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
-
-log = logging.getLogger(__name__)
 
 
 class Processes(Engine):
@@ -34,24 +31,23 @@ class Processes(Engine):
         accelerator: `cpu`, `cuda` or `auto`.
     """
 
-    is_elsewhere = False
+    is_remote = False
 
     def __init__(self, launcher: config.Launcher, accelerator: str) -> None:
-        gpus, cores = 0 if accelerator == "cpu" else torch.cuda.device_count(), available_cores()
-        if (launcher.workers or 1) > max(cores, gpus):
-            log.warning("hydra.launcher.workers=%d: this machine has %d cores", launcher.workers, cores)
-        self.launcher, self.slots = launcher, gpus or cores
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        gpus = 0 if accelerator == "cpu" else torch.cuda.device_count()
+        self.launcher, self.slots = launcher, gpus or cores or 1
         visible = os.environ.get(VISIBLE_DEVICES) or ",".join(map(str, range(gpus)))
         self._devices: list[str | None] = [*visible.split(",")[:gpus]] or [None]
         self._workers: list[_Worker] = []
 
-    def submit(self, paths: Sequence[Path]) -> list[Future[bool]]:
+    def submit(self, stacks: Sequence[PlannedStack]) -> list[Future[bool]]:
         """Hands stacks to idle processes, and to new ones if there are too few."""
         idle = [worker for worker in self._workers if worker.job.done()]
-        while len(idle) < len(paths):
+        while len(idle) < len(stacks):
             idle.append(_Worker(self._devices[len(self._workers) % len(self._devices)]))
             self._workers.append(idle[-1])
-        return [worker.train(path) for worker, path in zip(idle, paths, strict=False)]
+        return [worker.train(stack) for worker, stack in zip(idle, stacks, strict=False)]
 
     def error(self, job: Future[bool]) -> BaseException | None:
         """What the process has raised."""
@@ -59,16 +55,11 @@ class Processes(Engine):
         is_lost = isinstance(error, BrokenProcessPool)
         return WorkerLost("the process that trained it was killed") if is_lost else error
 
-    def stop(self) -> str:
-        """Sends SIGTERM to the processes."""
+    def stop(self, *, at_once: bool = False) -> str:
+        """Sends SIGTERM to the processes, or SIGKILL."""
         for child in active_children():
-            child.terminate()
+            child.kill() if at_once else child.terminate()
         return ""
-
-    def kill(self) -> None:
-        """Sends SIGKILL to the processes."""
-        for child in active_children():
-            child.kill()
 
     def close(self) -> None:
         """Ends the processes."""
@@ -92,8 +83,9 @@ class _Worker:
         spawn = get_context("spawn")
         self.pool = ProcessPoolExecutor(1, spawn, initializer=_start_worker, initargs=(self.device,))
 
-    def train(self, path: Path) -> Future[bool]:
+    def train(self, stack: PlannedStack) -> Future[bool]:
         """Trains a stack in the process, or in a new one if it has been killed."""
+        path = write_job(stack)
         try:
             self.job = self.pool.submit(run_job, path)
         except BrokenProcessPool:

@@ -1,13 +1,11 @@
 """Trains stacks as tasks of a Ray cluster, whose machines share the folder and the tables."""
 
-import logging
 import os
 import signal
 import socket
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -16,10 +14,8 @@ from ray.exceptions import RayError, RayTaskError
 from mlplab import config
 from mlplab.errors import Fault, UserError
 from mlplab.sweeps.engines.engine import Engine, WorkerLost
-from mlplab.sweeps.engines.worker import run_job
-
-THIS_MACHINE = "local"
-"""The address that starts Ray on this machine."""
+from mlplab.sweeps.engines.worker import run_job, write_job
+from mlplab.sweeps.train_stack import PlannedStack
 
 CONNECT_SECONDS = 10
 
@@ -53,9 +49,9 @@ class RayCluster(Engine):
         self._task: Any = of_stack(run_job)
         self._tasks: dict[Future[bool], ray.ObjectRef[bool]] = {}
 
-    def submit(self, paths: Sequence[Path]) -> list[Future[bool]]:
+    def submit(self, stacks: Sequence[PlannedStack]) -> list[Future[bool]]:
         """Starts a task for each stack."""
-        tasks = [self._task.remote(path) for path in paths]
+        tasks = [self._task.remote(write_job(stack)) for stack in stacks]
         futures: list[Future[bool]] = [task.future() for task in tasks]
         self._tasks |= zip(futures, tasks, strict=True)
         return futures
@@ -69,10 +65,10 @@ class RayCluster(Engine):
         is_lost = isinstance(error, RayError)
         return WorkerLost(f"its worker was lost ({type(error).__name__})") if is_lost else error
 
-    def stop(self) -> str:
+    def stop(self, *, at_once: bool = False) -> str:
         """Interrupts the tasks."""
         for task in self._tasks.values():
-            ray.cancel(task, force=False)
+            ray.cancel(task, force=at_once)
         return ""
 
     def close(self) -> None:
@@ -91,20 +87,12 @@ def _connect(address: str) -> None:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Ray's dependencies
-        quiet: dict[str, Any] = {
-            "log_to_driver": False,
-            "logging_level": logging.ERROR,
-            "configure_logging": False,
-        }
-        dashboard = False if address == THIS_MACHINE else None
         try:
             _check_reachable(address)
-            ray.init(address, namespace="mlplab", include_dashboard=dashboard, **quiet)
+            ray.init(address, namespace="mlplab", log_to_driver=False, configure_logging=False)
         except (OSError, RuntimeError, ValueError) as error:
-            alone = f"hydra.launcher.engine.address={THIS_MACHINE}"
-            remedy = f"start it: ray start --head; or start Ray on this machine only: {alone}"
-            where = f"hydra.launcher.engine.address={address}"
-            raise UserError(Fault("no Ray cluster can be reached", where, remedy=remedy)) from error
+            what, where = "no Ray cluster can be reached", f"hydra.launcher.engine.address={address}"
+            raise UserError(Fault(what, where, remedy="start it: ray start --head")) from error
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's exits with another status
 
 

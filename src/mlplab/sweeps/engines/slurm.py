@@ -1,8 +1,8 @@
 """Trains stacks as Slurm jobs, by submitit.
 
-Jobs go on when the command that started them has ended. Given again, it finds them: `jobs.json` in the folder
-of their files says which job trains which stack. All jobs of a sweep have one name; those that train another
-plan, or that no record knows, are cancelled by it.
+Jobs go on when the command that started them has ended. Given again, it finds them. Jobs are submitted in
+arrays. The folder of an array in `slurm` has its name. `jobs.json` in it says which job trains which stack.
+Without that file, the command was killed while it submitted the array, which is cancelled by its name.
 
 This command unpickles nothing of a sweep's folder. Its jobs do, in a new folder, where nobody can have put
 another pickle.
@@ -11,33 +11,39 @@ another pickle.
 import hashlib
 import json
 import logging
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import traceback
+import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
-from types import FrameType
-from typing import Any
 
 import submitit
 
 from mlplab import config
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
-from mlplab.sweeps.engines.engine import Engine, WorkerLost, available_cores
-from mlplab.sweeps.engines.worker import run_job
-from mlplab.sweeps.folder import SLURM, SLURM_JOBS
+from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
+from mlplab.sweeps.engines.slurm_task import Task, read_error
+from mlplab.sweeps.engines.worker import versions, write_job
+from mlplab.sweeps.folder import SLURM
+from mlplab.sweeps.train_stack import PlannedStack
+
+JOBS_FILE = "jobs.json"
+"""The jobs of an array by the hashes of their stacks."""
 
 MAX_ARRAY = 1000
-"""Jobs that are submitted together; Slurm's own limit is 1001 if nobody has changed it."""
+"""Jobs that are submitted together; fewer if Slurm refuses them. Its limit is 1001 if nobody changed it."""
+
+TRANSIENT = re.compile("^$|timed out|unable to contact|temporarily|connection|zero bytes", re.IGNORECASE)
+"""Answers of a busy Slurm, which is asked again; none if Ctrl-C has ended sbatch. If it has submitted jobs
+nevertheless, they end: submitit has not written what they do."""
+
+RETRY_SECONDS = (5.0, 20.0, 60.0, 0.0)
+"""The pauses after such answers; none after the last."""
 
 SlurmJob = submitit.Job[None]
 
@@ -55,166 +61,144 @@ class SlurmJobs(Engine):
     """
 
     place = "Slurm jobs"
+    room = sys.maxsize  # Slurm queues
 
     def __init__(self, launcher: config.Launcher, section: config.SlurmEngine, root: Path) -> None:
-        self.launcher, self.section, self.is_local = launcher, section, section.cluster == "local"
-        self.room = launcher.workers or available_cores() if self.is_local else sys.maxsize  # Slurm queues
-        if not self.is_local and shutil.which("sbatch") is None:
-            local = "hydra.launcher.engine.cluster=local"
-            remedy = f"start the sweep on a machine of the cluster, or try its jobs on this one: {local}"
-            what, where = "Slurm is not installed here", "hydra/launcher/engine=slurm"
-            raise UserError(Fault(what, where, "no sbatch", remedy=remedy))
-        self.root, self.record = root.absolute(), root.absolute() / SLURM_JOBS
-        self.folder = self.root / SLURM / uuid.uuid4().hex[:12]
-        self.name = f"mlplab-{hashlib.sha256(os.fspath(root.resolve()).encode()).hexdigest()[:8]}"
-        self._earlier = {} if self.is_local else self._read_record()
-        self._jobs: dict[str, SlurmJob] = {}  # by the hash of the stack that they train
-        self._submitted = self._any_lost = False
+        if shutil.which("sbatch") is None:
+            what, remedy = "Slurm is not installed here", "start the sweep on a machine of the cluster"
+            raise UserError(Fault(what, "hydra/launcher/engine=slurm", "no sbatch", remedy=remedy))
+        self.launcher, self.section = launcher, section
+        self.root, self.folder = root.absolute(), root.absolute() / SLURM
+        self.max_array, self.keeps_files = MAX_ARRAY, False
+        self._earlier = [path for path in self.folder.glob("mlplab-*") if re.fullmatch(r"[\w-]+", path.name)]
+        self._jobs: dict[str, SlurmJob] = {}  # by the hashes of their stacks
+        self._completed_at: dict[SlurmJob, float] = {}
 
-    def submit(self, paths: Sequence[Path]) -> list[SlurmJob]:
+    def submit(self, stacks: Sequence[PlannedStack]) -> list[SlurmJob]:
         """Submits arrays of jobs, but none for stacks that jobs of an earlier command train."""
-        stacks = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in paths}
-        if not self._submitted:
-            self._adopt(stacks)
-        new = [stack for stack in stacks if stack not in self._jobs or self._jobs[stack].done()]
-        for first in range(0, len(new), MAX_ARRAY):
-            part = new[first : first + MAX_ARRAY]
-            jobs = self._submit_array([Task(stacks[stack], requeues=not self.is_local) for stack in part])
-            self._jobs |= zip(part, jobs, strict=True)
-            self._write_record()
-        self._submitted = True
-        return [self._jobs[stack] for stack in stacks]
+        paths = {stack_hash(stack): write_job(stack) for stack in stacks}
+        every = stacks[0].runs[0].config.callbacks.checkpoint.every_minutes
+        if not self._jobs and (every is None or every >= self.section.minutes):
+            what = "callbacks.checkpoint.every_minutes is not below hydra.launcher.engine.minutes"
+            log.warning("%s: a job that is killed without a signal starts from the beginning", what)
+        while self._earlier:
+            self._adopt(self._earlier.pop(), paths)
+        new = [stack for stack in paths if stack not in self._jobs or self.ended([self._jobs[stack]])]
+        while new:
+            self._jobs |= (jobs := self._submit_array({key: paths[key] for key in new[: self.max_array]}))
+            new = [stack for stack in new if stack not in jobs]
+        return [self._jobs[stack] for stack in paths]
 
-    def _adopt(self, stacks: Mapping[str, Path]) -> None:
-        """Takes over the jobs of an earlier command if they train these stacks; else cancels them."""
-        alive = {stack: job for stack, job in self._earlier.items() if not job.done()}
-        if alive and alive.keys() <= stacks.keys():
-            log.info("jobs of an earlier command that go on: %d", len(alive))
-            self._jobs = alive
-        elif not self.is_local:
-            if alive:
-                log.info("cancelling the jobs of an earlier command")
-            subprocess.run(["scancel", f"--name={self.name}"], check=False)
-        self._earlier = {}
+    def _adopt(self, folder: Path, stacks: Collection[str]) -> None:
+        """Takes over those jobs of an earlier command's array that train these stacks; cancels the others."""
+        jobs = _read_jobs(folder)
+        ended = self.ended(jobs.values())
+        alive = {stack: job for stack, job in jobs.items() if job not in ended}
+        adopted = {stack: job for stack, job in alive.items() if stack in stacks}
+        cancelled = [job.job_id for stack, job in alive.items() if stack not in stacks]
+        if alive:
+            log.info("an earlier command's jobs: %d go on, %d cancelled", len(adopted), len(cancelled))
+        if cancelled or not jobs:  # none with another name, whatever a stranger has written into the file
+            subprocess.run(["scancel", f"--name={folder.name}", *cancelled], check=False)
+        self._jobs |= adopted
 
-    def _submit_array(self, tasks: Sequence["Task"]) -> list[SlurmJob]:
-        """Submits jobs together.
+    def _submit_array(self, paths: Mapping[str, Path]) -> dict[str, SlurmJob]:
+        """Submits jobs together; returns none, and lowers `max_array`, if there are too many for one array.
 
         Raises:
             UserError: if Slurm refuses them.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # Processes do not hear Ctrl-C, which only this command handles.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return self._executor().submit_array(tasks)
-        except submitit.core.utils.FailedJobError as error:
-            message = str(error).strip().splitlines()[-1]
-            what, remedy = f"Slurm refuses the jobs: {message}", "correct its keys, such as partition"
-            raise UserError(Fault(what, "hydra.launcher.engine", remedy=remedy)) from error
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        folder = self.folder / f"mlplab-{uuid.uuid4().hex[:12]}"
+        folder.mkdir(parents=True)
+        for pause in RETRY_SECONDS:
+            try:
+                submitted = self._executor(folder).map_array(Task(), paths.values())  # type: ignore[no-untyped-call]
+                break
+            except submitit.core.utils.FailedJobError as error:
+                message = str(error).strip().rpartition("\n")[2]
+                if "job array" in message and len(paths) > 1:
+                    self.max_array = len(paths) // 2
+                    return {}
+                if not pause or not TRANSIENT.search(message):
+                    what, remedy = f"Slurm refuses the jobs: {message}", "correct its keys, such as partition"
+                    raise UserError(Fault(what, "hydra.launcher.engine", remedy=remedy)) from error
+                log.warning("%s; trying again in %.0f seconds", message, pause)
+                time.sleep(pause)
+        jobs = dict(zip(paths, submitted, strict=True))
+        with replacing(folder / JOBS_FILE) as partial:
+            partial.write_text(json.dumps({stack: job.job_id for stack, job in jobs.items()}))
+        return jobs
 
-    def _executor(self) -> submitit.AutoExecutor:
+    def _executor(self, folder: Path) -> submitit.SlurmExecutor:
         section = self.section
         # Each time limit continues from where the last one stopped.
-        limits = {f"{section.cluster}_max_num_timeout": 10_000}
-        executor = submitit.AutoExecutor(self.folder, section.cluster, **limits)
+        executor = submitit.SlurmExecutor(folder, max_num_timeout=10_000)
         executor.update_parameters(
-            name=self.name,
-            timeout_min=section.minutes,
+            job_name=folder.name,
+            time=section.minutes,
             cpus_per_task=section.cpus,
-            mem_gb=section.memory_gib,
+            mem=f"{section.memory_gib * 1024:.0f}M" if section.memory_gib else None,
             gpus_per_node=section.gpus or None,
-            local_setup=section.setup or None,
-            slurm_setup=section.setup or None,
-            slurm_partition=section.partition,
-            slurm_account=section.account,
-            slurm_qos=section.qos,
-            slurm_array_parallelism=self.launcher.workers or MAX_ARRAY,
-            slurm_additional_parameters=dict(section.sbatch),
+            setup=section.setup or None,
+            partition=section.partition,
+            account=section.account,
+            qos=section.qos,
+            array_parallelism=self.launcher.workers or MAX_ARRAY,
+            additional_parameters=dict(section.sbatch),
         )
         return executor
 
-    def error(self, job: SlurmJob) -> WorkerLost | None:
-        """Jobs leave a result, which is never read, if their function has returned."""
+    def ended(self, jobs: Iterable[SlurmJob]) -> list[SlurmJob]:
+        """The jobs that have left a result, or of which `sacct` says that they have ended.
+
+        Lists their folders, after which NFS shows new files. submitit changes permissions at each look.
+        """
+        jobs = list(jobs)
+        results = {file for folder in {job.paths.folder for job in jobs} for file in folder.glob("*.pkl")}
+        return [job for job in jobs if job.paths.result_pickle in results or self._is_gone(job)]
+
+    def _is_gone(self, job: SlurmJob) -> bool:
+        """Whether a job has ended without a result. That of a completed one may be seen later."""
+        if not job.watcher.is_done(job.job_id):
+            return False
+        completed_at = self._completed_at.setdefault(job, time.monotonic())
+        return job.state != "COMPLETED" or time.monotonic() > completed_at + SHARED_FILE_SECONDS
+
+    def error(self, job: SlurmJob) -> BaseException | None:
+        """None if a job has left a result, which is never read: its function has returned."""
         if job.paths.result_pickle.exists():
             return None
-        self._any_lost = True
-        where = job.paths.stderr.relative_to(self.root)
-        return WorkerLost(f"job {job.job_id} ended without a result (see {where})")
+        self.keeps_files, log_file = True, job.paths.stderr.relative_to(self.root)
+        lost = WorkerLost(f"job {job.job_id} ended without a result (see {log_file})")
+        return read_error(job.paths) or lost
 
-    def stop(self) -> str:
-        """Leaves the jobs in Slurm's queue; stops those on this machine."""
-        alive = [job for job in self._jobs.values() if not job.done()]
-        self._any_lost |= bool(alive)
-        if self.is_local:
-            for job in alive:
-                os.kill(int(job.job_id), signal.SIGTERM)
-        if self.is_local or not alive:
+    def stop(self, *, at_once: bool = False) -> str:
+        """Leaves the jobs in Slurm's queue."""
+        ended = self.ended(self._jobs.values())
+        alive = [job.job_id for job in self._jobs.values() if job not in ended]
+        if not alive:
             return ""
+        self.keeps_files, arrays = True, dict.fromkeys(job.partition("_")[0] for job in alive)
         what, watch = f"jobs that go on in Slurm: {len(alive)}", "type the command again with the same name=…"
-        return f"{what}\n  to watch them, {watch}\n  to end them: scancel --name={self.name}"
+        return f"{what}\n  to watch them, {watch}\n  to end them: scancel {' '.join(arrays)}"
 
     def close(self) -> None:
         """Removes the files of the jobs if all have ended well."""
-        jobs = [*self._earlier.values(), *self._jobs.values()]
-        if not self._any_lost and all(job.paths.result_pickle.exists() for job in jobs):
-            shutil.rmtree(self.record.parent, ignore_errors=True)
+        unseen = [job for folder in self._earlier for job in _read_jobs(folder).values()]
+        if not self.keeps_files and all(job.paths.result_pickle.exists() for job in unseen):
+            shutil.rmtree(self.folder, ignore_errors=True)
         self._jobs.clear()  # before the modules are gone that they need to be deleted
 
-    def _read_record(self) -> dict[str, SlurmJob]:
-        """The jobs of an earlier command; none if their file is absent or damaged."""
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            content = json.loads(self.record.read_text(encoding="utf-8"))
-            return {
-                str(stack): submitit.SlurmJob(self.record.parent / Path(folder).name, job_id)
-                for stack, (folder, job_id) in content.items()
-                if re.fullmatch(r"\d+(_\d+)?", job_id)
-            }
-        return {}
 
-    def _write_record(self) -> None:
-        content = {stack: (job.paths.folder.name, job.job_id) for stack, job in self._jobs.items()}
-        with replacing(self.record, synced=False) as partial:
-            partial.write_text(json.dumps(content), encoding="utf-8")
+def stack_hash(stack: PlannedStack) -> str:
+    """A hash of what decides the result of a stack. The time when a search ends, for example, does not."""
+    runs = [(str(run.folder), run.config.plain(), run.bracket and run.bracket.rungs) for run in stack.runs]
+    return hashlib.sha256(repr((versions(), runs)).encode()).hexdigest()
 
 
-@dataclass
-class Task:
-    """What a job does: it trains a stack, and is requeued at its time limit.
-
-    Attributes:
-        requeues: whether Slurm requeues it if it is preempted.
-    """
-
-    path: Path
-    requeues: bool
-
-    def __call__(self) -> None:
-        """Trains the stack. At the time limit, saves its state and requeues the job."""
-        number = getattr(signal, f"SIG{submitit.JobEnvironment.USR_SIG}")
-        requeue: Callable[[int, FrameType | None], Any] = signal.getsignal(number)  # type: ignore[assignment]
-        is_at_limit = Event()
-
-        def save(number: int, frame: FrameType | None) -> None:
-            is_at_limit.set()
-            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # there is nothing to save yet
-                requeue(number, frame)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit ignores it; training handles it
-        signal.signal(number, save)
-        try:
-            ended = run_job(self.path)
-        except Exception:
-            traceback.print_exc()
-            sys.exit(1)  # without a result
-        if not ended and is_at_limit.is_set():
-            requeue(number, None)
-        if not ended and self.requeues:  # or it was cancelled
-            sys.exit(128 + signal.SIGTERM)
-
-    def checkpoint(self) -> submitit.helpers.DelayedSubmission:
-        """What a requeued job does: the same, from the saved state."""
-        return submitit.helpers.DelayedSubmission(self)
+def _read_jobs(folder: Path) -> dict[str, SlurmJob]:
+    """The jobs of an array by the hashes of their stacks; none if their file is absent or damaged."""
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        jobs = json.loads((folder / JOBS_FILE).read_text(encoding="utf-8")).items()
+        return {key: submitit.SlurmJob(folder, job) for key, job in jobs if re.fullmatch(r"\d+(_\d+)?", job)}
+    return {}

@@ -19,23 +19,21 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from mlplab.config import parse
+from mlplab.config import parse_resolved
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, Interrupted, UserError, listed
+from mlplab.errors import CannotWrite, Fault, Interrupted, UserError, is_disk_error, listed
 from mlplab.files import replacing
 from mlplab.imports import heavy_imports
 from mlplab.runs.run import Run
-from mlplab.training.rungs import Bracket
+from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS
+from mlplab.training.callbacks.rungs import Bracket
 
 if TYPE_CHECKING:
     from mlplab.sweeps.train_stack import PlannedStack
 
 PACKAGES = ("mlplab", "torch", "lightning")
 """Packages whose versions must be the same in all workers."""
-
-LATE_SECONDS = 30.0
-"""After this time, every machine sees a file that another has written to a shared folder."""
 
 
 def write_job(stack: "PlannedStack") -> Path:
@@ -52,7 +50,7 @@ def write_job(stack: "PlannedStack") -> Path:
             for run in stack.runs
         ],
     }
-    with replacing(path, synced=False) as partial:
+    with replacing(path) as partial:
         partial.write_text(json.dumps(content), encoding="utf-8")
     return path
 
@@ -62,6 +60,7 @@ def run_job(path: Path) -> bool:
 
     Raises:
         UserError: if this process is no worker for the sweep.
+        Exception: an error that could not be recorded in the folder of its run.
         CannotWrite: if the disk is full.
     """
     content = _read(path)
@@ -74,14 +73,18 @@ def run_job(path: Path) -> bool:
 
         from mlplab.sweeps.train_stack import PlannedStack, train_stack
     runs = [
-        Run(parse(config), Path(folder), bracket=TypeAdapter(Bracket | None).validate_python(bracket))
+        Run(parse_resolved(config), Path(folder), TypeAdapter(Bracket | None).validate_python(bracket))
         for folder, config, bracket in content["runs"]
     ]
     stack = PlannedStack(content["title"], runs, path.with_suffix(".ckpt"))
     try:
-        train_stack(stack, Console(file=io.StringIO()), _tables())
+        unrecorded = train_stack(stack, Console(file=io.StringIO()), _tables())
     except Interrupted:
         return False
+    except OSError as error:
+        raise CannotWrite(error) if is_disk_error(error) else error from error
+    if unrecorded:
+        raise unrecorded[0]
     return True
 
 
@@ -91,10 +94,8 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
-@cache
-def _tables() -> DataCache:
-    """The tables that this process has read."""
-    return DataCache()
+_tables = cache(DataCache)
+"""The tables that this process has read."""
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def _read(path: Path) -> dict[str, Any]:
     Raises:
         UserError: if it is not seen here, or the versions differ.
     """
-    host, deadline = socket.gethostname(), time.monotonic() + LATE_SECONDS
+    host, deadline = socket.gethostname(), time.monotonic() + SHARED_FILE_SECONDS
     while not path.exists():
         if time.monotonic() > deadline:
             remedy = "work in a folder that all machines share, and put the sweep there: hydra.sweep.dir=…"

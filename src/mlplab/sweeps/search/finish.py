@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from mlplab.commands.render import (
-    ENSEMBLE,
     format_score,
     inside,
     main_scores,
@@ -53,7 +52,7 @@ def finish(
     with heavy_imports():
         import torch
 
-        from mlplab.commands.select_ensemble import select_ensemble
+        from mlplab.commands.select_ensemble import ENSEMBLE, select_ensemble
         from mlplab.runs.stack.score_test_rows import score_finished_run
 
     torch.set_num_threads(1)
@@ -81,7 +80,7 @@ def finish(
         if ensemble:
             chosen = select_ensemble(root, ensemble, cache)
             rows[ENSEMBLE] = {**chosen.test_scores}
-            lines.append(f"ensemble folder: {inside(chosen.folder)}")
+            lines.append(f"ensemble: {inside(chosen.file)}")
         draw_sweep(root, results_of(root), cache, best)
     finally:  # a full disk or Ctrl-C takes only the ensemble and the figures
         console = Console()

@@ -16,7 +16,7 @@ from mlplab.runs.selection import RunResult
 from mlplab.sweeps.search.space import Value
 from mlplab.sweeps.search.study import SearchStudy, TrialResult
 from mlplab.sweeps.stack_keys import may_differ
-from mlplab.training.rungs import FACTOR, Bracket, Rung
+from mlplab.training.callbacks.rungs import FACTOR, Bracket, Rung
 
 FEWEST_MEMBERS = 8
 """Trials of a batch that get the same shape, if their shape is searched: smaller stacks gain little."""

@@ -13,9 +13,8 @@ from mlplab.config.dotted_keys import flat
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.imports import heavy_imports
 from mlplab.runs.resolve import resolved
-from mlplab.runs.run import Run
 from mlplab.runs.selection import IGNORED
-from mlplab.sweeps.checks import RefusedRun, check_same_loss
+from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.folder import write_total
 from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.loop import train_trials
@@ -79,11 +78,11 @@ def _check_ends(composed: ComposedSweep, space: Space) -> None:
     intervals = [key for key, of_key in space.distributions.items() if isinstance(of_key, FloatDistribution)]
     faults = dict.fromkeys(fault for run in runs if isinstance(run, RefusedRun) for fault in run.error.faults)
     for fault in faults:
-        if fault.where in intervals and fault.expected.startswith("a whole number"):
+        if fault.where in intervals and fault.expected.startswith("a valid integer"):
             raise UserError(replace(fault, remedy="for whole numbers, write int(interval(LOW,HIGH))"))
     if faults:
         raise UserError(*faults)
-    check_same_loss([run for run in runs if isinstance(run, Run)])
+    check_same_loss([run for run in runs if isinstance(run, ComposedRun)])
 
 
 def _comparable(common: TrainConfig, space: Space) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from mlplab.errors import Fault, UserError
 from mlplab.files import LOCK
 from mlplab.runs.discovery import DEPTH, runs_below
 from mlplab.signals import handle_signals
-from mlplab.sweeps.folder import PLAN_FILE, SLURM_JOBS, STUDY_FILE
+from mlplab.sweeps.folder import PLAN_FILE, SLURM, STUDY_FILE
 from mlplab.sweeps.watch.progress import Progress
 
 LOOK_SECONDS = 2.0
@@ -106,5 +106,5 @@ def _notes(progress: Progress) -> Iterator[str]:
     if progress.has_stopped and progress.root in progress.states:
         yield f"it has stopped: to resume it, type resume={inside(progress.root)}"
     elif progress.has_stopped:
-        queued = ", or wait in Slurm's queue (squeue --me)" if (progress.root / SLURM_JOBS).is_file() else ""
+        queued = ", or wait in Slurm's queue (squeue --me)" if (progress.root / SLURM).is_dir() else ""
         yield f"runs have stopped{queued}: to resume them, type the sweep's command again"

@@ -1,26 +1,22 @@
-"""Logs the curves of each run to its own loggers, and the distributions of its weights to TensorBoard."""
+"""Logs the curves of each run to its own loggers."""
 
 from collections.abc import Mapping, Sequence
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
-from torch.utils.tensorboard import SummaryWriter
 
 from mlplab.config.metrics import sign_of
-from mlplab.training.best_weights import BestWeights
-from mlplab.training.callbacks import StackCallback
+from mlplab.training.callbacks.best_weights import BestWeights
+from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
+from mlplab.training.private_interfaces import add_summary
 
 STEP_LOSS = "train/loss_step"
 """The only curve with one point per step instead of per epoch."""
 
 BEST = "_best"
 """What follows the monitored metric in the name of the curve of its best value so far."""
-
-
-WEIGHTS = "weights/"
-"""The group of histograms, which TensorBoard shows after those of the curves."""
 
 
 class EpochCurves(StackCallback):
@@ -63,38 +59,6 @@ class StepCurves(StackCallback):
                     log_point({STEP_LOSS: loss}, loggers, trainer.global_step)
 
 
-class Histograms(StackCallback):
-    """Logs each run's weights, and the gradients of its last step, in every nth epoch.
-
-    The weights are those that are validated. Those of an ensemble's members are counted together.
-
-    Args:
-        loggers: of each run.
-        every: the number of epochs.
-    """
-
-    def __init__(self, loggers: Sequence[Sequence[Logger]], every: int) -> None:
-        self.loggers, self.every = loggers, every
-
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """Logs the histograms if it is an nth epoch."""
-        epoch = trainer.current_epoch + 1
-        if epoch % self.every:
-            return
-        members = module.active.view(-1, module.ensemble)
-        for name, parameter in module.network.named_parameters():
-            tensors = {WEIGHTS + name: parameter.detach()}
-            if parameter.grad is not None:
-                tensors[f"{WEIGHTS}{name}/gradient"] = parameter.grad
-            for tag, tensor in tensors.items():
-                by_run = tensor.cpu().view(*members.shape, -1)
-                for loggers, active, values in zip(self.loggers, members, by_run, strict=True):
-                    finite = values[active][values[active].isfinite()]
-                    for logger in loggers:
-                        if isinstance(logger, TensorBoardLogger) and len(finite):
-                            logger.experiment.add_histogram(tag, finite, epoch)
-
-
 def log_point(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> None:
     """Logs a point of each curve.
 
@@ -102,13 +66,8 @@ def log_point(point: Mapping[str, float], loggers: Sequence[Logger], step: int) 
     epoch of a small network.
     """
     for logger in loggers:
-        if isinstance(logger, TensorBoardLogger) and not logger._prefix:
+        if isinstance(logger, TensorBoardLogger):
             values = [Summary.Value(tag=name, simple_value=value) for name, value in point.items()]
             add_summary(logger.experiment, Summary(value=values), step)
         else:
             logger.log_metrics(dict(point), step)
-
-
-def add_summary(writer: SummaryWriter, summary: Summary, step: int) -> None:
-    """Writes an event for TensorBoard."""
-    writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]

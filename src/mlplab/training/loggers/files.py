@@ -15,7 +15,7 @@ from mlplab import config
 from mlplab.config.allowed_classes import import_class, instantiate
 from mlplab.errors import is_disk_error
 from mlplab.files import replacing
-from mlplab.training.loggers.curves import STEP_LOSS, WEIGHTS, log_point
+from mlplab.training.loggers.curves import STEP_LOSS, log_point
 
 
 def build_loggers(run: config.TrainConfig, folder: str, kind: type[Logger] = Logger) -> list[Logger]:
@@ -93,7 +93,7 @@ def _remains(curves: Iterable[str], number: int, epoch: int, step: int) -> bool:
 
     Our curves are by epoch but for one; those of custom callbacks are by step.
     """
-    by_epoch = all(name.startswith(("train/", "val/", WEIGHTS)) and name != STEP_LOSS for name in curves)
+    by_epoch = all(name.startswith(("train/", "val/")) and name != STEP_LOSS for name in curves)
     return 0 < number <= (epoch if by_epoch else step)
 
 

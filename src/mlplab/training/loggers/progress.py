@@ -12,7 +12,7 @@ from rich.table import Column
 
 from mlplab.config.metrics import sign_of
 from mlplab.console import print_line, progress_lines
-from mlplab.training.callbacks import StackCallback
+from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
 
 MAX_LINES = 10
@@ -105,7 +105,7 @@ class TrainingProgress(StackCallback):
         if len(active) == 1:
             self.values = _shown(_by_run(module, ("train/loss", "val/loss", module.monitor)), run=0)
         else:
-            monitored = module.by_run(module.monitored(module.values))[active]
+            monitored = module.by_run(module.monitored)[active]
             self.best = min([self.best, *monitored.tolist()])
             best = sign_of(module.monitor) * self.best
             self.values = f"best {_short(module.monitor)} {best:.4g} of {len(active)} runs"

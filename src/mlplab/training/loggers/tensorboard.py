@@ -12,11 +12,12 @@ from torch.utils.tensorboard.summary import hparams
 
 from mlplab import config
 from mlplab.config.dotted_keys import flat
-from mlplab.training.loggers.curves import BEST, add_summary
+from mlplab.training.loggers.curves import BEST
+from mlplab.training.private_interfaces import add_summary
 
 LEFT_OUT = (
     *("name", "threads", "figures", "baselines", "test", "data.memory_gib"),
-    *("logger.", "callbacks.checkpoint.", "callbacks.histograms."),
+    *("logger.", "callbacks.checkpoint."),
 )
 """Starts of keys that change nothing about the network: where and how fast it trains, and what is written."""
 

@@ -7,8 +7,8 @@ from contracts import assert_member_independent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlplab.data.datamodule import TableDataModule, batch_rows
-from mlplab.data.loader import WINDOW, Batch, Loader
+from mlplab.data.batches.datamodule import TableDataModule, batch_rows
+from mlplab.data.batches.loader import WINDOW, Batch, Loader
 from mlplab.data.splits.split import Split
 from mlplab.random_streams import generator
 
@@ -75,7 +75,7 @@ def test_padding_has_no_weight(counts: list[int], size: int, multiple: int, orde
     for member, count in enumerate(counts):
         met, padded = [], 0
         for batch in batches:
-            weight = torch.ones_like(batch.x) if batch.weight is None else batch.weight
+            weight = torch.ones_like(batch.x) if batch.row_weight is None else batch.row_weight
             met += batch.y[member][weight[member] == 1].tolist()
             padded += int((weight[member] == 0).sum())
         assert sorted(met) == list(range(20 * member, 20 * member + count))
@@ -97,7 +97,7 @@ def table(rows: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def by_blocks(rows: Sequence[torch.Tensor], size: int, block: int, multiple: int = 1) -> Loader:
     x, y, weight = table(1 + max(int(each.max()) for each in rows))
     seeds = range(len(rows))
-    return Loader(x, y, rows, size, seeds, multiple, weight=weight, block=block)
+    return Loader(x, y, rows, size, seeds, multiple, row_weight=weight, block=block)
 
 
 def assert_same(found: Sequence[Batch], expected: Sequence[Batch]) -> None:
@@ -129,7 +129,7 @@ def test_blocks_give_their_order_and_resume_in_the_middle_of_it(
         assert torch.equal(order[member, : len(rows)].sort().values, rows)
         assert (order[member, len(rows) :] == order[member, 0]).all()
     # the batches of index slices of the whole order
-    in_memory = list(Loader(*table(500)[:2], list(order), size, weight=table(500)[2]))
+    in_memory = list(Loader(*table(500)[:2], list(order), size, row_weight=table(500)[2]))
     for found, expected in zip(seen, in_memory, strict=True):
         assert torch.equal(found.x, expected.x)
         assert torch.equal(found.y, expected.y)
@@ -187,7 +187,7 @@ def test_a_memory_mapped_table_gives_the_batches_of_one_in_memory(tmp_path: Path
 
 def test_weights_go_with_their_rows() -> None:
     x, y, weight = table(10)
-    loader = Loader(x, y, [torch.arange(10), torch.arange(4, 7)], 4, [0, 1], 4, weight=weight)
+    loader = Loader(x, y, [torch.arange(10), torch.arange(4, 7)], 4, [0, 1], 4, row_weight=weight)
     batches = list(loader)
     for member, count in enumerate((10, 3)):
         targets, weights = (torch.cat([batch[i][member] for batch in batches]) for i in (1, 2))

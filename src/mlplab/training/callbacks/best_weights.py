@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from mlplab.data.splits.split import Rows
-from mlplab.training.callbacks import StackCallback, Tensors, copy_members
+from mlplab.training.callbacks.stack_callback import StackCallback, Tensors, copy_members
 from mlplab.training.module import StackModule
 
 
@@ -58,7 +58,7 @@ class BestWeights(StackCallback):
 
     def _deciding(self, module: StackModule) -> Float64[Tensor, " member"]:
         """The metric that decides about each member: the mean of its voters that have not diverged."""
-        monitored = module.monitored(module.values).double()
+        monitored = module.monitored.double()
         if self.epoch_voters is None:
             return monitored
         not_diverged = _not_diverged(module)

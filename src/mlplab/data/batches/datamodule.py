@@ -7,7 +7,7 @@ from jaxtyping import Float, Float64, Int64
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from mlplab.data.loader import EVALUATION_MULTIPLE, EVALUATION_ROWS, WINDOW, Loader
+from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, WINDOW, Loader
 from mlplab.data.splits.split import PARTS, Split
 
 SHARE_OF_FREE_MEMORY = 0.5
@@ -19,7 +19,7 @@ class TableDataModule(LightningDataModule):
 
     Args:
         y: targets, in their own units.
-        weight: the weight of each row; None if all are equal.
+        row_weight: the weight of each row; None if all are equal.
         seeds: the seed of each member, for the order of its training rows.
         batch_size: training rows per step and member; None: all training rows.
         fill: whether to pad each member's last batch with rows of weight 0. Otherwise it may be shorter, and
@@ -34,7 +34,7 @@ class TableDataModule(LightningDataModule):
         self,
         x: Float[Tensor, "row feature"],
         y: Float64[Tensor, "row target"],
-        weight: Float[Tensor, "row 1"] | None,
+        row_weight: Float[Tensor, "row 1"] | None,
         splits: Sequence[Split],
         seeds: Sequence[int],
         batch_size: int | None,
@@ -43,14 +43,14 @@ class TableDataModule(LightningDataModule):
         block: int | None = None,
     ) -> None:
         super().__init__()
-        self.x, self.y, self.weight = x, y, weight
+        self.x, self.y, self.row_weight = x, y, row_weight
         self.seeds, self.block, self.fill = list(seeds), block, fill
         self.train, self.val, self.test = (
             [torch.from_numpy(split.parts()[part]) for split in splits] for part in PARTS
         )
         self.mean_weight = None
-        if weight is not None:
-            self.mean_weight = torch.stack([weight[rows].double().mean() for rows in self.train])
+        if row_weight is not None:
+            self.mean_weight = torch.stack([row_weight[rows].double().mean() for rows in self.train])
         self.batch_size = batch_rows(batch_size, max(map(len, self.train)))
         self.position = 0
 
@@ -64,10 +64,10 @@ class TableDataModule(LightningDataModule):
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self.block is None and device.type == "cuda" and self.x.device != device:
             free, _ = torch.cuda.mem_get_info(device)
-            size = self.x.nbytes + self.y.nbytes + (0 if self.weight is None else self.weight.nbytes)
+            size = sum(part.nbytes for part in (self.x, self.y, self.row_weight) if part is not None)
             if size <= SHARE_OF_FREE_MEMORY * free:
                 self.x, self.y = self.x.to(device), self.y.to(device)
-                self.weight = None if self.weight is None else self.weight.to(device)
+                self.row_weight = None if self.row_weight is None else self.row_weight.to(device)
 
     def train_dataloader(self) -> Loader:
         """Training rows, in each member's own order."""
@@ -79,7 +79,7 @@ class TableDataModule(LightningDataModule):
             self.batch_size,
             self.seeds,
             multiple,
-            weight=self.weight,
+            row_weight=self.row_weight,
             mean_weight=self.mean_weight,
             block=self.block,
         )
@@ -95,9 +95,9 @@ class TableDataModule(LightningDataModule):
         return self._in_order(self.test)
 
     def _in_order(self, rows: Sequence[Int64[Tensor, " _"]]) -> Loader:
-        size, multiple = EVALUATION_ROWS, EVALUATION_MULTIPLE
-        block = None if self.block is None else EVALUATION_ROWS // WINDOW  # a window is a batch
-        return Loader(self.x, self.y, rows, size, multiple=multiple, weight=self.weight, block=block)
+        size, multiple = EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE
+        block = None if self.block is None else EVALUATION_BATCH_ROWS // WINDOW  # a window is a batch
+        return Loader(self.x, self.y, rows, size, multiple=multiple, row_weight=self.row_weight, block=block)
 
 
 def batch_rows(batch_size: int | None, rows: int) -> int:

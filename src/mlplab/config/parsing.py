@@ -1,14 +1,17 @@
-"""Faults in configurations, from pydantic's errors, with keys as users type them."""
+"""Turns composed values into typed sections, or reports all their faults, with keys as users type them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from mlplab.config.run import ResolvedConfig, TrainConfig
+from mlplab.config.sweep import Launcher, Sweep
+from mlplab.config.types import GIVEN
 from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, listed
+from mlplab.errors import Fault, UserError, listed
 
 SYNONYMS = {
     "learning_rate": "optimizer.lr",
@@ -23,8 +26,59 @@ SYNONYMS = {
 }
 """Names of keys in other programs (in any section), and the keys here."""
 
+M = TypeVar("M", bound=BaseModel)
 
-def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
+
+class CommandLine(TrainConfig):
+    """All keys of the command line but Hydra's own."""
+
+    sweep: Sweep
+
+
+def parse(values: Mapping[str, Any]) -> TrainConfig:
+    """Validates a composed configuration.
+
+    Raises:
+        UserError: with all unknown keys, wrong types and values out of range.
+    """
+    return validated(values, TrainConfig)
+
+
+def parse_resolved(values: Mapping[str, Any]) -> ResolvedConfig:
+    """As `parse`, for the configuration of a run whose table has been read."""
+    return validated(values, ResolvedConfig)
+
+
+def parse_sweep(values: object) -> Sweep:
+    """As `parse`, for the section `sweep`."""
+    return validated(values, Sweep, "sweep")
+
+
+def parse_launcher(values: object) -> Launcher:
+    """As `parse`, for the section `hydra.launcher`."""
+    return validated(values, Launcher, "hydra", "launcher")
+
+
+def validated(values: Any, kind: type[M], *section: str, root: type[BaseModel] = CommandLine) -> M:
+    """Validates the values of a section.
+
+    Args:
+        section: its key, in messages.
+        root: has all keys that may be meant by an unknown one.
+
+    Raises:
+        UserError: with all faults.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        for part in reversed(section):
+            values = {part: values}
+        details = [{**detail, "loc": (*section, *detail["loc"])} for detail in error.errors()]
+        raise UserError(*(_fault(detail, values, root) for detail in details)) from None
+
+
+def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
     """The fault of a `key` that does not exist, or that belongs to a different option of its group."""
     owners, (section, _, leaf) = _keys(root), key.rpartition(".")
     leaves = {full.rpartition(".")[2]: full for full in reversed(owners)}
@@ -47,10 +101,10 @@ def unknown_key_fault(key: str, root: type[BaseModel]) -> Fault:
 @cache
 def _keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     """Each full key, with the options of its group that have it (empty: all options)."""
-    found: dict[str, tuple[str, ...]] = {}
+    options: dict[str, tuple[str, ...]] = {}
     for key, option in _walk(root, "", ()):
-        found[key] = (*found.get(key, ()), *option)
-    return found
+        options[key] = (*options.get(key, ()), *option)
+    return options
 
 
 def _walk(kind: Any, prefix: str, option: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -69,53 +123,24 @@ def _walk(kind: Any, prefix: str, option: tuple[str, ...]) -> Iterator[tuple[str
             yield from _walk(inner, prefix, options)
 
 
-GIVEN = "given"
-"""The tag of a value that may also be `auto`, in pydantic's locations."""
-
-_RANGES = {
-    "greater_than": "above {gt:g}",
-    "greater_than_equal": "{ge:g} or above",
-    "less_than": "below {lt:g}",
-    "less_than_equal": "{le:g} or below",
-}
-_KINDS = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "string_type": "text",
-    "list_type": "a list, as in [64,64]",
-    "finite_number": "a finite number",
-    "dict_type": "a section with keys",
-    "model_type": "a section with keys",
-    "model_attributes_type": "a section with keys",
-}
-
-
-def fault_of(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> Fault:
+def _fault(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> Fault:
     """Turns one of pydantic's error details into a fault with the key as users type it."""
-    kind, found, context = detail["type"], repr(detail["input"]), detail.get("ctx", {})
+    kind, value, message = detail["type"], repr(detail["input"]), detail["msg"]
     key = _dotted(detail["loc"], values, absent=kind == "missing")
     if kind == "extra_forbidden":
-        return unknown_key_fault(key, root)
+        return unknown_key(key, root)
     if kind == "missing":
         return Fault("is missing", where=key, remedy=f"give it a value: {key}=…")
-    or_auto = ", or auto" if detail["loc"][-1] == GIVEN else ""
-    if kind in _RANGES:
-        return Fault("out of range", key, found, _RANGES[kind].format(**context) + or_auto)
-    if kind in _KINDS:
-        return Fault("wrong type", key, found, _KINDS[kind] + or_auto)
-    if kind == "literal_error":
-        return Fault("invalid value", key, found, context["expected"])
     if kind == "union_tag_invalid":
-        return Fault("invalid value", f"{key}.name", repr(context["tag"]), context["expected_tags"])
+        tag, expected = repr(detail["ctx"]["tag"]), detail["ctx"]["expected_tags"]
+        return Fault("invalid value", f"{key}.name", tag, expected)
     if kind == "string_too_short" or (kind == "too_short" and detail["input"] == ""):
         return Fault("is empty", where=key, remedy=f"give it a value: {key.partition('[')[0]}=…")
-    if kind in ("too_short", "too_long"):
-        length = context.get("min_length", context.get("max_length"))
-        return Fault("wrong length", key, found, "1 or more values" if length == 1 else f"{length} values")
-    return Fault(detail["msg"].removeprefix("Value error, "), where=key)
+    expected = message.removeprefix("Input should be ")
+    if expected == message:
+        return Fault(message.removeprefix("Value error, "), where=key)
+    expected = "a section with keys" if kind.startswith(("dict", "model")) else expected
+    return Fault("invalid value", key, value, expected + ", or auto" * (detail["loc"][-1] == GIVEN))
 
 
 def _dotted(location: Sequence[str | int], values: Any, *, absent: bool) -> str:

@@ -4,12 +4,12 @@ import numpy as np
 import polars as pl
 
 from mlplab.config.data import number_label
+from mlplab.data.class_labels import BOOLEAN_LABELS, find_label
 from mlplab.data.dates import date_formats
 from mlplab.data.infer.inferred_column import Classes, InferredColumn
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.schema import ClassKind
-from mlplab.data.task import BOOLEAN_LABELS, find_label
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, listed, shortened
 

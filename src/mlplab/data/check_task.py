@@ -1,80 +1,16 @@
-"""The task of a table: its classes as labels, values and numbers, and which keys do not fit the task."""
+"""Checks that the keys of a run fit the task of its table: regression or classification."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-
-import numpy as np
-import polars as pl
+from collections.abc import Iterator, Mapping, Sequence
 
 from mlplab import config
 from mlplab.config.metrics import metrics_of
-from mlplab.data.parse import parse_bool, parse_float, parse_str
-from mlplab.data.schema import ClassKind
-from mlplab.data.splits.split import Rows
+from mlplab.data.class_labels import find_label, weights_by_class
 from mlplab.data.table import Table
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed, shortened
 
 LOSSES = ("auto", "cross_entropy")
 """The losses for classes; all but `cross_entropy` are for regression."""
-
-BOOLEAN_LABELS = ("false", "true")
-
-INT64_DIGITS = 19
-"""Digits of the largest integer of 64 bits."""
-
-
-def find_label(wanted: str, labels: Sequence[str]) -> str | None:
-    """The label that is meant: the same, or the only one that differs by case (as `True` and `true`)."""
-    alike = [label for label in labels if label.lower() == wanted.lower()]
-    return wanted if wanted in labels else alike[0] if len(alike) == 1 else None
-
-
-def label_values(labels: Sequence[str], kind: ClassKind) -> pl.Series:
-    """Labels as the values that a table holds: text, whole numbers, floats or booleans."""
-    match kind:
-        case "text":
-            return pl.Series(labels, dtype=pl.String)
-        case "number":
-            is_whole = all(label.lstrip("-").isdigit() and len(label) < INT64_DIGITS for label in labels)
-            return pl.Series(labels, dtype=pl.String).cast(pl.Int64 if is_whole else pl.Float64)
-        case "boolean":
-            return pl.Series([label == BOOLEAN_LABELS[1] for label in labels], dtype=pl.Boolean)
-
-
-def class_numbers(
-    cells: pl.Series,
-    labels: Sequence[str],
-    kind: ClassKind,
-    na_values: Collection[str],
-    *,
-    decimal_comma: bool = False,
-) -> pl.Series:
-    """The number of each cell's class as Float64; null if it is missing or not one of these classes."""
-    known = label_values(labels, kind)
-    match kind:
-        case "text":
-            values = parse_str(cells, na_values)
-            if sorted(label.lower() for label in labels) == [*BOOLEAN_LABELS]:  # other tables write True
-                values, known = values.str.to_lowercase(), known.str.to_lowercase()
-        case "number":
-            values, known = parse_float(cells, na_values, decimal_comma=decimal_comma), known.cast(pl.Float64)
-        case "boolean":
-            values, known = parse_bool(cells, na_values), known.cast(pl.Float64)
-    numbers = pl.Series(range(len(labels)), dtype=pl.Float64)
-    return values.replace_strict(known, numbers, default=None, return_dtype=pl.Float64)
-
-
-def weights_by_class(given: Mapping[str, float], classes: Sequence[str]) -> dict[str, float]:
-    """The weight of each class; 1 if none is given."""
-    weights = {find_label(label, classes): weight for label, weight in given.items()}
-    return {label: weights.get(label, 1.0) for label in classes}
-
-
-def absent_classes(table: Table, rows: Rows) -> list[str]:
-    """The classes of which there is none among these rows."""
-    classes = table.schema.classes
-    counts = np.bincount(table.y[rows, 0].astype(np.int64), minlength=len(classes)) if classes else ()
-    return [label for label, count in zip(classes, counts, strict=True) if not count]
 
 
 def check_task(run: config.TrainConfig, table: Table) -> None:

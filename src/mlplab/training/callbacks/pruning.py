@@ -14,10 +14,11 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from mlplab.config.metrics import sign_of
-from mlplab.training.best_weights import BestWeights
-from mlplab.training.callbacks import EarlyStopping, StackCallback
+from mlplab.training.callbacks.best_weights import BestWeights
+from mlplab.training.callbacks.early_stopping import EarlyStopping
+from mlplab.training.callbacks.rungs import Bracket, Rung, places, rung_numbers, survivors
+from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
-from mlplab.training.rungs import Bracket, Rung, places, rung_numbers, survivors
 
 
 class Pruning(StackCallback):

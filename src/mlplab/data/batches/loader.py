@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mlplab.random_streams import generator
 
-EVALUATION_ROWS = 4096
+EVALUATION_BATCH_ROWS = 4096
 """Rows of a validation or test batch: enough for speed, few enough for the memory of a wide network."""
 
 EVALUATION_MULTIPLE = 64
@@ -28,29 +28,29 @@ class Batch(NamedTuple):
     """Inputs and targets of one step; each member has its own rows.
 
     Attributes:
-        weight: the weight of each row, 0 for padding; None if all weights are 1.
+        row_weight: the weight of each row, 0 for padding; None if all weights are 1.
         total: the divisor of a member's loss: the sum of its weights in an average batch of this size; None:
             the sum in this batch, where a row's weight counts only relative to its batch.
     """
 
     x: Float[Tensor, "member batch feature"]
     y: Float64[Tensor, "member batch target"]
-    weight: Float[Tensor, "member batch 1"] | None = None
+    row_weight: Float[Tensor, "member batch 1"] | None = None
     total: Float64[Tensor, " member"] | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on another device."""
-        weight, total = (None if part is None else part.to(device) for part in (self.weight, self.total))
+        weight, total = (None if part is None else part.to(device) for part in (self.row_weight, self.total))
         return Batch(self.x.to(device), self.y.to(device), weight, total)
 
     def rows(self) -> Float64[Tensor, " member"]:
         """Weighted number of rows of each member, or `total`."""
         if self.total is not None:
             return self.total
-        if self.weight is None:
+        if self.row_weight is None:
             members, rows, _ = self.x.shape
             return _full(members, rows, self.x.device)
-        return self.weight.sum((1, 2), dtype=torch.float64)
+        return self.row_weight.sum((1, 2), dtype=torch.float64)
 
 
 @lru_cache(maxsize=8)
@@ -72,7 +72,7 @@ class Loader:
         seeds: the seed of each member; None: keep the order of `rows`.
         multiple: each member's rows are padded to a multiple of this, with rows of weight 0. If that is not a
             multiple of `batch_size`, the last batch is shorter.
-        weight: the weight of each row of the table; None if all are equal.
+        row_weight: the weight of each row of the table; None if all are equal.
         mean_weight: the mean weight of each member's rows, from which the `total` of batches is computed.
         block: number of rows per block of a memory-mapped table; None for a table in memory.
     """
@@ -86,17 +86,17 @@ class Loader:
         seeds: Sequence[int] | None = None,
         multiple: int = 1,
         *,
-        weight: Float[Tensor, "row 1"] | None = None,
+        row_weight: Float[Tensor, "row 1"] | None = None,
         mean_weight: Float64[Tensor, " member"] | None = None,
         block: int | None = None,
     ) -> None:
         self.x, self.y, self.rows, self.batch_size, self.seeds = x, y, list(rows), batch_size, seeds
-        self.weight, self.mean_weight, self.block = weight, mean_weight, block
+        self.row_weight, self.mean_weight, self.block = row_weight, mean_weight, block
         self.counts = torch.tensor([*map(len, rows)])
         self.length = -(-int(self.counts.max()) // multiple) * multiple
         self.epoch = self.position = 0
         self._full = int(self.counts.min())  # rows before any member's padding
-        self._tables = (x, y) if weight is None else (x, y, weight)
+        self._tables = (x, y) if row_weight is None else (x, y, row_weight)
 
     batch_sampler = None  # the Trainer accesses it on loaders with a sampler
 
@@ -124,8 +124,8 @@ class Loader:
     def order(self) -> Int64[Tensor, "member length"]:
         """Row numbers of the current epoch in the order of its batches, padded with the first row."""
         order = torch.empty(len(self.rows), self.length, dtype=torch.int64)
-        for member, of_member in enumerate(order):
-            torch.cat([rows[shuffled] for rows, shuffled in self._windows(member)], out=of_member)
+        for member, numbers in enumerate(order):
+            torch.cat([rows[shuffled] for rows, shuffled in self._windows(member)], out=numbers)
         return order
 
     def __iter__(self) -> Iterator[Batch]:
@@ -134,16 +134,16 @@ class Loader:
         batches = self._from_memory(first) if self.block is None else self._from_file(first)
         for start in range(first, self.length, self.batch_size):
             x, y, *weights = next(batches)
-            weight = weights[0] if weights else None
+            row_weight = weights[0] if weights else None
             if start + x.shape[1] > self._full:
                 numbers = torch.arange(start, start + x.shape[1])
                 is_row = (numbers < self.counts.unsqueeze(1)).unsqueeze(2).to(x.device)
-                weight = is_row.to(x.dtype) if weight is None else weight * is_row
+                row_weight = is_row.to(x.dtype) if row_weight is None else row_weight * is_row
             total = None
             if self.mean_weight is not None:
                 rows = (self.counts - start).clamp(0, x.shape[1])
                 total = (rows * self.mean_weight).to(x.device)
-            yield Batch(x, y, weight, total)
+            yield Batch(x, y, row_weight, total)
 
     def _windows(self, member: int) -> Iterator[tuple[Int64[Tensor, " row"], Int64[Tensor, " row"]]]:
         """The windows of a member's epoch: row numbers in the order of reading, and their permutation."""
@@ -183,7 +183,7 @@ class Loader:
         """Like `_from_memory`, with at most one window of each member in memory."""
         members = [self._from_windows(member, first) for member in range(len(self.rows))]
         for batches in zip(*members, strict=True):
-            yield [torch.stack(of_members) for of_members in zip(*batches, strict=True)]
+            yield [torch.stack(parts) for parts in zip(*batches, strict=True)]
 
     def _from_windows(self, member: int, first: int) -> Iterator[Sequence[Tensor]]:
         """Like `_from_memory` for one member, as `[batch, …]`."""

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import table_of
 
+from mlplab.data.class_labels import label_values
 from mlplab.data.infer.infer_columns import similar_labels_note
 from mlplab.data.schema import ClassKind
 from mlplab.data.table import Table
-from mlplab.data.task import label_values
 from mlplab.errors import UserError
 
 ROWS = 60

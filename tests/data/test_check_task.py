@@ -11,19 +11,12 @@ from hypothesis import strategies as st
 from support import config, table_of
 
 from mlplab.config.data import number_label
+from mlplab.data.check_task import check_split, check_task
+from mlplab.data.class_labels import BOOLEAN_LABELS, class_numbers, find_label, label_values
 from mlplab.data.parse import parse_str
 from mlplab.data.schema import ClassKind
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
-from mlplab.data.task import (
-    BOOLEAN_LABELS,
-    absent_classes,
-    check_split,
-    check_task,
-    class_numbers,
-    find_label,
-    label_values,
-)
 from mlplab.errors import UserError
 
 TEXTS = st.text(min_size=1, max_size=6)
@@ -199,7 +192,7 @@ def test_classes_that_a_set_lacks_are_refused_where_they_are_needed(
     run, classes = config(*overrides), WORDS.schema.classes
 
     def absent(split: Split) -> dict[str, list[str]]:
-        return {part: absent_classes(WORDS, of_part) for part, of_part in split.parts().items()}
+        return {part: WORDS.absent_classes(of_part) for part, of_part in split.parts().items()}
 
     check_split(run, classes, absent(Split(rows, rows, rows)))
     with pytest.raises(UserError, match=message):

@@ -1,0 +1,131 @@
+"""The configuration of a run: as it is given, and resolved, with values in place of `auto`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from mlplab.config.data import BundledData, CsvData, SyntheticData
+from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
+from mlplab.config.model import CustomModel, Linear, Mlp, Model, model_tag
+from mlplab.config.optimizer import Adam, ConstantSchedule, CosineSchedule, Sgd, StepSchedule
+from mlplab.config.trainer import Callbacks, LoggerConfig, Trainer
+from mlplab.config.types import (
+    Count,
+    EnsembleSize,
+    NotNegative,
+    NotNegativeCount,
+    OrAuto,
+    Positive,
+    Rate,
+    RunName,
+    Section,
+    Seed,
+    Text,
+)
+
+Metric = Literal[
+    "val/loss",
+    "val/rmse",
+    "val/mae",
+    "val/r2",
+    "val/log_loss",
+    "val/accuracy",
+    "val/balanced_accuracy",
+    "val/f1_macro",
+    "val/auroc",
+    "val/calibration_error",
+]
+"""A metric that a run may monitor."""
+
+
+class TrainConfig(Section):
+    """The configuration of one run. Some values may be `auto`."""
+
+    name: RunName
+    seed: Seed
+    ensemble: OrAuto[EnsembleSize]
+    init_from: Text | None
+    threads: Annotated[int, Field(ge=1, le=1024)]
+    task: Literal["auto", "regression", "binary", "multiclass"]
+    monitor: Literal["auto", Metric]
+    data: Annotated[BundledData | CsvData | SyntheticData, Discriminator("name")]
+    model: Model
+    loss: Loss
+    optimizer: Annotated[Adam | Sgd, Discriminator("name")]
+    scheduler: Annotated[ConstantSchedule | CosineSchedule | StepSchedule, Discriminator("name")]
+    trainer: Trainer
+    callbacks: Callbacks
+    baselines: list[Literal["constant", "linear", "boosting"]]
+    test: bool
+    test_predictions: bool
+    figures: Literal["auto", "all", "none"]
+    logger: dict[str, LoggerConfig] = Field(default_factory=dict)  # Hydra composes logger=[] to no key at all
+
+    def plain(self) -> dict[str, Any]:
+        """Numbers, strings, lists and dicts, which `parse` reads back."""
+        return self.model_dump()
+
+
+class ResolvedBundledData(BundledData):
+    """With a known batch size."""
+
+    batch_size: Count | None
+
+
+class ResolvedCsvData(CsvData):
+    """With a known batch size."""
+
+    batch_size: Count | None
+
+
+class ResolvedSyntheticData(SyntheticData):
+    """With a known batch size."""
+
+    batch_size: Count | None
+
+
+class ResolvedMlp(Mlp):
+    """With a known architecture."""
+
+    periodic_features: NotNegativeCount
+    hidden: list[Count]
+    dropout: Rate
+
+
+class ResolvedAdam(Adam):
+    """With known settings."""
+
+    lr: Positive
+    weight_decay: NotNegative
+
+
+class ResolvedSgd(Sgd):
+    """With known settings."""
+
+    lr: Positive
+
+
+class ResolvedTrainer(Trainer):
+    """With a known number of epochs."""
+
+    max_epochs: Count
+
+
+ResolvedModel = Annotated[
+    Annotated[ResolvedMlp, Tag("mlp")]
+    | Annotated[Linear, Tag("linear")]
+    | Annotated[CustomModel, Tag("custom")],
+    Discriminator(model_tag),
+]
+
+
+class ResolvedConfig(TrainConfig):
+    """The configuration of a run whose table has been read, as in `config.yaml` in its folder."""
+
+    ensemble: EnsembleSize
+    monitor: Metric
+    data: Annotated[ResolvedBundledData | ResolvedCsvData | ResolvedSyntheticData, Discriminator("name")]
+    model: ResolvedModel
+    loss: Annotated[SimpleLoss | HuberLoss | CrossEntropyLoss, Discriminator("name")]
+    optimizer: Annotated[ResolvedAdam | ResolvedSgd, Discriminator("name")]
+    trainer: ResolvedTrainer

@@ -1,0 +1,1 @@
+"""Batches of a table, for all members at once."""

@@ -1,0 +1,46 @@
+"""Layer norm."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mlplab.models.backpropagation import Buffer, Operation, Workspace
+
+Values = Float[Tensor, "member batch feature"]
+
+
+class LayerNorm(nn.Module):
+    """Zero mean and unit variance over a row's features, then a scale and a shift (Ba et al. 2016)."""
+
+    def __init__(self, features: int, members: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(members, 1, features))
+        self.bias = nn.Parameter(torch.zeros(members, 1, features))
+
+    def forward(self, x: Values) -> Values:
+        """γx̂ + β, with x̂ normalised over a row."""
+        normed = nn.functional.layer_norm(x, x.shape[-1:], eps=self.eps)
+        return torch.addcmul(self.bias, normed, self.weight)
+
+    def operation(self, z: Buffer, workspace: Workspace) -> Operation:
+        """The same; the derivative goes through mean and variance of each row."""
+        output, shape, gamma, beta = workspace.new(z.width), (z.width,), self.weight, self.bias
+        normed = mean = rstd = z.values
+
+        def forward() -> None:
+            nonlocal normed, mean, rstd
+            normed, mean, rstd = torch.native_layer_norm(z.values, shape, None, None, self.eps)
+            torch.addcmul(beta, normed, gamma, out=output.values)
+            output.clear_padding()
+
+        def backward(gradient: Buffer, grad_gamma: Tensor, grad_beta: Tensor) -> Buffer:
+            grad_gamma.add_((gradient.values * normed).sum(1, keepdim=True))
+            grad_beta.add_(gradient.values.sum(1, keepdim=True))
+            grad_z, _, _ = torch.ops.aten.native_layer_norm_backward(
+                gradient.values * gamma, z.values, shape, mean, rstd, None, None, [True, False, False]
+            )
+            z.values.copy_(grad_z)
+            return z
+
+        return Operation(output, forward, backward, self)

@@ -1,0 +1,92 @@
+"""Fits the baselines of a run to its rows: a constant, a linear model and boosting."""
+
+import logging
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from jaxtyping import Float64
+from threadpoolctl import threadpool_limits
+
+from mlplab.config import TrainConfig
+from mlplab.data.cache import RunData
+from mlplab.data.splits.split import Rows
+from mlplab.runs.baselines.models import Boosting, Constant, Linear, Model, Output, TrainingData, X
+from mlplab.runs.scores import Scores, scores
+
+MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": Linear, "constant": Constant}
+"""The models of the baselines, in the order of results."""
+
+BLOCK_ROWS = 8192
+"""Rows that are predicted at a time."""
+
+log = logging.getLogger(__name__)
+
+_FITTED: WeakKeyDictionary[RunData, dict[tuple[str, ...], "Baselines"]] = WeakKeyDictionary()
+
+
+class Baselines:
+    """Baselines fitted to the training rows of a table.
+
+    Args:
+        names: the baselines to fit.
+        threads: the number of threads for fitting and predicting.
+        refit: whether to fit them again to train and val, with what val has chosen: like an ensemble, whose
+            networks together learn from both.
+    """
+
+    def __init__(
+        self, data: TrainingData, names: Sequence[str], threads: int, *, refit: bool = False
+    ) -> None:
+        self.threads, self.classes = threads, data.classes
+        self._test_scores: dict[str, Scores] = {}
+        with threadpool_limits(threads), _quiet_products():
+            self.models = {name: _fit(name, data, refit=refit) for name in MODELS if name in names}
+
+    def predict(self, name: str, x: X, rows: Rows) -> Float64[np.ndarray, "chosen output"]:
+        """The predictions of a baseline for rows of a table: the targets, or the probabilities of classes."""
+        blocks = [rows[start : start + BLOCK_ROWS] for start in range(0, len(rows), BLOCK_ROWS)]
+        with threadpool_limits(self.threads), _quiet_products():
+            return np.concatenate([self.models[name].predict(x[block]) for block in blocks])
+
+    def scores(
+        self, x: X, y: Output, weight: Float64[np.ndarray, " row"] | None, rows: Rows
+    ) -> dict[str, Scores]:
+        """The scores of each baseline on rows of a table with the same features."""
+        weights = None if weight is None else weight[rows]
+        return {
+            name: scores(self.predict(name, x, rows), y[rows], weights, self.classes) for name in self.models
+        }
+
+    def test_scores(self, data: RunData) -> dict[str, Scores]:
+        """The scores on the test rows of the table that they were fitted to, computed only once."""
+        table = data.table
+        if not self._test_scores:
+            self._test_scores = self.scores(table.x, table.y, table.weight, data.split.test)
+        return self._test_scores
+
+
+def _quiet_products() -> np.errstate:
+    """No warnings of invalid values: memory beside a matrix, which OpenBLAS reads too, may cause them."""
+    return np.errstate(invalid="ignore")
+
+
+def _fit(name: str, data: TrainingData, *, refit: bool) -> Model:
+    """A fitted baseline; the constant one if train has a single class, which scikit-learn refuses."""
+    usable = data.usable(name)
+    if len(data.train) > data.most_rows(name):
+        log.info("baseline %s learns from %s of the training rows", name, f"{len(usable.train):,}")
+    y = data.table.y[usable.train]
+    only_one = data.classes and (y == y[0]).all()
+    kind: type[Model] = MODELS["constant" if only_one else name]
+    model = kind(usable)
+    return kind(data.joined.usable(name), model.chosen) if refit else model
+
+
+def fit_baselines(data: RunData, run: TrainConfig) -> Baselines:
+    """The baselines of a run for its table and split, fitted only once."""
+    fitted, key = _FITTED.setdefault(data, {}), tuple(run.baselines)
+    if key not in fitted:
+        training = TrainingData(data.table, data.split.train, data.split.val)
+        fitted[key] = Baselines(training, key, run.threads, refit=bool(data.bagged))
+    return fitted[key]

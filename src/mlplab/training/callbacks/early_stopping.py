@@ -1,0 +1,74 @@
+"""Stops members whose metric no longer improves, and training when few or no runs are left."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float64, Int64
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+from mlplab.training.callbacks.stack_callback import StackCallback, Tensors, copy_members
+from mlplab.training.module import StackModule
+
+
+class EarlyStopping(StackCallback):
+    """Stops members whose monitored metric no longer improves, and training when all have stopped.
+
+    Args:
+        patience: epochs without improvement, for each member; None: never stop it.
+        min_delta: smallest change that counts as an improvement, in the metric's units, for each member.
+
+    Attributes:
+        lowest: the lowest monitored metric of each member, negated if the highest is the best.
+        waited: its number of epochs without improvement.
+        network: the network's tensors, of stopped members from when they stopped.
+    """
+
+    def __init__(self, patience: Sequence[int | None], min_delta: Sequence[float]) -> None:
+        self.patience = torch.tensor([torch.inf if epochs is None else epochs for epochs in patience])
+        self.min_delta = torch.tensor(min_delta, dtype=torch.float64)
+        self.lowest: Float64[Tensor, " member"] = torch.full_like(self.min_delta, torch.inf)
+        self.waited: Int64[Tensor, " member"] = torch.zeros(len(patience), dtype=torch.int64)
+        self.network: Tensors = {}
+
+    def on_start(self, trainer: Trainer, module: StackModule) -> None:
+        """Stops at once if all members had stopped before resuming."""
+        trainer.should_stop |= not module.active.any()
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Stops members that have waited for too long."""
+        monitored = module.monitored.double()
+        better: Bool[Tensor, " member"] = monitored < self.lowest - self.min_delta
+        self.lowest = torch.where(better, monitored, self.lowest)
+        self.waited = torch.where(better, 0, self.waited + 1)
+        self.stop(module.active & (self.waited >= self.patience), module)
+        trainer.should_stop |= not module.active.any()
+
+    def stop(self, members: Bool[Tensor, " member"], module: StackModule) -> None:
+        """Stops active members, and copies their tensors."""
+        if members.any():
+            copy_members(self.network, module.network.state_dict(), members)
+            module.active &= ~members
+
+    def last_weights(self, module: StackModule) -> Tensors:
+        """Tensors of the network on the CPU, for each member from the end of its own training."""
+        network = {name: tensor.clone() for name, tensor in module.network.state_dict().items()}
+        if self.network:
+            copy_members(network, self.network, ~module.active)
+        return {name: tensor.cpu() for name, tensor in network.items()}
+
+
+class ShrinkStack(StackCallback):
+    """Stops training when half of the runs or fewer are active, so that a smaller stack continues with these.
+
+    Attributes:
+        triggered: whether this callback has stopped training.
+    """
+
+    triggered = False
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Stops unless this was the last epoch."""
+        active, epochs = module.active_runs(), trainer.max_epochs or 0
+        if 0 < 2 * active.sum() <= len(active) and trainer.current_epoch + 1 < epochs:
+            self.triggered = trainer.should_stop = True

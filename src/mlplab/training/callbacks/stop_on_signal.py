@@ -1,0 +1,42 @@
+"""Stops training on SIGINT and SIGTERM."""
+
+import signal
+from types import FrameType
+
+from lightning.pytorch import Trainer
+
+from mlplab.training.callbacks.stack_callback import StackCallback
+from mlplab.training.module import StackModule
+from mlplab.training.private_interfaces import forget_sigterm
+
+
+class StopOnSignal(StackCallback):
+    """Stops training after the current step on SIGINT or SIGTERM, which `handler` receives.
+
+    Attributes:
+        received: the signal; None if there was none.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    def handler(self, number: int, frame: FrameType | None) -> None:
+        """Receives a signal."""
+        self.received = signal.Signals(number)
+
+    def on_start(self, trainer: Trainer, module: StackModule) -> None:
+        """Replaces Lightning's handlers, which exit with code 0 on SIGTERM and have called ours."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.handler)
+        forget_sigterm(trainer)
+        trainer.should_stop |= self.received is not None
+
+    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+        """Ends an unfinished epoch; with `should_stop` alone, Lightning would validate first."""
+        if self.received and module.position.batch < module.sizes.steps:
+            trainer.should_stop = True
+            raise StopIteration
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Starts no further epoch."""
+        trainer.should_stop |= self.received is not None

@@ -1,0 +1,41 @@
+"""What is used of Lightning, torch and TensorBoard beyond their documented interfaces; a test names them."""
+
+import torch
+from lightning.pytorch import Trainer
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard import SummaryWriter
+
+fused_sgd, fused_adam, fused_adamw = torch._fused_sgd_, torch._fused_adam_, torch._fused_adamw_
+"""The kernels of torch's fused optimizers, which themselves take several times as long to get there as an
+update of a small network takes."""
+
+
+def forget_sigterm(trainer: Trainer) -> None:
+    """Makes the Trainer continue after a SIGTERM before its first step, so that our own callback stops it."""
+    trainer._signal_connector.received_sigterm = False
+
+
+def set_counters(trainer: Trainer, *, epoch: int, batch: int, step: int) -> None:
+    """Sets the counters of the Trainer's loops.
+
+    Args:
+        epoch: completed epochs.
+        batch: completed steps of the next epoch.
+        step: completed steps in total.
+    """
+    loop = trainer.fit_loop
+    for epochs in (loop.epoch_progress.current, loop.epoch_progress.total):
+        for counter in vars(epochs):
+            setattr(epochs, counter, epoch)
+    steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total
+    steps.ready = steps.completed = step
+    if batch:
+        batches = loop.epoch_loop.batch_progress.current
+        for counter in vars(batches):
+            setattr(batches, counter, batch)
+        loop.epoch_loop.restarting = True  # otherwise the epoch would reset these counters
+
+
+def add_summary(writer: SummaryWriter, summary: Summary, step: int) -> None:
+    """Writes an event for TensorBoard, with all its values in one."""
+    writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
