@@ -122,7 +122,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("target", HOSTILE)
 def test_targets_outside_the_allowlist_are_refused(target: str) -> None:
-    for section in ("trainer", "callbacks", "logger", "model"):
+    for section in ("callbacks", "logger", "model"):
         values = config().plain()
         if section in ("callbacks", "logger"):
             values[section]["added"] = {"_target_": target}

@@ -73,10 +73,10 @@ CONFIGURATION = [
     mistake("56 interpolation", {}, "seed=${nope}", "'nope' not found"),
     mistake("57 YAML", experiment("seed: 1\n  lr: [\n"), FROM_A_FILE, "e.yaml, line 2: is not valid YAML"),
     mistake(
-        "58 target", {}, "trainer._target_=os.system", "'os.system' is not allowed | MLPLAB_ALLOWED_CLASSES"
-    ),
-    mistake(
-        "58 added", {}, "+callbacks.x._target_=pathlib.Path.unlink", "lightning.pytorch.callbacks.<Class>"
+        "58 target",
+        {},
+        "+callbacks.x._target_=os.system",
+        "'os.system' is not allowed | lightning.pytorch.callbacks.<Class> | MLPLAB_ALLOWED_CLASSES",
     ),
     mistake(
         "58 arguments", {}, f"{CLASS}callbacks.Timer +callbacks.x.foo=1", "cannot be instantiated | 'foo'"

@@ -12,7 +12,6 @@ from mlplab.config.data import RandomSplit as RandomSplit
 from mlplab.config.data import Split as Split
 from mlplab.config.data import SyntheticData as SyntheticData
 from mlplab.config.data import TimeSplit as TimeSplit
-from mlplab.config.data import columns_of as columns_of
 from mlplab.config.loss import CrossEntropyLoss as CrossEntropyLoss
 from mlplab.config.loss import HuberLoss as HuberLoss
 from mlplab.config.loss import Loss as Loss

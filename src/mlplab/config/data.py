@@ -130,11 +130,6 @@ class KFoldSplit(Section):
 Split = Annotated[RandomSplit | GroupSplit | TimeSplit | FileSplit | KFoldSplit, Discriminator("name")]
 
 
-def columns_of(split: Split) -> dict[str, str]:
-    """The columns that a split names, by their keys."""
-    return {key: name for key in ("group", "time") if (name := getattr(split, key, None))}
-
-
 class _Table(Section):
     """Keys of every table."""
 

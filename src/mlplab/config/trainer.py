@@ -15,7 +15,6 @@ from mlplab.config.types import (
     OrAuto,
     Positive,
     Section,
-    TrainerClass,
     check_name,
 )
 
@@ -28,7 +27,6 @@ def _gpu_is_cuda(value: object) -> object:
 class Trainer(Section):
     """Arguments of the Trainer. If `log_every_n_steps` is null, values are logged only once per epoch."""
 
-    class_path: TrainerClass = Field(alias="_target_")
     max_epochs: OrAuto[Count]
     accelerator: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_gpu_is_cuda)]
     precision: Literal[32, 64]
