@@ -124,7 +124,7 @@ REFUSED = [
         "21 long integer",
         GOOD + f"1,{2**63},3\n",
         "",
-        "line 42, data row 41: is an integer of more than 64 bits | data.columns.b=identifier leaves it out",
+        "line 42, data row 41: is an integer of more than 64 bits | data.columns.b=drop leaves it out",
     ),
     mistake(
         "22 gzip under .csv",

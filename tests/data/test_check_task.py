@@ -148,7 +148,7 @@ def test_keys_that_fit_are_accepted(overrides: Sequence[str], over: Table) -> No
             ["use loss=cross_entropy; or, if they are numbers: task=regression"],
         ),
         (["loss=cross_entropy"], NUMBERS, ["is for classes, but 'y' is predicted", "task=multiclass"]),
-        (["loss=cross_entropy"], table([0.5, 1.5], "z"), ["but the targets are numbers", "remove it"]),
+        (["loss=cross_entropy"], table([0.5, 1.5], "z"), ["is for classes, but 'y', 'z'", "remove it"]),
         (["data.class_weights=balanced"], NUMBERS, ["data.class_weights: is for classes"]),
         (POSITIVE, NUMBERS, ["data.positive: is for classes"]),
         (["monitor=val/rmse"], WORDS, ["is not a metric of classes", "val/log_loss", "use monitor=auto"]),

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from mlplab.config import TrainConfig
 from mlplab.console import counted_lines, wrapped
+from mlplab.data.cache import RunData
 from mlplab.data.check_task import check_split, check_task
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
@@ -86,9 +87,8 @@ def _faults(config: TrainConfig, reader: TableReader, columns: Sequence[Inferred
     try:
         table = build_table(reader, columns)
         check_task(config, table)
-        split = make_split(config.data.split, table)
-        absent = {part: table.absent_classes(rows) for part, rows in split.parts().items()}
-        check_split(config, table.schema.classes, absent)
+        data = RunData(table, make_split(config.data.split, table))
+        check_split(config, table.schema.classes, data.absent_classes)
     except UserError as error:
         return error.faults
     return ()

@@ -7,8 +7,8 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from mlplab.config.types import Auto, Count, Fraction, NotNegative, OrAuto, Positive, Section, Seed, Text
 from mlplab.did_you_mean import did_you_mean, nearest
 
-KINDS = ("numeric", "boolean", "categorical", "date", "identifier", "drop")
-"""Kinds that a user may declare for a column. The last two exclude it."""
+KINDS = ("numeric", "boolean", "categorical", "date", "drop")
+"""Kinds that a user may declare for a column; `drop` excludes it."""
 
 
 def _as_list(value: object) -> object:

@@ -40,7 +40,7 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
     further = [name for name in names if name not in known]
     if missing:
         renamed = [f"{similar[0]!r} → {name!r}" for name in missing if (similar := nearest(name, further))]
-        what = f"lacks the column{'s' if len(missing) > 1 else ''} {listed(missing)}"
+        what = f"lacks {'the column' if len(missing) == 1 else 'columns'} {listed(missing)}"
         others = f"instead: {listed(further)}" if further else ""
         remedy = f"rename {listed(renamed)}?" if renamed else ""
         expected = f"the columns of training: {listed(schema.names)}"
@@ -52,11 +52,7 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
 class FrameTransformer:
     """Converts frames with the same columns to features, and counts missing values and unknown categories.
 
-    Args:
-        where: how messages refer to the data.
-        dtype: the type of the features.
-        decimal_comma: whether numbers in text have a decimal comma.
-        location: how messages refer to a row and a column, like `Source.location`; None: by `where`.
+    Messages refer to the data by `where`, to a cell by `location` (see `Source.location`).
     """
 
     def __init__(
@@ -114,11 +110,11 @@ class FrameTransformer:
     def warn(self) -> None:
         """Warns about unknown categories, and about missing values in columns that had none in training."""
         for name, values in self._unknown.items():
-            shown = values.most_common(MAX_SHOWN)
-            texts = ", ".join(f"{shortened(value)} ({count:,})" for value, count in shown)
-            more = f", … {len(values)} in all" if len(values) > MAX_SHOWN else ""
-            what = "%s, column '%s': categories not seen in training are treated as missing: %s%s"
-            log.warning(what, self.where, name, texts, more)
+            texts = listed(
+                (f"{shortened(text)} ({count:,})" for text, count in values.most_common()), MAX_SHOWN
+            )
+            what = "%s, column '%s': categories not seen in training are treated as missing: %s"
+            log.warning(what, self.where, name, texts)
         new = {column.name for column in self.schema.inputs if not column.missing}
         if missing := [f"{name} ({count:,})" for name, count in self._missing.items() if name in new]:
             what = "%s: imputed missing values (median or mode) in columns that had none in training: %s"
@@ -134,10 +130,11 @@ class FrameTransformer:
     def _fault(self, column: Column, cells: pl.Series, bad: pl.Series) -> Fault:
         """The first of the `bad` cells of a column, which are of a different kind than in training."""
         what = BAD[column.kind] + (f"; {len(bad):,} such cells in this column" if len(bad) > 1 else "")
-        place, cell = self._location(self.rows + bad[0], f"column '{column.name}'"), str(cells[bad[0]])
-        return Fault(
-            what, place, shortened(cell), _expected(column), "write it as in training, or leave it empty"
+        place, cell = (
+            self._location(self.rows + bad[0], f"column '{column.name}'"),
+            shortened(str(cells[bad[0]])),
         )
+        return Fault(what, place, cell, _expected(column), "write it as in training, or leave it empty")
 
 
 def _fits(column: Column, cells: pl.Series) -> bool:

@@ -58,8 +58,8 @@ class TableSpec:
 
     @property
     def left_out(self) -> list[str]:
-        """The columns that are not read, by their declared kinds."""
-        return [name for name, kind in self.declared.items() if kind in ("drop", "identifier")]
+        """The columns that are declared to be dropped."""
+        return [name for name, kind in self.declared.items() if kind == "drop"]
 
     def named(self, role: Role) -> list[str]:
         """The columns in a role."""
