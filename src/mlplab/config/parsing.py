@@ -60,11 +60,7 @@ def parse_launcher(values: object) -> Launcher:
 
 
 def validated(values: Any, kind: type[M], *section: str, root: type[BaseModel] = CommandLine) -> M:
-    """Validates the values of a section.
-
-    Args:
-        section: its key, in messages.
-        root: has all keys that may be meant by an unknown one.
+    """Validates the values of a section; `root` has all keys that may be meant by an unknown one.
 
     Raises:
         UserError: with all faults.
@@ -146,8 +142,7 @@ def _fault(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> Fau
 def _dotted(location: Sequence[str | int], values: Any, *, absent: bool) -> str:
     """Turns a pydantic location into a configuration key, without the tags of unions.
 
-    Args:
-        absent: whether the last part is a key that is missing in `values`.
+    If `absent`, the last part is a key that is missing in `values`.
     """
     key, tagged = "", False
     for position, part in enumerate(location):

@@ -78,11 +78,7 @@ class RunData:
         return {part: list(classes) for part, classes in absent.items()}
 
     def check_unchanged(self, saved: object, remedy: str, *, order: bool = True) -> None:
-        """Checks that table and split have not changed since training.
-
-        Args:
-            saved: their fingerprint in training.
-            order: whether the order of the rows must also be the same.
+        """Checks that table and split have not changed since training, when their fingerprint was `saved`.
 
         Raises:
             UserError: if they have changed.

@@ -28,10 +28,7 @@ def check_task(run: config.TrainConfig, table: Table) -> None:
 
 
 def check_split(run: config.TrainConfig, classes: Sequence[str], absent: Mapping[str, Sequence[str]]) -> None:
-    """Checks that the classes in the sets of a split allow for the monitored metric and the class weights.
-
-    Args:
-        absent: the classes of which a set has no row, by set.
+    """Checks the monitored metric and the class weights; sets of the split have no row of `absent` classes.
 
     Raises:
         UserError: otherwise.

@@ -69,10 +69,8 @@ def parse_datetime(
 ) -> pl.Series:
     """Parses text or dates as Datetime in microseconds; dates with a time zone are converted to UTC.
 
-    Args:
-        date_format: one of `DATE_FORMATS` (each cell may then also have a time of day), or a complete format
-            of `strptime`.
-        last_year: two-digit years are read as this one or one of the 99 before it.
+    With a format of `DATE_FORMATS`, each cell may also have a time of day; all others are complete formats of
+    `strptime`. Two-digit years are read as `last_year` or one of the 99 before it.
     """
     if is_datetime(cells.dtype):
         zone = getattr(cells.dtype, "time_zone", None)

@@ -87,11 +87,7 @@ FEW_ROWS_DROPOUT = 0.5
 def resolve_auto(
     run: config.TrainConfig, table: Table, split: Split, *, alone: bool = False
 ) -> config.ResolvedConfig:
-    """A run in which values for its table and split replace `auto`.
-
-    Args:
-        alone: whether the run is no part of a sweep.
-    """
+    """A run, `alone` or of a sweep, in which values for its table and split replace `auto`."""
     members = run.ensemble
     if members == "auto":
         is_small = typical_train_rows(run.data.split, table, split) < FEW_ROWS
@@ -120,12 +116,9 @@ def _may_be_ensemble(run: config.TrainConfig) -> bool:
 
 
 def typical_train_rows(section: config.Split, table: Table, split: Split, members: int = 1) -> int:
-    """The number of training rows of a network, without the differences of a few rows between folds.
+    """The number of training rows of each of the `members`, the same for all folds and seeds of a split.
 
     So all folds of a table have the same defaults, and share a stack.
-
-    Args:
-        members: number of networks of the ensemble.
     """
     match section:
         case config.RandomSplit() | config.GroupSplit() | config.TimeSplit():

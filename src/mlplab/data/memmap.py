@@ -46,12 +46,8 @@ def table_of(
 ) -> Table:
     """The rows of a source as a table: in memory, or memory-mapped if that would exceed the limit.
 
-    Files of an earlier run are reused as long as the source has not changed.
-
-    Args:
-        dtype: the type of the features.
-        memory: the limit in bytes; None: half of the free memory.
-        progress: called with the number of rows read so far.
+    The limit is `memory` bytes, or half of the free memory. Files of an earlier run are reused as long as the
+    source has not changed. `progress` is called with the number of rows read so far.
 
     Raises:
         UserError: with all faults of the table.

@@ -51,11 +51,7 @@ def read_table(
 
 
 def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table:
-    """Makes a table of the reader's matrices, in the same memory.
-
-    Args:
-        reader: the reader of the table.
-        columns: the columns from `infer_columns`.
+    """Makes a table of the reader's matrices, in the same memory, and the columns of `infer_columns`.
 
     Raises:
         UserError: with all faults of the table.

@@ -34,12 +34,7 @@ Allocate = Callable[[str, tuple[int, int], type[np.floating]], np.ndarray]
 class TableReader:
     """All rows of a source as numbers, and what was inferred about its columns.
 
-    Args:
-        source: the rows.
-        spec: the columns and options to read.
-        dtype: the type of the features.
-        allocate: allocates the matrices.
-        progress: called with the number of rows read so far.
+    `progress` is called with the number of rows read so far.
 
     Attributes:
         sample: the first rows, unparsed.
@@ -66,7 +61,7 @@ class TableReader:
         self.source, self.spec, self.dtype = source, spec, dtype
         self._allocate, self._progress = allocate, progress
         self.rows = 0
-        if faults := spec.faults(source):
+        if faults := [*spec.faults(source)]:
             raise UserError(*faults)
         try:
             self.sample = source.scan().head(SAMPLE_ROWS).collect().rechunk()
@@ -99,15 +94,7 @@ class TableReader:
                 return self
 
     def blocks(self, names: Iterable[str], floats: Collection[str] = ()) -> Iterator[pl.DataFrame]:
-        """Some of the source's columns in blocks of rows, without blank lines.
-
-        Args:
-            floats: columns of CSV that polars parses as numbers. This is fast, but all other cells raise a
-                PolarsError.
-
-        Raises:
-            UserError: if lines of CSV are too short.
-        """
+        """Some of the source's columns in blocks of rows (see `Source.blocks`)."""
         return self.source.blocks(BLOCK, names, floats, self._na_values() if floats else ())
 
     def values(self, column: InferredColumn) -> Float[np.ndarray, " row"]:

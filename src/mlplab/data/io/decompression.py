@@ -51,9 +51,7 @@ UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
     """Opens a file of plain UTF-8 text: `path` itself, or a temporary copy if it is something else.
 
-    Args:
-        encoding: the encoding's name in Python; None: detect it.
-        where: the file's name in messages.
+    The encoding is detected if none is given. Messages refer to the file by `where`.
 
     Raises:
         UserError: if the file cannot be decompressed or decoded. Of plain UTF-8, only the beginning is
