@@ -56,20 +56,11 @@ def test_the_kind_of_an_input(cells: Sequence[object], declared: str, kind: str)
 @pytest.mark.parametrize(
     ("cells", "why"),
     [
-        ([f"u{i}" for i in range(30)], "an identifier: 30 different texts in 30 rows, such as"),
-        (
-            [f"The Tale of Mister {i} Smith" for i in range(30)],
-            "an identifier: 30 different texts in 30 rows",
-        ),
-        (
-            [f"{i} Long Road, Flat {i % 7}, Town" for i in range(29)],
-            "an identifier: 29 different texts in 30",
-        ),
+        ([f"{i} Long Road, Flat {i % 7}, Town" for i in range(29)], "an identifier: 29 different texts in "),
         (["same"], "all values are 'same'"),
         ([4.5], "all values are 4.5"),
         ([datetime(2024, 1, 31)], "all dates have the same day and hour"),
-        (["", "n/a"], "all values are missing"),
-        ([None], "all values are missing"),
+        (["", "n/a", None], "all values are missing"),
     ],
 )
 def test_columns_that_are_no_inputs_are_left_out_with_a_warning(
@@ -174,6 +165,10 @@ def test_ambiguous_day_and_month_are_refused() -> None:
     assert not np.array_equal(month_first, table(cells, "%d/%m/%Y").x[:, 0])
 
 
+def survives_json(schema: Schema) -> bool:
+    return Schema.from_plain(json.loads(json.dumps(schema.plain()))) == schema
+
+
 def test_a_schema_survives_json() -> None:
     columns = {
         "cat": [["p", "q", "r"][i % 3] for i in range(30)],
@@ -186,7 +181,7 @@ def test_a_schema_survives_json() -> None:
     }
     frame, targets = pl.DataFrame(columns, strict=False), ["y", "z"]
     schema = table_of(frame, targets, weight="w", na_values=("?",), drop_missing_targets=True).schema
-    assert Schema.from_plain(json.loads(json.dumps(schema.plain()))) == schema
+    assert survives_json(schema)
     assert (schema.names, schema.targets, schema.weight) == (["cat", "bool", "date"], ("y", "z"), "w")
     assert len(schema.categories) == len(schema.missing) == len(schema.offsets) == 9
 
@@ -205,7 +200,7 @@ def test_a_schema_with_classes_survives_json(
     target: list[object], classes: tuple[str, ...], kind: str, task: str
 ) -> None:
     schema = table_of(pl.DataFrame({"x": range(30), "y": target * (30 // len(target))})).schema
-    assert Schema.from_plain(json.loads(json.dumps(schema.plain()))) == schema
+    assert survives_json(schema)
     assert (schema.classes, schema.class_kind, schema.task) == (classes, kind, task)
     assert schema.outputs == (len(classes) or 1)
 
@@ -331,7 +326,7 @@ def test_an_invalid_date_format_is_refused() -> None:
 def test_each_column_has_a_row() -> None:
     inputs = (
         Column("n", "numeric", missing=True),
-        Column("c", "categorical", categories=tuple("abcdefghi"), missing=True),
+        Column("c", "categorical", categories=tuple("abcdefghi")),
         Column("d", "date", format="%d.%m.%Y", parts=("year", "month_sin")),
     )
     schema = Schema(inputs, ("y",), classes=("no", "yes"), weight="w", left_out={"id": "is an index"})
@@ -339,12 +334,7 @@ def test_each_column_has_a_row() -> None:
         ("y", "target", "classes", "2 classes: no, yes"),
         ("w", "weight", "numeric", ""),
         ("n", "input", "numeric", "has missing values"),
-        (
-            "c",
-            "input",
-            "categorical",
-            "9 categories: a, b, c, d, e, f, g, h, … (9 in all); has missing values",
-        ),
+        ("c", "input", "categorical", "9 categories: a, b, c, d, e, f, g, h, … (9 in all)"),
         ("d", "input", "date", "format %d.%m.%Y; read as year, month_sin"),
         ("id", "left out", "", "is an index"),
     ]

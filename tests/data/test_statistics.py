@@ -168,13 +168,3 @@ def test_a_member_does_not_depend_on_the_others(weight: np.ndarray | None) -> No
         return member_statistics(x, x[:, :1] ** 0, rows, categories=(0, 4), weight=weight, quantiles=True)
 
     assert_member_independent(compute, len(train))
-
-
-def test_a_memory_mapped_table_is_read_and_not_changed(tmp_path: object) -> None:
-    mapped = np.memmap(f"{tmp_path}/x", np.float32, "w+", shape=X.shape)
-    mapped[:] = X
-    mapped.flush()
-    mapped = np.memmap(f"{tmp_path}/x", np.float32, "r", shape=X.shape)
-    for name, values in of(mapped, quantiles=True).items():
-        assert torch.equal(values, of(quantiles=True)[name])
-    np.testing.assert_array_equal(mapped, X)

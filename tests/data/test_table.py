@@ -121,12 +121,6 @@ def test_a_row_index_changes_nothing(tmp_path: Path, header: str) -> None:
     assert "part-2.csv, column 'a', line 5, data row 3" in refusal(tmp_path / "part-*.csv")
 
 
-def test_several_targets() -> None:
-    table = table_of(FRAME, ["y", "number"])
-    assert table.schema.targets == ("y", "number")
-    np.testing.assert_array_equal(table.y, FRAME.select("y", "number").to_numpy())
-
-
 def test_rows_without_a_target_are_refused_or_belong_to_no_part() -> None:
     frame = pl.DataFrame({"a": range(5), "y": [1, None, 3, 4, 5], "z": [1.0, 2, None, 4, float("nan")]})
     with pytest.raises(UserError) as raised:
@@ -142,14 +136,6 @@ def test_all_faults_of_a_file_are_shown(tmp_path: Path) -> None:
     assert "found '?'" in message
     assert "target column 'y', line 4, data row 3" in message
     assert len(message.splitlines()) <= 5
-
-
-def test_unknown_columns_are_refused_with_suggestions() -> None:
-    with pytest.raises(UserError) as raised:
-        table_of(FRAME, "yy", declared={"colur": "drop"})
-    assert "has no column 'yy'" in str(raised.value)
-    assert "did you mean data.target=y?" in str(raised.value)
-    assert "did you mean data.columns.colour?" in str(raised.value)
 
 
 def test_empty_lines_are_not_rows(tmp_path: Path) -> None:
