@@ -50,7 +50,7 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
         ("model.residual=1", "model.residual: invalid value (found 1, expected a valid boolean)"),
         ("optimizer=sgd optimizer.momentum=0 optimizer.nesterov=true", "optimizer: nesterov=true needs"),
         ("data.split.val=0.5 data.split.test=0.5", "data.split: val + test = 1 leaves no rows for training"),
-        ("data/split=kfold data.split.fold=5", "data.split: fold=5 does not exist: 5 folds are numbered"),
+        ("data/split=kfold data.split.fold=5", "data.split: fold=5 does not exist: the last of 5 is 4"),
         ("data/split=kfold data.split.group=x data.split.time=y", "takes one of group and time"),
         ("data.split.stratify=c", "data.split.stratify: invalid value (found 'c', expected 'auto')"),
         ("optimizer.lr=abc", "optimizer.lr: invalid value (found 'abc', expected a valid number, or auto)"),

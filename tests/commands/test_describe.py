@@ -80,8 +80,8 @@ def test_what_training_would_refuse_is_shown(describe: Callable[..., Ended], tmp
     bad.write_csv(tmp_path / "bad.csv")
     ended = describe("data=csv", "data.path=bad.csv", "data.target=price")
     assert ended.status == 2
-    assert lines(ended)["rooms"][-1] == "refused: is not a number; 10 such cells in this column"
-    assert "bad.csv, column 'rooms', line 3, data row 2: is not a number" in ended.err
+    assert lines(ended)["rooms"][-1] == "refused: is not a finite number; 10 such cells in this column"
+    assert "bad.csv, column 'rooms', line 3, data row 2: is not a finite number" in ended.err
     assert "all values are missing" in ended.err
 
 

@@ -101,7 +101,9 @@ REFUSED = [
     mistake("14 UTF-8", GOOD.encode() + b"\xff,2,3\n", "", "line 42: byte 0xff | data.encoding=cp1252"),
     mistake("15 UTF-16", GOOD.encode("utf-16"), "data.encoding=utf-8", "data.encoding=utf-16"),
     mistake("17 NUL late", GOOD * 200 + "1,\0,3\n", "", "t.csv, line 8"),
-    mistake("18 text", GOOD + "1,?,3\n", "", 'line 42, data row 41: is not a number | na_values=["?"]\''),
+    mistake(
+        "18 text", GOOD + "1,?,3\n", "", 'line 42, data row 41: is not a finite number | na_values=["?"]\''
+    ),
     mistake("18 several", GOOD + "-,x,3\n", "", "'a', line 42 | [\"-\",\"x\"]' (in all | 'b', line 42"),
     mistake("19 infinite", GOOD + "1,-inf,3\n", "", "column 'b', line 42 | not a finite number"),
     mistake("21 long integer", GOOD + f"1,{2**63},3\n", "", "line 42 | more than 64 bits | columns.b=drop"),

@@ -21,7 +21,6 @@ from mlplab.config.model import Linear as Linear
 from mlplab.config.model import Mlp as Mlp
 from mlplab.config.model import Model as Model
 from mlplab.config.model import Preprocessing as Preprocessing
-from mlplab.config.optimizer import Adam as Adam
 from mlplab.config.optimizer import ConstantSchedule as ConstantSchedule
 from mlplab.config.optimizer import CosineSchedule as CosineSchedule
 from mlplab.config.optimizer import Sgd as Sgd

@@ -113,15 +113,9 @@ class KFoldSplit(Section):
     stratify: Auto | None
 
     @model_validator(mode="after")
-    def _is_one_of_the_folds(self) -> "KFoldSplit":
+    def _is_one_of_the_folds_by_one_column(self) -> "KFoldSplit":
         if self.fold >= self.folds:
-            raise ValueError(
-                f"fold={self.fold} does not exist: {self.folds} folds are numbered from 0 to {self.folds - 1}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _uses_one_column(self) -> "KFoldSplit":
+            raise ValueError(f"fold={self.fold} does not exist: the last of {self.folds} is {self.folds - 1}")
         if self.group and self.time:
             raise ValueError("takes one of group and time, not both; unset one: data.split.time=null")
         return self

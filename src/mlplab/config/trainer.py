@@ -79,9 +79,7 @@ class Callbacks(Section):
 
 
 SERVER = r"https?://[\w.\-]+(:\d+)?(/[\w\-]+)*/?"
-FILES = r"(file:|sqlite:///)(\./)?outputs/(?P<path>[\w.\-/]+)"
-"""URIs of MLflow's. Without %, since %2e is a dot."""
-
+"""A URI of MLflow's. Without %, since %2e is a dot."""
 
 FIXED = {"save_dir": "is always the run folder", "prefix": "would rename the curves"}
 """Arguments of loggers that cannot be set, and why."""
@@ -105,13 +103,11 @@ class LoggerConfig(ClassSection):
 def _check_stays_below_outputs(text: str) -> None:
     if re.fullmatch(SERVER, text):
         return
-    files = re.fullmatch(FILES, text)
     try:
-        check_name(files["path"] if files else text)
+        check_name(text)
     except ValueError:
         what = f"'{text}' may lead out of outputs/: no absolute path, no '..', no backslash, no colon, no $"
-        uris = "URIs may be https://HOST, file:outputs/… and sqlite:///outputs/…"
-        raise ValueError(f"{what}; {uris}; for MLflow, set others in MLFLOW_TRACKING_URI") from None
+        raise ValueError(f"{what}; set URIs but https://HOST in MLFLOW_TRACKING_URI") from None
 
 
 def _strings(value: Any) -> Iterator[str]:

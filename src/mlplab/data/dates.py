@@ -101,23 +101,21 @@ def date_parts(dates: pl.Series, parts: Sequence[DatePart], offset: float) -> li
     """Parts of dates as Float64; the offset is subtracted from the year."""
     seconds = dates.dt.minute().cast(pl.Float64) * 60 + dates.dt.second().cast(pl.Float64)
     hour = dates.dt.hour().cast(pl.Float64) + seconds / 3600
+    turns = {
+        "month": (dates.dt.month().cast(pl.Float64) - 1) / 12,
+        "weekday": (dates.dt.weekday().cast(pl.Float64) - 1) / 7,
+        "hour": hour / 24,
+    }
     features = []
     for part in parts:
         circle, _, function = part.partition("_")
-        match circle:
-            case "year":
-                days = 365 + dates.dt.is_leap_year().cast(pl.Float64)
-                day = dates.dt.ordinal_day().cast(pl.Float64) - 1 + hour / 24
-                features.append((dates.dt.year().cast(pl.Float64) - offset) + day / days)
-                continue
-            case "month":
-                turn = (dates.dt.month().cast(pl.Float64) - 1) / 12
-            case "weekday":
-                turn = (dates.dt.weekday().cast(pl.Float64) - 1) / 7
-            case _:
-                turn = hour / 24
-        angle = turn * 2 * pi
-        features.append(angle.sin() if function == "sin" else angle.cos())
+        if part == "year":
+            days = 365 + dates.dt.is_leap_year().cast(pl.Float64)
+            day = dates.dt.ordinal_day().cast(pl.Float64) - 1 + hour / 24
+            features.append((dates.dt.year().cast(pl.Float64) - offset) + day / days)
+        else:
+            angle = turns[circle] * 2 * pi
+            features.append(angle.sin() if function == "sin" else angle.cos())
     return features
 
 

@@ -124,6 +124,6 @@ def test_bad_and_missing_weights_are_refused_together(tmp_path: Path) -> None:
     with pytest.raises(UserError) as raised:
         table_of(tmp_path / "t.csv", weight="w")
     assert [fault.what for fault in raised.value.faults] == [
-        "is not a number; 25 such cells in this column",
+        "is not a finite number; 25 such cells in this column",
         "is missing or negative; 50 such rows",
     ]

@@ -45,11 +45,8 @@ def check_cells(reader: TableReader) -> None:
     na_values = typed_na_values(dict.fromkeys([*reader.spec.na_values, *missing]))  # for all columns
     for column in bad:
         (row, text), kind = column.first_bad, column.definition.kind
-        what = BAD[kind]
-        if kind == "numeric" and _matches(column, LONG_INTEGER):
-            what = "is an integer of more than 64 bits"
-        elif kind == "numeric" and not _matches(column, f"(?i){_INFINITE}"):
-            what = "is not a number"
+        is_long = kind == "numeric" and _matches(column, LONG_INTEGER)
+        what = "is an integer of more than 64 bits" if is_long else BAD[kind]
         what += f"; {column.bad:,} such cells in this column" if column.bad > 1 else ""
         expected = f"one written as {column.definition.format}" if kind == "date" else EXPECTED[kind]
         remedy = "; ".join(_remedies(column, na_values, reader))

@@ -65,10 +65,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     inputs = [column for column in columns if column.is_input]
     if not inputs:
         reasons = "; ".join(f"{titled(name)}: {why}" for name, why in left_out.items())
-        remedy = (
-            "add an input"
-            + ", or declare the kind of one of these, as in data.columns.NAME=categorical" * bool(reasons)
-        )
+        remedy = "add an input, or declare the kind of a column, as in data.columns.NAME=categorical"
         what = f"has no column that can be an input ({reasons or 'there is no other'})"
         raise UserError(Fault(what, where, remedy=remedy))
     for column in columns:

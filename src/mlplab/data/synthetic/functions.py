@@ -73,8 +73,7 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
     if function not in names:
         expected, remedy = f"one of {listed(names)}", did_you_mean(nearest(function, names))
         raise UserError(Fault("unknown function", "data.function", f"'{function}'", expected, remedy))
-    used = FUNCTIONS[function].inputs if function in FUNCTIONS else SCENARIO_COLUMNS
-    width = features or used
+    width = features or (FUNCTIONS[function].inputs if function in FUNCTIONS else SCENARIO_COLUMNS)
     if (wanted := rows * width * 8) > (free := free_memory()):
         what = f"need {wanted / 2**30:,.0f} GiB of memory, and {free / 2**30:,.0f} GiB are free"
         size = f"{rows} rows of {width} features"
@@ -85,10 +84,10 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
             what, remedy = f"{function} has a fixed set of inputs", "use data.features=null"
             raise UserError(Fault(what, "data.features", f"{features}", remedy=remedy))
         return SCENARIOS[function](rows, noise, generator)
-    if width < used:
-        expected = f"{used} or more; additional inputs do not affect the target"
-        raise UserError(Fault(f"{function} uses {used} inputs", "data.features", f"{width}", expected))
-    values, _, low, high = FUNCTIONS[function]
+    values, inputs, low, high = FUNCTIONS[function]
+    if width < inputs:
+        expected = f"{inputs} or more; additional inputs do not affect the target"
+        raise UserError(Fault(f"{function} uses {inputs} inputs", "data.features", f"{width}", expected))
     x = generator.uniform(low, high, (rows, width))
     y = values(x) + noise * generator.standard_normal(rows)
     return pl.DataFrame({**{f"x{i + 1}": x[:, i] for i in range(width)}, "target": y})
