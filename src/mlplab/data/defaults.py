@@ -91,7 +91,8 @@ def resolve_auto(
     members = run.ensemble
     if members == "auto":
         is_small = typical_train_rows(run.data.split, table, split) < FEW_ROWS
-        members = ENSEMBLE if alone and is_small and _may_be_ensemble(run) else 1
+        is_custom = isinstance(run.model, config.CustomModel) or bool(run.callbacks.added)
+        members = ENSEMBLE if alone and is_small and not is_custom and run.init_from is None else 1
     rows = typical_train_rows(run.data.split, table, split, members)
     size = next(size for size in SIZES_BY_ROWS if rows <= size.rows)
     task = CLASSIFICATION if table.schema.classes else REGRESSION
@@ -107,12 +108,6 @@ def resolve_auto(
             "optimizer": _filled(run.optimizer, lr=task.lr, weight_decay=task.weight_decay),
         }
     )
-
-
-def _may_be_ensemble(run: config.TrainConfig) -> bool:
-    """Whether any split of the rows suits the model, it starts anew, and there are no custom callbacks."""
-    is_rowwise = not isinstance(run.model, config.CustomModel)
-    return is_rowwise and run.init_from is None and not run.callbacks.added
 
 
 def typical_train_rows(section: config.Split, table: Table, split: Split, members: int = 1) -> int:

@@ -1,7 +1,7 @@
 """Loads the table that a configuration names. Imports no torch."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib.resources import as_file, files
 from typing import Any
 
@@ -54,20 +54,20 @@ def load_table(run: config.TrainConfig) -> Table:
 @contextmanager
 def opened_source(data: Data) -> Iterator[Source]:
     """Opens the table of a data section."""
-    with ExitStack() as contexts:
-        match data:
-            case config.BundledData(name="digits"):
-                yield Source.of_frame("digits", _digits())
-            case config.BundledData(name=name):
-                path = contexts.enter_context(as_file(files("mlplab.data") / f"{name}.csv"))
-                yield contexts.enter_context(opened(path, where=name))
-            case config.CsvData():
-                yield contexts.enter_context(opened(data.path, csv_options(data)))
-            case config.SyntheticData():
-                frame = synthetic.draw(
-                    data.function, rows=data.rows, features=data.features, noise=data.noise, seed=data.seed
-                )
-                yield Source.of_frame(f"synthetic {data.function}", frame)
+    match data:
+        case config.BundledData(name="digits"):
+            yield Source.of_frame("digits", _digits())
+        case config.BundledData(name=name):
+            with as_file(files("mlplab.data") / f"{name}.csv") as path, opened(path, where=name) as source:
+                yield source
+        case config.CsvData():
+            with opened(data.path, csv_options(data)) as source:
+                yield source
+        case config.SyntheticData():
+            frame = synthetic.draw(
+                data.function, rows=data.rows, features=data.features, noise=data.noise, seed=data.seed
+            )
+            yield Source.of_frame(f"synthetic {data.function}", frame)
 
 
 def _digits() -> pl.DataFrame:
