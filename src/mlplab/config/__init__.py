@@ -26,10 +26,9 @@ from mlplab.config.optimizer import CosineSchedule as CosineSchedule
 from mlplab.config.optimizer import Sgd as Sgd
 from mlplab.config.optimizer import StepSchedule as StepSchedule
 from mlplab.config.parsing import parse as parse
-from mlplab.config.parsing import parse_launcher as parse_launcher
 from mlplab.config.parsing import parse_resolved as parse_resolved
-from mlplab.config.parsing import parse_sweep as parse_sweep
 from mlplab.config.parsing import unknown_key as unknown_key
+from mlplab.config.parsing import validated as validated
 from mlplab.config.run import Metric as Metric
 from mlplab.config.run import ResolvedAdam as ResolvedAdam
 from mlplab.config.run import ResolvedConfig as ResolvedConfig
