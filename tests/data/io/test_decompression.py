@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlplab.data.io import decompression
-from mlplab.data.io.decompression import check_utf8, plain_text
+from mlplab.data.io.decompression import plain_text
 from mlplab.errors import UserError
 
 TEXT = "größe;y\n1,5;2\n"
@@ -145,17 +145,3 @@ def test_what_is_not_text_is_named(
     tmp_path: Path, content: bytes, encoding: str | None, message: str
 ) -> None:
     assert message in refusal(write(tmp_path, content), encoding)
-
-
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        (b"x\xe4y,1\n", "t, line 200001: byte 0xe4 is not UTF-8 text"),
-        (b"1,2\n1\0,2\n", "t, line 200002: has a NUL byte"),
-    ],
-)
-def test_the_first_byte_that_is_not_utf_8_is_found(tmp_path: Path, bad: bytes, message: str) -> None:
-    good = "größe,y\n".encode() * 200_000
-    check_utf8(write(tmp_path, good), "t")
-    with pytest.raises(UserError, match=message):
-        check_utf8(write(tmp_path, good + bad), "t")
