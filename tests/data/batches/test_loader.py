@@ -135,7 +135,7 @@ def test_blocks_give_their_order_and_resume_in_the_middle_of_it(
         assert torch.equal(found.y, expected.y)
     assert sum(batch.rows() for batch in seen).tolist() == [int((rows + 1).sum()) for rows in members]
     for position in {0, 1, len(seen) // 2, len(seen) - 1} & set(range(len(seen))):
-        loader.position = position
+        loader.load_state_dict({"position": position})
         assert_same(list(loader), seen[position:])
     alone = by_blocks(members, size, block, multiple)
     alone.set_epoch(epoch)

@@ -83,7 +83,7 @@ class TableDataModule(LightningDataModule):
             mean_weight=self.mean_weight,
             block=self.block,
         )
-        loader.position = self.position
+        loader.load_state_dict({"position": self.position})
         return loader
 
     def val_dataloader(self) -> Loader:

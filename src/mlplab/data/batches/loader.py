@@ -75,9 +75,6 @@ class Loader:
         row_weight: the weight of each row of the table; None if all are equal.
         mean_weight: the mean weight of each member's rows, from which the `total` of batches is computed.
         block: number of rows per block of a memory-mapped table; None for a table in memory.
-
-    Attributes:
-        position: the number of batches that the next iteration skips.
     """
 
     def __init__(
@@ -111,6 +108,14 @@ class Loader:
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch of the next iteration, counted from 0."""
         self.epoch = epoch
+
+    def state_dict(self) -> dict[str, int]:
+        """The number of batches that the next iteration skips; without it, the Trainer would warn."""
+        return {"position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Makes the next iteration begin in the middle of an epoch."""
+        self.position = state["position"]
 
     def __len__(self) -> int:
         """Batches per epoch."""
