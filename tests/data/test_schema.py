@@ -317,7 +317,7 @@ def test_an_invalid_date_format_is_refused() -> None:
 def test_each_column_has_a_row() -> None:
     inputs = (
         Column("n", "numeric", missing=True),
-        Column("c", "categorical", categories=tuple("abcdefghi")),
+        Column("c", "categorical", categories=tuple("abcdefghijklm")),
         Column("d", "date", format="%d.%m.%Y", parts=("year", "month_sin")),
     )
     schema = Schema(inputs, ("y",), classes=("no", "yes"), weight="w", left_out={"id": "is an index"})
@@ -325,7 +325,7 @@ def test_each_column_has_a_row() -> None:
         ("y", "target", "classes", "2 classes: no, yes"),
         ("w", "weight", "numeric", ""),
         ("n", "input", "numeric", "has missing values"),
-        ("c", "input", "categorical", "9 categories: a, b, c, d, e, f, g, h, … (9 in all)"),
+        ("c", "input", "categorical", "13 categories: a, b, c, d, e, f, g, h, i, j, k, l, … (13 in all)"),
         ("d", "input", "date", "format %d.%m.%Y; read as year, month_sin"),
         ("id", "left out", "", "is an index"),
     ]

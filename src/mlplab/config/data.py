@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mlplab.config.types import Auto, Count, Fraction, NotNegative, OrAuto, Positive, Section, Seed, Text
-from mlplab.did_you_mean import did_you_mean, nearest
 
 KINDS = ("numeric", "boolean", "categorical", "date", "drop")
 """Kinds that a user may declare for a column; `drop` excludes it."""
@@ -30,8 +29,8 @@ def _as_label(value: object) -> object:
 
 def _check_kind(kind: str) -> str:
     if kind not in KINDS and "%" not in kind:
-        what = f"'{kind}' is not a kind of column; use {', '.join(KINDS)}, or a date format like %d.%m.%Y"
-        raise ValueError("; ".join(filter(None, (what, did_you_mean(nearest(kind, KINDS))))))
+        kinds = f"{', '.join(KINDS)}, or a date format like %d.%m.%Y"
+        raise ValueError(f"'{kind}' is not a kind of column; use {kinds}")
     return kind
 
 

@@ -18,17 +18,15 @@ from mlplab.config.types import (
     check_name,
 )
 
-
-def _gpu_is_cuda(value: object) -> object:
-    """`gpu`, Lightning's name, means `cuda`."""
-    return "cuda" if value == "gpu" else value
+GPU_IS_CUDA = BeforeValidator(lambda value: "cuda" if value == "gpu" else value)
+"""`gpu`, Lightning's name, means `cuda`."""
 
 
 class Trainer(Section):
     """Arguments of the Trainer. If `log_every_n_steps` is null, values are logged only once per epoch."""
 
     max_epochs: OrAuto[Count]
-    accelerator: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_gpu_is_cuda)]
+    accelerator: Annotated[Literal["auto", "cpu", "cuda"], GPU_IS_CUDA]
     precision: Literal[32, 64]
     gradient_clip_val: Positive | None
     fast_dev_run: bool

@@ -42,14 +42,9 @@ PERIOD_FORMATS = {
 }
 """Formats of times of day, and of months, quarters and ISO weeks (read as their first day)."""
 
-TIMES = (
-    "",
-    *(
-        f"{separator}{time}"
-        for separator in (" ", "T")
-        for time in ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%H:%M:%SZ", "%I:%M %p", "%I:%M:%S %p")
-    ),
-)
+CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%H:%M:%SZ", "%I:%M %p", "%I:%M:%S %p")
+
+TIMES = ("", *(f"{separator}{clock}" for separator in " T" for clock in CLOCKS))
 """Times of day after a date. A literal Z, unlike %z, keeps polars' fast parser."""
 
 ZONED_TIMES = ("T%H:%M:%S%.f%#z", " %H:%M:%S%.f%#z", "T%H:%M%#z", " %H:%M%#z")

@@ -135,8 +135,8 @@ def test_several_targets_must_be_numbers() -> None:
 def test_labels_that_differ_by_spaces_or_case_get_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert table(["yes", "Yes", "no"]).schema.classes == ("Yes", "no", "yes")
     assert "categories that differ only by spaces or case: 'Yes', 'yes'" in caplog.text
-    labels = pl.Series([text for label in "abcde" for text in (label, label.upper(), f"{label}x")])
-    assert similar_labels_note(labels).endswith("'A', 'a', 'B', 'b', 'C', 'c', … (10 in all)")
+    labels = pl.Series([text for label in "abc" for text in (label, label.upper(), f"{label}x")])
+    assert similar_labels_note(labels).endswith(": 'A', 'a', 'B', 'b', 'C', 'c'")
     assert similar_labels_note(pl.Series(["New  York", "new york"])).endswith("'New  York', 'new york'")
     assert similar_labels_note(pl.Series(["a", "b", "ab", "a b"])) == ""
 

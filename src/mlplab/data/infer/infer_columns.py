@@ -29,9 +29,6 @@ MAGNITUDES = (1e-30, 1e30)
 
 FIRST_YEAR = LAST_YEAR - 99
 
-MAX_SIMILAR = 6
-"""Largest number of similar labels in a note."""
-
 
 def infer_columns(reader: TableReader) -> list[InferredColumn]:
     """Completes the columns of a reader; returns them and the columns that are left out unread."""
@@ -177,5 +174,5 @@ def similar_labels_note(labels: pl.Series) -> str:
     """A note about labels that differ only by spaces or case; empty if there are none."""
     normalized = labels.str.to_lowercase().str.replace_all(r"\s+", " ").alias("normalized")
     frame = pl.DataFrame([labels.alias("label"), normalized]).filter(pl.col("normalized").is_duplicated())
-    similar = listed(map(shortened, frame.sort("normalized", "label")["label"]), MAX_SIMILAR)
+    similar = listed(map(shortened, frame.sort("normalized", "label")["label"]))
     return f"categories that differ only by spaces or case: {similar}" if similar else ""

@@ -37,8 +37,6 @@ FORMATS: Mapping[bytes, tuple[str, str | None, str]] = {
     b"\x1f\x8b": ("a gzip archive", ".gz", "rename it to end in .gz"),
     b"\x28\xb5\x2f\xfd": ("a Zstandard archive", ".zst", "rename it to end in .zst"),
     b"PK\x03\x04": ("a ZIP archive", None, "unpack it first; if it is a spreadsheet, save it as CSV"),
-    b"\xd0\xcf\x11\xe0": ("an office document", None, "save it as CSV"),
-    b"BZh": ("a bzip2 archive", None, "unpack it first"),
     b"PAR1": ("a Parquet file", None, "rename it to end in .parquet"),
 }
 """Other files than plain text, by their first bytes: what they are, the suffix they need, and the remedy."""
