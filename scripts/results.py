@@ -20,7 +20,7 @@ def results(arguments: argparse.Namespace) -> None:
 
     from mlplab.commands.results import read_runs, results_by_table, results_csv, results_of_search
     from mlplab.commands.results_table import results_table
-    from mlplab.runs.selection import trials_in_order
+    from mlplab.runs.compare.run_result import trials_in_order
 
     if arguments.watch:
         watch(arguments.folders)

@@ -8,7 +8,7 @@ from typing import Any
 from support import SMALL, train_into
 
 from mlplab.runs.best_trial import BestTrial
-from mlplab.runs.selection import as_typed
+from mlplab.runs.compare.labels import as_typed
 
 STATUSES = (*("done", "done", "pruned", "done", "diverged"), *("pruned", "done", "failed", "done"))
 """Of the trials."""

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from support import Ended, status_of, without_notes
 
-from mlplab.runs.selection import select_runs
+from mlplab.runs.compare.select_runs import select_runs
 from mlplab.training import checkpoint
 
 Command = Callable[..., Ended]

@@ -25,8 +25,8 @@ from mlplab.commands.report.report import report
 from mlplab.errors import UserError
 from mlplab.figures.files import write_figures
 from mlplab.figures.style import Figure
+from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import runs_below
-from mlplab.runs.selection import read_run
 
 pytestmark = pytest.mark.usefixtures("without_script_of_charts")
 

@@ -12,7 +12,8 @@ from support import Ended, write_config
 
 from mlplab.commands.results import PARTS, Results, read_runs, results_by_table, results_of_table
 from mlplab.errors import UserError
-from mlplab.runs.selection import in_brief, select_runs, short_keys
+from mlplab.runs.compare.labels import in_brief, short_keys
+from mlplab.runs.compare.select_runs import select_runs
 
 Terminal = Callable[..., list[str]]
 

@@ -15,8 +15,8 @@ from mlplab.commands.report.charts import sweep_charts
 from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.figures.style import Figure
 from mlplab.runs.best_trial import BestTrial
+from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import BEST_TRIAL_FILE, runs_below
-from mlplab.runs.selection import read_run
 
 pytestmark = pytest.mark.usefixtures("without_script_of_charts")
 

@@ -23,7 +23,7 @@ from mlplab.data.defaults import (
 from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
-from mlplab.runs.selection import OF_TABLE
+from mlplab.runs.compare.varying_keys import MAY_BE_AUTO
 
 NUMBERS, WORDS = [0.5, 1.5, -2.0], ["no", "yes"]
 
@@ -73,7 +73,7 @@ def test_all_keys_that_may_be_auto_are_known_to_summaries() -> None:
     """Otherwise a run that was refused before its table was read would seem to vary in them."""
     unread = {key for key, value in flat(config(*BY_FILE).plain()) if value == "auto"}
     read = {key for key, value in flat(resolved(of=table(NUMBERS)).plain()) if value == "auto"}
-    assert all(key.startswith(OF_TABLE) or f"{key}." in OF_TABLE for key in unread - read)
+    assert all(key.startswith(MAY_BE_AUTO) or f"{key}." in MAY_BE_AUTO for key in unread - read)
 
 
 def test_each_size_has_its_numbers_and_larger_tables_larger_batches_and_fewer_epochs() -> None:

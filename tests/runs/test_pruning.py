@@ -15,10 +15,10 @@ from support import Ended, left_behind, resolved, train_into, without_notes
 from mlplab.config import parse_launcher
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
+from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import Metrics
 from mlplab.runs.run import Run
-from mlplab.runs.selection import read_run
 from mlplab.runs.stack.finalize import finalize
 from mlplab.sweeps.engines.engine import open_engine
 from mlplab.sweeps.launch import launch

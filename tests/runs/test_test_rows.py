@@ -14,10 +14,11 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.models import Network
+from mlplab.runs.compare.run_result import read_run
+from mlplab.runs.compare.varying_keys import varying_keys
 from mlplab.runs.discovery import has_test_scores, read_config
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.resume import differences, has_ended
-from mlplab.runs.selection import read_run, varying_keys
 from mlplab.runs.stack.score_test_rows import score_finished_run
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.evaluation import Evaluation

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from mlplab.config import Sweep, parse_sweep
 from mlplab.errors import Fault, UserError
 from mlplab.runs.best_trial import trial_number
-from mlplab.runs.selection import RunResult
+from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.search.loop import next_bracket, train_trials
 from mlplab.sweeps.search.space import read_space
 from mlplab.sweeps.search.study import SearchStudy, TrialResult, status_of

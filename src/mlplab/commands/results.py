@@ -16,18 +16,11 @@ from mlplab.data.io.csv_writer import write_csv
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.best_trial import trial_number
+from mlplab.runs.compare.ranking import SPLIT_KEYS, configurations, score
+from mlplab.runs.compare.run_result import RUN, RunResult, read_run, trials_in_order
+from mlplab.runs.compare.same_table import by_table, is_classification, table_title
+from mlplab.runs.compare.varying_keys import common_monitor, varying_keys, without_repeats
 from mlplab.runs.discovery import is_compatible, runs_in
-from mlplab.runs.ranking import SPLIT_KEYS, configurations, score
-from mlplab.runs.selection import (
-    RUN,
-    RunResult,
-    common_monitor,
-    read_run,
-    trials_in_order,
-    varying_keys,
-    without_repeats,
-)
-from mlplab.runs.tables import by_table, is_classification, table_title
 
 MOST_TRIALS = 20
 """Trials of a search that are shown, unless all are asked for."""

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from mlplab.commands.render import format_mean
 from mlplab.commands.results import PARTS, Results
-from mlplab.runs.selection import RUN, in_brief, short_keys
+from mlplab.runs.compare.labels import in_brief, short_keys
+from mlplab.runs.compare.run_result import RUN
 
 KEY_WIDTH, NAME_WIDTH, WORDS_WIDTH, LABEL_WIDTH = 16, 40, 12, 40
 """Least widths of columns whose cells may be wrapped: values of a key, runs, words, values of all keys."""

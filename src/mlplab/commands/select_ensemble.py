@@ -19,12 +19,13 @@ from mlplab.console import print_line
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.splits.split import PARTS, Rows
 from mlplab.errors import Fault, UserError, listed
+from mlplab.runs.compare.run_result import read_run
+from mlplab.runs.compare.same_table import check_one_table
+from mlplab.runs.compare.varying_keys import common_monitor, without_repeats
 from mlplab.runs.discovery import finished_runs
 from mlplab.runs.folder import finite
 from mlplab.runs.predictions import out_of_fold, weighted_mean
 from mlplab.runs.scores import Scores
-from mlplab.runs.selection import common_monitor, read_run, without_repeats
-from mlplab.runs.tables import check_one_table
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.greedy_selection import STANDARDISED_RMSE, error_of, greedy_selection

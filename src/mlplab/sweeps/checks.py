@@ -11,12 +11,14 @@ from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError, listed, reason_of
+from mlplab.runs.compare.labels import labelled
+from mlplab.runs.compare.run_result import RunResult
+from mlplab.runs.compare.same_table import by_table
+from mlplab.runs.compare.varying_keys import LOSS_KEYS, common_monitor, varying_keys
 from mlplab.runs.discovery import finished_run
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import was_started
 from mlplab.runs.run import Run
-from mlplab.runs.selection import OF_LOSS, RunResult, common_monitor, labelled, varying_keys
-from mlplab.runs.tables import by_table
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def check_same_loss(runs: Sequence[ComposedRun] | Sequence[Run]) -> None:
         return
     for table in by_table([RunResult(run.folder, dict(flat(run.config.plain())), {}) for run in runs]):
         if (monitor := common_monitor(table)) != "val/loss":
-            keys = [key for key in varying_keys(table) if key.startswith(OF_LOSS)]
+            keys = [key for key in varying_keys(table) if key.startswith(LOSS_KEYS)]
             found = listed(dict.fromkeys(labelled(keys, run.values(keys)) for run in table), 5)
             what, remedy = "different losses cannot be compared", f"choose another metric: monitor={monitor}"
             raise UserError(Fault(what, "monitor=val/loss", found, remedy=remedy))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from mlplab.console import progress_lines
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial
+from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores
-from mlplab.runs.selection import RunResult
 
 if TYPE_CHECKING:
     from mlplab.data.cache import DataCache

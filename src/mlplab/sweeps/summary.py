@@ -14,10 +14,11 @@ from mlplab.commands.results import results_of_table, scores_of
 from mlplab.commands.results_table import results_table
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.console import first_few, print_line
+from mlplab.runs.compare.run_result import RunResult, read_run
+from mlplab.runs.compare.same_table import by_table, is_classification, table_title
+from mlplab.runs.compare.varying_keys import varying_keys, warn_of_ensembles, without_repeats
 from mlplab.runs.discovery import runs_below
 from mlplab.runs.folder import AS_PLANNED
-from mlplab.runs.selection import RunResult, read_run, varying_keys, warn_of_ensembles, without_repeats
-from mlplab.runs.tables import by_table, is_classification, table_title
 
 BEST = 5
 """The largest number of configurations in the table."""

@@ -13,7 +13,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.files import FolderLock, remove_if_empty
 from mlplab.imports import heavy_imports
-from mlplab.runs.selection import RunResult
+from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_installed, check_runs
 from mlplab.sweeps.draw_figures import draw_sweep
 from mlplab.sweeps.folder import check_kind, check_sweep_folder

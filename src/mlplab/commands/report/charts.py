@@ -14,7 +14,8 @@ from mlplab.figures.learning_curves import curves_of_runs, learning_curves
 from mlplab.figures.runs import KINDS, RunPoint, history, hyperparameter_importance, score_over
 from mlplab.figures.style import Figure, Value
 from mlplab.runs.best_trial import BestTrial
-from mlplab.runs.selection import RunResult, as_typed, short_keys
+from mlplab.runs.compare.labels import as_typed, short_keys
+from mlplab.runs.compare.run_result import RunResult
 
 MOST_RUNS = 200
 """Runs whose curves are drawn at most: the best by the validation metric."""

@@ -6,15 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 from mlplab.commands.results import compared_metrics
-from mlplab.runs.ranking import configurations, ranked
-from mlplab.runs.selection import (
-    RunResult,
-    short_keys,
-    trials_in_order,
-    varying_keys,
-    without_repeats,
-)
-from mlplab.runs.tables import by_table
+from mlplab.runs.compare.labels import short_keys
+from mlplab.runs.compare.ranking import configurations, ranked
+from mlplab.runs.compare.run_result import RunResult, trials_in_order
+from mlplab.runs.compare.same_table import by_table
+from mlplab.runs.compare.varying_keys import varying_keys, without_repeats
 
 
 @dataclass(frozen=True)

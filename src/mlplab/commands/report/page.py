@@ -15,8 +15,8 @@ from mlplab.commands.report.run import run_part
 from mlplab.commands.report.runs import runs_part
 from mlplab.errors import Fault, UserError
 from mlplab.figures.style import ON_PAGE
-from mlplab.runs.selection import RunResult, read_run
-from mlplab.runs.tables import table_title
+from mlplab.runs.compare.run_result import RunResult, read_run
+from mlplab.runs.compare.same_table import table_title
 
 TEMPLATE = Path(__file__).with_name("template")
 

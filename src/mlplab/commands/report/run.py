@@ -20,7 +20,7 @@ from mlplab.config.metrics import BASELINES, CLASSIFICATION, MAIN, REGRESSION
 from mlplab.data.schema import Schema
 from mlplab.figures import IMPORTANCE
 from mlplab.runs.best_trial import trial_number
-from mlplab.runs.selection import RunResult
+from mlplab.runs.compare.run_result import RunResult
 
 LONGEST_LOG = 2**20
 """Bytes of a log that are read at most."""

@@ -16,9 +16,11 @@ from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
 from mlplab.console import plural
 from mlplab.errors import UserError, reason_of
 from mlplab.runs.best_trial import BestTrial
+from mlplab.runs.compare.labels import in_brief
+from mlplab.runs.compare.ranking import score
+from mlplab.runs.compare.run_result import RunResult
+from mlplab.runs.compare.varying_keys import REPEATS
 from mlplab.runs.folder import AS_PLANNED
-from mlplab.runs.ranking import score
-from mlplab.runs.selection import REPEATS, RunResult, in_brief
 
 NOTHING = "–"
 

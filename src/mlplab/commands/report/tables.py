@@ -15,9 +15,9 @@ from mlplab.data.class_labels import label_values
 from mlplab.data.schema import ColumnRow, Schema, column_rows
 from mlplab.errors import UserError, listed
 from mlplab.figures import IMPORTANCE
+from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.folder import TEST_PREDICTIONS
 from mlplab.runs.predictions import prediction_names
-from mlplab.runs.selection import RunResult
 from mlplab.runs.trained.chosen_ensemble import ENSEMBLE_FILE, ChosenEnsemble
 
 MOST_COLUMNS = 500

@@ -13,8 +13,8 @@ from mlplab.data.class_labels import label_values
 from mlplab.data.new_data import FrameLike, FrameTransformer, as_frame
 from mlplab.data.parse import cells_of, plain_floats
 from mlplab.errors import Fault, UserError, listed
+from mlplab.runs.compare.select_runs import check_no_choice, select_runs
 from mlplab.runs.predictions import most_likely, spread_columns, weighted_mean
-from mlplab.runs.selection import check_no_choice, select_runs
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.run_stack import check_finite, stacked
 from mlplab.runs.trained.trained_run import TrainedRun

@@ -22,8 +22,8 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial, trial_name
+from mlplab.runs.compare.labels import as_typed, in_brief
 from mlplab.runs.discovery import BEST_TRIAL_FILE
-from mlplab.runs.selection import as_typed, in_brief
 from mlplab.sweeps.draw_figures import draw_sweep
 from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import SearchStudy, status_of

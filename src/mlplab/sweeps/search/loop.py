@@ -12,7 +12,7 @@ from mlplab.config import Sweep
 from mlplab.config.metrics import sign_of
 from mlplab.errors import UserError, reason_of
 from mlplab.runs.best_trial import trial_name
-from mlplab.runs.selection import RunResult
+from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.search.space import Value
 from mlplab.sweeps.search.study import SearchStudy, TrialResult
 from mlplab.sweeps.stack_keys import may_differ

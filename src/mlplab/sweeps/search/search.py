@@ -12,8 +12,8 @@ from mlplab.config import TrainConfig
 from mlplab.config.dotted_keys import flat
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.imports import heavy_imports
+from mlplab.runs.compare.varying_keys import IGNORED
 from mlplab.runs.resolve import resolved
-from mlplab.runs.selection import IGNORED
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.folder import write_total
 from mlplab.sweeps.search.finish import failures, finish

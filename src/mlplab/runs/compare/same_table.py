@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mlplab.errors import Fault, UserError, listed
 
 if TYPE_CHECKING:
-    from mlplab.runs.selection import RunResult
+    from mlplab.runs.compare.run_result import RunResult
 
 TABLE = ("data.name", "data.function", "data.target")
 """Keys of the table and its target, beside the absolute `data.path`. Other keys of `data`, such as its rows,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mlplab.config.metrics import sign_of
 
 if TYPE_CHECKING:
-    from mlplab.runs.selection import RunResult
+    from mlplab.runs.compare.run_result import RunResult
 
 SPLIT_KEYS = ("data.split.seed", "data.split.fold")
 """Keys that change only how the same rows are split."""

@@ -1,0 +1,69 @@
+"""Which runs of a sweep predict: those of the best configuration, the best few, or all."""
+
+import logging
+from pathlib import Path
+
+from mlplab.errors import Fault, UserError
+from mlplab.runs.compare.labels import labelled
+from mlplab.runs.compare.ranking import configurations, ranked
+from mlplab.runs.compare.run_result import read_run
+from mlplab.runs.compare.same_table import check_one_table
+from mlplab.runs.compare.varying_keys import common_monitor, varying_keys, warn_of_ensembles, without_repeats
+from mlplab.runs.discovery import finished_runs
+
+log = logging.getLogger(__name__)
+
+
+def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
+    """A finished run's folder itself, or the chosen ones of a sweep's finished runs, which are logged.
+
+    Args:
+        folder: the folder of a run or a sweep.
+        choice: `best`: the runs of the configuration with the best mean validation metric over its seeds
+            and folds; a number: that many individual runs, best first; `all`: all runs.
+
+    Raises:
+        UserError: if there is no finished run, the runs have different tables, or the choice is invalid.
+    """
+    folders = finished_runs(folder)
+    number = _as_number(choice)
+    if folders == [folder]:
+        check_no_choice(choice, "a single run")
+        return folders
+    runs = without_repeats([read_run(run) for run in folders])
+    check_one_table(runs, folder)
+    monitor, keys = common_monitor(runs), varying_keys(runs)
+    warn_of_ensembles(keys)
+    if number is not None:
+        chosen = ranked(runs, monitor)[:number]
+        log.info("%s: the %d best of %d runs by %s", folder, len(chosen), len(runs), monitor)
+    elif choice == "all" or not keys:
+        chosen = runs
+        log.info("%s: all %d runs", folder, len(runs))
+    else:
+        groups = configurations(runs, keys, monitor)
+        best, chosen = next(iter(groups.items()))
+        log.info(
+            "%s: %d of %d runs, those with %s: the best of %d configurations by %s",
+            *(folder, len(chosen), len(runs), labelled(keys, best), len(groups), monitor),
+        )
+    return [run.folder for run in chosen]
+
+
+def check_no_choice(choice: str | int, kind: str) -> None:
+    """Checks that a number of runs is given only for a sweep.
+
+    Raises:
+        UserError: otherwise.
+    """
+    if _as_number(choice) is not None:
+        what = "has a meaning only for a sweep"
+        raise UserError(Fault(what, f"runs={choice}", kind, remedy="remove it"))
+
+
+def _as_number(choice: str | int) -> int | None:
+    if choice in ("best", "all"):
+        return None
+    if (isinstance(choice, int) or (choice.isascii() and choice.isdigit())) and int(choice) > 0:
+        return int(choice)
+    raise UserError(Fault("invalid value", "runs", repr(choice), "best, all, or a number of runs"))
