@@ -80,7 +80,7 @@ def evaluate(arguments: Evaluate) -> None:
 def select(arguments: Evaluate, steps: int) -> None:
     """Chooses an ensemble; prints its runs and a table of scores."""
     if arguments.model_fields_set > {"run", "select"}:
-        remedy = f"afterwards, evaluate the choice: run={arguments.run}/ensemble-{steps}"
+        remedy = f"afterwards, evaluate the choice: run={arguments.run}/ensemble-{steps}.json"
         raise UserError(Fault("takes no key but run=", f"select={steps}", remedy=remedy))
     with heavy_imports():
         import torch

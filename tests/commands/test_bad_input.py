@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from commands.mistakes import Files, Mistake, assert_refused, each, message_of, mistake
-from support import ROOT, Ended, assert_short_answer, config, process
+from support import Ended, assert_short_answer, config
 
 from mlplab.cli.overrides import check_overrides, readable
 from mlplab.config import TrainConfig
@@ -177,30 +177,7 @@ def test_wrong_values_get_a_short_message(mistake: Mistake) -> None:
     assert_short_answer(Ended(2, "", message_of(read)), mistake.said)
 
 
-def test_a_process_says_the_same(tmp_path: Path) -> None:
-    script = str(ROOT / "scripts/train.py")
-    assert_refused(CONFIGURATION[0], tmp_path, lambda *arguments: process([script, *arguments], tmp_path))
-
-
 def test_a_folder_that_the_user_made_is_left(command: Callable[..., Ended], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert command("hydra.run.dir=empty", "seed=-1").status == 2
     assert (tmp_path / "empty").is_dir()
-
-
-def test_a_mistake_in_one_job_of_a_sweep_leaves_the_others(
-    command: Callable[..., Ended], tmp_path: Path
-) -> None:
-    small = ("data=synthetic", "data.rows=40", "trainer.max_epochs=1", "baselines=[]", "name=s")
-    ended = command("-m", "optimizer.lr=0.1,-1", *small)
-    assert ended.status == 1
-    assert "lr=-1: failed, optimizer.lr: invalid value" in ended.err
-    left = {path.parent.name: path.read_text() for path in (tmp_path / "outputs/s").glob("*/metrics.json")}
-    assert {name: '"done"' in text for name, text in left.items()} == {"lr=0.1": True, "lr=-1": False}
-
-
-def test_a_sweep_of_nothing_but_mistakes_leaves_nothing(
-    command: Callable[..., Ended], tmp_path: Path
-) -> None:
-    assert command("-m", "optimizer.lr=-1,-2", "name=s").status == 2
-    assert not (tmp_path / "outputs/s").exists()

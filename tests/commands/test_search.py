@@ -12,7 +12,7 @@ import pytest
 from commands.mistakes import Mistake, assert_refused, each
 from faults import processes
 from optuna.trial import TrialState
-from support import ROOT, SMALL, Ended, left_behind, process, status_of
+from support import ROOT, SMALL, Ended, left_behind, status_of
 
 from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.discovery import read_metrics
@@ -192,15 +192,3 @@ WRONG = {
 )
 def test_mistakes(mistake: Mistake, tmp_path: Path, command: Callable[..., Ended]) -> None:
     assert_refused(mistake, tmp_path, command)
-
-
-def test_mistakes_are_found_before_torch_is_imported(tmp_path: Path) -> None:
-    code = f"""import runpy, sys
-sys.argv = ["train.py", "-m", "optimizer.lr=interval(-1,1)"]
-try:
-    runpy.run_path({SCRIPT!r}, run_name="__main__")
-finally:
-    print("torch" in sys.modules)
-"""
-    ended = process(["-c", code], tmp_path)
-    assert (ended.status, ended.out.splitlines()[-1]) == (2, "False"), ended

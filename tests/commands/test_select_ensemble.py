@@ -172,7 +172,7 @@ ANOTHER = ("evaluate", "run=s/ensemble-2.json")
 MISTAKES: list[Mistake] = [
     Mistake("a run", {}, ("evaluate", "run=s/0", "select=2"), ("s/0: has no runs to choose from", "sweep")),
     Mistake("a choice", choice, (*ANOTHER, "select=2"), ("has no runs to choose from",)),
-    Mistake("another file", {}, (*SELECT, "data.path=t.csv"), ("select=2: cannot be combined with data=",)),
+    Mistake("another file", {}, (*SELECT, "data.path=t.csv"), ("select=2: takes no key but run=",)),
     Mistake(
         "different splits",
         {},

@@ -14,7 +14,6 @@ from support import (
     ROOT,
     SMALL,
     Ended,
-    assert_short_answer,
     left_behind,
     status_of,
     without_notes,
@@ -95,23 +94,6 @@ def test_a_sweep_prints_its_plan_its_best_runs_and_its_folder(
     assert "mean ± SD over 3 seeds" in lines[-4]
 
 
-def test_folds_are_a_sweep_like_any_other(
-    command: Callable[..., Ended], run_script: Callable[..., Ended], tmp_path: Path
-) -> None:
-    folds = ("data/split=kfold", "data.split.folds=4", "data.split.fold=range(4)", "name=s")
-    ended = command("-m", *QUICK, "trainer.max_epochs=1", *folds)
-    assert without_notes(ended.out).startswith("4 runs: 1 stack of 4\n")
-    table = run_script("results", "outputs/s", "--format", "csv").out.splitlines()
-    assert len(table) == 2  # one line: its runs are repeats
-    row = dict(zip(table[0].split(","), table[1].split(","), strict=True))
-    scores = [
-        json.loads((path / "metrics.json").read_text())["test/rmse"]
-        for path in (tmp_path / "outputs/s").glob("fold=*")
-    ]
-    assert float(row["test/rmse"]) == pytest.approx(np.mean(scores))
-    assert float(row["test/rmse SE"]) == pytest.approx(np.std(scores, ddof=1) / 2)
-
-
 WRONG = {
     "a key that does not exist": (["sed=1,2"], ["sed: unknown key", "did you mean seed?"]),
     "no values": (["seed=range(0)"], ["seed: has no values", "seed=range(4)"]),
@@ -124,6 +106,7 @@ WRONG = {
         ["model.preprocessing.target=standard,none", "monitor=val/loss"],
         ["different losses cannot be compared", "target=standard, target=none"],
     ),
+    "a section": (["data=synthetic", "data.features={a:1},{b:2}"], ["data.features"]),
     "all values wrong": (["optimizer.lr=0,-1"], ["optimizer.lr: invalid value", "greater than 0"]),
     "no such table": (
         ["data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"],
@@ -143,13 +126,6 @@ def test_a_mistake_gets_a_short_answer_and_leaves_nothing(
     command: Callable[..., Ended], tmp_path: Path, mistake: Mistake
 ) -> None:
     assert_refused(mistake, tmp_path, lambda *arguments: command("-m", *arguments))
-
-
-def test_a_folder_in_use_is_refused(command: Callable[..., Ended], tmp_path: Path) -> None:
-    (tmp_path / "outputs/s").mkdir(parents=True)
-    (tmp_path / "outputs/s/mine").touch()
-    assert_short_answer(command("-m", "seed=1,2", "name=s"), ["outputs/s: exists and is not empty"])
-    assert [path.name for path in (tmp_path / "outputs/s").iterdir()] == ["mine"]
 
 
 def test_a_run_that_is_wrong_is_marked_before_any_trains(
@@ -256,16 +232,6 @@ def test_what_breaks_a_stack_ends_no_other_run(
     assert not (tmp_path / "outputs/s/stacks").exists()
 
 
-def test_a_run_that_cannot_begin_as_another_is_refused_alone(
-    command: Callable[..., Ended], tmp_path: Path
-) -> None:
-    assert command(*SMALL, "name=a").status == 0
-    ended = command("-m", *SMALL, "init_from=outputs/a,outputs/missing", "seed=1,2", "name=s")
-    assert ended.status == 1
-    assert "4 runs: 1 stack of 2, 2 refused" in ended.out
-    assert "2 of 4 runs failed" in ended.err
-
-
 def test_a_tables_oddities_are_said_once(command: Callable[..., Ended], tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,same,y\n" + "".join(f"{i},7,{i / 3}\n" for i in range(40)))
     table = ("data=csv", "data.path=t.csv", "data.target=y", "model=linear", "trainer.max_epochs=1")
@@ -284,3 +250,19 @@ def test_a_file_that_a_network_misses_is_no_full_disk(
     assert "FileNotFoundError" in ended.err
     assert "make room" not in ended.err
     assert status_of(tmp_path / "outputs/s/trouble=none") == "done"
+
+
+@pytest.mark.parametrize("typed", ["name=n-${seed}", "hydra.sweep.dir=outputs/n-${seed}"])
+def test_a_folder_that_depends_on_a_run_is_that_of_the_sweep(
+    command: Callable[..., Ended], tmp_path: Path, typed: str
+) -> None:
+    ended = command("seed=0,1", "-m", *QUICK, "trainer.max_epochs=1", typed, "loss=mse,mae")
+    assert ended.status == 0, ended.err
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["n-0"]
+
+
+def test_an_ensemble_is_chosen_although_a_run_failed(command: Callable[..., Ended], tmp_path: Path) -> None:
+    ended = command("-m", *SMALL, "model.dropout=0.1,1.5,0.2", "sweep.ensemble=2", "name=s")
+    assert ended.status == 1
+    assert "1 of 3 runs failed" in ended.err
+    assert (tmp_path / "outputs/s/ensemble-2/ensemble.json").is_file()

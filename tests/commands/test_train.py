@@ -61,6 +61,7 @@ WRONG_INPUT = [
     (["-m", "data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"], "'?'"),
     (["-m", "data=synthetic", "data.rows=2,3"], "sets are empty"),
     (["-m", "seed=1,2", "hydra.launcher.max_members=0"], "max_members: invalid value"),
+    (["-m", "optimizer.lr=interval(-1,1)"], "optimizer.lr: invalid value"),
 ]
 
 

@@ -124,20 +124,6 @@ def test_a_search_and_one_of_its_trials(command: Command, run_script: Command, t
     assert line.endswith("; runs have stopped: to resume them, type the sweep's command again")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_quietly(
-    run_script: Command, looks: Callable[..., None], tmp_path: Path, number: signal.Signals
-) -> None:
-    (tmp_path / "s").mkdir()
-    write(tmp_path / "s/seed=0", "interrupted")
-    before = signal.getsignal(number)
-    looks(lambda: signal.raise_signal(number))
-    ended = run_script("results", "s", "--watch")
-    assert (ended.status, ended.err) == (128 + number, "")
-    assert ended.out.startswith("1 run: 1 stopped; runs have stopped: to resume them, ")
-    assert signal.getsignal(number) == before
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import submitit
@@ -145,33 +146,30 @@ def test_a_stack_is_handed_over_until_it_has_ended(
         assert reason == "it was struck by lightning; so did 2 workers before"
 
 
-def train_with_other_versions(path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "versions", lambda: dict.fromkeys(VERSIONS, "1.0"))
-        run_job(path)
+def with_patch(target: object, name: str, value: object) -> Train:
+    """A worker on a machine that differs from this one."""
+
+    def train(path: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(target, name, value)
+            run_job(path)
+
+    return train
 
 
-def train_without_locks(path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FolderLock, "acquire", raises(UserError(Fault("its file system has no file locks"))))
-        run_job(path)
-
-
-def train_until_the_disk_is_full(path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "train_runs", raises(ValueError()))
-        patch.setattr(training, "record_failure", raises(DISK_IS_FULL))
-        run_job(path)
+OTHER_VERSIONS = with_patch(worker, "versions", lambda: dict.fromkeys(VERSIONS, "1.0"))
+NO_LOCKS = with_patch(FolderLock, "acquire", raises(UserError(Fault("it has no file locks"))))
+FULL_DISK = with_patch(training, "train_stack", raises(DISK_IS_FULL))
 
 
 @pytest.mark.parametrize(
     ("way", "error", "message"),
     [
-        (train_with_other_versions, UserError, f"worker .*found .*, torch 1.0, .* torch {VERSIONS['torch']}"),
+        (OTHER_VERSIONS, UserError, f"worker .*found .*, torch 1.0, .* torch {VERSIONS['torch']}"),
         (lambda path: run_job(path.with_name("other")), UserError, "is not seen by the worker .*"),
         (lambda path: None, UserError, "run: a worker's results are not seen here"),
-        (train_without_locks, UserError, "its file system has no file locks"),
-        (train_until_the_disk_is_full, CannotWrite, "checkpoints: cannot be written: No space left"),
+        (NO_LOCKS, UserError, "it has no file locks"),
+        (FULL_DISK, CannotWrite, "checkpoints: cannot be written: No space left"),
     ],
     ids=["versions", "job not seen", "results not seen", "no locks", "full disk"],
 )
@@ -287,19 +285,11 @@ def test_each_process_gets_a_gpu(
 ) -> None:
     monkeypatch.setenv(VISIBLE_DEVICES, visible)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    given: list[str | None] = []
-
-    class Worker:
-        def __init__(self, device: str | None) -> None:
-            given.append(device)
-
-        def train(self, stack: PlannedStack) -> Future[bool]:
-            return Future()
-
-    monkeypatch.setattr("mlplab.sweeps.engines.processes._Worker", Worker)
+    worker_class = Mock(return_value=Mock(train=lambda stack: Future()))
+    monkeypatch.setattr("mlplab.sweeps.engines.processes._Worker", worker_class)
     engine, cores = Processes(launcher(), "auto"), len(os.sched_getaffinity(0))
     engine.submit([PlannedStack("", [], Path())] * 3)
-    assert given == expected
+    assert [call.args[0] for call in worker_class.call_args_list] == expected
     assert [engine.slots, Processes(launcher(), "cpu").slots] == [gpus or cores, cores]
 
 
@@ -313,12 +303,8 @@ RAY = {"name": "ray", "address": "auto", "cpus": 1, "gpus": 0, "memory_gib": Non
 @pytest.mark.parametrize(
     ("engine", "absent", "message"),
     [
-        (
-            SLURM,
-            "submitit",
-            r"engine=slurm: needs the package submitit, .*\n.*uv sync --extra slurm, or pip ",
-        ),
-        (RAY, "ray", r"engine=ray: needs the package ray, .*\n.*uv sync --extra ray, or pip "),
+        (SLURM, "submitit", r"=slurm: needs the package submitit, .*\n.*uv sync --extra slurm, or pip "),
+        (RAY, "ray", r"=ray: needs the package ray, .*\n.*uv sync --extra ray, or pip "),
         (SLURM, "", r"Slurm is not installed here.*\n.*a machine of the cluster"),
         (RAY | {"address": "127.0.0.1:1"}, "", r"=127.0.0.1:1: no Ray cluster can be .*\n.*ray start --head"),
     ],
@@ -392,13 +378,7 @@ def test_a_busy_slurm_is_asked_again_and_too_large_arrays_are_cut(
 
 
 @pytest.mark.parametrize(
-    "error",
-    [
-        UserError(Fault("a", "b", "c", "d", "e"), Fault("f")),
-        FolderInUse(Fault("a")),
-        CannotWrite(DISK_IS_FULL),
-    ],
-    ids=repr,
+    "error", [UserError(Fault("a", "b", "c"), Fault("f")), FolderInUse(Fault("a")), CannotWrite(DISK_IS_FULL)]
 )
 def test_an_error_that_all_workers_would_meet_leaves_its_job(
     slurm: FakeSlurm, sweep: Path, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -117,14 +117,16 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
         ComposedRun(config(*csv), Path("csv")),
         ComposedRun(config(*DATA), Path("good")),
         ComposedRun(config(*DATA, *folds), Path("folds")),
+        ComposedRun(config(*DATA, "init_from=missing"), Path("warm")),
     ]
     data = DataCache()
     made = make_plan(*check_runs(runs, data), data, engine())
     assert [[run.folder.name for run in stack] for stack in made.stacks] == [["good"]]
-    assert [run.folder.name for run in made.refused] == ["bad", "csv", "folds"]
+    assert [run.folder.name for run in made.refused] == ["bad", "csv", "folds", "warm"]
     assert "column 'y'" in made.refused[1].reason
     assert made.refused[1].values["data"]["target"] == ["y"]  # as in its folder, however it was typed
     assert "more folds than rows" in made.refused[2].reason
+    assert "missing: no such folder" in made.refused[3].reason
 
 
 def test_stacks_of_an_earlier_plan_stay(tmp_path: Path) -> None:

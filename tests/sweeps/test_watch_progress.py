@@ -166,7 +166,7 @@ def test_nothing_is_written_and_only_changed_metrics_are_read(
 
 
 def test_runs_that_no_plan_names(tmp_path: Path) -> None:
-    """Those of Hydra's own launchers, those that were refused, but not the copies in a chosen ensemble."""
+    """Those that were refused, but not the copies in a chosen ensemble."""
     root = tmp_path / "s"
     for name in ("a", "x/b"):
         write(root / name, "done")

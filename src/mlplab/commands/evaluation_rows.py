@@ -16,7 +16,6 @@ from mlplab.data.io.discovery import opened
 from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
-from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.load_table import csv_options, spec_of
 from mlplab.data.new_data import FrameTransformer, check_columns
 from mlplab.data.parse import cells_of, is_text, parse_float, parse_str
@@ -110,7 +109,7 @@ def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[Evalu
             if not len(rows := np.flatnonzero(is_usable)):
                 what = "has no row with a target" + (" and a weight above 0" if schema.weight else "")
                 raise UserError(Fault(what, path, remedy="give it such rows"))
-            seen = _seen_rows(ensemble.runs, x, y, rows, path)
+            seen = _seen_rows(ensemble.runs, x, y, rows)
             rows = _without_seen_rows(rows, seen, path, include=include)
     weight = None if weight is None else weight[rows]
     return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), include and bool(seen.any())
@@ -176,28 +175,11 @@ def _seen_rows(
     x: Float[np.ndarray, "row feature"],
     y: Float64[np.ndarray, "row target"],
     rows: Rows,
-    path: str,
 ) -> Bool[np.ndarray, " evaluated"]:
-    """Which rows were in training or validation of any run; warns if others have only their features."""
-    recognised: dict[bytes, tuple[SeenRows, Bool[np.ndarray, "2 evaluated"]]] = {}
-    for run in runs:
-        values = Values(x, y, run.schema.offsets)
-        for seen in run.seen:
-            if seen.digest not in recognised:  # the same for all seeds
-                recognised[seen.digest] = seen, seen.recognised(values, rows)
-    is_seen = np.any([same_rows for _, (_, same_rows) in recognised.values()], axis=0)
-    for seen, (same_features, _) in recognised.values():
-        repeated, total = int((same_features & ~is_seen).sum()), int((~is_seen).sum())
-        if seen.is_unusual(repeated, total):
-            log.warning(
-                "%s: %s of %s rows (%.1f %%; %.1f %% of the run's own test rows) have the inputs of a row in "
-                "training or validation, but a different target: if they are training rows with corrected "
-                "targets, these scores are too optimistic",
-                *(path, f"{repeated:,}", f"{total:,}", 100 * repeated / total),
-                100 * seen.repeated / seen.test,
-            )
-            break
-    return is_seen
+    """Which rows were in training or validation of any run."""
+    distinct = {seen.digest: (run, seen) for run in runs for seen in run.seen}  # all seeds have the same
+    recognised = [seen.recognised(Values(x, y, run.schema.offsets), rows) for run, seen in distinct.values()]
+    return np.any(recognised, axis=0)
 
 
 def _without_seen_rows(rows: Rows, seen: Bool[np.ndarray, " evaluated"], path: str, *, include: bool) -> Rows:

@@ -44,7 +44,7 @@ class Table:
     memmapped: bool = False
     sha256: str = ""
     warned: set[str] = field(default_factory=set, init=False)
-    _row_keys: dict[int, tuple[RowKeys, Int64[np.ndarray, "2 row"]]] = field(default_factory=dict, init=False)
+    _row_keys: dict[int, tuple[RowKeys, Int64[np.ndarray, " row"]]] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(
@@ -85,7 +85,7 @@ class Table:
         present = set(np.unique(self.y[rows, 0]).tolist()) if classes else set()
         return [label for number, label in enumerate(classes) if number not in present]
 
-    def row_keys(self, digits: int) -> tuple[RowKeys, Int64[np.ndarray, "2 row"]]:
+    def row_keys(self, digits: int) -> tuple[RowKeys, Int64[np.ndarray, " row"]]:
         """What computes keys of rows, for copies with that many digits, and the keys of all rows."""
         if digits not in self._row_keys:
             row_keys = RowKeys.of(self.values, self.schema.dates, digits)

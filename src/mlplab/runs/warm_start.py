@@ -79,7 +79,7 @@ def seen_rows_warnings(run: ResolvedConfig, data: RunData) -> list[str]:
     remedy = "use the split of that run, or train from scratch"
 
     def seen(rows: Rows) -> int:
-        recognised = [each.recognised(data.table.values, rows)[1] for each in trained.seen]
+        recognised = [seen.recognised(data.table.values, rows) for seen in trained.seen]
         return int(np.any(recognised, axis=0).sum())
 
     warnings, test = [], data.split.test

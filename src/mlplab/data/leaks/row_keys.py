@@ -61,7 +61,7 @@ class Values:
 
 @dataclass(frozen=True)
 class RowKeys:
-    """Computes two keys of each row: of its features, and of its features and targets.
+    """Computes a key of each row, of its features and targets.
 
     Columns of up to 6 digits (codes and counts, too), dates, and which values are missing are compared
     exactly. All other columns are summed up in a few random projections, which are divided into cells. A key
@@ -69,7 +69,6 @@ class RowKeys:
     than twice the error of a copy.
 
     Attributes:
-        features: the number of features; the other columns are targets.
         centre: the median of each column.
         spread: the median distance from it, without zeros.
         step: the last digit of columns that are compared exactly; 0 for those in float32, infinite for all
@@ -78,7 +77,6 @@ class RowKeys:
             (arcsinh), since the error of a number grows with the number.
     """
 
-    features: int
     centre: Float64[np.ndarray, " column"]
     spread: Float64[np.ndarray, " column"]
     step: Float64[np.ndarray, " column"]
@@ -107,43 +105,39 @@ class RowKeys:
         weights = generator.uniform(1, 2, (len(step), PROJECTIONS))
         weights *= generator.choice((-1, 1), weights.shape) * np.isinf(step)[:, None]
         width = 2 * DEVIATIONS * np.sqrt((weights**2).sum(0) / 3)  # of uniform errors
-        return cls(features, centre, spread, step, weights / error[:, None] / np.where(width > 0, width, 1))
+        return cls(centre, spread, step, weights / error[:, None] / np.where(width > 0, width, 1))
 
     @property
     def is_exact(self) -> bool:
         """Whether all columns are compared exactly, so that the number of digits has no influence."""
         return not self.projection.any()
 
-    def keys(self, values: Values, rows: Rows) -> Int64[np.ndarray, "2 some"]:
+    def keys(self, values: Values, rows: Rows) -> Int64[np.ndarray, " some"]:
         """The keys of some rows."""
-        keys = np.empty((2, len(rows)), np.int64)
+        keys = np.empty(len(rows), np.int64)
         for part in _blocks(len(rows), len(self.step)):
-            for place, (hashes, cells) in enumerate(self._hashes_and_cells(values.of(rows[part]))):
-                keys[place, part] = _keys(hashes, np.floor(cells))
+            hashes, cells = self._hashes_and_cells(values.of(rows[part]))
+            keys[part] = _keys(hashes, np.floor(cells))
         return keys
 
     def recognised(
-        self, values: Values, rows: Rows, known: Sequence[Int64[np.ndarray, " _"]]
-    ) -> Bool[np.ndarray, "2 some"]:
-        """Which of some rows have a known key in their cell or in a neighbouring one, on the nearer sides.
-
-        Args:
-            known: keys of features, and of features and targets.
-        """
-        recognised, sets = np.empty((2, len(rows)), np.bool_), [pl.Series(keys).implode() for keys in known]
+        self, values: Values, rows: Rows, known: Int64[np.ndarray, " _"]
+    ) -> Bool[np.ndarray, " some"]:
+        """Which of some rows have a known key in their cell or in a neighbouring one, on the nearer sides."""
+        recognised, known_keys = np.empty(len(rows), np.bool_), pl.Series(known).implode()
         for part in _blocks(len(rows), len(self.step)):
-            for place, (hashes, cells) in enumerate(self._hashes_and_cells(values.of(rows[part]))):
-                lower = np.floor(cells)
-                sides = np.where(cells - lower < 0.5, -1, 1) * CELL_MULTIPLIERS
-                probes = _keys(hashes, lower)[:, None] + sides @ NEIGHBOURS
-                is_known = pl.Series(probes.ravel()).is_in(sets[place]).to_numpy()
-                recognised[place, part] = is_known.reshape(probes.shape).any(1)
+            hashes, cells = self._hashes_and_cells(values.of(rows[part]))
+            lower = np.floor(cells)
+            sides = np.where(cells - lower < 0.5, -1, 1) * CELL_MULTIPLIERS
+            probes = _keys(hashes, lower)[:, None] + sides @ NEIGHBOURS
+            is_known = pl.Series(probes.ravel()).is_in(known_keys).to_numpy()
+            recognised[part] = is_known.reshape(probes.shape).any(1)
         return recognised
 
     def _hashes_and_cells(
         self, values: Float64[np.ndarray, "some column"]
-    ) -> Iterator[tuple[Int64[np.ndarray, " some"], Float64[np.ndarray, "some projection"]]]:
-        """A hash of what is compared exactly, and the location in cells; without targets, then with them."""
+    ) -> tuple[Int64[np.ndarray, " some"], Float64[np.ndarray, "some projection"]]:
+        """A hash of what is compared exactly, and the location in cells."""
         in_float32 = self.step == 0
         with np.errstate(over="ignore", invalid="ignore"):
             exact = np.rint(values / np.where(in_float32, 1, self.step)) + 0.0  # turns -0 into 0
@@ -151,13 +145,11 @@ class RowKeys:
             distance = np.arcsinh((values - self.centre) / self.spread)
         exact[np.isnan(exact)] = np.nan  # the same bits for all missing values
         distance = np.nan_to_num(distance, nan=0.0, posinf=1e3, neginf=-1e3)
-        hashes, cells = np.zeros(len(values), np.int64), np.zeros((len(values), PROJECTIONS))
-        for columns in (slice(self.features), slice(self.features, None)):
-            for column in np.ascontiguousarray(exact[:, columns].T).view(np.int64):
-                hashes = (hashes ^ column) * MULTIPLIER
-                hashes ^= hashes >> np.int64(29)
-            cells = cells + distance[:, columns] @ self.projection[columns]
-            yield hashes, cells
+        hashes = np.zeros(len(values), np.int64)
+        for column in np.ascontiguousarray(exact.T).view(np.int64):
+            hashes = (hashes ^ column) * MULTIPLIER
+            hashes ^= hashes >> np.int64(29)
+        return hashes, distance @ self.projection
 
 
 def _blocks(rows: int, columns: int) -> Iterator[slice]:
