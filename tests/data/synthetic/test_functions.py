@@ -1,7 +1,6 @@
 import numpy as np
 import polars as pl
 import pytest
-from support import table_of
 
 from mlplab.data.synthetic.functions import FUNCTIONS, draw
 from mlplab.data.synthetic.scenarios import LAGS, SCENARIOS
@@ -84,15 +83,6 @@ def test_no_pair_is_rated_twice() -> None:
     frame = draw("ratings", rows=3000, features=None, noise=0.0, seed=0)
     assert frame.select("user", "item").is_unique().all()
     assert frame["user"].n_unique() * frame["item"].n_unique() > 4 * frame.height
-
-
-@pytest.mark.parametrize(
-    ("name", "kinds"),
-    [("demand", ["date", *["numeric"] * 5]), ("ratings", ["categorical", "categorical"])],
-)
-def test_scenarios_have_columns_of_kinds(name: str, kinds: list[str]) -> None:
-    frame = draw(name, rows=1000, features=None, noise=1.0, seed=0)
-    assert [column.kind for column in table_of(frame, "target").schema.inputs] == kinds
 
 
 @pytest.mark.parametrize(("name", "classes"), [("moons", "ab"), ("blobs", "abc")])
