@@ -15,9 +15,9 @@ from typing import IO
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from mlplab.console import counted_lines
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.data.io.discovery import is_parquet, opened
-from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options
 from mlplab.data.new_data import check_columns
@@ -87,7 +87,7 @@ def predict(
         frames = (frame for frame in rows.blocks(ROWS_IN_MEMORY) if frame.height)
         if (beginning := next(frames, None)) is None:
             raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
-        count = contexts.enter_context(row_progress("predicting"))
+        count = contexts.enter_context(counted_lines("predicting", "rows"))
         done = 0
 
         def written() -> Iterator[tuple[pl.DataFrame, Collection[str]]]:
