@@ -9,8 +9,6 @@ import polars as pl
 import pytest
 from support import train_into
 
-from mlplab.runs.stack.messages import early_best_epoch
-
 CHURN = (
     *("data=csv", "data.path=churn.csv", "data.target=churn", "model.hidden=[32,32]", "model.dropout=0"),
     *("trainer.max_epochs=40", "optimizer.weight_decay=0", "optimizer.lr=0.02", "baselines=[]"),
@@ -34,30 +32,16 @@ def churn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pl.DataFrame({"months": months, "plan": plan, **columns, "churn": answer}).write_csv("churn.csv")
 
 
-def warnings_of(folder: str, *overrides: str) -> tuple[list[str], dict[str, float]]:
-    """The warnings in the log of a run, and its metrics."""
-    [metrics] = train_into(Path(folder), [*CHURN, *overrides])
+def warnings_of(folder: str, *overrides: str) -> list[str]:
+    """The warnings in the log of a run."""
+    train_into(Path(folder), [*CHURN, *overrides])
     lines = Path(folder, "0/train.log").read_text().splitlines()
-    return [line.split("  warning: ")[1] for line in lines if "  warning: " in line], metrics
-
-
-@pytest.mark.usefixtures("churn")
-def test_epochs_in_vain_are_pointed_out_with_a_remedy_that_works() -> None:
-    [warning, _], metrics = warnings_of("run")
-    best, epochs = metrics["best_epoch"], metrics["epochs"]
-    assert warning.startswith(f"the best epoch is {best:.0f} of {epochs:.0f}; those ")
-    [stop] = re.findall(r"\((\S+=\d+)\)", warning)
-    left, stopped = warnings_of("stopped", stop)
-    assert not any("best epoch" in each for each in left)
-    assert stopped["epochs"] < epochs / 2
-    assert {key: stopped[key] for key in ("best_epoch", "test/log_loss")} == {
-        key: metrics[key] for key in ("best_epoch", "test/log_loss")
-    }
+    return [line.split("  warning: ")[1] for line in lines if "  warning: " in line]
 
 
 @pytest.mark.usefixtures("churn")
 def test_a_class_that_is_never_predicted_is_pointed_out_with_a_remedy_that_works() -> None:
-    [_, warning], _ = warnings_of("run")
+    [warning] = warnings_of("run")
     expected = r"never predicted: 'yes' \((\d+) of the 90 test rows, ([\d.]+)% of the training rows\)"
     found = re.match(expected, warning)
     assert found
@@ -66,12 +50,4 @@ def test_a_class_that_is_never_predicted_is_pointed_out_with_a_remedy_that_works
     assert int(found[1]) / 90 == pytest.approx(share, abs=0.01)
     assert float(found[2]) / 100 == pytest.approx(share, abs=0.01)
     [remedy] = re.findall(r"data\.class_weights=\w+", warning)
-    left, _ = warnings_of("balanced", remedy)
-    assert not any("never predicted" in each for each in left)
-
-
-@pytest.mark.parametrize(
-    ("best", "epochs", "early"), [(2, 200, True), (20, 200, True), (21, 200, False), (1, 19, False)]
-)
-def test_an_early_best_epoch_is_in_the_first_tenth(best: int, epochs: int, *, early: bool) -> None:
-    assert bool(early_best_epoch(best, epochs)) == early
+    assert not any("never predicted" in each for each in warnings_of("balanced", remedy))

@@ -7,7 +7,7 @@ from pathlib import Path
 from mlplab.errors import Interrupted, RunFailed, UserError, is_disk_error, reason_of
 from mlplab.runs.folder import AS_PLANNED, Metrics, Status
 from mlplab.runs.stack.checkpoints import save_run
-from mlplab.runs.stack.messages import end_line, end_warnings, scores_line
+from mlplab.runs.stack.messages import end_line, never_predicted, scores_line
 from mlplab.runs.stack.score_test_rows import ScoredTestRows
 from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.training import checkpoint
@@ -37,8 +37,8 @@ def finalize_ended(
             run.log(str(reason) if status == "pruned" else f"{status}: {reason}")
             continue
         run.log(end_line(run, of_run))
-        predicted = scores.predicted if scores else None
-        for warning in [*_lost_networks(trainer, index), *end_warnings(run, of_run, predicted)]:
+        missed = never_predicted(run, scores.predicted) if scores and scores.predicted is not None else []
+        for warning in [*_lost_networks(trainer, index), *missed]:
             run.log(f"warning: {warning}")
         run.files.log_line(scores_line(run, of_run))
 

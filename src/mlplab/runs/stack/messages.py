@@ -19,12 +19,6 @@ from mlplab.training.state import StackState
 MANY_REPEATED = 0.05
 """If more than this share of the test rows repeat training rows, there is a warning."""
 
-EARLY = 0.1
-"""A best epoch within this share of the epochs is early."""
-
-FEWEST_EPOCHS = 20
-"""Fewest epochs of a run whose best epoch can be early."""
-
 
 def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) -> list[str]:
     """What is known before training: table, network, optimizer, ensemble."""
@@ -100,26 +94,6 @@ def scores_line(run: Run, metrics: Mapping[str, Any]) -> str:
     part = "test" if run.config.test else "val"
     names = metrics_of(run.data.table.schema.classes)
     return f"{part} " + ", ".join(f"{name} {metrics[f'{part}/{name}']}" for name in names)
-
-
-def end_warnings(run: Run, metrics: Mapping[str, Any], predicted: Predicted | None) -> list[str]:
-    """Warnings about a run that is done.
-
-    Args:
-        predicted: its predictions for the test rows, if they are known.
-    """
-    epochs, warnings = metrics["epochs"], []
-    if epochs == run.config.trainer.max_epochs:  # otherwise, early stopping has ended it
-        warnings += early_best_epoch(metrics["best_epoch"], epochs)
-    return warnings if predicted is None else warnings + never_predicted(run, predicted)
-
-
-def early_best_epoch(best: int, epochs: int) -> list[str]:
-    """A warning if the best epoch is at the beginning. It is within the remedy's patience."""
-    if epochs < FEWEST_EPOCHS or best > EARLY * epochs:
-        return []
-    remedy = f"stop such training early (callbacks.early_stopping.patience={max(5, round(EARLY * epochs))})"
-    return [f"the best epoch is {best} of {epochs}; those after it brought no improvement: {remedy}"]
 
 
 def never_predicted(run: Run, predicted: Predicted) -> list[str]:
