@@ -42,7 +42,7 @@ class StackTrainer:
         runs: with ensembles of equal size.
         callbacks: callbacks for this stack, and for a smaller stack of the same runs.
         state: the training state to resume from; None: from the start.
-        stack_file: the file for the training state of a sweep's stack; None: the run's own last.ckpt.
+        stack_file: the file for the training state of a sweep's stack; None: each run's own last.ckpt.
         last_save: when the training state was last saved, by `perf_counter`.
 
     Attributes:
@@ -157,19 +157,23 @@ class StackTrainer:
         return stack_state.capture(*self._parts, self.seconds)
 
     def save(self) -> None:
-        """Saves the current training state, or the final one, to the stack's file or to the run's last.ckpt.
+        """Saves the current training state, or the final one, to the stack's file or to each run's last.ckpt.
 
         Weights that are not finite never replace finite ones.
         """
         for run in self.runs:
             flush_loggers(run.loggers)
         # After `fit`, Lightning has moved the network off the device, and the optimizer does not see it.
-        state, members = self.final_state or self.state(), self.members_not_diverged(0)
+        state = self.final_state or self.state()
         if self.stack_file:
             save_stack_state(self.stack_file, self.runs, state)
-        elif all(tensor[members].isfinite().all() for tensor in state.parts["network"].values()):
-            run, network = self.runs[0], state.parts["network"]
-            save_run(run.files.last, run, network, members, self.metrics(0), state)
+            return
+        network = state.parts["network"]
+        for index, run in enumerate(self.runs):
+            members = self.members_not_diverged(index)
+            if all(tensor[members].isfinite().all() for tensor in network.values()):
+                of_run = state.select(self.members(index))
+                save_run(run.files.last, run, network, members, self.metrics(index), of_run)
 
     def metrics(self, index: int, *, calibrated: bool = False) -> Metrics:
         """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs.
