@@ -16,7 +16,7 @@ from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.compare.select_runs import check_no_choice, select_runs
 from mlplab.runs.predictions import most_likely, spread_columns, weighted_mean
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
-from mlplab.runs.trained.run_stack import check_finite, stacked
+from mlplab.runs.trained.run_stack import stacked
 from mlplab.runs.trained.trained_run import TrainedRun
 
 BLOCK_VALUES = 2**21
@@ -145,15 +145,26 @@ class Ensemble:
         transformer = FrameTransformer(self.schema, where, self.runs[0].dtype, decimal_comma=decimal_comma)
         for frame in frames:
             numbers, before = _plain_numbers(frame), transformer.rows
-            predicted = self.predict_features(transformer.features(frame, numbers), with_spread=with_spread)
-            check_finite(predicted[0], before)
+            x = transformer.features(frame, numbers)
+            predicted = self.predict_features(x, with_spread=with_spread, rows_before=before)
             yield PredictedFrame(frame, numbers, predicted)
         transformer.warn()
 
     def predict_features(
-        self, x: Float[np.ndarray, "row feature"], *, with_spread: bool = False
+        self,
+        x: Float[np.ndarray, "row feature"],
+        *,
+        with_spread: bool = False,
+        rows_before: int | None = None,
     ) -> MeanAndSpread:
-        """Mean predictions of rows of features; the spread has no columns if it is not requested."""
+        """Mean predictions of rows of features; the spread has no columns if it is not requested.
+
+        Args:
+            rows_before: number of rows of a file before these, for messages; None: the rows are of a sample.
+
+        Raises:
+            UserError: if a prediction is not finite.
+        """
         blocks, weights, of_classes = [], self._network_weights, bool(self.schema.classes)
         row_values = self.networks * self.schema.outputs
         rows_at_once = max(1, BLOCK_VALUES // row_values // EVALUATION_MULTIPLE) * EVALUATION_MULTIPLE
@@ -162,6 +173,11 @@ class Ensemble:
             mean = weighted_mean(values, weights)
             blocks.append((mean, spread_of(values, weights, of_classes) if with_spread else mean[:, :0]))
         mean, spread = map(np.concatenate, zip(*blocks, strict=True))
+        if len(bad := np.flatnonzero(~np.isfinite(mean).all(1))):
+            where = f"data row {rows_before + bad[0] + 1}" if rows_before is not None else ""
+            what = "the prediction is not finite" + (f"; {len(bad):,} such rows" if len(bad) > 1 else "")
+            remedy = "its inputs are far outside the training range; correct them, or drop the row"
+            raise UserError(Fault(what, where, remedy=remedy))
         return mean, spread
 
 

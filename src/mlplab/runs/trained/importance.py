@@ -11,7 +11,6 @@ from jaxtyping import Float
 
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.greedy_selection import Error
-from mlplab.runs.trained.run_stack import check_finite
 
 MAX_ROWS, MIN_ROWS = 10_000, 200
 """The most rows that are used, and the fewest that a budget leaves."""
@@ -59,9 +58,7 @@ def permutation_importance(
     """
 
     def error_of(x: Float[np.ndarray, "row feature"]) -> float:
-        predicted, _ = ensemble.predict_features(x)
-        check_finite(predicted)
-        return error(predicted)
+        return error(ensemble.predict_features(x)[0])
 
     source, base = np.random.default_rng(ensemble.config[0].seed), error_of(x)
     orders = [source.permutation(len(x)) for _ in range(repeats)]
