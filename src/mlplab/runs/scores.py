@@ -69,11 +69,9 @@ def score_networks(
         rows: the number of rows of each member.
         keep: whether to return the predictions.
     """
-    evaluation = Evaluation(loss, rows, "test", schema.targets, len(schema.classes))
-    device, transform = (
-        network.eval().preprocessing.impute_value.device,
-        network.preprocessing.target_transform,
-    )
+    evaluation = Evaluation(loss, rows, schema)
+    preprocessing = network.eval().preprocessing
+    device, transform = preprocessing.impute_value.device, preprocessing.target_transform
     evaluation.to(device)
     parts = []
     with torch.inference_mode():
@@ -81,5 +79,4 @@ def score_networks(
             z = evaluation.add(network, batch.to(device))
             parts += [transform.inverse_transform(z)] if keep else []
         values = evaluation.compute_and_reset(network)
-    predicted = torch.cat(parts, 1).cpu().numpy() if keep else None
-    return {name.removeprefix("test/"): value for name, value in values.items()}, predicted
+    return values, torch.cat(parts, 1).cpu().numpy() if keep else None

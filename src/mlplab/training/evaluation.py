@@ -7,6 +7,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from mlplab.data.batches.loader import Batch
+from mlplab.data.schema import Schema
 from mlplab.models import Network
 from mlplab.training.losses import Loss, batch_losses
 from mlplab.training.metrics import Metrics, build_metrics
@@ -63,27 +64,22 @@ def predictions(network: Network, batches: Iterable[Batch]) -> Float64[Tensor, "
 class Evaluation(torch.nn.Module):
     """Loss and metrics over batches, on predictions in the targets' own units or probabilities of classes.
 
-    With several targets, `val/rmse` is the mean over targets and `val/rmse/TARGET` that of one target;
-    likewise `mae` and `r2`. It is a module so that its sums move to the network's device.
+    With several targets, `rmse` is the mean over targets and `rmse/TARGET` that of one target; likewise `mae`
+    and `r2`. It is a module so that its sums move to the network's device.
 
     Args:
         rows: number of rows of each member. Members with the same number are computed together.
-        part: `val` or `test`, the prefix of the metrics' names.
-        targets: names of the targets.
-        classes: number of the target's classes; 0 for regression.
     """
 
-    def __init__(
-        self, loss: Loss, rows: Sequence[int], part: str, targets: Sequence[str], classes: int = 0
-    ) -> None:
+    def __init__(self, loss: Loss, rows: Sequence[int], schema: Schema) -> None:
         super().__init__()
-        self.loss, self.losses, self.part, self.targets = loss, Mean(), part, list(targets)
+        self.loss, self.losses, self.targets = loss, Mean(), schema.targets
         counts = torch.tensor(rows)
         sizes = sorted(set(rows))
         self.groups: list[tuple[int, slice | Int64[Tensor, " _"], Metrics]] = []
         for size in sizes:
             members = (counts == size).nonzero().flatten()
-            metrics = build_metrics(len(members), len(targets), classes)
+            metrics = build_metrics(len(members), len(schema.targets), len(schema.classes))
             self.groups.append((size, members if len(sizes) > 1 else slice(None), metrics))
         self.metrics = torch.nn.ModuleList(metrics for _, _, metrics in self.groups)
         self._rows_seen = 0
@@ -105,13 +101,13 @@ class Evaluation(torch.nn.Module):
         """The metrics over all batches added."""
         losses = self.losses.compute_and_reset()
         loss = self.loss.in_target_units(losses, network.preprocessing.target_transform)
-        values = {f"{self.part}/loss": loss}
+        values = {"loss": loss}
         for _, members, metrics in self.groups:
             for name, value in metrics.compute().items():
                 by_target = value.reshape(-1, len(self.targets))  # torchmetrics squeezes single numbers
-                columns = {f"{self.part}/{name}": by_target.mean(1)}
+                columns = {name: by_target.mean(1)}
                 if len(self.targets) > 1:
-                    names = [f"{self.part}/{name}/{target}" for target in self.targets]
+                    names = [f"{name}/{target}" for target in self.targets]
                     columns |= dict(zip(names, by_target.unbind(1), strict=True))
                 for key, column in columns.items():
                     values.setdefault(key, torch.empty_like(loss))[members] = column

@@ -19,7 +19,7 @@ from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs import warm_start
 from mlplab.training.loggers.files import build_loggers
-from mlplab.training.module import Sizes, StackModule
+from mlplab.training.module import StackModule
 from mlplab.training.trainer import build_custom_callbacks, choose_accelerator
 
 DTYPES = {32: torch.float32, 64: torch.float64}
@@ -72,10 +72,10 @@ def build_stack(
     network = _build_network(configs, data, initialize=initialize)
     if initialize:
         warm_start.initialize(network, configs, table.schema)
-    schema, epochs = table.schema, first.trainer.max_epochs
     val = [len(split.val) for split in splits]
-    sizes = Sizes(epochs, datamodule.steps, val, schema.targets, len(schema.classes))
-    return Stack(configs, data, datamodule, StackModule(network, configs, sizes))
+    return Stack(
+        configs, data, datamodule, StackModule(network, configs, table.schema, datamodule.steps, val)
+    )
 
 
 def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:

@@ -23,7 +23,7 @@ from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
 from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
 from mlplab.training.callbacks.periodic_checkpoint import PeriodicCheckpoint
 from mlplab.training.callbacks.pruning import Pruning
-from mlplab.training.callbacks.stack_callback import CallbackDispatcher, StackCallback, Tensors
+from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
 from mlplab.training.evaluation import predictions
 from mlplab.training.loggers.curves import EpochCurves, StepCurves
 from mlplab.training.loggers.files import flush_loggers
@@ -79,23 +79,21 @@ class StackTrainer:
         steps = first.trainer.log_every_n_steps
         minutes = first.callbacks.checkpoint.every_minutes
         self.periodic_checkpoint = PeriodicCheckpoint(minutes, self.save, last_save)
-        dispatcher = CallbackDispatcher(
-            [
-                self.best,
-                EpochCurves(loggers, self.best),
-                *([StepCurves(loggers, steps)] if steps else []),
-                self.stopping,
-                self.pruning,
-                self.shrink,
-                EpochLines([run.log_progress for run in runs]),
-                *callbacks,
-                self.periodic_checkpoint,
-            ],
-            on_end=self._on_end,
-        )
+        self.stack.module.callbacks = [
+            self.best,
+            EpochCurves(loggers, self.best),
+            *([StepCurves(loggers, steps)] if steps else []),
+            self.stopping,
+            self.pruning,
+            self.shrink,
+            EpochLines([run.log_progress for run in runs]),
+            *callbacks,
+            self.periodic_checkpoint,
+        ]
+        self.stack.module.at_end = self._on_end
         all_loggers = [logger for of_run in loggers for logger in of_run]
         folder = str(runs[0].folder)
-        self.trainer = build_trainer(first, self.stack.datamodule.steps, dispatcher, all_loggers, folder)
+        self.trainer = build_trainer(first, self.stack.datamodule.steps, all_loggers, folder)
         self._parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning
         if state:
             self.stack.datamodule.position = state.batch
@@ -198,7 +196,7 @@ class StackTrainer:
             scores = table_scores(data.table, *out_of_fold(rows, predicted))
             metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in scores.items()}
             metrics["members"] = len(members)
-        if self.stack.module.sizes.classes:
+        if self.stack.module.schema.classes:
             metrics["temperature"] = best.network[TEMPERATURE][members[0]].item()
         return finite(metrics)
 

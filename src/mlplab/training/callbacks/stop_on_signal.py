@@ -33,7 +33,7 @@ class StopOnSignal(StackCallback):
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Ends an unfinished epoch; with `should_stop` alone, Lightning would validate first."""
-        if self.received and module.position.batch < module.sizes.steps:
+        if self.received and module.completed_steps < module.steps:
             trainer.should_stop = True
             raise StopIteration
 

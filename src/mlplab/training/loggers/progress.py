@@ -38,7 +38,7 @@ class EpochLines(StackCallback):
         """Logs a line for each run in the chosen epochs."""
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
         if epoch in (1, epochs) or epoch % max(1, epochs // MAX_LINES) == 0:
-            main = "val/accuracy" if module.sizes.classes else "val/rmse"
+            main = "val/accuracy" if module.schema.classes else "val/rmse"
             values = _by_run(module, ("train/loss", "val/loss", main, module.monitor))
             epochs_of_run = module.epochs.view(-1, module.ensemble).max(1).values.tolist()
             for run, log in enumerate(self.log):
@@ -89,7 +89,7 @@ class TrainingProgress(StackCallback):
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
         """Shows the bar."""
         if self.console.is_terminal:
-            self.bar.update(self.task, total=module.sizes.epochs * module.sizes.steps)
+            self.bar.update(self.task, total=module.max_epochs * module.steps)
             self.bar.start_task(self.task)
             self.bar.start()
 
@@ -112,9 +112,9 @@ class TrainingProgress(StackCallback):
         self._update(trainer, module)
 
     def _update(self, trainer: Trainer, module: StackModule) -> None:
-        epochs, step = module.sizes.epochs, trainer.global_step
-        epoch = f"{(step - 1) // module.sizes.steps + 1}/{epochs}"
-        done = step / (epochs * module.sizes.steps)
+        epochs, step = module.max_epochs, trainer.global_step
+        epoch = f"{(step - 1) // module.steps + 1}/{epochs}"
+        done = step / (epochs * module.steps)
         self.line = f"{self.title}epoch {epoch}  {done:.0%} of all steps  {self.values}".rstrip()
         self.bar.update(self.task, completed=step, epoch=epoch, values=self.values)
 
