@@ -26,7 +26,7 @@ def _gpu_is_cuda(value: object) -> object:
 
 
 class Trainer(Section):
-    """Arguments of the Trainer. If `log_every_n_steps` is null, values are logged only once per epoch."""
+    """Arguments of the Trainer."""
 
     class_path: TrainerClass = Field(alias="_target_")
     max_epochs: OrAuto[Count]
@@ -34,7 +34,6 @@ class Trainer(Section):
     precision: Literal[32, 64]
     gradient_clip_val: Positive | None
     fast_dev_run: bool
-    log_every_n_steps: Count | None
 
 
 class EarlyStopping(Section):
