@@ -308,7 +308,7 @@ MISTAKES: list[Mistake] = [
         "65 not a run folder",
         {"d/x": ""},
         ("evaluate", "run=d"),
-        ("d: is not the folder of a run or a sweep", "metrics.json"),
+        ("d: contains no run", "metrics.json"),
     ),
     Mistake(
         "65 not finished",
