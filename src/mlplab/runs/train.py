@@ -170,14 +170,12 @@ def _warn(shown: set[str], warnings: Sequence[str]) -> None:
 
 def _log_start(trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: StackState | None) -> None:
     """Writes what is known before training to the folders and the loggers."""
-    body, device = trainer.stack.module.network.body, device_name(trainer.trainer)
-    backward = "written out" if getattr(body, "written_out", False) else "autograd's"
+    device = device_name(trainer.trainer)
     for run, of_run in zip(trainer.runs, warnings, strict=True):
         run.files.write_environment(device)
-        run.files.write_schema(trainer.stack.table.schema.plain())
+        run.files.write_json("schema.json", trainer.stack.table.schema.plain())  # for people
         for line in header_lines(run, trainer.stack, device, state):
             run.log(line)
-        run.files.log_line(f"the backward pass is {backward}")
         for warning in of_run:
             run.files.log_line(f"warning: {warning}")
         log_start(run.loggers, run.config)

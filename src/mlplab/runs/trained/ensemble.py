@@ -26,7 +26,7 @@ FRAME = "the frame"
 """How messages refer to a frame in memory."""
 
 MeanAndSpread = tuple[Float64[np.ndarray, "row output"], Float64[np.ndarray, "row column"]]
-"""The targets in their own units or the probability of each class; and the columns of `spread_names`."""
+"""The targets in their own units or the probability of each class; and the columns of spread."""
 
 
 class Ensemble:
@@ -101,7 +101,7 @@ class Ensemble:
         return self._predict(frame)[0]
 
     def predict_spread(self, frame: FrameLike) -> pl.DataFrame:
-        """How far the networks disagree about each row: the columns of `spread_names`.
+        """How far the networks disagree about each row: the columns of `spread_columns`.
 
         Raises:
             UserError: as in `predict`, and if there is only one network.
@@ -200,7 +200,7 @@ def spread_of(
     weights: Float64[np.ndarray, " member"],
     of_classes: bool,
 ) -> Float64[np.ndarray, "row column"]:
-    """How far networks disagree about each row: the columns of `spread_names`.
+    """How far networks disagree about each row: the columns of `spread_columns`.
 
     For regression, the standard deviation of the predictions. For classes, the entropy of the mean
     probabilities in nats, and the part of it that comes from disagreement: that entropy minus the mean
