@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from mlplab.config import CsvData, CustomModel, ResolvedConfig, ResolvedMlp
 from mlplab.config.metrics import metrics_of
 from mlplab.console import plural
 from mlplab.errors import listed, shortened
 from mlplab.models import MLP
 from mlplab.runs import warm_start
-from mlplab.runs.predictions import Predicted
 from mlplab.runs.run import Run
 from mlplab.runs.stack.build import Stack
 from mlplab.training.state import StackState
@@ -94,25 +91,3 @@ def scores_line(run: Run, metrics: Mapping[str, Any]) -> str:
     part = "test" if run.config.test else "val"
     names = metrics_of(run.data.table.schema.classes)
     return f"{part} " + ", ".join(f"{name} {metrics[f'{part}/{name}']}" for name in names)
-
-
-def never_predicted(run: Run, predicted: Predicted) -> list[str]:
-    """A warning if there are test rows of classes that are predicted for none of them."""
-    table, split = run.data.table, run.data.split
-    classes = table.schema.classes
-    if not classes:
-        return []
-    numbers = table.y[split.test, 0], table.y[split.train, 0], predicted.argmax(1)
-    true, train, times = (np.bincount(each.astype(np.int64), minlength=len(classes)) for each in numbers)
-    missed = np.flatnonzero((true > 0) & (times == 0))
-    if not len(missed):
-        return []
-    named = [
-        f"{shortened(classes[number])} ({true[number]:,} of the {len(predicted):,} test rows, "
-        f"{100 * train[number] / train.sum():.3g}% of the training rows)"
-        for number in missed
-    ]
-    remedy = ""
-    if run.config.data.class_weights == "none" and (train[missed] < train.mean()).any():
-        remedy = ": data.class_weights=balanced makes rare classes more likely, at the cost of log_loss"
-    return [f"never predicted: {listed(named, 5)}{remedy}"]
