@@ -17,9 +17,10 @@ from mlplab.data.splits.split import Split
 from mlplab.data.splits.splitters import random_split
 from mlplab.data.table import Table
 from mlplab.runs.baselines import fit_baselines as module
-from mlplab.runs.baselines import models
+from mlplab.runs.baselines import models, training_data
 from mlplab.runs.baselines.fit_baselines import MODELS, Baselines, fit_baselines
-from mlplab.runs.baselines.models import Constant, TrainingData
+from mlplab.runs.baselines.models import Constant
+from mlplab.runs.baselines.training_data import TrainingData
 from mlplab.runs.scores import Scores, scores
 
 NAMES = ("constant", "linear", "boosting")
@@ -150,9 +151,9 @@ def test_boosting_tells_254_categories_apart(classes: int) -> None:
 
 
 def test_many_rows_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "FITTED_ROWS", (20, 20))
-    monkeypatch.setattr(models, "BOOSTED_VALUES", 0)
-    monkeypatch.setattr(models, "FEWEST_BOOSTED", 7)
+    monkeypatch.setattr(training_data, "FITTED_ROWS", (20, 20))
+    monkeypatch.setattr(training_data, "BOOSTED_VALUES", 0)
+    monkeypatch.setattr(training_data, "FEWEST_BOOSTED", 7)
     monkeypatch.setattr(module, "BLOCK_ROWS", 3)
     for y, classes in ((Y, 0), (CLASS, 3)):
         data = data_of(X, y, categories=[0, 0, 0], classes=classes)
