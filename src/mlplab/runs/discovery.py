@@ -84,10 +84,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
-    """The content of a YAML file in a run's or a sweep's folder, which may come from a stranger.
-
-    Args:
-        path: of the file, for messages.
+    """The content of the YAML file at `path` in a run's or a sweep's folder, which may come from a stranger.
 
     Raises:
         UserError: if mlplab cannot have written it.
@@ -157,10 +154,7 @@ def finished_runs(folder: Path) -> list[Path]:
 
 
 def finished_run(folder: Path, key: str) -> Path:
-    """The folder itself if it is a finished run's.
-
-    Args:
-        key: the key that gave the folder, for messages.
+    """The folder, which the key `key` gave, if it is a finished run's.
 
     Raises:
         UserError: otherwise.

@@ -58,11 +58,7 @@ def warn_if_failing(folder: Path) -> Iterator[None]:
 
 
 def draw_finished(folder: Path, cache: DataCache) -> None:
-    """Draws the figures of a finished run, or logs a warning: its table may be gone, or have changed.
-
-    Args:
-        cache: may have read the run's table already.
-    """
+    """Draws the figures of a finished run, or logs a warning: its table may be gone, or have changed."""
     with warn_if_failing(folder):
         run = TrainedRun(folder)
         data = cache.data(run.config)

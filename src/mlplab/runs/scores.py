@@ -31,7 +31,6 @@ def scores(
     Args:
         predicted: the targets, or the probabilities of classes.
         y: the targets, or the number of each row's class.
-        weight: the weight of each row; None: all equal.
         classes: the number of classes; 0 for regression, whose metrics are means over targets.
         targets: if there are several, their names: each also gets metrics such as `rmse/TARGET`.
     """
@@ -63,11 +62,9 @@ def score_networks(
     *,
     keep: bool = False,
 ) -> tuple[Values, Float64[np.ndarray, "member row output"] | None]:
-    """Loss and metrics of each member, as in training; its predictions of all batches and their padding.
+    """Loss and metrics of each member, as in training; with `keep`, its predictions, those of padding too.
 
-    Args:
-        rows: the number of rows of each member.
-        keep: whether to return the predictions.
+    `rows` is the number of rows of each member.
     """
     evaluation = Evaluation(loss, rows, schema)
     preprocessing = network.eval().preprocessing

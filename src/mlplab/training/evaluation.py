@@ -65,10 +65,8 @@ class Evaluation(torch.nn.Module):
     """Loss and metrics over batches, on predictions in the targets' own units or probabilities of classes.
 
     With several targets, `rmse` is the mean over targets and `rmse/TARGET` that of one target; likewise `mae`
-    and `r2`. It is a module so that its sums move to the network's device.
-
-    Args:
-        rows: number of rows of each member. Members with the same number are computed together.
+    and `r2`. It is a module so that its sums move to the network's device. `rows` is the number of rows of
+    each member.
     """
 
     def __init__(self, loss: Loss, rows: Sequence[int], schema: Schema) -> None:

@@ -34,13 +34,11 @@ class StackModule(LightningModule):
     another. The optimizer steps each member with its own settings.
 
     Args:
-        network: K members.
         configs: one for each member. The members of an ensemble follow each other.
         steps: number of steps per epoch.
         val: number of validation rows of each member.
 
     Attributes:
-        max_epochs: the number of epochs after which training ends.
         ensemble: the number of members of each run.
         values: of the last epoch, one per member: `train/loss`, `train/lr`, `val/loss`, and the task's
             metrics such as `val/rmse` or `val/log_loss`. Regression errors are in the targets' own units, and
@@ -48,7 +46,6 @@ class StackModule(LightningModule):
         active: which members have not stopped; nothing is logged or saved of a member after its stop.
         epochs: number of epochs each member has trained.
         diverged: why members have diverged, by their indices.
-        train_losses: of the current epoch.
         callbacks: are called in order; `at_end` is called when training ends. After that, the Trainer moves
             the network to the CPU, and its parameters are no longer the optimizer's.
         completed_epochs: number of epochs, validation included.

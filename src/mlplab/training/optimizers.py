@@ -44,12 +44,11 @@ class MemberOptimizer(torch.optim.Optimizer):
 
     Args:
         parameters: of shape `[member, row, column]`.
-        settings: of each member, all of SGD or all of Adam and AdamW.
+        settings: all of SGD or all of Adam and AdamW.
 
     Attributes:
         rows: matrices `[member, weight]` by name: `weights`, `gradients`, the moments in `state_names`, and
             `average` with `weight_averaging`.
-        steps: number of steps so far.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], settings: Sequence[Settings]) -> None:

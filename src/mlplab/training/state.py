@@ -27,10 +27,8 @@ class StackState:
     Args:
         epoch: completed epochs, validation included.
         batch: completed steps of the next epoch.
-        step: completed optimizer steps in total.
-        seconds: training time.
-        diverged: why each member has diverged; None if it has not.
-        pruned: why each member has been pruned; None if it has not.
+        step: completed steps in total.
+        diverged, pruned: why, for each member; None if it is not.
         parts: tensors with a leading member axis, by what they belong to (see `capture`) and their name.
     """
 

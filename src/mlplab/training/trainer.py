@@ -81,11 +81,7 @@ def build_trainer(run: config.ResolvedConfig, steps: int, loggers: Sequence[Logg
     """Builds the Trainer of a stack, with the custom callbacks.
 
     The Trainer gets the loggers only if there are custom callbacks, which may use them: it closes loggers
-    after each fit, and mlplab logs to them directly.
-
-    Args:
-        run: the configuration of its first member.
-        steps: the number of steps per epoch.
+    after each fit, and mlplab logs to them directly. `steps` is the number of steps per epoch.
     """
     section, added = run.trainer, build_custom_callbacks(run)
     accelerator = choose_accelerator(section)

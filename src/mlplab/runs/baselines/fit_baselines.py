@@ -30,7 +30,6 @@ class Baselines:
     """Baselines fitted to the training rows of a table.
 
     Args:
-        names: the baselines to fit.
         threads: the number of threads for fitting and predicting.
         refit: whether to fit them again to train and val, with what val has chosen: like an ensemble, whose
             networks together learn from both.

@@ -96,9 +96,6 @@ class Linear:
         """Logistic regression with the lowest log loss of the validation rows, or with the chosen penalty.
 
         The penalties decrease; each fit starts where the one before ended.
-
-        Args:
-            columns: those of the training rows.
         """
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression

@@ -46,11 +46,9 @@ class Stack:
 def build_stack(
     configs: Sequence[config.ResolvedConfig], data: Sequence[RunData], *, initialize: bool = True
 ) -> Stack:
-    """Builds the network and the batches of all members.
+    """Builds the network and the batches of all members, given the configuration and the data of each.
 
     Args:
-        configs: the configuration of each member.
-        data: the data of each member, all with one table.
         initialize: whether to compute statistics and initial weights. A training state replaces both.
 
     Raises:

@@ -73,8 +73,6 @@ def finalize(
     """Writes the checkpoints and metrics.json of a run, and closes its loggers; returns the metrics.
 
     Args:
-        index: the number of the run.
-        reason: why the status is not `done`.
         scored: its test rows, if they were scored.
     """
     run, final, seconds = trainer.runs[index], trainer.final_state, trainer.seconds

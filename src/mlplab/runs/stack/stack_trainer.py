@@ -40,8 +40,7 @@ class StackTrainer:
 
     Args:
         runs: with ensembles of equal size.
-        callbacks: callbacks for this stack, and for a smaller stack of the same runs.
-        state: the training state to resume from; None: from the start.
+        callbacks: for this stack, and for a smaller stack of the same runs.
         stack_file: the file for the training state of a sweep's stack; None: each run's own last.ckpt.
         last_save: when the training state was last saved, by `perf_counter`.
 

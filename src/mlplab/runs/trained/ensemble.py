@@ -36,11 +36,8 @@ class Ensemble:
         weights: the weight of each run in the mean; their sum is 1. None: all equal.
 
     Attributes:
-        runs: the runs.
-        weights: the weight of each.
         schema: the input columns and the targets of the runs.
-        config: the configuration of each run.
-        metrics: the content of each run's metrics.json.
+        config, metrics: the configuration of each run, and the content of its metrics.json.
         stacks: the runs as stacks that predict together.
 
     Raises:
@@ -205,10 +202,8 @@ def spread_of(
     For regression, the standard deviation of the predictions. For classes, the entropy of the mean
     probabilities in nats, and the part of it that comes from disagreement: that entropy minus the mean
     entropy of the members, which is the mutual information of the class and the member (Lakshminarayanan et
-    al. 2017; Depeweg et al. 2018). It is 0 if all members predict the same, however uncertain they are.
-
-    Args:
-        weights: of the members; their sum is 1.
+    al. 2017; Depeweg et al. 2018). It is 0 if all members predict the same, however uncertain they are. The
+    sum of `weights` is 1.
     """
     mean = weighted_mean(values, weights)
     if not of_classes:

@@ -25,9 +25,7 @@ BUDGET = 4 * 10**11
 def affordable(rows: int, columns: int, weights: int) -> tuple[int, int]:
     """The number of rows and of shuffles that the budget allows: it lowers first the rows, then the shuffles.
 
-    Args:
-        columns: the number of columns to shuffle.
-        weights: the number of weights of all networks, which multiply each row.
+    `weights` is the number of weights of all networks, which multiply each row.
     """
     passes = BUDGET // (columns * weights)
     used = min(rows, MAX_ROWS, max(MIN_ROWS, passes // MAX_REPEATS))
@@ -49,7 +47,6 @@ def permutation_importance(
     still has the other. All columns are shuffled in the same orders, by the seed of the first run.
 
     Args:
-        error: of predictions for all rows.
         repeats: how often each column is shuffled.
         count: is called with the number of columns so far.
 

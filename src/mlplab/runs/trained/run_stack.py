@@ -24,9 +24,6 @@ class RunStack:
 
     A member's predictions are the same alone and in any stack, bit for bit on a CPU.
 
-    Attributes:
-        runs: the runs; the members are their networks in turn.
-
     Raises:
         UserError: if the weights do not fit the network.
     """

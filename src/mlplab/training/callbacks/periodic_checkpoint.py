@@ -15,7 +15,6 @@ class PeriodicCheckpoint(StackCallback):
 
     Args:
         minutes: between saves at least; None: never save.
-        save: the function that saves.
         last: when the state was last saved, by `perf_counter`; None: now.
     """
 

@@ -11,11 +11,7 @@ from mlplab.training.private_interfaces import forget_sigterm
 
 
 class StopOnSignal(StackCallback):
-    """Stops training after the current step on SIGINT or SIGTERM, which `handler` receives.
-
-    Attributes:
-        received: the signal; None if there was none.
-    """
+    """Stops training after the current step on SIGINT or SIGTERM, which `handler` receives."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None

@@ -25,11 +25,7 @@ BAR_WIDTH = 40
 
 
 class EpochLines(StackCallback):
-    """Logs the values of the first epoch, the last, and about `MAX_LINES` in between.
-
-    Args:
-        log: for each run, a function that logs a line.
-    """
+    """Logs the values of the first epoch, the last, and about `MAX_LINES` in between; one `log` a run."""
 
     def __init__(self, log: Sequence[Callable[[str], None]]) -> None:
         self.log = log

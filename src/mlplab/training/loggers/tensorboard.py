@@ -33,10 +33,7 @@ def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
 
     The HParams tab gets no description of the experiment, as torch's `add_hparams` writes it: without one,
     TensorBoard lists the hyperparameters in which runs differ first, and takes the last point of every curve
-    as a metric.
-
-    Args:
-        loggers: of a run; those that do not write for TensorBoard only get the hyperparameters.
+    as a metric. Other loggers only get the hyperparameters.
     """
     values = hyperparameters(run)
     for logger in loggers:
