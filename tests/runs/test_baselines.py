@@ -264,33 +264,12 @@ def test_classes_of_validation_rows_only_are_learned_when_fitting_again() -> Non
         np.testing.assert_allclose(model.output, np.bincount(y[:50, 0].astype(int), minlength=4) / 50)
 
 
-def test_a_class_without_training_rows_has_no_probability() -> None:
-    y = CLASS.copy()
-    y[:40][y[:40] == 1] = 2
-    found = Baselines(data_of(MIXED, y, classes=4), NAMES, 1)
-    for model in found.models.values():
-        predicted = model.predict(MIXED)
-        assert predicted.shape == (60, 4)
-        assert not predicted[:, [1, 3]].any()
-        np.testing.assert_allclose(predicted.sum(1), 1)
-    assert_finite(found.scores(MIXED, y, None, SPLIT.test))
-
-
 def test_training_rows_of_a_single_class() -> None:
     y = CLASS.copy()
     y[:40] = 2
     found = fitted(MIXED, y, classes=3)
     assert_finite(found)
     assert found["boosting"] == found["linear"] == found["constant"]
-
-
-def test_scores_by_hand() -> None:
-    predicted, y = np.array([[1.0], [2.0], [4.0]]), np.array([[1.0], [2.0], [3.0]])
-    found = scores(predicted, y, None)
-    assert found == {"rmse": pytest.approx(3**-0.5), "mae": pytest.approx(1 / 3), "r2": pytest.approx(0.5)}
-    both = scores(np.hstack([predicted, y]), np.hstack([y, y]), None)
-    assert both == {name: pytest.approx((value + (name == "r2")) / 2) for name, value in found.items()}
-    assert np.isnan(scores(np.zeros((2, 1)), np.ones((2, 1)), None)["r2"])
 
 
 def test_scores_of_classes_by_hand() -> None:
