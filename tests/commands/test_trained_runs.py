@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 from commands.mistakes import Mistake, assert_refused, each, mistake
-from support import ROOT, SMALL, Ended, process, train_into, without_notes, write_config
+from support import ROOT, SMALL, Ended, assert_short_answer, process, train_into, without_notes, write_config
 
 import mlplab
 from mlplab.commands.render import script_command, tensorboard_command
@@ -106,18 +106,14 @@ def test_rows_keep_their_order_over_batches(run_script: Command, here: Path) -> 
     np.testing.assert_allclose(pl.read_csv(here / "o.csv")["prediction"], last["prediction"], rtol=1e-6)
 
 
-def test_evaluate_refuses_data_that_have_changed(command: Command, run_script: Command, here: Path) -> None:
+def test_evaluate_names_the_run_whose_data_are_gone(
+    command: Command, run_script: Command, here: Path
+) -> None:
     data = ("data=csv", "data.path=t.csv", "data.target=target")
     assert command(*data, "trainer.max_epochs=1", "name=r").status == 0
-    assert run_script("evaluate", "run=outputs/r").status == 0
-    FRAME[::-1].write_csv(here / "t.csv")
-    ended = run_script("evaluate", "run=outputs/r")
-    assert ended.status == 2
-    assert "t.csv: has changed since training" in ended.err
     (here / "t.csv").unlink()
-    ended = run_script("evaluate", "run=outputs/r")
-    assert "t.csv: no such file" in ended.err
-    assert "outputs/r was trained on it" in ended.err
+    words = ["t.csv: no such file", "outputs/r was trained on it"]
+    assert_short_answer(run_script("evaluate", "run=outputs/r"), words)
 
 
 def test_evaluate_prints_and_writes(run_script: Command, here: Path) -> None:

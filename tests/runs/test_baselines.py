@@ -33,9 +33,7 @@ SPLIT = Split(ROWS[:40], ROWS[40:50], ROWS[50:])
 
 # a number, a number with gaps, two categories with gaps, the second of many
 CATEGORIES = (0, 0, 3, 100)
-MIXED = np.column_stack(
-    [X[:, :2], GENERATOR.integers(0, 3, 60), GENERATOR.integers(0, 4, 60)],
-).astype(np.float32)
+MIXED = np.column_stack([X[:, :2], *(GENERATOR.integers(0, most, 60) for most in (3, 4))]).astype(np.float32)
 MIXED[::7, 1:] = np.nan
 TWO = np.column_stack([Y[:, 0], GENERATOR.normal(size=60)])
 CLASS = np.digitize(Y, np.quantile(Y, [1 / 3, 2 / 3])).astype(np.float64)

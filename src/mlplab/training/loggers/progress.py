@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 from lightning.pytorch import Trainer
@@ -61,21 +61,20 @@ class TrainingProgress(StackCallback):
             ),
             TextColumn("{task.fields[values]}"),
             console=console,
+            disable=not console.is_terminal,
         )
         self.task = self.bar.add_task(title, start=False, epoch="1", values="")
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Shows the progress within a block."""
-        if not self.console.is_terminal:
-            with progress_lines(partial(print_line, self.console), lambda: self.line):
+        lines = progress_lines(partial(print_line, self.console), lambda: self.line)
+        with nullcontext() if self.console.is_terminal else lines:
+            try:
                 yield
-            return
-        try:
-            yield
-        finally:
-            self.bar.update(self.task, values=self.values)
-            self.bar.stop()
+            finally:
+                self.bar.update(self.task, values=self.values)
+                self.bar.stop()
 
     def show(self, text: str) -> None:
         """Shows what happens after training."""
@@ -84,10 +83,9 @@ class TrainingProgress(StackCallback):
 
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
         """Shows the bar."""
-        if self.console.is_terminal:
-            self.bar.update(self.task, total=module.max_epochs * module.steps)
-            self.bar.start_task(self.task)
-            self.bar.start()
+        self.bar.update(self.task, total=module.max_epochs * module.steps)
+        self.bar.start_task(self.task)
+        self.bar.start()
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Updates the progress, at most every `REFRESH_SECONDS`."""
