@@ -13,7 +13,7 @@ from torch import Tensor
 from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
-from mlplab.models import Network
+from mlplab.models.targets import TargetTransform
 from mlplab.runs import scores
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.compare.varying_keys import varying_keys
@@ -68,9 +68,9 @@ def tested_members(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     members: list[int] = []
 
     class Counted(Evaluation):
-        def add(self, network: Network, batch: Batch) -> Tensor:
-            members.append(len(batch.x))
-            return super().add(network, batch)
+        def add(self, z: Tensor, batch: Batch, transform: TargetTransform) -> None:
+            members.append(len(z))
+            super().add(z, batch, transform)
 
     monkeypatch.setattr(scores, "Evaluation", Counted)
     return members

@@ -73,7 +73,7 @@ def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) ->
     x = x - [column["offset"] for column in saved["schema"]["inputs"]]
     y = frame["target"].to_numpy()
     with torch.no_grad():
-        predicted = stack.module(torch.from_numpy(x).float().unsqueeze(0))[0, :, 0].double().numpy()
+        predicted = stack.module.network(torch.from_numpy(x).float().unsqueeze(0))[0, :, 0].double().numpy()
     error = predicted - y
     split = random_split(np.arange(1030), val=0.15, test=0.15, seed=0)
     for part, rows in (("val", split.val), ("test", split.test)):

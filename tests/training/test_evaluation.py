@@ -35,11 +35,12 @@ def evaluated(members: Sequence[int], y: torch.Tensor, weight: torch.Tensor | No
     schema = Schema((), tuple(f"y{number}" for number in range(y.shape[1])))
     loss = build_loss([CONFIG.loss] * len(members))
     evaluation = Evaluation(loss, [len(each) for each in rows], schema)
+    transform = stack.preprocessing.target_transform
     with torch.no_grad():
         for _ in range(2):  # the second time after a reset
             for each in Loader(X, y, rows, batch, multiple=64, row_weight=weight):
-                evaluation.add(stack, each)
-            values = evaluation.compute_and_reset(stack)
+                evaluation.add(stack.forward_scaled(each.x), each, transform)
+            values = evaluation.compute_and_reset(transform)
     return values
 
 
@@ -95,12 +96,15 @@ def classified(
     stack, rows = classifier(members), [ROWS_OF_MEMBERS[member] for member in members]
     loss = build_loss([config("loss=cross_entropy", "loss.label_smoothing=0").loss] * len(members))
     evaluation = Evaluation(loss, [len(each) for each in rows], Schema((), ("y",), tuple("abc")))
+    transform = stack.preprocessing.target_transform
     with torch.no_grad():
         for _ in range(2):  # the second time after a reset
             loader = Loader(X, NUMBERS, rows, batch, multiple=64, row_weight=weight)
-            z = torch.cat([evaluation.add(stack, each) for each in loader], 1)
-            values = evaluation.compute_and_reset(stack)
-    return values, stack.preprocessing.target_transform.inverse_transform(z)
+            parts = [(stack.forward_scaled(each.x), each) for each in loader]
+            for z, each in parts:
+                evaluation.add(z, each, transform)
+            values = evaluation.compute_and_reset(transform)
+    return values, transform.inverse_transform(torch.cat([z for z, _ in parts], 1))
 
 
 @pytest.mark.parametrize("batch", [4096, 50])

@@ -213,12 +213,10 @@ class BackpropagationModule(nn.Module, ABC):
         workspace.give_back()
         return output
 
-    def _modes(self) -> tuple[bool, ...]:
-        return tuple(layer.training for layer in self.with_modes)
-
     def _take(self, x: Input) -> Workspace | None:
         """Returns a workspace for this batch; None if a layer's weights are not its parameters."""
-        key = x.shape, x.dtype, x.device, x.requires_grad, self._modes()
+        modes = tuple(layer.training for layer in self.with_modes)
+        key = x.shape, x.dtype, x.device, x.requires_grad, modes
         workspace = self._free.pop(key, None)
         if workspace is None or not workspace.is_current():
             with torch.inference_mode(False):  # whose tensors could not be used outside of it

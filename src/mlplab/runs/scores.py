@@ -12,7 +12,7 @@ from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.models import Network
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
-from mlplab.training.evaluation import Evaluation, Values
+from mlplab.training.evaluation import Evaluation, Values, outputs
 from mlplab.training.losses import Loss
 from mlplab.training.metrics import build_metrics
 
@@ -66,14 +66,10 @@ def score_networks(
 
     `rows` is the number of rows of each member.
     """
-    evaluation = Evaluation(loss, rows, schema)
-    preprocessing = network.eval().preprocessing
-    device, transform = preprocessing.impute_value.device, preprocessing.target_transform
-    evaluation.to(device)
-    parts = []
-    with torch.inference_mode():
-        for batch in batches:
-            z = evaluation.add(network, batch.to(device))
-            parts += [transform.inverse_transform(z)] if keep else []
-        values = evaluation.compute_and_reset(network)
+    transform, parts = network.preprocessing.target_transform, []
+    evaluation = Evaluation(loss, rows, schema).to(network.preprocessing.impute_value.device)
+    for z, batch in outputs(network, batches):
+        evaluation.add(z, batch, transform)
+        parts += [transform.inverse_transform(z)] if keep else []
+    values = evaluation.compute_and_reset(transform)
     return values, torch.cat(parts, 1).cpu().numpy() if keep else None

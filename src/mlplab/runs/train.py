@@ -173,7 +173,7 @@ def _log_start(trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: 
     device = device_name(trainer.trainer)
     for run, of_run in zip(trainer.runs, warnings, strict=True):
         run.files.write_environment(device)
-        run.files.write_json("schema.json", trainer.stack.table.schema.plain())  # for people
+        run.files.write_json("schema.json", run.data.table.schema.plain())  # for people
         for line in header_lines(run, trainer.stack, device, state):
             run.log(line)
         for warning in of_run:

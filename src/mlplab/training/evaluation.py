@@ -9,7 +9,8 @@ from torch import Tensor
 from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.models import Network
-from mlplab.training.losses import Loss, batch_losses
+from mlplab.models.targets import TargetTransform
+from mlplab.training.losses import Loss, Outputs, batch_losses
 from mlplab.training.metrics import Metrics, build_metrics
 
 Values = dict[str, Float[Tensor, " member"]]
@@ -43,9 +44,7 @@ class Mean:
         return torch.where(rows > 0, values * rows, 0).sum(1) / rows.sum(1)
 
 
-def outputs(
-    network: Network, batches: Iterable[Batch]
-) -> Iterator[tuple[Float[Tensor, "member batch output"], Batch]]:
+def outputs(network: Network, batches: Iterable[Batch]) -> Iterator[tuple[Outputs, Batch]]:
     """The outputs of a network on the scale of the loss, with each batch, on the network's device."""
     device = network.eval().preprocessing.impute_value.device
     for batch in batches:
@@ -82,9 +81,8 @@ class Evaluation(torch.nn.Module):
         self.metrics = torch.nn.ModuleList(metrics for _, _, metrics in self.groups)
         self._rows_seen = 0
 
-    def add(self, network: Network, batch: Batch) -> Float[Tensor, "member batch output"]:
-        """Adds the loss and the metrics of a batch; returns the network's outputs for it."""
-        z, transform = network.forward_scaled(batch.x), network.preprocessing.target_transform
+    def add(self, z: Outputs, batch: Batch, transform: TargetTransform) -> None:
+        """Adds the loss and the metrics of a batch, given the network's outputs on the scale of the loss."""
         self.losses.add(batch_losses(self.loss, z, batch, transform), batch.rows())
         scored = transform.scored(z)
         for size, members, metrics in self.groups:
@@ -93,12 +91,10 @@ class Evaluation(torch.nn.Module):
                 weight = None if batch.row_weight is None else batch.row_weight[members, :rows]
                 metrics.update(scored[members, :rows], batch.y[members, :rows], weight)
         self._rows_seen += z.shape[1]
-        return z
 
-    def compute_and_reset(self, network: Network) -> Values:
+    def compute_and_reset(self, transform: TargetTransform) -> Values:
         """The metrics over all batches added."""
-        losses = self.losses.compute_and_reset()
-        loss = self.loss.in_target_units(losses, network.preprocessing.target_transform)
+        loss = self.loss.in_target_units(self.losses.compute_and_reset(), transform)
         values = {"loss": loss}
         for _, members, metrics in self.groups:
             for name, value in metrics.compute().items():

@@ -15,6 +15,7 @@ from mlplab.config.metrics import sign_of
 from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.models import Network
+from mlplab.models.targets import TargetTransform
 from mlplab.training.evaluation import Evaluation, Mean, Values
 from mlplab.training.losses import batch_losses, build_loss
 from mlplab.training.optimizers import MemberOptimizer, clip_by_member
@@ -87,9 +88,10 @@ class StackModule(LightningModule):
         else:
             super().__setattr__(name, value)
 
-    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
-        """Predictions in the target's units, or the probability of each class."""
-        return self.network(x)
+    @property
+    def transform(self) -> TargetTransform:
+        """The last layer of the network."""
+        return self.network.preprocessing.target_transform
 
     def configure_optimizers(self) -> MemberOptimizer:
         """One optimizer for all members."""
@@ -107,8 +109,7 @@ class StackModule(LightningModule):
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, on the scale that is minimised."""
-        z = self.network.forward_scaled(batch.x)
-        return batch_losses(self.loss, z, batch, self.network.preprocessing.target_transform)
+        return batch_losses(self.loss, self.network.forward_scaled(batch.x), batch, self.transform)
 
     @property
     def monitored(self) -> Float[Tensor, " member"]:
@@ -187,7 +188,7 @@ class StackModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to the validation metrics."""
-        self.val.add(self.network, batch)
+        self.val.add(self.network.forward_scaled(batch.x), batch, self.transform)
 
     def on_validation_epoch_end(self) -> None:
         """Computes the epoch's values."""
@@ -197,7 +198,7 @@ class StackModule(LightningModule):
                 "train/loss": self._in_target_units(self.train_losses.compute_and_reset()),
                 "train/lr": self.optimizer.lr,
             }
-        validated = self.val.compute_and_reset(self.network)
+        validated = self.val.compute_and_reset(self.transform)
         self.values |= {f"val/{name}": value for name, value in validated.items()}
         for member, loss in enumerate(self.values["val/loss"].tolist()):
             if not math.isfinite(loss):
@@ -209,7 +210,7 @@ class StackModule(LightningModule):
         self.trainer.callback_metrics.update({name: value.nanmean() for name, value in self.values.items()})
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
-        return self.loss.in_target_units(losses, self.network.preprocessing.target_transform)
+        return self.loss.in_target_units(losses, self.transform)
 
     def _check_divergence(self) -> None:
         losses = torch.stack(self.train_losses.values)

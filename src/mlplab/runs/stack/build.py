@@ -14,7 +14,6 @@ from mlplab.data.cache import RunData
 from mlplab.data.class_labels import weights_by_class
 from mlplab.data.splits.split import Split
 from mlplab.data.statistics import Statistics
-from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs import warm_start
@@ -36,11 +35,6 @@ class Stack:
     data: list[RunData]
     datamodule: TableDataModule
     module: StackModule
-
-    @property
-    def table(self) -> Table:
-        """The table that all members share."""
-        return self.data[0].table
 
 
 def build_stack(

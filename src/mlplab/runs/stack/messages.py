@@ -19,7 +19,7 @@ MANY_REPEATED = 0.05
 
 def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) -> list[str]:
     """What is known before training: table, network, optimizer, ensemble."""
-    table, split, config = stack.table, run.data.split, run.config
+    table, split, config = run.data.table, run.data.split, run.config
     network, schema = stack.module.network, table.schema
     dropped = len(table.x) - len(table.rows)
     rows = f"{len(table.x)} rows" + (f" ({dropped} without a target are left out)" if dropped else "")

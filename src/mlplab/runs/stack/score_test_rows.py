@@ -74,7 +74,7 @@ def score_test_rows(
         module.loss,
         stack.datamodule.test_dataloader(),
         [len(member.split.test) for member in stack.data],
-        stack.table.schema,
+        module.schema,
         keep=keep,
     )
     scored = []

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -119,8 +118,8 @@ class Ensemble:
 
     def _predict(self, frame: FrameLike, *, with_spread: bool = False) -> MeanAndSpread:
         frames = [as_frame(self.schema, frame, FRAME)]
-        [predicted] = self.predict_frames(frames, FRAME, with_spread=with_spread)
-        return predicted.mean_and_spread
+        [(_, _, predicted)] = self.predict_frames(frames, FRAME, with_spread=with_spread)
+        return predicted
 
     def predict_frames(
         self,
@@ -129,8 +128,10 @@ class Ensemble:
         *,
         decimal_comma: bool = False,
         with_spread: bool = False,
-    ) -> Iterator["PredictedFrame"]:
+    ) -> Iterator[tuple[pl.DataFrame, Mapping[str, pl.Series], MeanAndSpread]]:
         """Predicts frames with the same columns, one after another; warns of unusual values after the last.
+
+        With each frame, also yields its text columns that contain only plain numbers, parsed.
 
         Args:
             where: how messages refer to the data.
@@ -144,7 +145,7 @@ class Ensemble:
             numbers, before = _plain_numbers(frame), transformer.rows
             x = transformer.features(frame, numbers)
             predicted = self.predict_features(x, with_spread=with_spread, rows_before=before)
-            yield PredictedFrame(frame, numbers, predicted)
+            yield frame, numbers, predicted
         transformer.warn()
 
     def predict_features(
@@ -176,14 +177,6 @@ class Ensemble:
             remedy = "its inputs are far outside the training range; correct them, or drop the row"
             raise UserError(Fault(what, where, remedy=remedy))
         return mean, spread
-
-
-class PredictedFrame(NamedTuple):
-    """Rows, their text columns that contain only plain numbers, parsed, and their predictions."""
-
-    frame: pl.DataFrame
-    numbers: Mapping[str, pl.Series]
-    mean_and_spread: MeanAndSpread
 
 
 def _plain_numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:

@@ -48,15 +48,9 @@ def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
 
 def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:
     """The values that change something about the network; lists and null as text."""
-    values = {
-        key: "null" if value is None else value
-        for key, value in flat(run.plain())
-        if not key.startswith(LEFT_OUT)
-    }
-    return {
-        key: value if isinstance(value, str | float | int) else str(value).replace(" ", "")
-        for key, value in values.items()
-    }
+    values = [(key, value) for key, value in flat(run.plain()) if not key.startswith(LEFT_OUT)]
+    texts = {key: "null" if value is None else str(value).replace(" ", "") for key, value in values}
+    return {key: value if isinstance(value, str | float | int) else texts[key] for key, value in values}
 
 
 def log_end(loggers: Sequence[Logger]) -> None:
