@@ -89,7 +89,7 @@ class StackModule(LightningModule):
             super().__setattr__(name, value)
 
     @property
-    def transform(self) -> TargetTransform:
+    def target_transform(self) -> TargetTransform:
         """The last layer of the network."""
         return self.network.preprocessing.target_transform
 
@@ -109,7 +109,7 @@ class StackModule(LightningModule):
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, on the scale that is minimised."""
-        return batch_losses(self.loss, self.network.forward_scaled(batch.x), batch, self.transform)
+        return batch_losses(self.loss, self.network.forward_scaled(batch.x), batch, self.target_transform)
 
     @property
     def monitored(self) -> Float[Tensor, " member"]:
@@ -188,7 +188,7 @@ class StackModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to the validation metrics."""
-        self.val.add(self.network.forward_scaled(batch.x), batch, self.transform)
+        self.val.add(self.network.forward_scaled(batch.x), batch, self.target_transform)
 
     def on_validation_epoch_end(self) -> None:
         """Computes the epoch's values."""
@@ -198,7 +198,7 @@ class StackModule(LightningModule):
                 "train/loss": self._in_target_units(self.train_losses.compute_and_reset()),
                 "train/lr": self.optimizer.lr,
             }
-        validated = self.val.compute_and_reset(self.transform)
+        validated = self.val.compute_and_reset(self.target_transform)
         self.values |= {f"val/{name}": value for name, value in validated.items()}
         for member, loss in enumerate(self.values["val/loss"].tolist()):
             if not math.isfinite(loss):
@@ -210,7 +210,7 @@ class StackModule(LightningModule):
         self.trainer.callback_metrics.update({name: value.nanmean() for name, value in self.values.items()})
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
-        return self.loss.in_target_units(losses, self.transform)
+        return self.loss.in_target_units(losses, self.target_transform)
 
     def _check_divergence(self) -> None:
         losses = torch.stack(self.train_losses.values)
