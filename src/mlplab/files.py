@@ -1,7 +1,6 @@
 """Files that are written completely or not at all, and folders that one process at a time may fill."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,9 +8,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mlplab.errors import Fault, FolderInUse, UserError, is_disk_error
-
-if sys.platform != "win32":
-    import fcntl
 
 PART = ".part"
 """Suffix of a file that is being written."""
@@ -69,12 +65,6 @@ def remove_partial_files(folder: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def remove_if_empty(folder: Path) -> None:
-    """Removes a folder without entries."""
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-
-
 class FolderLock:
     """The lock of a folder."""
 
@@ -116,20 +106,12 @@ class FolderLock:
 
 
 def is_free(folder: Path) -> bool:
-    """Whether no process holds a folder's lock, as far as this machine can see; never on Windows.
+    """Whether no process holds a folder's lock, as far as this machine can see.
 
     Nothing is created. A lock whose process was killed is taken and released at once.
     """
-    try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY)
-    except OSError as error:
-        return isinstance(error, FileNotFoundError)
-    try:
-        if sys.platform == "win32":
-            return False
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+    if not (folder / LOCK).exists():
+        return True
+    with suppress(Timeout, OSError, NotImplementedError), FileLock(folder / LOCK, timeout=0):
+        return True
+    return False

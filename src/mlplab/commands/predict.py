@@ -24,7 +24,7 @@ from mlplab.data.new_data import check_columns
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
-from mlplab.runs.predictions import prediction_columns, prediction_names, spread_columns, spread_names
+from mlplab.runs.predictions import column_names, prediction_columns, spread_columns
 from mlplab.runs.trained.ensemble import load
 
 ROWS_IN_MEMORY = 50_000
@@ -47,7 +47,7 @@ def predict(
     overwrite: bool = False,
     escape_formulas: bool = False,
 ) -> int:
-    """Writes the rows of `source` in the same order, with all their columns and those of `prediction_names`.
+    """Writes the rows of `source` in the same order, with all their columns and those of predictions.
 
     Text and numbers are written unchanged.
 
@@ -57,7 +57,7 @@ def predict(
         output: a CSV or Parquet file, or `-` for CSV to standard output.
         runs: which runs of a sweep, as in `load`.
         threshold: the probability from which the second of two classes is predicted; None: the more likely.
-        spread: whether to add the columns of `spread_names`: how far the networks disagree.
+        spread: whether to add columns that say how far the networks disagree.
         overwrite: whether `output` may exist.
         escape_formulas: whether to put a ' before text in CSV that a spreadsheet would interpret as a
             formula.
@@ -72,10 +72,10 @@ def predict(
     _check_output(output, overwrite=overwrite)
     ensemble = load(run, runs)
     schema = ensemble.schema
-    columns = prediction_names(schema)
+    columns, spread_names = column_names(schema)
     if spread:
         ensemble.check_several()
-        columns += spread_names(schema)
+        columns += spread_names
     if threshold is not None:
         _check_threshold(threshold, schema)
     with ExitStack() as contexts:
