@@ -9,7 +9,7 @@ python scripts/evaluate.py run=SWEEP select=5
   training_rows=include  also scores rows of FILE that were in training or validation: then it is no test
   importance=true        tells which columns matter; writes FOLDER/importance.json and FOLDER/figures
   select=N               chooses an ensemble of a sweep's runs in N steps: each adds the run that most lowers
-                         the error on the validation rows; it is written to SWEEP/ensemble-N
+                         the error on the validation rows; it is written to SWEEP/ensemble-N.json
 """
 
 from pathlib import Path

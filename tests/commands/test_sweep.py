@@ -66,7 +66,7 @@ def test_in_lockstep_and_one_by_one_leave_the_same_behind(
     curves = [json.dumps(run["curves"]) for run in runs.values() if run["curves"]]
     assert len(set(curves)) == len(curves) >= len(runs) / 2
     if "stopping" in sweep:  # at different epochs
-        assert len({run["metrics"]["epochs"] for run in runs.values()}) > 2
+        assert len({run["metrics"]["epochs"] for run in runs.values()}) > 1
 
 
 def test_a_sweep_prints_its_plan_its_best_runs_and_its_folder(
@@ -114,9 +114,9 @@ WRONG = {
     ),
     "no members": (["hydra.launcher.max_members=0"], ["hydra.launcher.max_members: invalid value"]),
     "an unknown launcher": (["hydra/launcher=slurm"], ["hydra/launcher: unknown option", "lockstep"]),
-    "a launcher of Hydra's": (["hydra/launcher=basic"], ["hydra/launcher: is not supp", "max_members=1"]),
-    "a sweeper of Hydra's": (["hydra/sweeper=basic"], ["hydra/sweeper: is not supported by mlplab"]),
-    "the names of folders": (["hydra.sweep.subdir=a"], ["hydra.sweep.subdir: is not supported by mlplab"]),
+    "a launcher of Hydra's": (["hydra/launcher=basic"], ["hydra/launcher: is not supported"]),
+    "a sweeper of Hydra's": (["hydra/sweeper=basic"], ["hydra/sweeper: is not supported"]),
+    "the names of folders": (["hydra.sweep.subdir=a"], ["hydra.sweep.subdir: is not supported"]),
     "a sweep of sweeps": (["hydra.launcher.workers=1,2"], ["hydra.launcher.workers: cannot be swept"]),
 }
 
@@ -265,4 +265,4 @@ def test_an_ensemble_is_chosen_although_a_run_failed(command: Callable[..., Ende
     ended = command("-m", *SMALL, "model.dropout=0.1,1.5,0.2", "sweep.ensemble=2", "name=s")
     assert ended.status == 1
     assert "1 of 3 runs failed" in ended.err
-    assert (tmp_path / "outputs/s/ensemble-2/ensemble.json").is_file()
+    assert (tmp_path / "outputs/s/ensemble-2.json").is_file()

@@ -35,18 +35,11 @@ SWEEP = "sweep"
 SUBDIR = "${hydra.job.num}"
 """What Hydra sets as `hydra.sweep.subdir`."""
 
-
 SWITCHES = ("--multirun -m", "--run -r", "--help -h", "--hydra-help", "--resolve", "--shell-completion -sc")
 """Hydra's flags without a value."""
 
 OPTIONS = ("--config-path -cp", "--config-name -cn", "--config-dir -cd", "--cfg -c", "--package -p")
 """Hydra's flags with a value."""
-
-REMEDIES = {
-    "hydra/launcher": "remove it; hydra.launcher.max_members=1 trains one run at a time",
-    "hydra/sweeper": "remove it: -m trains a grid, or a search",
-    "hydra.sweep.subdir": "remove it: the folder of a run is named by what differs",
-}
 
 
 def read_flags(conf: Path, name: str, usage: str = "") -> argparse.Namespace | None:
@@ -139,8 +132,7 @@ def reject_hydra_settings(section: DictConfig) -> None:
         }
     for key, is_set in settings.items():
         if is_set:
-            remedy = REMEDIES.get(key, "remove this setting")
-            raise UserError(Fault("is not supported by mlplab", key, remedy=remedy))
+            raise UserError(Fault("is not supported by mlplab", key, remedy="remove this setting"))
 
 
 def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:

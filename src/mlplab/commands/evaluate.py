@@ -1,6 +1,5 @@
 """The command evaluate: the scores of trained runs on their own test rows, or on a different file."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from mlplab.commands.importance import Importance, compute_importance, write_imp
 from mlplab.console import progress_lines
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
-from mlplab.files import replacing
+from mlplab.files import write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.folder import finite
 from mlplab.runs.scores import Scores
@@ -119,8 +118,7 @@ def evaluate(
     include = training_rows == "include"
     result = score(ensemble, DataCache(), path, include=include, importance=importance)
     if run.is_dir():
-        with replacing(run / EVALUATION_FILE) as partial:
-            partial.write_text(json.dumps(result.plain(), indent=2) + "\n", encoding="utf-8")
+        write_json(run / EVALUATION_FILE, result.plain())
         if result.importance:
             write_importance(run, result.importance, ensemble)
     return result

@@ -1,6 +1,5 @@
 """The command evaluate with `importance=true`: which columns matter for predictions. Imports no torch yet."""
 
-import json
 import logging
 import math
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from mlplab.console import counted_lines, print_line
 from mlplab.errors import Fault, UserError
-from mlplab.files import replacing
+from mlplab.files import write_json
 from mlplab.runs.trained.chosen_ensemble import IMPORTANCE_FILE
 
 if TYPE_CHECKING:
@@ -136,9 +135,7 @@ def write_importance(folder: Path, importance: Importance, ensemble: "Ensemble")
 
     runs = (run.folder for run in ensemble.runs)  # as the report names them
     names = (run.relative_to(folder).as_posix() if run != folder else run.resolve().name for run in runs)
-    content = asdict(replace(importance, runs=tuple(names)))
-    with replacing(folder / IMPORTANCE_FILE) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / IMPORTANCE_FILE, asdict(replace(importance, runs=tuple(names))))
     targets = importance.targets
     error = f"RMSE in units of {targets[0]}" if len(targets) == 1 else f"mean RMSE of {len(targets)} targets"
     if ensemble.schema.classes:

@@ -123,13 +123,10 @@ def _check_output(output: str, *, overwrite: bool) -> None:
 
 
 def _check_threshold(threshold: float, schema: Schema) -> None:
-    where = f"threshold={threshold:g}"
     if len(schema.classes) != 2:
+        what, where = "has a meaning only for two classes", f"threshold={threshold:g}"
         found = f"{len(schema.classes)} classes" if schema.classes else "a number as target"
-        raise UserError(Fault("has a meaning only for two classes", where, found, remedy="remove it"))
-    if not 0 <= threshold <= 1:
-        remedy = "give the probability from which the second class is predicted"
-        raise UserError(Fault("out of range", where, expected="0 to 1", remedy=remedy))
+        raise UserError(Fault(what, where, found, remedy="remove it"))
 
 
 def _check_writable(rows: Source, added: Collection[str], output: str) -> None:

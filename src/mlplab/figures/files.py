@@ -9,7 +9,7 @@ import vl_convert
 
 from mlplab.figures import FIGURES, IMPORTANCE
 from mlplab.figures.style import ON_PAPER, Figure
-from mlplab.files import replacing
+from mlplab.files import read_json, replacing
 
 SPECIFICATION, IMAGE = ".vl.json", ".png"
 """How the names of the two files of a figure end."""
@@ -44,15 +44,9 @@ def is_drawn(folder: Path) -> bool:
 
 def read_figures(folder: Path) -> dict[str, dict[str, Any]]:
     """The Vega-Lite specifications in `folder/figures` by name; damaged files are left out."""
-    figures = {}
-    for path in sorted((folder / FIGURES).glob(f"*{SPECIFICATION}")):
-        try:
-            content = json.loads(path.read_bytes())
-        except ValueError:
-            continue
-        if isinstance(content, dict):
-            figures[path.name.removesuffix(SPECIFICATION)] = content
-    return figures
+    paths = sorted((folder / FIGURES).glob(f"*{SPECIFICATION}"))
+    figures = {path.name.removesuffix(SPECIFICATION): read_json(path) for path in paths}
+    return {name: figure for name, figure in figures.items() if figure}
 
 
 def image(specification: dict[str, Any]) -> bytes:

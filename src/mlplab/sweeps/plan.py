@@ -13,7 +13,7 @@ from mlplab import config
 from mlplab.console import first_few, plural
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
-from mlplab.files import replacing
+from mlplab.files import write_json
 from mlplab.runs.run import Run
 from mlplab.runs.stack.build import check_buildable, supports_padding
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
@@ -54,9 +54,7 @@ class Plan:
         parts += [f"{len(self.refused)} refused"] if self.refused else []
         further = [place, f"{finished} finished earlier" if finished else ""]
         total = sum(map(len, self.stacks)) + len(self.refused)
-        networks = sum(run.config.ensemble for stack in self.stacks for run in stack)
-        ensembles = f" ({networks:,} networks)" if networks > total else ""
-        first = "; ".join([f"{plural(total, 'run')}{ensembles}: {', '.join(parts)}", *filter(None, further)])
+        first = "; ".join([f"{plural(total, 'run')}: {', '.join(parts)}", *filter(None, further)])
         reasons = [f"  refused: {run.folder.name}: {run.reason}" for run in self.refused]
         return "\n".join([first, *first_few(reasons)])
 
@@ -66,8 +64,7 @@ class Plan:
         planned = {folder for stack in stacks for folder in stack}
         earlier = [stack for stack in read_stacks(path) if planned.isdisjoint(stack)]
         names = [[os.fspath(run.relative_to(path.parent)) for run in stack] for stack in [*earlier, *stacks]]
-        with replacing(path) as partial:
-            partial.write_text(json.dumps({"stacks": names}, indent=1) + "\n", encoding="utf-8")
+        write_json(path, {"stacks": names})
 
 
 def make_plan(

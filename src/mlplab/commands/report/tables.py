@@ -1,6 +1,5 @@
 """Tables of a page: the columns of the data, the worst rows, and what other commands have left."""
 
-import json
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -46,15 +45,6 @@ class TextTable(NamedTuple):
     rows: Sequence[Sequence[str]]
     text: Collection[int] = (0,)
     marked: Collection[int] = ()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty if there is none, or it is damaged."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def columns_table(schema: Schema) -> TextTable:

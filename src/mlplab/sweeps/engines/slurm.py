@@ -9,7 +9,6 @@ another pickle.
 """
 
 import hashlib
-import json
 import logging
 import re
 import shutil
@@ -18,14 +17,13 @@ import sys
 import time
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import submitit
 
 from mlplab import config
 from mlplab.errors import Fault, UserError
-from mlplab.files import replacing
+from mlplab.files import read_json, write_json
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
 from mlplab.sweeps.engines.slurm_task import Task, read_error
 from mlplab.sweeps.engines.worker import versions, write_job
@@ -77,10 +75,6 @@ class SlurmJobs(Engine):
     def submit(self, stacks: Sequence[PlannedStack]) -> list[SlurmJob]:
         """Submits arrays of jobs, but none for stacks that jobs of an earlier command train."""
         paths = {stack_hash(stack): write_job(stack) for stack in stacks}
-        every = stacks[0].runs[0].config.callbacks.checkpoint.every_minutes
-        if not self._jobs and (every is None or every >= self.section.minutes):
-            what = "callbacks.checkpoint.every_minutes is not below hydra.launcher.engine.minutes"
-            log.warning("%s: a job that is killed without a signal starts from the beginning", what)
         while self._earlier:
             self._adopt(self._earlier.pop(), paths)
         new = [stack for stack in paths if stack not in self._jobs or self.ended([self._jobs[stack]])]
@@ -125,8 +119,7 @@ class SlurmJobs(Engine):
                 log.warning("%s; trying again in %.0f seconds", message, pause)
                 time.sleep(pause)
         jobs = dict(zip(paths, submitted, strict=True))
-        with replacing(folder / JOBS_FILE) as partial:
-            partial.write_text(json.dumps({stack: job.job_id for stack, job in jobs.items()}))
+        write_json(folder / JOBS_FILE, {stack: job.job_id for stack, job in jobs.items()})
         return jobs
 
     def _executor(self, folder: Path) -> submitit.SlurmExecutor:
@@ -198,7 +191,7 @@ def stack_hash(stack: PlannedStack) -> str:
 
 def _read_jobs(folder: Path) -> dict[str, SlurmJob]:
     """The jobs of an array by the hashes of their stacks; none if their file is absent or damaged."""
-    with suppress(OSError, ValueError, TypeError, AttributeError):
-        jobs = json.loads((folder / JOBS_FILE).read_text(encoding="utf-8")).items()
-        return {key: submitit.SlurmJob(folder, job) for key, job in jobs if re.fullmatch(r"\d+(_\d+)?", job)}
-    return {}
+    jobs = {key: job for key, job in read_json(folder / JOBS_FILE).items() if isinstance(job, str)}
+    return {
+        key: submitit.SlurmJob(folder, job) for key, job in jobs.items() if re.fullmatch(r"\d+(_\d+)?", job)
+    }
