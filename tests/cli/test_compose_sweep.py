@@ -19,7 +19,7 @@ from mlplab.sweeps.grid import folder_name, grid
 @pytest.fixture(scope="module", autouse=True)
 def compose() -> Iterator[Compose]:
     register_resolvers()
-    flags = argparse.Namespace(config_path=None, config_dir=None, config_name=None)
+    flags = argparse.Namespace(config_dir=None)
     with initialized(ROOT / "conf", flags, "train") as compose:
         yield compose
 

@@ -91,12 +91,8 @@ def test_a_row_index_is_written_back_and_changes_no_prediction(
 def test_text_stays_as_it_was_written(run_script: Callable[..., Ended], tmp_path: Path) -> None:
     rows = [f"{i},{i}.50,red,{i}" for i in range(60)]
     (tmp_path / "t.csv").write_text("\n".join(["a,b,c,y", *rows]) + "\n")
-    assert (
-        run_script(
-            "train", "data=csv", "data.path=t.csv", "data.target=y", "data.columns.c=drop", *SMALL
-        ).status
-        == 0
-    )
+    table = ("data=csv", "data.path=t.csv", "data.target=y", "data.columns.c=drop")
+    assert run_script("train", *table, *SMALL).status == 0
     plain = ["+1,1.50,red", "2e0,.5,", ",-0.0,blue"]
     others = ['3," 4.10 ","a, ""b"""', 'NA,5,""', '4,6,"two\nlines"', "5,7,=1+1", "-6,8,-3%"]
     for name, lines in (("plain", plain), ("others", plain + others)):

@@ -127,13 +127,8 @@ def test_a_search_and_one_of_its_trials(command: Command, run_script: Command, t
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            ["s", "--format", "csv"],
-            ["argument --watch: not allowed with argument --format"],
-        ),
         (["s", "o/t"], ["--watch: watches one folder (found s, o/t)", "give the folder of one sweep"]),
         (["absent"], ["absent: no such folder", "give the folder of a sweep or a run"]),
-        (["empty"], ["empty: contains no run", "give the folder of a sweep or a run"]),
         (["o"], ["o: contains no run", "give the folder of a sweep or a run"]),
     ],
 )

@@ -361,16 +361,17 @@ def test_jobs_of_an_earlier_command_without_a_record_are_cancelled(
     assert [job.state for job in slurm.jobs()] == ["CANCELLED"] * 2 + ["PENDING"] * 2
 
 
-def test_a_busy_slurm_is_asked_again_and_too_large_arrays_are_cut(
+def test_a_busy_slurm_is_asked_again_and_a_large_sweep_is_several_arrays(
     slurm: FakeSlurm, sweep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slurm_engine, "RETRY_SECONDS", (0.01, 0.0))
+    monkeypatch.setattr(slurm_engine, "MAX_ARRAY", 2)
     slurm.hold()
-    slurm.refuse("Socket timed out on send/recv operation", "Invalid job array specification")
+    slurm.refuse("Socket timed out on send/recv operation")
     stacks = [planned(sweep, name) for name in ("a", "b", "c")]
     slurm_jobs(sweep).submit(stacks)
     assert len(slurm.jobs()) == 3
-    assert len({job.name.partition("_")[0] for job in slurm.jobs()}) == 3
+    assert len({job.name.partition("_")[0] for job in slurm.jobs()}) == 2
     slurm.refuse("Socket timed out on send/recv operation", "Socket timed out on send/recv operation")
     with pytest.raises(UserError, match=r"Slurm refuses the jobs: .*Socket timed out"):
         slurm_jobs(sweep).submit([planned(sweep, "d")])

@@ -61,12 +61,7 @@ class _Composition:
 
 
 class _RunComposer:
-    """Composes the runs of a sweep one after another.
-
-    Args:
-        common: what they have in common.
-        shared: its overrides.
-    """
+    """Composes the runs of a sweep one after another; `shared` are the overrides that they have in common."""
 
     def __init__(self, compose: Compose, root: Path, common: DictConfig, shared: Sequence[str]) -> None:
         self._compose, self._root, self._common, self._shared = compose, root, common, shared

@@ -14,15 +14,10 @@ from mlplab.errors import Fault, UserError
 RESUME = "resume"
 """Resumes a run. It is not a key of the configuration."""
 
-
 COLUMNS = "data.columns."
 """Prefix of keys with a column's name: they are in no configuration file and may contain any character."""
 
-
 PATH, TABLE = "data.path", "data=csv"
-
-OWN_CONFIG = ("--config-name", "-cn", "--config-path", "-cp")
-"""Flags that replace mlplab's configuration; the new one may choose a different table."""
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".parquet", ".pq")
 
@@ -46,7 +41,7 @@ def readable(words: Sequence[str]) -> list[str]:
         columns = COLUMNS.rstrip(".")
         read += [f"~{columns}", f"+{columns}=[{pairs}]"]
     keys = [key_of(word) for word in read]
-    if PATH in keys and not {"data", "experiment", RESUME, *OWN_CONFIG}.intersection(keys):
+    if PATH in keys and not {"data", "experiment", RESUME}.intersection(keys):
         read.insert(keys.index(PATH), TABLE)  # next to it: flags must not separate overrides
     return read
 

@@ -34,14 +34,11 @@ class EvaluationResult:
     """Scores of runs, of their ensemble if there are several, and of the baselines.
 
     Attributes:
-        rows: the number of rows.
-        runs: the scores of each run.
         networks: the number of networks of all runs.
         part: `test`, or `all` if some of the rows were in training or validation.
         classes: the classes of the target; empty for regression.
-        confusion: for classes, the number (or weight) of rows by true and predicted class; None if the runs
-            have different test rows.
-        importance: which columns matter, if that was requested.
+        confusion: the number (or weight) of rows by true and predicted class; None for regression, or if the
+            runs have different test rows.
     """
 
     source: str
@@ -104,10 +101,9 @@ def evaluate(
         run: the folder of a run or a sweep, or the file of a chosen ensemble.
         path: a CSV or Parquet file with the target; None: the runs' own test rows.
         runs: which runs of a sweep, as in `load`.
-        training_rows: `exclude` leaves out rows of the file that were in training or validation; `include`
-            keeps them.
-        importance: whether to compute which columns matter for the ensemble, too; of a folder, writes
-            `importance.json` and a figure.
+        training_rows: whether to keep rows of the file that were in training or validation.
+        importance: whether to compute which columns matter, too; of a folder, writes `importance.json` and a
+            figure.
 
     Raises:
         UserError: if there is no finished run, if the data do not match the network's columns or have
@@ -132,12 +128,7 @@ def score(
     include: bool = False,
     importance: bool = False,
 ) -> EvaluationResult:
-    """Scores runs and their ensemble, as in `evaluate`.
-
-    Args:
-        cache: the tables of the runs.
-        include: whether to keep rows of the file that were in training or validation.
-    """
+    """Scores runs and their ensemble, as in `evaluate`."""
     runs, part = ensemble.runs, "test"
     if path:
         rows, any_seen = rows_of_file(ensemble, path, include=include)

@@ -44,12 +44,8 @@ class Importance:
     Attributes:
         source: the rows in words.
         part: `test`, or `all` if some of the rows were in training or validation.
-        targets: what is predicted.
-        metric: the name of the error: `rmse` or `log_loss`.
-        error: its value before any shuffling.
-        rows: the number of rows that were used.
-        all_rows: the number of rows from which they were drawn.
-        repeats: the number of shuffles of each column.
+        error: the value of the metric (`rmse` or `log_loss`) before any shuffling.
+        rows: the number of rows that were drawn from `all_rows`.
         columns: the most important first.
         runs: the names of the runs, relative to the folder that contains them.
     """
@@ -85,10 +81,6 @@ def compute_importance(ensemble: "Ensemble", data: Sequence["EvaluationRows"], p
     """The importance of each column for an ensemble.
 
     Rows with weight 0 are left out. Rows are drawn, and columns shuffled, by the seed of the first run.
-
-    Args:
-        data: the rows of each run.
-        part: `test`, or `all` if some of the rows were in training or validation.
 
     Raises:
         UserError: if the runs have different rows, if all rows have weight 0, or a prediction is not finite.

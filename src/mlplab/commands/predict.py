@@ -53,14 +53,12 @@ def predict(
 
     Args:
         run: the folder of a run or a sweep, or the file of a chosen ensemble.
-        source: a CSV or Parquet file, or `-` for CSV from standard input.
-        output: a CSV or Parquet file, or `-` for CSV to standard output.
+        source: a CSV or Parquet file, or `-` for CSV from standard input; as is `output`.
         runs: which runs of a sweep, as in `load`.
         threshold: the probability from which the second of two classes is predicted; None: the more likely.
         spread: whether to add the columns of `spread_names`: how far the networks disagree.
         overwrite: whether `output` may exist.
-        escape_formulas: whether to put a ' before text in CSV that a spreadsheet would interpret as a
-            formula.
+        escape_formulas: whether to put a ' before text in CSV that a spreadsheet would take for a formula.
 
     Returns:
         The number of rows.

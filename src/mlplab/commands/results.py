@@ -41,7 +41,7 @@ class Results:
     Attributes:
         title: their table and its target.
         by: the columns that name a row: keys of the configuration, and `run`.
-        metrics: the validation metric by which runs are compared, and the test metrics.
+        metrics: as in `compared_metrics`.
         frame: a row for each configuration. After the columns of `by`: the number of finished `runs`, what
             the scores are averaged `over`, how many runs are `not done`, and `PARTS` of each metric.
         notes: lines below a table.
@@ -74,11 +74,9 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
 def results_by_table(
     runs: Sequence[RunResult], by: Sequence[str] | None = None, sort: str | None = None
 ) -> list[Results]:
-    """The results of each table, target and task apart.
+    """The results of each table, target and task apart, as `results_of_table`.
 
-    Args:
-        by: as in `results_of_table`; keys that the runs of a table do not have are left out.
-        sort: as there; a table without this metric is sorted by its validation metric.
+    Of `by` and `sort`, each table takes what its runs have.
 
     Raises:
         UserError: if a key or metric is unknown.
@@ -139,10 +137,9 @@ def results_of_table(
 
 
 def results_of_search(trials: Sequence[RunResult], sort: str | None = None) -> Results:
-    """The best finished trials of a search, or the others if none has finished; the notes count all trials.
+    """The best finished trials of a search, or with `sort` all; the others if none has finished.
 
-    Args:
-        sort: as in `results_of_table`: shows all finished trials, in this order.
+    The notes count all trials.
     """
     results = results_of_table(trials, [RUN, *varying_keys(trials)], sort)
     done = results.frame.filter(pl.col("runs") > 0)
@@ -168,11 +165,7 @@ def compared_metrics(runs: Sequence[RunResult]) -> tuple[str, ...]:
 
 
 def scores_of(runs: Sequence[RunResult], metrics: Sequence[str], prefix: str = "") -> dict[str, float]:
-    """The scores of runs by column of a table.
-
-    Args:
-        prefix: before the names of the metrics; `linear/` for those of this baseline.
-    """
+    """The scores of runs by column of a table; with the prefix `linear/`, those of this baseline."""
     return {
         name + part: value
         for name in metrics

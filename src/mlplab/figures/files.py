@@ -29,10 +29,10 @@ def write_figures(folder: Path, charts: Mapping[str, Figure]) -> dict[str, bytes
     figures = folder / FIGURES
     figures.mkdir(exist_ok=True)
     for name, specification in specifications.items():
-        with replacing(figures / f"{name}{SPECIFICATION}", synced=False) as partial:
-            partial.write_text(json.dumps(specification, separators=(",", ":")), encoding="utf-8")
-        with replacing(figures / f"{name}{IMAGE}", synced=False) as partial:
-            partial.write_bytes(images[name])
+        text = json.dumps(specification, separators=(",", ":"))
+        for ending, content in ((SPECIFICATION, text.encode()), (IMAGE, images[name])):
+            with replacing(figures / f"{name}{ending}", synced=False) as partial:
+                partial.write_bytes(content)
     return images
 
 

@@ -37,11 +37,6 @@ def launch(
     If a run is refused or fails, this is recorded in its folder and does not affect the others. Runs that
     have ended are not repeated, but tested if that was left out; runs that were started are resumed.
 
-    Args:
-        runs: the runs, checked by `check_runs`.
-        root: the sweep's folder.
-        cache: the tables and splits of the runs.
-
     Raises:
         UserError: if all runs are refused (no files are written then), or the engine cannot train them.
         Interrupted: after SIGINT or SIGTERM, with the training states saved.

@@ -28,24 +28,14 @@ WORTH_A_PROCESS = 60
 
 @dataclass(frozen=True)
 class Plan:
-    """How the runs of a sweep are trained.
-
-    Args:
-        stacks: the runs that train together.
-        workers: number of stacks that train at a time.
-    """
+    """How the runs of a sweep are trained: which of them together, and how many stacks at a time."""
 
     stacks: Sequence[Sequence[Run]]
     refused: Sequence[RefusedRun]
     workers: int
 
     def summary(self, finished: int = 0, place: str = "") -> str:
-        """A line such as `64 runs: 2 stacks of 32; 40 finished earlier`, and why runs are refused.
-
-        Args:
-            finished: number of runs that have ended earlier.
-            place: where they train, if not in this process.
-        """
+        """A line such as `64 runs: 2 stacks of 32; 40 finished earlier`, and why runs are refused."""
         sizes = Counter(map(len, self.stacks))
         parts = [
             f"{plural(count, 'stack')} of {size}" if size > 1 else f"{count} alone"
@@ -78,11 +68,7 @@ def make_plan(
 
     The plan does not depend on the current speed of the machine, so the same sweep gives the same stacks
     on all machines with as many cores. Without `hydra.launcher.workers`, one stack trains at a time, or as
-    many as there is room for if training takes over a minute.
-
-    Args:
-        cache: the tables and splits of the runs.
-        earlier: the stacks of an earlier plan, as folders of runs; the new plan contains them.
+    many as there is room for if training takes over a minute. The stacks of an earlier plan stay.
     """
 
     def check(run: Run) -> None:

@@ -29,11 +29,7 @@ class ComposedSweep:
     """What a command line says of a sweep.
 
     Attributes:
-        root: the sweep's folder.
-        overrides: as typed.
         choices: the option of each group.
-        settings: of the search and the ensemble.
-        launcher: how runs are put into stacks, and where those train.
         compose: the runs with these overrides, by the names of their folders; lazy.
     """
 
@@ -72,11 +68,7 @@ def sweep(composed: ComposedSweep) -> None:
 
 
 class SweepLauncher:
-    """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches.
-
-    Attributes:
-        cache: the tables of all runs.
-    """
+    """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches."""
 
     def __init__(self, composed: ComposedSweep) -> None:
         self.root, self.cache, self._composed = composed.root, DataCache(), composed
@@ -85,11 +77,7 @@ class SweepLauncher:
     def launch(
         self, overrides: Mapping[str, Sequence[str]], brackets: Mapping[str, Bracket]
     ) -> list[RunResult]:
-        """Trains runs; returns the results of all, in order.
-
-        Args:
-            overrides: of each run, by the name of its folder.
-            brackets: by the same names, the rungs at which runs may be pruned.
+        """Trains runs, given by the names of their folders; returns the results of all, in order.
 
         Raises:
             UserError: if none of the runs can be trained.

@@ -13,15 +13,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mlplab.commands.report.comparison import compared
 from mlplab.commands.report.run import run_part
 from mlplab.commands.report.runs import runs_part
+from mlplab.console import first_few
 from mlplab.errors import Fault, UserError
 from mlplab.figures.style import ON_PAGE
 from mlplab.runs.compare.run_result import RunResult, read_run
 from mlplab.runs.compare.same_table import table_title
 
 TEMPLATE = Path(__file__).with_name("template")
-
-MOST_FAULTS = 5
-"""Runs that cannot be read and are named."""
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +79,5 @@ def _read(folders: Sequence[Path]) -> tuple[list[RunResult], list[str]]:
         except UserError as error:
             faults += error.faults
     if not runs:
-        raise UserError(*faults[:MOST_FAULTS])
-    notes = [f"left out, because it cannot be read: {fault.sentence()}" for fault in faults[:MOST_FAULTS]]
-    if more := len(faults) - len(notes):
-        notes.append(f"left out {more:,} more runs that cannot be read")
-    return runs, notes
+        raise UserError(*faults)
+    return runs, first_few([f"left out, because it cannot be read: {fault.sentence()}" for fault in faults])

@@ -99,11 +99,7 @@ def _rows(caption: str, worst: pl.DataFrame, text: Collection[int] = ()) -> Text
 def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str, Any] | None:
     """The importance of the columns in the folder of a run or a sweep: its basis, table and figure.
 
-    Args:
-        runs: of a sweep, the names of runs on one table.
-
-    Returns:
-        None if there is none, if it is of none of these runs, or if its file is damaged.
+    None if there is none, if its file is damaged, or if it is of none of these runs of a sweep.
     """
     importance = Importance.read(folder)
     if not importance or (runs is not None and set(runs).isdisjoint(importance.runs)):

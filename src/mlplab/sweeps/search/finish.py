@@ -42,7 +42,6 @@ def finish(
     """Tests the best trial, which was chosen by its validation metric; writes, draws and prints the results.
 
     Args:
-        trial: the best.
         ensemble: the size of the ensemble that is chosen; None: there is none.
         command: what trains the configuration of the best trial.
 

@@ -33,10 +33,7 @@ MAX_STACKS = 8
 def watch(folder: Path, console: Console, *, live: bool) -> None:
     """Shows the progress of a sweep, or of a run alone, until all runs and the command have ended.
 
-    SIGINT and SIGTERM end the process quietly.
-
-    Args:
-        live: whether to replace what is shown; else a line is printed whenever a number changes.
+    If not live, prints a line whenever a number changes. SIGINT and SIGTERM end the process quietly.
 
     Raises:
         UserError: if the folder is not that of a sweep or a run.
@@ -63,11 +60,7 @@ def _exit(number: int, frame: FrameType | None) -> None:
 
 
 def _check(folder: Path) -> None:
-    """Checks that a folder is that of a run, or of a sweep that may have just been started.
-
-    Raises:
-        UserError: otherwise.
-    """
+    """Raises `UserError` unless a folder is a run's, or that of a sweep that may have just been started."""
     is_sweep = any((folder / name).exists() for name in (PLAN_FILE, LOCK, STUDY_FILE))
     if not is_sweep and not (folder.is_dir() and any(runs_below(folder, DEPTH - 1))):
         what = "contains no run" if folder.is_dir() else "no such folder"
