@@ -12,7 +12,6 @@ import optuna
 import polars as pl
 import pytest
 from benchmarks import harness, quality, search
-from benchmarks.quality_tables import chosen_tables, tables_of
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from support import ROOT, assert_short_answer, process
@@ -138,20 +137,6 @@ def tables(tmp_path: Path) -> Path:
         words = ["test" if row % 4 == 0 else "train" for row in range(ROWS)]
         (folder / f"splits/{name}-0.txt").write_text("\n".join(words))
     return folder
-
-
-def test_wrong_tables_are_explained(tables: Path) -> None:
-    def answer(only: Sequence[str] = ()) -> str:
-        with pytest.raises(UserError) as raised:
-            chosen_tables(tables_of(tables), only)
-        return str(raised.value)
-
-    assert "(found lin, expected some of line, sign)" in answer(["lin", "sign"])
-    (tables / "splits/line-1.txt").write_text("train test")
-    assert "line-1.txt: does not fit the table (found 2 words, expected 40, one a row" in answer()
-    (tables / "splits/line-0.txt").unlink()
-    (tables / "splits/line-1.txt").unlink()
-    assert "has no split" in answer()
 
 
 def test_each_score_is_measured_once(

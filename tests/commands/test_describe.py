@@ -210,7 +210,9 @@ MISTAKES = [
         ("data=csv", "data.path=t.csv", "data.columns.rooms=number"),
         ("'number' is not a kind", "numeric"),
     ),
-    Mistake("a sweep", {}, ("-m", "data=synthetic", "data.seed=1,2"), ("one table, not several",)),
+    Mistake(
+        "a sweep", {}, ("-m", "data=synthetic", "data.seed=1,2"), ("data.seed: several values for one run",)
+    ),
 ]
 
 

@@ -442,7 +442,6 @@ def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
         open_engine(launcher(RAY | {"cpus": 9}), tmp_path, "auto")
 
 
-@pytest.mark.parametrize("wrong", [{"minutes": 4}, {"partitions": "x"}, {"name": "dask"}], ids=str)
-def test_mistakes_in_the_section(wrong: dict[str, object]) -> None:
-    with pytest.raises(UserError, match=f"hydra.launcher.engine.*{next(iter(wrong)).replace('name', '')}"):
-        launcher(SLURM | wrong)
+def test_mistakes_in_the_section() -> None:
+    with pytest.raises(UserError, match=r"hydra.launcher.engine.*minutes"):
+        launcher(SLURM | {"minutes": 4})

@@ -68,8 +68,8 @@ def _with_folder_quoted(word: str) -> str:
     return f"{key}={quoted(value)}" if folder and value else word
 
 
-def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, str]:
-    """Checks the overrides; returns the keys with several values, and their overrides.
+def check_overrides(overrides: Sequence[str], *, multirun: bool) -> None:
+    """Checks the overrides.
 
     Raises:
         UserError: if a table's file is given without its key, a key is given twice (Hydra would use the
@@ -85,7 +85,6 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
     with explained():
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     seen: dict[str, str] = {}
-    swept: dict[str, str] = {}
     for override in parsed:
         if override.is_delete():
             continue
@@ -95,7 +94,7 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
             raise UserError(Fault("is given twice", key, found, remedy="remove one of them"))
         seen[key] = line
         if override.is_sweep_override():
-            swept[key], values = line, line.partition("=")[2]
+            values = line.partition("=")[2]
             if getattr(override.value(), "step", 1) == 0:
                 raise UserError(Fault("the step is 0", key, values, remedy="write range(START,STOP,STEP)"))
             if is_of_hydra(line):
@@ -105,7 +104,6 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
                 remedy = f"to train one run per value, {words}; to pass one list, write '{key}=[{values}]'"
                 remedy = f"to search it, {words}" if override.is_interval_sweep() else remedy
                 raise UserError(Fault("several values for one run", key, values, remedy=remedy))
-    return swept
 
 
 def _table_fault(word: str, *, has_target: bool) -> Fault | None:

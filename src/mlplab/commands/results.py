@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION
-from mlplab.console import plural
+from mlplab.console import first_few, plural
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
@@ -20,7 +20,7 @@ from mlplab.runs.compare.ranking import SPLIT_KEYS, configurations, score
 from mlplab.runs.compare.run_result import RUN, RunResult, read_run, trials_in_order
 from mlplab.runs.compare.same_table import by_table, is_classification, table_title
 from mlplab.runs.compare.varying_keys import common_monitor, varying_keys, without_repeats
-from mlplab.runs.discovery import is_compatible, runs_in
+from mlplab.runs.discovery import runs_in
 
 MOST_TRIALS = 20
 """Trials of a search that are shown, unless all are asked for."""
@@ -58,17 +58,35 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     """Reads the runs in the given folders, without repeats; those of a search with all trials, in order.
 
     Raises:
-        UserError: if there are no runs.
+        UserError: if there is no run that can be read.
     """
     paths = {run.resolve(): run for folder in folders for run in runs_in(folder)}  # without repeats
-    if other := [run for run in paths.values() if not is_compatible(run)]:
-        log.warning("left out runs of a different version of mlplab: %s", listed(map(str, other), 3))
-    read = [read_run(run) for run in paths.values() if run not in other or len(other) == len(paths)]
+    read, notes = read_all(paths.values())
+    for note in notes:
+        log.warning("%s", note)
     runs = trials_in_order(read) or without_repeats(read)
     if repeats := len(read) - len(runs):
         what = "left out %d of %d runs: same configuration and seed as another run"
         log.info(what, repeats, len(read))
     return runs
+
+
+def read_all(folders: Iterable[Path]) -> tuple[list[RunResult], list[str]]:
+    """Reads runs; returns also sentences about those that are damaged or of another version, and left out.
+
+    Raises:
+        UserError: if no run can be read.
+    """
+    runs: list[RunResult] = []
+    faults: list[Fault] = []
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except UserError as error:
+            faults += error.faults
+    if not runs:
+        raise UserError(*faults)
+    return runs, first_few([f"left out, because it cannot be read: {fault.sentence()}" for fault in faults])
 
 
 def results_by_table(

@@ -29,9 +29,6 @@ from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.sweeps.summary import results_of
 
-STATUSES = ("done", "pruned", "diverged", "failed")
-"""How trials end, in the order in which they are counted."""
-
 FEWEST_FOR_IMPORTANCE = 4
 """Finished trials below which nothing can be said of the importance of keys."""
 
@@ -66,7 +63,7 @@ def finish(
         trial=folder.name,
         monitor=study.monitor,
         value=float(trial.value or 0.0),
-        trials={status: counts[status] for status in STATUSES if counts[status]},
+        trials=dict(counts.most_common()),
         configuration=values,
         command=command,
         importance=_importance(study),
