@@ -3,17 +3,13 @@
 import json
 import sys
 from collections.abc import Sequence
-from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 import polars as pl
 import pytest
-from benchmarks import harness, quality, search
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from benchmarks import harness, quality
 from support import ROOT, assert_short_answer, process
 
 from mlplab.cli.arguments import read_arguments
@@ -94,18 +90,6 @@ def test_another_checkout_runs_its_own_source(tmp_path: Path) -> None:
     assert (ours.path, other.path) == (ROOT, tmp_path)
     assert other.run("-c", "import mlplab", folder=tmp_path, status=3) > 0
     assert ours.run("-c", "import mlplab", folder=tmp_path) > 0
-
-
-def test_a_search_reaches_an_error_at_a_moment_or_not(tmp_path: Path) -> None:
-    storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
-    study = optuna.create_study(storage=storage)
-    for value in (5.0, None, 4.0, 6.0):
-        state = optuna.trial.TrialState.COMPLETE if value else optuna.trial.TrialState.PRUNED
-        study.add_trial(optuna.trial.create_trial(value=value, state=state))
-    curve = search.curve_of(tmp_path)
-    assert [error for _, error in curve] == [5, 4, 4]
-    assert [moment for moment, _ in curve] == sorted(moment for moment, _ in curve)
-    assert [search.seconds_to(4.5, each) for each in (curve, [(1.0, 4.6)], [])] == [curve[1][0], inf, inf]
 
 
 def test_contenders_are_compared_over_tables() -> None:

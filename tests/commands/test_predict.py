@@ -60,18 +60,12 @@ def test_rows_of_any_kind_are_predicted_in_their_order(
 def test_a_row_index_is_written_back_and_changes_no_prediction(
     run_script: Callable[..., Ended], tmp_path: Path, header: str
 ) -> None:
-    def written(*columns: str) -> None:
-        """Files of these columns with and without an index, which has a name of quotes."""
-        names = header if columns == ("a", "b") else f"{header},y"
-        cells = [[str({"a": i, "b": i % 3, "y": i * i}[name]) for name in columns] for i in range(40)]
-        name = "new" if len(columns) == 2 else "table"
-        plain = [",".join(columns), *map(",".join, cells)]
-        indexed = [names, *(f'"r ""{i}""",{",".join(row)}' for i, row in enumerate(cells))]
-        (tmp_path / f"{name}.csv").write_text("\n".join(plain))
-        (tmp_path / f"indexed-{name}.csv").write_text("\n".join(indexed))
-
-    written("a", "b")
-    written("a", "b", "y")
+    for name, more in (("new", [""] * 41), ("table", [",y", *(f",{i * i}" for i in range(40))])):
+        cells = ["a,b", *(f"{i},{i % 3}" for i in range(40))]
+        rows = [row + end for row, end in zip(cells, more, strict=True)]
+        names = [header + more[0], *(f'"r ""{i}""",{row}' for i, row in enumerate(rows[1:]))]
+        (tmp_path / f"{name}.csv").write_text("\n".join(rows))
+        (tmp_path / f"indexed-{name}.csv").write_text("\n".join(names))
     predicted = []
     for table in ("table", "indexed-table"):
         train = ("data=csv", f"data.path={table}.csv", "data.target=y", *SMALL[:2], f"name={table}")

@@ -233,15 +233,12 @@ def test_seeds_of_a_fold_are_averaged_before_folds_are(tmp_path: Path) -> None:
     [
         (".", ["lr"], "test/rmse", r"--by: unknown .*\(found 'lr'.*\n  did you mean optimizer.lr"),
         (".", ["seed"], "rmse", "--sort: unknown key or metric"),
-        ("empty", None, None, "contains no run"),
-        ("nowhere", None, None, "no such folder"),
         ("damaged", None, None, r"metrics.json: is damaged"),
     ],
 )
 def test_mistakes_are_reported(
     sweep: Path, folder: str, by: list[str] | None, sort: str | None, message: str
 ) -> None:
-    (sweep / "empty").mkdir()
     write(sweep / "damaged", 0.1, 0, 1.0)
     if folder == "damaged":
         (sweep / "damaged/metrics.json").write_text("{")

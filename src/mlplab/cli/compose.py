@@ -32,9 +32,6 @@ LONGEST_NAME = 255
 SWEEP = "sweep"
 """The section of the configuration that describes a sweep, not its runs."""
 
-SUBDIR = "${hydra.job.num}"
-"""What Hydra sets as `hydra.sweep.subdir`."""
-
 SWITCHES = ("--multirun -m", "--run -r", "--help -h", "--hydra-help", "--resolve", "--shell-completion -sc")
 """Hydra's flags without a value."""
 
@@ -121,7 +118,7 @@ def reject_hydra_settings(section: DictConfig) -> None:
             "hydra.job.chdir": section.job.chdir,
             "hydra/launcher": section.launcher is None or "_target_" in section.launcher,
             "hydra/sweeper": not OmegaConf.is_missing(section, "sweeper"),
-            "hydra.sweep.subdir": sweep["subdir"] != SUBDIR,
+            "hydra.sweep.subdir": sweep["subdir"] != "${hydra.job.num}",  # the default
             "hydra.output_subdir": section.output_subdir is not None,
         }
     for key, is_set in settings.items():

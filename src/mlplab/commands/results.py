@@ -108,8 +108,7 @@ def results_by_table(
     results = []
     for table in by_table(runs):
         known = {RUN, *(key for run in table for key in run.config)}
-        table_by = None if by is None else [key for key in by if key in known]
-        results.append(results_of_table(table, table_by, sort))
+        results.append(results_of_table(table, by and [key for key in by if key in known], sort))
     return results
 
 
