@@ -82,23 +82,6 @@ def test_all_charts_are_drawn_and_fit_a_phone(
         assert box["width"] <= 390
 
 
-def test_the_command_of_a_search_wraps_and_is_copied_in_one_line(
-    opened: Callable[[str], Page], page: Page
-) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
-    opened("search")
-    command = page.locator("pre.wrapped code").first
-    box = command.bounding_box()
-    assert box is not None
-    assert box["width"] <= 390
-    assert box["height"] > 60
-    selected = command.evaluate(
-        "element => { getSelection().selectAllChildren(element); return `${getSelection()}` }"
-    )
-    assert selected.startswith("uv run scripts/train.py optimizer.lr=")
-    assert "\n" not in selected
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_charts_take_the_colour_of_text_in_both_schemes(
     opened: Callable[[str], Page], page: Page, scheme: Literal["light", "dark"]

@@ -10,6 +10,8 @@ import pytest
 from polars.testing import assert_frame_equal
 from support import Ended, without_notes
 
+Command = Callable[..., Ended]
+
 TEXTS = ["red", 'a "b", c', "two\nlines", "é;|\t"]
 FRAME = pl.DataFrame(
     {
@@ -33,7 +35,7 @@ def write(frame: pl.DataFrame, path: Path) -> None:
 
 @pytest.mark.parametrize("trained_on", ["t.csv", "t.parquet"])
 def test_rows_of_any_kind_are_predicted_in_their_order(
-    run_script: Callable[..., Ended], tmp_path: Path, trained_on: str
+    run_script: Command, tmp_path: Path, trained_on: str
 ) -> None:
     write(FRAME, tmp_path / trained_on)
     ended = run_script("train", "data=csv", f"data.path={trained_on}", "data.target=[y,z]", *SMALL)
@@ -58,7 +60,7 @@ def test_rows_of_any_kind_are_predicted_in_their_order(
 
 @pytest.mark.parametrize("header", [",a,b", "a,b"])
 def test_a_row_index_is_written_back_and_changes_no_prediction(
-    run_script: Callable[..., Ended], tmp_path: Path, header: str
+    run_script: Command, tmp_path: Path, header: str
 ) -> None:
     for name, more in (("new", [""] * 41), ("table", [",y", *(f",{i * i}" for i in range(40))])):
         cells = ["a,b", *(f"{i},{i % 3}" for i in range(40))]
@@ -82,7 +84,7 @@ def test_a_row_index_is_written_back_and_changes_no_prediction(
     assert all(each == predicted[0] for each in predicted)
 
 
-def test_text_stays_as_it_was_written(run_script: Callable[..., Ended], tmp_path: Path) -> None:
+def test_text_stays_as_it_was_written(run_script: Command, tmp_path: Path) -> None:
     rows = [f"{i},{i}.50,red,{i}" for i in range(60)]
     (tmp_path / "t.csv").write_text("\n".join(["a,b,c,y", *rows]) + "\n")
     table = ("data=csv", "data.path=t.csv", "data.target=y", "data.columns.c=drop")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
-import jaxtyping
 import pytest
 from pages import page_of, text_of
 from searches import change
@@ -43,10 +42,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     lrs = (0.0001, 0.001, 0.01)
     members = [[*LINEAR, f"optimizer.lr={lr}", f"seed={seed}"] for lr in lrs for seed in (0, 1)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-        train_into(folder / "sweep", *members)
-        train_into(folder / "classes", CLASSES)
+    train_into(folder / "sweep", *members)
+    train_into(folder / "classes", CLASSES)
     return folder
 
 

@@ -15,6 +15,8 @@ from mlplab.errors import UserError
 from mlplab.runs.compare.labels import in_brief, short_keys
 from mlplab.runs.compare.select_runs import select_runs
 
+Command = Callable[..., Ended]
+
 Terminal = Callable[..., list[str]]
 
 
@@ -176,7 +178,7 @@ def test_runs_of_different_tables_are_not_ranked_together(tables: Path) -> None:
 
 
 @pytest.fixture
-def on_terminal(run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> Terminal:
+def on_terminal(run_script: Command, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """The lines of the script results on a terminal of some width."""
 
     def lines(width: int, *arguments: str) -> list[str]:
@@ -201,7 +203,7 @@ def test_tables_have_titles_and_runs_names(on_terminal: Terminal, tables: Path) 
     assert "first" not in "".join(on_terminal(80, str(tables), "--by", "optimizer.lr"))
 
 
-def test_csv_has_all_tables_in_full(run_script: Callable[..., Ended], tables: Path, sweep: Path) -> None:
+def test_csv_has_all_tables_in_full(run_script: Command, tables: Path, sweep: Path) -> None:
     header, *rows = run_script("results", str(tables), "--format", "csv").out.splitlines()
     assert header.startswith("table,run,runs,over,not done,val/rmse,val/rmse SD,val/rmse SE,test/rmse,")
     assert [row.partition(",1")[0].partition(",2")[0] for row in rows] == [
@@ -284,7 +286,7 @@ def test_a_mixed_folder_is_readable(on_terminal: Terminal, mixed: Path, width: i
 
 
 def test_keys_without_a_difference_are_hidden_on_a_terminal_only(
-    on_terminal: Terminal, run_script: Callable[..., Ended], sweep: Path
+    on_terminal: Terminal, run_script: Command, sweep: Path
 ) -> None:
     write(sweep / "s/odd", 0.2, 0, 4.0, loss={"delta": None})
     arguments = (str(sweep), "--by", "optimizer.lr,model.hidden,loss.delta,run")
@@ -379,11 +381,8 @@ def test_a_search_is_sorted_as_asked(on_terminal: Terminal, search: Path) -> Non
         ("1.23456789e-07", "1.235e-07"),
         ("12345.6789", "12346"),
         ("1e-05", "1e-05"),
-        ("1.2e20", "1.2e20"),
         ("1.23456789e+20", "1.235e+20"),
-        ("123456789", "123456789"),
         ("[0.9123456789,0.999]", "[0.9123,0.999]"),
-        ("[64,64]", "[64,64]"),
         ("v1.23456789.csv", "v1.23456789.csv"),
     ],
 )

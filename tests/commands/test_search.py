@@ -16,6 +16,8 @@ from support import ROOT, SMALL, Ended, left_behind, status_of
 from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.discovery import read_metrics
 
+Command = Callable[..., Ended]
+
 SCRIPT = str(ROOT / "scripts/train.py")
 SPACE = ("optimizer.lr=tag(log,interval(1e-3,1e-1))", "model.dropout=interval(0,0.5)")
 SEARCH = ("-m", *SMALL, "monitor=val/rmse", "name=s", *SPACE, "sweep.batch=4")
@@ -31,7 +33,7 @@ def states_of(root: Path) -> list[TrialState]:
 
 
 def test_a_search_is_summarised_and_its_best_trial_can_be_trained_again(
-    command: Callable[..., Ended], tmp_path: Path
+    command: Command, tmp_path: Path
 ) -> None:
     common = [word for word in SEARCH if not word.startswith(("model.hidden", "baselines"))]
     shapes = ("model.hidden=choice([8,8],[4])", "sweep.trials=8", "sweep.ensemble=3")
@@ -65,16 +67,14 @@ def test_a_search_is_summarised_and_its_best_trial_can_be_trained_again(
     }
 
 
-def test_the_first_trial_is_the_run_without_the_search(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_the_first_trial_is_the_run_without_the_search(command: Command, tmp_path: Path) -> None:
     assert command(*SEARCH, "sweep.trials=4").status == 0
     assert command(*SMALL, "monitor=val/rmse", "name=alone", "ensemble=1", "test=false").status == 0
     first, alone = (left_behind(tmp_path / "outputs" / name) for name in ("s/trial-0000", "alone"))
     assert first | {"log": alone["log"]} == alone  # but for its name in the log
 
 
-def test_a_search_is_extended_and_repeated_but_not_changed(
-    command: Callable[..., Ended], tmp_path: Path
-) -> None:
+def test_a_search_is_extended_and_repeated_but_not_changed(command: Command, tmp_path: Path) -> None:
     root, table = tmp_path / "outputs/s", tmp_path / "t.csv"
     table.write_text("a,y\n" + "".join(f"{n},{n * n % 17}\n" for n in range(60)))
     of_table = ("data=csv", "data.path=t.csv", "data.target=y", "data.batch_size=16")
@@ -107,7 +107,7 @@ def test_a_search_is_extended_and_repeated_but_not_changed(
 
 
 def test_trials_that_fail_do_not_end_a_search_but_its_exit_code_is_1(
-    command: Callable[..., Ended], tmp_path: Path
+    command: Command, tmp_path: Path
 ) -> None:
     ended = command(*SEARCH, "loss=choice(auto,cross_entropy)", "sweep.trials=8", "sweep.sampler=random")
     assert ended.status == 1
@@ -118,7 +118,7 @@ def test_trials_that_fail_do_not_end_a_search_but_its_exit_code_is_1(
     assert "trial-0004: loss=cross_entropy: is for classes" in ended.err
 
 
-def test_trials_that_are_behind_are_pruned(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_trials_that_are_behind_are_pruned(command: Command, tmp_path: Path) -> None:
     common = [word for word in SEARCH if not word.startswith(("trainer.max_epochs", "sweep.batch"))]
     words = (*common, "sweep.trials=16", "sweep.batch=8", "sweep.pruning=halving", "trainer.max_epochs=9")
     ended = command(*words)
@@ -166,5 +166,5 @@ WRONG = {
         Mistake("no -m", {}, ("sweep=mlp",), ("add -m: python scripts/train.py -m sweep=mlp",)),
     ]
 )
-def test_mistakes(mistake: Mistake, tmp_path: Path, command: Callable[..., Ended]) -> None:
+def test_mistakes(mistake: Mistake, tmp_path: Path, command: Command) -> None:
     assert_refused(mistake, tmp_path, command)

@@ -6,7 +6,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import jaxtyping
 import pytest
 from pages import cells_of, page_of, text_of
 from searches import STATUSES, change, train_search
@@ -28,9 +27,7 @@ KEYS = ["lr", "dropout", "weight_decay"]
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     logging.getLogger("mlplab").setLevel(logging.INFO)
     folder = tmp_path_factory.mktemp("trained") / "search"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-        train_search(folder)
+    train_search(folder)
     return folder
 
 
@@ -144,7 +141,7 @@ def test_a_better_trial_than_the_tested_one_is_the_best(search: Path) -> None:
     assert "Importance of the hyperparameters" not in titles(html)
 
 
-def test_a_chosen_ensemble_stands_beside_the_best_trial(search: Path, full_speed: None) -> None:
+def test_a_chosen_ensemble_stands_beside_the_best_trial(search: Path) -> None:
     best, chosen = best_of(search), select_ensemble(search, 3)
     _, first, second, *_ = cells_of(page_of(search), "Scores of the best")
     assert first[:2] == ["best trial", f"{best.value:.4g}"]

@@ -15,6 +15,8 @@ from support import SMALL, Ended, left_behind, status_of, without_notes
 from mlplab.training import checkpoint
 from mlplab.training.module import StackModule
 
+Command = Callable[..., Ended]
+
 QUICK = SMALL[:-1]  # without the epochs
 
 SWEEPS = {
@@ -39,7 +41,7 @@ SWEEPS = {
 )
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_in_lockstep_and_one_by_one_leave_the_same_behind(
-    command: Callable[..., Ended], tmp_path: Path, sweep: str
+    command: Command, tmp_path: Path, sweep: str
 ) -> None:
     # 71 rows: folds differ in size, and the last batch is a short one.
     common = ("data=synthetic", "data.rows=71", "data.batch_size=9", "model.hidden=[8,8]", *SWEEPS[sweep])
@@ -60,9 +62,7 @@ def test_in_lockstep_and_one_by_one_leave_the_same_behind(
         assert len({run["metrics"]["epochs"] for run in runs.values()}) > 1
 
 
-def test_a_sweep_prints_its_plan_its_best_runs_and_its_folder(
-    command: Callable[..., Ended], tmp_path: Path
-) -> None:
+def test_a_sweep_prints_its_plan_its_best_runs_and_its_folder(command: Command, tmp_path: Path) -> None:
     ended = command("-m", *SMALL, "optimizer.lr=1e-2,1e-3", "seed=range(3)", "hydra.launcher.max_members=3")
     assert ended.status == 0, ended.err
     lines = without_notes(ended.out).splitlines()
@@ -108,14 +108,12 @@ WRONG = {
 
 @each([Mistake(name, {}, words, said) for name, (words, said) in WRONG.items()])
 def test_a_mistake_gets_a_short_answer_and_leaves_nothing(
-    command: Callable[..., Ended], tmp_path: Path, mistake: Mistake
+    command: Command, tmp_path: Path, mistake: Mistake
 ) -> None:
     assert_refused(mistake, tmp_path, lambda *arguments: command("-m", *arguments))
 
 
-def test_a_run_that_is_wrong_is_marked_before_any_trains(
-    command: Callable[..., Ended], tmp_path: Path
-) -> None:
+def test_a_run_that_is_wrong_is_marked_before_any_trains(command: Command, tmp_path: Path) -> None:
     ended = command("-m", *SMALL, "model.dropout=0.1,1.5,0.2", "sweep.ensemble=2", "name=s")
     assert ended.status == 1
     assert without_notes(ended.out).startswith(
@@ -134,7 +132,7 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
-def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_a_run_that_diverges_takes_no_other_with_it(command: Command, tmp_path: Path) -> None:
     ended = command(
         *("-m", *SMALL, "optimizer=sgd", "model/preprocessing=none", "optimizer.lr=1e-3,1e20", "seed=1,2"),
         "name=s",
@@ -146,7 +144,7 @@ def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended
     assert "mean ± SD over 2 seeds" in ended.out
 
 
-def test_the_last_table_has_a_row_for_each_baseline(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_the_last_table_has_a_row_for_each_baseline(command: Command, tmp_path: Path) -> None:
     overrides = ("-m", *QUICK[:-1], "trainer.max_epochs=2", "optimizer.lr=1e-3,1e-2", "data/split=kfold")
     folds = ("data.split.folds=3", "data.split.fold=range(2)", "baselines=[linear,constant]", "name=s")
     lines = command(*overrides, *folds).out.splitlines()
@@ -165,7 +163,7 @@ def test_the_last_table_has_a_row_for_each_baseline(command: Callable[..., Ended
 
 
 def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
-    command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = StackModule.training_step
 
@@ -185,7 +183,7 @@ def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
 
 
 def test_what_breaks_a_stack_ends_no_other_run(
-    command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = StackModule.training_step
 
@@ -208,22 +206,9 @@ def test_what_breaks_a_stack_ends_no_other_run(
     assert not (tmp_path / "outputs/s/stacks").exists()
 
 
-def test_a_file_that_a_network_misses_is_no_full_disk(
-    command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "faults.troubled.Troubled")
-    table = [word for word in SMALL if not word.startswith("model.")]
-    own = ("model=custom", "model._target_=faults.troubled.Troubled", "+model.trouble=file,none")
-    ended = command("-m", *table, *own, "name=s")
-    assert ended.status == 1
-    assert "FileNotFoundError" in ended.err
-    assert "make room" not in ended.err
-    assert status_of(tmp_path / "outputs/s/trouble=none") == "done"
-
-
 @pytest.mark.parametrize("typed", ["name=n-${seed}", "hydra.sweep.dir=outputs/n-${seed}"])
 def test_a_folder_that_depends_on_a_run_is_that_of_the_sweep(
-    command: Callable[..., Ended], tmp_path: Path, typed: str
+    command: Command, tmp_path: Path, typed: str
 ) -> None:
     ended = command("seed=0,1", "-m", *QUICK, "trainer.max_epochs=1", typed, "loss=mse,mae")
     assert ended.status == 0, ended.err

@@ -1,8 +1,7 @@
 """The command evaluate: the scores of trained runs on their own test rows, or on a different file."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -198,25 +197,16 @@ def own_data(run: TrainedRun, cache: DataCache) -> RunData:
         UserError: if they are not available, or have changed.
     """
     remedy = f"{run.folder} was trained on it; to evaluate on a different file: data.path=…"
+    logger = logging.getLogger("mlplab.data.infer")
+    logger.setLevel(logging.ERROR)  # training has already warned of the columns
     try:
-        with _without_reading_warnings():
-            data = cache.data(run.config)
+        data = cache.data(run.config)
     except UserError as error:
         raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
+    finally:
+        logger.setLevel(logging.NOTSET)
     data.check_unchanged(run.table, remedy, order=False)
     return data
-
-
-@contextmanager
-def _without_reading_warnings() -> Iterator[None]:
-    """Silences warnings about the columns of the training table, which training has already logged."""
-    logger = logging.getLogger("mlplab.data.infer")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _baselines_on_file(run: TrainedRun, rows: EvaluationRows, cache: DataCache) -> dict[str, Scores]:
