@@ -52,13 +52,8 @@ def evaluate(arguments: Evaluate) -> None:
         from mlplab.console import print_line
 
     torch.set_num_threads(1)
-    result = evaluate(
-        Path(arguments.run),
-        arguments.data_path,
-        runs=arguments.runs,
-        training_rows=arguments.training_rows,
-        importance=arguments.importance,
-    )
+    options = arguments.model_dump(exclude={"run", "data_path", "select"})
+    result = evaluate(Path(arguments.run), arguments.data_path, **options)
     console = Console()
     print_line(console, f"{result.source}: {result.rows} rows")
     rows = {network_name(result.networks): result.runs[0]}

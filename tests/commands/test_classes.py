@@ -161,14 +161,6 @@ def test_the_task_is_described(
     assert ended.out.splitlines()[-1] == start + ", ".join(counts)
 
 
-def test_few_whole_numbers_get_one_line_that_offers_classes(run_script: Command, tmp_path: Path) -> None:
-    FRAME.with_columns(bought=MARKS).write_csv(tmp_path / "t.csv")
-    offer = "its 3 whole values are predicted as numbers; if they are classes: task=multiclass"
-    ended = run_script("train", *SMALL)
-    assert ended.out.count(offer) == 1
-    assert offer not in run_script("train", *SMALL, "task=regression").out
-
-
 def test_evaluate_gives_the_figures_of_the_training(run_script: Command, here: Path) -> None:
     ended = run_script("evaluate", "run=r")
     assert ended.status == 0, ended

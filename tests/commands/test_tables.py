@@ -127,6 +127,15 @@ REFUSED = [
         "line 42, data row 41: is an integer of more than 64 bits | data.columns.b=identifier leaves it out",
     ),
     mistake(
+        "21 target", target(lambda i: 2**64 + i % 3), "", "64 bits | classes: data.columns.y=categorical"
+    ),
+    mistake(
+        "78 a class beside a number",
+        {"t.parquet": FRAME.with_columns(z=FRAME["a"] > 5)},
+        f"{PARQUET} data.target=[y,z]",
+        "target column 'z': has type Boolean | predict it alone: data.target=z",
+    ),
+    mistake(
         "22 gzip under .csv",
         gzip.compress(b"a,y\n"),
         "",
