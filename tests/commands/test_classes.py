@@ -269,7 +269,10 @@ MISTAKES = [
         ("target column 'bought', line", "a value is missing", "fill it in, or remove such rows"),
     ),
     Mistake(
-        "a threshold above 1", {}, (*PREDICT, "threshold=1.5"), ("threshold=1.5: out of range", "0 to 1")
+        "a threshold above 1",
+        {},
+        (*PREDICT, "threshold=1.5"),
+        ("threshold: invalid value (found '1.5', expected less than or equal to 1",),
     ),
 ]
 

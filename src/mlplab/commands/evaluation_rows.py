@@ -37,11 +37,9 @@ class EvaluationRows:
 
     Attributes:
         source: what they are, in words.
-        schema: that of the run.
         numbers: their numbers in the table or file.
         x: features by the schema.
         y: targets in their own units, or numbers of classes.
-        weight: the weight of each row; None: all equal.
     """
 
     source: str
@@ -86,8 +84,7 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
 def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[EvaluationRows, bool]:
     """The rows of a file, and whether some of them were in training or validation of any run.
 
-    Args:
-        include: whether rows that were in training or validation are evaluated, too.
+    Such rows are left out unless `include`.
     """
     first, schema = ensemble.runs[0], ensemble.schema
     with opened(path, csv_options(first.config.data)) as source:

@@ -104,12 +104,6 @@ def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
     return content
 
 
-def is_compatible(folder: Path) -> bool:
-    """Whether this version of mlplab can read a run's folder."""
-    with (folder / "config.yaml").open("rb") as file:
-        return _version(file.readline()) == COMPATIBLE
-
-
 def _version(text: bytes) -> str:
     """The version (major, minor) in the first line of a config.yaml; 0.1 wrote none."""
     found = re.match(rb"# mlplab (\d+\.\d+)", text)
