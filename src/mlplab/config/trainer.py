@@ -23,13 +23,14 @@ GPU_IS_CUDA = BeforeValidator(lambda value: "cuda" if value == "gpu" else value)
 
 
 class Trainer(Section):
-    """Arguments of the Trainer."""
+    """Arguments of the Trainer. If `log_every_n_steps` is null, values are logged only once per epoch."""
 
     max_epochs: OrAuto[Count]
     accelerator: Annotated[Literal["auto", "cpu", "cuda"], GPU_IS_CUDA]
     precision: Literal[32, 64]
     gradient_clip_val: Positive | None
     fast_dev_run: bool
+    log_every_n_steps: Count | None
 
 
 class EarlyStopping(Section):
