@@ -23,12 +23,7 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl  # internal, but how Hydra sets single keys
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
-from tensorboard.backend.event_processing.event_accumulator import (
-    IMAGES,
-    SCALARS,
-    TENSORS,
-    EventAccumulator,
-)
+from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALARS, TENSORS, EventAccumulator
 
 from mlplab.cli.compose import plain, register_resolvers
 from mlplab.cli.hydra_errors import explained

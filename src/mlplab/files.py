@@ -1,17 +1,15 @@
 """Files that are written completely or not at all, and folders that one process at a time may fill."""
 
+import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from mlplab.errors import Fault, FolderInUse, UserError, is_disk_error
-
-if sys.platform != "win32":
-    import fcntl
 
 PART = ".part"
 """Suffix of a file that is being written."""
@@ -54,6 +52,21 @@ def replacing(
         partial.unlink(missing_ok=True)
 
 
+def write_json(path: Path, content: object) -> None:
+    """Writes a JSON file, completely or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty if there is none, or it is damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def _sync(path: Path, flags: int) -> None:
     """Flushes a file, or a folder's entries, to disk."""
     descriptor = os.open(path, flags)
@@ -67,12 +80,6 @@ def remove_partial_files(folder: Path) -> None:
     """Removes the partial files that killed processes left. No other process may be writing there."""
     for partial in folder.glob(f".*{PART}"):
         partial.unlink(missing_ok=True)
-
-
-def remove_if_empty(folder: Path) -> None:
-    """Removes a folder without entries."""
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
 
 
 class FolderLock:
@@ -116,20 +123,12 @@ class FolderLock:
 
 
 def is_free(folder: Path) -> bool:
-    """Whether no process holds a folder's lock, as far as this machine can see; never on Windows.
+    """Whether no process holds a folder's lock, as far as this machine can see.
 
     Nothing is created. A lock whose process was killed is taken and released at once.
     """
-    try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY)
-    except OSError as error:
-        return isinstance(error, FileNotFoundError)
-    try:
-        if sys.platform == "win32":
-            return False
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+    if not (folder / LOCK).exists():
+        return True
+    with suppress(Timeout, OSError, NotImplementedError), FileLock(folder / LOCK, timeout=0):
+        return True
+    return False

@@ -94,7 +94,7 @@ CONFIGURATION = [
     mistake("33 folds", {}, f"data/split=kfold data.split.folds={9**30}", "more folds than rows | most 1030"),
     mistake("a missing value", {}, "data=csv data.target=y", "data.path: needs a value"),
     mistake("no override", {}, "seed", "seed: cannot be read as an override"),
-    mistake("an addition", {}, "+seed=1", "seed: already exists | remove the +"),
+    mistake("an addition", {}, "+seed=1", "An item is already at 'seed'"),
     mistake("an endless range", {}, "-m seed=range(0,3,0)", "seed: the step is 0 | range(START,STOP,STEP)"),
     mistake("a huge grid", {}, "-m seed=range(99999999999)", "seed: more than 100,000 runs | sweep.trials"),
     mistake("a huge table", {}, HUGE_TABLE, "need | GiB are free | draw fewer rows"),

@@ -196,7 +196,7 @@ def test_time_grows_linearly_with_columns(tmp_path: Path, cell: Callable[[int, i
 MISTAKES = [
     mistake("no column", {}, (*CSV, "data.columns.romms=drop"), "'romms' | data.columns.rooms"),
     mistake("no kind", {}, (*CSV, "data.columns.rooms=number"), "'number' is not a kind | numeric"),
-    mistake("a sweep", {}, "-m data=synthetic data.seed=1,2", "one table, not several"),
+    mistake("a sweep", {}, "-m data=synthetic data.seed=1,2", "data.seed: several values for one run"),
 ]
 
 

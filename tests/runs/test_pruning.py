@@ -211,9 +211,9 @@ def launched(
     ]
     section = {"max_members": None, "workers": 1, "engine": {"name": "local"}} | more
     engine = open_engine(Launcher.model_validate(section), root, "cpu")
-    metrics = launch(runs, [], root, cache, engine)
+    results = launch(runs, [], root, cache, engine)
     engine.close()
-    return {folder.name: found for folder, found in metrics.items()}
+    return {folder.name: found.metrics for folder, found in results.items()}
 
 
 def statuses(metrics: Mapping[str, Metrics]) -> list[str]:

@@ -73,16 +73,6 @@ def test_runs_of_classes_share_a_stack_unless_their_class_weights_differ() -> No
     assert stacks(made) == [[0, 1, 2], [3, 4], [5]]
 
 
-def test_only_runs_that_do_not_fit_their_target_are_refused() -> None:
-    blobs = ["data.function=blobs"]
-    wrong = [[*blobs, "loss=mse"], [*blobs, "monitor=val/mae"], ["loss=cross_entropy"]]
-    made = plan(blobs, *wrong, [])
-    assert stacks(made) == [[0], [4]]
-    said = ("is a loss of numbers", "is not a metric of classes", "is for classes")
-    for run, words in zip(made.refused, said, strict=True):
-        assert words in run.reason
-
-
 def test_folds_share_a_stack_but_where_a_short_batch_would_matter() -> None:
     folds = [["data/split=kfold", "data.split.folds=5", f"data.split.fold={fold}"] for fold in range(5)]
     assert sizes(plan(*folds)) == [5]

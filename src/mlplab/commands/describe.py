@@ -47,8 +47,7 @@ class Description:
 
     Attributes:
         columns: each column by name, in each of its roles.
-        distinct: the number of distinct values of each column, without missing ones: `40`; or `100,000+` if
-            there are more than are counted.
+        distinct: the number of distinct values that are not missing, by column: `40`, or `100,000+`.
         examples: the first value of each column.
         faults: why training would refuse the table.
     """

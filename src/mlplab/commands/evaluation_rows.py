@@ -25,7 +25,6 @@ from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.runs.predictions import most_likely
 from mlplab.runs.scores import Scores, score_networks, scores
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.run_stack import predict_run
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.losses import build_loss
 
@@ -38,11 +37,9 @@ class EvaluationRows:
 
     Attributes:
         source: what they are, in words.
-        schema: that of the run.
         numbers: their numbers in the table or file.
         x: features by the schema.
         y: targets in their own units, or numbers of classes.
-        weight: the weight of each row; None: all equal.
     """
 
     source: str
@@ -73,7 +70,7 @@ class EvaluationRows:
 def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
     if len(run.members) > 1:
-        return rows.scores(predict_run(run, rows.x))
+        return rows.scores(Ensemble([run]).predict_features(rows.x)[0])
     x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
     weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
     imputed = run.network.preprocessing.impute(x.unsqueeze(0))[0]
@@ -87,8 +84,7 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
 def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[EvaluationRows, bool]:
     """The rows of a file, and whether some of them were in training or validation of any run.
 
-    Args:
-        include: whether rows that were in training or validation are evaluated, too.
+    Such rows are left out unless `include`.
     """
     first, schema = ensemble.runs[0], ensemble.schema
     with opened(path, csv_options(first.config.data)) as source:

@@ -24,7 +24,7 @@ from mlplab.data.new_data import check_columns
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
-from mlplab.runs.predictions import prediction_columns, prediction_names, spread_columns, spread_names
+from mlplab.runs.predictions import column_names, prediction_columns, spread_columns
 from mlplab.runs.trained.ensemble import load
 
 ROWS_IN_MEMORY = 50_000
@@ -47,20 +47,18 @@ def predict(
     overwrite: bool = False,
     escape_formulas: bool = False,
 ) -> int:
-    """Writes the rows of `source` in the same order, with all their columns and those of `prediction_names`.
+    """Writes the rows of `source` in the same order, with all their columns and those of predictions.
 
     Text and numbers are written unchanged.
 
     Args:
         run: the folder of a run or a sweep, or the file of a chosen ensemble.
-        source: a CSV or Parquet file, or `-` for CSV from standard input.
-        output: a CSV or Parquet file, or `-` for CSV to standard output.
+        source: a CSV or Parquet file, or `-` for CSV from standard input; as is `output`.
         runs: which runs of a sweep, as in `load`.
         threshold: the probability from which the second of two classes is predicted; None: the more likely.
-        spread: whether to add the columns of `spread_names`: how far the networks disagree.
+        spread: whether to add columns that say how far the networks disagree.
         overwrite: whether `output` may exist.
-        escape_formulas: whether to put a ' before text in CSV that a spreadsheet would interpret as a
-            formula.
+        escape_formulas: whether to put a ' before text in CSV that a spreadsheet would take for a formula.
 
     Returns:
         The number of rows.
@@ -72,10 +70,10 @@ def predict(
     _check_output(output, overwrite=overwrite)
     ensemble = load(run, runs)
     schema = ensemble.schema
-    columns = prediction_names(schema)
+    columns, spread_names = column_names(schema)
     if spread:
         ensemble.check_several()
-        columns += spread_names(schema)
+        columns += spread_names
     if threshold is not None:
         _check_threshold(threshold, schema)
     with ExitStack() as contexts:
@@ -123,13 +121,10 @@ def _check_output(output: str, *, overwrite: bool) -> None:
 
 
 def _check_threshold(threshold: float, schema: Schema) -> None:
-    where = f"threshold={threshold:g}"
     if len(schema.classes) != 2:
+        what, where = "has a meaning only for two classes", f"threshold={threshold:g}"
         found = f"{len(schema.classes)} classes" if schema.classes else "a number as target"
-        raise UserError(Fault("has a meaning only for two classes", where, found, remedy="remove it"))
-    if not 0 <= threshold <= 1:
-        remedy = "give the probability from which the second class is predicted"
-        raise UserError(Fault("out of range", where, expected="0 to 1", remedy=remedy))
+        raise UserError(Fault(what, where, found, remedy="remove it"))
 
 
 def _check_writable(rows: Source, added: Collection[str], output: str) -> None:

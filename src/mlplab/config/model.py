@@ -8,19 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from mlplab.config.types import ClassSection, Count, CustomClass, NotNegativeCount, OrAuto, Rate, Section
 
-Activation = Literal[
-    "relu",
-    "leaky_relu",
-    "elu",
-    "selu",
-    "gelu",
-    "silu",
-    "mish",
-    "softplus",
-    "tanh",
-    "sigmoid",
-    "hardswish",
-]
+Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"]
 
 
 class Preprocessing(Section):

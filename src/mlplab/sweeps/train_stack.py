@@ -16,7 +16,7 @@ from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import record_failure
 from mlplab.runs.resume import FINAL, has_ended, was_started
 from mlplab.runs.run import Run
-from mlplab.runs.stack.checkpoints import stack_files, state_error
+from mlplab.runs.stack.checkpoints import state_error
 from mlplab.runs.train import train_runs
 from mlplab.training import checkpoint
 
@@ -28,12 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PlannedStack:
-    """Runs of a sweep that train together.
-
-    Args:
-        title: such as `stack 1 of 4`.
-        file: the file for their training state.
-    """
+    """Runs of a sweep that train together, with a title such as `stack 1 of 4` and a file for their state."""
 
     title: str
     runs: Sequence[Run]
@@ -62,8 +57,7 @@ def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> list
     while True:
         try:
             unrecorded = _train(stack, stack.runs, console, cache)
-            for file in stack_files(stack.file):
-                checkpoint.remove(file)
+            checkpoint.remove(stack.file)
             return unrecorded
         except FolderInUse as error:
             if deadline is None:

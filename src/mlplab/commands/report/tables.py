@@ -1,6 +1,5 @@
 """Tables of a page: the columns of the data, the worst rows, and what other commands have left."""
 
-import json
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from mlplab.errors import UserError, listed
 from mlplab.figures import IMPORTANCE
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.folder import TEST_PREDICTIONS
-from mlplab.runs.predictions import prediction_names
+from mlplab.runs.predictions import column_names
 from mlplab.runs.trained.chosen_ensemble import ENSEMBLE_FILE, ChosenEnsemble
 
 MOST_COLUMNS = 500
@@ -48,15 +47,6 @@ class TextTable(NamedTuple):
     marked: Collection[int] = ()
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty if there is none, or it is damaged."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def columns_table(schema: Schema) -> TextTable:
     """A row for each column of the table: its role, its kind, and what its cells are."""
     rows: list[Sequence[str]] = list(column_rows(schema))
@@ -75,7 +65,7 @@ def worst_rows(run: Path, schema: Schema) -> list[TextTable]:
         frame = pl.read_csv(run / TEST_PREDICTIONS, infer_schema=False, glob=False)
     except (OSError, pl.exceptions.PolarsError):
         return []
-    names = prediction_names(schema)
+    names, _ = column_names(schema)
     if not {*names, *schema.targets} <= set(frame.columns):
         return []
     row, true = pl.first().alias("row"), pl.col(schema.targets[0])
@@ -109,11 +99,7 @@ def _rows(caption: str, worst: pl.DataFrame, text: Collection[int] = ()) -> Text
 def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str, Any] | None:
     """The importance of the columns in the folder of a run or a sweep: its basis, table and figure.
 
-    Args:
-        runs: of a sweep, the names of runs on one table.
-
-    Returns:
-        None if there is none, if it is of none of these runs, or if its file is damaged.
+    None if there is none, if its file is damaged, or if it is of none of these runs of a sweep.
     """
     importance = Importance.read(folder)
     if not importance or (runs is not None and set(runs).isdisjoint(importance.runs)):

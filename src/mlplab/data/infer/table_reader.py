@@ -3,7 +3,6 @@
 How a column is read is inferred from the first rows. If later rows contradict that, all rows are read again.
 """
 
-import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 
@@ -138,7 +137,6 @@ class TableReader:
         is_class = role == "target" and dtype == pl.Boolean and len(spec.named("target")) > 1
         if dtype.is_nested() or dtype in UNREADABLE or is_class or (is_number and is_datetime(dtype)):
             remedy = typed(name, "drop") if role == "input" else f"choose a different {KEYS[role]}"
-            remedy = f"predict it alone: data.target={shlex.quote(name)}" if is_class else remedy
             what = f"has type {dtype}, which cannot be read as {declared or role}"
             raise UserError(Fault(what, f"{self.source.where}, {titled(name, role)}", remedy=remedy))
         known, must_be_classes = known_kind(name, declared, dtype), role == "target" and spec.asks_for_classes
