@@ -62,7 +62,7 @@ Count = Annotated[int, Field(ge=1, lt=2**31)]
 Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 EnsembleSize = Annotated[int, Field(ge=1, le=512)]
 
-RunName = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), AfterValidator(check_name)]
+RunName = Annotated[Text, AfterValidator(check_name)]
 
 
 class Section(BaseModel):

@@ -42,9 +42,6 @@ FORMATS: Mapping[bytes, tuple[str, str | None, str]] = {
 """Other files than plain text, by their first bytes: what they are, the suffix they need, and the remedy."""
 
 
-UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
 @contextmanager
 def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
     """Opens a file of plain UTF-8 text: `path` itself, or a temporary copy if it is something else.
@@ -61,7 +58,8 @@ def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
         _check_format(file.peek(), suffix, where)
         chunks = _decompressed(file, suffix, where) if suffix else iter(partial(file.read, BLOCK_BYTES), b"")
         head = next(chunks, b"")
-        encoding = encoding or ("utf-16" if head.startswith(UTF16) else "utf-8")
+        is_utf_16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        encoding = encoding or ("utf-16" if is_utf_16 else "utf-8")
         text = _as_utf8(chain([head], chunks), encoding, where)
         if encoding == "utf-8" and not suffix:
             next(text)  # raises if it is not text
