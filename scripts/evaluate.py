@@ -9,7 +9,7 @@ python scripts/evaluate.py run=SWEEP select=5
   training_rows=include  also scores rows of FILE that were in training or validation: then it is no test
   importance=true        tells which columns matter; writes FOLDER/importance.json and FOLDER/figures
   select=N               chooses an ensemble of a sweep's runs in N steps: each adds the run that most lowers
-                         the error on the validation rows; it is written to SWEEP/ensemble-N
+                         the error on the validation rows; it is written to SWEEP/ensemble-N.json
 """
 
 from pathlib import Path
@@ -52,13 +52,8 @@ def evaluate(arguments: Evaluate) -> None:
         from mlplab.console import print_line
 
     torch.set_num_threads(1)
-    result = evaluate(
-        Path(arguments.run),
-        arguments.data_path,
-        runs=arguments.runs,
-        training_rows=arguments.training_rows,
-        importance=arguments.importance,
-    )
+    options = arguments.model_dump(exclude={"run", "data_path", "select"})
+    result = evaluate(Path(arguments.run), arguments.data_path, **options)
     console = Console()
     print_line(console, f"{result.source}: {result.rows} rows")
     rows = {network_name(result.networks): result.runs[0]}

@@ -14,6 +14,9 @@ python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
 """
 
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from mlplab.cli.arguments import Arguments, Text, command
 from mlplab.cli.terminal import log_loading
@@ -27,7 +30,7 @@ class Predict(Arguments):
     runs: Text = "best"
     input: Text
     output: Text
-    threshold: float | None = None
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     spread: bool = False
     overwrite: bool = False
     escape_formulas: bool = False

@@ -55,9 +55,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="FOLDER", help="of runs or sweeps, or outputs"
-    )
+    folders = "of runs or sweeps, or outputs"
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help=folders)
     by = "keys to group by, with commas between them; or 'run'. Default: all that vary but seeds and folds"
     parser.add_argument("--by", metavar="KEYS", help=by)
     sort = "a metric (best first), or a key of --by. Default: the validation metric of the runs"

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from fcntl import ioctl
 from html import escape
 from itertools import groupby
@@ -35,11 +36,10 @@ ROOT = Path(__file__).resolve().parents[1]
 COLUMNS, LINES = 80, 60
 """Of the terminal."""
 
-SWEEP = ("-m", "name=sweep", "optimizer.lr=0.001,0.003,0.01", "model.dropout=0,0.1", "seed=range(3)")
 TRAININGS: dict[str, Sequence[str]] = {
     "run": ("name=run",),
     "classes": ("name=classes", "data=penguins"),
-    "sweep": SWEEP,
+    "sweep": ("-m", "name=sweep", "optimizer.lr=0.001,0.003,0.01", "model.dropout=0,0.1", "seed=range(3)"),
 }
 """The arguments of train.py by the name of a picture."""
 
@@ -111,14 +111,9 @@ def _shown(here: Path, script: str, *words: str) -> pyte.Screen:
     stream.feed(f"$ {typed}\r\n".encode())
     with subprocess.Popen(arguments, cwd=here, stdout=inside, stderr=inside, env=environment) as process:
         os.close(inside)
-        while True:
-            try:
-                read = os.read(terminal, 65536)
-            except OSError:  # how Linux tells that the other end has been closed
-                break
-            if not read:
-                break
-            stream.feed(read)
+        with suppress(OSError):  # how Linux tells that the other end has been closed
+            while read := os.read(terminal, 65536):
+                stream.feed(read)
     os.close(terminal)
     if process.returncode:
         raise RunFailed(f"{typed} ended with status {process.returncode}:\n" + "\n".join(screen.display))
@@ -139,8 +134,8 @@ def _line(screen: pyte.Screen, number: int) -> str:
     characters = [screen.buffer[number][column] for column in range(COLUMNS)]
     return "".join(
         f'<span style="color:{COLOURS.get(colour, f"#{colour}")};font-weight:{700 if bold else 400}">'
-        f"{escape(''.join(each.data for each in run))}</span>"
-        for (colour, bold), run in groupby(characters, lambda each: (each.fg, each.bold))
+        f"{escape(''.join(character.data for character in run))}</span>"
+        for (colour, bold), run in groupby(characters, lambda character: (character.fg, character.bold))
     )
 
 

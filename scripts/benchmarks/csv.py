@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from benchmarks import harness
+from benchmarks.checkout import Checkout
 
 COLUMNS, WIDE_ROWS, FEW_ROWS = 21, 2000, 100
 
@@ -68,11 +69,12 @@ def measure(arguments: Csv) -> None:
                 contenders[case, checkout.name] = partial(_read, checkout, folder, file, start)
                 words = ("describe.py", "data=csv", f"data.path={file}", "data.target=target")
                 if case not in by_rows:
-                    describe = partial(checkout.run, *words, folder=folder)
-                    contenders[case, f"{checkout.name}, describe.py"] = describe
+                    describe = case, f"{checkout.name}, describe.py"
+                    contenders[describe] = partial(checkout.run, *words, folder=folder)
         for peer in (POLARS, "pandas"):
-            ask = partial(first.ask, f"peers.{peer}", str(files[largest]), folder=folder)
-            contenders[largest, peer] = ask
+            contenders[largest, peer] = partial(
+                first.ask, f"peers.{peer}", str(files[largest]), folder=folder
+            )
         times = harness.alternate(contenders, arguments.repeats)
         trainings = harness.alternate(epochs, arguments.repeats)
 
@@ -80,10 +82,8 @@ def measure(arguments: Csv) -> None:
         return f"{times[key].median('memory') / size:.2f}×" if key[0] == largest else ""
 
     lines = [line_of(times, checkout.name, sizes) for checkout in arguments.checkouts]
-    caption = (
-        "mlplab: beyond a start with 100 rows, with split and statistics; describe.py: whole processes; "
-    )
-    caption += f"of tensors: memory, relative to theirs; by rows: {'; '.join(lines)}"
+    caption = "mlplab: beyond a start with 100 rows, with split and statistics; describe.py: whole processes"
+    caption += f"; of tensors: memory, relative to theirs; by rows: {'; '.join(lines)}"
     title, more = f"a CSV file of {COLUMNS} columns to tensors", {"of tensors": of_tensors}
     reading = harness.comparison(title, times, POLARS, more, caption)
     more = {
@@ -107,23 +107,19 @@ def line_of(times: Mapping[harness.Key, harness.Times], name: str, sizes: Sequen
     return f"{name} {figures}, off by at most {off:.0%}"
 
 
-def _until_training(checkout: harness.Checkout, folder: Path, file: Path) -> Mapping[str, float]:
+def _until_training(checkout: Checkout, folder: Path, file: Path) -> Mapping[str, float]:
     with TemporaryDirectory(dir=folder) as name:
         words = (*TRAINING, f"data.path={file}", f"hydra.run.dir={name}/run")
         return checkout.ask("child.read", *words, folder=folder)
 
 
-def _read(
-    checkout: harness.Checkout, folder: Path, file: Path, start: Mapping[str, float]
-) -> dict[str, float]:
+def _read(checkout: Checkout, folder: Path, file: Path, start: Mapping[str, float]) -> dict[str, float]:
     """What a table costs until its training starts."""
     answer = _until_training(checkout, folder, file)
     return {"seconds": answer["seconds"] - start["seconds"], "memory": answer["peak"] - start["peak"]}
 
 
-def _epoch(
-    checkout: harness.Checkout, folder: Path, file: Path, arguments: Csv, *overrides: str
-) -> dict[str, float]:
+def _epoch(checkout: Checkout, folder: Path, file: Path, arguments: Csv, *overrides: str) -> dict[str, float]:
     """The median epoch of a training, and its memory when it has ended, without mapped files."""
     with TemporaryDirectory(dir=folder) as name:
         words = (*TRAINING, f"trainer.max_epochs={arguments.epochs}", f"data.path={file}", *overrides)

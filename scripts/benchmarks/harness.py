@@ -1,4 +1,4 @@
-"""What all benchmarks share: arguments, checkouts, processes, times, tables, and the file at the end.
+"""What all benchmarks share: arguments, times, tables, and the file at the end.
 
 Everything runs on one core with one thread unless a benchmark says otherwise. Contenders are measured in
 turn, again and again, so a slow minute of the machine affects all of them.
@@ -7,8 +7,6 @@ turn, again and again, so a slow minute of the machine affects all of them.
 import json
 import os
 import platform
-import resource
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,6 @@ from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -27,12 +24,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text as RichText
 
+from benchmarks.checkout import ROOT, Checkout, git
 from mlplab.cli.arguments import Arguments, Text
 from mlplab.console import print_line
-from mlplab.errors import Fault, RunFailed, UserError
-
-ROOT = Path(__file__).resolve().parents[2]
-"""The repository."""
+from mlplab.errors import Fault, UserError
 
 TERMINAL_COLUMNS = 80
 
@@ -64,69 +59,6 @@ def _variants(value: object) -> object:
 Counts = Annotated[tuple[Count, ...], BeforeValidator(split)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(split)]
 Variants = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_variants)]
-
-
-@dataclass(frozen=True)
-class Checkout:
-    """A checkout of mlplab, whose scripts run with its own source, and its own environment if it has one."""
-
-    name: str
-    path: Path
-    clock: Literal["wall", "cpu"]
-
-    def run(self, *words: str, folder: Path, status: int = 0) -> float:
-        """The seconds of a Python process.
-
-        Args:
-            words: the command line after `python`; `train.py` is a script of this checkout.
-
-        Raises:
-            RunFailed: if the process ends with another status.
-        """
-        start = self.now()
-        self._output(words, folder, status)
-        return self.now() - start
-
-    def ask(self, function: str, *words: str, folder: Path) -> dict[str, Any]:
-        """What a function such as `child.train` returns in a process with the source of this checkout.
-
-        Args:
-            words: the arguments of the function.
-
-        Raises:
-            RunFailed: if the process fails.
-        """
-        module, name = function.split(".")
-        command = ("-m", f"benchmarks.{module}", self.clock, name, *words)
-        return json.loads(self._output(command, folder).splitlines()[-1])
-
-    def now(self) -> float:
-        """The moment, or the processor time of all processes that have ended, in seconds."""
-        if self.clock == "wall":
-            return perf_counter()
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
-
-    def command(self, *words: str) -> list[str]:
-        """The command line of a Python process."""
-        python = self.path / ".venv/bin/python"
-        first = str(self.path / "scripts" / words[0]) if words[0].endswith(".py") else words[0]
-        return [str(python) if python.exists() else sys.executable, first, *words[1:]]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment variables of a Python process."""
-        return os.environ | {"PYTHONPATH": f"{self.path / 'src'}{os.pathsep}{ROOT / 'scripts'}"}
-
-    def _output(self, words: Sequence[str], folder: Path, status: int = 0) -> str:
-        command, environment = self.command(*words), self.environment
-        ended = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
-        if ended.returncode != status:
-            what = f"{self.name}: {' '.join(words)} ended with status {ended.returncode}"
-            raise RunFailed(f"{what}:\n{ended.stderr.strip()}")
-        return ended.stdout
 
 
 class Benchmark(Arguments):
@@ -172,9 +104,8 @@ class Times:
     def spread(self) -> str:
         """The shortest and the longest time, for a table."""
         seconds = [answer["seconds"] for answer in self.answers]
-        low, unit = show_seconds(min(seconds)).split()
-        high, unit_of_high = show_seconds(max(seconds)).split()
-        return f"{low}–{high} {unit}" if unit == unit_of_high else f"{low} {unit}–{high} {unit_of_high}"
+        low, high = map(show_seconds, (min(seconds), max(seconds)))
+        return f"{low.removesuffix(high[high.index(' ') :])}–{high}"
 
 
 Contender = Callable[[], float | Mapping[str, float]]
@@ -221,7 +152,7 @@ def table_of(
     table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
     table.add_column("", no_wrap=True)
     for header in headers:
-        table.add_column(header, justify="right")
+        table.add_column(header, justify="right", overflow="fold")
     for case in dict.fromkeys(case for case, _ in rows):
         table.add_section()
         table.add_row(RichText(case, style="bold"))
@@ -326,9 +257,3 @@ def machine() -> dict[str, Any]:
     commit, changed = git(ROOT, "rev-parse", "HEAD"), bool(git(ROOT, "status", "--porcelain"))
     cpu, now = next(iter(models), platform.machine()), datetime.now(UTC).isoformat(timespec="seconds")
     return {"date": now, "commit": commit, "changed": changed, "cpu": cpu}
-
-
-def git(folder: Path, *words: str) -> str:
-    """What git prints; nothing if it fails."""
-    command = ["git", "-C", os.fspath(folder), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

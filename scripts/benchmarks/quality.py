@@ -34,6 +34,7 @@ from pydantic import BeforeValidator, Field
 from rich.console import Console
 
 from benchmarks import harness
+from benchmarks.checkout import Checkout
 from benchmarks.quality_tables import BenchmarkTable, bundled_tables, chosen_tables, tables_of
 from mlplab.cli.arguments import Text
 from mlplab.console import print_line
@@ -129,7 +130,7 @@ def _contenders(arguments: Quality) -> dict[str, tuple[Fit, Sequence[str], int]]
 
     wanted, first = arguments.contenders, arguments.checkouts[0]
     checkouts = arguments.checkouts if not wanted or OURS in wanted else []
-    ours: dict[str, tuple[harness.Checkout, Sequence[str]]] = {each.name: (each, ()) for each in checkouts}
+    ours: dict[str, tuple[Checkout, Sequence[str]]] = {tree.name: (tree, ()) for tree in checkouts}
     ours |= {f"{OURS} {name}": (first, words) for name, words in arguments.variants.items()}
     contenders: dict[str, tuple[Fit, Sequence[str], int]] = {
         name: (partial(_fit_ours, checkout, words), words, arguments.repeats)
@@ -144,7 +145,7 @@ def _contenders(arguments: Quality) -> dict[str, tuple[Fit, Sequence[str], int]]
 
 
 def _fit_ours(
-    checkout: harness.Checkout, overrides: Sequence[str], table: BenchmarkTable, test: np.ndarray, seed: int
+    checkout: Checkout, overrides: Sequence[str], table: BenchmarkTable, test: np.ndarray, seed: int
 ) -> tuple[np.ndarray, float, float]:
     """Trains without baselines; the seconds are those of `metrics.json`, or of the process of a search."""
     target = json.dumps(table.frame.columns[-1], ensure_ascii=False)

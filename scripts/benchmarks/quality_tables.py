@@ -16,7 +16,7 @@ import polars as pl
 from sklearn import datasets
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from benchmarks.harness import ROOT
+from benchmarks.checkout import ROOT
 from mlplab.errors import Fault, UserError, listed
 
 LOADERS = {

@@ -28,9 +28,10 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from benchmarks import harness
+from benchmarks.checkout import ROOT, Checkout
 from benchmarks.peers import DECAY, DELTA, DROPOUT, LR, Task
 
-MONITOR, TABLE = "val/rmse", harness.ROOT / "src/mlplab/data/concrete.csv"
+MONITOR, TABLE = "val/rmse", ROOT / "src/mlplab/data/concrete.csv"
 
 HIDDEN, BATCH_ROWS = (64, 64), 100
 
@@ -119,7 +120,7 @@ def measure(arguments: Search) -> None:
 
 
 def _ours(
-    arguments: Search, checkout: harness.Checkout, kind: str, folder: Path, curves: list[Curve]
+    arguments: Search, checkout: Checkout, kind: str, folder: Path, curves: list[Curve]
 ) -> dict[str, float]:
     hidden = WIDTHS if arguments.widths else f"[{','.join(map(str, HIDDEN))}]"
     pruning = "halving" if kind == "halving" else "none"

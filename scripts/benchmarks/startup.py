@@ -11,11 +11,12 @@ from tempfile import TemporaryDirectory
 from time import sleep
 
 from benchmarks import harness
+from benchmarks.checkout import ROOT, Checkout
 from mlplab.errors import RunFailed
 
 IMPORTS = "bare imports"
 
-TABLE = ("data=csv", f"data.path={harness.ROOT / 'src/mlplab/data/concrete.csv'}")
+TABLE = ("data=csv", f"data.path={ROOT / 'src/mlplab/data/concrete.csv'}")
 
 COMMANDS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "train.py --help": ("import hydra", 0, ("train.py", "--help")),
@@ -70,7 +71,7 @@ def measure(arguments: Startup) -> None:
     harness.report("startup", arguments, [table], times)
 
 
-def _first_step(checkout: harness.Checkout, folder: Path) -> float:
+def _first_step(checkout: Checkout, folder: Path) -> float:
     """Until the training state after the first step is saved.
 
     Raises:

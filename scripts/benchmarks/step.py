@@ -19,6 +19,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from benchmarks import harness
+from benchmarks.checkout import Checkout
 from benchmarks.peers import Task
 
 PEERS = {
@@ -95,9 +96,7 @@ def measure(arguments: Step) -> None:
     harness.report("step", arguments, [table], times)
 
 
-def step_seconds(
-    checkout: harness.Checkout, folder: Path, task: Task, members: int, *overrides: str
-) -> float:
+def step_seconds(checkout: Checkout, folder: Path, task: Task, members: int, *overrides: str) -> float:
     """Of one member in a step: the median epoch after the first."""
     with TemporaryDirectory(dir=folder) as name:
         many = ("-m", f"seed=range({members})", f"hydra.launcher.max_members={members}")

@@ -20,6 +20,7 @@ from typing import Annotated
 from pydantic import Field
 
 from benchmarks import harness
+from benchmarks.checkout import Checkout
 from benchmarks.peers import Task
 from benchmarks.step import Shape, overrides_of, task_of
 
@@ -67,7 +68,7 @@ def measure(arguments: Sweep) -> None:
     harness.report("sweep", arguments, [table], times)
 
 
-def _seconds(checkout: harness.Checkout, folder: Path, task: Task, *overrides: str) -> float:
+def _seconds(checkout: Checkout, folder: Path, task: Task, *overrides: str) -> float:
     """Of one process of train.py."""
     changed = {override.partition("=")[0] for override in overrides}
     words = [word for word in overrides_of(task) if word.partition("=")[0] not in changed]

@@ -3,18 +3,13 @@
 import json
 import sys
 from collections.abc import Sequence
-from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 import polars as pl
 import pytest
-from benchmarks import csv, harness, quality, search, sweep
-from benchmarks.quality_tables import bundled_tables, chosen_tables, tables_of
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from benchmarks import harness, quality
 from support import ROOT, assert_short_answer, process
 
 from mlplab.cli.arguments import read_arguments
@@ -97,37 +92,6 @@ def test_another_checkout_runs_its_own_source(tmp_path: Path) -> None:
     assert ours.run("-c", "import mlplab", folder=tmp_path) > 0
 
 
-def test_peers_are_extrapolated_on_a_line() -> None:
-    times = {
-        (f"{runs} runs", peer): harness.Times([{"seconds": 2 + 3 * runs}, {"seconds": 1 + 5 * runs}])
-        for runs in (4, 12)
-        for peer in sweep.PEERS
-    }
-    found = sweep.extrapolated(times, (4, 12), (1, 4, 64))
-    assert [*found] == [(f"{runs} runs", f"≈ {peer}") for peer in sweep.PEERS for runs in (1, 64)]
-    assert [answer["seconds"] for answer in found["64 runs", "≈ Lightning"].answers] == [194, 321]
-
-
-def test_seconds_by_rows_are_a_line() -> None:
-    times = {
-        (f"{rows:,} rows", "it"): harness.Times([{"seconds": 0.1 + 2e-6 * rows}])
-        for rows in (10, 1000, 10**6)
-    }
-    assert csv.line_of(times, "it", (10, 1000, 10**6)) == "it 100 ms and 2 µs a row, off by at most 0%"
-
-
-def test_a_search_reaches_an_error_at_a_moment_or_not(tmp_path: Path) -> None:
-    storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
-    study = optuna.create_study(storage=storage)
-    for value in (5.0, None, 4.0, 6.0):
-        state = optuna.trial.TrialState.COMPLETE if value else optuna.trial.TrialState.PRUNED
-        study.add_trial(optuna.trial.create_trial(value=value, state=state))
-    curve = search.curve_of(tmp_path)
-    assert [error for _, error in curve] == [5, 4, 4]
-    assert [moment for moment, _ in curve] == sorted(moment for moment, _ in curve)
-    assert [search.seconds_to(4.5, each) for each in (curve, [(1.0, 4.6)], [])] == [curve[1][0], inf, inf]
-
-
 def test_contenders_are_compared_over_tables() -> None:
     errors = {"a": {"one": 2, "two": 1, "three": 2}, "b": {"one": 4, "two": 8, "three": 5}}
     none = {"accuracy": None, "calibration": None, "fit": 3.0, "predict": 1.0}
@@ -140,21 +104,6 @@ def test_contenders_are_compared_over_tables() -> None:
     assert means["ratio"].to_list() == [2, 1, 2, 0.5, 1, 0.625]
     assert over_tables["ratio"].to_list() == [1.25, 1, 1.3125]
     assert over_tables["rank"].to_list() == [1.75, 2, 2.25]
-
-
-def test_bundled_tables_have_stratified_folds_and_classes_of_text() -> None:
-    tables = {table.name: table for table in bundled_tables(folds=3)}
-    assert [name for name, table in tables.items() if not table.classes] == [
-        "concrete",
-        "friedman1",
-        "diabetes",
-    ]
-    penguins = tables["penguins"]
-    assert penguins.classes == ["Adelie", "Chinstrap", "Gentoo"]
-    assert [*penguins.x.dtypes.astype(str)].count("category") == 2
-    assert (np.sum(penguins.tests, axis=0) == 1).all()
-    shares = [np.bincount(penguins.y[test]) / test.sum() for test in penguins.tests]
-    assert np.ptp(shares, axis=0).max() < 0.02
 
 
 @pytest.fixture
@@ -172,20 +121,6 @@ def tables(tmp_path: Path) -> Path:
         words = ["test" if row % 4 == 0 else "train" for row in range(ROWS)]
         (folder / f"splits/{name}-0.txt").write_text("\n".join(words))
     return folder
-
-
-def test_wrong_tables_are_explained(tables: Path) -> None:
-    def answer(only: Sequence[str] = ()) -> str:
-        with pytest.raises(UserError) as raised:
-            chosen_tables(tables_of(tables), only)
-        return str(raised.value)
-
-    assert "(found lin, expected some of line, sign)" in answer(["lin", "sign"])
-    (tables / "splits/line-1.txt").write_text("train test")
-    assert "line-1.txt: does not fit the table (found 2 words, expected 40, one a row" in answer()
-    (tables / "splits/line-0.txt").unlink()
-    (tables / "splits/line-1.txt").unlink()
-    assert "has no split" in answer()
 
 
 def test_each_score_is_measured_once(
@@ -247,9 +182,5 @@ def test_searches_are_measured_and_peers_reach_their_error(tmp_path: Path) -> No
     few = ("trials=4", "batch=2", "epochs=3", "searches=lockstep,halving", "target=16", "cap=20")
     printed, stored = measured("search", tmp_path, *few)
     assert "to 16" in printed
-    assert [name for _, name in cases_of(stored)] == [
-        "mlplab, lockstep",
-        "mlplab, halving",
-        "Lightning",
-    ]
+    assert [name for _, name in cases_of(stored)] == ["mlplab, lockstep", "mlplab, halving", "Lightning"]
     assert all(curve for curves in stored["curves"].values() for curve in curves)

@@ -145,14 +145,6 @@ def test_the_task_is_described(run_script: Command, tmp_path: Path) -> None:
     assert ended.out.splitlines()[-1] == f"task: multiclass; the 3 classes of bought and their rows: {counts}"
 
 
-def test_few_whole_numbers_get_one_line_that_offers_classes(run_script: Command, tmp_path: Path) -> None:
-    FRAME.with_columns(bought=MARKS).write_csv(tmp_path / "t.csv")
-    offer = "its 3 whole values are predicted as numbers; if they are classes: task=multiclass"
-    ended = run_script("train", *SMALL)
-    assert ended.out.count(offer) == 1
-    assert offer not in run_script("train", *SMALL, "task=regression").out
-
-
 def test_evaluate_gives_the_figures_of_the_training(run_script: Command, here: Path) -> None:
     ended = run_script("evaluate", "run=r")
     assert ended.status == 0, ended
@@ -277,7 +269,10 @@ MISTAKES = [
         ("target column 'bought', line", "a value is missing", "fill it in, or remove such rows"),
     ),
     Mistake(
-        "a threshold above 1", {}, (*PREDICT, "threshold=1.5"), ("threshold=1.5: out of range", "0 to 1")
+        "a threshold above 1",
+        {},
+        (*PREDICT, "threshold=1.5"),
+        ("threshold: invalid value (found '1.5', expected less than or equal to 1",),
     ),
 ]
 

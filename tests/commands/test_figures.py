@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 import pytest
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers.logger import DummyLogger
 from support import SMALL, Ended, events_of
 
 from mlplab.figures.files import is_drawn, read_figures
@@ -106,16 +106,9 @@ def test_of_a_sweep_the_best_run_is_drawn_or_all_are_or_none(command: Command, t
     assert drawn(outputs / "auto") == {min(scores, key=lambda name: scores[name])}
     assert drawn(outputs / "all") == scores.keys()
     assert drawn(outputs / "none") == set()
-
-
-@pytest.mark.usefixtures("quick_images")
-def test_a_drawn_sweep_is_given_again(command: Command, tmp_path: Path) -> None:
-    sweep = ("-m", *SMALL, "figures=auto", "name=s")
-    for seeds in ("0,1", "0,1,2"):
-        ended = command(*sweep, f"seed={seeds}")
-        assert ended.status == 0, ended
-        (tmp_path / "outputs/s/report.html").touch()
-    assert "curves" in read_figures(tmp_path / "outputs/s")
+    (outputs / "auto/report.html").touch()
+    assert command(*sweep, "seed=1,2", "figures=auto", "name=auto").status == 0  # more runs beside the drawn
+    assert "curves" in read_figures(outputs / "auto")
 
 
 def test_a_figure_that_cannot_be_drawn_is_a_warning(
@@ -156,19 +149,14 @@ def test_of_a_full_disk_the_scores_are_printed(
         assert "No space left on device" in ended.err
 
 
-class Remote(Logger):
+class Remote(DummyLogger):
     """A logger that would start a run elsewhere when it is made."""
 
     made: ClassVar[list[str]] = []
-    name, version = "remote", ""
 
     def __init__(self, save_dir: str) -> None:
         super().__init__()
         self.made.append(save_dir)
-
-    def log_hyperparams(self, *_: object) -> None: ...
-
-    def log_metrics(self, *_: object) -> None: ...
 
 
 @pytest.mark.usefixtures("quick_images")
@@ -206,13 +194,8 @@ def test_rows_without_weight_are_not_drawn(command: Command, tmp_path: Path) -> 
 
 
 def test_the_best_value_of_an_ensemble_is_of_all_its_networks(command: Command, tmp_path: Path) -> None:
-    words = (
-        "ensemble=4",
-        "callbacks.early_stopping.patience=1",
-        "optimizer.lr=0.03",
-        "trainer.max_epochs=30",
-    )
-    assert command(*SMALL[:-1], *words, "name=r").status == 0
+    stopping = ("callbacks.early_stopping.patience=1", "optimizer.lr=0.03", "trainer.max_epochs=30")
+    assert command(*SMALL[:-1], *stopping, "ensemble=4", "name=r").status == 0
     best = [point.value for point in events_of(tmp_path / "outputs/r").Scalars("val/mae_best")]
     assert len(best) > 2
     assert best == sorted(best, reverse=True)

@@ -10,6 +10,8 @@ import pytest
 from polars.testing import assert_frame_equal
 from support import Ended, without_notes
 
+Command = Callable[..., Ended]
+
 TEXTS = ["red", 'a "b", c', "two\nlines", "é;|\t"]
 FRAME = pl.DataFrame(
     {
@@ -33,7 +35,7 @@ def write(frame: pl.DataFrame, path: Path) -> None:
 
 @pytest.mark.parametrize("trained_on", ["t.csv", "t.parquet"])
 def test_rows_of_any_kind_are_predicted_in_their_order(
-    run_script: Callable[..., Ended], tmp_path: Path, trained_on: str
+    run_script: Command, tmp_path: Path, trained_on: str
 ) -> None:
     write(FRAME, tmp_path / trained_on)
     ended = run_script("train", "data=csv", f"data.path={trained_on}", "data.target=[y,z]", *SMALL)
@@ -58,20 +60,14 @@ def test_rows_of_any_kind_are_predicted_in_their_order(
 
 @pytest.mark.parametrize("header", [",a,b", "a,b"])
 def test_a_row_index_is_written_back_and_changes_no_prediction(
-    run_script: Callable[..., Ended], tmp_path: Path, header: str
+    run_script: Command, tmp_path: Path, header: str
 ) -> None:
-    def written(*columns: str) -> None:
-        """Files of these columns with and without an index, which has a name of quotes."""
-        names = header if columns == ("a", "b") else f"{header},y"
-        cells = [[str({"a": i, "b": i % 3, "y": i * i}[name]) for name in columns] for i in range(40)]
-        name = "new" if len(columns) == 2 else "table"
-        plain = [",".join(columns), *map(",".join, cells)]
-        indexed = [names, *(f'"r ""{i}""",{",".join(row)}' for i, row in enumerate(cells))]
-        (tmp_path / f"{name}.csv").write_text("\n".join(plain))
-        (tmp_path / f"indexed-{name}.csv").write_text("\n".join(indexed))
-
-    written("a", "b")
-    written("a", "b", "y")
+    for name, more in (("new", [""] * 41), ("table", [",y", *(f",{i * i}" for i in range(40))])):
+        cells = ["a,b", *(f"{i},{i % 3}" for i in range(40))]
+        rows = [row + end for row, end in zip(cells, more, strict=True)]
+        names = [header + more[0], *(f'"r ""{i}""",{row}' for i, row in enumerate(rows[1:]))]
+        (tmp_path / f"{name}.csv").write_text("\n".join(rows))
+        (tmp_path / f"indexed-{name}.csv").write_text("\n".join(names))
     predicted = []
     for table in ("table", "indexed-table"):
         train = ("data=csv", f"data.path={table}.csv", "data.target=y", *SMALL[:2], f"name={table}")
@@ -88,15 +84,11 @@ def test_a_row_index_is_written_back_and_changes_no_prediction(
     assert all(each == predicted[0] for each in predicted)
 
 
-def test_text_stays_as_it_was_written(run_script: Callable[..., Ended], tmp_path: Path) -> None:
+def test_text_stays_as_it_was_written(run_script: Command, tmp_path: Path) -> None:
     rows = [f"{i},{i}.50,red,{i}" for i in range(60)]
     (tmp_path / "t.csv").write_text("\n".join(["a,b,c,y", *rows]) + "\n")
-    assert (
-        run_script(
-            "train", "data=csv", "data.path=t.csv", "data.target=y", "data.columns.c=drop", *SMALL
-        ).status
-        == 0
-    )
+    table = ("data=csv", "data.path=t.csv", "data.target=y", "data.columns.c=drop")
+    assert run_script("train", *table, *SMALL).status == 0
     plain = ["+1,1.50,red", "2e0,.5,", ",-0.0,blue"]
     others = ['3," 4.10 ","a, ""b"""', 'NA,5,""', '4,6,"two\nlines"', "5,7,=1+1", "-6,8,-3%"]
     for name, lines in (("plain", plain), ("others", plain + others)):

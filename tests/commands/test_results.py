@@ -15,6 +15,8 @@ from mlplab.errors import UserError
 from mlplab.runs.compare.labels import in_brief, short_keys
 from mlplab.runs.compare.select_runs import select_runs
 
+Command = Callable[..., Ended]
+
 Terminal = Callable[..., list[str]]
 
 
@@ -176,7 +178,7 @@ def test_runs_of_different_tables_are_not_ranked_together(tables: Path) -> None:
 
 
 @pytest.fixture
-def on_terminal(run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> Terminal:
+def on_terminal(run_script: Command, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """The lines of the script results on a terminal of some width."""
 
     def lines(width: int, *arguments: str) -> list[str]:
@@ -201,7 +203,7 @@ def test_tables_have_titles_and_runs_names(on_terminal: Terminal, tables: Path) 
     assert "first" not in "".join(on_terminal(80, str(tables), "--by", "optimizer.lr"))
 
 
-def test_csv_has_all_tables_in_full(run_script: Callable[..., Ended], tables: Path, sweep: Path) -> None:
+def test_csv_has_all_tables_in_full(run_script: Command, tables: Path, sweep: Path) -> None:
     header, *rows = run_script("results", str(tables), "--format", "csv").out.splitlines()
     assert header.startswith("table,run,runs,over,not done,val/rmse,val/rmse SD,val/rmse SE,test/rmse,")
     assert [row.partition(",1")[0].partition(",2")[0] for row in rows] == [
@@ -228,27 +230,17 @@ def test_seeds_of_a_fold_are_averaged_before_folds_are(tmp_path: Path) -> None:
     assert found.frame["over"].to_list() == ["3 folds"]
 
 
-def test_a_run_without_metrics_is_shown(sweep: Path) -> None:
-    run = sweep / "s/lr=0.1,seed=0"
-    (run / "metrics.json").unlink()
-    (run / "checkpoints").mkdir()
-    assert results([sweep], sort="optimizer.lr").frame["not done"][1] == "1 unknown"
-
-
 @pytest.mark.parametrize(
     ("folder", "by", "sort", "message"),
     [
         (".", ["lr"], "test/rmse", r"--by: unknown .*\(found 'lr'.*\n  did you mean optimizer.lr"),
         (".", ["seed"], "rmse", "--sort: unknown key or metric"),
-        ("empty", None, None, "contains no run"),
-        ("nowhere", None, None, "no such folder"),
         ("damaged", None, None, r"metrics.json: is damaged"),
     ],
 )
 def test_mistakes_are_reported(
     sweep: Path, folder: str, by: list[str] | None, sort: str | None, message: str
 ) -> None:
-    (sweep / "empty").mkdir()
     write(sweep / "damaged", 0.1, 0, 1.0)
     if folder == "damaged":
         (sweep / "damaged/metrics.json").write_text("{")
@@ -270,10 +262,8 @@ def mixed(tmp_path: Path) -> Path:
                     "model": {"name": "mlp", "hidden": hidden, "dropout": 0.1},
                     "trainer": {"max_epochs": 1000 + len(hidden), "precision": 32},
                 }
-                status, scores = (
-                    "running" if number == 1 else "done",
-                    {"test/mae": 1000.5 + number, "test/r2": 0.5},
-                )
+                status = "running" if number == 1 else "done"
+                scores = {"test/mae": 1000.5 + number, "test/r2": 0.5}
                 write(tmp_path / f"m/n/{number}", lr, seed, 1234.5 + number, status, scores=scores, **more)
     for rate in (0.1, 0.2):
         loss, test = {"name": "cross_entropy", "delta": None}, {"test/log_loss": 0.3, "test/accuracy": 0.9}
@@ -288,24 +278,15 @@ def test_a_mixed_folder_is_readable(on_terminal: Terminal, mixed: Path, width: i
     assert max(map(len, lines)) <= width
     assert lines[0] == "table → target (classes)"
     start = lines.index("table → target (numbers)")
-    classes, numbers = lines[:start], lines[start:]
-    assert len([line for line in classes if line.startswith("│")]) == 2
-    assert "lr" in classes[2]
-    assert "delta" not in "".join(classes)
-    assert "rmse" not in "".join(classes)
-    assert "log_loss" not in "".join(numbers)
-    text = "".join(numbers)
-    assert "…" not in text
-    for needed in ("lr", "hidden", "val/rmse", "test/rmse", "± 1 ", "1 running"):
+    classes, text = "".join(lines[:start]), "".join(lines[start:])
+    assert not any(other in classes for other in ("delta", "rmse"))
+    assert not any(other in text for other in ("log_loss", "…", "optimizer."))
+    for needed in ("lr", "val/rmse", "test/rmse", "± 1 ", "1 running", "0.001", "[64,64]", "[128,128,128]"):
         assert needed in text, needed
-    assert "optimizer." not in text
-    words = [word for line in numbers if line.startswith("│") for word in line.split()]
-    for value in ("0.001", "0.01", "[64,64]", "[128,128,128]"):
-        assert any(value in word for word in words), value
 
 
 def test_keys_without_a_difference_are_hidden_on_a_terminal_only(
-    on_terminal: Terminal, run_script: Callable[..., Ended], sweep: Path
+    on_terminal: Terminal, run_script: Command, sweep: Path
 ) -> None:
     write(sweep / "s/odd", 0.2, 0, 4.0, loss={"delta": None})
     arguments = (str(sweep), "--by", "optimizer.lr,model.hidden,loss.delta,run")
@@ -372,10 +353,7 @@ def test_a_search_shows_its_best_trials(on_terminal: Terminal, search: Path, wid
     assert len(rows) == 20
     assert [row.split()[1] for row in rows[:3]] == ["trial-0041", "trial-0042", "trial-0039"]
     text = " ".join(lines)
-    for part in (
-        "the best 20 by val/mae; all: --sort val/mae",
-        "60 trials: 38 done, 19 pruned, 3 diverged",
-    ):
+    for part in ("the best 20 by val/mae; all: --sort val/mae", "60 trials: 38 done, 19 pruned, 3 diverged"):
         assert part in re.sub(r"\s+", " ", text)
     assert not re.search(r"\d\.\d{8}", text)
     assert "5.125" in text  # the best has a test score
@@ -391,12 +369,7 @@ def test_a_search_is_sorted_as_asked(on_terminal: Terminal, search: Path) -> Non
     assert names == sorted(names, reverse=True)  # the rate falls with the number
     by_run = on_terminal(200, str(search), "--by", "run")
     assert sum("trial-" in line for line in by_run) == 60
-
-
-def test_csv_of_a_search_has_all_trials_in_full_precision(
-    run_script: Callable[..., Ended], search: Path
-) -> None:
-    csv = run_script("results", str(search), "--format", "csv").out.splitlines()
+    csv = on_terminal(80, str(search), "--format", "csv")
     assert len(csv) == 61
     assert "0.002367728734912439" in csv[1]
 
@@ -408,11 +381,8 @@ def test_csv_of_a_search_has_all_trials_in_full_precision(
         ("1.23456789e-07", "1.235e-07"),
         ("12345.6789", "12346"),
         ("1e-05", "1e-05"),
-        ("1.2e20", "1.2e20"),
         ("1.23456789e+20", "1.235e+20"),
-        ("123456789", "123456789"),
         ("[0.9123456789,0.999]", "[0.9123,0.999]"),
-        ("[64,64]", "[64,64]"),
         ("v1.23456789.csv", "v1.23456789.csv"),
     ],
 )

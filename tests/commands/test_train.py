@@ -123,6 +123,7 @@ def test_a_run_folder_is_complete(run: tuple[Path, Ended]) -> None:
     assert environment["versions"]["torch"] == torch.__version__.partition("+")[0]
     assert environment["device"] == "cpu" or torch.cuda.is_available()
     log = (folder / "train.log").read_text()
+    assert "the backward pass is written out" in log
     assert "epoch 4/4" in log
     assert f"best epoch {metrics['best_epoch']} of 4; " in log
     assert f"test rmse {metrics['test/rmse']}" in log
@@ -154,6 +155,7 @@ def test_tensorboard_shows_curves_and_hyperparameters(run: tuple[Path, Ended]) -
     assert {"train/loss", "train/lr", "val/loss", "val/rmse"} <= set(scalars)
     assert sorted(scalars)[0] == "train/loss"  # TensorBoard shows them in this order
     assert min(tag for tag in scalars if tag.startswith("val/")) == "val/loss"
+    assert not {tag for tag in scalars if "step" in tag}  # nothing is logged per step unless asked
     assert not {tag for tag in scalars if len(events.Scalars(tag)) == 1}  # charts of one dot
     curve = events.Scalars("val/mae")
     assert [point.step for point in curve] == [1, 2, 3, 4]
@@ -189,6 +191,13 @@ def test_tensorboard_shows_images(run: tuple[Path, Ended]) -> None:
     for name, png in drawn.items():
         [shown] = events.Images(f"visuals/{name}")
         assert shown.encoded_image_string == png
+
+
+def test_steps_are_logged_when_asked(command: Callable[..., Ended], tmp_path: Path) -> None:
+    asked = ("trainer.max_epochs=5", "trainer.log_every_n_steps=2")
+    assert command(*QUICK, *asked, "name=r").status == 0
+    events = events_of(tmp_path / "outputs/r")
+    assert [point.step for point in events.Scalars("train/loss_step")] == list(range(2, 16, 2))
 
 
 def test_a_run_ends_with_its_scores_and_the_tensorboard_command(run: tuple[Path, Ended]) -> None:

@@ -37,7 +37,7 @@ SOLO = (
     *("data=synthetic", "data.rows=400", "data.noise=1", "data.batch_size=16", "model.hidden=[16,16]"),
     *("model.dropout=0.2", "scheduler=cosine", "name=r"),
     *("callbacks.checkpoint.every_minutes=0", "callbacks.early_stopping.patience=25"),
-    *("logger=[tensorboard,csv]", "trainer.max_epochs=30"),
+    *("logger=[tensorboard,csv]", "trainer.log_every_n_steps=7", "trainer.max_epochs=30"),
 )
 STACK = (
     *("-m", "data=synthetic", "data.rows=400", "data.noise=1", "data.batch_size=16", "model.hidden=[8,8]"),

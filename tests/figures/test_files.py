@@ -20,6 +20,10 @@ def test_a_figure_is_an_image_and_a_specification(tmp_path: Path) -> None:
         assert (tmp_path / f"figures/{name}.png").read_bytes() == png
         assert png.startswith(b"\x89PNG")
     assert read_figures(tmp_path)["two"]["data"]["values"] == [{"a": 2}]
+    bad = alt.Chart(rows_of([])).mark_point().encode(x="a")  # no type
+    with pytest.raises(TypeError):
+        write_figures(tmp_path, {"three": chart(3), "bad": bad})
+    assert set(read_figures(tmp_path)) == {"one", "two"}
 
 
 def test_figures_replace_those_of_their_names(tmp_path: Path) -> None:
@@ -30,14 +34,6 @@ def test_figures_replace_those_of_their_names(tmp_path: Path) -> None:
     assert is_drawn(tmp_path)
     assert read_figures(tmp_path)["one"]["data"]["values"] == [{"a": 3}]
     assert set(read_figures(tmp_path)) == {"importance", "one"}
-
-
-def test_a_figure_that_fails_leaves_the_earlier_ones(tmp_path: Path) -> None:
-    write_figures(tmp_path, {"one": chart(1)})
-    bad = alt.Chart(rows_of([])).mark_point().encode(x="a")  # no type
-    with pytest.raises(TypeError):
-        write_figures(tmp_path, {"two": chart(1), "bad": bad})
-    assert set(read_figures(tmp_path)) == {"one"}
 
 
 def test_damaged_specifications_are_left_out(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Trainer
 from support import Ended, left_behind, resolved, train_into, without_notes
 
-from mlplab.config import parse_launcher
+from mlplab.config import Launcher
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
 from mlplab.runs.compare.run_result import read_run
@@ -210,10 +210,10 @@ def launched(
         for number, (member, each) in enumerate(zip(members, brackets, strict=True))
     ]
     section = {"max_members": None, "workers": 1, "engine": {"name": "local"}} | more
-    engine = open_engine(parse_launcher(section), root, "cpu")
-    metrics = launch(runs, [], root, cache, engine)
+    engine = open_engine(Launcher.model_validate(section), root, "cpu")
+    results = launch(runs, [], root, cache, engine)
     engine.close()
-    return {folder.name: found for folder, found in metrics.items()}
+    return {folder.name: found.metrics for folder, found in results.items()}
 
 
 def statuses(metrics: Mapping[str, Metrics]) -> list[str]:
@@ -288,7 +288,7 @@ def test_pruned_runs_are_no_failures_and_are_not_repeated(
     assert {path: path.stat().st_mtime_ns for path in sweep.rglob("metrics.json")} == before
 
     runs = [read_run(sweep / str(number)) for number in range(len(RATES))]
-    summarize(sweep, runs)  # raises if a run has failed
+    assert not summarize(sweep, runs)
     assert "val/mae" in capsys.readouterr().out
     assert run_script("evaluate", f"run={sweep}", "runs=all").status == 0
     run = next(run for run in runs if run.metrics["status"] == "pruned")

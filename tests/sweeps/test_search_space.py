@@ -3,11 +3,11 @@
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from mlplab.config import parse_sweep
+from mlplab.config import Sweep
 from mlplab.errors import UserError
 from mlplab.sweeps.search.space import is_search, read_space
 
-SETTINGS = parse_sweep(
+SETTINGS = Sweep.model_validate(
     {"trials": "auto", "minutes": None, "batch": 16, "sampler": "tpe", "pruning": "none"}
     | {"ensemble": None, "space": {}}
 )
@@ -34,10 +34,10 @@ CONTINUOUS, WHOLE, CHOICE = FloatDistribution, IntDistribution, CategoricalDistr
     ],
 )
 def test_values_in_the_syntax_of_hydra(key: str, text: str, distribution: object) -> None:
-    space = read_space([f"{key}={text}", "seed=3"], {})
+    space = read_space([f"+{key}={text}", "seed=3"], {})
     assert space.distributions == {key: distribution}
     assert space.texts == {key: text}
-    assert space.fixed == ("seed=3",)
+    assert space.overrides({key: 0.1 / 3}) == ["seed=3", f"+{key}={0.1 / 3!r}"]
 
 
 def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> None:
@@ -49,15 +49,6 @@ def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> No
     space = read_space([LR, "model.dropout=0.3"], configured)
     assert space.texts == {"model.norm": "none,layer", "optimizer.lr": "tag(log,interval(1e-4,1e-1))"}
     assert space.fixed == ("model.dropout=0.3",)
-
-
-def test_an_override_gives_back_the_value_itself() -> None:
-    space = read_space([LR, "+model.width=choice(8,16)"], {})
-    value = 0.1 / 3
-    assert space.overrides({"optimizer.lr": value, "model.width": "8"}) == [
-        f"optimizer.lr={value!r}",
-        "+model.width=8",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -89,17 +80,12 @@ def test_a_value_of_the_configuration_in_the_space(line: str, value: object, exp
         (["optimizer.lr=interval(0.1,0.2)"], True),
         (["optimizer.lr=0.1,0.2", "sweep.trials=4"], True),
         (["sweep=mlp"], True),
-        (["name=sweep"], False),
+        (["name=sweep", "sweep.ensemble=3"], False),
     ],
 )
 def test_what_asks_for_a_search(overrides: list[str], searches: bool) -> None:
     assert is_search(overrides, SETTINGS) == searches
-
-
-def test_configuration_files_may_ask_for_a_search() -> None:
-    assert is_search([], SETTINGS.model_copy(update={"space": {"optimizer.lr": "interval(0,1)"}}))
-    assert is_search([], SETTINGS.model_copy(update={"minutes": 3.0}))
-    assert not is_search(["sweep.ensemble=3"], SETTINGS.model_copy(update={"ensemble": 3}))
+    assert is_search(overrides, SETTINGS.model_copy(update={"minutes": 3.0}))  # of a configuration file
 
 
 @pytest.mark.parametrize(

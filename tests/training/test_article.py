@@ -25,7 +25,7 @@ class Losses(StackCallback):
         self.seen: list[float] = []
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
-        self.seen.append(module.train_losses.values[-1].item())
+        self.seen.append(module.last_losses().item())
 
 
 def adam_losses(x: Array, y: Array, parameters: list[Array], steps: int) -> Iterator[float]:

@@ -32,21 +32,11 @@ LONGEST_NAME = 255
 SWEEP = "sweep"
 """The section of the configuration that describes a sweep, not its runs."""
 
-SUBDIR = "${hydra.job.num}"
-"""What Hydra sets as `hydra.sweep.subdir`."""
-
-
 SWITCHES = ("--multirun -m", "--run -r", "--help -h", "--hydra-help", "--resolve", "--shell-completion -sc")
 """Hydra's flags without a value."""
 
-OPTIONS = ("--config-path -cp", "--config-name -cn", "--config-dir -cd", "--cfg -c", "--package -p")
-"""Hydra's flags with a value."""
-
-REMEDIES = {
-    "hydra/launcher": "remove it; hydra.launcher.max_members=1 trains one run at a time",
-    "hydra/sweeper": "remove it: -m trains a grid, or a search",
-    "hydra.sweep.subdir": "remove it: the folder of a run is named by what differs",
-}
+OPTIONS = ("--config-dir -cd", "--cfg -c", "--package -p")
+"""Hydra's flags with a value, but those for another primary configuration."""
 
 
 def read_flags(conf: Path, name: str, usage: str = "") -> argparse.Namespace | None:
@@ -73,9 +63,8 @@ def read_flags(conf: Path, name: str, usage: str = "") -> argparse.Namespace | N
         return None
     if read.help or read.hydra_help or read.cfg or read.info or read.shell_completion:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its exceptions, for us to explain
-        do_nothing: Callable[[DictConfig], None] = lambda _: None  # noqa: E731
         with explained():
-            hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(do_nothing)()
+            hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(lambda _: None)()
         return None
     return read
 
@@ -83,12 +72,11 @@ def read_flags(conf: Path, name: str, usage: str = "") -> argparse.Namespace | N
 @contextmanager
 def initialized(conf: Path, flags: argparse.Namespace, name: str) -> Iterator[Compose]:
     """Initializes Hydra; within the block, the function that it yields composes `conf/<name>.yaml`."""
-    conf = Path(flags.config_path).resolve() if flags.config_path else conf
     further = [f"hydra.searchpath=[file://{Path(flags.config_dir).resolve()}]"] if flags.config_dir else []
 
     def compose(overrides: Sequence[str]) -> DictConfig:
         with explained():
-            cfg = hydra.compose(flags.config_name or name, [*overrides, *further], return_hydra_config=True)
+            cfg = hydra.compose(name, [*overrides, *further], return_hydra_config=True)
         reject_hydra_settings(cfg.hydra)
         HydraConfig.instance().set_config(cfg)  # so that values can refer to it
         return cfg
@@ -100,11 +88,7 @@ def initialized(conf: Path, flags: argparse.Namespace, name: str) -> Iterator[Co
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The composed configuration of a run as plain data, without the sections of Hydra and the sweep.
-
-    Raises:
-        UserError: if an interpolation cannot be resolved, or a value is missing.
-    """
+    """The composed configuration of a run as plain data, without the sections of Hydra and the sweep."""
     return {str(key): plain_section(cfg, str(key)) for key in cfg if key not in ("hydra", SWEEP)}
 
 
@@ -134,13 +118,12 @@ def reject_hydra_settings(section: DictConfig) -> None:
             "hydra.job.chdir": section.job.chdir,
             "hydra/launcher": section.launcher is None or "_target_" in section.launcher,
             "hydra/sweeper": not OmegaConf.is_missing(section, "sweeper"),
-            "hydra.sweep.subdir": sweep["subdir"] != SUBDIR,
+            "hydra.sweep.subdir": sweep["subdir"] != "${hydra.job.num}",  # the default
             "hydra.output_subdir": section.output_subdir is not None,
         }
     for key, is_set in settings.items():
         if is_set:
-            remedy = REMEDIES.get(key, "remove this setting")
-            raise UserError(Fault("is not supported by mlplab", key, remedy=remedy))
+            raise UserError(Fault("is not supported by mlplab", key, remedy="remove this setting"))
 
 
 def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:

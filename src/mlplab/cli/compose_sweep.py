@@ -19,11 +19,14 @@ from pydantic import BaseModel
 from mlplab.cli.compose import SWEEP, Compose, folder_of, plain, plain_section
 from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import is_of_hydra, typed_keys
-from mlplab.config import TrainConfig, parse, parse_launcher, parse_sweep
+from mlplab.config import Launcher, Sweep, TrainConfig, parse, validated
 from mlplab.config.dotted_keys import quoted
 from mlplab.errors import UserError
 from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.sweep import ComposedSweep
+
+ABSENT = object()
+"""Stands for a key that is in no configuration file."""
 
 
 def compose_sweep(compose: Compose, overrides: Sequence[str]) -> ComposedSweep:
@@ -43,8 +46,8 @@ def compose_sweep(compose: Compose, overrides: Sequence[str]) -> ComposedSweep:
         root=root,
         overrides=[line for line in overrides if not is_of_hydra(line)],
         choices=common.hydra.runtime.choices,
-        settings=parse_sweep(plain_section(common, SWEEP)),
-        launcher=parse_launcher(plain_section(common.hydra, "launcher")),
+        settings=validated(plain_section(common, SWEEP), Sweep, "sweep"),
+        launcher=validated(plain_section(common.hydra, "launcher"), Launcher, "hydra", "launcher"),
         compose=_RunComposer(lambda lines: compose([*lines, *always]), root, common, shared).runs,
     )
 
@@ -58,17 +61,11 @@ class _Composition:
 
 
 class _RunComposer:
-    """Composes the runs of a sweep one after another.
-
-    Args:
-        common: what they have in common.
-        shared: its overrides.
-    """
+    """Composes the runs of a sweep one after another; `shared` are the overrides that they have in common."""
 
     def __init__(self, compose: Compose, root: Path, common: DictConfig, shared: Sequence[str]) -> None:
-        self._compose, self._root, self._shared = compose, root, shared
-        self._values = OmegaConf.to_container(common)
-        self._compositions: dict[tuple[str, ...], _Composition | UserError] = {
+        self._compose, self._root, self._common, self._shared = compose, root, common, shared
+        self._compositions: dict[tuple[str, ...], _Composition] = {
             (): _Composition(copy.deepcopy(common), set(shared))
         }
         self._sections: dict[tuple[str, str], BaseModel] = {}
@@ -92,13 +89,8 @@ class _RunComposer:
             overrides = {line: self._parse_override(line) for line in lines}
         choices = tuple(line for line in lines if self._chooses(line, overrides[line]))
         if choices not in self._compositions:
-            try:
-                self._compositions[choices] = _Composition(self._compose(lines), set(lines))
-            except UserError as error:
-                self._compositions[choices] = error
+            self._compositions[choices] = _Composition(self._compose(lines), set(lines))
         composition = self._compositions[choices]
-        if isinstance(composition, UserError):
-            raise composition
         changed = [override for line, override in overrides.items() if line not in composition.lines]
         composition.lines = set()  # if one fails, the next run sets all
         with explained():
@@ -113,12 +105,10 @@ class _RunComposer:
             return False
         if override.package or override.type != OverrideType.CHANGE or isinstance(override.value(), dict):
             return True
-        values: Any = self._values
-        for part in override.key_or_group.split("."):
-            if not isinstance(values, dict) or part not in values:
-                return True
-            values = values[part]
-        return isinstance(values, dict)
+        value = OmegaConf.select(
+            self._common, override.key_or_group, default=ABSENT, throw_on_resolution_failure=False
+        )
+        return value is ABSENT or OmegaConf.is_dict(value)
 
     def _typed(self, values: Mapping[str, Any]) -> TrainConfig:
         """A configuration. Equal sections are stored once: those of thousands of runs take memory."""

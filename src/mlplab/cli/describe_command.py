@@ -10,7 +10,6 @@ from mlplab.cli.compose import initialized, plain, read_flags
 from mlplab.cli.overrides import check_overrides
 from mlplab.cli.terminal import exit_status, log_to_terminal
 from mlplab.config import TrainConfig, parse
-from mlplab.errors import Fault, UserError
 
 
 def describe_command(describe: Callable[[TrainConfig], None], *, conf: Path, name: str, usage: str) -> None:
@@ -21,10 +20,7 @@ def describe_command(describe: Callable[[TrainConfig], None], *, conf: Path, nam
         flags = read_flags(conf, name, usage)
         if flags is None:
             return
-        swept = check_overrides(flags.overrides, multirun=flags.multirun)
-        if flags.multirun:
-            what = "describes one table, not several"
-            raise UserError(Fault(what, ", ".join(swept), remedy="leave out -m"))
+        check_overrides(flags.overrides, multirun=False)
         with initialized(conf, flags, name) as compose:
             cfg = compose(flags.overrides)
             if OmegaConf.is_missing(cfg.data, "target"):

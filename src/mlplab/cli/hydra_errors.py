@@ -64,17 +64,11 @@ def _fault(error: BaseException) -> Fault | None:
     if isinstance(error, MissingMandatoryValue):
         key = str(error.full_key or "").strip()
         return Fault("needs a value", key, remedy=f"set it: {key}=…")
-    if match := re.search(r"An item is already at '([^']+)'", text):
-        return Fault("already exists", match[1], remedy=f"remove the +: {match[1]}=…")
     if match := re.search(r"^Could not override '([^']+)'|config group '([^']+)' does not exist", text):
         return unknown_key(match[1] or match[2])
-    if isinstance(error, MissingConfigException):
-        return Fault(_first_line(error))
-    return (
-        Fault(_first_line(error), str(error.full_key or ""))
-        if isinstance(error, OmegaConfBaseException)
-        else None
-    )
+    if isinstance(error, MissingConfigException | OmegaConfBaseException):
+        return Fault(_first_line(error), str(getattr(error, "full_key", None) or ""))
+    return None
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,15 +14,10 @@ from mlplab.errors import Fault, UserError
 RESUME = "resume"
 """Resumes a run. It is not a key of the configuration."""
 
-
 COLUMNS = "data.columns."
 """Prefix of keys with a column's name: they are in no configuration file and may contain any character."""
 
-
 PATH, TABLE = "data.path", "data=csv"
-
-OWN_CONFIG = ("--config-name", "-cn", "--config-path", "-cp")
-"""Flags that replace mlplab's configuration; the new one may choose a different table."""
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".parquet", ".pq")
 
@@ -46,7 +41,7 @@ def readable(words: Sequence[str]) -> list[str]:
         columns = COLUMNS.rstrip(".")
         read += [f"~{columns}", f"+{columns}=[{pairs}]"]
     keys = [key_of(word) for word in read]
-    if PATH in keys and not {"data", "experiment", RESUME, *OWN_CONFIG}.intersection(keys):
+    if PATH in keys and not {"data", "experiment", RESUME}.intersection(keys):
         read.insert(keys.index(PATH), TABLE)  # next to it: flags must not separate overrides
     return read
 
@@ -73,8 +68,8 @@ def _with_folder_quoted(word: str) -> str:
     return f"{key}={quoted(value)}" if folder and value else word
 
 
-def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, str]:
-    """Checks the overrides; returns the keys with several values, and their overrides.
+def check_overrides(overrides: Sequence[str], *, multirun: bool) -> None:
+    """Checks the overrides.
 
     Raises:
         UserError: if a table's file is given without its key, a key is given twice (Hydra would use the
@@ -90,7 +85,6 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
     with explained():
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     seen: dict[str, str] = {}
-    swept: dict[str, str] = {}
     for override in parsed:
         if override.is_delete():
             continue
@@ -100,7 +94,7 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
             raise UserError(Fault("is given twice", key, found, remedy="remove one of them"))
         seen[key] = line
         if override.is_sweep_override():
-            swept[key], values = line, line.partition("=")[2]
+            values = line.partition("=")[2]
             if getattr(override.value(), "step", 1) == 0:
                 raise UserError(Fault("the step is 0", key, values, remedy="write range(START,STOP,STEP)"))
             if is_of_hydra(line):
@@ -110,7 +104,6 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> dict[str, st
                 remedy = f"to train one run per value, {words}; to pass one list, write '{key}=[{values}]'"
                 remedy = f"to search it, {words}" if override.is_interval_sweep() else remedy
                 raise UserError(Fault("several values for one run", key, values, remedy=remedy))
-    return swept
 
 
 def _table_fault(word: str, *, has_target: bool) -> Fault | None:

@@ -66,8 +66,6 @@ def _resume(overrides: Sequence[str], *, multirun: bool) -> None:
     (resume,) = (line for line in overrides if line.lstrip("+").startswith(f"{RESUME}="))
     parser = OverridesParser.create()
     folder = Path(str(parser.parse_override(resume).value()))
-    if folder == Path():
-        raise UserError(Fault("needs the folder of a run", RESUME, remedy=f"set it: {RESUME}=outputs/…"))
     if multirun or (folder / PLAN_FILE).is_file():
         what = "resumes one run, not several"
         remedy = "to continue a sweep, run its command again with the same name=… (or hydra.sweep.dir=…)"

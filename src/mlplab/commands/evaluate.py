@@ -1,9 +1,7 @@
 """The command evaluate: the scores of trained runs on their own test rows, or on a different file."""
 
-import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +14,7 @@ from mlplab.commands.importance import Importance, compute_importance, write_imp
 from mlplab.console import progress_lines
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
-from mlplab.files import replacing
+from mlplab.files import write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.folder import finite
 from mlplab.runs.scores import Scores
@@ -34,14 +32,11 @@ class EvaluationResult:
     """Scores of runs, of their ensemble if there are several, and of the baselines.
 
     Attributes:
-        rows: the number of rows.
-        runs: the scores of each run.
         networks: the number of networks of all runs.
         part: `test`, or `all` if some of the rows were in training or validation.
         classes: the classes of the target; empty for regression.
-        confusion: for classes, the number (or weight) of rows by true and predicted class; None if the runs
-            have different test rows.
-        importance: which columns matter, if that was requested.
+        confusion: the number (or weight) of rows by true and predicted class; None for regression, or if the
+            runs have different test rows.
     """
 
     source: str
@@ -104,10 +99,9 @@ def evaluate(
         run: the folder of a run or a sweep, or the file of a chosen ensemble.
         path: a CSV or Parquet file with the target; None: the runs' own test rows.
         runs: which runs of a sweep, as in `load`.
-        training_rows: `exclude` leaves out rows of the file that were in training or validation; `include`
-            keeps them.
-        importance: whether to compute which columns matter for the ensemble, too; of a folder, writes
-            `importance.json` and a figure.
+        training_rows: whether to keep rows of the file that were in training or validation.
+        importance: whether to compute which columns matter, too; of a folder, writes `importance.json` and a
+            figure.
 
     Raises:
         UserError: if there is no finished run, if the data do not match the network's columns or have
@@ -118,8 +112,7 @@ def evaluate(
     include = training_rows == "include"
     result = score(ensemble, DataCache(), path, include=include, importance=importance)
     if run.is_dir():
-        with replacing(run / EVALUATION_FILE) as partial:
-            partial.write_text(json.dumps(result.plain(), indent=2) + "\n", encoding="utf-8")
+        write_json(run / EVALUATION_FILE, result.plain())
         if result.importance:
             write_importance(run, result.importance, ensemble)
     return result
@@ -133,12 +126,7 @@ def score(
     include: bool = False,
     importance: bool = False,
 ) -> EvaluationResult:
-    """Scores runs and their ensemble, as in `evaluate`.
-
-    Args:
-        cache: the tables of the runs.
-        include: whether to keep rows of the file that were in training or validation.
-    """
+    """Scores runs and their ensemble, as in `evaluate`."""
     runs, part = ensemble.runs, "test"
     if path:
         rows, any_seen = rows_of_file(ensemble, path, include=include)
@@ -207,25 +195,16 @@ def own_data(run: TrainedRun, cache: DataCache) -> RunData:
         UserError: if they are not available, or have changed.
     """
     remedy = f"{run.folder} was trained on it; to evaluate on a different file: data.path=…"
+    logger = logging.getLogger("mlplab.data.infer")
+    logger.setLevel(logging.ERROR)  # training has already warned of the columns
     try:
-        with _without_reading_warnings():
-            data = cache.data(run.config)
+        data = cache.data(run.config)
     except UserError as error:
         raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
+    finally:
+        logger.setLevel(logging.NOTSET)
     data.check_unchanged(run.table, remedy, order=False)
     return data
-
-
-@contextmanager
-def _without_reading_warnings() -> Iterator[None]:
-    """Silences warnings about the columns of the training table, which training has already logged."""
-    logger = logging.getLogger("mlplab.data.infer")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _baselines_on_file(run: TrainedRun, rows: EvaluationRows, cache: DataCache) -> dict[str, Scores]:

@@ -9,14 +9,13 @@ import polars as pl
 import torch
 from jaxtyping import Bool, Float, Float64
 
-from mlplab.console import progress_lines
+from mlplab.console import counted_lines, progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.class_labels import class_numbers
 from mlplab.data.io.discovery import opened
-from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
-from mlplab.data.load_table import csv_options, spec_of
+from mlplab.data.load_table import csv_options, table_spec
 from mlplab.data.new_data import FrameTransformer, check_columns
 from mlplab.data.parse import cells_of, is_text, parse_float, parse_str
 from mlplab.data.schema import Schema
@@ -38,11 +37,9 @@ class EvaluationRows:
 
     Attributes:
         source: what they are, in words.
-        schema: that of the run.
         numbers: their numbers in the table or file.
         x: features by the schema.
         y: targets in their own units, or numbers of classes.
-        weight: the weight of each row; None: all equal.
     """
 
     source: str
@@ -87,8 +84,7 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
 def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[EvaluationRows, bool]:
     """The rows of a file, and whether some of them were in training or validation of any run.
 
-    Args:
-        include: whether rows that were in training or validation are evaluated, too.
+    Such rows are left out unless `include`.
     """
     first, schema = ensemble.runs[0], ensemble.schema
     with opened(path, csv_options(first.config.data)) as source:
@@ -117,7 +113,7 @@ def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[Evalu
 def _read(source: Source) -> pl.DataFrame:
     """All rows of a file, of which there must be one at least."""
     frames = list[pl.DataFrame]()
-    with row_progress(f"reading {source.where}") as count:
+    with counted_lines(f"reading {source.where}", "rows") as count:
         for frame in source.blocks(BLOCK):
             frames.append(frame)
             count(sum(map(len, frames)))
@@ -138,7 +134,7 @@ def _targets_and_weight(
     weights = [schema.weight] if schema.weight and schema.weight in frame.columns else []
     if schema.weight and not weights:
         log.warning("%s: has no weight column '%s': all rows get equal weight", source.where, schema.weight)
-    optional = schema.targets if spec_of(run.config.data).drop_missing_targets else ()
+    optional = schema.targets if table_spec(run.config).drop_missing_targets else ()
     columns = []
     for name in (*schema.targets, *weights):
         cells, is_class = cells_of(frame, name), bool(schema.classes) and name in schema.targets

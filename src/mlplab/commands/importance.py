@@ -1,6 +1,5 @@
 """The command evaluate with `importance=true`: which columns matter for predictions. Imports no torch yet."""
 
-import json
 import logging
 import math
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from mlplab.console import counted_lines, print_line
 from mlplab.errors import Fault, UserError
-from mlplab.files import replacing
+from mlplab.files import write_json
 from mlplab.runs.trained.chosen_ensemble import IMPORTANCE_FILE
 
 if TYPE_CHECKING:
@@ -45,12 +44,8 @@ class Importance:
     Attributes:
         source: the rows in words.
         part: `test`, or `all` if some of the rows were in training or validation.
-        targets: what is predicted.
-        metric: the name of the error: `rmse` or `log_loss`.
-        error: its value before any shuffling.
-        rows: the number of rows that were used.
-        all_rows: the number of rows from which they were drawn.
-        repeats: the number of shuffles of each column.
+        error: the value of the metric (`rmse` or `log_loss`) before any shuffling.
+        rows: the number of rows that were drawn from `all_rows`.
         columns: the most important first.
         runs: the names of the runs, relative to the folder that contains them.
     """
@@ -87,10 +82,6 @@ def compute_importance(ensemble: "Ensemble", data: Sequence["EvaluationRows"], p
 
     Rows with weight 0 are left out. Rows are drawn, and columns shuffled, by the seed of the first run.
 
-    Args:
-        data: the rows of each run.
-        part: `test`, or `all` if some of the rows were in training or validation.
-
     Raises:
         UserError: if the runs have different rows, if all rows have weight 0, or a prediction is not finite.
     """
@@ -113,8 +104,7 @@ def compute_importance(ensemble: "Ensemble", data: Sequence["EvaluationRows"], p
     weight = None if first.weight is None else first.weight[rows]
     metric = "log_loss" if schema.classes else "rmse"
     error = error_of(metric, first.y[rows], weight, len(schema.classes))
-    progress = f"importance: %s of {len(schema.inputs):,} columns"
-    with counted_lines(log.info, lambda done: progress % f"{done:,}") as counter:
+    with counted_lines("importance", f"of {len(schema.inputs):,} columns") as counter:
         base, columns = permutation_importance(ensemble, first.x[rows], error, repeats, counter)
     return Importance(
         source=first.source,
@@ -136,9 +126,7 @@ def write_importance(folder: Path, importance: Importance, ensemble: "Ensemble")
 
     runs = (run.folder for run in ensemble.runs)  # as the report names them
     names = (run.relative_to(folder).as_posix() if run != folder else run.resolve().name for run in runs)
-    content = asdict(replace(importance, runs=tuple(names)))
-    with replacing(folder / IMPORTANCE_FILE) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / IMPORTANCE_FILE, asdict(replace(importance, runs=tuple(names))))
     targets = importance.targets
     error = f"RMSE in units of {targets[0]}" if len(targets) == 1 else f"mean RMSE of {len(targets)} targets"
     if ensemble.schema.classes:

@@ -15,9 +15,9 @@ from typing import IO
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from mlplab.console import counted_lines
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.data.io.discovery import is_parquet, opened
-from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options
 from mlplab.data.new_data import check_columns
@@ -53,14 +53,12 @@ def predict(
 
     Args:
         run: the folder of a run or a sweep, or the file of a chosen ensemble.
-        source: a CSV or Parquet file, or `-` for CSV from standard input.
-        output: a CSV or Parquet file, or `-` for CSV to standard output.
+        source: a CSV or Parquet file, or `-` for CSV from standard input; as is `output`.
         runs: which runs of a sweep, as in `load`.
         threshold: the probability from which the second of two classes is predicted; None: the more likely.
         spread: whether to add columns that say how far the networks disagree.
         overwrite: whether `output` may exist.
-        escape_formulas: whether to put a ' before text in CSV that a spreadsheet would interpret as a
-            formula.
+        escape_formulas: whether to put a ' before text in CSV that a spreadsheet would take for a formula.
 
     Returns:
         The number of rows.
@@ -87,7 +85,7 @@ def predict(
         frames = (frame for frame in rows.blocks(ROWS_IN_MEMORY) if frame.height)
         if (beginning := next(frames, None)) is None:
             raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
-        count = contexts.enter_context(row_progress("predicting"))
+        count = contexts.enter_context(counted_lines("predicting", "rows"))
         done = 0
 
         def written() -> Iterator[tuple[pl.DataFrame, Collection[str]]]:
@@ -123,13 +121,10 @@ def _check_output(output: str, *, overwrite: bool) -> None:
 
 
 def _check_threshold(threshold: float, schema: Schema) -> None:
-    where = f"threshold={threshold:g}"
     if len(schema.classes) != 2:
+        what, where = "has a meaning only for two classes", f"threshold={threshold:g}"
         found = f"{len(schema.classes)} classes" if schema.classes else "a number as target"
-        raise UserError(Fault("has a meaning only for two classes", where, found, remedy="remove it"))
-    if not 0 <= threshold <= 1:
-        remedy = "give the probability from which the second class is predicted"
-        raise UserError(Fault("out of range", where, expected="0 to 1", remedy=remedy))
+        raise UserError(Fault(what, where, found, remedy="remove it"))
 
 
 def _check_writable(rows: Source, added: Collection[str], output: str) -> None:

@@ -3,7 +3,6 @@
 import math
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
@@ -42,13 +41,8 @@ def command_line(name: str, words: Sequence[str]) -> str:
 
 def tensorboard_command(folder: Path) -> str:
     """The command that shows the curves in a folder, as typed in the current folder."""
-    if _started_by_uv():
-        program = [*UV_RUN, "tensorboard"]
-    elif shutil.which("tensorboard"):
-        program = ["tensorboard"]
-    else:  # the environment is not activated
-        program = [sys.orig_argv[0], "-m", "tensorboard.main"]
-    return shlex.join([*program, "--logdir", str(inside(folder))])
+    runner = UV_RUN if _started_by_uv() else []
+    return shlex.join([*runner, "tensorboard", "--logdir", str(inside(folder))])
 
 
 def _started_by_uv() -> bool:
@@ -57,7 +51,7 @@ def _started_by_uv() -> bool:
 
 def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "test") -> RichTable:
     """A row of scores for each name; a dash if a score is not finite."""
-    metrics = _metrics_among(next(iter(rows.values())))
+    metrics = metrics_among(next(iter(rows.values())))
     table = RichTable(title, *(name.replace("_", chr(10)) for name in metrics))
     for name, scores in rows.items():
         cells = (format_score(scores[metric], metric) for metric in metrics)
@@ -65,13 +59,9 @@ def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "te
     return table
 
 
-NETWORK = "this network"
-"""The name of a run's single network beside its baselines."""
-
-
 def network_name(members: int) -> str:
     """The name of a run with that many networks beside its baselines."""
-    return NETWORK if members == 1 else f"ensemble of {members}"
+    return "this network" if members == 1 else f"ensemble of {members}"
 
 
 def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]) -> RichTable:
@@ -101,7 +91,7 @@ def main_scores(metrics: Mapping[str, Any], part: str = "test") -> dict[str, dic
     Args:
         part: `test`, or `val`, on which only the network (or ensemble) is scored.
     """
-    names, members = _metrics_among(metrics, f"{part}/"), metrics.get("members", 1)
+    names, members = metrics_among(metrics, f"{part}/"), metrics.get("members", 1)
     prefixes = {network_name(members): ""}
     if members > 1:
         prefixes["its networks (mean)"] = "members/"
@@ -113,9 +103,9 @@ def main_scores(metrics: Mapping[str, Any], part: str = "test") -> dict[str, dic
     }
 
 
-def _metrics_among(scores: Container[str], prefix: str = "") -> tuple[str, ...]:
-    """The metrics of classes or of numbers, whichever these scores have."""
-    return next(metrics for metrics in (CLASSIFICATION, REGRESSION) if f"{prefix}{metrics[0]}" in scores)
+def metrics_among(scores: Container[str], prefix: str = "") -> tuple[str, ...]:
+    """The metrics of classes or of numbers, whichever these scores have; empty if neither."""
+    return next((names for names in (CLASSIFICATION, REGRESSION) if f"{prefix}{names[0]}" in scores), ())
 
 
 def format_score(value: float | None, metric: str) -> str:

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION
-from mlplab.console import plural
+from mlplab.console import first_few, plural
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
@@ -20,7 +20,7 @@ from mlplab.runs.compare.ranking import SPLIT_KEYS, configurations, score
 from mlplab.runs.compare.run_result import RUN, RunResult, read_run, trials_in_order
 from mlplab.runs.compare.same_table import by_table, is_classification, table_title
 from mlplab.runs.compare.varying_keys import common_monitor, varying_keys, without_repeats
-from mlplab.runs.discovery import is_compatible, runs_in
+from mlplab.runs.discovery import runs_in
 
 MOST_TRIALS = 20
 """Trials of a search that are shown, unless all are asked for."""
@@ -41,7 +41,7 @@ class Results:
     Attributes:
         title: their table and its target.
         by: the columns that name a row: keys of the configuration, and `run`.
-        metrics: the validation metric by which runs are compared, and the test metrics.
+        metrics: as in `compared_metrics`.
         frame: a row for each configuration. After the columns of `by`: the number of finished `runs`, what
             the scores are averaged `over`, how many runs are `not done`, and `PARTS` of each metric.
         notes: lines below a table.
@@ -58,12 +58,12 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     """Reads the runs in the given folders, without repeats; those of a search with all trials, in order.
 
     Raises:
-        UserError: if there are no runs.
+        UserError: if there is no run that can be read.
     """
     paths = {run.resolve(): run for folder in folders for run in runs_in(folder)}  # without repeats
-    if other := [run for run in paths.values() if not is_compatible(run)]:
-        log.warning("left out runs of a different version of mlplab: %s", listed(map(str, other), 3))
-    read = [read_run(run) for run in paths.values() if run not in other or len(other) == len(paths)]
+    read, notes = read_all(paths.values())
+    for note in notes:
+        log.warning("%s", note)
     runs = trials_in_order(read) or without_repeats(read)
     if repeats := len(read) - len(runs):
         what = "left out %d of %d runs: same configuration and seed as another run"
@@ -71,14 +71,30 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     return runs
 
 
+def read_all(folders: Iterable[Path]) -> tuple[list[RunResult], list[str]]:
+    """Reads runs; returns also sentences about those that are damaged or of another version, and left out.
+
+    Raises:
+        UserError: if no run can be read.
+    """
+    runs: list[RunResult] = []
+    faults: list[Fault] = []
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except UserError as error:
+            faults += error.faults
+    if not runs:
+        raise UserError(*faults)
+    return runs, first_few([f"left out, because it cannot be read: {fault.sentence()}" for fault in faults])
+
+
 def results_by_table(
     runs: Sequence[RunResult], by: Sequence[str] | None = None, sort: str | None = None
 ) -> list[Results]:
-    """The results of each table, target and task apart.
+    """The results of each table, target and task apart, as `results_of_table`.
 
-    Args:
-        by: as in `results_of_table`; keys that the runs of a table do not have are left out.
-        sort: as there; a table without this metric is sorted by its validation metric.
+    Of `by` and `sort`, each table takes what its runs have.
 
     Raises:
         UserError: if a key or metric is unknown.
@@ -92,8 +108,7 @@ def results_by_table(
     results = []
     for table in by_table(runs):
         known = {RUN, *(key for run in table for key in run.config)}
-        table_by = None if by is None else [key for key in by if key in known]
-        results.append(results_of_table(table, table_by, sort))
+        results.append(results_of_table(table, by and [key for key in by if key in known], sort))
     return results
 
 
@@ -139,10 +154,9 @@ def results_of_table(
 
 
 def results_of_search(trials: Sequence[RunResult], sort: str | None = None) -> Results:
-    """The best finished trials of a search, or the others if none has finished; the notes count all trials.
+    """The best finished trials of a search, or with `sort` all; the others if none has finished.
 
-    Args:
-        sort: as in `results_of_table`: shows all finished trials, in this order.
+    The notes count all trials.
     """
     results = results_of_table(trials, [RUN, *varying_keys(trials)], sort)
     done = results.frame.filter(pl.col("runs") > 0)
@@ -168,11 +182,7 @@ def compared_metrics(runs: Sequence[RunResult]) -> tuple[str, ...]:
 
 
 def scores_of(runs: Sequence[RunResult], metrics: Sequence[str], prefix: str = "") -> dict[str, float]:
-    """The scores of runs by column of a table.
-
-    Args:
-        prefix: before the names of the metrics; `linear/` for those of this baseline.
-    """
+    """The scores of runs by column of a table; with the prefix `linear/`, those of this baseline."""
     return {
         name + part: value
         for name in metrics

@@ -29,11 +29,7 @@ Row = Mapping[str, Any]
 
 
 class _Column(NamedTuple):
-    """A column of a table.
-
-    Attributes:
-        least: the least width, if longer cells may be wrapped.
-    """
+    """A column of a table; cells that are longer than the least width, if there is one, may be wrapped."""
 
     header: str
     cells: list[str]
@@ -52,11 +48,8 @@ def results_table(
     """A row for each configuration, with what fits in the width.
 
     Keys have short names, and a column each if they fit beside two metrics, else one for all. Those that are
-    null or the same in all rows are left out, as are standard errors and then the last metrics.
-
-    Args:
-        label: the name of the column for all keys, if they are to have one.
-        baselines: below the configurations, if there is a label.
+    null or the same in all rows are left out, as are standard errors and then the last metrics. With a label,
+    all keys have one column of that name, and there may be baselines below the configurations.
     """
     configurations = results.frame.to_dicts()
     rows = [*configurations, *baselines]

@@ -41,11 +41,9 @@ class Choice:
     """A chosen ensemble.
 
     Attributes:
-        file: its file.
         weights: the weight of each chosen run, by name; the best single run comes first.
         metric: the name of the metric by which the runs were chosen: the one that they monitor, if possible.
-        best: the score of the best single run on the validation rows.
-        chosen: that of the ensemble.
+        best: the score of the best single run on the validation rows; `chosen` is that of the ensemble.
         result: the scores on the test rows; of the runs, the best single run comes first.
     """
 
@@ -68,9 +66,6 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
     The runs are chosen by `greedy_selection` on the validation rows. The test rows only score the result.
     The file can be used in place of a run's folder. An earlier choice is replaced.
 
-    Args:
-        cache: may have read the tables already.
-
     Raises:
         UserError: if the folder is not a sweep's, or its runs have different tables, targets or splits.
     """
@@ -85,9 +80,7 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
     cache = cache or DataCache()
     data = own_data(runs[0], cache)
     predicted = [_validation_predictions(run, own_data(run, cache)) for run in runs]
-    rows = reduce(
-        np.intersect1d, [validated for validated, _ in predicted]
-    )  # ensembles have more than others
+    rows = reduce(np.intersect1d, [validated for validated, _ in predicted])  # ensembles have more rows
     if not len(rows):
         what, remedy = "the runs have no validation rows in common", "choose among runs with one split"
         raise UserError(Fault(what, str(sweep), remedy=remedy))
@@ -133,11 +126,7 @@ def print_choice(choice: Choice, console: Console) -> None:
 
 
 def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
-    """Checks that the tables and splits of all runs have the same content.
-
-    Raises:
-        UserError: otherwise, with the first difference.
-    """
+    """Raises `UserError`, with the first difference, unless all runs have the same table and split."""
     first = runs[0]
     for run in runs[1:]:
         differing = [key for key in ("sha256", *PARTS) if run.table.get(key) != first.table.get(key)]

@@ -45,12 +45,9 @@ class Mlp(Section):
 
     @model_validator(mode="after")
     def _has_layers_to_skip(self) -> "Mlp":
-        if self.hidden == "auto":
-            return self
-        if self.residual and not any(a == b for a, b in pairwise(self.hidden)):
-            raise ValueError(
-                f"residual=true needs two adjacent hidden layers of equal width; hidden is {self.hidden}"
-            )
+        if self.residual and self.hidden != "auto" and not any(a == b for a, b in pairwise(self.hidden)):
+            what = "residual=true needs two adjacent hidden layers of equal width"
+            raise ValueError(f"{what}; hidden is {self.hidden}")
         return self
 
 

@@ -9,7 +9,7 @@ import vl_convert
 
 from mlplab.figures import FIGURES, IMPORTANCE
 from mlplab.figures.style import ON_PAPER, Figure
-from mlplab.files import replacing
+from mlplab.files import read_json, replacing
 
 SPECIFICATION, IMAGE = ".vl.json", ".png"
 """How the names of the two files of a figure end."""
@@ -29,10 +29,10 @@ def write_figures(folder: Path, charts: Mapping[str, Figure]) -> dict[str, bytes
     figures = folder / FIGURES
     figures.mkdir(exist_ok=True)
     for name, specification in specifications.items():
-        with replacing(figures / f"{name}{SPECIFICATION}", synced=False) as partial:
-            partial.write_text(json.dumps(specification, separators=(",", ":")), encoding="utf-8")
-        with replacing(figures / f"{name}{IMAGE}", synced=False) as partial:
-            partial.write_bytes(images[name])
+        text = json.dumps(specification, separators=(",", ":"))
+        for ending, content in ((SPECIFICATION, text.encode()), (IMAGE, images[name])):
+            with replacing(figures / f"{name}{ending}", synced=False) as partial:
+                partial.write_bytes(content)
     return images
 
 
@@ -44,15 +44,9 @@ def is_drawn(folder: Path) -> bool:
 
 def read_figures(folder: Path) -> dict[str, dict[str, Any]]:
     """The Vega-Lite specifications in `folder/figures` by name; damaged files are left out."""
-    figures = {}
-    for path in sorted((folder / FIGURES).glob(f"*{SPECIFICATION}")):
-        try:
-            content = json.loads(path.read_bytes())
-        except ValueError:
-            continue
-        if isinstance(content, dict):
-            figures[path.name.removesuffix(SPECIFICATION)] = content
-    return figures
+    paths = sorted((folder / FIGURES).glob(f"*{SPECIFICATION}"))
+    figures = {path.name.removesuffix(SPECIFICATION): read_json(path) for path in paths}
+    return {name: figure for name, figure in figures.items() if figure}
 
 
 def image(specification: dict[str, Any]) -> bytes:

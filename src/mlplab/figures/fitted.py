@@ -38,10 +38,8 @@ def fitted(
 
     Args:
         columns: their names.
-        target: the name of the target.
         classes: the classes of the target; empty for regression.
-        grid: the values of the columns.
-        predicted: the target at these values, or the probability of each class.
+        predicted: the target at the values of the grid, or the probability of each class.
         x: the columns of some rows.
         y: the target of these rows, or the number of the class.
     """

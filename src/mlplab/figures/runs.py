@@ -35,9 +35,6 @@ KINDS = {
 OUTLIER = 4
 """How many times as far from the best as the median score the worst may be, and be on the axis."""
 
-MOST_BARS = 20
-"""Hyperparameters that are shown at most."""
-
 
 @dataclass(frozen=True)
 class RunPoint:
@@ -60,12 +57,7 @@ class RunPoint:
 
 
 def history(trials: Sequence[RunPoint], metric: str, best: str) -> Figure:
-    """The metric of each trial of a search in their order, and the best so far.
-
-    Args:
-        trials: in the order of the search; at least one with a score.
-        best: the name of the best trial, which is large.
-    """
+    """The metric of each trial of a search in their order, and the best so far. The best trial is large."""
     x = alt.X(
         "order:Q", title="trial", axis=alt.Axis(format=",d", tickMinStep=1), scale=alt.Scale(nice=False)
     )
@@ -86,12 +78,7 @@ def history(trials: Sequence[RunPoint], metric: str, best: str) -> Figure:
 
 
 def score_over(key: str, runs: Sequence[RunPoint], metric: str, best: str) -> Figure:
-    """The metric of each run over one key. Without those that were pruned, bad values would look rare.
-
-    Args:
-        runs: with values of the key; at least one with a score.
-        best: the name of the best run of the best configuration, which is large.
-    """
+    """The metric of each run over one key. Without those that were pruned, bad values would look rare."""
     x = x_of_key(key, [run.values[key] for run in runs])
     dots, _, notes = _dots(runs, x, metric, best, key)
     title, description = f"{metric} over {key}", f"Points: {metric} of each run over its value of {key}"
@@ -156,13 +143,8 @@ def _dots(
 
 
 def hyperparameter_importance(importance: Mapping[str, float], metric: str, trials: int) -> Figure:
-    """Bars of the importance of hyperparameters, the most important first.
-
-    Args:
-        importance: the share of each, by name.
-        trials: the number of finished trials that it was computed from.
-    """
-    ordered = sorted(importance.items(), key=lambda item: -item[1])[:MOST_BARS]
+    """Bars of the importance of hyperparameters (shares), computed from a number of finished trials."""
+    ordered = sorted(importance.items(), key=lambda item: -item[1])
     subtitle = [
         f"what sets the best of {trials:,} finished trials apart (PED-ANOVA): how much each key matters,",
         "not which values are good, nor which keys act together; with few trials, small shares are chance",

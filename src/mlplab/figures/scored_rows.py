@@ -32,10 +32,8 @@ class ScoredRows:
     """Test rows, a target of theirs, and the predictions of models.
 
     Attributes:
-        target: its name.
         rows: numbers of the rows in the table, counted from 1.
         total: the number of all test rows.
-        weight: the weight of each row in means.
         actual: the target, or the number of the class.
         predictions: by the name of the model, `THIS` first: of the target, or the probability of each class.
         classes: empty for regression.
@@ -97,9 +95,7 @@ def error_by_part(
 ) -> Figure | None:
     """The parts with the largest mean error, as bars beside the mean of all rows; None if all are too small.
 
-    Args:
-        errors: of each row.
-        error: the name of their mean, with its unit.
+    `error` is the name of the mean of `errors`, with its unit.
     """
     weight = scored.weight
     parts = [

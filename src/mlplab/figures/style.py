@@ -102,12 +102,7 @@ def framed(
     description: str,
     size: tuple[int, int] = (WIDTH, HEIGHT),
 ) -> Figure:
-    """Layers as one figure.
-
-    Args:
-        description: for people who do not see it.
-        size: width and height in pixels, without axes.
-    """
+    """Layers as one figure; the description is for people who do not see it."""
     words = alt.Title(title, subtitle=subtitle)
     return alt.layer(*layers, title=words, description=description, width=size[0], height=size[1])
 
@@ -115,12 +110,9 @@ def framed(
 def bar_chart(
     rows: Sequence[Mapping[str, Any]], x: alt.X, *layers: Callable[[alt.Chart], Any], **words: Any
 ) -> Figure:
-    """A horizontal bar for each row, in their order, beside its `name`.
+    """A horizontal bar of length `x` for each row, in their order, beside its `name`.
 
-    Args:
-        x: the lengths of the bars.
-        layers: further marks, each made of the chart of the bars.
-        words: as in `framed`.
+    Further marks are made of the chart of the bars.
     """
     names = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=340))
     tooltip = [f"{key}:{'Q' if isinstance(value, float) else 'N'}" for key, value in rows[0].items()]

@@ -126,7 +126,7 @@ class Preprocessing(nn.Module):
 
     Args:
         targets: number of targets.
-        statistics: float64, by their field names in `mlplab.data.statistics.Statistics`. With a log target,
+        statistics: float64, by their names in `mlplab.data.statistics.member_statistics`. With a log target,
             `y_mean` and `y_std` are those of the logarithm. None: the state must be loaded later.
         classes: number of the target's classes; 0 for regression.
         class_weight: the weight of each class in the loss; None if all are 1.

@@ -11,7 +11,7 @@ import yaml
 
 from mlplab.errors import Fault, UserError, listed
 
-COMPATIBLE = "0.10"
+COMPATIBLE = "0.11"
 """Version of mlplab (major, minor) whose run folders can be read; a comment in `config.yaml` names it."""
 
 DEPTH = 3
@@ -102,12 +102,6 @@ def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
         reason = "it is not YAML" if isinstance(error, yaml.YAMLError) else str(error)
         raise UserError(Fault(f"is damaged: {reason}", str(path))) from error
     return content
-
-
-def is_compatible(folder: Path) -> bool:
-    """Whether this version of mlplab can read a run's folder."""
-    with (folder / "config.yaml").open("rb") as file:
-        return _version(file.readline()) == COMPATIBLE
 
 
 def _version(text: bytes) -> str:

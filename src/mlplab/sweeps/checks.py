@@ -31,11 +31,7 @@ class ComposedRun:
 
 @dataclass(frozen=True)
 class RefusedRun:
-    """A run of a sweep that cannot be trained.
-
-    Args:
-        values: its configuration; empty if it could not be composed.
-    """
+    """A run of a sweep that cannot be trained; `values` is empty if it could not be composed."""
 
     folder: Path
     values: Mapping[str, Any]
@@ -78,13 +74,7 @@ def initial_run(run: ComposedRun | Run) -> str | None:
 def check_runs(
     runs: Sequence[ComposedRun | RefusedRun], cache: DataCache
 ) -> tuple[list[Run], list[RefusedRun]]:
-    """Reads and splits the tables of a sweep's runs, and refuses the runs for which that fails.
-
-    Args:
-        cache: stores the tables and splits.
-
-    Returns:
-        The runs, resolved, and those that are refused.
+    """Reads and splits the tables of a sweep's runs; returns the runs, resolved, and those that are refused.
 
     Raises:
         UserError: if all runs are refused, or their losses cannot be compared.
@@ -110,11 +100,7 @@ def check_runs(
 
 
 def check_same_loss(runs: Sequence[ComposedRun] | Sequence[Run]) -> None:
-    """Checks that the runs of each table can be ranked if all monitor `val/loss`.
-
-    Raises:
-        UserError: if their losses differ.
-    """
+    """Raises `UserError` if all runs monitor `val/loss`, and the losses of some table's runs differ."""
     if {run.config.monitor for run in runs} != {"val/loss"}:
         return
     for table in by_table([RunResult(run.folder, dict(flat(run.config.plain())), {}) for run in runs]):
@@ -126,11 +112,7 @@ def check_same_loss(runs: Sequence[ComposedRun] | Sequence[Run]) -> None:
 
 
 def check_installed(engine: Engine) -> None:
-    """Checks that the package of an engine is installed.
-
-    Raises:
-        UserError: if it is not.
-    """
+    """Raises `UserError` if the package of an engine is not installed."""
     package = {"local": "", "slurm": "submitit", "ray": "ray"}[engine.name]
     if package and find_spec(package) is None:
         remedy = f"install it: uv sync --extra {engine.name}, or pip install -e '.[{engine.name}]'"

@@ -24,24 +24,20 @@ def draw_sweep(
     """Draws each finished run with `figures=all`, and of those with `figures=auto` the best.
 
     That is the best run of the best configuration, by the validation metric. A run that has figures is not
-    drawn again, and one without test scores not at all. The figures of the sweep itself compare its runs.
-
-    Args:
-        root: the sweep's folder.
-        cache: may have read the tables already.
-        best_trial: of a search, which has figures of its own.
+    drawn again, and one without test scores not at all. The figures of the sweep itself compare its runs; a
+    search with its best trial has figures of its own.
     """
     asked = [run for run in runs if run.done and run.config.get("figures") in ("auto", "all")]
     if not asked:
         return
     with heavy_imports():
-        from mlplab.commands.report.charts import sweep_charts
+        from mlplab.commands.report.charts import comparison_charts
         from mlplab.commands.report.comparison import compared
         from mlplab.figures.files import is_drawn, write_figures
         from mlplab.runs.draw_figures import draw_finished, warn_if_failing
     with warn_if_failing(root):
-        comparisons = compared(root, asked)
-        best = {comparison.best[0].folder for comparison in comparisons}
+        comparisons = compared(root, runs)
+        best = {comparison.best[0].folder for comparison in comparisons if comparison.best}
         tested = [run for run in asked if has_test_scores(run.metrics)]
         wanted = [run.folder for run in tested if run.config["figures"] == "all" or run.folder in best]
         missing = [folder for folder in wanted if not is_drawn(folder)]
@@ -50,5 +46,5 @@ def draw_sweep(
             for folder in missing:
                 draw_finished(folder, cache)
                 done += 1
-            if charts := sweep_charts(root, runs if best_trial else asked, best_trial):
-                write_figures(root, charts)
+        if len(comparisons) == 1 and (charts := comparison_charts(comparisons[0], best_trial)):
+            write_figures(root, charts)

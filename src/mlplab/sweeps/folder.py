@@ -1,11 +1,9 @@
 """The folder of a sweep, and its files. Imports no torch."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from mlplab.errors import Fault, UserError
-from mlplab.files import LOCK, PART, replacing
+from mlplab.files import LOCK, PART, read_json, write_json
 from mlplab.runs.discovery import DEPTH, runs_below
 from mlplab.runs.resume import is_incomplete
 from mlplab.runs.trained.chosen_ensemble import is_written_later
@@ -26,8 +24,8 @@ STACKS = "stacks"
 """Folder with the training states of unfinished stacks."""
 
 
-def check_sweep_folder(root: Path) -> None:
-    """Checks that a folder is new, empty, or a sweep's.
+def check_sweep_folder(root: Path, *, searches: bool) -> None:
+    """Checks that a folder is new, empty, or a sweep's: of a search if it searches, else of a grid.
 
     Raises:
         UserError: otherwise.
@@ -40,22 +38,15 @@ def check_sweep_folder(root: Path) -> None:
     is_sweep = names & {PLAN_FILE, STUDY_FILE} or all(
         name in (STACKS, SLURM, LOCK) or is_written_later(name) or _is_of_a_run(root / name) for name in names
     )
+    what, has_study = "", STUDY_FILE in names
     if root.is_file() or not is_sweep:
-        remedy = "choose a different folder: name=…"
-        raise UserError(Fault("exists and is not empty", str(root), remedy=remedy))
-
-
-def check_kind(root: Path, *, searches: bool) -> None:
-    """Checks that a new search is in a folder without runs, and a grid in one without a search.
-
-    Raises:
-        UserError: otherwise.
-    """
-    has_study, remedy = (root / STUDY_FILE).is_file(), "choose a different folder: name=…"
-    if has_study and not searches:
-        raise UserError(Fault("is the folder of a search", str(root), remedy=remedy))
-    if searches and not has_study and any(runs_below(root, DEPTH - 1)):
-        raise UserError(Fault("contains runs that are not of a search", str(root), remedy=remedy))
+        what = "exists and is not empty"
+    elif has_study and not searches:
+        what = "is the folder of a search"
+    elif searches and not has_study and names and any(runs_below(root, DEPTH - 1)):
+        what = "contains runs that are not of a search"
+    if what:
+        raise UserError(Fault(what, str(root), remedy="choose a different folder: name=…"))
 
 
 def _is_of_a_run(folder: Path) -> bool:
@@ -65,28 +56,18 @@ def _is_of_a_run(folder: Path) -> bool:
 
 def read_stacks(path: Path) -> list[list[Path]]:
     """The folders of each stack's runs in a saved plan; empty if there is none."""
-    stacks = _read(path, "stacks")
     try:
-        return [[path.parent / str(name) for name in stack] for stack in stacks if stack]
-    except TypeError:
+        return [[path.parent / str(name) for name in stack] for stack in read_json(path)["stacks"] if stack]
+    except (KeyError, TypeError):
         return []
 
 
 def write_total(root: Path, trials: int | None) -> None:
     """Writes how many trials a search was asked for; None: as many as there is time for."""
-    with replacing(root / SEARCH_FILE) as partial:
-        partial.write_text(json.dumps({"trials": trials}) + "\n", encoding="utf-8")
+    write_json(root / SEARCH_FILE, {"trials": trials})
 
 
 def read_total(root: Path) -> int | None:
     """How many trials a search was asked for, if that is known."""
-    trials = _read(root / SEARCH_FILE, "trials")
+    trials = read_json(root / SEARCH_FILE).get("trials")
     return trials if isinstance(trials, int) else None
-
-
-def _read(path: Path, key: str) -> Any:
-    """A value in a JSON file; None if it is not there, or the file is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))[key]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.files import remove_partial_files
+from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import Metrics, record_failure
 from mlplab.runs.resume import FINAL, check_same_config, has_ended, was_started
@@ -29,16 +31,11 @@ log = logging.getLogger(__name__)
 
 def launch(
     runs: Sequence[Run], refused: Sequence[RefusedRun], root: Path, cache: DataCache, engine: Engine
-) -> dict[Path, Metrics]:
-    """Trains the runs of a sweep; returns the metrics of each by its folder, as in its metrics.json.
+) -> dict[Path, RunResult]:
+    """Trains the runs of a sweep; returns the result of each by its folder.
 
     If a run is refused or fails, this is recorded in its folder and does not affect the others. Runs that
     have ended are not repeated, but tested if that was left out; runs that were started are resumed.
-
-    Args:
-        runs: the runs, checked by `check_runs`.
-        root: the sweep's folder.
-        cache: the tables and splits of the runs.
 
     Raises:
         UserError: if all runs are refused (no files are written then), or the engine cannot train them.
@@ -71,15 +68,15 @@ def launch(
                 log.info("%s", stack.finished_message)
     else:
         drive(stacks, engine, plan.workers)
-    metrics = {run.folder: read_metrics(run.folder) for run in refused}
-    metrics |= {run.folder: _outcome(run) for run in runs}
-    if all(of_run["status"] != "running" for of_run in metrics.values()):
+    results = [RunResult(run.folder, dict(flat(run.values)), read_metrics(run.folder)) for run in refused]
+    results += [RunResult(run.folder, dict(flat(run.config.plain())), _outcome(run)) for run in runs]
+    if all(result.metrics["status"] != "running" for result in results):
         remove_partial_files(root / STACKS)  # no worker is left that could be writing there
         for job in (root / STACKS).glob("*.json"):
             job.unlink(missing_ok=True)
     with suppress(OSError):  # not empty if a stack has not ended
         (root / STACKS).rmdir()
-    return metrics
+    return {result.folder: result for result in results}
 
 
 def _outcome(run: Run) -> Metrics:

@@ -13,7 +13,7 @@ from mlplab import config
 from mlplab.console import first_few, plural
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
-from mlplab.files import replacing
+from mlplab.files import write_json
 from mlplab.runs.run import Run
 from mlplab.runs.stack.build import check_buildable, supports_padding
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
@@ -28,24 +28,14 @@ WORTH_A_PROCESS = 60
 
 @dataclass(frozen=True)
 class Plan:
-    """How the runs of a sweep are trained.
-
-    Args:
-        stacks: the runs that train together.
-        workers: number of stacks that train at a time.
-    """
+    """How the runs of a sweep are trained: which of them together, and how many stacks at a time."""
 
     stacks: Sequence[Sequence[Run]]
     refused: Sequence[RefusedRun]
     workers: int
 
     def summary(self, finished: int = 0, place: str = "") -> str:
-        """A line such as `64 runs: 2 stacks of 32; 40 finished earlier`, and why runs are refused.
-
-        Args:
-            finished: number of runs that have ended earlier.
-            place: where they train, if not in this process.
-        """
+        """A line such as `64 runs: 2 stacks of 32; 40 finished earlier`, and why runs are refused."""
         sizes = Counter(map(len, self.stacks))
         parts = [
             f"{plural(count, 'stack')} of {size}" if size > 1 else f"{count} alone"
@@ -54,9 +44,7 @@ class Plan:
         parts += [f"{len(self.refused)} refused"] if self.refused else []
         further = [place, f"{finished} finished earlier" if finished else ""]
         total = sum(map(len, self.stacks)) + len(self.refused)
-        networks = sum(run.config.ensemble for stack in self.stacks for run in stack)
-        ensembles = f" ({networks:,} networks)" if networks > total else ""
-        first = "; ".join([f"{plural(total, 'run')}{ensembles}: {', '.join(parts)}", *filter(None, further)])
+        first = "; ".join([f"{plural(total, 'run')}: {', '.join(parts)}", *filter(None, further)])
         reasons = [f"  refused: {run.folder.name}: {run.reason}" for run in self.refused]
         return "\n".join([first, *first_few(reasons)])
 
@@ -66,8 +54,7 @@ class Plan:
         planned = {folder for stack in stacks for folder in stack}
         earlier = [stack for stack in read_stacks(path) if planned.isdisjoint(stack)]
         names = [[os.fspath(run.relative_to(path.parent)) for run in stack] for stack in [*earlier, *stacks]]
-        with replacing(path) as partial:
-            partial.write_text(json.dumps({"stacks": names}, indent=1) + "\n", encoding="utf-8")
+        write_json(path, {"stacks": names})
 
 
 def make_plan(
@@ -81,11 +68,7 @@ def make_plan(
 
     The plan does not depend on the current speed of the machine, so the same sweep gives the same stacks
     on all machines with as many cores. Without `hydra.launcher.workers`, one stack trains at a time, or as
-    many as there is room for if training takes over a minute.
-
-    Args:
-        cache: the tables and splits of the runs.
-        earlier: the stacks of an earlier plan, as folders of runs; the new plan contains them.
+    many as there is room for if training takes over a minute. The stacks of an earlier plan stay.
     """
 
     def check(run: Run) -> None:

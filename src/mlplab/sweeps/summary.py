@@ -34,11 +34,7 @@ def results_of(root: Path, known: Sequence[RunResult] = ()) -> list[RunResult]:
 def summarize(root: Path, runs: Sequence[RunResult]) -> str:
     """Prints the best configurations of a sweep by the monitored metric, and the sweep's folder.
 
-    Returns:
-        How many runs failed, and why the first few did; empty if none did.
-
-    Args:
-        root: the sweep's folder.
+    Returns how many runs failed, and why the first few did; empty if none did.
     """
     console = Console()
     tables = by_table(without_repeats(runs))

@@ -4,11 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mlplab import config
-from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.files import FolderLock
@@ -16,7 +14,7 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_installed, check_runs
 from mlplab.sweeps.draw_figures import draw_sweep
-from mlplab.sweeps.folder import check_kind, check_sweep_folder
+from mlplab.sweeps.folder import check_sweep_folder
 from mlplab.sweeps.grid import grid
 from mlplab.sweeps.search.space import is_search
 from mlplab.sweeps.summary import results_of, summarize
@@ -25,19 +23,13 @@ from mlplab.training.callbacks.rungs import Bracket
 if TYPE_CHECKING:
     from mlplab.sweeps.engines.engine import Engine
 
-NO_BRACKETS: Mapping[str, Bracket] = MappingProxyType({})
-
 
 @dataclass(frozen=True)
 class ComposedSweep:
     """What a command line says of a sweep.
 
     Attributes:
-        root: the sweep's folder.
-        overrides: as typed.
         choices: the option of each group.
-        settings: of the search and the ensemble.
-        launcher: how runs are put into stacks, and where those train.
         compose: the runs with these overrides, by the names of their folders; lazy.
     """
 
@@ -59,12 +51,11 @@ def sweep(composed: ComposedSweep) -> None:
     root, settings = composed.root, composed.settings
     searches = is_search(composed.overrides, settings)
     check_installed(composed.launcher.engine)
-    check_sweep_folder(root)
+    check_sweep_folder(root, searches=searches)
     created = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
     try:
         with FolderLock(root).held(), closing(SweepLauncher(composed)) as launcher:
-            check_kind(root, searches=searches)
             if searches:
                 from mlplab.sweeps.search.search import search
 
@@ -78,24 +69,16 @@ def sweep(composed: ComposedSweep) -> None:
 
 
 class SweepLauncher:
-    """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches.
-
-    Attributes:
-        cache: the tables of all runs.
-    """
+    """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches."""
 
     def __init__(self, composed: ComposedSweep) -> None:
         self.root, self.cache, self._composed = composed.root, DataCache(), composed
         self._engine: Engine | None = None
 
     def launch(
-        self, overrides: Mapping[str, Sequence[str]], brackets: Mapping[str, Bracket] = NO_BRACKETS
+        self, overrides: Mapping[str, Sequence[str]], brackets: Mapping[str, Bracket]
     ) -> list[RunResult]:
-        """Trains runs; returns the results of all, in order.
-
-        Args:
-            overrides: of each run, by the name of its folder.
-            brackets: by the same names, the rungs at which runs may be pruned.
+        """Trains runs, given by the names of their folders; returns the results of all, in order.
 
         Raises:
             UserError: if none of the runs can be trained.
@@ -110,12 +93,8 @@ class SweepLauncher:
         accelerator = runs[0].config.trainer.accelerator
         self._engine = self._engine or open_engine(self._composed.launcher, self.root, accelerator)
         runs = [replace(run, bracket=brackets.get(run.folder.name)) for run in runs]
-        metrics = launch(runs, refused, self.root, self.cache, self._engine)
-        values = {run.folder: run.config.plain() for run in runs}
-        values |= {run.folder: dict(run.values) for run in refused}
-        return [
-            RunResult(run.folder, dict(flat(values[run.folder])), metrics[run.folder]) for run in composed
-        ]
+        results = launch(runs, refused, self.root, self.cache, self._engine)
+        return [results[run.folder] for run in composed]
 
     def close(self) -> None:
         """Ends the workers."""
@@ -126,7 +105,7 @@ class SweepLauncher:
 def _train_grid(launcher: SweepLauncher, runs: Mapping[str, Sequence[str]], ensemble: int | None) -> None:
     """Trains all runs of a grid, draws and prints the best, and chooses an ensemble of that size."""
     root, cache = launcher.root, launcher.cache
-    results = results_of(root, launcher.launch(runs))
+    results = results_of(root, launcher.launch(runs, {}))
     try:
         draw_sweep(root, results, cache)
     finally:  # a full disk or Ctrl-C takes only the figures

@@ -28,12 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PlannedStack:
-    """Runs of a sweep that train together.
-
-    Args:
-        title: such as `stack 1 of 4`.
-        file: the file for their training state.
-    """
+    """Runs of a sweep that train together, with a title such as `stack 1 of 4` and a file for their state."""
 
     title: str
     runs: Sequence[Run]

@@ -116,6 +116,10 @@ class StackModule(LightningModule):
         """The monitored metric of the last epoch, negated if its highest value is the best; on the CPU."""
         return sign_of(self.monitor) * self.values[self.monitor].cpu()
 
+    def last_losses(self) -> Float[Tensor, " member"]:
+        """Training losses of the last step, in the target's own units."""
+        return self._in_target_units(self.train_losses.values[-1])
+
     def active_runs(self) -> Bool[Tensor, " run"]:
         """Which runs have an active member."""
         return self.active.view(-1, self.ensemble).any(1)

@@ -85,9 +85,7 @@ def build_trainer(run: config.ResolvedConfig, steps: int, loggers: Sequence[Logg
     """
     section, added = run.trainer, build_custom_callbacks(run)
     accelerator = choose_accelerator(section)
-    return instantiate(
-        section.class_path,
-        Trainer,
+    return Trainer(
         max_epochs=section.max_epochs,
         min_epochs=0,  # or a signal in the first epoch would only stop at its end
         accelerator=accelerator,

@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlplab.commands.report.comparison import Comparison, compared
+from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.curves import read_curves
 from mlplab.figures import RUN_FIGURES
 from mlplab.figures.files import read_figures
@@ -91,16 +91,6 @@ def curves_of(run: RunResult) -> list[Drawing]:
         if (shown := {name: curves[name] for name in names if name in curves})
     ]
     return [drawing("curves", chart.to_dict(validate=False)) for chart in charts]
-
-
-def sweep_charts(root: Path, runs: Sequence[RunResult], best: BestTrial | None = None) -> dict[str, Figure]:
-    """The figures in a sweep's folder, by name; none if its runs are on several tables.
-
-    Args:
-        best: the best trial of a search; None if it has not ended.
-    """
-    comparisons = compared(root, runs)
-    return comparison_charts(comparisons[0], best) if len(comparisons) == 1 else {}
 
 
 def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> dict[str, Figure]:

@@ -21,7 +21,6 @@ class Comparison:
         root: the folder that contains them; names of runs are relative to it.
         runs: the runs, each configuration and seed once; of a search all trials, in order.
         repeats: the number of runs that were left out because they repeat others.
-        is_search: whether the runs are the trials of a search.
     """
 
     root: Path

@@ -9,8 +9,6 @@ from tensorboard.compat.proto.event_pb2 import Event
 
 from mlplab.figures.learning_curves import Curve
 
-EVENT_FILES = "events.out.tfevents.*"
-
 MOST_POINTS = 300
 """Points of a curve that a chart shows at most."""
 
@@ -22,7 +20,7 @@ def read_curves(run: Path, names: Collection[str], most: int = MOST_POINTS) -> d
     damage in a file is left out.
     """
     points: dict[str, dict[int, float]] = {name: {} for name in names}
-    for path in sorted(run.rglob(EVENT_FILES)):
+    for path in sorted(run.rglob("events.out.tfevents.*")):
         try:
             _read(path, points)
         except Exception:  # a damaged file may raise anything; what was read before is shown

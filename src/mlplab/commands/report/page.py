@@ -13,15 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mlplab.commands.report.comparison import compared
 from mlplab.commands.report.run import run_part
 from mlplab.commands.report.runs import runs_part
-from mlplab.errors import Fault, UserError
+from mlplab.commands.results import read_all
 from mlplab.figures.style import ON_PAGE
-from mlplab.runs.compare.run_result import RunResult, read_run
 from mlplab.runs.compare.same_table import table_title
 
 TEMPLATE = Path(__file__).with_name("template")
-
-MOST_FAULTS = 5
-"""Runs that cannot be read and are named."""
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +31,7 @@ def page(folder: Path, runs: Sequence[Path]) -> str:
     Raises:
         UserError: if none of the runs can be read.
     """
-    readable, notes = _read(runs)
+    readable, notes = read_all(runs)
     for note in notes:
         log.warning("%s", note)
     parts = [
@@ -69,20 +65,3 @@ def chart_script() -> str:
     """Vega-Embed and what it needs, as one script."""
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed")
     return script
-
-
-def _read(folders: Sequence[Path]) -> tuple[list[RunResult], list[str]]:
-    """The runs, and sentences about those that were left out: damaged ones, and those of another version."""
-    runs: list[RunResult] = []
-    faults: list[Fault] = []
-    for folder in folders:
-        try:
-            runs.append(read_run(folder))
-        except UserError as error:
-            faults += error.faults
-    if not runs:
-        raise UserError(*faults[:MOST_FAULTS])
-    notes = [f"left out, because it cannot be read: {fault.sentence()}" for fault in faults[:MOST_FAULTS]]
-    if more := len(faults) - len(notes):
-        notes.append(f"left out {more:,} more runs that cannot be read")
-    return runs, notes

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 def report(folder: Path) -> Path:
     """Writes a page about the runs in a folder, and returns its path: `folder/report.html`.
 
-    Runs of a different version and runs with damaged files are left out, with a warning.
+    Runs that cannot be read are left out, with a warning.
 
     Raises:
         UserError: if there is no such folder, no run in it that can be read, or no permission to write.

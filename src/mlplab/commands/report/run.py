@@ -5,20 +5,15 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from mlplab.commands.render import format_score, main_scores
+from mlplab.commands.render import format_score, main_scores, metrics_among
 from mlplab.commands.report.charts import curves_of, figures_of
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.tables import (
-    TextTable,
-    columns_table,
-    importance_in,
-    read_json,
-    worst_rows,
-)
+from mlplab.commands.report.tables import TextTable, columns_table, importance_in, worst_rows
 from mlplab.commands.verdict import NAMES, verdict
-from mlplab.config.metrics import BASELINES, CLASSIFICATION, MAIN, REGRESSION
+from mlplab.config.metrics import BASELINES, MAIN
 from mlplab.data.schema import Schema
 from mlplab.figures import IMPORTANCE
+from mlplab.files import read_json
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.compare.run_result import RunResult
 
@@ -78,8 +73,7 @@ def _log_lines(run: RunResult) -> list[str]:
 
 def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
     """The test scores of a run beside those of its baselines, and of each of several targets."""
-    names = next((kind for kind in (CLASSIFICATION, REGRESSION) if f"test/{kind[0]}" in metrics), None)
-    if names is None:
+    if not (names := metrics_among(metrics, "test/")):
         return []
     models = {BASELINES[names].get(name, name): scores for name, scores in main_scores(metrics).items()}
     before = f"test/{names[0]}/"
@@ -99,8 +93,7 @@ def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
 
 def _validation(metrics: Mapping[str, float]) -> str:
     """The validation scores, the best epoch and the time, in a sentence; empty if there are none."""
-    names = next((kind for kind in (CLASSIFICATION, REGRESSION) if f"val/{kind[0]}" in metrics), None)
-    if names is None:
+    if not (names := metrics_among(metrics, "val/")):
         return ""
     kind = "Out-of-fold" if {"oof/rmse", "oof/log_loss"} & metrics.keys() else "Validation"
     scores = {NAMES.get(name, name): format_score(metrics.get(f"val/{name}"), name) for name in MAIN[names]}

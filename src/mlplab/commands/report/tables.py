@@ -1,6 +1,5 @@
 """Tables of a page: the columns of the data, the worst rows, and what other commands have left."""
 
-import json
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -46,15 +45,6 @@ class TextTable(NamedTuple):
     rows: Sequence[Sequence[str]]
     text: Collection[int] = (0,)
     marked: Collection[int] = ()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty if there is none, or it is damaged."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def columns_table(schema: Schema) -> TextTable:
@@ -109,11 +99,7 @@ def _rows(caption: str, worst: pl.DataFrame, text: Collection[int] = ()) -> Text
 def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str, Any] | None:
     """The importance of the columns in the folder of a run or a sweep: its basis, table and figure.
 
-    Args:
-        runs: of a sweep, the names of runs on one table.
-
-    Returns:
-        None if there is none, if it is of none of these runs, or if its file is damaged.
+    None if there is none, if its file is damaged, or if it is of none of these runs of a sweep.
     """
     importance = Importance.read(folder)
     if not importance or (runs is not None and set(runs).isdisjoint(importance.runs)):

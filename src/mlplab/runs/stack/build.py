@@ -13,7 +13,7 @@ from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.cache import RunData
 from mlplab.data.class_labels import weights_by_class
 from mlplab.data.splits.split import Split
-from mlplab.data.statistics import Statistics
+from mlplab.data.statistics import member_statistics
 from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs import warm_start
@@ -111,7 +111,7 @@ def _build_network(
     section, schema = first.model.preprocessing, table.schema
     statistics = None
     if initialize:
-        statistics = Statistics.of(
+        statistics = member_statistics(
             table.x,
             table.y,
             [member.split.train for member in data],
@@ -119,7 +119,7 @@ def _build_network(
             weight=table.weight,
             quantiles=section.name == "quantile",
             log_target=section.target == "log",
-        ).tensors()
+        )
     preprocessing = Preprocessing(
         section,
         FeatureLayout(schema.categories, schema.missing),

@@ -26,7 +26,7 @@ from mlplab.training.callbacks.periodic_checkpoint import PeriodicCheckpoint
 from mlplab.training.callbacks.pruning import Pruning
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
 from mlplab.training.evaluation import outputs
-from mlplab.training.loggers.curves import EpochCurves
+from mlplab.training.loggers.curves import EpochCurves, StepCurves
 from mlplab.training.loggers.files import flush_loggers
 from mlplab.training.loggers.progress import EpochLines
 from mlplab.training.state import StackState
@@ -76,11 +76,13 @@ class StackTrainer:
         self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
         self._held_out: Float64[np.ndarray, "member row output"] | None = None
+        steps = first.trainer.log_every_n_steps
         minutes = first.callbacks.checkpoint.every_minutes
         self.periodic_checkpoint = PeriodicCheckpoint(minutes, self.save, last_save)
         self.stack.module.callbacks = [
             self.best,
             EpochCurves(loggers, self.best),
+            *([StepCurves(loggers, steps)] if steps else []),
             self.stopping,
             self.pruning,
             self.shrink,

@@ -35,9 +35,6 @@ def drive(stacks: Sequence[PlannedStack], engine: Engine, workers: int) -> None:
     If a worker is lost, another continues from the stack's last training state. If an error ends a run, it
     is tried once more by another worker.
 
-    Args:
-        workers: how many stacks are planned to train at a time.
-
     Raises:
         UserError: if the engine or its workers cannot train this sweep.
         Interrupted: after SIGINT or SIGTERM.
@@ -117,9 +114,7 @@ def _status(run: Run, deadline: float) -> str:
     """The status of a run that a worker has trained, as soon as this machine sees it in a shared folder.
 
     It is `failed` if the run had ended before, and could not be trained for more epochs.
-
-    Raises:
-        UserError: if the status is not seen until the deadline.
+    Raises `UserError` if it is not seen until the deadline.
     """
     while True:
         status = ""

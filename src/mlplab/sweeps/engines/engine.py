@@ -37,11 +37,7 @@ class Engine(ABC):
 
     @abstractmethod
     def submit(self, stacks: "Sequence[PlannedStack]") -> Sequence[Hashable]:
-        """Hands stacks over; returns a job for each.
-
-        Raises:
-            UserError: if the cluster refuses them.
-        """
+        """Hands stacks over; returns a job for each. Raises `UserError` if the cluster refuses them."""
 
     def ended(self, jobs: Iterable[Any]) -> list[Any]:
         """The jobs, futures if nothing else is said, that have ended, well or not."""
@@ -53,11 +49,7 @@ class Engine(ABC):
 
     @abstractmethod
     def stop(self, *, at_once: bool = False) -> str:
-        """Stops all workers, which save their state; or says where they go on without this command.
-
-        Args:
-            at_once: whether they do not save it, if that can be said.
-        """
+        """Stops all workers, which save their state unless `at_once`; or says where they go on."""
 
     @abstractmethod
     def close(self) -> None:
@@ -65,11 +57,7 @@ class Engine(ABC):
 
 
 def open_engine(launcher: config.Launcher, root: Path, accelerator: str) -> Engine:
-    """The engine of a sweep.
-
-    Args:
-        root: the sweep's folder.
-        accelerator: `cpu`, `cuda` or `auto`: the devices of processes on this machine.
+    """The engine of the sweep in the folder `root`.
 
     Raises:
         UserError: if the cluster cannot be reached.

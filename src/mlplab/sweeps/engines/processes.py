@@ -26,9 +26,6 @@ class Processes(Engine):
     """Processes, each in a pool of its own, so that a crash does not affect the others.
 
     If there are GPUs, each process sees one of them.
-
-    Args:
-        accelerator: `cpu`, `cuda` or `auto`.
     """
 
     is_remote = False
@@ -68,11 +65,7 @@ class Processes(Engine):
 
 
 class _Worker:
-    """A process, and the next one if it is killed.
-
-    Attributes:
-        job: the stack that it trains or has trained.
-    """
+    """A process, and the next one if it is killed; `job` is the stack that it trains or has trained."""
 
     def __init__(self, device: str | None) -> None:
         self.device, self.job = device, Future[bool]()

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -19,9 +20,6 @@ from mlplab.sweeps.train_stack import PlannedStack
 
 CONNECT_SECONDS = 10
 
-MAX_TASKS = 10_000
-"""The largest number of tasks in Ray's queue."""
-
 
 class RayCluster(Engine):
     """A task for each stack.
@@ -33,7 +31,7 @@ class RayCluster(Engine):
     place = "the Ray cluster"
 
     def __init__(self, launcher: config.Launcher, section: config.RayEngine) -> None:
-        self.launcher, self.room = launcher, launcher.workers or MAX_TASKS
+        self.launcher, self.room = launcher, launcher.workers or sys.maxsize
         _connect(section.address)
         memory = int((section.memory_gib or 0) * 2**30)
         wanted = {"CPU": section.cpus, "GPU": section.gpus, "memory": memory}
@@ -77,11 +75,7 @@ class RayCluster(Engine):
 
 
 def _connect(address: str) -> None:
-    """Connects to a cluster.
-
-    Raises:
-        UserError: if there is none.
-    """
+    """Connects to a cluster, or raises `UserError` if there is none."""
     # Else Ray gives workers of a command of `uv run` a copy of the working directory.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     on_sigterm = signal.getsignal(signal.SIGTERM)
@@ -97,11 +91,7 @@ def _connect(address: str) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Checks that something answers at an address, which Ray would try for minutes.
-
-    Raises:
-        OSError: otherwise.
-    """
+    """Raises `OSError` if nothing answers at an address, which Ray would try for minutes."""
     place = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
     host, separator, port = place.removeprefix("ray://").rpartition(":")
     if separator and port.isdigit():

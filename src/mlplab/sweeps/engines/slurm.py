@@ -9,7 +9,6 @@ another pickle.
 """
 
 import hashlib
-import json
 import logging
 import re
 import shutil
@@ -18,14 +17,13 @@ import sys
 import time
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import submitit
 
 from mlplab import config
 from mlplab.errors import Fault, UserError
-from mlplab.files import replacing
+from mlplab.files import read_json, write_json
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
 from mlplab.sweeps.engines.slurm_task import Task, read_error
 from mlplab.sweeps.engines.worker import versions, write_job
@@ -36,7 +34,7 @@ JOBS_FILE = "jobs.json"
 """The jobs of an array by the hashes of their stacks."""
 
 MAX_ARRAY = 1000
-"""Jobs that are submitted together; fewer if Slurm refuses them. Its limit is 1001 if nobody changed it."""
+"""Jobs that are submitted together. Slurm's limit is 1001 if nobody changed it."""
 
 TRANSIENT = re.compile("^$|timed out|unable to contact|temporarily|connection|zero bytes", re.IGNORECASE)
 """Answers of a busy Slurm, which is asked again; none if Ctrl-C has ended sbatch. If it has submitted jobs
@@ -53,9 +51,6 @@ log = logging.getLogger(__name__)
 class SlurmJobs(Engine):
     """A job for each stack.
 
-    Args:
-        root: the sweep's folder.
-
     Raises:
         UserError: if Slurm's commands are not installed here.
     """
@@ -67,9 +62,8 @@ class SlurmJobs(Engine):
         if shutil.which("sbatch") is None:
             what, remedy = "Slurm is not installed here", "start the sweep on a machine of the cluster"
             raise UserError(Fault(what, "hydra/launcher/engine=slurm", "no sbatch", remedy=remedy))
-        self.launcher, self.section = launcher, section
+        self.launcher, self.section, self.keeps_files = launcher, section, False
         self.root, self.folder = root.absolute(), root.absolute() / SLURM
-        self.max_array, self.keeps_files = MAX_ARRAY, False
         self._earlier = [path for path in self.folder.glob("mlplab-*") if re.fullmatch(r"[\w-]+", path.name)]
         self._jobs: dict[str, SlurmJob] = {}  # by the hashes of their stacks
         self._completed_at: dict[SlurmJob, float] = {}
@@ -77,16 +71,11 @@ class SlurmJobs(Engine):
     def submit(self, stacks: Sequence[PlannedStack]) -> list[SlurmJob]:
         """Submits arrays of jobs, but none for stacks that jobs of an earlier command train."""
         paths = {stack_hash(stack): write_job(stack) for stack in stacks}
-        every = stacks[0].runs[0].config.callbacks.checkpoint.every_minutes
-        if not self._jobs and (every is None or every >= self.section.minutes):
-            what = "callbacks.checkpoint.every_minutes is not below hydra.launcher.engine.minutes"
-            log.warning("%s: a job that is killed without a signal starts from the beginning", what)
         while self._earlier:
             self._adopt(self._earlier.pop(), paths)
         new = [stack for stack in paths if stack not in self._jobs or self.ended([self._jobs[stack]])]
-        while new:
-            self._jobs |= (jobs := self._submit_array({key: paths[key] for key in new[: self.max_array]}))
-            new = [stack for stack in new if stack not in jobs]
+        for start in range(0, len(new), MAX_ARRAY):
+            self._jobs |= self._submit_array({key: paths[key] for key in new[start : start + MAX_ARRAY]})
         return [self._jobs[stack] for stack in paths]
 
     def _adopt(self, folder: Path, stacks: Collection[str]) -> None:
@@ -103,7 +92,7 @@ class SlurmJobs(Engine):
         self._jobs |= adopted
 
     def _submit_array(self, paths: Mapping[str, Path]) -> dict[str, SlurmJob]:
-        """Submits jobs together; returns none, and lowers `max_array`, if there are too many for one array.
+        """Submits jobs together.
 
         Raises:
             UserError: if Slurm refuses them.
@@ -116,17 +105,13 @@ class SlurmJobs(Engine):
                 break
             except submitit.core.utils.FailedJobError as error:
                 message = str(error).strip().rpartition("\n")[2]
-                if "job array" in message and len(paths) > 1:
-                    self.max_array = len(paths) // 2
-                    return {}
                 if not pause or not TRANSIENT.search(message):
                     what, remedy = f"Slurm refuses the jobs: {message}", "correct its keys, such as partition"
                     raise UserError(Fault(what, "hydra.launcher.engine", remedy=remedy)) from error
                 log.warning("%s; trying again in %.0f seconds", message, pause)
                 time.sleep(pause)
         jobs = dict(zip(paths, submitted, strict=True))
-        with replacing(folder / JOBS_FILE) as partial:
-            partial.write_text(json.dumps({stack: job.job_id for stack, job in jobs.items()}))
+        write_json(folder / JOBS_FILE, {stack: job.job_id for stack, job in jobs.items()})
         return jobs
 
     def _executor(self, folder: Path) -> submitit.SlurmExecutor:
@@ -198,7 +183,7 @@ def stack_hash(stack: PlannedStack) -> str:
 
 def _read_jobs(folder: Path) -> dict[str, SlurmJob]:
     """The jobs of an array by the hashes of their stacks; none if their file is absent or damaged."""
-    with suppress(OSError, ValueError, TypeError, AttributeError):
-        jobs = json.loads((folder / JOBS_FILE).read_text(encoding="utf-8")).items()
-        return {key: submitit.SlurmJob(folder, job) for key, job in jobs if re.fullmatch(r"\d+(_\d+)?", job)}
-    return {}
+    jobs = {key: job for key, job in read_json(folder / JOBS_FILE).items() if isinstance(job, str)}
+    return {
+        key: submitit.SlurmJob(folder, job) for key, job in jobs.items() if re.fullmatch(r"\d+(_\d+)?", job)
+    }

@@ -15,7 +15,7 @@ from typing import Any
 import submitit
 
 from mlplab.errors import CannotWrite, Fault, FolderInUse, UserError
-from mlplab.files import replacing
+from mlplab.files import write_json
 from mlplab.sweeps.engines.worker import run_job
 
 
@@ -55,8 +55,7 @@ def write_error(paths: submitit.core.utils.JobPaths, error: UserError | CannotWr
         parts: list[Any] = [error.error.errno, error.error.strerror, error.error.filename]
     else:
         parts = [astuple(fault) for fault in error.faults]
-    with replacing(_error_file(paths)) as partial:
-        partial.write_text(json.dumps([type(error).__name__, parts]), encoding="utf-8")
+    write_json(_error_file(paths), [type(error).__name__, parts])
 
 
 def read_error(paths: submitit.core.utils.JobPaths) -> UserError | CannotWrite | None:

@@ -23,7 +23,7 @@ from mlplab.config import parse_resolved
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, Interrupted, UserError, is_disk_error, listed
-from mlplab.files import replacing
+from mlplab.files import write_json
 from mlplab.imports import heavy_imports
 from mlplab.runs.run import Run
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS
@@ -50,8 +50,7 @@ def write_job(stack: "PlannedStack") -> Path:
             for run in stack.runs
         ],
     }
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(content), encoding="utf-8")
+    write_json(path, content)
     return path
 
 

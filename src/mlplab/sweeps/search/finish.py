@@ -29,9 +29,6 @@ from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.sweeps.summary import results_of
 
-STATUSES = ("done", "pruned", "diverged", "failed")
-"""How trials end, in the order in which they are counted."""
-
 FEWEST_FOR_IMPORTANCE = 4
 """Finished trials below which nothing can be said of the importance of keys."""
 
@@ -42,7 +39,6 @@ def finish(
     """Tests the best trial, which was chosen by its validation metric; writes, draws and prints the results.
 
     Args:
-        trial: the best.
         ensemble: the size of the ensemble that is chosen; None: there is none.
         command: what trains the configuration of the best trial.
 
@@ -67,7 +63,7 @@ def finish(
         trial=folder.name,
         monitor=study.monitor,
         value=float(trial.value or 0.0),
-        trials={status: counts[status] for status in STATUSES if counts[status]},
+        trials=dict(counts.most_common()),
         configuration=values,
         command=command,
         importance=_importance(study),

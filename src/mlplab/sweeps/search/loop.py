@@ -43,11 +43,8 @@ def train_trials(
     """Trains trials until there are as many as asked for, or the time is over.
 
     Trials that a killed process has left are trained first, in their folders. The first trial, the
-    configuration without the search, is never pruned: so the best is not worse.
-
-    Args:
-        defaults: the values of the first trial: those of the configuration without the search.
-        seconds_per_trial: an estimate; after a batch, its own time counts.
+    configuration without the search (`defaults`), is never pruned: so the best is not worse. After a batch,
+    its own seconds per trial count.
 
     Raises:
         UserError: if no trial has ended yet, or two batches in a row, and the next cannot be trained. Its
@@ -87,13 +84,9 @@ def train_trials(
 def next_batch(
     study: SearchStudy, settings: Sweep, defaults: Mapping[str, Value], most: int
 ) -> list[FrozenTrial]:
-    """The trials that train next: those that had been started before, and new ones to fill the batch.
+    """The trials that train next: those that had been started before, and at most `most` new ones.
 
     Batches end at multiples of their size, whatever was interrupted.
-
-    Args:
-        defaults: the values of the first trial: those of the configuration without the search.
-        most: new trials at most.
     """
     running = [trial for trial in study.trials if not trial.state.is_finished()]
     asked = len(study.trials)
@@ -116,12 +109,7 @@ def _fixed_values(
 
 
 def next_bracket(study: SearchStudy, pruning: str, deadline: float) -> Bracket:
-    """When the trials of the next batch may be pruned.
-
-    Args:
-        pruning: `none` or `halving`.
-        deadline: the time at which trials are pruned, in seconds since 1970.
-    """
+    """When the trials of the next batch may be pruned: at rungs, and at a deadline in seconds since 1970."""
     ended = [trial.intermediate_values for trial in study.trials if trial.state.is_finished()]
     rungs = [
         Rung(share, tuple(study.sign * values[number] for values in ended if number in values))

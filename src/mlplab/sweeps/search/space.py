@@ -36,13 +36,7 @@ Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 
 @dataclass(frozen=True)
 class Dimension:
-    """A key and its values.
-
-    Args:
-        typed: the key as typed, which may begin with `+`.
-        text: the values as typed.
-        distribution: of numbers, or of the texts of choices.
-    """
+    """A key as typed, perhaps with `+`; its values as typed; and these as numbers, or texts of choices."""
 
     typed: str
     text: str
@@ -68,12 +62,7 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Space:
-    """The keys that a search varies, and the overrides that all of its trials have.
-
-    Args:
-        dimensions: by key, without the `+` of an added key.
-        fixed: overrides with one value.
-    """
+    """The keys that a search varies (without `+`), and the overrides that all of its trials have."""
 
     dimensions: Mapping[str, Dimension]
     fixed: tuple[str, ...]
@@ -94,12 +83,8 @@ class Space:
 
 
 def is_search(overrides: Sequence[str], settings: config.Sweep) -> bool:
-    """Whether a sweep is a search, not a grid.
-
-    Args:
-        overrides: the command line; a key of the search or an interval asks for one.
-        settings: also set by configuration files.
-    """
+    """Whether a sweep is a search, not a grid: if a key of the search or an interval is typed, or if
+    configuration files set such a key."""
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     keys = {override.get_key_element().lstrip("+") for override in parsed}
     is_typed = any(key == "sweep" or key.startswith("sweep.") for key in keys - {"sweep.ensemble"})
@@ -108,11 +93,7 @@ def is_search(overrides: Sequence[str], settings: config.Sweep) -> bool:
 
 
 def read_space(overrides: Sequence[str], configured: Mapping[str, str]) -> Space:
-    """The space of a search.
-
-    Args:
-        overrides: the command line; its values replace those of the configuration.
-        configured: further keys and their values, from the configuration.
+    """The space of a search: of the command line, and of further keys in the configuration.
 
     Raises:
         UserError: if there is no key to search, or one has no values, wrong values, or may not vary.

@@ -40,14 +40,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrialResult:
-    """How a trial has ended.
-
-    Args:
-        status: `done`, `pruned`, `diverged` or `failed`, as in the run's metrics.json.
-        value: the monitored metric; None if there is none.
-        rungs: its values at the rungs that it reached, by their numbers.
-        reason: why the status is not `done`.
-    """
+    """How a trial has ended: its status in metrics.json, the monitored metric, the values at the rungs that
+    it reached, by their numbers, and why the status is not `done`."""
 
     status: str
     value: float | None = None
@@ -60,12 +54,6 @@ class SearchStudy:
 
     The sampler works on a copy in memory, and the journal gets each trial in one piece. So a trial exists
     with all its values or not at all, wherever a process is killed.
-
-    Args:
-        root: the sweep folder.
-        monitor: the metric that is minimised or maximised.
-        sampler: `tpe` or `random`.
-        seed: of the sampler.
 
     Raises:
         UserError: if the journal is damaged.
@@ -111,19 +99,12 @@ class SearchStudy:
     def check_same(
         self, space: Mapping[str, str], configuration: Mapping[str, Any], table: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Checks that a resumed search is as when it was started; stores what a new one is.
+        """Checks that a resumed search has the space (as text) and the common configuration of its start.
 
-        Args:
-            space: the values of each key, as text.
-            configuration: what all trials have in common, by key.
-            table: the fingerprint of table and split.
-
-        Returns:
-            The fingerprint that is stored, for the caller to compare.
+        Stores what a new one has. Returns the stored fingerprint of table and split, to be compared.
 
         Raises:
-            UserError: with each key of the space or the configuration that differs, or if another version has
-                written the journal.
+            UserError: with each key that differs, or if another version has written the journal.
         """
         now = {"space": space, "configuration": configuration, "table": table, "version": COMPATIBLE}
         now = json.loads(json.dumps(now))

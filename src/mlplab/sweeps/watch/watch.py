@@ -13,9 +13,8 @@ from rich.text import Text
 
 from mlplab.commands.render import format_score, inside
 from mlplab.console import plural, print_line
-from mlplab.errors import Fault, UserError
 from mlplab.files import LOCK
-from mlplab.runs.discovery import DEPTH, runs_below
+from mlplab.runs.discovery import runs_in
 from mlplab.signals import handle_signals
 from mlplab.sweeps.folder import PLAN_FILE, SLURM, STUDY_FILE
 from mlplab.sweeps.watch.progress import Progress
@@ -33,15 +32,13 @@ MAX_STACKS = 8
 def watch(folder: Path, console: Console, *, live: bool) -> None:
     """Shows the progress of a sweep, or of a run alone, until all runs and the command have ended.
 
-    SIGINT and SIGTERM end the process quietly.
-
-    Args:
-        live: whether to replace what is shown; else a line is printed whenever a number changes.
+    If not live, prints a line whenever a number changes. SIGINT and SIGTERM end the process quietly.
 
     Raises:
         UserError: if the folder is not that of a sweep or a run.
     """
-    _check(folder)
+    if not any((folder / name).exists() for name in (PLAN_FILE, LOCK, STUDY_FILE)):  # it may just have begun
+        runs_in(folder)
     shown = Live(console=console, auto_refresh=False) if live else None
     with handle_signals(_exit), shown or nullcontext():  # so that the terminal gets its cursor back
         started, counts, progress = time.monotonic(), None, Progress(folder)
@@ -60,18 +57,6 @@ def watch(folder: Path, console: Console, *, live: bool) -> None:
 
 def _exit(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
-
-
-def _check(folder: Path) -> None:
-    """Checks that a folder is that of a run, or of a sweep that may have just been started.
-
-    Raises:
-        UserError: otherwise.
-    """
-    is_sweep = any((folder / name).exists() for name in (PLAN_FILE, LOCK, STUDY_FILE))
-    if not is_sweep and not (folder.is_dir() and any(runs_below(folder, DEPTH - 1))):
-        what = "contains no run" if folder.is_dir() else "no such folder"
-        raise UserError(Fault(what, str(folder), remedy="give the folder of a sweep or a run"))
 
 
 def line(progress: Progress) -> str:

@@ -12,6 +12,9 @@ from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
 from mlplab.training.private_interfaces import add_summary
 
+STEP_LOSS = "train/loss_step"
+"""The only curve with one point per step instead of per epoch."""
+
 BEST = "_best"
 """What follows the monitored metric in the name of the curve of its best value so far."""
 
@@ -38,6 +41,21 @@ class EpochCurves(StackCallback):
             if active[run]:
                 point = {name: value[run] for name, value in values.items()}
                 log_point(point, loggers, trainer.current_epoch + 1)
+
+
+class StepCurves(StackCallback):
+    """Logs each run's training loss to its own loggers at every nth step, as `STEP_LOSS`."""
+
+    def __init__(self, loggers: Sequence[Sequence[Logger]], every: int) -> None:
+        self.loggers, self.every = loggers, every
+
+    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+        """Logs the losses if it is an nth step."""
+        if trainer.global_step % self.every == 0:
+            losses, active = module.by_run(module.last_losses()).tolist(), module.active_runs().tolist()
+            for run, (loss, loggers) in enumerate(zip(losses, self.loggers, strict=True)):
+                if active[run]:
+                    log_point({STEP_LOSS: loss}, loggers, trainer.global_step)
 
 
 def log_point(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> None:

@@ -15,7 +15,7 @@ from mlplab import config
 from mlplab.config.allowed_classes import import_class, instantiate
 from mlplab.errors import is_disk_error
 from mlplab.files import replacing
-from mlplab.training.loggers.curves import log_point
+from mlplab.training.loggers.curves import STEP_LOSS, log_point
 
 
 def build_loggers(run: config.TrainConfig, folder: str, kind: type[Logger] = Logger) -> list[Logger]:
@@ -55,8 +55,8 @@ def flush_loggers(loggers: Sequence[Logger]) -> None:
 def truncate_curves(loggers: Sequence[Logger], epoch: int, step: int) -> None:
     """Removes the points after an epoch and a step, which a resumed run logs again.
 
-    TensorBoard's `purge_step` cannot do that: it hides points of all curves from one number on, but ours
-    count epochs, those of custom callbacks steps. Besides, points removed here are removed for all readers.
+    TensorBoard's `purge_step` cannot do that: it hides points of all curves from one number on, but our
+    curves count epochs or steps. Besides, points removed here are removed for all readers of the files.
     """
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
@@ -89,8 +89,11 @@ def _truncate_events(folder: Path, epoch: int, step: int) -> None:
 
 
 def _remains(curves: Iterable[str], number: int, epoch: int, step: int) -> bool:
-    """Whether a point of these curves is up to that epoch or step. What is at step 0 is written again."""
-    by_epoch = all(name.startswith(("train/", "val/")) for name in curves)
+    """Whether a point of these curves is up to that epoch or step. What is at step 0 is written again.
+
+    Our curves are by epoch but for one; those of custom callbacks are by step.
+    """
+    by_epoch = all(name.startswith(("train/", "val/")) and name != STEP_LOSS for name in curves)
     return 0 < number <= (epoch if by_epoch else step)
 
 

@@ -1,0 +1,86 @@
+"""A checkout of mlplab, and processes with its source and its environment."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+from mlplab.errors import RunFailed
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The repository."""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A checkout of mlplab, whose scripts run with its own source, and its own environment if it has one."""
+
+    name: str
+    path: Path
+    clock: Literal["wall", "cpu"]
+
+    def run(self, *words: str, folder: Path, status: int = 0) -> float:
+        """The seconds of a Python process.
+
+        Args:
+            words: the command line after `python`; `train.py` is a script of this checkout.
+
+        Raises:
+            RunFailed: if the process ends with another status.
+        """
+        start = self.now()
+        self._output(words, folder, status)
+        return self.now() - start
+
+    def ask(self, function: str, *words: str, folder: Path) -> dict[str, Any]:
+        """What a function such as `child.train` returns in a process with the source of this checkout.
+
+        Args:
+            words: the arguments of the function.
+
+        Raises:
+            RunFailed: if the process fails.
+        """
+        module, name = function.split(".")
+        command = ("-m", f"benchmarks.{module}", self.clock, name, *words)
+        return json.loads(self._output(command, folder).splitlines()[-1])
+
+    def now(self) -> float:
+        """The moment, or the processor time of all processes that have ended, in seconds."""
+        if self.clock == "wall":
+            return perf_counter()
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    def command(self, *words: str) -> list[str]:
+        """The command line of a Python process."""
+        python = self.path / ".venv/bin/python"
+        first = str(self.path / "scripts" / words[0]) if words[0].endswith(".py") else words[0]
+        return [str(python) if python.exists() else sys.executable, first, *words[1:]]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of a Python process."""
+        return os.environ | {"PYTHONPATH": f"{self.path / 'src'}{os.pathsep}{ROOT / 'scripts'}"}
+
+    def _output(self, words: Sequence[str], folder: Path, status: int = 0) -> str:
+        command, environment = self.command(*words), self.environment
+        ended = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        if ended.returncode != status:
+            what = f"{self.name}: {' '.join(words)} ended with status {ended.returncode}"
+            raise RunFailed(f"{what}:\n{ended.stderr.strip()}")
+        return ended.stdout
+
+
+def git(folder: Path, *words: str) -> str:
+    """What git prints; nothing if it fails."""
+    command = ["git", "-C", os.fspath(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
