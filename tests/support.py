@@ -23,12 +23,7 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl  # internal, but how Hydra sets single keys
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
-from tensorboard.backend.event_processing.event_accumulator import (
-    IMAGES,
-    SCALARS,
-    TENSORS,
-    EventAccumulator,
-)
+from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALARS, TENSORS, EventAccumulator
 
 from mlplab.cli.compose import plain, register_resolvers
 from mlplab.cli.hydra_errors import explained
@@ -36,7 +31,6 @@ from mlplab.config import ResolvedConfig, TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_spec import Role, TableSpec
-from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.table import Table
@@ -86,7 +80,6 @@ def table_of(
     target: str | Sequence[str] = "y",
     *,
     weight: str | None = None,
-    given: CsvOptions | None = None,
     dtype: type[np.floating] = np.float32,
     **spec: Any,
 ) -> Table:
@@ -94,11 +87,8 @@ def table_of(
     targets = [target] if isinstance(target, str) else target
     roles: list[tuple[str, Role]] = [(name, "target") for name in targets]
     roles += [(weight, "weight")] if weight else []
-    with (
-        nullcontext(Source.of_frame("t", rows))
-        if isinstance(rows, pl.DataFrame)
-        else opened(rows, given) as source
-    ):
+    is_frame = isinstance(rows, pl.DataFrame)
+    with nullcontext(Source.of_frame("t", rows)) if is_frame else opened(rows) as source:
         return read_table(source, TableSpec(tuple(roles), **spec), dtype)
 
 

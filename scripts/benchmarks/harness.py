@@ -152,7 +152,7 @@ def table_of(
     table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
     table.add_column("", no_wrap=True)
     for header in headers:
-        table.add_column(header, justify="right")
+        table.add_column(header, justify="right", overflow="fold")
     for case in dict.fromkeys(case for case, _ in rows):
         table.add_section()
         table.add_row(RichText(case, style="bold"))

@@ -1,5 +1,6 @@
 """Lines on the terminal, or wherever the output goes."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,6 +8,8 @@ from textwrap import fill
 from threading import Event, Thread
 
 from rich.console import Console
+
+log = logging.getLogger(__name__)
 
 LINE_SECONDS = 5.0
 """Where there is no progress bar, a line about the progress is printed this often, and less often later."""
@@ -61,15 +64,13 @@ def progress_lines(write: Callable[[str], None], line: Callable[[], str]) -> Ite
 
 
 @contextmanager
-def counted_lines(
-    write: Callable[[str], None], line: Callable[[int], str]
-) -> Iterator[Callable[[int], None]]:
-    """As `progress_lines`, about a number; yields a function that sets it."""
+def counted_lines(work: str, unit: str) -> Iterator[Callable[[int], None]]:
+    """Logs lines about how much is done, such as `reading t.csv: 3 rows`; yields a function that sets it."""
     done = 0
 
     def count(number: int) -> None:
         nonlocal done
         done = number
 
-    with progress_lines(write, lambda: line(done)):
+    with progress_lines(log.info, lambda: f"{work}: {done:,} {unit}"):
         yield count

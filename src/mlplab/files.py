@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,9 +10,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mlplab.errors import Fault, FolderInUse, UserError, is_disk_error
-
-if sys.platform != "win32":
-    import fcntl
 
 PART = ".part"
 """Suffix of a file that is being written."""
@@ -86,12 +82,6 @@ def remove_partial_files(folder: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def remove_if_empty(folder: Path) -> None:
-    """Removes a folder without entries."""
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-
-
 class FolderLock:
     """The lock of a folder."""
 
@@ -133,20 +123,12 @@ class FolderLock:
 
 
 def is_free(folder: Path) -> bool:
-    """Whether no process holds a folder's lock, as far as this machine can see; never on Windows.
+    """Whether no process holds a folder's lock, as far as this machine can see.
 
     Nothing is created. A lock whose process was killed is taken and released at once.
     """
-    try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY)
-    except OSError as error:
-        return isinstance(error, FileNotFoundError)
-    try:
-        if sys.platform == "win32":
-            return False
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+    if not (folder / LOCK).exists():
+        return True
+    with suppress(Timeout, OSError, NotImplementedError), FileLock(folder / LOCK, timeout=0):
+        return True
+    return False

@@ -28,9 +28,14 @@ class Mistake:
     said: Sequence[str]
 
 
-def mistake(name: str, files: str | bytes | Files, arguments: str | Sequence[str], said: str) -> Mistake:
+def mistake(
+    name: str,
+    files: str | bytes | Files | Callable[[Path], object],
+    arguments: str | Sequence[str],
+    said: str,
+) -> Mistake:
     """A mistake in t.csv or several files; spaces separate arguments, | separates parts of the message."""
-    given = files if isinstance(files, Mapping) else {"t.csv": files}
+    given = {"t.csv": files} if isinstance(files, str | bytes) else files
     words = arguments.split() if isinstance(arguments, str) else arguments
     return Mistake(name, given, words, said.split(" | "))
 

@@ -14,7 +14,12 @@ GLOBAL = "# @package _global_\n"
 HYDRA_CALLBACK = f"{GLOBAL}hydra: {{callbacks: {{x: {{_target_: os.getcwd}}}}}}\n"
 ENVIRONMENT = f"{GLOBAL}hydra: {{job: {{env_set: {{MLPLAB_ALLOWED_CLASSES: a.B}}}}}}\n"
 CLASS = "+callbacks.x._target_=lightning.pytorch."
+LOGGER = "+logger.w._target_=lightning.pytorch.loggers."
+HUGE_TABLE = "data=synthetic data.rows=2147483647 data.features=2147483647"
 MLFLOW = "+logger.m={_target_: lightning.pytorch.loggers.MLFlowLogger, tracking_uri: 'file:./x'}"
+
+RUN_DIR = f"{GLOBAL}hydra: {{run: {{dir: away}}}}"
+SWEEP_DIR = f"{GLOBAL}hydra: {{sweep: {{dir: a/way}}}}"
 
 FROM_A_FILE = ("--config-dir=conf", "experiment=e")
 OUTSIDE = "is outside outputs/"
@@ -41,15 +46,8 @@ CONFIGURATION = [
     mistake("49 unknown key", {}, "sed=2", "sed: unknown key | did you mean seed?"),
     mistake("49 of another option", {}, "optimizer.momentum=0.5", "belongs to optimizer=sgd"),
     mistake("49 added", {}, "+optimizer.momentum=0.5", "optimizer.momentum belongs to optimizer=sgd"),
-    mistake(
-        "49 table",
-        "",
-        "t.csv",
-        "t.csv: cannot be used as a table here | data=csv data.path=t.csv data.target=…",
-    ),
-    mistake(
-        "49 table as an option", {"a b.csv": ""}, ("data=a b.csv",), "pass its path: data=csv 'data.path='"
-    ),
+    mistake("49 table", "", "t.csv", "t.csv: cannot be used as a table | data=csv data.path=t.csv"),
+    mistake("49 table as an option", {"a b.csv": ""}, ("data=a b.csv",), "its path: data=csv 'data.path="),
     mistake("49 table elsewhere", {}, "t.csv.gz", "and there is no such file | data.path=t.csv.gz"),
     mistake("49 folder of tables", {"p/a.csv": ""}, "p", "pass its path: data=csv data.path=p data.target=…"),
     *(
@@ -72,27 +70,11 @@ CONFIGURATION = [
     mistake("55 list", {}, "seed=1,2", "seed: several values | add -m: | seed=1,2 | 'seed=[1,2]'"),
     mistake("56 interpolation", {}, "seed=${nope}", "'nope' not found"),
     mistake("57 YAML", experiment("seed: 1\n  lr: [\n"), FROM_A_FILE, "e.yaml, line 2: is not valid YAML"),
-    mistake(
-        "58 target", {}, "trainer._target_=os.system", "'os.system' is not allowed | MLPLAB_ALLOWED_CLASSES"
-    ),
-    mistake(
-        "58 added", {}, "+callbacks.x._target_=pathlib.Path.unlink", "lightning.pytorch.callbacks.<Class>"
-    ),
-    mistake(
-        "58 arguments", {}, f"{CLASS}callbacks.Timer +callbacks.x.foo=1", "cannot be instantiated | 'foo'"
-    ),
-    mistake(
-        "58 package",
-        {},
-        "+logger.w._target_=lightning.pytorch.loggers.CometLogger",
-        "CometLogger: needs a package | uv pip install",
-    ),
-    mistake(
-        "58 checkpoints", {}, f"{CLASS}callbacks.ModelCheckpoint", "every run writes best.ckpt and last.ckpt"
-    ),
-    mistake(
-        "58 Hydra's callback", experiment(HYDRA_CALLBACK), FROM_A_FILE, "hydra.callbacks: is not supported"
-    ),
+    mistake("58 target", {}, "+callbacks.x._target_=os.system", "callbacks.<Class> | MLPLAB_ALLOWED"),
+    mistake("58 arguments", {}, f"{CLASS}callbacks.Timer +callbacks.x.foo=1", "cannot be instantiated | foo"),
+    mistake("58 package", {}, f"{LOGGER}CometLogger", "CometLogger: needs a package | uv pip install"),
+    mistake("58 checkpoints", {}, f"{CLASS}callbacks.ModelCheckpoint", "every run writes best.ckpt and l"),
+    mistake("58 Hydra's callback", experiment(HYDRA_CALLBACK), FROM_A_FILE, "callbacks: is not supported"),
     mistake("58 environment", experiment(ENVIRONMENT), FROM_A_FILE, "hydra.job.env_set: is not supported"),
     mistake("60 launcher", {}, "-m seed=1,2 hydra.launcher=null", "hydra/launcher: is not supported"),
     mistake("60 chdir", {}, "hydra.job.chdir=true", "hydra.job.chdir: is not supported"),
@@ -101,56 +83,29 @@ CONFIGURATION = [
     mistake("61 outputs", {}, "name=.", "name: "),
     mistake("61 long name", {}, f"name={'a' * 300}", "a…': the name is too long | choose a shorter one"),
     mistake("61 name in a file", experiment(f"{GLOBAL}name: ../../x\n"), FROM_A_FILE, "name: | no '..'"),
-    mistake(
-        "61 folder",
-        experiment(f"{GLOBAL}hydra: {{run: {{dir: away}}}}"),
-        FROM_A_FILE,
-        f"away: {OUTSIDE} | hydra.run",
-    ),
-    mistake(
-        "61 sweep's folder",
-        experiment(f"{GLOBAL}hydra: {{sweep: {{dir: a/way}}}}"),
-        ("-m", "seed=1,2", *FROM_A_FILE),
-        f"a/way: {OUTSIDE} | hydra.sweep.dir=",
-    ),
+    mistake("61 folder", experiment(RUN_DIR), FROM_A_FILE, f"away: {OUTSIDE} | hydra.run"),
+    mistake("61 sweep's folder", experiment(SWEEP_DIR), ("-m", "seed=1,2", *FROM_A_FILE), f"way: {OUTSIDE}"),
     mistake("61 logger", {}, "logger.tensorboard.name=../../x", "logger.tensorboard: | no '..'"),
     mistake("61 URI", {}, (MLFLOW,), "logger.m: 'file:./x' may lead out of outputs/ | MLFLOW_TRACKING_URI"),
     mistake("62 file", {"used": ""}, "hydra.run.dir=used", "used: is a file, not a folder"),
     mistake("62 below a file", {"used": ""}, "hydra.run.dir=used/x", "used/x: cannot be created"),
     mistake("62 folder in use", {"used/x": ""}, "hydra.run.dir=used", f"used: {IN_USE} | name="),
-    mistake(
-        "62 sweep's folder in use", {"used/x": ""}, "-m seed=1,2 hydra.sweep.dir=used", f"used: {IN_USE}"
-    ),
-    mistake(
-        "33 folds", {}, f"data/split=kfold data.split.folds={9**30}", "more folds than rows | at most 1030"
-    ),
+    mistake("62 sweep in use", {"used/x": ""}, "-m seed=1,2 hydra.sweep.dir=used", f"used: {IN_USE}"),
+    mistake("33 folds", {}, f"data/split=kfold data.split.folds={9**30}", "more folds than rows | most 1030"),
     mistake("a missing value", {}, "data=csv data.target=y", "data.path: needs a value"),
     mistake("no override", {}, "seed", "seed: cannot be read as an override"),
     mistake("an addition", {}, "+seed=1", "An item is already at 'seed'"),
     mistake("an endless range", {}, "-m seed=range(0,3,0)", "seed: the step is 0 | range(START,STOP,STEP)"),
     mistake("a huge grid", {}, "-m seed=range(99999999999)", "seed: more than 100,000 runs | sweep.trials"),
-    mistake(
-        "a huge table",
-        {},
-        "data=synthetic data.rows=2147483647 data.features=2147483647",
-        "data.rows and data.features: need | GiB are free | draw fewer rows",
-    ),
+    mistake("a huge table", {}, HUGE_TABLE, "need | GiB are free | draw fewer rows"),
 ]
 if not torch.cuda.is_available():
     NO_GPU = "trainer.accelerator: torch finds no CUDA device | =cpu"
     CONFIGURATION.append(mistake("59 GPU", {}, "trainer.accelerator=cuda", NO_GPU))
 
 WHOLE_COMMANDS = {
-    "50 function",
-    *("49 unknown key", "50 option", "52 lr", "54 key twice", "55 list", "58 target", "58 arguments"),
-    *(
-        "59 GPU",
-        "33 folds",
-        "58 package",
-        "50 nested options",
-        "a missing value",
-        "a huge table",
-    ),
+    *("49 unknown key", "50 function", "50 option", "50 nested options", "52 lr", "54 key twice", "55 list"),
+    *("33 folds", "58 target", "58 arguments", "58 package", "59 GPU", "a missing value", "a huge table"),
 }
 OF_THE_COMMAND_LINE = ("-", "name=", "hydra.", "init_from=", "logger.")
 

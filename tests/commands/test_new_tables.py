@@ -52,54 +52,30 @@ EVALUATE = ("evaluate", "run=r", "data.path=n.csv")
 HELD = f"{COLUMNS},y"
 
 REFUSED = [
-    mistake(
-        "39 column", new("1,red,2024-02-03,true", header="a,c,d,f"), PREDICT, "n.csv: lacks the column m"
-    ),
+    mistake("39 column", new("1,red,2024-02-03,true", header="a,c,d,f"), PREDICT, "lacks the column m"),
     mistake("41 renamed", new(ROW, header="aa,c,d,f,m"), PREDICT, "lacks the column a | rename 'aa' → 'a'?"),
-    mistake(
-        "42 word",
-        new(ROW, f"x{ROW}"),
-        PREDICT,
-        "n.csv, column 'a', data row 2: is not a finite number | 'x1.5'",
-    ),
+    mistake("42 word", new(ROW, f"x{ROW}"), PREDICT, "data row 2: is not a finite number | 'x1.5'"),
     mistake("42 late", new(*[ROW] * 66_000, f"x{ROW}"), PREDICT, "column 'a', data row 66001 | 'x1.5'"),
-    mistake(
-        "42 date", new("1,red,03.02.2024,true,7"), PREDICT, "'d', data row 1: is not a date | 2024-01-31"
-    ),
-    mistake(
-        "42 truth value", new("1,red,2024-02-03,yes,7"), PREDICT, "'f', data row 1 | 'yes' | true or false"
-    ),
+    mistake("42 date", new("1,red,03.02.2024,true,7"), PREDICT, "'d', data row 1: is not a date | 2024-01"),
+    mistake("42 truth value", new("1,red,2024-02-03,yes,7"), PREDICT, "'f', data row 1 | 'yes' | true or"),
     mistake("45 zero rows", new(), PREDICT, "n.csv: has no rows to predict | give it rows"),
     mistake("45 empty lines", new("", ""), PREDICT, "n.csv: has no rows to predict"),
     mistake("46 no target", new(ROW), EVALUATE, "n.csv: has no target column 'y' | scripts/predict.py"),
     mistake("46 missing", new(f"{ROW},", header=HELD), EVALUATE, "column 'y', line 2 | a value is missing"),
-    mistake(
-        "47 file", new(ROW), (*PREDICT[:3], "output=n.csv"), "output=n.csv: already exists | overwrite=true"
-    ),
-    mistake(
-        "47 folder", new(ROW), (*PREDICT[:3], "output=r", "overwrite=true"), "already exists | give a file"
-    ),
-    mistake(
-        "48 no folder",
-        new(ROW),
-        (*PREDICT[:3], "output=no/o.csv"),
-        "the folder no does not exist | create it",
-    ),
+    mistake("47 file", new(ROW), (*PREDICT[:3], "output=n.csv"), "n.csv: already exists | overwrite=true"),
+    mistake("47 folder", new(ROW), (*PREDICT[:3], "output=r", "overwrite=true"), "already exists | give a"),
+    mistake("48 no folder", new(ROW), (*PREDICT[:3], "output=no/o.csv"), "folder no does not exist | create"),
     mistake("9 short row", new(ROW, "1,red"), PREDICT, "n.csv, line 3: the line has 2 fields"),
     mistake("81 name", new(f"{ROW},1", header=f"{COLUMNS},prediction"), PREDICT, "has a column 'prediction'"),
 ]
 
 UNKNOWN = "n.csv, column 'c': categories not seen in training are treated as missing: 'pink' (1)"
+EXTRA = "n.csv: ignoring columns not seen in training: z"
 IMPUTED = "n.csv: imputed missing values (median or mode) in columns that had none in training: a (1)"
 
 # What is odd, the new file, the command, and the warning.
 TAKEN: list[tuple[str, str, tuple[str, ...], str]] = [
-    (
-        "40 extra",
-        rows(f"{ROW},x", header=f"{COLUMNS},z"),
-        PREDICT,
-        "n.csv: ignoring columns not seen in training: z",
-    ),
+    ("40 extra", rows(f"{ROW},x", header=f"{COLUMNS},z"), PREDICT, EXTRA),
     ("43 category", rows(ROW, ROW.replace("red", "pink")), PREDICT, UNKNOWN),
     ("42 numbers", rows("1,3,2024-02-03,true,7"), PREDICT, UNKNOWN.replace("pink", "3")),
     ("44 missing values", rows(ROW, ",red,2024-02-03,true,NA"), PREDICT, IMPUTED),

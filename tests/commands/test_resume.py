@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from commands.mistakes import Mistake, assert_refused, each
+from commands.mistakes import Mistake, assert_refused, each, mistake
 from rich.console import Console
 from support import SMALL, Ended, assert_short_answer, left_behind, status_of, train_into, without_notes
 
@@ -146,16 +146,14 @@ def stopped(trained: Path, tmp_path: Path) -> Path:
     return tmp_path / "outputs/r"
 
 
-def another_table(here: Path) -> None:
-    run = here / "outputs/r"
-    path = run / "config.yaml"
-    path.write_text(path.read_text().replace("rows: 60", "rows: 61"))
+def edited(old: str, new: str) -> Callable[[Path], None]:
+    """Changes the configuration of the stopped run."""
 
+    def edit(here: Path) -> None:
+        path = here / "outputs/r/config.yaml"
+        path.write_text(path.read_text().replace(old, new))
 
-def of_another_version(here: Path) -> None:
-    run = here / "outputs/r"
-    path = run / "config.yaml"
-    path.write_text(path.read_text().replace("threads: 1\n", ""))
+    return edit
 
 
 def other_state(here: Path) -> None:
@@ -165,49 +163,49 @@ def other_state(here: Path) -> None:
     torch.save(content, last)
 
 
-def a_sweeps(here: Path) -> None:
-    run = here / "outputs/r"
-    (run / "plan.json").touch()
-
-
 MISTAKES = [
-    Mistake("63 missing", {}, ["resume=outputs/x"], ["outputs/x: no such folder"]),
-    Mistake("65 no run folder", {}, ["resume=outputs"], ["outputs: is not a run folder"]),
-    Mistake(
+    mistake("63 missing", {}, "resume=outputs/x", "outputs/x: no such folder"),
+    mistake("65 no run folder", {}, "resume=outputs", "outputs: is not a run folder"),
+    mistake(
         "63 a key that differs",
         {},
-        ["resume=outputs/r", "optimizer.lr=0.5", "seed=0"],
-        ["optimizer.lr: differs from the resumed run", "found 0.5, expected 0.005 as in outputs/r"],
+        "resume=outputs/r optimizer.lr=0.5 seed=0",
+        "optimizer.lr: differs from the resumed run | found 0.5, expected 0.005 as in outputs/r",
     ),
-    Mistake(
+    mistake(
         "63 fewer epochs",
         {},
-        ["resume=outputs/r", "trainer.max_epochs=1"],
-        ["trainer.max_epochs: differs", "may only be increased"],
+        "resume=outputs/r trainer.max_epochs=1",
+        "trainer.max_epochs: differs | may only be increased",
     ),
-    Mistake("63 another table", another_table, ["resume=outputs/r"], ["data.rows: differs", "last.ckpt"]),
-    Mistake(
+    mistake(
+        "63 another table",
+        edited("rows: 60", "rows: 61"),
+        "resume=outputs/r",
+        "data.rows: differs | last.ckpt",
+    ),
+    mistake(
         "68 another version",
-        of_another_version,
-        ["resume=outputs/r"],
-        ["config.yaml: is not valid in this version of mlplab: threads: is missing"],
+        edited("threads: 1\n", ""),
+        "resume=outputs/r",
+        "config.yaml: is not valid in this version of mlplab: threads: is missing",
     ),
-    Mistake(
+    mistake(
         "a sweep's folder",
-        a_sweeps,
-        ["resume=outputs/r"],
-        ["resume: resumes one run, not several", "run its command again"],
+        {"outputs/r/plan.json": ""},
+        "resume=outputs/r",
+        "resume: resumes one run, not several | run its command again",
     ),
-    Mistake("with -m", {}, ["-m", "resume=outputs/r", "seed=1,2"], ["resume: resumes one run"]),
-    Mistake("an unknown key", {}, ["resume=outputs/r", "sed=2"], ["sed=2: cannot be set for a resumed run"]),
-    Mistake("a key in a number", {}, ["resume=outputs/r", "seed.x=1"], ["seed.x=1: cannot be set"]),
-    Mistake(
+    mistake("with -m", {}, "-m resume=outputs/r seed=1,2", "resume: resumes one run"),
+    mistake("an unknown key", {}, "resume=outputs/r sed=2", "sed=2: cannot be set for a resumed run"),
+    mistake("a key in a number", {}, "resume=outputs/r seed.x=1", "seed.x=1: cannot be set"),
+    mistake(
         "a state of another network",
         other_state,
-        ["resume=outputs/r"],
-        ["last.ckpt: contains the state of a different network"],
+        "resume=outputs/r",
+        "last.ckpt: contains the state of a different network",
     ),
-    Mistake("twice", {}, ["resume=outputs/r", "resume=outputs/s"], ["resume: is given twice"]),
+    mistake("twice", {}, "resume=outputs/r resume=outputs/s", "resume: is given twice"),
 ]
 
 
@@ -238,9 +236,6 @@ def test_a_folder_at_which_another_process_works_is_refused(command: Command, st
     assert not (stopped / ".lock").exists()
 
 
-# --- init ----------------------------------------------------------------------------------------------
-
-
 def test_a_shifted_table_is_seen_with_the_trained_eyes(command: Command, tmp_path: Path) -> None:
     rows = [(i % 7, (i * i) % 11, i % 7 - (i * i) % 11) for i in range(80)]
     for name, shift in (("t", 0), ("u", 30_000)):
@@ -261,20 +256,20 @@ def test_a_shifted_table_is_seen_with_the_trained_eyes(command: Command, tmp_pat
 
 
 INIT_MISTAKES = [
-    Mistake("missing", {}, ["init_from=outputs/x"], ["outputs/x: no such folder"]),
-    Mistake(
+    mistake("missing", {}, "init_from=outputs/x", "outputs/x: no such folder"),
+    mistake(
         "a network of other widths",
         {},
-        ["init_from=outputs/r", "model.hidden=[9]"],
-        ["has a different architecture: model.hidden"],
+        "init_from=outputs/r model.hidden=[9]",
+        "has a different architecture: model.hidden",
     ),
-    Mistake(
+    mistake(
         "a table of other columns",
         {},
-        ["init_from=outputs/r", "data.features=6"],
-        ["was trained on different columns"],
+        "init_from=outputs/r data.features=6",
+        "was trained on different columns",
     ),
-    Mistake("a run that has not ended", {}, ["init_from=outputs/s"], ["outputs/s: contains no finished run"]),
+    mistake("a run that has not ended", {}, "init_from=outputs/s", "outputs/s: contains no finished run"),
 ]
 
 
@@ -288,8 +283,6 @@ def test_weights_that_do_not_fit_are_refused(
     others = [override for override in SMALL if override.partition("=")[0] not in typed]
     assert_refused(mistake, tmp_path, lambda *arguments: command(*others, *arguments, "name=n"))
 
-
-# --- sweeps --------------------------------------------------------------------------------------------
 
 SWEEP = ("-m", *SMALL, "optimizer.lr=0.01,0.001", "name=s", "logger=[]")
 

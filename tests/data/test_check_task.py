@@ -142,33 +142,17 @@ def test_keys_that_fit_are_accepted(overrides: Sequence[str], over: Table) -> No
     ("overrides", "over", "messages"),
     [
         (["loss=mse"], WORDS, ["loss=mse: is a loss of numbers, but column 'y' has classes: 'no', 'yes'"]),
-        (
-            ["loss=huber"],
-            ZEROS_AND_ONES,
-            ["use loss=cross_entropy; or, if they are numbers: task=regression"],
-        ),
+        (["loss=huber"], ZEROS_AND_ONES, ["cross_entropy; or, if they are numbers: task=regression"]),
         (["loss=cross_entropy"], NUMBERS, ["is for classes, but 'y' is predicted", "task=multiclass"]),
-        (["loss=cross_entropy"], table([0.5, 1.5], "z"), ["but the targets are numbers", "remove it"]),
+        (["loss=cross_entropy"], table([0.5, 1.5], "z"), ["is for classes, but 'y', 'z'", "remove it"]),
         (["data.class_weights=balanced"], NUMBERS, ["data.class_weights: is for classes"]),
         (POSITIVE, NUMBERS, ["data.positive: is for classes"]),
         (["monitor=val/rmse"], WORDS, ["is not a metric of classes", "val/log_loss", "use monitor=auto"]),
         (["monitor=val/accuracy"], NUMBERS, ["is not a metric of numbers", "val/mae"]),
-        (
-            ["model.preprocessing.target=log"],
-            WORDS,
-            ["has no meaning for classes such as those of column 'y'"],
-        ),
+        (["model.preprocessing.target=log"], WORDS, ["has no meaning for classes such as those of column"]),
         (["model.preprocessing.target=log"], NUMBERS, ["20 rows have a target of 0 or less"]),
-        (
-            ["data.class_weights={yess: 2}"],
-            WORDS,
-            ["data.class_weights.yess: is not a class of column 'y'", "one of 'no', 'yes'", "mean yes?"],
-        ),
-        (
-            ["loss=mse", "monitor=val/mae", "data.class_weights={maybe: 1}"],
-            WORDS,
-            ["loss=mse", "monitor=val/mae", "data.class_weights.maybe"],
-        ),
+        (["data.class_weights={yess: 2}"], WORDS, ["yess: is not a class of column 'y'", "mean yes?"]),
+        (["loss=mse", "monitor=val/mae"], WORDS, ["loss=mse", "monitor=val/mae"]),
     ],
 )
 def test_keys_that_do_not_fit_are_refused(overrides: Sequence[str], over: Table, messages: list[str]) -> None:

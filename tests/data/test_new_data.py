@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support import resolved, table_of
 
-from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Schema
@@ -35,9 +34,6 @@ CELLS: dict[type[pl.DataType], st.SearchStrategy[object]] = {
     pl.Date: DAYS,
     pl.Datetime: MOMENTS,
 }
-
-WRITTEN = CsvOptions(quote='"')
-"""Texts may stand between apostrophes, which look as if they wrapped fields."""
 
 MODEL = resolved().model
 
@@ -93,10 +89,10 @@ def test_tables_that_polars_writes_come_back(tmp_path: Path, frame: pl.DataFrame
     assert predicted.isfinite().all()
     assert predicted.shape == (frame.height, 1)
     for path in (tmp_path / "t.csv", tmp_path / "t.parquet"):
-        table = table_of(path, declared=declared(frame), given=WRITTEN)
+        table = table_of(path, declared=declared(frame))
         np.testing.assert_array_equal(table.x, whole.x)
         assert table.fingerprint == whole.fingerprint
-        with opened(path, WRITTEN) as source:
+        with opened(path) as source:
             rows = source.scan().collect()
         for start, stop in ((0, 1), (1, frame.height)):
             x = FrameTransformer(whole.schema, "t").features(rows[start:stop])

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from math import cos, pi, sin
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -56,20 +55,11 @@ def test_the_kind_of_an_input(cells: Sequence[object], declared: str, kind: str)
 @pytest.mark.parametrize(
     ("cells", "why"),
     [
-        ([f"u{i}" for i in range(30)], "an identifier: 30 different texts in 30 rows, such as"),
-        (
-            [f"The Tale of Mister {i} Smith" for i in range(30)],
-            "an identifier: 30 different texts in 30 rows",
-        ),
-        (
-            [f"{i} Long Road, Flat {i % 7}, Town" for i in range(29)],
-            "an identifier: 29 different texts in 30",
-        ),
+        ([f"{i} Long Road, Flat {i % 7}, Town" for i in range(29)], "an identifier: 29 different texts in "),
         (["same"], "all values are 'same'"),
         ([4.5], "all values are 4.5"),
         ([datetime(2024, 1, 31)], "all dates have the same day and hour"),
-        (["", "n/a"], "all values are missing"),
-        ([None], "all values are missing"),
+        (["", "n/a", None], "all values are missing"),
     ],
 )
 def test_columns_that_are_no_inputs_are_left_out_with_a_warning(
@@ -83,12 +73,9 @@ def test_columns_that_are_no_inputs_are_left_out_with_a_warning(
     assert f"leaving out column 'a': {why}" in caplog.text
 
 
-@pytest.mark.parametrize("declared", ["drop", "identifier"])
-def test_declared_columns_are_left_out_without_a_warning(
-    declared: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_dropped_columns_are_left_out_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("mlplab").propagate = True
-    assert table(["what", "ever"], declared).schema.left_out == {"a": "as declared in data.columns"}
+    assert table(["what", "ever"], "drop").schema.left_out == {"a": "as declared in data.columns"}
     assert not caplog.text
 
 
@@ -177,6 +164,10 @@ def test_ambiguous_day_and_month_are_refused() -> None:
     assert not np.array_equal(month_first, table(cells, "%d/%m/%Y").x[:, 0])
 
 
+def survives_json(schema: Schema) -> bool:
+    return Schema.from_plain(json.loads(json.dumps(schema.plain()))) == schema
+
+
 def test_a_schema_survives_json() -> None:
     columns = {
         "cat": [["p", "q", "r"][i % 3] for i in range(30)],
@@ -189,7 +180,7 @@ def test_a_schema_survives_json() -> None:
     }
     frame, targets = pl.DataFrame(columns, strict=False), ["y", "z"]
     schema = table_of(frame, targets, weight="w", na_values=("?",), drop_missing_targets=True).schema
-    assert Schema.from_plain(json.loads(json.dumps(schema.plain()))) == schema
+    assert survives_json(schema)
     assert (schema.names, schema.targets, schema.weight) == (["cat", "bool", "date"], ("y", "z"), "w")
     assert len(schema.categories) == len(schema.missing) == len(schema.offsets) == 9
 
@@ -208,7 +199,7 @@ def test_a_schema_with_classes_survives_json(
     target: list[object], classes: tuple[str, ...], kind: str, task: str
 ) -> None:
     schema = table_of(pl.DataFrame({"x": range(30), "y": target * (30 // len(target))})).schema
-    assert Schema.from_plain(json.loads(json.dumps(schema.plain()))) == schema
+    assert survives_json(schema)
     assert (schema.classes, schema.class_kind, schema.task) == (classes, kind, task)
     assert schema.outputs == (len(classes) or 1)
 
@@ -273,32 +264,24 @@ def test_other_dates_and_times(
     np.testing.assert_allclose(found, [expected[part] for part in date.parts], atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_numbers_that_look_like_dates_give_a_warning(
-    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_numbers_that_look_like_dates_give_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("mlplab").propagate = True
     days = [int(f"{day:%Y%m%d}") for day in MOMENTS]
     frame = pl.DataFrame({"day": days, "id": [20231100 + row // 2 for row in range(30)], "y": range(30)})
-    frame.write_csv(tmp_path / "t.csv")
-    frame.write_parquet(tmp_path / "t.parquet")
-    assert table_of(tmp_path / f"t.{kind}").schema.inputs[0].kind == "numeric"
-    messages = [record.getMessage() for record in caplog.records]
-    assert [each for each in messages if "dates" in each] == [
-        f"{tmp_path / f't.{kind}'}: column 'day': its numbers look like dates, such as 20231103; "
-        "if they are: data.columns.day=%Y%m%d"
-    ]
-    caplog.clear()
-    made = table_of(tmp_path / f"t.{kind}", declared={"day": "%Y%m%d"})
-    assert made.schema.inputs[0].kind == "date"
-    assert not caplog.text
-    for cells in (
-        days,
-        [float(day) for day in days],
-        [str(day) for day in days],
-    ):  # integers with missing values are floats
-        x = FrameTransformer(made.schema, "new").features(frame.with_columns(pl.Series("day", cells)))
-        np.testing.assert_array_equal(x, made.x)
+    for numbers in (frame, frame.cast({"day": pl.String, "id": pl.String})):
+        assert table_of(numbers).schema.inputs[0].kind == "numeric"
+        [message] = [text for text in caplog.messages if "dates" in text]
+        assert message == (
+            "t: column 'day': its numbers look like dates, such as 20231103; "
+            "if they are: data.columns.day=%Y%m%d"
+        )
+        caplog.clear()
+        made = table_of(numbers, declared={"day": "%Y%m%d"})
+        assert made.schema.inputs[0].kind == "date"
+        assert not caplog.text
+        for cells in (days, [float(day) for day in days], [str(day) for day in days]):  # floats with nulls
+            x = FrameTransformer(made.schema, "new").features(frame.with_columns(pl.Series("day", cells)))
+            np.testing.assert_array_equal(x, made.x)
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
@@ -334,7 +317,7 @@ def test_an_invalid_date_format_is_refused() -> None:
 def test_each_column_has_a_row() -> None:
     inputs = (
         Column("n", "numeric", missing=True),
-        Column("c", "categorical", categories=tuple("abcdefghi"), missing=True),
+        Column("c", "categorical", categories=tuple("abcdefghijklm")),
         Column("d", "date", format="%d.%m.%Y", parts=("year", "month_sin")),
     )
     schema = Schema(inputs, ("y",), classes=("no", "yes"), weight="w", left_out={"id": "is an index"})
@@ -342,12 +325,7 @@ def test_each_column_has_a_row() -> None:
         ("y", "target", "classes", "2 classes: no, yes"),
         ("w", "weight", "numeric", ""),
         ("n", "input", "numeric", "has missing values"),
-        (
-            "c",
-            "input",
-            "categorical",
-            "9 categories: a, b, c, d, e, f, g, h, … (9 in all); has missing values",
-        ),
+        ("c", "input", "categorical", "13 categories: a, b, c, d, e, f, g, h, i, j, k, l, … (13 in all)"),
         ("d", "input", "date", "format %d.%m.%Y; read as year, month_sin"),
         ("id", "left out", "", "is an index"),
     ]

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
 from mlplab.data import statistics
-from mlplab.data.statistics import Statistics
+from mlplab.data.statistics import member_statistics
 
 NAN = np.nan
 X = np.array(
@@ -21,8 +21,8 @@ CATEGORIES = (0, 0, 3, 2, 0)
 TRAIN = [np.array([0, 1, 2, 3]), np.array([1, 3, 4])]
 
 
-def of(x: np.ndarray = X, y: np.ndarray = Y, **settings: object) -> Statistics:
-    return Statistics.of(x, y, TRAIN, **({"categories": CATEGORIES} | settings))  # type: ignore[arg-type]
+def of(x: np.ndarray = X, y: np.ndarray = Y, **settings: object) -> dict[str, Tensor]:
+    return member_statistics(x, y, TRAIN, **({"categories": CATEGORIES} | settings))  # type: ignore[arg-type]
 
 
 def test_statistics_are_those_of_each_members_training_rows() -> None:
@@ -38,17 +38,17 @@ def test_statistics_are_those_of_each_members_training_rows() -> None:
         "q75": [[4.75, 3.5, 7], [30, 0, 7.5]],
     }
     for name, values in expected.items():
-        np.testing.assert_allclose(getattr(found, name)[:, 0, numbers], values, err_msg=name)
-    assert found.mode[:, 0].tolist() == [[0, 0, 0, 1, 0], [0, 0, 0, 0, 0]]  # of equally many, the first
-    assert found.present[:, 0].int().tolist() == [[1, 0, 1, 1, 1], [1, 1, 1, 1, 0]]
-    assert found.y_std[0].item() == pytest.approx(Y[:4].std())
-    assert all(values.isfinite().all() for values in found.tensors().values())
+        np.testing.assert_allclose(found[name][:, 0, numbers], values, err_msg=name)
+    assert found["mode"][:, 0].tolist() == [[0, 0, 0, 1, 0], [0, 0, 0, 0, 0]]  # of equally many, the first
+    assert found["present"][:, 0].int().tolist() == [[1, 0, 1, 1, 1], [1, 1, 1, 1, 0]]
+    assert found["y_std"][0].item() == pytest.approx(Y[:4].std())
+    assert all(values.isfinite().all() for values in found.values())
 
 
 def test_a_log_target_has_the_moments_of_its_logarithm() -> None:
     found = of(log_target=True)
-    assert found.y_mean[0].item() == pytest.approx(0.75)
-    assert found.y_std[0].item() == pytest.approx(0.6875**0.5)
+    assert found["y_mean"][0].item() == pytest.approx(0.75)
+    assert found["y_std"][0].item() == pytest.approx(0.6875**0.5)
 
 
 def test_no_statistic_comes_from_other_rows() -> None:
@@ -57,8 +57,8 @@ def test_no_statistic_comes_from_other_rows() -> None:
         x, y = X.copy(), Y.copy()
         x[others], y[others] = 1e9, 1e9
         x[np.ix_(others, [2, 3])] = 1  # an existing code
-        before = Statistics.of(X, Y, [rows], categories=CATEGORIES, quantiles=True).tensors()
-        after = Statistics.of(x, y, [rows], categories=CATEGORIES, quantiles=True).tensors()
+        before = member_statistics(X, Y, [rows], categories=CATEGORIES, quantiles=True)
+        after = member_statistics(x, y, [rows], categories=CATEGORIES, quantiles=True)
         assert before.keys() == after.keys()
         for name, values in before.items():
             assert torch.equal(values, after[name]), name
@@ -68,10 +68,10 @@ def test_no_statistic_comes_from_other_rows() -> None:
 def test_one_block_gives_the_bits_of_numpy(order: str) -> None:
     x = np.asarray(np.random.default_rng(0).lognormal(size=(1001, 5)), order=order)  # type: ignore[call-overload]
     rows = np.arange(0, 1001, 3)
-    found = Statistics.of(x, x[:, :1], [rows], categories=(0,) * 5)
-    assert found.mean[0, 0].tolist() == x[rows].mean(0).tolist()
-    assert found.std[0, 0].tolist() == x[rows].std(0).tolist()
-    assert found.median[0, 0].tolist() == np.median(x[rows], 0).tolist()
+    found = member_statistics(x, x[:, :1], [rows], categories=(0,) * 5)
+    assert found["mean"][0, 0].tolist() == x[rows].mean(0).tolist()
+    assert found["std"][0, 0].tolist() == x[rows].std(0).tolist()
+    assert found["median"][0, 0].tolist() == np.median(x[rows], 0).tolist()
 
 
 @settings(max_examples=15)
@@ -81,33 +81,34 @@ def test_one_block_gives_the_bits_of_numpy(order: str) -> None:
 )
 def test_blocks_give_the_statistics_of_all_rows(x: np.ndarray, block: int) -> None:
     y, rows = np.nan_to_num(x), np.arange(13)
-    whole = Statistics.of(x, y, [rows], categories=(0, 0, 0))
+    whole = member_statistics(x, y, [rows], categories=(0, 0, 0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics, "BLOCK", block)
-        parts = Statistics.of(x, y, [rows], categories=(0, 0, 0))
-    for name, values in whole.tensors().items():
-        torch.testing.assert_close(parts.tensors()[name], values, rtol=1e-9, atol=1e-6, msg=name)
+        parts = member_statistics(x, y, [rows], categories=(0, 0, 0))
+    for name, values in whole.items():
+        torch.testing.assert_close(parts[name], values, rtol=1e-9, atol=1e-6, msg=name)
 
 
 @settings(max_examples=30)
 @given(arrays(np.float32, (17, 2), elements=st.floats(-10, 10, width=16) | st.just(np.float32(NAN))))
 def test_quantiles_are_numpys_ascending_and_exact_where_values_are_equal(x: np.ndarray) -> None:
-    found = Statistics.of(x, np.zeros((17, 1)), [np.arange(17)], categories=(0, 0), quantiles=True)
-    assert found.quantiles is not None
-    assert (found.quantiles.diff(dim=1) >= 0).all()
+    found = member_statistics(x, np.zeros((17, 1)), [np.arange(17)], categories=(0, 0), quantiles=True)
+    assert (found["quantiles"].diff(dim=1) >= 0).all()
     for feature in (0, 1):
         known = x[~np.isnan(x[:, feature]), feature].astype(np.float64)
         expected = np.quantile(known, np.linspace(0, 1, 10)) if len(known) else np.zeros(10)
-        np.testing.assert_allclose(found.quantiles[0, :10, feature], expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(found["quantiles"][0, :10, feature], expected, rtol=1e-12, atol=1e-12)
 
 
 def test_a_sample_is_not_periodic(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every n-th row of a table with a period of n rows would see one phase of it."""
     monkeypatch.setattr(statistics, "SAMPLE", 500)
     x = np.sin(2 * np.pi * np.arange(10_000) / 20)[:, None]
-    found = Statistics.of(x, x, [np.arange(10_000)], categories=(0,))
+    found = member_statistics(x, x, [np.arange(10_000)], categories=(0,))
     whole = np.quantile(x, [0.25, 0.5, 0.75])
-    np.testing.assert_allclose([found.q25.item(), found.median.item(), found.q75.item()], whole, atol=0.2)
+    np.testing.assert_allclose(
+        [found["q25"].item(), found["median"].item(), found["q75"].item()], whole, atol=0.2
+    )
 
 
 @settings(max_examples=10)
@@ -125,9 +126,7 @@ def test_weight_equals_repetition(weights: list[int], unit: float, block: int) -
         of_row = weight.new_zeros(23).index_put((rows,), weight).numpy()
 
         def found() -> dict[str, Tensor]:
-            made = Statistics.of(
-                x, y, [rows.numpy()], categories=(0, 4), quantiles=True, weight=of_row
-            ).tensors()
+            made = member_statistics(x, y, [rows.numpy()], categories=(0, 4), quantiles=True, weight=of_row)
             return {name: values for name, values in made.items() if not (tie and name == "mode")}
 
         with pytest.MonkeyPatch.context() as patch:
@@ -144,16 +143,16 @@ def test_rows_of_weight_0_do_not_count_and_equal_weights_are_none() -> None:
     x, y = X.copy(), Y.copy()
     x[3], y[3] = [1e9, 1e9, 1, 0, 1e9], 1e9
     weight = np.array([7.0, 7, 7, 0, 7])
-    found = Statistics.of(x, y, [np.arange(5)], categories=CATEGORIES, weight=weight, quantiles=True)
-    without = Statistics.of(X, Y, [np.array([0, 1, 2, 4])], categories=CATEGORIES, quantiles=True)
-    for name, values in found.tensors().items():
-        assert torch.equal(values, without.tensors()[name]), name
+    found = member_statistics(x, y, [np.arange(5)], categories=CATEGORIES, weight=weight, quantiles=True)
+    without = member_statistics(X, Y, [np.array([0, 1, 2, 4])], categories=CATEGORIES, quantiles=True)
+    for name, values in found.items():
+        assert torch.equal(values, without[name]), name
 
 
 def test_the_number_of_quantiles_depends_on_the_members_rows() -> None:
     x = np.random.default_rng(0).normal(size=(900, 1))
     train = [np.arange(900), np.arange(400), np.arange(30)]
-    together = Statistics.of(x, x, train, categories=(0,), quantiles=True).tensors()
+    together = member_statistics(x, x, train, categories=(0,), quantiles=True)
     assert together["quantile_count"].flatten().tolist() == [30, 13, 10]
 
 
@@ -166,18 +165,6 @@ def test_a_member_does_not_depend_on_the_others(weight: np.ndarray | None) -> No
 
     def compute(members: list[int]) -> dict[str, Tensor]:
         rows = [train[member] for member in members]
-        return Statistics.of(
-            x, x[:, :1] ** 0, rows, categories=(0, 4), weight=weight, quantiles=True
-        ).tensors()
+        return member_statistics(x, x[:, :1] ** 0, rows, categories=(0, 4), weight=weight, quantiles=True)
 
     assert_member_independent(compute, len(train))
-
-
-def test_a_memory_mapped_table_is_read_and_not_changed(tmp_path: object) -> None:
-    mapped = np.memmap(f"{tmp_path}/x", np.float32, "w+", shape=X.shape)
-    mapped[:] = X
-    mapped.flush()
-    mapped = np.memmap(f"{tmp_path}/x", np.float32, "r", shape=X.shape)
-    for name, values in of(mapped, quantiles=True).tensors().items():
-        assert torch.equal(values, of(quantiles=True).tensors()[name])
-    np.testing.assert_array_equal(mapped, X)

@@ -176,13 +176,8 @@ def sweep_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
 def write_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
     """A run that spends most of its time writing checkpoints, killed."""
     wide = ("data=synthetic", "data.rows=64", "data.batch_size=16", "model.hidden=[512,512]")
-    keep = (
-        "callbacks.checkpoint.every_minutes=0",
-        "scheduler=constant",
-        "trainer.max_epochs=100000",
-        "name=r",
-    )
-    words, failures, step = ["train", *wide, *keep, "logger=[]"], [], 0
+    keep = ("callbacks.checkpoint.every_minutes=0", "scheduler=constant", "trainer.max_epochs=100000")
+    words, failures, step = ["train", *wide, *keep, "name=r", "logger=[]"], [], 0
     last = folder / "outputs/r/checkpoints/last.ckpt"
     for number in range(tries):
         command = start(words, folder)

@@ -18,14 +18,8 @@ SCRIPT = ROOT / "scripts/train.py"
 
 SWEEP = (
     "-m",
-    *(
-        "data=synthetic",
-        "data.rows=100",
-        "data.noise=0.1",
-        "model.hidden=[8]",
-        "baselines=[]",
-        "figures=none",
-    ),
+    *("data=synthetic", "data.rows=100", "data.noise=0.1", "model.hidden=[8]", "baselines=[]"),
+    "figures=none",
     *("scheduler=constant", "callbacks.early_stopping.patience=null", "callbacks.checkpoint.every_minutes=0"),
     *("seed=range(4)", "hydra.launcher.max_members=2", "name=s"),
 )

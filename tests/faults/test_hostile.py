@@ -60,7 +60,7 @@ TARGETS = [
     "lightning.pytorch.callbacks:os.system",
     "lightning.pytorch.Trainer.fit",
 ]
-PLACES = [("trainer",), ("callbacks", "x"), ("logger", "x"), ("model",)]
+PLACES = [("trainer",), ("callbacks", "x"), ("logger", "x"), ("model",)]  # the first takes no class
 
 
 def changed(run: Path, key: Sequence[str], value: object) -> None:

@@ -17,9 +17,10 @@ from mlplab.data.splits.split import Split
 from mlplab.data.splits.splitters import random_split
 from mlplab.data.table import Table
 from mlplab.runs.baselines import fit_baselines as module
-from mlplab.runs.baselines import models
+from mlplab.runs.baselines import models, training_data
 from mlplab.runs.baselines.fit_baselines import MODELS, Baselines, fit_baselines
-from mlplab.runs.baselines.models import Constant, TrainingData
+from mlplab.runs.baselines.models import Constant
+from mlplab.runs.baselines.training_data import TrainingData
 from mlplab.runs.scores import Scores, scores
 
 NAMES = ("constant", "linear", "boosting")
@@ -32,9 +33,7 @@ SPLIT = Split(ROWS[:40], ROWS[40:50], ROWS[50:])
 
 # a number, a number with gaps, two categories with gaps, the second of many
 CATEGORIES = (0, 0, 3, 100)
-MIXED = np.column_stack(
-    [X[:, :2], GENERATOR.integers(0, 3, 60), GENERATOR.integers(0, 4, 60)],
-).astype(np.float32)
+MIXED = np.column_stack([X[:, :2], *(GENERATOR.integers(0, most, 60) for most in (3, 4))]).astype(np.float32)
 MIXED[::7, 1:] = np.nan
 TWO = np.column_stack([Y[:, 0], GENERATOR.normal(size=60)])
 CLASS = np.digitize(Y, np.quantile(Y, [1 / 3, 2 / 3])).astype(np.float64)
@@ -150,9 +149,9 @@ def test_boosting_tells_254_categories_apart(classes: int) -> None:
 
 
 def test_many_rows_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "FITTED_ROWS", (20, 20))
-    monkeypatch.setattr(models, "BOOSTED_VALUES", 0)
-    monkeypatch.setattr(models, "FEWEST_BOOSTED", 7)
+    monkeypatch.setattr(training_data, "FITTED_ROWS", (20, 20))
+    monkeypatch.setattr(training_data, "BOOSTED_VALUES", 0)
+    monkeypatch.setattr(training_data, "FEWEST_BOOSTED", 7)
     monkeypatch.setattr(module, "BLOCK_ROWS", 3)
     for y, classes in ((Y, 0), (CLASS, 3)):
         data = data_of(X, y, categories=[0, 0, 0], classes=classes)
@@ -263,33 +262,12 @@ def test_classes_of_validation_rows_only_are_learned_when_fitting_again() -> Non
         np.testing.assert_allclose(model.output, np.bincount(y[:50, 0].astype(int), minlength=4) / 50)
 
 
-def test_a_class_without_training_rows_has_no_probability() -> None:
-    y = CLASS.copy()
-    y[:40][y[:40] == 1] = 2
-    found = Baselines(data_of(MIXED, y, classes=4), NAMES, 1)
-    for model in found.models.values():
-        predicted = model.predict(MIXED)
-        assert predicted.shape == (60, 4)
-        assert not predicted[:, [1, 3]].any()
-        np.testing.assert_allclose(predicted.sum(1), 1)
-    assert_finite(found.scores(MIXED, y, None, SPLIT.test))
-
-
 def test_training_rows_of_a_single_class() -> None:
     y = CLASS.copy()
     y[:40] = 2
     found = fitted(MIXED, y, classes=3)
     assert_finite(found)
     assert found["boosting"] == found["linear"] == found["constant"]
-
-
-def test_scores_by_hand() -> None:
-    predicted, y = np.array([[1.0], [2.0], [4.0]]), np.array([[1.0], [2.0], [3.0]])
-    found = scores(predicted, y, None)
-    assert found == {"rmse": pytest.approx(3**-0.5), "mae": pytest.approx(1 / 3), "r2": pytest.approx(0.5)}
-    both = scores(np.hstack([predicted, y]), np.hstack([y, y]), None)
-    assert both == {name: pytest.approx((value + (name == "r2")) / 2) for name, value in found.items()}
-    assert np.isnan(scores(np.zeros((2, 1)), np.ones((2, 1)), None)["r2"])
 
 
 def test_scores_of_classes_by_hand() -> None:

@@ -12,7 +12,6 @@ import torch
 from lightning.pytorch import Trainer
 from support import resolved, train_into
 
-import mlplab
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache, RunData
 from mlplab.runs.run import Run, member_configs
@@ -245,17 +244,3 @@ def test_without_a_member_left_the_run_has_diverged(tmp_path: Path, diverging: l
     [metrics] = train_into(tmp_path, [*diverging, "ensemble=2", "+model.lost=[6,7]"])
     assert metrics["status"] == "diverged"
     assert "the loss became nan" in metrics["reason"]
-
-
-def test_a_loaded_ensemble_predicts_the_mean(tmp_path: Path) -> None:
-    overrides = [*NUMBERS, "ensemble=3"]
-    train_into(tmp_path, overrides)
-    data = data_of(overrides)
-    predicted, _ = by_hand(tmp_path / "0", data)
-    frame = pl.DataFrame(
-        {
-            name: data.table.x[:, place].astype(float) + data.table.schema.offsets[place]
-            for place, name in enumerate(data.table.schema.names)
-        }
-    )
-    np.testing.assert_allclose(mlplab.load(tmp_path / "0").predict(frame), predicted.mean(0)[:, 0], rtol=1e-5)

@@ -5,7 +5,7 @@ import pytest
 
 from mlplab.errors import FolderInUse, UserError
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.folder import RunFolder, finite, record_failure
+from mlplab.runs.folder import RunFolder, record_failure
 
 
 def test_one_of_many_gets_a_folder(tmp_path: Path) -> None:
@@ -35,16 +35,6 @@ def test_a_folder_in_use_and_a_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is a file, not a folder") as error:
         RunFolder(tmp_path / "file").create({})
     assert not isinstance(error.value, FolderInUse)  # for which a sweep would wait
-
-
-def test_what_json_cannot_say_becomes_null() -> None:
-    assert finite({"a": 1.0, "b": float("nan"), "c": "text", "d": None, "e": 3}) == {
-        "a": 1.0,
-        "b": None,
-        "c": "text",
-        "d": None,
-        "e": 3,
-    }
 
 
 def test_a_failure_is_recorded_of_a_run_that_was_to_grow(tmp_path: Path) -> None:

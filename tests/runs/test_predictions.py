@@ -10,13 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mlplab.data.schema import ClassKind, Column, Schema
-from mlplab.runs.predictions import (
-    most_likely,
-    prediction_columns,
-    prediction_names,
-    spread_names,
-    write_test_predictions,
-)
+from mlplab.runs.predictions import column_names, most_likely, prediction_columns, write_test_predictions
 
 INPUTS = (Column("x", "numeric"),)
 
@@ -39,31 +33,28 @@ def test_the_first_of_the_most_probable_classes_is_predicted(probabilities: np.n
 
 
 @pytest.mark.parametrize(
-    ("of", "names"),
+    ("of", "names", "spread"),
     [
-        (schema("y"), ["prediction"]),
-        (schema("y", "z"), ["prediction_y", "prediction_z"]),
-        (schema("prediction"), ["prediction_prediction"]),
-        (schema("y", inputs=(Column("prediction", "numeric"),)), ["prediction_y"]),
-        (schema("a", "prediction_a"), ["prediction_a_", "prediction_prediction_a"]),
-        (schema("probability_b", classes="ab"), ["prediction", "probability_a", "probability_b_"]),
+        (schema("y"), ["prediction"], ["prediction_sd"]),
+        (schema("y", "z"), ["prediction_y", "prediction_z"], ["prediction_y_sd", "prediction_z_sd"]),
+        (schema("prediction"), ["prediction_prediction"], ["prediction_prediction_sd"]),
+        (schema("y", inputs=(Column("prediction", "numeric"),)), ["prediction_y"], ["prediction_y_sd"]),
+        (schema("y", inputs=(Column("prediction_sd", "numeric"),)), ["prediction"], ["prediction_sd_"]),
+        (
+            schema("entropy", classes="ab"),
+            ["prediction", "probability_a", "probability_b"],
+            ["entropy_", "disagreement"],
+        ),
+        (
+            schema("probability_b", classes="ab"),
+            ["prediction", "probability_a", "probability_b_"],
+            ["entropy", "disagreement"],
+        ),
     ],
 )
-def test_names_of_columns(of: Schema, names: list[str]) -> None:
-    assert prediction_names(of) == names
-
-
-@pytest.mark.parametrize(
-    ("of", "names"),
-    [
-        (schema("y"), ["prediction_sd"]),
-        (schema("y", "z"), ["prediction_y_sd", "prediction_z_sd"]),
-        (schema("y", inputs=(Column("prediction_sd", "numeric"),)), ["prediction_sd_"]),
-        (schema("entropy", classes="ab"), ["entropy_", "disagreement"]),
-    ],
-)
-def test_names_of_columns_of_spread(of: Schema, names: list[str]) -> None:
-    assert spread_names(of) == names
+def test_names_of_columns(of: Schema, names: list[str], spread: list[str]) -> None:
+    assert column_names(of) == (names, spread)
+    assert column_names(schema("a", "prediction_a"))[0] == ["prediction_a_", "prediction_prediction_a"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Trainer
 from support import Ended, left_behind, resolved, train_into, without_notes
 
-from mlplab.config import parse_launcher
+from mlplab.config import Launcher
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
 from mlplab.runs.compare.run_result import read_run
@@ -210,7 +210,7 @@ def launched(
         for number, (member, each) in enumerate(zip(members, brackets, strict=True))
     ]
     section = {"max_members": None, "workers": 1, "engine": {"name": "local"}} | more
-    engine = open_engine(parse_launcher(section), root, "cpu")
+    engine = open_engine(Launcher.model_validate(section), root, "cpu")
     results = launch(runs, [], root, cache, engine)
     engine.close()
     return {folder.name: found.metrics for folder, found in results.items()}

@@ -13,7 +13,8 @@ from torch import Tensor
 from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
-from mlplab.models import Network
+from mlplab.models.targets import TargetTransform
+from mlplab.runs import scores
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.compare.varying_keys import varying_keys
 from mlplab.runs.discovery import has_test_scores, read_config
@@ -65,14 +66,13 @@ def test_a_finished_run_is_tested_as_at_its_end(tmp_path: Path, kind: str) -> No
 def tested_members(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of members in each batch of test rows that a network sees."""
     members: list[int] = []
-    add = Evaluation.add
 
-    def counted(self: Evaluation, network: Network, batch: Batch) -> Tensor:
-        if self.part == "test":
-            members.append(len(batch.x))
-        return add(self, network, batch)
+    class Counted(Evaluation):
+        def add(self, z: Tensor, batch: Batch, transform: TargetTransform) -> None:
+            members.append(len(z))
+            super().add(z, batch, transform)
 
-    monkeypatch.setattr(Evaluation, "add", counted)
+    monkeypatch.setattr(scores, "Evaluation", Counted)
     return members
 
 

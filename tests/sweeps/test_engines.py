@@ -21,7 +21,7 @@ from slurm.fake_slurm import FakeSlurm
 from support import SMALL, resolved
 
 from mlplab import config
-from mlplab.config import parse_launcher
+from mlplab.config import Launcher, validated
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, FolderInUse, UserError
 from mlplab.files import FolderLock
@@ -78,9 +78,8 @@ class Here(Engine):
 
 
 def launcher(engine: dict[str, object] | None = None, **section: object) -> config.Launcher:
-    return parse_launcher(
-        {"max_members": None, "workers": None, "engine": engine or {"name": "local"}} | section
-    )
+    values = {"max_members": None, "workers": None, "engine": engine or {"name": "local"}} | section
+    return validated(values, Launcher, "hydra", "launcher")
 
 
 def planned(root: Path, name: str, *overrides: str) -> PlannedStack:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support import config as compose
 
-from mlplab.config import parse_launcher
+from mlplab.config import Launcher
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_runs
@@ -21,7 +21,7 @@ DATA = ("data=synthetic", "data.rows=101", "data.batch_size=16", "model.hidden=[
 
 def engine(members: int | None = None, workers: int | None = None, cores: int = 2) -> Processes:
     section = {"max_members": members, "workers": workers, "engine": {"name": "local"}}
-    made = Processes(parse_launcher(section), "cpu")
+    made = Processes(Launcher.model_validate(section), "cpu")
     made.slots = cores
     return made
 

@@ -11,7 +11,7 @@ import pytest
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
 
-from mlplab.config import Sweep, parse_sweep
+from mlplab.config import Sweep
 from mlplab.errors import Fault, UserError
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.compare.run_result import RunResult
@@ -32,7 +32,7 @@ SPACE = read_space(
 
 def settings(**changed: object) -> Sweep:
     usual = {"trials": 24, "minutes": None, "batch": 8, "sampler": "tpe", "pruning": "none"}
-    return parse_sweep(usual | {"ensemble": None, "space": {}} | changed)
+    return Sweep.model_validate(usual | {"ensemble": None, "space": {}} | changed)
 
 
 class KilledError(BaseException):

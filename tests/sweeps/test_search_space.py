@@ -3,11 +3,11 @@
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from mlplab.config import parse_sweep
+from mlplab.config import Sweep
 from mlplab.errors import UserError
 from mlplab.sweeps.search.space import is_search, read_space
 
-SETTINGS = parse_sweep(
+SETTINGS = Sweep.model_validate(
     {"trials": "auto", "minutes": None, "batch": 16, "sampler": "tpe", "pruning": "none"}
     | {"ensemble": None, "space": {}}
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lightning.pytorch import Callback
+from lightning.pytorch import Trainer
 from numpy.typing import NDArray
 from support import resolved
 
@@ -13,17 +13,19 @@ from mlplab.data.cache import DataCache
 from mlplab.data.load_table import opened_source
 from mlplab.models import MLP
 from mlplab.runs.stack.build import Stack, build_stack
+from mlplab.training.callbacks.stack_callback import StackCallback
+from mlplab.training.module import StackModule
 from mlplab.training.trainer import build_trainer, lightning_quiet
 
 Array = NDArray[np.float64]
 
 
-class Losses(Callback):
+class Losses(StackCallback):
     def __init__(self) -> None:
         self.seen: list[float] = []
 
-    def on_train_batch_end(self, trainer, pl_module, *_) -> None:
-        self.seen.append(pl_module.last_losses().item())
+    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+        self.seen.append(module.last_losses().item())
 
 
 def adam_losses(x: Array, y: Array, parameters: list[Array], steps: int) -> Iterator[float]:
@@ -50,7 +52,8 @@ def trained(stack: Stack, folder: Path) -> list[float]:
     """The losses of a training as the script sets it up."""
     losses = Losses()
     with lightning_quiet():
-        trainer = build_trainer(stack.configs[0], stack.datamodule.steps, losses, [], str(folder))
+        stack.module.callbacks = [losses]
+        trainer = build_trainer(stack.configs[0], stack.datamodule.steps, [], str(folder))
         trainer.fit(stack.module, datamodule=stack.datamodule)
     return losses.seen
 

@@ -9,6 +9,7 @@ from support import config
 
 from mlplab.config.metrics import CLASSIFICATION
 from mlplab.data.batches.loader import Loader
+from mlplab.data.schema import Schema
 from mlplab.models import FeatureLayout, Linear, Network, Preprocessing
 from mlplab.models.targets import ClassProbabilities
 from mlplab.training.evaluation import Evaluation, Values
@@ -31,14 +32,15 @@ def network(members: Sequence[int], targets: int) -> Network:
 
 def evaluated(members: Sequence[int], y: torch.Tensor, weight: torch.Tensor | None, batch: int) -> Values:
     stack, rows = network(members, y.shape[1]), [ROWS_OF_MEMBERS[member] for member in members]
-    names = [f"y{number}" for number in range(y.shape[1])]
+    schema = Schema((), tuple(f"y{number}" for number in range(y.shape[1])))
     loss = build_loss([CONFIG.loss] * len(members))
-    evaluation = Evaluation(loss, [len(each) for each in rows], "val", names)
+    evaluation = Evaluation(loss, [len(each) for each in rows], schema)
+    transform = stack.preprocessing.target_transform
     with torch.no_grad():
         for _ in range(2):  # the second time after a reset
             for each in Loader(X, y, rows, batch, multiple=64, row_weight=weight):
-                evaluation.add(stack, each)
-            values = evaluation.compute_and_reset(stack)
+                evaluation.add(stack.forward_scaled(each.x), each, transform)
+            values = evaluation.compute_and_reset(transform)
     return values
 
 
@@ -64,10 +66,10 @@ def test_members_with_different_numbers_of_rows_are_scored_by_their_own(
             "r2": 1 - squared / spread,
         }
         for name, each in expected.items():
-            assert values[f"val/{name}"][member].item() == pytest.approx(each.mean(), abs=1e-6)
+            assert values[name][member].item() == pytest.approx(each.mean(), abs=1e-6)
             for number in range(targets) if targets > 1 else ():
-                assert values[f"val/{name}/y{number}"][member].item() == pytest.approx(each[number], abs=1e-6)
-        assert values["val/loss"][member].item() == pytest.approx(squared.mean(), rel=1e-5)
+                assert values[f"{name}/y{number}"][member].item() == pytest.approx(each[number], abs=1e-6)
+        assert values["loss"][member].item() == pytest.approx(squared.mean(), rel=1e-5)
     assert len(values) == (4 if targets == 1 else 4 + 3 * targets)
 
 
@@ -93,20 +95,23 @@ def classified(
     """The metrics, and the probabilities of each row, with padding."""
     stack, rows = classifier(members), [ROWS_OF_MEMBERS[member] for member in members]
     loss = build_loss([config("loss=cross_entropy", "loss.label_smoothing=0").loss] * len(members))
-    evaluation = Evaluation(loss, [len(each) for each in rows], "test", ["y"], CLASSES)
+    evaluation = Evaluation(loss, [len(each) for each in rows], Schema((), ("y",), tuple("abc")))
+    transform = stack.preprocessing.target_transform
     with torch.no_grad():
         for _ in range(2):  # the second time after a reset
             loader = Loader(X, NUMBERS, rows, batch, multiple=64, row_weight=weight)
-            z = torch.cat([evaluation.add(stack, each) for each in loader], 1)
-            values = evaluation.compute_and_reset(stack)
-    return values, stack.preprocessing.target_transform.inverse_transform(z)
+            parts = [(stack.forward_scaled(each.x), each) for each in loader]
+            for z, each in parts:
+                evaluation.add(z, each, transform)
+            values = evaluation.compute_and_reset(transform)
+    return values, transform.inverse_transform(torch.cat([z for z, _ in parts], 1))
 
 
 @pytest.mark.parametrize("batch", [4096, 50])
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 def test_classes_are_scored_at_each_members_temperature(batch: int, weight: torch.Tensor | None) -> None:
     values, kept = classified(range(4), weight, batch)
-    assert {name.removeprefix("test/") for name in values} == {"loss", *CLASSIFICATION}
+    assert set(values) == {"loss", *CLASSIFICATION}
     for member, rows in enumerate(ROWS_OF_MEMBERS):
         with torch.no_grad():
             logits = classifier([member]).forward_scaled(X[rows].unsqueeze(0))[0].double()
@@ -122,11 +127,11 @@ def test_classes_are_scored_at_each_members_temperature(batch: int, weight: torc
             "auroc": roc_auc_score(y[used], p[used], multi_class="ovr", **scored),
         }
         for name, each in expected.items():
-            assert values[f"test/{name}"][member].item() == pytest.approx(each, abs=1e-6), name
+            assert values[name][member].item() == pytest.approx(each, abs=1e-6), name
         losses = torch.nn.functional.cross_entropy(logits, NUMBERS[rows, 0].long(), reduction="none")
         weighted = CLASS_WEIGHTS[NUMBERS[rows, 0].long()].numpy() * losses.numpy()
         loss = np.average(weighted, weights=counts)
-        assert values["test/loss"][member].item() == pytest.approx(loss, rel=1e-5)
+        assert values["loss"][member].item() == pytest.approx(loss, rel=1e-5)
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT])

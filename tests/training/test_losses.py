@@ -18,8 +18,7 @@ CLASSES = 3
 
 
 @pytest.mark.parametrize(
-    ("name", "theirs"),
-    [("mse", nn.MSELoss()), ("mae", nn.L1Loss()), ("huber", nn.HuberLoss(delta=0.7))],
+    ("name", "theirs"), [("mse", nn.MSELoss()), ("mae", nn.L1Loss()), ("huber", nn.HuberLoss(delta=0.7))]
 )
 def test_each_members_loss_is_torchs(name: str, theirs: nn.Module) -> None:
     section = config(f"loss={name}", *(["loss.delta=0.7"] if name == "huber" else [])).loss

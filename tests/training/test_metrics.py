@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss, roc_auc_score
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
 from torchmetrics.classification import MulticlassCalibrationError
 
 from mlplab.training.metrics import build_metrics
@@ -53,11 +52,6 @@ def scores(
         rows = slice(at, at + batch)
         metrics.update(predicted[:, rows], target[:, rows], None if weight is None else weight[:, rows])
     return {name: value.reshape(len(target), -1) for name, value in metrics.compute().items()}
-
-
-def assert_equal(found: Scores, expected: Scores) -> None:
-    for name, value in expected.items():
-        assert torch.equal(found[name].reshape(-1), value.reshape(-1)), name
 
 
 @pytest.mark.parametrize(
@@ -129,24 +123,6 @@ def test_what_is_undefined_is_nan(task: str) -> None:
     log_probabilities[0, 7] = math.nan
     for value in scores(task, log_probabilities, target).values():
         assert value.isnan()[:, 0].tolist() == [True, False]
-
-
-@pytest.mark.parametrize("rows", [1, 130, 5000])
-def test_without_weights_errors_are_torchmetrics_to_the_bit(rows: int) -> None:
-    predicted, target = regression(5, rows)
-    theirs: dict[str, Metric] = {
-        "rmse": MeanSquaredError(squared=False, num_outputs=5).set_dtype(torch.float64),
-        "mae": MeanAbsoluteError(num_outputs=5).set_dtype(torch.float64),
-    }
-    for metric in theirs.values():
-        for at in range(0, rows, 4096):
-            metric.update(predicted[:, at : at + 4096, 0].T, target[:, at : at + 4096, 0].T)
-    found = scores("regression", predicted, target)
-    assert_equal(found, {name: metric.compute() for name, metric in theirs.items()})
-    if rows > 1:
-        r2 = R2Score(multioutput="raw_values")
-        r2.update(predicted[..., 0].T, target[..., 0].T)
-        torch.testing.assert_close(found["r2"].reshape(-1), r2.compute().reshape(-1))
 
 
 def test_r2_does_not_depend_on_the_unit_and_is_nan_for_a_constant() -> None:

@@ -130,15 +130,6 @@ def test_clipping_is_torchs_member_by_member() -> None:
             torch.testing.assert_close(mine.grad[member], yours.grad, rtol=1e-5, atol=0)
 
 
-def test_private_kernels_are_those_of_torch_2_15() -> None:
-    """If torch changes their arguments: adapt `optimizers.py`, and compare a step with torch's optimizers."""
-    moments = "Tensor(d!)[] exp_avg_sqs, Tensor(e!)[] max_exp_avg_sqs, Tensor[] state_steps, *, float lr"
-    for kernel in (torch.ops.aten._fused_adam_, torch.ops.aten._fused_adamw_):
-        assert moments in str(kernel.default._schema)
-    momentum = "Tensor(c!)[] momentum_buffer_list, *, float weight_decay, float momentum, float lr"
-    assert momentum in str(torch.ops.aten._fused_sgd_.default._schema)
-
-
 def test_gradients_are_views_unless_replaced() -> None:
     parameter = nn.Parameter(torch.ones(1, 2, 3))
     optimizer = MemberOptimizer(

@@ -22,7 +22,10 @@ def test_these_parts_of_lightning_are_private_or_undocumented() -> None:
 
 
 def test_these_parts_of_torch_are_private() -> None:
-    """As of torch 2.10 to 2.15."""
+    """As of torch 2.10 to 2.15. If the kernels' arguments change: adapt `optimizers.py`."""
     assert callable(SummaryWriter._get_file_writer)
-    for kernel in (torch._fused_adam_, torch._fused_adamw_, torch._fused_sgd_):
-        assert "grads" in str(kernel.__doc__) or callable(kernel)
+    moments = "Tensor(d!)[] exp_avg_sqs, Tensor(e!)[] max_exp_avg_sqs, Tensor[] state_steps, *, float lr"
+    for kernel in (torch.ops.aten._fused_adam_, torch.ops.aten._fused_adamw_):
+        assert moments in str(kernel.default._schema)
+    momentum = "Tensor(c!)[] momentum_buffer_list, *, float weight_decay, float momentum, float lr"
+    assert momentum in str(torch.ops.aten._fused_sgd_.default._schema)

@@ -17,10 +17,6 @@ def at(progress: float, ours: Sequence[Schedule], epoch: int = 0) -> list[float]
     return lr_factors(ours, torch.tensor([progress], dtype=torch.float64), epoch)[0].tolist()
 
 
-def test_constant() -> None:
-    assert at(0.7, schedules(["scheduler=constant"], ["scheduler=constant"]), 3) == [1, 1]
-
-
 def test_cosine_is_torchs() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=50, eta_min=0.1)

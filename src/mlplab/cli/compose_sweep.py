@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from mlplab.cli.compose import SWEEP, Compose, folder_of, plain, plain_section
 from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import is_of_hydra, typed_keys
-from mlplab.config import TrainConfig, parse, parse_launcher, parse_sweep
+from mlplab.config import Launcher, Sweep, TrainConfig, parse, validated
 from mlplab.config.dotted_keys import quoted
 from mlplab.errors import UserError
 from mlplab.sweeps.checks import ComposedRun, RefusedRun
@@ -46,8 +46,8 @@ def compose_sweep(compose: Compose, overrides: Sequence[str]) -> ComposedSweep:
         root=root,
         overrides=[line for line in overrides if not is_of_hydra(line)],
         choices=common.hydra.runtime.choices,
-        settings=parse_sweep(plain_section(common, SWEEP)),
-        launcher=parse_launcher(plain_section(common.hydra, "launcher")),
+        settings=validated(plain_section(common, SWEEP), Sweep, "sweep"),
+        launcher=validated(plain_section(common.hydra, "launcher"), Launcher, "hydra", "launcher"),
         compose=_RunComposer(lambda lines: compose([*lines, *always]), root, common, shared).runs,
     )
 

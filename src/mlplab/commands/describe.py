@@ -12,13 +12,13 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mlplab.config import TrainConfig
-from mlplab.console import wrapped
+from mlplab.console import counted_lines, wrapped
+from mlplab.data.cache import RunData
 from mlplab.data.check_task import check_split, check_task
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.read_table import build_table
 from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.io.progress import row_progress
 from mlplab.data.load_table import opened_source, table_dtype, table_spec
 from mlplab.data.memmap import SHARE_OF_FREE_MEMORY, free_memory
 from mlplab.data.parse import cells_of, parse_str
@@ -69,14 +69,14 @@ def describe(config: TrainConfig) -> Description:
     """
     spec = table_spec(config)
     with opened_source(config.data) as source:
-        with row_progress(f"reading {source.where} and inferring its columns") as count:
+        with counted_lines(f"reading {source.where} and inferring its columns", "rows") as count:
             reader = TableReader(source, spec, table_dtype(config), _scratch, count)
             columns = infer_columns(reader.read())
         by_name: dict[str, list[InferredColumn]] = {name: [] for name in source.schema}
         for column in columns:
             by_name[column.name].append(column)
         by_name = {name: roles for name, roles in by_name.items() if roles}
-        with row_progress(f"counting distinct values of {source.where}") as count:
+        with counted_lines(f"counting distinct values of {source.where}", "rows") as count:
             counts = _distinct_and_first(reader, count)
         return Description(source.where, reader.rows, by_name, *counts, _faults(config, reader, columns))
 
@@ -86,9 +86,8 @@ def _faults(config: TrainConfig, reader: TableReader, columns: Sequence[Inferred
     try:
         table = build_table(reader, columns)
         check_task(config, table)
-        split = make_split(config.data.split, table)
-        absent = {part: table.absent_classes(rows) for part, rows in split.parts().items()}
-        check_split(config, table.schema.classes, absent)
+        data = RunData(table, make_split(config.data.split, table))
+        check_split(config, table.schema.classes, data.absent_classes)
     except UserError as error:
         return error.faults
     return ()

@@ -20,7 +20,6 @@ from mlplab.runs.folder import finite
 from mlplab.runs.scores import Scores
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
 from mlplab.runs.trained.ensemble import Ensemble, load
-from mlplab.runs.trained.run_stack import check_finite
 from mlplab.runs.trained.trained_run import TrainedRun
 
 Confusion = Float64[np.ndarray, "true predicted"]
@@ -165,7 +164,6 @@ def _together(ensemble: Ensemble, data: Sequence[EvaluationRows]) -> tuple[Score
     if not several and not classes:
         return None, None
     predicted, _ = ensemble.predict_features(first.x)
-    check_finite(predicted)
     together = first.scores(predicted) if several else None
     return together, first.confusion(predicted) if classes else None
 

@@ -9,14 +9,13 @@ import polars as pl
 import torch
 from jaxtyping import Bool, Float, Float64
 
-from mlplab.console import progress_lines
+from mlplab.console import counted_lines, progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.class_labels import class_numbers
 from mlplab.data.io.discovery import opened
-from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
-from mlplab.data.load_table import csv_options, spec_of
+from mlplab.data.load_table import csv_options, table_spec
 from mlplab.data.new_data import FrameTransformer, check_columns
 from mlplab.data.parse import cells_of, is_text, parse_float, parse_str
 from mlplab.data.schema import Schema
@@ -26,7 +25,6 @@ from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.runs.predictions import most_likely
 from mlplab.runs.scores import Scores, score_networks, scores
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.run_stack import predict_run
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.losses import build_loss
 
@@ -72,7 +70,7 @@ class EvaluationRows:
 def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
     if len(run.members) > 1:
-        return rows.scores(predict_run(run, rows.x))
+        return rows.scores(Ensemble([run]).predict_features(rows.x)[0])
     x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
     weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
     imputed = run.network.preprocessing.impute(x.unsqueeze(0))[0]
@@ -115,7 +113,7 @@ def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[Evalu
 def _read(source: Source) -> pl.DataFrame:
     """All rows of a file, of which there must be one at least."""
     frames = list[pl.DataFrame]()
-    with row_progress(f"reading {source.where}") as count:
+    with counted_lines(f"reading {source.where}", "rows") as count:
         for frame in source.blocks(BLOCK):
             frames.append(frame)
             count(sum(map(len, frames)))
@@ -136,7 +134,7 @@ def _targets_and_weight(
     weights = [schema.weight] if schema.weight and schema.weight in frame.columns else []
     if schema.weight and not weights:
         log.warning("%s: has no weight column '%s': all rows get equal weight", source.where, schema.weight)
-    optional = schema.targets if spec_of(run.config.data).drop_missing_targets else ()
+    optional = schema.targets if table_spec(run.config).drop_missing_targets else ()
     columns = []
     for name in (*schema.targets, *weights):
         cells, is_class = cells_of(frame, name), bool(schema.classes) and name in schema.targets

@@ -104,8 +104,7 @@ def compute_importance(ensemble: "Ensemble", data: Sequence["EvaluationRows"], p
     weight = None if first.weight is None else first.weight[rows]
     metric = "log_loss" if schema.classes else "rmse"
     error = error_of(metric, first.y[rows], weight, len(schema.classes))
-    progress = f"importance: %s of {len(schema.inputs):,} columns"
-    with counted_lines(log.info, lambda done: progress % f"{done:,}") as counter:
+    with counted_lines("importance", f"of {len(schema.inputs):,} columns") as counter:
         base, columns = permutation_importance(ensemble, first.x[rows], error, repeats, counter)
     return Importance(
         source=first.source,

@@ -15,16 +15,16 @@ from typing import IO
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from mlplab.console import counted_lines
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.data.io.discovery import is_parquet, opened
-from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options
 from mlplab.data.new_data import check_columns
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
-from mlplab.runs.predictions import prediction_columns, prediction_names, spread_columns, spread_names
+from mlplab.runs.predictions import column_names, prediction_columns, spread_columns
 from mlplab.runs.trained.ensemble import load
 
 ROWS_IN_MEMORY = 50_000
@@ -47,7 +47,7 @@ def predict(
     overwrite: bool = False,
     escape_formulas: bool = False,
 ) -> int:
-    """Writes the rows of `source` in the same order, with all their columns and those of `prediction_names`.
+    """Writes the rows of `source` in the same order, with all their columns and those of predictions.
 
     Text and numbers are written unchanged.
 
@@ -56,7 +56,7 @@ def predict(
         source: a CSV or Parquet file, or `-` for CSV from standard input; as is `output`.
         runs: which runs of a sweep, as in `load`.
         threshold: the probability from which the second of two classes is predicted; None: the more likely.
-        spread: whether to add the columns of `spread_names`: how far the networks disagree.
+        spread: whether to add columns that say how far the networks disagree.
         overwrite: whether `output` may exist.
         escape_formulas: whether to put a ' before text in CSV that a spreadsheet would take for a formula.
 
@@ -70,10 +70,10 @@ def predict(
     _check_output(output, overwrite=overwrite)
     ensemble = load(run, runs)
     schema = ensemble.schema
-    columns = prediction_names(schema)
+    columns, spread_names = column_names(schema)
     if spread:
         ensemble.check_several()
-        columns += spread_names(schema)
+        columns += spread_names
     if threshold is not None:
         _check_threshold(threshold, schema)
     with ExitStack() as contexts:
@@ -85,7 +85,7 @@ def predict(
         frames = (frame for frame in rows.blocks(ROWS_IN_MEMORY) if frame.height)
         if (beginning := next(frames, None)) is None:
             raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
-        count = contexts.enter_context(row_progress("predicting"))
+        count = contexts.enter_context(counted_lines("predicting", "rows"))
         done = 0
 
         def written() -> Iterator[tuple[pl.DataFrame, Collection[str]]]:

@@ -12,7 +12,6 @@ from mlplab.config.data import RandomSplit as RandomSplit
 from mlplab.config.data import Split as Split
 from mlplab.config.data import SyntheticData as SyntheticData
 from mlplab.config.data import TimeSplit as TimeSplit
-from mlplab.config.data import columns_of as columns_of
 from mlplab.config.loss import CrossEntropyLoss as CrossEntropyLoss
 from mlplab.config.loss import HuberLoss as HuberLoss
 from mlplab.config.loss import Loss as Loss
@@ -22,16 +21,14 @@ from mlplab.config.model import Linear as Linear
 from mlplab.config.model import Mlp as Mlp
 from mlplab.config.model import Model as Model
 from mlplab.config.model import Preprocessing as Preprocessing
-from mlplab.config.optimizer import Adam as Adam
 from mlplab.config.optimizer import ConstantSchedule as ConstantSchedule
 from mlplab.config.optimizer import CosineSchedule as CosineSchedule
 from mlplab.config.optimizer import Sgd as Sgd
 from mlplab.config.optimizer import StepSchedule as StepSchedule
 from mlplab.config.parsing import parse as parse
-from mlplab.config.parsing import parse_launcher as parse_launcher
 from mlplab.config.parsing import parse_resolved as parse_resolved
-from mlplab.config.parsing import parse_sweep as parse_sweep
 from mlplab.config.parsing import unknown_key as unknown_key
+from mlplab.config.parsing import validated as validated
 from mlplab.config.run import Metric as Metric
 from mlplab.config.run import ResolvedAdam as ResolvedAdam
 from mlplab.config.run import ResolvedConfig as ResolvedConfig

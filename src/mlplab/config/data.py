@@ -5,10 +5,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mlplab.config.types import Auto, Count, Fraction, NotNegative, OrAuto, Positive, Section, Seed, Text
-from mlplab.did_you_mean import did_you_mean, nearest
 
-KINDS = ("numeric", "boolean", "categorical", "date", "identifier", "drop")
-"""Kinds that a user may declare for a column. The last two exclude it."""
+KINDS = ("numeric", "boolean", "categorical", "date", "drop")
+"""Kinds that a user may declare for a column; `drop` excludes it."""
 
 
 def _as_list(value: object) -> object:
@@ -30,8 +29,8 @@ def _as_label(value: object) -> object:
 
 def _check_kind(kind: str) -> str:
     if kind not in KINDS and "%" not in kind:
-        what = f"'{kind}' is not a kind of column; use {', '.join(KINDS)}, or a date format like %d.%m.%Y"
-        raise ValueError("; ".join(filter(None, (what, did_you_mean(nearest(kind, KINDS))))))
+        kinds = f"{', '.join(KINDS)}, or a date format like %d.%m.%Y"
+        raise ValueError(f"'{kind}' is not a kind of column; use {kinds}")
     return kind
 
 
@@ -113,26 +112,15 @@ class KFoldSplit(Section):
     stratify: Auto | None
 
     @model_validator(mode="after")
-    def _is_one_of_the_folds(self) -> "KFoldSplit":
+    def _is_one_of_the_folds_by_one_column(self) -> "KFoldSplit":
         if self.fold >= self.folds:
-            raise ValueError(
-                f"fold={self.fold} does not exist: {self.folds} folds are numbered from 0 to {self.folds - 1}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _uses_one_column(self) -> "KFoldSplit":
+            raise ValueError(f"fold={self.fold} does not exist: the last of {self.folds} is {self.folds - 1}")
         if self.group and self.time:
             raise ValueError("takes one of group and time, not both; unset one: data.split.time=null")
         return self
 
 
 Split = Annotated[RandomSplit | GroupSplit | TimeSplit | FileSplit | KFoldSplit, Discriminator("name")]
-
-
-def columns_of(split: Split) -> dict[str, str]:
-    """The columns that a split names, by their keys."""
-    return {key: name for key in ("group", "time") if (name := getattr(split, key, None))}
 
 
 class _Table(Section):

@@ -8,19 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from mlplab.config.types import ClassSection, Count, CustomClass, NotNegativeCount, OrAuto, Rate, Section
 
-Activation = Literal[
-    "relu",
-    "leaky_relu",
-    "elu",
-    "selu",
-    "gelu",
-    "silu",
-    "mish",
-    "softplus",
-    "tanh",
-    "sigmoid",
-    "hardswish",
-]
+Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"]
 
 
 class Preprocessing(Section):
@@ -57,12 +45,9 @@ class Mlp(Section):
 
     @model_validator(mode="after")
     def _has_layers_to_skip(self) -> "Mlp":
-        if self.hidden == "auto":
-            return self
-        if self.residual and not any(a == b for a, b in pairwise(self.hidden)):
-            raise ValueError(
-                f"residual=true needs two adjacent hidden layers of equal width; hidden is {self.hidden}"
-            )
+        if self.residual and self.hidden != "auto" and not any(a == b for a, b in pairwise(self.hidden)):
+            what = "residual=true needs two adjacent hidden layers of equal width"
+            raise ValueError(f"{what}; hidden is {self.hidden}")
         return self
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from mlplab.config.run import ResolvedConfig, TrainConfig
-from mlplab.config.sweep import Launcher, Sweep
+from mlplab.config.sweep import Sweep
 from mlplab.config.types import GIVEN
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
@@ -49,22 +49,10 @@ def parse_resolved(values: Mapping[str, Any]) -> ResolvedConfig:
     return validated(values, ResolvedConfig)
 
 
-def parse_sweep(values: object) -> Sweep:
-    """As `parse`, for the section `sweep`."""
-    return validated(values, Sweep, "sweep")
-
-
-def parse_launcher(values: object) -> Launcher:
-    """As `parse`, for the section `hydra.launcher`."""
-    return validated(values, Launcher, "hydra", "launcher")
-
-
 def validated(values: Any, kind: type[M], *section: str, root: type[BaseModel] = CommandLine) -> M:
-    """Validates the values of a section.
+    """Validates the values of a section, whose key is `section` in messages.
 
-    Args:
-        section: its key, in messages.
-        root: has all keys that may be meant by an unknown one.
+    An unknown key may stand for any key of `root`.
 
     Raises:
         UserError: with all faults.
@@ -146,8 +134,7 @@ def _fault(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> Fau
 def _dotted(location: Sequence[str | int], values: Any, *, absent: bool) -> str:
     """Turns a pydantic location into a configuration key, without the tags of unions.
 
-    Args:
-        absent: whether the last part is a key that is missing in `values`.
+    If `absent`, the last part is a key that is missing in `values`.
     """
     key, tagged = "", False
     for position, part in enumerate(location):

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from mlplab.config.data import BundledData, CsvData, SyntheticData
 from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
+from mlplab.config.metrics import CLASSIFICATION, REGRESSION
 from mlplab.config.model import CustomModel, Linear, Mlp, Model, model_tag
 from mlplab.config.optimizer import Adam, ConstantSchedule, CosineSchedule, Sgd, StepSchedule
 from mlplab.config.trainer import Callbacks, LoggerConfig, Trainer
@@ -23,18 +24,16 @@ from mlplab.config.types import (
     Text,
 )
 
-Metric = Literal[
-    "val/loss",
-    "val/rmse",
-    "val/mae",
-    "val/r2",
-    "val/log_loss",
-    "val/accuracy",
-    "val/balanced_accuracy",
-    "val/f1_macro",
-    "val/auroc",
-    "val/calibration_error",
-]
+METRICS = tuple(f"val/{name}" for name in ("loss", *REGRESSION, *CLASSIFICATION))
+
+
+def _check_metric(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"invalid value (found '{name}', expected {', '.join(METRICS)} or auto)")
+    return name
+
+
+Metric = Annotated[str, AfterValidator(_check_metric)]
 """A metric that a run may monitor."""
 
 
@@ -47,7 +46,7 @@ class TrainConfig(Section):
     init_from: Text | None
     threads: Annotated[int, Field(ge=1, le=1024)]
     task: Literal["auto", "regression", "binary", "multiclass"]
-    monitor: Literal["auto", Metric]
+    monitor: OrAuto[Metric]
     data: Annotated[BundledData | CsvData | SyntheticData, Discriminator("name")]
     model: Model
     loss: Loss

@@ -15,22 +15,18 @@ from mlplab.config.types import (
     OrAuto,
     Positive,
     Section,
-    TrainerClass,
     check_name,
 )
 
-
-def _gpu_is_cuda(value: object) -> object:
-    """`gpu`, Lightning's name, means `cuda`."""
-    return "cuda" if value == "gpu" else value
+GPU_IS_CUDA = BeforeValidator(lambda value: "cuda" if value == "gpu" else value)
+"""`gpu`, Lightning's name, means `cuda`."""
 
 
 class Trainer(Section):
     """Arguments of the Trainer. If `log_every_n_steps` is null, values are logged only once per epoch."""
 
-    class_path: TrainerClass = Field(alias="_target_")
     max_epochs: OrAuto[Count]
-    accelerator: Annotated[Literal["auto", "cpu", "cuda"], BeforeValidator(_gpu_is_cuda)]
+    accelerator: Annotated[Literal["auto", "cpu", "cuda"], GPU_IS_CUDA]
     precision: Literal[32, 64]
     gradient_clip_val: Positive | None
     fast_dev_run: bool
@@ -81,9 +77,7 @@ class Callbacks(Section):
 
 
 SERVER = r"https?://[\w.\-]+(:\d+)?(/[\w\-]+)*/?"
-FILES = r"(file:|sqlite:///)(\./)?outputs/(?P<path>[\w.\-/]+)"
-"""URIs of MLflow's. Without %, since %2e is a dot."""
-
+"""A URI of MLflow's. Without %, since %2e is a dot."""
 
 FIXED = {"save_dir": "is always the run folder", "prefix": "would rename the curves"}
 """Arguments of loggers that cannot be set, and why."""
@@ -107,13 +101,11 @@ class LoggerConfig(ClassSection):
 def _check_stays_below_outputs(text: str) -> None:
     if re.fullmatch(SERVER, text):
         return
-    files = re.fullmatch(FILES, text)
     try:
-        check_name(files["path"] if files else text)
+        check_name(text)
     except ValueError:
         what = f"'{text}' may lead out of outputs/: no absolute path, no '..', no backslash, no colon, no $"
-        uris = "URIs may be https://HOST, file:outputs/… and sqlite:///outputs/…"
-        raise ValueError(f"{what}; {uris}; for MLflow, set others in MLFLOW_TRACKING_URI") from None
+        raise ValueError(f"{what}; set URIs but https://HOST in MLFLOW_TRACKING_URI") from None
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -23,7 +23,6 @@ def check_name(name: str) -> str:
     return name
 
 
-TrainerClass = Annotated[str, AfterValidator(partial(check_allowed, pattern=r"lightning\.pytorch\.Trainer"))]
 CallbackClass = Annotated[
     str, AfterValidator(partial(check_allowed, pattern=r"lightning\.pytorch\.callbacks\.[A-Z]\w*"))
 ]

@@ -29,13 +29,11 @@ class RunData:
     """The table and the split that a run trains on.
 
     Attributes:
-        split_config: the configuration of the split, for messages.
         bagged: of an ensemble, the data of each member: the same table, and a split of its own.
     """
 
     table: Table
     split: Split
-    split_config: config.Split
     bagged: tuple["RunData", ...] = ()
 
     @property
@@ -65,7 +63,7 @@ class RunData:
     def target_leaks(self) -> list[str]:
         """Warnings about columns that may contain the target."""
         split = self.split
-        if "time" in config.columns_of(self.split_config):  # later targets may all be larger
+        if "time" in self.table.split_columns:  # later targets may all be larger
             rows = np.random.default_rng(0).permutation(np.concatenate([split.train, split.val]))
             split = Split(rows[: len(split.train)], rows[len(split.train) :], split.test)
         return target_leaks(self.table, split)
@@ -80,11 +78,7 @@ class RunData:
         return {part: list(classes) for part, classes in absent.items()}
 
     def check_unchanged(self, saved: object, remedy: str, *, order: bool = True) -> None:
-        """Checks that table and split have not changed since training.
-
-        Args:
-            saved: their fingerprint in training.
-            order: whether the order of the rows must also be the same.
+        """Checks that table and split have not changed since training, when their fingerprint was `saved`.
 
         Raises:
             UserError: if they have changed.
@@ -95,23 +89,14 @@ class RunData:
             raise UserError(Fault("has changed since training", source, remedy=remedy))
         parts = [part for part in PARTS if then.get(part) != now[part]]
         if parts or then.get(HELD_OUT) != now.get(HELD_OUT):
-            rows = listed(parts or [HELD_OUT])
-            what = f"the {rows} rows differ from those used in training: {self._changed_split()}"
-            raise UserError(Fault(what, source, remedy=remedy))
+            what = f"the {listed(parts or [HELD_OUT])} rows differ from those used in training"
+            why = "the file or column that splits them, or mlplab's version, has changed"
+            raise UserError(Fault(f"{what}: {why}", source, remedy=remedy))
         if order and then.get(MEMMAPPED) != now[MEMMAPPED]:
             was, is_now = ("in memory", "memory-mapped") if now[MEMMAPPED] else ("memory-mapped", "in memory")
             what = f"was {was} during training and is {is_now} now: the order of the batches would change"
             limit = f"{'raise' if was == 'in memory' else 'lower'} data.memory_gib=… until it is {was} again"
             raise UserError(Fault(what, source, remedy=limit))
-
-    def _changed_split(self) -> str:
-        """Why a split differs although the table is the same."""
-        split = self.split_config
-        if isinstance(split, config.FileSplit):
-            return f"{split.path} has changed"
-        for key, name in config.columns_of(split).items():
-            return f"column '{name}' (data.split.{key}) has changed or is read differently"
-        return "the split was made by a different version of mlplab"
 
 
 class DataCache:
@@ -141,8 +126,8 @@ class DataCache:
         if split_key not in self._data:
             split = make_split(section, table)
             splits = make_member_splits(section, table, split, members) if members > 1 else []
-            bagged = tuple(RunData(table, member_split, section) for member_split in splits)
-            self._data[split_key] = RunData(table, split, section, bagged)
+            bagged = tuple(RunData(table, member_split) for member_split in splits)
+            self._data[split_key] = RunData(table, split, bagged)
         data = self._data[split_key]
         check_split(run, table.schema.classes, data.absent_classes)
         return data

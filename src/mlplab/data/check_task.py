@@ -9,9 +9,6 @@ from mlplab.data.table import Table
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed, shortened
 
-LOSSES = ("auto", "cross_entropy")
-"""The losses for classes; all but `cross_entropy` are for regression."""
-
 
 def check_task(run: config.TrainConfig, table: Table) -> None:
     """Checks that a run's configuration fits the targets of its table.
@@ -31,10 +28,7 @@ def check_task(run: config.TrainConfig, table: Table) -> None:
 
 
 def check_split(run: config.TrainConfig, classes: Sequence[str], absent: Mapping[str, Sequence[str]]) -> None:
-    """Checks that the classes in the sets of a split allow for the monitored metric and the class weights.
-
-    Args:
-        absent: the classes of which a set has no row, by set.
+    """Checks the monitored metric and the class weights; sets of the split have no row of `absent` classes.
 
     Raises:
         UserError: otherwise.
@@ -56,7 +50,7 @@ def _labels(labels: Sequence[str]) -> str:
 def _classification_faults(run: config.TrainConfig, table: Table) -> Iterator[Fault]:
     classes, target = table.schema.classes, table.schema.targets[0]
     or_regression = "; or, if they are numbers: task=regression" * (table.schema.class_kind == "number")
-    if run.loss.name not in LOSSES:
+    if run.loss.name not in ("auto", "cross_entropy"):
         what = f"is a loss of numbers, but column '{target}' has classes: {_labels(classes)}"
         yield Fault(what, f"loss={run.loss.name}", remedy=f"use loss=cross_entropy{or_regression}")
     if run.model.preprocessing.target == "log":
@@ -71,17 +65,14 @@ def _classification_faults(run: config.TrainConfig, table: Table) -> Iterator[Fa
 
 
 def _regression_faults(run: config.TrainConfig, table: Table) -> Iterator[Fault]:
-    what, remedy = "is for classes, but the targets are numbers", "remove it"
-    if len(table.schema.targets) == 1:
-        what = f"is for classes, but {_labels(table.schema.targets)} is predicted as a number"
-        remedy = "remove it; or, if its values are classes: task=multiclass"
-    if run.loss.name == "cross_entropy":
-        yield Fault(what, "loss=cross_entropy", remedy=remedy)
-    if run.data.class_weights != "none":
-        yield Fault(what, "data.class_weights", remedy=remedy)
-    if getattr(run.data, "positive", None) is not None:
-        yield Fault(what, "data.positive", remedy=remedy)
-    if run.model.preprocessing.target == "log" and (table.y[table.rows] <= 0).any():
-        count = int((table.y[table.rows] <= 0).any(1).sum())
+    keys_of_classes = {
+        "loss=cross_entropy": run.loss.name == "cross_entropy",
+        "data.class_weights": run.data.class_weights != "none",
+        "data.positive": getattr(run.data, "positive", None) is not None,
+    }
+    what = f"is for classes, but {_labels(table.schema.targets)} is predicted as a number"
+    remedy = "remove it; or, if the values of a single target are classes: task=multiclass"
+    yield from (Fault(what, key, remedy=remedy) for key, is_set in keys_of_classes.items() if is_set)
+    if run.model.preprocessing.target == "log" and (count := (table.y[table.rows] <= 0).any(1).sum()):
         what = f"{count:,} rows have a target of 0 or less, which has no logarithm"
         yield Fault(what, table.source, remedy="use model.preprocessing.target=standard")

@@ -42,14 +42,9 @@ PERIOD_FORMATS = {
 }
 """Formats of times of day, and of months, quarters and ISO weeks (read as their first day)."""
 
-TIMES = (
-    "",
-    *(
-        f"{separator}{time}"
-        for separator in (" ", "T")
-        for time in ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%H:%M:%SZ", "%I:%M %p", "%I:%M:%S %p")
-    ),
-)
+CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%H:%M:%SZ", "%I:%M %p", "%I:%M:%S %p")
+
+TIMES = ("", *(f"{separator}{clock}" for separator in " T" for clock in CLOCKS))
 """Times of day after a date. A literal Z, unlike %z, keeps polars' fast parser."""
 
 ZONED_TIMES = ("T%H:%M:%S%.f%#z", " %H:%M:%S%.f%#z", "T%H:%M%#z", " %H:%M%#z")
@@ -69,10 +64,8 @@ def parse_datetime(
 ) -> pl.Series:
     """Parses text or dates as Datetime in microseconds; dates with a time zone are converted to UTC.
 
-    Args:
-        date_format: one of `DATE_FORMATS` (each cell may then also have a time of day), or a complete format
-            of `strptime`.
-        last_year: two-digit years are read as this one or one of the 99 before it.
+    With a format of `DATE_FORMATS`, each cell may also have a time of day; all others are complete formats of
+    `strptime`. Two-digit years are read as `last_year` or one of the 99 before it.
     """
     if is_datetime(cells.dtype):
         zone = getattr(cells.dtype, "time_zone", None)
@@ -103,23 +96,21 @@ def date_parts(dates: pl.Series, parts: Sequence[DatePart], offset: float) -> li
     """Parts of dates as Float64; the offset is subtracted from the year."""
     seconds = dates.dt.minute().cast(pl.Float64) * 60 + dates.dt.second().cast(pl.Float64)
     hour = dates.dt.hour().cast(pl.Float64) + seconds / 3600
+    turns = {
+        "month": (dates.dt.month().cast(pl.Float64) - 1) / 12,
+        "weekday": (dates.dt.weekday().cast(pl.Float64) - 1) / 7,
+        "hour": hour / 24,
+    }
     features = []
     for part in parts:
         circle, _, function = part.partition("_")
-        match circle:
-            case "year":
-                days = 365 + dates.dt.is_leap_year().cast(pl.Float64)
-                day = dates.dt.ordinal_day().cast(pl.Float64) - 1 + hour / 24
-                features.append((dates.dt.year().cast(pl.Float64) - offset) + day / days)
-                continue
-            case "month":
-                turn = (dates.dt.month().cast(pl.Float64) - 1) / 12
-            case "weekday":
-                turn = (dates.dt.weekday().cast(pl.Float64) - 1) / 7
-            case _:
-                turn = hour / 24
-        angle = turn * 2 * pi
-        features.append(angle.sin() if function == "sin" else angle.cos())
+        if part == "year":
+            days = 365 + dates.dt.is_leap_year().cast(pl.Float64)
+            day = dates.dt.ordinal_day().cast(pl.Float64) - 1 + hour / 24
+            features.append((dates.dt.year().cast(pl.Float64) - offset) + day / days)
+        else:
+            angle = turns[circle] * 2 * pi
+            features.append(angle.sin() if function == "sin" else angle.cos())
     return features
 
 

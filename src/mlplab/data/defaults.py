@@ -87,15 +87,12 @@ FEW_ROWS_DROPOUT = 0.5
 def resolve_auto(
     run: config.TrainConfig, table: Table, split: Split, *, alone: bool = False
 ) -> config.ResolvedConfig:
-    """A run in which values for its table and split replace `auto`.
-
-    Args:
-        alone: whether the run is no part of a sweep.
-    """
+    """A run, `alone` or of a sweep, in which values for its table and split replace `auto`."""
     members = run.ensemble
     if members == "auto":
         is_small = typical_train_rows(run.data.split, table, split) < FEW_ROWS
-        members = ENSEMBLE if alone and is_small and _may_be_ensemble(run) else 1
+        is_custom = isinstance(run.model, config.CustomModel) or bool(run.callbacks.added)
+        members = ENSEMBLE if alone and is_small and not is_custom and run.init_from is None else 1
     rows = typical_train_rows(run.data.split, table, split, members)
     size = next(size for size in SIZES_BY_ROWS if rows <= size.rows)
     task = CLASSIFICATION if table.schema.classes else REGRESSION
@@ -113,19 +110,10 @@ def resolve_auto(
     )
 
 
-def _may_be_ensemble(run: config.TrainConfig) -> bool:
-    """Whether any split of the rows suits the model, it starts anew, and there are no custom callbacks."""
-    is_rowwise = not isinstance(run.model, config.CustomModel)
-    return is_rowwise and run.init_from is None and not run.callbacks.added
-
-
 def typical_train_rows(section: config.Split, table: Table, split: Split, members: int = 1) -> int:
-    """The number of training rows of a network, without the differences of a few rows between folds.
+    """The number of training rows of each of the `members`, the same for all folds and seeds of a split.
 
     So all folds of a table have the same defaults, and share a stack.
-
-    Args:
-        members: number of networks of the ensemble.
     """
     match section:
         case config.RandomSplit() | config.GroupSplit() | config.TimeSplit():

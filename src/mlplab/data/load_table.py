@@ -1,8 +1,7 @@
 """Loads the table that a configuration names. Imports no torch."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import contextmanager
 from importlib.resources import as_file, files
 from typing import Any
 
@@ -10,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from mlplab import config
+from mlplab.console import counted_lines
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
-from mlplab.data.io.progress import row_progress
 from mlplab.data.io.source import Source
 from mlplab.data.memmap import table_of
 from mlplab.data.synthetic import functions as synthetic
@@ -47,7 +46,7 @@ def load_table(run: config.TrainConfig) -> Table:
     memory = None if gibibytes is None else gibibytes * GIBIBYTE
     with (
         opened_source(run.data) as source,
-        row_progress(f"reading {source.where} and inferring its columns") as count,
+        counted_lines(f"reading {source.where} and inferring its columns", "rows") as count,
     ):
         return table_of(source, table_spec(run), table_dtype(run), memory, count)
 
@@ -55,20 +54,20 @@ def load_table(run: config.TrainConfig) -> Table:
 @contextmanager
 def opened_source(data: Data) -> Iterator[Source]:
     """Opens the table of a data section."""
-    with ExitStack() as contexts:
-        match data:
-            case config.BundledData(name="digits"):
-                yield Source.of_frame("digits", _digits())
-            case config.BundledData(name=name):
-                path = contexts.enter_context(as_file(files("mlplab.data") / f"{name}.csv"))
-                yield contexts.enter_context(opened(path, where=name))
-            case config.CsvData():
-                yield contexts.enter_context(opened(data.path, csv_options(data)))
-            case config.SyntheticData():
-                frame = synthetic.draw(
-                    data.function, rows=data.rows, features=data.features, noise=data.noise, seed=data.seed
-                )
-                yield Source.of_frame(f"synthetic {data.function}", frame)
+    match data:
+        case config.BundledData(name="digits"):
+            yield Source.of_frame("digits", _digits())
+        case config.BundledData(name=name):
+            with as_file(files("mlplab.data") / f"{name}.csv") as path, opened(path, where=name) as source:
+                yield source
+        case config.CsvData():
+            with opened(data.path, csv_options(data)) as source:
+                yield source
+        case config.SyntheticData():
+            frame = synthetic.draw(
+                data.function, rows=data.rows, features=data.features, noise=data.noise, seed=data.seed
+            )
+            yield Source.of_frame(f"synthetic {data.function}", frame)
 
 
 def _digits() -> pl.DataFrame:
@@ -88,20 +87,22 @@ def csv_options(data: Data) -> CsvOptions:
 
 def table_spec(run: config.TrainConfig) -> TableSpec:
     """The columns and options with which a run reads its table."""
-    roles: dict[str, Role] = {"group": "group", "time": "time"}
-    split_roles = [(name, roles[key]) for key, name in config.columns_of(run.data.split).items()]
-    spec, is_raw = spec_of(run.data), run.model.preprocessing.name == "none"
-    return replace(spec, roles=(*spec.roles, *split_roles), raw=is_raw, task=run.task)
-
-
-def spec_of(data: Data) -> TableSpec:
-    """The columns and options with which a table is read, without the columns of its split."""
+    data, raw = run.data, run.model.preprocessing.name == "none"
+    split_roles: tuple[Role, ...] = ("group", "time")
+    by_split = [(name, role) for role in split_roles if (name := getattr(data.split, role, None))]
     if not isinstance(data, config.CsvData):
-        return TableSpec(((TARGET, "target"),))
+        return TableSpec(((TARGET, "target"), *by_split), raw=raw, task=run.task)
     roles: list[tuple[str, Role]] = [(name, "target") for name in data.target]
     roles += [(data.weight, "weight")] if data.weight else []
-    drop, na_values = data.missing_target == "drop", tuple(data.na_values)
-    return TableSpec(tuple(roles), data.columns, na_values, drop_missing_targets=drop, positive=data.positive)
+    return TableSpec(
+        (*roles, *by_split),
+        declared=data.columns,
+        na_values=tuple(data.na_values),
+        raw=raw,
+        drop_missing_targets=data.missing_target == "drop",
+        task=run.task,
+        positive=data.positive,
+    )
 
 
 def table_dtype(run: config.TrainConfig) -> type[np.floating]:

@@ -46,12 +46,8 @@ def table_of(
 ) -> Table:
     """The rows of a source as a table: in memory, or memory-mapped if that would exceed the limit.
 
-    Files of an earlier run are reused as long as the source has not changed.
-
-    Args:
-        dtype: the type of the features.
-        memory: the limit in bytes; None: half of the free memory.
-        progress: called with the number of rows read so far.
+    The limit is `memory` bytes, or half of the free memory. Files of an earlier run are reused as long as the
+    source has not changed. `progress` is called with the number of rows read so far.
 
     Raises:
         UserError: with all faults of the table.
@@ -137,28 +133,23 @@ class _Store:
 
 
 def _load(folder: Path) -> Table | None:
-    """The table in a folder; None if there is none, or it has a different format."""
+    """The table in a folder; None if there is none, or it is damaged or has a different format.
+
+    Changes to its matrices do not change the files.
+    """
     try:
         content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             return None
-        x, others = (_mapped(folder / name, *content[name]) for name in ("features", "others"))
+        files = ((folder / name, *content[name]) for name in ("features", "others"))
+        x, others = (
+            np.memmap(path, dtype, "c", shape=(rows, columns)) for path, rows, columns, dtype in files
+        )
         roles, schema = list(map(str, content["split_roles"])), Schema.from_plain(content["schema"])
         table = Table.of(content["source"], schema, x, others, roles, memmapped=True)
     except (OSError, ValueError, LookupError, TypeError):
         return None
     return replace(table, sha256=str(content["sha256"]))
-
-
-def _mapped(path: Path, rows: int, columns: int, dtype: str) -> np.ndarray:
-    """A matrix in a file, mapped so that changes to the matrix do not change the file.
-
-    Raises:
-        ValueError: if the file has the wrong size.
-    """
-    if path.stat().st_size != rows * columns * np.dtype(dtype).itemsize:
-        raise ValueError(path)
-    return np.memmap(path, dtype, "c", shape=(rows, columns))
 
 
 def _key(source: Source, spec: TableSpec, dtype: type[np.floating]) -> str:

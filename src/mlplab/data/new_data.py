@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
     further = [name for name in names if name not in known]
     if missing:
         renamed = [f"{similar[0]!r} → {name!r}" for name in missing if (similar := nearest(name, further))]
-        what = f"lacks the column{'s' if len(missing) > 1 else ''} {listed(missing)}"
+        what = f"lacks {'the column' if len(missing) == 1 else 'columns'} {listed(missing)}"
         others = f"instead: {listed(further)}" if further else ""
         remedy = f"rename {listed(renamed)}?" if renamed else ""
         expected = f"the columns of training: {listed(schema.names)}"
@@ -52,11 +52,7 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
 class FrameTransformer:
     """Converts frames with the same columns to features, and counts missing values and unknown categories.
 
-    Args:
-        where: how messages refer to the data.
-        dtype: the type of the features.
-        decimal_comma: whether numbers in text have a decimal comma.
-        location: how messages refer to a row and a column, like `Source.location`; None: by `where`.
+    Messages refer to the data by `where`.
     """
 
     def __init__(
@@ -66,10 +62,8 @@ class FrameTransformer:
         dtype: type[np.floating] = np.float32,
         *,
         decimal_comma: bool = False,
-        location: Callable[[int, str], str] | None = None,
     ) -> None:
         self.schema, self.where, self.dtype, self.decimal_comma = schema, where, dtype, decimal_comma
-        self._location = location or (lambda row, column: f"{where}, {column}, data row {row + 1}")
         self.rows = 0
         self._missing: Counter[str] = Counter()
         self._unknown: dict[str, Counter[str]] = {}
@@ -114,19 +108,18 @@ class FrameTransformer:
     def warn(self) -> None:
         """Warns about unknown categories, and about missing values in columns that had none in training."""
         for name, values in self._unknown.items():
-            shown = values.most_common(MAX_SHOWN)
-            texts = ", ".join(f"{shortened(value)} ({count:,})" for value, count in shown)
-            more = f", … {len(values)} in all" if len(values) > MAX_SHOWN else ""
-            what = "%s, column '%s': categories not seen in training are treated as missing: %s%s"
-            log.warning(what, self.where, name, texts, more)
-        new = {column.name for column in self.schema.inputs if not column.missing}
-        if missing := [f"{name} ({count:,})" for name, count in self._missing.items() if name in new]:
+            texts = listed(
+                (f"{shortened(text)} ({count:,})" for text, count in values.most_common()), MAX_SHOWN
+            )
+            what = "%s, column '%s': categories not seen in training are treated as missing: %s"
+            log.warning(what, self.where, name, texts)
+        if missing := [f"{name} ({count:,})" for name, count in self._missing.items()]:
             what = "%s: imputed missing values (median or mode) in columns that had none in training: %s"
             log.warning(what, self.where, listed(missing))
 
     def _count(self, column: Column, cells: pl.Series) -> None:
         texts = parse_str(cells, self.schema.na_values)
-        if missing := texts.null_count():
+        if not column.missing and (missing := texts.null_count()):
             self._missing[column.name] += missing
         if column.kind == "categorical" and (unknown := Counter(texts.drop_nulls().to_list())):
             self._unknown.setdefault(column.name, Counter()).update(unknown)
@@ -134,10 +127,9 @@ class FrameTransformer:
     def _fault(self, column: Column, cells: pl.Series, bad: pl.Series) -> Fault:
         """The first of the `bad` cells of a column, which are of a different kind than in training."""
         what = BAD[column.kind] + (f"; {len(bad):,} such cells in this column" if len(bad) > 1 else "")
-        place, cell = self._location(self.rows + bad[0], f"column '{column.name}'"), str(cells[bad[0]])
-        return Fault(
-            what, place, shortened(cell), _expected(column), "write it as in training, or leave it empty"
-        )
+        place = f"{self.where}, column '{column.name}', data row {self.rows + bad[0] + 1}"
+        remedy = "write it as in training, or leave it empty"
+        return Fault(what, place, shortened(str(cells[bad[0]])), _expected(column), remedy)
 
 
 def _fits(column: Column, cells: pl.Series) -> bool:

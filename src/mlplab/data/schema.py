@@ -19,9 +19,6 @@ Task = Literal["regression", "binary", "multiclass"]
 ClassKind = Literal["text", "number", "boolean"]
 """What classes are in a table: text, numbers, or values of a boolean column."""
 
-MAX_LABELS = 8
-"""Classes or categories that are listed at most."""
-
 
 @dataclass(frozen=True)
 class Column:
@@ -196,4 +193,4 @@ def column_rows(schema: Schema) -> Iterator[ColumnRow]:
 
 
 def _labels(what: str, labels: tuple[str, ...]) -> str:
-    return f"{len(labels):,} {what}: {listed(labels, MAX_LABELS)}" if labels else ""
+    return f"{len(labels):,} {what}: {listed(labels)}" if labels else ""

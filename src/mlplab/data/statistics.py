@@ -1,11 +1,10 @@
 """Statistics of each member's training rows, for its preprocessing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from mlplab.data.splits.split import Rows, sample_rows
@@ -23,71 +22,45 @@ EPSILON = 1e-12
 """Relative rounding error of sums of weights."""
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """Statistics of each member's training rows, weighted by row weights.
+def member_statistics(
+    x: Float[np.ndarray, "row feature"],
+    y: Float64[np.ndarray, "row target"],
+    train: Sequence[Rows],
+    *,
+    categories: Sequence[int],
+    weight: Float[np.ndarray, " row"] | None = None,
+    quantiles: bool = False,
+    log_target: bool = False,
+) -> dict[str, Tensor]:
+    """Statistics of each member's training rows, computed in float64 and weighted by row weights.
 
-    Missing values (NaN) and rows of weight 0 are left out. Numeric statistics are computed for every feature,
-    but are meaningless for the codes of categories; if all values are missing, they are 0. The standard
-    deviation of a constant is 1, so that one can divide by it.
+    Missing values (NaN) and rows of weight 0 are left out. There is one pass over `x`, and another over a
+    sample of it; members with the same array of rows are computed once.
 
-    Attributes:
-        present: which categories occur, concatenated over features.
-        mode: the most frequent code (the smallest if there are several); 0 for numeric features.
-        y_mean: mean of the targets, or of their logarithms.
-        y_std: standard deviation of the targets, or of their logarithms.
-        quantiles: evenly spaced quantiles from the minimum to the maximum, if requested. Their number depends
-            on the member's own training rows; the maximum is repeated up to `QUANTILES[1]`.
-        quantile_count: the number of quantiles before the repetitions.
+    Args:
+        x: numbers and codes of categories; may be memory-mapped.
+        categories: number of categories of each feature; 0 for numeric features.
+        weight: in any unit; None if all weights are equal.
+
+    Returns:
+        By name, with the shape `[member, 1, feature]`:
+
+        - mean, std, minimum, maximum, median, q25, q75: meaningless for codes; 0 if all values are missing.
+          The standard deviation of a constant is 1, so that one can divide by it;
+        - mode: the most frequent code (the smallest if there are several); 0 for numeric features;
+        - present: which categories occur, concatenated over features;
+        - y_mean, y_std: of the targets, or with `log_target` of their logarithms;
+        - with `quantiles`, evenly spaced quantiles `[member, quantile, feature]` from the minimum to the
+          maximum. Their number, quantile_count, depends on the member's own rows; the maximum is repeated up
+          to `QUANTILES[1]`.
     """
-
-    mean: Float64[Tensor, "member 1 feature"]
-    std: Float64[Tensor, "member 1 feature"]
-    minimum: Float64[Tensor, "member 1 feature"]
-    maximum: Float64[Tensor, "member 1 feature"]
-    median: Float64[Tensor, "member 1 feature"]
-    q25: Float64[Tensor, "member 1 feature"]
-    q75: Float64[Tensor, "member 1 feature"]
-    present: Bool[Tensor, "member 1 category"]
-    mode: Float64[Tensor, "member 1 feature"]
-    y_mean: Float64[Tensor, "member 1 target"]
-    y_std: Float64[Tensor, "member 1 target"]
-    quantiles: Float64[Tensor, "member quantile feature"] | None = None
-    quantile_count: Float64[Tensor, "member 1 feature"] | None = None
-
-    @classmethod
-    def of(
-        cls,
-        x: Float[np.ndarray, "row feature"],
-        y: Float64[np.ndarray, "row target"],
-        train: Sequence[Rows],
-        *,
-        categories: Sequence[int],
-        weight: Float[np.ndarray, " row"] | None = None,
-        quantiles: bool = False,
-        log_target: bool = False,
-    ) -> "Statistics":
-        """Computes statistics in float64, in one pass over `x` and another over a sample of it.
-
-        Args:
-            x: numbers and codes of categories; may be memory-mapped.
-            train: training rows of each member. Members with the same array are computed once.
-            categories: number of categories of each feature; 0 for numeric features.
-            weight: the weight of each row, in any unit; None if all weights are equal.
-            log_target: whether `y_mean` and `y_std` are computed from the targets' logarithms.
-        """
-        distinct = {id(rows): rows for rows in train}
-        computed = {
-            key: _of_rows(x, y, rows, np.asarray(categories, np.int64), weight, quantiles, log_target)
-            for key, rows in distinct.items()
-        }
-        members = [computed[id(rows)] for rows in train]
-        stacked = {name: np.stack([member[name] for member in members]) for name in members[0]}
-        return cls(**{name: torch.from_numpy(values) for name, values in stacked.items()})
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All statistics that were computed, by name."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+    distinct = {id(rows): rows for rows in train}
+    computed = {
+        key: _of_rows(x, y, rows, np.asarray(categories, np.int64), weight, quantiles, log_target)
+        for key, rows in distinct.items()
+    }
+    members = [computed[id(rows)] for rows in train]
+    return {name: torch.from_numpy(np.stack([member[name] for member in members])) for name in members[0]}
 
 
 class _RunningMoments:
@@ -134,7 +107,7 @@ def _of_rows(
     quantiles: bool,
     log_target: bool,
 ) -> dict[str, np.ndarray]:
-    """The fields of `Statistics` without the member axis."""
+    """The statistics of a member."""
     if weight is not None:
         rows = rows[weight[rows] > 0]
         if np.ptp(weight[rows]) == 0:
@@ -163,7 +136,7 @@ def _of_rows(
         if len(present := np.flatnonzero(~np.isnan(values))):
             value_weights = None if weight is None else weight[sample[present]]
             ordered[:, feature] = _quantiles(values[present], value_weights, levels)
-    fields = {
+    results = {
         "mean": inputs.mean,
         "std": inputs.std(),
         "minimum": np.where(known, inputs.minimum, 0.0),
@@ -175,9 +148,9 @@ def _of_rows(
         "y_std": targets.std(),
     }
     if quantiles:
-        fields["quantiles"] = np.pad(ordered[3:], ((0, QUANTILES[1] - count), (0, 0)), mode="edge")
-        fields["quantile_count"] = np.full(x.shape[1], float(count))
-    return {name: np.atleast_2d(values) for name, values in fields.items()}
+        results["quantiles"] = np.pad(ordered[3:], ((0, QUANTILES[1] - count), (0, 0)), mode="edge")
+        results["quantile_count"] = np.full(x.shape[1], float(count))
+    return {name: np.atleast_2d(values) for name, values in results.items()}
 
 
 def _quantiles(

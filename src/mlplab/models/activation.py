@@ -38,11 +38,6 @@ OUT_OF_PLACE: dict[str, Pair] = {
     "gelu": (aten.gelu.out, lambda g, z, out: aten.gelu_backward.grad_input(g, z, grad_input=out)),
     "silu": (aten.silu.out, lambda g, z, out: aten.silu_backward.grad_input(g, z, grad_input=out)),
     "mish": (aten.mish.out, lambda g, z, out: out.copy_(aten.mish_backward(g, z))),
-    "softplus": (
-        aten.softplus.out,
-        lambda g, z, out: aten.softplus_backward.grad_input(g, z, 1, 20, grad_input=out),
-    ),
-    "hardswish": (aten.hardswish.out, lambda g, z, out: aten.hardswish_backward.out(g, z, out=out)),
 }
 """Likewise, for functions whose derivative needs z."""
 

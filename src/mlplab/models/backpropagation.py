@@ -67,10 +67,8 @@ class Operation(NamedTuple):
     Args:
         output: the buffer of the result. `backward` may overwrite it and the input, but that of a network's
             last operation finds the gradient in it.
-        forward: writes the result.
         backward: takes the gradient of the output, and those of the layer's `weight` and `bias`, to which it
             adds; returns the gradient of the input if it needs one.
-        layer: the layer, if it has these parameters.
     """
 
     output: Buffer
@@ -86,9 +84,6 @@ class Workspace:
         key: of the batches that it is for.
         free: the workspaces that are not in use.
         build: returns the operations of the forward pass, given this object, which allocates their buffers.
-
-    Attributes:
-        input: the current batch itself, without padding.
     """
 
     def __init__(
@@ -131,7 +126,7 @@ class Workspace:
 
     def forward(self, x: Input) -> Output:
         """Returns the network's output."""
-        self.input.padded = self.input.values = x.detach() if x.requires_grad else x
+        self.input.padded = self.input.values = x.detach() if x.requires_grad else x  # without padding
         for operation in self.operations:
             operation.forward()
         return self.operations[-1].output.values.clone()
@@ -218,12 +213,10 @@ class BackpropagationModule(nn.Module, ABC):
         workspace.give_back()
         return output
 
-    def _modes(self) -> tuple[bool, ...]:
-        return tuple(layer.training for layer in self.with_modes)
-
     def _take(self, x: Input) -> Workspace | None:
         """Returns a workspace for this batch; None if a layer's weights are not its parameters."""
-        key = x.shape, x.dtype, x.device, x.requires_grad, self._modes()
+        modes = tuple(layer.training for layer in self.with_modes)
+        key = x.shape, x.dtype, x.device, x.requires_grad, modes
         workspace = self._free.pop(key, None)
         if workspace is None or not workspace.is_current():
             with torch.inference_mode(False):  # whose tensors could not be used outside of it

@@ -20,7 +20,6 @@ class Dropout(nn.Module):
 
     Args:
         rates: probability that a value is dropped, one for each member.
-        seeds: one for each member, for the generators of the masks.
         index: position of the layer in the network.
     """
 

@@ -17,7 +17,6 @@ class Linear(nn.Module):
     the member's seed.
 
     Args:
-        seeds: one for each member.
         index: position of the layer in the network; layers with different indices draw different weights.
     """
 

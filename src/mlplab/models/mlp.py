@@ -28,13 +28,11 @@ class MLP(BackpropagationModule):
     If `hidden` is empty, it is a single affine map. With `periodic_features`, they are appended to the input.
 
     Args:
-        hidden: widths of the hidden layers.
         activation: name of a function in `IN_PLACE` or `OUT_OF_PLACE`.
         dropout: the rate of each member.
         norm: normalisation between a linear layer and its activation.
         residual: whether to add a hidden layer's input to its output if both have the same width; never for
             the first layer.
-        seeds: one for each member.
         numbers: how many of the input's columns are numeric; they come first.
         periodic_features: number of periodic features of each of them.
     """

@@ -26,7 +26,6 @@ class PeriodicFeatures(nn.Module):
     Args:
         numbers: how many of the input's columns are numeric; they come first.
         count: number of features of each numeric column.
-        seeds: one for each member.
     """
 
     weight: Float[Tensor, "member number count"]

@@ -57,8 +57,6 @@ class CategoryEncoder(nn.Module):
     Args:
         present: which categories occur in each member's training rows; the columns are concatenated.
         mode: the most frequent code of each column.
-        seeds: one for each member.
-        dtype: of the encoded columns.
 
     Attributes:
         columns: indices of the categorical columns, one-hot columns first. Their categories are numbered
@@ -127,11 +125,8 @@ class Preprocessing(nn.Module):
     embeddings, in this order.
 
     Args:
-        layout: the input columns.
         targets: number of targets.
-        seeds: one for each member.
-        dtype: of the inputs.
-        statistics: float64, by their field names in `mlplab.data.statistics.Statistics`. With a log target,
+        statistics: float64, by their names in `mlplab.data.statistics.member_statistics`. With a log target,
             `y_mean` and `y_std` are those of the logarithm. None: the state must be loaded later.
         classes: number of the target's classes; 0 for regression.
         class_weight: the weight of each class in the loss; None if all are 1.

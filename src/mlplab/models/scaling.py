@@ -17,13 +17,10 @@ Row = Float[Tensor, "member 1 number"]
 
 
 class Scaling(nn.Module):
-    """Returns numbers of this dtype unchanged; base class of the others.
-
-    Attributes:
-        LOCATION: the statistic that shifts along with the numbers, if there is one.
-    """
+    """Returns numbers of this dtype unchanged; base class of the others."""
 
     LOCATION: str | None = None
+    """The statistic that shifts along with the numbers, if there is one."""
 
     def __init__(self, statistics: Statistics, dtype: torch.dtype) -> None:
         super().__init__()

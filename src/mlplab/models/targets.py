@@ -64,8 +64,6 @@ class ClassProbabilities(nn.Module):
     """The softmax of outputs (logits), divided by each member's temperature (Guo et al. 2017).
 
     Args:
-        classes: number of classes.
-        members: number of members.
         dtype: of the targets for the loss.
         class_weight: the weight of each class in the loss; None if all are 1.
 

@@ -34,8 +34,6 @@ class BestTrial:
 
     Attributes:
         trial: the name of its folder.
-        monitor: the validation metric.
-        value: its value.
         trials: the number of trials by status.
         configuration: the trial's values of the keys that the search varied.
         command: what trains this configuration.

@@ -23,7 +23,7 @@ BEST_TRIAL_FILE = "best.yaml"
 REPORT_FILE = "report.html"
 """The page about a folder that the command report writes."""
 
-TRAINED = "give a folder that train.py wrote, such as outputs/…"
+TRAINED = "give the folder of a run or a sweep that train.py wrote, such as outputs/…"
 """Remedy for a folder without runs."""
 
 LARGEST_YAML = 2**20
@@ -49,7 +49,7 @@ def runs_below(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
             yield from runs_below(Path(entry.path), depth - 1)
 
 
-def runs_in(folder: Path) -> list[Path]:
+def runs_in(folder: Path, depth: int = DEPTH) -> list[Path]:
     """The run folders in a folder, as `runs_below`.
 
     Raises:
@@ -57,10 +57,10 @@ def runs_in(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "no such folder"
-        raise UserError(Fault(what, str(folder), remedy="give the folder of a run or a sweep, or outputs/"))
-    if not (runs := list(runs_below(folder))):
+        raise UserError(Fault(what, str(folder), remedy=TRAINED))
+    if not (runs := list(runs_below(folder, depth))):
         expected = "folders with config.yaml and metrics.json in them"
-        raise UserError(Fault("contains no run", str(folder), expected=expected))
+        raise UserError(Fault("contains no run", str(folder), expected=expected, remedy=TRAINED))
     return runs
 
 
@@ -84,10 +84,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
-    """The content of a YAML file in a run's or a sweep's folder, which may come from a stranger.
-
-    Args:
-        path: of the file, for messages.
+    """The content of the YAML file at `path` in a run's or a sweep's folder, which may come from a stranger.
 
     Raises:
         UserError: if mlplab cannot have written it.
@@ -136,36 +133,27 @@ def has_test_scores(metrics: Mapping[str, Any]) -> bool:
     return any(name.startswith("test/") for name in metrics)
 
 
-def finished_runs(folder: Path, key: str = "run") -> list[Path]:
+def finished_runs(folder: Path) -> list[Path]:
     """A finished run's folder itself, or the finished runs of a sweep's folder.
-
-    Args:
-        key: the key that gave the folder, for messages.
 
     Raises:
         UserError: if there is none.
     """
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "no such folder"
-        raise UserError(Fault(what, str(folder), remedy=f"give the folder of a run: {key}=…"))
-    found = {run: read_metrics(run)["status"] for run in runs_below(folder, depth=1)}
-    if not found:
-        what = "is not the folder of a run or a sweep: no config.yaml and metrics.json in it"
-        raise UserError(Fault(what, str(folder), remedy=TRAINED))
-    done = [run for run, status in found.items() if status == "done"]
+    statuses = {run: read_metrics(run)["status"] for run in runs_in(folder, depth=1)}
+    done = [run for run, status in statuses.items() if status == "done"]
     if not done:
-        statuses = listed(f"{run.name}: {status}" for run, status in found.items())
-        raise UserError(Fault("contains no finished run", str(folder), statuses))
+        found = listed(f"{run.name}: {status}" for run, status in statuses.items())
+        raise UserError(Fault("contains no finished run", str(folder), found))
     return done
 
 
 def finished_run(folder: Path, key: str) -> Path:
-    """The folder itself if it is a finished run's.
+    """The folder, which the key `key` gave, if it is a finished run's.
 
     Raises:
         UserError: otherwise.
     """
-    if finished_runs(folder, key) != [folder]:
+    if finished_runs(folder) != [folder]:
         remedy = "give the folder of one of its runs"
         raise UserError(Fault("is the folder of a sweep", f"{key}={folder}", remedy=remedy))
     return folder

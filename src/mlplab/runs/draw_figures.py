@@ -23,7 +23,7 @@ from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_
 from mlplab.figures.style import Figure, sample
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
-from mlplab.runs.trained.run_stack import predict_run
+from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.loggers.files import build_loggers, close_loggers
 from mlplab.training.loggers.tensorboard import log_images
@@ -58,11 +58,7 @@ def warn_if_failing(folder: Path) -> Iterator[None]:
 
 
 def draw_finished(folder: Path, cache: DataCache) -> None:
-    """Draws the figures of a finished run, or logs a warning: its table may be gone, or have changed.
-
-    Args:
-        cache: may have read the run's table already.
-    """
+    """Draws the figures of a finished run, or logs a warning: its table may be gone, or have changed."""
     with warn_if_failing(folder):
         run = TrainedRun(folder)
         data = cache.data(run.config)
@@ -80,7 +76,7 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
     rows = rows[weight[rows] > 0]
     total, rows = len(rows), sample(rows, MOST_ROWS)
     x, y = table.x[rows], table.y[rows]
-    predicted = predict_run(run, x)
+    predicted, _ = Ensemble([run]).predict_features(x)
     predictions = {THIS: predicted}
     models = fit_baselines(data, run.config)
     if beside := next((name for name in BESIDE if name in models.models), None):
@@ -148,7 +144,7 @@ def _fitted(
     if not numeric or count > 2 or (count == 1 and schema.classes) or np.isnan(x).all(0).any():
         return None
     grid, offsets = grid_over(x.astype(np.float64)), np.array(schema.offsets)
-    predicted = predict_run(run, grid.astype(x.dtype))
+    predicted, _ = Ensemble([run]).predict_features(grid.astype(x.dtype))
     return fitted(
         columns=schema.names,
         target=schema.targets[0],

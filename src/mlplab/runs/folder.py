@@ -122,18 +122,15 @@ class RunFolder:
     def write_metrics(self, status: Status, metrics: Metrics, reason: str | None = None) -> Metrics:
         """Writes `metrics.json` and returns its content; `reason` explains a status other than `done`."""
         content: Metrics = {"status": status, **({"reason": reason} if reason else {}), **metrics}
-        self._write_json("metrics.json", content, synced=status != "running")
+        self.write_json("metrics.json", content, synced=status != "running")
         return content
 
     def write_environment(self, device: str) -> None:
         """Writes `environment.json`: what results depend on, apart from configuration and data."""
-        self._write_json("environment.json", {**_environment(), "device": device, "command": sys.argv})
+        self.write_json("environment.json", {**_environment(), "device": device, "command": sys.argv})
 
-    def write_schema(self, schema: Mapping[str, Any]) -> None:
-        """Writes `schema.json` for people; programs read the schema from the checkpoints."""
-        self._write_json("schema.json", schema)
-
-    def _write_json(self, name: str, content: Mapping[str, Any], *, synced: bool = False) -> None:
+    def write_json(self, name: str, content: Mapping[str, Any], *, synced: bool = False) -> None:
+        """Writes one of the folder's JSON files."""
         with replacing(self.path / name, synced=synced) as partial:
             partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

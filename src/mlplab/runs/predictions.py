@@ -27,23 +27,14 @@ Predicted = Float64[np.ndarray, "row output"]
 """Values of targets in their own units, or the probability of each class."""
 
 
-def prediction_names(schema: Schema) -> list[str]:
-    """The names of the columns: `prediction` and for classes `probability_<class>`.
+def column_names(schema: Schema) -> tuple[list[str], list[str]]:
+    """The names of the columns of predictions and of their spread.
 
-    If there are several targets, or the training table has a column `prediction`: `prediction_<target>`. A
-    name that the training table has gets a `_` at its end.
+    Those of predictions are `prediction` and for classes `probability_<class>`; if there are several targets,
+    or the training table has a column `prediction`, `prediction_<target>`. Those of spread are
+    `prediction_sd` or `prediction_<target>_sd`, and for classes `entropy` and `disagreement`. A name that the
+    training table has gets a `_` at its end.
     """
-    return _names(schema)[0]
-
-
-def spread_names(schema: Schema) -> list[str]:
-    """The names of the columns of spread: `prediction_sd` or `prediction_<target>_sd`; for classes `entropy`
-    and `disagreement`. They are made unique as in `prediction_names`."""
-    return _names(schema)[1]
-
-
-def _names(schema: Schema) -> tuple[list[str], list[str]]:
-    """The names of predictions, and of their spread."""
     known = {*schema.names, *schema.targets, *schema.left_out, schema.weight}
     if len(schema.targets) == 1 and PREDICTION not in known:
         names = [PREDICTION]
@@ -63,7 +54,7 @@ def _names(schema: Schema) -> tuple[list[str], list[str]]:
 def prediction_columns(
     schema: Schema, predicted: Predicted, threshold: float | None = None
 ) -> list[pl.Series]:
-    """The columns of predictions, with the names of `prediction_names`.
+    """The columns of predictions.
 
     Args:
         threshold: the probability from which the second of two classes is predicted; None: the more likely.
@@ -71,12 +62,14 @@ def prediction_columns(
     values: Sequence[pl.Series | np.ndarray] = [*predicted.T]
     if schema.classes:
         values = [label_column(schema, most_likely(predicted, threshold)), *values]
-    return [pl.Series(name, each) for name, each in zip(prediction_names(schema), values, strict=True)]
+    names, _ = column_names(schema)
+    return [pl.Series(name, column) for name, column in zip(names, values, strict=True)]
 
 
 def spread_columns(schema: Schema, spread: Float64[np.ndarray, "row column"]) -> list[pl.Series]:
-    """The columns of spread, with the names of `spread_names`."""
-    return [pl.Series(name, each) for name, each in zip(spread_names(schema), spread.T, strict=True)]
+    """The columns of spread."""
+    _, names = column_names(schema)
+    return [pl.Series(name, column) for name, column in zip(names, spread.T, strict=True)]
 
 
 def most_likely(probabilities: Predicted, threshold: float | None = None) -> Int64[np.ndarray, " row"]:
@@ -125,12 +118,7 @@ def weighted_mean(
 def out_of_fold(
     held_out: Sequence[Rows], predicted: Sequence[Float64[np.ndarray, "_ output"]]
 ) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:
-    """The rows that a member holds out, ascending, and for each the mean over the members that do.
-
-    Args:
-        held_out: the rows that each member holds out.
-        predicted: the predictions of each member for these.
-    """
+    """The rows that a member holds out, ascending, and for each the mean over the members that do."""
     rows, place = np.unique(np.concatenate(held_out), return_inverse=True)
     sums = np.zeros((len(rows), predicted[0].shape[1]))
     np.add.at(sums, place, np.concatenate(predicted))

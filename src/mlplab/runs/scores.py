@@ -12,7 +12,7 @@ from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.models import Network
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
-from mlplab.training.evaluation import Evaluation, Values
+from mlplab.training.evaluation import Evaluation, Values, outputs
 from mlplab.training.losses import Loss
 from mlplab.training.metrics import build_metrics
 
@@ -31,7 +31,6 @@ def scores(
     Args:
         predicted: the targets, or the probabilities of classes.
         y: the targets, or the number of each row's class.
-        weight: the weight of each row; None: all equal.
         classes: the number of classes; 0 for regression, whose metrics are means over targets.
         targets: if there are several, their names: each also gets metrics such as `rmse/TARGET`.
     """
@@ -63,23 +62,14 @@ def score_networks(
     *,
     keep: bool = False,
 ) -> tuple[Values, Float64[np.ndarray, "member row output"] | None]:
-    """Loss and metrics of each member, as in training; its predictions of all batches and their padding.
+    """Loss and metrics of each member, as in training; with `keep`, its predictions, those of padding too.
 
-    Args:
-        rows: the number of rows of each member.
-        keep: whether to return the predictions.
+    `rows` is the number of rows of each member.
     """
-    evaluation = Evaluation(loss, rows, "test", schema.targets, len(schema.classes))
-    device, transform = (
-        network.eval().preprocessing.impute_value.device,
-        network.preprocessing.target_transform,
-    )
-    evaluation.to(device)
-    parts = []
-    with torch.inference_mode():
-        for batch in batches:
-            z = evaluation.add(network, batch.to(device))
-            parts += [transform.inverse_transform(z)] if keep else []
-        values = evaluation.compute_and_reset(network)
-    predicted = torch.cat(parts, 1).cpu().numpy() if keep else None
-    return {name.removeprefix("test/"): value for name, value in values.items()}, predicted
+    transform, parts = network.preprocessing.target_transform, []
+    evaluation = Evaluation(loss, rows, schema).to(network.preprocessing.impute_value.device)
+    for z, batch in outputs(network, batches):
+        evaluation.add(z, batch, transform)
+        parts += [transform.inverse_transform(z)] if keep else []
+    values = evaluation.compute_and_reset(transform)
+    return values, torch.cat(parts, 1).cpu().numpy() if keep else None

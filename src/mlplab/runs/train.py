@@ -12,7 +12,7 @@ from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, RunFaile
 from mlplab.runs.folder import Metrics, RunFolder
 from mlplab.runs.resume import has_ended
 from mlplab.runs.run import Run
-from mlplab.runs.stack.checkpoints import group_file, resume_groups
+from mlplab.runs.stack.checkpoints import resume_groups
 from mlplab.runs.stack.finalize import finalize_ended, finalize_failed
 from mlplab.runs.stack.messages import header_lines, row_warnings
 from mlplab.runs.stack.stack_trainer import StackTrainer
@@ -47,8 +47,8 @@ def train_runs(
         console: where a progress bar is shown; if it is no terminal, lines are printed instead.
         title: the title of the progress bar of a sweep's stack, whose runs write only to their own logs.
             None: the run is alone, and logs to the terminal.
-        stack_file: the checkpoint of a sweep's stack, from which its runs resume. Several runs save their
-            training state there, a single one in its own folder. The caller removes it.
+        stack_file: the checkpoint of a sweep's stack, from which its runs resume. Runs that train together
+            save their training state there, others in their own folders. The caller removes it.
 
     Returns:
         The content of each run's metrics.json.
@@ -68,10 +68,9 @@ def train_runs(
         for group, state in groups:
             if title is None and group[0].resume and not state:
                 log.info("%s: no saved training state: starting from the beginning", group[0].folder.name)
-            file = stack_file if len(runs) > 1 else None
-            if file and len(groups) > 1:
-                file = group_file(file, group)
-            metrics |= _train_stack(group, console, title or "", state, file)
+            # None of several groups replaces what another has saved in the file.
+            together = len(runs) > 1 and len(groups) == 1
+            metrics |= _train_stack(group, console, title or "", state, stack_file if together else None)
     return [metrics[run.folder] for run in runs]
 
 
@@ -130,7 +129,7 @@ def _train_stack(
                     is_last = interrupted or len(ended) == len(trainer.runs)
                     following = trainer if is_last else trainer.without_stopped_runs()
                     any_pruned = any(status == "pruned" for status, _ in ended.values())
-                    if stack_file and (interrupted or any_pruned):
+                    if len(runs) > 1 and (interrupted or any_pruned):
                         trainer.save()  # what was decided together must not change
                     finalize_ended(trainer, ended, progress, metrics)
                     if signals.received:
@@ -171,14 +170,12 @@ def _warn(shown: set[str], warnings: Sequence[str]) -> None:
 
 def _log_start(trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: StackState | None) -> None:
     """Writes what is known before training to the folders and the loggers."""
-    body, device = trainer.stack.module.network.body, device_name(trainer.trainer)
-    backward = "written out" if getattr(body, "written_out", False) else "autograd's"
+    device = device_name(trainer.trainer)
     for run, of_run in zip(trainer.runs, warnings, strict=True):
         run.files.write_environment(device)
-        run.files.write_schema(trainer.stack.table.schema.plain())
+        run.files.write_json("schema.json", run.data.table.schema.plain())  # for people
         for line in header_lines(run, trainer.stack, device, state):
             run.log(line)
-        run.files.log_line(f"the backward pass is {backward}")
         for warning in of_run:
             run.files.log_line(f"warning: {warning}")
         log_start(run.loggers, run.config)

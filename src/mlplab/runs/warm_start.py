@@ -27,9 +27,6 @@ def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Sche
 
     Of an ensemble, the member with the same number is taken if there is one.
 
-    Args:
-        configs: the configuration of each member.
-
     Raises:
         UserError: if that is not a trained run, or its columns or architecture differ.
     """

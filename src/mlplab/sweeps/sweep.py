@@ -1,7 +1,7 @@
 """A sweep: a grid of runs, or a search. Imports torch only when runs train."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mlplab import config
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
-from mlplab.files import FolderLock, remove_if_empty
+from mlplab.files import FolderLock
 from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_installed, check_runs
@@ -64,7 +64,8 @@ def sweep(composed: ComposedSweep) -> None:
                 _train_grid(launcher, grid(composed.overrides), settings.ensemble)
     finally:
         for folder in created:
-            remove_if_empty(folder)
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
 
 
 class SweepLauncher:

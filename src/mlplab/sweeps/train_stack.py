@@ -16,7 +16,7 @@ from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import record_failure
 from mlplab.runs.resume import FINAL, has_ended, was_started
 from mlplab.runs.run import Run
-from mlplab.runs.stack.checkpoints import stack_files, state_error
+from mlplab.runs.stack.checkpoints import state_error
 from mlplab.runs.train import train_runs
 from mlplab.training import checkpoint
 
@@ -57,8 +57,7 @@ def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> list
     while True:
         try:
             unrecorded = _train(stack, stack.runs, console, cache)
-            for file in stack_files(stack.file):
-                checkpoint.remove(file)
+            checkpoint.remove(stack.file)
             return unrecorded
         except FolderInUse as error:
             if deadline is None:

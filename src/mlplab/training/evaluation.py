@@ -7,8 +7,10 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from mlplab.data.batches.loader import Batch
+from mlplab.data.schema import Schema
 from mlplab.models import Network
-from mlplab.training.losses import Loss, batch_losses
+from mlplab.models.targets import TargetTransform
+from mlplab.training.losses import Loss, Outputs, batch_losses
 from mlplab.training.metrics import Metrics, build_metrics
 
 Values = dict[str, Float[Tensor, " member"]]
@@ -42,9 +44,7 @@ class Mean:
         return torch.where(rows > 0, values * rows, 0).sum(1) / rows.sum(1)
 
 
-def outputs(
-    network: Network, batches: Iterable[Batch]
-) -> Iterator[tuple[Float[Tensor, "member batch output"], Batch]]:
+def outputs(network: Network, batches: Iterable[Batch]) -> Iterator[tuple[Outputs, Batch]]:
     """The outputs of a network on the scale of the loss, with each batch, on the network's device."""
     device = network.eval().preprocessing.impute_value.device
     for batch in batches:
@@ -63,34 +63,26 @@ def predictions(network: Network, batches: Iterable[Batch]) -> Float64[Tensor, "
 class Evaluation(torch.nn.Module):
     """Loss and metrics over batches, on predictions in the targets' own units or probabilities of classes.
 
-    With several targets, `val/rmse` is the mean over targets and `val/rmse/TARGET` that of one target;
-    likewise `mae` and `r2`. It is a module so that its sums move to the network's device.
-
-    Args:
-        rows: number of rows of each member. Members with the same number are computed together.
-        part: `val` or `test`, the prefix of the metrics' names.
-        targets: names of the targets.
-        classes: number of the target's classes; 0 for regression.
+    With several targets, `rmse` is the mean over targets and `rmse/TARGET` that of one target; likewise `mae`
+    and `r2`. It is a module so that its sums move to the network's device. `rows` is the number of rows of
+    each member.
     """
 
-    def __init__(
-        self, loss: Loss, rows: Sequence[int], part: str, targets: Sequence[str], classes: int = 0
-    ) -> None:
+    def __init__(self, loss: Loss, rows: Sequence[int], schema: Schema) -> None:
         super().__init__()
-        self.loss, self.losses, self.part, self.targets = loss, Mean(), part, list(targets)
+        self.loss, self.losses, self.targets = loss, Mean(), schema.targets
         counts = torch.tensor(rows)
         sizes = sorted(set(rows))
         self.groups: list[tuple[int, slice | Int64[Tensor, " _"], Metrics]] = []
         for size in sizes:
             members = (counts == size).nonzero().flatten()
-            metrics = build_metrics(len(members), len(targets), classes)
+            metrics = build_metrics(len(members), len(schema.targets), len(schema.classes))
             self.groups.append((size, members if len(sizes) > 1 else slice(None), metrics))
         self.metrics = torch.nn.ModuleList(metrics for _, _, metrics in self.groups)
         self._rows_seen = 0
 
-    def add(self, network: Network, batch: Batch) -> Float[Tensor, "member batch output"]:
-        """Adds the loss and the metrics of a batch; returns the network's outputs for it."""
-        z, transform = network.forward_scaled(batch.x), network.preprocessing.target_transform
+    def add(self, z: Outputs, batch: Batch, transform: TargetTransform) -> None:
+        """Adds the loss and the metrics of a batch, given the network's outputs on the scale of the loss."""
         self.losses.add(batch_losses(self.loss, z, batch, transform), batch.rows())
         scored = transform.scored(z)
         for size, members, metrics in self.groups:
@@ -99,19 +91,17 @@ class Evaluation(torch.nn.Module):
                 weight = None if batch.row_weight is None else batch.row_weight[members, :rows]
                 metrics.update(scored[members, :rows], batch.y[members, :rows], weight)
         self._rows_seen += z.shape[1]
-        return z
 
-    def compute_and_reset(self, network: Network) -> Values:
+    def compute_and_reset(self, transform: TargetTransform) -> Values:
         """The metrics over all batches added."""
-        losses = self.losses.compute_and_reset()
-        loss = self.loss.in_target_units(losses, network.preprocessing.target_transform)
-        values = {f"{self.part}/loss": loss}
+        loss = self.loss.in_target_units(self.losses.compute_and_reset(), transform)
+        values = {"loss": loss}
         for _, members, metrics in self.groups:
             for name, value in metrics.compute().items():
                 by_target = value.reshape(-1, len(self.targets))  # torchmetrics squeezes single numbers
-                columns = {f"{self.part}/{name}": by_target.mean(1)}
+                columns = {name: by_target.mean(1)}
                 if len(self.targets) > 1:
-                    names = [f"{self.part}/{name}/{target}" for target in self.targets]
+                    names = [f"{name}/{target}" for target in self.targets]
                     columns |= dict(zip(names, by_target.unbind(1), strict=True))
                 for key, column in columns.items():
                     values.setdefault(key, torch.empty_like(loss))[members] = column

@@ -78,9 +78,6 @@ class ClassificationMetrics(Metric):
     predicted class) and accuracy over equal bins of the confidence (Guo et al. 2017, eq. 3).
 
     All are NaN for a member that has no row with a weight above 0, or a prediction that is NaN.
-
-    Attributes:
-        log_probabilities: of each batch; likewise `true` and `weights`.
     """
 
     log_probabilities: list[Float64[Tensor, "member row class"]]

@@ -2,9 +2,8 @@
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
@@ -14,41 +13,19 @@ from torch import Tensor
 from mlplab import config
 from mlplab.config.metrics import sign_of
 from mlplab.data.batches.loader import Batch
+from mlplab.data.schema import Schema
 from mlplab.models import Network
+from mlplab.models.targets import TargetTransform
 from mlplab.training.evaluation import Evaluation, Mean, Values
 from mlplab.training.losses import batch_losses, build_loss
 from mlplab.training.optimizers import MemberOptimizer, clip_by_member
 from mlplab.training.schedules import lr_factors
 
+if TYPE_CHECKING:
+    from mlplab.training.callbacks.stack_callback import StackCallback
+
 CHECK_EVERY_STEPS = 1000
 """Steps after which losses are checked for divergence within an epoch."""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of a stack's training.
-
-    Args:
-        epochs: number of epochs.
-        steps: number of steps per epoch.
-        val: number of validation rows of each member.
-        targets: names of the targets.
-        classes: number of the target's classes; 0 for regression.
-    """
-
-    epochs: int
-    steps: int
-    val: Sequence[int]
-    targets: Sequence[str]
-    classes: int
-
-
-@dataclass
-class Position:
-    """Position in the training: completed epochs, validation included, and completed steps of the next."""
-
-    epoch: int = 0
-    batch: int = 0
 
 
 class StackModule(LightningModule):
@@ -58,8 +35,9 @@ class StackModule(LightningModule):
     another. The optimizer steps each member with its own settings.
 
     Args:
-        network: K members.
         configs: one for each member. The members of an ensemble follow each other.
+        steps: number of steps per epoch.
+        val: number of validation rows of each member.
 
     Attributes:
         ensemble: the number of members of each run.
@@ -69,38 +47,51 @@ class StackModule(LightningModule):
         active: which members have not stopped; nothing is logged or saved of a member after its stop.
         epochs: number of epochs each member has trained.
         diverged: why members have diverged, by their indices.
-        train_losses: of the current epoch.
+        callbacks: are called in order; `at_end` is called when training ends. After that, the Trainer moves
+            the network to the CPU, and its parameters are no longer the optimizer's.
+        completed_epochs: number of epochs, validation included.
+        completed_steps: number of steps of the next epoch.
         resume_from: state of the optimizer and number of its steps to resume from; None to start anew.
     """
 
-    def __init__(self, network: Network, configs: Sequence[config.ResolvedConfig], sizes: Sizes) -> None:
+    def __init__(
+        self,
+        network: Network,
+        configs: Sequence[config.ResolvedConfig],
+        schema: Schema,
+        steps: int,
+        val: Sequence[int],
+    ) -> None:
         super().__init__()
         self.network = network
         self.configs = list(configs)
-        self.sizes = sizes
+        self.schema, self.steps, self.max_epochs = schema, steps, configs[0].trainer.max_epochs
         self.loss = build_loss([run.loss for run in configs])
         self.monitor = configs[0].monitor
         self.ensemble = configs[0].ensemble
-        self.val = Evaluation(self.loss, sizes.val, "val", sizes.targets, sizes.classes)
+        self.val = Evaluation(self.loss, val, schema)
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)
         self.diverged: dict[int, str] = {}
         self.resume_from: tuple[Mapping[str, Tensor], int] | None = None
         self.values: Values = {}
-        self.position = Position()
+        self.callbacks: Sequence[StackCallback] = ()
+        self.at_end: Callable[[], None] = lambda: None
+        self.completed_epochs = self.completed_steps = 0
         self.train_losses = Mean()
         self._first_step = 0
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Bypasses torch's slow search for parameters for an attribute that Lightning sets at every hook."""
-        if name == "_current_fx_name":
+        """Bypasses torch's slow search for parameters for what is set at each step or hook."""
+        if name in ("_current_fx_name", "completed_steps"):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
 
-    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
-        """Predictions in the target's units, or the probability of each class."""
-        return self.network(x)
+    @property
+    def target_transform(self) -> TargetTransform:
+        """The last layer of the network."""
+        return self.network.preprocessing.target_transform
 
     def configure_optimizers(self) -> MemberOptimizer:
         """One optimizer for all members."""
@@ -118,8 +109,7 @@ class StackModule(LightningModule):
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, on the scale that is minimised."""
-        z = self.network.forward_scaled(batch.x)
-        return batch_losses(self.loss, z, batch, self.network.preprocessing.target_transform)
+        return batch_losses(self.loss, self.network.forward_scaled(batch.x), batch, self.target_transform)
 
     @property
     def monitored(self) -> Float[Tensor, " member"]:
@@ -141,14 +131,28 @@ class StackModule(LightningModule):
         active, by_run = (by_member.cpu().view(-1, self.ensemble) for by_member in (self.active, values))
         return torch.where(active, by_run, 0).sum(1) / active.sum(1)
 
+    def on_train_start(self) -> None:
+        """Calls `on_start` of the callbacks."""
+        for callback in self.callbacks:
+            callback.on_start(self.trainer, self)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Calls `on_step` of the callbacks."""
+        for callback in self.callbacks:
+            callback.on_step(self.trainer, self)
+
+    def on_train_end(self) -> None:
+        """Calls `at_end`."""
+        self.at_end()
+
     def on_train_epoch_start(self) -> None:
         """Sets the learning rates of the epoch's steps."""
-        steps = self.sizes.steps
+        steps = self.steps
         done = self.current_epoch * steps + torch.arange(steps, dtype=torch.float64)
-        progress = done / (self.sizes.epochs * steps)
+        progress = done / (self.max_epochs * steps)
         factors = lr_factors([run.scheduler for run in self.configs], progress, self.current_epoch)
-        self.optimizer.set_lr(factors, self.position.batch)
-        self._first_step = self.global_step - self.position.batch
+        self.optimizer.set_lr(factors, self.completed_steps)
+        self._first_step = self.global_step - self.completed_steps
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the sum of the members' losses."""
@@ -156,7 +160,7 @@ class StackModule(LightningModule):
             self._check_divergence()
         losses = self.losses(batch)
         self.train_losses.add(losses.detach(), batch.rows())
-        self.position.batch += 1
+        self.completed_steps += 1
         return losses.sum()
 
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]  # Lightning inspects it at each step
@@ -177,8 +181,10 @@ class StackModule(LightningModule):
             self.optimizer.show_average(shown=True)
 
     def on_validation_end(self) -> None:
-        """Trains on with the weights of the last step, after the callbacks have seen the average."""
+        """Calls `on_epoch` of the callbacks, which see the average; trains on with the last weights."""
         if self.trainer.state.fn == "fit":
+            for callback in self.callbacks:
+                callback.on_epoch(self.trainer, self)
             self.optimizer.show_average(shown=False)
 
     def on_validation_model_zero_grad(self) -> None:
@@ -186,7 +192,7 @@ class StackModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to the validation metrics."""
-        self.val.add(self.network, batch)
+        self.val.add(self.network.forward_scaled(batch.x), batch, self.target_transform)
 
     def on_validation_epoch_end(self) -> None:
         """Computes the epoch's values."""
@@ -196,18 +202,19 @@ class StackModule(LightningModule):
                 "train/loss": self._in_target_units(self.train_losses.compute_and_reset()),
                 "train/lr": self.optimizer.lr,
             }
-        self.values |= self.val.compute_and_reset(self.network)
+        validated = self.val.compute_and_reset(self.target_transform)
+        self.values |= {f"val/{name}": value for name, value in validated.items()}
         for member, loss in enumerate(self.values["val/loss"].tolist()):
             if not math.isfinite(loss):
                 reason = f"the validation loss became {loss} after step {self.global_step}"
                 self._stop_diverged(member, reason)
         self.epochs += self.active
-        self.position = Position(self.position.epoch + 1)
+        self.completed_epochs, self.completed_steps = self.completed_epochs + 1, 0
         # For the user's callbacks. `self.log` would take as long as the epoch itself.
         self.trainer.callback_metrics.update({name: value.nanmean() for name, value in self.values.items()})
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
-        return self.loss.in_target_units(losses, self.network.preprocessing.target_transform)
+        return self.loss.in_target_units(losses, self.target_transform)
 
     def _check_divergence(self) -> None:
         losses = torch.stack(self.train_losses.values)

@@ -28,7 +28,6 @@ AVERAGE_EXPONENT = 8
 
 Settings = config.ResolvedAdam | config.ResolvedSgd
 
-
 Rows = Mapping[str, list[Tensor]]
 """The rows of some members, by name."""
 
@@ -45,12 +44,11 @@ class MemberOptimizer(torch.optim.Optimizer):
 
     Args:
         parameters: of shape `[member, row, column]`.
-        settings: of each member, all of SGD or all of Adam and AdamW.
+        settings: all of SGD or all of Adam and AdamW.
 
     Attributes:
         rows: matrices `[member, weight]` by name: `weights`, `gradients`, the moments in `state_names`, and
             `average` with `weight_averaging`.
-        steps: number of steps so far.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], settings: Sequence[Settings]) -> None:
@@ -92,8 +90,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             return
         groups: dict[Any, list[int]] = defaultdict(list)
         for member, (settings, lr) in enumerate(zip(self.settings, self._lr.T.tolist(), strict=True)):
-            others = settings.model_copy(update={"lr": 0.0}).model_dump_json()
-            groups[others, tuple(lr)].append(member)
+            groups[settings.model_dump_json(exclude={"lr"}), tuple(lr)].append(member)
         rows = {name: values.unbind() for name, values in self.rows.items()}
         self._groups = []
         for (_, lr), members in groups.items():

@@ -16,13 +16,7 @@ def forget_sigterm(trainer: Trainer) -> None:
 
 
 def set_counters(trainer: Trainer, *, epoch: int, batch: int, step: int) -> None:
-    """Sets the counters of the Trainer's loops.
-
-    Args:
-        epoch: completed epochs.
-        batch: completed steps of the next epoch.
-        step: completed steps in total.
-    """
+    """Sets the Trainer's counters: completed epochs, steps of the next epoch, and steps in total."""
     loop = trainer.fit_loop
     for epochs in (loop.epoch_progress.current, loop.epoch_progress.total):
         for counter in vars(epochs):

@@ -13,7 +13,7 @@ from mlplab.training.callbacks.best_weights import BestWeights
 from mlplab.training.callbacks.early_stopping import EarlyStopping
 from mlplab.training.callbacks.pruning import Pruning
 from mlplab.training.callbacks.stack_callback import Tensors
-from mlplab.training.module import Position, StackModule
+from mlplab.training.module import StackModule
 from mlplab.training.private_interfaces import set_counters
 
 Parts = Mapping[str, Tensors]
@@ -27,10 +27,8 @@ class StackState:
     Args:
         epoch: completed epochs, validation included.
         batch: completed steps of the next epoch.
-        step: completed optimizer steps in total.
-        seconds: training time.
-        diverged: why each member has diverged; None if it has not.
-        pruned: why each member has been pruned; None if it has not.
+        step: completed steps in total.
+        diverged, pruned: why, for each member; None if it is not.
         parts: tensors with a leading member axis, by what they belong to (see `capture`) and their name.
     """
 
@@ -101,7 +99,7 @@ def capture(
     seconds: float,
 ) -> StackState:
     """A copy of the current state of training, which has taken that many seconds."""
-    members, position, device = range(len(module.configs)), module.position, trainer.strategy.root_device
+    members, device = range(len(module.configs)), trainer.strategy.root_device
     with module.optimizer.averaged():
         parts: Parts = {
             "members": {"epochs": module.epochs, "active": module.active},
@@ -121,7 +119,8 @@ def capture(
         }
         parts = _mapped(lambda tensor: tensor.detach().clone(), parts)
     diverged, pruned = (list(map(reasons.get, members)) for reasons in (module.diverged, pruning.reasons))
-    return StackState(position.epoch, position.batch, trainer.global_step, seconds, diverged, pruned, parts)
+    position = module.completed_epochs, module.completed_steps, trainer.global_step
+    return StackState(*position, seconds, diverged, pruned, parts)
 
 
 def restore(
@@ -151,7 +150,7 @@ def restore(
             source.set_state(saved.clone())  # can crash with a view into a larger tensor
     module.train_losses.load_state(on_device("losses"))
     module.epochs, module.active = (parts["members"][name] for name in ("epochs", "active"))
-    module.position = Position(state.epoch, state.batch)
+    module.completed_epochs, module.completed_steps = state.epoch, state.batch
     best.epochs, best.lowest, best.not_diverged = (
         parts["best"][name] for name in ("epochs", "lowest", "not_diverged")
     )

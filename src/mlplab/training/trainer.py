@@ -77,23 +77,15 @@ class _Strategy(SingleDeviceStrategy):
         return batch if batch.x.device == self.root_device else batch.to(self.root_device)
 
 
-def build_trainer(
-    run: config.ResolvedConfig, steps: int, callback: Callback, loggers: Sequence[Logger], folder: str
-) -> Trainer:
-    """Builds the Trainer of a stack, with custom callbacks after ours.
+def build_trainer(run: config.ResolvedConfig, steps: int, loggers: Sequence[Logger], folder: str) -> Trainer:
+    """Builds the Trainer of a stack, with the custom callbacks.
 
     The Trainer gets the loggers only if there are custom callbacks, which may use them: it closes loggers
-    after each fit, and mlplab logs to them directly.
-
-    Args:
-        run: the configuration of its first member.
-        steps: the number of steps per epoch.
+    after each fit, and mlplab logs to them directly. `steps` is the number of steps per epoch.
     """
     section, added = run.trainer, build_custom_callbacks(run)
     accelerator = choose_accelerator(section)
-    return instantiate(
-        section.class_path,
-        Trainer,
+    return Trainer(
         max_epochs=section.max_epochs,
         min_epochs=0,  # or a signal in the first epoch would only stop at its end
         accelerator=accelerator,
@@ -103,7 +95,7 @@ def build_trainer(
         precision="64-true" if section.precision == 64 else "32-true",
         gradient_clip_val=section.gradient_clip_val,
         fast_dev_run=section.fast_dev_run,
-        callbacks=[callback, *added],
+        callbacks=added,
         profiler=_NoProfiler(),
         log_every_n_steps=steps,  # for custom callbacks: once per epoch
         logger=list(loggers) if added else False,

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from support import config, table_of
+from support import table_of
 
 from mlplab.data.cache import RunData
 from mlplab.data.leaks import row_keys
@@ -16,7 +16,7 @@ ROWS = 3000
 def data_of(frame: pl.DataFrame) -> RunData:
     """The first half of the rows is in training, the second is the test."""
     train, val, test = np.split(np.arange(len(frame)), [len(frame) // 2 - 10, len(frame) // 2])
-    return RunData(table_of(frame), Split(train, val, test), config().data.split)
+    return RunData(table_of(frame), Split(train, val, test))
 
 
 def recognised(data: RunData) -> int:

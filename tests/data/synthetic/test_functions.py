@@ -11,25 +11,20 @@ KNOWN = {
     "linear": ([0.5, -1.0], 5.0),
     "product": ([0.5, -1.0], 0.0),
     "sine": ([0.25], 1.0),
-    "step": ([0.0], 1.0),
     "friedman1": ([0.5, 1.0, 0.5, 0.3, 0.2], 14.0),
 }
 
 
-def test_every_function_has_its_known_value() -> None:
-    assert KNOWN.keys() == FUNCTIONS.keys()
-    for name, (x, y) in KNOWN.items():
-        assert FUNCTIONS[name].values(np.array([x]))[0] == pytest.approx(y), name
-        assert FUNCTIONS[name].values.__doc__, name
-
-
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_table_holds_the_functions_values(name: str) -> None:
+def test_a_table_holds_the_functions_known_values(name: str) -> None:
+    values, inputs, low, high = FUNCTIONS[name]
+    known_x, known_y = KNOWN[name]
+    assert values(np.array([known_x]))[0] == pytest.approx(known_y)
     frame = draw(name, rows=50, features=None, noise=0.0, seed=3)
     x = frame.drop("target").to_numpy()
-    np.testing.assert_allclose(frame["target"].to_numpy(), FUNCTIONS[name].values(x))
-    low, high = np.array(FUNCTIONS[name].bounds).T
+    assert x.shape == (50, inputs)
     assert ((x >= low) & (x <= high)).all()
+    np.testing.assert_allclose(frame["target"].to_numpy(), values(x))
 
 
 def test_noise_and_further_features() -> None:
@@ -41,9 +36,9 @@ def test_noise_and_further_features() -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("friedman1", r"friedman1 uses 5 inputs \(found 4"), ("demand", "demand has a fixed set of inputs")],
+    [("friedman1", r"friedman1 uses 5 inputs \(found 4"), ("demand", "fixed set of inputs.*found 4")],
 )
-def test_a_wrong_number_of_features_is_refused(name: str, message: str) -> None:
+def test_features_that_do_not_fit_are_refused(name: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         draw(name, rows=9, features=4, noise=0.0, seed=0)
 
@@ -90,7 +85,7 @@ def test_no_pair_is_rated_twice() -> None:
     assert frame["user"].n_unique() * frame["item"].n_unique() > 4 * frame.height
 
 
-@pytest.mark.parametrize(("name", "classes"), [("spirals", "ab"), ("moons", "ab"), ("blobs", "abc")])
+@pytest.mark.parametrize(("name", "classes"), [("moons", "ab"), ("blobs", "abc")])
 def test_noise_moves_the_inputs_of_balanced_classes(name: str, classes: str) -> None:
     clean, noisy = (draw(name, rows=4000, features=None, noise=noise, seed=0) for noise in (0.0, 0.5))
     assert clean.columns == ["x1", "x2", "target"]
@@ -102,15 +97,9 @@ def test_noise_moves_the_inputs_of_balanced_classes(name: str, classes: str) -> 
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
-def test_spirals_and_moons_lie_on_their_curves() -> None:
-    x1, x2, is_b = _points("spirals")
-    radius = np.hypot(x1, x2)
-    assert 0.1 <= radius.min() < 0.15
-    assert 0.99 < radius.max() <= 1
-    turned = np.exp(1j * (np.arctan2(x2, x1) - 4 * np.pi * radius))
-    np.testing.assert_allclose(turned, np.where(is_b, -1, 1), atol=1e-9)
-
-    x1, x2, is_b = _points("moons")
+def test_moons_are_half_circles() -> None:
+    frame = draw("moons", rows=500, features=None, noise=0.0, seed=0)
+    x1, x2, is_b = frame["x1"].to_numpy(), frame["x2"].to_numpy(), (frame["target"] == "b").to_numpy()
     np.testing.assert_allclose(np.hypot(x1 - is_b, x2 - is_b / 2), 1)
     assert (x2[~is_b] >= 0).all()
     assert (x2[is_b] <= 0.5).all()
@@ -124,9 +113,3 @@ def test_blobs_are_normal_with_means_4_apart() -> None:
     np.testing.assert_allclose([x[y == name].std(0) for name in "abc"], 1, rtol=0.05)
     nearest = np.linalg.norm(x[:, None] - means, axis=2).argmin(1)
     assert (np.array(list("abc"))[nearest] == y).mean() == pytest.approx(0.959, abs=0.005)
-
-
-def _points(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The inputs of a table without noise, and which rows are of class b."""
-    frame = draw(name, rows=500, features=None, noise=0.0, seed=0)
-    return frame["x1"].to_numpy(), frame["x2"].to_numpy(), (frame["target"] == "b").to_numpy()

@@ -18,14 +18,7 @@ from mlplab.errors import UserError
 from mlplab.runs.scores import scores
 from mlplab.runs.trained import importance as module
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.importance import (
-    BUDGET,
-    MAX_REPEATS,
-    MAX_ROWS,
-    MIN_REPEATS,
-    MIN_ROWS,
-    affordable,
-)
+from mlplab.runs.trained.importance import BUDGET, MAX_REPEATS, MAX_ROWS, MIN_REPEATS, MIN_ROWS, affordable
 
 ROWS = 120
 QUICK = ("data=csv", "data.path=t.csv", "model.hidden=[8]", "trainer.max_epochs=8", "baselines=[]")

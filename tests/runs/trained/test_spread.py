@@ -17,9 +17,7 @@ def members(draw: st.DrawFn, outputs: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(members(2))
-def test_the_standard_deviation_counts_members_by_their_weights(
-    drawn: tuple[np.ndarray, np.ndarray],
-) -> None:
+def test_the_standard_deviation_counts_members_by_their_weights(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     values, weights = drawn
     mean = np.average(values, axis=0, weights=weights)
     variance = np.average((values - mean) ** 2, axis=0, weights=weights)

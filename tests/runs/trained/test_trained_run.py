@@ -79,16 +79,6 @@ def test_a_pandas_frame_with_a_column_twice_is_refused(sweep: Path) -> None:
     assert len(mlplab.load(sweep / "0").predict(more)) == 60
 
 
-def test_evaluate_gives_the_figures_of_the_training(sweep: Path) -> None:
-    for index in range(2):
-        report = evaluate(sweep / str(index))
-        metrics = json.loads((sweep / str(index) / "metrics.json").read_text())
-        assert report.runs[0] == {name: metrics[f"test/{name}"] for name in ("loss", "rmse", "mae", "r2")}
-        written = json.loads((sweep / str(index) / "evaluation.json").read_text())
-        assert written["test/rmse"] == metrics["test/rmse"]
-        assert written["rows"] == 9
-
-
 def test_evaluate_on_another_file_by_hand(sweep: Path, tmp_path: Path) -> None:
     other = synthetic.draw("friedman1", rows=50, features=None, noise=1.0, seed=9)
     other.write_csv(tmp_path / "other.csv")
@@ -105,10 +95,3 @@ def test_evaluate_on_another_file_by_hand(sweep: Path, tmp_path: Path) -> None:
     )
     assert sd["rmse"] == pytest.approx(np.std([scores["rmse"] for scores in report.runs], ddof=1))
     assert report.plain()["ensemble/test/rmse"] == report.ensemble["rmse"]
-
-
-def test_an_ensemble_of_different_splits_is_not_scored_on_its_own_rows(tmp_path: Path) -> None:
-    train_into(tmp_path, [*SMALL, "data.split.seed=0"], [*SMALL, "data.split.seed=1"])
-    report = evaluate(tmp_path)
-    assert report.ensemble is None
-    assert len(report.runs) == 2

@@ -16,7 +16,7 @@ from mlplab.errors import UserError, listed
 from mlplab.figures import IMPORTANCE
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.folder import TEST_PREDICTIONS
-from mlplab.runs.predictions import prediction_names
+from mlplab.runs.predictions import column_names
 from mlplab.runs.trained.chosen_ensemble import ENSEMBLE_FILE, ChosenEnsemble
 
 MOST_COLUMNS = 500
@@ -65,7 +65,7 @@ def worst_rows(run: Path, schema: Schema) -> list[TextTable]:
         frame = pl.read_csv(run / TEST_PREDICTIONS, infer_schema=False, glob=False)
     except (OSError, pl.exceptions.PolarsError):
         return []
-    names = prediction_names(schema)
+    names, _ = column_names(schema)
     if not {*names, *schema.targets} <= set(frame.columns):
         return []
     row, true = pl.first().alias("row"), pl.col(schema.targets[0])

@@ -110,7 +110,7 @@ class Loader:
         self.epoch = epoch
 
     def state_dict(self) -> dict[str, int]:
-        """The number of batches that the next iteration skips."""
+        """The number of batches that the next iteration skips; without it, the Trainer would warn."""
         return {"position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:

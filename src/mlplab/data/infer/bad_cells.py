@@ -5,7 +5,6 @@ A cell of a numeric column that is not a number may be a typing mistake, a sign 
 """
 
 import re
-import shlex
 from collections.abc import Iterator
 
 import numpy as np
@@ -46,14 +45,9 @@ def check_cells(reader: TableReader) -> None:
     na_values = typed_na_values(dict.fromkeys([*reader.spec.na_values, *missing]))  # for all columns
     for column in bad:
         (row, text), kind = column.first_bad, column.definition.kind
-        what = BAD[kind]
-        if kind == "numeric" and _matches(column, LONG_INTEGER):
-            what = "is an integer of more than 64 bits"
-        elif kind == "numeric" and not _matches(column, f"(?i){_INFINITE}"):
-            what = "is not a number"
+        is_long = kind == "numeric" and _matches(column, LONG_INTEGER)
+        what = "is an integer of more than 64 bits" if is_long else BAD[kind]
         what += f"; {column.bad:,} such cells in this column" if column.bad > 1 else ""
-        distinct = len(column.bad_texts)
-        what += f", {distinct:,} distinct values" if distinct > 1 else ""
         expected = f"one written as {column.definition.format}" if kind == "date" else EXPECTED[kind]
         remedy = "; ".join(_remedies(column, na_values, reader))
         column.faults = [Fault(what, reader.place(row, column), shortened(text), expected, remedy)]
@@ -62,13 +56,10 @@ def check_cells(reader: TableReader) -> None:
 def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> Iterator[str]:
     """What to do: declare categories, declare missing values, correct the cells, leave the column out."""
     name, role, is_input = column.name, column.role, column.role == "input"
-    alone = f" data.target={shlex.quote(name)}" if len(reader.spec.named("target")) > 1 else ""
-    categorical = typed(name, "categorical") if is_input else f"task=multiclass{alone}"
+    categorical = typed(name, "categorical") if is_input else "task=multiclass"
     if _matches(column, LONG_INTEGER) and role in ("input", "target"):
-        if is_input:
-            yield f"{typed(name, 'identifier')} leaves it out, =categorical keeps all digits"
-        else:
-            yield f"write it in a larger unit; or, if its values are classes: {typed(name, 'categorical')}"
+        yield f"if it is a name or a class, {typed(name, 'categorical')} keeps all digits"
+        yield f"{typed(name, 'drop')} leaves it out" if is_input else "else write it in a larger unit"
         return
     if may_be_categories := _may_be_categories(column, reader):
         yield f"if its values are {'categories' if is_input else 'classes'}: {categorical}"
@@ -99,8 +90,7 @@ def _look_missing(column: InferredColumn) -> bool:
 def _may_be_missing(column: InferredColumn) -> bool:
     """Whether a remedy can list the bad texts, and they are signs or words for missing values, or few cells
     without digits."""
-    rows = column.filled + column.missing + column.bad
-    is_rare = column.bad == 1 or column.bad <= MAX_MISSING_SHARE * rows
+    is_rare = column.bad <= max(1, MAX_MISSING_SHARE * (column.filled + column.missing + column.bad))
     return (
         column.role not in ("weight", "time")
         and len(column.bad_texts) <= MAX_NAMED

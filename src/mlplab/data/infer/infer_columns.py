@@ -29,9 +29,6 @@ MAGNITUDES = (1e-30, 1e30)
 
 FIRST_YEAR = LAST_YEAR - 99
 
-MAX_SIMILAR = 6
-"""Largest number of similar labels in a note."""
-
 
 def infer_columns(reader: TableReader) -> list[InferredColumn]:
     """Completes the columns of a reader; returns them and the columns that are left out unread."""
@@ -56,11 +53,9 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
 
 
 def _unread(reader: TableReader) -> Iterator[InferredColumn]:
-    for name, declared in reader.spec.declared.items():
-        match declared:
-            case "drop" | "identifier":
-                why = "as declared in data.columns"
-                yield InferredColumn(name, "input", declared, Column(name, "categorical"), left_out=why)
+    for name in reader.spec.left_out:
+        why = "as declared in data.columns"
+        yield InferredColumn(name, "input", "drop", Column(name, "categorical"), left_out=why)
     if ROW_INDEX in reader.source.schema:
         why = "the row index; to use it, give it a name in the header"
         yield InferredColumn(ROW_INDEX, "input", "row index", Column(ROW_INDEX, "categorical"), left_out=why)
@@ -96,67 +91,66 @@ def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
         return
     parts = tuple(DATE_PARTS[part] for part in column.keep) if is_date else ()
     column.definition = replace(column.definition, missing=column.missing > 0, parts=parts)
-    if column.kind == "numeric":
-        column.faults = _magnitude_faults(column, reader)
-    elif is_date:
-        column.faults = _century_faults(column, reader)
+    column.faults = [*(_century_faults if is_date else _magnitude_faults)(column, reader)]
 
 
-def _target_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
-    where, faults = reader.where(column), list[Fault]()
+def _target_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
+    where = reader.where(column)
     if not reader.spec.drop_missing_targets:
         remedy = "data.missing_target=drop leaves such rows out; or fill in the values"
-        faults += _row_faults(np.isnan(reader.values(column)), "a value is missing", remedy, column, reader)
+        yield from _row_faults(np.isnan(reader.values(column)), "a value is missing", remedy, column, reader)
     if column.bad:
-        return faults
+        return
     if not column.filled:
-        return [*faults, Fault("all values are missing", where, remedy="choose a different data.target")]
+        yield Fault("all values are missing", where, remedy="choose a different data.target")
+        return
     column.classes = find_classes(column, reader)
     if column.classes:
-        fault = class_fault(column.classes, column, reader)
-        return [*faults, fault] if fault else faults
-    if column.low == column.high:
-        return [*faults, constant_fault(f"{column.low[0]:g}", where)]
-    return faults + _magnitude_faults(column, reader)
+        if fault := class_fault(column.classes, column, reader):
+            yield fault
+    elif column.low == column.high:
+        yield constant_fault(f"{column.low[0]:g}", where)
+    else:
+        yield from _magnitude_faults(column, reader)
 
 
-def _weight_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
-    values, remedy = reader.values(column), "give each row a weight of 0 or more, or remove data.weight"
-    bad = np.isnan(values) | (values < 0)
+def _weight_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
+    values = reader.values(column)
     if not values.any():
-        return [Fault("all weights are 0", reader.where(column), remedy="remove data.weight")]
-    return _row_faults(bad, "is missing or negative", remedy, column, reader)
+        yield Fault("all weights are 0", reader.where(column), remedy="remove data.weight")
+        return
+    is_bad, remedy = (
+        np.isnan(values) | (values < 0),
+        "give each row a weight of 0 or more, or remove data.weight",
+    )
+    yield from _row_faults(is_bad, "is missing or negative", remedy, column, reader)
 
 
 def _row_faults(
     is_bad: Bool[np.ndarray, " row"], what: str, remedy: str, column: InferredColumn, reader: TableReader
-) -> list[Fault]:
+) -> Iterator[Fault]:
     """A fault of the first of some rows, with their number; none if there are none."""
-    count = int(is_bad.sum())
-    what += f"; {count:,} such rows" if count > 1 else ""
-    place = reader.place(int(is_bad.argmax()), column) if count else ""
-    return [Fault(what, place, remedy=remedy)] if count else []
+    if count := int(is_bad.sum()):
+        what += f"; {count:,} such rows" if count > 1 else ""
+        yield Fault(what, reader.place(int(is_bad.argmax()), column), remedy=remedy)
 
 
-def _magnitude_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
+def _magnitude_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
     smallest, greatest = MAGNITUDES
     largest = max(column.high[0], -column.low[0])
-    if not largest or smallest <= largest <= greatest:
-        return []
-    what = "the values are too small or too large for float32"
-    found, expected = f"{largest:.3g}", f"a largest magnitude between {smallest:g} and {greatest:g}"
-    return [Fault(what, reader.where(column), found, expected, "convert them to a different unit")]
+    if largest and not smallest <= largest <= greatest:
+        what = "the values are too small or too large for float32"
+        found, expected = f"{largest:.3g}", f"a largest magnitude between {smallest:g} and {greatest:g}"
+        yield Fault(what, reader.where(column), found, expected, "convert them to a different unit")
 
 
-def _century_faults(column: InferredColumn, reader: TableReader) -> list[Fault]:
-    """Faults of two-digit years that seem to belong to more than one century."""
+def _century_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
+    """Two-digit years that seem to belong to more than one century."""
     first, last = column.range or (0, 0)
-    if "%y" not in column.definition.format or first >= FIRST_YEAR + 1 or last < LAST_YEAR:
-        return []
-    what = "two-digit years are ambiguous"
-    found = f"both {LAST_YEAR % 100} and {FIRST_YEAR % 100}, which would be {LAST_YEAR} and {FIRST_YEAR}"
-    remedy = f"use four-digit years; or {typed(column.name, 'drop')} leaves it out"
-    return [Fault(what, reader.where(column), found, remedy=remedy)]
+    if "%y" in column.definition.format and first < FIRST_YEAR + 1 and last >= LAST_YEAR:
+        found = f"both {LAST_YEAR % 100} and {FIRST_YEAR % 100}, which would be {LAST_YEAR} and {FIRST_YEAR}"
+        remedy = f"use four-digit years; or {typed(column.name, 'drop')} leaves it out"
+        yield Fault("two-digit years are ambiguous", reader.where(column), found, remedy=remedy)
 
 
 def _note(column: InferredColumn, na_values: Iterable[str], reader: TableReader) -> str:
@@ -180,5 +174,5 @@ def similar_labels_note(labels: pl.Series) -> str:
     """A note about labels that differ only by spaces or case; empty if there are none."""
     normalized = labels.str.to_lowercase().str.replace_all(r"\s+", " ").alias("normalized")
     frame = pl.DataFrame([labels.alias("label"), normalized]).filter(pl.col("normalized").is_duplicated())
-    similar = listed(map(shortened, frame.sort("normalized", "label")["label"]), MAX_SIMILAR)
+    similar = listed(map(shortened, frame.sort("normalized", "label")["label"]))
     return f"categories that differ only by spaces or case: {similar}" if similar else ""

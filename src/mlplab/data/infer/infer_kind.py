@@ -24,8 +24,7 @@ FORMATTED = (
 def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind, str] | None:
     """The kind of a column and its date format; None if they depend on its texts.
 
-    Args:
-        declared: the kind or date format that the user declares, or that follows from the role.
+    The user declares the kind or date format, or it follows from the role.
 
     Raises:
         UserError: if the date format is invalid.
@@ -49,15 +48,11 @@ def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind, str] | 
 
 
 def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:
-    """The kind of a column of text: the first that accepts its texts.
+    """The kind of a column of text: the first that accepts its distinct texts.
 
     If more than half of the texts are numbers, or dates, all others are mistakes for the user to correct.
-    Numbers with thousands separators, percent or currency signs also count: they are not categories.
-
-    Args:
-        texts: the distinct texts, without missing values.
-        filled: number of rows with a value.
-        rows: number of all rows.
+    Numbers with thousands separators, percent or currency signs also count: they are not categories. Of all
+    `rows`, `filled` have a value.
     """
     distinct = len(texts)
     if distinct == 0:

@@ -5,7 +5,6 @@ import polars as pl
 
 from mlplab.config.data import number_label
 from mlplab.data.class_labels import BOOLEAN_LABELS, find_label
-from mlplab.data.dates import date_formats
 from mlplab.data.infer.inferred_column import Classes, InferredColumn
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
@@ -65,9 +64,6 @@ def class_fault(classes: Classes, column: InferredColumn, reader: TableReader) -
     found = f"{count:,} classes: {listed(map(shortened, labels), 5)}"
     if count == 1:
         return constant_fault(shortened(labels[0]), where)
-    if classes.kind == "text" and spec.task == "auto" and date_formats(pl.Series(labels)):
-        remedy = "choose a different data.target, or task=multiclass"
-        return Fault("contains dates, which are neither numbers nor classes", where, examples, remedy=remedy)
     if classes.kind == "number" and max(abs(column.low[0]), abs(column.high[0])) > LARGEST_INTEGER:
         remedy = f"keep all their digits: {typed(column.name, 'categorical')}"
         return Fault("has integers of more than 53 bits", where, examples, remedy=remedy)
@@ -95,9 +91,8 @@ def constant_fault(value: str, where: str) -> Fault:
 def number_note(column: InferredColumn, reader: TableReader) -> str:
     """An offer to predict classes, for a target with a few whole numbers."""
     spec, values = reader.spec, pl.Series(reader.values(column)).drop_nans()
-    if spec.task != "auto" or spec.asks_for_numbers or column.name in spec.declared:
-        return ""
-    if (values != values.floor()).any():
+    may_be_classes = spec.task == "auto" and not spec.asks_for_numbers and column.name not in spec.declared
+    if not may_be_classes or (values != values.floor()).any():
         return ""
     if (distinct := values.n_unique()) > min(MAX_INTEGERS, column.filled / MIN_ROWS_PER_INTEGER):
         return ""

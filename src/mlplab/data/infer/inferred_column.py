@@ -182,12 +182,7 @@ class InferredColumn:
     def correct(self, dtype: type[np.floating], where: str, *, raw: bool) -> bool:
         """Changes how the column is read, if its cells require it, and infers the kind of text.
 
-        Returns whether it must be read again.
-
-        Args:
-            dtype: the type of the features.
-            where: the table in messages.
-            raw: whether numbers must have no offset.
+        Returns whether it must be read again. If `raw`, numbers get no offset.
 
         Raises:
             UserError: if it contains dates in no known format, or in several.

@@ -51,11 +51,7 @@ def read_table(
 
 
 def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table:
-    """Makes a table of the reader's matrices, in the same memory.
-
-    Args:
-        reader: the reader of the table.
-        columns: the columns from `infer_columns`.
+    """Makes a table of the reader's matrices, in the same memory, and the columns of `infer_columns`.
 
     Raises:
         UserError: with all faults of the table.
@@ -69,10 +65,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     inputs = [column for column in columns if column.is_input]
     if not inputs:
         reasons = "; ".join(f"{titled(name)}: {why}" for name, why in left_out.items())
-        remedy = (
-            "add an input"
-            + ", or declare the kind of one of these, as in data.columns.NAME=categorical" * bool(reasons)
-        )
+        remedy = "add an input, or declare the kind of a column, as in data.columns.NAME=categorical"
         what = f"has no column that can be an input ({reasons or 'there is no other'})"
         raise UserError(Fault(what, where, remedy=remedy))
     for column in columns:

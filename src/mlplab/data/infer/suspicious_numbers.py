@@ -86,12 +86,9 @@ def names_row_number(name: str) -> bool:
 
 
 def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> bool:
-    """Whether the values rise or fall by the same step from each row to the next.
+    """Whether the values rise or fall by the same step from each row to the next; NaN is missing.
 
-    Args:
-        values: a column; NaN is missing.
-        low: its smallest value, before rounding to the column's type.
-        high: its largest.
+    `low` and `high` are their smallest and largest value, before rounding to the column's type.
     """
     if len(values) < 3 or not low < high:  # two values are always a step apart
         return False
@@ -127,11 +124,7 @@ def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset
     A sentinel is the smallest or the largest value, occurs more than once, and is -1 or made of 9s. If
     negative, it is the only negative value or lies apart from the others. If positive, it lies apart, and is
     either far from the others or more frequent than its neighbour, unlike the largest of a few large values.
-
-    Args:
-        values: the column without its offset; NaN is missing.
-        low: its smallest value, in its own units.
-        high: its largest.
+    The values are without their offset, their bounds `low` and `high` with it; NaN is missing.
     """
     texts = {end: _number_text(end, offset) for end in (low, high)}
     ends = [end for end, text in texts.items() if text == "-1" or NINES.fullmatch(text)]

@@ -3,7 +3,6 @@
 How a column is read is inferred from the first rows. If later rows contradict that, all rows are read again.
 """
 
-import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 
@@ -34,12 +33,7 @@ Allocate = Callable[[str, tuple[int, int], type[np.floating]], np.ndarray]
 class TableReader:
     """All rows of a source as numbers, and what was inferred about its columns.
 
-    Args:
-        source: the rows.
-        spec: the columns and options to read.
-        dtype: the type of the features.
-        allocate: allocates the matrices.
-        progress: called with the number of rows read so far.
+    `progress` is called with the number of rows read so far.
 
     Attributes:
         sample: the first rows, unparsed.
@@ -66,7 +60,7 @@ class TableReader:
         self.source, self.spec, self.dtype = source, spec, dtype
         self._allocate, self._progress = allocate, progress
         self.rows = 0
-        if faults := spec.faults(source):
+        if faults := [*spec.faults(source)]:
             raise UserError(*faults)
         try:
             self.sample = source.scan().head(SAMPLE_ROWS).collect().rechunk()
@@ -99,15 +93,7 @@ class TableReader:
                 return self
 
     def blocks(self, names: Iterable[str], floats: Collection[str] = ()) -> Iterator[pl.DataFrame]:
-        """Some of the source's columns in blocks of rows, without blank lines.
-
-        Args:
-            floats: columns of CSV that polars parses as numbers. This is fast, but all other cells raise a
-                PolarsError.
-
-        Raises:
-            UserError: if lines of CSV are too short.
-        """
+        """Some of the source's columns in blocks of rows (see `Source.blocks`)."""
         return self.source.blocks(BLOCK, names, floats, self._na_values() if floats else ())
 
     def values(self, column: InferredColumn) -> Float[np.ndarray, " row"]:
@@ -151,7 +137,6 @@ class TableReader:
         is_class = role == "target" and dtype == pl.Boolean and len(spec.named("target")) > 1
         if dtype.is_nested() or dtype in UNREADABLE or is_class or (is_number and is_datetime(dtype)):
             remedy = typed(name, "drop") if role == "input" else f"choose a different {KEYS[role]}"
-            remedy = f"predict it alone: data.target={shlex.quote(name)}" if is_class else remedy
             what = f"has type {dtype}, which cannot be read as {declared or role}"
             raise UserError(Fault(what, f"{self.source.where}, {titled(name, role)}", remedy=remedy))
         known, must_be_classes = known_kind(name, declared, dtype), role == "target" and spec.asks_for_classes

@@ -58,18 +58,15 @@ class TableSpec:
 
     @property
     def left_out(self) -> list[str]:
-        """The columns that are not read, by their declared kinds."""
-        return [name for name, kind in self.declared.items() if kind in ("drop", "identifier")]
+        """The columns that are declared to be dropped."""
+        return [name for name, kind in self.declared.items() if kind == "drop"]
 
     def named(self, role: Role) -> list[str]:
         """The columns in a role."""
         return [name for name, other in self.roles if other == role]
 
-    def faults(self, source: Source) -> list[Fault]:
-        """Faults of columns that the source lacks, and of contradictions."""
-        return [*self._unknown_columns(source), *self._contradictions()]
-
-    def _unknown_columns(self, source: Source) -> Iterator[Fault]:
+    def faults(self, source: Source) -> Iterator[Fault]:
+        """Columns that the source lacks, contradicting kinds, and several targets that are classes."""
         keys = [(name, f"{KEYS[role]}=") for name, role in self.roles]
         keys += [(name, "data.columns.") for name in self.declared]
         for name, key in keys:
@@ -79,9 +76,6 @@ class TableSpec:
                 remedy = did_you_mean(shown, key, otherwise=f"choose one of them: {key}…")
                 columns = listed(dict.fromkeys([*near, *source.names])) or "none at all"
                 yield Fault(f"has no column '{name}'; its columns are {columns}", source.where, remedy=remedy)
-
-    def _contradictions(self) -> Iterator[Fault]:
-        """Faults of declared kinds of targets and weights, and of several targets that are classes."""
         targets = ["numeric"] if self.asks_for_numbers else ["numeric", "categorical"]
         allowed: dict[Role, list[str]] = {"target": targets, "weight": ["numeric"]}
         for name, role in self.roles:

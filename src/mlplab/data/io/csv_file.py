@@ -22,13 +22,9 @@ os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", "1000000")
 
 
 class CsvFile(Part):
-    """Rows of a CSV file.
+    """Rows of a CSV file, whose content as plain UTF-8 is in the file `text`.
 
-    Args:
-        where: the file's name in messages.
-        text: a file with its content as plain UTF-8.
-        options: the CSV format, as set by the user.
-        dialect: the dialect of the other files of the same table; None: detect it.
+    Of several files, all have the `dialect` of the first; None: detect it.
     """
 
     dialect: Dialect

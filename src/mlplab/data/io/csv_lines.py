@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +9,6 @@ from mlplab.console import plural
 from mlplab.data.io.decompression import check_utf8
 from mlplab.data.io.dialect import NO_QUOTE, Dialect
 from mlplab.errors import Fault, UserError
-
-MAX_SHOWN = 3
-"""Largest number of lines with a wrong number of fields that get their own message."""
 
 
 class Record(NamedTuple):
@@ -60,19 +56,15 @@ def check_lines(path: Path, dialect: Dialect, width: int, where: str) -> None:
     records = csv_records(path, dialect, width, strict=True)
     wrong = (record for record in records if record.fields not in (0, width))
     try:
-        shown, more = list(islice(wrong, MAX_SHOWN)), sum(1 for _ in wrong)
+        first, more = next(wrong, None), sum(1 for _ in wrong)
     except csv.Error as error:
         reason, line = error.args
         what = f"a quote is not closed properly ({reason})"
         remedy = "close the quote, or double a quote that belongs to the text"
         raise UserError(Fault(what, f"{where}, line {line}", remedy=remedy)) from error
-    first = "header" if dialect.header and not dialect.short_header else "table"
-    remedy = "give every line as many fields as there are columns; quote text that contains the delimiter"
-    faults = []
-    for line, fields in shown:
-        what = f"the line has {plural(fields, 'field')}, but the {first} has {width}"
-        faults.append(Fault(what, f"{where}, line {line}", remedy=remedy))
-    if more:
-        faults.append(Fault(f"and {plural(more, 'more line')} with a different number of fields", where))
-    if faults:
-        raise UserError(*faults)
+    if first:
+        columns = "header" if dialect.header and not dialect.short_header else "table"
+        what = f"the line has {plural(first.fields, 'field')}, but the {columns} has {width}"
+        what += f"; {plural(more + 1, 'such line')}" if more else ""
+        remedy = "give every line as many fields as there are columns; quote text that contains the delimiter"
+        raise UserError(Fault(what, f"{where}, line {first.line}", remedy=remedy))

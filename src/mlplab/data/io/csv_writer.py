@@ -24,10 +24,7 @@ def write_csv(
 ) -> None:
     """Writes frames with the same columns, below a header.
 
-    Args:
-        frames: the frames, each with the names of its text columns of plain numbers, which need no quotes.
-        write: writes bytes to the output.
-        escape_formulas: whether to put a ' before text that a spreadsheet may interpret as a formula.
+    Each comes with the names of its text columns of plain numbers, which need no quotes.
     """
     for number, (frame, plain) in enumerate(frames):
         if number == 0:

@@ -37,8 +37,6 @@ FORMATS: Mapping[bytes, tuple[str, str | None, str]] = {
     b"\x1f\x8b": ("a gzip archive", ".gz", "rename it to end in .gz"),
     b"\x28\xb5\x2f\xfd": ("a Zstandard archive", ".zst", "rename it to end in .zst"),
     b"PK\x03\x04": ("a ZIP archive", None, "unpack it first; if it is a spreadsheet, save it as CSV"),
-    b"\xd0\xcf\x11\xe0": ("an office document", None, "save it as CSV"),
-    b"BZh": ("a bzip2 archive", None, "unpack it first"),
     b"PAR1": ("a Parquet file", None, "rename it to end in .parquet"),
 }
 """Other files than plain text, by their first bytes: what they are, the suffix they need, and the remedy."""
@@ -51,9 +49,7 @@ UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
     """Opens a file of plain UTF-8 text: `path` itself, or a temporary copy if it is something else.
 
-    Args:
-        encoding: the encoding's name in Python; None: detect it.
-        where: the file's name in messages.
+    The encoding is detected if none is given. Messages refer to the file by `where`.
 
     Raises:
         UserError: if the file cannot be decompressed or decoded. Of plain UTF-8, only the beginning is

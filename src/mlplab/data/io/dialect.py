@@ -1,4 +1,4 @@
-"""Detects the dialect of a CSV file from its beginning: delimiter, quote, decimal mark and header."""
+"""Detects the dialect of a CSV file from its beginning: delimiter, decimal mark and header."""
 
 import csv
 import re
@@ -34,7 +34,7 @@ csv.field_size_limit(2**24)  # Python's own limit, 131,072 characters, is less t
 
 @dataclass(frozen=True)
 class CsvOptions:
-    """The CSV format, as set by the user. None: detect it; the quote "": no quoting."""
+    """The CSV format, as set by the user. None: detect it, or the usual quote; the quote "": no quoting."""
 
     delimiter: str | None = None
     quote: str | None = None
@@ -83,14 +83,7 @@ def parse_rows(text: str, delimiter: str, quote: str | None) -> Iterator[list[st
 
 
 def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect, Row]:
-    """Detects the dialect of CSV text.
-
-    Args:
-        text: the beginning of a file.
-        where: the file's name in messages.
-
-    Returns:
-        The dialect, and the fields of the first row: the header, if there is one.
+    """Detects the dialect of the beginning of a file; returns it with the fields of the first row.
 
     Raises:
         UserError: if the dialect is ambiguous or contradicts the options, or there is no header.
@@ -98,7 +91,7 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect,
     for key, char in (("data.delimiter", options.delimiter), ("data.quote", options.quote)):
         if char and char != "\t" and not (char.isascii() and char.isprintable()):
             raise UserError(Fault("must be an ASCII character", key, repr(char), remedy=f"remove {key}"))
-    quote = _detect_quote(text) if options.quote is None else options.quote or None
+    quote = '"' if options.quote is None else options.quote or None
     marks = dict.fromkeys([*(mark for mark in DELIMITERS if mark in text), options.delimiter or ","])
     parsed = {mark: list(parse_rows(text, mark, quote)) for mark in marks}
     best = max(parsed, key=lambda mark: _fit(parsed[mark]))
@@ -145,16 +138,6 @@ def _detect_decimal(
         return decimal, []
     remedy = "for decimals: 'data.decimal=\",\"'; for thousands: data.decimal=."
     return decimal, [Fault("a comma may mark decimals or thousands", where, repr(commas[0]), remedy=remedy)]
-
-
-def _detect_quote(text: str) -> str:
-    """Returns ' only if it quotes fields and " does not."""
-
-    def quotes_fields(quote: str) -> bool:
-        inside = rf"{quote}(?:[^{quote}\n]|{quote}{quote})*{quote}"
-        return re.search(rf"(?m)(?:^|[,;\t|]){inside}\r?(?:$|[,;\t|])", text) is not None
-
-    return "'" if quotes_fields("'") and not quotes_fields('"') else '"'
 
 
 def _fit(rows: Sequence[Row]) -> tuple[bool, int, int]:

@@ -28,11 +28,6 @@ MAX_PARQUET_RATIO = 200
 def opened(path: str | Path, options: CsvOptions | None = None, where: str = "") -> Iterator[Source]:
     """Opens a CSV or Parquet file, a folder of such files, or all files that match `part-*.csv` or the like.
 
-    Args:
-        path: the file, folder or pattern.
-        options: the CSV format, as set by the user.
-        where: the name in messages; by default, the path.
-
     Raises:
         UserError: if there is no such file, its beginning cannot be read, or the files differ in columns.
     """

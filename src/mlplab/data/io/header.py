@@ -17,10 +17,7 @@ ROW_INDEX = ""
 def column_names(first_row: Sequence[str], dialect: Dialect, where: str) -> list[str]:
     """The names in the header, stripped and without line breaks, or column_1, … if there is no header.
 
-    Args:
-        first_row: fields of the first line that is not empty; no fields if the file is empty.
-        dialect: the format of the file.
-        where: the file's name in messages.
+    The `first_row` is the first line that is not empty; it has no fields if the file is empty.
 
     Raises:
         UserError: if the file is empty, a name is not unique, or a column other than the first has no name.

@@ -35,9 +35,8 @@ class Part:
     def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
         """Scans all rows.
 
-        Args:
-            floats: columns of CSV to read as Float64, which is fast but raises if a cell is not a number.
-            na_values: words in CSV to read as null.
+        Columns of CSV in `floats` are read as Float64, which is fast but raises if a cell is neither a number
+        nor one of `na_values`.
         """
         return self._rows
 
@@ -65,11 +64,6 @@ class Part:
 
 class Source:
     """The rows of a table: of one or several parts with the same columns, one after another.
-
-    Args:
-        where: the name in messages.
-        parts: the parts, one at least.
-        paths: the files, as named by the user.
 
     Raises:
         UserError: if the columns of a part differ from those of the first.
@@ -105,12 +99,9 @@ class Source:
         floats: Collection[str] = (),
         na_values: Sequence[str] = (),
     ) -> Iterator[pl.DataFrame]:
-        """Yields rows without blank lines, up to `rows` at a time.
+        """Yields rows without blank lines, up to `rows` at a time; see `Part.scan`.
 
-        Args:
-            columns: the columns, besides the last one, which is always read; None: all.
-            floats: as in `Part.scan`.
-            na_values: as in `Part.scan`.
+        The last column is always read, since it shows which lines are blank or too short.
 
         Raises:
             UserError: if the text of a file is faulty.

@@ -4,8 +4,6 @@ Trees and sums are fitted to training rows and judged on validation rows. The co
 tables can be exact, too.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Float, Float64
 
@@ -54,8 +52,7 @@ def target_leaks(table: Table, split: Split) -> list[str]:
     if len(val) < MIN_VAL_ROWS or len(schema.inputs) == 1:
         return []
     x, x_val = table.x[train], table.x[val]
-    leaks: dict[str, list[str]] = {}
-    sums = []
+    warnings = list[str]()
     for target, y in zip(schema.targets, table.y.T, strict=True):
         names = []
         for column, part in zip(schema.inputs, schema.feature_slices, strict=True):
@@ -63,21 +60,16 @@ def target_leaks(table: Table, split: Split) -> list[str]:
             leaves = len(column.categories) + 1
             if _determines_class(*known, leaves) if schema.classes else _determines_number(*known):
                 names.append(column.name)
-        if not names and not schema.classes:
-            names = _summands(table, x, y[train], x_val, y[val])
-            if len(names) > 1:
-                what = f"'{target}' is almost exactly a weighted sum of {listed(map(repr, names), SHOWN)}"
-                sums.append(f"{what}; if it was computed from them, drop one: {typed(names[0], 'drop')}")
-                names = []
-        for name in names:
-            leaks.setdefault(name, []).append(target)
-    return [_warning(name, targets) for name, targets in [*leaks.items()][:SHOWN]] + sums
-
-
-def _warning(name: str, targets: Sequence[str]) -> str:
-    what = f"column '{name}' alone predicts {listed(map(repr, targets), SHOWN)} almost perfectly"
-    remedy = f"drop it: {typed(name, 'drop')}"
-    return f"{what}; if it contains the target, is known only later, or counts sorted rows, {remedy}"
+        summands = [] if names or schema.classes else _summands(table, x, y[train], x_val, y[val])
+        if len(summands) > 1:
+            what = f"'{target}' is almost exactly a weighted sum of {listed(map(repr, summands), SHOWN)}"
+            warnings.append(f"{what}; if it was computed from them, drop one: {typed(summands[0], 'drop')}")
+            continue
+        for name in names or summands:
+            what = f"column '{name}' alone predicts '{target}' almost perfectly"
+            which = "if it contains the target, is known only later, or counts sorted rows, drop it"
+            warnings.append(f"{what}; {which}: {typed(name, 'drop')}")
+    return warnings[:SHOWN]
 
 
 def _determines_number(x: X, y: Y, x_val: X, y_val: Y) -> bool:

@@ -116,8 +116,7 @@ def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: in
     """
     path = Path(path)
     if not path.is_file():
-        what = "is a folder, not a file" if path.is_dir() else "no such file"
-        raise UserError(Fault(what, str(path), remedy="check data.split.path"))
+        raise UserError(Fault("is not a file", str(path), remedy="check data.split.path"))
     words = np.array(path.read_text(encoding="utf-8", errors="replace").split())
     for number, word in enumerate(words, 1):
         if word not in PARTS:

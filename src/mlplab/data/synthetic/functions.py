@@ -1,7 +1,6 @@
 """Tables drawn from known functions.
 
-To add a function, decorate a Python function from inputs `[row, feature]` to values `[row]` with `register`,
-whose arguments are the bounds of the inputs that it uses. Inputs are drawn uniformly.
+To add a function, write one from inputs `[row, feature]` to values `[row]`, and add it to `FUNCTIONS`.
 """
 
 from collections.abc import Callable
@@ -18,60 +17,46 @@ from mlplab.errors import Fault, UserError, listed
 
 X = Float64[np.ndarray, "row feature"]
 Y = Float64[np.ndarray, " row"]
-Bounds = tuple[float, float]
 
 SCENARIO_COLUMNS = 8
 """About the number of columns of a scenario."""
 
 
 class Function(NamedTuple):
-    """A function and the bounds of the inputs it uses; additional inputs have the last bounds."""
+    """A function of so many inputs, and the bounds between which they, and further ones, are drawn."""
 
     values: Callable[[X], Y]
-    bounds: tuple[Bounds, ...]
+    inputs: int
+    low: float
+    high: float
 
 
-FUNCTIONS: dict[str, Function] = {}
-
-
-def register(*bounds: Bounds) -> Callable[[Callable[[X], Y]], Callable[[X], Y]]:
-    """Registers a function as `data.function=<its name>`, with the bounds of each input that it uses."""
-
-    def add(values: Callable[[X], Y]) -> Callable[[X], Y]:
-        FUNCTIONS[values.__name__] = Function(values, bounds)
-        return values
-
-    return add
-
-
-@register((-1.0, 1.0), (-1.0, 1.0))
 def linear(x: X) -> Y:
     """2x₁ − 3x₂ + 1."""
     return 2 * x[:, 0] - 3 * x[:, 1] + 1
 
 
-@register((-1.0, 1.0), (-1.0, 1.0))
 def product(x: X) -> Y:
     """x₁x₂ + x₁, as in the article."""
     return x[:, 0] * x[:, 1] + x[:, 0]
 
 
-@register((-1.0, 1.0))
 def sine(x: X) -> Y:
     """Two periods: sin(2πx₁)."""
     return np.sin(2 * np.pi * x[:, 0])
 
 
-@register((-1.0, 1.0))
-def step(x: X) -> Y:
-    """A jump from 0 to 1 at x₁ = 0."""
-    return (x[:, 0] >= 0).astype(np.float64)
-
-
-@register(*[(0.0, 1.0)] * 5)
 def friedman1(x: X) -> Y:
     """10 sin(πx₁x₂) + 20(x₃ − ½)² + 10x₄ + 5x₅ (Friedman, Annals of Statistics 19, 1991)."""
     return 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
+
+
+FUNCTIONS = {
+    "linear": Function(linear, 2, -1, 1),
+    "product": Function(product, 2, -1, 1),
+    "sine": Function(sine, 1, -1, 1),
+    "friedman1": Function(friedman1, 5, 0, 1),
+}
 
 
 def draw(function: str, *, rows: int, features: int | None, noise: float, seed: int) -> pl.DataFrame:
@@ -88,8 +73,7 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
     if function not in names:
         expected, remedy = f"one of {listed(names)}", did_you_mean(nearest(function, names))
         raise UserError(Fault("unknown function", "data.function", f"'{function}'", expected, remedy))
-    used = len(FUNCTIONS[function].bounds) if function in FUNCTIONS else SCENARIO_COLUMNS
-    width = features or used
+    width = features or (FUNCTIONS[function].inputs if function in FUNCTIONS else SCENARIO_COLUMNS)
     if (wanted := rows * width * 8) > (free := free_memory()):
         what = f"need {wanted / 2**30:,.0f} GiB of memory, and {free / 2**30:,.0f} GiB are free"
         size = f"{rows} rows of {width} features"
@@ -100,11 +84,10 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
             what, remedy = f"{function} has a fixed set of inputs", "use data.features=null"
             raise UserError(Fault(what, "data.features", f"{features}", remedy=remedy))
         return SCENARIOS[function](rows, noise, generator)
-    if width < used:
-        expected = f"{used} or more; additional inputs do not affect the target"
-        raise UserError(Fault(f"{function} uses {used} inputs", "data.features", f"{width}", expected))
-    values, bounds = FUNCTIONS[function]
-    low, high = np.array([*bounds, *[bounds[-1]] * (width - used)], dtype=np.float64).T
+    values, inputs, low, high = FUNCTIONS[function]
+    if width < inputs:
+        expected = f"{inputs} or more; additional inputs do not affect the target"
+        raise UserError(Fault(f"{function} uses {inputs} inputs", "data.features", f"{width}", expected))
     x = generator.uniform(low, high, (rows, width))
     y = values(x) + noise * generator.standard_normal(rows)
     return pl.DataFrame({**{f"x{i + 1}": x[:, i] for i in range(width)}, "target": y})

@@ -1,7 +1,7 @@
 """Tables drawn from known processes, with dates, categories and classes.
 
-To add a scenario, decorate a function of rows, noise and generator that returns a frame with a column
-`target`.
+To add a scenario, write a function of rows, noise and generator that returns a frame with a column `target`,
+and add it to `SCENARIOS`.
 """
 
 from collections.abc import Callable
@@ -16,19 +16,10 @@ Input = Float64[np.ndarray, " row"]
 Classes = Int64[np.ndarray, " row"]
 Draw = Callable[[int, float, np.random.Generator], pl.DataFrame]
 
-SCENARIOS: dict[str, Draw] = {}
-
 LAGS = (1, 2, 24, 168)
 """Lags, in hours, of the earlier loads from which a load is forecast."""
 
 
-def scenario(draw: Draw) -> Draw:
-    """Registers a scenario as `data.function=<its name>`."""
-    SCENARIOS[draw.__name__] = draw
-    return draw
-
-
-@scenario
 def demand(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFrame:
     """A town's hourly electricity demand in MW from Monday, 2022-01-03, with what is known in advance.
 
@@ -56,7 +47,6 @@ def demand(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFr
     )
 
 
-@scenario
 def ratings(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFrame:
     """Ratings of items by users: 3 + the user's bias + the item's bias + the dot product of their tastes.
 
@@ -72,20 +62,6 @@ def ratings(rows: int, noise: float, generator: np.random.Generator) -> pl.DataF
     return pl.DataFrame({"user": users, "item": items, "target": rating})
 
 
-@scenario
-def spirals(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFrame:
-    """Two spirals that wind round each other 1.8 times: at radius r, from 0.1 to 1, class a is at angle 4πr.
-
-    Class b is on the opposite side; the classes are at least 0.2 apart. `noise` is the standard deviation of
-    normal noise added to both inputs.
-    """
-    is_b = _classes(rows, 2, generator)
-    radius = np.sqrt(generator.uniform(0.1**2, 1, rows))  # points are about equally dense along an arm
-    angle = 4 * np.pi * radius + np.pi * is_b
-    return _class_table(radius * np.cos(angle), radius * np.sin(angle), is_b, noise, generator)
-
-
-@scenario
 def moons(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFrame:
     """Two interleaved half circles of radius 1, as in scikit-learn: a above (0, 0), b below (1, ½).
 
@@ -97,7 +73,6 @@ def moons(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFra
     return _class_table(np.cos(angle) + is_b, np.sin(angle) + is_b / 2, is_b, noise, generator)
 
 
-@scenario
 def blobs(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFrame:
     """Three normal distributions, of classes a, b and c, with means 4 apart and standard deviation 1.
 
@@ -129,3 +104,6 @@ def _autoregressive(
     """eₜ = coefficient · eₜ₋₁ + innovationₜ."""
     errors = accumulate(innovations, lambda last, new: coefficient * last + new)
     return np.fromiter(errors, np.float64, len(innovations))
+
+
+SCENARIOS: dict[str, Draw] = {draw.__name__: draw for draw in (demand, ratings, moons, blobs)}

@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits
 from mlplab.config import TrainConfig
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows
-from mlplab.runs.baselines.models import Boosting, Constant, Linear, Model, Output, TrainingData, X
+from mlplab.runs.baselines.models import Boosting, Constant, Linear, Model
+from mlplab.runs.baselines.training_data import Output, TrainingData, X
 from mlplab.runs.scores import Scores, scores
 
 MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": Linear, "constant": Constant}
@@ -29,7 +30,6 @@ class Baselines:
     """Baselines fitted to the training rows of a table.
 
     Args:
-        names: the baselines to fit.
         threads: the number of threads for fitting and predicting.
         refit: whether to fit them again to train and val, with what val has chosen: like an ensemble, whose
             networks together learn from both.

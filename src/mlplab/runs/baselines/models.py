@@ -3,15 +3,13 @@
 import warnings
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 
-from mlplab.data.splits.split import Rows, sample_rows
-from mlplab.data.table import Table
+from mlplab.runs.baselines.training_data import MAX_CATEGORIES, Output, TrainingData, X
 
 PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
 """Candidate penalties of ridge regression, for standardized numbers and weights with mean 1."""
@@ -19,20 +17,6 @@ PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
 INVERSE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))
 """Candidates for scikit-learn's `C` of logistic regression. With larger values, classes that a few validation
 rows do not tell apart get probabilities so close to 0 and 1 that a single error ruins the log loss."""
-
-FITTED_ROWS = (2000, 100_000)
-"""Smallest and largest number of training rows for linear models. In between, their work (rows × columns² for
-ridge, 100 × rows × columns × classes for logistic regression) stays below `FITTED_WORK`, which takes a second
-or two. If there are more rows, a random sample is used."""
-
-FITTED_WORK = 5e9
-
-BOOSTED_VALUES, FEWEST_BOOSTED = 10**7, 2000
-"""Largest number of training rows × features × outputs for gradient boosting, which takes up to half a minute
-of one core. If there are more, a random sample of the rows is used, but of no fewer than so many rows."""
-
-MAX_CATEGORIES = 500
-"""Number of most frequent categories of a feature that get their own column; the others share a column."""
 
 MAX_CODES = 255
 """Largest number of codes of a feature that gradient boosting can use: of more categories, the 254 most
@@ -52,82 +36,6 @@ random features against overfitting."""
 TOLERANCES = (1e-7, 1e-4)
 """Smallest decrease of the validation loss that counts for early stopping: half the squared error of targets
 with standard deviation 1, and log loss."""
-
-X = Float[np.ndarray, "row feature"]
-Output = Float64[np.ndarray, "row output"]
-
-
-class Sample(NamedTuple):
-    """Features, targets (or numbers of classes), and weights with mean 1."""
-
-    x: X
-    y: Output
-    weights: Float64[np.ndarray, " row"] | None
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Rows of a table that baselines are fitted to, and rows by which hyperparameters are chosen."""
-
-    table: Table
-    train: Rows
-    val: Rows
-
-    @property
-    def classes(self) -> int:
-        """The number of classes; 0 for regression."""
-        return len(self.table.schema.classes)
-
-    @property
-    def joined(self) -> "TrainingData":
-        """The same with the rows of train and val to train on, and none to choose by."""
-        return replace(self, train=np.sort(np.concatenate([self.train, self.val])), val=self.val[:0])
-
-    def usable(self, name: str) -> "TrainingData":
-        """The rows for a baseline: a sample if there are too many, and none with weight 0.
-
-        Validation rows of classes that no training row has are left out. If none is left, the training rows
-        take their place.
-        """
-        y, weight = self.table.y, self.table.weight
-        train, val = (
-            sample_rows(rows if weight is None else rows[weight[rows] > 0], self.most_rows(name))
-            for rows in (self.train, self.val)
-        )
-        if self.classes:
-            val = val[np.isin(y[val, 0], y[train, 0])]
-        return replace(self, train=train, val=val if len(val) else train)
-
-    def part(self, rows: Rows) -> Sample:
-        """The features, targets and weights of some rows.
-
-        The mean weight is 1, so that penalties do not depend on the unit of weights.
-        """
-        table, weights = self.table, None
-        if table.weight is not None:
-            weights = table.weight[rows].astype(np.float64)
-            weights /= weights.mean()
-        return Sample(table.x[rows], table.y[rows], weights)
-
-    def features(self, *, coded: bool) -> list[int]:
-        """The features that are categories, or those that are numbers."""
-        sizes = self.table.schema.categories
-        return [feature for feature, size in enumerate(sizes) if bool(size) == coded]
-
-    @property
-    def columns(self) -> int:
-        """The number of columns of linear models at most; a number may get an indicator column."""
-        return sum(min(size, MAX_CATEGORIES) if size else 2 for size in self.table.schema.categories)
-
-    def most_rows(self, name: str) -> int:
-        """The number of rows that a baseline is fitted to at most."""
-        if name == "linear":
-            work = self.columns * (100 * self.classes or self.columns)
-            return int(np.clip(FITTED_WORK / work, *FITTED_ROWS))
-        if name == "boosting":
-            outputs = self.classes if self.classes > 2 else self.table.y.shape[1]
-            return max(FEWEST_BOOSTED, BOOSTED_VALUES // (self.table.x.shape[1] * outputs))
-        return len(self.table.x)
 
 
 class Constant:
@@ -175,16 +83,16 @@ class Linear:
             ],
             sparse_threshold=1.0,
         )
-        train = data.part(data.train)
-        columns = self.columns.fit_transform(train.x)
+        x, y, weights = data.part(data.train)
+        columns = self.columns.fit_transform(x)
         self.classes, self.chosen = data.classes, chosen
         if data.classes:
-            self.model = self._logistic(train, columns, data.part(data.val), chosen)
+            self.model = self._logistic(data, columns, chosen)
             self.chosen = [self.model.C]
         else:
-            self.model = RidgeCV(PENALTIES, alpha_per_target=True).fit(columns, train.y, train.weights)
+            self.model = RidgeCV(PENALTIES, alpha_per_target=True).fit(columns, y, weights)
 
-    def _logistic(self, train: Sample, columns: Any, val: Sample, chosen: Sequence[float] | None) -> Any:
+    def _logistic(self, data: TrainingData, columns: Any, chosen: Sequence[float] | None) -> Any:
         """Logistic regression with the lowest log loss of the validation rows, or with the chosen penalty.
 
         The penalties decrease; each fit starts where the one before ended.
@@ -193,17 +101,18 @@ class Linear:
         from sklearn.linear_model import LogisticRegression
         from sklearn.metrics import log_loss
 
-        columns_val = self.columns.transform(val.x)
+        (_, y, weights), (x_val, y_val, weights_val) = data.part(data.train), data.part(data.val)
+        columns_val = self.columns.transform(x_val)
         model, models, losses = LogisticRegression(tol=1e-3, warm_start=True), [], []
         for inverse_penalty in INVERSE_PENALTIES:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # at the weakest penalties
-                model.set_params(C=inverse_penalty).fit(columns, train.y[:, 0], train.weights)
+                model.set_params(C=inverse_penalty).fit(columns, y[:, 0], weights)
             if chosen == [inverse_penalty]:
                 return model
             predicted = model.predict_proba(columns_val)
             models.append(copy(model))
-            losses.append(log_loss(val.y, predicted, sample_weight=val.weights, labels=model.classes_))
+            losses.append(log_loss(y_val, predicted, sample_weight=weights_val, labels=model.classes_))
         return models[int(np.argmin(losses))]
 
     def predict(self, x: X) -> Output:

@@ -18,7 +18,6 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
     """A finished run's folder itself, or the chosen ones of a sweep's finished runs, which are logged.
 
     Args:
-        folder: the folder of a run or a sweep.
         choice: `best`: the runs of the configuration with the best mean validation metric over its seeds
             and folds; a number: that many individual runs, best first; `all`: all runs.
 

@@ -13,13 +13,12 @@ from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.cache import RunData
 from mlplab.data.class_labels import weights_by_class
 from mlplab.data.splits.split import Split
-from mlplab.data.statistics import Statistics
-from mlplab.data.table import Table
+from mlplab.data.statistics import member_statistics
 from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs import warm_start
 from mlplab.training.loggers.files import build_loggers
-from mlplab.training.module import Sizes, StackModule
+from mlplab.training.module import StackModule
 from mlplab.training.trainer import build_custom_callbacks, choose_accelerator
 
 DTYPES = {32: torch.float32, 64: torch.float64}
@@ -37,20 +36,13 @@ class Stack:
     datamodule: TableDataModule
     module: StackModule
 
-    @property
-    def table(self) -> Table:
-        """The table that all members share."""
-        return self.data[0].table
-
 
 def build_stack(
     configs: Sequence[config.ResolvedConfig], data: Sequence[RunData], *, initialize: bool = True
 ) -> Stack:
-    """Builds the network and the batches of all members.
+    """Builds the network and the batches of all members, given the configuration and the data of each.
 
     Args:
-        configs: the configuration of each member.
-        data: the data of each member, all with one table.
         initialize: whether to compute statistics and initial weights. A training state replaces both.
 
     Raises:
@@ -72,10 +64,10 @@ def build_stack(
     network = _build_network(configs, data, initialize=initialize)
     if initialize:
         warm_start.initialize(network, configs, table.schema)
-    schema, epochs = table.schema, first.trainer.max_epochs
     val = [len(split.val) for split in splits]
-    sizes = Sizes(epochs, datamodule.steps, val, schema.targets, len(schema.classes))
-    return Stack(configs, data, datamodule, StackModule(network, configs, sizes))
+    return Stack(
+        configs, data, datamodule, StackModule(network, configs, table.schema, datamodule.steps, val)
+    )
 
 
 def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:
@@ -119,7 +111,7 @@ def _build_network(
     section, schema = first.model.preprocessing, table.schema
     statistics = None
     if initialize:
-        statistics = Statistics.of(
+        statistics = member_statistics(
             table.x,
             table.y,
             [member.split.train for member in data],
@@ -127,7 +119,7 @@ def _build_network(
             weight=table.weight,
             quantiles=section.name == "quantile",
             log_target=section.target == "log",
-        ).tensors()
+        )
     preprocessing = Preprocessing(
         section,
         FeatureLayout(schema.categories, schema.missing),

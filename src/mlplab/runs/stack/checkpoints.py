@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Hashable, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +33,13 @@ def resume_groups(runs: Sequence[Run], stack_file: Path | None) -> list[tuple[li
     Raises:
         UserError: if a state cannot be used, or if a table or a split has changed.
     """
-    shared: dict[Path, StackState] = {}
-    for file in stack_files(stack_file) if stack_file else ():
-        for folder, saved in _stack_states(file, runs).items():
-            if folder not in shared or saved.step > shared[folder].step:
-                shared[folder] = saved
+    shared = _stack_states(stack_file, runs) if stack_file else {}
     groups: dict[Hashable, list[tuple[Run, StackState | None]]] = {}
     for run in runs:
         state = None
         if run.resume:
             states = shared.get(run.folder), saved_state(run.folder, run.config, run.data)
-            state = max((each for each in states if each), key=lambda each: each.step, default=None)
+            state = max((saved for saved in states if saved), key=lambda saved: saved.step, default=None)
         groups.setdefault(state.join_key if state else None, []).append((run, state))
     return [
         ([run for run, _ in group], StackState.join([state for _, state in group if state]) if key else None)
@@ -59,18 +54,6 @@ def state_error(run: Run, cache: DataCache) -> UserError | None:
     except UserError as error:
         return error
     return None
-
-
-def group_file(stack_file: Path, runs: Sequence[Run]) -> Path:
-    """The file for some runs of a stack, which train apart from the others: none replaces another's state."""
-    names = "\n".join(_name(stack_file, run) for run in runs)
-    return stack_file.with_stem(f"{stack_file.stem}-{sha256(names.encode()).hexdigest()[:8]}")
-
-
-def stack_files(stack_file: Path) -> list[Path]:
-    """The file of a stack, and those of parts of it that have trained apart."""
-    parts = stack_file.parent.glob(f"{stack_file.stem}-*{stack_file.suffix}")
-    return [stack_file, *(part for part in sorted(parts) if ".previous" not in part.stem)]
 
 
 def saved_state(folder: Path, run: ResolvedConfig, data: RunData) -> StackState | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mlplab.errors import Interrupted, RunFailed, UserError, is_disk_error, reason_of
 from mlplab.runs.folder import AS_PLANNED, Metrics, Status
 from mlplab.runs.stack.checkpoints import save_run
-from mlplab.runs.stack.messages import end_line, end_warnings, scores_line
+from mlplab.runs.stack.messages import end_line, scores_line
 from mlplab.runs.stack.score_test_rows import ScoredTestRows
 from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.training import checkpoint
@@ -37,18 +37,17 @@ def finalize_ended(
             run.log(str(reason) if status == "pruned" else f"{status}: {reason}")
             continue
         run.log(end_line(run, of_run))
-        predicted = scores.predicted if scores else None
-        for warning in [*_lost_networks(trainer, index), *end_warnings(run, of_run, predicted)]:
+        if warning := _lost_networks(trainer, index):
             run.log(f"warning: {warning}")
         run.files.log_line(scores_line(run, of_run))
 
 
-def _lost_networks(trainer: StackTrainer, index: int) -> list[str]:
-    """A warning about the networks of an ensemble that diverged, if there are any."""
+def _lost_networks(trainer: StackTrainer, index: int) -> str:
+    """A warning about the networks of an ensemble that diverged; empty if there are none."""
     members, diverged = trainer.members(index), trainer.stack.module.diverged
     reasons = [diverged[member] for member in members if member in diverged]
     what = f"{len(reasons)} of the {len(members)} networks diverged; the ensemble is made of the others"
-    return [f"{what}. {reasons[0]}"] if reasons else []
+    return f"{what}. {reasons[0]}" if reasons else ""
 
 
 def finalize_failed(trainer: StackTrainer, error: BaseException, metrics: dict[Path, Metrics]) -> None:
@@ -74,8 +73,6 @@ def finalize(
     """Writes the checkpoints and metrics.json of a run, and closes its loggers; returns the metrics.
 
     Args:
-        index: the number of the run.
-        reason: why the status is not `done`.
         scored: its test rows, if they were scored.
     """
     run, final, seconds = trainer.runs[index], trainer.final_state, trainer.seconds

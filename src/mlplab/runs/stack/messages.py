@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from mlplab.config import CsvData, CustomModel, ResolvedConfig, ResolvedMlp
 from mlplab.config.metrics import metrics_of
 from mlplab.console import plural
 from mlplab.errors import listed, shortened
 from mlplab.models import MLP
 from mlplab.runs import warm_start
-from mlplab.runs.predictions import Predicted
 from mlplab.runs.run import Run
 from mlplab.runs.stack.build import Stack
 from mlplab.training.state import StackState
@@ -19,16 +16,10 @@ from mlplab.training.state import StackState
 MANY_REPEATED = 0.05
 """If more than this share of the test rows repeat training rows, there is a warning."""
 
-EARLY = 0.1
-"""A best epoch within this share of the epochs is early."""
-
-FEWEST_EPOCHS = 20
-"""Fewest epochs of a run whose best epoch can be early."""
-
 
 def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) -> list[str]:
     """What is known before training: table, network, optimizer, ensemble."""
-    table, split, config = stack.table, run.data.split, run.config
+    table, split, config = run.data.table, run.data.split, run.config
     network, schema = stack.module.network, table.schema
     dropped = len(table.x) - len(table.rows)
     rows = f"{len(table.x)} rows" + (f" ({dropped} without a target are left out)" if dropped else "")
@@ -100,45 +91,3 @@ def scores_line(run: Run, metrics: Mapping[str, Any]) -> str:
     part = "test" if run.config.test else "val"
     names = metrics_of(run.data.table.schema.classes)
     return f"{part} " + ", ".join(f"{name} {metrics[f'{part}/{name}']}" for name in names)
-
-
-def end_warnings(run: Run, metrics: Mapping[str, Any], predicted: Predicted | None) -> list[str]:
-    """Warnings about a run that is done.
-
-    Args:
-        predicted: its predictions for the test rows, if they are known.
-    """
-    epochs, warnings = metrics["epochs"], []
-    if epochs == run.config.trainer.max_epochs:  # otherwise, early stopping has ended it
-        warnings += early_best_epoch(metrics["best_epoch"], epochs)
-    return warnings if predicted is None else warnings + never_predicted(run, predicted)
-
-
-def early_best_epoch(best: int, epochs: int) -> list[str]:
-    """A warning if the best epoch is at the beginning. It is within the remedy's patience."""
-    if epochs < FEWEST_EPOCHS or best > EARLY * epochs:
-        return []
-    remedy = f"stop such training early (callbacks.early_stopping.patience={max(5, round(EARLY * epochs))})"
-    return [f"the best epoch is {best} of {epochs}; those after it brought no improvement: {remedy}"]
-
-
-def never_predicted(run: Run, predicted: Predicted) -> list[str]:
-    """A warning if there are test rows of classes that are predicted for none of them."""
-    table, split = run.data.table, run.data.split
-    classes = table.schema.classes
-    if not classes:
-        return []
-    numbers = table.y[split.test, 0], table.y[split.train, 0], predicted.argmax(1)
-    true, train, times = (np.bincount(each.astype(np.int64), minlength=len(classes)) for each in numbers)
-    missed = np.flatnonzero((true > 0) & (times == 0))
-    if not len(missed):
-        return []
-    named = [
-        f"{shortened(classes[number])} ({true[number]:,} of the {len(predicted):,} test rows, "
-        f"{100 * train[number] / train.sum():.3g}% of the training rows)"
-        for number in missed
-    ]
-    remedy = ""
-    if run.config.data.class_weights == "none" and (train[missed] < train.mean()).any():
-        remedy = ": data.class_weights=balanced makes rare classes more likely, at the cost of log_loss"
-    return [f"never predicted: {listed(named, 5)}{remedy}"]

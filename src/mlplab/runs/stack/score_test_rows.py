@@ -66,11 +66,7 @@ class ScoredTestRows:
 def score_test_rows(
     stack: Stack, runs: Sequence[tuple[ResolvedConfig, RunData, Sequence[int]]]
 ) -> list[ScoredTestRows]:
-    """Scores the networks of a stack on the test rows of their runs.
-
-    Args:
-        runs: the configuration, the data and the members of each run.
-    """
+    """Scores the networks of a stack on the test rows of runs with these members."""
     module = stack.module
     keep = module.ensemble > 1 or any(member.test_predictions for member in stack.configs)
     values, predicted = score_networks(
@@ -78,7 +74,7 @@ def score_test_rows(
         module.loss,
         stack.datamodule.test_dataloader(),
         [len(member.split.test) for member in stack.data],
-        stack.table.schema,
+        module.schema,
         keep=keep,
     )
     scored = []
@@ -97,9 +93,6 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
 
     These are its test scores, to the last bit if it was trained on a CPU, those of its baselines, and
     test_predictions.csv. A run that has test scores is left as it is.
-
-    Args:
-        cache: may have read the run's table already.
 
     Raises:
         UserError: if the run has not finished, if its table is not available or has changed, or if another

@@ -23,7 +23,7 @@ from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
 from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
 from mlplab.training.callbacks.periodic_checkpoint import PeriodicCheckpoint
 from mlplab.training.callbacks.pruning import Pruning
-from mlplab.training.callbacks.stack_callback import CallbackDispatcher, StackCallback, Tensors
+from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
 from mlplab.training.evaluation import predictions
 from mlplab.training.loggers.curves import EpochCurves, StepCurves
 from mlplab.training.loggers.files import flush_loggers
@@ -40,9 +40,8 @@ class StackTrainer:
 
     Args:
         runs: with ensembles of equal size.
-        callbacks: callbacks for this stack, and for a smaller stack of the same runs.
-        state: the training state to resume from; None: from the start.
-        stack_file: the file for the training state of a sweep's stack; None: the run's own last.ckpt.
+        callbacks: for this stack, and for a smaller stack of the same runs.
+        stack_file: the file for the training state of a sweep's stack; None: each run's own last.ckpt.
         last_save: when the training state was last saved, by `perf_counter`.
 
     Attributes:
@@ -79,23 +78,21 @@ class StackTrainer:
         steps = first.trainer.log_every_n_steps
         minutes = first.callbacks.checkpoint.every_minutes
         self.periodic_checkpoint = PeriodicCheckpoint(minutes, self.save, last_save)
-        dispatcher = CallbackDispatcher(
-            [
-                self.best,
-                EpochCurves(loggers, self.best),
-                *([StepCurves(loggers, steps)] if steps else []),
-                self.stopping,
-                self.pruning,
-                self.shrink,
-                EpochLines([run.log_progress for run in runs]),
-                *callbacks,
-                self.periodic_checkpoint,
-            ],
-            on_end=self._on_end,
-        )
+        self.stack.module.callbacks = [
+            self.best,
+            EpochCurves(loggers, self.best),
+            *([StepCurves(loggers, steps)] if steps else []),
+            self.stopping,
+            self.pruning,
+            self.shrink,
+            EpochLines([run.log_progress for run in runs]),
+            *callbacks,
+            self.periodic_checkpoint,
+        ]
+        self.stack.module.at_end = self._on_end
         all_loggers = [logger for of_run in loggers for logger in of_run]
         folder = str(runs[0].folder)
-        self.trainer = build_trainer(first, self.stack.datamodule.steps, dispatcher, all_loggers, folder)
+        self.trainer = build_trainer(first, self.stack.datamodule.steps, all_loggers, folder)
         self._parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning
         if state:
             self.stack.datamodule.position = state.batch
@@ -157,19 +154,23 @@ class StackTrainer:
         return stack_state.capture(*self._parts, self.seconds)
 
     def save(self) -> None:
-        """Saves the current training state, or the final one, to the stack's file or to the run's last.ckpt.
+        """Saves the current training state, or the final one, to the stack's file or to each run's last.ckpt.
 
         Weights that are not finite never replace finite ones.
         """
         for run in self.runs:
             flush_loggers(run.loggers)
         # After `fit`, Lightning has moved the network off the device, and the optimizer does not see it.
-        state, members = self.final_state or self.state(), self.members_not_diverged(0)
+        state = self.final_state or self.state()
         if self.stack_file:
             save_stack_state(self.stack_file, self.runs, state)
-        elif all(tensor[members].isfinite().all() for tensor in state.parts["network"].values()):
-            run, network = self.runs[0], state.parts["network"]
-            save_run(run.files.last, run, network, members, self.metrics(0), state)
+            return
+        network = state.parts["network"]
+        for index, run in enumerate(self.runs):
+            members = self.members_not_diverged(index)
+            if all(tensor[members].isfinite().all() for tensor in network.values()):
+                of_run = state.select(self.members(index))
+                save_run(run.files.last, run, network, members, self.metrics(index), of_run)
 
     def metrics(self, index: int, *, calibrated: bool = False) -> Metrics:
         """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs.
@@ -194,7 +195,7 @@ class StackTrainer:
             scores = table_scores(data.table, *out_of_fold(rows, predicted))
             metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in scores.items()}
             metrics["members"] = len(members)
-        if self.stack.module.sizes.classes:
+        if self.stack.module.schema.classes:
             metrics["temperature"] = best.network[TEMPERATURE][members[0]].item()
         return finite(metrics)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,7 +15,7 @@ from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.compare.select_runs import check_no_choice, select_runs
 from mlplab.runs.predictions import most_likely, spread_columns, weighted_mean
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
-from mlplab.runs.trained.run_stack import check_finite, stacked
+from mlplab.runs.trained.run_stack import stacked
 from mlplab.runs.trained.trained_run import TrainedRun
 
 BLOCK_VALUES = 2**21
@@ -26,7 +25,7 @@ FRAME = "the frame"
 """How messages refer to a frame in memory."""
 
 MeanAndSpread = tuple[Float64[np.ndarray, "row output"], Float64[np.ndarray, "row column"]]
-"""The targets in their own units or the probability of each class; and the columns of `spread_names`."""
+"""The targets in their own units or the probability of each class; and the columns of spread."""
 
 
 class Ensemble:
@@ -36,11 +35,8 @@ class Ensemble:
         weights: the weight of each run in the mean; their sum is 1. None: all equal.
 
     Attributes:
-        runs: the runs.
-        weights: the weight of each.
         schema: the input columns and the targets of the runs.
-        config: the configuration of each run.
-        metrics: the content of each run's metrics.json.
+        config, metrics: the configuration of each run, and the content of its metrics.json.
         stacks: the runs as stacks that predict together.
 
     Raises:
@@ -101,7 +97,7 @@ class Ensemble:
         return self._predict(frame)[0]
 
     def predict_spread(self, frame: FrameLike) -> pl.DataFrame:
-        """How far the networks disagree about each row: the columns of `spread_names`.
+        """How far the networks disagree about each row: the columns of `spread_columns`.
 
         Raises:
             UserError: as in `predict`, and if there is only one network.
@@ -122,8 +118,8 @@ class Ensemble:
 
     def _predict(self, frame: FrameLike, *, with_spread: bool = False) -> MeanAndSpread:
         frames = [as_frame(self.schema, frame, FRAME)]
-        [predicted] = self.predict_frames(frames, FRAME, with_spread=with_spread)
-        return predicted.mean_and_spread
+        [(_, _, predicted)] = self.predict_frames(frames, FRAME, with_spread=with_spread)
+        return predicted
 
     def predict_frames(
         self,
@@ -132,8 +128,10 @@ class Ensemble:
         *,
         decimal_comma: bool = False,
         with_spread: bool = False,
-    ) -> Iterator["PredictedFrame"]:
+    ) -> Iterator[tuple[pl.DataFrame, Mapping[str, pl.Series], MeanAndSpread]]:
         """Predicts frames with the same columns, one after another; warns of unusual values after the last.
+
+        With each frame, also yields its text columns that contain only plain numbers, parsed.
 
         Args:
             where: how messages refer to the data.
@@ -145,15 +143,26 @@ class Ensemble:
         transformer = FrameTransformer(self.schema, where, self.runs[0].dtype, decimal_comma=decimal_comma)
         for frame in frames:
             numbers, before = _plain_numbers(frame), transformer.rows
-            predicted = self.predict_features(transformer.features(frame, numbers), with_spread=with_spread)
-            check_finite(predicted[0], before)
-            yield PredictedFrame(frame, numbers, predicted)
+            x = transformer.features(frame, numbers)
+            predicted = self.predict_features(x, with_spread=with_spread, rows_before=before)
+            yield frame, numbers, predicted
         transformer.warn()
 
     def predict_features(
-        self, x: Float[np.ndarray, "row feature"], *, with_spread: bool = False
+        self,
+        x: Float[np.ndarray, "row feature"],
+        *,
+        with_spread: bool = False,
+        rows_before: int | None = None,
     ) -> MeanAndSpread:
-        """Mean predictions of rows of features; the spread has no columns if it is not requested."""
+        """Mean predictions of rows of features; the spread has no columns if it is not requested.
+
+        Args:
+            rows_before: number of rows of a file before these, for messages; None: the rows are of a sample.
+
+        Raises:
+            UserError: if a prediction is not finite.
+        """
         blocks, weights, of_classes = [], self._network_weights, bool(self.schema.classes)
         row_values = self.networks * self.schema.outputs
         rows_at_once = max(1, BLOCK_VALUES // row_values // EVALUATION_MULTIPLE) * EVALUATION_MULTIPLE
@@ -162,15 +171,12 @@ class Ensemble:
             mean = weighted_mean(values, weights)
             blocks.append((mean, spread_of(values, weights, of_classes) if with_spread else mean[:, :0]))
         mean, spread = map(np.concatenate, zip(*blocks, strict=True))
+        if len(bad := np.flatnonzero(~np.isfinite(mean).all(1))):
+            where = f"data row {rows_before + bad[0] + 1}" if rows_before is not None else ""
+            what = "the prediction is not finite" + (f"; {len(bad):,} such rows" if len(bad) > 1 else "")
+            remedy = "its inputs are far outside the training range; correct them, or drop the row"
+            raise UserError(Fault(what, where, remedy=remedy))
         return mean, spread
-
-
-class PredictedFrame(NamedTuple):
-    """Rows, their text columns that contain only plain numbers, parsed, and their predictions."""
-
-    frame: pl.DataFrame
-    numbers: Mapping[str, pl.Series]
-    mean_and_spread: MeanAndSpread
 
 
 def _plain_numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:
@@ -184,15 +190,13 @@ def spread_of(
     weights: Float64[np.ndarray, " member"],
     of_classes: bool,
 ) -> Float64[np.ndarray, "row column"]:
-    """How far networks disagree about each row: the columns of `spread_names`.
+    """How far networks disagree about each row: the columns of `spread_columns`.
 
     For regression, the standard deviation of the predictions. For classes, the entropy of the mean
     probabilities in nats, and the part of it that comes from disagreement: that entropy minus the mean
     entropy of the members, which is the mutual information of the class and the member (Lakshminarayanan et
-    al. 2017; Depeweg et al. 2018). It is 0 if all members predict the same, however uncertain they are.
-
-    Args:
-        weights: of the members; their sum is 1.
+    al. 2017; Depeweg et al. 2018). It is 0 if all members predict the same, however uncertain they are. The
+    sum of `weights` is 1.
     """
     mean = weighted_mean(values, weights)
     if not of_classes:

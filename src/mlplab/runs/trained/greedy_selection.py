@@ -23,7 +23,6 @@ def greedy_selection(
     convex, that of the result is at most that of the best single run, which is chosen first.
 
     Args:
-        error: of predictions for these rows.
         best: the index of the best single run; None: the one with the lowest error.
     """
     total, chosen = np.zeros_like(predictions[0]), list[int]()
@@ -44,11 +43,7 @@ def error_of(
     """The error of predictions for rows: a metric of `scores`, or `STANDARDISED_RMSE`.
 
     Where high values are good, it is the negative metric. Errors of regression and the log loss are convex.
-
-    Args:
-        y: the targets, or the number of each row's class.
-        weight: the weight of each row; None: all equal.
-        classes: the number of classes; 0 for regression.
+    The arguments are those of `scores`.
     """
     if metric == STANDARDISED_RMSE:
         sd = np.sqrt(np.average((y - np.average(y, axis=0, weights=weight)) ** 2, axis=0, weights=weight))

@@ -11,7 +11,6 @@ from jaxtyping import Float
 
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.greedy_selection import Error
-from mlplab.runs.trained.run_stack import check_finite
 
 MAX_ROWS, MIN_ROWS = 10_000, 200
 """The most rows that are used, and the fewest that a budget leaves."""
@@ -26,9 +25,7 @@ BUDGET = 4 * 10**11
 def affordable(rows: int, columns: int, weights: int) -> tuple[int, int]:
     """The number of rows and of shuffles that the budget allows: it lowers first the rows, then the shuffles.
 
-    Args:
-        columns: the number of columns to shuffle.
-        weights: the number of weights of all networks, which multiply each row.
+    `weights` is the number of weights of all networks, which multiply each row.
     """
     passes = BUDGET // (columns * weights)
     used = min(rows, MAX_ROWS, max(MIN_ROWS, passes // MAX_REPEATS))
@@ -50,7 +47,6 @@ def permutation_importance(
     still has the other. All columns are shuffled in the same orders, by the seed of the first run.
 
     Args:
-        error: of predictions for all rows.
         repeats: how often each column is shuffled.
         count: is called with the number of columns so far.
 
@@ -59,9 +55,7 @@ def permutation_importance(
     """
 
     def error_of(x: Float[np.ndarray, "row feature"]) -> float:
-        predicted, _ = ensemble.predict_features(x)
-        check_finite(predicted)
-        return error(predicted)
+        return error(ensemble.predict_features(x)[0])
 
     source, base = np.random.default_rng(ensemble.config[0].seed), error_of(x)
     orders = [source.permutation(len(x)) for _ in range(repeats)]

@@ -9,8 +9,6 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
-from mlplab.errors import Fault, UserError
-from mlplab.runs.predictions import weighted_mean
 from mlplab.runs.trained.trained_run import TrainedRun
 
 MEMBERS_AT_ONCE = 16
@@ -25,9 +23,6 @@ class RunStack:
     """Trained runs with equal `stack_key`, as one network.
 
     A member's predictions are the same alone and in any stack, bit for bit on a CPU.
-
-    Attributes:
-        runs: the runs; the members are their networks in turn.
 
     Raises:
         UserError: if the weights do not fit the network.
@@ -97,30 +92,3 @@ def stacked(runs: Sequence[TrainedRun]) -> list[RunStack]:
         else:
             group.append(run)
     return [RunStack(group) for group in groups]
-
-
-def predict_run(run: TrainedRun, x: Float[np.ndarray, "row feature"]) -> Float64[np.ndarray, "row output"]:
-    """The (mean) prediction of a run for rows of features.
-
-    Raises:
-        UserError: if a prediction is not finite.
-    """
-    predicted = weighted_mean(RunStack([run])(x), run.member_weights)
-    check_finite(predicted)
-    return predicted
-
-
-def check_finite(predicted: Float64[np.ndarray, "row output"], first_row: int | None = None) -> None:
-    """Checks that all predictions are finite.
-
-    Args:
-        first_row: number of rows of a file before these, for messages; None: the rows are of a sample.
-
-    Raises:
-        UserError: otherwise.
-    """
-    if len(bad := np.flatnonzero(~np.isfinite(predicted).all(1))):
-        where = f"data row {first_row + bad[0] + 1}" if first_row is not None else ""
-        what = "the prediction is not finite" + (f"; {len(bad):,} such rows" if len(bad) > 1 else "")
-        remedy = "its inputs are far outside the training range; correct them, or drop the row"
-        raise UserError(Fault(what, where, remedy=remedy))

@@ -23,8 +23,6 @@ class TrainedRun:
     """The best network of a run, or the networks of its ensemble.
 
     Attributes:
-        schema: the columns that the network takes, and its targets.
-        config: the run's configuration.
         metrics: the content of its metrics.json.
         state: the tensors of the network: a stack of one member, or of those of an ensemble.
         members: the numbers of the members; those of an ensemble that diverged are missing.

@@ -76,12 +76,7 @@ def _not_diverged(module: StackModule) -> Bool[Tensor, " member"]:
 
 
 def epoch_voters(held_out: Sequence[Rows], ensemble: int) -> Bool[Tensor, "run one other"] | None:
-    """For each member of each ensemble, those that hold out none of its rows; None if there are no ensembles.
-
-    Args:
-        held_out: the rows that each member of a stack holds out.
-        ensemble: the number of members of each run.
-    """
+    """For each member of an ensemble, those that hold out none of its rows; None without ensembles."""
     if ensemble == 1:
         return None
     disjoint = torch.zeros(len(held_out) // ensemble, ensemble, ensemble, dtype=torch.bool)

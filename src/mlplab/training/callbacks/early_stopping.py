@@ -59,11 +59,7 @@ class EarlyStopping(StackCallback):
 
 
 class ShrinkStack(StackCallback):
-    """Stops training when half of the runs or fewer are active, so that a smaller stack continues with these.
-
-    Attributes:
-        triggered: whether this callback has stopped training.
-    """
+    """Stops training when at most half of the runs are active: a smaller stack continues with these."""
 
     triggered = False
 

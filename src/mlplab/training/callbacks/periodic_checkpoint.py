@@ -15,7 +15,6 @@ class PeriodicCheckpoint(StackCallback):
 
     Args:
         minutes: between saves at least; None: never save.
-        save: the function that saves.
         last: when the state was last saved, by `perf_counter`; None: now.
     """
 
@@ -25,7 +24,7 @@ class PeriodicCheckpoint(StackCallback):
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Saves within an epoch if it is time; after an epoch's last step, `on_epoch` saves."""
-        if module.position.batch < module.sizes.steps:
+        if module.completed_steps < module.steps:
             self.on_epoch(trainer, module)
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:

@@ -86,10 +86,7 @@ class Pruning(StackCallback):
 
     def metrics(self, member: int, sign: int) -> dict[str, float | int]:
         """The monitored metric of a member's run at each rung that it has reached, as `rung/NUMBER`; if it
-        was pruned, the number of the last one, as `rung`.
-
-        Args:
-            sign: −1 if the highest metric is the best, else 1.
+        was pruned, the number of the last one, as `rung`. `sign` is −1 if the highest metric is the best.
         """
         values = {number: of_members[member].item() for number, of_members in self.values.items()}
         reached = {number: value for number, value in values.items() if not math.isnan(value)}

@@ -11,11 +11,7 @@ from mlplab.training.private_interfaces import forget_sigterm
 
 
 class StopOnSignal(StackCallback):
-    """Stops training after the current step on SIGINT or SIGTERM, which `handler` receives.
-
-    Attributes:
-        received: the signal; None if there was none.
-    """
+    """Stops training after the current step on SIGINT or SIGTERM, which `handler` receives."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
@@ -33,7 +29,7 @@ class StopOnSignal(StackCallback):
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Ends an unfinished epoch; with `should_stop` alone, Lightning would validate first."""
-        if self.received and module.position.batch < module.sizes.steps:
+        if self.received and module.completed_steps < module.steps:
             trainer.should_stop = True
             raise StopIteration
 

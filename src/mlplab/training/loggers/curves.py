@@ -26,7 +26,6 @@ class EpochCurves(StackCallback):
     diverged.
 
     Args:
-        loggers: of each run.
         best: has compared the epoch's values already.
     """
 

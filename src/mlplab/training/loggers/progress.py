@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 from lightning.pytorch import Trainer
@@ -25,11 +25,7 @@ BAR_WIDTH = 40
 
 
 class EpochLines(StackCallback):
-    """Logs the values of the first epoch, the last, and about `MAX_LINES` in between.
-
-    Args:
-        log: for each run, a function that logs a line.
-    """
+    """Logs the values of the first epoch, the last, and about `MAX_LINES` in between; one `log` a run."""
 
     def __init__(self, log: Sequence[Callable[[str], None]]) -> None:
         self.log = log
@@ -38,7 +34,7 @@ class EpochLines(StackCallback):
         """Logs a line for each run in the chosen epochs."""
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
         if epoch in (1, epochs) or epoch % max(1, epochs // MAX_LINES) == 0:
-            main = "val/accuracy" if module.sizes.classes else "val/rmse"
+            main = "val/accuracy" if module.schema.classes else "val/rmse"
             values = _by_run(module, ("train/loss", "val/loss", main, module.monitor))
             epochs_of_run = module.epochs.view(-1, module.ensemble).max(1).values.tolist()
             for run, log in enumerate(self.log):
@@ -65,21 +61,20 @@ class TrainingProgress(StackCallback):
             ),
             TextColumn("{task.fields[values]}"),
             console=console,
+            disable=not console.is_terminal,
         )
         self.task = self.bar.add_task(title, start=False, epoch="1", values="")
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Shows the progress within a block."""
-        if not self.console.is_terminal:
-            with progress_lines(partial(print_line, self.console), lambda: self.line):
+        lines = progress_lines(partial(print_line, self.console), lambda: self.line)
+        with nullcontext() if self.console.is_terminal else lines:
+            try:
                 yield
-            return
-        try:
-            yield
-        finally:
-            self.bar.update(self.task, values=self.values)
-            self.bar.stop()
+            finally:
+                self.bar.update(self.task, values=self.values)
+                self.bar.stop()
 
     def show(self, text: str) -> None:
         """Shows what happens after training."""
@@ -88,10 +83,9 @@ class TrainingProgress(StackCallback):
 
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
         """Shows the bar."""
-        if self.console.is_terminal:
-            self.bar.update(self.task, total=module.sizes.epochs * module.sizes.steps)
-            self.bar.start_task(self.task)
-            self.bar.start()
+        self.bar.update(self.task, total=module.max_epochs * module.steps)
+        self.bar.start_task(self.task)
+        self.bar.start()
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Updates the progress, at most every `REFRESH_SECONDS`."""
@@ -112,9 +106,9 @@ class TrainingProgress(StackCallback):
         self._update(trainer, module)
 
     def _update(self, trainer: Trainer, module: StackModule) -> None:
-        epochs, step = module.sizes.epochs, trainer.global_step
-        epoch = f"{(step - 1) // module.sizes.steps + 1}/{epochs}"
-        done = step / (epochs * module.sizes.steps)
+        epochs, step = module.max_epochs, trainer.global_step
+        epoch = f"{(step - 1) // module.steps + 1}/{epochs}"
+        done = step / (epochs * module.steps)
         self.line = f"{self.title}epoch {epoch}  {done:.0%} of all steps  {self.values}".rstrip()
         self.bar.update(self.task, completed=step, epoch=epoch, values=self.values)
 

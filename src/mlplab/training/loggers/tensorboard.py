@@ -33,10 +33,7 @@ def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
 
     The HParams tab gets no description of the experiment, as torch's `add_hparams` writes it: without one,
     TensorBoard lists the hyperparameters in which runs differ first, and takes the last point of every curve
-    as a metric.
-
-    Args:
-        loggers: of a run; those that do not write for TensorBoard only get the hyperparameters.
+    as a metric. Other loggers only get the hyperparameters.
     """
     values = hyperparameters(run)
     for logger in loggers:
@@ -51,15 +48,9 @@ def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
 
 def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:
     """The values that change something about the network; lists and null as text."""
-    values = {
-        key: "null" if value is None else value
-        for key, value in flat(run.plain())
-        if not key.startswith(LEFT_OUT)
-    }
-    return {
-        key: value if isinstance(value, str | float | int) else str(value).replace(" ", "")
-        for key, value in values.items()
-    }
+    values = [(key, value) for key, value in flat(run.plain()) if not key.startswith(LEFT_OUT)]
+    texts = {key: "null" if value is None else str(value).replace(" ", "") for key, value in values}
+    return {key: value if isinstance(value, str | float | int) else texts[key] for key, value in values}
 
 
 def log_end(loggers: Sequence[Logger]) -> None:
