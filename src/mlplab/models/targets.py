@@ -55,9 +55,8 @@ class TargetScaling(nn.Module):
         values = z.double() * self.std + self.mean
         return elementwise(torch.exp, values) if self.log else values
 
-    def scored(self, z: Outputs) -> Prediction:
-        """What `RegressionMetrics` compares with targets."""
-        return self.inverse_transform(z)
+    scored = inverse_transform
+    """What `RegressionMetrics` compares with targets."""
 
 
 class ClassProbabilities(nn.Module):

@@ -88,21 +88,11 @@ def write_test_predictions(
     path: Path, schema: Schema, rows: Rows, y: Float64[np.ndarray, "row target"], predicted: Predicted
 ) -> None:
     """Writes a CSV file: the row in the table (counted from 1), the target, and the predictions."""
-    truth = (
-        [label_column(schema, y[:, 0].astype(np.int64))]
-        if schema.classes
-        else [pl.Series(values) for values in y.T]
-    )
+    truth = [label_column(schema, y[:, 0].astype(np.int64))] if schema.classes else [*y.T]
     number = f"data {ROW}" if ROW in schema.targets else ROW
-    frame = pl.DataFrame(
-        [
-            pl.Series(number, rows + 1),
-            *(each.alias(name) for name, each in zip(schema.targets, truth, strict=True)),
-            *prediction_columns(schema, predicted),
-        ]
-    )
+    columns = {number: rows + 1, **dict(zip(schema.targets, truth, strict=True))}
     with replacing(path, synced=False) as partial:
-        frame.write_csv(partial)
+        pl.DataFrame(columns).with_columns(prediction_columns(schema, predicted)).write_csv(partial)
 
 
 def weighted_mean(

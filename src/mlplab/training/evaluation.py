@@ -54,12 +54,6 @@ def outputs(network: Network, batches: Iterable[Batch]) -> Iterator[tuple[Output
         yield z, moved
 
 
-def predictions(network: Network, batches: Iterable[Batch]) -> Float64[Tensor, "member row output"]:
-    """The predictions of each member for its rows of all batches, and for their padding."""
-    transform = network.preprocessing.target_transform
-    return torch.cat([transform.inverse_transform(z) for z, _ in outputs(network, batches)], 1)
-
-
 class Evaluation(torch.nn.Module):
     """Loss and metrics over batches, on predictions in the targets' own units or probabilities of classes.
 

@@ -101,7 +101,6 @@ def build_trainer(run: config.ResolvedConfig, steps: int, loggers: Sequence[Logg
         logger=list(loggers) if added else False,
         default_root_dir=folder,
         num_sanity_val_steps=0,
-        use_distributed_sampler=False,
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=False,

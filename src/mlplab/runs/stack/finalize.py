@@ -91,7 +91,7 @@ def finalize(
         for path in (run.files.best, run.files.last):
             checkpoint.remove_older(path)
         if scored:
-            scored.write_predictions(run.folder)
+            scored.write_predictions()
         log_end(run.loggers)
     close_loggers(run.loggers, success=ended)
     return run.files.write_metrics(status, metrics | {"seconds": seconds}, reason)

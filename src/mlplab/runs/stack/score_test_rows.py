@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mlplab.config import ResolvedConfig
-from mlplab.data.cache import DataCache, RunData
+from mlplab.data.cache import DataCache
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, RunFolder, finite
 from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
-from mlplab.runs.run import member_configs
+from mlplab.runs.run import Run, member_configs
 from mlplab.runs.scores import score_networks, table_scores
 from mlplab.runs.stack.build import Stack, build_stack
 from mlplab.runs.stack.checkpoints import REMEDY
@@ -30,17 +29,16 @@ class ScoredTestRows:
         predicted: the mean prediction, if the run is an ensemble or is to write its predictions.
     """
 
-    config: ResolvedConfig
-    data: RunData
+    run: Run
     values: Values
     predicted: Predicted | None
 
     def metrics(self) -> Metrics:
         """The scores of the network; of an ensemble, those of its mean prediction and of its networks."""
-        if not self.data.bagged:
+        if not self.run.data.bagged:
             return finite({f"test/{name}": value.item() for name, value in self.values.items()})
         assert self.predicted is not None
-        together = table_scores(self.data.table, self.data.split.test, self.predicted)
+        together = table_scores(self.run.data.table, self.run.data.split.test, self.predicted)
         metrics = {f"test/{name}": value for name, value in together.items()}
         for name, value in self.values.items():
             metrics[f"members/test/{name}"] = value.double().mean().item()
@@ -50,22 +48,20 @@ class ScoredTestRows:
 
     def baseline_metrics(self) -> Metrics:
         """The scores of the run's baselines."""
-        fitted = fit_baselines(self.data, self.config).test_scores(self.data)
+        fitted = fit_baselines(self.run.data, self.run.config).test_scores(self.run.data)
         return finite(
             {f"{key}/test/{name}": value for key, scores in fitted.items() for name, value in scores.items()}
         )
 
-    def write_predictions(self, folder: Path) -> None:
+    def write_predictions(self) -> None:
         """Writes test_predictions.csv to the run's folder, if the run is to have it."""
-        if self.config.test_predictions and self.predicted is not None:
-            table, rows = self.data.table, self.data.split.test
-            path = folder / TEST_PREDICTIONS
+        if self.run.config.test_predictions and self.predicted is not None:
+            table, rows = self.run.data.table, self.run.data.split.test
+            path = self.run.folder / TEST_PREDICTIONS
             write_test_predictions(path, table.schema, rows, table.y[rows], self.predicted)
 
 
-def score_test_rows(
-    stack: Stack, runs: Sequence[tuple[ResolvedConfig, RunData, Sequence[int]]]
-) -> list[ScoredTestRows]:
+def score_test_rows(stack: Stack, runs: Sequence[tuple[Run, Sequence[int]]]) -> list[ScoredTestRows]:
     """Scores the networks of a stack on the test rows of runs with these members."""
     module = stack.module
     keep = module.ensemble > 1 or any(member.test_predictions for member in stack.configs)
@@ -78,13 +74,13 @@ def score_test_rows(
         keep=keep,
     )
     scored = []
-    for config, data, members in runs:
+    for run, members in runs:
         mean = None
-        if predicted is not None and (data.bagged or config.test_predictions):
+        if predicted is not None and (run.data.bagged or run.config.test_predictions):
             weights = np.full(len(members), 1 / len(members))
-            mean = weighted_mean(predicted[members, : len(data.split.test)], weights)
+            mean = weighted_mean(predicted[members, : len(run.data.split.test)], weights)
         of_members = {name: value[members].cpu() for name, value in values.items()}
-        scored.append(ScoredTestRows(config, data, of_members, mean))
+        scored.append(ScoredTestRows(run, of_members, mean))
     return scored
 
 
@@ -102,18 +98,15 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
     if has_test_scores(metrics):
         return metrics
     trained, files = TrainedRun(folder), RunFolder(folder)
-    config, members = trained.config, range(len(trained.members))
-    data, configs = cache.data(config), member_configs(config)
-    data.check_unchanged(trained.table, REMEDY, order=False)
-    with files.lock.held(), cpu_settings_for_training(config.threads):
-        stack = build_stack(
-            [configs[number] for number in trained.members],
-            [data.members[number] for number in trained.members],
-            initialize=False,
-        )
+    run, numbers = Run(trained.config, folder), trained.members
+    run.data, configs = cache.data(run.config), member_configs(run.config)
+    run.data.check_unchanged(trained.table, REMEDY, order=False)
+    with files.lock.held(), cpu_settings_for_training(run.config.threads):
+        data = [run.data.members[number] for number in numbers]
+        stack = build_stack([configs[number] for number in numbers], data, initialize=False)
         trained.load_into(stack.module.network, trained.state)
-        [scored] = score_test_rows(stack, [(config, data, members)])
+        [scored] = score_test_rows(stack, [(run, range(len(numbers)))])
         metrics |= scored.metrics() | scored.baseline_metrics()
-        scored.write_predictions(folder)
+        scored.write_predictions()
         seconds = {"seconds": metrics.pop("seconds")}  # the last, as in other runs
         return files.write_metrics("done", metrics | seconds)

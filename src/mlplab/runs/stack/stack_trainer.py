@@ -5,6 +5,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+import torch
 from jaxtyping import Float64
 
 from mlplab.config.metrics import sign_of
@@ -24,7 +25,7 @@ from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
 from mlplab.training.callbacks.periodic_checkpoint import PeriodicCheckpoint
 from mlplab.training.callbacks.pruning import Pruning
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
-from mlplab.training.evaluation import predictions
+from mlplab.training.evaluation import outputs
 from mlplab.training.loggers.curves import EpochCurves, StepCurves
 from mlplab.training.loggers.files import flush_loggers
 from mlplab.training.loggers.progress import EpochLines
@@ -219,12 +220,11 @@ class StackTrainer:
                 transform.temperature[self.members(run)] = temperature.to(transform.temperature)
             self.best.network = module.network.state_dict()
         if module.ensemble > 1:
-            self._held_out = predictions(module.network, datamodule.val_dataloader()).cpu().numpy()
+            scaled = [z for z, _ in outputs(module.network, datamodule.val_dataloader())]
+            self._held_out = transform.inverse_transform(torch.cat(scaled, 1)).cpu().numpy()
 
     def score_test_rows(self, runs: Sequence[int]) -> dict[int, ScoredTestRows]:
         """Scores the best weights of some runs on their test rows, after `calibrate`."""
         self.stack.module.network.to(self.trainer.strategy.root_device)
-        of_runs = [
-            (self.runs[run].config, self.runs[run].data, self.members_not_diverged(run)) for run in runs
-        ]
+        of_runs = [(self.runs[run], self.members_not_diverged(run)) for run in runs]
         return dict(zip(runs, score_test_rows(self.stack, of_runs), strict=True))
