@@ -10,7 +10,7 @@ import pytest
 from searches import change
 from support import Ended, write_config
 
-from mlplab.commands.results import PARTS, Results, read_runs, results_by_table, results_of_table
+from mlplab.commands.results import STATISTIC_SUFFIXES, Results, read_runs, results_by_table, results_of_table
 from mlplab.errors import UserError
 from mlplab.runs.compare.labels import in_brief, short_keys
 from mlplab.runs.compare.select_runs import select_runs
@@ -29,7 +29,7 @@ def keys(found: Results, key: str = "optimizer.lr") -> list[str]:
 
 
 def scores(found: Results, row: int, metric: str = "test/rmse") -> list[float]:
-    return [found.frame[metric + part][row] for part in PARTS]
+    return [found.frame[metric + part][row] for part in STATISTIC_SUFFIXES]
 
 
 def write(

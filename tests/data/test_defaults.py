@@ -12,7 +12,7 @@ from mlplab import config as sections
 from mlplab.config.dotted_keys import flat
 from mlplab.data import defaults
 from mlplab.data.defaults import (
-    ENSEMBLE,
+    ENSEMBLE_SIZE,
     FEW_NUMBERS,
     FEW_ROWS,
     FEW_ROWS_DROPOUT,
@@ -87,7 +87,7 @@ def test_each_size_has_its_numbers_and_larger_tables_larger_batches_and_fewer_ep
 
 
 def test_networks_of_many_rows_are_wider() -> None:
-    for target, task in ((NUMBERS, defaults.REGRESSION), (WORDS, defaults.CLASSIFICATION)):
+    for target, task in ((NUMBERS, defaults.REGRESSION_DEFAULTS), (WORDS, defaults.CLASSIFICATION_DEFAULTS)):
         for more, width in ((0, defaults.NARROW), (1, defaults.WIDTH)):
             assert mlp(resolved(of=table(target), train=task.narrow_rows + more)).hidden == [width] * 3
 
@@ -132,7 +132,7 @@ def test_runs_alone_with_few_rows_are_ensembles() -> None:
         run, of = config(*BY_FILE, *overrides), table(NUMBERS, rows=1000)
         return resolve_auto(run, of, split(train), alone=alone).ensemble
 
-    assert members() == members(train=FEW_ROWS - 1) == ENSEMBLE
+    assert members() == members(train=FEW_ROWS - 1) == ENSEMBLE_SIZE
     assert members(train=FEW_ROWS) == members(alone=False) == 1
     assert members("init_from=run") == 1
     assert members("ensemble=3", train=FEW_ROWS) == members("ensemble=3", alone=False) == 3

@@ -58,7 +58,7 @@ def network_of(schema: Schema) -> Network:
     """One of random weights that takes such columns."""
     preprocessing = Preprocessing(
         MODEL.preprocessing,
-        FeatureLayout(schema.categories, schema.missing),
+        FeatureLayout(schema.category_counts, schema.missing),
         len(schema.targets),
         [0],
         torch.float32,

@@ -87,7 +87,7 @@ def test_few_texts_in_many_rows_are_categories(words: str) -> None:
 def test_codes_are_positions_in_the_sorted_categories() -> None:
     made = table(["red", "blue", None, " green", "red"])
     assert made.schema.inputs[0].categories == ("blue", "green", "red")
-    assert made.schema.categories == (3, 0)
+    assert made.schema.category_counts == (3, 0)
     assert made.schema.missing == (True, False)
     np.testing.assert_array_equal(made.x[:5, 0], [2, 0, np.nan, 1, 2])
 
@@ -182,7 +182,7 @@ def test_a_schema_survives_json() -> None:
     schema = table_of(frame, targets, weight="w", na_values=("?",), drop_missing_targets=True).schema
     assert survives_json(schema)
     assert (schema.names, schema.targets, schema.weight) == (["cat", "bool", "date"], ("y", "z"), "w")
-    assert len(schema.categories) == len(schema.missing) == len(schema.offsets) == 9
+    assert len(schema.category_counts) == len(schema.missing) == len(schema.offsets) == 9
 
 
 @pytest.mark.parametrize(

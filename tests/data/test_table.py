@@ -75,7 +75,7 @@ def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
         table = table_of(tmp_path / name, weight="w")
         np.testing.assert_array_equal(table.x, frame.x, name)
         assert table.fingerprint == frame.fingerprint, name
-        assert table.schema.categories == frame.schema.categories
+        assert table.schema.category_counts == frame.schema.category_counts
     assert frame.schema.names == FRAME.columns[:-2]
     assert frame.weight is not None
     assert frame.weight.tolist() == FRAME["w"].to_list()

@@ -39,7 +39,7 @@ def random_network(source: random.Random) -> tuple[MLP, int]:
         norm=source.choice(["none", "none", "layer"]),
         residual=source.random() < 0.4,
         seeds=list(range(members)),
-        numbers=source.choice([0, 1, features]),
+        numeric_features=source.choice([0, 1, features]),
         periodic_features=source.choice([0, 1, 3]),
     )
     with torch.no_grad():

@@ -65,7 +65,7 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "mlp without hidden layers": lambda members: mlp(members, hidden=[]),
     "mlp with relu and dropout": lambda members: mlp(members, activation="relu"),
     "mlp with layer norm": lambda members: mlp(members, norm="layer", hidden=[8, 8], residual=True),
-    "mlp with periodic features": lambda members: mlp(members, numbers=5, periodic_features=3),
+    "mlp with periodic features": lambda members: mlp(members, numeric_features=5, periodic_features=3),
     "mlp of widths 1": lambda members: mlp(members, hidden=[1, 1, 4], residual=True),
 }
 
@@ -148,8 +148,8 @@ def test_periodic_features_are_cosines_of_the_numeric_columns() -> None:
             turns = x[..., number] * layer.weight[:, number, count, None] + layer.bias[:, number, count, None]
             expected.append((2 / 3) ** 0.5 * torch.cos(2 * torch.pi * turns).unsqueeze(2))
     torch.testing.assert_close(layer(x), torch.cat(expected, 2))
-    assert mlp([0], 3, numbers=2, periodic_features=3).hidden[0].linear.weight.shape == (1, 3 + 6, 8)
-    for without in ({"periodic_features": 3}, {"numbers": 2}):
+    assert mlp([0], 3, numeric_features=2, periodic_features=3).hidden[0].linear.weight.shape == (1, 3 + 6, 8)
+    for without in ({"periodic_features": 3}, {"numeric_features": 2}):
         assert mlp([0], **without).periodic is None  # type: ignore[arg-type]
 
 

@@ -83,7 +83,7 @@ def rows(members: int = 2, count: int = 37) -> Tensor:
         torch.randint(size, (members, count), generator=source).float()
         if size
         else 3 * torch.randn(members, count, generator=source)
-        for size in LAYOUT.categories
+        for size in LAYOUT.category_counts
     ]
     x = torch.stack(columns, 2)
     x[..., :2][torch.rand(members, count, 2, generator=source) < 0.3] = NAN

@@ -29,7 +29,7 @@ def changed(data: RunData) -> RunData:
     table = data.table
     x, y = table.x.copy(), table.y.copy()
     rows = np.setdiff1d(np.arange(len(x)), data.split.train)
-    x[rows], y[rows] = np.where(np.array(table.schema.categories) > 0, 0, 1e9), 1e9
+    x[rows], y[rows] = np.where(np.array(table.schema.category_counts) > 0, 0, 1e9), 1e9
     if table.schema.classes:
         y[rows] = 0
     return replace(data, table=replace(table, x=x, y=y))

@@ -37,21 +37,21 @@ class EvaluationRows:
 
     Attributes:
         source: what they are, in words.
-        numbers: their numbers in the table or file.
+        row_numbers: their numbers in the table or file.
         x: features by the schema.
         y: targets in their own units, or numbers of classes.
     """
 
     source: str
     schema: Schema
-    numbers: Rows
+    row_numbers: Rows
     x: Float[np.ndarray, "row feature"]
     y: Float64[np.ndarray, "row target"]
     weight: Float64[np.ndarray, " row"] | None
 
     def has_same_rows(self, other: "EvaluationRows") -> bool:
         """Whether the same rows are evaluated."""
-        return np.array_equal(self.numbers, other.numbers) and np.array_equal(self.y, other.y)
+        return np.array_equal(self.row_numbers, other.row_numbers) and np.array_equal(self.y, other.y)
 
     def scores(self, predicted: Float64[np.ndarray, "row output"]) -> Scores:
         """The scores of predictions: targets, or probabilities of classes."""
@@ -104,10 +104,10 @@ def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[Evalu
             if not len(rows := np.flatnonzero(is_usable)):
                 what = "has no row with a target" + (" and a weight above 0" if schema.weight else "")
                 raise UserError(Fault(what, path, remedy="give it such rows"))
-            seen = _seen_rows(ensemble.runs, x, y, rows)
-            rows = _without_seen_rows(rows, seen, path, include=include)
+            was_seen = _were_seen(ensemble.runs, x, y, rows)
+            rows = _without_seen_rows(rows, was_seen, path, include=include)
     weight = None if weight is None else weight[rows]
-    return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), include and bool(seen.any())
+    return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), include and bool(was_seen.any())
 
 
 def _read(source: Source) -> pl.DataFrame:
@@ -165,7 +165,7 @@ def _targets_and_weight(
     return np.column_stack(columns[:targets]), columns[-1] if weights else None
 
 
-def _seen_rows(
+def _were_seen(
     runs: Sequence[TrainedRun],
     x: Float[np.ndarray, "row feature"],
     y: Float64[np.ndarray, "row target"],
@@ -177,9 +177,11 @@ def _seen_rows(
     return np.any(recognised, axis=0)
 
 
-def _without_seen_rows(rows: Rows, seen: Bool[np.ndarray, " evaluated"], path: str, *, include: bool) -> Rows:
+def _without_seen_rows(
+    rows: Rows, was_seen: Bool[np.ndarray, " evaluated"], path: str, *, include: bool
+) -> Rows:
     """The rows that are evaluated; logs how many were in training or validation."""
-    count, total = int(seen.sum()), len(rows)
+    count, total = int(was_seen.sum()), len(rows)
     some = f"{path}: {count:,} of {total:,} rows were in training or validation"
     if count and include:
         log.warning("%s: these scores are not test scores", some)
@@ -189,5 +191,5 @@ def _without_seen_rows(rows: Rows, seen: Bool[np.ndarray, " evaluated"], path: s
         raise UserError(Fault(what, path, remedy=remedy))
     elif count:
         log.warning("%s and are left out (training_rows=include keeps them)", some)
-        return rows[~seen]
+        return rows[~was_seen]
     return rows

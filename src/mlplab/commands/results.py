@@ -28,7 +28,7 @@ MOST_TRIALS = 20
 MOST_NAMES = 2
 """Runs of a row that are named."""
 
-PARTS = ("", " SD", " SE")
+STATISTIC_SUFFIXES = ("", " SD", " SE")
 """Ends of the names of a metric's columns: mean, standard deviation and standard error."""
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,8 @@ class Results:
         by: the columns that name a row: keys of the configuration, and `run`.
         metrics: as in `compared_metrics`.
         frame: a row for each configuration. After the columns of `by`: the number of finished `runs`, what
-            the scores are averaged `over`, how many runs are `not done`, and `PARTS` of each metric.
+            the scores are averaged `over`, how many runs are `not done`, and each metric with
+            `STATISTIC_SUFFIXES`.
         notes: lines below a table.
     """
 
@@ -146,7 +147,10 @@ def results_of_table(
     ]
     columns = keys if by is not None else [RUN, *keys]
     schema = {**dict.fromkeys(columns, pl.String()), "runs": pl.Int64(), "over": pl.String()}
-    schema |= {"not done": pl.String(), **{name + part: pl.Float64() for name in metrics for part in PARTS}}
+    schema |= {
+        "not done": pl.String(),
+        **{name + part: pl.Float64() for name in metrics for part in STATISTIC_SUFFIXES},
+    }
     frame = pl.DataFrame(rows, schema).fill_nan(None)
     if sort in keys:
         frame = frame.sort(pl.col(sort).cast(pl.Float64, strict=False), sort, nulls_last=True)
@@ -186,7 +190,7 @@ def scores_of(runs: Sequence[RunResult], metrics: Sequence[str], prefix: str = "
     return {
         name + part: value
         for name in metrics
-        for part, value in zip(PARTS, score(runs, prefix + name), strict=True)
+        for part, value in zip(STATISTIC_SUFFIXES, score(runs, prefix + name), strict=True)
     }
 
 

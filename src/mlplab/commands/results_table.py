@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mlplab.commands.render import format_mean
-from mlplab.commands.results import PARTS, Results
+from mlplab.commands.results import STATISTIC_SUFFIXES, Results
 from mlplab.runs.compare.labels import in_brief, short_keys
 from mlplab.runs.compare.run_result import RUN
 
@@ -119,6 +119,9 @@ def _over(row: Row) -> str:
 
 
 def _scores(rows: Sequence[Row], metric: str, *, with_se: bool) -> _Column:
-    cells = [format_mean([row[metric + part] for part in PARTS], metric, with_se=with_se) for row in rows]
+    cells = [
+        format_mean([row[metric + part] for part in STATISTIC_SUFFIXES], metric, with_se=with_se)
+        for row in rows
+    ]
     has_sd = any("±" in cell for cell in cells)
     return _Column(f"{metric}\n± SD{' (SE)' * with_se}" if has_sd else metric, cells)

@@ -56,7 +56,7 @@ class Defaults(NamedTuple):
     narrow_rows: int
 
 
-REGRESSION = Defaults(
+REGRESSION_DEFAULTS = Defaults(
     config.SimpleLoss(name="mse"),
     "val/mae",
     lr=0.005,
@@ -65,7 +65,7 @@ REGRESSION = Defaults(
     periodic_features=8,
     narrow_rows=24_000,
 )
-CLASSIFICATION = Defaults(
+CLASSIFICATION_DEFAULTS = Defaults(
     config.CrossEntropyLoss(name="cross_entropy", label_smoothing=0.03),
     "val/log_loss",
     lr=0.003,
@@ -75,7 +75,7 @@ CLASSIFICATION = Defaults(
     narrow_rows=1_500,
 )
 
-ENSEMBLE = 8
+ENSEMBLE_SIZE = 8
 """Networks of a run alone with fewer training rows than `FEW_ROWS`, for which they take only seconds."""
 
 FEW_ROWS = 420
@@ -92,20 +92,20 @@ def resolve_auto(
     if members == "auto":
         is_small = typical_train_rows(run.data.split, table, split) < FEW_ROWS
         is_custom = isinstance(run.model, config.CustomModel) or bool(run.callbacks.added)
-        members = ENSEMBLE if alone and is_small and not is_custom and run.init_from is None else 1
+        members = ENSEMBLE_SIZE if alone and is_small and not is_custom and run.init_from is None else 1
     rows = typical_train_rows(run.data.split, table, split, members)
     size = next(size for size in SIZES_BY_ROWS if rows <= size.rows)
-    task = CLASSIFICATION if table.schema.classes else REGRESSION
+    defaults = CLASSIFICATION_DEFAULTS if table.schema.classes else REGRESSION_DEFAULTS
     return config.parse_resolved(
         {
             **dict(run),
             "ensemble": members,
-            "monitor": task.monitor if run.monitor == "auto" else run.monitor,
-            "loss": task.loss if run.loss.name == "auto" else run.loss,
+            "monitor": defaults.monitor if run.monitor == "auto" else run.monitor,
+            "loss": defaults.loss if run.loss.name == "auto" else run.loss,
             "data": _filled(run.data, batch_size=size.batch_size),
             "trainer": _filled(run.trainer, max_epochs=size.max_epochs),
-            "model": _model(run.model, table, task, rows),
-            "optimizer": _filled(run.optimizer, lr=task.lr, weight_decay=task.weight_decay),
+            "model": _model(run.model, table, defaults, rows),
+            "optimizer": _filled(run.optimizer, lr=defaults.lr, weight_decay=defaults.weight_decay),
         }
     )
 
@@ -130,16 +130,16 @@ def typical_train_rows(section: config.Split, table: Table, split: Split, member
     return round(len(table.rows) * train)
 
 
-def _model(model: config.Model, table: Table, task: Defaults, rows: int) -> object:
+def _model(model: config.Model, table: Table, defaults: Defaults, rows: int) -> object:
     if not isinstance(model, config.Mlp):
         return model
-    numbers = table.schema.categories.count(0)
+    numeric_features = table.schema.category_counts.count(0)
     is_small = table.schema.classes and rows < FEW_ROWS
     return _filled(
         model,
-        hidden=[NARROW if rows <= task.narrow_rows else WIDTH] * LAYERS,
-        dropout=FEW_ROWS_DROPOUT if is_small else task.dropout,
-        periodic_features=task.periodic_features if numbers <= FEW_NUMBERS else 0,
+        hidden=[NARROW if rows <= defaults.narrow_rows else WIDTH] * LAYERS,
+        dropout=FEW_ROWS_DROPOUT if is_small else defaults.dropout,
+        periodic_features=defaults.periodic_features if numeric_features <= FEW_NUMBERS else 0,
     )
 
 

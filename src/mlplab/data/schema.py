@@ -126,7 +126,7 @@ class Schema:
         return [column.name for column in self.inputs]
 
     @property
-    def categories(self) -> tuple[int, ...]:
+    def category_counts(self) -> tuple[int, ...]:
         """The number of categories of each feature; 0 for a number."""
         return tuple(len(column.categories) for column in self._by_feature())
 

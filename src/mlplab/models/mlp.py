@@ -33,7 +33,7 @@ class MLP(BackpropagationModule):
         norm: normalisation between a linear layer and its activation.
         residual: whether to add a hidden layer's input to its output if both have the same width; never for
             the first layer.
-        numbers: how many of the input's columns are numeric; they come first.
+        numeric_features: how many of the input's columns are numeric; they come first.
         periodic_features: number of periodic features of each of them.
     """
 
@@ -48,13 +48,13 @@ class MLP(BackpropagationModule):
         dropout: Sequence[float] = (),
         norm: Literal["none", "layer"] = "none",
         residual: bool = False,
-        numbers: int = 0,
+        numeric_features: int = 0,
         periodic_features: int = 0,
     ) -> None:
         super().__init__()
         self.periodic, widths = None, [in_features, *hidden]
-        if numbers and periodic_features:
-            self.periodic = PeriodicFeatures(numbers, periodic_features, seeds)
+        if numeric_features and periodic_features:
+            self.periodic = PeriodicFeatures(numeric_features, periodic_features, seeds)
             widths[0] += self.periodic.features
         self.hidden = nn.ModuleList(
             HiddenLayer(

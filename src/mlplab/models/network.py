@@ -13,7 +13,7 @@ from mlplab.models.mlp import MLP
 from mlplab.models.preprocessing import Preprocessing
 from mlplab.random_streams import SkipInit
 
-MEMBER_DIMENSIONS = 3
+TENSOR_DIMENSIONS = 3
 """Dimensions of every parameter and buffer of a network: member, row, column."""
 
 
@@ -43,7 +43,7 @@ class Network(nn.Module):
 
 
 def build_network(
-    models: Sequence[config.ResolvedModel],
+    sections: Sequence[config.ResolvedModel],
     seeds: Sequence[int],
     preprocessing: Preprocessing,
     *,
@@ -57,7 +57,7 @@ def build_network(
     Raises:
         UserError: if a custom network class cannot be found, or its tensors have no member axis.
     """
-    model, widths = models[0], (preprocessing.width, preprocessing.target_transform.outputs)
+    model, widths = sections[0], (preprocessing.width, preprocessing.target_transform.outputs)
     body: nn.Module
     with nullcontext() if initialize else SkipInit():
         if isinstance(model, config.Linear):
@@ -67,18 +67,18 @@ def build_network(
                 *widths,
                 hidden=model.hidden,
                 activation=model.activation,
-                dropout=[section.dropout for section in models],  # type: ignore[union-attr]
+                dropout=[section.dropout for section in sections],  # type: ignore[union-attr]
                 norm=model.norm,
                 residual=model.residual,
                 seeds=seeds,
-                numbers=len(preprocessing.numeric),
+                numeric_features=len(preprocessing.numeric),
                 periodic_features=model.periodic_features,
             )
     if isinstance(model, config.CustomModel):  # which may need what its class initializes
         body = instantiate(model.class_path, nn.Module, *widths, seeds=seeds, **model.arguments)
     body = body.to(preprocessing.impute_value.dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
-        if tensor.dim() != MEMBER_DIMENSIONS or tensor.shape[0] != len(seeds):
+        if tensor.dim() != TENSOR_DIMENSIONS or tensor.shape[0] != len(seeds):
             what, expected = f"its tensor {name} has the shape {tuple(tensor.shape)}", "[member, row, column]"
             remedy = "build it from layers with a member axis, such as those of mlplab.models"
             raise UserError(Fault(what, type(body).__name__, expected=expected, remedy=remedy))

@@ -19,17 +19,17 @@ class FeatureLayout:
     """The input columns, in the table's order.
 
     Args:
-        categories: number of categories of each column, coded from 0; 0 for numeric columns.
+        category_counts: number of categories of each column, coded from 0; 0 for numeric columns.
         missing: whether each column had missing values anywhere in the table.
     """
 
-    categories: tuple[int, ...]
+    category_counts: tuple[int, ...]
     missing: tuple[bool, ...]
 
     @property
     def numeric(self) -> list[int]:
         """Indices of the numeric columns."""
-        return [index for index, size in enumerate(self.categories) if size == 0]
+        return [index for index, size in enumerate(self.category_counts) if size == 0]
 
     @property
     def indicators(self) -> list[int]:
@@ -38,13 +38,15 @@ class FeatureLayout:
 
     def categorical(self, section: config.Preprocessing) -> tuple[list[int], list[int]]:
         """Indices of the columns with few categories, which are one-hot encoded, and of the embedded ones."""
-        sizes, most = list(enumerate(self.categories)), section.one_hot_max_categories
+        sizes, most = list(enumerate(self.category_counts)), section.one_hot_max_categories
         return [i for i, size in sizes if 0 < size <= most], [i for i, size in sizes if size > most]
 
     def width(self, section: config.Preprocessing) -> int:
         """Number of columns after preprocessing."""
         one_hot, embedded = self.categorical(section)
-        encoded = sum(self.categories[index] for index in one_hot) + section.embedding_dim * len(embedded)
+        encoded = sum(self.category_counts[index] for index in one_hot) + section.embedding_dim * len(
+            embedded
+        )
         return len(self.numeric) + len(self.indicators) + encoded
 
 
@@ -83,9 +85,9 @@ class CategoryEncoder(nn.Module):
         super().__init__()
         one_hot, embedded = layout.categorical(section)
         columns = [*one_hot, *embedded]
-        sizes = torch.tensor([layout.categories[index] for index in columns])
+        sizes = torch.tensor([layout.category_counts[index] for index in columns])
         offsets = sizes.cumsum(0) - sizes
-        present_by_column = torch.split(present, list(layout.categories), 2)
+        present_by_column = torch.split(present, list(layout.category_counts), 2)
         present = torch.cat([present_by_column[index] for index in columns], 2)
         mode = (mode[..., columns].long() + offsets).repeat_interleave(sizes, 2)
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
@@ -155,8 +157,8 @@ class Preprocessing(nn.Module):
         super().__init__()
         skip_init = SkipInit() if statistics is None else nullcontext()
         if statistics is None:
-            row = torch.zeros(len(seeds), 1, len(layout.categories), dtype=torch.float64)
-            present = torch.ones(len(seeds), 1, sum(layout.categories), dtype=torch.bool)
+            row = torch.zeros(len(seeds), 1, len(layout.category_counts), dtype=torch.float64)
+            present = torch.ones(len(seeds), 1, sum(layout.category_counts), dtype=torch.bool)
             statistics = dict.fromkeys((*STATISTICS, "mode"), row) | {"present": present}
             statistics |= dict.fromkeys(("y_mean", "y_std"), row.new_zeros(len(seeds), 1, targets))
         self.width, self.has_missing = layout.width(section), any(layout.missing)
@@ -166,12 +168,12 @@ class Preprocessing(nn.Module):
         of_numbers = {name: statistics[name][..., self.numeric] for name in STATISTICS if name in statistics}
         self.scaling = SCALINGS[section.name](of_numbers, dtype)
         self.category_encoder = None
-        if any(layout.categories):
+        if any(layout.category_counts):
             with skip_init:
                 self.category_encoder = CategoryEncoder(
                     section, layout, statistics["present"], statistics["mode"], seeds, dtype
                 )
-        is_numeric = torch.tensor(layout.categories) == 0
+        is_numeric = torch.tensor(layout.category_counts) == 0
         impute_value = torch.where(is_numeric, statistics["median"], statistics["mode"])
         self.register_buffer("impute_value", impute_value.to(dtype))
         self.target_transform: TargetTransform = (

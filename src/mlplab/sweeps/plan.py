@@ -112,7 +112,9 @@ def _cut(runs: Sequence[Run], count: int) -> list[Sequence[Run]]:
 def _stack_key(run: Run, cache: DataCache) -> str:
     """What runs must have in common to share a stack."""
     section, data = run.config, cache.data(run.config)
-    per_member = PER_MEMBER | ({"model": {"dropout"}} if isinstance(section.model, config.Mlp) else {})
+    per_member = dict(PER_MEMBER)
+    if isinstance(section.model, config.CustomModel):
+        del per_member["model"]  # its arguments are those of one class
     batch, steps = batches(section, data)
     if not supports_padding(section.model):  # with padding, all have the same short batch
         steps = max(len(member.split.train) for member in data.members)

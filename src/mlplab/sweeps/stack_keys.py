@@ -6,6 +6,7 @@ PER_MEMBER: dict[str, Any] = {
     "name": True,
     "seed": True,
     "data": {"split"},
+    "model": {"dropout"},
     "loss": {"delta", "label_smoothing"},
     "optimizer": {"lr", "betas", "eps", "weight_decay", "momentum"},
     "scheduler": True,
@@ -22,4 +23,4 @@ def may_differ(key: str) -> bool:
     """Whether the members of a stack may differ in a key, or in all keys of a group."""
     section, _, rest = key.replace("/", ".").partition(".")
     keys = PER_MEMBER.get(section, set())
-    return keys is True or rest.partition(".")[0] in keys or key == "model.dropout"
+    return keys is True or rest.partition(".")[0] in keys

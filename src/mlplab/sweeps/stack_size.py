@@ -36,7 +36,7 @@ class StackSize:
 
     def __init__(self, run: config.ResolvedConfig, data: RunData) -> None:
         schema, itemsize = data.table.schema, run.trainer.precision // 8
-        layout = FeatureLayout(schema.categories, schema.missing)
+        layout = FeatureLayout(schema.category_counts, schema.missing)
         inputs = layout.width(run.model.preprocessing)
         hidden: Sequence[int] = CUSTOM_WIDTHS
         if isinstance(run.model, config.ResolvedMlp):

@@ -7,7 +7,7 @@ from support import table_of
 
 from mlplab.data.cache import RunData
 from mlplab.data.leaks import row_keys
-from mlplab.data.leaks.row_keys import DIGITS, RowKeys, Values
+from mlplab.data.leaks.row_keys import DIGITS, RowHasher, Values
 from mlplab.data.splits.split import Split
 
 ROWS = 3000
@@ -53,7 +53,7 @@ def test_recognition_depends_on_neither_order_nor_blocks(
     x = source.standard_cauchy(size=(ROWS, 5))
     x[source.random(x.shape) < 0.1] = np.nan
     values = Values(x, source.normal(size=(ROWS, 1)), [0.0, 1e9, 0.0, 0.0, -3.0])
-    keys = RowKeys.of(values, [False] * 5, digits)
+    keys = RowHasher.of(values, [False] * 5, digits)
     rows = np.arange(ROWS)
     known = np.sort(keys.keys(values, rows))
     monkeypatch.setattr(row_keys, "BLOCK", 7)

@@ -60,7 +60,7 @@ class Values:
 
 
 @dataclass(frozen=True)
-class RowKeys:
+class RowHasher:
     """Computes a key of each row, of its features and targets.
 
     Columns of up to 6 digits (codes and counts, too), dates, and which values are missing are compared
@@ -83,7 +83,7 @@ class RowKeys:
     projection: Float64[np.ndarray, "column projection"]
 
     @classmethod
-    def of(cls, values: Values, dates: Sequence[bool], digits: int) -> "RowKeys":
+    def of(cls, values: Values, dates: Sequence[bool], digits: int) -> "RowHasher":
         """Keys for a table, by the scales of its columns.
 
         Args:

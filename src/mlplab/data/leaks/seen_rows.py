@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from mlplab.data.leaks.row_keys import DIGITS, RowKeys, Values
+from mlplab.data.leaks.row_keys import DIGITS, RowHasher, Values
 from mlplab.data.splits.split import Rows, Split, sample_rows
 from mlplab.data.table import Table
 
@@ -24,23 +24,23 @@ MAX_FALSE = 1e-3
 class SeenRows:
     """The rows in training or validation of a run, as sorted keys."""
 
-    row_keys: RowKeys
+    hasher: RowHasher
     keys: Int64[np.ndarray, " _"]
 
     @classmethod
     def of(cls, table: Table, split: Split, digits: int) -> "SeenRows":
         """The rows of train and val, by so many digits."""
-        row_keys, keys = table.row_keys(digits)
-        return cls(row_keys, np.unique(keys[np.concatenate([split.train, split.val])]))
+        hasher, keys = table.row_keys(digits)
+        return cls(hasher, np.unique(keys[np.concatenate([split.train, split.val])]))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> "SeenRows":
         """The inverse of `arrays`."""
-        return cls(RowKeys(*(arrays[field.name] for field in fields(RowKeys))), arrays["keys"])
+        return cls(RowHasher(*(arrays[field.name] for field in fields(RowHasher))), arrays["keys"])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Converts this to arrays, for a checkpoint."""
-        return {**vars(self.row_keys), "keys": self.keys}
+        return {**vars(self.hasher), "keys": self.keys}
 
     @cached_property
     def digest(self) -> bytes:
@@ -49,7 +49,7 @@ class SeenRows:
 
     def recognised(self, values: Values, rows: Rows) -> Bool[np.ndarray, " some"]:
         """Which rows of a table were in training or validation."""
-        return self.row_keys.recognised(values, rows, self.keys)
+        return self.hasher.recognised(values, rows, self.keys)
 
 
 def seen_rows(table: Table, split: Split) -> SeenRows:
@@ -57,7 +57,7 @@ def seen_rows(table: Table, split: Split) -> SeenRows:
     test = sample_rows(split.test, TEST_SAMPLE)
     for digits in DIGITS:
         seen = SeenRows.of(table, split, digits)
-        if seen.row_keys.is_exact or not (recognised := seen.recognised(table.values, test)).any():
+        if seen.hasher.is_exact or not (recognised := seen.recognised(table.values, test)).any():
             break
         equal = SeenRows.of(table, split, DIGITS[-1]).recognised(table.values, test)
         if (recognised & ~equal).mean() <= MAX_FALSE:
@@ -68,6 +68,6 @@ def seen_rows(table: Table, split: Split) -> SeenRows:
 def count_repeated(table: Table, split: Split, seen: SeenRows) -> int:
     """The number of test rows that equal a row of train or val in all columns."""
     rows = split.test[seen.recognised(table.values, split.test)]
-    if len(rows) and not seen.row_keys.is_exact:
+    if len(rows) and not seen.hasher.is_exact:
         return int(SeenRows.of(table, split, DIGITS[-1]).recognised(table.values, rows).sum())
     return len(rows)

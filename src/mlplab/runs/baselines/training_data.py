@@ -72,12 +72,12 @@ class TrainingData:
 
     def features(self, *, coded: bool) -> list[int]:
         """The features that are categories, or those that are numbers."""
-        sizes = self.table.schema.categories
+        sizes = self.table.schema.category_counts
         return [feature for feature, size in enumerate(sizes) if bool(size) == coded]
 
     def most_rows(self, name: str) -> int:
         """The number of rows that a baseline is fitted to at most."""
-        categories = self.table.schema.categories
+        categories = self.table.schema.category_counts
         if name == "linear":  # a number may get an indicator column
             columns = sum(min(size, MAX_CATEGORIES) if size else 2 for size in categories)
             work = columns * (100 * self.classes or columns)

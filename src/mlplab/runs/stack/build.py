@@ -115,14 +115,14 @@ def _build_network(
             table.x,
             table.y,
             [member.split.train for member in data],
-            categories=schema.categories,
+            categories=schema.category_counts,
             weight=table.weight,
             quantiles=section.name == "quantile",
             log_target=section.target == "log",
         )
     preprocessing = Preprocessing(
         section,
-        FeatureLayout(schema.categories, schema.missing),
+        FeatureLayout(schema.category_counts, schema.missing),
         len(schema.targets),
         seeds,
         DTYPES[first.trainer.precision],

@@ -90,7 +90,11 @@ class TrainedRun:
             UserError: if a custom network class cannot be found, or its tensors have no member axis.
         """
         model, schema, seeds = self._model, self.schema, [self.config.seed] * members
-        layout, classes, weights = FeatureLayout(schema.categories, schema.missing), len(schema.classes), None
+        layout, classes, weights = (
+            FeatureLayout(schema.category_counts, schema.missing),
+            len(schema.classes),
+            None,
+        )
         if self.config.data.class_weights != "none":
             weights = torch.ones(members, 1, classes, dtype=torch.float64)
         preprocessing = Preprocessing(

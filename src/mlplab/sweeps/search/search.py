@@ -45,10 +45,10 @@ def search(composed: ComposedSweep, launcher: SweepLauncher) -> None:
     study = SearchStudy(root, space, run.monitor, settings.sampler, run.seed)
     table = study.check_same(space.texts, _comparable(common, space), data.fingerprint)
     data.check_unchanged(table, "restore it, or start a new search")
-    asked = len(study.trials)
-    if settings.total is not None and settings.total < asked:
-        remedy = f"give the number of all trials, such as sweep.trials={asked + settings.batch}"
-        what = f"the search has {asked} trials already"
+    existing = len(study.trials)
+    if settings.total is not None and settings.total < existing:
+        remedy = f"give the number of all trials, such as sweep.trials={existing + settings.batch}"
+        what = f"the search has {existing} trials already"
         raise UserError(Fault(what, "sweep.trials", str(settings.total), remedy=remedy))
     write_total(root, settings.total)
     with heavy_imports():
