@@ -56,7 +56,7 @@ CONFIGURATION = [
     ),
     mistake("53 empty folder", {}, "init_from=", "init_from: is empty | give it a value: init_from=…"),
     mistake("53 empty target", {}, "data.path=t.csv data.target=", "is empty | value: data.target=…"),
-    mistake("65 no folder", {}, "init_from=none", "none: no such folder | give the folder of a run"),
+    mistake("65 no folder", {}, "init_from=none", "none: no such folder | such as outputs/…"),
     mistake("65 a file", "", "init_from=t.csv", "t.csv: is a file, not a folder"),
     mistake("50 option", {}, "optimizer=adm", "optimizer: unknown option | adam, adamw, sgd | =adam?"),
     mistake("50 group", {}, "optimzer=adam", "did you mean optimizer?"),

@@ -49,8 +49,6 @@ def test_help_names_all_questions_and_their_keys(tmp_path: Path) -> None:
     [
         ("startup", ("tree=nowhere",), "is not a checkout of mlplab"),
         ("step", ("shapes=8-64@100/1000",), "a shape has hidden layers and one output"),
-        ("sweep", ("variants=model.hidden=[4]",), "each variant needs a name and overrides"),
-        ("quality", ("figure=error.pdf",), "figure"),
         ("csv", ("rows=10",), "rows"),
     ],
 )

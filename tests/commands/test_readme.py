@@ -198,7 +198,7 @@ def test_the_data_function_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     from mlplab.data.synthetic import functions
 
     monkeypatch.setattr(functions, "FUNCTIONS", dict(functions.FUNCTIONS))
-    (source,) = re.findall(r"```python\n(@register.*?)```", TEXT, re.DOTALL)
+    (source,) = re.findall(r"```python\n(def saddle.*?)```", TEXT, re.DOTALL)
     exec(source, vars(functions) | {})
     frame = functions.draw("saddle", rows=5, features=None, noise=0.0, seed=0)
     x1, x2, y = (frame[name].to_numpy() for name in ("x1", "x2", "target"))

@@ -95,10 +95,6 @@ WRONG = {
     ),
     "a section": (["data=synthetic", "data.features={a:1},{b:2}"], ["data.features"]),
     "all values wrong": (["optimizer.lr=0,-1"], ["optimizer.lr: invalid value", "greater than 0"]),
-    "no such table": (
-        ["data=csv", "data.path=t.csv", "data.target=y", "seed=1,2"],
-        ["no such file", "t.csv"],
-    ),
     "a launcher of Hydra's": (["hydra/launcher=basic"], ["hydra/launcher: is not supported"]),
     "a sweeper of Hydra's": (["hydra/sweeper=basic"], ["hydra/sweeper: is not supported"]),
     "the names of folders": (["hydra.sweep.subdir=a"], ["hydra.sweep.subdir: is not supported"]),

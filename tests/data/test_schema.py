@@ -226,7 +226,7 @@ def test_years_of_two_digits_give_a_warning_and_are_read_the_same_later(
     cells = [f"{1 + row % 28:02}.03.{(first + row) % 100:02}" for row in range(30)]
     made = table(cells, declared)
     [date, _] = made.schema.inputs
-    assert (date.format, date.last_year) == ("%d.%m.%y", 2029)
+    assert date.format == "%d.%m.%y"
     years = np.floor(made.x[:, 0].astype(float) + date.offset)
     assert years.tolist() == [*range(first, first + 30)]
     assert (

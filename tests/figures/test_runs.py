@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import vl_convert
 
+from mlplab.figures.importance import MAX_COLUMNS, importance
 from mlplab.figures.learning_curves import curves_of_runs, learning_curves
 from mlplab.figures.runs import KINDS, RunPoint, history, hyperparameter_importance, score_over
 from mlplab.figures.style import MOST_POINTS, Figure, spreads_far, x_of_key
@@ -106,6 +107,16 @@ def test_many_trials_are_sampled() -> None:
     assert len(rows(dots)) == MOST_POINTS
     assert rows(line)[-1]["order"] == 2 * MOST_POINTS - 1
     assert "1,000 of 2,000 runs" in str(chart.to_dict()["title"])
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_importance_of_columns_with_odd_names(count: int) -> None:
+    names = ["a.b[0]", "a\\:b", "<b>'\"", "x" * 300, "größe", "a,b", *(f"c{place}" for place in range(24))]
+    columns = [(name, 5.0 - place, 0.5) for place, name in enumerate(names[:count])]
+    specification = importance(columns, "RMSE in units of y", ["t.csv: 9 rows"]).to_dict()
+    assert [row["name"] for row in specification["data"]["values"]] == names[: min(count, MAX_COLUMNS)]
+    assert ("the first 20 of 30 columns" in specification["title"]["subtitle"]) == (count > MAX_COLUMNS)
+    assert vl_convert.vegalite_to_svg(specification).startswith("<svg")
 
 
 def test_importance_says_what_it_cannot_say() -> None:

@@ -22,7 +22,6 @@ CONTINUOUS, WHOLE, CHOICE = FloatDistribution, IntDistribution, CategoricalDistr
     [
         ("optimizer.lr", "tag(log,interval(1e-4,1e-1))", CONTINUOUS(1e-4, 0.1, log=True)),
         ("model.dropout", "interval(0,0.5)", CONTINUOUS(0, 0.5)),
-        ("model.width", "int(interval(1,8))", WHOLE(1, 8)),
         ("model.width", "tag(log,int(interval(16,256)))", WHOLE(16, 256, log=True)),
         ("model.dropout", "range(0,0.5,0.25)", CONTINUOUS(0, 0.25, step=0.25)),
         ("model.dropout", "range(0.1,1,0.3)", CONTINUOUS(0.1, 1.0, step=0.3)),
@@ -56,7 +55,6 @@ def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> No
     [
         (LR, 0.005, 0.005),
         (LR, 5, None),
-        (LR, "auto", None),
         ("model.hidden=auto,[8]", "auto", "auto"),
         ("model.hidden=auto,[8]", [8], "[8]"),
         ("model.hidden=auto,[8]", [9], None),
@@ -64,7 +62,6 @@ def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> No
         ("model.periodic_features=range(0,17,8)", 8, 8),
         ("model.periodic_features=range(0,17,8)", 9, None),
         ("model.dropout=range(0,0.5,0.1)", 0.3, 0.3),
-        ("data.batch_size=null,16,32", 32, "32"),
         ("data.batch_size=null,16,32", None, "null"),
     ],
 )

@@ -5,6 +5,7 @@ anything is checked, and call any code that a configuration file names in `hydra
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import readable
 from mlplab.cli.terminal import VERSION, version_line
-from mlplab.errors import Fault, UserError, shortened
+from mlplab.errors import Fault, UserError
 
 Compose = Callable[[Sequence[str]], DictConfig]
 """Composes a configuration with overrides, including Hydra's own section."""
@@ -131,12 +132,12 @@ def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
 
     Raises:
         UserError: if it is outside outputs/ otherwise.
+        OSError: if its name is too long.
     """
     with explained():
         folder = Path(str(OmegaConf.select(cfg, key)))
-    if too_long := [part for part in folder.parts if len(os.fsencode(part)) > LONGEST_NAME]:
-        where, remedy = f"{key}={shortened(too_long[0])}", "choose a shorter one"
-        raise UserError(Fault("the name is too long for a folder", where, remedy=remedy))
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in folder.parts):
+        raise OSError(errno.ENAMETOOLONG, "", str(folder))  # before torch is imported
     if key not in typed and not folder.resolve().is_relative_to((Path.cwd() / OUTPUTS).resolve()):
         remedy = f"type it on the command line: {key}=…"
         raise UserError(Fault(f"is outside {OUTPUTS}/", str(folder), remedy=remedy))

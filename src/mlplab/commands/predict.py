@@ -21,7 +21,6 @@ from mlplab.data.io.discovery import is_parquet, opened
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options
 from mlplab.data.new_data import check_columns
-from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.runs.predictions import column_names, prediction_columns, spread_columns
@@ -74,8 +73,10 @@ def predict(
     if spread:
         ensemble.check_several()
         columns += spread_names
-    if threshold is not None:
-        _check_threshold(threshold, schema)
+    if threshold is not None and len(schema.classes) != 2:
+        found = f"{len(schema.classes)} classes" if schema.classes else "a number as target"
+        what, where = "has a meaning only for two classes", f"threshold={threshold:g}"
+        raise UserError(Fault(what, where, found, remedy="remove it"))
     with ExitStack() as contexts:
         path = contexts.enter_context(_spooled(sys.stdin.buffer)) if source == STANDARD else Path(source)
         where = "standard input" if source == STANDARD else source
@@ -118,13 +119,6 @@ def _check_output(output: str, *, overwrite: bool) -> None:
         raise UserError(Fault(f"the folder {path.parent} does not exist", where, remedy="create it first"))
     if not os.access(path.parent, os.W_OK):
         raise UserError(Fault(f"the folder {path.parent} cannot be written to", where))
-
-
-def _check_threshold(threshold: float, schema: Schema) -> None:
-    if len(schema.classes) != 2:
-        what, where = "has a meaning only for two classes", f"threshold={threshold:g}"
-        found = f"{len(schema.classes)} classes" if schema.classes else "a number as target"
-        raise UserError(Fault(what, where, found, remedy="remove it"))
 
 
 def _check_writable(rows: Source, added: Collection[str], output: str) -> None:

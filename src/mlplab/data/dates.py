@@ -59,13 +59,11 @@ FIRST, LAST = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
 QUARTERS = {f"Q{quarter}": f"{3 * quarter - 2:02}" for quarter in range(1, 5)}
 
 
-def parse_datetime(
-    cells: pl.Series, na_values: Collection[str], date_format: str, last_year: int = LAST_YEAR
-) -> pl.Series:
+def parse_datetime(cells: pl.Series, na_values: Collection[str], date_format: str) -> pl.Series:
     """Parses text or dates as Datetime in microseconds; dates with a time zone are converted to UTC.
 
     With a format of `DATE_FORMATS`, each cell may also have a time of day; all others are complete formats of
-    `strptime`. Two-digit years are read as `last_year` or one of the 99 before it.
+    `strptime`.
     """
     if is_datetime(cells.dtype):
         zone = getattr(cells.dtype, "time_zone", None)
@@ -73,7 +71,7 @@ def parse_datetime(
         return (column.dt.convert_time_zone("UTC") if zone else column).dt.replace_time_zone(None)
     times = TIMES if date_format in DATE_FORMATS else ("",)
     formats = [date_format + time for time in times]
-    return by_distinct(partial(_parse, na_values=na_values, formats=formats, last_year=last_year), cells)
+    return by_distinct(partial(_parse, na_values=na_values, formats=formats), cells)
 
 
 def is_datetime(dtype: DataType) -> bool:
@@ -114,33 +112,33 @@ def date_parts(dates: pl.Series, parts: Sequence[DatePart], offset: float) -> li
     return features
 
 
-def _parse(text: pl.Series, na_values: Collection[str], formats: Sequence[str], last_year: int) -> pl.Series:
-    parsed = _by_first_match(text, formats, last_year)
+def _parse(text: pl.Series, na_values: Collection[str], formats: Sequence[str]) -> pl.Series:
+    parsed = _by_first_match(text, formats)
     rest = (parsed.is_null() & text.is_not_null()).arg_true()
     if not len(rest):
         return parsed
     others = parse_str(text.gather(rest), na_values).str.replace(r"UTC$", "Z")
     zoned = [f"{formats[0]}{time}" for time in ZONED_TIMES] if len(formats) > 1 else []
-    return parsed.scatter(rest, _by_first_match(others, [*formats, *zoned], last_year))
+    return parsed.scatter(rest, _by_first_match(others, [*formats, *zoned]))
 
 
-def _by_first_match(text: pl.Series, formats: Sequence[str], last_year: int) -> pl.Series:
+def _by_first_match(text: pl.Series, formats: Sequence[str]) -> pl.Series:
     """Parses each text by the first format that matches it.
 
     The format of the first text is tried before the others, because most of a column's texts share it.
     """
     first = text.drop_nulls().head(1)
-    suitable = (name for name in formats if not _strptime(first, name, last_year).null_count())
-    parsed = _strptime(text, next(suitable, formats[0]), last_year)
+    suitable = (name for name in formats if not _strptime(first, name).null_count())
+    parsed = _strptime(text, next(suitable, formats[0]))
     for whole_format in formats:
         rest = (parsed.is_null() & text.is_not_null()).arg_true()
         if not len(rest):
             break
-        parsed = parsed.scatter(rest, _strptime(text.gather(rest), whole_format, last_year))
+        parsed = parsed.scatter(rest, _strptime(text.gather(rest), whole_format))
     return parsed
 
 
-def _strptime(text: pl.Series, whole_format: str, last_year: int) -> pl.Series:
+def _strptime(text: pl.Series, whole_format: str) -> pl.Series:
     """Null where the text does not match the format."""
     has_long_year, has_short_year = "%Y" in whole_format or "%G" in whole_format, "%y" in whole_format
     if "%q" in whole_format:  # polars has no code for quarters, and needs a day in a week
@@ -152,6 +150,6 @@ def _strptime(text: pl.Series, whole_format: str, last_year: int) -> pl.Series:
     if has_long_year and len(parsed):
         parsed = parsed.set(~parsed.is_between(FIRST, LAST), None)
     if has_short_year:
-        later = parsed.dt.year() > last_year
+        later = parsed.dt.year() > LAST_YEAR
         parsed = parsed.zip_with(~later.fill_null(value=False), parsed.dt.offset_by("-100y"))
     return parsed

@@ -42,8 +42,7 @@ def load_table(run: config.TrainConfig) -> Table:
     """
     if isinstance(run.data, config.CsvData) and not run.data.target:
         raise UserError(Fault("is empty", "data.target", remedy="name the column to predict: data.target=…"))
-    gibibytes = run.data.memory_gib if isinstance(run.data, config.CsvData) else None
-    memory = None if gibibytes is None else gibibytes * GIBIBYTE
+    memory = limit * GIBIBYTE if (limit := getattr(run.data, "memory_gib", None)) else None
     with (
         opened_source(run.data) as source,
         counted_lines(f"reading {source.where} and inferring its columns", "rows") as count,

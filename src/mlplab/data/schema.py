@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate, pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
-from mlplab.data.dates import LAST_YEAR, DatePart, date_parts, parse_datetime
+from mlplab.data.dates import DatePart, date_parts, parse_datetime
 from mlplab.data.parse import Kind, by_distinct, parse_bool, parse_float, parse_str
 from mlplab.errors import listed
 
@@ -30,7 +30,6 @@ class Column:
             values with a small spread keep their digits. Nothing else depends on it.
         categories: the categories of a categorical column; a value's position is its code.
         format: the format of dates in text.
-        last_year: for dates, the last of the hundred years as which two-digit years are read.
         parts: for dates, the parts that vary.
     """
 
@@ -40,7 +39,6 @@ class Column:
     offset: float = 0.0
     categories: tuple[str, ...] = ()
     format: str = ""
-    last_year: int = LAST_YEAR
     parts: tuple[DatePart, ...] = ()
 
     def parse(
@@ -53,7 +51,7 @@ class Column:
             case "boolean":
                 return parse_bool(cells, na_values)
             case "date":
-                return parse_datetime(cells, na_values, self.format, self.last_year)
+                return parse_datetime(cells, na_values, self.format)
             case "categorical":
                 return by_distinct(partial(self._codes, na_values=na_values), cells)
 
@@ -164,22 +162,13 @@ class Schema:
 PLAIN_SCHEMA = TypeAdapter(Schema)
 
 
-class ColumnRow(NamedTuple):
-    """A column: its name, its role, its kind, and what its cells are or why it is left out."""
-
-    column: str
-    role: str
-    kind: str
-    note: str
-
-
-def column_rows(schema: Schema) -> Iterator[ColumnRow]:
-    """The columns in words: the targets, the weights, the inputs, and what is left out."""
+def column_rows(schema: Schema) -> Iterator[tuple[str, str, str, str]]:
+    """The name, role and kind of each column, and what its cells are or why it is left out."""
     kind = "classes" if schema.classes else "numeric"
     for target in schema.targets:
-        yield ColumnRow(target, "target", kind, _labels("classes", schema.classes))
+        yield target, "target", kind, _labels("classes", schema.classes)
     if schema.weight:
-        yield ColumnRow(schema.weight, "weight", "numeric", "")
+        yield schema.weight, "weight", "numeric", ""
     for column in schema.inputs:
         notes = (
             _labels("categories", column.categories),
@@ -187,9 +176,9 @@ def column_rows(schema: Schema) -> Iterator[ColumnRow]:
             column.parts and f"read as {', '.join(column.parts)}",
             column.missing and "has missing values",
         )
-        yield ColumnRow(column.name, "input", column.kind, "; ".join(note for note in notes if note))
+        yield column.name, "input", column.kind, "; ".join(note for note in notes if note)
     for name, reason in schema.left_out.items():
-        yield ColumnRow(name, "left out", "", reason)
+        yield name, "left out", "", reason
 
 
 def _labels(what: str, labels: tuple[str, ...]) -> str:

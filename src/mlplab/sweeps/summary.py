@@ -43,12 +43,9 @@ def summarize(root: Path, runs: Sequence[RunResult]) -> str:
             title = table_title(table) if len(tables) > 1 else None
             console.print(best_configurations(table, console.width, title))
             warn_of_ensembles(varying_keys(table))
-    for line in (
-        f"sweep folder: {inside(root)}",
-        script_command("results.py", root),
-        tensorboard_command(root),
-    ):
-        print_line(console, line)
+    print_line(console, f"sweep folder: {inside(root)}")
+    for command in (script_command("results.py", root), tensorboard_command(root)):
+        print_line(console, command)
     return _failures(root, runs)
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 
@@ -25,7 +26,7 @@ def read_curves(run: Path, names: Collection[str], most: int = MOST_POINTS) -> d
             _read(path, points)
         except Exception:  # a damaged file may raise anything; what was read before is shown
             continue
-    curves = {name: thinned(sorted(curve.items()), most) for name, curve in points.items()}
+    curves = {name: _thinned(sorted(curve.items()), most) for name, curve in points.items()}
     return {name: curve for name, curve in curves.items() if curve}
 
 
@@ -41,9 +42,8 @@ def _read(path: Path, points: dict[str, dict[int, float]]) -> None:
                 points[value.tag][event.step] = value.simple_value
 
 
-def thinned(curve: Curve, most: int) -> Curve:
+def _thinned(curve: Curve, most: int) -> Curve:
     """At most `most` points of a curve, evenly spaced, with the first and the last."""
-    if len(curve) <= most:
-        return curve
-    step = (len(curve) - 1) / (most - 1)
-    return [curve[round(index * step)] for index in range(most)]
+    return [
+        curve[place] for place in np.linspace(0, len(curve) - 1, min(most, len(curve))).round().astype(int)
+    ]

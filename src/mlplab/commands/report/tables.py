@@ -11,7 +11,7 @@ from mlplab.commands.importance import Importance
 from mlplab.commands.report.charts import figures_of
 from mlplab.console import plural
 from mlplab.data.class_labels import label_values
-from mlplab.data.schema import ColumnRow, Schema, column_rows
+from mlplab.data.schema import Schema, column_rows
 from mlplab.errors import UserError, listed
 from mlplab.figures import IMPORTANCE
 from mlplab.runs.compare.run_result import RunResult
@@ -49,11 +49,11 @@ class TextTable(NamedTuple):
 
 def columns_table(schema: Schema) -> TextTable:
     """A row for each column of the table: its role, its kind, and what its cells are."""
-    rows: list[Sequence[str]] = list(column_rows(schema))
+    rows, titles = list(column_rows(schema)), ("column", "role", "kind", "note")
     shown = 4 if any(note for *_, note in rows) else 3
     more = f", of which the first {MOST_COLUMNS} are shown" * (len(rows) > MOST_COLUMNS)
     cells = [row[:shown] for row in rows[:MOST_COLUMNS]]
-    return TextTable(f"{plural(len(rows), 'column')}{more}", ColumnRow._fields[:shown], cells, text=range(4))
+    return TextTable(f"{plural(len(rows), 'column')}{more}", titles[:shown], cells, text=range(4))
 
 
 def worst_rows(run: Path, schema: Schema) -> list[TextTable]:

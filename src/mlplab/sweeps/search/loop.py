@@ -75,9 +75,7 @@ def train_trials(
             study.tell(trial.number, result)
         seconds_per_trial = (time.monotonic() - begin) / len(batch)
         best, total = study.best, f" of {settings.total:,}" if settings.total else ""
-        name = (
-            f"best {study.monitor} {best.value:.4g} ({trial_name(best.number)})" if best else "none finished"
-        )
+        name = f"best {study.monitor} {best.value:.4g} ({trial_name(best.number)})" if best else "no best yet"
         log.info("%s%s trials, %s done: %s", f"{len(study.trials):,}", total, f"{len(study.done):,}", name)
 
 

@@ -118,10 +118,8 @@ class SearchStudy:
         remedy = "to resume, give the command as before; to start a new search, choose another name=…"
         for part in ("space", "configuration"):
             here, there = now[part], then[part]
-            pairs = {key: (here.get(key, ABSENT), there.get(key, ABSENT)) for key in here | there}
-            if faults := [
-                Fault(what, key, str(a), str(b), remedy) for key, (a, b) in pairs.items() if a != b
-            ]:
+            pairs = [(key, here.get(key, ABSENT), there.get(key, ABSENT)) for key in here | there]
+            if faults := [Fault(what, key, str(a), str(b), remedy) for key, a, b in pairs if a != b]:
                 raise UserError(*faults)
         stored: dict[str, Any] = then["table"]
         return stored
