@@ -82,14 +82,50 @@ def test_all_charts_are_drawn_and_fit_a_phone(
         assert box["width"] <= 390
 
 
+def test_the_command_of_a_search_wraps_and_is_copied_in_one_line(
+    opened: Callable[[str], Page], page: Page
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened("search")
+    command = page.locator("pre.wrapped code").first
+    box = command.bounding_box()
+    assert box is not None
+    assert box["width"] <= 390
+    assert box["height"] > 60
+    selected = command.evaluate(
+        "element => { getSelection().selectAllChildren(element); return `${getSelection()}` }"
+    )
+    assert selected.startswith("uv run scripts/train.py optimizer.lr=")
+    assert "\n" not in selected
+
+
+def contrast(page: Page, selector: str) -> float:
+    """The contrast of text and page, as WCAG defines it."""
+    return page.evaluate(
+        """selector => {
+          const luminance = colour => {
+            const parts = colour.match(/[\\d.]+/g).slice(0, 3).map(each => each / 255)
+              .map(each => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4);
+            return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+          };
+          const ink = luminance(getComputedStyle(document.querySelector(selector)).color);
+          const page = luminance(getComputedStyle(document.body).backgroundColor);
+          return (Math.max(ink, page) + 0.05) / (Math.min(ink, page) + 0.05);
+        }""",
+        selector,
+    )
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_charts_take_the_colour_of_text_in_both_schemes(
+def test_text_is_readable_in_both_colour_schemes(
     opened: Callable[[str], Page], page: Page, scheme: Literal["light", "dark"]
 ) -> None:
     page.emulate_media(color_scheme=scheme)
     opened("run")
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+    for selector in ("h1", ".quiet", "td", "caption", "summary", ".small", ".chart"):
+        assert contrast(page, selector) >= 4.5, selector
     fill = page.locator(".chart svg text").first.get_attribute("fill")
     assert fill == "currentColor"
 
