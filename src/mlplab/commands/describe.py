@@ -28,7 +28,7 @@ from mlplab.errors import Fault, UserError, listed, shortened
 MOST_DISTINCT, MOST_HASHES = 100_000, 30_000_000
 """Distinct values up to which they are counted: of a column, and of all columns together."""
 
-WHOLE = 1e15
+MAX_WHOLE = 1e15
 """Magnitude below which whole numbers are shown with all digits."""
 
 LONGEST_EXAMPLE, SHORTEST_EXAMPLE = 24, 6
@@ -199,4 +199,4 @@ def _note(roles: Sequence[InferredColumn]) -> str:
 
 def _number(value: float) -> str:
     """A number; whole ones with all their digits."""
-    return f"{value:.0f}" if value.is_integer() and abs(value) < WHOLE else f"{value:.6g}"
+    return f"{value:.0f}" if value.is_integer() and abs(value) < MAX_WHOLE else f"{value:.6g}"

@@ -84,10 +84,10 @@ class Dropout(nn.Module):
         for bits, source in zip(self._bits, self.generators(out.device), strict=True):
             bits.random_(-(2**63), None, generator=source)
         drawn = self._bits.view(torch.uint8)
-        of_values = drawn[:, :values].view(out.shape)
-        of_rows = drawn[:, values : values + rows].view(members, rows, 1)
-        threshold = (of_rows < self.remainder) + self.threshold
-        return torch.ge(of_values, threshold, out=out).mul_(self.scale)
+        value_bits = drawn[:, :values].view(out.shape)
+        row_bits = drawn[:, values : values + rows].view(members, rows, 1)
+        threshold = (row_bits < self.remainder) + self.threshold
+        return torch.ge(value_bits, threshold, out=out).mul_(self.scale)
 
     def generators(self, device: torch.device) -> list[torch.Generator]:
         """The generator of each member, in its current state."""

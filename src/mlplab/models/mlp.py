@@ -67,7 +67,7 @@ class MLP(BackpropagationModule):
             for index, (width, next_width) in enumerate(pairwise(widths))
         )
         self.output = Linear(widths[-1], out_features, seeds, index=len(hidden))
-        self.with_modes = tuple(each for each in self.modules() if isinstance(each, Dropout))
+        self.with_modes = tuple(layer for layer in self.modules() if isinstance(layer, Dropout))
 
     def forward_by_autograd(self, x: Input) -> Output:
         """Applies the hidden layers in turn, then the output layer."""

@@ -165,8 +165,8 @@ class Preprocessing(nn.Module):
         for name in ("numeric", "indicators"):
             columns = torch.tensor(getattr(layout, name), dtype=torch.int64)
             self.register_buffer(name, columns, persistent=False)
-        of_numbers = {name: statistics[name][..., self.numeric] for name in STATISTICS if name in statistics}
-        self.scaling = SCALINGS[section.name](of_numbers, dtype)
+        numeric = {name: statistics[name][..., self.numeric] for name in STATISTICS if name in statistics}
+        self.scaling = SCALINGS[section.name](numeric, dtype)
         self.category_encoder = None
         if any(layout.category_counts):
             with skip_init:

@@ -40,11 +40,11 @@ def scores(
     weights = None if weight is None else torch.from_numpy(weight)[None, :, None]
     metrics.update(torch.from_numpy(predicted)[None], torch.from_numpy(y)[None], weights)
     computed = {name: value.flatten() for name, value in metrics.compute().items()}
-    found = {name: float(value.mean()) for name, value in computed.items()}
+    scores = {name: float(value.mean()) for name, value in computed.items()}
     if len(targets) > 1:
         for name, value in computed.items():
-            found |= {f"{name}/{target}": float(each) for target, each in zip(targets, value, strict=True)}
-    return found
+            scores |= {f"{name}/{target}": float(score) for target, score in zip(targets, value, strict=True)}
+    return scores
 
 
 def table_scores(table: Table, rows: Rows, predicted: Float64[np.ndarray, "row output"]) -> Scores:

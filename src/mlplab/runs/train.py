@@ -114,7 +114,7 @@ def _train_stack(
         contexts.enter_context(handle_signals(signals.handler))
         warnings = [row_warnings(run, resumed=state is not None) for run in runs]
         _create_or_reopen(runs, state)
-        _warn(runs[0].data.table.warned, [warning for of_run in warnings for warning in of_run])
+        _warn(runs[0].data.table.warned, [warning for run_warnings in warnings for warning in run_warnings])
         for run in runs:
             contexts.callback(run.files.lock.release)
         try:
@@ -171,11 +171,11 @@ def _warn(shown: set[str], warnings: Sequence[str]) -> None:
 def _log_start(trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: StackState | None) -> None:
     """Writes what is known before training to the folders and the loggers."""
     device = device_name(trainer.trainer)
-    for run, of_run in zip(trainer.runs, warnings, strict=True):
+    for run, run_warnings in zip(trainer.runs, warnings, strict=True):
         run.files.write_environment(device)
         run.files.write_json("schema.json", run.data.table.schema.plain())  # for people
         for line in header_lines(run, trainer.stack, device, state):
             run.log(line)
-        for warning in of_run:
+        for warning in run_warnings:
             run.files.log_line(f"warning: {warning}")
         log_start(run.loggers, run.config)

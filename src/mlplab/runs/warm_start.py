@@ -40,7 +40,7 @@ def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Sche
         number, numbers = member % run.ensemble, trained.members
         place = numbers.index(number) if number in numbers else number % len(numbers)
         state = trained.network.state_dict()
-        old, new = (torch.tensor(each.offsets, dtype=torch.float64) for each in (trained.schema, schema))
+        old, new = torch.tensor([trained.schema.offsets, schema.offsets], dtype=torch.float64)
         with torch.no_grad():
             for name, tensor in network.state_dict().items():
                 if not (schema.classes and name.startswith(OF_CLASSES)):

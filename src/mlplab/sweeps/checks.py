@@ -53,13 +53,13 @@ def sift(
     errors: dict[object, UserError | None] = {}
     accepted, refused = [], []
     for run in runs:
-        if (of_run := key(run)) not in errors:
+        if (run_key := key(run)) not in errors:
             try:
                 check(run)
-                errors[of_run] = None
+                errors[run_key] = None
             except UserError as error:
-                errors[of_run] = error
-        if fault := errors[of_run]:
+                errors[run_key] = error
+        if fault := errors[run_key]:
             refused.append(RefusedRun(run.folder, run.config.plain(), fault))
         else:
             accepted.append(run)

@@ -94,8 +94,8 @@ class MemberOptimizer(torch.optim.Optimizer):
         rows = {name: values.unbind() for name, values in self.rows.items()}
         self._groups = []
         for (_, lr), members in groups.items():
-            of_members = {name: [values[member] for member in members] for name, values in rows.items()}
-            self._groups.append((self.settings[members[0]], lr, of_members))
+            group_values = {name: [values[member] for member in members] for name, values in rows.items()}
+            self._groups.append((self.settings[members[0]], lr, group_values))
 
     @property
     def lr(self) -> Float64[Tensor, " member"]:

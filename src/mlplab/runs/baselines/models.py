@@ -158,7 +158,7 @@ class Boosting:
         x_val, y_val, weights_val = data.part(data.val)
         val = {"X_val": self.codes.transform(x_val), "sample_weight_val": weights_val}
         kind = HistGradientBoostingClassifier if data.classes else HistGradientBoostingRegressor
-        y, y_val = ((each - self.mean) / self.std for each in (y, y_val))
+        y, y_val = ((target - self.mean) / self.std for target in (y, y_val))
         self.models = []
         for target in range(y.shape[1]):
             settings = BOOSTING | ({"max_iter": chosen[target]} if chosen else {})

@@ -32,14 +32,14 @@ def finalize_ended(
         which = f" of run {number} of {len(ended)}" if len(ended) > 1 else ""
         progress.show(f"test scores and baselines{which}")
         run, scores = trainer.runs[index], scored.get(index)
-        of_run = metrics[run.folder] = finalize(trainer, index, status, reason, scores)
+        run_metrics = metrics[run.folder] = finalize(trainer, index, status, reason, scores)
         if status != "done":
             run.log(str(reason) if status == "pruned" else f"{status}: {reason}")
             continue
-        run.log(end_line(run, of_run))
+        run.log(end_line(run, run_metrics))
         if warning := _lost_networks(trainer, index):
             run.log(f"warning: {warning}")
-        run.files.log_line(scores_line(run, of_run))
+        run.files.log_line(scores_line(run, run_metrics))
 
 
 def _lost_networks(trainer: StackTrainer, index: int) -> str:

@@ -40,8 +40,8 @@ def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) 
     )
     if run.data.bagged:
         held_out, both = len(run.data.bagged[0].split.val), len(split.train) + len(split.val)
-        of_rows = f"about {held_out:,} of the {both:,} rows of train and val"
-        lines.append(f"ensemble: {config.ensemble} such networks; each holds out {of_rows}")
+        part = f"about {held_out:,} of the {both:,} rows of train and val"
+        lines.append(f"ensemble: {config.ensemble} such networks; each holds out {part}")
     if state:
         lines.append(f"resumes after epoch {state.epoch}, step {state.step}")
     return lines
@@ -81,8 +81,8 @@ def row_warnings(run: Run, *, resumed: bool) -> list[str]:
 
 def end_line(run: Run, metrics: Mapping[str, Any]) -> str:
     """The best epoch, and how long training took."""
-    of_members = " (mean of the networks)" if run.data.bagged else ""
-    epochs = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}{of_members}"
+    averaged = " (mean of the networks)" if run.data.bagged else ""
+    epochs = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}{averaged}"
     return f"{run.folder.name}: {epochs}; {metrics['seconds']:.1f} s"
 
 

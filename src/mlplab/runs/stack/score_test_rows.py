@@ -79,8 +79,8 @@ def score_test_rows(stack: Stack, runs: Sequence[tuple[Run, Sequence[int]]]) -> 
         if predicted is not None and (run.data.bagged or run.config.test_predictions):
             weights = np.full(len(members), 1 / len(members))
             mean = weighted_mean(predicted[members, : len(run.data.split.test)], weights)
-        of_members = {name: value[members].cpu() for name, value in values.items()}
-        scored.append(ScoredTestRows(run, of_members, mean))
+        member_values = {name: value[members].cpu() for name, value in values.items()}
+        scored.append(ScoredTestRows(run, member_values, mean))
     return scored
 
 

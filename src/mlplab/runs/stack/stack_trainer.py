@@ -91,7 +91,7 @@ class StackTrainer:
             self.periodic_checkpoint,
         ]
         self.stack.module.at_end = self._on_end
-        all_loggers = [logger for of_run in loggers for logger in of_run]
+        all_loggers = [logger for run_loggers in loggers for logger in run_loggers]
         folder = str(runs[0].folder)
         self.trainer = build_trainer(first, self.stack.datamodule.steps, all_loggers, folder)
         self._parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning
@@ -170,8 +170,8 @@ class StackTrainer:
         for index, run in enumerate(self.runs):
             members = self.members_not_diverged(index)
             if all(tensor[members].isfinite().all() for tensor in network.values()):
-                of_run = state.select(self.members(index))
-                save_run(run.files.last, run, network, members, self.metrics(index), of_run)
+                run_state = state.select(self.members(index))
+                save_run(run.files.last, run, network, members, self.metrics(index), run_state)
 
     def metrics(self, index: int, *, calibrated: bool = False) -> Metrics:
         """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs.
@@ -226,5 +226,5 @@ class StackTrainer:
     def score_test_rows(self, runs: Sequence[int]) -> dict[int, ScoredTestRows]:
         """Scores the best weights of some runs on their test rows, after `calibrate`."""
         self.stack.module.network.to(self.trainer.strategy.root_device)
-        of_runs = [(self.runs[run], self.members_not_diverged(run)) for run in runs]
-        return dict(zip(runs, score_test_rows(self.stack, of_runs), strict=True))
+        run_members = [(self.runs[run], self.members_not_diverged(run)) for run in runs]
+        return dict(zip(runs, score_test_rows(self.stack, run_members), strict=True))

@@ -201,8 +201,8 @@ def spread_of(
     mean = weighted_mean(values, weights)
     if not of_classes:
         return np.sqrt(weighted_mean((values - mean) ** 2, weights))
-    total, of_members = _entropy(mean), weighted_mean(_entropy(values)[..., None], weights)[:, 0]
-    return np.column_stack([total, (total - of_members).clip(min=0)])
+    total, member_entropy = _entropy(mean), weighted_mean(_entropy(values)[..., None], weights)[:, 0]
+    return np.column_stack([total, (total - member_entropy).clip(min=0)])
 
 
 def _entropy(probabilities: Float64[np.ndarray, "*rows class"]) -> Float64[np.ndarray, "*rows"]:

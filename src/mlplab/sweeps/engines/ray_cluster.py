@@ -43,8 +43,8 @@ class RayCluster(Engine):
             what = f"no node has room for a stack of {section.cpus:g} CPU and {section.gpus:g} GPU"
             remedy = "lower cpus, gpus or memory_gib of hydra.launcher.engine, or add such a node"
             raise UserError(Fault(what, "Ray", remedy=remedy))
-        of_stack = ray.remote(num_cpus=section.cpus, num_gpus=section.gpus, memory=memory, max_retries=0)
-        self._task: Any = of_stack(run_job)
+        stack_task = ray.remote(num_cpus=section.cpus, num_gpus=section.gpus, memory=memory, max_retries=0)
+        self._task: Any = stack_task(run_job)
         self._tasks: dict[Future[bool], ray.ObjectRef[bool]] = {}
 
     def submit(self, stacks: Sequence[PlannedStack]) -> list[Future[bool]]:

@@ -65,7 +65,7 @@ def read_error(paths: submitit.core.utils.JobPaths) -> UserError | CannotWrite |
     name, parts = json.loads(_error_file(paths).read_text(encoding="utf-8"))
     if name == CannotWrite.__name__:
         return CannotWrite(OSError(*parts))
-    return (FolderInUse if name == FolderInUse.__name__ else UserError)(*(Fault(*each) for each in parts))
+    return (FolderInUse if name == FolderInUse.__name__ else UserError)(*(Fault(*fields) for fields in parts))
 
 
 def _error_file(paths: submitit.core.utils.JobPaths) -> Path:

@@ -75,7 +75,7 @@ def _check_ends(composed: ComposedSweep, space: Space) -> None:
         for value in dimension.ends
     }
     runs = list(composed.compose(ends))
-    intervals = [key for key, of_key in space.distributions.items() if isinstance(of_key, FloatDistribution)]
+    intervals = [key for key, values in space.distributions.items() if isinstance(values, FloatDistribution)]
     faults = dict.fromkeys(fault for run in runs if isinstance(run, RefusedRun) for fault in run.error.faults)
     for fault in faults:
         if fault.where in intervals and fault.expected.startswith("a valid integer"):

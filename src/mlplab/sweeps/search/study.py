@@ -165,13 +165,13 @@ def build_sampler(name: str, seed: int, number: int, fixed: Mapping[str, Value])
     It depends on the earlier trials, the seed and the trial's number only. So a search that was killed and
     resumed chooses the same values as one that was not.
     """
-    of_trial = int(np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1)[0])
+    trial_seed = int(np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         if name == "random":
-            sampler: BaseSampler = RandomSampler(seed=of_trial)
+            sampler: BaseSampler = RandomSampler(seed=trial_seed)
         else:  # running trials count as bad ones (constant liar), so that a batch spreads out
-            sampler = TPESampler(seed=of_trial, constant_liar=True)
+            sampler = TPESampler(seed=trial_seed, constant_liar=True)
         return PartialFixedSampler(dict(fixed), sampler) if fixed else sampler
 
 

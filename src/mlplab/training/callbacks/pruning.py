@@ -49,11 +49,11 @@ class Pruning(StackCallback):
         epochs, epoch, now = trainer.max_epochs or 0, trainer.current_epoch + 1, time.time()
         where = f"after epoch {epoch} of {epochs}"
         active = module.active_runs().tolist()
-        of_rungs: dict[tuple[Rung, ...], list[int]] = {}
+        runs_by_rungs: dict[tuple[Rung, ...], list[int]] = {}
         for run, bracket in enumerate(self.brackets):
             if bracket and active[run]:
-                of_rungs.setdefault(bracket.rungs, []).append(run)
-        for rungs, runs in of_rungs.items():
+                runs_by_rungs.setdefault(bracket.rungs, []).append(run)
+        for rungs, runs in runs_by_rungs.items():
             if number := rung_numbers(rungs, epochs).get(epoch):
                 place = f"rung {number} of {len(rungs)}, {where}"
                 self._compare(runs, rungs[number - 1].earlier, str(number), place, module)
@@ -88,7 +88,7 @@ class Pruning(StackCallback):
         """The monitored metric of a member's run at each rung that it has reached, as `rung/NUMBER`; if it
         was pruned, the number of the last one, as `rung`. `sign` is −1 if the highest metric is the best.
         """
-        values = {number: of_members[member].item() for number, of_members in self.values.items()}
+        values = {number: member_values[member].item() for number, member_values in self.values.items()}
         reached = {number: value for number, value in values.items() if not math.isnan(value)}
         last = {"rung": max(map(int, reached))} if member in self.reasons and reached else {}
         return {f"rung/{number}": sign * value for number, value in reached.items()} | last

@@ -120,7 +120,7 @@ def _by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]
 
 def _shown(values: Mapping[str, Sequence[float]], run: int) -> str:
     """Values of a run on one line, such as `train 0.2871  val 0.3102  mae 4.18`."""
-    return "  ".join(f"{name} {of_runs[run]:.4g}" for name, of_runs in values.items())
+    return "  ".join(f"{name} {by_run[run]:.4g}" for name, by_run in values.items())
 
 
 def _short(name: str) -> str:
