@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mlplab.errors import Fault, FolderInUse, UserError, is_disk_error
+
+if sys.platform != "win32":
+    import fcntl
 
 PART = ".part"
 """Suffix of a file that is being written."""
@@ -52,9 +56,9 @@ def replacing(
         partial.unlink(missing_ok=True)
 
 
-def write_json(path: Path, content: object) -> None:
-    """Writes a JSON file, completely or not at all."""
-    with replacing(path) as partial:
+def write_json(path: Path, content: object, *, synced: bool = True) -> None:
+    """Writes a JSON file, completely or not at all; `synced` as in `replacing`."""
+    with replacing(path, synced=synced) as partial:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -123,12 +127,15 @@ class FolderLock:
 
 
 def is_free(folder: Path) -> bool:
-    """Whether no process holds a folder's lock, as far as this machine can see.
+    """Whether no process holds a folder's lock, as far as this machine can see; never on Windows.
 
-    Nothing is created. A lock whose process was killed is taken and released at once.
+    Nothing is created or written: others' runs can be watched, too.
     """
-    if not (folder / LOCK).exists():
-        return True
-    with suppress(Timeout, OSError, NotImplementedError), FileLock(folder / LOCK, timeout=0):
-        return True
-    return False
+    try:
+        with (folder / LOCK).open("rb") as file:
+            if sys.platform == "win32":
+                return False
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # until the file is closed
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return True

@@ -87,6 +87,19 @@ def test_a_mistake_is_reported_for_its_runs_only(
     assert {run.folder.parent for run in runs} == {Path("outputs/s")}
 
 
+def test_a_run_has_nothing_of_the_run_before_it(compose: Compose) -> None:
+    sweep = compose_sweep(compose, ["name=s"])
+    lines = {
+        "a": ["optimizer.lr=0.5"],
+        "b": ["seed=3"],
+        "c": ["seed=3", "optimizer.lr=oops"],
+        "d": ["seed=4"],
+    }
+    runs = list(sweep.compose({name: ["name=s", *further] for name, further in lines.items()}))
+    values = [run.config.optimizer.lr if isinstance(run, ComposedRun) else "refused" for run in runs]
+    assert values == [0.5, "auto", "refused", "auto"]
+
+
 def test_all_runs_have_the_name_of_the_sweep(compose: Compose) -> None:
     sweep = compose_sweep(compose, ["optimizer=adam,sgd"])  # composed one after the other
     runs = sweep.compose(grid(sweep.overrides))

@@ -137,7 +137,7 @@ def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
     with explained():
         folder = Path(str(OmegaConf.select(cfg, key)))
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in folder.parts):
-        raise OSError(errno.ENAMETOOLONG, "", str(folder))  # before torch is imported
+        raise OSError(errno.ENAMETOOLONG, "", str(folder))  # explained in terminal.py
     if key not in typed and not folder.resolve().is_relative_to((Path.cwd() / OUTPUTS).resolve()):
         remedy = f"type it on the command line: {key}=…"
         raise UserError(Fault(f"is outside {OUTPUTS}/", str(folder), remedy=remedy))

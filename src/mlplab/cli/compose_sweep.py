@@ -6,7 +6,6 @@ choose the same options share one composition, in which the values of each run a
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,22 +51,16 @@ def compose_sweep(compose: Compose, overrides: Sequence[str]) -> ComposedSweep:
     )
 
 
-@dataclass
-class _Composition:
-    """A composed configuration, and the overrides that its values are those of."""
-
-    cfg: DictConfig
-    lines: set[str]
-
-
 class _RunComposer:
     """Composes the runs of a sweep one after another; `shared` are the overrides that they have in common."""
 
     def __init__(self, compose: Compose, root: Path, common: DictConfig, shared: Sequence[str]) -> None:
         self._compose, self._root, self._common, self._shared = compose, root, common, shared
-        self._compositions: dict[tuple[str, ...], _Composition] = {
-            (): _Composition(copy.deepcopy(common), set(shared))
+        lines = {line for line in shared if not is_of_hydra(line)}
+        self._compositions: dict[tuple[str, ...], tuple[DictConfig | None, set[str]]] = {
+            (): (copy.deepcopy(common), lines)
         }
+        """By the options that are chosen: a composition, and the overrides that its values are those of."""
         self._sections: dict[tuple[str, str], BaseModel] = {}
         parser = OverridesParser.create()
         self._parse_override = cache(parser.parse_override)  # runs share most of their overrides
@@ -88,16 +81,15 @@ class _RunComposer:
         with explained():
             overrides = {line: self._parse_override(line) for line in lines}
         choices = tuple(line for line in lines if self._chooses(line, overrides[line]))
-        if choices not in self._compositions:
-            self._compositions[choices] = _Composition(self._compose(lines), set(lines))
-        composition = self._compositions[choices]
-        changed = [override for line, override in overrides.items() if line not in composition.lines]
-        composition.lines = set()  # if one fails, the next run sets all
+        cfg, earlier = self._compositions.pop(choices, (None, set()))  # if an override fails, it stays away
+        if cfg is None or typed_keys(earlier) - typed_keys(lines):
+            cfg, earlier = self._compose(lines), set(lines)
         with explained():
-            for override in changed:
-                OmegaConf.update(composition.cfg, override.key_or_group, override.value(), merge=True)
-        composition.lines = set(lines)
-        return plain(composition.cfg)
+            for line, override in overrides.items():
+                if line not in earlier:
+                    OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
+        self._compositions[choices] = cfg, set(lines)
+        return plain(cfg)
 
     def _chooses(self, line: str, override: Override) -> bool:
         """Whether an override chooses an option or adds a key, and does not only change a value."""

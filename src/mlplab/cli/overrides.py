@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -46,7 +46,7 @@ def readable(words: Sequence[str]) -> list[str]:
     return read
 
 
-def typed_keys(lines: Sequence[str]) -> set[str]:
+def typed_keys(lines: Collection[str]) -> set[str]:
     """The keys that overrides set."""
     return set(map(key_of, lines))
 

@@ -138,7 +138,8 @@ class BundledData(_Table):
 
 
 class CsvData(_Table):
-    """A table in CSV or Parquet files. Options of the CSV format that are null are detected.
+    """A table in CSV or Parquet files. Options of the CSV format that are null are detected; a
+    quote that is null is ".
 
     Only `describe` can do without a target.
     """

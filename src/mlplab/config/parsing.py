@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from mlplab.config.run import ResolvedConfig, TrainConfig
-from mlplab.config.sweep import Sweep
+from mlplab.config.sweep import Launcher, Sweep
 from mlplab.config.types import GIVEN
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
@@ -72,7 +72,8 @@ def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
     leaves = {full.rpartition(".")[2]: full for full in reversed(owners)}
     synonym = SYNONYMS.get(leaf)
     if section.startswith("hydra"):
-        remedy = "--hydra-help describes Hydra's own keys"
+        near = nearest(key, [f"hydra.launcher.{name}" for name in _keys(Launcher)])
+        remedy = did_you_mean(near, otherwise="--hydra-help describes Hydra's own keys")
     elif owners.get(key):
         group = section.replace(".", "/")
         remedy = f"{key} belongs to " + " or ".join(f"{group}={option}" for option in owners[key])
@@ -91,7 +92,7 @@ def _keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     """Each full key, with the options of its group that have it (empty: all options)."""
     options: dict[str, tuple[str, ...]] = {}
     for key, option in _walk(root, "", ()):
-        options[key] = (*options.get(key, ()), *option)
+        options[key] = tuple(dict.fromkeys((*options.get(key, ()), *option)))
     return options
 
 

@@ -23,7 +23,7 @@ GPU_IS_CUDA = BeforeValidator(lambda value: "cuda" if value == "gpu" else value)
 
 
 class Trainer(Section):
-    """Arguments of the Trainer. If `log_every_n_steps` is null, values are logged only once per epoch."""
+    """Arguments of the Trainer. If `log_every_n_steps` is null, values are logged once per epoch."""
 
     max_epochs: OrAuto[Count]
     accelerator: Annotated[Literal["auto", "cpu", "cuda"], GPU_IS_CUDA]

@@ -133,7 +133,7 @@ class _Store:
 
 
 def _load(folder: Path) -> Table | None:
-    """The table in a folder; None if there is none, or it is damaged or has a different format.
+    """The table in a folder; None if there is none, it is incomplete, or it has a different format.
 
     Changes to its matrices do not change the files.
     """

@@ -1,6 +1,5 @@
 """The folder of a run: its files, and how it is created, locked and written."""
 
-import json
 import logging
 import math
 import os
@@ -20,7 +19,7 @@ import yaml
 from mlplab.config.dotted_keys import differing
 from mlplab.errors import Fault, FolderInUse, UserError
 from mlplab.figures import FIGURES
-from mlplab.files import FolderLock, remove_partial_files, replacing
+from mlplab.files import FolderLock, remove_partial_files, replacing, write_json
 from mlplab.runs.discovery import read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER, MAY_GROW
 
@@ -122,17 +121,13 @@ class RunFolder:
     def write_metrics(self, status: Status, metrics: Metrics, reason: str | None = None) -> Metrics:
         """Writes `metrics.json` and returns its content; `reason` explains a status other than `done`."""
         content: Metrics = {"status": status, **({"reason": reason} if reason else {}), **metrics}
-        self.write_json("metrics.json", content, synced=status != "running")
+        write_json(self.path / "metrics.json", content, synced=status != "running")
         return content
 
     def write_environment(self, device: str) -> None:
         """Writes `environment.json`: what results depend on, apart from configuration and data."""
-        self.write_json("environment.json", {**_environment(), "device": device, "command": sys.argv})
-
-    def write_json(self, name: str, content: Mapping[str, Any], *, synced: bool = False) -> None:
-        """Writes one of the folder's JSON files."""
-        with replacing(self.path / name, synced=synced) as partial:
-            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        content = {**_environment(), "device": device, "command": sys.argv}
+        write_json(self.path / "environment.json", content, synced=False)
 
     @contextmanager
     def log(self) -> Iterator[None]:
@@ -160,17 +155,17 @@ class _LogFile(logging.FileHandler):
 def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
     """Writes the reason why a run failed to its folder.
 
-    Does nothing if the run has ended, or if the folder belongs to a different run or is in use.
+    Does nothing if the run has ended, or if the folder is a file, belongs to a different run or is in use.
     """
+    if path.is_file():
+        return
     folder = RunFolder(path)
     with suppress(UserError):
         if not path.exists() or not any(path.iterdir()):
             folder.create(config)
             folder.lock.release()
-        elif (path / "config.yaml").exists() and not {*differing(config, read_config(path))} <= {
-            MAY_GROW,
-            *MAY_DIFFER,
-        }:
+        saved = read_config(path) if (path / "config.yaml").exists() else config
+        if set(differing(config, saved)) - {MAY_GROW, *MAY_DIFFER}:
             return
         with folder.lock.held():
             if read_metrics(path)["status"] in ("running", "interrupted", "unknown"):

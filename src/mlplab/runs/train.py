@@ -9,6 +9,7 @@ from rich.console import Console
 
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, RunFailed, is_disk_error
+from mlplab.files import write_json
 from mlplab.runs.folder import Metrics, RunFolder
 from mlplab.runs.resume import has_ended
 from mlplab.runs.run import Run
@@ -173,7 +174,7 @@ def _log_start(trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: 
     device = device_name(trainer.trainer)
     for run, run_warnings in zip(trainer.runs, warnings, strict=True):
         run.files.write_environment(device)
-        run.files.write_json("schema.json", run.data.table.schema.plain())  # for people
+        write_json(run.folder / "schema.json", run.data.table.schema.plain(), synced=False)  # for people
         for line in header_lines(run, trainer.stack, device, state):
             run.log(line)
         for warning in run_warnings:

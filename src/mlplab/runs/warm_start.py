@@ -76,7 +76,7 @@ def seen_rows_warnings(run: ResolvedConfig, data: RunData) -> list[str]:
     remedy = "use the split of that run, or train from scratch"
 
     def seen(rows: Rows) -> int:
-        recognised = [seen.recognised(data.table.values, rows) for seen in trained.seen]
+        recognised = [earlier.recognised(data.table.values, rows) for earlier in trained.seen]
         return int(np.any(recognised, axis=0).sum())
 
     warnings, test = [], data.split.test

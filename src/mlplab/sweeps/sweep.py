@@ -13,7 +13,7 @@ from mlplab.files import FolderLock
 from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_installed, check_runs
-from mlplab.sweeps.draw_figures import draw_sweep
+from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.folder import check_sweep_folder
 from mlplab.sweeps.grid import grid
 from mlplab.sweeps.search.space import is_search

@@ -97,7 +97,7 @@ def build_trainer(run: config.ResolvedConfig, steps: int, loggers: Sequence[Logg
         fast_dev_run=section.fast_dev_run,
         callbacks=added,
         profiler=_NoProfiler(),
-        log_every_n_steps=steps,  # for custom callbacks: once per epoch
+        log_every_n_steps=section.log_every_n_steps or steps,  # for custom callbacks
         logger=list(loggers) if added else False,
         default_root_dir=folder,
         num_sanity_val_steps=0,

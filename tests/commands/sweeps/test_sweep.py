@@ -110,6 +110,7 @@ def test_a_mistake_gets_a_short_answer_and_leaves_nothing(
 
 
 def test_a_run_that_is_wrong_is_marked_before_any_trains(command: Command, tmp_path: Path) -> None:
+    sweep = tmp_path / "outputs/s"
     ended = command("-m", *SMALL, "model.dropout=0.1,1.5,0.2", "sweep.ensemble=2", "name=s")
     assert ended.status == 1
     assert without_notes(ended.out).startswith(
@@ -120,11 +121,14 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(command: Command, tmp_p
         "  dropout=1.5: failed, model.dropout: invalid value (found 1.5, "
         "expected less than or equal to 0.99, or auto)",
     ]
-    sweep = tmp_path / "outputs/s"
     status = {run.name: status_of(run) for run in sweep.glob("dropout=*")}
     assert status == {"dropout=0.1": "done", "dropout=1.5": "failed", "dropout=0.2": "done"}
     assert yaml.safe_load((sweep / "dropout=1.5/config.yaml").read_text())["model"]["dropout"] == 1.5
     assert (sweep / "ensemble-2.json").is_file()  # of the others
+    (sweep / "dropout=0.3").touch()  # where a run would be
+    ended = command("-m", *SMALL, "model.dropout=0.1,0.3,0.4", "name=s")
+    assert ended.err.splitlines()[0] == "error: 2 of 5 runs failed"
+    assert status_of(sweep / "dropout=0.4") == "done"
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")

@@ -5,6 +5,7 @@ A cell of a numeric column that is not a number may be a typing mistake, a sign 
 """
 
 import re
+import shlex
 from collections.abc import Iterator
 
 import numpy as np
@@ -41,7 +42,7 @@ MAX_MISSING_SHARE = 0.05
 def check_cells(reader: TableReader) -> None:
     """Adds a fault to each column with bad cells."""
     bad = [column for column in reader.columns if column.bad]
-    missing = (text for column in bad if _may_be_missing(column) for text in column.bad_texts)
+    missing = (text for column in bad for text in _missing_texts(column))
     na_values = typed_na_values(dict.fromkeys([*reader.spec.na_values, *missing]))  # for all columns
     for column in bad:
         (row, text), kind = column.first_bad, column.definition.kind
@@ -56,19 +57,21 @@ def check_cells(reader: TableReader) -> None:
 def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> Iterator[str]:
     """What to do: declare categories, declare missing values, correct the cells, leave the column out."""
     name, role, is_input = column.name, column.role, column.role == "input"
-    categorical = typed(name, "categorical") if is_input else "task=multiclass"
+    alone = f" data.target={shlex.quote(name)}" if len(reader.spec.named("target")) > 1 else ""
+    categorical = typed(name, "categorical") if is_input else f"task=multiclass{alone}"
     if _matches(column, LONG_INTEGER) and role in ("input", "target"):
         yield f"if it is a name or a class, {typed(name, 'categorical')} keeps all digits"
         yield f"{typed(name, 'drop')} leaves it out" if is_input else "else write it in a larger unit"
         return
     if may_be_categories := _may_be_categories(column, reader):
         yield f"if its values are {'categories' if is_input else 'classes'}: {categorical}"
-    if _may_be_missing(column):
+    if _missing_texts(column):
         drop_rows = role == "target" and not reader.spec.drop_missing_targets
         more = " data.missing_target=drop (drops those rows)" if drop_rows else " (in all columns)"
         yield f"if it stands for a missing value: {na_values}{more}"
     if column.kind != "numeric":
-        yield "correct it, or remove such rows"
+        is_format = column.kind == "date" and not column.filled
+        yield "declare another format" if is_format else "correct it, or remove such rows"
     elif reader.source.dialect and _matches(column, COMMA):
         yield "if a comma marks decimals: 'data.decimal=\",\"'"
     else:
@@ -87,16 +90,14 @@ def _look_missing(column: InferredColumn) -> bool:
     return bool(column.bad_texts.str.contains(MISSING).all())
 
 
-def _may_be_missing(column: InferredColumn) -> bool:
-    """Whether a remedy can list the bad texts, and they are signs or words for missing values, or few cells
-    without digits."""
+def _missing_texts(column: InferredColumn) -> list[str]:
+    """The bad texts that a remedy lists as missing: signs and words for it, or a few without digits."""
+    texts = column.bad_texts
     is_rare = column.bad <= max(1, MAX_MISSING_SHARE * (column.filled + column.missing + column.bad))
-    return (
-        column.role not in ("weight", "time")
-        and len(column.bad_texts) <= MAX_NAMED
-        and bool(column.bad_texts.str.contains(TYPEABLE).all())
-        and (_look_missing(column) or (is_rare and not column.bad_texts.str.contains(r"\d").any()))
-    )
+    if not is_rare or texts.str.contains(r"\d").any():
+        texts = texts.filter(texts.str.contains(MISSING))
+    can_type = len(texts) <= MAX_NAMED and texts.str.contains(TYPEABLE).all()
+    return texts.to_list() if can_type and column.role not in ("weight", "time") else []
 
 
 def _may_be_categories(column: InferredColumn, reader: TableReader) -> bool:

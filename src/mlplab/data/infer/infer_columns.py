@@ -119,10 +119,8 @@ def _weight_faults(column: InferredColumn, reader: TableReader) -> Iterator[Faul
     if not values.any():
         yield Fault("all weights are 0", reader.where(column), remedy="remove data.weight")
         return
-    is_bad, remedy = (
-        np.isnan(values) | (values < 0),
-        "give each row a weight of 0 or more, or remove data.weight",
-    )
+    is_bad = np.isnan(values) | (values < 0)
+    remedy = "give each row a weight of 0 or more, or remove data.weight"
     yield from _row_faults(is_bad, "is missing or negative", remedy, column, reader)
 
 

@@ -115,7 +115,7 @@ def _may_identify(column: InferredColumn, reader: TableReader) -> bool:
     whole = first.astype(np.float64) + column.definition.offset
     if (np.abs(whole - np.round(whole)) > np.spacing(np.abs(first))).any():
         return False
-    return np.spacing(values.dtype.type(largest)) > 0.5 or len(np.unique(values)) == len(values)
+    return np.spacing(values.dtype.type(largest)) <= 0.5 and len(np.unique(values)) == len(values)
 
 
 def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> dict[str, int]:

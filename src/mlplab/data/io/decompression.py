@@ -37,6 +37,8 @@ FORMATS: Mapping[bytes, tuple[str, str | None, str]] = {
     b"\x1f\x8b": ("a gzip archive", ".gz", "rename it to end in .gz"),
     b"\x28\xb5\x2f\xfd": ("a Zstandard archive", ".zst", "rename it to end in .zst"),
     b"PK\x03\x04": ("a ZIP archive", None, "unpack it first; if it is a spreadsheet, save it as CSV"),
+    b"\xd0\xcf\x11\xe0": ("an office document", None, "save it as CSV"),
+    b"BZh": ("a bzip2 archive", None, "unpack it first"),
     b"PAR1": ("a Parquet file", None, "rename it to end in .parquet"),
 }
 """Other files than plain text, by their first bytes: what they are, the suffix they need, and the remedy."""
@@ -146,6 +148,7 @@ def _as_utf8(chunks: Iterable[bytes], encoding: str, where: str) -> Iterator[byt
         before, nul, _ = text.partition(b"\0")
         line += before.count(b"\n")
         if nul:
-            remedy = "save the table as text (CSV); if it is UTF-16: data.encoding=utf-16-le"
+            or_utf16 = "; if it is UTF-16: data.encoding=utf-16-le" if encoding == "utf-8" else ""
+            remedy = f"save the table as text (CSV){or_utf16}"
             raise UserError(Fault("has a NUL byte", f"{where}, line {line}", remedy=remedy))
         yield text

@@ -69,7 +69,8 @@ def target_leaks(table: Table, split: Split) -> list[str]:
             what = f"column '{name}' alone predicts '{target}' almost perfectly"
             which = "if it contains the target, is known only later, or counts sorted rows, drop it"
             warnings.append(f"{what}; {which}: {typed(name, 'drop')}")
-    return warnings[:SHOWN]
+    more = len(warnings) - SHOWN
+    return [*warnings[:SHOWN], *([f"and {more} more such warnings"] if more > 0 else [])]
 
 
 def _determines_number(x: X, y: Y, x_val: X, y_val: Y) -> bool:

@@ -44,7 +44,8 @@ class Constant:
     chosen = None
 
     def __init__(self, data: TrainingData, chosen: Sequence[Any] | None = None) -> None:
-        _, y, weights = data.part(data.train)
+        table, rows = data.table, data.train
+        y, weights = table.y[rows], None if table.weight is None else table.weight[rows]
         if data.classes:
             counts = np.bincount(y[:, 0].astype(np.int64), weights, data.classes)
             self.output = counts / counts.sum()

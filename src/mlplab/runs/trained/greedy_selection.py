@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from mlplab.config.metrics import sign_of
+from mlplab.runs.predictions import SMALLEST_PROBABILITY
 from mlplab.runs.scores import scores
 
 Error = Callable[[Float64[np.ndarray, "row output"]], float]
@@ -42,13 +43,18 @@ def error_of(
 ) -> Error:
     """The error of predictions for rows: a metric of `scores`, or `STANDARDISED_RMSE`.
 
-    Where high values are good, it is the negative metric. Errors of regression and the log loss are convex.
-    The arguments are those of `scores`.
+    Where high values are good, it is the negative metric. Errors of regression and the log loss are convex,
+    and written out here: they are computed for each run in each step. The arguments are those of `scores`.
     """
-    if metric == STANDARDISED_RMSE:
-        sd = np.sqrt(np.average((y - np.average(y, axis=0, weights=weight)) ** 2, axis=0, weights=weight))
-        unit = np.where(sd > 0, sd, 1)
-        standardised = error_of("rmse", y / unit, weight, classes)
-        return lambda predicted: standardised(predicted / unit)
+    share = np.full(len(y), 1 / len(y)) if weight is None else weight / weight.sum()
+    if metric == "log_loss":
+        true = np.arange(len(y)), y[:, 0].astype(np.int64)
+        return lambda predicted: float(-share @ np.log(predicted[true].clip(SMALLEST_PROBABILITY)))
+    if metric == "mae":
+        return lambda predicted: float(np.mean(share @ abs(predicted - y)))
+    if metric in ("rmse", STANDARDISED_RMSE):
+        sd = np.sqrt(share @ (y - share @ y) ** 2)
+        unit = np.where((sd > 0) & (metric != "rmse"), sd, 1)
+        return lambda predicted: float(np.mean(np.sqrt(share @ (predicted - y) ** 2) / unit))
     sign = sign_of(metric)
     return lambda predicted: sign * scores(predicted, y, weight, classes)[metric]

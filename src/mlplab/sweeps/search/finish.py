@@ -24,7 +24,7 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial, trial_name
 from mlplab.runs.compare.labels import as_typed, in_brief
 from mlplab.runs.discovery import BEST_TRIAL_FILE
-from mlplab.sweeps.draw_figures import draw_sweep
+from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.sweeps.summary import results_of

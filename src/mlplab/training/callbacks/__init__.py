@@ -1,1 +1,1 @@
-"""What happens during the training of a stack: after each step, and after each epoch. Imports no torch."""
+"""What happens during the training of a stack: by step and epoch. `rungs` imports no torch."""

@@ -29,7 +29,7 @@ class Pruning(StackCallback):
     Args:
         brackets: of each run; None: it is not pruned.
         best: has compared the epoch's values already.
-        stopping: keeps the tensors of members that stop.
+        stopping: copies the tensors of members that stop.
 
     Attributes:
         reasons: why members have been pruned, by their indices.
