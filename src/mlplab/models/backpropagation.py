@@ -201,8 +201,9 @@ class BackpropagationModule(nn.Module, ABC):
         # With one parameter, autograd calls the backward pass; each further one would cost microseconds.
         trained = next((parameter for parameter in workspace.parameters if parameter.requires_grad), None)
         if trained is None and not x.requires_grad:
+            predicted = workspace.forward(x)
             workspace.give_back()
-            return workspace.forward(x)
+            return predicted
         output: Tensor = _Backpropagation.apply(workspace, x, trained)
         return output
 

@@ -84,8 +84,10 @@ def _train(stack: PlannedStack, runs: Sequence[Run], console: Console, cache: Da
     except Exception as error:
         if len(runs) == 1:
             return record_error(runs[0], error)  # its log has the traceback
+        # Runs whose training states cannot be used fail, and the others train together. If there is none, all
+        # train alone, to find out which one failed.
         unusable: dict[Path, UserError] = {}
-        if isinstance(error, UserError):  # perhaps of some runs' training states
+        if isinstance(error, UserError):
             resumed = [run for run in runs if run.resume]
             unusable = {run.folder: reason for run in resumed if (reason := state_error(run, cache))}
         usable = [run for run in runs if run.folder not in unusable]

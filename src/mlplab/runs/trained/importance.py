@@ -54,10 +54,10 @@ def permutation_importance(
         UserError: if a prediction is not finite.
     """
 
-    def error_of(x: Float[np.ndarray, "row feature"]) -> float:
+    def error_on(x: Float[np.ndarray, "row feature"]) -> float:
         return error(ensemble.predict_features(x)[0])
 
-    source, base = np.random.default_rng(ensemble.config[0].seed), error_of(x)
+    source, base = np.random.default_rng(ensemble.config[0].seed), error_on(x)
     orders = [source.permutation(len(x)) for _ in range(repeats)]
     importances = []
     for name, cells in zip(ensemble.schema.names, ensemble.schema.feature_slices, strict=True):
@@ -65,7 +65,7 @@ def permutation_importance(
         for order in orders:
             shuffled = x.copy()
             shuffled[:, cells] = x[order, cells]
-            increases.append(error_of(shuffled) - base)
+            increases.append(error_on(shuffled) - base)
         importances.append((name, float(np.mean(increases)), float(np.std(increases, ddof=1))))
         count(len(importances))
     return base, sorted(importances, key=lambda importance: -importance[1])
