@@ -32,11 +32,7 @@ FIRST_STEP = "first optimizer step"
 TRAINING_IMPORTS = "import torch, lightning, hydra, polars"
 
 SWEEP = (
-    "-m",
-    "seed=range(8)",
-    "trainer.max_epochs=2",
-    "baselines=[]",
-    "figures=none",
+    *("-m", "seed=range(8)", "trainer.max_epochs=2", "baselines=[]", "figures=none"),
     "hydra.sweep.dir=runs",
 )
 
