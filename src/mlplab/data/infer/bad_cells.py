@@ -27,8 +27,9 @@ def check_cells(reader: TableReader) -> None:
         is_long = kind == "numeric" and _matches(column, LONG_INTEGER)
         what = "is an integer of more than 64 bits" if is_long else BAD[kind]
         what += f"; {column.bad:,} such cells in this column" if column.bad > 1 else ""
-        is_known = kind == "date" or column.definition.format
-        expected = f"one written as {column.definition.format}" if is_known else EXPECTED[kind]
+        expected = (
+            f"one written as {column.definition.format}" if column.definition.format else EXPECTED[kind]
+        )
         remedy = "; ".join(_remedies(column, na_values, reader))
         column.faults = [Fault(what, reader.place(row, column), shortened(text), expected, remedy)]
 
@@ -67,11 +68,8 @@ def _matches(column: InferredColumn, pattern: str) -> bool:
 
 def _missing_texts(column: InferredColumn) -> list[str]:
     """The bad texts that a remedy lists as missing: signs and words for it, or a few without digits."""
-    texts = column.bad_texts
-    if (
-        not is_rare(column.bad, column.filled + column.missing + column.bad)
-        or texts.str.contains(r"\d").any()
-    ):
+    texts, rows = column.bad_texts, column.filled + column.missing + column.bad
+    if not is_rare(column.bad, rows) or texts.str.contains(r"\d").any():
         texts = texts.filter(texts.str.contains(MISSING))
     return texts.to_list() if can_be_typed(texts) and column.role not in ("weight", "time") else []
 

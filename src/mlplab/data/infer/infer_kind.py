@@ -58,9 +58,8 @@ def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:
     if distinct == 0:
         return "empty"
     plain = texts.cast(pl.Float64, strict=False).is_finite()
-    if 2 * plain.sum() > distinct or 2 * plain.fill_null(texts.str.contains(FORMATTED)).sum() > distinct:
-        return "numeric"
-    if are_durations(texts):
+    are_numbers = plain if 2 * plain.sum() > distinct else plain.fill_null(texts.str.contains(FORMATTED))
+    if 2 * are_numbers.sum() > distinct or are_durations(texts):
         return "numeric"
     if date_formats(texts):
         return "date"
@@ -79,12 +78,9 @@ def format_of(kind: Kind, texts: pl.Series, source: Source, name: str) -> str:
     Raises:
         UserError: if it is unknown or ambiguous.
     """
-    match kind:
-        case "date":
-            return date_format_of(texts, source.where, name)
-        case "numeric":
-            return number_format_of(texts, source, name)
-    return ""
+    if kind == "date":
+        return date_format_of(texts, source.where, name)
+    return number_format_of(texts, source, name) if kind == "numeric" else ""
 
 
 def number_format_of(texts: pl.Series, source: Source, name: str) -> str:

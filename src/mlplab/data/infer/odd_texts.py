@@ -8,15 +8,15 @@ from mlplab.data.infer.infer_kind import MAX_CATEGORIES
 from mlplab.data.number_formats import FORMATTED
 from mlplab.data.parse import LONG_INTEGER
 
-INFINITE = r"[+-]?(inf|infinity|\d[\d.]*e\+?\d{3,})"
+_INFINITE = r"[+-]?(inf|infinity|\d[\d.]*e\+?\d{3,})"
 _WORDS = (
     r"n/a|na|n\.a|n/d|nd|nan|nat|nil|none|null|\\n|div/0"
     "|missing|unknown|undefined|not available|not applicable"
 )
-MISSING = rf"(?i)^([^\p{{L}}\p{{N}}]*|[#<>()\[\]!. ]*({_WORDS})[#<>()\[\]!. ]*|{INFINITE})$"
+MISSING = rf"(?i)^([^\p{{L}}\p{{N}}]*|[#<>()\[\]!. ]*({_WORDS})[#<>()\[\]!. ]*|{_INFINITE})$"
 """A sign or a word for a missing value, or an infinite number, or one too large for a float."""
 
-NUMBER = rf"(?i){FORMATTED}|{LONG_INTEGER}|^{INFINITE}$"
+NUMBER = rf"(?i){FORMATTED}|{LONG_INTEGER}|^{_INFINITE}$"
 """A number that cannot be read, which is no category."""
 
 CODE = r"^(\d+\p{L}|\p{L}\d+)$"
@@ -27,7 +27,6 @@ NO_SLIP = r"^([<>≤≥]=? ?\d+|\d+ ?\+|\p{L}{3,})$"
 
 MAX_MISSING_SHARE = 0.05
 """The largest share of cells with words of unknown meaning that may be missing values."""
-
 
 TYPEABLE = r"^[^\p{C}\p{Zl}\p{Zp}]{1,60}$"
 
