@@ -107,7 +107,10 @@ REFUSED = [
         "18 text", GOOD + "1,?,3\n", "", 'line 42, data row 41: is not a finite number | na_values=["?"]\''
     ),
     mistake(
-        "18 thousands", THOUSANDS, "", "decimals or thousands | b=\"1,234.5\"' | data.decimal=. or 'data.dec"
+        "18 thousands",
+        THOUSANDS,
+        "",
+        'decimals or thousands | b="1,234.5"\' | or data.decimal=. for all',
     ),
     mistake("18 several", GOOD + "-,x,3\n", "", "'a', line 42 | [\"-\",\"x\"]' (in all | 'b', line 42"),
     mistake("19 infinite", GOOD + "1,-inf,3\n", "", "column 'b', line 42 | not a finite number"),

@@ -95,11 +95,12 @@ def number_format_of(texts: pl.Series, source: Source, name: str) -> str:
         return next(iter(formats), "")
     point, comma = (typed(name, number_format) for number_format in formats)
     example = texts.filter(texts.str.contains(r"[.,]\d{3}\D*$"))[0]
-    separator, thousands, decimals = ("comma", point, comma) if "," in example else ("point", comma, point)
-    what = f"a {separator} may mark decimals or thousands"
-    remedy = f"for thousands: {thousands}; for decimals: {decimals}"
-    if source.dialect:
-        remedy += "; or say it of all columns: data.decimal=. or 'data.decimal=\",\"'"
+    mark, thousands, decimals, everywhere = "point", comma, point, "'data.decimal=\",\"'"
+    if "," in example:
+        mark, thousands, decimals, everywhere = "comma", point, comma, "data.decimal=."
+    what = f"a {mark} may mark decimals or thousands"
+    more = f", or {everywhere} for all columns" if source.dialect else ""
+    remedy = f"for thousands: {thousands}{more}; for decimals: {decimals}"
     raise UserError(Fault(what, f"{source.where}, column '{name}'", repr(example), remedy=remedy))
 
 
