@@ -45,6 +45,15 @@ def tensorboard_command(folder: Path) -> str:
     return shlex.join([*runner, "tensorboard", "--logdir", str(inside(folder))])
 
 
+def tensorboard_folder(run: Path) -> Path:
+    """The folder in which TensorBoard finds a run alone: the one around it, or it would call the run `.`.
+
+    But not one that has the current folder in it: TensorBoard would search all of that.
+    """
+    around = run.resolve().parent
+    return run if Path.cwd().is_relative_to(around) else around
+
+
 def _started_by_uv() -> bool:
     return "UV_RUN_RECURSION_DEPTH" in os.environ
 

@@ -2,12 +2,13 @@
 
 import logging
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
 from rich.console import Console
 
-from mlplab.commands.render import inside, main_scores, score_table, tensorboard_command
+from mlplab.commands.render import inside, main_scores, score_table, tensorboard_command, tensorboard_folder
 from mlplab.commands.verdict import verdict
 from mlplab.config import TrainConfig
 from mlplab.console import print_line
@@ -23,10 +24,11 @@ from mlplab.runs.run import Run
 log = logging.getLogger(__name__)
 
 
-def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
+def train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: bool) -> None:
     """Trains a run and prints its scores. For a resumed run that has ended, prints them again.
 
     Args:
+        overrides: what was typed, for TensorBoard.
         resume: whether the folder already belongs to this run. Training continues from its last.ckpt, or
             starts from the beginning if there is none.
 
@@ -64,7 +66,7 @@ def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
 
     console = Console()
     try:
-        [metrics] = train_runs([Run(run, folder, resume=resume)], cache, console)
+        [metrics] = train_runs([Run(run, folder, resume=resume, overrides=overrides)], cache, console)
     except Interrupted as error:
         where = shlex.quote(str(inside(folder)))
         raise Interrupted(f"{reason_of(error)}\n  to continue: resume={where}", error.number) from error
@@ -92,5 +94,5 @@ def _print_scores(metrics: Metrics, folder: Path, console: Console) -> None:
     console.print(score_table(main_scores(metrics, part), title))
     if sentence := verdict(metrics):
         print_line(console, fill(sentence, console.width))
-    for line in (f"run folder: {inside(folder)}", tensorboard_command(folder)):
+    for line in (f"run folder: {inside(folder)}", tensorboard_command(tensorboard_folder(folder))):
         print_line(console, line)

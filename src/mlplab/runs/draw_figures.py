@@ -26,7 +26,7 @@ from mlplab.runs.predictions import SMALLEST_PROBABILITY
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.loggers.files import build_loggers, close_loggers
-from mlplab.training.loggers.tensorboard import log_images
+from mlplab.training.loggers.tensorboard import log_images, writers_of
 
 MOST_ROWS = 20_000
 """Test rows that are drawn at most, chosen at random."""
@@ -65,7 +65,7 @@ def draw_finished(folder: Path, cache: DataCache) -> None:
         data.check_unchanged(run.table, "train again", order=False)
         images = write_figures(folder, run_charts(run, data))
         loggers = build_loggers(run.config, str(folder), TensorBoardLogger)  # the others have been closed
-        log_images(loggers, images)
+        log_images(writers_of(loggers), images)
         close_loggers(loggers, success=True)
 
 

@@ -24,6 +24,8 @@ class Run:
     Args:
         bracket: the rungs at which the run is compared with others of its stack, and may be pruned.
         resume: whether its folder is that of the same run, started before.
+        overrides: what was typed, and of a sweep what varies, such as `optimizer.lr=0.01`; TensorBoard shows
+            these keys. Empty if a run is resumed by its folder.
 
     Attributes:
         data, files, loggers: its table and split, the files of its folder, and its loggers; set by training.
@@ -34,6 +36,7 @@ class Run:
     folder: Path
     bracket: Bracket | None = None
     resume: bool = False
+    overrides: Sequence[str] = ()
     data: RunData = field(init=False, repr=False, compare=False)
     files: RunFolder = field(init=False, repr=False, compare=False)
     loggers: "Sequence[Logger]" = field(init=False, repr=False, compare=False, default=())

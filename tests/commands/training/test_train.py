@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from support import ROOT, SMALL, Ended, events_of, process
+from support import ROOT, SMALL, Ended, events_of, hparams_of, process
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.plugins.hparams.api_pb2 import Status
 
@@ -169,13 +169,7 @@ def test_tensorboard_shows_curves_and_hyperparameters(run: tuple[Path, Ended]) -
         data.ParseFromString(events.SummaryMetadata(tag).plugin_data.content)
         return data
 
-    started = hparams("_hparams_/session_start_info").session_start_info.hparams
-    assert started["optimizer.lr"].number_value == 0.005
-    assert started["model.hidden"].string_value == "[128,128,128]"
-    assert started["callbacks.early_stopping.patience"].string_value == "null"
-    assert not {"name", "figures", "logger.tensorboard.name", "callbacks.checkpoint.every_minutes"} & set(
-        started
-    )
+    assert hparams_of(folder) == {"trainer.max_epochs": 4}
     assert hparams("_hparams_/session_end_info").session_end_info.status == Status.STATUS_SUCCESS
     tags = events.Tags()
     assert "_hparams_/experiment" not in tags["tensors"]  # it would hide which values differ
@@ -202,7 +196,7 @@ def test_steps_are_logged_when_asked(command: Callable[..., Ended], tmp_path: Pa
 def test_a_run_ends_with_its_scores_and_the_tensorboard_command(run: tuple[Path, Ended]) -> None:
     folder, ended = run
     lines = ended.out.splitlines()
-    assert lines[-1] == tensorboard_command(Path("outputs/r"))
+    assert lines[-1] == tensorboard_command(Path("outputs"))  # where it is called `r`
     assert lines[-2] == "run folder: outputs/r"
     for name in ("this network", "gradient boosting", "ridge regression", "mean"):
         assert any(name in line for line in lines[-12:])
