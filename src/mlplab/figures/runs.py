@@ -151,9 +151,9 @@ def hyperparameter_importance(
     """Bars of the importance of hyperparameters in some trials, and a line at what may be chance."""
     ordered = sorted(importance.items(), key=lambda item: -item[1])
     subtitle = [
-        f"the share of the differences in rank between {trials:,} trials, pruned ones included, that goes",
-        f"with each key alone; up to the dashed line, {by_chance:.0%}, it may be chance"
-        + (": there are few trials" if by_chance > FEW else ""),
+        f"how far each key alone explains the ranks of all {trials:,} trials, pruned ones included",
+        f"up to the dashed line, {by_chance:.0%}, it may be chance"
+        + ": there are few trials" * (by_chance > FEW),
     ]
     limit = rows_of([{"share": by_chance}])
     shares = alt.Text("share:Q", format=".0%")

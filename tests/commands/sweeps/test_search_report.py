@@ -94,7 +94,7 @@ def test_charts_of_a_search(search: Path) -> None:
             status in ("diverged", "failed") for status in STATUSES
         ]
         assert trials[2]["score"] == 7.5  # at its rung
-    assert "8 trials, pruned ones included" in str(charts["hyperparameter_importance"].to_dict()["title"])
+    assert "all 8 trials, pruned ones included" in str(charts["hyperparameter_importance"].to_dict()["title"])
     curves = charts["curves"].to_dict()["layer"][0]["transform"][0]["from"]["data"]["values"]
     faint = {run["name"] for run in curves if run["colour"] == BASELINE}
     assert faint == {f"trial-{n:04d}" for n, status in enumerate(STATUSES) if status == "pruned"}

@@ -20,7 +20,7 @@ from support import ROOT, SMALL, Ended, events_of, hparams_of, process
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.plugins.hparams.api_pb2 import Status
 
-from mlplab.commands.render import tensorboard_command
+from mlplab.commands.render import tensorboard_command, tensorboard_folder
 from mlplab.commands.verdict import verdict
 
 QUICK = SMALL[:-1]  # without the epochs
@@ -203,6 +203,18 @@ def test_a_run_ends_with_its_scores_and_the_tensorboard_command(run: tuple[Path,
     sentence = ended.out.rpartition("─┘\n")[2].partition("run folder: ")[0]
     assert " ".join(sentence.split()) == verdict(json.loads((folder / "metrics.json").read_text()))
     assert all(len(line) <= 80 for line in sentence.splitlines())
+
+
+def test_tensorboard_is_not_told_to_search_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "project"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert tensorboard_folder(Path("outputs/r")) == here / "outputs"
+    assert tensorboard_folder(Path("r")) == Path("r")
+    assert tensorboard_folder(tmp_path / "r") == tmp_path / "r"
+    assert tensorboard_folder(tmp_path / "runs/r") == tmp_path / "runs"
 
 
 def test_callbacks_of_lightnings_see_the_metrics(command: Callable[..., Ended], tmp_path: Path) -> None:
