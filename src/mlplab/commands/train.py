@@ -56,7 +56,7 @@ def train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: b
             metrics = score_finished_run(folder, cache)
         else:
             log.info("%s has already finished", inside(folder))
-        _print_scores(metrics, folder, Console())
+        _print_scores(metrics, folder, run, Console())
         if wanted and has_test_scores(metrics):
             _draw(folder, cache, again=False)  # an interruption may have left it out, or a better run
         return
@@ -76,7 +76,7 @@ def train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: b
         if wanted and run.test:
             _draw(folder, cache, again=True)
     finally:  # a full disk or Ctrl-C takes only the figures
-        _print_scores(metrics, folder, console)
+        _print_scores(metrics, folder, run, console)
 
 
 def _draw(folder: Path, cache: DataCache, *, again: bool) -> None:
@@ -89,10 +89,10 @@ def _draw(folder: Path, cache: DataCache, *, again: bool) -> None:
         draw_finished(folder, cache)
 
 
-def _print_scores(metrics: Metrics, folder: Path, console: Console) -> None:
+def _print_scores(metrics: Metrics, folder: Path, run: TrainConfig, console: Console) -> None:
     part, title = ("test", "test") if has_test_scores(metrics) else ("val", "validation")
     console.print(score_table(main_scores(metrics, part), title))
-    if sentence := verdict(metrics):
+    if sentence := verdict(metrics, has_class_weights=run.data.class_weights != "none"):
         print_line(console, fill(sentence, console.width))
     for line in (f"run folder: {inside(folder)}", tensorboard_command(tensorboard_folder(folder))):
         print_line(console, line)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlplab.config import ResolvedConfig
+from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.cache import RunData
 from mlplab.runs.folder import RunFolder
 from mlplab.training.callbacks.rungs import Bracket
@@ -29,6 +30,7 @@ class Run:
 
     Attributes:
         data, files, loggers: its table and split, the files of its folder, and its loggers; set by training.
+        threshold: the probability from which it predicts the second of two classes; set after training.
         log: logs a line about the run; set by training, likewise `log_progress`.
     """
 
@@ -40,6 +42,7 @@ class Run:
     data: RunData = field(init=False, repr=False, compare=False)
     files: RunFolder = field(init=False, repr=False, compare=False)
     loggers: "Sequence[Logger]" = field(init=False, repr=False, compare=False, default=())
+    threshold: float = field(init=False, repr=False, compare=False, default=DEFAULT_THRESHOLD)
     log: Callable[[str], None] = field(init=False, repr=False, compare=False)
     log_progress: Callable[[str], None] = field(init=False, repr=False, compare=False)
 

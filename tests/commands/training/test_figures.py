@@ -18,7 +18,7 @@ from mlplab.figures.files import is_drawn, read_figures
 Command = Callable[..., Ended]
 
 OF_NUMBERS = {"predicted_vs_actual", "residuals", "error_by_part"}
-OF_CLASSES = {"confusion", "roc_and_precision_recall", "calibration", "error_by_part"}
+OF_CLASSES = {"confusion", "roc_and_precision_recall", "threshold", "calibration", "error_by_part"}
 QUICK = ("model.hidden=[8]", "trainer.max_epochs=2", "figures=auto", "data=csv", "data.path=t.csv", "name=r")
 PLAIN = ("baselines=[linear]", "ensemble=1")
 

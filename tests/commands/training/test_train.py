@@ -304,3 +304,12 @@ def test_a_network_no_better_than_the_mean_is_pointed_out(
 ) -> None:
     sentence = verdict({"test/rmse": rmse, "linear/test/rmse": 0.1, "constant/test/rmse": constant})
     assert ("no better than ridge regression or the mean: train longer" in sentence) == warned
+
+
+def test_class_weights_are_judged_by_how_rows_are_ranked() -> None:
+    """They spoil the log loss, by which even a good network would be no better than the class shares."""
+    scores = {"test/log_loss": 0.7, "constant/test/log_loss": 0.3}
+    scores |= {"test/auroc": 0.9, "constant/test/auroc": 0.5}
+    assert "By test log loss, the network is no better than the class shares" in verdict(scores)
+    expected = "By test AUROC, the network is better than the class shares."
+    assert verdict(scores, has_class_weights=True) == expected
