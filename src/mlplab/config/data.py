@@ -1,5 +1,6 @@
 """The table: where its rows come from, and which of them are train, val and test."""
 
+import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
@@ -8,6 +9,17 @@ from mlplab.config.types import Auto, Count, Fraction, NotNegative, OrAuto, Posi
 
 KINDS = ("numeric", "boolean", "categorical", "date", "drop")
 """Kinds that a user may declare for a column; `drop` excludes it."""
+
+
+DECIMAL_POINT, DECIMAL_COMMA, DURATION = "1,234.5", "1.234,5", "1:30"
+"""Examples of how a column's numbers are written; the first two may have a currency or percent sign."""
+
+
+def is_number_format(text: str) -> bool:
+    """Whether a text is such an example."""
+    signs = [char for char in text if char == "%" or unicodedata.category(char) == "Sc"]
+    without = text.replace(signs[0], "") if len(signs) == 1 else text
+    return without.strip() in (DECIMAL_POINT, DECIMAL_COMMA) or text == DURATION
 
 
 def _as_list(value: object) -> object:
@@ -28,8 +40,9 @@ def _as_label(value: object) -> object:
 
 
 def _check_kind(kind: str) -> str:
-    if kind not in KINDS and "%" not in kind:
-        kinds = f"{', '.join(KINDS)}, or a date format like %d.%m.%Y"
+    if kind not in KINDS and "%" not in kind and not is_number_format(kind):
+        examples = f"a number like {DECIMAL_POINT}, {DECIMAL_COMMA} or {DURATION}"
+        kinds = f"{', '.join(KINDS)}, a date format like %d.%m.%Y, or {examples}"
         raise ValueError(f"'{kind}' is not a kind of column; use {kinds}")
     return kind
 

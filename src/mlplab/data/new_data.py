@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.dates import is_datetime
+from mlplab.data.dates import ISO, is_datetime
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.parse import BAD, EXPECTED, bad_cells, cells_of, is_text, named, parse_str
 from mlplab.data.schema import Column, Schema
@@ -83,7 +83,7 @@ class FrameTransformer:
         features: list[pl.Series] = []
         for column in self.schema.inputs:
             cells = cells_of(frame, column.name)
-            if column.kind == "numeric" and not self.decimal_comma:
+            if column.kind == "numeric" and not column.format and not self.decimal_comma:
                 cells = numbers.get(column.name, cells)
             if not _fits(column, cells):
                 what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
@@ -144,7 +144,8 @@ def _fits(column: Column, cells: pl.Series) -> bool:
 def _expected(column: Column) -> str:
     if column.kind == "categorical":
         return f"one of {listed(map(shortened, column.categories), 5)}"
-    return EXPECTED[column.kind]
+    is_usual = column.format in ("", ISO)
+    return EXPECTED[column.kind] if is_usual else f"one written as {column.format}"
 
 
 def as_frame(schema: Schema, frame: FrameLike, where: str) -> pl.DataFrame:

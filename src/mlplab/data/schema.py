@@ -10,7 +10,8 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from mlplab.data.dates import DatePart, date_parts, parse_datetime
-from mlplab.data.parse import Kind, by_distinct, parse_bool, parse_float, parse_str
+from mlplab.data.number_formats import parse_number
+from mlplab.data.parse import Kind, by_distinct, parse_bool, parse_str
 from mlplab.errors import listed
 
 Task = Literal["regression", "binary", "multiclass"]
@@ -29,7 +30,7 @@ class Column:
         offset: subtracted from a number or a year in float64, before rounding to float32, so that large
             values with a small spread keep their digits. Nothing else depends on it.
         categories: the categories of a categorical column; a value's position is its code.
-        format: the format of dates in text.
+        format: the format of dates, or of numbers that are not plain, in text.
         parts: for dates, the parts that vary.
     """
 
@@ -47,7 +48,7 @@ class Column:
         """Parses cells: dates become Datetime; all other kinds, including codes of categories, Float64."""
         match self.kind:
             case "numeric":
-                return parse_float(cells, na_values, decimal_comma=decimal_comma)
+                return parse_number(cells, na_values, self.format, decimal_comma=decimal_comma)
             case "boolean":
                 return parse_bool(cells, na_values)
             case "date":
@@ -81,6 +82,7 @@ class Schema:
         classes: the classes of the target in order; a class's position is its number. Empty for regression.
         weight: the column of row weights.
         na_values: additional missing values.
+        number_formats: by name, the formats of targets and weights that are not plain numbers.
         left_out: columns that are not inputs, and why.
     """
 
@@ -90,6 +92,7 @@ class Schema:
     class_kind: ClassKind = "text"
     weight: str | None = None
     na_values: tuple[str, ...] = ()
+    number_formats: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod

@@ -78,7 +78,7 @@ def test_kinds_can_be_declared(describe: Callable[..., Ended]) -> None:
 
 
 def test_what_training_would_refuse_is_shown(describe: Callable[..., Ended], tmp_path: Path) -> None:
-    bad = TABLE.with_columns(rooms=pl.Series(["1", "two", "3", "2"] * 10), price=pl.lit(None))
+    bad = TABLE.with_columns(rooms=pl.Series(["1", "?", "3", "2"] * 10), price=pl.lit(None))
     bad.write_csv(tmp_path / "bad.csv")
     ended = describe("data=csv", "data.path=bad.csv", "data.target=price")
     assert ended.status == 2

@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
-from mlplab.data.dates import DATE_PARTS, LAST_YEAR
+from mlplab.data.dates import LAST_YEAR
 from mlplab.data.infer.bad_cells import check_cells
 from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes
 from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.odd_texts import can_be_typed
 from mlplab.data.infer.suspicious_numbers import (
     compact_date_note,
     leave_out_row_numbers,
@@ -18,10 +19,11 @@ from mlplab.data.infer.suspicious_numbers import (
     sentinels,
 )
 from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.infer.table_spec import typed
+from mlplab.data.infer.table_spec import typed, typed_na_values
 from mlplab.data.infer.whole_targets import whole_target_note
 from mlplab.data.io.header import ROW_INDEX
-from mlplab.data.parse import Kind
+from mlplab.data.number_formats import parse_number
+from mlplab.data.parse import Kind, cells_of, parse_str
 from mlplab.data.schema import Column
 from mlplab.errors import Fault, listed, shortened
 
@@ -43,7 +45,8 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
             case "input" if not column.bad:
                 _infer_input(column, reader)
         is_number = column.role in ("input", "target") and column.kind == "numeric" and not column.classes
-        if is_number and column.range and not column.faults:
+        is_plain = is_number and not column.definition.format
+        if is_plain and column.range and not column.faults:
             column.sentinels = sentinels(reader.values(column), *column.range, column.definition.offset)
     leave_out_row_numbers(reader)
     likely = (text for column in reader.columns for text in column.sentinels)
@@ -90,7 +93,7 @@ def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
         what = f"all values are {column.low[0] + column.definition.offset:g}"
         column.leave_out("constant", "all dates have the same day and hour" if is_date else what)
         return
-    parts = tuple(DATE_PARTS[part] for part in column.keep) if is_date else ()
+    parts = tuple(column.definition.parts[part] for part in column.keep) if is_date else ()
     column.definition = replace(column.definition, missing=column.missing > 0, parts=parts)
     column.faults = [*(_century_faults if is_date else _magnitude_faults)(column, reader)]
 
@@ -157,7 +160,10 @@ def _note(column: InferredColumn, na_values: Iterable[str], reader: TableReader)
     if column.sentinels:
         return sentinel_note(column, na_values, reader)
     if column.texts is not None:
-        return similar_labels_note(column.texts) if column.kind == "categorical" else ""
+        is_text = column.kind == "categorical"
+        return similar_labels_note(column.texts) or odd_texts_note(column, reader) if is_text else ""
+    if column.kind == "numeric" and column.definition.format and not column.faults:
+        return number_format_note(column, reader)
     if column.role == "target" and not column.classes and not column.faults:
         return whole_target_note(column, reader)
     if column.is_input and column.kind == "numeric":
@@ -167,6 +173,32 @@ def _note(column: InferredColumn, na_values: Iterable[str], reader: TableReader)
         years = f"two-digit years are read as {FIRST_YEAR} to {LAST_YEAR}, here from {first} to {last}"
         return f"{years}; if that is wrong, use four-digit years"
     return ""
+
+
+def number_format_note(column: InferredColumn, reader: TableReader) -> str:
+    """How formatted numbers are read, by an example."""
+    texts = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
+    values = parse_number(texts, (), column.definition.format)
+    read = texts.is_not_null() & values.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()
+    examples = (f": {texts[row]!r} is {values[row]:.10g}" for row in read.arg_true().head(1))
+    return f"read as numbers written like {column.definition.format}{next(examples, '')}"
+
+
+def odd_texts_note(column: InferredColumn, reader: TableReader) -> str:
+    """Which texts make categories of a column of numbers, and how to read numbers nevertheless."""
+    texts, spec = column.texts, reader.spec
+    if texts is None or column.declared or column.must_be_classes:
+        return ""
+    odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null()).sort()
+    if not 0 < 2 * len(odd) < len(texts):
+        return ""
+    what = f"read as {'classes' if column.classes else 'categories'}"
+    why = f"because of {listed(map(shortened, odd), 3)} beside numbers"
+    if not can_be_typed(odd):
+        return f"{what}, {why}; to insist on numbers: {typed(column.name, 'numeric')}"
+    drop_rows = " data.missing_target=drop" * (column.role == "target" and not spec.drop_missing_targets)
+    na_values = typed_na_values(dict.fromkeys([*spec.na_values, *odd])) + drop_rows
+    return f"{what}, {why}; to read numbers instead, and such cells as missing: {na_values} (in all columns)"
 
 
 def similar_labels_note(labels: pl.Series) -> str:

@@ -79,6 +79,11 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         class_kind=classes.kind,
         weight=next(iter(spec.named("weight")), None),
         na_values=spec.na_values,
+        number_formats={
+            column.name: column.definition.format
+            for column in columns
+            if column.role in ("target", "weight") and column.definition.format
+        },
         left_out=left_out,
     )
     keep = [column.location.start + feature for column in inputs for feature in column.keep]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mlplab.config.data import is_number_format
 from mlplab.config.dotted_keys import quoted
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.io.source import Source
@@ -80,6 +81,7 @@ class TableSpec:
         allowed: dict[Role, list[str]] = {"target": targets, "weight": ["numeric"]}
         for name, role in self.roles:
             kind = self.declared.get(name, "numeric")
+            kind = "numeric" if is_number_format(kind) else kind
             if kind not in allowed.get(role, [kind]):
                 what = f"contradicts {KEYS[role]}={name}: such a {role} is {' or '.join(allowed[role])}"
                 yield Fault(what, typed(name, kind), remedy="remove one of the two")
@@ -97,6 +99,7 @@ def titled(name: str, role: Role = "input") -> str:
 
 def typed(name: str, kind: str) -> str:
     """The argument that declares a column's kind, as typed in a shell."""
+    kind = quoted(kind, mark='"') if is_number_format(kind) or "," in kind else kind
     return shlex.quote(f"data.columns.{name}={kind}")
 
 
