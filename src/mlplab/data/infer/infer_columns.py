@@ -11,6 +11,7 @@ from mlplab.data.dates import DATE_PARTS, LAST_YEAR
 from mlplab.data.infer.bad_cells import check_cells
 from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes, number_note
 from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.levels import MAX_LEVELS, known_order, order_note
 from mlplab.data.infer.suspicious_numbers import (
     compact_date_note,
     leave_out_row_numbers,
@@ -18,7 +19,7 @@ from mlplab.data.infer.suspicious_numbers import (
     sentinels,
 )
 from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.infer.table_spec import typed
+from mlplab.data.infer.table_spec import typed, typed_list, typed_na_values
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.parse import Kind
 from mlplab.data.schema import Column
@@ -73,11 +74,30 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
         what = f"an identifier: {len(texts):,} different texts in {column.filled:,} rows"
         what += f", such as {shortened(texts[0], 20)}; to use it: {typed(name, 'categorical')}"
         column.leave_out("identifier", what)
+    elif reader.spec.declared.get(name) == "ordinal":
+        _infer_levels(column, texts, reader)
     else:
         categories = () if column.kind == "boolean" else tuple(texts.sort())
         kind: Kind = "categorical" if categories else "boolean"
         column.definition = Column(name, kind, column.missing > 0, categories=categories)
         column.keep = (0,)
+
+
+def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader) -> None:
+    """Puts the levels of an ordinal column in the order that is listed or known; else a fault."""
+    name, spec = column.name, reader.spec
+    levels = spec.levels.get(name) or known_order(texts.to_list())
+    column.kind, column.keep = "ordinal", (0,)
+    column.definition = Column(name, "ordinal", column.missing > 0, categories=levels)
+    lacking = [text for text in texts.sort() if text not in levels][:MAX_LEVELS]
+    if lacking:
+        what = "the order of its values is not known"
+        remedy = f"list them from the lowest to the highest: {typed(name, typed_list([*levels, *lacking]))}"
+        if levels:
+            what = f"the levels lack {listed(map(shortened, lacking))}"
+            missing = typed_na_values([*spec.na_values, *lacking])
+            remedy += f"; if it stands for a missing value: {missing} (in all columns)"
+        column.faults = [Fault(what, reader.where(column), remedy=remedy)]
 
 
 def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
@@ -156,7 +176,9 @@ def _note(column: InferredColumn, na_values: Iterable[str], reader: TableReader)
     if column.sentinels:
         return sentinel_note(column, na_values, reader)
     if column.texts is not None:
-        return similar_labels_note(column.texts) if column.kind == "categorical" else ""
+        similar = similar_labels_note(column.texts) if column.kind == "categorical" else ""
+        may_offer = column.is_input and column.name not in reader.spec.declared
+        return similar or (order_note(column.name, column.texts.to_list()) if may_offer else "")
     if column.role == "target" and not column.classes and not column.faults:
         return number_note(column, reader)
     if column.is_input and column.kind == "numeric":

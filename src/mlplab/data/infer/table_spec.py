@@ -31,6 +31,7 @@ class TableSpec:
     Attributes:
         roles: the columns that are not only inputs, or not inputs at all; names may occur twice.
         declared: the declared kinds by column name; a format of `strptime` declares a date.
+        levels: the levels of ordinal columns, if they are listed.
         na_values: additional missing values.
         raw: whether numbers have no offset.
         drop_missing_targets: whether rows without a target are left out, instead of being faults.
@@ -40,6 +41,7 @@ class TableSpec:
 
     roles: tuple[tuple[str, Role], ...]
     declared: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     na_values: tuple[str, ...] = ()
     raw: bool = False
     drop_missing_targets: bool = False
@@ -102,5 +104,9 @@ def typed(name: str, kind: str) -> str:
 
 def typed_na_values(values: Iterable[str]) -> str:
     """The argument that declares additional missing values, as typed in a shell."""
-    words = (quoted(value, mark='"') for value in values)
-    return shlex.quote(f"data.na_values=[{','.join(words)}]")
+    return shlex.quote(f"data.na_values={typed_list(values)}")
+
+
+def typed_list(values: Iterable[str]) -> str:
+    """A list of texts in an override, whatever characters they contain."""
+    return "[" + ",".join(quoted(value, mark='"') for value in values) + "]"
