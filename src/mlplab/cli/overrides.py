@@ -32,18 +32,18 @@ def readable(words: Sequence[str]) -> list[str]:
     letters in keys. Columns with such names are passed as a list of pairs of name and kind. `data.path=`
     implies `data=csv`, unless another word may choose the table.
     """
-    kinds = {word: found.groups() for word in words if (found := COLUMN_KIND.fullmatch(word))}
+    found = {word: COLUMN_KIND.fullmatch(word) for word in words}
+    kinds = {word: (match[1], _quoted_levels(match[2])) for word, match in found.items() if match}
     odd = not all(name.isidentifier() and name.isascii() for name, _ in kinds.values())
     read = [
-        f"++{COLUMNS}{kinds[word][0]}={_quoted_levels(kinds[word][1])}"
-        if word in kinds
-        else _with_folder_quoted(word)
+        f"++{COLUMNS}{'='.join(kinds[word])}" if word in kinds else _with_folder_quoted(word)
         for word in words
         if not (word in kinds and odd)
     ]
     if odd:
-        written = ((quoted(name), _quoted_levels(kind)) for name, kind in kinds.values())
-        pairs = (f"[{name},{kind if kind[:1] == '[' else quoted(kind)}]" for name, kind in written)
+        pairs = (
+            f"[{quoted(name)},{kind if kind[:1] == '[' else quoted(kind)}]" for name, kind in kinds.values()
+        )
         columns = COLUMNS.rstrip(".")
         read += [f"~{columns}", f"+{columns}=[{','.join(pairs)}]"]
     keys = [key_of(word) for word in read]

@@ -144,9 +144,17 @@ def test_the_remedy_works_when_typed(tmp_path: Path, name: str, texts: list[str]
         with pytest.raises(UserError) as raised:
             load_table(config(*readable([*words, f"data.columns.{name}={kind}"])))
         assert ("the levels lack" if listed else "is not known") in str(raised.value)
-        remedy = str(raised.value).partition("to the highest: ")[2].partition("; if it stands")[0]
+        remedy = str(raised.value).partition("the lowest first: ")[2].partition("; if it stands")[0]
         table = load_table(config(*readable([*words, *shlex.split(remedy)])))
         assert set(table.schema.inputs[0].categories) == {*listed, *texts}
+
+
+def test_a_word_for_missing_values_is_told_from_levels() -> None:
+    with pytest.raises(UserError, match="the levels lack 'unknown'") as raised:
+        ordinal(["low", "unknown", "high", "medium"])
+    assert '["low","medium","high","unknown"]' in str(raised.value)
+    assert "if it stands for a missing value: 'data.na_values=[\"unknown\"]'" in str(raised.value)
+    assert ordinal(["mild", "none", "severe"]).schema.inputs[0].categories == ("none", "mild", "severe")
 
 
 def test_levels_need_no_quotes() -> None:

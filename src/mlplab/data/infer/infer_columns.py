@@ -8,7 +8,7 @@ import polars as pl
 from jaxtyping import Bool
 
 from mlplab.data.dates import DATE_PARTS, LAST_YEAR
-from mlplab.data.infer.bad_cells import check_cells
+from mlplab.data.infer.bad_cells import MISSING, check_cells
 from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes, number_note
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.levels import MAX_LEVELS, known_order, order_note
@@ -86,13 +86,14 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
 def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader) -> None:
     """Puts the levels of an ordinal column in the order that is listed or known; else a fault."""
     name, spec = column.name, reader.spec
-    levels = spec.levels.get(name) or known_order(texts.to_list())
+    likely = texts.filter(~texts.str.contains(MISSING))
+    levels = spec.levels.get(name) or known_order(texts.to_list()) or known_order(likely.to_list())
     column.kind, column.keep = "ordinal", (0,)
     column.definition = Column(name, "ordinal", column.missing > 0, categories=levels)
     lacking = [text for text in texts.sort() if text not in levels][:MAX_LEVELS]
     if lacking:
         what = "the order of its values is not known"
-        remedy = f"list them from the lowest to the highest: {typed(name, typed_list([*levels, *lacking]))}"
+        remedy = f"put them in order, the lowest first: {typed(name, typed_list([*levels, *lacking]))}"
         if levels:
             what = f"the levels lack {listed(map(shortened, lacking))}"
             missing = typed_na_values([*spec.na_values, *lacking])

@@ -9,16 +9,15 @@ from mlplab.errors import listed, shortened
 
 OPPOSITES = (
     "low high|lower upper|small large|small big|short long|short tall|thin thick|light heavy|light dark"
-    "|narrow wide|shallow deep|soft hard|young old|early late|near far|slow fast|weak strong|cold hot|dry wet"
+    "|narrow wide|shallow deep|soft hard|young old|early late|near far|slow fast|weak strong|cool hot"
     "|easy hard|easy difficult|cheap expensive|bad good|poor good|poor rich|less more|worse better"
     "|decrease increase|decreased increased|down up|negative positive|liberal conservative|disagree agree"
-    "|dissatisfied satisfied|unsatisfied satisfied|unhappy happy|unlikely likely|unimportant important"
-    "|oppose favor|oppose support"
+    "|dissatisfied satisfied|unsatisfied satisfied|unhappy happy|unlikely likely|unimportant important|oppose favor"
 )
 """Pairs of words for the two ends of a scale."""
 
 MIDDLE = (
-    "medium|med|middle|mid|midsize|moderate|average|normal|typical|intermediate|middle aged|neutral|mixed"
+    "medium|med|middle|mid|midsize|moderate|average|normal|typical|intermediate|mild|neutral|mixed"
     "|same|indifferent|undecided|unsure|unchanged|no change|about the same|neither|neither agree nor disagree"
 )
 
@@ -30,22 +29,17 @@ SCALES = (
     "none|no|absent<minimal|minor<mild|slight<some|moderate|medium<marked|major<severe|serious<critical|extreme",
     "not at all|not|none<a little|a little bit|not very|not too|hardly<somewhat|some|moderately"
     "<quite|quite a bit|fairly|pretty<very|very much|a lot|a great deal<extremely|completely",
-    "no|none<maybe|partly|partial|partially|possibly|unsure|some<probably|most<yes|definitely|full|all",
-    "none|no education|illiterate<primary|elementary|preschool|less than primary<some high school|hs drop out"
-    "|lower secondary|middle school|junior high|less than high school|lt high school<secondary|high school|hs"
-    "|upper secondary|hs grad|high school graduate|high school diploma|ged<some college|junior college"
-    "|associate|associates|associate degree|associates degree|vocational<college|tertiary|university|bachelor"
-    "|bachelors|bachelors degree|undergraduate|college graduate<graduate|master|masters"
-    "|masters degree|postgraduate|graduate school|graduate degree|advanced degree<doctor|doctorate|phd|ph d",
+    "none|no education<primary|elementary<some high school|lower secondary|middle school|junior high"
+    "|less than high school|lt high school|hs drop out<secondary|high school|hs|upper secondary|hs grad|ged"
+    "|high school graduate|high school diploma<some college|junior college|vocational|associate|associates"
+    "|associate degree|associates degree<college|tertiary|university|bachelor|bachelors|bachelors degree"
+    "|undergraduate|college graduate<graduate|master|masters|masters degree|postgraduate|graduate school"
+    "|graduate degree|advanced degree<doctor|doctorate|phd|ph d",
     "xxs<xs|extra small|tiny<s|small<m|medium<l|large|big<xl|extra large|huge<xxl|2xl<xxxl|3xl",
     "beginner|novice|basic<intermediate<advanced<expert",
-    "freshman<sophomore<junior<senior",
-    "infant|baby<toddler<child|juvenile<teen|teenager|adolescent|subadult<young adult<adult<senior|elderly",
     "underweight<normal|normal weight|healthy<overweight<obese|obesity",
     "never<yearly|annually<quarterly<monthly<weekly<daily<hourly",
-    "bronze<silver<gold<platinum<diamond",
     "first<second<third<fourth<fifth<sixth<seventh<eighth<ninth<tenth",
-    "cold<cool<mild|moderate<warm<hot",
     "low<lower middle<middle<upper middle<high",
     *(
         f"extremely {low}|strongly {low}|{low}est<very {low}<{low}<somewhat {low}|slightly {low}|fairly {low}"
@@ -63,8 +57,7 @@ PLACES = [
 ]
 
 LABEL = re.compile(
-    "(age|day|decile|degree|grade|level|month|period|phase|quartile|quintile|rank|round|stage|step|tier|time"
-    "|wave|week|year)s?[^a-z]"
+    "(age|day|decile|degree|grade|level|month|phase|quartile|quintile|rank|round|stage|tier|week|year)s?[^a-z]"
 )
 """A word before a number that counts or ranks. The numbers of plots and sites have no order."""
 

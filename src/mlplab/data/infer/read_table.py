@@ -94,13 +94,11 @@ def _warn(columns: Mapping[str, str], source: Source, action: str = "") -> None:
 
 def _recode(codes: Float[np.ndarray, " row"], column: InferredColumn, texts: pl.Series) -> None:
     """Replaces the codes of texts while reading by those in order, or by 0 and 1, in place; NaN stays."""
-    match column.kind:
-        case "boolean":
-            final = np.array([BOOLEANS[text.lower()] for text in texts])
-        case "ordinal":
-            final = np.array([column.definition.categories.index(text) for text in texts])
-        case _:
-            final = texts.rank("ordinal").to_numpy().astype(np.float64) - 1
+    final = texts.rank("ordinal").to_numpy().astype(np.float64) - 1
+    if column.kind == "boolean":
+        final = np.array([BOOLEANS[text.lower()] for text in texts])
+    elif column.kind == "ordinal":
+        final = np.array([column.definition.categories.index(text) for text in texts])
     final = np.append(final, np.nan).astype(codes.dtype)
     for start in range(0, len(codes), BLOCK):
         block = codes[start : start + BLOCK]
