@@ -12,7 +12,7 @@ OPPOSITES = (
     "|narrow wide|shallow deep|soft hard|young old|early late|near far|slow fast|weak strong|cool hot"
     "|easy hard|easy difficult|cheap expensive|bad good|poor good|poor rich|less more|worse better"
     "|decrease increase|decreased increased|down up|negative positive|liberal conservative|disagree agree"
-    "|dissatisfied satisfied|unsatisfied satisfied|unhappy happy|unlikely likely|unimportant important|oppose favor"
+    "|dissatisfied satisfied|unsatisfied satisfied|unhappy happy|unlikely likely|oppose favor"
 )
 """Pairs of words for the two ends of a scale."""
 
@@ -57,7 +57,7 @@ PLACES = [
 ]
 
 LABEL = re.compile(
-    "(age|day|decile|degree|grade|level|month|phase|quartile|quintile|rank|round|stage|tier|week|year)s?[^a-z]"
+    "(age|day|degree|grade|level|month|phase|quintile|rank|round|stage|tier|week|year)s?[^a-z]"
 )
 """A word before a number that counts or ranks. The numbers of plots and sites have no order."""
 
