@@ -8,6 +8,6 @@ IMPORTANCE = "importance"
 
 RUN_FIGURES = (
     *("predicted_vs_actual", "confusion", "residuals", "roc_and_precision_recall"),
-    *("calibration", "fitted", "error_by_part"),
+    *("threshold", "calibration", "fitted", "error_by_part"),
 )
 """The figures of a run, in the order in which they are read; it has those that fit its task and columns."""

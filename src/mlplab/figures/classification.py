@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
-from mlplab.figures.scored_rows import ScoredRows
-from mlplab.figures.style import HEIGHT, UNIT, Figure, by_series, chart_of, diagonal, framed
+from mlplab.data.class_labels import predicted_classes
+from mlplab.figures.scored_rows import THIS, ScoredRows
+from mlplab.figures.style import HEIGHT, REFERENCE, UNIT, Figure, by_series, chart_of, diagonal, framed
 
 MOST_CLASSES = 20
 """Classes in a confusion matrix: those with the most rows."""
@@ -36,7 +37,8 @@ def confusion(scored: ScoredRows) -> Figure:
     """Rows by actual and predicted class."""
     classes, chosen = scored.classes, _largest(scored, MOST_CLASSES)
     counts = np.zeros((len(classes), len(classes)))
-    np.add.at(counts, (scored.actual, scored.predicted.argmax(1)), scored.weight)
+    predicted = predicted_classes(scored.predicted, scored.threshold)
+    np.add.at(counts, (scored.actual, predicted), scored.weight)
     counts = counts[chosen]
     names, title = [classes[k] for k in chosen], "share of the actual class"
     base = chart_of(
@@ -143,4 +145,29 @@ def calibration(scored: ScoredRows) -> Figure:
         subtitle=f"{min(BINS, len(scored.rows))} groups of {scored.count()}",
         description=f"{share} over {what}; on the diagonal, the two are equal",
         size=(HEIGHT, HEIGHT),
+    )
+
+
+def threshold(scored: ScoredRows) -> Figure | None:
+    """Precision, recall and F1 of the second of two classes over the threshold; the network's own as a line.
+
+    None if there are more classes, or rows of only one.
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    is_second, second = scored.actual == 1, scored.classes[1]
+    if len(scored.classes) > 2 or is_second.all() or not is_second.any():
+        return None
+    precision, recall, thresholds = precision_recall_curve(
+        is_second, scored.predicted[:, 1], sample_weight=scored.weight
+    )
+    f1 = 2 * precision * recall / (precision + recall).clip(min=1e-9)
+    scores = {"precision": precision, "recall": recall, "F1": f1}  # each has a last value without threshold
+    curves = [_curve(name, thresholds, values[:-1]) for name, values in scores.items()]
+    rule = chart_of(x=[scored.threshold]).mark_rule(color=REFERENCE, strokeDash=[5, 4], strokeWidth=1.5)
+    subtitle = f"{scored.count()}; dashed: the threshold of {THIS}, {scored.threshold:.3g}"
+    return alt.layer(
+        *(_lines(curves, f"threshold of the probability of '{second}'", "score"), rule.encode(x="x:Q")),
+        title=alt.Title("Scores over the threshold", subtitle=subtitle),
+        description=f"Precision, recall and F1 of '{second}' over the probability from which it is predicted",
     )

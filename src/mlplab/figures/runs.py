@@ -32,6 +32,9 @@ KINDS = {
 }
 """The shape and the colour of a run's point by its status. Runs of another status are left out."""
 
+FEW = 0.25
+"""The importance that a key may have by chance from which a figure warns that there are few trials."""
+
 OUTLIER = 4
 """How many times as far from the best as the median score the worst may be, and be on the axis."""
 
@@ -142,18 +145,23 @@ def _dots(
     return dots, y, notes
 
 
-def hyperparameter_importance(importance: Mapping[str, float], metric: str, trials: int) -> Figure:
-    """Bars of the importance of hyperparameters (shares), computed from a number of finished trials."""
+def hyperparameter_importance(
+    importance: Mapping[str, float], metric: str, trials: int, by_chance: float
+) -> Figure:
+    """Bars of the importance of hyperparameters in some trials, and a line at what may be chance."""
     ordered = sorted(importance.items(), key=lambda item: -item[1])
     subtitle = [
-        f"what sets the best of {trials:,} finished trials apart (PED-ANOVA): how much each key matters,",
-        "not which values are good, nor which keys act together; with few trials, small shares are chance",
+        f"how far each key alone explains the ranks of all {trials:,} trials, pruned ones included",
+        f"up to the dashed line, {by_chance:.0%}, it may be chance"
+        + ": there are few trials" * (by_chance > FEW),
     ]
+    limit = rows_of([{"share": by_chance}])
     shares = alt.Text("share:Q", format=".0%")
     return bar_chart(
         [{"name": key, "share": rounded(share)} for key, share in ordered],
         alt.X("share:Q", title="importance", axis=alt.Axis(format="%", tickCount=5)),
         lambda bars: bars.mark_text(align="left", dx=4, fontSize=11).encode(text=shares),
+        lambda _: alt.Chart(limit).mark_rule(color=REFERENCE, strokeDash=[4, 3]).encode(x="share:Q"),
         title="Importance of the hyperparameters",
         subtitle=subtitle,
         description=f"Bars: the importance of each hyperparameter for {metric}",

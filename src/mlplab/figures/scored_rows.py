@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.figures.style import REFERENCE, Figure, bar_chart, chart_of, row_count, sample
 
 THIS = "this network"
@@ -37,6 +38,7 @@ class ScoredRows:
         actual: the target, or the number of the class.
         predictions: by the name of the model, `THIS` first: of the target, or the probability of each class.
         classes: empty for regression.
+        threshold: the probability from which the network predicts the second of two classes.
     """
 
     target: str
@@ -46,6 +48,7 @@ class ScoredRows:
     actual: Float64[np.ndarray, " row"] | Int64[np.ndarray, " row"]
     predictions: Mapping[str, Float64[np.ndarray, "row *class"]]
     classes: tuple[str, ...] = ()
+    threshold: float = DEFAULT_THRESHOLD
 
     @property
     def predicted(self) -> Float64[np.ndarray, "row *class"]:

@@ -114,7 +114,7 @@ def test_new_rows_have_unknown_levels(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_note_offers_a_known_order_unless_the_kind_is_declared(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("mlplab").propagate = True
-    frame = pl.DataFrame({"my size": ["small", "large", "medium"] * 10, "y": range(30)})
+    frame = pl.DataFrame({"my size": ["small", "large", "medium"] * 10, "y": [row / 8 for row in range(30)]})
     assert table_of(frame).schema.inputs[0].categories == ("large", "medium", "small")
     assert "'small', 'medium', 'large'; to use it: 'data.columns.my size=ordinal'" in caplog.text
     caplog.clear()
