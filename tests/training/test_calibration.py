@@ -193,7 +193,8 @@ def test_no_threshold_between_predictions_is_better(
         return float(scorer(y, p >= threshold, sample_weight=weight))
 
     between = np.unique(p[weight > 0])
-    scores = {each: score(each) for each in [0.5, *((between[1:] + between[:-1]) / 2).tolist()]}
+    middles = (between[1:] + between[:-1]) / 2
+    scores = {each: score(each) for each in [0.5, *middles[middles > 0].tolist()]}
     assert scores[found] == pytest.approx(max(scores.values()))
     as_good = [each for each, value in scores.items() if value == pytest.approx(scores[found])]
     assert abs(found - 0.5) == min(abs(each - 0.5) for each in as_good)

@@ -113,6 +113,7 @@ def best_threshold(
     distinct, group = np.unique(probability[weights > 0], return_inverse=True)
     positive, weights = positive[weights > 0], weights[weights > 0]
     candidates = np.append((distinct[1:] + distinct[:-1]) / 2, DEFAULT_THRESHOLD)
+    candidates = candidates[candidates > 0]  # which the midpoint of 0 and the smallest number is not
     # Of each candidate, the weights of the negative and positive rows that are predicted to be positive.
     reached = np.searchsorted(distinct, candidates)
     false, true = (

@@ -166,7 +166,7 @@ def _areas(
     The first is the share of pairs in which the positive row is the more probable; ties count as half. The
     second is the mean over positive rows of the precision among the rows that are at least as probable.
     """
-    score = log_probability.exp()
+    score = -log_probability.exp()
     # NumPy takes less than half of torch's time to sort.
     order = torch.from_numpy(score.numpy().argsort(1)) if score.device.type == "cpu" else score.argsort(1)
     score, weight, positive = (values.gather(1, order) for values in (score, weight, positive))
@@ -178,14 +178,13 @@ def _areas(
         positives, negatives = (
             torch.zeros_like(weights).scatter_add_(1, group, weights) for weights in (positives, negatives)
         )
-    below = negatives.cumsum(1)
-    pairs = positives * (below - negatives / 2)
-    found, missed = (weights.flip(1).cumsum(1).flip(1) for weights in (positives, negatives))
-    precise = torch.where(positives > 0, positives * found / (found + missed), 0)
+    true, false = positives.cumsum(1), negatives.cumsum(1)
+    pairs = positives * (false[:, -1:] - false + negatives / 2)
+    precisions = torch.where(positives > 0, positives * true / (true + false), 0)
     # A `sum` of one member's many rows depends on the number of threads.
-    area, precision, total = (values.cumsum(1)[:, -1] for values in (pairs, precise, positives))
-    is_defined = total * below[:, -1] > 0
-    return area / (total * below[:, -1]), torch.where(is_defined, precision / total, torch.nan)
+    area, precision = (values.cumsum(1)[:, -1] for values in (pairs, precisions))
+    total = true[:, -1] * false[:, -1]
+    return area / total, torch.where(total > 0, precision / true[:, -1], torch.nan)
 
 
 Metrics = RegressionMetrics | ClassificationMetrics

@@ -226,6 +226,7 @@ def test_a_chosen_threshold_decides_everywhere(
     metrics, before, alone = (metrics_of(folder) for folder in (auto, half, tmp_path / "outputs/r"))
     assert alone | {"seconds": 0} == metrics | {"seconds": 0}
     assert metrics["threshold"] != 0.5
+    assert f"; threshold {metrics['threshold']:.3g}; " in (auto / "train.log").read_text()
     assert (before["threshold"], metrics["threshold_rows"]) == (0.5, "val" if ensemble == 1 else "oof")
     unchanged = ("log_loss", "auroc", "average_precision", "calibration_error")
     assert [metrics[f"test/{name}"] for name in unchanged] == [before[f"test/{name}"] for name in unchanged]

@@ -20,7 +20,7 @@ from mlplab.data.infer.suspicious_numbers import (
 )
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed, typed_list, typed_na_values
-from mlplab.data.infer.whole_targets import whole_note
+from mlplab.data.infer.whole_targets import whole_target_note
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.parse import Kind
 from mlplab.data.schema import Column
@@ -182,7 +182,7 @@ def _note(column: InferredColumn, na_values: Iterable[str], reader: TableReader)
         may_offer = column.is_input and column.name not in reader.spec.declared
         return similar or (order_note(column.name, column.texts.to_list()) if may_offer else "")
     if column.role == "target" and not column.classes and not column.faults:
-        return whole_note(column, reader)
+        return whole_target_note(column, reader)
     if column.is_input and column.kind == "numeric":
         return compact_date_note(column, reader)
     if column.is_input and "%y" in column.definition.format and column.range:

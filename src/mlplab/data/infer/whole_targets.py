@@ -39,7 +39,7 @@ MAX_RARE_CODES, MIN_DIP = 5, 5
 and a higher one, by so many standard deviations: those of counts and ratings have one peak."""
 
 
-def whole_note(column: InferredColumn, reader: TableReader) -> str:
+def whole_target_note(column: InferredColumn, reader: TableReader) -> str:
     """A warning about a target that identifies rows, or an offer to predict its numbers as classes.
 
     Of 900 columns of up to 30 whole numbers in R's tables, 66 stand for names.
