@@ -1,7 +1,7 @@
 """The command describe: how the columns of a table are read, before any training."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,7 +146,7 @@ def description_grid(description: Description, width: int) -> RenderableType:
             for _, roles in columns
         ],
         "distinct": [description.distinct[name] for name, _ in columns],
-        "range": [" … ".join(map(_number, roles[0].range or ())) for _, roles in columns],
+        "range": [" … ".join(_ends(roles[0])) for _, roles in columns],
     }
     cells = {header: texts for header, texts in cells.items() if any(texts)}
     widths = (
@@ -195,6 +195,13 @@ def _note(roles: Sequence[InferredColumn]) -> str:
     if faults := [fault.what for column in roles for fault in column.faults]:
         return f"refused: {'; '.join(faults)}"
     return f"left out: {roles[0].left_out}" if roles[0].left_out else roles[0].note
+
+
+def _ends(column: InferredColumn) -> Iterable[str]:
+    """The smallest and the largest number, or the lowest and the highest level."""
+    if column.kind == "ordinal" and (levels := column.definition.categories):
+        return (shortened(level, LONGEST_EXAMPLE // 2)[1:-1] for level in (levels[0], levels[-1]))
+    return map(_number, column.range or ())
 
 
 def _number(value: float) -> str:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 
 from mlplab.config.types import Auto, Count, Fraction, NotNegative, OrAuto, Positive, Section, Seed, Text
 
-KINDS = ("numeric", "boolean", "categorical", "date", "drop")
+KINDS = ("numeric", "boolean", "categorical", "ordinal", "date", "drop")
 """Kinds that a user may declare for a column; `drop` excludes it."""
 
 
@@ -47,6 +47,14 @@ def _check_kind(kind: str) -> str:
     return kind
 
 
+def _check_levels(levels: list[str]) -> list[str]:
+    if twice := sorted({level for level in levels if levels.count(level) > 1}):
+        raise ValueError(f"the level '{twice[0]}' is listed twice")
+    if len(levels) < 2:
+        raise ValueError("takes two levels or more, from the lowest to the highest: [low,medium,high]")
+    return levels
+
+
 def _as_dict(value: object) -> object:
     """A list of pairs becomes a dict; the command line uses pairs for names that Hydra rejects in keys."""
     if isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
@@ -61,7 +69,13 @@ ClassWeights = Annotated[
     Discriminator(lambda value: "each" if isinstance(value, dict) else "name"),
     BeforeValidator(_as_dict),
 ]
-ColumnKind = Annotated[str, AfterValidator(_check_kind)]
+ColumnKind = Annotated[
+    Annotated[str, AfterValidator(_check_kind), Tag("kind")]
+    | Annotated[list[ClassLabel], AfterValidator(_check_levels), Tag("levels")],
+    Discriminator(lambda value: "levels" if isinstance(value, list) else "kind"),
+]
+"""A kind or the format of a date; or the levels of an ordinal column, from the lowest to the highest."""
+
 Character = Annotated[str, Field(min_length=1, max_length=1)]
 
 

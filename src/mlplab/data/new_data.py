@@ -91,7 +91,7 @@ class FrameTransformer:
                 faults.append(Fault(what, where, "", _expected(column), remedy))
                 continue
             parsed = column.parse(cells, self.schema.na_values, decimal_comma=self.decimal_comma)
-            if column.kind != "categorical":
+            if not column.categories:
                 bad = bad_cells(cells, parsed, self.schema.na_values, column.kind)
                 faults += [self._fault(column, cells, bad)] if len(bad) else []
             features += column.features(parsed)
@@ -121,7 +121,7 @@ class FrameTransformer:
         texts = parse_str(cells, self.schema.na_values)
         if not column.missing and (missing := texts.null_count()):
             self._missing[column.name] += missing
-        if column.kind == "categorical" and (unknown := Counter(texts.drop_nulls().to_list())):
+        if column.categories and (unknown := Counter(texts.drop_nulls().to_list())):
             self._unknown.setdefault(column.name, Counter()).update(unknown)
 
     def _fault(self, column: Column, cells: pl.Series, bad: pl.Series) -> Fault:
@@ -135,14 +135,14 @@ class FrameTransformer:
 def _fits(column: Column, cells: pl.Series) -> bool:
     """Whether cells of this type can be of the same kind as in training."""
     dtype = cells.dtype
-    if column.kind == "categorical":
+    if column.categories:
         return not (dtype.is_nested() or dtype == pl.Object)
     is_like_training = is_datetime(dtype) if column.kind == "date" else dtype == pl.Boolean
     return dtype.is_numeric() or is_text(dtype) or is_like_training
 
 
 def _expected(column: Column) -> str:
-    if column.kind == "categorical":
+    if column.categories:
         return f"one of {listed(map(shortened, column.categories), 5)}"
     is_usual = column.format in ("", ISO)
     return EXPECTED[column.kind] if is_usual else f"one written as {column.format}"

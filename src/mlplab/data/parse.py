@@ -28,7 +28,7 @@ NA_VALUES = sorted(
 )
 """Cells that count as missing in every table, in lower, upper and mixed case."""
 
-Kind = Literal["numeric", "boolean", "categorical", "date"]
+Kind = Literal["numeric", "boolean", "categorical", "ordinal", "date"]
 """The kind of an input column."""
 
 EXPECTED: dict[Kind, str] = {

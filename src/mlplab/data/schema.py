@@ -29,7 +29,8 @@ class Column:
         missing: whether a value is missing anywhere in the table.
         offset: subtracted from a number or a year in float64, before rounding to float32, so that large
             values with a small spread keep their digits. Nothing else depends on it.
-        categories: the categories of a categorical column; a value's position is its code.
+        categories: the categories of a categorical column, or the levels of an ordinal one from the lowest to
+            the highest; a value's position is its code.
         format: the format of dates, or of numbers that are not plain, in text.
         parts: for dates, the parts that vary.
     """
@@ -53,7 +54,7 @@ class Column:
                 return parse_bool(cells, na_values)
             case "date":
                 return parse_datetime(cells, na_values, self.format)
-            case "categorical":
+            case "categorical" | "ordinal":
                 return by_distinct(partial(self._codes, na_values=na_values), cells)
 
     def features(self, parsed: pl.Series) -> list[pl.Series]:
@@ -130,8 +131,8 @@ class Schema:
 
     @property
     def category_counts(self) -> tuple[int, ...]:
-        """The number of categories of each feature; 0 for a number."""
-        return tuple(len(column.categories) for column in self._by_feature())
+        """The number of categories of each feature; 0 for a number, and for the rank of a level."""
+        return tuple(len(column.categories) * (column.kind == "categorical") for column in self._by_feature())
 
     @property
     def missing(self) -> tuple[bool, ...]:
@@ -174,7 +175,7 @@ def column_rows(schema: Schema) -> Iterator[tuple[str, str, str, str]]:
         yield schema.weight, "weight", "numeric", ""
     for column in schema.inputs:
         notes = (
-            _labels("categories", column.categories),
+            _labels("levels" if column.kind == "ordinal" else "categories", column.categories),
             column.format and f"format {column.format}",
             column.parts and f"read as {', '.join(column.parts)}",
             column.missing and "has missing values",

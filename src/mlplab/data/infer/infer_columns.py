@@ -11,7 +11,8 @@ from mlplab.data.dates import LAST_YEAR
 from mlplab.data.infer.bad_cells import check_cells
 from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.odd_texts import can_be_typed
+from mlplab.data.infer.levels import MAX_LEVELS, known_order, order_note
+from mlplab.data.infer.odd_texts import MISSING, can_be_typed
 from mlplab.data.infer.suspicious_numbers import (
     compact_date_note,
     leave_out_row_numbers,
@@ -77,11 +78,31 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
         what = f"an identifier: {len(texts):,} different texts in {column.filled:,} rows"
         what += f", such as {shortened(texts[0], 20)}; to use it: {typed(name, 'categorical')}"
         column.leave_out("identifier", what)
+    elif reader.spec.declared.get(name) == "ordinal":
+        _infer_levels(column, texts, reader)
     else:
         categories = () if column.kind == "boolean" else tuple(texts.sort())
         kind: Kind = "categorical" if categories else "boolean"
         column.definition = Column(name, kind, column.missing > 0, categories=categories)
         column.keep = (0,)
+
+
+def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader) -> None:
+    """Puts the levels of an ordinal column in the order that is listed or known; else a fault."""
+    name, spec = column.name, reader.spec
+    likely = texts.filter(~texts.str.contains(MISSING))
+    levels = spec.levels.get(name) or known_order(texts.to_list()) or known_order(likely.to_list())
+    column.kind, column.keep = "ordinal", (0,)
+    column.definition = Column(name, "ordinal", column.missing > 0, categories=levels)
+    lacking = [text for text in texts.sort() if text not in levels][:MAX_LEVELS]
+    if lacking:
+        what = "the order of its values is not known"
+        remedy = f"put them in order, the lowest first: {typed(name, [*levels, *lacking])}"
+        if levels:
+            what = f"the levels lack {listed(map(shortened, lacking))}"
+            missing = typed_na_values([*spec.na_values, *lacking])
+            remedy += f"; if it stands for a missing value: {missing} (in all columns)"
+        column.faults = [Fault(what, reader.where(column), remedy=remedy)]
 
 
 def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
@@ -160,8 +181,7 @@ def _note(column: InferredColumn, na_values: Iterable[str], reader: TableReader)
     if column.sentinels:
         return sentinel_note(column, na_values, reader)
     if column.texts is not None:
-        is_text = column.kind == "categorical"
-        return similar_labels_note(column.texts) or odd_texts_note(column, reader) if is_text else ""
+        return "; ".join(filter(None, _text_notes(column, column.texts, reader)))
     if column.kind == "numeric" and column.definition.format and not column.faults:
         return number_format_note(column, reader)
     if column.role == "target" and not column.classes and not column.faults:
@@ -173,6 +193,14 @@ def _note(column: InferredColumn, na_values: Iterable[str], reader: TableReader)
         years = f"two-digit years are read as {FIRST_YEAR} to {LAST_YEAR}, here from {first} to {last}"
         return f"{years}; if that is wrong, use four-digit years"
     return ""
+
+
+def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -> Iterator[str]:
+    if column.kind == "categorical":
+        yield similar_labels_note(texts)
+        yield odd_texts_note(column, reader)
+    if column.is_input and column.name not in reader.spec.declared:
+        yield order_note(column.name, texts.to_list())
 
 
 def number_format_note(column: InferredColumn, reader: TableReader) -> str:

@@ -13,7 +13,7 @@ from mlplab.data.parse import BOOLEANS, DataType, Kind
 from mlplab.errors import Fault, UserError
 
 InferredKind = Literal[Kind, "identifier", "constant", "empty", "row number", "row index", "drop"]
-"""The kind that users see. Only the first four kinds are inputs."""
+"""The kind that users see. Only the first five kinds are inputs."""
 
 MAX_CATEGORIES = 20
 """Largest number of distinct texts that are categories even if most rows have different texts."""
@@ -40,6 +40,8 @@ def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind, str] | 
     match declared:
         case "numeric" | "boolean" | "categorical":
             return declared, ""
+        case "ordinal":  # as text, until all its levels are known
+            return "categorical", ""
     if declared == "date" or is_datetime(dtype):
         return "date", ISO if is_datetime(dtype) else ""
     if dtype == pl.Boolean:

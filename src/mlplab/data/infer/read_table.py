@@ -8,7 +8,6 @@ import polars as pl
 from jaxtyping import Float
 
 from mlplab.data.infer.infer_columns import infer_columns
-from mlplab.data.infer.infer_kind import InferredKind
 from mlplab.data.infer.inferred_column import Classes, InferredColumn
 from mlplab.data.infer.table_reader import Allocate, TableReader
 from mlplab.data.infer.table_spec import TableSpec, titled
@@ -70,7 +69,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         raise UserError(Fault(what, where, remedy=remedy))
     for column in columns:
         if column.texts is not None and (column.is_input or column.role == "group"):
-            _recode(reader.values(column), column.kind, column.texts)
+            _recode(reader.values(column), column, column.texts)
     classes = next((column.classes for column in columns if column.classes), Classes("text", {}))
     schema = Schema(
         tuple(column.definition for column in inputs),
@@ -98,10 +97,13 @@ def _warn(columns: Mapping[str, str], source: Source, action: str = "") -> None:
         log.warning("%s: %s%s more such columns: %s", source.where, action, len(more), listed(more))
 
 
-def _recode(codes: Float[np.ndarray, " row"], kind: InferredKind, texts: pl.Series) -> None:
+def _recode(codes: Float[np.ndarray, " row"], column: InferredColumn, texts: pl.Series) -> None:
     """Replaces the codes of texts while reading by those in order, or by 0 and 1, in place; NaN stays."""
-    booleans = [BOOLEANS[text.lower()] for text in texts] if kind == "boolean" else ()
-    final = np.array(booleans) if booleans else texts.rank("ordinal").to_numpy().astype(np.float64) - 1
+    final = texts.rank("ordinal").to_numpy().astype(np.float64) - 1
+    if column.kind == "boolean":
+        final = np.array([BOOLEANS[text.lower()] for text in texts])
+    elif column.kind == "ordinal":
+        final = np.array([column.definition.categories.index(text) for text in texts])
     final = np.append(final, np.nan).astype(codes.dtype)
     for start in range(0, len(codes), BLOCK):
         block = codes[start : start + BLOCK]
