@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.dates import DATE_FORMATS, DATE_PARTS
+from mlplab.data.cells.dates import DATE_FORMATS, DATE_PARTS
 from mlplab.data.infer.infer_kind import infer_kind
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Column, Schema, column_rows

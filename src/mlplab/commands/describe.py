@@ -14,6 +14,7 @@ from rich.text import Text
 from mlplab.config import TrainConfig
 from mlplab.console import counted_lines, wrapped
 from mlplab.data.cache import RunData
+from mlplab.data.cells.parse import cells_of, parse_str
 from mlplab.data.check_task import check_split, check_task
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
@@ -21,7 +22,6 @@ from mlplab.data.infer.read_table import build_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.load_table import opened_source, table_dtype, table_spec
 from mlplab.data.memmap import SHARE_OF_FREE_MEMORY, free_memory
-from mlplab.data.parse import cells_of, parse_str
 from mlplab.data.splits.make_split import make_split
 from mlplab.errors import Fault, UserError, listed, shortened
 

@@ -11,14 +11,14 @@ from jaxtyping import Bool, Float, Float64
 
 from mlplab.console import counted_lines, progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
+from mlplab.data.cells.number_formats import parse_number
+from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.class_labels import class_numbers, predicted_classes
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
 from mlplab.data.load_table import csv_options, table_spec
 from mlplab.data.new_data import FrameTransformer, check_columns
-from mlplab.data.number_formats import parse_number
-from mlplab.data.parse import cells_of, is_text, parse_str
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
 
-from mlplab.data.number_formats import parse_number
-from mlplab.data.parse import parse_bool, parse_str
+from mlplab.data.cells.number_formats import parse_number
+from mlplab.data.cells.parse import parse_bool, parse_str
 from mlplab.data.schema import ClassKind
 
 BOOLEAN_LABELS = ("false", "true")

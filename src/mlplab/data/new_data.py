@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.dates import ISO, is_datetime
+from mlplab.data.cells.dates import ISO, is_datetime
+from mlplab.data.cells.parse import BAD, EXPECTED, bad_cells, cells_of, is_text, named, parse_str
 from mlplab.data.io.header import ROW_INDEX
-from mlplab.data.parse import BAD, EXPECTED, bad_cells, cells_of, is_text, named, parse_str
 from mlplab.data.schema import Column, Schema
 from mlplab.data.table import to_matrix
 from mlplab.did_you_mean import nearest

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
-from mlplab.data.dates import DatePart, date_parts, parse_datetime
-from mlplab.data.number_formats import parse_number
-from mlplab.data.parse import Kind, by_distinct, parse_bool, parse_str
+from mlplab.data.cells.dates import DatePart, date_parts, parse_datetime
+from mlplab.data.cells.number_formats import parse_number
+from mlplab.data.cells.parse import Kind, by_distinct, parse_bool, parse_str
 from mlplab.errors import listed
 
 Task = Literal["regression", "binary", "multiclass"]

@@ -8,12 +8,12 @@ import re
 import shlex
 from collections.abc import Iterator
 
+from mlplab.data.cells.parse import BAD, EXPECTED, LONG_INTEGER
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import MISSING, can_be_typed, count_numbers, is_rare, may_be_categories
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed, typed_na_values
 from mlplab.data.io.dialect import COMMA
-from mlplab.data.parse import BAD, EXPECTED, LONG_INTEGER
 from mlplab.errors import Fault, shortened
 
 

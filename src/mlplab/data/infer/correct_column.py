@@ -8,12 +8,12 @@ import polars as pl
 from jaxtyping import Float
 
 from mlplab.config.data import DURATION
-from mlplab.data.dates import CLOCK_FORMATS, REPEATING_FORMATS
+from mlplab.data.cells.dates import CLOCK_FORMATS, REPEATING_FORMATS
+from mlplab.data.cells.number_formats import are_durations
 from mlplab.data.infer.infer_kind import format_of, number_format_of
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import are_categories, count_numbers
 from mlplab.data.io.source import Source
-from mlplab.data.number_formats import are_durations
 
 FAR = 1000
 """Distance of a column's values from 0, relative to their spread, above which float32 loses digits."""

@@ -5,11 +5,11 @@ from typing import Literal
 import polars as pl
 
 from mlplab.config.data import is_number_format
-from mlplab.data.dates import ISO, date_formats, is_datetime, parse_datetime
+from mlplab.data.cells.dates import ISO, date_formats, is_datetime, parse_datetime
+from mlplab.data.cells.number_formats import FORMATTED, are_durations, number_formats
+from mlplab.data.cells.parse import BOOLEANS, DataType, Kind
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.source import Source
-from mlplab.data.number_formats import FORMATTED, are_durations, number_formats
-from mlplab.data.parse import BOOLEANS, DataType, Kind
 from mlplab.errors import Fault, UserError
 
 InferredKind = Literal[Kind, "identifier", "constant", "empty", "row number", "row index", "drop"]

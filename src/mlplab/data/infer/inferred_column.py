@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.dates import parts_of
+from mlplab.data.cells.dates import parts_of
+from mlplab.data.cells.parse import INT64_LIMIT, NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
 from mlplab.data.infer.infer_kind import InferredKind, infer_kind
 from mlplab.data.infer.table_spec import Role
-from mlplab.data.parse import INT64_LIMIT, NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
 from mlplab.data.schema import ClassKind, Column
 from mlplab.errors import Fault
 

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from mlplab.data.cells.number_formats import FORMATTED
+from mlplab.data.cells.parse import LONG_INTEGER
 from mlplab.data.infer.infer_kind import MAX_CATEGORIES
-from mlplab.data.number_formats import FORMATTED
-from mlplab.data.parse import LONG_INTEGER
 
 _INFINITE = r"[+-]?(inf|infinity|\d[\d.]*e\+?\d{3,})"
 _WORDS = (

@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from mlplab.data.cells.parse import BOOLEANS
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import Classes, InferredColumn
 from mlplab.data.infer.table_reader import Allocate, TableReader
 from mlplab.data.infer.table_spec import TableSpec, titled
 from mlplab.data.io.source import Source
-from mlplab.data.parse import BOOLEANS
 from mlplab.data.schema import Schema
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import Fault, UserError, listed

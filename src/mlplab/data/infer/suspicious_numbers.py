@@ -11,11 +11,11 @@ from math import ceil, log10
 import numpy as np
 from jaxtyping import Float
 
-from mlplab.data.dates import parse_datetime
+from mlplab.data.cells.dates import parse_datetime
+from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed, typed_na_values
-from mlplab.data.parse import cells_of, is_text, parse_str
 from mlplab.data.table import BLOCK
 from mlplab.errors import listed
 

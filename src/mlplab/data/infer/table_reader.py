@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64
 
-from mlplab.data.dates import is_datetime
+from mlplab.data.cells.dates import is_datetime
+from mlplab.data.cells.parse import NA_VALUES, Kind, cells_of, parse_str, plain_floats
 from mlplab.data.infer.correct_column import correct_column
 from mlplab.data.infer.infer_kind import format_of, known_kind
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import KEYS, Role, TableSpec, titled, typed
 from mlplab.data.io.source import Source
-from mlplab.data.parse import NA_VALUES, Kind, cells_of, parse_str, plain_floats
 from mlplab.data.schema import Column
 from mlplab.data.table import BLOCK, to_matrix
 from mlplab.errors import Fault, UserError

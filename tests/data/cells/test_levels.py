@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from support import config, table_of
 
 from mlplab.cli.overrides import readable
-from mlplab.data.infer.levels import known_order
+from mlplab.data.cells.levels import known_order
+from mlplab.data.cells.parse import NA_VALUES
 from mlplab.data.load_table import load_table
 from mlplab.data.new_data import FrameTransformer
-from mlplab.data.parse import NA_VALUES
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 import polars as pl
 
 from mlplab.config.data import DECIMAL_COMMA, DECIMAL_POINT, DURATION
-from mlplab.data.parse import by_distinct, is_text, parse_float, strip
+from mlplab.data.cells.parse import by_distinct, is_text, parse_float, strip
 
 SIGN = r"[\p{Sc}%]"
 

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from mlplab.data.parse import DataType, by_distinct, parse_str
+from mlplab.data.cells.parse import DataType, by_distinct, parse_str
 
 DatePart = Literal["year", "month_sin", "month_cos", "weekday_sin", "weekday_cos", "hour_sin", "hour_cos"]
 """A feature of a date. The fraction of the year is the day of the year."""
@@ -81,8 +81,8 @@ TIMES = ("", *(f"{separator}{clock}" for separator in " T" for clock in CLOCKS))
 ZONED_TIMES = ("T%H:%M:%S%.f%#z", " %H:%M:%S%.f%#z", "T%H:%M%#z", " %H:%M%#z")
 """Times with a zone such as +02:00, -0330, +02 or Z, which only polars' slow parser reads."""
 
-LAST_YEAR = 2029
-"""The last of the hundred years as which two-digit years are read, as in spreadsheets."""
+FIRST_YEAR, LAST_YEAR = 1930, 2029
+"""The first and the last of the years as which two-digit years are read, as in spreadsheets."""
 
 FIRST, LAST = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
 """Bounds of dates with four-digit years; polars' %Y accepts fewer digits."""

@@ -4,9 +4,6 @@ import re
 from collections.abc import Collection
 from math import inf
 
-from mlplab.data.infer.table_spec import typed
-from mlplab.errors import listed, shortened
-
 OPPOSITES = (
     "low high|lower upper|small large|small big|short long|short tall|thin thick|light heavy|light dark"
     "|narrow wide|shallow deep|soft hard|young old|early late|near far|slow fast|weak strong|cool hot"
@@ -71,16 +68,8 @@ ABOVE = r"[>≥+]|\b(?:over|above|mt|gt|more|older|plus|at least|(?:no|not) less
 
 NO_UNIT = re.compile(rf"{BELOW}|{ABOVE}|[-–—…~=,.$€£]|\b(?:to|and|or|than|through|between|from)\b")
 
-MIN_LEVELS, MAX_LEVELS = 3, 100
-"""Numbers of texts: the smallest whose order is offered, since that of two does not matter, and the largest
-whose order is looked for."""
-
-
-def order_note(name: str, texts: Collection[str]) -> str:
-    """A note that offers to use the order of a column's texts; empty if none is known."""
-    levels = known_order(texts) if len(texts) >= MIN_LEVELS else ()
-    shown = listed(map(shortened, levels))
-    return f"its values have an order: {shown}; to use it: {typed(name, 'ordinal')}" if levels else ""
+MAX_LEVELS = 100
+"""The largest number of texts whose order is looked for."""
 
 
 def known_order(texts: Collection[str]) -> tuple[str, ...]:

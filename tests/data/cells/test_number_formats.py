@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import table_of
 
+from mlplab.data.cells.number_formats import number_formats, parse_number
+from mlplab.data.cells.parse import bad_cells
 from mlplab.data.new_data import FrameTransformer
-from mlplab.data.number_formats import number_formats, parse_number
-from mlplab.data.parse import bad_cells
 from mlplab.errors import UserError
 
 
