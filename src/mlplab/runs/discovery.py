@@ -11,7 +11,7 @@ import yaml
 
 from mlplab.errors import Fault, UserError, listed
 
-COMPATIBLE = "0.11"
+COMPATIBLE = "0.12"
 """Version of mlplab (major, minor) whose run folders can be read; a comment in `config.yaml` names it."""
 
 DEPTH = 3
