@@ -22,6 +22,8 @@ from mlplab.figures.style import (
 Curve = Sequence[tuple[int, float]]
 """Points: the epoch, counted from 1, and a finite value."""
 
+LOSSES = ("train/loss", "val/loss")
+
 EPOCH = alt.X(
     "epoch:Q",
     title="epoch",
@@ -49,7 +51,9 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
     [first, *others] = curves
     title, series = "loss" if others else first, by_series("curve", list(curves), "strokeDash")
     base = alt.Chart(rows_of(rows)).encode(EPOCH, _y(title, curves.values()), series["color"])
-    near = alt.selection_point(nearest=True, on="pointerover", fields=["epoch"], empty=False)
+    near = alt.selection_point(
+        "of_losses" if others else "of_metric", nearest=True, on="pointerover", fields=["epoch"], empty=False
+    )
     points = base.mark_point(filled=True, size=50).add_params(near)
     points = points.encode(
         opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=["curve:N", "epoch:Q", "value:Q"]
@@ -69,6 +73,13 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
         subtitle=subtitle,
         description=f"{title} by epoch",
     )
+
+
+def charts_of_run(curves: Mapping[str, Curve], monitor: str, best_epoch: int | None) -> list[Any]:
+    """The losses of a run, and the monitored metric if it is another."""
+    groups = (LOSSES, tuple({monitor} - {*LOSSES}))
+    shown = ({name: curves[name] for name in names if name in curves} for names in groups)
+    return [learning_curves(group, best_epoch) for group in shown if group]
 
 
 def curves_of_runs(metric: str, curves: Mapping[str, Curve], best: Sequence[str] = ()) -> Figure:

@@ -149,11 +149,9 @@ def hyperparameter_importance(importance: Mapping[str, float], metric: str, tria
         f"what sets the best of {trials:,} finished trials apart (PED-ANOVA): how much each key matters,",
         "not which values are good, nor which keys act together; with few trials, small shares are chance",
     ]
-    shares = alt.Text("share:Q", format=".0%")
     return bar_chart(
-        [{"name": key, "share": rounded(share)} for key, share in ordered],
+        [{"name": key, "share": rounded(share), "note": f"{share:.0%}"} for key, share in ordered],
         alt.X("share:Q", title="importance", axis=alt.Axis(format="%", tickCount=5)),
-        lambda bars: bars.mark_text(align="left", dx=4, fontSize=11).encode(text=shares),
         title="Importance of the hyperparameters",
         subtitle=subtitle,
         description=f"Bars: the importance of each hyperparameter for {metric}",
