@@ -111,7 +111,7 @@ def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
         return None
     of = f" of '{scored.classes[1]}'" if is_binary else ""
     left = _lines(roc, "false positive rate", "true positive rate", "AUC", diagonal(0.0, 1.0))
-    title, rules = alt.Title(f"Precision and recall{of}"), []
+    title, rules = alt.Title(f"Precision and recall{of}", subtitle="each class against the others"), []
     if is_binary:
         rate = float(np.average(scored.actual, weights=weight))
         title.subtitle = f"dashed: the base rate, {rate:.1%} of the rows"
@@ -168,9 +168,12 @@ def calibration(scored: ScoredRows) -> Figure:
         y=alt.Y("share:Q", title=share, scale=UNIT),
         tooltip=["model:N", "probability:Q", "share:Q", "rows:N"],
     )
-    dots, series = base.mark_point(size=50, filled=True), by_series("model", list(scored.predictions))
+    dots, series = (
+        base.mark_point(size=50, filled=True, opacity=1),
+        by_series("model", list(scored.predictions)),
+    )
     return framed(
-        *(diagonal(0.0, 1.0), base.mark_line(opacity=0.6).encode(series["color"]), dots.encode(**series)),
+        *(diagonal(0.0, 1.0), base.mark_line().encode(series["color"]), dots.encode(**series)),
         title="Calibration",
         subtitle=f"{min(BINS, len(scored.rows))} groups of {scored.count()}",
         description=f"{share} over {what}; on the diagonal, the two are equal",
