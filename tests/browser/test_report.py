@@ -200,7 +200,7 @@ WORDS = """() => [...document.querySelectorAll("td, th")].flatMap(cell => {
   const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
   const broken = [], range = document.createRange();
   for (let text; (text = texts.nextNode());) {
-    for (const word of text.textContent.matchAll(cell.className ? /.+/g : /[^\\s,=\\-]+/g)) {
+    for (const word of text.textContent.matchAll(cell.matches("tbody .number") ? /.+/g : /[^\\s,=_\\-]+/g)) {
       range.setStart(text, word.index);
       range.setEnd(text, word.index + word[0].length);
       if (new Set([...range.getClientRects()].map(box => box.top)).size > 1) broken.push(word[0]);

@@ -63,9 +63,10 @@ ON_TOP = alt.Legend(orient="top", title=None)
 """A legend that leaves a figure its width."""
 
 SHORT_LABELS = (
-    "abs(datum.value) < 1e4 ? replace(datum.label, ',', '') : replace(format(datum.value, '~s'), 'G', 'B')"
+    "abs(datum.value) < 1e4 ? replace(datum.label, ',', '')"
+    " : abs(datum.value) < 1e12 ? replace(format(datum.value, '~s'), 'G', 'B') : format(datum.value, '~e')"
 )
-"""Labels of numbers: 2019, 15k, 1.2M, 3B. An expression of Vega's."""
+"""Labels of numbers: 2019, 15k, 1.2M, 3B, 1e+15. An expression of Vega's."""
 
 FACE: dict[str, Any] = {
     "font": "sans-serif",
