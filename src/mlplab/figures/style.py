@@ -75,7 +75,7 @@ FACE: dict[str, Any] = {
         **{"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500, "gridOpacity": 0.35},
         "titlePadding": 8,
     },
-    "axisXQuantitative": {"labelSeparation": 8, "labelBound": True},
+    "axisXQuantitative": {"labelSeparation": 4, "labelBound": True},
     "axisQuantitative": {"labelExpr": SHORT_LABELS},
     "legend": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500},
     "view": {"stroke": None},
