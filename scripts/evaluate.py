@@ -64,7 +64,8 @@ def evaluate(arguments: Evaluate) -> None:
         rows |= {"their ensemble": result.ensemble} if result.ensemble else {}
     rows |= result.baselines
     console.print(score_table(rows, "test" if result.part == "test" else "all rows, not a test"))
-    if sentence := verdict(result.plain() | {"members": result.networks}):
+    metrics = result.plain() | {"members": result.networks}
+    if sentence := verdict(metrics, has_class_weights=result.has_class_weights):
         print_line(console, fill(sentence, console.width))
     if result.confusion is not None:
         console.print(confusion_table(result.classes, result.confusion.tolist()))

@@ -6,7 +6,7 @@ python scripts/predict.py run=FOLDER input=new.csv output=predictions.csv
   runs=best        of a sweep: best, the configuration with the best mean validation metric; all; or N
   input=FILE       CSV, or Parquet (.parquet, .pq); - is standard input
   output=FILE      the same rows and `prediction`, of classes `probability_<class>`; - is standard output
-  threshold=P      predicts the second of two classes from this probability on
+  threshold=P      predicts the second of two classes from this probability on; by default as in training
   spread=true      adds how far networks disagree: `prediction_sd`, of classes `entropy` and `disagreement`
   overwrite=true   replaces an existing output
   escape_formulas=true

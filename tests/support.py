@@ -24,6 +24,8 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl  # internal, but
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALARS, TENSORS, EventAccumulator
+from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from mlplab.cli.compose import plain, register_resolvers
 from mlplab.cli.hydra_errors import explained
@@ -169,6 +171,15 @@ def events_of(folder: Path) -> EventAccumulator:
     if any(folder.glob("events.out.tfevents.*")):  # not where a run has no such logger
         events.Reload()
     return events
+
+
+def hparams_of(run: Path) -> dict[str, object]:
+    """The values that TensorBoard's HParams tab shows of a run."""
+    data = HParamsPluginData()
+    metadata = events_of(run).SummaryMetadata(SESSION_START_INFO_TAG)
+    data.ParseFromString(metadata.plugin_data.content)
+    values = data.session_start_info.hparams.items()
+    return {key: getattr(value, value.WhichOneof("kind")) for key, value in values}
 
 
 def left_behind(folder: Path) -> dict[str, Any]:

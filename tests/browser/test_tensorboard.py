@@ -53,7 +53,10 @@ def check_hparams(page: Page, address: str) -> None:
     expect(header.first).to_be_visible(timeout=PATIENCE)
     boxes = page.locator("tf-hparams-query-pane .hparam-checkbox")
     expect(boxes.first).to_have_text("optimizer.lr", timeout=PATIENCE)
-    assert [text.strip() for text in boxes.all_inner_texts()[:2]] == ["optimizer.lr", "seed"]
+    shown = [text.strip() for text in boxes.all_inner_texts()]
+    assert shown[:2] == ["optimizer.lr", "seed"]
+    typed = ("data.batch_size", "data.name", "data.rows", "model.hidden", "trainer.max_epochs")
+    assert set(shown[2:]) == {*typed}  # not baselines, which change nothing about the network
     for name in RUNS:
         expect(page.get_by_text(name, exact=True).filter(visible=True).first).to_be_visible()
 
@@ -61,7 +64,7 @@ def check_hparams(page: Page, address: str) -> None:
 def check_images(page: Page, address: str, sweep: Path) -> None:
     [folder] = sweep.glob("*/figures")
     page.goto(f"{address}/#images")
-    for path in folder.glob("*.png"):
+    for path in (*folder.glob("*.png"), *(sweep / "figures").glob("*.png")):
         expect(page.get_by_text(f"visuals/{path.stem}", exact=True).first).to_be_visible(timeout=PATIENCE)
     image = page.locator("tf-image-loader img").first
     expect(image).to_be_visible(timeout=PATIENCE)

@@ -132,6 +132,7 @@ POSITIVE = ("data=csv", "data.path=t.csv", "data.target=y", "data.positive=yes")
         (("data.class_weights={0: 2, 1: 0}",), ZEROS_AND_ONES),
         (("loss=mae", "monitor=val/r2"), NUMBERS),
         (POSITIVE, WORDS),
+        (("threshold=auto", "threshold_metric=f1"), WORDS),
     ],
 )
 def test_keys_that_fit_are_accepted(overrides: Sequence[str], over: Table) -> None:
@@ -153,6 +154,12 @@ def test_keys_that_fit_are_accepted(overrides: Sequence[str], over: Table) -> No
         (["model.preprocessing.target=log"], NUMBERS, ["20 rows have a target of 0 or less"]),
         (["data.class_weights={yess: 2}"], WORDS, ["yess: is not a class of column 'y'", "mean yes?"]),
         (["loss=mse", "monitor=val/mae"], WORDS, ["loss=mse", "monitor=val/mae"]),
+        (["threshold=auto"], NUMBERS, ["threshold=auto: has a meaning only for two classes", "number as"]),
+        (
+            ["threshold=0.3"],
+            table("abc"),
+            ["threshold=0.3: has a meaning only", "3 classes", "remove it"],
+        ),
     ],
 )
 def test_keys_that_do_not_fit_are_refused(overrides: Sequence[str], over: Table, messages: list[str]) -> None:
@@ -167,6 +174,7 @@ def test_keys_that_do_not_fit_are_refused(overrides: Sequence[str], over: Table,
     [
         (["data.class_weights={no: 0}"], "all training rows have weight 0"),
         (["monitor=val/auroc"], "is not defined: the val set has no row of 'no'"),
+        (["monitor=val/average_precision"], "is not defined: the val set has no row of 'no'"),
     ],
 )
 def test_classes_that_a_set_lacks_are_refused_where_they_are_needed(

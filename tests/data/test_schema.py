@@ -25,7 +25,7 @@ def table(cells: Sequence[object], declared: str = "", **spec: object) -> Table:
     """A table of 30 rows with these cells in column `a`, beside a number and the target."""
     column = pl.Series("a", [cells[i % len(cells)] for i in range(30)], strict=False)
     frame = pl.DataFrame(
-        [column, pl.Series("x", [each // 2 for each in range(30)]), pl.Series("y", range(30))]
+        [column, pl.Series("x", [each // 2 for each in range(30)]), pl.Series("y", [0, *range(29)])]
     )
     return table_of(frame, declared={"a": declared} if declared else {}, **spec)
 
@@ -267,7 +267,9 @@ def test_other_dates_and_times(
 def test_numbers_that_look_like_dates_give_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("mlplab").propagate = True
     days = [int(f"{day:%Y%m%d}") for day in MOMENTS]
-    frame = pl.DataFrame({"day": days, "id": [20231100 + row // 2 for row in range(30)], "y": range(30)})
+    frame = pl.DataFrame(
+        {"day": days, "id": [20231100 + row // 2 for row in range(30)], "y": [0, *range(29)]}
+    )
     for numbers in (frame, frame.cast({"day": pl.String, "id": pl.String})):
         assert table_of(numbers).schema.inputs[0].kind == "numeric"
         [message] = [text for text in caplog.messages if "dates" in text]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
+from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, roc_auc_score
 
 from mlplab.figures.classification import (
     CURVE_POINTS,
@@ -13,6 +13,7 @@ from mlplab.figures.classification import (
     calibration,
     confusion,
     roc_and_precision_recall,
+    threshold,
 )
 from mlplab.figures.scored_rows import THIS, ScoredRows
 
@@ -120,3 +121,19 @@ def test_weights_count_as_rows() -> None:
         )
         for axis in "xy":
             assert [point[axis] for point in ours] == pytest.approx([point[axis] for point in theirs])
+
+
+def test_scores_over_the_threshold_mark_the_networks_own() -> None:
+    scored = replace(scored_rows(2), threshold=0.3)
+    chart = threshold(scored)
+    assert chart is not None
+    line, curves = chart.to_dict(validate=False)["layer"]
+    points = [point for point in curves["data"]["values"] if point["series"] == "F1"]
+    for point in (points[0], points[50]):
+        expected = f1_score(scored.actual, scored.predicted[:, 1] >= point["x"])
+        assert point["y"] == pytest.approx(expected)
+    assert line["data"]["values"] == [{"x": 0.3}]
+    cells = confusion(scored).to_dict()["data"]["values"]
+    expected = confusion_matrix(scored.actual, scored.predicted[:, 1] >= 0.3)
+    assert [cell["rows"] for cell in cells] == expected.ravel().tolist()
+    assert threshold(scored_rows(3)) is threshold(scored_rows(2, only=1)) is None

@@ -19,7 +19,7 @@ def test_predictions_are_drawn_at_each_value(columns: int, classes: tuple[str, .
     assert (grid.min(0) == np.nanmin(x, 0)).all()
     assert (grid.max(0) == np.nanmax(x, 0)).all()
     predicted = rng.dirichlet(np.ones(len(classes) or 1), len(grid))
-    chart = fitted(["a [mm]", "b.c"][:columns], "y", classes, grid, predicted, x, y)
+    chart = fitted(["a [mm]", "b.c"][:columns], "y", classes, grid, predicted, x, y, 0.5)
     layers = chart.to_dict(validate=columns == 1)["layer"]
     assert max(len(layer["data"]["values"]) for layer in layers) == len(grid)
     if classes:
@@ -30,5 +30,5 @@ def test_predictions_are_drawn_at_each_value(columns: int, classes: tuple[str, .
 def test_a_column_with_one_value_has_a_surface() -> None:
     x = np.stack([np.zeros(9), np.arange(9.0)], 1)
     grid = grid_over(x)
-    chart = fitted(["a", "b"], "y", (), grid, grid[:, 1:], x, np.arange(9.0)).to_dict(validate=False)
+    chart = fitted(["a", "b"], "y", (), grid, grid[:, 1:], x, np.arange(9.0), 0.5).to_dict(validate=False)
     assert all(cell["x"] < cell["x2"] for cell in chart["layer"][0]["data"]["values"])

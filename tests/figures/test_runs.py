@@ -48,7 +48,7 @@ def rows(layer: dict[str, Any]) -> list[dict[str, Any]]:
     [
         learning_curves(CURVES, best_epoch=2),
         learning_curves({"val/mae": CURVES["val/loss"]}),
-        curves_of_runs("val/mae", CURVES, best=["val/loss"]),
+        curves_of_runs("val/mae", CURVES, best=["val/loss"], pruned=["train/loss"]),
         history(trials(40), "val/mae", "0"),
         score_over("width", trials(40), "val/mae", "0"),
     ],
@@ -120,11 +120,15 @@ def test_importance_of_columns_with_odd_names(count: int) -> None:
 
 
 def test_importance_says_what_it_cannot_say() -> None:
-    chart = hyperparameter_importance({"a": 0.2, "b": 0.8}, "val/mae", 12).to_dict(validate=True)
-    assert [row["name"] for row in rows(chart)] == ["b", "a"]
-    about = " ".join(chart["title"]["subtitle"])
-    assert "12 finished trials" in about
-    assert "not which values are good" in about
+    for trials, by_chance in ((12, 0.6), (1000, 0.005)):
+        chart = hyperparameter_importance({"a": 0.2, "b": 0.8}, "val/mae", trials, by_chance)
+        bars, *_, mark = layers(chart)
+        assert [row["name"] for row in rows(bars)] == ["b", "a"]
+        assert mark["encoding"]["x"]["datum"] == by_chance
+        about = " ".join(chart.to_dict()["title"]["subtitle"])
+        assert f"{trials:,} trials" in about
+        assert "each key alone" in about
+        assert ("few trials" in about) == (trials == 12)
 
 
 @pytest.mark.parametrize(

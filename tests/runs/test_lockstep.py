@@ -116,6 +116,7 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
         own.append(f"scheduler={choose('cosine', 'constant', 'step')}")
         own.append(f"callbacks.early_stopping.patience={choose('null', '1')}")
         own += [f"loss.label_smoothing={choose('0', '0.1')}"] if classes else []
+        own += [f"threshold={('auto', 0.3, 0.5)[member]}"] if table == "two.csv" else []
         own.append(f"data.split.fold={member}" if by_fold else f"data.split.seed={choose('0', '1')}")
         members.append([*shared, *own])
     return members

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from mlplab.data.class_labels import predicted_classes
 from mlplab.data.schema import ClassKind, Column, Schema
-from mlplab.runs.predictions import column_names, most_likely, prediction_columns, write_test_predictions
+from mlplab.runs.predictions import column_names, prediction_columns, write_test_predictions
 
 INPUTS = (Column("x", "numeric"),)
 
@@ -23,11 +24,11 @@ def schema(
 
 @given(
     arrays(
-        np.float64, st.tuples(st.integers(1, 9), st.integers(2, 5)), elements=st.sampled_from([0, 0.2, 0.5])
+        np.float64, st.tuples(st.integers(1, 9), st.integers(3, 5)), elements=st.sampled_from([0, 0.2, 0.5])
     )
 )
 def test_the_first_of_the_most_probable_classes_is_predicted(probabilities: np.ndarray) -> None:
-    for row, found in zip(probabilities, most_likely(probabilities), strict=True):
+    for row, found in zip(probabilities, predicted_classes(probabilities, 0.9), strict=True):
         assert row[found] == row.max()
         assert row[:found].max(initial=-1) < row[found]
 
@@ -60,30 +61,30 @@ def test_names_of_columns(of: Schema, names: list[str], spread: list[str]) -> No
 @pytest.mark.parametrize(
     ("labels", "kind", "predicted", "dtype"),
     [
-        (["b", "a"], "text", ["a", "b"], pl.String),
-        (["2", "10"], "number", [10, 2], pl.Int64),
-        (["0.5", "1"], "number", [1.0, 0.5], pl.Float64),
-        (["false", "true"], "boolean", [True, False], pl.Boolean),
+        (["b", "a"], "text", ["a", "a", "b"], pl.String),
+        (["2", "10"], "number", [10, 10, 2], pl.Int64),
+        (["0.5", "1"], "number", [1.0, 1.0, 0.5], pl.Float64),
+        (["false", "true"], "boolean", [True, True, False], pl.Boolean),
     ],
 )
 def test_a_predicted_class_is_as_in_the_table(
     labels: list[str], kind: ClassKind, predicted: list[object], dtype: pl.DataType
 ) -> None:
-    probabilities = np.array([[0.25, 0.75], [0.5, 0.5]])
-    columns = prediction_columns(schema("y", classes=labels, kind=kind), probabilities)
+    probabilities = np.array([[0.25, 0.75], [0.5, 0.5], [0.75, 0.25]])
+    columns = prediction_columns(schema("y", classes=labels, kind=kind), probabilities, 0.5)
     assert [column.name for column in columns] == ["prediction", *(f"probability_{each}" for each in labels)]
     assert columns[0].dtype == dtype
     assert columns[0].to_list() == predicted
-    assert columns[1].to_list() == [0.25, 0.5]
-    above = prediction_columns(schema("y", classes=labels, kind=kind), probabilities, threshold=0.8)
-    assert above[0].to_list() == [predicted[1]] * 2
+    assert columns[1].to_list() == [0.25, 0.5, 0.75]
+    above = prediction_columns(schema("y", classes=labels, kind=kind), probabilities, 0.8)
+    assert above[0].to_list() == [predicted[2]] * 3
 
 
 def test_classes_of_test_rows_are_written(tmp_path: Path) -> None:
     path, labels = tmp_path / "p.csv", ["a, b", '"c"', "d"]
     probabilities = np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]])
     rows, y = np.array([3, 8]), np.array([[1.0], [0]])
-    write_test_predictions(path, schema("y", classes=labels), rows, y, probabilities)
+    write_test_predictions(path, schema("y", classes=labels), rows, y, probabilities, 0.5)
     with path.open(newline="") as file:
         header = next(csv.reader(file))
     assert header == ["row", "y", "prediction", *(f"probability_{label}" for label in labels)]
@@ -98,7 +99,7 @@ def test_classes_of_test_rows_are_written(tmp_path: Path) -> None:
 def test_numbers_of_test_rows_are_written(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     y, predicted = np.array([[1.0, 2], [0.1, 1 / 3]]), np.array([[1.5, 2.5], [1e-9, 1e300]])
-    write_test_predictions(path, schema("row", "z"), np.array([0, 5]), y, predicted)
+    write_test_predictions(path, schema("row", "z"), np.array([0, 5]), y, predicted, 0.5)
     found = pl.read_csv(path)
     assert found.columns == ["data row", "row", "z", "prediction_row", "prediction_z"]
     assert found["data row"].to_list() == [1, 6]

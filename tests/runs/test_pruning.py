@@ -23,6 +23,7 @@ from mlplab.runs.stack.finalize import finalize
 from mlplab.sweeps.engines.engine import open_engine
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.summary import summarize
+from mlplab.sweeps.train_stack import PlannedStack
 from mlplab.training import checkpoint
 from mlplab.training.callbacks.rungs import Bracket, Rung
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
@@ -154,6 +155,39 @@ def test_runs_with_other_brackets_are_not_compared(tmp_path: Path) -> None:
         set(),
         *({"rung/1"} | ({"rung"} if metrics["status"] == "pruned" else set()) for metrics in found[1:]),
     ]
+
+
+def test_a_run_whose_time_is_over_is_done_with_its_best_weights_so_far(tmp_path: Path) -> None:
+    members = with_rates("optimizer.weight_averaging=false")[:3]
+    train_into(tmp_path / "whole", *members)
+    over = [None, Bracket((), deadline=0.0), Bracket(THIRDS.rungs, deadline=0.0)]
+    found = train_into(tmp_path / "over", *members, brackets=over)
+    assert [(metrics["status"], metrics["epochs"]) for metrics in found] == [
+        ("done", EPOCHS),
+        *[("done", 1)] * 2,
+    ]
+    for run in (1, 2):
+        curves = [best_so_far(tmp_path / name / str(run), "val/mae") for name in ("whole", "over")]
+        assert curves[1] == curves[0][:1] == [found[run]["val/mae"]]
+        assert "test/mae" in found[run]
+    left = [left_behind(tmp_path / name / "0")["weights"] for name in ("whole", "over")]
+    assert left[0] == left[1]
+
+
+def test_stacks_share_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a deadline of its own, but those that train at the same time."""
+    trained: list[PlannedStack] = []
+    monkeypatch.setattr("mlplab.sweeps.launch.train_stack", lambda stack, *_: trained.append(stack))
+    monkeypatch.setattr("mlplab.sweeps.launch.drive", lambda stacks, *_: trained.extend(stacks))
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+    for workers, turns in ((1, [1, 2, 3, 4]), (2, [2, 2, 4, 4])):
+        ending = [Bracket(THIRDS.rungs, 1400.0)] * len(RATES)
+        launched(tmp_path / str(workers), with_rates(), ending, max_members=2, workers=workers)
+        found = [{run.bracket.deadline for run in stack.runs if run.bracket} for stack in trained]
+        assert found == [{1000.0 + 100 * turn} for turn in turns]
+        trained.clear()
+    launched(tmp_path / "ever", with_rates(), [THIRDS, *[None] * 6], max_members=2)
+    assert [run.bracket for stack in trained for run in stack.runs] == [THIRDS, *[None] * 6]
 
 
 def test_what_has_stopped_already_is_not_compared(tmp_path: Path) -> None:

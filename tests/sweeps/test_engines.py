@@ -231,7 +231,11 @@ def test_a_worker_trains_the_stack_that_was_written(
     monkeypatch.setattr(training, "train_stack", lambda stack, *_: trained.append(stack))
     monkeypatch.chdir(tmp_path)
     bracket = Bracket((Rung(1 / 9, (0.1, float("inf"))), Rung(1 / 3, ())), 1e9 / 7)
-    runs = [Run(run.config, run.folder, bracket=each) for run in stack.runs for each in (bracket, None)]
+    runs = [
+        Run(run.config, run.folder, bracket=each, overrides=("seed=1",))
+        for run in stack.runs
+        for each in (bracket, None)
+    ]
     assert run_job(write_job(PlannedStack("a title", runs, stack.file)))
     assert trained == [PlannedStack("a title", runs, stack.file)]
 

@@ -4,14 +4,25 @@ import numpy as np
 import pytest
 import torch
 from contracts import assert_member_independent
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+from sklearn.metrics import balanced_accuracy_score, f1_score
 from support import config
 from torch import Tensor
 
+from mlplab.config.metrics import ThresholdMetric
 from mlplab.data.batches.loader import Loader
 from mlplab.models import FeatureLayout, Linear, Network, Preprocessing
-from mlplab.training.calibration import HIGHEST, LOWEST, PRIOR_SCALE, fit_temperature, temperatures
+from mlplab.training.calibration import (
+    HIGHEST,
+    LOWEST,
+    PRIOR_SCALE,
+    best_threshold,
+    fit_temperature,
+    temperatures,
+)
 
 
 def drawn(rows: int, classes: int, temperature: float, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -159,3 +170,32 @@ def test_the_members_of_a_run_share_a_temperature_of_all_their_rows() -> None:
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 def test_a_member_does_not_depend_on_the_others(weight: torch.Tensor | None) -> None:
     assert_member_independent(lambda members: {"temperature": chosen(members, weight)}, 3)
+
+
+ROW = st.tuples(
+    st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.6, 1.0]) | st.floats(0, 1), st.booleans(), st.integers(0, 3)
+)
+
+
+@given(st.lists(ROW, max_size=15), st.sampled_from(["balanced_accuracy", "f1"]))
+def test_no_threshold_between_predictions_is_better(
+    rows: list[tuple[float, bool, int]], metric: ThresholdMetric
+) -> None:
+    p, y, weight = (np.array(values) for values in zip(*rows, strict=True)) if rows else np.empty((3, 0))
+    p, y, weight = p.astype(float), y.astype(bool), weight.astype(float)
+    found = best_threshold(p, y, weight, metric)
+    if len({*y[weight > 0]}) < 2:
+        assert found == 0.5
+        return
+
+    def score(threshold: float) -> float:
+        scorer = balanced_accuracy_score if metric == "balanced_accuracy" else f1_score
+        return float(scorer(y, p >= threshold, sample_weight=weight))
+
+    between = np.unique(p[weight > 0])
+    middles = (between[1:] + between[:-1]) / 2
+    scores = {each: score(each) for each in [0.5, *middles[middles > 0].tolist()]}
+    assert scores[found] == pytest.approx(max(scores.values()))
+    as_good = [each for each, value in scores.items() if value == pytest.approx(scores[found])]
+    assert abs(found - 0.5) == min(abs(each - 0.5) for each in as_good)
+    assert best_threshold(p, y, 3 * weight, metric) == found

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -10,10 +11,18 @@ from contracts import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    roc_auc_score,
+)
 from torch import Tensor
 from torchmetrics.classification import MulticlassCalibrationError
 
+from mlplab.data.class_labels import predicted_classes
 from mlplab.training.metrics import build_metrics
 
 Scores = dict[str, Tensor]
@@ -43,11 +52,16 @@ def drawn(task: str, members: int, rows: int) -> tuple[Tensor, Tensor]:
 
 
 def scores(
-    task: str, predicted: Tensor, target: Tensor, weight: Tensor | None = None, batch: int = 4096
+    task: str,
+    predicted: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    batch: int = 4096,
+    thresholds: Sequence[float] = (0.5,),
 ) -> Scores:
     """The metrics over batches."""
     classes = 0 if task == "regression" else predicted.shape[2]
-    metrics = build_metrics(len(target), target.shape[2], classes)
+    metrics = build_metrics(len(target), target.shape[2], classes, thresholds)
     for at in range(0, target.shape[1], batch):
         rows = slice(at, at + batch)
         metrics.update(predicted[:, rows], target[:, rows], None if weight is None else weight[:, rows])
@@ -118,7 +132,8 @@ def test_what_is_undefined_is_nan(task: str) -> None:
     weight = torch.ones(2, 40, 1)
     weight[0][target[0] == 1] = 0
     found = scores(task, log_probabilities, target, weight)
-    assert found.pop("auroc").isnan()[:, 0].tolist() == [True, False]  # a class has no row
+    for name in ("auroc", "average_precision"):  # a class has no row
+        assert found.pop(name).isnan()[:, 0].tolist() == [True, False]
     assert torch.stack(list(found.values())).isfinite().all()
     log_probabilities[0, 7] = math.nan
     for value in scores(task, log_probabilities, target).values():
@@ -149,12 +164,13 @@ def test_classification_is_scored_as_by_scikit_learn(classes: int) -> None:
         weight = random.choice([0, 0.3, 1, 2.5], size=rows) if seed % 4 > 1 else None
         target = torch.tensor(y, dtype=torch.float64).reshape(1, -1, 1)
         weights = None if weight is None else torch.tensor(weight).reshape(1, -1, 1)
-        values = scores("multiclass", log_probabilities, target, weights, batch=17)
+        threshold = (0.5, 0.3)[seed % 2]
+        values = scores("multiclass", log_probabilities, target, weights, 17, [threshold])
         found = {name: value.item() for name, value in values.items()}
         p = log_probabilities[0].exp().numpy()
         if weight is not None:
             p, y, weight = p[weight > 0], y[weight > 0], weight[weight > 0]
-        predicted, labels = p.argmax(1), list(range(classes))
+        predicted, labels = predicted_classes(p, threshold), list(range(classes))
         if len(y) == 0:
             assert np.isnan(list(found.values())).all()
             continue
@@ -163,12 +179,13 @@ def test_classification_is_scored_as_by_scikit_learn(classes: int) -> None:
             "accuracy": accuracy_score(y, predicted, sample_weight=weight),
             "balanced_accuracy": balanced_accuracy_score(y, predicted, sample_weight=weight),
             "f1_macro": f1_score(y, predicted, average="macro", sample_weight=weight),
-            "auroc": math.nan,
+            **dict.fromkeys(("auroc", "average_precision"), math.nan),
         }
         if len(set(y)) == classes:
             compared += 1
             scored = p[:, 1] if classes == 2 else p
             expected["auroc"] = roc_auc_score(y, scored, multi_class="ovr", sample_weight=weight)
+            expected["average_precision"] = average_precision_score(y, scored, sample_weight=weight)
         error = found.pop("calibration_error")
         assert found == pytest.approx(expected, rel=0, abs=1e-10, nan_ok=True), seed
         if weight is None:

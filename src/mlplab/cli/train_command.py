@@ -48,17 +48,17 @@ def train_command(conf: Path, name: str) -> None:
                 return
             cfg = compose(flags.overrides)
             run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", typed_keys(flags.overrides))
-        _train(run, folder, resume=False)
+        _train(run, folder, flags.overrides)
 
     sys.exit(exit_status(work))
 
 
-def _train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
+def _train(run: TrainConfig, folder: Path, overrides: Sequence[str] = (), *, resume: bool = False) -> None:
     log_loading(f"torch and the table {getattr(run.data, 'path', run.data.name)}")
     with heavy_imports():
         from mlplab.commands.train import train
 
-    train(run, folder, resume=resume)
+    train(run, folder, overrides, resume=resume)
 
 
 def _resume(overrides: Sequence[str], *, multirun: bool) -> None:

@@ -34,7 +34,7 @@ class EvaluationResult:
     Attributes:
         networks: the number of networks of all runs.
         part: `test`, or `all` if some of the rows were in training or validation.
-        classes: the classes of the target; empty for regression.
+        classes: the classes of the target; empty for regression. Their loss may have had weights.
         confusion: the number (or weight) of rows by true and predicted class; None for regression, or if the
             runs have different test rows.
     """
@@ -47,6 +47,7 @@ class EvaluationResult:
     ensemble: Scores | None
     baselines: Mapping[str, Scores]
     classes: tuple[str, ...]
+    has_class_weights: bool
     confusion: Confusion | None
     importance: Importance | None
 
@@ -147,6 +148,7 @@ def score(
             ensemble=together,
             baselines=baseline_scores,
             classes=ensemble.schema.classes,
+            has_class_weights=any(run.data.class_weights != "none" for run in ensemble.config),
             confusion=confusion,
             importance=columns,
         )
@@ -164,8 +166,9 @@ def _together(ensemble: Ensemble, data: Sequence[EvaluationRows]) -> tuple[Score
     if not several and not classes:
         return None, None
     predicted, _ = ensemble.predict_features(first.x)
-    together = first.scores(predicted) if several else None
-    return together, first.confusion(predicted) if classes else None
+    threshold = ensemble.threshold
+    together = first.scores(predicted, threshold) if several else None
+    return together, first.confusion(predicted, threshold) if classes else None
 
 
 def _own_test_rows(

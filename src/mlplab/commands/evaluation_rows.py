@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Float64
 
 from mlplab.console import counted_lines, progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
-from mlplab.data.class_labels import class_numbers
+from mlplab.data.class_labels import class_numbers, predicted_classes
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
@@ -22,7 +22,6 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, shortened
-from mlplab.runs.predictions import most_likely
 from mlplab.runs.scores import Scores, score_networks, scores
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -53,31 +52,32 @@ class EvaluationRows:
         """Whether the same rows are evaluated."""
         return np.array_equal(self.row_numbers, other.row_numbers) and np.array_equal(self.y, other.y)
 
-    def scores(self, predicted: Float64[np.ndarray, "row output"]) -> Scores:
+    def scores(self, predicted: Float64[np.ndarray, "row output"], threshold: float) -> Scores:
         """The scores of predictions: targets, or probabilities of classes."""
         schema = self.schema
-        return scores(predicted, self.y, self.weight, len(schema.classes), schema.targets)
+        return scores(predicted, self.y, self.weight, len(schema.classes), schema.targets, threshold)
 
     def confusion(
-        self, probabilities: Float64[np.ndarray, "row class"]
+        self, probabilities: Float64[np.ndarray, "row class"], threshold: float
     ) -> Float64[np.ndarray, "true predicted"]:
         """The number (or weight) of rows by true and predicted class."""
         classes = probabilities.shape[1]
-        pairs = self.y[:, 0].astype(np.int64) * classes + most_likely(probabilities)
+        pairs = self.y[:, 0].astype(np.int64) * classes + predicted_classes(probabilities, threshold)
         return np.bincount(pairs, self.weight, classes**2).astype(np.float64).reshape(classes, classes)
 
 
 def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
     if len(run.members) > 1:
-        return rows.scores(Ensemble([run]).predict_features(rows.x)[0])
+        return rows.scores(Ensemble([run]).predict_features(rows.x)[0], run.threshold)
     x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
     weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
     imputed = run.network.preprocessing.impute(x.unsqueeze(0))[0]
     loader = Loader(
         imputed, y, [every], EVALUATION_BATCH_ROWS, multiple=EVALUATION_MULTIPLE, row_weight=weight
     )
-    values, _ = score_networks(run.network, build_loss([run.config.loss]), loader, [len(y)], run.schema)
+    loss, thresholds = build_loss([run.config.loss]), [run.threshold]
+    values, _ = score_networks(run.network, loss, loader, [len(y)], run.schema, thresholds)
     return {name: value.item() for name, value in values.items()}
 
 

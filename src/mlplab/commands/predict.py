@@ -16,6 +16,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from mlplab.console import counted_lines
+from mlplab.data.check_task import threshold_fault
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.data.io.discovery import is_parquet, opened
 from mlplab.data.io.source import Source
@@ -54,7 +55,7 @@ def predict(
         run: the folder of a run or a sweep, or the file of a chosen ensemble.
         source: a CSV or Parquet file, or `-` for CSV from standard input; as is `output`.
         runs: which runs of a sweep, as in `load`.
-        threshold: the probability from which the second of two classes is predicted; None: the more likely.
+        threshold: the probability from which the second of two classes is predicted; None: as in training.
         spread: whether to add columns that say how far the networks disagree.
         overwrite: whether `output` may exist.
         escape_formulas: whether to put a ' before text in CSV that a spreadsheet would take for a formula.
@@ -74,9 +75,8 @@ def predict(
         ensemble.check_several()
         columns += spread_names
     if threshold is not None and len(schema.classes) != 2:
-        found = f"{len(schema.classes)} classes" if schema.classes else "a number as target"
-        what, where = "has a meaning only for two classes", f"threshold={threshold:g}"
-        raise UserError(Fault(what, where, found, remedy="remove it"))
+        raise UserError(threshold_fault(f"threshold={threshold:g}", schema.classes))
+    threshold = ensemble.threshold if threshold is None else threshold
     with ExitStack() as contexts:
         path = contexts.enter_context(_spooled(sys.stdin.buffer)) if source == STANDARD else Path(source)
         where = "standard input" if source == STANDARD else source

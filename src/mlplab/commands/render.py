@@ -17,6 +17,12 @@ from mlplab.console import in_digits
 FORMATS = dict.fromkeys(("r2", *CLASSIFICATION), ".4f")
 """Formats of the metrics that have the same number of decimals everywhere."""
 
+SHORT = {
+    **{"accuracy": "acc.", "balanced_accuracy": "bal._acc.", "average_precision": "avg._prec."},
+    "calibration_error": "calib._error",
+}
+"""Names of metrics above the columns of a table, of which 80 characters have room for all."""
+
 MAX_CONFUSION = 12
 """Largest number of classes for which the numbers of rows by predicted class are shown."""
 
@@ -46,6 +52,15 @@ def tensorboard_command(folder: Path) -> str:
     return shlex.join([*runner, "tensorboard", "--logdir", str(inside(folder))])
 
 
+def tensorboard_folder(run: Path) -> Path:
+    """The folder in which TensorBoard finds a run alone: the one around it, or it would call the run `.`.
+
+    But not one that has the current folder in it: TensorBoard would search all of that.
+    """
+    around = run.resolve().parent
+    return run if Path.cwd().is_relative_to(around) else around
+
+
 def _started_by_uv() -> bool:
     return "UV_RUN_RECURSION_DEPTH" in os.environ
 
@@ -53,7 +68,8 @@ def _started_by_uv() -> bool:
 def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "test") -> RichTable:
     """A row of scores for each name; a dash if a score is not finite."""
     metrics = metrics_among(next(iter(rows.values())))
-    table = RichTable(title, *(name.replace("_", chr(10)) for name in metrics))
+    heads = (SHORT.get(name, name).replace("_", "\n") for name in metrics)
+    table = RichTable(title, *heads)
     for name, scores in rows.items():
         cells = (format_score(scores[metric], metric) for metric in metrics)
         table.add_row(BASELINES[metrics].get(name, name), *cells)

@@ -2,12 +2,13 @@
 
 import logging
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
 from rich.console import Console
 
-from mlplab.commands.render import inside, main_scores, score_table, tensorboard_command
+from mlplab.commands.render import inside, main_scores, score_table, tensorboard_command, tensorboard_folder
 from mlplab.commands.verdict import verdict
 from mlplab.config import TrainConfig
 from mlplab.console import print_line
@@ -23,10 +24,11 @@ from mlplab.runs.run import Run
 log = logging.getLogger(__name__)
 
 
-def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
+def train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: bool) -> None:
     """Trains a run and prints its scores. For a resumed run that has ended, prints them again.
 
     Args:
+        overrides: what was typed, for TensorBoard.
         resume: whether the folder already belongs to this run. Training continues from its last.ckpt, or
             starts from the beginning if there is none.
 
@@ -54,7 +56,7 @@ def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
             metrics = score_finished_run(folder, cache)
         else:
             log.info("%s has already finished", inside(folder))
-        _print_scores(metrics, folder, Console())
+        _print_scores(metrics, folder, run, Console())
         if wanted and has_test_scores(metrics):
             _draw(folder, cache, again=False)  # an interruption may have left it out, or a better run
         return
@@ -64,7 +66,7 @@ def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
 
     console = Console()
     try:
-        [metrics] = train_runs([Run(run, folder, resume=resume)], cache, console)
+        [metrics] = train_runs([Run(run, folder, resume=resume, overrides=overrides)], cache, console)
     except Interrupted as error:
         where = shlex.quote(str(inside(folder)))
         raise Interrupted(f"{reason_of(error)}\n  to continue: resume={where}", error.number) from error
@@ -74,7 +76,7 @@ def train(run: TrainConfig, folder: Path, *, resume: bool) -> None:
         if wanted and run.test:
             _draw(folder, cache, again=True)
     finally:  # a full disk or Ctrl-C takes only the figures
-        _print_scores(metrics, folder, console)
+        _print_scores(metrics, folder, run, console)
 
 
 def _draw(folder: Path, cache: DataCache, *, again: bool) -> None:
@@ -87,10 +89,10 @@ def _draw(folder: Path, cache: DataCache, *, again: bool) -> None:
         draw_finished(folder, cache)
 
 
-def _print_scores(metrics: Metrics, folder: Path, console: Console) -> None:
+def _print_scores(metrics: Metrics, folder: Path, run: TrainConfig, console: Console) -> None:
     part, title = ("test", "test") if has_test_scores(metrics) else ("val", "validation")
     console.print(score_table(main_scores(metrics, part), title))
-    if sentence := verdict(metrics):
+    if sentence := verdict(metrics, has_class_weights=run.data.class_weights != "none"):
         print_line(console, fill(sentence, console.width))
-    for line in (f"run folder: {inside(folder)}", tensorboard_command(folder)):
+    for line in (f"run folder: {inside(folder)}", tensorboard_command(tensorboard_folder(folder))):
         print_line(console, line)

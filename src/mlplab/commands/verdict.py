@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
+from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION, sign_of
 
 NAMES = {
     **{"rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log loss", "auroc": "AUROC"},
     **{"balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1"},
-    "calibration_error": "calibration error",
+    **{"average_precision": "average precision", "calibration_error": "calibration error"},
 }
 """Names of metrics in text, where they differ from those in `metrics.json`."""
 
@@ -17,26 +17,29 @@ REMEDY = "train longer (trainer.max_epochs=…), or check whether the columns sa
 """What to do about a network that is no better than a constant prediction."""
 
 
-def verdict(metrics: Mapping[str, Any]) -> str:
-    """Compares test scores by the first metric, of which low values are good; empty without baselines.
+def verdict(metrics: Mapping[str, Any], *, has_class_weights: bool = False) -> str:
+    """Compares test scores by the first metric; empty without baselines.
 
     Args:
         metrics: the content of a run's metrics.json or evaluation.json.
+        has_class_weights: whether the loss has them. They shift all probabilities, which costs log loss, so
+            AUROC is compared instead.
     """
     names = CLASSIFICATION if f"test/{CLASSIFICATION[0]}" in metrics else REGRESSION
-    ours = metrics.get(f"test/{names[0]}")
-    theirs = {key: metrics.get(f"{key}/test/{names[0]}") for key in BASELINES[names]}
+    metric = "auroc" if has_class_weights else names[0]
+    sign, ours = sign_of(metric), metrics.get(f"test/{metric}")
+    theirs = {key: metrics.get(f"{key}/test/{metric}") for key in BASELINES[names]}
     numbers = {key: value for key, value in theirs.items() if isinstance(value, int | float)}
     if not isinstance(ours, int | float) or not numbers:
         return ""
     titles = BASELINES[names] | {"constant": f"the {BASELINES[names]['constant']}"}
-    better = [titles[key] for key, value in numbers.items() if ours < value]
-    worse = [titles[key] for key, value in numbers.items() if not ours < value]
+    better = [titles[key] for key, value in numbers.items() if sign * ours < sign * value]
+    worse = [titles[key] for key, value in numbers.items() if not sign * ours < sign * value]
     what = "network" if metrics.get("members", 1) == 1 else "ensemble"
     clauses = [f"is better than {_joined(better, 'and')}"] if better else []
     clauses += [f"is no better than {_joined(worse, 'or')}"] if worse else []
     remedy = f": {REMEDY}" if titles["constant"] in worse else ""
-    return f"By test {NAMES.get(names[0], names[0])}, the {what} {', but '.join(clauses)}{remedy}."
+    return f"By test {NAMES.get(metric, metric)}, the {what} {', but '.join(clauses)}{remedy}."
 
 
 def _joined(names: Sequence[str], last: str) -> str:

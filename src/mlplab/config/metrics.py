@@ -1,10 +1,21 @@
 """The metrics and baselines of numbers and of classes: names, and whether high or low values are good."""
 
+from typing import Literal
+
 REGRESSION = ("rmse", "mae", "r2")
 """Metrics of targets that are numbers."""
 
-CLASSIFICATION = ("log_loss", "accuracy", "balanced_accuracy", "f1_macro", "auroc", "calibration_error")
+CLASSIFICATION = (
+    *("log_loss", "accuracy", "balanced_accuracy", "f1_macro"),
+    *("auroc", "average_precision", "calibration_error"),
+)
 """Metrics of targets that are classes."""
+
+DEFAULT_THRESHOLD = 0.5
+"""The probability from which the second of two classes is predicted."""
+
+ThresholdMetric = Literal["balanced_accuracy", "f1"]
+"""What a threshold may maximise: F1 is that of the second class."""
 
 MAIN = {REGRESSION: ("rmse", "mae", "r2"), CLASSIFICATION: ("log_loss", "accuracy", "auroc")}
 """The metrics in tables of many runs."""
@@ -19,7 +30,7 @@ BASELINES = {
 }
 """Names of the baselines of numbers and of classes."""
 
-HIGHEST_IS_BEST = {"r2", "accuracy", "balanced_accuracy", "f1_macro", "auroc"}
+HIGHEST_IS_BEST = {"r2", "accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"}
 
 
 def metrics_of(classes: object) -> tuple[str, ...]:

@@ -6,13 +6,14 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from mlplab.config.data import BundledData, CsvData, SyntheticData
 from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
-from mlplab.config.metrics import CLASSIFICATION, REGRESSION
+from mlplab.config.metrics import CLASSIFICATION, REGRESSION, ThresholdMetric
 from mlplab.config.model import CustomModel, Linear, Mlp, Model, model_tag
 from mlplab.config.optimizer import Adam, ConstantSchedule, CosineSchedule, Sgd, StepSchedule
 from mlplab.config.trainer import Callbacks, LoggerConfig, Trainer
 from mlplab.config.types import (
     Count,
     EnsembleSize,
+    Fraction,
     NotNegative,
     NotNegativeCount,
     OrAuto,
@@ -47,6 +48,8 @@ class TrainConfig(Section):
     threads: Annotated[int, Field(ge=1, le=1024)]
     task: Literal["auto", "regression", "binary", "multiclass"]
     monitor: OrAuto[Metric]
+    threshold: OrAuto[Fraction]
+    threshold_metric: ThresholdMetric
     data: Annotated[BundledData | CsvData | SyntheticData, Discriminator("name")]
     model: Model
     loss: Loss

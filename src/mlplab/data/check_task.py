@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from mlplab import config
-from mlplab.config.metrics import metrics_of
+from mlplab.config.metrics import DEFAULT_THRESHOLD, metrics_of
 from mlplab.data.class_labels import find_label, weights_by_class
 from mlplab.data.table import Table
 from mlplab.did_you_mean import did_you_mean, nearest
@@ -23,8 +23,16 @@ def check_task(run: config.TrainConfig, table: Table) -> None:
         what = f"is not a metric of {'classes' if is_class else 'numbers'}"
         expected = listed(f"val/{name}" for name in known)
         faults.append(Fault(what, f"monitor={run.monitor}", expected=expected, remedy="use monitor=auto"))
+    if run.threshold != DEFAULT_THRESHOLD and len(classes := table.schema.classes) != 2:
+        faults.append(threshold_fault(f"threshold={run.threshold}", classes))
     if faults:
         raise UserError(*faults)
+
+
+def threshold_fault(where: str, classes: Sequence[str]) -> Fault:
+    """A threshold for a target that is a number, or one of more than two classes."""
+    found = f"{len(classes)} classes" if classes else "a number as target"
+    return Fault("has a meaning only for two classes", where, found, remedy="remove it")
 
 
 def check_split(run: config.TrainConfig, classes: Sequence[str], absent: Mapping[str, Sequence[str]]) -> None:
@@ -33,9 +41,9 @@ def check_split(run: config.TrainConfig, classes: Sequence[str], absent: Mapping
     Raises:
         UserError: otherwise.
     """
-    if run.monitor == "val/auroc" and absent["val"]:
+    if run.monitor in ("val/auroc", "val/average_precision") and absent["val"]:
         what = f"is not defined: the val set has no row of {_labels(absent['val'])}"
-        raise UserError(Fault(what, "monitor=val/auroc", remedy="use monitor=val/log_loss"))
+        raise UserError(Fault(what, f"monitor={run.monitor}", remedy="use monitor=val/log_loss"))
     if isinstance(run.data.class_weights, dict) and classes:
         weights = weights_by_class(run.data.class_weights, classes)
         if not any(weights[label] for label in classes if label not in absent["train"]):

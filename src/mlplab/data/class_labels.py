@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
 import polars as pl
+from jaxtyping import Float64, Int64
 
 from mlplab.data.parse import parse_bool, parse_float, parse_str
 from mlplab.data.schema import ClassKind
@@ -52,6 +54,19 @@ def class_numbers(
             values, known = parse_bool(cells, na_values), known.cast(pl.Float64)
     numbers = pl.Series(range(len(labels)), dtype=pl.Float64)
     return values.replace_strict(known, numbers, default=None, return_dtype=pl.Float64)
+
+
+def predicted_classes(
+    probabilities: Float64[np.ndarray, "row class"], threshold: float
+) -> Int64[np.ndarray, " row"]:
+    """The number of each row's predicted class.
+
+    Of two classes the second, if its probability is at least `threshold`. Of more classes the most likely,
+    and the first of equally likely ones.
+    """
+    if probabilities.shape[1] == 2:
+        return (probabilities[:, 1] >= threshold).astype(np.int64)
+    return probabilities.argmax(1)
 
 
 def weights_by_class(given: Mapping[str, float], classes: Sequence[str]) -> dict[str, float]:

@@ -11,6 +11,6 @@ LEARNING_CURVES = "learning_curves"
 
 RUN_FIGURES = (
     *("learning_curves", "predicted_vs_actual", "confusion", "residuals", "roc_and_precision_recall"),
-    *("calibration", "fitted", "error_by_part"),
+    *("threshold", "calibration", "fitted", "error_by_part"),
 )
 """The figures of a run, in the order in which they are read; it has those that fit its task and columns."""

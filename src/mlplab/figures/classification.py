@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
-from mlplab.figures.scored_rows import ScoredRows
+from mlplab.data.class_labels import predicted_classes
+from mlplab.figures.scored_rows import THIS, ScoredRows
 from mlplab.figures.style import (
     HEIGHT,
     REFERENCE,
@@ -49,7 +50,8 @@ def confusion(scored: ScoredRows) -> Figure:
     """Rows by actual and predicted class."""
     classes, chosen = scored.classes, _largest(scored, MOST_CLASSES)
     counts = np.zeros((len(classes), len(classes)))
-    np.add.at(counts, (scored.actual, scored.predicted.argmax(1)), scored.weight)
+    predicted = predicted_classes(scored.predicted, scored.threshold)
+    np.add.at(counts, (scored.actual, predicted), scored.weight)
     counts = counts[chosen]
     names, title = [classes[k] for k in chosen], "share of the actual class"
     base = chart_of(
@@ -105,12 +107,12 @@ def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
                 is_class, predicted[:, number], sample_weight=weight
             )
             mean = average_precision_score(is_class, predicted[:, number], sample_weight=weight)
-            roc.append(_curve(name, auc(false, true), false, true))
-            recall.append(_curve(name, mean, recalled[::-1], precision[::-1]))
+            roc.append(_curve(f"{auc(false, true):.3f}  {name}", false, true))
+            recall.append(_curve(f"{mean:.3f}  {name}", recalled[::-1], precision[::-1]))
     if not roc:
         return None
     of = f" of '{scored.classes[1]}'" if is_binary else ""
-    left = _lines(roc, "false positive rate", "true positive rate", "AUC", diagonal(0.0, 1.0))
+    left = _lines(roc, "false positive rate", "true positive rate", diagonal(0.0, 1.0), area="AUC")
     title, rules = alt.Title(f"Precision and recall{of}", subtitle="each class against the others"), []
     if is_binary:
         rate = float(np.average(scored.actual, weights=weight))
@@ -119,22 +121,20 @@ def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
         rules = [rule.encode(y="rate:Q")]
     return alt.hconcat(
         left.properties(title=alt.Title(f"ROC{of}", subtitle="dashed: chance")),
-        _lines(recall, "recall", "precision", "average precision", *rules).properties(title=title),
+        _lines(recall, "recall", "precision", *rules, area="average precision").properties(title=title),
         title="ROC, and precision and recall",
         description=f"ROC curves and curves of precision over recall of {scored.target}",
     ).resolve_scale(color="independent", strokeDash="independent")
 
 
-def _curve(
-    series: str, area: float, x: Float64[np.ndarray, " point"], y: Float64[np.ndarray, " point"]
-) -> pl.DataFrame:
+def _curve(series: str, x: Float64[np.ndarray, " point"], y: Float64[np.ndarray, " point"]) -> pl.DataFrame:
     """Some points of a curve, with their order."""
-    frame = pl.DataFrame({"series": f"{area:.3f}  {series}", "x": x, "y": y}).with_row_index("order")
+    frame = pl.DataFrame({"series": series, "x": x, "y": y}).with_row_index("order")
     return frame[np.unique(np.linspace(0, len(frame) - 1, CURVE_POINTS).astype(int))]
 
 
-def _lines(curves: list[pl.DataFrame], x: str, y: str, area: str, *behind: Any) -> Any:
-    """Curves, whose legend names the area below each."""
+def _lines(curves: list[pl.DataFrame], x: str, y: str, *behind: Any, area: str | None = None) -> Any:
+    """Curves; `area` is what the numbers in the names of the series are."""
     legend = alt.Legend(orient="bottom", title=area, columns=1 if len(curves) < 3 else 2, labelLimit=130)
     line = chart_of(**pl.concat(curves).to_dict()).mark_line(strokeWidth=2)
     line = line.encode(
@@ -168,14 +168,37 @@ def calibration(scored: ScoredRows) -> Figure:
         y=alt.Y("share:Q", title=share, scale=UNIT),
         tooltip=["model:N", "probability:Q", "share:Q", "rows:N"],
     )
-    dots, series = (
-        base.mark_point(size=50, filled=True, opacity=1),
-        by_series("model", list(scored.predictions)),
-    )
+    dots = base.mark_point(size=50, filled=True, opacity=1)
+    series = by_series("model", list(scored.predictions))
     return framed(
         *(diagonal(0.0, 1.0), base.mark_line().encode(series["color"]), dots.encode(**series)),
         title="Calibration",
         subtitle=f"{min(BINS, len(scored.rows))} groups of {scored.count()}",
         description=f"{share} over {what}; on the diagonal, the two are equal",
         size=(HEIGHT, HEIGHT),
+    )
+
+
+def threshold(scored: ScoredRows) -> Figure | None:
+    """Precision, recall and F1 of the second of two classes over the threshold; the network's own as a line.
+
+    None if there are more classes, or rows of only one.
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    is_second, second = scored.actual == 1, scored.classes[1]
+    if len(scored.classes) > 2 or is_second.all() or not is_second.any():
+        return None
+    precision, recall, thresholds = precision_recall_curve(
+        is_second, scored.predicted[:, 1], sample_weight=scored.weight
+    )
+    f1 = 2 * precision * recall / (precision + recall).clip(min=1e-9)
+    scores = {"precision": precision, "recall": recall, "F1": f1}  # each has a last value without threshold
+    curves = [_curve(name, thresholds, values[:-1]) for name, values in scores.items()]
+    rule = chart_of(x=[scored.threshold]).mark_rule(color=REFERENCE, strokeDash=[5, 4], strokeWidth=1.5)
+    subtitle = f"{scored.count()}; dashed: the threshold of {THIS}, {scored.threshold:.3g}"
+    lines = _lines(curves, f"threshold of the probability of '{second}'", "score", rule.encode(x="x:Q"))
+    return lines.properties(
+        title=alt.Title("Scores over the threshold", subtitle=subtitle),
+        description=f"Precision, recall and F1 of '{second}' over the probability from which it is predicted",
     )

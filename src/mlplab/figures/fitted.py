@@ -7,6 +7,7 @@ import altair as alt
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from mlplab.data.class_labels import predicted_classes
 from mlplab.figures.style import BASELINE, FREE, NETWORK, Figure, by_series, chart_of, framed, sample
 
 CURVE, SURFACE = 200, 50
@@ -31,6 +32,7 @@ def fitted(
     predicted: Float64[np.ndarray, "value output"],
     x: Float64[np.ndarray, "row column"],
     y: Float64[np.ndarray, " row"],
+    threshold: float,
 ) -> Figure:
     """Predictions at evenly spaced values of one or two columns, and rows of the table.
 
@@ -42,6 +44,7 @@ def fitted(
         predicted: the target at the values of the grid, or the probability of each class.
         x: the columns of some rows.
         y: the target of these rows, or the number of the class.
+        threshold: the probability from which the second of two classes is predicted.
     """
 
     def named(numbers: Int64[np.ndarray, " row"]) -> list[str]:
@@ -62,7 +65,8 @@ def fitted(
     elif classes:
         series = by_series("target", classes, legend=alt.Legend(title=target))
         share = alt.Opacity("share:Q", legend=None, scale=alt.Scale(range=[0.1, 0.5]))
-        cells = _cells(grid, columns, 0.0, target=named(predicted.argmax(1)), share=predicted.max(1))
+        labels = named(predicted_classes(predicted, threshold))
+        cells = _cells(grid, columns, 0.0, target=labels, share=predicted.max(1))
         points = dots.mark_point(size=36, strokeWidth=1.5)
         points = points.encode(x="x:Q", y="y:Q", tooltip=tooltip, **series)
         layers = [cells.encode(series["color"], share), points]

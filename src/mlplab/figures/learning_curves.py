@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 
 from mlplab.figures.style import (
+    BASELINE,
     FREE,
     NETWORK,
     REFERENCE,
@@ -23,6 +24,9 @@ Curve = Sequence[tuple[int, float]]
 """Points: the epoch, counted from 1, and a finite value."""
 
 LOSSES = ("train/loss", "val/loss")
+
+FAINT: dict[str, Any] = {"strokeWidth": 1, "opacity": 0.45}
+"""The look of one line of many."""
 
 EPOCH = alt.X(
     "epoch:Q",
@@ -82,18 +86,29 @@ def charts_of_run(curves: Mapping[str, Curve], monitor: str, best_epoch: int | N
     return [learning_curves(group, best_epoch) for group in shown if group]
 
 
-def curves_of_runs(metric: str, curves: Mapping[str, Curve], best: Sequence[str] = ()) -> Figure:
-    """One curve of many runs, with those of the best configuration in front."""
-    names = [{"run": number, "name": name, "best": name in best} for number, name in enumerate(curves)]
+def curves_of_runs(
+    metric: str, curves: Mapping[str, Curve], best: Sequence[str] = (), pruned: Sequence[str] = ()
+) -> Figure:
+    """One curve of many runs, with those of the best configuration in front, and pruned ones faint."""
+    colours = dict.fromkeys(pruned, BASELINE) | dict.fromkeys(best, NETWORK)
+    names = [
+        {"run": number, "name": name, "colour": colours.get(name, REFERENCE)}
+        for number, name in enumerate(curves)
+    ]
     rows = _rows("run", dict(enumerate(curves.values())))
-    named = alt.LookupData(rows_of(names), key="run", fields=["name", "best"])  # or rows would repeat names
+    named = alt.LookupData(rows_of(names), key="run", fields=["name", "colour"])  # or rows would repeat names
     base = alt.Chart(rows_of(rows)).transform_lookup(lookup="run", from_=named)
     base = base.encode(EPOCH, _y(metric, curves.values()), alt.Detail("run:N"))
     base = base.encode(tooltip=[alt.Tooltip("name:N", title="run"), "epoch:Q", "value:Q"])
+    lines = [
+        base.transform_filter(f"datum.colour == '{colour}'").mark_line(**look, color=colour)
+        for colour, look in ((BASELINE, FAINT), (REFERENCE, FAINT), (NETWORK, {"strokeWidth": 2}))
+        if any(name["colour"] == colour for name in names)  # Vega warns of a layer without rows
+    ]
+    subtitle = "by epoch" + "; pruned runs are orange" * bool(pruned)
     return framed(
-        base.transform_filter("!datum.best").mark_line(color=REFERENCE, strokeWidth=1, opacity=0.45),
-        base.transform_filter("datum.best").mark_line(color=NETWORK, strokeWidth=2),
+        *lines,
         title=f"{metric} of every run",
-        subtitle="by epoch" + "; the best configuration is blue" * bool(best),
+        subtitle=subtitle + "; the best configuration is blue" * bool(best),
         description=f"Curves: {metric} of each run by epoch",
     )

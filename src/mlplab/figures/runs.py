@@ -11,6 +11,7 @@ from mlplab.config.metrics import sign_of
 from mlplab.console import plural
 from mlplab.figures.style import (
     BASELINE,
+    MARKER,
     MOST_POINTS,
     NETWORK,
     PADDING,
@@ -31,6 +32,9 @@ KINDS = {
     "failed": ("triangle-down", REFERENCE),
 }
 """The shape and the colour of a run's point by its status. Runs of another status are left out."""
+
+FEW = 0.25
+"""The importance that a key may have by chance from which a figure warns that there are few trials."""
 
 OUTLIER = 4
 """How many times as far from the best as the median score the worst may be, and be on the axis."""
@@ -142,16 +146,19 @@ def _dots(
     return dots, y, notes
 
 
-def hyperparameter_importance(importance: Mapping[str, float], metric: str, trials: int) -> Figure:
-    """Bars of the importance of hyperparameters (shares), computed from a number of finished trials."""
+def hyperparameter_importance(
+    importance: Mapping[str, float], metric: str, trials: int, by_chance: float
+) -> Figure:
+    """Bars of the importance of hyperparameters in some trials, and a mark at what may be chance."""
     ordered = sorted(importance.items(), key=lambda item: -item[1])
     subtitle = [
-        f"what sets the best of {trials:,} finished trials apart (PED-ANOVA): how much each key matters,",
-        "not which values are good, nor which keys act together; with few trials, small shares are chance",
+        f"how far each key alone explains the ranks of all {trials:,} trials, pruned ones included",
+        f"up to the mark, {by_chance:.0%}, it may be chance" + ": there are few trials" * (by_chance > FEW),
     ]
     return bar_chart(
         [{"name": key, "share": rounded(share), "note": f"{share:.0%}"} for key, share in ordered],
         alt.X("share:Q", title="importance", axis=alt.Axis(format="%", tickCount=5)),
+        lambda bars: bars.mark_tick(**MARKER).encode(x=alt.datum(by_chance)),
         title="Importance of the hyperparameters",
         subtitle=subtitle,
         description=f"Bars: the importance of each hyperparameter for {metric}",

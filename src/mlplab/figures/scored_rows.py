@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import altair as alt
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.console import in_digits, plural
-from mlplab.figures.style import BAR_HEIGHT, BAR_OFFSET, Figure, bar_chart, row_count, sample
+from mlplab.figures.style import MARKER, Figure, bar_chart, row_count, sample
 
 THIS = "this network"
 """The name of the network among the models."""
@@ -38,6 +39,7 @@ class ScoredRows:
         actual: the target, or the number of the class.
         predictions: by the name of the model, `THIS` first: of the target, or the probability of each class.
         classes: empty for regression.
+        threshold: the probability from which the network predicts the second of two classes.
     """
 
     target: str
@@ -47,6 +49,7 @@ class ScoredRows:
     actual: Float64[np.ndarray, " row"] | Int64[np.ndarray, " row"]
     predictions: Mapping[str, Float64[np.ndarray, "row *class"]]
     classes: tuple[str, ...] = ()
+    threshold: float = DEFAULT_THRESHOLD
 
     @property
     def predicted(self) -> Float64[np.ndarray, "row *class"]:
@@ -129,11 +132,10 @@ def error_by_part(
         return None
     worst = sorted(parts, key=lambda part: -part[1])[:MOST_PARTS]
     overall = float(np.average(errors, weights=weight))
-    tick: dict[str, Any] = {"size": BAR_HEIGHT + 6, "thickness": 2, "yOffset": BAR_OFFSET}
     return bar_chart(
         [{"name": name, "error": mean, "note": plural(rows, "row")} for name, mean, rows in worst],
         alt.X("error:Q", title=error, axis=alt.Axis(tickCount=6)),
-        lambda bars: bars.mark_tick(**tick).encode(x=alt.datum(overall)),
+        lambda bars: bars.mark_tick(**MARKER).encode(x=alt.datum(overall)),
         title="Where the errors are largest",
         subtitle=f"{scored.count()}; marked: the mean of all, {in_digits(overall)}",
         description=f"Bars: the {len(worst)} parts of the test rows with the largest {error}",

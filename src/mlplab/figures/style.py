@@ -35,6 +35,9 @@ BARS_WIDTH, BAR_PIXELS, BAR_HEIGHT = 640, 36, 12
 BAR_OFFSET, NAME_OFFSET = 9, -6
 """Pixels between the middle of the two, and those of the bar and the line."""
 
+MARKER: dict[str, Any] = {"size": BAR_HEIGHT + 6, "thickness": 2, "yOffset": BAR_OFFSET}
+"""The mark of a value that all bars are compared with."""
+
 NOTE_PIXELS = 110
 """The most pixels of a note above a bar."""
 
@@ -75,7 +78,7 @@ FACE: dict[str, Any] = {
         **{"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500, "gridOpacity": 0.35},
         "titlePadding": 8,
     },
-    "axisXQuantitative": {"labelSeparation": 4, "labelBound": True},
+    "axisXQuantitative": {"tickCount": 7, "labelSeparation": 4, "labelBound": True},
     "axisQuantitative": {"labelExpr": SHORT_LABELS},
     "legend": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500},
     "view": {"stroke": None},

@@ -37,7 +37,8 @@ class BestTrial:
         trials: the number of trials by status.
         configuration: the trial's values of the keys that the search varied.
         command: what trains this configuration.
-        importance: the importance of each hyperparameter, with the sum 1; empty if there are too few trials.
+        importance: of each hyperparameter alone, a share that `key_importance` defines; empty if there are
+            too few trials.
         test: the test scores by metric, such as `rmse`; None if one is not finite.
     """
 
@@ -49,6 +50,11 @@ class BestTrial:
     command: str
     importance: Mapping[str, Annotated[FiniteFloat, Field(ge=0, le=1)]]
     test: Mapping[str, FiniteFloat | None]
+
+    @property
+    def ranked(self) -> int:
+        """The number of trials that importance compares: those that have trained."""
+        return sum(self.trials.values()) - self.trials.get("failed", 0)
 
     @classmethod
     def read(cls, folder: Path) -> "BestTrial | None":

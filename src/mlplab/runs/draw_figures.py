@@ -16,7 +16,7 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.data.schema import Schema
 from mlplab.errors import CannotWrite, is_disk_error, reason_of
 from mlplab.figures import LEARNING_CURVES
-from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall
+from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall, threshold
 from mlplab.figures.files import write_figures
 from mlplab.figures.fitted import fitted, grid_over
 from mlplab.figures.learning_curves import LOSSES, charts_of_run
@@ -29,7 +29,7 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.loggers.files import build_loggers, close_loggers
 from mlplab.training.loggers.read_curves import read_curves
-from mlplab.training.loggers.tensorboard import log_images
+from mlplab.training.loggers.tensorboard import log_images, writers_of
 
 MOST_ROWS = 20_000
 """Test rows that are drawn at most, chosen at random."""
@@ -68,7 +68,7 @@ def draw_finished(folder: Path, cache: DataCache) -> None:
         data.check_unchanged(run.table, "train again", order=False)
         images = write_figures(folder, run_charts(run, data))
         loggers = build_loggers(run.config, str(folder), TensorBoardLogger)  # the others have been closed
-        log_images(loggers, images)
+        log_images(writers_of(loggers), images)
         close_loggers(loggers, success=True)
 
 
@@ -98,6 +98,7 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
                 model: values if schema.classes else values[:, k] for model, values in predictions.items()
             },
             classes=schema.classes,
+            threshold=run.threshold,
         )
         for k, target in enumerate(schema.targets[:MOST_TARGETS])
     ]
@@ -107,6 +108,7 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
         charts = {
             "confusion": confusion(first),
             "roc_and_precision_recall": roc_and_precision_recall(first),
+            "threshold": threshold(first),
             "calibration": calibration(first),
         }
         probability = predicted[np.arange(len(rows)), first.actual].clip(SMALLEST_PROBABILITY)
@@ -171,6 +173,7 @@ def _fitted(
         predicted=predicted,
         x=x + offsets,
         y=y[:, 0],
+        threshold=run.threshold,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
 
-from mlplab.data.class_labels import label_values
+from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.files import replacing
@@ -51,17 +51,11 @@ def column_names(schema: Schema) -> tuple[list[str], list[str]]:
     return unused[: len(names)], unused[len(names) :]
 
 
-def prediction_columns(
-    schema: Schema, predicted: Predicted, threshold: float | None = None
-) -> list[pl.Series]:
-    """The columns of predictions.
-
-    Args:
-        threshold: the probability from which the second of two classes is predicted; None: the more likely.
-    """
+def prediction_columns(schema: Schema, predicted: Predicted, threshold: float) -> list[pl.Series]:
+    """The columns of predictions; of classes by `predicted_classes`."""
     values: Sequence[pl.Series | np.ndarray] = [*predicted.T]
     if schema.classes:
-        values = [label_column(schema, most_likely(predicted, threshold)), *values]
+        values = [label_column(schema, predicted_classes(predicted, threshold)), *values]
     names, _ = column_names(schema)
     return [pl.Series(name, column) for name, column in zip(names, values, strict=True)]
 
@@ -72,27 +66,27 @@ def spread_columns(schema: Schema, spread: Float64[np.ndarray, "row column"]) ->
     return [pl.Series(name, column) for name, column in zip(names, spread.T, strict=True)]
 
 
-def most_likely(probabilities: Predicted, threshold: float | None = None) -> Int64[np.ndarray, " row"]:
-    """The number of the predicted class of each row, the first of equally likely ones."""
-    if threshold is None:
-        return probabilities.argmax(1)
-    return (probabilities[:, 1] >= threshold).astype(np.int64)
-
-
 def label_column(schema: Schema, classes: Int64[np.ndarray, " row"]) -> pl.Series:
     """Numbers of classes as the labels in the training table."""
     return label_values(schema.classes, schema.class_kind).gather(classes)
 
 
 def write_test_predictions(
-    path: Path, schema: Schema, rows: Rows, y: Float64[np.ndarray, "row target"], predicted: Predicted
+    path: Path,
+    schema: Schema,
+    rows: Rows,
+    y: Float64[np.ndarray, "row target"],
+    predicted: Predicted,
+    threshold: float,
 ) -> None:
     """Writes a CSV file: the row in the table (counted from 1), the target, and the predictions."""
     truth = [label_column(schema, y[:, 0].astype(np.int64))] if schema.classes else [*y.T]
     number = f"data {ROW}" if ROW in schema.targets else ROW
     columns = {number: rows + 1, **dict(zip(schema.targets, truth, strict=True))}
     with replacing(path, synced=False) as partial:
-        pl.DataFrame(columns).with_columns(prediction_columns(schema, predicted)).write_csv(partial)
+        pl.DataFrame(columns).with_columns(prediction_columns(schema, predicted, threshold)).write_csv(
+            partial
+        )
 
 
 def weighted_mean(

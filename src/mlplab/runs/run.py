@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlplab.config import ResolvedConfig
+from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.cache import RunData
 from mlplab.runs.folder import RunFolder
 from mlplab.training.callbacks.rungs import Bracket
@@ -24,9 +25,12 @@ class Run:
     Args:
         bracket: the rungs at which the run is compared with others of its stack, and may be pruned.
         resume: whether its folder is that of the same run, started before.
+        overrides: what was typed, and of a sweep what varies, such as `optimizer.lr=0.01`; TensorBoard shows
+            these keys. Empty if a run is resumed by its folder.
 
     Attributes:
         data, files, loggers: its table and split, the files of its folder, and its loggers; set by training.
+        threshold: the probability from which it predicts the second of two classes; set after training.
         log: logs a line about the run; set by training, likewise `log_progress`.
     """
 
@@ -34,9 +38,11 @@ class Run:
     folder: Path
     bracket: Bracket | None = None
     resume: bool = False
+    overrides: Sequence[str] = ()
     data: RunData = field(init=False, repr=False, compare=False)
     files: RunFolder = field(init=False, repr=False, compare=False)
     loggers: "Sequence[Logger]" = field(init=False, repr=False, compare=False, default=())
+    threshold: float = field(init=False, repr=False, compare=False, default=DEFAULT_THRESHOLD)
     log: Callable[[str], None] = field(init=False, repr=False, compare=False)
     log_progress: Callable[[str], None] = field(init=False, repr=False, compare=False)
 

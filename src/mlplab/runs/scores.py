@@ -6,12 +6,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 
+from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
 from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.models import Network
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
+from mlplab.training.calibration import best_threshold
 from mlplab.training.evaluation import Evaluation, Values, outputs
 from mlplab.training.losses import Loss
 from mlplab.training.metrics import build_metrics
@@ -25,6 +27,7 @@ def scores(
     weight: Float[np.ndarray, " row"] | None,
     classes: int = 0,
     targets: Sequence[str] = (),
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> Scores:
     """The metrics of predictions.
 
@@ -33,8 +36,9 @@ def scores(
         y: the targets, or the number of each row's class.
         classes: the number of classes; 0 for regression, whose metrics are means over targets.
         targets: if there are several, their names: each also gets metrics such as `rmse/TARGET`.
+        threshold: the probability from which the second of two classes is predicted.
     """
-    metrics = build_metrics(1, y.shape[1], classes)
+    metrics = build_metrics(1, y.shape[1], classes, (threshold,))
     if classes:
         predicted = np.log(predicted.clip(SMALLEST_PROBABILITY, 1))
     weights = None if weight is None else torch.from_numpy(weight)[None, :, None]
@@ -47,10 +51,20 @@ def scores(
     return scores
 
 
-def table_scores(table: Table, rows: Rows, predicted: Float64[np.ndarray, "row output"]) -> Scores:
+def table_scores(
+    table: Table, rows: Rows, predicted: Float64[np.ndarray, "row output"], threshold: float
+) -> Scores:
     """The metrics of predictions for some rows of a table."""
     weight, schema = None if table.weight is None else table.weight[rows], table.schema
-    return scores(predicted, table.y[rows], weight, len(schema.classes), schema.targets)
+    return scores(predicted, table.y[rows], weight, len(schema.classes), schema.targets, threshold)
+
+
+def table_threshold(
+    table: Table, rows: Rows, predicted: Float64[np.ndarray, "row class"], metric: ThresholdMetric
+) -> float:
+    """The threshold that is best for the predictions for some rows of a table."""
+    weight = None if table.weight is None else table.weight[rows]
+    return best_threshold(predicted[:, 1], table.y[rows, 0] == 1, weight, metric)
 
 
 def score_networks(
@@ -59,15 +73,16 @@ def score_networks(
     batches: Iterable[Batch],
     rows: Sequence[int],
     schema: Schema,
+    thresholds: Sequence[float],
     *,
     keep: bool = False,
 ) -> tuple[Values, Float64[np.ndarray, "member row output"] | None]:
     """Loss and metrics of each member, as in training; with `keep`, its predictions, those of padding too.
 
-    `rows` is the number of rows of each member.
+    `rows` and `thresholds` are the number of rows and the threshold of each member.
     """
     transform, parts = network.preprocessing.target_transform, []
-    evaluation = Evaluation(loss, rows, schema).to(network.preprocessing.impute_value.device)
+    evaluation = Evaluation(loss, rows, schema, thresholds).to(network.preprocessing.impute_value.device)
     for z, batch in outputs(network, batches):
         evaluation.add(z, batch, transform)
         parts += [transform.inverse_transform(z)] if keep else []

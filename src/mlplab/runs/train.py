@@ -179,4 +179,4 @@ def _log_start(trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: 
             run.log(line)
         for warning in run_warnings:
             run.files.log_line(f"warning: {warning}")
-        log_start(run.loggers, run.config)
+        log_start(run.loggers, run.config, None if run.resume else run.overrides)

@@ -24,17 +24,21 @@ def draw_sweep(
     """Draws each finished run with `figures=all`, and of those with `figures=auto` the best.
 
     That is the best run of the best configuration, by the validation metric. A run that has figures is not
-    drawn again, and one without test scores not at all. The figures of the sweep itself compare its runs; a
-    search with its best trial has figures of its own.
+    drawn again, and one without test scores not at all. The figures of the sweep itself compare its runs, and
+    are a run called `figures` in TensorBoard; a search with its best trial has figures of its own.
     """
     asked = [run for run in runs if run.done and run.config.get("figures") in ("auto", "all")]
     if not asked:
         return
     with heavy_imports():
+        from torch.utils.tensorboard import SummaryWriter
+
         from mlplab.commands.report.charts import comparison_charts
         from mlplab.commands.report.comparison import compared
+        from mlplab.figures import FIGURES
         from mlplab.figures.files import is_drawn, write_figures
         from mlplab.runs.draw_figures import draw_finished, warn_if_failing
+        from mlplab.training.loggers.tensorboard import log_images
     with warn_if_failing(root):
         comparisons = compared(root, runs)
         best = {comparison.best[0].folder for comparison in comparisons if comparison.best}
@@ -47,4 +51,9 @@ def draw_sweep(
                 draw_finished(folder, cache)
                 done += 1
         if len(comparisons) == 1 and (charts := comparison_charts(comparisons[0], best_trial)):
-            write_figures(root, charts)
+            images = write_figures(root, charts)
+            if any(key.startswith("logger.tensorboard.") for run in asked for key in run.config):
+                for earlier in (root / FIGURES).glob("events.out.tfevents.*"):
+                    earlier.unlink()
+                with SummaryWriter(str(root / FIGURES)) as writer:
+                    log_images([writer], images)

@@ -2,9 +2,12 @@
 
 import hashlib
 import logging
+import math
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -60,6 +63,7 @@ def launch(
         if any(run.folder not in ended for run in members):
             title = f"stack {number} of {len(plan.stacks)}"
             stacks.append(PlannedStack(title, members, file))
+    stacks = _share_time(stacks, plan.workers)
     if plan.workers == 1 and not engine.is_remote:
         console = Console()
         for stack in stacks:
@@ -77,6 +81,22 @@ def launch(
     with suppress(OSError):  # not empty if a stack has not ended
         (root / STACKS).rmdir()
     return {result.folder: result for result in results}
+
+
+def _share_time(stacks: Sequence[PlannedStack], workers: int) -> list[PlannedStack]:
+    """The stacks with deadlines one after another, so that the first does not use the time of the others."""
+    now, turns = time.time(), math.ceil(len(stacks) / workers)
+
+    def with_deadline(run: Run, turn: int) -> Run:
+        if not run.bracket:
+            return run
+        deadline = now + (run.bracket.deadline - now) * turn / turns
+        return replace(run, bracket=replace(run.bracket, deadline=deadline))
+
+    return [
+        replace(stack, runs=[with_deadline(run, number // workers + 1) for run in stack.runs])
+        for number, stack in enumerate(stacks)
+    ]
 
 
 def _outcome(run: Run) -> Metrics:

@@ -5,6 +5,8 @@ from typing import Any
 PER_MEMBER: dict[str, Any] = {
     "name": True,
     "seed": True,
+    "threshold": True,
+    "threshold_metric": True,
     "data": {"split"},
     "model": {"dropout"},
     "loss": {"delta", "label_smoothing"},

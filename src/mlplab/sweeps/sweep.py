@@ -92,7 +92,10 @@ class SweepLauncher:
 
         accelerator = runs[0].config.trainer.accelerator
         self._engine = self._engine or open_engine(self._composed.launcher, self.root, accelerator)
-        runs = [replace(run, bracket=brackets.get(run.folder.name)) for run in runs]
+        runs = [
+            replace(run, bracket=brackets.get(run.folder.name), overrides=overrides[run.folder.name])
+            for run in runs
+        ]
         results = launch(runs, refused, self.root, self.cache, self._engine)
         return [results[run.folder] for run in composed]
 

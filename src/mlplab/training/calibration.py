@@ -1,12 +1,13 @@
-"""Temperature scaling of a trained classifier (Guo et al. 2017, section 4.2)."""
+"""What a trained classifier gets afterwards: temperature scaling (Guo et al. 2017, 4.2), and a threshold."""
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
 from mlplab.training.evaluation import outputs
@@ -15,6 +16,9 @@ PRIOR_SCALE = 0.15
 """Scale of the Cauchy prior of log T, which keeps T near 1 if there are few rows."""
 LOWEST, HIGHEST = 0.05, 20.0
 """Range of temperatures. The highest leaves little of logits that predict no better than chance."""
+
+ROUNDING = 1e-12
+"""The largest difference of scores that are equal but for rounding."""
 
 _HALVINGS = 24
 """How often the range of log T is halved: to 4e-7."""
@@ -91,3 +95,36 @@ def _effective_rows(weight: Float64[np.ndarray, " row"], row: Int64[np.ndarray, 
     if row is not None:
         weight = np.bincount(np.unique(row, return_inverse=True)[1], weight)
     return float(weight.sum() ** 2 / (weight**2).sum())
+
+
+def best_threshold(
+    probability: Float64[np.ndarray, " row"],
+    positive: Bool[np.ndarray, " row"],
+    weight: Float[np.ndarray, " row"] | None,
+    metric: ThresholdMetric,
+) -> float:
+    """The threshold with the highest balanced accuracy, or F1 of the positive rows, on some rows.
+
+    Rows are predicted to be positive if their probability is at least the threshold. The candidates are 0.5
+    and the midpoints between neighbouring probabilities; of equally good ones, the nearest to 0.5 is chosen.
+    0.5 if one of the classes has no weight.
+    """
+    weights = np.ones(len(positive)) if weight is None else weight.astype(np.float64)
+    distinct, group = np.unique(probability[weights > 0], return_inverse=True)
+    positive, weights = positive[weights > 0], weights[weights > 0]
+    candidates = np.append((distinct[1:] + distinct[:-1]) / 2, DEFAULT_THRESHOLD)
+    candidates = candidates[candidates > 0]  # which the midpoint of 0 and the smallest number is not
+    # Of each candidate, the weights of the negative and positive rows that are predicted to be positive.
+    reached = np.searchsorted(distinct, candidates)
+    false, true = (
+        np.append(np.bincount(group, weights * part, len(distinct))[::-1].cumsum()[::-1], 0)
+        for part in (~positive, positive)
+    )
+    if not (true[0] and false[0]):
+        return DEFAULT_THRESHOLD
+    if metric == "f1":
+        score = 2 * true[reached] / (true[reached] + false[reached] + true[0])
+    else:
+        score = true[reached] / true[0] - false[reached] / false[0]  # 2 · balanced accuracy − 1
+    best = candidates[score >= score.max() - ROUNDING]
+    return float(best[np.abs(best - DEFAULT_THRESHOLD).argmin()])

@@ -58,11 +58,11 @@ class Evaluation(torch.nn.Module):
     """Loss and metrics over batches, on predictions in the targets' own units or probabilities of classes.
 
     With several targets, `rmse` is the mean over targets and `rmse/TARGET` that of one target; likewise `mae`
-    and `r2`. It is a module so that its sums move to the network's device. `rows` is the number of rows of
-    each member.
+    and `r2`. It is a module so that its sums move to the network's device. `rows` and `thresholds` are the
+    number of rows and the threshold of each member.
     """
 
-    def __init__(self, loss: Loss, rows: Sequence[int], schema: Schema) -> None:
+    def __init__(self, loss: Loss, rows: Sequence[int], schema: Schema, thresholds: Sequence[float]) -> None:
         super().__init__()
         self.loss, self.losses, self.targets = loss, Mean(), schema.targets
         counts = torch.tensor(rows)
@@ -70,7 +70,8 @@ class Evaluation(torch.nn.Module):
         self.groups: list[tuple[int, slice | Int64[Tensor, " _"], Metrics]] = []
         for size in sizes:
             members = (counts == size).nonzero().flatten()
-            metrics = build_metrics(len(members), len(schema.targets), len(schema.classes))
+            of_members = [thresholds[member] for member in members.tolist()]
+            metrics = build_metrics(len(members), len(schema.targets), len(schema.classes), of_members)
             self.groups.append((size, members if len(sizes) > 1 else slice(None), metrics))
         self.metrics = torch.nn.ModuleList(metrics for _, _, metrics in self.groups)
         self._rows_seen = 0

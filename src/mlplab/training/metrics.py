@@ -4,10 +4,15 @@ Both take `[member, row, …]` batch by batch, and give each metric as `[member,
 one order in any stack, whatever the number of threads.
 """
 
+import math
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor, nn
 from torchmetrics import Metric
+
+from mlplab.config.metrics import DEFAULT_THRESHOLD
 
 CALIBRATION_BINS = 15
 """Bins of the calibration error, as in Guo et al. (2017)."""
@@ -72,20 +77,27 @@ class ClassificationMetrics(Metric):
     """The metrics of `mlplab.config.metrics.CLASSIFICATION` over weighted rows, for each member.
 
     They are scikit-learn's `log_loss` (but not clipped), `accuracy_score`, `balanced_accuracy_score`,
-    `f1_score(average="macro")` and `roc_auc_score`, with `sample_weight`, on the rows with a weight above 0.
-    `auroc` is that of class 1 if there are two classes, else the mean over one class against the rest; NaN
-    if a class has no row. `calibration_error` is the mean distance between confidence (the probability of the
-    predicted class) and accuracy over equal bins of the confidence (Guo et al. 2017, eq. 3).
+    `f1_score(average="macro")`, `roc_auc_score` and `average_precision_score`, with `sample_weight`, on the
+    rows with a weight above 0. `auroc` and `average_precision` are those of class 1 if there are two classes,
+    else the mean over one class against the rest; NaN if a class has no row. `calibration_error` is the mean
+    distance between confidence (the probability of the most likely class) and accuracy over equal bins of the
+    confidence (Guo et al. 2017, eq. 3).
 
     All are NaN for a member that has no row with a weight above 0, or a prediction that is NaN.
+
+    Args:
+        thresholds: of each member, or one for all: class 1 of two is predicted from this probability on.
     """
 
     log_probabilities: list[Float64[Tensor, "member row class"]]
     true: list[Int64[Tensor, "member row 1"]]
     weights: list[Float64[Tensor, "member row 1"]]
+    log_threshold: Float64[Tensor, "member 1 1"]
 
-    def __init__(self) -> None:
+    def __init__(self, thresholds: Sequence[float] = (DEFAULT_THRESHOLD,)) -> None:
         super().__init__()
+        logarithms = torch.tensor([*map(math.log, thresholds)], dtype=torch.float64)
+        self.register_buffer("log_threshold", logarithms[:, None, None], persistent=False)
         for name in ("log_probabilities", "true", "weights"):
             self.add_state(name, [])
 
@@ -107,8 +119,10 @@ class ClassificationMetrics(Metric):
         )
         members, _, classes = log_probabilities.shape
         # Not `max(2)`, which starts threads even for a few rows.
-        predicted = log_probabilities.argmax(2, keepdim=True)
-        confidence = log_probabilities.gather(2, predicted).exp()
+        predicted = most_likely = log_probabilities.argmax(2, keepdim=True)
+        if classes == 2:
+            predicted = (log_probabilities[..., 1:] >= self.log_threshold).long()
+        confidence = log_probabilities.gather(2, most_likely).exp()
 
         def sums(values: Tensor, group: Int64[Tensor, "member row 1"], groups: int) -> Tensor:
             """Sums by group, of one row after the other: they do not depend on other members or threads."""
@@ -117,36 +131,42 @@ class ClassificationMetrics(Metric):
                 1, group.squeeze(2), torch.where(weights > 0, values * weights, 0).squeeze(2)
             )
 
-        # The weights of rows by their true and predicted classes; of equal probabilities, the first class.
+        # The weights of rows by their true and predicted classes, as by `predicted_classes`.
         confusion = sums(torch.ones_like(weights), true * classes + predicted, classes**2)
         confusion = confusion.view(members, classes, classes)
         losses = sums(-log_probabilities.gather(2, true), true, classes)
         bins = (confidence * CALIBRATION_BINS).long().clamp(0, CALIBRATION_BINS - 1)
-        gaps = sums(confidence - (predicted == true).double(), bins, CALIBRATION_BINS)
+        gaps = sums(confidence - (most_likely == true).double(), bins, CALIBRATION_BINS)
         rows, columns = confusion.sum(2), confusion.mT.contiguous().sum(2)
         correct = confusion.diagonal(dim1=1, dim2=2).contiguous()
         total = rows.sum(1)
         areas = [
-            _area(log_probabilities[..., number].contiguous(), true[..., 0] == number, weights[..., 0])
+            _areas(log_probabilities[..., number].contiguous(), true[..., 0] == number, weights[..., 0])
             for number in range(1 if classes == 2 else 0, classes)
         ]
+        auroc, average_precision = (torch.stack(area, 1).mean(1) for area in zip(*areas, strict=True))
         metrics = {
             "log_loss": losses.sum(1) / total,
             "accuracy": correct.sum(1) / total,
             "balanced_accuracy": (correct / rows).nanmean(1),
             "f1_macro": (2 * correct / (rows + columns)).nanmean(1),
-            "auroc": torch.stack(areas, 1).mean(1),
+            "auroc": auroc,
+            "average_precision": average_precision,
             "calibration_error": gaps.abs().sum(1) / total,
         }
         undefined = metrics["calibration_error"].isnan()
         return {name: value.masked_fill(undefined, torch.nan).unsqueeze(1) for name, value in metrics.items()}
 
 
-def _area(
+def _areas(
     log_probability: ByRow, positive: Bool[Tensor, "member row"], weight: ByRow
-) -> Float64[Tensor, " member"]:
-    """The share of pairs in which the positive row is the more probable; ties count as half."""
-    score = log_probability.exp()
+) -> tuple[Float64[Tensor, " member"], Float64[Tensor, " member"]]:
+    """The areas under the ROC curve and under the steps of the curve of precision over recall.
+
+    The first is the share of pairs in which the positive row is the more probable; ties count as half. The
+    second is the mean over positive rows of the precision among the rows that are at least as probable.
+    """
+    score = -log_probability.exp()
     # NumPy takes less than half of torch's time to sort.
     order = torch.from_numpy(score.numpy().argsort(1)) if score.device.type == "cpu" else score.argsort(1)
     score, weight, positive = (values.gather(1, order) for values in (score, weight, positive))
@@ -158,16 +178,20 @@ def _area(
         positives, negatives = (
             torch.zeros_like(weights).scatter_add_(1, group, weights) for weights in (positives, negatives)
         )
-    below = negatives.cumsum(1)
-    pairs = positives * (below - negatives / 2)
+    true, false = positives.cumsum(1), negatives.cumsum(1)
+    pairs = positives * (false[:, -1:] - false + negatives / 2)
+    precisions = torch.where(positives > 0, positives * true / (true + false), 0)
     # A `sum` of one member's many rows depends on the number of threads.
-    area, total = (values.cumsum(1)[:, -1] for values in (pairs, positives))
-    return area / (total * below[:, -1])
+    area, precision = (values.cumsum(1)[:, -1] for values in (pairs, precisions))
+    total = true[:, -1] * false[:, -1]
+    return area / total, torch.where(total > 0, precision / true[:, -1], torch.nan)
 
 
 Metrics = RegressionMetrics | ClassificationMetrics
 
 
-def build_metrics(members: int, targets: int, classes: int) -> Metrics:
+def build_metrics(
+    members: int, targets: int, classes: int, thresholds: Sequence[float] = (DEFAULT_THRESHOLD,)
+) -> Metrics:
     """The metrics of a target with classes, or of regression targets if `classes` is 0."""
-    return ClassificationMetrics() if classes else RegressionMetrics(members, targets)
+    return ClassificationMetrics(thresholds) if classes else RegressionMetrics(members, targets)

@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from mlplab import config
-from mlplab.config.metrics import sign_of
+from mlplab.config.metrics import DEFAULT_THRESHOLD, sign_of
 from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.models import Network
@@ -69,7 +69,8 @@ class StackModule(LightningModule):
         self.loss = build_loss([run.loss for run in configs])
         self.monitor = configs[0].monitor
         self.ensemble = configs[0].ensemble
-        self.val = Evaluation(self.loss, val, schema)
+        thresholds = [DEFAULT_THRESHOLD if run.threshold == "auto" else run.threshold for run in configs]
+        self.val = Evaluation(self.loss, val, schema, thresholds)
         self.active: Bool[Tensor, " member"] = torch.ones(len(configs), dtype=torch.bool)
         self.epochs: Int64[Tensor, " member"] = torch.zeros(len(configs), dtype=torch.int64)
         self.diverged: dict[int, str] = {}

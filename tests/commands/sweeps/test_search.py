@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from commands.mistakes import Mistake, assert_refused, each
 from faults import processes
 from optuna.trial import TrialState
 from support import ROOT, SMALL, Ended, left_behind, status_of
 
 from mlplab.runs.best_trial import BestTrial
+from mlplab.runs.compare.key_importance import largest_by_chance
 from mlplab.runs.discovery import read_metrics
 
 Command = Callable[..., Ended]
@@ -50,7 +50,7 @@ def test_a_search_is_summarised_and_its_best_trial_can_be_trained_again(
     assert values[best.trial] == best.value == min(values.values())
     tested = [name for name, each in metrics.items() if "test/rmse" in each]
     assert tested == [best.trial]  # the test rows were scored once
-    assert sum(best.importance.values()) == pytest.approx(1)
+    assert best.importance == {}  # of so few trials
     assert (root / "ensemble-3.json").is_file()
 
     assert "8 trials: 8 done" in ended.out
@@ -129,7 +129,30 @@ def test_trials_that_are_behind_are_pruned(command: Command, tmp_path: Path) -> 
     assert all(found["epochs"] == {1: 1, 2: 3}[found["rung"]] for found in pruned)
     assert all("pruned at rung" in found["reason"] for found in pruned)
     assert f"{len(pruned)} pruned" in ended.out
+    best = BestTrial.read(root)
+    assert best
+    assert best.importance.keys() == {"optimizer.lr", "model.dropout"}
+    for key, share in best.importance.items():
+        shown = re.search(rf"{key} .*?(\d+)%", ended.out)
+        assert shown
+        assert int(shown[1]) == round(100 * max(share, largest_by_chance(16)))
     assert states_of(root).count(TrialState.PRUNED) == 16 - states_of(root).count(TrialState.COMPLETE)
+
+
+def test_a_search_ends_at_its_time_with_several_trials(command: Command, tmp_path: Path) -> None:
+    """Of networks whose training would take hours, in stacks of two."""
+    common = [word for word in SEARCH if not word.startswith(("trainer.max_epochs", "sweep.batch"))]
+    stacks = ("hydra.launcher.max_members=2", "hydra.launcher.workers=1")
+    ended = command(*common, *stacks, "sweep.batch=8", "sweep.minutes=0.02", "trainer.max_epochs=10000000")
+    assert ended.status == 0, ended.err
+    root = tmp_path / "outputs/s"
+    assert states_of(root) == [TrialState.COMPLETE] * 8
+    epochs = {run.name: read_metrics(run)["epochs"] for run in root.glob("trial-*")}
+    assert all(1 <= number < 10_000_000 for number in epochs.values())
+    best = BestTrial.read(root)
+    assert best
+    assert f"{best.trial} had time for {epochs[best.trial]} of 10000000 epochs" in ended.out
+    assert ended.out.index("to train it in full:") < ended.out.index(best.command)
 
 
 def test_a_killed_search_has_exactly_the_asked_trials(tmp_path: Path) -> None:

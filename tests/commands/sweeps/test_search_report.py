@@ -12,7 +12,7 @@ from searches import STATUSES, change, train_search
 from mlplab.commands.report.charts import comparison_charts
 from mlplab.commands.report.comparison import compared
 from mlplab.commands.select_ensemble import select_ensemble
-from mlplab.figures.style import Figure
+from mlplab.figures.style import BASELINE, Figure
 from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import BEST_TRIAL_FILE, runs_below
@@ -94,7 +94,10 @@ def test_charts_of_a_search(search: Path) -> None:
             status in ("diverged", "failed") for status in STATUSES
         ]
         assert trials[2]["score"] == 7.5  # at its rung
-    assert "5 finished trials" in str(charts["hyperparameter_importance"].to_dict()["title"])
+    assert "all 8 trials, pruned ones included" in str(charts["hyperparameter_importance"].to_dict()["title"])
+    curves = charts["curves"].to_dict()["layer"][0]["transform"][0]["from"]["data"]["values"]
+    faint = {run["name"] for run in curves if run["colour"] == BASELINE}
+    assert faint == {f"trial-{n:04d}" for n, status in enumerate(STATUSES) if status == "pruned"}
 
 
 def test_a_search_that_goes_on_shows_what_it_knows(search: Path) -> None:

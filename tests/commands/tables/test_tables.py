@@ -136,7 +136,7 @@ REFUSED = [
     mistake("a fault in a second file", LATER, "data.path=d", "d/2.csv, column 'b', line 42"),
 ]
 
-OFFER = "its 5 whole values are predicted as numbers; if they are classes: task=multiclass (task=regression "
+OFFER = "its 3 whole values are predicted as numbers; if they are classes: task=multiclass (task=regression "
 IDENTIFIER = (
     "an identifier: 40 different texts in 40 rows, such as 'id0'; to use it: data.columns.b=categorical"
 )
@@ -155,15 +155,16 @@ TAKEN: list[tuple[str, str | bytes | Files, str, str]] = [
     ("29 constant", column(lambda i: 3), "", "leaving out column 'b': all values are 3"),
     ("30 all missing", column(lambda i: ""), "", "leaving out column 'b': all values are missing"),
     ("31 an identifier", column(lambda i: f"id{i}"), "", f"leaving out column 'b': {IDENTIFIER}"),
-    ("70 no name", table(lambda i: f"{i},{i % 13},{i % 3},{i}", ",a,b,y"), "", f"leaving out {INDEX}"),
-    ("70 R's row names", table(lambda i: f"r{i},{i % 13},{i % 3},{i}"), "", f"leaving out {INDEX}"),
+    ("70 no name", table(lambda i: f"{i},{i % 13},{i % 3},{i % 7}", ",a,b,y"), "", f"leaving out {INDEX}"),
+    ("70 R's row names", table(lambda i: f"r{i},{i % 13},{i % 3},{i % 7}"), "", f"leaving out {INDEX}"),
     ("80 spaces and case", target(lambda i: ("Yes", "yes ", "no")[i % 3]), "", "'y': categories that"),
     ("mixed ends of lines", GOOD.replace("2\n", "2\r\n"), "", ""),
     ("patterns for names", GOOD.replace("a,b", "^x.*$,*", 1), "", ""),
     ("signs in a name", GOOD.replace("y", "y=z", 1), "data.target='y=z'", ""),
     ("no header", GOOD[6:], "data.header=false data.target=column_3", ""),
     ("a class of one row", target(lambda i: "rare" if i == 7 else "ab"[i % 2], rows=60), "", ""),
-    ("few whole numbers", target(lambda i: i % 5), "", f"column 'y': {OFFER}"),
+    ("few whole numbers", target(lambda i: i % 5), "", ""),
+    ("codes", target(lambda i: (1, 1, 1, 3, 3, 3, 2)[i % 7], rows=300), "", f"column 'y': {OFFER}"),
     ("79 200 classes", target(lambda i: f"c{i % 200:03}", rows=2000), "", ""),
     ("one word and nothing", column(lambda i: "x" if i % 2 else ""), "", ""),
     ("decimals", typed_column([Decimal(i) / 4 for i in range(40)]), PARQUET, ""),

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import yaml
 from commands.mistakes import Mistake, assert_refused, each
-from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, log_loss
 from support import Ended, events_of, train_into
 
 import mlplab
@@ -112,6 +112,7 @@ def test_a_run_says_what_it_predicts_and_how_well(command: Command, tmp_path: Pa
     for prefix in ("val/", "test/", *(f"{name}/test/" for name in ("boosting", "linear", "constant"))):
         assert all(np.isfinite(value) for value in scores_of(metrics, prefix).values())
     assert metrics["temperature"] > 0
+    assert metrics["threshold"] == 0.5
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert (config["task"], config["loss"]["name"], config["monitor"]) == (
         "auto",
@@ -205,6 +206,41 @@ def test_a_threshold_moves_the_border(run_script: Command, here: Path) -> None:
         assert run_script("predict", *arguments).status == 0
         found = pl.read_csv(here / "o.csv")
         assert ((found["prediction"] == "yes") == (found["probability_yes"] >= threshold)).all()
+
+
+@pytest.mark.parametrize("ensemble", [1, 3])
+def test_a_chosen_threshold_decides_everywhere(
+    command: Command, run_script: Command, tmp_path: Path, ensemble: int
+) -> None:
+    rare = FRAME.with_columns(bought=pl.when(pl.col("size") > 0.8).then("bought").fill_null("no"))
+    rare.write_csv(tmp_path / "t.csv")
+    words = (*TABLE[:-1], "trainer.max_epochs=4", "baselines=[]", f"ensemble={ensemble}")
+    assert command("-m", *words, "threshold=0.5,auto", "test=false", "name=s").status == 0
+    half, auto = tmp_path / "outputs/s/threshold=0.5", tmp_path / "outputs/s/threshold=auto"
+    for ended in (
+        command(*words, "threshold=auto", "name=r"),
+        *(run_script("train", f"resume={folder}", "test=true") for folder in (half, auto)),
+        run_script("evaluate", f"run={auto}"),
+    ):
+        assert ended.status == 0, ended
+    metrics, before, alone = (metrics_of(folder) for folder in (auto, half, tmp_path / "outputs/r"))
+    assert alone | {"seconds": 0} == metrics | {"seconds": 0}
+    assert metrics["threshold"] != 0.5
+    assert f"; threshold {metrics['threshold']:.3g}; " in (auto / "train.log").read_text()
+    assert (before["threshold"], metrics["threshold_rows"]) == (0.5, "val" if ensemble == 1 else "oof")
+    unchanged = ("log_loss", "auroc", "average_precision", "calibration_error")
+    assert [metrics[f"test/{name}"] for name in unchanged] == [before[f"test/{name}"] for name in unchanged]
+    written = pl.read_csv(auto / "test_predictions.csv")
+    assert ((written["prediction"] == "yes") == (written["probability_yes"] >= metrics["threshold"])).all()
+    score = balanced_accuracy_score(written["bought"], written["prediction"])
+    assert metrics["test/balanced_accuracy"] == pytest.approx(score)
+    evaluation = json.loads((auto / "evaluation.json").read_text())
+    assert scores_of(evaluation) == scores_of(metrics)
+    expected = confusion_matrix(written["bought"], written["prediction"])
+    assert evaluation["confusion"] == expected.tolist()
+    run = mlplab.load(auto)
+    assert (run.predict(NEW) == "yes").tolist() == (run.predict_proba(NEW)[:, 1] >= run.threshold).tolist()
+    assert mlplab.load(auto.parent, "all").threshold == pytest.approx((0.5 + run.threshold) / 2)
 
 
 @pytest.mark.parametrize(
@@ -317,8 +353,9 @@ def test_a_class_that_the_test_set_lacks_has_no_score(
     assert ended.status == 0, ended
     assert "warning: the test set has no row of 'no': it does not count" in ended.out
     metrics = metrics_of(tmp_path / "outputs/r")
-    assert metrics["test/auroc"] is None
-    assert all(np.isfinite(metrics[f"test/{name}"]) for name in CLASSIFICATION if name != "auroc")
+    undefined = ("auroc", "average_precision")
+    assert {metrics[f"test/{name}"] for name in undefined} == {None}
+    assert all(np.isfinite(metrics[f"test/{name}"]) for name in CLASSIFICATION if name not in undefined)
     ended = run_script("evaluate", "run=outputs/r")
     assert ended.status == 0, ended
     assert cells_of(ended.out, "this network")[4] == "–"

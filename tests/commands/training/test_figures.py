@@ -19,7 +19,7 @@ Command = Callable[..., Ended]
 
 OF_ALL = {"learning_curves", "error_by_part"}
 OF_NUMBERS = {*OF_ALL, "predicted_vs_actual", "residuals"}
-OF_CLASSES = {*OF_ALL, "confusion", "roc_and_precision_recall", "calibration"}
+OF_CLASSES = {*OF_ALL, "confusion", "roc_and_precision_recall", "threshold", "calibration"}
 QUICK = ("model.hidden=[8]", "trainer.max_epochs=2", "figures=auto", "data=csv", "data.path=t.csv", "name=r")
 PLAIN = ("baselines=[linear]", "ensemble=1")
 
@@ -112,6 +112,11 @@ def test_of_a_sweep_the_best_run_is_drawn_or_all_are_or_none(command: Command, t
     (outputs / "auto/report.html").touch()
     assert command(*sweep, "seed=1,2", "figures=auto", "name=auto").status == 0  # more runs beside the drawn
     assert "curves" in read_figures(outputs / "auto")
+    assert not (outputs / "none/figures").exists()
+    for drawn_of in (outputs / "auto", outputs / "all"):  # a run called `figures` in TensorBoard
+        [_] = (drawn_of / "figures").glob("events.out.tfevents.*")
+        shown = events_of(drawn_of / "figures").Tags()["images"]
+        assert set(shown) == {f"visuals/{name}" for name in read_figures(drawn_of)}
 
 
 def test_a_figure_that_cannot_be_drawn_is_a_warning(

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from support import ROOT, SMALL, Ended, events_of, process
+from support import ROOT, SMALL, Ended, events_of, hparams_of, process
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.plugins.hparams.api_pb2 import Status
 
-from mlplab.commands.render import tensorboard_command
+from mlplab.commands.render import tensorboard_command, tensorboard_folder
 from mlplab.commands.verdict import verdict
 
 QUICK = SMALL[:-1]  # without the epochs
@@ -169,13 +169,7 @@ def test_tensorboard_shows_curves_and_hyperparameters(run: tuple[Path, Ended]) -
         data.ParseFromString(events.SummaryMetadata(tag).plugin_data.content)
         return data
 
-    started = hparams("_hparams_/session_start_info").session_start_info.hparams
-    assert started["optimizer.lr"].number_value == 0.005
-    assert started["model.hidden"].string_value == "[128,128,128]"
-    assert started["callbacks.early_stopping.patience"].string_value == "null"
-    assert not {"name", "figures", "logger.tensorboard.name", "callbacks.checkpoint.every_minutes"} & set(
-        started
-    )
+    assert hparams_of(folder) == {"trainer.max_epochs": 4}
     assert hparams("_hparams_/session_end_info").session_end_info.status == Status.STATUS_SUCCESS
     tags = events.Tags()
     assert "_hparams_/experiment" not in tags["tensors"]  # it would hide which values differ
@@ -202,13 +196,25 @@ def test_steps_are_logged_when_asked(command: Callable[..., Ended], tmp_path: Pa
 def test_a_run_ends_with_its_scores_and_the_tensorboard_command(run: tuple[Path, Ended]) -> None:
     folder, ended = run
     lines = ended.out.splitlines()
-    assert lines[-1] == tensorboard_command(Path("outputs/r"))
+    assert lines[-1] == tensorboard_command(Path("outputs"))  # where it is called `r`
     assert lines[-2] == "run folder: outputs/r"
     for name in ("this network", "gradient boosting", "ridge regression", "mean"):
         assert any(name in line for line in lines[-12:])
     sentence = ended.out.rpartition("─┘\n")[2].partition("run folder: ")[0]
     assert " ".join(sentence.split()) == verdict(json.loads((folder / "metrics.json").read_text()))
     assert all(len(line) <= 80 for line in sentence.splitlines())
+
+
+def test_tensorboard_is_not_told_to_search_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "project"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert tensorboard_folder(Path("outputs/r")) == here / "outputs"
+    assert tensorboard_folder(Path("r")) == Path("r")
+    assert tensorboard_folder(tmp_path / "r") == tmp_path / "r"
+    assert tensorboard_folder(tmp_path / "runs/r") == tmp_path / "runs"
 
 
 def test_callbacks_of_lightnings_see_the_metrics(command: Callable[..., Ended], tmp_path: Path) -> None:
@@ -298,3 +304,12 @@ def test_a_network_no_better_than_the_mean_is_pointed_out(
 ) -> None:
     sentence = verdict({"test/rmse": rmse, "linear/test/rmse": 0.1, "constant/test/rmse": constant})
     assert ("no better than ridge regression or the mean: train longer" in sentence) == warned
+
+
+def test_class_weights_are_judged_by_how_rows_are_ranked() -> None:
+    """They spoil the log loss, by which even a good network would be no better than the class shares."""
+    scores = {"test/log_loss": 0.7, "constant/test/log_loss": 0.3}
+    scores |= {"test/auroc": 0.9, "constant/test/auroc": 0.5}
+    assert "By test log loss, the network is no better than the class shares" in verdict(scores)
+    expected = "By test AUROC, the network is better than the class shares."
+    assert verdict(scores, has_class_weights=True) == expected

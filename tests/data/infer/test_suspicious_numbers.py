@@ -144,7 +144,7 @@ def test_no_sentinels(values: Sequence[float]) -> None:
 
 
 def test_the_remedy_names_the_sentinels_of_all_columns(caplog: pytest.LogCaptureFixture) -> None:
-    columns = {"a": [*range(20), -999, -999], "y": [*range(0, 60, 3), -99, -99]}
+    columns = {"a": [*range(20), -999, -999], "y": [3, *range(3, 60, 3), -99, -99]}
     keys = """if so: 'data.na_values=["?","-999","-99"]'"""
     table_of(pl.DataFrame(columns), na_values=("?",))
     assert caplog.messages == [

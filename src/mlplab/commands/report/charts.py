@@ -13,8 +13,10 @@ from mlplab.figures.learning_curves import LOSSES, charts_of_run, curves_of_runs
 from mlplab.figures.runs import KINDS, RunPoint, history, hyperparameter_importance, score_over
 from mlplab.figures.style import Figure, Value
 from mlplab.runs.best_trial import BestTrial
+from mlplab.runs.compare.key_importance import largest_by_chance
 from mlplab.runs.compare.labels import as_typed, short_keys
 from mlplab.runs.compare.run_result import RunResult
+from mlplab.runs.folder import AS_PLANNED
 from mlplab.training.loggers.read_curves import read_curves
 
 MOST_RUNS = 200
@@ -104,16 +106,19 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
     if best and importance:
         shares = dict(zip(short_keys(list(importance)), importance.values(), strict=True))
         charts["hyperparameter_importance"] = hyperparameter_importance(
-            shares, monitor, best.trials.get("done", 0)
+            shares, monitor, best.ranked, largest_by_chance(best.ranked)
         )
     for key in [comparison.keys[key] for key in keys[:MOST_KEYS]]:
         known = [point for point in points if key in point.values and point.status in KINDS]
         if any(point.is_scored for point in known):
             charts["score_over_" + re.sub(r"\W", "_", key)] = score_over(key, known, monitor, best_run)
-    done = [run for run in comparison.ranked if run.done][:MOST_RUNS]
-    read = ((comparison.name(run), read_curves(run.folder, [monitor], MOST_POINTS)) for run in done)
+    shown = [run for run in comparison.ranked if run.metrics["status"] in AS_PLANNED][:MOST_RUNS]
+    read = ((comparison.name(run), read_curves(run.folder, [monitor], MOST_POINTS)) for run in shown)
     if curves := {name: curves[monitor] for name, curves in read if curves}:
-        charts["curves"] = curves_of_runs(monitor, curves, list(map(comparison.name, comparison.best)))
+        pruned = [comparison.name(run) for run in shown if not run.done]
+        charts["curves"] = curves_of_runs(
+            monitor, curves, list(map(comparison.name, comparison.best)), pruned
+        )
     return charts
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 
 from mlplab.data.dates import DATE_PARTS, LAST_YEAR
 from mlplab.data.infer.bad_cells import check_cells
-from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes, number_note
+from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.suspicious_numbers import (
     compact_date_note,
@@ -19,6 +19,7 @@ from mlplab.data.infer.suspicious_numbers import (
 )
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
+from mlplab.data.infer.whole_targets import whole_target_note
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.parse import Kind
 from mlplab.data.schema import Column
@@ -158,7 +159,7 @@ def _note(column: InferredColumn, na_values: Iterable[str], reader: TableReader)
     if column.texts is not None:
         return similar_labels_note(column.texts) if column.kind == "categorical" else ""
     if column.role == "target" and not column.classes and not column.faults:
-        return number_note(column, reader)
+        return whole_target_note(column, reader)
     if column.is_input and column.kind == "numeric":
         return compact_date_note(column, reader)
     if column.is_input and "%y" in column.definition.format and column.range:

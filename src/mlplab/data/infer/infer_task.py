@@ -1,7 +1,6 @@
 """Decides whether a target is numbers or classes, and which classes there are."""
 
 import numpy as np
-import polars as pl
 
 from mlplab.config.data import number_label
 from mlplab.data.class_labels import BOOLEAN_LABELS, find_label
@@ -15,17 +14,11 @@ from mlplab.errors import Fault, listed, shortened
 LARGEST_INTEGER = 2.0**53
 """The largest integer up to which floats represent all."""
 
-MIN_ROWS_PER_INTEGER = 5
-"""Mean number of rows per distinct whole number from which they may be classes."""
-
 MAX_CLASSES = 20
 """Largest number of classes that any table may have."""
 
 MAX_CLASSES_SHARE = 0.1
 """Largest number of classes, relative to the rows, if there are more than `MAX_CLASSES`."""
-
-MAX_INTEGERS = 20
-"""Largest number of distinct whole numbers that may be classes."""
 
 
 def find_classes(column: InferredColumn, reader: TableReader) -> Classes | None:
@@ -85,17 +78,3 @@ def constant_fault(value: str, where: str) -> Fault:
     """A target with a single value."""
     remedy = "choose a different data.target, or give the table more rows"
     return Fault(f"all values are {value}", where, remedy=remedy)
-
-
-def number_note(column: InferredColumn, reader: TableReader) -> str:
-    """An offer to predict classes, for a target with a few whole numbers."""
-    spec, values = reader.spec, pl.Series(reader.values(column)).drop_nans()
-    may_be_classes = spec.task == "auto" and not spec.asks_for_numbers and column.name not in spec.declared
-    if not may_be_classes or (values != values.floor()).any():
-        return ""
-    if (distinct := values.n_unique()) > min(MAX_INTEGERS, column.filled / MIN_ROWS_PER_INTEGER):
-        return ""
-    return (
-        f"its {distinct} whole values are predicted as numbers; if they are classes: task=multiclass "
-        "(task=regression removes this line)"
-    )

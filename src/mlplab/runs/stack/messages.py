@@ -80,10 +80,11 @@ def row_warnings(run: Run, *, resumed: bool) -> list[str]:
 
 
 def end_line(run: Run, metrics: Mapping[str, Any]) -> str:
-    """The best epoch, and how long training took."""
+    """The best epoch, the threshold if it was chosen, and how long training took."""
     averaged = " (mean of the networks)" if run.data.bagged else ""
     epochs = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}{averaged}"
-    return f"{run.folder.name}: {epochs}; {metrics['seconds']:.1f} s"
+    chosen = f"threshold {metrics['threshold']:.3g}; " if run.config.threshold == "auto" else ""
+    return f"{run.folder.name}: {epochs}; {chosen}{metrics['seconds']:.1f} s"
 
 
 def scores_line(run: Run, metrics: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.cache import DataCache
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
@@ -35,10 +36,11 @@ class ScoredTestRows:
 
     def metrics(self) -> Metrics:
         """The scores of the network; of an ensemble, those of its mean prediction and of its networks."""
-        if not self.run.data.bagged:
+        run = self.run
+        if not run.data.bagged:
             return finite({f"test/{name}": value.item() for name, value in self.values.items()})
         assert self.predicted is not None
-        together = table_scores(self.run.data.table, self.run.data.split.test, self.predicted)
+        together = table_scores(run.data.table, run.data.split.test, self.predicted, run.threshold)
         metrics = {f"test/{name}": value for name, value in together.items()}
         for name, value in self.values.items():
             metrics[f"members/test/{name}"] = value.double().mean().item()
@@ -56,21 +58,25 @@ class ScoredTestRows:
     def write_predictions(self) -> None:
         """Writes test_predictions.csv to the run's folder, if the run is to have it."""
         if self.run.config.test_predictions and self.predicted is not None:
-            table, rows = self.run.data.table, self.run.data.split.test
+            table, rows, threshold = self.run.data.table, self.run.data.split.test, self.run.threshold
             path = self.run.folder / TEST_PREDICTIONS
-            write_test_predictions(path, table.schema, rows, table.y[rows], self.predicted)
+            write_test_predictions(path, table.schema, rows, table.y[rows], self.predicted, threshold)
 
 
 def score_test_rows(stack: Stack, runs: Sequence[tuple[Run, Sequence[int]]]) -> list[ScoredTestRows]:
     """Scores the networks of a stack on the test rows of runs with these members."""
     module = stack.module
     keep = module.ensemble > 1 or any(member.test_predictions for member in stack.configs)
+    thresholds = np.full(len(stack.configs), DEFAULT_THRESHOLD)
+    for run, members in runs:
+        thresholds[members] = run.threshold
     values, predicted = score_networks(
         module.network,
         module.loss,
         stack.datamodule.test_dataloader(),
         [len(member.split.test) for member in stack.data],
         module.schema,
+        thresholds.tolist(),
         keep=keep,
     )
     scored = []
@@ -99,6 +105,7 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
         return metrics
     trained, files = TrainedRun(folder), RunFolder(folder)
     run, numbers = Run(trained.config, folder), trained.members
+    run.threshold = trained.threshold
     run.data, configs = cache.data(run.config), member_configs(run.config)
     run.data.check_unchanged(trained.table, REMEDY, order=False)
     with files.lock.held(), cpu_settings_for_training(run.config.threads):

@@ -9,12 +9,13 @@ import torch
 from jaxtyping import Float64
 
 from mlplab.config.metrics import sign_of
+from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
 from mlplab.models.targets import ClassProbabilities
 from mlplab.runs.folder import Metrics, Status, finite
-from mlplab.runs.predictions import out_of_fold
+from mlplab.runs.predictions import Predicted, out_of_fold
 from mlplab.runs.run import Run, member_configs
-from mlplab.runs.scores import table_scores
+from mlplab.runs.scores import table_scores, table_threshold
 from mlplab.runs.stack.build import build_stack
 from mlplab.runs.stack.checkpoints import save_run, save_stack_state
 from mlplab.runs.stack.score_test_rows import ScoredTestRows, score_test_rows
@@ -176,7 +177,7 @@ class StackTrainer:
     def metrics(self, index: int, *, calibrated: bool = False) -> Metrics:
         """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs.
 
-        If `calibrated`, also the temperature; of an ensemble the scores out of fold, its validation scores.
+        If `calibrated`, also temperature and threshold; of an ensemble scores out of fold, as `val/…`, too.
         """
         best, members, metrics = self.best, self.members_not_diverged(index), Metrics()
         if best.epochs[members].all():
@@ -188,17 +189,26 @@ class StackTrainer:
         metrics |= self.pruning.metrics(members[0], sign_of(self.stack.module.monitor))
         if not calibrated:
             return finite(metrics)
-        if self._held_out is not None:
-            data = self.runs[index].data
-            rows = [self.stack.data[member].split.val for member in members]
-            parts = zip(members, rows, strict=True)
-            predicted = [self._held_out[member, : len(held_out)] for member, held_out in parts]
-            scores = table_scores(data.table, *out_of_fold(rows, predicted))
+        run, module = self.runs[index], self.stack.module
+        if module.ensemble > 1:
+            scores = table_scores(run.data.table, *self._validated(index), run.threshold)
             metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in scores.items()}
             metrics["members"] = len(members)
-        if self.stack.module.schema.classes:
+        if classes := module.schema.classes:
             metrics["temperature"] = best.network[TEMPERATURE][members[0]].item()
+        if len(classes) == 2:
+            metrics["threshold"] = run.threshold
+        if run.config.threshold == "auto":
+            metrics["threshold_rows"] = "oof" if module.ensemble > 1 else "val"
         return finite(metrics)
+
+    def _validated(self, index: int) -> tuple[Rows, Predicted]:
+        """The rows that a run holds out, and its predictions for them: out of fold, or of validation rows."""
+        assert self._held_out is not None
+        members = self.members_not_diverged(index)
+        rows = [self.stack.data[member].split.val for member in members]
+        parts = zip(members, rows, strict=True)
+        return out_of_fold(rows, [self._held_out[member, : len(held_out)] for member, held_out in parts])
 
     @property
     def seconds(self) -> float:
@@ -206,9 +216,9 @@ class StackTrainer:
         return perf_counter() - self._started
 
     def calibrate(self, runs: Sequence[int]) -> None:
-        """Loads the best weights of each member, and calibrates the probabilities of these runs.
+        """Loads the best weights of each member, calibrates the probabilities of these runs, sets thresholds.
 
-        The members of ensembles then predict the rows that they hold out.
+        The members of ensembles then predict the rows that they hold out, as do those of `threshold=auto`.
         """
         module, datamodule = self.stack.module, self.stack.datamodule
         module.network.load_state_dict(self.best.network)
@@ -216,12 +226,17 @@ class StackTrainer:
         if isinstance(transform, ClassProbabilities):
             members = [self.members_not_diverged(run) for run in runs]
             fitted = temperatures(module.network, datamodule.val_dataloader(), datamodule.val, members)
-            for run, temperature in zip(runs, fitted, strict=True):
-                transform.temperature[self.members(run)] = temperature.to(transform.temperature)
+            for index, temperature in zip(runs, fitted, strict=True):
+                transform.temperature[self.members(index)] = temperature.to(transform.temperature)
             self.best.network = module.network.state_dict()
-        if module.ensemble > 1:
+        if module.ensemble > 1 or any(self.runs[run].config.threshold == "auto" for run in runs):
             scaled = [z for z, _ in outputs(module.network, datamodule.val_dataloader())]
             self._held_out = transform.inverse_transform(torch.cat(scaled, 1)).cpu().numpy()
+        for index in runs:
+            run, wanted = self.runs[index], self.runs[index].config.threshold
+            if wanted == "auto":
+                wanted = table_threshold(run.data.table, *self._validated(index), run.config.threshold_metric)
+            run.threshold = wanted
 
     def score_test_rows(self, runs: Sequence[int]) -> dict[int, ScoredTestRows]:
         """Scores the best weights of some runs on their test rows, after `calibrate`."""

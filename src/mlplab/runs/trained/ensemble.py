@@ -8,12 +8,12 @@ import polars as pl
 from jaxtyping import Float, Float64, Shaped
 
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
-from mlplab.data.class_labels import label_values
+from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.new_data import FrameLike, FrameTransformer, as_frame
 from mlplab.data.parse import cells_of, plain_floats
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.compare.select_runs import check_no_choice, select_runs
-from mlplab.runs.predictions import most_likely, spread_columns, weighted_mean
+from mlplab.runs.predictions import spread_columns, weighted_mean
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.run_stack import stacked
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -37,6 +37,8 @@ class Ensemble:
     Attributes:
         schema: the input columns and the targets of the runs.
         config, metrics: the configuration of each run, and the content of its metrics.json.
+        threshold: from which mean probability on the second of two classes is predicted: the weighted mean
+            of the runs' thresholds, so that the weighted mean of the distances from them decides.
         stacks: the runs as stacks that predict together.
 
     Raises:
@@ -53,6 +55,7 @@ class Ensemble:
             if (run.schema, run.dtype) != (self.schema, runs[0].dtype):
                 what = "has other columns, classes or precision than the first run of its sweep"
                 raise UserError(Fault(what, str(run.folder), remedy="give the folder of one run"))
+        self.threshold = float(np.average([run.threshold for run in runs], weights=self.weights))
         self.stacks = stacked(runs)
         weight_of = dict(zip(self.runs, self.weights, strict=True))
         self._network_weights = np.concatenate(
@@ -70,7 +73,7 @@ class Ensemble:
         return label_values(self.schema.classes, self.schema.class_kind).to_numpy()
 
     def predict(self, frame: FrameLike) -> Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]:
-        """Predicts the target of each row, in its own units, or its most likely class.
+        """Predicts the target of each row, in its own units, or its class by `predicted_classes`.
 
         With several targets, the result has one column per target.
 
@@ -82,7 +85,7 @@ class Ensemble:
         """
         mean, _ = self._predict(frame)
         if self.schema.classes:
-            return self.classes[most_likely(mean)]
+            return self.classes[predicted_classes(mean, self.threshold)]
         return mean[:, 0] if mean.shape[1] == 1 else mean
 
     def predict_proba(self, frame: FrameLike) -> Float64[np.ndarray, "row class"]:

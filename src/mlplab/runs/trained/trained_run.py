@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mlplab.config import CustomModel, Mlp, ResolvedConfig, parse_resolved
 from mlplab.config.dotted_keys import differing
+from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
@@ -27,6 +28,7 @@ class TrainedRun:
         state: the tensors of the network: a stack of one member, or of those of an ensemble.
         members: the numbers of the members; those of an ensemble that diverged are missing.
         member_weights: the weight of each member in the mean prediction; their sum is 1.
+        threshold: the probability from which the second of two classes is predicted.
         table: the fingerprint of the table and the split.
         seen: the rows in training or validation: its own, and those of the run of a warm start.
 
@@ -43,6 +45,7 @@ class TrainedRun:
             differs = differing(read_config(folder), content["config"])
             self.config: ResolvedConfig = parse_resolved(content["config"])
             self.schema = Schema.from_plain(content["schema"])
+            self.threshold = float(content["metrics"].get("threshold", DEFAULT_THRESHOLD))
             self.table = dict(content["table"])
             self.seen = [
                 SeenRows.from_arrays({name: tensor.numpy() for name, tensor in arrays.items()})

@@ -46,7 +46,7 @@ def write_job(stack: "PlannedStack") -> Path:
         "custom_classes": os.environ.get(VARIABLE),
         "title": stack.title,
         "runs": [
-            (os.fspath(run.folder), run.config.plain(), asdict(run.bracket) if run.bracket else None)
+            (os.fspath(run.folder), run.config.plain(), run.bracket and asdict(run.bracket), run.overrides)
             for run in stack.runs
         ],
     }
@@ -71,9 +71,10 @@ def run_job(path: Path) -> bool:
         from rich.console import Console
 
         from mlplab.sweeps.train_stack import PlannedStack, train_stack
+    as_bracket = TypeAdapter(Bracket | None).validate_python
     runs = [
-        Run(parse_resolved(config), Path(folder), TypeAdapter(Bracket | None).validate_python(bracket))
-        for folder, config, bracket in content["runs"]
+        Run(parse_resolved(config), Path(folder), as_bracket(bracket), overrides=tuple(overrides))
+        for folder, config, bracket, overrides in content["runs"]
     ]
     stack = PlannedStack(content["title"], runs, path.with_suffix(".ckpt"))
     try:

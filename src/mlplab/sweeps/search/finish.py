@@ -1,9 +1,8 @@
 """Ends a search: tests its best trial, writes `best.yaml`, and prints what was found."""
 
-import warnings
+import math
 from collections import Counter
 
-import optuna
 import yaml
 from optuna.trial import FrozenTrial
 from rich.console import Console
@@ -22,15 +21,14 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial, trial_name
+from mlplab.runs.compare.key_importance import key_importance, largest_by_chance
 from mlplab.runs.compare.labels import as_typed, in_brief
+from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import BEST_TRIAL_FILE
 from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.search.space import Space
-from mlplab.sweeps.search.study import SearchStudy, status_of
+from mlplab.sweeps.search.study import STATES, SearchStudy, status_of
 from mlplab.sweeps.summary import results_of
-
-FEWEST_FOR_IMPORTANCE = 4
-"""Finished trials below which nothing can be said of the importance of keys."""
 
 
 def finish(
@@ -54,7 +52,8 @@ def finish(
     torch.set_num_threads(1)
     root, counts = study.root, Counter(map(status_of, study.trials))
     folder = root / trial_name(trial.number)
-    (_, scores), *baselines = main_scores(score_finished_run(folder, cache)).items()
+    metrics = score_finished_run(folder, cache)
+    (_, scores), *baselines = main_scores(metrics).items()
     # The text of a choice such as `[64,64]` is a list.
     values = {
         key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in trial.params.items()
@@ -72,6 +71,10 @@ def finish(
     best.write(root)
     rows = {folder.name: scores}
     lines = [f"search folder: {inside(root)} ({BEST_TRIAL_FILE}: the best configuration)"]
+    trained, config, in_full = metrics["epochs"], read_run(folder).config, list[str]()
+    if trained < config["trainer.max_epochs"] and config["callbacks.early_stopping.patience"] is None:
+        epochs = config["trainer.max_epochs"]
+        in_full = [f"{folder.name} had time for {trained} of {epochs} epochs; to train it in full:"]
     try:
         if ensemble:
             chosen = select_ensemble(root, ensemble, cache)
@@ -84,7 +87,7 @@ def finish(
         print_line(console, f"{len(study.trials):,} trials: {shown}")
         console.print(_table(best, study.space))
         console.print(score_table(rows | dict(baselines)))
-        for line in (*lines, command, script_command("report.py", root), tensorboard_command(root)):
+        for line in (*lines, *in_full, command, script_command("report.py", root), tensorboard_command(root)):
             print_line(console, line)
     if counts["failed"]:
         raise RunFailed(failures(study))
@@ -99,15 +102,15 @@ def failures(study: SearchStudy) -> str:
 
 
 def _importance(study: SearchStudy) -> dict[str, float]:
-    """The importance of each key (PED-ANOVA, Watanabe et al. 2023); empty if too few trials finished."""
-    if len(study.done) < FEWEST_FOR_IMPORTANCE:
-        return {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return optuna.importance.get_param_importances(study.study)
-        except (ValueError, RuntimeError):
-            return {}
+    """The importance of each key. Pruned trials count with the values that they had, diverged ones as worst.
+
+    The finished ones alone would not do: values that are bad everywhere have none.
+    """
+    trials = [trial for trial in study.trials if status_of(trial) in STATES]
+    scores = [math.inf if trial.value is None else study.sign * trial.value for trial in trials]
+    return key_importance(
+        scores, {key: [trial.params[key] for trial in trials] for key in study.space.dimensions}
+    )
 
 
 def _table(best: BestTrial, space: Space) -> RichTable:
@@ -115,7 +118,9 @@ def _table(best: BestTrial, space: Space) -> RichTable:
     value = format_score(best.value, best.monitor)
     table = RichTable(f"{best.monitor} {value}", best.trial, "importance")
     table.add_column("searched", overflow="fold")
+    chance = largest_by_chance(best.ranked)
     for key in sorted(space.dimensions, key=lambda key: -best.importance.get(key, 0.0)):
-        importance = f"{best.importance[key]:.0%}" if key in best.importance else "–"
+        share = best.importance.get(key)
+        importance = "–" if share is None else f"{share:.0%}" if share > chance else f"< {chance:.0%}"
         table.add_row(key, in_brief(as_typed(best.configuration[key])), importance, space.texts[key])
     return table

@@ -19,7 +19,8 @@ from mlplab.sweeps.stack_keys import may_differ
 from mlplab.training.callbacks.rungs import FACTOR, Bracket, Rung
 
 FEWEST_MEMBERS = 8
-"""Trials of a batch that get the same shape, if their shape is searched: smaller stacks gain little."""
+"""Trials of a batch that get the same shape, if their shape is searched: smaller stacks gain little. With
+little time, the first batch has so many."""
 
 SHARES = (FACTOR**-2, FACTOR**-1)
 """The shares of its epochs after which a trial is compared: a ninth and a third."""
@@ -43,8 +44,9 @@ def train_trials(
     """Trains trials until there are as many as asked for, or the time is over.
 
     Trials that a killed process has left are trained first, in their folders. The first trial, the
-    configuration without the search (`defaults`), is never pruned: so the best is not worse. After a batch,
-    its own seconds per trial count.
+    configuration without the search (`defaults`), is never pruned: so the best is not worse, if there is time
+    for it. In less time, trials end early; the first batch has several all the same. After a batch, its own
+    seconds per trial count.
 
     Raises:
         UserError: if no trial has ended yet, or two batches in a row, and the next cannot be trained. Its
@@ -53,7 +55,8 @@ def train_trials(
     deadline = math.inf if settings.minutes is None else time.time() + 60 * settings.minutes
     refused = not any(trial.state.is_finished() for trial in study.trials)
     while True:
-        affordable = max(min(settings.batch, (deadline - time.time()) / seconds_per_trial), not study.trials)
+        fewest = 0 if study.trials else FEWEST_MEMBERS
+        affordable = max(min(settings.batch, (deadline - time.time()) / seconds_per_trial), fewest)
         batch = next_batch(study, settings, defaults, int(affordable))
         if not batch:
             return
@@ -61,7 +64,9 @@ def train_trials(
             trial_name(trial.number): [*study.space.overrides(trial.params), "test=false"] for trial in batch
         }
         bracket, begin = next_bracket(study, settings.pruning, deadline), time.monotonic()
-        brackets = {trial_name(trial.number): bracket for trial in batch if trial.number}
+        brackets = {
+            trial_name(trial.number): bracket if trial.number else Bracket((), deadline) for trial in batch
+        }
         try:
             results = [_result(run.metrics, study.monitor) for run in launch(overrides, brackets)]
             refused = False
@@ -107,7 +112,7 @@ def _fixed_values(
 
 
 def next_bracket(study: SearchStudy, pruning: str, deadline: float) -> Bracket:
-    """When the trials of the next batch may be pruned: at rungs, and at a deadline in seconds since 1970."""
+    """When the trials of the next batch may end early: at rungs, and at a deadline in seconds since 1970."""
     ended = [trial.intermediate_values for trial in study.trials if trial.state.is_finished()]
     rungs = [
         Rung(share, tuple(study.sign * values[number] for values in ended if number in values))

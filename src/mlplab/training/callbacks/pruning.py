@@ -22,9 +22,10 @@ from mlplab.training.module import StackModule
 
 
 class Pruning(StackCallback):
-    """Stops the members of runs that are not among the best at a rung.
+    """Stops the members of runs that are not among the best at a rung, and of those whose time is over.
 
-    Only active runs are compared. A run's value is its best monitored metric so far, `BestWeights.by_run`.
+    The latter end as after early stopping, with the best weights so far. Only active runs are compared. A
+    run's value is its best monitored metric so far, `BestWeights.by_run`.
 
     Args:
         brackets: of each run; None: it is not pruned.
@@ -47,7 +48,6 @@ class Pruning(StackCallback):
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Compares the runs that have reached a rung."""
         epochs, epoch, now = trainer.max_epochs or 0, trainer.current_epoch + 1, time.time()
-        where = f"after epoch {epoch} of {epochs}"
         active = module.active_runs().tolist()
         runs_by_rungs: dict[tuple[Rung, ...], list[int]] = {}
         for run, bracket in enumerate(self.brackets):
@@ -55,11 +55,11 @@ class Pruning(StackCallback):
                 runs_by_rungs.setdefault(bracket.rungs, []).append(run)
         for rungs, runs in runs_by_rungs.items():
             if number := rung_numbers(rungs, epochs).get(epoch):
-                place = f"rung {number} of {len(rungs)}, {where}"
+                place = f"rung {number} of {len(rungs)}, after epoch {epoch} of {epochs}"
                 self._compare(runs, rungs[number - 1].earlier, str(number), place, module)
         for run, bracket in enumerate(self.brackets):
             if bracket and epoch < epochs and now > bracket.deadline:
-                self._prune(run, f"pruned {where}: the time is over", module)
+                self._stop(run, module)
         trainer.should_stop |= not module.active.any()
 
     def _compare(
@@ -74,14 +74,15 @@ class Pruning(StackCallback):
             if not survives:
                 shown = f"{module.monitor} {sign * value:.4g}"
                 reason = f"pruned at {place}: {shown} is not among the best {places(total)} of {total}"
-                self._prune(run, reason, module)
+                self._stop(run, module, reason)
 
-    def _prune(self, run: int, reason: str, module: StackModule) -> None:
-        """Stops the active members of a run."""
+    def _stop(self, run: int, module: StackModule, reason: str = "") -> None:
+        """Stops the active members of a run; with a reason, it is pruned."""
         members, chosen = _members(run, module), torch.zeros_like(module.active)
         chosen[members] = module.active[members]
         if chosen.any():
-            self.reasons.update(dict.fromkeys(range(members.start, members.stop), reason))
+            if reason:
+                self.reasons.update(dict.fromkeys(range(members.start, members.stop), reason))
             self.stopping.stop(chosen, module)
 
     def metrics(self, member: int, sign: int) -> dict[str, float | int]:

@@ -27,11 +27,11 @@ class Rung:
 
 @dataclass(frozen=True)
 class Bracket:
-    """When a run may be pruned. Runs of a stack are compared if their rungs are equal.
+    """When a run may end early. Runs of a stack are compared if their rungs are equal.
 
     Args:
         rungs: by ascending share.
-        deadline: the time at which the run is pruned, in seconds since 1970.
+        deadline: the time after which no further epoch begins, in seconds since 1970.
     """
 
     rungs: tuple[Rung, ...]
