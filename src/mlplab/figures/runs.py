@@ -135,7 +135,7 @@ def _dots(
         y,
         alt.Color("status:N", scale=colour, legend=legend),
         alt.Shape("status:N", scale=shape, legend=legend),
-        opacity=alt.condition("datum.status == 'done'", alt.value(0.9), alt.value(0.35)),
+        opacity=alt.condition("datum.status == 'done'", alt.value(0.9), alt.value(0.45)),
         size=alt.condition("datum.best", alt.value(160), alt.value(45)),
         tooltip=["run:N", "status:N", alt.Tooltip("score:Q", title=metric, format=".4~g")],
     )
