@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from support import config, table_of
 
 from mlplab.config.data import number_label
+from mlplab.data.cells.parse import parse_str
 from mlplab.data.check_task import check_split, check_task
 from mlplab.data.class_labels import BOOLEAN_LABELS, class_numbers, find_label, label_values
-from mlplab.data.parse import parse_str
 from mlplab.data.schema import ClassKind
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table

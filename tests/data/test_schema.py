@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.dates import DATE_FORMATS, DATE_PARTS
+from mlplab.data.cells.dates import DATE_FORMATS, DATE_PARTS
 from mlplab.data.infer.infer_kind import infer_kind
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Column, Schema, column_rows
@@ -249,7 +249,14 @@ def test_years_on_both_sides_of_their_century_are_refused() -> None:
         (["1960 Jan", "1961 Dec"], "%Y %b", datetime(1960, 1, 1)),
         (["1970 Q3", "1971 Q4"], "%Y Q%q", datetime(1970, 7, 1)),
         (["1991 W06", "1992 W53"], "%G W%V", datetime(1991, 2, 4)),
+        (["Mar-2018", "Oct-1975"], "%b-%Y", datetime(2018, 3, 1)),
+        (["Mar-18", "Oct-75"], "%b-%y", datetime(2018, 3, 1)),
+        (["March 2018", "Oct 1975"], "%B %Y", datetime(2018, 3, 1)),
         (["02:55:10", "14:05:59"], "%H:%M:%S", datetime(1, 1, 1, 2, 55, 10)),
+        (["2:55", "13:30"], "%H:%M", datetime(1, 1, 1, 2, 55)),
+        (["2:55 p.m.", "5:00 a.m.", "11:00 PM"], "%I:%M %p", datetime(1, 1, 1, 14, 55)),
+        (["May", "jan", "Sept.", "December"], "%B", datetime(2001, 5, 1)),
+        (["Thurs", "mon", "SUNDAY"], "%A", datetime(2024, 2, 1)),
     ],
 )
 @pytest.mark.parametrize("is_declared", [False, True])
@@ -262,6 +269,27 @@ def test_other_dates_and_times(
     expected = dict(zip(DATE_PARTS, parts(first), strict=True))
     found = made.x[0, : date.width].astype(float) + made.schema.offsets[: date.width]
     np.testing.assert_allclose(found, [expected[part] for part in date.parts], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("cells", "parts"),
+    [(["Mon", "Tue", "Wed"], "weekday"), (["Jan", "May", "Mar"], "month"), (["1:30", "2:00"], "hour")],
+)
+def test_names_and_times_of_day_are_places_in_a_circle(cells: list[str], parts: str) -> None:
+    assert table(cells).schema.inputs[0].parts == (f"{parts}_sin", f"{parts}_cos")
+    assert table([*cells, "other"]).schema.inputs[0].kind == "categorical"
+
+
+def test_names_after_the_sample_decide() -> None:
+    cells = ["May", "June", "July"] * 2000
+    for last, kind in (("May", "date"), ("all year", "categorical")):
+        frame = pl.DataFrame({"a": [*cells, last], "y": range(6001)})
+        assert table_of(frame).schema.inputs[0].kind == kind
+
+
+def test_months_of_a_target_are_classes() -> None:
+    frame = pl.DataFrame({"y": ["Jan", "Feb", "Mar"] * 10, "x": range(30)})
+    assert table_of(frame).schema.classes == ("Feb", "Jan", "Mar")
 
 
 def test_numbers_that_look_like_dates_give_a_warning(caplog: pytest.LogCaptureFixture) -> None:

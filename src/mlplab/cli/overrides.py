@@ -17,6 +17,9 @@ RESUME = "resume"
 COLUMNS = "data.columns."
 """Prefix of keys with a column's name: they are in no configuration file and may contain any character."""
 
+COLUMN_KIND = re.compile(rf"{re.escape(COLUMNS)}(.*?)=(\[.*\]|[^=]*)", re.DOTALL)
+"""The name of a column, and its kind or the list of its levels; both may contain any character."""
+
 PATH, TABLE = "data.path", "data=csv"
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".parquet", ".pq")
@@ -29,17 +32,20 @@ def readable(words: Sequence[str]) -> list[str]:
     letters in keys. Columns with such names are passed as a list of pairs of name and kind. `data.path=`
     implies `data=csv`, unless another word may choose the table.
     """
-    kinds = {word: word.removeprefix(COLUMNS).rpartition("=") for word in words if word.startswith(COLUMNS)}
-    odd = not all(name.isidentifier() and name.isascii() for name, _, _ in kinds.values())
+    found = {word: COLUMN_KIND.fullmatch(word) for word in words}
+    kinds = {word: (match[1], _quoted_levels(match[2])) for word, match in found.items() if match}
+    odd = not all(name.isidentifier() and name.isascii() for name, _ in kinds.values())
     read = [
-        f"++{word}" if word in kinds else _with_folder_quoted(word)
+        f"++{COLUMNS}{'='.join(kinds[word])}" if word in kinds else _with_folder_quoted(word)
         for word in words
         if not (word in kinds and odd)
     ]
     if odd:
-        pairs = ",".join(f"[{quoted(name)},{quoted(kind)}]" for name, _, kind in kinds.values())
+        pairs = (
+            f"[{quoted(name)},{kind if kind[:1] == '[' else quoted(kind)}]" for name, kind in kinds.values()
+        )
         columns = COLUMNS.rstrip(".")
-        read += [f"~{columns}", f"+{columns}=[{pairs}]"]
+        read += [f"~{columns}", f"+{columns}=[{','.join(pairs)}]"]
     keys = [key_of(word) for word in read]
     if PATH in keys and not {"data", "experiment", RESUME}.intersection(keys):
         read.insert(keys.index(PATH), TABLE)  # next to it: flags must not separate overrides
@@ -59,6 +65,12 @@ def key_of(override: str) -> str:
 def is_of_hydra(override: str) -> bool:
     """Whether an override sets one of Hydra's own keys."""
     return key_of(override).startswith(("hydra.", "hydra/"))
+
+
+def _quoted_levels(kind: str) -> str:
+    """A column's kind, in which the levels of a list are quoted unless the user quoted any."""
+    levels = re.fullmatch(r"\[([^\[\]'\"]+)\]", kind)
+    return f"[{','.join(quoted(level.strip()) for level in levels[1].split(','))}]" if levels else kind
 
 
 def _with_folder_quoted(word: str) -> str:

@@ -1,7 +1,7 @@
 """The command describe: how the columns of a table are read, before any training."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from rich.text import Text
 from mlplab.config import TrainConfig
 from mlplab.console import counted_lines, wrapped
 from mlplab.data.cache import RunData
+from mlplab.data.cells.parse import cells_of, parse_str
 from mlplab.data.check_task import check_split, check_task
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
@@ -21,7 +22,6 @@ from mlplab.data.infer.read_table import build_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.load_table import opened_source, table_dtype, table_spec
 from mlplab.data.memmap import SHARE_OF_FREE_MEMORY, free_memory
-from mlplab.data.parse import cells_of, parse_str
 from mlplab.data.splits.make_split import make_split
 from mlplab.errors import Fault, UserError, listed, shortened
 
@@ -146,7 +146,7 @@ def description_grid(description: Description, width: int) -> RenderableType:
             for _, roles in columns
         ],
         "distinct": [description.distinct[name] for name, _ in columns],
-        "range": [" … ".join(map(_number, roles[0].range or ())) for _, roles in columns],
+        "range": [" … ".join(_ends(roles[0])) for _, roles in columns],
     }
     cells = {header: texts for header, texts in cells.items() if any(texts)}
     widths = (
@@ -195,6 +195,13 @@ def _note(roles: Sequence[InferredColumn]) -> str:
     if faults := [fault.what for column in roles for fault in column.faults]:
         return f"refused: {'; '.join(faults)}"
     return f"left out: {roles[0].left_out}" if roles[0].left_out else roles[0].note
+
+
+def _ends(column: InferredColumn) -> Iterable[str]:
+    """The smallest and the largest number, or the lowest and the highest level."""
+    if column.kind == "ordinal" and (levels := column.definition.categories):
+        return (shortened(level, LONGEST_EXAMPLE // 2)[1:-1] for level in (levels[0], levels[-1]))
+    return map(_number, column.range or ())
 
 
 def _number(value: float) -> str:

@@ -1,13 +1,25 @@
 """The table: where its rows come from, and which of them are train, val and test."""
 
+import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mlplab.config.types import Auto, Count, Fraction, NotNegative, OrAuto, Positive, Section, Seed, Text
 
-KINDS = ("numeric", "boolean", "categorical", "date", "drop")
+KINDS = ("numeric", "boolean", "categorical", "ordinal", "date", "drop")
 """Kinds that a user may declare for a column; `drop` excludes it."""
+
+
+DECIMAL_POINT, DECIMAL_COMMA, DURATION = "1,234.5", "1.234,5", "1:30"
+"""Examples of how a column's numbers are written; the first two may have a currency or percent sign."""
+
+
+def is_number_format(text: str) -> bool:
+    """Whether a text is such an example."""
+    signs = [char for char in text if char == "%" or unicodedata.category(char) == "Sc"]
+    without = text.replace(signs[0], "") if len(signs) == 1 else text
+    return without.strip() in (DECIMAL_POINT, DECIMAL_COMMA) or text == DURATION
 
 
 def _as_list(value: object) -> object:
@@ -28,10 +40,19 @@ def _as_label(value: object) -> object:
 
 
 def _check_kind(kind: str) -> str:
-    if kind not in KINDS and "%" not in kind:
-        kinds = f"{', '.join(KINDS)}, or a date format like %d.%m.%Y"
+    if kind not in KINDS and "%" not in kind and not is_number_format(kind):
+        examples = f"a number like {DECIMAL_POINT}, {DECIMAL_COMMA} or {DURATION}"
+        kinds = f"{', '.join(KINDS)}, a date format like %d.%m.%Y, or {examples}"
         raise ValueError(f"'{kind}' is not a kind of column; use {kinds}")
     return kind
+
+
+def _check_levels(levels: list[str]) -> list[str]:
+    if twice := sorted({level for level in levels if levels.count(level) > 1}):
+        raise ValueError(f"the level '{twice[0]}' is listed twice")
+    if len(levels) < 2:
+        raise ValueError("takes two levels or more, from the lowest to the highest: [low,medium,high]")
+    return levels
 
 
 def _as_dict(value: object) -> object:
@@ -48,7 +69,13 @@ ClassWeights = Annotated[
     Discriminator(lambda value: "each" if isinstance(value, dict) else "name"),
     BeforeValidator(_as_dict),
 ]
-ColumnKind = Annotated[str, AfterValidator(_check_kind)]
+ColumnKind = Annotated[
+    Annotated[str, AfterValidator(_check_kind), Tag("kind")]
+    | Annotated[list[ClassLabel], AfterValidator(_check_levels), Tag("levels")],
+    Discriminator(lambda value: "levels" if isinstance(value, list) else "kind"),
+]
+"""A kind or the format of a date; or the levels of an ordinal column, from the lowest to the highest."""
+
 Character = Annotated[str, Field(min_length=1, max_length=1)]
 
 

@@ -86,7 +86,8 @@ class RunData:
         now, then = self.fingerprint, dict(saved) if isinstance(saved, Mapping) else {}
         source = self.table.source
         if any(then.get(key) != now[key] for key in now.keys() - {*PARTS, HELD_OUT, MEMMAPPED}):
-            raise UserError(Fault("has changed since training", source, remedy=remedy))
+            what = "has changed since training, or mlplab's version reads its columns in another way"
+            raise UserError(Fault(what, source, remedy=remedy))
         parts = [part for part in PARTS if then.get(part) != now[part]]
         if parts or then.get(HELD_OUT) != now.get(HELD_OUT):
             what = f"the {listed(parts or [HELD_OUT])} rows differ from those used in training"

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
 
-from mlplab.data.parse import parse_bool, parse_float, parse_str
+from mlplab.data.cells.number_formats import parse_number
+from mlplab.data.cells.parse import parse_bool, parse_str
 from mlplab.data.schema import ClassKind
 
 BOOLEAN_LABELS = ("false", "true")
@@ -38,6 +39,7 @@ def class_numbers(
     labels: Sequence[str],
     kind: ClassKind,
     na_values: Collection[str],
+    number_format: str = "",
     *,
     decimal_comma: bool = False,
 ) -> pl.Series:
@@ -49,7 +51,8 @@ def class_numbers(
             if sorted(label.lower() for label in labels) == [*BOOLEAN_LABELS]:  # other tables write True
                 values, known = values.str.to_lowercase(), known.str.to_lowercase()
         case "number":
-            values, known = parse_float(cells, na_values, decimal_comma=decimal_comma), known.cast(pl.Float64)
+            values = parse_number(cells, na_values, number_format, decimal_comma=decimal_comma)
+            known = known.cast(pl.Float64)
         case "boolean":
             values, known = parse_bool(cells, na_values), known.cast(pl.Float64)
     numbers = pl.Series(range(len(labels)), dtype=pl.Float64)

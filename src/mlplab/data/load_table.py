@@ -95,7 +95,8 @@ def table_spec(run: config.TrainConfig) -> TableSpec:
     roles += [(data.weight, "weight")] if data.weight else []
     return TableSpec(
         (*roles, *by_split),
-        declared=data.columns,
+        declared={name: kind if isinstance(kind, str) else "ordinal" for name, kind in data.columns.items()},
+        levels={name: tuple(kind) for name, kind in data.columns.items() if not isinstance(kind, str)},
         na_values=tuple(data.na_values),
         raw=raw,
         drop_missing_targets=data.missing_target == "drop",

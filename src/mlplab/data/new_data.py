@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.dates import is_datetime
+from mlplab.data.cells.dates import ISO, is_datetime
+from mlplab.data.cells.parse import BAD, EXPECTED, bad_cells, cells_of, is_text, named, parse_str
 from mlplab.data.io.header import ROW_INDEX
-from mlplab.data.parse import BAD, EXPECTED, bad_cells, cells_of, is_text, named, parse_str
 from mlplab.data.schema import Column, Schema
 from mlplab.data.table import to_matrix
 from mlplab.did_you_mean import nearest
@@ -83,7 +83,7 @@ class FrameTransformer:
         features: list[pl.Series] = []
         for column in self.schema.inputs:
             cells = cells_of(frame, column.name)
-            if column.kind == "numeric" and not self.decimal_comma:
+            if column.kind == "numeric" and not column.format and not self.decimal_comma:
                 cells = numbers.get(column.name, cells)
             if not _fits(column, cells):
                 what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
@@ -91,7 +91,7 @@ class FrameTransformer:
                 faults.append(Fault(what, where, "", _expected(column), remedy))
                 continue
             parsed = column.parse(cells, self.schema.na_values, decimal_comma=self.decimal_comma)
-            if column.kind != "categorical":
+            if not column.categories:
                 bad = bad_cells(cells, parsed, self.schema.na_values, column.kind)
                 faults += [self._fault(column, cells, bad)] if len(bad) else []
             features += column.features(parsed)
@@ -121,7 +121,7 @@ class FrameTransformer:
         texts = parse_str(cells, self.schema.na_values)
         if not column.missing and (missing := texts.null_count()):
             self._missing[column.name] += missing
-        if column.kind == "categorical" and (unknown := Counter(texts.drop_nulls().to_list())):
+        if column.categories and (unknown := Counter(texts.drop_nulls().to_list())):
             self._unknown.setdefault(column.name, Counter()).update(unknown)
 
     def _fault(self, column: Column, cells: pl.Series, bad: pl.Series) -> Fault:
@@ -135,16 +135,17 @@ class FrameTransformer:
 def _fits(column: Column, cells: pl.Series) -> bool:
     """Whether cells of this type can be of the same kind as in training."""
     dtype = cells.dtype
-    if column.kind == "categorical":
+    if column.categories:
         return not (dtype.is_nested() or dtype == pl.Object)
     is_like_training = is_datetime(dtype) if column.kind == "date" else dtype == pl.Boolean
     return dtype.is_numeric() or is_text(dtype) or is_like_training
 
 
 def _expected(column: Column) -> str:
-    if column.kind == "categorical":
+    if column.categories:
         return f"one of {listed(map(shortened, column.categories), 5)}"
-    return EXPECTED[column.kind]
+    is_usual = column.format in ("", ISO)
+    return EXPECTED[column.kind] if is_usual else f"one written as {column.format}"
 
 
 def as_frame(schema: Schema, frame: FrameLike, where: str) -> pl.DataFrame:

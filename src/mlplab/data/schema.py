@@ -9,8 +9,9 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
-from mlplab.data.dates import DatePart, date_parts, parse_datetime
-from mlplab.data.parse import Kind, by_distinct, parse_bool, parse_float, parse_str
+from mlplab.data.cells.dates import DatePart, date_parts, parse_datetime
+from mlplab.data.cells.number_formats import parse_number
+from mlplab.data.cells.parse import Kind, by_distinct, parse_bool, parse_str
 from mlplab.errors import listed
 
 Task = Literal["regression", "binary", "multiclass"]
@@ -28,8 +29,9 @@ class Column:
         missing: whether a value is missing anywhere in the table.
         offset: subtracted from a number or a year in float64, before rounding to float32, so that large
             values with a small spread keep their digits. Nothing else depends on it.
-        categories: the categories of a categorical column; a value's position is its code.
-        format: the format of dates in text.
+        categories: the categories of a categorical column, or the levels of an ordinal one from the lowest to
+            the highest; a value's position is its code.
+        format: the format of dates, or of numbers that are not plain, in text.
         parts: for dates, the parts that vary.
     """
 
@@ -47,12 +49,12 @@ class Column:
         """Parses cells: dates become Datetime; all other kinds, including codes of categories, Float64."""
         match self.kind:
             case "numeric":
-                return parse_float(cells, na_values, decimal_comma=decimal_comma)
+                return parse_number(cells, na_values, self.format, decimal_comma=decimal_comma)
             case "boolean":
                 return parse_bool(cells, na_values)
             case "date":
                 return parse_datetime(cells, na_values, self.format)
-            case "categorical":
+            case "categorical" | "ordinal":
                 return by_distinct(partial(self._codes, na_values=na_values), cells)
 
     def features(self, parsed: pl.Series) -> list[pl.Series]:
@@ -81,6 +83,7 @@ class Schema:
         classes: the classes of the target in order; a class's position is its number. Empty for regression.
         weight: the column of row weights.
         na_values: additional missing values.
+        number_formats: by name, the formats of targets and weights that are not plain numbers.
         left_out: columns that are not inputs, and why.
     """
 
@@ -90,6 +93,7 @@ class Schema:
     class_kind: ClassKind = "text"
     weight: str | None = None
     na_values: tuple[str, ...] = ()
+    number_formats: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -127,8 +131,8 @@ class Schema:
 
     @property
     def category_counts(self) -> tuple[int, ...]:
-        """The number of categories of each feature; 0 for a number."""
-        return tuple(len(column.categories) for column in self._by_feature())
+        """The number of categories of each feature; 0 for a number, and for the rank of a level."""
+        return tuple(len(column.categories) * (column.kind == "categorical") for column in self._by_feature())
 
     @property
     def missing(self) -> tuple[bool, ...]:
@@ -171,7 +175,7 @@ def column_rows(schema: Schema) -> Iterator[tuple[str, str, str, str]]:
         yield schema.weight, "weight", "numeric", ""
     for column in schema.inputs:
         notes = (
-            _labels("categories", column.categories),
+            _labels("levels" if column.kind == "ordinal" else "categories", column.categories),
             column.format and f"format {column.format}",
             column.parts and f"read as {', '.join(column.parts)}",
             column.missing and "has missing values",

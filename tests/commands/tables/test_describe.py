@@ -72,13 +72,15 @@ def test_kinds_can_be_declared(describe: Callable[..., Ended]) -> None:
     arguments = (*CSV, "data.columns.rooms=categorical", "data.columns.key=drop")
     found = lines(describe(*arguments))
     assert found["rooms"][0] == "categorical"
+    levels = lines(describe(*CSV, "data.columns.kind=[tent,flat,house,villa]"))["kind"]
+    assert levels == ["ordinal", "10 (25.0%)", "2", "tent … villa", "house", ""]
     assert found["key"][-1] == "left out: as declared in data.columns"
     found = lines(describe(*arguments, "data.columns.größe [m²]=categorical"))
     assert [found[name][0] for name in ("rooms", "größe [m²]")] == ["categorical"] * 2
 
 
 def test_what_training_would_refuse_is_shown(describe: Callable[..., Ended], tmp_path: Path) -> None:
-    bad = TABLE.with_columns(rooms=pl.Series(["1", "two", "3", "2"] * 10), price=pl.lit(None))
+    bad = TABLE.with_columns(rooms=pl.Series(["1", "?", "3", "2"] * 10), price=pl.lit(None))
     bad.write_csv(tmp_path / "bad.csv")
     ended = describe("data=csv", "data.path=bad.csv", "data.target=price")
     assert ended.status == 2
@@ -195,6 +197,13 @@ def test_time_grows_linearly_with_columns(tmp_path: Path, cell: Callable[[int, i
 
 MISTAKES = [
     mistake("no column", {}, (*CSV, "data.columns.romms=drop"), "'romms' | data.columns.rooms"),
+    mistake(
+        "one level", {}, (*CSV, "data.columns.kind=[flat]"), "data.columns.kind: takes two levels or more"
+    ),
+    mistake("same levels", {}, (*CSV, "data.columns.kind=[flat,flat]"), "the level 'flat' is listed twice"),
+    mistake(
+        "levels of a target", {}, (*CSV, "data.target=kind", "data.columns.kind=[a,b]"), "is numeric or cat"
+    ),
     mistake("no kind", {}, (*CSV, "data.columns.rooms=number"), "'number' is not a kind | numeric"),
     mistake("a sweep", {}, "-m data=synthetic data.seed=1,2", "data.seed: several values for one run"),
 ]

@@ -74,6 +74,8 @@ SEMICOLONS = GOOD.replace(",", ";")
 COMMAS = SEMICOLONS.replace(".", ",")
 BOMB = {"t.csv.gz": gzip.compress(b"a,b,y\n" + b"1,2,3\n" * 200_000)}
 INDEX = "the first column, which has no name: the row index; to use it, give it a name in the header"
+THOUSANDS = column(lambda i: f'"{i + 1},{i + 100}"')
+READ = "column 'b': read as numbers written like 1,234.5: '1,100' is 1100"
 FRAME = pl.DataFrame({"a": [i % 13 for i in range(40)], "y": [i / 2 for i in range(40)]})
 DATES = [dt.date(2024, 1, 1) + dt.timedelta(i) for i in range(40)]
 TITLE = "Export of 2024\n\n" + SEMICOLONS
@@ -103,6 +105,12 @@ REFUSED = [
     mistake("17 NUL late", GOOD * 200 + "1,\0,3\n", "", "t.csv, line 8"),
     mistake(
         "18 text", GOOD + "1,?,3\n", "", 'line 42, data row 41: is not a finite number | na_values=["?"]\''
+    ),
+    mistake(
+        "18 thousands",
+        THOUSANDS,
+        "",
+        'decimals or thousands | b="1,234.5"\' | or data.decimal=. for all',
     ),
     mistake("18 several", GOOD + "-,x,3\n", "", "'a', line 42 | [\"-\",\"x\"]' (in all | 'b', line 42"),
     mistake("19 infinite", GOOD + "1,-inf,3\n", "", "column 'b', line 42 | not a finite number"),
@@ -145,6 +153,16 @@ PARTS = {"d/1.parquet": FRAME[:20], "d/2.parquet": FRAME[20:].cast({"a": pl.Floa
 # What is odd, files, arguments beside those of TRAIN, and the warnings.
 TAKEN: list[tuple[str, str | bytes | Files, str, str]] = [
     ("7 decimal commas", COMMAS, "", ""),
+    ("7 other columns have points", column(lambda i: f'"0,{i}"'), "", "written like 1.234,5: '0,0' is 0"),
+    ("18 thousands", THOUSANDS, "data.columns.b='1,234.5'", READ),
+    ("18 all columns of thousands", THOUSANDS, "data.decimal=.", READ),
+    (
+        "73 codes",
+        column(lambda i: ("1", "2", "K")[i % 3]),
+        "",
+        "'b': read as categories, because of 'K' beside",
+    ),
+    ("73 classes", target(lambda i: ("1", "2", "3+")[i % 3]), "", "'y': read as classes, because of '3+'"),
     ("12 spaces", GOOD.replace("a,b", " a ,b", 1), "", "removed spaces or line breaks from column names: a"),
     ("15 UTF-16", GOOD.encode("utf-16"), "", ""),
     ("16 BOM", GOOD.encode("utf-8-sig"), "", ""),

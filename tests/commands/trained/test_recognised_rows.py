@@ -98,3 +98,13 @@ def test_new_rows_and_new_targets_are_not_recognised(
 ) -> None:
     copy.write_csv(tmp_path / "n.csv")
     assert left_to_test(run, tmp_path / "n.csv") == ROWS
+
+
+def test_targets_with_a_sign_are_read_as_in_training(tmp_path: Path) -> None:
+    frame = drawn(0).with_columns(y=pl.Series([f"${row * 97 % 5000 - 7.5:,.2f}" for row in range(ROWS)]))
+    frame.write_csv(tmp_path / "t.csv")
+    train_into(tmp_path, (*SMALL, f"data.path={tmp_path / 't.csv'}"))
+    new = drawn(1)[:4].with_columns(y=pl.Series(["$1,250.00", "($7.50)", "12.5", "$0"]))
+    new.write_csv(tmp_path / "new.csv")
+    data, _ = rows_of_file(mlplab.load(tmp_path / "0"), str(tmp_path / "new.csv"), include=False)
+    assert data.y[:, 0].tolist() == [1250, -7.5, 12.5, 0]

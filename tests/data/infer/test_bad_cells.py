@@ -38,8 +38,8 @@ def refusal(folder: Path, **columns: Sequence[object]) -> list[str]:
 @pytest.mark.parametrize(
     ("cells", "remedies"),
     [
-        ([*FEW, "3+"], [CATEGORIES, PLAIN, DROP]),
-        ([*map(str, range(2000, 2012)), "2003b"], [CATEGORIES, PLAIN, DROP]),
+        ([*FEW, "3+", "?"], [CATEGORIES, MISSING, PLAIN, DROP]),
+        ([*FEW, "x", *FEW * 50], [CATEGORIES, MISSING, PLAIN, DROP]),  # once
         ([*[str(100 + i % 30) for i in range(99)], "136A"], [CATEGORIES, PLAIN, DROP]),  # many codes
         ([*NUMBERS[1:], "12 kg"], [PLAIN, KIND]),
         ([*NUMBERS[1:], '"2,5"'], ["if a comma marks decimals", KIND]),
@@ -74,7 +74,7 @@ def typed_words(message: str, pattern: str) -> list[str]:
 
 def test_all_remedies_together_work(tmp_path: Path) -> None:
     lines = [f"{i / 8},{i % 5},{i % 3},{i / 2}" for i in range(ROWS)]
-    for row, cells in ((3, "?,,,1"), (7, "n.a.,3+,,2"), (9, "-,5,none,??"), (50, ",3+,,3"), (51, ",,,n/d")):
+    for row, cells in ((3, "?,,,1"), (7, "n.a.,3+,,2"), (9, "-,-,none,??"), (50, ",3+,,3"), (51, ",,,n/d")):
         lines[row] = cells
     lines += [f"1,3+,{i % 3},5" for i in range(20)]
     (tmp_path / "t.csv").write_text("\n".join(["a,b,c,y", *lines]))

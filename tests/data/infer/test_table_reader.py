@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data import dates
+from mlplab.data.cells import dates
 from mlplab.data.infer.table_reader import SAMPLE_ROWS
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import UserError

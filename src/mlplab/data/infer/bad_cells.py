@@ -8,35 +8,13 @@ import re
 import shlex
 from collections.abc import Iterator
 
-import numpy as np
-
-from mlplab.data.infer.infer_kind import FORMATTED, MAX_CATEGORIES
+from mlplab.data.cells.parse import BAD, EXPECTED, LONG_INTEGER
 from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.odd_texts import MISSING, can_be_typed, count_numbers, is_rare, may_be_categories
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed, typed_na_values
 from mlplab.data.io.dialect import COMMA
-from mlplab.data.parse import BAD, EXPECTED, LONG_INTEGER
 from mlplab.errors import Fault, shortened
-
-_INFINITE = r"[+-]?(inf|infinity|\d[\d.]*e\+?\d{3,})"
-_WORDS = (
-    r"n/a|na|n\.a|n/d|nd|nan|nat|nil|none|null|\\n|div/0"
-    "|missing|unknown|undefined|not available|not applicable"
-)
-MISSING = rf"(?i)^([^\p{{L}}\p{{N}}]*|[#<>()\[\]!. ]*({_WORDS})[#<>()\[\]!. ]*|{_INFINITE})$"
-"""A sign or a word for a missing value, or an infinite number, or one too large for a float."""
-
-NUMBER = rf"(?i){FORMATTED}|{LONG_INTEGER}|^{_INFINITE}$"
-"""A number that cannot be read, which is no category."""
-
-TYPEABLE = r"^[^\p{C}\p{Zl}\p{Zp}]{1,60}$"
-"""A value that a remedy can ask to type."""
-
-MAX_NAMED = 10
-"""The largest number of distinct bad values that a remedy lists."""
-
-MAX_MISSING_SHARE = 0.05
-"""The largest share of rows with bad words of unknown meaning that may be missing values."""
 
 
 def check_cells(reader: TableReader) -> None:
@@ -49,7 +27,9 @@ def check_cells(reader: TableReader) -> None:
         is_long = kind == "numeric" and _matches(column, LONG_INTEGER)
         what = "is an integer of more than 64 bits" if is_long else BAD[kind]
         what += f"; {column.bad:,} such cells in this column" if column.bad > 1 else ""
-        expected = f"one written as {column.definition.format}" if kind == "date" else EXPECTED[kind]
+        expected = (
+            f"one written as {column.definition.format}" if column.definition.format else EXPECTED[kind]
+        )
         remedy = "; ".join(_remedies(column, na_values, reader))
         column.faults = [Fault(what, reader.place(row, column), shortened(text), expected, remedy)]
 
@@ -69,7 +49,7 @@ def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> It
         drop_rows = role == "target" and not reader.spec.drop_missing_targets
         more = " data.missing_target=drop (drops those rows)" if drop_rows else " (in all columns)"
         yield f"if it stands for a missing value: {na_values}{more}"
-    if column.kind != "numeric":
+    if column.kind != "numeric" or column.definition.format:
         is_format = column.kind == "date" and not column.filled
         yield "declare another format" if is_format else "correct it, or remove such rows"
     elif reader.source.dialect and _matches(column, COMMA):
@@ -86,28 +66,17 @@ def _matches(column: InferredColumn, pattern: str) -> bool:
     return re.fullmatch(pattern, str(column.bad_texts[0])) is not None
 
 
-def _look_missing(column: InferredColumn) -> bool:
-    return bool(column.bad_texts.str.contains(MISSING).all())
-
-
 def _missing_texts(column: InferredColumn) -> list[str]:
     """The bad texts that a remedy lists as missing: signs and words for it, or a few without digits."""
-    texts = column.bad_texts
-    is_rare = column.bad <= max(1, MAX_MISSING_SHARE * (column.filled + column.missing + column.bad))
-    if not is_rare or texts.str.contains(r"\d").any():
+    texts, rows = column.bad_texts, column.filled + column.missing + column.bad
+    if not is_rare(column.bad, rows) or texts.str.contains(r"\d").any():
         texts = texts.filter(texts.str.contains(MISSING))
-    can_type = len(texts) <= MAX_NAMED and texts.str.contains(TYPEABLE).all()
-    return texts.to_list() if can_type and column.role not in ("weight", "time") else []
+    return texts.to_list() if can_be_typed(texts) and column.role not in ("weight", "time") else []
 
 
 def _may_be_categories(column: InferredColumn, reader: TableReader) -> bool:
     """Whether a few values repeat, some of them not numbers: `0, 1, 2, 3+`, or codes such as `136A`."""
-    texts = column.bad_texts
     if column.role not in ("input", "target") or column.kind != "numeric":
         return False
-    if _look_missing(column) or texts.str.contains(NUMBER).any():
-        return False
-    values = reader.values(column)
-    distinct = len(np.unique(values[np.isfinite(values)])) + len(texts)
-    have_digits = texts.str.contains(r"\d").any()
-    return distinct <= MAX_CATEGORIES or (have_digits and 2 * distinct <= column.filled + column.bad)
+    distinct = count_numbers(reader.values(column)) + len(column.bad_texts)
+    return may_be_categories(column.bad_texts, distinct, column.filled + column.bad)

@@ -1,34 +1,32 @@
 """Decides whether each column of a table is an input (of which kind), left out, or refused."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
-from mlplab.data.dates import DATE_PARTS, LAST_YEAR
+from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR
+from mlplab.data.cells.levels import MAX_LEVELS, known_order
+from mlplab.data.cells.parse import Kind
 from mlplab.data.infer.bad_cells import check_cells
+from mlplab.data.infer.column_notes import column_note
 from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes
 from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.odd_texts import MISSING
 from mlplab.data.infer.suspicious_numbers import (
-    compact_date_note,
     leave_out_row_numbers,
-    sentinel_note,
     sentinels,
 )
 from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.infer.table_spec import typed
-from mlplab.data.infer.whole_targets import whole_target_note
+from mlplab.data.infer.table_spec import typed, typed_na_values
 from mlplab.data.io.header import ROW_INDEX
-from mlplab.data.parse import Kind
 from mlplab.data.schema import Column
 from mlplab.errors import Fault, listed, shortened
 
 MAGNITUDES = (1e-30, 1e30)
 """Bounds of the largest magnitude in a column, whose square float32 can represent."""
-
-FIRST_YEAR = LAST_YEAR - 99
 
 
 def infer_columns(reader: TableReader) -> list[InferredColumn]:
@@ -43,13 +41,14 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
             case "input" if not column.bad:
                 _infer_input(column, reader)
         is_number = column.role in ("input", "target") and column.kind == "numeric" and not column.classes
-        if is_number and column.range and not column.faults:
+        is_plain = is_number and not column.definition.format
+        if is_plain and column.range and not column.faults:
             column.sentinels = sentinels(reader.values(column), *column.range, column.definition.offset)
     leave_out_row_numbers(reader)
     likely = (text for column in reader.columns for text in column.sentinels)
     na_values = dict.fromkeys([*reader.spec.na_values, *likely])
     for column in reader.columns:
-        column.note = column.note or _note(column, na_values, reader)
+        column.note = column.note or column_note(column, na_values, reader)
     return [*reader.columns, *_unread(reader)]
 
 
@@ -74,11 +73,31 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
         what = f"an identifier: {len(texts):,} different texts in {column.filled:,} rows"
         what += f", such as {shortened(texts[0], 20)}; to use it: {typed(name, 'categorical')}"
         column.leave_out("identifier", what)
+    elif reader.spec.declared.get(name) == "ordinal":
+        _infer_levels(column, texts, reader)
     else:
         categories = () if column.kind == "boolean" else tuple(texts.sort())
         kind: Kind = "categorical" if categories else "boolean"
         column.definition = Column(name, kind, column.missing > 0, categories=categories)
         column.keep = (0,)
+
+
+def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader) -> None:
+    """Puts the levels of an ordinal column in the order that is listed or known; else a fault."""
+    name, spec = column.name, reader.spec
+    likely = texts.filter(~texts.str.contains(MISSING))
+    levels = spec.levels.get(name) or known_order(texts.to_list()) or known_order(likely.to_list())
+    column.kind, column.keep = "ordinal", (0,)
+    column.definition = Column(name, "ordinal", column.missing > 0, categories=levels)
+    lacking = [text for text in texts.sort() if text not in levels][:MAX_LEVELS]
+    if lacking:
+        what = "the order of its values is not known"
+        remedy = f"put them in order, the lowest first: {typed(name, [*levels, *lacking])}"
+        if levels:
+            what = f"the levels lack {listed(map(shortened, lacking))}"
+            missing = typed_na_values([*spec.na_values, *lacking])
+            remedy += f"; if it stands for a missing value: {missing} (in all columns)"
+        column.faults = [Fault(what, reader.where(column), remedy=remedy)]
 
 
 def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
@@ -90,7 +109,7 @@ def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
         what = f"all values are {column.low[0] + column.definition.offset:g}"
         column.leave_out("constant", "all dates have the same day and hour" if is_date else what)
         return
-    parts = tuple(DATE_PARTS[part] for part in column.keep) if is_date else ()
+    parts = tuple(column.definition.parts[part] for part in column.keep) if is_date else ()
     column.definition = replace(column.definition, missing=column.missing > 0, parts=parts)
     column.faults = [*(_century_faults if is_date else _magnitude_faults)(column, reader)]
 
@@ -150,28 +169,3 @@ def _century_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fau
         found = f"both {LAST_YEAR % 100} and {FIRST_YEAR % 100}, which would be {LAST_YEAR} and {FIRST_YEAR}"
         remedy = f"use four-digit years; or {typed(column.name, 'drop')} leaves it out"
         yield Fault("two-digit years are ambiguous", reader.where(column), found, remedy=remedy)
-
-
-def _note(column: InferredColumn, na_values: Iterable[str], reader: TableReader) -> str:
-    """A note about what may be wrong with a column."""
-    if column.sentinels:
-        return sentinel_note(column, na_values, reader)
-    if column.texts is not None:
-        return similar_labels_note(column.texts) if column.kind == "categorical" else ""
-    if column.role == "target" and not column.classes and not column.faults:
-        return whole_target_note(column, reader)
-    if column.is_input and column.kind == "numeric":
-        return compact_date_note(column, reader)
-    if column.is_input and "%y" in column.definition.format and column.range:
-        first, last = map(int, column.range)
-        years = f"two-digit years are read as {FIRST_YEAR} to {LAST_YEAR}, here from {first} to {last}"
-        return f"{years}; if that is wrong, use four-digit years"
-    return ""
-
-
-def similar_labels_note(labels: pl.Series) -> str:
-    """A note about labels that differ only by spaces or case; empty if there are none."""
-    normalized = labels.str.to_lowercase().str.replace_all(r"\s+", " ").alias("normalized")
-    frame = pl.DataFrame([labels.alias("label"), normalized]).filter(pl.col("normalized").is_duplicated())
-    similar = listed(map(shortened, frame.sort("normalized", "label")["label"]))
-    return f"categories that differ only by spaces or case: {similar}" if similar else ""

@@ -4,31 +4,31 @@ from typing import Literal
 
 import polars as pl
 
-from mlplab.data.dates import ISO, date_formats, is_datetime, parse_datetime
+from mlplab.config.data import is_number_format
+from mlplab.data.cells.dates import ISO, date_formats, is_datetime, parse_datetime
+from mlplab.data.cells.number_formats import FORMATTED, are_durations, number_formats
+from mlplab.data.cells.parse import BOOLEANS, DataType, Kind
 from mlplab.data.infer.table_spec import typed
-from mlplab.data.parse import BOOLEANS, DataType, Kind
+from mlplab.data.io.source import Source
 from mlplab.errors import Fault, UserError
 
 InferredKind = Literal[Kind, "identifier", "constant", "empty", "row number", "row index", "drop"]
-"""The kind that users see. Only the first four kinds are inputs."""
+"""The kind that users see. Only the first five kinds are inputs."""
 
 MAX_CATEGORIES = 20
 """Largest number of distinct texts that are categories even if most rows have different texts."""
 
-FORMATTED = (
-    r"^[€$£¥]?\s?[+−-]?[€$£¥]?(?:[1-9]\d{0,2}(?:[.,'’ \u00a0\u202f]\d{3})+|\d+)(?:[.,]\d+)?\s?[%€$£¥]?$"
-)
-"""A number with a percent or currency sign, thousands separators or a decimal comma."""
-
 
 def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind, str] | None:
-    """The kind of a column and its date format; None if they depend on its texts.
+    """The kind of a column and its format; None if they depend on its texts.
 
-    The user declares the kind or date format, or it follows from the role.
+    The user declares the kind or format, or it follows from the role.
 
     Raises:
         UserError: if the date format is invalid.
     """
+    if is_number_format(declared):
+        return "numeric", declared
     if "%" in declared:
         try:
             parse_datetime(pl.Series(["2024"]), (), declared)
@@ -40,6 +40,8 @@ def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind, str] | 
     match declared:
         case "numeric" | "boolean" | "categorical":
             return declared, ""
+        case "ordinal":  # as text, until all its levels are known
+            return "categorical", ""
     if declared == "date" or is_datetime(dtype):
         return "date", ISO if is_datetime(dtype) else ""
     if dtype == pl.Boolean:
@@ -51,14 +53,15 @@ def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:
     """The kind of a column of text: the first that accepts its distinct texts.
 
     If more than half of the texts are numbers, or dates, all others are mistakes for the user to correct.
-    Numbers with thousands separators, percent or currency signs also count: they are not categories. Of all
-    `rows`, `filled` have a value.
+    Numbers with thousands separators, percent or currency signs also count, and durations. Of all `rows`,
+    `filled` have a value.
     """
     distinct = len(texts)
     if distinct == 0:
         return "empty"
     plain = texts.cast(pl.Float64, strict=False).is_finite()
-    if 2 * plain.sum() > distinct or 2 * plain.fill_null(texts.str.contains(FORMATTED)).sum() > distinct:
+    are_numbers = plain if 2 * plain.sum() > distinct else plain.fill_null(texts.str.contains(FORMATTED))
+    if 2 * are_numbers.sum() > distinct or are_durations(texts):
         return "numeric"
     if date_formats(texts):
         return "date"
@@ -69,6 +72,38 @@ def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:
     if distinct == filled > 1 or (distinct > MAX_CATEGORIES and 2 * distinct > filled):
         return "identifier"
     return "categorical"
+
+
+def format_of(kind: Kind, texts: pl.Series, source: Source, name: str) -> str:
+    """The format of these distinct texts of a kind; empty if it has none.
+
+    Raises:
+        UserError: if it is unknown or ambiguous.
+    """
+    if kind == "date":
+        return date_format_of(texts, source.where, name)
+    return number_format_of(texts, source, name) if kind == "numeric" else ""
+
+
+def number_format_of(texts: pl.Series, source: Source, name: str) -> str:
+    """The format of numbers in text; empty if they are plain.
+
+    Raises:
+        UserError: if several match.
+    """
+    decimal = source.dialect.decimal if source.dialect and source.dialect.is_decimal_set else None
+    formats = number_formats(texts, decimal, decimal_comma=source.decimal_comma)
+    if len(formats) < 2:
+        return next(iter(formats), "")
+    point, comma = (typed(name, number_format) for number_format in formats)
+    example = texts.filter(texts.str.contains(r"[.,]\d{3}\D*$"))[0]
+    mark, thousands, decimals, everywhere = "point", comma, point, "'data.decimal=\",\"'"
+    if "," in example:
+        mark, thousands, decimals, everywhere = "comma", point, comma, "data.decimal=."
+    what = f"a {mark} may mark decimals or thousands"
+    more = f", or {everywhere} for all columns" if source.dialect else ""
+    remedy = f"for thousands: {thousands}{more}; for decimals: {decimals}"
+    raise UserError(Fault(what, f"{source.where}, column '{name}'", repr(example), remedy=remedy))
 
 
 def date_format_of(texts: pl.Series, where: str, name: str) -> str:

@@ -1,7 +1,7 @@
 """A column of a table: how its cells are read, what they contain, and what is inferred from that."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 
@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.dates import DATE_PARTS
-from mlplab.data.infer.infer_kind import InferredKind, date_format_of, infer_kind
+from mlplab.data.cells.dates import parts_of
+from mlplab.data.cells.parse import INT64_LIMIT, NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
+from mlplab.data.infer.infer_kind import InferredKind, infer_kind
 from mlplab.data.infer.table_spec import Role
-from mlplab.data.parse import INT64_LIMIT, NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
 from mlplab.data.schema import ClassKind, Column
 from mlplab.errors import Fault
 
@@ -25,10 +25,6 @@ class Classes:
     counts: Mapping[str, int]
 
 
-FAR = 1000
-"""Distance of a column's values from 0, relative to their spread, above which float32 loses digits."""
-
-
 @dataclass
 class InferredColumn:
     """A column in a role. An input that the split also needs has two of these.
@@ -36,6 +32,7 @@ class InferredColumn:
     Attributes:
         kind: the kind that users see.
         definition: how its cells are read, text as categories; once inferred, an input of the schema.
+        declared: whether the user, the type or the role decides the kind.
         certain: whether cells of a different kind are mistakes, rather than a sign that the kind is wrong.
         must_be_classes: whether it must be classes.
         location: the position of its features in the matrix that it is read into.
@@ -60,6 +57,7 @@ class InferredColumn:
     role: Role
     kind: InferredKind
     definition: Column
+    declared: bool = True
     certain: bool = True
     must_be_classes: bool = False
     location: slice = field(default_factory=lambda: slice(0))
@@ -78,10 +76,11 @@ class InferredColumn:
     note: str = ""
     classes: Classes | None = None
 
-    def read_as(self, kind: Kind, date_format: str = "") -> None:
+    def read_as(self, kind: Kind, cell_format: str = "") -> None:
         """Sets how the cells are read."""
-        self.kind, offset, parts = kind, self.definition.offset, DATE_PARTS if kind == "date" else ()
-        self.definition = Column(self.name, kind, offset=offset, format=date_format, parts=parts)
+        self.kind, offset = kind, self.definition.offset
+        parts = parts_of(cell_format) if kind == "date" else ()
+        self.definition = Column(self.name, kind, offset=offset, format=cell_format, parts=parts)
 
     def kind_of(self, texts: pl.Series, filled: int, rows: int) -> InferredKind:
         """The kind of a column with these texts (see `infer_kind`); a target is numeric or categorical.
@@ -114,7 +113,8 @@ class InferredColumn:
     @property
     def range(self) -> tuple[float, float] | None:
         """The smallest and the largest number, or year, in the column's units."""
-        if not self.filled or self.codes is not None or self.role == "time":
+        has_no_range = self.definition.kind == "date" and "year" not in self.definition.parts
+        if not self.filled or self.codes is not None or self.role == "time" or has_no_range:
             return None
         return self.low[0] + self.definition.offset, self.high[0] + self.definition.offset
 
@@ -178,28 +178,3 @@ class InferredColumn:
         """Whether numbers are so large that digits may be lost if they are integers in the file."""
         low, high = self.range or (0, 0)
         return self.definition.kind == "numeric" and max(-low, high) >= INT64_LIMIT / 2
-
-    def correct(self, dtype: type[np.floating], where: str, *, raw: bool) -> bool:
-        """Changes how the column is read, if its cells require it, and infers the kind of text.
-
-        Returns whether it must be read again. If `raw`, numbers get no offset.
-
-        Raises:
-            UserError: if it contains dates in no known format, or in several.
-        """
-        if not self.certain and (self.bad > self.filled or (self.bad and self.must_be_classes)):
-            self.read_as("categorical")
-            return True
-        if self.texts is not None and not self.certain:
-            kind = self.kind_of(self.texts, self.filled, rows=self.filled + self.missing)
-            if kind in ("numeric", "date"):
-                self.certain = True
-                self.read_as(kind, date_format_of(self.texts, where, self.name) if kind == "date" else "")
-                return True
-            self.kind = kind
-        elif self.definition.kind == "numeric" and self.role == "input" and self.filled and not raw:
-            [low], [high] = self.rounded(dtype).tolist()
-            if max(low, -high) > FAR * (high - low):  # or all are equal, but rounded
-                self.definition = replace(self.definition, offset=self.definition.offset + low)
-                return True
-        return False

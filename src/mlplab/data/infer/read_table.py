@@ -7,13 +7,12 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from mlplab.data.cells.parse import BOOLEANS
 from mlplab.data.infer.infer_columns import infer_columns
-from mlplab.data.infer.infer_kind import InferredKind
 from mlplab.data.infer.inferred_column import Classes, InferredColumn
 from mlplab.data.infer.table_reader import Allocate, TableReader
 from mlplab.data.infer.table_spec import TableSpec, titled
 from mlplab.data.io.source import Source
-from mlplab.data.parse import BOOLEANS
 from mlplab.data.schema import Schema
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import Fault, UserError, listed
@@ -70,7 +69,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         raise UserError(Fault(what, where, remedy=remedy))
     for column in columns:
         if column.texts is not None and (column.is_input or column.role == "group"):
-            _recode(reader.values(column), column.kind, column.texts)
+            _recode(reader.values(column), column, column.texts)
     classes = next((column.classes for column in columns if column.classes), Classes("text", {}))
     schema = Schema(
         tuple(column.definition for column in inputs),
@@ -79,6 +78,11 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         class_kind=classes.kind,
         weight=next(iter(spec.named("weight")), None),
         na_values=spec.na_values,
+        number_formats={
+            column.name: column.definition.format
+            for column in columns
+            if column.role in ("target", "weight") and column.definition.format
+        },
         left_out=left_out,
     )
     keep = [column.location.start + feature for column in inputs for feature in column.keep]
@@ -93,10 +97,13 @@ def _warn(columns: Mapping[str, str], source: Source, action: str = "") -> None:
         log.warning("%s: %s%s more such columns: %s", source.where, action, len(more), listed(more))
 
 
-def _recode(codes: Float[np.ndarray, " row"], kind: InferredKind, texts: pl.Series) -> None:
+def _recode(codes: Float[np.ndarray, " row"], column: InferredColumn, texts: pl.Series) -> None:
     """Replaces the codes of texts while reading by those in order, or by 0 and 1, in place; NaN stays."""
-    booleans = [BOOLEANS[text.lower()] for text in texts] if kind == "boolean" else ()
-    final = np.array(booleans) if booleans else texts.rank("ordinal").to_numpy().astype(np.float64) - 1
+    final = texts.rank("ordinal").to_numpy().astype(np.float64) - 1
+    if column.kind == "boolean":
+        final = np.array([BOOLEANS[text.lower()] for text in texts])
+    elif column.kind == "ordinal":
+        final = np.array([column.definition.categories.index(text) for text in texts])
     final = np.append(final, np.nan).astype(codes.dtype)
     for start in range(0, len(codes), BLOCK):
         block = codes[start : start + BLOCK]

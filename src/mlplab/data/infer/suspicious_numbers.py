@@ -11,11 +11,11 @@ from math import ceil, log10
 import numpy as np
 from jaxtyping import Float
 
-from mlplab.data.dates import parse_datetime
+from mlplab.data.cells.dates import parse_datetime
+from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed, typed_na_values
-from mlplab.data.parse import cells_of, is_text, parse_str
 from mlplab.data.table import BLOCK
 from mlplab.errors import listed
 
@@ -67,7 +67,7 @@ def leave_out_row_numbers(reader: TableReader) -> None:
         keep = f"{typed(column.name, 'numeric')} keeps it"
         column.leave_out("row number", f"a row number, which is useless for new rows; {keep}")
     for column in complete:
-        if column.is_input and _may_identify(column, reader):
+        if column.is_input and not column.definition.format and _may_identify(column, reader):
             drop = typed(column.name, "drop")
             column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
 

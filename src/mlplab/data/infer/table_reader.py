@@ -5,17 +5,19 @@ How a column is read is inferred from the first rows. If later rows contradict t
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64
 
-from mlplab.data.dates import is_datetime
-from mlplab.data.infer.infer_kind import date_format_of, known_kind
+from mlplab.data.cells.dates import is_datetime
+from mlplab.data.cells.parse import NA_VALUES, Kind, cells_of, parse_str, plain_floats
+from mlplab.data.infer.correct_column import correct_column
+from mlplab.data.infer.infer_kind import format_of, known_kind
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import KEYS, Role, TableSpec, titled, typed
 from mlplab.data.io.source import Source
-from mlplab.data.parse import NA_VALUES, Kind, cells_of, parse_str, plain_floats
 from mlplab.data.schema import Column
 from mlplab.data.table import BLOCK, to_matrix
 from mlplab.errors import Fault, UserError
@@ -87,7 +89,7 @@ class TableReader:
                 self.source.check_lines()
             if floats and any(column.bad or column.may_lose_digits for column in self.columns):
                 floats = set()  # to read the cells as they are
-            elif sum(c.correct(self.dtype, self.source.where, raw=self.spec.raw) for c in self.columns):
+            elif sum(map(self._correct, self.columns)):
                 floats &= self._float_columns()
             else:
                 return self
@@ -108,6 +110,14 @@ class TableReader:
     def place(self, row: int, column: InferredColumn) -> str:
         """How messages refer to a cell."""
         return self.source.location(row, titled(column.name, column.role))
+
+    def _correct(self, column: InferredColumn) -> bool:
+        values, first_texts = self.values(column), partial(self._first_texts, column)
+        return correct_column(column, values, first_texts, self.source, self.dtype, raw=self.spec.raw)
+
+    def _first_texts(self, column: InferredColumn) -> pl.Series:
+        texts = parse_str(cells_of(self.sample, column.name), self.spec.na_values)
+        return texts.drop_nulls().unique(maintain_order=True)
 
     def _first_columns(self) -> list[InferredColumn]:
         """The columns as their first rows suggest to read them.
@@ -141,15 +151,16 @@ class TableReader:
             raise UserError(Fault(what, f"{self.source.where}, {titled(name, role)}", remedy=remedy))
         known, must_be_classes = known_kind(name, declared, dtype), role == "target" and spec.asks_for_classes
         certain = known is not None or role == "time"
-        column = InferredColumn(
-            name, role, "categorical", Column(name, "categorical"), certain, must_be_classes
-        )
-        kind, date_format = known or (self._kind_by_texts(cells, column), "")
-        if kind == "date" and not date_format:
-            texts = parse_str(cells, spec.na_values).drop_nulls().unique(maintain_order=True)
-            date_format = date_format_of(texts, self.source.where, name)
-        column.read_as(kind, date_format)
-        if kind in ("numeric", "date") and role == "input" and not spec.raw:
+        definition = Column(name, "categorical")
+        column = InferredColumn(name, role, "categorical", definition, certain, certain, must_be_classes)
+        kind, cell_format = known or (None, "")
+        if kind in (None, "numeric") and _is_plain(cells):  # for speed in wide tables
+            kind = "numeric"
+        elif not cell_format and kind in (None, "numeric", "date"):
+            kind, cell_format = self._kind_by_texts(cells, column, kind)
+        column.read_as(kind or "categorical", cell_format)
+        is_centred = kind == "numeric" or "year" in column.definition.parts
+        if is_centred and role == "input" and not spec.raw:
             column.reset(0)
             first, *_ = self._read_cells(column, self.sample, 0)
             offset = float(first.filter(first.is_finite()).median() or 0)  # type: ignore[arg-type]
@@ -157,17 +168,16 @@ class TableReader:
             column.definition = replace(column.definition, offset=offset)
         return column
 
-    def _kind_by_texts(self, cells: pl.Series, column: InferredColumn) -> Kind:
-        na_values, rows = self.spec.na_values, len(cells)
-        is_filled = cells.dtype == pl.String and cells.null_count() < rows
-        if is_filled and not na_values and plain_floats(cells) is not None:  # for speed in wide tables
-            return "numeric"
-        texts = parse_str(cells, na_values).drop_nulls()
-        if self.source.decimal_comma:
-            texts = texts.str.replace(",", ".", literal=True)
-        kind = column.kind_of(texts.unique(), len(texts), rows)
-        otherwise: Kind = "date" if column.role == "time" else "categorical"
-        return kind if kind in ("numeric", "date") else otherwise
+    def _kind_by_texts(self, cells: pl.Series, column: InferredColumn, kind: Kind | None) -> tuple[Kind, str]:
+        texts = parse_str(cells, self.spec.na_values).drop_nulls()
+        distinct = texts.unique(maintain_order=True)
+        if kind is None:
+            comma = self.source.decimal_comma
+            plain = distinct.str.replace(",", ".", literal=True) if comma else distinct
+            by_texts = column.kind_of(plain, len(texts), len(cells))
+            otherwise: Kind = "date" if column.role == "time" else "categorical"
+            kind = by_texts if by_texts in ("numeric", "date") else otherwise
+        return kind, format_of(kind, distinct, self.source, column.name)
 
     def _read_cells(self, column: InferredColumn, frame: pl.DataFrame, start: int) -> list[pl.Series]:
         cells, comma = cells_of(frame, column.name), self.source.decimal_comma
@@ -193,7 +203,8 @@ class TableReader:
     def _float_columns(self) -> set[str]:
         """Text columns that are read only as numbers. With a decimal comma, none: polars would also accept
         decimal points."""
-        others = {column.name for column in self.columns if column.definition.kind != "numeric"}
+        definitions = [column.definition for column in self.columns]
+        others = {column.name for column in definitions if column.kind != "numeric" or column.format}
         names = {column.name for column in self.columns if not self.source.decimal_comma} - others
         return {name for name in names if self.source.schema[name] == pl.String}
 
@@ -205,6 +216,13 @@ class TableReader:
                 cells = cells_of(self.sample, name).drop_nulls().unique()
                 spellings |= set(cells.filter(cells.str.strip_chars().is_in(NA_VALUES)))
         return sorted(spellings - {""})
+
+
+def _is_plain(cells: pl.Series) -> bool:
+    """Whether a column has only plain numbers."""
+    if cells.dtype != pl.String:
+        return cells.dtype.is_numeric()
+    return cells.null_count() < len(cells) and plain_floats(cells) is not None
 
 
 def _locate(columns: Iterable[InferredColumn]) -> int:

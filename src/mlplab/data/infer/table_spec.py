@@ -1,10 +1,11 @@
 """Which columns of a table to read in which roles, and what the user declares about them."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mlplab.config.data import is_number_format
 from mlplab.config.dotted_keys import quoted
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.io.source import Source
@@ -31,6 +32,7 @@ class TableSpec:
     Attributes:
         roles: the columns that are not only inputs, or not inputs at all; names may occur twice.
         declared: the declared kinds by column name; a format of `strptime` declares a date.
+        levels: the levels of ordinal columns, if they are listed.
         na_values: additional missing values.
         raw: whether numbers have no offset.
         drop_missing_targets: whether rows without a target are left out, instead of being faults.
@@ -40,6 +42,7 @@ class TableSpec:
 
     roles: tuple[tuple[str, Role], ...]
     declared: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     na_values: tuple[str, ...] = ()
     raw: bool = False
     drop_missing_targets: bool = False
@@ -80,6 +83,7 @@ class TableSpec:
         allowed: dict[Role, list[str]] = {"target": targets, "weight": ["numeric"]}
         for name, role in self.roles:
             kind = self.declared.get(name, "numeric")
+            kind = "numeric" if is_number_format(kind) else kind
             if kind not in allowed.get(role, [kind]):
                 what = f"contradicts {KEYS[role]}={name}: such a {role} is {' or '.join(allowed[role])}"
                 yield Fault(what, typed(name, kind), remedy="remove one of the two")
@@ -95,12 +99,20 @@ def titled(name: str, role: Role = "input") -> str:
     return f"column '{name}'" if role == "input" else f"{role} column '{name}'"
 
 
-def typed(name: str, kind: str) -> str:
-    """The argument that declares a column's kind, as typed in a shell."""
+def typed(name: str, kind: str | Sequence[str]) -> str:
+    """The argument that declares a column's kind, or its levels, as typed in a shell."""
+    if not isinstance(kind, str):
+        kind = typed_list(kind)
+    elif is_number_format(kind) or "," in kind:
+        kind = quoted(kind, mark='"')
     return shlex.quote(f"data.columns.{name}={kind}")
 
 
 def typed_na_values(values: Iterable[str]) -> str:
     """The argument that declares additional missing values, as typed in a shell."""
-    words = (quoted(value, mark='"') for value in values)
-    return shlex.quote(f"data.na_values=[{','.join(words)}]")
+    return shlex.quote(f"data.na_values={typed_list(values)}")
+
+
+def typed_list(values: Iterable[str]) -> str:
+    """A list of texts in an override, whatever characters they contain."""
+    return "[" + ",".join(quoted(value, mark='"') for value in values) + "]"

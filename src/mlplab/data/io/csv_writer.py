@@ -10,7 +10,7 @@ from typing import Literal
 
 import polars as pl
 
-from mlplab.data.parse import cells_of, is_text
+from mlplab.data.cells.parse import cells_of, is_text
 
 _BEGINS = r"^\s*[=+\-@＝＋－＠]|^[\t\r\n]"
 _NUMBER = r"^\s*[+\-]?((\d+([.,]\d*)*|[.,]\d+)([eE][+\-]?\d+)?%?|[iI]nf(inity)?|[nN]a[nN])?\s*$"

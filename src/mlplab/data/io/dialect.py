@@ -51,6 +51,7 @@ class Dialect:
         short_header: the header has no field for the row index that begins each line, as in files of R's
             `write.table`.
         encoding: the encoding, as set by the user; None if detected.
+        is_decimal_set: whether the user set the decimal mark, for all columns.
     """
 
     delimiter: str
@@ -59,6 +60,7 @@ class Dialect:
     header: bool
     short_header: bool = False
     encoding: str | None = None
+    is_decimal_set: bool = False
 
 
 def read_beginning(path: Path, where: str) -> str:
@@ -98,11 +100,11 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect,
     delimiter = options.delimiter or best
     rows, header = parsed[delimiter], options.header is not False
     faults = [*_faults_of_first_row(parsed, delimiter, best, options, where)] if rows else []
-    decimal, ambiguous = _detect_decimal(rows[header:], options.decimal, where)
-    if faults := [*faults, *ambiguous]:
+    if faults:
         raise UserError(*faults)
-    short_header = header and _has_short_header(rows)
-    dialect = Dialect(delimiter, quote, decimal, header, short_header, options.encoding)
+    decimal = options.decimal or _detect_decimal(rows[header:])
+    short_header, is_set = header and _has_short_header(rows), options.decimal is not None
+    dialect = Dialect(delimiter, quote, decimal, header, short_header, options.encoding, is_set)
     return dialect, rows[0] if rows else []
 
 
@@ -127,17 +129,13 @@ def _faults_of_first_row(
         yield Fault("has no header row", where, line, "column names", remedy)
 
 
-def _detect_decimal(
-    rows: Sequence[Row], option: Literal[".", ","] | None, where: str
-) -> tuple[Literal[".", ","], list[Fault]]:
+def _detect_decimal(rows: Sequence[Row]) -> Literal[".", ","]:
+    """A comma if numbers have it and none has a point. If all may mark thousands, each column decides."""
     cells = [cell.strip() for row in rows for cell in row]
     commas = [cell for cell in cells if re.fullmatch(COMMA, cell)]
     has_points = any(re.fullmatch(POINT, cell) for cell in cells)
-    decimal = option or ("," if commas and not has_points else ".")
-    if option or decimal == "." or not all(re.fullmatch(THOUSANDS, cell) for cell in commas):
-        return decimal, []
-    remedy = "for decimals: 'data.decimal=\",\"'; for thousands: data.decimal=."
-    return decimal, [Fault("a comma may mark decimals or thousands", where, repr(commas[0]), remedy=remedy)]
+    may_be_thousands = all(re.fullmatch(THOUSANDS, cell) for cell in commas)
+    return "." if has_points or may_be_thousands else ","
 
 
 def _fit(rows: Sequence[Row]) -> tuple[bool, int, int]:

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
+from mlplab.data.cells.parse import DataType, is_text, named
 from mlplab.data.io.dialect import Dialect
 from mlplab.data.io.header import ROW_INDEX
-from mlplab.data.parse import DataType, is_text, named
 from mlplab.errors import Fault, UserError, listed
 
 

@@ -8,9 +8,9 @@ import polars as pl
 from jaxtyping import Float, Float64, Shaped
 
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
+from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.new_data import FrameLike, FrameTransformer, as_frame
-from mlplab.data.parse import cells_of, plain_floats
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.compare.select_runs import check_no_choice, select_runs
 from mlplab.runs.predictions import spread_columns, weighted_mean

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from mlplab.data.parse import bad_cells, parse_float, parse_str, plain_floats
+from mlplab.data.cells.parse import bad_cells, parse_float, parse_str, plain_floats
 
 
 @pytest.mark.parametrize("cell", ["", "NA", "nan", " 1", "x", "inf", "1e400", "9223372036854775808", "1,5"])

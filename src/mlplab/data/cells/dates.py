@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from mlplab.data.parse import DataType, by_distinct, parse_str
+from mlplab.data.cells.parse import DataType, by_distinct, parse_str
 
 DatePart = Literal["year", "month_sin", "month_cos", "weekday_sin", "weekday_cos", "hour_sin", "hour_cos"]
 """A feature of a date. The fraction of the year is the day of the year."""
@@ -29,6 +29,10 @@ DATE_FORMATS = {
     "%m/%d/%Y": r"^\d{1,2}/\d{1,2}/\d{4}(?:\b|T)",
     "%d/%m/%y": r"^\d{1,2}/\d{1,2}/\d\d(?:\b|T)",
     "%m/%d/%y": r"^\d{1,2}/\d{1,2}/\d\d(?:\b|T)",
+    "%d-%m-%Y": r"^\d{1,2}-\d{1,2}-\d{4}(?:\b|T)",
+    "%m-%d-%Y": r"^\d{1,2}-\d{1,2}-\d{4}(?:\b|T)",
+    "%d %B %Y": r"^\d{1,2} [A-Za-z]{3,9} \d{4}(?:\b|T)",
+    "%B %d, %Y": r"^[A-Za-z]{3,9} \d{1,2}, \d{4}(?:\b|T)",
     "%d-%b-%Y": r"^\d{1,2}-[A-Za-z]{3}-\d{4}(?:\b|T)",
     "%d-%b-%y": r"^\d{1,2}-[A-Za-z]{3}-\d\d(?:\b|T)",
 }
@@ -38,9 +42,36 @@ PERIOD_FORMATS = {
     "%Y %b": r"^\d{4} [A-Za-z]{3}$",
     "%Y Q%q": r"^\d{4} Q[1-4]$",
     "%G W%V": r"^\d{4} W\d\d$",
-    "%H:%M:%S": r"^\d{1,2}:\d\d:\d\d$",
+    "%b-%Y": r"^[A-Za-z]{3}-\d{4}$",
+    "%b-%y": r"^[A-Za-z]{3}-\d\d$",
+    "%B %Y": r"^[A-Za-z]{3,9} \d{4}$",
 }
-"""Formats of times of day, and of months, quarters and ISO weeks (read as their first day)."""
+"""Formats of months, quarters and ISO weeks, which are read as their first day."""
+
+CLOCK_FORMATS = {
+    "%H:%M:%S": r"^\d{1,2}:\d\d:\d\d$",
+    "%H:%M": r"^\d{1,2}:\d\d$",
+    "%I:%M %p": r"(?i)^\d{1,2}:\d\d\s?[ap]\.?m\.?$",
+    "%I:%M:%S %p": r"(?i)^\d{1,2}:\d\d:\d\d\s?[ap]\.?m\.?$",
+}
+"""Formats of times of day."""
+
+_MONTHS = "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?"
+NAME_FORMATS = {
+    "%B": rf"(?i)^({_MONTHS}|sept?(ember)?|oct(ober)?|nov(ember)?|dec(ember)?)\.?$",
+    "%A": r"(?i)^(mon|tues?|wed(nes)?|thu(rs?)?|fri|sat(ur)?|sun)(day)?\.?$",
+}
+"""Names of months and of days of the week, in full or abbreviated."""
+
+MIN_NAMES = 3
+"""Number of different names from which their order matters. May and June, or Sat and Sun, may be anything."""
+
+REPEATING_FORMATS = NAME_FORMATS | CLOCK_FORMATS
+"""Formats of places in a year, a week or a day, in no certain one."""
+
+ANY_FORMAT = "|".join(
+    f"({pattern})" for pattern in (DATE_FORMATS | PERIOD_FORMATS | REPEATING_FORMATS).values()
+)
 
 CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%H:%M:%SZ", "%I:%M %p", "%I:%M:%S %p")
 
@@ -50,8 +81,8 @@ TIMES = ("", *(f"{separator}{clock}" for separator in " T" for clock in CLOCKS))
 ZONED_TIMES = ("T%H:%M:%S%.f%#z", " %H:%M:%S%.f%#z", "T%H:%M%#z", " %H:%M%#z")
 """Times with a zone such as +02:00, -0330, +02 or Z, which only polars' slow parser reads."""
 
-LAST_YEAR = 2029
-"""The last of the hundred years as which two-digit years are read, as in spreadsheets."""
+FIRST_YEAR, LAST_YEAR = 1930, 2029
+"""The first and the last of the years as which two-digit years are read, as in spreadsheets."""
 
 FIRST, LAST = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
 """Bounds of dates with four-digit years; polars' %Y accepts fewer digits."""
@@ -80,7 +111,16 @@ def is_datetime(dtype: DataType) -> bool:
 
 
 def date_formats(text: pl.Series) -> list[str]:
-    """The formats that parse the most of these stripped texts, if they parse more than half."""
+    """The formats that parse the most of these stripped, distinct texts, if they parse more than half.
+
+    A format of names or times of day must parse all: beside other words, they are categories.
+    """
+    if 2 * text.str.contains(ANY_FORMAT).sum() <= len(text):  # for speed
+        return []
+    for date_format, pattern in REPEATING_FORMATS.items():
+        least = MIN_NAMES if date_format in NAME_FORMATS else 1
+        if len(text) >= least and text.str.contains(pattern).all():
+            return [] if parse_datetime(text, (), date_format).has_nulls() else [date_format]
     counts = {}
     for date_format, pattern in (DATE_FORMATS | PERIOD_FORMATS).items():
         if 2 * text.str.contains(pattern).sum() > len(text):
@@ -88,6 +128,12 @@ def date_formats(text: pl.Series) -> list[str]:
             counts[date_format] = len(parsed) - parsed.null_count()
     best = max(counts.values(), default=0)
     return [name for name, count in counts.items() if count == best and 2 * count > len(text)]
+
+
+def parts_of(date_format: str) -> tuple[DatePart, ...]:
+    """The parts that dates of a format have: all, or of names and times of day, those that repeat."""
+    circle = {"%B": "month", "%A": "weekday", **dict.fromkeys(CLOCK_FORMATS, "hour")}.get(date_format, "")
+    return tuple(part for part in DATE_PARTS if part.startswith(circle))
 
 
 def date_parts(dates: pl.Series, parts: Sequence[DatePart], offset: float) -> list[pl.Series]:
@@ -118,6 +164,7 @@ def _parse(text: pl.Series, na_values: Collection[str], formats: Sequence[str]) 
     if not len(rest):
         return parsed
     others = parse_str(text.gather(rest), na_values).str.replace(r"UTC$", "Z")
+    others = others.str.replace(r"(?i)\s?([ap])\.?m\.?$", " ${1}m")
     zoned = [f"{formats[0]}{time}" for time in ZONED_TIMES] if len(formats) > 1 else []
     return parsed.scatter(rest, _by_first_match(others, [*formats, *zoned]))
 
@@ -143,7 +190,12 @@ def _strptime(text: pl.Series, whole_format: str) -> pl.Series:
     has_long_year, has_short_year = "%Y" in whole_format or "%G" in whole_format, "%y" in whole_format
     if "%q" in whole_format:  # polars has no code for quarters, and needs a day in a week
         text, whole_format = text.str.replace_many(QUARTERS), whole_format.replace("Q%q", "%m")
-    if "%V" in whole_format and "%u" not in whole_format:
+    elif pattern := NAME_FORMATS.get(whole_format):
+        text = text.set(~text.str.contains(pattern), None).str.slice(0, 3)
+        text, whole_format = text + " 1 2001", "%B %d %Y" if whole_format == "%B" else "%A %V %G"
+    elif whole_format in CLOCK_FORMATS:  # polars reads some of them only after a date
+        text, whole_format = "0001-01-01 " + text, f"{ISO} {whole_format}"
+    elif "%V" in whole_format and "%u" not in whole_format:
         text, whole_format = text + " 1", f"{whole_format} %u"
     parsed = text.str.to_datetime(whole_format, time_unit="us", strict=False, cache=False)
     parsed = parsed.dt.replace_time_zone(None)  # it is in UTC

@@ -28,7 +28,7 @@ NA_VALUES = sorted(
 )
 """Cells that count as missing in every table, in lower, upper and mixed case."""
 
-Kind = Literal["numeric", "boolean", "categorical", "date"]
+Kind = Literal["numeric", "boolean", "categorical", "ordinal", "date"]
 """The kind of an input column."""
 
 EXPECTED: dict[Kind, str] = {
@@ -85,7 +85,7 @@ def parse_float(cells: pl.Series, na_values: Collection[str], *, decimal_comma: 
     if values.null_count() == text.null_count() and not has_nan(values):
         return values
     rest = (text.is_not_null() & (values.is_null() | values.is_nan())).arg_true()
-    stripped = _strip(text.gather(rest), na_values)
+    stripped = strip(text.gather(rest), na_values)
     return values.scatter(rest, _cast_float(stripped, decimal_comma=decimal_comma))
 
 
@@ -161,13 +161,13 @@ def _within_int64(values: pl.Series) -> bool:
 
 
 def _parse_str(text: pl.Series, na_values: Collection[str]) -> pl.Series:
-    text = _strip(text, na_values)
+    text = strip(text, na_values)
     if text.str.contains(".0", literal=True).any():
         text = text.str.replace(r"^([+-]?\d+)\.0+$", "$1")
     return text
 
 
-def _strip(text: pl.Series, na_values: Collection[str]) -> pl.Series:
+def strip(text: pl.Series, na_values: Collection[str]) -> pl.Series:
     """Text without surrounding spaces, null for a missing value."""
     text = text.str.strip_chars()
     missing = text.is_in([*NA_VALUES, *na_values])

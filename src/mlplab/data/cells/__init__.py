@@ -1,0 +1,1 @@
+"""How the texts of cells are read: numbers, dates, booleans, and levels with an order."""

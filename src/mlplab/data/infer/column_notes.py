@@ -1,0 +1,88 @@
+"""Notes on columns: how they are read where that may surprise, and what may be wrong with them."""
+
+from collections.abc import Collection, Iterable, Iterator
+
+import polars as pl
+
+from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR
+from mlplab.data.cells.levels import known_order
+from mlplab.data.cells.number_formats import parse_number
+from mlplab.data.cells.parse import cells_of, parse_str
+from mlplab.data.infer.infer_task import whole_target_note
+from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.odd_texts import can_be_typed
+from mlplab.data.infer.suspicious_numbers import compact_date_note, sentinel_note
+from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.table_spec import typed, typed_na_values
+from mlplab.errors import listed, shortened
+
+MIN_LEVELS = 3
+"""The smallest number of levels whose order is offered: that of two does not matter."""
+
+
+def column_note(column: InferredColumn, na_values: Iterable[str], reader: TableReader) -> str:
+    """A note about what may be wrong with a column."""
+    if column.sentinels:
+        return sentinel_note(column, na_values, reader)
+    if column.texts is not None:
+        return "; ".join(filter(None, _text_notes(column, column.texts, reader)))
+    if column.kind == "numeric" and column.definition.format and not column.faults:
+        return number_format_note(column, reader)
+    if column.role == "target" and not column.classes and not column.faults:
+        return whole_target_note(column, reader)
+    if column.is_input and column.kind == "numeric":
+        return compact_date_note(column, reader)
+    if column.is_input and "%y" in column.definition.format and column.range:
+        first, last = map(int, column.range)
+        years = f"two-digit years are read as {FIRST_YEAR} to {LAST_YEAR}, here from {first} to {last}"
+        return f"{years}; if that is wrong, use four-digit years"
+    return ""
+
+
+def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -> Iterator[str]:
+    if column.kind == "categorical":
+        yield similar_labels_note(texts)
+        yield odd_texts_note(column, reader)
+    if column.is_input and column.name not in reader.spec.declared:
+        yield order_note(column.name, texts.to_list())
+
+
+def number_format_note(column: InferredColumn, reader: TableReader) -> str:
+    """How formatted numbers are read, by an example."""
+    texts = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
+    values = parse_number(texts, (), column.definition.format)
+    read = texts.is_not_null() & values.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()
+    examples = (f": {texts[row]!r} is {values[row]:.10g}" for row in read.arg_true().head(1))
+    return f"read as numbers written like {column.definition.format}{next(examples, '')}"
+
+
+def odd_texts_note(column: InferredColumn, reader: TableReader) -> str:
+    """Which texts make categories of a column of numbers, and how to read numbers nevertheless."""
+    texts, spec = column.texts, reader.spec
+    if texts is None or column.declared or column.must_be_classes:
+        return ""
+    odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null()).sort()
+    if not 0 < 2 * len(odd) < len(texts):
+        return ""
+    what = f"read as {'classes' if column.classes else 'categories'}"
+    why = f"because of {listed(map(shortened, odd), 3)} beside numbers"
+    if not can_be_typed(odd):
+        return f"{what}, {why}; to insist on numbers: {typed(column.name, 'numeric')}"
+    drop_rows = " data.missing_target=drop" * (column.role == "target" and not spec.drop_missing_targets)
+    na_values = typed_na_values(dict.fromkeys([*spec.na_values, *odd])) + drop_rows
+    return f"{what}, {why}; to read numbers instead, and such cells as missing: {na_values} (in all columns)"
+
+
+def similar_labels_note(labels: pl.Series) -> str:
+    """A note about labels that differ only by spaces or case; empty if there are none."""
+    normalized = labels.str.to_lowercase().str.replace_all(r"\s+", " ").alias("normalized")
+    frame = pl.DataFrame([labels.alias("label"), normalized]).filter(pl.col("normalized").is_duplicated())
+    similar = listed(map(shortened, frame.sort("normalized", "label")["label"]))
+    return f"categories that differ only by spaces or case: {similar}" if similar else ""
+
+
+def order_note(name: str, texts: Collection[str]) -> str:
+    """A note that offers to use the order of a column's texts; empty if none is known."""
+    levels = known_order(texts) if len(texts) >= MIN_LEVELS else ()
+    shown = listed(map(shortened, levels))
+    return f"its values have an order: {shown}; to use it: {typed(name, 'ordinal')}" if levels else ""

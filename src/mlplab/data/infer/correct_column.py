@@ -1,0 +1,85 @@
+"""Corrects how a column is read, where all rows contradict what the first ones suggested."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+
+from mlplab.config.data import DURATION
+from mlplab.data.cells.dates import CLOCK_FORMATS, REPEATING_FORMATS
+from mlplab.data.cells.number_formats import are_durations
+from mlplab.data.infer.infer_kind import format_of, number_format_of
+from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.odd_texts import are_categories, count_numbers
+from mlplab.data.io.source import Source
+
+FAR = 1000
+"""Distance of a column's values from 0, relative to their spread, above which float32 loses digits."""
+
+
+def correct_column(
+    column: InferredColumn,
+    values: Float[np.ndarray, " row"],
+    first_texts: Callable[[], pl.Series],
+    source: Source,
+    dtype: type[np.floating],
+    *,
+    raw: bool,
+) -> bool:
+    """Changes how the column is read, if its cells require it, and infers the kind of text.
+
+    Returns whether it must be read again.
+
+    Args:
+        values: its first feature.
+        first_texts: returns the distinct texts of its first rows.
+        raw: whether numbers get no offset.
+
+    Raises:
+        UserError: if it contains dates in no known format, or ambiguous dates or numbers.
+    """
+    if column.bad and (cell_format := _number_format(column, first_texts, source)):
+        column.read_as("numeric", cell_format)
+        return True
+    if column.bad and _are_categories(column, values):
+        column.certain = True
+        column.read_as("categorical")
+        return True
+    repeats = column.definition.format in REPEATING_FORMATS
+    is_doubtful = column.bad > column.filled or column.must_be_classes or repeats
+    if column.bad and is_doubtful and not column.certain:
+        column.read_as("categorical")
+        return True
+    if column.texts is not None and not column.certain:
+        kind = column.kind_of(column.texts, column.filled, rows=column.filled + column.missing)
+        if kind in ("numeric", "date"):
+            column.certain = True
+            column.read_as(kind, format_of(kind, column.texts, source, column.name))
+            return True
+        column.kind = kind
+    elif column.definition.kind == "numeric" and column.role == "input" and column.filled and not raw:
+        [low], [high] = column.rounded(dtype).tolist()
+        if max(low, -high) > FAR * (high - low):  # or all are equal, but rounded
+            column.definition = replace(column.definition, offset=column.definition.offset + low)
+            return True
+    return False
+
+
+def _number_format(column: InferredColumn, first_texts: Callable[[], pl.Series], source: Source) -> str:
+    """The format of what were read as plain numbers or times of day, if it reads their bad cells, too."""
+    kind, cell_format = column.definition.kind, column.definition.format
+    if column.must_be_classes or (column.declared and cell_format):
+        return ""
+    texts = pl.concat([first_texts(), column.bad_texts]).unique(maintain_order=True)
+    if cell_format in CLOCK_FORMATS:
+        return DURATION if are_durations(texts) else ""
+    return number_format_of(texts, source, column.name) if kind == "numeric" and not cell_format else ""
+
+
+def _are_categories(column: InferredColumn, values: Float[np.ndarray, " row"]) -> bool:
+    if column.declared or column.kind != "numeric":
+        return False
+    distinct = count_numbers(values) + len(column.bad_texts)
+    return are_categories(column.bad_texts, column.bad, distinct, column.filled + column.bad)

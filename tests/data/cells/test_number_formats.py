@@ -1,0 +1,152 @@
+"""Numbers with thousands separators and signs, and durations."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import table_of
+
+from mlplab.data.cells.number_formats import number_formats, parse_number
+from mlplab.data.cells.parse import bad_cells
+from mlplab.data.new_data import FrameTransformer
+from mlplab.errors import UserError
+
+
+def read(number_format: str, *cells: str) -> list[float | None]:
+    return parse_number(pl.Series(cells), ("n/d",), number_format).to_list()
+
+
+def test_cells_of_each_format() -> None:
+    dollars = "$1,234.5", "$30,215.65", "-$5", "$ -5", "($7.10)", "−$1 234", "1'234.5 $", "1e3", "n/d", ""
+    assert read(*dollars) == [30215.65, -5, -5, -7.1, -1234, 1234.5, 1000, None, None]
+    assert read("1,234.5%", "57%", "5.00 %", "0", "1,5%", "€5") == [57, 5, 0, None, None]
+    assert read("1.234,5", "1.234", "1.234,50", "0,5", "1.5", "12.34,5") == [1234, 1234.5, 0.5, 1.5, None]
+    assert read("1.234,5", "1\u202f234,50", "1\u00a0234", "1’234", "1.234 567") == [1234.5, 1234, 1234, None]
+    assert read("1:30", "1:30", "38:31:00", "0:00:09.5", "2", "1:75") == [
+        1.5,
+        38 + 31 / 60,
+        9.5 / 3600,
+        2,
+        None,
+    ]
+
+
+def test_other_cells_are_bad() -> None:
+    cells = pl.Series(["$1,000", "$1,00", "€5", "", "NA", None, "free"])
+    values = parse_number(cells, (), "$1,234.5")
+    assert bad_cells(cells, values, (), "numeric").to_list() == [1, 2, 6]
+
+
+@pytest.mark.parametrize(
+    ("cells", "formats"),
+    [
+        ("12,345 6,789", ["1,234.5", "1.234,5"]),
+        ("$12,345 $6,789", ["$1,234.5", "$1.234,5"]),
+        ("950 12,345", ["1,234.5", "1.234,5"]),
+        ("12,345 1,234,567", ["1,234.5"]),
+        ("12,345 1,234.5", ["1,234.5"]),
+        ("12,345 17.25", ["1,234.5"]),
+        ("12,345 0,125", ["1.234,5"]),
+        ("12,345 6,78", ["1.234,5"]),
+        ("1.234 1.234.567", ["1.234,5"]),
+        ("1.234,5 7", ["1.234,5"]),
+        ("57% 3.5%", ["1,234.5%"]),
+        ("57% 3,5%", ["1.234,5%"]),
+        ("0 5% 10%", ["1,234.5%"]),
+        ("5% 0.05 0.1", []),  # they have another unit
+        ("$5 €6", []),
+        ("1 2 4,6", []),  # may be a list
+        ("1.5 1e3", []),
+        ("10:30 38:31:00", ["1:30"]),
+        ("10:30 23:59", []),
+    ],
+)
+def test_the_cells_of_a_column_decide(cells: str, formats: list[str]) -> None:
+    assert number_formats(pl.Series(cells.split())) == formats
+
+
+def test_a_decimal_mark_that_is_set_decides() -> None:
+    texts = pl.Series(["12,345", "6,789"])
+    assert number_formats(texts, ".") == ["1,234.5"]
+    assert number_formats(texts, ",") == ["1.234,5"]
+
+
+@given(
+    numbers=st.lists(st.integers(-(10**12), 10**12), min_size=3, max_size=20).filter(
+        lambda all_: max(map(abs, all_)) >= 10**8
+    ),
+    group=st.sampled_from([",", ".", "'", "’", " ", "\u00a0", "\u202f"]),
+    sign=st.sampled_from(["", "$", "%", "₹"]),
+)
+def test_numbers_come_back_as_they_were_written(numbers: list[int], group: str, sign: str) -> None:
+    decimal = "," if group == "." else "."
+    texts = [f"{number / 100:,.2f}".translate({ord(","): group, ord("."): decimal}) for number in numbers]
+    cells = pl.Series([f"{text}{sign}" for text in texts])
+    [number_format] = number_formats(cells.unique())
+    np.testing.assert_array_equal(parse_number(cells, (), number_format), np.array(numbers) / 100)
+
+
+MONEY = [f"${row * 977 % 9000 + row / 4:,.2f}" for row in range(60)]
+TIMES = [str(timedelta(hours=10)) if row % 2 else f"{20 + row}:{row:02}:00" for row in range(60)]
+COLUMNS = {
+    "money": MONEY,
+    "percent": [f"{row % 9} %" for row in range(60)],
+    "swiss": [
+        f"{row * 9999}".rjust(1) if row < 1 else f"{row * 9999:,}".replace(",", "'") for row in range(60)
+    ],
+    "duration": TIMES,
+    "month": [("May", "June", "Sept")[row % 3] for row in range(60)],
+    "clock": [f"{row % 24}:30" for row in range(60)],
+    "floor": [("G", "1", "2", "3")[row % 4] for row in range(60)],
+    "sold": [f"{row % 28 + 1:02}-08-1984" for row in range(60)],
+}
+
+
+def test_csv_parquet_and_new_rows_have_the_same_features(tmp_path: Path) -> None:
+    frame = pl.DataFrame({**COLUMNS, "y": MONEY})
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_parquet(tmp_path / "t.parquet")
+    table = table_of(frame)
+    assert [column.kind for column in table.schema.inputs] == [
+        *["numeric"] * 4,
+        *["date"] * 2,
+        "categorical",
+        "date",
+    ]
+    np.testing.assert_array_equal(table.y[:, 0], [row * 977 % 9000 + row / 4 for row in range(60)])
+    assert table.schema.number_formats == {"y": "$1,234.5"}
+    for suffix in ("csv", "parquet"):
+        other = table_of(tmp_path / f"t.{suffix}")
+        assert other.schema == table.schema
+        assert other.fingerprint == table.fingerprint
+    for start, stop in ((0, 1), (1, 60)):
+        x = FrameTransformer(table.schema, "t").features(frame[start:stop])
+        np.testing.assert_array_equal(x, table.x[start:stop])
+
+
+@pytest.mark.parametrize("cells", [["950", "1,234.5"], ["23:59:59", "24:10:00"], ["0", "€1.250,00"]])
+def test_formats_after_the_sample(cells: list[str]) -> None:
+    first, last = cells
+    column = pl.Series([first] * 5000 + [last] * 20)
+    [made] = table_of(pl.DataFrame({"a": column, "y": range(5020)})).schema.inputs
+    assert made.kind == "numeric"
+    assert made.format in ("1,234.5", "1:30", "€1.234,5")
+
+
+def test_plain_numbers_of_a_frame_need_no_format() -> None:
+    table = table_of(pl.DataFrame({"a": MONEY, "y": range(60)}))
+    x = FrameTransformer(table.schema, "t").features(pl.DataFrame({"a": [1250.5]}))
+    assert float(x[0, 0]) + table.schema.offsets[0] == 1250.5
+
+
+def test_what_may_be_decimals_or_thousands_is_asked() -> None:
+    frame = pl.DataFrame({"a": [f"{row + 1},{row + 100}" for row in range(60)], "y": range(60)})
+    with pytest.raises(UserError, match=r"for thousands: 'data.columns.a=\"1,234.5\"'; for decimals: "):
+        table_of(frame)
+    for number_format, first in (("1,234.5", 1100), ("1.234,5", 1.1)):
+        table = table_of(frame, declared={"a": number_format})
+        assert float(table.x[0, 0]) + table.schema.offsets[0] == pytest.approx(first, rel=1e-6)
