@@ -11,9 +11,10 @@ from mlplab.commands.importance import Importance
 from mlplab.commands.report.tables import TextTable, aligned_table
 from mlplab.config.parsing import parse_resolved
 from mlplab.console import in_digits
+from mlplab.data.cells.number_formats import parse_number
+from mlplab.data.cells.parse import cells_of
 from mlplab.data.class_labels import class_numbers, label_values
 from mlplab.data.load_table import opened_source
-from mlplab.data.parse import cells_of, parse_float
 from mlplab.data.schema import Schema
 from mlplab.data.table import BLOCK
 from mlplab.errors import UserError
@@ -109,23 +110,24 @@ def _inputs(
                     break
     except (UserError, OSError):
         return []
-    cells = pl.concat(blocks)
-    if len(cells) < len(numbers):
+    found_cells = pl.concat(blocks)
+    if len(found_cells) < len(numbers):
         return []
-    of_tables = [cells[np.searchsorted(numbers, worst.rows["row"])] for worst in found]
+    of_tables = [found_cells[np.searchsorted(numbers, worst.rows["row"])] for worst in found]
     for worst, frame in zip(found, of_tables, strict=True):
-        now = _numbers(schema, cells_of(frame, worst.target), decimal_comma=source.decimal_comma)
-        if not (now == _numbers(schema, worst.rows["true"])).all(ignore_nulls=False):
+        cells, then = cells_of(frame, worst.target), worst.rows["true"]
+        now = _numbers(schema, worst.target, cells, decimal_comma=source.decimal_comma)
+        if not (now == _numbers(schema, worst.target, then)).all(ignore_nulls=False):
             return []
     return [pl.DataFrame([frame.get_column(name) for name in names]) for frame in of_tables]
 
 
-def _numbers(schema: Schema, cells: pl.Series, *, decimal_comma: bool = False) -> pl.Series:
+def _numbers(schema: Schema, target: str, cells: pl.Series, *, decimal_comma: bool = False) -> pl.Series:
     """Cells of a target as numbers, or the numbers of their classes."""
+    read_as = schema.na_values, schema.number_formats.get(target, "")
     if not schema.classes:
-        return parse_float(cells, schema.na_values, decimal_comma=decimal_comma)
-    known = schema.classes, schema.class_kind, schema.na_values
-    return class_numbers(cells, *known, decimal_comma=decimal_comma)
+        return parse_number(cells, *read_as, decimal_comma=decimal_comma)
+    return class_numbers(cells, schema.classes, schema.class_kind, *read_as, decimal_comma=decimal_comma)
 
 
 def _text(cell: object) -> str:
