@@ -3,9 +3,19 @@
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlplab import console
-from mlplab.console import progress_lines, wrapped
+from mlplab.console import in_digits, progress_lines, wrapped
+
+
+@given(st.floats(1e-4, 9e9), st.integers(2, 9), st.sampled_from([1, -1]))
+def test_numbers_have_so_many_digits_and_no_exponent(value: float, digits: int, sign: int) -> None:
+    text = in_digits(sign * value, digits)
+    assert "e" not in text
+    assert float(text.replace(",", "")) == float(f"{sign * value:.{digits}g}")
+    assert ("," in text) == (float(f"{value:.{digits}g}") >= 10_000)
 
 
 def test_long_work_has_a_line_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,15 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
+def in_digits(value: float, digits: int = 4) -> str:
+    """A number with that many significant digits, such as 0.01235, 2019 or 58,870.
+
+    It has an exponent from ten billion on, and below 0.0001.
+    """
+    number = float(f"{value:.{digits}g}")
+    return f"{number:,.{max(digits, 10)}g}" if abs(number) >= 10_000 else f"{number:.{max(digits, 4)}g}"
+
+
 def first_few(lines: Sequence[str], most: int = 3) -> list[str]:
     """The first lines, and a sign that there are more."""
     return [*lines[:most], *(["  …"] if len(lines) > most else [])]

@@ -2,13 +2,16 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 import altair as alt
 import jaxtyping
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 from searches import train_search
@@ -16,8 +19,14 @@ from support import SMALL, train_into
 
 from mlplab.commands.importance import ColumnImportance, Importance
 from mlplab.commands.report.report import report
+from mlplab.figures.classification import confusion
 from mlplab.figures.files import write_figures
+from mlplab.figures.fitted import fitted
 from mlplab.figures.importance import importance
+from mlplab.figures.regression import predicted_vs_actual, residuals
+from mlplab.figures.runs import RunPoint, score_over
+from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_part
+from mlplab.figures.style import Figure
 
 EVIL = "</script><script>document.title = 'evil'</script><b>"
 WIDE_CHART = alt.Chart(alt.Data(values=[{"x": x, "y": x, "part": x % 5} for x in range(20)])).mark_point()
@@ -45,6 +54,31 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = Importance("x", "test", ("y",), "rmse", 2.5, 9, 9, 5, columns, (best.name,))
     (best / "importance.json").write_text(json.dumps(asdict(found)))
     return {name: report(folder / name) for name in ("sweep", "search")} | {"run": report(run)}
+
+
+@pytest.fixture
+def large_numbers() -> dict[str, Figure]:
+    """Figures of large numbers, of years, of long names and of many classes."""
+    rng = np.random.default_rng(0)
+    actual, years = rng.lognormal(19, 1, 200), 2019 + rng.uniform(0, 1, 200)
+    names = tuple(f"a category with a long name, and what it means, {k}" for k in range(12))
+    scored = ScoredRows("price", np.arange(200) + 1, 200, np.ones(200), actual, {THIS: actual * 1.1})
+    columns = [ColumnValues("income", actual), ColumnValues("kind", rng.integers(0, 12, 200) * 1.0, names)]
+    classes, shares = rng.integers(0, 12, 200), rng.dirichlet(np.ones(12), 200)
+    points = [RunPoint(str(k), "done", float(actual[k]), {"lr": float(years[k] / 1e5)}) for k in range(6)]
+    charts = {
+        "predicted_vs_actual": predicted_vs_actual(scored),
+        "years": residuals(replace(scored, predictions={THIS: years}, actual=years)),
+        "fitted": fitted(["year"], "price", (), years[:, None], actual[:, None], years[:, None], actual, 0.5),
+        "error_by_part": error_by_part(scored, columns, actual, "mean absolute error of price"),
+        "confusion": confusion(replace(scored, actual=classes, predictions={THIS: shares}, classes=names)),
+        "yes": confusion(
+            replace(scored, actual=classes % 2, predictions={THIS: shares[:, :2]}, classes=("no", "yes"))
+        ),
+        "score_over_lr": score_over("lr", points, "val/mae", "0"),
+        "columns": importance([(name, 1e9, 2e8) for name in names], "RMSE in units of price", ["rows"]),
+    }
+    return {name: chart for name, chart in charts.items() if chart}
 
 
 @pytest.fixture
@@ -99,6 +133,38 @@ def test_the_command_of_a_search_wraps_and_is_copied_in_one_line(
     assert "\n" not in selected
 
 
+TEXTS = """() => [...document.querySelectorAll(".chart.fits svg")].flatMap(svg => {
+  const frame = svg.getBoundingClientRect();
+  const texts = [...svg.querySelectorAll("text")].filter(text => getComputedStyle(text).opacity !== "0")
+    .filter(text => !text.getAttribute("transform").includes("rotate(315"))  // whose boxes cross, not they
+    .map(text => [text.textContent, text.getBoundingClientRect()]).filter(([, box]) => box.width);
+  const cross = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 0.5
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
+  const clipped = texts.filter(([, box]) => box.left < frame.left - 1 || box.right > frame.right + 1);
+  const crossing = texts.filter(([, a], i) => texts.some(([, b], j) => i < j && cross(a, b)));
+  return [...clipped, ...crossing].map(([text]) => text);
+})"""
+"""The texts in charts that are clipped, or that cross others."""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_texts_in_charts_are_whole_and_do_not_cross(
+    page: Page, tmp_path: Path, large_numbers: dict[str, Figure], width: int
+) -> None:
+    (tmp_path / "config.yaml").write_text(
+        "# mlplab " + version("mlplab") + "\nname: x\nseed: 0\ndata: {name: concrete}\n"
+    )
+    (tmp_path / "metrics.json").write_text('{"status": "done"}')
+    write_figures(tmp_path, large_numbers)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(report(tmp_path).as_uri())
+    expect(page.locator(".chart:not([data-drawn])")).to_have_count(0)
+    assert page.locator(".chart.fits svg").count() == len(large_numbers)
+    assert page.evaluate(TEXTS) == []
+    texts = page.locator(".chart svg text").all_text_contents()
+    assert not [text for text in texts if re.search(r"\d,\d{3}\.\d|e[+-]?\d", text)]
+
+
 def contrast(page: Page, selector: str) -> float:
     """The contrast of text and page, as WCAG defines it."""
     return page.evaluate(
@@ -130,12 +196,33 @@ def test_text_is_readable_in_both_colour_schemes(
     assert fill == "currentColor"
 
 
-def test_on_paper_all_is_open(opened: Callable[[str], Page]) -> None:
-    page = opened("run")
-    settings = page.locator("details", has_text="config.yaml").locator("pre")
-    expect(settings).to_be_hidden()
+WORDS = """() => [...document.querySelectorAll("td, th")].flatMap(cell => {
+  const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  const broken = [], range = document.createRange();
+  for (let text; (text = texts.nextNode());) {
+    for (const word of text.textContent.matchAll(cell.matches("tbody .number") ? /.+/g : /[^\\s,=_\\-]+/g)) {
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(box => box.top)).size > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+})"""
+"""The words and numbers in tables that are broken over lines."""
+
+
+@pytest.mark.parametrize("name", ["run", "sweep"])
+def test_on_paper_columns_are_open_settings_are_left_out_and_words_are_whole(
+    opened: Callable[[str], Page], name: str
+) -> None:
+    page = opened(name)
+    columns = page.locator("details table", has_text="target")
+    expect(columns).to_be_hidden()
     page.emulate_media(media="print", color_scheme="dark")
-    expect(settings).to_be_visible()
+    page.set_viewport_size({"width": 700, "height": 1000})  # of A4
+    expect(columns).to_be_visible()
+    expect(page.locator("summary", has_text="config.yaml")).to_be_hidden()
+    assert page.evaluate(WORDS) == []
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 

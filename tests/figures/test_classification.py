@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
+from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, roc_auc_score
 
 from mlplab.figures.classification import (
     CURVE_POINTS,
@@ -42,8 +42,8 @@ def test_the_confusion_matrix_counts_rows() -> None:
 
 def curve(chart: Any, number: int, series: str) -> list[dict[str, Any]]:
     panel = chart.to_dict(validate=False)["hconcat"][number]
-    panel = panel["layer"][1] if "layer" in panel else panel
-    return [point for point in panel["data"]["values"] if point["series"] == series]
+    data = panel["layer"][-1].get("data") or panel["data"]
+    return [point for point in data["values"] if point["series"].endswith(f"  {series}")]
 
 
 @pytest.mark.parametrize("rows", [60, 3000])
@@ -52,7 +52,35 @@ def test_the_area_below_the_roc_curve_is_the_auroc(rows: int) -> None:
     drawn = curve(roc_and_precision_recall(scored), 0, THIS)
     assert len(drawn) <= CURVE_POINTS
     x, y = ([point[axis] for point in drawn] for axis in "xy")
-    assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(scored.actual, scored.predicted[:, 1]), abs=0.01)
+    area = roc_auc_score(scored.actual, scored.predicted[:, 1])
+    assert np.trapezoid(y, x) == pytest.approx(area, abs=0.01)
+    assert drawn[0]["series"].startswith(f"{area:.3f} ")
+
+
+def test_precision_and_recall_stand_beside_the_base_rate() -> None:
+    scored = scored_rows(2)
+    panel = roc_and_precision_recall(scored).to_dict()["hconcat"][1]
+    [rate] = panel["layer"][0]["data"]["values"]
+    assert rate["rate"] == scored.actual.mean()
+    assert f"the base rate, {scored.actual.mean():.1%}" in panel["title"]["subtitle"]
+    area = average_precision_score(scored.actual, scored.predicted[:, 1])
+    assert curve(roc_and_precision_recall(scored), 1, THIS)[0]["series"].startswith(f"{area:.3f} ")
+
+
+@pytest.mark.parametrize(
+    ("classes", "slanted"),
+    [
+        (("no", "yes"), False),
+        (("not at all", "now and then"), False),
+        (tuple(f"class {k}" for k in range(9)), True),
+    ],
+)
+def test_names_of_classes_are_slanted_only_where_they_do_not_fit(
+    classes: tuple[str, ...], slanted: bool
+) -> None:
+    scored = replace(scored_rows(len(classes)), classes=classes)
+    axis = confusion(scored).to_dict(validate=False)["layer"][0]["encoding"]["x"]["axis"]
+    assert (axis["labelAngle"] != 0) == slanted
 
 
 def test_each_of_several_classes_has_a_curve() -> None:
@@ -99,12 +127,12 @@ def test_scores_over_the_threshold_mark_the_networks_own() -> None:
     scored = replace(scored_rows(2), threshold=0.3)
     chart = threshold(scored)
     assert chart is not None
-    layers = chart.to_dict(validate=False)["layer"]
-    points = [point for point in layers[0]["data"]["values"] if point["series"] == "F1"]
+    line, curves = chart.to_dict(validate=False)["layer"]
+    points = [point for point in curves["data"]["values"] if point["series"] == "F1"]
     for point in (points[0], points[50]):
         expected = f1_score(scored.actual, scored.predicted[:, 1] >= point["x"])
         assert point["y"] == pytest.approx(expected)
-    assert layers[1]["data"]["values"] == [{"x": 0.3}]
+    assert line["data"]["values"] == [{"x": 0.3}]
     cells = confusion(scored).to_dict()["data"]["values"]
     expected = confusion_matrix(scored.actual, scored.predicted[:, 1] >= 0.3)
     assert [cell["rows"] for cell in cells] == expected.ravel().tolist()

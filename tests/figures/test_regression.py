@@ -74,6 +74,21 @@ def test_parts_have_names_that_people_read() -> None:
     assert names(np.array([0.0, 1, 1, np.nan]), ("red", "green")) == ["red", "green", "missing"]
     assert names(np.array([3.0, 1, 2, 2])) == ["1", "2", "3"]
     assert names(np.arange(101.0)) == ["0 – 25", "25 – 50", "50 – 75", "75 – 100"]
+    assert names(np.arange(101) * 1e3)[3] == "75,000 – 100,000"
+    assert names(np.arange(2000.0, 2020))[0] == "2000 – 2005"
+    assert names(2020 + np.arange(366) / 366, (), True)[0] == "2020-01-01 – 2020-04-01"
+    assert names(np.array([2019.0, 2020 - 1 / 365]), (), True) == ["2019-01-01", "2019-12-31"]
+
+
+@given(numbers=NUMBERS)
+def test_parts_of_a_column_have_different_names(numbers: np.ndarray) -> None:
+    names = [name for name, _ in parts_of(ColumnValues("x", numbers))]
+    assert len({*names}) == len(names)
+
+
+def bars_of(chart: Any) -> list[dict[str, Any]]:
+    bars: list[dict[str, Any]] = chart.to_dict()["data"]["values"]
+    return bars
 
 
 def drawn_errors(columns: list[ColumnValues], errors: np.ndarray) -> Any:
@@ -86,20 +101,21 @@ def test_the_part_with_the_largest_errors_comes_first() -> None:
     group = rng.integers(0, 3, 400).astype(float)
     errors[group == 2] += 3
     columns = [ColumnValues("noise", rng.normal(size=400)), ColumnValues("group", group, ("a", "b", "c"))]
-    bars = values(drawn_errors(columns, errors), 0)
-    assert bars[0] == {"name": "group: c", "error": errors[group == 2].mean(), "rows": (group == 2).sum()}
+    bars = bars_of(drawn_errors(columns, errors))
+    rows = f"{(group == 2).sum()} rows"
+    assert bars[0] == {"place": 0, "name": "group: c", "error": errors[group == 2].mean(), "note": rows}
     assert [bar["error"] for bar in bars] == sorted((bar["error"] for bar in bars), reverse=True)
 
 
 def test_small_parts_are_left_out_and_of_many_the_worst_are_shown() -> None:
     rare = np.zeros(100)
     rare[: SMALLEST_PART - 1] = 1
-    [bar] = values(drawn_errors([ColumnValues("rare", rare, ("no", "yes"))], np.where(rare, 100.0, 1.0)), 0)
+    [bar] = bars_of(drawn_errors([ColumnValues("rare", rare, ("no", "yes"))], np.where(rare, 100.0, 1.0)))
     assert bar["name"] == "rare: no"
     assert drawn_errors([ColumnValues("x", np.arange(9.0))], np.ones(9)) is None
     rng = np.random.default_rng(0)
     columns = [ColumnValues(f"x{k}", rng.normal(size=200)) for k in range(100)]
-    assert len(values(drawn_errors(columns, rng.uniform(size=200)), 0)) == MOST_PARTS
+    assert len(bars_of(drawn_errors(columns, rng.uniform(size=200)))) == MOST_PARTS
 
 
 def test_means_are_weighted() -> None:
@@ -108,5 +124,5 @@ def test_means_are_weighted() -> None:
     scored = replace(scored_rows(40), weight=weight, total=99)
     chart: Any = error_by_part(scored, [half], errors, "error")
     assert chart.to_dict()["title"]["subtitle"] == (
-        "40 of 99 test rows, by their weights; dashed: the mean of all, 2.6"
+        "40 of 99 test rows, by their weights; marked: the mean of all, 2.6"
     )

@@ -122,9 +122,9 @@ def test_importance_of_columns_with_odd_names(count: int) -> None:
 def test_importance_says_what_it_cannot_say() -> None:
     for trials, by_chance in ((12, 0.6), (1000, 0.005)):
         chart = hyperparameter_importance({"a": 0.2, "b": 0.8}, "val/mae", trials, by_chance)
-        bars, *_, line = layers(chart)
+        bars, *_, mark = layers(chart)
         assert [row["name"] for row in rows(bars)] == ["b", "a"]
-        assert [row["share"] for row in rows(line)] == [by_chance]
+        assert mark["encoding"]["x"]["datum"] == by_chance
         about = " ".join(chart.to_dict()["title"]["subtitle"])
         assert f"{trials:,} trials" in about
         assert "each key alone" in about
@@ -144,6 +144,10 @@ def test_axes_of_sampled_values_are_as_they_were_sampled(values: np.ndarray, sca
     assert not any(map(spreads_far, ([1.0, 29.0], [0.0, 1000.0], [-1.0, 1000.0], [])))
     axis = x_of_key("lr", values.tolist()).to_dict()
     assert (axis["type"], axis["scale"]["type"]) == ("quantitative", scale)
+    assert (
+        x_of_key("lr", values[1:4].tolist()).to_dict()["type"] == "quantitative"
+    )  # or all digits were shown
+    assert x_of_key("lr", [0.001, 0.003, 0.01, 131072.0]).to_dict()["type"] == "nominal"
 
 
 def test_an_axis_names_a_few_values_in_order_and_slants_long_ones() -> None:

@@ -12,9 +12,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
+from mlplab.console import in_digits
 
 FORMATS = dict.fromkeys(("r2", *CLASSIFICATION), ".4f")
-"""Formats of metrics other than `.4g`."""
+"""Formats of the metrics that have the same number of decimals everywhere."""
 
 SHORT = {
     **{"accuracy": "acc.", "balanced_accuracy": "bal._acc.", "average_precision": "avg._prec."},
@@ -126,8 +127,10 @@ def metrics_among(scores: Container[str], prefix: str = "") -> tuple[str, ...]:
 
 def format_score(value: float | None, metric: str) -> str:
     """A metric, rounded as in tables."""
-    spec = FORMATS.get(metric.rpartition("/")[2], ".4g")
-    return "–" if value is None or math.isnan(value) else format(value, spec)
+    spec = FORMATS.get(metric.rpartition("/")[2])
+    if value is None or math.isnan(value):
+        return "–"
+    return format(value, spec) if spec else in_digits(value)
 
 
 def format_mean(score: Sequence[float | None], metric: str, *, with_se: bool = True) -> str:
@@ -139,4 +142,5 @@ def format_mean(score: Sequence[float | None], metric: str, *, with_se: bool = T
     mean, sd, se = score
     if not sd or math.isnan(sd):
         return format_score(mean, metric)
-    return f"{format_score(mean, metric)} ± {sd:.2g}" + (f" ({se:.2g})" if with_se else "")
+    error = f" ({in_digits(se, 2)})" if with_se and se is not None else ""
+    return f"{format_score(mean, metric)} ± {in_digits(sd, 2)}{error}"

@@ -6,8 +6,11 @@ FIGURES = "figures"
 IMPORTANCE = "importance"
 """The figure that `evaluate.py importance=true` draws, not training."""
 
+LEARNING_CURVES = "learning_curves"
+"""The figure of which the report draws each chart."""
+
 RUN_FIGURES = (
-    *("predicted_vs_actual", "confusion", "residuals", "roc_and_precision_recall"),
+    *("learning_curves", "predicted_vs_actual", "confusion", "residuals", "roc_and_precision_recall"),
     *("threshold", "calibration", "fitted", "error_by_part"),
 )
 """The figures of a run, in the order in which they are read; it has those that fit its task and columns."""

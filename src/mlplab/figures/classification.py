@@ -9,7 +9,17 @@ from jaxtyping import Float64
 
 from mlplab.data.class_labels import predicted_classes
 from mlplab.figures.scored_rows import THIS, ScoredRows
-from mlplab.figures.style import HEIGHT, REFERENCE, UNIT, Figure, by_series, chart_of, diagonal, framed
+from mlplab.figures.style import (
+    HEIGHT,
+    REFERENCE,
+    UNIT,
+    Figure,
+    by_series,
+    chart_of,
+    diagonal,
+    framed,
+    label_angle,
+)
 
 MOST_CLASSES = 20
 """Classes in a confusion matrix: those with the most rows."""
@@ -25,6 +35,9 @@ BINS = 10
 
 CELL_PIXELS, LEAST_PIXELS = 26, 220
 """Sides of a cell of the confusion matrix and of all of it, at least."""
+
+LABEL_PIXELS = 110
+"""The most pixels of the name of a class beside the confusion matrix."""
 
 
 def _largest(scored: ScoredRows, count: int) -> list[int]:
@@ -47,8 +60,15 @@ def confusion(scored: ScoredRows) -> Figure:
         rows=counts[:, chosen].ravel().round(1),
         share=(counts[:, chosen] / counts.sum(1, keepdims=True).clip(min=1e-9)).ravel(),
     ).encode(
-        x=alt.X("predicted:N", sort=None, title=f"predicted {scored.target}", axis=alt.Axis(labelAngle=-45)),
-        y=alt.Y("actual:N", sort=None, title=f"actual {scored.target}"),
+        x=alt.X(
+            "predicted:N",
+            sort=None,
+            title=f"predicted {scored.target}",
+            axis=alt.Axis(labelAngle=label_angle(names), labelLimit=LABEL_PIXELS),
+        ),
+        y=alt.Y(
+            "actual:N", sort=None, title=f"actual {scored.target}", axis=alt.Axis(labelLimit=LABEL_PIXELS)
+        ),
         tooltip=["actual:N", "predicted:N", "rows:Q", alt.Tooltip("share:Q", title=title, format=".1%")],
     )
     color = alt.Color("share:Q", title=title, scale=alt.Scale(scheme="blues", domain=[0, 1]))
@@ -69,34 +89,42 @@ def confusion(scored: ScoredRows) -> Figure:
 def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
     """ROC and precision-recall curves: of the second of two classes, or of each class against the others.
 
-    None if there is no class that some rows have and others have not.
+    Beside the name of each is the area below it: for precision and recall, the average precision. None if
+    there is no class that some rows have and others have not.
     """
-    from sklearn.metrics import precision_recall_curve, roc_curve
+    from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
     if is_binary := len(scored.classes) == 2:
         series = [(name, 1, predicted) for name, predicted in scored.predictions.items()]
     else:
         series = [(scored.classes[k], k, scored.predicted) for k in _largest(scored, MOST_CURVES)]
-    roc, recall = [], []
+    roc, recall, weight = [], [], scored.weight
     for name, number, predicted in series:
-        is_class, weight = scored.actual == number, scored.weight
+        is_class = scored.actual == number
         if 0 < is_class.sum() < len(is_class):
             false, true, _ = roc_curve(is_class, predicted[:, number], sample_weight=weight)
             precision, recalled, _ = precision_recall_curve(
                 is_class, predicted[:, number], sample_weight=weight
             )
-            roc.append(_curve(name, false, true))
-            recall.append(_curve(name, recalled[::-1], precision[::-1]))
+            mean = average_precision_score(is_class, predicted[:, number], sample_weight=weight)
+            roc.append(_curve(f"{auc(false, true):.3f}  {name}", false, true))
+            recall.append(_curve(f"{mean:.3f}  {name}", recalled[::-1], precision[::-1]))
     if not roc:
         return None
     of = f" of '{scored.classes[1]}'" if is_binary else ""
-    line = _lines(roc, "false positive rate", "true positive rate").properties(title=f"ROC{of}")
+    left = _lines(roc, "false positive rate", "true positive rate", diagonal(0.0, 1.0), area="AUC")
+    title, rules = alt.Title(f"Precision and recall{of}", subtitle="each class against the others"), []
+    if is_binary:
+        rate = float(np.average(scored.actual, weights=weight))
+        title.subtitle = f"dashed: the base rate, {rate:.1%} of the rows"
+        rule = chart_of(rate=[rate]).mark_rule(color=REFERENCE, strokeDash=[5, 4])
+        rules = [rule.encode(y="rate:Q")]
     return alt.hconcat(
-        alt.layer(diagonal(0.0, 1.0), line),
-        _lines(recall, "recall", "precision").properties(title=f"Precision and recall{of}"),
+        left.properties(title=alt.Title(f"ROC{of}", subtitle="dashed: chance")),
+        _lines(recall, "recall", "precision", *rules, area="average precision").properties(title=title),
         title="ROC, and precision and recall",
         description=f"ROC curves and curves of precision over recall of {scored.target}",
-    )
+    ).resolve_scale(color="independent", strokeDash="independent")
 
 
 def _curve(series: str, x: Float64[np.ndarray, " point"], y: Float64[np.ndarray, " point"]) -> pl.DataFrame:
@@ -105,16 +133,18 @@ def _curve(series: str, x: Float64[np.ndarray, " point"], y: Float64[np.ndarray,
     return frame[np.unique(np.linspace(0, len(frame) - 1, CURVE_POINTS).astype(int))]
 
 
-def _lines(curves: list[pl.DataFrame], x: str, y: str) -> Any:
-    legend = alt.Legend(orient="bottom", title=None, columns=3, labelLimit=120)
+def _lines(curves: list[pl.DataFrame], x: str, y: str, *behind: Any, area: str | None = None) -> Any:
+    """Curves; `area` is what the numbers in the names of the series are."""
+    legend = alt.Legend(orient="bottom", title=area, columns=1 if len(curves) < 3 else 2, labelLimit=130)
     line = chart_of(**pl.concat(curves).to_dict()).mark_line(strokeWidth=2)
-    return line.encode(
+    line = line.encode(
         x=alt.X("x:Q", title=x, scale=UNIT),
         y=alt.Y("y:Q", title=y, scale=UNIT),
         order="order:Q",
         tooltip=["series:N", alt.Tooltip("x:Q", title=x), alt.Tooltip("y:Q", title=y)],
         **by_series("series", [curve["series"][0] for curve in curves], "strokeDash", legend),
-    ).properties(width=HEIGHT * 0.9, height=HEIGHT * 0.9)
+    )
+    return alt.layer(*behind, line, width=HEIGHT * 0.9, height=HEIGHT * 0.9)
 
 
 def calibration(scored: ScoredRows) -> Figure:
@@ -138,9 +168,10 @@ def calibration(scored: ScoredRows) -> Figure:
         y=alt.Y("share:Q", title=share, scale=UNIT),
         tooltip=["model:N", "probability:Q", "share:Q", "rows:N"],
     )
-    dots, series = base.mark_point(size=50, filled=True), by_series("model", list(scored.predictions))
+    dots = base.mark_point(size=50, filled=True, opacity=1)
+    series = by_series("model", list(scored.predictions))
     return framed(
-        *(diagonal(0.0, 1.0), base.mark_line(opacity=0.6).encode(series["color"]), dots.encode(**series)),
+        *(diagonal(0.0, 1.0), base.mark_line().encode(series["color"]), dots.encode(**series)),
         title="Calibration",
         subtitle=f"{min(BINS, len(scored.rows))} groups of {scored.count()}",
         description=f"{share} over {what}; on the diagonal, the two are equal",
@@ -166,8 +197,8 @@ def threshold(scored: ScoredRows) -> Figure | None:
     curves = [_curve(name, thresholds, values[:-1]) for name, values in scores.items()]
     rule = chart_of(x=[scored.threshold]).mark_rule(color=REFERENCE, strokeDash=[5, 4], strokeWidth=1.5)
     subtitle = f"{scored.count()}; dashed: the threshold of {THIS}, {scored.threshold:.3g}"
-    return alt.layer(
-        *(_lines(curves, f"threshold of the probability of '{second}'", "score"), rule.encode(x="x:Q")),
+    lines = _lines(curves, f"threshold of the probability of '{second}'", "score", rule.encode(x="x:Q"))
+    return lines.properties(
         title=alt.Title("Scores over the threshold", subtitle=subtitle),
         description=f"Precision, recall and F1 of '{second}' over the probability from which it is predicted",
     )

@@ -23,6 +23,8 @@ from mlplab.figures.style import (
 Curve = Sequence[tuple[int, float]]
 """Points: the epoch, counted from 1, and a finite value."""
 
+LOSSES = ("train/loss", "val/loss")
+
 FAINT: dict[str, Any] = {"strokeWidth": 1, "opacity": 0.45}
 """The look of one line of many."""
 
@@ -53,7 +55,9 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
     [first, *others] = curves
     title, series = "loss" if others else first, by_series("curve", list(curves), "strokeDash")
     base = alt.Chart(rows_of(rows)).encode(EPOCH, _y(title, curves.values()), series["color"])
-    near = alt.selection_point(nearest=True, on="pointerover", fields=["epoch"], empty=False)
+    near = alt.selection_point(
+        "of_losses" if others else "of_metric", nearest=True, on="pointerover", fields=["epoch"], empty=False
+    )
     points = base.mark_point(filled=True, size=50).add_params(near)
     points = points.encode(
         opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=["curve:N", "epoch:Q", "value:Q"]
@@ -75,6 +79,13 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
     )
 
 
+def charts_of_run(curves: Mapping[str, Curve], monitor: str, best_epoch: int | None) -> list[Any]:
+    """The losses of a run, and the monitored metric if it is another."""
+    groups = (LOSSES, tuple({monitor} - {*LOSSES}))
+    shown = ({name: curves[name] for name in names if name in curves} for names in groups)
+    return [learning_curves(group, best_epoch) for group in shown if group]
+
+
 def curves_of_runs(
     metric: str, curves: Mapping[str, Curve], best: Sequence[str] = (), pruned: Sequence[str] = ()
 ) -> Figure:
@@ -92,6 +103,7 @@ def curves_of_runs(
     lines = [
         base.transform_filter(f"datum.colour == '{colour}'").mark_line(**look, color=colour)
         for colour, look in ((BASELINE, FAINT), (REFERENCE, FAINT), (NETWORK, {"strokeWidth": 2}))
+        if any(name["colour"] == colour for name in names)  # Vega warns of a layer without rows
     ]
     subtitle = "by epoch" + "; pruned runs are orange" * bool(pruned)
     return framed(

@@ -30,7 +30,7 @@ def predicted_vs_actual(scored: ScoredRows) -> Figure:
     dots = dots.encode(
         x=alt.X("actual:Q", title=f"actual {target}", scale=FREE),
         y=alt.Y("predicted:Q", title=f"predicted {target}", scale=FREE),
-        opacity=alt.condition(f"datum.model == '{THIS}'", alt.value(0.8), alt.value(0.3)),
+        opacity=alt.condition(f"datum.model == '{THIS}'", alt.value(0.8), alt.value(0.6)),
         tooltip=["model:N", "row:N", "actual:Q", "predicted:Q"],
         **by_series("model", names),
     )

@@ -11,6 +11,7 @@ from mlplab.config.metrics import sign_of
 from mlplab.console import plural
 from mlplab.figures.style import (
     BASELINE,
+    MARKER,
     MOST_POINTS,
     NETWORK,
     PADDING,
@@ -134,7 +135,7 @@ def _dots(
         y,
         alt.Color("status:N", scale=colour, legend=legend),
         alt.Shape("status:N", scale=shape, legend=legend),
-        opacity=alt.condition("datum.status == 'done'", alt.value(0.9), alt.value(0.35)),
+        opacity=alt.condition("datum.status == 'done'", alt.value(0.9), alt.value(0.45)),
         size=alt.condition("datum.best", alt.value(160), alt.value(45)),
         tooltip=["run:N", "status:N", alt.Tooltip("score:Q", title=metric, format=".4~g")],
     )
@@ -148,20 +149,16 @@ def _dots(
 def hyperparameter_importance(
     importance: Mapping[str, float], metric: str, trials: int, by_chance: float
 ) -> Figure:
-    """Bars of the importance of hyperparameters in some trials, and a line at what may be chance."""
+    """Bars of the importance of hyperparameters in some trials, and a mark at what may be chance."""
     ordered = sorted(importance.items(), key=lambda item: -item[1])
     subtitle = [
         f"how far each key alone explains the ranks of all {trials:,} trials, pruned ones included",
-        f"up to the dashed line, {by_chance:.0%}, it may be chance"
-        + ": there are few trials" * (by_chance > FEW),
+        f"up to the mark, {by_chance:.0%}, it may be chance" + ": there are few trials" * (by_chance > FEW),
     ]
-    limit = rows_of([{"share": by_chance}])
-    shares = alt.Text("share:Q", format=".0%")
     return bar_chart(
-        [{"name": key, "share": rounded(share)} for key, share in ordered],
+        [{"name": key, "share": rounded(share), "note": f"{share:.0%}"} for key, share in ordered],
         alt.X("share:Q", title="importance", axis=alt.Axis(format="%", tickCount=5)),
-        lambda bars: bars.mark_text(align="left", dx=4, fontSize=11).encode(text=shares),
-        lambda _: alt.Chart(limit).mark_rule(color=REFERENCE, strokeDash=[4, 3]).encode(x="share:Q"),
+        lambda bars: bars.mark_tick(**MARKER).encode(x=alt.datum(by_chance)),
         title="Importance of the hyperparameters",
         subtitle=subtitle,
         description=f"Bars: the importance of each hyperparameter for {metric}",

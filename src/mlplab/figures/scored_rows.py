@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
-from mlplab.figures.style import REFERENCE, Figure, bar_chart, chart_of, row_count, sample
+from mlplab.console import in_digits, plural
+from mlplab.figures.style import MARKER, Figure, bar_chart, row_count, sample
 
 THIS = "this network"
 """The name of the network among the models."""
@@ -70,11 +71,13 @@ class ColumnValues(NamedTuple):
     Attributes:
         values: numbers in the column's own units, or the codes of categories; NaN is missing.
         categories: the categories by their codes; empty for numbers.
+        is_date: whether the numbers are years with fractions.
     """
 
     name: str
     values: Float64[np.ndarray, " row"]
     categories: tuple[str, ...] = ()
+    is_date: bool = False
 
 
 def parts_of(column: ColumnValues) -> Iterator[tuple[str, Int64[np.ndarray, " part"]]]:
@@ -82,15 +85,33 @@ def parts_of(column: ColumnValues) -> Iterator[tuple[str, Int64[np.ndarray, " pa
     values, missing = column.values, np.isnan(column.values)
     distinct = np.unique(values[~missing])
     if column.categories or len(distinct) <= FEW_VALUES:
-        for value in distinct:
-            name = column.categories[int(value)] if column.categories else f"{value:.6g}"
+        for name, value in zip(_names(column, distinct, 7), distinct, strict=True):
             yield name, np.flatnonzero(values == value)
     else:
         edges = np.unique(np.quantile(values[~missing], np.linspace(0, 1, QUARTERS + 1)))
         number = np.searchsorted(edges[1:-1], values, side="left")
-        for k, (low, high) in enumerate(pairwise(edges)):
-            yield f"{low:.4g} – {high:.4g}", np.flatnonzero(~missing & (number == k))
+        for k, (low, high) in enumerate(pairwise(_names(column, edges, 4))):
+            yield f"{low} – {high}", np.flatnonzero(~missing & (number == k))
     yield "missing", np.flatnonzero(missing)
+
+
+def _names(column: ColumnValues, numbers: Float64[np.ndarray, " number"], digits: int) -> list[str]:
+    """Categories, days, or numbers with at least so many digits, and as many as tell them apart."""
+    if column.categories:
+        return [column.categories[int(number)] for number in numbers]
+    if column.is_date:
+        return list(map(_day, numbers))
+    names = list[str]()
+    while len({*names}) < len(numbers):
+        names = [in_digits(number, digits) for number in numbers]
+        digits += 1
+    return names
+
+
+def _day(year: float) -> str:
+    """The day of a year with its fraction."""
+    first, after = (np.datetime64(f"{int(year) + later:04}-01-01") for later in (0, 1))
+    return str(first + round(year % 1 * (after - first).astype(int)))
 
 
 def error_by_part(
@@ -110,19 +131,12 @@ def error_by_part(
     if not parts:
         return None
     worst = sorted(parts, key=lambda part: -part[1])[:MOST_PARTS]
-    mean = float(np.average(errors, weights=weight))
-    count = "format(datum.rows, ',') + ' rows'"
-    rule = chart_of(mean=[mean]).mark_rule(color=REFERENCE, strokeDash=[4, 3], strokeWidth=1.5)
+    overall = float(np.average(errors, weights=weight))
     return bar_chart(
-        [dict(zip(("name", "error", "rows"), part, strict=True)) for part in worst],
+        [{"name": name, "error": mean, "note": plural(rows, "row")} for name, mean, rows in worst],
         alt.X("error:Q", title=error, axis=alt.Axis(tickCount=6)),
-        lambda bars: (
-            bars.transform_calculate(count=count)
-            .mark_text(align="left", dx=4, fontSize=10, color=REFERENCE)
-            .encode(text="count:N")
-        ),
-        lambda _: rule.encode(x="mean:Q"),
+        lambda bars: bars.mark_tick(**MARKER).encode(x=alt.datum(overall)),
         title="Where the errors are largest",
-        subtitle=f"{scored.count()}; dashed: the mean of all, {mean:.4g}",
+        subtitle=f"{scored.count()}; marked: the mean of all, {in_digits(overall)}",
         description=f"Bars: the {len(worst)} parts of the test rows with the largest {error}",
     )

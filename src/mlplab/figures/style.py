@@ -1,6 +1,6 @@
 """The look of all figures: colours, sizes, axes; readable in black and white, and on dark pages."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -29,8 +29,17 @@ SERIES = (NETWORK, BASELINE, "#3a9a6b", "#b05cc6", "#c44e52", "#7f7f7f", "#b59f0
 WIDTH, HEIGHT = 420, 300
 """Pixels of a figure without its axes."""
 
-BAR_PIXELS = 22
-"""Height of a bar and the gap below it."""
+BARS_WIDTH, BAR_PIXELS, BAR_HEIGHT = 640, 36, 12
+"""Pixels of a chart of bars; of a bar with the line above it; and of the bar."""
+
+BAR_OFFSET, NAME_OFFSET = 9, -6
+"""Pixels between the middle of the two, and those of the bar and the line."""
+
+MARKER: dict[str, Any] = {"size": BAR_HEIGHT + 6, "thickness": 2, "yOffset": BAR_OFFSET}
+"""The mark of a value that all bars are compared with."""
+
+NOTE_PIXELS = 110
+"""The most pixels of a note above a bar."""
 
 MOST_POINTS = 1000
 """Points that a figure shows at most: more take longer to draw than to understand."""
@@ -47,20 +56,34 @@ FAR = 30
 FEW = 8
 """Different values up to which an axis names each: they are likely to have been typed, not sampled."""
 
-PADDING, LONG = 15, 50
-"""Pixels beside the values of a key, and characters of names that do not fit below an axis unless slanted."""
+PADDING = 15
+"""Pixels beside the values of a key."""
+
+LETTER_PIXELS, NARROW = 6.2, 260
+"""Width of a letter of an axis, and of a figure on a phone, without its axes."""
 
 ON_TOP = alt.Legend(orient="top", title=None)
 """A legend that leaves a figure its width."""
 
+SHORT_LABELS = (
+    "abs(datum.value) < 1e4 ? replace(datum.label, ',', '')"
+    " : abs(datum.value) < 1e12 ? replace(format(datum.value, '~s'), 'G', 'B') : format(datum.value, '~e')"
+)
+"""Labels of numbers: 2019, 15k, 1.2M, 3B, 1e+15. An expression of Vega's."""
+
 FACE: dict[str, Any] = {
     "font": "sans-serif",
-    "title": {"fontSize": 14, "anchor": "start", "fontWeight": 600, "subtitleFontSize": 11},
-    "axis": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500, "gridOpacity": 0.35},
+    "title": {"fontSize": 14, "anchor": "start", "fontWeight": 600, "subtitleFontSize": 11, "offset": 10},
+    "axis": {
+        **{"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500, "gridOpacity": 0.35},
+        "titlePadding": 8,
+    },
+    "axisXQuantitative": {"tickCount": 7, "labelSeparation": 4, "labelBound": True},
+    "axisQuantitative": {"labelExpr": SHORT_LABELS},
     "legend": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500},
     "view": {"stroke": None},
     "range": {"category": list(SERIES)},
-    "tooltipFormat": {"numberFormat": ".5~g"},
+    "tooltipFormat": {"numberFormat": ".5~r"},
 }
 """Vega-Lite's configuration, but for what a dark page replaces."""
 
@@ -81,6 +104,7 @@ ON_PAGE: dict[str, Any] = {
     "header": {"labelColor": _INK, "titleColor": _INK},
     "text": {"color": _INK},
     "rule": {"color": _INK},
+    "tick": {"color": _INK},
 }
 """The configuration on pages: text and lines have the colour of the page's text, on dark pages and light."""
 
@@ -110,15 +134,31 @@ def framed(
 def bar_chart(
     rows: Sequence[Mapping[str, Any]], x: alt.X, *layers: Callable[[alt.Chart], Any], **words: Any
 ) -> Figure:
-    """A horizontal bar of length `x` for each row, in their order, beside its `name`.
+    """A horizontal bar of length `x` for each row, in their order, below its `name` and its `note`.
 
-    Further marks are made of the chart of the bars.
+    Above the bars, long names fit on phones, too. Further marks are made of the chart of the bars.
     """
-    names = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=340))
+    places = alt.Y("place:O", axis=None)
     tooltip = [f"{key}:{'Q' if isinstance(value, float) else 'N'}" for key, value in rows[0].items()]
-    bars = alt.Chart(rows_of(rows)).encode(x, names, tooltip=tooltip)
-    size = WIDTH, BAR_PIXELS * len(rows)  # a step would not do on pages
-    return framed(bars.mark_bar(color=NETWORK), *(layer(bars) for layer in layers), size=size, **words)
+    chart = alt.Chart(rows_of([{**row, "place": place} for place, row in enumerate(rows)])).encode(places)
+    bars = chart.encode(x, tooltip=tooltip)
+    text: dict[str, Any] = {"yOffset": NAME_OFFSET, "fontSize": 11}
+    names = chart.mark_text(align="left", limit={"expr": f"width - {NOTE_PIXELS}"}, **text)
+    notes = chart.mark_text(align="right", limit=NOTE_PIXELS, color=REFERENCE, **text)
+    return framed(
+        bars.mark_bar(color=NETWORK, height=BAR_HEIGHT, yOffset=BAR_OFFSET),
+        names.encode(x=alt.value(0), text="name:N"),
+        notes.encode(x=alt.value("width"), text="note:N"),
+        *(layer(bars) for layer in layers),
+        size=(BARS_WIDTH, BAR_PIXELS * len(rows)),  # a step would not do on pages
+        **words,
+    )
+
+
+def label_angle(names: Iterable[object]) -> int:
+    """The angle of the labels of an axis: slanted if they would not fit side by side on a phone."""
+    lengths = [len(str(name)) for name in names]
+    return -45 if LETTER_PIXELS * max(lengths, default=0) * len(lengths) > NARROW else 0
 
 
 def by_series(field: str, names: Sequence[str], mark: str = "shape", legend: Any = ON_TOP) -> dict[str, Any]:
@@ -162,10 +202,14 @@ def spreads_far(values: Collection[float]) -> bool:
 
 
 def x_of_key(key: str, values: Sequence[Value]) -> alt.X:
-    """The horizontal axis of the field `value`: numbers if there are many, else each value in order."""
+    """The horizontal axis of the field `value`: of numbers, or with a name for each value in order.
+
+    It is of numbers if there are many, or if they were sampled, which shows in their digits.
+    """
     distinct = set(values)
     numbers = [float(value) for value in distinct if not isinstance(value, str)]
-    if len(numbers) > FEW and len(numbers) == len(distinct):
+    is_sampled = any(number % 1 and rounded(number) != number for number in numbers)
+    if (len(numbers) > FEW or is_sampled) and len(numbers) == len(distinct):
         # The median of numbers from a linear scale is in the middle, even if the smallest is near zero.
         is_log = spreads_far(numbers) and median(numbers) < (min(numbers) + max(numbers)) / 4
         kind: dict[str, Any] = {"type": "log"} if is_log else {"type": "linear", "zero": False}
@@ -173,6 +217,5 @@ def x_of_key(key: str, values: Sequence[Value]) -> alt.X:
         return alt.X("value:Q", title=key, axis=alt.Axis(format=".6~g", tickCount=5), scale=scale)
     texts = sorted((text for text in distinct if isinstance(text, str)), key=lambda text: (len(text), text))
     order: list[Any] = [*sorted(numbers), *texts]
-    angle = -30 if sum(len(str(value)) for value in order) > LONG else 0
     scale = alt.Scale(domain=order)  # sort= takes either numbers or text
-    return alt.X("value:N", title=key, scale=scale, axis=alt.Axis(labelAngle=angle))
+    return alt.X("value:N", title=key, scale=scale, axis=alt.Axis(labelAngle=label_angle(order)))

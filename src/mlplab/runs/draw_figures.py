@@ -15,9 +15,11 @@ from mlplab.config.metrics import BASELINES, metrics_of
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.schema import Schema
 from mlplab.errors import CannotWrite, is_disk_error, reason_of
+from mlplab.figures import LEARNING_CURVES
 from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall, threshold
 from mlplab.figures.files import write_figures
 from mlplab.figures.fitted import fitted, grid_over
+from mlplab.figures.learning_curves import LOSSES, charts_of_run
 from mlplab.figures.regression import predicted_vs_actual, residuals
 from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_part
 from mlplab.figures.style import Figure, sample
@@ -26,6 +28,7 @@ from mlplab.runs.predictions import SMALLEST_PROBABILITY
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.loggers.files import build_loggers, close_loggers
+from mlplab.training.loggers.read_curves import read_curves
 from mlplab.training.loggers.tensorboard import log_images, writers_of
 
 MOST_ROWS = 20_000
@@ -35,7 +38,7 @@ MOST_TARGETS = 4
 """Targets that are drawn at most."""
 
 BESIDE = ("boosting", "linear")
-"""The baselines that may be drawn beside a network: the first that was fitted."""
+"""The baselines that may be drawn beside a network: the one with the better test score."""
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +82,10 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
     predicted, _ = Ensemble([run]).predict_features(x)
     predictions = {THIS: predicted}
     models = fit_baselines(data, run.config)
-    if beside := next((name for name in BESIDE if name in models.models), None):
-        title = BASELINES[metrics_of(schema.classes)][beside]
+    names = metrics_of(schema.classes)
+    if known := [name for name in BESIDE if name in models.models]:
+        beside = min(known, key=lambda name: models.test_scores(data)[name][names[0]])
+        title = BASELINES[names][beside]
         predictions[title] = models.predict(beside, table.x, rows)
     scored = [
         ScoredRows(
@@ -118,19 +123,32 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
             distance /= np.where((sd := y.std(0)) > 0, sd, 1)
             unit = "mean absolute error in SDs of the targets"
         errors = distance.mean(1)
+    charts[LEARNING_CURVES] = _learning_curves(run)
     charts["error_by_part"] = error_by_part(first, column_values(schema, x), errors, unit)
     charts["fitted"] = _fitted(run, x, y)
     return {name: chart for name, chart in charts.items() if chart is not None}
 
 
+def _learning_curves(run: TrainedRun) -> Figure | None:
+    """The losses and the monitored metric by epoch; None if TensorBoard's files do not have them."""
+    monitor = run.config.monitor
+    curves = read_curves(run.folder, {*LOSSES, monitor})
+    charts = charts_of_run(curves, monitor, run.metrics.get("best_epoch"))
+    if not charts:
+        return None
+    together = alt.hconcat(*charts, description=f"loss and {monitor} by epoch")
+    return together.resolve_scale(color="independent", strokeDash="independent")
+
+
 def column_values(schema: Schema, x: Float[np.ndarray, "row feature"]) -> list[ColumnValues]:
-    """The features of rows in the columns' own units; of dates, only the year."""
+    """The features of rows in the columns' own units; of dates, only the year with its fraction."""
     features = [(column, part) for column in schema.inputs for part in column.parts or ("",)]
     return [
         ColumnValues(
             column.name,
             x[:, feature].astype(np.float64) + schema.offsets[feature],
             ("false", "true") if column.kind == "boolean" else column.categories,
+            is_date=part == "year",
         )
         for feature, (column, part) in enumerate(features)
         if part in ("", "year")

@@ -13,7 +13,7 @@ from typing import Any
 
 import altair as alt
 import pytest
-from pages import page_of, text_of
+from pages import cells_of, page_of, text_of
 from searches import change
 from support import SMALL, Ended, assert_short_answer, train_into, write_config
 
@@ -102,6 +102,31 @@ def test_a_run_of_classes_shows_the_least_likely_true_classes(here: Path) -> Non
     cells = [row.split(",") for row in rows[1:]]
     lowest = min(float(row[3 + classes.index(f"probability_{row[1]}")]) for row in cells)
     assert f"{lowest:.4f}"[:-1] in text
+
+
+def test_the_worst_rows_have_their_inputs_while_the_table_is_there(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here)
+    rows = [(f"color {k % 3}, {'x' * 50 * (k % 2)}", k % 7, f"{1000.5 + 10 * k}") for k in range(80)]
+    table = "^colour$,row,price\n" + "".join(f'"{a}",{b},{c}\n\n' for a, b, c in rows)
+    Path("t.csv").write_text(table)
+    words = ("data=csv", "data.path=t.csv", "data.target=[price]", "data.batch_size=16", *SMALL[3:])
+    train_into(here / "t", words)
+    caption, run = "price: the largest errors", here / "t/0"
+    head, *cells = cells_of(page_of(run), caption)
+    assert head == ["row", "true", "predicted", "error", "^colour$", "row"]
+    assert len(cells) == 10
+    for row in cells:
+        colour, number, _ = rows[int(row[0]) - 1]
+        assert [row[4][:30], row[5]] == [colour[:30], str(number)]
+        assert len(row[4]) <= 40
+    write_importance(run, "row", ["0"])
+    assert cells_of(page_of(run), "the most important 1 of 2 columns")[0][4:] == ["row"]
+    Path("t.csv").write_text(table.replace(".5", ".75"))  # other targets: another table
+    assert cells_of(page_of(run), caption)[0] == head[:4]
+    Path("t.csv").unlink()
+    assert cells_of(page_of(run), caption)[0] == head[:4]
 
 
 def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> None:

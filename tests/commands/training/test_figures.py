@@ -17,8 +17,9 @@ from mlplab.figures.files import is_drawn, read_figures
 
 Command = Callable[..., Ended]
 
-OF_NUMBERS = {"predicted_vs_actual", "residuals", "error_by_part"}
-OF_CLASSES = {"confusion", "roc_and_precision_recall", "threshold", "calibration", "error_by_part"}
+OF_ALL = {"learning_curves", "error_by_part"}
+OF_NUMBERS = {*OF_ALL, "predicted_vs_actual", "residuals"}
+OF_CLASSES = {*OF_ALL, "confusion", "roc_and_precision_recall", "threshold", "calibration"}
 QUICK = ("model.hidden=[8]", "trainer.max_epochs=2", "figures=auto", "data=csv", "data.path=t.csv", "name=r")
 PLAIN = ("baselines=[linear]", "ensemble=1")
 
@@ -72,6 +73,8 @@ def test_a_run_alone_is_drawn(
     assert {path.stem for path in (folder / "figures").glob("*.png")} == expected
     assert {tag.removeprefix("visuals/") for tag in events_of(folder).Tags()["images"]} == expected
     assert all(figure["description"] for figure in figures.values())
+    drawn = json.dumps(figures["learning_curves"])
+    assert all(f'"curve": "{name}"' in drawn for name in ("train/loss", "val/loss"))
     if "data.target=price" in overrides:  # what is drawn are the test predictions
         predicted = pl.read_csv(folder / "test_predictions.csv")
         points = figures["predicted_vs_actual"]["layer"][1]["data"]["values"]

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.curves import read_curves
 from mlplab.figures import RUN_FIGURES
 from mlplab.figures.files import read_figures
-from mlplab.figures.learning_curves import curves_of_runs, learning_curves
+from mlplab.figures.learning_curves import LOSSES, charts_of_run, curves_of_runs
 from mlplab.figures.runs import KINDS, RunPoint, history, hyperparameter_importance, score_over
 from mlplab.figures.style import Figure, Value
 from mlplab.runs.best_trial import BestTrial
@@ -18,6 +17,7 @@ from mlplab.runs.compare.key_importance import largest_by_chance
 from mlplab.runs.compare.labels import as_typed, short_keys
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.folder import AS_PLANNED
+from mlplab.training.loggers.read_curves import read_curves
 
 MOST_RUNS = 200
 """Runs whose curves are drawn at most: the best by the validation metric."""
@@ -30,8 +30,6 @@ MOST_POINTS = 100
 
 LABELS = 140
 """Pixels beside a chart, for its axis and its legend, that count towards its width on a page."""
-
-LOSSES = ("train/loss", "val/loss")
 
 
 class Drawing(NamedTuple):
@@ -87,11 +85,7 @@ def curves_of(run: RunResult) -> list[Drawing]:
     monitor = str(run.config.get("monitor"))
     curves = read_curves(run.folder, {*LOSSES, monitor})
     epoch = run.metrics.get("best_epoch")
-    charts = [
-        learning_curves(shown, epoch if isinstance(epoch, int) else None)
-        for names in (LOSSES, {monitor} - {*LOSSES})
-        if (shown := {name: curves[name] for name in names if name in curves})
-    ]
+    charts = charts_of_run(curves, monitor, epoch if isinstance(epoch, int) else None)
     return [drawing("curves", chart.to_dict(validate=False)) for chart in charts]
 
 

@@ -8,11 +8,12 @@ from typing import Any
 from mlplab.commands.render import format_score, main_scores, metrics_among
 from mlplab.commands.report.charts import curves_of, figures_of
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.tables import TextTable, columns_table, importance_in, worst_rows
+from mlplab.commands.report.tables import TextTable, columns_table, importance_in
+from mlplab.commands.report.worst_rows import worst_rows
 from mlplab.commands.verdict import NAMES, verdict
 from mlplab.config.metrics import BASELINES, MAIN
 from mlplab.data.schema import Schema
-from mlplab.figures import IMPORTANCE
+from mlplab.figures import IMPORTANCE, LEARNING_CURVES
 from mlplab.files import read_json
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.compare.run_result import RunResult
@@ -50,7 +51,9 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
         "scores": scores,
         "validation": _validation(metrics),
         "curves": curves_of(run),
-        "figures": [chart for name, chart in figures_of(folder).items() if name != IMPORTANCE],
+        "figures": [
+            chart for name, chart in figures_of(folder).items() if name not in (IMPORTANCE, LEARNING_CURVES)
+        ],
         "importance": importance_in(folder) or in_sweep,
         "worst": worst_rows(folder, schema) if schema else [],
         "columns": columns_table(schema) if schema else None,

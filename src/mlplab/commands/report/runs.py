@@ -2,14 +2,13 @@
 
 import logging
 import math
-import re
 from typing import Any
 
 from mlplab.commands.render import format_mean, format_score
 from mlplab.commands.report.charts import MOST_RUNS, comparison_charts, drawing
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.run import run_part
-from mlplab.commands.report.tables import TextTable, ensembles_of, importance_in
+from mlplab.commands.report.tables import NOTHING, TextTable, aligned_table, ensembles_of, importance_in
 from mlplab.commands.results import averaged_over, counts_of
 from mlplab.commands.verdict import NAMES
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
@@ -21,11 +20,6 @@ from mlplab.runs.compare.ranking import score
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.compare.varying_keys import REPEATS
 from mlplab.runs.folder import AS_PLANNED
-
-NOTHING = "–"
-
-NUMBER = re.compile(rf"[-+.\de]+|{NOTHING}")
-"""A cell that aligns with numbers."""
 
 log = logging.getLogger(__name__)
 
@@ -125,13 +119,9 @@ def _table(comparison: Comparison) -> TextTable:
     if comparison.is_search:
         columns["epochs"] = [str(run.metrics.get("epochs", NOTHING)) for run in runs]
     columns["status"] = [_status(run) for run in runs]
-    return TextTable(
-        f"Best first by {comparison.monitor}; the best configuration is marked",
-        head=[*columns],
-        rows=list(zip(*columns.values(), strict=True)),
-        text=[k for k, cells in enumerate(columns.values()) if not all(map(NUMBER.fullmatch, cells))],
-        marked=[number for number, run in enumerate(runs) if run in comparison.best],
-    )
+    caption = f"Best first by {comparison.monitor}; the best configuration is marked"
+    marked = [number for number, run in enumerate(runs) if run in comparison.best]
+    return aligned_table(caption, [*columns], list(columns.values()), marked)
 
 
 def _status(run: RunResult) -> str:

@@ -1,35 +1,30 @@
-"""Tables of a page: the columns of the data, the worst rows, and what other commands have left."""
+"""Tables of a page: the columns of the data, and what other commands have left."""
 
+import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import polars as pl
-
 from mlplab.commands.importance import Importance
 from mlplab.commands.report.charts import figures_of
-from mlplab.console import plural
-from mlplab.data.class_labels import label_values
+from mlplab.console import in_digits, plural
 from mlplab.data.schema import Schema, column_rows
 from mlplab.errors import UserError, listed
 from mlplab.figures import IMPORTANCE
 from mlplab.runs.compare.run_result import RunResult
-from mlplab.runs.folder import TEST_PREDICTIONS
-from mlplab.runs.predictions import column_names
 from mlplab.runs.trained.chosen_ensemble import ENSEMBLE_FILE, ChosenEnsemble
 
 MOST_COLUMNS = 500
 """Columns that the page lists at most."""
 
-WORST = 10
-"""Rows with the largest errors that are shown."""
-
-MOST_TARGETS = 4
-"""Targets whose worst rows are shown at most."""
-
 MOST_NAMES = 5
 """Runs that are named at most."""
+
+NOTHING = "–"
+
+NUMBER = re.compile(rf"[-+.,\de]*|{NOTHING}")
+"""A cell that aligns with numbers."""
 
 
 class TextTable(NamedTuple):
@@ -47,6 +42,14 @@ class TextTable(NamedTuple):
     marked: Collection[int] = ()
 
 
+def aligned_table(
+    caption: str, head: Sequence[str], columns: Sequence[Sequence[str]], marked: Collection[int] = ()
+) -> TextTable:
+    """A table of columns, which are aligned as numbers if all cells are."""
+    text = [k for k, cells in enumerate(columns) if not all(map(NUMBER.fullmatch, cells))]
+    return TextTable(caption, head, list(zip(*columns, strict=True)), text, marked)
+
+
 def columns_table(schema: Schema) -> TextTable:
     """A row for each column of the table: its role, its kind, and what its cells are."""
     rows, titles = list(column_rows(schema)), ("column", "role", "kind", "note")
@@ -54,46 +57,6 @@ def columns_table(schema: Schema) -> TextTable:
     more = f", of which the first {MOST_COLUMNS} are shown" * (len(rows) > MOST_COLUMNS)
     cells = [row[:shown] for row in rows[:MOST_COLUMNS]]
     return TextTable(f"{plural(len(rows), 'column')}{more}", titles[:shown], cells, text=range(4))
-
-
-def worst_rows(run: Path, schema: Schema) -> list[TextTable]:
-    """The test rows with the largest errors of each target, or with the lowest probability of their class.
-
-    Empty if there are no test predictions, or they do not fit the schema.
-    """
-    try:
-        frame = pl.read_csv(run / TEST_PREDICTIONS, infer_schema=False, glob=False)
-    except (OSError, pl.exceptions.PolarsError):
-        return []
-    names, _ = column_names(schema)
-    if not {*names, *schema.targets} <= set(frame.columns):
-        return []
-    row, true = pl.first().alias("row"), pl.col(schema.targets[0])
-    if schema.classes:
-        labels = label_values(schema.classes, schema.class_kind).cast(pl.String)
-        probability = pl.coalesce(
-            pl.when(true == label).then(pl.col(name)) for label, name in zip(labels, names[1:], strict=True)
-        ).cast(pl.Float64, strict=False)
-        chosen = pl.col(names[0]).alias("predicted")
-        worst = frame.select(row, true.alias("true"), chosen, probability.alias("probability")).drop_nulls()
-        worst = worst.sort("probability", maintain_order=True)
-        return [_rows("The lowest probabilities of the true class", worst, text=(1, 2))]
-    tables = []
-    for target, name in list(zip(schema.targets, names, strict=True))[:MOST_TARGETS]:
-        numbers = pl.col(target).alias("true"), pl.col(name).alias("predicted")
-        shown = frame.select(row, *(number.cast(pl.Float64, strict=False) for number in numbers))
-        worst = shown.with_columns(error=pl.col("predicted") - pl.col("true")).drop_nulls()
-        worst = worst.sort(pl.col("error").abs(), descending=True, maintain_order=True)
-        tables.append(_rows(f"{target}: the largest errors", worst))
-    return tables
-
-
-def _rows(caption: str, worst: pl.DataFrame, text: Collection[int] = ()) -> TextTable:
-    """The first rows."""
-    cells = [
-        [cell if isinstance(cell, str) else f"{cell:.5g}" for cell in row] for row in worst.head(WORST).rows()
-    ]
-    return TextTable(caption, worst.columns, cells, text)
 
 
 def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str, Any] | None:
@@ -104,8 +67,8 @@ def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str
     importance = Importance.read(folder)
     if not importance or (runs is not None and set(runs).isdisjoint(importance.runs)):
         return None
-    rows = [(column.name, f"{column.mean:.4g}", f"{column.sd:.2g}") for column in importance.columns]
-    increase = f"Increase of {importance.metric} ({importance.error:.4g}) when a column is shuffled"
+    rows = [(column.name, in_digits(column.mean), in_digits(column.sd, 2)) for column in importance.columns]
+    increase = f"Increase of {importance.metric} ({in_digits(importance.error)}) when a column is shuffled"
     chosen = f"{plural(len(importance.runs), 'run')} ({listed(importance.runs, MOST_NAMES)})"
     figures = figures_of(folder)
     return {

@@ -1,4 +1,4 @@
-"""The curves of a run, from the event files that TensorBoard reads."""
+"""The curves of a run, from the event files that TensorBoard reads. Imports no torch."""
 
 import math
 from collections.abc import Collection
