@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from mlplab.data.schema import Column, Schema
 from mlplab.figures.regression import predicted_vs_actual, residuals
 from mlplab.figures.scored_rows import (
     MOST_PARTS,
@@ -20,6 +21,7 @@ from mlplab.figures.scored_rows import (
     parts_of,
 )
 from mlplab.figures.style import MOST_POINTS
+from mlplab.runs.draw_figures import column_values
 
 NUMBERS = arrays(np.float64, st.integers(1, 60), elements=st.floats(-1e6, 1e6) | st.just(np.nan))
 
@@ -126,3 +128,11 @@ def test_means_are_weighted() -> None:
     assert chart.to_dict()["title"]["subtitle"] == (
         "40 of 99 test rows, by their weights; marked: the mean of all, 2.6"
     )
+
+
+def test_a_zero_stays_zero_without_its_offset() -> None:
+    schema = Schema((Column("x", "numeric", offset=652.3971344128794),), ("y",))
+    x = np.array([[0 - 652.3971344128794], [1e-3 - 652.3971344128794]], np.float32)
+    zero, small = column_values(schema, x)[0].values
+    assert zero == 0
+    assert small == pytest.approx(1e-3, rel=0.1)

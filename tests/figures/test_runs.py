@@ -1,6 +1,7 @@
 """Charts of the runs of sweeps and searches, and their axes."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,15 @@ def trials(count: int, sign: int = 1) -> list[RunPoint]:
         )
         for k, status in enumerate(statuses)
     ]
+
+
+@pytest.mark.parametrize("epochs", [2, 3, 4, 7, 9, 50])
+def test_epochs_are_whole_numbers(epochs: int) -> None:
+    curves = {"val/loss": [(epoch, 1 / 3) for epoch in range(1, epochs + 1)]}
+    for chart in (learning_curves(curves, 1), curves_of_runs("val/loss", curves)):
+        labels = re.findall(r">(\d+)</text>", vl_convert.vegalite_to_svg(chart.to_dict()))
+        assert len(labels) > 1
+        assert len({*labels}) == len(labels)
 
 
 def layers(chart: Figure) -> list[dict[str, Any]]:

@@ -28,12 +28,13 @@ LOSSES = ("train/loss", "val/loss")
 FAINT: dict[str, Any] = {"strokeWidth": 1, "opacity": 0.45}
 """The look of one line of many."""
 
-EPOCH = alt.X(
-    "epoch:Q",
-    title="epoch",
-    axis=alt.Axis(format="d", tickMinStep=1),
-    scale=alt.Scale(zero=False, nice=False),
-)
+
+def _x(curves: Iterable[Curve]) -> alt.X:
+    """The epochs, at whole numbers: Vega keeps `tickMinStep` only if there are no more ticks than steps."""
+    epochs = {epoch for curve in curves for epoch, _ in curve}
+    steps = max(epochs, default=1) - min(epochs, default=1)
+    axis = alt.Axis(format="d", tickCount=min(7, max(1, steps)))
+    return alt.X("epoch:Q", title="epoch", axis=axis, scale=alt.Scale(zero=False, nice=False))
 
 
 def _y(title: str, curves: Iterable[Curve]) -> alt.Y:
@@ -54,7 +55,8 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
     rows = _rows("curve", curves)
     [first, *others] = curves
     title, series = "loss" if others else first, by_series("curve", list(curves), "strokeDash")
-    base = alt.Chart(rows_of(rows)).encode(EPOCH, _y(title, curves.values()), series["color"])
+    x = _x(curves.values())
+    base = alt.Chart(rows_of(rows)).encode(x, _y(title, curves.values()), series["color"])
     near = alt.selection_point(
         "of_losses" if others else "of_metric", nearest=True, on="pointerover", fields=["epoch"], empty=False
     )
@@ -68,7 +70,7 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
     if best_epoch is not None:
         subtitle += f"; dashed: the best epoch, {best_epoch}"
         rule = chart_of(epoch=[best_epoch]).mark_rule(color=REFERENCE, strokeDash=[4, 3])
-        marks = [rule.encode(EPOCH)]
+        marks = [rule.encode(x)]
     return framed(
         *marks,
         lines,
@@ -98,7 +100,7 @@ def curves_of_runs(
     rows = _rows("run", dict(enumerate(curves.values())))
     named = alt.LookupData(rows_of(names), key="run", fields=["name", "colour"])  # or rows would repeat names
     base = alt.Chart(rows_of(rows)).transform_lookup(lookup="run", from_=named)
-    base = base.encode(EPOCH, _y(metric, curves.values()), alt.Detail("run:N"))
+    base = base.encode(_x(curves.values()), _y(metric, curves.values()), alt.Detail("run:N"))
     base = base.encode(tooltip=[alt.Tooltip("name:N", title="run"), "epoch:Q", "value:Q"])
     lines = [
         base.transform_filter(f"datum.colour == '{colour}'").mark_line(**look, color=colour)

@@ -146,13 +146,19 @@ def column_values(schema: Schema, x: Float[np.ndarray, "row feature"]) -> list[C
     return [
         ColumnValues(
             column.name,
-            x[:, feature].astype(np.float64) + schema.offsets[feature],
+            _with_offset(x[:, feature], schema.offsets[feature]),
             ("false", "true") if column.kind == "boolean" else column.categories,
             is_date=part == "year",
         )
         for feature, (column, part) in enumerate(features)
         if part in ("", "year")
     ]
+
+
+def _with_offset(x: Float[np.ndarray, " row"], offset: float) -> Float64[np.ndarray, " row"]:
+    """A feature in its column's own units; 0 where only the rounding of `x` is left of a number."""
+    values = x.astype(np.float64) + offset
+    return np.where(np.abs(values) < np.spacing(np.abs(x)), 0, values)
 
 
 def _fitted(
